@@ -1,0 +1,67 @@
+//! What a worker has at hand for whichever connection it drives.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::outbox::Outbox;
+use crate::http1::{Date, Input, Slot};
+
+/// Room for one receive. Larger than nearly every head, so that a request is one call; larger
+/// bodies are received straight to where they stay.
+const INPUT_ROOM: usize = 16 * 1024;
+
+/// A worker's own buffers, lent to each connection that it drives, so that a connection that
+/// sleeps holds none. Between two drives they are empty.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(super) input: Input,
+    pub(super) outbox: Outbox,
+    pub(super) slot: Slot,
+    pub(super) now: Instant,
+    /// Requests answered in full at this desk.
+    pub(super) answered: u64,
+    date: Date,
+    date_until: Instant,
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            input: Input::with_capacity(INPUT_ROOM),
+            outbox: Outbox::default(),
+            slot: Slot::default(),
+            now,
+            answered: 0,
+            date: Date::new(SystemTime::now()),
+            date_until: now,
+        }
+    }
+
+    /// Requests answered in full at this desk.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    /// The `Date` of this moment, made once a second.
+    pub(super) fn date(&mut self) -> Date {
+        if self.now >= self.date_until {
+            let now = SystemTime::now();
+            let into_second = now
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |since| since.subsec_nanos());
+            self.date = Date::new(now);
+            self.date_until =
+                self.now + Duration::from_secs(1) - Duration::from_nanos(into_second.into());
+        }
+        self.date
+    }
+
+    /// Gives back buffers that an unusual request has made large, and lets go of the request
+    /// itself: what it holds must not live until the next one comes.
+    pub(super) fn tidy(&mut self) {
+        self.slot.clear();
+        if self.input.capacity() > INPUT_ROOM {
+            self.input = Input::with_capacity(INPUT_ROOM);
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! One client's connection: from bytes on its socket to answers on it, and how it ends.
+//!
+//! A connection never waits. It is *driven*: it does all that can be done now and says what it
+//! waits for, and whoever drives it puts it away until that has come.
+
+mod desk;
+mod outbox;
+mod signals;
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use http::header::CONNECTION;
+use log::{debug, error};
+
+pub(crate) use self::desk::Desk;
+use self::outbox::{Flushed, Outbox};
+pub(crate) use self::signals::{Verdict, Wait, Wake, What, Why};
+use crate::config::Config;
+use crate::http1::{
+    self, CONTINUE, Content, Decoder, Ending, Event, Limits, Persistence, Progress, Refusal,
+};
+use crate::phase::{Phase, PhaseCell};
+use crate::transport::{Received, Socket};
+use crate::{Handler, IntoResponse, Problem, Response};
+
+/// Requests answered before other connections get their turn.
+const REQUESTS_PER_TURN: usize = 64;
+
+/// How long to go on reading after the last answer, so that what the client still sends does not
+/// make the system destroy the answer on its way (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Receives per turn while what comes is thrown away.
+const DISCARDS_PER_TURN: usize = 16;
+
+/// What every connection of a server shares.
+pub(crate) struct Service {
+    pub(crate) handler: Box<dyn Handler>,
+    pub(crate) config: Config,
+    pub(crate) phase: Arc<PhaseCell>,
+}
+
+/// One client's connection. What it needs only while it is driven is on the [`Desk`]; asleep it
+/// is small.
+pub(crate) struct Connection {
+    socket: Socket,
+    decoder: Decoder,
+    /// The start of a head, if the connection sleeps in the middle of one.
+    carried: Box<[u8]>,
+    /// What the client has not taken yet, if the connection sleeps over it.
+    unsent: Option<Box<Outbox>>,
+    stage: Stage,
+    incoming: Incoming,
+    /// What it waits for, until that has come.
+    wait: Option<Wait>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Requests are taken.
+    Open,
+    /// What is in the outbox is the end.
+    Closing(Farewell),
+    /// Everything is sent, and what still comes is thrown away.
+    Lingering,
+}
+
+/// How a connection ends after its last answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    /// The client has said that it sends nothing more.
+    Plain,
+    /// The client may still be sending.
+    Linger,
+}
+
+/// What is known of bytes that have not been received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Incoming {
+    /// There may be some.
+    Perhaps,
+    /// None: a wake-up will tell of more.
+    None,
+    /// The client has finished sending, and no wake-up will tell of it again.
+    UntilEnd,
+}
+
+impl Connection {
+    pub(crate) fn new(socket: Socket, now: Instant, config: &Config) -> Self {
+        Self {
+            socket,
+            decoder: Decoder::default(),
+            carried: Box::default(),
+            unsent: None,
+            stage: Stage::Open,
+            incoming: Incoming::Perhaps,
+            wait: Some(Wait {
+                what: What::FirstRequest,
+                deadline: now + config.head_timeout,
+            }),
+        }
+    }
+
+    /// Does all that can be done without waiting.
+    pub(crate) fn drive(
+        &mut self,
+        wake: Wake,
+        now: Instant,
+        desk: &mut Desk,
+        service: &Service,
+    ) -> Verdict {
+        desk.now = now;
+        self.unpack(desk);
+        let verdict = self
+            .turn(wake, desk, service)
+            .unwrap_or_else(|error| Verdict::Close(Why::Failed(error)));
+        self.pack(desk);
+        verdict
+    }
+
+    /// How many requests have begun to arrive or have not been answered in full.
+    pub(crate) fn unfinished(&self) -> u64 {
+        let unsent = self.unsent.as_ref().map_or(0, |outbox| outbox.answers());
+        let arriving = matches!(self.waits_for(), Some(What::Head | What::Body));
+        unsent + u64::from(arriving)
+    }
+
+    fn turn(&mut self, wake: Wake, desk: &mut Desk, service: &Service) -> io::Result<Verdict> {
+        match wake {
+            Wake::Ready | Wake::Recalled if self.incoming == Incoming::UntilEnd => {}
+            Wake::Ready | Wake::Recalled => self.incoming = Incoming::Perhaps,
+            Wake::HungUp => self.incoming = Incoming::UntilEnd,
+            Wake::Expired => match self.expire(desk) {
+                Some(why) => return Ok(Verdict::Close(why)),
+                None => self.incoming = Incoming::None,
+            },
+        }
+        let limits = Limits {
+            head: service.config.max_head,
+            body: service.config.max_body,
+        };
+        let mut budget = REQUESTS_PER_TURN;
+        loop {
+            if self.stage != Stage::Open || desk.outbox.is_full() {
+                match self.send(desk, service)? {
+                    Some(verdict) => return Ok(verdict),
+                    None if self.stage != Stage::Open => return self.end(desk),
+                    None => {}
+                }
+            }
+            if budget == 0 {
+                return Ok(self.send(desk, service)?.unwrap_or(Verdict::Requeue));
+            }
+            match self
+                .decoder
+                .decode(&mut desk.input, &mut desk.slot, &limits)
+            {
+                Ok(Event::Request) => {
+                    budget -= 1;
+                    self.answer(desk, service)?;
+                }
+                Ok(Event::Continue) => desk.outbox.bytes().extend_from_slice(CONTINUE),
+                Ok(Event::Incomplete(progress)) => {
+                    if let Some(verdict) = self.send(desk, service)? {
+                        return Ok(verdict);
+                    }
+                    match self.receive(desk)? {
+                        Received::Full | Received::Short => {}
+                        Received::Nothing => {
+                            return Ok(self.wait_for_request(progress, wake, desk, service));
+                        }
+                        Received::End => {
+                            return Ok(Verdict::Close(match progress {
+                                Progress::Nothing => Why::ClientDone,
+                                Progress::Head | Progress::Body => Why::ClientLeft,
+                            }));
+                        }
+                    }
+                }
+                Err(refusal) => self.refuse(refusal, desk),
+            }
+        }
+    }
+
+    /// Has the handler answer the request in the slot.
+    fn answer(&mut self, desk: &mut Desk, service: &Service) -> io::Result<()> {
+        let response = call(service, desk);
+        let ending = self.ending(&response, desk, service)?;
+        if ending == Ending::Close {
+            let promised = desk.slot.terms.persistence == Persistence::Close;
+            let silent = desk.input.is_empty() && self.incoming == Incoming::None;
+            self.stage = Stage::Closing(if promised && silent {
+                Farewell::Plain
+            } else {
+                Farewell::Linger
+            });
+        }
+        put(response, ending, desk);
+        desk.outbox.push_answer();
+        self.wait = None;
+        Ok(())
+    }
+
+    /// Decides whether this answer is the last on its connection.
+    fn ending(
+        &mut self,
+        response: &Response,
+        desk: &mut Desk,
+        service: &Service,
+    ) -> io::Result<Ending> {
+        if desk.slot.terms.persistence == Persistence::Close
+            || http1::lists(response.headers(), &CONNECTION, "close")
+        {
+            return Ok(Ending::Close);
+        }
+        if service.phase.get() == Phase::Running {
+            return Ok(Ending::KeepAlive);
+        }
+        // Requests that were sent behind this one are answered too, so the last answer is the
+        // one behind which nothing has arrived.
+        if desk.input.is_empty() {
+            self.receive(desk)?;
+        }
+        Ok(if desk.input.is_empty() {
+            Ending::Close
+        } else {
+            Ending::KeepAlive
+        })
+    }
+
+    fn refuse(&mut self, refusal: Refusal, desk: &mut Desk) {
+        debug!("{}: {refusal}", self.socket);
+        let problem = Problem::new(refusal.status()).detail(refusal.reason());
+        let response = problem.answer(desk.slot.request.headers());
+        put(response, Ending::Close, desk);
+        self.stage = Stage::Closing(Farewell::Linger);
+    }
+
+    /// What a passed deadline means: an end, or an answer that says so.
+    fn expire(&mut self, desk: &mut Desk) -> Option<Why> {
+        match self.waits_for()? {
+            What::FirstRequest | What::NextRequest => return Some(Why::Idle),
+            What::Room => return Some(Why::SlowReader),
+            What::Goodbye => return Some(Why::Answered),
+            What::Head => self.refuse(Refusal::HeadTimeout, desk),
+            What::Body => self.refuse(Refusal::BodyTimeout, desk),
+        }
+        None
+    }
+
+    /// Receives if anything may be there: into the body that is being received, or the input.
+    fn receive(&mut self, desk: &mut Desk) -> io::Result<Received> {
+        if self.incoming == Incoming::None {
+            return Ok(Received::Nothing);
+        }
+        let buffer = match self.decoder.body_room() {
+            Some(body) => body,
+            None => desk.input.room(),
+        };
+        let received = self.socket.receive(buffer)?;
+        let emptied = matches!(received, Received::Short | Received::Nothing);
+        if emptied && self.incoming == Incoming::Perhaps {
+            self.incoming = Incoming::None;
+        }
+        Ok(received)
+    }
+
+    /// Sends what is gathered. A verdict if the client must read first.
+    fn send(&mut self, desk: &mut Desk, service: &Service) -> io::Result<Option<Verdict>> {
+        match desk.outbox.flush(&self.socket)? {
+            Flushed::All(answers) => {
+                desk.answered += answers;
+                if self.waits_for() == Some(What::Room) {
+                    self.wait = None;
+                }
+                Ok(None)
+            }
+            Flushed::Part(progress) => {
+                if progress > 0 {
+                    self.wait = None;
+                }
+                Ok(Some(
+                    self.park(What::Room, desk.now + service.config.write_timeout),
+                ))
+            }
+        }
+    }
+
+    fn wait_for_request(
+        &mut self,
+        progress: Progress,
+        wake: Wake,
+        desk: &Desk,
+        service: &Service,
+    ) -> Verdict {
+        let config = &service.config;
+        match (progress, self.wait) {
+            (Progress::Nothing, _) if wake == Wake::Recalled => Verdict::Close(Why::Drained),
+            // A first request's time runs from the connection's first moment.
+            (Progress::Nothing | Progress::Head, Some(first))
+                if first.what == What::FirstRequest =>
+            {
+                self.wait = None;
+                let what = match progress {
+                    Progress::Head => What::Head,
+                    _ => What::FirstRequest,
+                };
+                self.park(what, first.deadline)
+            }
+            (Progress::Nothing, _) => self.park(What::NextRequest, desk.now + config.idle_timeout),
+            (Progress::Head, _) => self.park(What::Head, desk.now + config.head_timeout),
+            (Progress::Body, _) => self.park(What::Body, desk.now + config.body_timeout),
+        }
+    }
+
+    /// Waits until this deadline, or the earlier one of a wait for the same that goes on.
+    fn park(&mut self, what: What, deadline: Instant) -> Verdict {
+        let wait = match self.wait {
+            Some(wait) if wait.what == what => wait,
+            _ => Wait { what, deadline },
+        };
+        self.wait = Some(wait);
+        Verdict::Park(wait)
+    }
+
+    fn waits_for(&self) -> Option<What> {
+        self.wait.map(|wait| wait.what)
+    }
+
+    /// After the last answer has been sent.
+    fn end(&mut self, desk: &mut Desk) -> io::Result<Verdict> {
+        match self.stage {
+            Stage::Closing(Farewell::Plain) => return Ok(Verdict::Close(Why::Answered)),
+            Stage::Closing(Farewell::Linger) => {
+                self.socket.finish_sending()?;
+                self.stage = Stage::Lingering;
+            }
+            Stage::Open | Stage::Lingering => {}
+        }
+        for _ in 0..DISCARDS_PER_TURN {
+            desk.input.clear();
+            match self.socket.receive(desk.input.room())? {
+                Received::Full | Received::Short => {}
+                Received::Nothing => {
+                    return Ok(self.park(What::Goodbye, desk.now + LINGER));
+                }
+                Received::End => return Ok(Verdict::Close(Why::Answered)),
+            }
+        }
+        Ok(Verdict::Requeue)
+    }
+
+    /// Puts what the connection slept over on the desk.
+    fn unpack(&mut self, desk: &mut Desk) {
+        if !self.carried.is_empty() {
+            desk.input.extend(&mem::take(&mut self.carried));
+        }
+        if let Some(unsent) = self.unsent.take() {
+            desk.outbox = *unsent;
+        }
+    }
+
+    /// Takes from the desk what the connection must keep, in no more memory than it needs.
+    fn pack(&mut self, desk: &mut Desk) {
+        if !desk.input.is_empty() {
+            self.carried = desk.input.unread().into();
+            desk.input.clear();
+        }
+        if !desk.outbox.is_empty() {
+            self.unsent = Some(Box::new(desk.outbox.take()));
+        }
+        desk.tidy();
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Names the client, for the log.
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.socket.fmt(f)
+    }
+}
+
+/// Runs the handler. If it panics, only its own client notices.
+fn call(service: &Service, desk: &mut Desk) -> Response {
+    let request = &mut desk.slot.request;
+    catch_unwind(AssertUnwindSafe(|| service.handler.handle(request))).unwrap_or_else(|_| {
+        error!("the handler panicked on {:?}", desk.slot.request_line());
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+    })
+}
+
+/// Gathers a whole response.
+fn put(response: Response, ending: Ending, desk: &mut Desk) {
+    let date = desk.date();
+    let head = desk.outbox.bytes();
+    if http1::encode(&response, &desk.slot.terms, ending, &date, head) == Content::Follows {
+        desk.outbox.push_body(response.into_body().into_bytes());
+    }
+}

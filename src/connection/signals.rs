@@ -1,0 +1,99 @@
+//! What a connection and whoever drives it tell each other.
+
+use std::fmt;
+use std::io;
+use std::time::Instant;
+
+/// Why a connection is driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// The socket may have become readable or writable.
+    Ready,
+    /// The same, and the client has finished sending or is gone: read on until that shows.
+    HungUp,
+    /// The deadline of its [`Wait`] has passed.
+    Expired,
+    /// The server drains: an idle connection ends now.
+    Recalled,
+}
+
+/// What comes of driving a connection.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It can do nothing until this.
+    Park(Wait),
+    /// It could go on, but others have waited long enough.
+    Requeue,
+    /// It has ended.
+    Close(Why),
+}
+
+/// What a connection waits for, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wait {
+    pub(crate) what: What,
+    pub(crate) deadline: Instant,
+}
+
+impl What {
+    /// Whether nothing has been asked that is not answered.
+    pub(crate) fn is_idle(self) -> bool {
+        matches!(self, Self::FirstRequest | Self::NextRequest)
+    }
+}
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The first byte ever.
+    FirstRequest,
+    /// The first byte of another request.
+    NextRequest,
+    /// The rest of a head.
+    Head,
+    /// The rest of a body.
+    Body,
+    /// Room for the rest of an answer.
+    Room,
+    /// The client's own end, after the last answer.
+    Goodbye,
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub(crate) enum Why {
+    /// The last answer has been sent.
+    Answered,
+    /// The client ended it between requests.
+    ClientDone,
+    /// The client ended it within a request.
+    ClientLeft,
+    /// A deadline passed before anything was asked, or between requests.
+    Idle,
+    /// The client did not take its answer.
+    SlowReader,
+    /// It was idle when the server drained.
+    Drained,
+    /// The server was forced to stop.
+    Forced,
+    /// The socket failed.
+    Failed(io::Error),
+    /// Driving it panicked: a defect of this crate.
+    Panicked,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Answered => "the last answer was sent",
+            Self::ClientDone => "the client ended it",
+            Self::ClientLeft => "the client left within a request",
+            Self::Idle => "it was idle for too long",
+            Self::SlowReader => "the client did not take its answer",
+            Self::Drained => "it was idle and the server drains",
+            Self::Forced => "the server was forced to stop",
+            Self::Failed(error) => return error.fmt(f),
+            Self::Panicked => "driving it panicked",
+        })
+    }
+}

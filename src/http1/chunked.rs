@@ -1,0 +1,227 @@
+//! The chunked transfer coding, undone (RFC 9112 section 7.1).
+
+use super::{Limits, Refusal};
+
+/// Most bytes of chunk extensions and trailer fields in one body, in all. Nobody uses extensions
+/// and few use trailers, but both can be sent without end.
+const MAX_OVERHEAD: usize = 16 * 1024;
+
+/// Most hexadecimal digits of one chunk size: what a `u64` holds.
+const MAX_DIGITS: u8 = 16;
+
+/// Undoes the coding byte by byte, so that it may be cut anywhere. Line ends are CRLF and nothing
+/// else: a reader before us that takes a bare LF for a line end would see other chunks than we do.
+#[derive(Debug)]
+pub(super) struct Chunked {
+    state: State,
+    overhead: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Size { digits: u8, size: u64 },
+    Padding { size: u64 },
+    Extension { size: u64 },
+    SizeLf { size: u64 },
+    Data { left: u64 },
+    DataCr,
+    DataLf,
+    LineStart,
+    Trailer,
+    TrailerLf,
+    EndLf,
+    Done,
+}
+
+impl Chunked {
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::NEXT_SIZE,
+            overhead: 0,
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Appends the content in `input` to `body` and returns how many bytes it understood: all of
+    /// them, unless the body ended before.
+    pub(super) fn decode(
+        &mut self,
+        input: &[u8],
+        body: &mut Vec<u8>,
+        limits: &Limits,
+    ) -> Result<usize, Refusal> {
+        let mut at = 0;
+        while at < input.len() && !self.is_done() {
+            if let State::Data { left } = self.state {
+                let rest = &input[at..];
+                let take = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
+                body.extend_from_slice(&rest[..take]);
+                at += take;
+                self.state = match left - take as u64 {
+                    0 => State::DataCr,
+                    left => State::Data { left },
+                };
+            } else {
+                self.state = self.step(input[at], body.len(), limits)?;
+                at += 1;
+            }
+        }
+        Ok(at)
+    }
+
+    fn step(&mut self, byte: u8, received: usize, limits: &Limits) -> Result<State, Refusal> {
+        Ok(match (self.state, byte) {
+            (State::Size { digits, size }, _) if byte.is_ascii_hexdigit() => {
+                if digits == MAX_DIGITS {
+                    return Err(Refusal::Chunk);
+                }
+                State::Size {
+                    digits: digits + 1,
+                    size: size << 4 | u64::from(hex_value(byte)),
+                }
+            }
+            (State::Size { digits: 0, .. }, _) => return Err(Refusal::Chunk),
+            (State::Size { size, .. } | State::Padding { size }, b' ' | b'\t') => {
+                self.spend()?;
+                State::Padding { size }
+            }
+            (State::Size { size, .. } | State::Padding { size }, b';') => State::Extension { size },
+            (State::Size { size, .. } | State::Extension { size }, b'\r') => State::SizeLf { size },
+            (State::Extension { size }, b'\t' | b' '..=b'~' | 0x80..) => {
+                self.spend()?;
+                State::Extension { size }
+            }
+            (State::SizeLf { size: 0 }, b'\n') => State::LineStart,
+            (State::SizeLf { size }, b'\n') => {
+                let room = limits.body.saturating_sub(received) as u64;
+                if size > room {
+                    return Err(Refusal::BodyTooLarge);
+                }
+                State::Data { left: size }
+            }
+            (State::DataCr, b'\r') => State::DataLf,
+            (State::DataLf, b'\n') => State::NEXT_SIZE,
+            (State::LineStart, b'\r') => State::EndLf,
+            (State::LineStart | State::Trailer, b'\t' | b' '..=b'~' | 0x80..) => {
+                self.spend()?;
+                State::Trailer
+            }
+            (State::Trailer, b'\r') => State::TrailerLf,
+            (State::TrailerLf, b'\n') => State::LineStart,
+            (State::EndLf, b'\n') => State::Done,
+            _ => return Err(Refusal::Chunk),
+        })
+    }
+
+    fn spend(&mut self) -> Result<(), Refusal> {
+        self.overhead += 1;
+        if self.overhead > MAX_OVERHEAD {
+            return Err(Refusal::Chunk);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    const NEXT_SIZE: Self = Self::Size { digits: 0, size: 0 };
+}
+
+fn hex_value(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20) - b'a' + 10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        head: 1024,
+        body: 64,
+    };
+
+    /// Decodes in pieces of every size and expects the same each time.
+    #[track_caller]
+    fn check(coded: &[u8], expected: Result<(&[u8], usize), Refusal>) {
+        for piece in 1..=coded.len() {
+            let mut decoder = Chunked::new();
+            let mut body = Vec::new();
+            let mut used = 0;
+            let result = coded.chunks(piece).try_for_each(|part| {
+                if !decoder.is_done() {
+                    used += decoder.decode(part, &mut body, &LIMITS)?;
+                }
+                Ok(())
+            });
+            let got = result.map(|()| (&body[..], used));
+            assert_eq!(got, expected, "in pieces of {piece}");
+            if expected.is_ok() {
+                assert!(decoder.is_done(), "in pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn content_is_joined() {
+        check(b"0\r\n\r\n", Ok((b"", 5)));
+        check(
+            b"5\r\nhello\r\n0006;a=\"b\"\r\n world\r\n0\r\n\r\n",
+            Ok((b"hello world", 35)),
+        );
+        check(
+            b"a \t;x\r\n0123456789\r\n0\r\n\r\n",
+            Ok((b"0123456789", 24)),
+        );
+    }
+
+    #[test]
+    fn trailers_are_skipped_and_what_follows_is_left() {
+        check(b"1\r\nx\r\n0\r\nA: b\r\nC: d\r\n\r\nGET", Ok((b"x", 23)));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for broken in [
+            &b"\r\n"[..],
+            b"x\r\n",
+            b"-1\r\n",
+            b"0x1\r\n",
+            b"+1\r\n",
+            b" 1\r\n",
+            b"1\n",
+            b"1 \r\n",
+            b"1\r\r\n",
+            b"1;a\nb\r\n",
+            b"1\r\nxy",
+            b"1\r\nx\n",
+            b"1\r\nx\r\r",
+            b"0\r\nA: b\n",
+            b"0\r\n\n",
+            b"00000000000000001\r\n",
+        ] {
+            check(broken, Err(Refusal::Chunk));
+        }
+    }
+
+    #[test]
+    fn content_over_the_limit_is_refused_at_its_announcement() {
+        check(b"41\r\n", Err(Refusal::BodyTooLarge));
+        check(b"ffffffffffffffff\r\n", Err(Refusal::BodyTooLarge));
+        check(b"1\r\nx\r\n40\r\n", Err(Refusal::BodyTooLarge));
+    }
+
+    #[test]
+    fn endless_extensions_and_trailers_are_refused() {
+        for start in [&b"1;"[..], b"0\r\n"] {
+            let mut coded = start.to_vec();
+            coded.resize(start.len() + MAX_OVERHEAD + 1, b'a');
+            let result = Chunked::new().decode(&coded, &mut Vec::new(), &LIMITS);
+            assert_eq!(result, Err(Refusal::Chunk));
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Responses into bytes (RFC 9112 sections 4 and 6).
+
+use std::time::SystemTime;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::{HeaderMap, StatusCode, Version};
+
+use super::head::Terms;
+use crate::Response;
+
+/// The interim answer to a client that waits before it sends the body (RFC 9110 section 15.2.1).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Whether the connection goes on after a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It waits for another request.
+    KeepAlive,
+    /// This is its last response.
+    Close,
+}
+
+/// Whether the response's body follows its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Content {
+    /// It does.
+    Follows,
+    /// The method or the status leaves it out.
+    Omitted,
+}
+
+/// A `Date` field's value (RFC 9110 section 6.6.1), made once a second rather than once a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Date([u8; 29]);
+
+impl Date {
+    /// The value for this moment.
+    #[must_use]
+    pub fn new(now: SystemTime) -> Self {
+        let mut value = [b' '; 29];
+        let text = httpdate::fmt_http_date(now.max(SystemTime::UNIX_EPOCH));
+        let length = text.len().min(value.len());
+        value[..length].copy_from_slice(&text.as_bytes()[..length]);
+        Self(value)
+    }
+}
+
+/// Appends the head of `response` to `out`. The framing fields and `Connection` are the server's:
+/// what the response says of them is left out, so that no handler can send a body of another
+/// length than it announces.
+pub fn encode(
+    response: &Response,
+    terms: &Terms,
+    ending: Ending,
+    date: &Date,
+    out: &mut Vec<u8>,
+) -> Content {
+    let (status, fields) = (response.status(), response.headers());
+    status_line(status, out);
+    for (name, value) in fields {
+        if name == CONTENT_LENGTH || name == TRANSFER_ENCODING || name == CONNECTION {
+            continue;
+        }
+        field(name.as_str().as_bytes(), value.as_bytes(), out);
+    }
+    let content = content(status, terms);
+    if let Some(length) = content_length(status, content, fields, response.body().len()) {
+        field(
+            b"content-length",
+            itoa::Buffer::new().format(length).as_bytes(),
+            out,
+        );
+    }
+    if !fields.contains_key(DATE) {
+        field(b"date", &date.0, out);
+    }
+    match (ending, terms.version) {
+        (Ending::Close, _) => out.extend_from_slice(b"connection: close\r\n"),
+        (Ending::KeepAlive, Version::HTTP_10) => {
+            out.extend_from_slice(b"connection: keep-alive\r\n");
+        }
+        (Ending::KeepAlive, _) => {}
+    }
+    out.extend_from_slice(b"\r\n");
+    content
+}
+
+fn status_line(status: StatusCode, out: &mut Vec<u8>) {
+    if status == StatusCode::OK {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn content(status: StatusCode, terms: &Terms) -> Content {
+    if terms.is_head || is_bodiless(status) {
+        Content::Omitted
+    } else {
+        Content::Follows
+    }
+}
+
+/// RFC 9112 section 6.3: these never have a body.
+fn is_bodiless(status: StatusCode) -> bool {
+    status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+}
+
+/// What `Content-Length` says. A handler that answers HEAD without making the body it would send
+/// to GET may state its length.
+fn content_length(
+    status: StatusCode,
+    content: Content,
+    fields: &HeaderMap,
+    length: usize,
+) -> Option<usize> {
+    if is_bodiless(status) {
+        return None;
+    }
+    let stated = || fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+    match content {
+        Content::Omitted if length == 0 => stated().or(Some(0)),
+        _ => Some(length),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use http::HeaderValue;
+    use http::header::ETAG;
+
+    use super::*;
+    use crate::Body;
+    use crate::http1::Persistence;
+
+    const TERMS: Terms = Terms {
+        version: Version::HTTP_11,
+        persistence: Persistence::KeepAlive,
+        is_head: false,
+    };
+
+    #[track_caller]
+    fn check(response: &Response, terms: &Terms, ending: Ending, expected: &str, content: Content) {
+        let date = Date::new(UNIX_EPOCH + Duration::from_secs(784_111_777));
+        let mut out = Vec::new();
+        assert_eq!(encode(response, terms, ending, &date, &mut out), content);
+        let expected = expected
+            .replace("DATE", "date: Sun, 06 Nov 1994 08:49:37 GMT")
+            .replace('\n', "\r\n");
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn a_response_says_its_length_and_date() {
+        let response = Response::new(Body::from("hello"));
+        check(
+            &response,
+            &TERMS,
+            Ending::KeepAlive,
+            "HTTP/1.1 200 OK\ncontent-length: 5\nDATE\n\n",
+            Content::Follows,
+        );
+        check(
+            &response,
+            &TERMS,
+            Ending::Close,
+            "HTTP/1.1 200 OK\ncontent-length: 5\nDATE\nconnection: close\n\n",
+            Content::Follows,
+        );
+    }
+
+    #[test]
+    fn an_old_client_is_told_that_the_connection_stays() {
+        let terms = Terms {
+            version: Version::HTTP_10,
+            ..TERMS
+        };
+        check(
+            &Response::default(),
+            &terms,
+            Ending::KeepAlive,
+            "HTTP/1.1 200 OK\ncontent-length: 0\nDATE\nconnection: keep-alive\n\n",
+            Content::Follows,
+        );
+    }
+
+    #[test]
+    fn head_keeps_the_length_and_leaves_the_body() {
+        let terms = Terms {
+            is_head: true,
+            ..TERMS
+        };
+        let mut response = Response::new(Body::from("hello"));
+        let expected = "HTTP/1.1 200 OK\ncontent-length: 5\nDATE\n\n";
+        check(
+            &response,
+            &terms,
+            Ending::KeepAlive,
+            expected,
+            Content::Omitted,
+        );
+        *response.body_mut() = Body::empty();
+        let length = HeaderValue::from_static("5");
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+        check(
+            &response,
+            &terms,
+            Ending::KeepAlive,
+            expected,
+            Content::Omitted,
+        );
+    }
+
+    #[test]
+    fn some_statuses_have_no_body_whatever_the_handler_gives() {
+        for (status, line) in [
+            (StatusCode::NO_CONTENT, "204 No Content"),
+            (StatusCode::NOT_MODIFIED, "304 Not Modified"),
+        ] {
+            let mut response = Response::new(Body::from("x"));
+            *response.status_mut() = status;
+            check(
+                &response,
+                &TERMS,
+                Ending::KeepAlive,
+                &format!("HTTP/1.1 {line}\nDATE\n\n"),
+                Content::Omitted,
+            );
+        }
+    }
+
+    #[test]
+    fn framing_is_not_the_handlers() {
+        let mut response = Response::new(Body::from("four"));
+        for (name, value) in [
+            (CONTENT_LENGTH, "5"),
+            (TRANSFER_ENCODING, "chunked"),
+            (CONNECTION, "upgrade"),
+            (ETAG, "\"e\""),
+        ] {
+            response
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
+        }
+        check(
+            &response,
+            &TERMS,
+            Ending::KeepAlive,
+            "HTTP/1.1 200 OK\netag: \"e\"\ncontent-length: 4\nDATE\n\n",
+            Content::Follows,
+        );
+    }
+
+    #[test]
+    fn an_unknown_status_has_an_empty_reason() {
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::from_u16(299).expect("299 is a status");
+        check(
+            &response,
+            &TERMS,
+            Ending::KeepAlive,
+            "HTTP/1.1 299 \ncontent-length: 0\nDATE\n\n",
+            Content::Follows,
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! Where a request's body ends: the one place that decides it (RFC 9112 section 6.3).
+
+use http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+use http::{HeaderValue, Version};
+
+use super::Refusal;
+
+/// How the body of a request is delimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// There is no body.
+    Empty,
+    /// The body has this many bytes, at least one.
+    Length(u64),
+    /// The body is in the chunked transfer coding.
+    Chunked,
+}
+
+/// The framing fields of one head, collected while its fields pass by.
+#[derive(Debug, Default)]
+pub(super) struct FramingFields {
+    length: Option<Result<u64, Refusal>>,
+    coding: Option<Result<(), Refusal>>,
+}
+
+impl FramingFields {
+    /// Looks at one field. Anything said twice is refused, even where both say the same: a reader
+    /// before us may have kept the other.
+    pub(super) fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
+        if name == CONTENT_LENGTH {
+            let length = match self.length {
+                None => content_length(value.as_bytes()),
+                Some(_) => Err(Refusal::ContentLength),
+            };
+            self.length = Some(length);
+        } else if name == TRANSFER_ENCODING {
+            let coding = match self.coding {
+                None if value.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+                None => Err(Refusal::TransferCoding),
+                Some(_) => Err(Refusal::AmbiguousFraming),
+            };
+            self.coding = Some(coding);
+        }
+    }
+
+    pub(super) fn framing(self, version: Version) -> Result<Framing, Refusal> {
+        match (self.length, self.coding) {
+            (None, None) => Ok(Framing::Empty),
+            (Some(length), None) => Ok(match length? {
+                0 => Framing::Empty,
+                length => Framing::Length(length),
+            }),
+            (None, Some(coding)) if version == Version::HTTP_11 => {
+                coding.map(|()| Framing::Chunked)
+            }
+            (_, Some(_)) => Err(Refusal::AmbiguousFraming),
+        }
+    }
+}
+
+/// Digits and nothing else: `+5`, `0x5` and `5, 5` are numbers to some readers and not to others.
+fn content_length(value: &[u8]) -> Result<u64, Refusal> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Refusal::ContentLength);
+    }
+    value
+        .iter()
+        .try_fold(0u64, |sum, digit| {
+            sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+        })
+        .ok_or(Refusal::ContentLength)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(version: Version, fields: &[(HeaderName, &str)], expected: Result<Framing, Refusal>) {
+        let mut seen = FramingFields::default();
+        for (name, value) in fields {
+            let value = HeaderValue::from_str(value).expect("test values are valid");
+            seen.note(name, &value);
+        }
+        assert_eq!(seen.framing(version), expected, "{fields:?}");
+    }
+
+    #[test]
+    fn lengths() {
+        let cl = |value| [(CONTENT_LENGTH, value)];
+        let v = Version::HTTP_11;
+        check(v, &[], Ok(Framing::Empty));
+        check(v, &cl("0"), Ok(Framing::Empty));
+        check(v, &cl("0005"), Ok(Framing::Length(5)));
+        check(
+            v,
+            &cl("18446744073709551615"),
+            Ok(Framing::Length(u64::MAX)),
+        );
+        for wrong in [
+            "",
+            "+5",
+            "-1",
+            "0x10",
+            "5 5",
+            "5, 5",
+            "1_0",
+            "18446744073709551616",
+        ] {
+            check(v, &cl(wrong), Err(Refusal::ContentLength));
+        }
+        let twice = [(CONTENT_LENGTH, "5"), (CONTENT_LENGTH, "5")];
+        check(v, &twice, Err(Refusal::ContentLength));
+    }
+
+    #[test]
+    fn codings() {
+        let te = |value| [(TRANSFER_ENCODING, value)];
+        let v = Version::HTTP_11;
+        check(v, &te("chunked"), Ok(Framing::Chunked));
+        check(v, &te("Chunked"), Ok(Framing::Chunked));
+        for unknown in ["gzip", "gzip, chunked", "xchunked", "chunked, chunked", ""] {
+            check(v, &te(unknown), Err(Refusal::TransferCoding));
+        }
+        check(
+            Version::HTTP_10,
+            &te("chunked"),
+            Err(Refusal::AmbiguousFraming),
+        );
+        let twice = [
+            (TRANSFER_ENCODING, "chunked"),
+            (TRANSFER_ENCODING, "chunked"),
+        ];
+        check(v, &twice, Err(Refusal::AmbiguousFraming));
+        let both = [(CONTENT_LENGTH, "5"), (TRANSFER_ENCODING, "chunked")];
+        check(v, &both, Err(Refusal::AmbiguousFraming));
+    }
+}

@@ -1,0 +1,230 @@
+//! The request head: request line and fields (RFC 9112 sections 3 and 5).
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, EXPECT, HOST, HeaderName};
+use http::uri::Uri;
+use http::{HeaderMap, HeaderValue, Method, Version};
+
+use super::framing::FramingFields;
+use super::{Framing, Limits, Refusal, Slot};
+
+/// Most fields in one head. Browsers send about 20; a proxy chain adds a dozen.
+pub const MAX_FIELDS: usize = 100;
+
+/// What a request asks of the way it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// The version that the client speaks.
+    pub version: Version,
+    /// Whether the client wants to go on after this request.
+    pub persistence: Persistence,
+    /// The method is HEAD: the answer's body is not sent.
+    pub is_head: bool,
+}
+
+/// Whether the client wants the connection to stay (RFC 9112 section 9.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// It stays for another request.
+    KeepAlive,
+    /// It ends after this one.
+    Close,
+}
+
+/// Whether the client waits before it sends the body (RFC 9110 section 10.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expectation {
+    /// It does not wait.
+    None,
+    /// It waits for `100 Continue`.
+    Continue,
+}
+
+/// What the protocol itself needs of a head; the rest is in the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// How many bytes it had.
+    pub length: usize,
+    /// Where the body ends.
+    pub framing: Framing,
+    /// Whether the client waits for a word before it sends the body.
+    pub expectation: Expectation,
+}
+
+impl Default for Terms {
+    /// The terms before anything is known of a request: answer as plainly as possible, and close.
+    fn default() -> Self {
+        Self {
+            version: Version::HTTP_11,
+            persistence: Persistence::Close,
+            is_head: false,
+        }
+    }
+}
+
+/// Reads a head from the start of `input` into `slot`, which must be clear. `None` if the head is
+/// not complete.
+pub(super) fn parse(
+    input: &[u8],
+    limits: &Limits,
+    slot: &mut Slot,
+) -> Result<Option<Head>, Refusal> {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    let length = match parsed.parse_with_uninit_headers(input, &mut fields) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Err(error) if !is_early(error, input) => return Err(refusal(error, input)),
+        _ if input.len() < limits.head => return Ok(None),
+        _ => return Err(too_long(input, limits)),
+    };
+    if length > limits.head {
+        return Err(too_long(input, limits));
+    }
+
+    let at = Locator { input };
+    let Slot { request, terms, .. } = slot;
+    slot.arena.extend_from_slice(&input[..length]);
+    slot.head = slot.arena.split().freeze();
+    let bytes = &slot.head;
+
+    let (method, target) = (
+        parsed.method.unwrap_or_default(),
+        parsed.path.unwrap_or_default(),
+    );
+    terms.is_head = method == "HEAD";
+    terms.version = if parsed.version == Some(0) {
+        Version::HTTP_10
+    } else {
+        Version::HTTP_11
+    };
+    *request.version_mut() = terms.version;
+    *request.method_mut() =
+        Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::RequestLine)?;
+    if target.contains('#') {
+        return Err(Refusal::RequestTarget);
+    }
+    *request.uri_mut() = Uri::from_maybe_shared(at.share(bytes, target.as_bytes()))
+        .map_err(|_| Refusal::RequestTarget)?;
+
+    let mut seen = Seen::default();
+    for field in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Refusal::FieldLine)?;
+        let value = HeaderValue::from_maybe_shared(at.share(bytes, field.value))
+            .map_err(|_| Refusal::FieldLine)?;
+        seen.note(&name, &value);
+        request.headers_mut().append(name, value);
+    }
+    terms.persistence = persistence(terms.version, seen.connection, request.headers());
+    let framing = seen.framing.framing(terms.version)?;
+    if seen.hosts > 1 || (seen.hosts == 0 && terms.version == Version::HTTP_11) {
+        return Err(Refusal::Host);
+    }
+    // RFC 9110 section 10.1.1: an HTTP/1.0 client can't mean it.
+    let expectation = match (terms.version, seen.expectation) {
+        (Version::HTTP_11, Some(expectation)) => expectation?,
+        _ => Expectation::None,
+    };
+    Ok(Some(Head {
+        length,
+        framing,
+        expectation,
+    }))
+}
+
+/// What the protocol needs to know of the fields, noted as each passes by instead of looked up
+/// afterwards.
+#[derive(Default)]
+struct Seen {
+    framing: FramingFields,
+    hosts: usize,
+    connection: bool,
+    expectation: Option<Result<Expectation, Refusal>>,
+}
+
+impl Seen {
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.framing.note(name, value);
+        if name == HOST {
+            self.hosts += 1;
+        } else if name == CONNECTION {
+            self.connection = true;
+        } else if name == EXPECT {
+            let known = value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+            self.expectation = Some(match (&self.expectation, known) {
+                (None | Some(Ok(_)), true) => Ok(Expectation::Continue),
+                _ => Err(Refusal::Expectation),
+            });
+        }
+    }
+}
+
+fn persistence(version: Version, stated: bool, fields: &HeaderMap) -> Persistence {
+    match version {
+        _ if stated && lists(fields, &CONNECTION, "close") => Persistence::Close,
+        Version::HTTP_10 if !lists(fields, &CONNECTION, "keep-alive") => Persistence::Close,
+        _ => Persistence::KeepAlive,
+    }
+}
+
+/// Whether a field that is a list of tokens has this one (RFC 9110 section 5.6.1).
+#[must_use]
+pub fn lists(fields: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    fields
+        .get_all(name)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// The request line alone is too long, or the fields made it so.
+fn too_long(input: &[u8], limits: &Limits) -> Refusal {
+    let within = &input[..input.len().min(limits.head)];
+    if within.contains(&b'\n') {
+        Refusal::HeadTooLong
+    } else {
+        Refusal::TargetTooLong
+    }
+}
+
+/// Whether more bytes could change the verdict: which version a request line names is known at its
+/// end, and the answer must not depend on where the bytes were cut.
+fn is_early(error: httparse::Error, input: &[u8]) -> bool {
+    error == httparse::Error::Version && !input.contains(&b'\n')
+}
+
+fn refusal(error: httparse::Error, input: &[u8]) -> Refusal {
+    match error {
+        httparse::Error::TooManyHeaders => Refusal::HeadTooLong,
+        httparse::Error::HeaderName | httparse::Error::HeaderValue => Refusal::FieldLine,
+        httparse::Error::Version if names_a_version(input) => Refusal::Version,
+        // What stands before the fields is the request line, whatever is wrong with it.
+        httparse::Error::NewLine if input.contains(&b'\n') => Refusal::FieldLine,
+        _ => Refusal::RequestLine,
+    }
+}
+
+/// Whether the request line ends in `HTTP/` and two digits with a dot: another version, then,
+/// rather than nonsense (RFC 9112 section 2.3).
+fn names_a_version(input: &[u8]) -> bool {
+    let line = input
+        .split(|byte| *byte == b'\r' || *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let last = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    matches!(last, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+        if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
+/// Finds a parsed part again in the shared copy of the head that it was parsed from.
+struct Locator<'a> {
+    input: &'a [u8],
+}
+
+impl Locator<'_> {
+    fn share(&self, head: &Bytes, part: &[u8]) -> Bytes {
+        let start = part.as_ptr().addr() - self.input.as_ptr().addr();
+        head.slice(start..start + part.len())
+    }
+}

@@ -1,0 +1,95 @@
+//! Bytes that have been received and not yet understood.
+
+/// A buffer that is filled at its end and consumed from its start.
+#[derive(Debug, Default)]
+pub struct Input {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Input {
+    /// An empty buffer with room for this many bytes.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(capacity),
+            start: 0,
+        }
+    }
+
+    /// What has been received and not consumed.
+    #[must_use]
+    pub fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Whether nothing waits to be consumed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    /// How many bytes it could hold without growing.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Marks the first `count` unread bytes as understood.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer.
+    pub fn consume(&mut self, count: usize) {
+        assert!(
+            count <= self.unread().len(),
+            "only what is there is consumed"
+        );
+        self.start += count;
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
+    /// Forgets everything, keeping the room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.start = 0;
+    }
+
+    /// Appends what was received.
+    pub fn extend(&mut self, received: &[u8]) {
+        self.bytes.extend_from_slice(received);
+    }
+
+    /// The vector to receive into: append to it, and touch nothing that is in it already. There
+    /// is always room for at least one byte.
+    pub fn room(&mut self) -> &mut Vec<u8> {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        if self.bytes.len() == self.bytes.capacity() {
+            self.bytes.reserve(self.bytes.capacity().max(1024));
+        }
+        &mut self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unread_survives_making_room() {
+        let mut input = Input::with_capacity(4);
+        input.extend(b"abcd");
+        input.consume(3);
+        let room = input.room();
+        assert!(room.capacity() > room.len());
+        room.push(b'e');
+        assert_eq!(input.unread(), b"de");
+        input.consume(2);
+        assert!(input.is_empty());
+    }
+}

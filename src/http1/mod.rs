@@ -1,0 +1,29 @@
+//! HTTP/1.1 on bytes alone (RFC 9112): feed it what a client sent and get requests, give it a
+//! response and get bytes. It knows no socket, no clock, no thread.
+//!
+//! It is public for the benches and fuzzers of this repository only and no part of the API that
+//! semantic versioning covers.
+
+mod chunked;
+mod decoder;
+mod encoder;
+mod framing;
+mod head;
+mod input;
+mod refusal;
+
+pub use decoder::{Decoder, Event, Progress, Slot};
+pub use encoder::{CONTINUE, Content, Date, Ending, encode};
+pub use framing::Framing;
+pub use head::{Expectation, Head, MAX_FIELDS, Persistence, Terms, lists};
+pub use input::Input;
+pub use refusal::Refusal;
+
+/// What the protocol measures requests against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest head in bytes: request line, fields and the empty line.
+    pub head: usize,
+    /// Largest body in bytes, after its transfer coding is undone.
+    pub body: usize,
+}

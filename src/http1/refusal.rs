@@ -1,0 +1,98 @@
+//! Why a request is not taken.
+
+use std::fmt;
+
+use http::StatusCode;
+
+/// Why the bytes of a client are no request that this server takes. Each ends the connection,
+/// for what follows on it can't be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The request line is none (RFC 9112 section 3).
+    RequestLine,
+    /// The request target is none (RFC 9112 section 3.2).
+    RequestTarget,
+    /// The request target is longer than the head may be.
+    TargetTooLong,
+    /// A field line is none (RFC 9112 section 5).
+    FieldLine,
+    /// The head is too long, or has more than [`MAX_FIELDS`](super::MAX_FIELDS) fields.
+    HeadTooLong,
+    /// No `Host`, or more than one (RFC 9112 section 3.2).
+    Host,
+    /// A version of HTTP that this server does not speak.
+    Version,
+    /// `Content-Length` is no number, or there are several.
+    ContentLength,
+    /// Both `Content-Length` and `Transfer-Encoding`, or the latter in HTTP/1.0: two readers
+    /// could see two different requests (RFC 9112 section 6.3).
+    AmbiguousFraming,
+    /// A transfer coding other than `chunked` (RFC 9112 section 6.1).
+    TransferCoding,
+    /// An expectation other than `100-continue` (RFC 9110 section 10.1.1).
+    Expectation,
+    /// The body is larger than this server takes.
+    BodyTooLarge,
+    /// The chunked coding is broken (RFC 9112 section 7.1).
+    Chunk,
+    /// The head took longer than its deadline.
+    HeadTimeout,
+    /// The body took longer than its deadline.
+    BodyTimeout,
+}
+
+impl Refusal {
+    /// The status code that tells the client.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::RequestLine
+            | Self::RequestTarget
+            | Self::FieldLine
+            | Self::Host
+            | Self::ContentLength
+            | Self::AmbiguousFraming
+            | Self::Chunk => StatusCode::BAD_REQUEST,
+            Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        }
+    }
+
+    /// The sentence for the client and the log.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::RequestLine => "the request line is malformed",
+            Self::RequestTarget => "the request target is malformed",
+            Self::TargetTooLong => "the request target is too long",
+            Self::FieldLine => "a header field is malformed",
+            Self::HeadTooLong => "the request head is too large",
+            Self::Host => "exactly one Host field is required",
+            Self::Version => "this server speaks HTTP/1.1 and HTTP/1.0",
+            Self::ContentLength => "Content-Length is malformed",
+            Self::AmbiguousFraming => {
+                "the body's length is ambiguous: Content-Length and Transfer-Encoding disagree"
+            }
+            Self::TransferCoding => "the only transfer coding known here is chunked",
+            Self::Expectation => "the only expectation known here is 100-continue",
+            Self::BodyTooLarge => "the request body is too large",
+            Self::Chunk => "the chunked body is malformed",
+            Self::HeadTimeout => "the request head took too long to arrive",
+            Self::BodyTimeout => "the request body took too long to arrive",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+impl std::error::Error for Refusal {}

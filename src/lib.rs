@@ -1,0 +1,69 @@
+//! An HTTP server on a fixed pool of threads: handlers are plain functions that may block, and
+//! there is no async runtime.
+//!
+//! ```no_run
+//! use httpool::{ListenAddr, Request, Server};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let server = Server::builder()
+//!         .listen("localhost:4000".parse::<ListenAddr>()?)
+//!         .bind()?;
+//!     server.run(|request: Request| format!("you asked for {}\n", request.uri()))?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What it promises
+//!
+//! * **Only handlers hold workers.** A client that is slow, idle or hostile never does: while its
+//!   request trickles in, while it reads its answer, while its connection sleeps, it is parked in
+//!   one epoll instance that all workers share.
+//! * **Stopping loses nothing.** [`Handle::shutdown`] begins a drain: what has arrived is
+//!   answered, connections end after their last answer, and [`Server::run`] returns a
+//!   [`DrainReport`] that counts what could not be finished by the deadline.
+//! * **Everything is bounded**: threads, connections, head and body sizes, the time of every
+//!   phase. [`Builder`] sets each, [`defaults`] tells what it is otherwise and why.
+//!
+//! # Handlers
+//!
+//! A [`Handler`] is any `Fn(Request) -> impl IntoResponse + Send + Sync`; the types are those of
+//! the [`http`] crate. [`IntoResponse`] says what may be returned, [`Problem`] makes error
+//! answers in the form that the client prefers. A request's body has arrived whole when the
+//! handler runs.
+//!
+//! # Features
+//!
+//! * `program` (default): everything that the `httpool` binary needs. A library user turns it off
+//!   with `default-features = false`.
+//! * `json`: the echo server in `apps`, with serde_json.
+//!
+//! It runs on Linux: epoll is what it is made of.
+
+#[cfg(feature = "json")]
+pub mod apps;
+mod body;
+mod config;
+mod connection;
+mod handler;
+#[doc(hidden)]
+pub mod http1;
+mod phase;
+mod problem;
+mod response;
+mod server;
+mod transport;
+
+pub use body::Body;
+pub use config::{ListenAddr, ListenAddrError, defaults};
+pub use handler::Handler;
+pub use http;
+pub use phase::Phase;
+pub use problem::Problem;
+pub use response::{Html, IntoResponse};
+pub use server::{BindError, Builder, DrainReport, Handle, Progress, Server};
+
+/// A request as handlers see it.
+pub type Request<T = Body> = http::Request<T>;
+
+/// A response as handlers give it.
+pub type Response<T = Body> = http::Response<T>;

@@ -1,0 +1,229 @@
+//! What went wrong, told in the form that the client reads.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Response as HttpResponse, StatusCode};
+
+use crate::{Body, IntoResponse, Response};
+
+/// An error answer: a small page for browsers, `application/problem+json` (RFC 9457) for JSON
+/// clients, a line of plain text for everyone else, as `Accept` asks.
+///
+/// ```
+/// use httpool::http::StatusCode;
+/// use httpool::{Problem, Request};
+///
+/// let request: Request = httpool::http::Request::builder()
+///     .header("accept", "application/json")
+///     .body(Default::default())?;
+/// let response = Problem::new(StatusCode::NOT_FOUND)
+///     .detail("there is no such user")
+///     .answer(request.headers());
+/// assert_eq!(response.headers()["content-type"], "application/problem+json");
+/// # Ok::<(), httpool::http::Error>(())
+/// ```
+///
+/// As an [`IntoResponse`] it does not know what the client accepts and is plain text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    detail: Cow<'static, str>,
+}
+
+impl Problem {
+    /// A problem of which the status tells everything.
+    #[must_use]
+    pub const fn new(status: StatusCode) -> Self {
+        Self {
+            status,
+            detail: Cow::Borrowed(""),
+        }
+    }
+
+    /// Adds a sentence about this occurrence. It is escaped where the form needs it.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// The response to a request that had these header fields.
+    #[must_use]
+    pub fn answer(&self, request: &HeaderMap) -> Response {
+        let form = Form::preferred(request);
+        let mut response = HttpResponse::new(Body::from(match form {
+            Form::Html => self.html(),
+            Form::Json => self.json(),
+            Form::Text => self.text(),
+        }));
+        *response.status_mut() = self.status;
+        let fields = response.headers_mut();
+        fields.insert(CONTENT_TYPE, form.content_type());
+        response
+    }
+
+    fn title(&self) -> &'static str {
+        self.status.canonical_reason().unwrap_or("Error")
+    }
+
+    fn text(&self) -> String {
+        let separator = if self.detail.is_empty() { "" } else { ": " };
+        format!(
+            "{} {}{separator}{}\n",
+            self.status.as_u16(),
+            self.title(),
+            self.detail
+        )
+    }
+
+    fn json(&self) -> String {
+        let mut json = format!(
+            r#"{{"type":"about:blank","title":"{}","status":{}"#,
+            self.title(),
+            self.status.as_u16()
+        );
+        if !self.detail.is_empty() {
+            json.push_str(r#","detail":""#);
+            for character in self.detail.chars() {
+                push_json(character, &mut json);
+            }
+            json.push('"');
+        }
+        json.push_str("}\n");
+        json
+    }
+
+    fn html(&self) -> String {
+        let (code, title) = (self.status.as_u16(), self.title());
+        let mut page = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <title>{code} {title}</title>\n\
+             <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;\
+             padding:0 1rem}}h1{{font-weight:600}}</style>\n\
+             <h1>{code} {title}</h1>\n"
+        );
+        if !self.detail.is_empty() {
+            page.push_str("<p>");
+            for character in self.detail.chars() {
+                push_html(character, &mut page);
+            }
+            page.push_str("</p>\n");
+        }
+        page
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.answer(&HeaderMap::new())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Html,
+    Json,
+    Text,
+}
+
+impl Form {
+    /// The form with the highest weight in `Accept` (RFC 9110 section 12.5.1); of equal ones the
+    /// first. Anything that is not understood asks for plain text.
+    fn preferred(request: &HeaderMap) -> Self {
+        let mut best = (Self::Text, 0.0);
+        let ranges = request
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','));
+        for range in ranges {
+            let mut parts = range.split(';').map(str::trim);
+            let form = match parts.next().unwrap_or_default() {
+                "text/html" | "application/xhtml+xml" => Self::Html,
+                "application/json" | "application/problem+json" => Self::Json,
+                "text/plain" | "text/*" | "*/*" => Self::Text,
+                _ => continue,
+            };
+            let weight = parts
+                .find_map(|parameter| parameter.strip_prefix("q="))
+                .map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
+            if weight > best.1 {
+                best = (form, weight);
+            }
+        }
+        best.0
+    }
+
+    const fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Html => "text/html; charset=utf-8",
+            Self::Json => "application/problem+json",
+            Self::Text => "text/plain; charset=utf-8",
+        })
+    }
+}
+
+fn push_json(character: char, json: &mut String) {
+    match character {
+        '"' | '\\' => json.extend(['\\', character]),
+        '\0'..='\x1f' => {
+            let written = write!(json, "\\u{:04x}", u32::from(character));
+            debug_assert!(written.is_ok(), "writing to a string can't fail");
+        }
+        _ => json.push(character),
+    }
+}
+
+fn push_html(character: char, page: &mut String) {
+    match character {
+        '<' => page.push_str("&lt;"),
+        '>' => page.push_str("&gt;"),
+        '&' => page.push_str("&amp;"),
+        '"' => page.push_str("&quot;"),
+        '\'' => page.push_str("&#39;"),
+        _ => page.push(character),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(accept: &str, content_type: &str, content: &str) {
+        let mut request = HeaderMap::new();
+        if !accept.is_empty() {
+            let value = HeaderValue::from_str(accept).expect("test values are valid");
+            request.insert(ACCEPT, value);
+        }
+        let response = Problem::new(StatusCode::BAD_REQUEST)
+            .detail("a \"<b>\"\n& 'c'")
+            .answer(&request);
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(response.headers()[CONTENT_TYPE], content_type, "{accept}");
+        let body = String::from_utf8_lossy(response.body().as_bytes()).into_owned();
+        assert!(body.contains(content), "{accept}: {body}");
+    }
+
+    #[test]
+    fn the_form_is_what_the_client_prefers() {
+        const TEXT: &str = "text/plain; charset=utf-8";
+        const HTML: &str = "text/html; charset=utf-8";
+        const JSON: &str = "application/problem+json";
+        let text = "400 Bad Request: a \"<b>\"\n& 'c'\n";
+        let html = "<p>a &quot;&lt;b&gt;&quot;\n&amp; &#39;c&#39;</p>";
+        let json = r#""status":400,"detail":"a \"<b>\"\u000a& 'c'"}"#;
+        check("", TEXT, text);
+        check("*/*", TEXT, text);
+        check("image/png", TEXT, text);
+        check("text/html,application/xml;q=0.9,*/*;q=0.8", HTML, html);
+        check("application/json", JSON, json);
+        check("text/html;q=0.1, application/problem+json", JSON, json);
+        check("application/json;q=0, text/plain", TEXT, text);
+        check("application/json;q=nonsense", TEXT, text);
+    }
+}

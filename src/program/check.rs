@@ -1,0 +1,62 @@
+//! `--check`: whether the server could start as it is told to, found out without starting it.
+
+use std::io;
+use std::net::ToSocketAddrs as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
+
+use httpool::ListenAddr;
+use rustix::fs::{Access, access};
+
+use super::cli::Args;
+
+/// Looks at what parsing could not: the names, folders and files that the values stand for.
+pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String> {
+    for address in addresses {
+        check_address(address).map_err(|why| format!("cannot listen on {address}: {why}"))?;
+    }
+    let Some(path) = &args.log_file else {
+        return Ok(());
+    };
+    check_log_file(path)
+        .map_err(|why| format!("cannot write to the log file {}: {why}", path.display()))
+}
+
+fn check_address(address: &ListenAddr) -> io::Result<()> {
+    match address {
+        ListenAddr::Tcp { host, port } => match (host.as_str(), *port).to_socket_addrs()?.next() {
+            Some(_) => Ok(()),
+            None => Err(io::Error::other("the name has no address")),
+        },
+        ListenAddr::Unix(path) => match path.symlink_metadata() {
+            // The server replaces a socket that nobody listens on any more, never anything else.
+            Ok(metadata) if !metadata.file_type().is_socket() => Err(io::Error::other(
+                "there is a file of this name that is no socket",
+            )),
+            _ => check_folder(path),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn check_log_file(path: &Path) -> io::Result<()> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => Ok(access(path, Access::WRITE_OK)?),
+        Err(_) => check_folder(path),
+    }
+}
+
+/// Whether a file can be made beside this path, asked without making one.
+fn check_folder(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        Some(_) => Path::new("."),
+        None => return Err(io::ErrorKind::IsADirectory.into()),
+    };
+    if folder.metadata()?.is_dir() {
+        Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+    } else {
+        Err(io::ErrorKind::NotADirectory.into())
+    }
+}

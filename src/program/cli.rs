@@ -1,0 +1,258 @@
+//! What a person typed: the one table of flags, from which the help comes and the variables too.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, ValueHint};
+use httpool::apps::JsonCheck;
+use httpool::{Builder, ListenAddr, Server, defaults};
+use log::LevelFilter;
+
+use super::complaint::{Origin, one_line};
+use super::environment;
+use super::exit::Exit;
+use super::units::{Size, Span, count, limit, size_from};
+
+/// Where to listen when nothing says otherwise: on this machine only.
+const LISTEN: &str = "localhost:4000";
+
+/// The program's flags.
+#[derive(Debug, Clone, Parser)]
+#[command(version, about, disable_help_subcommand = true, max_term_width = 100)]
+#[command(next_help_heading = "Serving")]
+pub(crate) struct Args {
+    #[arg(long, value_name = "ADDR", help = format!(
+        "Address to listen on: host:port, [::1]:port or unix:/path; repeat it for more \
+         [default: {LISTEN}]"
+    ))]
+    pub(crate) listen: Vec<ListenAddr>,
+
+    #[arg(long, value_name = "N", value_parser = count(1..=4096),
+        default_value_t = defaults::workers(), help = format!(
+        "Threads that run handlers, which may block; {} for each core unless given",
+        defaults::WORKERS_PER_CORE
+    ))]
+    pub(crate) workers: usize,
+
+    /// How the echo treats bodies with a JSON content type: strict refuses invalid ones, raw
+    /// sends them back unread
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Json::Strict)]
+    pub(crate) json: Json,
+
+    /// Validate flags, variables, addresses and paths, say so, and exit without listening
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    /// Most connections open at once, as far as the limit of open files allows; more wait in the
+    /// kernel's queue
+    #[arg(long, value_name = "N", value_parser = count(1..=10_000_000), help_heading = "Limits",
+        default_value_t = defaults::MAX_CONNECTIONS)]
+    pub(crate) max_connections: usize,
+
+    /// Largest request body, in bytes or with a unit; a larger one gets a 413
+    #[arg(long, value_name = "SIZE", help_heading = "Limits",
+        default_value_t = Size(defaults::MAX_BODY))]
+    pub(crate) max_body: Size,
+
+    /// Longest request line and header fields together, in bytes or with a unit; a longer head
+    /// gets a 431, or a 414
+    #[arg(long, value_name = "SIZE", value_parser = size_from(256), help_heading = "Limits",
+        default_value_t = Size(defaults::MAX_HEAD))]
+    pub(crate) max_head: Size,
+
+    /// Longest time for a request's head to arrive
+    #[arg(long, value_name = "TIME", value_parser = limit, help_heading = "Timeouts",
+        default_value_t = Span(defaults::HEAD_TIMEOUT))]
+    pub(crate) head_timeout: Span,
+
+    /// Longest time for a request's body to arrive, after its head
+    #[arg(long, value_name = "TIME", value_parser = limit, help_heading = "Timeouts",
+        default_value_t = Span(defaults::BODY_TIMEOUT))]
+    pub(crate) body_timeout: Span,
+
+    /// Longest time a connection is kept open between two requests
+    #[arg(long, value_name = "TIME", value_parser = limit, help_heading = "Timeouts",
+        default_value_t = Span(defaults::IDLE_TIMEOUT))]
+    pub(crate) idle_timeout: Span,
+
+    /// Longest time in which a client takes nothing of its answer
+    #[arg(long, value_name = "TIME", value_parser = limit, help_heading = "Timeouts",
+        default_value_t = Span(defaults::WRITE_TIMEOUT))]
+    pub(crate) write_timeout: Span,
+
+    /// When stopping: longest time for requests under way to finish, then they are cut
+    #[arg(long, value_name = "TIME", help_heading = "Stopping",
+        default_value_t = Span(defaults::DRAIN_TIMEOUT))]
+    pub(crate) drain_timeout: Span,
+
+    /// When stopping: time to go on serving first, so that load balancers can turn away
+    #[arg(long, value_name = "TIME", help_heading = "Stopping",
+        default_value_t = Span(defaults::DRAIN_DELAY))]
+    pub(crate) drain_delay: Span,
+
+    /// When stopping: time that idle connections are kept for a request already on its way
+    #[arg(long, value_name = "TIME", help_heading = "Stopping",
+        default_value_t = Span(defaults::DRAIN_IDLE))]
+    pub(crate) drain_idle: Span,
+
+    /// Least important messages to log
+    #[arg(long, value_name = "LEVEL", help_heading = "Logging", ignore_case = true,
+        default_value = "info",
+        value_parser = PossibleValuesParser::new(["error", "warn", "info", "debug", "trace", "off"])
+            .try_map(|name| name.parse::<LevelFilter>()))]
+    pub(crate) log_level: LevelFilter,
+
+    /// How to write messages: text for people, or one JSON object a line
+    #[arg(long, value_name = "FORMAT", value_enum, help_heading = "Logging",
+        default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+
+    /// File to append messages to [default: standard error]
+    #[arg(long, value_name = "PATH", help_heading = "Logging")]
+    pub(crate) log_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Json {
+    Strict,
+    Raw,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Why there are no [`Args`] to go on with.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Help or version was asked for: this is the text.
+    Shown(String),
+    /// Something is wrong: this is the line that says what.
+    Wrong(String),
+}
+
+/// Reads the command line, and the environment where the command line says nothing.
+pub(crate) fn parse(
+    typed: impl IntoIterator<Item = OsString>,
+    lookup: impl Fn(&str) -> Option<OsString>,
+) -> Result<Args, Stop> {
+    let typed: Vec<OsString> = typed.into_iter().collect();
+    let matches = command()
+        .try_get_matches_from(&typed)
+        .map_err(|error| Stop::new(&error, Origin::CommandLine))?;
+
+    // The command line alone was right, so whatever is wrong now came from the environment.
+    let mut all = environment::arguments(&command(), &matches, lookup);
+    all.splice(0..0, typed.first().cloned());
+    all.extend(typed.into_iter().skip(1));
+    command()
+        .try_get_matches_from(all)
+        .and_then(|matches| Args::from_arg_matches(&matches))
+        .map_err(|error| Stop::new(&error, Origin::Environment))
+}
+
+impl Args {
+    /// Where to listen: what was asked for, else what `PORT` says, else this machine.
+    pub(crate) fn addresses(
+        &self,
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Vec<ListenAddr>, String> {
+        if !self.listen.is_empty() {
+            return Ok(self.listen.clone());
+        }
+        let address = environment::port(lookup)?.unwrap_or_else(|| {
+            LISTEN
+                .parse()
+                .expect("the tests hold that the default is an address")
+        });
+        Ok(vec![address])
+    }
+
+    /// A server that is told everything but where to listen.
+    pub(crate) fn builder(&self) -> Builder {
+        Server::builder()
+            .workers(self.workers)
+            .max_connections(self.max_connections)
+            .max_head(self.max_head.0)
+            .max_body(self.max_body.0)
+            .head_timeout(self.head_timeout.0)
+            .body_timeout(self.body_timeout.0)
+            .idle_timeout(self.idle_timeout.0)
+            .write_timeout(self.write_timeout.0)
+            .drain_timeout(self.drain_timeout.0)
+            .drain_delay(self.drain_delay.0)
+            .drain_idle(self.drain_idle.0)
+    }
+}
+
+impl From<Json> for JsonCheck {
+    fn from(mode: Json) -> Self {
+        match mode {
+            Json::Strict => Self::Strict,
+            Json::Raw => Self::Raw,
+        }
+    }
+}
+
+impl Stop {
+    fn new(error: &clap::Error, origin: Origin) -> Self {
+        if error.use_stderr() {
+            Self::Wrong(one_line(error, origin))
+        } else {
+            Self::Shown(error.render().to_string())
+        }
+    }
+}
+
+/// The flags as `clap` knows them, with what holds for all of them by rule.
+fn command() -> clap::Command {
+    let command = Args::command();
+    let variables: Vec<(String, String)> = environment::flags(&command)
+        .map(|(flag, name)| (flag.get_id().to_string(), environment::variable(name)))
+        .collect();
+    let command = variables
+        .into_iter()
+        .fold(command, |command, (id, variable)| {
+            command.mut_arg(id, |flag| {
+                let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+                // `-1` is a wrong value of its flag, not an unknown flag. A path may stay unsaid by
+                // mistake, though, and then the flag behind it must not become the path.
+                let is_value =
+                    flag.get_action().takes_values() && flag.get_value_hint() == ValueHint::Unknown;
+                flag.help(format!("{help} [env: {variable}]"))
+                    .allow_hyphen_values(is_value)
+            })
+        });
+    command.after_help(after_help())
+}
+
+fn after_help() -> String {
+    let mut text = format!(
+        "Environment:\n  \
+         Each flag can be given as the variable shown beside it; the command line wins, and an \
+         empty variable counts as unset. {} takes several addresses, with commas or spaces \
+         between them.\n\n  \
+         PORT            Port to listen on, on every interface, when no address is given\n  \
+         LISTEN_FDS      Sockets that systemd passes in, used instead of PORT and the default\n  \
+         NOTIFY_SOCKET   Where systemd is told about readiness and the progress of stopping\n  \
+         JOURNAL_STREAM  If standard error is the journal, text has priorities instead of times\n\n\
+         Signals:\n  \
+         SIGTERM, SIGINT and SIGHUP stop the server without losing a request; a second one cuts \
+         what is left.\n\n\
+         Exit codes:\n",
+        environment::variable("listen")
+    );
+    for exit in Exit::ALL {
+        writeln!(text, "  {}  {}", exit.code(), exit.meaning())
+            .expect("writing to a String can't fail");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+#[cfg(test)]
+mod tests;

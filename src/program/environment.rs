@@ -1,0 +1,111 @@
+//! What the environment says: `HTTPOOL_…` for every flag, and `PORT`.
+//!
+//! A variable is its flag, typed: it is turned into an argument and goes the way of all arguments.
+//! So there is one parser, one set of rules, and no list of variables to keep.
+
+use std::ffi::{OsStr, OsString};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use httpool::ListenAddr;
+
+/// The variable of the flag with this long name.
+pub(crate) fn variable(flag: &str) -> String {
+    format!("HTTPOOL_{}", flag.replace('-', "_").to_uppercase())
+}
+
+/// The flags that have a variable: all but those that only print something.
+pub(crate) fn flags(command: &Command) -> impl Iterator<Item = (&Arg, &str)> {
+    command
+        .get_arguments()
+        .filter(|flag| !matches!(flag.get_action(), ArgAction::Help | ArgAction::Version))
+        .filter_map(|flag| Some((flag, flag.get_long()?)))
+}
+
+/// The arguments that the environment adds to those of the command line, which go before it.
+///
+/// Variables without a flag are passed over: where services are discovered by variables, one named
+/// httpool brings `HTTPOOL_PORT` and others into every neighbour's environment.
+pub(crate) fn arguments(
+    command: &Command,
+    typed: &ArgMatches,
+    lookup: impl Fn(&str) -> Option<OsString>,
+) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    for (flag, name) in flags(command) {
+        if typed.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine) {
+            continue;
+        }
+        let Some(value) = lookup(&variable(name)).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        match flag.get_action() {
+            ArgAction::SetTrue if is_no(&value) => {}
+            ArgAction::SetTrue if is_yes(&value) => arguments.push(format!("--{name}").into()),
+            ArgAction::Append => {
+                arguments.extend(pieces(&value).map(|piece| argument(name, &piece)));
+            }
+            // A switch that says neither yes nor no comes here, and the parser refuses its value.
+            _ => arguments.push(argument(name, &value)),
+        }
+    }
+    arguments
+}
+
+/// Where `PORT` says to listen, if it is set: on every interface, as the platforms that set it
+/// expect.
+pub(crate) fn port(
+    lookup: impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<ListenAddr>, String> {
+    let Some(value) = lookup("PORT").filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    match value.to_str().map(str::parse) {
+        Some(Ok(port)) => Ok(Some(every_interface(port))),
+        _ => Err(format!("PORT {value:?}: not a number from 0 to 65535")),
+    }
+}
+
+/// `[::]` takes IPv4 clients too. A kernel started without IPv6 can't even make the socket, and
+/// there the IPv4 address is all there is.
+fn every_interface(port: u16) -> ListenAddr {
+    let has_ipv6 = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+    if has_ipv6 {
+        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into()
+    } else {
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into()
+    }
+}
+
+fn argument(name: &str, value: &OsStr) -> OsString {
+    let mut argument = OsString::from(format!("--{name}="));
+    argument.push(value);
+    argument
+}
+
+/// The parts of a list with commas or spaces. What is not UTF-8 stays whole, for the parser to
+/// refuse.
+fn pieces(list: &OsStr) -> impl Iterator<Item = OsString> {
+    let parts: Vec<OsString> = match list.to_str() {
+        Some(text) => text
+            .split(|c: char| c == ',' || c.is_whitespace())
+            .filter(|part| !part.is_empty())
+            .map(OsString::from)
+            .collect(),
+        None => vec![list.to_owned()],
+    };
+    parts.into_iter()
+}
+
+fn is_yes(value: &OsStr) -> bool {
+    ["1", "true", "yes", "on"]
+        .iter()
+        .any(|yes| value.eq_ignore_ascii_case(yes))
+}
+
+fn is_no(value: &OsStr) -> bool {
+    ["0", "false", "no", "off"]
+        .iter()
+        .any(|no| value.eq_ignore_ascii_case(no))
+}

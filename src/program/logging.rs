@@ -1,0 +1,235 @@
+//! Where messages go, and what they look like.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, LineWriter, Write};
+use std::panic::{self, PanicHookInfo};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::SystemTime;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use serde_json::Value;
+use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger};
+use time::macros::format_description;
+
+use super::cli::{Args, LogFormat};
+use super::systemd;
+
+/// Sends every message, and every panic, where the flags say.
+pub(crate) fn set_up(args: &Args) -> Result<(), String> {
+    let logger: Box<dyn SharedLogger> = match &args.log_file {
+        Some(path) => {
+            let file = append(path).map_err(|error| {
+                format!("cannot write to the log file {}: {error}", path.display())
+            })?;
+            to_stream(args, file)
+        }
+        None if args.log_format == LogFormat::Text && systemd::stderr_is_journal() => {
+            Lines::boxed(args.log_level, Layout::Journal, io::stderr())
+        }
+        None => to_stream(args, io::stderr()),
+    };
+    CombinedLogger::init(vec![logger]).map_err(|error| error.to_string())?;
+    panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// Says why the program ends, to the log and to whoever started it, but only once to each.
+pub(crate) fn failure(args: &Args, reason: &str) {
+    log::error!("{reason}");
+    if args.log_file.is_some() || args.log_level == LevelFilter::Off {
+        eprintln!("httpool: {reason}");
+    }
+}
+
+/// Appending is what lets several processes, and a rotation that truncates, share a file.
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+fn to_stream(args: &Args, stream: impl Write + Send + 'static) -> Box<dyn SharedLogger> {
+    match args.log_format {
+        // The parts of a message are gathered, so that lines of several writers don't mix.
+        LogFormat::Text => WriteLogger::new(
+            args.log_level,
+            text_config(),
+            LineWriter::with_capacity(8 * 1024, stream),
+        ),
+        LogFormat::Json => Lines::boxed(args.log_level, Layout::Json, stream),
+    }
+}
+
+fn text_config() -> Config {
+    ConfigBuilder::new()
+        .set_time_format_custom(format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        ))
+        .set_thread_level(LevelFilter::Debug)
+        .set_target_level(LevelFilter::Debug)
+        .set_location_level(LevelFilter::Off)
+        .build()
+}
+
+/// A handler's panic is news for the log, not a reason to write past it.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let payload = info.payload();
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("unnamed");
+    match info.location() {
+        Some(place) => log::error!("thread {name} panicked at {place}: {message}"),
+        None => log::error!("thread {name} panicked: {message}"),
+    }
+}
+
+/// What a message looks like where `simplelog` has no form for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// One JSON object a line.
+    Json,
+    /// Text with the priority in front, in the form the journal reads; it knows the time itself.
+    Journal,
+}
+
+/// Writes each message with a single write, formatted before the output is locked.
+struct Lines<W> {
+    level: LevelFilter,
+    layout: Layout,
+    output: Mutex<W>,
+}
+
+impl<W: Write + Send + 'static> Lines<W> {
+    fn boxed(level: LevelFilter, layout: Layout, output: W) -> Box<Self> {
+        Box::new(Self {
+            level,
+            layout,
+            output: Mutex::new(output),
+        })
+    }
+}
+
+impl<W: Write + Send + 'static> Log for Lines<W> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= self.level
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let text = match self.layout {
+            Layout::Json => json(record, SystemTime::now()),
+            Layout::Journal => journal(record),
+        };
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        // A log that can't be written is no reason to stop serving, and there is nowhere to say so.
+        let _ = output.write_all(text.as_bytes());
+    }
+
+    fn flush(&self) {
+        let _ = self
+            .output
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .flush();
+    }
+}
+
+impl<W: Write + Send + 'static> SharedLogger for Lines<W> {
+    fn level(&self) -> LevelFilter {
+        self.level
+    }
+
+    fn config(&self) -> Option<&Config> {
+        None
+    }
+
+    fn as_log(self: Box<Self>) -> Box<dyn Log> {
+        self
+    }
+}
+
+fn json(record: &Record<'_>, now: SystemTime) -> String {
+    format!(
+        "{{\"ts\":\"{}\",\"level\":\"{}\",\"target\":{},\"message\":{}}}\n",
+        humantime::format_rfc3339_millis(now),
+        record.level().as_str().to_lowercase(),
+        Value::from(record.target()),
+        Value::from(record.args().to_string()),
+    )
+}
+
+/// The journal takes each line for a message of its own, so each gets the priority.
+fn journal(record: &Record<'_>) -> String {
+    let priority = match record.level() {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    };
+    let message = if record.level() >= Level::Debug {
+        format!("{}: {}", record.target(), record.args())
+    } else {
+        record.args().to_string()
+    };
+    let lines = message.lines().map(|line| format!("<{priority}>{line}\n"));
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_line_is_one_line_whatever_the_message() {
+        let line = json(
+            &Record::builder()
+                .level(Level::Warn)
+                .target("httpool::server")
+                .args(format_args!("a \"quoted\"\nmessage \u{1b}[0m"))
+                .build(),
+            SystemTime::UNIX_EPOCH,
+        );
+        assert_eq!(line.matches('\n').count(), 1);
+        let value: Value = serde_json::from_str(&line).expect("the line is JSON");
+        assert_eq!(value["ts"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(value["level"], "warn");
+        assert_eq!(value["target"], "httpool::server");
+        assert_eq!(value["message"], "a \"quoted\"\nmessage \u{1b}[0m");
+    }
+
+    #[test]
+    fn the_journal_sees_a_priority_on_every_line() {
+        #[track_caller]
+        fn check(level: Level, message: &str, expected: &str) {
+            let text = journal(
+                &Record::builder()
+                    .level(level)
+                    .target("httpool")
+                    .args(format_args!("{message}"))
+                    .build(),
+            );
+            assert_eq!(text, expected);
+        }
+        check(Level::Error, "one\ntwo", "<3>one\n<3>two\n");
+        check(Level::Warn, "w", "<4>w\n");
+        check(Level::Info, "i", "<6>i\n");
+        check(Level::Debug, "d", "<7>httpool: d\n");
+    }
+
+    #[test]
+    fn messages_below_the_level_are_not_written() {
+        let lines = Lines::boxed(LevelFilter::Info, Layout::Journal, Vec::new());
+        for (level, message) in [(Level::Debug, "no"), (Level::Info, "yes")] {
+            let mut record = Record::builder();
+            lines.log(&record.level(level).args(format_args!("{message}")).build());
+        }
+        let written = lines.output.into_inner().expect("nobody panicked");
+        assert_eq!(written, b"<6>yes\n");
+    }
+}

@@ -1,0 +1,168 @@
+//! The `httpool` program: flags and environment into a server, and an exit code out of it.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod cli;
+mod complaint;
+mod environment;
+mod exit;
+mod logging;
+mod stopping;
+mod systemd;
+mod units;
+
+use std::env;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+
+use httpool::apps::Echo;
+use httpool::{DrainReport, ListenAddr, Server};
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use cli::{Args, Stop};
+use exit::Exit;
+use stopping::Watch;
+
+/// Returning ends the process, and with it any worker whose handler never came back.
+fn main() -> ExitCode {
+    // First, while there is no thread that could read the environment: it changes it.
+    let passed = systemd::passed_sockets();
+    program(passed).into()
+}
+
+fn program(passed: io::Result<Vec<OwnedFd>>) -> Exit {
+    let args = match cli::parse(env::args_os(), |name| env::var_os(name)) {
+        Ok(args) => args,
+        Err(Stop::Shown(text)) => return say(&text, Exit::Clean),
+        Err(Stop::Wrong(line)) => return complain(&line, Exit::Misused),
+    };
+    let passed = match passed {
+        Ok(passed) => passed,
+        Err(error) => {
+            return complain(&format!("the sockets in LISTEN_FDS: {error}"), Exit::Failed);
+        }
+    };
+    // Sockets passed in are the manager's choice of where to listen: they replace the default.
+    let addresses = if passed.is_empty() || !args.listen.is_empty() {
+        match args.addresses(|name| env::var_os(name)) {
+            Ok(addresses) => addresses,
+            Err(line) => return complain(&line, Exit::Misused),
+        }
+    } else {
+        Vec::new()
+    };
+    if args.check {
+        return match check::check(&args, &addresses) {
+            Ok(()) => say("configuration is valid\n", Exit::Clean),
+            Err(line) => complain(&line, Exit::Failed),
+        };
+    }
+    if let Err(line) = logging::set_up(&args) {
+        return complain(&line, Exit::Failed);
+    }
+    match serve(&args, addresses, passed) {
+        Ok(report) => {
+            let exit = Exit::from(&report);
+            match exit {
+                Exit::Clean => log::info!("{report}"),
+                _ => log::warn!("{report}"),
+            }
+            exit
+        }
+        Err(line) => {
+            logging::failure(&args, &line);
+            Exit::Failed
+        }
+    }
+}
+
+fn serve(
+    args: &Args,
+    addresses: Vec<ListenAddr>,
+    passed: Vec<OwnedFd>,
+) -> Result<DrainReport, String> {
+    raise_descriptor_limit();
+    let builder = addresses
+        .into_iter()
+        .fold(args.builder(), httpool::Builder::listen);
+    let builder = passed.into_iter().fold(builder, httpool::Builder::adopt);
+    let server = builder.bind().map_err(|error| error.to_string())?;
+    let watch = Watch::start(server.handle())
+        .map_err(|error| format!("cannot wait for signals: {error}"))?;
+    announce(&server, args.workers);
+    let result = server.run(Echo::new(args.json.into()));
+    watch.finish();
+    result.map_err(|error| format!("the server failed: {error}"))
+}
+
+/// As many descriptors as this process may have: the soft limit is low for the sake of programs
+/// that still use `select`, and every connection takes one.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        log::debug!("cannot raise the limit of open files: {error}");
+    }
+}
+
+/// Tells people and the service manager. Clients that come from now on wait in the kernel's queue
+/// until the workers run, so that nobody is told too early.
+fn announce(server: &Server, workers: usize) {
+    let addresses = listed(server.local_addrs());
+    let plural = if workers == 1 { "" } else { "s" };
+    log::info!("listening on {addresses} with {workers} worker{plural}");
+    systemd::ready(&format!("listening on {addresses}"));
+}
+
+/// `a`, `a and b`, `a, b and c`, each in the form a client would use.
+fn listed(addresses: &[ListenAddr]) -> String {
+    let texts: Vec<String> = addresses
+        .iter()
+        .map(|address| match address {
+            ListenAddr::Tcp { .. } => format!("http://{address}"),
+            _ => address.to_string(),
+        })
+        .collect();
+    match texts.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+        None => String::from("nothing"),
+    }
+}
+
+/// A reader that went away is no reason to fail.
+fn say(text: &str, exit: Exit) -> Exit {
+    let _ = io::stdout().write_all(text.as_bytes());
+    exit
+}
+
+fn complain(line: &str, exit: Exit) -> Exit {
+    let _ = writeln!(io::stderr(), "httpool: {line}");
+    exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_read_like_a_sentence() {
+        #[track_caller]
+        fn check(addresses: &[&str], expected: &str) {
+            let parse = |text: &&str| text.parse().expect("the text is an address");
+            let addresses: Vec<ListenAddr> = addresses.iter().map(parse).collect();
+            assert_eq!(listed(&addresses), expected);
+        }
+        check(&["127.0.0.1:4000"], "http://127.0.0.1:4000");
+        check(
+            &["127.0.0.1:4000", "[::1]:4000"],
+            "http://127.0.0.1:4000 and http://[::1]:4000",
+        );
+        check(
+            &["a:1", "b:2", "unix:/c"],
+            "http://a:1, http://b:2 and unix:/c",
+        );
+    }
+}

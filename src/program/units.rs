@@ -1,0 +1,215 @@
+//! Values as people write them: sizes, spans of time, and numbers within a range.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+/// A number of bytes, such as `65536`, `64KiB` or `10MB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) usize);
+
+/// A span of time, such as `30s`, `100ms` or `1m30s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+/// The longest span accepted: far beyond any use, and far from where adding it to a point in time
+/// overflows.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let size: ByteSize = text
+            .parse()
+            .map_err(|_| "not a size: write it as in 65536, 64KiB or 10MiB")?;
+        // What is too large for `bytesize` has become the largest number there is.
+        match isize::try_from(size.as_u64()) {
+            Ok(bytes) => Ok(Self(bytes.unsigned_abs())),
+            Err(_) => Err("more than this machine can address".into()),
+        }
+    }
+}
+
+/// The largest unit that leaves no fraction, so that what is shown is exactly what is meant.
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(usize, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        let Self(bytes) = *self;
+        match UNITS
+            .iter()
+            .find(|(unit, _)| bytes > 0 && bytes % unit == 0)
+        {
+            Some((unit, name)) => write!(f, "{}{name}", bytes / unit),
+            None => write!(f, "{bytes}B"),
+        }
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        // Nothing is nothing in every unit; any other number needs one.
+        if text == "0" {
+            return Ok(Self(Duration::ZERO));
+        }
+        if !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'.')
+        {
+            return Err(format!(
+                "no unit: write {text}s for seconds, {text}ms for milliseconds"
+            ));
+        }
+        let span = humantime::parse_duration(text)
+            .map_err(|_| "not a span of time: write it as in 500ms, 30s or 1m30s")?;
+        if span > LONGEST {
+            return Err("longer than a year".into());
+        }
+        Ok(Self(span))
+    }
+}
+
+/// Without spaces, as it has to be typed where a space would end the argument.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = humantime::format_duration(self.0).to_string();
+        f.write_str(&text.replace(' ', ""))
+    }
+}
+
+/// A limit on bytes that is of no use below `least`.
+pub(crate) fn size_from(least: usize) -> impl Fn(&str) -> Result<Size, String> + Clone {
+    move |text| match text.parse()? {
+        size @ Size(bytes) if bytes >= least => Ok(size),
+        _ => Err(format!("too small: the least is {}", Size(least))),
+    }
+}
+
+/// A time limit. Zero is refused: some programs take it for "never", some for "at once", and
+/// either would surprise someone.
+pub(crate) fn limit(text: &str) -> Result<Span, String> {
+    match text.parse()? {
+        Span(Duration::ZERO) => Err("no time at all: every request would be cut".into()),
+        span => Ok(span),
+    }
+}
+
+/// A whole number within `range`.
+pub(crate) fn count(
+    range: RangeInclusive<usize>,
+) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!(
+            "not a whole number from {} to {}",
+            range.start(),
+            range.end()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        #[track_caller]
+        fn check(text: &str, bytes: usize) {
+            assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
+        }
+        check("0", 0);
+        check("65536", 65_536);
+        check("64KiB", 65_536);
+        check("64 kib", 65_536);
+        check("10MB", 10_000_000);
+        check("1.5MiB", 1_572_864);
+    }
+
+    #[test]
+    fn wrong_sizes_say_what_would_be_right() {
+        #[track_caller]
+        fn check(text: &str, part: &str) {
+            let why = text.parse::<Size>().expect_err("the text is no size");
+            assert!(why.contains(part), "{text}: {why}");
+        }
+        for text in ["", "MiB", "10Q", "-1", "1e9", "inf", "1.2.3KiB"] {
+            check(text, "not a size");
+        }
+        check("99999999EiB", "address");
+        assert!(size_from(256)("255").is_err_and(|why| why.contains("256B")));
+        assert_eq!(size_from(256)("256"), Ok(Size(256)));
+    }
+
+    #[test]
+    fn spans_need_a_unit_unless_they_are_nothing() {
+        #[track_caller]
+        fn check(text: &str, millis: u64) {
+            assert_eq!(
+                text.parse(),
+                Ok(Span(Duration::from_millis(millis))),
+                "{text}"
+            );
+        }
+        check("0", 0);
+        check("0s", 0);
+        check("100ms", 100);
+        check("30s", 30_000);
+        check("1m30s", 90_000);
+        check("1m 30s", 90_000);
+        check(" 2min ", 120_000);
+        let why = "30".parse::<Span>().expect_err("a number without a unit");
+        assert!(why.contains("30s"), "{why}");
+        for text in [
+            "",
+            "soon",
+            "-1s",
+            "10 parsecs",
+            "400days",
+            "99999999999999999999s",
+        ] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+        assert!(limit("0ms").is_err());
+        assert!(limit("1ms").is_ok());
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read_back() {
+        for bytes in [
+            0,
+            1,
+            1023,
+            1024,
+            16 * 1024,
+            10 << 20,
+            3 << 30,
+            (1 << 20) + 1,
+        ] {
+            assert_eq!(Size(bytes).to_string().parse(), Ok(Size(bytes)));
+        }
+        for millis in [0, 1, 100, 10_000, 75_000, 3_600_000] {
+            let span = Span(Duration::from_millis(millis));
+            assert_eq!(span.to_string().parse(), Ok(span));
+        }
+    }
+
+    #[test]
+    fn counts_stay_in_their_range() {
+        let workers = count(1..=4096);
+        assert_eq!(workers("4096"), Ok(4096));
+        for text in ["0", "4097", "-1", "two", "", "1.0"] {
+            assert!(
+                workers(text).is_err_and(|why| why.contains("1 to 4096")),
+                "{text}"
+            );
+        }
+    }
+}

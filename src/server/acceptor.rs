@@ -1,0 +1,324 @@
+//! The acceptor: it owns the listeners, and with them the first and the last minute of a server's
+//! life. It also keeps the time: deadlines are swept here, and the drain goes its steps here.
+
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use log::{debug, error, info, warn};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::bell::Bell;
+use super::client::{Client, Job};
+use super::listener::Listener;
+use super::roster::Patrol;
+use super::{DrainReport, Shared};
+use crate::Phase;
+use crate::connection::{Connection, Wake, What};
+use crate::transport::Socket;
+
+/// How often deadlines are looked at while there are connections. It is what a deadline may be
+/// late by, and a sweep of ten thousand connections takes some ten microseconds.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often the patrol walks: about what a connection may wait for a worker that has nothing to
+/// do, if a handler that was quick before blocks.
+const PATROL_TICK: Duration = Duration::from_millis(1);
+
+/// The same while draining, when people wait for it.
+const DRAIN_TICK: Duration = Duration::from_millis(10);
+
+/// How long to leave a full system alone before accepting again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections accepted from one listener before the others get their turn.
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// How long workers are waited for that have been told to stop. One that has not ended by then is
+/// held by its handler.
+const FAREWELL: Duration = Duration::from_millis(250);
+
+/// Accepts, keeps the time, and ends the server.
+pub(super) struct Acceptor {
+    shared: Arc<Shared>,
+    listeners: Vec<Listener>,
+    bell: Arc<Bell>,
+    workers: Vec<JoinHandle<()>>,
+    /// Disconnected when the last worker has ended.
+    workers_done: Receiver<()>,
+    next_sweep: Instant,
+    patrol: Patrol,
+    /// The system had no descriptor for another connection; accepting goes on at this time.
+    paused_until: Option<Instant>,
+}
+
+/// What is known of a listener's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    /// Nobody waits in it.
+    Empty,
+    /// There may be more.
+    Unknown,
+    /// There are more, and no descriptors for them.
+    Stuck,
+}
+
+impl Acceptor {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        listeners: Vec<Listener>,
+        bell: Arc<Bell>,
+        workers: Vec<JoinHandle<()>>,
+        workers_done: Receiver<()>,
+    ) -> Self {
+        Self {
+            patrol: Patrol::new(workers.len()),
+            shared,
+            listeners,
+            bell,
+            workers,
+            workers_done,
+            next_sweep: Instant::now(),
+            paused_until: None,
+        }
+    }
+
+    /// Serves until the server is shut down, then drains it.
+    pub(super) fn run(mut self) -> io::Result<DrainReport> {
+        let served = self.serve();
+        let started = Instant::now();
+        let finished = served.and_then(|()| self.finish(started));
+        let abandoned_workers = self.force();
+        finished?;
+        let census = &self.shared.census;
+        Ok(DrainReport {
+            accepted: census.accepted(),
+            answered: census.answered(),
+            cut: census.cut(),
+            abandoned_workers,
+            duration: started.elapsed(),
+        })
+    }
+
+    /// Accepts until it is time to drain.
+    fn serve(&mut self) -> io::Result<()> {
+        let mut announced = None;
+        loop {
+            let now = Instant::now();
+            let until_drain = match self.shared.phase() {
+                Phase::Running => None,
+                Phase::Announcing => {
+                    let since = *announced.get_or_insert(now);
+                    let left = (since + self.shared.service.config.drain_delay)
+                        .saturating_duration_since(now);
+                    if left.is_zero() {
+                        self.shared.service.phase.advance(Phase::Draining);
+                        return Ok(());
+                    }
+                    Some(left)
+                }
+                Phase::Draining | Phase::Forced | Phase::Stopped => return Ok(()),
+            };
+            let tick = (self.shared.census.open() > 0).then_some(TICK);
+            let paused = self
+                .paused_until
+                .map(|until| until.saturating_duration_since(now));
+            let patrol = self
+                .patrol
+                .is_due(&self.shared.roster)
+                .then_some(PATROL_TICK);
+            let patience = [until_drain, tick, paused, patrol]
+                .into_iter()
+                .flatten()
+                .min();
+            let accepting = !self.is_full() && paused.is_none_or(|left| left.is_zero());
+            self.wait(accepting, patience)?;
+            if accepting {
+                let listeners = mem::take(&mut self.listeners);
+                for listener in &listeners {
+                    let room = self
+                        .shared
+                        .max_connections
+                        .saturating_sub(self.shared.census.open());
+                    self.accept(listener, room.min(ACCEPTS_PER_TURN));
+                }
+                self.listeners = listeners;
+            }
+            self.sweep(TICK);
+            self.walk();
+        }
+    }
+
+    /// Whether as many connections are open as may be. If so the bell rings when one ends.
+    fn is_full(&self) -> bool {
+        let (census, most) = (&self.shared.census, self.shared.max_connections);
+        census.ring_below(0);
+        if census.open() < most {
+            return false;
+        }
+        census.ring_below(most);
+        census.open() >= most
+    }
+
+    /// Waits for a connection, if `accepting`, or for the bell, at most this long.
+    fn wait(&self, accepting: bool, patience: Option<Duration>) -> io::Result<()> {
+        let mut sources = vec![PollFd::new(&*self.bell, PollFlags::IN)];
+        if accepting {
+            let listeners = self.listeners.iter();
+            sources.extend(listeners.map(|listener| PollFd::new(listener, PollFlags::IN)));
+        }
+        let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
+        match poll(&mut sources, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.bell.silence();
+        Ok(())
+    }
+
+    /// Accepts at most this many connections.
+    fn accept(&mut self, listener: &Listener, most: usize) -> Queue {
+        for _ in 0..most {
+            match listener.accept() {
+                Ok(Some(socket)) => self.admit(socket),
+                Ok(None) => return Queue::Empty,
+                Err(error) if is_exhausted(&error) => {
+                    if self.paused_until.is_none() {
+                        warn!("accepting pauses: {error}");
+                    }
+                    self.paused_until = Some(Instant::now() + PAUSE);
+                    return Queue::Stuck;
+                }
+                // The connection failed before it was accepted, and not the listener.
+                Err(error) => debug!("a connection could not be accepted: {error}"),
+            }
+            if self.paused_until.take().is_some() {
+                info!("accepting goes on");
+            }
+        }
+        Queue::Unknown
+    }
+
+    fn admit(&self, socket: Socket) {
+        let shared = &self.shared;
+        let seat = shared.census.accept(&self.bell);
+        let connection = Connection::new(socket, Instant::now(), &shared.service.config);
+        shared.hand_over(Job {
+            client: Box::new(Client::new(connection, seat)),
+            wake: Wake::Ready,
+        });
+    }
+
+    /// Wakes what has waited longer than it may.
+    fn sweep(&mut self, interval: Duration) {
+        let now = Instant::now();
+        if now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now + interval;
+        let shared = &self.shared;
+        shared.lot.expired(now, |client| {
+            shared.hand_over(Job {
+                client,
+                wake: Wake::Expired,
+            });
+        });
+    }
+
+    fn walk(&mut self) {
+        let shared = &self.shared;
+        if self.patrol.is_due(&shared.roster) {
+            self.patrol.walk(&shared.roster, !shared.jobs.is_empty());
+        }
+    }
+
+    /// Closes the backlogs: from here on clients are refused.
+    fn refuse_more(&self) {
+        for listener in &self.listeners {
+            if let Err(error) = listener.refuse_more() {
+                debug!("a backlog could not be closed: {error}");
+            }
+        }
+    }
+
+    /// Admits who has connected by now, and releases the addresses. A listener stays if the
+    /// system has no descriptors left for those who wait in its queue.
+    fn release(&mut self) {
+        let mut listeners = mem::take(&mut self.listeners);
+        listeners.retain(|listener| {
+            let mut queue = Queue::Unknown;
+            while listener.is_own() && queue == Queue::Unknown {
+                queue = self.accept(listener, ACCEPTS_PER_TURN);
+            }
+            queue == Queue::Stuck
+        });
+        self.listeners = listeners;
+    }
+
+    /// Waits until every connection has ended or the deadline has passed.
+    fn finish(&mut self, started: Instant) -> io::Result<()> {
+        self.refuse_more();
+        self.release();
+        let shared = Arc::clone(&self.shared);
+        let config = &shared.service.config;
+        let idle_until = started + config.drain_idle;
+        let deadline = started + config.drain_timeout;
+        shared.census.ring_below(1);
+        while shared.census.open() > 0 && shared.phase() < Phase::Forced {
+            let now = Instant::now();
+            if now >= deadline {
+                break;
+            }
+            self.wait(false, Some(DRAIN_TICK.min(deadline - now)))?;
+            self.release();
+            self.sweep(DRAIN_TICK);
+            self.walk();
+            if Instant::now() >= idle_until {
+                shared.lot.recall(What::is_idle, |client| {
+                    shared.hand_over(Job {
+                        client,
+                        wake: Wake::Recalled,
+                    });
+                });
+            }
+        }
+        self.listeners.clear();
+        Ok(())
+    }
+
+    /// Ends the workers, cuts what is left, and returns how many workers are held by a handler.
+    fn force(&mut self) -> usize {
+        let shared = &self.shared;
+        shared.service.phase.advance(Phase::Forced);
+        shared.cut_parked();
+        shared.service.phase.advance(Phase::Stopped);
+        shared.roster.call_all();
+        // Nobody sends: this waits until all workers have ended, or for as long as it says.
+        let ended = self.workers_done.recv_timeout(FAREWELL);
+        let all_ended = ended == Err(RecvTimeoutError::Disconnected);
+        let (ended, held): (Vec<_>, Vec<_>) = mem::take(&mut self.workers)
+            .into_iter()
+            .partition(|worker| all_ended || worker.is_finished());
+        for worker in ended {
+            if worker.join().is_err() {
+                error!("a worker had panicked");
+            }
+        }
+        while let Ok(job) = shared.jobs.try_recv() {
+            shared.cut(*job.client);
+        }
+        shared.cut_parked();
+        shared.census.add_cut(held.len() as u64);
+        held.len()
+    }
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}

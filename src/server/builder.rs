@@ -1,0 +1,183 @@
+//! What a server is told before it listens.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::info;
+use rustix::process::{Resource, getrlimit};
+
+use super::Server;
+use super::bell::Bell;
+use super::census::Census;
+use super::listener::{BindError, Listener};
+use crate::ListenAddr;
+use crate::config::Config;
+use crate::phase::PhaseCell;
+
+/// Descriptors that are left for everything but connections: listeners, logs, files, the
+/// program's own.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+/// Builds a [`Server`]. Everything but an address has a [default](crate::defaults).
+///
+/// ```
+/// use std::time::Duration;
+/// use httpool::{ListenAddr, Server};
+///
+/// let server = Server::builder()
+///     .listen("127.0.0.1:0".parse::<ListenAddr>()?)
+///     .workers(16)
+///     .max_body(1024 * 1024)
+///     .drain_timeout(Duration::from_secs(10))
+///     .bind()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until it binds"]
+pub struct Builder {
+    config: Config,
+    addresses: Vec<ListenAddr>,
+    adopted: Vec<OwnedFd>,
+}
+
+impl Builder {
+    /// Listens on this address; each call adds one.
+    pub fn listen(mut self, address: impl Into<ListenAddr>) -> Self {
+        self.addresses.push(address.into());
+        self
+    }
+
+    /// Takes over a socket that listens already, such as one that systemd has opened. It is never
+    /// closed to clients: the drain stops accepting from it, and what waits in its queue is for
+    /// whoever listens next.
+    pub fn adopt(mut self, listener: impl Into<OwnedFd>) -> Self {
+        self.adopted.push(listener.into());
+        self
+    }
+
+    /// The number of threads that run handlers, at least one. Default:
+    /// [`defaults::workers`](crate::defaults::workers).
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.config.workers = workers.max(1);
+        self
+    }
+
+    /// The most connections open at once, at least one; others wait in the kernel's queue.
+    /// Default: [`MAX_CONNECTIONS`](crate::defaults::MAX_CONNECTIONS). [`bind`](Self::bind)
+    /// lowers it to what the process's descriptor limit allows.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.config.max_connections = connections.max(1);
+        self
+    }
+
+    /// The longest request head in bytes; a longer one is answered 431, or 414 if the request
+    /// line alone is longer. Default: [`MAX_HEAD`](crate::defaults::MAX_HEAD).
+    pub fn max_head(mut self, bytes: usize) -> Self {
+        self.config.max_head = bytes;
+        self
+    }
+
+    /// The largest request body in bytes; a larger one is answered 413 before it is read.
+    /// Default: [`MAX_BODY`](crate::defaults::MAX_BODY).
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.config.max_body = bytes;
+        self
+    }
+
+    /// How long a head may take, from the connection's first moment or a later request's first
+    /// byte to its end. Afterwards the answer is 408, or nothing if not a byte has come. Default:
+    /// [`HEAD_TIMEOUT`](crate::defaults::HEAD_TIMEOUT).
+    pub fn head_timeout(mut self, patience: Duration) -> Self {
+        self.config.head_timeout = patience;
+        self
+    }
+
+    /// How long a body may take, from the end of the head to its own end. Afterwards the answer
+    /// is 408. Default: [`BODY_TIMEOUT`](crate::defaults::BODY_TIMEOUT).
+    pub fn body_timeout(mut self, patience: Duration) -> Self {
+        self.config.body_timeout = patience;
+        self
+    }
+
+    /// How long a connection is kept without a request, from the end of an answer to the next
+    /// request's first byte. Default: [`IDLE_TIMEOUT`](crate::defaults::IDLE_TIMEOUT).
+    pub fn idle_timeout(mut self, patience: Duration) -> Self {
+        self.config.idle_timeout = patience;
+        self
+    }
+
+    /// How long a client may take no byte of its answer; each byte taken starts it again.
+    /// Afterwards the answer is cut. Default:
+    /// [`WRITE_TIMEOUT`](crate::defaults::WRITE_TIMEOUT).
+    pub fn write_timeout(mut self, patience: Duration) -> Self {
+        self.config.write_timeout = patience;
+        self
+    }
+
+    /// How long the drain may take, from the moment that the listeners close to the cut. Default:
+    /// [`DRAIN_TIMEOUT`](crate::defaults::DRAIN_TIMEOUT).
+    pub fn drain_timeout(mut self, patience: Duration) -> Self {
+        self.config.drain_timeout = patience;
+        self
+    }
+
+    /// How long to go on accepting after shutdown was asked for, while every connection's last
+    /// answer says `Connection: close`. Default: [`DRAIN_DELAY`](crate::defaults::DRAIN_DELAY).
+    pub fn drain_delay(mut self, delay: Duration) -> Self {
+        self.config.drain_delay = delay;
+        self
+    }
+
+    /// How long idle connections are kept once the drain has begun, for a request that is already
+    /// on its way. Default: [`DRAIN_IDLE`](crate::defaults::DRAIN_IDLE).
+    pub fn drain_idle(mut self, grace: Duration) -> Self {
+        self.config.drain_idle = grace;
+        self
+    }
+
+    /// Starts to listen. From here on clients can connect; they are answered when the server
+    /// [runs](Server::run).
+    ///
+    /// # Errors
+    ///
+    /// If an address can't be listened on, or there is none.
+    pub fn bind(self) -> Result<Server, BindError> {
+        let mut listeners = Vec::new();
+        for socket in self.adopted {
+            listeners.push(Listener::adopt(socket)?);
+        }
+        for address in &self.addresses {
+            listeners.extend(Listener::bind(address)?);
+        }
+        if listeners.is_empty() {
+            return Err(BindError::nowhere());
+        }
+        let bell = Bell::new().map_err(BindError::without_address)?;
+        let addresses = listeners.iter().map(Listener::address).cloned().collect();
+        Ok(Server {
+            max_connections: affordable(self.config.max_connections),
+            census: Arc::new(Census::new(self.config.workers)),
+            phase: Arc::new(PhaseCell::new()),
+            bell: Arc::new(bell),
+            config: self.config,
+            listeners,
+            addresses,
+        })
+    }
+}
+
+/// As many connections as were asked for, or as the process may open.
+fn affordable(wanted: usize) -> usize {
+    let Some(descriptors) = getrlimit(Resource::Nofile).current else {
+        return wanted;
+    };
+    let affordable = descriptors.saturating_sub(SPARE_DESCRIPTORS).max(1);
+    match usize::try_from(affordable) {
+        Ok(affordable) if affordable < wanted => {
+            info!("at most {affordable} connections: the descriptor limit is {descriptors}");
+            affordable
+        }
+        _ => wanted,
+    }
+}

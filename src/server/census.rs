@@ -1,0 +1,91 @@
+//! How many connections and requests there are and have been.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crossbeam_utils::CachePadded;
+
+use super::bell::Bell;
+
+/// The counts of one server.
+#[derive(Debug)]
+pub(super) struct Census {
+    open: AtomicUsize,
+    /// The acceptor wants the bell when fewer connections than this are open.
+    wanted: AtomicUsize,
+    accepted: AtomicU64,
+    cut: AtomicU64,
+    /// One a worker, written by it alone: a shared counter would be the one line that all cores
+    /// fight for.
+    answered: Box<[CachePadded<AtomicU64>]>,
+}
+
+/// One open connection, counted until it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    census: Arc<Census>,
+    bell: Arc<Bell>,
+}
+
+impl Census {
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            open: AtomicUsize::new(0),
+            wanted: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            cut: AtomicU64::new(0),
+            answered: (0..workers).map(|_| CachePadded::default()).collect(),
+        }
+    }
+
+    pub(super) fn accept(self: &Arc<Self>, bell: &Arc<Bell>) -> Seat {
+        self.open.fetch_add(1, Ordering::SeqCst);
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        Seat {
+            census: Arc::clone(self),
+            bell: Arc::clone(bell),
+        }
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn cut(&self) -> u64 {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn answered(&self) -> u64 {
+        self.answered
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    pub(super) fn add_cut(&self, requests: u64) {
+        self.cut.fetch_add(requests, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_answered(&self, worker: usize, requests: u64) {
+        self.answered[worker].store(requests, Ordering::Relaxed);
+    }
+
+    /// Asks for the bell each time that a connection ends and leaves fewer than this. Look at
+    /// [`open`](Self::open) again before waiting for it.
+    pub(super) fn ring_below(&self, wanted: usize) {
+        self.wanted.store(wanted, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let left = self.census.open.fetch_sub(1, Ordering::SeqCst) - 1;
+        if left < self.census.wanted.load(Ordering::SeqCst) {
+            self.bell.ring();
+        }
+    }
+}

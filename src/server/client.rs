@@ -1,0 +1,37 @@
+//! A connection with what the server knows of it.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::census::Seat;
+use super::lot::Ticket;
+use crate::connection::{Connection, Wake};
+
+/// One open connection. It has one owner at any time: the lot, the ready channel, or a worker.
+pub(super) struct Client {
+    pub(super) connection: Connection,
+    /// Its place in the lot, from the first time that it parks.
+    pub(super) ticket: Option<Ticket>,
+    _seat: Seat,
+}
+
+/// A connection that can go on, and why.
+pub(super) struct Job {
+    pub(super) client: Box<Client>,
+    pub(super) wake: Wake,
+}
+
+impl Client {
+    pub(super) fn new(connection: Connection, seat: Seat) -> Self {
+        Self {
+            connection,
+            ticket: None,
+            _seat: seat,
+        }
+    }
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.connection.as_fd()
+    }
+}

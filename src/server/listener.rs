@@ -1,0 +1,284 @@
+//! Sockets that listen.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use rustix::net::{SocketAddrAny, SocketFlags};
+use socket2::{Domain, SockAddr, Type};
+
+use crate::ListenAddr;
+use crate::transport::Socket;
+
+/// Connections that may wait in the kernel for the acceptor. The system may allow fewer
+/// (`net.core.somaxconn`).
+pub(super) const BACKLOG: u16 = 1024;
+
+/// How often to look for a port that is free on both loopback addresses.
+const PORT_TRIES: usize = 16;
+
+/// A listening socket.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: OwnedFd,
+    address: ListenAddr,
+    origin: Origin,
+}
+
+/// Who a listening socket belongs to.
+#[derive(Debug, PartialEq, Eq)]
+enum Origin {
+    /// It was opened here and is closed here; this file, if any, goes with it.
+    Own(Option<PathBuf>),
+    /// Another process opened it, and goes on using it.
+    Adopted,
+}
+
+/// Why a server could not listen.
+#[derive(Debug)]
+pub struct BindError {
+    address: Option<ListenAddr>,
+    source: io::Error,
+}
+
+impl BindError {
+    /// The address that could not be listened on; `None` if a listener that was handed in is
+    /// none, or nothing was given to listen on.
+    #[must_use]
+    pub fn address(&self) -> Option<&ListenAddr> {
+        self.address.as_ref()
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+
+    pub(super) fn nowhere() -> Self {
+        Self::without_address(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "no address was given",
+        ))
+    }
+
+    pub(super) fn without_address(source: io::Error) -> Self {
+        Self {
+            address: None,
+            source,
+        }
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot listen")?;
+        if let Some(address) = &self.address {
+            write!(f, " on {address}")?;
+        }
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => f.write_str(": the address is already in use"),
+            _ => write!(f, ": {}", self.source),
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+impl Listener {
+    /// Opens every socket that `address` stands for.
+    pub(super) fn bind(address: &ListenAddr) -> Result<Vec<Self>, BindError> {
+        let bound = match address {
+            ListenAddr::Tcp { host, port } => bind_host(host, *port),
+            ListenAddr::Unix(path) => bind_unix(path).map(|listener| vec![listener]),
+        };
+        bound.map_err(|source| BindError {
+            address: Some(address.clone()),
+            source,
+        })
+    }
+
+    /// Takes over a socket that listens already.
+    pub(super) fn adopt(socket: OwnedFd) -> Result<Self, BindError> {
+        let adopt = |socket: OwnedFd| -> io::Result<Self> {
+            if !rustix::net::sockopt::socket_acceptconn(&socket)? {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "the socket that was handed in does not listen",
+                ));
+            }
+            rustix::io::ioctl_fionbio(&socket, true)?;
+            let address = local_address(&socket)?;
+            if matches!(address, ListenAddr::Tcp { .. }) {
+                rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
+            }
+            Ok(Self {
+                address,
+                origin: Origin::Adopted,
+                socket,
+            })
+        };
+        adopt(socket).map_err(BindError::without_address)
+    }
+
+    /// Where it listens: with the real port where 0 was asked for.
+    pub(super) fn address(&self) -> &ListenAddr {
+        &self.address
+    }
+
+    /// A connection that waits, or `None` if there is none.
+    pub(super) fn accept(&self) -> io::Result<Option<Socket>> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        match rustix::net::accept_with(&self.socket, flags) {
+            Ok(socket) => Ok(Some(Socket::new(socket))),
+            Err(rustix::io::Errno::AGAIN) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes no more connections than those that wait already: from here on clients are refused,
+    /// which they can safely retry. An adopted socket is left as it is, for whoever comes next.
+    pub(super) fn refuse_more(&self) -> io::Result<()> {
+        if self.origin != Origin::Adopted {
+            rustix::net::listen(&self.socket, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Whether its queue is ours to empty.
+    pub(super) fn is_own(&self) -> bool {
+        self.origin != Origin::Adopted
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Origin::Own(Some(path)) = &self.origin {
+            // Someone may have removed it before us.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Listens on each address of a host. A family that this machine lacks is passed over as long as
+/// one address is left.
+fn bind_host(host: &str, port: u16) -> io::Result<Vec<Listener>> {
+    let mut tries = PORT_TRIES;
+    loop {
+        match bind_all(&resolve(host, port)?) {
+            // The second address follows the first to the port that the system chose, and there
+            // someone else may sit.
+            Err(error) if port == 0 && error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {
+                tries -= 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<Listener>> {
+    let mut bound: Vec<Listener> = Vec::new();
+    let mut missing = None;
+    for address in addresses {
+        let mut address = *address;
+        if let Some(ListenAddr::Tcp { port, .. }) = bound.first().map(Listener::address) {
+            address.set_port(*port);
+        }
+        match bind_tcp(address) {
+            Ok(listener) => bound.push(listener),
+            Err(error) if is_missing_family(&error) => missing = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    match missing {
+        Some(error) if bound.is_empty() => Err(error),
+        _ => Ok(bound),
+    }
+}
+
+/// `localhost` is both loopback addresses, whatever the hosts file says (RFC 6761 section 6.3).
+fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if host.eq_ignore_ascii_case("localhost") {
+        let loopback = [
+            IpAddr::from(Ipv4Addr::LOCALHOST),
+            IpAddr::from(Ipv6Addr::LOCALHOST),
+        ];
+        return Ok(loopback.map(|ip| SocketAddr::new(ip, port)).into());
+    }
+    let mut addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // Connections that this port has closed lately must not keep it from being bound again.
+    socket.set_reuse_address(true)?;
+    // What it accepts inherits this: an answer is one write, and waiting for more is only delay.
+    socket.set_tcp_nodelay(true)?;
+    listen(socket, &address.into(), None)
+}
+
+fn bind_unix(path: &Path) -> io::Result<Listener> {
+    // A file that nobody listens on was left by a server that was killed.
+    if path.exists() && UnixStream::connect(path).is_err_and(|e| is_refused(&e)) {
+        std::fs::remove_file(path)?;
+    }
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    listen(socket, &SockAddr::unix(path)?, Some(path.to_owned()))
+}
+
+fn listen(
+    socket: socket2::Socket,
+    address: &SockAddr,
+    file: Option<PathBuf>,
+) -> io::Result<Listener> {
+    socket.set_nonblocking(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG.into())?;
+    let socket = OwnedFd::from(socket);
+    Ok(Listener {
+        address: local_address(&socket)?,
+        origin: Origin::Own(file),
+        socket,
+    })
+}
+
+fn local_address(socket: &OwnedFd) -> io::Result<ListenAddr> {
+    let address = rustix::net::getsockname(socket)?;
+    if let Ok(address) = SocketAddr::try_from(address.clone()) {
+        return Ok(address.into());
+    }
+    let path = unix_path(address).unwrap_or_default();
+    Ok(ListenAddr::Unix(path))
+}
+
+fn unix_path(address: SocketAddrAny) -> Option<PathBuf> {
+    let address = rustix::net::SocketAddrUnix::try_from(address).ok()?;
+    let path = address.path_bytes()?;
+    Some(Path::new(std::ffi::OsStr::from_bytes(path)).to_owned())
+}
+
+fn is_refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
+}
+
+fn is_missing_family(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || code == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}

@@ -1,0 +1,209 @@
+//! The server: threads, readiness, deadlines, and the end of them all.
+
+mod acceptor;
+mod bell;
+mod builder;
+mod census;
+mod client;
+mod handle;
+mod listener;
+mod lot;
+mod roster;
+mod worker;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use self::acceptor::Acceptor;
+use self::bell::Bell;
+pub use self::builder::Builder;
+use self::census::Census;
+use self::client::{Client, Job};
+pub use self::handle::{DrainReport, Handle, Progress};
+pub use self::listener::BindError;
+use self::listener::{BACKLOG, Listener};
+use self::lot::Lot;
+use self::roster::Roster;
+use self::worker::Worker;
+use crate::config::Config;
+use crate::connection::Service;
+use crate::phase::PhaseCell;
+use crate::{Handler, ListenAddr, Phase};
+
+/// A server that listens: clients can connect, and are answered once it [runs](Self::run).
+///
+/// ```
+/// use httpool::{ListenAddr, Server};
+///
+/// let server = Server::builder()
+///     .listen("127.0.0.1:0".parse::<ListenAddr>()?)
+///     .bind()?;
+/// println!("listening on {}", server.local_addrs()[0]);
+///
+/// let handle = server.handle();
+/// std::thread::spawn(move || handle.shutdown());
+/// let report = server.run(|_request: httpool::Request| "hello")?;
+/// assert_eq!(report.cut, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Server {
+    config: Config,
+    max_connections: usize,
+    listeners: Vec<Listener>,
+    addresses: Vec<ListenAddr>,
+    phase: Arc<PhaseCell>,
+    census: Arc<Census>,
+    /// Wakes the acceptor.
+    bell: Arc<Bell>,
+}
+
+/// What the threads of one server share.
+struct Shared {
+    service: Service,
+    max_connections: usize,
+    lot: Lot<Box<Client>>,
+    ready: Sender<Job>,
+    jobs: Receiver<Job>,
+    roster: Roster,
+    census: Arc<Census>,
+}
+
+impl Server {
+    /// A builder with every [default](crate::defaults).
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Where the server listens, with real ports where 0 was asked for.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[ListenAddr] {
+        &self.addresses
+    }
+
+    /// How many workers it will have.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.config.workers
+    }
+
+    /// A handle that shuts the server down from anywhere.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::new(&self.phase, &self.census, &self.bell)
+    }
+
+    /// Serves until a [`Handle`] shuts it down, then drains: what has arrived is answered, and
+    /// the addresses are free when this returns.
+    ///
+    /// The calling thread accepts connections; [`Builder::workers`] more threads answer them. All
+    /// of them have ended and every descriptor is closed when this returns, but for workers whose
+    /// handler has not returned by the [drain's deadline](Builder::drain_timeout): Rust can't end
+    /// a thread from outside. The report counts them; they end when their handler returns.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no threads or descriptors for the server.
+    pub fn run(self, handler: impl Handler) -> io::Result<DrainReport> {
+        let config = self.config;
+        let workers = config.workers;
+        // Whoever is in the kernel's queues when the drain begins is admitted over the limit.
+        let backlog = usize::from(BACKLOG) * self.listeners.len();
+        let capacity = self.max_connections + backlog;
+        let (ready, jobs) = bounded(capacity);
+        let workers_bell = Bell::new()?;
+        let shared = Arc::new(Shared {
+            lot: Lot::new(capacity, &workers_bell)?,
+            service: Service {
+                handler: Box::new(handler),
+                config,
+                phase: self.phase,
+            },
+            max_connections: self.max_connections,
+            ready,
+            jobs,
+            roster: Roster::new(workers, watchers(), workers_bell, Arc::clone(&self.bell)),
+            census: self.census,
+        });
+        let (done, workers_done) = bounded(0);
+        let threads = (0..workers)
+            .map(|index| spawn(&shared, index, done.clone()))
+            .collect::<io::Result<Vec<_>>>();
+        drop(done);
+        let threads = threads.inspect_err(|_| shared.stop())?;
+        Acceptor::new(shared, self.listeners, self.bell, threads, workers_done).run()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("addresses", &self.addresses)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn phase(&self) -> Phase {
+        self.service.phase.get()
+    }
+
+    /// Puts a job where any worker finds it.
+    fn enqueue(&self, job: Job) {
+        let sent = self.ready.send(job);
+        debug_assert!(sent.is_ok(), "the receiver lives as long as the sender");
+    }
+
+    /// Puts a job where any worker finds it, and wakes one if one is idle.
+    fn hand_over(&self, job: Job) {
+        self.enqueue(job);
+        self.roster.call();
+    }
+
+    /// Ends a connection. Its place goes first: an event that comes before the socket is closed
+    /// must find nobody.
+    fn dismiss(&self, client: Client) {
+        if let Some(ticket) = client.ticket {
+            self.lot.leave(ticket);
+        }
+        drop(client);
+    }
+
+    /// Ends a connection with what is under way on it.
+    fn cut(&self, client: Client) {
+        self.census.add_cut(client.connection.unfinished());
+        self.dismiss(client);
+    }
+
+    fn cut_parked(&self) {
+        self.lot.recall(|_| true, |client| self.cut(*client));
+    }
+
+    /// Tells the workers to end.
+    fn stop(&self) {
+        self.service.phase.advance(Phase::Stopped);
+        self.roster.call_all();
+    }
+}
+
+fn spawn(shared: &Arc<Shared>, index: usize, done: Sender<()>) -> io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    thread::Builder::new()
+        .name(format!("httpool-{index}"))
+        .spawn(move || {
+            Worker::new(shared, index).run();
+            drop(done);
+        })
+}
+
+/// How many idle workers wait for events at a time: as many as can run at once, and two at least,
+/// so that one can drive while the other waits.
+fn watchers() -> usize {
+    thread::available_parallelism()
+        .map_or(1, usize::from)
+        .max(2)
+}

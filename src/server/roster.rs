@@ -1,0 +1,238 @@
+//! Who of the workers is idle, and who is woken when there is work.
+//!
+//! Idle workers wait in the parking lot itself, so that an event goes from the system to a worker
+//! without another thread between. But every worker that waits there is one that the system wakes
+//! for an event, and waking costs as much as answering: so only a few *watch* the lot, about as
+//! many as can run, and the others *sleep* until they are needed.
+//!
+//! They are needed when a handler blocks, for then its worker does not come back to the lot and to
+//! the ready channel. Nobody knows before whether a handler will block; workers go by what their
+//! turns have taken lately ([`Pace`]). While turns are quick, nobody is woken who would come too
+//! late to help; the *patrol* looks every millisecond whether a worker is stuck in one turn, and
+//! then wakes another. While turns are slow, a sleeper is woken as soon as work waits.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+use super::bell::Bell;
+
+/// Turns that take longer than this on average are worth a wake-up, which costs about a tenth.
+const SLOW: Duration = Duration::from_micros(100);
+
+/// The average is over about this many turns.
+const PACE_WINDOW: u32 = 64;
+
+/// Rounds of the patrol without anything to do before it ends.
+const QUIET_ROUNDS: u32 = 16;
+
+/// The idle workers of one server.
+#[derive(Debug)]
+pub(super) struct Roster {
+    seats: usize,
+    bell: Bell,
+    /// Watching and sleeping, to be read without the lock.
+    idle: AtomicUsize,
+    shift: Mutex<Shift>,
+    pillow: Condvar,
+    /// Each worker's turns: even between two, odd within one.
+    turns: Box<[CachePadded<AtomicU64>]>,
+    /// Whether the patrol walks, and what starts it.
+    patrolled: AtomicBool,
+    patrol: Arc<Bell>,
+}
+
+#[derive(Debug, Default)]
+struct Shift {
+    watching: usize,
+    sleeping: usize,
+}
+
+/// What a worker's turns have taken lately.
+#[derive(Debug, Default)]
+pub(super) struct Pace(Duration);
+
+/// Looks after workers that are stuck in a turn.
+#[derive(Debug)]
+pub(super) struct Patrol {
+    seen: Box<[u64]>,
+    quiet: u32,
+}
+
+/// What an idle worker is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Duty {
+    /// Wait in the lot, and report with [`Roster::relieve`] afterwards.
+    Watch,
+    /// Look again for work.
+    Work,
+}
+
+impl Roster {
+    /// For so many workers, of which so many watch the lot at a time. `bell` wakes the watchers,
+    /// `patrol` the thread that [walks](Patrol::walk).
+    pub(super) fn new(workers: usize, seats: usize, bell: Bell, patrol: Arc<Bell>) -> Self {
+        Self {
+            seats,
+            bell,
+            idle: AtomicUsize::new(0),
+            shift: Mutex::default(),
+            pillow: Condvar::new(),
+            turns: (0..workers).map(|_| CachePadded::default()).collect(),
+            patrolled: AtomicBool::new(false),
+            patrol,
+        }
+    }
+
+    /// A worker has nothing to do: it sleeps until it is needed, or is told to watch.
+    /// `has_work` is asked once it counts as idle, so that work which came in between is seen.
+    pub(super) fn rest(&self, has_work: impl Fn() -> bool) -> Duty {
+        let mut shift = self.lock();
+        self.idle.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        if has_work() {
+            self.idle.fetch_sub(1, Ordering::SeqCst);
+            return Duty::Work;
+        }
+        if shift.watching < self.seats {
+            shift.watching += 1;
+            return Duty::Watch;
+        }
+        shift.sleeping += 1;
+        shift = self
+            .pillow
+            .wait(shift)
+            .unwrap_or_else(PoisonError::into_inner);
+        shift.sleeping = shift.sleeping.saturating_sub(1);
+        self.idle.fetch_sub(1, Ordering::SeqCst);
+        Duty::Work
+    }
+
+    /// A watcher has something to do. If it was the last, a sleeper takes its seat, at once or
+    /// when the patrol finds that it is needed: what comes next must not wait until a handler
+    /// returns.
+    pub(super) fn relieve(&self, pace: &Pace) {
+        let mut shift = self.lock();
+        shift.watching -= 1;
+        self.idle.fetch_sub(1, Ordering::SeqCst);
+        if shift.watching > 0 || shift.sleeping == 0 {
+            return;
+        }
+        drop(shift);
+        if pace.is_slow() {
+            self.pillow.notify_one();
+        } else {
+            self.start_patrol();
+        }
+    }
+
+    /// A worker has received more events than it can drive at once, and shared them.
+    pub(super) fn offer(&self, pace: &Pace) {
+        if pace.is_slow() {
+            self.call();
+        } else if self.has_idle() {
+            self.start_patrol();
+        }
+    }
+
+    /// There is work that anyone may take: one idle worker is woken, if there is one.
+    pub(super) fn call(&self) {
+        if !self.has_idle() {
+            return;
+        }
+        // Let go of the lock first: whoever wakes wants it.
+        let Shift { watching, sleeping } = *self.lock();
+        if sleeping > 0 {
+            self.pillow.notify_one();
+        } else if watching > 0 {
+            self.bell.ring();
+        }
+    }
+
+    /// Wakes everyone.
+    pub(super) fn call_all(&self) {
+        let _shift = self.lock();
+        self.pillow.notify_all();
+        self.bell.ring();
+    }
+
+    /// Marks the beginning of a worker's turn.
+    pub(super) fn begin_turn(&self, worker: usize) {
+        self.count_turn(worker);
+    }
+
+    /// Marks the end of a worker's turn.
+    pub(super) fn end_turn(&self, worker: usize) {
+        self.count_turn(worker);
+    }
+
+    /// Only the worker itself writes its count.
+    fn count_turn(&self, worker: usize) {
+        let turns = &self.turns[worker];
+        turns.store(turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Whether anyone is idle, as of all work that this thread has made known before.
+    fn has_idle(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.idle.load(Ordering::SeqCst) > 0
+    }
+
+    fn start_patrol(&self) {
+        if !self.patrolled.load(Ordering::Relaxed) && !self.patrolled.swap(true, Ordering::SeqCst) {
+            self.patrol.ring();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shift> {
+        self.shift.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pace {
+    /// Takes one turn into account.
+    pub(super) fn note(&mut self, turn: Duration) {
+        self.0 = self.0 - self.0 / PACE_WINDOW + turn / PACE_WINDOW;
+    }
+
+    fn is_slow(&self) -> bool {
+        self.0 > SLOW
+    }
+}
+
+impl Patrol {
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            seen: vec![0; workers].into(),
+            quiet: 0,
+        }
+    }
+
+    /// Whether it is to [walk](Self::walk) again in a millisecond or so.
+    pub(super) fn is_due(&self, roster: &Roster) -> bool {
+        roster.patrolled.load(Ordering::SeqCst)
+    }
+
+    /// Looks at every worker: if one has been in the same turn since the last time, and work waits
+    /// or nobody watches for it, an idle worker is woken.
+    pub(super) fn walk(&mut self, roster: &Roster, work_waits: bool) {
+        let mut stuck = false;
+        for (seen, turns) in self.seen.iter_mut().zip(&roster.turns) {
+            let turns = turns.load(Ordering::Relaxed);
+            stuck |= turns % 2 == 1 && turns == *seen;
+            *seen = turns;
+        }
+        let shift = roster.lock();
+        let needed = work_waits || (shift.watching == 0 && shift.sleeping > 0);
+        drop(shift);
+        self.quiet = if needed { 0 } else { self.quiet + 1 };
+        if needed && stuck {
+            roster.call();
+        } else if self.quiet > QUIET_ROUNDS {
+            self.quiet = 0;
+            roster.patrolled.store(false, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A worker: takes a connection, drives it as far as it goes, takes the next.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{debug, error};
+
+use super::Shared;
+use super::client::{Client, Job};
+use super::lot::{Events, Parked};
+use super::roster::{Duty, Pace};
+use crate::Phase;
+use crate::connection::{Desk, Verdict, Wait, Wake, Why};
+
+/// Events taken from the system at a time. What a worker takes it must hand to others, so this is
+/// no more than a few rounds of the pool.
+const EVENTS: usize = 64;
+
+/// Connections driven before looking for events even though work waits: what comes over the
+/// channel must not starve what comes from the system.
+const DRIVES_PER_LOOK: u32 = 61;
+
+/// Drives of one connection in a row, if events keep coming for it, before others get their turn.
+const DRIVES_IN_A_ROW: u32 = 16;
+
+/// One thread of the pool.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    index: usize,
+    desk: Desk,
+    events: Events,
+    drives: u32,
+    pace: Pace,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, index: usize) -> Self {
+        Self {
+            shared,
+            index,
+            desk: Desk::new(),
+            events: Events::with_capacity(EVENTS),
+            drives: 0,
+            pace: Pace::default(),
+        }
+    }
+
+    /// Works until the server has stopped.
+    pub(super) fn run(mut self) {
+        while let Some(job) = self.next() {
+            self.drive(job);
+        }
+        // One ring wakes one watcher, and the next one must know too.
+        self.shared.roster.call_all();
+    }
+
+    /// The next connection to drive; `None` once the server has stopped.
+    fn next(&mut self) -> Option<Job> {
+        self.drives = self.drives.wrapping_add(1);
+        if self.drives.is_multiple_of(DRIVES_PER_LOOK) {
+            self.look(Some(Duration::ZERO));
+            self.share();
+        }
+        let mut was_idle = false;
+        loop {
+            if self.shared.phase() == Phase::Stopped {
+                return None;
+            }
+            if let Ok(job) = self.shared.jobs.try_recv() {
+                if was_idle && !self.shared.jobs.is_empty() {
+                    self.shared.roster.call();
+                }
+                return Some(job);
+            }
+            let shared = &self.shared;
+            let has_work = || !shared.jobs.is_empty() || shared.phase() == Phase::Stopped;
+            was_idle = true;
+            if shared.roster.rest(has_work) == Duty::Work {
+                continue;
+            }
+            self.look(None);
+            self.shared.roster.relieve(&self.pace);
+            if let Some((client, wake)) = self.shared.lot.claim(&mut self.events) {
+                self.share();
+                return Some(Job { client, wake });
+            }
+        }
+    }
+
+    fn look(&mut self, patience: Option<Duration>) {
+        if let Err(error) = self.shared.lot.wait(&mut self.events, patience) {
+            error!("waiting for connections failed: {error}");
+        }
+    }
+
+    /// Hands all received events to whoever is free.
+    fn share(&mut self) {
+        let mut surplus = false;
+        while let Some((client, wake)) = self.shared.lot.claim(&mut self.events) {
+            self.shared.enqueue(Job { client, wake });
+            surplus = true;
+        }
+        if surplus {
+            self.shared.roster.offer(&self.pace);
+        }
+    }
+
+    fn drive(&mut self, job: Job) {
+        let Job {
+            mut client,
+            mut wake,
+        } = job;
+        for _ in 0..DRIVES_IN_A_ROW {
+            let verdict = self.turn(&mut client, wake);
+            if self.shared.phase() >= Phase::Forced && !matches!(verdict, Verdict::Close(_)) {
+                return self.close(*client, &Why::Forced);
+            }
+            match verdict {
+                Verdict::Park(wait) => match self.park(client, wait) {
+                    Some(called) => (client, wake) = called,
+                    None => return,
+                },
+                Verdict::Requeue => {
+                    wake = Wake::Ready;
+                    break;
+                }
+                Verdict::Close(why) => return self.close(*client, &why),
+            }
+        }
+        self.shared.hand_over(Job { client, wake });
+    }
+
+    fn turn(&mut self, client: &mut Client, wake: Wake) -> Verdict {
+        let (desk, shared) = (&mut self.desk, &self.shared);
+        shared.roster.begin_turn(self.index);
+        let began = Instant::now();
+        let turn = || client.connection.drive(wake, began, desk, &shared.service);
+        let verdict = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
+            error!("a connection was dropped because driving it panicked");
+            self.desk = Desk::new();
+            Verdict::Close(Why::Panicked)
+        });
+        self.pace.note(began.elapsed());
+        shared.roster.end_turn(self.index);
+        let answered = self.desk.answered();
+        shared.census.set_answered(self.index, answered);
+        verdict
+    }
+
+    /// Parks the connection, and returns it if it can go on at once.
+    fn park(&self, mut client: Box<Client>, wait: Wait) -> Option<(Box<Client>, Wake)> {
+        let lot = &self.shared.lot;
+        let ticket = client.ticket.or_else(|| lot.enter());
+        client.ticket = ticket;
+        let Some(ticket) = ticket else {
+            error!("{}: there is no place to park it", client.connection);
+            return None;
+        };
+        match lot.park(ticket, client, wait) {
+            Parked::Waits => None,
+            Parked::Called(client, wake) => Some((client, wake)),
+            Parked::Failed(client, error) => {
+                error!("{}: can't be watched: {error}", client.connection);
+                self.close(*client, &Why::Failed(error));
+                None
+            }
+        }
+    }
+
+    fn close(&self, client: Client, why: &Why) {
+        debug!("{}: closed: {why}", client.connection);
+        let cut = match why {
+            Why::Forced => true,
+            Why::SlowReader => self.shared.phase() >= Phase::Draining,
+            _ => false,
+        };
+        if cut {
+            self.shared.census.add_cut(client.connection.unfinished());
+        }
+        self.shared.dismiss(client);
+    }
+}

@@ -1,0 +1,94 @@
+//! The sockets of clients: TCP and Unix streams alike, never blocking.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+
+/// One client's socket.
+#[derive(Debug)]
+pub(crate) struct Socket(OwnedFd);
+
+/// What came of receiving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// As many bytes as there was room for: there may be more.
+    Full,
+    /// Some bytes, and no more are there.
+    Short,
+    /// None are there now.
+    Nothing,
+    /// The client has finished sending.
+    End,
+}
+
+impl Socket {
+    /// The socket must not block.
+    pub(crate) fn new(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+
+    /// Appends what is there to `buffer`, as far as its capacity goes.
+    pub(crate) fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<Received> {
+        let room = buffer.capacity() - buffer.len();
+        loop {
+            match rustix::net::recv(&self.0, spare_capacity(buffer), RecvFlags::empty()) {
+                Ok((_, 0)) => return Ok(Received::End),
+                Ok((_, count)) if count == room => return Ok(Received::Full),
+                Ok(_) => return Ok(Received::Short),
+                Err(Errno::AGAIN) => return Ok(Received::Nothing),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Sends from the start of both slices in one call and returns how many bytes went; none if
+    /// the socket would block.
+    pub(crate) fn send(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        loop {
+            let sent = if second.is_empty() {
+                rustix::net::send(&self.0, first, SendFlags::NOSIGNAL)
+            } else {
+                rustix::net::sendmsg(
+                    &self.0,
+                    &[IoSlice::new(first), IoSlice::new(second)],
+                    &mut SendAncillaryBuffer::default(),
+                    SendFlags::NOSIGNAL,
+                )
+            };
+            match sent {
+                Ok(count) => return Ok(count),
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Tells the client that nothing more will be sent.
+    pub(crate) fn finish_sending(&self) -> io::Result<()> {
+        Ok(rustix::net::shutdown(&self.0, Shutdown::Write)?)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The client's address for the log, asked of the system only when a log line needs it.
+impl fmt::Display for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peer = rustix::net::getpeername(&self.0).ok().flatten();
+        match peer.map(std::net::SocketAddr::try_from) {
+            Some(Ok(address)) => write!(f, "{address}"),
+            Some(Err(_)) => f.write_str("a local client"),
+            None => f.write_str("a client that is gone"),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What the server does, seen from outside.
+
+#[cfg(feature = "program")]
+mod cli;
