@@ -67,3 +67,8 @@ pub type Request<T = Body> = http::Request<T>;
 
 /// A response as handlers give it.
 pub type Response<T = Body> = http::Response<T>;
+
+/// What the README shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

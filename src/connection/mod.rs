@@ -30,8 +30,8 @@ use crate::phase::{Phase, PhaseCell};
 use crate::transport::{Received, Socket};
 use crate::{Handler, IntoResponse, Problem, Response};
 
-/// Requests answered before other connections get their turn.
-const REQUESTS_PER_TURN: usize = 64;
+/// Requests answered and receives made before other connections get their turn.
+const STEPS_PER_TURN: i32 = 64;
 
 /// How long to go on reading after the last answer, so that what the client still sends does not
 /// make the system destroy the answer on its way (RFC 9112 section 9.6).
@@ -133,20 +133,24 @@ impl Connection {
     }
 
     fn turn(&mut self, wake: Wake, desk: &mut Desk, service: &Service) -> io::Result<Verdict> {
+        // A connection that always has something to receive never waits for its deadline.
+        let is_late = self.wait.is_some_and(|wait| wait.deadline <= desk.now);
+        let wake = if is_late { Wake::Expired } else { wake };
         match wake {
-            Wake::Ready | Wake::Recalled if self.incoming == Incoming::UntilEnd => {}
-            Wake::Ready | Wake::Recalled => self.incoming = Incoming::Perhaps,
             Wake::HungUp => self.incoming = Incoming::UntilEnd,
-            Wake::Expired => match self.expire(desk) {
-                Some(why) => return Ok(Verdict::Close(why)),
-                None => self.incoming = Incoming::None,
-            },
+            _ if self.incoming == Incoming::UntilEnd => {}
+            _ => self.incoming = Incoming::Perhaps,
+        }
+        if wake == Wake::Expired
+            && let Some(why) = self.expire(desk)
+        {
+            return Ok(Verdict::Close(why));
         }
         let limits = Limits {
             head: service.config.max_head,
             body: service.config.max_body,
         };
-        let mut budget = REQUESTS_PER_TURN;
+        let mut budget = STEPS_PER_TURN;
         loop {
             if self.stage != Stage::Open || desk.outbox.is_full() {
                 match self.send(desk, service)? {
@@ -155,7 +159,7 @@ impl Connection {
                     None => {}
                 }
             }
-            if budget == 0 {
+            if budget <= 0 {
                 return Ok(self.send(desk, service)?.unwrap_or(Verdict::Requeue));
             }
             match self
@@ -171,11 +175,14 @@ impl Connection {
                     if let Some(verdict) = self.send(desk, service)? {
                         return Ok(verdict);
                     }
+                    let verdict = self.wait_for_request(progress, wake, desk, service);
+                    // One more look is enough: empty lines are no request, however many come.
+                    if matches!(verdict, Verdict::Close(_)) && budget < STEPS_PER_TURN {
+                        return Ok(verdict);
+                    }
                     match self.receive(desk)? {
-                        Received::Full | Received::Short => {}
-                        Received::Nothing => {
-                            return Ok(self.wait_for_request(progress, wake, desk, service));
-                        }
+                        Received::Full | Received::Short => budget -= 1,
+                        Received::Nothing => return Ok(verdict),
                         Received::End => {
                             return Ok(Verdict::Close(match progress {
                                 Progress::Nothing => Why::ClientDone,
@@ -241,16 +248,18 @@ impl Connection {
         let response = problem.answer(desk.slot.request.headers());
         put(response, Ending::Close, desk);
         self.stage = Stage::Closing(Farewell::Linger);
+        self.wait = None;
     }
 
-    /// What a passed deadline means: an end, or an answer that says so.
+    /// What a passed deadline means: an end, an answer that says so, or for an idle connection a
+    /// last look whether a request has just come.
     fn expire(&mut self, desk: &mut Desk) -> Option<Why> {
         match self.waits_for()? {
-            What::FirstRequest | What::NextRequest => return Some(Why::Idle),
             What::Room => return Some(Why::SlowReader),
             What::Goodbye => return Some(Why::Answered),
             What::Head => self.refuse(Refusal::HeadTimeout, desk),
             What::Body => self.refuse(Refusal::BodyTimeout, desk),
+            What::FirstRequest | What::NextRequest => {}
         }
         None
     }
@@ -303,6 +312,7 @@ impl Connection {
         let config = &service.config;
         match (progress, self.wait) {
             (Progress::Nothing, _) if wake == Wake::Recalled => Verdict::Close(Why::Drained),
+            (Progress::Nothing, Some(_)) if wake == Wake::Expired => Verdict::Close(Why::Idle),
             // A first request's time runs from the connection's first moment.
             (Progress::Nothing | Progress::Head, Some(first))
                 if first.what == What::FirstRequest =>
@@ -344,13 +354,12 @@ impl Connection {
             }
             Stage::Open | Stage::Lingering => {}
         }
+        let verdict = self.park(What::Goodbye, desk.now + LINGER);
         for _ in 0..DISCARDS_PER_TURN {
             desk.input.clear();
             match self.socket.receive(desk.input.room())? {
                 Received::Full | Received::Short => {}
-                Received::Nothing => {
-                    return Ok(self.park(What::Goodbye, desk.now + LINGER));
-                }
+                Received::Nothing => return Ok(verdict),
                 Received::End => return Ok(Verdict::Close(Why::Answered)),
             }
         }

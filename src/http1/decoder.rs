@@ -103,7 +103,7 @@ impl Decoder {
         while input.unread().starts_with(b"\r\n") {
             input.consume(2);
         }
-        if input.is_empty() {
+        if matches!(input.unread(), b"" | b"\r") {
             return Ok(Event::Incomplete(Progress::Nothing));
         }
         let Some(head) = head::parse(input.unread(), limits, slot)? else {
@@ -339,6 +339,16 @@ mod tests {
         check(
             b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n",
             &["GET /a?b=c HTTP/1.1 [accept=*/* host=x] "],
+            Ok(Progress::Nothing),
+        );
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_are_nothing_of_it() {
+        check(b"\r\n\r\n\r", &[], Ok(Progress::Nothing));
+        check(
+            b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n\r\n",
+            &["GET / HTTP/1.1 [host=x] "],
             Ok(Progress::Nothing),
         );
     }

@@ -232,7 +232,7 @@ impl Acceptor {
     fn walk(&mut self) {
         let shared = &self.shared;
         if self.patrol.is_due(&shared.roster) {
-            self.patrol.walk(&shared.roster, !shared.jobs.is_empty());
+            self.patrol.walk(&shared.roster, || !shared.jobs.is_empty());
         }
     }
 

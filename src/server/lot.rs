@@ -47,6 +47,7 @@ pub(super) struct Ticket {
 pub(super) struct Events {
     received: Vec<epoll::Event>,
     claimed: usize,
+    bell_rang: bool,
 }
 
 type Block<T> = Box<[Place<T>]>;
@@ -172,6 +173,7 @@ impl<T: AsFd> Lot<T> {
         });
         events.received.clear();
         events.claimed = 0;
+        events.bell_rang = false;
         let buffer = spare_capacity(&mut events.received);
         match epoll::wait(&self.epoll, buffer, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -183,9 +185,10 @@ impl<T: AsFd> Lot<T> {
     pub(super) fn claim(&self, events: &mut Events) -> Option<(T, Wake)> {
         while let Some(event) = events.received.get(events.claimed) {
             events.claimed += 1;
-            let claimed = Ticket::of(event.data).and_then(|ticket| self.call(ticket, event.flags));
-            if claimed.is_some() {
-                return claimed;
+            match Ticket::of(event.data).map(|ticket| self.call(ticket, event.flags)) {
+                Some(Some(called)) => return Some(called),
+                Some(None) => {}
+                None => events.bell_rang = true,
             }
         }
         None
@@ -313,7 +316,13 @@ impl Events {
         Self {
             received: Vec::with_capacity(capacity),
             claimed: 0,
+            bell_rang: false,
         }
+    }
+
+    /// Whether the bell was among them, once all are claimed.
+    pub(super) fn bell_rang(&self) -> bool {
+        self.bell_rang
     }
 }
 

@@ -180,6 +180,12 @@ impl Roster {
         self.idle.load(Ordering::SeqCst) > 0
     }
 
+    /// Whether nobody watches although someone could.
+    fn is_unwatched(&self) -> bool {
+        let shift = self.lock();
+        shift.watching == 0 && shift.sleeping > 0
+    }
+
     fn start_patrol(&self) {
         if !self.patrolled.load(Ordering::Relaxed) && !self.patrolled.swap(true, Ordering::SeqCst) {
             self.patrol.ring();
@@ -216,23 +222,32 @@ impl Patrol {
     }
 
     /// Looks at every worker: if one has been in the same turn since the last time, and work waits
-    /// or nobody watches for it, an idle worker is woken.
-    pub(super) fn walk(&mut self, roster: &Roster, work_waits: bool) {
+    /// or nobody watches for it, an idle worker is woken. Where it is not needed for a while, the
+    /// patrol ends.
+    pub(super) fn walk(&mut self, roster: &Roster, work_waits: impl Fn() -> bool) {
         let mut stuck = false;
         for (seen, turns) in self.seen.iter_mut().zip(&roster.turns) {
             let turns = turns.load(Ordering::Relaxed);
             stuck |= turns % 2 == 1 && turns == *seen;
             *seen = turns;
         }
-        let shift = roster.lock();
-        let needed = work_waits || (shift.watching == 0 && shift.sleeping > 0);
-        drop(shift);
-        self.quiet = if needed { 0 } else { self.quiet + 1 };
-        if needed && stuck {
-            roster.call();
-        } else if self.quiet > QUIET_ROUNDS {
+        let is_needed = || work_waits() || roster.is_unwatched();
+        if is_needed() {
+            self.quiet = 0;
+            if stuck {
+                roster.call();
+            }
+            return;
+        }
+        self.quiet += 1;
+        if self.quiet > QUIET_ROUNDS {
             self.quiet = 0;
             roster.patrolled.store(false, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            // Who needed it just now may have found it still walking.
+            if is_needed() {
+                roster.patrolled.store(true, Ordering::SeqCst);
+            }
         }
     }
 }

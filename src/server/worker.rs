@@ -61,6 +61,10 @@ impl Worker {
         if self.drives.is_multiple_of(DRIVES_PER_LOOK) {
             self.look(Some(Duration::ZERO));
             self.share();
+            // A ring that was meant for a watcher has ended here, at someone who was busy anyway.
+            if self.events.bell_rang() && !self.shared.jobs.is_empty() {
+                self.shared.roster.call();
+            }
         }
         let mut was_idle = false;
         loop {
