@@ -111,7 +111,7 @@ impl Server {
         let config = self.config;
         let workers = config.workers;
         // Whoever is in the kernel's queues when the drain begins is admitted over the limit.
-        let backlog = usize::from(BACKLOG) * self.listeners.len();
+        let backlog = (usize::from(BACKLOG) + 1) * self.listeners.len();
         let capacity = self.max_connections + backlog;
         let (ready, jobs) = bounded(capacity);
         let workers_bell = Bell::new()?;
@@ -129,11 +129,19 @@ impl Server {
             census: self.census,
         });
         let (done, workers_done) = bounded(0);
-        let threads = (0..workers)
-            .map(|index| spawn(&shared, index, done.clone()))
-            .collect::<io::Result<Vec<_>>>();
+        let mut threads = Vec::with_capacity(workers);
+        for index in 0..workers {
+            match spawn(&shared, index, done.clone()) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    shared.stop();
+                    // They have done nothing yet, so there is nothing to hear from them.
+                    threads.into_iter().for_each(|thread| drop(thread.join()));
+                    return Err(error);
+                }
+            }
+        }
         drop(done);
-        let threads = threads.inspect_err(|_| shared.stop())?;
         Acceptor::new(shared, self.listeners, self.bell, threads, workers_done).run()
     }
 }
