@@ -82,6 +82,9 @@ pub(super) fn parse(
     if length > limits.head {
         return Err(too_long(input, limits));
     }
+    if !ends_in_crlf(&input[..length], parsed.headers) {
+        return Err(Refusal::LineEnd);
+    }
 
     let at = Locator { input };
     let Slot { request, terms, .. } = slot;
@@ -102,7 +105,7 @@ pub(super) fn parse(
     *request.version_mut() = terms.version;
     *request.method_mut() =
         Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::RequestLine)?;
-    if target.contains('#') {
+    if !is_target(request.method(), target) {
         return Err(Refusal::RequestTarget);
     }
     *request.uri_mut() = Uri::from_maybe_shared(at.share(bytes, target.as_bytes()))
@@ -118,8 +121,9 @@ pub(super) fn parse(
     }
     terms.persistence = persistence(terms.version, seen.connection, request.headers());
     let framing = seen.framing.framing(terms.version)?;
-    if seen.hosts > 1 || (seen.hosts == 0 && terms.version == Version::HTTP_11) {
-        return Err(Refusal::Host);
+    match seen.host {
+        None if terms.version == Version::HTTP_11 => return Err(Refusal::Host),
+        host => host.unwrap_or(Ok(()))?,
     }
     // RFC 9110 section 10.1.1: an HTTP/1.0 client can't mean it.
     let expectation = match (terms.version, seen.expectation) {
@@ -138,7 +142,7 @@ pub(super) fn parse(
 #[derive(Default)]
 struct Seen {
     framing: FramingFields,
-    hosts: usize,
+    host: Option<Result<(), Refusal>>,
     connection: bool,
     expectation: Option<Result<Expectation, Refusal>>,
 }
@@ -147,7 +151,10 @@ impl Seen {
     fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.framing.note(name, value);
         if name == HOST {
-            self.hosts += 1;
+            self.host = match self.host {
+                None if is_host(value.as_bytes()) => Some(Ok(())),
+                _ => Some(Err(Refusal::Host)),
+            };
         } else if name == CONNECTION {
             self.connection = true;
         } else if name == EXPECT {
@@ -176,6 +183,64 @@ pub fn lists(fields: &HeaderMap, name: &HeaderName, token: &str) -> bool {
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// Whether every line ends in CRLF. The parser takes a bare LF too, and RFC 9112 section 2.2
+/// allows that, but a reader before us may have seen other lines than we would.
+fn ends_in_crlf(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
+    let at = Locator { input: head };
+    head.ends_with(b"\r\n\r\n")
+        && fields
+            .iter()
+            .all(|field| head[..at.start(field.name.as_bytes())].ends_with(b"\r\n"))
+}
+
+/// Whether the target has the form that goes with the method (RFC 9112 section 3.2).
+fn is_target(method: &Method, target: &str) -> bool {
+    if target.contains('#') {
+        return false;
+    }
+    match *method {
+        Method::CONNECT => !target.contains('/'),
+        Method::OPTIONS if target == "*" => true,
+        _ => target.starts_with('/') || is_absolute(target),
+    }
+}
+
+fn is_absolute(target: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| {
+        target
+            .get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    })
+}
+
+/// Whether this is `uri-host [ ":" port ]`, or nothing (RFC 9110 section 7.2). What else could
+/// stand there reads as another host to someone.
+fn is_host(value: &[u8]) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+    let is_literal = |byte: &u8| byte.is_ascii_hexdigit() || b":.v".contains(byte);
+    let (host, rest) = match value.strip_prefix(b"[") {
+        Some(literal) => {
+            let Some(end) = literal.iter().position(|byte| *byte == b']') else {
+                return false;
+            };
+            if end == 0 || !literal[..end].iter().all(is_literal) {
+                return false;
+            }
+            (&b""[..], &literal[end + 1..])
+        }
+        None => {
+            let end = value.iter().position(|byte| *byte == b':');
+            value.split_at(end.unwrap_or(value.len()))
+        }
+    };
+    let port = match rest.split_first() {
+        None => &b""[..],
+        Some((b':', port)) => port,
+        Some(_) => return false,
+    };
+    host.iter().all(is_name) && port.iter().all(u8::is_ascii_digit)
 }
 
 /// The request line alone is too long, or the fields made it so.
@@ -224,7 +289,11 @@ struct Locator<'a> {
 
 impl Locator<'_> {
     fn share(&self, head: &Bytes, part: &[u8]) -> Bytes {
-        let start = part.as_ptr().addr() - self.input.as_ptr().addr();
+        let start = self.start(part);
         head.slice(start..start + part.len())
+    }
+
+    fn start(&self, part: &[u8]) -> usize {
+        part.as_ptr().addr() - self.input.as_ptr().addr()
     }
 }

@@ -9,6 +9,8 @@ use http::StatusCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
+    /// A line ends in a bare LF (RFC 9112 section 2.2).
+    LineEnd,
     /// The request line is none (RFC 9112 section 3).
     RequestLine,
     /// The request target is none (RFC 9112 section 3.2).
@@ -19,7 +21,7 @@ pub enum Refusal {
     FieldLine,
     /// The head is too long, or has more than [`MAX_FIELDS`](super::MAX_FIELDS) fields.
     HeadTooLong,
-    /// No `Host`, or more than one (RFC 9112 section 3.2).
+    /// No `Host`, more than one, or one that names no host (RFC 9112 section 3.2).
     Host,
     /// A version of HTTP that this server does not speak.
     Version,
@@ -47,7 +49,8 @@ impl Refusal {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::RequestLine
+            Self::LineEnd
+            | Self::RequestLine
             | Self::RequestTarget
             | Self::FieldLine
             | Self::Host
@@ -68,12 +71,13 @@ impl Refusal {
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
+            Self::LineEnd => "a line of the head does not end in CRLF",
             Self::RequestLine => "the request line is malformed",
             Self::RequestTarget => "the request target is malformed",
             Self::TargetTooLong => "the request target is too long",
             Self::FieldLine => "a header field is malformed",
             Self::HeadTooLong => "the request head is too large",
-            Self::Host => "exactly one Host field is required",
+            Self::Host => "exactly one Host field that names a host is required",
             Self::Version => "this server speaks HTTP/1.1 and HTTP/1.0",
             Self::ContentLength => "Content-Length is malformed",
             Self::AmbiguousFraming => {

@@ -1,0 +1,314 @@
+use super::*;
+use crate::http1::{MAX_FIELDS, Persistence};
+
+const LIMITS: Limits = Limits {
+    head: 512,
+    body: 100,
+};
+
+/// What came of some bytes: the requests, in a form to compare, and how it ended.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    requests: Vec<String>,
+    continues: usize,
+    end: Result<Progress, Refusal>,
+}
+
+fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, direct: bool) -> Outcome {
+    let (mut decoder, mut slot, mut input) =
+        (Decoder::default(), Slot::default(), Input::default());
+    let mut outcome = Outcome {
+        requests: Vec::new(),
+        continues: 0,
+        end: Ok(Progress::Nothing),
+    };
+    for part in parts {
+        match decoder.body_room() {
+            Some(room) if direct => room.extend_from_slice(part),
+            _ => input.room().extend_from_slice(part),
+        }
+        loop {
+            match decoder.decode(&mut input, &mut slot, &LIMITS) {
+                Ok(Event::Request) => outcome.requests.push(show(&slot)),
+                Ok(Event::Continue) => outcome.continues += 1,
+                Ok(Event::Incomplete(progress)) => {
+                    outcome.end = Ok(progress);
+                    break;
+                }
+                Err(refusal) => {
+                    outcome.end = Err(refusal);
+                    return outcome;
+                }
+            }
+        }
+    }
+    outcome
+}
+
+fn show(slot: &Slot) -> String {
+    let request = &slot.request;
+    let mut fields: Vec<_> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value.as_bytes())))
+        .collect();
+    fields.sort();
+    let close = match slot.terms.persistence {
+        Persistence::Close => " close",
+        Persistence::KeepAlive => "",
+    };
+    format!(
+        "{} {} {:?}{close} [{}] {}",
+        request.method(),
+        request.uri(),
+        request.version(),
+        fields.join(" "),
+        String::from_utf8_lossy(request.body().as_bytes()),
+    )
+}
+
+/// Feeds the bytes whole, cut in two at every place, and byte by byte, with the body received
+/// directly and through the input, and expects the same each time.
+#[track_caller]
+fn check(bytes: &[u8], requests: &[&str], end: Result<Progress, Refusal>) {
+    let expected = |continues| Outcome {
+        requests: requests.iter().map(ToString::to_string).collect(),
+        continues,
+        end,
+    };
+    for direct in [false, true] {
+        let whole = run([bytes], direct);
+        assert_eq!(whole, expected(whole.continues), "whole");
+        for cut in 1..bytes.len() {
+            let (first, second) = bytes.split_at(cut);
+            let outcome = run([first, second], direct);
+            assert_eq!(outcome, expected(outcome.continues), "cut at {cut}");
+        }
+        let outcome = run(bytes.chunks(1), direct);
+        assert_eq!(outcome, expected(outcome.continues), "byte by byte");
+    }
+}
+
+#[track_caller]
+fn check_refused(bytes: &[u8], refusal: Refusal) {
+    check(bytes, &[], Err(refusal));
+}
+
+#[test]
+fn a_get() {
+    check(
+        b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n",
+        &["GET /a?b=c HTTP/1.1 [accept=*/* host=x] "],
+        Ok(Progress::Nothing),
+    );
+}
+
+#[test]
+fn empty_lines_before_a_request_are_nothing_of_it() {
+    check(b"\r\n\r\n\r", &[], Ok(Progress::Nothing));
+    check(
+        b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n\r\n",
+        &["GET / HTTP/1.1 [host=x] "],
+        Ok(Progress::Nothing),
+    );
+}
+
+#[test]
+fn repeated_fields_and_empty_values_are_kept() {
+    check(
+        b"GET / HTTP/1.1\r\nHost: x\r\nA: 1\r\nA:\r\nA: 2 \r\n\r\n",
+        &["GET / HTTP/1.1 [a= a=1 a=2 host=x] "],
+        Ok(Progress::Nothing),
+    );
+}
+
+#[test]
+fn a_body_with_a_length() {
+    check(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+        &["POST / HTTP/1.1 [content-length=5 host=x] hello"],
+        Ok(Progress::Nothing),
+    );
+}
+
+#[test]
+fn a_chunked_body() {
+    check(
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nT: 1\r\n\r\n",
+        &["POST / HTTP/1.1 [host=x transfer-encoding=chunked] hello"],
+        Ok(Progress::Nothing),
+    );
+}
+
+#[test]
+fn a_pipeline_with_bodies_comes_in_order() {
+    check(
+        b"POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na\
+          \r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n\
+          POST /3 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n0\r\n\r\n\
+          GET /4 HTTP/1.1\r\nHo",
+        &[
+            "POST /1 HTTP/1.1 [content-length=1 host=x] a",
+            "GET /2 HTTP/1.1 [host=x] ",
+            "POST /3 HTTP/1.1 [host=x transfer-encoding=chunked] b",
+        ],
+        Ok(Progress::Head),
+    );
+}
+
+#[test]
+fn persistence_follows_version_and_connection() {
+    check(
+        b"GET /1 HTTP/1.1\r\nHost: x\r\nConnection: Keep-Alive, CLOSE\r\n\r\n\
+          GET /2 HTTP/1.0\r\n\r\n\
+          GET /3 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        &[
+            "GET /1 HTTP/1.1 close [connection=Keep-Alive, CLOSE host=x] ",
+            "GET /2 HTTP/1.0 close [] ",
+            "GET /3 HTTP/1.0 [connection=keep-alive] ",
+        ],
+        Ok(Progress::Nothing),
+    );
+}
+
+#[test]
+fn a_client_that_waits_is_told_to_go_on_once() {
+    let head: &[u8] =
+        b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n";
+    let waiting = run([head], false);
+    assert_eq!((waiting.continues, waiting.end), (1, Ok(Progress::Body)));
+    assert_eq!(run([head, b"h", b"i"], true).continues, 1);
+    assert_eq!(run([&[head, b"h"].concat()[..], b"i"], true).continues, 0);
+}
+
+#[test]
+fn malformed_heads_are_refused() {
+    check_refused(b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::RequestLine);
+    check_refused(b"G\x00T / HTTP/1.1\r\n", Refusal::RequestLine);
+    check_refused(b"\x16\x03\x01\x02\x00", Refusal::RequestLine);
+    check_refused(b"GET /\r\n", Refusal::RequestLine);
+    check_refused(b"GET / HTTP/2.0\r\n", Refusal::Version);
+    check_refused(b"GET / HTTX/1.1\r\n", Refusal::RequestLine);
+    check_refused(
+        b"GET /#f HTTP/1.1\r\nHost: x\r\n\r\n",
+        Refusal::RequestTarget,
+    );
+    check_refused(b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", Refusal::FieldLine);
+    check_refused(
+        b"GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
+        Refusal::FieldLine,
+    );
+    check_refused(b"GET / HTTP/1.1\r\n\r\n", Refusal::Host);
+    check_refused(
+        b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+        Refusal::Host,
+    );
+    check_refused(
+        b"GET / HTTP/1.1\r\nHost: x\r\nExpect: magic\r\n\r\n",
+        Refusal::Expectation,
+    );
+}
+
+#[test]
+fn lines_end_in_crlf() {
+    check_refused(b"\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::LineEnd);
+    check_refused(b"GET / HTTP/1.1\nHost: x\r\n\r\n", Refusal::LineEnd);
+    check_refused(b"GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n", Refusal::LineEnd);
+    check_refused(b"GET / HTTP/1.1\r\nHost: x\n\r\n", Refusal::LineEnd);
+    check_refused(b"GET / HTTP/1.1\r\nHost: x\r\n\n", Refusal::LineEnd);
+    check_refused(b"GET / HTTP/1.1\n\n", Refusal::LineEnd);
+}
+
+#[test]
+fn targets_have_the_form_of_their_method() {
+    let with = |method: &str, target: &str| {
+        format!("{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes()
+    };
+    for (method, target) in [
+        ("GET", "/"),
+        ("GET", "//a/../b%00?c=/?"),
+        ("GET", "HTTP://x/a"),
+        ("OPTIONS", "*"),
+        ("CONNECT", "x:443"),
+    ] {
+        let outcome = run([&with(method, target)[..]], false);
+        assert_eq!(outcome.requests.len(), 1, "{method} {target}");
+    }
+    for (method, target) in [
+        ("GET", "a"),
+        ("GET", "*"),
+        ("GET", "x:80"),
+        ("GET", "ftp://x/"),
+        ("GET", "http:///a"),
+        ("OPTIONS", "**"),
+        ("CONNECT", "/"),
+        ("CONNECT", "http://x/"),
+    ] {
+        check_refused(&with(method, target), Refusal::RequestTarget);
+    }
+}
+
+#[test]
+fn hosts_name_a_host() {
+    let with = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
+    for host in [
+        "",
+        "x",
+        "x:",
+        "a-b.example:8080",
+        "127.0.0.1",
+        "[::1]:80",
+        "%41",
+    ] {
+        let outcome = run([&with(host)[..]], false);
+        assert_eq!(outcome.requests.len(), 1, "{host}");
+    }
+    for host in [
+        "a b", "a/b", "u@x", "x:8a", "[::1", "[]", "[::1]x", "a,b:c", "x:1:2", "\u{e9}",
+    ] {
+        check_refused(&with(host), Refusal::Host);
+    }
+}
+
+#[test]
+fn ambiguous_or_unknown_framing_is_refused() {
+    let with = |fields: &str| format!("POST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n");
+    check_refused(
+        with("Content-Length: 5\r\nTransfer-Encoding: chunked").as_bytes(),
+        Refusal::AmbiguousFraming,
+    );
+    check_refused(
+        with("Content-Length: 5\r\nContent-Length: 6").as_bytes(),
+        Refusal::ContentLength,
+    );
+    check_refused(
+        with("Transfer-Encoding: gzip").as_bytes(),
+        Refusal::TransferCoding,
+    );
+}
+
+#[test]
+fn limits_are_kept() {
+    let target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(512));
+    check_refused(target.as_bytes(), Refusal::TargetTooLong);
+    let field = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}", "a".repeat(512));
+    check_refused(field.as_bytes(), Refusal::HeadTooLong);
+    check_refused(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n",
+        Refusal::BodyTooLarge,
+    );
+    check_refused(
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n",
+        Refusal::BodyTooLarge,
+    );
+    let limits = Limits {
+        head: 64 * 1024,
+        body: 0,
+    };
+    let mut many = Input::default();
+    many.extend(b"GET / HTTP/1.1\r\nHost: x\r\n");
+    many.extend("A: b\r\n".repeat(MAX_FIELDS).as_bytes());
+    many.extend(b"\r\n");
+    let result = Decoder::default().decode(&mut many, &mut Slot::default(), &limits);
+    assert_eq!(result, Err(Refusal::HeadTooLong));
+}
