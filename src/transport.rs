@@ -69,6 +69,11 @@ impl Socket {
         }
     }
 
+    /// Whether bytes have arrived that were not received.
+    pub(crate) fn has_unread(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.0).is_ok_and(|count| count > 0)
+    }
+
     /// Tells the client that nothing more will be sent.
     pub(crate) fn finish_sending(&self) -> io::Result<()> {
         Ok(rustix::net::shutdown(&self.0, Shutdown::Write)?)

@@ -128,8 +128,10 @@ impl Connection {
     /// How many requests have begun to arrive or have not been answered in full.
     pub(crate) fn unfinished(&self) -> u64 {
         let unsent = self.unsent.as_ref().map_or(0, |outbox| outbox.answers());
-        let arriving = matches!(self.waits_for(), Some(What::Head | What::Body));
-        unsent + u64::from(arriving)
+        let arriving = matches!(self.waits_for(), Some(What::Head | What::Body))
+            || !self.carried.is_empty()
+            || self.socket.has_unread();
+        unsent + u64::from(arriving && self.stage == Stage::Open)
     }
 
     fn turn(&mut self, wake: Wake, desk: &mut Desk, service: &Service) -> io::Result<Verdict> {

@@ -264,8 +264,7 @@ fn refusal(error: httparse::Error, input: &[u8]) -> Refusal {
         httparse::Error::TooManyHeaders => Refusal::HeadTooLong,
         httparse::Error::HeaderName | httparse::Error::HeaderValue => Refusal::FieldLine,
         httparse::Error::Version if names_a_version(input) => Refusal::Version,
-        // What stands before the fields is the request line, whatever is wrong with it.
-        httparse::Error::NewLine if input.contains(&b'\n') => Refusal::FieldLine,
+        httparse::Error::NewLine => Refusal::LineEnd,
         _ => Refusal::RequestLine,
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -234,8 +235,10 @@ fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
 }
 
 fn bind_unix(path: &Path) -> io::Result<Listener> {
-    // A file that nobody listens on was left by a server that was killed.
-    if path.exists() && UnixStream::connect(path).is_err_and(|e| is_refused(&e)) {
+    // A socket that nobody listens on was left by a server that was killed. Connecting to any
+    // other file is refused too, and that is someone's.
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if is_socket && UnixStream::connect(path).is_err_and(|e| is_refused(&e)) {
         std::fs::remove_file(path)?;
     }
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;

@@ -217,6 +217,8 @@ fn lines_end_in_crlf() {
     check_refused(b"GET / HTTP/1.1\r\nHost: x\n\r\n", Refusal::LineEnd);
     check_refused(b"GET / HTTP/1.1\r\nHost: x\r\n\n", Refusal::LineEnd);
     check_refused(b"GET / HTTP/1.1\n\n", Refusal::LineEnd);
+    check_refused(b"GET / HTTP/1.1 \r\nHost: x\r\n\r\n", Refusal::LineEnd);
+    check_refused(b"GET / HTTP/1.1\r\nHost: x\r\r\n", Refusal::FieldLine);
 }
 
 #[test]
