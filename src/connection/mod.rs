@@ -260,7 +260,10 @@ impl Connection {
             What::Room => return Some(Why::SlowReader),
             What::Goodbye => return Some(Why::Answered),
             What::Head => self.refuse(Refusal::HeadTimeout, desk),
-            What::Body => self.refuse(Refusal::BodyTimeout, desk),
+            What::Body => {
+                self.decoder.abandon(&mut desk.slot);
+                self.refuse(Refusal::BodyTimeout, desk);
+            }
             What::FirstRequest | What::NextRequest => {}
         }
         None

@@ -86,17 +86,14 @@ impl Decoder {
         slot: &mut Slot,
         limits: &Limits,
     ) -> Result<Event, Refusal> {
-        if let Some(partial) = &mut self.partial {
-            slot.terms = partial.terms;
-            return match partial.absorb(input, limits)? {
-                Absorbed::All => {
-                    if let Some(partial) = self.partial.take() {
-                        partial.finish(slot);
-                    }
-                    Ok(Event::Request)
-                }
-                Absorbed::Part => Ok(Event::Incomplete(Progress::Body)),
-            };
+        if let Some(mut partial) = self.partial.take() {
+            let absorbed = partial.absorb(input, limits);
+            if matches!(absorbed, Ok(Absorbed::Part)) {
+                self.partial = Some(partial);
+                return Ok(Event::Incomplete(Progress::Body));
+            }
+            partial.finish(slot);
+            return absorbed.map(|_| Event::Request);
         }
         slot.clear();
         // RFC 9112 section 2.2: an empty line before the request line is passed over.
@@ -115,6 +112,14 @@ impl Decoder {
         };
         input.consume(head.length);
         self.begin(&head, input, slot, limits)
+    }
+
+    /// Gives up on a request whose body is incomplete; as much as is known of it is in the slot
+    /// afterwards.
+    pub fn abandon(&mut self, slot: &mut Slot) {
+        if let Some(partial) = self.partial.take() {
+            partial.finish(slot);
+        }
     }
 
     /// Where the rest of a body can be received directly, without passing through the input. The

@@ -2,100 +2,18 @@
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{self, Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::Duration;
+use std::process;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-/// Longer than anything here takes, so that only what hangs meets it.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::support::{PATIENCE, Program, run_program as run};
 
-const CLEAN: Option<i32> = Some(0);
-const FAILED: Option<i32> = Some(1);
-const MISUSED: Option<i32> = Some(2);
-
-/// What a run came to.
-#[derive(Debug)]
-struct Finished {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Finished {
-    /// The run ended with this code, and said this one line and nothing else.
-    #[track_caller]
-    fn expect_line(&self, code: Option<i32>, part: &str) {
-        assert_eq!(self.code, code, "{self:?}");
-        assert_eq!(self.stdout, "", "{self:?}");
-        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
-        assert!(self.stderr.contains(part), "{part:?} is not in {self:?}");
-    }
-}
-
-/// A server under way. It does not outlive the test.
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    stderr: Receiver<String>,
-}
-
-impl Running {
-    #[track_caller]
-    fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = spawn(arguments, variables);
-        let stderr = child.stderr.take().expect("standard error is piped");
-        let (sender, lines) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        Self {
-            child,
-            stderr: lines,
-        }
-    }
-
-    /// The next line that contains `part`.
-    #[track_caller]
-    fn line_with(&self, part: &str) -> String {
-        loop {
-            match self.stderr.recv_timeout(PATIENCE) {
-                Ok(line) if line.contains(part) => return line,
-                Ok(_) => {}
-                Err(error) => panic!("no line with {part:?}: {error}"),
-            }
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("the server runs");
-    }
-
-    /// Waits until the server has closed its standard error, which it does by ending.
-    #[track_caller]
-    fn exit_code(mut self) -> Option<i32> {
-        while self.stderr.recv_timeout(PATIENCE).is_ok() {}
-        match self.child.try_wait() {
-            Ok(Some(status)) => status.code(),
-            _ => self.child.wait().expect("the server is our child").code(),
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+const CLEAN: i32 = 0;
+const FAILED: i32 = 1;
+const MISUSED: i32 = 2;
 
 /// A service manager that listens to what services tell it.
 #[derive(Debug)]
@@ -140,48 +58,6 @@ impl Drop for Manager {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
-}
-
-fn spawn(arguments: &[&str], variables: &[(&str, &str)]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_httpool"))
-        .args(arguments)
-        .env_clear()
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program was built for this test")
-}
-
-/// Runs the program to its end.
-#[track_caller]
-fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
-    let mut child = spawn(arguments, variables);
-    let stdout = gather(child.stdout.take().expect("standard output is piped"));
-    let stderr = gather(child.stderr.take().expect("standard error is piped"));
-    let (Ok(stdout), Ok(stderr)) = (stdout.recv_timeout(PATIENCE), stderr.recv_timeout(PATIENCE))
-    else {
-        let _ = child.kill();
-        panic!("{arguments:?} {variables:?} did not end");
-    };
-    let status = child.wait().expect("the program is our child");
-    Finished {
-        code: status.code(),
-        stdout,
-        stderr,
-    }
-}
-
-fn gather(mut stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, text) = channel();
-    thread::spawn(move || {
-        let mut text = String::new();
-        if stream.read_to_string(&mut text).is_ok() {
-            let _ = sender.send(text);
-        }
-    });
-    text
 }
 
 /// A file of this test in the folder that Cargo keeps for tests.
@@ -242,9 +118,9 @@ fn a_right_configuration_passes_the_check() {
             ("HTTPOOL_NO_FLAG", "x"),
         ],
     );
-    assert_eq!(finished.code, CLEAN, "{finished:?}");
-    assert_eq!(finished.stdout, "configuration is valid\n");
-    assert_eq!(finished.stderr, "");
+    assert_eq!(finished.code, Some(CLEAN), "{finished:?}");
+    assert_eq!(finished.output, "configuration is valid\n");
+    assert_eq!(finished.errors, "");
     assert!(!log.exists(), "a check leaves nothing behind");
 }
 
@@ -252,7 +128,10 @@ fn a_right_configuration_passes_the_check() {
 fn the_check_does_not_listen() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = taken.local_addr().expect("it is bound").to_string();
-    assert_eq!(run(&["--check", "--listen", &address], &[]).code, CLEAN);
+    assert_eq!(
+        run(&["--check", "--listen", &address], &[]).code,
+        Some(CLEAN)
+    );
 }
 
 #[test]
@@ -272,7 +151,7 @@ fn the_check_finds_what_would_stop_the_start() {
 #[test]
 fn help_and_version_go_to_standard_output() {
     let help = run(&["--help"], &[]);
-    assert_eq!((help.code, help.stderr.as_str()), (CLEAN, ""));
+    assert_eq!((help.code, help.errors.as_str()), (Some(CLEAN), ""));
     for part in [
         "--max-body",
         "HTTPOOL_MAX_BODY",
@@ -280,12 +159,12 @@ fn help_and_version_go_to_standard_output() {
         "PORT",
         "Exit codes:",
     ] {
-        assert!(help.stdout.contains(part), "{part}");
+        assert!(help.output.contains(part), "{part}");
     }
     let version = run(&["--version"], &[]);
-    assert_eq!((version.code, version.stderr.as_str()), (CLEAN, ""));
+    assert_eq!((version.code, version.errors.as_str()), (Some(CLEAN), ""));
     assert_eq!(
-        version.stdout,
+        version.output,
         format!("httpool {}\n", env!("CARGO_PKG_VERSION"))
     );
 }
@@ -322,21 +201,21 @@ fn the_ready_line_names_every_address_and_a_signal_ends_it_cleanly() {
             "--workers",
             "2",
         ];
-        let server = Running::start(&arguments, &[]);
-        let line = server.line_with("listening on");
+        let mut server = Program::start(&arguments, &[]);
+        let line = server.expect_line("listening on");
         assert_eq!(line.matches("http://127.0.0.1:").count(), 2, "{line}");
         assert!(line.ends_with(" with 2 workers"), "{line}");
         server.signal(signal);
-        server.line_with("stopping");
-        server.line_with("answered");
-        assert_eq!(server.exit_code(), CLEAN, "{signal:?}");
+        server.expect_line("stopping");
+        server.expect_line("answered");
+        server.expect_exit(CLEAN);
     }
 }
 
 #[test]
 fn localhost_is_both_loopback_addresses() {
-    let server = Running::start(&[], &[("HTTPOOL_LISTEN", "localhost:0")]);
-    let line = server.line_with("listening on");
+    let mut server = Program::start(&[], &[("HTTPOOL_LISTEN", "localhost:0")]);
+    let line = server.expect_line("listening on");
     assert!(line.contains("http://127.0.0.1:"), "{line}");
     // A machine without IPv6 has one loopback address only.
     if TcpListener::bind("[::1]:0").is_ok() {
@@ -346,8 +225,8 @@ fn localhost_is_both_loopback_addresses() {
 
 #[test]
 fn port_means_every_interface() {
-    let server = Running::start(&["--workers", "1"], &[("PORT", "0")]);
-    let line = server.line_with("listening on");
+    let mut server = Program::start(&["--workers", "1"], &[("PORT", "0")]);
+    let line = server.expect_line("listening on");
     assert!(
         line.contains("http://[::]:") || line.contains("http://0.0.0.0:"),
         "{line}"
@@ -358,8 +237,8 @@ fn port_means_every_interface() {
         ("PORT", "wrong, but not asked"),
         ("HTTPOOL_LISTEN", "127.0.0.1:0"),
     ];
-    let server = Running::start(&[], &variables);
-    let line = server.line_with("listening on");
+    let mut server = Program::start(&[], &variables);
+    let line = server.expect_line("listening on");
     assert!(line.contains("http://127.0.0.1:"), "{line}");
 }
 
@@ -370,8 +249,8 @@ fn json_logs_are_one_object_a_line() {
         "--log-format=json",
         "--log-level=trace",
     ];
-    let server = Running::start(&arguments, &[]);
-    let line = server.line_with("listening on");
+    let mut server = Program::start(&arguments, &[]);
+    let line = server.expect_line("listening on");
     let value: serde_json::Value = serde_json::from_str(&line).expect("the line is JSON");
     assert_eq!(value["level"], "info");
     assert!(
@@ -385,15 +264,13 @@ fn a_log_file_gets_everything_and_standard_error_nothing() {
     let log = scratch("only-here.log");
     fs::write(&log, "from before\n").expect("Cargo's folder is writable");
     let manager = Manager::new("log-file");
-    let server = Running::start(
+    let server = Program::start(
         &["--listen=127.0.0.1:0", "--log-file", text(&log)],
         &[manager.variable()],
     );
     manager.expect("READY=1");
     server.signal(Signal::TERM);
-    let said = server.stderr.recv_timeout(PATIENCE);
-    assert!(said.is_err(), "{said:?}");
-    assert_eq!(server.exit_code(), CLEAN);
+    assert_eq!(server.expect_exit(CLEAN).errors, "");
     let logged = fs::read_to_string(&log).expect("the log was written");
     for part in ["from before\n", "listening on", "stopping", "answered"] {
         assert!(logged.contains(part), "{part:?} is not in {logged}");
@@ -404,7 +281,7 @@ fn a_log_file_gets_everything_and_standard_error_nothing() {
 fn the_service_manager_hears_of_the_start_and_of_the_drain() {
     let manager = Manager::new("life");
     // The drain lasts until the second signal, as nobody waits for its delay to pass.
-    let server = Running::start(
+    let server = Program::start(
         &["--listen=127.0.0.1:0", "--drain-delay=1h"],
         &[manager.variable()],
     );
@@ -425,5 +302,5 @@ fn the_service_manager_hears_of_the_start_and_of_the_drain() {
     }
     // The second report came a second after the first, so this is no doubled signal.
     server.signal(Signal::TERM);
-    assert_eq!(server.exit_code(), CLEAN);
+    server.expect_exit(CLEAN);
 }

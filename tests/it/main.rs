@@ -1,4 +1,43 @@
-//! What the server does, seen from outside.
+//! What clients, operators and embedding programs may rely on, shown over real sockets.
+//!
+//! A test waits for events, never for time; every wait ends after [`support::PATIENCE`] with a
+//! message. A handler that must be slow stands at a [`support::Gate`] that the test opens.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a function that is a handler owns its request"
+)]
+
+/// The program's flags, variables and complaints.
 #[cfg(feature = "program")]
 mod cli;
+/// Stopping: what is under way is finished, what can't be is counted, and nothing else is lost.
+mod drain;
+/// Nonsense, malice and resets: an error or an end for their sender, nothing for anyone else.
+mod hostile;
+/// One connection after its first answer: it stays, or it ends, as both sides said.
+mod keep_alive;
+/// Descriptors and threads: as many after a server's life as before it.
+mod leaks;
+/// Every limit has its answer, and the answer arrives.
+mod limits;
+/// Unix sockets, and sockets that someone else opened.
+mod listeners;
+/// More connections than a process may open, and than a server may have.
+mod overload;
+/// A handler that panics costs its own client a 500.
+mod panic;
+/// Requests sent without waiting for answers: all are answered, in order.
+mod pipeline;
+/// Only handlers hold workers: clients that are slow, idle or many do not.
+mod pool;
+/// The program: the echo, its flags and its exit codes.
+#[cfg(feature = "program")]
+mod program;
+/// The program and signals: one drains, another one ends it at once.
+#[cfg(feature = "program")]
+mod signals;
+/// The vocabulary of all the others.
+mod support;
+/// Every phase of a connection has its deadline.
+mod timeouts;

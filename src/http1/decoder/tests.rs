@@ -314,3 +314,20 @@ fn limits_are_kept() {
     let result = Decoder::default().decode(&mut many, &mut Slot::default(), &limits);
     assert_eq!(result, Err(Refusal::HeadTooLong));
 }
+
+#[test]
+fn a_request_refused_for_its_body_is_still_known() {
+    let head = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let (mut decoder, mut slot, mut input) =
+        (Decoder::default(), Slot::default(), Input::default());
+    input.extend(head);
+    let waits = decoder.decode(&mut input, &mut slot, &LIMITS);
+    assert_eq!(waits, Ok(Event::Incomplete(Progress::Body)));
+    slot.clear();
+    input.extend(b"nonsense");
+    let refused = decoder.decode(&mut input, &mut slot, &LIMITS);
+    assert_eq!(refused, Err(Refusal::Chunk));
+    assert_eq!(slot.request.uri(), "/x");
+    assert_eq!(slot.request_line(), "POST /x HTTP/1.1");
+    assert_eq!(slot.terms.persistence, Persistence::KeepAlive);
+}

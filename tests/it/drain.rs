@@ -1,0 +1,399 @@
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use httpool::{ListenAddr, Phase, Request, Server};
+
+use crate::support::{
+    BoundServer, Client, Door, End, Gate, HUGE, NEVER, SOON, TestServer, expect_refused, mirror,
+    own_loopback, request, tell,
+};
+
+/// Stops at the gate, whatever it is asked, and says what that was.
+fn gated(door: Door) -> impl Fn(Request) -> String {
+    move |request: Request| {
+        door.pass();
+        tell(request)
+    }
+}
+
+#[test]
+fn a_request_under_way_is_finished() {
+    let gate = Gate::new();
+    let server = TestServer::spawn(|builder| builder, gated(gate.door()));
+    let mut client = server.connect();
+    client.post("/", "under way");
+    gate.expect_arrived(1);
+    server.begin_drain();
+    gate.open();
+    assert!(client.expect_answer("POST / under way").says_close());
+    client.expect_closed();
+    let report = server.expect_end();
+    assert_eq!((report.accepted, report.answered, report.cut), (1, 1, 0));
+    assert_eq!(report.abandoned_workers, 0);
+}
+
+#[test]
+fn pipelined_requests_are_finished_and_only_the_last_says_close() {
+    const REQUESTS: usize = 200;
+    let gate = Gate::new();
+    let server = TestServer::spawn(|builder| builder, gated(gate.door()));
+    let mut client = server.connect();
+    let requests: Vec<u8> = (0..REQUESTS)
+        .flat_map(|number| request::post(&format!("/{number}"), "x"))
+        .collect();
+    client.send(requests);
+    gate.expect_arrived(1);
+    server.begin_drain();
+    gate.open();
+    for number in 0..REQUESTS {
+        let response = client.expect_answer(format!("POST /{number} x"));
+        assert_eq!(response.says_close(), number == REQUESTS - 1, "{number}");
+    }
+    client.expect_closed();
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (REQUESTS as u64, 0));
+}
+
+#[test]
+fn a_large_answer_is_finished() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let server = TestServer::spawn(
+        |builder| builder,
+        move |_: Request| {
+            door.pass();
+            vec![b'x'; HUGE]
+        },
+    );
+    let mut client = server.connect();
+    client.get("/");
+    gate.expect_arrived(1);
+    gate.open();
+    server.begin_drain();
+    let response = client.expect_status(200);
+    assert!(response.body == vec![b'x'; HUGE], "every byte is there");
+    client.finish_sending().expect_closed();
+    assert_eq!(server.expect_end().cut, 0);
+}
+
+#[test]
+fn idle_connections_are_closed_in_order() {
+    let server = TestServer::spawn(|builder| builder, tell);
+    let mut used = server.connect();
+    used.get("/").expect_answer("GET / ");
+    let mut fresh = server.connect();
+    server.expect_open(2);
+    let report = server.shut_down();
+    used.expect_closed();
+    fresh.expect_closed();
+    assert_eq!((report.accepted, report.answered, report.cut), (2, 1, 0));
+}
+
+#[test]
+fn a_request_within_the_idle_grace_is_answered() {
+    let server = TestServer::spawn(|builder| builder.drain_idle(NEVER).body_timeout(SOON), tell);
+    let mut used = server.connect();
+    used.get("/").expect_answer("GET / ");
+    let (mut fresh, mut late) = (server.connect(), server.connect());
+    server.expect_open(3);
+    server.begin_drain();
+    // The deadline of a third tells that time has passed.
+    late.send(request::post_head("/", 1)).expect_status(408);
+    late.expect_closed();
+    for client in [&mut used, &mut fresh] {
+        client.get("/late");
+        assert!(client.expect_answer("GET /late ").says_close());
+        client.expect_closed();
+    }
+    assert_eq!(server.expect_end().cut, 0);
+}
+
+#[test]
+fn who_waits_in_the_kernels_queue_is_answered() {
+    const CLIENTS: usize = 300;
+    let server = BoundServer::new(|builder| builder.max_connections(10));
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.get(&format!("/{number}"));
+    }
+    let mut silent = server.connect();
+    // Not one of them has been accepted when the server is to end.
+    server.handle().shutdown();
+    let server = server.run(tell);
+    for (number, client) in clients.iter_mut().enumerate() {
+        assert!(client.expect_answer(format!("GET /{number} ")).says_close());
+        client.expect_closed();
+    }
+    silent.expect_closed();
+    let report = server.expect_end();
+    assert_eq!(report.accepted, CLIENTS as u64 + 1);
+    assert_eq!((report.answered, report.cut), (CLIENTS as u64, 0));
+}
+
+#[test]
+fn what_has_begun_to_arrive_is_waited_for() {
+    let server = TestServer::spawn(|builder| builder, tell);
+    let halves = [
+        ("GET /head HT", "TP/1.1\r\nHost: it\r\n\r\n", "GET /head "),
+        (
+            "POST /body HTTP/1.1\r\nHost: it\r\nContent-Length: 8\r\n\r\nhalf",
+            "half",
+            "POST /body halfhalf",
+        ),
+        (
+            "POST /chunks HTTP/1.1\r\nHost: it\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nhalf",
+            "half\r\n0\r\n\r\n",
+            "POST /chunks halfhalf",
+        ),
+    ];
+    let mut clients = halves.map(|(half, ..)| {
+        let mut client = server.connect();
+        client.send(half);
+        client
+    });
+    let mut idle = server.connect();
+    server.expect_open(4);
+    server.begin_drain();
+    // The grace of idle connections is over: these are waited for longer.
+    idle.expect_closed();
+    for (client, (_, half, answer)) in clients.iter_mut().zip(halves) {
+        client.send(half);
+        assert!(client.expect_answer(answer).says_close());
+        client.expect_closed();
+    }
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (3, 0));
+}
+
+#[test]
+fn a_handler_that_does_not_return_is_counted() {
+    let gate = Gate::new();
+    let server = TestServer::spawn(|builder| builder.drain_timeout(SOON), gated(gate.door()));
+    let mut client = server.connect();
+    client.get("/");
+    gate.expect_arrived(1);
+    let report = server.shut_down();
+    assert_eq!((report.cut, report.abandoned_workers), (1, 1));
+    assert_eq!(report.answered, 0);
+    assert!(
+        report.to_string().contains("cut: 1 (1 in handlers)"),
+        "{report}"
+    );
+}
+
+#[test]
+fn requests_behind_a_handler_that_does_not_return_are_counted() {
+    let gate = Gate::new();
+    let server = TestServer::spawn(
+        |builder| builder.workers(1).drain_timeout(SOON),
+        gated(gate.door()),
+    );
+    let mut first = server.connect();
+    first.get("/");
+    gate.expect_arrived(1);
+    let mut second = server.connect();
+    second.get("/");
+    server.expect_open(2);
+    let report = server.shut_down();
+    assert_eq!((report.cut, report.abandoned_workers), (2, 1));
+}
+
+#[test]
+fn what_is_unfinished_at_the_deadline_is_cut_and_counted() {
+    #[track_caller]
+    fn check(sent: &[u8]) {
+        let gate = Gate::new();
+        gate.open();
+        let door = gate.door();
+        let server = TestServer::spawn(
+            |builder| builder.drain_timeout(SOON).write_timeout(NEVER),
+            move |_: Request| {
+                door.pass();
+                vec![b'x'; HUGE]
+            },
+        );
+        let (mut client, _idle) = (server.connect(), server.connect());
+        client.send(sent);
+        server.expect_open(2);
+        let report = server.shut_down();
+        assert_eq!(report.cut, 1, "{}", String::from_utf8_lossy(sent));
+        assert_eq!((report.answered, report.abandoned_workers), (0, 0));
+        let (received, _) = client.read_rest();
+        assert!(received.len() < HUGE);
+    }
+    // The answer is not read.
+    check(&request::get("/"));
+    // The request does not end.
+    check(b"GET / HT");
+    check(&request::post_head("/", 1));
+    check(&request::chunked_head("/"));
+}
+
+#[test]
+fn shutting_down_now_cuts_at_once() {
+    let gate = Gate::new();
+    let server = TestServer::spawn(
+        |builder| builder.drain_timeout(NEVER).drain_idle(NEVER),
+        gated(gate.door()),
+    );
+    let mut held = server.connect();
+    held.get("/");
+    gate.expect_arrived(1);
+    let (mut half, mut idle) = (server.connect(), server.connect());
+    half.send("GET / HT");
+    server.expect_open(3);
+    server.handle().shutdown_now();
+    let report = server.expect_end();
+    assert_eq!((report.cut, report.abandoned_workers), (2, 1));
+    idle.read_rest();
+    half.read_rest();
+}
+
+#[test]
+fn shutting_down_now_ends_a_drain() {
+    let server = TestServer::spawn(|builder| builder.drain_timeout(NEVER), tell);
+    let mut half = server.connect();
+    half.send(request::post_head("/", 1));
+    server.expect_open(1);
+    server.begin_drain();
+    server.handle().shutdown_now();
+    assert_eq!(server.expect_end().cut, 1);
+}
+
+#[test]
+fn the_delay_announces_the_end_and_serves_on() {
+    let server = TestServer::spawn(|builder| builder.drain_delay(NEVER), tell);
+    let mut before = server.connect();
+    assert!(!before.get("/").expect_answer("GET / ").says_close());
+    server.handle().shutdown();
+    assert_eq!(server.handle().progress().phase, Phase::Announcing);
+    assert!(before.get("/").expect_answer("GET / ").says_close());
+    before.expect_closed();
+    for _ in 0..3 {
+        let mut client = server.connect();
+        assert!(client.get("/new").expect_answer("GET /new ").says_close());
+        client.expect_closed();
+    }
+    server.handle().shutdown_now();
+    assert_eq!(server.expect_end().cut, 0);
+}
+
+#[test]
+fn the_delay_ends() {
+    let server = TestServer::spawn(|builder| builder.drain_delay(SOON), tell);
+    let mut idle = server.connect();
+    idle.get("/").expect_answer("GET / ");
+    let report = server.shut_down();
+    idle.expect_closed();
+    assert_eq!((report.accepted, report.answered), (1, 1));
+}
+
+#[test]
+fn a_handle_outlives_its_server() {
+    let server = TestServer::spawn(|builder| builder, tell);
+    server.expect_serving();
+    let handle = server.handle().clone();
+    server.shut_down();
+    handle.shutdown();
+    handle.shutdown_now();
+    let progress = handle.progress();
+    assert_eq!((progress.phase, progress.open), (Phase::Stopped, 0));
+    assert_eq!((progress.accepted, progress.answered), (1, 1));
+}
+
+#[test]
+fn clients_are_refused_once_the_drain_has_begun() {
+    let gate = Gate::new();
+    let server = BoundServer::at(&format!("{}:0", own_loopback()), |builder| builder);
+    let server = server.run(gated(gate.door()));
+    let address = server.address().to_string();
+    let mut client = server.connect();
+    client.get("/");
+    gate.expect_arrived(1);
+    server.begin_drain();
+    expect_refused(address.parse().expect("the address is numeric"));
+    gate.open();
+    client.expect_status(200);
+    server.expect_end();
+}
+
+#[test]
+fn the_same_port_can_be_bound_two_hundred_times_in_a_row() {
+    let mut address = SocketAddr::from((own_loopback(), 0));
+    for round in 0..200 {
+        let server = Server::builder()
+            .listen(address)
+            .workers(2)
+            .drain_idle(Duration::ZERO)
+            .bind()
+            .expect("the address is free");
+        if let ListenAddr::Tcp { port, .. } = &server.local_addrs()[0] {
+            address.set_port(*port);
+        }
+        let server = BoundServer::from(server).run(tell);
+        let mut client = server.connect();
+        client.get(&format!("/{round}"));
+        client.expect_answer(format!("GET /{round} "));
+        // The server closes first, which leaves its port in TIME_WAIT.
+        let report = server.shut_down();
+        assert_eq!((report.accepted, report.answered, report.cut), (1, 1, 0));
+        client.expect_closed();
+        expect_refused(address);
+    }
+}
+
+#[test]
+fn every_listener_is_drained() {
+    let (first, second) = (own_loopback(), own_loopback());
+    let any_port = |ip: Ipv4Addr| SocketAddr::from((ip, 0));
+    let server = Server::builder()
+        .listen(any_port(first))
+        .listen(any_port(second))
+        .bind()
+        .expect("the addresses are free");
+    let addresses = server.local_addrs().to_vec();
+    let mut clients: Vec<Client> = addresses.iter().map(Client::connect).collect();
+    for client in &mut clients {
+        client.get("/");
+    }
+    server.handle().shutdown();
+    let server = BoundServer::from(server).run(tell);
+    for client in &mut clients {
+        assert!(client.expect_answer("GET / ").says_close());
+    }
+    assert_eq!(server.expect_end().answered, 2);
+    for address in addresses {
+        expect_refused(address.to_string().parse().expect("the address is numeric"));
+    }
+}
+
+#[test]
+fn an_answer_on_its_way_is_not_destroyed_by_what_the_client_sends() {
+    let gate = Gate::new();
+    let server = TestServer::spawn(|builder| builder, gated(gate.door()));
+    let mut client = server.connect();
+    client.get("/");
+    gate.expect_arrived(1);
+    server.begin_drain();
+    gate.open();
+    assert!(client.expect_answer("GET / ").says_close());
+    // A request that crossed the last answer is lost, but not with a reset.
+    client.get("/late").finish_sending();
+    assert_eq!(client.read_rest(), (Vec::new(), End::Closed));
+    assert_eq!(server.expect_end().cut, 0);
+}
+
+#[test]
+fn bodies_are_read_to_their_end_while_draining() {
+    let server = TestServer::spawn(|builder| builder, mirror);
+    let body = vec![b'x'; 5 * 1024 * 1024];
+    let mut client = server.connect();
+    client.send(request::post_head("/", body.len())).send("x");
+    server.expect_open(1);
+    server.begin_drain();
+    let sending = client.send_beside(body[1..].to_vec());
+    assert!(client.expect_answer(&body).says_close());
+    let sent = sending.join().expect("sending does not panic");
+    sent.expect("the whole body is taken");
+    assert_eq!(server.expect_end().cut, 0);
+}

@@ -1,0 +1,192 @@
+use std::time::{Duration, SystemTime};
+
+use httpool::http::header::CONNECTION;
+use httpool::http::{HeaderValue, StatusCode};
+use httpool::{Builder, IntoResponse, Request};
+
+use crate::support::{Gate, NEVER, SOON, TestServer, mirror, request, tell};
+
+#[test]
+fn requests_share_a_connection() {
+    let server = TestServer::spawn(|builder| builder, mirror);
+    let mut client = server.connect();
+    for round in 0..10 {
+        let body = format!("round {round}");
+        let response = client.post("/", &body).expect_answer(&body);
+        assert_eq!(response.field("connection"), None);
+    }
+    drop(client);
+    let report = server.shut_down();
+    assert_eq!((report.accepted, report.answered, report.cut), (1, 10, 0));
+}
+
+#[test]
+fn a_client_may_close() {
+    let server = TestServer::spawn(|builder| builder, tell);
+    for connection in ["close", "Close", "keep-alive, close", "close, te"] {
+        let mut client = server.connect();
+        client.send(format!(
+            "GET / HTTP/1.1\r\nHost: it\r\nConnection: {connection}\r\n\r\n"
+        ));
+        assert!(client.expect_status(200).says_close(), "{connection}");
+        client.expect_closed();
+    }
+}
+
+#[test]
+fn a_handler_may_close() {
+    let server = TestServer::spawn(
+        |builder| builder,
+        |request: Request| {
+            let mut response = "bye".into_response();
+            if request.uri() == "/last" {
+                let fields = response.headers_mut();
+                fields.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        },
+    );
+    let mut client = server.connect();
+    assert!(!client.get("/").expect_answer("bye").says_close());
+    assert!(client.get("/last").expect_answer("bye").says_close());
+    client.expect_closed();
+}
+
+#[test]
+fn http_1_0_closes_unless_it_is_asked_not_to() {
+    let server = TestServer::spawn(|builder| builder, tell);
+    let mut client = server.connect();
+    for _ in 0..2 {
+        client.send("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
+        let response = client.expect_answer("GET / ");
+        assert_eq!(response.field("connection"), Some("keep-alive"));
+    }
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    assert!(client.expect_answer("GET / ").says_close());
+    client.expect_closed();
+}
+
+#[test]
+fn idle_connections_are_closed() {
+    let configure = |builder: Builder| builder.idle_timeout(SOON).head_timeout(NEVER);
+    let server = TestServer::spawn(configure, tell);
+    let mut client = server.connect();
+    client.get("/").expect_answer("GET / ");
+    client.expect_closed();
+}
+
+#[test]
+fn a_client_that_has_finished_sending_is_answered() {
+    let server = TestServer::spawn(|builder| builder, mirror);
+    let mut client = server.connect();
+    client.post("/", "last words").finish_sending();
+    client.expect_answer("last words");
+    client.expect_closed();
+}
+
+#[test]
+fn a_client_that_finishes_sending_during_the_handler_is_answered() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let server = TestServer::spawn(
+        |builder| builder,
+        move |request: Request| {
+            door.pass();
+            mirror(request)
+        },
+    );
+    let mut client = server.connect();
+    client.post("/", "first").post("/", "second");
+    gate.expect_arrived(1);
+    client.finish_sending();
+    gate.open();
+    client.expect_answer("first");
+    client.expect_answer("second");
+    client.expect_closed();
+}
+
+#[test]
+fn head_is_answered_without_the_body() {
+    let server = TestServer::spawn(|builder| builder, |_: Request| "twelve bytes");
+    let mut client = server.connect();
+    client.send("HEAD / HTTP/1.1\r\nHost: it\r\n\r\n");
+    let response = client.expect_response_to_head();
+    assert_eq!(response.status, 200);
+    assert_eq!(response.field("content-length"), Some("12"));
+    client.get("/").expect_answer("twelve bytes");
+}
+
+#[test]
+fn answers_that_have_no_body_have_none() {
+    #[track_caller]
+    fn check(status: StatusCode) {
+        let server = TestServer::spawn(|builder| builder, move |_: Request| (status, "too much"));
+        let mut client = server.connect();
+        client.get("/").get("/");
+        for _ in 0..2 {
+            let response = client.expect_status(status.as_u16());
+            assert_eq!(response.field("content-length"), None);
+        }
+        client.finish_sending().expect_closed();
+    }
+    check(StatusCode::NO_CONTENT);
+    check(StatusCode::NOT_MODIFIED);
+}
+
+#[test]
+fn an_answer_says_when_it_was_made() {
+    let server = TestServer::spawn(|builder| builder, tell);
+    let mut client = server.connect();
+    // A date has whole seconds.
+    let before = SystemTime::now() - Duration::from_secs(1);
+    let response = client.get("/").expect_status(200);
+    let date = response.field("date").expect("there is a date");
+    let date = httpdate::parse_http_date(date).expect("it is a date");
+    assert!(
+        before <= date && date <= SystemTime::now(),
+        "{date:?} is now"
+    );
+}
+
+#[test]
+fn a_client_that_waits_for_100_is_told_to_go_on() {
+    let server = TestServer::spawn(|builder| builder, mirror);
+    let mut client = server.connect();
+    for _ in 0..2 {
+        client.send(
+            "POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n",
+        );
+        client.expect_status(100);
+        client.send("body").expect_answer("body");
+    }
+    client.send(
+        "POST / HTTP/1.1\r\nHost: it\r\nTransfer-Encoding: chunked\r\n\
+         Expect: 100-Continue\r\n\r\n",
+    );
+    client.expect_status(100);
+    client.send("4\r\nbody\r\n0\r\n\r\n").expect_answer("body");
+}
+
+#[test]
+fn a_client_that_does_not_wait_for_100_gets_none() {
+    #[track_caller]
+    fn check(request: &str) {
+        let server = TestServer::spawn(|builder| builder, mirror);
+        server.connect().send(request).expect_answer("body");
+    }
+    // The body came along.
+    check("POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody");
+    // HTTP/1.0 knows no 100.
+    check("POST / HTTP/1.0\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody");
+}
+
+#[test]
+fn a_body_may_come_long_after_its_head() {
+    let server = TestServer::spawn(|builder| builder, mirror);
+    let mut client = server.connect();
+    client.send(request::post_head("/", 8)).send("half");
+    // An answer to someone else tells that time has passed.
+    server.expect_serving();
+    client.send("half").expect_answer("halfhalf");
+    client.get("/").expect_answer("");
+}

@@ -1,0 +1,101 @@
+use std::fs;
+
+use httpool::{Request, Server};
+
+use crate::support::{
+    BoundServer, Client, OwnPath, TestServer, alone, eventually, open_descriptors, request, tell,
+};
+
+fn threads() -> usize {
+    let tasks = fs::read_dir("/proc/self/task").expect("there is a /proc");
+    tasks.count()
+}
+
+/// A server with clients at every stage of a connection.
+fn live(path: &OwnPath) {
+    let server = Server::builder()
+        .listen(std::net::SocketAddr::from(([127, 0, 0, 1], 0)))
+        .listen(path.as_ref())
+        .workers(4)
+        .drain_idle(std::time::Duration::ZERO)
+        .bind()
+        .expect("the addresses are free");
+    let addresses = server.local_addrs().to_vec();
+    let server = BoundServer::from(server).run(|request: Request| {
+        assert_ne!(request.uri(), "/panic", "a test asked for this");
+        tell(request)
+    });
+    let mut clients = Vec::new();
+    for address in &addresses {
+        let mut idle = Client::connect(address);
+        idle.get("/").expect_answer("GET / ");
+        Client::connect(address)
+            .get_and_close("/")
+            .expect_status(200);
+        Client::connect(address).get("/panic").expect_status(500);
+        Client::connect(address)
+            .send("nonsense\r\n\r\n")
+            .expect_status(400);
+        let mut resetting = Client::connect(address);
+        resetting.send(request::post_head("/", 5)).send("x");
+        resetting.reset();
+        clients.extend([idle, Client::connect(address)]);
+    }
+    server.shut_down();
+}
+
+#[test]
+fn fifty_lives_leave_nothing_behind() {
+    alone("leaks::fifty_lives_leave_nothing_behind", || {
+        let path = OwnPath::new("leaks.sock");
+        // What the process needs once, it has after one life.
+        live(&path);
+        let descriptors = open_descriptors();
+        let resting = threads();
+        for _ in 0..50 {
+            live(&path);
+        }
+        assert_eq!(open_descriptors(), descriptors);
+        // A thread that has been joined may be seen for a moment longer.
+        eventually("as many threads as before", || threads() == resting);
+    });
+}
+
+#[test]
+fn a_server_that_never_ran_leaves_nothing_behind() {
+    alone(
+        "leaks::a_server_that_never_ran_leaves_nothing_behind",
+        || {
+            let descriptors = open_descriptors();
+            for _ in 0..3 {
+                drop(BoundServer::new(|builder| builder));
+            }
+            assert_eq!(open_descriptors(), descriptors);
+        },
+    );
+}
+
+#[test]
+fn a_worker_that_was_abandoned_ends_with_its_handler() {
+    use crate::support::{Gate, SOON};
+    alone(
+        "leaks::a_worker_that_was_abandoned_ends_with_its_handler",
+        || {
+            let (descriptors, resting) = (open_descriptors(), threads());
+            let gate = Gate::new();
+            let door = gate.door();
+            let server = TestServer::spawn(
+                |builder| builder.drain_timeout(SOON),
+                move |_: Request| door.pass(),
+            );
+            let mut client = server.connect();
+            client.get("/");
+            gate.expect_arrived(1);
+            assert_eq!(server.shut_down().abandoned_workers, 1);
+            gate.open();
+            drop(client);
+            eventually("as many threads as before", || threads() == resting);
+            assert_eq!(open_descriptors(), descriptors);
+        },
+    );
+}

@@ -1,0 +1,263 @@
+use std::fmt::Write;
+use std::time::Instant;
+
+use crate::support::{Client, PATIENCE, TestServer, mirror, request};
+
+const MAX_HEAD: usize = 1024;
+const MAX_BODY: usize = 100;
+
+fn limited() -> TestServer {
+    TestServer::spawn(
+        |builder| builder.max_head(MAX_HEAD).max_body(MAX_BODY),
+        mirror,
+    )
+}
+
+/// A request is answered with this status and a text that says this, and ends its connection.
+#[track_caller]
+fn check(request: impl AsRef<[u8]>, status: u16, says: &str) {
+    let server = limited();
+    let mut client = server.connect();
+    client.send(request);
+    let response = client.expect_status(status);
+    assert!(response.text().contains(says), "{response:?}");
+    assert!(response.says_close(), "{response:?}");
+    client.finish_sending().expect_closed();
+    server.expect_serving();
+}
+
+fn get_with(fields: &str) -> String {
+    format!("GET / HTTP/1.1\r\n{fields}\r\n")
+}
+
+fn post_with(fields: &str, body: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: it\r\n{fields}\r\n{body}")
+}
+
+#[test]
+fn malformed_heads_are_answered_400() {
+    check("nonsense\r\n\r\n", 400, "request line");
+    check("GET  / HTTP/1.1\r\nHost: it\r\n\r\n", 400, "request line");
+    check("GET / HTTP/1.1 \r\nHost: it\r\n\r\n", 400, "CRLF");
+    check(
+        "GET /#part HTTP/1.1\r\nHost: it\r\n\r\n",
+        400,
+        "request target",
+    );
+    check(get_with("Host: it\r\nno colon\r\n"), 400, "header field");
+    check(get_with("Host: it\r\nA : b\r\n"), 400, "header field");
+    check(get_with("Host: it\r\nA: b\r\n c\r\n"), 400, "header field");
+    check(get_with("Host: it\r\nA: \0\r\n"), 400, "header field");
+    check(get_with(""), 400, "Host");
+    check(get_with("Host: it\r\nHost: it\r\n"), 400, "Host");
+}
+
+#[test]
+fn doubtful_framing_is_answered_400() {
+    check(
+        post_with("Content-Length: +1\r\n", "x"),
+        400,
+        "Content-Length",
+    );
+    check(
+        post_with("Content-Length: 1, 1\r\n", "x"),
+        400,
+        "Content-Length",
+    );
+    check(
+        post_with("Content-Length: 1\r\nContent-Length: 1\r\n", "x"),
+        400,
+        "Content-Length",
+    );
+    check(
+        post_with(
+            "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n",
+            "0\r\n\r\nx",
+        ),
+        400,
+        "ambiguous",
+    );
+    for chunks in [
+        "x\r\n",
+        "-1\r\n",
+        "1\nx\r\n0\r\n\r\n",
+        "1\r\nxy\r\n0\r\n\r\n",
+    ] {
+        check(
+            post_with("Transfer-Encoding: chunked\r\n", chunks),
+            400,
+            "chunked",
+        );
+    }
+}
+
+#[test]
+fn bodies_over_the_limit_are_answered_413() {
+    let largest = "x".repeat(MAX_BODY);
+    let server = limited();
+    let mut client = server.connect();
+    client.post("/", &largest).expect_answer(&largest);
+    client.send(request::post_chunked("/", &largest, 7));
+    client.expect_answer(&largest);
+
+    let larger = "x".repeat(MAX_BODY + 1);
+    check(request::post("/", &larger), 413, "too large");
+    check(request::post_chunked("/", &larger, 1000), 413, "too large");
+    check(request::post_chunked("/", &larger, 1), 413, "too large");
+}
+
+#[test]
+fn a_body_over_the_limit_is_answered_before_it_comes() {
+    check(request::post_head("/", MAX_BODY + 1), 413, "too large");
+    check(request::post_head("/", usize::MAX), 413, "too large");
+    check(
+        post_with("Transfer-Encoding: chunked\r\n", "65\r\n"),
+        413,
+        "too large",
+    );
+    check(
+        post_with("Content-Length: 101\r\nExpect: 100-continue\r\n", ""),
+        413,
+        "too large",
+    );
+}
+
+#[test]
+fn an_answer_survives_a_client_that_goes_on_sending() {
+    let server = limited();
+    let mut client = server.connect();
+    client.send(request::post_head("/", 1024 * 1024));
+    client.send(vec![b'x'; 1024 * 1024]);
+    let response = client.expect_status(413);
+    assert!(response.says_close());
+    client.finish_sending().expect_closed();
+}
+
+#[test]
+fn a_client_that_never_stops_sending_is_left() {
+    let server = limited();
+    let mut client = server.connect();
+    client.send(request::post_head("/", usize::MAX));
+    client.expect_status(413);
+    let deadline = Instant::now() + PATIENCE;
+    while client.try_send([b'x'; 64 * 1024]).is_ok() {
+        assert!(Instant::now() < deadline, "the server reads on and on");
+    }
+    server.expect_open(0);
+}
+
+#[test]
+fn long_request_lines_are_answered_414() {
+    check(format!("GET /{}", "x".repeat(MAX_HEAD)), 414, "too long");
+    check(request::get(&"/x".repeat(MAX_HEAD)), 414, "too long");
+}
+
+#[test]
+fn long_heads_are_answered_431() {
+    let field = "A: b\r\n";
+    let long = field.repeat(MAX_HEAD / field.len());
+    check(get_with(&format!("Host: it\r\n{long}")), 431, "too large");
+    let endless = format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(MAX_HEAD));
+    check(endless, 431, "too large");
+}
+
+#[test]
+fn heads_of_many_fields_are_answered_431() {
+    let server = TestServer::spawn(|builder| builder, mirror);
+    let mut fields = "Host: it\r\n".to_owned();
+    for number in 1..100 {
+        write!(fields, "A{number}: b\r\n").expect("strings take everything");
+    }
+    let mut client = server.connect();
+    client.send(get_with(&fields)).expect_status(200);
+    client.send(get_with(&format!("{fields}B: c\r\n")));
+    client.expect_status(431);
+    client.expect_closed();
+}
+
+#[test]
+fn unknown_expectations_are_answered_417() {
+    check(
+        post_with("Expect: miracles\r\nContent-Length: 1\r\n", ""),
+        417,
+        "100-continue",
+    );
+}
+
+#[test]
+fn unknown_transfer_codings_are_answered_501() {
+    check(
+        post_with("Transfer-Encoding: gzip, chunked\r\n", ""),
+        501,
+        "chunked",
+    );
+}
+
+#[test]
+fn unknown_versions_are_answered_505() {
+    check("GET / HTTP/2.0\r\nHost: it\r\n\r\n", 505, "HTTP/1.1");
+    check("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "HTTP/1.1");
+}
+
+#[test]
+fn what_came_before_a_bad_request_is_answered_first() {
+    let server = limited();
+    let mut client = server.connect();
+    client.send([request::post("/", "good"), b"bad\r\n\r\n".to_vec()].concat());
+    client.expect_answer("good");
+    client.expect_status(400);
+    client.expect_closed();
+}
+
+#[test]
+fn an_error_comes_in_the_form_that_the_client_accepts() {
+    #[track_caller]
+    fn check(accept: &str, content_type: &str) -> String {
+        let server = limited();
+        let mut client = server.connect();
+        client.send(post_with(&format!("{accept}Content-Length: 101\r\n"), ""));
+        let response = client.expect_status(413);
+        assert_eq!(response.field("content-type"), Some(content_type));
+        response.text()
+    }
+    let page = check(
+        "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8\r\n",
+        "text/html; charset=utf-8",
+    );
+    assert!(page.contains("<h1>413 Payload Too Large</h1>"), "{page}");
+    let problem = check("Accept: application/json\r\n", "application/problem+json");
+    let problem: serde_json::Value = serde_json::from_str(&problem).expect("it is JSON");
+    assert_eq!(problem["status"], 413);
+    assert_eq!(problem["title"], "Payload Too Large");
+    assert_eq!(problem["detail"], "the request body is too large");
+    let text = check("", "text/plain; charset=utf-8");
+    assert_eq!(
+        text,
+        "413 Payload Too Large: the request body is too large\n"
+    );
+}
+
+#[test]
+fn connections_over_the_limit_wait_for_one_to_leave() {
+    let server = TestServer::spawn(|builder| builder.max_connections(2), mirror);
+    let connect = |body: &str| -> Client {
+        let mut client = server.connect();
+        client.post("/", body);
+        client
+    };
+    let (mut first, mut second) = (connect("first"), connect("second"));
+    first.expect_answer("first");
+    second.expect_answer("second");
+    let (mut third, mut fourth) = (connect("third"), connect("fourth"));
+    for _ in 0..20 {
+        second.post("/", "again").expect_answer("again");
+    }
+    assert_eq!(server.handle().progress().accepted, 2);
+    drop(first);
+    third.expect_answer("third");
+    assert_eq!(server.handle().progress().accepted, 3);
+    drop(third);
+    fourth.expect_answer("fourth");
+    second.post("/", "still here").expect_answer("still here");
+    assert_eq!(server.shut_down().cut, 0);
+}

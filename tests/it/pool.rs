@@ -1,0 +1,247 @@
+use std::sync::Arc;
+use std::thread;
+
+use httpool::{Handler, IntoResponse, Request, Response};
+use rustix::process::{Resource, getrlimit};
+
+use crate::support::{Client, Door, Gate, NEVER, Random, TestServer, alone, mirror, request, tell};
+
+/// Stops at the gate where it is asked to, and gives bodies back.
+fn gated(door: Door) -> impl Fn(Request) -> Vec<u8> {
+    move |request: Request| {
+        if request.uri() == "/gate" {
+            door.pass();
+        }
+        mirror(request)
+    }
+}
+
+#[test]
+fn one_free_worker_answers_while_all_others_are_held() {
+    const WORKERS: usize = 8;
+    let gate = Gate::new();
+    let server = TestServer::spawn(|builder| builder.workers(WORKERS), gated(gate.door()));
+    let mut held: Vec<Client> = (1..WORKERS)
+        .map(|number| {
+            let mut client = server.connect();
+            client.post("/gate", number.to_string());
+            client
+        })
+        .collect();
+    gate.expect_arrived(WORKERS - 1);
+    let mut client = server.connect();
+    for round in 0..100 {
+        let body = format!("round {round}");
+        client.post("/", &body).expect_answer(&body);
+        server.expect_serving();
+    }
+    gate.open();
+    for (client, number) in held.iter_mut().zip(1..) {
+        client.expect_answer(format!("{number}"));
+    }
+}
+
+#[test]
+fn nobody_waits_behind_a_handler_that_blocks() {
+    for _ in 0..10 {
+        let gate = Gate::new();
+        let server = TestServer::spawn(|builder| builder, gated(gate.door()));
+        let mut clients: Vec<Client> = (0..40).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.post("/", "before").expect_answer("before");
+        }
+        // They come as one flock, and one in the middle of it blocks.
+        let blocked = clients.len() / 2;
+        for (number, client) in clients.iter_mut().enumerate() {
+            let target = if number == blocked { "/gate" } else { "/" };
+            client.post(target, number.to_string());
+        }
+        gate.expect_arrived(1);
+        for (number, client) in clients.iter_mut().enumerate() {
+            if number != blocked {
+                client.expect_answer(number.to_string());
+            }
+        }
+        gate.open();
+        clients[blocked].expect_answer(blocked.to_string());
+    }
+}
+
+#[test]
+fn every_worker_is_used() {
+    const WORKERS: usize = 16;
+    let gate = Gate::new();
+    let server = TestServer::spawn(|builder| builder.workers(WORKERS), gated(gate.door()));
+    for _ in 0..3 {
+        server.expect_serving();
+    }
+    let mut clients: Vec<Client> = (0..WORKERS).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.post("/gate", "all at once");
+    }
+    gate.expect_arrived(WORKERS);
+    gate.open();
+    for client in &mut clients {
+        client.expect_answer("all at once");
+    }
+}
+
+#[test]
+fn two_workers_hold_thousands_of_sleepers() {
+    const IDLE: usize = 2_000;
+    const HALF: usize = 200;
+    /// Both ends of each connection are here, and something is left for everything else.
+    const DESCRIPTORS: u64 = 5_000;
+    alone("pool::two_workers_hold_thousands_of_sleepers", || {
+        let limit = getrlimit(Resource::Nofile).current;
+        if limit.is_some_and(|limit| limit < DESCRIPTORS) {
+            println!("skipped: needs {DESCRIPTORS} descriptors, and may have {limit:?}");
+            return;
+        }
+        let server = TestServer::spawn(
+            |builder| builder.head_timeout(NEVER).idle_timeout(NEVER),
+            tell,
+        );
+        let mut idle: Vec<Client> = (0..IDLE).map(|_| server.connect()).collect();
+        for client in &mut idle {
+            client.get("/first").expect_answer("GET /first ");
+        }
+        let mut half: Vec<Client> = (0..HALF).map(|_| server.connect()).collect();
+        for client in &mut half {
+            client.send("GET /half HTTP/1.1\r\nHo");
+        }
+        server.expect_open(IDLE + HALF);
+        for _ in 0..50 {
+            server.expect_serving();
+        }
+        for client in idle.iter_mut().step_by(7) {
+            client.get("/again").expect_answer("GET /again ");
+        }
+        for client in &mut half {
+            client.send("st: it\r\n\r\n").expect_answer("GET /half ");
+        }
+        let report = server.shut_down();
+        assert_eq!((report.accepted, report.cut), (2_250, 0));
+        for client in &mut idle {
+            client.expect_closed();
+        }
+    });
+}
+
+#[test]
+fn slow_readers_hold_no_worker() {
+    const READERS: usize = 12;
+    const SIZE: usize = 8 * 1024 * 1024;
+    let gate = Gate::new();
+    gate.open();
+    let door = gate.door();
+    let content = Arc::new(Random::new(8).bytes(SIZE));
+    let answer = Arc::clone(&content);
+    let server = TestServer::spawn(
+        |builder| builder.write_timeout(NEVER),
+        move |request: Request| {
+            if request.uri() != "/large" {
+                return Vec::new();
+            }
+            door.pass();
+            answer.to_vec()
+        },
+    );
+    let mut readers: Vec<Client> = (0..READERS).map(|_| server.connect()).collect();
+    for reader in &mut readers {
+        reader.get("/large");
+    }
+    // Two workers have answered them all, and nobody has read a byte.
+    gate.expect_arrived(READERS);
+    for _ in 0..10 {
+        server.expect_serving();
+    }
+    for reader in &mut readers {
+        reader.expect_answer(&**content);
+        reader.get("/").expect_answer("");
+    }
+    let report = server.shut_down();
+    assert_eq!((report.cut, report.abandoned_workers), (0, 0));
+}
+
+#[test]
+fn slow_senders_hold_no_worker() {
+    let server = TestServer::spawn(|builder| builder, mirror);
+    let mut with_length: Vec<Client> = (0..8).map(|_| server.connect()).collect();
+    let mut in_chunks: Vec<Client> = (0..8).map(|_| server.connect()).collect();
+    for client in &mut with_length {
+        client.send(request::post_head("/", 8)).send("half");
+    }
+    for client in &mut in_chunks {
+        client.send(request::chunked_head("/")).send("8\r\nhalf");
+    }
+    server.expect_open(16);
+    for _ in 0..10 {
+        server.expect_serving();
+    }
+    for client in &mut with_length {
+        client.send("half").expect_answer("halfhalf");
+    }
+    for client in &mut in_chunks {
+        client.send("half\r\n0\r\n\r\n").expect_answer("halfhalf");
+    }
+}
+
+#[test]
+fn bytes_of_two_clients_never_mix() {
+    const CLIENTS: u64 = 8;
+    const REQUESTS: usize = 40;
+    let server = TestServer::spawn(|builder| builder, mirror);
+    thread::scope(|scope| {
+        for seed in 0..CLIENTS {
+            let mut client = server.connect();
+            scope.spawn(move || {
+                let mut random = Random::new(seed);
+                for _ in 0..REQUESTS {
+                    let size = match random.below(4) {
+                        0 => random.below(300 * 1024),
+                        1 => random.below(20 * 1024),
+                        _ => random.below(200),
+                    };
+                    let body = random.bytes(size);
+                    let request = match random.below(2) {
+                        0 => request::post("/", &body),
+                        _ => request::post_chunked("/", &body, 1 + random.below(10_000)),
+                    };
+                    let sending = client.send_beside(request);
+                    client.expect_answer(&body);
+                    let sent = sending.join().expect("sending does not panic");
+                    sent.expect("the whole body is taken");
+                }
+            });
+        }
+    });
+    let report = server.shut_down();
+    assert_eq!(report.answered, CLIENTS * REQUESTS as u64);
+}
+
+#[test]
+fn nothing_of_one_request_is_seen_by_the_next() {
+    /// A function owns its request; only who borrows it could find what was there before.
+    struct Show;
+
+    impl Handler for Show {
+        fn handle(&self, request: &mut Request) -> Response {
+            let (fields, body) = (request.headers(), request.body().as_bytes());
+            format!("{} {fields:?} {body:?}", request.uri()).into_response()
+        }
+    }
+
+    let server = TestServer::spawn(|builder| builder.workers(1), Show);
+    let secret = "POST /secret HTTP/1.1\r\nHost: it\r\nSecret: 1\r\nContent-Length: 1\r\n\r\n!";
+    let told = r#"/secret {"host": "it", "secret": "1", "content-length": "1"} [33]"#;
+    let plain = r#"/ {"host": "it"} []"#;
+    let mut client = server.connect();
+    client.send(secret).expect_answer(told);
+    client.get("/").expect_answer(plain);
+    // In one piece, for both to be read at once.
+    client.send([secret.as_bytes(), &request::get("/")].concat());
+    client.expect_answer(told);
+    client.expect_answer(plain);
+    server.connect().get("/").expect_answer(plain);
+}

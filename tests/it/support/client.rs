@@ -1,0 +1,370 @@
+//! A client that sees every byte.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use httpool::ListenAddr;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::{PATIENCE, request};
+
+/// What a client that trickles waits between two bytes.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// One connection to a server.
+#[derive(Debug)]
+pub(crate) struct Client {
+    socket: Socket,
+    /// What has been received and not been looked at.
+    received: Vec<u8>,
+}
+
+/// A client that sends a byte now and then, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Trickle {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The server has finished sending.
+    Closed,
+    /// The connection was reset.
+    Reset,
+}
+
+/// An answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    /// Names are in lower case.
+    fields: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Whether an answer brings its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    AsFramed,
+    /// HEAD was asked.
+    Omitted,
+}
+
+impl Client {
+    #[track_caller]
+    pub(crate) fn connect(address: &ListenAddr) -> Self {
+        Self::try_connect(address).expect("the server takes connections")
+    }
+
+    pub(crate) fn try_connect(address: &ListenAddr) -> io::Result<Self> {
+        let (domain, address) = match address {
+            ListenAddr::Tcp { host, port } => {
+                let ip = host.parse().expect("local addresses are numeric");
+                let address = SocketAddr::new(ip, *port);
+                (Domain::for_address(address), address.into())
+            }
+            ListenAddr::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
+            other => panic!("tests do not connect to {other}"),
+        };
+        let socket = Socket::new(domain, Type::STREAM, None)?;
+        socket.connect(&address)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        if domain != Domain::UNIX {
+            socket.set_tcp_nodelay(true)?;
+        }
+        Ok(Self {
+            socket,
+            received: Vec::new(),
+        })
+    }
+
+    #[track_caller]
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.try_send(bytes).expect("the server takes the bytes");
+        self
+    }
+
+    /// For bytes that the server may not want.
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.socket.write_all(bytes.as_ref())
+    }
+
+    /// Sends on another thread, so that this one can read.
+    pub(crate) fn send_beside(&self, bytes: Vec<u8>) -> JoinHandle<io::Result<()>> {
+        let mut socket = self.socket.try_clone().expect("a socket can be cloned");
+        thread::spawn(move || socket.write_all(&bytes))
+    }
+
+    /// Sends this byte again and again on another thread, with pauses.
+    pub(crate) fn trickle(&self, byte: u8) -> Trickle {
+        let mut socket = self.socket.try_clone().expect("a socket can be cloned");
+        let (stop, stopped) = bounded::<()>(0);
+        let thread = thread::spawn(move || {
+            while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout)
+                && socket.write_all(&[byte]).is_ok()
+            {}
+        });
+        Trickle {
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn get(&mut self, target: &str) -> &mut Self {
+        self.send(request::get(target))
+    }
+
+    #[track_caller]
+    pub(crate) fn get_and_close(&mut self, target: &str) -> &mut Self {
+        self.send(request::get_and_close(target))
+    }
+
+    #[track_caller]
+    pub(crate) fn post(&mut self, target: &str, body: impl AsRef<[u8]>) -> &mut Self {
+        self.send(request::post(target, body))
+    }
+
+    /// Sends nothing more, and goes on reading.
+    #[track_caller]
+    pub(crate) fn finish_sending(&mut self) -> &mut Self {
+        self.try_finish_sending().expect("the connection is there");
+        self
+    }
+
+    /// For a connection that the server may have ended.
+    pub(crate) fn try_finish_sending(&mut self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    /// Goes without a goodbye: the server sees a reset.
+    #[track_caller]
+    pub(crate) fn reset(self) {
+        let lingering = self.socket.set_linger(Some(Duration::ZERO));
+        lingering.expect("a socket can be told not to linger");
+    }
+
+    /// The next answer, whatever it is.
+    #[track_caller]
+    pub(crate) fn expect_response(&mut self) -> Response {
+        self.read_response(Content::AsFramed)
+    }
+
+    /// The next answer, to a HEAD request.
+    #[track_caller]
+    pub(crate) fn expect_response_to_head(&mut self) -> Response {
+        self.read_response(Content::Omitted)
+    }
+
+    /// The next answer, which has this status.
+    #[track_caller]
+    pub(crate) fn expect_status(&mut self, status: u16) -> Response {
+        let response = self.expect_response();
+        assert_eq!(response.status, status, "{response:?}");
+        response
+    }
+
+    /// The next answer, which is a 200 with this body.
+    #[track_caller]
+    pub(crate) fn expect_answer(&mut self, body: impl AsRef<[u8]>) -> Response {
+        let (response, body) = (self.expect_status(200), body.as_ref());
+        assert!(
+            response.body == body,
+            "the body is {} and not {}",
+            show(&response.body),
+            show(body)
+        );
+        response
+    }
+
+    /// Some bytes of an answer.
+    #[track_caller]
+    pub(crate) fn expect_part(&mut self, count: usize) -> Vec<u8> {
+        self.take(count)
+    }
+
+    /// The server ends the connection in order, and sends nothing before.
+    #[track_caller]
+    pub(crate) fn expect_closed(&mut self) {
+        let (rest, end) = self.read_rest();
+        assert_eq!(
+            (show(&rest), end),
+            (show(b""), End::Closed),
+            "what came before the end, and the end"
+        );
+    }
+
+    /// Everything until the end.
+    #[track_caller]
+    pub(crate) fn read_rest(&mut self) -> (Vec<u8>, End) {
+        let end = loop {
+            match self.read() {
+                Ok(0) => break End::Closed,
+                Ok(_) => {}
+                Err(error) if is_reset(&error) => break End::Reset,
+                Err(error) => panic!("the connection does not end: {error}"),
+            }
+        };
+        (std::mem::take(&mut self.received), end)
+    }
+
+    #[track_caller]
+    fn read_response(&mut self, content: Content) -> Response {
+        let mut response = self.read_head();
+        let has_body =
+            content == Content::AsFramed && !matches!(response.status, 100..=199 | 204 | 304);
+        if has_body {
+            response.body = match (
+                response.field("transfer-encoding"),
+                response.field("content-length"),
+            ) {
+                (Some("chunked"), None) => self.read_chunks(),
+                (None, Some(length)) => {
+                    let length = length.parse().expect("Content-Length is a number");
+                    self.take(length)
+                }
+                (None, None) => {
+                    let (rest, end) = self.read_rest();
+                    assert_eq!(end, End::Closed, "after {}", show(&rest));
+                    rest
+                }
+                framing => panic!("unknown framing: {framing:?}"),
+            };
+        }
+        response
+    }
+
+    #[track_caller]
+    fn read_head(&mut self) -> Response {
+        let head = self.take_until(b"\r\n\r\n");
+        let head = String::from_utf8(head).expect("a head is text");
+        let mut lines = head.split_terminator("\r\n");
+        let status_line = lines.next().unwrap_or_default();
+        let status = status_line
+            .strip_prefix("HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3)?.parse().ok());
+        let Some(status) = status else {
+            panic!("no status line: {status_line:?}");
+        };
+        let fields = lines
+            .filter(|line| !line.is_empty())
+            .map(|line| {
+                let (name, value) = line.split_once(": ").expect("a field has a name");
+                (name.to_ascii_lowercase(), value.to_owned())
+            })
+            .collect();
+        Response {
+            status,
+            fields,
+            body: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn read_chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let size = String::from_utf8(self.take_until(b"\r\n")).expect("a size is text");
+            let size = usize::from_str_radix(size.trim_end(), 16).expect("a size is hexadecimal");
+            body.extend_from_slice(&self.take(size));
+            assert_eq!(self.take(2), b"\r\n", "after a chunk");
+            if size == 0 {
+                return body;
+            }
+        }
+    }
+
+    #[track_caller]
+    fn take_until(&mut self, end: &[u8]) -> Vec<u8> {
+        let mut from = 0;
+        loop {
+            let found = self.received[from..]
+                .windows(end.len())
+                .position(|window| window == end);
+            if let Some(at) = found {
+                return self.take(from + at + end.len());
+            }
+            from = self.received.len().saturating_sub(end.len());
+            self.need();
+        }
+    }
+
+    #[track_caller]
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        while self.received.len() < count {
+            self.need();
+        }
+        let rest = self.received.split_off(count);
+        std::mem::replace(&mut self.received, rest)
+    }
+
+    #[track_caller]
+    fn need(&mut self) {
+        match self.read() {
+            Ok(0) => panic!("closed after {}", show(&self.received)),
+            Ok(_) => {}
+            Err(error) => panic!("no answer: {error}, after {}", show(&self.received)),
+        }
+    }
+
+    fn read(&mut self) -> io::Result<usize> {
+        let mut buffer = [0; 64 * 1024];
+        let count = loop {
+            match self.socket.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        self.received.extend_from_slice(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+impl Drop for Trickle {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Response {
+    /// The value of a field that comes once at most.
+    #[track_caller]
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let mut values = self.fields.iter().filter(|(known, _)| known == name);
+        let value = values.next().map(|(_, value)| value.as_str());
+        assert_eq!(values.next(), None, "{name} comes once");
+        value
+    }
+
+    /// Whether it says that it is its connection's last.
+    #[track_caller]
+    pub(crate) fn says_close(&self) -> bool {
+        self.field("connection") == Some("close")
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    matches!(error.kind(), ConnectionReset | BrokenPipe)
+}
+
+/// The start of some bytes, for a message.
+fn show(bytes: &[u8]) -> String {
+    let start = &bytes[..bytes.len().min(200)];
+    format!(
+        "{} bytes: {:?}",
+        bytes.len(),
+        String::from_utf8_lossy(start)
+    )
+}

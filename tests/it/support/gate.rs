@@ -1,0 +1,81 @@
+//! Handlers that are slow for as long as a test wants.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::PATIENCE;
+
+/// The test's side of a gate. It opens when it is dropped, so that no failure leaves a handler
+/// behind it.
+#[derive(Debug, Default)]
+pub(crate) struct Gate(Door);
+
+/// The handlers' side.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Door(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct State {
+    is_open: bool,
+    /// How many have come to the gate so far.
+    arrived: usize,
+}
+
+impl Gate {
+    /// A closed gate.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// What a handler passes through.
+    pub(crate) fn door(&self) -> Door {
+        self.0.clone()
+    }
+
+    /// Lets everyone pass, from now on.
+    pub(crate) fn open(&self) {
+        self.0.lock().is_open = true;
+        self.0.0.1.notify_all();
+    }
+
+    /// Waits until so many handlers in all have come to the gate.
+    #[track_caller]
+    pub(crate) fn expect_arrived(&self, handlers: usize) {
+        let arrived = self.0.wait_until(|state| state.arrived >= handlers).arrived;
+        assert!(
+            arrived >= handlers,
+            "{arrived} of {handlers} handlers came to the gate"
+        );
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.open();
+    }
+}
+
+impl Door {
+    /// Waits until the gate is open.
+    pub(crate) fn pass(&self) {
+        self.lock().arrived += 1;
+        self.0.1.notify_all();
+        let is_open = self.wait_until(|state| state.is_open).is_open;
+        assert!(is_open, "nobody opened the gate within {PATIENCE:?}");
+    }
+
+    fn wait_until(&self, is_so: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = self.lock();
+        while !is_so(&state) && Instant::now() < deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let waited = self.0.1.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

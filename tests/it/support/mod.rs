@@ -1,0 +1,101 @@
+//! The vocabulary of these tests.
+
+mod client;
+mod gate;
+mod process;
+mod random;
+pub(crate) mod request;
+mod server;
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process as system;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use httpool::Request;
+
+#[cfg(feature = "program")]
+pub(crate) use client::Response;
+pub(crate) use client::{Client, End};
+pub(crate) use gate::{Door, Gate};
+pub(crate) use process::alone;
+#[cfg(feature = "program")]
+pub(crate) use process::{Program, run_program};
+pub(crate) use random::Random;
+pub(crate) use server::{BoundServer, TestServer, expect_refused};
+
+/// How long anything may take. It is what a failure costs, not what a test needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// For a deadline that must not pass during a test.
+pub(crate) const NEVER: Duration = Duration::from_secs(3600);
+
+/// For a deadline that a test waits for.
+pub(crate) const SOON: Duration = Duration::from_millis(100);
+
+/// A body that no socket buffers can hold, so that whoever does not read it is a slow reader.
+pub(crate) const HUGE: usize = 48 * 1024 * 1024;
+
+/// Waits for something that can only be looked at.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(
+            Instant::now() < deadline,
+            "not so after {PATIENCE:?}: {what}"
+        );
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A handler that gives a request's body back.
+pub(crate) fn mirror(request: Request) -> Vec<u8> {
+    request.into_body().into_bytes().into()
+}
+
+/// A handler that says what it was asked.
+pub(crate) fn tell(request: Request) -> String {
+    let body = String::from_utf8_lossy(request.body().as_bytes());
+    format!("{} {} {body}", request.method(), request.uri())
+}
+
+/// A loopback address that no other test uses: what is found at its ports afterwards is what this
+/// test left there.
+pub(crate) fn own_loopback() -> Ipv4Addr {
+    static USED: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = system::id().to_be_bytes();
+    Ipv4Addr::new(127, high, low, USED.fetch_add(1, Ordering::Relaxed))
+}
+
+/// How many descriptors this process has open.
+pub(crate) fn open_descriptors() -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").expect("there is a /proc");
+    // One of them is the directory itself.
+    open.count() - 1
+}
+
+/// A file name of this test's own; whatever is there goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct OwnPath(PathBuf);
+
+impl OwnPath {
+    pub(crate) fn new(name: &str) -> Self {
+        let file = format!("httpool-it-{}-{name}", system::id());
+        Self(std::env::temp_dir().join(file))
+    }
+}
+
+impl AsRef<Path> for OwnPath {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for OwnPath {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

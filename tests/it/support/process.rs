@@ -1,0 +1,280 @@
+//! Tests and programs in processes of their own.
+
+use std::env;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, unbounded};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::PATIENCE;
+
+/// How long a test may take that runs alone.
+const ALONE: Duration = Duration::from_secs(60);
+
+/// Tells a process that it runs one test alone.
+const MARK: &str = "HTTPOOL_TEST_ALONE";
+
+/// Runs a test, named as `cargo test` names it, in a process of its own: one that counts
+/// descriptors or threads, or needs many, must not meet those of other tests.
+#[track_caller]
+pub(crate) fn alone(test: &str, body: impl FnOnce()) {
+    if env::var_os(MARK).is_some() {
+        return body();
+    }
+    let mut command = Command::new(env::current_exe().expect("a process has a program"));
+    command.args([test, "--exact", "--nocapture"]).env(MARK, "");
+    let mut process = Process::spawn(&mut command);
+    let code = process.wait(ALONE);
+    let (output, errors) = (process.output.rest(), process.errors.rest());
+    println!("{output}");
+    assert!(
+        code == Some(0) && output.contains("1 passed"),
+        "alone, {test} ended with {code:?}:\n{errors}"
+    );
+}
+
+/// A child process. It does not outlive this.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    /// Becomes readable when it ends.
+    end: OwnedFd,
+    output: Lines,
+    errors: Lines,
+}
+
+/// What a process writes.
+#[derive(Debug)]
+struct Lines {
+    coming: Receiver<String>,
+    seen: String,
+}
+
+impl Process {
+    #[track_caller]
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let pid = Pid::from_child(&child);
+        let end = pidfd_open(pid, PidfdFlags::empty()).expect("a child can be watched");
+        let (output, errors) = (child.stdout.take(), child.stderr.take());
+        Self {
+            child,
+            end,
+            output: Lines::of(output.expect("it is a pipe")),
+            errors: Lines::of(errors.expect("it is a pipe")),
+        }
+    }
+
+    /// Its exit code; `None` if it has not ended by then, or not by itself.
+    #[track_caller]
+    fn wait(&mut self, patience: Duration) -> Option<i32> {
+        if !self.has_ended(patience) {
+            return None;
+        }
+        self.child.wait().expect("it can be waited for").code()
+    }
+
+    #[track_caller]
+    fn has_ended(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).expect("patience is limited");
+            match poll(&mut [PollFd::new(&self.end, PollFlags::IN)], Some(&left)) {
+                Ok(ready) => return ready > 0,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => panic!("it can't be watched: {error}"),
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already if all went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Lines {
+    fn of(pipe: impl Read + Send + 'static) -> Self {
+        let (send, coming) = unbounded();
+        thread::spawn(move || {
+            let lines = BufReader::new(pipe).lines().map_while(io::Result::ok);
+            lines.map_while(|line| send.send(line).ok()).for_each(drop);
+        });
+        Self {
+            coming,
+            seen: String::new(),
+        }
+    }
+
+    /// The next line; `None` if there is none in time.
+    fn next(&mut self) -> Option<String> {
+        let line = self.coming.recv_timeout(PATIENCE).ok()?;
+        self.seen.push_str(&line);
+        self.seen.push('\n');
+        Some(line)
+    }
+
+    /// Everything that has been written, once the process has ended.
+    fn rest(&mut self) -> &str {
+        while self.next().is_some() {}
+        &self.seen
+    }
+}
+
+#[cfg(feature = "program")]
+pub(crate) use program::{Program, run_program};
+
+#[cfg(feature = "program")]
+mod program {
+    use std::process::Command;
+
+    use httpool::ListenAddr;
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use super::super::{Client, PATIENCE, SOON, expect_refused, own_loopback};
+    use super::Process;
+
+    /// The program, running.
+    #[derive(Debug)]
+    pub(crate) struct Program {
+        process: Process,
+        address: Option<ListenAddr>,
+    }
+
+    /// How the program ended.
+    #[derive(Debug)]
+    pub(crate) struct Exit {
+        pub(crate) code: Option<i32>,
+        pub(crate) output: String,
+        pub(crate) errors: String,
+    }
+
+    /// Runs the program until it ends by itself, with these variables and no others.
+    #[track_caller]
+    pub(crate) fn run_program(arguments: &[&str], variables: &[(&str, &str)]) -> Exit {
+        exit(Process::spawn(&mut command(arguments, variables)))
+    }
+
+    impl Exit {
+        /// It ended with this code, and said this in one line and nothing else.
+        #[track_caller]
+        pub(crate) fn expect_line(&self, code: i32, part: &str) {
+            assert_eq!(self.code, Some(code), "{self:?}");
+            assert_eq!(self.output, "", "{self:?}");
+            assert_eq!(self.errors.lines().count(), 1, "{self:?}");
+            assert!(self.errors.contains(part), "{part:?} is not in {self:?}");
+        }
+    }
+
+    impl Program {
+        /// Starts it with these variables and no others.
+        #[track_caller]
+        pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+            Self {
+                process: Process::spawn(&mut command(arguments, variables)),
+                address: None,
+            }
+        }
+
+        /// Starts it on a port of its own, and waits until it says that it listens.
+        #[track_caller]
+        pub(crate) fn spawn(arguments: &[&str]) -> Self {
+            let listen = format!("{}:0", own_loopback());
+            let mut program = Self::start(&[&["--listen", &listen], arguments].concat(), &[]);
+            let line = program.expect_line("listening on http://");
+            let (_, rest) = line.split_once("http://").expect("the line says so");
+            let end = |c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c));
+            let address = rest.split(end).next().unwrap_or_default();
+            program.address = Some(address.parse().expect("it says a valid address"));
+            program
+        }
+
+        /// The next line that it logs with this part.
+        #[track_caller]
+        pub(crate) fn expect_line(&mut self, part: &str) -> String {
+            let errors = &mut self.process.errors;
+            loop {
+                match errors.next() {
+                    Some(line) if line.contains(part) => return line,
+                    Some(_) => {}
+                    None => panic!("no line with {part:?} in {}", errors.seen),
+                }
+            }
+        }
+
+        fn address(&self) -> &ListenAddr {
+            let address = self.address.as_ref();
+            address.expect("it was spawned on a port of its own")
+        }
+
+        #[track_caller]
+        pub(crate) fn connect(&self) -> Client {
+            Client::connect(self.address())
+        }
+
+        #[track_caller]
+        pub(crate) fn signal(&self, signal: Signal) {
+            let pid = Pid::from_child(&self.process.child);
+            kill_process(pid, signal).expect("the program is there");
+        }
+
+        /// Sends the signal again and again until the program has ended.
+        #[track_caller]
+        pub(crate) fn insist(&self, signal: Signal) {
+            let tries = PATIENCE.as_millis() / SOON.as_millis();
+            let has_ended = (0..tries).any(|_| {
+                self.signal(signal);
+                self.process.has_ended(SOON)
+            });
+            assert!(has_ended, "{signal:?} again and again does not end it");
+        }
+
+        /// Waits until its port is released.
+        #[track_caller]
+        pub(crate) fn expect_refused(&self) {
+            let address = self.address().to_string();
+            expect_refused(address.parse().expect("the address is numeric"));
+        }
+
+        #[track_caller]
+        pub(crate) fn expect_exit(self, code: i32) -> Exit {
+            let exit = exit(self.process);
+            assert_eq!(exit.code, Some(code), "{exit:?}");
+            exit
+        }
+    }
+
+    #[track_caller]
+    fn exit(mut process: Process) -> Exit {
+        let code = process.wait(PATIENCE);
+        assert!(code.is_some(), "it ends by itself: {}", process.errors.seen);
+        Exit {
+            code,
+            output: process.output.rest().to_owned(),
+            errors: process.errors.rest().to_owned(),
+        }
+    }
+
+    fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_httpool"));
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(variables.iter().copied());
+        command
+    }
+}

@@ -1,0 +1,142 @@
+//! Clients send their first bytes before the server runs, so that no deadline can pass in between.
+
+use std::thread;
+
+use httpool::{Builder, Request};
+
+use crate::support::{BoundServer, HUGE, NEVER, SOON, eventually, mirror, request};
+
+/// What is sent is answered 408 with a text that says this, and ends the connection.
+#[track_caller]
+fn check(configure: impl FnOnce(Builder) -> Builder, sent: impl AsRef<[u8]>, says: &str) {
+    let server = BoundServer::new(configure);
+    let mut client = server.connect();
+    client.send(sent);
+    let server = server.run(mirror);
+    let response = client.expect_status(408);
+    assert!(response.text().contains(says), "{response:?}");
+    assert!(response.says_close(), "{response:?}");
+    client.finish_sending().expect_closed();
+    server.expect_open(0);
+}
+
+#[test]
+fn a_head_that_does_not_end_is_answered_408() {
+    for start in ["G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: it\r\n"] {
+        check(
+            |builder| builder.head_timeout(SOON),
+            start,
+            "head took too long",
+        );
+    }
+}
+
+#[test]
+fn a_later_head_that_does_not_end_is_answered_408() {
+    let server = BoundServer::new(|builder| builder.head_timeout(SOON));
+    let mut client = server.connect();
+    client.send([request::post("/", "whole"), b"POST / HT".to_vec()].concat());
+    let _server = server.run(mirror);
+    client.expect_answer("whole");
+    client.expect_status(408);
+    client.expect_closed();
+}
+
+#[test]
+fn a_head_that_trickles_in_is_answered_408() {
+    let server = BoundServer::new(|builder| builder.head_timeout(SOON));
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nX: ");
+    let _server = server.run(mirror);
+    let trickle = client.trickle(b'x');
+    client.expect_status(408);
+    drop(trickle);
+    client.finish_sending().expect_closed();
+}
+
+#[test]
+fn a_connection_without_a_byte_ends_in_silence() {
+    let server = BoundServer::new(|builder| builder.head_timeout(SOON).idle_timeout(NEVER));
+    let (mut silent, mut nearly) = (server.connect(), server.connect());
+    // An empty line is nothing yet.
+    nearly.send("\r\n");
+    let _server = server.run(mirror);
+    silent.expect_closed();
+    nearly.expect_closed();
+}
+
+#[test]
+fn a_body_that_does_not_end_is_answered_408() {
+    for start in [
+        request::post_head("/", 10),
+        [&request::post_head("/", 10)[..], b"half"].concat(),
+        request::chunked_head("/"),
+        [&request::chunked_head("/")[..], b"4\r\nhalf\r\n"].concat(),
+    ] {
+        check(
+            |builder| builder.body_timeout(SOON),
+            start,
+            "body took too long",
+        );
+    }
+}
+
+#[test]
+fn a_body_that_trickles_in_is_answered_408() {
+    let server = BoundServer::new(|builder| builder.body_timeout(SOON));
+    let mut client = server.connect();
+    client.send(request::post_head("/", 1_000_000));
+    let _server = server.run(mirror);
+    let trickle = client.trickle(b'x');
+    client.expect_status(408);
+    drop(trickle);
+    client.finish_sending().expect_closed();
+}
+
+#[test]
+fn idle_connections_have_a_time_of_their_own() {
+    let server = BoundServer::new(|builder| {
+        let builder = builder.head_timeout(SOON).body_timeout(SOON);
+        builder.write_timeout(SOON).idle_timeout(NEVER)
+    });
+    let (mut idle, mut other) = (server.connect(), server.connect());
+    idle.post("/", "before");
+    other.send("POST");
+    let _server = server.run(mirror);
+    idle.expect_answer("before");
+    // The deadline of someone else tells that the other times are over.
+    other.expect_status(408);
+    idle.post("/", "after").expect_answer("after");
+}
+
+#[test]
+fn a_handler_may_take_longer_than_any_client() {
+    let server = BoundServer::new(|builder| {
+        let builder = builder.workers(1).head_timeout(SOON).body_timeout(SOON);
+        builder.write_timeout(SOON).idle_timeout(SOON)
+    });
+    let mut client = server.connect();
+    client.post("/", "slow").post("/", "and again");
+    let _server = server.run(|request: Request| {
+        // Time itself is what this is about.
+        thread::sleep(3 * SOON);
+        mirror(request)
+    });
+    client.expect_answer("slow");
+    client.expect_answer("and again");
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut() {
+    let server = BoundServer::new(|builder| builder.write_timeout(SOON));
+    let mut client = server.connect();
+    client.get("/");
+    let server = server.run(|_: Request| vec![b'x'; HUGE]);
+    eventually("the request has come and its connection is cut", || {
+        let progress = server.handle().progress();
+        progress.accepted == 1 && progress.open == 0
+    });
+    let (received, _) = client.read_rest();
+    assert!(received.len() < HUGE, "the answer is cut");
+    assert_eq!(server.handle().progress().answered, 0);
+}
