@@ -11,8 +11,7 @@ use bytes::Bytes;
 /// [`Builder::max_body`](crate::Builder::max_body).
 ///
 /// A response's body is given whole; the server sends it while the connection is parked, so a slow
-/// reader never holds a worker either. `Body` is cheap to clone and to take apart: it is a
-/// reference-counted slice.
+/// reader never holds a worker either.
 ///
 /// ```
 /// use httpool::Body;
@@ -22,7 +21,7 @@ use bytes::Bytes;
 /// assert_eq!(body.len(), 5);
 /// assert!(Body::empty().is_empty());
 /// ```
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub struct Body {
     content: Bytes,
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The limits and times of one server. Every value has a meaning, so nothing is validated.
+/// The limits and times of one server, as the builder has bounded them.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) workers: usize,

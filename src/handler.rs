@@ -1,6 +1,7 @@
 //! What a program gives the server: a function from a request to a response.
 
 use std::mem;
+use std::sync::Arc;
 
 use crate::{Body, IntoResponse, Request, Response};
 
@@ -42,6 +43,13 @@ use crate::{Body, IntoResponse, Request, Response};
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request. What is left in `request` afterwards is thrown away.
     fn handle(&self, request: &mut Request) -> Response;
+}
+
+/// One handler for several servers.
+impl<H: Handler + ?Sized> Handler for Arc<H> {
+    fn handle(&self, request: &mut Request) -> Response {
+        (**self).handle(request)
+    }
 }
 
 impl<F, R> Handler for F

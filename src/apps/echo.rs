@@ -33,6 +33,7 @@ pub struct Echo {
 
 /// What [`Echo`] does with a body whose content type is JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum JsonCheck {
     /// It must be JSON (RFC 8259), or the answer is 400 and names line and column.
     #[default]

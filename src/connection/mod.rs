@@ -28,10 +28,14 @@ use crate::http1::{
 };
 use crate::phase::{Phase, PhaseCell};
 use crate::transport::{Received, Socket};
-use crate::{Handler, IntoResponse, Problem, Response};
+use crate::{Handler, Problem, Response};
 
 /// Requests answered and receives made before other connections get their turn.
 const STEPS_PER_TURN: i32 = 64;
+
+/// Time that handlers may take on requests of one connection before other connections get their
+/// turn, and the answers so far leave. A request that has begun is finished.
+const TURN: Duration = Duration::from_millis(1);
 
 /// How long to go on reading after the last answer, so that what the client still sends does not
 /// make the system destroy the answer on its way (RFC 9112 section 9.6).
@@ -143,10 +147,8 @@ impl Connection {
             _ if self.incoming == Incoming::UntilEnd => {}
             _ => self.incoming = Incoming::Perhaps,
         }
-        if wake == Wake::Expired
-            && let Some(why) = self.expire(desk)
-        {
-            return Ok(Verdict::Close(why));
+        if wake == Wake::Expired && self.waits_for() == Some(What::Goodbye) {
+            return Ok(Verdict::Close(Why::Answered));
         }
         let limits = Limits {
             head: service.config.max_head,
@@ -161,7 +163,14 @@ impl Connection {
                     None => {}
                 }
             }
+            if service.phase.get() >= Phase::Forced {
+                return Ok(Verdict::Close(Why::Forced));
+            }
             if budget <= 0 {
+                if let Some(refusal) = self.overdue(desk) {
+                    self.refuse(refusal, desk);
+                    continue;
+                }
                 return Ok(self.send(desk, service)?.unwrap_or(Verdict::Requeue));
             }
             match self
@@ -171,6 +180,9 @@ impl Connection {
                 Ok(Event::Request) => {
                     budget -= 1;
                     self.answer(desk, service)?;
+                    if !desk.input.is_empty() && desk.now.elapsed() > TURN {
+                        budget = 0;
+                    }
                 }
                 Ok(Event::Continue) => desk.outbox.bytes().extend_from_slice(CONTINUE),
                 Ok(Event::Incomplete(progress)) => {
@@ -184,7 +196,10 @@ impl Connection {
                     }
                     match self.receive(desk)? {
                         Received::Full | Received::Short => budget -= 1,
-                        Received::Nothing => return Ok(verdict),
+                        Received::Nothing => match self.overdue(desk) {
+                            Some(refusal) => self.refuse(refusal, desk),
+                            None => return Ok(verdict),
+                        },
                         Received::End => {
                             return Ok(Verdict::Close(match progress {
                                 Progress::Nothing => Why::ClientDone,
@@ -253,20 +268,18 @@ impl Connection {
         self.wait = None;
     }
 
-    /// What a passed deadline means: an end, an answer that says so, or for an idle connection a
-    /// last look whether a request has just come.
-    fn expire(&mut self, desk: &mut Desk) -> Option<Why> {
-        match self.waits_for()? {
-            What::Room => return Some(Why::SlowReader),
-            What::Goodbye => return Some(Why::Answered),
-            What::Head => self.refuse(Refusal::HeadTimeout, desk),
+    /// The refusal of a request whose deadline has passed. It is asked for only when everything
+    /// that has come was looked at: a client must not pay for workers that were busy.
+    fn overdue(&mut self, desk: &mut Desk) -> Option<Refusal> {
+        let wait = self.wait.filter(|wait| wait.deadline <= desk.now)?;
+        match wait.what {
+            What::Head => Some(Refusal::HeadTimeout),
             What::Body => {
                 self.decoder.abandon(&mut desk.slot);
-                self.refuse(Refusal::BodyTimeout, desk);
+                Some(Refusal::BodyTimeout)
             }
-            What::FirstRequest | What::NextRequest => {}
+            _ => None,
         }
-        None
     }
 
     /// Receives if anything may be there: into the body that is being received, or the input.
@@ -296,13 +309,20 @@ impl Connection {
                 }
                 Ok(None)
             }
+            Flushed::Enough => {
+                self.wait = None;
+                Ok(Some(Verdict::Requeue))
+            }
             Flushed::Part(progress) => {
                 if progress > 0 {
                     self.wait = None;
                 }
-                Ok(Some(
-                    self.park(What::Room, desk.now + service.config.write_timeout),
-                ))
+                let verdict = self.park(What::Room, desk.now + service.config.write_timeout);
+                // At its deadline it was tried once more, and not a byte went.
+                if self.wait.is_some_and(|wait| wait.deadline <= desk.now) {
+                    return Ok(Some(Verdict::Close(Why::SlowReader)));
+                }
+                Ok(Some(verdict))
             }
         }
     }
@@ -410,10 +430,14 @@ impl fmt::Display for Connection {
 /// Runs the handler. If it panics, only its own client notices.
 fn call(service: &Service, desk: &mut Desk) -> Response {
     let request = &mut desk.slot.request;
-    catch_unwind(AssertUnwindSafe(|| service.handler.handle(request))).unwrap_or_else(|_| {
-        error!("the handler panicked on {:?}", desk.slot.request_line());
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
-    })
+    let what = match catch_unwind(AssertUnwindSafe(|| service.handler.handle(request))) {
+        // The client would take it for an interim answer and go on waiting.
+        Ok(response) if response.status().is_informational() => "answered 1xx",
+        Ok(response) => return response,
+        Err(_) => "panicked",
+    };
+    error!("the handler {what} on {:?}", desk.slot.request_line());
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(&desk.slot.fields())
 }
 
 /// Gathers a whole response.

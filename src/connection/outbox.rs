@@ -13,6 +13,9 @@ const COPIED_BODY: usize = 8 * 1024;
 /// Answers are gathered up to this many bytes before they are sent.
 const GATHERED: usize = 64 * 1024;
 
+/// Bytes sent before other connections get their turn, if a client reads as fast as that.
+const SENT_PER_TURN: usize = 1024 * 1024;
+
 /// Answers gathered to leave together: heads and small bodies in one buffer, at most one large
 /// body behind it.
 #[derive(Debug, Default)]
@@ -30,6 +33,8 @@ pub(super) enum Flushed {
     All(u64),
     /// The client does not read fast enough; this many bytes went.
     Part(usize),
+    /// The client reads on, but others have waited long enough.
+    Enough,
 }
 
 impl Outbox {
@@ -83,6 +88,9 @@ impl Outbox {
             self.sent += count;
             if count == 0 {
                 return Ok(Flushed::Part(progress));
+            }
+            if count < left && progress >= SENT_PER_TURN {
+                return Ok(Flushed::Enough);
             }
             if count == left {
                 self.bytes.clear();

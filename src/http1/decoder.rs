@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::mem;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 
 use super::chunked::Chunked;
 use super::head::{self, Expectation, Head, Terms};
@@ -183,6 +184,20 @@ impl Slot {
         String::from_utf8_lossy(line.unwrap_or_default())
     }
 
+    /// The fields as they came, even if a handler has taken the request away.
+    #[must_use]
+    pub fn fields(&self) -> HeaderMap {
+        let limits = Limits {
+            head: self.head.len(),
+            body: 0,
+        };
+        let mut again = Self::default();
+        match head::parse(&self.head, &limits, &mut again) {
+            Ok(Some(_)) => mem::take(again.request.headers_mut()),
+            _ => HeaderMap::new(),
+        }
+    }
+
     /// Forgets the last request but keeps its maps and the arena's memory.
     pub fn clear(&mut self) {
         self.terms = Terms::default();
@@ -198,7 +213,7 @@ impl Slot {
 /// more than is missing: a receive that ends with the body then leaves room, and so tells that
 /// nothing follows without a second call.
 fn room(missing: usize, here: usize) -> usize {
-    (missing + 1).min(here.max(BODY_STEP))
+    missing.saturating_add(1).min(here.max(BODY_STEP))
 }
 
 /// How much of a body has been absorbed.
@@ -219,9 +234,11 @@ impl Partial {
                 }
                 let missing = *length - self.body.len();
                 let take = missing.min(input.unread().len());
-                self.body.reserve_exact(room(missing, take));
-                self.body.extend_from_slice(&input.unread()[..take]);
-                input.consume(take);
+                if take > 0 {
+                    self.body.reserve_exact(room(missing, take));
+                    self.body.extend_from_slice(&input.unread()[..take]);
+                    input.consume(take);
+                }
                 take == missing
             }
             Coding::Chunked(decoder) => {

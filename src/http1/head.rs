@@ -13,6 +13,9 @@ use super::{Framing, Limits, Refusal, Slot};
 /// Most fields in one head. Browsers send about 20; a proxy chain adds a dozen.
 pub const MAX_FIELDS: usize = 100;
 
+/// Longest request target that [`Uri`] can hold.
+const MAX_TARGET: usize = u16::MAX as usize - 1;
+
 /// What a request asks of the way it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
@@ -71,17 +74,16 @@ pub(super) fn parse(
     limits: &Limits,
     slot: &mut Slot,
 ) -> Result<Option<Head>, Refusal> {
+    // What stands behind the limit must not decide: it may or may not be here yet.
+    let input = &input[..input.len().min(limits.head)];
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut []);
     let length = match parsed.parse_with_uninit_headers(input, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,
         Err(error) if !is_early(error, input) => return Err(refusal(error, input)),
         _ if input.len() < limits.head => return Ok(None),
-        _ => return Err(too_long(input, limits)),
+        _ => return Err(too_long(input)),
     };
-    if length > limits.head {
-        return Err(too_long(input, limits));
-    }
     if !ends_in_crlf(&input[..length], parsed.headers) {
         return Err(Refusal::LineEnd);
     }
@@ -107,6 +109,9 @@ pub(super) fn parse(
         Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::RequestLine)?;
     if !is_target(request.method(), target) {
         return Err(Refusal::RequestTarget);
+    }
+    if target.len() > MAX_TARGET {
+        return Err(Refusal::TargetTooLong);
     }
     *request.uri_mut() = Uri::from_maybe_shared(at.share(bytes, target.as_bytes()))
         .map_err(|_| Refusal::RequestTarget)?;
@@ -244,9 +249,8 @@ fn is_host(value: &[u8]) -> bool {
 }
 
 /// The request line alone is too long, or the fields made it so.
-fn too_long(input: &[u8], limits: &Limits) -> Refusal {
-    let within = &input[..input.len().min(limits.head)];
-    if within.contains(&b'\n') {
+fn too_long(input: &[u8]) -> Refusal {
+    if input.contains(&b'\n') {
         Refusal::HeadTooLong
     } else {
         Refusal::TargetTooLong

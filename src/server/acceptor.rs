@@ -52,7 +52,7 @@ pub(super) struct Acceptor {
     workers_done: Receiver<()>,
     next_sweep: Instant,
     patrol: Patrol,
-    /// The system had no descriptor for another connection; accepting goes on at this time.
+    /// Accepting has failed, most likely for want of descriptors, and goes on at this time.
     paused_until: Option<Instant>,
 }
 
@@ -63,7 +63,7 @@ enum Queue {
     Empty,
     /// There may be more.
     Unknown,
-    /// There are more, and no descriptors for them.
+    /// There may be more, and they can't be accepted now.
     Stuck,
 }
 
@@ -136,8 +136,8 @@ impl Acceptor {
                 .flatten()
                 .min();
             let accepting = !self.is_full() && paused.is_none_or(|left| left.is_zero());
-            self.wait(accepting, patience)?;
-            if accepting {
+            let queues = self.wait(accepting, patience)?;
+            if queues == Queue::Unknown {
                 let listeners = mem::take(&mut self.listeners);
                 for listener in &listeners {
                     let room = self
@@ -164,43 +164,67 @@ impl Acceptor {
         census.open() >= most
     }
 
-    /// Waits for a connection, if `accepting`, or for the bell, at most this long.
-    fn wait(&self, accepting: bool, patience: Option<Duration>) -> io::Result<()> {
-        let mut sources = vec![PollFd::new(&*self.bell, PollFlags::IN)];
+    /// Waits for a connection, if `accepting`, or for the bell, at most this long, and says
+    /// whether there may be a connection.
+    fn wait(&self, accepting: bool, patience: Option<Duration>) -> io::Result<Queue> {
+        let mut sources = Vec::with_capacity(1 + self.listeners.len());
+        sources.push(PollFd::new(&*self.bell, PollFlags::IN));
         if accepting {
             let listeners = self.listeners.iter();
             sources.extend(listeners.map(|listener| PollFd::new(listener, PollFlags::IN)));
         }
         let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
         match poll(&mut sources, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(Queue::Empty),
             Err(error) => return Err(error.into()),
         }
-        self.bell.silence();
-        Ok(())
+        let is_ready = |source: &PollFd<'_>| !source.revents().is_empty();
+        if is_ready(&sources[0]) {
+            self.bell.silence();
+        }
+        Ok(if sources[1..].iter().any(is_ready) {
+            Queue::Unknown
+        } else {
+            Queue::Empty
+        })
     }
 
     /// Accepts at most this many connections.
     fn accept(&mut self, listener: &Listener, most: usize) -> Queue {
         for _ in 0..most {
             match listener.accept() {
-                Ok(Some(socket)) => self.admit(socket),
-                Ok(None) => return Queue::Empty,
-                Err(error) if is_exhausted(&error) => {
-                    if self.paused_until.is_none() {
-                        warn!("accepting pauses: {error}");
-                    }
-                    self.paused_until = Some(Instant::now() + PAUSE);
-                    return Queue::Stuck;
+                Ok(Some(socket)) => {
+                    self.go_on();
+                    self.admit(socket);
                 }
-                // The connection failed before it was accepted, and not the listener.
-                Err(error) => debug!("a connection could not be accepted: {error}"),
-            }
-            if self.paused_until.take().is_some() {
-                info!("accepting goes on");
+                // Without a free descriptor even an empty queue is an error, so there is one.
+                Ok(None) => {
+                    self.go_on();
+                    return Queue::Empty;
+                }
+                Err(error) if is_of_one_client(&error) => {
+                    debug!("a connection could not be accepted: {error}");
+                }
+                Err(error) => return self.pause(&error),
             }
         }
         Queue::Unknown
+    }
+
+    /// The system has no room for another connection, or the listener is in trouble.
+    fn pause(&mut self, error: &io::Error) -> Queue {
+        if self.paused_until.is_none() {
+            warn!("accepting pauses: {error}");
+        }
+        self.paused_until = Some(Instant::now() + PAUSE);
+        Queue::Stuck
+    }
+
+    fn go_on(&mut self) {
+        if self.paused_until.take().is_some() {
+            info!("accepting goes on");
+        }
     }
 
     fn admit(&self, socket: Socket) {
@@ -236,11 +260,11 @@ impl Acceptor {
         }
     }
 
-    /// Closes the backlogs: from here on clients are refused.
-    fn refuse_more(&self) {
-        for listener in &self.listeners {
+    /// Lets nobody enter the queues any more.
+    fn refuse_more(&mut self) {
+        for listener in &mut self.listeners {
             if let Err(error) = listener.refuse_more() {
-                debug!("a backlog could not be closed: {error}");
+                debug!("a queue could not be closed: {error}");
             }
         }
     }
@@ -268,7 +292,9 @@ impl Acceptor {
         let idle_until = started + config.drain_idle;
         let deadline = started + config.drain_timeout;
         shared.census.ring_below(1);
-        while shared.census.open() > 0 && shared.phase() < Phase::Forced {
+        while shared.phase() < Phase::Forced
+            && (shared.census.open() > 0 || !self.listeners.is_empty())
+        {
             let now = Instant::now();
             if now >= deadline {
                 break;
@@ -317,8 +343,27 @@ impl Acceptor {
     }
 }
 
-fn is_exhausted(error: &io::Error) -> bool {
-    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+/// A thread that unwinds must not leave its workers behind.
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
+/// Whether the connection failed before it was accepted, and not the listener (accept(2)).
+fn is_of_one_client(error: &io::Error) -> bool {
+    [
+        Errno::CONNABORTED,
+        Errno::INTR,
+        Errno::PERM,
+        Errno::PROTO,
+        Errno::NETDOWN,
+        Errno::NOPROTOOPT,
+        Errno::HOSTDOWN,
+        Errno::NONET,
+        Errno::HOSTUNREACH,
+        Errno::NETUNREACH,
+    ]
+    .iter()
+    .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

@@ -19,7 +19,14 @@ use crate::phase::PhaseCell;
 /// program's own.
 const SPARE_DESCRIPTORS: u64 = 64;
 
-/// Builds a [`Server`]. Everything but an address has a [default](crate::defaults).
+/// Longer than any server runs, and short enough that no sum of times overflows.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// What a place in the parking lot can be numbered by, and then some.
+const MOST_CONNECTIONS: usize = 1 << 24;
+
+/// Builds a [`Server`]. Everything but an address has a [default](crate::defaults). A time longer
+/// than a century counts as a century.
 ///
 /// ```
 /// use std::time::Duration;
@@ -63,11 +70,11 @@ impl Builder {
         self
     }
 
-    /// The most connections open at once, at least one; others wait in the kernel's queue.
+    /// The most connections open at once, from one to sixteen million; others wait in the kernel's queue.
     /// Default: [`MAX_CONNECTIONS`](crate::defaults::MAX_CONNECTIONS). [`bind`](Self::bind)
     /// lowers it to what the process's descriptor limit allows.
     pub fn max_connections(mut self, connections: usize) -> Self {
-        self.config.max_connections = connections.max(1);
+        self.config.max_connections = connections.clamp(1, MOST_CONNECTIONS);
         self
     }
 
@@ -89,21 +96,21 @@ impl Builder {
     /// byte to its end. Afterwards the answer is 408, or nothing if not a byte has come. Default:
     /// [`HEAD_TIMEOUT`](crate::defaults::HEAD_TIMEOUT).
     pub fn head_timeout(mut self, patience: Duration) -> Self {
-        self.config.head_timeout = patience;
+        self.config.head_timeout = patience.min(LONGEST);
         self
     }
 
     /// How long a body may take, from the end of the head to its own end. Afterwards the answer
     /// is 408. Default: [`BODY_TIMEOUT`](crate::defaults::BODY_TIMEOUT).
     pub fn body_timeout(mut self, patience: Duration) -> Self {
-        self.config.body_timeout = patience;
+        self.config.body_timeout = patience.min(LONGEST);
         self
     }
 
     /// How long a connection is kept without a request, from the end of an answer to the next
     /// request's first byte. Default: [`IDLE_TIMEOUT`](crate::defaults::IDLE_TIMEOUT).
     pub fn idle_timeout(mut self, patience: Duration) -> Self {
-        self.config.idle_timeout = patience;
+        self.config.idle_timeout = patience.min(LONGEST);
         self
     }
 
@@ -111,28 +118,28 @@ impl Builder {
     /// Afterwards the answer is cut. Default:
     /// [`WRITE_TIMEOUT`](crate::defaults::WRITE_TIMEOUT).
     pub fn write_timeout(mut self, patience: Duration) -> Self {
-        self.config.write_timeout = patience;
+        self.config.write_timeout = patience.min(LONGEST);
         self
     }
 
     /// How long the drain may take, from the moment that the listeners close to the cut. Default:
     /// [`DRAIN_TIMEOUT`](crate::defaults::DRAIN_TIMEOUT).
     pub fn drain_timeout(mut self, patience: Duration) -> Self {
-        self.config.drain_timeout = patience;
+        self.config.drain_timeout = patience.min(LONGEST);
         self
     }
 
     /// How long to go on accepting after shutdown was asked for, while every connection's last
     /// answer says `Connection: close`. Default: [`DRAIN_DELAY`](crate::defaults::DRAIN_DELAY).
     pub fn drain_delay(mut self, delay: Duration) -> Self {
-        self.config.drain_delay = delay;
+        self.config.drain_delay = delay.min(LONGEST);
         self
     }
 
     /// How long idle connections are kept once the drain has begun, for a request that is already
     /// on its way. Default: [`DRAIN_IDLE`](crate::defaults::DRAIN_IDLE).
     pub fn drain_idle(mut self, grace: Duration) -> Self {
-        self.config.drain_idle = grace;
+        self.config.drain_idle = grace.min(LONGEST);
         self
     }
 

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use rustix::net::{SocketAddrAny, SocketFlags};
-use socket2::{Domain, SockAddr, Type};
+use socket2::{Domain, SockAddr, SockFilter, SockRef, Type};
 
 use crate::ListenAddr;
 use crate::transport::Socket;
@@ -21,6 +21,21 @@ pub(super) const BACKLOG: u16 = 1024;
 
 /// How often to look for a port that is free on both loopback addresses.
 const PORT_TRIES: usize = 16;
+
+/// Drops segments that would begin a connection, and lets all others pass: the flags are the
+/// thirteenth byte of a TCP header, SYN among them is 2. A backlog of 0 would still admit one
+/// connection at a time. A client whose SYN is dropped tries again a second later, and then finds
+/// the next server, or is refused.
+static IGNORE_SYN: [SockFilter; 4] = [
+    // Load the byte at 13.
+    SockFilter::new(0x30, 0, 0, 13),
+    // If it has bit 2 go on, else pass over one instruction.
+    SockFilter::new(0x45, 0, 1, 2),
+    // Drop.
+    SockFilter::new(0x06, 0, 0, 0),
+    // Keep all of it.
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
 
 /// A listening socket.
 #[derive(Debug)]
@@ -145,11 +160,16 @@ impl Listener {
         }
     }
 
-    /// Takes no more connections than those that wait already: from here on clients are refused,
-    /// which they can safely retry. An adopted socket is left as it is, for whoever comes next.
-    pub(super) fn refuse_more(&self) -> io::Result<()> {
-        if self.origin != Origin::Adopted {
-            rustix::net::listen(&self.socket, 0)?;
+    /// Takes no more connections than those that have begun: what waits in the queue when the
+    /// socket is closed is reset, so nobody may enter it from here on. An adopted socket is left
+    /// as it is, for whoever comes next.
+    pub(super) fn refuse_more(&mut self) -> io::Result<()> {
+        if let Origin::Own(file) = &mut self.origin {
+            match file.take() {
+                // Without its file nobody finds a Unix socket, while those in its queue are served.
+                Some(path) => std::fs::remove_file(path)?,
+                None => SockRef::from(&self.socket).attach_filter(&IGNORE_SYN)?,
+            }
         }
         Ok(())
     }
@@ -168,8 +188,8 @@ impl AsFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        // Once it refuses, the file is gone, and one that is there now is someone else's.
         if let Origin::Own(Some(path)) = &self.origin {
-            // Someone may have removed it before us.
             let _ = std::fs::remove_file(path);
         }
     }

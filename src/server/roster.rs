@@ -251,3 +251,6 @@ impl Patrol {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

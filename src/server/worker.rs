@@ -61,10 +61,6 @@ impl Worker {
         if self.drives.is_multiple_of(DRIVES_PER_LOOK) {
             self.look(Some(Duration::ZERO));
             self.share();
-            // A ring that was meant for a watcher has ended here, at someone who was busy anyway.
-            if self.events.bell_rang() && !self.shared.jobs.is_empty() {
-                self.shared.roster.call();
-            }
         }
         let mut was_idle = false;
         loop {
@@ -108,6 +104,11 @@ impl Worker {
         if surplus {
             self.shared.roster.offer(&self.pace);
         }
+        // The bell rang for what waits in the channel, and it was heard by a worker that has
+        // something else to do.
+        if self.events.bell_rang() && !self.shared.jobs.is_empty() {
+            self.shared.roster.call();
+        }
     }
 
     fn drive(&mut self, job: Job) {
@@ -142,7 +143,7 @@ impl Worker {
         let turn = || client.connection.drive(wake, began, desk, &shared.service);
         let verdict = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
             error!("a connection was dropped because driving it panicked");
-            self.desk = Desk::new();
+            self.desk.replace();
             Verdict::Close(Why::Panicked)
         });
         self.pace.note(began.elapsed());

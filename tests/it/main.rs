@@ -34,6 +34,8 @@ mod pool;
 /// The program: the echo, its flags and its exit codes.
 #[cfg(feature = "program")]
 mod program;
+/// What went wrong once.
+mod regression;
 /// The program and signals: one drains, another one ends it at once.
 #[cfg(feature = "program")]
 mod signals;

@@ -1,0 +1,34 @@
+//! What a connection that sleeps costs the server: user memory for each of ten thousand, all of
+//! which have been answered once and are kept. What the system holds for a socket comes on top.
+
+mod serving;
+
+use serving::{MEMORY, Serving, ask};
+
+/// Connections before the count, so that every worker has its own buffers by then.
+const WARM_UP: usize = 256;
+
+fn main() {
+    serving::serve_if_asked();
+    let connections = if serving::is_trial() { 500 } else { 10_000 };
+    let server = Serving::start();
+    for _ in 0..WARM_UP {
+        ask(&mut server.connect());
+    }
+    let before = server.figure(MEMORY);
+    let streams: Vec<_> = (0..connections)
+        .map(|_| {
+            let mut stream = server.connect();
+            ask(&mut stream);
+            stream
+        })
+        .collect();
+    let after = server.figure(MEMORY);
+    println!(
+        "{} idle connections: {} KiB before, {} KiB after, {} bytes each",
+        streams.len(),
+        before / 1024,
+        after / 1024,
+        after.saturating_sub(before) / connections as u64,
+    );
+}

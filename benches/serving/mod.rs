@@ -1,0 +1,142 @@
+//! A server in a process of its own, so that what is measured is the server's and no client's.
+
+use std::env;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use httpool::{Body, Handler, ListenAddr, Request, Response, Server};
+use rustix::time::{ClockId, clock_gettime};
+
+/// The argument that makes a bench the server.
+const SERVE: &str = "serve";
+
+/// What clients send.
+pub(crate) const GET: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: localhost:4000\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
+
+/// A server, ended when it is dropped.
+pub(crate) struct Serving {
+    child: Child,
+    address: SocketAddr,
+}
+
+/// Asks for the nanoseconds that the server's threads have run, in the system too.
+pub(crate) const CPU: &str = "/cpu";
+
+/// Asks for the bytes of the server's memory that are resident.
+pub(crate) const MEMORY: &str = "/memory";
+
+/// Answers with few bytes, and with its own figures if asked for them.
+struct Bench;
+
+impl Handler for Bench {
+    fn handle(&self, request: &mut Request) -> Response {
+        Response::new(match request.uri().path() {
+            CPU => cpu().to_string().into(),
+            MEMORY => memory().to_string().into(),
+            _ => Body::from("Hello, World!"),
+        })
+    }
+}
+
+/// Makes this process the server if it was started as one. The first thing that a bench does.
+pub(crate) fn serve_if_asked() {
+    if env::args().nth(1).as_deref() != Some(SERVE) {
+        return;
+    }
+    let server = Server::builder()
+        .listen("127.0.0.1:0".parse::<ListenAddr>().expect("an address"))
+        .bind()
+        .expect("some port is free");
+    println!("{}", server.local_addrs()[0]);
+    let handle = server.handle();
+    thread::spawn(move || {
+        // It ends with the process that started it.
+        let _ = io::stdin().read(&mut [0]);
+        handle.shutdown_now();
+    });
+    server.run(Bench).expect("the system has room for a server");
+    std::process::exit(0);
+}
+
+/// Whether this is a trial, as in `cargo test --benches`, and not `cargo bench`.
+pub(crate) fn is_trial() -> bool {
+    !env::args().any(|argument| argument == "--bench")
+}
+
+impl Serving {
+    pub(crate) fn start() -> Self {
+        let mut child = Command::new(env::current_exe().expect("a bench knows its path"))
+            .arg(SERVE)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("what runs can be started again");
+        let mut line = String::new();
+        let output = child.stdout.take().expect("it is piped");
+        BufReader::new(output)
+            .read_line(&mut line)
+            .expect("it prints text");
+        Self {
+            child,
+            address: line.trim().parse().expect("it prints its address"),
+        }
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_nodelay(true).expect("it is a socket");
+        stream
+    }
+
+    /// [`CPU`] or [`MEMORY`].
+    pub(crate) fn figure(&self, path: &str) -> u64 {
+        let mut stream = self.connect();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
+        )
+        .expect("it takes a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let number = answer
+            .rsplit('\n')
+            .next()
+            .and_then(|last| last.parse().ok());
+        number.expect("it answers with a number")
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It fails if the server has ended, which is just as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends the request and receives the answer, and returns its length.
+pub(crate) fn ask(stream: &mut TcpStream) -> usize {
+    stream.write_all(GET).expect("the server takes a request");
+    let mut buffer = [0; 1024];
+    let count = stream.read(&mut buffer).expect("the server answers");
+    // One call of the server sends the whole answer, and one receives it.
+    assert!(buffer[..count].ends_with(b"\r\n\r\nHello, World!"));
+    count
+}
+
+fn cpu() -> u64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).expect("time goes forward")
+}
+
+fn memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let resident = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"))
+        .and_then(|amount| amount.trim().parse::<u64>().ok());
+    resident.expect("Linux tells it in kB") * 1024
+}

@@ -1,0 +1,58 @@
+//! Takes an order as JSON, understands it, and gives it back as JSON.
+//!
+//! Run it with `cargo run --example json_echo [ADDR]`, then:
+//! `curl localhost:4000 --json '{"item": "tea", "cups": 2}'`. Without `cups` it is one cup;
+//! `"cups": "two"` is answered 400 with the line and column of the mistake.
+
+use std::{env, error::Error};
+
+use httpool::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use httpool::http::{Method, StatusCode};
+use httpool::{ListenAddr, Problem, Request, Response, Server};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    item: String,
+    #[serde(default = "one")]
+    cups: u8,
+}
+
+fn one() -> u8 {
+    1
+}
+
+fn answer(request: &Request) -> Response {
+    if request.method() != Method::POST {
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED);
+        let mut response = problem.answer(request.headers());
+        let allowed = HeaderValue::from_static("POST");
+        response.headers_mut().insert(ALLOW, allowed);
+        return response;
+    }
+    // A problem is told in the form that the request's `Accept` asks for.
+    take_order(request).unwrap_or_else(|problem| problem.answer(request.headers()))
+}
+
+fn take_order(request: &Request) -> Result<Response, Problem> {
+    let order: Order = serde_json::from_slice(request.body().as_bytes()).map_err(|mistake| {
+        Problem::new(StatusCode::BAD_REQUEST).detail(format!("this is no order: {mistake}"))
+    })?;
+    let json =
+        serde_json::to_vec(&order).map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR))?;
+    let mut response = Response::new(json.into());
+    let content_type = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    Ok(response)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = env::args().nth(1).unwrap_or("localhost:4000".into());
+    let server = Server::builder()
+        .listen(address.parse::<ListenAddr>()?)
+        .bind()?;
+    println!("listening on http://{}", server.local_addrs()[0]);
+    server.run(|request: Request| answer(&request))?;
+    Ok(())
+}

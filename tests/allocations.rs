@@ -1,0 +1,127 @@
+//! How often a request asks the allocator for memory: it does not.
+//!
+//! The counts are of the whole process. Cargo's test harness has a thread of its own that asks for
+//! memory whenever it likes, so this does without: `harness = false`, and a plain `main`.
+
+use std::alloc::System;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use httpool::http1::{self, Content, Date, Decoder, Ending, Event, Input, Limits, Slot};
+use httpool::{Body, Handler, ListenAddr, Request, Response, Server};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const GET: &[u8] =
+    b"GET /index.html HTTP/1.1\r\nHost: localhost:4000\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n";
+
+const LIMITS: Limits = Limits {
+    head: 16 * 1024,
+    body: 1024,
+};
+
+/// Enough for buffers to reach the size that they keep.
+const WARM_UP: usize = 100;
+
+const REQUESTS: usize = 10_000;
+
+/// What may be allocated beside the requests: the acceptor asks for memory each time that it wakes,
+/// which is about once a millisecond at most, and the date is made once a second. This is more, so
+/// that the test does not hang on a moment's timing.
+const BESIDE_PER_MILLISECOND: usize = 4;
+
+/// How often memory was asked for within `work`.
+fn allocations(work: impl FnOnce()) -> usize {
+    let region = Region::new(ALLOCATOR);
+    work();
+    let change = region.change();
+    change.allocations + change.reallocations
+}
+
+fn main() {
+    the_protocol();
+    a_handler_that_borrows();
+    a_handler_that_owns();
+}
+
+/// Decoding and encoding, with buffers reused as a worker does.
+fn the_protocol() {
+    let (mut decoder, mut slot) = (Decoder::default(), Slot::default());
+    let mut input = Input::with_capacity(16 * 1024);
+    let mut output = Vec::with_capacity(1024);
+    let response = Response::new(Body::from("hello"));
+    let date = Date::new(SystemTime::UNIX_EPOCH);
+    let mut answer = || {
+        input.room().extend_from_slice(GET);
+        let event = decoder.decode(&mut input, &mut slot, &LIMITS);
+        assert_eq!(event, Ok(Event::Request));
+        assert_eq!(slot.request.headers().len(), 3);
+        output.clear();
+        let content = http1::encode(
+            &response,
+            &slot.terms,
+            Ending::KeepAlive,
+            &date,
+            &mut output,
+        );
+        assert_eq!(content, Content::Follows);
+    };
+    (0..WARM_UP).for_each(|_| answer());
+    assert_eq!(allocations(|| (0..REQUESTS).for_each(|_| answer())), 0);
+}
+
+/// From socket to socket, with a handler that borrows the request.
+fn a_handler_that_borrows() {
+    struct Hello;
+
+    impl Handler for Hello {
+        fn handle(&self, _: &mut Request) -> Response {
+            Response::new(Body::from("hello"))
+        }
+    }
+
+    check(Hello, 0);
+}
+
+/// The same with a function, which owns its request: it pays for a header map, in two pieces.
+fn a_handler_that_owns() {
+    check(|_: Request| Body::from("hello"), 2);
+}
+
+fn check(handler: impl Handler, most_per_request: usize) {
+    let server = Server::builder()
+        .listen("127.0.0.1:0".parse::<ListenAddr>().expect("an address"))
+        .workers(2)
+        .bind()
+        .expect("some port is free");
+    let address = server.local_addrs()[0].to_string();
+    let handle = server.handle();
+    let running = thread::spawn(move || server.run(handler));
+
+    let mut client = TcpStream::connect(address).expect("the server listens");
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("the timeout is not zero");
+    let mut buffer = [0; 1024];
+    let mut ask = || {
+        client.write_all(GET).expect("the server takes a request");
+        let count = client.read(&mut buffer).expect("the server answers");
+        // One call of the server sends the whole answer, and one receives it.
+        assert!(buffer[..count].ends_with(b"\r\n\r\nhello"));
+    };
+    (0..WARM_UP).for_each(|_| ask());
+    let began = Instant::now();
+    let allocations = allocations(|| (0..REQUESTS).for_each(|_| ask()));
+    let milliseconds = usize::try_from(began.elapsed().as_millis()).expect("it is not that slow");
+    let most = most_per_request * REQUESTS + BESIDE_PER_MILLISECOND * (milliseconds + 1);
+    println!("{allocations} allocations for {REQUESTS} requests in {milliseconds} ms");
+    assert!(allocations <= most, "{allocations} for {REQUESTS}");
+
+    handle.shutdown();
+    let report = running.join().expect("the server does not panic");
+    assert_eq!(report.expect("the server does not fail").cut, 0);
+}

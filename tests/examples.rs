@@ -1,0 +1,212 @@
+//! Each example runs and does what its head comment says.
+//!
+//! Cargo builds the examples for `cargo test` but not for `cargo test --test examples`: for that,
+//! `cargo build --examples` comes first.
+
+use std::env;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+/// Longer than anything here takes on a busy machine: who waits as long as this waits in vain.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running example, ended when it is dropped.
+struct Example {
+    child: Child,
+    /// What it prints; disconnected when it has closed its standard output.
+    lines: Receiver<String>,
+    address: String,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Example {
+    fn start(name: &str) -> Self {
+        let mut child = Command::new(path(name))
+            .arg("127.0.0.1:0")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start, was it built? {error}"));
+        let output = child.stdout.take().expect("it is piped");
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                // A test that has ended listens no more.
+                let _ = sender.send(line);
+            }
+        });
+        let mut example = Self {
+            child,
+            lines,
+            address: String::new(),
+        };
+        let line = example.line();
+        example.address = line
+            .strip_prefix("listening on http://")
+            .unwrap_or_else(|| panic!("{name} says {line:?} first"))
+            .to_owned();
+        example
+    }
+
+    /// The next line that it prints.
+    fn line(&self) -> String {
+        let line = self.lines.recv_timeout(PATIENCE);
+        line.expect("the example prints a line in time")
+    }
+
+    /// The other end of its standard input.
+    fn input(&mut self) -> ChildStdin {
+        self.child.stdin.take().expect("it is taken once")
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.send(&format!("GET {path} HTTP/1.1\r\n"), "")
+    }
+
+    fn post(&self, body: &str) -> Answer {
+        let head = format!(
+            "POST / HTTP/1.1\r\nAccept: application/json\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        self.send(&head, body)
+    }
+
+    fn send(&self, head: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.address).expect("the example listens");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("the timeout is not zero");
+        let request = format!(
+            "{head}Host: {}\r\nConnection: close\r\n\r\n{body}",
+            self.address
+        );
+        stream
+            .write_all(request.as_bytes())
+            .expect("the example takes a request");
+        let mut answer = String::new();
+        stream
+            .read_to_string(&mut answer)
+            .expect("the example answers in time");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        Answer {
+            status: status.expect("an answer has a status"),
+            head: head.to_ascii_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+
+    /// Waits for the example to end by itself, and returns what it printed last.
+    #[track_caller]
+    fn expect_end(mut self) -> String {
+        let last = self.line();
+        let end = self.lines.recv_timeout(PATIENCE);
+        assert_eq!(end, Err(mpsc::RecvTimeoutError::Disconnected));
+        // Its output is closed: it has ended or is about to.
+        let status = self.child.wait().expect("it is our child");
+        assert!(status.success(), "{status}");
+        last
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        // It fails if the example has ended, which is just as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Tests are built to `deps`, examples to `examples` beside it.
+fn path(name: &str) -> PathBuf {
+    let test = env::current_exe().expect("the test knows its path");
+    let target = test.ancestors().nth(2).expect("it is in deps");
+    target.join("examples").join(name)
+}
+
+#[test]
+fn hello_greets() {
+    let hello = Example::start("hello");
+    let answer = hello.get("/some/path?x=1");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body, "Hello! You asked for /some/path?x=1\n");
+}
+
+#[test]
+fn json_echo_gives_back_what_it_understood() {
+    let json_echo = Example::start("json_echo");
+    for (body, expected) in [
+        (
+            r#"{"item": "tea", "cups": 2}"#,
+            r#"{"item":"tea","cups":2}"#,
+        ),
+        (r#"{"item": "tea"}"#, r#"{"item":"tea","cups":1}"#),
+    ] {
+        let answer = json_echo.post(body);
+        assert_eq!(answer.status, 200, "{body}");
+        assert!(answer.head.contains("content-type: application/json"));
+        assert_eq!(answer.body, expected);
+    }
+}
+
+#[test]
+fn json_echo_names_mistakes() {
+    let json_echo = Example::start("json_echo");
+    for (body, mistake) in [
+        ("{\"item\": \"tea\",\n \"cups\" 2}", "line 2 column 9"),
+        (r#"{"item": "tea", "cups": "two"}"#, "line 1 column 29"),
+        (r#"{"cups": 2}"#, "missing field `item`"),
+    ] {
+        let answer = json_echo.post(body);
+        assert_eq!(answer.status, 400, "{body}");
+        assert!(
+            answer
+                .head
+                .contains("content-type: application/problem+json")
+        );
+        assert!(answer.body.contains(mistake), "{}", answer.body);
+    }
+    let answer = json_echo.get("/");
+    assert_eq!(answer.status, 405);
+    assert!(answer.head.contains("allow: post"));
+}
+
+#[test]
+fn graceful_stops_when_it_is_asked_for() {
+    let graceful = Example::start("graceful");
+    assert_eq!(graceful.get("/").body, "still here\n");
+    assert_eq!(graceful.get("/shutdown").body, "goodbye\n");
+    let report = graceful.expect_end();
+    assert!(report.contains("requests answered: 2, cut: 0"), "{report}");
+}
+
+#[test]
+fn graceful_stops_at_a_line() {
+    let mut graceful = Example::start("graceful");
+    let mut input = graceful.input();
+    input.write_all(b"\n").expect("the example reads its input");
+    let report = graceful.expect_end();
+    assert!(report.contains("requests answered: 0, cut: 0"), "{report}");
+}
+
+#[test]
+fn graceful_stops_when_its_input_ends() {
+    let mut graceful = Example::start("graceful");
+    drop(graceful.input());
+    let report = graceful.expect_end();
+    assert!(report.contains("requests answered: 0, cut: 0"), "{report}");
+}

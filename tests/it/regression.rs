@@ -1,0 +1,158 @@
+use std::thread;
+use std::time::Duration;
+
+use httpool::http::StatusCode;
+use httpool::{Request, Response};
+
+use crate::support::{Client, Door, Gate, NEVER, TestServer, mirror, request, tell};
+
+/// Stops at a gate where it is asked to.
+fn gated(door: Door) -> impl Fn(Request) -> String {
+    move |request: Request| {
+        if request.uri() == "/gate" {
+            door.pass();
+        }
+        tell(request)
+    }
+}
+
+/// A ring for work in the channel was heard by a worker that had just received an event, and the
+/// work waited for that worker's handler although another was idle.
+#[test]
+fn a_ring_that_a_busy_worker_hears_is_passed_on() {
+    for _ in 0..40 {
+        let gate = Gate::new();
+        let server = TestServer::spawn(|builder| builder.workers(2), gated(gate.door()));
+        let mut slow = server.connect();
+        slow.get("/").expect_status(200);
+        slow.get("/gate");
+        server.connect().get("/").expect_status(200);
+        gate.open();
+        slow.expect_status(200);
+    }
+}
+
+/// Deadlines were measured when a worker came to it, so that a client paid for a busy pool.
+#[test]
+fn a_request_that_came_in_time_is_answered_however_late_a_worker_looks() {
+    let gate = Gate::new();
+    let configure = |builder: httpool::Builder| {
+        builder
+            .workers(1)
+            .head_timeout(Duration::from_millis(300))
+            .body_timeout(Duration::from_millis(300))
+    };
+    let server = TestServer::spawn(configure, gated(gate.door()));
+    let (mut head, mut body) = (server.connect(), server.connect());
+    head.send("GET /head HTTP/1.1\r\nHo");
+    body.send(request::post_head("/body", 2)).send("o");
+    // The only worker has seen both when it has answered this.
+    let mut holder = server.connect();
+    holder.get("/").expect_status(200);
+    holder.get("/gate");
+    gate.expect_arrived(1);
+    head.send("st: it\r\n\r\n");
+    body.send("k");
+    // Time is the subject here: both deadlines pass while nobody can look.
+    thread::sleep(Duration::from_millis(500));
+    gate.open();
+    head.expect_status(200);
+    body.expect_status(200);
+}
+
+/// Pipelined requests ran one after another while everyone else waited, and the answers to the
+/// first left with that to the last.
+#[test]
+fn slow_pipelined_requests_take_turns_with_other_clients() {
+    let gates = [Gate::new(), Gate::new()];
+    let doors = gates.each_ref().map(Gate::door);
+    let handler = move |request: Request| {
+        match request.uri().path() {
+            "/0" => doors[0].pass(),
+            "/1" => doors[1].pass(),
+            _ => {}
+        }
+        tell(request)
+    };
+    let server = TestServer::spawn(|builder| builder.workers(1), handler);
+    let mut greedy = server.connect();
+    greedy.send([request::get("/0"), request::get("/1")].concat());
+    gates[0].expect_arrived(1);
+    let mut modest = server.connect();
+    modest.get("/modest");
+    server.expect_open(2);
+    // Longer than a turn.
+    thread::sleep(Duration::from_millis(20));
+    gates[0].open();
+    greedy.expect_answer("GET /0 ");
+    modest.expect_answer("GET /modest ");
+    gates[1].open();
+    greedy.expect_answer("GET /1 ");
+}
+
+/// No moment lies a `Duration::MAX` from now, and looking for one panicked.
+#[test]
+fn the_longest_times_are_times_like_others() {
+    let forever = Duration::MAX;
+    let configure = |builder: httpool::Builder| {
+        builder
+            .head_timeout(forever)
+            .body_timeout(forever)
+            .idle_timeout(forever)
+            .write_timeout(forever)
+            .drain_timeout(forever)
+            .max_body(usize::MAX)
+    };
+    let server = TestServer::spawn(configure, mirror);
+    let mut client = server.connect();
+    client.post("/", "x").expect_answer("x");
+    client.send(request::post_head("/", 2)).send("o");
+    client.send("k").expect_answer("ok");
+    drop(client);
+    assert_eq!(server.shut_down().cut, 0);
+}
+
+/// A client takes 1xx for an interim answer, and the next answer for that to its request.
+#[test]
+fn a_handler_can_not_give_an_interim_answer() {
+    let handler = |_: Request| -> Response {
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::CONTINUE;
+        response
+    };
+    let server = TestServer::spawn(|builder| builder, handler);
+    server.connect().get("/").expect_status(500);
+}
+
+/// The handler had taken the request, and with it what the client accepts.
+#[test]
+fn the_answer_to_a_panic_has_the_form_that_the_client_accepts() {
+    let handler = |request: Request| -> &'static str { panic!("a test asked for {request:?}") };
+    let server = TestServer::spawn(|builder| builder, handler);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: it\r\nAccept: application/json\r\n\r\n");
+    let response = client.expect_status(500);
+    assert_eq!(
+        response.field("content-type"),
+        Some("application/problem+json")
+    );
+}
+
+/// Empty lines are no request, but kept a connection from ever waiting, and so from its deadline.
+#[test]
+fn endless_empty_lines_meet_the_deadline() {
+    let configure = |builder: httpool::Builder| {
+        builder
+            .workers(1)
+            .head_timeout(Duration::from_millis(200))
+            .idle_timeout(NEVER)
+    };
+    let server = TestServer::spawn(configure, tell);
+    let mut flood: Vec<Client> = (0..2).map(|_| server.connect()).collect();
+    while flood
+        .iter_mut()
+        .all(|client| client.try_send("\r\n".repeat(4096)).is_ok())
+    {
+        server.expect_serving();
+    }
+}
