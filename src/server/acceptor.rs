@@ -38,6 +38,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Connections accepted from one listener before the others get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
+/// How often to try to close a queue into which clients keep coming.
+const SEALING_TRIES: usize = 100;
+
 /// How long workers are waited for that have been told to stop. One that has not ended by then is
 /// held by its handler.
 const FAREWELL: Duration = Duration::from_millis(250);
@@ -260,32 +263,39 @@ impl Acceptor {
         }
     }
 
-    /// Lets nobody enter the queues any more.
-    fn refuse_more(&mut self) {
+    /// Makes the listeners' queues as short as they can be.
+    fn shrink_queues(&mut self) {
         for listener in &mut self.listeners {
-            if let Err(error) = listener.refuse_more() {
-                debug!("a queue could not be closed: {error}");
+            if let Err(error) = listener.shrink_queue() {
+                debug!("a queue could not be made shorter: {error}");
             }
         }
     }
 
-    /// Admits who has connected by now, and releases the addresses. A listener stays if the
-    /// system has no descriptors left for those who wait in its queue.
+    /// Admits who has connected by now, and releases the addresses. A listener stays if there are
+    /// no descriptors for those who wait in its queue.
     fn release(&mut self) {
         let mut listeners = mem::take(&mut self.listeners);
-        listeners.retain(|listener| {
+        listeners.retain(|listener| listener.is_own() && self.empty(listener) == Queue::Stuck);
+        self.listeners = listeners;
+    }
+
+    fn empty(&mut self, listener: &Listener) -> Queue {
+        for _ in 0..SEALING_TRIES {
             let mut queue = Queue::Unknown;
-            while listener.is_own() && queue == Queue::Unknown {
+            while queue == Queue::Unknown {
                 queue = self.accept(listener, ACCEPTS_PER_TURN);
             }
-            queue == Queue::Stuck
-        });
-        self.listeners = listeners;
+            if queue == Queue::Stuck || listener.seal() {
+                return queue;
+            }
+        }
+        Queue::Empty
     }
 
     /// Waits until every connection has ended or the deadline has passed.
     fn finish(&mut self, started: Instant) -> io::Result<()> {
-        self.refuse_more();
+        self.shrink_queues();
         self.release();
         let shared = Arc::clone(&self.shared);
         let config = &shared.service.config;

@@ -9,8 +9,10 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags};
-use socket2::{Domain, SockAddr, SockFilter, SockRef, Type};
+use socket2::{Domain, SockAddr, Type};
 
 use crate::ListenAddr;
 use crate::transport::Socket;
@@ -19,23 +21,14 @@ use crate::transport::Socket;
 /// (`net.core.somaxconn`).
 pub(super) const BACKLOG: u16 = 1024;
 
+/// How long a connection from this machine to itself may take.
+const SEALING: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 1_000_000,
+};
+
 /// How often to look for a port that is free on both loopback addresses.
 const PORT_TRIES: usize = 16;
-
-/// Drops segments that would begin a connection, and lets all others pass: the flags are the
-/// thirteenth byte of a TCP header, SYN among them is 2. A backlog of 0 would still admit one
-/// connection at a time. A client whose SYN is dropped tries again a second later, and then finds
-/// the next server, or is refused.
-static IGNORE_SYN: [SockFilter; 4] = [
-    // Load the byte at 13.
-    SockFilter::new(0x30, 0, 0, 13),
-    // If it has bit 2 go on, else pass over one instruction.
-    SockFilter::new(0x45, 0, 1, 2),
-    // Drop.
-    SockFilter::new(0x06, 0, 0, 0),
-    // Keep all of it.
-    SockFilter::new(0x06, 0, 0, u32::MAX),
-];
 
 /// A listening socket.
 #[derive(Debug)]
@@ -155,23 +148,39 @@ impl Listener {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         match rustix::net::accept_with(&self.socket, flags) {
             Ok(socket) => Ok(Some(Socket::new(socket))),
-            Err(rustix::io::Errno::AGAIN) => Ok(None),
+            Err(Errno::AGAIN) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Takes no more connections than those that have begun: what waits in the queue when the
-    /// socket is closed is reset, so nobody may enter it from here on. An adopted socket is left
-    /// as it is, for whoever comes next.
-    pub(super) fn refuse_more(&mut self) -> io::Result<()> {
+    /// Shrinks the queue, so that it can be emptied and then [closed](Self::seal). Who comes to a
+    /// full queue tries again a second later, and then finds the next server, or is refused. An
+    /// adopted socket is left as it is, for whoever comes next.
+    pub(super) fn shrink_queue(&mut self) -> io::Result<()> {
         if let Origin::Own(file) = &mut self.origin {
-            match file.take() {
-                // Without its file nobody finds a Unix socket, while those in its queue are served.
-                Some(path) => std::fs::remove_file(path)?,
-                None => SockRef::from(&self.socket).attach_filter(&IGNORE_SYN)?,
+            // Without its file nobody finds a Unix socket, while those in its queue are served.
+            if let Some(path) = file.take() {
+                std::fs::remove_file(path)?;
             }
+            rustix::net::listen(&self.socket, 0)?;
         }
         Ok(())
+    }
+
+    /// Lets nobody else into the emptied queue, unless someone has come into it since: what waits
+    /// in it when the socket is closed is reset. The shortest queue still has room for one, and a
+    /// connection from here to itself takes it.
+    pub(super) fn seal(&self) -> bool {
+        let address = rustix::net::getsockname(&self.socket).map(SocketAddr::try_from);
+        let Ok(Ok(mut address)) = address else {
+            return true;
+        };
+        match address.ip() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        connects_to(address).unwrap_or(false)
     }
 
     /// Whether its queue is ours to empty.
@@ -281,6 +290,18 @@ fn listen(
     })
 }
 
+/// Whether a connection from this machine is made at once.
+fn connects_to(address: SocketAddr) -> io::Result<bool> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+        result => return result.map(|()| true),
+    }
+    poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&SEALING))?;
+    Ok(socket.peer_addr().is_ok())
+}
+
 fn local_address(socket: &OwnedFd) -> io::Result<ListenAddr> {
     let address = rustix::net::getsockname(socket)?;
     if let Ok(address) = SocketAddr::try_from(address.clone()) {
@@ -303,5 +324,5 @@ fn is_refused(error: &io::Error) -> bool {
 fn is_missing_family(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     error.kind() == io::ErrorKind::AddrNotAvailable
-        || code == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+        || code == Some(Errno::AFNOSUPPORT.raw_os_error())
 }
