@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, StatusCode, Version};
 
 use super::head::Terms;
@@ -46,9 +46,9 @@ impl Date {
     }
 }
 
-/// Appends the head of `response` to `out`. The framing fields and `Connection` are the server's:
-/// what the response says of them is left out, so that no handler can send a body of another
-/// length than it announces.
+/// Appends the head of `response` to `out`. The framing fields, `Connection` and `Upgrade` are the
+/// server's: what the response says of them is left out, so that no handler can send a body of
+/// another length than it announces.
 pub fn encode(
     response: &Response,
     terms: &Terms,
@@ -56,10 +56,11 @@ pub fn encode(
     date: &Date,
     out: &mut Vec<u8>,
 ) -> Content {
-    let (status, fields) = (response.status(), response.headers());
+    let (status, fields) = (last_status(response.status()), response.headers());
     status_line(status, out);
     for (name, value) in fields {
-        if name == CONTENT_LENGTH || name == TRANSFER_ENCODING || name == CONNECTION {
+        let is_framing = name == CONTENT_LENGTH || name == TRANSFER_ENCODING;
+        if is_framing || name == CONNECTION || name == UPGRADE {
             continue;
         }
         field(name.as_str().as_bytes(), value.as_bytes(), out);
@@ -86,6 +87,16 @@ pub fn encode(
     content
 }
 
+/// An interim status is no answer: the client would go on waiting for one, or take what follows
+/// for another protocol. A handler that gives one has failed.
+fn last_status(status: StatusCode) -> StatusCode {
+    if status.is_informational() {
+        StatusCode::INTERNAL_SERVER_ERROR
+    } else {
+        status
+    }
+}
+
 fn status_line(status: StatusCode, out: &mut Vec<u8>) {
     if status == StatusCode::OK {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
@@ -106,7 +117,7 @@ fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 }
 
 fn content(status: StatusCode, terms: &Terms) -> Content {
-    if terms.is_head || is_bodiless(status) {
+    if terms.is_head || is_bodiless(status) || status == StatusCode::RESET_CONTENT {
         Content::Omitted
     } else {
         Content::Follows
@@ -115,9 +126,7 @@ fn content(status: StatusCode, terms: &Terms) -> Content {
 
 /// RFC 9112 section 6.3: these never have a body.
 fn is_bodiless(status: StatusCode) -> bool {
-    status.is_informational()
-        || status == StatusCode::NO_CONTENT
-        || status == StatusCode::NOT_MODIFIED
+    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
 /// What `Content-Length` says. A handler that answers HEAD without making the body it would send
@@ -130,6 +139,10 @@ fn content_length(
 ) -> Option<usize> {
     if is_bodiless(status) {
         return None;
+    }
+    // RFC 9110 section 15.3.6: content is forbidden, and this is how to say that there is none.
+    if status == StatusCode::RESET_CONTENT {
+        return Some(0);
     }
     let stated = || fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
     match content {
@@ -246,12 +259,39 @@ mod tests {
     }
 
     #[test]
+    fn an_interim_status_is_no_answer() {
+        let mut response = Response::new(Body::from("x"));
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        check(
+            &response,
+            &TERMS,
+            Ending::KeepAlive,
+            "HTTP/1.1 500 Internal Server Error\ncontent-length: 1\nDATE\n\n",
+            Content::Follows,
+        );
+    }
+
+    #[test]
+    fn reset_content_has_none() {
+        let mut response = Response::new(Body::from("x"));
+        *response.status_mut() = StatusCode::RESET_CONTENT;
+        check(
+            &response,
+            &TERMS,
+            Ending::KeepAlive,
+            "HTTP/1.1 205 Reset Content\ncontent-length: 0\nDATE\n\n",
+            Content::Omitted,
+        );
+    }
+
+    #[test]
     fn framing_is_not_the_handlers() {
         let mut response = Response::new(Body::from("four"));
         for (name, value) in [
             (CONTENT_LENGTH, "5"),
             (TRANSFER_ENCODING, "chunked"),
             (CONNECTION, "upgrade"),
+            (UPGRADE, "websocket"),
             (ETAG, "\"e\""),
         ] {
             response
