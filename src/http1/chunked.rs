@@ -27,6 +27,7 @@ enum State {
     DataCr,
     DataLf,
     LineStart,
+    TrailerName,
     Trailer,
     TrailerLf,
     EndLf,
@@ -105,7 +106,11 @@ impl Chunked {
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::NEXT_SIZE,
             (State::LineStart, b'\r') => State::EndLf,
-            (State::LineStart | State::Trailer, b'\t' | b' '..=b'~' | 0x80..) => {
+            (State::LineStart | State::TrailerName, _) if is_token(byte) => {
+                self.spend()?;
+                State::TrailerName
+            }
+            (State::TrailerName, b':') | (State::Trailer, b'\t' | b' '..=b'~' | 0x80..) => {
                 self.spend()?;
                 State::Trailer
             }
@@ -127,6 +132,11 @@ impl Chunked {
 
 impl State {
     const NEXT_SIZE: Self = Self::Size { digits: 0, size: 0 };
+}
+
+/// What a field's name is made of (RFC 9110 section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn hex_value(digit: u8) -> u8 {
@@ -201,6 +211,10 @@ mod tests {
             b"1\r\nx\n",
             b"1\r\nx\r\r",
             b"0\r\nA: b\n",
+            b"0\r\nA\r",
+            b"0\r\nA ",
+            b"0\r\n:",
+            b"0\r\nA: b\r\n ",
             b"0\r\n\n",
             b"00000000000000001\r\n",
         ] {
