@@ -35,8 +35,7 @@ impl FramingFields {
             self.length = Some(length);
         } else if name == TRANSFER_ENCODING {
             let coding = match self.coding {
-                None if value.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-                None => Err(Refusal::TransferCoding),
+                None => transfer_coding(value.as_bytes()),
                 Some(_) => Err(Refusal::AmbiguousFraming),
             };
             self.coding = Some(coding);
@@ -56,6 +55,23 @@ impl FramingFields {
             (_, Some(_)) => Err(Refusal::AmbiguousFraming),
         }
     }
+}
+
+/// Chunked and nothing else. Unless chunked comes last, nobody can tell where the body ends, and
+/// where it comes twice or between empty members, not everybody would tell the same (RFC 9112
+/// section 6.3). With another coding before it the end is clear, and what ends there is not.
+fn transfer_coding(value: &[u8]) -> Result<(), Refusal> {
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    if is_chunked(value) {
+        return Ok(());
+    }
+    let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    if !codings.next_back().is_some_and(is_chunked)
+        || codings.any(|coding| coding.is_empty() || is_chunked(coding))
+    {
+        return Err(Refusal::AmbiguousFraming);
+    }
+    Err(Refusal::TransferCoding)
 }
 
 /// Digits and nothing else: `+5`, `0x5` and `5, 5` are numbers to some readers and not to others.
@@ -119,8 +135,20 @@ mod tests {
         let v = Version::HTTP_11;
         check(v, &te("chunked"), Ok(Framing::Chunked));
         check(v, &te("Chunked"), Ok(Framing::Chunked));
-        for unknown in ["gzip", "gzip, chunked", "xchunked", "chunked, chunked", ""] {
+        for unknown in ["gzip, chunked", "gzip,Chunked", "x;y=z, gzip , chunked"] {
             check(v, &te(unknown), Err(Refusal::TransferCoding));
+        }
+        for ambiguous in [
+            "",
+            "gzip",
+            "xchunked",
+            "chunked, gzip",
+            "chunked, chunked",
+            "chunked,",
+            ",chunked",
+            "chunked;a",
+        ] {
+            check(v, &te(ambiguous), Err(Refusal::AmbiguousFraming));
         }
         check(
             Version::HTTP_10,

@@ -107,6 +107,9 @@ pub(super) fn parse(
     *request.version_mut() = terms.version;
     *request.method_mut() =
         Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::RequestLine)?;
+    if request.method() == Method::CONNECT {
+        return Err(Refusal::Tunnel);
+    }
     if !is_target(request.method(), target) {
         return Err(Refusal::RequestTarget);
     }
@@ -129,6 +132,9 @@ pub(super) fn parse(
     match seen.host {
         None if terms.version == Version::HTTP_11 => return Err(Refusal::Host),
         host => host.unwrap_or(Ok(()))?,
+    }
+    if !agree(request.uri(), request.headers().get(HOST)) {
+        return Err(Refusal::Host);
     }
     // RFC 9110 section 10.1.1: an HTTP/1.0 client can't mean it.
     let expectation = match (terms.version, seen.expectation) {
@@ -163,13 +169,22 @@ impl Seen {
         } else if name == CONNECTION {
             self.connection = true;
         } else if name == EXPECT {
-            let known = value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-            self.expectation = Some(match (&self.expectation, known) {
+            self.expectation = Some(match (&self.expectation, is_continue(value.as_bytes())) {
                 (None | Some(Ok(_)), true) => Ok(Expectation::Continue),
                 _ => Err(Refusal::Expectation),
             });
         }
     }
+}
+
+/// Whether nothing but `100-continue` is in this list of expectations.
+fn is_continue(value: &[u8]) -> bool {
+    let mut members = value
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|member| !member.is_empty())
+        .peekable();
+    members.peek().is_some() && members.all(|one| one.eq_ignore_ascii_case(b"100-continue"))
 }
 
 fn persistence(version: Version, stated: bool, fields: &HeaderMap) -> Persistence {
@@ -200,16 +215,15 @@ fn ends_in_crlf(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
             .all(|field| head[..at.start(field.name.as_bytes())].ends_with(b"\r\n"))
 }
 
-/// Whether the target has the form that goes with the method (RFC 9112 section 3.2).
+/// Whether the target has the form that goes with the method (RFC 9112 section 3.2), and nothing
+/// in it that readers disagree about: some take a backslash in the path for a slash. Browsers send
+/// one in a query, and brackets, braces and the like wherever a URI has none; those harm nobody.
 fn is_target(method: &Method, target: &str) -> bool {
-    if target.contains('#') {
+    let path = target.split('?').next().unwrap_or_default();
+    if !target.is_ascii() || target.contains('#') || path.contains('\\') {
         return false;
     }
-    match *method {
-        Method::CONNECT => !target.contains('/'),
-        Method::OPTIONS if target == "*" => true,
-        _ => target.starts_with('/') || is_absolute(target),
-    }
+    target.starts_with('/') || is_absolute(target) || (method == Method::OPTIONS && target == "*")
 }
 
 fn is_absolute(target: &str) -> bool {
@@ -220,10 +234,38 @@ fn is_absolute(target: &str) -> bool {
     })
 }
 
+/// Whether a target in absolute form and the `Host` field name the same host. The target would
+/// count (RFC 9112 section 3.2.2), but handlers look at the field, and a client that means no harm
+/// sends the same in both.
+fn agree(target: &Uri, host: Option<&HeaderValue>) -> bool {
+    let Some(authority) = target.authority() else {
+        return true;
+    };
+    let authority = authority.as_str().as_bytes();
+    if authority.is_empty() || !is_host(authority) {
+        return false;
+    }
+    let port = match target.scheme_str() {
+        Some("https") => b"443",
+        _ => &b"80"[..],
+    };
+    host.is_none_or(|host| {
+        let host = without_port(host.as_bytes(), port);
+        without_port(authority, port).eq_ignore_ascii_case(host)
+    })
+}
+
+/// The host alone if this port follows, or none after the colon.
+fn without_port<'a>(authority: &'a [u8], port: &[u8]) -> &'a [u8] {
+    let host = authority.strip_suffix(port).unwrap_or(authority);
+    host.strip_suffix(b":").unwrap_or(authority)
+}
+
 /// Whether this is `uri-host [ ":" port ]`, or nothing (RFC 9110 section 7.2). What else could
-/// stand there reads as another host to someone.
+/// stand there reads as another host to someone. So does a comma, which a name may have: two
+/// fields that somebody has joined look like that.
 fn is_host(value: &[u8]) -> bool {
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(byte);
     let is_literal = |byte: &u8| byte.is_ascii_hexdigit() || b":.v".contains(byte);
     let (host, rest) = match value.strip_prefix(b"[") {
         Some(literal) => {
@@ -245,7 +287,26 @@ fn is_host(value: &[u8]) -> bool {
         Some((b':', port)) => port,
         Some(_) => return false,
     };
-    host.iter().all(is_name) && port.iter().all(u8::is_ascii_digit)
+    host.iter().all(is_name)
+        && is_percent_encoded(host)
+        && is_port(port)
+        && !value.starts_with(b":")
+}
+
+/// Whether two hexadecimal digits follow each percent sign.
+fn is_percent_encoded(name: &[u8]) -> bool {
+    let mut parts = name.split(|byte| *byte == b'%');
+    parts.next();
+    parts.all(|part| part.len() >= 2 && part[..2].iter().all(u8::is_ascii_hexdigit))
+}
+
+/// Whether this is a number of 16 bits, or nothing.
+fn is_port(port: &[u8]) -> bool {
+    let value = port.iter().try_fold(0u16, |sum, digit| {
+        let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
+        sum.checked_mul(10)?.checked_add(u16::from(digit))
+    });
+    value.is_some()
 }
 
 /// The request line alone is too long, or the fields made it so.
@@ -273,16 +334,18 @@ fn refusal(error: httparse::Error, input: &[u8]) -> Refusal {
     }
 }
 
-/// Whether the request line ends in `HTTP/` and two digits with a dot: another version, then,
-/// rather than nonsense (RFC 9112 section 2.3).
+/// Whether the request line has three parts and ends in `HTTP/` and two digits with a dot: another
+/// version, then, rather than nonsense (RFC 9112 section 2.3).
 fn names_a_version(input: &[u8]) -> bool {
     let line = input
         .split(|byte| *byte == b'\r' || *byte == b'\n')
         .next()
         .unwrap_or_default();
-    let last = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    matches!(last, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit())
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (version, before) = (parts.next_back().unwrap_or_default(), parts.count());
+    before == 2
+        && matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 /// Finds a parsed part again in the shared copy of the head that it was parsed from.

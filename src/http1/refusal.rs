@@ -21,17 +21,21 @@ pub enum Refusal {
     FieldLine,
     /// The head is too long, or has more than [`MAX_FIELDS`](super::MAX_FIELDS) fields.
     HeadTooLong,
-    /// No `Host`, more than one, or one that names no host (RFC 9112 section 3.2).
+    /// No `Host`, more than one, one that names no host, or another than the target does (RFC 9112
+    /// section 3.2).
     Host,
     /// A version of HTTP that this server does not speak.
     Version,
     /// `Content-Length` is no number, or there are several.
     ContentLength,
-    /// Both `Content-Length` and `Transfer-Encoding`, or the latter in HTTP/1.0: two readers
-    /// could see two different requests (RFC 9112 section 6.3).
+    /// Both `Content-Length` and `Transfer-Encoding`, or a `Transfer-Encoding` that does not end
+    /// in `chunked` or comes in HTTP/1.0: two readers could see two different requests (RFC 9112
+    /// section 6.3).
     AmbiguousFraming,
-    /// A transfer coding other than `chunked` (RFC 9112 section 6.1).
+    /// A transfer coding besides `chunked` (RFC 9112 section 6.1).
     TransferCoding,
+    /// CONNECT: what follows is meant for a tunnel, and there is none (RFC 9110 section 9.3.6).
+    Tunnel,
     /// An expectation other than `100-continue` (RFC 9110 section 10.1.1).
     Expectation,
     /// The body is larger than this server takes.
@@ -62,7 +66,7 @@ impl Refusal {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::TransferCoding | Self::Tunnel => StatusCode::NOT_IMPLEMENTED,
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         }
     }
@@ -77,13 +81,16 @@ impl Refusal {
             Self::TargetTooLong => "the request target is too long",
             Self::FieldLine => "a header field is malformed",
             Self::HeadTooLong => "the request head is too large",
-            Self::Host => "exactly one Host field that names a host is required",
+            Self::Host => {
+                "exactly one Host field is required, and it must name the host that is asked"
+            }
             Self::Version => "this server speaks HTTP/1.1 and HTTP/1.0",
             Self::ContentLength => "Content-Length is malformed",
             Self::AmbiguousFraming => {
-                "the body's length is ambiguous: Content-Length and Transfer-Encoding disagree"
+                "the body's length is ambiguous: Content-Length and Transfer-Encoding leave it open"
             }
             Self::TransferCoding => "the only transfer coding known here is chunked",
+            Self::Tunnel => "this server opens no tunnels",
             Self::Expectation => "the only expectation known here is 100-continue",
             Self::BodyTooLarge => "the request body is too large",
             Self::Chunk => "the chunked body is malformed",

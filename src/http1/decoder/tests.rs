@@ -231,7 +231,8 @@ fn targets_have_the_form_of_their_method() {
         ("GET", "//a/../b%00?c=/?"),
         ("GET", "HTTP://x/a"),
         ("OPTIONS", "*"),
-        ("CONNECT", "x:443"),
+        ("GET", "http://X:80/"),
+        ("GET", "/?\\"),
     ] {
         let outcome = run([&with(method, target)[..]], false);
         assert_eq!(outcome.requests.len(), 1, "{method} {target}");
@@ -243,10 +244,13 @@ fn targets_have_the_form_of_their_method() {
         ("GET", "ftp://x/"),
         ("GET", "http:///a"),
         ("OPTIONS", "**"),
-        ("CONNECT", "/"),
-        ("CONNECT", "http://x/"),
+        ("GET", "/\\"),
+        ("GET", "/\u{e9}"),
     ] {
         check_refused(&with(method, target), Refusal::RequestTarget);
+    }
+    for target in ["x:443", "/", "http://x/"] {
+        check_refused(&with("CONNECT", target), Refusal::Tunnel);
     }
 }
 
@@ -266,9 +270,35 @@ fn hosts_name_a_host() {
         assert_eq!(outcome.requests.len(), 1, "{host}");
     }
     for host in [
-        "a b", "a/b", "u@x", "x:8a", "[::1", "[]", "[::1]x", "a,b:c", "x:1:2", "\u{e9}",
+        "a b", "a/b", "u@x", "x:8a", "[::1", "[]", "[::1]x", "a,b", "x:1:2", "x:65536", ":80",
+        "%4", "\u{e9}",
     ] {
         check_refused(&with(host), Refusal::Host);
+    }
+}
+
+#[test]
+fn target_and_host_name_the_same_host() {
+    let with = |target: &str, host: &str| {
+        format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()
+    };
+    for (target, host) in [
+        ("http://x/", "X:80"),
+        ("https://x:443/", "x"),
+        ("http://[::1]:/", "[::1]"),
+    ] {
+        let outcome = run([&with(target, host)[..]], false);
+        assert_eq!(outcome.requests.len(), 1, "{target} {host}");
+    }
+    for (target, host) in [
+        ("http://x/", "y"),
+        ("http://x/", ""),
+        ("http://x:443/", "x"),
+        ("http://x80/", "x"),
+        ("http://u@x/", "x"),
+        ("http://x:0x50/", "x"),
+    ] {
+        check_refused(&with(target, host), Refusal::Host);
     }
 }
 
@@ -285,6 +315,10 @@ fn ambiguous_or_unknown_framing_is_refused() {
     );
     check_refused(
         with("Transfer-Encoding: gzip").as_bytes(),
+        Refusal::AmbiguousFraming,
+    );
+    check_refused(
+        with("Transfer-Encoding: gzip, chunked").as_bytes(),
         Refusal::TransferCoding,
     );
 }
