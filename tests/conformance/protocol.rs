@@ -1,0 +1,112 @@
+//! One conversation with the protocol alone: a connection without a socket, a clock or a wait.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::SystemTime;
+
+use httpool::http::StatusCode;
+use httpool::http::header::CONNECTION;
+use httpool::http1::{
+    CONTINUE, Content, Date, Decoder, Ending, Event, Input, Limits, Persistence, Progress, Slot,
+    encode, lists,
+};
+use httpool::{Handler, IntoResponse, Problem, Response};
+
+use crate::handler::ByPath;
+use crate::record::After;
+use crate::server::{MAX_BODY, MAX_HEAD};
+
+const LIMITS: Limits = Limits {
+    head: MAX_HEAD,
+    body: MAX_BODY,
+};
+
+/// What came of some bytes.
+pub(crate) struct Outcome {
+    pub(crate) sent: Vec<u8>,
+    /// How often the client was told to go on.
+    pub(crate) interims: usize,
+    pub(crate) after: After,
+}
+
+#[derive(Default)]
+struct Conversation {
+    sent: Vec<u8>,
+    interims: usize,
+}
+
+pub(crate) fn converse(parts: &[&[u8]]) -> Result<Outcome, String> {
+    let (mut decoder, mut slot, mut input) =
+        (Decoder::default(), Slot::default(), Input::default());
+    let mut conversation = Conversation::default();
+    let handler = ByPath::new();
+    let mut after = After::Open;
+    for part in parts {
+        match decoder.body_room() {
+            Some(room) => room.extend_from_slice(part),
+            None => input.extend(part),
+        }
+        loop {
+            match decoder.decode(&mut input, &mut slot, &LIMITS) {
+                Ok(Event::Request) => {
+                    let response = call(&handler, &mut slot);
+                    if conversation.answer(&response, &slot) == Ending::Close {
+                        return Ok(conversation.end(After::Closed));
+                    }
+                }
+                Ok(Event::Continue) => {
+                    assert_eq!(CONTINUE, b"HTTP/1.1 100 Continue\r\n\r\n");
+                    conversation.interims += 1;
+                }
+                Ok(Event::Incomplete(progress)) => {
+                    after = match progress {
+                        Progress::Nothing => After::Open,
+                        Progress::Head | Progress::Body => After::Waiting,
+                    };
+                    break;
+                }
+                Err(refusal) => {
+                    let problem = Problem::new(refusal.status()).detail(refusal.reason());
+                    let response = problem.answer(slot.request.headers());
+                    conversation.put(&response, &slot, Ending::Close);
+                    return Ok(conversation.end(After::Closed));
+                }
+            }
+        }
+    }
+    Ok(conversation.end(after))
+}
+
+impl Conversation {
+    fn answer(&mut self, response: &Response, slot: &Slot) -> Ending {
+        let closes = slot.terms.persistence == Persistence::Close
+            || lists(response.headers(), &CONNECTION, "close");
+        let ending = if closes {
+            Ending::Close
+        } else {
+            Ending::KeepAlive
+        };
+        self.put(response, slot, ending);
+        ending
+    }
+
+    fn put(&mut self, response: &Response, slot: &Slot, ending: Ending) {
+        let date = Date::new(SystemTime::UNIX_EPOCH);
+        if encode(response, &slot.terms, ending, &date, &mut self.sent) == Content::Follows {
+            self.sent.extend_from_slice(response.body().as_bytes());
+        }
+    }
+
+    fn end(self, after: After) -> Outcome {
+        Outcome {
+            sent: self.sent,
+            interims: self.interims,
+            after,
+        }
+    }
+}
+
+fn call(handler: &ByPath, slot: &mut Slot) -> Response {
+    let request = &mut slot.request;
+    catch_unwind(AssertUnwindSafe(|| handler.handle(request)))
+        .unwrap_or_else(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response())
+}

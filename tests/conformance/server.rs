@@ -1,0 +1,133 @@
+//! A server on a loopback port, and clients that see every byte of it.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use httpool::{DrainReport, Handle, ListenAddr};
+
+use crate::handler::ByPath;
+use crate::record::{After, Case, Record};
+
+/// The limits that the table is written for.
+pub(crate) const MAX_HEAD: usize = 16 * 1024;
+pub(crate) const MAX_BODY: usize = 64 * 1024;
+
+/// How long anything may take. It is what a failure costs, not what a case needs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// For a deadline that must not pass while a case runs.
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// Sent behind a case that leaves its connection open.
+pub(crate) const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n";
+
+pub(crate) struct Server {
+    address: String,
+    handle: Handle,
+    thread: JoinHandle<io::Result<DrainReport>>,
+}
+
+/// What a client received until its connection ended.
+pub(crate) struct Received {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) interims: usize,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let address: ListenAddr = "127.0.0.1:0".parse().expect("this is an address");
+        let server = httpool::Server::builder()
+            .listen(address)
+            .workers(2)
+            .max_head(MAX_HEAD)
+            .max_body(MAX_BODY)
+            .head_timeout(NEVER)
+            .body_timeout(NEVER)
+            .idle_timeout(NEVER)
+            .bind()
+            .expect("a loopback port is free");
+        let address = match &server.local_addrs()[0] {
+            ListenAddr::Tcp { host, port } => format!("{host}:{port}"),
+            other => panic!("tests do not connect to {other}"),
+        };
+        let handle = server.handle();
+        Self {
+            address,
+            handle,
+            thread: thread::spawn(move || server.run(ByPath::new())),
+        }
+    }
+
+    pub(crate) fn stop(self) {
+        self.handle.shutdown_now();
+        let ended = self.thread.join().expect("the server does not panic");
+        ended.expect("the server does not fail");
+    }
+
+    /// Sends a case and reads until the server has finished sending: at once if it closes, after
+    /// the [`PROBE`] if the connection goes on, or after the client's own end if it waits.
+    pub(crate) fn converse(&self, record: &Record, case: &Case) -> Result<Received, String> {
+        let fail = |what: &str| {
+            let what = what.to_owned();
+            move |error: io::Error| format!("{what}: {error}")
+        };
+        let mut socket = TcpStream::connect(&self.address).map_err(fail("connecting"))?;
+        let timeout = Some(PATIENCE);
+        socket
+            .set_read_timeout(timeout)
+            .map_err(fail("setting up"))?;
+        socket
+            .set_write_timeout(timeout)
+            .map_err(fail("setting up"))?;
+
+        let mut bytes = &case.bytes[..];
+        let mut interims = 0;
+        if record.interim {
+            let (head, body) = bytes.split_at(head_length(bytes));
+            socket.write_all(head).map_err(fail("sending the head"))?;
+            let mut interim = [0; httpool::http1::CONTINUE.len()];
+            socket
+                .read_exact(&mut interim)
+                .map_err(fail("waiting for 100 Continue"))?;
+            if interim != httpool::http1::CONTINUE {
+                return Err(format!("no 100 Continue: {}", interim.escape_ascii()));
+            }
+            (bytes, interims) = (body, 1);
+        }
+        // Beside the reading, for the server may answer before it has everything.
+        thread::scope(|scope| {
+            let mut sending = socket.try_clone().map_err(fail("setting up"))?;
+            let sender = scope.spawn(move || {
+                sending.write_all(bytes)?;
+                if record.after == After::Open && !record.half_close {
+                    sending.write_all(PROBE)?;
+                }
+                if record.after == After::Waiting || record.half_close {
+                    sending.shutdown(Shutdown::Write)?;
+                }
+                Ok(())
+            });
+            let mut received = Vec::new();
+            let end = socket.read_to_end(&mut received);
+            let sent = sender.join().expect("sending does not panic");
+            if record.after != After::Closed {
+                sent.map_err(fail("sending"))?;
+            }
+            end.map_err(|error| {
+                format!("no orderly end: {error}, after {}", received.escape_ascii())
+            })?;
+            Ok(Received {
+                bytes: received,
+                interims,
+            })
+        })
+    }
+}
+
+/// How long the head at the start of some bytes is.
+pub(crate) fn head_length(bytes: &[u8]) -> usize {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+    end.map_or(bytes.len(), |at| at + 4)
+}
