@@ -139,14 +139,14 @@ impl Connection {
     }
 
     fn turn(&mut self, wake: Wake, desk: &mut Desk, service: &Service) -> io::Result<Verdict> {
-        // A connection that always has something to receive never waits for its deadline.
-        let is_late = self.wait.is_some_and(|wait| wait.deadline <= desk.now);
-        let wake = if is_late { Wake::Expired } else { wake };
         match wake {
             Wake::HungUp => self.incoming = Incoming::UntilEnd,
             _ if self.incoming == Incoming::UntilEnd => {}
             _ => self.incoming = Incoming::Perhaps,
         }
+        // A connection that always has something to receive never waits for its deadline.
+        let is_late = self.wait.is_some_and(|wait| wait.deadline <= desk.now);
+        let wake = if is_late { Wake::Expired } else { wake };
         if wake == Wake::Expired && self.waits_for() == Some(What::Goodbye) {
             return Ok(Verdict::Close(Why::Answered));
         }
@@ -448,3 +448,6 @@ fn put(response: Response, ending: Ending, desk: &mut Desk) {
         desk.outbox.push_body(response.into_body().into_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests;
