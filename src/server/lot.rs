@@ -332,4 +332,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
+mod exploration;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,159 @@
+//! What is true of any bytes on a connection, however they are cut.
+
+use httpool::http::Version;
+use httpool::http1::{Decoder, Event, Input, Limits, Persistence, Progress, Refusal, Slot};
+
+use crate::reference::{self, End, Request};
+
+/// Small, so that they are reached.
+pub const LIMITS: Limits = Limits {
+    head: 512,
+    body: 100,
+};
+
+/// How the next bytes are received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Read {
+    /// At most this many bytes; at least one, or nothing would ever end.
+    pub size: usize,
+    /// Into the body that is being received, where there is one with a known length.
+    pub direct: bool,
+}
+
+/// What came of some bytes.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    requests: Vec<Request>,
+    end: Result<Progress, Refusal>,
+}
+
+/// The bytes give the requests that the reference finds in them, and the same requests and the
+/// same end when they are cut like this, or byte by byte.
+pub fn check(bytes: &[u8], reads: &[Read]) {
+    let whole = decode(bytes, &[]);
+    check_against_reference(bytes, &whole);
+    let single = |direct| Read { size: 1, direct };
+    for reads in [reads, &[single(false)], &[single(true)]] {
+        assert_eq!(
+            decode(bytes, reads),
+            whole,
+            "{:?} cut into {reads:?}",
+            show(bytes)
+        );
+    }
+}
+
+/// [`check`], with nothing but the bytes.
+pub fn check_whole(bytes: &[u8]) {
+    check(bytes, &[]);
+}
+
+/// [`check`], with an input whose first line says how the rest is cut.
+pub fn check_planned(input: &[u8]) {
+    let (reads, bytes) = planned(input);
+    check(bytes, &reads);
+}
+
+/// The same, where the rest follows a head that announces chunks.
+pub fn check_planned_chunks(input: &[u8]) {
+    let (reads, body) = planned(input);
+    let head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    check(&[head, body].concat(), &reads);
+}
+
+/// Takes the first line off, each of whose bytes is a read.
+fn planned(input: &[u8]) -> (Vec<Read>, &[u8]) {
+    let end = input.iter().position(|byte| *byte == b'\n');
+    let (plan, rest) = input.split_at(end.unwrap_or(0));
+    let reads = plan.iter().map(|byte| Read {
+        size: usize::from(byte & 0x3f) + 1,
+        direct: byte & 0x40 != 0,
+    });
+    (reads.collect(), rest.strip_prefix(b"\n").unwrap_or(rest))
+}
+
+/// Decodes `bytes`, received by these reads again and again; all at once if there are none.
+fn decode(mut bytes: &[u8], reads: &[Read]) -> Outcome {
+    let (mut decoder, mut slot, mut input) =
+        (Decoder::default(), Slot::default(), Input::default());
+    let mut outcome = Outcome {
+        requests: Vec::new(),
+        end: Ok(Progress::Nothing),
+    };
+    let whole = Read {
+        size: bytes.len().max(1),
+        direct: false,
+    };
+    let mut reads = reads.iter().chain([&whole]).copied().cycle();
+    while !bytes.is_empty() {
+        let Read { size, direct } = reads.next().unwrap_or(whole);
+        let (part, rest) = bytes.split_at(size.min(bytes.len()));
+        bytes = rest;
+        match decoder.body_room() {
+            Some(room) if direct => room.extend_from_slice(part),
+            _ => input.room().extend_from_slice(part),
+        }
+        loop {
+            match decoder.decode(&mut input, &mut slot, &LIMITS) {
+                Ok(Event::Request) => outcome.requests.push(request(&slot)),
+                // Whether a client waits depends on what has come behind its head.
+                Ok(Event::Continue) => {}
+                Ok(Event::Incomplete(progress)) => {
+                    outcome.end = Ok(progress);
+                    break;
+                }
+                Err(refusal) => {
+                    outcome.end = Err(refusal);
+                    return outcome;
+                }
+            }
+        }
+    }
+    outcome
+}
+
+fn check_against_reference(bytes: &[u8], outcome: &Outcome) {
+    let (requests, end) = reference::read(bytes, &LIMITS);
+    assert_eq!(outcome.requests, requests, "{:?}", show(bytes));
+    let is_among = |faults: &reference::Faults| match outcome.end {
+        Err(refusal) => faults.contains(&refusal.status()),
+        Ok(_) => false,
+    };
+    let agrees = match &end {
+        End::Nothing => outcome.end == Ok(Progress::Nothing),
+        End::Head(faults) => outcome.end == Ok(Progress::Head) || is_among(faults),
+        End::Body => outcome.end == Ok(Progress::Body),
+        End::Refused(faults) => is_among(faults),
+    };
+    assert!(
+        agrees,
+        "{:?} ends in {:?}, which should be {end:?}",
+        show(bytes),
+        outcome.end
+    );
+}
+
+fn request(slot: &Slot) -> Request {
+    let request = &slot.request;
+    let mut fields: Vec<_> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+        .collect();
+    fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+    assert_eq!(request.version(), slot.terms.version);
+    assert_eq!(request.method() == "HEAD", slot.terms.is_head);
+    Request {
+        line: slot.request_line().into_owned().into_bytes(),
+        method: request.method().to_string(),
+        uri: request.uri().clone(),
+        minor: u8::from(slot.terms.version == Version::HTTP_11),
+        fields,
+        close: slot.terms.persistence == Persistence::Close,
+        body: request.body().as_bytes().to_vec(),
+    }
+}
+
+fn show(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}

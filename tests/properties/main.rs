@@ -1,0 +1,125 @@
+//! What is true of all bytes, tried with many: requests however they are cut, responses whatever
+//! a handler says.
+//!
+//! The properties are functions that take bytes; here proptest makes the bytes, and in `fuzz/` a
+//! fuzzer does. Each run tries other cases; `PROPTEST_CASES` asks for more of them.
+
+#![allow(
+    unreachable_pub,
+    reason = "the fuzz targets include these modules and need what is in them"
+)]
+
+/// The chunked coding.
+mod chunks;
+/// A sequence of requests.
+mod connection;
+/// Bytes to try: requests that are almost right, and anything else.
+mod generate;
+/// The rules, read a second time.
+mod reference;
+/// Responses.
+mod response;
+
+use std::fs;
+use std::path::Path;
+
+use generate::Bytes;
+use proptest::prelude::*;
+
+/// So many that all together take a few seconds unoptimised. A failure prints its bytes, which
+/// belong in a unit test: nothing is kept in files.
+fn cases(usual: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    ProptestConfig {
+        cases: asked.and_then(|cases| cases.parse().ok()).unwrap_or(usual),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+/// What fuzzing starts from, and what it once found: each of these files is a case.
+#[test]
+fn the_seeds_of_the_fuzz_targets() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    // They are no part of a published crate.
+    if !seeds.exists() {
+        return;
+    }
+    let check = |target: &str, check: fn(&[u8])| {
+        let files = fs::read_dir(seeds.join(target)).expect("each target has seeds");
+        for file in files {
+            let path = file.expect("seeds are listed").path();
+            println!("{}", path.display());
+            check(&fs::read(path).expect("seeds are read"));
+        }
+    };
+    check("head", connection::check_whole);
+    check("chunked", connection::check_planned_chunks);
+    check("connection", connection::check_planned);
+    check("response", response::check_described);
+}
+
+/// No generator makes this much.
+#[test]
+fn extensions_and_trailers_up_to_their_limit() {
+    for overhead in 16 * 1024 - 1..=16 * 1024 + 1 {
+        let filler = "a".repeat(overhead);
+        let (some, rest) = filler.split_at(overhead / 3);
+        for coded in [
+            format!("0;{filler}\r\n\r\n"),
+            format!("0\r\n{filler}\r\n\r\n"),
+            format!("1;{some}\r\nx\r\n0\r\n{rest}\r\n\r\n"),
+            format!("1;{filler}"),
+        ] {
+            connection::check_planned_chunks(format!("~\n{coded}").as_bytes());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(1000))]
+
+    #[test]
+    fn requests_are_read_as_the_rules_say_however_they_are_cut(
+        stream in generate::stream().prop_map(Bytes),
+        reads in generate::reads(),
+    ) {
+        connection::check(&stream.0, &reads);
+    }
+
+    #[test]
+    fn spoilt_requests_are_read_as_the_rules_say_however_they_are_cut(
+        stream in generate::spoilt(generate::stream()).prop_map(Bytes),
+        reads in generate::reads(),
+    ) {
+        connection::check(&stream.0, &reads);
+    }
+
+    #[test]
+    fn any_bytes_are_read_as_the_rules_say_however_they_are_cut(
+        bytes in generate::anything().prop_map(Bytes),
+        reads in generate::reads(),
+    ) {
+        connection::check(&bytes.0, &reads);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(250))]
+
+    #[test]
+    fn chunks_are_joined_to_what_was_cut(
+        chunks in generate::chunks(),
+        trailers in generate::trailers(),
+        reads in generate::reads(),
+    ) {
+        chunks::check(&chunks, &trailers, &reads);
+    }
+
+    #[test]
+    fn a_response_arrives_as_it_was_meant(
+        text in generate::response().prop_map(Bytes),
+    ) {
+        response::check_described(&text.0);
+    }
+}

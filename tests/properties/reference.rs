@@ -1,0 +1,520 @@
+//! A second reading of the rules, to hold the decoder against: the whole byte string at once, by
+//! plain splitting, slow and without state. It shares no code with the crate; of the `http` crate
+//! it takes what a URI is.
+//!
+//! Where a request breaks several rules, which one the decoder names is its own choice. So a fault
+//! here is the set of statuses that would all be true, and the decoder's must be among them.
+
+use std::collections::BTreeSet;
+
+use httpool::http::{Method, StatusCode, Uri};
+use httpool::http1::{Limits, MAX_FIELDS};
+
+/// What stood at the end of the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Not a byte of another request.
+    Nothing,
+    /// A part of a head. If there are faults, the rest can't mend them: the decoder may refuse
+    /// now or later.
+    Head(Faults),
+    /// A head and a part of its body.
+    Body,
+    /// Something that must be refused with one of these.
+    Refused(Faults),
+}
+
+/// Statuses that are each a true answer; empty if nothing is wrong.
+pub type Faults = BTreeSet<StatusCode>;
+
+/// A request, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    pub line: Vec<u8>,
+    pub method: String,
+    pub uri: Uri,
+    /// The minor version.
+    pub minor: u8,
+    /// Names in lower case, in the order of their names; those of one name as they came.
+    pub fields: Vec<(String, Vec<u8>)>,
+    pub close: bool,
+    pub body: Vec<u8>,
+}
+
+/// Most bytes of chunk extensions and trailers in one body.
+const MAX_OVERHEAD: usize = 16 * 1024;
+
+/// The requests in `bytes`, and what comes after the last of them.
+pub fn read(bytes: &[u8], limits: &Limits) -> (Vec<Request>, End) {
+    let (mut requests, mut rest) = (Vec::new(), bytes);
+    loop {
+        match read_one(rest, limits) {
+            Ok((request, length)) => {
+                requests.push(request);
+                rest = &rest[length..];
+            }
+            Err(end) => return (requests, end),
+        }
+    }
+}
+
+fn read_one(bytes: &[u8], limits: &Limits) -> Result<(Request, usize), End> {
+    let mut start = 0;
+    while bytes[start..].starts_with(b"\r\n") {
+        start += 2;
+    }
+    let bytes_left = &bytes[start..];
+    if bytes_left.is_empty() || bytes_left == b"\r" {
+        return Err(End::Nothing);
+    }
+    // Nothing behind the limit has a say in what becomes of a head.
+    let window = &bytes_left[..bytes_left.len().min(limits.head)];
+    let Some(end) = find(window, b"\r\n\r\n") else {
+        let mut faults = faults_of_a_part(window);
+        if bytes_left.len() < limits.head {
+            // Other line ends than CRLF would have ended it.
+            return Err(End::Head(faults));
+        }
+        faults.insert(if window.contains(&b'\n') {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        } else {
+            StatusCode::URI_TOO_LONG
+        });
+        return Err(End::Refused(faults));
+    };
+    let (mut request, framing) = head(&window[..end], limits).map_err(End::Refused)?;
+    let after = start + end + 4;
+    let length = match framing {
+        Framing::Length(length) => {
+            let body = bytes[after..].get(..length).ok_or(End::Body)?;
+            request.body = body.to_vec();
+            length
+        }
+        Framing::Chunked => {
+            let (body, length) = chunked(&bytes[after..], limits)?;
+            request.body = body;
+            length
+        }
+    };
+    Ok((request, after + length))
+}
+
+enum Framing {
+    Length(usize),
+    Chunked,
+}
+
+/// A whole head without its last two line ends.
+fn head(head: &[u8], limits: &Limits) -> Result<(Request, Framing), Faults> {
+    let mut faults = Faults::new();
+    let lines: Vec<&[u8]> = split(head, b"\r\n");
+    let (line, field_lines) = (lines[0], &lines[1..]);
+
+    // Other line ends than CRLF are faults, but they end lines to whoever counts them.
+    if head.iter().filter(|byte| **byte == b'\n').count() > MAX_FIELDS {
+        faults.insert(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    let (method, target, minor) = request_line(line, &mut faults);
+    let mut fields = Vec::new();
+    for line in field_lines {
+        match field(line) {
+            Some(field) => fields.push(field),
+            None => _ = faults.insert(StatusCode::BAD_REQUEST),
+        }
+    }
+    let values = |name: &str| -> Vec<&[u8]> {
+        let named = fields.iter().filter(|(is, _)| is == name);
+        named.map(|(_, value)| &value[..]).collect()
+    };
+
+    match values("host")[..] {
+        [] if minor == 0 => {}
+        [host] if is_host(host) => {}
+        _ => _ = faults.insert(StatusCode::BAD_REQUEST),
+    }
+    if minor == 1 && !values("expect").iter().all(|value| is_continue(value)) {
+        faults.insert(StatusCode::EXPECTATION_FAILED);
+    }
+    if method == "CONNECT" {
+        faults.insert(StatusCode::NOT_IMPLEMENTED);
+    }
+    let framing = match (
+        &values("content-length")[..],
+        &values("transfer-encoding")[..],
+    ) {
+        ([], []) => Ok(Framing::Length(0)),
+        ([length], []) => content_length(length, limits),
+        ([], [codings]) if minor == 1 => transfer_coding(codings),
+        _ => Err(StatusCode::BAD_REQUEST),
+    };
+    let connection: Vec<_> = values("connection")
+        .iter()
+        .flat_map(|value| split(value, b","))
+        .map(|item| trim(item).to_ascii_lowercase())
+        .collect();
+    let close = connection.contains(&b"close".to_vec())
+        || minor == 0 && !connection.contains(&b"keep-alive".to_vec());
+
+    let uri = uri(&method, &target);
+    if uri
+        .as_ref()
+        .is_some_and(|uri| !agree(uri, values("host").first().copied()))
+    {
+        faults.insert(StatusCode::BAD_REQUEST);
+    }
+    match (framing, uri) {
+        (Ok(framing), Some(uri)) if faults.is_empty() => {
+            fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+            let request = Request {
+                line: line.to_vec(),
+                method,
+                uri,
+                minor,
+                fields,
+                close,
+                body: Vec::new(),
+            };
+            Ok((request, framing))
+        }
+        (framing, uri) => {
+            faults.extend(framing.err());
+            faults.extend(uri.is_none().then_some(StatusCode::BAD_REQUEST));
+            Err(faults)
+        }
+    }
+}
+
+/// What no continuation of this part of a head could mend. It may find less than there is, for
+/// the decoder need not refuse before the head is whole.
+fn faults_of_a_part(part: &[u8]) -> Faults {
+    let mut faults = Faults::new();
+    let mut lines: Vec<&[u8]> = split(part, b"\n");
+    let last = lines.pop().unwrap_or_default();
+    if lines.len() > MAX_FIELDS + 1 {
+        faults.insert(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    for (index, line) in lines.iter().enumerate() {
+        let Some(line) = line.strip_suffix(b"\r") else {
+            faults.insert(StatusCode::BAD_REQUEST);
+            // With its wrong end, it may be wrong in itself.
+            if index == 0 {
+                request_line(line, &mut faults);
+            }
+            continue;
+        };
+        if index == 0 {
+            let (method, target, _) = request_line(line, &mut faults);
+            faults.extend(
+                uri(&method, &target)
+                    .is_none()
+                    .then_some(StatusCode::BAD_REQUEST),
+            );
+        } else if field(line).is_none() {
+            faults.insert(StatusCode::BAD_REQUEST);
+        }
+    }
+    let can_go_on = if lines.is_empty() {
+        starts_a_request_line(last)
+    } else {
+        last == b"\r" || starts_a_field(last)
+    };
+    if !can_go_on {
+        faults.insert(StatusCode::BAD_REQUEST);
+    }
+    faults
+}
+
+fn starts_a_request_line(part: &[u8]) -> bool {
+    let words = split(part, b" ");
+    let (method, target) = (words[0], words.get(1).copied().unwrap_or_default());
+    words.len() <= 3
+        && method.iter().all(is_token_byte)
+        && (words.len() < 2 || !method.is_empty())
+        && target.iter().all(|byte| !byte.is_ascii_control())
+        && (words.len() < 3 || !target.is_empty() && std::str::from_utf8(target).is_ok())
+        && words.get(2).is_none_or(|version| {
+            b"HTTP/1.1\r".starts_with(version) || b"HTTP/1.0\r".starts_with(version)
+        })
+}
+
+fn starts_a_field(part: &[u8]) -> bool {
+    let name = split(part, b":")[0];
+    let value = &part[name.len()..];
+    let value = value.strip_suffix(b"\r").unwrap_or(value);
+    name.iter().all(is_token_byte)
+        && value.iter().all(is_value_byte)
+        && (part.is_empty() || !name.is_empty())
+}
+
+/// Method, target and minor version of a line `method SP target SP version`; of a wrong one,
+/// whatever keeps the rest going.
+fn request_line(line: &[u8], faults: &mut Faults) -> (String, String, u8) {
+    let is_end = |byte: &u8| *byte == b'\r' || *byte == b'\n';
+    if line.iter().any(is_end) {
+        faults.insert(StatusCode::BAD_REQUEST);
+    }
+    let line = line.split(is_end).next().unwrap_or_default();
+    let words = split(line, b" ");
+    let text = |index: usize| {
+        let word = words.get(index).copied().unwrap_or_default();
+        String::from_utf8_lossy(word).into_owned()
+    };
+    let method = words[0];
+    let is_text = |word: &&[u8]| std::str::from_utf8(word).is_ok();
+    if words.len() != 3
+        || !words.iter().all(is_text)
+        || method.is_empty()
+        || !method.iter().all(is_token_byte)
+    {
+        faults.insert(StatusCode::BAD_REQUEST);
+    }
+    let minor = match words.get(2) {
+        Some(&b"HTTP/1.1") => 1,
+        Some(&b"HTTP/1.0") => 0,
+        Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']) => {
+            faults.insert(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+            1
+        }
+        _ => {
+            faults.insert(StatusCode::BAD_REQUEST);
+            1
+        }
+    };
+    (text(0), text(1), minor)
+}
+
+/// The target, if it has the form that goes with the method (RFC 9112 section 3.2).
+fn uri(method: &str, target: &str) -> Option<Uri> {
+    let lower = target.to_ascii_lowercase();
+    let is_absolute = lower.starts_with("http://") || lower.starts_with("https://");
+    let has_form = match method {
+        "CONNECT" => false,
+        "OPTIONS" => target == "*" || target.starts_with('/') || is_absolute,
+        _ => target.starts_with('/') || is_absolute,
+    };
+    let path = target.split('?').next().unwrap_or_default();
+    let is_plain = !target.contains('#')
+        && !path.contains('\\')
+        && target.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_token = Method::from_bytes(method.as_bytes()).is_ok();
+    (has_form && is_plain && is_token)
+        .then(|| target.parse().ok())
+        .flatten()
+}
+
+/// Whether a target in absolute form names the host that the field names.
+fn agree(uri: &Uri, host: Option<&[u8]>) -> bool {
+    let Some(authority) = uri.authority() else {
+        return true;
+    };
+    let default = if uri.scheme_str() == Some("https") {
+        ":443"
+    } else {
+        ":80"
+    };
+    let plain = |authority: &str| {
+        let authority = authority.to_ascii_lowercase();
+        let bare = authority.strip_suffix(default);
+        let bare = bare.or(authority.strip_suffix(':'));
+        bare.map(str::to_owned).unwrap_or(authority)
+    };
+    let authority = authority.as_str();
+    !authority.is_empty()
+        && is_host(authority.as_bytes())
+        && host.is_none_or(|host| plain(&String::from_utf8_lossy(host)) == plain(authority))
+}
+
+fn is_continue(value: &[u8]) -> bool {
+    let members = split(value, b",").into_iter().map(trim);
+    let members: Vec<_> = members.filter(|member| !member.is_empty()).collect();
+    let is_known = |member: &&[u8]| member.eq_ignore_ascii_case(b"100-continue");
+    !members.is_empty() && members.iter().all(is_known)
+}
+
+/// Chunked alone is known. With others before it, it says where the body ends at least.
+fn transfer_coding(value: &[u8]) -> Result<Framing, StatusCode> {
+    let members: Vec<Vec<u8>> = split(value, b",")
+        .into_iter()
+        .map(|member| trim(member).to_ascii_lowercase())
+        .collect();
+    let chunked = members.iter().filter(|member| *member == b"chunked");
+    match (chunked.count(), members.last()) {
+        (1, Some(last)) if last == b"chunked" => match members.len() {
+            1 => Ok(Framing::Chunked),
+            _ if members.iter().any(Vec::is_empty) => Err(StatusCode::BAD_REQUEST),
+            _ => Err(StatusCode::NOT_IMPLEMENTED),
+        },
+        _ => Err(StatusCode::BAD_REQUEST),
+    }
+}
+
+fn field(line: &[u8]) -> Option<(String, Vec<u8>)> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
+    let is_field =
+        !name.is_empty() && name.iter().all(is_token_byte) && value.iter().all(is_value_byte);
+    let name = String::from_utf8(name.to_ascii_lowercase()).ok()?;
+    is_field.then(|| (name, value.to_vec()))
+}
+
+fn content_length(value: &[u8], limits: &Limits) -> Result<Framing, StatusCode> {
+    let digits = std::str::from_utf8(value).map_err(|_| StatusCode::BAD_REQUEST)?;
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let length: u64 = digits.parse().map_err(|_| StatusCode::BAD_REQUEST)?;
+    match usize::try_from(length) {
+        Ok(length) if length <= limits.body => Ok(Framing::Length(length)),
+        _ => Err(StatusCode::PAYLOAD_TOO_LARGE),
+    }
+}
+
+/// `uri-host [ ":" port ]`, or nothing.
+fn is_host(value: &[u8]) -> bool {
+    let Ok(value) = std::str::from_utf8(value) else {
+        return false;
+    };
+    let (is_name, port) = match value
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        Some((literal, rest)) => {
+            let is_literal = |char: char| char.is_ascii_hexdigit() || ":.v".contains(char);
+            (!literal.is_empty() && literal.chars().all(is_literal), rest)
+        }
+        None => {
+            let name = value.split(':').next().unwrap_or_default();
+            let is_reg_name =
+                |char: char| char.is_ascii_alphanumeric() || "-._~!$&'()*+;=%".contains(char);
+            let is_encoded = |part: &str| {
+                let digits = part.as_bytes().iter().take(2);
+                digits.filter(|byte| byte.is_ascii_hexdigit()).count() == 2
+            };
+            let is_name = name.chars().all(is_reg_name)
+                && name.split('%').skip(1).all(is_encoded)
+                && !value.starts_with(':');
+            (is_name, &value[name.len()..])
+        }
+    };
+    let is_port = |port: &str| {
+        let is_number = port.parse::<u16>().is_ok() && !port.starts_with('+');
+        port.is_empty() || is_number
+    };
+    is_name && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+/// The content of a chunked body, and how many bytes it took.
+fn chunked(bytes: &[u8], limits: &Limits) -> Result<(Vec<u8>, usize), End> {
+    let refused = |status| End::Refused(Faults::from([status]));
+    let broken = || refused(StatusCode::BAD_REQUEST);
+    let (mut body, mut at, mut overhead) = (Vec::new(), 0, 0);
+    loop {
+        let line = line(
+            &bytes[at..],
+            &[b"\r\n", b"\n", b"0\r\n", b";\r\n"],
+            |line| size_line(line).is_some_and(|(_, extra)| overhead + extra <= MAX_OVERHEAD),
+        )?;
+        at += line.len() + 2;
+        let (size, extra) = size_line(line).ok_or_else(broken)?;
+        overhead += extra;
+        if size == 0 {
+            break;
+        }
+        if size > (limits.body - body.len()) as u64 {
+            return Err(refused(StatusCode::PAYLOAD_TOO_LARGE));
+        }
+        let rest = &bytes[at..];
+        let size = usize::try_from(size).map_err(|_| broken())?;
+        let data = rest.get(..size).ok_or(End::Body)?;
+        body.extend_from_slice(data);
+        at += size;
+        match rest[size..] {
+            [b'\r', b'\n', ..] => at += 2,
+            [] | [b'\r'] => return Err(End::Body),
+            _ => return Err(broken()),
+        }
+    }
+    loop {
+        let trailer = line(&bytes[at..], &[b"\r\n", b"\n", b":\r\n"], |line| {
+            (line.is_empty() || field(line).is_some()) && overhead + line.len() <= MAX_OVERHEAD
+        })?;
+        at += trailer.len() + 2;
+        overhead += trailer.len();
+        if trailer.is_empty() {
+            return Ok((body, at));
+        }
+    }
+}
+
+/// The first line of `bytes`, which must be good. If its end is not here, one of the `endings`
+/// must make it good.
+fn line<'a>(
+    bytes: &'a [u8],
+    endings: &[&[u8]],
+    is_good: impl Fn(&[u8]) -> bool,
+) -> Result<&'a [u8], End> {
+    let whole = |bytes: &[u8]| {
+        let end = bytes.iter().position(|byte| *byte == b'\n')?;
+        let line = bytes[..end].strip_suffix(b"\r")?;
+        is_good(line).then_some(line.len())
+    };
+    if let Some(length) = whole(bytes) {
+        return Ok(&bytes[..length]);
+    }
+    let could_be = |ending: &&[u8]| whole(&[bytes, ending].concat()).is_some();
+    if !bytes.contains(&b'\n') && endings.iter().any(could_be) {
+        return Err(End::Body);
+    }
+    Err(End::Refused(Faults::from([StatusCode::BAD_REQUEST])))
+}
+
+/// The size in a line `digits [ padding ";" extension ]`, and how many bytes of it are overhead.
+fn size_line(line: &[u8]) -> Option<(u64, usize)> {
+    let text = String::from_utf8_lossy(split(line, b";")[0]).into_owned();
+    let digits = match line.contains(&b';') {
+        true => text.trim_end_matches([' ', '\t']),
+        false => &text,
+    };
+    let is_size = (1..=16).contains(&digits.len())
+        && digits.chars().all(|char| char.is_ascii_hexdigit())
+        && line.iter().all(is_value_byte);
+    if !is_size {
+        return None;
+    }
+    let extra = line.len() - usize::from(line.contains(&b';')) - digits.len();
+    Some((u64::from_str_radix(digits, 16).ok()?, extra))
+}
+
+fn is_token_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+}
+
+fn is_value_byte(byte: &u8) -> bool {
+    *byte == b'\t' || !byte.is_ascii_control()
+}
+
+fn trim(value: &[u8]) -> &[u8] {
+    let is_visible = |byte: &u8| *byte != b' ' && *byte != b'\t';
+    match (
+        value.iter().position(is_visible),
+        value.iter().rposition(is_visible),
+    ) {
+        (Some(first), Some(last)) => &value[first..=last],
+        _ => b"",
+    }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|part| part == what)
+}
+
+/// Cut at every `separator`; one part at least.
+fn split<'a>(mut bytes: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
+    let mut parts = Vec::new();
+    while let Some(end) = find(bytes, separator) {
+        parts.push(&bytes[..end]);
+        bytes = &bytes[end + separator.len()..];
+    }
+    parts.push(bytes);
+    parts
+}
