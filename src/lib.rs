@@ -39,6 +39,8 @@
 //!
 //! It runs on Linux: epoll is what it is made of.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "json")]
 pub mod apps;
 mod body;
