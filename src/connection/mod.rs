@@ -430,14 +430,20 @@ impl fmt::Display for Connection {
 /// Runs the handler. If it panics, only its own client notices.
 fn call(service: &Service, desk: &mut Desk) -> Response {
     let request = &mut desk.slot.request;
-    let what = match catch_unwind(AssertUnwindSafe(|| service.handler.handle(request))) {
-        // The client would take it for an interim answer and go on waiting.
-        Ok(response) if response.status().is_informational() => "answered 1xx",
-        Ok(response) => return response,
-        Err(_) => "panicked",
-    };
-    error!("the handler {what} on {:?}", desk.slot.request_line());
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(&desk.slot.fields())
+    let answer = catch_unwind(AssertUnwindSafe(|| service.handler.handle(request)));
+    match answer {
+        Ok(response) => {
+            if response.status().is_informational() {
+                let line = desk.slot.request_line();
+                error!("the handler answered {line:?} with an interim status; a 500 is sent");
+            }
+            response
+        }
+        Err(_) => {
+            error!("the handler panicked on {:?}", desk.slot.request_line());
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(&desk.slot.fields())
+        }
+    }
 }
 
 /// Gathers a whole response.
