@@ -127,9 +127,11 @@ impl Acceptor {
                 Phase::Draining | Phase::Forced | Phase::Stopped => return Ok(()),
             };
             let tick = (self.shared.census.open() > 0).then_some(TICK);
+            // A pause that is over waits for nothing; the next client shows whether accepting goes on.
             let paused = self
                 .paused_until
-                .map(|until| until.saturating_duration_since(now));
+                .map(|until| until.saturating_duration_since(now))
+                .filter(|left| !left.is_zero());
             let patrol = self
                 .patrol
                 .is_due(&self.shared.roster)
@@ -138,7 +140,7 @@ impl Acceptor {
                 .into_iter()
                 .flatten()
                 .min();
-            let accepting = !self.is_full() && paused.is_none_or(|left| left.is_zero());
+            let accepting = !self.is_full() && paused.is_none();
             let queues = self.wait(accepting, patience)?;
             if queues == Queue::Unknown {
                 let listeners = mem::take(&mut self.listeners);

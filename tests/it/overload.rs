@@ -1,6 +1,10 @@
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::thread;
+use std::time::Duration;
 
-use crate::support::{BoundServer, Client, alone, open_descriptors, tell};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::support::{BoundServer, Client, SOON, alone, open_descriptors, tell};
 
 /// What a server opens when it starts.
 const SERVER: u64 = 4;
@@ -30,6 +34,41 @@ fn a_server_out_of_descriptors_waits_for_some() {
             server.expect_open(0);
         },
     );
+}
+
+/// The last accept finds neither a descriptor nor a client, and when there are descriptors again
+/// there is still no client to tell that the pause is over.
+#[test]
+fn a_server_that_was_out_of_descriptors_rests_when_nobody_comes() {
+    alone(
+        "overload::a_server_that_was_out_of_descriptors_rests_when_nobody_comes",
+        || {
+            // For one of these the last client takes the last descriptor.
+            for clients in 5..=5 + SERVER {
+                let server = BoundServer::new(|builder| builder);
+                let mut clients: Vec<Client> = (0..clients).map(|_| server.connect()).collect();
+                limit_descriptors(SERVER + 5);
+                let server = server.run(tell);
+                for mut client in clients.drain(..) {
+                    client.get("/").expect_answer("GET / ");
+                }
+                server.expect_open(0);
+                // Time is the subject: a thread that never waits uses all of it.
+                let before = processor_time();
+                thread::sleep(4 * SOON);
+                let used = processor_time() - before;
+                assert!(used < 2 * SOON, "{used:?} of processor time for nothing");
+                server.expect_serving();
+                drop(server);
+                limit_descriptors(1000);
+            }
+        },
+    );
+}
+
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).expect("time is not negative")
 }
 
 #[test]
