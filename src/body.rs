@@ -1,8 +1,12 @@
 //! The content of a request or a response.
 
 use std::fmt;
+use std::io::Read;
 
 use bytes::Bytes;
+
+use crate::Wire;
+use crate::wire::Chunking;
 
 /// The content of a message (RFC 9110 section 6.4).
 ///
@@ -10,20 +14,34 @@ use bytes::Bytes;
 /// sender never holds a worker. Its size is bounded by
 /// [`Builder::max_body`](crate::Builder::max_body).
 ///
-/// A response's body is given whole; the server sends it while the connection is parked, so a slow
-/// reader never holds a worker either.
+/// A response's body is bytes in memory, or comes [from a reader](Self::from_reader) while it is
+/// sent. Either way the server sends it while the connection is parked, so a slow client never
+/// holds a worker.
 ///
 /// ```
 /// use httpool::Body;
 ///
 /// let body = Body::from("hello");
 /// assert_eq!(body.as_bytes(), b"hello");
-/// assert_eq!(body.len(), 5);
-/// assert!(Body::empty().is_empty());
+/// assert_eq!(body.length(), Some(5));
+/// assert_eq!(Body::empty().length(), Some(0));
 /// ```
 #[derive(Default)]
 pub struct Body {
-    content: Bytes,
+    content: Content,
+    wire: Option<Wire>,
+}
+
+pub(crate) enum Content {
+    Memory(Bytes),
+    Reader(Source),
+}
+
+/// Where the bytes of a body come from while it is sent.
+pub(crate) struct Source {
+    pub(crate) reader: Box<dyn Read + Send>,
+    /// How many bytes were announced.
+    pub(crate) length: Option<u64>,
 }
 
 impl Body {
@@ -31,45 +49,127 @@ impl Body {
     #[must_use]
     pub const fn empty() -> Self {
         Self {
-            content: Bytes::new(),
+            content: Content::Memory(Bytes::new()),
+            wire: None,
         }
     }
 
-    /// The content, borrowed.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.content
+    /// A response's body that is read while it is sent, and whose length is known when it ends:
+    /// HTTP/1.1 clients get it in the chunked coding, older ones until the connection closes.
+    ///
+    /// What the reader gives at a time, up to 64 KiB, is sent at once; it is asked for more when
+    /// the client has taken that. Reading is part of the handler's work and may block: it holds a
+    /// worker for as long as it does, and the client's slowness never does.
+    ///
+    /// If the reader fails or panics, the connection is reset: the client must not take what came
+    /// so far for the whole.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use httpool::{Body, Request};
+    ///
+    /// let numbers = |_: Request| Body::from_reader(std::io::repeat(b'7').take(1_000_000));
+    /// ```
+    pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
+        Self::from_source(reader, None)
     }
 
-    /// The content, without copying it.
+    /// The same for a reader that gives `length` bytes, which the client is told before. More is
+    /// not read; if it ends before that, the connection is reset.
+    ///
+    /// ```no_run
+    /// use std::fs::File;
+    /// use httpool::{Body, Problem, Request, Response, http::StatusCode};
+    ///
+    /// fn download(_: Request) -> Result<Body, StatusCode> {
+    ///     let file = File::open("report.pdf").map_err(|_| StatusCode::NOT_FOUND)?;
+    ///     let length = file.metadata().map_err(|_| StatusCode::NOT_FOUND)?.len();
+    ///     Ok(Body::from_sized_reader(file, length))
+    /// }
+    /// ```
+    pub fn from_sized_reader(reader: impl Read + Send + 'static, length: u64) -> Self {
+        Self::from_source(reader, Some(length))
+    }
+
+    /// What of the content is in memory: all of a request's, and nothing of what comes
+    /// [from a reader](Self::from_reader).
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.content {
+            Content::Memory(bytes) => bytes,
+            Content::Reader(_) => &[],
+        }
+    }
+
+    /// The same as [`as_bytes`](Self::as_bytes), to keep, without copying it.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
+        match self.content {
+            Content::Memory(bytes) => bytes,
+            Content::Reader(_) => Bytes::new(),
+        }
+    }
+
+    /// The number of bytes, unless only [a reader](Self::from_reader) knows it.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match &self.content {
+            Content::Memory(bytes) => Some(bytes.len() as u64),
+            Content::Reader(source) => source.length,
+        }
+    }
+
+    /// How the request that brought this body came over its connection; `None` if none did.
+    #[must_use]
+    pub fn wire(&self) -> Option<&Wire> {
+        self.wire.as_ref()
+    }
+
+    /// The body of a request with this head.
+    pub(crate) fn received(content: Bytes, head: Bytes, chunking: Option<Box<Chunking>>) -> Self {
+        Self {
+            content: Content::Memory(content),
+            wire: Some(Wire::new(head, chunking)),
+        }
+    }
+
+    pub(crate) fn into_content(self) -> Content {
         self.content
     }
 
-    /// The number of bytes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.content.len()
+    fn from_source(reader: impl Read + Send + 'static, length: Option<u64>) -> Self {
+        Self {
+            content: Content::Reader(Source {
+                reader: Box::new(reader),
+                length,
+            }),
+            wire: None,
+        }
     }
+}
 
-    /// Whether there is no content.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.content.is_empty()
+impl Default for Content {
+    fn default() -> Self {
+        Self::Memory(Bytes::new())
     }
 }
 
 /// Shows the length only: bodies are large, and logs are no place for what clients send.
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.len())
+        match self.length() {
+            Some(length) => write!(f, "Body({length} bytes)"),
+            None => f.write_str("Body(as many bytes as its reader gives)"),
+        }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(content: Bytes) -> Self {
-        Self { content }
+        Self {
+            content: Content::Memory(content),
+            wire: None,
+        }
     }
 }
 

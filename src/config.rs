@@ -4,7 +4,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Seconds longer than any server runs, and short enough that no sum of times overflows.
+pub(crate) const CENTURY: u64 = 100 * 365 * 24 * 60 * 60;
 
 /// The limits and times of one server, as the builder has bounded them.
 #[derive(Debug, Clone)]
@@ -13,10 +16,13 @@ pub(crate) struct Config {
     pub(crate) max_connections: usize,
     pub(crate) max_head: usize,
     pub(crate) max_body: usize,
+    pub(crate) max_buffered: usize,
     pub(crate) head_timeout: Duration,
     pub(crate) body_timeout: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) write_timeout: Duration,
+    pub(crate) min_rate: usize,
+    pub(crate) rate_grace: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) drain_delay: Duration,
     pub(crate) drain_idle: Duration,
@@ -44,15 +50,21 @@ pub mod defaults {
     /// 64 KiB; cookies and tokens of real clients stay under 16.
     pub const MAX_HEAD: usize = 16 * 1024;
 
-    /// Largest request body. It is buffered whole, so this times the connections is the worst case
-    /// of memory.
+    /// Largest request body. It is buffered whole, so a few clients that send slowly could fill the
+    /// memory; [`MAX_BUFFERED`] bounds what all of them together keep.
     pub const MAX_BODY: usize = 10 * 1024 * 1024;
+
+    /// Most bytes that all connections together keep of requests that are not complete and of
+    /// answers that are not sent. Two dozen of the largest bodies at a time, and little enough for
+    /// a machine with a gigabyte.
+    pub const MAX_BUFFERED: usize = 256 * 1024 * 1024;
 
     /// From a connection's first moment, or a later request's first byte, to the end of its head.
     pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// From the end of the head to the end of the body.
-    pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+    /// From the end of the head to the end of the body. The largest body passes in this time at
+    /// 35 KiB/s; who sends much slower meets [`MIN_RATE`] long before.
+    pub const BODY_TIMEOUT: Duration = Duration::from_secs(300);
 
     /// From the end of an answer to the first byte of the next request. Longer than the 60 s of
     /// common load balancers, so that they close first and never send into a closing connection.
@@ -60,6 +72,15 @@ pub mod defaults {
 
     /// Longest time in which a client takes no byte of its answer; every byte taken restarts it.
     pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// Slowest average, in bytes a second, at which a head or body may come and an answer may be
+    /// taken, once [`RATE_GRACE`] has passed. A modem is ten times as fast; a client that sends a
+    /// byte now and then to keep its connection is not.
+    pub const MIN_RATE: usize = 500;
+
+    /// How long nobody asks how fast a client is: long enough for a bad network to recover, and as
+    /// long as [`HEAD_TIMEOUT`], which is all that most heads need.
+    pub const RATE_GRACE: Duration = Duration::from_secs(10);
 
     /// From the moment the listeners close to the cut.
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -84,13 +105,27 @@ impl Default for Config {
             max_connections: defaults::MAX_CONNECTIONS,
             max_head: defaults::MAX_HEAD,
             max_body: defaults::MAX_BODY,
+            max_buffered: defaults::MAX_BUFFERED,
             head_timeout: defaults::HEAD_TIMEOUT,
             body_timeout: defaults::BODY_TIMEOUT,
             idle_timeout: defaults::IDLE_TIMEOUT,
             write_timeout: defaults::WRITE_TIMEOUT,
+            min_rate: defaults::MIN_RATE,
+            rate_grace: defaults::RATE_GRACE,
             drain_timeout: defaults::DRAIN_TIMEOUT,
             drain_delay: defaults::DRAIN_DELAY,
             drain_idle: defaults::DRAIN_IDLE,
+        }
+    }
+}
+
+impl Config {
+    /// Until when at least more than these bytes must have moved, if they are all since then.
+    pub(crate) fn slowest(&self, since: Instant, moved: u64) -> Instant {
+        match moved.checked_div(self.min_rate as u64) {
+            // A century of seconds is no deadline, and no sum of it and others overflows.
+            Some(seconds) => since + self.rate_grace + Duration::from_secs(seconds.min(CENTURY)),
+            None => since + Duration::from_secs(CENTURY),
         }
     }
 }

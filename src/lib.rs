@@ -54,6 +54,7 @@ mod problem;
 mod response;
 mod server;
 mod transport;
+mod wire;
 
 pub use body::Body;
 pub use config::{ListenAddr, ListenAddrError, defaults};
@@ -63,6 +64,7 @@ pub use phase::Phase;
 pub use problem::Problem;
 pub use response::{Html, IntoResponse};
 pub use server::{BindError, Builder, DrainReport, Handle, Progress, Server};
+pub use wire::{Chunk, Wire};
 
 /// A request as handlers see it.
 pub type Request<T = Body> = http::Request<T>;

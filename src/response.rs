@@ -17,7 +17,7 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// use httpool::{Html, IntoResponse};
 ///
 /// assert_eq!("hello".into_response().status(), StatusCode::OK);
-/// assert_eq!(StatusCode::NOT_FOUND.into_response().body().len(), 0);
+/// assert_eq!(StatusCode::NOT_FOUND.into_response().body().length(), Some(0));
 ///
 /// let page = (StatusCode::CREATED, Html("<p>done</p>")).into_response();
 /// assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
@@ -72,6 +73,14 @@ impl Socket {
     /// Whether bytes have arrived that were not received.
     pub(crate) fn has_unread(&self) -> bool {
         rustix::io::ioctl_fionread(&self.0).is_ok_and(|count| count > 0)
+    }
+
+    /// Has the connection reset when it is closed: the client learns that what it has is not all.
+    pub(crate) fn reset_on_close(&self) -> io::Result<()> {
+        Ok(rustix::net::sockopt::set_socket_linger(
+            &self.0,
+            Some(Duration::ZERO),
+        )?)
     }
 
     /// Tells the client that nothing more will be sent.

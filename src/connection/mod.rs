@@ -3,9 +3,12 @@
 //! A connection never waits. It is *driven*: it does all that can be done now and says what it
 //! waits for, and whoever drives it puts it away until that has come.
 
+mod budget;
 mod desk;
 mod outbox;
+mod patience;
 mod signals;
+mod stream;
 
 use std::fmt;
 use std::io;
@@ -16,12 +19,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use log::{debug, error};
 
+pub(crate) use self::budget::Budget;
+use self::budget::Share;
 pub(crate) use self::desk::Desk;
 use self::outbox::{Flushed, Outbox};
+use self::patience::Patience;
 pub(crate) use self::signals::{Verdict, Wait, Wake, What, Why};
+use self::stream::Stream;
+use crate::body;
 use crate::config::Config;
 use crate::http1::{
     self, CONTINUE, Content, Decoder, Ending, Event, Limits, Persistence, Progress, Refusal,
@@ -37,18 +45,19 @@ const STEPS_PER_TURN: i32 = 64;
 /// turn, and the answers so far leave. A request that has begun is finished.
 const TURN: Duration = Duration::from_millis(1);
 
-/// How long to go on reading after the last answer, so that what the client still sends does not
-/// make the system destroy the answer on its way (RFC 9112 section 9.6).
-const LINGER: Duration = Duration::from_secs(1);
-
 /// Receives per turn while what comes is thrown away.
 const DISCARDS_PER_TURN: usize = 16;
+
+/// When a client that found no room may come again, in seconds: room is made by the requests that
+/// are under way, and most of them take less.
+const RETRY: HeaderValue = HeaderValue::from_static("1");
 
 /// What every connection of a server shares.
 pub(crate) struct Service {
     pub(crate) handler: Box<dyn Handler>,
     pub(crate) config: Config,
     pub(crate) phase: Arc<PhaseCell>,
+    pub(crate) budget: Arc<Budget>,
 }
 
 /// One client's connection. What it needs only while it is driven is on the [`Desk`]; asleep it
@@ -62,8 +71,9 @@ pub(crate) struct Connection {
     unsent: Option<Box<Outbox>>,
     stage: Stage,
     incoming: Incoming,
-    /// What it waits for, until that has come.
-    wait: Option<Wait>,
+    patience: Patience,
+    /// Of the budget: what it keeps of a request that is not complete and of unsent answers.
+    share: Share,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +107,7 @@ enum Incoming {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Socket, now: Instant, config: &Config) -> Self {
+    pub(crate) fn new(socket: Socket, now: Instant, service: &Service) -> Self {
         Self {
             socket,
             decoder: Decoder::default(),
@@ -105,10 +115,8 @@ impl Connection {
             unsent: None,
             stage: Stage::Open,
             incoming: Incoming::Perhaps,
-            wait: Some(Wait {
-                what: What::FirstRequest,
-                deadline: now + config.head_timeout,
-            }),
+            patience: Patience::new(now, &service.config),
+            share: Share::new(&service.budget),
         }
     }
 
@@ -132,7 +140,7 @@ impl Connection {
     /// How many requests have begun to arrive or have not been answered in full.
     pub(crate) fn unfinished(&self) -> u64 {
         let unsent = self.unsent.as_ref().map_or(0, |outbox| outbox.answers());
-        let arriving = matches!(self.waits_for(), Some(What::Head | What::Body))
+        let arriving = matches!(self.patience.waits_for(), Some(What::Head | What::Body))
             || !self.carried.is_empty()
             || self.socket.has_unread();
         unsent + u64::from(arriving && self.stage == Stage::Open)
@@ -145,11 +153,11 @@ impl Connection {
             _ => self.incoming = Incoming::Perhaps,
         }
         // A connection that always has something to receive never waits for its deadline.
-        let is_late = self.wait.is_some_and(|wait| wait.deadline <= desk.now);
-        let wake = if is_late { Wake::Expired } else { wake };
-        if wake == Wake::Expired && self.waits_for() == Some(What::Goodbye) {
-            return Ok(Verdict::Close(Why::Answered));
-        }
+        let wake = match self.patience.overdue(desk.now) {
+            Some(What::Goodbye) => return Ok(Verdict::Close(Why::Answered)),
+            Some(_) => Wake::Expired,
+            None => wake,
+        };
         let limits = Limits {
             head: service.config.max_head,
             body: service.config.max_body,
@@ -188,6 +196,10 @@ impl Connection {
                 Ok(Event::Incomplete(progress)) => {
                     if let Some(verdict) = self.send(desk, service)? {
                         return Ok(verdict);
+                    }
+                    if !self.share.grow(self.kept(progress, desk)) {
+                        self.refuse(Refusal::NoRoom, desk);
+                        continue;
                     }
                     let verdict = self.wait_for_request(progress, wake, desk, service);
                     // One more look is enough: empty lines are no request, however many come.
@@ -228,7 +240,7 @@ impl Connection {
         }
         put(response, ending, desk);
         desk.outbox.push_answer();
-        self.wait = None;
+        self.patience.end();
         Ok(())
     }
 
@@ -241,6 +253,7 @@ impl Connection {
     ) -> io::Result<Ending> {
         if desk.slot.terms.persistence == Persistence::Close
             || http1::lists(response.headers(), &CONNECTION, "close")
+            || http1::is_open_ended(response, &desk.slot.terms)
         {
             return Ok(Ending::Close);
         }
@@ -259,26 +272,36 @@ impl Connection {
         })
     }
 
+    /// Answers a request that is not taken, complete or not, and ends the connection.
     fn refuse(&mut self, refusal: Refusal, desk: &mut Desk) {
         debug!("{}: {refusal}", self.socket);
+        self.decoder.abandon(&mut desk.slot);
         let problem = Problem::new(refusal.status()).detail(refusal.reason());
-        let response = problem.answer(desk.slot.request.headers());
+        let mut response = problem.answer(desk.slot.request.headers());
+        if refusal == Refusal::NoRoom {
+            response.headers_mut().insert(RETRY_AFTER, RETRY);
+        }
         put(response, Ending::Close, desk);
         self.stage = Stage::Closing(Farewell::Linger);
-        self.wait = None;
+        self.patience.end();
     }
 
     /// The refusal of a request whose deadline has passed. It is asked for only when everything
     /// that has come was looked at: a client must not pay for workers that were busy.
-    fn overdue(&mut self, desk: &mut Desk) -> Option<Refusal> {
-        let wait = self.wait.filter(|wait| wait.deadline <= desk.now)?;
-        match wait.what {
+    fn overdue(&self, desk: &Desk) -> Option<Refusal> {
+        match self.patience.overdue(desk.now)? {
             What::Head => Some(Refusal::HeadTimeout),
-            What::Body => {
-                self.decoder.abandon(&mut desk.slot);
-                Some(Refusal::BodyTimeout)
-            }
+            What::Body => Some(Refusal::BodyTimeout),
             _ => None,
+        }
+    }
+
+    /// How many bytes of an incomplete request are here.
+    fn kept(&self, progress: Progress, desk: &Desk) -> usize {
+        match progress {
+            Progress::Nothing => 0,
+            Progress::Head => desk.input.unread().len(),
+            Progress::Body => self.decoder.received(),
         }
     }
 
@@ -301,28 +324,32 @@ impl Connection {
 
     /// Sends what is gathered. A verdict if the client must read first.
     fn send(&mut self, desk: &mut Desk, service: &Service) -> io::Result<Option<Verdict>> {
-        match desk.outbox.flush(&self.socket)? {
+        match desk.outbox.flush(&self.socket, desk.now)? {
             Flushed::All(answers) => {
                 desk.answered += answers;
-                if self.waits_for() == Some(What::Room) {
-                    self.wait = None;
+                if self.patience.waits_for() == Some(What::Room) {
+                    self.patience.end();
                 }
                 Ok(None)
             }
             Flushed::Enough => {
-                self.wait = None;
+                self.patience.end();
                 Ok(Some(Verdict::Requeue))
             }
-            Flushed::Part(progress) => {
-                if progress > 0 {
-                    self.wait = None;
-                }
-                let verdict = self.park(What::Room, desk.now + service.config.write_timeout);
-                // At its deadline it was tried once more, and not a byte went.
-                if self.wait.is_some_and(|wait| wait.deadline <= desk.now) {
-                    return Ok(Some(Verdict::Close(Why::SlowReader)));
-                }
-                Ok(Some(verdict))
+            Flushed::Part(progress, owed) => {
+                let now = desk.now;
+                let wait = self.patience.for_room(progress, owed, now, &service.config);
+                // At its deadline it was tried once more, and not enough went.
+                Ok(Some(if wait.deadline <= now {
+                    Verdict::Close(Why::SlowReader)
+                } else {
+                    Verdict::Park(wait)
+                }))
+            }
+            Flushed::Broken(error) => {
+                error!("{}: the answer's reader failed: {error}", self.socket);
+                self.socket.reset_on_close()?;
+                Ok(Some(Verdict::Close(Why::Broken(error))))
             }
         }
     }
@@ -334,39 +361,16 @@ impl Connection {
         desk: &Desk,
         service: &Service,
     ) -> Verdict {
-        let config = &service.config;
-        match (progress, self.wait) {
-            (Progress::Nothing, _) if wake == Wake::Recalled => Verdict::Close(Why::Drained),
-            (Progress::Nothing, Some(_)) if wake == Wake::Expired => Verdict::Close(Why::Idle),
-            // A first request's time runs from the connection's first moment.
-            (Progress::Nothing | Progress::Head, Some(first))
-                if first.what == What::FirstRequest =>
-            {
-                self.wait = None;
-                let what = match progress {
-                    Progress::Head => What::Head,
-                    _ => What::FirstRequest,
-                };
-                self.park(what, first.deadline)
+        match (progress, wake) {
+            (Progress::Nothing, Wake::Recalled) => return Verdict::Close(Why::Drained),
+            (Progress::Nothing, Wake::Expired) if self.patience.waits_for().is_some() => {
+                return Verdict::Close(Why::Idle);
             }
-            (Progress::Nothing, _) => self.park(What::NextRequest, desk.now + config.idle_timeout),
-            (Progress::Head, _) => self.park(What::Head, desk.now + config.head_timeout),
-            (Progress::Body, _) => self.park(What::Body, desk.now + config.body_timeout),
+            _ => {}
         }
-    }
-
-    /// Waits until this deadline, or the earlier one of a wait for the same that goes on.
-    fn park(&mut self, what: What, deadline: Instant) -> Verdict {
-        let wait = match self.wait {
-            Some(wait) if wait.what == what => wait,
-            _ => Wait { what, deadline },
-        };
-        self.wait = Some(wait);
-        Verdict::Park(wait)
-    }
-
-    fn waits_for(&self) -> Option<What> {
-        self.wait.map(|wait| wait.what)
+        let kept = self.kept(progress, desk);
+        let config = &service.config;
+        Verdict::Park(self.patience.for_request(progress, kept, desk.now, config))
     }
 
     /// After the last answer has been sent.
@@ -379,7 +383,7 @@ impl Connection {
             }
             Stage::Open | Stage::Lingering => {}
         }
-        let verdict = self.park(What::Goodbye, desk.now + LINGER);
+        let verdict = Verdict::Park(self.patience.for_goodbye(desk.now));
         for _ in 0..DISCARDS_PER_TURN {
             desk.input.clear();
             match self.socket.receive(desk.input.room())? {
@@ -410,6 +414,9 @@ impl Connection {
         if !desk.outbox.is_empty() {
             self.unsent = Some(Box::new(desk.outbox.take()));
         }
+        let unsent = self.unsent.as_ref().map_or(0, |outbox| outbox.held());
+        self.share
+            .set(self.carried.len() + self.decoder.received() + unsent);
         desk.tidy();
     }
 }
@@ -450,8 +457,14 @@ fn call(service: &Service, desk: &mut Desk) -> Response {
 fn put(response: Response, ending: Ending, desk: &mut Desk) {
     let date = desk.date();
     let head = desk.outbox.bytes();
-    if http1::encode(&response, &desk.slot.terms, ending, &date, head) == Content::Follows {
-        desk.outbox.push_body(response.into_body().into_bytes());
+    let content = http1::encode(&response, &desk.slot.terms, ending, &date, head);
+    match (content, response.into_body().into_content()) {
+        (Content::Omitted, _) => {}
+        (_, body::Content::Memory(bytes)) => desk.outbox.push_body(bytes),
+        (_, body::Content::Reader(source)) => {
+            let in_chunks = content == Content::FollowsInChunks;
+            desk.outbox.push_stream(Stream::new(source, in_chunks));
+        }
     }
 }
 

@@ -1,9 +1,13 @@
 //! Bytes on their way to a client.
 
 use std::io;
+use std::mem;
+use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
+use super::TURN;
+use super::stream::{Refill, Stream};
 use crate::transport::Socket;
 
 /// Bodies up to this size are copied behind their heads, so that many small answers leave in one
@@ -21,35 +25,60 @@ const SENT_PER_TURN: usize = 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     bytes: Vec<u8>,
-    tail: Bytes,
-    sent: usize,
+    /// How many of those bytes have gone.
+    gone: usize,
+    tail: Tail,
     answers: u64,
+    owed: Option<Owed>,
+}
+
+/// The body of the last answer, as far as it has not gone.
+#[derive(Debug, Default)]
+enum Tail {
+    #[default]
+    None,
+    Whole(Bytes),
+    Stream(Box<Stream>),
+}
+
+/// What the client does not take at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owed {
+    /// Since when it could have been taken.
+    pub(super) since: Instant,
+    /// How many bytes have been taken since.
+    pub(super) taken: u64,
 }
 
 /// Whether everything has been sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Flushed {
     /// Everything has, and this many answers with it.
     All(u64),
     /// The client does not read fast enough; this many bytes went.
-    Part(usize),
+    Part(usize, Owed),
     /// The client reads on, but others have waited long enough.
     Enough,
+    /// The rest of the answer is not to be had.
+    Broken(io::Error),
 }
 
 impl Outbox {
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.tail.is_empty()
+        self.bytes.is_empty() && matches!(self.tail, Tail::None)
     }
 
     /// Whether it must be sent before another answer can be gathered.
     pub(super) fn is_full(&self) -> bool {
-        !self.tail.is_empty() || self.bytes.len() >= GATHERED
+        !matches!(self.tail, Tail::None) || self.bytes.len() >= GATHERED
     }
 
     /// Where heads are appended.
     pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
-        debug_assert!(self.tail.is_empty(), "nothing may follow a large body");
+        debug_assert!(
+            matches!(self.tail, Tail::None),
+            "nothing may follow a large body"
+        );
         &mut self.bytes
     }
 
@@ -58,8 +87,13 @@ impl Outbox {
         if body.len() <= COPIED_BODY {
             self.bytes().extend_from_slice(&body);
         } else {
-            self.tail = body;
+            self.tail = Tail::Whole(body);
         }
+    }
+
+    /// The same for a body that is read while it is sent.
+    pub(super) fn push_stream(&mut self, stream: Stream) {
+        self.tail = Tail::Stream(Box::new(stream));
     }
 
     /// Counts a whole answer.
@@ -72,42 +106,102 @@ impl Outbox {
         self.answers
     }
 
-    pub(super) fn flush(&mut self, socket: &Socket) -> io::Result<Flushed> {
+    /// How many bytes wait here.
+    pub(super) fn held(&self) -> usize {
+        self.bytes.len() - self.gone + self.tail.held()
+    }
+
+    pub(super) fn flush(&mut self, socket: &Socket, now: Instant) -> io::Result<Flushed> {
         let mut progress = 0;
-        while !self.is_empty() {
-            let first = self.bytes.get(self.sent..).unwrap_or_default();
-            let second = &self.tail[self.sent.saturating_sub(self.bytes.len())..];
-            let (first, second) = if first.is_empty() {
-                (second, &[][..])
-            } else {
-                (first, second)
-            };
-            let left = first.len() + second.len();
-            let count = socket.send(first, second)?;
-            progress += count;
-            self.sent += count;
-            if count == 0 {
-                return Ok(Flushed::Part(progress));
+        loop {
+            loop {
+                let (first, second) = (&self.bytes[self.gone..], self.tail.ready());
+                let left = first.len() + second.len();
+                if left == 0 {
+                    break;
+                }
+                let count = match first {
+                    [] => socket.send(second, &[])?,
+                    _ => socket.send(first, second)?,
+                };
+                if count == 0 {
+                    let owed = self.owed.get_or_insert(Owed {
+                        since: now,
+                        taken: 0,
+                    });
+                    return Ok(Flushed::Part(progress, *owed));
+                }
+                progress += count;
+                self.advance(count);
+                if count < left && progress >= SENT_PER_TURN {
+                    return Ok(Flushed::Enough);
+                }
             }
-            if count < left && progress >= SENT_PER_TURN {
-                return Ok(Flushed::Enough);
-            }
-            if count == left {
-                self.bytes.clear();
-                self.tail = Bytes::new();
-                self.sent = 0;
+            self.bytes.clear();
+            self.gone = 0;
+            // Whoever has taken everything is not slow, however long the rest takes to come.
+            self.owed = None;
+            match self.tail.refill() {
+                Ok(Refill::End) => break,
+                Ok(Refill::More) if progress >= SENT_PER_TURN || now.elapsed() > TURN => {
+                    return Ok(Flushed::Enough);
+                }
+                Ok(Refill::More) => {}
+                Err(error) => return Ok(Flushed::Broken(error)),
             }
         }
-        Ok(Flushed::All(std::mem::take(&mut self.answers)))
+        self.tail = Tail::None;
+        Ok(Flushed::All(mem::take(&mut self.answers)))
     }
 
     /// What is left, in no more memory than it needs; this one is empty afterwards.
     pub(super) fn take(&mut self) -> Self {
-        let mut left = std::mem::take(self);
-        let gone = left.sent.min(left.bytes.len());
-        left.bytes.drain(..gone);
+        let mut left = mem::take(self);
+        left.bytes.drain(..left.gone);
         left.bytes.shrink_to_fit();
-        left.sent -= gone;
+        left.gone = 0;
         left
+    }
+
+    fn advance(&mut self, sent: usize) {
+        if let Some(owed) = &mut self.owed {
+            owed.taken += sent as u64;
+        }
+        let of_bytes = sent.min(self.bytes.len() - self.gone);
+        self.gone += of_bytes;
+        self.tail.advance(sent - of_bytes);
+    }
+}
+
+impl Tail {
+    fn ready(&self) -> &[u8] {
+        match self {
+            Self::None => &[],
+            Self::Whole(bytes) => bytes,
+            Self::Stream(stream) => stream.ready(),
+        }
+    }
+
+    fn advance(&mut self, sent: usize) {
+        match self {
+            Self::None => {}
+            Self::Whole(bytes) => bytes.advance(sent),
+            Self::Stream(stream) => stream.advance(sent),
+        }
+    }
+
+    fn refill(&mut self) -> io::Result<Refill> {
+        match self {
+            Self::None | Self::Whole(_) => Ok(Refill::End),
+            Self::Stream(stream) => stream.refill(),
+        }
+    }
+
+    fn held(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Whole(bytes) => bytes.len(),
+            Self::Stream(stream) => stream.held(),
+        }
     }
 }

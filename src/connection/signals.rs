@@ -76,6 +76,8 @@ pub(crate) enum Why {
     Drained,
     /// The server was forced to stop.
     Forced,
+    /// The handler's reader did not give the whole answer.
+    Broken(io::Error),
     /// The socket failed.
     Failed(io::Error),
     /// Driving it panicked: a defect of this crate.
@@ -92,6 +94,7 @@ impl fmt::Display for Why {
             Self::SlowReader => "the client did not take its answer",
             Self::Drained => "it was idle and the server drains",
             Self::Forced => "the server was forced to stop",
+            Self::Broken(error) => return write!(f, "the answer's reader failed: {error}"),
             Self::Failed(error) => return error.fmt(f),
             Self::Panicked => "driving it panicked",
         })

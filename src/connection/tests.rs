@@ -14,8 +14,9 @@ fn connect(now: Instant) -> (Connection, UnixStream, Service) {
         handler: Box::new(|_: Request| "yes"),
         config: Config::default(),
         phase: Arc::new(PhaseCell::new()),
+        budget: Arc::new(Budget::new(usize::MAX)),
     };
-    let connection = Connection::new(Socket::new(ours.into()), now, &service.config);
+    let connection = Connection::new(Socket::new(ours.into()), now, &service);
     (connection, client, service)
 }
 

@@ -1,10 +1,14 @@
 //! The chunked transfer coding, undone (RFC 9112 section 7.1).
 
 use super::{Limits, Refusal};
+use crate::wire::Chunking;
 
 /// Most bytes of chunk extensions and trailer fields in one body, in all. Nobody uses extensions
 /// and few use trailers, but both can be sent without end.
 const MAX_OVERHEAD: usize = 16 * 1024;
+
+/// Bytes of chunk lines that are kept for handlers; the line that reaches this is kept whole.
+const KEPT_LINES: usize = 16 * 1024;
 
 /// Most hexadecimal digits of one chunk size: what a `u64` holds.
 const MAX_DIGITS: u8 = 16;
@@ -15,6 +19,8 @@ const MAX_DIGITS: u8 = 16;
 pub(super) struct Chunked {
     state: State,
     overhead: usize,
+    /// What handlers may want to know of the coding.
+    seen: Box<Chunking>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +45,13 @@ impl Chunked {
         Self {
             state: State::NEXT_SIZE,
             overhead: 0,
+            seen: Box::default(),
         }
+    }
+
+    /// Everything that was not content.
+    pub(super) fn into_seen(self) -> Box<Chunking> {
+        self.seen
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -66,7 +78,9 @@ impl Chunked {
                     left => State::Data { left },
                 };
             } else {
-                self.state = self.step(input[at], body.len(), limits)?;
+                let next = self.step(input[at], body.len(), limits)?;
+                self.keep(input[at]);
+                self.state = next;
                 at += 1;
             }
         }
@@ -119,6 +133,28 @@ impl Chunked {
             (State::EndLf, b'\n') => State::Done,
             _ => return Err(Refusal::Chunk),
         })
+    }
+
+    /// Keeps a byte that was no content.
+    fn keep(&mut self, byte: u8) {
+        let seen = &mut *self.seen;
+        match self.state {
+            State::Size { digits: 0, .. } if seen.lines.len() >= KEPT_LINES => seen.unkept += 1,
+            State::Size { .. }
+            | State::Padding { .. }
+            | State::Extension { .. }
+            | State::SizeLf { .. }
+                if seen.unkept == 0 =>
+            {
+                seen.lines.push(byte);
+            }
+            State::LineStart | State::TrailerName | State::Trailer | State::TrailerLf
+                if byte != b'\r' || self.state != State::LineStart =>
+            {
+                seen.trailers.push(byte);
+            }
+            _ => {}
+        }
     }
 
     fn spend(&mut self) -> Result<(), Refusal> {

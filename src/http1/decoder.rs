@@ -137,6 +137,14 @@ impl Decoder {
         Some(body)
     }
 
+    /// How many bytes of an incomplete body are kept here.
+    #[must_use]
+    pub fn received(&self) -> usize {
+        self.partial
+            .as_ref()
+            .map_or(0, |partial| partial.body.len())
+    }
+
     fn begin(
         &mut self,
         head: &Head,
@@ -145,7 +153,10 @@ impl Decoder {
         limits: &Limits,
     ) -> Result<Event, Refusal> {
         let coding = match head.framing {
-            Framing::Empty => return Ok(Event::Request),
+            Framing::Empty => {
+                slot.receive_body(Bytes::new());
+                return Ok(Event::Request);
+            }
             Framing::Length(length) => {
                 let length = usize::try_from(length)
                     .ok()
@@ -153,7 +164,8 @@ impl Decoder {
                     .ok_or(Refusal::BodyTooLarge)?;
                 if let Some(body) = input.unread().get(..length) {
                     slot.arena.extend_from_slice(body);
-                    *slot.request.body_mut() = Body::from(slot.arena.split().freeze());
+                    let body = slot.arena.split().freeze();
+                    slot.receive_body(body);
                     input.consume(length);
                     return Ok(Event::Request);
                 }
@@ -182,6 +194,10 @@ impl Slot {
     pub fn request_line(&self) -> Cow<'_, str> {
         let line = self.head.split(|byte| *byte == b'\r').next();
         String::from_utf8_lossy(line.unwrap_or_default())
+    }
+
+    fn receive_body(&mut self, content: Bytes) {
+        *self.request.body_mut() = Body::received(content, self.head.clone(), None);
     }
 
     /// The fields as they came, even if a handler has taken the request away.
@@ -258,7 +274,12 @@ impl Partial {
         slot.terms = self.terms;
         slot.head = self.head;
         slot.request = self.request;
-        *slot.request.body_mut() = Body::from(self.body);
+        let chunking = match self.coding {
+            Coding::Length(_) => None,
+            Coding::Chunked(coding) => Some(coding.into_seen()),
+        };
+        let head = slot.head.clone();
+        *slot.request.body_mut() = Body::received(self.body.into(), head, chunking);
     }
 }
 

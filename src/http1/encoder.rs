@@ -1,5 +1,6 @@
 //! Responses into bytes (RFC 9112 sections 4 and 6).
 
+use std::io::Write;
 use std::time::SystemTime;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
@@ -20,15 +21,21 @@ pub enum Ending {
     Close,
 }
 
-/// Whether the response's body follows its head.
+/// How the response's body follows its head (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Content {
-    /// It does.
+    /// As it is: its length was announced, or it ends with the connection.
     Follows,
-    /// The method or the status leaves it out.
+    /// In the chunked coding: each part that is not empty with [`chunk_line`] before it and a
+    /// CRLF behind it, and [`LAST_CHUNK`] at the end.
+    FollowsInChunks,
+    /// Not at all: the method or the status leaves it out.
     Omitted,
 }
+
+/// The end of a body in the chunked coding, without trailer fields.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// A `Date` field's value (RFC 9110 section 6.6.1), made once a second rather than once a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +56,8 @@ impl Date {
 /// Appends the head of `response` to `out`. The framing fields, `Connection` and `Upgrade` are the
 /// server's: what the response says of them is left out, so that no handler can send a body of
 /// another length than it announces.
+///
+/// A response whose [length is open](is_open_ended) must be the last one of its connection.
 pub fn encode(
     response: &Response,
     terms: &Terms,
@@ -65,13 +74,16 @@ pub fn encode(
         }
         field(name.as_str().as_bytes(), value.as_bytes(), out);
     }
-    let content = content(status, terms);
-    if let Some(length) = content_length(status, content, fields, response.body().len()) {
+    let length = response.body().length();
+    let content = content(status, terms, length);
+    if let Some(length) = content_length(status, content, fields, length) {
         field(
             b"content-length",
             itoa::Buffer::new().format(length).as_bytes(),
             out,
         );
+    } else if is_chunked(status, terms, length) {
+        out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     if !fields.contains_key(DATE) {
         field(b"date", &date.0, out);
@@ -85,6 +97,19 @@ pub fn encode(
     }
     out.extend_from_slice(b"\r\n");
     content
+}
+
+/// Appends the line that announces a chunk of this size, which is not 0.
+pub fn chunk_line(size: usize, out: &mut Vec<u8>) {
+    write!(out, "{size:x}\r\n").expect("writing to a Vec can't fail");
+}
+
+/// Whether only the end of the connection can tell the client where this response ends: its
+/// length is not known, and the client is too old for chunks.
+#[must_use]
+pub fn is_open_ended(response: &Response, terms: &Terms) -> bool {
+    let (status, length) = (last_status(response.status()), response.body().length());
+    length.is_none() && content(status, terms, length) == Content::Follows
 }
 
 /// An interim status is no answer: the client would go on waiting for one, or take what follows
@@ -116,12 +141,19 @@ fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn content(status: StatusCode, terms: &Terms) -> Content {
+fn content(status: StatusCode, terms: &Terms, length: Option<u64>) -> Content {
     if terms.is_head || is_bodiless(status) || status == StatusCode::RESET_CONTENT {
         Content::Omitted
+    } else if is_chunked(status, terms, length) {
+        Content::FollowsInChunks
     } else {
         Content::Follows
     }
+}
+
+/// Whether the response is in the chunked coding, or would be if it answered GET.
+fn is_chunked(status: StatusCode, terms: &Terms, length: Option<u64>) -> bool {
+    length.is_none() && terms.version == Version::HTTP_11 && !is_bodiless(status)
 }
 
 /// RFC 9112 section 6.3: these never have a body.
@@ -135,8 +167,8 @@ fn content_length(
     status: StatusCode,
     content: Content,
     fields: &HeaderMap,
-    length: usize,
-) -> Option<usize> {
+    length: Option<u64>,
+) -> Option<u64> {
     if is_bodiless(status) {
         return None;
     }
@@ -146,8 +178,8 @@ fn content_length(
     }
     let stated = || fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
     match content {
-        Content::Omitted if length == 0 => stated().or(Some(0)),
-        _ => Some(length),
+        Content::Omitted if length == Some(0) => stated().or(Some(0)),
+        _ => length,
     }
 }
 

@@ -46,6 +46,8 @@ pub enum Refusal {
     HeadTimeout,
     /// The body took longer than its deadline.
     BodyTimeout,
+    /// All connections together keep as much as they may.
+    NoRoom,
 }
 
 impl Refusal {
@@ -67,6 +69,7 @@ impl Refusal {
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TransferCoding | Self::Tunnel => StatusCode::NOT_IMPLEMENTED,
+            Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         }
     }
@@ -96,6 +99,7 @@ impl Refusal {
             Self::Chunk => "the chunked body is malformed",
             Self::HeadTimeout => "the request head took too long to arrive",
             Self::BodyTimeout => "the request body took too long to arrive",
+            Self::NoRoom => "this server is busy with other requests at the moment",
         }
     }
 }

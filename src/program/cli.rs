@@ -62,6 +62,12 @@ pub(crate) struct Args {
         default_value_t = Size(defaults::MAX_HEAD))]
     pub(crate) max_head: Size,
 
+    /// Most bytes that all connections together keep of unfinished requests and unsent answers; a
+    /// request that needs more gets a 503
+    #[arg(long, value_name = "SIZE", help_heading = "Limits",
+        default_value_t = Size(defaults::MAX_BUFFERED))]
+    pub(crate) max_buffered: Size,
+
     /// Longest time for a request's head to arrive
     #[arg(long, value_name = "TIME", value_parser = limit, help_heading = "Timeouts",
         default_value_t = Span(defaults::HEAD_TIMEOUT))]
@@ -81,6 +87,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = limit, help_heading = "Timeouts",
         default_value_t = Span(defaults::WRITE_TIMEOUT))]
     pub(crate) write_timeout: Span,
+
+    /// Slowest a client may send a head or body or take an answer, in bytes a second on average; 0
+    /// to leave it to the timeouts
+    #[arg(long, value_name = "SIZE", help_heading = "Timeouts",
+        default_value_t = Size(defaults::MIN_RATE))]
+    pub(crate) min_rate: Size,
+
+    /// Time for which a client may be slower than that
+    #[arg(long, value_name = "TIME", help_heading = "Timeouts",
+        default_value_t = Span(defaults::RATE_GRACE))]
+    pub(crate) rate_grace: Span,
 
     /// When stopping: longest time for requests under way to finish, then they are cut
     #[arg(long, value_name = "TIME", help_heading = "Stopping",
@@ -179,10 +196,13 @@ impl Args {
             .max_connections(self.max_connections)
             .max_head(self.max_head.0)
             .max_body(self.max_body.0)
+            .max_buffered(self.max_buffered.0)
             .head_timeout(self.head_timeout.0)
             .body_timeout(self.body_timeout.0)
             .idle_timeout(self.idle_timeout.0)
             .write_timeout(self.write_timeout.0)
+            .min_rate(self.min_rate.0)
+            .rate_grace(self.rate_grace.0)
             .drain_timeout(self.drain_timeout.0)
             .drain_delay(self.drain_delay.0)
             .drain_idle(self.drain_idle.0)

@@ -235,7 +235,7 @@ impl Acceptor {
     fn admit(&self, socket: Socket) {
         let shared = &self.shared;
         let seat = shared.census.accept(&self.bell);
-        let connection = Connection::new(socket, Instant::now(), &shared.service.config);
+        let connection = Connection::new(socket, Instant::now(), &shared.service);
         shared.hand_over(Job {
             client: Box::new(Client::new(connection, seat)),
             wake: Wake::Ready,

@@ -12,15 +12,15 @@ use super::bell::Bell;
 use super::census::Census;
 use super::listener::{BindError, Listener};
 use crate::ListenAddr;
-use crate::config::Config;
+use crate::config::{CENTURY, Config};
+use crate::connection::Budget;
 use crate::phase::PhaseCell;
 
 /// Descriptors that are left for everything but connections: listeners, logs, files, the
 /// program's own.
 const SPARE_DESCRIPTORS: u64 = 64;
 
-/// Longer than any server runs, and short enough that no sum of times overflows.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const LONGEST: Duration = Duration::from_secs(CENTURY);
 
 /// What a place in the parking lot can be numbered by, and then some.
 const MOST_CONNECTIONS: usize = 1 << 24;
@@ -92,6 +92,19 @@ impl Builder {
         self
     }
 
+    /// The most bytes that all connections together keep of requests that are not complete and of
+    /// answers that are not sent. When that much is kept, a request that needs more is answered
+    /// 503 with `Retry-After`, and its connection ends; requests that come in one piece need
+    /// none. Answers are counted and never refused. Default:
+    /// [`MAX_BUFFERED`](crate::defaults::MAX_BUFFERED).
+    ///
+    /// What workers have in hand comes on top: for each the input buffer and the request that its
+    /// handler has.
+    pub fn max_buffered(mut self, bytes: usize) -> Self {
+        self.config.max_buffered = bytes;
+        self
+    }
+
     /// How long a head may take, from the connection's first moment or a later request's first
     /// byte to its end. Afterwards the answer is 408, or nothing if not a byte has come. Default:
     /// [`HEAD_TIMEOUT`](crate::defaults::HEAD_TIMEOUT).
@@ -119,6 +132,23 @@ impl Builder {
     /// [`WRITE_TIMEOUT`](crate::defaults::WRITE_TIMEOUT).
     pub fn write_timeout(mut self, patience: Duration) -> Self {
         self.config.write_timeout = patience.min(LONGEST);
+        self
+    }
+
+    /// The slowest average, in bytes a second, at which a client may send a head or a body or take
+    /// an answer, from the beginning of each and once [`rate_grace`](Self::rate_grace) has
+    /// passed. A request that comes slower is answered 408, an answer that is taken slower is
+    /// cut. 0 is as slow as the timeouts allow. Default:
+    /// [`MIN_RATE`](crate::defaults::MIN_RATE).
+    pub fn min_rate(mut self, bytes_per_second: usize) -> Self {
+        self.config.min_rate = bytes_per_second;
+        self
+    }
+
+    /// How long a client may be slower than [`min_rate`](Self::min_rate). Default:
+    /// [`RATE_GRACE`](crate::defaults::RATE_GRACE).
+    pub fn rate_grace(mut self, grace: Duration) -> Self {
+        self.config.rate_grace = grace.min(LONGEST);
         self
     }
 
@@ -165,6 +195,7 @@ impl Builder {
         Ok(Server {
             max_connections: affordable(self.config.max_connections),
             census: Arc::new(Census::new(self.config.workers)),
+            budget: Arc::new(Budget::new(self.config.max_buffered)),
             phase: Arc::new(PhaseCell::new()),
             bell: Arc::new(bell),
             config: self.config,

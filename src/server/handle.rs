@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::bell::Bell;
 use super::census::Census;
 use crate::Phase;
+use crate::connection::Budget;
 use crate::phase::PhaseCell;
 
 /// Shuts a server down, from any thread and any number of times.
@@ -17,6 +18,7 @@ use crate::phase::PhaseCell;
 pub struct Handle {
     phase: Arc<PhaseCell>,
     census: Arc<Census>,
+    budget: Arc<Budget>,
     acceptor: Weak<Bell>,
 }
 
@@ -32,6 +34,9 @@ pub struct Progress {
     pub accepted: u64,
     /// Requests answered so far: every byte of the answer is with the system.
     pub answered: u64,
+    /// Bytes that connections keep of requests that are not complete and of answers that are not
+    /// sent ([`Builder::max_buffered`](crate::Builder::max_buffered)).
+    pub buffered: usize,
 }
 
 /// What a server's life and its end came to.
@@ -51,10 +56,16 @@ pub struct DrainReport {
 }
 
 impl Handle {
-    pub(super) fn new(phase: &Arc<PhaseCell>, census: &Arc<Census>, acceptor: &Arc<Bell>) -> Self {
+    pub(super) fn new(
+        phase: &Arc<PhaseCell>,
+        census: &Arc<Census>,
+        budget: &Arc<Budget>,
+        acceptor: &Arc<Bell>,
+    ) -> Self {
         Self {
             phase: Arc::clone(phase),
             census: Arc::clone(census),
+            budget: Arc::clone(budget),
             acceptor: Arc::downgrade(acceptor),
         }
     }
@@ -78,6 +89,7 @@ impl Handle {
             open: self.census.open(),
             accepted: self.census.accepted(),
             answered: self.census.answered(),
+            buffered: self.budget.held(),
         }
     }
 

@@ -30,7 +30,7 @@ use self::lot::Lot;
 use self::roster::Roster;
 use self::worker::Worker;
 use crate::config::Config;
-use crate::connection::Service;
+use crate::connection::{Budget, Service};
 use crate::phase::PhaseCell;
 use crate::{Handler, ListenAddr, Phase};
 
@@ -56,6 +56,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     addresses: Vec<ListenAddr>,
     phase: Arc<PhaseCell>,
+    budget: Arc<Budget>,
     census: Arc<Census>,
     /// Wakes the acceptor.
     bell: Arc<Bell>,
@@ -93,7 +94,7 @@ impl Server {
     /// A handle that shuts the server down from anywhere.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle::new(&self.phase, &self.census, &self.bell)
+        Handle::new(&self.phase, &self.census, &self.budget, &self.bell)
     }
 
     /// Serves until a [`Handle`] shuts it down, then drains: what has arrived is answered, and
@@ -121,6 +122,7 @@ impl Server {
                 handler: Box::new(handler),
                 config,
                 phase: self.phase,
+                budget: self.budget,
             },
             max_connections: self.max_connections,
             ready,

@@ -8,6 +8,8 @@
     reason = "a function that is a handler owns its request"
 )]
 
+/// All connections together keep a bounded number of bytes.
+mod budget;
 /// The program's flags, variables and complaints.
 #[cfg(feature = "program")]
 mod cli;
@@ -39,7 +41,11 @@ mod regression;
 /// The program and signals: one drains, another one ends it at once.
 #[cfg(feature = "program")]
 mod signals;
+/// Answers that are read while they are sent, and readers that fail.
+mod streams;
 /// The vocabulary of all the others.
 mod support;
 /// Every phase of a connection has its deadline.
 mod timeouts;
+/// What the client wrote, as it wrote it.
+mod wire;

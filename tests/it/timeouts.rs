@@ -93,6 +93,65 @@ fn a_body_that_trickles_in_is_answered_408() {
     client.finish_sending().expect_closed();
 }
 
+/// Far more than anyone sends in these tests.
+const FAST: usize = 1_000_000_000;
+
+#[test]
+fn who_sends_too_slowly_on_average_is_answered_408() {
+    let never = |builder: Builder| builder.head_timeout(NEVER).body_timeout(NEVER);
+    for (start, says) in [
+        ("GET / HTTP/1.1\r\nX: ".into(), "head took too long"),
+        (request::post_head("/", 1_000_000), "body took too long"),
+    ] {
+        let server = BoundServer::new(|builder| never(builder).min_rate(FAST).rate_grace(SOON));
+        let mut client = server.connect();
+        client.send(start);
+        let _server = server.run(mirror);
+        let trickle = client.trickle(b'x');
+        let response = client.expect_status(408);
+        assert!(response.text().contains(says), "{response:?}");
+        drop(trickle);
+        client.finish_sending().expect_closed();
+    }
+}
+
+#[test]
+fn who_sends_fast_enough_has_all_the_time_that_this_gives() {
+    let server = BoundServer::new(|builder| {
+        let builder = builder.head_timeout(NEVER).body_timeout(NEVER);
+        builder.min_rate(1).rate_grace(SOON)
+    });
+    let (mut steady, mut late) = (server.connect(), server.connect());
+    // It has sent enough for many times as long as this test may take.
+    steady
+        .send(request::post_head("/", 6_000))
+        .send([b'x'; 5_000]);
+    late.send(request::post_head("/", 6_000));
+    let _server = server.run(mirror);
+    // The deadline of someone else tells that the grace is over.
+    late.expect_status(408);
+    steady.send([b'x'; 1_000]).expect_answer([b'x'; 6_000]);
+}
+
+#[test]
+fn a_client_that_reads_too_slowly_on_average_is_cut() {
+    let server = BoundServer::new(|builder| {
+        let builder = builder.write_timeout(NEVER);
+        builder.min_rate(FAST).rate_grace(SOON)
+    });
+    let mut client = server.connect();
+    client.get("/");
+    let server = server.run(|_: Request| vec![b'x'; HUGE]);
+    // It goes on taking something until there is nothing to take.
+    let mut taken = 0;
+    while server.handle().progress().open > 0 || server.handle().progress().accepted == 0 {
+        taken += client.expect_part(10_000).len();
+        thread::sleep(std::time::Duration::from_millis(1));
+        assert!(taken < HUGE, "it was not cut");
+    }
+    assert_eq!(server.handle().progress().answered, 0);
+}
+
 #[test]
 fn idle_connections_have_a_time_of_their_own() {
     let server = BoundServer::new(|builder| {

@@ -1,5 +1,6 @@
 //! What is true of any bytes on a connection, however they are cut.
 
+use httpool::Wire;
 use httpool::http::Version;
 use httpool::http1::{Decoder, Event, Input, Limits, Persistence, Progress, Refusal, Slot};
 
@@ -151,6 +152,19 @@ fn request(slot: &Slot) -> Request {
         fields,
         close: slot.terms.persistence == Persistence::Close,
         body: request.body().as_bytes().to_vec(),
+        wire: wire(Wire::of(request).expect("every request came somehow")),
+    }
+}
+
+fn wire(wire: &Wire) -> reference::Wire {
+    let field = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
+    let chunks = wire.chunks().map(|chunk| (chunk.size, chunk.line.to_vec()));
+    reference::Wire {
+        head: wire.head().to_vec(),
+        fields: wire.field_lines().map(field).collect(),
+        chunks: chunks.collect(),
+        unkept_chunks: wire.unkept_chunks(),
+        trailers: wire.trailer_lines().map(field).collect(),
     }
 }
 

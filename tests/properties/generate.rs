@@ -122,6 +122,7 @@ pub fn response() -> impl Strategy<Value = Vec<u8>> {
         select(vec!["", " HEAD"]),
         select(vec!["", " 1.0"]),
         select(vec!["", " close"]),
+        select(vec!["", " reader", " sized"]),
     );
     let name = prop_oneof![
         select(vec![
@@ -145,7 +146,8 @@ pub fn response() -> impl Strategy<Value = Vec<u8>> {
     let field = (name, value).prop_map(|(name, value)| [name.as_bytes(), b":", &value].concat());
     let body = prop_oneof![Just(Vec::new()), vec(any::<u8>(), 0..60)];
     (status, words, vec(field, 0..8), body).prop_map(|(status, words, fields, body)| {
-        let mut text = format!("{status}{}{}{}\n", words.0, words.1, words.2).into_bytes();
+        let mut text =
+            format!("{status}{}{}{}{}\n", words.0, words.1, words.2, words.3).into_bytes();
         for field in fields {
             text.extend(field);
             text.push(b'\n');

@@ -39,7 +39,24 @@ pub struct Request {
     pub fields: Vec<(String, Vec<u8>)>,
     pub close: bool,
     pub body: Vec<u8>,
+    pub wire: Wire,
 }
+
+/// A request as it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wire {
+    pub head: Vec<u8>,
+    /// Names and values, in their order.
+    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Sizes, and the lines that they stand in.
+    pub chunks: Vec<(u64, Vec<u8>)>,
+    /// How many chunks came behind those.
+    pub unkept_chunks: u64,
+    pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// When this many bytes of chunk lines are kept, no more are.
+const KEPT_LINES: usize = 16 * 1024;
 
 /// Most bytes of chunk extensions and trailers in one body.
 const MAX_OVERHEAD: usize = 16 * 1024;
@@ -83,6 +100,7 @@ fn read_one(bytes: &[u8], limits: &Limits) -> Result<(Request, usize), End> {
         return Err(End::Refused(faults));
     };
     let (mut request, framing) = head(&window[..end], limits).map_err(End::Refused)?;
+    request.wire.head = window[..end + 4].to_vec();
     let after = start + end + 4;
     let length = match framing {
         Framing::Length(length) => {
@@ -91,7 +109,7 @@ fn read_one(bytes: &[u8], limits: &Limits) -> Result<(Request, usize), End> {
             length
         }
         Framing::Chunked => {
-            let (body, length) = chunked(&bytes[after..], limits)?;
+            let (body, length) = chunked(&bytes[after..], limits, &mut request.wire)?;
             request.body = body;
             length
         }
@@ -173,6 +191,10 @@ fn head(head: &[u8], limits: &Limits) -> Result<(Request, Framing), Faults> {
                 fields,
                 close,
                 body: Vec::new(),
+                wire: Wire {
+                    fields: field_lines.iter().copied().filter_map(as_written).collect(),
+                    ..Wire::default()
+                },
             };
             Ok((request, framing))
         }
@@ -348,6 +370,12 @@ fn transfer_coding(value: &[u8]) -> Result<Framing, StatusCode> {
     }
 }
 
+/// Name and value of a line that is known to be a field.
+fn as_written(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (name, value) = line.split_at(find(line, b":")?);
+    Some((name.to_vec(), trim(&value[1..]).to_vec()))
+}
+
 fn field(line: &[u8]) -> Option<(String, Vec<u8>)> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
@@ -404,10 +432,10 @@ fn is_host(value: &[u8]) -> bool {
 }
 
 /// The content of a chunked body, and how many bytes it took.
-fn chunked(bytes: &[u8], limits: &Limits) -> Result<(Vec<u8>, usize), End> {
+fn chunked(bytes: &[u8], limits: &Limits, wire: &mut Wire) -> Result<(Vec<u8>, usize), End> {
     let refused = |status| End::Refused(Faults::from([status]));
     let broken = || refused(StatusCode::BAD_REQUEST);
-    let (mut body, mut at, mut overhead) = (Vec::new(), 0, 0);
+    let (mut body, mut at, mut overhead, mut kept) = (Vec::new(), 0, 0, 0);
     loop {
         let line = line(
             &bytes[at..],
@@ -417,6 +445,12 @@ fn chunked(bytes: &[u8], limits: &Limits) -> Result<(Vec<u8>, usize), End> {
         at += line.len() + 2;
         let (size, extra) = size_line(line).ok_or_else(broken)?;
         overhead += extra;
+        if kept < KEPT_LINES {
+            kept += line.len() + 2;
+            wire.chunks.push((size, line.to_vec()));
+        } else {
+            wire.unkept_chunks += 1;
+        }
         if size == 0 {
             break;
         }
@@ -443,6 +477,7 @@ fn chunked(bytes: &[u8], limits: &Limits) -> Result<(Vec<u8>, usize), End> {
         if trailer.is_empty() {
             return Ok((body, at));
         }
+        wire.trailers.extend(as_written(trailer));
     }
 }
 

@@ -1,10 +1,11 @@
 //! Whatever a handler answers, the client reads exactly that, and no second response.
 
+use std::io::Cursor;
 use std::time::UNIX_EPOCH;
 
 use httpool::http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
 use httpool::http::{HeaderName, HeaderValue, StatusCode, Version};
-use httpool::http1::{Content, Date, Ending, Terms, encode};
+use httpool::http1::{Content, Date, Ending, LAST_CHUNK, Terms, chunk_line, encode, is_open_ended};
 use httpool::{Body, Response};
 
 /// A response as its bytes say it, read by the rules for clients (RFC 9112 section 6.3).
@@ -15,12 +16,24 @@ struct Received {
     body: Vec<u8>,
 }
 
-/// This response arrives as it was meant, and where it ends the next one begins.
-pub fn check(response: &Response, terms: &Terms, ending: Ending) {
+/// Bytes that a reader gives at a time.
+const PART: usize = 17;
+
+/// This response, which has this body, arrives as it was meant, and where it ends the next one
+/// begins.
+pub fn check(response: &Response, body: &[u8], terms: &Terms, ending: Ending) {
     let mut out = Vec::new();
-    let content = encode(response, terms, ending, &Date::new(UNIX_EPOCH), &mut out);
-    if content == Content::Follows {
-        out.extend_from_slice(response.body().as_bytes());
+    match encode(response, terms, ending, &Date::new(UNIX_EPOCH), &mut out) {
+        Content::Omitted => {}
+        Content::Follows => out.extend_from_slice(body),
+        Content::FollowsInChunks => {
+            for part in body.chunks(PART) {
+                chunk_line(part.len(), &mut out);
+                out.extend_from_slice(part);
+                out.extend_from_slice(b"\r\n");
+            }
+            out.extend_from_slice(LAST_CHUNK);
+        }
     }
     let shown = out.escape_ascii().to_string();
     let received = receive(&out, terms.is_head).unwrap_or_else(|why| panic!("{why}: {shown}"));
@@ -36,17 +49,20 @@ pub fn check(response: &Response, terms: &Terms, ending: Ending) {
     if is_empty {
         assert_eq!(received.body, b"", "{shown}");
     } else {
-        assert_eq!(received.body, response.body().as_bytes(), "{shown}");
+        assert_eq!(received.body, body, "{shown}");
     }
 
     let values = |name: &str| -> Vec<_> {
         let named = received.fields.iter().filter(|(is, _)| is == name);
         named.map(|(_, value)| &value[..]).collect()
     };
-    assert_eq!(values("transfer-encoding"), [b""; 0], "{shown}");
+    let is_known = response.body().length().is_some() || received.status == 205;
+    let is_chunked = !is_known && !is_bodiless && terms.version == Version::HTTP_11;
+    let coding: &[&[u8]] = if is_chunked { &[b"chunked"] } else { &[] };
+    assert_eq!(values("transfer-encoding"), coding, "{shown}");
     assert_eq!(
         values("content-length").len(),
-        usize::from(!is_bodiless),
+        usize::from(is_known && !is_bodiless),
         "{shown}"
     );
     assert!(!values("date").is_empty(), "{shown}");
@@ -76,8 +92,8 @@ pub fn check(response: &Response, terms: &Terms, ending: Ending) {
 
 /// [`check`], with a response that a text describes.
 pub fn check_described(text: &[u8]) {
-    let (response, terms, ending) = described(text);
-    check(&response, &terms, ending);
+    let (response, body, terms, ending) = described(text);
+    check(&response, &body, &terms, ending);
 }
 
 /// Reads the one response that `bytes` must be, to the last byte.
@@ -115,14 +131,21 @@ fn receive(bytes: &[u8], to_head: bool) -> Result<Received, String> {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         fields.push((name, trim(&value[1..]).to_vec()));
     }
-    let length = fields.iter().find(|(name, _)| name == "content-length");
-    let length = match (status, length) {
-        (100..=199 | 204 | 304, _) => 0,
-        _ if to_head => 0,
-        (_, Some((_, digits))) => String::from_utf8_lossy(digits)
-            .parse::<usize>()
-            .map_err(|error| error.to_string())?,
-        (_, None) => return Err("a body that ends with the connection".into()),
+    let value = |name: &str| -> Option<&[u8]> {
+        let field = fields.iter().find(|(is, _)| is == name);
+        field.map(|(_, value)| &value[..])
+    };
+    let framing = (value("transfer-encoding"), value("content-length"));
+    let (body, length) = match framing {
+        _ if to_head || matches!(status, 100..=199 | 204 | 304) => (Vec::new(), 0),
+        (Some(b"chunked"), None) => unchunked(rest)?,
+        (None, Some(digits)) => {
+            let length = String::from_utf8_lossy(digits).parse::<usize>();
+            let length = length.map_err(|error| error.to_string())?;
+            (rest[..length.min(rest.len())].to_vec(), length)
+        }
+        (None, None) if value("connection") == Some(b"close") => (rest.to_vec(), rest.len()),
+        _ => return Err("nobody knows where the body ends".into()),
     };
     if rest.len() != length {
         return Err(format!("{} bytes follow instead of {length}", rest.len()));
@@ -130,8 +153,29 @@ fn receive(bytes: &[u8], to_head: bool) -> Result<Received, String> {
     Ok(Received {
         status,
         fields,
-        body: rest.to_vec(),
+        body,
     })
+}
+
+/// What chunks hold, and how long they are with the last one.
+fn unchunked(bytes: &[u8]) -> Result<(Vec<u8>, usize), String> {
+    let (mut body, mut at) = (Vec::new(), 0);
+    loop {
+        let rest = &bytes[at..];
+        let end = rest.windows(2).position(|part| part == b"\r\n");
+        let end = end.ok_or("a chunk's line does not end")?;
+        let digits = String::from_utf8_lossy(&rest[..end]);
+        let size = usize::from_str_radix(&digits, 16).map_err(|error| error.to_string())?;
+        let data = rest.get(end + 2..end + 2 + size).ok_or("a chunk is cut")?;
+        body.extend_from_slice(data);
+        at += end + 2 + size + 2;
+        if bytes.get(at - 2..at) != Some(b"\r\n") {
+            return Err("a chunk does not end".into());
+        }
+        if size == 0 {
+            return Ok((body, at));
+        }
+    }
 }
 
 fn trim(value: &[u8]) -> &[u8] {
@@ -142,10 +186,10 @@ fn trim(value: &[u8]) -> &[u8] {
     &value[..value.len() - end]
 }
 
-/// A response that a text describes: `status words` on the first line, where the
-/// words HEAD, 1.0 and close mean what they say; fields, an empty line, the body. A field that
-/// can't be made is one that a handler can't give.
-fn described(text: &[u8]) -> (Response, Terms, Ending) {
+/// A response that a text describes, and its body: `status words` on the first line, where the
+/// words HEAD, 1.0 and close mean what they say, and reader and sized who brings the body; fields,
+/// an empty line, the body. A field that can't be made is one that a handler can't give.
+fn described(text: &[u8]) -> (Response, Vec<u8>, Terms, Ending) {
     let mut lines = text.split(|byte| *byte == b'\n');
     let first = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
     let says = |what: &str| first.split(' ').any(|word| word == what);
@@ -162,8 +206,14 @@ fn described(text: &[u8]) -> (Response, Terms, Ending) {
             response.headers_mut().append(name, value);
         }
     }
-    let body: Vec<&[u8]> = lines.collect();
-    *response.body_mut() = Body::from(body.join(&b'\n'));
+    let body = lines.collect::<Vec<_>>().join(&b'\n');
+    let length = body.len() as u64;
+    let reader = Cursor::new(body.clone());
+    *response.body_mut() = match (says("reader"), says("sized")) {
+        (true, _) => Body::from_reader(reader),
+        (_, true) => Body::from_sized_reader(reader, length),
+        _ => Body::from(body.clone()),
+    };
     let terms = Terms {
         version: match says("1.0") {
             true => Version::HTTP_10,
@@ -172,9 +222,9 @@ fn described(text: &[u8]) -> (Response, Terms, Ending) {
         is_head: says("HEAD"),
         ..Terms::default()
     };
-    let ending = match says("close") {
+    let ending = match says("close") || is_open_ended(&response, &terms) {
         true => Ending::Close,
         false => Ending::KeepAlive,
     };
-    (response, terms, ending)
+    (response, body, terms, ending)
 }

@@ -1,0 +1,99 @@
+//! How many bytes all connections together may keep.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What the connections of one server may keep in memory of requests that are not complete and
+/// answers that are not sent.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    most: usize,
+    held: AtomicUsize,
+}
+
+/// What one connection keeps of it; given back when this is dropped.
+#[derive(Debug)]
+pub(super) struct Share {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            most,
+            held: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many bytes are kept now.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+}
+
+impl Share {
+    pub(super) fn new(budget: &Arc<Budget>) -> Self {
+        Self {
+            budget: Arc::clone(budget),
+            bytes: 0,
+        }
+    }
+
+    /// Makes it at least this large, if that is within the budget.
+    pub(super) fn grow(&mut self, bytes: usize) -> bool {
+        let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
+            return true;
+        };
+        let before = self.budget.held.fetch_add(more, Ordering::Relaxed);
+        if before.saturating_add(more) > self.budget.most {
+            self.budget.held.fetch_sub(more, Ordering::Relaxed);
+            return false;
+        }
+        self.bytes = bytes;
+        true
+    }
+
+    /// Makes it this large, within the budget or not: what is kept is counted in any case.
+    pub(super) fn set(&mut self, bytes: usize) {
+        match bytes.checked_sub(self.bytes) {
+            Some(0) => {}
+            Some(more) => drop(self.budget.held.fetch_add(more, Ordering::Relaxed)),
+            None => {
+                let less = self.bytes - bytes;
+                self.budget.held.fetch_sub(less, Ordering::Relaxed);
+            }
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_grow_within_the_budget_and_are_given_back() {
+        let budget = Arc::new(Budget::new(10));
+        let (mut one, mut other) = (Share::new(&budget), Share::new(&budget));
+        assert!(one.grow(6));
+        assert!(!other.grow(5));
+        assert!(other.grow(4));
+        assert!(one.grow(3), "it has more already");
+        assert_eq!(budget.held(), 10);
+
+        other.set(20);
+        assert_eq!(budget.held(), 26);
+        assert!(!one.grow(7));
+        other.set(0);
+        assert!(one.grow(7));
+        drop(one);
+        assert_eq!(budget.held(), 0);
+    }
+}

@@ -1,0 +1,198 @@
+//! What a connection waits for, since when, and until when.
+
+use std::time::{Duration, Instant};
+
+use super::outbox::Owed;
+use super::{Wait, What};
+use crate::config::Config;
+use crate::http1::Progress;
+
+/// How long to go on reading after the last answer, so that what the client still sends does not
+/// make the system destroy the answer on its way (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A wait for something goes on over many wake-ups, until that something has come.
+#[derive(Debug)]
+pub(super) struct Patience {
+    wait: Option<Wait>,
+    since: Instant,
+}
+
+impl Patience {
+    /// A connection's first moment: a request is waited for from now on.
+    pub(super) fn new(now: Instant, config: &Config) -> Self {
+        Self {
+            wait: Some(Wait {
+                what: What::FirstRequest,
+                deadline: now + config.head_timeout,
+            }),
+            since: now,
+        }
+    }
+
+    /// What is waited for.
+    pub(super) fn waits_for(&self) -> Option<What> {
+        self.wait.map(|wait| wait.what)
+    }
+
+    /// What is waited for although its deadline has passed.
+    pub(super) fn overdue(&self, now: Instant) -> Option<What> {
+        let wait = self.wait.filter(|wait| wait.deadline <= now)?;
+        Some(wait.what)
+    }
+
+    /// What was waited for has come.
+    pub(super) fn end(&mut self) {
+        self.wait = None;
+    }
+
+    /// Waits for more of a request that has come this far, and of whose head or body this much
+    /// is here.
+    pub(super) fn for_request(
+        &mut self,
+        progress: Progress,
+        received: usize,
+        now: Instant,
+        config: &Config,
+    ) -> Wait {
+        let what = match progress {
+            Progress::Nothing if self.waits_for() == Some(What::FirstRequest) => What::FirstRequest,
+            Progress::Nothing => What::NextRequest,
+            Progress::Head => What::Head,
+            Progress::Body => What::Body,
+        };
+        let since = self.since(what, now);
+        let deadline = match what {
+            What::FirstRequest => since + config.head_timeout,
+            What::Head => config
+                .slowest(since, received as u64)
+                .min(since + config.head_timeout),
+            What::Body => config
+                .slowest(since, received as u64)
+                .min(since + config.body_timeout),
+            _ => since + config.idle_timeout,
+        };
+        self.until(Wait { what, deadline })
+    }
+
+    /// Waits for the client to take more of its answer, of which it has just taken this much.
+    pub(super) fn for_room(
+        &mut self,
+        progress: usize,
+        owed: Owed,
+        now: Instant,
+        config: &Config,
+    ) -> Wait {
+        let what = What::Room;
+        let deadline = match self.wait {
+            Some(wait) if wait.what == what && progress == 0 => wait.deadline,
+            _ => config
+                .slowest(owed.since, owed.taken)
+                .min(now + config.write_timeout),
+        };
+        self.until(Wait { what, deadline })
+    }
+
+    /// Waits for the client's own end.
+    pub(super) fn for_goodbye(&mut self, now: Instant) -> Wait {
+        let what = What::Goodbye;
+        let deadline = self.since(what, now) + LINGER;
+        self.until(Wait { what, deadline })
+    }
+
+    fn until(&mut self, wait: Wait) -> Wait {
+        *self.wait.insert(wait)
+    }
+
+    /// Since when this is waited for. A first request's time runs from the connection's first
+    /// moment.
+    fn since(&mut self, what: What, now: Instant) -> Instant {
+        let goes_on = match self.waits_for() {
+            Some(What::FirstRequest) => matches!(what, What::FirstRequest | What::Head),
+            former => former == Some(what),
+        };
+        if !goes_on {
+            self.since = now;
+        }
+        self.since
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn config() -> Config {
+        Config {
+            head_timeout: 100 * SECOND,
+            body_timeout: 200 * SECOND,
+            idle_timeout: 300 * SECOND,
+            write_timeout: 50 * SECOND,
+            min_rate: 10,
+            rate_grace: 5 * SECOND,
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn a_head_has_the_time_that_its_rate_gives_it_and_no_more_than_the_whole() {
+        let (config, start) = (config(), Instant::now());
+        let mut patience = Patience::new(start, &config);
+        let mut after = |seconds: u32, received: usize| {
+            let now = start + seconds * SECOND;
+            let wait = patience.for_request(Progress::Head, received, now, &config);
+            assert_eq!(wait.what, What::Head);
+            wait.deadline - start
+        };
+        assert_eq!(after(0, 0), 5 * SECOND);
+        assert_eq!(after(2, 30), 8 * SECOND);
+        assert_eq!(after(3, 10_000), 100 * SECOND);
+    }
+
+    #[test]
+    fn a_body_has_a_time_of_its_own() {
+        let (config, start) = (config(), Instant::now());
+        let mut patience = Patience::new(start, &config);
+        patience.for_request(Progress::Head, 10, start, &config);
+        let now = start + 4 * SECOND;
+        let wait = patience.for_request(Progress::Body, 0, now, &config);
+        assert_eq!(wait.deadline, now + 5 * SECOND);
+        let later = now + 3 * SECOND;
+        let wait = patience.for_request(Progress::Body, 20, later, &config);
+        assert_eq!(wait.deadline, now + 7 * SECOND);
+        let wait = patience.for_request(Progress::Body, 5_000, later, &config);
+        assert_eq!(wait.deadline, now + 200 * SECOND);
+    }
+
+    #[test]
+    fn without_a_rate_only_the_whole_time_counts() {
+        let config = Config {
+            min_rate: 0,
+            ..config()
+        };
+        let start = Instant::now();
+        let mut patience = Patience::new(start, &config);
+        let wait = patience.for_request(Progress::Head, 1, start, &config);
+        assert_eq!(wait.deadline, start + 100 * SECOND);
+    }
+
+    #[test]
+    fn an_answer_must_be_taken_byte_by_byte_and_as_a_whole() {
+        let (config, start) = (config(), Instant::now());
+        let mut patience = Patience::new(start, &config);
+        let mut after = |seconds: u32, progress: usize, taken: u64| {
+            let owed = Owed {
+                since: start,
+                taken,
+            };
+            let now = start + seconds * SECOND;
+            patience.for_room(progress, owed, now, &config).deadline - start
+        };
+        assert_eq!(after(0, 0, 0), 5 * SECOND);
+        assert_eq!(after(1, 20, 20), 7 * SECOND);
+        assert_eq!(after(6, 0, 20), 7 * SECOND, "nothing was taken");
+        assert_eq!(after(6, 9_980, 10_000), 56 * SECOND);
+    }
+}

@@ -1,0 +1,266 @@
+//! A body that is read while it is sent.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::body::Source;
+use crate::http1::{LAST_CHUNK, chunk_line};
+
+/// Read at a time.
+const PART: usize = 64 * 1024;
+
+/// Room for the line before a part in the chunked coding.
+const LINE: usize = 8;
+
+/// What stands behind a part in the chunked coding.
+const LINE_END: &[u8] = b"\r\n";
+
+/// A reader, and what it has given and the client has not taken.
+pub(super) struct Stream {
+    reader: Option<Box<dyn Read + Send>>,
+    coding: Coding,
+    buffer: Box<[u8]>,
+    /// What of the buffer is to be sent.
+    start: usize,
+    end: usize,
+}
+
+/// How the client is to know where the body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    /// This many bytes are left of what was announced.
+    Length(u64),
+    /// The last chunk tells.
+    Chunks,
+    /// The connection ends.
+    Close,
+}
+
+/// What came of asking for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refill {
+    /// There is more to send.
+    More,
+    /// That was all.
+    End,
+}
+
+impl Stream {
+    /// For a body whose head says that it comes in chunks, or says its length, or neither.
+    pub(super) fn new(source: Source, in_chunks: bool) -> Self {
+        let coding = match source.length {
+            Some(length) => Coding::Length(length),
+            None if in_chunks => Coding::Chunks,
+            None => Coding::Close,
+        };
+        Self {
+            reader: Some(source.reader),
+            coding,
+            buffer: vec![0; LINE + PART + LINE_END.len()].into(),
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// What is to be sent next.
+    pub(super) fn ready(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// So much of it has been sent.
+    pub(super) fn advance(&mut self, sent: usize) {
+        self.start += sent;
+        debug_assert!(self.start <= self.end, "only what is ready is sent");
+    }
+
+    /// How much memory it keeps.
+    pub(super) fn held(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Reads the next part, once everything before it has been sent.
+    ///
+    /// # Errors
+    ///
+    /// If the reader fails or panics, or ends before its length: what the client has is not the
+    /// whole, and it must not take it for that.
+    pub(super) fn refill(&mut self) -> io::Result<Refill> {
+        let Some(reader) = &mut self.reader else {
+            return Ok(Refill::End);
+        };
+        let room = match self.coding {
+            Coding::Length(0) => 0,
+            Coding::Length(left) => usize::try_from(left).map_or(PART, |left| left.min(PART)),
+            Coding::Chunks | Coding::Close => PART,
+        };
+        let part = &mut self.buffer[LINE..LINE + room];
+        let count = match room {
+            0 => 0,
+            _ => read(reader.as_mut(), part)?,
+        };
+        (self.start, self.end) = (LINE, LINE + count);
+        match (self.coding, count) {
+            (Coding::Length(left), 0) if left > 0 => {
+                let what = format!("it ended {left} bytes before its length");
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, what));
+            }
+            (Coding::Length(left), _) => self.coding = Coding::Length(left - count as u64),
+            (Coding::Chunks, 0) => self.put_last_chunk(),
+            (Coding::Chunks, _) => self.put_chunk_around(count),
+            (Coding::Close, _) => {}
+        }
+        if count == 0 {
+            self.let_go();
+        }
+        Ok(match self.ready() {
+            [] => Refill::End,
+            _ => Refill::More,
+        })
+    }
+
+    fn put_chunk_around(&mut self, count: usize) {
+        let mut line = Vec::with_capacity(LINE);
+        chunk_line(count, &mut line);
+        self.start = LINE - line.len();
+        self.buffer[self.start..LINE].copy_from_slice(&line);
+        self.end = LINE + count + LINE_END.len();
+        self.buffer[LINE + count..self.end].copy_from_slice(LINE_END);
+    }
+
+    fn put_last_chunk(&mut self) {
+        self.end = self.start + LAST_CHUNK.len();
+        self.buffer[self.start..self.end].copy_from_slice(LAST_CHUNK);
+    }
+
+    /// Drops the reader, which is the handler's and may panic.
+    fn let_go(&mut self) {
+        let reader = self.reader.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(reader)));
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("coding", &self.coding)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads some bytes; a panic is a failure like any other.
+fn read(reader: &mut (dyn Read + Send), part: &mut [u8]) -> io::Result<usize> {
+    loop {
+        let read = catch_unwind(AssertUnwindSafe(|| reader.read(part)));
+        match read.unwrap_or_else(|_| Err(io::Error::other("it panicked"))) {
+            Ok(count) if count > part.len() => {
+                return Err(io::Error::other("it claims more than it was asked for"));
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives its parts one by one, and fails where one is `None`.
+    struct Parts(Vec<Option<&'static [u8]>>);
+
+    impl Read for Parts {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.pop() {
+                None => Ok(0),
+                Some(None) => Err(io::Error::other("no more")),
+                Some(Some(mut part)) => part.read(buffer),
+            }
+        }
+    }
+
+    /// Everything that would be sent, and how it ends.
+    fn send(
+        length: Option<u64>,
+        in_chunks: bool,
+        parts: &[Option<&'static [u8]>],
+    ) -> (Vec<u8>, bool) {
+        let reader = Box::new(Parts(parts.iter().rev().copied().collect()));
+        let mut stream = Stream::new(Source { reader, length }, in_chunks);
+        let mut sent = Vec::new();
+        loop {
+            match stream.refill() {
+                Ok(Refill::End) => return (sent, true),
+                Ok(Refill::More) => {}
+                Err(_) => return (sent, false),
+            }
+            // As a socket might take it.
+            while let [first, ..] = *stream.ready() {
+                sent.push(first);
+                stream.advance(1);
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check(
+        length: Option<u64>,
+        in_chunks: bool,
+        parts: &[Option<&'static [u8]>],
+        expected: &[u8],
+        is_whole: bool,
+    ) {
+        let (sent, ended) = send(length, in_chunks, parts);
+        assert_eq!(
+            (sent.escape_ascii().to_string(), ended),
+            (expected.escape_ascii().to_string(), is_whole)
+        );
+    }
+
+    #[test]
+    fn each_part_is_a_chunk() {
+        let parts = [Some(&b"hello"[..]), Some(b"0123456789abcdef")];
+        check(
+            None,
+            true,
+            &parts,
+            b"5\r\nhello\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n",
+            true,
+        );
+        check(None, false, &parts, b"hello0123456789abcdef", true);
+        check(None, true, &[], b"0\r\n\r\n", true);
+        check(None, false, &[], b"", true);
+    }
+
+    #[test]
+    fn a_length_is_kept() {
+        check(Some(5), false, &[Some(b"he"), Some(b"llo")], b"hello", true);
+        check(Some(4), false, &[Some(b"hello"), None], b"hell", true);
+        check(Some(0), false, &[Some(b"hello")], b"", true);
+        check(Some(6), false, &[Some(b"hello")], b"hello", false);
+    }
+
+    #[test]
+    fn a_failure_is_no_end() {
+        for in_chunks in [false, true] {
+            check(None, in_chunks, &[None], b"", false);
+        }
+        check(None, true, &[Some(b"a"), None], b"1\r\na\r\n", false);
+        check(Some(2), false, &[Some(b"a"), None], b"a", false);
+    }
+
+    #[test]
+    fn the_largest_part_has_room() {
+        let large: &'static [u8] = &[b'x'; 2 * PART];
+        let (sent, ended) = send(None, true, &[Some(large)]);
+        assert!(ended);
+        assert!(sent.starts_with(b"10000\r\nxxx"), "{}", sent.len());
+        assert_eq!(sent.len(), 7 + PART + 2 + LAST_CHUNK.len());
+    }
+}

@@ -1,0 +1,272 @@
+use std::io::{self, Cursor, Read};
+
+use httpool::http::Method;
+use httpool::{Body, Request};
+
+use crate::support::{Door, End, Gate, HUGE, NEVER, SOON, TestServer, request};
+
+const LENGTH: u64 = 200_000;
+
+/// A body of [`LENGTH`] bytes from a reader.
+fn digits() -> impl Read + Send {
+    io::repeat(b'7').take(LENGTH)
+}
+
+fn all_digits() -> Vec<u8> {
+    vec![b'7'; 200_000]
+}
+
+/// Some bytes, and then a failure.
+struct Failing(Cursor<Vec<u8>>);
+
+impl Read for Failing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 => Err(io::Error::other("a test asked for this")),
+            count => Ok(count),
+        }
+    }
+}
+
+/// Panics when it is read, and when it is dropped.
+struct Panicking;
+
+impl Read for Panicking {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        panic!("a test asked for this");
+    }
+}
+
+impl Drop for Panicking {
+    fn drop(&mut self) {
+        panic!("a test asked for this too");
+    }
+}
+
+/// Gives nothing before its gate is open, and then one part.
+struct Gated {
+    door: Door,
+    left: &'static [u8],
+}
+
+impl Read for Gated {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.door.pass();
+        self.left.read(buffer)
+    }
+}
+
+fn answer(request: Request) -> Body {
+    match request.uri().path() {
+        "/open" => Body::from_reader(digits()),
+        "/sized" => Body::from_sized_reader(digits(), LENGTH),
+        "/more" => Body::from_sized_reader(io::repeat(b'7'), LENGTH),
+        "/none" => Body::from_reader(io::empty()),
+        "/short" => Body::from_sized_reader(digits(), LENGTH + 1),
+        "/failing" => Body::from_reader(Failing(Cursor::new(all_digits()))),
+        "/failing-sized" => Body::from_sized_reader(Failing(Cursor::new(all_digits())), LENGTH + 1),
+        "/panicking" => Body::from_reader(Panicking),
+        "/endless" => Body::from_reader(io::repeat(b'x')),
+        _ => Body::from("not streamed"),
+    }
+}
+
+fn server() -> TestServer {
+    TestServer::spawn(|builder| builder, answer)
+}
+
+#[test]
+fn a_body_whose_length_nobody_knows_comes_in_chunks() {
+    let server = server();
+    let mut client = server.connect();
+    for _ in 0..2 {
+        let response = client.get("/open").expect_answer(all_digits());
+        assert_eq!(response.field("transfer-encoding"), Some("chunked"));
+        assert_eq!(response.field("content-length"), None);
+        client.get("/none").expect_answer("");
+    }
+    client.get("/").expect_answer("not streamed");
+}
+
+#[test]
+fn a_body_of_known_length_says_it() {
+    let server = server();
+    let mut client = server.connect();
+    for target in ["/sized", "/more"] {
+        let response = client.get(target).expect_answer(all_digits());
+        assert_eq!(response.field("content-length"), Some("200000"));
+        assert_eq!(response.field("transfer-encoding"), None);
+    }
+}
+
+#[test]
+fn an_old_client_gets_the_body_until_the_end() {
+    let server = server();
+    let mut client = server.connect();
+    client.send("GET /open HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let response = client.expect_answer(all_digits());
+    assert!(response.says_close());
+    assert_eq!(response.field("content-length"), None);
+
+    let mut client = server.connect();
+    client.send("GET /sized HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert!(!client.expect_answer(all_digits()).says_close());
+    client.get_and_close("/").expect_answer("not streamed");
+}
+
+#[test]
+fn the_head_alone_asks_no_reader() {
+    let server = TestServer::spawn(
+        |builder| builder,
+        |request: Request| match *request.method() {
+            Method::HEAD => Body::from_reader(Failing(Cursor::default())),
+            _ => Body::from("still here"),
+        },
+    );
+    let mut client = server.connect();
+    client.send("HEAD / HTTP/1.1\r\nHost: it\r\n\r\n");
+    let response = client.expect_response_to_head();
+    assert_eq!(response.field("transfer-encoding"), Some("chunked"));
+    client.get("/").expect_answer("still here");
+}
+
+/// A client must see that something is missing, whatever the framing would tell it.
+#[track_caller]
+fn check_cut(target: &str, version: &str) {
+    let server = server();
+    let mut client = server.connect();
+    client.send(format!("GET {target} HTTP/{version}\r\nHost: it\r\n\r\n"));
+    let (received, end) = client.read_rest();
+    assert_eq!(end, End::Reset, "{target}");
+    assert!(!received.ends_with(b"0\r\n\r\n"), "{target}");
+    server.expect_serving();
+    server.expect_open(0);
+    // It was not answered, and nothing of it is left.
+    let progress = server.handle().progress();
+    assert_eq!((progress.answered, progress.buffered), (1, 0), "{target}");
+}
+
+#[test]
+fn a_reader_that_fails_cuts_its_connection() {
+    for target in ["/failing", "/failing-sized", "/short"] {
+        check_cut(target, "1.1");
+        check_cut(target, "1.0");
+    }
+}
+
+#[test]
+fn a_reader_that_panics_costs_nobody_else_anything() {
+    // Both workers meet it.
+    let server = server();
+    for _ in 0..4 {
+        let mut client = server.connect();
+        client.get("/panicking");
+        assert_eq!(client.read_rest().1, End::Reset);
+    }
+    server.expect_serving();
+    check_cut("/panicking", "1.1");
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_no_worker_and_little_memory() {
+    let server = TestServer::spawn(
+        |builder| builder.workers(1).write_timeout(NEVER).rate_grace(NEVER),
+        answer,
+    );
+    let mut slow: Vec<_> = (0..8).map(|_| server.connect()).collect();
+    for client in &mut slow {
+        client.get("/endless");
+        client.expect_part(100);
+    }
+    for _ in 0..10 {
+        server.expect_serving();
+    }
+    // Every one of them was asked for more than sockets can hold.
+    let buffered = server.handle().progress().buffered;
+    assert!(buffered < slow.len() * 200_000, "{buffered} bytes are kept");
+    for client in slow {
+        client.reset();
+    }
+    server.expect_open(0);
+    assert_eq!(server.handle().progress().buffered, 0);
+}
+
+#[test]
+fn what_a_reader_has_given_is_not_kept_back() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let server = TestServer::spawn(
+        |builder| builder.workers(1),
+        move |_: Request| {
+            let first = Cursor::new("at once");
+            let second = Gated {
+                door: door.clone(),
+                left: b", and later",
+            };
+            Body::from_reader(first.chain(second))
+        },
+    );
+    let mut client = server.connect();
+    client.send(request::get_and_close("/"));
+    let mut start = Vec::new();
+    while !start.ends_with(b"\r\n\r\n7\r\nat once\r\n") {
+        start.extend(client.expect_part(1));
+    }
+    gate.open();
+    let (rest, end) = client.read_rest();
+    assert_eq!(rest, b"b\r\n, and later\r\n0\r\n\r\n");
+    assert_eq!(end, End::Closed);
+}
+
+#[test]
+fn requests_behind_a_stream_wait_for_its_end() {
+    let server = server();
+    let mut client = server.connect();
+    client.send(
+        [
+            request::get("/open"),
+            request::get("/sized"),
+            request::get("/"),
+        ]
+        .concat(),
+    );
+    client.expect_answer(all_digits());
+    client.expect_answer(all_digits());
+    client.expect_answer("not streamed");
+}
+
+#[test]
+fn a_drain_sends_a_stream_to_its_end() {
+    let server = TestServer::spawn(
+        |builder| builder.write_timeout(NEVER),
+        |_: Request| Body::from_reader(io::repeat(b'x').take(HUGE as u64)),
+    );
+    let mut client = server.connect();
+    client.get("/");
+    client.expect_part(1);
+    server.begin_drain();
+    let (rest, end) = client.read_rest();
+    assert!(rest.ends_with(b"\r\n0\r\n\r\n"));
+    assert!(rest.len() > HUGE);
+    assert_eq!(end, End::Closed);
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (1, 0));
+}
+
+#[test]
+fn a_stream_that_does_not_end_in_time_is_cut_and_counted() {
+    let server = TestServer::spawn(
+        |builder| builder.write_timeout(NEVER).drain_timeout(SOON),
+        answer,
+    );
+    // One whose client takes everything, and one whose client takes nothing.
+    let (mut greedy, mut lazy) = (server.connect(), server.connect());
+    greedy.get("/endless");
+    lazy.get("/endless");
+    lazy.expect_part(1);
+    server.handle().shutdown();
+    let (received, _) = greedy.read_rest();
+    assert!(!received.ends_with(b"0\r\n\r\n"));
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (0, 2));
+}
