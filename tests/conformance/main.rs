@@ -8,14 +8,17 @@ mod answer;
 mod handler;
 mod protocol;
 mod record;
+mod seeds;
 mod server;
 
 use std::collections::HashSet;
+use std::env;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use record::{Case, Record};
+use seeds::Written;
 use server::Server;
 
 /// The fewest records that the table may have: a file that is lost by mistake is noticed.
@@ -61,10 +64,7 @@ fn the_table_is_whole() {
     known.sort_unstable();
     assert_eq!(topics, known, "every file has its test");
 
-    let records: Vec<_> = TOPICS
-        .iter()
-        .flat_map(|topic| record::read(&file(topic)))
-        .collect();
+    let records = all();
     let mut ids = HashSet::new();
     for record in &records {
         assert!(
@@ -79,6 +79,25 @@ fn the_table_is_whole() {
         records.len()
     ));
     assert!(records.len() >= AT_LEAST, "records are missing");
+}
+
+/// Writes the corpus that fuzzing goes on from, into `FUZZ_CORPUS` if that is set.
+#[test]
+#[ignore = "writes files for the fuzz targets; fuzz/README.md says when"]
+fn seeds_for_the_fuzzer() {
+    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let corpus = env::var_os("FUZZ_CORPUS").map_or(usual, PathBuf::from);
+    let Written {
+        head,
+        chunked,
+        connection,
+        left_out,
+    } = seeds::write(&all(), &corpus);
+    say(&format!(
+        "the fuzzer: {head} inputs for head, {chunked} for chunked, {connection} for connection; \
+         {left_out} cases are too long"
+    ));
+    assert!(chunked > 0, "no case has chunks");
 }
 
 /// Runs all cases of one file, and tells of all that fail.
@@ -127,6 +146,13 @@ fn check(record: &Record, case: &Case, server: &Server) -> Result<usize, String>
         .and_then(|received| answer::check_socket(record, &received))
         .map_err(|failure| format!("over a socket: {failure}"))?;
     Ok(ways.len() + 1)
+}
+
+fn all() -> Vec<Record> {
+    TOPICS
+        .iter()
+        .flat_map(|topic| record::read(&file(topic)))
+        .collect()
 }
 
 fn folder() -> PathBuf {

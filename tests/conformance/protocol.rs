@@ -15,7 +15,7 @@ use crate::handler::ByPath;
 use crate::record::After;
 use crate::server::{MAX_BODY, MAX_HEAD};
 
-const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     head: MAX_HEAD,
     body: MAX_BODY,
 };
