@@ -5,7 +5,7 @@ use httpool::http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use httpool::http::{Method, StatusCode};
-use httpool::{Body, Handler, IntoResponse, Request, Response};
+use httpool::{Body, Handler, IntoResponse, Request, Response, Wire};
 
 /// Longer or shorter than what it announces, if the server lets it.
 const BODY: &str = "body";
@@ -28,6 +28,8 @@ impl Handler for ByPath {
         match path.strip_prefix("/rude/") {
             Some(manner) => rude(manner, request),
             None if path == "*" || path.starts_with("/echo") => self.echo.handle(request),
+            None if path == "/wire/count" => count(request).into_response(),
+            None if path.starts_with("/wire") => tell_wire(request).into_response(),
             None => tell(request).into_response(),
         }
     }
@@ -45,6 +47,29 @@ fn tell(request: &Request) -> Vec<u8> {
     told.push(b'\n');
     told.extend_from_slice(request.body().as_bytes());
     told
+}
+
+/// How the request was written.
+fn tell_wire(request: &Request) -> Vec<u8> {
+    let wire = Wire::of(request).expect("it came over a connection");
+    let mut told = [wire.request_line(), b"\n"].concat();
+    for (name, value) in wire.field_lines() {
+        told.extend([name, b"=", value, b"\n"].concat());
+    }
+    for chunk in wire.chunks() {
+        told.extend(format!("{} in ", chunk.size).into_bytes());
+        told.extend([chunk.line, b"\n"].concat());
+    }
+    for (name, value) in wire.trailer_lines() {
+        told.extend([b"then ", name, b"=", value, b"\n"].concat());
+    }
+    told
+}
+
+/// How many of its chunks are kept, and how many are not.
+fn count(request: &Request) -> String {
+    let wire = Wire::of(request).expect("it came over a connection");
+    format!("{} and {}", wire.chunks().count(), wire.unkept_chunks())
 }
 
 /// Handlers that say what a server can't let them say.

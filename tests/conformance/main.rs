@@ -47,6 +47,7 @@ topics![
     expect,
     responses,
     smuggling,
+    wire,
 ];
 
 #[test]

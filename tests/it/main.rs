@@ -47,5 +47,3 @@ mod streams;
 mod support;
 /// Every phase of a connection has its deadline.
 mod timeouts;
-/// What the client wrote, as it wrote it.
-mod wire;
