@@ -70,7 +70,7 @@ impl Outbox {
 
     /// Whether it must be sent before another answer can be gathered.
     pub(super) fn is_full(&self) -> bool {
-        !matches!(self.tail, Tail::None) || self.bytes.len() >= GATHERED
+        !matches!(self.tail, Tail::None) || self.bytes.len() >= GATHERED || self.owed.is_some()
     }
 
     /// Where heads are appended.
