@@ -195,8 +195,18 @@ impl Acceptor {
         })
     }
 
-    /// Accepts at most this many connections.
+    /// Accepts at most this many connections, and wakes a worker for them. That one wakes another if
+    /// there are too many for it: a wake-up for each would cost more than answering it.
     fn accept(&mut self, listener: &Listener, most: usize) -> Queue {
+        let before = self.shared.census.accepted();
+        let queue = self.admit_from(listener, most);
+        if self.shared.census.accepted() > before {
+            self.shared.roster.call();
+        }
+        queue
+    }
+
+    fn admit_from(&mut self, listener: &Listener, most: usize) -> Queue {
         for _ in 0..most {
             match listener.accept() {
                 Ok(Some(socket)) => {
@@ -236,7 +246,7 @@ impl Acceptor {
         let shared = &self.shared;
         let seat = shared.census.accept(&self.bell);
         let connection = Connection::new(socket, Instant::now(), &shared.service);
-        shared.hand_over(Job {
+        shared.enqueue(Job {
             client: Box::new(Client::new(connection, seat)),
             wake: Wake::Ready,
         });
