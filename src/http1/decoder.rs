@@ -96,7 +96,6 @@ impl Decoder {
             partial.finish(slot);
             return absorbed.map(|_| Event::Request);
         }
-        slot.clear();
         // RFC 9112 section 2.2: an empty line before the request line is passed over.
         while input.unread().starts_with(b"\r\n") {
             input.consume(2);
@@ -104,6 +103,7 @@ impl Decoder {
         if matches!(input.unread(), b"" | b"\r") {
             return Ok(Event::Incomplete(Progress::Nothing));
         }
+        slot.clear();
         // The parser would pass over an empty line that is only an LF.
         if input.unread().starts_with(b"\n") {
             return Err(Refusal::LineEnd);

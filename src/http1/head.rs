@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HOST, HeaderName};
-use http::uri::Uri;
+use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderMap, HeaderValue, Method, Version};
 
 use super::framing::FramingFields;
@@ -133,7 +133,13 @@ pub(super) fn parse(
         None if terms.version == Version::HTTP_11 => return Err(Refusal::Host),
         host => host.unwrap_or(Ok(()))?,
     }
-    if !agree(request.uri(), request.headers().get(HOST)) {
+    if let Some(authority) = request.uri().authority()
+        && !agree(
+            authority,
+            request.uri().scheme(),
+            request.headers().get(HOST),
+        )
+    {
         return Err(Refusal::Host);
     }
     // RFC 9110 section 10.1.1: an HTTP/1.0 client can't mean it.
@@ -237,16 +243,13 @@ fn is_absolute(target: &str) -> bool {
 /// Whether a target in absolute form and the `Host` field name the same host. The target would
 /// count (RFC 9112 section 3.2.2), but handlers look at the field, and a client that means no harm
 /// sends the same in both.
-fn agree(target: &Uri, host: Option<&HeaderValue>) -> bool {
-    let Some(authority) = target.authority() else {
-        return true;
-    };
+fn agree(authority: &Authority, scheme: Option<&Scheme>, host: Option<&HeaderValue>) -> bool {
     let authority = authority.as_str().as_bytes();
     if authority.is_empty() || !is_host(authority) {
         return false;
     }
-    let port = match target.scheme_str() {
-        Some("https") => b"443",
+    let port = match scheme {
+        Some(scheme) if *scheme == Scheme::HTTPS => b"443",
         _ => &b"80"[..],
     };
     host.is_none_or(|host| {
@@ -265,7 +268,13 @@ fn without_port<'a>(authority: &'a [u8], port: &[u8]) -> &'a [u8] {
 /// stand there reads as another host to someone. So does a comma, which a name may have: two
 /// fields that somebody has joined look like that.
 fn is_host(value: &[u8]) -> bool {
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(byte);
+    let is_name = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b'+' | b';' | b'=' | b'%'
+            )
+    };
     let is_literal = |byte: &u8| byte.is_ascii_hexdigit() || b":.v".contains(byte);
     let (host, rest) = match value.strip_prefix(b"[") {
         Some(literal) => {
@@ -288,7 +297,7 @@ fn is_host(value: &[u8]) -> bool {
         Some(_) => return false,
     };
     host.iter().all(is_name)
-        && is_percent_encoded(host)
+        && (!host.contains(&b'%') || is_percent_encoded(host))
         && is_port(port)
         && !value.starts_with(b":")
 }
