@@ -1,0 +1,88 @@
+"""A check is a name and a body that raises where something is not as it must be."""
+
+import contextlib
+import hashlib
+import subprocess
+import threading
+
+# No check waits longer than this for a single answer, in seconds.
+PATIENCE = 20
+
+# No family of clients that is a process of its own runs longer than this, in seconds.
+FAMILY_PATIENCE = 60
+
+OK = "  ok      "
+FAILED = "  FAILED  "
+
+
+class Checks:
+    """What was checked of one family of clients."""
+
+    def __init__(self):
+        self.passed = 0
+        self.failed = 0
+
+    @contextlib.contextmanager
+    def __call__(self, name):
+        try:
+            yield
+        except Exception as error:
+            self.fail(f"{name}: {describe(error)}")
+        else:
+            self.passed += 1
+            print(f"{OK}{name}", flush=True)
+
+    def fail(self, what):
+        self.failed += 1
+        print(f"{FAILED}{what}", flush=True)
+
+    def relay(self, command):
+        """Runs a program that prints such lines itself, and counts them."""
+        before = self.failed
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True)
+        limit = threading.Timer(FAMILY_PATIENCE, process.kill)
+        limit.start()
+        try:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                self.passed += line.startswith(OK)
+                self.failed += line.startswith(FAILED)
+            code = process.wait()
+        finally:
+            limit.cancel()
+            process.kill()
+            process.wait()
+        if code != 0 and self.failed == before:
+            self.fail(f"{command[0]} ended with exit code {code}")
+
+
+def require(truth, otherwise):
+    if not truth:
+        raise AssertionError(otherwise)
+
+
+def expect(got, wanted, what):
+    require(got == wanted, f"{what}: {show(got)} instead of {show(wanted)}")
+
+
+def expect_in(part, whole, what):
+    require(part in whole, f"{what}: no {show(part)} in {show(whole)}")
+
+
+def show(value):
+    """Short enough for a line, and still enough to tell two bodies apart."""
+    if isinstance(value, (bytes, str)) and len(value) > 200:
+        data = value.encode() if isinstance(value, str) else value
+        digest = hashlib.sha256(data).hexdigest()[:16]
+        return f"{value[:60]!r}... ({len(value)} long, sha256 {digest}...)"
+    if isinstance(value, (list, tuple)):
+        return f"({', '.join(map(show, value[:5]))}{', ...' if len(value) > 5 else ''})"
+    return repr(value)
+
+
+def describe(error):
+    if isinstance(error, AssertionError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,134 @@
+"""The program under test, as a process."""
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from checks import PATIENCE
+
+# What the server is asked to hold: its default, spelled out because checks go up to it and beyond.
+MAX_BODY = 10 * 1024 * 1024
+
+PAGE = b"<h1>Welcome to my Server</h1>"
+METHODS = "GET, HEAD, POST, OPTIONS"
+
+# Longer than its drain timeout.
+STOP_PATIENCE = 40
+
+
+@dataclass
+class Report:
+    """The last line that it logs, and how it ended."""
+
+    accepted: int
+    answered: int
+    cut: int
+    code: int
+
+
+class Server:
+    """A running server on a port of its own and on a Unix socket."""
+
+    def __init__(self, program, scratch, *flags):
+        self.socket = Path(scratch, f"httpool-{time.monotonic_ns()}.sock")
+        self.log = []
+        self.report = None
+        self._lines = queue.Queue()
+        self._process = subprocess.Popen(
+            [program, "--listen", "127.0.0.1:0", "--listen", f"unix:{self.socket}", *flags],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            env=_quiet_environment())
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            ready = self.wait_for_line("listening on http://")
+        except BaseException:
+            self._end()
+            raise
+        self.port = int(re.search(r"http://127\.0\.0\.1:(\d+)", ready)[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._end()
+
+    def wait_for_line(self, part):
+        """The next line that has this in it."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0, deadline - time.monotonic()))
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise AssertionError(f"no line says {part!r}: {self.log}")
+            if part in line:
+                return line
+
+    def wait_until_unconnected(self):
+        """Until both ends of every TCP connection to it have been closed."""
+        deadline = time.monotonic() + PATIENCE
+        while connections := _connections(self.port):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"there still are {connections}")
+            time.sleep(0.02)
+
+    def terminate(self):
+        self._process.send_signal(signal.SIGTERM)
+
+    def stop(self):
+        """Stops it, and tells what it says of its whole life."""
+        self.terminate()
+        return self.wait_for_end()
+
+    def wait_for_end(self):
+        code = self._process.wait(STOP_PATIENCE)
+        self._reader.join(PATIENCE)
+        figures = re.search(
+            r"connections accepted: (\d+), requests answered: (\d+), cut: (\d+)", self.log[-1])
+        if figures is None:
+            raise AssertionError(f"the last line of the log is {self.log[-1]!r}")
+        self.report = Report(*map(int, figures.groups()), code)
+        return self.report
+
+    def expect_clean_end(self):
+        """Stops it if it has not been; nothing was cut, and nothing was worth a warning."""
+        report = self.report or self.stop()
+        complaints = [line for line in self.log if "[ERROR]" in line or "[WARN]" in line]
+        if report.code != 0 or report.cut != 0 or complaints:
+            raise AssertionError(f"{report}, with {complaints}")
+        return report
+
+    def _read(self):
+        for line in self._process.stderr:
+            self.log.append(line.rstrip("\n"))
+            self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def _end(self):
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(PATIENCE)
+
+
+def _connections(port):
+    """Those of this port, from either side, that are open at least halfway (proc(5))."""
+    listening, time_wait = "0A", "06"
+    rows = [line.split()[1:4] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [row for row in rows
+            if any(int(address.split(":")[1], 16) == port for address in row[:2])
+            and row[2] not in (listening, time_wait)]
+
+
+def _quiet_environment():
+    """Without what would change the server's flags or the form of its log."""
+    foreign = ("HTTPOOL_", "PORT", "LISTEN_", "NOTIFY_SOCKET", "JOURNAL_STREAM")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
