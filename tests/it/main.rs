@@ -15,6 +15,8 @@ mod budget;
 mod cli;
 /// Stopping: what is under way is finished, what can't be is counted, and nothing else is lost.
 mod drain;
+/// Crowds of clients that are slow or greedy: they are ended, and a good client is served.
+mod greedy;
 /// Nonsense, malice and resets: an error or an end for their sender, nothing for anyone else.
 mod hostile;
 /// One connection after its first answer: it stays, or it ends, as both sides said.

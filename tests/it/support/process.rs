@@ -232,6 +232,18 @@ mod program {
             kill_process(pid, signal).expect("the program is there");
         }
 
+        /// The most bytes of memory that it has used at a time.
+        #[track_caller]
+        pub(crate) fn peak_memory(&self) -> u64 {
+            let file = format!("/proc/{}/status", self.process.child.id());
+            let status = std::fs::read_to_string(file).expect("the program is there");
+            let peak = status
+                .lines()
+                .find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"))
+                .and_then(|amount| amount.trim().parse::<u64>().ok());
+            peak.expect("Linux tells it in kB") * 1024
+        }
+
         /// Sends the signal again and again until the program has ended.
         #[track_caller]
         pub(crate) fn insist(&self, signal: Signal) {

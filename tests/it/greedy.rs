@@ -1,0 +1,205 @@
+//! The crowds here run alone: they need more descriptors than a process may have by default.
+
+use bytes::Bytes;
+use httpool::{Body, Request};
+
+use crate::support::{BoundServer, Client, HUGE, NEVER, SOON, alone, eventually, request, tell};
+
+/// An answer of which no socket buffers can hold a thousand.
+const LARGE: usize = HUGE / 1_000;
+
+/// A way to be slow or greedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Never sends.
+    Silent,
+    /// Sends this, and then one byte after another.
+    Trickles(&'static str),
+    /// Sends a body in chunks of one byte.
+    TinyChunks,
+    /// Asks for a huge answer and does not read.
+    NeverReads,
+    /// The same, but takes a byte now and then.
+    Sips,
+    /// Sends request upon request and does not read.
+    Pipelines,
+    /// Sends field upon field.
+    Floods,
+    /// Goes without a goodbye, and comes again.
+    ComesAndGoes,
+}
+
+const MANNERS: [Manner; 10] = [
+    Manner::Silent,
+    Manner::Trickles("GET / HTTP/1.1\r\nX: "),
+    Manner::Trickles("POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 1000000\r\n\r\n"),
+    Manner::Trickles("POST / HTTP/1.1\r\nHost: it\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n"),
+    Manner::TinyChunks,
+    Manner::NeverReads,
+    Manner::Sips,
+    Manner::Pipelines,
+    Manner::Floods,
+    Manner::ComesAndGoes,
+];
+
+impl Manner {
+    fn begin(self, client: &mut Client) {
+        match self {
+            Self::Silent | Self::ComesAndGoes => {}
+            Self::Trickles(start) => drop(client.send(start)),
+            Self::TinyChunks => drop(client.send(request::chunked_head("/"))),
+            Self::NeverReads | Self::Sips => drop(client.get("/huge")),
+            Self::Pipelines => drop(client.send(request::get("/large").repeat(1_000))),
+            // More than is read of a head, or time would decide what it is answered.
+            Self::Floods => drop(
+                client
+                    .send("GET / HTTP/1.1\r\n")
+                    .send("X: y\r\n".repeat(4_000)),
+            ),
+        }
+    }
+
+    /// Does a little more. The server may have ended the connection.
+    fn go_on(self, client: &mut Client) {
+        let _ = match self {
+            Self::Silent | Self::NeverReads | Self::ComesAndGoes => Ok(()),
+            Self::Trickles(_) => client.try_send("x"),
+            Self::TinyChunks => client.try_send("1\r\nx\r\n".repeat(10)),
+            Self::Sips => {
+                client.expect_part(1);
+                Ok(())
+            }
+            Self::Pipelines => client.try_send(request::get("/large")),
+            Self::Floods => client.try_send("X: y\r\n".repeat(100)),
+        };
+    }
+}
+
+#[test]
+fn a_crowd_of_every_manner_is_ended_beside_a_good_client() {
+    const EACH: usize = 20;
+    alone(
+        "greedy::a_crowd_of_every_manner_is_ended_beside_a_good_client",
+        || {
+            let huge = Bytes::from(vec![b'x'; HUGE]);
+            let server = BoundServer::new(|builder| {
+                let builder = builder.head_timeout(SOON).body_timeout(SOON);
+                let builder = builder.write_timeout(SOON).idle_timeout(NEVER);
+                // Who does not read an answer is not to be the reason for another's end.
+                builder.max_buffered(usize::MAX)
+            });
+            let mut good = server.connect();
+            let mut crowd: Vec<(Manner, Client)> = Vec::new();
+            for manner in MANNERS.repeat(EACH) {
+                let mut client = server.connect();
+                manner.begin(&mut client);
+                crowd.push((manner, client));
+            }
+            good.post("/", "first");
+            // The whole crowd is there from the server's first moment.
+            let server = server.run(move |request: Request| match request.uri().path() {
+                "/huge" => Body::from(huge.clone()),
+                "/large" => Body::from(huge.slice(..LARGE)),
+                _ => request.into_body(),
+            });
+            good.expect_answer("first");
+            let mut came = 1 + crowd.len() as u64;
+            eventually("only the good client is left", || {
+                for (manner, client) in &mut crowd {
+                    manner.go_on(client);
+                }
+                if server.handle().progress().open == 1 {
+                    return true;
+                }
+                for (manner, client) in &mut crowd {
+                    if *manner == Manner::ComesAndGoes && came < 1_000 {
+                        came += 1;
+                        std::mem::replace(client, server.connect()).reset();
+                    }
+                }
+                good.post("/", "beside").expect_answer("beside");
+                false
+            });
+            good.post("/", "afterwards").expect_answer("afterwards");
+
+            for (manner, client) in &mut crowd {
+                match manner {
+                    Manner::Trickles(_) | Manner::TinyChunks => drop(client.expect_status(408)),
+                    Manner::Floods => drop(client.expect_status(431)),
+                    _ => {}
+                }
+            }
+            let progress = server.handle().progress();
+            assert_eq!((progress.open, progress.accepted), (1, came));
+            assert_eq!(progress.buffered, 0);
+            assert_eq!(server.shut_down().cut, 0);
+        },
+    );
+}
+
+#[test]
+fn a_flood_of_connections_is_served_in_its_turn() {
+    const MOST: usize = 10;
+    const FLOOD: usize = 4 * MOST;
+    let server = BoundServer::new(|builder| {
+        let builder = builder.max_connections(MOST).head_timeout(SOON);
+        builder.idle_timeout(NEVER)
+    });
+    let mut good = server.connect();
+    good.get("/first");
+    let flood: Vec<Client> = (0..FLOOD).map(|_| server.connect()).collect();
+    let mut late = server.connect();
+    late.get("/late");
+    let server = server.run(tell);
+    good.expect_answer("GET /first ");
+    eventually("the last in the queue is accepted", || {
+        good.get("/beside").expect_answer("GET /beside ");
+        let progress = server.handle().progress();
+        assert!(progress.open <= MOST, "{progress:?}");
+        progress.accepted == FLOOD as u64 + 2
+    });
+    late.expect_answer("GET /late ");
+    for mut silent in flood {
+        silent.expect_closed();
+    }
+    server.expect_open(2);
+}
+
+/// The server's memory is that of a process of its own.
+#[cfg(feature = "program")]
+#[test]
+fn pipelines_that_nobody_reads_do_not_grow_the_server() {
+    use crate::support::Program;
+
+    const PIPELINES: usize = 8;
+    const REQUESTS: usize = 4_000;
+    const BODY: usize = 8 * 1024;
+    const BOUND: u64 = 16 * 1024 * 1024;
+    let program = Program::spawn(&["--workers", "2"]);
+    let mut good = program.connect();
+    good.post("/", "first").expect_answer("first");
+    let before = program.peak_memory();
+
+    let requests = request::post("/", vec![b'x'; BODY]).repeat(REQUESTS);
+    assert!(PIPELINES * requests.len() > 10 * BOUND as usize);
+    let mut pipelines: Vec<Client> = (0..PIPELINES).map(|_| program.connect()).collect();
+    let sending: Vec<_> = pipelines
+        .iter()
+        .map(|client| client.send_beside(requests.clone()))
+        .collect();
+    for client in &mut pipelines {
+        client.expect_part(1);
+    }
+    // Each of these waits for a turn of whoever can go on, and a turn is some dozens of requests.
+    for round in 0..200 {
+        let body = format!("round {round}");
+        good.post("/", &body).expect_answer(&body);
+    }
+    let grown = program.peak_memory() - before;
+    assert!(grown < BOUND, "{grown} bytes more");
+    drop(program);
+    for thread in sending {
+        let sent = thread.join().expect("sending does not panic");
+        assert!(sent.is_err(), "the server did not take everything");
+    }
+}
