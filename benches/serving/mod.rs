@@ -1,5 +1,10 @@
 //! A server in a process of its own, so that what is measured is the server's and no client's.
 
+#![allow(dead_code, reason = "each bench needs a part of it")]
+
+pub(crate) mod process;
+mod settings;
+
 use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -28,7 +33,13 @@ pub(crate) const CPU: &str = "/cpu";
 /// Asks for the bytes of the server's memory that are resident.
 pub(crate) const MEMORY: &str = "/memory";
 
-/// Answers with few bytes, and with its own figures if asked for them.
+/// Asks for many bytes.
+pub(crate) const LARGE: &str = "/large";
+
+/// How many those are.
+pub(crate) const LARGE_SIZE: usize = 256 * 1024;
+
+/// Answers with few bytes or many, and with its own figures if asked for them.
 struct Bench;
 
 impl Handler for Bench {
@@ -36,6 +47,7 @@ impl Handler for Bench {
         Response::new(match request.uri().path() {
             CPU => cpu().to_string().into(),
             MEMORY => memory().to_string().into(),
+            LARGE => vec![b'x'; LARGE_SIZE].into(),
             _ => Body::from("Hello, World!"),
         })
     }
@@ -46,10 +58,9 @@ pub(crate) fn serve_if_asked() {
     if env::args().nth(1).as_deref() != Some(SERVE) {
         return;
     }
-    let server = Server::builder()
-        .listen("127.0.0.1:0".parse::<ListenAddr>().expect("an address"))
-        .bind()
-        .expect("some port is free");
+    let builder =
+        Server::builder().listen("127.0.0.1:0".parse::<ListenAddr>().expect("an address"));
+    let server = settings::bind(builder, env::args().skip(2));
     println!("{}", server.local_addrs()[0]);
     let handle = server.handle();
     thread::spawn(move || {
@@ -67,9 +78,16 @@ pub(crate) fn is_trial() -> bool {
 }
 
 impl Serving {
+    /// A server as it is by default.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A server with these [settings].
+    pub(crate) fn start_with(settings: &[String]) -> Self {
         let mut child = Command::new(env::current_exe().expect("a bench knows its path"))
             .arg(SERVE)
+            .args(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -83,6 +101,10 @@ impl Serving {
             child,
             address: line.trim().parse().expect("it prints its address"),
         }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn connect(&self) -> TcpStream {

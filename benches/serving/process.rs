@@ -1,0 +1,62 @@
+//! The server's process, seen from outside: asking the server itself takes a descriptor.
+
+use std::fs;
+use std::time::Duration;
+
+use super::Serving;
+
+/// Bytes that the sockets of this machine hold, on both sides and of everyone.
+pub(crate) fn socket_memory() -> u64 {
+    let counts = fs::read_to_string("/proc/net/sockstat").expect("Linux has it");
+    let pages = counts.lines().find_map(|line| {
+        line.strip_prefix("TCP:")?
+            .rsplit(' ')
+            .next()?
+            .parse::<u64>()
+            .ok()
+    });
+    pages.expect("Linux tells it in pages") * 4096
+}
+
+impl Serving {
+    /// How many descriptors are open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let open = fs::read_dir(self.file("fd")).expect("the server runs");
+        open.count()
+    }
+
+    /// Bytes of memory that are resident.
+    pub(crate) fn resident(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// Most bytes that were resident at any time.
+    pub(crate) fn peak(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// Processor time that the threads have used.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let threads = fs::read_dir(self.file("task")).expect("the server runs");
+        let nanoseconds = threads.map(|thread| {
+            let file = thread.expect("threads are listed").path().join("schedstat");
+            let times = fs::read_to_string(file).expect("the server's threads stay");
+            let used = times.split(' ').next().and_then(|used| used.parse().ok());
+            used.unwrap_or(0)
+        });
+        Duration::from_nanos(nanoseconds.sum())
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(self.file("status")).expect("the server runs");
+        let amount = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"))
+            .and_then(|amount| amount.trim().parse::<u64>().ok());
+        amount.expect("Linux tells it in kB") * 1024
+    }
+
+    fn file(&self, name: &str) -> String {
+        format!("/proc/{}/{name}", self.child.id())
+    }
+}

@@ -1,0 +1,41 @@
+//! What a bench may tell its server: `name=number`, where times are in milliseconds.
+
+use std::time::Duration;
+
+use httpool::{Builder, Server};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+pub(super) fn bind(builder: Builder, settings: impl Iterator<Item = String>) -> Server {
+    let mut descriptors = None;
+    let builder = settings.fold(builder, |builder, setting| {
+        let (name, number) = setting.split_once('=').expect("a setting has a name");
+        let number: usize = number.parse().expect("a setting has a number");
+        let time = Duration::from_millis(number as u64);
+        match name {
+            "workers" => builder.workers(number),
+            "max_connections" => builder.max_connections(number),
+            "head_timeout" => builder.head_timeout(time),
+            "body_timeout" => builder.body_timeout(time),
+            "idle_timeout" => builder.idle_timeout(time),
+            "write_timeout" => builder.write_timeout(time),
+            "rate_grace" => builder.rate_grace(time),
+            "min_rate" => builder.min_rate(number),
+            "max_buffered" => builder.max_buffered(number),
+            "descriptors" => {
+                descriptors = Some(number as u64);
+                builder
+            }
+            _ => panic!("there is no setting {name}"),
+        }
+    });
+    let server = builder.bind().expect("some port is free");
+    // Afterwards, for the server fits its connections to what it may open.
+    if let Some(most) = descriptors {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: getrlimit(Resource::Nofile).maximum,
+        };
+        setrlimit(Resource::Nofile, limit).expect("a limit can be lowered");
+    }
+    server
+}
