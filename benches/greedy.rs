@@ -15,17 +15,17 @@ use std::time::{Duration, Instant};
 
 use attack::{Attack, Experience, Habit, Manner, Neighbours, Record, ask_anew};
 use rustix::process::{Resource, getrlimit};
-use serving::{LARGE_SIZE, Serving};
+use serving::Serving;
 
 /// Descriptors that a process needs for everything but attackers.
 const SPARE: usize = 200;
 
-/// What all connections together may keep of requests; the server is told so.
+/// What all connections together may keep of requests and answers; the server is told so.
 const MAX_BUFFERED: usize = 32 * 1024 * 1024;
 
-/// What the server may hold for each attacker beyond that: its connection, its last head and
-/// fields, the lines of its chunks, and small answers that it does not take.
-const EACH: usize = 48 * 1024;
+/// What the server may hold for each attacker beyond that: its connection, and what the allocator
+/// takes for its pieces.
+const EACH: usize = 8 * 1024;
 
 /// What it may hold in any case: the workers' buffers, and what the allocator does not give back.
 const ALWAYS: usize = 32 * 1024 * 1024;
@@ -255,10 +255,7 @@ impl Scene {
 
     /// Most bytes by which the server may grow.
     fn bound(&self) -> u64 {
-        // An answer that its client has asked for is not refused, and is made as a whole.
-        let asked = self.manners.iter().filter(|manner| manner.asks_for_much());
-        let bytes = ALWAYS + MAX_BUFFERED + EACH * self.manners.len() + LARGE_SIZE * asked.count();
-        bytes as u64
+        (ALWAYS + MAX_BUFFERED + EACH * self.manners.len()) as u64
     }
 }
 

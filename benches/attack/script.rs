@@ -86,11 +86,6 @@ impl Manner {
         }
     }
 
-    /// Whether its answers are large.
-    pub(crate) fn asks_for_much(self) -> bool {
-        matches!(self, Self::NoReader | Self::SlowReader)
-    }
-
     pub(super) fn script(self) -> Script {
         /// As much as a flood sends in a beat.
         const FLOOD: usize = 64 * 1024;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the connections of one server may keep in memory of requests that are not complete and
-/// answers that are not sent.
+/// answers that are not taken.
 #[derive(Debug)]
 pub(crate) struct Budget {
     most: usize,
@@ -54,23 +54,18 @@ impl Share {
         true
     }
 
-    /// Makes it this large, within the budget or not: what is kept is counted in any case.
-    pub(super) fn set(&mut self, bytes: usize) {
-        match bytes.checked_sub(self.bytes) {
-            Some(0) => {}
-            Some(more) => drop(self.budget.held.fetch_add(more, Ordering::Relaxed)),
-            None => {
-                let less = self.bytes - bytes;
-                self.budget.held.fetch_sub(less, Ordering::Relaxed);
-            }
+    /// Makes it at most this large.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        if let Some(less) = self.bytes.checked_sub(bytes).filter(|less| *less > 0) {
+            self.budget.held.fetch_sub(less, Ordering::Relaxed);
+            self.bytes = bytes;
         }
-        self.bytes = bytes;
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.set(0);
+        self.shrink(0);
     }
 }
 
@@ -88,12 +83,12 @@ mod tests {
         assert!(one.grow(3), "it has more already");
         assert_eq!(budget.held(), 10);
 
-        other.set(20);
-        assert_eq!(budget.held(), 26);
-        assert!(!one.grow(7));
-        other.set(0);
-        assert!(one.grow(7));
-        drop(one);
+        other.shrink(5);
+        assert_eq!(budget.held(), 10, "it has less already");
+        other.shrink(1);
+        assert!(one.grow(9));
+        assert!(!other.grow(2));
+        drop((one, other));
         assert_eq!(budget.held(), 0);
     }
 }

@@ -38,8 +38,9 @@ use crate::phase::{Phase, PhaseCell};
 use crate::transport::{Received, Socket};
 use crate::{Handler, Problem, Response};
 
-/// Requests answered and receives made before other connections get their turn.
-const STEPS_PER_TURN: i32 = 64;
+/// Requests answered and receives made before other connections get their turn. More of them save
+/// little, and a client that pipelines without end makes everyone else wait for them.
+const STEPS_PER_TURN: i32 = 32;
 
 /// Time that handlers may take on requests of one connection before other connections get their
 /// turn, and the answers so far leave. A request that has begun is finished.
@@ -197,7 +198,8 @@ impl Connection {
                     if let Some(verdict) = self.send(desk, service)? {
                         return Ok(verdict);
                     }
-                    if !self.share.grow(self.kept(progress, desk)) {
+                    let unfinished = desk.input.unread().len() + self.decoder.held();
+                    if progress != Progress::Nothing && !self.share.grow(unfinished) {
                         self.refuse(Refusal::NoRoom, desk);
                         continue;
                     }
@@ -296,8 +298,8 @@ impl Connection {
         }
     }
 
-    /// How many bytes of an incomplete request are here.
-    fn kept(&self, progress: Progress, desk: &Desk) -> usize {
+    /// How many bytes of what is waited for are here.
+    fn received(&self, progress: Progress, desk: &Desk) -> usize {
         match progress {
             Progress::Nothing => 0,
             Progress::Head => desk.input.unread().len(),
@@ -334,7 +336,7 @@ impl Connection {
             }
             Flushed::Enough => {
                 self.patience.end();
-                Ok(Some(Verdict::Requeue))
+                Ok(Some(self.keep(desk, Verdict::Requeue)))
             }
             Flushed::Part(progress, owed) => {
                 let now = desk.now;
@@ -343,7 +345,7 @@ impl Connection {
                 Ok(Some(if wait.deadline <= now {
                     Verdict::Close(Why::SlowReader)
                 } else {
-                    Verdict::Park(wait)
+                    self.keep(desk, Verdict::Park(wait))
                 }))
             }
             Flushed::Broken(error) => {
@@ -351,6 +353,18 @@ impl Connection {
                 self.socket.reset_on_close()?;
                 Ok(Some(Verdict::Close(Why::Broken(error))))
             }
+        }
+    }
+
+    /// Keeps what has not been sent until then, if there is room for it.
+    fn keep(&mut self, desk: &Desk, verdict: Verdict) -> Verdict {
+        if self
+            .share
+            .grow(desk.input.unread().len() + desk.outbox.held())
+        {
+            verdict
+        } else {
+            Verdict::Close(Why::NoRoom)
         }
     }
 
@@ -368,9 +382,11 @@ impl Connection {
             }
             _ => {}
         }
-        let kept = self.kept(progress, desk);
-        let config = &service.config;
-        Verdict::Park(self.patience.for_request(progress, kept, desk.now, config))
+        let received = self.received(progress, desk);
+        let wait = self
+            .patience
+            .for_request(progress, received, desk.now, &service.config);
+        Verdict::Park(wait)
     }
 
     /// After the last answer has been sent.
@@ -416,7 +432,7 @@ impl Connection {
         }
         let unsent = self.unsent.as_ref().map_or(0, |outbox| outbox.held());
         self.share
-            .set(self.carried.len() + self.decoder.received() + unsent);
+            .shrink(self.carried.len() + self.decoder.held() + unsent);
         desk.tidy();
     }
 }

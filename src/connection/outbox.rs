@@ -14,6 +14,10 @@ use crate::transport::Socket;
 /// call; larger ones are sent from where they are.
 const COPIED_BODY: usize = 8 * 1024;
 
+/// A body of more than this is not counted while others share it: the memory is the handler's, who
+/// gives the same bytes to everyone.
+const COUNTED_BODY: usize = 64 * 1024;
+
 /// Answers are gathered up to this many bytes before they are sent.
 const GATHERED: usize = 64 * 1024;
 
@@ -106,7 +110,7 @@ impl Outbox {
         self.answers
     }
 
-    /// How many bytes wait here.
+    /// How much memory waits here.
     pub(super) fn held(&self) -> usize {
         self.bytes.len() - self.gone + self.tail.held()
     }
@@ -200,6 +204,7 @@ impl Tail {
     fn held(&self) -> usize {
         match self {
             Self::None => 0,
+            Self::Whole(bytes) if bytes.len() > COUNTED_BODY && !bytes.is_unique() => 0,
             Self::Whole(bytes) => bytes.len(),
             Self::Stream(stream) => stream.held(),
         }

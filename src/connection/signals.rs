@@ -72,6 +72,8 @@ pub(crate) enum Why {
     Idle,
     /// The client did not take its answer.
     SlowReader,
+    /// The client did not take its answer, and there was no room to keep the rest.
+    NoRoom,
     /// It was idle when the server drained.
     Drained,
     /// The server was forced to stop.
@@ -92,6 +94,7 @@ impl fmt::Display for Why {
             Self::ClientLeft => "the client left within a request",
             Self::Idle => "it was idle for too long",
             Self::SlowReader => "the client did not take its answer",
+            Self::NoRoom => "there was no room for what the client did not take",
             Self::Drained => "it was idle and the server drains",
             Self::Forced => "the server was forced to stop",
             Self::Broken(error) => return write!(f, "the answer's reader failed: {error}"),

@@ -49,6 +49,11 @@ impl Chunked {
         }
     }
 
+    /// How many bytes are kept beside the content.
+    pub(super) fn held(&self) -> usize {
+        self.seen.lines.capacity() + self.seen.trailers.capacity()
+    }
+
     /// Everything that was not content.
     pub(super) fn into_seen(self) -> Box<Chunking> {
         self.seen

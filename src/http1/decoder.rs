@@ -15,6 +15,9 @@ use crate::{Body, Request};
 /// much and sends little costs this much at most.
 const BODY_STEP: usize = 256 * 1024;
 
+/// What a field costs in a header map, beside its bytes.
+const FIELD: usize = 128;
+
 /// Where a request is put together. A worker keeps one and uses it for request after request: its
 /// header map and the arena that its values point into are allocated once.
 #[derive(Debug, Default)]
@@ -137,12 +140,18 @@ impl Decoder {
         Some(body)
     }
 
-    /// How many bytes of an incomplete body are kept here.
+    /// How many bytes of the body of an incomplete request have been received.
     #[must_use]
     pub fn received(&self) -> usize {
-        self.partial
-            .as_ref()
-            .map_or(0, |partial| partial.body.len())
+        let partial = self.partial.as_ref();
+        partial.map_or(0, |partial| partial.body.len())
+    }
+
+    /// How much memory an incomplete request keeps here, about.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let partial = self.partial.as_ref();
+        partial.map_or(0, |partial| partial.held())
     }
 
     fn begin(
@@ -174,10 +183,13 @@ impl Decoder {
             Framing::Chunked => Coding::Chunked(Chunked::new()),
         };
         let waits = head.expectation == Expectation::Continue && input.is_empty();
+        // Its own copy, for the slot's memory is large, and may have to wait as long as the client
+        // likes.
+        let own = slot.copy();
         self.partial = Some(Box::new(Partial {
-            request: mem::take(&mut slot.request),
-            terms: slot.terms,
-            head: mem::take(&mut slot.head),
+            request: own.request,
+            terms: own.terms,
+            head: own.head,
             coding,
             body: Vec::new(),
         }));
@@ -203,14 +215,19 @@ impl Slot {
     /// The fields as they came, even if a handler has taken the request away.
     #[must_use]
     pub fn fields(&self) -> HeaderMap {
+        mem::take(self.copy().request.headers_mut())
+    }
+
+    /// The same head in no more memory than it needs; nothing of a head that is refused.
+    fn copy(&self) -> Self {
         let limits = Limits {
             head: self.head.len(),
             body: 0,
         };
-        let mut again = Self::default();
-        match head::parse(&self.head, &limits, &mut again) {
-            Ok(Some(_)) => mem::take(again.request.headers_mut()),
-            _ => HeaderMap::new(),
+        let mut copy = Self::default();
+        match head::parse(&self.head, &limits, &mut copy) {
+            Ok(Some(_)) => copy,
+            _ => Self::default(),
         }
     }
 
@@ -239,6 +256,15 @@ enum Absorbed {
 }
 
 impl Partial {
+    fn held(&self) -> usize {
+        let chunking = match &self.coding {
+            Coding::Length(_) => 0,
+            Coding::Chunked(coding) => coding.held(),
+        };
+        let fields = self.request.headers().len() * FIELD;
+        self.head.len() + fields + chunking + self.body.len()
+    }
+
     fn absorb(&mut self, input: &mut Input, limits: &Limits) -> Result<Absorbed, Refusal> {
         let complete = match &mut self.coding {
             Coding::Length(length) => {

@@ -62,8 +62,8 @@ pub(crate) struct Args {
         default_value_t = Size(defaults::MAX_HEAD))]
     pub(crate) max_head: Size,
 
-    /// Most bytes that all connections together keep of unfinished requests and unsent answers; a
-    /// request that needs more gets a 503
+    /// Most bytes that all connections together keep of unfinished requests and of answers that are
+    /// not taken; a request that needs more gets a 503, an answer is cut
     #[arg(long, value_name = "SIZE", help_heading = "Limits",
         default_value_t = Size(defaults::MAX_BUFFERED))]
     pub(crate) max_buffered: Size,

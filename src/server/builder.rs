@@ -93,13 +93,15 @@ impl Builder {
     }
 
     /// The most bytes that all connections together keep of requests that are not complete and of
-    /// answers that are not sent. When that much is kept, a request that needs more is answered
-    /// 503 with `Retry-After`, and its connection ends; requests that come in one piece need
-    /// none. Answers are counted and never refused. Default:
+    /// answers that their clients have not taken. When that much is kept, a request that needs
+    /// more is answered 503 with `Retry-After`, and its connection ends; an answer that its client
+    /// does not take is cut. Requests that come in one piece and answers that are taken at once
+    /// need none. A body of more than 64 KiB that is shared with others, as clones of one
+    /// [`Bytes`](bytes::Bytes) are, does not count. Default:
     /// [`MAX_BUFFERED`](crate::defaults::MAX_BUFFERED).
     ///
-    /// What workers have in hand comes on top: for each the input buffer and the request that its
-    /// handler has.
+    /// What workers have in hand comes on top: for each the input buffer, and the request and
+    /// answer of its handler.
     pub fn max_buffered(mut self, bytes: usize) -> Self {
         self.config.max_buffered = bytes;
         self

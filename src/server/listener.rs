@@ -17,9 +17,9 @@ use socket2::{Domain, SockAddr, Type};
 use crate::ListenAddr;
 use crate::transport::Socket;
 
-/// Connections that may wait in the kernel for the acceptor. The system may allow fewer
-/// (`net.core.somaxconn`).
-pub(super) const BACKLOG: u16 = 1024;
+/// Connections that may wait in the kernel for the acceptor: as many as Linux allows by itself
+/// (`net.core.somaxconn`). Who comes when they are too many tries again a second later.
+pub(super) const BACKLOG: u16 = 4096;
 
 /// How long a connection from this machine to itself may take.
 const SEALING: Timespec = Timespec {

@@ -177,7 +177,7 @@ impl Worker {
         debug!("{}: closed: {why}", client.connection);
         let cut = match why {
             Why::Forced => true,
-            Why::SlowReader => self.shared.phase() >= Phase::Draining,
+            Why::SlowReader | Why::NoRoom => self.shared.phase() >= Phase::Draining,
             _ => false,
         };
         if cut {

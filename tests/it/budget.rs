@@ -1,8 +1,9 @@
+use bytes::Bytes;
 use httpool::Request;
 
-use crate::support::{Gate, HUGE, NEVER, TestServer, eventually, mirror, request};
+use crate::support::{Client, End, Gate, HUGE, NEVER, TestServer, eventually, mirror, request};
 
-const BUDGET: usize = 1000;
+const BUDGET: usize = 100_000;
 
 fn server() -> TestServer {
     TestServer::spawn(|builder| builder.max_buffered(BUDGET), mirror)
@@ -13,23 +14,28 @@ fn expect_buffered(server: &TestServer, what: &str, is_so: impl Fn(usize) -> boo
     eventually(what, || is_so(server.handle().progress().buffered));
 }
 
+/// A client that keeps most of the budget, and how much that is.
+#[track_caller]
+fn keep_most(server: &TestServer) -> (Client, usize) {
+    let mut client = server.connect();
+    client
+        .send(request::post_head("/", 80_000))
+        .send([b'x'; 70_000]);
+    // Its head counts too, with some more for each field.
+    expect_buffered(server, "a client has its share", |bytes| bytes > 70_000);
+    (client, server.handle().progress().buffered)
+}
+
 #[test]
 fn a_request_that_finds_no_room_is_told_to_come_again() {
     let server = server();
-    let mut first = server.connect();
-    first.send(request::post_head("/", 800)).send([b'x'; 700]);
-    expect_buffered(&server, "the first has its share", |bytes| bytes == 700);
+    let (mut first, share) = keep_most(&server);
+    assert!(share < 71_000, "{share}");
 
+    let most = "y".repeat(40_000);
     for (start, more) in [
-        (request::post_head("/", 800), "y".repeat(400)),
-        (
-            request::chunked_head("/"),
-            format!("190\r\n{}", "y".repeat(400)),
-        ),
-        (
-            b"GET / HTTP/1.1\r\n".to_vec(),
-            format!("X: {}", "y".repeat(400)),
-        ),
+        (request::post_head("/", 80_000), most.clone()),
+        (request::chunked_head("/"), format!("9c40\r\n{most}")),
     ] {
         let mut second = server.connect();
         second.send(start).send(more);
@@ -37,19 +43,50 @@ fn a_request_that_finds_no_room_is_told_to_come_again() {
         assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
         assert!(response.says_close(), "{response:?}");
         second.finish_sending().expect_closed();
-        expect_buffered(&server, "only the first has a share", |bytes| bytes == 700);
+        expect_buffered(&server, "only the first has a share", |bytes| {
+            bytes == share
+        });
     }
 
     // What comes in one piece needs no room.
     server.expect_serving();
-    let body = "z".repeat(BUDGET);
-    server.connect().post("/", &body).expect_answer(&body);
+    server.connect().post("/", "small").expect_answer("small");
 
-    first.send([b'x'; 100]).expect_answer([b'x'; 800]);
+    first.send([b'x'; 10_000]).expect_answer([b'x'; 80_000]);
     expect_buffered(&server, "nobody has a share", |bytes| bytes == 0);
-    let mut third = server.connect();
-    third.send(request::post_head("/", 800)).send([b'x'; 700]);
-    expect_buffered(&server, "there is room again", |bytes| bytes == 700);
+    keep_most(&server);
+}
+
+#[test]
+fn a_head_that_finds_no_room_is_told_to_come_again() {
+    let server = TestServer::spawn(|builder| builder.max_buffered(100), mirror);
+    let mut client = server.connect();
+    client
+        .send("GET / HTTP/1.1\r\n")
+        .send(format!("X: {}", "y".repeat(100)));
+    client.expect_status(503);
+    client.finish_sending().expect_closed();
+    expect_buffered(&server, "nobody has a share", |bytes| bytes == 0);
+}
+
+#[test]
+fn what_a_request_keeps_beside_its_body_counts() {
+    let server = server();
+    let mut client = server.connect();
+    let fields: String = (0..90).map(|number| format!("X-{number}: y\r\n")).collect();
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 9\r\n{fields}\r\n."
+    ));
+    expect_buffered(&server, "the fields have a share", |bytes| bytes > 10_000);
+
+    let server = self::server();
+    let mut client = server.connect();
+    client
+        .send(request::chunked_head("/"))
+        .send("1\r\nx\r\n".repeat(5_000));
+    expect_buffered(&server, "the chunks have a share", |bytes| {
+        bytes > 5_000 + 15_000
+    });
 }
 
 #[test]
@@ -63,25 +100,44 @@ fn a_client_that_goes_gives_its_share_back() {
 }
 
 #[test]
-fn answers_that_are_not_taken_are_counted_and_never_refused() {
+fn an_answer_that_is_not_taken_is_cut_if_there_is_no_room_for_it() {
     let server = TestServer::spawn(
         |builder| {
             let builder = builder.max_buffered(BUDGET);
             builder.write_timeout(NEVER).rate_grace(NEVER)
         },
-        |request: Request| match request.uri().path() {
-            "/huge" => vec![b'x'; HUGE],
-            _ => mirror(request),
-        },
+        |_: Request| vec![b'x'; HUGE],
     );
     let mut client = server.connect();
-    client.get("/huge");
-    expect_buffered(&server, "an answer waits", |bytes| bytes > BUDGET);
-    let mut other = server.connect();
-    other.send(request::post_head("/", 2)).send("x");
-    other.expect_status(503);
-    client.expect_answer(vec![b'x'; HUGE]);
-    expect_buffered(&server, "nothing is kept", |bytes| bytes == 0);
+    client.get("/");
+    eventually("its connection is cut", || {
+        let progress = server.handle().progress();
+        progress.accepted == 1 && progress.open == 0
+    });
+    assert!(client.read_rest().0.len() < HUGE);
+    let progress = server.handle().progress();
+    assert_eq!((progress.answered, progress.buffered), (0, 0));
+}
+
+#[test]
+fn an_answer_that_many_share_does_not_count() {
+    let shared = Bytes::from(vec![b'x'; HUGE]);
+    let given = shared.clone();
+    let server = TestServer::spawn(
+        |builder| {
+            let builder = builder.max_buffered(BUDGET);
+            builder.write_timeout(NEVER).rate_grace(NEVER)
+        },
+        move |_: Request| given.clone(),
+    );
+    let mut slow = server.connect();
+    slow.get("/");
+    slow.expect_part(1);
+    server.connect().get_and_close("/").expect_answer(&shared);
+    assert_eq!(server.handle().progress().buffered, 0);
+    let (rest, end) = slow.finish_sending().read_rest();
+    assert!(rest.ends_with(&shared[..HUGE - 1]));
+    assert_eq!(end, End::Closed);
 }
 
 #[test]
@@ -95,13 +151,11 @@ fn a_body_counts_until_it_is_answered() {
             mirror(request)
         },
     );
-    let mut client = server.connect();
-    client.send(request::post_head("/", 600)).send([b'x'; 500]);
-    expect_buffered(&server, "the body has a share", |bytes| bytes == 500);
-    client.send([b'x'; 100]);
+    let (mut client, share) = keep_most(&server);
+    client.send([b'x'; 10_000]);
     gate.expect_arrived(1);
-    assert_eq!(server.handle().progress().buffered, 500);
+    assert_eq!(server.handle().progress().buffered, share);
     gate.open();
-    client.expect_answer([b'x'; 600]);
+    client.expect_answer([b'x'; 80_000]);
     expect_buffered(&server, "nothing is kept", |bytes| bytes == 0);
 }

@@ -84,9 +84,7 @@ fn a_crowd_of_every_manner_is_ended_beside_a_good_client() {
             let huge = Bytes::from(vec![b'x'; HUGE]);
             let server = BoundServer::new(|builder| {
                 let builder = builder.head_timeout(SOON).body_timeout(SOON);
-                let builder = builder.write_timeout(SOON).idle_timeout(NEVER);
-                // Who does not read an answer is not to be the reason for another's end.
-                builder.max_buffered(usize::MAX)
+                builder.write_timeout(SOON).idle_timeout(NEVER)
             });
             let mut good = server.connect();
             let mut crowd: Vec<(Manner, Client)> = Vec::new();
