@@ -10,6 +10,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use httpool::{Body, Handler, ListenAddr, Request, Response, Server};
 use rustix::time::{ClockId, clock_gettime};
@@ -39,6 +40,12 @@ pub(crate) const LARGE: &str = "/large";
 /// How many those are.
 pub(crate) const LARGE_SIZE: usize = 256 * 1024;
 
+/// Asks for an answer that takes [`SLOW_TIME`].
+pub(crate) const SLOW: &str = "/slow";
+
+/// As long as a query to a database may take.
+const SLOW_TIME: Duration = Duration::from_millis(20);
+
 /// Answers with few bytes or many, and with its own figures if asked for them.
 struct Bench;
 
@@ -48,6 +55,10 @@ impl Handler for Bench {
             CPU => cpu().to_string().into(),
             MEMORY => memory().to_string().into(),
             LARGE => vec![b'x'; LARGE_SIZE].into(),
+            SLOW => {
+                thread::sleep(SLOW_TIME);
+                Body::from("Hello, World!")
+            }
             _ => Body::from("Hello, World!"),
         })
     }
