@@ -1,0 +1,122 @@
+//! What a request costs in instructions in user space, and whether that is more than it was.
+//!
+//! Times depend on the machine and on what else it does; these counts hardly do, so a regression
+//! can be held against a baseline that is part of the package. valgrind counts. The count for one
+//! is the difference between many and few, divided by how many there are between them: start-up and
+//! end are not in it.
+
+mod baseline;
+mod callgrind;
+#[path = "../messages/mod.rs"]
+mod messages;
+mod program;
+mod protocol;
+mod server;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::process::ExitCode;
+
+use baseline::Baseline;
+
+/// By how many percent a count may be over the baseline.
+const TOLERANCE: f64 = 5.0;
+
+fn main() -> ExitCode {
+    if protocol::repeat_if_asked() {
+        return ExitCode::SUCCESS;
+    }
+    let is_asked = |name| env::args().any(|argument| argument == name);
+    let outcome = if !is_asked("--bench") {
+        // `cargo test --benches`: it runs, and valgrind may be missing.
+        protocol::try_out();
+        server::try_out();
+        Ok(())
+    } else if is_asked("--accept") {
+        accept()
+    } else {
+        compare()
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("\n{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Makes the counts of today the baseline.
+fn accept() -> Result<(), String> {
+    let tools = baseline::tools()?;
+    // If there is none, or none that can be read, all counts are new.
+    let before = Baseline::read().unwrap_or_default();
+    let instructions = measure(&before);
+    Baseline {
+        tools,
+        instructions,
+    }
+    .write()?;
+    println!("\n{} is rewritten", baseline::FILE);
+    Ok(())
+}
+
+/// Fails if a count is too far above the baseline, or one of them has no other.
+fn compare() -> Result<(), String> {
+    let tools = baseline::tools()?;
+    let before = Baseline::read()?;
+    let now = measure(&before);
+    let names = before.instructions.keys().chain(now.keys());
+    let unmatched = names
+        .filter(|name| !(before.instructions.contains_key(*name) && now.contains_key(*name)))
+        .map(|name| format!("{name} is not in both the baseline and the bench"));
+    let over = now.iter().filter_map(|(name, now)| {
+        let change = change(*before.instructions.get(name)?, *now);
+        (change > TOLERANCE).then(|| format!("{name} is {change:.1} % over the baseline"))
+    });
+    let mut faults: Vec<_> = unmatched.collect();
+    if tools == before.tools {
+        faults.extend(over);
+    } else {
+        // Another compiler's code is not this package's regression.
+        println!("\nThe baseline was measured elsewhere, so what is over it is no failure:");
+        for (name, here) in &tools {
+            match before.tools.get(name) {
+                Some(there) if there == here => {}
+                Some(there) => println!("  {name}: {there} there, {here} here"),
+                None => println!("  {name}: {here} here"),
+            }
+        }
+        over.for_each(|over| println!("  {over}"));
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    faults.push("If that is meant: cargo bench --bench instructions -- --accept".to_owned());
+    Err(faults.join("\n"))
+}
+
+/// Counts everything, and prints each count beside what it was.
+fn measure(before: &Baseline) -> BTreeMap<String, u64> {
+    let heads = ["instructions", "baseline", "now", "change"];
+    println!(
+        "{:<24}{:>10}{:>10}{:>10}",
+        heads[0], heads[1], heads[2], heads[3]
+    );
+    let counts = protocol::count().chain(server::count());
+    counts
+        .map(|(name, now)| {
+            print!("{name:<24}");
+            match before.instructions.get(name) {
+                Some(before) => println!("{before:>10}{now:>10}{:>+8.1} %", change(*before, now)),
+                None => println!("{:>10}{now:>10}", "-"),
+            }
+            (name.to_owned(), now)
+        })
+        .collect()
+}
+
+/// In percent.
+fn change(before: u64, now: u64) -> f64 {
+    (now as f64 / before as f64 - 1.0) * 100.0
+}

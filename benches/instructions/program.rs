@@ -1,0 +1,129 @@
+//! The program that is counted, in a process of its own.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Where it is.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_httpool");
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The program, ended when it is dropped.
+pub(crate) struct Program {
+    child: Child,
+    /// Kept so that it can go on writing.
+    log: BufReader<ChildStderr>,
+    address: SocketAddr,
+}
+
+impl Program {
+    /// Starts it with this command, which may be another's with the program as its last word.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0", "--workers", "1"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program can be started");
+        let mut log = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut said = String::new();
+        let address = loop {
+            let length = log.read_line(&mut said).expect("it logs text");
+            assert_ne!(length, 0, "it does not listen: {said}");
+            let after = said.split_once("listening on http://");
+            if let Some(address) = after.and_then(|(_, line)| line.split(' ').next()) {
+                break address.parse().expect("it says its address");
+            }
+        };
+        Self {
+            child,
+            log,
+            address,
+        }
+    }
+
+    /// A connection whose first request the server waits for already.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_nodelay(true).expect("it is a socket");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("it is not zero");
+        self.sleep();
+        stream
+    }
+
+    /// Returns when all threads of the server sleep. What comes next finds it in the same state each
+    /// time, however the machine shares its time between client and server.
+    pub(crate) fn sleep(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut before = self.look();
+        loop {
+            let now = self.look();
+            // Each thread was seen at another moment. If none has run between two looks, there is
+            // one moment at which all slept.
+            if now == before && now.iter().all(|thread| thread.sleeps) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "it sleeps when it has answered");
+            before = now;
+        }
+    }
+
+    fn look(&self) -> Vec<Thread> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        tasks
+            .expect("the server runs")
+            .filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok())
+            .map(|status| Thread::from_status(&status))
+            .collect()
+    }
+
+    /// Ends it in good order, so that all is counted.
+    pub(crate) fn stop(mut self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("it runs");
+        let mut said = String::new();
+        self.log.read_to_string(&mut said).expect("it logs text");
+        let status = self.child.wait().expect("it is a child");
+        assert!(status.success(), "{status}: {said}");
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It fails if the server has ended, which is just as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the system knows of a thread.
+#[derive(Debug, PartialEq, Eq)]
+struct Thread {
+    sleeps: bool,
+    /// How often it has stopped running.
+    switches: Vec<String>,
+}
+
+impl Thread {
+    fn from_status(status: &str) -> Self {
+        let field = |name: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix(name));
+            value.unwrap_or_default().trim().to_owned()
+        };
+        Self {
+            sleeps: field("State:").starts_with('S'),
+            switches: vec![
+                field("voluntary_ctxt_switches:"),
+                field("nonvoluntary_ctxt_switches:"),
+            ],
+        }
+    }
+}
