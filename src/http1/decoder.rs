@@ -66,8 +66,14 @@ struct Partial {
     request: Request,
     terms: Terms,
     head: Bytes,
+    reception: Reception,
+}
+
+/// A body as far as it has come.
+#[derive(Debug)]
+struct Reception {
     coding: Coding,
-    body: Vec<u8>,
+    content: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -91,7 +97,7 @@ impl Decoder {
         limits: &Limits,
     ) -> Result<Event, Refusal> {
         if let Some(mut partial) = self.partial.take() {
-            let absorbed = partial.absorb(input, limits);
+            let absorbed = partial.reception.absorb(input, limits);
             if matches!(absorbed, Ok(Absorbed::Part)) {
                 self.partial = Some(partial);
                 return Ok(Event::Incomplete(Progress::Body));
@@ -130,21 +136,21 @@ impl Decoder {
     /// next [`decode`](Self::decode) accounts for what was appended.
     pub fn body_room(&mut self) -> Option<&mut Vec<u8>> {
         let partial = self.partial.as_mut()?;
-        let Coding::Length(length) = partial.coding else {
+        let Reception { coding, content } = &mut partial.reception;
+        let Coding::Length(length) = coding else {
             return None;
         };
-        let body = &mut partial.body;
-        if body.len() == body.capacity() {
-            body.reserve_exact(room(length - body.len(), body.len()));
+        if content.len() == content.capacity() {
+            content.reserve_exact(room(*length - content.len(), content.len()));
         }
-        Some(body)
+        Some(content)
     }
 
     /// How many bytes of the body of an incomplete request have been received.
     #[must_use]
     pub fn received(&self) -> usize {
         let partial = self.partial.as_ref();
-        partial.map_or(0, |partial| partial.body.len())
+        partial.map_or(0, |partial| partial.reception.content.len())
     }
 
     /// How much memory an incomplete request keeps here, about.
@@ -182,21 +188,29 @@ impl Decoder {
             }
             Framing::Chunked => Coding::Chunked(Chunked::new()),
         };
+        let mut reception = Reception {
+            coding,
+            content: Vec::new(),
+        };
         let waits = head.expectation == Expectation::Continue && input.is_empty();
-        // Its own copy, for the slot's memory is large, and may have to wait as long as the client
-        // likes.
+        if !waits && reception.absorb(input, limits)? == Absorbed::All {
+            *slot.request.body_mut() = reception.into_body(slot.head.clone());
+            return Ok(Event::Request);
+        }
+        // Its own copy, for the slot's memory is large, and this may have to wait for as long as
+        // the client likes.
         let own = slot.copy();
         self.partial = Some(Box::new(Partial {
             request: own.request,
             terms: own.terms,
             head: own.head,
-            coding,
-            body: Vec::new(),
+            reception,
         }));
-        if waits {
-            return Ok(Event::Continue);
-        }
-        self.decode(input, slot, limits)
+        Ok(if waits {
+            Event::Continue
+        } else {
+            Event::Incomplete(Progress::Body)
+        })
     }
 }
 
@@ -250,6 +264,7 @@ fn room(missing: usize, here: usize) -> usize {
 }
 
 /// How much of a body has been absorbed.
+#[derive(Debug, PartialEq, Eq)]
 enum Absorbed {
     All,
     Part,
@@ -257,34 +272,48 @@ enum Absorbed {
 
 impl Partial {
     fn held(&self) -> usize {
-        let chunking = match &self.coding {
+        let fields = self.request.headers().len() * FIELD;
+        self.head.len() + fields + self.reception.held()
+    }
+
+    fn finish(self, slot: &mut Slot) {
+        slot.terms = self.terms;
+        slot.request = self.request;
+        *slot.request.body_mut() = self.reception.into_body(self.head.clone());
+        slot.head = self.head;
+    }
+}
+
+impl Reception {
+    fn held(&self) -> usize {
+        let beside = match &self.coding {
             Coding::Length(_) => 0,
             Coding::Chunked(coding) => coding.held(),
         };
-        let fields = self.request.headers().len() * FIELD;
-        self.head.len() + fields + chunking + self.body.len()
+        beside + self.content.len()
     }
 
     fn absorb(&mut self, input: &mut Input, limits: &Limits) -> Result<Absorbed, Refusal> {
+        let content = &mut self.content;
         let complete = match &mut self.coding {
             Coding::Length(length) => {
                 // The vector may have been given more room than was asked for, and a client may
                 // have filled it with the start of its next request.
-                if self.body.len() > *length {
-                    input.extend(&self.body[*length..]);
-                    self.body.truncate(*length);
+                if content.len() > *length {
+                    input.extend(&content[*length..]);
+                    content.truncate(*length);
                 }
-                let missing = *length - self.body.len();
+                let missing = *length - content.len();
                 let take = missing.min(input.unread().len());
                 if take > 0 {
-                    self.body.reserve_exact(room(missing, take));
-                    self.body.extend_from_slice(&input.unread()[..take]);
+                    content.reserve_exact(room(missing, take));
+                    content.extend_from_slice(&input.unread()[..take]);
                     input.consume(take);
                 }
                 take == missing
             }
             Coding::Chunked(decoder) => {
-                let used = decoder.decode(input.unread(), &mut self.body, limits)?;
+                let used = decoder.decode(input.unread(), content, limits)?;
                 input.consume(used);
                 decoder.is_done()
             }
@@ -296,16 +325,13 @@ impl Partial {
         })
     }
 
-    fn finish(self, slot: &mut Slot) {
-        slot.terms = self.terms;
-        slot.head = self.head;
-        slot.request = self.request;
+    /// The body of the request that has this head.
+    fn into_body(self, head: Bytes) -> Body {
         let chunking = match self.coding {
             Coding::Length(_) => None,
             Coding::Chunked(coding) => Some(coding.into_seen()),
         };
-        let head = slot.head.clone();
-        *slot.request.body_mut() = Body::received(self.body.into(), head, chunking);
+        Body::received(self.content.into(), head, chunking)
     }
 }
 
