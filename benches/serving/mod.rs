@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use httpool::{Body, Handler, ListenAddr, Request, Response, Server};
+use httpool::{Handler, ListenAddr, Request, Response, Server};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The argument that makes a bench the server.
@@ -34,6 +34,12 @@ pub(crate) const CPU: &str = "/cpu";
 /// Asks for the bytes of the server's memory that are resident.
 pub(crate) const MEMORY: &str = "/memory";
 
+/// Asks for the request's own body.
+pub(crate) const ECHO: &str = "/echo";
+
+/// What is answered otherwise.
+pub(crate) const HELLO: &[u8] = b"Hello, World!";
+
 /// Asks for many bytes.
 pub(crate) const LARGE: &str = "/large";
 
@@ -54,12 +60,13 @@ impl Handler for Bench {
         Response::new(match request.uri().path() {
             CPU => cpu().to_string().into(),
             MEMORY => memory().to_string().into(),
+            ECHO => std::mem::take(request.body_mut()),
             LARGE => vec![b'x'; LARGE_SIZE].into(),
             SLOW => {
                 thread::sleep(SLOW_TIME);
-                Body::from("Hello, World!")
+                HELLO.into()
             }
-            _ => Body::from("Hello, World!"),
+            _ => HELLO.into(),
         })
     }
 }

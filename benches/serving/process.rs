@@ -25,6 +25,13 @@ impl Serving {
         open.count()
     }
 
+    /// How many threads there are.
+    pub(crate) fn threads(&self) -> usize {
+        fs::read_dir(self.file("task"))
+            .expect("the server runs")
+            .count()
+    }
+
     /// Bytes of memory that are resident.
     pub(crate) fn resident(&self) -> u64 {
         self.status("VmRSS:")

@@ -13,6 +13,7 @@ pub(super) fn bind(builder: Builder, settings: impl Iterator<Item = String>) -> 
         let time = Duration::from_millis(number as u64);
         match name {
             "workers" => builder.workers(number),
+            "max_body" => builder.max_body(number),
             "max_connections" => builder.max_connections(number),
             "head_timeout" => builder.head_timeout(time),
             "body_timeout" => builder.body_timeout(time),

@@ -1,0 +1,383 @@
+//! Ten minutes of everything that clients do, and what is left of it.
+//!
+//! Good clients ask over connections that are kept or not, pipeline, post with lengths and in
+//! chunks, and check every answer; beside them others are slow, send too much or nonsense, or go
+//! in the middle. Memory, descriptors and threads of the server are told as time passes. It fails
+//! if a good answer is wrong, if descriptors or threads do not come back to what they were, or if
+//! memory goes on growing.
+//!
+//! `cargo bench --bench soak` takes ten minutes, `SOAK_SECONDS=30 cargo bench --bench soak` half a
+//! one.
+
+#[path = "../tests/it/support/random.rs"]
+mod random;
+mod serving;
+
+use std::env;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use random::Random;
+use serving::{ECHO, GET, HELLO, Serving};
+
+/// Clients at a time, each a thread that plays one part after another.
+const CLIENTS: usize = 24;
+
+/// How long anything may take for a good client.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Lines of the table.
+const LOOKS: u32 = 20;
+
+/// What the memory of the last third may be above that of the first: what the allocator needs
+/// until it has seen the worst mixture, and nothing that grows with requests.
+const GROWTH: u64 = 8 * 1024 * 1024;
+
+/// How long the server may take to forget its clients.
+const SETTLING: Duration = Duration::from_secs(15);
+
+/// What a client does with one connection, or with a few.
+type Part = fn(SocketAddr, &mut Random) -> io::Result<()>;
+
+/// Parts whose every answer must be right.
+const GOOD: [(&str, Part); 5] = [
+    ("kept", kept),
+    ("closed", closed),
+    ("pipelined", pipelined),
+    ("posted", posted),
+    ("in chunks", in_chunks),
+];
+
+/// Parts in which anything may fail.
+const BAD: [(&str, Part); 8] = [
+    ("slow head", slow_head),
+    ("slow body", slow_body),
+    ("long head", long_head),
+    ("large body", large_body),
+    ("nonsense", nonsense),
+    ("half-closed", half_closed),
+    ("reset", reset),
+    ("never read", never_read),
+];
+
+#[derive(Default)]
+struct Tally {
+    counts: [AtomicUsize; GOOD.len() + BAD.len()],
+    wrong: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+/// The server as it is at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    resident: u64,
+    descriptors: usize,
+    threads: usize,
+}
+
+fn main() -> ExitCode {
+    serving::serve_if_asked();
+    let asked = env::var("SOAK_SECONDS")
+        .ok()
+        .and_then(|asked| asked.parse().ok());
+    let usual = if serving::is_trial() { 1.5 } else { 600.0 };
+    let duration = Duration::from_secs_f64(asked.unwrap_or(usual));
+    let settings = [
+        "workers=8",
+        "head_timeout=1000",
+        "body_timeout=1000",
+        "write_timeout=1000",
+        "idle_timeout=2000",
+        "max_body=200000",
+    ];
+    let server = Serving::start_with(&settings.map(str::to_owned));
+    // What a server has once it has answered, it keeps.
+    for _ in 0..100 {
+        kept(server.address(), &mut Random::new(0)).expect("the server answers");
+    }
+    let rest = Look::at(&server);
+    println!(
+        "{:>7} {:>9} {:>11} {:>7} {:>9}",
+        "seconds", "KiB", "descriptors", "threads", "parts"
+    );
+    println!("{}", rest.row(Duration::ZERO, 0));
+
+    let tally = Arc::new(Tally::default());
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|seed| {
+            let (tally, address) = (Arc::clone(&tally), server.address());
+            thread::spawn(move || tally.play(address, Random::new(seed as u64)))
+        })
+        .collect();
+    let began = Instant::now();
+    let mut looks = Vec::new();
+    for number in 1..=LOOKS {
+        thread::sleep((duration * number / LOOKS).saturating_sub(began.elapsed()));
+        let look = Look::at(&server);
+        println!("{}", look.row(began.elapsed(), tally.played()));
+        looks.push(look);
+    }
+    tally.is_over.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.join().expect("a client does not panic");
+    }
+    let settled = rest.expect_again(&server);
+    tally.print();
+
+    let third = looks.len() / 3;
+    let most = |looks: &[Look]| looks.iter().map(|look| look.resident).max().unwrap_or(0);
+    let growth = most(&looks[2 * third..]).saturating_sub(most(&looks[..third]));
+    println!(
+        "memory of the last third above that of the first: {} KiB",
+        growth / 1024
+    );
+    let wrong = tally.wrong.load(Ordering::Relaxed);
+    let complaints = [
+        (
+            wrong > 0,
+            format!("{wrong} good clients did not get what they should"),
+        ),
+        (
+            !settled,
+            format!(
+                "descriptors or threads stay: {:?} and not {rest:?}",
+                Look::at(&server)
+            ),
+        ),
+        (growth > GROWTH, "memory grows".to_owned()),
+    ];
+    for (_, complaint) in complaints.iter().filter(|(is_so, _)| *is_so) {
+        println!("failed: {complaint}");
+    }
+    ExitCode::from(u8::from(complaints.iter().any(|(is_so, _)| *is_so)))
+}
+
+impl Tally {
+    /// Plays parts until time is over.
+    fn play(&self, address: SocketAddr, mut random: Random) {
+        while !self.is_over.load(Ordering::Relaxed) {
+            let part = random.below(GOOD.len() + BAD.len());
+            if let Some((name, good)) = GOOD.get(part) {
+                if let Err(error) = good(address, &mut random) {
+                    println!("{name}: {error}");
+                    self.wrong.fetch_add(1, Ordering::Relaxed);
+                }
+            } else {
+                // The server may end it at any point.
+                let _ = BAD[part - GOOD.len()].1(address, &mut random);
+            }
+            self.counts[part].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn played(&self) -> usize {
+        let counts = self.counts.iter();
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    fn print(&self) {
+        let names = GOOD.iter().chain(&BAD).map(|(name, _)| name);
+        let played = names.zip(&self.counts);
+        let played =
+            played.map(|(name, count)| format!("{name} {}", count.load(Ordering::Relaxed)));
+        println!("parts played: {}", played.collect::<Vec<_>>().join(", "));
+    }
+}
+
+impl Look {
+    fn at(server: &Serving) -> Self {
+        Self {
+            resident: server.resident(),
+            descriptors: server.descriptors(),
+            threads: server.threads(),
+        }
+    }
+
+    fn row(self, since: Duration, parts: usize) -> String {
+        let Self {
+            resident,
+            descriptors,
+            threads,
+        } = self;
+        let (seconds, kib) = (since.as_secs_f64(), resident / 1024);
+        format!("{seconds:>7.1} {kib:>9} {descriptors:>11} {threads:>7} {parts:>9}")
+    }
+
+    /// Whether descriptors and threads become what they were.
+    fn expect_again(self, server: &Serving) -> bool {
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            let now = Self::at(server);
+            if (now.descriptors, now.threads) == (self.descriptors, self.threads) {
+                return true;
+            }
+            if Instant::now() > deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// Reads one answer, which has this body.
+fn expect(stream: &mut TcpStream, body: &[u8]) -> io::Result<()> {
+    let mut answer = Vec::new();
+    loop {
+        let end = answer.windows(4).position(|part| part == b"\r\n\r\n");
+        if let Some(end) = end.filter(|end| answer.len() >= end + 4 + body.len()) {
+            let is_right = answer.starts_with(b"HTTP/1.1 200 ") && answer[end + 4..] == *body;
+            let wrong =
+                || io::Error::other(format!("{:?}", String::from_utf8_lossy(&answer[..end])));
+            return if is_right { Ok(()) } else { Err(wrong()) };
+        }
+        // No more than this answer, for another may be behind it.
+        let missing = end.map_or(1, |end| end + 4 + body.len() - answer.len());
+        let mut part = vec![0; missing];
+        match stream.read(&mut part)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => answer.extend_from_slice(&part[..count]),
+        }
+    }
+}
+
+fn kept(address: SocketAddr, random: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    let requests = 1 + random.below(50);
+    for _ in 0..requests {
+        stream.write_all(GET)?;
+        expect(&mut stream, HELLO)?;
+    }
+    Ok(())
+}
+
+fn closed(address: SocketAddr, _: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n\r\n")?;
+    expect(&mut stream, HELLO)?;
+    match stream.read(&mut [0])? {
+        0 => Ok(()),
+        _ => Err(io::Error::other("something follows the last answer")),
+    }
+}
+
+fn pipelined(address: SocketAddr, random: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    let requests = 1 + random.below(200);
+    stream.write_all(&GET.repeat(requests))?;
+    (0..requests).try_for_each(|_| expect(&mut stream, HELLO))
+}
+
+fn posted(address: SocketAddr, random: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    for _ in 0..3 {
+        let length = random.below(100_000);
+        let body = random.bytes(length);
+        write!(
+            stream,
+            "POST {ECHO} HTTP/1.1\r\nHost: soak\r\nContent-Length: {length}\r\n\r\n"
+        )?;
+        stream.write_all(&body)?;
+        expect(&mut stream, &body)?;
+    }
+    Ok(())
+}
+
+fn in_chunks(address: SocketAddr, random: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    let length = 1 + random.below(20_000);
+    let body = random.bytes(length);
+    let mut request =
+        format!("POST {ECHO} HTTP/1.1\r\nHost: soak\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .into_bytes();
+    for chunk in body.chunks(1 + random.below(3_000)) {
+        request.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
+        request.extend([chunk, b"\r\n"].concat());
+    }
+    request.extend(b"0\r\nX-Sum: 1\r\n\r\n");
+    for piece in request.chunks(1 + random.below(5_000)) {
+        stream.write_all(piece)?;
+    }
+    expect(&mut stream, &body)
+}
+
+/// Sends a byte now and then until the server has had enough.
+fn trickle(mut stream: TcpStream, start: &[u8], random: &mut Random) -> io::Result<()> {
+    stream.write_all(start)?;
+    let pause = Duration::from_millis(50 + random.below(200) as u64);
+    for _ in 0..8 {
+        thread::sleep(pause);
+        stream.write_all(b"x")?;
+    }
+    Ok(())
+}
+
+fn slow_head(address: SocketAddr, random: &mut Random) -> io::Result<()> {
+    trickle(connect(address)?, b"GET / HTTP/1.1\r\nX: ", random)
+}
+
+fn slow_body(address: SocketAddr, random: &mut Random) -> io::Result<()> {
+    let start = b"POST / HTTP/1.1\r\nHost: soak\r\nContent-Length: 100000\r\n\r\n";
+    trickle(connect(address)?, start, random)
+}
+
+fn long_head(address: SocketAddr, _: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    stream.write_all(b"GET / HTTP/1.1\r\n")?;
+    stream.write_all(&b"X: 0123456789\r\n".repeat(5_000))?;
+    stream.read_to_end(&mut Vec::new()).map(drop)
+}
+
+fn large_body(address: SocketAddr, _: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: soak\r\nContent-Length: 300000\r\n\r\n")?;
+    stream.write_all(&vec![b'x'; 300_000])?;
+    stream.read_to_end(&mut Vec::new()).map(drop)
+}
+
+fn nonsense(address: SocketAddr, random: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    let length = 1 + random.below(3_000);
+    stream.write_all(&random.bytes(length))?;
+    stream.shutdown(Shutdown::Write)?;
+    stream.read_to_end(&mut Vec::new()).map(drop)
+}
+
+fn half_closed(address: SocketAddr, random: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    let length = random.below(GET.len());
+    stream.write_all(&GET.repeat(3))?;
+    stream.write_all(&GET[..length])?;
+    stream.shutdown(Shutdown::Write)?;
+    stream.read_to_end(&mut Vec::new()).map(drop)
+}
+
+/// Goes without a goodbye, with something unread or not.
+fn reset(address: SocketAddr, random: &mut Random) -> io::Result<()> {
+    let stream = connect(address)?;
+    let sent = GET.repeat(3);
+    let length = random.below(sent.len());
+    (&stream).write_all(&sent[..length])?;
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    Ok(())
+}
+
+fn never_read(address: SocketAddr, _: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    let request = format!("GET {} HTTP/1.1\r\nHost: soak\r\n\r\n", serving::LARGE);
+    stream.write_all(request.repeat(40).as_bytes())?;
+    thread::sleep(Duration::from_millis(300));
+    Ok(())
+}
