@@ -53,6 +53,7 @@ mod phase;
 mod problem;
 mod response;
 mod server;
+mod sync;
 mod transport;
 mod wire;
 

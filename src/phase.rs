@@ -1,6 +1,6 @@
 //! Where a server's life stands.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::atomic::{AtomicU8, Ordering};
 
 /// Where a server's life stands. It only goes forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +34,7 @@ impl Phase {
 pub(crate) struct PhaseCell(AtomicU8);
 
 impl PhaseCell {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(AtomicU8::new(Phase::Running as u8))
     }
 

@@ -9,6 +9,8 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
+use crate::sync::recv;
+
 /// One client's socket.
 #[derive(Debug)]
 pub(crate) struct Socket(OwnedFd);
@@ -36,7 +38,7 @@ impl Socket {
     pub(crate) fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<Received> {
         let room = buffer.capacity() - buffer.len();
         loop {
-            match rustix::net::recv(&self.0, spare_capacity(buffer), RecvFlags::empty()) {
+            match recv(&self.0, spare_capacity(buffer), RecvFlags::empty()) {
                 Ok((_, 0)) => return Ok(Received::End),
                 Ok((_, count)) if count == room => return Ok(Received::Full),
                 Ok(_) => return Ok(Received::Short),

@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::EventfdFlags;
 
+use crate::sync::write;
+
 /// An eventfd. It is only ever rung: those who watch it edge-triggered need not answer.
 #[derive(Debug)]
 pub(super) struct Bell(OwnedFd);
@@ -18,7 +20,7 @@ impl Bell {
     /// Wakes one thread that waits for it.
     pub(super) fn ring(&self) {
         // The only failure is a counter that is full, and then it has been rung.
-        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+        let _ = write(&self.0, &1u64.to_ne_bytes());
     }
 
     /// Forgets all ringing so far.

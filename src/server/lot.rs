@@ -7,19 +7,21 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
-use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 use super::bell::Bell;
 use crate::connection::{Wait, Wake, What};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::epoll::{self, EventData, EventFlags};
+use crate::sync::{Mutex, MutexGuard};
 
-/// Places are made this many at a time, when they are first needed.
-const BLOCK_PLACES: usize = 1024;
+/// Places are made this many at a time, when they are first needed; few where loom keeps an account
+/// of each.
+const BLOCK_PLACES: usize = if cfg!(loom) { 2 } else { 1024 };
 
 /// The deadline of a place in which nothing is parked.
 const NEVER: u64 = u64::MAX;

@@ -16,8 +16,6 @@ use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
 use self::acceptor::Acceptor;
 use self::bell::Bell;
 pub use self::builder::Builder;
@@ -32,6 +30,7 @@ use self::worker::Worker;
 use crate::config::Config;
 use crate::connection::{Budget, Service};
 use crate::phase::PhaseCell;
+use crate::sync::channel::{self, Receiver, Sender};
 use crate::{Handler, ListenAddr, Phase};
 
 /// A server that listens: clients can connect, and are answered once it [runs](Self::run).
@@ -114,7 +113,7 @@ impl Server {
         // Whoever is in the kernel's queues when the drain begins is admitted over the limit.
         let backlog = (usize::from(BACKLOG) + 1) * self.listeners.len();
         let capacity = self.max_connections + backlog;
-        let (ready, jobs) = bounded(capacity);
+        let (ready, jobs) = channel::bounded(capacity);
         let workers_bell = Bell::new()?;
         let shared = Arc::new(Shared {
             lot: Lot::new(capacity, &workers_bell)?,
@@ -130,7 +129,7 @@ impl Server {
             roster: Roster::new(workers, watchers(), workers_bell, Arc::clone(&self.bell)),
             census: self.census,
         });
-        let (done, workers_done) = bounded(0);
+        let (done, workers_done) = crossbeam_channel::bounded(0);
         let mut threads = Vec::with_capacity(workers);
         for index in 0..workers {
             match spawn(&shared, index, done.clone()) {
@@ -200,7 +199,12 @@ impl Shared {
     }
 }
 
-fn spawn(shared: &Arc<Shared>, index: usize, done: Sender<()>) -> io::Result<JoinHandle<()>> {
+/// Starts a worker that lets go of `done` when it has ended.
+fn spawn(
+    shared: &Arc<Shared>,
+    index: usize,
+    done: impl Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let shared = Arc::clone(shared);
     thread::Builder::new()
         .name(format!("httpool-{index}"))

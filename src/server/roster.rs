@@ -11,13 +11,14 @@
 //! late to help; the *patrol* looks every millisecond whether a worker is stuck in one turn, and
 //! then wakes another. While turns are slow, a sleeper is woken as soon as work waits.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
 use super::bell::Bell;
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// Turns that take longer than this on average are worth a wake-up, which costs about a tenth.
 const SLOW: Duration = Duration::from_micros(100);

@@ -12,6 +12,7 @@ use super::lot::{Events, Parked};
 use super::roster::{Duty, Pace};
 use crate::Phase;
 use crate::connection::{Desk, Verdict, Wait, Wake, Why};
+use crate::sync::elapsed;
 
 /// Events taken from the system at a time. What a worker takes it must hand to others, so this is
 /// no more than a few rounds of the pool.
@@ -146,7 +147,7 @@ impl Worker {
             self.desk.replace();
             Verdict::Close(Why::Panicked)
         });
-        self.pace.note(began.elapsed());
+        self.pace.note(elapsed(began));
         shared.roster.end_turn(self.index);
         let answered = self.desk.answered();
         shared.census.set_answered(self.index, answered);
@@ -186,3 +187,6 @@ impl Worker {
         self.shared.dismiss(client);
     }
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;

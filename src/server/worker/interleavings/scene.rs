@@ -1,0 +1,297 @@
+//! A pool whose every step loom decides, and what scenes are made of.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, PoisonError};
+
+use loom::model;
+use loom::thread::{self, JoinHandle};
+
+use super::super::*;
+use crate::Handler;
+use crate::config::Config;
+use crate::connection::{Budget, Connection, Service, What};
+use crate::phase::PhaseCell;
+use crate::server::bell::Bell;
+use crate::server::census::Census;
+use crate::server::lot::Lot;
+use crate::server::roster::{Patrol, Roster};
+use crate::sync::{self, Condvar, Mutex, channel};
+use crate::transport::Socket;
+
+/// What a client sends that wants no more than one answer.
+pub(super) const LAST: &str = "GET / HTTP/1.1\r\nHost: model\r\nConnection: close\r\n\r\n";
+
+/// What a client sends that stays.
+pub(super) const KEPT: &str = "GET /kept HTTP/1.1\r\nHost: model\r\n\r\n";
+
+/// How often at most threads are interrupted in one order of steps, where `LOOM_MAX_PREEMPTIONS`
+/// does not say otherwise. That another goes on because one waits is no interruption.
+const INTERRUPTIONS: usize = 2;
+
+/// Steps of one order; more would mean that somebody goes round in circles.
+const STEPS: usize = 20_000;
+
+/// Connections of a scene at most.
+const CONNECTIONS: usize = 3;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Words of a worker's stack: a connection is driven on it.
+const STACK: usize = 0x8000;
+
+/// The same for all scenes: the defaults ask the system how many cores there are.
+static CONFIG: LazyLock<Config> = LazyLock::new(Config::default);
+
+/// A server without listeners: the thread of the test is its acceptor.
+pub(super) struct Scene {
+    pub(super) shared: Arc<Shared>,
+    bell: Arc<Bell>,
+    patrol: Patrol,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// How a worker begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Start {
+    /// It takes its turns for quick ones.
+    Quick,
+    /// It takes its turns for slow ones.
+    Slow,
+    /// It is quick, and looks for events before it does anything else.
+    Looking,
+}
+
+/// Where threads wait until so many have come.
+pub(super) struct Meeting {
+    missing: Mutex<usize>,
+    complete: Condvar,
+}
+
+/// Plays a scene of two workers in every order of steps.
+pub(super) fn play(scene: impl Fn() + Send + Sync + 'static) {
+    play_with(INTERRUPTIONS, scene);
+}
+
+/// Plays a larger scene in every order with fewer interruptions.
+pub(super) fn play_large(scene: impl Fn() + Send + Sync + 'static) {
+    play_with(INTERRUPTIONS - 1, scene);
+}
+
+fn play_with(interruptions: usize, scene: impl Fn() + Send + Sync + 'static) {
+    let mut builder = model::Builder::new();
+    builder.preemption_bound.get_or_insert(interruptions);
+    builder.max_branches = STEPS;
+    let orders = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&orders);
+    builder.check(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        scene();
+    });
+    let orders = orders.load(Ordering::Relaxed);
+    println!("{orders} orders");
+    assert!(orders > 50, "the threads of a scene meet");
+}
+
+impl Scene {
+    /// A server that is to have so many workers, of which so many watch at a time.
+    pub(super) fn new(workers: usize, seats: usize, handler: impl Handler) -> Self {
+        let [bell, workers_bell] =
+            [(); 2].map(|()| Bell::new().expect("the system has descriptors"));
+        let bell = Arc::new(bell);
+        let (ready, jobs) = channel::bounded(CONNECTIONS);
+        let shared = Shared {
+            lot: Lot::new(CONNECTIONS, &workers_bell).expect("the system has descriptors"),
+            service: Service {
+                handler: Box::new(handler),
+                config: CONFIG.clone(),
+                phase: Arc::new(PhaseCell::new()),
+                budget: Arc::new(Budget::new(usize::MAX)),
+            },
+            max_connections: CONNECTIONS,
+            ready,
+            jobs,
+            roster: Roster::new(workers, seats, workers_bell, Arc::clone(&bell)),
+            census: Arc::new(Census::new(workers)),
+        };
+        Self {
+            shared: Arc::new(shared),
+            bell,
+            patrol: Patrol::new(workers),
+            workers: Vec::new(),
+        }
+    }
+
+    /// Starts one worker.
+    pub(super) fn start(&mut self, start: Start) {
+        let (shared, index) = (Arc::clone(&self.shared), self.workers.len());
+        let run = move || {
+            let mut worker = Worker::new(shared, index);
+            match start {
+                Start::Quick => {}
+                // It stays slow for more turns than a scene has.
+                Start::Slow => worker.pace.note(Duration::from_secs(60)),
+                Start::Looking => worker.drives = DRIVES_PER_LOOK - 1,
+            }
+            worker.run();
+        };
+        let thread = thread::Builder::new().stack_size(STACK).spawn(run);
+        self.workers.push(thread.expect("there is room for it"));
+    }
+
+    /// Clients connect, send this, and are handed to the workers together, as the acceptor does it.
+    pub(super) fn admit<const COUNT: usize>(&self, bytes: &str) -> [UnixStream; COUNT] {
+        let peers = [(); COUNT].map(|()| {
+            let (client, peer) = self.connect();
+            sync::send(&peer, bytes);
+            let wake = Wake::Ready;
+            self.shared.enqueue(Job { client, wake });
+            peer
+        });
+        self.shared.roster.call();
+        peers
+    }
+
+    /// A client has connected, and nothing has come of it yet: it is parked.
+    pub(super) fn settle(&self) -> UnixStream {
+        let (mut client, peer) = self.connect();
+        let lot = &self.shared.lot;
+        let ticket = lot.enter().expect("the lot has room");
+        client.ticket = Some(ticket);
+        let wait = Wait {
+            what: What::FirstRequest,
+            deadline: Instant::now() + HOUR,
+        };
+        assert!(matches!(lot.park(ticket, client, wait), Parked::Waits));
+        // That there is room to send, which it does not wait for.
+        let mut events = Events::with_capacity(EVENTS);
+        let looked = lot.wait(&mut events, Some(Duration::ZERO));
+        looked.expect("the lot can be waited in");
+        assert!(lot.claim(&mut events).is_none());
+        peer
+    }
+
+    /// Has the patrol walk until it ends with its next round, if nobody needs it then.
+    pub(super) fn tire_patrol(&mut self) {
+        let mut rounds = 0;
+        self.call_patrol();
+        while self.patrol.is_due(&self.shared.roster) {
+            self.walk();
+            rounds += 1;
+        }
+        self.call_patrol();
+        (1..rounds).for_each(|_| self.walk());
+        assert!(self.patrol.is_due(&self.shared.roster));
+    }
+
+    /// What the acceptor does until all connections have ended.
+    pub(super) fn serve(&mut self) {
+        self.shared.census.ring_below(1);
+        while self.shared.census.open() > 0 {
+            if self.patrol.is_due(&self.shared.roster) {
+                sync::tick();
+                self.walk();
+            } else {
+                sync::hear(&*self.bell);
+            }
+        }
+    }
+
+    /// Deadlines are swept, and all have passed.
+    pub(super) fn sweep(&self) {
+        let late = Instant::now() + 2 * HOUR;
+        let wake = Wake::Expired;
+        self.shared.lot.expired(late, |client| {
+            self.shared.hand_over(Job { client, wake });
+        });
+    }
+
+    /// Idle connections are recalled.
+    pub(super) fn recall(&self) {
+        let wake = Wake::Recalled;
+        self.shared.lot.recall(What::is_idle, |client| {
+            self.shared.hand_over(Job { client, wake });
+        });
+    }
+
+    /// Ends the workers.
+    pub(super) fn stop(mut self) {
+        self.shared.stop();
+        self.join();
+    }
+
+    /// Ends the workers and cuts what is left, as the acceptor does it at the deadline. Returns how
+    /// many requests were cut.
+    pub(super) fn force(mut self) -> usize {
+        let shared = Arc::clone(&self.shared);
+        shared.service.phase.advance(Phase::Forced);
+        shared.cut_parked();
+        shared.stop();
+        self.join();
+        while let Ok(job) = shared.jobs.try_recv() {
+            shared.cut(*job.client);
+        }
+        shared.cut_parked();
+        assert_eq!(shared.census.open(), 0, "a connection was lost");
+        usize::try_from(shared.census.cut()).expect("they were few")
+    }
+
+    fn walk(&mut self) {
+        let (roster, jobs) = (&self.shared.roster, &self.shared.jobs);
+        self.patrol.walk(roster, || !jobs.is_empty());
+    }
+
+    /// A worker shares work while another is idle.
+    fn call_patrol(&self) {
+        let roster = &self.shared.roster;
+        assert_eq!(roster.rest(|| false), Duty::Watch);
+        roster.offer(&Pace::default());
+        roster.relieve(&Pace::default());
+    }
+
+    fn join(&mut self) {
+        for worker in self.workers.drain(..) {
+            worker.join().expect("a worker does not panic");
+        }
+    }
+
+    fn connect(&self) -> (Box<Client>, UnixStream) {
+        let (peer, ours) = UnixStream::pair().expect("the system has descriptors");
+        ours.set_nonblocking(true).expect("it is a socket");
+        let service = &self.shared.service;
+        let connection = Connection::new(Socket::new(ours.into()), Instant::now(), service);
+        let seat = self.shared.census.accept(&self.bell);
+        (Box::new(Client::new(connection, seat)), peer)
+    }
+}
+
+impl Meeting {
+    pub(super) fn of(count: usize) -> Self {
+        Self {
+            missing: Mutex::new(count),
+            complete: Condvar::new(),
+        }
+    }
+
+    /// Comes, and waits for the others.
+    pub(super) fn attend(&self) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        *missing -= 1;
+        if *missing == 0 {
+            self.complete.notify_all();
+        }
+        while *missing > 0 {
+            let waited = self.complete.wait(missing);
+            missing = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// How many whole answers a client has got; it gets no more.
+pub(super) fn answers(mut peer: &UnixStream) -> usize {
+    let mut received = String::new();
+    // What it has not sent when the server closes may come as an error after the bytes.
+    let _ = peer.read_to_string(&mut received);
+    received.matches("HTTP/1.1 200 OK\r\n").count()
+}
