@@ -64,7 +64,7 @@ pub(crate) struct Args {
 
     /// Most bytes that all connections together keep of unfinished requests and of answers that are
     /// not taken; a request that needs more gets a 503, an answer is cut
-    #[arg(long, value_name = "SIZE", help_heading = "Limits",
+    #[arg(long, value_name = "SIZE", value_parser = size_from(64 * 1024), help_heading = "Limits",
         default_value_t = Size(defaults::MAX_BUFFERED))]
     pub(crate) max_buffered: Size,
 

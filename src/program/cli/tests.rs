@@ -71,7 +71,7 @@ fn every_flag_has_its_variable_by_rule() {
         ("max-connections", "7"),
         ("max-body", "1KiB"),
         ("max-head", "2KiB"),
-        ("max-buffered", "3KiB"),
+        ("max-buffered", "64KiB"),
         ("head-timeout", "1s"),
         ("body-timeout", "2s"),
         ("idle-timeout", "3s"),

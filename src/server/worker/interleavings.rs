@@ -11,10 +11,10 @@
 //! patrol only while the patrol is due. So these scenes show that the patrol is started where it
 //! is needed, too.
 //!
-//! The limits of it: two workers or three, one or two connections, and two interruptions in one
-//! order (one where there are three workers), which is every order in which threads interrupt each
-//! other no more often. No time passes, so turns are quick or slow from the start. Condition
-//! variables do not wake without reason, and the counters of the census are not played.
+//! The limits of it: two workers or three, one or two connections, and orders in which threads are
+//! interrupted twice at most (once where there are three workers); that one goes on because
+//! another waits is no interruption. No time passes, so turns are quick or slow from the start.
+//! Condition variables do not wake without reason, and the counters of the census are not played.
 //!
 //! ```sh
 //! RUSTFLAGS='--cfg loom' cargo test --no-default-features --profile loom --lib interleavings
