@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Compares httpool with other servers: processor time per request, beside that of the floor.
+
+Every server does the same job in the same scenarios, on the loopback interface, under the same
+load. README.md in this directory says how and why; Python's standard library, wrk and Cargo are
+enough to run it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import job
+import report
+import syscalls
+from scenarios import SCENARIOS, Failed, Measurement, Scenario, measure
+from servers import FLOOR, SERVERS, Missing, Running, Server, Setting, free_port, target
+
+# Descriptors that a server or client wants beside those of its idle connections.
+SPARE_FILES = 500
+
+
+def main() -> int:
+    options = _options()
+    for tool in ("cargo", "wrk", "strace") if options.syscalls else ("cargo", "wrk"):
+        if not shutil.which(tool):
+            sys.exit(f"{tool} is not installed, and it takes that")
+    # As after Ctrl-C, what has been started is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    bench = Bench(options)
+    try:
+        bench.prepare()
+        text = bench.system_calls() if options.syscalls else bench.compare()
+    finally:
+        bench.clean_up()
+    print(text)
+    if options.markdown:
+        options.markdown.write_text(text)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    servers = [server.name for server in SERVERS]
+    scenarios = [scenario.name for scenario in SCENARIOS]
+    parser.add_argument(
+        "--only",
+        type=_some_of(servers),
+        metavar="A,B",
+        help=f"these servers, besides the floor: {', '.join(servers)}",
+    )
+    parser.add_argument(
+        "--scenario",
+        type=_some_of(scenarios),
+        metavar="A,B",
+        help=f"these scenarios: {', '.join(scenarios)}",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="in which all take turns (3)")
+    parser.add_argument("--seconds", type=int, default=3, help="of load for each turn (3)")
+    parser.add_argument(
+        "--pin", action="store_true", help="the server on one processor, the load on another"
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="of the peers that serve without blocking (one for each processor)",
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="of httpool (its own default)")
+    parser.add_argument(
+        "--syscalls",
+        action="store_true",
+        help="count system calls instead, in get64 if no scenario is named",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures there")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables there")
+    options = parser.parse_args()
+    if options.rounds < 1 or options.seconds < 1:
+        parser.error("there is at least one round, of at least one second")
+    return options
+
+
+def _some_of(known: list[str]) -> Callable[[str], list[str]]:
+    def names(text: str) -> list[str]:
+        found = text.split(",")
+        for name in found:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(known)}")
+        return found
+
+    return names
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+class Bench:
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.folder = Path(tempfile.mkdtemp(prefix="httpool-compare-"))
+        self.server_cpu: int | None = None
+        self.load_cpu: int | None = None
+        self.load_threads = 2
+        self.threads = options.threads or len(os.sched_getaffinity(0))
+        # Those that can be had, and where their programs are.
+        self.programs: dict[str, Path] = {}
+        self.servers: list[Server] = []
+        self.scenarios: list[Scenario] = []
+
+    def prepare(self) -> None:
+        if self.options.pin:
+            self._pin()
+        self._choose_scenarios()
+        self._choose_servers()
+        if self.load_cpu is not None:
+            # wrk inherits it. The builds, before, had all processors.
+            os.sched_setaffinity(0, {self.load_cpu})
+
+    def clean_up(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def compare(self) -> str:
+        """Measures everything in turns."""
+        results: report.Results = {}
+        names = [server.name for server in self.servers]
+        for scenario in self.scenarios:
+            of_scenario = results[scenario.name] = {name: [] for name in names}
+            for number in range(self.options.rounds):
+                # Forth and back, so that nobody always comes first.
+                for server in self.servers[:: -1 if number % 2 else 1]:
+                    outcome = self._measure(server, scenario)
+                    of_scenario[server.name].append(outcome)
+                    said = outcome
+                    if isinstance(outcome, Measurement):
+                        said = f"{outcome.cpu:.2f} µs/request, {outcome.per_second:,.0f} requests/s"
+                    say(f"{scenario.name} {number + 1}/{self.options.rounds} {server.name}: {said}")
+            # What there is, should it be stopped before the end.
+            self._write_json(results)
+        parts = [report.overview(results, names, self.scenarios), self._circumstances()]
+        for scenario in self.scenarios:
+            table = report.details(results, names, scenario)
+            parts.append(f"### {scenario.name}: {scenario.what}\n\n{table}")
+        return "\n".join(parts)
+
+    def system_calls(self) -> str:
+        parts = []
+        for scenario in self.scenarios:
+            counts = {}
+            for server in self.servers:
+                if scenario.posts and not server.posts:
+                    continue
+                try:
+                    with self._run(server, scenario.flags) as running:
+                        job.warm_up(running.port)
+                        counts[server.name] = syscalls.count(
+                            running, scenario, self.options.seconds, self.load_threads, self.folder
+                        )
+                except (Failed, Missing, job.Broken) as problem:
+                    say(f"{server.name} is left out: {problem}")
+            parts.append(f"### {scenario.name}\n\n{report.system_calls(counts)}")
+        return "\n".join([*parts, self._circumstances()])
+
+    def _pin(self) -> None:
+        processors = sorted(os.sched_getaffinity(0))
+        if len(processors) < 2:
+            sys.exit("--pin wants two processors")
+        self.server_cpu, self.load_cpu = processors[:2]
+        self.load_threads = 1
+        self.threads = self.options.threads or 1
+
+    def _choose_scenarios(self) -> None:
+        wanted = self.options.scenario or (["get64"] if self.options.syscalls else None)
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # Servers inherit it.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        for scenario in SCENARIOS:
+            if wanted and scenario.name not in wanted:
+                continue
+            if scenario.idle + SPARE_FILES > most:
+                say(
+                    f"{scenario.name} is left out: a process may have {most} files open (ulimit -n)"
+                )
+            else:
+                self.scenarios.append(scenario)
+
+    def _choose_servers(self) -> None:
+        out = target() / "compare"
+        out.mkdir(parents=True, exist_ok=True)
+        for server in SERVERS:
+            if self.options.only and server.name not in (*self.options.only, FLOOR):
+                continue
+            say(f"{server.name}: building")
+            try:
+                self.programs[server.name] = server.build(out)
+                with self._run(server) as running:
+                    if server.name == FLOOR:
+                        job.check_floor(running.port)
+                    else:
+                        job.check(running.port, posts=server.posts)
+            except (Missing, job.Broken) as problem:
+                say(f"{server.name} is left out: {problem}")
+            else:
+                self.servers.append(server)
+        if not self.servers:
+            sys.exit("no server is left")
+
+    def _measure(self, server: Server, scenario: Scenario) -> Measurement | str:
+        if scenario.posts and not server.posts:
+            return "can't echo"
+        try:
+            with self._run(server, scenario.flags) as running:
+                job.warm_up(running.port)
+                return measure(running, scenario, self.options.seconds, self.load_threads)
+        except (Failed, Missing, job.Broken) as problem:
+            return str(problem)
+
+    def _run(self, server: Server, flags: tuple[str, ...] = ()) -> Running:
+        setting = Setting(
+            port=free_port(),
+            threads=self.threads,
+            workers=self.options.workers,
+            flags=flags,
+            folder=self.folder / server.name,
+        )
+        command = server.command(self.programs[server.name], setting)
+        return Running(command, setting.port, self.folder / f"{server.name}.log", self.server_cpu)
+
+    def _circumstances(self) -> str:
+        options = self.options
+        rounds = f"{options.rounds} rounds"
+        if options.syscalls or options.rounds == 1:
+            rounds = "One round"
+        where = (
+            f"server on processor {self.server_cpu}, load on {self.load_cpu}"
+            if options.pin
+            else "processors shared by server and load"
+        )
+        return f"{rounds} of {options.seconds} s, {where}. {report.circumstances()}\n"
+
+    def _write_json(self, results: report.Results) -> None:
+        if not self.options.json:
+            return
+        figures = {
+            scenario: {
+                name: [
+                    dataclasses.asdict(one) if isinstance(one, Measurement) else {"failed": one}
+                    for one in rounds
+                ]
+                for name, rounds in of_scenario.items()
+            }
+            for scenario, of_scenario in results.items()
+        }
+        told = {"circumstances": self._circumstances(), "results": figures}
+        self.options.json.write_text(json.dumps(told, indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

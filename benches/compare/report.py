@@ -1,0 +1,175 @@
+"""Tables of what was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from statistics import median
+
+from scenarios import Measurement, Scenario
+from servers import FLOOR, HERE, Missing, find_nginx
+
+# By scenario and server: one of each round, or why there is none.
+Results = dict[str, dict[str, list["Measurement | str"]]]
+
+# Processors that others keep busy, on average, from which on a measurement is suspect.
+DISTURBED = 0.15
+
+
+def ratios(of_server: list[Measurement | str], of_floor: list[Measurement | str]) -> list[float]:
+    """Processor time per request beside the floor's, in each round in which there are both."""
+    return [
+        one.cpu / floor.cpu
+        for one, floor in zip(of_server, of_floor)
+        if isinstance(one, Measurement) and isinstance(floor, Measurement) and floor.cpu > 0
+    ]
+
+
+def overview(results: Results, names: list[str], scenarios: list[Scenario]) -> str:
+    """One row for each server, one column for each scenario."""
+    rows = [["server", *(scenario.name for scenario in scenarios)]]
+    for name in names:
+        row = [name]
+        for scenario in scenarios:
+            of_scenario = results.get(scenario.name, {})
+            found = ratios(of_scenario.get(name, []), of_scenario.get(FLOOR, []))
+            row.append("1.00" if name == FLOOR else _spread(found))
+        rows.append(row)
+    return _table(rows)
+
+
+def details(results: Results, names: list[str], scenario: Scenario) -> str:
+    """One row for each server that was measured, the cheapest first, then why others were not."""
+    of_scenario = results.get(scenario.name, {})
+    heads = [
+        "server", "ratio to the floor", "CPU µs/request", "user", "system", "requests/s",
+        "p50 µs", "p99 µs", "memory MiB",
+    ]  # fmt: skip
+    if scenario.idle:
+        heads.append("bytes/idle connection")
+    measured, failed = [], []
+    for name in names:
+        rounds = of_scenario.get(name, [])
+        good = [one for one in rounds if isinstance(one, Measurement)]
+        notes = sorted({one for one in rounds if isinstance(one, str)})
+        if good:
+            figures = Figures(good)
+            found = ratios(rounds, of_scenario.get(FLOOR, []))
+            row = [name, "1.00" if name == FLOOR else _spread(found), *figures.cells()]
+            if scenario.idle:
+                row.append(f"{figures.middle('per_idle'):,.0f}")
+            row.append("; ".join([*notes, *figures.notes()]))
+            measured.append((figures.middle("cpu"), row))
+        else:
+            failed.append([name, *["–"] * (len(heads) - 1), "; ".join(notes)])
+    measured.sort(key=lambda one: one[0])
+    return _table([[*heads, "notes"], *(row for _, row in measured), *failed])
+
+
+class Figures:
+    """What the rounds of one server say together."""
+
+    def __init__(self, rounds: list[Measurement]) -> None:
+        self._rounds = rounds
+
+    def middle(self, figure: str) -> float:
+        return float(median(getattr(one, figure) for one in self._rounds))
+
+    def cells(self) -> list[str]:
+        return [
+            _spread([one.cpu for one in self._rounds]),
+            f"{self.middle('user'):.2f}",
+            f"{self.middle('system'):.2f}",
+            f"{self.middle('per_second'):,.0f}",
+            f"{self.middle('p50'):,.0f}",
+            f"{self.middle('p99'):,.0f}",
+            f"{self.middle('resident_kib') / 1024:.1f}",
+        ]
+
+    def notes(self) -> list[str]:
+        notes = sorted({note for one in self._rounds for note in one.notes})
+        if self.middle("foreign") > DISTURBED:
+            notes.append(f"others kept {self.middle('foreign'):.2f} processors busy")
+        if self.middle("stolen") > DISTURBED:
+            notes.append(f"the host took {self.middle('stolen'):.2f} processors")
+        return notes
+
+
+def system_calls(counts: dict[str, dict[str, float]]) -> str:
+    rows = [["server", "calls/request", "of these"]]
+    for name, calls in sorted(counts.items(), key=lambda item: sum(item[1].values())):
+        most = sorted(calls.items(), key=lambda item: -item[1])
+        rows.append(
+            [
+                name,
+                f"{sum(calls.values()):.2f}",
+                ", ".join(f"{call} {number:.2f}" for call, number in most if number >= 0.005),
+            ]
+        )
+    return _table(rows)
+
+
+def circumstances() -> str:
+    """The machine, and what was measured on it, in one paragraph."""
+    locked = (HERE / "peers" / "Cargo.lock").read_text()
+    peers = [
+        f"{name} {version}"
+        for name, version in re.findall(r'name = "(.*)"\nversion = "(.*)"', locked)
+        if name in ("hyper", "axum", "actix-web", "tokio", "tiny_http", "rouille")
+    ]
+    told = [
+        f"{os.cpu_count()} cores ({_processor()})",
+        f"Linux {platform.release()}",
+        _says(r"^(rustc \S+)", "rustc", "--version"),
+        _says(r"^(wrk \S+)", "wrk", "-v"),
+        *peers,
+        _nginx(),
+        _says(r"(go\d\S*)", "go", "version"),
+    ]
+    return ", ".join(part for part in told if part) + "."
+
+
+def _nginx() -> str | None:
+    try:
+        return _says(r"(nginx/\S+)", str(find_nginx()), "-v")
+    except Missing:
+        return None
+
+
+def _processor() -> str:
+    with open("/proc/cpuinfo") as info:
+        found = re.search(r"^model name\s*: (.*)$", info.read(), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def _says(pattern: str, *command: str) -> str | None:
+    try:
+        said = subprocess.run(
+            command,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=10,
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(pattern, said, re.MULTILINE)
+    return found[1] if found else None
+
+
+def _spread(values: list[float]) -> str:
+    """The median, with the smallest and the largest."""
+    if not values:
+        return "–"
+    middle = f"{median(values):.2f}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):.2f}–{max(values):.2f})"
+
+
+def _table(rows: list[list[str]]) -> str:
+    head, *others = rows
+    lines = [head, ["---"] * len(head), *others]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"

@@ -1,0 +1,246 @@
+"""What is measured: each scenario, and one measurement of it."""
+
+from __future__ import annotations
+
+import re
+import resource
+import select
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+
+import job
+from servers import HERE, Running
+from usage import accepted, machine, session, usage
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    what: str
+    connections: int
+    # For load.lua.
+    load: tuple[str, ...] = ("get",)
+    # For wrk itself.
+    options: tuple[str, ...] = ()
+    # For our server.
+    flags: tuple[str, ...] = ()
+    # Connections beside those under load, each of which has been answered once.
+    idle: int = 0
+
+    @property
+    def posts(self) -> bool:
+        return self.load[0] == "post"
+
+
+SCENARIOS = [
+    Scenario("get64", "GET on 64 connections", 64),
+    Scenario("get1", "GET on one connection", 1),
+    Scenario("post1k", "POST of 1 KiB of JSON on 64 connections", 64, load=("post", "1024")),
+    # Checking JSON is work that the peers don't do, and here there is much of it.
+    Scenario(
+        "post64k",
+        "POST of 64 KiB on 32 connections",
+        32,
+        load=("post", "65536"),
+        flags=("--json", "raw"),
+    ),
+    Scenario("pipeline16", "GET on 64 connections, 16 at a time", 64, load=("pipeline", "16")),
+    Scenario(
+        "close",
+        "GET, each on a connection of its own, 64 at a time",
+        64,
+        options=("-H", "Connection: close"),
+    ),
+    Scenario("idle10k", "GET on 16 connections beside 10,000 that are idle", 16, idle=10_000),
+]
+
+
+@dataclass
+class Measurement:
+    """One server in one scenario in one round. Times per request are microseconds."""
+
+    requests: int
+    per_second: float
+    user: float
+    system: float
+    p50: int
+    p99: int
+    resident_kib: int
+    # Of the machine: processors kept busy by others, and taken by the host, on average.
+    foreign: float
+    stolen: float
+    notes: list[str]
+    # With idle connections: bytes of memory for each.
+    per_idle: float | None = None
+
+    @property
+    def cpu(self) -> float:
+        return self.user + self.system
+
+
+class Failed(Exception):
+    """There is nothing to measure."""
+
+
+def measure(running: Running, scenario: Scenario, seconds: int, threads: int) -> Measurement:
+    if not scenario.idle:
+        return _load(running, scenario, seconds, threads)
+    before = usage(running.leader).resident_kib
+    with Idle(running.port, scenario.idle) as idle:
+        grown = usage(running.leader).resident_kib - before
+        result = _load(running, scenario, seconds, threads)
+        result.per_idle = grown * 1024 / scenario.idle
+        closed = idle.closed()
+    if closed:
+        result.notes.append(f"{closed} idle connections closed")
+    return result
+
+
+def _load(running: Running, scenario: Scenario, seconds: int, threads: int) -> Measurement:
+    connected = accepted()
+    busy, stolen = machine()
+    ours = _own_cpu()
+    before = usage(running.leader)
+    began = time.monotonic()
+    figures = wrk(running.port, scenario, seconds, threads)
+    took = time.monotonic() - began
+    after = usage(running.leader)
+    client = _own_cpu() - ours
+    busy, stolen = (now - then for now, then in zip(machine(), (busy, stolen)))
+    requests = figures["requests"]
+    if not session(running.leader):
+        raise Failed("the server has ended")
+    if requests == 0:
+        raise Failed("no request was answered")
+    notes = [
+        f"{name} errors: {figures[name]}"
+        for name in ("connect", "read", "write", "status", "timeout")
+        if figures[name]
+    ]
+    if scenario.name == "close" and accepted() - connected < 0.9 * requests:
+        notes.append("does not close")
+    cpu = after.cpu - before.cpu
+    return Measurement(
+        requests=requests,
+        per_second=requests / figures["duration"] * 1e6,
+        user=(after.user - before.user) / requests * 1e6,
+        system=(after.system - before.system) / requests * 1e6,
+        p50=figures["p50"],
+        p99=figures["p99"],
+        resident_kib=after.resident_kib,
+        foreign=max(0.0, busy - cpu - client) / took,
+        stolen=stolen / took,
+        notes=notes,
+    )
+
+
+def wrk(port: int, scenario: Scenario, seconds: int, threads: int) -> dict[str, int]:
+    """Runs the load, and returns what load.lua says of it."""
+    command = [
+        "wrk",
+        f"-t{min(threads, scenario.connections)}",
+        f"-c{scenario.connections}",
+        f"-d{seconds}s",
+        "--timeout",
+        "8s",
+        "-s",
+        str(HERE / "load.lua"),
+        *scenario.options,
+        f"http://127.0.0.1:{port}/",
+        "--",
+        *scenario.load,
+    ]
+    try:
+        done = subprocess.run(
+            command,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds + 30,
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed("wrk did not end") from None
+    line = re.search(r"^figures (.*)$", done.stdout, re.MULTILINE)
+    if done.returncode != 0 or not line:
+        raise Failed(f"wrk failed: {done.stdout.strip()[-300:]}")
+    return {name: int(value) for name, value in (pair.split("=") for pair in line[1].split())}
+
+
+def _own_cpu() -> float:
+    """Seconds that this process and the children it has waited for have run."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, kinds))
+
+
+class Idle:
+    """Connections that have been answered once and are kept, for the length of `with`."""
+
+    # Requests under way while they are opened.
+    AT_ONCE = 100
+    # Seconds: without an answer, and for all.
+    STALL = 3.0
+    MOST = 30.0
+
+    def __init__(self, port: int, count: int) -> None:
+        self._port = port
+        self._count = count
+        self._answered: list[socket.socket] = []
+        self._asked: dict[int, socket.socket] = {}
+
+    def __enter__(self) -> Idle:
+        try:
+            self._open()
+        except (OSError, Failed) as error:
+            count = len(self._answered)
+            self.__exit__()
+            raise Failed(
+                f"{count} of {self._count} idle connections were answered: {error}"
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in (*self._answered, *self._asked.values()):
+            client.close()
+
+    def closed(self) -> int:
+        """How many the server has closed since."""
+        return sum(1 for client in self._answered if not _is_open(client))
+
+    def _open(self) -> None:
+        began = progress = time.monotonic()
+        with select.epoll() as poll:
+            while len(self._answered) < self._count:
+                self._ask(poll)
+                now = time.monotonic()
+                for descriptor, _ in poll.poll(0.2):
+                    # Of a small answer one part tells that it has come.
+                    if not self._asked[descriptor].recv(4096):
+                        raise Failed("the server closed one")
+                    poll.unregister(descriptor)
+                    self._answered.append(self._asked.pop(descriptor))
+                    progress = now
+                if now - progress > self.STALL or now - began > self.MOST:
+                    raise Failed("no more came")
+
+    def _ask(self, poll: select.epoll) -> None:
+        missing = self._count - len(self._answered)
+        while len(self._asked) < min(self.AT_ONCE, missing):
+            client = socket.create_connection(("127.0.0.1", self._port), job.PATIENCE)
+            self._asked[client.fileno()] = client
+            poll.register(client, select.EPOLLIN)
+            client.sendall(job.GET)
+
+
+def _is_open(client: socket.socket) -> bool:
+    # With a timeout it would wait for as long, whatever the flags.
+    client.setblocking(False)
+    try:
+        return client.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False

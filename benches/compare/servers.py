@@ -1,0 +1,247 @@
+"""The servers: how each is built, started and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from usage import session
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = HERE.parent.parent
+OURS = "httpool"
+FLOOR = "floor"
+
+# Blocking servers answer with more threads than there are processors.
+POOL = 4
+
+NGINX = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+worker_processes {threads};
+worker_rlimit_nofile {files};
+{user}
+events {{ worker_connections {connections}; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    keepalive_requests 1000000000;
+    keepalive_timeout 600s;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{
+            default_type text/html;
+            return 200 "<h1>Welcome to my Server</h1>";
+        }}
+    }}
+}}
+"""
+
+
+class Missing(Exception):
+    """The server can't be had on this machine."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a server is started with."""
+
+    port: int
+    threads: int
+    # Ours: `--workers`, if it is not to choose itself, and what a scenario asks for besides.
+    workers: int | None
+    flags: tuple[str, ...]
+    # Where it may write.
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Server:
+    name: str
+    # Makes sure that it is there, and says where.
+    build: Callable[[Path], Path]
+    command: Callable[[Path, Setting], list[str]]
+    # Whether it can echo.
+    posts: bool = True
+
+
+class Running:
+    """A server that runs, as the leader of a session of its own. Ended at the end of `with`."""
+
+    def __init__(self, command: list[str], port: int, log: Path, cpu: int | None) -> None:
+        self.port = port
+        # Variables that are meant for our server would make it another than the one described.
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name != "PORT" and not name.startswith("HTTPOOL_")
+        }
+        self._log = open(log, "ab")
+        self._process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+            preexec_fn=None if cpu is None else lambda: os.sched_setaffinity(0, {cpu}),
+        )
+        self.leader = self._process.pid
+
+    def __enter__(self) -> Running:
+        try:
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # As long as the leader is not waited for, its number is no other's.
+        for how, patience in ((signal.SIGTERM, 2), (signal.SIGKILL, 2)):
+            for pid in session(self.leader):
+                # It may have ended by itself.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, how)
+            deadline = time.monotonic() + patience
+            while session(self.leader) and time.monotonic() < deadline:
+                time.sleep(0.02)
+        self._process.wait()
+        self._log.close()
+
+    def _wait(self) -> None:
+        """Until it listens."""
+        deadline = time.monotonic() + 15
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                ended = self._process.poll()
+                if ended is not None or time.monotonic() > deadline:
+                    how = "listens on no port" if ended is None else f"ended with {ended}"
+                    said = Path(self._log.name).read_text(errors="replace").strip()[-300:]
+                    raise Missing(f"it {how}: {said}") from None
+                time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def target() -> Path:
+    """Where Cargo puts what it builds for this package."""
+    asked = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
+    told = subprocess.run(asked, cwd=PACKAGE, check=True, stdout=subprocess.PIPE).stdout
+    return Path(json.loads(told)["target_directory"])
+
+
+def _run(command: list[str], folder: Path, **environment: str) -> None:
+    if not shutil.which(command[0]):
+        raise Missing(f"{command[0]} is not installed, which builds it")
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise Missing(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}")
+
+
+def _build_ours(out: Path) -> Path:
+    _run(["cargo", "build", "--release", "--locked", "--bin", OURS], PACKAGE)
+    # The next build may have another profile, and would replace it while it is measured.
+    return Path(shutil.copy2(out.parent / "release" / OURS, out / OURS))
+
+
+def _command_of_ours(program: Path, setting: Setting) -> list[str]:
+    command = [str(program), "--listen", f"127.0.0.1:{setting.port}", "--log-level", "warn"]
+    if setting.workers is not None:
+        command += ["--workers", str(setting.workers)]
+    return command + list(setting.flags)
+
+
+def _in_rust(name: str, threads: int | None = None) -> Server:
+    def build(out: Path) -> Path:
+        package = f"peer-{name}"
+        _run(
+            ["cargo", "build", "--release", "--locked", "--target-dir", str(out), "-p", package],
+            HERE / "peers",
+        )
+        return out / "release" / package
+
+    def command(program: Path, setting: Setting) -> list[str]:
+        return [str(program), str(setting.port), str(threads or setting.threads)]
+
+    return Server(name, build, command)
+
+
+def _build_go(out: Path) -> Path:
+    program = out / "peer-go"
+    _run(["go", "build", "-o", str(program), "."], HERE / "peers" / "go", GOCACHE=str(out / "go"))
+    return program
+
+
+def find_nginx(_: Path | None = None) -> Path:
+    # Where Debian puts it, which is not in everyone's path.
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if not found:
+        raise Missing("it is not installed")
+    return Path(found)
+
+
+def _command_of_nginx(program: Path, setting: Setting) -> list[str]:
+    files = 20_000
+    setting.folder.mkdir(exist_ok=True)
+    configuration = setting.folder / "nginx.conf"
+    configuration.write_text(
+        NGINX.format(
+            folder=setting.folder,
+            port=setting.port,
+            threads=setting.threads,
+            files=files,
+            connections=files - 1000,
+            user="user root;" if os.geteuid() == 0 else "",
+        )
+    )
+    folder = str(setting.folder)
+    return [str(program), "-p", folder, "-e", f"{folder}/error.log", "-c", str(configuration)]
+
+
+def _command_with_threads(program: Path, setting: Setting) -> list[str]:
+    return [str(program), str(setting.port), str(setting.threads)]
+
+
+SERVERS = [
+    _in_rust(FLOOR),
+    Server(OURS, _build_ours, _command_of_ours),
+    _in_rust("hyper"),
+    _in_rust("axum"),
+    _in_rust("actix-web"),
+    Server("nginx", find_nginx, _command_of_nginx, posts=False),
+    Server("go", _build_go, _command_with_threads),
+    _in_rust("tiny_http", POOL),
+    _in_rust("rouille", POOL),
+]
