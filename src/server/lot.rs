@@ -1,9 +1,13 @@
 //! The parking lot: where connections wait that can't go on.
 //!
-//! One epoll instance holds them all. A connection is registered when it first parks, for both
-//! directions and edge-triggered, and never again: whether an event finds it parked or being
-//! driven is kept in its place, and an event that comes while a worker has it is handed over when
-//! the worker parks it. So no event is lost and no wake-up needs a system call of its own.
+//! One epoll instance holds them all. A connection is registered when it first parks, edge-triggered,
+//! and never armed again: whether an event finds it parked or being driven is kept in its place, and
+//! an event that comes while a worker has it is handed over when the worker parks it. So no event is
+//! lost and no wake-up needs a system call of its own.
+//!
+//! It is registered for what comes from the client. Room to send is there from the start, and to be
+//! told so would wake a worker for nothing; most connections never lack it. The first time that one
+//! does, it is registered for room too, and stays so.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -64,6 +68,8 @@ struct Occupancy<T> {
     /// Counts the tickets for this place: an event that was received before its connection left
     /// must not wake the next one.
     generation: u32,
+    /// Whether the system tells of room to send.
+    tells_of_room: bool,
     state: State<T>,
 }
 
@@ -125,6 +131,7 @@ impl<T: AsFd> Lot<T> {
         };
         drop(free);
         let mut occupancy = lock(&self.place(place).occupancy);
+        occupancy.tells_of_room = false;
         occupancy.state = State::Reserved;
         Some(Ticket {
             place,
@@ -137,20 +144,25 @@ impl<T: AsFd> Lot<T> {
         let place = self.place(ticket.place);
         let mut occupancy = lock(&place.occupancy);
         debug_assert_eq!(occupancy.generation, ticket.generation);
-        match occupancy.state {
+        let needs_room = wait.what == What::Room && !occupancy.tells_of_room;
+        // Whoever receives the first event waits for the lock that is held here.
+        let registered = match occupancy.state {
             State::Called(wake) => {
                 occupancy.state = State::Away;
                 return Parked::Called(tenant, wake);
             }
             State::Reserved => {
-                // Whoever receives the first event waits for the lock that is held here.
-                let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-                if let Err(error) = epoll::add(&self.epoll, &tenant, ticket.data(), flags) {
-                    return Parked::Failed(tenant, error.into());
-                }
+                let flags = interest(needs_room);
+                epoll::add(&self.epoll, &tenant, ticket.data(), flags)
             }
-            State::Vacant | State::Parked(..) | State::Away => {}
+            // Room that has come since the client was found to have none is told at once.
+            _ if needs_room => epoll::modify(&self.epoll, &tenant, ticket.data(), interest(true)),
+            State::Vacant | State::Parked(..) | State::Away => Ok(()),
+        };
+        if let Err(error) = registered {
+            return Parked::Failed(tenant, error.into());
         }
+        occupancy.tells_of_room |= needs_room;
         place
             .deadline
             .store(self.millis(wait.deadline), Ordering::Relaxed);
@@ -260,6 +272,7 @@ impl<T: AsFd> Lot<T> {
                     deadline: AtomicU64::new(NEVER),
                     occupancy: Mutex::new(Occupancy {
                         generation: 0,
+                        tells_of_room: false,
                         state: State::Vacant,
                     }),
                 })
@@ -326,6 +339,13 @@ impl Events {
     pub(super) fn bell_rang(&self) -> bool {
         self.bell_rang
     }
+}
+
+/// What the system is asked to tell of.
+fn interest(in_room: bool) -> EventFlags {
+    let mut flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+    flags.set(EventFlags::OUT, in_room);
+    flags
 }
 
 /// A lock's content, even if its last holder panicked: nothing here is left half done.

@@ -22,6 +22,18 @@ pub(crate) fn add(
     Ok(())
 }
 
+pub(crate) fn modify(
+    epoll: impl AsFd,
+    source: impl AsFd,
+    data: EventData,
+    flags: EventFlags,
+) -> Result<()> {
+    let _system = enter();
+    rustix::event::epoll::modify(epoll, source, data, flags)?;
+    SYSTEM.watchers.notify_one();
+    Ok(())
+}
+
 /// Waits for ever, or not at all: no time passes in a model.
 pub(crate) fn wait<Buf: Buffer<Event>>(
     epoll: impl AsFd,

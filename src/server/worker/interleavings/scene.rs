@@ -11,11 +11,15 @@ use loom::thread::{self, JoinHandle};
 use super::super::*;
 use crate::Handler;
 use crate::config::Config;
+use crate::connection::Wait;
 use crate::connection::{Budget, Connection, Service, What};
 use crate::phase::PhaseCell;
 use crate::server::bell::Bell;
 use crate::server::census::Census;
-use crate::server::lot::Lot;
+use crate::server::client::Client;
+use crate::server::client::Client;
+use crate::server::lot::Parked;
+use crate::server::lot::{Lot, Parked};
 use crate::server::roster::{Patrol, Roster};
 use crate::sync::{self, Condvar, Mutex, channel};
 use crate::transport::Socket;
@@ -164,11 +168,6 @@ impl Scene {
             deadline: Instant::now() + HOUR,
         };
         assert!(matches!(lot.park(ticket, client, wait), Parked::Waits));
-        // That there is room to send, which it does not wait for.
-        let mut events = Events::with_capacity(EVENTS);
-        let looked = lot.wait(&mut events, Some(Duration::ZERO));
-        looked.expect("the lot can be waited in");
-        assert!(lot.claim(&mut events).is_none());
         peer
     }
 
