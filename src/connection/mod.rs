@@ -121,6 +121,11 @@ impl Connection {
         }
     }
 
+    /// What a new connection waits for, unless something has come already.
+    pub(crate) fn first_wait(&self) -> Option<Wait> {
+        self.patience.wait().filter(|_| !self.socket.has_unread())
+    }
+
     /// Does all that can be done without waiting.
     pub(crate) fn drive(
         &mut self,

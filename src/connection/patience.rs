@@ -30,6 +30,11 @@ impl Patience {
         }
     }
 
+    /// The wait that goes on.
+    pub(super) fn wait(&self) -> Option<Wait> {
+        self.wait
+    }
+
     /// What is waited for.
     pub(super) fn waits_for(&self) -> Option<What> {
         self.wait.map(|wait| wait.what)

@@ -195,12 +195,12 @@ impl Acceptor {
         })
     }
 
-    /// Accepts at most this many connections, and wakes a worker for them. That one wakes another if
-    /// there are too many for it: a wake-up for each would cost more than answering it.
+    /// Accepts at most this many connections, and wakes a worker for those that can go on. That one
+    /// wakes another if there are too many for it: a wake-up for each would cost more than answering
+    /// it.
     fn accept(&mut self, listener: &Listener, most: usize) -> Queue {
-        let before = self.shared.census.accepted();
         let queue = self.admit_from(listener, most);
-        if self.shared.census.accepted() > before {
+        if !self.shared.jobs.is_empty() {
             self.shared.roster.call();
         }
         queue
@@ -246,10 +246,14 @@ impl Acceptor {
         let shared = &self.shared;
         let seat = shared.census.accept(&self.bell);
         let connection = Connection::new(socket, Instant::now(), &shared.service);
-        shared.enqueue(Job {
-            client: Box::new(Client::new(connection, seat)),
-            wake: Wake::Ready,
-        });
+        let client = Box::new(Client::new(connection, seat));
+        let ready = match client.connection.first_wait() {
+            Some(wait) => shared.park(client, wait),
+            None => Some((client, Wake::Ready)),
+        };
+        if let Some((client, wake)) = ready {
+            shared.enqueue(Job { client, wake });
+        }
     }
 
     /// Wakes what has waited longer than it may.

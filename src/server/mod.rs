@@ -16,6 +16,8 @@ use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use log::{debug, error};
+
 use self::acceptor::Acceptor;
 use self::bell::Bell;
 pub use self::builder::Builder;
@@ -24,11 +26,11 @@ use self::client::{Client, Job};
 pub use self::handle::{DrainReport, Handle, Progress};
 pub use self::listener::BindError;
 use self::listener::{BACKLOG, Listener};
-use self::lot::Lot;
+use self::lot::{Lot, Parked};
 use self::roster::Roster;
 use self::worker::Worker;
 use crate::config::Config;
-use crate::connection::{Budget, Service};
+use crate::connection::{Budget, Service, Wait, Wake, Why};
 use crate::phase::PhaseCell;
 use crate::sync::channel::{self, Receiver, Sender};
 use crate::{Handler, ListenAddr, Phase};
@@ -171,6 +173,39 @@ impl Shared {
     fn hand_over(&self, job: Job) {
         self.enqueue(job);
         self.roster.call();
+    }
+
+    /// Parks a connection, and returns it if it can go on at once.
+    fn park(&self, mut client: Box<Client>, wait: Wait) -> Option<(Box<Client>, Wake)> {
+        let ticket = client.ticket.or_else(|| self.lot.enter());
+        client.ticket = ticket;
+        let Some(ticket) = ticket else {
+            error!("{}: there is no place to park it", client.connection);
+            return None;
+        };
+        match self.lot.park(ticket, client, wait) {
+            Parked::Waits => None,
+            Parked::Called(client, wake) => Some((client, wake)),
+            Parked::Failed(client, error) => {
+                error!("{}: can't be watched: {error}", client.connection);
+                self.close(*client, &Why::Failed(error));
+                None
+            }
+        }
+    }
+
+    /// Ends a connection, and counts what is lost by that in a drain.
+    fn close(&self, client: Client, why: &Why) {
+        debug!("{}: closed: {why}", client.connection);
+        let cut = match why {
+            Why::Forced => true,
+            Why::SlowReader | Why::NoRoom => self.phase() >= Phase::Draining,
+            _ => false,
+        };
+        if cut {
+            self.census.add_cut(client.connection.unfinished());
+        }
+        self.dismiss(client);
     }
 
     /// Ends a connection. Its place goes first: an event that comes before the socket is closed

@@ -4,14 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::{debug, error};
+use log::error;
 
 use super::Shared;
 use super::client::{Client, Job};
-use super::lot::{Events, Parked};
+use super::lot::Events;
 use super::roster::{Duty, Pace};
 use crate::Phase;
-use crate::connection::{Desk, Verdict, Wait, Wake, Why};
+use crate::connection::{Desk, Verdict, Wake, Why};
 use crate::sync::elapsed;
 
 /// Events taken from the system at a time. What a worker takes it must hand to others, so this is
@@ -120,10 +120,10 @@ impl Worker {
         for _ in 0..DRIVES_IN_A_ROW {
             let verdict = self.turn(&mut client, wake);
             if self.shared.phase() >= Phase::Forced && !matches!(verdict, Verdict::Close(_)) {
-                return self.close(*client, &Why::Forced);
+                return self.shared.close(*client, &Why::Forced);
             }
             match verdict {
-                Verdict::Park(wait) => match self.park(client, wait) {
+                Verdict::Park(wait) => match self.shared.park(client, wait) {
                     Some(called) => (client, wake) = called,
                     None => return,
                 },
@@ -131,7 +131,7 @@ impl Worker {
                     wake = Wake::Ready;
                     break;
                 }
-                Verdict::Close(why) => return self.close(*client, &why),
+                Verdict::Close(why) => return self.shared.close(*client, &why),
             }
         }
         self.shared.hand_over(Job { client, wake });
@@ -152,39 +152,6 @@ impl Worker {
         let answered = self.desk.answered();
         shared.census.set_answered(self.index, answered);
         verdict
-    }
-
-    /// Parks the connection, and returns it if it can go on at once.
-    fn park(&self, mut client: Box<Client>, wait: Wait) -> Option<(Box<Client>, Wake)> {
-        let lot = &self.shared.lot;
-        let ticket = client.ticket.or_else(|| lot.enter());
-        client.ticket = ticket;
-        let Some(ticket) = ticket else {
-            error!("{}: there is no place to park it", client.connection);
-            return None;
-        };
-        match lot.park(ticket, client, wait) {
-            Parked::Waits => None,
-            Parked::Called(client, wake) => Some((client, wake)),
-            Parked::Failed(client, error) => {
-                error!("{}: can't be watched: {error}", client.connection);
-                self.close(*client, &Why::Failed(error));
-                None
-            }
-        }
-    }
-
-    fn close(&self, client: Client, why: &Why) {
-        debug!("{}: closed: {why}", client.connection);
-        let cut = match why {
-            Why::Forced => true,
-            Why::SlowReader | Why::NoRoom => self.shared.phase() >= Phase::Draining,
-            _ => false,
-        };
-        if cut {
-            self.shared.census.add_cut(client.connection.unfinished());
-        }
-        self.shared.dismiss(client);
     }
 }
 

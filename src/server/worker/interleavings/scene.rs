@@ -12,7 +12,7 @@ use super::super::*;
 use crate::Handler;
 use crate::config::Config;
 use crate::connection::Wait;
-use crate::connection::{Budget, Connection, Service, What};
+use crate::connection::{Budget, Connection, Service, Wait, What};
 use crate::phase::PhaseCell;
 use crate::server::bell::Bell;
 use crate::server::census::Census;
@@ -153,7 +153,9 @@ impl Scene {
             self.shared.enqueue(Job { client, wake });
             peer
         });
-        self.shared.roster.call();
+        if !self.shared.jobs.is_empty() {
+            self.shared.roster.call();
+        }
         peers
     }
 
