@@ -35,6 +35,11 @@ const DRAIN_TICK: Duration = Duration::from_millis(10);
 /// How long to leave a full system alone before accepting again.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long clients are left to gather once several have come at the same time: where many connect,
+/// a round for several of them saves a tenth of what a request on its own connection costs. Who
+/// comes alone does not wait.
+const GATHERING: Duration = Duration::from_micros(50);
+
 /// Connections accepted from one listener before the others get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
@@ -55,6 +60,8 @@ pub(super) struct Acceptor {
     workers_done: Receiver<()>,
     next_sweep: Instant,
     patrol: Patrol,
+    /// The last round has admitted several at once.
+    is_crowded: bool,
     /// Accepting has failed, most likely for want of descriptors, and goes on at this time.
     paused_until: Option<Instant>,
 }
@@ -86,6 +93,7 @@ impl Acceptor {
             workers,
             workers_done,
             next_sweep: Instant::now(),
+            is_crowded: false,
             paused_until: None,
         }
     }
@@ -126,6 +134,10 @@ impl Acceptor {
                 }
                 Phase::Draining | Phase::Forced | Phase::Stopped => return Ok(()),
             };
+            if mem::take(&mut self.is_crowded) {
+                self.wait(false, Some(GATHERING))?;
+                continue;
+            }
             let tick = (self.shared.census.open() > 0).then_some(TICK);
             // A pause that is over waits for nothing; the next client shows whether accepting goes on.
             let paused = self
@@ -199,7 +211,9 @@ impl Acceptor {
     /// wakes another if there are too many for it: a wake-up for each would cost more than answering
     /// it.
     fn accept(&mut self, listener: &Listener, most: usize) -> Queue {
+        let before = self.shared.census.accepted();
         let queue = self.admit_from(listener, most);
+        self.is_crowded |= self.shared.census.accepted() - before > 1;
         if !self.shared.jobs.is_empty() {
             self.shared.roster.call();
         }
