@@ -249,10 +249,7 @@ fn spawn(
         })
 }
 
-/// How many idle workers wait for events at a time: as many as can run at once, and two at least,
-/// so that one can drive while the other waits.
+/// How many idle workers wait for events at a time: as many as can run at once.
 fn watchers() -> usize {
-    thread::available_parallelism()
-        .map_or(1, usize::from)
-        .max(2)
+    thread::available_parallelism().map_or(1, usize::from)
 }
