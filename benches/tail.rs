@@ -2,8 +2,8 @@
 //!
 //! The load has a fixed rate and each request its due moment, so what is told is what somebody
 //! would have waited. `cargo bench --bench tail` measures this server at 70 % of what it can do,
-//! and with one handler in twenty that takes 20 ms; `cargo bench --bench tail -- ADDRESS RATE`
-//! puts that rate on any server, to compare.
+//! and with one handler in twenty that takes 20 ms; `cargo bench --bench tail -- ADDRESS RATE
+//! [SECONDS]` puts that rate on any server, and `compare/compare.py --tail RATE` on all others.
 
 mod serving;
 mod steady;
@@ -32,9 +32,12 @@ fn main() {
     println!(
         "what                             rate/s   requests    p50 us    p99 us  p99.9 us    max us"
     );
-    if let [address, rate] = &given[..] {
+    if let [address, rate, seconds @ ..] = &given[..] {
         let address = address.parse().expect("the first argument is an address");
         let rate = rate.parse().expect("the second argument is a rate");
+        let duration = seconds.first().map_or(duration, |seconds| {
+            Duration::from_secs(seconds.parse().expect("the third argument is seconds"))
+        });
         tell(address, rate, duration, None, "given");
         return;
     }

@@ -23,6 +23,7 @@ from pathlib import Path
 import job
 import report
 import syscalls
+import tails
 from scenarios import SCENARIOS, Failed, Measurement, Scenario, measure
 from servers import FLOOR, SERVERS, Missing, Running, Server, Setting, free_port, target
 
@@ -40,7 +41,10 @@ def main() -> int:
     bench = Bench(options)
     try:
         bench.prepare()
-        text = bench.system_calls() if options.syscalls else bench.compare()
+        if options.tail:
+            text = bench.tails()
+        else:
+            text = bench.system_calls() if options.syscalls else bench.compare()
     finally:
         bench.clean_up()
     print(text)
@@ -83,6 +87,12 @@ def _options() -> argparse.Namespace:
         "--syscalls",
         action="store_true",
         help="count system calls instead, in get64 if no scenario is named",
+    )
+    parser.add_argument(
+        "--tail",
+        type=int,
+        metavar="RATE",
+        help="measure how long GET takes at this fixed rate instead, on 64 connections",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables there")
@@ -172,6 +182,23 @@ class Bench:
                     say(f"{server.name} is left out: {problem}")
             parts.append(f"### {scenario.name}\n\n{report.system_calls(counts)}")
         return "\n".join([*parts, self._circumstances()])
+
+    def tails(self) -> str:
+        load = tails.build()
+        found: dict[str, list[tails.Tail]] = {server.name: [] for server in self.servers}
+        for number in range(self.options.rounds):
+            for server in self.servers[:: -1 if number % 2 else 1]:
+                try:
+                    with self._run(server) as running:
+                        job.warm_up(running.port)
+                        rate, seconds = self.options.tail, self.options.seconds
+                        tail = tails.measure(load, running, rate, seconds)
+                except (Failed, Missing, job.Broken) as problem:
+                    say(f"{server.name}: {problem}")
+                else:
+                    found[server.name].append(tail)
+                    say(f"tail {number + 1}/{self.options.rounds} {server.name}: {tail}")
+        return f"{report.tails(found)}\n{self._circumstances()}"
 
     def _pin(self) -> None:
         processors = sorted(os.sched_getaffinity(0))

@@ -10,6 +10,7 @@ from statistics import median
 
 from scenarios import Measurement, Scenario
 from servers import FLOOR, HERE, Missing, find_nginx
+from tails import Tail
 
 # By scenario and server: one of each round, or why there is none.
 Results = dict[str, dict[str, list["Measurement | str"]]]
@@ -111,6 +112,18 @@ def system_calls(counts: dict[str, dict[str, float]]) -> str:
     return _table(rows)
 
 
+def tails(found: dict[str, list[Tail]]) -> str:
+    rows = [["server", "p50 µs", "p99 µs", "p99.9 µs", "longest µs"]]
+    for name, rounds in found.items():
+        if not rounds:
+            continue
+        figures = [
+            [getattr(one, figure) for one in rounds] for figure in ("p50", "p99", "p999", "longest")
+        ]
+        rows.append([name, *(_whole(values) for values in figures)])
+    return _table(rows)
+
+
 def circumstances() -> str:
     """The machine, and what was measured on it, in one paragraph."""
     locked = (HERE / "peers" / "Cargo.lock").read_text()
@@ -167,6 +180,11 @@ def _spread(values: list[float]) -> str:
         return "–"
     middle = f"{median(values):.2f}"
     return middle if len(values) == 1 else f"{middle} ({min(values):.2f}–{max(values):.2f})"
+
+
+def _whole(values: list[float]) -> str:
+    """The same without decimals."""
+    return f"{median(values):,.0f} ({min(values):,.0f}–{max(values):,.0f})"
 
 
 def _table(rows: list[list[str]]) -> str:
