@@ -10,6 +10,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use httpool::Request;
 use httpool::http::StatusCode;
 
+use serde::de::IgnoredAny;
+
 use messages::{BROWSER_GET, CURL_GET, Decoding, Encoding, plain_response, post, rich_response};
 
 fn decode(criterion: &mut Criterion) {
@@ -56,11 +58,25 @@ fn encode(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What reading JSON costs that nothing is made of: the echo's check is this.
+fn json(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("json");
+    let length = 65_536;
+    let (head, tail) = (r#"{"id":12345,"name":"compare","data":""#, r#""}"#);
+    let text = "a".repeat(length - head.len() - tail.len());
+    let body = [head, &text, tail].concat();
+    group.throughput(Throughput::Bytes(body.len() as u64));
+    group.bench_function("ignored_any_64k", |bencher| {
+        bencher.iter(|| serde_json::from_str::<IgnoredAny>(black_box(&body)).expect("it is JSON"));
+    });
+    group.finish();
+}
+
 criterion_group! {
     name = http1;
     config = Criterion::default()
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(3));
-    targets = decode, own, encode
+    targets = decode, own, encode, json
 }
 criterion_main!(http1);

@@ -25,7 +25,7 @@ import report
 import syscalls
 import tails
 from scenarios import SCENARIOS, Failed, Measurement, Scenario, measure
-from servers import FLOOR, SERVERS, Missing, Running, Server, Setting, free_port, target
+from servers import FLOOR, OURS, SERVERS, Missing, Running, Server, Setting, free_port, target
 
 # Descriptors that a server or client wants beside those of its idle connections.
 SPARE_FILES = 500
@@ -160,6 +160,11 @@ class Bench:
             # What there is, should it be stopped before the end.
             self._write_json(results)
         parts = [report.overview(results, names, self.scenarios), self._circumstances()]
+        if {OURS, FLOOR} < set(names) and self.options.rounds > 1:
+            parts.append(
+                "Round by round, and in how many of them it was cheaper:\n\n"
+                + report.beside(results, names, self.scenarios)
+            )
         for scenario in self.scenarios:
             table = report.details(results, names, scenario)
             parts.append(f"### {scenario.name}: {scenario.what}\n\n{table}")

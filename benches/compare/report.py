@@ -9,7 +9,7 @@ import subprocess
 from statistics import median
 
 from scenarios import Measurement, Scenario
-from servers import FLOOR, HERE, Missing, find_nginx
+from servers import FLOOR, HERE, OURS, Missing, find_nginx
 from tails import Tail
 
 # By scenario and server: one of each round, or why there is none.
@@ -19,12 +19,12 @@ Results = dict[str, dict[str, list["Measurement | str"]]]
 DISTURBED = 0.15
 
 
-def ratios(of_server: list[Measurement | str], of_floor: list[Measurement | str]) -> list[float]:
-    """Processor time per request beside the floor's, in each round in which there are both."""
+def ratios(of_server: list[Measurement | str], of_other: list[Measurement | str]) -> list[float]:
+    """Processor time per request beside another's, in each round in which there are both."""
     return [
-        one.cpu / floor.cpu
-        for one, floor in zip(of_server, of_floor)
-        if isinstance(one, Measurement) and isinstance(floor, Measurement) and floor.cpu > 0
+        one.cpu / other.cpu
+        for one, other in zip(of_server, of_other)
+        if isinstance(one, Measurement) and isinstance(other, Measurement) and other.cpu > 0
     ]
 
 
@@ -37,6 +37,23 @@ def overview(results: Results, names: list[str], scenarios: list[Scenario]) -> s
             of_scenario = results.get(scenario.name, {})
             found = ratios(of_scenario.get(name, []), of_scenario.get(FLOOR, []))
             row.append("1.00" if name == FLOOR else _spread(found))
+        rows.append(row)
+    return _table(rows)
+
+
+def beside(results: Results, names: list[str], scenarios: list[Scenario]) -> str:
+    """What ours takes of what each other takes, round by round: this says more than the ratios to
+    the floor, because the two ran within the same minute. One row for each other server."""
+    rows = [[f"{OURS} beside", *(scenario.name for scenario in scenarios)]]
+    for name in names:
+        if name in (OURS, FLOOR):
+            continue
+        row = [name]
+        for scenario in scenarios:
+            of_scenario = results.get(scenario.name, {})
+            found = ratios(of_scenario.get(OURS, []), of_scenario.get(name, []))
+            cheaper = sum(ratio < 1 for ratio in found)
+            row.append(f"{median(found):.2f}, {cheaper} of {len(found)}" if found else "–")
         rows.append(row)
     return _table(rows)
 

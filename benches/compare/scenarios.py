@@ -46,6 +46,7 @@ SCENARIOS = [
         load=("post", "65536"),
         flags=("--json", "raw"),
     ),
+    Scenario("check64k", "the same, and this server checks it", 32, load=("post", "65536")),
     Scenario("pipeline16", "GET on 64 connections, 16 at a time", 64, load=("pipeline", "16")),
     Scenario(
         "close",
