@@ -36,12 +36,13 @@
 //! * `program` (default): everything that the `httpool` binary needs. A library user turns it off
 //!   with `default-features = false`.
 //! * `json`: the echo server in `apps`, with serde_json.
+//! * `metrics`: health checks and figures for Prometheus in `apps`, with prometheus-client and procfs.
 //!
 //! It runs on Linux: epoll is what it is made of.
 
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "json")]
+#[cfg(any(feature = "json", feature = "metrics"))]
 pub mod apps;
 mod body;
 mod config;
@@ -64,7 +65,7 @@ pub use http;
 pub use phase::Phase;
 pub use problem::Problem;
 pub use response::{Html, IntoResponse};
-pub use server::{BindError, Builder, DrainReport, Handle, Progress, Server};
+pub use server::{BindError, Builder, DrainReport, Handle, Progress, Server, Vitals};
 pub use wire::{Chunk, Wire};
 
 /// A request as handlers see it.

@@ -12,7 +12,7 @@ use super::cli::Args;
 
 /// Looks at what parsing could not: the names, folders and files that the values stand for.
 pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String> {
-    for address in addresses {
+    for address in addresses.iter().chain(&args.admin) {
         check_address(address).map_err(|why| format!("cannot listen on {address}: {why}"))?;
     }
     let Some(path) = &args.log_file else {

@@ -36,6 +36,15 @@ pub(crate) struct Args {
     ))]
     pub(crate) workers: usize,
 
+    /// Address on which to answer /healthz, /readyz and /metrics, whatever the workers do; repeat it
+    /// for more [default: none]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin: Vec<ListenAddr>,
+
+    /// Share the port with other servers that do so too, such as the next version of this one
+    #[arg(long)]
+    pub(crate) reuse_port: bool,
+
     /// How the echo treats bodies with a JSON content type: strict refuses invalid ones, raw
     /// sends them back unread
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Json::Strict)]
@@ -192,6 +201,7 @@ impl Args {
     /// A server that is told everything but where to listen.
     pub(crate) fn builder(&self) -> Builder {
         Server::builder()
+            .reuse_port(self.reuse_port)
             .workers(self.workers)
             .max_connections(self.max_connections)
             .max_head(self.max_head.0)
@@ -262,7 +272,7 @@ fn after_help() -> String {
          JOURNAL_STREAM  If standard error is the journal, text has priorities instead of times\n\n\
          Signals:\n  \
          SIGTERM, SIGINT and SIGHUP stop the server without losing a request; a second one cuts \
-         what is left.\n\n\
+         what is left. SIGUSR1 opens the log file again.\n\n\
          Exit codes:\n",
         environment::variable("listen")
     );

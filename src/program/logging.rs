@@ -3,8 +3,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, LineWriter, Write};
 use std::panic::{self, PanicHookInfo};
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
@@ -16,15 +16,18 @@ use time::macros::format_description;
 use super::cli::{Args, LogFormat};
 use super::systemd;
 
-/// Sends every message, and every panic, where the flags say.
-pub(crate) fn set_up(args: &Args) -> Result<(), String> {
-    let logger: Box<dyn SharedLogger> = match &args.log_file {
-        Some(path) => {
-            let file = append(path).map_err(|error| {
-                format!("cannot write to the log file {}: {error}", path.display())
-            })?;
-            to_stream(args, file)
-        }
+/// A file of messages. Whoever rotates logs renames it and then has it opened again.
+#[derive(Debug, Clone)]
+pub(crate) struct LogFile {
+    path: PathBuf,
+    file: Arc<Mutex<File>>,
+}
+
+/// Sends every message, and every panic, where the flags say. The file, if it is one.
+pub(crate) fn set_up(args: &Args) -> Result<Option<LogFile>, String> {
+    let file = args.log_file.as_deref().map(LogFile::open).transpose()?;
+    let logger: Box<dyn SharedLogger> = match &file {
+        Some(file) => to_stream(args, file.clone()),
         None if args.log_format == LogFormat::Text && systemd::stderr_is_journal() => {
             Lines::boxed(args.log_level, Layout::Journal, io::stderr())
         }
@@ -32,7 +35,7 @@ pub(crate) fn set_up(args: &Args) -> Result<(), String> {
     };
     CombinedLogger::init(vec![logger]).map_err(|error| error.to_string())?;
     panic::set_hook(Box::new(log_panic));
-    Ok(())
+    Ok(file)
 }
 
 /// Says why the program ends, to the log and to whoever started it, but only once to each.
@@ -40,6 +43,41 @@ pub(crate) fn failure(args: &Args, reason: &str) {
     log::error!("{reason}");
     if args.log_file.is_some() || args.log_level == LevelFilter::Off {
         eprintln!("httpool: {reason}");
+    }
+}
+
+impl LogFile {
+    fn open(path: &Path) -> Result<Self, String> {
+        Ok(Self {
+            path: path.to_owned(),
+            file: Arc::new(Mutex::new(Self::append(path)?)),
+        })
+    }
+
+    /// Opens it again under its name. What is open stays open if that can't be.
+    pub(crate) fn reopen(&self) -> Result<(), String> {
+        let file = Self::append(&self.path)?;
+        *self.lock() = file;
+        Ok(())
+    }
+
+    fn append(path: &Path) -> Result<File, String> {
+        append(path)
+            .map_err(|error| format!("cannot write to the log file {}: {error}", path.display()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, File> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for LogFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.lock().flush()
     }
 }
 

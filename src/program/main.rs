@@ -2,13 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+mod beside;
 mod check;
 mod cli;
 mod complaint;
 mod environment;
 mod exit;
 mod logging;
-mod stopping;
+mod signals;
 mod systemd;
 mod units;
 
@@ -21,9 +22,11 @@ use httpool::apps::Echo;
 use httpool::{DrainReport, ListenAddr, Server};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use beside::Beside;
 use cli::{Args, Stop};
 use exit::Exit;
-use stopping::Watch;
+use logging::LogFile;
+use signals::Watch;
 
 /// Returning ends the process, and with it any worker whose handler never came back.
 fn main() -> ExitCode {
@@ -59,10 +62,11 @@ fn program(passed: io::Result<Vec<OwnedFd>>) -> Exit {
             Err(line) => complain(&line, Exit::Failed),
         };
     }
-    if let Err(line) = logging::set_up(&args) {
-        return complain(&line, Exit::Failed);
-    }
-    match serve(&args, addresses, passed) {
+    let log_file = match logging::set_up(&args) {
+        Ok(file) => file,
+        Err(line) => return complain(&line, Exit::Failed),
+    };
+    match serve(&args, addresses, passed, log_file) {
         Ok(report) => {
             let exit = Exit::from(&report);
             match exit {
@@ -82,6 +86,7 @@ fn serve(
     args: &Args,
     addresses: Vec<ListenAddr>,
     passed: Vec<OwnedFd>,
+    log_file: Option<LogFile>,
 ) -> Result<DrainReport, String> {
     raise_descriptor_limit();
     let builder = addresses
@@ -89,11 +94,15 @@ fn serve(
         .fold(args.builder(), httpool::Builder::listen);
     let builder = passed.into_iter().fold(builder, httpool::Builder::adopt);
     let server = builder.bind().map_err(|error| error.to_string())?;
-    let watch = Watch::start(server.handle())
+    let admin = Beside::start(&args.admin, server.handle())?;
+    let watch = Watch::start(server.handle(), log_file)
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
     announce(&server, args.workers);
     let result = server.run(Echo::new(args.json.into()));
     watch.finish();
+    if let Some(admin) = admin {
+        admin.finish();
+    }
     result.map_err(|error| format!("the server failed: {error}"))
 }
 

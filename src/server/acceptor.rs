@@ -119,6 +119,7 @@ impl Acceptor {
     fn serve(&mut self) -> io::Result<()> {
         let mut announced = None;
         loop {
+            self.shared.census.add_round();
             let now = Instant::now();
             let until_drain = match self.shared.phase() {
                 Phase::Running => None,
@@ -335,6 +336,7 @@ impl Acceptor {
         while shared.phase() < Phase::Forced
             && (shared.census.open() > 0 || !self.listeners.is_empty())
         {
+            shared.census.add_round();
             let now = Instant::now();
             if now >= deadline {
                 break;

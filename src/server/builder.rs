@@ -11,6 +11,7 @@ use super::Server;
 use super::bell::Bell;
 use super::census::Census;
 use super::listener::{BindError, Listener};
+use super::turns::Turns;
 use crate::ListenAddr;
 use crate::config::{CENTURY, Config};
 use crate::connection::Budget;
@@ -46,6 +47,7 @@ pub struct Builder {
     config: Config,
     addresses: Vec<ListenAddr>,
     adopted: Vec<OwnedFd>,
+    reuse_port: bool,
 }
 
 impl Builder {
@@ -60,6 +62,19 @@ impl Builder {
     /// whoever listens next.
     pub fn adopt(mut self, listener: impl Into<OwnedFd>) -> Self {
         self.adopted.push(listener.into());
+        self
+    }
+
+    /// Shares the ports that are [listened](Self::listen) on with other servers of the same user
+    /// that do so too (`SO_REUSEPORT`), such as the next version of this one. The system gives each
+    /// of them some of the clients. Default: no, and a port that is taken is an error.
+    ///
+    /// The next server can listen before this one drains, so that nobody is refused. But each has a
+    /// queue of its own: a client whose handshake is under way when this one's closes is reset,
+    /// unless the system moves it to the next server (`net.ipv4.tcp_migrate_req=1`, Linux 5.14).
+    /// With a socket that a service manager keeps ([`adopt`](Self::adopt)) nothing is lost.
+    pub fn reuse_port(mut self, reuse: bool) -> Self {
+        self.reuse_port = reuse;
         self
     }
 
@@ -187,7 +202,7 @@ impl Builder {
             listeners.push(Listener::adopt(socket)?);
         }
         for address in &self.addresses {
-            listeners.extend(Listener::bind(address)?);
+            listeners.extend(Listener::bind(address, self.reuse_port)?);
         }
         if listeners.is_empty() {
             return Err(BindError::nowhere());
@@ -197,6 +212,7 @@ impl Builder {
         Ok(Server {
             max_connections: affordable(self.config.max_connections),
             census: Arc::new(Census::new(self.config.workers)),
+            turns: Arc::new(Turns::new(self.config.workers)),
             budget: Arc::new(Budget::new(self.config.max_buffered)),
             phase: Arc::new(PhaseCell::new()),
             bell: Arc::new(bell),

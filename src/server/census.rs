@@ -15,6 +15,8 @@ pub(super) struct Census {
     wanted: AtomicUsize,
     accepted: AtomicU64,
     cut: AtomicU64,
+    /// How often the acceptor has gone round.
+    rounds: AtomicU64,
     /// One a worker, written by it alone: a shared counter would be the one line that all cores
     /// fight for.
     answered: Box<[CachePadded<AtomicU64>]>,
@@ -34,6 +36,7 @@ impl Census {
             wanted: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             cut: AtomicU64::new(0),
+            rounds: AtomicU64::new(0),
             answered: (0..workers).map(|_| CachePadded::default()).collect(),
         }
     }
@@ -68,6 +71,14 @@ impl Census {
 
     pub(super) fn add_cut(&self, requests: u64) {
         self.cut.fetch_add(requests, Ordering::Relaxed);
+    }
+
+    pub(super) fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_round(&self) {
+        self.rounds.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn set_answered(&self, worker: usize, requests: u64) {

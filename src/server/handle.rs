@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::bell::Bell;
 use super::census::Census;
+use super::turns::{Turns, is_within};
 use crate::Phase;
 use crate::connection::Budget;
 use crate::phase::PhaseCell;
@@ -18,6 +19,7 @@ use crate::phase::PhaseCell;
 pub struct Handle {
     phase: Arc<PhaseCell>,
     census: Arc<Census>,
+    turns: Arc<Turns>,
     budget: Arc<Budget>,
     acceptor: Weak<Bell>,
 }
@@ -34,9 +36,33 @@ pub struct Progress {
     pub accepted: u64,
     /// Requests answered so far: every byte of the answer is with the system.
     pub answered: u64,
+    /// Requests that the end of the server has cut so far ([`DrainReport::cut`]).
+    pub cut: u64,
     /// Bytes that connections keep of requests that are not complete and of answers that are not
     /// sent ([`Builder::max_buffered`](crate::Builder::max_buffered)).
     pub buffered: usize,
+    /// Workers there are.
+    pub workers: usize,
+    /// Workers that have a connection in hand, most of them in its handler.
+    pub busy: usize,
+}
+
+/// What shows whether a server moves, for a watchdog. One alone says nothing: compare it with an
+/// earlier one.
+///
+/// ```
+/// # use httpool::{ListenAddr, Server};
+/// # let server = Server::builder().listen("127.0.0.1:0".parse::<ListenAddr>()?).bind()?;
+/// let handle = server.handle();
+/// let earlier = handle.vitals();
+/// assert!(!handle.vitals().moved_since(&earlier), "it does not run yet");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vitals {
+    rounds: u64,
+    turns: u64,
+    is_any_free: bool,
 }
 
 /// What a server's life and its end came to.
@@ -59,12 +85,14 @@ impl Handle {
     pub(super) fn new(
         phase: &Arc<PhaseCell>,
         census: &Arc<Census>,
+        turns: &Arc<Turns>,
         budget: &Arc<Budget>,
         acceptor: &Arc<Bell>,
     ) -> Self {
         Self {
             phase: Arc::clone(phase),
             census: Arc::clone(census),
+            turns: Arc::clone(turns),
             budget: Arc::clone(budget),
             acceptor: Arc::downgrade(acceptor),
         }
@@ -89,15 +117,55 @@ impl Handle {
             open: self.census.open(),
             accepted: self.census.accepted(),
             answered: self.census.answered(),
+            cut: self.census.cut(),
             buffered: self.budget.held(),
+            workers: self.turns.workers(),
+            busy: self
+                .turns
+                .counts()
+                .filter(|turns| is_within(*turns))
+                .count(),
         }
+    }
+
+    /// What shows whether the server moves. The acceptor, which waits while there is nothing to do,
+    /// is woken to show itself in the next ones; give it a moment.
+    #[must_use]
+    pub fn vitals(&self) -> Vitals {
+        let vitals = Vitals {
+            rounds: self.census.rounds(),
+            turns: self.turns.counts().sum(),
+            is_any_free: self.turns.counts().any(|turns| !is_within(turns)),
+        };
+        self.wake_acceptor();
+        vitals
     }
 
     fn advance(&self, phase: Phase) {
         self.phase.advance(phase);
+        self.wake_acceptor();
+    }
+
+    fn wake_acceptor(&self) {
         if let Some(bell) = self.acceptor.upgrade() {
             bell.ring();
         }
+    }
+}
+
+impl Vitals {
+    /// Whether the acceptor has gone round since, and a worker is free or has begun or ended a turn
+    /// with a connection. No worker has if all are in handlers that take longer than that.
+    #[must_use]
+    pub fn moved_since(&self, earlier: &Self) -> bool {
+        let workers = self.is_any_free || self.turns != earlier.turns;
+        self.acceptor_moved_since(earlier) && workers
+    }
+
+    /// Whether the acceptor has, whatever handlers do.
+    #[must_use]
+    pub fn acceptor_moved_since(&self, earlier: &Self) -> bool {
+        self.rounds != earlier.rounds
     }
 }
 

@@ -103,10 +103,10 @@ impl std::error::Error for BindError {
 }
 
 impl Listener {
-    /// Opens every socket that `address` stands for.
-    pub(super) fn bind(address: &ListenAddr) -> Result<Vec<Self>, BindError> {
+    /// Opens every socket that `address` stands for, shared with others if they `reuse_port` too.
+    pub(super) fn bind(address: &ListenAddr, reuse_port: bool) -> Result<Vec<Self>, BindError> {
         let bound = match address {
-            ListenAddr::Tcp { host, port } => bind_host(host, *port),
+            ListenAddr::Tcp { host, port } => bind_host(host, *port, reuse_port),
             ListenAddr::Unix(path) => bind_unix(path).map(|listener| vec![listener]),
         };
         bound.map_err(|source| BindError {
@@ -206,10 +206,10 @@ impl Drop for Listener {
 
 /// Listens on each address of a host. A family that this machine lacks is passed over as long as
 /// one address is left.
-fn bind_host(host: &str, port: u16) -> io::Result<Vec<Listener>> {
+fn bind_host(host: &str, port: u16, reuse_port: bool) -> io::Result<Vec<Listener>> {
     let mut tries = PORT_TRIES;
     loop {
-        match bind_all(&resolve(host, port)?) {
+        match bind_all(&resolve(host, port)?, reuse_port) {
             // The second address follows the first to the port that the system chose, and there
             // someone else may sit.
             Err(error) if port == 0 && error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {
@@ -220,7 +220,7 @@ fn bind_host(host: &str, port: u16) -> io::Result<Vec<Listener>> {
     }
 }
 
-fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<Listener>> {
+fn bind_all(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<Listener>> {
     let mut bound: Vec<Listener> = Vec::new();
     let mut missing = None;
     for address in addresses {
@@ -228,7 +228,7 @@ fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<Listener>> {
         if let Some(ListenAddr::Tcp { port, .. }) = bound.first().map(Listener::address) {
             address.set_port(*port);
         }
-        match bind_tcp(address) {
+        match bind_tcp(address, reuse_port) {
             Ok(listener) => bound.push(listener),
             Err(error) if is_missing_family(&error) => missing = Some(error),
             Err(error) => return Err(error),
@@ -254,10 +254,11 @@ fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<Listener> {
+fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<Listener> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // Connections that this port has closed lately must not keep it from being bound again.
     socket.set_reuse_address(true)?;
+    rustix::net::sockopt::set_socket_reuseport(&socket, reuse_port)?;
     // What it accepts inherits this: an answer is one write, and waiting for more is only delay.
     socket.set_tcp_nodelay(true)?;
     listen(socket, &address.into(), None)

@@ -9,6 +9,7 @@ mod handle;
 mod listener;
 mod lot;
 mod roster;
+mod turns;
 mod worker;
 
 use std::fmt;
@@ -23,11 +24,12 @@ use self::bell::Bell;
 pub use self::builder::Builder;
 use self::census::Census;
 use self::client::{Client, Job};
-pub use self::handle::{DrainReport, Handle, Progress};
+pub use self::handle::{DrainReport, Handle, Progress, Vitals};
 pub use self::listener::BindError;
 use self::listener::{BACKLOG, Listener};
 use self::lot::{Lot, Parked};
 use self::roster::Roster;
+use self::turns::Turns;
 use self::worker::Worker;
 use crate::config::Config;
 use crate::connection::{Budget, Service, Wait, Wake, Why};
@@ -59,6 +61,7 @@ pub struct Server {
     phase: Arc<PhaseCell>,
     budget: Arc<Budget>,
     census: Arc<Census>,
+    turns: Arc<Turns>,
     /// Wakes the acceptor.
     bell: Arc<Bell>,
 }
@@ -72,6 +75,7 @@ struct Shared {
     jobs: Receiver<Job>,
     roster: Roster,
     census: Arc<Census>,
+    turns: Arc<Turns>,
 }
 
 impl Server {
@@ -95,7 +99,13 @@ impl Server {
     /// A handle that shuts the server down from anywhere.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle::new(&self.phase, &self.census, &self.budget, &self.bell)
+        Handle::new(
+            &self.phase,
+            &self.census,
+            &self.turns,
+            &self.budget,
+            &self.bell,
+        )
     }
 
     /// Serves until a [`Handle`] shuts it down, then drains: what has arrived is answered, and
@@ -128,8 +138,14 @@ impl Server {
             max_connections: self.max_connections,
             ready,
             jobs,
-            roster: Roster::new(workers, watchers(), workers_bell, Arc::clone(&self.bell)),
+            roster: Roster::new(
+                Arc::clone(&self.turns),
+                watchers(),
+                workers_bell,
+                Arc::clone(&self.bell),
+            ),
             census: self.census,
+            turns: self.turns,
         });
         let (done, workers_done) = crossbeam_channel::bounded(0);
         let mut threads = Vec::with_capacity(workers);

@@ -14,10 +14,9 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crossbeam_utils::CachePadded;
-
 use super::bell::Bell;
-use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use super::turns::{Turns, is_within};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// Turns that take longer than this on average are worth a wake-up, which costs about a tenth.
@@ -38,8 +37,7 @@ pub(super) struct Roster {
     idle: AtomicUsize,
     shift: Mutex<Shift>,
     pillow: Condvar,
-    /// Each worker's turns: even between two, odd within one.
-    turns: Box<[CachePadded<AtomicU64>]>,
+    turns: Arc<Turns>,
     /// Whether the patrol walks, and what starts it.
     patrolled: AtomicBool,
     patrol: Arc<Bell>,
@@ -72,16 +70,16 @@ pub(super) enum Duty {
 }
 
 impl Roster {
-    /// For so many workers, of which so many watch the lot at a time. `bell` wakes the watchers,
-    /// `patrol` the thread that [walks](Patrol::walk).
-    pub(super) fn new(workers: usize, seats: usize, bell: Bell, patrol: Arc<Bell>) -> Self {
+    /// For the workers that take these turns, of which so many watch the lot at a time. `bell` wakes
+    /// the watchers, `patrol` the thread that [walks](Patrol::walk).
+    pub(super) fn new(turns: Arc<Turns>, seats: usize, bell: Bell, patrol: Arc<Bell>) -> Self {
         Self {
             seats,
             bell,
             idle: AtomicUsize::new(0),
             shift: Mutex::default(),
             pillow: Condvar::new(),
-            turns: (0..workers).map(|_| CachePadded::default()).collect(),
+            turns,
             patrolled: AtomicBool::new(false),
             patrol,
         }
@@ -159,22 +157,6 @@ impl Roster {
         self.bell.ring();
     }
 
-    /// Marks the beginning of a worker's turn.
-    pub(super) fn begin_turn(&self, worker: usize) {
-        self.count_turn(worker);
-    }
-
-    /// Marks the end of a worker's turn.
-    pub(super) fn end_turn(&self, worker: usize) {
-        self.count_turn(worker);
-    }
-
-    /// Only the worker itself writes its count.
-    fn count_turn(&self, worker: usize) {
-        let turns = &self.turns[worker];
-        turns.store(turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    }
-
     /// Whether anyone is idle, as of all work that this thread has made known before.
     fn has_idle(&self) -> bool {
         fence(Ordering::SeqCst);
@@ -227,9 +209,8 @@ impl Patrol {
     /// patrol ends.
     pub(super) fn walk(&mut self, roster: &Roster, work_waits: impl Fn() -> bool) {
         let mut stuck = false;
-        for (seen, turns) in self.seen.iter_mut().zip(&roster.turns) {
-            let turns = turns.load(Ordering::Relaxed);
-            stuck |= turns % 2 == 1 && turns == *seen;
+        for (seen, turns) in self.seen.iter_mut().zip(roster.turns.counts()) {
+            stuck |= is_within(turns) && turns == *seen;
             *seen = turns;
         }
         let is_needed = || work_waits() || roster.is_unwatched();

@@ -139,7 +139,7 @@ impl Worker {
 
     fn turn(&mut self, client: &mut Client, wake: Wake) -> Verdict {
         let (desk, shared) = (&mut self.desk, &self.shared);
-        shared.roster.begin_turn(self.index);
+        shared.turns.count(self.index);
         let began = Instant::now();
         let turn = || client.connection.drive(wake, began, desk, &shared.service);
         let verdict = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
@@ -148,7 +148,7 @@ impl Worker {
             Verdict::Close(Why::Panicked)
         });
         self.pace.note(elapsed(began));
-        shared.roster.end_turn(self.index);
+        shared.turns.count(self.index);
         let answered = self.desk.answered();
         shared.census.set_answered(self.index, answered);
         verdict

@@ -8,6 +8,9 @@
     reason = "a function that is a handler owns its request"
 )]
 
+/// The server beside the server.
+#[cfg(feature = "program")]
+mod admin;
 /// All connections together keep a bounded number of bytes.
 mod budget;
 /// The program's flags, variables and complaints.
@@ -27,6 +30,9 @@ mod leaks;
 mod limits;
 /// Unix sockets, and sockets that someone else opened.
 mod listeners;
+/// What a service manager is told.
+#[cfg(feature = "program")]
+mod manager;
 /// More connections than a process may open, and than a server may have.
 mod overload;
 /// A handler that panics costs its own client a 500.
@@ -40,6 +46,9 @@ mod pool;
 mod program;
 /// What went wrong once.
 mod regression;
+/// A log file that is rotated while the program runs.
+#[cfg(feature = "program")]
+mod reload;
 /// The program and signals: one drains, another one ends it at once.
 #[cfg(feature = "program")]
 mod signals;
@@ -49,3 +58,6 @@ mod streams;
 mod support;
 /// Every phase of a connection has its deadline.
 mod timeouts;
+/// Servers that stop under load, at any moment, and are followed by others.
+#[cfg(feature = "program")]
+mod zero_loss;

@@ -66,6 +66,8 @@ fn every_flag_has_its_variable_by_rule() {
     let values = [
         ("listen", "[::1]:80"),
         ("workers", "3"),
+        ("admin", "127.0.0.1:4001"),
+        ("reuse-port", "true"),
         ("json", "raw"),
         ("check", "true"),
         ("max-connections", "7"),
@@ -90,9 +92,11 @@ fn every_flag_has_its_variable_by_rule() {
     assert_eq!(flags.len(), values.len(), "{flags:?}");
     for (name, value) in values {
         assert!(flags.contains(&name), "{name}");
-        let flag = format!("--{name}={value}");
-        let flag = if name == "check" { "--check" } else { &flag };
-        let typed = parsed(&[flag], &[]);
+        let flag = match value {
+            "true" => format!("--{name}"),
+            value => format!("--{name}={value}"),
+        };
+        let typed = parsed(&[&flag], &[]);
         let set = parsed(&[], &[(&environment::variable(name), value)]);
         assert_eq!(format!("{typed:?}"), format!("{set:?}"), "{name}");
         assert_ne!(

@@ -11,7 +11,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn roster(workers: usize, seats: usize) -> Arc<Roster> {
     let bell = || Bell::new().expect("the system has descriptors");
-    Arc::new(Roster::new(workers, seats, bell(), Arc::new(bell())))
+    let turns = Arc::new(Turns::new(workers));
+    Arc::new(Roster::new(turns, seats, bell(), Arc::new(bell())))
 }
 
 /// Whether the bell has been rung since this was asked last.
@@ -158,7 +159,7 @@ fn the_patrol_wakes_someone_if_a_worker_is_stuck_and_work_waits() {
     let mut patrol = Patrol::new(2);
     expect_watch(&roster);
 
-    roster.begin_turn(0);
+    roster.turns.count(0);
     patrol.walk(&roster, || true);
     assert!(!rang(&roster.bell), "it may have begun just now");
     patrol.walk(&roster, || false);
@@ -168,12 +169,12 @@ fn the_patrol_wakes_someone_if_a_worker_is_stuck_and_work_waits() {
 
     // A worker that goes from turn to turn is not stuck, however it looks at each moment.
     for _ in 0..5 {
-        roster.end_turn(0);
-        roster.begin_turn(0);
+        roster.turns.count(0);
+        roster.turns.count(0);
         patrol.walk(&roster, || true);
         assert!(!rang(&roster.bell));
     }
-    roster.end_turn(0);
+    roster.turns.count(0);
     patrol.walk(&roster, || true);
     patrol.walk(&roster, || true);
     assert!(
@@ -189,7 +190,7 @@ fn the_patrol_sees_to_it_that_someone_watches() {
     expect_watch(&roster);
     let woken = sleepers(&roster, 1);
     roster.relieve(&Pace::default());
-    roster.begin_turn(0);
+    roster.turns.count(0);
     patrol.walk(&roster, || false);
     assert_eq!(roster.lock().sleeping, 1);
     patrol.walk(&roster, || false);

@@ -62,6 +62,11 @@ impl Client {
     }
 
     pub(crate) fn try_connect(address: &ListenAddr) -> io::Result<Self> {
+        Self::try_connect_within(address, PATIENCE)
+    }
+
+    /// The same for somebody in a hurry.
+    pub(crate) fn try_connect_within(address: &ListenAddr, patience: Duration) -> io::Result<Self> {
         let (domain, address) = match address {
             ListenAddr::Tcp { host, port } => {
                 let ip = host.parse().expect("local addresses are numeric");
@@ -72,7 +77,10 @@ impl Client {
             other => panic!("tests do not connect to {other}"),
         };
         let socket = Socket::new(domain, Type::STREAM, None)?;
-        socket.connect(&address)?;
+        match domain {
+            Domain::UNIX => socket.connect(&address)?,
+            _ => socket.connect_timeout(&address, patience)?,
+        }
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         if domain != Domain::UNIX {
@@ -198,6 +206,16 @@ impl Client {
             (show(b""), End::Closed),
             "what came before the end, and the end"
         );
+    }
+
+    /// Whether the connection is reset before a byte comes.
+    #[track_caller]
+    pub(crate) fn comes_to_nothing(&mut self) -> bool {
+        match self.received.is_empty().then(|| self.read()) {
+            Some(Err(error)) if is_reset(&error) => true,
+            Some(Err(error)) => panic!("nothing comes: {error}"),
+            _ => false,
+        }
     }
 
     /// Everything until the end.

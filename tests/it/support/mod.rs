@@ -22,7 +22,7 @@ pub(crate) use client::{Client, End};
 pub(crate) use gate::{Door, Gate};
 pub(crate) use process::alone;
 #[cfg(feature = "program")]
-pub(crate) use process::{Program, run_program};
+pub(crate) use process::{Program, address_in, run_program};
 pub(crate) use random::Random;
 pub(crate) use server::{BoundServer, TestServer, expect_refused};
 

@@ -58,8 +58,13 @@ struct Lines {
 impl Process {
     #[track_caller]
     fn spawn(command: &mut Command) -> Self {
+        Self::spawn_with(command, Stdio::null())
+    }
+
+    #[track_caller]
+    fn spawn_with(command: &mut Command, input: Stdio) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -136,11 +141,13 @@ impl Lines {
 }
 
 #[cfg(feature = "program")]
-pub(crate) use program::{Program, run_program};
+pub(crate) use program::{Program, address_in, run_program};
 
 #[cfg(feature = "program")]
 mod program {
-    use std::process::Command;
+    use std::net::TcpListener;
+    use std::os::fd::OwnedFd;
+    use std::process::{Command, Stdio};
 
     use httpool::ListenAddr;
     use rustix::process::{Pid, Signal, kill_process};
@@ -193,14 +200,24 @@ mod program {
         /// Starts it on a port of its own, and waits until it says that it listens.
         #[track_caller]
         pub(crate) fn spawn(arguments: &[&str]) -> Self {
+            Self::spawn_with(arguments, &[])
+        }
+
+        /// The same with these variables.
+        #[track_caller]
+        pub(crate) fn spawn_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
             let listen = format!("{}:0", own_loopback());
-            let mut program = Self::start(&[&["--listen", &listen], arguments].concat(), &[]);
-            let line = program.expect_line("listening on http://");
-            let (_, rest) = line.split_once("http://").expect("the line says so");
-            let end = |c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c));
-            let address = rest.split(end).next().unwrap_or_default();
-            program.address = Some(address.parse().expect("it says a valid address"));
+            let arguments = [&["--listen", &listen], arguments].concat();
+            let mut program = Self::start(&arguments, variables);
+            program.expect_listening();
             program
+        }
+
+        /// Waits until it says that it listens, and where.
+        #[track_caller]
+        pub(crate) fn expect_listening(&mut self) {
+            let line = self.expect_line("listening on http://");
+            self.address = Some(address_in(&line));
         }
 
         /// The next line that it logs with this part.
@@ -216,7 +233,29 @@ mod program {
             }
         }
 
-        fn address(&self) -> &ListenAddr {
+        /// Starts it with a listener that someone else keeps, as a service manager does, and waits
+        /// until it says that it listens.
+        #[track_caller]
+        pub(crate) fn inherit(listener: &TcpListener, arguments: &[&str]) -> Self {
+            // It comes as standard input, and takes the number of the first socket passed in.
+            let script = "exec 3<&0 0</dev/null; export LISTEN_PID=$$; exec \"$0\" \"$@\"";
+            let listener = listener.try_clone().expect("a socket can be cloned");
+            let mut command = Command::new("/bin/sh");
+            command
+                .args(["-c", script, env!("CARGO_BIN_EXE_httpool")])
+                .args(arguments)
+                .env_clear()
+                .env("LISTEN_FDS", "1");
+            let input = Stdio::from(OwnedFd::from(listener));
+            let mut program = Self {
+                process: Process::spawn_with(&mut command, input),
+                address: None,
+            };
+            program.expect_line("listening on http://");
+            program
+        }
+
+        pub(crate) fn address(&self) -> &ListenAddr {
             let address = self.address.as_ref();
             address.expect("it was spawned on a port of its own")
         }
@@ -268,6 +307,15 @@ mod program {
             assert_eq!(exit.code, Some(code), "{exit:?}");
             exit
         }
+    }
+
+    /// The first address that a line names.
+    #[track_caller]
+    pub(crate) fn address_in(line: &str) -> ListenAddr {
+        let (_, rest) = line.split_once("http://").expect("the line says so");
+        let end = |c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c));
+        let address = rest.split(end).next().unwrap_or_default();
+        address.parse().expect("it says a valid address")
     }
 
     #[track_caller]

@@ -21,6 +21,7 @@ use crate::server::client::Client;
 use crate::server::lot::Parked;
 use crate::server::lot::{Lot, Parked};
 use crate::server::roster::{Patrol, Roster};
+use crate::server::turns::Turns;
 use crate::sync::{self, Condvar, Mutex, channel};
 use crate::transport::Socket;
 
@@ -105,6 +106,7 @@ impl Scene {
             [(); 2].map(|()| Bell::new().expect("the system has descriptors"));
         let bell = Arc::new(bell);
         let (ready, jobs) = channel::bounded(CONNECTIONS);
+        let turns = Arc::new(Turns::new(workers));
         let shared = Shared {
             lot: Lot::new(CONNECTIONS, &workers_bell).expect("the system has descriptors"),
             service: Service {
@@ -116,7 +118,8 @@ impl Scene {
             max_connections: CONNECTIONS,
             ready,
             jobs,
-            roster: Roster::new(workers, seats, workers_bell, Arc::clone(&bell)),
+            roster: Roster::new(Arc::clone(&turns), seats, workers_bell, Arc::clone(&bell)),
+            turns,
             census: Arc::new(Census::new(workers)),
         };
         Self {

@@ -1,0 +1,178 @@
+//! What signals ask for: one that ends programs asks the server to stop, a second one insists, and
+//! `SIGUSR1` has the log file opened again.
+
+use std::convert::Infallible;
+use std::io;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
+use httpool::{Handle, Phase};
+use signal_hook::consts::SIGUSR1;
+use signal_hook::iterator::{Handle as Source, Signals};
+
+use super::logging::LogFile;
+use super::systemd;
+
+/// Signals this close to the first are the same wish: a terminal's doubled Ctrl-C, or one sent to
+/// the process and to its group.
+const SAME_WISH: Duration = Duration::from_millis(300);
+
+/// More signals than fit are more than anyone needs to be understood.
+const UNHEARD: usize = 8;
+
+/// The threads that wait for signals while the server runs; one of them also tells the service
+/// manager how it goes.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// Nothing is ever sent: that it is dropped says that the server has stopped.
+    running: Sender<Infallible>,
+    /// Where signals to reload come from.
+    reloads: Source,
+    threads: [JoinHandle<()>; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Signal {
+    Stop(Instant),
+    Reload,
+}
+
+impl Watch {
+    /// Catches the signals from here on.
+    pub(crate) fn start(handle: Handle, log_file: Option<LogFile>) -> io::Result<Self> {
+        let (heard, signals) = bounded(UNHEARD);
+        let stop = heard.clone();
+        ctrlc::set_handler(move || {
+            let _ = stop.try_send(Signal::Stop(Instant::now()));
+        })
+        .map_err(io::Error::other)?;
+        let mut caught = Signals::new([SIGUSR1])?;
+        let reloads = caught.handle();
+        let (running, stopped) = bounded(0);
+        let threads = [
+            spawn("reloads", move || {
+                for _ in caught.forever() {
+                    let _ = heard.try_send(Signal::Reload);
+                }
+            })?,
+            spawn("signals", move || {
+                watch(&signals, &stopped, &handle, log_file.as_ref());
+            })?,
+        ];
+        Ok(Self {
+            running,
+            reloads,
+            threads,
+        })
+    }
+
+    /// Ends the threads. The server has stopped, so that signals mean nothing any more.
+    pub(crate) fn finish(self) {
+        drop(self.running);
+        self.reloads.close();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                log::debug!("a thread that waits for signals panicked");
+            }
+        }
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.into()).spawn(body)
+}
+
+fn watch(
+    signals: &Receiver<Signal>,
+    stopped: &Receiver<Infallible>,
+    handle: &Handle,
+    log_file: Option<&LogFile>,
+) {
+    let mut heard = Heard::default();
+    let mut reports = systemd::Reports::new(handle);
+    loop {
+        let pulse = reports.interval().map_or_else(never, after);
+        select! {
+            recv(stopped) -> _ => return,
+            recv(signals) -> signal => match signal {
+                Ok(Signal::Reload) => reload(handle, log_file),
+                Ok(Signal::Stop(at)) => match heard.signal(at) {
+                    Wish::Stop => {
+                        log::info!("stopping; another signal cuts what is not finished");
+                        handle.shutdown();
+                    }
+                    Wish::StopNow => {
+                        log::warn!("stopping at once");
+                        handle.shutdown_now();
+                    }
+                    Wish::Nothing => continue,
+                },
+                Err(_) => return,
+            },
+            recv(pulse) -> _ => {}
+        }
+        reports.tell(handle);
+    }
+}
+
+/// Nothing that is wrong now ends what went well so far.
+fn reload(handle: &Handle, log_file: Option<&LogFile>) {
+    // A server that drains has said so, and is not to seem ready again.
+    let is_running = handle.progress().phase == Phase::Running;
+    if is_running {
+        systemd::reloading();
+    }
+    match log_file.map(LogFile::reopen) {
+        None => log::info!("there is nothing to reload: messages go to no file"),
+        Some(Ok(())) => log::info!("the log file is open again"),
+        Some(Err(error)) => log::error!("the log file stays as it was: {error}"),
+    }
+    if is_running {
+        systemd::reloaded();
+    }
+}
+
+/// What a signal asks for, in the light of those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Stop,
+    StopNow,
+    Nothing,
+}
+
+/// The signals heard so far.
+#[derive(Debug, Default)]
+struct Heard {
+    first: Option<Instant>,
+}
+
+impl Heard {
+    fn signal(&mut self, at: Instant) -> Wish {
+        match self.first {
+            None => {
+                self.first = Some(at);
+                Wish::Stop
+            }
+            Some(first) if at.saturating_duration_since(first) < SAME_WISH => Wish::Nothing,
+            Some(_) => Wish::StopNow,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_doubled_signal_is_one_and_a_later_one_insists() {
+        let start = Instant::now();
+        let mut heard = Heard::default();
+        let mut after = |millis| heard.signal(start + Duration::from_millis(millis));
+        assert_eq!(after(0), Wish::Stop);
+        assert_eq!(after(1), Wish::Nothing);
+        assert_eq!(after(299), Wish::Nothing);
+        assert_eq!(after(300), Wish::StopNow);
+        assert_eq!(after(9_000), Wish::StopNow);
+    }
+}

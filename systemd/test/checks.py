@@ -1,0 +1,231 @@
+"""What an operator does with the units, and what must come of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from rig import UNITS, Rig, wait_for
+
+SERVICE = "httpool.service"
+SOCKET = "httpool.socket"
+SETTINGS = Path("/etc/default/httpool")
+
+RESTARTS = 5
+
+
+def verify(rig: Rig) -> None:
+    """the units are valid, and nothing in them is unknown"""
+    names = [str(UNITS / name) for name in (SERVICE, SOCKET, "httpool@a.service")]
+    said = rig.run("systemd-analyze", "verify", "--man=no", *names)
+    assert said == "", said
+
+
+def start_and_stop(rig: Rig) -> None:
+    """start returns when it answers, stop when it has ended well"""
+    rig.systemctl("start", SERVICE)
+    assert rig.ask("get", "4000").startswith("200 ")
+    rig.systemctl("stop", SERVICE)
+    _ended_well(rig)
+    _is(rig, SERVICE, "ActiveState", "inactive")
+
+
+def status(rig: Rig) -> None:
+    """the status line shows connections, workers and requests"""
+    rig.systemctl("start", SERVICE)
+    for _ in range(3):
+        rig.ask("echo", "4000", "10")
+    shown = re.compile(r"serving: 0 connections open, 0 of \d+ workers busy, 3 requests answered")
+    wait_for("the status", lambda: shown.search(rig.tell(SERVICE, "StatusText")))
+    assert shown.search(rig.systemctl("status", SERVICE))
+    rig.systemctl("stop", SERVICE)
+
+
+def journal(rig: Rig) -> None:
+    """log lines are in the journal with their priorities"""
+    rig.systemctl("start", SERVICE)
+    rig.systemctl("stop", SERVICE)
+    said = rig.run("journalctl", "--no-pager", "-o", "json", "-u", SERVICE, "_COMM=httpool")
+    lines = [json.loads(line) for line in said.splitlines()]
+    listening = [line for line in lines if "listening on" in line["MESSAGE"]]
+    assert listening and listening[-1]["PRIORITY"] == "6", lines[-3:]
+    assert not listening[-1]["MESSAGE"].startswith("<"), listening[-1]["MESSAGE"]
+
+
+def activation(rig: Rig) -> None:
+    """the first connection starts the service behind its socket"""
+    rig.systemctl("start", SOCKET)
+    _is(rig, SERVICE, "ActiveState", "inactive")
+    assert rig.ask("get", "4000").startswith("200 ")
+    _is(rig, SERVICE, "ActiveState", "active")
+    rig.systemctl("stop", SOCKET, SERVICE)
+
+
+def restarts_under_load(rig: Rig) -> None:
+    """restarts behind the socket lose nothing and refuse nobody"""
+    # Python's threads wait for each other for longer than the usual grace of idle connections.
+    rig.write(SETTINGS, "HTTPOOL_DRAIN_IDLE=2s\n")
+    rig.systemctl("start", SOCKET)
+    load = rig.client("load", "4000")
+    for _ in range(RESTARTS):
+        before = rig.tell(SERVICE, "MainPID")
+        rig.systemctl("restart", SERVICE)
+        assert rig.tell(SERVICE, "MainPID") != before
+        _ended_well(rig)
+        served = re.compile(r"[1-9]\d\d+ requests answered")
+        wait_for("a load", lambda: served.search(rig.tell(SERVICE, "StatusText")))
+    said, _ = load.communicate("", timeout=30)
+    tally = json.loads(said)
+    rig.systemctl("stop", SOCKET, SERVICE)
+    rig.write(SETTINGS, "")
+    assert set(tally) == {"answered"} and tally["answered"] > 500, tally
+    print(f"      {tally['answered']} requests answered through {RESTARTS} restarts")
+
+
+def draining(rig: Rig) -> None:
+    """stop waits for an upload under way, and says so meanwhile"""
+    rig.systemctl("start", SERVICE)
+    upload = rig.client("upload", "4000", "1000000")
+    assert upload.stdout and upload.stdout.readline() == "half\n"
+    rig.systemctl("stop", "--no-block", SERVICE)
+    wait_for(
+        "the status of a drain",
+        lambda: rig.tell(SERVICE, "StatusText").startswith("draining: 1 connections open"),
+    )
+    said, _ = upload.communicate("go on\n", timeout=20)
+    assert said == "whole\n", said
+    wait_for("the end", lambda: rig.tell(SERVICE, "ActiveState") == "inactive")
+    _ended_well(rig)
+
+
+def reload(rig: Rig) -> None:
+    """reload opens a rotated log again, and nothing else happens"""
+    log = "/var/log/httpool/log"
+    with rig.drop_in(SERVICE, f"LogsDirectory=httpool\nEnvironment=HTTPOOL_LOG_FILE={log}"):
+        rig.systemctl("start", SERVICE)
+        pid = rig.tell(SERVICE, "MainPID")
+        rig.run("mv", log, f"{log}.1")
+        rig.systemctl("reload", SERVICE)
+        wait_for("the new file", lambda: rig.code("grep", "-q", "open again", log) == 0)
+        _is(rig, SERVICE, "ActiveState", "active")
+        _is(rig, SERVICE, "MainPID", pid)
+        assert rig.ask("get", "4000").startswith("200 ")
+
+
+def watchdog(rig: Rig) -> None:
+    """a server that stands still is restarted, one that moves is not"""
+    with rig.drop_in(SERVICE, "WatchdogSec=1s\nRestartSec=100ms"):
+        rig.systemctl("start", SERVICE)
+        begun = _monotonic(rig)
+        wait_for("three seconds", lambda: _monotonic(rig) > begun + 3)
+        _is(rig, SERVICE, "NRestarts", "0")
+        rig.run("kill", "-STOP", rig.tell(SERVICE, "MainPID"))
+        wait_for("a restart", lambda: rig.tell(SERVICE, "NRestarts") == "1")
+        wait_for("the new server", lambda: rig.tell(SERVICE, "ActiveState") == "active")
+        assert rig.ask("get", "4000").startswith("200 ")
+        assert "Watchdog timeout" in rig.run("journalctl", "--no-pager", "-u", SERVICE)
+
+
+def crash(rig: Rig) -> None:
+    """a server that is killed is restarted; a wrong setting is no crash"""
+    with rig.drop_in(SERVICE, "RestartSec=100ms"):
+        rig.systemctl("start", SERVICE)
+        rig.run("kill", f"-{signal.SIGKILL.value}", rig.tell(SERVICE, "MainPID"))
+        wait_for("a restart", lambda: rig.tell(SERVICE, "NRestarts") == "1")
+        wait_for("the new server", lambda: rig.tell(SERVICE, "ActiveState") == "active")
+    with rig.drop_in(SERVICE, "RestartSec=100ms\nEnvironment=HTTPOOL_WORKERS=none"):
+        assert rig.code("systemctl", "start", SERVICE) != 0
+        wait_for("the failure", lambda: rig.tell(SERVICE, "ActiveState") == "failed")
+        _is(rig, SERVICE, "ExecMainStatus", "2")
+        _is(rig, SERVICE, "NRestarts", "0")
+        assert "HTTPOOL_WORKERS" in rig.run("journalctl", "--no-pager", "-u", SERVICE)
+
+
+def hardening(rig: Rig) -> None:
+    """the sandbox holds, and everything works in it"""
+    rig.systemctl("start", SERVICE)
+    rig.ask("echo", "4000", str(8 * 1024 * 1024))
+    pid = rig.tell(SERVICE, "MainPID")
+    told = dict(
+        line.split(":\t", 1)
+        for line in rig.run("cat", f"/proc/{pid}/status").splitlines()
+        if ":\t" in line
+    )
+    user = int(told["Uid"].split()[0])
+    assert 61184 <= user <= 65519, f"the user is {user}"
+    for capabilities in ("CapEff", "CapPrm", "CapBnd", "CapAmb", "CapInh"):
+        assert int(told[capabilities], 16) == 0, told[capabilities]
+    assert told["NoNewPrivs"] == "1"
+    assert told["Seccomp"] == "2", "there is no filter of system calls"
+    mounts = rig.run("cat", f"/proc/{pid}/mounts")
+    root = [line.split() for line in mounts.splitlines() if line.split()[1] == "/"]
+    assert root[-1][3].startswith("ro"), root
+    rig.systemctl("stop", SERVICE)
+
+
+def low_port(rig: Rig) -> None:
+    """port 80 with the one capability that the unit's comment names"""
+    lines = (
+        "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"
+        "AmbientCapabilities=CAP_NET_BIND_SERVICE\n"
+        "PrivateUsers=no\n"
+        "Environment=HTTPOOL_LISTEN=127.0.0.1:80"
+    )
+    with rig.drop_in(SERVICE, lines):
+        rig.systemctl("start", SERVICE)
+        assert rig.ask("get", "80").startswith("200 ")
+        told = rig.run("cat", f"/proc/{rig.tell(SERVICE, 'MainPID')}/status")
+        assert re.search(r"^CapEff:\t0000000000000400$", told, re.MULTILINE), told
+
+
+def instances(rig: Rig) -> None:
+    """several instances, each with settings of its own"""
+    for name, port in (("a", 5001), ("b", 5002)):
+        rig.write(Path(f"/etc/default/httpool-{name}"), f"HTTPOOL_LISTEN=127.0.0.1:{port}\n")
+        rig.systemctl("start", f"httpool@{name}.service")
+    for port in ("5001", "5002"):
+        assert rig.ask("get", port).startswith("200 ")
+    rig.systemctl("stop", "httpool@a.service")
+    assert rig.ask("get", "5002").startswith("200 ")
+    rig.systemctl("stop", "httpool@b.service")
+
+
+ALL: list[Callable[[Rig], None]] = [
+    verify, start_and_stop, status, journal, activation, restarts_under_load, draining, reload,
+    watchdog, crash, hardening, low_port, instances,
+]  # fmt: skip
+
+
+def run(rig: Rig) -> int:
+    """All checks, and how many have failed."""
+    failures = 0
+    for check in ALL:
+        try:
+            check(rig)
+        except Exception as error:  # One that fails must not hide the others.
+            failures += 1
+            where = traceback.extract_tb(error.__traceback__)[1].lineno
+            print(f"FAIL  {check.__doc__}\n      {error!r}, at line {where}")
+            print(rig.run("journalctl", "--no-pager", "-n", "15", "-o", "cat", check=False))
+        else:
+            print(f"ok    {check.__doc__}", flush=True)
+        rig.run("systemctl", "stop", SOCKET, SERVICE, check=False)
+        rig.run("systemctl", "reset-failed", check=False)
+    return failures
+
+
+def _is(rig: Rig, unit: str, what: str, expected: str) -> None:
+    found = rig.tell(unit, what)
+    assert found == expected, f"{what} of {unit} is {found} and not {expected}"
+
+
+def _ended_well(rig: Rig) -> None:
+    _is(rig, SERVICE, "Result", "success")
+
+
+def _monotonic(rig: Rig) -> float:
+    return float(rig.run("cat", "/proc/uptime").split()[0])

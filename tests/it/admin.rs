@@ -1,0 +1,65 @@
+use httpool::ListenAddr;
+use rustix::process::Signal;
+
+use crate::support::{Client, Program, address_in, eventually, request, run_program};
+
+/// The program with one worker, and where it answers those who watch it.
+fn watched(arguments: &[&str]) -> (Program, ListenAddr) {
+    let watching = ["--workers", "1", "--admin", "127.0.0.1:0"];
+    let listen = ["--listen", "127.0.0.1:0"];
+    let mut program = Program::start(&[&listen[..], &watching, arguments].concat(), &[]);
+    let address = address_in(&program.expect_line("health and metrics on"));
+    program.expect_listening();
+    (program, address)
+}
+
+#[track_caller]
+fn ask(address: &ListenAddr, target: &str) -> (u16, String) {
+    let mut client = Client::connect(address);
+    let response = client.get(target).expect_response();
+    (response.status, response.text())
+}
+
+#[test]
+fn a_server_tells_how_it_is_until_it_ends() {
+    let (program, admin) = watched(&["--drain-delay", "1h"]);
+    let mut client = program.connect();
+    client.post("/", "one").expect_answer("one");
+    assert_eq!(ask(&admin, "/healthz").0, 200);
+    assert_eq!(ask(&admin, "/readyz").0, 200);
+    let (status, metrics) = ask(&admin, "/metrics");
+    assert_eq!(status, 200);
+    for line in [
+        "httpool_connections_open 1",
+        "httpool_connections_accepted_total 1",
+        "httpool_requests_answered_total 1",
+        "httpool_workers 1",
+        "httpool_draining 0",
+    ] {
+        assert!(
+            metrics.lines().any(|one| one == line),
+            "no {line:?} in {metrics}"
+        );
+    }
+    // What has begun keeps the drain from its end.
+    client.send(request::post_head("/", 4)).send("ha");
+    program.signal(Signal::TERM);
+    eventually("it is not ready", || ask(&admin, "/readyz").0 == 503);
+    assert_eq!(ask(&admin, "/healthz").0, 200);
+    assert!(ask(&admin, "/metrics").1.contains("httpool_draining 1\n"));
+    client.send("lf").expect_answer("half");
+    program.insist(Signal::TERM);
+    program.expect_exit(0);
+    assert!(
+        Client::try_connect(&admin).is_err(),
+        "its port is released, too"
+    );
+}
+
+#[test]
+fn an_admin_address_that_is_taken_is_one_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let exit = run_program(&["--listen", "127.0.0.1:0", "--admin", &address], &[]);
+    exit.expect_line(1, &format!("cannot listen on {address}: "));
+}

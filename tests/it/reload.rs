@@ -1,0 +1,66 @@
+use std::fs;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use crate::support::{OwnPath, Program, eventually};
+
+/// The program with a log file, once it listens.
+fn logging_to(path: &OwnPath) -> Program {
+    let name = path.as_ref().to_str().expect("the path is text");
+    let arguments = ["--listen", "127.0.0.1:0", "--log-file", name];
+    let program = Program::start(&arguments, &[]);
+    expect_line(path, "listening on");
+    program
+}
+
+#[track_caller]
+fn expect_line(path: impl AsRef<Path>, part: &str) {
+    eventually(&format!("{part:?} is in the log"), || {
+        fs::read_to_string(&path).is_ok_and(|text| text.contains(part))
+    });
+}
+
+#[test]
+fn a_log_file_that_was_renamed_is_opened_again() {
+    let (path, rotated) = (OwnPath::new("log"), OwnPath::new("log.1"));
+    let program = logging_to(&path);
+    fs::rename(&path, &rotated).expect("the log is there");
+    program.signal(Signal::USR1);
+    expect_line(&path, "the log file is open again");
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+    expect_line(&path, "cut: 0");
+    let before = fs::read_to_string(&rotated).expect("it was renamed");
+    assert!(
+        before.contains("listening on") && !before.contains("cut: 0"),
+        "{before}"
+    );
+}
+
+#[test]
+fn a_log_file_that_cannot_be_opened_again_stays() {
+    let (path, rotated) = (OwnPath::new("stays"), OwnPath::new("stays.1"));
+    let program = logging_to(&path);
+    fs::rename(&path, &rotated).expect("the log is there");
+    fs::create_dir(&path).expect("the name is free");
+    program.signal(Signal::USR1);
+    expect_line(
+        &rotated,
+        "the log file stays as it was: cannot write to the log file",
+    );
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+    expect_line(&rotated, "cut: 0");
+    fs::remove_dir(&path).expect("nothing was put into it");
+}
+
+#[test]
+fn without_a_log_file_the_signal_does_no_harm() {
+    let mut program = Program::spawn(&[]);
+    program.signal(Signal::USR1);
+    program.expect_line("there is nothing to reload");
+    program.connect().get("/").expect_status(200);
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+}

@@ -1,0 +1,313 @@
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use httpool::ListenAddr;
+use rustix::process::Signal;
+
+use crate::support::{
+    Client, End, NEVER, Program, Random, SOON, TestServer, eventually, own_loopback, request, tell,
+};
+
+/// Clients that ask at the same time.
+const CLIENTS: usize = 64;
+
+const DRAINS: usize = 50;
+
+const RESTARTS: usize = 20;
+
+/// Answers that show that a load is on.
+const LOADED: usize = 300;
+
+/// A client that asks again and again is never idle for so long, whatever else the machine does.
+const PATIENT: [&str; 2] = ["--drain-idle", "10s"];
+
+/// What clients see while servers come and go.
+#[derive(Debug, Default)]
+struct Load {
+    answered: AtomicUsize,
+    /// Connections that were reset before a byte of the answer came.
+    reset: AtomicUsize,
+    /// They are to stop.
+    is_over: AtomicBool,
+}
+
+impl Load {
+    /// Asks on one connection for as long as it is kept, and then on the next, until the load is
+    /// over. Whether it was refused before.
+    fn keep_asking(&self, address: &ListenAddr) -> bool {
+        while let Some(mut client) = connect(address) {
+            // Only a connection that has just been made may be one that the server never saw.
+            let mut is_new = true;
+            loop {
+                // What can't be sent shows in what comes.
+                let _ = client.try_send(request::post("/", "kept"));
+                if is_new && client.comes_to_nothing() {
+                    self.reset.fetch_add(1, Ordering::Relaxed);
+                    break;
+                }
+                is_new = false;
+                let closes = client.expect_answer("kept").says_close();
+                self.answered.fetch_add(1, Ordering::Relaxed);
+                if self.is_over() {
+                    return false;
+                }
+                if closes {
+                    client.expect_closed();
+                    break;
+                }
+            }
+        }
+        true
+    }
+
+    /// The same on a connection for each request.
+    fn keep_connecting(&self, address: &ListenAddr) -> bool {
+        while let Some(mut client) = connect(address) {
+            let _ = client.try_send(request::get_and_close("/"));
+            if client.comes_to_nothing() {
+                self.reset.fetch_add(1, Ordering::Relaxed);
+            } else {
+                client.expect_status(200);
+                client.expect_closed();
+                self.answered.fetch_add(1, Ordering::Relaxed);
+            }
+            if self.is_over() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn answered(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    fn reset(&self) -> usize {
+        self.reset.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many more requests are answered.
+    #[track_caller]
+    fn expect_answers(&self, more: usize) {
+        let before = self.answered();
+        eventually("the load is answered", || self.answered() >= before + more);
+    }
+
+    fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A client that panics must not leave the others behind.
+struct Ends<'a>(&'a Load);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// A connection, unless it is refused. Whoever finds a queue full is not answered, and tries again.
+fn connect(address: &ListenAddr) -> Option<Client> {
+    loop {
+        match Client::try_connect_within(address, SOON) {
+            Ok(client) => return Some(client),
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => return None,
+            Err(_) => {}
+        }
+    }
+}
+
+/// The system completes handshakes by itself, and tells nobody of one that is under way when a
+/// listener closes: that client believes that it is connected, and is reset. That happens to one of
+/// some thousand here; it must not become more.
+const RESETS: usize = DRAINS;
+
+#[test]
+fn a_drain_under_kept_connections_answers_everything() {
+    drain_under(Load::keep_asking);
+}
+
+#[test]
+fn a_drain_under_new_connections_answers_whoever_the_system_has_let_in() {
+    drain_under(Load::keep_connecting);
+}
+
+/// Drains again and again while clients ask in this way.
+fn drain_under(ask: fn(&Load, &ListenAddr) -> bool) {
+    let (mut answered, mut reset) = (0, 0);
+    for _ in 0..DRAINS {
+        let program = Program::spawn(&PATIENT);
+        let load = Load::default();
+        thread::scope(|scope| {
+            let _ends = Ends(&load);
+            let clients = [(); CLIENTS].map(|()| scope.spawn(|| ask(&load, program.address())));
+            load.expect_answers(LOADED);
+            program.signal(Signal::TERM);
+            for client in clients {
+                let is_refused = client.join().expect("a client loses nothing");
+                assert!(is_refused, "the port is released");
+            }
+        });
+        program.expect_exit(0);
+        answered += load.answered();
+        reset += load.reset();
+    }
+    println!("{DRAINS} drains: {answered} answered, {reset} reset");
+    assert!(reset <= RESETS, "{reset} were reset, {answered} answered");
+}
+
+#[test]
+fn a_drain_finishes_large_bodies_in_both_directions() {
+    const SIZE: usize = 10 * 1024 * 1024;
+    let body = Random::new(7).bytes(SIZE);
+    let request = request::post("/", &body);
+    for _ in 0..DRAINS {
+        let program = Program::spawn(&["--max-body", "10MiB"]);
+        let mut upload = program.connect();
+        upload.send(&request[..SIZE / 2]);
+        let mut download = program.connect();
+        let asking = download.send_beside(request.clone());
+        download.expect_part(15);
+        program.signal(Signal::TERM);
+        program.expect_refused();
+        let sending = upload.send_beside(request[SIZE / 2..].to_vec());
+        let answer = upload.expect_answer(&body);
+        assert!(answer.says_close());
+        upload.expect_closed();
+        for sent in [sending, asking] {
+            sent.join()
+                .expect("sending does not panic")
+                .expect("the whole request is taken");
+        }
+        let (rest, end) = download.read_rest();
+        assert!(rest.ends_with(&body), "the answer is whole");
+        assert_eq!(end, End::Closed);
+        // Who does not close holds the drain for a second.
+        drop((upload, download));
+        program.expect_exit(0);
+    }
+}
+
+#[test]
+fn restarts_behind_a_passed_socket_lose_and_refuse_nobody() {
+    let listener = TcpListener::bind((own_loopback(), 0)).expect("the port is free");
+    let address = listener.local_addr().expect("it is bound").into();
+    let start = || Program::inherit(&listener, &PATIENT);
+    let load = replace_under_load(&address, |former| {
+        if let Some(former) = former {
+            stop(former);
+        }
+        start()
+    });
+    assert_eq!(load.reset(), 0, "clients were reset");
+}
+
+/// Each has a queue of its own, so that what a drain can't see is lost here as well; nobody is
+/// refused.
+#[test]
+fn servers_that_share_a_port_hand_over_without_refusing_anybody() {
+    let shared = ["--reuse-port", PATIENT[0], PATIENT[1]];
+    let mut first = Some(Program::spawn(&shared));
+    let address = first.as_ref().expect("it is there").address().clone();
+    let load = replace_under_load(&address, |former| {
+        let Some(former) = former else {
+            return first.take().expect("the first is asked for once");
+        };
+        let listen = address.to_string();
+        let mut next = Program::start(&[&["--listen", &listen], &shared[..]].concat(), &[]);
+        next.expect_line("listening on");
+        stop(former);
+        next
+    });
+    let (answered, reset) = (load.answered(), load.reset());
+    println!("{RESTARTS} hand-overs: {answered} answered, {reset} reset");
+    assert!(reset <= RESTARTS, "{reset} were reset, {answered} answered");
+}
+
+/// Has `replace` put one server in the place of another again and again, while clients ask; none of
+/// them is refused.
+fn replace_under_load(
+    address: &ListenAddr,
+    mut replace: impl FnMut(Option<Program>) -> Program,
+) -> Load {
+    let load = Load::default();
+    let first = replace(None);
+    let last = thread::scope(|scope| {
+        let ends = Ends(&load);
+        let clients: [_; CLIENTS] = std::array::from_fn(|number| {
+            let ask = match number % 2 {
+                0 => Load::keep_asking,
+                _ => Load::keep_connecting,
+            };
+            let load = &load;
+            scope.spawn(move || {
+                assert!(!ask(load, address), "nobody is refused");
+            })
+        });
+        let last = (0..RESTARTS).fold(first, |former, _| {
+            load.expect_answers(LOADED);
+            replace(Some(former))
+        });
+        load.expect_answers(LOADED);
+        drop(ends);
+        for client in clients {
+            client.join().expect("a client loses nothing");
+        }
+        last
+    });
+    stop(last);
+    load
+}
+
+#[track_caller]
+fn stop(program: Program) {
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+}
+
+#[test]
+fn a_shutdown_at_any_moment_loses_no_request() {
+    const REQUESTS: usize = 12;
+    for seed in 0..100 {
+        let mut random = Random::new(seed);
+        let server = TestServer::spawn(|builder| builder.drain_idle(NEVER), tell);
+        let mut clients = [(); REQUESTS].map(|()| server.connect());
+        let mut unsent: [Vec<u8>; REQUESTS] = std::array::from_fn(|number| {
+            let target = format!("/{number}");
+            match random.below(2) {
+                0 => request::post(&target, "body"),
+                _ => request::post_chunked(&target, "body", 3),
+            }
+        });
+        let (handle, pause) = (server.handle().clone(), random.below(200_000));
+        let stopper = thread::spawn(move || {
+            (0..pause).for_each(|_| std::hint::spin_loop());
+            handle.shutdown();
+        });
+        // Pieces of all requests, in any order.
+        while unsent.iter().any(|request| !request.is_empty()) {
+            let number = random.below(REQUESTS);
+            let length = random.below(unsent[number].len() + 1);
+            let rest = unsent[number].split_off(length);
+            clients[number].send(std::mem::replace(&mut unsent[number], rest));
+        }
+        for (number, client) in clients.iter_mut().enumerate() {
+            client.expect_answer(format!("POST /{number} body"));
+        }
+        drop(clients);
+        stopper.join().expect("shutting down does not panic");
+        let report = server.expect_end();
+        assert_eq!(
+            (report.answered, report.cut),
+            (REQUESTS as u64, 0),
+            "{seed}"
+        );
+    }
+}
