@@ -43,6 +43,10 @@ const GATHERING: Duration = Duration::from_micros(50);
 /// Connections accepted from one listener before the others get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
+/// How long a listener stays that lets nobody else in, for clients whose handshakes are under way: a
+/// round trip to most of them.
+const HANDSHAKE: Duration = Duration::from_millis(100);
+
 /// How often to try to close a queue into which clients keep coming.
 const SEALING_TRIES: usize = 100;
 
@@ -294,20 +298,23 @@ impl Acceptor {
         }
     }
 
-    /// Makes the listeners' queues as short as they can be.
-    fn shrink_queues(&mut self) {
+    /// Lets nobody else into the listeners' queues.
+    fn shut(&mut self) {
         for listener in &mut self.listeners {
-            if let Err(error) = listener.shrink_queue() {
-                debug!("a queue could not be made shorter: {error}");
+            if let Err(error) = listener.shut() {
+                debug!("a listener could not be shut: {error}");
             }
         }
     }
 
     /// Admits who has connected by now, and releases the addresses. A listener stays if there are
-    /// no descriptors for those who wait in its queue.
-    fn release(&mut self) {
+    /// no descriptors for those who wait in its queue, and as long as `handshakes` may end.
+    fn release(&mut self, handshakes: bool) {
         let mut listeners = mem::take(&mut self.listeners);
-        listeners.retain(|listener| listener.is_own() && self.empty(listener) == Queue::Stuck);
+        listeners.retain(|listener| {
+            let waits = handshakes && listener.ends_handshakes();
+            listener.is_own() && (self.empty(listener) == Queue::Stuck || waits)
+        });
         self.listeners = listeners;
     }
 
@@ -326,12 +333,18 @@ impl Acceptor {
 
     /// Waits until every connection has ended or the deadline has passed.
     fn finish(&mut self, started: Instant) -> io::Result<()> {
-        self.shrink_queues();
-        self.release();
+        self.shut();
         let shared = Arc::clone(&self.shared);
         let config = &shared.service.config;
-        let idle_until = started + config.drain_idle;
         let deadline = started + config.drain_timeout;
+        let handshakes_until = if self.listeners.iter().any(Listener::ends_handshakes) {
+            started + config.drain_idle.min(HANDSHAKE)
+        } else {
+            started
+        };
+        // Who is admitted last has the grace, too.
+        let idle_until = handshakes_until + config.drain_idle;
+        self.release(Instant::now() < handshakes_until);
         shared.census.ring_below(1);
         while shared.phase() < Phase::Forced
             && (shared.census.open() > 0 || !self.listeners.is_empty())
@@ -342,7 +355,7 @@ impl Acceptor {
                 break;
             }
             self.wait(false, Some(DRAIN_TICK.min(deadline - now)))?;
-            self.release();
+            self.release(now < handshakes_until);
             self.sweep(DRAIN_TICK);
             self.walk();
             if Instant::now() >= idle_until {

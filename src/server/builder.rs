@@ -70,9 +70,9 @@ impl Builder {
     /// of them some of the clients. Default: no, and a port that is taken is an error.
     ///
     /// The next server can listen before this one drains, so that nobody is refused. But each has a
-    /// queue of its own: a client whose handshake is under way when this one's closes is reset,
-    /// unless the system moves it to the next server (`net.ipv4.tcp_migrate_req=1`, Linux 5.14).
-    /// With a socket that a service manager keeps ([`adopt`](Self::adopt)) nothing is lost.
+    /// queue of its own, and a client whose system has chosen one that takes nobody any more tries
+    /// again a second later. With a socket that a service manager keeps ([`adopt`](Self::adopt))
+    /// nobody waits so long.
     pub fn reuse_port(mut self, reuse: bool) -> Self {
         self.reuse_port = reuse;
         self
@@ -184,7 +184,7 @@ impl Builder {
     }
 
     /// How long idle connections are kept once the drain has begun, for a request that is already
-    /// on its way. Default: [`DRAIN_IDLE`](crate::defaults::DRAIN_IDLE).
+    /// on its way, and listeners (a tenth of a second at most) for a handshake that is. Default: [`DRAIN_IDLE`](crate::defaults::DRAIN_IDLE).
     pub fn drain_idle(mut self, grace: Duration) -> Self {
         self.config.drain_idle = grace.min(LONGEST);
         self

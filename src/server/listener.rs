@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags};
-use socket2::{Domain, SockAddr, Type};
+use socket2::{Domain, SockAddr, SockFilter, SockRef, Type};
 
 use crate::ListenAddr;
 use crate::transport::Socket;
@@ -30,12 +30,24 @@ const SEALING: Timespec = Timespec {
 /// How often to look for a port that is free on both loopback addresses.
 const PORT_TRIES: usize = 16;
 
+/// A filter that drops what begins a handshake, a segment with SYN, and passes everything else. What
+/// it reads begins with the TCP header (RFC 9293 section 3.1), whose flags are in byte 13.
+const NO_HANDSHAKES: [SockFilter; 4] = [
+    // Load a byte; jump if this bit is set; return so many bytes of the segment.
+    SockFilter::new(0x30, 0, 0, 13),
+    SockFilter::new(0x45, 0, 1, 0x02),
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
+
 /// A listening socket.
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: OwnedFd,
     address: ListenAddr,
     origin: Origin,
+    /// Nobody can begin a handshake any more; those that have begun end.
+    is_filtered: bool,
 }
 
 /// Who a listening socket belongs to.
@@ -132,6 +144,7 @@ impl Listener {
             Ok(Self {
                 address,
                 origin: Origin::Adopted,
+                is_filtered: false,
                 socket,
             })
         };
@@ -153,24 +166,41 @@ impl Listener {
         }
     }
 
-    /// Shrinks the queue, so that it can be emptied and then [closed](Self::seal). Who comes to a
-    /// full queue tries again a second later, and then finds the next server, or is refused. An
-    /// adopted socket is left as it is, for whoever comes next.
-    pub(super) fn shrink_queue(&mut self) -> io::Result<()> {
-        if let Origin::Own(file) = &mut self.origin {
-            // Without its file nobody finds a Unix socket, while those in its queue are served.
-            if let Some(path) = file.take() {
-                std::fs::remove_file(path)?;
-            }
+    /// Lets nobody else in, so that the queue can be emptied and then [closed](Self::seal). Who comes
+    /// now tries again a second later, and then finds the next server, or is refused. An adopted
+    /// socket is left as it is, for whoever comes next.
+    pub(super) fn shut(&mut self) -> io::Result<()> {
+        let Origin::Own(file) = &mut self.origin else {
+            return Ok(());
+        };
+        // Without its file nobody finds a Unix socket, while those in its queue are served.
+        if let Some(path) = file.take() {
+            std::fs::remove_file(path)?;
+        } else if matches!(self.address, ListenAddr::Tcp { .. }) {
+            self.is_filtered = SockRef::from(&self.socket)
+                .attach_filter(&NO_HANDSHAKES)
+                .is_ok();
+        }
+        if !self.is_filtered {
+            // A full queue takes nobody, but it loses those whose handshakes are under way.
             rustix::net::listen(&self.socket, 0)?;
         }
         Ok(())
+    }
+
+    /// Whether clients who have begun a handshake end it although nobody else is let in. Otherwise
+    /// they are lost when the queue closes, and nobody knows of them.
+    pub(super) fn ends_handshakes(&self) -> bool {
+        self.is_filtered
     }
 
     /// Lets nobody else into the emptied queue, unless someone has come into it since: what waits
     /// in it when the socket is closed is reset. The shortest queue still has room for one, and a
     /// connection from here to itself takes it.
     pub(super) fn seal(&self) -> bool {
+        if self.is_filtered {
+            return true;
+        }
         let address = rustix::net::getsockname(&self.socket).map(SocketAddr::try_from);
         let Ok(Ok(mut address)) = address else {
             return true;
@@ -287,6 +317,7 @@ fn listen(
     Ok(Listener {
         address: local_address(&socket)?,
         origin: Origin::Own(file),
+        is_filtered: false,
         socket,
     })
 }

@@ -5,6 +5,7 @@ use std::thread;
 
 use httpool::ListenAddr;
 use rustix::process::Signal;
+use socket2::{SockFilter, SockRef};
 
 use crate::support::{
     Client, End, NEVER, Program, Random, SOON, TestServer, eventually, own_loopback, request, tell,
@@ -124,10 +125,22 @@ fn connect(address: &ListenAddr) -> Option<Client> {
     }
 }
 
-/// The system completes handshakes by itself, and tells nobody of one that is under way when a
-/// listener closes: that client believes that it is connected, and is reset. That happens to one of
-/// some thousand here; it must not become more.
-const RESETS: usize = DRAINS;
+/// How many clients may be reset in so many drains. The system completes handshakes by itself. Where
+/// it lets a program filter what comes to a listener, new ones are kept off while the others end.
+/// Where not, it tells nobody of one that is under way when a listener closes: that client believes
+/// that it is connected, and is reset. That happens to one of some thousands, and must not become
+/// more.
+fn most_resets(drains: usize) -> usize {
+    let listener = TcpListener::bind((own_loopback(), 0)).expect("the port is free");
+    let all = SockFilter::new(0x06, 0, 0, u32::MAX);
+    match SockRef::from(&listener).attach_filter(&[all]) {
+        Ok(()) => 0,
+        Err(error) => {
+            println!("a listener can't be filtered here: {error}");
+            drains
+        }
+    }
+}
 
 #[test]
 fn a_drain_under_kept_connections_answers_everything() {
@@ -160,7 +173,8 @@ fn drain_under(ask: fn(&Load, &ListenAddr) -> bool) {
         reset += load.reset();
     }
     println!("{DRAINS} drains: {answered} answered, {reset} reset");
-    assert!(reset <= RESETS, "{reset} were reset, {answered} answered");
+    let most = most_resets(DRAINS);
+    assert!(reset <= most, "{reset} were reset, {answered} answered");
 }
 
 #[test]
@@ -209,10 +223,8 @@ fn restarts_behind_a_passed_socket_lose_and_refuse_nobody() {
     assert_eq!(load.reset(), 0, "clients were reset");
 }
 
-/// Each has a queue of its own, so that what a drain can't see is lost here as well; nobody is
-/// refused.
 #[test]
-fn servers_that_share_a_port_hand_over_without_refusing_anybody() {
+fn servers_that_share_a_port_hand_over_and_refuse_nobody() {
     let shared = ["--reuse-port", PATIENT[0], PATIENT[1]];
     let mut first = Some(Program::spawn(&shared));
     let address = first.as_ref().expect("it is there").address().clone();
@@ -228,7 +240,8 @@ fn servers_that_share_a_port_hand_over_without_refusing_anybody() {
     });
     let (answered, reset) = (load.answered(), load.reset());
     println!("{RESTARTS} hand-overs: {answered} answered, {reset} reset");
-    assert!(reset <= RESTARTS, "{reset} were reset, {answered} answered");
+    let most = most_resets(RESTARTS);
+    assert!(reset <= most, "{reset} were reset, {answered} answered");
 }
 
 /// Has `replace` put one server in the place of another again and again, while clients ask; none of
@@ -275,7 +288,7 @@ fn stop(program: Program) {
 #[test]
 fn a_shutdown_at_any_moment_loses_no_request() {
     const REQUESTS: usize = 12;
-    for seed in 0..100 {
+    for seed in 0..50 {
         let mut random = Random::new(seed);
         let server = TestServer::spawn(|builder| builder.drain_idle(NEVER), tell);
         let mut clients = [(); REQUESTS].map(|()| server.connect());

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, bounded};
 use httpool::{Builder, DrainReport, Handle, Handler, ListenAddr, Phase, Server};
 
-use super::{Client, PATIENCE, eventually};
+use super::{Client, PATIENCE, SOON, eventually};
 
 /// A server whose clients can connect and that does not run yet: what they send meets it at its
 /// very beginning.
@@ -162,7 +162,8 @@ impl Drop for TestServer {
 #[track_caller]
 pub(crate) fn expect_refused(address: SocketAddr) {
     eventually(&format!("{address} refuses connections"), || {
-        std::net::TcpStream::connect(address)
+        // A listener that is closing lets nobody in, and whoever comes then tries again too late.
+        std::net::TcpStream::connect_timeout(&address, SOON)
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
     });
 }
