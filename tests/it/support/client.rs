@@ -209,6 +209,7 @@ impl Client {
     }
 
     /// Whether the connection is reset before a byte comes.
+    #[cfg(feature = "program")]
     #[track_caller]
     pub(crate) fn comes_to_nothing(&mut self) -> bool {
         match self.received.is_empty().then(|| self.read()) {
