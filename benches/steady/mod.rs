@@ -66,7 +66,9 @@ struct Run<'a> {
     /// Bytes of the answers to the usual request and to the other.
     lengths: [usize; 2],
     connections: Vec<Connection>,
-    free: Vec<usize>,
+    /// The one that has been free for longest comes first: all are used, and none is idle for so
+    /// long that the server ends it.
+    free: VecDeque<usize>,
     /// Requests that are due and find no connection free.
     waiting: VecDeque<Due>,
     outcome: Outcome,
@@ -171,7 +173,7 @@ impl<'a> Run<'a> {
             _ => Kind::Usual,
         };
         let due = Due { at, kind };
-        match self.free.pop() {
+        match self.free.pop_front() {
             Some(index) => self.ask(index, due),
             None => {
                 self.waiting.push_back(due);
@@ -216,7 +218,7 @@ impl<'a> Run<'a> {
         match self.waiting.pop_front() {
             Some(due) => self.ask(index, due),
             None => {
-                self.free.push(index);
+                self.free.push_back(index);
                 Ok(())
             }
         }

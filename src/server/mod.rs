@@ -140,7 +140,7 @@ impl Server {
             jobs,
             roster: Roster::new(
                 Arc::clone(&self.turns),
-                watchers(),
+                thread::available_parallelism().map_or(1, usize::from),
                 workers_bell,
                 Arc::clone(&self.bell),
             ),
@@ -263,9 +263,4 @@ fn spawn(
             Worker::new(shared, index).run();
             drop(done);
         })
-}
-
-/// How many idle workers wait for events at a time: as many as can run at once.
-fn watchers() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
 }

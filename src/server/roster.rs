@@ -2,14 +2,15 @@
 //!
 //! Idle workers wait in the parking lot itself, so that an event goes from the system to a worker
 //! without another thread between. But every worker that waits there is one that the system wakes
-//! for an event, and waking costs as much as answering: so only a few *watch* the lot, about as
-//! many as can run, and the others *sleep* until they are needed.
+//! for an event, and waking costs as much as answering: so only one *watches* the lot, and finds the
+//! more events at a time the more there are. The others *sleep* until they are needed.
 //!
-//! They are needed when a handler blocks, for then its worker does not come back to the lot and to
-//! the ready channel. Nobody knows before whether a handler will block; workers go by what their
-//! turns have taken lately ([`Pace`]). While turns are quick, nobody is woken who would come too
-//! late to help; the *patrol* looks every millisecond whether a worker is stuck in one turn, and
-//! then wakes another. While turns are slow, a sleeper is woken as soon as work waits.
+//! They are needed when more work waits than a wake-up costs, and when a handler blocks, for then
+//! its worker does not come back to the lot and to the ready channel. Nobody knows before how long
+//! handlers will take; workers go by what their turns have taken lately ([`Pace`]). A sleeper is
+//! woken where the work that waits will take long by that. Where it will not, nobody is woken who
+//! would come too late to help; the *patrol* looks every millisecond whether a worker is stuck in
+//! one turn, and then wakes another.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -19,8 +20,8 @@ use super::turns::{Turns, is_within};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// Turns that take longer than this on average are worth a wake-up, which costs about a tenth.
-const SLOW: Duration = Duration::from_micros(100);
+/// Work that takes longer than this is worth a wake-up, which costs about a tenth.
+const WORTHWHILE: Duration = Duration::from_micros(100);
 
 /// The average is over about this many turns.
 const PACE_WINDOW: u32 = 64;
@@ -31,9 +32,10 @@ const QUIET_ROUNDS: u32 = 16;
 /// The idle workers of one server.
 #[derive(Debug)]
 pub(super) struct Roster {
-    seats: usize,
+    /// How many workers can run at once.
+    cores: usize,
     bell: Bell,
-    /// Watching and sleeping, to be read without the lock.
+    /// Who watches or sleeps, to be read without the lock.
     idle: AtomicUsize,
     shift: Mutex<Shift>,
     pillow: Condvar,
@@ -45,7 +47,7 @@ pub(super) struct Roster {
 
 #[derive(Debug, Default)]
 struct Shift {
-    watching: usize,
+    is_watched: bool,
     sleeping: usize,
 }
 
@@ -70,11 +72,11 @@ pub(super) enum Duty {
 }
 
 impl Roster {
-    /// For the workers that take these turns, of which so many watch the lot at a time. `bell` wakes
-    /// the watchers, `patrol` the thread that [walks](Patrol::walk).
-    pub(super) fn new(turns: Arc<Turns>, seats: usize, bell: Bell, patrol: Arc<Bell>) -> Self {
+    /// For the workers that take these turns, of which so many can run at once. `bell` wakes the
+    /// watcher, `patrol` the thread that [walks](Patrol::walk).
+    pub(super) fn new(turns: Arc<Turns>, cores: usize, bell: Bell, patrol: Arc<Bell>) -> Self {
         Self {
-            seats,
+            cores,
             bell,
             idle: AtomicUsize::new(0),
             shift: Mutex::default(),
@@ -95,8 +97,8 @@ impl Roster {
             self.idle.fetch_sub(1, Ordering::SeqCst);
             return Duty::Work;
         }
-        if shift.watching < self.seats {
-            shift.watching += 1;
+        if !shift.is_watched {
+            shift.is_watched = true;
             return Duty::Watch;
         }
         shift.sleeping += 1;
@@ -109,14 +111,13 @@ impl Roster {
         Duty::Work
     }
 
-    /// A watcher has something to do. If it was the last, a sleeper takes its seat, at once or
-    /// when the patrol finds that it is needed: what comes next must not wait until a handler
-    /// returns.
+    /// The watcher has something to do. A sleeper takes its place, at once or when the patrol finds
+    /// that it is needed: what comes next must not wait until a handler returns.
     pub(super) fn relieve(&self, pace: &Pace) {
         let mut shift = self.lock();
-        shift.watching -= 1;
+        shift.is_watched = false;
         self.idle.fetch_sub(1, Ordering::SeqCst);
-        if shift.watching > 0 || shift.sleeping == 0 {
+        if shift.sleeping == 0 {
             return;
         }
         drop(shift);
@@ -127,11 +128,18 @@ impl Roster {
         }
     }
 
-    /// A worker has received more events than it can drive at once, and shared them.
-    pub(super) fn offer(&self, pace: &Pace) {
-        if pace.is_slow() {
+    /// A worker that has something to do leaves so many `jobs` to whoever is free. One who is idle
+    /// is woken if they are worth it and someone who is awake does not come to them as soon.
+    pub(super) fn offer(&self, jobs: usize, pace: &Pace) {
+        fence(Ordering::SeqCst);
+        let idle = self.idle.load(Ordering::SeqCst);
+        if idle == 0 || jobs == 0 {
+            return;
+        }
+        let has_core = || self.turns.workers() - idle < self.cores;
+        if pace.is_slow() || pace.of(jobs) > WORTHWHILE && has_core() {
             self.call();
-        } else if self.has_idle() {
+        } else {
             self.start_patrol();
         }
     }
@@ -142,10 +150,13 @@ impl Roster {
             return;
         }
         // Let go of the lock first: whoever wakes wants it.
-        let Shift { watching, sleeping } = *self.lock();
+        let Shift {
+            is_watched,
+            sleeping,
+        } = *self.lock();
         if sleeping > 0 {
             self.pillow.notify_one();
-        } else if watching > 0 {
+        } else if is_watched {
             self.bell.ring();
         }
     }
@@ -166,7 +177,7 @@ impl Roster {
     /// Whether nobody watches although someone could.
     fn is_unwatched(&self) -> bool {
         let shift = self.lock();
-        shift.watching == 0 && shift.sleeping > 0
+        !shift.is_watched && shift.sleeping > 0
     }
 
     fn start_patrol(&self) {
@@ -186,8 +197,15 @@ impl Pace {
         self.0 = self.0 - self.0 / PACE_WINDOW + turn / PACE_WINDOW;
     }
 
+    /// Whether a single turn takes long.
     fn is_slow(&self) -> bool {
-        self.0 > SLOW
+        self.0 > WORTHWHILE
+    }
+
+    /// What so many turns will take.
+    fn of(&self, turns: usize) -> Duration {
+        self.0
+            .saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
     }
 }
 

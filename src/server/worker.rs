@@ -69,8 +69,8 @@ impl Worker {
                 return None;
             }
             if let Ok(job) = self.shared.jobs.try_recv() {
-                if was_idle && !self.shared.jobs.is_empty() {
-                    self.shared.roster.call();
+                if was_idle {
+                    self.offer();
                 }
                 return Some(job);
             }
@@ -103,13 +103,19 @@ impl Worker {
             surplus = true;
         }
         if surplus {
-            self.shared.roster.offer(&self.pace);
+            self.offer();
         }
         // The bell rang for what waits in the channel, and it was heard by a worker that has
         // something else to do.
         if self.events.bell_rang() && !self.shared.jobs.is_empty() {
             self.shared.roster.call();
         }
+    }
+
+    /// Leaves what waits in the channel to whoever is free.
+    fn offer(&self) {
+        let Shared { jobs, roster, .. } = &*self.shared;
+        roster.offer(jobs.len(), &self.pace);
     }
 
     fn drive(&mut self, job: Job) {

@@ -9,10 +9,10 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn roster(workers: usize, seats: usize) -> Arc<Roster> {
+fn roster(workers: usize, cores: usize) -> Arc<Roster> {
     let bell = || Bell::new().expect("the system has descriptors");
     let turns = Arc::new(Turns::new(workers));
-    Arc::new(Roster::new(turns, seats, bell(), Arc::new(bell())))
+    Arc::new(Roster::new(turns, cores, bell(), Arc::new(bell())))
 }
 
 /// Whether the bell has been rung since this was asked last.
@@ -50,15 +50,14 @@ fn expect_woken(woken: &Receiver<Duty>) {
 }
 
 fn slow() -> Pace {
-    Pace(2 * SLOW)
+    Pace(2 * WORTHWHILE)
 }
 
 #[test]
-fn as_many_watch_as_there_are_seats_and_the_others_sleep() {
-    let roster = roster(3, 2);
+fn one_watches_and_the_others_sleep() {
+    let roster = roster(3, 3);
     expect_watch(&roster);
-    expect_watch(&roster);
-    let woken = sleepers(&roster, 1);
+    let woken = sleepers(&roster, 2);
     assert_eq!(roster.idle.load(Ordering::SeqCst), 3);
     roster.call();
     expect_woken(&woken);
@@ -106,20 +105,17 @@ fn everyone_is_woken_at_the_end() {
 }
 
 #[test]
-fn the_last_watcher_has_a_sleeper_take_its_seat_while_turns_are_slow() {
-    let roster = roster(3, 2);
-    expect_watch(&roster);
+fn the_watcher_has_a_sleeper_take_its_place_while_turns_are_slow() {
+    let roster = roster(2, 1);
     expect_watch(&roster);
     let woken = sleepers(&roster, 1);
-    roster.relieve(&Pace::default());
-    assert!(!rang(&roster.patrol), "someone still watches");
     roster.relieve(&slow());
     expect_woken(&woken);
     assert!(!rang(&roster.patrol));
 }
 
 #[test]
-fn the_last_watcher_leaves_it_to_the_patrol_while_turns_are_quick() {
+fn the_watcher_leaves_it_to_the_patrol_while_turns_are_quick() {
     let roster = roster(2, 1);
     expect_watch(&roster);
     let woken = sleepers(&roster, 1);
@@ -137,20 +133,28 @@ fn the_last_watcher_leaves_it_to_the_patrol_while_turns_are_quick() {
 }
 
 #[test]
-fn shared_work_is_worth_a_call_only_while_turns_are_slow() {
-    let roster = roster(2, 1);
-    roster.offer(&slow());
-    roster.offer(&Pace::default());
-    assert!(
-        !rang(&roster.bell) && !rang(&roster.patrol),
-        "nobody is idle"
-    );
-
+fn work_is_worth_a_call_if_it_takes_long() {
+    let roster = roster(3, 2);
+    let quick = Pace(WORTHWHILE / 10);
+    #[track_caller]
+    fn check(roster: &Roster, jobs: usize, pace: &Pace, called: bool, patrolled: bool) {
+        roster.offer(jobs, pace);
+        assert_eq!(rang(&roster.bell), called);
+        assert_eq!(rang(&roster.patrol), patrolled);
+        roster.patrolled.store(false, Ordering::SeqCst);
+    }
+    // All three work.
+    check(&roster, 9, &slow(), false, false);
+    check(&roster, 90, &quick, false, false);
+    // Two work, as many as can run.
     expect_watch(&roster);
-    roster.offer(&slow());
-    assert!(rang(&roster.bell) && !rang(&roster.patrol));
-    roster.offer(&Pace::default());
-    assert!(!rang(&roster.bell) && rang(&roster.patrol));
+    check(&roster, 1, &slow(), true, false);
+    check(&roster, 90, &quick, false, true);
+    // One works.
+    roster.idle.fetch_add(1, Ordering::SeqCst);
+    check(&roster, 9, &quick, false, true);
+    check(&roster, 11, &quick, true, false);
+    check(&roster, 0, &slow(), false, false);
 }
 
 #[test]
@@ -232,10 +236,10 @@ fn work_that_comes_as_the_patrol_ends_keeps_it_walking() {
 #[test]
 fn a_pace_follows_the_turns() {
     let mut pace = Pace::default();
-    pace.note(10 * SLOW);
+    pace.note(10 * WORTHWHILE);
     assert!(!pace.is_slow(), "one slow turn is not a slow pace");
-    (0..PACE_WINDOW).for_each(|_| pace.note(10 * SLOW));
+    (0..PACE_WINDOW).for_each(|_| pace.note(10 * WORTHWHILE));
     assert!(pace.is_slow());
-    (0..10 * PACE_WINDOW).for_each(|_| pace.note(SLOW / 10));
+    (0..10 * PACE_WINDOW).for_each(|_| pace.note(WORTHWHILE / 10));
     assert!(!pace.is_slow());
 }

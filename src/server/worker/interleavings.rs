@@ -30,23 +30,17 @@ use std::sync::Arc;
 use self::scene::{KEPT, LAST, Meeting, Scene, Start, answers, play, play_large};
 use crate::{Request, sync};
 
-/// Seats to watch from, and how the workers begin.
-type Pool = (usize, [Start; 2]);
+/// How the workers begin.
+type Pool = [Start; 2];
 
-const POOLS: [Pool; 6] = [
-    (1, [Start::Quick, Start::Quick]),
-    (2, [Start::Quick, Start::Quick]),
-    (1, [Start::Slow, Start::Slow]),
-    (2, [Start::Slow, Start::Slow]),
-    (1, [Start::Looking, Start::Quick]),
-    (2, [Start::Looking, Start::Quick]),
+const POOLS: [Pool; 3] = [
+    [Start::Quick, Start::Quick],
+    [Start::Slow, Start::Slow],
+    [Start::Looking, Start::Quick],
 ];
 
-/// Those that leave it to the patrol.
-const QUICK_POOLS: [Pool; 2] = [
-    (1, [Start::Quick, Start::Quick]),
-    (2, [Start::Quick, Start::Quick]),
-];
+/// The one that leaves it to the patrol.
+const QUICK_POOL: [Pool; 1] = [[Start::Quick, Start::Quick]];
 
 /// Two requests whose handlers wait for each other, and two workers: where work is left lying
 /// while a worker is idle, nothing goes on any more. Some of it happens `before` the workers
@@ -56,10 +50,10 @@ fn side_by_side(
     before: fn(&mut Scene) -> Vec<UnixStream>,
     then: fn(&Scene, &mut Vec<UnixStream>),
 ) {
-    for &(seats, starts) in pools {
+    for &starts in pools {
         play(move || {
             let meeting = Meeting::of(2);
-            let mut scene = Scene::new(2, seats, move |_: Request| meeting.attend());
+            let mut scene = Scene::new(2, move |_: Request| meeting.attend());
             let mut clients = before(&mut scene);
             starts.into_iter().for_each(|start| scene.start(start));
             then(&scene, &mut clients);
@@ -137,7 +131,7 @@ fn what_one_worker_receives_at_once_is_handled_side_by_side() {
 #[test]
 fn what_comes_as_the_patrol_ends_is_handled_side_by_side() {
     side_by_side(
-        &QUICK_POOLS,
+        &QUICK_POOL,
         |scene| {
             let clients = vec![scene.settle(), scene.settle()];
             send_all(&clients);
@@ -150,25 +144,23 @@ fn what_comes_as_the_patrol_ends_is_handled_side_by_side() {
 
 #[test]
 fn a_third_worker_makes_no_difference() {
-    for seats in [1, 2] {
-        play_large(move || {
-            let meeting = Meeting::of(2);
-            let mut scene = Scene::new(3, seats, move |_: Request| meeting.attend());
-            let clients = [scene.settle(), scene.settle()];
-            (0..3).for_each(|_| scene.start(Start::Quick));
-            send_all(&clients);
-            scene.serve();
-            scene.stop();
-            assert_eq!(clients.each_ref().map(answers), [1, 1]);
-        });
-    }
+    play_large(move || {
+        let meeting = Meeting::of(2);
+        let mut scene = Scene::new(3, move |_: Request| meeting.attend());
+        let clients = [scene.settle(), scene.settle()];
+        (0..3).for_each(|_| scene.start(Start::Quick));
+        send_all(&clients);
+        scene.serve();
+        scene.stop();
+        assert_eq!(clients.each_ref().map(answers), [1, 1]);
+    });
 }
 
 #[test]
 fn a_request_that_comes_while_its_connection_is_first_parked_is_answered() {
-    for (seats, starts) in POOLS {
+    for starts in POOLS {
         play(move || {
-            let mut scene = Scene::new(2, seats, |_: Request| ());
+            let mut scene = Scene::new(2, |_: Request| ());
             starts.into_iter().for_each(|start| scene.start(start));
             let [client] = scene.admit("");
             sync::send(&client, LAST);
@@ -181,7 +173,7 @@ fn a_request_that_comes_while_its_connection_is_first_parked_is_answered() {
 
 /// One connection, which sends `more` while a worker goes from its first answer to parking it.
 fn while_it_is_being_parked(more: fn(&UnixStream), expected: usize) {
-    for (workers, seats) in [(1, 1), (2, 1), (2, 2)] {
+    for workers in [1, 2] {
         play(move || {
             let answering = Arc::new(Meeting::of(2));
             let first = Arc::clone(&answering);
@@ -189,7 +181,7 @@ fn while_it_is_being_parked(more: fn(&UnixStream), expected: usize) {
                 "/kept" => first.attend(),
                 _ => {}
             };
-            let mut scene = Scene::new(workers, seats, handler);
+            let mut scene = Scene::new(workers, handler);
             let client = scene.settle();
             (0..workers).for_each(|_| scene.start(Start::Quick));
             sync::send(&client, KEPT);
@@ -214,9 +206,9 @@ fn an_end_that_comes_while_its_connection_is_being_parked_is_heard() {
 
 #[test]
 fn an_end_that_comes_with_a_request_is_heard() {
-    for (seats, starts) in POOLS {
+    for starts in POOLS {
         play(move || {
-            let mut scene = Scene::new(2, seats, |_: Request| ());
+            let mut scene = Scene::new(2, |_: Request| ());
             let client = scene.settle();
             starts.into_iter().for_each(|start| scene.start(start));
             sync::send(&client, KEPT);
@@ -230,9 +222,9 @@ fn an_end_that_comes_with_a_request_is_heard() {
 
 /// A connection is taken out of the lot for another reason, while workers hear of its request.
 fn beside_an_event(take: fn(&Scene)) {
-    for (seats, starts) in POOLS {
+    for starts in POOLS {
         play(move || {
-            let mut scene = Scene::new(2, seats, |_: Request| ());
+            let mut scene = Scene::new(2, |_: Request| ());
             let client = scene.settle();
             starts.into_iter().for_each(|start| scene.start(start));
             sync::send(&client, LAST);
@@ -256,27 +248,25 @@ fn a_recall_takes_no_connection_from_a_worker() {
 
 #[test]
 fn idle_workers_leave_when_the_server_has_stopped() {
-    for (seats, starts) in POOLS {
+    for starts in POOLS {
         play(move || {
-            let mut scene = Scene::new(2, seats, |_: Request| ());
+            let mut scene = Scene::new(2, |_: Request| ());
             starts.into_iter().for_each(|start| scene.start(start));
             scene.stop();
         });
     }
-    for seats in [1, 2] {
-        play_large(move || {
-            let mut scene = Scene::new(3, seats, |_: Request| ());
-            (0..3).for_each(|_| scene.start(Start::Quick));
-            scene.stop();
-        });
-    }
+    play_large(move || {
+        let mut scene = Scene::new(3, |_: Request| ());
+        (0..3).for_each(|_| scene.start(Start::Quick));
+        scene.stop();
+    });
 }
 
 /// Requests are under way when the server is forced to its end.
 fn at_the_end(before: fn(&Scene) -> Vec<UnixStream>, then: fn(&Scene, &mut Vec<UnixStream>)) {
-    for (seats, starts) in POOLS {
+    for starts in POOLS {
         play(move || {
-            let mut scene = Scene::new(2, seats, |_: Request| ());
+            let mut scene = Scene::new(2, |_: Request| ());
             let mut clients = before(&scene);
             starts.into_iter().for_each(|start| scene.start(start));
             then(&scene, &mut clients);

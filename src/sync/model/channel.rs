@@ -44,7 +44,11 @@ impl<T> Receiver<T> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.count.load(Ordering::SeqCst) == 0
+        self.len() == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.count.load(Ordering::SeqCst)
     }
 }
 

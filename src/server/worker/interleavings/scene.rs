@@ -97,8 +97,8 @@ fn play_with(interruptions: usize, scene: impl Fn() + Send + Sync + 'static) {
 }
 
 impl Scene {
-    /// A server that is to have so many workers, of which so many watch at a time.
-    pub(super) fn new(workers: usize, seats: usize, handler: impl Handler) -> Self {
+    /// A server that is to have so many workers, all of which can run at once.
+    pub(super) fn new(workers: usize, handler: impl Handler) -> Self {
         let [bell, workers_bell] =
             [(); 2].map(|()| Bell::new().expect("the system has descriptors"));
         let bell = Arc::new(bell);
@@ -115,7 +115,7 @@ impl Scene {
             max_connections: CONNECTIONS,
             ready,
             jobs,
-            roster: Roster::new(Arc::clone(&turns), seats, workers_bell, Arc::clone(&bell)),
+            roster: Roster::new(Arc::clone(&turns), workers, workers_bell, Arc::clone(&bell)),
             turns,
             census: Arc::new(Census::new(workers)),
         };
@@ -247,7 +247,7 @@ impl Scene {
     fn call_patrol(&self) {
         let roster = &self.shared.roster;
         assert_eq!(roster.rest(|| false), Duty::Watch);
-        roster.offer(&Pace::default());
+        roster.offer(1, &Pace::default());
         roster.relieve(&Pace::default());
     }
 
