@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) drain_timeout: Duration,
     pub(crate) drain_delay: Duration,
     pub(crate) drain_idle: Duration,
+    pub(crate) request_ids: bool,
+    pub(crate) server_timing: bool,
 }
 
 /// What a [`Builder`](crate::Builder) starts from, and why.
@@ -115,6 +117,8 @@ impl Default for Config {
             drain_timeout: defaults::DRAIN_TIMEOUT,
             drain_delay: defaults::DRAIN_DELAY,
             drain_idle: defaults::DRAIN_IDLE,
+            request_ids: false,
+            server_timing: false,
         }
     }
 }

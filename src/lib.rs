@@ -47,11 +47,13 @@ pub mod apps;
 mod body;
 mod config;
 mod connection;
+mod exchange;
 mod handler;
 #[doc(hidden)]
 pub mod http1;
 mod phase;
 mod problem;
+mod request_id;
 mod response;
 mod server;
 mod sync;
@@ -60,6 +62,7 @@ mod wire;
 
 pub use body::Body;
 pub use config::{ListenAddr, ListenAddrError, defaults};
+pub use exchange::{Exchange, Observer, Outcome};
 pub use handler::Handler;
 pub use http;
 pub use phase::Phase;

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response as HttpResponse, StatusCode};
 
+use crate::request_id::{REQUEST_ID, is_sane};
 use crate::{Body, IntoResponse, Response};
 
 /// An error answer: a small page for browsers, `application/problem+json` (RFC 9457) for JSON
@@ -24,6 +25,8 @@ use crate::{Body, IntoResponse, Response};
 /// assert_eq!(response.headers()["content-type"], "application/problem+json");
 /// # Ok::<(), httpool::http::Error>(())
 /// ```
+///
+/// It says the request's `X-Request-Id`, if there is one that is [sane](crate::Builder::request_ids).
 ///
 /// As an [`IntoResponse`] it does not know what the client accepts and is plain text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +56,12 @@ impl Problem {
     #[must_use]
     pub fn answer(&self, request: &HeaderMap) -> Response {
         let form = Form::preferred(request);
+        let id = request.get(REQUEST_ID).filter(|id| is_sane(id));
+        let id = id.and_then(|id| id.to_str().ok());
         let mut response = HttpResponse::new(Body::from(match form {
-            Form::Html => self.html(),
-            Form::Json => self.json(),
-            Form::Text => self.text(),
+            Form::Html => self.html(id),
+            Form::Json => self.json(id),
+            Form::Text => self.text(id),
         }));
         *response.status_mut() = self.status;
         let fields = response.headers_mut();
@@ -68,17 +73,21 @@ impl Problem {
         self.status.canonical_reason().unwrap_or("Error")
     }
 
-    fn text(&self) -> String {
+    fn text(&self, id: Option<&str>) -> String {
         let separator = if self.detail.is_empty() { "" } else { ": " };
-        format!(
+        let mut text = format!(
             "{} {}{separator}{}\n",
             self.status.as_u16(),
             self.title(),
             self.detail
-        )
+        );
+        if let Some(id) = id {
+            text.extend(["Request ", id, "\n"]);
+        }
+        text
     }
 
-    fn json(&self) -> String {
+    fn json(&self, id: Option<&str>) -> String {
         let mut json = format!(
             r#"{{"type":"about:blank","title":"{}","status":{}"#,
             self.title(),
@@ -91,11 +100,15 @@ impl Problem {
             }
             json.push('"');
         }
+        if let Some(id) = id {
+            // Nothing in it needs to be escaped.
+            json.extend([r#","request_id":""#, id, "\""]);
+        }
         json.push_str("}\n");
         json
     }
 
-    fn html(&self) -> String {
+    fn html(&self, id: Option<&str>) -> String {
         let (code, title) = (self.status.as_u16(), self.title());
         let mut page = format!(
             "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
@@ -112,6 +125,9 @@ impl Problem {
                 push_html(character, &mut page);
             }
             page.push_str("</p>\n");
+        }
+        if let Some(id) = id {
+            page.extend(["<p><small>Request ", id, "</small></p>\n"]);
         }
         page
     }
@@ -225,5 +241,23 @@ mod tests {
         check("text/html;q=0.1, application/problem+json", JSON, json);
         check("application/json;q=0, text/plain", TEXT, text);
         check("application/json;q=nonsense", TEXT, text);
+    }
+
+    #[test]
+    fn it_says_the_id_of_the_request() {
+        #[track_caller]
+        fn check(id: &str, accept: &'static str, expected: &str) {
+            let mut request = HeaderMap::new();
+            request.insert(ACCEPT, HeaderValue::from_static(accept));
+            let id = HeaderValue::from_str(id).expect("test values are valid");
+            request.insert(REQUEST_ID, id);
+            let response = Problem::new(StatusCode::NOT_FOUND).answer(&request);
+            let body = String::from_utf8_lossy(response.body().as_bytes()).into_owned();
+            assert!(body.ends_with(expected), "{body}");
+        }
+        check("a-1", "*/*", "404 Not Found\nRequest a-1\n");
+        check("a-1", "text/html", "<p><small>Request a-1</small></p>\n");
+        check("a-1", "application/json", ",\"request_id\":\"a-1\"}\n");
+        check("a\"1", "application/json", "\"status\":404}\n");
     }
 }

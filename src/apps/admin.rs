@@ -1,21 +1,15 @@
 //! What those ask who watch a server: is it alive, is it ready, what are its figures.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Method, StatusCode};
-use procfs::WithCurrentSystemInfo;
-use procfs::process::{LimitValue, Process};
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Registry;
-
+use super::Meter;
+use super::metrics;
 use crate::server::{Handle, Vitals};
 use crate::{Handler, IntoResponse, Phase, Problem, Request, Response};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode};
 
 /// The format of `/metrics`.
 const OPEN_METRICS: HeaderValue =
@@ -62,6 +56,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Admin {
     handle: Handle,
+    meter: Option<Arc<Meter>>,
     health: Mutex<Health>,
 }
 
@@ -83,8 +78,16 @@ impl Admin {
         };
         Self {
             handle,
+            meter: None,
             health: Mutex::new(health),
         }
+    }
+
+    /// Has `/metrics` tell of requests, too: give the same one to the server.
+    #[must_use]
+    pub fn meter(mut self, meter: Arc<Meter>) -> Self {
+        self.meter = Some(meter);
+        self
     }
 
     fn is_alive(&self) -> bool {
@@ -130,12 +133,7 @@ impl Admin {
     }
 
     fn metrics(&self) -> Result<Response, fmt::Error> {
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(OfServer(self.handle.clone())));
-        registry.register_collector(Box::new(OfProcess));
-        let mut written = String::new();
-        text::encode(&mut written, &registry)?;
-        let mut response = written.into_response();
+        let mut response = metrics::text(&self.handle, self.meter.as_ref())?.into_response();
         response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
         Ok(response)
     }
@@ -147,144 +145,6 @@ impl Handler for Admin {
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         response
     }
-}
-
-/// The figures of a server.
-#[derive(Debug)]
-struct OfServer(Handle);
-
-/// The figures of this process, by the names that are usual for them.
-#[derive(Debug)]
-struct OfProcess;
-
-impl Collector for OfServer {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let progress = self.0.progress();
-        let mut figures = Figures(encoder);
-        figures.count(
-            "httpool_connections_accepted",
-            "Connections accepted",
-            progress.accepted,
-        )?;
-        figures.level(
-            "httpool_connections_open",
-            "Connections open now",
-            progress.open,
-        )?;
-        figures.count(
-            "httpool_requests_answered",
-            "Requests answered in full",
-            progress.answered,
-        )?;
-        figures.count(
-            "httpool_requests_cut",
-            "Requests that the end of the server has cut",
-            progress.cut,
-        )?;
-        figures.level(
-            "httpool_workers",
-            "Threads that run handlers",
-            progress.workers,
-        )?;
-        figures.level(
-            "httpool_workers_busy",
-            "Workers that have a connection in hand",
-            progress.busy,
-        )?;
-        figures.level(
-            "httpool_buffered_bytes",
-            "Memory kept of unfinished requests and of answers that are not taken",
-            progress.buffered,
-        )?;
-        figures.level(
-            "httpool_draining",
-            "Whether the server is stopping",
-            usize::from(progress.phase > Phase::Running),
-        )
-    }
-}
-
-impl Collector for OfProcess {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut figures = Figures(encoder);
-        // Where /proc does not tell, there are no such figures; the others are told all the same.
-        let Ok(process) = Process::myself() else {
-            return Ok(());
-        };
-        if let Ok(stat) = process.stat() {
-            let ticks = procfs::ticks_per_second();
-            figures.count(
-                "process_cpu_seconds",
-                "Time that this process has used, in user space and in the system",
-                seconds(stat.utime + stat.stime, ticks),
-            )?;
-            figures.level(
-                "process_resident_memory_bytes",
-                "Memory of this process that is in use",
-                stat.rss_bytes().get(),
-            )?;
-            figures.level(
-                "process_virtual_memory_bytes",
-                "Addresses that this process has",
-                stat.vsize,
-            )?;
-            figures.level(
-                "process_threads",
-                "Threads of this process",
-                stat.num_threads,
-            )?;
-            if let Ok(boot) = procfs::boot_time_secs() {
-                figures.level(
-                    "process_start_time_seconds",
-                    "When this process was started, since 1970",
-                    boot + stat.starttime / ticks,
-                )?;
-            }
-        }
-        if let Ok(open) = process.fd_count() {
-            figures.level("process_open_fds", "Descriptors open", open)?;
-        }
-        if let Ok(limits) = process.limits()
-            && let LimitValue::Value(most) = limits.max_open_files.soft_limit
-        {
-            figures.level("process_max_fds", "Descriptors that may be open", most)?;
-        }
-        Ok(())
-    }
-}
-
-/// Where figures are written.
-struct Figures<'a>(DescriptorEncoder<'a>);
-
-impl Figures<'_> {
-    /// A figure that only grows.
-    fn count<N>(&mut self, name: &str, help: &str, value: N) -> fmt::Result
-    where
-        ConstCounter<N>: EncodeMetric,
-    {
-        self.tell(name, help, &ConstCounter::new(value))
-    }
-
-    /// A figure that goes up and down.
-    fn level<N: TryInto<i64>>(&mut self, name: &str, help: &str, value: N) -> fmt::Result {
-        let value = value.try_into().unwrap_or(i64::MAX);
-        self.tell(name, help, &ConstGauge::new(value))
-    }
-
-    fn tell(&mut self, name: &str, help: &str, metric: &impl EncodeMetric) -> fmt::Result {
-        let encoder = self
-            .0
-            .encode_descriptor(name, help, None, metric.metric_type())?;
-        metric.encode(encoder)
-    }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "ticks of a process stay far below 2^52"
-)]
-fn seconds(ticks: u64, per_second: u64) -> f64 {
-    ticks as f64 / per_second as f64
 }
 
 #[cfg(test)]
@@ -330,50 +190,5 @@ mod tests {
         let admin = Admin::new(server().handle());
         assert_eq!(ask(&admin, Method::GET, "/").0, 404);
         assert_eq!(ask(&admin, Method::POST, "/healthz").0, 405);
-    }
-
-    /// The rules that `promtool check metrics` and the format itself have for names and lines.
-    #[test]
-    fn metrics_are_well_formed() {
-        let admin = Admin::new(server().handle());
-        let (status, text) = ask(&admin, Method::GET, "/metrics");
-        assert_eq!(status, 200);
-        assert!(text.ends_with("# EOF\n"), "{text}");
-        let mut families = Vec::new();
-        let mut lines = text.lines().peekable();
-        while let Some(line) = lines.next().filter(|line| *line != "# EOF") {
-            let (name, help) = line
-                .strip_prefix("# HELP ")
-                .and_then(|rest| rest.split_once(' '))
-                .expect("a family begins with its help");
-            assert!(!help.is_empty(), "{line}");
-            let kind = lines.next().and_then(|line| {
-                line.strip_prefix("# TYPE ")?
-                    .strip_prefix(name)?
-                    .strip_prefix(' ')
-            });
-            let kind = kind.expect("the type follows");
-            let is_named = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-            assert!(name.bytes().all(is_named), "{name}");
-            assert!(!name.ends_with("_total"), "{name}");
-            let sample = lines.next().expect("a figure follows");
-            let (series, value) = sample.split_once(' ').expect("a figure has a value");
-            match kind {
-                "counter" => assert_eq!(series, format!("{name}_total")),
-                _ => assert_eq!((series, kind), (name, "gauge")),
-            }
-            let value: f64 = value.parse().expect("a value is a number");
-            assert!(value >= 0.0, "{sample}");
-            families.push((name, value));
-        }
-        let figure = |wanted| {
-            let found = families.iter().find(|(name, _)| *name == wanted);
-            found.unwrap_or_else(|| panic!("there is no {wanted}")).1
-        };
-        assert!((figure("httpool_workers") - 3.0).abs() < f64::EPSILON);
-        assert!(figure("process_resident_memory_bytes") > 1e5);
-        assert!(figure("process_open_fds") >= 3.0);
-        let names: std::collections::HashSet<_> = families.iter().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), families.len(), "each comes once");
     }
 }

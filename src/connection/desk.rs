@@ -13,6 +13,8 @@ const INPUT_ROOM: usize = 16 * 1024;
 /// sleeps holds none. Between two drives they are empty.
 #[derive(Debug)]
 pub(crate) struct Desk {
+    /// The number of the worker that sits at it.
+    pub(super) worker: usize,
     pub(super) input: Input,
     pub(super) outbox: Outbox,
     pub(super) slot: Slot,
@@ -24,9 +26,10 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(worker: usize) -> Self {
         let now = Instant::now();
         Self {
+            worker,
             input: Input::with_capacity(INPUT_ROOM),
             outbox: Outbox::default(),
             slot: Slot::default(),
@@ -41,7 +44,7 @@ impl Desk {
     pub(crate) fn replace(&mut self) {
         *self = Self {
             answered: self.answered,
-            ..Self::new()
+            ..Self::new(self.worker)
         };
     }
 

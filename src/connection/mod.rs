@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
+use http::header::{CONNECTION, HeaderName, HeaderValue, RETRY_AFTER};
 use log::{debug, error};
 
 pub(crate) use self::budget::Budget;
@@ -31,12 +31,14 @@ pub(crate) use self::signals::{Verdict, Wait, Wake, What, Why};
 use self::stream::Stream;
 use crate::body;
 use crate::config::Config;
+use crate::exchange::Observers;
 use crate::http1::{
     self, CONTINUE, Content, Decoder, Ending, Event, Limits, Persistence, Progress, Refusal,
 };
 use crate::phase::{Phase, PhaseCell};
+use crate::request_id::{self, REQUEST_ID};
 use crate::transport::{Received, Socket};
-use crate::{Handler, Problem, Response};
+use crate::{Exchange, Handler, Outcome, Problem, Response};
 
 /// Requests answered and receives made before other connections get their turn. More of them save
 /// little, and a client that pipelines without end makes everyone else wait for them.
@@ -49,6 +51,9 @@ const TURN: Duration = Duration::from_millis(1);
 /// Receives per turn while what comes is thrown away.
 const DISCARDS_PER_TURN: usize = 16;
 
+/// <https://www.w3.org/TR/server-timing/>
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
 /// When a client that found no room may come again, in seconds: room is made by the requests that
 /// are under way, and most of them take less.
 const RETRY: HeaderValue = HeaderValue::from_static("1");
@@ -59,6 +64,15 @@ pub(crate) struct Service {
     pub(crate) config: Config,
     pub(crate) phase: Arc<PhaseCell>,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) observers: Observers,
+}
+
+/// What is to be told of a request once it is answered.
+struct Account {
+    since: Instant,
+    received: u64,
+    id: Option<HeaderValue>,
+    outcome: Outcome,
 }
 
 /// One client's connection. What it needs only while it is driven is on the [`Desk`]; asleep it
@@ -182,7 +196,7 @@ impl Connection {
             }
             if budget <= 0 {
                 if let Some(refusal) = self.overdue(desk) {
-                    self.refuse(refusal, desk);
+                    self.refuse(refusal, desk, service);
                     continue;
                 }
                 return Ok(self.send(desk, service)?.unwrap_or(Verdict::Requeue));
@@ -205,7 +219,7 @@ impl Connection {
                     }
                     let unfinished = desk.input.unread().len() + self.decoder.held();
                     if progress != Progress::Nothing && !self.share.grow(unfinished) {
-                        self.refuse(Refusal::NoRoom, desk);
+                        self.refuse(Refusal::NoRoom, desk, service);
                         continue;
                     }
                     let verdict = self.wait_for_request(progress, wake, desk, service);
@@ -216,7 +230,7 @@ impl Connection {
                     match self.receive(desk)? {
                         Received::Full | Received::Short => budget -= 1,
                         Received::Nothing => match self.overdue(desk) {
-                            Some(refusal) => self.refuse(refusal, desk),
+                            Some(refusal) => self.refuse(refusal, desk, service),
                             None => return Ok(verdict),
                         },
                         Received::End => {
@@ -227,14 +241,22 @@ impl Connection {
                         }
                     }
                 }
-                Err(refusal) => self.refuse(refusal, desk),
+                Err(refusal) => self.refuse(refusal, desk, service),
             }
         }
     }
 
     /// Has the handler answer the request in the slot.
     fn answer(&mut self, desk: &mut Desk, service: &Service) -> io::Result<()> {
-        let response = call(service, desk);
+        let mut account = self.open_account(Outcome::Handled, desk, service);
+        let began = service.config.server_timing.then(Instant::now);
+        let mut response = call(service, &mut account, desk);
+        if let Some(began) = began {
+            say_time(began.elapsed(), &mut response);
+        }
+        if let Some(id) = &account.id {
+            say_id(id, &mut response);
+        }
         let ending = self.ending(&response, desk, service)?;
         if ending == Ending::Close {
             let promised = desk.slot.terms.persistence == Persistence::Close;
@@ -245,10 +267,24 @@ impl Connection {
                 Farewell::Linger
             });
         }
-        put(response, ending, desk);
+        put(response, ending, &account, desk, service);
         desk.outbox.push_answer();
         self.patience.end();
         Ok(())
+    }
+
+    /// What is known of the request in the slot, which gets its id here.
+    fn open_account(&self, outcome: Outcome, desk: &mut Desk, service: &Service) -> Account {
+        let request = &mut desk.slot.request;
+        Account {
+            outcome,
+            since: self.patience.arriving_since().unwrap_or(desk.now),
+            received: request.body().length().unwrap_or_default(),
+            id: service
+                .config
+                .request_ids
+                .then(|| request_id::ensure(request.headers_mut())),
+        }
     }
 
     /// Decides whether this answer is the last on its connection.
@@ -280,15 +316,20 @@ impl Connection {
     }
 
     /// Answers a request that is not taken, complete or not, and ends the connection.
-    fn refuse(&mut self, refusal: Refusal, desk: &mut Desk) {
+    fn refuse(&mut self, refusal: Refusal, desk: &mut Desk, service: &Service) {
         debug!("{}: {refusal}", self.socket);
         self.decoder.abandon(&mut desk.slot);
+        let outcome = Outcome::Refused(refusal.name());
+        let account = self.open_account(outcome, desk, service);
         let problem = Problem::new(refusal.status()).detail(refusal.reason());
         let mut response = problem.answer(desk.slot.request.headers());
         if refusal == Refusal::NoRoom {
             response.headers_mut().insert(RETRY_AFTER, RETRY);
         }
-        put(response, Ending::Close, desk);
+        if let Some(id) = &account.id {
+            say_id(id, &mut response);
+        }
+        put(response, Ending::Close, &account, desk, service);
         self.stage = Stage::Closing(Farewell::Linger);
         self.patience.end();
     }
@@ -456,7 +497,7 @@ impl fmt::Display for Connection {
 }
 
 /// Runs the handler. If it panics, only its own client notices.
-fn call(service: &Service, desk: &mut Desk) -> Response {
+fn call(service: &Service, account: &mut Account, desk: &mut Desk) -> Response {
     let request = &mut desk.slot.request;
     let answer = catch_unwind(AssertUnwindSafe(|| service.handler.handle(request)));
     match answer {
@@ -469,16 +510,36 @@ fn call(service: &Service, desk: &mut Desk) -> Response {
         }
         Err(_) => {
             error!("the handler panicked on {:?}", desk.slot.request_line());
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(&desk.slot.fields())
+            account.outcome = Outcome::Panicked;
+            let mut fields = desk.slot.fields();
+            if let Some(id) = &account.id {
+                fields.insert(REQUEST_ID, id.clone());
+            }
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(&fields)
         }
     }
 }
 
-/// Gathers a whole response.
-fn put(response: Response, ending: Ending, desk: &mut Desk) {
+#[cold]
+fn say_time(time: Duration, response: &mut Response) {
+    let value = format!("handler;dur={:.3}", time.as_secs_f64() * 1e3);
+    let value = HeaderValue::try_from(value).expect("it is ASCII");
+    response.headers_mut().append(SERVER_TIMING, value);
+}
+
+#[cold]
+fn say_id(id: &HeaderValue, response: &mut Response) {
+    response.headers_mut().insert(REQUEST_ID, id.clone());
+}
+
+/// Gathers a whole response, and tells of it.
+fn put(response: Response, ending: Ending, account: &Account, desk: &mut Desk, service: &Service) {
     let date = desk.date();
     let head = desk.outbox.bytes();
     let content = http1::encode(&response, &desk.slot.terms, ending, &date, head);
+    if !service.observers.is_empty() {
+        tell(&response, content, account, desk, service);
+    }
     match (content, response.into_body().into_content()) {
         (Content::Omitted, _) => {}
         (_, body::Content::Memory(bytes)) => desk.outbox.push_body(bytes),
@@ -487,6 +548,23 @@ fn put(response: Response, ending: Ending, desk: &mut Desk) {
             desk.outbox.push_stream(Stream::new(source, in_chunks));
         }
     }
+}
+
+#[cold]
+fn tell(response: &Response, content: Content, account: &Account, desk: &Desk, service: &Service) {
+    service.observers.tell(&Exchange {
+        worker: desk.worker,
+        wire: &desk.slot.wire(),
+        id: account.id.as_ref(),
+        outcome: account.outcome,
+        status: http1::last_status(response.status()),
+        received: account.received,
+        sent: match content {
+            Content::Omitted => Some(0),
+            Content::Follows | Content::FollowsInChunks => response.body().length(),
+        },
+        duration: account.since.elapsed(),
+    });
 }
 
 #[cfg(test)]

@@ -46,6 +46,11 @@ impl Patience {
         Some(wait.what)
     }
 
+    /// Since when the request that is here, or a part of it, has been coming in parts.
+    pub(super) fn arriving_since(&self) -> Option<Instant> {
+        matches!(self.waits_for(), Some(What::Head | What::Body)).then_some(self.since)
+    }
+
     /// What was waited for has come.
     pub(super) fn end(&mut self) {
         self.wait = None;

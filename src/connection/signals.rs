@@ -86,6 +86,40 @@ pub(crate) enum Why {
     Panicked,
 }
 
+impl Why {
+    /// One word for each, for figures, at its [place](Self::number).
+    pub(crate) const NAMES: [&'static str; 11] = [
+        "answered",
+        "client_done",
+        "client_left",
+        "idle",
+        "slow_reader",
+        "no_room",
+        "drained",
+        "forced",
+        "broken",
+        "failed",
+        "panicked",
+    ];
+
+    /// Its place among all of them.
+    pub(crate) const fn number(&self) -> usize {
+        match self {
+            Self::Answered => 0,
+            Self::ClientDone => 1,
+            Self::ClientLeft => 2,
+            Self::Idle => 3,
+            Self::SlowReader => 4,
+            Self::NoRoom => 5,
+            Self::Drained => 6,
+            Self::Forced => 7,
+            Self::Broken(_) => 8,
+            Self::Failed(_) => 9,
+            Self::Panicked => 10,
+        }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -20,6 +20,7 @@ fn connect_to(now: Instant, handler: impl Handler) -> (Connection, UnixStream, S
         config: Config::default(),
         phase: Arc::new(PhaseCell::new()),
         budget: Arc::new(Budget::new(usize::MAX)),
+        observers: Observers::default(),
     };
     let connection = Connection::new(Socket::new(ours.into()), now, &service);
     (connection, client, service)
@@ -37,7 +38,7 @@ fn a_hang_up_is_heard_after_the_deadline_too() {
         .expect("a client may finish sending");
     // The wake-up came in time, but nobody was free to act on it.
     let late = now + service.config.head_timeout;
-    let verdict = connection.drive(Wake::HungUp, late, &mut Desk::new(), &service);
+    let verdict = connection.drive(Wake::HungUp, late, &mut Desk::new(0), &service);
     assert!(
         matches!(verdict, Verdict::Close(Why::ClientDone)),
         "{verdict:?}"
@@ -56,7 +57,7 @@ fn no_handler_runs_while_an_answer_is_owed() {
     });
     let requests = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3000);
     client.write_all(&requests).expect("the requests are sent");
-    let mut desk = Desk::new();
+    let mut desk = Desk::new(0);
     let mut drive = || connection.drive(Wake::Ready, now, &mut desk, &service);
     let verdict = loop {
         match drive() {

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use super::chunked::Chunked;
 use super::head::{self, Expectation, Head, Terms};
 use super::{Framing, Input, Limits, Refusal};
-use crate::{Body, Request};
+use crate::{Body, Request, Wire};
 
 /// Room reserved for a body at first, and at least each time it grows: a client that announces
 /// much and sends little costs this much at most.
@@ -220,6 +220,12 @@ impl Slot {
     pub fn request_line(&self) -> Cow<'_, str> {
         let line = self.head.split(|byte| *byte == b'\r').next();
         String::from_utf8_lossy(line.unwrap_or_default())
+    }
+
+    /// The head as it came; empty if it could not be read.
+    #[must_use]
+    pub fn wire(&self) -> Wire {
+        Wire::new(self.head.clone(), None)
     }
 
     fn receive_body(&mut self, content: Bytes) {

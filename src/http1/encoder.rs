@@ -112,9 +112,9 @@ pub fn is_open_ended(response: &Response, terms: &Terms) -> bool {
     length.is_none() && content(status, terms, length) == Content::Follows
 }
 
-/// An interim status is no answer: the client would go on waiting for one, or take what follows
+/// What is sent for this status. An interim one is no answer: the client would go on waiting for one, or take what follows
 /// for another protocol. A handler that gives one has failed.
-fn last_status(status: StatusCode) -> StatusCode {
+pub(crate) fn last_status(status: StatusCode) -> StatusCode {
     if status.is_informational() {
         StatusCode::INTERNAL_SERVER_ERROR
     } else {

@@ -13,6 +13,7 @@ mod input;
 mod refusal;
 
 pub use decoder::{Decoder, Event, Progress, Slot};
+pub(crate) use encoder::last_status;
 pub use encoder::{CONTINUE, Content, Date, Ending, LAST_CHUNK, chunk_line, encode, is_open_ended};
 pub use framing::Framing;
 pub use head::{Expectation, Head, MAX_FIELDS, Persistence, Terms, lists};

@@ -74,6 +74,31 @@ impl Refusal {
         }
     }
 
+    /// One word for it, for figures.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LineEnd => "line_end",
+            Self::RequestLine => "request_line",
+            Self::RequestTarget => "request_target",
+            Self::TargetTooLong => "target_too_long",
+            Self::FieldLine => "field_line",
+            Self::HeadTooLong => "head_too_long",
+            Self::Host => "host",
+            Self::Version => "version",
+            Self::ContentLength => "content_length",
+            Self::AmbiguousFraming => "ambiguous_framing",
+            Self::TransferCoding => "transfer_coding",
+            Self::Tunnel => "tunnel",
+            Self::Expectation => "expectation",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Chunk => "chunk",
+            Self::HeadTimeout => "head_timeout",
+            Self::BodyTimeout => "body_timeout",
+            Self::NoRoom => "no_room",
+        }
+    }
+
     /// The sentence for the client and the log.
     #[must_use]
     pub const fn reason(self) -> &'static str {

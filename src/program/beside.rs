@@ -1,9 +1,10 @@
 //! The server beside the server, which tells how that one is. Its threads are its own, so that it
 //! answers when all workers are busy, and until the last of them has ended.
 
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use httpool::apps::Admin;
+use httpool::apps::{Admin, Meter};
 use httpool::{Builder, Handle, ListenAddr, Server};
 
 /// Those who watch are few, and each is answered at once.
@@ -19,7 +20,11 @@ pub(crate) struct Beside {
 
 impl Beside {
     /// Answers for the server with this handle on these addresses, if there are any.
-    pub(crate) fn start(addresses: &[ListenAddr], of: Handle) -> Result<Option<Self>, String> {
+    pub(crate) fn start(
+        addresses: &[ListenAddr],
+        of: Handle,
+        meter: Arc<Meter>,
+    ) -> Result<Option<Self>, String> {
         if addresses.is_empty() {
             return Ok(None);
         }
@@ -35,7 +40,7 @@ impl Beside {
         let listed = super::listed(server.local_addrs());
         let handle = server.handle();
         let run = move || {
-            if let Err(error) = server.run(Admin::new(of)) {
+            if let Err(error) = server.run(Admin::new(of).meter(meter)) {
                 log::error!("the admin server failed: {error}");
             }
         };

@@ -50,6 +50,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Json::Strict)]
     pub(crate) json: Json,
 
+    /// Give every request an id, its own X-Request-Id if that is sane: for handlers, answers, error
+    /// pages and logs
+    #[arg(long)]
+    pub(crate) request_ids: bool,
+
+    /// Say in every answer how long its handler took (Server-Timing)
+    #[arg(long)]
+    pub(crate) server_timing: bool,
+
     /// Validate flags, variables, addresses and paths, say so, and exit without listening
     #[arg(long)]
     pub(crate) check: bool,
@@ -202,6 +211,8 @@ impl Args {
     pub(crate) fn builder(&self) -> Builder {
         Server::builder()
             .reuse_port(self.reuse_port)
+            .request_ids(self.request_ids)
+            .server_timing(self.server_timing)
             .workers(self.workers)
             .max_connections(self.max_connections)
             .max_head(self.max_head.0)

@@ -17,8 +17,9 @@ use std::env;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use httpool::apps::Echo;
+use httpool::apps::{Echo, Meter};
 use httpool::{DrainReport, ListenAddr, Server};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -93,8 +94,15 @@ fn serve(
         .into_iter()
         .fold(args.builder(), httpool::Builder::listen);
     let builder = passed.into_iter().fold(builder, httpool::Builder::adopt);
+    // Nobody asks for figures where there is no address to ask at.
+    let meter = Arc::new(Meter::new());
+    let builder = if args.admin.is_empty() {
+        builder
+    } else {
+        builder.observer(Arc::clone(&meter))
+    };
     let server = builder.bind().map_err(|error| error.to_string())?;
-    let admin = Beside::start(&args.admin, server.handle())?;
+    let admin = Beside::start(&args.admin, server.handle(), meter)?;
     let watch = Watch::start(server.handle(), log_file)
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
     announce(&server, args.workers);

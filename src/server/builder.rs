@@ -12,10 +12,11 @@ use super::bell::Bell;
 use super::census::Census;
 use super::listener::{BindError, Listener};
 use super::turns::Turns;
-use crate::ListenAddr;
 use crate::config::{CENTURY, Config};
 use crate::connection::Budget;
+use crate::exchange::Observers;
 use crate::phase::PhaseCell;
+use crate::{ListenAddr, Observer};
 
 /// Descriptors that are left for everything but connections: listeners, logs, files, the
 /// program's own.
@@ -48,6 +49,7 @@ pub struct Builder {
     addresses: Vec<ListenAddr>,
     adopted: Vec<OwnedFd>,
     reuse_port: bool,
+    observers: Observers,
 }
 
 impl Builder {
@@ -190,6 +192,28 @@ impl Builder {
         self
     }
 
+    /// Identifies every request: by its `X-Request-Id` if that is one field of 1 to 64 letters,
+    /// digits and `-._:=+/@`, by a new id if not. The handler finds it in that field, the response
+    /// says it in the same, and so do error answers and an [`Exchange`](crate::Exchange). Default:
+    /// no; it takes two allocations a request.
+    pub fn request_ids(mut self, wanted: bool) -> Self {
+        self.config.request_ids = wanted;
+        self
+    }
+
+    /// Adds [`Server-Timing`](https://www.w3.org/TR/server-timing/) to every answer of a handler,
+    /// with the milliseconds that it took: browsers show it beside their own times. Default: no.
+    pub fn server_timing(mut self, wanted: bool) -> Self {
+        self.config.server_timing = wanted;
+        self
+    }
+
+    /// Has this [`Observer`] told of every request; each call adds one.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
     /// Starts to listen. From here on clients can connect; they are answered when the server
     /// [runs](Server::run).
     ///
@@ -217,6 +241,7 @@ impl Builder {
             phase: Arc::new(PhaseCell::new()),
             bell: Arc::new(bell),
             config: self.config,
+            observers: self.observers,
             listeners,
             addresses,
         })

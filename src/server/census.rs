@@ -1,11 +1,13 @@
 //! How many connections and requests there are and have been.
 
+use std::array;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
 
 use super::bell::Bell;
+use crate::connection::Why;
 
 /// The counts of one server.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(super) struct Census {
     wanted: AtomicUsize,
     accepted: AtomicU64,
     cut: AtomicU64,
+    /// Connections that have ended, for each reason.
+    ended: [AtomicU64; Why::NAMES.len()],
     /// How often the acceptor has gone round.
     rounds: AtomicU64,
     /// One a worker, written by it alone: a shared counter would be the one line that all cores
@@ -36,6 +40,7 @@ impl Census {
             wanted: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             cut: AtomicU64::new(0),
+            ended: Default::default(),
             rounds: AtomicU64::new(0),
             answered: (0..workers).map(|_| CachePadded::default()).collect(),
         }
@@ -71,6 +76,14 @@ impl Census {
 
     pub(super) fn add_cut(&self, requests: u64) {
         self.cut.fetch_add(requests, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_ended(&self, why: &Why) {
+        self.ended[why.number()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn ended(&self) -> [(&'static str, u64); Why::NAMES.len()] {
+        array::from_fn(|why| (Why::NAMES[why], self.ended[why].load(Ordering::Relaxed)))
     }
 
     pub(super) fn rounds(&self) -> u64 {

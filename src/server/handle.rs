@@ -128,6 +128,15 @@ impl Handle {
         }
     }
 
+    /// How many connections have ended so far, for each reason that there is: `answered` after the
+    /// last answer, `client_done` by the client between requests, `client_left` by the client
+    /// within one, `idle`, `slow_reader` and `no_room` by a limit, `drained` and `forced` by the end
+    /// of the server, `broken` by an answer's reader, `failed` by the socket, `panicked` by a
+    /// defect of this crate.
+    pub fn endings(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.census.ended().into_iter()
+    }
+
     /// What shows whether the server moves. The acceptor, which waits while there is nothing to do,
     /// is woken to show itself in the next ones; give it a moment.
     #[must_use]

@@ -33,6 +33,7 @@ use self::turns::Turns;
 use self::worker::Worker;
 use crate::config::Config;
 use crate::connection::{Budget, Service, Wait, Wake, Why};
+use crate::exchange::Observers;
 use crate::phase::PhaseCell;
 use crate::sync::channel::{self, Receiver, Sender};
 use crate::{Handler, ListenAddr, Phase};
@@ -58,6 +59,7 @@ pub struct Server {
     max_connections: usize,
     listeners: Vec<Listener>,
     addresses: Vec<ListenAddr>,
+    observers: Observers,
     phase: Arc<PhaseCell>,
     budget: Arc<Budget>,
     census: Arc<Census>,
@@ -134,6 +136,7 @@ impl Server {
                 config,
                 phase: self.phase,
                 budget: self.budget,
+                observers: self.observers,
             },
             max_connections: self.max_connections,
             ready,
@@ -213,6 +216,7 @@ impl Shared {
     /// Ends a connection, and counts what is lost by that in a drain.
     fn close(&self, client: Client, why: &Why) {
         debug!("{}: closed: {why}", client.connection);
+        self.census.add_ended(why);
         let cut = match why {
             Why::Forced => true,
             Why::SlowReader | Why::NoRoom => self.phase() >= Phase::Draining,
@@ -235,8 +239,7 @@ impl Shared {
 
     /// Ends a connection with what is under way on it.
     fn cut(&self, client: Client) {
-        self.census.add_cut(client.connection.unfinished());
-        self.dismiss(client);
+        self.close(client, &Why::Forced);
     }
 
     fn cut_parked(&self) {

@@ -40,7 +40,7 @@ impl Worker {
         Self {
             shared,
             index,
-            desk: Desk::new(),
+            desk: Desk::new(index),
             events: Events::with_capacity(EVENTS),
             drives: 0,
             pace: Pace::default(),

@@ -30,9 +30,13 @@ fn a_server_tells_how_it_is_until_it_ends() {
     let (status, metrics) = ask(&admin, "/metrics");
     assert_eq!(status, 200);
     for line in [
-        "httpool_connections_open 1",
+        "httpool_connections{state=\"driven\"} 0",
+        "httpool_connections{state=\"waiting\"} 1",
         "httpool_connections_accepted_total 1",
         "httpool_requests_answered_total 1",
+        "httpool_requests_total{method=\"POST\",status=\"2xx\"} 1",
+        "httpool_request_size_bytes_sum 3.0",
+        "httpool_request_duration_seconds_count 1",
         "httpool_workers 1",
         "httpool_draining 0",
     ] {

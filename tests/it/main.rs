@@ -33,6 +33,8 @@ mod listeners;
 /// What a service manager is told.
 #[cfg(feature = "program")]
 mod manager;
+/// What is told of each request: to observers, to handlers and to clients.
+mod observers;
 /// More connections than a process may open, and than a server may have.
 mod overload;
 /// A handler that panics costs its own client a 500.

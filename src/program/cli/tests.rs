@@ -69,6 +69,8 @@ fn every_flag_has_its_variable_by_rule() {
         ("admin", "127.0.0.1:4001"),
         ("reuse-port", "true"),
         ("json", "raw"),
+        ("request-ids", "true"),
+        ("server-timing", "true"),
         ("check", "true"),
         ("max-connections", "7"),
         ("max-body", "1KiB"),

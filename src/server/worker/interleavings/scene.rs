@@ -12,6 +12,7 @@ use super::super::*;
 use crate::Handler;
 use crate::config::Config;
 use crate::connection::{Budget, Connection, Service, Wait, What};
+use crate::exchange::Observers;
 use crate::phase::PhaseCell;
 use crate::server::bell::Bell;
 use crate::server::census::Census;
@@ -111,6 +112,7 @@ impl Scene {
                 config: CONFIG.clone(),
                 phase: Arc::new(PhaseCell::new()),
                 budget: Arc::new(Budget::new(usize::MAX)),
+                observers: Observers::default(),
             },
             max_connections: CONNECTIONS,
             ready,

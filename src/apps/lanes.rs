@@ -1,0 +1,32 @@
+//! Something for each worker, so that none waits for another.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crossbeam_utils::CachePadded;
+
+/// Workers of larger pools share them in turns.
+const LANES: usize = 64;
+
+/// One for each worker. Its lock is the worker's own, and so free but while somebody reads it.
+#[derive(Debug)]
+pub(super) struct Lanes<T>(Box<[CachePadded<Mutex<T>>]>);
+
+impl<T: Default> Lanes<T> {
+    pub(super) fn new() -> Self {
+        Self((0..LANES).map(|_| CachePadded::default()).collect())
+    }
+
+    /// The one of this worker.
+    pub(super) fn of(&self, worker: usize) -> MutexGuard<'_, T> {
+        lock(&self.0[worker % LANES])
+    }
+
+    /// All of them, one after another.
+    pub(super) fn all(&self) -> impl Iterator<Item = MutexGuard<'_, T>> {
+        self.0.iter().map(|lane| lock(lane))
+    }
+}
+
+fn lock<T>(lane: &Mutex<T>) -> MutexGuard<'_, T> {
+    lane.lock().unwrap_or_else(PoisonError::into_inner)
+}

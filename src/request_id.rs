@@ -1,0 +1,82 @@
+//! What identifies a request, from its first proxy to its last log.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+/// The field that carries it. There is no standard, and this is what proxies use.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest that is taken from a client: who sends more wants to fill logs.
+const LONGEST: usize = 64;
+
+/// Has the request's fields say its id, once: the client's own if it is sane, a new one if not.
+pub(crate) fn ensure(fields: &mut HeaderMap) -> HeaderValue {
+    let mut given = fields.get_all(REQUEST_ID).iter();
+    if let (Some(id), None) = (given.next(), given.next())
+        && is_sane(id)
+    {
+        return id.clone();
+    }
+    let id = new();
+    fields.insert(REQUEST_ID, id.clone());
+    id
+}
+
+/// Whether it can stand in a log, a page and a shell without harm.
+pub(crate) fn is_sane(id: &HeaderValue) -> bool {
+    let id = id.as_bytes();
+    let is_harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:=+/@".contains(byte);
+    (1..=LONGEST).contains(&id.len()) && id.iter().all(is_harmless)
+}
+
+/// 128 bits unlike those of any other request.
+fn new() -> HeaderValue {
+    static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let [high, low] = KEYS.each_ref().map(|key| key.hash_one(number));
+    HeaderValue::try_from(format!("{high:016x}{low:016x}")).expect("digits are valid in a field")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(ids: &[&str]) -> HeaderMap {
+        let value = |id: &&str| HeaderValue::from_str(id).expect("test values are valid");
+        ids.iter().map(|id| (REQUEST_ID, value(id))).collect()
+    }
+
+    #[test]
+    fn a_sane_id_stays_and_any_other_is_replaced() {
+        let long = "a".repeat(LONGEST + 1);
+        for (given, stays) in [
+            (&["8c8a:Root=1-5759e988/b.c_d+e@f"][..], true),
+            (&[&long[1..]], true),
+            (&[&long], false),
+            (&[""], false),
+            (&["a b"], false),
+            (&["a\"b"], false),
+            (&["<b>"], false),
+            (&["a", "a"], false),
+            (&[], false),
+        ] {
+            let mut fields = fields(given);
+            let id = ensure(&mut fields);
+            let kept: Vec<_> = fields.get_all(REQUEST_ID).iter().collect();
+            assert_eq!(kept, [&id], "{given:?}");
+            assert_eq!(given.first().is_some_and(|given| id == **given), stays);
+            assert!(is_sane(&id));
+        }
+    }
+
+    #[test]
+    fn no_two_new_ones_are_alike() {
+        let ids: std::collections::HashSet<_> = (0..1000).map(|_| new()).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| id.len() == 32));
+    }
+}

@@ -1,0 +1,205 @@
+use std::sync::{Arc, Mutex};
+
+use httpool::http::StatusCode;
+use httpool::{
+    Body, Builder, Exchange, IntoResponse, Observer, Outcome, Problem, Request, Response,
+};
+
+use crate::support::{BoundServer, Client, TestServer, request};
+
+/// Writes down what it is told.
+#[derive(Debug, Default)]
+struct Book(Mutex<Vec<Line>>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Line {
+    request_line: String,
+    id: Option<String>,
+    outcome: Outcome,
+    status: u16,
+    received: u64,
+    sent: Option<u64>,
+}
+
+impl Observer for Book {
+    fn answered(&self, exchange: &Exchange<'_>) {
+        let line = Line {
+            request_line: String::from_utf8_lossy(exchange.wire().request_line()).into_owned(),
+            id: exchange.id().map(str::to_owned),
+            outcome: exchange.outcome(),
+            status: exchange.status().as_u16(),
+            received: exchange.received(),
+            sent: exchange.sent(),
+        };
+        self.0.lock().expect("nobody panicked").push(line);
+    }
+}
+
+impl Book {
+    #[track_caller]
+    fn expect(&self, lines: &[(&str, Outcome, u16, u64, Option<u64>)]) {
+        let written = self.0.lock().expect("nobody panicked").clone();
+        let written: Vec<_> = written
+            .iter()
+            .map(|line| {
+                let Line {
+                    outcome,
+                    status,
+                    received,
+                    sent,
+                    ..
+                } = *line;
+                (&*line.request_line, outcome, status, received, sent)
+            })
+            .collect();
+        assert_eq!(written, lines);
+    }
+}
+
+fn answer(request: Request) -> Response {
+    match request.uri().path() {
+        "/panic" => panic!("a test asked for this"),
+        "/read" => Body::from_reader(&b"read"[..]).into_response(),
+        "/sized" => Body::from_sized_reader(&b"sized"[..], 5).into_response(),
+        "/interim" => StatusCode::CONTINUE.into_response(),
+        "/problem" => Problem::new(StatusCode::GONE).answer(request.headers()),
+        "/timed" => {
+            let id = &request.headers()["x-request-id"];
+            id.to_str().expect("it is text").to_owned().into_response()
+        }
+        _ => "hello".into_response(),
+    }
+}
+
+fn watched(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, Arc<Book>) {
+    let book = Arc::new(Book::default());
+    let observer = Arc::clone(&book);
+    let bound = BoundServer::new(|builder| configure(builder.observer(observer)));
+    (bound.run(answer), book)
+}
+
+#[test]
+fn an_observer_is_told_of_every_request() {
+    let (server, book) = watched(|builder| builder.max_body(100));
+    let mut client = server.connect();
+    for (target, status) in [
+        ("/", 200),
+        ("/panic", 500),
+        ("/sized", 200),
+        ("/interim", 500),
+    ] {
+        client.get(target).expect_status(status);
+    }
+    client.get("/read").expect_answer("read");
+    client.send(request::post_chunked("/", "a body", 2));
+    client.expect_answer("hello");
+    client
+        .send(request::post_head("/", 6))
+        .send("a b")
+        .send("ody");
+    client.expect_answer("hello");
+    client.send("HEAD / HTTP/1.1\r\nHost: it\r\n\r\n");
+    client.expect_response_to_head();
+    client.send(request::post_head("/large", 101));
+    client.expect_status(413);
+    server.connect().send("nonsense\r\n\r\n").expect_status(400);
+    server.shut_down();
+    let handled = Outcome::Handled;
+    book.expect(&[
+        ("GET / HTTP/1.1", handled, 200, 0, Some(5)),
+        ("GET /panic HTTP/1.1", Outcome::Panicked, 500, 0, Some(26)),
+        ("GET /sized HTTP/1.1", handled, 200, 0, Some(5)),
+        ("GET /interim HTTP/1.1", handled, 500, 0, Some(0)),
+        ("GET /read HTTP/1.1", handled, 200, 0, None),
+        ("POST / HTTP/1.1", handled, 200, 6, Some(5)),
+        ("POST / HTTP/1.1", handled, 200, 6, Some(5)),
+        ("HEAD / HTTP/1.1", handled, 200, 0, Some(0)),
+        (
+            "POST /large HTTP/1.1",
+            Outcome::Refused("body_too_large"),
+            413,
+            0,
+            Some(53),
+        ),
+        ("", Outcome::Refused("request_line"), 400, 0, Some(47)),
+    ]);
+}
+
+#[test]
+fn a_request_has_the_id_that_it_came_with() {
+    let (server, book) = watched(|builder| builder.request_ids(true));
+    let mut client = server.connect();
+    let get = |target: &str, id: &str| {
+        format!("GET {target} HTTP/1.1\r\nHost: it\r\nX-Request-Id: {id}\r\n\r\n")
+    };
+    client.send(get("/timed", "from-afar.1"));
+    let response = client.expect_answer("from-afar.1");
+    assert_eq!(response.field("x-request-id"), Some("from-afar.1"));
+    client.send(get("/problem", "from-afar.2"));
+    let response = client.expect_status(410);
+    assert_eq!(response.field("x-request-id"), Some("from-afar.2"));
+    assert!(response.text().contains("from-afar.2"));
+    // The handler has taken the request with it.
+    client.send(get("/panic", "from-afar.3"));
+    assert!(client.expect_status(500).text().contains("from-afar.3"));
+    server.shut_down();
+    let lines = book.0.lock().expect("nobody panicked");
+    let ids: Vec<_> = lines.iter().filter_map(|line| line.id.as_deref()).collect();
+    assert_eq!(ids, ["from-afar.1", "from-afar.2", "from-afar.3"]);
+}
+
+#[test]
+fn a_request_without_a_sane_id_gets_one() {
+    #[track_caller]
+    fn check(client: &mut Client, fields: &str) -> String {
+        client.send(format!("GET /timed HTTP/1.1\r\nHost: it\r\n{fields}\r\n"));
+        let response = client.expect_status(200);
+        let id = response
+            .field("x-request-id")
+            .expect("it has an id")
+            .to_owned();
+        assert_eq!(response.text(), id, "the handler sees the same");
+        assert!(
+            id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{id}"
+        );
+        id
+    }
+    let (server, _) = watched(|builder| builder.request_ids(true));
+    let mut client = server.connect();
+    let first = check(&mut client, "");
+    assert_ne!(check(&mut client, "X-Request-Id: <script>\r\n"), first);
+    check(&mut client, "X-Request-Id: a\r\nX-Request-Id: b\r\n");
+    check(
+        &mut client,
+        &format!("X-Request-Id: {}\r\n", "a".repeat(65)),
+    );
+    let mut client = server.connect();
+    let response = client.send("GET / HTTP/1.1\r\n\r\n").expect_status(400);
+    assert!(
+        response.field("x-request-id").is_some(),
+        "a refusal has one"
+    );
+}
+
+#[test]
+fn nobody_gets_an_id_or_a_time_who_did_not_ask() {
+    let (server, _) = watched(|builder| builder);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: it\r\nX-Request-Id: a\r\n\r\n");
+    let response = client.expect_status(200);
+    assert_eq!(response.field("x-request-id"), None);
+    assert_eq!(response.field("server-timing"), None);
+}
+
+#[test]
+fn a_handlers_time_is_told() {
+    let (server, _) = watched(|builder| builder.server_timing(true));
+    let mut client = server.connect();
+    for target in ["/", "/panic"] {
+        let response = client.get(target).expect_response();
+        let timing = response.field("server-timing").expect("it is told");
+        let time = timing.strip_prefix("handler;dur=").expect("it has a name");
+        assert!(time.parse::<f64>().is_ok_and(|time| time >= 0.0), "{time}");
+    }
+}
