@@ -5,8 +5,8 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-use crate::Wire;
 use crate::wire::Chunking;
+use crate::{Origin, Wire};
 
 /// The content of a message (RFC 9110 section 6.4).
 ///
@@ -30,6 +30,7 @@ use crate::wire::Chunking;
 pub struct Body {
     content: Content,
     wire: Option<Wire>,
+    origin: Option<Origin>,
 }
 
 pub(crate) enum Content {
@@ -51,6 +52,7 @@ impl Body {
         Self {
             content: Content::Memory(Bytes::new()),
             wire: None,
+            origin: None,
         }
     }
 
@@ -125,11 +127,22 @@ impl Body {
         self.wire.as_ref()
     }
 
+    /// Where the request that brought this body comes from; `None` if none did.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    pub(crate) fn set_origin(&mut self, origin: Origin) {
+        self.origin = Some(origin);
+    }
+
     /// The body of a request with this head.
     pub(crate) fn received(content: Bytes, head: Bytes, chunking: Option<Box<Chunking>>) -> Self {
         Self {
             content: Content::Memory(content),
             wire: Some(Wire::new(head, chunking)),
+            origin: None,
         }
     }
 
@@ -144,6 +157,7 @@ impl Body {
                 length,
             }),
             wire: None,
+            origin: None,
         }
     }
 }
@@ -169,6 +183,7 @@ impl From<Bytes> for Body {
         Self {
             content: Content::Memory(content),
             wire: None,
+            origin: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
-use crate::Wire;
+use crate::{Origin, Wire};
 
 /// Is told of every request, for logs and figures.
 ///
@@ -53,6 +53,7 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 pub struct Exchange<'a> {
     pub(crate) worker: usize,
     pub(crate) wire: &'a Wire,
+    pub(crate) origin: &'a Origin,
     pub(crate) id: Option<&'a HeaderValue>,
     pub(crate) outcome: Outcome,
     pub(crate) status: StatusCode,
@@ -86,6 +87,12 @@ impl Exchange<'_> {
     #[must_use]
     pub fn wire(&self) -> &Wire {
         self.wire
+    }
+
+    /// Who sent the request.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        self.origin
     }
 
     /// What identifies the request, if the server [gives ids](crate::Builder::request_ids).

@@ -51,6 +51,7 @@ mod exchange;
 mod handler;
 #[doc(hidden)]
 pub mod http1;
+mod origin;
 mod phase;
 mod problem;
 mod request_id;
@@ -65,6 +66,7 @@ pub use config::{ListenAddr, ListenAddrError, defaults};
 pub use exchange::{Exchange, Observer, Outcome};
 pub use handler::Handler;
 pub use http;
+pub use origin::{Node, Origin};
 pub use phase::Phase;
 pub use problem::Problem;
 pub use response::{Html, IntoResponse};

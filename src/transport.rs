@@ -1,6 +1,5 @@
 //! The sockets of clients: TCP and Unix streams alike, never blocking.
 
-use std::fmt;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -94,17 +93,5 @@ impl Socket {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
-    }
-}
-
-/// The client's address for the log, asked of the system only when a log line needs it.
-impl fmt::Display for Socket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let peer = rustix::net::getpeername(&self.0).ok().flatten();
-        match peer.map(std::net::SocketAddr::try_from) {
-            Some(Ok(address)) => write!(f, "{address}"),
-            Some(Err(_)) => f.write_str("a local client"),
-            None => f.write_str("a client that is gone"),
-        }
     }
 }

@@ -38,7 +38,7 @@ use crate::http1::{
 use crate::phase::{Phase, PhaseCell};
 use crate::request_id::{self, REQUEST_ID};
 use crate::transport::{Received, Socket};
-use crate::{Exchange, Handler, Outcome, Problem, Response};
+use crate::{Exchange, Handler, Node, Origin, Outcome, Problem, Response};
 
 /// Requests answered and receives made before other connections get their turn. More of them save
 /// little, and a client that pipelines without end makes everyone else wait for them.
@@ -69,6 +69,7 @@ pub(crate) struct Service {
 
 /// What is to be told of a request once it is answered.
 struct Account {
+    origin: Origin,
     since: Instant,
     received: u64,
     id: Option<HeaderValue>,
@@ -79,6 +80,7 @@ struct Account {
 /// is small.
 pub(crate) struct Connection {
     socket: Socket,
+    origin: Origin,
     decoder: Decoder,
     /// The start of a head, if the connection sleeps in the middle of one.
     carried: Box<[u8]>,
@@ -122,8 +124,9 @@ enum Incoming {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Socket, now: Instant, service: &Service) -> Self {
+    pub(crate) fn new(socket: Socket, peer: Node, now: Instant, service: &Service) -> Self {
         Self {
+            origin: Origin::new(peer),
             socket,
             decoder: Decoder::default(),
             carried: Box::default(),
@@ -276,7 +279,9 @@ impl Connection {
     /// What is known of the request in the slot, which gets its id here.
     fn open_account(&self, outcome: Outcome, desk: &mut Desk, service: &Service) -> Account {
         let request = &mut desk.slot.request;
+        request.body_mut().set_origin(self.origin);
         Account {
+            origin: self.origin,
             outcome,
             since: self.patience.arriving_since().unwrap_or(desk.now),
             received: request.body().length().unwrap_or_default(),
@@ -317,7 +322,7 @@ impl Connection {
 
     /// Answers a request that is not taken, complete or not, and ends the connection.
     fn refuse(&mut self, refusal: Refusal, desk: &mut Desk, service: &Service) {
-        debug!("{}: {refusal}", self.socket);
+        debug!("{self}: {refusal}");
         self.decoder.abandon(&mut desk.slot);
         let outcome = Outcome::Refused(refusal.name());
         let account = self.open_account(outcome, desk, service);
@@ -395,7 +400,7 @@ impl Connection {
                 }))
             }
             Flushed::Broken(error) => {
-                error!("{}: the answer's reader failed: {error}", self.socket);
+                error!("{self}: the answer's reader failed: {error}");
                 self.socket.reset_on_close()?;
                 Ok(Some(Verdict::Close(Why::Broken(error))))
             }
@@ -489,10 +494,10 @@ impl AsFd for Connection {
     }
 }
 
-/// Names the client, for the log.
+/// Names the other end, for the log.
 impl fmt::Display for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.socket.fmt(f)
+        self.origin.peer().fmt(f)
     }
 }
 
@@ -555,6 +560,7 @@ fn tell(response: &Response, content: Content, account: &Account, desk: &Desk, s
     service.observers.tell(&Exchange {
         worker: desk.worker,
         wire: &desk.slot.wire(),
+        origin: &account.origin,
         id: account.id.as_ref(),
         outcome: account.outcome,
         status: http1::last_status(response.status()),

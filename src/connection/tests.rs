@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::Request;
+use crate::{Node, Request};
 
 /// A connection of a server that answers everything, and the client's end of it.
 fn connect(now: Instant) -> (Connection, UnixStream, Service) {
@@ -22,7 +22,7 @@ fn connect_to(now: Instant, handler: impl Handler) -> (Connection, UnixStream, S
         budget: Arc::new(Budget::new(usize::MAX)),
         observers: Observers::default(),
     };
-    let connection = Connection::new(Socket::new(ours.into()), now, &service);
+    let connection = Connection::new(Socket::new(ours.into()), Node::UNIX, now, &service);
     (connection, client, service)
 }
 

@@ -17,9 +17,9 @@ use super::client::{Client, Job};
 use super::listener::Listener;
 use super::roster::Patrol;
 use super::{DrainReport, Shared};
-use crate::Phase;
 use crate::connection::{Connection, Wake, What};
 use crate::transport::Socket;
+use crate::{Node, Phase};
 
 /// How often deadlines are looked at while there are connections. It is what a deadline may be
 /// late by, and a sweep of ten thousand connections takes some ten microseconds.
@@ -228,9 +228,9 @@ impl Acceptor {
     fn admit_from(&mut self, listener: &Listener, most: usize) -> Queue {
         for _ in 0..most {
             match listener.accept() {
-                Ok(Some(socket)) => {
+                Ok(Some((socket, peer))) => {
                     self.go_on();
-                    self.admit(socket);
+                    self.admit(socket, peer);
                 }
                 // Without a free descriptor even an empty queue is an error, so there is one.
                 Ok(None) => {
@@ -261,10 +261,10 @@ impl Acceptor {
         }
     }
 
-    fn admit(&self, socket: Socket) {
+    fn admit(&self, socket: Socket, peer: Node) {
         let shared = &self.shared;
         let seat = shared.census.accept(&self.bell);
-        let connection = Connection::new(socket, Instant::now(), &shared.service);
+        let connection = Connection::new(socket, peer, Instant::now(), &shared.service);
         let client = Box::new(Client::new(connection, seat));
         let ready = match client.connection.first_wait() {
             Some(wait) => shared.park(client, wait),

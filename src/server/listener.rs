@@ -14,8 +14,8 @@ use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags};
 use socket2::{Domain, SockAddr, SockFilter, SockRef, Type};
 
-use crate::ListenAddr;
 use crate::transport::Socket;
+use crate::{ListenAddr, Node};
 
 /// Connections that may wait in the kernel for the acceptor: as many as Linux allows by itself
 /// (`net.core.somaxconn`). Who comes when they are too many tries again a second later.
@@ -156,11 +156,15 @@ impl Listener {
         &self.address
     }
 
-    /// A connection that waits, or `None` if there is none.
-    pub(super) fn accept(&self) -> io::Result<Option<Socket>> {
+    /// A connection that waits and its other end, or `None` if there is none.
+    pub(super) fn accept(&self) -> io::Result<Option<(Socket, Node)>> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        match rustix::net::accept_with(&self.socket, flags) {
-            Ok(socket) => Ok(Some(Socket::new(socket))),
+        match rustix::net::acceptfrom_with(&self.socket, flags) {
+            Ok((socket, peer)) => {
+                let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+                let peer = peer.map_or(Node::UNIX, Node::from);
+                Ok(Some((Socket::new(socket), peer)))
+            }
             Err(Errno::AGAIN) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -35,6 +35,8 @@ mod listeners;
 mod manager;
 /// What is told of each request: to observers, to handlers and to clients.
 mod observers;
+/// Who a request comes from.
+mod origin;
 /// More connections than a process may open, and than a server may have.
 mod overload;
 /// A handler that panics costs its own client a 500.

@@ -92,6 +92,14 @@ impl Client {
         })
     }
 
+    /// This end's address.
+    #[track_caller]
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        let address = self.socket.local_addr().ok();
+        let address = address.and_then(|address| address.as_socket());
+        address.expect("the connection is over TCP")
+    }
+
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.try_send(bytes).expect("the server takes the bytes");

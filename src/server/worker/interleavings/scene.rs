@@ -9,7 +9,6 @@ use loom::model;
 use loom::thread::{self, JoinHandle};
 
 use super::super::*;
-use crate::Handler;
 use crate::config::Config;
 use crate::connection::{Budget, Connection, Service, Wait, What};
 use crate::exchange::Observers;
@@ -22,6 +21,7 @@ use crate::server::roster::{Patrol, Roster};
 use crate::server::turns::Turns;
 use crate::sync::{self, Condvar, Mutex, channel};
 use crate::transport::Socket;
+use crate::{Handler, Node};
 
 /// What a client sends that wants no more than one answer.
 pub(super) const LAST: &str = "GET / HTTP/1.1\r\nHost: model\r\nConnection: close\r\n\r\n";
@@ -263,7 +263,12 @@ impl Scene {
         let (peer, ours) = UnixStream::pair().expect("the system has descriptors");
         ours.set_nonblocking(true).expect("it is a socket");
         let service = &self.shared.service;
-        let connection = Connection::new(Socket::new(ours.into()), Instant::now(), service);
+        let connection = Connection::new(
+            Socket::new(ours.into()),
+            Node::UNIX,
+            Instant::now(),
+            service,
+        );
         let seat = self.shared.census.accept(&self.bell);
         (Box::new(Client::new(connection, seat)), peer)
     }

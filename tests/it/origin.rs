@@ -1,0 +1,66 @@
+use std::net::{Ipv4Addr, SocketAddr};
+
+use httpool::{ListenAddr, Origin, Request, Server};
+
+use crate::support::{BoundServer, Client, OwnPath, TestServer};
+
+/// Who is said to have sent a request.
+fn name(request: Request) -> String {
+    let origin = Origin::of(&request).expect("it came over a connection");
+    let client = origin.client().expect("nobody is in between");
+    format!("{} {client}", origin.peer())
+}
+
+#[test]
+fn a_handler_learns_who_its_client_is() {
+    let server = TestServer::spawn(|builder| builder, name);
+    let mut clients = [server.connect(), server.connect()];
+    for _ in 0..2 {
+        for client in &mut clients {
+            let address = client.local_addr();
+            client
+                .get("/")
+                .expect_answer(format!("{address} {address}"));
+        }
+    }
+}
+
+#[test]
+fn a_request_that_comes_in_parts_has_an_origin_too() {
+    let server = TestServer::spawn(|builder| builder, name);
+    let mut client = server.connect();
+    let address = client.local_addr();
+    client.send("POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+    client.expect_status(100);
+    client
+        .send("body")
+        .expect_answer(format!("{address} {address}"));
+}
+
+#[test]
+fn a_client_that_came_over_ipv6_to_an_ipv4_address_is_told_by_that() {
+    let everywhere: ListenAddr = "[::]:0".parse().expect("an address");
+    // A machine may lack IPv6.
+    let Ok(server) = Server::builder().listen(everywhere).bind() else {
+        return;
+    };
+    let server = BoundServer::from(server).run(name);
+    let ListenAddr::Tcp { port, .. } = *server.address() else {
+        panic!("{} is no TCP address", server.address());
+    };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut client = Client::connect(&address.into());
+    let address = client.local_addr();
+    assert!(address.is_ipv4(), "{address}");
+    client
+        .get("/")
+        .expect_answer(format!("{address} {address}"));
+}
+
+#[test]
+fn a_client_of_a_unix_socket_has_no_address() {
+    let path = OwnPath::new("origin.sock");
+    let builder = Server::builder().listen(path.as_ref()).workers(2);
+    let server = BoundServer::from(builder.bind().expect("the path is free")).run(name);
+    server.connect().get("/").expect_answer("unix unix");
+}
