@@ -35,6 +35,7 @@
 //!
 //! * `program` (default): everything that the `httpool` binary needs. A library user turns it off
 //!   with `default-features = false`.
+//! * `access-log`: a line for each request in `apps`, with serde_json and time.
 //! * `json`: the echo server in `apps`, with serde_json.
 //! * `metrics`: health checks and figures for Prometheus in `apps`, with prometheus-client and procfs.
 //!
@@ -42,7 +43,7 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(any(feature = "json", feature = "metrics"))]
+#[cfg(any(feature = "access-log", feature = "json", feature = "metrics"))]
 pub mod apps;
 mod body;
 mod config;

@@ -1,17 +1,21 @@
 //! What the program serves. Each is an ordinary handler that a user of the library could have
 //! written.
 
+#[cfg(feature = "access-log")]
+mod access_log;
 #[cfg(feature = "metrics")]
 mod admin;
 #[cfg(feature = "json")]
 mod echo;
-#[cfg(feature = "metrics")]
+#[cfg(any(feature = "access-log", feature = "metrics"))]
 mod lanes;
 #[cfg(feature = "metrics")]
 mod meter;
 #[cfg(feature = "metrics")]
 mod metrics;
 
+#[cfg(feature = "access-log")]
+pub use access_log::{AccessFormat, AccessLines, AccessLog};
 #[cfg(feature = "metrics")]
 pub use admin::Admin;
 #[cfg(feature = "json")]

@@ -8,6 +8,7 @@ use std::path::Path;
 use httpool::ListenAddr;
 use rustix::fs::{Access, access};
 
+use super::access_log;
 use super::cli::Args;
 
 /// Looks at what parsing could not: the names, folders and files that the values stand for.
@@ -15,11 +16,16 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String>
     for address in addresses.iter().chain(&args.admin) {
         check_address(address).map_err(|why| format!("cannot listen on {address}: {why}"))?;
     }
-    let Some(path) = &args.log_file else {
-        return Ok(());
-    };
-    check_log_file(path)
-        .map_err(|why| format!("cannot write to the log file {}: {why}", path.display()))
+    for (name, path) in [
+        ("log file", args.log_file.as_deref()),
+        ("access log", access_log::file(args)),
+    ] {
+        if let Some(path) = path {
+            check_log_file(path)
+                .map_err(|why| format!("cannot write to the {name} {}: {why}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn check_address(address: &ListenAddr) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, ValueHint};
-use httpool::apps::JsonCheck;
+use httpool::apps::{AccessFormat, JsonCheck};
 use httpool::{Builder, ListenAddr, Server, defaults};
 use log::LevelFilter;
 
@@ -144,6 +144,15 @@ pub(crate) struct Args {
         default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 
+    /// File to append a line to for each request, or - for standard output [default: none]
+    #[arg(long, value_name = "PATH", help_heading = "Logging")]
+    pub(crate) access_log: Option<PathBuf>,
+
+    /// What those lines look like
+    #[arg(long, value_name = "FORMAT", value_enum, help_heading = "Logging",
+        default_value_t = RequestFormat::Combined)]
+    pub(crate) access_log_format: RequestFormat,
+
     /// File to append messages to [default: standard error]
     #[arg(long, value_name = "PATH", help_heading = "Logging")]
     pub(crate) log_file: Option<PathBuf>,
@@ -158,6 +167,13 @@ pub(crate) enum Json {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RequestFormat {
+    Common,
+    Combined,
     Json,
 }
 
@@ -230,6 +246,16 @@ impl Args {
     }
 }
 
+impl From<RequestFormat> for AccessFormat {
+    fn from(format: RequestFormat) -> Self {
+        match format {
+            RequestFormat::Common => Self::Common,
+            RequestFormat::Combined => Self::Combined,
+            RequestFormat::Json => Self::Json,
+        }
+    }
+}
+
 impl From<Json> for JsonCheck {
     fn from(mode: Json) -> Self {
         match mode {
@@ -283,7 +309,7 @@ fn after_help() -> String {
          JOURNAL_STREAM  If standard error is the journal, text has priorities instead of times\n\n\
          Signals:\n  \
          SIGTERM, SIGINT and SIGHUP stop the server without losing a request; a second one cuts \
-         what is left. SIGUSR1 opens the log file again.\n\n\
+         what is left. SIGUSR1 opens log files again.\n\n\
          Exit codes:\n",
         environment::variable("listen")
     );

@@ -16,16 +16,21 @@ use time::macros::format_description;
 use super::cli::{Args, LogFormat};
 use super::systemd;
 
-/// A file of messages. Whoever rotates logs renames it and then has it opened again.
+/// A file of messages, or of requests. Whoever rotates logs renames it and then has it opened again.
 #[derive(Debug, Clone)]
 pub(crate) struct LogFile {
+    /// What it is to people.
+    pub(crate) name: &'static str,
     path: PathBuf,
     file: Arc<Mutex<File>>,
 }
 
 /// Sends every message, and every panic, where the flags say. The file, if it is one.
 pub(crate) fn set_up(args: &Args) -> Result<Option<LogFile>, String> {
-    let file = args.log_file.as_deref().map(LogFile::open).transpose()?;
+    let path = args.log_file.as_deref();
+    let file = path
+        .map(|path| LogFile::open("log file", path))
+        .transpose()?;
     let logger: Box<dyn SharedLogger> = match &file {
         Some(file) => to_stream(args, file.clone()),
         None if args.log_format == LogFormat::Text && systemd::stderr_is_journal() => {
@@ -47,23 +52,24 @@ pub(crate) fn failure(args: &Args, reason: &str) {
 }
 
 impl LogFile {
-    fn open(path: &Path) -> Result<Self, String> {
+    pub(crate) fn open(name: &'static str, path: &Path) -> Result<Self, String> {
         Ok(Self {
+            name,
             path: path.to_owned(),
-            file: Arc::new(Mutex::new(Self::append(path)?)),
+            file: Arc::new(Mutex::new(Self::append(name, path)?)),
         })
     }
 
     /// Opens it again under its name. What is open stays open if that can't be.
     pub(crate) fn reopen(&self) -> Result<(), String> {
-        let file = Self::append(&self.path)?;
+        let file = Self::append(self.name, &self.path)?;
         *self.lock() = file;
         Ok(())
     }
 
-    fn append(path: &Path) -> Result<File, String> {
+    fn append(name: &str, path: &Path) -> Result<File, String> {
         append(path)
-            .map_err(|error| format!("cannot write to the log file {}: {error}", path.display()))
+            .map_err(|error| format!("cannot write to the {name} {}: {error}", path.display()))
     }
 
     fn lock(&self) -> MutexGuard<'_, File> {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod beside;
 mod check;
 mod cli;
@@ -101,15 +102,24 @@ fn serve(
     } else {
         builder.observer(Arc::clone(&meter))
     };
+    let (access_log, access_file) = access_log::start(args)?;
+    let builder = match &access_log {
+        Some(log) => builder.observer(log.lines()),
+        None => builder,
+    };
     let server = builder.bind().map_err(|error| error.to_string())?;
     let admin = Beside::start(&args.admin, server.handle(), meter)?;
-    let watch = Watch::start(server.handle(), log_file)
+    let logs = log_file.into_iter().chain(access_file).collect();
+    let watch = Watch::start(server.handle(), logs)
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
     announce(&server, args.workers);
     let result = server.run(Echo::new(args.json.into()));
     watch.finish();
     if let Some(admin) = admin {
         admin.finish();
+    }
+    if let Some(log) = access_log {
+        log.finish();
     }
     result.map_err(|error| format!("the server failed: {error}"))
 }

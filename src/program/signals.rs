@@ -1,5 +1,5 @@
 //! What signals ask for: one that ends programs asks the server to stop, a second one insists, and
-//! `SIGUSR1` has the log file opened again.
+//! `SIGUSR1` has log files opened again.
 
 use std::convert::Infallible;
 use std::io;
@@ -40,7 +40,7 @@ enum Signal {
 
 impl Watch {
     /// Catches the signals from here on.
-    pub(crate) fn start(handle: Handle, log_file: Option<LogFile>) -> io::Result<Self> {
+    pub(crate) fn start(handle: Handle, logs: Vec<LogFile>) -> io::Result<Self> {
         let (heard, signals) = bounded(UNHEARD);
         let stop = heard.clone();
         ctrlc::set_handler(move || {
@@ -57,7 +57,7 @@ impl Watch {
                 }
             })?,
             spawn("signals", move || {
-                watch(&signals, &stopped, &handle, log_file.as_ref());
+                watch(&signals, &stopped, &handle, &logs);
             })?,
         ];
         Ok(Self {
@@ -87,7 +87,7 @@ fn watch(
     signals: &Receiver<Signal>,
     stopped: &Receiver<Infallible>,
     handle: &Handle,
-    log_file: Option<&LogFile>,
+    logs: &[LogFile],
 ) {
     let mut heard = Heard::default();
     let mut reports = systemd::Reports::new(handle);
@@ -96,7 +96,7 @@ fn watch(
         select! {
             recv(stopped) -> _ => return,
             recv(signals) -> signal => match signal {
-                Ok(Signal::Reload) => reload(handle, log_file),
+                Ok(Signal::Reload) => reload(handle, logs),
                 Ok(Signal::Stop(at)) => match heard.signal(at) {
                     Wish::Stop => {
                         log::info!("stopping; another signal cuts what is not finished");
@@ -117,16 +117,20 @@ fn watch(
 }
 
 /// Nothing that is wrong now ends what went well so far.
-fn reload(handle: &Handle, log_file: Option<&LogFile>) {
+fn reload(handle: &Handle, logs: &[LogFile]) {
     // A server that drains has said so, and is not to seem ready again.
     let is_running = handle.progress().phase == Phase::Running;
     if is_running {
         systemd::reloading();
     }
-    match log_file.map(LogFile::reopen) {
-        None => log::info!("there is nothing to reload: messages go to no file"),
-        Some(Ok(())) => log::info!("the log file is open again"),
-        Some(Err(error)) => log::error!("the log file stays as it was: {error}"),
+    if logs.is_empty() {
+        log::info!("there is nothing to reload: messages go to no file");
+    }
+    for file in logs {
+        match file.reopen() {
+            Ok(()) => log::info!("the {} is open again", file.name),
+            Err(error) => log::error!("the {} stays as it was: {error}", file.name),
+        }
     }
     if is_running {
         systemd::reloaded();

@@ -8,6 +8,9 @@
     reason = "a function that is a handler owns its request"
 )]
 
+/// The line for each request.
+#[cfg(feature = "program")]
+mod access_log;
 /// The server beside the server.
 #[cfg(feature = "program")]
 mod admin;

@@ -87,6 +87,8 @@ fn every_flag_has_its_variable_by_rule() {
         ("drain-idle", "7s"),
         ("log-level", "debug"),
         ("log-format", "json"),
+        ("access-log", "/var/log/y"),
+        ("access-log-format", "common"),
         ("log-file", "/var/log/x"),
     ];
     let command = command();

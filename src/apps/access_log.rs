@@ -1,0 +1,552 @@
+//! One line for each request.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use log::{error, info, warn};
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use super::lanes::Lanes;
+use crate::{Exchange, Observer, Outcome};
+
+/// Lines are gathered until there is this much of them.
+const GATHERED: usize = 32 * 1024;
+
+/// How often what is gathered is written, however little it is.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Gathered parts that may wait for an output that is slow: with 64 of them it may stand still while
+/// some 20,000 requests are answered.
+const WAITING: usize = 64;
+
+const COMMON_TIME: &[BorrowedFormatItem<'_>] =
+    format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
+
+/// What the lines of an [`AccessLog`] look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AccessFormat {
+    /// The Common Log Format: client, time, request line, status, bytes of the answer's content.
+    Common,
+    /// The same with `Referer` and `User-Agent`, as most programs that read such logs expect.
+    Combined,
+    /// One JSON object a line, with all that is known.
+    Json,
+}
+
+/// Writes a line for each request, also for those that are refused.
+///
+/// A worker only appends to memory of its own. A thread of the log writes what has gathered, every
+/// second or when it is 32 KiB, each time whole lines. When its output stands still and 2 MiB
+/// wait, lines are lost rather than requests held up; how many is said in the program's log.
+///
+/// What a client sends can't break out of its place in the line: in the text formats quotes,
+/// backslashes and whatever is not printable ASCII are written as `\xHH`, in JSON as JSON has it.
+///
+/// ```
+/// use httpool::apps::{AccessFormat, AccessLog};
+/// use httpool::{ListenAddr, Request, Server};
+///
+/// let log = AccessLog::start(AccessFormat::Combined, std::io::stdout())?;
+/// let server = Server::builder()
+///     .listen("127.0.0.1:0".parse::<ListenAddr>()?)
+///     .observer(log.lines())
+///     .bind()?;
+/// # server.handle().shutdown();
+/// server.run(|_: Request| "hello")?;
+/// log.finish();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct AccessLog {
+    lines: AccessLines,
+    thread: JoinHandle<()>,
+}
+
+/// The observer that fills an [`AccessLog`].
+#[derive(Debug, Clone)]
+pub struct AccessLines(Arc<Shared>);
+
+struct Shared {
+    format: AccessFormat,
+    gathered: Lanes<Gathered>,
+    parts: Sender<Part>,
+    lost: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Part {
+    Lines(Vec<u8>),
+    End,
+}
+
+/// A worker's lines.
+#[derive(Debug, Default)]
+struct Gathered {
+    bytes: Vec<u8>,
+    stamp: Stamp,
+}
+
+/// The time as it stands in lines, made once a second.
+#[derive(Debug, Default)]
+struct Stamp {
+    second: u64,
+    text: String,
+}
+
+impl AccessLog {
+    /// Starts the thread that writes to `output`.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread for it.
+    pub fn start(format: AccessFormat, output: impl Write + Send + 'static) -> io::Result<Self> {
+        let (parts, to_write) = bounded(WAITING);
+        let lines = AccessLines(Arc::new(Shared {
+            format,
+            gathered: Lanes::new(),
+            parts,
+            lost: AtomicU64::new(0),
+        }));
+        let shared = Arc::clone(&lines.0);
+        let thread = thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || Writer::new(output).run(&shared, &to_write))?;
+        Ok(Self { lines, thread })
+    }
+
+    /// What to give to the server.
+    #[must_use]
+    pub fn lines(&self) -> AccessLines {
+        self.lines.clone()
+    }
+
+    /// Writes all that has come so far, and ends. Call it when the server has ended: what comes
+    /// later is lost.
+    pub fn finish(self) {
+        // If the thread has panicked, nobody receives.
+        let _ = self.lines.0.parts.send(Part::End);
+        if self.thread.join().is_err() {
+            error!("the thread of the access log panicked");
+        }
+    }
+}
+
+impl Observer for AccessLines {
+    fn answered(&self, exchange: &Exchange<'_>) {
+        let Shared {
+            format,
+            gathered,
+            parts,
+            lost,
+        } = &*self.0;
+        let now = SystemTime::now();
+        let mut gathered = gathered.of(exchange.worker());
+        let Gathered { bytes, stamp } = &mut *gathered;
+        write_line(*format, exchange, now, stamp, bytes);
+        if bytes.len() < GATHERED {
+            return;
+        }
+        let full = mem::replace(bytes, Vec::with_capacity(GATHERED + 1024));
+        if let Err(error) = parts.try_send(Part::Lines(full))
+            && let Part::Lines(unwritten) = error.into_inner()
+        {
+            lost.fetch_add(count_lines(&unwritten), Ordering::Relaxed);
+        }
+    }
+}
+
+/// What the thread of a log writes with.
+struct Writer<W> {
+    output: W,
+    next_sweep: Instant,
+    /// Lines that the output did not take, since when it has failed.
+    failed: Option<u64>,
+    /// Lines of which it was said that they are lost.
+    told: u64,
+}
+
+impl<W: Write> Writer<W> {
+    fn new(output: W) -> Self {
+        Self {
+            output,
+            next_sweep: Instant::now() + INTERVAL,
+            failed: None,
+            told: 0,
+        }
+    }
+
+    fn run(mut self, shared: &Shared, parts: &Receiver<Part>) {
+        loop {
+            match parts.recv_deadline(self.next_sweep) {
+                Ok(Part::Lines(lines)) => self.write(&lines),
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Part::End) | Err(RecvTimeoutError::Disconnected) => {
+                    self.sweep(shared);
+                    return;
+                }
+            }
+            if Instant::now() >= self.next_sweep {
+                self.sweep(shared);
+                self.next_sweep = Instant::now() + INTERVAL;
+            }
+        }
+    }
+
+    fn sweep(&mut self, shared: &Shared) {
+        for mut gathered in shared.gathered.all() {
+            let lines = mem::take(&mut gathered.bytes);
+            // Its worker must not wait for the output.
+            drop(gathered);
+            if !lines.is_empty() {
+                self.write(&lines);
+            }
+        }
+        let lost = shared.lost.load(Ordering::Relaxed);
+        if lost > self.told {
+            warn!(
+                "{} lines of the access log are lost: its output is too slow",
+                lost - self.told
+            );
+            self.told = lost;
+        }
+    }
+
+    fn write(&mut self, lines: &[u8]) {
+        let written = self
+            .output
+            .write_all(lines)
+            .and_then(|()| self.output.flush());
+        match (written, &mut self.failed) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(unwritten)) => {
+                info!("the access log is written again; {unwritten} lines are lost");
+                self.failed = None;
+            }
+            (Err(error), None) => {
+                error!("the access log can't be written: {error}");
+                self.failed = Some(count_lines(lines));
+            }
+            (Err(_), Some(unwritten)) => *unwritten += count_lines(lines),
+        }
+    }
+}
+
+fn count_lines(lines: &[u8]) -> u64 {
+    lines.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+fn write_line(
+    format: AccessFormat,
+    exchange: &Exchange<'_>,
+    now: SystemTime,
+    stamp: &mut Stamp,
+    out: &mut Vec<u8>,
+) {
+    match format {
+        AccessFormat::Common => write_common(exchange, now, stamp, out),
+        AccessFormat::Combined => {
+            write_common(exchange, now, stamp, out);
+            for name in ["referer", "user-agent"] {
+                out.extend_from_slice(b" \"");
+                push_escaped(field(exchange, name).unwrap_or(b"-"), out);
+                out.push(b'"');
+            }
+        }
+        AccessFormat::Json => write_json(exchange, now, out),
+    }
+    out.push(b'\n');
+}
+
+fn write_common(exchange: &Exchange<'_>, now: SystemTime, stamp: &mut Stamp, out: &mut Vec<u8>) {
+    match exchange.origin().client() {
+        Some(client) => match client.ip() {
+            Some(ip) => push(ip, out),
+            None => push(client, out),
+        },
+        None => out.push(b'-'),
+    }
+    out.extend_from_slice(b" - - [");
+    out.extend_from_slice(stamp.at(now).as_bytes());
+    out.extend_from_slice(b"] \"");
+    match exchange.wire().request_line() {
+        b"" => out.push(b'-'),
+        line => push_escaped(line, out),
+    }
+    out.extend_from_slice(b"\" ");
+    push(exchange.status().as_u16(), out);
+    match exchange.sent() {
+        Some(sent) => push(format_args!(" {sent}"), out),
+        None => out.extend_from_slice(b" -"),
+    }
+}
+
+impl Stamp {
+    fn at(&mut self, now: SystemTime) -> &str {
+        let second = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        if second != self.second || self.text.is_empty() {
+            self.second = second;
+            // It fails for no time that a clock shows.
+            self.text = OffsetDateTime::from(now)
+                .format(COMMON_TIME)
+                .unwrap_or_default();
+        }
+        &self.text
+    }
+}
+
+/// An object of the JSON format.
+#[derive(Serialize)]
+struct Line<'a> {
+    ts: Shown<humantime::Rfc3339Timestamp>,
+    client: Option<Shown<crate::Node>>,
+    peer: Shown<crate::Node>,
+    method: Option<Text<'a>>,
+    target: Option<Text<'a>>,
+    version: Option<Text<'a>>,
+    host: Option<Text<'a>>,
+    status: u16,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    received: u64,
+    sent: Option<u64>,
+    duration_us: u64,
+    referer: Option<Text<'a>>,
+    user_agent: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<Text<'a>>,
+}
+
+fn write_json(exchange: &Exchange<'_>, now: SystemTime, out: &mut Vec<u8>) {
+    let line = exchange.wire().request_line();
+    let mut words = line.splitn(3, |byte| *byte == b' ').map(Text);
+    let (outcome, reason) = match exchange.outcome() {
+        Outcome::Handled => ("handled", None),
+        Outcome::Panicked => ("panicked", None),
+        Outcome::Refused(reason) => ("refused", Some(reason)),
+    };
+    let field = |name| field(exchange, name).map(Text);
+    let line = Line {
+        ts: Shown(humantime::format_rfc3339_millis(now)),
+        client: exchange.origin().client().map(Shown),
+        peer: Shown(exchange.origin().peer()),
+        method: words.next().filter(|method| !method.0.is_empty()),
+        target: words.next(),
+        version: words.next(),
+        host: field("host"),
+        status: exchange.status().as_u16(),
+        outcome,
+        reason,
+        received: exchange.received(),
+        sent: exchange.sent(),
+        duration_us: u64::try_from(exchange.duration().as_micros()).unwrap_or(u64::MAX),
+        referer: field("referer"),
+        user_agent: field("user-agent"),
+        request_id: exchange.id(),
+        traceparent: field("traceparent"),
+    };
+    let written = serde_json::to_writer(&mut *out, &line);
+    debug_assert!(written.is_ok(), "writing to a Vec can't fail");
+}
+
+/// Written as it shows itself.
+struct Shown<T>(T);
+
+impl<T: fmt::Display> Serialize for Shown<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Bytes of a client, most likely text.
+struct Text<'a>(&'a [u8]);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&String::from_utf8_lossy(self.0))
+    }
+}
+
+/// The value of the first field line of this name.
+fn field<'a>(exchange: &'a Exchange<'_>, name: &str) -> Option<&'a [u8]> {
+    let mut lines = exchange.wire().field_lines();
+    let (_, value) = lines.find(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))?;
+    Some(value)
+}
+
+fn push(value: impl fmt::Display, out: &mut Vec<u8>) {
+    write!(out, "{value}").expect("writing to a Vec can't fail");
+}
+
+/// Appends what a client has sent so that it ends neither its quotes nor its line.
+fn push_escaped(bytes: &[u8], out: &mut Vec<u8>) {
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' | ..=0x1f | 0x7f.. => push(format_args!("\\x{byte:02X}"), out),
+            _ => out.push(byte),
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc;
+
+    use http::{HeaderValue, StatusCode};
+
+    use super::*;
+    use crate::{Origin, Wire};
+
+    const NOW: Duration = Duration::from_millis(971_186_136_789);
+
+    #[track_caller]
+    fn line(format: AccessFormat, head: &[u8], change: impl FnOnce(&mut Exchange<'_>)) -> String {
+        let wire = Wire::new(head.to_vec().into(), None);
+        let peer: std::net::SocketAddr = "192.0.2.7:4711".parse().expect("an address");
+        let origin = Origin::new(peer.into());
+        let mut exchange = Exchange {
+            worker: 0,
+            wire: &wire,
+            origin: &origin,
+            id: None,
+            outcome: Outcome::Handled,
+            status: StatusCode::OK,
+            received: 3,
+            sent: Some(2326),
+            duration: Duration::from_micros(1500),
+        };
+        change(&mut exchange);
+        let mut out = Vec::new();
+        let now = SystemTime::UNIX_EPOCH + NOW;
+        write_line(format, &exchange, now, &mut Stamp::default(), &mut out);
+        String::from_utf8(out).expect("lines are text")
+    }
+
+    const HEAD: &[u8] = b"GET /a?b HTTP/1.1\r\nHost: x\r\nuser-AGENT: curl/8 \"\\\xe9\r\n\r\n";
+
+    #[test]
+    fn text_lines_are_as_programs_expect_them() {
+        let common = "192.0.2.7 - - [10/Oct/2000:13:55:36 +0000] \"GET /a?b HTTP/1.1\" 200 2326";
+        let same = |_: &mut Exchange<'_>| {};
+        assert_eq!(
+            line(AccessFormat::Common, HEAD, same),
+            format!("{common}\n")
+        );
+        assert_eq!(
+            line(AccessFormat::Combined, HEAD, same),
+            format!("{common} \"-\" \"curl/8 \\x22\\x5C\\xE9\"\n"),
+        );
+        let refused = line(AccessFormat::Common, b"", |exchange| {
+            exchange.status = StatusCode::BAD_REQUEST;
+            exchange.sent = None;
+        });
+        assert!(refused.ends_with("] \"-\" 400 -\n"), "{refused}");
+    }
+
+    #[test]
+    fn json_lines_have_everything() {
+        static ID: HeaderValue = HeaderValue::from_static("a-1");
+        let text = line(AccessFormat::Json, HEAD, |exchange| {
+            exchange.id = Some(&ID);
+            exchange.outcome = Outcome::Refused("head_timeout");
+        });
+        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let expected = serde_json::json!({
+            "ts": "2000-10-10T13:55:36.789Z", "client": "192.0.2.7:4711",
+            "peer": "192.0.2.7:4711", "method": "GET", "target": "/a?b", "version": "HTTP/1.1",
+            "host": "x", "status": 200, "outcome": "refused", "reason": "head_timeout",
+            "received": 3, "sent": 2326, "duration_us": 1500, "referer": null,
+            "user_agent": "curl/8 \"\\\u{fffd}", "request_id": "a-1",
+        });
+        assert_eq!(value, expected);
+        assert_eq!(text.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn nothing_that_is_sent_ends_a_line_or_its_quotes() {
+        for byte in 0..=u8::MAX {
+            let mut out = Vec::new();
+            push_escaped(&[b'a', byte, b'b'], &mut out);
+            assert!(
+                out.iter()
+                    .all(|byte| (b' '..=b'~').contains(byte) && *byte != b'"')
+            );
+            assert!(out == [b'a', byte, b'b'] || out == format!("a\\x{byte:02X}b").as_bytes());
+        }
+    }
+
+    /// An output that stands still until it is told to go on.
+    struct Slow(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Nobody tells it any more: it is as quick as can be.
+            let _ = self.0.recv();
+            self.1
+                .lock()
+                .expect("nobody panicked")
+                .extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_output_that_stands_still_costs_lines_and_they_are_counted() {
+        let (go_on, stands) = mpsc::channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let output = Slow(stands, Arc::clone(&written));
+        let log = AccessLog::start(AccessFormat::Common, output).expect("there are threads");
+        let lines = log.lines();
+        let wire = Wire::new(HEAD.to_vec().into(), None);
+        let origin = Origin::new(crate::Node::UNIX);
+        let exchange = Exchange {
+            worker: 1,
+            wire: &wire,
+            origin: &origin,
+            id: None,
+            outcome: Outcome::Handled,
+            status: StatusCode::OK,
+            received: 0,
+            sent: Some(0),
+            duration: Duration::ZERO,
+        };
+        let mut told = 0;
+        while lines.0.lost.load(Ordering::Relaxed) == 0 {
+            lines.answered(&exchange);
+            told += 1;
+        }
+        let lost = lines.0.lost.load(Ordering::Relaxed);
+        drop(go_on);
+        log.finish();
+        let written = count_lines(&written.lock().expect("nobody panicked"));
+        assert_eq!(written + lost, told);
+        assert!(written >= (WAITING * GATHERED / 100) as u64, "{written}");
+    }
+}

@@ -1,0 +1,156 @@
+use std::fs;
+use std::path::Path;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{OwnPath, Program, eventually, request};
+
+/// The program with an access log, and more arguments.
+fn logging_to(path: &OwnPath, arguments: &[&str]) -> Program {
+    let name = path.as_ref().to_str().expect("the path is text");
+    Program::spawn(&[&["--access-log", name][..], arguments].concat())
+}
+
+fn lines(path: impl AsRef<Path>) -> Vec<String> {
+    let text = fs::read_to_string(path).expect("there is a log");
+    assert!(
+        text.is_empty() || text.ends_with('\n'),
+        "a line is broken off"
+    );
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_request_has_its_line_when_the_program_has_ended() {
+    const CLIENTS: usize = 8;
+    const REQUESTS: usize = 500;
+    let path = OwnPath::new("access");
+    let program = logging_to(&path, &["--workers", "4"]);
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let mut client = program.connect();
+            scope.spawn(move || {
+                for request in 0..REQUESTS {
+                    client
+                        .get(&format!("/{number}/{request}"))
+                        .expect_status(200);
+                }
+            });
+        }
+    });
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+    let mut lines = lines(&path);
+    assert_eq!(lines.len(), CLIENTS * REQUESTS);
+    assert!(lines.iter().all(|line| line.starts_with("127.0.0.1 - - [")));
+    lines.sort_unstable_by_key(|line| line.split('"').nth(1).map(str::to_owned));
+    lines.dedup();
+    assert_eq!(lines.len(), CLIENTS * REQUESTS, "no two are the same");
+}
+
+#[test]
+fn what_is_asked_and_refused_stands_in_the_log() {
+    let path = OwnPath::new("combined");
+    let program = logging_to(&path, &["--max-body", "10"]);
+    let mut client = program.connect();
+    client.send(
+        "GET /a HTTP/1.1\r\nHost: it\r\nReferer: http://b/\r\n\
+         User-Agent: x\" 200 0 \"forged\r\n\r\n",
+    );
+    client.expect_status(200);
+    client.post("/b", "four").expect_answer("four");
+    client.send(request::post_head("/c", 11)).expect_status(413);
+    program
+        .connect()
+        .send("nonsense\r\n\r\n")
+        .expect_status(400);
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+    let ends = [
+        r#"] "GET /a HTTP/1.1" 200 29 "http://b/" "x\x22 200 0 \x22forged""#,
+        r#"] "POST /b HTTP/1.1" 200 4 "-" "-""#,
+        r#"] "POST /c HTTP/1.1" 413 53 "-" "-""#,
+        r#"] "-" 400 47 "-" "-""#,
+    ];
+    let lines = lines(&path);
+    for end in ends {
+        let count = lines.iter().filter(|line| line.ends_with(end)).count();
+        assert_eq!(count, 1, "{end} in {lines:#?}");
+    }
+    assert_eq!(lines.len(), ends.len());
+}
+
+#[test]
+fn json_lines_name_the_request() {
+    let path = OwnPath::new("json");
+    let program = logging_to(&path, &["--access-log-format", "json", "--request-ids"]);
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut client = program.connect();
+    client.send(format!(
+        "GET /a HTTP/1.1\r\nHost: it\r\nX-Request-Id: from-afar\r\ntraceparent: {traceparent}\r\n\r\n"
+    ));
+    let response = client.expect_status(200);
+    assert_eq!(response.field("x-request-id"), Some("from-afar"));
+    let response = client.get("/b").expect_status(200);
+    let id = response.field("x-request-id").expect("it got one");
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+    let lines: Vec<Value> = lines(&path)
+        .iter()
+        .map(|line| serde_json::from_str(line).expect("each is JSON"))
+        .collect();
+    assert_eq!(lines[0]["request_id"], "from-afar");
+    assert_eq!(lines[0]["traceparent"], traceparent);
+    assert_eq!(lines[1]["request_id"], id);
+    assert_eq!(lines[1]["target"], "/b");
+}
+
+#[test]
+fn a_log_that_was_renamed_is_opened_again_and_loses_nothing() {
+    let (path, rotated) = (OwnPath::new("rotate"), OwnPath::new("rotate.1"));
+    let mut program = logging_to(&path, &[]);
+    let mut client = program.connect();
+    client.get("/before").expect_status(200);
+    fs::rename(&path, &rotated).expect("the log is there");
+    program.signal(Signal::USR1);
+    program.expect_line("the access log is open again");
+    client.get("/after").expect_status(200);
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+    let (before, after) = (lines(&rotated), lines(&path));
+    assert_eq!(before.len() + after.len(), 2);
+    assert!(
+        after.iter().any(|line| line.contains("/after")),
+        "{after:?}"
+    );
+}
+
+#[test]
+fn a_log_does_not_wait_for_the_end() {
+    let path = OwnPath::new("soon");
+    let program = logging_to(&path, &[]);
+    program.connect().get("/soon").expect_status(200);
+    eventually("the line is there", || {
+        fs::read_to_string(&path).is_ok_and(|text| text.contains("/soon"))
+    });
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_no_reason_to_stop() {
+    let mut program = Program::spawn(&["--access-log", "/dev/full"]);
+    program.connect().get("/").expect_status(200);
+    program.expect_line("the access log can't be written: No space left on device");
+    program.connect().get("/").expect_status(200);
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_one_line() {
+    let arguments = ["--listen", "127.0.0.1:0", "--access-log", "/no/such/folder"];
+    let exit = crate::support::run_program(&arguments, &[]);
+    exit.expect_line(1, "cannot write to the access log /no/such/folder: ");
+    let exit = crate::support::run_program(&[&arguments[..], &["--check"]].concat(), &[]);
+    exit.expect_line(1, "cannot write to the access log /no/such/folder: ");
+}
