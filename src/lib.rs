@@ -71,7 +71,7 @@ pub use origin::{Node, Origin};
 pub use phase::Phase;
 pub use problem::Problem;
 pub use response::{Html, IntoResponse};
-pub use server::{BindError, Builder, DrainReport, Handle, Progress, Server, Vitals};
+pub use server::{BindError, Builder, DrainReport, Handle, Progress, Server, Vitals, Waits};
 pub use wire::{Chunk, Wire};
 
 /// A request as handlers see it.

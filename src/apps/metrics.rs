@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 
 use super::meter::{Counts, DURATIONS, Histogram, Meter, SIZES};
 use crate::Phase;
-use crate::server::Handle;
+use crate::server::{Handle, Waits};
 
 /// All of them, in the OpenMetrics text format.
 pub(super) fn text(handle: &Handle, meter: Option<&Arc<Meter>>) -> Result<String, fmt::Error> {
@@ -61,10 +61,16 @@ impl Collector for OfServer {
         )?;
         figures.level_each(
             "httpool_connections",
-            "Connections open now: driven by a worker, or waiting for the client or a worker",
+            "Connections open now: driven by a worker, waiting for one, or for the client",
             [
                 ("driven", progress.busy),
-                ("waiting", progress.open.saturating_sub(progress.busy)),
+                ("queued", progress.queued),
+                (
+                    "parked",
+                    progress
+                        .open
+                        .saturating_sub(progress.busy + progress.queued),
+                ),
             ]
             .map(|(state, count)| ([("state", state)], count)),
         )?;
@@ -87,6 +93,11 @@ impl Collector for OfServer {
             "httpool_workers_busy",
             "Workers that have a connection in hand",
             progress.busy,
+        )?;
+        figures.waits(
+            "httpool_queue_wait_seconds",
+            "How long connections that could go on waited for a worker",
+            &self.0.waits(),
         )?;
         figures.level(
             "httpool_buffered_bytes",
@@ -249,6 +260,20 @@ impl Figures<'_> {
         encoder.encode_histogram::<NoLabelSet>(float(values.sum()) * unit, count, &buckets, None)
     }
 
+    /// Times by their length.
+    fn waits(&mut self, name: &str, help: &str, waits: &Waits) -> fmt::Result {
+        let known: u64 = waits.classes.iter().map(|(_, count)| count).sum();
+        let longer = (f64::INFINITY, waits.count - known);
+        let classes = waits.classes.iter();
+        let classes = classes.map(|(bound, count)| (bound.as_secs_f64(), *count));
+        let buckets: Vec<_> = classes.chain([longer]).collect();
+        let mut encoder = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?;
+        let sum = waits.total.as_secs_f64();
+        encoder.encode_histogram::<NoLabelSet>(sum, waits.count, &buckets, None)
+    }
+
     fn tell_each<L: EncodeLabelSet, V, M: EncodeMetric>(
         &mut self,
         name: &str,
@@ -365,7 +390,7 @@ mod tests {
         assert!(figures["process_open_fds"] >= 3.0);
         for name in [
             r#"httpool_requests_total{method="other",status="5xx"}"#,
-            r#"httpool_connections{state="waiting"}"#,
+            r#"httpool_connections{state="parked"}"#,
             r#"httpool_connections_ended_total{reason="slow_reader"}"#,
             r#"httpool_request_duration_seconds_bucket{le="0.00005"}"#,
             r#"httpool_response_size_bytes_bucket{le="1024.0"}"#,

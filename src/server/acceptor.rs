@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use super::bell::Bell;
 use super::client::{Client, Job};
 use super::listener::Listener;
+use super::lot::Events;
 use super::roster::Patrol;
 use super::{DrainReport, Shared};
 use crate::connection::{Connection, Wake, What};
@@ -31,6 +32,10 @@ const PATROL_TICK: Duration = Duration::from_millis(1);
 
 /// The same while draining, when people wait for it.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
+
+/// Events taken from the system at a time while no worker takes them: more than come between two
+/// rounds of the patrol.
+const EVENTS: usize = 1024;
 
 /// How long to leave a full system alone before accepting again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -64,6 +69,7 @@ pub(super) struct Acceptor {
     workers_done: Receiver<()>,
     next_sweep: Instant,
     patrol: Patrol,
+    events: Events,
     /// The last round has admitted several at once.
     is_crowded: bool,
     /// Accepting has failed, most likely for want of descriptors, and goes on at this time.
@@ -91,6 +97,7 @@ impl Acceptor {
     ) -> Self {
         Self {
             patrol: Patrol::new(workers.len()),
+            events: Events::with_capacity(EVENTS),
             shared,
             listeners,
             bell,
@@ -264,14 +271,19 @@ impl Acceptor {
     fn admit(&self, socket: Socket, peer: Node) {
         let shared = &self.shared;
         let seat = shared.census.accept(&self.bell);
-        let connection = Connection::new(socket, peer, Instant::now(), &shared.service);
+        let now = Instant::now();
+        let connection = Connection::new(socket, peer, now, &shared.service);
         let client = Box::new(Client::new(connection, seat));
         let ready = match client.connection.first_wait() {
             Some(wait) => shared.park(client, wait),
             None => Some((client, Wake::Ready)),
         };
         if let Some((client, wake)) = ready {
-            shared.enqueue(Job { client, wake });
+            shared.enqueue(Job {
+                client,
+                wake,
+                since: Some(now),
+            });
         }
     }
 
@@ -287,14 +299,19 @@ impl Acceptor {
             shared.hand_over(Job {
                 client,
                 wake: Wake::Expired,
+                since: Some(now),
             });
         });
+        // Handlers that have been quick may have begun to block, all at once.
+        if shared.roster.is_neglected() {
+            shared.roster.start_patrol();
+        }
     }
 
     fn walk(&mut self) {
         let shared = &self.shared;
         if self.patrol.is_due(&shared.roster) {
-            self.patrol.walk(&shared.roster, || !shared.jobs.is_empty());
+            shared.patrol(&mut self.patrol, &mut self.events);
         }
     }
 
@@ -358,11 +375,13 @@ impl Acceptor {
             self.release(now < handshakes_until);
             self.sweep(DRAIN_TICK);
             self.walk();
-            if Instant::now() >= idle_until {
+            let now = Instant::now();
+            if now >= idle_until {
                 shared.lot.recall(What::is_idle, |client| {
                     shared.hand_over(Job {
                         client,
                         wake: Wake::Recalled,
+                        since: Some(now),
                     });
                 });
             }

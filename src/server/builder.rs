@@ -10,12 +10,14 @@ use rustix::process::{Resource, getrlimit};
 use super::Server;
 use super::bell::Bell;
 use super::census::Census;
-use super::listener::{BindError, Listener};
+use super::listener::{BACKLOG, BindError, Listener};
 use super::turns::Turns;
+use super::waits::Accounts;
 use crate::config::{CENTURY, Config};
 use crate::connection::Budget;
 use crate::exchange::Observers;
 use crate::phase::PhaseCell;
+use crate::sync::channel;
 use crate::{ListenAddr, Observer};
 
 /// Descriptors that are left for everything but connections: listeners, logs, files, the
@@ -233,10 +235,19 @@ impl Builder {
         }
         let bell = Bell::new().map_err(BindError::without_address)?;
         let addresses = listeners.iter().map(Listener::address).cloned().collect();
+        let max_connections = affordable(self.config.max_connections);
+        // Whoever is in the kernel's queues when the drain begins is admitted over the limit.
+        let backlog = (usize::from(BACKLOG) + 1) * listeners.len();
+        let capacity = max_connections + backlog;
+        let (ready, jobs) = channel::bounded(capacity);
         Ok(Server {
-            max_connections: affordable(self.config.max_connections),
+            max_connections,
+            capacity,
             census: Arc::new(Census::new(self.config.workers)),
             turns: Arc::new(Turns::new(self.config.workers)),
+            waits: Arc::new(Accounts::new(self.config.workers)),
+            ready,
+            jobs: Arc::new(jobs),
             budget: Arc::new(Budget::new(self.config.max_buffered)),
             phase: Arc::new(PhaseCell::new()),
             bell: Arc::new(bell),

@@ -1,6 +1,7 @@
 //! A connection with what the server knows of it.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
 use super::census::Seat;
 use super::lot::Ticket;
@@ -18,6 +19,8 @@ pub(super) struct Client {
 pub(super) struct Job {
     pub(super) client: Box<Client>,
     pub(super) wake: Wake,
+    /// Since when it has waited for a worker, if it did not come from the system itself.
+    pub(super) since: Option<Instant>,
 }
 
 impl Client {

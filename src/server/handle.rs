@@ -4,12 +4,16 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::Server;
 use super::bell::Bell;
 use super::census::Census;
+use super::client::Job;
 use super::turns::{Turns, is_within};
+use super::waits::{Accounts, Waits};
 use crate::Phase;
 use crate::connection::Budget;
 use crate::phase::PhaseCell;
+use crate::sync::channel::Receiver;
 
 /// Shuts a server down, from any thread and any number of times.
 ///
@@ -20,7 +24,9 @@ pub struct Handle {
     phase: Arc<PhaseCell>,
     census: Arc<Census>,
     turns: Arc<Turns>,
+    waits: Arc<Accounts>,
     budget: Arc<Budget>,
+    queue: Weak<Receiver<Job>>,
     acceptor: Weak<Bell>,
 }
 
@@ -45,6 +51,8 @@ pub struct Progress {
     pub workers: usize,
     /// Workers that have a connection in hand, most of them in its handler.
     pub busy: usize,
+    /// Connections that can go on and wait for a worker ([`Handle::waits`] has for how long).
+    pub queued: usize,
 }
 
 /// What shows whether a server moves, for a watchdog. One alone says nothing: compare it with an
@@ -82,19 +90,15 @@ pub struct DrainReport {
 }
 
 impl Handle {
-    pub(super) fn new(
-        phase: &Arc<PhaseCell>,
-        census: &Arc<Census>,
-        turns: &Arc<Turns>,
-        budget: &Arc<Budget>,
-        acceptor: &Arc<Bell>,
-    ) -> Self {
+    pub(super) fn new(server: &Server) -> Self {
         Self {
-            phase: Arc::clone(phase),
-            census: Arc::clone(census),
-            turns: Arc::clone(turns),
-            budget: Arc::clone(budget),
-            acceptor: Arc::downgrade(acceptor),
+            phase: Arc::clone(&server.phase),
+            census: Arc::clone(&server.census),
+            turns: Arc::clone(&server.turns),
+            waits: Arc::clone(&server.waits),
+            budget: Arc::clone(&server.budget),
+            queue: Arc::downgrade(&server.jobs),
+            acceptor: Arc::downgrade(&server.bell),
         }
     }
 
@@ -125,6 +129,7 @@ impl Handle {
                 .counts()
                 .filter(|turns| is_within(*turns))
                 .count(),
+            queued: self.queue.upgrade().map_or(0, |queue| queue.len()),
         }
     }
 
@@ -135,6 +140,12 @@ impl Handle {
     /// defect of this crate.
     pub fn endings(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.census.ended().into_iter()
+    }
+
+    /// How long connections have waited for a worker so far.
+    #[must_use]
+    pub fn waits(&self) -> Waits {
+        self.waits.waits()
     }
 
     /// What shows whether the server moves. The acceptor, which waits while there is nothing to do,

@@ -10,12 +10,14 @@ mod listener;
 mod lot;
 mod roster;
 mod turns;
+mod waits;
 mod worker;
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use log::{debug, error};
 
@@ -26,16 +28,18 @@ use self::census::Census;
 use self::client::{Client, Job};
 pub use self::handle::{DrainReport, Handle, Progress, Vitals};
 pub use self::listener::BindError;
-use self::listener::{BACKLOG, Listener};
-use self::lot::{Lot, Parked};
-use self::roster::Roster;
+use self::listener::Listener;
+use self::lot::{Events, Lot, Parked};
+use self::roster::{Patrol, Roster};
 use self::turns::Turns;
+use self::waits::Accounts;
+pub use self::waits::Waits;
 use self::worker::Worker;
 use crate::config::Config;
 use crate::connection::{Budget, Service, Wait, Wake, Why};
 use crate::exchange::Observers;
 use crate::phase::PhaseCell;
-use crate::sync::channel::{self, Receiver, Sender};
+use crate::sync::channel::{Receiver, Sender};
 use crate::{Handler, ListenAddr, Phase};
 
 /// A server that listens: clients can connect, and are answered once it [runs](Self::run).
@@ -57,6 +61,8 @@ use crate::{Handler, ListenAddr, Phase};
 pub struct Server {
     config: Config,
     max_connections: usize,
+    /// How many connections there may be with those who wait in the listeners' queues.
+    capacity: usize,
     listeners: Vec<Listener>,
     addresses: Vec<ListenAddr>,
     observers: Observers,
@@ -64,6 +70,9 @@ pub struct Server {
     budget: Arc<Budget>,
     census: Arc<Census>,
     turns: Arc<Turns>,
+    waits: Arc<Accounts>,
+    ready: Sender<Job>,
+    jobs: Arc<Receiver<Job>>,
     /// Wakes the acceptor.
     bell: Arc<Bell>,
 }
@@ -74,10 +83,11 @@ struct Shared {
     max_connections: usize,
     lot: Lot<Box<Client>>,
     ready: Sender<Job>,
-    jobs: Receiver<Job>,
+    jobs: Arc<Receiver<Job>>,
     roster: Roster,
     census: Arc<Census>,
     turns: Arc<Turns>,
+    waits: Arc<Accounts>,
 }
 
 impl Server {
@@ -101,13 +111,7 @@ impl Server {
     /// A handle that shuts the server down from anywhere.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle::new(
-            &self.phase,
-            &self.census,
-            &self.turns,
-            &self.budget,
-            &self.bell,
-        )
+        Handle::new(self)
     }
 
     /// Serves until a [`Handle`] shuts it down, then drains: what has arrived is answered, and
@@ -124,13 +128,9 @@ impl Server {
     pub fn run(self, handler: impl Handler) -> io::Result<DrainReport> {
         let config = self.config;
         let workers = config.workers;
-        // Whoever is in the kernel's queues when the drain begins is admitted over the limit.
-        let backlog = (usize::from(BACKLOG) + 1) * self.listeners.len();
-        let capacity = self.max_connections + backlog;
-        let (ready, jobs) = channel::bounded(capacity);
         let workers_bell = Bell::new()?;
         let shared = Arc::new(Shared {
-            lot: Lot::new(capacity, &workers_bell)?,
+            lot: Lot::new(self.capacity, &workers_bell)?,
             service: Service {
                 handler: Box::new(handler),
                 config,
@@ -139,8 +139,8 @@ impl Server {
                 observers: self.observers,
             },
             max_connections: self.max_connections,
-            ready,
-            jobs,
+            ready: self.ready,
+            jobs: self.jobs,
             roster: Roster::new(
                 Arc::clone(&self.turns),
                 thread::available_parallelism().map_or(1, usize::from),
@@ -149,6 +149,7 @@ impl Server {
             ),
             census: self.census,
             turns: self.turns,
+            waits: self.waits,
         });
         let (done, workers_done) = crossbeam_channel::bounded(0);
         let mut threads = Vec::with_capacity(workers);
@@ -192,6 +193,45 @@ impl Shared {
     fn hand_over(&self, job: Job) {
         self.enqueue(job);
         self.roster.call();
+    }
+
+    /// What the patrol does each time. While no worker looks for events, the acceptor does: what they
+    /// tell of is seen to wait.
+    fn patrol(&self, patrol: &mut Patrol, events: &mut Events) {
+        if self.roster.is_neglected() {
+            self.gather(events);
+        }
+        patrol.walk(&self.roster, || !self.jobs.is_empty());
+    }
+
+    /// Puts what the system has events for where any worker finds it.
+    fn gather(&self, events: &mut Events) {
+        self.look(events, Some(Duration::ZERO));
+        if self.enqueue_all(events) || events.bell_rang() {
+            self.roster.call();
+        }
+    }
+
+    fn look(&self, events: &mut Events, patience: Option<Duration>) {
+        if let Err(error) = self.lot.wait(events, patience) {
+            error!("waiting for connections failed: {error}");
+        }
+    }
+
+    /// Puts all connections of these events where any worker finds them, and says whether there were
+    /// any.
+    fn enqueue_all(&self, events: &mut Events) -> bool {
+        let mut since = None;
+        while let Some((client, wake)) = self.lot.claim(events) {
+            // Once for all of them.
+            let since = Some(*since.get_or_insert_with(Instant::now));
+            self.enqueue(Job {
+                client,
+                wake,
+                since,
+            });
+        }
+        since.is_some()
     }
 
     /// Parks a connection, and returns it if it can go on at once.

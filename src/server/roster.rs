@@ -12,6 +12,7 @@
 //! would come too late to help; the *patrol* looks every millisecond whether a worker is stuck in
 //! one turn, and then wakes another.
 
+use std::sync::atomic::AtomicBool as Hint;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// Work that takes longer than this is worth a wake-up, which costs about a tenth.
 const WORTHWHILE: Duration = Duration::from_micros(100);
+
+/// Where turns take longer than this, a pool that is all busy leaves it to the patrol to look for
+/// events: as long as the patrol takes between two rounds.
+const LONG: Duration = Duration::from_millis(1);
 
 /// The average is over about this many turns.
 const PACE_WINDOW: u32 = 64;
@@ -39,6 +44,9 @@ pub(super) struct Roster {
     idle: AtomicUsize,
     shift: Mutex<Shift>,
     pillow: Condvar,
+    /// Whether a worker has looked for events lately. What depends on it is when the acceptor looks
+    /// for them, and not whether someone does.
+    looked: Hint,
     turns: Arc<Turns>,
     /// Whether the patrol walks, and what starts it.
     patrolled: AtomicBool,
@@ -81,6 +89,7 @@ impl Roster {
             idle: AtomicUsize::new(0),
             shift: Mutex::default(),
             pillow: Condvar::new(),
+            looked: Hint::new(false),
             turns,
             patrolled: AtomicBool::new(false),
             patrol,
@@ -112,20 +121,31 @@ impl Roster {
     }
 
     /// The watcher has something to do. A sleeper takes its place, at once or when the patrol finds
-    /// that it is needed: what comes next must not wait until a handler returns.
+    /// that it is needed: what comes next must not wait until a handler returns. Where nobody sleeps,
+    /// it has to, but the patrol sees that it waits.
     pub(super) fn relieve(&self, pace: &Pace) {
         let mut shift = self.lock();
         shift.is_watched = false;
         self.idle.fetch_sub(1, Ordering::SeqCst);
-        if shift.sleeping == 0 {
-            return;
-        }
+        let has_sleeper = shift.sleeping > 0;
         drop(shift);
-        if pace.is_slow() {
+        if has_sleeper && pace.is_slow() {
             self.pillow.notify_one();
-        } else {
+        } else if has_sleeper || pace.is_long() {
             self.start_patrol();
         }
+    }
+
+    /// A worker has looked for events.
+    pub(super) fn note_look(&self) {
+        if !self.looked.load(Ordering::Relaxed) {
+            self.looked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether no worker has looked for events since this was asked last, and none waits for them.
+    pub(super) fn is_neglected(&self) -> bool {
+        !self.looked.swap(false, Ordering::Relaxed) && !self.lock().is_watched
     }
 
     /// A worker that has something to do leaves so many `jobs` to whoever is free. One who is idle
@@ -174,13 +194,14 @@ impl Roster {
         self.idle.load(Ordering::SeqCst) > 0
     }
 
-    /// Whether nobody watches although someone could.
+    /// Whether nobody watches although someone could, or because all are within turns.
     fn is_unwatched(&self) -> bool {
         let shift = self.lock();
-        !shift.is_watched && shift.sleeping > 0
+        !shift.is_watched && (shift.sleeping > 0 || self.turns.counts().all(is_within))
     }
 
-    fn start_patrol(&self) {
+    /// Has the patrol walk, if it does not.
+    pub(super) fn start_patrol(&self) {
         if !self.patrolled.load(Ordering::Relaxed) && !self.patrolled.swap(true, Ordering::SeqCst) {
             self.patrol.ring();
         }
@@ -200,6 +221,11 @@ impl Pace {
     /// Whether a single turn takes long.
     fn is_slow(&self) -> bool {
         self.0 > WORTHWHILE
+    }
+
+    /// Whether a turn takes so long that somebody else should look for events meanwhile.
+    fn is_long(&self) -> bool {
+        self.0 > LONG
     }
 
     /// What so many turns will take.

@@ -84,25 +84,23 @@ impl Worker {
             self.shared.roster.relieve(&self.pace);
             if let Some((client, wake)) = self.shared.lot.claim(&mut self.events) {
                 self.share();
-                return Some(Job { client, wake });
+                return Some(Job {
+                    client,
+                    wake,
+                    since: None,
+                });
             }
         }
     }
 
     fn look(&mut self, patience: Option<Duration>) {
-        if let Err(error) = self.shared.lot.wait(&mut self.events, patience) {
-            error!("waiting for connections failed: {error}");
-        }
+        self.shared.look(&mut self.events, patience);
+        self.shared.roster.note_look();
     }
 
     /// Hands all received events to whoever is free.
     fn share(&mut self) {
-        let mut surplus = false;
-        while let Some((client, wake)) = self.shared.lot.claim(&mut self.events) {
-            self.shared.enqueue(Job { client, wake });
-            surplus = true;
-        }
-        if surplus {
+        if self.shared.enqueue_all(&mut self.events) {
             self.offer();
         }
         // The bell rang for what waits in the channel, and it was heard by a worker that has
@@ -122,9 +120,10 @@ impl Worker {
         let Job {
             mut client,
             mut wake,
+            mut since,
         } = job;
         for _ in 0..DRIVES_IN_A_ROW {
-            let verdict = self.turn(&mut client, wake);
+            let verdict = self.turn(&mut client, wake, since.take());
             if self.shared.phase() >= Phase::Forced && !matches!(verdict, Verdict::Close(_)) {
                 return self.shared.close(*client, &Why::Forced);
             }
@@ -140,13 +139,19 @@ impl Worker {
                 Verdict::Close(why) => return self.shared.close(*client, &why),
             }
         }
-        self.shared.hand_over(Job { client, wake });
+        self.shared.hand_over(Job {
+            client,
+            wake,
+            since: Some(Instant::now()),
+        });
     }
 
-    fn turn(&mut self, client: &mut Client, wake: Wake) -> Verdict {
+    fn turn(&mut self, client: &mut Client, wake: Wake, since: Option<Instant>) -> Verdict {
         let (desk, shared) = (&mut self.desk, &self.shared);
         shared.turns.count(self.index);
         let began = Instant::now();
+        let waited = since.map(|since| began.saturating_duration_since(since));
+        shared.waits.note(self.index, waited);
         let turn = || client.connection.drive(wake, began, desk, &shared.service);
         let verdict = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
             error!("a connection was dropped because driving it panicked");

@@ -31,13 +31,14 @@ fn a_server_tells_how_it_is_until_it_ends() {
     assert_eq!(status, 200);
     for line in [
         "httpool_connections{state=\"driven\"} 0",
-        "httpool_connections{state=\"waiting\"} 1",
+        "httpool_connections{state=\"parked\"} 1",
         "httpool_connections_accepted_total 1",
         "httpool_requests_answered_total 1",
         "httpool_requests_total{method=\"POST\",status=\"2xx\"} 1",
         "httpool_request_size_bytes_sum 3.0",
         "httpool_request_duration_seconds_count 1",
         "httpool_workers 1",
+        "httpool_connections{state=\"queued\"} 0",
         "httpool_draining 0",
     ] {
         assert!(
@@ -45,6 +46,7 @@ fn a_server_tells_how_it_is_until_it_ends() {
             "no {line:?} in {metrics}"
         );
     }
+    assert!(metrics.contains("httpool_queue_wait_seconds_bucket{le=\"0.0001\"} "));
     // What has begun keeps the drain from its end.
     client.send(request::post_head("/", 4)).send("ha");
     program.signal(Signal::TERM);

@@ -4,7 +4,11 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::support::{BoundServer, Client, SOON, alone, open_descriptors, tell};
+use httpool::{Builder, Request};
+
+use crate::support::{
+    BoundServer, Client, Gate, SOON, TestServer, alone, eventually, open_descriptors, tell,
+};
 
 /// What a server opens when it starts.
 const SERVER: u64 = 4;
@@ -88,4 +92,56 @@ fn a_drain_out_of_descriptors_loses_nothing() {
         let report = server.expect_end();
         assert_eq!((report.accepted, report.answered, report.cut), (30, 30, 0));
     });
+}
+
+/// A server whose two workers are held until the gate opens, and the clients that they are with.
+#[track_caller]
+fn held(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, Gate, [Client; 2]) {
+    let gate = Gate::new();
+    let door = gate.door();
+    let server = TestServer::spawn(configure, move |request: Request| {
+        if request.uri() == "/gate" {
+            door.pass();
+        }
+        tell(request)
+    });
+    let mut clients = [(); 2].map(|()| server.connect());
+    for client in &mut clients {
+        client.get("/gate");
+    }
+    gate.expect_arrived(clients.len());
+    (server, gate, clients)
+}
+
+#[track_caller]
+fn expect_queued(server: &TestServer, connections: usize) {
+    eventually(&format!("{connections} connections wait"), || {
+        server.handle().progress().queued == connections
+    });
+}
+
+#[test]
+fn what_waits_while_all_workers_are_held_is_seen() {
+    let gone = {
+        let (server, gate, mut held) = held(|builder| builder);
+        let mut kept = server.connect();
+        let mut waiting: Vec<Client> = (0..5).map(|_| server.connect()).collect();
+        for client in &mut waiting {
+            client.get("/");
+        }
+        expect_queued(&server, waiting.len());
+        // Its connection is parked, and nobody is there to hear of its request.
+        kept.get("/");
+        expect_queued(&server, waiting.len() + 1);
+        gate.open();
+        for client in held.iter_mut().chain(&mut waiting).chain([&mut kept]) {
+            client.expect_status(200);
+        }
+        expect_queued(&server, 0);
+        let waits = server.handle().waits();
+        assert!(waits.count >= 8, "{waits:?}");
+        assert!(!waits.total.is_zero(), "{waits:?}");
+        server.handle().clone()
+    };
+    assert_eq!(gone.progress().queued, 0);
 }

@@ -16,9 +16,10 @@ use crate::phase::PhaseCell;
 use crate::server::bell::Bell;
 use crate::server::census::Census;
 use crate::server::client::Client;
-use crate::server::lot::{Lot, Parked};
+use crate::server::lot::{Events, Lot, Parked};
 use crate::server::roster::{Patrol, Roster};
 use crate::server::turns::Turns;
+use crate::server::waits::Accounts;
 use crate::sync::{self, Condvar, Mutex, channel};
 use crate::transport::Socket;
 use crate::{Handler, Node};
@@ -52,6 +53,7 @@ pub(super) struct Scene {
     pub(super) shared: Arc<Shared>,
     bell: Arc<Bell>,
     patrol: Patrol,
+    events: Events,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -116,15 +118,17 @@ impl Scene {
             },
             max_connections: CONNECTIONS,
             ready,
-            jobs,
+            jobs: Arc::new(jobs),
             roster: Roster::new(Arc::clone(&turns), workers, workers_bell, Arc::clone(&bell)),
             turns,
             census: Arc::new(Census::new(workers)),
+            waits: Arc::new(Accounts::new(workers)),
         };
         Self {
             shared: Arc::new(shared),
             bell,
             patrol: Patrol::new(workers),
+            events: Events::with_capacity(EVENTS),
             workers: Vec::new(),
         }
     }
@@ -151,8 +155,7 @@ impl Scene {
         let peers = [(); COUNT].map(|()| {
             let (client, peer) = self.connect();
             sync::send(&peer, bytes);
-            let wake = Wake::Ready;
-            self.shared.enqueue(Job { client, wake });
+            self.shared.enqueue(waiting(client, Wake::Ready));
             peer
         });
         if !self.shared.jobs.is_empty() {
@@ -177,14 +180,19 @@ impl Scene {
 
     /// Has the patrol walk until it ends with its next round, if nobody needs it then.
     pub(super) fn tire_patrol(&mut self) {
+        // Workers look for events themselves, so what has come is not the patrol's.
+        let round = |scene: &mut Self| {
+            scene.shared.roster.note_look();
+            scene.walk();
+        };
         let mut rounds = 0;
         self.call_patrol();
         while self.patrol.is_due(&self.shared.roster) {
-            self.walk();
+            round(self);
             rounds += 1;
         }
         self.call_patrol();
-        (1..rounds).for_each(|_| self.walk());
+        (1..rounds).for_each(|_| round(self));
         assert!(self.patrol.is_due(&self.shared.roster));
     }
 
@@ -204,17 +212,15 @@ impl Scene {
     /// Deadlines are swept, and all have passed.
     pub(super) fn sweep(&self) {
         let late = Instant::now() + 2 * HOUR;
-        let wake = Wake::Expired;
         self.shared.lot.expired(late, |client| {
-            self.shared.hand_over(Job { client, wake });
+            self.shared.hand_over(waiting(client, Wake::Expired));
         });
     }
 
     /// Idle connections are recalled.
     pub(super) fn recall(&self) {
-        let wake = Wake::Recalled;
         self.shared.lot.recall(What::is_idle, |client| {
-            self.shared.hand_over(Job { client, wake });
+            self.shared.hand_over(waiting(client, Wake::Recalled));
         });
     }
 
@@ -241,8 +247,7 @@ impl Scene {
     }
 
     fn walk(&mut self) {
-        let (roster, jobs) = (&self.shared.roster, &self.shared.jobs);
-        self.patrol.walk(roster, || !jobs.is_empty());
+        self.shared.patrol(&mut self.patrol, &mut self.events);
     }
 
     /// A worker shares work while another is idle.
@@ -293,6 +298,14 @@ impl Meeting {
             let waited = self.complete.wait(missing);
             missing = waited.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+fn waiting(client: Box<Client>, wake: Wake) -> Job {
+    Job {
+        client,
+        wake,
+        since: Some(Instant::now()),
     }
 }
 
