@@ -84,7 +84,15 @@ fn what_is_asked_and_refused_stands_in_the_log() {
 #[test]
 fn json_lines_name_the_request() {
     let path = OwnPath::new("json");
-    let program = logging_to(&path, &["--access-log-format", "json", "--request-ids"]);
+    // Lines of one worker stand in the order of their requests.
+    let json = [
+        "--access-log-format",
+        "json",
+        "--request-ids",
+        "--workers",
+        "1",
+    ];
+    let program = logging_to(&path, &json);
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let mut client = program.connect();
     client.send(format!(
