@@ -1,5 +1,6 @@
 //! What a request costs the whole server, over loopback, on connections that are kept: with more
-//! and more of them, beside more and more that sleep, and with more and more workers.
+//! and more of them, beside more and more that sleep, with more and more workers, and with those
+//! who are told of each request.
 //!
 //! The client is one thread of this process that sends a request on each connection and then
 //! receives each answer. It shares the machine with the server, so requests per second tell of
@@ -27,12 +28,21 @@ const SLEEPING: [usize; 4] = [100, 1_000, 10_000, 19_800];
 
 const WORKERS: [usize; 6] = [1, 2, 4, 8, 16, 64];
 
+/// What may be done for each request besides.
+const BESIDE: [(&str, &str); 5] = [
+    ("figures", "meter=1"),
+    ("lines (common)", "access_log=1"),
+    ("lines (combined)", "access_log=2"),
+    ("lines (json)", "access_log=3"),
+    ("ids", "request_ids=1"),
+];
+
 const ROUNDS: usize = 7;
 const REQUESTS: usize = 100_000;
 
 struct Scene {
     named: String,
-    workers: Option<usize>,
+    setting: Option<String>,
     asking: usize,
     sleeping: usize,
     costs: Vec<Cost>,
@@ -84,9 +94,9 @@ fn main() {
 }
 
 fn scenes() -> Vec<Scene> {
-    let scene = |named: String, workers, asking, sleeping| Scene {
+    let scene = |named: String, setting, asking, sleeping| Scene {
         named,
-        workers,
+        setting,
         asking,
         sleeping,
         costs: Vec::new(),
@@ -98,15 +108,28 @@ fn scenes() -> Vec<Scene> {
     });
     let workers = WORKERS.map(|count| {
         let named = format!("{ASKING} and {count} workers");
-        scene(named, Some(count), ASKING, 0)
+        scene(named, Some(format!("workers={count}")), ASKING, 0)
     });
-    asking.into_iter().chain(sleeping).chain(workers).collect()
+    let beside = BESIDE.map(|(what, setting)| {
+        scene(
+            format!("{ASKING} and {what}"),
+            Some(setting.into()),
+            ASKING,
+            0,
+        )
+    });
+    let scenes = asking.into_iter().chain(sleeping).chain(workers);
+    if cfg!(feature = "program") {
+        scenes.chain(beside).collect()
+    } else {
+        scenes.collect()
+    }
 }
 
 impl Scene {
     fn measure(&self, share: usize) -> Cost {
         let mut settings = vec!["idle_timeout=600000".into(), "max_connections=19900".into()];
-        settings.extend(self.workers.map(|count| format!("workers={count}")));
+        settings.extend(self.setting.clone());
         let server = Serving::start_with(&settings);
         let _sleeping = connect(&server, self.sleeping / share);
         let mut streams = connect(&server, self.asking.min(19_900 / share));

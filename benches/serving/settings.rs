@@ -5,6 +5,23 @@ use std::time::Duration;
 use httpool::{Builder, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// The first, second or third format, in a file that is gone when the server ends.
+#[cfg(feature = "access-log")]
+fn access_log(format: usize) -> httpool::apps::AccessLines {
+    use httpool::apps::{AccessFormat, AccessLog};
+
+    let formats = [
+        AccessFormat::Common,
+        AccessFormat::Combined,
+        AccessFormat::Json,
+    ];
+    let path = std::env::temp_dir().join(format!("httpool-bench-{}", std::process::id()));
+    let file = std::fs::File::create_new(&path).expect("a file can be made");
+    std::fs::remove_file(path).expect("it is there");
+    let log = AccessLog::start(formats[format - 1], file).expect("there are threads");
+    log.lines()
+}
+
 pub(super) fn bind(builder: Builder, settings: impl Iterator<Item = String>) -> Server {
     let mut descriptors = None;
     let builder = settings.fold(builder, |builder, setting| {
@@ -22,6 +39,11 @@ pub(super) fn bind(builder: Builder, settings: impl Iterator<Item = String>) -> 
             "rate_grace" => builder.rate_grace(time),
             "min_rate" => builder.min_rate(number),
             "max_buffered" => builder.max_buffered(number),
+            "request_ids" => builder.request_ids(number > 0),
+            #[cfg(feature = "metrics")]
+            "meter" => builder.observer(httpool::apps::Meter::new()),
+            #[cfg(feature = "access-log")]
+            "access_log" => builder.observer(access_log(number)),
             "descriptors" => {
                 descriptors = Some(number as u64);
                 builder
