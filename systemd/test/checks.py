@@ -102,6 +102,17 @@ def draining(rig: Rig) -> None:
     _ended_well(rig)
 
 
+def long_drain(rig: Rig) -> None:
+    """stop waits for a drain delay longer than TimeoutStopSec="""
+    with rig.drop_in(SERVICE, "TimeoutStopSec=3s\nEnvironment=HTTPOOL_DRAIN_DELAY=5s"):
+        rig.systemctl("start", SERVICE)
+        begun = _monotonic(rig)
+        rig.systemctl("stop", SERVICE)
+        took = _monotonic(rig) - begun
+        assert took >= 5, f"it has ended after {took} s"
+        _ended_well(rig)
+
+
 def reload(rig: Rig) -> None:
     """reload opens a rotated log again, and nothing else happens"""
     log = "/var/log/httpool/log"
@@ -195,8 +206,8 @@ def instances(rig: Rig) -> None:
 
 
 ALL: list[Callable[[Rig], None]] = [
-    verify, start_and_stop, status, journal, activation, restarts_under_load, draining, reload,
-    watchdog, crash, hardening, low_port, instances,
+    verify, start_and_stop, status, journal, activation, restarts_under_load, draining, long_drain,
+    reload, watchdog, crash, hardening, low_port, instances,
 ]  # fmt: skip
 
 
