@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import subprocess
 import threading
+import time
 
 # No check waits longer than this for a single answer, in seconds.
 PATIENCE = 20
@@ -56,6 +57,15 @@ class Checks:
             process.wait()
         if code != 0 and self.failed == before:
             self.fail(f"{command[0]} ended with exit code {code}")
+
+
+def wait_for(what, look):
+    """What `look` finds in the end."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := look()):
+        require(time.monotonic() < deadline, f"not within {PATIENCE} s: {what}")
+        time.sleep(0.005)
+    return found
 
 
 def require(truth, otherwise):

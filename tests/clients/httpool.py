@@ -4,13 +4,15 @@ import os
 import queue
 import re
 import signal
+import socket
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from checks import PATIENCE
+from checks import PATIENCE, wait_for
 
 # What the server is asked to hold: its default, spelled out because checks go up to it and beyond.
 MAX_BODY = 10 * 1024 * 1024
@@ -33,15 +35,15 @@ class Report:
 
 
 class Server:
-    """A running server on a port of its own and on a Unix socket."""
+    """A running server on an address, usually with a port of its own, and on a Unix socket."""
 
-    def __init__(self, program, scratch, *flags):
+    def __init__(self, program, scratch, *flags, listen="127.0.0.1:0"):
         self.socket = Path(scratch, f"httpool-{time.monotonic_ns()}.sock")
         self.log = []
         self.report = None
         self._lines = queue.Queue()
         self._process = subprocess.Popen(
-            [program, "--listen", "127.0.0.1:0", "--listen", f"unix:{self.socket}", *flags],
+            [program, "--listen", listen, "--listen", f"unix:{self.socket}", *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             env=_quiet_environment())
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -49,16 +51,16 @@ class Server:
         try:
             ready = self.wait_for_line("listening on http://")
         except BaseException:
-            self._end()
+            self.end()
             raise
-        self.port = int(re.search(r"http://127\.0\.0\.1:(\d+)", ready)[1])
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = re.search(r"http://[\d.]+:\d+", ready)[0]
+        self.port = int(self.url.rpartition(":")[2])
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._end()
+        self.end()
 
     def wait_for_line(self, part):
         """The next line that has this in it."""
@@ -73,16 +75,20 @@ class Server:
             if part in line:
                 return line
 
+    def is_frozen(self):
+        """Whether each of its threads has been stopped."""
+        tasks = Path(f"/proc/{self._process.pid}/task").glob("*/stat")
+        return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
+
     def wait_until_unconnected(self):
         """Until both ends of every TCP connection to it have been closed."""
-        deadline = time.monotonic() + PATIENCE
-        while connections := _connections(self.port):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"there still are {connections}")
-            time.sleep(0.02)
+        wait_for("no connection", lambda: not _connections(self.port))
 
     def terminate(self):
-        self._process.send_signal(signal.SIGTERM)
+        self.send(signal.SIGTERM)
+
+    def send(self, which):
+        self._process.send_signal(which)
 
     def stop(self):
         """Stops it, and tells what it says of its whole life."""
@@ -113,16 +119,25 @@ class Server:
             self._lines.put(line.rstrip("\n"))
         self._lines.put(None)
 
-    def _end(self):
+    def end(self):
+        """Ends it now, however it is."""
         self._process.kill()
         self._process.wait()
         self._reader.join(PATIENCE)
 
 
+def unread(address, port):
+    """How many connections have something for this address that has not been read."""
+    ip = int.from_bytes(socket.inet_aton(address), sys.byteorder)
+    local = f"{ip:08X}:{port:04X}"
+    queues = [row[3] for row in _connections(port) if row[0] == local]
+    return sum(int(queue.split(":")[1], 16) > 0 for queue in queues)
+
+
 def _connections(port):
     """Those of this port, from either side, that are open at least halfway (proc(5))."""
     listening, time_wait = "0A", "06"
-    rows = [line.split()[1:4] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    rows = [line.split()[1:5] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return [row for row in rows
             if any(int(address.split(":")[1], 16) == port for address in row[:2])
             and row[2] not in (listening, time_wait)]

@@ -29,6 +29,9 @@ LOST = ("POST 502", "POST unanswered")
 class Proxy:
     """A running proxy that listens on a Unix socket."""
 
+    # Where its configuration is.
+    directory = HERE
+
     def __init__(self, kind, *servers, watched=False):
         self.kind = kind
         self._directory = tempfile.TemporaryDirectory(prefix="httpool-proxy-")
@@ -63,28 +66,48 @@ class Proxy:
     def connection(self):
         return UnixConnection(self.front)
 
+    def values(self, *servers):
+        """What stands in the configuration in place of which name."""
+        if self.kind == "nginx":
+            return {"SERVERS": "\n".join(f"server 127.0.0.1:{server.port};" for server in servers),
+                    "SOCKET": servers[0].socket}
+        lines = [f"server s{number} 127.0.0.1:{server.port}"
+                 for number, server in enumerate(servers)]
+        return {"SERVERS": "\n".join(lines),
+                "WATCHED": f"{lines[0]} check inter 100ms" if self._watched else ""}
+
+    def command(self, text):
+        """What HAProxy says to a command."""
+        with socket.socket(socket.AF_UNIX) as admin:
+            admin.settimeout(PATIENCE)
+            admin.connect(str(self.admin))
+            admin.sendall(f"{text}\n".encode())
+            return admin.makefile().read()
+
+    def statistics(self, backend, server):
+        """What HAProxy knows of a server, by the names of its columns."""
+        table = self.command("show stat").splitlines()
+        names = table[0].removeprefix("# ").split(",")
+        rows = [dict(zip(names, line.split(","))) for line in table[1:] if line]
+        [row] = [row for row in rows if (row["pxname"], row["svname"]) == (backend, server)]
+        return row
+
     def _nginx(self, home, servers):
         (home / "temporary").mkdir()
-        config = self._configure(home, "nginx.conf", {
-            "SERVERS": "\n".join(f"server 127.0.0.1:{server.port};" for server in servers),
-            "SOCKET": str(servers[0].socket)})
+        config = self._configure(home, "nginx.conf", servers)
         # Started by root, its workers would be someone else, who can't enter this directory.
         user = "user root;" if os.geteuid() == 0 else ""
         return ["nginx", "-p", home, "-e", "stderr", "-c", config, "-g", f"daemon off; {user}"]
 
     def _haproxy(self, home, servers):
-        lines = [f"server s{number} 127.0.0.1:{server.port}"
-                 for number, server in enumerate(servers)]
-        config = self._configure(home, "haproxy.cfg", {
-            "SERVERS": "\n".join(lines),
-            "WATCHED": f"{lines[0]} check inter 100ms" if self._watched else ""})
+        config = self._configure(home, "haproxy.cfg", servers)
         return ["haproxy", "-db", "-f", config]
 
-    def _configure(self, home, name, values):
-        text = (HERE / name).read_text()
-        values |= {"FRONT": str(self.front), "ADMIN": str(self.admin)}
+    def _configure(self, home, name, servers):
+        text = (self.directory / name).read_text()
+        values = {"FRONT": self.front, "ADMIN": self.admin, **self.values(*servers)}
         for key, value in values.items():
-            text = text.replace(f"@{key}@", value)
+            text = text.replace(f"@{key}@", str(value))
         config = home / name
         config.write_text(text)
         return config
@@ -160,14 +183,7 @@ def health(proxy):
     """What HAProxy's last health check saw, once there was one."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        with socket.socket(socket.AF_UNIX) as admin:
-            admin.settimeout(PATIENCE)
-            admin.connect(str(proxy.admin))
-            admin.sendall(b"show stat\n")
-            table = admin.makefile().read().splitlines()
-        names = table[0].removeprefix("# ").split(",")
-        rows = [dict(zip(names, line.split(","))) for line in table[1:] if line]
-        [row] = [row for row in rows if (row["pxname"], row["svname"]) == ("watched", "s0")]
+        row = proxy.statistics("watched", "s0")
         if row["check_status"] not in ("", "INI") or time.monotonic() > deadline:
             return f"{row['check_status']} {row['check_code']}"
         time.sleep(0.02)
@@ -281,9 +297,17 @@ class Load:
         """What became of how many."""
         return Counter(self._results)
 
+    def so_far(self):
+        """How many requests that are."""
+        return len(self._results)
+
     def at(self, count, event):
         """Does this when so many requests have been answered."""
         self._at = (count, event)
+
+    def goes_on(self):
+        """Whether a client is to ask once more; it may be made to wait for the answer."""
+        return True
 
     def run(self):
         with ThreadPoolExecutor(CLIENTS) as pool:
@@ -293,13 +317,15 @@ class Load:
         connection = self._proxy.connection()
         noise = random.Random(first).randbytes(20_000)
         for number in range(first, self._total, CLIENTS):
+            if not self.goes_on():
+                break
             method = "GET" if number % 2 else "POST"
             body = b"%d " % number + noise[:number * 37 % len(noise)]
-            self._tell(self._ask(connection, method, body if method == "POST" else None))
+            self._tell(self.ask(connection, method, body if method == "POST" else None))
         connection.close()
 
-    @staticmethod
-    def _ask(connection, method, body):
+    def ask(self, connection, method, body):
+        """What becomes of a request."""
         try:
             connection.request(method, "/any", body)
             answer = connection.getresponse()
