@@ -114,17 +114,24 @@ def long_drain(rig: Rig) -> None:
 
 
 def reload(rig: Rig) -> None:
-    """reload opens a rotated log again, and nothing else happens"""
-    log = "/var/log/httpool/log"
-    with rig.drop_in(SERVICE, f"LogsDirectory=httpool\nEnvironment=HTTPOOL_LOG_FILE={log}"):
+    """reload opens rotated logs again, and nothing else happens"""
+    log, lines = "/var/log/httpool/log", "/var/log/httpool/access"
+    settings = f"Environment=HTTPOOL_LOG_FILE={log} HTTPOOL_ACCESS_LOG={lines}"
+    with rig.drop_in(SERVICE, f"LogsDirectory=httpool\n{settings}"):
         rig.systemctl("start", SERVICE)
         pid = rig.tell(SERVICE, "MainPID")
+        assert rig.ask("get", "4000").startswith("200 ")
         rig.run("mv", log, f"{log}.1")
+        rig.run("mv", lines, f"{lines}.1")
         rig.systemctl("reload", SERVICE)
-        wait_for("the new file", lambda: rig.code("grep", "-q", "open again", log) == 0)
+        opened = "the access log is open again"
+        wait_for("the new files", lambda: rig.code("grep", "-q", opened, log) == 0)
         _is(rig, SERVICE, "ActiveState", "active")
         _is(rig, SERVICE, "MainPID", pid)
         assert rig.ask("get", "4000").startswith("200 ")
+        rig.systemctl("stop", SERVICE)
+        requests = rig.run("cat", f"{lines}.1", lines).splitlines()
+        assert len(requests) == 2, requests
 
 
 def watchdog(rig: Rig) -> None:
@@ -158,8 +165,23 @@ def crash(rig: Rig) -> None:
 
 def hardening(rig: Rig) -> None:
     """the sandbox holds, and everything works in it"""
-    rig.systemctl("start", SERVICE)
+    with rig.drop_in(SERVICE, "Environment=HTTPOOL_ADMIN=127.0.0.1:9090"):
+        rig.systemctl("start", SERVICE)
+        _everything_works(rig)
+        _sandbox_holds(rig)
+        rig.systemctl("stop", SERVICE)
+
+
+def _everything_works(rig: Rig) -> None:
     rig.ask("echo", "4000", str(8 * 1024 * 1024))
+    assert rig.ask("get", "9090", "/readyz") == "200 ready"
+    figures = rig.ask("get", "9090", "/metrics").splitlines()
+    assert 'httpool_requests_total{method="POST",status="2xx"} 1' in figures, figures
+    for figure in ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"):
+        assert any(line.startswith(f"{figure} ") for line in figures), figures
+
+
+def _sandbox_holds(rig: Rig) -> None:
     pid = rig.tell(SERVICE, "MainPID")
     told = dict(
         line.split(":\t", 1)
@@ -175,7 +197,6 @@ def hardening(rig: Rig) -> None:
     mounts = rig.run("cat", f"/proc/{pid}/mounts")
     root = [line.split() for line in mounts.splitlines() if line.split()[1] == "/"]
     assert root[-1][3].startswith("ro"), root
-    rig.systemctl("stop", SERVICE)
 
 
 def low_port(rig: Rig) -> None:

@@ -1,6 +1,6 @@
 """Clients for the checks, which run in the container's network.
 
-    clients.py get PORT                the status and the body of GET /
+    clients.py get PORT [TARGET]       the status and the body of GET, of / unless it says else
     clients.py echo PORT SIZE          posts so many bytes and compares them with what comes back
     clients.py upload PORT SIZE        the same in two halves: says "half", and waits for a line
     clients.py load PORT               asks until standard input ends, then says what came of it
@@ -24,7 +24,7 @@ def main() -> None:
     what, port, *rest = sys.argv[1:]
     connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=PATIENCE)
     if what == "get":
-        connection.request("GET", "/")
+        connection.request("GET", rest[0] if rest else "/")
         answer = connection.getresponse()
         print(answer.status, answer.read().decode())
     elif what == "echo":
