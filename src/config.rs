@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "proxy")]
+use crate::proxy::Trust;
+
 /// Seconds longer than any server runs, and short enough that no sum of times overflows.
 pub(crate) const CENTURY: u64 = 100 * 365 * 24 * 60 * 60;
 
@@ -28,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) drain_idle: Duration,
     pub(crate) request_ids: bool,
     pub(crate) server_timing: bool,
+    #[cfg(feature = "proxy")]
+    pub(crate) trust: Trust,
 }
 
 /// What a [`Builder`](crate::Builder) starts from, and why.
@@ -119,6 +124,8 @@ impl Default for Config {
             drain_idle: defaults::DRAIN_IDLE,
             request_ids: false,
             server_timing: false,
+            #[cfg(feature = "proxy")]
+            trust: Trust::default(),
         }
     }
 }

@@ -37,6 +37,7 @@
 //!   with `default-features = false`.
 //! * `access-log`: a line for each request in `apps`, with serde_json and time.
 //! * `json`: the echo server in `apps`, with serde_json.
+//! * `proxy`: clients behind proxies, with ipnet and ppp.
 //! * `metrics`: health checks and figures for Prometheus in `apps`, with prometheus-client and procfs.
 //!
 //! It runs on Linux: epoll is what it is made of.
@@ -55,6 +56,8 @@ pub mod http1;
 mod origin;
 mod phase;
 mod problem;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod request_id;
 mod response;
 mod server;
@@ -67,9 +70,13 @@ pub use config::{ListenAddr, ListenAddrError, defaults};
 pub use exchange::{Exchange, Observer, Outcome};
 pub use handler::Handler;
 pub use http;
+#[cfg(feature = "proxy")]
+pub use ipnet;
 pub use origin::{Node, Origin};
 pub use phase::Phase;
 pub use problem::Problem;
+#[cfg(feature = "proxy")]
+pub use proxy::{ForwardedBy, TrustedProxy, TrustedProxyError};
 pub use response::{Html, IntoResponse};
 pub use server::{BindError, Builder, DrainReport, Handle, Progress, Server, Vitals, Waits};
 pub use wire::{Chunk, Wire};

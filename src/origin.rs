@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use crate::Request;
 
-/// Who sent a request: the other end of its connection, and the client as far as it is known.
+/// Where a request comes from: the other end of its connection, and the client as far as it is
+/// known.
 ///
 /// ```
 /// use httpool::{Origin, Request};
@@ -20,11 +22,37 @@ use crate::Request;
 /// assert_eq!(answer(Request::default()), "hello, whoever you are\n");
 /// ```
 ///
+/// A client that has connected itself is the peer. One that comes through proxies is whom they
+/// name, as far as they are to be believed; with the feature `proxy`,
+/// `Builder::trusted_proxy` says which are, and without it none is.
+///
 /// It is kept with the request's [`Body`](crate::Body): take that out of the request, and this
-/// goes with it ([`Body::origin`](crate::Body::origin)). It is a few addresses, to be copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// goes with it ([`Body::origin`](crate::Body::origin)). It is small, and cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     peer: Node,
+    /// `None` is [`Account::of`] the peer. Bodies are moved a lot, those of answers too, so what
+    /// few need is elsewhere.
+    account: Option<Arc<Account>>,
+}
+
+/// What is known of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) proxy: Option<Node>,
+    pub(crate) client: Option<Node>,
+    pub(crate) scheme: Option<Scheme>,
+}
+
+/// How a client speaks to whoever it has connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    #[cfg_attr(
+        not(feature = "proxy"),
+        expect(dead_code, reason = "only a proxy can say so")
+    )]
+    Https,
 }
 
 /// One end of a connection, as far as it is known. As text it is `192.0.2.1:4711`,
@@ -44,8 +72,12 @@ enum Place {
 }
 
 impl Origin {
+    /// Of what comes over a connection with this other end, if nobody says more.
     pub(crate) fn new(peer: Node) -> Self {
-        Self { peer }
+        Self {
+            peer,
+            account: None,
+        }
     }
 
     /// Where this request comes from; `None` if it did not come over a connection, or if its body
@@ -61,15 +93,93 @@ impl Origin {
         self.peer
     }
 
-    /// The client: who the connection is with.
+    /// The trusted proxy that the client has come to, which is the peer if there is only one;
+    /// `None` if the client has come itself.
+    #[must_use]
+    pub fn proxy(&self) -> Option<Node> {
+        self.account().proxy
+    }
+
+    /// Who wants an answer. `None` if a trusted proxy has passed on the request and has not said
+    /// whose it is, or not in a form that is understood: then the peer would be the wrong one to
+    /// ask for what it may do.
     #[must_use]
     pub fn client(&self) -> Option<Node> {
-        Some(self.peer)
+        self.account().client
+    }
+
+    /// How the client speaks to the first proxy, or to this server: `http` or `https`. `None` if a
+    /// trusted proxy has passed on the request and has not said.
+    #[must_use]
+    pub fn scheme(&self) -> Option<&'static http::uri::Scheme> {
+        static HTTP: http::uri::Scheme = http::uri::Scheme::HTTP;
+        static HTTPS: http::uri::Scheme = http::uri::Scheme::HTTPS;
+        Some(match self.account().scheme? {
+            Scheme::Http => &HTTP,
+            Scheme::Https => &HTTPS,
+        })
+    }
+
+    pub(crate) fn account(&self) -> Account {
+        match &self.account {
+            Some(account) => **account,
+            None => Account::of(self.peer),
+        }
+    }
+
+    /// The same peer, with this account of its client.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn with(&self, account: Account) -> Self {
+        Self {
+            peer: self.peer,
+            account: Some(Arc::new(account)),
+        }
+    }
+}
+
+impl Account {
+    /// Of a client that has come itself.
+    fn of(client: Node) -> Self {
+        Self {
+            proxy: None,
+            client: Some(client),
+            scheme: Some(Scheme::Http),
+        }
+    }
+
+    /// Who seemed to be the client is a proxy, and says this of its own.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn on_behalf_of(self, client: Option<Node>, scheme: Option<Scheme>) -> Self {
+        Self {
+            proxy: self.client,
+            client,
+            scheme,
+        }
+    }
+}
+
+/// As one block, which is the same wherever it is shown: an object with the members `peer`,
+/// `proxy`, `client` and `scheme`, each a string or null.
+#[cfg(feature = "json")]
+impl serde::Serialize for Origin {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+
+        let mut block = serializer.serialize_struct("Origin", 4)?;
+        block.serialize_field("peer", &self.peer)?;
+        block.serialize_field("proxy", &self.proxy())?;
+        block.serialize_field("client", &self.client())?;
+        block.serialize_field("scheme", &self.scheme().map(http::uri::Scheme::as_str))?;
+        block.end()
     }
 }
 
 impl Node {
     pub(crate) const UNIX: Self = Self(Place::Unix);
+
+    pub(crate) fn new(ip: IpAddr, port: u16) -> Self {
+        Self(Place::Port(ip.to_canonical(), port))
+    }
 
     /// Its address, if it has one.
     #[must_use]
@@ -98,13 +208,21 @@ impl Node {
 
 impl From<SocketAddr> for Node {
     fn from(address: SocketAddr) -> Self {
-        Self(Place::Port(address.ip().to_canonical(), address.port()))
+        Self::new(address.ip(), address.port())
     }
 }
 
 impl From<IpAddr> for Node {
     fn from(ip: IpAddr) -> Self {
         Self(Place::Ip(ip.to_canonical()))
+    }
+}
+
+/// As text.
+#[cfg(feature = "json")]
+impl serde::Serialize for Node {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -16,7 +16,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::lanes::Lanes;
-use crate::{Exchange, Observer, Outcome};
+use crate::{Exchange, Observer, Origin, Outcome};
 
 /// Lines are gathered until there is this much of them.
 const GATHERED: usize = 32 * 1024;
@@ -310,8 +310,7 @@ impl Stamp {
 #[derive(Serialize)]
 struct Line<'a> {
     ts: Shown<humantime::Rfc3339Timestamp>,
-    client: Option<Shown<crate::Node>>,
-    peer: Shown<crate::Node>,
+    origin: &'a Origin,
     method: Option<Text<'a>>,
     target: Option<Text<'a>>,
     version: Option<Text<'a>>,
@@ -342,8 +341,7 @@ fn write_json(exchange: &Exchange<'_>, now: SystemTime, out: &mut Vec<u8>) {
     let field = |name| field(exchange, name).map(Text);
     let line = Line {
         ts: Shown(humantime::format_rfc3339_millis(now)),
-        client: exchange.origin().client().map(Shown),
-        peer: Shown(exchange.origin().peer()),
+        origin: exchange.origin(),
         method: words.next().filter(|method| !method.0.is_empty()),
         target: words.next(),
         version: words.next(),
@@ -418,7 +416,7 @@ mod tests {
     use http::{HeaderValue, StatusCode};
 
     use super::*;
-    use crate::{Origin, Wire};
+    use crate::Wire;
 
     const NOW: Duration = Duration::from_millis(971_186_136_789);
 
@@ -475,8 +473,11 @@ mod tests {
         });
         let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
         let expected = serde_json::json!({
-            "ts": "2000-10-10T13:55:36.789Z", "client": "192.0.2.7:4711",
-            "peer": "192.0.2.7:4711", "method": "GET", "target": "/a?b", "version": "HTTP/1.1",
+            "ts": "2000-10-10T13:55:36.789Z",
+            "origin": {
+                "peer": "192.0.2.7:4711", "proxy": null, "client": "192.0.2.7:4711", "scheme": "http",
+            },
+            "method": "GET", "target": "/a?b", "version": "HTTP/1.1",
             "host": "x", "status": 200, "outcome": "refused", "reason": "head_timeout",
             "received": 3, "sent": 2326, "duration_us": 1500, "referer": null,
             "user_agent": "curl/8 \"\\\u{fffd}", "request_id": "a-1",

@@ -6,14 +6,16 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use serde::de::IgnoredAny;
 
-use crate::{Handler, Html, IntoResponse, Problem, Request, Response};
+use crate::{Handler, Html, IntoResponse, Origin, Problem, Request, Response};
 
 const PAGE: &str = "<h1>Welcome to my Server</h1>";
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 
 /// Answers `POST` with the request's own body, byte for byte and with its `Content-Type`
-/// (`text/plain` if it has none), and `GET` with a welcome page, on every path.
+/// (`text/plain` if it has none), and `GET` with a welcome page, on every path. With the query
+/// `?origin`, the answer to `GET` is the request's [`Origin`] as JSON.
 ///
 /// ```
 /// use httpool::apps::{Echo, JsonCheck};
@@ -72,11 +74,22 @@ impl Handler for Echo {
     fn handle(&self, request: &mut Request) -> Response {
         match *request.method() {
             Method::POST => self.echo(request),
+            Method::GET | Method::HEAD if request.uri().query() == Some("origin") => {
+                origin(request)
+            }
             Method::GET | Method::HEAD => Html(PAGE).into_response(),
             Method::OPTIONS => allowing(StatusCode::NO_CONTENT.into_response()),
             _ => allowing(Problem::new(StatusCode::METHOD_NOT_ALLOWED).answer(request.headers())),
         }
     }
+}
+
+/// Where the request comes from, on a line.
+fn origin(request: &Request) -> Response {
+    let origin = serde_json::to_string(&Origin::of(request)).unwrap_or_default();
+    let mut response = Response::new(format!("{origin}\n").into());
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
 }
 
 fn allowing(mut response: Response) -> Response {

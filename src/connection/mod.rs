@@ -5,6 +5,8 @@
 
 mod budget;
 mod desk;
+#[cfg(feature = "proxy")]
+mod introduction;
 mod outbox;
 mod patience;
 mod signals;
@@ -93,8 +95,20 @@ pub(crate) struct Connection {
     share: Share,
 }
 
+/// What a connection begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opening {
+    Request,
+    /// A proxy says first whom it passes on bytes for.
+    #[cfg(feature = "proxy")]
+    ProxyHeader,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// A proxy's header has not come, or not all of it.
+    #[cfg(feature = "proxy")]
+    Introduction,
     /// Requests are taken.
     Open,
     /// What is in the outbox is the end.
@@ -124,14 +138,24 @@ enum Incoming {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Socket, peer: Node, now: Instant, service: &Service) -> Self {
+    pub(crate) fn new(
+        socket: Socket,
+        peer: Node,
+        opening: Opening,
+        now: Instant,
+        service: &Service,
+    ) -> Self {
         Self {
             origin: Origin::new(peer),
             socket,
             decoder: Decoder::default(),
             carried: Box::default(),
             unsent: None,
-            stage: Stage::Open,
+            stage: match opening {
+                Opening::Request => Stage::Open,
+                #[cfg(feature = "proxy")]
+                Opening::ProxyHeader => Stage::Introduction,
+            },
             incoming: Incoming::Perhaps,
             patience: Patience::new(now, &service.config),
             share: Share::new(&service.budget),
@@ -166,7 +190,14 @@ impl Connection {
         let arriving = matches!(self.patience.waits_for(), Some(What::Head | What::Body))
             || !self.carried.is_empty()
             || self.socket.has_unread();
-        unsent + u64::from(arriving && self.stage == Stage::Open)
+        let may_be_one = match self.stage {
+            Stage::Open => arriving,
+            // There may be one behind the header.
+            #[cfg(feature = "proxy")]
+            Stage::Introduction => self.socket.has_unread(),
+            Stage::Closing(_) | Stage::Lingering => false,
+        };
+        unsent + u64::from(may_be_one)
     }
 
     fn turn(&mut self, wake: Wake, desk: &mut Desk, service: &Service) -> io::Result<Verdict> {
@@ -181,6 +212,12 @@ impl Connection {
             Some(_) => Wake::Expired,
             None => wake,
         };
+        #[cfg(feature = "proxy")]
+        if self.stage == Stage::Introduction
+            && let Some(verdict) = self.introduce(wake, desk, service)?
+        {
+            return Ok(verdict);
+        }
         let limits = Limits {
             head: service.config.max_head,
             body: service.config.max_body,
@@ -279,9 +316,13 @@ impl Connection {
     /// What is known of the request in the slot, which gets its id here.
     fn open_account(&self, outcome: Outcome, desk: &mut Desk, service: &Service) -> Account {
         let request = &mut desk.slot.request;
-        request.body_mut().set_origin(self.origin);
+        #[cfg(feature = "proxy")]
+        let origin = (service.config.trust).origin(&self.origin, request.headers());
+        #[cfg(not(feature = "proxy"))]
+        let origin = self.origin.clone();
+        request.body_mut().set_origin(origin.clone());
         Account {
-            origin: self.origin,
+            origin,
             outcome,
             since: self.patience.arriving_since().unwrap_or(desk.now),
             received: request.body().length().unwrap_or_default(),
@@ -449,6 +490,8 @@ impl Connection {
                 self.stage = Stage::Lingering;
             }
             Stage::Open | Stage::Lingering => {}
+            #[cfg(feature = "proxy")]
+            Stage::Introduction => {}
         }
         let verdict = Verdict::Park(self.patience.for_goodbye(desk.now));
         for _ in 0..DISCARDS_PER_TURN {

@@ -80,6 +80,9 @@ pub(crate) enum Why {
     Forced,
     /// The handler's reader did not give the whole answer.
     Broken(io::Error),
+    /// It did not begin with a proxy's header, as it must where it has come to.
+    #[cfg(feature = "proxy")]
+    NotIntroduced,
     /// The socket failed.
     Failed(io::Error),
     /// Driving it panicked: a defect of this crate.
@@ -88,7 +91,7 @@ pub(crate) enum Why {
 
 impl Why {
     /// One word for each, for figures, at its [place](Self::number).
-    pub(crate) const NAMES: [&'static str; 11] = [
+    pub(crate) const NAMES: [&'static str; 12] = [
         "answered",
         "client_done",
         "client_left",
@@ -100,6 +103,7 @@ impl Why {
         "broken",
         "failed",
         "panicked",
+        "not_introduced",
     ];
 
     /// Its place among all of them.
@@ -116,6 +120,8 @@ impl Why {
             Self::Broken(_) => 8,
             Self::Failed(_) => 9,
             Self::Panicked => 10,
+            #[cfg(feature = "proxy")]
+            Self::NotIntroduced => 11,
         }
     }
 }
@@ -132,6 +138,8 @@ impl fmt::Display for Why {
             Self::Drained => "it was idle and the server drains",
             Self::Forced => "the server was forced to stop",
             Self::Broken(error) => return write!(f, "the answer's reader failed: {error}"),
+            #[cfg(feature = "proxy")]
+            Self::NotIntroduced => "it did not begin with a PROXY protocol header",
             Self::Failed(error) => return error.fmt(f),
             Self::Panicked => "driving it panicked",
         })

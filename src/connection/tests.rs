@@ -12,6 +12,14 @@ fn connect(now: Instant) -> (Connection, UnixStream, Service) {
 }
 
 fn connect_to(now: Instant, handler: impl Handler) -> (Connection, UnixStream, Service) {
+    connect_as(Opening::Request, now, handler)
+}
+
+fn connect_as(
+    opening: Opening,
+    now: Instant,
+    handler: impl Handler,
+) -> (Connection, UnixStream, Service) {
     let (client, ours) = UnixStream::pair().expect("a pair of sockets can be made");
     ours.set_nonblocking(true)
         .expect("a socket can be made non-blocking");
@@ -22,7 +30,7 @@ fn connect_to(now: Instant, handler: impl Handler) -> (Connection, UnixStream, S
         budget: Arc::new(Budget::new(usize::MAX)),
         observers: Observers::default(),
     };
-    let connection = Connection::new(Socket::new(ours.into()), Node::UNIX, now, &service);
+    let connection = Connection::new(Socket::new(ours.into()), Node::UNIX, opening, now, &service);
     (connection, client, service)
 }
 
@@ -74,4 +82,75 @@ fn no_handler_runs_while_an_answer_is_owed() {
     let verdict = drive();
     assert!(waits_for_room(&verdict), "{verdict:?}");
     assert_eq!(calls.load(Ordering::Relaxed), before);
+}
+
+#[cfg(feature = "proxy")]
+mod introduction {
+    use std::io::Read;
+
+    use super::*;
+
+    const HEADER: &[u8] = b"PROXY TCP6 2001:db8::1 2001:db8::2 4711 80\r\n";
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    fn connect(now: Instant) -> (Connection, UnixStream, Service) {
+        connect_as(Opening::ProxyHeader, now, |request: Request| {
+            let client = Origin::of(&request).and_then(Origin::client);
+            client.map_or_else(String::new, |client| client.to_string())
+        })
+    }
+
+    #[test]
+    fn a_header_and_a_request_may_be_cut_anywhere() {
+        let now = Instant::now();
+        let all = [HEADER, REQUEST].concat();
+        let mut desk = Desk::new(0);
+        for end in 0..all.len() {
+            let (mut connection, mut client, service) = connect(now);
+            for part in [&all[..end], &all[end..]] {
+                client.write_all(part).expect("a part is sent");
+                let verdict = connection.drive(Wake::Ready, now, &mut desk, &service);
+                assert!(matches!(verdict, Verdict::Park(_)), "{end}: {verdict:?}");
+            }
+            let mut answer = [0; 1024];
+            let count = client.read(&mut answer).expect("there is an answer");
+            assert!(answer[..count].ends_with(b"[2001:db8::1]:4711"), "{end}");
+        }
+    }
+
+    #[test]
+    fn what_comes_before_a_request_is_none_and_what_follows_may_be_one() {
+        let now = Instant::now();
+        let mut desk = Desk::new(0);
+        let (mut connection, mut client, service) = connect(now);
+        client.write_all(&HEADER[..9]).expect("a part is sent");
+        connection.drive(Wake::Ready, now, &mut desk, &service);
+        assert_eq!(connection.unfinished(), 0);
+        client.write_all(&HEADER[9..]).expect("the rest is sent");
+        client.write_all(REQUEST).expect("a request is sent");
+        assert_eq!(connection.unfinished(), 1);
+        connection.drive(Wake::Ready, now, &mut desk, &service);
+        assert_eq!(connection.unfinished(), 0);
+    }
+
+    #[test]
+    fn a_part_of_a_header_counts_against_the_budget() {
+        let now = Instant::now();
+        let (mut connection, mut client, mut service) = connect(now);
+        service.budget = Arc::new(Budget::new(8));
+        connection.share = Share::new(&service.budget);
+        client.write_all(&HEADER[..8]).expect("a part is sent");
+        let mut desk = Desk::new(0);
+        let verdict = connection.drive(Wake::Ready, now, &mut desk, &service);
+        assert!(matches!(verdict, Verdict::Park(_)), "{verdict:?}");
+        assert_eq!(service.budget.held(), 8);
+        client.write_all(&HEADER[8..9]).expect("a part is sent");
+        let verdict = connection.drive(Wake::Ready, now, &mut desk, &service);
+        assert!(
+            matches!(verdict, Verdict::Close(Why::NoRoom)),
+            "{verdict:?}"
+        );
+        drop(connection);
+        assert_eq!(service.budget.held(), 0);
+    }
 }

@@ -13,7 +13,8 @@ use super::cli::Args;
 
 /// Looks at what parsing could not: the names, folders and files that the values stand for.
 pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String> {
-    for address in addresses.iter().chain(&args.admin) {
+    let others = args.listen_proxied.iter().chain(&args.admin);
+    for address in addresses.iter().chain(others) {
         check_address(address).map_err(|why| format!("cannot listen on {address}: {why}"))?;
     }
     for (name, path) in [

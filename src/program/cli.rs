@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, ValueHint};
 use httpool::apps::{AccessFormat, JsonCheck};
-use httpool::{Builder, ListenAddr, Server, defaults};
+use httpool::{Builder, ForwardedBy, ListenAddr, Server, TrustedProxy, defaults};
 use log::LevelFilter;
 
 use super::complaint::{Origin, one_line};
@@ -62,6 +62,23 @@ pub(crate) struct Args {
     /// Validate flags, variables, addresses and paths, say so, and exit without listening
     #[arg(long)]
     pub(crate) check: bool,
+
+    /// Address to listen on for proxies that begin each connection with a PROXY protocol header,
+    /// version 1 or 2; needs --trusted-proxy, lets nobody else in; repeat it for more [default: none]
+    #[arg(long, value_name = "ADDR", help_heading = "Proxies")]
+    pub(crate) listen_proxied: Vec<ListenAddr>,
+
+    /// Proxy that is believed when it says who its client is: an IP address, a network such as
+    /// 10.0.0.0/8, or unix for whoever connects to a Unix socket; repeat it for more
+    /// [default: nobody is believed]
+    #[arg(long, value_name = "CIDR", help_heading = "Proxies")]
+    pub(crate) trusted_proxy: Vec<TrustedProxy>,
+
+    /// Fields that these proxies set themselves, and so what is believed: x-forwarded is
+    /// X-Forwarded-For and X-Forwarded-Proto
+    #[arg(long, value_name = "FIELD", value_enum, help_heading = "Proxies",
+        default_value_t = Fields::XForwarded)]
+    pub(crate) forwarded_by: Fields,
 
     /// Most connections open at once, as far as the limit of open files allows; more wait in the
     /// kernel's queue
@@ -165,6 +182,13 @@ pub(crate) enum Json {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fields {
+    XForwarded,
+    XForwardedFor,
+    Forwarded,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     Text,
     Json,
@@ -207,12 +231,17 @@ pub(crate) fn parse(
 }
 
 impl Args {
-    /// Where to listen: what was asked for, else what `PORT` says, else this machine.
+    /// Whether it was said where to listen.
+    pub(crate) fn names_addresses(&self) -> bool {
+        !self.listen.is_empty() || !self.listen_proxied.is_empty()
+    }
+
+    /// Where to listen for clients: what was asked for, else what `PORT` says, else this machine.
     pub(crate) fn addresses(
         &self,
         lookup: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Vec<ListenAddr>, String> {
-        if !self.listen.is_empty() {
+        if self.names_addresses() {
             return Ok(self.listen.clone());
         }
         let address = environment::port(lookup)?.unwrap_or_else(|| {
@@ -225,7 +254,10 @@ impl Args {
 
     /// A server that is told everything but where to listen.
     pub(crate) fn builder(&self) -> Builder {
-        Server::builder()
+        let proxies = self.trusted_proxy.iter().copied();
+        proxies
+            .fold(Server::builder(), Builder::trusted_proxy)
+            .forwarded_by(self.forwarded_by.into())
             .reuse_port(self.reuse_port)
             .request_ids(self.request_ids)
             .server_timing(self.server_timing)
@@ -261,6 +293,16 @@ impl From<Json> for JsonCheck {
         match mode {
             Json::Strict => Self::Strict,
             Json::Raw => Self::Raw,
+        }
+    }
+}
+
+impl From<Fields> for ForwardedBy {
+    fn from(fields: Fields) -> Self {
+        match fields {
+            Fields::XForwarded => Self::XForwarded,
+            Fields::XForwardedFor => Self::XForwardedFor,
+            Fields::Forwarded => Self::Forwarded,
         }
     }
 }
@@ -301,10 +343,11 @@ fn after_help() -> String {
     let mut text = format!(
         "Environment:\n  \
          Each flag can be given as the variable shown beside it; the command line wins, and an \
-         empty variable counts as unset. {} takes several addresses, with commas or spaces \
-         between them.\n\n  \
+         empty variable counts as unset. {}, and each flag that can be repeated, takes several \
+         values, with commas or spaces between them.\n\n  \
          PORT            Port to listen on, on every interface, when no address is given\n  \
-         LISTEN_FDS      Sockets that systemd passes in, used instead of PORT and the default\n  \
+         LISTEN_FDS      Sockets that systemd passes in, used instead of PORT and the default;\n                  \
+         those named proxied in LISTEN_FDNAMES are as of --listen-proxied\n  \
          NOTIFY_SOCKET   Where systemd is told about readiness and the progress of stopping\n  \
          JOURNAL_STREAM  If standard error is the journal, text has priorities instead of times\n\n\
          Signals:\n  \

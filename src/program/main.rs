@@ -16,7 +16,6 @@ mod units;
 
 use std::env;
 use std::io::{self, Write as _};
-use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -29,6 +28,7 @@ use cli::{Args, Stop};
 use exit::Exit;
 use logging::LogFile;
 use signals::Watch;
+use systemd::Passed;
 
 /// Returning ends the process, and with it any worker whose handler never came back.
 fn main() -> ExitCode {
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     program(passed).into()
 }
 
-fn program(passed: io::Result<Vec<OwnedFd>>) -> Exit {
+fn program(passed: io::Result<Vec<Passed>>) -> Exit {
     let args = match cli::parse(env::args_os(), |name| env::var_os(name)) {
         Ok(args) => args,
         Err(Stop::Shown(text)) => return say(&text, Exit::Clean),
@@ -50,7 +50,7 @@ fn program(passed: io::Result<Vec<OwnedFd>>) -> Exit {
         }
     };
     // Sockets passed in are the manager's choice of where to listen: they replace the default.
-    let addresses = if passed.is_empty() || !args.listen.is_empty() {
+    let addresses = if passed.is_empty() || args.names_addresses() {
         match args.addresses(|name| env::var_os(name)) {
             Ok(addresses) => addresses,
             Err(line) => return complain(&line, Exit::Misused),
@@ -58,6 +58,10 @@ fn program(passed: io::Result<Vec<OwnedFd>>) -> Exit {
     } else {
         Vec::new()
     };
+    if !args.listen_proxied.is_empty() && args.trusted_proxy.is_empty() {
+        let line = "--listen-proxied: needs a --trusted-proxy, or nobody could come in";
+        return complain(line, Exit::Misused);
+    }
     if args.check {
         return match check::check(&args, &addresses) {
             Ok(()) => say("configuration is valid\n", Exit::Clean),
@@ -87,14 +91,19 @@ fn program(passed: io::Result<Vec<OwnedFd>>) -> Exit {
 fn serve(
     args: &Args,
     addresses: Vec<ListenAddr>,
-    passed: Vec<OwnedFd>,
+    passed: Vec<Passed>,
     log_file: Option<LogFile>,
 ) -> Result<DrainReport, String> {
     raise_descriptor_limit();
     let builder = addresses
         .into_iter()
         .fold(args.builder(), httpool::Builder::listen);
-    let builder = passed.into_iter().fold(builder, httpool::Builder::adopt);
+    let builder =
+        (args.listen_proxied.iter().cloned()).fold(builder, httpool::Builder::listen_proxied);
+    let builder = (passed.into_iter()).fold(builder, |builder, passed| match passed {
+        Passed::Plain(socket) => builder.adopt(socket),
+        Passed::Proxied(socket) => builder.adopt_proxied(socket),
+    });
     // Nobody asks for figures where there is no address to ask at.
     let meter = Arc::new(Meter::new());
     let builder = if args.admin.is_empty() {

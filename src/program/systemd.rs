@@ -24,14 +24,33 @@ const MOMENT: Duration = Duration::from_millis(10);
 /// pulses long, so that a machine under load may miss some.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// The name of sockets on which proxies begin each connection with a PROXY protocol header.
+const PROXIED: &str = "proxied";
+
+/// A listening socket that was passed in.
+#[derive(Debug)]
+pub(crate) enum Passed {
+    Plain(OwnedFd),
+    /// Its name (`FileDescriptorName=`) says that it is for such proxies.
+    Proxied(OwnedFd),
+}
+
 /// The listening sockets passed in, in the order of the unit file.
 ///
 /// This takes their variables out of the environment, so it is to be called before there is a
 /// second thread, and once.
-pub(crate) fn passed_sockets() -> io::Result<Vec<OwnedFd>> {
+pub(crate) fn passed_sockets() -> io::Result<Vec<Passed>> {
+    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':');
     let mut passed = ListenFd::from_env();
     (0..passed.len())
-        .map(|index| take(&mut passed, index))
+        .map(|index| {
+            let socket = take(&mut passed, index)?;
+            Ok(match names.next() {
+                Some(PROXIED) => Passed::Proxied(socket),
+                _ => Passed::Plain(socket),
+            })
+        })
         .collect()
 }
 

@@ -18,7 +18,7 @@ use super::listener::Listener;
 use super::lot::Events;
 use super::roster::Patrol;
 use super::{DrainReport, Shared};
-use crate::connection::{Connection, Wake, What};
+use crate::connection::{Connection, Opening, Wake, What};
 use crate::transport::Socket;
 use crate::{Node, Phase};
 
@@ -237,7 +237,7 @@ impl Acceptor {
             match listener.accept() {
                 Ok(Some((socket, peer))) => {
                     self.go_on();
-                    self.admit(socket, peer);
+                    self.admit(socket, peer, listener.opening());
                 }
                 // Without a free descriptor even an empty queue is an error, so there is one.
                 Ok(None) => {
@@ -268,11 +268,15 @@ impl Acceptor {
         }
     }
 
-    fn admit(&self, socket: Socket, peer: Node) {
+    fn admit(&self, socket: Socket, peer: Node, opening: Opening) {
         let shared = &self.shared;
+        #[cfg(feature = "proxy")]
+        if opening == Opening::ProxyHeader && !shared.service.config.trust.includes(&peer) {
+            return debug!("{peer}: refused: it is no trusted proxy");
+        }
         let seat = shared.census.accept(&self.bell);
         let now = Instant::now();
-        let connection = Connection::new(socket, peer, now, &shared.service);
+        let connection = Connection::new(socket, peer, opening, now, &shared.service);
         let client = Box::new(Client::new(connection, seat));
         let ready = match client.connection.first_wait() {
             Some(wait) => shared.park(client, wait),

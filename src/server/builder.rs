@@ -14,10 +14,12 @@ use super::listener::{BACKLOG, BindError, Listener};
 use super::turns::Turns;
 use super::waits::Accounts;
 use crate::config::{CENTURY, Config};
-use crate::connection::Budget;
+use crate::connection::{Budget, Opening};
 use crate::exchange::Observers;
 use crate::phase::PhaseCell;
 use crate::sync::channel;
+#[cfg(feature = "proxy")]
+use crate::{ForwardedBy, TrustedProxy};
 use crate::{ListenAddr, Observer};
 
 /// Descriptors that are left for everything but connections: listeners, logs, files, the
@@ -48,8 +50,8 @@ const MOST_CONNECTIONS: usize = 1 << 24;
 #[must_use = "a builder does nothing until it binds"]
 pub struct Builder {
     config: Config,
-    addresses: Vec<ListenAddr>,
-    adopted: Vec<OwnedFd>,
+    addresses: Vec<(ListenAddr, Opening)>,
+    adopted: Vec<(OwnedFd, Opening)>,
     reuse_port: bool,
     observers: Observers,
 }
@@ -57,7 +59,7 @@ pub struct Builder {
 impl Builder {
     /// Listens on this address; each call adds one.
     pub fn listen(mut self, address: impl Into<ListenAddr>) -> Self {
-        self.addresses.push(address.into());
+        self.addresses.push((address.into(), Opening::Request));
         self
     }
 
@@ -65,7 +67,7 @@ impl Builder {
     /// closed to clients: the drain stops accepting from it, and what waits in its queue is for
     /// whoever listens next.
     pub fn adopt(mut self, listener: impl Into<OwnedFd>) -> Self {
-        self.adopted.push(listener.into());
+        self.adopted.push((listener.into(), Opening::Request));
         self
     }
 
@@ -216,22 +218,85 @@ impl Builder {
         self
     }
 
+    /// Listens on this address for proxies that begin each connection with a header of the PROXY
+    /// protocol, version 1 or 2, which says whom it is for; each call adds one.
+    ///
+    /// A connection that begins with anything else is closed without an answer, and so is one that
+    /// has not sent its header by the [`head_timeout`](Self::head_timeout). Whoever is not a
+    /// [trusted proxy](Self::trusted_proxy) is not let in.
+    #[cfg(feature = "proxy")]
+    pub fn listen_proxied(mut self, address: impl Into<ListenAddr>) -> Self {
+        self.addresses.push((address.into(), Opening::ProxyHeader));
+        self
+    }
+
+    /// [Takes over](Self::adopt) a socket on which proxies begin each connection with a header of
+    /// the PROXY protocol, as where it [listens](Self::listen_proxied) for them.
+    #[cfg(feature = "proxy")]
+    pub fn adopt_proxied(mut self, listener: impl Into<OwnedFd>) -> Self {
+        self.adopted.push((listener.into(), Opening::ProxyHeader));
+        self
+    }
+
+    /// Believes these proxies when they say whom they pass on requests for; each call adds some.
+    /// Default: nobody is believed.
+    ///
+    /// Whoever is believed can pretend to be anybody. So name only proxies that you run, and have
+    /// them set the [field](Self::forwarded_by) that is read.
+    ///
+    /// ```
+    /// use httpool::{ListenAddr, Origin, Request, Server, TrustedProxy};
+    ///
+    /// let server = Server::builder()
+    ///     .listen_proxied("127.0.0.1:0".parse::<ListenAddr>()?)
+    ///     .trusted_proxy("10.0.0.0/8".parse::<TrustedProxy>()?)
+    ///     .trusted_proxy(TrustedProxy::Unix)
+    ///     .bind()?;
+    /// let handler = |request: Request| match Origin::of(&request).and_then(Origin::client) {
+    ///     Some(client) => format!("hello, {client}\n"),
+    ///     None => "a proxy does not say who you are\n".into(),
+    /// };
+    /// # let _ = (server, handler);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "proxy")]
+    pub fn trusted_proxy(mut self, proxy: impl Into<TrustedProxy>) -> Self {
+        self.config.trust.add(proxy.into());
+        self
+    }
+
+    /// Which fields the [trusted proxies](Self::trusted_proxy) set. Default:
+    /// [`ForwardedBy::XForwarded`].
+    #[cfg(feature = "proxy")]
+    pub fn forwarded_by(mut self, by: ForwardedBy) -> Self {
+        self.config.trust.set_by(by);
+        self
+    }
+
     /// Starts to listen. From here on clients can connect; they are answered when the server
     /// [runs](Server::run).
     ///
     /// # Errors
     ///
-    /// If an address can't be listened on, or there is none.
+    /// If an address can't be listened on, or there is none; or if it is for proxies and none is
+    /// trusted.
     pub fn bind(self) -> Result<Server, BindError> {
         let mut listeners = Vec::new();
-        for socket in self.adopted {
-            listeners.push(Listener::adopt(socket)?);
+        for (socket, opening) in self.adopted {
+            listeners.push(Listener::adopt(socket)?.with(opening));
         }
-        for address in &self.addresses {
-            listeners.extend(Listener::bind(address, self.reuse_port)?);
+        for (address, opening) in &self.addresses {
+            let bound = Listener::bind(address, self.reuse_port)?;
+            listeners.extend(bound.into_iter().map(|one| one.with(*opening)));
         }
         if listeners.is_empty() {
             return Err(BindError::nowhere());
+        }
+        #[cfg(feature = "proxy")]
+        if self.config.trust.is_empty()
+            && let Some(listener) = listeners.iter().find(|one| one.is_proxied())
+        {
+            return Err(BindError::untrusted(listener.address()));
         }
         let bell = Bell::new().map_err(BindError::without_address)?;
         let addresses = listeners.iter().map(Listener::address).cloned().collect();

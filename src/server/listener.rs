@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags};
 use socket2::{Domain, SockAddr, SockFilter, SockRef, Type};
 
+use crate::connection::Opening;
 use crate::transport::Socket;
 use crate::{ListenAddr, Node};
 
@@ -45,6 +46,7 @@ const NO_HANDSHAKES: [SockFilter; 4] = [
 pub(super) struct Listener {
     socket: OwnedFd,
     address: ListenAddr,
+    opening: Opening,
     origin: Origin,
     /// Nobody can begin a handshake any more; those that have begun end.
     is_filtered: bool,
@@ -85,6 +87,17 @@ impl BindError {
             io::ErrorKind::InvalidInput,
             "no address was given",
         ))
+    }
+
+    #[cfg(feature = "proxy")]
+    pub(super) fn untrusted(address: &ListenAddr) -> Self {
+        Self {
+            address: Some(address.clone()),
+            source: io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is for proxies, and no proxy is trusted",
+            ),
+        }
     }
 
     pub(super) fn without_address(source: io::Error) -> Self {
@@ -143,6 +156,7 @@ impl Listener {
             }
             Ok(Self {
                 address,
+                opening: Opening::Request,
                 origin: Origin::Adopted,
                 is_filtered: false,
                 socket,
@@ -151,9 +165,26 @@ impl Listener {
         adopt(socket).map_err(BindError::without_address)
     }
 
+    /// The same, but its connections begin with this.
+    pub(super) fn with(mut self, opening: Opening) -> Self {
+        self.opening = opening;
+        self
+    }
+
     /// Where it listens: with the real port where 0 was asked for.
     pub(super) fn address(&self) -> &ListenAddr {
         &self.address
+    }
+
+    /// Whether proxies introduce their clients on it.
+    #[cfg(feature = "proxy")]
+    pub(super) fn is_proxied(&self) -> bool {
+        self.opening == Opening::ProxyHeader
+    }
+
+    /// What its connections begin with.
+    pub(super) fn opening(&self) -> Opening {
+        self.opening
     }
 
     /// A connection that waits and its other end, or `None` if there is none.
@@ -320,6 +351,7 @@ fn listen(
     let socket = OwnedFd::from(socket);
     Ok(Listener {
         address: local_address(&socket)?,
+        opening: Opening::Request,
         origin: Origin::Own(file),
         is_filtered: false,
         socket,

@@ -51,6 +51,9 @@ mod pool;
 /// The program: the echo, its flags and its exit codes.
 #[cfg(feature = "program")]
 mod program;
+/// Clients behind proxies: whom to believe about them.
+#[cfg(feature = "proxy")]
+mod proxies;
 /// What went wrong once.
 mod regression;
 /// A log file that is rotated while the program runs.

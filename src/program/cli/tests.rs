@@ -72,6 +72,9 @@ fn every_flag_has_its_variable_by_rule() {
         ("request-ids", "true"),
         ("server-timing", "true"),
         ("check", "true"),
+        ("listen-proxied", "127.0.0.1:4002"),
+        ("trusted-proxy", "10.0.0.0/8"),
+        ("forwarded-by", "forwarded"),
         ("max-connections", "7"),
         ("max-body", "1KiB"),
         ("max-head", "2KiB"),
@@ -186,6 +189,24 @@ fn addresses_are_repeated_flags_or_a_list() {
 }
 
 #[test]
+fn an_address_for_proxies_is_an_address() {
+    let args = parsed(&["--listen-proxied", "localhost:1"], &[]);
+    assert_eq!(
+        args.addresses(environment_of(&[("PORT", "80")])),
+        Ok(vec![])
+    );
+}
+
+#[test]
+fn proxies_are_repeated_flags_or_a_list() {
+    let typed = parsed(&["--trusted-proxy", "::1", "--trusted-proxy=unix"], &[]);
+    let set = parsed(&[], &[("HTTPOOL_TRUSTED_PROXY", "::1, unix")]);
+    assert_eq!(typed.trusted_proxy, set.trusted_proxy);
+    let texts: Vec<_> = set.trusted_proxy.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["::1/128", "unix"]);
+}
+
+#[test]
 fn port_is_for_those_who_give_no_address() {
     let port = environment_of(&[("PORT", "8080")]);
     let wrong = environment_of(&[("PORT", "http")]);
@@ -242,6 +263,12 @@ fn a_wrong_value_is_one_line_that_names_the_flag_or_the_variable() {
     check("log-level", "loud", "error, warn, info, debug, trace, off");
     check("log-format", "xml", "text, json");
     check("json", "lax", "strict, raw");
+    check("trusted-proxy", "localhost", "a network such as 10.0.0.0/8");
+    check(
+        "forwarded-by",
+        "via",
+        "x-forwarded, x-forwarded-for, forwarded",
+    );
 }
 
 #[test]

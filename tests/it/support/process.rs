@@ -237,6 +237,16 @@ mod program {
         /// until it says that it listens.
         #[track_caller]
         pub(crate) fn inherit(listener: &TcpListener, arguments: &[&str]) -> Self {
+            Self::inherit_named(listener, "", arguments)
+        }
+
+        /// The same with a listener that has this name there.
+        #[track_caller]
+        pub(crate) fn inherit_named(
+            listener: &TcpListener,
+            name: &str,
+            arguments: &[&str],
+        ) -> Self {
             // It comes as standard input, and takes the number of the first socket passed in.
             let script = "exec 3<&0 0</dev/null; export LISTEN_PID=$$; exec \"$0\" \"$@\"";
             let listener = listener.try_clone().expect("a socket can be cloned");
@@ -245,7 +255,8 @@ mod program {
                 .args(["-c", script, env!("CARGO_BIN_EXE_httpool")])
                 .args(arguments)
                 .env_clear()
-                .env("LISTEN_FDS", "1");
+                .env("LISTEN_FDS", "1")
+                .env("LISTEN_FDNAMES", name);
             let input = Stdio::from(OwnedFd::from(listener));
             let mut program = Self {
                 process: Process::spawn_with(&mut command, input),

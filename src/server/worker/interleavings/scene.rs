@@ -10,7 +10,7 @@ use loom::thread::{self, JoinHandle};
 
 use super::super::*;
 use crate::config::Config;
-use crate::connection::{Budget, Connection, Service, Wait, What};
+use crate::connection::{Budget, Connection, Opening, Service, Wait, What};
 use crate::exchange::Observers;
 use crate::phase::PhaseCell;
 use crate::server::bell::Bell;
@@ -271,6 +271,7 @@ impl Scene {
         let connection = Connection::new(
             Socket::new(ours.into()),
             Node::UNIX,
+            Opening::Request,
             Instant::now(),
             service,
         );

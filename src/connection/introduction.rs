@@ -1,0 +1,55 @@
+//! The time before the first request on a connection that a proxy begins: it says first whom it
+//! passes on bytes for.
+
+use std::io;
+
+use log::debug;
+
+use super::{Connection, Desk, Service, Stage, Verdict, Wake, Why};
+use crate::http1::Progress;
+use crate::phase::Phase;
+use crate::proxy::{Malformed, Statement};
+use crate::transport::Received;
+
+impl Connection {
+    /// Takes what the proxy says. A verdict if the connection can't go on to requests: what has not
+    /// said whom it speaks for is owed no answer.
+    pub(super) fn introduce(
+        &mut self,
+        wake: Wake,
+        desk: &mut Desk,
+        service: &Service,
+    ) -> io::Result<Option<Verdict>> {
+        loop {
+            if service.phase.get() >= Phase::Forced {
+                return Ok(Some(Verdict::Close(Why::Forced)));
+            }
+            match Statement::parse(desk.input.unread()) {
+                Ok(Some((statement, length))) => {
+                    desk.input.consume(length);
+                    self.origin = statement.apply(&self.origin);
+                    self.stage = Stage::Open;
+                    match self.origin.client() {
+                        Some(client) => debug!("{self}: a connection for {client}"),
+                        None => debug!("{self}: a connection for somebody who is not named"),
+                    }
+                    return Ok(None);
+                }
+                Ok(None) if self.share.grow(desk.input.unread().len()) => {}
+                Ok(None) => return Ok(Some(Verdict::Close(Why::NoRoom))),
+                Err(Malformed) => return Ok(Some(Verdict::Close(Why::NotIntroduced))),
+            }
+            match self.receive(desk)? {
+                Received::Full | Received::Short => {}
+                Received::Nothing => {
+                    let verdict = self.wait_for_request(Progress::Nothing, wake, desk, service);
+                    return Ok(Some(verdict));
+                }
+                Received::End if desk.input.is_empty() => {
+                    return Ok(Some(Verdict::Close(Why::ClientDone)));
+                }
+                Received::End => return Ok(Some(Verdict::Close(Why::NotIntroduced))),
+            }
+        }
+    }
+}
