@@ -12,8 +12,8 @@ from httpool import MAX_BODY, METHODS, PAGE
 class Connection(http.client.HTTPConnection):
     """A connection that counts how often it was opened."""
 
-    def __init__(self, port):
-        super().__init__("127.0.0.1", port, timeout=PATIENCE)
+    def __init__(self, port, host="127.0.0.1", source=None):
+        super().__init__(host, port, timeout=PATIENCE, source_address=source)
         self.opened = 0
 
     def connect(self):

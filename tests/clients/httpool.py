@@ -53,8 +53,11 @@ class Server:
         except BaseException:
             self.end()
             raise
-        self.url = re.search(r"http://[\d.]+:\d+", ready)[0]
+        addresses = re.findall(r"http://[\d.]+:\d+", ready)
+        self.url = addresses[0]
         self.port = int(self.url.rpartition(":")[2])
+        # The last one is for proxies, if the flags ask for such a one.
+        self.proxied_port = int(addresses[-1].rpartition(":")[2])
 
     def __enter__(self):
         return self

@@ -1,5 +1,6 @@
 """nginx and HAProxy in front of the server, seen by a client that talks to them."""
 
+import json
 import os
 import random
 import socket
@@ -13,7 +14,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from checks import PATIENCE, expect, expect_in, require
-from http_client import UnixConnection, expecting
+from http_client import Connection, UnixConnection, expecting
 from httpool import MAX_BODY, METHODS, PAGE
 
 HERE = Path(__file__).resolve().parent
@@ -26,8 +27,13 @@ CLIENTS = 8
 LOST = ("POST 502", "POST unanswered")
 
 
+# Where the proxies listen for clients that have addresses, and what those are.
+FRONT = "127.0.90.1"
+SOURCES = ("127.0.90.2", "127.0.90.3")
+
+
 class Proxy:
-    """A running proxy that listens on a Unix socket."""
+    """A running proxy that listens on a Unix socket, and on a port."""
 
     # Where its configuration is.
     directory = HERE
@@ -38,6 +44,7 @@ class Proxy:
         home = Path(self._directory.name)
         self.front = home / "front.sock"
         self.admin = home / "admin.sock"
+        self.port = _free_port()
         self._said = home / "said"
         self._watched = watched
         start = {"nginx": self._nginx, "haproxy": self._haproxy}[kind]
@@ -66,6 +73,10 @@ class Proxy:
     def connection(self):
         return UnixConnection(self.front)
 
+    def connection_from(self, source):
+        """One of a client with this address."""
+        return Connection(self.port, FRONT, (source, 0))
+
     def values(self, *servers):
         """What stands in the configuration in place of which name."""
         if self.kind == "nginx":
@@ -74,6 +85,7 @@ class Proxy:
         lines = [f"server s{number} 127.0.0.1:{server.port}"
                  for number, server in enumerate(servers)]
         return {"SERVERS": "\n".join(lines),
+                "PROXIED": servers[0].proxied_port,
                 "WATCHED": f"{lines[0]} check inter 100ms" if self._watched else ""}
 
     def command(self, text):
@@ -105,7 +117,8 @@ class Proxy:
 
     def _configure(self, home, name, servers):
         text = (self.directory / name).read_text()
-        values = {"FRONT": self.front, "ADMIN": self.admin, **self.values(*servers)}
+        values = {"FRONT": self.front, "ADMIN": self.admin, "TCP": f"{FRONT}:{self.port}",
+                  **self.values(*servers)}
         for key, value in values.items():
             text = text.replace(f"@{key}@", str(value))
         config = home / name
@@ -133,6 +146,7 @@ def run(check, stage):
                 server.expect_clean_end()
     few_connections(check, stage, kind)
     idle(check, stage, kind)
+    origins(check, stage, kind)
     drain(check, stage, kind)
     drain(check, stage, kind, "--drain-delay", "250ms")
     # With no time for what is on its way, so that something is.
@@ -250,6 +264,53 @@ def idle(check, stage, kind):
             connection.close()
             report = server.expect_clean_end()
             expect((report.accepted, report.answered), (3, 3), "connections and requests")
+
+
+def origins(check, stage, kind):
+    """Whom the server takes for the client, whatever that client says of itself."""
+    trusting = ("--listen-proxied", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1",
+                "--trusted-proxy", "unix")
+    for field in ("x-forwarded", "x-forwarded-for", "forwarded"):
+        with stage.server(*trusting, "--forwarded-by", field) as server:
+            with Proxy(kind, server) as proxy:
+                # What a proxy does not say is not known.
+                scheme = None if field == "x-forwarded-for" else "http"
+                places = {"nginx": ["/fields/", "/unix/fields/"], "haproxy": ["/fields/"]}[kind]
+                for place in places:
+                    origin(check, proxy, place, scheme, f" with {field}")
+                if kind == "haproxy" and field == "x-forwarded":
+                    origin(check, proxy, "/v1/", None, " with version 1 of the PROXY protocol")
+                    origin(check, proxy, "/v2/", "http", " with version 2 of it")
+            server.expect_clean_end()
+    with stage.server() as server, Proxy(kind, server) as proxy:
+        with check("a server that trusts nobody takes the proxy for the client"):
+            connection = proxy.connection_from(SOURCES[0])
+            block = json.loads(connection.ask("GET", "/fields/?origin").body)
+            expect((block["proxy"], block["client"]), (None, block["peer"]), "the origin")
+            connection.close()
+
+
+def origin(check, proxy, place, scheme, how):
+    lies = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https",
+            "Forwarded": "for=203.0.113.9;proto=https"}
+    with check(f"{place}: two clients in turns are told by their addresses{how}, and their lies "
+               "are not believed"):
+        connections = [proxy.connection_from(source) for source in SOURCES]
+        for fields in ({}, lies, {}, lies):
+            for source, connection in zip(SOURCES, connections):
+                answer = connection.ask("GET", f"{place}?origin", fields=fields)
+                block = json.loads(answer.body)
+                require(block["proxy"] == block["peer"], f"the proxy is not the peer: {block}")
+                expect(block["client"].split(":")[0], source, "the client")
+                expect(block["scheme"], scheme, "the scheme")
+        for connection in connections:
+            connection.close()
+
+
+def _free_port():
+    with socket.socket() as listener:
+        listener.bind((FRONT, 0))
+        return listener.getsockname()[1]
 
 
 def drain(check, stage, kind, *flags):
