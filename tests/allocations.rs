@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use httpool::http1::{self, Content, Date, Decoder, Ending, Event, Input, Limits, Slot};
-use httpool::{Body, Handler, ListenAddr, Request, Response, Server};
+use httpool::{Body, Builder, Handler, ListenAddr, Request, Response, Server};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -46,6 +46,8 @@ fn main() {
     the_protocol();
     a_handler_that_borrows();
     a_handler_that_owns();
+    #[cfg(feature = "proxy")]
+    behind_proxies();
 }
 
 /// Decoding and encoding, with buffers reused as a worker does.
@@ -74,30 +76,49 @@ fn the_protocol() {
     assert_eq!(allocations(|| (0..REQUESTS).for_each(|_| answer())), 0);
 }
 
+struct Hello;
+
+impl Handler for Hello {
+    fn handle(&self, _: &mut Request) -> Response {
+        Response::new(Body::from("hello"))
+    }
+}
+
 /// From socket to socket, with a handler that borrows the request.
 fn a_handler_that_borrows() {
-    struct Hello;
-
-    impl Handler for Hello {
-        fn handle(&self, _: &mut Request) -> Response {
-            Response::new(Body::from("hello"))
-        }
-    }
-
-    check(Hello, 0);
+    check(|builder| builder, GET, Hello, 0);
 }
 
 /// The same with a function, which owns its request: it pays for a header map, in two pieces.
 fn a_handler_that_owns() {
-    check(|_: Request| Body::from("hello"), 2);
+    check(|builder| builder, GET, |_: Request| Body::from("hello"), 2);
 }
 
-fn check(handler: impl Handler, most_per_request: usize) {
-    let server = Server::builder()
+/// What a trusted proxy says of a request's client is kept in one piece. For a connection that
+/// nobody speaks for, trust costs none.
+#[cfg(feature = "proxy")]
+fn behind_proxies() {
+    let trusting = |builder: Builder| {
+        let proxy: httpool::TrustedProxy = "127.0.0.1".parse().expect("a proxy");
+        builder
+            .trusted_proxy(proxy)
+            .forwarded_by(httpool::ForwardedBy::Forwarded)
+    };
+    let passed_on = [&GET[..GET.len() - 2], b"Forwarded: for=192.0.2.1\r\n\r\n"].concat();
+    check(trusting, GET, Hello, 0);
+    check(trusting, &passed_on, Hello, 1);
+}
+
+fn check(
+    configure: impl FnOnce(Builder) -> Builder,
+    message: &[u8],
+    handler: impl Handler,
+    most_per_request: usize,
+) {
+    let builder = Server::builder()
         .listen("127.0.0.1:0".parse::<ListenAddr>().expect("an address"))
-        .workers(2)
-        .bind()
-        .expect("some port is free");
+        .workers(2);
+    let server = configure(builder).bind().expect("some port is free");
     let address = server.local_addrs()[0].to_string();
     let handle = server.handle();
     let running = thread::spawn(move || server.run(handler));
@@ -108,7 +129,9 @@ fn check(handler: impl Handler, most_per_request: usize) {
         .expect("the timeout is not zero");
     let mut buffer = [0; 1024];
     let mut ask = || {
-        client.write_all(GET).expect("the server takes a request");
+        client
+            .write_all(message)
+            .expect("the server takes a request");
         let count = client.read(&mut buffer).expect("the server answers");
         // One call of the server sends the whole answer, and one receives it.
         assert!(buffer[..count].ends_with(b"\r\n\r\nhello"));
