@@ -128,6 +128,17 @@ fn a_proxy_protocol_header_says_who_the_client_of_a_connection_is() {
 }
 
 #[test]
+fn a_unix_socket_can_be_for_proxies() {
+    let path = OwnPath::new("proxied.sock");
+    let builder = Server::builder().listen_proxied(path.as_ref()).workers(1);
+    let builder = trusting("unix")(builder);
+    let server = BoundServer::from(builder.bind().expect("the path is free")).run(tell);
+    let mut proxy = server.connect();
+    proxy.send([V2, &request::get("/")].concat());
+    proxy.expect_answer("peer for 192.0.2.1:4711");
+}
+
+#[test]
 fn a_proxy_may_come_for_itself_or_for_somebody_without_an_address() {
     let server = proxied(|builder| builder).run(tell);
     for (header, expected) in [
