@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) write_timeout: Duration,
     pub(crate) min_rate: usize,
     pub(crate) rate_grace: Duration,
+    pub(crate) shed_after: Duration,
+    pub(crate) queue_limit: usize,
     pub(crate) drain_timeout: Duration,
     pub(crate) drain_delay: Duration,
     pub(crate) drain_idle: Duration,
@@ -89,6 +91,14 @@ pub mod defaults {
     /// long as [`HEAD_TIMEOUT`], which is all that most heads need.
     pub const RATE_GRACE: Duration = Duration::from_secs(10);
 
+    /// Longest wait for a worker. Who waits for ten seconds and sees nothing of an answer is about to
+    /// go, or his proxy is, and a handler that works for him then works for nobody.
+    pub const SHED_AFTER: Duration = Duration::from_secs(10);
+
+    /// Most connections that wait for a worker: all that may be open by default, so that only time
+    /// counts. A limit of a few handlers' time for each worker sheds sooner.
+    pub const QUEUE_LIMIT: usize = MAX_CONNECTIONS;
+
     /// From the moment the listeners close to the cut.
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -119,6 +129,8 @@ impl Default for Config {
             write_timeout: defaults::WRITE_TIMEOUT,
             min_rate: defaults::MIN_RATE,
             rate_grace: defaults::RATE_GRACE,
+            shed_after: defaults::SHED_AFTER,
+            queue_limit: defaults::QUEUE_LIMIT,
             drain_timeout: defaults::DRAIN_TIMEOUT,
             drain_delay: defaults::DRAIN_DELAY,
             drain_idle: defaults::DRAIN_IDLE,

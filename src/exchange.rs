@@ -77,7 +77,8 @@ pub enum Outcome {
 
 impl Exchange<'_> {
     /// The number of the worker, from 0: an observer that keeps something for each of them writes
-    /// it without getting into another's way.
+    /// it without getting into another's way. The acceptor, which answers those that wait too long
+    /// for a worker, counts as one more.
     #[must_use]
     pub fn worker(&self) -> usize {
         self.worker

@@ -1,5 +1,6 @@
 //! What a worker has at hand for whichever connection it drives.
 
+use std::mem;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::outbox::Outbox;
@@ -21,6 +22,8 @@ pub(crate) struct Desk {
     pub(super) now: Instant,
     /// Requests answered in full at this desk.
     pub(super) answered: u64,
+    /// Those of them that no handler has seen, since somebody asked.
+    pub(super) shed: u64,
     date: Date,
     date_until: Instant,
 }
@@ -35,6 +38,7 @@ impl Desk {
             slot: Slot::default(),
             now,
             answered: 0,
+            shed: 0,
             date: Date::new(SystemTime::now()),
             date_until: now,
         }
@@ -51,6 +55,11 @@ impl Desk {
     /// Requests answered in full at this desk.
     pub(crate) fn answered(&self) -> u64 {
         self.answered
+    }
+
+    /// How many requests were shed at this desk since this was asked last.
+    pub(crate) fn take_shed(&mut self) -> u64 {
+        mem::take(&mut self.shed)
     }
 
     /// The `Date` of this moment, made once a second.

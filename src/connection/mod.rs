@@ -29,7 +29,7 @@ use self::budget::Share;
 pub(crate) use self::desk::Desk;
 use self::outbox::{Flushed, Outbox};
 use self::patience::Patience;
-pub(crate) use self::signals::{Verdict, Wait, Wake, What, Why};
+pub(crate) use self::signals::{Overload, Treatment, Verdict, Wait, Wake, What, Why};
 use self::stream::Stream;
 use crate::body;
 use crate::config::Config;
@@ -171,6 +171,7 @@ impl Connection {
     pub(crate) fn drive(
         &mut self,
         wake: Wake,
+        treatment: Treatment,
         now: Instant,
         desk: &mut Desk,
         service: &Service,
@@ -178,7 +179,7 @@ impl Connection {
         desk.now = now;
         self.unpack(desk);
         let verdict = self
-            .turn(wake, desk, service)
+            .turn(wake, treatment, desk, service)
             .unwrap_or_else(|error| Verdict::Close(Why::Failed(error)));
         self.pack(desk);
         verdict
@@ -200,7 +201,18 @@ impl Connection {
         unsent + u64::from(may_be_one)
     }
 
-    fn turn(&mut self, wake: Wake, desk: &mut Desk, service: &Service) -> io::Result<Verdict> {
+    /// Whether there is an answer, perhaps from a handler's reader, that the client has not taken.
+    pub(crate) fn owes(&self) -> bool {
+        self.unsent.is_some()
+    }
+
+    fn turn(
+        &mut self,
+        wake: Wake,
+        treatment: Treatment,
+        desk: &mut Desk,
+        service: &Service,
+    ) -> io::Result<Verdict> {
         match wake {
             Wake::HungUp => self.incoming = Incoming::UntilEnd,
             _ if self.incoming == Incoming::UntilEnd => {}
@@ -247,10 +259,16 @@ impl Connection {
             {
                 Ok(Event::Request) => {
                     budget -= 1;
-                    self.answer(desk, service)?;
+                    self.answer(treatment, desk, service)?;
                     if !desk.input.is_empty() && desk.now.elapsed() > TURN {
                         budget = 0;
                     }
+                }
+                // A body that is not sent is the cheapest.
+                Ok(Event::Continue) if treatment != Treatment::Handle => {
+                    desk.shed += 1;
+                    self.refuse(Refusal::NoRoom, desk, service);
+                    desk.outbox.push_answer();
                 }
                 Ok(Event::Continue) => desk.outbox.bytes().extend_from_slice(CONTINUE),
                 Ok(Event::Incomplete(progress)) => {
@@ -286,11 +304,23 @@ impl Connection {
         }
     }
 
-    /// Has the handler answer the request in the slot.
-    fn answer(&mut self, desk: &mut Desk, service: &Service) -> io::Result<()> {
-        let mut account = self.open_account(Outcome::Handled, desk, service);
+    /// Answers the request in the slot.
+    fn answer(
+        &mut self,
+        treatment: Treatment,
+        desk: &mut Desk,
+        service: &Service,
+    ) -> io::Result<()> {
+        let outcome = match treatment {
+            Treatment::Handle => Outcome::Handled,
+            Treatment::Shed(why) => Outcome::Refused(why.name()),
+        };
+        let mut account = self.open_account(outcome, desk, service);
         let began = service.config.server_timing.then(Instant::now);
-        let mut response = call(service, &mut account, desk);
+        let mut response = match treatment {
+            Treatment::Handle => call(service, &mut account, desk),
+            Treatment::Shed(why) => shed(why, desk),
+        };
         if let Some(began) = began {
             say_time(began.elapsed(), &mut response);
         }
@@ -566,6 +596,19 @@ fn call(service: &Service, account: &mut Account, desk: &mut Desk) -> Response {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(&fields)
         }
     }
+}
+
+/// The answer to a request for which there is no worker.
+fn shed(why: Overload, desk: &mut Desk) -> Response {
+    desk.shed += 1;
+    let why = match why {
+        Overload::Late => "the request has waited for too long",
+        Overload::Full => "too many requests wait",
+    };
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(why);
+    let mut response = problem.answer(desk.slot.request.headers());
+    response.headers_mut().insert(RETRY_AFTER, RETRY);
+    response
 }
 
 #[cold]

@@ -17,6 +17,35 @@ pub(crate) enum Wake {
     Recalled,
 }
 
+/// What becomes of requests that have come in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Treatment {
+    /// The handler answers them.
+    Handle,
+    /// They are answered 503 at once, and no code of the handler's runs unless an answer is
+    /// [owed](super::Connection::owes).
+    Shed(Overload),
+}
+
+/// Why a request is shed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overload {
+    /// It has waited for a worker for too long.
+    Late,
+    /// Too many wait for one.
+    Full,
+}
+
+impl Overload {
+    /// One word for it, for figures.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// What comes of driving a connection.
 #[derive(Debug)]
 pub(crate) enum Verdict {

@@ -46,7 +46,13 @@ fn a_hang_up_is_heard_after_the_deadline_too() {
         .expect("a client may finish sending");
     // The wake-up came in time, but nobody was free to act on it.
     let late = now + service.config.head_timeout;
-    let verdict = connection.drive(Wake::HungUp, late, &mut Desk::new(0), &service);
+    let verdict = connection.drive(
+        Wake::HungUp,
+        Treatment::Handle,
+        late,
+        &mut Desk::new(0),
+        &service,
+    );
     assert!(
         matches!(verdict, Verdict::Close(Why::ClientDone)),
         "{verdict:?}"
@@ -66,7 +72,7 @@ fn no_handler_runs_while_an_answer_is_owed() {
     let requests = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3000);
     client.write_all(&requests).expect("the requests are sent");
     let mut desk = Desk::new(0);
-    let mut drive = || connection.drive(Wake::Ready, now, &mut desk, &service);
+    let mut drive = || connection.drive(Wake::Ready, Treatment::Handle, now, &mut desk, &service);
     let verdict = loop {
         match drive() {
             Verdict::Requeue => {}
@@ -109,7 +115,8 @@ mod introduction {
             let (mut connection, mut client, service) = connect(now);
             for part in [&all[..end], &all[end..]] {
                 client.write_all(part).expect("a part is sent");
-                let verdict = connection.drive(Wake::Ready, now, &mut desk, &service);
+                let verdict =
+                    connection.drive(Wake::Ready, Treatment::Handle, now, &mut desk, &service);
                 assert!(matches!(verdict, Verdict::Park(_)), "{end}: {verdict:?}");
             }
             let mut answer = [0; 1024];
@@ -124,12 +131,12 @@ mod introduction {
         let mut desk = Desk::new(0);
         let (mut connection, mut client, service) = connect(now);
         client.write_all(&HEADER[..9]).expect("a part is sent");
-        connection.drive(Wake::Ready, now, &mut desk, &service);
+        connection.drive(Wake::Ready, Treatment::Handle, now, &mut desk, &service);
         assert_eq!(connection.unfinished(), 0);
         client.write_all(&HEADER[9..]).expect("the rest is sent");
         client.write_all(REQUEST).expect("a request is sent");
         assert_eq!(connection.unfinished(), 1);
-        connection.drive(Wake::Ready, now, &mut desk, &service);
+        connection.drive(Wake::Ready, Treatment::Handle, now, &mut desk, &service);
         assert_eq!(connection.unfinished(), 0);
     }
 
@@ -141,11 +148,11 @@ mod introduction {
         connection.share = Share::new(&service.budget);
         client.write_all(&HEADER[..8]).expect("a part is sent");
         let mut desk = Desk::new(0);
-        let verdict = connection.drive(Wake::Ready, now, &mut desk, &service);
+        let verdict = connection.drive(Wake::Ready, Treatment::Handle, now, &mut desk, &service);
         assert!(matches!(verdict, Verdict::Park(_)), "{verdict:?}");
         assert_eq!(service.budget.held(), 8);
         client.write_all(&HEADER[8..9]).expect("a part is sent");
-        let verdict = connection.drive(Wake::Ready, now, &mut desk, &service);
+        let verdict = connection.drive(Wake::Ready, Treatment::Handle, now, &mut desk, &service);
         assert!(
             matches!(verdict, Verdict::Close(Why::NoRoom)),
             "{verdict:?}"

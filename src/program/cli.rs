@@ -103,6 +103,11 @@ pub(crate) struct Args {
         default_value_t = Size(defaults::MAX_BUFFERED))]
     pub(crate) max_buffered: Size,
 
+    /// Most connections that wait for a worker; of more, those that have waited for longest get a 503
+    #[arg(long, value_name = "N", value_parser = count(0..=10_000_000), help_heading = "Limits",
+        default_value_t = defaults::QUEUE_LIMIT)]
+    pub(crate) queue_limit: usize,
+
     /// Longest time for a request's head to arrive
     #[arg(long, value_name = "TIME", value_parser = limit, help_heading = "Timeouts",
         default_value_t = Span(defaults::HEAD_TIMEOUT))]
@@ -122,6 +127,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = limit, help_heading = "Timeouts",
         default_value_t = Span(defaults::WRITE_TIMEOUT))]
     pub(crate) write_timeout: Span,
+
+    /// Longest time a request waits for a worker; afterwards it gets a 503
+    #[arg(long, value_name = "TIME", value_parser = limit, help_heading = "Timeouts",
+        default_value_t = Span(defaults::SHED_AFTER))]
+    pub(crate) shed_after: Span,
 
     /// Slowest a client may send a head or body or take an answer, in bytes a second on average; 0
     /// to leave it to the timeouts
@@ -270,6 +280,8 @@ impl Args {
             .body_timeout(self.body_timeout.0)
             .idle_timeout(self.idle_timeout.0)
             .write_timeout(self.write_timeout.0)
+            .queue_limit(self.queue_limit)
+            .shed_after(self.shed_after.0)
             .min_rate(self.min_rate.0)
             .rate_grace(self.rate_grace.0)
             .drain_timeout(self.drain_timeout.0)

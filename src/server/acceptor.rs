@@ -14,8 +14,8 @@ use rustix::io::Errno;
 
 use super::bell::Bell;
 use super::client::{Client, Job};
+use super::deputy::Deputy;
 use super::listener::Listener;
-use super::lot::Events;
 use super::roster::Patrol;
 use super::{DrainReport, Shared};
 use crate::connection::{Connection, Opening, Wake, What};
@@ -32,10 +32,6 @@ const PATROL_TICK: Duration = Duration::from_millis(1);
 
 /// The same while draining, when people wait for it.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
-
-/// Events taken from the system at a time while no worker takes them: more than come between two
-/// rounds of the patrol.
-const EVENTS: usize = 1024;
 
 /// How long to leave a full system alone before accepting again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -69,7 +65,7 @@ pub(super) struct Acceptor {
     workers_done: Receiver<()>,
     next_sweep: Instant,
     patrol: Patrol,
-    events: Events,
+    deputy: Deputy,
     /// The last round has admitted several at once.
     is_crowded: bool,
     /// Accepting has failed, most likely for want of descriptors, and goes on at this time.
@@ -97,7 +93,7 @@ impl Acceptor {
     ) -> Self {
         Self {
             patrol: Patrol::new(workers.len()),
-            events: Events::with_capacity(EVENTS),
+            deputy: Deputy::new(workers.len()),
             shared,
             listeners,
             bell,
@@ -315,7 +311,8 @@ impl Acceptor {
     fn walk(&mut self) {
         let shared = &self.shared;
         if self.patrol.is_due(&shared.roster) {
-            shared.patrol(&mut self.patrol, &mut self.events);
+            self.deputy.walk(shared);
+            self.patrol.walk(&shared.roster, || !shared.jobs.is_empty());
         }
     }
 

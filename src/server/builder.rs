@@ -175,6 +175,30 @@ impl Builder {
         self
     }
 
+    /// How long a request may wait for a worker. One that has waited longer is answered 503 with
+    /// `Retry-After`, its handler does not run, and its connection is kept. Default:
+    /// [`SHED_AFTER`](crate::defaults::SHED_AFTER).
+    ///
+    /// A worker that comes to such a request answers it so; if none does, the thread in
+    /// [`run`](Server::run) answers, about a sixteenth of this time later at most. Requests that have
+    /// come when the server begins to [drain](crate::Phase::Draining) are handled, however long they
+    /// wait.
+    pub fn shed_after(mut self, patience: Duration) -> Self {
+        self.config.shed_after = patience.min(LONGEST);
+        self
+    }
+
+    /// How many connections may wait for a worker. If there are more, the requests of those who have
+    /// waited for longest are answered as after [`shed_after`](Self::shed_after). Default:
+    /// [`QUEUE_LIMIT`](crate::defaults::QUEUE_LIMIT).
+    ///
+    /// It is looked at once a millisecond while workers are busy, and those count that have waited
+    /// since the last look: what a quick pool takes up in a moment is no queue.
+    pub fn queue_limit(mut self, connections: usize) -> Self {
+        self.config.queue_limit = connections;
+        self
+    }
+
     /// How long the drain may take, from the moment that the listeners close to the cut. Default:
     /// [`DRAIN_TIMEOUT`](crate::defaults::DRAIN_TIMEOUT).
     pub fn drain_timeout(mut self, patience: Duration) -> Self {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crossbeam_utils::CachePadded;
 
 use super::bell::Bell;
-use crate::connection::Why;
+use crate::connection::{Overload, Why};
 
 /// The counts of one server.
 #[derive(Debug)]
@@ -21,7 +21,10 @@ pub(super) struct Census {
     ended: [AtomicU64; Why::NAMES.len()],
     /// How often the acceptor has gone round.
     rounds: AtomicU64,
-    /// One a worker, written by it alone: a shared counter would be the one line that all cores
+    /// Those of the answered that no handler has seen.
+    late: AtomicU64,
+    crowded: AtomicU64,
+    /// One a worker and one for the acceptor, written by it alone: a shared counter would be the one line that all cores
     /// fight for.
     answered: Box<[CachePadded<AtomicU64>]>,
 }
@@ -42,7 +45,9 @@ impl Census {
             cut: AtomicU64::new(0),
             ended: Default::default(),
             rounds: AtomicU64::new(0),
-            answered: (0..workers).map(|_| CachePadded::default()).collect(),
+            late: AtomicU64::new(0),
+            crowded: AtomicU64::new(0),
+            answered: (0..=workers).map(|_| CachePadded::default()).collect(),
         }
     }
 
@@ -74,6 +79,21 @@ impl Census {
             .sum()
     }
 
+    pub(super) fn shed(&self, why: Overload) -> u64 {
+        self.of(why).load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_shed(&self, why: Overload, requests: u64) {
+        self.of(why).fetch_add(requests, Ordering::Relaxed);
+    }
+
+    fn of(&self, why: Overload) -> &AtomicU64 {
+        match why {
+            Overload::Late => &self.late,
+            Overload::Full => &self.crowded,
+        }
+    }
+
     pub(super) fn add_cut(&self, requests: u64) {
         self.cut.fetch_add(requests, Ordering::Relaxed);
     }
@@ -94,8 +114,8 @@ impl Census {
         self.rounds.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn set_answered(&self, worker: usize, requests: u64) {
-        self.answered[worker].store(requests, Ordering::Relaxed);
+    pub(super) fn set_answered(&self, thread: usize, requests: u64) {
+        self.answered[thread].store(requests, Ordering::Relaxed);
     }
 
     /// Asks for the bell each time that a connection ends and leaves fewer than this. Look at

@@ -11,7 +11,7 @@ use super::client::Job;
 use super::turns::{Turns, is_within};
 use super::waits::{Accounts, Waits};
 use crate::Phase;
-use crate::connection::Budget;
+use crate::connection::{Budget, Overload};
 use crate::phase::PhaseCell;
 use crate::sync::channel::Receiver;
 
@@ -42,6 +42,12 @@ pub struct Progress {
     pub accepted: u64,
     /// Requests answered so far: every byte of the answer is with the system.
     pub answered: u64,
+    /// Those of them that were answered 503 because they had waited for a worker for longer than
+    /// [`Builder::shed_after`](crate::Builder::shed_after).
+    pub shed_late: u64,
+    /// Those that were answered 503 because more waited than
+    /// [`Builder::queue_limit`](crate::Builder::queue_limit).
+    pub shed_full: u64,
     /// Requests that the end of the server has cut so far ([`DrainReport::cut`]).
     pub cut: u64,
     /// Bytes that connections keep of requests that are not complete and of answers that are not
@@ -121,6 +127,8 @@ impl Handle {
             open: self.census.open(),
             accepted: self.census.accepted(),
             answered: self.census.answered(),
+            shed_late: self.census.shed(Overload::Late),
+            shed_full: self.census.shed(Overload::Full),
             cut: self.census.cut(),
             buffered: self.budget.held(),
             workers: self.turns.workers(),

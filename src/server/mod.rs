@@ -5,6 +5,7 @@ mod bell;
 mod builder;
 mod census;
 mod client;
+mod deputy;
 mod handle;
 mod listener;
 mod lot;
@@ -15,6 +16,7 @@ mod worker;
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -30,13 +32,13 @@ pub use self::handle::{DrainReport, Handle, Progress, Vitals};
 pub use self::listener::BindError;
 use self::listener::Listener;
 use self::lot::{Events, Lot, Parked};
-use self::roster::{Patrol, Roster};
+use self::roster::Roster;
 use self::turns::Turns;
 use self::waits::Accounts;
 pub use self::waits::Waits;
 use self::worker::Worker;
 use crate::config::Config;
-use crate::connection::{Budget, Service, Wait, Wake, Why};
+use crate::connection::{Budget, Desk, Service, Treatment, Verdict, Wait, Wake, Why};
 use crate::exchange::Observers;
 use crate::phase::PhaseCell;
 use crate::sync::channel::{Receiver, Sender};
@@ -195,23 +197,6 @@ impl Shared {
         self.roster.call();
     }
 
-    /// What the patrol does each time. While no worker looks for events, the acceptor does: what they
-    /// tell of is seen to wait.
-    fn patrol(&self, patrol: &mut Patrol, events: &mut Events) {
-        if self.roster.is_neglected() {
-            self.gather(events);
-        }
-        patrol.walk(&self.roster, || !self.jobs.is_empty());
-    }
-
-    /// Puts what the system has events for where any worker finds it.
-    fn gather(&self, events: &mut Events) {
-        self.look(events, Some(Duration::ZERO));
-        if self.enqueue_all(events) || events.bell_rang() {
-            self.roster.call();
-        }
-    }
-
     fn look(&self, events: &mut Events, patience: Option<Duration>) {
         if let Err(error) = self.lot.wait(events, patience) {
             error!("waiting for connections failed: {error}");
@@ -232,6 +217,48 @@ impl Shared {
             });
         }
         since.is_some()
+    }
+
+    /// Whether a connection that could go on since then has waited for too long.
+    fn is_late(&self, since: Option<Instant>, now: Instant) -> bool {
+        since.is_some_and(|since| {
+            now.saturating_duration_since(since) > self.service.config.shed_after
+        })
+    }
+
+    /// Drives a connection once.
+    fn turn(
+        &self,
+        desk: &mut Desk,
+        client: &mut Client,
+        wake: Wake,
+        treatment: Treatment,
+        now: Instant,
+    ) -> Verdict {
+        let turn = || {
+            let connection = &mut client.connection;
+            connection.drive(wake, treatment, now, desk, &self.service)
+        };
+        let verdict = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
+            error!("a connection was dropped because driving it panicked");
+            desk.replace();
+            Verdict::Close(Why::Panicked)
+        });
+        if let Treatment::Shed(why) = treatment {
+            self.census.add_shed(why, desk.take_shed());
+        }
+        verdict
+    }
+
+    /// Does with a connection what its verdict says, and returns it if it can go on at once.
+    fn follow(&self, client: Box<Client>, verdict: Verdict) -> Option<(Box<Client>, Wake)> {
+        match verdict {
+            Verdict::Close(why) => self.close(*client, &why),
+            _ if self.phase() >= Phase::Forced => self.close(*client, &Why::Forced),
+            Verdict::Park(wait) => return self.park(client, wait),
+            Verdict::Requeue => return Some((client, Wake::Ready)),
+        }
+        None
     }
 
     /// Parks a connection, and returns it if it can go on at once.

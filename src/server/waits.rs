@@ -103,6 +103,12 @@ impl Accounts {
         }
     }
 
+    /// How many connections have been taken from the ready channel.
+    pub(super) fn taken(&self) -> u64 {
+        let classes = self.0.iter().flat_map(|account| &account.classes);
+        classes.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
     fn sum(&self, count: impl Fn(&Account) -> &AtomicU64) -> u64 {
         let counts = self.0.iter().map(|account| count(account));
         counts.map(|count| count.load(Ordering::Relaxed)).sum()

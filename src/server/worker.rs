@@ -1,17 +1,14 @@
 //! A worker: takes a connection, drives it as far as it goes, takes the next.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use log::error;
 
 use super::Shared;
 use super::client::{Client, Job};
 use super::lot::Events;
 use super::roster::{Duty, Pace};
 use crate::Phase;
-use crate::connection::{Desk, Verdict, Wake, Why};
+use crate::connection::{Desk, Overload, Treatment, Verdict, Wake};
 use crate::sync::elapsed;
 
 /// Events taken from the system at a time. What a worker takes it must hand to others, so this is
@@ -124,19 +121,13 @@ impl Worker {
         } = job;
         for _ in 0..DRIVES_IN_A_ROW {
             let verdict = self.turn(&mut client, wake, since.take());
-            if self.shared.phase() >= Phase::Forced && !matches!(verdict, Verdict::Close(_)) {
-                return self.shared.close(*client, &Why::Forced);
+            let is_others_turn = matches!(verdict, Verdict::Requeue);
+            match self.shared.follow(client, verdict) {
+                Some(called) => (client, wake) = called,
+                None => return,
             }
-            match verdict {
-                Verdict::Park(wait) => match self.shared.park(client, wait) {
-                    Some(called) => (client, wake) = called,
-                    None => return,
-                },
-                Verdict::Requeue => {
-                    wake = Wake::Ready;
-                    break;
-                }
-                Verdict::Close(why) => return self.shared.close(*client, &why),
+            if is_others_turn {
+                break;
             }
         }
         self.shared.hand_over(Job {
@@ -152,12 +143,13 @@ impl Worker {
         let began = Instant::now();
         let waited = since.map(|since| began.saturating_duration_since(since));
         shared.waits.note(self.index, waited);
-        let turn = || client.connection.drive(wake, began, desk, &shared.service);
-        let verdict = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
-            error!("a connection was dropped because driving it panicked");
-            self.desk.replace();
-            Verdict::Close(Why::Panicked)
-        });
+        // In a drain nobody else comes, and what has come is handled.
+        let treatment = if shared.is_late(since, began) && shared.phase() < Phase::Draining {
+            Treatment::Shed(Overload::Late)
+        } else {
+            Treatment::Handle
+        };
+        let verdict = shared.turn(desk, client, wake, treatment, began);
         self.pace.note(elapsed(began));
         shared.turns.count(self.index);
         let answered = self.desk.answered();

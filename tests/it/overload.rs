@@ -1,13 +1,15 @@
+use std::io::{self, Read};
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use httpool::{Builder, Request};
+use httpool::{Body, Builder, Request};
 
 use crate::support::{
-    BoundServer, Client, Gate, SOON, TestServer, alone, eventually, open_descriptors, tell,
+    BoundServer, Client, Door, Gate, HUGE, NEVER, SOON, TestServer, alone, eventually,
+    open_descriptors, request, tell,
 };
 
 /// What a server opens when it starts.
@@ -144,4 +146,155 @@ fn what_waits_while_all_workers_are_held_is_seen() {
         server.handle().clone()
     };
     assert_eq!(gone.progress().queued, 0);
+}
+
+#[test]
+fn a_request_that_has_waited_too_long_is_shed_while_all_workers_are_held() {
+    let (server, gate, held) = held(|builder| builder.shed_after(SOON));
+    let mut client = server.connect();
+    // Two in one piece have waited together.
+    client.send([request::post("/", "body"), request::get("/")].concat());
+    for _ in 0..2 {
+        expect_shed(&mut client);
+    }
+    // The next one has a wait of its own, on the same connection.
+    client.get("/");
+    expect_shed(&mut client);
+    expect_shed_in_all(&server, (3, 0));
+    eventually("that counts as answered", || {
+        server.handle().progress().answered == 3
+    });
+    assert_eq!(server.handle().progress().busy, 2);
+    gate.open();
+    for mut client in held {
+        client.expect_status(200);
+    }
+    client.get("/").expect_answer("GET / ");
+}
+
+#[test]
+fn a_body_that_will_not_be_handled_is_not_asked_for() {
+    let (server, _gate, _held) = held(|builder| builder.shed_after(SOON));
+    let mut client = server.connect();
+    let head = "PUT / HTTP/1.1\r\nHost: it\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+    let response = client.send(head).expect_status(503);
+    assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
+    assert!(response.says_close(), "{response:?}");
+    client.finish_sending().expect_closed();
+    expect_shed_in_all(&server, (1, 0));
+}
+
+#[test]
+fn of_too_many_that_wait_the_oldest_are_shed() {
+    let (server, gate, held) = held(|builder| builder.shed_after(NEVER).queue_limit(2));
+    let mut waiting = Vec::new();
+    for number in 0..5usize {
+        let mut client = server.connect();
+        client.get("/");
+        waiting.push(client);
+        if let Some(oldest) = number.checked_sub(2) {
+            expect_shed(&mut waiting[oldest]);
+        }
+        expect_queued(&server, waiting.len().min(2));
+    }
+    expect_shed_in_all(&server, (0, 3));
+    gate.open();
+    for mut client in held.into_iter().chain(waiting.drain(3..)) {
+        client.expect_status(200);
+    }
+}
+
+#[test]
+fn nothing_is_shed_in_a_drain() {
+    let (server, gate, held) = held(|builder| {
+        let builder = builder.shed_after(SOON).queue_limit(0);
+        builder.drain_idle(NEVER).drain_timeout(NEVER)
+    });
+    let mut client = server.connect();
+    server.expect_open(3);
+    server.begin_drain();
+    client.get("/");
+    expect_queued(&server, 1);
+    // Time is the subject: by then it would have been shed.
+    thread::sleep(2 * SOON);
+    gate.open();
+    assert!(client.expect_answer("GET / ").says_close());
+    for mut client in held {
+        client.expect_status(200);
+    }
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (3, 0));
+}
+
+/// A reader without end, which tells that it is read and insists on a worker's thread.
+struct Told(Door);
+
+impl Read for Told {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or("nobody");
+        assert!(name.starts_with("httpool-"), "{name}");
+        self.0.pass();
+        buffer.fill(b'x');
+        Ok(buffer.len())
+    }
+}
+
+#[test]
+fn no_code_of_a_handler_runs_beside_the_workers() {
+    let (gate, reads) = (Gate::new(), Gate::new());
+    reads.open();
+    let (door, told) = (gate.door(), reads.door());
+    let server = TestServer::spawn(
+        |builder| builder.shed_after(SOON).write_timeout(NEVER),
+        move |request: Request| {
+            if request.uri() == "/gate" {
+                door.pass();
+                return Body::empty();
+            }
+            Body::from_sized_reader(Told(told.clone()), HUGE as u64)
+        },
+    );
+    let mut reader = server.connect();
+    reader.get("/reader");
+    reads.expect_arrived(1);
+    eventually("the client takes no more", || {
+        server.handle().progress().busy == 0
+    });
+    let mut held = [(); 2].map(|()| server.connect());
+    for client in &mut held {
+        client.get("/gate");
+    }
+    gate.expect_arrived(2);
+    // There is room for more of the answer, and no worker to read it.
+    eventually("the answer could go on", || {
+        reader.expect_part(16 * 1024);
+        server.handle().progress().queued == 1
+    });
+    // Whoever comes is shed meanwhile.
+    let mut client = server.connect();
+    client.get("/");
+    expect_shed(&mut client);
+    expect_queued(&server, 1);
+    gate.open();
+    reader.expect_part(HUGE / 2);
+    for client in &mut held {
+        client.expect_status(200);
+    }
+}
+
+/// So many have waited for too long, and so many were too many.
+#[track_caller]
+fn expect_shed_in_all(server: &TestServer, requests: (u64, u64)) {
+    eventually(&format!("{requests:?} are shed"), || {
+        let progress = server.handle().progress();
+        (progress.shed_late, progress.shed_full) == requests
+    });
+}
+
+#[track_caller]
+fn expect_shed(client: &mut Client) {
+    let response = client.expect_status(503);
+    assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
+    assert!(!response.says_close(), "{response:?}");
 }

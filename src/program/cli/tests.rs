@@ -79,10 +79,12 @@ fn every_flag_has_its_variable_by_rule() {
         ("max-body", "1KiB"),
         ("max-head", "2KiB"),
         ("max-buffered", "64KiB"),
+        ("queue-limit", "9"),
         ("head-timeout", "1s"),
         ("body-timeout", "2s"),
         ("idle-timeout", "3s"),
         ("write-timeout", "4s"),
+        ("shed-after", "9s"),
         ("min-rate", "4KiB"),
         ("rate-grace", "8s"),
         ("drain-timeout", "5s"),
@@ -258,6 +260,8 @@ fn a_wrong_value_is_one_line_that_names_the_flag_or_the_variable() {
     check("max-head", "10", "256B");
     check("head-timeout", "30", "write 30s");
     check("head-timeout", "0s", "no time at all");
+    check("shed-after", "0s", "no time at all");
+    check("queue-limit", "many", "0 to 10000000");
     check("drain-timeout", "for\never", "500ms");
     check("listen", "localhost", "host:port");
     check("log-level", "loud", "error, warn, info, debug, trace, off");

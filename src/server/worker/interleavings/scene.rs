@@ -16,7 +16,8 @@ use crate::phase::PhaseCell;
 use crate::server::bell::Bell;
 use crate::server::census::Census;
 use crate::server::client::Client;
-use crate::server::lot::{Events, Lot, Parked};
+use crate::server::deputy::Deputy;
+use crate::server::lot::{Lot, Parked};
 use crate::server::roster::{Patrol, Roster};
 use crate::server::turns::Turns;
 use crate::server::waits::Accounts;
@@ -53,7 +54,7 @@ pub(super) struct Scene {
     pub(super) shared: Arc<Shared>,
     bell: Arc<Bell>,
     patrol: Patrol,
-    events: Events,
+    deputy: Deputy,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -128,7 +129,7 @@ impl Scene {
             shared: Arc::new(shared),
             bell,
             patrol: Patrol::new(workers),
-            events: Events::with_capacity(EVENTS),
+            deputy: Deputy::new(workers),
             workers: Vec::new(),
         }
     }
@@ -247,7 +248,9 @@ impl Scene {
     }
 
     fn walk(&mut self) {
-        self.shared.patrol(&mut self.patrol, &mut self.events);
+        self.deputy.walk(&self.shared);
+        let (roster, jobs) = (&self.shared.roster, &self.shared.jobs);
+        self.patrol.walk(roster, || !jobs.is_empty());
     }
 
     /// A worker shares work while another is idle.

@@ -1,0 +1,166 @@
+//! What the acceptor does for clients while all workers are busy: it sees who waits, and answers 503
+//! to those who have waited too long, or are too many. Handlers run on workers only.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use super::client::Job;
+use super::lot::Events;
+use crate::Phase;
+use crate::connection::{Desk, Overload, Treatment};
+
+/// Events taken from the system at a time: more than come between two rounds.
+const EVENTS: usize = 1024;
+
+/// Connections turned away in one round, for the acceptor has more to do: some milliseconds' worth.
+const TURNED_AWAY: u64 = 256;
+
+/// Marks in the time after which requests are shed: it is what their 503 may be late by.
+const MARKS: u32 = 16;
+
+/// Stands in for workers.
+pub(super) struct Deputy {
+    events: Events,
+    desk: Desk,
+    /// The [end] of those that the last round has left.
+    latest: u64,
+    /// The [end] of those that are known to have waited for too long.
+    late: u64,
+    /// Now and then one of a round, the oldest first, as long as somebody who waited then may wait
+    /// still.
+    marks: VecDeque<Mark>,
+}
+
+/// The ready channel as it was at one moment. Nobody can look at the connection that has been in it
+/// for longest without taking it, but they leave in the order in which they came.
+struct Mark {
+    at: Instant,
+    end: u64,
+}
+
+impl Deputy {
+    /// For a server with so many workers; it counts as one more.
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            events: Events::with_capacity(EVENTS),
+            desk: Desk::new(workers),
+            latest: 0,
+            late: 0,
+            marks: VecDeque::new(),
+        }
+    }
+
+    /// Goes round once, about each millisecond while the patrol walks.
+    pub(super) fn walk(&mut self, shared: &Shared) {
+        if shared.roster.is_neglected() {
+            self.gather(shared);
+        }
+        // In a drain nobody else comes, and who is told to come again finds nobody.
+        if shared.phase() < Phase::Draining {
+            self.shed(shared, Instant::now());
+        }
+    }
+
+    /// Puts what the system has events for where any worker finds it, and who waits is seen.
+    fn gather(&mut self, shared: &Shared) {
+        shared.look(&mut self.events, Some(Duration::ZERO));
+        if shared.enqueue_all(&mut self.events) || self.events.bell_rang() {
+            shared.roster.call();
+        }
+    }
+
+    /// Turns away whoever waits for too long, and the oldest of too many.
+    fn shed(&mut self, shared: &Shared, now: Instant) {
+        self.shed_late(shared, now);
+        self.shed_excess(shared, now);
+    }
+
+    fn shed_late(&mut self, shared: &Shared, now: Instant) {
+        let taken = shared.waits.taken();
+        while self.marks.front().is_some_and(|mark| mark.end <= taken) {
+            self.marks.pop_front();
+        }
+        while let Some(mark) = self.marks.front()
+            && shared.is_late(Some(mark.at), now)
+        {
+            self.late = mark.end;
+            self.marks.pop_front();
+        }
+        let count = self.late.saturating_sub(taken);
+        let is_late = |job: &Job| shared.is_late(job.since, now);
+        self.late -= self.turn_away(shared, count, Overload::Late, now, is_late);
+
+        let gap = shared.service.config.shed_after / MARKS;
+        let is_due = |mark: &Mark| now.duration_since(mark.at) >= gap;
+        if !shared.jobs.is_empty() && self.marks.back().is_none_or(is_due) {
+            self.marks.push_back(Mark {
+                at: now,
+                end: end(shared),
+            });
+        }
+    }
+
+    /// Those that have come since the last round may be taken in a moment, and don't count.
+    fn shed_excess(&mut self, shared: &Shared, now: Instant) {
+        let limit = shared.service.config.queue_limit;
+        let standing = self.latest.saturating_sub(shared.waits.taken());
+        let excess = standing.saturating_sub(limit as u64);
+        let is_excess = |_: &Job| shared.jobs.len() >= limit;
+        self.turn_away(shared, excess, Overload::Full, now, is_excess);
+        self.latest = end(shared);
+    }
+
+    /// Turns away so many of those who have waited for longest, if it is right for them, and returns
+    /// how many others have lost their place by that.
+    fn turn_away(
+        &mut self,
+        shared: &Shared,
+        count: u64,
+        why: Overload,
+        now: Instant,
+        is_right: impl Fn(&Job) -> bool,
+    ) -> u64 {
+        let mut others = 0;
+        for _ in 0..count.min(TURNED_AWAY) {
+            let Ok(job) = shared.jobs.try_recv() else {
+                break;
+            };
+            // Between the counting and this, workers have taken some. An answer that is under way
+            // may come from a handler's reader.
+            if !is_right(&job) || job.client.connection.owes() {
+                shared.hand_over(job);
+                others += 1;
+            } else {
+                self.drive(shared, job, why, now);
+            }
+        }
+        others
+    }
+
+    fn drive(&mut self, shared: &Shared, job: Job, why: Overload, now: Instant) {
+        let Job {
+            mut client,
+            wake,
+            since,
+        } = job;
+        let index = shared.turns.workers();
+        let waited = since.map(|since| now.saturating_duration_since(since));
+        shared.waits.note(index, waited);
+        let treatment = Treatment::Shed(why);
+        let verdict = shared.turn(&mut self.desk, &mut client, wake, treatment, now);
+        shared.census.set_answered(index, self.desk.answered());
+        if let Some((client, wake)) = shared.follow(client, verdict) {
+            shared.hand_over(Job {
+                client,
+                wake,
+                since: Some(now),
+            });
+        }
+    }
+}
+
+/// How many will have been taken from the ready channel when all that are there now are gone.
+fn end(shared: &Shared) -> u64 {
+    shared.waits.taken() + shared.jobs.len() as u64
+}
