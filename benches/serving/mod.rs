@@ -52,6 +52,12 @@ pub(crate) const SLOW: &str = "/slow";
 /// As long as a query to a database may take.
 const SLOW_TIME: Duration = Duration::from_millis(20);
 
+/// Asks for an answer that takes [`QUERY_TIME`].
+pub(crate) const QUERY: &str = "/query";
+
+/// As long as a query takes that finds an index.
+pub(crate) const QUERY_TIME: Duration = Duration::from_millis(5);
+
 /// Answers with few bytes or many, and with its own figures if asked for them.
 struct Bench;
 
@@ -64,6 +70,10 @@ impl Handler for Bench {
             LARGE => vec![b'x'; LARGE_SIZE].into(),
             SLOW => {
                 thread::sleep(SLOW_TIME);
+                HELLO.into()
+            }
+            QUERY => {
+                thread::sleep(QUERY_TIME);
                 HELLO.into()
             }
             _ => HELLO.into(),

@@ -4,6 +4,8 @@
 //! never sees what others would have waited. Here each request has a moment at which it is due;
 //! its time runs from there, also while it waits for a connection that is free.
 
+#![allow(dead_code, reason = "each bench needs a part of it")]
+
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -40,6 +42,10 @@ pub(crate) struct Times {
 pub(crate) struct Outcome {
     pub(crate) times: Times,
     pub(crate) other_times: Times,
+    /// Of answers with another status than 2xx, to either request.
+    pub(crate) refused_times: Times,
+    /// Other answers that came before the last request was due.
+    pub(crate) while_asked: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +63,20 @@ struct Due {
 struct Connection {
     stream: TcpStream,
     asked: Option<Due>,
-    /// How many bytes of the answer are missing.
+    /// What is known of the answer, once it has begun.
+    answer: Option<Answer>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    is_refusal: bool,
+    /// How many bytes are missing.
     missing: usize,
 }
 
 struct Run<'a> {
     load: Load<'a>,
+    end: Instant,
     /// Bytes of the answers to the usual request and to the other.
     lengths: [usize; 2],
     connections: Vec<Connection>,
@@ -78,6 +92,11 @@ struct Run<'a> {
 impl Times {
     pub(crate) fn count(&self) -> usize {
         self.sorted.len()
+    }
+
+    /// How many came within this time.
+    pub(crate) fn count_within(&self, time: Duration) -> usize {
+        self.sorted.partition_point(|one| *one <= time)
     }
 
     /// The time within which this share of all answers came.
@@ -96,7 +115,8 @@ impl Load<'_> {
         let gap = Duration::from_secs_f64(1.0 / self.rate);
         let total = (self.duration.as_secs_f64() * self.rate) as u32;
         let began = Instant::now();
-        let end = began + self.duration + PATIENCE;
+        run.end = began + self.duration;
+        let end = run.end + PATIENCE;
         let (mut sent, mut events) = (0, Vec::with_capacity(256));
         while sent < total || !run.is_done() {
             let now = Instant::now();
@@ -126,6 +146,7 @@ impl Load<'_> {
         let mut outcome = run.outcome;
         outcome.times.sorted.sort_unstable();
         outcome.other_times.sorted.sort_unstable();
+        outcome.refused_times.sorted.sort_unstable();
         Ok(outcome)
     }
 }
@@ -147,11 +168,12 @@ impl<'a> Run<'a> {
             connections.push(Connection {
                 stream,
                 asked: None,
-                missing: 0,
+                answer: None,
             });
         }
         Ok(Self {
             load,
+            end: Instant::now(),
             lengths,
             free: (0..connections.len()).collect(),
             connections,
@@ -166,7 +188,13 @@ impl<'a> Run<'a> {
     }
 
     fn ask_or_wait(&mut self, at: Instant) -> io::Result<()> {
-        let count = self.outcome.times.count() + self.outcome.other_times.count();
+        let Outcome {
+            times,
+            other_times,
+            refused_times,
+            ..
+        } = &self.outcome;
+        let count = times.count() + other_times.count() + refused_times.count();
         let begun = count + self.waiting.len() + self.connections.len() - self.free.len();
         let kind = match self.load.other {
             Some((each, _)) if begun.is_multiple_of(each) => Kind::Other,
@@ -188,7 +216,6 @@ impl<'a> Run<'a> {
             (Kind::Other, Some((_, request))) => request,
             _ => self.load.request,
         };
-        connection.missing = self.lengths[due.kind as usize];
         connection.asked = Some(due);
         // A request is far smaller than what a socket holds, and none is sent behind another.
         connection.stream.write_all(request)
@@ -196,25 +223,37 @@ impl<'a> Run<'a> {
 
     fn receive(&mut self, index: usize) -> io::Result<()> {
         let connection = &mut self.connections[index];
-        match connection.stream.read(&mut self.buffer) {
+        let received = match connection.stream.read(&mut self.buffer) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(count) if count > connection.missing => {
-                return Err(io::Error::other("an answer is longer than the first one"));
-            }
-            Ok(count) => connection.missing -= count,
+            Ok(count) => &self.buffer[..count],
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
-        }
-        if connection.missing > 0 {
+        };
+        let Some(due) = connection.asked else {
+            return Err(io::Error::other("an answer to nothing"));
+        };
+        let mut answer = match connection.answer.take() {
+            Some(answer) => answer,
+            None => Answer::begin(received, self.lengths[due.kind as usize])?,
+        };
+        answer.missing = answer
+            .missing
+            .checked_sub(received.len())
+            .ok_or_else(|| io::Error::other("an answer is longer than the first one"))?;
+        if answer.missing > 0 {
+            connection.answer = Some(answer);
             return Ok(());
         }
-        if let Some(due) = connection.asked.take() {
-            let times = match due.kind {
-                Kind::Usual => &mut self.outcome.times,
-                Kind::Other => &mut self.outcome.other_times,
-            };
-            times.sorted.push(due.at.elapsed());
-        }
+        connection.asked = None;
+        let now = Instant::now();
+        let outcome = &mut self.outcome;
+        let times = match due.kind {
+            _ if answer.is_refusal => &mut outcome.refused_times,
+            Kind::Usual => &mut outcome.times,
+            Kind::Other => &mut outcome.other_times,
+        };
+        times.sorted.push(now - due.at);
+        outcome.while_asked += usize::from(!answer.is_refusal && now <= self.end);
         match self.waiting.pop_front() {
             Some(due) => self.ask(index, due),
             None => {
@@ -225,7 +264,23 @@ impl<'a> Run<'a> {
     }
 }
 
-/// How many bytes this is answered with; every answer is as long as the first.
+impl Answer {
+    /// What the first bytes say of an answer, which is this long if it is no refusal.
+    fn begin(received: &[u8], usual: usize) -> io::Result<Self> {
+        let is_refusal = !received.starts_with(b"HTTP/1.1 2");
+        let length = if is_refusal {
+            whole_length(received)
+        } else {
+            Some(usual)
+        };
+        Ok(Self {
+            is_refusal,
+            missing: length.ok_or_else(|| io::Error::other("a head came in pieces"))?,
+        })
+    }
+}
+
+/// How many bytes this is answered with; every answer but a refusal is as long as the first.
 fn answer_length(address: SocketAddr, request: &[u8]) -> io::Result<usize> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;

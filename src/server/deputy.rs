@@ -23,9 +23,11 @@ const MARKS: u32 = 16;
 pub(super) struct Deputy {
     events: Events,
     desk: Desk,
-    /// The [end] of those that the last round has left.
+    /// Connections that were taken from the ready channel and put back behind the others.
+    returned: u64,
+    /// The [end](Self::end) of those that the last round has left.
     latest: u64,
-    /// The [end] of those that are known to have waited for too long.
+    /// The end of those that are known to have waited for too long.
     late: u64,
     /// Now and then one of a round, the oldest first, as long as somebody who waited then may wait
     /// still.
@@ -45,6 +47,7 @@ impl Deputy {
         Self {
             events: Events::with_capacity(EVENTS),
             desk: Desk::new(workers),
+            returned: 0,
             latest: 0,
             late: 0,
             marks: VecDeque::new(),
@@ -77,7 +80,7 @@ impl Deputy {
     }
 
     fn shed_late(&mut self, shared: &Shared, now: Instant) {
-        let taken = shared.waits.taken();
+        let taken = self.taken(shared);
         while self.marks.front().is_some_and(|mark| mark.end <= taken) {
             self.marks.pop_front();
         }
@@ -89,30 +92,29 @@ impl Deputy {
         }
         let count = self.late.saturating_sub(taken);
         let is_late = |job: &Job| shared.is_late(job.since, now);
-        self.late -= self.turn_away(shared, count, Overload::Late, now, is_late);
+        self.turn_away(shared, count, Overload::Late, now, is_late);
 
         let gap = shared.service.config.shed_after / MARKS;
-        let is_due = |mark: &Mark| now.duration_since(mark.at) >= gap;
+        let is_due = |mark: &Mark| now.saturating_duration_since(mark.at) >= gap;
         if !shared.jobs.is_empty() && self.marks.back().is_none_or(is_due) {
-            self.marks.push_back(Mark {
-                at: now,
-                end: end(shared),
-            });
+            let end = self.end(shared);
+            // After all that it counts have come.
+            let at = Instant::now();
+            self.marks.push_back(Mark { at, end });
         }
     }
 
     /// Those that have come since the last round may be taken in a moment, and don't count.
     fn shed_excess(&mut self, shared: &Shared, now: Instant) {
         let limit = shared.service.config.queue_limit;
-        let standing = self.latest.saturating_sub(shared.waits.taken());
+        let standing = self.latest.saturating_sub(self.taken(shared));
         let excess = standing.saturating_sub(limit as u64);
         let is_excess = |_: &Job| shared.jobs.len() >= limit;
         self.turn_away(shared, excess, Overload::Full, now, is_excess);
-        self.latest = end(shared);
+        self.latest = self.end(shared);
     }
 
-    /// Turns away so many of those who have waited for longest, if it is right for them, and returns
-    /// how many others have lost their place by that.
+    /// Turns away so many of those who have waited for longest, as long as it is right.
     fn turn_away(
         &mut self,
         shared: &Shared,
@@ -120,22 +122,24 @@ impl Deputy {
         why: Overload,
         now: Instant,
         is_right: impl Fn(&Job) -> bool,
-    ) -> u64 {
-        let mut others = 0;
+    ) {
         for _ in 0..count.min(TURNED_AWAY) {
             let Ok(job) = shared.jobs.try_recv() else {
-                break;
+                return;
             };
-            // Between the counting and this, workers have taken some. An answer that is under way
-            // may come from a handler's reader.
-            if !is_right(&job) || job.client.connection.owes() {
-                shared.hand_over(job);
-                others += 1;
-            } else {
+            // A worker may have taken one that was meant.
+            let is_right = is_right(&job);
+            // An answer that is under way may come from a handler's reader.
+            if is_right && !job.client.connection.owes() {
                 self.drive(shared, job, why, now);
+                continue;
+            }
+            shared.hand_over(job);
+            self.returned += 1;
+            if !is_right {
+                return;
             }
         }
-        others
     }
 
     fn drive(&mut self, shared: &Shared, job: Job, why: Overload, now: Instant) {
@@ -158,9 +162,14 @@ impl Deputy {
             });
         }
     }
-}
 
-/// How many will have been taken from the ready channel when all that are there now are gone.
-fn end(shared: &Shared) -> u64 {
-    shared.waits.taken() + shared.jobs.len() as u64
+    /// How many connections have been taken from the ready channel.
+    fn taken(&self, shared: &Shared) -> u64 {
+        shared.waits.taken() + self.returned
+    }
+
+    /// How many will have been when all that are there now are gone.
+    fn end(&self, shared: &Shared) -> u64 {
+        self.taken(shared) + shared.jobs.len() as u64
+    }
 }

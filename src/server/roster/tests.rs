@@ -133,6 +133,29 @@ fn the_watcher_leaves_it_to_the_patrol_while_turns_are_quick() {
 }
 
 #[test]
+fn the_last_one_to_leave_has_the_patrol_look_while_turns_are_long() {
+    let roster = roster(1, 1);
+    for (pace, patrolled) in [(slow(), false), (Pace(2 * LONG), true)] {
+        expect_watch(&roster);
+        roster.relieve(&pace);
+        assert_eq!(rang(&roster.patrol), patrolled, "{pace:?}");
+    }
+}
+
+#[test]
+fn events_are_neglected_if_nobody_looks_or_watches() {
+    let roster = roster(1, 1);
+    assert!(roster.is_neglected());
+    roster.note_look();
+    assert!(!roster.is_neglected());
+    assert!(roster.is_neglected(), "that was before the last time");
+    expect_watch(&roster);
+    assert!(!roster.is_neglected());
+    roster.relieve(&Pace::default());
+    assert!(roster.is_neglected());
+}
+
+#[test]
 fn work_is_worth_a_call_if_it_takes_long() {
     let roster = roster(3, 2);
     let quick = Pace(WORTHWHILE / 10);
@@ -199,6 +222,21 @@ fn the_patrol_sees_to_it_that_someone_watches() {
     assert_eq!(roster.lock().sleeping, 1);
     patrol.walk(&roster, || false);
     expect_woken(&woken);
+}
+
+#[test]
+fn the_patrol_walks_while_all_are_within_turns() {
+    let roster = roster(2, 1);
+    let mut patrol = Patrol::new(2);
+    let still_walks = |patrol: &mut Patrol| {
+        roster.start_patrol();
+        (0..=QUIET_ROUNDS).for_each(|_| patrol.walk(&roster, || false));
+        patrol.is_due(&roster)
+    };
+    (0..2).for_each(|worker| roster.turns.count(worker));
+    assert!(still_walks(&mut patrol));
+    roster.turns.count(1);
+    assert!(!still_walks(&mut patrol));
 }
 
 #[test]
