@@ -31,14 +31,14 @@ use crate::Request;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     peer: Node,
-    /// `None` is [`Account::of`] the peer. Bodies are moved a lot, those of answers too, so what
+    /// `None` is [`Route::of`] the peer. Bodies are moved a lot, those of answers too, so what
     /// few need is elsewhere.
-    account: Option<Arc<Account>>,
+    route: Option<Arc<Route>>,
 }
 
-/// What is known of a client.
+/// How a client has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Account {
+pub(crate) struct Route {
     pub(crate) proxy: Option<Node>,
     pub(crate) client: Option<Node>,
     pub(crate) scheme: Option<Scheme>,
@@ -74,10 +74,7 @@ enum Place {
 impl Origin {
     /// Of what comes over a connection with this other end, if nobody says more.
     pub(crate) fn new(peer: Node) -> Self {
-        Self {
-            peer,
-            account: None,
-        }
+        Self { peer, route: None }
     }
 
     /// Where this request comes from; `None` if it did not come over a connection, or if its body
@@ -97,7 +94,7 @@ impl Origin {
     /// `None` if the client has come itself.
     #[must_use]
     pub fn proxy(&self) -> Option<Node> {
-        self.account().proxy
+        self.route().proxy
     }
 
     /// Who wants an answer. `None` if a trusted proxy has passed on the request and has not said
@@ -105,7 +102,7 @@ impl Origin {
     /// ask for what it may do.
     #[must_use]
     pub fn client(&self) -> Option<Node> {
-        self.account().client
+        self.route().client
     }
 
     /// How the client speaks to the first proxy, or to this server: `http` or `https`. `None` if a
@@ -114,31 +111,31 @@ impl Origin {
     pub fn scheme(&self) -> Option<&'static http::uri::Scheme> {
         static HTTP: http::uri::Scheme = http::uri::Scheme::HTTP;
         static HTTPS: http::uri::Scheme = http::uri::Scheme::HTTPS;
-        Some(match self.account().scheme? {
+        Some(match self.route().scheme? {
             Scheme::Http => &HTTP,
             Scheme::Https => &HTTPS,
         })
     }
 
-    pub(crate) fn account(&self) -> Account {
-        match &self.account {
-            Some(account) => **account,
-            None => Account::of(self.peer),
+    pub(crate) fn route(&self) -> Route {
+        match &self.route {
+            Some(route) => **route,
+            None => Route::of(self.peer),
         }
     }
 
-    /// The same peer, with this account of its client.
+    /// The same peer, whose client has come this way.
     #[cfg(feature = "proxy")]
-    pub(crate) fn with(&self, account: Account) -> Self {
+    pub(crate) fn with(&self, route: Route) -> Self {
         Self {
             peer: self.peer,
-            account: Some(Arc::new(account)),
+            route: Some(Arc::new(route)),
         }
     }
 }
 
-impl Account {
-    /// Of a client that has come itself.
+impl Route {
+    /// The one of a client that has come itself.
     fn of(client: Node) -> Self {
         Self {
             proxy: None,

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use ipnet::{IpNet, Ipv4Net};
 
 pub(crate) use self::preamble::{Malformed, Statement};
-use crate::origin::Account;
+use crate::origin::Route;
 use crate::{Node, Origin};
 
 /// Proxies that are believed when they say who their client is.
@@ -88,43 +88,43 @@ impl Trust {
         if self.is_empty() {
             return origin.clone();
         }
-        let before = origin.account();
-        let account = self.read(before, fields);
-        if account == before {
+        let before = origin.route();
+        let route = self.read(before, fields);
+        if route == before {
             return origin.clone();
         }
-        origin.with(account)
+        origin.with(route)
     }
 
-    fn read(&self, before: Account, fields: &HeaderMap) -> Account {
+    fn read(&self, before: Route, fields: &HeaderMap) -> Route {
         match self.by {
             ForwardedBy::Forwarded => self.walk(before, fields::forwarded(fields)),
             ForwardedBy::XForwardedFor => self.walk(before, fields::x_forwarded_for(fields)),
             ForwardedBy::XForwarded => {
-                let account = self.walk(before, fields::x_forwarded_for(fields));
+                let route = self.walk(before, fields::x_forwarded_for(fields));
                 match fields::x_forwarded_proto(fields) {
-                    Some(scheme) if self.believes(&before) => Account { scheme, ..account },
-                    _ => account,
+                    Some(scheme) if self.believes(&before) => Route { scheme, ..route },
+                    _ => route,
                 }
             }
         }
     }
 
     /// Each statement is believed if it is from someone who is, beginning with the nearest.
-    fn walk(&self, before: Account, statements: impl Iterator<Item = fields::Hop>) -> Account {
-        let mut account = before;
+    fn walk(&self, before: Route, statements: impl Iterator<Item = fields::Hop>) -> Route {
+        let mut route = before;
         for hop in statements {
-            if !self.believes(&account) {
+            if !self.believes(&route) {
                 break;
             }
-            account = account.on_behalf_of(hop.client, hop.scheme);
+            route = route.on_behalf_of(hop.client, hop.scheme);
         }
-        account
+        route
     }
 
     /// Whether whoever seems to be the client is a proxy that is believed.
-    fn believes(&self, account: &Account) -> bool {
-        (account.client).is_some_and(|client| self.includes(&client))
+    fn believes(&self, route: &Route) -> bool {
+        (route.client).is_some_and(|client| self.includes(&client))
     }
 }
 

@@ -59,7 +59,7 @@ impl Statement {
         match self {
             Self::Local => origin.clone(),
             Self::Proxied(client, scheme) => {
-                origin.with(origin.account().on_behalf_of(client, scheme))
+                origin.with(origin.route().on_behalf_of(client, scheme))
             }
         }
     }
