@@ -112,6 +112,15 @@ impl Body {
         }
     }
 
+    /// The same, shared, while the body stays.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        match &self.content {
+            Content::Memory(bytes) => bytes.clone(),
+            Content::Reader(_) => Bytes::new(),
+        }
+    }
+
     /// The number of bytes, unless only [a reader](Self::from_reader) knows it.
     #[must_use]
     pub fn length(&self) -> Option<u64> {

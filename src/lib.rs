@@ -38,6 +38,8 @@
 //! * `access-log`: a line for each request in `apps`, with serde_json and time.
 //! * `json`: the echo server in `apps`, with serde_json.
 //! * `proxy`: clients behind proxies, with ipnet and ppp.
+//! * `router` (default): functions for paths and methods, with arguments from requests, in
+//!   [`routing`].
 //! * `metrics`: health checks and figures for Prometheus in `apps`, with prometheus-client and procfs.
 //!
 //! It runs on Linux: epoll is what it is made of.
@@ -49,6 +51,8 @@ pub mod apps;
 mod body;
 mod config;
 mod connection;
+#[cfg(feature = "json")]
+mod content_type;
 mod exchange;
 mod handler;
 #[doc(hidden)]
@@ -60,6 +64,8 @@ mod problem;
 mod proxy;
 mod request_id;
 mod response;
+#[cfg(feature = "router")]
+pub mod routing;
 mod server;
 mod sync;
 mod transport;
@@ -78,6 +84,8 @@ pub use problem::Problem;
 #[cfg(feature = "proxy")]
 pub use proxy::{ForwardedBy, TrustedProxy, TrustedProxyError};
 pub use response::{Html, IntoResponse};
+#[cfg(feature = "router")]
+pub use routing::Router;
 pub use server::{BindError, Builder, DrainReport, Handle, Progress, Server, Vitals, Waits};
 pub use wire::{Chunk, Wire};
 

@@ -73,9 +73,9 @@ impl Example {
         self.send(&format!("GET {path} HTTP/1.1\r\n"), "")
     }
 
-    fn post(&self, body: &str) -> Answer {
+    fn post(&self, path: &str, body: &str) -> Answer {
         let head = format!(
-            "POST / HTTP/1.1\r\nAccept: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nAccept: application/json\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n",
             body.len()
         );
@@ -156,7 +156,7 @@ fn json_echo_gives_back_what_it_understood() {
         ),
         (r#"{"item": "tea"}"#, r#"{"item":"tea","cups":1}"#),
     ] {
-        let answer = json_echo.post(body);
+        let answer = json_echo.post("/", body);
         assert_eq!(answer.status, 200, "{body}");
         assert!(answer.head.contains("content-type: application/json"));
         assert_eq!(answer.body, expected);
@@ -171,7 +171,7 @@ fn json_echo_names_mistakes() {
         (r#"{"item": "tea", "cups": "two"}"#, "line 1 column 29"),
         (r#"{"cups": 2}"#, "missing field `item`"),
     ] {
-        let answer = json_echo.post(body);
+        let answer = json_echo.post("/", body);
         assert_eq!(answer.status, 400, "{body}");
         assert!(
             answer
@@ -183,6 +183,37 @@ fn json_echo_names_mistakes() {
     let answer = json_echo.get("/");
     assert_eq!(answer.status, 405);
     assert!(answer.head.contains("allow: post"));
+}
+
+#[test]
+fn routes_keeps_books() {
+    let routes = Example::start("routes");
+    let answer = routes.post("/books", r#"{"title": "Afloat"}"#);
+    assert_eq!((answer.status, &*answer.body), (201, "/books/1\n"));
+    assert_eq!(routes.get("/books/1").body, r#"{"title":"Afloat"}"#);
+    assert_eq!(routes.get("/books").body, r#"{"1":{"title":"Afloat"}}"#);
+    assert_eq!(routes.get("/books?from=2").body, "{}");
+    for (answer, status, reason) in [
+        (routes.get("/books/2"), 404, "there is no book 2"),
+        (routes.get("/books/x"), 400, "is no id"),
+        (routes.get("/books?from=x"), 400, "the query is wrong"),
+        (routes.post("/books", "{"), 400, "the body is not JSON"),
+        (
+            routes.post("/books", r#"{"title": 1}"#),
+            422,
+            "expected a string",
+        ),
+        (
+            routes.post("/books", r#"{"title": ""}"#),
+            422,
+            "without a title",
+        ),
+        (routes.post("/books/1", ""), 405, ""),
+        (routes.get("/"), 200, "/books"),
+    ] {
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert!(answer.body.contains(reason), "{}", answer.body);
+    }
 }
 
 #[test]

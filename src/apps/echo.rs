@@ -2,10 +2,11 @@
 
 use std::mem;
 
-use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use serde::de::IgnoredAny;
 
+use crate::content_type::is_json;
 use crate::{Handler, Html, IntoResponse, Origin, Problem, Request, Response};
 
 const PAGE: &str = "<h1>Welcome to my Server</h1>";
@@ -95,20 +96,6 @@ fn origin(request: &Request) -> Response {
 fn allowing(mut response: Response) -> Response {
     response.headers_mut().insert(ALLOW, ALLOWED);
     response
-}
-
-/// `application/json` or any `+json` type (RFC 6839 section 3.1), whatever its parameters.
-fn is_json(fields: &HeaderMap) -> bool {
-    let Some(content_type) = fields.get(CONTENT_TYPE) else {
-        return false;
-    };
-    let essence = content_type.as_bytes().split(|byte| *byte == b';').next();
-    let essence = essence.unwrap_or_default().trim_ascii();
-    essence.eq_ignore_ascii_case(b"application/json")
-        || essence
-            .len()
-            .checked_sub(b"+json".len())
-            .is_some_and(|start| essence[start..].eq_ignore_ascii_case(b"+json"))
 }
 
 /// Checks the grammar without building anything of it. JSON is UTF-8 (RFC 8259 section 8.1), and

@@ -59,6 +59,9 @@ mod regression;
 /// A log file that is rotated while the program runs.
 #[cfg(feature = "program")]
 mod reload;
+/// Functions for paths and methods.
+#[cfg(all(feature = "router", feature = "json"))]
+mod routes;
 /// The program and signals: one drains, another one ends it at once.
 #[cfg(feature = "program")]
 mod signals;

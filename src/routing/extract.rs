@@ -1,0 +1,311 @@
+//! Arguments of functions, from requests.
+
+use std::mem;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use serde::de::DeserializeOwned;
+
+use super::{Call, Rejection};
+use crate::{Body, Origin, Request};
+
+/// What a function may have as an argument.
+///
+/// Besides those of this module: [`Method`], [`Uri`] and [`HeaderMap`], copied; the body as
+/// [`Bytes`], or as a [`String`] if it is UTF-8; [`Origin`]; `Option<T>` for what a request may or
+/// may not have; `Result<T, Rejection>` for who wants to answer a rejection otherwise. The whole
+/// [`Request`] and its [`Body`] are taken out of the call: name them last.
+///
+/// One's own is one function:
+///
+/// ```
+/// use httpool::http::StatusCode;
+/// use httpool::routing::{Call, Extract, Rejection, Router};
+///
+/// struct Token(String);
+///
+/// impl<S> Extract<S> for Token {
+///     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+///         let value = call.request().headers().get("x-token");
+///         match value.and_then(|value| value.to_str().ok()) {
+///             Some(token) => Ok(Self(token.to_owned())),
+///             None => Err(Rejection::new(StatusCode::UNAUTHORIZED, "there is no token")),
+///         }
+///     }
+/// }
+///
+/// let router: Router = Router::new().get("/", |Token(token): Token| token);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be taken from a request",
+    note = "arguments of functions are such as `Path<T>`, `Query<T>`, `Json<T>`, `State<S>` of \
+            the router's own state, or whatever implements `Extract<S>`"
+)]
+pub trait Extract<S>: Sized {
+    /// Takes it from the call.
+    ///
+    /// # Errors
+    ///
+    /// What the request lacks, for its client.
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection>;
+}
+
+/// What stands in the path where the route has `{names}`: a value of a route with one, a tuple in
+/// their order, or a struct by their names. What can't be read as such is answered 400.
+///
+/// ```
+/// use httpool::routing::{Path, Router};
+///
+/// let router: Router = Router::new()
+///     .get("/users/{id}", |Path(id): Path<u64>| format!("user {id}"))
+///     .get("/shelves/{shelf}/{title}", |Path((shelf, title)): Path<(u8, String)>| {
+///         format!("{title} on {shelf}")
+///     });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Path<T>(
+    /// What was read.
+    pub T,
+);
+
+/// What stands in the target behind the question mark, as a struct of its names. What can't be read
+/// as such is answered 400.
+///
+/// ```
+/// use httpool::routing::{Query, Router};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Page {
+///     #[serde(default)]
+///     from: u32,
+/// }
+///
+/// let router: Router =
+///     Router::new().get("/", |Query(page): Query<Page>| format!("from {}", page.from));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Query<T>(
+    /// What was read.
+    pub T,
+);
+
+/// A clone of what the router [was given](super::Router::with_state).
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use httpool::routing::{Router, State};
+///
+/// fn count(State(visits): State<Arc<AtomicU64>>) -> String {
+///     format!("visit {}", visits.fetch_add(1, Ordering::Relaxed))
+/// }
+///
+/// let router: Router = Router::new().get("/", count).with_state(Arc::default());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State<S>(
+    /// The state.
+    pub S,
+);
+
+/// As an argument the request's body, read as JSON; as an answer a value, written as JSON.
+///
+/// A request that does not say that it is JSON is answered 415, one that is none 400 with line and
+/// column, one that is another value than is wanted 422.
+///
+/// ```
+/// use httpool::routing::{Json, Router};
+///
+/// #[derive(serde::Deserialize, serde::Serialize)]
+/// struct User {
+///     name: String,
+/// }
+///
+/// let router: Router = Router::new().post("/users", |Json(user): Json<User>| Json(user));
+/// ```
+#[cfg(feature = "json")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Json<T>(
+    /// The value.
+    pub T,
+);
+
+/// The request's body as a form sends it (`application/x-www-form-urlencoded`). A request of
+/// another type is answered 415, one that can't be read as what is wanted 422.
+#[cfg(feature = "json")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form<T>(
+    /// What was read.
+    pub T,
+);
+
+impl<S, T: DeserializeOwned> Extract<S> for Path<T> {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        let parsed = call.parameters().parse();
+        parsed.map(Self).map_err(|why| {
+            Rejection::new(StatusCode::BAD_REQUEST, format!("the path is wrong: {why}"))
+        })
+    }
+}
+
+impl<S, T: DeserializeOwned> Extract<S> for Query<T> {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        let query = call.request().uri().query().unwrap_or_default();
+        serde_html_form::from_str(query).map(Self).map_err(|why| {
+            Rejection::new(
+                StatusCode::BAD_REQUEST,
+                format!("the query is wrong: {why}"),
+            )
+        })
+    }
+}
+
+impl<S: Clone> Extract<S> for State<S> {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        Ok(Self(call.state().clone()))
+    }
+}
+
+impl<S> Extract<S> for Method {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        Ok(call.request().method().clone())
+    }
+}
+
+impl<S> Extract<S> for Uri {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        Ok(call.request().uri().clone())
+    }
+}
+
+impl<S> Extract<S> for HeaderMap {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        Ok(call.request().headers().clone())
+    }
+}
+
+impl<S> Extract<S> for Origin {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        Self::of(call.request()).cloned().ok_or_else(|| {
+            Rejection::new(StatusCode::BAD_REQUEST, "nobody knows who has sent this")
+        })
+    }
+}
+
+impl<S> Extract<S> for Request {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        Ok(mem::take(call.request_mut()))
+    }
+}
+
+impl<S> Extract<S> for Body {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        Ok(mem::take(call.request_mut().body_mut()))
+    }
+}
+
+impl<S> Extract<S> for Bytes {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        Ok(call.request().body().to_bytes())
+    }
+}
+
+impl<S> Extract<S> for String {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        let body = call.request().body().as_bytes();
+        std::str::from_utf8(body).map(str::to_owned).map_err(|why| {
+            Rejection::new(
+                StatusCode::BAD_REQUEST,
+                format!("the body is no text: {why}"),
+            )
+        })
+    }
+}
+
+impl<S, T: Extract<S>> Extract<S> for Option<T> {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        Ok(T::extract(call).ok())
+    }
+}
+
+impl<S, T: Extract<S>> Extract<S> for Result<T, Rejection> {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        Ok(T::extract(call))
+    }
+}
+
+#[cfg(feature = "json")]
+mod content {
+    use http::HeaderMap;
+    use http::header::{CONTENT_TYPE, HeaderValue};
+    use serde::Serialize;
+    use serde_json::error::Category;
+
+    use super::*;
+    use crate::content_type::{essence, is_json};
+    use crate::{IntoResponse, Problem, Response};
+
+    const JSON: HeaderValue = HeaderValue::from_static("application/json");
+    const FORM: &[u8] = b"application/x-www-form-urlencoded";
+
+    impl<S, T: DeserializeOwned> Extract<S> for Json<T> {
+        fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+            let request = call.request();
+            if !is_json(request.headers()) {
+                return Err(wanted("application/json"));
+            }
+            serde_json::from_slice(request.body().as_bytes())
+                .map(Self)
+                .map_err(|why| match why.classify() {
+                    Category::Data => Rejection::new(
+                        StatusCode::UNPROCESSABLE_ENTITY,
+                        format!("the body is another value than is wanted: {why}"),
+                    ),
+                    _ => Rejection::new(
+                        StatusCode::BAD_REQUEST,
+                        format!("the body is not JSON: {why}"),
+                    ),
+                })
+        }
+    }
+
+    impl<T: Serialize> IntoResponse for Json<T> {
+        fn into_response(self) -> Response {
+            match serde_json::to_vec(&self.0) {
+                Ok(json) => {
+                    let mut response = Response::new(json.into());
+                    response.headers_mut().insert(CONTENT_TYPE, JSON);
+                    response
+                }
+                Err(why) => {
+                    log::error!("an answer can't be written as JSON: {why}");
+                    Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+                }
+            }
+        }
+    }
+
+    impl<S, T: DeserializeOwned> Extract<S> for Form<T> {
+        fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+            let request = call.request();
+            if !is_form(request.headers()) {
+                return Err(wanted("application/x-www-form-urlencoded"));
+            }
+            let form = serde_html_form::from_bytes(request.body().as_bytes());
+            form.map(Self).map_err(|why| {
+                let reason = format!("the form is wrong: {why}");
+                Rejection::new(StatusCode::UNPROCESSABLE_ENTITY, reason)
+            })
+        }
+    }
+
+    fn is_form(fields: &HeaderMap) -> bool {
+        essence(fields).is_some_and(|essence| essence.eq_ignore_ascii_case(FORM))
+    }
+
+    fn wanted(content_type: &str) -> Rejection {
+        let reason = format!("the body must be {content_type}, and say so");
+        Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason)
+    }
+}

@@ -1,0 +1,68 @@
+//! Functions as they are written into what the server calls.
+
+use super::{Call, Extract};
+use crate::{IntoResponse, Response};
+
+/// A function that a [`Router`](super::Router) may call: up to eight arguments that each implement
+/// [`Extract`], and an answer that implements [`IntoResponse`].
+///
+/// The arguments are taken from the request in their order. The first that the request does not
+/// have is answered with its [`Rejection`](super::Rejection), and the function is not called.
+///
+/// ```
+/// use httpool::http::{Method, StatusCode};
+/// use httpool::routing::{Path, Router};
+///
+/// fn show(method: Method, Path(id): Path<u64>) -> Result<String, StatusCode> {
+///     if id == 0 { Err(StatusCode::NOT_FOUND) } else { Ok(format!("{method} of {id}")) }
+/// }
+///
+/// let router: Router = Router::new().get("/users/{id}", show);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't answer requests",
+    label = "not a function of extractable arguments with an answer",
+    note = "each argument must implement `Extract<S>`, where `S` is the router's state, \
+            and the return type `IntoResponse`; there are at most eight arguments, \
+            and the function must be `Send + Sync + 'static`"
+)]
+pub trait Function<S, Arguments>: Send + Sync + 'static {
+    /// Takes the arguments from the call, and calls the function.
+    fn call(&self, call: &mut Call<'_, S>) -> Response;
+}
+
+macro_rules! function {
+    ($($argument:ident),*) => {
+        impl<S, F, R, $($argument),*> Function<S, ($($argument,)*)> for F
+        where
+            F: Fn($($argument),*) -> R + Send + Sync + 'static,
+            R: IntoResponse,
+            $($argument: Extract<S>,)*
+        {
+            #[allow(
+                unused_variables,
+                non_snake_case,
+                reason = "written once for any number of arguments"
+            )]
+            fn call(&self, call: &mut Call<'_, S>) -> Response {
+                $(
+                    let $argument = match $argument::extract(call) {
+                        Ok(argument) => argument,
+                        Err(rejection) => return rejection.answer(call.request().headers()),
+                    };
+                )*
+                self($($argument),*).into_response()
+            }
+        }
+    };
+}
+
+function!();
+function!(A);
+function!(A, B);
+function!(A, B, C);
+function!(A, B, C, D);
+function!(A, B, C, D, E);
+function!(A, B, C, D, E, G);
+function!(A, B, C, D, E, G, H);
+function!(A, B, C, D, E, G, H, I);

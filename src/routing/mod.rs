@@ -1,0 +1,58 @@
+//! From a request to the function that answers it, and from the request to its arguments.
+
+mod extract;
+mod function;
+mod parameters;
+mod rejection;
+mod router;
+
+pub use self::extract::{Extract, Path, Query, State};
+#[cfg(feature = "json")]
+pub use self::extract::{Form, Json};
+pub use self::function::Function;
+pub use self::parameters::Parameters;
+pub use self::rejection::Rejection;
+pub use self::router::Router;
+
+use crate::Request;
+
+/// A request on its way to the function that answers it: what [`Extract`] takes arguments from.
+#[derive(Debug)]
+pub struct Call<'a, S = ()> {
+    request: &'a mut Request,
+    parameters: &'a Parameters,
+    state: &'a S,
+}
+
+impl<'a, S> Call<'a, S> {
+    fn new(request: &'a mut Request, parameters: &'a Parameters, state: &'a S) -> Self {
+        Self {
+            request,
+            parameters,
+            state,
+        }
+    }
+
+    /// The request, without what other arguments have taken from it.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        self.request
+    }
+
+    /// The same, to take something from.
+    pub fn request_mut(&mut self) -> &mut Request {
+        self.request
+    }
+
+    /// What stands in the request's path where the route has `{names}`.
+    #[must_use]
+    pub fn parameters(&self) -> &'a Parameters {
+        self.parameters
+    }
+
+    /// What the router [was given](Router::with_state).
+    #[must_use]
+    pub fn state(&self) -> &'a S {
+        self.state
+    }
+}

@@ -1,0 +1,56 @@
+//! Why a request has no arguments for the function that would answer it.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+use http::{HeaderMap, StatusCode};
+
+use crate::{IntoResponse, Problem, Response};
+
+/// A request does not have what a function wants to know. As an answer it says what is missing, in
+/// the form that the client prefers ([`Problem`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    status: StatusCode,
+    reason: Cow<'static, str>,
+}
+
+impl Rejection {
+    /// With a status of the 4xx class, and a sentence for the client.
+    #[must_use]
+    pub fn new(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            reason: reason.into(),
+        }
+    }
+
+    /// The status of its answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The answer to a request that had these header fields.
+    #[must_use]
+    pub fn answer(&self, request: &HeaderMap) -> Response {
+        let problem = Problem::new(self.status).detail(self.reason.clone());
+        problem.answer(request)
+    }
+}
+
+/// As plain text, for it does not know what the client accepts.
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        self.answer(&HeaderMap::new())
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl Error for Rejection {}

@@ -1,0 +1,345 @@
+//! Which function answers which request.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{ALLOW, HeaderValue};
+use http::{Method, StatusCode};
+
+use super::{Call, Function, Parameters};
+use crate::{Handler, IntoResponse, Problem, Request, Response};
+
+/// Answers a call, whatever its arguments were.
+type Endpoint<S> = Arc<dyn Fn(&mut Call<'_, S>) -> Response + Send + Sync>;
+
+/// The name of what a nested router leaves to its own fallback. Nobody can write it in a request or
+/// wants it as an argument.
+const REST: &str = "httpool_rest";
+
+/// Chooses a function by a request's path and method, and gives it arguments from the request.
+///
+/// ```
+/// use httpool::http::{self, StatusCode};
+/// use httpool::routing::{Path, Router};
+/// use httpool::{Handler, Html, Request};
+///
+/// fn home() -> Html<&'static str> {
+///     Html("<h1>Users</h1>")
+/// }
+///
+/// fn show(Path(id): Path<u64>) -> Result<String, StatusCode> {
+///     if id == 0 { Err(StatusCode::NOT_FOUND) } else { Ok(format!("user {id}")) }
+/// }
+///
+/// let router = Router::new()
+///     .get("/", home)
+///     .get("/users/{id}", show)
+///     .post("/users", |name: String| (StatusCode::CREATED, name));
+///
+/// let mut request = http::Request::get("/users/7").body(Default::default())?;
+/// assert_eq!(router.handle(&mut request).body().as_bytes(), b"user 7");
+/// # Ok::<(), http::Error>(())
+/// ```
+///
+/// # Paths
+///
+/// `/users/{id}` has a name for one segment, `/files/{*path}` for the rest of a path, which is not
+/// empty. A segment that is written out goes before one with a name. Paths are compared as they
+/// were sent; what a name stands for is percent-decoded afterwards, so that `%2F` is no new segment,
+/// and answered 400 if it is not UTF-8 then. `/users` and `/users/` are two paths.
+///
+/// # Methods
+///
+/// HEAD is answered by the function for GET, without the content. OPTIONS tells the methods of a
+/// path unless it has a function of its own. Any other method that a path does not have is
+/// answered 405 with `Allow`.
+///
+/// # State
+///
+/// Functions that take a [`State`](super::State) make a `Router<S>`, which is no handler until it
+/// has [one](Self::with_state).
+pub struct Router<S = ()> {
+    paths: matchit::Router<usize>,
+    routes: Vec<Route<S>>,
+    fallback: Option<Endpoint<S>>,
+}
+
+/// A path and what it has for each method.
+struct Route<S> {
+    path: String,
+    methods: Vec<(Method, Endpoint<S>)>,
+    /// For every other method.
+    any: Option<Endpoint<S>>,
+}
+
+impl<S: Send + Sync + 'static> Default for Router<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+macro_rules! methods {
+    ($($name:ident $method:ident)*) => {
+        $(
+            #[doc = concat!("Answers ", stringify!($method), " of this path, as [`route`](Self::route) does.")]
+            #[doc = ""]
+            #[doc = "# Panics"]
+            #[doc = ""]
+            #[doc = "As [`route`](Self::route)."]
+            #[must_use]
+            #[track_caller]
+            pub fn $name<A: 'static>(self, path: &str, function: impl Function<S, A>) -> Self {
+                self.route(Method::$method, path, function)
+            }
+        )*
+    };
+}
+
+impl<S: Send + Sync + 'static> Router<S> {
+    /// One that answers every request 404.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            paths: matchit::Router::new(),
+            routes: Vec::new(),
+            fallback: None,
+        }
+    }
+
+    /// Has this function answer this method of this path.
+    ///
+    /// # Panics
+    ///
+    /// If the path does not begin with `/`, is none that can be routed, can't be told from
+    /// another one, or has a function for this method already.
+    #[must_use]
+    #[track_caller]
+    pub fn route<A: 'static>(
+        mut self,
+        method: Method,
+        path: &str,
+        function: impl Function<S, A>,
+    ) -> Self {
+        let route = self.entry(path);
+        let is_new = route.methods.iter().all(|(other, _)| *other != method);
+        assert!(is_new, "{path} has a function for {method} already");
+        route.methods.push((method, endpoint(function)));
+        self
+    }
+
+    methods! {
+        get GET
+        post POST
+        put PUT
+        delete DELETE
+        patch PATCH
+        options OPTIONS
+    }
+
+    /// Has this function answer every method of this path that no other function answers.
+    ///
+    /// # Panics
+    ///
+    /// As [`route`](Self::route).
+    #[must_use]
+    #[track_caller]
+    pub fn any<A: 'static>(mut self, path: &str, function: impl Function<S, A>) -> Self {
+        let route = self.entry(path);
+        assert!(
+            route.any.is_none(),
+            "{path} has a function for any method already"
+        );
+        route.any = Some(endpoint(function));
+        self
+    }
+
+    /// Puts the routes of another router behind this path. Its [fallback](Self::fallback), if it
+    /// has one, answers what begins with the path and is none of its routes. Functions see the
+    /// request's whole path.
+    ///
+    /// ```
+    /// use httpool::routing::Router;
+    ///
+    /// let api = Router::new().get("/users", || "all users");
+    /// let router: Router = Router::new().nest("/api", api);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the path does not begin with `/`, ends with it or has a name for the rest of a path, or
+    /// as [`route`](Self::route).
+    #[must_use]
+    #[track_caller]
+    pub fn nest(mut self, path: &str, router: Self) -> Self {
+        assert!(
+            !path.ends_with('/') && !path.contains("{*"),
+            "nothing can be nested in {path}"
+        );
+        for nested in router.routes {
+            let whole = match nested.path.as_str() {
+                "/" => path.to_owned(),
+                rest => format!("{path}{rest}"),
+            };
+            let route = self.entry(&whole);
+            assert!(
+                route.methods.is_empty() && route.any.is_none(),
+                "{whole} has functions already"
+            );
+            route.methods = nested.methods;
+            route.any = nested.any;
+        }
+        if let Some(fallback) = router.fallback {
+            for rest in ["", "/", &format!("/{{*{REST}}}")] {
+                let route = self.entry(&format!("{path}{rest}"));
+                if route.any.is_none() && (route.methods.is_empty() || !rest.is_empty()) {
+                    route.any = Some(Arc::clone(&fallback));
+                }
+            }
+        }
+        self
+    }
+
+    /// Has this function answer what no route does.
+    #[must_use]
+    pub fn fallback<A: 'static>(mut self, function: impl Function<S, A>) -> Self {
+        self.fallback = Some(endpoint(function));
+        self
+    }
+
+    /// Gives functions what they take as [`State`](super::State). Most states are an `Arc` of what
+    /// all functions share: each that takes it gets a clone.
+    ///
+    /// What comes of it can be nested in a router with another state.
+    #[must_use]
+    pub fn with_state<T: Send + Sync + 'static>(self, state: S) -> Router<T> {
+        let state = Arc::new(state);
+        let bound = |endpoint: Endpoint<S>| -> Endpoint<T> {
+            let state = Arc::clone(&state);
+            Arc::new(move |call| endpoint(&mut Call::new(call.request, call.parameters, &state)))
+        };
+        let routes = self.routes.into_iter().map(|route| Route {
+            path: route.path,
+            methods: route
+                .methods
+                .into_iter()
+                .map(|(method, endpoint)| (method, bound(endpoint)))
+                .collect(),
+            any: route.any.map(&bound),
+        });
+        Router {
+            routes: routes.collect(),
+            paths: self.paths,
+            fallback: self.fallback.map(&bound),
+        }
+    }
+
+    /// The route of this path, made if there is none.
+    #[track_caller]
+    fn entry(&mut self, path: &str) -> &mut Route<S> {
+        assert!(path.starts_with('/'), "{path:?} does not begin with /");
+        let known = self.routes.iter().position(|route| route.path == path);
+        let index = known.unwrap_or_else(|| {
+            if let Err(why) = self.paths.insert(path, self.routes.len()) {
+                panic!("{path} can't be routed: {why}");
+            }
+            self.routes.push(Route {
+                path: path.to_owned(),
+                methods: Vec::new(),
+                any: None,
+            });
+            self.routes.len() - 1
+        });
+        &mut self.routes[index]
+    }
+
+    fn answer(&self, request: &mut Request, state: &S) -> Response {
+        let path = request.uri().path();
+        let (route, parameters) = match self.paths.at(path) {
+            Ok(found) => {
+                let named = found.params.iter().filter(|(name, _)| *name != REST);
+                let Some(parameters) = Parameters::decode(named) else {
+                    return Problem::new(StatusCode::BAD_REQUEST)
+                        .detail("the path is not UTF-8")
+                        .answer(request.headers());
+                };
+                (Some(&self.routes[*found.value]), parameters)
+            }
+            Err(_) => (None, Parameters::default()),
+        };
+        let endpoint = match route {
+            Some(route) => match route.endpoint(request.method()) {
+                Some(endpoint) => endpoint,
+                None => return route.refuse(request),
+            },
+            None => match &self.fallback {
+                Some(fallback) => fallback,
+                None => return Problem::new(StatusCode::NOT_FOUND).answer(request.headers()),
+            },
+        };
+        endpoint(&mut Call::new(request, &parameters, state))
+    }
+}
+
+/// A router that needs nothing more is a handler.
+impl Handler for Router {
+    fn handle(&self, request: &mut Request) -> Response {
+        self.answer(request, &())
+    }
+}
+
+impl<S> Route<S> {
+    fn endpoint(&self, method: &Method) -> Option<&Endpoint<S>> {
+        let of = |wanted: &Method| {
+            let mut methods = self.methods.iter();
+            methods.find(|(method, _)| method == wanted)
+        };
+        let found = of(method).or_else(|| {
+            let stands_in = *method == Method::HEAD;
+            stands_in.then(|| of(&Method::GET)).flatten()
+        });
+        found.map(|(_, endpoint)| endpoint).or(self.any.as_ref())
+    }
+
+    /// The answer to a method that there is no function for.
+    fn refuse(&self, request: &Request) -> Response {
+        let mut response = if *request.method() == Method::OPTIONS {
+            StatusCode::NO_CONTENT.into_response()
+        } else {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED).answer(request.headers())
+        };
+        response.headers_mut().insert(ALLOW, self.allowed());
+        response
+    }
+
+    fn allowed(&self) -> HeaderValue {
+        let mut allowed: Vec<&str> = Vec::new();
+        for (method, _) in &self.methods {
+            allowed.push(method.as_str());
+            let says_head = || self.methods.iter().any(|(other, _)| other == Method::HEAD);
+            if *method == Method::GET && !says_head() {
+                allowed.push(Method::HEAD.as_str());
+            }
+        }
+        if !allowed.contains(&Method::OPTIONS.as_str()) {
+            allowed.push(Method::OPTIONS.as_str());
+        }
+        HeaderValue::try_from(allowed.join(", ")).expect("methods are valid in a field")
+    }
+}
+
+fn endpoint<S: 'static, A: 'static>(function: impl Function<S, A>) -> Endpoint<S> {
+    Arc::new(move |call| function.call(call))
+}
+
+impl<S> fmt::Debug for Router<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.routes).finish()
+    }
+}
+
+impl<S> fmt::Debug for Route<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let methods = self.methods.iter().map(|(method, _)| method.as_str());
+        write!(f, "{} {:?}", self.path, methods.collect::<Vec<_>>())
+    }
+}

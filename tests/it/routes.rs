@@ -1,0 +1,295 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use httpool::http::header::{ALLOW, CONTENT_TYPE};
+use httpool::http::{self, Method, StatusCode};
+use httpool::routing::{Form, Json, Path, Query, Rejection, Router, State};
+use httpool::{Body, Handler, Origin, Request, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::support::TestServer;
+
+#[track_caller]
+fn ask(router: &Router, method: Method, target: &str) -> Response {
+    let request = http::Request::builder().method(method).uri(target);
+    answer(
+        router,
+        request.body(Body::empty()).expect("it is a request"),
+    )
+}
+
+#[track_caller]
+fn send(router: &Router, target: &str, content_type: &str, body: &'static str) -> Response {
+    let request = http::Request::post(target).header(CONTENT_TYPE, content_type);
+    answer(router, request.body(body.into()).expect("it is a request"))
+}
+
+fn answer(router: &Router, mut request: Request) -> Response {
+    router.handle(&mut request)
+}
+
+fn text(response: &Response) -> &str {
+    std::str::from_utf8(response.body().as_bytes()).expect("it is text")
+}
+
+#[track_caller]
+fn expect(router: &Router, target: &str, status: u16, body: &str) {
+    let response = ask(router, Method::GET, target);
+    assert_eq!(
+        (response.status().as_u16(), text(&response)),
+        (status, body),
+        "{target}"
+    );
+}
+
+#[test]
+fn a_path_finds_its_function() {
+    let router = Router::new()
+        .get("/", || "home")
+        .get("/users/{id}", |Path(id): Path<u64>| format!("user {id}"))
+        .get("/users/me", || "you")
+        .get("/a/{x}/b/{y}", |Path((x, y)): Path<(String, String)>| {
+            format!("{x}+{y}")
+        })
+        .get("/files/{*path}", |Path(path): Path<String>| path);
+    expect(&router, "/", 200, "home");
+    expect(&router, "/?q", 200, "home");
+    expect(&router, "/users/7", 200, "user 7");
+    expect(&router, "/users/me", 200, "you");
+    expect(&router, "/a/1/b/%C3%A9%2F", 200, "1+é/");
+    expect(&router, "/files/x/y.txt", 200, "x/y.txt");
+    for nothing in ["/users", "/users/", "/users/7/", "//", "/files/", "/a/1/b"] {
+        expect(&router, nothing, 404, "404 Not Found\n");
+    }
+    let wrong =
+        "400 Bad Request: the path is wrong: \"x\" is no id: invalid digit found in string\n";
+    expect(&router, "/users/x", 400, wrong);
+    expect(
+        &router,
+        "/a/%FF/b/1",
+        400,
+        "400 Bad Request: the path is not UTF-8\n",
+    );
+}
+
+#[test]
+fn hostile_paths_reach_no_other_function() {
+    let router = Router::new()
+        .get("/public/{name}", |Path(name): Path<String>| name)
+        .get("/private", || "secret");
+    for target in [
+        "/public/../private",
+        "/public/%2e%2e/private",
+        "/./private",
+        "/private%00",
+        "/private/",
+        "//private",
+        "/public/..%2fprivate/x",
+    ] {
+        assert_eq!(ask(&router, Method::GET, target).status(), 404, "{target}");
+    }
+    // A name stands for one segment, whatever is in it; what to make of that is the function's.
+    for (target, name) in [
+        ("/public/..%2F..%2Fprivate", "../../private"),
+        ("/public/%252e", "%2e"),
+        ("/public/a%00b", "a\0b"),
+    ] {
+        expect(&router, target, 200, name);
+    }
+}
+
+#[test]
+fn methods_are_told_apart() {
+    let router = Router::new()
+        .get("/both", || "got")
+        .post("/both", || (StatusCode::CREATED, "made"))
+        .options("/own", || "options of its own")
+        .any("/any", |method: Method| method.to_string());
+    assert_eq!(text(&ask(&router, Method::POST, "/both")), "made");
+    assert_eq!(ask(&router, Method::HEAD, "/both").status(), 200);
+    let response = ask(&router, Method::DELETE, "/both");
+    assert_eq!(response.status(), 405);
+    assert_eq!(response.headers()[ALLOW], "GET, HEAD, POST, OPTIONS");
+    let response = ask(&router, Method::OPTIONS, "/both");
+    assert_eq!(response.status(), 204);
+    assert_eq!(response.headers()[ALLOW], "GET, HEAD, POST, OPTIONS");
+    assert_eq!(
+        text(&ask(&router, Method::OPTIONS, "/own")),
+        "options of its own"
+    );
+    assert_eq!(
+        ask(&router, Method::HEAD, "/own").headers()[ALLOW],
+        "OPTIONS"
+    );
+    let brew = Method::from_bytes(b"BREW").expect("it is a method");
+    assert_eq!(text(&ask(&router, brew, "/any")), "BREW");
+}
+
+#[test]
+fn routers_are_nested_with_their_states() {
+    let visits = Arc::new(AtomicUsize::new(0));
+    let count = |State(visits): State<Arc<AtomicUsize>>| {
+        format!("visit {}", visits.fetch_add(1, Ordering::Relaxed))
+    };
+    let api = Router::new()
+        .get("/", || "api")
+        .get("/count", count)
+        .fallback(|uri: http::Uri| (StatusCode::NOT_FOUND, format!("no {uri} in the api")))
+        .with_state(Arc::clone(&visits));
+    let router = Router::new()
+        .nest("/api", api)
+        .get("/count", |State(name): State<&'static str>| name)
+        .fallback(|| (StatusCode::GONE, "nothing"))
+        .with_state("outside");
+    expect(&router, "/api", 200, "api");
+    expect(&router, "/api/count", 200, "visit 0");
+    expect(&router, "/api/count", 200, "visit 1");
+    expect(&router, "/count", 200, "outside");
+    expect(&router, "/api/", 404, "no /api/ in the api");
+    expect(&router, "/api/x/y", 404, "no /api/x/y in the api");
+    expect(&router, "/apix", 410, "nothing");
+    assert_eq!(ask(&router, Method::POST, "/api").status(), 405);
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct User {
+    name: String,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+#[test]
+fn bodies_and_queries_are_read_as_what_is_wanted() {
+    let router = Router::new()
+        .post("/json", |Json(user): Json<User>| Json(user))
+        .post("/form", |Form(user): Form<User>| Json(user))
+        .post("/text", |text: String| text)
+        .get("/query", |Query(user): Query<User>| Json(user));
+    let json = "application/json; charset=utf-8";
+    let response = send(&router, "/json", json, r#"{"name":"a","tags":["b"]}"#);
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+    assert_eq!(text(&response), r#"{"name":"a","tags":["b"]}"#);
+    let form = "application/x-www-form-urlencoded";
+    let response = send(&router, "/form", form, "name=a+%26&tags=b&tags=c");
+    assert_eq!(text(&response), r#"{"name":"a &","tags":["b","c"]}"#);
+    let response = ask(&router, Method::GET, "/query?tags=b&name=%C3%A9");
+    assert_eq!(text(&response), r#"{"name":"é","tags":["b"]}"#);
+
+    #[track_caller]
+    fn refused(response: Response, status: u16, why: &str) {
+        assert_eq!(response.status(), status, "{}", text(&response));
+        assert!(text(&response).contains(why), "{}", text(&response));
+    }
+    refused(
+        send(&router, "/json", "text/plain", "{}"),
+        415,
+        "must be application/json",
+    );
+    refused(
+        send(&router, "/json", json, "{\n\"name\":}"),
+        400,
+        "line 2 column 8",
+    );
+    refused(
+        send(&router, "/json", json, r#"{"name":7}"#),
+        422,
+        "expected a string",
+    );
+    refused(
+        send(&router, "/form", json, "name=a"),
+        415,
+        "must be application/x-www-form",
+    );
+    refused(
+        send(&router, "/form", form, "tags=a"),
+        422,
+        "missing field `name`",
+    );
+    refused(
+        ask(&router, Method::GET, "/query"),
+        400,
+        "missing field `name`",
+    );
+    let latin: Request = http::Request::post("/text")
+        .body(vec![b'a', 0xE9].into())
+        .expect("it is a request");
+    refused(answer(&router, latin), 400, "the body is no text");
+}
+
+#[test]
+fn a_function_may_do_without_or_answer_a_rejection_itself() {
+    let router = Router::new()
+        .get("/maybe/{id}", |id: Option<Path<u8>>| {
+            format!("{:?}", id.map(|Path(id)| id))
+        })
+        .get("/mine/{id}", |id: Result<Path<u8>, Rejection>| match id {
+            Ok(Path(id)) => id.to_string(),
+            Err(rejection) => format!("mine: {}", rejection.status()),
+        })
+        .get("/origin", |_: Origin| "somebody");
+    expect(&router, "/maybe/7", 200, "Some(7)");
+    expect(&router, "/maybe/x", 200, "None");
+    expect(&router, "/mine/x", 200, "mine: 400 Bad Request");
+    assert_eq!(ask(&router, Method::GET, "/origin").status(), 400);
+}
+
+#[test]
+fn a_rejection_has_the_form_that_the_client_prefers() {
+    let router = Router::new().get("/{id}", |Path(id): Path<u8>| id.to_string());
+    let request = http::Request::get("/x").header("accept", "application/json");
+    let response = answer(
+        &router,
+        request.body(Body::empty()).expect("it is a request"),
+    );
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+}
+
+#[test]
+fn what_can_not_be_told_apart_is_refused_when_it_is_built() {
+    #[track_caller]
+    fn refused(build: impl FnOnce() -> Router + std::panic::UnwindSafe, why: &str) {
+        let panic = std::panic::catch_unwind(build).expect_err("it can't be built");
+        let said = panic.downcast_ref::<String>().expect("it says why");
+        assert!(said.contains(why), "{said}");
+    }
+    let get = || Router::<()>::new().get("/a/{x}", || "");
+    refused(
+        move || get().get("/a/{x}", || ""),
+        "/a/{x} has a function for GET already",
+    );
+    refused(move || get().get("/a/{y}", || ""), "/a/{y} can't be routed");
+    refused(move || get().get("b", || ""), "\"b\" does not begin with /");
+    refused(
+        move || get().nest("/b/", Router::new()),
+        "nothing can be nested in /b/",
+    );
+    let inner = || Router::new().get("/{x}", || "");
+    refused(
+        move || get().nest("/a", inner()),
+        "/a/{x} has functions already",
+    );
+}
+
+#[test]
+fn a_router_serves() {
+    let router = Router::new()
+        .get("/users/{id}", |Path(id): Path<u64>| format!("user {id}"))
+        .get("/who", |origin: Origin| origin.peer().to_string());
+    let server = TestServer::spawn(|builder| builder, router);
+    let mut client = server.connect();
+    client.get("/users/7").expect_answer("user 7");
+    client.send("HEAD /users/7 HTTP/1.1\r\nHost: it\r\n\r\n");
+    let response = client.expect_response_to_head();
+    assert_eq!(
+        (response.status, response.field("content-length")),
+        (200, Some("6"))
+    );
+    assert!(
+        client
+            .get("/who")
+            .expect_status(200)
+            .text()
+            .starts_with("127.0.0.1:")
+    );
+    client.get("/nothing").expect_status(404);
+}
