@@ -28,6 +28,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// some 20,000 requests are answered.
 const WAITING: usize = 64;
 
+const JSON_TIME: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
+
 const COMMON_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
@@ -39,7 +42,7 @@ pub enum AccessFormat {
     Common,
     /// The same with `Referer` and `User-Agent`, as most programs that read such logs expect.
     Combined,
-    /// One JSON object a line, with all that is known.
+    /// One JSON object a line, with all that is known; what is not has no name in it.
     Json,
 }
 
@@ -256,13 +259,13 @@ fn write_line(
         AccessFormat::Common => write_common(exchange, now, stamp, out),
         AccessFormat::Combined => {
             write_common(exchange, now, stamp, out);
-            for name in ["referer", "user-agent"] {
+            for value in fields(exchange, ["referer", "user-agent"]) {
                 out.extend_from_slice(b" \"");
-                push_escaped(field(exchange, name).unwrap_or(b"-"), out);
+                push_escaped(value.unwrap_or(b"-"), out);
                 out.push(b'"');
             }
         }
-        AccessFormat::Json => write_json(exchange, now, out),
+        AccessFormat::Json => write_json(exchange, now, stamp, out),
     }
     out.push(b'\n');
 }
@@ -276,53 +279,62 @@ fn write_common(exchange: &Exchange<'_>, now: SystemTime, stamp: &mut Stamp, out
         None => out.push(b'-'),
     }
     out.extend_from_slice(b" - - [");
-    out.extend_from_slice(stamp.at(now).as_bytes());
+    out.extend_from_slice(stamp.at(now, COMMON_TIME).as_bytes());
     out.extend_from_slice(b"] \"");
     match exchange.wire().request_line() {
         b"" => out.push(b'-'),
         line => push_escaped(line, out),
     }
     out.extend_from_slice(b"\" ");
-    push(exchange.status().as_u16(), out);
+    out.extend_from_slice(exchange.status().as_str().as_bytes());
+    out.push(b' ');
     match exchange.sent() {
-        Some(sent) => push(format_args!(" {sent}"), out),
-        None => out.extend_from_slice(b" -"),
+        Some(sent) => out.extend_from_slice(itoa::Buffer::new().format(sent).as_bytes()),
+        None => out.push(b'-'),
     }
 }
 
 impl Stamp {
-    fn at(&mut self, now: SystemTime) -> &str {
-        let second = now
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+    fn at(&mut self, now: SystemTime, form: &[BorrowedFormatItem<'_>]) -> &str {
+        let second = since_epoch(now).as_secs();
         if second != self.second || self.text.is_empty() {
             self.second = second;
             // It fails for no time that a clock shows.
-            self.text = OffsetDateTime::from(now)
-                .format(COMMON_TIME)
-                .unwrap_or_default();
+            self.text = OffsetDateTime::from(now).format(form).unwrap_or_default();
         }
         &self.text
     }
 }
 
-/// An object of the JSON format.
+fn since_epoch(now: SystemTime) -> Duration {
+    now.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// An object of the JSON format. What there is not has no name in it.
 #[derive(Serialize)]
 struct Line<'a> {
-    ts: Shown<humantime::Rfc3339Timestamp>,
+    ts: Shown<fmt::Arguments<'a>>,
     origin: &'a Origin,
+    #[serde(skip_serializing_if = "Option::is_none")]
     method: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<Text<'a>>,
     status: u16,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     received: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sent: Option<u64>,
     duration_us: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     referer: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
@@ -330,7 +342,7 @@ struct Line<'a> {
     traceparent: Option<Text<'a>>,
 }
 
-fn write_json(exchange: &Exchange<'_>, now: SystemTime, out: &mut Vec<u8>) {
+fn write_json(exchange: &Exchange<'_>, now: SystemTime, stamp: &mut Stamp, out: &mut Vec<u8>) {
     let line = exchange.wire().request_line();
     let mut words = line.splitn(3, |byte| *byte == b' ').map(Text);
     let (outcome, reason) = match exchange.outcome() {
@@ -338,24 +350,28 @@ fn write_json(exchange: &Exchange<'_>, now: SystemTime, out: &mut Vec<u8>) {
         Outcome::Panicked => ("panicked", None),
         Outcome::Refused(reason) => ("refused", Some(reason)),
     };
-    let field = |name| field(exchange, name).map(Text);
+    let names = ["host", "referer", "user-agent", "traceparent"];
+    let [host, referer, user_agent, traceparent] =
+        fields(exchange, names).map(|value| value.map(Text));
+    let second = stamp.at(now, JSON_TIME);
+    let millis = since_epoch(now).subsec_millis();
     let line = Line {
-        ts: Shown(humantime::format_rfc3339_millis(now)),
+        ts: Shown(format_args!("{second}.{millis:03}Z")),
         origin: exchange.origin(),
         method: words.next().filter(|method| !method.0.is_empty()),
         target: words.next(),
         version: words.next(),
-        host: field("host"),
+        host,
         status: exchange.status().as_u16(),
         outcome,
         reason,
         received: exchange.received(),
         sent: exchange.sent(),
         duration_us: u64::try_from(exchange.duration().as_micros()).unwrap_or(u64::MAX),
-        referer: field("referer"),
-        user_agent: field("user-agent"),
+        referer,
+        user_agent,
         request_id: exchange.id(),
-        traceparent: field("traceparent"),
+        traceparent,
     };
     let written = serde_json::to_writer(&mut *out, &line);
     debug_assert!(written.is_ok(), "writing to a Vec can't fail");
@@ -379,11 +395,19 @@ impl Serialize for Text<'_> {
     }
 }
 
-/// The value of the first field line of this name.
-fn field<'a>(exchange: &'a Exchange<'_>, name: &str) -> Option<&'a [u8]> {
-    let mut lines = exchange.wire().field_lines();
-    let (_, value) = lines.find(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))?;
-    Some(value)
+/// The values of the first field lines of these names.
+fn fields<'a, const N: usize>(
+    exchange: &'a Exchange<'_>,
+    names: [&str; N],
+) -> [Option<&'a [u8]>; N] {
+    let mut values = [None; N];
+    for (name, value) in exchange.wire().field_lines() {
+        let is_it = |wanted: &&str| name.eq_ignore_ascii_case(wanted.as_bytes());
+        if let Some(place) = names.iter().position(is_it) {
+            values[place].get_or_insert(value);
+        }
+    }
+    values
 }
 
 fn push(value: impl fmt::Display, out: &mut Vec<u8>) {
@@ -479,7 +503,7 @@ mod tests {
             },
             "method": "GET", "target": "/a?b", "version": "HTTP/1.1",
             "host": "x", "status": 200, "outcome": "refused", "reason": "head_timeout",
-            "received": 3, "sent": 2326, "duration_us": 1500, "referer": null,
+            "received": 3, "sent": 2326, "duration_us": 1500,
             "user_agent": "curl/8 \"\\\u{fffd}", "request_id": "a-1",
         });
         assert_eq!(value, expected);
