@@ -130,6 +130,9 @@ impl Worker {
                 break;
             }
         }
+        // Whoever has been waiting in the system goes before it.
+        self.look(Some(Duration::ZERO));
+        self.share();
         self.shared.hand_over(Job {
             client,
             wake,
