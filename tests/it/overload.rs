@@ -207,23 +207,28 @@ fn of_too_many_that_wait_the_oldest_are_shed() {
 #[test]
 fn nothing_is_shed_in_a_drain() {
     let (server, gate, held) = held(|builder| {
-        let builder = builder.shed_after(SOON).queue_limit(0);
+        // The two that are to be held may have to wait for workers, too.
+        let builder = builder.shed_after(SOON).queue_limit(2);
         builder.drain_idle(NEVER).drain_timeout(NEVER)
     });
-    let mut client = server.connect();
-    server.expect_open(3);
+    let mut clients = [(); 3].map(|()| server.connect());
+    server.expect_open(5);
     server.begin_drain();
-    client.get("/");
-    expect_queued(&server, 1);
-    // Time is the subject: by then it would have been shed.
+    for client in &mut clients {
+        client.get("/");
+    }
+    expect_queued(&server, clients.len());
+    // Time is the subject: by then they would have been shed.
     thread::sleep(2 * SOON);
     gate.open();
-    assert!(client.expect_answer("GET / ").says_close());
+    for client in &mut clients {
+        assert!(client.expect_answer("GET / ").says_close());
+    }
     for mut client in held {
         client.expect_status(200);
     }
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (3, 0));
+    assert_eq!((report.answered, report.cut), (5, 0));
 }
 
 /// A reader without end, which tells that it is read and insists on a worker's thread.
