@@ -2,6 +2,8 @@
 //! written.
 
 #[cfg(feature = "access-log")]
+mod access_line;
+#[cfg(feature = "access-log")]
 mod access_log;
 #[cfg(feature = "metrics")]
 mod admin;
@@ -15,7 +17,9 @@ mod meter;
 mod metrics;
 
 #[cfg(feature = "access-log")]
-pub use access_log::{AccessFormat, AccessLines, AccessLog};
+pub use access_line::AccessFormat;
+#[cfg(feature = "access-log")]
+pub use access_log::{AccessLines, AccessLog};
 #[cfg(feature = "metrics")]
 pub use admin::Admin;
 #[cfg(feature = "json")]

@@ -3,6 +3,7 @@
 //! A connection never waits. It is *driven*: it does all that can be done now and says what it
 //! waits for, and whoever drives it puts it away until that has come.
 
+mod account;
 mod budget;
 mod desk;
 #[cfg(feature = "proxy")]
@@ -16,31 +17,27 @@ use std::fmt;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
-use http::header::{CONNECTION, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::CONNECTION;
 use log::{debug, error};
 
+use self::account::Account;
 pub(crate) use self::budget::Budget;
 use self::budget::Share;
 pub(crate) use self::desk::Desk;
 use self::outbox::{Flushed, Outbox};
 use self::patience::Patience;
 pub(crate) use self::signals::{Overload, Treatment, Verdict, Wait, Wake, What, Why};
-use self::stream::Stream;
-use crate::body;
 use crate::config::Config;
 use crate::exchange::Observers;
 use crate::http1::{
-    self, CONTINUE, Content, Decoder, Ending, Event, Limits, Persistence, Progress, Refusal,
+    self, CONTINUE, Decoder, Ending, Event, Limits, Persistence, Progress, Refusal,
 };
 use crate::phase::{Phase, PhaseCell};
-use crate::request_id::{self, REQUEST_ID};
 use crate::transport::{Received, Socket};
-use crate::{Exchange, Handler, Node, Origin, Outcome, Problem, Response};
+use crate::{Handler, Node, Origin, Response};
 
 /// Requests answered and receives made before other connections get their turn. More of them save
 /// little, and a client that pipelines without end makes everyone else wait for them.
@@ -53,13 +50,6 @@ const TURN: Duration = Duration::from_millis(1);
 /// Receives per turn while what comes is thrown away.
 const DISCARDS_PER_TURN: usize = 16;
 
-/// <https://www.w3.org/TR/server-timing/>
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-
-/// When a client that found no room may come again, in seconds: room is made by the requests that
-/// are under way, and most of them take less.
-const RETRY: HeaderValue = HeaderValue::from_static("1");
-
 /// What every connection of a server shares.
 pub(crate) struct Service {
     pub(crate) handler: Box<dyn Handler>,
@@ -67,15 +57,6 @@ pub(crate) struct Service {
     pub(crate) phase: Arc<PhaseCell>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) observers: Observers,
-}
-
-/// What is to be told of a request once it is answered.
-struct Account {
-    origin: Origin,
-    since: Instant,
-    received: u64,
-    id: Option<HeaderValue>,
-    outcome: Outcome,
 }
 
 /// One client's connection. What it needs only while it is driven is on the [`Desk`]; asleep it
@@ -264,13 +245,14 @@ impl Connection {
                         budget = 0;
                     }
                 }
-                // A body that is not sent is the cheapest.
-                Ok(Event::Continue) if treatment != Treatment::Handle => {
-                    desk.shed += 1;
-                    self.refuse(Refusal::NoRoom, desk, service);
-                    desk.outbox.push_answer();
-                }
-                Ok(Event::Continue) => desk.outbox.bytes().extend_from_slice(CONTINUE),
+                Ok(Event::Continue) => match treatment {
+                    Treatment::Handle => desk.outbox.bytes().extend_from_slice(CONTINUE),
+                    // A body that is not sent is the cheapest.
+                    Treatment::Shed(why) => {
+                        self.turn_down(desk, service, |account, desk| account.shed(why, desk));
+                        desk.outbox.push_answer();
+                    }
+                },
                 Ok(Event::Incomplete(progress)) => {
                     if let Some(verdict) = self.send(desk, service)? {
                         return Ok(verdict);
@@ -311,22 +293,12 @@ impl Connection {
         desk: &mut Desk,
         service: &Service,
     ) -> io::Result<()> {
-        let outcome = match treatment {
-            Treatment::Handle => Outcome::Handled,
-            Treatment::Shed(why) => Outcome::Refused(why.name()),
-        };
-        let mut account = self.open_account(outcome, desk, service);
-        let began = service.config.server_timing.then(Instant::now);
+        let mut account = self.open_account(desk, service);
         let mut response = match treatment {
-            Treatment::Handle => call(service, &mut account, desk),
-            Treatment::Shed(why) => shed(why, desk),
+            Treatment::Handle => account.handle(desk, service),
+            Treatment::Shed(why) => account.shed(why, desk),
         };
-        if let Some(began) = began {
-            say_time(began.elapsed(), &mut response);
-        }
-        if let Some(id) = &account.id {
-            say_id(id, &mut response);
-        }
+        account.mark(&mut response);
         let ending = self.ending(&response, desk, service)?;
         if ending == Ending::Close {
             let promised = desk.slot.terms.persistence == Persistence::Close;
@@ -337,30 +309,16 @@ impl Connection {
                 Farewell::Linger
             });
         }
-        put(response, ending, &account, desk, service);
+        account.close(response, ending, desk, service);
         desk.outbox.push_answer();
         self.patience.end();
         Ok(())
     }
 
-    /// What is known of the request in the slot, which gets its id here.
-    fn open_account(&self, outcome: Outcome, desk: &mut Desk, service: &Service) -> Account {
-        let request = &mut desk.slot.request;
-        #[cfg(feature = "proxy")]
-        let origin = (service.config.trust).origin(&self.origin, request.headers());
-        #[cfg(not(feature = "proxy"))]
-        let origin = self.origin.clone();
-        request.body_mut().set_origin(origin.clone());
-        Account {
-            origin,
-            outcome,
-            since: self.patience.arriving_since().unwrap_or(desk.now),
-            received: request.body().length().unwrap_or_default(),
-            id: service
-                .config
-                .request_ids
-                .then(|| request_id::ensure(request.headers_mut())),
-        }
+    /// Begins the account of the request in the slot.
+    fn open_account(&self, desk: &mut Desk, service: &Service) -> Account {
+        let since = self.patience.arriving_since().unwrap_or(desk.now);
+        Account::open(since, &self.origin, &mut desk.slot.request, service)
     }
 
     /// Decides whether this answer is the last on its connection.
@@ -394,18 +352,21 @@ impl Connection {
     /// Answers a request that is not taken, complete or not, and ends the connection.
     fn refuse(&mut self, refusal: Refusal, desk: &mut Desk, service: &Service) {
         debug!("{self}: {refusal}");
+        self.turn_down(desk, service, |account, desk| account.refuse(refusal, desk));
+    }
+
+    /// The same with this answer.
+    fn turn_down(
+        &mut self,
+        desk: &mut Desk,
+        service: &Service,
+        answer: impl FnOnce(&mut Account, &mut Desk) -> Response,
+    ) {
         self.decoder.abandon(&mut desk.slot);
-        let outcome = Outcome::Refused(refusal.name());
-        let account = self.open_account(outcome, desk, service);
-        let problem = Problem::new(refusal.status()).detail(refusal.reason());
-        let mut response = problem.answer(desk.slot.request.headers());
-        if refusal == Refusal::NoRoom {
-            response.headers_mut().insert(RETRY_AFTER, RETRY);
-        }
-        if let Some(id) = &account.id {
-            say_id(id, &mut response);
-        }
-        put(response, Ending::Close, &account, desk, service);
+        let mut account = self.open_account(desk, service);
+        let mut response = answer(&mut account, desk);
+        account.mark(&mut response);
+        account.close(response, Ending::Close, desk, service);
         self.stage = Stage::Closing(Farewell::Linger);
         self.patience.end();
     }
@@ -572,91 +533,6 @@ impl fmt::Display for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.origin.peer().fmt(f)
     }
-}
-
-/// Runs the handler. If it panics, only its own client notices.
-fn call(service: &Service, account: &mut Account, desk: &mut Desk) -> Response {
-    let request = &mut desk.slot.request;
-    let answer = catch_unwind(AssertUnwindSafe(|| service.handler.handle(request)));
-    match answer {
-        Ok(response) => {
-            if response.status().is_informational() {
-                let line = desk.slot.request_line();
-                error!("the handler answered {line:?} with an interim status; a 500 is sent");
-            }
-            response
-        }
-        Err(_) => {
-            error!("the handler panicked on {:?}", desk.slot.request_line());
-            account.outcome = Outcome::Panicked;
-            let mut fields = desk.slot.fields();
-            if let Some(id) = &account.id {
-                fields.insert(REQUEST_ID, id.clone());
-            }
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(&fields)
-        }
-    }
-}
-
-/// The answer to a request for which there is no worker.
-fn shed(why: Overload, desk: &mut Desk) -> Response {
-    desk.shed += 1;
-    let why = match why {
-        Overload::Late => "the request has waited for too long",
-        Overload::Full => "too many requests wait",
-    };
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(why);
-    let mut response = problem.answer(desk.slot.request.headers());
-    response.headers_mut().insert(RETRY_AFTER, RETRY);
-    response
-}
-
-#[cold]
-fn say_time(time: Duration, response: &mut Response) {
-    let value = format!("handler;dur={:.3}", time.as_secs_f64() * 1e3);
-    let value = HeaderValue::try_from(value).expect("it is ASCII");
-    response.headers_mut().append(SERVER_TIMING, value);
-}
-
-#[cold]
-fn say_id(id: &HeaderValue, response: &mut Response) {
-    response.headers_mut().insert(REQUEST_ID, id.clone());
-}
-
-/// Gathers a whole response, and tells of it.
-fn put(response: Response, ending: Ending, account: &Account, desk: &mut Desk, service: &Service) {
-    let date = desk.date();
-    let head = desk.outbox.bytes();
-    let content = http1::encode(&response, &desk.slot.terms, ending, &date, head);
-    if !service.observers.is_empty() {
-        tell(&response, content, account, desk, service);
-    }
-    match (content, response.into_body().into_content()) {
-        (Content::Omitted, _) => {}
-        (_, body::Content::Memory(bytes)) => desk.outbox.push_body(bytes),
-        (_, body::Content::Reader(source)) => {
-            let in_chunks = content == Content::FollowsInChunks;
-            desk.outbox.push_stream(Stream::new(source, in_chunks));
-        }
-    }
-}
-
-#[cold]
-fn tell(response: &Response, content: Content, account: &Account, desk: &Desk, service: &Service) {
-    service.observers.tell(&Exchange {
-        worker: desk.worker,
-        wire: &desk.slot.wire(),
-        origin: &account.origin,
-        id: account.id.as_ref(),
-        outcome: account.outcome,
-        status: http1::last_status(response.status()),
-        received: account.received,
-        sent: match content {
-            Content::Omitted => Some(0),
-            Content::Follows | Content::FollowsInChunks => response.body().length(),
-        },
-        duration: account.since.elapsed(),
-    });
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::bell::Bell;
 use super::census::Census;
 use super::listener::{BACKLOG, BindError, Listener};
 use super::turns::Turns;
-use super::waits::Accounts;
+use super::waits::Tallies;
 use crate::config::{CENTURY, Config};
 use crate::connection::{Budget, Opening};
 use crate::exchange::Observers;
@@ -334,7 +334,7 @@ impl Builder {
             capacity,
             census: Arc::new(Census::new(self.config.workers)),
             turns: Arc::new(Turns::new(self.config.workers)),
-            waits: Arc::new(Accounts::new(self.config.workers)),
+            waits: Arc::new(Tallies::new(self.config.workers)),
             ready,
             jobs: Arc::new(jobs),
             budget: Arc::new(Budget::new(self.config.max_buffered)),

@@ -9,7 +9,7 @@ use super::bell::Bell;
 use super::census::Census;
 use super::client::Job;
 use super::turns::{Turns, is_within};
-use super::waits::{Accounts, Waits};
+use super::waits::{Tallies, Waits};
 use crate::Phase;
 use crate::connection::{Budget, Overload};
 use crate::phase::PhaseCell;
@@ -24,7 +24,7 @@ pub struct Handle {
     phase: Arc<PhaseCell>,
     census: Arc<Census>,
     turns: Arc<Turns>,
-    waits: Arc<Accounts>,
+    waits: Arc<Tallies>,
     budget: Arc<Budget>,
     queue: Weak<Receiver<Job>>,
     acceptor: Weak<Bell>,

@@ -34,7 +34,7 @@ use self::listener::Listener;
 use self::lot::{Events, Lot, Parked};
 use self::roster::Roster;
 use self::turns::Turns;
-use self::waits::Accounts;
+use self::waits::Tallies;
 pub use self::waits::Waits;
 use self::worker::Worker;
 use crate::config::Config;
@@ -72,7 +72,7 @@ pub struct Server {
     budget: Arc<Budget>,
     census: Arc<Census>,
     turns: Arc<Turns>,
-    waits: Arc<Accounts>,
+    waits: Arc<Tallies>,
     ready: Sender<Job>,
     jobs: Arc<Receiver<Job>>,
     /// Wakes the acceptor.
@@ -89,7 +89,7 @@ struct Shared {
     roster: Roster,
     census: Arc<Census>,
     turns: Arc<Turns>,
-    waits: Arc<Accounts>,
+    waits: Arc<Tallies>,
 }
 
 impl Server {

@@ -26,13 +26,13 @@ const BOUNDS: [Duration; 16] = [
     Duration::from_secs(10),
 ];
 
-/// Each worker's account of the waits that it has ended, and behind them the acceptor's. Only the
+/// Each worker's tally of the waits that it has ended, and behind them the acceptor's. Only the
 /// thread itself writes its own.
 #[derive(Debug)]
-pub(super) struct Accounts(Box<[CachePadded<Account>]>);
+pub(super) struct Tallies(Box<[CachePadded<Tally>]>);
 
 #[derive(Debug, Default)]
-struct Account {
+struct Tally {
     /// Waits of connections that came from the system itself.
     none: AtomicU64,
     /// Those in the ready channel by their length, the last for those above all bounds.
@@ -68,7 +68,7 @@ pub struct Waits {
     pub classes: Vec<(Duration, u64)>,
 }
 
-impl Accounts {
+impl Tallies {
     pub(super) fn new(workers: usize) -> Self {
         Self((0..=workers).map(|_| CachePadded::default()).collect())
     }
@@ -76,41 +76,41 @@ impl Accounts {
     /// A thread takes up a connection that has waited this long in the ready channel, or that comes
     /// from the system itself.
     pub(super) fn note(&self, thread: usize, waited: Option<Duration>) {
-        let account = &self.0[thread];
+        let tally = &self.0[thread];
         let Some(waited) = waited else {
-            return add(&account.none, 1);
+            return add(&tally.none, 1);
         };
         let class = BOUNDS.partition_point(|bound| *bound < waited);
-        add(&account.classes[class], 1);
+        add(&tally.classes[class], 1);
         let nanoseconds = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
-        add(&account.nanoseconds, nanoseconds);
+        add(&tally.nanoseconds, nanoseconds);
     }
 
     pub(super) fn waits(&self) -> Waits {
-        let sum = |count: fn(&Account) -> &AtomicU64| self.sum(count);
-        let none = sum(|account| &account.none);
+        let sum = |count: fn(&Tally) -> &AtomicU64| self.sum(count);
+        let none = sum(|tally| &tally.none);
         let mut counts = [0; BOUNDS.len() + 1];
-        for account in &self.0 {
-            for (sum, count) in counts.iter_mut().zip(&account.classes) {
+        for tally in &self.0 {
+            for (sum, count) in counts.iter_mut().zip(&tally.classes) {
                 *sum += count.load(Ordering::Relaxed);
             }
         }
         counts[0] += none;
         Waits {
             count: counts.iter().sum(),
-            total: Duration::from_nanos(sum(|account| &account.nanoseconds)),
+            total: Duration::from_nanos(sum(|tally| &tally.nanoseconds)),
             classes: BOUNDS.into_iter().zip(counts).collect(),
         }
     }
 
     /// How many connections have been taken from the ready channel.
     pub(super) fn taken(&self) -> u64 {
-        let classes = self.0.iter().flat_map(|account| &account.classes);
+        let classes = self.0.iter().flat_map(|tally| &tally.classes);
         classes.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    fn sum(&self, count: impl Fn(&Account) -> &AtomicU64) -> u64 {
-        let counts = self.0.iter().map(|account| count(account));
+    fn sum(&self, count: impl Fn(&Tally) -> &AtomicU64) -> u64 {
+        let counts = self.0.iter().map(|tally| count(tally));
         counts.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 }
@@ -126,12 +126,12 @@ mod tests {
 
     #[test]
     fn waits_are_counted_by_their_length() {
-        let accounts = Accounts::new(2);
-        accounts.note(0, None);
-        accounts.note(1, Some(BOUNDS[0]));
-        accounts.note(1, Some(BOUNDS[0] + Duration::from_nanos(1)));
-        accounts.note(2, Some(Duration::from_secs(11)));
-        let waits = accounts.waits();
+        let tallies = Tallies::new(2);
+        tallies.note(0, None);
+        tallies.note(1, Some(BOUNDS[0]));
+        tallies.note(1, Some(BOUNDS[0] + Duration::from_nanos(1)));
+        tallies.note(2, Some(Duration::from_secs(11)));
+        let waits = tallies.waits();
         assert_eq!(waits.count, 4);
         let sum = 2 * BOUNDS[0] + Duration::from_nanos(1) + Duration::from_secs(11);
         assert_eq!(waits.total, sum);

@@ -1,11 +1,12 @@
 use std::io::{self, Read};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use httpool::{Body, Builder, Request};
+use httpool::{Body, Builder, Exchange, Observer, Outcome, Request};
 
 use crate::support::{
     BoundServer, Client, Door, Gate, HUGE, NEVER, SOON, TestServer, alone, eventually,
@@ -174,7 +175,9 @@ fn a_request_that_has_waited_too_long_is_shed_while_all_workers_are_held() {
 
 #[test]
 fn a_body_that_will_not_be_handled_is_not_asked_for() {
-    let (server, _gate, _held) = held(|builder| builder.shed_after(SOON));
+    let outcomes = Arc::new(Outcomes::default());
+    let observer = Arc::clone(&outcomes);
+    let (server, _gate, _held) = held(|builder| builder.shed_after(SOON).observer(observer));
     let mut client = server.connect();
     let head = "PUT / HTTP/1.1\r\nHost: it\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
     let response = client.send(head).expect_status(503);
@@ -182,6 +185,19 @@ fn a_body_that_will_not_be_handled_is_not_asked_for() {
     assert!(response.says_close(), "{response:?}");
     client.finish_sending().expect_closed();
     expect_shed_in_all(&server, (1, 0));
+    let outcomes = outcomes.0.lock().expect("nobody panicked");
+    assert_eq!(*outcomes, [Outcome::Refused("late")]);
+}
+
+/// What became of requests.
+#[derive(Default)]
+struct Outcomes(Mutex<Vec<Outcome>>);
+
+impl Observer for Outcomes {
+    fn answered(&self, exchange: &Exchange<'_>) {
+        let mut outcomes = self.0.lock().expect("nobody panicked");
+        outcomes.push(exchange.outcome());
+    }
 }
 
 #[test]

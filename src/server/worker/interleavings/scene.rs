@@ -20,7 +20,7 @@ use crate::server::deputy::Deputy;
 use crate::server::lot::{Lot, Parked};
 use crate::server::roster::{Patrol, Roster};
 use crate::server::turns::Turns;
-use crate::server::waits::Accounts;
+use crate::server::waits::Tallies;
 use crate::sync::{self, Condvar, Mutex, channel};
 use crate::transport::Socket;
 use crate::{Handler, Node};
@@ -123,7 +123,7 @@ impl Scene {
             roster: Roster::new(Arc::clone(&turns), workers, workers_bell, Arc::clone(&bell)),
             turns,
             census: Arc::new(Census::new(workers)),
-            waits: Arc::new(Accounts::new(workers)),
+            waits: Arc::new(Tallies::new(workers)),
         };
         Self {
             shared: Arc::new(shared),

@@ -1,0 +1,179 @@
+//! A request and its answer: who asked, what is answered, and who is told of it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use log::error;
+
+use super::stream::Stream;
+use super::{Desk, Overload, Service};
+use crate::body;
+use crate::http1::{self, Content, Ending, Refusal};
+use crate::request_id::{self, REQUEST_ID};
+use crate::{Exchange, Origin, Outcome, Problem, Request, Response};
+
+/// <https://www.w3.org/TR/server-timing/>
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// When a client that found no room may come again, in seconds: room is made by the requests that
+/// are under way, and most of them take less.
+const RETRY: HeaderValue = HeaderValue::from_static("1");
+
+/// What is known of a request when its answer is made, and told then.
+pub(super) struct Account {
+    origin: Origin,
+    since: Instant,
+    received: u64,
+    id: Option<HeaderValue>,
+    outcome: Outcome,
+    handling: Option<Duration>,
+}
+
+impl Account {
+    /// Begins the account of a request that has been coming since then from there. The request
+    /// learns of that here, and gets its id.
+    pub(super) fn open(
+        since: Instant,
+        from: &Origin,
+        request: &mut Request,
+        service: &Service,
+    ) -> Self {
+        #[cfg(feature = "proxy")]
+        let origin = (service.config.trust).origin(from, request.headers());
+        #[cfg(not(feature = "proxy"))]
+        let origin = from.clone();
+        request.body_mut().set_origin(origin.clone());
+        Self {
+            origin,
+            since,
+            received: request.body().length().unwrap_or_default(),
+            id: service
+                .config
+                .request_ids
+                .then(|| request_id::ensure(request.headers_mut())),
+            outcome: Outcome::Handled,
+            handling: None,
+        }
+    }
+
+    /// The handler's answer. If it panics, only its own client notices.
+    pub(super) fn handle(&mut self, desk: &mut Desk, service: &Service) -> Response {
+        let began = service.config.server_timing.then(Instant::now);
+        let request = &mut desk.slot.request;
+        let answer = catch_unwind(AssertUnwindSafe(|| service.handler.handle(request)));
+        self.handling = began.map(|began| began.elapsed());
+        match answer {
+            Ok(response) => {
+                if response.status().is_informational() {
+                    let line = desk.slot.request_line();
+                    error!("the handler answered {line:?} with an interim status; a 500 is sent");
+                }
+                response
+            }
+            Err(_) => {
+                error!("the handler panicked on {:?}", desk.slot.request_line());
+                self.outcome = Outcome::Panicked;
+                let mut fields = desk.slot.fields();
+                if let Some(id) = &self.id {
+                    fields.insert(REQUEST_ID, id.clone());
+                }
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(&fields)
+            }
+        }
+    }
+
+    /// The answer to a request for which there is no worker.
+    pub(super) fn shed(&mut self, why: Overload, desk: &mut Desk) -> Response {
+        self.outcome = Outcome::Refused(why.name());
+        desk.shed += 1;
+        let why = match why {
+            Overload::Late => "the request has waited for too long",
+            Overload::Full => "too many requests wait",
+        };
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(why);
+        try_again(problem.answer(desk.slot.request.headers()))
+    }
+
+    /// The answer to a request that is not taken.
+    pub(super) fn refuse(&mut self, refusal: Refusal, desk: &Desk) -> Response {
+        self.outcome = Outcome::Refused(refusal.name());
+        let problem = Problem::new(refusal.status()).detail(refusal.reason());
+        let response = problem.answer(desk.slot.request.headers());
+        match refusal {
+            Refusal::NoRoom => try_again(response),
+            _ => response,
+        }
+    }
+
+    /// Has the answer say what was asked for besides: the request's id, and its handler's time. In
+    /// place, for a response is large to move.
+    pub(super) fn mark(&self, response: &mut Response) {
+        if let Some(time) = self.handling {
+            say_time(time, response);
+        }
+        if let Some(id) = &self.id {
+            say_id(id, response);
+        }
+    }
+
+    /// Gathers the whole answer, and tells of it.
+    pub(super) fn close(
+        self,
+        response: Response,
+        ending: Ending,
+        desk: &mut Desk,
+        service: &Service,
+    ) {
+        let date = desk.date();
+        let head = desk.outbox.bytes();
+        let content = http1::encode(&response, &desk.slot.terms, ending, &date, head);
+        if !service.observers.is_empty() {
+            self.tell(&response, content, desk, service);
+        }
+        match (content, response.into_body().into_content()) {
+            (Content::Omitted, _) => {}
+            (_, body::Content::Memory(bytes)) => desk.outbox.push_body(bytes),
+            (_, body::Content::Reader(source)) => {
+                let in_chunks = content == Content::FollowsInChunks;
+                desk.outbox.push_stream(Stream::new(source, in_chunks));
+            }
+        }
+    }
+
+    #[cold]
+    fn tell(&self, response: &Response, content: Content, desk: &Desk, service: &Service) {
+        service.observers.tell(&Exchange {
+            worker: desk.worker,
+            wire: &desk.slot.wire(),
+            origin: &self.origin,
+            id: self.id.as_ref(),
+            outcome: self.outcome,
+            status: http1::last_status(response.status()),
+            received: self.received,
+            sent: match content {
+                Content::Omitted => Some(0),
+                Content::Follows | Content::FollowsInChunks => response.body().length(),
+            },
+            duration: self.since.elapsed(),
+        });
+    }
+}
+
+fn try_again(mut response: Response) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, RETRY);
+    response
+}
+
+#[cold]
+fn say_time(time: Duration, response: &mut Response) {
+    let value = format!("handler;dur={:.3}", time.as_secs_f64() * 1e3);
+    let value = HeaderValue::try_from(value).expect("it is ASCII");
+    response.headers_mut().append(SERVER_TIMING, value);
+}
+
+#[cold]
+fn say_id(id: &HeaderValue, response: &mut Response) {
+    response.headers_mut().insert(REQUEST_ID, id.clone());
+}
