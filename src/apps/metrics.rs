@@ -252,12 +252,8 @@ impl Figures<'_> {
         values: &Histogram<BOUNDS>,
     ) -> fmt::Result {
         let bounds = bounds.iter().map(|bound| float(*bound) * unit);
-        let buckets: Vec<_> = bounds.chain([f64::INFINITY]).zip(values.counts()).collect();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        let mut encoder = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        encoder.encode_histogram::<NoLabelSet>(float(values.sum()) * unit, count, &buckets, None)
+        let buckets = bounds.chain([f64::INFINITY]).zip(values.counts());
+        self.histogram(name, help, float(values.sum()) * unit, buckets)
     }
 
     /// Times by their length.
@@ -266,12 +262,23 @@ impl Figures<'_> {
         let longer = (f64::INFINITY, waits.count - known);
         let classes = waits.classes.iter();
         let classes = classes.map(|(bound, count)| (bound.as_secs_f64(), *count));
-        let buckets: Vec<_> = classes.chain([longer]).collect();
-        let mut encoder = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        let sum = waits.total.as_secs_f64();
-        encoder.encode_histogram::<NoLabelSet>(sum, waits.count, &buckets, None)
+        let buckets = classes.chain([longer]);
+        self.histogram(name, help, waits.total.as_secs_f64(), buckets)
+    }
+
+    /// How many values are at most as large as each bound, and larger than the one before.
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        sum: f64,
+        buckets: impl Iterator<Item = (f64, u64)>,
+    ) -> fmt::Result {
+        let buckets: Vec<_> = buckets.collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let kind = MetricType::Histogram;
+        let mut encoder = self.0.encode_descriptor(name, help, None, kind)?;
+        encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 
     fn tell_each<L: EncodeLabelSet, V, M: EncodeMetric>(

@@ -19,15 +19,12 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// Answers for the server with this handle on these addresses, if there are any.
+    /// Answers for the server with this handle on these addresses.
     pub(crate) fn start(
         addresses: &[ListenAddr],
         of: Handle,
         meter: Arc<Meter>,
-    ) -> Result<Option<Self>, String> {
-        if addresses.is_empty() {
-            return Ok(None);
-        }
+    ) -> Result<Self, String> {
         let builder = Server::builder()
             .workers(WORKERS)
             .max_connections(MAX_CONNECTIONS);
@@ -49,7 +46,7 @@ impl Beside {
             .spawn(run)
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         log::info!("health and metrics on {listed}");
-        Ok(Some(Self { handle, thread }))
+        Ok(Self { handle, thread })
     }
 
     /// Ends it. What somebody asks at this moment is no reason to wait.

@@ -105,11 +105,10 @@ fn serve(
         Passed::Proxied(socket) => builder.adopt_proxied(socket),
     });
     // Nobody asks for figures where there is no address to ask at.
-    let meter = Arc::new(Meter::new());
-    let builder = if args.admin.is_empty() {
-        builder
-    } else {
-        builder.observer(Arc::clone(&meter))
+    let meter = (!args.admin.is_empty()).then(|| Arc::new(Meter::new()));
+    let builder = match &meter {
+        Some(meter) => builder.observer(Arc::clone(meter)),
+        None => builder,
     };
     let (access_log, access_file) = access_log::start(args)?;
     let builder = match &access_log {
@@ -117,7 +116,9 @@ fn serve(
         None => builder,
     };
     let server = builder.bind().map_err(|error| error.to_string())?;
-    let admin = Beside::start(&args.admin, server.handle(), meter)?;
+    let admin = meter
+        .map(|meter| Beside::start(&args.admin, server.handle(), meter))
+        .transpose()?;
     let logs = log_file.into_iter().chain(access_file).collect();
     let watch = Watch::start(server.handle(), logs)
         .map_err(|error| format!("cannot wait for signals: {error}"))?;

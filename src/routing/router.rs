@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, StatusCode};
+use matchit::InsertError;
 
 use super::{Call, Function, Parameters};
 use crate::{Handler, IntoResponse, Problem, Request, Response};
@@ -190,9 +191,11 @@ impl<S: Send + Sync + 'static> Router<S> {
         }
         if let Some(fallback) = router.fallback {
             for rest in ["", "/", &format!("/{{*{REST}}}")] {
-                let route = self.entry(&format!("{path}{rest}"));
-                if route.any.is_none() && (route.methods.is_empty() || !rest.is_empty()) {
-                    route.any = Some(Arc::clone(&fallback));
+                // A route of its own may stand for all of this already.
+                if let Ok(route) = self.find_or_add(&format!("{path}{rest}"))
+                    && route.methods.is_empty()
+                {
+                    route.any.get_or_insert_with(|| Arc::clone(&fallback));
                 }
             }
         }
@@ -237,19 +240,27 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[track_caller]
     fn entry(&mut self, path: &str) -> &mut Route<S> {
         assert!(path.starts_with('/'), "{path:?} does not begin with /");
+        match self.find_or_add(path) {
+            Ok(route) => route,
+            Err(why) => panic!("{path} can't be routed: {why}"),
+        }
+    }
+
+    fn find_or_add(&mut self, path: &str) -> Result<&mut Route<S>, InsertError> {
         let known = self.routes.iter().position(|route| route.path == path);
-        let index = known.unwrap_or_else(|| {
-            if let Err(why) = self.paths.insert(path, self.routes.len()) {
-                panic!("{path} can't be routed: {why}");
+        let index = match known {
+            Some(index) => index,
+            None => {
+                self.paths.insert(path, self.routes.len())?;
+                self.routes.push(Route {
+                    path: path.to_owned(),
+                    methods: Vec::new(),
+                    any: None,
+                });
+                self.routes.len() - 1
             }
-            self.routes.push(Route {
-                path: path.to_owned(),
-                methods: Vec::new(),
-                any: None,
-            });
-            self.routes.len() - 1
-        });
-        &mut self.routes[index]
+        };
+        Ok(&mut self.routes[index])
     }
 
     fn answer(&self, request: &mut Request, state: &S) -> Response {

@@ -24,8 +24,8 @@ pub(super) struct Census {
     /// Those of the answered that no handler has seen.
     late: AtomicU64,
     crowded: AtomicU64,
-    /// One a worker and one for the acceptor, written by it alone: a shared counter would be the one line that all cores
-    /// fight for.
+    /// One a worker and one for the acceptor, written by it alone: a shared counter would be the one
+    /// line that all cores fight for.
     answered: Box<[CachePadded<AtomicU64>]>,
 }
 

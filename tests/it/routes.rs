@@ -151,6 +151,18 @@ fn routers_are_nested_with_their_states() {
     assert_eq!(ask(&router, Method::POST, "/api").status(), 405);
 }
 
+#[test]
+fn a_fallback_is_nested_beside_a_route_for_all_paths() {
+    let api = Router::new()
+        .get("/{*path}", |Path(path): Path<String>| path)
+        .fallback(|| (StatusCode::NOT_FOUND, "none in the api"));
+    let router = Router::new().nest("/api", api);
+    expect(&router, "/api/x/y", 200, "x/y");
+    expect(&router, "/api", 404, "none in the api");
+    expect(&router, "/api/", 404, "none in the api");
+    expect(&router, "/", 404, "404 Not Found\n");
+}
+
 #[derive(Debug, Deserialize, Serialize)]
 struct User {
     name: String,
