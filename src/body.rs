@@ -1,7 +1,9 @@
 //! The content of a request or a response.
 
 use std::fmt;
+use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -14,9 +16,9 @@ use crate::{Origin, Wire};
 /// sender never holds a worker. Its size is bounded by
 /// [`Builder::max_body`](crate::Builder::max_body).
 ///
-/// A response's body is bytes in memory, or comes [from a reader](Self::from_reader) while it is
-/// sent. Either way the server sends it while the connection is parked, so a slow client never
-/// holds a worker.
+/// A response's body is bytes in memory, or comes [from a reader](Self::from_reader) or [from a
+/// file](Self::from_file) while it is sent. In each case the server sends it while the connection is
+/// parked, so a slow client never holds a worker.
 ///
 /// ```
 /// use httpool::Body;
@@ -36,6 +38,7 @@ pub struct Body {
 pub(crate) enum Content {
     Memory(Bytes),
     Reader(Source),
+    File(FilePart),
 }
 
 /// Where the bytes of a body come from while it is sent.
@@ -43,6 +46,16 @@ pub(crate) struct Source {
     pub(crate) reader: Box<dyn Read + Send>,
     /// How many bytes were announced.
     pub(crate) length: Option<u64>,
+}
+
+/// What of a file is to be sent.
+#[derive(Debug)]
+pub(crate) struct FilePart {
+    pub(crate) file: File,
+    /// Where the next byte is.
+    pub(crate) offset: u64,
+    /// How many bytes are left of what was announced.
+    pub(crate) left: u64,
 }
 
 impl Body {
@@ -93,13 +106,45 @@ impl Body {
         Self::from_source(reader, Some(length))
     }
 
+    /// A response's body that is these bytes of a file, which must be a regular one.
+    ///
+    /// The system sends them from its own memory where it can (`sendfile`), up to a mebibyte before
+    /// other connections get their turn, so neither the file's size nor a slow client costs memory.
+    /// Only a file that is not in the system's memory holds the worker, for as long as its disk
+    /// takes.
+    ///
+    /// If the file is shorter than that when it is sent, the connection is reset. What others write
+    /// into it meanwhile may be sent or not: who replaces files that are served should rename the
+    /// new one over the old one.
+    ///
+    /// ```no_run
+    /// use std::fs::File;
+    /// use httpool::{Body, Request, http::StatusCode};
+    ///
+    /// fn first_kilobyte(_: Request) -> Result<Body, StatusCode> {
+    ///     let file = File::open("report.pdf").map_err(|_| StatusCode::NOT_FOUND)?;
+    ///     Ok(Body::from_file(file, 0..1000))
+    /// }
+    /// ```
+    ///
+    /// A whole [`File`] is an [answer](crate::IntoResponse) by itself.
+    #[must_use]
+    pub fn from_file(file: File, bytes: Range<u64>) -> Self {
+        Content::File(FilePart {
+            file,
+            offset: bytes.start,
+            left: bytes.end.saturating_sub(bytes.start),
+        })
+        .into()
+    }
+
     /// What of the content is in memory: all of a request's, and nothing of what comes
-    /// [from a reader](Self::from_reader).
+    /// [from a reader](Self::from_reader) or [from a file](Self::from_file).
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.content {
             Content::Memory(bytes) => bytes,
-            Content::Reader(_) => &[],
+            Content::Reader(_) | Content::File(_) => &[],
         }
     }
 
@@ -108,7 +153,7 @@ impl Body {
     pub fn into_bytes(self) -> Bytes {
         match self.content {
             Content::Memory(bytes) => bytes,
-            Content::Reader(_) => Bytes::new(),
+            Content::Reader(_) | Content::File(_) => Bytes::new(),
         }
     }
 
@@ -117,7 +162,7 @@ impl Body {
     pub fn to_bytes(&self) -> Bytes {
         match &self.content {
             Content::Memory(bytes) => bytes.clone(),
-            Content::Reader(_) => Bytes::new(),
+            Content::Reader(_) | Content::File(_) => Bytes::new(),
         }
     }
 
@@ -127,6 +172,7 @@ impl Body {
         match &self.content {
             Content::Memory(bytes) => Some(bytes.len() as u64),
             Content::Reader(source) => source.length,
+            Content::File(part) => Some(part.left),
         }
     }
 
@@ -160,14 +206,11 @@ impl Body {
     }
 
     fn from_source(reader: impl Read + Send + 'static, length: Option<u64>) -> Self {
-        Self {
-            content: Content::Reader(Source {
-                reader: Box::new(reader),
-                length,
-            }),
-            wire: None,
-            origin: None,
-        }
+        Content::Reader(Source {
+            reader: Box::new(reader),
+            length,
+        })
+        .into()
     }
 }
 
@@ -187,13 +230,19 @@ impl fmt::Debug for Body {
     }
 }
 
-impl From<Bytes> for Body {
-    fn from(content: Bytes) -> Self {
+impl From<Content> for Body {
+    fn from(content: Content) -> Self {
         Self {
-            content: Content::Memory(content),
+            content,
             wire: None,
             origin: None,
         }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(content: Bytes) -> Self {
+        Content::Memory(content).into()
     }
 }
 

@@ -1,8 +1,11 @@
 //! What a handler may return.
 
+use std::fs::File;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response as HttpResponse, StatusCode};
+use log::error;
 
 use crate::{Body, Response};
 
@@ -94,6 +97,31 @@ impl IntoResponse for Vec<u8> {
 impl IntoResponse for Bytes {
     fn into_response(self) -> Response {
         typed(BYTES, self.into())
+    }
+}
+
+/// The whole of a file, from its first byte to what is its last one now. What is no regular file, as
+/// a pipe, is read until it ends. A file that can't be asked what it is is a 500.
+///
+/// ```no_run
+/// use std::fs::File;
+/// use httpool::http::StatusCode;
+/// use httpool::Request;
+///
+/// let report = |_: Request| File::open("report.pdf").map_err(|_| StatusCode::NOT_FOUND);
+/// ```
+impl IntoResponse for File {
+    fn into_response(self) -> Response {
+        match self.metadata() {
+            Ok(metadata) if metadata.is_file() => {
+                typed(BYTES, Body::from_file(self, 0..metadata.len()))
+            }
+            Ok(_) => typed(BYTES, Body::from_reader(self)),
+            Err(error) => {
+                error!("a file can't be sent: {error}");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The sockets of clients: TCP and Unix streams alike, never blocking.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -24,6 +25,17 @@ pub(crate) enum Received {
     /// None are there now.
     Nothing,
     /// The client has finished sending.
+    End,
+}
+
+/// What came of sending from a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileSent {
+    /// So many bytes went.
+    Some(usize),
+    /// The socket would block.
+    Nothing,
+    /// The file has no byte there.
     End,
 }
 
@@ -65,6 +77,39 @@ impl Socket {
             match sent {
                 Ok(count) => return Ok(count),
                 Err(Errno::AGAIN) => return Ok(0),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Sends these bytes, which others follow at once, so that they may leave together; otherwise as
+    /// [`send`](Self::send).
+    pub(crate) fn send_more(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match rustix::net::send(&self.0, bytes, SendFlags::NOSIGNAL | SendFlags::MORE) {
+                Ok(count) => return Ok(count),
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Sends up to `count` bytes of a file, which is a regular one, from `offset` on.
+    ///
+    /// It has no flag against `SIGPIPE`: Rust programs ignore that signal unless they ask for it.
+    pub(crate) fn send_file(
+        &self,
+        file: &File,
+        mut offset: u64,
+        count: usize,
+    ) -> io::Result<FileSent> {
+        loop {
+            match rustix::fs::sendfile(&self.0, file, Some(&mut offset), count) {
+                Ok(0) => return Ok(FileSent::End),
+                Ok(count) => return Ok(FileSent::Some(count)),
+                Err(Errno::AGAIN) => return Ok(FileSent::Nothing),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -139,6 +139,7 @@ impl Account {
                 let in_chunks = content == Content::FollowsInChunks;
                 desk.outbox.push_stream(Stream::new(source, in_chunks));
             }
+            (_, body::Content::File(part)) => desk.outbox.push_file(part),
         }
     }
 

@@ -1,18 +1,24 @@
 //! Bytes on their way to a client.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::mem;
+use std::os::unix::fs::FileExt as _;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 
 use super::TURN;
 use super::stream::{Refill, Stream};
-use crate::transport::Socket;
+use crate::body::FilePart;
+use crate::transport::{FileSent, Socket};
 
 /// Bodies up to this size are copied behind their heads, so that many small answers leave in one
 /// call; larger ones are sent from where they are.
 const COPIED_BODY: usize = 8 * 1024;
+
+/// Parts of files up to this size are read behind their heads; larger ones are sent from the
+/// system's memory, which takes a call more.
+const READ_FILE: u64 = 32 * 1024;
 
 /// A body of more than this is not counted while others share it: the memory is the handler's, who
 /// gives the same bytes to everyone.
@@ -43,6 +49,20 @@ enum Tail {
     None,
     Whole(Bytes),
     Stream(Box<Stream>),
+    File(FilePart),
+}
+
+/// What came of one attempt to send.
+#[derive(Debug)]
+enum Sent {
+    /// So many bytes went.
+    Some(usize),
+    /// The client does not read fast enough.
+    Nothing,
+    /// There is nothing to send now.
+    All,
+    /// What was announced is not to be had.
+    Broken(io::Error),
 }
 
 /// What the client does not take at once.
@@ -100,6 +120,17 @@ impl Outbox {
         self.tail = Tail::Stream(Box::new(stream));
     }
 
+    /// The same for a part of a file.
+    pub(super) fn push_file(&mut self, mut part: FilePart) {
+        if (1..=READ_FILE).contains(&part.left) {
+            part.read_behind(self.bytes());
+        }
+        // What could not be read is not to be had: it stays, and sending it will say so.
+        if part.left > 0 {
+            self.tail = Tail::File(part);
+        }
+    }
+
     /// Counts a whole answer.
     pub(super) fn push_answer(&mut self) {
         self.answers += 1;
@@ -119,25 +150,19 @@ impl Outbox {
         let mut progress = 0;
         loop {
             loop {
-                let (first, second) = (&self.bytes[self.gone..], self.tail.ready());
-                let left = first.len() + second.len();
-                if left == 0 {
-                    break;
+                match self.send(socket, SENT_PER_TURN - progress.min(SENT_PER_TURN - 1))? {
+                    Sent::Some(count) => progress += count,
+                    Sent::All => break,
+                    Sent::Nothing => {
+                        let owed = self.owed.get_or_insert(Owed {
+                            since: now,
+                            taken: 0,
+                        });
+                        return Ok(Flushed::Part(progress, *owed));
+                    }
+                    Sent::Broken(error) => return Ok(Flushed::Broken(error)),
                 }
-                let count = match first {
-                    [] => socket.send(second, &[])?,
-                    _ => socket.send(first, second)?,
-                };
-                if count == 0 {
-                    let owed = self.owed.get_or_insert(Owed {
-                        since: now,
-                        taken: 0,
-                    });
-                    return Ok(Flushed::Part(progress, *owed));
-                }
-                progress += count;
-                self.advance(count);
-                if count < left && progress >= SENT_PER_TURN {
+                if progress >= SENT_PER_TURN && self.has_ready() {
                     return Ok(Flushed::Enough);
                 }
             }
@@ -158,6 +183,26 @@ impl Outbox {
         Ok(Flushed::All(mem::take(&mut self.answers)))
     }
 
+    /// Sends what comes next in one call, of a file no more than `most`.
+    fn send(&mut self, socket: &Socket, most: usize) -> io::Result<Sent> {
+        let (first, second) = (&self.bytes[self.gone..], self.tail.ready());
+        let count = match (first, &self.tail) {
+            ([], Tail::File(part)) => match part.send(socket, most)? {
+                Sent::Some(count) => count,
+                other => return Ok(other),
+            },
+            (_, Tail::File(_)) => socket.send_more(first)?,
+            ([], _) if second.is_empty() => return Ok(Sent::All),
+            ([], _) => socket.send(second, &[])?,
+            _ => socket.send(first, second)?,
+        };
+        if count == 0 {
+            return Ok(Sent::Nothing);
+        }
+        self.advance(count);
+        Ok(Sent::Some(count))
+    }
+
     /// What is left, in no more memory than it needs; this one is empty afterwards.
     pub(super) fn take(&mut self) -> Self {
         let mut left = mem::take(self);
@@ -165,6 +210,11 @@ impl Outbox {
         left.bytes.shrink_to_fit();
         left.gone = 0;
         left
+    }
+
+    /// Whether there is something to send without a look for more.
+    fn has_ready(&self) -> bool {
+        self.gone < self.bytes.len() || !self.tail.ready().is_empty() || self.tail.is_file()
     }
 
     fn advance(&mut self, sent: usize) {
@@ -177,10 +227,47 @@ impl Outbox {
     }
 }
 
+impl FilePart {
+    /// Appends what is left, or as much of it as one look into the file gives.
+    fn read_behind(&mut self, bytes: &mut Vec<u8>) {
+        let (start, left) = (bytes.len(), self.left.min(READ_FILE) as usize);
+        bytes.resize(start + left, 0);
+        let count = self.file.read_at(&mut bytes[start..], self.offset);
+        let count = count.unwrap_or_default();
+        bytes.truncate(start + count);
+        self.advance(count);
+    }
+
+    /// Sends as much as goes in one call, and no more than `most`.
+    fn send(&self, socket: &Socket, most: usize) -> io::Result<Sent> {
+        if self.left == 0 {
+            return Ok(Sent::All);
+        }
+        let count = usize::try_from(self.left).map_or(most, |left| left.min(most));
+        Ok(match socket.send_file(&self.file, self.offset, count)? {
+            FileSent::Some(count) => Sent::Some(count),
+            FileSent::Nothing => Sent::Nothing,
+            FileSent::End => {
+                let what = format!("the file ends {} bytes before its length", self.left);
+                Sent::Broken(io::Error::new(ErrorKind::UnexpectedEof, what))
+            }
+        })
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.offset += count as u64;
+        self.left -= count as u64;
+    }
+}
+
 impl Tail {
+    fn is_file(&self) -> bool {
+        matches!(self, Self::File(part) if part.left > 0)
+    }
+
     fn ready(&self) -> &[u8] {
         match self {
-            Self::None => &[],
+            Self::None | Self::File(_) => &[],
             Self::Whole(bytes) => bytes,
             Self::Stream(stream) => stream.ready(),
         }
@@ -191,19 +278,20 @@ impl Tail {
             Self::None => {}
             Self::Whole(bytes) => bytes.advance(sent),
             Self::Stream(stream) => stream.advance(sent),
+            Self::File(part) => part.advance(sent),
         }
     }
 
     fn refill(&mut self) -> io::Result<Refill> {
         match self {
-            Self::None | Self::Whole(_) => Ok(Refill::End),
+            Self::None | Self::Whole(_) | Self::File(_) => Ok(Refill::End),
             Self::Stream(stream) => stream.refill(),
         }
     }
 
     fn held(&self) -> usize {
         match self {
-            Self::None => 0,
+            Self::None | Self::File(_) => 0,
             Self::Whole(bytes) if bytes.len() > COUNTED_BODY && !bytes.is_unique() => 0,
             Self::Whole(bytes) => bytes.len(),
             Self::Stream(stream) => stream.held(),

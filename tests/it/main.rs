@@ -62,6 +62,8 @@ mod reload;
 /// Functions for paths and methods.
 #[cfg(all(feature = "router", feature = "json"))]
 mod routes;
+/// Files on their way: whole, in part, to slow readers, and cut short.
+mod sending;
 /// The program and signals: one drains, another one ends it at once.
 #[cfg(feature = "program")]
 mod signals;

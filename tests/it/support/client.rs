@@ -227,6 +227,17 @@ impl Client {
         }
     }
 
+    /// Reads what comes and forgets it.
+    pub(crate) fn try_discard(&mut self) -> io::Result<()> {
+        let count = self.read()?;
+        self.received.clear();
+        if count == 0 {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        } else {
+            Ok(())
+        }
+    }
+
     /// Everything until the end.
     #[track_caller]
     pub(crate) fn read_rest(&mut self) -> (Vec<u8>, End) {

@@ -1,6 +1,7 @@
 //! The vocabulary of these tests.
 
 mod client;
+mod folder;
 mod gate;
 mod process;
 mod random;
@@ -19,6 +20,7 @@ use httpool::Request;
 #[cfg(feature = "program")]
 pub(crate) use client::Response;
 pub(crate) use client::{Client, End};
+pub(crate) use folder::OwnFolder;
 pub(crate) use gate::{Door, Gate};
 pub(crate) use process::alone;
 #[cfg(feature = "program")]

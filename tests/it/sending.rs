@@ -1,0 +1,211 @@
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread;
+
+use httpool::http::StatusCode;
+use httpool::{Body, IntoResponse as _, Request, Response};
+
+use crate::support::{
+    BoundServer, End, HUGE, NEVER, OwnFolder, OwnPath, Random, TestServer, request,
+};
+
+/// Files that are read behind their heads, and files that are not.
+const SIZES: [usize; 6] = [0, 1, 1024, 32 * 1024, 32 * 1024 + 1, 3_000_000];
+
+/// Sends the file of a path whole, or more of it than there is.
+fn sender(folder: &Arc<OwnFolder>) -> impl Fn(Request) -> Response + Send + Sync + 'static {
+    let folder = Arc::clone(folder);
+    move |request: Request| {
+        let path = request.uri().path().trim_start_matches('/');
+        let (name, more) = path.split_once('+').unwrap_or((path, "0"));
+        let more: u64 = more.parse().expect("tests ask for numbers");
+        match File::open(folder.path(name)) {
+            Ok(file) if more == 0 => file.into_response(),
+            Ok(file) => {
+                let length = file.metadata().expect("it is a file").len();
+                Body::from_file(file, 0..length + more).into_response()
+            }
+            Err(_) => (StatusCode::OK, "no file").into_response(),
+        }
+    }
+}
+
+#[test]
+fn a_file_arrives_as_it_is() {
+    let folder = Arc::new(OwnFolder::new());
+    let mut random = Random::new(5);
+    let contents = SIZES.map(|size| random.bytes(size));
+    for content in &contents {
+        folder.file(&content.len().to_string(), content);
+    }
+    let path = OwnPath::new("sending.sock");
+    let unix = format!("unix:{}", path.as_ref().display());
+    for address in ["127.0.0.1:0", &unix] {
+        let server = BoundServer::at(address, |builder| builder).run(sender(&folder));
+        let mut client = server.connect();
+        for content in &contents {
+            let target = format!("/{}", content.len());
+            let response = client.get(&target).expect_answer(content);
+            let length = content.len().to_string();
+            assert_eq!(response.field("content-length"), Some(&*length));
+            client.send(format!("HEAD {target} HTTP/1.1\r\nHost: it\r\n\r\n"));
+            let response = client.expect_response_to_head();
+            assert_eq!(response.field("content-length"), Some(&*length));
+        }
+        // All at once.
+        let requests = contents
+            .iter()
+            .map(|content| request::get(&format!("/{}", content.len())));
+        client.send(requests.collect::<Vec<_>>().concat());
+        for content in &contents {
+            client.expect_answer(content);
+        }
+    }
+}
+
+#[test]
+fn an_old_client_gets_the_whole_of_it() {
+    let folder = Arc::new(OwnFolder::new());
+    let content = Random::new(6).bytes(200_000);
+    folder.file("file", &content);
+    let server = TestServer::spawn(|builder| builder, sender(&folder));
+    let mut client = server.connect();
+    client.send("GET /file HTTP/1.0\r\n\r\n");
+    client.expect_answer(&content);
+    client.expect_closed();
+}
+
+/// The client must see that something is missing.
+#[test]
+fn a_file_that_is_shorter_than_announced_resets_its_connection() {
+    let folder = Arc::new(OwnFolder::new());
+    for size in SIZES {
+        folder.file(&size.to_string(), Random::new(7).bytes(size));
+    }
+    let server = TestServer::spawn(|builder| builder, sender(&folder));
+    for size in SIZES {
+        for more in [1, 100_000] {
+            let mut client = server.connect();
+            client.get(&format!("/{size}+{more}"));
+            assert_eq!(client.read_rest().1, End::Reset, "{size}+{more}");
+        }
+    }
+    server.expect_serving();
+    server.expect_open(0);
+}
+
+#[test]
+fn a_file_that_is_cut_short_while_it_is_sent_resets_its_connection() {
+    let folder = Arc::new(OwnFolder::new());
+    let file = folder.sparse("file", HUGE as u64);
+    let server = TestServer::spawn(|builder| builder, sender(&folder));
+    let mut client = server.connect();
+    client.get("/file").expect_part(1);
+    file.set_len(1000).expect("a file can be cut");
+    let (received, end) = client.read_rest();
+    assert_eq!(end, End::Reset);
+    assert!(received.len() < HUGE);
+    server.expect_serving();
+}
+
+#[test]
+fn a_file_that_grows_while_it_is_sent_has_the_length_that_was_announced() {
+    let folder = Arc::new(OwnFolder::new());
+    let file = folder.sparse("file", HUGE as u64);
+    let server = TestServer::spawn(|builder| builder, sender(&folder));
+    let mut client = server.connect();
+    client.get("/file");
+    client.send(request::get("/none"));
+    let head = client.expect_part(1);
+    file.set_len(2 * HUGE as u64).expect("a file can grow");
+    assert_eq!(head, b"H");
+    let mut left = HUGE;
+    while client.expect_part(1) != b"\r" || client.expect_part(3) != b"\n\r\n" {}
+    while left > 0 {
+        let count = left.min(1_000_000);
+        assert!(client.expect_part(count).iter().all(|byte| *byte == 0));
+        left -= count;
+    }
+    client.expect_answer("no file");
+}
+
+#[test]
+fn ten_gibibytes_for_a_slow_reader_cost_no_worker_and_no_memory() {
+    let folder = Arc::new(OwnFolder::new());
+    folder.sparse("large", 10 << 30);
+    let server = TestServer::spawn(
+        |builder| builder.workers(1).write_timeout(NEVER).rate_grace(NEVER),
+        sender(&folder),
+    );
+    let mut readers: Vec<_> = (0..50).map(|_| server.connect()).collect();
+    for client in &mut readers {
+        client.get("/large").expect_part(1000);
+    }
+    for _ in 0..20 {
+        server.expect_serving();
+        for client in &mut readers {
+            client.expect_part(10_000);
+        }
+        assert_eq!(server.handle().progress().buffered, 0);
+    }
+    for client in readers {
+        client.reset();
+    }
+    server.expect_open(0);
+}
+
+/// Who reads as fast as it comes waits for others, too.
+#[test]
+fn a_fast_reader_leaves_the_worker_to_others() {
+    let folder = Arc::new(OwnFolder::new());
+    folder.sparse("large", 10 << 30);
+    let server = TestServer::spawn(|builder| builder.workers(1), sender(&folder));
+    let mut greedy = server.connect();
+    greedy.get("/large").expect_part(1000);
+    let mut others = 0;
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| while greedy.try_discard().is_ok() {});
+        while others < 20 && !reader.is_finished() {
+            server.expect_serving();
+            others += 1;
+        }
+        assert!(
+            !reader.is_finished(),
+            "it was read before others were answered"
+        );
+        server.handle().shutdown_now();
+    });
+}
+
+#[test]
+fn a_drain_sends_a_file_to_its_end() {
+    let folder = Arc::new(OwnFolder::new());
+    folder.sparse("file", HUGE as u64);
+    let server = TestServer::spawn(|builder| builder.write_timeout(NEVER), sender(&folder));
+    let mut client = server.connect();
+    client.get("/file").expect_part(1);
+    server.begin_drain();
+    let (rest, end) = client.read_rest();
+    assert!(rest.len() > HUGE);
+    assert_eq!(end, End::Closed);
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (1, 0));
+}
+
+#[test]
+fn what_is_no_regular_file_is_read_until_it_ends() {
+    let server = TestServer::spawn(
+        |builder| builder,
+        |_: Request| {
+            let (reader, mut writer) = io::pipe().expect("a pipe can be made");
+            writer
+                .write_all(b"through a pipe")
+                .expect("a pipe takes a few bytes");
+            File::from(OwnedFd::from(reader))
+        },
+    );
+    let response = server.connect().get("/").expect_answer("through a pipe");
+    assert_eq!(response.field("transfer-encoding"), Some("chunked"));
+}
