@@ -57,6 +57,8 @@ mod exchange;
 mod handler;
 #[doc(hidden)]
 pub mod http1;
+#[cfg(feature = "json")]
+mod json;
 mod origin;
 mod phase;
 mod problem;
@@ -78,12 +80,14 @@ pub use handler::Handler;
 pub use http;
 #[cfg(feature = "proxy")]
 pub use ipnet;
+#[cfg(feature = "json")]
+pub use json::Json;
 pub use origin::{Node, Origin};
 pub use phase::Phase;
 pub use problem::Problem;
 #[cfg(feature = "proxy")]
 pub use proxy::{ForwardedBy, TrustedProxy, TrustedProxyError};
-pub use response::{Html, IntoResponse};
+pub use response::{Fields, Html, IntoResponse, Redirect};
 #[cfg(feature = "router")]
 pub use routing::Router;
 pub use server::{BindError, Builder, DrainReport, Handle, Progress, Server, Vitals, Waits};

@@ -109,28 +109,6 @@ pub struct State<S>(
     pub S,
 );
 
-/// As an argument the request's body, read as JSON; as an answer a value, written as JSON.
-///
-/// A request that does not say that it is JSON is answered 415, one that is none 400 with line and
-/// column, one that is another value than is wanted 422.
-///
-/// ```
-/// use httpool::routing::{Json, Router};
-///
-/// #[derive(serde::Deserialize, serde::Serialize)]
-/// struct User {
-///     name: String,
-/// }
-///
-/// let router: Router = Router::new().post("/users", |Json(user): Json<User>| Json(user));
-/// ```
-#[cfg(feature = "json")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Json<T>(
-    /// The value.
-    pub T,
-);
-
 /// The request's body as a form sends it (`application/x-www-form-urlencoded`). A request of
 /// another type is answered 415, one that can't be read as what is wanted 422.
 #[cfg(feature = "json")]
@@ -238,15 +216,12 @@ impl<S, T: Extract<S>> Extract<S> for Result<T, Rejection> {
 #[cfg(feature = "json")]
 mod content {
     use http::HeaderMap;
-    use http::header::{CONTENT_TYPE, HeaderValue};
-    use serde::Serialize;
     use serde_json::error::Category;
 
     use super::*;
+    use crate::Json;
     use crate::content_type::{essence, is_json};
-    use crate::{IntoResponse, Problem, Response};
 
-    const JSON: HeaderValue = HeaderValue::from_static("application/json");
     const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
     impl<S, T: DeserializeOwned> Extract<S> for Json<T> {
@@ -267,22 +242,6 @@ mod content {
                         format!("the body is not JSON: {why}"),
                     ),
                 })
-        }
-    }
-
-    impl<T: Serialize> IntoResponse for Json<T> {
-        fn into_response(self) -> Response {
-            match serde_json::to_vec(&self.0) {
-                Ok(json) => {
-                    let mut response = Response::new(json.into());
-                    response.headers_mut().insert(CONTENT_TYPE, JSON);
-                    response
-                }
-                Err(why) => {
-                    log::error!("an answer can't be written as JSON: {why}");
-                    Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
-                }
-            }
         }
     }
 

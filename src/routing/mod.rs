@@ -6,14 +6,16 @@ mod parameters;
 mod rejection;
 mod router;
 
-pub use self::extract::{Extract, Path, Query, State};
 #[cfg(feature = "json")]
-pub use self::extract::{Form, Json};
+pub use self::extract::Form;
+pub use self::extract::{Extract, Path, Query, State};
 pub use self::function::Function;
 pub use self::parameters::Parameters;
 pub use self::rejection::Rejection;
 pub use self::router::Router;
 
+#[cfg(feature = "json")]
+pub use crate::Json;
 use crate::Request;
 
 /// A request on its way to the function that answers it: what [`Extract`] takes arguments from.

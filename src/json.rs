@@ -1,0 +1,69 @@
+//! Values as JSON.
+
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use log::error;
+use serde::Serialize;
+
+use crate::{IntoResponse, Problem, Response};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// As an answer a value, written as JSON.
+///
+/// ```
+/// use httpool::{IntoResponse, Json};
+///
+/// #[derive(serde::Serialize)]
+/// struct User {
+///     name: String,
+/// }
+///
+/// let response = Json(User { name: "Ada".into() }).into_response();
+/// assert_eq!(response.headers()["content-type"], "application/json");
+/// assert_eq!(response.body().as_bytes(), br#"{"name":"Ada"}"#);
+/// ```
+///
+/// A value that can't be written as JSON, such as a map whose keys are no text, is logged and
+/// answered 500.
+///
+/// With the feature `router` it is an argument of functions too: the request's body, read as JSON.
+/// A request that does not say that it is JSON is answered 415, one that is none 400 with line and
+/// column, one that is another value than is wanted 422.
+#[cfg_attr(
+    feature = "router",
+    doc = r#"
+```
+use httpool::Json;
+use httpool::routing::Router;
+
+#[derive(serde::Deserialize, serde::Serialize)]
+struct User {
+    name: String,
+}
+
+let router: Router = Router::new().post("/users", |Json(user): Json<User>| Json(user));
+```
+"#
+)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Json<T>(
+    /// The value.
+    pub T,
+);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(json) => {
+                let mut response = Response::new(json.into());
+                response.headers_mut().insert(CONTENT_TYPE, JSON);
+                response
+            }
+            Err(why) => {
+                error!("an answer can't be written as JSON: {why}");
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+            }
+        }
+    }
+}

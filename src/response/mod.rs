@@ -1,0 +1,236 @@
+//! What a handler may return.
+
+mod fields;
+mod redirect;
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::fs::File;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response as HttpResponse, StatusCode};
+use log::error;
+
+pub use self::fields::Fields;
+pub use self::redirect::Redirect;
+use crate::{Body, Problem, Response};
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
+/// Anything a handler may return.
+///
+/// ```
+/// use httpool::http::StatusCode;
+/// use httpool::{Html, IntoResponse};
+///
+/// assert_eq!("hello".into_response().status(), StatusCode::OK);
+/// assert_eq!(StatusCode::NOT_FOUND.into_response().body().length(), Some(0));
+///
+/// let page = (StatusCode::CREATED, Html("<p>done</p>")).into_response();
+/// assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+/// ```
+///
+/// * Text (`&str`, `String` and their like) is `text/plain; charset=utf-8`, bytes (`&[u8]`,
+///   `Vec<u8>`, [`Bytes`] and their like) `application/octet-stream`. A [`Body`] says nothing of
+///   its type.
+/// * A [`File`] is sent from where it is.
+/// * A tuple that begins with a [`StatusCode`], with [`Fields`], or with both in that order, gives
+///   them to the answer that it ends with.
+/// * `Ok` and `Err` each answer with what they hold, and `Some` too; `None` is 404.
+/// * [`http::Response`] is for everything else.
+///
+/// The server adds `Content-Length`, `Date` and `Connection` itself; what a handler sets of
+/// framing fields is replaced.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no answer to a request",
+    note = "answers are such as `&'static str`, `String`, `Json<T>`, `StatusCode`, \
+            `(StatusCode, T)`, `Result<T, E>` of two answers, `http::Response<Body>`, or whatever \
+            implements `IntoResponse`"
+)]
+pub trait IntoResponse {
+    /// Makes the response.
+    fn into_response(self) -> Response;
+}
+
+/// An HTML page: the content with `Content-Type: text/html; charset=utf-8`. Nothing in it is
+/// escaped.
+///
+/// ```
+/// use httpool::{Html, Request};
+///
+/// let page = |_: Request| Html("<!doctype html><title>Hello</title><p>Hello!");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Html<T>(
+    /// The page's source.
+    pub T,
+);
+
+fn typed(content_type: HeaderValue, body: Body) -> Response {
+    let mut response = HttpResponse::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+impl<B: Into<Body>> IntoResponse for HttpResponse<B> {
+    fn into_response(self) -> Response {
+        self.map(Into::into)
+    }
+}
+
+impl IntoResponse for Body {
+    fn into_response(self) -> Response {
+        HttpResponse::new(self)
+    }
+}
+
+impl IntoResponse for () {
+    fn into_response(self) -> Response {
+        Body::empty().into_response()
+    }
+}
+
+/// For what can't fail and is a `Result` nevertheless.
+impl IntoResponse for Infallible {
+    fn into_response(self) -> Response {
+        match self {}
+    }
+}
+
+impl IntoResponse for StatusCode {
+    fn into_response(self) -> Response {
+        (self, ()).into_response()
+    }
+}
+
+macro_rules! content {
+    ($($content_type:ident: $($content:ty),+;)+) => {
+        $($(
+            impl IntoResponse for $content {
+                fn into_response(self) -> Response {
+                    typed($content_type, self.into())
+                }
+            }
+        )+)+
+    };
+}
+
+content! {
+    TEXT: &'static str, String, Box<str>, Cow<'static, str>;
+    BYTES: &'static [u8], Vec<u8>, Box<[u8]>, Cow<'static, [u8]>, Bytes;
+}
+
+impl<const N: usize> IntoResponse for &'static [u8; N] {
+    fn into_response(self) -> Response {
+        typed(BYTES, self.into())
+    }
+}
+
+/// The whole of a file, from its first byte to what is its last one now. What is no regular file, as
+/// a pipe, is read until it ends. A file that can't be asked what it is is a 500.
+///
+/// ```no_run
+/// use std::fs::File;
+/// use httpool::http::StatusCode;
+/// use httpool::Request;
+///
+/// let report = |_: Request| File::open("report.pdf").map_err(|_| StatusCode::NOT_FOUND);
+/// ```
+impl IntoResponse for File {
+    fn into_response(self) -> Response {
+        match self.metadata() {
+            Ok(metadata) if metadata.is_file() => {
+                typed(BYTES, Body::from_file(self, 0..metadata.len()))
+            }
+            Ok(_) => typed(BYTES, Body::from_reader(self)),
+            Err(error) => {
+                error!("a file can't be sent: {error}");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
+
+impl<T: Into<Body>> IntoResponse for Html<T> {
+    fn into_response(self) -> Response {
+        typed(HTML, self.0.into())
+    }
+}
+
+impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
+    fn into_response(self) -> Response {
+        match self {
+            Ok(answer) => answer.into_response(),
+            Err(error) => error.into_response(),
+        }
+    }
+}
+
+/// What is there, or 404.
+impl<T: IntoResponse> IntoResponse for Option<T> {
+    fn into_response(self) -> Response {
+        self.ok_or(Problem::new(StatusCode::NOT_FOUND))
+            .into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(answer: impl IntoResponse, status: u16, content_type: &str, content: &str) {
+        let response = answer.into_response();
+        let said = response.headers().get(CONTENT_TYPE);
+        let said = said.map_or("", |value| value.to_str().expect("it is text"));
+        let body = String::from_utf8_lossy(response.body().as_bytes());
+        assert_eq!(
+            (response.status().as_u16(), said, &*body),
+            (status, content_type, content)
+        );
+    }
+
+    #[test]
+    fn content_says_its_type() {
+        const TEXT: &str = "text/plain; charset=utf-8";
+        const BYTES: &str = "application/octet-stream";
+        check("a", 200, TEXT, "a");
+        check(String::from("a"), 200, TEXT, "a");
+        check(Box::<str>::from("a"), 200, TEXT, "a");
+        check(Cow::Borrowed("a"), 200, TEXT, "a");
+        check(Cow::<str>::Owned("a".into()), 200, TEXT, "a");
+        check(b"a", 200, BYTES, "a");
+        check(&b"a"[..], 200, BYTES, "a");
+        check(vec![b'a'], 200, BYTES, "a");
+        check(Box::<[u8]>::from(*b"a"), 200, BYTES, "a");
+        check(Cow::Borrowed(&b"a"[..]), 200, BYTES, "a");
+        check(Bytes::from_static(b"a"), 200, BYTES, "a");
+        check(Html("<p>"), 200, "text/html; charset=utf-8", "<p>");
+        check(Body::from("a"), 200, "", "a");
+        check((), 200, "", "");
+        check(StatusCode::IM_A_TEAPOT, 418, "", "");
+        check(HttpResponse::new("a"), 200, "", "a");
+    }
+
+    #[test]
+    fn a_result_answers_with_either_side() {
+        check(
+            Ok::<_, StatusCode>("tea"),
+            200,
+            "text/plain; charset=utf-8",
+            "tea",
+        );
+        check(Err::<&str, _>(StatusCode::IM_A_TEAPOT), 418, "", "");
+        check(Ok::<_, Infallible>(()), 200, "", "");
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found() {
+        let text = "text/plain; charset=utf-8";
+        check(Some("tea"), 200, text, "tea");
+        check(None::<&str>, 404, text, "404 Not Found\n");
+    }
+}
