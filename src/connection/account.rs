@@ -67,13 +67,16 @@ impl Account {
         match answer {
             Ok(response) => {
                 if response.status().is_informational() {
-                    let line = desk.slot.request_line();
-                    error!("the handler answered {line:?} with an interim status; a 500 is sent");
+                    let request = name(&desk.slot.request_line(), self.id.as_ref());
+                    error!("the handler answered {request} with an interim status; a 500 is sent");
                 }
                 response
             }
             Err(_) => {
-                error!("the handler panicked on {:?}", desk.slot.request_line());
+                error!(
+                    "the handler panicked on {}",
+                    name(&desk.slot.request_line(), self.id.as_ref())
+                );
                 self.outcome = Outcome::Panicked;
                 let mut fields = desk.slot.fields();
                 if let Some(id) = &self.id {
@@ -162,6 +165,14 @@ impl Account {
     }
 }
 
+/// What the log calls a request with this line and id.
+fn name(line: &str, id: Option<&HeaderValue>) -> String {
+    match id.and_then(|id| id.to_str().ok()) {
+        Some(id) => format!("{line:?} (request {id})"),
+        None => format!("{line:?}"),
+    }
+}
+
 fn try_again(mut response: Response) -> Response {
     response.headers_mut().insert(RETRY_AFTER, RETRY);
     response
@@ -177,4 +188,18 @@ fn say_time(time: Duration, response: &mut Response) {
 #[cold]
 fn say_id(id: &HeaderValue, response: &mut Response) {
     response.headers_mut().insert(REQUEST_ID, id.clone());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_names_a_request_by_its_line_and_its_id() {
+        let id = HeaderValue::from_static("a-1");
+        let line = "GET /\u{1b} HTTP/1.1";
+        let named = name(line, Some(&id));
+        assert_eq!(named, r#""GET /\u{1b} HTTP/1.1" (request a-1)"#);
+        assert_eq!(name(line, None), r#""GET /\u{1b} HTTP/1.1""#);
+    }
 }
