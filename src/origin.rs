@@ -1,7 +1,7 @@
 //! Where a request comes from.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::Request;
@@ -226,16 +226,52 @@ impl serde::Serialize for Node {
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
+            Place::Port(IpAddr::V4(ip), port) => write_v4(ip, Some(port), f),
             Place::Port(ip, port) => SocketAddr::new(ip, port).fmt(f),
+            Place::Ip(IpAddr::V4(ip)) => write_v4(ip, None, f),
             Place::Ip(ip) => ip.fmt(f),
             Place::Unix => f.write_str("unix"),
         }
     }
 }
 
+/// The same as the standard library writes, in one piece: a line of a log has two of them, and
+/// number by number each would take ten times as long.
+fn write_v4(ip: Ipv4Addr, port: Option<u16>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut text = [0; "255.255.255.255:65535".len()];
+    let mut end = 0;
+    let mut push = |part: &[u8]| {
+        text[end..end + part.len()].copy_from_slice(part);
+        end += part.len();
+    };
+    for (place, octet) in ip.octets().into_iter().enumerate() {
+        if place > 0 {
+            push(b".");
+        }
+        push(itoa::Buffer::new().format(octet).as_bytes());
+    }
+    if let Some(port) = port {
+        push(b":");
+        push(itoa::Buffer::new().format(port).as_bytes());
+    }
+    let text = std::str::from_utf8(&text[..end]);
+    f.write_str(text.expect("digits, dots and a colon are text"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv4_address_is_written_as_usual() {
+        for ip in [[0, 0, 0, 0], [1, 20, 255, 9], [255; 4]].map(Ipv4Addr::from) {
+            assert_eq!(Node::from(IpAddr::from(ip)).to_string(), ip.to_string());
+            for port in [0, 80, u16::MAX] {
+                let address = SocketAddr::from((ip, port));
+                assert_eq!(Node::from(address).to_string(), address.to_string());
+            }
+        }
+    }
 
     #[test]
     fn an_ipv4_address_in_ipv6_is_an_ipv4_address() {

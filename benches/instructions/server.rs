@@ -17,6 +17,8 @@ const PIPELINED: usize = 16;
 /// What is sent again and again, each time when the last answer has come.
 struct Case {
     name: &'static str,
+    /// How the program is started besides.
+    flags: &'static [&'static str],
     message: fn() -> Vec<u8>,
     requests: usize,
     /// What each answer ends with, and has nowhere else.
@@ -32,9 +34,18 @@ enum Connections {
     Closed,
 }
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 5] = [
     Case {
         name: "server/get",
+        flags: &[],
+        message: || CURL_GET.into(),
+        requests: 1,
+        ending: b"</h1>",
+        connections: Connections::Kept,
+    },
+    Case {
+        name: "server/get_with_json_line",
+        flags: &["--access-log", "/dev/null", "--access-log-format", "json"],
         message: || CURL_GET.into(),
         requests: 1,
         ending: b"</h1>",
@@ -42,6 +53,7 @@ const CASES: [Case; 4] = [
     },
     Case {
         name: "server/post_1k",
+        flags: &[],
         message: || post(None),
         requests: 1,
         ending: &BODY,
@@ -49,6 +61,7 @@ const CASES: [Case; 4] = [
     },
     Case {
         name: "server/get_pipelined",
+        flags: &[],
         message: || CURL_GET.repeat(PIPELINED).into(),
         requests: PIPELINED,
         ending: b"</h1>",
@@ -56,6 +69,7 @@ const CASES: [Case; 4] = [
     },
     Case {
         name: "server/get_and_close",
+        flags: &[],
         message: || {
             CURL_GET
                 .replace("Accept:", "Connection: close\r\nAccept:")
@@ -70,7 +84,7 @@ const CASES: [Case; 4] = [
 /// Exchanges some messages of each kind, uncounted.
 pub(crate) fn try_out() {
     for case in &CASES {
-        let server = Program::start(Command::new(PROGRAM).env_clear());
+        let server = Program::start(Command::new(PROGRAM).env_clear().args(case.flags));
         case.exchange(&server, 3);
         server.stop();
     }
@@ -88,7 +102,7 @@ pub(crate) fn count() -> impl Iterator<Item = (&'static str, u64)> {
 impl Case {
     fn total(&self, messages: u64) -> u64 {
         let counting = Counting::new();
-        let server = Program::start(&mut counting.command(PROGRAM));
+        let server = Program::start(counting.command(PROGRAM).args(self.flags));
         self.exchange(&server, messages);
         server.stop();
         let Counts {

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::{Exchange, Origin, Outcome};
+use crate::{Exchange, Node, Outcome};
 
 const JSON_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
@@ -21,9 +21,11 @@ const COMMON_TIME: &[BorrowedFormatItem<'_>] =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessFormat {
-    /// The Common Log Format: client, time, request line, status, bytes of the answer's content.
+    /// The Common Log Format: client, time, request line, status, bytes of the answer's content. If
+    /// the server [gives ids](crate::Builder::request_ids), the request's is behind them, in quotes.
     Common,
-    /// The same with `Referer` and `User-Agent`, as most programs that read such logs expect.
+    /// The same with `Referer` and `User-Agent` before the id, as most programs that read such logs
+    /// expect.
     Combined,
     /// One JSON object a line, with all that is known; what is not has no name in it.
     Json,
@@ -34,6 +36,8 @@ pub enum AccessFormat {
 pub(super) struct Stamp {
     second: u64,
     text: String,
+    /// How much of the text is the second.
+    length: usize,
 }
 
 pub(super) fn write_line(
@@ -44,26 +48,37 @@ pub(super) fn write_line(
     out: &mut Vec<u8>,
 ) {
     match format {
-        AccessFormat::Common => write_common(exchange, now, stamp, out),
+        AccessFormat::Common => {
+            write_common(exchange, now, stamp, out);
+            push_id(exchange, out);
+        }
         AccessFormat::Combined => {
             write_common(exchange, now, stamp, out);
             for value in fields(exchange, ["referer", "user-agent"]) {
-                out.extend_from_slice(b" \"");
-                push_escaped(value.unwrap_or(b"-"), out);
-                out.push(b'"');
+                push_quoted(value.unwrap_or(b"-"), out);
             }
+            push_id(exchange, out);
         }
         AccessFormat::Json => write_json(exchange, now, stamp, out),
     }
     out.push(b'\n');
 }
 
+fn push_id(exchange: &Exchange<'_>, out: &mut Vec<u8>) {
+    if let Some(id) = exchange.id() {
+        push_quoted(id.as_bytes(), out);
+    }
+}
+
+fn push_quoted(bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b" \"");
+    push_escaped(bytes, out);
+    out.push(b'"');
+}
+
 fn write_common(exchange: &Exchange<'_>, now: SystemTime, stamp: &mut Stamp, out: &mut Vec<u8>) {
     match exchange.origin().client() {
-        Some(client) => match client.ip() {
-            Some(ip) => push(ip, out),
-            None => push(client, out),
-        },
+        Some(client) => push(client.ip().map_or(client, Node::from), out),
         None => out.push(b'-'),
     }
     out.extend_from_slice(b" - - [");
@@ -89,7 +104,20 @@ impl Stamp {
             self.second = second;
             // It fails for no time that a clock shows.
             self.text = OffsetDateTime::from(now).format(form).unwrap_or_default();
+            self.length = self.text.len();
         }
+        &self.text
+    }
+
+    /// The same with milliseconds, as RFC 3339 has it.
+    fn with_millis(&mut self, now: SystemTime, form: &[BorrowedFormatItem<'_>]) -> &str {
+        self.at(now, form);
+        self.text.truncate(self.length);
+        // The digit before them makes three of them.
+        let millis = 1000 + since_epoch(now).subsec_millis();
+        self.text.push('.');
+        self.text.push_str(&itoa::Buffer::new().format(millis)[1..]);
+        self.text.push('Z');
         &self.text
     }
 }
@@ -99,88 +127,84 @@ fn since_epoch(now: SystemTime) -> Duration {
         .unwrap_or_default()
 }
 
-/// An object of the JSON format. What there is not has no name in it.
-#[derive(Serialize)]
-struct Line<'a> {
-    ts: Shown<fmt::Arguments<'a>>,
-    origin: &'a Origin,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    host: Option<Text<'a>>,
-    status: u16,
-    outcome: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    received: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sent: Option<u64>,
-    duration_us: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    referer: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traceparent: Option<Text<'a>>,
-}
-
 fn write_json(exchange: &Exchange<'_>, now: SystemTime, stamp: &mut Stamp, out: &mut Vec<u8>) {
     let line = exchange.wire().request_line();
-    let mut words = line.splitn(3, |byte| *byte == b' ').map(Text);
+    let mut words = line.splitn(3, |byte| *byte == b' ');
     let (outcome, reason) = match exchange.outcome() {
         Outcome::Handled => ("handled", None),
         Outcome::Panicked => ("panicked", None),
         Outcome::Refused(reason) => ("refused", Some(reason)),
     };
     let names = ["host", "referer", "user-agent", "traceparent"];
-    let [host, referer, user_agent, traceparent] =
-        fields(exchange, names).map(|value| value.map(Text));
-    let second = stamp.at(now, JSON_TIME);
-    let millis = since_epoch(now).subsec_millis();
-    let line = Line {
-        ts: Shown(format_args!("{second}.{millis:03}Z")),
-        origin: exchange.origin(),
-        method: words.next().filter(|method| !method.0.is_empty()),
-        target: words.next(),
-        version: words.next(),
-        host,
-        status: exchange.status().as_u16(),
-        outcome,
-        reason,
-        received: exchange.received(),
-        sent: exchange.sent(),
-        duration_us: u64::try_from(exchange.duration().as_micros()).unwrap_or(u64::MAX),
-        referer,
-        user_agent,
-        request_id: exchange.id(),
-        traceparent,
-    };
-    let written = serde_json::to_writer(&mut *out, &line);
+    let [host, referer, user_agent, traceparent] = fields(exchange, names);
+    let duration = u64::try_from(exchange.duration().as_micros()).unwrap_or(u64::MAX);
+    let mut object = Object { out, mark: b'{' };
+    object.put("ts", Some(stamp.with_millis(now, JSON_TIME)));
+    object.name("origin");
+    push_value(exchange.origin(), object.out);
+    object.put("method", words.next().filter(|method| !method.is_empty()));
+    object.put("target", words.next());
+    object.put("version", words.next());
+    object.put("host", host);
+    object.put_number("status", Some(exchange.status().as_u16().into()));
+    object.put("outcome", Some(outcome));
+    object.put("reason", reason);
+    object.put_number("received", Some(exchange.received()));
+    object.put_number("sent", exchange.sent());
+    object.put_number("duration_us", Some(duration));
+    object.put("referer", referer);
+    object.put("user_agent", user_agent);
+    object.put("request_id", exchange.id());
+    object.put("traceparent", traceparent);
+    out.push(b'}');
+}
+
+/// An object of the JSON format, on its way. What there is not has no name in it.
+///
+/// Through serde's traits for the whole of it a line would take twice as long.
+struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    /// What comes before the next name.
+    mark: u8,
+}
+
+impl Object<'_> {
+    fn put(&mut self, name: &str, text: Option<impl AsRef<[u8]>>) {
+        let Some(text) = text else { return };
+        self.name(name);
+        push_text(text.as_ref(), self.out);
+    }
+
+    fn put_number(&mut self, name: &str, number: Option<u64>) {
+        let Some(number) = number else { return };
+        self.name(name);
+        self.out
+            .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    fn name(&mut self, name: &str) {
+        self.out.extend_from_slice(&[self.mark, b'"']);
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.mark = b',';
+    }
+}
+
+/// Appends a string, which most likely needs no escapes.
+fn push_text(text: &[u8], out: &mut Vec<u8>) {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if text.iter().all(is_plain) {
+        out.push(b'"');
+        out.extend_from_slice(text);
+        out.push(b'"');
+        return;
+    }
+    push_value(&String::from_utf8_lossy(text), out);
+}
+
+fn push_value(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
+    let written = serde_json::to_writer(out, value);
     debug_assert!(written.is_ok(), "writing to a Vec can't fail");
-}
-
-/// Written as it shows itself.
-struct Shown<T>(T);
-
-impl<T: fmt::Display> Serialize for Shown<T> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-/// Bytes of a client, most likely text.
-struct Text<'a>(&'a [u8]);
-
-impl Serialize for Text<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&String::from_utf8_lossy(self.0))
-    }
 }
 
 /// The values of the first field lines of these names.
@@ -217,7 +241,7 @@ mod tests {
     use http::{HeaderValue, StatusCode};
 
     use super::*;
-    use crate::Wire;
+    use crate::{Origin, Wire};
 
     const NOW: Duration = Duration::from_millis(971_186_136_789);
 
@@ -244,6 +268,8 @@ mod tests {
         String::from_utf8(out).expect("lines are text")
     }
 
+    static ID: HeaderValue = HeaderValue::from_static("a-1");
+
     const HEAD: &[u8] = b"GET /a?b HTTP/1.1\r\nHost: x\r\nuser-AGENT: curl/8 \"\\\xe9\r\n\r\n";
 
     #[test]
@@ -258,6 +284,15 @@ mod tests {
             line(AccessFormat::Combined, HEAD, same),
             format!("{common} \"-\" \"curl/8 \\x22\\x5C\\xE9\"\n"),
         );
+        let named = |exchange: &mut Exchange<'_>| exchange.id = Some(&ID);
+        assert_eq!(
+            line(AccessFormat::Common, HEAD, named),
+            format!("{common} \"a-1\"\n")
+        );
+        assert_eq!(
+            line(AccessFormat::Combined, HEAD, named),
+            format!("{common} \"-\" \"curl/8 \\x22\\x5C\\xE9\" \"a-1\"\n"),
+        );
         let refused = line(AccessFormat::Common, b"", |exchange| {
             exchange.status = StatusCode::BAD_REQUEST;
             exchange.sent = None;
@@ -267,7 +302,6 @@ mod tests {
 
     #[test]
     fn json_lines_have_everything() {
-        static ID: HeaderValue = HeaderValue::from_static("a-1");
         let text = line(AccessFormat::Json, HEAD, |exchange| {
             exchange.id = Some(&ID);
             exchange.outcome = Outcome::Refused("head_timeout");
