@@ -69,6 +69,7 @@ mod response;
 #[cfg(feature = "router")]
 pub mod routing;
 mod server;
+pub mod sse;
 mod sync;
 mod transport;
 mod wire;

@@ -110,6 +110,26 @@ impl Example {
         }
     }
 
+    /// Asks for events with these fields, and waits until they begin to come.
+    fn listen(&self, fields: &str) -> BufReader<TcpStream> {
+        let stream = TcpStream::connect(&self.address).expect("the example listens");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("the timeout is not zero");
+        write!(
+            &stream,
+            "GET /events HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"
+        )
+        .expect("the example takes a request");
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            reader.read_line(&mut line).expect("a head comes in time");
+        }
+        reader
+    }
+
     /// Waits for the example to end by itself, and returns what it printed last.
     #[track_caller]
     fn expect_end(mut self) -> String {
@@ -129,6 +149,24 @@ impl Drop for Example {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The next events, each of which comes in a chunk, but for comments.
+fn read_events(reader: &mut BufReader<TcpStream>, count: usize) -> String {
+    let mut events = Vec::new();
+    while events.len() < count {
+        let mut size = String::new();
+        reader.read_line(&mut size).expect("a chunk comes in time");
+        let size = usize::from_str_radix(size.trim_end(), 16).expect("a chunk has a size");
+        let mut chunk = vec![0; size + 2];
+        reader.read_exact(&mut chunk).expect("it comes whole");
+        chunk.truncate(size);
+        let event = String::from_utf8(chunk).expect("events are text");
+        if !event.starts_with(':') {
+            events.push(event);
+        }
+    }
+    events.concat()
 }
 
 /// Tests are built to `deps`, examples to `examples` beside it.
@@ -214,6 +252,39 @@ fn routes_keeps_books() {
         assert_eq!(answer.status, status, "{}", answer.body);
         assert!(answer.body.contains(reason), "{}", answer.body);
     }
+}
+
+#[test]
+fn sse_tells_all_who_listen() {
+    let mut sse = Example::start("sse");
+    let mut listeners = [sse.listen(""), sse.listen("")];
+    for words in ["hello", "two\nlines"] {
+        assert_eq!(sse.post("/say", words).status, 204);
+    }
+    for listener in &mut listeners {
+        let said = "id: 1\ndata: hello\n\nid: 2\ndata: two\ndata: lines\n\n";
+        assert_eq!(read_events(listener, 2), said);
+    }
+    // Who comes again gets what it has missed.
+    let mut again = sse.listen("Last-Event-ID: 1\r\n");
+    assert_eq!(
+        read_events(&mut again, 1),
+        "id: 2\ndata: two\ndata: lines\n\n"
+    );
+    assert!(sse.get("/").body.contains("EventSource"));
+    drop(sse.input());
+    let report = sse.expect_end();
+    assert!(report.contains("cut: 0"), "{report}");
+}
+
+#[test]
+fn sse_has_room_for_so_many() {
+    let sse = Example::start("sse");
+    let _listeners: Vec<_> = (0..6).map(|_| sse.listen("")).collect();
+    let answer = sse.get("/events");
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains("too many are listening"));
+    assert_eq!(sse.post("/say", "hello").status, 204);
 }
 
 #[test]

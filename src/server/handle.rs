@@ -119,6 +119,13 @@ impl Handle {
         self.advance(Phase::Forced);
     }
 
+    /// Where the server's life stands. It costs no more than a look, so a long answer can ask now
+    /// and then whether a drain has begun.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
     /// The figures of this moment.
     #[must_use]
     pub fn progress(&self) -> Progress {

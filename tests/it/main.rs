@@ -67,6 +67,8 @@ mod sending;
 /// The program and signals: one drains, another one ends it at once.
 #[cfg(feature = "program")]
 mod signals;
+/// Server-sent events, and how they end.
+mod sse;
 /// Answers that are read while they are sent, and readers that fail.
 mod streams;
 /// The vocabulary of all the others.

@@ -1,0 +1,163 @@
+//! Tells everyone who listens what anyone says, in server-sent events.
+//!
+//! Run it with `cargo run --example sse [ADDR]`, then `curl -N localhost:4000/events` in one
+//! terminal (or the page at `localhost:4000` in a browser), and in another one
+//! `curl localhost:4000/say -d hello`.
+//!
+//! Each listener holds a worker while nothing is said. So there are more workers than listeners, and
+//! a listener too many is told so. Enter stops the server: every stream ends, and none is cut.
+
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "what a function takes from a request is its own"
+)]
+
+use std::collections::VecDeque;
+use std::env;
+use std::error::Error;
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use httpool::http::{HeaderMap, StatusCode};
+use httpool::routing::{Router, State};
+use httpool::sse::{Event, Events, last_event_id};
+use httpool::{Handle, Html, ListenAddr, Phase, Problem, Server};
+
+const WORKERS: usize = 8;
+
+/// Who sends has a worker at any time.
+const LISTENERS: usize = WORKERS - 2;
+
+/// What a listener may leave untaken. One who leaves more is let go, and connects again.
+const UNTAKEN: usize = 16;
+
+/// What a listener who connects again may have missed and still gets.
+const REMEMBERED: usize = UNTAKEN;
+
+const PAGE: &str = r#"<!doctype html>
+<meta charset="utf-8">
+<title>What is said</title>
+<form><input name="words" autofocus> <button>Say</button></form>
+<ul></ul>
+<script>
+new EventSource('/events').onmessage = event => {
+    const line = document.createElement('li');
+    line.textContent = event.data;
+    document.querySelector('ul').append(line);
+};
+document.querySelector('form').onsubmit = event => {
+    event.preventDefault();
+    fetch('/say', { method: 'POST', body: event.target.words.value });
+    event.target.reset();
+};
+</script>
+"#;
+
+/// Where what is said goes.
+#[derive(Clone)]
+struct Room {
+    inside: Arc<Mutex<Inside>>,
+    server: Handle,
+}
+
+#[derive(Default)]
+struct Inside {
+    said: u64,
+    last: VecDeque<(u64, Event)>,
+    listeners: Vec<SyncSender<Event>>,
+}
+
+impl Room {
+    fn new(server: Handle) -> Self {
+        Self {
+            inside: Arc::default(),
+            server,
+        }
+    }
+
+    fn say(&self, words: &str) {
+        let mut inside = self.lock();
+        inside.said += 1;
+        let number = inside.said;
+        let event = Event::data(words).id(number);
+        inside.tell(&event);
+        inside.last.push_back((number, event));
+        if inside.last.len() > REMEMBERED {
+            inside.last.pop_front();
+        }
+    }
+
+    /// `None` if there are enough listeners.
+    fn listen(&self, last_seen: Option<u64>) -> Option<Receiver<Event>> {
+        let mut inside = self.lock();
+        // Who has left is not counted.
+        inside.tell(&Event::comment("another one listens"));
+        if inside.listeners.len() >= LISTENERS {
+            return None;
+        }
+        let (sender, receiver) = sync_channel(UNTAKEN);
+        let missed = inside.last.iter().filter(|(number, _)| {
+            let seen = last_seen.unwrap_or(inside.said);
+            *number > seen
+        });
+        for (_, event) in missed {
+            // There is room for all that is remembered.
+            let _ = sender.try_send(event.clone());
+        }
+        inside.listeners.push(sender);
+        Some(receiver)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    /// Nobody is waited for: who has no room for it is let go.
+    fn tell(&mut self, event: &Event) {
+        let takes_it = |listener: &SyncSender<Event>| listener.try_send(event.clone()).is_ok();
+        self.listeners.retain(takes_it);
+    }
+}
+
+fn say(State(room): State<Room>, words: String) -> StatusCode {
+    room.say(&words);
+    StatusCode::NO_CONTENT
+}
+
+fn events(State(room): State<Room>, request: HeaderMap) -> Result<Events, Problem> {
+    let last_seen = last_event_id(&request).and_then(|id| id.parse().ok());
+    let Some(receiver) = room.listen(last_seen) else {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE);
+        return Err(problem.detail("too many are listening"));
+    };
+    let is_over = move || room.server.phase() > Phase::Running;
+    Ok(Events::received(receiver).end_when(is_over))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let address = env::args().nth(1).unwrap_or("localhost:4000".into());
+    let server = Server::builder()
+        .listen(address.parse::<ListenAddr>()?)
+        .workers(WORKERS)
+        .bind()?;
+    println!("listening on http://{}", server.local_addrs()[0]);
+
+    let handle = server.handle();
+    thread::spawn(move || {
+        let _ = io::stdin().read_line(&mut String::new());
+        handle.shutdown();
+    });
+
+    let router: Router = Router::new()
+        .get("/", || Html(PAGE))
+        .get("/events", events)
+        .post("/say", say)
+        .with_state(Room::new(server.handle()));
+    let report = server.run(router)?;
+    println!("{report}");
+    Ok(())
+}

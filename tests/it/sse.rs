@@ -1,0 +1,181 @@
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use httpool::http::HeaderMap;
+use httpool::sse::{Event, Events, last_event_id};
+use httpool::{Phase, Request};
+
+use crate::support::{BoundServer, Client, Door, End, Gate, SOON, TestServer, eventually};
+
+/// The next request's events are those that are sent here.
+fn channel() -> (SyncSender<Event>, impl Fn(Request) -> Events) {
+    let (sender, receiver) = sync_channel(1);
+    (sender, answering(receiver))
+}
+
+/// The first request is answered with these events, each later one with none.
+fn answering(events: Receiver<Event>) -> impl Fn(Request) -> Events {
+    let events = Mutex::new(Some(events));
+    move |_| match events.lock().expect("nobody panics with it").take() {
+        Some(events) => Events::received(events),
+        None => Events::new([]),
+    }
+}
+
+/// Reads the head of an answer.
+#[track_caller]
+fn expect_head(client: &mut Client) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(client.expect_part(1));
+    }
+    String::from_utf8(head).expect("a head is text")
+}
+
+/// Reads one chunk, which is one event.
+#[track_caller]
+fn expect_event(client: &mut Client, event: &str) {
+    let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+    let part = client.expect_part(chunk.len());
+    assert_eq!(String::from_utf8_lossy(&part), chunk);
+}
+
+#[test]
+fn each_event_leaves_at_once() {
+    let (sender, handler) = channel();
+    let server = TestServer::spawn(|builder| builder, handler);
+    let mut client = server.connect();
+    client.get("/");
+    let head = expect_head(&mut client);
+    for field in [
+        "content-type: text/event-stream\r\n",
+        "cache-control: no-store\r\n",
+        "x-accel-buffering: no\r\n",
+        "transfer-encoding: chunked\r\n",
+    ] {
+        assert!(head.contains(field), "{head}");
+    }
+    // Each has come before the next one happens.
+    for number in 0..3 {
+        let event = Event::data("one\r\ntwo").name("news").id(number);
+        sender.send(event).expect("the stream goes on");
+        let event = format!("event: news\nid: {number}\ndata: one\ndata: two\n\n");
+        expect_event(&mut client, &event);
+    }
+    drop(sender);
+    assert_eq!(client.expect_part(5), b"0\r\n\r\n");
+    // The connection stays.
+    client.get("/").expect_answer("");
+}
+
+#[test]
+fn a_client_learns_what_it_has_missed() {
+    let numbers = |request: Request| {
+        let last = last_event_id(request.headers()).and_then(|id| id.parse().ok());
+        let first = last.map_or(0, |last: u64| last.saturating_add(1));
+        Events::new((first..4).map(|number| Event::data("").id(number)))
+    };
+    let server = TestServer::spawn(|builder| builder, numbers);
+    let mut client = server.connect();
+    for (last, expected) in [
+        ("2", "id: 3\ndata: \n\n"),
+        ("18446744073709551615", ""),
+        (
+            "-1\u{fffd}",
+            "id: 0\ndata: \n\nid: 1\ndata: \n\nid: 2\ndata: \n\nid: 3\ndata: \n\n",
+        ),
+    ] {
+        client.send(format!(
+            "GET / HTTP/1.1\r\nHost: it\r\nLast-Event-ID: {last}\r\n\r\n"
+        ));
+        client.expect_answer(expected);
+    }
+    assert_eq!(last_event_id(&HeaderMap::new()), None);
+}
+
+#[test]
+fn an_iterator_that_waits_holds_its_worker_and_no_other() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let handler = move |request: Request| {
+        let door = (request.uri() == "/").then(|| door.clone());
+        let events = ["a", "b"].map(Event::data);
+        Events::new(
+            events
+                .into_iter()
+                .inspect(move |_| door.iter().for_each(Door::pass)),
+        )
+    };
+    let server = TestServer::spawn(|builder| builder.workers(2), handler);
+    let mut client = server.connect();
+    client.get("/");
+    gate.expect_arrived(1);
+    expect_head(&mut client);
+    assert_eq!(server.handle().progress().busy, 1);
+    server.expect_serving();
+    gate.open();
+    expect_event(&mut client, "data: a\n\n");
+    expect_event(&mut client, "data: b\n\n");
+    assert_eq!(client.expect_part(5), b"0\r\n\r\n");
+}
+
+#[test]
+fn a_silent_stream_notices_that_its_client_has_left() {
+    let (sender, receiver) = sync_channel(0);
+    let receiver = Mutex::new(Some(receiver));
+    let handler = move |_: Request| {
+        let receiver = receiver.lock().expect("nobody panics with it").take();
+        Events::received(receiver.expect("it is asked once")).keep_alive(SOON)
+    };
+    let server = TestServer::spawn(|builder| builder, handler);
+    let mut client = server.connect();
+    client.get("/");
+    expect_head(&mut client);
+    expect_event(&mut client, ": \n\n");
+    client.reset();
+    server.expect_open(0);
+    eventually("nobody listens", || {
+        sender.try_send(Event::data("")) == Err(TrySendError::Disconnected(Event::data("")))
+    });
+}
+
+#[test]
+fn a_stream_that_asks_for_it_ends_with_the_drain() {
+    let server = BoundServer::new(|builder| builder);
+    let handle = server.handle();
+    let (sender, receiver) = sync_channel(1);
+    let receiver = Mutex::new(Some(receiver));
+    let server = server.run(move |_: Request| {
+        let receiver = receiver.lock().expect("nobody panics with it").take();
+        let handle = handle.clone();
+        Events::received(receiver.expect("it is asked once"))
+            .end_when(move || handle.phase() > Phase::Running)
+    });
+    let mut client = server.connect();
+    client.get("/");
+    expect_head(&mut client);
+    sender.send(Event::data("a")).expect("the stream goes on");
+    expect_event(&mut client, "data: a\n\n");
+    server.begin_drain();
+    let (rest, end) = client.read_rest();
+    assert_eq!((&*rest, end), (&b"0\r\n\r\n"[..], End::Closed));
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (1, 0));
+}
+
+#[test]
+fn a_stream_that_does_not_end_is_cut_at_the_deadline_and_counted() {
+    let (sender, handler) = channel();
+    let server = TestServer::spawn(|builder| builder.drain_timeout(SOON), handler);
+    let mut client = server.connect();
+    client.get("/");
+    expect_head(&mut client);
+    server.handle().shutdown();
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (0, 1));
+    assert_eq!(report.abandoned_workers, 1);
+    // Its worker ends when it learns of that.
+    drop(sender);
+    let (rest, _) = client.read_rest();
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "it is not whole");
+}
