@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
 
@@ -81,7 +82,7 @@ impl Body {
     /// so far for the whole.
     ///
     /// ```
-    /// use std::io::Read;
+    /// use std::io::{self, Read};
     /// use httpool::{Body, Request};
     ///
     /// let numbers = |_: Request| Body::from_reader(std::io::repeat(b'7').take(1_000_000));
@@ -218,6 +219,17 @@ impl Body {
 impl Default for Content {
     fn default() -> Self {
         Self::Memory(Bytes::new())
+    }
+}
+
+/// What is left of it.
+impl Read for FilePart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let count = self.file.read_at(&mut buffer[..most], self.offset)?;
+        self.offset += count as u64;
+        self.left -= count as u64;
+        Ok(count)
     }
 }
 

@@ -71,6 +71,7 @@ pub mod routing;
 mod server;
 pub mod sse;
 mod sync;
+pub mod test;
 mod transport;
 mod wire;
 

@@ -121,17 +121,26 @@ impl Wire {
     /// 6.5.1).
     #[must_use]
     pub fn trailers(&self) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        for (name, value) in self.trailer_lines() {
-            // The decoder has taken nothing that is not valid.
-            if let (Ok(name), Ok(value)) =
-                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-            {
-                map.append(name, value);
-            }
-        }
-        map
+        map(self.trailer_lines())
     }
+
+    /// The fields of the head as a map.
+    pub(crate) fn fields(&self) -> HeaderMap {
+        map(self.field_lines())
+    }
+}
+
+/// The decoder has taken nothing that is not valid.
+fn map<'a>(lines: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in lines {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
+            map.append(name, value);
+        }
+    }
+    map
 }
 
 /// The lines of some bytes without their ends, up to an empty one.

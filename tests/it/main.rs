@@ -75,6 +75,8 @@ mod streams;
 mod support;
 /// Every phase of a connection has its deadline.
 mod timeouts;
+/// What is answered over TCP is answered over Unix sockets.
+mod unix;
 /// Servers that stop under load, at any moment, and are followed by others.
 #[cfg(feature = "program")]
 mod zero_loss;

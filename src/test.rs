@@ -1,0 +1,468 @@
+//! Handlers without a server, for tests of one's own.
+//!
+//! ```
+//! use httpool::http::StatusCode;
+//! use httpool::test::Client;
+//! use httpool::Request;
+//!
+//! fn greet(request: Request) -> (StatusCode, String) {
+//!     match request.uri().path() {
+//!         "/" => (StatusCode::OK, "hello".into()),
+//!         path => (StatusCode::NOT_FOUND, format!("no {path}")),
+//!     }
+//! }
+//!
+//! let client = Client::new(greet);
+//! let answer = client.get("/elsewhere").header("accept", "text/plain").send();
+//! assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+//! assert_eq!(answer.text(), "no /elsewhere");
+//! ```
+//!
+//! # What it is
+//!
+//! A request is written as a client would send it and decoded as the server does it, and the answer
+//! encoded as the server does it. So what the server refuses is refused here: a request that is
+//! none, or a body that is larger than [the default](crate::defaults::MAX_BODY). The handler sees
+//! what it would see, with [`Wire`] and [`Origin`]; the answer to HEAD has no content, and the
+//! framing is not the handler's.
+//!
+//! # What it is not
+//!
+//! A server. There is no connection and no pool, hence no deadline, no drain, nothing that is shed
+//! or observed, and nothing that a [`Builder`](crate::Builder) sets. A handler that panics panics
+//! in the test. Whether an answer reaches its client is for a server on port 0 to show.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::SystemTime;
+
+use bytes::{Buf, Bytes};
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Response as HttpResponse, StatusCode};
+
+use crate::body::Content as BodyContent;
+use crate::http1::{self, Content, Date, Decoder, Ending, Event, Input, Limits, Slot};
+use crate::{Body, Handler, Origin, Problem, Response, Wire, defaults};
+
+const LIMITS: Limits = Limits {
+    head: defaults::MAX_HEAD,
+    body: defaults::MAX_BODY,
+};
+
+/// Asks a handler. [The module](self) says what that shows.
+pub struct Client {
+    handler: Box<dyn Handler>,
+}
+
+/// A request that has not been sent.
+#[must_use = "nobody is asked before it is sent"]
+pub struct RequestBuilder<'a> {
+    client: &'a Client,
+    method: Method,
+    target: String,
+    fields: HeaderMap,
+    body: Bytes,
+    peer: SocketAddr,
+}
+
+/// What was answered, as its client would see it.
+#[derive(Clone)]
+pub struct Answer(HttpResponse<Bytes>);
+
+macro_rules! methods {
+    ($($name:ident $method:ident)*) => {
+        $(
+            #[doc = concat!("A ", stringify!($method), " request, as [`request`](Self::request) makes it.")]
+            pub fn $name(&self, target: &str) -> RequestBuilder<'_> {
+                self.request(Method::$method, target)
+            }
+        )*
+    };
+}
+
+impl Client {
+    /// A client of this handler. A handler in an `Arc` can have several.
+    #[must_use]
+    pub fn new(handler: impl Handler) -> Self {
+        Self {
+            handler: Box::new(handler),
+        }
+    }
+
+    methods! {
+        get GET
+        head HEAD
+        post POST
+        put PUT
+        patch PATCH
+        delete DELETE
+        options OPTIONS
+    }
+
+    /// A request for this target, which is sent as it is: the path, and perhaps a query.
+    pub fn request(&self, method: Method, target: &str) -> RequestBuilder<'_> {
+        RequestBuilder {
+            client: self,
+            method,
+            target: target.to_owned(),
+            fields: HeaderMap::new(),
+            body: Bytes::new(),
+            peer: (Ipv4Addr::LOCALHOST, 49152).into(),
+        }
+    }
+}
+
+impl RequestBuilder<'_> {
+    /// Adds a header field. `Host` and `Content-Length` are there without it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such name or value.
+    #[track_caller]
+    pub fn header<K, V>(mut self, name: K, value: V) -> Self
+    where
+        K: TryInto<HeaderName, Error: fmt::Debug>,
+        V: TryInto<HeaderValue, Error: fmt::Debug>,
+    {
+        let name = name.try_into().expect("a field has such a name");
+        let value = value.try_into().expect("a field has such a value");
+        self.fields.append(name, value);
+        self
+    }
+
+    /// Sets the content.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets the content to this value as JSON, and says so.
+    ///
+    /// # Panics
+    ///
+    /// If the value can't be written as JSON.
+    #[cfg(feature = "json")]
+    #[track_caller]
+    pub fn json(self, value: &impl serde::Serialize) -> Self {
+        let json = serde_json::to_vec(value).expect("the value can be written as JSON");
+        self.header(http::header::CONTENT_TYPE, "application/json")
+            .body(json)
+    }
+
+    /// Has the request come from this address instead of `127.0.0.1:49152`.
+    pub fn peer(mut self, peer: SocketAddr) -> Self {
+        self.peer = peer;
+        self
+    }
+
+    /// Asks, and reads the answer to its end.
+    ///
+    /// # Panics
+    ///
+    /// If the handler does. If the request is not complete, because it announces more than it has.
+    /// If the answer's reader fails or ends early, where a server would reset the connection.
+    #[must_use]
+    #[track_caller]
+    pub fn send(self) -> Answer {
+        let (head, mut reader) = self.open().into_parts();
+        let mut content = Vec::new();
+        match reader.read_to_end(&mut content) {
+            Ok(_) => Answer(HttpResponse::from_parts(head, content.into())),
+            Err(why) => panic!("the answer's reader failed: {why}"),
+        }
+    }
+
+    /// Asks, and leaves it to the caller to read the content: for answers that go on, as
+    /// [events](crate::sse) do.
+    ///
+    /// # Panics
+    ///
+    /// If the handler does, or if the request is not complete.
+    #[must_use]
+    #[track_caller]
+    pub fn open(self) -> HttpResponse<Box<dyn Read + Send>> {
+        let (mut slot, mut input) = (Slot::default(), Input::default());
+        input.extend(&self.message());
+        let response = match Decoder::default().decode(&mut input, &mut slot, &LIMITS) {
+            Ok(Event::Request) => {
+                let origin = Origin::new(self.peer.into());
+                slot.request.body_mut().set_origin(origin);
+                self.client.handler.handle(&mut slot.request)
+            }
+            Ok(Event::Continue | Event::Incomplete(_)) => panic!("the request is not complete"),
+            Err(refusal) => Problem::new(refusal.status())
+                .detail(refusal.reason())
+                .answer(slot.request.headers()),
+        };
+        receive(response, &slot)
+    }
+
+    /// The request's message (RFC 9112 section 2.1).
+    fn message(&self) -> Vec<u8> {
+        let mut message = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
+        let mut field = |name: &HeaderName, value: &[u8]| {
+            message.extend([name.as_str().as_bytes(), b": ", value, b"\r\n"].concat());
+        };
+        if !self.fields.contains_key(HOST) {
+            field(&HOST, b"localhost");
+        }
+        let says_framing = [CONTENT_LENGTH, TRANSFER_ENCODING]
+            .iter()
+            .any(|name| self.fields.contains_key(name));
+        if !self.body.is_empty() && !says_framing {
+            field(&CONTENT_LENGTH, self.body.len().to_string().as_bytes());
+        }
+        for (name, value) in &self.fields {
+            field(name, value.as_bytes());
+        }
+        message.extend_from_slice(b"\r\n");
+        message.extend_from_slice(&self.body);
+        message
+    }
+}
+
+/// The response as it would come to the client whose request stands in the slot.
+fn receive(response: Response, slot: &Slot) -> HttpResponse<Box<dyn Read + Send>> {
+    let (mut head, date) = (Vec::new(), Date::new(SystemTime::now()));
+    let content = http1::encode(&response, &slot.terms, Ending::KeepAlive, &date, &mut head);
+    let status = http1::last_status(response.status());
+    let body = match content {
+        Content::Omitted => Body::empty(),
+        Content::Follows | Content::FollowsInChunks => response.into_body(),
+    };
+    let length = body.length();
+    let reader: Box<dyn Read + Send> = match body.into_content() {
+        BodyContent::Memory(bytes) => Box::new(bytes.reader()),
+        BodyContent::Reader(source) => source.reader,
+        BodyContent::File(part) => Box::new(part),
+    };
+    let reader = match length {
+        Some(missing) => Box::new(Announced { reader, missing }),
+        None => reader,
+    };
+    let mut received = HttpResponse::new(reader);
+    *received.status_mut() = status;
+    *received.headers_mut() = Wire::new(head.into(), None).fields();
+    received
+}
+
+/// A reader of which only as much is read as was announced.
+struct Announced<R> {
+    reader: R,
+    missing: u64,
+}
+
+impl<R: Read> Read for Announced<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.missing == 0 || buffer.is_empty() {
+            return Ok(0);
+        }
+        let count = self.reader.by_ref().take(self.missing).read(buffer)?;
+        if count == 0 {
+            let what = format!("it ended {} bytes before its length", self.missing);
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, what));
+        }
+        self.missing -= count as u64;
+        Ok(count)
+    }
+}
+
+impl Answer {
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
+    /// The header fields.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.0.headers()
+    }
+
+    /// The value of the first field with this name, if there is one that is ASCII.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().get(name)?.to_str().ok()
+    }
+
+    /// The content.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.0.body()
+    }
+
+    /// The content as text.
+    ///
+    /// # Panics
+    ///
+    /// If it is not UTF-8.
+    #[must_use]
+    #[track_caller]
+    pub fn text(&self) -> &str {
+        match std::str::from_utf8(self.bytes()) {
+            Ok(text) => text,
+            Err(why) => panic!("the content is no text: {why}"),
+        }
+    }
+
+    /// The content, read as JSON.
+    ///
+    /// ```
+    /// use httpool::{Json, Request};
+    /// use httpool::test::Client;
+    ///
+    /// let client = Client::new(|_: Request| Json([1, 2, 3]));
+    /// assert_eq!(client.get("/").send().json::<Vec<u8>>(), [1, 2, 3]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If it is no JSON, or another value.
+    #[cfg(feature = "json")]
+    #[must_use]
+    #[track_caller]
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> T {
+        match serde_json::from_slice(self.bytes()) {
+            Ok(value) => value,
+            Err(why) => panic!("{why}: {self:?}"),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RequestBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {:?}", self.method, self.target, self.fields)
+    }
+}
+
+/// Status, fields and content, for the message of a failed test.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let content = String::from_utf8_lossy(self.bytes());
+        write!(f, "{} {:?} {content:?}", self.status(), self.headers())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use http::header::{CONNECTION, DATE};
+
+    use super::*;
+    use crate::Request;
+
+    fn tell(request: &Request) -> String {
+        let origin = Origin::of(request).expect("it has come from somewhere");
+        let wire = Wire::of(request).expect("it has come over something");
+        let lines: Vec<_> = wire
+            .field_lines()
+            .map(|(name, value)| [name, b"=", value].concat())
+            .collect();
+        format!(
+            "{} {} {} {}",
+            origin.peer(),
+            String::from_utf8_lossy(wire.request_line()),
+            String::from_utf8_lossy(&lines.join(&b' ')),
+            String::from_utf8_lossy(request.body().as_bytes())
+        )
+    }
+
+    #[test]
+    fn a_request_is_what_a_client_would_send() {
+        let client = Client::new(|request: Request| tell(&request));
+        let answer = client.get("/a?b").send();
+        assert_eq!(
+            answer.text(),
+            "127.0.0.1:49152 GET /a?b HTTP/1.1 host=localhost "
+        );
+        let answer = client
+            .request(Method::from_bytes(b"BREW").expect("it is a method"), "/pot")
+            .peer(([192, 0, 2, 1], 7).into())
+            .header("X-Cups", 2)
+            .header(HOST, "example.org")
+            .body("tea")
+            .send();
+        assert_eq!(
+            answer.text(),
+            "192.0.2.1:7 BREW /pot HTTP/1.1 content-length=3 x-cups=2 host=example.org tea"
+        );
+    }
+
+    #[test]
+    fn what_the_server_refuses_is_refused() {
+        #[track_caller]
+        fn check(request: RequestBuilder<'_>, status: u16) {
+            let answer = request.send();
+            assert_eq!(answer.status(), status, "{answer:?}");
+        }
+        let client = Client::new(|_: Request| "handled");
+        check(client.get("/"), 200);
+        check(client.get("no path"), 400);
+        check(client.get("/").header(HOST, "a b"), 400);
+        check(
+            client
+                .get("/")
+                .header(CONTENT_LENGTH, "1")
+                .header(CONTENT_LENGTH, "1"),
+            400,
+        );
+        check(client.get(&"/".repeat(LIMITS.head)), 414);
+        check(client.post("/").body(vec![0; LIMITS.body + 1]), 413);
+        check(client.post("/").body(vec![0; LIMITS.body]), 200);
+    }
+
+    #[test]
+    fn an_answer_is_what_a_client_would_see() {
+        let client = Client::new(|request: Request| match request.uri().path() {
+            "/none" => (StatusCode::NO_CONTENT, [(CONTENT_LENGTH, "7")], "content"),
+            "/interim" => (StatusCode::PROCESSING, [(CONTENT_LENGTH, "7")], "content"),
+            _ => (StatusCode::OK, [(CONTENT_LENGTH, "3")], "content"),
+        });
+        let answer = client.get("/").send();
+        assert_eq!((answer.status().as_u16(), answer.text()), (200, "content"));
+        assert_eq!(answer.header("content-length"), Some("7"));
+        assert!(answer.headers().contains_key(DATE));
+        let answer = client.head("/").send();
+        assert_eq!(
+            (answer.text(), answer.header("content-length")),
+            ("", Some("7"))
+        );
+        let answer = client.get("/none").send();
+        assert_eq!((answer.text(), answer.header("content-length")), ("", None));
+        assert_eq!(client.get("/interim").send().status(), 500);
+        let client = Client::new(|_: Request| ([(CONNECTION, "upgrade")], ()));
+        assert_eq!(client.get("/").send().header("connection"), None);
+    }
+
+    #[test]
+    fn a_reader_is_read_to_the_end_that_was_announced() {
+        let numbers = |announced| {
+            Client::new(move |_: Request| match announced {
+                Some(length) => Body::from_sized_reader(&b"12345"[..], length),
+                None => Body::from_reader(&b"12345"[..]),
+            })
+        };
+        assert_eq!(numbers(None).get("/").send().text(), "12345");
+        assert_eq!(numbers(Some(4)).get("/").send().text(), "1234");
+        let manifest = |_: Request| {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+            let file = File::open(path).expect("it is there");
+            Body::from_file(file, 1..8)
+        };
+        assert_eq!(Client::new(manifest).get("/").send().text(), "package");
+        let mut reader = numbers(Some(6)).get("/").open().into_body();
+        let error = reader
+            .read_to_end(&mut Vec::new())
+            .expect_err("it ends early");
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    }
+}

@@ -1,0 +1,90 @@
+use std::io::{self, Read};
+use std::sync::Mutex;
+use std::sync::mpsc::sync_channel;
+
+use httpool::sse::{Event, Events};
+use httpool::{Body, Handler, Request};
+
+use crate::support::{BoundServer, End, HUGE, NEVER, OwnPath, TestServer};
+
+/// A server at a path of its own.
+#[track_caller]
+fn serve(path: &OwnPath, handler: impl Handler) -> TestServer {
+    let address = format!("unix:{}", path.as_ref().display());
+    let server = BoundServer::at(&address, |builder| builder.write_timeout(NEVER));
+    server.run(handler)
+}
+
+#[cfg(feature = "router")]
+#[test]
+fn a_router_serves() {
+    use httpool::Origin;
+    use httpool::routing::{Path, Router, State};
+
+    let router: Router = Router::new()
+        .get("/users/{id}", |Path(id): Path<u64>| format!("user {id}"))
+        .post(
+            "/state",
+            |State(state): State<&'static str>, text: String| format!("{state} {text}"),
+        )
+        .get("/who", |origin: Origin| origin.peer().to_string())
+        .with_state("shared");
+    let path = OwnPath::new("router.sock");
+    let server = serve(&path, router);
+    let mut client = server.connect();
+    client.get("/users/7").expect_answer("user 7");
+    client.post("/state", "text").expect_answer("shared text");
+    client.get("/who").expect_answer("unix");
+    client.get("/users/x").expect_status(400);
+    let refused = client.post("/users/7", "").expect_status(405);
+    assert_eq!(refused.field("allow"), Some("GET, HEAD, OPTIONS"));
+    client.get_and_close("/nothing").expect_status(404);
+    client.expect_closed();
+}
+
+#[test]
+fn a_stream_goes_on_while_its_client_reads() {
+    let path = OwnPath::new("streams.sock");
+    let server = serve(&path, |request: Request| match request.uri().path() {
+        "/" => Body::from_reader(io::repeat(b'x').take(HUGE as u64)),
+        _ => Body::from("beside"),
+    });
+    let mut client = server.connect();
+    client.get("/");
+    client.expect_part(1);
+    // Slow clients hold no worker here either.
+    let mut slow: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    for client in &mut slow {
+        client.get("/");
+        client.expect_part(1);
+    }
+    server.expect_serving();
+    server.begin_drain();
+    let (rest, end) = client.read_rest();
+    assert!(rest.ends_with(b"\r\n0\r\n\r\n"));
+    assert_eq!(end, End::Closed);
+}
+
+#[test]
+fn events_leave_at_once() {
+    let (sender, receiver) = sync_channel(0);
+    let receiver = Mutex::new(Some(receiver));
+    let path = OwnPath::new("sse.sock");
+    let server = serve(&path, move |_: Request| {
+        let receiver = receiver.lock().expect("nobody panics with it").take();
+        Events::received(receiver.expect("it is asked once"))
+    });
+    let mut client = server.connect();
+    client.get("/");
+    let mut received = Vec::new();
+    for event in ["data: a\n\n", "data: b\n\n"] {
+        let data = event.trim_start_matches("data: ").trim_end();
+        sender.send(Event::data(data)).expect("the stream goes on");
+        while !received.ends_with(format!("\r\n9\r\n{event}\r\n").as_bytes()) {
+            received.extend(client.expect_part(1));
+        }
+    }
+    drop(sender);
+    assert_eq!(client.expect_part(5), b"0\r\n\r\n");
+    server.expect_open(1);
+}
