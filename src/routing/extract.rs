@@ -89,7 +89,8 @@ pub struct Query<T>(
     pub T,
 );
 
-/// A clone of what the router [was given](super::Router::with_state).
+/// What the router [was given](super::Router::with_state), or a part of it: what it
+/// [provides](Provides).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -97,17 +98,63 @@ pub struct Query<T>(
 ///
 /// use httpool::routing::{Router, State};
 ///
-/// fn count(State(visits): State<Arc<AtomicU64>>) -> String {
+/// type Visits = Arc<AtomicU64>;
+///
+/// fn count(State(visits): State<Visits>) -> String {
 ///     format!("visit {}", visits.fetch_add(1, Ordering::Relaxed))
 /// }
 ///
-/// let router: Router = Router::new().get("/", count).with_state(Arc::default());
+/// let router: Router = Router::new().get("/", count).with_state(Visits::default());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct State<S>(
-    /// The state.
-    pub S,
+pub struct State<T>(
+    /// The state, or the part of it.
+    pub T,
 );
+
+/// What functions may take of a router's state as their [`State`]. Every state provides a clone of
+/// itself. One of several parts says how each is had, so that a function names the part that it
+/// wants and nothing else:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use httpool::routing::{Provides, Router, State};
+///
+/// #[derive(Clone)]
+/// struct Mailer(Arc<str>);
+///
+/// struct App {
+///     name: &'static str,
+///     mailer: Mailer,
+/// }
+///
+/// impl Provides<Mailer> for App {
+///     fn provide(&self) -> Mailer {
+///         self.mailer.clone()
+///     }
+/// }
+///
+/// let app = App { name: "shop", mailer: Mailer("mail.example".into()) };
+/// let router: Router = Router::new()
+///     .get("/mail", |State(Mailer(host)): State<Mailer>| host.to_string())
+///     .with_state(app);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a router with the state `{Self}` has no `State<{T}>`",
+    note = "a state that can be cloned provides itself, and `impl Provides<{T}> for {Self}` has it \
+            provide `{T}` too"
+)]
+pub trait Provides<T> {
+    /// The part, which is best something that is cheap to clone.
+    fn provide(&self) -> T;
+}
+
+impl<T: Clone> Provides<T> for T {
+    fn provide(&self) -> T {
+        self.clone()
+    }
+}
 
 /// The request's body as a form sends it (`application/x-www-form-urlencoded`). A request of
 /// another type is answered 415, one that can't be read as what is wanted 422.
@@ -139,9 +186,9 @@ impl<S, T: DeserializeOwned> Extract<S> for Query<T> {
     }
 }
 
-impl<S: Clone> Extract<S> for State<S> {
+impl<S: Provides<T>, T> Extract<S> for State<T> {
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
-        Ok(Self(call.state().clone()))
+        Ok(Self(call.state().provide()))
     }
 }
 

@@ -8,7 +8,7 @@ mod router;
 
 #[cfg(feature = "json")]
 pub use self::extract::Form;
-pub use self::extract::{Extract, Path, Query, State};
+pub use self::extract::{Extract, Path, Provides, Query, State};
 pub use self::function::Function;
 pub use self::parameters::Parameters;
 pub use self::rejection::Rejection;

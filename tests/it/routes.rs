@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use httpool::http::header::{ALLOW, CONTENT_TYPE};
 use httpool::http::{self, Method, StatusCode};
-use httpool::routing::{Form, Json, Path, Query, Rejection, Router, State};
+use httpool::routing::{Form, Json, Path, Provides, Query, Rejection, Router, State};
 use httpool::{Body, Handler, Origin, Request, Response};
 use serde::{Deserialize, Serialize};
 
@@ -149,6 +149,30 @@ fn routers_are_nested_with_their_states() {
     expect(&router, "/api/x/y", 404, "no /api/x/y in the api");
     expect(&router, "/apix", 410, "nothing");
     assert_eq!(ask(&router, Method::POST, "/api").status(), 405);
+}
+
+#[test]
+fn functions_take_parts_of_a_state() {
+    #[derive(Clone)]
+    struct App {
+        name: &'static str,
+        visits: Arc<AtomicUsize>,
+    }
+    impl Provides<Arc<AtomicUsize>> for App {
+        fn provide(&self) -> Arc<AtomicUsize> {
+            Arc::clone(&self.visits)
+        }
+    }
+    let count = |State(app): State<App>, State(visits): State<Arc<AtomicUsize>>| {
+        format!("{} {}", app.name, visits.fetch_add(1, Ordering::Relaxed))
+    };
+    let app = App {
+        name: "app",
+        visits: Arc::default(),
+    };
+    let router = Router::new().get("/", count).with_state(app);
+    expect(&router, "/", 200, "app 0");
+    expect(&router, "/", 200, "app 1");
 }
 
 #[test]

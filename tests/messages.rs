@@ -1,0 +1,98 @@
+//! Mistakes of a user of the library are told in sentences that help.
+//!
+//! The rest of what the compiler says differs from one version to the next, so only the sentences
+//! are looked for. Each file in `tests/messages` but one has a mistake.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+/// A compiler that knows this crate.
+struct Compiler {
+    dependencies: PathBuf,
+    library: PathBuf,
+}
+
+impl Compiler {
+    /// With the library that was built last of those that compile what is right: builds with other
+    /// features may lie beside it.
+    fn new() -> Self {
+        let test = env::current_exe().expect("the test knows its path");
+        let dependencies = test.parent().expect("it is in deps");
+        let mut libraries: Vec<_> = fs::read_dir(dependencies)
+            .expect("it is there")
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| is_library(path))
+            .collect();
+        libraries.sort_by_key(|path| modified(path));
+        let mut said = String::from("no library was built");
+        while let Some(library) = libraries.pop() {
+            let compiler = Self {
+                dependencies: dependencies.to_owned(),
+                library,
+            };
+            match compiler.compile("right") {
+                Ok(()) => return compiler,
+                Err(why) => said = why,
+            }
+        }
+        panic!("what is right does not compile: {said}");
+    }
+
+    /// What the compiler says of this file if it does not take it.
+    fn compile(&self, name: &str) -> Result<(), String> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/messages")
+            .join(name)
+            .with_extension("rs");
+        let output = Command::new(env::var_os("RUSTC").unwrap_or("rustc".into()))
+            .args(["--edition", "2024", "--emit", "metadata", "--out-dir"])
+            .arg(env!("CARGO_TARGET_TMPDIR"))
+            .arg("-L")
+            .arg(format!("dependency={}", self.dependencies.display()))
+            .arg("--extern")
+            .arg(format!("httpool={}", self.library.display()))
+            .arg(file)
+            .output()
+            .expect("there is a compiler");
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    #[track_caller]
+    fn check(&self, name: &str, sentences: &[&str]) {
+        let said = self.compile(name).expect_err("it has a mistake");
+        for sentence in sentences {
+            assert!(said.contains(sentence), "{name}: {sentence}\n{said}");
+        }
+    }
+}
+
+fn is_library(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("libhttpool-") && name.ends_with(".rlib")
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    path.metadata().ok()?.modified().ok()
+}
+
+#[test]
+fn mistakes_are_told_in_sentences() {
+    let compiler = Compiler::new();
+    let wanted = "each argument must implement `Extract<S>`, where `S` is the router's state, and \
+                  the return type `IntoResponse`";
+    for name in ["argument", "answer"] {
+        compiler.check(name, &["{show}` can't answer requests", wanted]);
+    }
+    compiler.check("handler", &["`u16` is no answer to a request"]);
+    compiler.check(
+        "state",
+        &["a router with the state `App` has no `State<Mailer>`"],
+    );
+    compiler.check("fields", &["`&str` does not say header fields"]);
+}

@@ -1,0 +1,24 @@
+//! What is right, so that the others are wrong for the reason that they should be.
+
+use httpool::http::StatusCode;
+use httpool::http::header::ETAG;
+use httpool::routing::{Path, Provides, Router, State};
+use httpool::{IntoResponse, Request, Server};
+
+struct App;
+
+impl Provides<u8> for App {
+    fn provide(&self) -> u8 {
+        7
+    }
+}
+
+fn show(Path(id): Path<u64>, State(part): State<u8>) -> Result<impl IntoResponse, StatusCode> {
+    Ok((StatusCode::OK, [(ETAG, "\"7\"")], format!("{id} {part}")))
+}
+
+fn main() {
+    let router: Router = Router::new().get("/{id}", show).with_state(App);
+    let _ = |server: Server| server.run(router);
+    let _ = |server: Server| server.run(|_: Request| "hello");
+}
