@@ -31,13 +31,20 @@
 //! answers in the form that the client prefers. A request's body has arrived whole when the
 //! handler runs.
 //!
+//! A [`Layer`] stands between the server and a handler: [`Layered`] puts some around any handler,
+//! `Router::layer` around routes, and [`layers`] has those that many programs want. Error answers
+//! are pages of one's own with [`Builder::error_pages`].
+//!
 //! # Features
 //!
 //! * `program` (default): everything that the `httpool` binary needs. A library user turns it off
 //!   with `default-features = false`.
 //! * `access-log`: a line for each request in `apps`, with serde_json and time.
+//! * `basic-auth`: a [layer](layers) that asks for a name and a password, with base64, sha2 and
+//!   subtle.
 //! * `json`: the echo server in `apps`, with serde_json.
 //! * `proxy`: clients behind proxies, with ipnet and ppp.
+//! * `rate-limit`: a [layer](layers) that gives each client so many requests, with governor.
 //! * `router` (default): functions for paths and methods, with arguments from requests, in
 //!   [`routing`].
 //! * `metrics`: health checks and figures for Prometheus in `apps`, with prometheus-client and procfs.
@@ -53,13 +60,18 @@ mod config;
 mod connection;
 #[cfg(feature = "json")]
 mod content_type;
+mod error_pages;
 mod exchange;
 mod handler;
 #[doc(hidden)]
 pub mod http1;
 #[cfg(feature = "json")]
 mod json;
+mod layer;
+pub mod layers;
 mod origin;
+mod page;
+mod page_folder;
 mod phase;
 mod problem;
 #[cfg(feature = "proxy")]
@@ -73,10 +85,12 @@ pub mod sse;
 mod sync;
 pub mod test;
 mod transport;
+mod weights;
 mod wire;
 
 pub use body::Body;
 pub use config::{ListenAddr, ListenAddrError, defaults};
+pub use error_pages::ErrorPages;
 pub use exchange::{Exchange, Observer, Outcome};
 pub use handler::Handler;
 pub use http;
@@ -84,9 +98,11 @@ pub use http;
 pub use ipnet;
 #[cfg(feature = "json")]
 pub use json::Json;
+pub use layer::{Layer, Layered, Next};
 pub use origin::{Node, Origin};
+pub use page_folder::{PageFolder, PageFolderError};
 pub use phase::Phase;
-pub use problem::Problem;
+pub use problem::{Problem, ProblemForm};
 #[cfg(feature = "proxy")]
 pub use proxy::{ForwardedBy, TrustedProxy, TrustedProxyError};
 pub use response::{Fields, Html, IntoResponse, Redirect};

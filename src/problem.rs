@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{Response as HttpResponse, StatusCode};
 
+use crate::page::{POLICY, Page};
 use crate::request_id::{REQUEST_ID, is_sane};
-use crate::{Body, IntoResponse, Response};
+use crate::{Body, IntoResponse, Response, weights};
 
 /// An error answer: a small page for browsers, `application/problem+json` (RFC 9457) for JSON
 /// clients, a line of plain text for everyone else, as `Accept` asks.
@@ -28,11 +30,40 @@ use crate::{Body, IntoResponse, Response};
 ///
 /// It says the request's `X-Request-Id`, if there is one that is [sane](crate::Builder::request_ids).
 ///
-/// As an [`IntoResponse`] it does not know what the client accepts and is plain text.
+/// As an [`IntoResponse`] it does not know yet what the client accepts and is plain text; a server
+/// puts the form that the client prefers in its place. With
+/// [error pages](crate::Builder::error_pages), a page of one's own may come in the place of either.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
     detail: Cow<'static, str>,
+}
+
+/// A form in which a [`Problem`] is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemForm {
+    /// A page, for browsers.
+    Html,
+    /// `application/problem+json` (RFC 9457).
+    Json,
+    /// A line of plain text.
+    Text,
+}
+
+/// What a response remembers of the problem that it tells.
+#[derive(Debug, Clone)]
+struct Told {
+    problem: Problem,
+    audience: Audience,
+    /// What is told. If something else stands in its place, it is not the problem that is told.
+    content: Bytes,
+}
+
+/// Whether it was known what the client accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    Known,
+    Unknown,
 }
 
 impl Problem {
@@ -52,20 +83,61 @@ impl Problem {
         self
     }
 
+    /// The problem that this response tells, unless its content was replaced since.
+    ///
+    /// ```
+    /// use httpool::http::StatusCode;
+    /// use httpool::{IntoResponse, Problem};
+    ///
+    /// let response = Problem::new(StatusCode::GONE).detail("sold").into_response();
+    /// assert_eq!(Problem::of(&response).map(Problem::message), Some("sold"));
+    /// assert_eq!(Problem::of(&StatusCode::GONE.into_response()), None);
+    /// ```
+    #[must_use]
+    pub fn of(response: &Response) -> Option<&Self> {
+        Told::by(response).map(|told| &told.problem)
+    }
+
+    /// Its status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What [`detail`](Self::detail) has added, as it was; empty if nothing was.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.detail
+    }
+
     /// The response to a request that had these header fields.
     #[must_use]
     pub fn answer(&self, request: &HeaderMap) -> Response {
-        let form = Form::preferred(request);
+        self.tell(request, Audience::Known)
+    }
+
+    fn tell(&self, request: &HeaderMap, audience: Audience) -> Response {
+        let form = ProblemForm::preferred(request);
         let id = request.get(REQUEST_ID).filter(|id| is_sane(id));
         let id = id.and_then(|id| id.to_str().ok());
-        let mut response = HttpResponse::new(Body::from(match form {
-            Form::Html => self.html(id),
-            Form::Json => self.json(id),
-            Form::Text => self.text(id),
-        }));
+        let content = Bytes::from(match form {
+            ProblemForm::Html => self.html(id),
+            ProblemForm::Json => self.json(id),
+            ProblemForm::Text => self.text(id),
+        });
+        let mut response = HttpResponse::new(Body::from(content.clone()));
         *response.status_mut() = self.status;
+        response.extensions_mut().insert(Told {
+            problem: self.clone(),
+            audience,
+            content,
+        });
         let fields = response.headers_mut();
         fields.insert(CONTENT_TYPE, form.content_type());
+        fields.insert(VARY, HeaderValue::from_static("accept"));
+        if form == ProblemForm::Html {
+            fields.insert(CONTENT_SECURITY_POLICY, POLICY);
+        }
         response
     }
 
@@ -109,64 +181,66 @@ impl Problem {
     }
 
     fn html(&self, id: Option<&str>) -> String {
-        let (code, title) = (self.status.as_u16(), self.title());
-        let mut page = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <title>{code} {title}</title>\n\
-             <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;\
-             padding:0 1rem}}h1{{font-weight:600}}</style>\n\
-             <h1>{code} {title}</h1>\n"
-        );
+        let title = format!("{} {}", self.status.as_u16(), self.title());
+        let mut page = Page::new(&title);
+        page.markup("<h1>");
+        page.text(&title);
+        page.markup("</h1>\n");
         if !self.detail.is_empty() {
-            page.push_str("<p>");
-            for character in self.detail.chars() {
-                push_html(character, &mut page);
-            }
-            page.push_str("</p>\n");
+            page.markup("<p>");
+            page.text(&self.detail);
+            page.markup("</p>\n");
         }
         if let Some(id) = id {
-            page.extend(["<p><small>Request ", id, "</small></p>\n"]);
+            page.markup("<p><small>Request ");
+            page.text(id);
+            page.markup("</small></p>\n");
         }
-        page
+        page.finish()
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        self.answer(&HeaderMap::new())
+        self.tell(&HeaderMap::new(), Audience::Unknown)
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Html,
-    Json,
-    Text,
+/// The problem that a response tells, and whether it does so in the form that its client prefers.
+pub(crate) fn told(response: &Response) -> Option<(&Problem, Audience)> {
+    Told::by(response).map(|told| (&told.problem, told.audience))
 }
 
-impl Form {
+impl Told {
+    fn by(response: &Response) -> Option<&Self> {
+        let told = response.extensions().get::<Self>()?;
+        let content = response.body().as_bytes();
+        std::ptr::eq(content, &*told.content).then_some(told)
+    }
+}
+
+impl ProblemForm {
     /// The form with the highest weight in `Accept` (RFC 9110 section 12.5.1); of equal ones the
     /// first. Anything that is not understood asks for plain text.
-    fn preferred(request: &HeaderMap) -> Self {
-        let mut best = (Self::Text, 0.0);
-        let ranges = request
-            .get_all(ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','));
-        for range in ranges {
-            let mut parts = range.split(';').map(str::trim);
-            let form = match parts.next().unwrap_or_default() {
+    ///
+    /// ```
+    /// use httpool::ProblemForm;
+    /// use httpool::http::{HeaderMap, HeaderValue, header::ACCEPT};
+    ///
+    /// let mut fields = HeaderMap::new();
+    /// fields.insert(ACCEPT, HeaderValue::from_static("text/html, application/json;q=0.9"));
+    /// assert_eq!(ProblemForm::preferred(&fields), ProblemForm::Html);
+    /// ```
+    #[must_use]
+    pub fn preferred(request: &HeaderMap) -> Self {
+        let mut best = (Self::Text, 0);
+        for (range, weight) in weights::in_field(request, &ACCEPT) {
+            let form = match range {
                 "text/html" | "application/xhtml+xml" => Self::Html,
                 "application/json" | "application/problem+json" => Self::Json,
                 "text/plain" | "text/*" | "*/*" => Self::Text,
                 _ => continue,
             };
-            let weight = parts
-                .find_map(|parameter| parameter.strip_prefix("q="))
-                .map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
             if weight > best.1 {
                 best = (form, weight);
             }
@@ -191,17 +265,6 @@ fn push_json(character: char, json: &mut String) {
             debug_assert!(written.is_ok(), "writing to a string can't fail");
         }
         _ => json.push(character),
-    }
-}
-
-fn push_html(character: char, page: &mut String) {
-    match character {
-        '<' => page.push_str("&lt;"),
-        '>' => page.push_str("&gt;"),
-        '&' => page.push_str("&amp;"),
-        '"' => page.push_str("&quot;"),
-        '\'' => page.push_str("&#39;"),
-        _ => page.push(character),
     }
 }
 
@@ -256,7 +319,11 @@ mod tests {
             assert!(body.ends_with(expected), "{body}");
         }
         check("a-1", "*/*", "404 Not Found\nRequest a-1\n");
-        check("a-1", "text/html", "<p><small>Request a-1</small></p>\n");
+        check(
+            "a-1",
+            "text/html",
+            "<p><small>Request a-1</small></p>\n</main>\n",
+        );
         check("a-1", "application/json", ",\"request_id\":\"a-1\"}\n");
         check("a\"1", "application/json", "\"status\":404}\n");
     }

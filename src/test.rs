@@ -32,6 +32,7 @@
 //! or observed, and nothing that a [`Builder`](crate::Builder) sets. A handler that panics panics
 //! in the test. Whether an answer reaches its client is for a server on port 0 to show.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -42,6 +43,7 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCOD
 use http::{HeaderMap, Method, Response as HttpResponse, StatusCode};
 
 use crate::body::Content as BodyContent;
+use crate::error_pages::Pages;
 use crate::http1::{self, Content, Date, Decoder, Ending, Event, Input, Limits, Slot};
 use crate::{Body, Handler, Origin, Problem, Response, Wire, defaults};
 
@@ -188,7 +190,9 @@ impl RequestBuilder<'_> {
             Ok(Event::Request) => {
                 let origin = Origin::new(self.peer.into());
                 slot.request.body_mut().set_origin(origin);
-                self.client.handler.handle(&mut slot.request)
+                let mut response = self.client.handler.handle(&mut slot.request);
+                Pages::default().apply(&mut response, || Cow::Owned(slot.fields()));
+                response
             }
             Ok(Event::Continue | Event::Incomplete(_)) => panic!("the request is not complete"),
             Err(refusal) => Problem::new(refusal.status())

@@ -254,6 +254,32 @@ fn routes_keeps_books() {
     }
 }
 
+#[cfg(all(feature = "basic-auth", feature = "rate-limit"))]
+#[test]
+fn middleware_stands_between() {
+    let middleware = Example::start("middleware");
+    let answer = middleware.get("/");
+    assert_eq!((answer.status, &*answer.body), (200, "hello\n"));
+    for field in ["x-took-microseconds: ", "x-content-type-options: nosniff"] {
+        assert!(answer.head.contains(field), "{}", answer.head);
+    }
+    let answer = middleware.get("/admin");
+    assert_eq!(answer.status, 401);
+    assert!(
+        answer
+            .head
+            .contains("www-authenticate: basic realm=\"admin\"")
+    );
+    let head = "GET /admin HTTP/1.1\r\nAuthorization: Basic YWRhOmxvdmVsYWNl\r\n";
+    assert_eq!(middleware.send(head, "").body, "all that ada may see\n");
+    let answer = middleware.get("/slow");
+    assert_eq!(answer.status, 503);
+    assert!(answer.head.contains("retry-after: 1"));
+    let answer = middleware.get("/broken");
+    assert_eq!(answer.status, 500);
+    assert!(answer.body.contains("we are looking into it"));
+}
+
 #[test]
 fn sse_tells_all_who_listen() {
     let mut sse = Example::start("sse");

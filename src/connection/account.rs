@@ -1,10 +1,11 @@
 //! A request and its answer: who asked, what is answered, and who is told of it.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use log::error;
 
 use super::stream::Stream;
@@ -65,24 +66,14 @@ impl Account {
         let answer = catch_unwind(AssertUnwindSafe(|| service.handler.handle(request)));
         self.handling = began.map(|began| began.elapsed());
         match answer {
-            Ok(response) => {
-                if response.status().is_informational() {
-                    let request = name(&desk.slot.request_line(), self.id.as_ref());
-                    error!("the handler answered {request} with an interim status; a 500 is sent");
-                }
-                response
-            }
+            Ok(response) => response,
             Err(_) => {
                 error!(
                     "the handler panicked on {}",
                     name(&desk.slot.request_line(), self.id.as_ref())
                 );
                 self.outcome = Outcome::Panicked;
-                let mut fields = desk.slot.fields();
-                if let Some(id) = &self.id {
-                    fields.insert(REQUEST_ID, id.clone());
-                }
-                Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(&fields)
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(&self.fields(desk))
             }
         }
     }
@@ -110,15 +101,41 @@ impl Account {
         }
     }
 
-    /// Has the answer say what was asked for besides: the request's id, and its handler's time. In
-    /// place, for a response is large to move.
-    pub(super) fn mark(&self, response: &mut Response) {
+    /// Has the answer say what was asked for besides: an error page, the request's id, and its
+    /// handler's time. In place, for a response is large to move.
+    pub(super) fn mark(&self, response: &mut Response, desk: &Desk, service: &Service) {
+        if !matches!(response.status().as_u16(), 200..400) {
+            self.mark_unusual(response, desk, service);
+        }
         if let Some(time) = self.handling {
             say_time(time, response);
         }
         if let Some(id) = &self.id {
             say_id(id, response);
         }
+    }
+
+    #[cold]
+    fn mark_unusual(&self, response: &mut Response, desk: &Desk, service: &Service) {
+        if response.status().is_informational() {
+            let request = name(&desk.slot.request_line(), self.id.as_ref());
+            error!("the handler answered {request} with an interim status; a 500 is sent");
+            return;
+        }
+        service.error_pages.apply(response, || self.fields(desk));
+    }
+
+    /// The request's fields, even if a handler has taken them away.
+    fn fields<'d>(&self, desk: &'d Desk) -> Cow<'d, HeaderMap> {
+        let left = desk.slot.request.headers();
+        if !left.is_empty() {
+            return Cow::Borrowed(left);
+        }
+        let mut fields = desk.slot.fields();
+        if let Some(id) = &self.id {
+            fields.insert(REQUEST_ID, id.clone());
+        }
+        Cow::Owned(fields)
     }
 
     /// Gathers the whole answer, and tells of it.

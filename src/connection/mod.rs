@@ -31,6 +31,7 @@ use self::outbox::{Flushed, Outbox};
 use self::patience::Patience;
 pub(crate) use self::signals::{Overload, Treatment, Verdict, Wait, Wake, What, Why};
 use crate::config::Config;
+use crate::error_pages::Pages;
 use crate::exchange::Observers;
 use crate::http1::{
     self, CONTINUE, Decoder, Ending, Event, Limits, Persistence, Progress, Refusal,
@@ -57,6 +58,7 @@ pub(crate) struct Service {
     pub(crate) phase: Arc<PhaseCell>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) observers: Observers,
+    pub(crate) error_pages: Pages,
 }
 
 /// One client's connection. What it needs only while it is driven is on the [`Desk`]; asleep it
@@ -298,7 +300,7 @@ impl Connection {
             Treatment::Handle => account.handle(desk, service),
             Treatment::Shed(why) => account.shed(why, desk),
         };
-        account.mark(&mut response);
+        account.mark(&mut response, desk, service);
         let ending = self.ending(&response, desk, service)?;
         if ending == Ending::Close {
             let promised = desk.slot.terms.persistence == Persistence::Close;
@@ -365,7 +367,7 @@ impl Connection {
         self.decoder.abandon(&mut desk.slot);
         let mut account = self.open_account(desk, service);
         let mut response = answer(&mut account, desk);
-        account.mark(&mut response);
+        account.mark(&mut response, desk, service);
         account.close(response, Ending::Close, desk, service);
         self.stage = Stage::Closing(Farewell::Linger);
         self.patience.end();

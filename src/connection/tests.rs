@@ -29,6 +29,7 @@ fn connect_as(
         phase: Arc::new(PhaseCell::new()),
         budget: Arc::new(Budget::new(usize::MAX)),
         observers: Observers::default(),
+        error_pages: Pages::default(),
     };
     let connection = Connection::new(Socket::new(ours.into()), Node::UNIX, opening, now, &service);
     (connection, client, service)

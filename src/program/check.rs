@@ -5,7 +5,7 @@ use std::net::ToSocketAddrs as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
-use httpool::ListenAddr;
+use httpool::{ListenAddr, PageFolder};
 use rustix::fs::{Access, access};
 
 use super::access_log;
@@ -16,6 +16,9 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String>
     let others = args.listen_proxied.iter().chain(&args.admin);
     for address in addresses.iter().chain(others) {
         check_address(address).map_err(|why| format!("cannot listen on {address}: {why}"))?;
+    }
+    if let Some(path) = &args.error_pages {
+        PageFolder::open(path).map_err(|why| format!("cannot read the error pages: {why}"))?;
     }
     for (name, path) in [
         ("log file", args.log_file.as_deref()),

@@ -50,6 +50,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Json::Strict)]
     pub(crate) json: Json,
 
+    /// Folder with error pages for browsers: 404.html for one status, 4xx.html and 5xx.html for the
+    /// others [default: pages that are built in]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) error_pages: Option<PathBuf>,
+
     /// Give every request an id, its own X-Request-Id if that is sane: for handlers, answers, error
     /// pages and logs
     #[arg(long)]
@@ -364,7 +369,7 @@ fn after_help() -> String {
          JOURNAL_STREAM  If standard error is the journal, text has priorities instead of times\n\n\
          Signals:\n  \
          SIGTERM, SIGINT and SIGHUP stop the server without losing a request; a second one cuts \
-         what is left. SIGUSR1 opens log files again.\n\n\
+         what is left. SIGUSR1 opens log files again, and reads error pages again.\n\n\
          Exit codes:\n",
         environment::variable("listen")
     );

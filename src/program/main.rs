@@ -20,14 +20,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use httpool::apps::{Echo, Meter};
-use httpool::{DrainReport, ListenAddr, Server};
+use httpool::{DrainReport, ListenAddr, PageFolder, Server};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use beside::Beside;
 use cli::{Args, Stop};
 use exit::Exit;
 use logging::LogFile;
-use signals::Watch;
+use signals::{Reloaded, Watch};
 use systemd::Passed;
 
 /// Returning ends the process, and with it any worker whose handler never came back.
@@ -115,12 +115,24 @@ fn serve(
         Some(log) => builder.observer(log.lines()),
         None => builder,
     };
+    let pages = (args.error_pages.as_ref())
+        .map(PageFolder::open)
+        .transpose()
+        .map_err(|error| format!("cannot read the error pages: {error}"))?
+        .map(Arc::new);
+    let builder = match &pages {
+        Some(pages) => builder.error_pages(Arc::clone(pages)),
+        None => builder,
+    };
     let server = builder.bind().map_err(|error| error.to_string())?;
     let admin = meter
         .map(|meter| Beside::start(&args.admin, server.handle(), meter))
         .transpose()?;
-    let logs = log_file.into_iter().chain(access_file).collect();
-    let watch = Watch::start(server.handle(), logs)
+    let files = (log_file.into_iter().chain(access_file))
+        .map(Reloaded::Log)
+        .chain(pages.map(Reloaded::Pages))
+        .collect();
+    let watch = Watch::start(server.handle(), files)
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
     announce(&server, args.workers);
     let result = server.run(Echo::new(args.json.into()));

@@ -1,13 +1,14 @@
 //! What signals ask for: one that ends programs asks the server to stop, a second one insists, and
-//! `SIGUSR1` has log files opened again.
+//! `SIGUSR1` has files opened or read again.
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
-use httpool::{Handle, Phase};
+use httpool::{Handle, PageFolder, Phase};
 use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::{Handle as Source, Signals};
 
@@ -32,6 +33,15 @@ pub(crate) struct Watch {
     threads: [JoinHandle<()>; 2],
 }
 
+/// What a signal to reload is for.
+#[derive(Debug)]
+pub(crate) enum Reloaded {
+    /// It is opened again, for whoever has renamed it.
+    Log(LogFile),
+    /// They are read again.
+    Pages(Arc<PageFolder>),
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Signal {
     Stop(Instant),
@@ -40,7 +50,7 @@ enum Signal {
 
 impl Watch {
     /// Catches the signals from here on.
-    pub(crate) fn start(handle: Handle, logs: Vec<LogFile>) -> io::Result<Self> {
+    pub(crate) fn start(handle: Handle, files: Vec<Reloaded>) -> io::Result<Self> {
         let (heard, signals) = bounded(UNHEARD);
         let stop = heard.clone();
         ctrlc::set_handler(move || {
@@ -57,7 +67,7 @@ impl Watch {
                 }
             })?,
             spawn("signals", move || {
-                watch(&signals, &stopped, &handle, &logs);
+                watch(&signals, &stopped, &handle, &files);
             })?,
         ];
         Ok(Self {
@@ -87,7 +97,7 @@ fn watch(
     signals: &Receiver<Signal>,
     stopped: &Receiver<Infallible>,
     handle: &Handle,
-    logs: &[LogFile],
+    files: &[Reloaded],
 ) {
     let mut heard = Heard::default();
     let mut reports = systemd::Reports::new(handle);
@@ -96,7 +106,7 @@ fn watch(
         select! {
             recv(stopped) -> _ => return,
             recv(signals) -> signal => match signal {
-                Ok(Signal::Reload) => reload(handle, logs),
+                Ok(Signal::Reload) => reload(handle, files),
                 Ok(Signal::Stop(at)) => match heard.signal(at) {
                     Wish::Stop => {
                         log::info!("stopping; another signal cuts what is not finished");
@@ -117,23 +127,33 @@ fn watch(
 }
 
 /// Nothing that is wrong now ends what went well so far.
-fn reload(handle: &Handle, logs: &[LogFile]) {
+fn reload(handle: &Handle, files: &[Reloaded]) {
     // A server that drains has said so, and is not to seem ready again.
     let is_running = handle.progress().phase == Phase::Running;
     if is_running {
         systemd::reloading();
     }
-    if logs.is_empty() {
+    if files.is_empty() {
         log::info!("there is nothing to reload: messages go to no file");
     }
-    for file in logs {
-        match file.reopen() {
-            Ok(()) => log::info!("the {} is open again", file.name),
-            Err(error) => log::error!("the {} stays as it was: {error}", file.name),
-        }
-    }
+    files.iter().for_each(Reloaded::reload);
     if is_running {
         systemd::reloaded();
+    }
+}
+
+impl Reloaded {
+    fn reload(&self) {
+        match self {
+            Self::Log(file) => match file.reopen() {
+                Ok(()) => log::info!("the {} is open again", file.name),
+                Err(error) => log::error!("the {} stays as it was: {error}", file.name),
+            },
+            Self::Pages(folder) => match folder.reload() {
+                Ok(()) => log::info!("the error pages are read again"),
+                Err(error) => log::error!("the error pages stay as they were: {error}"),
+            },
+        }
     }
 }
 

@@ -149,7 +149,7 @@ mod tests {
             ] {
                 assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
                 let names: Vec<_> = response.headers().keys().collect();
-                assert_eq!(names, ["content-type"]);
+                assert_eq!(names, ["content-type", "vary"]);
                 let body = response.body().as_bytes();
                 assert_eq!(body, b"500 Internal Server Error\n");
             }

@@ -8,7 +8,8 @@ use http::{Method, StatusCode};
 use matchit::InsertError;
 
 use super::{Call, Function, Parameters};
-use crate::{Handler, IntoResponse, Problem, Request, Response};
+use crate::layer::Layers;
+use crate::{Handler, IntoResponse, Layer, Problem, Request, Response};
 
 /// Answers a call, whatever its arguments were.
 type Endpoint<S> = Arc<dyn Fn(&mut Call<'_, S>) -> Response + Send + Sync>;
@@ -55,6 +56,13 @@ const REST: &str = "httpool_rest";
 /// path unless it has a function of its own. Any other method that a path does not have is
 /// answered 405 with `Allow`.
 ///
+/// # Layers
+///
+/// All requests of a router pass its [layers](Layer) in the order in which these are written,
+/// wherever its routes are written, and whether a route answers them or none does (404, 405,
+/// OPTIONS). Those of a nested router come behind those of the one around it, and see what its own
+/// routes and its own fallback answer.
+///
 /// # State
 ///
 /// Functions that take a [`State`](super::State) make a `Router<S>`, which is no handler until it
@@ -63,6 +71,7 @@ pub struct Router<S = ()> {
     paths: matchit::Router<usize>,
     routes: Vec<Route<S>>,
     fallback: Option<Endpoint<S>>,
+    layers: Layers,
 }
 
 /// A path and what it has for each method.
@@ -71,6 +80,8 @@ struct Route<S> {
     methods: Vec<(Method, Endpoint<S>)>,
     /// For every other method.
     any: Option<Endpoint<S>>,
+    /// Those of the routers that it was nested with.
+    layers: Layers,
 }
 
 impl<S: Send + Sync + 'static> Default for Router<S> {
@@ -104,6 +115,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             paths: matchit::Router::new(),
             routes: Vec::new(),
             fallback: None,
+            layers: Layers::default(),
         }
     }
 
@@ -188,14 +200,17 @@ impl<S: Send + Sync + 'static> Router<S> {
             );
             route.methods = nested.methods;
             route.any = nested.any;
+            route.layers = router.layers.before(&nested.layers);
         }
         if let Some(fallback) = router.fallback {
             for rest in ["", "/", &format!("/{{*{REST}}}")] {
                 // A route of its own may stand for all of this already.
                 if let Ok(route) = self.find_or_add(&format!("{path}{rest}"))
                     && route.methods.is_empty()
+                    && route.any.is_none()
                 {
-                    route.any.get_or_insert_with(|| Arc::clone(&fallback));
+                    route.any = Some(Arc::clone(&fallback));
+                    route.layers = router.layers.clone();
                 }
             }
         }
@@ -206,6 +221,31 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[must_use]
     pub fn fallback<A: 'static>(mut self, function: impl Function<S, A>) -> Self {
         self.fallback = Some(endpoint(function));
+        self
+    }
+
+    /// Has every request pass this [layer](Layer), behind those that were added before.
+    ///
+    /// ```
+    /// use httpool::http::StatusCode;
+    /// use httpool::layers::SecurityFields;
+    /// use httpool::routing::Router;
+    /// use httpool::{IntoResponse, Next, Request};
+    ///
+    /// let admin = Router::new()
+    ///     .layer(|request: Request, next: Next<'_>| match request.headers().get("x-key") {
+    ///         Some(key) if key == "open sesame" => next.run(request),
+    ///         _ => StatusCode::FORBIDDEN.into_response(),
+    ///     })
+    ///     .get("/", || "treasure");
+    /// let router: Router = Router::new()
+    ///     .layer(SecurityFields::new())
+    ///     .get("/", || "nothing to see here")
+    ///     .nest("/admin", admin);
+    /// ```
+    #[must_use]
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(layer);
         self
     }
 
@@ -228,11 +268,13 @@ impl<S: Send + Sync + 'static> Router<S> {
                 .map(|(method, endpoint)| (method, bound(endpoint)))
                 .collect(),
             any: route.any.map(&bound),
+            layers: route.layers,
         });
         Router {
             routes: routes.collect(),
             paths: self.paths,
             fallback: self.fallback.map(&bound),
+            layers: self.layers,
         }
     }
 
@@ -256,6 +298,7 @@ impl<S: Send + Sync + 'static> Router<S> {
                     path: path.to_owned(),
                     methods: Vec::new(),
                     any: None,
+                    layers: Layers::default(),
                 });
                 self.routes.len() - 1
             }
@@ -264,41 +307,40 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     fn answer(&self, request: &mut Request, state: &S) -> Response {
-        let path = request.uri().path();
-        let (route, parameters) = match self.paths.at(path) {
-            Ok(found) => {
-                let named = found.params.iter().filter(|(name, _)| *name != REST);
-                let Some(parameters) = Parameters::decode(named) else {
-                    return Problem::new(StatusCode::BAD_REQUEST)
-                        .detail("the path is not UTF-8")
-                        .answer(request.headers());
-                };
-                (Some(&self.routes[*found.value]), parameters)
-            }
-            Err(_) => (None, Parameters::default()),
+        let Ok(found) = self.paths.at(request.uri().path()) else {
+            return match &self.fallback {
+                Some(fallback) => fallback(&mut Call::new(request, &Parameters::default(), state)),
+                None => Problem::new(StatusCode::NOT_FOUND).answer(request.headers()),
+            };
         };
-        let endpoint = match route {
-            Some(route) => match route.endpoint(request.method()) {
-                Some(endpoint) => endpoint,
-                None => return route.refuse(request),
-            },
-            None => match &self.fallback {
-                Some(fallback) => fallback,
-                None => return Problem::new(StatusCode::NOT_FOUND).answer(request.headers()),
-            },
+        let named = found.params.iter().filter(|(name, _)| *name != REST);
+        let Some(parameters) = Parameters::decode(named) else {
+            return Problem::new(StatusCode::BAD_REQUEST)
+                .detail("the path is not UTF-8")
+                .answer(request.headers());
         };
-        endpoint(&mut Call::new(request, &parameters, state))
+        let route = &self.routes[*found.value];
+        let answer = |request: &mut Request| route.answer(request, &parameters, state);
+        route.layers.run(request, &answer)
     }
 }
 
 /// A router that needs nothing more is a handler.
 impl Handler for Router {
     fn handle(&self, request: &mut Request) -> Response {
-        self.answer(request, &())
+        self.layers
+            .run(request, &|request| self.answer(request, &()))
     }
 }
 
 impl<S> Route<S> {
+    fn answer(&self, request: &mut Request, parameters: &Parameters, state: &S) -> Response {
+        match self.endpoint(request.method()) {
+            Some(endpoint) => endpoint(&mut Call::new(request, parameters, state)),
+            None => self.refuse(request),
+        }
+    }
+
     fn endpoint(&self, method: &Method) -> Option<&Endpoint<S>> {
         let of = |wanted: &Method| {
             let mut methods = self.methods.iter();

@@ -15,12 +15,13 @@ use super::turns::Turns;
 use super::waits::Tallies;
 use crate::config::{CENTURY, Config};
 use crate::connection::{Budget, Opening};
+use crate::error_pages::Pages;
 use crate::exchange::Observers;
 use crate::phase::PhaseCell;
 use crate::sync::channel;
+use crate::{ErrorPages, ListenAddr, Observer};
 #[cfg(feature = "proxy")]
 use crate::{ForwardedBy, TrustedProxy};
-use crate::{ListenAddr, Observer};
 
 /// Descriptors that are left for everything but connections: listeners, logs, files, the
 /// program's own.
@@ -54,6 +55,7 @@ pub struct Builder {
     adopted: Vec<(OwnedFd, Opening)>,
     reuse_port: bool,
     observers: Observers,
+    error_pages: Pages,
 }
 
 impl Builder {
@@ -242,6 +244,15 @@ impl Builder {
         self
     }
 
+    /// Has pages of one's own in the place of error answers. They are asked for each answer with a
+    /// status of 400 and above that tells a [`Problem`](crate::Problem), the server's own refusals
+    /// among them, or that has no content. Where they have no page, the answer stays. Error answers
+    /// with other content are their handler's own. Default: none.
+    pub fn error_pages(mut self, pages: impl ErrorPages) -> Self {
+        self.error_pages = Pages::new(pages);
+        self
+    }
+
     /// Listens on this address for proxies that begin each connection with a header of the PROXY
     /// protocol, version 1 or 2, which says whom it is for; each call adds one.
     ///
@@ -342,6 +353,7 @@ impl Builder {
             bell: Arc::new(bell),
             config: self.config,
             observers: self.observers,
+            error_pages: self.error_pages,
             listeners,
             addresses,
         })

@@ -39,6 +39,7 @@ pub use self::waits::Waits;
 use self::worker::Worker;
 use crate::config::Config;
 use crate::connection::{Budget, Desk, Service, Treatment, Verdict, Wait, Wake, Why};
+use crate::error_pages::Pages;
 use crate::exchange::Observers;
 use crate::phase::PhaseCell;
 use crate::sync::channel::{Receiver, Sender};
@@ -68,6 +69,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     addresses: Vec<ListenAddr>,
     observers: Observers,
+    error_pages: Pages,
     phase: Arc<PhaseCell>,
     budget: Arc<Budget>,
     census: Arc<Census>,
@@ -139,6 +141,7 @@ impl Server {
                 phase: self.phase,
                 budget: self.budget,
                 observers: self.observers,
+                error_pages: self.error_pages,
             },
             max_connections: self.max_connections,
             ready: self.ready,

@@ -21,12 +21,16 @@ mod budget;
 mod cli;
 /// Stopping: what is under way is finished, what can't be is counted, and nothing else is lost.
 mod drain;
+/// Pages in the place of error answers.
+mod error_pages;
 /// Crowds of clients that are slow or greedy: they are ended, and a good client is served.
 mod greedy;
 /// Nonsense, malice and resets: an error or an end for their sender, nothing for anyone else.
 mod hostile;
 /// One connection after its first answer: it stays, or it ends, as both sides said.
 mod keep_alive;
+/// What stands between the server and a handler.
+mod layers;
 /// Descriptors and threads: as many after a server's life as before it.
 mod leaks;
 /// Every limit has its answer, and the answer arrives.

@@ -69,6 +69,7 @@ fn every_flag_has_its_variable_by_rule() {
         ("admin", "127.0.0.1:4001"),
         ("reuse-port", "true"),
         ("json", "raw"),
+        ("error-pages", "/srv/errors"),
         ("request-ids", "true"),
         ("server-timing", "true"),
         ("check", "true"),

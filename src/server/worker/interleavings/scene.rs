@@ -11,6 +11,7 @@ use loom::thread::{self, JoinHandle};
 use super::super::*;
 use crate::config::Config;
 use crate::connection::{Budget, Connection, Opening, Service, Wait, What};
+use crate::error_pages::Pages;
 use crate::exchange::Observers;
 use crate::phase::PhaseCell;
 use crate::server::bell::Bell;
@@ -116,6 +117,7 @@ impl Scene {
                 phase: Arc::new(PhaseCell::new()),
                 budget: Arc::new(Budget::new(usize::MAX)),
                 observers: Observers::default(),
+                error_pages: Pages::default(),
             },
             max_connections: CONNECTIONS,
             ready,

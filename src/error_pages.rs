@@ -1,0 +1,144 @@
+//! Pages of one's own in the place of error answers.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, VARY,
+};
+
+use crate::problem::{Audience, told};
+use crate::{Problem, Response};
+
+/// Fields that tell of the content that a page replaces, and go with it.
+const OF_CONTENT: [HeaderName; 8] = [
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE,
+    ETAG,
+    LAST_MODIFIED,
+];
+
+/// Has pages of its own for errors. Every `Fn(&Problem, &HeaderMap) -> Option<Response> + Send +
+/// Sync` does:
+///
+/// ```
+/// use httpool::http::HeaderMap;
+/// use httpool::{Html, IntoResponse, ListenAddr, Problem, ProblemForm, Response, Server};
+///
+/// fn page(problem: &Problem, request: &HeaderMap) -> Option<Response> {
+///     let wants_a_page = ProblemForm::preferred(request) == ProblemForm::Html;
+///     // What is shown on it must be escaped; the status is a number.
+///     let page = format!("<h1>Oh no, a {}</h1>", problem.status().as_u16());
+///     wants_a_page.then(|| Html(page).into_response())
+/// }
+///
+/// let server = Server::builder()
+///     .listen("127.0.0.1:0".parse::<ListenAddr>()?)
+///     .error_pages(page)
+///     .bind()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// [`PageFolder`](crate::PageFolder) takes them from files.
+pub trait ErrorPages: Send + Sync + 'static {
+    /// The page for this problem, for a client that has sent these fields; `None` to leave the
+    /// answer as it is. Of the page count its content and its fields; the status stays, and so do
+    /// the answer's other fields, such as `Allow`.
+    ///
+    /// This is called on a worker, or, for who is turned away because no worker is free, on the
+    /// thread that runs the server: it should be quick, and not block. One that panics costs the
+    /// connection.
+    fn page(&self, problem: &Problem, request: &HeaderMap) -> Option<Response>;
+}
+
+/// What a server has of them.
+#[derive(Default)]
+pub(crate) struct Pages(Option<Box<dyn ErrorPages>>);
+
+impl Pages {
+    pub(crate) fn new(pages: impl ErrorPages) -> Self {
+        Self(Some(Box::new(pages)))
+    }
+
+    /// Puts a page in the place of an error answer if there is one for it; and if it tells a problem
+    /// in another form than its client may prefer, that form.
+    pub(crate) fn apply<'r>(
+        &self,
+        response: &mut Response,
+        request: impl FnOnce() -> Cow<'r, HeaderMap>,
+    ) {
+        let (problem, audience) = match (told(response), &self.0) {
+            (Some((_, Audience::Known)), None) | (None, None) => return,
+            (Some((problem, audience)), _) => (problem.clone(), audience),
+            (None, Some(_)) if says_nothing(response) => {
+                (Problem::new(response.status()), Audience::Known)
+            }
+            (None, Some(_)) => return,
+        };
+        let request = request();
+        let page = self.0.as_ref();
+        if let Some(page) = page.and_then(|pages| pages.page(&problem, &request)) {
+            replace(response, page);
+        } else if audience == Audience::Unknown {
+            replace(response, problem.answer(&request));
+        }
+    }
+}
+
+/// Whether it tells of an error by its status alone.
+fn says_nothing(response: &Response) -> bool {
+    let (status, fields) = (response.status(), response.headers());
+    (status.is_client_error() || status.is_server_error())
+        && response.body().length() == Some(0)
+        && OF_CONTENT.iter().all(|name| !fields.contains_key(name))
+}
+
+/// Gives a response the content of another, with the fields that tell of it.
+fn replace(response: &mut Response, other: Response) {
+    let (mut head, body) = other.into_parts();
+    let fields = response.headers_mut();
+    for name in &OF_CONTENT {
+        fields.remove(name);
+    }
+    // What the answer depends on is all that either depends on.
+    for vary in head.headers.get_all(VARY) {
+        if fields.get_all(VARY).iter().all(|known| known != vary) {
+            fields.append(VARY, vary.clone());
+        }
+    }
+    head.headers.remove(VARY);
+    fields.extend(head.headers);
+    *response.body_mut() = body;
+}
+
+/// The same pages for several servers, or for a server and whoever changes them.
+impl<P: ErrorPages + ?Sized> ErrorPages for Arc<P> {
+    fn page(&self, problem: &Problem, request: &HeaderMap) -> Option<Response> {
+        (**self).page(problem, request)
+    }
+}
+
+impl<F> ErrorPages for F
+where
+    F: Fn(&Problem, &HeaderMap) -> Option<Response> + Send + Sync + 'static,
+{
+    fn page(&self, problem: &Problem, request: &HeaderMap) -> Option<Response> {
+        self(problem, request)
+    }
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Some(_) => "error pages",
+            None => "no error pages",
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! What stands between the server and a handler.
+
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+
+use crate::{Handler, IntoResponse, Request, Response};
+
+/// Sees requests before a handler does, and its answers afterwards: middleware.
+///
+/// A layer passes a request on by giving it to [`Next`], or answers it itself. Every
+/// `Fn(Request, Next) -> impl IntoResponse + Send + Sync` is a layer:
+///
+/// ```
+/// use httpool::http::StatusCode;
+/// use httpool::{Handler, IntoResponse, Layered, Next, Request, Response};
+///
+/// fn only_for_cats(request: Request, next: Next<'_>) -> Response {
+///     if request.headers().get("x-animal").is_none_or(|animal| animal != "cat") {
+///         return StatusCode::FORBIDDEN.into_response();
+///     }
+///     next.run(request)
+/// }
+///
+/// let handler = Layered::new(|_: Request| "fish").layer(only_for_cats);
+/// assert_eq!(handler.handle(&mut Request::default()).status(), StatusCode::FORBIDDEN);
+/// ```
+///
+/// # Order
+///
+/// What is written first sees the request first, and its answer last. This holds for
+/// [`Layered::layer`] and `Router::layer` alike:
+///
+/// ```
+/// use httpool::{Handler, Layered, Next, Request};
+///
+/// let handler = Layered::new(|_: Request| "c")
+///     .layer(|request: Request, next: Next<'_>| format!("a{}", text(next.run(request))))
+///     .layer(|request: Request, next: Next<'_>| format!("b{}", text(next.run(request))));
+/// assert_eq!(text(handler.handle(&mut Request::default())), "abc");
+///
+/// fn text(response: httpool::Response) -> String {
+///     String::from_utf8_lossy(response.body().as_bytes()).into_owned()
+/// }
+/// ```
+///
+/// # Cost
+///
+/// As with [`Handler`], the trait lends the request and a function owns it: a type that implements
+/// the trait itself costs no allocation. Those of [`layers`](crate::layers) do.
+///
+/// ```
+/// use httpool::http::{HeaderValue, header::SERVER};
+/// use httpool::{Layer, Next, Request, Response};
+///
+/// struct SayWho;
+///
+/// impl Layer for SayWho {
+///     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
+///         let mut response = next.handle(request);
+///         response.headers_mut().insert(SERVER, HeaderValue::from_static("teapot"));
+///         response
+///     }
+/// }
+/// ```
+pub trait Layer: Send + Sync + 'static {
+    /// Answers one request, or has `next` do it.
+    fn handle(&self, request: &mut Request, next: Next<'_>) -> Response;
+}
+
+/// The layers behind one, and the handler behind them all.
+pub struct Next<'a> {
+    layers: &'a [Arc<dyn Layer>],
+    handler: &'a dyn Fn(&mut Request) -> Response,
+}
+
+/// A handler with [layers](Layer) around it.
+///
+/// ```
+/// use httpool::layers::SecurityFields;
+/// use httpool::{Handler, Layered, Request};
+///
+/// let handler = Layered::new(|_: Request| "hello").layer(SecurityFields::new());
+/// let answer = handler.handle(&mut Request::default());
+/// assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+/// ```
+#[derive(Debug)]
+pub struct Layered<H> {
+    handler: H,
+    layers: Layers,
+}
+
+/// Layers in the order in which they see requests.
+#[derive(Clone, Default)]
+pub(crate) struct Layers(Vec<Arc<dyn Layer>>);
+
+impl Next<'_> {
+    /// The answer to this request.
+    pub fn run(self, mut request: Request) -> Response {
+        self.handle(&mut request)
+    }
+
+    /// The same for a request that is lent. What is left in it afterwards need not be what was in
+    /// it: a handler that is a function takes it away.
+    pub fn handle(self, request: &mut Request) -> Response {
+        let Self { layers, handler } = self;
+        match layers.split_first() {
+            Some((layer, layers)) => layer.handle(request, Next { layers, handler }),
+            None => handler(request),
+        }
+    }
+}
+
+impl<H: Handler> Layered<H> {
+    /// The handler, without a layer yet.
+    pub fn new(handler: H) -> Self {
+        Self {
+            handler,
+            layers: Layers::default(),
+        }
+    }
+
+    /// Adds a layer, behind those that were added before.
+    #[must_use]
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(layer);
+        self
+    }
+}
+
+impl<H: Handler> Handler for Layered<H> {
+    fn handle(&self, request: &mut Request) -> Response {
+        self.layers
+            .run(request, &|request| self.handler.handle(request))
+    }
+}
+
+impl Layers {
+    pub(crate) fn push(&mut self, layer: impl Layer) {
+        self.0.push(Arc::new(layer));
+    }
+
+    /// These, and those behind them.
+    #[cfg(feature = "router")]
+    pub(crate) fn before(&self, others: &Self) -> Self {
+        Self([&self.0[..], &others.0].concat())
+    }
+
+    pub(crate) fn run(
+        &self,
+        request: &mut Request,
+        handler: &dyn Fn(&mut Request) -> Response,
+    ) -> Response {
+        let layers = &self.0;
+        Next { layers, handler }.handle(request)
+    }
+}
+
+/// One layer for several handlers.
+impl<L: Layer + ?Sized> Layer for Arc<L> {
+    fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
+        (**self).handle(request, next)
+    }
+}
+
+impl<F, R> Layer for F
+where
+    F: Fn(Request, Next<'_>) -> R + Send + Sync + 'static,
+    R: IntoResponse,
+{
+    fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
+        self(mem::take(request), next).into_response()
+    }
+}
+
+impl fmt::Debug for Next<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} layers and a handler", self.layers.len())
+    }
+}
+
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} layers", self.0.len())
+    }
+}

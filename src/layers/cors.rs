@@ -1,0 +1,215 @@
+//! Which pages of other sites may read answers (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
+
+use std::time::Duration;
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+};
+use http::{Method, StatusCode, Uri};
+
+use super::vary;
+use crate::{IntoResponse, Layer, Next, Request, Response};
+
+/// Allows pages of other origins to read answers, as browsers ask before they let them (CORS).
+///
+/// It answers a browser's question before a request (a *preflight*) itself, and adds fields to
+/// answers to allowed origins. To all others it says nothing, and their browsers keep the answer
+/// from the page; the request itself is not stopped, for only browsers say an origin, and they have
+/// sent it already. What must not be done for strangers needs another guard.
+///
+/// ```
+/// use httpool::http::{self, Method, header};
+/// use httpool::layers::Cors;
+/// use httpool::{Handler, Layered, Request};
+///
+/// let cors = Cors::of(["https://shop.example", "http://localhost:3000"])
+///     .methods([Method::GET, Method::PUT])
+///     .request_fields([header::CONTENT_TYPE, header::AUTHORIZATION])
+///     .credentials();
+/// let handler = Layered::new(|_: Request| "hello").layer(cors);
+///
+/// let mut request = http::Request::get("/")
+///     .header("origin", "https://shop.example")
+///     .body(Default::default())?;
+/// let answer = handler.handle(&mut request);
+/// assert_eq!(answer.headers()["access-control-allow-origin"], "https://shop.example");
+/// # Ok::<(), http::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Cors {
+    origins: Origins,
+    /// Said to whoever is allowed to read an answer.
+    always: Vec<(HeaderName, HeaderValue)>,
+    /// Said to who asks before.
+    preflight: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Debug, Clone)]
+enum Origins {
+    Any,
+    Some(Vec<HeaderValue>),
+}
+
+impl Cors {
+    /// Allows every page to read answers that need no credentials.
+    #[must_use]
+    pub fn public() -> Self {
+        Self::new(Origins::Any)
+    }
+
+    /// Allows pages of these origins, each written as browsers send it: `https://shop.example`,
+    /// with a port if it is another than the scheme's.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is no such origin.
+    #[must_use]
+    #[track_caller]
+    pub fn of<'o>(origins: impl IntoIterator<Item = &'o str>) -> Self {
+        let mut values = Vec::new();
+        for origin in origins {
+            assert!(is_origin(origin), "{origin:?} is no origin");
+            values.push(HeaderValue::try_from(origin).expect("an origin is valid in a field"));
+        }
+        Self::new(Origins::Some(values))
+    }
+
+    fn new(origins: Origins) -> Self {
+        Self {
+            origins,
+            always: Vec::new(),
+            preflight: Vec::new(),
+        }
+    }
+
+    /// Allows requests with these methods besides GET, HEAD and POST, for which no browser asks.
+    #[must_use]
+    pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        let names = methods.into_iter().map(|method| method.to_string());
+        set(&mut self.preflight, ACCESS_CONTROL_ALLOW_METHODS, names);
+        self
+    }
+
+    /// Allows requests with these fields, such as `Authorization`, or `Content-Type` for anything
+    /// but forms and text.
+    #[must_use]
+    pub fn request_fields(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        let names = names.into_iter().map(|name| name.to_string());
+        set(&mut self.preflight, ACCESS_CONTROL_ALLOW_HEADERS, names);
+        self
+    }
+
+    /// Lets pages see these fields of answers, besides the few that they always see.
+    #[must_use]
+    pub fn answer_fields(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        let names = names.into_iter().map(|name| name.to_string());
+        set(&mut self.always, ACCESS_CONTROL_EXPOSE_HEADERS, names);
+        self
+    }
+
+    /// Allows requests with cookies and other credentials: what a page reads then is what its user
+    /// may read.
+    ///
+    /// # Panics
+    ///
+    /// If [every page](Self::public) is allowed: any of them could act for whoever looks at it.
+    #[must_use]
+    #[track_caller]
+    pub fn credentials(mut self) -> Self {
+        assert!(
+            !matches!(self.origins, Origins::Any),
+            "credentials need a list of origins"
+        );
+        let allowed = [String::from("true")];
+        set(&mut self.always, ACCESS_CONTROL_ALLOW_CREDENTIALS, allowed);
+        self
+    }
+
+    /// How long browsers need not ask again, in whole seconds. Most take no more than two hours, and
+    /// five seconds if nothing is said.
+    #[must_use]
+    pub fn max_age(mut self, age: Duration) -> Self {
+        let seconds = [age.as_secs().to_string()];
+        set(&mut self.preflight, ACCESS_CONTROL_MAX_AGE, seconds);
+        self
+    }
+
+    /// What is said of this origin: itself, if it is allowed.
+    fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {
+        match &self.origins {
+            Origins::Any => Some(HeaderValue::from_static("*")),
+            Origins::Some(origins) => origins.contains(origin).then(|| origin.clone()),
+        }
+    }
+
+    fn say(&self, allowed: Option<HeaderValue>, fields: &mut HeaderMap) {
+        // What a handler says of this would contradict it.
+        for name in [
+            ACCESS_CONTROL_ALLOW_ORIGIN,
+            ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        ] {
+            fields.remove(name);
+        }
+        if let Origins::Some(_) = self.origins {
+            vary(fields, "origin");
+        }
+        if let Some(origin) = allowed {
+            fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            fields.extend(self.always.iter().cloned());
+        }
+    }
+
+    fn answer_preflight(&self, allowed: Option<HeaderValue>) -> Response {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        let fields = response.headers_mut();
+        if allowed.is_some() {
+            fields.extend(self.preflight.iter().cloned());
+        }
+        self.say(allowed, fields);
+        response
+    }
+}
+
+impl Layer for Cors {
+    fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
+        let fields = request.headers();
+        let origin = fields.get(ORIGIN);
+        let allowed = origin.and_then(|origin| self.allowed(origin));
+        let asks_before = *request.method() == Method::OPTIONS
+            && origin.is_some()
+            && fields.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        if asks_before {
+            return self.answer_preflight(allowed);
+        }
+        let mut response = next.handle(request);
+        self.say(allowed, response.headers_mut());
+        response
+    }
+}
+
+fn set(
+    fields: &mut Vec<(HeaderName, HeaderValue)>,
+    name: HeaderName,
+    values: impl IntoIterator<Item = String>,
+) {
+    let values: Vec<_> = values.into_iter().collect();
+    let value = HeaderValue::try_from(values.join(", ")).expect("names and numbers are valid");
+    fields.retain(|(other, _)| *other != name);
+    fields.push((name, value));
+}
+
+/// A scheme and a host, perhaps with a port, and nothing else, in lower case as browsers write it.
+fn is_origin(text: &str) -> bool {
+    if text.contains(|c: char| c.is_ascii_uppercase() || c == '@') {
+        return false;
+    }
+    let Ok(uri) = text.parse::<Uri>() else {
+        return false;
+    };
+    match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme), Some(authority)) => text == format!("{scheme}://{authority}"),
+        _ => false,
+    }
+}

@@ -1,0 +1,47 @@
+//! Layers that many programs want. [`Layer`](crate::Layer) says how they are put around a handler,
+//! and in which order they see requests.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use httpool::layers::{CatchPanic, Cors, SecurityFields, TimeLimit};
+//! use httpool::{Layered, Request};
+//!
+//! let handler = Layered::new(|_: Request| "hello")
+//!     .layer(CatchPanic::new(|_| "sorry"))
+//!     .layer(SecurityFields::new())
+//!     .layer(Cors::of(["https://shop.example"]))
+//!     .layer(TimeLimit::new(Duration::from_secs(5)));
+//! ```
+//!
+//! An id for each request needs no layer: the server gives it
+//! ([`Builder::request_ids`](crate::Builder::request_ids)), so that refused requests have one, too.
+
+#[cfg(feature = "basic-auth")]
+mod basic_auth;
+mod catch_panic;
+mod cors;
+#[cfg(feature = "rate-limit")]
+mod rate_limit;
+mod security_fields;
+mod time_limit;
+
+#[cfg(feature = "basic-auth")]
+pub use self::basic_auth::{BasicAuth, User};
+pub use self::catch_panic::CatchPanic;
+pub use self::cors::Cors;
+#[cfg(feature = "rate-limit")]
+pub use self::rate_limit::RateLimit;
+pub use self::security_fields::SecurityFields;
+pub use self::time_limit::{Deadline, TimeLimit, TooLate};
+
+use http::header::{HeaderMap, HeaderValue, VARY};
+
+use crate::http1::lists;
+
+/// Has an answer say that it depends on this field of the request (RFC 9110 section 12.5.5).
+fn vary(answer: &mut HeaderMap, field: &'static str) {
+    if !lists(answer, &VARY, field) && !lists(answer, &VARY, "*") {
+        answer.append(VARY, HeaderValue::from_static(field));
+    }
+}

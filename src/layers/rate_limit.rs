@@ -1,0 +1,242 @@
+//! So many requests of one client, and no more.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::clock::Clock;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::state::keyed::ShrinkableKeyedStateStore;
+use governor::{Quota, RateLimiter};
+use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER};
+
+use crate::{Layer, Next, Origin, Problem, Request, Response};
+
+/// Clients that are told apart. Each takes some 50 bytes, and only while it has used some of what it
+/// may.
+const MOST_CLIENTS: usize = 65_536;
+
+/// As long as there are no more than this, nobody looks which of them can be forgotten.
+const FEW_CLIENTS: usize = 1024;
+
+/// Answers a client 429 with `Retry-After` when it asks too often.
+///
+/// Each client has so many requests at once, and gets them back evenly over a time. Who is a client
+/// is [`Origin::client`]: behind proxies say [whom to believe](crate::Origin), or the proxy is one
+/// client for all. An IPv4 address is a client, and of IPv6 addresses the first 64 bits are, for
+/// who has one of them has them all. Requests without an address (through a Unix socket, or whose
+/// client a proxy does not name) are of one client together.
+///
+/// 65,536 clients are told apart at a time. While that many have used some of what they may, all
+/// others share what one may.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use httpool::http::StatusCode;
+/// use httpool::layers::RateLimit;
+/// use httpool::{Handler, Layered, Request};
+///
+/// let handler = Layered::new(|_: Request| "hello")
+///     .layer(RateLimit::new(2, Duration::from_secs(60)));
+/// let mut ask = || handler.handle(&mut Request::default());
+/// assert_eq!((ask().status(), ask().status()), (StatusCode::OK, StatusCode::OK));
+/// let answer = ask();
+/// assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+/// assert_eq!(answer.headers()["retry-after"], "30");
+/// ```
+///
+/// There is no `RateLimit` field: what it says is a draft still.
+pub struct RateLimit {
+    limiter: RateLimiter<Client, Clients, Steady>,
+    clock: Steady,
+    /// The second in which clients were forgotten last.
+    pruned: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Client {
+    V4(Ipv4Addr),
+    /// The network that it can choose addresses from.
+    V6([u8; 8]),
+    Nameless,
+    /// All who are not told apart.
+    Crowd,
+}
+
+/// What each client has used.
+#[derive(Debug, Default)]
+struct Clients(Mutex<HashMap<Client, Nanos>>);
+
+/// The time since the layer was made.
+#[derive(Debug, Clone, Copy)]
+struct Steady(Instant);
+
+impl RateLimit {
+    /// So many requests at once, and so many in each such time.
+    ///
+    /// # Panics
+    ///
+    /// If either is zero, or the time more than a century.
+    #[must_use]
+    #[track_caller]
+    pub fn new(requests: u32, time: Duration) -> Self {
+        let burst = requests.try_into().expect("a client has some requests");
+        let quota = Quota::with_period(time / requests);
+        let quota = quota.expect("a time is not zero").allow_burst(burst);
+        let clock = Steady(Instant::now());
+        Self {
+            limiter: RateLimiter::new(quota, Clients::default(), clock),
+            clock,
+            pruned: AtomicU64::new(0),
+        }
+    }
+
+    /// How long the client has to wait, if it has to.
+    fn check(&self, client: Client) -> Result<(), Duration> {
+        let now = self.clock.now();
+        let second = Duration::from(now).as_secs();
+        if self.pruned.load(Ordering::Relaxed) != second
+            && self.pruned.swap(second, Ordering::Relaxed) != second
+            && self.limiter.len() > FEW_CLIENTS
+        {
+            self.limiter.retain_recent();
+        }
+        let checked = self.limiter.check_key(&client);
+        checked.map_err(|until| until.wait_time_from(now))
+    }
+}
+
+impl Layer for RateLimit {
+    fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
+        let Err(wait) = self.check(Client::of(request)) else {
+            return next.handle(request);
+        };
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS);
+        let mut response = problem.answer(request.headers());
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let fields = response.headers_mut();
+        fields.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        response
+    }
+}
+
+impl Client {
+    fn of(request: &Request) -> Self {
+        let node = Origin::of(request).and_then(Origin::client);
+        match node.and_then(|node| node.ip()) {
+            Some(IpAddr::V4(ip)) => Self::V4(ip),
+            Some(IpAddr::V6(ip)) => {
+                let [network @ .., _, _, _, _, _, _, _, _] = ip.octets();
+                Self::V6(network)
+            }
+            None => Self::Nameless,
+        }
+    }
+}
+
+impl Clients {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Client, Nanos>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StateStore for Clients {
+    type Key = Client;
+
+    fn measure_and_replace<T, F, E>(&self, client: &Client, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let mut clients = self.lock();
+        let client = match clients.len() {
+            MOST_CLIENTS.. if !clients.contains_key(client) => Client::Crowd,
+            _ => *client,
+        };
+        let (outcome, used) = measure(clients.get(&client).copied())?;
+        clients.insert(client, used);
+        Ok(outcome)
+    }
+}
+
+impl ShrinkableKeyedStateStore<Client> for Clients {
+    fn retain_recent(&self, drop_below: Nanos) {
+        self.lock().retain(|_, used| *used > drop_below);
+    }
+
+    fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+}
+
+impl Clock for Steady {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.0.elapsed().into()
+    }
+}
+
+impl fmt::Debug for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimit").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    fn ipv6(network: u16, host: u16) -> Client {
+        let ip = Ipv6Addr::new(0x2001, 0xdb8, 0, network, 0, 0, 0, host);
+        let mut request: Request = Request::default();
+        request
+            .body_mut()
+            .set_origin(Origin::new(IpAddr::from(ip).into()));
+        Client::of(&request)
+    }
+
+    #[test]
+    fn who_has_a_network_has_all_its_addresses() {
+        assert_eq!(ipv6(1, 1), ipv6(1, 2));
+        assert_ne!(ipv6(1, 1), ipv6(2, 1));
+    }
+
+    #[test]
+    fn who_finds_no_room_is_one_of_a_crowd() {
+        let limit = RateLimit::new(1, Duration::from_secs(3600));
+        let client = |number: usize| {
+            let number = u32::try_from(number).expect("there are not so many");
+            Client::V4(number.into())
+        };
+        for number in 0..MOST_CLIENTS {
+            assert_eq!(limit.check(client(number)), Ok(()), "{number}");
+        }
+        assert_eq!(limit.check(client(MOST_CLIENTS)), Ok(()));
+        assert!(limit.check(client(MOST_CLIENTS + 1)).is_err());
+        assert!(limit.check(client(0)).is_err());
+        assert_eq!(limit.limiter.len(), MOST_CLIENTS + 1);
+    }
+
+    #[test]
+    fn who_has_used_nothing_lately_is_forgotten() {
+        let limit = RateLimit::new(1, Duration::from_nanos(1));
+        for number in 0..2 * FEW_CLIENTS {
+            let number = u32::try_from(number).expect("there are not so many");
+            assert_eq!(limit.check(Client::V4(number.into())), Ok(()));
+        }
+        limit.limiter.retain_recent();
+        assert!(limit.limiter.len() < 2, "{}", limit.limiter.len());
+    }
+}

@@ -1,0 +1,126 @@
+//! How long an answer may take.
+
+use std::error::Error;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER};
+
+use crate::config::CENTURY;
+use crate::{IntoResponse, Layer, Next, Problem, Request, Response};
+
+/// In seconds, for a client that was given up on: what made its request slow may be over.
+const RETRY: HeaderValue = HeaderValue::from_static("1");
+
+/// Gives each request a [`Deadline`], so long after this layer has seen it.
+///
+/// A handler is a function that may block, and nothing can stop a function from outside. So this
+/// stops none: it tells handlers how much time is left, for the timeouts of what they wait for, and
+/// a handler that asks and finds none left gives up with an answer. One that does not ask takes as
+/// long as it takes, and its answer is sent.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use httpool::layers::{Deadline, TimeLimit, TooLate};
+/// use httpool::{Handler, Layered, Request};
+///
+/// fn search(request: Request) -> Result<String, TooLate> {
+///     let deadline = Deadline::of(&request);
+///     let mut found = String::new();
+///     for shelf in 1..=3 {
+///         let left = deadline.remaining()?;
+///         found += &look_at(shelf, left);
+///     }
+///     Ok(found)
+/// }
+/// # fn look_at(shelf: u8, _timeout: Duration) -> String { shelf.to_string() }
+///
+/// let patient = Layered::new(search).layer(TimeLimit::new(Duration::from_secs(60)));
+/// assert_eq!(patient.handle(&mut Request::default()).body().as_bytes(), b"123");
+/// let hasty = Layered::new(search).layer(TimeLimit::new(Duration::ZERO));
+/// assert_eq!(hasty.handle(&mut Request::default()).status(), 503);
+/// ```
+///
+/// Of two of these around a handler the stricter counts.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeLimit(Duration);
+
+/// Until when an answer is wanted. As an argument of a routed function, or of any request; where no
+/// [`TimeLimit`] has seen the request, it is a century away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+/// A [`Deadline`] has passed. As an answer it is a 503 with `Retry-After`; a program that speaks for
+/// another one, and has waited for that, may rather answer 504.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TooLate;
+
+impl TimeLimit {
+    /// A century at most.
+    #[must_use]
+    pub fn new(limit: Duration) -> Self {
+        Self(limit.min(Duration::from_secs(CENTURY)))
+    }
+}
+
+impl Layer for TimeLimit {
+    fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
+        let deadline = Deadline(Instant::now() + self.0).min(Deadline::of(request));
+        request.extensions_mut().insert(deadline);
+        next.handle(request)
+    }
+}
+
+impl Deadline {
+    /// The one of this request.
+    #[must_use]
+    pub fn of(request: &Request) -> Self {
+        let given = request.extensions().get().copied();
+        given.unwrap_or_else(|| Self(Instant::now() + Duration::from_secs(CENTURY)))
+    }
+
+    /// How much time is left, which is more than none.
+    ///
+    /// # Errors
+    ///
+    /// If none is.
+    pub fn remaining(self) -> Result<Duration, TooLate> {
+        match self.0.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(TooLate),
+            left => Ok(left),
+        }
+    }
+
+    /// The moment itself.
+    #[must_use]
+    pub fn at(self) -> Instant {
+        self.0
+    }
+}
+
+#[cfg(feature = "router")]
+impl<S> crate::routing::Extract<S> for Deadline {
+    fn extract(call: &mut crate::routing::Call<'_, S>) -> Result<Self, crate::routing::Rejection> {
+        Ok(Self::of(call.request()))
+    }
+}
+
+impl IntoResponse for TooLate {
+    fn into_response(self) -> Response {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail("it took too long");
+        let mut response = problem.into_response();
+        response.headers_mut().insert(RETRY_AFTER, RETRY);
+        response
+    }
+}
+
+impl fmt::Display for TooLate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the deadline has passed")
+    }
+}
+
+impl Error for TooLate {}

@@ -1,0 +1,89 @@
+//! The pages that are made here: how they look, and that what is shown on them is shown as text.
+
+use http::HeaderValue;
+
+/// How every page looks, by day and by night. It asks nobody for a font, an image or a script.
+const STYLE: &str = "\
+:root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--line:#e2e5ea;--text:#1d2430;\
+--quiet:#5c6675;--mark:#b3261e}\
+@media(prefers-color-scheme:dark){:root{--page:#12151a;--card:#1b2027;--line:#2c333d;\
+--text:#e7eaef;--quiet:#9aa5b4;--mark:#ff8a80}}\
+*{box-sizing:border-box}\
+body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;\
+background:var(--page);color:var(--text);font:1rem/1.6 system-ui,sans-serif}\
+main{width:100%;max-width:38rem;padding:2rem 2.25rem;background:var(--card);\
+border:1px solid var(--line);border-top:4px solid var(--mark);border-radius:.6rem}\
+h1{margin:0;font-size:clamp(1.4rem,5vw,2rem);line-height:1.2;font-weight:650;\
+letter-spacing:-.015em}\
+p{margin:1rem 0 0;white-space:pre-line;overflow-wrap:anywhere}\
+small{color:var(--quiet);font-family:ui-monospace,monospace;font-size:.8rem}";
+
+/// What a browser may do with such a page: show it, in this style. A test holds that the hash is the
+/// style's.
+pub(crate) const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'sha256-2HxmNE54EpejtAy5kbILBb/TaOyPfdOAQ86I5RfZ7XE='; \
+     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+);
+
+/// A page while it is written.
+pub(crate) struct Page(String);
+
+impl Page {
+    /// Begins one with this title.
+    pub(crate) fn new(title: &str) -> Self {
+        let mut page = Self(String::with_capacity(STYLE.len() + 1024));
+        // A browser that is given an icon does not ask for one.
+        page.markup(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n\
+             <link rel=\"icon\" href=\"data:,\">\n<title>",
+        );
+        page.text(title);
+        page.markup("</title>\n<style>");
+        page.markup(STYLE);
+        page.markup("</style>\n<main>\n");
+        page
+    }
+
+    /// Adds markup, which must be this program's own.
+    pub(crate) fn markup(&mut self, markup: &'static str) {
+        self.0.push_str(markup);
+    }
+
+    /// Adds what is shown as it is, whoever wrote it.
+    pub(crate) fn text(&mut self, text: &str) {
+        for character in text.chars() {
+            match character {
+                '<' => self.0.push_str("&lt;"),
+                '>' => self.0.push_str("&gt;"),
+                '&' => self.0.push_str("&amp;"),
+                '"' => self.0.push_str("&quot;"),
+                '\'' => self.0.push_str("&#39;"),
+                _ => self.0.push(character),
+            }
+        }
+    }
+
+    /// Ends it.
+    pub(crate) fn finish(mut self) -> String {
+        self.markup("</main>\n");
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn the_policy_names_the_style() {
+        let hash = STANDARD.encode(Sha256::digest(STYLE));
+        let (policy, expected) = (POLICY, format!("'sha256-{hash}'"));
+        let policy = policy.to_str().expect("it is ASCII");
+        assert!(policy.contains(&expected), "{expected}");
+    }
+}

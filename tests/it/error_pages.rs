@@ -1,0 +1,313 @@
+use httpool::http::StatusCode;
+use httpool::http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
+use httpool::{Html, IntoResponse, Problem, ProblemForm, Request, Response};
+
+use crate::support::{Client, TestServer};
+
+/// A page that says what it is told.
+fn page(problem: &Problem, request: &HeaderMap) -> Option<Response> {
+    let form = ProblemForm::preferred(request);
+    let text = format!(
+        "{form:?} {} {}",
+        problem.status().as_u16(),
+        problem.message()
+    );
+    let is_wanted = problem.status() != StatusCode::GONE;
+    is_wanted.then(|| Html(text).into_response())
+}
+
+fn handler(request: Request) -> Response {
+    let fields = request.headers();
+    let text = HeaderValue::from_static("text/plain");
+    match request.uri().path() {
+        "/problem" => Problem::new(StatusCode::NOT_FOUND)
+            .detail("no <b>tea</b>")
+            .answer(fields),
+        "/unaware" => Problem::new(StatusCode::CONFLICT)
+            .detail("tea")
+            .into_response(),
+        "/status" => StatusCode::FORBIDDEN.into_response(),
+        "/own" => (StatusCode::BAD_GATEWAY, "its own").into_response(),
+        "/typed" => {
+            let mut response = StatusCode::BAD_GATEWAY.into_response();
+            response.headers_mut().insert(CONTENT_TYPE, text);
+            response
+        }
+        "/replaced" => {
+            let mut response = Problem::new(StatusCode::NOT_FOUND).answer(fields);
+            *response.body_mut() = "other content".into();
+            response
+        }
+        "/allow" => {
+            let mut response = StatusCode::METHOD_NOT_ALLOWED.into_response();
+            let get = HeaderValue::from_static("GET");
+            response.headers_mut().insert(ALLOW, get);
+            response
+        }
+        "/gone" => Problem::new(StatusCode::GONE).into_response(),
+        "/panic" => panic!("as this test wants"),
+        _ => "fine".into_response(),
+    }
+}
+
+fn html(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: it\r\nAccept: text/html\r\n\r\n")
+}
+
+#[test]
+fn a_page_stands_in_the_place_of_an_error() {
+    let server = TestServer::spawn(|builder| builder.error_pages(page), handler);
+    let mut client = server.connect();
+    for (target, status, text) in [
+        ("/problem", 404, "Html 404 no <b>tea</b>"),
+        ("/unaware", 409, "Html 409 tea"),
+        ("/status", 403, "Html 403 "),
+        ("/panic", 500, "Html 500 "),
+        ("/allow", 405, "Html 405 "),
+        ("/own", 502, "its own"),
+        ("/typed", 502, ""),
+        ("/replaced", 404, "other content"),
+        ("/", 200, "fine"),
+    ] {
+        let response = client.send(html(target)).expect_status(status);
+        assert_eq!(response.text(), text, "{target}");
+    }
+}
+
+#[test]
+fn what_an_answer_says_besides_stays() {
+    let server = TestServer::spawn(|builder| builder.error_pages(page), handler);
+    let response = server.connect().send(html("/allow")).expect_status(405);
+    assert_eq!(response.field("allow"), Some("GET"));
+    let html = Some("text/html; charset=utf-8");
+    assert_eq!(response.field("content-type"), html);
+    assert_eq!(response.field("content-length"), Some("9"));
+    // The policy of the page that was there before would be another one's.
+    let response = server
+        .connect()
+        .send(self::html("/problem"))
+        .expect_status(404);
+    assert_eq!(response.field("content-security-policy"), None);
+}
+
+#[test]
+fn without_a_page_the_answer_is_as_it_would_be() {
+    let with = TestServer::spawn(|builder| builder.error_pages(page), handler);
+    let without = TestServer::spawn(|builder| builder, handler);
+    let [paged, plain] = [&with, &without].map(|server| {
+        let response = server.connect().send(html("/gone")).expect_status(410);
+        response.text()
+    });
+    assert_eq!(paged, plain);
+    assert!(plain.contains("<h1>410 Gone</h1>"), "{plain}");
+}
+
+/// A function that answers a `Problem` does not know what its client accepts; the server does.
+#[test]
+fn a_problem_is_told_in_the_form_that_the_client_prefers() {
+    let server = TestServer::spawn(|builder| builder, handler);
+    let mut client = server.connect();
+    for (accept, content_type, part) in [
+        ("text/html", "text/html; charset=utf-8", "<p>tea</p>"),
+        (
+            "application/json",
+            "application/problem+json",
+            r#""detail":"tea""#,
+        ),
+        ("*/*", "text/plain; charset=utf-8", "409 Conflict: tea\n"),
+    ] {
+        client.send(format!(
+            "GET /unaware HTTP/1.1\r\nHost: it\r\nAccept: {accept}\r\n\r\n"
+        ));
+        let response = client.expect_status(409);
+        assert_eq!(response.field("content-type"), Some(content_type));
+        assert_eq!(response.field("vary"), Some("accept"));
+        assert!(response.text().contains(part), "{}", response.text());
+    }
+    // A status alone is an answer of its own.
+    let response = client.send(html("/status")).expect_status(403);
+    assert_eq!(response.text(), "");
+}
+
+#[test]
+fn a_test_sees_the_form_that_the_client_prefers() {
+    let client = httpool::test::Client::new(handler);
+    let answer = client
+        .get("/unaware")
+        .header("accept", "application/json")
+        .send();
+    assert!(answer.text().contains(r#""detail":"tea""#));
+}
+
+#[track_caller]
+fn refused(configure: impl FnOnce(httpool::Builder) -> httpool::Builder, request: &str) -> String {
+    let server = TestServer::spawn(|builder| configure(builder.error_pages(page)), handler);
+    let mut client = server.connect();
+    let _ = client.try_send(request);
+    Client::expect_response(&mut client).text()
+}
+
+#[test]
+fn refusals_of_the_server_have_pages() {
+    let host = "Host: it\r\nAccept: text/html\r\n";
+    let large = format!("POST / HTTP/1.1\r\n{host}Content-Length: 100\r\n\r\n");
+    let text = refused(|builder| builder.max_body(10), &large);
+    assert_eq!(text, "Html 413 the request body is too large");
+    let version = format!("GET / HTTP/3.0\r\n{host}\r\n");
+    assert!(refused(|builder| builder, &version).contains("505"));
+    let head = format!("GET / HTTP/1.1\r\n{host}X: {}\r\n\r\n", "x".repeat(2000));
+    assert!(refused(|builder| builder.max_head(1024), &head).contains("431"));
+    assert!(refused(|builder| builder, "nonsense\r\n\r\n").contains("400"));
+}
+
+#[test]
+fn an_id_stands_on_the_page_of_who_has_one() {
+    let server = TestServer::spawn(|builder| builder.request_ids(true), handler);
+    let mut client = server.connect();
+    client.send(html("/unaware"));
+    let response = client.expect_status(409);
+    let id = response.field("x-request-id").expect("each has one");
+    assert!(response.text().contains(id), "{}", response.text());
+}
+
+#[test]
+fn what_a_page_shows_is_shown_as_text() {
+    let hostile = |request: Request| {
+        let target = request.uri().to_string();
+        Problem::new(StatusCode::BAD_REQUEST).detail(format!(
+            "</p><script>alert(1)</script><img src=x onerror='alert(2)'>&amp;{target}"
+        ))
+    };
+    let server = TestServer::spawn(|builder| builder, hostile);
+    let response = server.connect().send(html("/'\"&")).expect_status(400);
+    let page = response.text();
+    assert!(
+        !page.contains("<script") && !page.contains("<img"),
+        "{page}"
+    );
+    let shown = "&lt;/p&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x \
+                 onerror=&#39;alert(2)&#39;&gt;&amp;amp;/&#39;&quot;&amp;";
+    assert!(page.contains(shown), "{page}");
+    let policy = response.field("content-security-policy");
+    assert!(policy.is_some_and(|policy| policy.starts_with("default-src 'none'; style-src")));
+}
+
+#[cfg(feature = "program")]
+mod folder {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use httpool::PageFolder;
+    use rustix::process::Signal;
+
+    use crate::support::{OwnPath, Program, run_program};
+
+    /// A folder that goes with all that is in it.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str, pages: &[(&str, &str)]) -> Self {
+            let path = OwnPath::new(name).as_ref().to_owned();
+            fs::create_dir(&path).expect("the name is free");
+            let folder = Self(path);
+            for (file, page) in pages {
+                folder.write(file, page);
+            }
+            folder
+        }
+
+        fn write(&self, file: &str, page: impl AsRef<[u8]>) {
+            fs::write(self.0.join(file), page).expect("the folder is there");
+        }
+
+        fn name(&self) -> &str {
+            self.0.to_str().expect("the path is text")
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[track_caller]
+    fn check(program: &Program, request: &str, status: u16, page: &str) {
+        let response = program.connect().send(request).expect_status(status);
+        assert_eq!(response.text(), page);
+    }
+
+    const PUT: &str = "PUT / HTTP/1.1\r\nHost: it\r\nAccept: text/html\r\n\r\n";
+    const CODED: &str = "POST / HTTP/1.1\r\nHost: it\r\nAccept: text/html\r\n\
+                         Transfer-Encoding: gzip, chunked\r\n\r\n";
+
+    #[test]
+    fn files_are_pages_for_browsers() {
+        let pages = [
+            ("405.html", "<h1>No &amp; never</h1>"),
+            ("5xx.html", "down"),
+            ("x.css", ""),
+        ];
+        let folder = Folder::new("pages", &pages);
+        let program = Program::spawn(&["--error-pages", folder.name()]);
+        check(&program, PUT, 405, "<h1>No &amp; never</h1>");
+        let response = program.connect().send(PUT).expect_status(405);
+        assert_eq!(
+            response.field("content-type"),
+            Some("text/html; charset=utf-8")
+        );
+        assert_eq!(response.field("allow"), Some("GET, HEAD, POST, OPTIONS"));
+        let plain = PUT.replace("text/html", "*/*");
+        check(&program, &plain, 405, "405 Method Not Allowed\n");
+        // What has no page of its own or of its class is told as always.
+        let broken = "POST / HTTP/1.1\r\nHost: it\r\nAccept: text/html\r\n\
+                      Content-Type: application/json\r\nContent-Length: 1\r\n\r\n{";
+        let response = program.connect().send(broken).expect_status(400);
+        assert!(response.text().contains("<h1>400 Bad Request</h1>"));
+        check(&program, CODED, 501, "down");
+    }
+
+    #[test]
+    fn pages_are_read_again_at_a_signal() {
+        let folder = Folder::new("reloaded", &[("4xx.html", "old")]);
+        let mut program = Program::spawn(&["--error-pages", folder.name()]);
+        check(&program, PUT, 405, "old");
+        folder.write("4xx.html", "new");
+        check(&program, PUT, 405, "old");
+        program.signal(Signal::USR1);
+        program.expect_line("the error pages are read again");
+        check(&program, PUT, 405, "new");
+        folder.write("404.html", b"\xff");
+        program.signal(Signal::USR1);
+        let line = program.expect_line("the error pages stay as they were");
+        assert!(line.contains("404.html: it is not UTF-8"), "{line}");
+        check(&program, PUT, 405, "new");
+    }
+
+    #[test]
+    fn a_bad_folder_is_found_at_the_start() {
+        let empty = Folder::new("empty", &[("index.html", "no page of an error")]);
+        let large = Folder::new("large", &[("500.html", &"x".repeat(256 * 1024 + 1))]);
+        let odd = Folder::new("odd", &[]);
+        fs::create_dir(odd.0.join("404.html")).expect("the name is free");
+        for (folder, why) in [
+            (empty.name(), "there is no page, such as 404.html"),
+            (large.name(), "500.html: it has more than 256 KiB"),
+            (odd.name(), "404.html: it is no file"),
+            ("/nonexistent", "/nonexistent: No such file"),
+        ] {
+            let listen = ["--listen", "127.0.0.1:0", "--error-pages", folder];
+            let exit = run_program(&listen, &[]);
+            exit.expect_line(1, "cannot read the error pages: ");
+            assert!(exit.errors.contains(why), "{}", exit.errors);
+            let checked = run_program(&[&listen[..], &["--check"]].concat(), &[]);
+            checked.expect_line(1, why);
+        }
+    }
+
+    #[test]
+    fn a_page_of_the_largest_size_is_one() {
+        let folder = Folder::new("largest", &[("500.html", &"x".repeat(256 * 1024))]);
+        assert!(PageFolder::open(folder.name()).is_ok());
+    }
+}

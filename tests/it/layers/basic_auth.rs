@@ -1,0 +1,110 @@
+use std::panic::catch_unwind;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use httpool::http::request::Builder;
+use httpool::layers::{BasicAuth, User};
+use httpool::{Handler, Layered, Request};
+
+use super::{ask, get, text};
+
+fn library() -> impl Handler {
+    let auth = BasicAuth::of("Library", [("ada", "lovelace"), ("grete", "mañana: ☕")]);
+    Layered::new(greet).layer(auth)
+}
+
+fn greet(request: Request) -> String {
+    format!("hello, {}", User::of(&request).unwrap_or("nobody"))
+}
+
+fn with(credentials: impl AsRef<[u8]>) -> Builder {
+    let token = STANDARD.encode(credentials);
+    get("/").header("authorization", format!("Basic {token}"))
+}
+
+#[test]
+fn who_gives_name_and_password_is_let_in() {
+    for (credentials, said) in [
+        ("ada:lovelace", "hello, ada"),
+        ("grete:mañana: ☕", "hello, grete"),
+    ] {
+        assert_eq!(text(&ask(&library(), with(credentials))), said);
+    }
+    let lower = get("/").header("authorization", "basic  YWRhOmxvdmVsYWNl");
+    assert_eq!(text(&ask(&library(), lower)), "hello, ada");
+}
+
+#[test]
+fn everybody_else_is_asked() {
+    #[track_caller]
+    fn check(request: Builder) {
+        let response = ask(&library(), request);
+        assert_eq!(response.status(), 401);
+        let challenge = &response.headers()["www-authenticate"];
+        assert_eq!(challenge, "Basic realm=\"Library\", charset=\"UTF-8\"");
+    }
+    check(get("/"));
+    for wrong in [
+        "ada:",
+        "ada",
+        ":",
+        "",
+        "ada:lovelac",
+        "ada:lovelace ",
+        "Ada:lovelace",
+    ] {
+        check(with(wrong));
+    }
+    check(with("grete:lovelace"));
+    check(with("ada:love\0lace"));
+    check(with(b"ada:\xff\xfe"));
+    for wrong in [
+        "Basic",
+        "Basic ",
+        "Basic ====",
+        "Basic YWRhOmxvdmVsYWNl YWRh",
+        "Basic ada:lovelace",
+        "Bearer YWRhOmxvdmVsYWNl",
+        "YWRhOmxvdmVsYWNl",
+    ] {
+        check(get("/").header("authorization", wrong));
+    }
+    // Two lines could be two people.
+    let (right, wrong) = ("Basic YWRhOmxvdmVsYWNl", "Basic YWRhOmFkYQ==");
+    let twice = get("/").header("authorization", right);
+    check(twice.header("authorization", wrong));
+}
+
+#[test]
+fn a_check_of_ones_own_decides() {
+    let auth = BasicAuth::checked_by("Library", |name, password| password == format!("{name}!"));
+    let handler = Layered::new(greet).layer(auth);
+    assert_eq!(text(&ask(&handler, with("eva:eva!"))), "hello, eva");
+    assert_eq!(ask(&handler, with("eva:adam!")).status(), 401);
+}
+
+#[test]
+fn a_realm_cannot_break_out_of_its_quotes() {
+    let auth = BasicAuth::of(r#"A "quoted\" realm"#, []);
+    let answer = ask(&Layered::new(greet).layer(auth), get("/"));
+    let expected = r#"Basic realm="A \"quoted\\\" realm", charset="UTF-8""#;
+    assert_eq!(answer.headers()["www-authenticate"], expected);
+    for wrong in ["a\r\nset-cookie: b=c", "a\0", "caffè"] {
+        assert!(catch_unwind(|| BasicAuth::of(wrong, [])).is_err());
+        assert!(catch_unwind(|| BasicAuth::checked_by(wrong, |_, _| true)).is_err());
+    }
+    assert!(catch_unwind(|| BasicAuth::of("a", [("a:b", "c")])).is_err());
+}
+
+#[cfg(feature = "router")]
+#[test]
+fn a_user_is_an_argument() {
+    use httpool::routing::Router;
+
+    let name = |User(name): User| name;
+    let auth = BasicAuth::of("Library", [("ada", "lovelace")]);
+    let router: Router = Router::new().layer(auth).get("/", name);
+    assert_eq!(text(&ask(&router, with("ada:lovelace"))), "ada");
+    let open: Router = Router::new().get("/", name);
+    assert_eq!(ask(&open, with("ada:lovelace")).status(), 403);
+}

@@ -1,0 +1,48 @@
+use httpool::http::StatusCode;
+use httpool::layers::CatchPanic;
+use httpool::{Layered, Request};
+
+use super::{ask, get, text};
+use crate::support::TestServer;
+
+fn sorry(message: &str) -> (StatusCode, String) {
+    (StatusCode::BAD_GATEWAY, format!("sorry: {message}"))
+}
+
+#[test]
+fn a_panic_is_answered_as_one_likes() {
+    let handler = |request: Request| -> String {
+        match request.uri().path() {
+            "/formatted" => panic!("no {}", "tea"),
+            "/plain" => panic!("no cups"),
+            "/value" => std::panic::panic_any(7),
+            _ => "tea".into(),
+        }
+    };
+    let handler = Layered::new(handler).layer(CatchPanic::new(sorry));
+    for (target, status, said) in [
+        ("/formatted", 502, "sorry: no tea"),
+        ("/plain", 502, "sorry: no cups"),
+        ("/value", 502, "sorry: "),
+        ("/", 200, "tea"),
+    ] {
+        let response = ask(&handler, get(target));
+        assert_eq!(
+            (response.status().as_u16(), text(&response)),
+            (status, said),
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn a_panic_that_is_caught_costs_no_connection() {
+    let handler = Layered::new(|_: Request| -> &str { panic!("as this test wants") })
+        .layer(CatchPanic::new(sorry));
+    let server = TestServer::spawn(|builder| builder, handler);
+    let mut client = server.connect();
+    for _ in 0..3 {
+        let response = client.get("/").expect_status(502);
+        assert_eq!(response.text(), "sorry: as this test wants");
+    }
+}

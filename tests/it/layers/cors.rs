@@ -1,0 +1,174 @@
+use std::panic::catch_unwind;
+use std::time::Duration;
+
+use httpool::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY};
+use httpool::http::request::Builder;
+use httpool::http::{self, Method};
+use httpool::layers::Cors;
+use httpool::{Handler, Layered, Request};
+
+use super::{ask, get, text, values};
+
+const SHOP: &str = "https://shop.example";
+
+fn shop() -> Cors {
+    Cors::of([SHOP, "http://localhost:3000"])
+        .methods([Method::GET, Method::PUT])
+        .request_fields([CONTENT_TYPE, AUTHORIZATION])
+        .answer_fields([ETAG])
+        .max_age(Duration::from_secs(600))
+}
+
+fn around(cors: Cors) -> impl Handler {
+    Layered::new(|request: Request| request.method().to_string()).layer(cors)
+}
+
+fn preflight(origin: &str) -> Builder {
+    http::Request::options("/")
+        .header("origin", origin)
+        .header("access-control-request-method", "PUT")
+        .header("access-control-request-headers", "content-type")
+}
+
+/// What the answer says of who may read it.
+#[track_caller]
+fn check(fields: &HeaderMap, expected: &[(&str, &str)]) {
+    let said = fields
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("access-control"));
+    let mut said: Vec<_> = said
+        .map(|(name, value)| (name.as_str(), value.to_str().expect("it is text")))
+        .collect();
+    said.sort_unstable();
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn an_allowed_page_may_read_answers() {
+    let response = ask(&around(shop()), get("/").header("origin", SHOP));
+    assert_eq!(text(&response), "GET");
+    check(
+        response.headers(),
+        &[
+            ("access-control-allow-origin", SHOP),
+            ("access-control-expose-headers", "etag"),
+        ],
+    );
+    assert_eq!(values(response.headers(), "vary"), ["origin"]);
+}
+
+#[test]
+fn a_question_before_a_request_is_answered() {
+    let response = ask(&around(shop()), preflight(SHOP));
+    assert_eq!((response.status().as_u16(), text(&response)), (204, ""));
+    check(
+        response.headers(),
+        &[
+            (
+                "access-control-allow-headers",
+                "content-type, authorization",
+            ),
+            ("access-control-allow-methods", "GET, PUT"),
+            ("access-control-allow-origin", SHOP),
+            ("access-control-expose-headers", "etag"),
+            ("access-control-max-age", "600"),
+        ],
+    );
+    assert_eq!(values(response.headers(), "vary"), ["origin"]);
+}
+
+#[test]
+fn a_stranger_is_told_nothing() {
+    for origin in [
+        "https://evil.example",
+        "https://shop.example.evil.example",
+        "https://shop.example:8443",
+        "http://shop.example",
+        "https://SHOP.example",
+        "null",
+        "*",
+        "",
+    ] {
+        let response = ask(
+            &around(shop().credentials()),
+            get("/").header("origin", origin),
+        );
+        assert_eq!(text(&response), "GET");
+        check(response.headers(), &[]);
+        assert_eq!(values(response.headers(), "vary"), ["origin"], "{origin}");
+        let response = ask(&around(shop().credentials()), preflight(origin));
+        assert_eq!(response.status(), 204);
+        check(response.headers(), &[]);
+    }
+    // Caches must not give what a stranger gets to somebody else, nor the other way round.
+    let response = ask(&around(shop()), get("/"));
+    check(response.headers(), &[]);
+    assert_eq!(values(response.headers(), "vary"), ["origin"]);
+}
+
+#[test]
+fn a_public_answer_never_goes_with_credentials() {
+    let response = ask(&around(Cors::public()), get("/").header("origin", "null"));
+    check(response.headers(), &[("access-control-allow-origin", "*")]);
+    assert!(!response.headers().contains_key(VARY));
+    assert!(catch_unwind(|| Cors::public().credentials()).is_err());
+    let response = ask(
+        &around(shop().credentials()),
+        get("/").header("origin", SHOP),
+    );
+    let fields = response.headers();
+    assert_eq!(fields["access-control-allow-credentials"], "true");
+    assert_eq!(fields["access-control-allow-origin"], SHOP);
+}
+
+#[test]
+fn what_a_handler_says_does_not_count() {
+    let loose = |_: Request| {
+        let mut fields = HeaderMap::new();
+        for (name, value) in [
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-credentials", "true"),
+        ] {
+            fields.insert(name, HeaderValue::from_static(value));
+        }
+        (fields, "hello")
+    };
+    let handler = Layered::new(loose).layer(shop());
+    for origin in [SHOP, "https://evil.example"] {
+        let response = ask(&handler, get("/").header("origin", origin));
+        let allowed = values(response.headers(), "access-control-allow-origin");
+        let expected: &[&str] = if origin == SHOP { &[SHOP] } else { &[] };
+        assert_eq!(allowed, expected);
+        let credentials = response.headers().get("access-control-allow-credentials");
+        assert_eq!(credentials, None);
+    }
+}
+
+#[test]
+fn other_options_reach_the_handler() {
+    for request in [
+        http::Request::options("/"),
+        http::Request::options("/").header("origin", SHOP),
+        http::Request::options("/").header("access-control-request-method", "PUT"),
+    ] {
+        assert_eq!(text(&ask(&around(shop()), request)), "OPTIONS");
+    }
+}
+
+#[test]
+fn what_is_no_origin_is_found_when_the_program_starts() {
+    for wrong in [
+        "https://shop.example/",
+        "https://shop.example/path",
+        "shop.example",
+        "https://",
+        "https://Shop.example",
+        "https://me@shop.example",
+        "null",
+        "*",
+        "",
+        "https://shop.example\r\nset-cookie: a=b",
+    ] {
+        assert!(catch_unwind(|| Cors::of([wrong])).is_err(), "{wrong:?}");
+    }
+}

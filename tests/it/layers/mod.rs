@@ -1,0 +1,36 @@
+#[cfg(feature = "basic-auth")]
+mod basic_auth;
+mod catch_panic;
+mod cors;
+mod order;
+#[cfg(feature = "rate-limit")]
+mod rate_limit;
+mod security_fields;
+mod time_limit;
+
+use httpool::http::request::Builder;
+use httpool::http::{self, HeaderMap};
+use httpool::{Body, Handler, Response};
+
+/// What a handler answers to a request without a body, in memory.
+#[track_caller]
+fn ask(handler: &impl Handler, request: Builder) -> Response {
+    let mut request = request.body(Body::empty()).expect("it is a request");
+    handler.handle(&mut request)
+}
+
+fn get(target: &str) -> Builder {
+    http::Request::get(target)
+}
+
+fn text(response: &Response) -> &str {
+    std::str::from_utf8(response.body().as_bytes()).expect("it is text")
+}
+
+/// The values of all lines of this field.
+fn values<'f>(fields: &'f HeaderMap, name: &str) -> Vec<&'f str> {
+    let values = fields.get_all(name).iter();
+    values
+        .map(|value| value.to_str().expect("it is text"))
+        .collect()
+}

@@ -1,0 +1,129 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use httpool::http::{self, Method, StatusCode};
+use httpool::{Handler, IntoResponse, Layer, Layered, Next, Request, Response};
+
+use super::{ask, get, text};
+
+/// Puts its name before what the answer says.
+fn named(name: &'static str) -> impl Layer {
+    move |request: Request, next: Next<'_>| {
+        let mut response = next.run(request);
+        let said = String::from_utf8_lossy(response.body().as_bytes());
+        *response.body_mut() = format!("{name}{said}").into();
+        response
+    }
+}
+
+#[test]
+fn what_is_written_first_sees_the_request_first() {
+    let handler = Layered::new(|_: Request| "z")
+        .layer(named("a"))
+        .layer(named("b"))
+        .layer(named("c"));
+    assert_eq!(text(&ask(&handler, get("/"))), "abcz");
+    let within = Layered::new(handler).layer(named("0"));
+    assert_eq!(text(&ask(&within, get("/"))), "0abcz");
+}
+
+#[test]
+fn a_layer_may_answer_itself() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let handler = Layered::new(move |_: Request| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        "handled"
+    })
+    .layer(|request: Request, next: Next<'_>| match *request.method() {
+        Method::GET => next.run(request),
+        _ => StatusCode::IM_A_TEAPOT.into_response(),
+    });
+    assert_eq!(ask(&handler, http::Request::put("/")).status(), 418);
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    assert_eq!(text(&ask(&handler, get("/"))), "handled");
+}
+
+/// A layer that lends what it is lent.
+struct Renamed;
+
+impl Layer for Renamed {
+    fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
+        *request.uri_mut() = http::Uri::from_static("/renamed");
+        next.handle(request)
+    }
+}
+
+struct Tell;
+
+impl Handler for Tell {
+    fn handle(&self, request: &mut Request) -> Response {
+        request.uri().path().to_owned().into_response()
+    }
+}
+
+#[test]
+fn a_layer_may_change_the_request() {
+    let handler = Layered::new(Tell).layer(Arc::new(Renamed));
+    assert_eq!(text(&ask(&handler, get("/"))), "/renamed");
+}
+
+#[cfg(feature = "router")]
+mod routers {
+    use httpool::http::header::ALLOW;
+    use httpool::routing::{Path, Router};
+
+    use super::*;
+
+    #[test]
+    fn all_requests_of_a_router_pass_its_layers() {
+        let router: Router = Router::new()
+            .get("/a", || "a")
+            .layer(named("1"))
+            .get("/b/{x}", |Path(x): Path<String>| x)
+            .layer(named("2"));
+        for (target, said) in [("/a", "12a"), ("/b/c", "12c"), ("/c", "12404 Not Found\n")] {
+            assert_eq!(text(&ask(&router, get(target))), said, "{target}");
+        }
+        let response = ask(&router, http::Request::delete("/a"));
+        assert_eq!(text(&response), "12405 Method Not Allowed\n");
+        assert_eq!(response.headers()[ALLOW], "GET, HEAD, OPTIONS");
+        let response = ask(&router, http::Request::options("/a"));
+        assert_eq!((response.status().as_u16(), text(&response)), (204, "12"));
+    }
+
+    #[test]
+    fn layers_of_nested_routers_come_behind_those_around_them() {
+        let inner = Router::new().layer(named("3")).get("/", || "inner");
+        let api = Router::new()
+            .nest("/inner", inner)
+            .layer(named("2"))
+            .get("/users", || "users")
+            .fallback(|| (StatusCode::NOT_FOUND, "none"))
+            .with_state(7);
+        let router: Router = Router::new()
+            .nest("/api", api)
+            .get("/", || "home")
+            .layer(named("1"));
+        for (target, said) in [
+            ("/", "1home"),
+            ("/api/users", "12users"),
+            ("/api/inner", "123inner"),
+            ("/api/nothing", "12none"),
+            ("/nothing", "1404 Not Found\n"),
+        ] {
+            assert_eq!(text(&ask(&router, get(target))), said, "{target}");
+        }
+        let response = ask(&router, http::Request::delete("/api/inner"));
+        assert_eq!(text(&response), "123405 Method Not Allowed\n");
+    }
+
+    #[test]
+    fn a_layer_in_front_may_choose_another_route() {
+        let router: Router = Router::new()
+            .layer(Renamed)
+            .get("/renamed", || "here")
+            .get("/", || "there");
+        assert_eq!(text(&ask(&router, get("/"))), "here");
+    }
+}

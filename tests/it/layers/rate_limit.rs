@@ -1,0 +1,76 @@
+use std::panic::catch_unwind;
+use std::time::Duration;
+
+use httpool::layers::RateLimit;
+use httpool::{Layered, Request};
+
+use super::{ask, get};
+use crate::support::{TestServer, eventually};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn who_asks_too_often_is_told_when_to_come_again() {
+    let handler = Layered::new(|_: Request| "hello").layer(RateLimit::new(3, HOUR));
+    for _ in 0..3 {
+        assert_eq!(ask(&handler, get("/")).status(), 200);
+    }
+    for _ in 0..3 {
+        let response = ask(&handler, get("/"));
+        assert_eq!(response.status(), 429);
+        let wait = response.headers()["retry-after"].to_str().ok();
+        let wait = wait.and_then(|seconds| seconds.parse::<u64>().ok());
+        assert!(matches!(wait, Some(1..=1200)), "{wait:?}");
+    }
+}
+
+#[test]
+fn requests_come_back_with_time() {
+    let limit = RateLimit::new(1, Duration::from_millis(1));
+    let handler = Layered::new(|_: Request| "hello").layer(limit);
+    assert_eq!(ask(&handler, get("/")).status(), 200);
+    eventually("there is another request", || {
+        ask(&handler, get("/")).status() == 200
+    });
+}
+
+#[test]
+fn each_client_has_its_own() {
+    let handler = Layered::new(|_: Request| "hello").layer(RateLimit::new(1, HOUR));
+    let server = TestServer::spawn(|builder| builder, handler);
+    let mut client = server.connect();
+    client.get("/").expect_status(200);
+    client.get("/").expect_status(429);
+    // Another connection is no other client.
+    server.connect().get("/").expect_status(429);
+}
+
+#[cfg(feature = "proxy")]
+#[test]
+fn behind_a_proxy_clients_are_those_that_it_names() {
+    use httpool::TrustedProxy;
+
+    let proxy: TrustedProxy = "127.0.0.1".parse().expect("it is an address");
+    let handler = Layered::new(|_: Request| "hello").layer(RateLimit::new(1, HOUR));
+    let server = TestServer::spawn(|builder| builder.trusted_proxy(proxy), handler);
+    let mut connection = server.connect();
+    let mut ask = |client: &str| {
+        let head = format!("GET / HTTP/1.1\r\nHost: it\r\nX-Forwarded-For: {client}\r\n\r\n");
+        connection.send(head).expect_response().status
+    };
+    assert_eq!((ask("192.0.2.1"), ask("192.0.2.1")), (200, 429));
+    assert_eq!(ask("192.0.2.2"), 200);
+    assert_eq!(ask("192.0.2.3, 192.0.2.2"), 429);
+    // Who has one address of an IPv6 network has all of them.
+    assert_eq!((ask("2001:db8::1"), ask("2001:db8::2")), (200, 429));
+    assert_eq!(ask("2001:db8:0:1::1"), 200);
+    // Whom the proxy does not name is one client with all others of that kind.
+    assert_eq!((ask("unknown"), ask("nonsense")), (200, 429));
+}
+
+#[test]
+fn a_limit_of_nothing_is_found_when_the_program_starts() {
+    for (requests, time) in [(0, HOUR), (1, Duration::ZERO)] {
+        assert!(catch_unwind(|| RateLimit::new(requests, time)).is_err());
+    }
+}

@@ -1,0 +1,44 @@
+use httpool::http::header::{CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY};
+use httpool::http::{HeaderName, StatusCode};
+use httpool::layers::SecurityFields;
+use httpool::{Layered, Request};
+
+use super::{ask, get, values};
+
+#[test]
+fn browsers_are_told_to_be_careful() {
+    let handler = Layered::new(|_: Request| StatusCode::NOT_FOUND).layer(SecurityFields::new());
+    let answer = ask(&handler, get("/"));
+    for (name, expected) in [
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "strict-origin-when-cross-origin"),
+        (
+            "content-security-policy",
+            "base-uri 'self'; frame-ancestors 'self'; object-src 'none'",
+        ),
+    ] {
+        assert_eq!(values(answer.headers(), name), [expected], "{name}");
+    }
+}
+
+#[test]
+fn fields_are_chosen_and_those_of_an_answer_stay() {
+    let own = |_: Request| {
+        let mut fields = HeaderMap::new();
+        fields.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        (fields, "hello")
+    };
+    let opener = HeaderName::from_static("cross-origin-opener-policy");
+    let layer = SecurityFields::new()
+        .with(opener.clone(), HeaderValue::from_static("unsafe-none"))
+        .with(opener, HeaderValue::from_static("same-origin"))
+        .without(&CONTENT_SECURITY_POLICY);
+    let answer = ask(&Layered::new(own).layer(layer), get("/"));
+    let fields = answer.headers();
+    assert_eq!(values(fields, "referrer-policy"), ["no-referrer"]);
+    assert_eq!(
+        values(fields, "cross-origin-opener-policy"),
+        ["same-origin"]
+    );
+    assert!(!fields.contains_key(CONTENT_SECURITY_POLICY));
+}

@@ -1,0 +1,65 @@
+use std::time::Duration;
+
+use httpool::layers::{Deadline, TimeLimit, TooLate};
+use httpool::{Layered, Request};
+
+use super::{ask, get, text};
+use crate::support::{NEVER, TestServer};
+
+/// Gives up if no time is left, and says whether there is a limit else.
+fn hurry(request: Request) -> Result<&'static str, TooLate> {
+    let left = Deadline::of(&request).remaining()?;
+    Ok(if left > NEVER { "no hurry" } else { "in time" })
+}
+
+#[test]
+fn who_finds_no_time_left_gives_up() {
+    assert_eq!(text(&ask(&hurry, get("/"))), "no hurry");
+    let patient = Layered::new(hurry).layer(TimeLimit::new(NEVER));
+    assert_eq!(text(&ask(&patient, get("/"))), "in time");
+    let hasty = Layered::new(hurry).layer(TimeLimit::new(Duration::ZERO));
+    let response = ask(&hasty, get("/"));
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "1");
+}
+
+#[test]
+fn the_stricter_of_two_limits_counts() {
+    for limits in [[Duration::ZERO, NEVER], [NEVER, Duration::ZERO]] {
+        let [first, second] = limits.map(TimeLimit::new);
+        let handler = Layered::new(hurry).layer(first).layer(second);
+        assert_eq!(ask(&handler, get("/")).status(), 503, "{limits:?}");
+    }
+}
+
+#[test]
+fn no_limit_is_too_long() {
+    let handler = Layered::new(hurry).layer(TimeLimit::new(Duration::MAX));
+    assert_eq!(text(&ask(&handler, get("/"))), "no hurry");
+}
+
+#[cfg(feature = "router")]
+#[test]
+fn a_deadline_is_an_argument() {
+    use std::time::Instant;
+
+    use httpool::routing::Router;
+
+    let router: Router = Router::new()
+        .layer(TimeLimit::new(Duration::ZERO))
+        .get("/", |deadline: Deadline| {
+            format!("{}", deadline.at() <= Instant::now())
+        });
+    assert_eq!(text(&ask(&router, get("/"))), "true");
+}
+
+#[test]
+fn a_client_is_told_in_its_form_that_it_took_too_long() {
+    let handler = Layered::new(hurry).layer(TimeLimit::new(Duration::ZERO));
+    let server = TestServer::spawn(|builder| builder, handler);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: it\r\nAccept: application/json\r\n\r\n");
+    let response = client.expect_status(503);
+    assert_eq!(response.field("retry-after"), Some("1"));
+    assert!(response.text().contains(r#""detail":"it took too long""#));
+}

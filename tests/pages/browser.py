@@ -1,0 +1,142 @@
+"""Chromium without a window, spoken to over two pipes (the DevTools protocol)."""
+
+import base64
+import fcntl
+import json
+import os
+import select
+import subprocess
+import time
+
+from checks import PATIENCE
+
+# Two descriptors that a browser with this flag reads commands from and writes answers to.
+COMMANDS, ANSWERS = 3, 4
+
+FLAGS = (
+    "--headless=new", "--remote-debugging-pipe", "--no-first-run", "--no-default-browser-check",
+    "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+)
+
+
+class Browser:
+    """One page of a browser. What it loads and what it complains about is kept."""
+
+    def __init__(self, command, scratch):
+        ours, theirs = _pipe(), _pipe()
+
+        def connect():
+            os.dup2(ours[0], COMMANDS)
+            os.dup2(theirs[1], ANSWERS)
+
+        # Root gets no sandbox, and nothing but our own server is visited.
+        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+        with open(os.path.join(scratch, "browser.log"), "wb") as log:
+            self._process = subprocess.Popen(
+                [command, *FLAGS, *sandbox, f"--user-data-dir={scratch}/profile", "about:blank"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=connect,
+                close_fds=True, pass_fds=(COMMANDS, ANSWERS))
+        os.close(ours[0])
+        os.close(theirs[1])
+        self._out, self._in = ours[1], theirs[0]
+        self._received = b""
+        self._number = 0
+        self._session = None
+        self._events = []
+        self.requests = []
+        self.complaints = []
+        self.status = None
+
+    def __enter__(self):
+        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._call(
+            "Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Network", "Log", "Runtime"):
+            self._call(f"{domain}.enable")
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.wait()
+        os.close(self._out)
+        os.close(self._in)
+
+    def visit(self, url, scheme="light", width=1000, height=600):
+        """Loads a page as somebody with such a screen sees it."""
+        self._call("Emulation.setEmulatedMedia",
+                   features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height,
+                   deviceScaleFactor=1, mobile=False)
+        self._call("Page.navigate", url="about:blank")
+        self._wait_for("Page.loadEventFired")
+        self.requests, self.complaints, self.status = [], [], None
+        self._call("Page.navigate", url=url)
+        self._wait_for("Page.loadEventFired")
+
+    def screenshot(self):
+        return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
+
+    def ask(self, expression):
+        """The value of some script's expression on the page."""
+        answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
+        if "exceptionDetails" in answer:
+            raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
+
+    def _call(self, method, **parameters):
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        data = json.dumps(message).encode() + b"\0"
+        while data:
+            data = data[os.write(self._out, data):]
+        while True:
+            answer = self._receive()
+            if answer.get("id") == self._number:
+                if "error" in answer:
+                    raise AssertionError(f"{method}: {answer['error']}")
+                return answer["result"]
+            self._note(answer)
+
+    def _wait_for(self, method):
+        while not any(event["method"] == method for event in self._events):
+            self._note(self._receive())
+        self._events = []
+
+    def _note(self, event):
+        self._events.append(event)
+        method, what = event["method"], event.get("params", {})
+        if method == "Network.requestWillBeSent":
+            self.requests.append(what["request"]["url"])
+        elif method == "Network.responseReceived" and what["type"] == "Document":
+            self.status = what["response"]["status"]
+        elif method == "Log.entryAdded" and what["entry"]["source"] != "network":
+            self.complaints.append(what["entry"]["text"])
+        elif method in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown"):
+            self.complaints.append(str(what))
+        elif method == "Page.javascriptDialogOpening":
+            raise AssertionError(f"a script of the page runs: {what['message']}")
+
+    def _receive(self):
+        deadline = time.monotonic() + PATIENCE
+        while b"\0" not in self._received:
+            left = max(0, deadline - time.monotonic())
+            if not select.select([self._in], [], [], left)[0]:
+                raise AssertionError(f"the browser says nothing for {PATIENCE} s")
+            data = os.read(self._in, 1 << 20)
+            if not data:
+                raise AssertionError("the browser has ended")
+            self._received += data
+        message, _, self._received = self._received.partition(b"\0")
+        return json.loads(message)
+
+
+def _pipe():
+    """Both ends far above the descriptors that the browser wants them as."""
+    ends = os.pipe()
+    moved = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
+    for end in ends:
+        os.close(end)
+    return moved
