@@ -1,0 +1,149 @@
+//! Notes in a database: SQLite, with a connection for each worker.
+//!
+//! Run it in `examples/sqlite` with `cargo run [ADDR [DATABASE]]`, then:
+//!
+//! ```sh
+//! curl localhost:4000/notes --json '{"text": "water the plants"}'
+//! curl localhost:4000/notes
+//! curl localhost:4000/notes/1 -X DELETE
+//! ```
+
+mod database;
+
+use std::env;
+use std::error::Error;
+
+use httpool::http::StatusCode;
+use httpool::http::header::LOCATION;
+use httpool::routing::{Path, Query, Router, State};
+use httpool::{IntoResponse, Json, ListenAddr, Problem, Response, Server};
+use serde::{Deserialize, Serialize};
+
+use crate::database::Database;
+
+#[derive(Debug, Serialize)]
+struct Note {
+    id: i64,
+    text: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct NewNote {
+    text: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    /// Notes after this one.
+    #[serde(default)]
+    after: i64,
+}
+
+/// What can go wrong, and how it is answered.
+#[derive(Debug)]
+enum Trouble {
+    NoNote(i64),
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        let problem = match self {
+            Self::NoNote(id) => {
+                Problem::new(StatusCode::NOT_FOUND).detail(format!("there is no note {id}"))
+            }
+            // What the database says is for whoever runs this, and not for clients.
+            Self::Database(error) => {
+                eprintln!("the database failed: {error}");
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+        };
+        problem.into_response()
+    }
+}
+
+fn list(
+    State(database): State<Database>,
+    Query(page): Query<Page>,
+) -> Result<Json<Vec<Note>>, Trouble> {
+    let notes = database.with(|connection| {
+        let mut wanted = connection
+            .prepare_cached("SELECT id, text FROM note WHERE id > ? ORDER BY id LIMIT 100")?;
+        let rows = wanted.query_map([page.after], |row| {
+            Ok(Note {
+                id: row.get(0)?,
+                text: row.get(1)?,
+            })
+        })?;
+        rows.collect()
+    })?;
+    Ok(Json(notes))
+}
+
+fn add(
+    State(database): State<Database>,
+    Json(note): Json<NewNote>,
+) -> Result<impl IntoResponse, Trouble> {
+    let id = database.with(|connection| {
+        connection
+            .prepare_cached("INSERT INTO note (text) VALUES (?)")?
+            .insert([&note.text])
+    })?;
+    let note = Note {
+        id,
+        text: note.text,
+    };
+    let location = [(LOCATION, format!("/notes/{id}"))];
+    Ok((StatusCode::CREATED, location, Json(note)))
+}
+
+fn show(State(database): State<Database>, Path(id): Path<i64>) -> Result<Json<Note>, Trouble> {
+    let text = database.with(|connection| {
+        connection
+            .prepare_cached("SELECT text FROM note WHERE id = ?")?
+            .query_row([id], |row| row.get(0))
+    });
+    match text {
+        Ok(text) => Ok(Json(Note { id, text })),
+        Err(rusqlite::Error::QueryReturnedNoRows) => Err(Trouble::NoNote(id)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn delete(State(database): State<Database>, Path(id): Path<i64>) -> Result<StatusCode, Trouble> {
+    let deleted = database.with(|connection| {
+        connection
+            .prepare_cached("DELETE FROM note WHERE id = ?")?
+            .execute([id])
+    })?;
+    match deleted {
+        0 => Err(Trouble::NoNote(id)),
+        _ => Ok(StatusCode::NO_CONTENT),
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args().skip(1);
+    let address = arguments.next().unwrap_or("localhost:4000".into());
+    let path = arguments.next().unwrap_or("notes.sqlite".into());
+    let server = Server::builder()
+        .listen(address.parse::<ListenAddr>()?)
+        .workers(4)
+        .bind()?;
+    let database = Database::open(path.as_ref(), server.workers())?;
+    let router: Router = Router::new()
+        .get("/notes", list)
+        .post("/notes", add)
+        .get("/notes/{id}", show)
+        .delete("/notes/{id}", delete)
+        .with_state(database);
+    println!("listening on http://{}", server.local_addrs()[0]);
+    server.run(router)?;
+    Ok(())
+}

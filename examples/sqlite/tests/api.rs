@@ -1,0 +1,145 @@
+//! The program over a socket, with a database that outlives it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The running program, ended when it is dropped.
+struct Notes {
+    child: Child,
+    address: String,
+}
+
+impl Notes {
+    fn start(database: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_notes"))
+            .arg("127.0.0.1:0")
+            .arg(database)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it was built");
+        let output = child.stdout.take().expect("it is piped");
+        let mut line = String::new();
+        BufReader::new(output)
+            .read_line(&mut line)
+            .expect("it says where it listens");
+        let address = line.trim_end().strip_prefix("listening on http://");
+        Self {
+            address: address.expect("it says so first").to_owned(),
+            child,
+        }
+    }
+
+    /// Status and content of an answer.
+    fn ask(&self, method: &str, target: &str, content: &str) -> (u16, Value) {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("the timeout is not zero");
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{content}",
+            content.len()
+        );
+        stream
+            .write_all(request.as_bytes())
+            .expect("it takes a request");
+        let mut answer = String::new();
+        stream
+            .read_to_string(&mut answer)
+            .expect("it answers in time");
+        let (head, content) = answer.split_once("\r\n\r\n").expect("there is a head");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let value = serde_json::from_str(content);
+        (
+            status.expect("there is a status"),
+            value.unwrap_or_else(|_| content.into()),
+        )
+    }
+
+    fn add(&self, text: &str) -> (u16, Value) {
+        self.ask("POST", "/notes", &json!({ "text": text }).to_string())
+    }
+}
+
+impl Drop for Notes {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn notes_are_kept() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let database = directory.path().join("notes.sqlite");
+    let notes = Notes::start(&database);
+    let hostile = "'); DROP TABLE note; --\0é";
+    assert_eq!(
+        notes.add(hostile),
+        (201, json!({ "id": 1, "text": hostile }))
+    );
+    assert_eq!(notes.add("two").0, 201);
+    assert_eq!(notes.ask("DELETE", "/notes/2", "").0, 204);
+    // Killed, not asked to stop.
+    drop(notes);
+
+    let notes = Notes::start(&database);
+    let kept = json!([{ "id": 1, "text": hostile }]);
+    assert_eq!(notes.ask("GET", "/notes", ""), (200, kept));
+    assert_eq!(notes.ask("GET", "/notes?after=1", ""), (200, json!([])));
+    assert_eq!(notes.add("three").1["id"], 3, "an id is not used again");
+}
+
+#[test]
+fn mistakes_are_told() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let notes = Notes::start(&directory.path().join("notes.sqlite"));
+    for (method, target, content, status, why) in [
+        ("GET", "/notes/7", "", 404, "there is no note 7"),
+        ("DELETE", "/notes/7", "", 404, "there is no note 7"),
+        ("GET", "/notes/x", "", 400, "is no id"),
+        ("GET", "/notes?after=x", "", 400, "the query is wrong"),
+        ("POST", "/notes", "{", 400, "the body is not JSON"),
+        ("POST", "/notes", "{}", 422, "missing field `text`"),
+        ("PUT", "/notes", "", 405, ""),
+    ] {
+        let (found, content) = notes.ask(method, target, content);
+        assert_eq!(found, status, "{method} {target}: {content}");
+        assert!(content.to_string().contains(why), "{content}");
+    }
+}
+
+#[test]
+fn all_workers_read_and_write_at_once() {
+    const WRITERS: usize = 8;
+    const NOTES: usize = 20;
+    let directory = tempfile::tempdir().expect("there is room");
+    let notes = Notes::start(&directory.path().join("notes.sqlite"));
+    thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let notes = &notes;
+            scope.spawn(move || {
+                for note in 0..NOTES {
+                    let (status, answer) = notes.add(&format!("{note} of {writer}"));
+                    assert_eq!(status, 201, "{answer}");
+                    let id = answer["id"].as_i64().expect("it has one");
+                    let (status, read) = notes.ask("GET", &format!("/notes/{id}"), "");
+                    assert_eq!((status, read), (200, answer));
+                }
+            });
+        }
+    });
+    let (_, first) = notes.ask("GET", "/notes", "");
+    let (_, rest) = notes.ask("GET", "/notes?after=100", "");
+    let count = |page: &Value| page.as_array().map_or(0, Vec::len);
+    assert_eq!(count(&first) + count(&rest), WRITERS * NOTES);
+}
