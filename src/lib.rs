@@ -42,6 +42,7 @@
 //! * `access-log`: a line for each request in `apps`, with serde_json and time.
 //! * `basic-auth`: a [layer](layers) that asks for a name and a password, with base64, sha2 and
 //!   subtle.
+//! * `files`: a folder of files as a handler, [`Files`], with mime_guess.
 //! * `json`: the echo server in `apps`, with serde_json.
 //! * `proxy`: clients behind proxies, with ipnet and ppp.
 //! * `rate-limit`: a [layer](layers) that gives each client so many requests, with governor.
@@ -62,6 +63,8 @@ mod connection;
 mod content_type;
 mod error_pages;
 mod exchange;
+#[cfg(feature = "files")]
+mod files;
 mod handler;
 #[doc(hidden)]
 pub mod http1;
@@ -92,6 +95,8 @@ pub use body::Body;
 pub use config::{ListenAddr, ListenAddrError, defaults};
 pub use error_pages::ErrorPages;
 pub use exchange::{Exchange, Observer, Outcome};
+#[cfg(feature = "files")]
+pub use files::{Files, Symlinks};
 pub use handler::Handler;
 pub use http;
 #[cfg(feature = "proxy")]

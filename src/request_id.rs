@@ -33,7 +33,7 @@ pub(crate) fn is_sane(id: &HeaderValue) -> bool {
 }
 
 /// 128 bits unlike those of any other request.
-fn new() -> HeaderValue {
+pub(crate) fn new() -> HeaderValue {
     static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

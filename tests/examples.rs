@@ -314,6 +314,18 @@ fn sse_has_room_for_so_many() {
 }
 
 #[test]
+fn files_serves_a_folder_beside_routes() {
+    let files = Example::start("files");
+    assert!(files.get("/").body.contains("docs/wire.md"));
+    let answer = files.get("/docs/wire.md");
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.starts_with("# What we promise on the wire"));
+    let part = files.send("GET /docs/wire.md HTTP/1.1\r\nRange: bytes=2-8\r\n", "");
+    assert_eq!((part.status, &*part.body), (206, "What we"));
+    assert_eq!(files.get("/docs/../Cargo.toml").status, 404);
+}
+
+#[test]
 fn graceful_stops_when_it_is_asked_for() {
     let graceful = Example::start("graceful");
     assert_eq!(graceful.get("/").body, "still here\n");

@@ -1,8 +1,7 @@
 //! Bytes on their way to a client.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _};
 use std::mem;
-use std::os::unix::fs::FileExt as _;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
@@ -50,19 +49,6 @@ enum Tail {
     Whole(Bytes),
     Stream(Box<Stream>),
     File(FilePart),
-}
-
-/// What came of one attempt to send.
-#[derive(Debug)]
-enum Sent {
-    /// So many bytes went.
-    Some(usize),
-    /// The client does not read fast enough.
-    Nothing,
-    /// There is nothing to send now.
-    All,
-    /// What was announced is not to be had.
-    Broken(io::Error),
 }
 
 /// What the client does not take at once.
@@ -150,21 +136,29 @@ impl Outbox {
         let mut progress = 0;
         loop {
             loop {
-                match self.send(socket, SENT_PER_TURN - progress.min(SENT_PER_TURN - 1))? {
-                    Sent::Some(count) => progress += count,
-                    Sent::All => break,
-                    Sent::Nothing => {
-                        let owed = self.owed.get_or_insert(Owed {
-                            since: now,
-                            taken: 0,
-                        });
-                        return Ok(Flushed::Part(progress, *owed));
-                    }
-                    Sent::Broken(error) => return Ok(Flushed::Broken(error)),
+                let (first, second) = (&self.bytes[self.gone..], self.tail.ready());
+                let left = first.len() + second.len();
+                if left == 0 {
+                    break;
                 }
-                if progress >= SENT_PER_TURN && self.has_ready() {
+                let count = match (first, &self.tail) {
+                    ([], _) => socket.send(second, &[])?,
+                    (_, Tail::File(_)) => socket.send_more(first)?,
+                    _ => socket.send(first, second)?,
+                };
+                if count == 0 {
+                    return Ok(self.owe(progress, now));
+                }
+                progress += count;
+                self.advance(count);
+                if count < left && progress >= SENT_PER_TURN {
                     return Ok(Flushed::Enough);
                 }
+            }
+            if let Tail::File(_) = self.tail
+                && let Some(flushed) = self.flush_file(&mut progress, socket, now)?
+            {
+                return Ok(flushed);
             }
             self.bytes.clear();
             self.gone = 0;
@@ -183,24 +177,42 @@ impl Outbox {
         Ok(Flushed::All(mem::take(&mut self.answers)))
     }
 
-    /// Sends what comes next in one call, of a file no more than `most`.
-    fn send(&mut self, socket: &Socket, most: usize) -> io::Result<Sent> {
-        let (first, second) = (&self.bytes[self.gone..], self.tail.ready());
-        let count = match (first, &self.tail) {
-            ([], Tail::File(part)) => match part.send(socket, most)? {
-                Sent::Some(count) => count,
-                other => return Ok(other),
-            },
-            (_, Tail::File(_)) => socket.send_more(first)?,
-            ([], _) if second.is_empty() => return Ok(Sent::All),
-            ([], _) => socket.send(second, &[])?,
-            _ => socket.send(first, second)?,
-        };
-        if count == 0 {
-            return Ok(Sent::Nothing);
+    /// Sends of the file behind the head. Nothing comes of it if all of it has gone.
+    fn flush_file(
+        &mut self,
+        progress: &mut usize,
+        socket: &Socket,
+        now: Instant,
+    ) -> io::Result<Option<Flushed>> {
+        while let Tail::File(part) = &self.tail
+            && part.left > 0
+        {
+            if *progress >= SENT_PER_TURN {
+                return Ok(Some(Flushed::Enough));
+            }
+            match part.send(SENT_PER_TURN - *progress, socket)? {
+                FileSent::Some(count) => {
+                    *progress += count;
+                    self.advance(count);
+                }
+                FileSent::Nothing => return Ok(Some(self.owe(*progress, now))),
+                FileSent::End => {
+                    let what = format!("the file ends {} bytes before its length", part.left);
+                    let error = io::Error::new(ErrorKind::UnexpectedEof, what);
+                    return Ok(Some(Flushed::Broken(error)));
+                }
+            }
         }
-        self.advance(count);
-        Ok(Sent::Some(count))
+        Ok(None)
+    }
+
+    /// The client does not take more now.
+    fn owe(&mut self, progress: usize, now: Instant) -> Flushed {
+        let owed = self.owed.get_or_insert(Owed {
+            since: now,
+            taken: 0,
+        });
+        Flushed::Part(progress, *owed)
     }
 
     /// What is left, in no more memory than it needs; this one is empty afterwards.
@@ -210,11 +222,6 @@ impl Outbox {
         left.bytes.shrink_to_fit();
         left.gone = 0;
         left
-    }
-
-    /// Whether there is something to send without a look for more.
-    fn has_ready(&self) -> bool {
-        self.gone < self.bytes.len() || !self.tail.ready().is_empty() || self.tail.is_file()
     }
 
     fn advance(&mut self, sent: usize) {
@@ -232,26 +239,14 @@ impl FilePart {
     fn read_behind(&mut self, bytes: &mut Vec<u8>) {
         let (start, left) = (bytes.len(), self.left.min(READ_FILE) as usize);
         bytes.resize(start + left, 0);
-        let count = self.file.read_at(&mut bytes[start..], self.offset);
-        let count = count.unwrap_or_default();
+        let count = self.read(&mut bytes[start..]).unwrap_or_default();
         bytes.truncate(start + count);
-        self.advance(count);
     }
 
     /// Sends as much as goes in one call, and no more than `most`.
-    fn send(&self, socket: &Socket, most: usize) -> io::Result<Sent> {
-        if self.left == 0 {
-            return Ok(Sent::All);
-        }
+    fn send(&self, most: usize, socket: &Socket) -> io::Result<FileSent> {
         let count = usize::try_from(self.left).map_or(most, |left| left.min(most));
-        Ok(match socket.send_file(&self.file, self.offset, count)? {
-            FileSent::Some(count) => Sent::Some(count),
-            FileSent::Nothing => Sent::Nothing,
-            FileSent::End => {
-                let what = format!("the file ends {} bytes before its length", self.left);
-                Sent::Broken(io::Error::new(ErrorKind::UnexpectedEof, what))
-            }
-        })
+        socket.send_file(&self.file, self.offset, count)
     }
 
     fn advance(&mut self, count: usize) {
@@ -261,10 +256,6 @@ impl FilePart {
 }
 
 impl Tail {
-    fn is_file(&self) -> bool {
-        matches!(self, Self::File(part) if part.left > 0)
-    }
-
     fn ready(&self) -> &[u8] {
         match self {
             Self::None | Self::File(_) => &[],

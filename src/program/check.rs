@@ -8,8 +8,8 @@ use std::path::Path;
 use httpool::{ListenAddr, PageFolder};
 use rustix::fs::{Access, access};
 
-use super::access_log;
 use super::cli::Args;
+use super::{access_log, files};
 
 /// Looks at what parsing could not: the names, folders and files that the values stand for.
 pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String> {
@@ -29,7 +29,7 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String>
                 .map_err(|why| format!("cannot write to the {name} {}: {why}", path.display()))?;
         }
     }
-    Ok(())
+    files::open(args).map(|_| ())
 }
 
 fn check_address(address: &ListenAddr) -> io::Result<()> {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, ValueHint};
 use httpool::apps::{AccessFormat, JsonCheck};
-use httpool::{Builder, ForwardedBy, ListenAddr, Server, TrustedProxy, defaults};
+use httpool::http::HeaderValue;
+use httpool::{Builder, ForwardedBy, ListenAddr, Server, Symlinks, TrustedProxy, defaults};
 use log::LevelFilter;
 
 use super::complaint::{Origin, one_line};
@@ -44,6 +45,37 @@ pub(crate) struct Args {
     /// Share the port with other servers that do so too, such as the next version of this one
     #[arg(long)]
     pub(crate) reuse_port: bool,
+
+    /// Folder to serve with GET and HEAD, in place of the echo [default: none]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Files")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// Symbolic links to follow: beneath are those that never leave the folder, none are none
+    #[arg(long, value_name = "WHICH", value_enum, help_heading = "Files",
+        default_value_t = Links::Beneath)]
+    pub(crate) symlinks: Links,
+
+    /// Serve what begins with a dot, too, and not only /.well-known/
+    #[arg(long, help_heading = "Files")]
+    pub(crate) dotfiles: bool,
+
+    /// Send FILE.br, FILE.zst or FILE.gz in place of FILE to clients that take it
+    #[arg(long, help_heading = "Files")]
+    pub(crate) precompressed: bool,
+
+    /// File of the folder to serve where there is none, such as index.html, for programs in a
+    /// browser that read paths themselves [default: none]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Files")]
+    pub(crate) fallback: Option<PathBuf>,
+
+    /// Cache-Control of files [default: no-cache, which is to ask each time whether it is the same]
+    #[arg(long, value_name = "VALUE", help_heading = "Files")]
+    pub(crate) cache_control: Option<HeaderValue>,
+
+    /// Start of paths, such as /assets/, whose files never change: caches keep them for a year;
+    /// repeat it for more [default: none]
+    #[arg(long, value_name = "PREFIX", value_parser = path_prefix, help_heading = "Files")]
+    pub(crate) immutable: Vec<String>,
 
     /// How the echo treats bodies with a JSON content type: strict refuses invalid ones, raw
     /// sends them back unread
@@ -197,6 +229,12 @@ pub(crate) enum Json {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Links {
+    Beneath,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Fields {
     XForwarded,
     XForwardedFor,
@@ -314,6 +352,15 @@ impl From<Json> for JsonCheck {
     }
 }
 
+impl From<Links> for Symlinks {
+    fn from(links: Links) -> Self {
+        match links {
+            Links::Beneath => Self::Beneath,
+            Links::None => Self::None,
+        }
+    }
+}
+
 impl From<Fields> for ForwardedBy {
     fn from(fields: Fields) -> Self {
         match fields {
@@ -321,6 +368,13 @@ impl From<Fields> for ForwardedBy {
             Fields::XForwardedFor => Self::XForwardedFor,
             Fields::Forwarded => Self::Forwarded,
         }
+    }
+}
+
+fn path_prefix(text: &str) -> Result<String, String> {
+    match text.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err("not the start of a path: write it as in /assets/".into()),
     }
 }
 

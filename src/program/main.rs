@@ -9,6 +9,7 @@ mod cli;
 mod complaint;
 mod environment;
 mod exit;
+mod files;
 mod logging;
 mod signals;
 mod systemd;
@@ -62,6 +63,9 @@ fn program(passed: io::Result<Vec<Passed>>) -> Exit {
         let line = "--listen-proxied: needs a --trusted-proxy, or nobody could come in";
         return complain(line, Exit::Misused);
     }
+    if let Err(line) = files::check_use(&args) {
+        return complain(&line, Exit::Misused);
+    }
     if args.check {
         return match check::check(&args, &addresses) {
             Ok(()) => say("configuration is valid\n", Exit::Clean),
@@ -95,6 +99,7 @@ fn serve(
     log_file: Option<LogFile>,
 ) -> Result<DrainReport, String> {
     raise_descriptor_limit();
+    let folder = files::open(args)?;
     let builder = addresses
         .into_iter()
         .fold(args.builder(), httpool::Builder::listen);
@@ -135,7 +140,10 @@ fn serve(
     let watch = Watch::start(server.handle(), files)
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
     announce(&server, args.workers);
-    let result = server.run(Echo::new(args.json.into()));
+    let result = match folder {
+        Some(folder) => server.run(folder),
+        None => server.run(Echo::new(args.json.into())),
+    };
     watch.finish();
     if let Some(admin) = admin {
         admin.finish();

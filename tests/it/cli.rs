@@ -77,6 +77,7 @@ fn a_wrong_flag_or_value_is_one_line_that_names_it() {
     fn check(arguments: &[&str], part: &str) {
         run(arguments, &[]).expect_line(MISUSED, part);
     }
+    check(&["--precompressed"], "--precompressed: needs --root");
     check(&["--workers", "0"], "--workers");
     check(&["--workers", "many"], "--workers");
     check(&["--max-body", "10Q"], "--max-body");
@@ -146,6 +147,11 @@ fn the_check_finds_what_would_stop_the_start() {
 
     let nowhere = format!("unix:{}/x.sock", file.display());
     run(&["--check", "--listen", &nowhere], &[]).expect_line(FAILED, "cannot listen on unix:");
+
+    run(&["--check", "--root", text(&file)], &[]).expect_line(FAILED, "cannot serve");
+    let folder = env!("CARGO_MANIFEST_DIR");
+    let missing = ["--check", "--root", folder, "--fallback", "missing.html"];
+    run(&missing, &[]).expect_line(FAILED, "cannot serve the fallback missing.html");
 }
 
 #[test]

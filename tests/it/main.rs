@@ -14,6 +14,9 @@ mod access_log;
 /// The server beside the server.
 #[cfg(feature = "program")]
 mod admin;
+/// A folder of files: what is found beneath it, and that nothing else is.
+#[cfg(feature = "files")]
+mod beneath;
 /// All connections together keep a bounded number of bytes.
 mod budget;
 /// The program's flags, variables and complaints.
@@ -23,6 +26,9 @@ mod cli;
 mod drain;
 /// Pages in the place of error answers.
 mod error_pages;
+/// A folder of files: what is said of them.
+#[cfg(feature = "files")]
+mod files;
 /// Crowds of clients that are slow or greedy: they are ended, and a good client is served.
 mod greedy;
 /// Nonsense, malice and resets: an error or an end for their sender, nothing for anyone else.
@@ -48,6 +54,9 @@ mod origin;
 mod overload;
 /// A handler that panics costs its own client a 500.
 mod panic;
+/// Ranges of files.
+#[cfg(feature = "files")]
+mod parts;
 /// Requests sent without waiting for answers: all are answered, in order.
 mod pipeline;
 /// Only handlers hold workers: clients that are slow, idle or many do not.

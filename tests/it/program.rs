@@ -1,4 +1,4 @@
-use crate::support::{Program, Random, Response, request};
+use crate::support::{OwnFolder, Program, Random, Response, request};
 
 fn post(program: &Program, content_type: &str, body: &[u8]) -> Response {
     let mut client = program.connect();
@@ -102,6 +102,29 @@ fn other_methods_are_told_what_is_allowed() {
         assert_eq!(response.field("allow"), allowed, "{method}");
         assert!(!response.says_close(), "{method}");
     }
+}
+
+#[test]
+fn a_folder_is_served_in_place_of_the_echo() {
+    let folder = OwnFolder::new();
+    folder
+        .file("index.html", "<p>page</p>")
+        .file("assets/a.js", "script")
+        .file(".env", "secret");
+    let root = folder.path("");
+    let root = root.to_str().expect("it is readable");
+    let flags = ["--fallback", "index.html", "--immutable", "/assets/"];
+    let program = Program::spawn(&[&["--root", root], &flags[..]].concat());
+    let mut client = program.connect();
+    let page = client.get("/").expect_answer("<p>page</p>");
+    assert_eq!(page.field("cache-control"), Some("no-cache"));
+    client.get("/some/route").expect_answer("<p>page</p>");
+    let script = client.get("/assets/a.js").expect_answer("script");
+    let kept = script.field("cache-control").unwrap_or_default();
+    assert!(kept.contains("immutable"), "{kept}");
+    client.get("/.env").expect_status(404);
+    let refused = client.post("/", "x").expect_status(405);
+    assert_eq!(refused.field("allow"), Some("GET, HEAD, OPTIONS"));
 }
 
 #[test]

@@ -68,6 +68,13 @@ fn every_flag_has_its_variable_by_rule() {
         ("workers", "3"),
         ("admin", "127.0.0.1:4001"),
         ("reuse-port", "true"),
+        ("root", "/srv/www"),
+        ("symlinks", "none"),
+        ("dotfiles", "true"),
+        ("precompressed", "true"),
+        ("fallback", "index.html"),
+        ("cache-control", "max-age=60"),
+        ("immutable", "/assets/"),
         ("json", "raw"),
         ("error-pages", "/srv/errors"),
         ("request-ids", "true"),
@@ -268,6 +275,9 @@ fn a_wrong_value_is_one_line_that_names_the_flag_or_the_variable() {
     check("log-level", "loud", "error, warn, info, debug, trace, off");
     check("log-format", "xml", "text, json");
     check("json", "lax", "strict, raw");
+    check("symlinks", "all", "beneath, none");
+    check("immutable", "assets/", "/assets/");
+    check("cache-control", "a\nb", "header value");
     check("trusted-proxy", "localhost", "a network such as 10.0.0.0/8");
     check(
         "forwarded-by",

@@ -3,6 +3,8 @@
 mod client;
 mod folder;
 mod gate;
+#[cfg(feature = "files")]
+mod memory;
 mod process;
 mod random;
 pub(crate) mod request;
@@ -17,11 +19,13 @@ use std::time::{Duration, Instant};
 
 use httpool::Request;
 
-#[cfg(feature = "program")]
+#[cfg(any(feature = "files", feature = "program"))]
 pub(crate) use client::Response;
 pub(crate) use client::{Client, End};
 pub(crate) use folder::OwnFolder;
 pub(crate) use gate::{Door, Gate};
+#[cfg(feature = "files")]
+pub(crate) use memory::{ask, expect, field, get};
 pub(crate) use process::alone;
 #[cfg(feature = "program")]
 pub(crate) use process::{Program, address_in, run_program};

@@ -1,0 +1,33 @@
+//! A folder of files under a path, beside routes.
+//!
+//! Run it with `cargo run --example files [ADDR [DIR]]`, then:
+//!
+//! ```sh
+//! curl -i localhost:4000/docs/wire.md
+//! curl -r 0-99 localhost:4000/docs/wire.md    # the first 100 bytes
+//! ```
+
+use std::env;
+use std::error::Error;
+
+use httpool::{Files, Html, ListenAddr, Router, Server};
+
+fn home() -> Html<&'static str> {
+    Html("<p><a href=\"docs/wire.md\">What is promised on the wire</a></p>\n")
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args().skip(1);
+    let address = arguments.next().unwrap_or("localhost:4000".into());
+    let folder = arguments.next();
+    let folder = folder.unwrap_or(concat!(env!("CARGO_MANIFEST_DIR"), "/docs").into());
+
+    let docs = Router::new().fallback(Files::new(folder)?.under("/docs"));
+    let router: Router = Router::new().get("/", home).nest("/docs", docs);
+    let server = Server::builder()
+        .listen(address.parse::<ListenAddr>()?)
+        .bind()?;
+    println!("listening on http://{}", server.local_addrs()[0]);
+    server.run(router)?;
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Files that are there compressed, too.
+
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, HeaderValue};
+
+use crate::weights::{self, Weight};
+
+/// A content coding in which a file may lie beside itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    Brotli,
+    Zstd,
+    Gzip,
+}
+
+impl Coding {
+    /// Those that are smaller first.
+    const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
+
+    /// What the client takes at least as gladly as the file as it is, the best first.
+    pub(super) fn wanted(fields: &HeaderMap) -> impl Iterator<Item = Self> {
+        let plain = weight(fields, "identity");
+        let mut weighed = Self::ALL.map(|coding| (weight(fields, coding.name()), coding));
+        weighed.sort_by_key(|(weight, _)| Weight::MAX - weight);
+        let wanted = weighed.into_iter();
+        wanted.filter_map(move |(weight, coding)| (weight > 0 && weight >= plain).then_some(coding))
+    }
+
+    /// How fields name it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    /// How `Content-Encoding` names it.
+    pub(super) const fn value(self) -> HeaderValue {
+        HeaderValue::from_static(self.name())
+    }
+
+    /// What the name of such a file ends with.
+    pub(super) const fn extension(self) -> &'static str {
+        match self {
+            Self::Brotli => ".br",
+            Self::Zstd => ".zst",
+            Self::Gzip => ".gz",
+        }
+    }
+
+    /// What tells its entity tag from the file's own, should both be one file.
+    pub(super) const fn suffix(self) -> &'static str {
+        match self {
+            Self::Brotli => "-br",
+            Self::Zstd => "-zstd",
+            Self::Gzip => "-gzip",
+        }
+    }
+}
+
+/// How much the client wants this coding. Who does not say what it takes gets the file as it is.
+fn weight(fields: &HeaderMap, coding: &str) -> Weight {
+    let mut of_any = 0;
+    for (name, weight) in weights::in_field(fields, &ACCEPT_ENCODING) {
+        if name.eq_ignore_ascii_case(coding) {
+            return weight;
+        }
+        if name == "*" {
+            of_any = weight;
+        }
+    }
+    of_any
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_chooses_and_the_smaller_one_goes_first() {
+        use Coding::{Brotli, Gzip, Zstd};
+        #[track_caller]
+        fn check(accepted: &'static str, expected: &[Coding]) {
+            let value = HeaderValue::from_static(accepted);
+            let fields: HeaderMap = [(ACCEPT_ENCODING, value)].into_iter().collect();
+            let wanted: Vec<_> = Coding::wanted(&fields).collect();
+            assert_eq!(wanted, expected, "{accepted}");
+        }
+        check("gzip, deflate, br, zstd", &[Brotli, Zstd, Gzip]);
+        check("gzip, br;q=0.9", &[Gzip, Brotli]);
+        check("gzip;q=0", &[]);
+        check("identity, gzip;q=0.5, br", &[Brotli]);
+        check("*", &[Brotli, Zstd, Gzip]);
+        check("*;q=0.1, gzip;q=0.2, identity;q=0", &[Gzip, Brotli, Zstd]);
+        check("", &[]);
+    }
+}

@@ -1,0 +1,264 @@
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use httpool::http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
+    ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VARY,
+};
+use httpool::http::{HeaderValue, Method};
+use httpool::{Files, Response};
+
+use crate::support::{OwnFolder, ask, eventually, expect, field, get};
+
+fn files(folder: &OwnFolder) -> Files {
+    Files::new(folder).expect("the folder can be served")
+}
+
+#[test]
+fn a_file_is_described() {
+    let folder = OwnFolder::new();
+    folder.file("a b/page.html", "<p>page</p>");
+    let files = files(&folder);
+    for method in [Method::GET, Method::HEAD] {
+        let response = ask(&files, method, "/a%20b/page.html?x=y", &[]);
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.body().length(), Some(11));
+        assert_eq!(
+            field(&response, CONTENT_TYPE),
+            Some("text/html; charset=utf-8")
+        );
+        assert_eq!(field(&response, CACHE_CONTROL), Some("no-cache"));
+        assert_eq!(field(&response, ACCEPT_RANGES), Some("bytes"));
+        assert_eq!(field(&response, VARY), None);
+        let tag = field(&response, ETAG).expect("there is a tag");
+        assert!(tag.trim_start_matches("W/").starts_with("\"b-"), "{tag}");
+        assert!(field(&response, LAST_MODIFIED).is_some());
+    }
+}
+
+#[test]
+fn other_methods_are_told_what_is_allowed() {
+    let folder = OwnFolder::new();
+    let files = files(&folder);
+    for (method, status) in [
+        (Method::OPTIONS, 204),
+        (Method::POST, 405),
+        (Method::DELETE, 405),
+    ] {
+        let response = ask(&files, method, "/", &[]);
+        assert_eq!(response.status(), status);
+        assert_eq!(field(&response, ALLOW), Some("GET, HEAD, OPTIONS"));
+    }
+}
+
+#[test]
+fn a_client_that_has_a_file_is_told_so() {
+    let folder = OwnFolder::new();
+    folder.file("a.txt", "text");
+    let files = files(&folder);
+    let first = expect(&files, "/a.txt", 200);
+    let tag = field(&first, ETAG).expect("there is a tag").to_owned();
+    let date = field(&first, LAST_MODIFIED)
+        .expect("there is a date")
+        .to_owned();
+    for known in [(IF_NONE_MATCH, &*tag), (IF_MODIFIED_SINCE, &*date)] {
+        let response = get(&files, "/a.txt", &[known]);
+        assert_eq!(response.status(), 304);
+        assert_eq!(response.body().length(), Some(0));
+        assert_eq!(field(&response, CACHE_CONTROL), Some("no-cache"));
+        assert!(field(&response, ETAG).is_some());
+        assert_eq!(field(&response, CONTENT_TYPE), None);
+    }
+    assert_eq!(
+        get(&files, "/a.txt", &[(IF_MATCH, "\"other\"")]).status(),
+        412
+    );
+
+    // The same length and the same time, and not the same file.
+    let then = fs::metadata(folder.path("a.txt")).and_then(|known| known.modified());
+    folder.file("b.txt", "next");
+    let new = fs::File::options().write(true).open(folder.path("b.txt"));
+    let new = new.and_then(|file| file.set_modified(then.expect("it is known")));
+    new.expect("a time can be set");
+    fs::rename(folder.path("b.txt"), folder.path("a.txt")).expect("the folder is writable");
+    let response = get(&files, "/a.txt", &[(IF_NONE_MATCH, &tag)]);
+    assert_eq!(response.status(), 200);
+    assert_eq!(field(&response, LAST_MODIFIED), Some(&*date));
+}
+
+#[test]
+fn a_tag_is_strong_once_a_change_would_be_seen() {
+    let folder = OwnFolder::new();
+    folder.file("a.txt", "text");
+    let files = files(&folder);
+    let tag = |response: &Response| {
+        field(response, ETAG)
+            .map(str::to_owned)
+            .expect("there is a tag")
+    };
+    let weak = tag(&expect(&files, "/a.txt", 200));
+    assert!(weak.starts_with("W/\""), "{weak}");
+    eventually("the file has its time behind it", || {
+        tag(&expect(&files, "/a.txt", 200)).starts_with('"')
+    });
+    let strong = tag(&expect(&files, "/a.txt", 200));
+    assert_eq!(weak, format!("W/{strong}"));
+    // A time to come is none that can be relied on, nor can it be told.
+    let file = fs::File::options().write(true).open(folder.path("a.txt"));
+    let later = SystemTime::now() + Duration::from_secs(100_000);
+    file.and_then(|file| file.set_modified(later))
+        .expect("a time can be set");
+    let response = expect(&files, "/a.txt", 200);
+    assert!(tag(&response).starts_with("W/\""));
+    let said = field(&response, LAST_MODIFIED).map(httpdate::parse_http_date);
+    assert!(said.is_some_and(|said| said.is_ok_and(|said| said <= SystemTime::now())));
+}
+
+#[test]
+fn a_copy_is_sent_to_who_takes_it() {
+    let folder = OwnFolder::new();
+    folder
+        .file("a.css", "0123456789")
+        .file("a.css.br", "br")
+        .file("a.css.gz", "gzip")
+        .file("b.css", "0")
+        .file("c.css.gz", "alone")
+        .file("index.html", "page")
+        .file("index.html.zst", "z");
+    fs::hard_link(folder.path("b.css"), folder.path("b.css.gz")).expect("a link can be made");
+    expect(&files(&folder), "/a.css", 200);
+    let files = files(&folder).precompressed(true);
+    let mut tags = Vec::new();
+    for (accepted, coding, length) in [
+        ("gzip, br", Some("br"), 2),
+        ("gzip", Some("gzip"), 4),
+        ("br;q=0.5, gzip", Some("gzip"), 4),
+        ("br;q=0", None, 10),
+        ("identity", None, 10),
+        ("", None, 10),
+    ] {
+        let response = get(&files, "/a.css", &[(ACCEPT_ENCODING, accepted)]);
+        assert_eq!(field(&response, CONTENT_ENCODING), coding, "{accepted}");
+        assert_eq!(response.body().length(), Some(length), "{accepted}");
+        assert_eq!(
+            field(&response, CONTENT_TYPE),
+            Some("text/css; charset=utf-8")
+        );
+        assert_eq!(
+            field(&response, VARY),
+            Some("accept-encoding"),
+            "{accepted}"
+        );
+        let tag = field(&response, ETAG).expect("there is a tag").to_owned();
+        let known = [(ACCEPT_ENCODING, accepted), (IF_NONE_MATCH, &*tag)];
+        let known = get(&files, "/a.css", &known);
+        assert_eq!(
+            (known.status().as_u16(), field(&known, VARY)),
+            (304, Some("accept-encoding"))
+        );
+        assert_eq!(field(&known, CONTENT_ENCODING), None);
+        tags.push((coding, tag));
+    }
+    tags.dedup();
+    for (index, (_, tag)) in tags.iter().take(3).enumerate() {
+        assert!(
+            tags[..index]
+                .iter()
+                .all(|(coding, other)| coding == &tags[index].0 || other != tag)
+        );
+    }
+    let all = [(ACCEPT_ENCODING, "gzip, br, zstd")];
+    assert_eq!(
+        field(&get(&files, "/", &all), CONTENT_ENCODING),
+        Some("zstd")
+    );
+    assert_eq!(get(&files, "/c.css", &all).status(), 404);
+    let (plain, copy) = (get(&files, "/b.css", &[]), get(&files, "/b.css", &all));
+    assert_ne!(field(&plain, ETAG), field(&copy, ETAG));
+}
+
+#[test]
+fn what_never_changes_is_kept_and_the_rest_is_as_one_says() {
+    let folder = OwnFolder::new();
+    folder.file("assets/a.js", "").file("b.js", "");
+    let files = files(&folder)
+        .cache_control(HeaderValue::from_static("max-age=60"))
+        .immutable("/assets/");
+    let kept = expect(&files, "/assets/a.js", 200);
+    assert_eq!(
+        field(&kept, CACHE_CONTROL),
+        Some("public, max-age=31536000, immutable")
+    );
+    assert_eq!(
+        field(&expect(&files, "/b.js", 200), CACHE_CONTROL),
+        Some("max-age=60")
+    );
+}
+
+#[test]
+fn a_program_in_a_browser_gets_its_page_and_no_page_for_a_script() {
+    let folder = OwnFolder::new();
+    folder
+        .file("app.html", "the app")
+        .file("real.js", "x")
+        .file("empty/x", "");
+    let files = files(&folder).fallback("app.html");
+    for target in ["/users/7", "/", "/empty/", "/a/b/c?d=e.f"] {
+        let response = expect(&files, target, 200);
+        assert_eq!(response.body().length(), Some(7), "{target}");
+        assert_eq!(
+            field(&response, CONTENT_TYPE),
+            Some("text/html; charset=utf-8")
+        );
+    }
+    expect(&files, "/missing.js", 404);
+    let browser = [(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")];
+    let response = get(&files, "/users/john.doe", &browser);
+    assert_eq!(response.body().length(), Some(7));
+    assert_eq!(field(&response, VARY), Some("accept, accept-encoding"));
+    assert_eq!(expect(&files, "/real.js", 200).body().length(), Some(1));
+    expect(&files, "/%00", 400);
+    fs::remove_file(folder.path("app.html")).expect("the folder is writable");
+    expect(&files, "/users/7", 404);
+}
+
+#[test]
+fn what_can_not_be_served_is_said() {
+    let folder = OwnFolder::new();
+    folder.file("a", "x");
+    assert!(Files::new(folder.path("missing")).is_err());
+    assert!(Files::new(folder.path("a")).is_err());
+    let files = files(&folder);
+    assert!(files.find("a").is_ok());
+    assert!(files.find(Path::new("/a")).is_ok());
+    assert!(files.find("b").is_err());
+    assert!(files.find("../a").is_err());
+}
+
+#[cfg(feature = "router")]
+#[test]
+fn a_router_may_have_files_in_a_place() {
+    use httpool::Router;
+
+    use crate::support::TestServer;
+
+    let folder = OwnFolder::new();
+    folder.file("index.html", "index").file("sub/x.txt", "x");
+    let files = files(&folder).under("/static/");
+    let nested = Router::new().get("/about", || "about").fallback(files);
+    let router: Router = Router::new().get("/", || "home").nest("/static", nested);
+    let server = TestServer::spawn(|builder| builder, router);
+    let mut client = server.connect();
+    client.get("/").expect_answer("home");
+    client.get("/static/").expect_answer("index");
+    client.get("/static/sub/x.txt").expect_answer("x");
+    client.get("/static/about").expect_answer("about");
+    for (target, location) in [("/static", "./static/"), ("/static/sub", "./sub/")] {
+        let response = client.get(target).expect_status(301);
+        assert_eq!(response.field("location"), Some(location));
+    }
+    client.get("/staticsub/x.txt").expect_status(404);
+    client.get("/static//sub/x.txt").expect_status(404);
+    client.get("/static/../sub/x.txt").expect_status(404);
+}

@@ -1,0 +1,231 @@
+use std::fs;
+use std::path::Path;
+
+use httpool::Files;
+use httpool::http::Method;
+use httpool::http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE,
+    LAST_MODIFIED, RANGE, VARY,
+};
+
+use crate::support::{Client, End, HUGE, OwnFolder, Random, Response, TestServer, ask, field, get};
+
+/// A file that is older than this build of the tests, so that its tag is strong.
+const OLD: &str = "/LICENSE-MIT";
+
+fn old() -> (Files, Vec<u8>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let content = fs::read(folder.join(&OLD[1..])).expect("it is there");
+    (
+        Files::new(folder).expect("the folder can be served"),
+        content,
+    )
+}
+
+fn serve(folder: &OwnFolder) -> TestServer {
+    let files = Files::new(folder).expect("the folder can be served");
+    TestServer::spawn(|builder| builder, files)
+}
+
+fn ask_for(client: &mut Client, target: &str, ranges: &str) {
+    client.send(format!(
+        "GET {target} HTTP/1.1\r\nHost: it\r\nRange: bytes={ranges}\r\n\r\n"
+    ));
+}
+
+/// What each part says that it is, and its bytes.
+#[track_caller]
+fn parts(response: &Response) -> Vec<(String, Vec<u8>)> {
+    let media_type = response.field("content-type").unwrap_or_default();
+    let boundary = media_type.strip_prefix("multipart/byteranges; boundary=");
+    let line = format!("--{}", boundary.expect("there are several parts"));
+    let mut rest = &response.body[..];
+    let mut parts = Vec::new();
+    loop {
+        rest = rest
+            .strip_prefix(line.as_bytes())
+            .expect("a part begins or all ends");
+        if rest == b"--\r\n" {
+            return parts;
+        }
+        let end = rest
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .expect("a part has a head");
+        let head = String::from_utf8_lossy(&rest[..end]).into_owned();
+        rest = &rest[end + 4..];
+        let next = format!("\r\n{line}");
+        let end = rest
+            .windows(next.len())
+            .position(|these| these == next.as_bytes());
+        let (content, after) = rest.split_at(end.expect("a part ends"));
+        parts.push((head, content.to_vec()));
+        rest = &after[2..];
+    }
+}
+
+#[test]
+fn a_part_of_any_file_is_sent_as_it_is() {
+    let folder = OwnFolder::new();
+    let server = serve(&folder);
+    let mut client = server.connect();
+    for size in [10, 20_000, 3_000_000] {
+        let content = Random::new(8).bytes(size);
+        folder.file("file.txt", &content);
+        for (range, part) in [
+            ("0-0".to_owned(), 0..1),
+            ("5-".to_owned(), 5..size),
+            ("-3".to_owned(), size - 3..size),
+            (format!("1-{}", size - 2), 1..size - 1),
+            (format!("2-{}", 2 * size), 2..size),
+        ] {
+            ask_for(&mut client, "/file.txt", &range);
+            let response = client.expect_status(206);
+            let said = format!("bytes {}-{}/{size}", part.start, part.end - 1);
+            assert_eq!(response.field("content-range"), Some(&*said));
+            assert!(response.body == content[part], "{range} of {size}");
+        }
+    }
+}
+
+#[test]
+fn several_parts_come_in_one_answer() {
+    let folder = OwnFolder::new();
+    let content = Random::new(9).bytes(1_000_000);
+    folder.file("file.txt", &content);
+    let server = serve(&folder);
+    let mut client = server.connect();
+    ask_for(
+        &mut client,
+        "/file.txt",
+        "900000-, 0-0, 5000-399999, 6000-7000",
+    );
+    let response = client.expect_status(206);
+    assert_eq!(response.field("content-range"), None);
+    let expected = [(900_000, 1_000_000), (0, 1), (5000, 400_000)];
+    let parts = parts(&response);
+    assert_eq!(parts.len(), expected.len());
+    for ((head, part), (start, end)) in parts.iter().zip(expected) {
+        let said = format!(
+            "\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-range: bytes {start}-{}/1000000",
+            end - 1
+        );
+        assert_eq!(*head, said);
+        assert!(*part == content[start..end], "{start}-{end}");
+    }
+    // What touches is one part, and needs no parts.
+    ask_for(&mut client, "/file.txt", "10-19,20-29,5-12");
+    assert!(client.expect_status(206).body == content[5..30]);
+}
+
+#[test]
+fn what_can_not_be_sent_in_parts_is_refused_or_whole() {
+    let folder = OwnFolder::new();
+    folder
+        .file("file", "0123456789")
+        .file("none", "")
+        .file("many", [0; 100_000]);
+    let server = serve(&folder);
+    let mut client = server.connect();
+    for ranges in ["10-", "100-200, 50-", "-0"] {
+        ask_for(&mut client, "/file", ranges);
+        let response = client.expect_status(416);
+        assert_eq!(
+            response.field("content-range"),
+            Some("bytes */10"),
+            "{ranges}"
+        );
+    }
+    for ranges in ["", "x", "5-4", "1-2;3-4", "0-1, x"] {
+        ask_for(&mut client, "/file", ranges);
+        client.expect_answer("0123456789");
+    }
+    ask_for(&mut client, "/none", "0-");
+    client.expect_answer("");
+    // As many as a head has room for.
+    let many: Vec<_> = (0..900)
+        .map(|index| format!("{0}-{0}", index * 60 * 3))
+        .collect();
+    ask_for(&mut client, "/many", &many.join(","));
+    assert_eq!(
+        client.expect_status(416).field("content-range"),
+        Some("bytes */100000")
+    );
+    ask_for(&mut client, "/many", &"0-,".repeat(5000));
+    assert_eq!(client.expect_status(206).body.len(), 100_000);
+    client.send("HEAD /file HTTP/1.1\r\nHost: it\r\nRange: bytes=0-1\r\n\r\n");
+    let response = client.expect_response_to_head();
+    assert_eq!(
+        (response.status, response.field("content-length")),
+        (200, Some("10"))
+    );
+}
+
+#[test]
+fn a_download_goes_on_only_if_it_is_of_the_same_file() {
+    let (files, content) = old();
+    let first = get(&files, OLD, &[]);
+    let tag = field(&first, ETAG).expect("there is a tag").to_owned();
+    let date = field(&first, LAST_MODIFIED)
+        .expect("there is a date")
+        .to_owned();
+    assert!(tag.starts_with('"'), "{tag}");
+    for (validator, status) in [
+        (&*tag, 206),
+        (&*date, 206),
+        ("\"other\"", 200),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 200),
+        (&*format!("W/{tag}"), 200),
+        ("", 200),
+    ] {
+        let response = get(&files, OLD, &[(RANGE, "bytes=10-"), (IF_RANGE, validator)]);
+        assert_eq!(response.status(), status, "{validator}");
+        let length = content.len() as u64;
+        let sent = if status == 206 { length - 10 } else { length };
+        assert_eq!(response.body().length(), Some(sent));
+        assert_eq!(field(&response, ETAG), Some(&*tag));
+    }
+    // A range that there is not is none of a file that has changed.
+    let beyond = [(RANGE, "bytes=999999-"), (IF_RANGE, "\"other\"")];
+    assert_eq!(get(&files, OLD, &beyond).status(), 200);
+}
+
+#[test]
+fn a_part_of_a_copy_is_of_the_copy() {
+    let folder = OwnFolder::new();
+    folder
+        .file("a.css", "0123456789")
+        .file("a.css.br", [7; 1000]);
+    let files = Files::new(&folder)
+        .expect("the folder can be served")
+        .precompressed(true);
+    let response = get(
+        &files,
+        "/a.css",
+        &[(ACCEPT_ENCODING, "br"), (RANGE, "bytes=2-")],
+    );
+    assert_eq!(response.status(), 206);
+    assert_eq!(field(&response, CONTENT_RANGE), Some("bytes 2-999/1000"));
+    assert_eq!(field(&response, CONTENT_ENCODING), Some("br"));
+    assert_eq!(field(&response, VARY), Some("accept-encoding"));
+    assert_eq!(
+        field(&response, CONTENT_TYPE),
+        Some("text/css; charset=utf-8")
+    );
+    assert_eq!(field(&response, CONTENT_LENGTH), None, "the server says it");
+    let several = [(ACCEPT_ENCODING, "br"), (RANGE, "bytes=0-0,-1")];
+    assert_eq!(get(&files, "/a.css", &several).status(), 200);
+    assert_eq!(ask(&files, Method::HEAD, "/a.css", &several).status(), 200);
+}
+
+#[test]
+fn parts_of_a_file_that_is_cut_short_are_not_passed_off_as_whole() {
+    let folder = OwnFolder::new();
+    let file = folder.sparse("file", HUGE as u64);
+    let server = serve(&folder);
+    let mut client = server.connect();
+    ask_for(&mut client, "/file", &format!("0-0,1000-{}", HUGE - 1));
+    client.expect_part(1);
+    file.set_len(2000).expect("a file can be cut");
+    assert_eq!(client.read_rest().1, End::Reset);
+}
