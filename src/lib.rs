@@ -35,6 +35,11 @@
 //! `Router::layer` around routes, and [`layers`] has those that many programs want. Error answers
 //! are pages of one's own with [`Builder::error_pages`].
 //!
+#![cfg_attr(
+    all(feature = "json", feature = "router"),
+    doc = "The [`guide`] goes from here to a tested server in an hour."
+)]
+//!
 //! # Features
 //!
 //! * `program` (default): everything that the `httpool` binary needs. A library user turns it off
@@ -65,6 +70,9 @@ mod error_pages;
 mod exchange;
 #[cfg(feature = "files")]
 mod files;
+#[cfg(all(any(doc, doctest), feature = "json", feature = "router"))]
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
 mod handler;
 #[doc(hidden)]
 pub mod http1;
@@ -126,3 +134,8 @@ pub type Response<T = Body> = http::Response<T>;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// What the comparison shows of this crate compiles.
+#[cfg(all(doctest, feature = "json", feature = "router"))]
+#[doc = include_str!("../docs/coming-from.md")]
+struct ComingFrom;
