@@ -16,12 +16,23 @@ border:1px solid var(--line);border-top:4px solid var(--mark);border-radius:.6re
 h1{margin:0;font-size:clamp(1.4rem,5vw,2rem);line-height:1.2;font-weight:650;\
 letter-spacing:-.015em}\
 p{margin:1rem 0 0;white-space:pre-line;overflow-wrap:anywhere}\
-small{color:var(--quiet);font-family:ui-monospace,monospace;font-size:.8rem}";
+small{color:var(--quiet);font-family:ui-monospace,monospace;font-size:.8rem}\
+body:has(table){place-items:start center}\
+main:has(table){max-width:60rem;border-top-color:var(--line)}\
+h1{overflow-wrap:anywhere}\
+table{width:100%;margin:1.25rem 0 0;border-collapse:collapse;font-variant-numeric:tabular-nums}\
+th,td{padding:.4rem 1rem .4rem 0;border-bottom:1px solid var(--line);text-align:left}\
+th{font-size:.85rem;white-space:nowrap}\
+td:first-child{width:100%;overflow-wrap:anywhere}\
+td:not(:first-child){color:var(--quiet);white-space:nowrap}\
+a{color:inherit;text-decoration-color:var(--quiet);text-underline-offset:.2em}\
+th[aria-sort=ascending] a::after{content:' \\2191'}\
+th[aria-sort=descending] a::after{content:' \\2193'}";
 
 /// What a browser may do with such a page: show it, in this style. A test holds that the hash is the
 /// style's.
 pub(crate) const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'sha256-2HxmNE54EpejtAy5kbILBb/TaOyPfdOAQ86I5RfZ7XE='; \
+    "default-src 'none'; style-src 'sha256-fPkXftGCcaPYOA7MKQxoEfSrUABSJHC5esHmU50RV90='; \
      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
 );
 

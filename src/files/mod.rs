@@ -3,6 +3,7 @@
 mod answer;
 mod coding;
 mod conditions;
+mod listing;
 mod media_type;
 mod multipart;
 mod path;
@@ -22,6 +23,7 @@ use log::{error, warn};
 
 use self::answer::{Caching, Representation};
 use self::coding::Coding;
+use self::listing::Listing;
 use self::path::{Dotfiles, Kind, Name, Unnamed};
 pub use self::root::Symlinks;
 use self::root::{Found, Missed, Root};
@@ -88,6 +90,7 @@ pub struct Files {
     under: String,
     dotfiles: Dotfiles,
     copies: Copies,
+    listing: Listings,
     fallback: Option<Vec<u8>>,
     cache_control: HeaderValue,
     /// How paths begin of what never changes, without their first slash.
@@ -99,6 +102,13 @@ pub struct Files {
 enum Copies {
     Ignored,
     Served,
+}
+
+/// Whether it is told what is in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listings {
+    None,
+    Told,
 }
 
 impl Files {
@@ -114,6 +124,7 @@ impl Files {
             under: String::new(),
             dotfiles: Dotfiles::Hidden,
             copies: Copies::Ignored,
+            listing: Listings::None,
             fallback: None,
             cache_control: ASK_EACH_TIME,
             immutable: Vec::new(),
@@ -172,6 +183,16 @@ impl Files {
         self
     }
 
+    /// Whether a folder without an `index.html` is answered with what is in it: not by default.
+    ///
+    /// It tells what would be served and nothing else, up to 10,000 names: as a page that sorts by
+    /// name, size or time (`?sort=size&order=desc`), or as JSON for who prefers that (`Accept`).
+    #[must_use]
+    pub fn listing(mut self, told: bool) -> Self {
+        self.listing = if told { Listings::Told } else { Listings::None };
+        self
+    }
+
     /// A file, as `index.html`, that is served where there is none: for programs in a browser that
     /// read the path themselves. There is none by default.
     ///
@@ -210,7 +231,7 @@ impl Files {
         let path = file.as_ref().as_os_str().as_bytes();
         match self.root.open(path.strip_prefix(b"/").unwrap_or(path)) {
             Ok(Found::File(..)) => Ok(()),
-            Ok(Found::Folder) => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(Found::Folder(_)) => Err(io::ErrorKind::IsADirectory.into()),
             Err(Missed::Missing) => Err(io::ErrorKind::NotFound.into()),
             Err(Missed::Forbidden) => Err(io::ErrorKind::PermissionDenied.into()),
             Err(Missed::Busy(error) | Missed::Failed(error)) => Err(error),
@@ -232,7 +253,7 @@ impl Files {
             }
         };
         let path = match name.kind {
-            Kind::File => name.path,
+            Kind::File => Cow::Borrowed(&*name.path),
             Kind::Folder => Cow::Owned(join(&name.path, INDEX)),
         };
         match (self.root.open(&path), name.kind) {
@@ -249,10 +270,30 @@ impl Files {
                 self.choose(&path, file, &metadata, request)
                     .answer(request, caching)
             }
-            (Ok(Found::Folder), Kind::File) => redirect(request.uri()),
-            (Ok(Found::Folder) | Err(Missed::Missing), _) => self.stand_in(request),
+            (Ok(Found::Folder(_)), Kind::File) => redirect(request.uri()),
+            (Ok(Found::Folder(_)) | Err(Missed::Missing), _) => self
+                .list(&name, request)
+                .unwrap_or_else(|| self.stand_in(request)),
             (Err(missed), _) => refuse(missed, request),
         }
+    }
+
+    /// Answers with what is in a folder that has no index, if that may be told.
+    fn list(&self, name: &Name<'_>, request: &Request) -> Option<Response> {
+        if self.listing == Listings::None || name.kind == Kind::File {
+            return None;
+        }
+        let listing = match self.root.open(&name.path) {
+            Ok(Found::Folder(folder)) => {
+                Listing::read(&self.root, &folder, &name.path, self.dotfiles)
+            }
+            Ok(Found::File(..)) | Err(Missed::Missing) => return None,
+            Err(missed) => return Some(refuse(missed, request)),
+        };
+        Some(match listing {
+            Ok(listing) => listing.answer(request),
+            Err(error) => refuse(Missed::Failed(error), request),
+        })
     }
 
     /// Answers where there is no file.
@@ -282,7 +323,7 @@ impl Files {
                 self.choose(fallback, file, &metadata, request)
                     .answer(request, caching)
             }
-            Ok(Found::Folder) | Err(Missed::Missing) => missing(),
+            Ok(Found::Folder(_)) | Err(Missed::Missing) => missing(),
             Err(missed) => refuse(missed, request),
         }
     }

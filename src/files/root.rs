@@ -33,7 +33,7 @@ pub(super) struct Root {
 #[derive(Debug)]
 pub(super) enum Found {
     File(File, Metadata),
-    Folder,
+    Folder(File),
 }
 
 /// Why nothing was opened.
@@ -75,22 +75,29 @@ impl Root {
     /// Opens what has this name, which is relative. Nothing is waited for: of what is neither a file
     /// nor a folder no more is asked than what it is.
     pub(super) fn open(&self, path: &[u8]) -> Result<Found, Missed> {
-        let file = File::from(self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK)?);
+        let file =
+            File::from(self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?);
         let metadata = file.metadata().map_err(Missed::Failed)?;
         if metadata.is_file() {
             Ok(Found::File(file, metadata))
         } else if metadata.is_dir() {
-            Ok(Found::Folder)
+            Ok(Found::Folder(file))
         } else {
             Err(Missed::Missing)
         }
+    }
+
+    /// Looks at what has this name without opening it.
+    pub(super) fn look(&self, path: &[u8]) -> Result<Metadata, Missed> {
+        let file = File::from(self.resolve(path, OFlags::PATH)?);
+        file.metadata().map_err(Missed::Failed)
     }
 
     /// Finds a name without leaving the root, whatever is renamed and linked meanwhile: the system
     /// walks, and looks at each step.
     fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { b"." } else { path };
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let flags = flags | OFlags::CLOEXEC;
         let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         let within = match self.symlinks {
             Symlinks::Beneath => within,

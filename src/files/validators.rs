@@ -54,7 +54,7 @@ impl Validators {
         let suffix = coding.map_or("", Coding::suffix);
         Self {
             tag: format!("{strength}\"{size:x}-{hash:016x}{suffix}\""),
-            modified: whole_seconds(modified.min(now)),
+            modified: modified_before(file, now),
         }
     }
 
@@ -75,6 +75,14 @@ impl Validators {
     }
 }
 
+/// When a file was modified, to the second and never later than now: a time to come can't be told
+/// (section 8.8.2.1).
+pub(super) fn modified_before(file: &Metadata, now: SystemTime) -> SystemTime {
+    let modified = at(file.mtime(), file.mtime_nsec()).min(now);
+    let since = modified.duration_since(SystemTime::UNIX_EPOCH);
+    SystemTime::UNIX_EPOCH + Duration::from_secs(since.map_or(0, |since| since.as_secs()))
+}
+
 /// The time of a file, or the beginning of time if it is before that or cannot be.
 fn at(seconds: i64, nanos: i64) -> SystemTime {
     let seconds = u64::try_from(seconds).unwrap_or_default();
@@ -83,9 +91,4 @@ fn at(seconds: i64, nanos: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH
         .checked_add(since)
         .unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-fn whole_seconds(time: SystemTime) -> SystemTime {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    SystemTime::UNIX_EPOCH + Duration::from_secs(since.map_or(0, |since| since.as_secs()))
 }

@@ -63,6 +63,10 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Files")]
     pub(crate) precompressed: bool,
 
+    /// Tell what is in a folder that has no index.html, as a page or JSON
+    #[arg(long, help_heading = "Files")]
+    pub(crate) listing: bool,
+
     /// File of the folder to serve where there is none, such as index.html, for programs in a
     /// browser that read paths themselves [default: none]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Files")]

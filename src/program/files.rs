@@ -11,6 +11,7 @@ pub(crate) fn check_use(args: &Args) -> Result<(), String> {
     }
     let said = [
         ("precompressed", args.precompressed),
+        ("listing", args.listing),
         ("dotfiles", args.dotfiles),
         ("fallback", args.fallback.is_some()),
         ("cache-control", args.cache_control.is_some()),
@@ -30,6 +31,7 @@ pub(crate) fn open(args: &Args) -> Result<Option<Files>, String> {
     let files = Files::new(root)
         .map_err(|error| format!("cannot serve {}: {error}", root.display()))?
         .precompressed(args.precompressed)
+        .listing(args.listing)
         .dotfiles(args.dotfiles)
         .symlinks(args.symlinks.into());
     let files = match &args.cache_control {

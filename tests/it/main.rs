@@ -43,6 +43,9 @@ mod leaks;
 mod limits;
 /// Unix sockets, and sockets that someone else opened.
 mod listeners;
+/// What is in a folder, told to people and programs.
+#[cfg(feature = "files")]
+mod listing;
 /// What a service manager is told.
 #[cfg(feature = "program")]
 mod manager;

@@ -72,6 +72,7 @@ fn every_flag_has_its_variable_by_rule() {
         ("symlinks", "none"),
         ("dotfiles", "true"),
         ("precompressed", "true"),
+        ("listing", "true"),
         ("fallback", "index.html"),
         ("cache-control", "max-age=60"),
         ("immutable", "/assets/"),

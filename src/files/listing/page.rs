@@ -1,0 +1,165 @@
+//! How a listing looks, for people and for programs.
+
+use std::time::SystemTime;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use super::{Column, Direction, Entry, Listing, Order};
+use crate::page::Page;
+use crate::{Html, IntoResponse, Json};
+
+/// What of a name is not written as it is in a link.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// For people.
+const MINUTE: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day] [hour]:[minute]");
+
+/// For programs (RFC 3339).
+const SECOND: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+
+#[derive(Serialize)]
+struct Folder {
+    path: String,
+    complete: bool,
+    entries: Vec<Shown>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    name: String,
+    href: String,
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    modified: String,
+}
+
+pub(super) fn json(listing: &Listing, path: &str) -> impl IntoResponse {
+    let entries = listing.entries.iter().map(|entry| Shown {
+        name: String::from_utf8_lossy(&entry.name).into_owned(),
+        href: href(entry),
+        r#type: if entry.size.is_some() {
+            "file"
+        } else {
+            "folder"
+        },
+        size: entry.size,
+        modified: written(entry.modified, SECOND),
+    });
+    Json(Folder {
+        path: path.to_owned(),
+        complete: listing.is_complete,
+        entries: entries.collect(),
+    })
+}
+
+pub(super) fn html(listing: &Listing, path: &str, order: Order) -> Html<String> {
+    let mut page = Page::new(path);
+    page.markup("<h1>");
+    page.text(path);
+    page.markup("</h1>\n<table>\n<thead><tr>");
+    for (column, text) in [
+        (Column::Name, "Name"),
+        (Column::Size, "Size"),
+        (Column::Modified, "Modified (UTC)"),
+    ] {
+        heading(column, text, order, &mut page);
+    }
+    page.markup("</tr></thead>\n<tbody>\n");
+    if path != "/" {
+        page.markup("<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n");
+    }
+    for entry in &listing.entries {
+        page.markup("<tr><td><a href=\"");
+        page.text(&href(entry));
+        page.markup("\">");
+        page.text(&String::from_utf8_lossy(&entry.name));
+        page.markup(if entry.size.is_none() {
+            "/</a></td><td>"
+        } else {
+            "</a></td><td>"
+        });
+        page.text(&entry.size.map_or_else(String::new, size));
+        page.markup("</td><td>");
+        page.text(&written(entry.modified, MINUTE));
+        page.markup("</td></tr>\n");
+    }
+    page.markup("</tbody>\n</table>\n");
+    if !listing.is_complete {
+        page.markup("<p>There is more here than is shown.</p>\n");
+    }
+    Html(page.finish())
+}
+
+/// A column's heading: a link that sorts by it, the other way round if that is so already.
+fn heading(column: Column, text: &str, order: Order, page: &mut Page) {
+    let direction = (order.column == column).then_some(order.direction);
+    page.markup(match direction {
+        None => "<th>",
+        Some(Direction::Up) => "<th aria-sort=\"ascending\">",
+        Some(Direction::Down) => "<th aria-sort=\"descending\">",
+    });
+    page.markup(match column {
+        Column::Name => "<a href=\"?sort=name",
+        Column::Size => "<a href=\"?sort=size",
+        Column::Modified => "<a href=\"?sort=modified",
+    });
+    page.markup(match direction {
+        Some(Direction::Up) => "&amp;order=desc\">",
+        None | Some(Direction::Down) => "\">",
+    });
+    page.text(text);
+    page.markup("</a></th>");
+}
+
+/// Relative to the folder, and no other thing than a name whatever is in it.
+fn href(entry: &Entry) -> String {
+    let slash = if entry.size.is_none() { "/" } else { "" };
+    format!("./{}{slash}", percent_encode(&entry.name, ENCODED))
+}
+
+/// It fails for no time between the epoch and now.
+fn written(time: SystemTime, form: &[BorrowedFormatItem<'_>]) -> String {
+    OffsetDateTime::from(time).format(form).unwrap_or_default()
+}
+
+/// In the largest unit of which there is one.
+fn size(bytes: u64) -> String {
+    const UNITS: [(u32, &str); 4] = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match UNITS.iter().find(|(shift, _)| bytes >> shift > 0) {
+        Some((shift, unit)) => {
+            let tenths = (u128::from(bytes) * 10) >> shift;
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_in_the_largest_unit() {
+        for (bytes, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1_500_000, "1.4 MiB"),
+            (10 << 30, "10.0 GiB"),
+            (u64::MAX, "16777215.9 TiB"),
+        ] {
+            assert_eq!(size(bytes), expected);
+        }
+    }
+}

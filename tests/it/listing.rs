@@ -1,0 +1,236 @@
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, UNIX_EPOCH};
+
+use httpool::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, VARY,
+};
+use httpool::{Files, Response, Symlinks};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde_json::Value;
+
+use crate::support::{OwnFolder, expect, field, get};
+
+fn listing(folder: &OwnFolder) -> Files {
+    let files = Files::new(folder).expect("the folder can be served");
+    files.listing(true)
+}
+
+fn text(response: &Response) -> String {
+    String::from_utf8_lossy(response.body().as_bytes()).into_owned()
+}
+
+/// What a listing says in JSON.
+#[track_caller]
+fn told(files: &Files, target: &str) -> Value {
+    let response = get(files, target, &[(ACCEPT, "application/json")]);
+    assert_eq!(response.status(), 200, "{target}");
+    assert_eq!(field(&response, CONTENT_TYPE), Some("application/json"));
+    assert_eq!(field(&response, VARY), Some("accept"));
+    serde_json::from_slice(response.body().as_bytes()).expect("it is JSON")
+}
+
+#[track_caller]
+fn names(files: &Files, target: &str) -> Vec<String> {
+    let told = told(files, target);
+    let entries = told["entries"].as_array().expect("there are entries");
+    let name = |entry: &Value| entry["name"].as_str().expect("each has a name").to_owned();
+    entries.iter().map(name).collect()
+}
+
+#[test]
+fn a_folder_without_an_index_is_listed_if_that_is_wanted() {
+    let folder = OwnFolder::new();
+    folder
+        .file("sub/a.txt", "abc")
+        .file("site/index.html", "index");
+    let files = listing(&folder);
+    let page = expect(&files, "/sub/", 200);
+    assert_eq!(field(&page, CONTENT_TYPE), Some("text/html; charset=utf-8"));
+    assert_eq!(field(&page, CACHE_CONTROL), Some("no-cache"));
+    assert!(text(&page).contains("<a href=\"./a.txt\">a.txt</a>"));
+    assert!(text(&page).contains("<a href=\"../\">"));
+    assert!(!text(&expect(&files, "/", 200)).contains("<a href=\"../\">"));
+    assert_eq!(expect(&files, "/site/", 200).body().length(), Some(5));
+    assert_eq!(
+        field(&expect(&files, "/sub", 301), LOCATION),
+        Some("./sub/")
+    );
+    expect(&files, "/missing/", 404);
+    expect(&files, "/sub/a.txt/", 404);
+    expect(&files.listing(false), "/sub/", 404);
+}
+
+#[test]
+fn programs_are_told_in_json() {
+    let folder = OwnFolder::new();
+    folder.file("b c.txt", "12345").file("a/x", "");
+    let file = File::options().write(true).open(folder.path("b c.txt"));
+    let then = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    file.and_then(|file| file.set_modified(then))
+        .expect("a time can be set");
+    let told = told(&listing(&folder), "/");
+    assert_eq!(told["path"], "/");
+    assert_eq!(told["complete"], true);
+    let expected = serde_json::json!({
+        "name": "b c.txt",
+        "href": "./b%20c.txt",
+        "type": "file",
+        "size": 5,
+        "modified": "2001-09-09T01:46:40Z",
+    });
+    assert_eq!(told["entries"][1], expected);
+    assert_eq!(told["entries"][0]["href"], "./a/");
+    assert_eq!(told["entries"][0]["type"], "folder");
+    assert_eq!(told["entries"][0]["size"], Value::Null);
+}
+
+#[test]
+fn it_is_sorted_as_asked_for_with_folders_first() {
+    let folder = OwnFolder::new();
+    folder
+        .file("b", "1")
+        .file("A", "333")
+        .file("c", "22")
+        .file("z/x", "")
+        .file("y/x", "");
+    for (name, seconds) in [("b", 3), ("A", 2), ("c", 1)] {
+        let file = File::options().write(true).open(folder.path(name));
+        let then = UNIX_EPOCH + Duration::from_secs(seconds);
+        file.and_then(|file| file.set_modified(then))
+            .expect("a time can be set");
+    }
+    let files = listing(&folder);
+    for (query, expected) in [
+        ("", ["y", "z", "A", "b", "c"]),
+        ("?order=desc", ["z", "y", "c", "b", "A"]),
+        ("?sort=size", ["y", "z", "b", "c", "A"]),
+        ("?sort=size&order=desc", ["z", "y", "A", "c", "b"]),
+        ("?sort=modified", ["", "", "c", "A", "b"]),
+        ("?sort=name&x=<script>&order=asc", ["y", "z", "A", "b", "c"]),
+    ] {
+        let names = names(
+            &files,
+            &format!("/{query}").replace('<', "%3C").replace('>', "%3E"),
+        );
+        let from = usize::from(query == "?sort=modified") * 2;
+        assert_eq!(names[from..], expected[from..], "{query}");
+    }
+    let page = text(&expect(&files, "/?sort=size", 200));
+    assert!(
+        page.contains("<th aria-sort=\"ascending\"><a href=\"?sort=size&amp;order=desc\">Size")
+    );
+    assert!(page.contains("<th><a href=\"?sort=name\">Name"));
+}
+
+#[test]
+fn no_name_is_more_than_text() {
+    let folder = OwnFolder::new();
+    let names = [
+        "<script>alert(1)<",
+        "\"onmouseover=x",
+        "'x'",
+        "&amp;",
+        "javascript:alert(1)",
+        "a\nb",
+        "?q#f",
+        "%2e%2e",
+    ];
+    for name in names {
+        folder.file(name, "x");
+    }
+    folder.file("<b>/x", "");
+    let odd = folder.as_ref().join(OsStr::from_bytes(b"\xff<i>"));
+    fs::write(odd, "x").expect("it is a name");
+    let files = listing(&folder);
+    let response = get(
+        &files,
+        "/?<x>=\"".replace(['<', '>', '"'], "%3C").as_str(),
+        &[],
+    );
+    let page = text(&response);
+    for tag in [
+        "<script",
+        "<b>",
+        "<i>",
+        "\"onmouse",
+        "href=\"javascript",
+        "%3C%3C",
+    ] {
+        assert!(!page.contains(tag), "{tag} in {page}");
+    }
+    let policy = field(&response, CONTENT_SECURITY_POLICY).unwrap_or_default();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    // Each link leads to its file.
+    let told = told(&files, "/");
+    let entries = told["entries"].as_array().expect("there are entries");
+    assert_eq!(entries.len(), names.len() + 2);
+    for entry in entries {
+        let href = entry["href"].as_str().expect("each has a link");
+        expect(&files, href.trim_start_matches('.'), 200);
+    }
+    // The name of a folder stands in its page.
+    let page = text(&expect(&files, "/%3Cb%3E/", 200));
+    assert!(page.contains("<h1>/&lt;b&gt;/</h1>"), "{page}");
+    assert!(!page.contains("<b>"));
+}
+
+/// One policy for both.
+#[test]
+fn what_is_listed_is_what_is_served() {
+    let outer = OwnFolder::new();
+    outer
+        .file("secret", "x")
+        .file("root/file", "x")
+        .file("root/.hidden", "x");
+    outer
+        .file("root/.well-known/x", "x")
+        .file("root/sub/.well-known/x", "x")
+        .file("root/sub/y", "x");
+    let root = outer.path("root");
+    symlink("../secret", root.join("out")).expect("a link can be made");
+    symlink("file", root.join("in")).expect("a link can be made");
+    symlink("../file", root.join("sub/up")).expect("a link can be made");
+    symlink("nothing", root.join("broken")).expect("a link can be made");
+    symlink("/etc", root.join("etc")).expect("a link can be made");
+    mknodat(CWD, root.join("pipe"), FileType::Fifo, Mode::RWXU, 0).expect("a pipe can be made");
+    let files = || {
+        Files::new(&root)
+            .expect("the folder can be served")
+            .listing(true)
+    };
+    let check = |files: &Files, target: &str, expected: &[&str]| {
+        assert_eq!(names(files, target), expected, "{target}");
+        for name in expected {
+            let status = get(files, &format!("{target}{name}"), &[])
+                .status()
+                .as_u16();
+            assert!(matches!(status, 200 | 301), "{target}{name}: {status}");
+        }
+    };
+    check(&files(), "/", &[".well-known", "sub", "file", "in"]);
+    check(&files(), "/sub/", &["up", "y"]);
+    let unlinked = files().symlinks(Symlinks::None);
+    check(&unlinked, "/", &[".well-known", "sub", "file"]);
+    check(&unlinked, "/sub/", &["y"]);
+    check(
+        &files().dotfiles(true),
+        "/sub/",
+        &[".well-known", "up", "y"],
+    );
+}
+
+#[test]
+fn a_folder_of_very_many_is_shown_in_part() {
+    let folder = OwnFolder::new();
+    for index in 0..10_001 {
+        folder.file(&index.to_string(), "");
+    }
+    let files = listing(&folder);
+    let told = told(&files, "/");
+    assert_eq!(told["complete"], false);
+    assert_eq!(told["entries"].as_array().map(Vec::len), Some(10_000));
+    assert!(text(&expect(&files, "/", 200)).contains("more here than is shown"));
+}
