@@ -20,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) max_head: usize,
     pub(crate) max_body: usize,
     pub(crate) max_buffered: usize,
+    #[cfg(feature = "tls")]
+    pub(crate) handshake_timeout: Duration,
     pub(crate) head_timeout: Duration,
     pub(crate) body_timeout: Duration,
     pub(crate) idle_timeout: Duration,
@@ -67,6 +69,11 @@ pub mod defaults {
     /// answers that are not sent. Two dozen of the largest bodies at a time, and little enough for
     /// a machine with a gigabyte.
     pub const MAX_BUFFERED: usize = 256 * 1024 * 1024;
+
+    /// From a connection's first moment to the end of its TLS handshake. It takes two round trips and
+    /// a millisecond, and a client that needs much longer for it would need as long for each request.
+    #[cfg(feature = "tls")]
+    pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// From a connection's first moment, or a later request's first byte, to the end of its head.
     pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -123,6 +130,8 @@ impl Default for Config {
             max_head: defaults::MAX_HEAD,
             max_body: defaults::MAX_BODY,
             max_buffered: defaults::MAX_BUFFERED,
+            #[cfg(feature = "tls")]
+            handshake_timeout: defaults::HANDSHAKE_TIMEOUT,
             head_timeout: defaults::HEAD_TIMEOUT,
             body_timeout: defaults::BODY_TIMEOUT,
             idle_timeout: defaults::IDLE_TIMEOUT,

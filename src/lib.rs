@@ -53,6 +53,7 @@
 //! * `rate-limit`: a [layer](layers) that gives each client so many requests, with governor.
 //! * `router` (default): functions for paths and methods, with arguments from requests, in
 //!   [`routing`].
+//! * `tls`: clients that speak TLS, with rustls and ring.
 //! * `metrics`: health checks and figures for Prometheus in `apps`, with prometheus-client and procfs.
 //!
 //! It runs on Linux: epoll is what it is made of.
@@ -95,6 +96,8 @@ mod server;
 pub mod sse;
 mod sync;
 pub mod test;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 mod weights;
 mod wire;
@@ -121,7 +124,11 @@ pub use proxy::{ForwardedBy, TrustedProxy, TrustedProxyError};
 pub use response::{Fields, Html, IntoResponse, Redirect};
 #[cfg(feature = "router")]
 pub use routing::Router;
+#[cfg(feature = "tls")]
+pub use rustls;
 pub use server::{BindError, Builder, DrainReport, Handle, Progress, Server, Vitals, Waits};
+#[cfg(feature = "tls")]
+pub use tls::{ClientCertificates, Tls, TlsBuilder, TlsError, TlsInfo};
 pub use wire::{Chunk, Wire};
 
 /// A request as handlers see it.

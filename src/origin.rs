@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::Request;
+#[cfg(feature = "tls")]
+use crate::TlsInfo;
 
 /// Where a request comes from: the other end of its connection, and the client as far as it is
 /// known.
@@ -31,9 +33,18 @@ use crate::Request;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     peer: Node,
-    /// `None` is [`Route::of`] the peer. Bodies are moved a lot, those of answers too, so what
-    /// few need is elsewhere.
-    route: Option<Arc<Route>>,
+    /// `None` is no more than the peer. Bodies are moved a lot, those of answers too, so what few need
+    /// is elsewhere.
+    more: Option<Arc<More>>,
+}
+
+/// What is known of an origin besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct More {
+    route: Route,
+    /// For all that share a connection.
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<TlsInfo>>,
 }
 
 /// How a client has come.
@@ -49,7 +60,7 @@ pub(crate) struct Route {
 pub(crate) enum Scheme {
     Http,
     #[cfg_attr(
-        not(feature = "proxy"),
+        not(any(feature = "proxy", feature = "tls")),
         expect(dead_code, reason = "only a proxy can say so")
     )]
     Https,
@@ -74,7 +85,22 @@ enum Place {
 impl Origin {
     /// Of what comes over a connection with this other end, if nobody says more.
     pub(crate) fn new(peer: Node) -> Self {
-        Self { peer, route: None }
+        Self { peer, more: None }
+    }
+
+    /// The same over a connection that is encrypted.
+    #[cfg(feature = "tls")]
+    pub(crate) fn over(&self, tls: TlsInfo) -> Self {
+        let mut route = self.route();
+        // A proxy that has passed on bytes can't tell.
+        route.scheme = Some(Scheme::Https);
+        Self {
+            peer: self.peer,
+            more: Some(Arc::new(More {
+                route,
+                tls: Some(Arc::new(tls)),
+            })),
+        }
     }
 
     /// Where this request comes from; `None` if it did not come over a connection, or if its body
@@ -117,9 +143,16 @@ impl Origin {
         })
     }
 
+    /// What is agreed on with the [peer](Self::peer), if it speaks TLS to this server.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.more.as_ref()?.tls.as_deref()
+    }
+
     pub(crate) fn route(&self) -> Route {
-        match &self.route {
-            Some(route) => **route,
+        match &self.more {
+            Some(more) => more.route,
             None => Route::of(self.peer),
         }
     }
@@ -129,13 +162,17 @@ impl Origin {
     pub(crate) fn with(&self, route: Route) -> Self {
         Self {
             peer: self.peer,
-            route: Some(Arc::new(route)),
+            more: Some(Arc::new(More {
+                route,
+                #[cfg(feature = "tls")]
+                tls: self.more.as_ref().and_then(|more| more.tls.clone()),
+            })),
         }
     }
 }
 
 impl Route {
-    /// The one of a client that has come itself.
+    /// The one of a client that has come itself, and in the clear.
     fn of(client: Node) -> Self {
         Self {
             proxy: None,
@@ -156,17 +193,24 @@ impl Route {
 }
 
 /// As one block, which is the same wherever it is shown: an object with the members `peer`,
-/// `proxy`, `client` and `scheme`, each a string or null.
+/// `proxy`, `client` and `scheme`, each a string or null, and `tls` if the peer speaks it.
 #[cfg(feature = "json")]
 impl serde::Serialize for Origin {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct as _;
 
-        let mut block = serializer.serialize_struct("Origin", 4)?;
+        #[cfg(feature = "tls")]
+        let tls = self.tls();
+        #[cfg(not(feature = "tls"))]
+        let tls = None::<()>;
+        let mut block = serializer.serialize_struct("Origin", 4 + usize::from(tls.is_some()))?;
         block.serialize_field("peer", &self.peer)?;
         block.serialize_field("proxy", &self.proxy())?;
         block.serialize_field("client", &self.client())?;
         block.serialize_field("scheme", &self.scheme().map(http::uri::Scheme::as_str))?;
+        if let Some(tls) = tls {
+            block.serialize_field("tls", &tls)?;
+        }
         block.end()
     }
 }

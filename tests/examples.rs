@@ -4,6 +4,7 @@
 //! `cargo build --examples` comes first.
 
 use std::env;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -31,7 +32,13 @@ struct Answer {
 
 impl Example {
     fn start(name: &str) -> Self {
+        Self::start_with(name, &[])
+    }
+
+    /// The same with these arguments before the address.
+    fn start_with(name: &str, arguments: &[&OsStr]) -> Self {
         let mut child = Command::new(path(name))
+            .args(arguments)
             .arg("127.0.0.1:0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -52,7 +59,9 @@ impl Example {
         };
         let line = example.line();
         example.address = line
-            .strip_prefix("listening on http://")
+            .strip_prefix("listening on http")
+            .map(|rest| rest.trim_start_matches('s'))
+            .and_then(|rest| rest.strip_prefix("://"))
             .unwrap_or_else(|| panic!("{name} says {line:?} first"))
             .to_owned();
         example
@@ -349,4 +358,71 @@ fn graceful_stops_when_its_input_ends() {
     drop(graceful.input());
     let report = graceful.expect_end();
     assert!(report.contains("requests answered: 0, cut: 0"), "{report}");
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use std::fs;
+    use std::sync::Arc;
+
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use rustls::pki_types::CertificateDer;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+    use super::*;
+
+    /// A certificate for this machine, and its key.
+    fn issue() -> CertifiedKey<rcgen::KeyPair> {
+        let issued = generate_simple_self_signed(["localhost".into()]);
+        issued.expect("it is a name")
+    }
+
+    /// What the example answers to somebody who believes this certificate alone.
+    fn ask(tls: &Example, believed: &CertificateDer<'static>) -> Result<String, std::io::Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add(believed.clone()).expect("it is a certificate");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider knows them")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = "localhost".try_into().expect("it is a name");
+        let client = ClientConnection::new(Arc::new(config), name).expect("all is there");
+        let stream = TcpStream::connect(&tls.address).expect("the example listens");
+        let mut stream = StreamOwned::new(client, stream);
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    #[test]
+    fn tls_greets_and_reads_its_certificate_again() {
+        let folder = env::temp_dir().join(format!("httpool-examples-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the folder is writable");
+        let files = [folder.join("cert.pem"), folder.join("key.pem")];
+        let write = |issued: &CertifiedKey<rcgen::KeyPair>| {
+            fs::write(&files[0], issued.cert.pem()).expect("the folder is writable");
+            fs::write(&files[1], issued.signing_key.serialize_pem())
+                .expect("the folder is writable");
+        };
+        let (old, new) = (issue(), issue());
+        write(&old);
+        let mut tls = Example::start_with("tls", &[files[0].as_os_str(), files[1].as_os_str()]);
+        let answer = ask(&tls, old.cert.der()).expect("it is believed");
+        assert!(
+            answer.contains("hello over TLSv1.3 with TLS13_"),
+            "{answer}"
+        );
+        assert!(answer.ends_with("you know me as localhost\n"), "{answer}");
+
+        write(&new);
+        let mut input = tls.input();
+        input.write_all(b"\n").expect("the example reads its input");
+        assert_eq!(tls.line(), "the certificate is read again");
+        ask(&tls, new.cert.der()).expect("it is believed");
+        ask(&tls, old.cert.der()).expect_err("it is another one");
+        fs::remove_dir_all(&folder).expect("the folder is ours");
+    }
 }

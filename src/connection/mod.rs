@@ -6,6 +6,8 @@
 mod account;
 mod budget;
 mod desk;
+#[cfg(feature = "tls")]
+mod handshake;
 #[cfg(feature = "proxy")]
 mod introduction;
 mod outbox;
@@ -30,6 +32,8 @@ pub(crate) use self::desk::Desk;
 use self::outbox::{Flushed, Outbox};
 use self::patience::Patience;
 pub(crate) use self::signals::{Overload, Treatment, Verdict, Wait, Wake, What, Why};
+#[cfg(feature = "tls")]
+use crate::Tls;
 use crate::config::Config;
 use crate::error_pages::Pages;
 use crate::exchange::Observers;
@@ -79,12 +83,15 @@ pub(crate) struct Connection {
 }
 
 /// What a connection begins with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Opening {
     Request,
     /// A proxy says first whom it passes on bytes for.
     #[cfg(feature = "proxy")]
     ProxyHeader,
+    /// Client and server agree on TLS.
+    #[cfg(feature = "tls")]
+    Handshake(Tls),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,12 +99,18 @@ enum Stage {
     /// A proxy's header has not come, or not all of it.
     #[cfg(feature = "proxy")]
     Introduction,
+    /// A handshake has not come to its end.
+    #[cfg(feature = "tls")]
+    Handshake,
     /// Requests are taken.
     Open,
     /// What is in the outbox is the end.
     Closing(Farewell),
     /// Everything is sent, and what still comes is thrown away.
     Lingering,
+    /// The same after a handshake that has failed.
+    #[cfg(feature = "tls")]
+    Rejected,
 }
 
 /// How a connection ends after its last answer.
@@ -124,23 +137,29 @@ impl Connection {
     pub(crate) fn new(
         socket: Socket,
         peer: Node,
-        opening: Opening,
+        opening: &Opening,
         now: Instant,
         service: &Service,
     ) -> Self {
+        let (stage, patience) = match opening {
+            Opening::Request => (Stage::Open, Patience::new(now, &service.config)),
+            #[cfg(feature = "proxy")]
+            Opening::ProxyHeader => (Stage::Introduction, Patience::new(now, &service.config)),
+            #[cfg(feature = "tls")]
+            Opening::Handshake(_) => (
+                Stage::Handshake,
+                Patience::before_handshake(now, &service.config),
+            ),
+        };
         Self {
             origin: Origin::new(peer),
             socket,
             decoder: Decoder::default(),
             carried: Box::default(),
             unsent: None,
-            stage: match opening {
-                Opening::Request => Stage::Open,
-                #[cfg(feature = "proxy")]
-                Opening::ProxyHeader => Stage::Introduction,
-            },
+            stage,
             incoming: Incoming::Perhaps,
-            patience: Patience::new(now, &service.config),
+            patience,
             share: Share::new(&service.budget),
         }
     }
@@ -165,6 +184,10 @@ impl Connection {
             .turn(wake, treatment, desk, service)
             .unwrap_or_else(|error| Verdict::Close(Why::Failed(error)));
         self.pack(desk);
+        #[cfg(feature = "tls")]
+        if let Verdict::Close(why) = &verdict {
+            self.part(why);
+        }
         verdict
     }
 
@@ -179,6 +202,11 @@ impl Connection {
             // There may be one behind the header.
             #[cfg(feature = "proxy")]
             Stage::Introduction => self.socket.has_unread(),
+            // The same.
+            #[cfg(feature = "tls")]
+            Stage::Handshake => self.socket.has_unread(),
+            #[cfg(feature = "tls")]
+            Stage::Rejected => false,
             Stage::Closing(_) | Stage::Lingering => false,
         };
         unsent + u64::from(may_be_one)
@@ -203,7 +231,7 @@ impl Connection {
         }
         // A connection that always has something to receive never waits for its deadline.
         let wake = match self.patience.overdue(desk.now) {
-            Some(What::Goodbye) => return Ok(Verdict::Close(Why::Answered)),
+            Some(What::Goodbye) => return Ok(Verdict::Close(self.end_reason())),
             Some(_) => Wake::Expired,
             None => wake,
         };
@@ -213,6 +241,16 @@ impl Connection {
         {
             return Ok(verdict);
         }
+        #[cfg(feature = "tls")]
+        let wake = if self.stage == Stage::Handshake {
+            if let Some(verdict) = self.shake_hands(wake, treatment, desk, service)? {
+                return Ok(verdict);
+            }
+            // What is waited for now has just begun.
+            Wake::Ready
+        } else {
+            wake
+        };
         let limits = Limits {
             head: service.config.max_head,
             body: service.config.max_body,
@@ -259,8 +297,11 @@ impl Connection {
                     if let Some(verdict) = self.send(desk, service)? {
                         return Ok(verdict);
                     }
-                    let unfinished = desk.input.unread().len() + self.decoder.held();
-                    if progress != Progress::Nothing && !self.share.grow(unfinished) {
+                    let unfinished = match progress {
+                        Progress::Nothing => self.socket.held(),
+                        _ => desk.input.unread().len() + self.decoder.held() + self.socket.held(),
+                    };
+                    if !self.share.grow(unfinished) {
                         self.refuse(Refusal::NoRoom, desk, service);
                         continue;
                     }
@@ -387,8 +428,8 @@ impl Connection {
     fn received(&self, progress: Progress, desk: &Desk) -> usize {
         match progress {
             Progress::Nothing => 0,
-            Progress::Head => desk.input.unread().len(),
-            Progress::Body => self.decoder.received(),
+            Progress::Head => desk.input.unread().len() + self.socket.held(),
+            Progress::Body => self.decoder.received() + self.socket.held(),
         }
     }
 
@@ -411,7 +452,7 @@ impl Connection {
 
     /// Sends what is gathered. A verdict if the client must read first.
     fn send(&mut self, desk: &mut Desk, service: &Service) -> io::Result<Option<Verdict>> {
-        match desk.outbox.flush(&self.socket, desk.now)? {
+        match desk.outbox.flush(&mut self.socket, desk.now)? {
             Flushed::All(answers) => {
                 desk.answered += answers;
                 if self.patience.waits_for() == Some(What::Room) {
@@ -445,7 +486,7 @@ impl Connection {
     fn keep(&mut self, desk: &Desk, verdict: Verdict) -> Verdict {
         if self
             .share
-            .grow(desk.input.unread().len() + desk.outbox.held())
+            .grow(desk.input.unread().len() + desk.outbox.held() + self.socket.held())
         {
             verdict
         } else {
@@ -477,7 +518,7 @@ impl Connection {
     /// After the last answer has been sent.
     fn end(&mut self, desk: &mut Desk) -> io::Result<Verdict> {
         match self.stage {
-            Stage::Closing(Farewell::Plain) => return Ok(Verdict::Close(Why::Answered)),
+            Stage::Closing(Farewell::Plain) => return Ok(Verdict::Close(self.end_reason())),
             Stage::Closing(Farewell::Linger) => {
                 self.socket.finish_sending()?;
                 self.stage = Stage::Lingering;
@@ -485,6 +526,8 @@ impl Connection {
             Stage::Open | Stage::Lingering => {}
             #[cfg(feature = "proxy")]
             Stage::Introduction => {}
+            #[cfg(feature = "tls")]
+            Stage::Handshake | Stage::Rejected => {}
         }
         let verdict = Verdict::Park(self.patience.for_goodbye(desk.now));
         for _ in 0..DISCARDS_PER_TURN {
@@ -492,10 +535,19 @@ impl Connection {
             match self.socket.receive(desk.input.room())? {
                 Received::Full | Received::Short => {}
                 Received::Nothing => return Ok(verdict),
-                Received::End => return Ok(Verdict::Close(Why::Answered)),
+                Received::End => return Ok(Verdict::Close(self.end_reason())),
             }
         }
         Ok(Verdict::Requeue)
+    }
+
+    /// Why a connection ends on which nothing is left to send.
+    fn end_reason(&self) -> Why {
+        match self.stage {
+            #[cfg(feature = "tls")]
+            Stage::Rejected => Why::NotAgreed,
+            _ => Why::Answered,
+        }
     }
 
     /// Puts what the connection slept over on the desk.
@@ -519,7 +571,7 @@ impl Connection {
         }
         let unsent = self.unsent.as_ref().map_or(0, |outbox| outbox.held());
         self.share
-            .shrink(self.carried.len() + self.decoder.held() + unsent);
+            .shrink(self.carried.len() + self.decoder.held() + self.socket.held() + unsent);
         desk.tidy();
     }
 }

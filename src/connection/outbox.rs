@@ -132,7 +132,7 @@ impl Outbox {
         self.bytes.len() - self.gone + self.tail.held()
     }
 
-    pub(super) fn flush(&mut self, socket: &Socket, now: Instant) -> io::Result<Flushed> {
+    pub(super) fn flush(&mut self, socket: &mut Socket, now: Instant) -> io::Result<Flushed> {
         let mut progress = 0;
         loop {
             loop {
@@ -181,7 +181,7 @@ impl Outbox {
     fn flush_file(
         &mut self,
         progress: &mut usize,
-        socket: &Socket,
+        socket: &mut Socket,
         now: Instant,
     ) -> io::Result<Option<Flushed>> {
         while let Tail::File(part) = &self.tail
@@ -244,7 +244,7 @@ impl FilePart {
     }
 
     /// Sends as much as goes in one call, and no more than `most`.
-    fn send(&self, most: usize, socket: &Socket) -> io::Result<FileSent> {
+    fn send(&self, most: usize, socket: &mut Socket) -> io::Result<FileSent> {
         let count = usize::try_from(self.left).map_or(most, |left| left.min(most));
         socket.send_file(&self.file, self.offset, count)
     }

@@ -21,10 +21,20 @@ pub(super) struct Patience {
 impl Patience {
     /// A connection's first moment: a request is waited for from now on.
     pub(super) fn new(now: Instant, config: &Config) -> Self {
+        Self::first(now, config.head_timeout)
+    }
+
+    /// The same for a client that has to agree on TLS before.
+    #[cfg(feature = "tls")]
+    pub(super) fn before_handshake(now: Instant, config: &Config) -> Self {
+        Self::first(now, config.handshake_timeout)
+    }
+
+    fn first(now: Instant, patience: Duration) -> Self {
         Self {
             wait: Some(Wait {
                 what: What::FirstRequest,
-                deadline: now + config.head_timeout,
+                deadline: now + patience,
             }),
             since: now,
         }
@@ -54,6 +64,13 @@ impl Patience {
     /// What was waited for has come.
     pub(super) fn end(&mut self) {
         self.wait = None;
+    }
+
+    /// Waits for the next step of a handshake, whose time runs from the connection's first moment.
+    #[cfg(feature = "tls")]
+    pub(super) fn for_handshake(&mut self, what: What, config: &Config) -> Wait {
+        let deadline = self.since + config.handshake_timeout;
+        self.until(Wait { what, deadline })
     }
 
     /// Waits for more of a request that has come this far, and of whose head or body this much

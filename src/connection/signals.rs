@@ -78,6 +78,9 @@ pub(crate) enum What {
     FirstRequest,
     /// The first byte of another request.
     NextRequest,
+    /// The rest of a handshake.
+    #[cfg(feature = "tls")]
+    Handshake,
     /// The rest of a head.
     Head,
     /// The rest of a body.
@@ -112,6 +115,9 @@ pub(crate) enum Why {
     /// It did not begin with a proxy's header, as it must where it has come to.
     #[cfg(feature = "proxy")]
     NotIntroduced,
+    /// It did not come to an agreement on TLS.
+    #[cfg(feature = "tls")]
+    NotAgreed,
     /// The socket failed.
     Failed(io::Error),
     /// Driving it panicked: a defect of this crate.
@@ -120,7 +126,7 @@ pub(crate) enum Why {
 
 impl Why {
     /// One word for each, for figures, at its [place](Self::number).
-    pub(crate) const NAMES: [&'static str; 12] = [
+    pub(crate) const NAMES: [&'static str; 13] = [
         "answered",
         "client_done",
         "client_left",
@@ -133,6 +139,7 @@ impl Why {
         "failed",
         "panicked",
         "not_introduced",
+        "handshake_failed",
     ];
 
     /// Its place among all of them.
@@ -151,7 +158,18 @@ impl Why {
             Self::Panicked => 10,
             #[cfg(feature = "proxy")]
             Self::NotIntroduced => 11,
+            #[cfg(feature = "tls")]
+            Self::NotAgreed => 12,
         }
+    }
+
+    /// Whether the client has got all that was for it.
+    #[cfg(feature = "tls")]
+    pub(super) const fn is_orderly(&self) -> bool {
+        matches!(
+            self,
+            Self::Answered | Self::ClientDone | Self::Idle | Self::Drained
+        )
     }
 }
 
@@ -169,6 +187,8 @@ impl fmt::Display for Why {
             Self::Broken(error) => return write!(f, "the answer's reader failed: {error}"),
             #[cfg(feature = "proxy")]
             Self::NotIntroduced => "it did not begin with a PROXY protocol header",
+            #[cfg(feature = "tls")]
+            Self::NotAgreed => "its TLS handshake failed",
             Self::Failed(error) => return error.fmt(f),
             Self::Panicked => "driving it panicked",
         })

@@ -48,6 +48,8 @@ pub enum Refusal {
     BodyTimeout,
     /// All connections together keep as much as they may.
     NoRoom,
+    /// It comes in the clear to where TLS is spoken.
+    NotTls,
 }
 
 impl Refusal {
@@ -62,7 +64,8 @@ impl Refusal {
             | Self::Host
             | Self::ContentLength
             | Self::AmbiguousFraming
-            | Self::Chunk => StatusCode::BAD_REQUEST,
+            | Self::Chunk
+            | Self::NotTls => StatusCode::BAD_REQUEST,
             Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
@@ -96,6 +99,7 @@ impl Refusal {
             Self::HeadTimeout => "head_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::NoRoom => "no_room",
+            Self::NotTls => "not_tls",
         }
     }
 
@@ -125,6 +129,7 @@ impl Refusal {
             Self::HeadTimeout => "the request head took too long to arrive",
             Self::BodyTimeout => "the request body took too long to arrive",
             Self::NoRoom => "this server is busy with other requests at the moment",
+            Self::NotTls => "this port speaks TLS: the address begins with https://",
         }
     }
 }

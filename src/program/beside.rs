@@ -1,15 +1,30 @@
-//! The server beside the server, which tells how that one is. Its threads are its own, so that it
-//! answers when all workers are busy, and until the last of them has ended.
+//! Servers beside the server: one tells how that one is, one sends clients on to it. Their threads are
+//! their own, so that they answer when all workers are busy, and until the last of them has ended.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use httpool::apps::{Admin, Meter};
-use httpool::{Builder, Handle, ListenAddr, Server};
+use httpool::{Builder, Handle, Handler, ListenAddr, Server};
 
-/// Those who watch are few, and each is answered at once.
+use super::cli::Args;
+use super::https::Redirect;
+
+/// Each is answered at once.
 const WORKERS: usize = 1;
-const MAX_CONNECTIONS: usize = 64;
+
+/// Those who watch are few.
+const MOST_WATCHERS: usize = 64;
+
+/// Of those who are sent on, each comes once.
+const MOST_SENT_ON: usize = 1024;
+
+/// The most that is kept for all of them together.
+const MAX_BUFFERED: usize = 16 * 1024 * 1024;
+
+/// How long those who are sent on may keep the program from ending.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A server on a thread of its own.
 #[derive(Debug)]
@@ -19,41 +34,59 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// Answers for the server with this handle on these addresses.
-    pub(crate) fn start(
-        addresses: &[ListenAddr],
-        of: Handle,
-        meter: Arc<Meter>,
-    ) -> Result<Self, String> {
+    /// Answers those who watch the server with this handle.
+    pub(crate) fn admin(args: &Args, of: Handle, meter: Arc<Meter>) -> Result<Self, String> {
         let builder = Server::builder()
-            .workers(WORKERS)
-            .max_connections(MAX_CONNECTIONS);
+            .max_connections(MOST_WATCHERS)
+            // What somebody asks at the end is no reason to wait.
+            .drain_timeout(Duration::ZERO);
+        let handler = Admin::new(of).meter(meter);
+        Self::start("health and metrics", builder, &args.admin, handler)
+    }
+
+    /// Sends clients on to https.
+    pub(crate) fn redirect(args: &Args, handler: Redirect) -> Result<Self, String> {
+        let builder = Server::builder()
+            .reuse_port(args.reuse_port)
+            .max_connections(MOST_SENT_ON)
+            .max_buffered(MAX_BUFFERED)
+            .drain_timeout(FAREWELL);
+        Self::start("redirects to https", builder, &args.redirect_http, handler)
+    }
+
+    fn start(
+        what: &'static str,
+        builder: Builder,
+        addresses: &[ListenAddr],
+        handler: impl Handler,
+    ) -> Result<Self, String> {
+        let builder = builder.workers(WORKERS);
         let server = addresses
             .iter()
             .cloned()
             .fold(builder, Builder::listen)
             .bind()
             .map_err(|error| error.to_string())?;
-        let listed = super::listed(server.local_addrs());
+        let listed = super::listed(&server);
         let handle = server.handle();
         let run = move || {
-            if let Err(error) = server.run(Admin::new(of).meter(meter)) {
-                log::error!("the admin server failed: {error}");
+            if let Err(error) = server.run(handler) {
+                log::error!("the server of {what} failed: {error}");
             }
         };
         let thread = thread::Builder::new()
-            .name("admin".into())
+            .name("beside".into())
             .spawn(run)
             .map_err(|error| format!("cannot start a thread: {error}"))?;
-        log::info!("health and metrics on {listed}");
+        log::info!("{what} on {listed}");
         Ok(Self { handle, thread })
     }
 
-    /// Ends it. What somebody asks at this moment is no reason to wait.
+    /// Ends it.
     pub(crate) fn finish(self) {
-        self.handle.shutdown_now();
+        self.handle.shutdown();
         if self.thread.join().is_err() {
-            log::debug!("the admin server panicked");
+            log::debug!("a server beside the server panicked");
         }
     }
 }

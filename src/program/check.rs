@@ -9,17 +9,23 @@ use httpool::{ListenAddr, PageFolder};
 use rustix::fs::{Access, access};
 
 use super::cli::Args;
-use super::{access_log, files};
+use super::{access_log, files, https};
 
 /// Looks at what parsing could not: the names, folders and files that the values stand for.
 pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String> {
-    let others = args.listen_proxied.iter().chain(&args.admin);
-    for address in addresses.iter().chain(others) {
+    let others = [
+        &args.listen_proxied,
+        &args.listen_tls,
+        &args.redirect_http,
+        &args.admin,
+    ];
+    for address in addresses.iter().chain(others.into_iter().flatten()) {
         check_address(address).map_err(|why| format!("cannot listen on {address}: {why}"))?;
     }
     if let Some(path) = &args.error_pages {
         PageFolder::open(path).map_err(|why| format!("cannot read the error pages: {why}"))?;
     }
+    https::tls(args)?;
     for (name, path) in [
         ("log file", args.log_file.as_deref()),
         ("access log", access_log::file(args)),

@@ -8,7 +8,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, ValueHint};
 use httpool::apps::{AccessFormat, JsonCheck};
 use httpool::http::HeaderValue;
-use httpool::{Builder, ForwardedBy, ListenAddr, Server, Symlinks, TrustedProxy, defaults};
+use httpool::{
+    Builder, ClientCertificates, ForwardedBy, ListenAddr, Server, Symlinks, TrustedProxy, defaults,
+};
 use log::LevelFilter;
 
 use super::complaint::{Origin, one_line};
@@ -121,6 +123,40 @@ pub(crate) struct Args {
         default_value_t = Fields::XForwarded)]
     pub(crate) forwarded_by: Fields,
 
+    /// Address to listen on for clients that speak TLS; needs --tls-cert and --tls-key; repeat it for
+    /// more [default: none]
+    #[arg(long, value_name = "ADDR", help_heading = "TLS")]
+    pub(crate) listen_tls: Vec<ListenAddr>,
+
+    /// Certificate as PEM, with those behind it that lead to its authority; repeat it, and --tls-key
+    /// with it, for more: a client gets one that is for the name it asks for, or the first
+    #[arg(long, value_name = "PATH", help_heading = "TLS")]
+    pub(crate) tls_cert: Vec<PathBuf>,
+
+    /// Private key of that certificate, as PEM
+    #[arg(long, value_name = "PATH", help_heading = "TLS")]
+    pub(crate) tls_key: Vec<PathBuf>,
+
+    /// Ask clients for a certificate that one of the authorities in this file has given them; repeat
+    /// it for more [default: clients are asked for none]
+    #[arg(long, value_name = "PATH", help_heading = "TLS")]
+    pub(crate) tls_client_ca: Vec<PathBuf>,
+
+    /// Whether clients that are asked for a certificate need one
+    #[arg(long, value_name = "POLICY", value_enum, help_heading = "TLS",
+        default_value_t = ClientAuth::Required)]
+    pub(crate) tls_client_auth: ClientAuth,
+
+    /// Address on which to answer every request with a redirect to the same address with https;
+    /// repeat it for more [default: none]
+    #[arg(long, value_name = "ADDR", help_heading = "TLS")]
+    pub(crate) redirect_http: Vec<ListenAddr>,
+
+    /// Tell clients that came with https never to come without for so long
+    /// (Strict-Transport-Security) [default: nothing is told]
+    #[arg(long, value_name = "TIME", help_heading = "TLS")]
+    pub(crate) hsts: Option<Span>,
+
     /// Most connections open at once, as far as the limit of open files allows; more wait in the
     /// kernel's queue
     #[arg(long, value_name = "N", value_parser = count(1..=10_000_000), help_heading = "Limits",
@@ -148,6 +184,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = count(0..=10_000_000), help_heading = "Limits",
         default_value_t = defaults::QUEUE_LIMIT)]
     pub(crate) queue_limit: usize,
+
+    /// Longest time for a client to agree on TLS
+    #[arg(long, value_name = "TIME", value_parser = limit, help_heading = "Timeouts",
+        default_value_t = Span(defaults::HANDSHAKE_TIMEOUT))]
+    pub(crate) handshake_timeout: Span,
 
     /// Longest time for a request's head to arrive
     #[arg(long, value_name = "TIME", value_parser = limit, help_heading = "Timeouts",
@@ -246,6 +287,12 @@ pub(crate) enum Fields {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClientAuth {
+    Required,
+    Optional,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     Text,
     Json,
@@ -290,7 +337,8 @@ pub(crate) fn parse(
 impl Args {
     /// Whether it was said where to listen.
     pub(crate) fn names_addresses(&self) -> bool {
-        !self.listen.is_empty() || !self.listen_proxied.is_empty()
+        let lists = [&self.listen, &self.listen_proxied, &self.listen_tls];
+        lists.iter().any(|addresses| !addresses.is_empty())
     }
 
     /// Where to listen for clients: what was asked for, else what `PORT` says, else this machine.
@@ -323,6 +371,7 @@ impl Args {
             .max_head(self.max_head.0)
             .max_body(self.max_body.0)
             .max_buffered(self.max_buffered.0)
+            .handshake_timeout(self.handshake_timeout.0)
             .head_timeout(self.head_timeout.0)
             .body_timeout(self.body_timeout.0)
             .idle_timeout(self.idle_timeout.0)
@@ -361,6 +410,15 @@ impl From<Links> for Symlinks {
         match links {
             Links::Beneath => Self::Beneath,
             Links::None => Self::None,
+        }
+    }
+}
+
+impl From<ClientAuth> for ClientCertificates {
+    fn from(policy: ClientAuth) -> Self {
+        match policy {
+            ClientAuth::Required => Self::Required,
+            ClientAuth::Optional => Self::Optional,
         }
     }
 }
@@ -422,12 +480,13 @@ fn after_help() -> String {
          values, with commas or spaces between them.\n\n  \
          PORT            Port to listen on, on every interface, when no address is given\n  \
          LISTEN_FDS      Sockets that systemd passes in, used instead of PORT and the default;\n                  \
-         those named proxied in LISTEN_FDNAMES are as of --listen-proxied\n  \
+         those named proxied in LISTEN_FDNAMES are as of --listen-proxied,\n                  \
+         those named tls as of --listen-tls\n  \
          NOTIFY_SOCKET   Where systemd is told about readiness and the progress of stopping\n  \
          JOURNAL_STREAM  If standard error is the journal, text has priorities instead of times\n\n\
          Signals:\n  \
          SIGTERM, SIGINT and SIGHUP stop the server without losing a request; a second one cuts \
-         what is left. SIGUSR1 opens log files again, and reads error pages again.\n\n\
+         what is left. SIGUSR1 opens log files again, and reads certificates and error pages again.\n\n\
          Exit codes:\n",
         environment::variable("listen")
     );

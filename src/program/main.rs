@@ -10,6 +10,7 @@ mod complaint;
 mod environment;
 mod exit;
 mod files;
+mod https;
 mod logging;
 mod signals;
 mod systemd;
@@ -21,12 +22,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use httpool::apps::{Echo, Meter};
-use httpool::{DrainReport, ListenAddr, PageFolder, Server};
+use httpool::{DrainReport, Handler, ListenAddr, PageFolder, Server};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use beside::Beside;
 use cli::{Args, Stop};
 use exit::Exit;
+use https::{Hsts, Redirect};
 use logging::LogFile;
 use signals::{Reloaded, Watch};
 use systemd::Passed;
@@ -59,8 +61,7 @@ fn program(passed: io::Result<Vec<Passed>>) -> Exit {
     } else {
         Vec::new()
     };
-    if !args.listen_proxied.is_empty() && args.trusted_proxy.is_empty() {
-        let line = "--listen-proxied: needs a --trusted-proxy, or nobody could come in";
+    if let Some(line) = misuse(&args, &passed) {
         return complain(line, Exit::Misused);
     }
     if let Err(line) = files::check_use(&args) {
@@ -92,6 +93,15 @@ fn program(passed: io::Result<Vec<Passed>>) -> Exit {
     }
 }
 
+/// What is wrong between flags of which each is right.
+fn misuse(args: &Args, passed: &[Passed]) -> Option<&'static str> {
+    if !args.listen_proxied.is_empty() && args.trusted_proxy.is_empty() {
+        return Some("--listen-proxied: needs a --trusted-proxy, or nobody could come in");
+    }
+    let is_tls = |passed: &Passed| matches!(passed, Passed::Tls(_));
+    https::misuse(args, passed.iter().any(is_tls))
+}
+
 fn serve(
     args: &Args,
     addresses: Vec<ListenAddr>,
@@ -105,9 +115,18 @@ fn serve(
         .fold(args.builder(), httpool::Builder::listen);
     let builder =
         (args.listen_proxied.iter().cloned()).fold(builder, httpool::Builder::listen_proxied);
-    let builder = (passed.into_iter()).fold(builder, |builder, passed| match passed {
-        Passed::Plain(socket) => builder.adopt(socket),
-        Passed::Proxied(socket) => builder.adopt_proxied(socket),
+    let tls = https::tls(args)?;
+    let builder = tls.iter().fold(builder, |builder, tls| {
+        let addresses = args.listen_tls.iter().cloned();
+        addresses.fold(builder, |builder, address| {
+            builder.listen_tls(address, tls.clone())
+        })
+    });
+    let builder = (passed.into_iter()).fold(builder, |builder, passed| match (passed, &tls) {
+        (Passed::Plain(socket), _) => builder.adopt(socket),
+        (Passed::Proxied(socket), _) => builder.adopt_proxied(socket),
+        (Passed::Tls(socket), Some(tls)) => builder.adopt_tls(socket, tls.clone()),
+        (Passed::Tls(_), None) => unreachable!("misuse: there is no certificate for it"),
     });
     // Nobody asks for figures where there is no address to ask at.
     let meter = (!args.admin.is_empty()).then(|| Arc::new(Meter::new()));
@@ -131,27 +150,36 @@ fn serve(
     };
     let server = builder.bind().map_err(|error| error.to_string())?;
     let admin = meter
-        .map(|meter| Beside::start(&args.admin, server.handle(), meter))
+        .map(|meter| Beside::admin(args, server.handle(), meter))
+        .transpose()?;
+    let redirect = (!args.redirect_http.is_empty())
+        .then(|| Beside::redirect(args, Redirect::to(&server)))
         .transpose()?;
     let files = (log_file.into_iter().chain(access_file))
         .map(Reloaded::Log)
         .chain(pages.map(Reloaded::Pages))
+        .chain(tls.map(Reloaded::Tls))
         .collect();
     let watch = Watch::start(server.handle(), files)
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
     announce(&server, args.workers);
     let result = match folder {
-        Some(folder) => server.run(folder),
-        None => server.run(Echo::new(args.json.into())),
+        Some(folder) => run(server, folder, args),
+        None => run(server, Echo::new(args.json.into()), args),
     };
     watch.finish();
-    if let Some(admin) = admin {
-        admin.finish();
-    }
+    redirect.into_iter().chain(admin).for_each(Beside::finish);
     if let Some(log) = access_log {
         log.finish();
     }
     result.map_err(|error| format!("the server failed: {error}"))
+}
+
+fn run(server: Server, handler: impl Handler, args: &Args) -> io::Result<DrainReport> {
+    match args.hsts {
+        Some(time) => server.run(Hsts::new(handler, time)),
+        None => server.run(handler),
+    }
 }
 
 /// As many descriptors as this process may have: the soft limit is low for the sake of programs
@@ -167,21 +195,30 @@ fn raise_descriptor_limit() {
 /// Tells people and the service manager. Clients that come from now on wait in the kernel's queue
 /// until the workers run, so that nobody is told too early.
 fn announce(server: &Server, workers: usize) {
-    let addresses = listed(server.local_addrs());
+    let addresses = listed(server);
     let plural = if workers == 1 { "" } else { "s" };
     log::info!("listening on {addresses} with {workers} worker{plural}");
     systemd::ready(&format!("listening on {addresses}"));
 }
 
-/// `a`, `a and b`, `a, b and c`, each in the form a client would use.
-fn listed(addresses: &[ListenAddr]) -> String {
-    let texts: Vec<String> = addresses
+/// Its addresses, each in the form a client would use.
+fn listed(server: &Server) -> String {
+    let texts: Vec<String> = server
+        .local_addrs()
         .iter()
         .map(|address| match address {
+            ListenAddr::Tcp { .. } if server.tls_addrs().any(|tls| tls == address) => {
+                format!("https://{address}")
+            }
             ListenAddr::Tcp { .. } => format!("http://{address}"),
             _ => address.to_string(),
         })
         .collect();
+    sentence(&texts)
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn sentence(texts: &[String]) -> String {
     match texts.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, before)) => format!("{} and {last}", before.join(", ")),
@@ -208,18 +245,11 @@ mod tests {
     fn addresses_read_like_a_sentence() {
         #[track_caller]
         fn check(addresses: &[&str], expected: &str) {
-            let parse = |text: &&str| text.parse().expect("the text is an address");
-            let addresses: Vec<ListenAddr> = addresses.iter().map(parse).collect();
-            assert_eq!(listed(&addresses), expected);
+            let texts: Vec<String> = addresses.iter().copied().map(String::from).collect();
+            assert_eq!(sentence(&texts), expected);
         }
-        check(&["127.0.0.1:4000"], "http://127.0.0.1:4000");
-        check(
-            &["127.0.0.1:4000", "[::1]:4000"],
-            "http://127.0.0.1:4000 and http://[::1]:4000",
-        );
-        check(
-            &["a:1", "b:2", "unix:/c"],
-            "http://a:1, http://b:2 and unix:/c",
-        );
+        check(&["a"], "a");
+        check(&["a", "b"], "a and b");
+        check(&["a", "b", "c"], "a, b and c");
     }
 }

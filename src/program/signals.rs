@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
-use httpool::{Handle, PageFolder, Phase};
+use httpool::{Handle, PageFolder, Phase, Tls};
 use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::{Handle as Source, Signals};
 
@@ -40,6 +40,8 @@ pub(crate) enum Reloaded {
     Log(LogFile),
     /// They are read again.
     Pages(Arc<PageFolder>),
+    /// Its certificates and keys are read again.
+    Tls(Tls),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -152,6 +154,10 @@ impl Reloaded {
             Self::Pages(folder) => match folder.reload() {
                 Ok(()) => log::info!("the error pages are read again"),
                 Err(error) => log::error!("the error pages stay as they were: {error}"),
+            },
+            Self::Tls(tls) => match tls.reload() {
+                Ok(()) => log::info!("the certificates are read again"),
+                Err(error) => log::error!("the certificates stay as they were: {error}"),
             },
         }
     }

@@ -27,12 +27,17 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The name of sockets on which proxies begin each connection with a PROXY protocol header.
 const PROXIED: &str = "proxied";
 
+/// The name of sockets on which clients speak TLS.
+const TLS: &str = "tls";
+
 /// A listening socket that was passed in.
 #[derive(Debug)]
 pub(crate) enum Passed {
     Plain(OwnedFd),
     /// Its name (`FileDescriptorName=`) says that it is for such proxies.
     Proxied(OwnedFd),
+    /// Its name says that it is for TLS.
+    Tls(OwnedFd),
 }
 
 /// The listening sockets passed in, in the order of the unit file.
@@ -48,6 +53,7 @@ pub(crate) fn passed_sockets() -> io::Result<Vec<Passed>> {
             let socket = take(&mut passed, index)?;
             Ok(match names.next() {
                 Some(PROXIED) => Passed::Proxied(socket),
+                Some(TLS) => Passed::Tls(socket),
                 _ => Passed::Plain(socket),
             })
         })

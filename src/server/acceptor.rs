@@ -264,13 +264,21 @@ impl Acceptor {
         }
     }
 
-    fn admit(&self, socket: Socket, peer: Node, opening: Opening) {
+    fn admit(&self, socket: Socket, peer: Node, opening: &Opening) {
         let shared = &self.shared;
         #[cfg(feature = "proxy")]
-        if opening == Opening::ProxyHeader && !shared.service.config.trust.includes(&peer) {
+        if matches!(opening, Opening::ProxyHeader) && !shared.service.config.trust.includes(&peer) {
             return debug!("{peer}: refused: it is no trusted proxy");
         }
-        let seat = shared.census.accept(&self.bell);
+        #[cfg(feature = "tls")]
+        let socket = match opening {
+            Opening::Handshake(tls) => match socket.with_tls(tls.config()) {
+                Ok(socket) => socket,
+                Err(error) => return error!("{peer}: refused: {error}"),
+            },
+            _ => socket,
+        };
+        let seat = shared.census.accept();
         let now = Instant::now();
         let connection = Connection::new(socket, peer, opening, now, &shared.service);
         let client = Box::new(Client::new(connection, seat));

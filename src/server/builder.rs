@@ -13,6 +13,8 @@ use super::census::Census;
 use super::listener::{BACKLOG, BindError, Listener};
 use super::turns::Turns;
 use super::waits::Tallies;
+#[cfg(feature = "tls")]
+use crate::Tls;
 use crate::config::{CENTURY, Config};
 use crate::connection::{Budget, Opening};
 use crate::error_pages::Pages;
@@ -273,6 +275,52 @@ impl Builder {
         self
     }
 
+    /// Listens on this address for clients that speak TLS; each call adds one. A request that comes
+    /// there in the clear is answered 400, and its connection ends.
+    ///
+    /// A client that does not come to an agreement by the
+    /// [`handshake_timeout`](Self::handshake_timeout) is let go. Handlers find what was agreed on in
+    /// [`Origin::tls`](crate::Origin::tls).
+    ///
+    /// ```no_run
+    /// use httpool::{ListenAddr, Origin, Request, Server, Tls};
+    ///
+    /// let tls = Tls::builder().certificate_files("cert.pem", "key.pem").build()?;
+    /// let server = Server::builder()
+    ///     .listen("[::]:80".parse::<ListenAddr>()?)
+    ///     .listen_tls("[::]:443".parse::<ListenAddr>()?, tls)
+    ///     .bind()?;
+    /// server.run(|request: Request| match Origin::of(&request).and_then(Origin::tls) {
+    ///     Some(tls) => format!("hello over {}\n", tls.version()),
+    ///     None => "hello, everybody can read this\n".into(),
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn listen_tls(mut self, address: impl Into<ListenAddr>, tls: impl Into<Tls>) -> Self {
+        let opening = Opening::Handshake(tls.into());
+        self.addresses.push((address.into(), opening));
+        self
+    }
+
+    /// [Takes over](Self::adopt) a socket on which clients speak TLS, as where it
+    /// [listens](Self::listen_tls) for them.
+    #[cfg(feature = "tls")]
+    pub fn adopt_tls(mut self, listener: impl Into<OwnedFd>, tls: impl Into<Tls>) -> Self {
+        let opening = Opening::Handshake(tls.into());
+        self.adopted.push((listener.into(), opening));
+        self
+    }
+
+    /// How long a client may take to agree on TLS, from the connection's first moment. Afterwards the
+    /// connection ends; otherwise the [`head_timeout`](Self::head_timeout) begins. Default:
+    /// [`HANDSHAKE_TIMEOUT`](crate::defaults::HANDSHAKE_TIMEOUT).
+    #[cfg(feature = "tls")]
+    pub fn handshake_timeout(mut self, patience: Duration) -> Self {
+        self.config.handshake_timeout = patience.min(LONGEST);
+        self
+    }
+
     /// Believes these proxies when they say whom they pass on requests for; each call adds some.
     /// Default: nobody is believed.
     ///
@@ -322,7 +370,7 @@ impl Builder {
         }
         for (address, opening) in &self.addresses {
             let bound = Listener::bind(address, self.reuse_port)?;
-            listeners.extend(bound.into_iter().map(|one| one.with(*opening)));
+            listeners.extend(bound.into_iter().map(|one| one.with(opening.clone())));
         }
         if listeners.is_empty() {
             return Err(BindError::nowhere());
@@ -333,7 +381,7 @@ impl Builder {
         {
             return Err(BindError::untrusted(listener.address()));
         }
-        let bell = Bell::new().map_err(BindError::without_address)?;
+        let bell = Arc::new(Bell::new().map_err(BindError::without_address)?);
         let addresses = listeners.iter().map(Listener::address).cloned().collect();
         let max_connections = affordable(self.config.max_connections);
         // Whoever is in the kernel's queues when the drain begins is admitted over the limit.
@@ -343,14 +391,14 @@ impl Builder {
         Ok(Server {
             max_connections,
             capacity,
-            census: Arc::new(Census::new(self.config.workers)),
+            census: Arc::new(Census::new(self.config.workers, &bell)),
             turns: Arc::new(Turns::new(self.config.workers)),
             waits: Arc::new(Tallies::new(self.config.workers)),
             ready,
             jobs: Arc::new(jobs),
             budget: Arc::new(Budget::new(self.config.max_buffered)),
             phase: Arc::new(PhaseCell::new()),
-            bell: Arc::new(bell),
+            bell,
             config: self.config,
             observers: self.observers,
             error_pages: self.error_pages,

@@ -1,8 +1,8 @@
 //! How many connections and requests there are and have been.
 
 use std::array;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use crossbeam_utils::CachePadded;
 
@@ -27,17 +27,18 @@ pub(super) struct Census {
     /// One a worker and one for the acceptor, written by it alone: a shared counter would be the one
     /// line that all cores fight for.
     answered: Box<[CachePadded<AtomicU64>]>,
+    /// The acceptor's. Whoever only looks at the counts keeps nothing open.
+    bell: Weak<Bell>,
 }
 
 /// One open connection, counted until it is dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
     census: Arc<Census>,
-    bell: Arc<Bell>,
 }
 
 impl Census {
-    pub(super) fn new(workers: usize) -> Self {
+    pub(super) fn new(workers: usize, bell: &Arc<Bell>) -> Self {
         Self {
             open: AtomicUsize::new(0),
             wanted: AtomicUsize::new(0),
@@ -48,15 +49,15 @@ impl Census {
             late: AtomicU64::new(0),
             crowded: AtomicU64::new(0),
             answered: (0..=workers).map(|_| CachePadded::default()).collect(),
+            bell: Arc::downgrade(bell),
         }
     }
 
-    pub(super) fn accept(self: &Arc<Self>, bell: &Arc<Bell>) -> Seat {
+    pub(super) fn accept(self: &Arc<Self>) -> Seat {
         self.open.fetch_add(1, Ordering::SeqCst);
         self.accepted.fetch_add(1, Ordering::Relaxed);
         Seat {
             census: Arc::clone(self),
-            bell: Arc::clone(bell),
         }
     }
 
@@ -128,8 +129,10 @@ impl Census {
 impl Drop for Seat {
     fn drop(&mut self) {
         let left = self.census.open.fetch_sub(1, Ordering::SeqCst) - 1;
-        if left < self.census.wanted.load(Ordering::SeqCst) {
-            self.bell.ring();
+        if left < self.census.wanted.load(Ordering::SeqCst)
+            && let Some(bell) = self.census.bell.upgrade()
+        {
+            bell.ring();
         }
     }
 }

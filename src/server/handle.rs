@@ -152,7 +152,8 @@ impl Handle {
     /// last answer, `client_done` by the client between requests, `client_left` by the client
     /// within one, `idle`, `slow_reader` and `no_room` by a limit, `drained` and `forced` by the end
     /// of the server, `broken` by an answer's reader, `failed` by the socket, `panicked` by a
-    /// defect of this crate, `not_introduced` without the header of a proxy that was due.
+    /// defect of this crate, `not_introduced` without the header of a proxy that was due,
+    /// `handshake_failed` without an agreement on TLS.
     pub fn endings(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.census.ended().into_iter()
     }

@@ -179,12 +179,18 @@ impl Listener {
     /// Whether proxies introduce their clients on it.
     #[cfg(feature = "proxy")]
     pub(super) fn is_proxied(&self) -> bool {
-        self.opening == Opening::ProxyHeader
+        matches!(self.opening, Opening::ProxyHeader)
+    }
+
+    /// Whether clients speak TLS on it.
+    #[cfg(feature = "tls")]
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self.opening, Opening::Handshake(_))
     }
 
     /// What its connections begin with.
-    pub(super) fn opening(&self) -> Opening {
-        self.opening
+    pub(super) fn opening(&self) -> &Opening {
+        &self.opening
     }
 
     /// A connection that waits and its other end, or `None` if there is none.

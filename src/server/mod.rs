@@ -106,6 +106,13 @@ impl Server {
         &self.addresses
     }
 
+    /// Those of its [addresses](Self::local_addrs) where clients speak TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls_addrs(&self) -> impl Iterator<Item = &ListenAddr> {
+        let listeners = self.listeners.iter().filter(|one| one.is_tls());
+        listeners.map(Listener::address)
+    }
+
     /// How many workers it will have.
     #[must_use]
     pub fn workers(&self) -> usize {

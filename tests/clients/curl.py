@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -82,6 +83,46 @@ def run(check, stage):
             expect(done.answer.body, b"by path", "the body")
         with check("the server ends with exit code 0, nothing cut, no warning"):
             server.expect_clean_end()
+    if shutil.which("openssl"):
+        tls(check, stage)
+    else:
+        print("TLS is skipped: there is no openssl to make a certificate", flush=True)
+
+
+def tls(check, stage):
+    certificate, key = issue(stage.scratch)
+    flags = ["--listen-tls", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key]
+    with stage.server(*flags) as server:
+        url = server.secure_urls[0]
+        for version in ("1.2", "1.3"):
+            only = ["--cacert", certificate, f"--tlsv{version}", "--tls-max", version]
+            with check(f"TLS {version}: requests go over one connection, in HTTP/1.1"):
+                done = curl(*only, urls=[f"{url}/{n}" for n in range(3)])
+                expect([(a.body, a.connects, a.version) for a in done.answers],
+                       [(PAGE, 1, "1.1"), (PAGE, 0, "1.1"), (PAGE, 0, "1.1")], "the answers")
+            with check(f"TLS {version}: a body of {MAX_BODY} bytes comes back"):
+                body = sized(stage.scratch, MAX_BODY)
+                answer = curl(*only, "--data-binary", f"@{body}", urls=[url]).answer
+                require(answer.body == body.read_bytes(), "the body is another one")
+        with check("an unknown authority is the client's to refuse, and harms nobody"):
+            expect(curl(urls=[url]).code, 60, "curl's exit code")
+        with check("a request in the clear gets a readable 400"):
+            answer = curl(urls=[url.replace("https", "http")]).answer
+            expect(answer.status, 400, "the status")
+            expect_in(b"https://", answer.body, "the body")
+        with check("with TLS, too, the server ends with nothing cut and no warning"):
+            server.expect_clean_end()
+
+
+def issue(scratch):
+    """A certificate for this machine that nobody else vouches for, and its key."""
+    certificate, key = Path(scratch, "cert.pem"), Path(scratch, "key.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True)
+    return certificate, key
 
 
 def basics(check, url):

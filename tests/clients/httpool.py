@@ -56,6 +56,8 @@ class Server:
         addresses = re.findall(r"http://[\d.]+:\d+", ready)
         self.url = addresses[0]
         self.port = int(self.url.rpartition(":")[2])
+        # Where it speaks TLS, if the flags ask for it.
+        self.secure_urls = re.findall(r"https://[\d.]+:\d+", ready)
         # The last one is for proxies, if the flags ask for such a one.
         self.proxied_port = int(addresses[-1].rpartition(":")[2])
 

@@ -33,6 +33,9 @@ mod files;
 mod greedy;
 /// Nonsense, malice and resets: an error or an end for their sender, nothing for anyone else.
 mod hostile;
+/// The program with TLS: its certificates, and how clients come to use them.
+#[cfg(feature = "program")]
+mod https;
 /// One connection after its first answer: it stays, or it ends, as both sides said.
 mod keep_alive;
 /// What stands between the server and a handler.
@@ -91,6 +94,9 @@ mod streams;
 mod support;
 /// Every phase of a connection has its deadline.
 mod timeouts;
+/// Clients that speak TLS: as any others, and what is theirs alone.
+#[cfg(feature = "tls")]
+mod tls;
 /// What is answered over TCP is answered over Unix sockets.
 mod unix;
 /// Servers that stop under load, at any moment, and are followed by others.

@@ -84,11 +84,19 @@ fn every_flag_has_its_variable_by_rule() {
         ("listen-proxied", "127.0.0.1:4002"),
         ("trusted-proxy", "10.0.0.0/8"),
         ("forwarded-by", "forwarded"),
+        ("listen-tls", "127.0.0.1:4003"),
+        ("tls-cert", "/etc/ssl/x.pem"),
+        ("tls-key", "/etc/ssl/x.key"),
+        ("tls-client-ca", "/etc/ssl/ca.pem"),
+        ("tls-client-auth", "optional"),
+        ("redirect-http", "127.0.0.1:4004"),
+        ("hsts", "365d"),
         ("max-connections", "7"),
         ("max-body", "1KiB"),
         ("max-head", "2KiB"),
         ("max-buffered", "64KiB"),
         ("queue-limit", "9"),
+        ("handshake-timeout", "1m"),
         ("head-timeout", "1s"),
         ("body-timeout", "2s"),
         ("idle-timeout", "3s"),
@@ -200,12 +208,15 @@ fn addresses_are_repeated_flags_or_a_list() {
 }
 
 #[test]
-fn an_address_for_proxies_is_an_address() {
-    let args = parsed(&["--listen-proxied", "localhost:1"], &[]);
-    assert_eq!(
-        args.addresses(environment_of(&[("PORT", "80")])),
-        Ok(vec![])
-    );
+fn an_address_for_proxies_or_for_tls_is_an_address() {
+    for flag in ["--listen-proxied", "--listen-tls"] {
+        let args = parsed(&[flag, "localhost:1"], &[]);
+        assert_eq!(
+            args.addresses(environment_of(&[("PORT", "80")])),
+            Ok(vec![]),
+            "{flag}"
+        );
+    }
 }
 
 #[test]
@@ -269,6 +280,9 @@ fn a_wrong_value_is_one_line_that_names_the_flag_or_the_variable() {
     check("max-head", "10", "256B");
     check("head-timeout", "30", "write 30s");
     check("head-timeout", "0s", "no time at all");
+    check("handshake-timeout", "0s", "no time at all");
+    check("hsts", "2000d", "longer than a year");
+    check("tls-client-auth", "maybe", "required, optional");
     check("shed-after", "0s", "no time at all");
     check("queue-limit", "many", "0 to 10000000");
     check("drain-timeout", "for\never", "500ms");

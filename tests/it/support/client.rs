@@ -2,11 +2,15 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use httpool::ListenAddr;
+#[cfg(feature = "tls")]
+use rustls::{ClientConfig, ClientConnection, Stream};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{PATIENCE, request};
@@ -18,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Client {
     socket: Socket,
+    #[cfg(feature = "tls")]
+    tls: Option<Box<ClientConnection>>,
     /// What has been received and not been looked at.
     received: Vec<u8>,
 }
@@ -88,8 +94,51 @@ impl Client {
         }
         Ok(Self {
             socket,
+            #[cfg(feature = "tls")]
+            tls: None,
             received: Vec::new(),
         })
+    }
+
+    /// Speaks TLS from here on, to a server of this name.
+    #[cfg(feature = "tls")]
+    #[track_caller]
+    pub(crate) fn with_tls(mut self, config: &Arc<ClientConfig>, name: &str) -> Self {
+        let name = name.to_owned().try_into().expect("it is a name");
+        let tls = ClientConnection::new(Arc::clone(config), name);
+        self.tls = Some(Box::new(tls.expect("the configuration is right")));
+        self
+    }
+
+    /// Goes through the handshake, which is otherwise a part of what is sent or received first.
+    #[cfg(feature = "tls")]
+    pub(crate) fn try_shake_hands(&mut self) -> io::Result<()> {
+        let tls = self.tls.as_mut().expect("it speaks TLS");
+        while tls.is_handshaking() {
+            tls.complete_io(&mut self.socket)?;
+        }
+        Ok(())
+    }
+
+    /// This end of TLS.
+    #[cfg(feature = "tls")]
+    #[track_caller]
+    pub(crate) fn tls(&mut self) -> &mut ClientConnection {
+        self.tls.as_mut().expect("it speaks TLS")
+    }
+
+    /// The same and the socket beneath.
+    #[cfg(feature = "tls")]
+    #[track_caller]
+    pub(crate) fn tls_and_socket(&mut self) -> (&mut ClientConnection, &mut Socket) {
+        let tls = self.tls.as_mut().expect("it speaks TLS");
+        (tls, &mut self.socket)
+    }
+
+    /// The socket beneath.
+    #[cfg(feature = "tls")]
+    pub(crate) fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
     }
 
     /// This end's address.
@@ -108,6 +157,12 @@ impl Client {
 
     /// For bytes that the server may not want.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &mut self.tls {
+            let mut stream = Stream::new(&mut **tls, &mut self.socket);
+            stream.write_all(bytes.as_ref())?;
+            return stream.flush();
+        }
         self.socket.write_all(bytes.as_ref())
     }
 
@@ -156,6 +211,11 @@ impl Client {
 
     /// For a connection that the server may have ended.
     pub(crate) fn try_finish_sending(&mut self) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            tls.write_tls(&mut self.socket)?;
+        }
         self.socket.shutdown(Shutdown::Write)
     }
 
@@ -354,7 +414,14 @@ impl Client {
     fn read(&mut self) -> io::Result<usize> {
         let mut buffer = [0; 64 * 1024];
         let count = loop {
-            match self.socket.read(&mut buffer) {
+            #[cfg(feature = "tls")]
+            let read = match &mut self.tls {
+                Some(tls) => Stream::new(&mut **tls, &mut self.socket).read(&mut buffer),
+                None => self.socket.read(&mut buffer),
+            };
+            #[cfg(not(feature = "tls"))]
+            let read = self.socket.read(&mut buffer);
+            match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => break result?,
             }

@@ -9,6 +9,8 @@ mod process;
 mod random;
 pub(crate) mod request;
 mod server;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};

@@ -262,7 +262,7 @@ mod program {
                 process: Process::spawn_with(&mut command, input),
                 address: None,
             };
-            program.expect_line("listening on http://");
+            program.expect_line("listening on http");
             program
         }
 

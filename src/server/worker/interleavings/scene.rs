@@ -124,7 +124,7 @@ impl Scene {
             jobs: Arc::new(jobs),
             roster: Roster::new(Arc::clone(&turns), workers, workers_bell, Arc::clone(&bell)),
             turns,
-            census: Arc::new(Census::new(workers)),
+            census: Arc::new(Census::new(workers, &bell)),
             waits: Arc::new(Tallies::new(workers)),
         };
         Self {
@@ -276,11 +276,11 @@ impl Scene {
         let connection = Connection::new(
             Socket::new(ours.into()),
             Node::UNIX,
-            Opening::Request,
+            &Opening::Request,
             Instant::now(),
             service,
         );
-        let seat = self.shared.census.accept(&self.bell);
+        let seat = self.shared.census.accept();
         (Box::new(Client::new(connection, seat)), peer)
     }
 }

@@ -1,4 +1,4 @@
-//! The sockets of clients: TCP and Unix streams alike, never blocking.
+//! A socket, and nothing between it and the connection.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -9,44 +9,15 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
+use super::{FileSent, Received};
 use crate::sync::recv;
 
-/// One client's socket.
+/// A TCP or Unix stream that does not block.
 #[derive(Debug)]
-pub(crate) struct Socket(OwnedFd);
+pub(super) struct Plain(pub(super) OwnedFd);
 
-/// What came of receiving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Received {
-    /// As many bytes as there was room for: there may be more.
-    Full,
-    /// Some bytes, and no more are there.
-    Short,
-    /// None are there now.
-    Nothing,
-    /// The client has finished sending.
-    End,
-}
-
-/// What came of sending from a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FileSent {
-    /// So many bytes went.
-    Some(usize),
-    /// The socket would block.
-    Nothing,
-    /// The file has no byte there.
-    End,
-}
-
-impl Socket {
-    /// The socket must not block.
-    pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self(socket)
-    }
-
-    /// Appends what is there to `buffer`, as far as its capacity goes.
-    pub(crate) fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<Received> {
+impl Plain {
+    pub(super) fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<Received> {
         let room = buffer.capacity() - buffer.len();
         loop {
             match recv(&self.0, spare_capacity(buffer), RecvFlags::empty()) {
@@ -60,9 +31,7 @@ impl Socket {
         }
     }
 
-    /// Sends from the start of both slices in one call and returns how many bytes went; none if
-    /// the socket would block.
-    pub(crate) fn send(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+    pub(super) fn send(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
         loop {
             let sent = if second.is_empty() {
                 rustix::net::send(&self.0, first, SendFlags::NOSIGNAL)
@@ -83,9 +52,7 @@ impl Socket {
         }
     }
 
-    /// Sends these bytes, which others follow at once, so that they may leave together; otherwise as
-    /// [`send`](Self::send).
-    pub(crate) fn send_more(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn send_more(&self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match rustix::net::send(&self.0, bytes, SendFlags::NOSIGNAL | SendFlags::MORE) {
                 Ok(count) => return Ok(count),
@@ -96,10 +63,8 @@ impl Socket {
         }
     }
 
-    /// Sends up to `count` bytes of a file, which is a regular one, from `offset` on.
-    ///
     /// It has no flag against `SIGPIPE`: Rust programs ignore that signal unless they ask for it.
-    pub(crate) fn send_file(
+    pub(super) fn send_file(
         &self,
         file: &File,
         mut offset: u64,
@@ -116,26 +81,51 @@ impl Socket {
         }
     }
 
-    /// Whether bytes have arrived that were not received.
-    pub(crate) fn has_unread(&self) -> bool {
+    pub(super) fn has_unread(&self) -> bool {
         rustix::io::ioctl_fionread(&self.0).is_ok_and(|count| count > 0)
     }
 
-    /// Has the connection reset when it is closed: the client learns that what it has is not all.
-    pub(crate) fn reset_on_close(&self) -> io::Result<()> {
+    pub(super) fn reset_on_close(&self) -> io::Result<()> {
         Ok(rustix::net::sockopt::set_socket_linger(
             &self.0,
             Some(Duration::ZERO),
         )?)
     }
 
-    /// Tells the client that nothing more will be sent.
-    pub(crate) fn finish_sending(&self) -> io::Result<()> {
+    pub(super) fn finish_sending(&self) -> io::Result<()> {
         Ok(rustix::net::shutdown(&self.0, Shutdown::Write)?)
     }
 }
 
-impl AsFd for Socket {
+/// What TLS needs besides.
+#[cfg(feature = "tls")]
+impl Plain {
+    /// Receives into `buffer` and returns how many bytes came; none if the client has finished
+    /// sending.
+    pub(super) fn read(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+        loop {
+            match recv(&self.0, &mut *buffer, flags) {
+                Ok((count, _)) => return Ok(count),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Sends from the start of all slices in one call and returns how many bytes went.
+    pub(super) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            let mut control = SendAncillaryBuffer::default();
+            match rustix::net::sendmsg(&self.0, slices, &mut control, SendFlags::NOSIGNAL) {
+                Ok(count) => return Ok(count),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Plain {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

@@ -1,0 +1,60 @@
+//! Speaks TLS, greets clients by what is known of them, and reads its certificate again when it is
+//! asked to.
+//!
+//! Browsers and curl want a certificate of an authority that they know. To try it without one:
+//!
+//! ```sh
+//! openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+//!     -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem
+//! cargo run --example tls --features tls cert.pem key.pem
+//! curl --cacert cert.pem https://localhost:4443
+//! ```
+//!
+//! Press Enter when the files have changed; clients that are connected don't notice.
+//!
+//! Run it with `cargo run --example tls --features tls CERTIFICATE KEY [ADDR]`.
+
+use std::error::Error;
+use std::{env, io, thread};
+
+use httpool::{ListenAddr, Origin, Request, Server, Tls};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args().skip(1);
+    let (Some(certificate), Some(key)) = (arguments.next(), arguments.next()) else {
+        return Err("which certificate, and which key?".into());
+    };
+    let address = arguments.next().unwrap_or("localhost:4443".into());
+    let tls = Tls::builder().certificate_files(certificate, key).build()?;
+    let server = Server::builder()
+        .listen_tls(address.parse::<ListenAddr>()?, tls.clone())
+        .bind()?;
+    println!("listening on https://{}", server.local_addrs()[0]);
+
+    thread::spawn(move || {
+        while io::stdin()
+            .read_line(&mut String::new())
+            .is_ok_and(|read| read > 0)
+        {
+            match tls.reload() {
+                Ok(()) => println!("the certificate is read again"),
+                // What was read before stays in use.
+                Err(error) => println!("{error}"),
+            }
+        }
+    });
+    server.run(|request: Request| greet(&request))?;
+    Ok(())
+}
+
+fn greet(request: &Request) -> String {
+    match Origin::of(request).and_then(Origin::tls) {
+        Some(tls) => format!(
+            "hello over {} with {}, you know me as {}\n",
+            tls.version(),
+            tls.cipher_suite(),
+            tls.server_name().unwrap_or("no name")
+        ),
+        None => "hello, everybody can read this\n".into(),
+    }
+}

@@ -1,0 +1,175 @@
+//! TLS as the flags say, and how clients come to use it.
+
+use http::header::{HOST, HeaderValue, LOCATION, STRICT_TRANSPORT_SECURITY};
+use http::uri::{Authority, Scheme};
+use http::{StatusCode, Uri};
+use httpool::{
+    Handler, IntoResponse as _, ListenAddr, Origin, Problem, Request, Response, Server, Tls, http,
+};
+
+use super::cli::Args;
+use super::units::Span;
+
+/// The ports that addresses do not name.
+const HTTP: u16 = 80;
+const HTTPS: u16 = 443;
+
+/// What of these flags lacks another one, if there may be sockets for TLS besides.
+pub(crate) fn misuse(args: &Args, has_socket: bool) -> Option<&'static str> {
+    let listens = has_socket || !args.listen_tls.is_empty();
+    if args.tls_cert.len() != args.tls_key.len() {
+        Some("--tls-cert and --tls-key: they come in pairs")
+    } else if args.tls_cert.is_empty() && listens {
+        Some("--listen-tls: needs a --tls-cert and its --tls-key")
+    } else if !args.tls_cert.is_empty() && !listens {
+        Some("--tls-cert: needs a --listen-tls, or nobody gets it")
+    } else if !args.tls_client_ca.is_empty() && !listens {
+        Some("--tls-client-ca: needs a --listen-tls, or nobody is asked")
+    } else {
+        None
+    }
+}
+
+/// The certificates, and who needs one; none if nobody is to speak TLS.
+pub(crate) fn tls(args: &Args) -> Result<Option<Tls>, String> {
+    if args.tls_cert.is_empty() {
+        return Ok(None);
+    }
+    let builder = (args.tls_cert.iter().zip(&args.tls_key))
+        .fold(Tls::builder(), |builder, (chain, key)| {
+            builder.certificate_files(chain, key)
+        })
+        .client_certificates(args.tls_client_auth.into());
+    let builder = (args.tls_client_ca.iter()).fold(builder, |builder, authorities| {
+        builder.client_authorities_file(authorities)
+    });
+    let tls = builder.build();
+    tls.map(Some).map_err(|error| format!("TLS: {error}"))
+}
+
+/// Sends everyone on to the same address with https.
+#[derive(Debug)]
+pub(crate) struct Redirect {
+    port: u16,
+}
+
+/// What another handler answers, and for those who came with https the wish that they keep to it
+/// (RFC 6797).
+#[derive(Debug)]
+pub(crate) struct Hsts<H> {
+    handler: H,
+    value: HeaderValue,
+}
+
+impl Redirect {
+    /// To the port where this server speaks TLS, for clients that name one; whoever names none gets
+    /// none, for the usual one may be passed on to another.
+    pub(crate) fn to(server: &Server) -> Self {
+        let port = server.tls_addrs().find_map(|address| match address {
+            ListenAddr::Tcp { port, .. } => Some(*port),
+            _ => None,
+        });
+        Self {
+            port: port.unwrap_or(HTTPS),
+        }
+    }
+
+    fn location(&self, request: &Request) -> Option<HeaderValue> {
+        let authority = match request.uri().authority() {
+            Some(authority) => authority.clone(),
+            None => Authority::try_from(request.headers().get(HOST)?.as_bytes()).ok()?,
+        };
+        let names_port = authority.port_u16().is_some_and(|port| port != HTTP);
+        let port = match self.port {
+            port if names_port && port != HTTPS => format!(":{port}"),
+            _ => String::new(),
+        };
+        let target = target(request.uri());
+        HeaderValue::try_from(format!("https://{}{port}{target}", authority.host())).ok()
+    }
+}
+
+impl Handler for Redirect {
+    fn handle(&self, request: &mut Request) -> Response {
+        let Some(location) = self.location(request) else {
+            return Problem::new(StatusCode::BAD_REQUEST)
+                .detail("without a Host there is nowhere to go on to")
+                .answer(request.headers());
+        };
+        let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
+        response.headers_mut().insert(LOCATION, location);
+        response
+    }
+}
+
+impl<H> Hsts<H> {
+    pub(crate) fn new(handler: H, Span(time): Span) -> Self {
+        let value = format!("max-age={}", time.as_secs());
+        Self {
+            handler,
+            value: HeaderValue::try_from(value).expect("it is ASCII"),
+        }
+    }
+}
+
+impl<H: Handler> Handler for Hsts<H> {
+    fn handle(&self, request: &mut Request) -> Response {
+        let is_secure = Origin::of(request).and_then(Origin::scheme) == Some(&Scheme::HTTPS);
+        let mut response = self.handler.handle(request);
+        if is_secure {
+            let fields = response.headers_mut();
+            fields.insert(STRICT_TRANSPORT_SECURITY, self.value.clone());
+        }
+        response
+    }
+}
+
+/// What is asked for on a server; all of it for the asterisk, which is no part of an address.
+fn target(uri: &Uri) -> &str {
+    match uri.path_and_query() {
+        Some(target) if target.as_str().starts_with('/') => target.as_str(),
+        _ => "/",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_sent_on_to_where_they_wanted_to_go() {
+        #[track_caller]
+        fn check(target: &str, host: Option<&str>, expected: Option<&str>) {
+            let mut request = Request::default();
+            *request.uri_mut() = target.parse().expect("the target is one");
+            if let Some(host) = host {
+                let host = HeaderValue::from_str(host).expect("it is a value");
+                request.headers_mut().insert(HOST, host);
+            }
+            let response = Redirect { port: 4443 }.handle(&mut request);
+            let location = response.headers().get(LOCATION);
+            let location = location.map(|value| value.to_str().expect("it is ASCII"));
+            assert_eq!(location, expected, "{target} {host:?}");
+            let status = if expected.is_some() { 308 } else { 400 };
+            assert_eq!(response.status(), status, "{target} {host:?}");
+        }
+        check(
+            "/a?b=c",
+            Some("example.org"),
+            Some("https://example.org/a?b=c"),
+        );
+        check("/", Some("example.org:80"), Some("https://example.org/"));
+        check("/", Some("localhost:4000"), Some("https://localhost:4443/"));
+        check("/", Some("[::1]:4000"), Some("https://[::1]:4443/"));
+        check(
+            "//other.org",
+            Some("example.org"),
+            Some("https://example.org//other.org"),
+        );
+        check("*", Some("example.org"), Some("https://example.org/"));
+        check("http://example.org/a", None, Some("https://example.org/a"));
+        check("/", None, None);
+        check("/", Some(""), None);
+        check("/", Some("a b"), None);
+    }
+}

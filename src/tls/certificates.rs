@@ -1,0 +1,158 @@
+//! Certificates and keys: where they come from, and which of them a client gets.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use log::warn;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, RootCertStore};
+
+use super::error::Reason;
+use super::{TlsError, provider};
+
+/// Text in which there are certificates or keys.
+#[derive(Clone)]
+pub(super) enum Pem {
+    File(PathBuf),
+    Memory(Vec<u8>),
+}
+
+/// The certificates of a server, in the order in which they were named.
+#[derive(Debug)]
+pub(super) struct Certificates(Vec<Arc<CertifiedKey>>);
+
+impl Certificates {
+    /// Reads chains and their keys.
+    pub(super) fn read(pairs: &[(Pem, Pem)]) -> Result<Self, TlsError> {
+        if pairs.is_empty() {
+            return Err(TlsError::new(None, Reason::Nothing));
+        }
+        let read = pairs.iter().map(|(chain, key)| certified(chain, key));
+        read.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The first that this is right for.
+    fn find(&self, is_right: impl Fn(&CertifiedKey) -> bool) -> Option<&Arc<CertifiedKey>> {
+        self.0.iter().find(|one| is_right(one))
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let is_understood = |one: &CertifiedKey| {
+            let scheme = one.key.choose_scheme(hello.signature_schemes());
+            scheme.is_some()
+        };
+        let named = hello.server_name().filter(|_| self.0.len() > 1);
+        let named = named.and_then(|name| ServerName::try_from(name).ok());
+        named
+            .and_then(|name| self.find(|one| is_for(one, &name) && is_understood(one)))
+            .or_else(|| self.find(is_understood))
+            .cloned()
+    }
+}
+
+impl Pem {
+    /// Everything that is a certificate.
+    pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let text = self.text()?;
+        let found = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+        match found {
+            Ok(found) if found.is_empty() => Err(self.error(Reason::NoCertificate)),
+            Ok(found) => Ok(found),
+            Err(error) => Err(self.error(Reason::Malformed(error))),
+        }
+    }
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
+        PrivateKeyDer::from_pem_slice(&self.text()?).map_err(|error| {
+            self.error(match error {
+                pem::Error::NoItemsFound => Reason::NoKey,
+                error => Reason::Malformed(error),
+            })
+        })
+    }
+
+    pub(super) fn error(&self, reason: Reason) -> TlsError {
+        TlsError::new(self.file(), reason)
+    }
+
+    fn text(&self) -> Result<Cow<'_, [u8]>, TlsError> {
+        match self {
+            Self::File(path) => fs::read(path)
+                .map(Cow::Owned)
+                .map_err(|error| self.error(Reason::Unreadable(error))),
+            Self::Memory(text) => Ok(Cow::Borrowed(text)),
+        }
+    }
+
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Memory(_) => None,
+        }
+    }
+}
+
+/// Keys are nobody's to read.
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.fmt(f),
+            Self::Memory(_) => f.write_str("in memory"),
+        }
+    }
+}
+
+fn certified(chain: &Pem, key: &Pem) -> Result<Arc<CertifiedKey>, TlsError> {
+    let certificates = chain.certificates()?;
+    warn_of_time(chain, &certificates[0]);
+    match CertifiedKey::from_der(certificates, key.key()?, &provider::provider()) {
+        Ok(certified) => Ok(Arc::new(certified)),
+        Err(rustls::Error::InconsistentKeys(_)) => Err(key.error(Reason::WrongKey)),
+        Err(error @ rustls::Error::InvalidCertificate(_)) => {
+            Err(chain.error(Reason::Rejected(error)))
+        }
+        Err(error) => Err(key.error(Reason::Rejected(error))),
+    }
+}
+
+/// Whether this certificate is for this name.
+fn is_for(one: &CertifiedKey, name: &ServerName<'_>) -> bool {
+    let certificate = one.cert.first().map(ParsedCertificate::try_from);
+    matches!(certificate, Some(Ok(certificate)) if verify_server_name(&certificate, name).is_ok())
+}
+
+/// Whoever asks rustls whether nobody vouches for a certificate learns first that its time is over.
+fn warn_of_time(chain: &Pem, certificate: &CertificateDer<'_>) {
+    let Ok(parsed) = ParsedCertificate::try_from(certificate) else {
+        return;
+    };
+    let verified = verify_server_cert_signed_by_trust_anchor(
+        &parsed,
+        &RootCertStore::empty(),
+        &[],
+        UnixTime::now(),
+        provider::provider().signature_verification_algorithms.all,
+    );
+    let what = match verified {
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        )) => "has expired",
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        )) => "is not valid yet",
+        _ => return,
+    };
+    match chain.file() {
+        Some(file) => warn!("the certificate in {} {what}", file.display()),
+        None => warn!("a certificate {what}"),
+    }
+}

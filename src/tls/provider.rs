@@ -1,0 +1,17 @@
+//! Whose cryptography is used. It is chosen here and nowhere else.
+
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring as chosen};
+use rustls::server::ProducesTickets;
+
+/// All of it: algorithms, keys, random numbers.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(chosen::default_provider())
+}
+
+/// What encrypts sessions for their clients to keep (RFC 8446 section 4.6.1), with keys that nobody
+/// else has and that change with time.
+pub(super) fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+    chosen::Ticketer::new()
+}

@@ -1,0 +1,192 @@
+//! The sockets of clients: TCP and Unix streams alike, never blocking, with TLS on them or without.
+
+mod plain;
+#[cfg(feature = "tls")]
+mod tls;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+
+#[cfg(feature = "tls")]
+use rustls::{ServerConfig, ServerConnection};
+
+use self::plain::Plain;
+#[cfg(feature = "tls")]
+pub(crate) use self::tls::Handshake;
+#[cfg(feature = "tls")]
+use self::tls::Session;
+
+/// One client's socket.
+///
+/// Who finds [nothing](Received::Nothing) to receive waits until the descriptor is readable, and who
+/// can send nothing until it is writable, with TLS too: what TLS itself has to send meanwhile goes
+/// along with the next bytes. Only a [`Handshake`] may wait for the one or the other.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    plain: Plain,
+    /// Boxed, so that a connection without costs no more for it than this.
+    #[cfg(feature = "tls")]
+    session: Option<Box<Session>>,
+}
+
+/// What came of receiving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// As many bytes as there was room for, or as are taken at a time: there may be more, and the
+    /// descriptor need not become readable for them.
+    Full,
+    /// Some bytes, and no more are there.
+    Short,
+    /// None are there now.
+    Nothing,
+    /// The client has finished sending.
+    End,
+}
+
+/// What came of sending from a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileSent {
+    /// So many bytes went.
+    Some(usize),
+    /// The socket would block.
+    Nothing,
+    /// The file has no byte there.
+    End,
+}
+
+impl Socket {
+    /// The socket must not block.
+    pub(crate) fn new(socket: OwnedFd) -> Self {
+        Self {
+            plain: Plain(socket),
+            #[cfg(feature = "tls")]
+            session: None,
+        }
+    }
+
+    /// Appends what is there to `buffer`, as far as its capacity goes.
+    pub(crate) fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<Received> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.session {
+            return session.receive(&self.plain, buffer);
+        }
+        self.plain.receive(buffer)
+    }
+
+    /// Sends from the start of both slices in one call and returns how many bytes went; none if
+    /// the socket would block. What did not go must come again, before anything else.
+    pub(crate) fn send(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.session {
+            return session.send(&self.plain, first, second);
+        }
+        self.plain.send(first, second)
+    }
+
+    /// Sends these bytes, which others follow at once, so that they may leave together; otherwise as
+    /// [`send`](Self::send).
+    pub(crate) fn send_more(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.session {
+            return session.send(&self.plain, bytes, &[]);
+        }
+        self.plain.send_more(bytes)
+    }
+
+    /// Sends up to `count` bytes of a file, which is a regular one, from `offset` on.
+    pub(crate) fn send_file(
+        &mut self,
+        file: &File,
+        offset: u64,
+        count: usize,
+    ) -> io::Result<FileSent> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.session {
+            return session.send_file(&self.plain, file, offset, count);
+        }
+        self.plain.send_file(file, offset, count)
+    }
+
+    /// Whether bytes have arrived that were not received.
+    pub(crate) fn has_unread(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &self.session
+            && session.has_unread()
+        {
+            return true;
+        }
+        self.plain.has_unread()
+    }
+
+    /// Has the connection reset when it is closed: the client learns that what it has is not all.
+    pub(crate) fn reset_on_close(&self) -> io::Result<()> {
+        self.plain.reset_on_close()
+    }
+
+    /// Tells the client that nothing more will be sent.
+    pub(crate) fn finish_sending(&mut self) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        self.say_goodbye()?;
+        self.plain.finish_sending()
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Socket {
+    /// The same socket with this session on it, which begins with its handshake.
+    pub(crate) fn with_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let session = Session::new(config).map_err(io::Error::other)?;
+        Ok(Self {
+            session: Some(Box::new(session)),
+            ..self
+        })
+    }
+
+    /// Goes on with the handshake, as far as that goes without waiting.
+    pub(crate) fn shake_hands(&mut self) -> io::Result<Handshake> {
+        match &mut self.session {
+            Some(session) => session.shake_hands(&self.plain),
+            None => Ok(Handshake::Done),
+        }
+    }
+
+    /// What is agreed on with a client that speaks TLS.
+    pub(crate) fn tls(&self) -> Option<&ServerConnection> {
+        self.session.as_deref().map(Session::connection)
+    }
+
+    /// Ends TLS: what follows in either direction is bytes as they are.
+    pub(crate) fn become_plain(&mut self) {
+        self.session = None;
+    }
+
+    /// Tells a client that speaks TLS that nothing more comes, so that it knows that it has all.
+    pub(crate) fn say_goodbye(&mut self) -> io::Result<()> {
+        match &mut self.session {
+            Some(session) => session.say_goodbye(&self.plain),
+            None => Ok(()),
+        }
+    }
+
+    /// How much memory TLS keeps of what is not complete or has not been taken.
+    pub(crate) fn held(&self) -> usize {
+        self.session.as_ref().map_or(0, |session| session.held())
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+impl Socket {
+    /// How much memory is kept of what is not complete or has not been taken.
+    pub(crate) fn held(&self) -> usize {
+        0
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.plain.as_fd()
+    }
+}

@@ -1,0 +1,244 @@
+use std::fs;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use httpool::ListenAddr;
+use rcgen::date_time_ymd;
+use rustix::process::Signal;
+use rustls::ClientConfig;
+
+use crate::support::tls::{Authority, Files, NAME, der};
+use crate::support::{Client, OwnPath, Program, address_in, own_loopback, run_program};
+
+/// The program with a certificate, and clients that believe it.
+struct Secure {
+    program: Program,
+    /// Where it speaks TLS, and where it does not.
+    address: ListenAddr,
+    plain: ListenAddr,
+    authority: Authority,
+    files: Files,
+}
+
+impl Secure {
+    /// Starts it with TLS and without, and with these arguments.
+    #[track_caller]
+    fn spawn(name: &str, arguments: &[&str]) -> Self {
+        let authority = Authority::new();
+        let files = authority.issue(&[NAME]).files(name);
+        let listen = format!("{}:0", own_loopback());
+        let (certificate, key) = (text(&files.certificate), text(&files.key));
+        let all = [
+            "--listen",
+            &listen,
+            "--listen-tls",
+            &listen,
+            "--tls-cert",
+            certificate,
+            "--tls-key",
+            key,
+        ];
+        let mut program = Program::start(&[&all[..], arguments].concat(), &[]);
+        let line = program.expect_line("listening on http://");
+        let (_, secure) = line.split_once("https://").expect("it says so");
+        Self {
+            address: address_in(&format!("http://{secure}")),
+            plain: address_in(&line),
+            program,
+            authority,
+            files,
+        }
+    }
+
+    fn connect(&self) -> Client {
+        self.connect_as(&self.authority.client())
+    }
+
+    fn connect_as(&self, config: &Arc<ClientConfig>) -> Client {
+        Client::connect(&self.address).with_tls(config, NAME)
+    }
+}
+
+fn text(path: &OwnPath) -> &str {
+    path.as_ref().to_str().expect("the path is text")
+}
+
+#[test]
+fn the_program_speaks_tls_where_it_is_told_to() {
+    let secure = Secure::spawn("speaks", &[]);
+    let mut client = secure.connect();
+    client.post("/", "over TLS").expect_answer("over TLS");
+    let origin = client.get("/?origin").expect_status(200).text();
+    let origin: serde_json::Value = serde_json::from_str(&origin).expect("it is JSON");
+    assert_eq!(origin["scheme"], "https");
+    assert_eq!(origin["tls"]["version"], "TLSv1.3");
+    assert_eq!(origin["tls"]["server_name"], NAME);
+    secure.program.signal(Signal::TERM);
+    client.expect_closed();
+    secure.program.expect_exit(0);
+}
+
+#[test]
+fn certificates_are_read_again_at_a_signal() {
+    let mut secure = Secure::spawn("signal", &[]);
+    let mut open = secure.connect();
+    open.get("/").expect_status(200);
+    let shown = |secure: &Secure| {
+        let mut client = secure.connect();
+        client.try_shake_hands().expect("the program takes part");
+        client.tls().peer_certificates().expect("it is shown")[0].clone()
+    };
+    let before = shown(&secure);
+    fs::write(&secure.files.certificate, "").expect("the folder is writable");
+    secure.program.signal(Signal::USR1);
+    let line = secure
+        .program
+        .expect_line("the certificates stay as they were");
+    assert!(line.contains(text(&secure.files.certificate)), "{line}");
+    assert_eq!(shown(&secure), before);
+
+    let new = secure.authority.issue(&[NAME]);
+    secure.files.write(&new);
+    secure.program.signal(Signal::USR1);
+    secure
+        .program
+        .expect_line("the certificates are read again");
+    assert_eq!(shown(&secure), der(&new.certificate));
+    open.get("/").expect_status(200);
+}
+
+#[test]
+fn clients_may_have_to_show_a_certificate() {
+    let staff = Authority::new();
+    let ca = OwnPath::new("staff.pem");
+    fs::write(&ca, staff.certificate()).expect("the folder is writable");
+    let own = staff.issue(&["somebody"]);
+    for (policy, status) in [("required", None), ("optional", Some(200))] {
+        let secure = Secure::spawn(
+            policy,
+            &["--tls-client-ca", text(&ca), "--tls-client-auth", policy],
+        );
+        let with = secure
+            .authority
+            .client_with(rustls::ALL_VERSIONS, Some(&own));
+        let origin = secure
+            .connect_as(&with)
+            .get("/?origin")
+            .expect_status(200)
+            .text();
+        assert!(origin.contains(r#""certificates":1"#), "{origin}");
+        match status {
+            Some(status) => {
+                secure.connect().get("/").expect_status(status);
+            }
+            None => {
+                let config = secure
+                    .authority
+                    .client_with(&[&rustls::version::TLS12], None);
+                let shaken = secure.connect_as(&config).try_shake_hands();
+                assert!(shaken.is_err(), "it is not let in");
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_comes_without_is_sent_on() {
+    // Nobody else has this address, so the port is free.
+    let redirects = format!("{}:8080", own_loopback());
+    let secure = Secure::spawn("redirects", &["--redirect-http", &redirects]);
+    let mut client = Client::connect(&redirects.parse().expect("it is an address"));
+    client.send("GET /a?b HTTP/1.1\r\nHost: example.org\r\n\r\n");
+    let response = client.expect_status(308);
+    assert_eq!(response.field("location"), Some("https://example.org/a?b"));
+    client.send("POST / HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 4\r\n\r\nbody");
+    let ListenAddr::Tcp { port, .. } = secure.address else {
+        panic!("{} is no TCP address", secure.address);
+    };
+    let expected = format!("https://localhost:{port}/");
+    assert_eq!(
+        client.expect_status(308).field("location"),
+        Some(&*expected)
+    );
+    client.send("GET / HTTP/1.0\r\n\r\n").expect_status(400);
+    secure.program.signal(Signal::TERM);
+    secure.program.expect_exit(0);
+}
+
+#[test]
+fn whoever_comes_with_tls_is_told_to_keep_to_it() {
+    let secure = Secure::spawn("hsts", &["--hsts", "365d"]);
+    let field = |mut client: Client| {
+        let response = client.get("/").expect_status(200);
+        response
+            .field("strict-transport-security")
+            .map(str::to_owned)
+    };
+    assert_eq!(field(secure.connect()).as_deref(), Some("max-age=31536000"));
+    assert_eq!(field(Client::connect(&secure.plain)), None);
+}
+
+#[test]
+fn a_socket_passed_in_may_be_for_tls() {
+    let authority = Authority::new();
+    let files = authority.issue(&[NAME]).files("passed");
+    let listener = TcpListener::bind((own_loopback(), 0)).expect("the address is free");
+    let address = listener.local_addr().expect("it is bound");
+    let arguments = [
+        "--tls-cert",
+        text(&files.certificate),
+        "--tls-key",
+        text(&files.key),
+    ];
+    let _program = Program::inherit_named(&listener, "tls", &arguments);
+    let client = Client::connect(&address.into());
+    let mut client = client.with_tls(&authority.client(), NAME);
+    client.get("/").expect_status(200);
+}
+
+#[test]
+fn what_is_wrong_with_certificates_is_one_line() {
+    let authority = Authority::new();
+    let (files, others) = (
+        authority.issue(&[NAME]).files("one"),
+        authority.issue(&[NAME]).files("other"),
+    );
+    let (certificate, key) = (text(&files.certificate), text(&files.key));
+    let listen = ["--listen-tls", "127.0.0.1:0"];
+    let run = |arguments: &[&str]| run_program(&[&listen[..], arguments].concat(), &[]);
+    run(&[]).expect_line(2, "--listen-tls: needs a --tls-cert");
+    run(&["--tls-cert", certificate]).expect_line(2, "they come in pairs");
+    for check in [&[][..], &["--check"]] {
+        let run = |arguments: &[&str]| run(&[arguments, check].concat());
+        let missing = format!("{key}.missing");
+        run(&["--tls-cert", certificate, "--tls-key", &missing]).expect_line(1, &missing);
+        let wrong = format!("{}: the key is not that", text(&others.key));
+        run(&["--tls-cert", certificate, "--tls-key", text(&others.key)]).expect_line(1, &wrong);
+    }
+    let run = |arguments: &[&str]| run_program(arguments, &[]);
+    let pair = ["--tls-cert", certificate, "--tls-key", key];
+    run(&pair).expect_line(2, "--tls-cert: needs a --listen-tls");
+    run(&["--tls-client-ca", certificate]).expect_line(2, "--tls-client-ca: needs a --listen-tls");
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_a_warning() {
+    let authority = Authority::new();
+    let expired = authority.issue_with(&[NAME], |params| {
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(2001, 1, 1);
+    });
+    let files = expired.files("expired");
+    let arguments = [
+        "--listen-tls",
+        "127.0.0.1:0",
+        "--tls-cert",
+        text(&files.certificate),
+        "--tls-key",
+        text(&files.key),
+    ];
+    let mut program = Program::start(&arguments, &[]);
+    let line = program.expect_line("has expired");
+    assert!(line.contains(text(&files.certificate)), "{line}");
+    program.expect_line("listening on https://");
+}
