@@ -246,6 +246,13 @@ impl fmt::Display for ListenAddr {
 }
 
 /// Why a text is no [`ListenAddr`].
+///
+/// ```
+/// use httpool::ListenAddr;
+///
+/// let error = "localhost".parse::<ListenAddr>().expect_err("there is no port");
+/// println!("localhost is no address: {error}");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListenAddrError {

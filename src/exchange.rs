@@ -49,6 +49,23 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 }
 
 /// A request and its answer, as an [`Observer`] sees them.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use httpool::{Exchange, Observer};
+///
+/// struct Slow;
+///
+/// impl Observer for Slow {
+///     fn answered(&self, exchange: &Exchange<'_>) {
+///         if exchange.duration() > Duration::from_secs(1) {
+///             let request = String::from_utf8_lossy(exchange.wire().request_line());
+///             eprintln!("{request} took {:?}", exchange.duration());
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Exchange<'a> {
     pub(crate) worker: usize,
@@ -63,6 +80,20 @@ pub struct Exchange<'a> {
 }
 
 /// Who has answered a request.
+///
+/// ```
+/// use httpool::{Exchange, Observer, Outcome};
+///
+/// struct Complain;
+///
+/// impl Observer for Complain {
+///     fn answered(&self, exchange: &Exchange<'_>) {
+///         if let Outcome::Refused(why) = exchange.outcome() {
+///             eprintln!("{} was refused: {why}", exchange.origin().peer());
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {

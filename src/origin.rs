@@ -71,6 +71,17 @@ pub(crate) enum Scheme {
 /// machine who has come through a Unix socket and has no address.
 ///
 /// An IPv4 address that is written as an IPv6 one (`::ffff:192.0.2.1`) counts as what it is.
+///
+/// ```
+/// use httpool::{Origin, Request};
+///
+/// fn is_from_here(request: &Request) -> bool {
+///     let client = Origin::of(request).and_then(Origin::client);
+///     client.is_some_and(|client| {
+///         client.is_unix() || client.ip().is_some_and(|ip| ip.is_loopback())
+///     })
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node(Place);
 

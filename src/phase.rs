@@ -3,6 +3,15 @@
 use crate::sync::atomic::{AtomicU8, Ordering};
 
 /// Where a server's life stands. It only goes forward.
+///
+/// ```
+/// use httpool::{Handle, Phase};
+///
+/// /// For a load balancer.
+/// fn is_ready(server: &Handle) -> bool {
+///     server.phase() == Phase::Running
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Phase {

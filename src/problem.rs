@@ -40,6 +40,16 @@ pub struct Problem {
 }
 
 /// A form in which a [`Problem`] is told.
+///
+/// ```
+/// use httpool::ProblemForm;
+/// use httpool::http::{HeaderMap, HeaderValue, header::ACCEPT};
+///
+/// let mut request = HeaderMap::new();
+/// assert_eq!(ProblemForm::preferred(&request), ProblemForm::Text);
+/// request.insert(ACCEPT, HeaderValue::from_static("application/json"));
+/// assert_eq!(ProblemForm::preferred(&request), ProblemForm::Json);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProblemForm {
     /// A page, for browsers.

@@ -53,11 +53,33 @@ const LIMITS: Limits = Limits {
 };
 
 /// Asks a handler. [The module](self) says what that shows.
+///
+/// ```
+/// # #[cfg(feature = "router")] {
+/// use httpool::http::StatusCode;
+/// use httpool::routing::Router;
+/// use httpool::test::Client;
+///
+/// let router: Router = Router::new().get("/", || "hello");
+/// let client = Client::new(router);
+/// assert_eq!(client.get("/").send().text(), "hello");
+/// assert_eq!(client.post("/").send().status(), StatusCode::METHOD_NOT_ALLOWED);
+/// # }
+/// ```
 pub struct Client {
     handler: Box<dyn Handler>,
 }
 
 /// A request that has not been sent.
+///
+/// ```
+/// use httpool::Request;
+/// use httpool::test::Client;
+///
+/// let client = Client::new(|request: Request| format!("{:?}", request.headers()["x-name"]));
+/// let request = client.post("/").header("x-name", "Ada").body("content");
+/// assert_eq!(request.send().text(), "\"Ada\"");
+/// ```
 #[must_use = "nobody is asked before it is sent"]
 pub struct RequestBuilder<'a> {
     client: &'a Client,
@@ -69,6 +91,14 @@ pub struct RequestBuilder<'a> {
 }
 
 /// What was answered, as its client would see it.
+///
+/// ```
+/// use httpool::{Request, test::Client};
+///
+/// let answer = Client::new(|_: Request| "hello").get("/").send();
+/// assert_eq!((answer.status().as_u16(), answer.text()), (200, "hello"));
+/// assert_eq!(answer.header("content-length"), Some("5"));
+/// ```
 #[derive(Clone)]
 pub struct Answer(HttpResponse<Bytes>);
 

@@ -36,6 +36,15 @@ pub struct Wire {
 }
 
 /// One chunk of a body in the chunked coding (RFC 9112 section 7.1).
+///
+/// ```
+/// use httpool::{Request, Wire};
+///
+/// /// How many bytes the largest chunk of a body had.
+/// fn largest_chunk(request: &Request) -> Option<u64> {
+///     Wire::of(request)?.chunks().map(|chunk| chunk.size).max()
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk<'a> {
     /// How many bytes of content it brought; 0 in the last one.

@@ -37,6 +37,17 @@ pub enum TrustedProxy {
 
 /// Which fields proxies set, and so which are believed. Others are left alone, for a client can
 /// send them, and a proxy that does not know them passes them on.
+///
+/// ```
+/// use httpool::{ForwardedBy, ListenAddr, Server, TrustedProxy};
+///
+/// let server = Server::builder()
+///     .listen("127.0.0.1:0".parse::<ListenAddr>()?)
+///     .trusted_proxy("10.0.0.0/8".parse::<TrustedProxy>()?)
+///     .forwarded_by(ForwardedBy::Forwarded)
+///     .bind()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ForwardedBy {

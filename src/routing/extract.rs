@@ -158,6 +158,19 @@ impl<T: Clone> Provides<T> for T {
 
 /// The request's body as a form sends it (`application/x-www-form-urlencoded`). A request of
 /// another type is answered 415, one that can't be read as what is wanted 422.
+///
+/// ```
+/// use httpool::routing::{Form, Router};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Login {
+///     name: String,
+///     #[serde(default)]
+///     remember: bool,
+/// }
+///
+/// let router: Router = Router::new().post("/login", |Form(login): Form<Login>| login.name);
+/// ```
 #[cfg(feature = "json")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form<T>(

@@ -19,6 +19,22 @@ pub use crate::Json;
 use crate::Request;
 
 /// A request on its way to the function that answers it: what [`Extract`] takes arguments from.
+///
+/// ```
+/// use httpool::http::Version;
+/// use httpool::routing::{Call, Extract, Rejection, Router};
+///
+/// /// Whether the client speaks HTTP/1.0.
+/// struct IsOld(bool);
+///
+/// impl<S> Extract<S> for IsOld {
+///     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+///         Ok(Self(call.request().version() == Version::HTTP_10))
+///     }
+/// }
+///
+/// let router: Router = Router::new().get("/", |IsOld(old): IsOld| old.to_string());
+/// ```
 #[derive(Debug)]
 pub struct Call<'a, S = ()> {
     request: &'a mut Request,

@@ -8,6 +8,30 @@ use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor}
 use serde::forward_to_deserialize_any;
 
 /// The parts of a request's path that a route names, percent-decoded, in their order.
+///
+/// Functions take them as [`Path`](super::Path); what implements [`Extract`](super::Extract) finds them
+/// in its [`Call`](super::Call):
+///
+/// ```
+/// use httpool::http::StatusCode;
+/// use httpool::routing::{Call, Extract, Rejection, Router};
+///
+/// /// The language that the path begins with.
+/// struct Language(String);
+///
+/// impl<S> Extract<S> for Language {
+///     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+///         match call.parameters().get("language") {
+///             Some(known @ ("en" | "zh")) => Ok(Self(known.to_owned())),
+///             _ => Err(Rejection::new(StatusCode::NOT_FOUND, "nobody has translated this")),
+///         }
+///     }
+/// }
+///
+/// let router: Router = Router::new()
+///     .get("/{language}/news", |Language(language): Language| language)
+///     .get("/{language}/news/{id}", |Language(language): Language| language);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parameters(Vec<(Box<str>, String)>);
 

@@ -10,6 +10,22 @@ use crate::{IntoResponse, Problem, Response};
 
 /// A request does not have what a function wants to know. As an answer it says what is missing, in
 /// the form that the client prefers ([`Problem`]).
+///
+/// ```
+/// use httpool::http::StatusCode;
+/// use httpool::routing::{Path, Rejection, Router};
+/// use httpool::test::Client;
+///
+/// fn show(id: Result<Path<u64>, Rejection>) -> (StatusCode, String) {
+///     match id {
+///         Ok(Path(id)) => (StatusCode::OK, format!("user {id}")),
+///         Err(rejection) => (StatusCode::NOT_FOUND, format!("no user, for {rejection}")),
+///     }
+/// }
+///
+/// let router: Router = Router::new().get("/users/{id}", show);
+/// assert_eq!(Client::new(router).get("/users/me").send().status(), StatusCode::NOT_FOUND);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     status: StatusCode,

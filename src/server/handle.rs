@@ -19,6 +19,19 @@ use crate::sync::channel::Receiver;
 ///
 /// A handle keeps nothing open: when [`Server::run`](crate::Server::run) has returned it still
 /// tells the last figures, and shutting down does nothing.
+///
+/// ```
+/// use httpool::{ListenAddr, Phase, Request, Server};
+///
+/// let server = Server::builder().listen("127.0.0.1:0".parse::<ListenAddr>()?).bind()?;
+/// let handle = server.handle();
+/// let running = std::thread::spawn(move || server.run(|_: Request| "hello"));
+///
+/// handle.shutdown();
+/// let report = running.join().expect("it does not panic")?;
+/// assert_eq!((report.answered, handle.phase()), (0, Phase::Stopped));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Handle {
     phase: Arc<PhaseCell>,
@@ -31,6 +44,15 @@ pub struct Handle {
 }
 
 /// The figures of one moment.
+///
+/// ```
+/// use httpool::Handle;
+///
+/// fn is_overloaded(server: &Handle) -> bool {
+///     let progress = server.progress();
+///     progress.busy == progress.workers && progress.queued > 10 * progress.workers
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -80,6 +102,19 @@ pub struct Vitals {
 }
 
 /// What a server's life and its end came to.
+///
+/// ```
+/// use std::process::ExitCode;
+///
+/// use httpool::{Request, Server};
+///
+/// fn serve(server: Server) -> std::io::Result<ExitCode> {
+///     let report = server.run(|_: Request| "hello")?;
+///     eprintln!("{report}");
+///     let is_whole = report.cut == 0 && report.abandoned_workers == 0;
+///     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(3) })
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DrainReport {

@@ -62,6 +62,18 @@ enum Origin {
 }
 
 /// Why a server could not listen.
+///
+/// ```
+/// use httpool::{ListenAddr, Server};
+///
+/// let bind = |address: &ListenAddr| Server::builder().listen(address.clone()).bind();
+/// let first = bind(&"127.0.0.1:0".parse()?)?;
+/// let taken = &first.local_addrs()[0];
+/// let error = bind(taken).expect_err("somebody listens there");
+/// assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+/// assert_eq!(error.address(), Some(taken));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct BindError {
     address: Option<ListenAddr>,

@@ -35,6 +35,13 @@ pub struct Event {
 }
 
 /// A name or an id that would be something else to its reader.
+///
+/// ```
+/// use httpool::sse::Event;
+///
+/// let error = Event::data("").try_id("7\ndata: 8").expect_err("it would be two lines");
+/// assert_eq!(error.to_string(), "the field `id` can't have this value");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventError {
     what: &'static str,

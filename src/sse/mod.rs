@@ -82,6 +82,22 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 ///
 /// The answer is `text/event-stream` that nobody is to store (`Cache-Control: no-store`), and says
 /// `X-Accel-Buffering: no`, for nginx keeps back what it gets unless it is told not to.
+///
+/// ```
+/// use std::sync::mpsc::sync_channel;
+/// use std::time::Duration;
+///
+/// use httpool::Request;
+/// use httpool::sse::{Event, Events};
+/// use httpool::test::Client;
+///
+/// let client = Client::new(|_: Request| {
+///     let (sender, receiver) = sync_channel(1);
+///     sender.send(Event::data("hello")).expect("there is room");
+///     Events::received(receiver).keep_alive(Duration::from_secs(10))
+/// });
+/// assert_eq!(client.get("/").send().text(), "data: hello\n\n");
+/// ```
 pub struct Events {
     source: Source,
     keep_alive: Duration,
