@@ -1,14 +1,45 @@
-//! Stops when it is told to, and says what came of it.
+//! A server inside a bigger program: the program stops it, and ends in the right order.
+//!
+//! Who asks for `/greet/NAME` is greeted at once, and put into a guest book by a thread of the
+//! program's own, later. The server is stopped first, so that every guest is in the queue, and then
+//! the queue is finished, so that every guest is in the book.
 //!
 //! The library installs no signal handler: when to stop is the program's choice. This one stops
 //! when Enter is pressed (or its standard input ends), or when someone asks for `/shutdown`.
 //!
-//! Run it with `cargo run --example graceful [ADDR]`, then: `curl localhost:4000/shutdown`.
+//! Run it with `cargo run --example graceful [ADDR]`, then: `curl localhost:4000/greet/ada` and
+//! `curl localhost:4000/shutdown`.
 
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use std::{env, error::Error, io, thread};
 
-use httpool::{ListenAddr, Request, Server};
+use httpool::http::StatusCode;
+use httpool::{Handle, ListenAddr, Request, Server};
+
+/// Guests who wait to be written down. If there are more, a handler waits for room.
+const QUEUE: usize = 100;
+
+fn answer(request: &Request, guests: &SyncSender<String>, server: &Handle) -> (StatusCode, String) {
+    match request.uri().path().split_once("/greet/") {
+        Some(("", name)) => match guests.send(name.to_owned()) {
+            Ok(()) => (StatusCode::OK, format!("hello, {name}\n")),
+            // Nobody writes any more.
+            Err(_) => (StatusCode::SERVICE_UNAVAILABLE, String::new()),
+        },
+        _ if request.uri().path() == "/shutdown" => {
+            // The drain begins, and this request is part of what it finishes.
+            server.shutdown();
+            (StatusCode::OK, "goodbye\n".into())
+        }
+        _ => (StatusCode::OK, "still here\n".into()),
+    }
+}
+
+/// Writes until nobody sends guests any more, and returns the book.
+fn write_down(guests: &Receiver<String>) -> Vec<String> {
+    guests.iter().collect()
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("localhost:4000".into());
@@ -18,23 +49,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);
 
+    let (guests, queue) = sync_channel(QUEUE);
+    let writer = thread::spawn(move || write_down(&queue));
+
     // Handles are cheap to clone, and any thread may use one.
     let handle = server.handle();
+    let handler = move |request: Request| answer(&request, &guests, &handle);
+    let handle = server.handle();
+    let server = thread::spawn(move || server.run(handler));
+
+    // What else the program does it does here, and this is how it learns that it is to end: a
+    // line, an end and an error all mean that nobody wants it any more.
+    let watched = handle.clone();
     thread::spawn(move || {
-        // A line, an end and an error all mean that nobody wants the server any more.
         let _ = io::stdin().read_line(&mut String::new());
-        handle.shutdown();
+        watched.shutdown();
     });
 
-    let handle = server.handle();
-    let report = server.run(move |request: Request| {
-        if request.uri().path() == "/shutdown" {
-            // The drain begins, and this request is part of what it finishes.
-            handle.shutdown();
-            return "goodbye\n";
-        }
-        "still here\n"
-    })?;
+    // The handler goes with the server, and with it the last sender.
+    let report = server.join().expect("a server does not panic")?;
+    let book = writer.join().expect("to write is no danger");
     println!("{report}");
+    println!("in the book: {book:?}");
     Ok(())
 }

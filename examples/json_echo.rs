@@ -6,9 +6,9 @@
 
 use std::{env, error::Error};
 
-use httpool::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use httpool::http::header::ALLOW;
 use httpool::http::{Method, StatusCode};
-use httpool::{ListenAddr, Problem, Request, Response, Server};
+use httpool::{IntoResponse, Json, ListenAddr, Problem, Request, Response, Server};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,25 +26,18 @@ fn one() -> u8 {
 fn answer(request: &Request) -> Response {
     if request.method() != Method::POST {
         let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED);
-        let mut response = problem.answer(request.headers());
-        let allowed = HeaderValue::from_static("POST");
-        response.headers_mut().insert(ALLOW, allowed);
-        return response;
+        return ([(ALLOW, "POST")], problem).into_response();
     }
-    // A problem is told in the form that the request's `Accept` asks for.
-    take_order(request).unwrap_or_else(|problem| problem.answer(request.headers()))
+    take_order(request.body().as_bytes()).into_response()
 }
 
-fn take_order(request: &Request) -> Result<Response, Problem> {
-    let order: Order = serde_json::from_slice(request.body().as_bytes()).map_err(|mistake| {
-        Problem::new(StatusCode::BAD_REQUEST).detail(format!("this is no order: {mistake}"))
-    })?;
-    let json =
-        serde_json::to_vec(&order).map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR))?;
-    let mut response = Response::new(json.into());
-    let content_type = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
-    Ok(response)
+/// A problem is told in the form that the request's `Accept` asks for.
+fn take_order(content: &[u8]) -> Result<Json<Order>, Problem> {
+    serde_json::from_slice(content)
+        .map(Json)
+        .map_err(|mistake| {
+            Problem::new(StatusCode::BAD_REQUEST).detail(format!("this is no order: {mistake}"))
+        })
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

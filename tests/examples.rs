@@ -142,9 +142,14 @@ impl Example {
     /// Waits for the example to end by itself, and returns what it printed last.
     #[track_caller]
     fn expect_end(mut self) -> String {
-        let last = self.line();
-        let end = self.lines.recv_timeout(PATIENCE);
-        assert_eq!(end, Err(mpsc::RecvTimeoutError::Disconnected));
+        let mut last = String::new();
+        let end = loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => last.extend([&line, "\n"]),
+                Err(end) => break end,
+            }
+        };
+        assert_eq!(end, mpsc::RecvTimeoutError::Disconnected);
         // Its output is closed: it has ended or is about to.
         let status = self.child.wait().expect("it is our child");
         assert!(status.success(), "{status}");
@@ -338,9 +343,15 @@ fn files_serves_a_folder_beside_routes() {
 fn graceful_stops_when_it_is_asked_for() {
     let graceful = Example::start("graceful");
     assert_eq!(graceful.get("/").body, "still here\n");
+    for name in ["ada", "zuse"] {
+        let greeting = format!("hello, {name}\n");
+        assert_eq!(graceful.get(&format!("/greet/{name}")).body, greeting);
+    }
     assert_eq!(graceful.get("/shutdown").body, "goodbye\n");
     let report = graceful.expect_end();
-    assert!(report.contains("requests answered: 2, cut: 0"), "{report}");
+    assert!(report.contains("requests answered: 4, cut: 0"), "{report}");
+    let book = "in the book: [\"ada\", \"zuse\"]\n";
+    assert!(report.ends_with(book), "{report}");
 }
 
 #[test]

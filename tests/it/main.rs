@@ -14,6 +14,8 @@ mod access_log;
 /// The server beside the server.
 #[cfg(feature = "program")]
 mod admin;
+/// What handlers say, and can't say.
+mod answers;
 /// A folder of files: what is found beneath it, and that nothing else is.
 #[cfg(feature = "files")]
 mod beneath;

@@ -1,0 +1,78 @@
+use httpool::http::header::{CONTENT_TYPE, LOCATION};
+use httpool::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use httpool::sse::{Event, Events};
+use httpool::{IntoResponse, Problem, Redirect, Request, Response};
+
+use crate::support::{TestServer, request};
+
+/// What would be another field, or another answer, if it were sent as it is.
+const INJECTION: &str = "x\r\nset-cookie: a=b\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+/// Says what the client asks for, wherever a handler can say anything.
+fn repeat(request: Request) -> Response {
+    let said = String::from_utf8_lossy(request.body().as_bytes()).into_owned();
+    match request.uri().path() {
+        "/value" => ([("x-name", said)], "").into_response(),
+        "/name" => ([(said, "x")], "").into_response(),
+        "/typed" => (StatusCode::OK, [(CONTENT_TYPE, said)], "").into_response(),
+        "/map" => {
+            let value = HeaderValue::try_from(said);
+            value.map_or(StatusCode::BAD_REQUEST.into_response(), |value| {
+                let name = HeaderName::from_static("x-name");
+                (HeaderMap::from_iter([(name, value)]), "").into_response()
+            })
+        }
+        "/redirect" => Redirect::to(&said).into_response(),
+        "/problem" => Problem::new(StatusCode::BAD_REQUEST)
+            .detail(said)
+            .into_response(),
+        "/event" => Events::new([Event::data(&said), Event::comment(&said)]).into_response(),
+        "/event-name" => match Event::data("").try_name(said) {
+            Ok(event) => Events::new([event]).into_response(),
+            Err(_) => StatusCode::BAD_REQUEST.into_response(),
+        },
+        _ => said.into_response(),
+    }
+}
+
+#[test]
+fn nothing_that_is_said_begins_another_field_or_answer() {
+    let server = TestServer::spawn(|builder| builder, repeat);
+    let mut client = server.connect();
+    for said in [INJECTION, "x\nset-cookie: a=b", "x\rset-cookie: a=b", "x\0"] {
+        for (target, status) in [
+            ("/value", 500),
+            ("/name", 500),
+            ("/typed", 500),
+            ("/map", 400),
+            ("/redirect", 303),
+            ("/problem", 400),
+            ("/event", 200),
+            ("/content", 200),
+        ] {
+            let response = client.post(target, said).expect_status(status);
+            assert_eq!(response.field("set-cookie"), None, "{target}");
+            assert_eq!(response.field("x-name"), None, "{target}");
+        }
+        // The next answer is that to the next request.
+        client.post("/content", "fine").expect_answer("fine");
+    }
+    client
+        .post("/event-name", "a\r\ndata: b")
+        .expect_status(400);
+}
+
+#[test]
+fn what_is_said_arrives() {
+    let server = TestServer::spawn(|builder| builder, repeat);
+    let mut client = server.connect();
+    let response = client.post("/value", "a b\té").expect_status(200);
+    assert_eq!(response.field("x-name"), Some("a b\té"));
+    let response = client.post("/typed", "text/csv").expect_status(200);
+    assert_eq!(response.field("content-type"), Some("text/csv"));
+    let response = client.post("/redirect", "/a b?c#d").expect_status(303);
+    assert_eq!(response.field(LOCATION.as_str()), Some("/a%20b?c#d"));
+    let event = "data: a\ndata: b\n\n: a\n: b\n\n";
+    client.post("/event", "a\nb").expect_answer(event);
+    client.send(request::get_and_close("/")).expect_answer("");
+}
