@@ -9,16 +9,17 @@ const STYLE: &str = "\
 @media(prefers-color-scheme:dark){:root{--page:#12151a;--card:#1b2027;--line:#2c333d;\
 --text:#e7eaef;--quiet:#9aa5b4;--mark:#ff8a80}}\
 *{box-sizing:border-box}\
-body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;\
+body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem 1.5rem 12vh;\
 background:var(--page);color:var(--text);font:1rem/1.6 system-ui,sans-serif}\
-main{width:100%;max-width:38rem;padding:2rem 2.25rem;background:var(--card);\
-border:1px solid var(--line);border-top:4px solid var(--mark);border-radius:.6rem}\
+main{width:100%;max-width:38rem;padding:2.25rem 2.5rem;border:1px solid var(--line);\
+border-radius:.75rem;box-shadow:0 1px 2px #0001,0 .75rem 2rem #0001;\
+background:linear-gradient(var(--mark) 0 0) 0 0/.3rem 100% no-repeat var(--card)}\
 h1{margin:0;font-size:clamp(1.4rem,5vw,2rem);line-height:1.2;font-weight:650;\
 letter-spacing:-.015em}\
 p{margin:1rem 0 0;white-space:pre-line;overflow-wrap:anywhere}\
 small{color:var(--quiet);font-family:ui-monospace,monospace;font-size:.8rem}\
 body:has(table){place-items:start center}\
-main:has(table){max-width:60rem;border-top-color:var(--line)}\
+main:has(table){max-width:60rem;--mark:var(--card)}\
 h1{overflow-wrap:anywhere}\
 table{width:100%;margin:1.25rem 0 0;border-collapse:collapse;font-variant-numeric:tabular-nums}\
 th,td{padding:.4rem 1rem .4rem 0;border-bottom:1px solid var(--line);text-align:left}\
@@ -27,12 +28,14 @@ td:first-child{width:100%;overflow-wrap:anywhere}\
 td:not(:first-child){color:var(--quiet);white-space:nowrap}\
 a{color:inherit;text-decoration-color:var(--quiet);text-underline-offset:.2em}\
 th[aria-sort=ascending] a::after{content:' \\2191'}\
-th[aria-sort=descending] a::after{content:' \\2193'}";
+th[aria-sort=descending] a::after{content:' \\2193'}\
+@media(max-width:36rem){body{padding:.75rem}main{padding:1.25rem 1.5rem}\
+:is(th,td):nth-child(3){display:none}}";
 
 /// What a browser may do with such a page: show it, in this style. A test holds that the hash is the
 /// style's.
 pub(crate) const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'sha256-fPkXftGCcaPYOA7MKQxoEfSrUABSJHC5esHmU50RV90='; \
+    "default-src 'none'; style-src 'sha256-iVGajEUpWBQ3gtrfPb0Dm9QJ9EWxXvBCh/Ya3EnEcRg='; \
      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
 );
 
