@@ -3,20 +3,22 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
+use http::HeaderValue;
 
-use crate::wire::Chunking;
-use crate::{Origin, Wire};
+use crate::wire::SharedChunking;
+use crate::{Origin, Upgrade, Wire};
 
 /// The content of a message (RFC 9110 section 6.4).
 ///
 /// A request's body arrives whole: the handler runs only when every byte of it is here, so a slow
 /// sender never holds a worker. Its size is bounded by
-/// [`Builder::max_body`](crate::Builder::max_body).
+/// [`Builder::max_body`](crate::Builder::max_body). A handler may ask to
+/// [stream](crate::Intake::Stream) it instead, and reads it then while it comes.
 ///
 /// A response's body is bytes in memory, or comes [from a reader](Self::from_reader) or [from a
 /// file](Self::from_file) while it is sent. In each case the server sends it while the connection is
@@ -30,6 +32,19 @@ use crate::{Origin, Wire};
 /// assert_eq!(body.length(), Some(5));
 /// assert_eq!(Body::empty().length(), Some(0));
 /// ```
+///
+/// Any body can be read, wherever it comes from; what has been read is no part of it any more.
+///
+/// ```
+/// use std::io::{self, Read};
+/// use httpool::Body;
+///
+/// let mut body = Body::from_sized_reader(&b"hello"[..], 5);
+/// let mut start = [0; 4];
+/// body.read_exact(&mut start)?;
+/// assert_eq!((&start, body.length()), (b"hell", Some(1)));
+/// # Ok::<(), io::Error>(())
+/// ```
 #[derive(Default)]
 pub struct Body {
     content: Content,
@@ -41,12 +56,14 @@ pub(crate) enum Content {
     Memory(Bytes),
     Reader(Source),
     File(FilePart),
+    /// None: another protocol follows the head.
+    Upgrade(Box<Upgrade>),
 }
 
 /// Where the bytes of a body come from while it is sent.
 pub(crate) struct Source {
     pub(crate) reader: Box<dyn Read + Send>,
-    /// How many bytes were announced.
+    /// How many bytes are left of what was announced.
     pub(crate) length: Option<u64>,
 }
 
@@ -141,12 +158,13 @@ impl Body {
     }
 
     /// What of the content is in memory: all of a request's, and nothing of what comes
-    /// [from a reader](Self::from_reader) or [from a file](Self::from_file).
+    /// [from a reader](Self::from_reader) or [from a file](Self::from_file), or is
+    /// [streamed](crate::Intake::Stream).
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.content {
             Content::Memory(bytes) => bytes,
-            Content::Reader(_) | Content::File(_) => &[],
+            Content::Reader(_) | Content::File(_) | Content::Upgrade(_) => &[],
         }
     }
 
@@ -155,7 +173,7 @@ impl Body {
     pub fn into_bytes(self) -> Bytes {
         match self.content {
             Content::Memory(bytes) => bytes,
-            Content::Reader(_) | Content::File(_) => Bytes::new(),
+            Content::Reader(_) | Content::File(_) | Content::Upgrade(_) => Bytes::new(),
         }
     }
 
@@ -164,17 +182,19 @@ impl Body {
     pub fn to_bytes(&self) -> Bytes {
         match &self.content {
             Content::Memory(bytes) => bytes.clone(),
-            Content::Reader(_) | Content::File(_) => Bytes::new(),
+            Content::Reader(_) | Content::File(_) | Content::Upgrade(_) => Bytes::new(),
         }
     }
 
-    /// The number of bytes, unless only [a reader](Self::from_reader) knows it.
+    /// The number of bytes, unless only [a reader](Self::from_reader) knows it, or the client that
+    /// sends them.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match &self.content {
             Content::Memory(bytes) => Some(bytes.len() as u64),
             Content::Reader(source) => source.length,
             Content::File(part) => Some(part.left),
+            Content::Upgrade(_) => Some(0),
         }
     }
 
@@ -195,12 +215,30 @@ impl Body {
     }
 
     /// The body of a request with this head.
-    pub(crate) fn received(content: Bytes, head: Bytes, chunking: Option<Box<Chunking>>) -> Self {
+    pub(crate) fn received(content: Bytes, head: Bytes, chunking: Option<SharedChunking>) -> Self {
         Self {
             content: Content::Memory(content),
             wire: Some(Wire::new(head, chunking)),
             origin: None,
         }
+    }
+
+    /// Of an answer that another protocol follows.
+    pub(crate) fn upgrade(upgrade: Upgrade) -> Self {
+        Content::Upgrade(Box::new(upgrade)).into()
+    }
+
+    /// The protocol that follows instead of content, if any.
+    pub(crate) fn protocol(&self) -> Option<&HeaderValue> {
+        match &self.content {
+            Content::Upgrade(upgrade) => Some(upgrade.protocol()),
+            Content::Memory(_) | Content::Reader(_) | Content::File(_) => None,
+        }
+    }
+
+    /// Has the content come from there.
+    pub(crate) fn set_source(&mut self, source: Source) {
+        self.content = Content::Reader(source);
     }
 
     pub(crate) fn into_content(self) -> Content {
@@ -222,14 +260,66 @@ impl Default for Content {
     }
 }
 
-/// What is left of it.
-impl Read for FilePart {
+impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        let count = self.file.read_at(&mut buffer[..most], self.offset)?;
+        match &mut self.content {
+            Content::Memory(bytes) => {
+                let count = bytes.len().min(buffer.len());
+                bytes.copy_to_slice(&mut buffer[..count]);
+                Ok(count)
+            }
+            Content::Reader(source) => source.read(buffer),
+            Content::File(part) => part.read(buffer),
+            Content::Upgrade(_) => Ok(0),
+        }
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(left) = self.length else {
+            return self.reader.read(buffer);
+        };
+        let count = read_of(left, buffer, |buffer| self.reader.read(buffer))?;
+        self.length = Some(left.saturating_sub(count as u64));
+        Ok(count)
+    }
+}
+
+impl FilePart {
+    /// So many bytes have been taken.
+    pub(crate) fn advance(&mut self, count: usize) {
         self.offset += count as u64;
         self.left -= count as u64;
+    }
+}
+
+impl Read for FilePart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = |buffer: &mut [u8]| self.file.read_at(buffer, self.offset);
+        let count = read_of(self.left, buffer, read)?;
+        self.advance(count);
         Ok(count)
+    }
+}
+
+/// Reads no more than is left of what was announced. Less is an error: a part must not pass for the
+/// whole.
+fn read_of(
+    left: u64,
+    buffer: &mut [u8],
+    read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+    if most == 0 {
+        return Ok(0);
+    }
+    match read(&mut buffer[..most])? {
+        0 => {
+            let what = format!("it ended {left} bytes before its length");
+            Err(io::Error::new(ErrorKind::UnexpectedEof, what))
+        }
+        count => Ok(count),
     }
 }
 
@@ -316,5 +406,50 @@ impl From<Cow<'static, [u8]>> for Body {
 impl<const N: usize> From<&'static [u8; N]> for Body {
     fn from(content: &'static [u8; N]) -> Self {
         content.as_slice().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(mut body: Body, expected: io::Result<&str>) {
+        let mut read = String::new();
+        let result = body.read_to_string(&mut read).map(|_| &*read);
+        assert_eq!(
+            result.map_err(|error| error.kind()),
+            expected.map_err(|error| error.kind())
+        );
+    }
+
+    #[test]
+    fn every_body_can_be_read() {
+        let reader = || &b"hello"[..];
+        check(Body::empty(), Ok(""));
+        check(Body::from("hello"), Ok("hello"));
+        check(Body::from_reader(reader()), Ok("hello"));
+        check(Body::from_sized_reader(reader(), 5), Ok("hello"));
+        check(Body::from_sized_reader(reader(), 4), Ok("hell"));
+        check(
+            Body::from_sized_reader(reader(), 6),
+            Err(ErrorKind::UnexpectedEof.into()),
+        );
+        let license = || File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-MIT"));
+        let part = |bytes| Body::from_file(license().expect("it is there"), bytes);
+        check(part(4..11), Ok("License"));
+        check(part(4..100_000), Err(ErrorKind::UnexpectedEof.into()));
+    }
+
+    #[test]
+    fn what_was_read_is_no_part_of_a_body() {
+        let mut start = [0; 2];
+        for mut body in [
+            Body::from("hello"),
+            Body::from_sized_reader(&b"hello"[..], 5),
+        ] {
+            body.read_exact(&mut start).expect("there is more");
+            assert_eq!((&start, body.length()), (b"he", Some(3)));
+        }
     }
 }

@@ -65,6 +65,11 @@ pub mod defaults {
     /// memory; [`MAX_BUFFERED`] bounds what all of them together keep.
     pub const MAX_BODY: usize = 10 * 1024 * 1024;
 
+    /// Largest request body that a handler [streams](crate::Intake::Stream), unless it says
+    /// otherwise. Nothing of it is kept in memory, but handlers put it somewhere, and a disk has an
+    /// end, too.
+    pub const MAX_STREAMED_BODY: u64 = 1024 * 1024 * 1024;
+
     /// Most bytes that all connections together keep of requests that are not complete and of
     /// answers that are not sent. Two dozen of the largest bodies at a time, and little enough for
     /// a machine with a gigabyte.

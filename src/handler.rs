@@ -3,7 +3,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use crate::{Body, IntoResponse, Request, Response};
+use crate::{Body, IntoResponse, Request, Response, defaults};
 
 /// Answers requests. One handler is shared by all workers and runs on several of them at once.
 ///
@@ -43,12 +43,95 @@ use crate::{Body, IntoResponse, Request, Response};
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request. What is left in `request` afterwards is thrown away.
     fn handle(&self, request: &mut Request) -> Response;
+
+    /// How to take the body of this request, of which nothing but the head is known.
+    ///
+    /// This is asked for bodies that have not come with their heads, before more of them is
+    /// received. One that panics counts as [`Intake::Whole`].
+    fn intake(&self, request: &Request) -> Intake {
+        let _ = request;
+        Intake::Whole
+    }
+}
+
+/// How a request's body is taken.
+///
+/// ```
+/// use std::io;
+/// use httpool::http::Method;
+/// use httpool::{Handler, Intake, IntoResponse, Request, Response};
+///
+/// /// Says how many bytes it was sent, and keeps none.
+/// struct Scales;
+///
+/// impl Handler for Scales {
+///     fn handle(&self, request: &mut Request) -> Response {
+///         let count = io::copy(request.body_mut(), &mut io::sink());
+///         count.map(|count| format!("{count} bytes\n")).into_response()
+///     }
+///
+///     fn intake(&self, request: &Request) -> Intake {
+///         match *request.method() {
+///             Method::PUT => Intake::STREAM,
+///             _ => Intake::Whole,
+///         }
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intake {
+    /// The handler runs when all of it is here. No slow sender holds a worker, and all of the body
+    /// is in memory. It may have [`Builder::max_body`](crate::Builder::max_body) bytes.
+    Whole,
+    /// The handler runs when the head is here, and [reads](std::io::Read) the body while it comes:
+    /// little of it is in memory, and a slow sender *holds a worker* for as long as the handler
+    /// waits for him.
+    ///
+    /// A read fails when the client does not go on in time, which is measured by the time that
+    /// reads have waited: as [`TimedOut`](std::io::ErrorKind::TimedOut) after
+    /// [`Builder::body_timeout`](crate::Builder::body_timeout), or at a rate below
+    /// [`Builder::min_rate`](crate::Builder::min_rate). It fails as
+    /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) when the connection ends before the
+    /// body, as [`FileTooLarge`](std::io::ErrorKind::FileTooLarge) above `most` bytes, and as
+    /// [`InvalidData`](std::io::ErrorKind::InvalidData) when the chunked coding is broken. If the
+    /// handler then answers with a status of the 5xx class, as a [`std::io::Error`] does, the client
+    /// is told its own mistake instead: 408, 400 or 413.
+    ///
+    /// A client that waits for `100 Continue` (RFC 9110 section 10.1.1) gets it with the first
+    /// read. What the handler leaves unread is thrown away if it is here already and little; else
+    /// the connection ends after the answer. Once that is made, the body can't be read any more,
+    /// wherever it is kept.
+    Stream {
+        /// Bytes that it may have.
+        most: u64,
+    },
+}
+
+impl Intake {
+    /// [`Stream`](Self::Stream) with [`defaults::MAX_STREAMED_BODY`].
+    pub const STREAM: Self = Self::Stream {
+        most: defaults::MAX_STREAMED_BODY,
+    };
+
+    /// What suits both.
+    #[cfg(feature = "router")]
+    pub(crate) const fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Stream { most: one }, Self::Stream { most: two }) if one < two => other,
+            (Self::Whole, _) => other,
+            _ => self,
+        }
+    }
 }
 
 /// One handler for several servers.
 impl<H: Handler + ?Sized> Handler for Arc<H> {
     fn handle(&self, request: &mut Request) -> Response {
         (**self).handle(request)
+    }
+
+    fn intake(&self, request: &Request) -> Intake {
+        (**self).intake(request)
     }
 }
 

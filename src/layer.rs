@@ -4,7 +4,7 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use crate::{Handler, IntoResponse, Request, Response};
+use crate::{Handler, Intake, IntoResponse, Request, Response};
 
 /// Sees requests before a handler does, and its answers afterwards: middleware.
 ///
@@ -132,6 +132,10 @@ impl<H: Handler> Handler for Layered<H> {
     fn handle(&self, request: &mut Request) -> Response {
         self.layers
             .run(request, &|request| self.handler.handle(request))
+    }
+
+    fn intake(&self, request: &Request) -> Intake {
+        self.handler.intake(request)
     }
 }
 

@@ -29,7 +29,7 @@
 //! A [`Handler`] is any `Fn(Request) -> impl IntoResponse + Send + Sync`; the types are those of
 //! the [`http`] crate. [`IntoResponse`] says what may be returned, [`Problem`] makes error
 //! answers in the form that the client prefers. A request's body has arrived whole when the
-//! handler runs.
+//! handler runs, unless it asks to [stream](Intake::Stream) it.
 //!
 //! A [`Layer`] stands between the server and a handler: [`Layered`] puts some around any handler,
 //! `Router::layer` around routes, and [`layers`] has those that many programs want. Error answers
@@ -99,16 +99,18 @@ pub mod test;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+mod upgrade;
 mod weights;
 mod wire;
 
 pub use body::Body;
 pub use config::{ListenAddr, ListenAddrError, defaults};
+pub use connection::Stream;
 pub use error_pages::ErrorPages;
 pub use exchange::{Exchange, Observer, Outcome};
 #[cfg(feature = "files")]
 pub use files::{Files, Symlinks};
-pub use handler::Handler;
+pub use handler::{Handler, Intake};
 pub use http;
 #[cfg(feature = "proxy")]
 pub use ipnet;
@@ -129,6 +131,7 @@ pub use rustls;
 pub use server::{BindError, Builder, DrainReport, Handle, Progress, Server, Vitals, Waits};
 #[cfg(feature = "tls")]
 pub use tls::{ClientCertificates, Tls, TlsBuilder, TlsError, TlsInfo};
+pub use upgrade::Upgrade;
 pub use wire::{Chunk, Wire};
 
 /// A request as handlers see it.

@@ -34,15 +34,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, ErrorKind, Read};
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Response as HttpResponse, StatusCode};
 
-use crate::body::Content as BodyContent;
 use crate::error_pages::Pages;
 use crate::http1::{self, Content, Date, Decoder, Ending, Event, Input, Limits, Slot};
 use crate::{Body, Handler, Origin, Problem, Response, Wire, defaults};
@@ -224,7 +223,9 @@ impl RequestBuilder<'_> {
                 Pages::default().apply(&mut response, || Cow::Owned(slot.fields()));
                 response
             }
-            Ok(Event::Continue | Event::Incomplete(_)) => panic!("the request is not complete"),
+            Ok(Event::Continue | Event::Stream | Event::Incomplete(_)) => {
+                panic!("the request is not complete")
+            }
             Err(refusal) => Problem::new(refusal.status())
                 .detail(refusal.reason())
                 .answer(slot.request.headers()),
@@ -260,46 +261,16 @@ impl RequestBuilder<'_> {
 fn receive(response: Response, slot: &Slot) -> HttpResponse<Box<dyn Read + Send>> {
     let (mut head, date) = (Vec::new(), Date::new(SystemTime::now()));
     let content = http1::encode(&response, &slot.terms, Ending::KeepAlive, &date, &mut head);
-    let status = http1::last_status(response.status());
+    let status = http1::last_status(&response);
     let body = match content {
-        Content::Omitted => Body::empty(),
+        Content::Omitted | Content::Switched => Body::empty(),
         Content::Follows | Content::FollowsInChunks => response.into_body(),
     };
-    let length = body.length();
-    let reader: Box<dyn Read + Send> = match body.into_content() {
-        BodyContent::Memory(bytes) => Box::new(bytes.reader()),
-        BodyContent::Reader(source) => source.reader,
-        BodyContent::File(part) => Box::new(part),
-    };
-    let reader = match length {
-        Some(missing) => Box::new(Announced { reader, missing }),
-        None => reader,
-    };
+    let reader: Box<dyn Read + Send> = Box::new(body);
     let mut received = HttpResponse::new(reader);
     *received.status_mut() = status;
     *received.headers_mut() = Wire::new(head.into(), None).fields();
     received
-}
-
-/// A reader of which only as much is read as was announced.
-struct Announced<R> {
-    reader: R,
-    missing: u64,
-}
-
-impl<R: Read> Read for Announced<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.missing == 0 || buffer.is_empty() {
-            return Ok(0);
-        }
-        let count = self.reader.by_ref().take(self.missing).read(buffer)?;
-        if count == 0 {
-            let what = format!("it ended {} bytes before its length", self.missing);
-            return Err(io::Error::new(ErrorKind::UnexpectedEof, what));
-        }
-        self.missing -= count as u64;
-        Ok(count)
-    }
 }
 
 impl Answer {
@@ -388,6 +359,7 @@ impl fmt::Debug for Answer {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+    use std::io::ErrorKind;
 
     use http::header::{CONNECTION, DATE};
 

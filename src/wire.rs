@@ -1,5 +1,7 @@
 //! A request as it came, beside what was made of it.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -28,11 +30,13 @@ use crate::Request;
 /// ```
 ///
 /// It is kept with the request's [`Body`](crate::Body): take that out of the request, and this
-/// goes with it ([`Body::wire`](crate::Body::wire)).
+/// goes with it ([`Body::wire`](crate::Body::wire)). Of a body that is
+/// [streamed](crate::Intake::Stream), chunks and trailer fields are known when it has been read to
+/// its end.
 #[derive(Debug, Clone)]
 pub struct Wire {
     head: Bytes,
-    chunking: Option<Box<Chunking>>,
+    chunking: Option<SharedChunking>,
 }
 
 /// One chunk of a body in the chunked coding (RFC 9112 section 7.1).
@@ -54,6 +58,9 @@ pub struct Chunk<'a> {
     pub line: &'a [u8],
 }
 
+/// Where a chunked body's chunking is put when all of it has come.
+pub(crate) type SharedChunking = Arc<OnceLock<Chunking>>;
+
 /// Everything of a chunked body but its content.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Chunking {
@@ -66,7 +73,7 @@ pub(crate) struct Chunking {
 }
 
 impl Wire {
-    pub(crate) fn new(head: Bytes, chunking: Option<Box<Chunking>>) -> Self {
+    pub(crate) fn new(head: Bytes, chunking: Option<SharedChunking>) -> Self {
         Self { head, chunking }
     }
 
@@ -103,7 +110,7 @@ impl Wire {
     /// in the chunked coding. The first 16 KiB of their lines are kept, see
     /// [`unkept_chunks`](Self::unkept_chunks).
     pub fn chunks(&self) -> impl Iterator<Item = Chunk<'_>> {
-        let kept = self.chunking.as_deref().map(|chunking| &chunking.lines[..]);
+        let kept = self.chunking().map(|chunking| &chunking.lines[..]);
         lines(kept.unwrap_or_default()).map(|line| Chunk {
             size: size(line),
             line,
@@ -114,14 +121,13 @@ impl Wire {
     /// byte must not cost many times its size.
     #[must_use]
     pub fn unkept_chunks(&self) -> u64 {
-        self.chunking.as_ref().map_or(0, |chunking| chunking.unkept)
+        self.chunking().map_or(0, |chunking| chunking.unkept)
     }
 
     /// Name and value of each line of the trailer section (RFC 9110 section 6.5), as
     /// [`field_lines`](Self::field_lines) of the head.
     pub fn trailer_lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let kept = self.chunking.as_deref();
-        let kept = kept.map(|chunking| &chunking.trailers[..]);
+        let kept = self.chunking().map(|chunking| &chunking.trailers[..]);
         lines(kept.unwrap_or_default()).filter_map(field)
     }
 
@@ -136,6 +142,10 @@ impl Wire {
     /// The fields of the head as a map.
     pub(crate) fn fields(&self) -> HeaderMap {
         map(self.field_lines())
+    }
+
+    fn chunking(&self) -> Option<&Chunking> {
+        self.chunking.as_ref()?.get()
     }
 }
 
@@ -181,11 +191,11 @@ mod tests {
             Bytes::from_static(
                 b"PUT /a?b HTTP/1.1\r\nHOST: x\r\nx-A:  1 \r\nhost2:\r\nX-a: 2:3\r\n\r\n",
             ),
-            Some(Box::new(Chunking {
+            Some(Arc::new(OnceLock::from(Chunking {
                 lines: b"005;a=b\r\nA \r\n0\r\n".to_vec(),
                 unkept: 7,
                 trailers: b"Sum: 1\r\nSUM:2\r\n".to_vec(),
-            })),
+            }))),
         )
     }
 

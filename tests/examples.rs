@@ -13,6 +13,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use tungstenite::Message;
+
 /// Longer than anything here takes on a busy machine: who waits as long as this waits in vain.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -337,6 +339,49 @@ fn files_serves_a_folder_beside_routes() {
     let part = files.send("GET /docs/wire.md HTTP/1.1\r\nRange: bytes=2-8\r\n", "");
     assert_eq!((part.status, &*part.body), (206, "What we"));
     assert_eq!(files.get("/docs/../Cargo.toml").status, 404);
+}
+
+#[test]
+fn websocket_echoes() {
+    let example = Example::start("websocket");
+    assert!(example.get("/").body.contains("new WebSocket"));
+    assert_eq!(example.get("/echo").status, 400);
+    let talk = || {
+        let stream = TcpStream::connect(&example.address).expect("the example listens");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("the timeout is not zero");
+        let url = format!("ws://{}/echo", example.address);
+        let (socket, response) = tungstenite::client(url, stream).expect("it speaks WebSocket");
+        assert_eq!(response.status(), 101);
+        socket
+    };
+    let mut sockets = [talk(), talk()];
+    let large = "x".repeat(60_000);
+    for text in ["hello", "", &large] {
+        for socket in &mut sockets {
+            socket
+                .send(Message::text(text))
+                .expect("a message can be sent");
+            let answer = socket.read().expect("a message comes back");
+            assert_eq!(answer, Message::text(text));
+        }
+    }
+    let [mut first, mut second] = sockets;
+    first
+        .send(Message::Ping("p".into()))
+        .expect("a ping is sent");
+    let pong = first.read().expect("a ping is answered");
+    assert_eq!(pong, Message::Pong("p".into()));
+    first.close(None).expect("a goodbye is sent");
+    let goodbye = first.read().expect("a goodbye comes back");
+    assert!(goodbye.is_close(), "{goodbye}");
+    let end = first.read();
+    assert!(matches!(end, Err(tungstenite::Error::ConnectionClosed)));
+    // Larger than it takes.
+    let huge = Message::text("x".repeat(70_000));
+    second.send(huge).expect("a message can be sent");
+    assert!(second.read().is_err());
 }
 
 #[test]

@@ -59,6 +59,16 @@ impl Account {
         }
     }
 
+    /// So much of the content has come.
+    pub(super) fn note_received(&mut self, bytes: u64) {
+        self.received = bytes;
+    }
+
+    /// Whether the answer is the handler's own.
+    pub(super) fn is_handled(&self) -> bool {
+        self.outcome == Outcome::Handled
+    }
+
     /// The handler's answer. If it panics, only its own client notices.
     pub(super) fn handle(&mut self, desk: &mut Desk, service: &Service) -> Response {
         let began = service.config.server_timing.then(Instant::now);
@@ -68,10 +78,7 @@ impl Account {
         match answer {
             Ok(response) => response,
             Err(_) => {
-                error!(
-                    "the handler panicked on {}",
-                    name(&desk.slot.request_line(), self.id.as_ref())
-                );
+                error!("the handler panicked on {}", self.name(desk));
                 self.outcome = Outcome::Panicked;
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(&self.fields(desk))
             }
@@ -118,15 +125,21 @@ impl Account {
     #[cold]
     fn mark_unusual(&self, response: &mut Response, desk: &Desk, service: &Service) {
         if response.status().is_informational() {
-            let request = name(&desk.slot.request_line(), self.id.as_ref());
-            error!("the handler answered {request} with an interim status; a 500 is sent");
+            self.settle(response, desk);
+        }
+        if response.status().is_informational() {
             return;
         }
         service.error_pages.apply(response, || self.fields(desk));
     }
 
+    /// What the log calls the request.
+    pub(super) fn name(&self, desk: &Desk) -> String {
+        name(&desk.slot.request_line(), self.id.as_ref())
+    }
+
     /// The request's fields, even if a handler has taken them away.
-    fn fields<'d>(&self, desk: &'d Desk) -> Cow<'d, HeaderMap> {
+    pub(super) fn fields<'d>(&self, desk: &'d Desk) -> Cow<'d, HeaderMap> {
         let left = desk.slot.request.headers();
         if !left.is_empty() {
             return Cow::Borrowed(left);
@@ -153,7 +166,10 @@ impl Account {
             self.tell(&response, content, desk, service);
         }
         match (content, response.into_body().into_content()) {
-            (Content::Omitted, _) => {}
+            (Content::Switched, body::Content::Upgrade(upgrade)) => {
+                desk.outbox.push_upgrade(upgrade);
+            }
+            (Content::Omitted, _) | (_, body::Content::Upgrade(_)) => {}
             (_, body::Content::Memory(bytes)) => desk.outbox.push_body(bytes),
             (_, body::Content::Reader(source)) => {
                 let in_chunks = content == Content::FollowsInChunks;
@@ -171,10 +187,11 @@ impl Account {
             origin: &self.origin,
             id: self.id.as_ref(),
             outcome: self.outcome,
-            status: http1::last_status(response.status()),
+            status: http1::last_status(response),
             received: self.received,
             sent: match content {
                 Content::Omitted => Some(0),
+                Content::Switched => None,
                 Content::Follows | Content::FollowsInChunks => response.body().length(),
             },
             duration: self.since.elapsed(),

@@ -4,16 +4,21 @@
 //! waits for, and whoever drives it puts it away until that has come.
 
 mod account;
+mod answer;
+mod blocking;
 mod budget;
 mod desk;
 #[cfg(feature = "tls")]
 mod handshake;
+mod intake;
 #[cfg(feature = "proxy")]
 mod introduction;
+mod lendable;
 mod outbox;
 mod patience;
 mod signals;
 mod stream;
+mod upgrade;
 
 use std::fmt;
 use std::io;
@@ -22,27 +27,25 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::CONNECTION;
-use log::{debug, error};
+use log::error;
 
-use self::account::Account;
 pub(crate) use self::budget::Budget;
 use self::budget::Share;
 pub(crate) use self::desk::Desk;
+use self::lendable::Lendable;
 use self::outbox::{Flushed, Outbox};
 use self::patience::Patience;
 pub(crate) use self::signals::{Overload, Treatment, Verdict, Wait, Wake, What, Why};
+pub use self::upgrade::Stream;
 #[cfg(feature = "tls")]
 use crate::Tls;
 use crate::config::Config;
 use crate::error_pages::Pages;
 use crate::exchange::Observers;
-use crate::http1::{
-    self, CONTINUE, Decoder, Ending, Event, Limits, Persistence, Progress, Refusal,
-};
+use crate::http1::{CONTINUE, Decoder, Event, Limits, Progress, Refusal};
 use crate::phase::{Phase, PhaseCell};
 use crate::transport::{Received, Socket};
-use crate::{Handler, Node, Origin, Response};
+use crate::{Handler, Node, Origin, Request};
 
 /// Requests answered and receives made before other connections get their turn. More of them save
 /// little, and a client that pipelines without end makes everyone else wait for them.
@@ -68,7 +71,7 @@ pub(crate) struct Service {
 /// One client's connection. What it needs only while it is driven is on the [`Desk`]; asleep it
 /// is small.
 pub(crate) struct Connection {
-    socket: Socket,
+    socket: Lendable<Socket>,
     origin: Origin,
     decoder: Decoder,
     /// The start of a head, if the connection sleeps in the middle of one.
@@ -153,7 +156,7 @@ impl Connection {
         };
         Self {
             origin: Origin::new(peer),
-            socket,
+            socket: Lendable::new(socket),
             decoder: Decoder::default(),
             carried: Box::default(),
             unsent: None,
@@ -196,6 +199,7 @@ impl Connection {
         let unsent = self.unsent.as_ref().map_or(0, |outbox| outbox.answers());
         let arriving = matches!(self.patience.waits_for(), Some(What::Head | What::Body))
             || !self.carried.is_empty()
+            || self.decoder.held() > 0
             || self.socket.has_unread();
         let may_be_one = match self.stage {
             Stage::Open => arriving,
@@ -274,26 +278,41 @@ impl Connection {
                 }
                 return Ok(self.send(desk, service)?.unwrap_or(Verdict::Requeue));
             }
-            match self
-                .decoder
-                .decode(&mut desk.input, &mut desk.slot, &limits)
-            {
-                Ok(Event::Request) => {
+            let intake = |request: &Request| intake::ask(request, treatment, service);
+            let (input, slot) = (&mut desk.input, &mut desk.slot);
+            match (
+                self.decoder.decode_with(input, slot, &limits, intake),
+                treatment,
+            ) {
+                (Ok(Event::Request), _) => {
                     budget -= 1;
-                    self.answer(treatment, desk, service)?;
+                    self.answer(desk, service, |_, account, desk| match treatment {
+                        Treatment::Handle => account.handle(desk, service),
+                        Treatment::Shed(why) => account.shed(why, desk),
+                    })?;
                     if !desk.input.is_empty() && desk.now.elapsed() > TURN {
                         budget = 0;
                     }
                 }
-                Ok(Event::Continue) => match treatment {
-                    Treatment::Handle => desk.outbox.bytes().extend_from_slice(CONTINUE),
-                    // A body that is not sent is the cheapest.
-                    Treatment::Shed(why) => {
-                        self.turn_down(desk, service, |account, desk| account.shed(why, desk));
-                        desk.outbox.push_answer();
+                (Ok(Event::Continue), Treatment::Handle) => {
+                    desk.outbox.bytes().extend_from_slice(CONTINUE);
+                }
+                (Ok(Event::Stream), Treatment::Handle) => {
+                    // Others wait meanwhile.
+                    budget = 0;
+                    if let Some(verdict) = self.answer_reader(desk, service)? {
+                        return Ok(verdict);
                     }
-                },
-                Ok(Event::Incomplete(progress)) => {
+                }
+                // A body that is not sent is the cheapest.
+                (
+                    Ok(Event::Continue | Event::Stream) | Err(Refusal::BodyTooLarge),
+                    Treatment::Shed(why),
+                ) => {
+                    self.turn_down(desk, service, |account, desk| account.shed(why, desk));
+                    desk.outbox.push_answer();
+                }
+                (Ok(Event::Incomplete(progress)), _) => {
                     if let Some(verdict) = self.send(desk, service)? {
                         return Ok(verdict);
                     }
@@ -324,94 +343,9 @@ impl Connection {
                         }
                     }
                 }
-                Err(refusal) => self.refuse(refusal, desk, service),
+                (Err(refusal), _) => self.refuse(refusal, desk, service),
             }
         }
-    }
-
-    /// Answers the request in the slot.
-    fn answer(
-        &mut self,
-        treatment: Treatment,
-        desk: &mut Desk,
-        service: &Service,
-    ) -> io::Result<()> {
-        let mut account = self.open_account(desk, service);
-        let mut response = match treatment {
-            Treatment::Handle => account.handle(desk, service),
-            Treatment::Shed(why) => account.shed(why, desk),
-        };
-        account.mark(&mut response, desk, service);
-        let ending = self.ending(&response, desk, service)?;
-        if ending == Ending::Close {
-            let promised = desk.slot.terms.persistence == Persistence::Close;
-            let silent = desk.input.is_empty() && self.incoming == Incoming::None;
-            self.stage = Stage::Closing(if promised && silent {
-                Farewell::Plain
-            } else {
-                Farewell::Linger
-            });
-        }
-        account.close(response, ending, desk, service);
-        desk.outbox.push_answer();
-        self.patience.end();
-        Ok(())
-    }
-
-    /// Begins the account of the request in the slot.
-    fn open_account(&self, desk: &mut Desk, service: &Service) -> Account {
-        let since = self.patience.arriving_since().unwrap_or(desk.now);
-        Account::open(since, &self.origin, &mut desk.slot.request, service)
-    }
-
-    /// Decides whether this answer is the last on its connection.
-    fn ending(
-        &mut self,
-        response: &Response,
-        desk: &mut Desk,
-        service: &Service,
-    ) -> io::Result<Ending> {
-        if desk.slot.terms.persistence == Persistence::Close
-            || http1::lists(response.headers(), &CONNECTION, "close")
-            || http1::is_open_ended(response, &desk.slot.terms)
-        {
-            return Ok(Ending::Close);
-        }
-        if service.phase.get() == Phase::Running {
-            return Ok(Ending::KeepAlive);
-        }
-        // Requests that were sent behind this one are answered too, so the last answer is the
-        // one behind which nothing has arrived.
-        if desk.input.is_empty() {
-            self.receive(desk)?;
-        }
-        Ok(if desk.input.is_empty() {
-            Ending::Close
-        } else {
-            Ending::KeepAlive
-        })
-    }
-
-    /// Answers a request that is not taken, complete or not, and ends the connection.
-    fn refuse(&mut self, refusal: Refusal, desk: &mut Desk, service: &Service) {
-        debug!("{self}: {refusal}");
-        self.turn_down(desk, service, |account, desk| account.refuse(refusal, desk));
-    }
-
-    /// The same with this answer.
-    fn turn_down(
-        &mut self,
-        desk: &mut Desk,
-        service: &Service,
-        answer: impl FnOnce(&mut Account, &mut Desk) -> Response,
-    ) {
-        self.decoder.abandon(&mut desk.slot);
-        let mut account = self.open_account(desk, service);
-        let mut response = answer(&mut account, desk);
-        account.mark(&mut response, desk, service);
-        account.close(response, Ending::Close, desk, service);
-        self.stage = Stage::Closing(Farewell::Linger);
-        self.patience.end();
     }
 
     /// The refusal of a request whose deadline has passed. It is asked for only when everything
@@ -459,6 +393,10 @@ impl Connection {
                     self.patience.end();
                 }
                 Ok(None)
+            }
+            Flushed::Last(answers) => {
+                desk.answered += answers;
+                Ok(Some(Verdict::Close(Why::Upgraded)))
             }
             Flushed::Enough => {
                 self.patience.end();

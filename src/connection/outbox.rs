@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 
 use super::TURN;
 use super::stream::{Refill, Stream};
+use crate::Upgrade;
 use crate::body::FilePart;
 use crate::transport::{FileSent, Socket};
 
@@ -49,6 +50,8 @@ enum Tail {
     Whole(Bytes),
     Stream(Box<Stream>),
     File(FilePart),
+    /// There is none, and no other answer.
+    Upgrade(Box<Upgrade>),
 }
 
 /// What the client does not take at once.
@@ -65,6 +68,8 @@ pub(super) struct Owed {
 pub(super) enum Flushed {
     /// Everything has, and this many answers with it.
     All(u64),
+    /// The same, and what follows is not HTTP.
+    Last(u64),
     /// The client does not read fast enough; this many bytes went.
     Part(usize, Owed),
     /// The client reads on, but others have waited long enough.
@@ -114,6 +119,19 @@ impl Outbox {
         // What could not be read is not to be had: it stays, and sending it will say so.
         if part.left > 0 {
             self.tail = Tail::File(part);
+        }
+    }
+
+    /// What follows the answer whose head was appended last is in another protocol.
+    pub(super) fn push_upgrade(&mut self, upgrade: Box<Upgrade>) {
+        self.tail = Tail::Upgrade(upgrade);
+    }
+
+    /// That protocol, if there is one.
+    pub(super) fn into_upgrade(self) -> Option<Upgrade> {
+        match self.tail {
+            Tail::Upgrade(upgrade) => Some(*upgrade),
+            Tail::None | Tail::Whole(_) | Tail::Stream(_) | Tail::File(_) => None,
         }
     }
 
@@ -173,8 +191,12 @@ impl Outbox {
                 Err(error) => return Ok(Flushed::Broken(error)),
             }
         }
+        let answers = mem::take(&mut self.answers);
+        if let Tail::Upgrade(_) = self.tail {
+            return Ok(Flushed::Last(answers));
+        }
         self.tail = Tail::None;
-        Ok(Flushed::All(mem::take(&mut self.answers)))
+        Ok(Flushed::All(answers))
     }
 
     /// Sends of the file behind the head. Nothing comes of it if all of it has gone.
@@ -248,17 +270,12 @@ impl FilePart {
         let count = usize::try_from(self.left).map_or(most, |left| left.min(most));
         socket.send_file(&self.file, self.offset, count)
     }
-
-    fn advance(&mut self, count: usize) {
-        self.offset += count as u64;
-        self.left -= count as u64;
-    }
 }
 
 impl Tail {
     fn ready(&self) -> &[u8] {
         match self {
-            Self::None | Self::File(_) => &[],
+            Self::None | Self::File(_) | Self::Upgrade(_) => &[],
             Self::Whole(bytes) => bytes,
             Self::Stream(stream) => stream.ready(),
         }
@@ -266,7 +283,7 @@ impl Tail {
 
     fn advance(&mut self, sent: usize) {
         match self {
-            Self::None => {}
+            Self::None | Self::Upgrade(_) => {}
             Self::Whole(bytes) => bytes.advance(sent),
             Self::Stream(stream) => stream.advance(sent),
             Self::File(part) => part.advance(sent),
@@ -275,14 +292,14 @@ impl Tail {
 
     fn refill(&mut self) -> io::Result<Refill> {
         match self {
-            Self::None | Self::Whole(_) | Self::File(_) => Ok(Refill::End),
+            Self::None | Self::Whole(_) | Self::File(_) | Self::Upgrade(_) => Ok(Refill::End),
             Self::Stream(stream) => stream.refill(),
         }
     }
 
     fn held(&self) -> usize {
         match self {
-            Self::None | Self::File(_) => 0,
+            Self::None | Self::File(_) | Self::Upgrade(_) => 0,
             Self::Whole(bytes) if bytes.len() > COUNTED_BODY && !bytes.is_unique() => 0,
             Self::Whole(bytes) => bytes.len(),
             Self::Stream(stream) => stream.held(),

@@ -94,9 +94,7 @@ impl Patience {
             What::Head => config
                 .slowest(since, received as u64)
                 .min(since + config.head_timeout),
-            What::Body => config
-                .slowest(since, received as u64)
-                .min(since + config.body_timeout),
+            What::Body => body_deadline(since, received as u64, config),
             _ => since + config.idle_timeout,
         };
         self.until(Wait { what, deadline })
@@ -143,6 +141,13 @@ impl Patience {
         }
         self.since
     }
+}
+
+/// Until when a body must be here that has been coming since then, and of which this much is here.
+pub(super) fn body_deadline(since: Instant, received: u64, config: &Config) -> Instant {
+    config
+        .slowest(since, received)
+        .min(since + config.body_timeout)
 }
 
 #[cfg(test)]

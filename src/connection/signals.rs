@@ -96,6 +96,8 @@ pub(crate) enum What {
 pub(crate) enum Why {
     /// The last answer has been sent.
     Answered,
+    /// The last answer has been sent, and it goes on in another protocol.
+    Upgraded,
     /// The client ended it between requests.
     ClientDone,
     /// The client ended it within a request.
@@ -126,7 +128,7 @@ pub(crate) enum Why {
 
 impl Why {
     /// One word for each, for figures, at its [place](Self::number).
-    pub(crate) const NAMES: [&'static str; 13] = [
+    pub(crate) const NAMES: [&'static str; 14] = [
         "answered",
         "client_done",
         "client_left",
@@ -140,6 +142,7 @@ impl Why {
         "panicked",
         "not_introduced",
         "handshake_failed",
+        "upgraded",
     ];
 
     /// Its place among all of them.
@@ -160,6 +163,7 @@ impl Why {
             Self::NotIntroduced => 11,
             #[cfg(feature = "tls")]
             Self::NotAgreed => 12,
+            Self::Upgraded => 13,
         }
     }
 
@@ -177,6 +181,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Answered => "the last answer was sent",
+            Self::Upgraded => "it went on in another protocol",
             Self::ClientDone => "the client ended it",
             Self::ClientLeft => "the client left within a request",
             Self::Idle => "it was idle for too long",

@@ -1,5 +1,7 @@
 //! The chunked transfer coding, undone (RFC 9112 section 7.1).
 
+use std::mem;
+
 use super::{Limits, Refusal};
 use crate::wire::Chunking;
 
@@ -20,7 +22,7 @@ pub(super) struct Chunked {
     state: State,
     overhead: usize,
     /// What handlers may want to know of the coding.
-    seen: Box<Chunking>,
+    seen: Chunking,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,7 @@ impl Chunked {
         Self {
             state: State::NEXT_SIZE,
             overhead: 0,
-            seen: Box::default(),
+            seen: Chunking::default(),
         }
     }
 
@@ -55,8 +57,13 @@ impl Chunked {
     }
 
     /// Everything that was not content.
-    pub(super) fn into_seen(self) -> Box<Chunking> {
+    pub(super) fn into_seen(self) -> Chunking {
         self.seen
+    }
+
+    /// The same once it is done, and nothing afterwards.
+    pub(super) fn take_seen(&mut self) -> Chunking {
+        mem::take(&mut self.seen)
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -72,27 +79,47 @@ impl Chunked {
         limits: &Limits,
     ) -> Result<usize, Refusal> {
         let mut at = 0;
-        while at < input.len() && !self.is_done() {
-            if let State::Data { left } = self.state {
-                let rest = &input[at..];
-                let take = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
-                body.extend_from_slice(&rest[..take]);
-                at += take;
-                self.state = match left - take as u64 {
-                    0 => State::DataCr,
-                    left => State::Data { left },
-                };
-            } else {
-                let next = self.step(input[at], body.len(), limits)?;
-                self.keep(input[at]);
-                self.state = next;
-                at += 1;
+        loop {
+            let room = limits.body.saturating_sub(body.len()) as u64;
+            at += self.pass(&input[at..], room)?;
+            let content = self.take(&input[at..], usize::MAX);
+            if content.is_empty() {
+                return Ok(at);
             }
+            body.extend_from_slice(content);
+            at += content.len();
         }
-        Ok(at)
     }
 
-    fn step(&mut self, byte: u8, received: usize, limits: &Limits) -> Result<State, Refusal> {
+    /// Understands what stands before the next content, and returns how many bytes that were. A
+    /// chunk of more than `room` bytes is refused.
+    pub(super) fn pass(&mut self, input: &[u8], room: u64) -> Result<usize, Refusal> {
+        for (at, byte) in input.iter().enumerate() {
+            if matches!(self.state, State::Data { .. } | State::Done) {
+                return Ok(at);
+            }
+            let next = self.step(*byte, room)?;
+            self.keep(*byte);
+            self.state = next;
+        }
+        Ok(input.len())
+    }
+
+    /// The content that `input` begins with, as far as it is of one chunk, at most so many bytes.
+    pub(super) fn take<'a>(&mut self, input: &'a [u8], most: usize) -> &'a [u8] {
+        let State::Data { left } = self.state else {
+            return &[];
+        };
+        let most = usize::try_from(left).map_or(most, |left| left.min(most));
+        let content = &input[..most.min(input.len())];
+        self.state = match left - content.len() as u64 {
+            0 => State::DataCr,
+            left => State::Data { left },
+        };
+        content
+    }
+
+    fn step(&mut self, byte: u8, room: u64) -> Result<State, Refusal> {
         Ok(match (self.state, byte) {
             (State::Size { digits, size }, _) if byte.is_ascii_hexdigit() => {
                 if digits == MAX_DIGITS {
@@ -115,13 +142,8 @@ impl Chunked {
                 State::Extension { size }
             }
             (State::SizeLf { size: 0 }, b'\n') => State::LineStart,
-            (State::SizeLf { size }, b'\n') => {
-                let room = limits.body.saturating_sub(received) as u64;
-                if size > room {
-                    return Err(Refusal::BodyTooLarge);
-                }
-                State::Data { left: size }
-            }
+            (State::SizeLf { size }, b'\n') if size > room => return Err(Refusal::BodyTooLarge),
+            (State::SizeLf { size }, b'\n') => State::Data { left: size },
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::NEXT_SIZE,
             (State::LineStart, b'\r') => State::EndLf,
@@ -142,7 +164,7 @@ impl Chunked {
 
     /// Keeps a byte that was no content.
     fn keep(&mut self, byte: u8) {
-        let seen = &mut *self.seen;
+        let seen = &mut self.seen;
         match self.state {
             State::Size { digits: 0, .. } if seen.lines.len() >= KEPT_LINES => seen.unkept += 1,
             State::Size { .. }

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::mem;
+use std::sync::OnceLock;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
 use super::chunked::Chunked;
 use super::head::{self, Expectation, Head, Terms};
-use super::{Framing, Input, Limits, Refusal};
-use crate::{Body, Request, Wire};
+use super::{Framing, Inflow, Input, Limits, Refusal};
+use crate::wire::SharedChunking;
+use crate::{Body, Intake, Request, Wire};
 
 /// Room reserved for a body at first, and at least each time it grows: a client that announces
 /// much and sends little costs this much at most.
@@ -45,6 +47,9 @@ pub enum Event {
     Request,
     /// The client waits for [`CONTINUE`](super::CONTINUE) before it sends the body.
     Continue,
+    /// The head of a request has come whose body is to be taken while it comes: go on with
+    /// [`Decoder::stream`].
+    Stream,
     /// Everything is consumed that can be; more bytes are needed.
     Incomplete(Progress),
 }
@@ -66,7 +71,16 @@ struct Partial {
     request: Request,
     terms: Terms,
     head: Bytes,
-    reception: Reception,
+    rest: Rest,
+}
+
+/// What becomes of a body that has not come with its head.
+#[derive(Debug)]
+enum Rest {
+    /// It is kept until all of it is here.
+    Gathered(Reception),
+    /// Whoever is to read it takes it.
+    Streamed(Inflow),
 }
 
 /// A body as far as it has come.
@@ -96,8 +110,27 @@ impl Decoder {
         slot: &mut Slot,
         limits: &Limits,
     ) -> Result<Event, Refusal> {
+        self.decode_with(input, slot, limits, |_| Intake::Whole)
+    }
+
+    /// The same, and asks `intake` how a body is to be taken that has not come with its head.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode).
+    pub fn decode_with(
+        &mut self,
+        input: &mut Input,
+        slot: &mut Slot,
+        limits: &Limits,
+        intake: impl FnOnce(&Request) -> Intake,
+    ) -> Result<Event, Refusal> {
         if let Some(mut partial) = self.partial.take() {
-            let absorbed = partial.reception.absorb(input, limits);
+            let Rest::Gathered(reception) = &mut partial.rest else {
+                self.partial = Some(partial);
+                return Ok(Event::Stream);
+            };
+            let absorbed = reception.absorb(input, limits);
             if matches!(absorbed, Ok(Absorbed::Part)) {
                 self.partial = Some(partial);
                 return Ok(Event::Incomplete(Progress::Body));
@@ -121,7 +154,13 @@ impl Decoder {
             return Ok(Event::Incomplete(Progress::Head));
         };
         input.consume(head.length);
-        self.begin(&head, input, slot, limits)
+        self.begin(&head, input, slot, limits, intake)
+    }
+
+    /// The body that [`Event::Stream`] told of. Its request is in the slot then, with nothing of
+    /// the body; call [`decode`](Self::decode) again when the whole of that has been taken.
+    pub fn stream(&mut self, slot: &mut Slot) -> Option<Inflow> {
+        self.partial.take()?.finish(slot)
     }
 
     /// Gives up on a request whose body is incomplete; as much as is known of it is in the slot
@@ -136,7 +175,9 @@ impl Decoder {
     /// next [`decode`](Self::decode) accounts for what was appended.
     pub fn body_room(&mut self) -> Option<&mut Vec<u8>> {
         let partial = self.partial.as_mut()?;
-        let Reception { coding, content } = &mut partial.reception;
+        let Rest::Gathered(Reception { coding, content }) = &mut partial.rest else {
+            return None;
+        };
         let Coding::Length(length) = coding else {
             return None;
         };
@@ -149,8 +190,10 @@ impl Decoder {
     /// How many bytes of the body of an incomplete request have been received.
     #[must_use]
     pub fn received(&self) -> usize {
-        let partial = self.partial.as_ref();
-        partial.map_or(0, |partial| partial.reception.content.len())
+        match self.partial.as_ref().map(|partial| &partial.rest) {
+            Some(Rest::Gathered(reception)) => reception.content.len(),
+            Some(Rest::Streamed(_)) | None => 0,
+        }
     }
 
     /// How much memory an incomplete request keeps here, about.
@@ -166,6 +209,7 @@ impl Decoder {
         input: &mut Input,
         slot: &mut Slot,
         limits: &Limits,
+        intake: impl FnOnce(&Request) -> Intake,
     ) -> Result<Event, Refusal> {
         let coding = match head.framing {
             Framing::Empty => {
@@ -175,42 +219,56 @@ impl Decoder {
             Framing::Length(length) => {
                 let length = usize::try_from(length)
                     .ok()
-                    .filter(|length| *length <= limits.body)
-                    .ok_or(Refusal::BodyTooLarge)?;
-                if let Some(body) = input.unread().get(..length) {
+                    .filter(|length| *length <= limits.body);
+                if let Some(length) = length
+                    && let Some(body) = input.unread().get(..length)
+                {
                     slot.arena.extend_from_slice(body);
                     let body = slot.arena.split().freeze();
                     slot.receive_body(body);
                     input.consume(length);
                     return Ok(Event::Request);
                 }
-                Coding::Length(length)
+                length.map(Coding::Length)
             }
-            Framing::Chunked => Coding::Chunked(Chunked::new()),
+            Framing::Chunked => Some(Coding::Chunked(Chunked::new())),
         };
+        let expectation = match head.expectation {
+            Expectation::Continue if input.is_empty() => Expectation::Continue,
+            _ => Expectation::None,
+        };
+        if let Intake::Stream { most } = intake(&slot.request) {
+            let inflow = Inflow::new(head.framing, expectation, most)?;
+            self.keep(slot, Rest::Streamed(inflow));
+            return Ok(Event::Stream);
+        }
         let mut reception = Reception {
-            coding,
+            coding: coding.ok_or(Refusal::BodyTooLarge)?,
             content: Vec::new(),
         };
-        let waits = head.expectation == Expectation::Continue && input.is_empty();
+        let waits = expectation == Expectation::Continue;
         if !waits && reception.absorb(input, limits)? == Absorbed::All {
             *slot.request.body_mut() = reception.into_body(slot.head.clone());
             return Ok(Event::Request);
         }
-        // Its own copy, for the slot's memory is large, and this may have to wait for as long as
-        // the client likes.
-        let own = slot.copy();
-        self.partial = Some(Box::new(Partial {
-            request: own.request,
-            terms: own.terms,
-            head: own.head,
-            reception,
-        }));
+        self.keep(slot, Rest::Gathered(reception));
         Ok(if waits {
             Event::Continue
         } else {
             Event::Incomplete(Progress::Body)
         })
+    }
+
+    /// Keeps the request in the slot. A copy of it, for the slot's memory is large, and this may
+    /// have to wait for as long as the client likes.
+    fn keep(&mut self, slot: &Slot, rest: Rest) {
+        let own = slot.copy();
+        self.partial = Some(Box::new(Partial {
+            request: own.request,
+            terms: own.terms,
+            head: own.head,
+            rest,
+        }));
     }
 }
 
@@ -279,14 +337,28 @@ enum Absorbed {
 impl Partial {
     fn held(&self) -> usize {
         let fields = self.request.headers().len() * FIELD;
-        self.head.len() + fields + self.reception.held()
+        let body = match &self.rest {
+            Rest::Gathered(reception) => reception.held(),
+            Rest::Streamed(_) => 0,
+        };
+        self.head.len() + fields + body
     }
 
-    fn finish(self, slot: &mut Slot) {
+    /// Puts the request into the slot, with as much of its body as was gathered.
+    fn finish(self, slot: &mut Slot) -> Option<Inflow> {
         slot.terms = self.terms;
         slot.request = self.request;
-        *slot.request.body_mut() = self.reception.into_body(self.head.clone());
+        let head = self.head.clone();
         slot.head = self.head;
+        let (body, inflow) = match self.rest {
+            Rest::Gathered(reception) => (reception.into_body(head), None),
+            Rest::Streamed(inflow) => {
+                let body = Body::received(Bytes::new(), head, inflow.chunking());
+                (body, Some(inflow))
+            }
+        };
+        *slot.request.body_mut() = body;
+        inflow
     }
 }
 
@@ -335,7 +407,9 @@ impl Reception {
     fn into_body(self, head: Bytes) -> Body {
         let chunking = match self.coding {
             Coding::Length(_) => None,
-            Coding::Chunked(coding) => Some(coding.into_seen()),
+            Coding::Chunked(coding) => {
+                Some(SharedChunking::from(OnceLock::from(coding.into_seen())))
+            }
         };
         Body::received(self.content.into(), head, chunking)
     }

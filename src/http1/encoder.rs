@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
 use super::head::Terms;
 use crate::Response;
@@ -32,6 +32,8 @@ pub enum Content {
     FollowsInChunks,
     /// Not at all: the method or the status leaves it out.
     Omitted,
+    /// Not at all: another protocol follows.
+    Switched,
 }
 
 /// The end of a body in the chunked coding, without trailer fields.
@@ -55,9 +57,10 @@ impl Date {
 
 /// Appends the head of `response` to `out`. The framing fields, `Connection` and `Upgrade` are the
 /// server's: what the response says of them is left out, so that no handler can send a body of
-/// another length than it announces.
+/// another length than it announces. Only a 426 tells what to upgrade to.
 ///
-/// A response whose [length is open](is_open_ended) must be the last one of its connection.
+/// A response whose [length is open](is_open_ended) must be the last one of its connection. One
+/// that [switches](Content::Switched) is for requests that have asked for it.
 pub fn encode(
     response: &Response,
     terms: &Terms,
@@ -65,14 +68,25 @@ pub fn encode(
     date: &Date,
     out: &mut Vec<u8>,
 ) -> Content {
-    let (status, fields) = (last_status(response.status()), response.headers());
+    let (status, fields) = (last_status(response), response.headers());
     status_line(status, out);
     for (name, value) in fields {
         let is_framing = name == CONTENT_LENGTH || name == TRANSFER_ENCODING;
         if is_framing || name == CONNECTION || name == UPGRADE {
+            // RFC 9110 section 15.5.22.
+            if name == UPGRADE && status == StatusCode::UPGRADE_REQUIRED {
+                upgrade(value, out);
+            }
             continue;
         }
         field(name.as_str().as_bytes(), value.as_bytes(), out);
+    }
+    if status == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(protocol) = response.body().protocol()
+    {
+        upgrade(protocol, out);
+        out.extend_from_slice(b"\r\n");
+        return Content::Switched;
     }
     let length = response.body().length();
     let content = content(status, terms, length);
@@ -108,17 +122,22 @@ pub fn chunk_line(size: usize, out: &mut Vec<u8>) {
 /// length is not known, and the client is too old for chunks.
 #[must_use]
 pub fn is_open_ended(response: &Response, terms: &Terms) -> bool {
-    let (status, length) = (last_status(response.status()), response.body().length());
-    length.is_none() && content(status, terms, length) == Content::Follows
+    let (status, length) = (last_status(response), response.body().length());
+    status == StatusCode::SWITCHING_PROTOCOLS
+        || length.is_none() && content(status, terms, length) == Content::Follows
 }
 
-/// What is sent for this status. An interim one is no answer: the client would go on waiting for one, or take what follows
-/// for another protocol. A handler that gives one has failed.
-pub(crate) fn last_status(status: StatusCode) -> StatusCode {
-    if status.is_informational() {
-        StatusCode::INTERNAL_SERVER_ERROR
-    } else {
-        status
+/// The status that is sent. An interim one is no answer: the client would go on waiting for one, or
+/// take what follows for another protocol. A handler that gives one has failed, unless another
+/// protocol does follow.
+pub(crate) fn last_status(response: &Response) -> StatusCode {
+    let status = response.status();
+    if !status.is_informational() {
+        return status;
+    }
+    match response.body().protocol() {
+        Some(_) => StatusCode::SWITCHING_PROTOCOLS,
+        None => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -139,6 +158,13 @@ fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// The protocol to upgrade to. `Connection` must say that this is for the next one to read (RFC 9110
+/// section 7.8).
+fn upgrade(protocol: &HeaderValue, out: &mut Vec<u8>) {
+    field(b"connection", b"upgrade", out);
+    field(b"upgrade", protocol.as_bytes(), out);
 }
 
 fn content(status: StatusCode, terms: &Terms, length: Option<u64>) -> Content {
@@ -187,12 +213,11 @@ fn content_length(
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use http::HeaderValue;
     use http::header::ETAG;
 
     use super::*;
-    use crate::Body;
     use crate::http1::Persistence;
+    use crate::{Body, IntoResponse, Upgrade};
 
     const TERMS: Terms = Terms {
         version: Version::HTTP_11,
@@ -299,6 +324,57 @@ mod tests {
             &TERMS,
             Ending::KeepAlive,
             "HTTP/1.1 500 Internal Server Error\ncontent-length: 1\nDATE\n\n",
+            Content::Follows,
+        );
+    }
+
+    #[test]
+    fn an_upgrade_says_to_what_and_nothing_of_content() {
+        let mut response = Upgrade::new("x/1", |_| ()).into_response();
+        for (name, value) in [
+            (ETAG, "\"e\""),
+            (UPGRADE, "y"),
+            (CONTENT_LENGTH, "5"),
+            (TRANSFER_ENCODING, "chunked"),
+        ] {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
+        }
+        let expected = "HTTP/1.1 101 Switching Protocols\netag: \"e\"\nconnection: upgrade\n\
+                        upgrade: x/1\n\n";
+        check(
+            &response,
+            &TERMS,
+            Ending::Close,
+            expected,
+            Content::Switched,
+        );
+        assert!(is_open_ended(&response, &TERMS));
+        // Whoever has taken it for another answer has made it one.
+        *response.status_mut() = StatusCode::OK;
+        let expected = "HTTP/1.1 200 OK\netag: \"e\"\ncontent-length: 0\nDATE\n\n";
+        check(
+            &response,
+            &TERMS,
+            Ending::KeepAlive,
+            expected,
+            Content::Follows,
+        );
+        assert!(!is_open_ended(&response, &TERMS));
+    }
+
+    #[test]
+    fn who_must_upgrade_is_told_to_what() {
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+        let protocol = HeaderValue::from_static("x/1");
+        response.headers_mut().insert(UPGRADE, protocol);
+        check(
+            &response,
+            &TERMS,
+            Ending::KeepAlive,
+            "HTTP/1.1 426 Upgrade Required\nconnection: upgrade\nupgrade: x/1\n\
+             content-length: 0\nDATE\n\n",
             Content::Follows,
         );
     }

@@ -9,6 +9,7 @@ mod decoder;
 mod encoder;
 mod framing;
 mod head;
+mod inflow;
 mod input;
 mod refusal;
 
@@ -17,6 +18,7 @@ pub(crate) use encoder::last_status;
 pub use encoder::{CONTINUE, Content, Date, Ending, LAST_CHUNK, chunk_line, encode, is_open_ended};
 pub use framing::Framing;
 pub use head::{Expectation, Head, MAX_FIELDS, Persistence, Terms, lists};
+pub use inflow::Inflow;
 pub use input::Input;
 pub use refusal::Refusal;
 

@@ -42,6 +42,8 @@ pub enum Refusal {
     BodyTooLarge,
     /// The chunked coding is broken (RFC 9112 section 7.1).
     Chunk,
+    /// The client ended the connection before the body (RFC 9112 section 8).
+    Incomplete,
     /// The head took longer than its deadline.
     HeadTimeout,
     /// The body took longer than its deadline.
@@ -65,6 +67,7 @@ impl Refusal {
             | Self::ContentLength
             | Self::AmbiguousFraming
             | Self::Chunk
+            | Self::Incomplete
             | Self::NotTls => StatusCode::BAD_REQUEST,
             Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -96,6 +99,7 @@ impl Refusal {
             Self::Expectation => "expectation",
             Self::BodyTooLarge => "body_too_large",
             Self::Chunk => "chunk",
+            Self::Incomplete => "incomplete",
             Self::HeadTimeout => "head_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::NoRoom => "no_room",
@@ -126,6 +130,7 @@ impl Refusal {
             Self::Expectation => "the only expectation known here is 100-continue",
             Self::BodyTooLarge => "the request body is too large",
             Self::Chunk => "the chunked body is malformed",
+            Self::Incomplete => "the connection ended before the request body",
             Self::HeadTimeout => "the request head took too long to arrive",
             Self::BodyTimeout => "the request body took too long to arrive",
             Self::NoRoom => "this server is busy with other requests at the moment",

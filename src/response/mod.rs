@@ -6,6 +6,7 @@ mod redirect;
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fs::File;
+use std::io;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -14,6 +15,7 @@ use log::error;
 
 pub use self::fields::Fields;
 pub use self::redirect::Redirect;
+use crate::http1::Refusal;
 use crate::{Body, Problem, Response};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -151,6 +153,20 @@ impl IntoResponse for File {
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         }
+    }
+}
+
+/// A failure of the handler's: 500, and the log says what it was. What a client does wrong while its
+/// body is [streamed](crate::Intake::Stream) is told to the client instead.
+impl IntoResponse for io::Error {
+    fn into_response(self) -> Response {
+        let refusal = self
+            .get_ref()
+            .and_then(|cause| cause.downcast_ref::<Refusal>());
+        if refusal.is_none() {
+            error!("a handler failed: {self}");
+        }
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
     }
 }
 

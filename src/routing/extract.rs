@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 
 use super::{Call, Rejection};
-use crate::{Body, Origin, Request};
+use crate::{Body, Intake, Origin, Request};
 
 /// What a function may have as an argument.
 ///
@@ -42,6 +42,9 @@ use crate::{Body, Origin, Request};
             the router's own state, or whatever implements `Extract<S>`"
 )]
 pub trait Extract<S>: Sized {
+    /// How the body of a request must be taken for it: whole, unless it says otherwise.
+    const INTAKE: Intake = Intake::Whole;
+
     /// Takes it from the call.
     ///
     /// # Errors
@@ -262,12 +265,16 @@ impl<S> Extract<S> for String {
 }
 
 impl<S, T: Extract<S>> Extract<S> for Option<T> {
+    const INTAKE: Intake = T::INTAKE;
+
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         Ok(T::extract(call).ok())
     }
 }
 
 impl<S, T: Extract<S>> Extract<S> for Result<T, Rejection> {
+    const INTAKE: Intake = T::INTAKE;
+
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         Ok(T::extract(call))
     }

@@ -1,7 +1,7 @@
 //! Functions as they are written into what the server calls.
 
 use super::{Call, Extract};
-use crate::{IntoResponse, Response};
+use crate::{Intake, IntoResponse, Response};
 
 /// A function that a [`Router`](super::Router) may call: up to eight arguments that each implement
 /// [`Extract`], and an answer that implements [`IntoResponse`].
@@ -27,6 +27,9 @@ use crate::{IntoResponse, Response};
             and the function must be `Send + Sync + 'static`"
 )]
 pub trait Function<S, Arguments>: Send + Sync + 'static {
+    /// How its arguments want the body of a request.
+    const INTAKE: Intake = Intake::Whole;
+
     /// Takes the arguments from the call, and calls the function.
     fn call(&self, call: &mut Call<'_, S>) -> Response;
 }
@@ -39,6 +42,8 @@ macro_rules! function {
             R: IntoResponse,
             $($argument: Extract<S>,)*
         {
+            const INTAKE: Intake = Intake::Whole$(.or($argument::INTAKE))*;
+
             #[allow(
                 unused_variables,
                 non_snake_case,

@@ -2,6 +2,7 @@
 
 mod extract;
 mod function;
+mod incoming;
 mod parameters;
 mod rejection;
 mod router;
@@ -10,6 +11,7 @@ mod router;
 pub use self::extract::Form;
 pub use self::extract::{Extract, Path, Provides, Query, State};
 pub use self::function::Function;
+pub use self::incoming::Incoming;
 pub use self::parameters::Parameters;
 pub use self::rejection::Rejection;
 pub use self::router::Router;

@@ -9,10 +9,7 @@ use matchit::InsertError;
 
 use super::{Call, Function, Parameters};
 use crate::layer::Layers;
-use crate::{Handler, IntoResponse, Layer, Problem, Request, Response};
-
-/// Answers a call, whatever its arguments were.
-type Endpoint<S> = Arc<dyn Fn(&mut Call<'_, S>) -> Response + Send + Sync>;
+use crate::{Handler, Intake, IntoResponse, Layer, Problem, Request, Response};
 
 /// The name of what a nested router leaves to its own fallback. Nobody can write it in a request or
 /// wants it as an argument.
@@ -72,6 +69,15 @@ pub struct Router<S = ()> {
     routes: Vec<Route<S>>,
     fallback: Option<Endpoint<S>>,
     layers: Layers,
+}
+
+/// Answers a call, whatever its arguments were.
+type Answer<S> = dyn Fn(&mut Call<'_, S>) -> Response + Send + Sync;
+
+/// A function and how it wants the body of a request.
+struct Endpoint<S> {
+    answer: Arc<Answer<S>>,
+    intake: Intake,
 }
 
 /// A path and what it has for each method.
@@ -136,7 +142,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         let route = self.entry(path);
         let is_new = route.methods.iter().all(|(other, _)| *other != method);
         assert!(is_new, "{path} has a function for {method} already");
-        route.methods.push((method, endpoint(function)));
+        route.methods.push((method, Endpoint::new(function)));
         self
     }
 
@@ -162,7 +168,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             route.any.is_none(),
             "{path} has a function for any method already"
         );
-        route.any = Some(endpoint(function));
+        route.any = Some(Endpoint::new(function));
         self
     }
 
@@ -209,7 +215,7 @@ impl<S: Send + Sync + 'static> Router<S> {
                     && route.methods.is_empty()
                     && route.any.is_none()
                 {
-                    route.any = Some(Arc::clone(&fallback));
+                    route.any = Some(fallback.clone());
                     route.layers = router.layers.clone();
                 }
             }
@@ -220,7 +226,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// Has this function answer what no route does.
     #[must_use]
     pub fn fallback<A: 'static>(mut self, function: impl Function<S, A>) -> Self {
-        self.fallback = Some(endpoint(function));
+        self.fallback = Some(Endpoint::new(function));
         self
     }
 
@@ -258,7 +264,13 @@ impl<S: Send + Sync + 'static> Router<S> {
         let state = Arc::new(state);
         let bound = |endpoint: Endpoint<S>| -> Endpoint<T> {
             let state = Arc::clone(&state);
-            Arc::new(move |call| endpoint(&mut Call::new(call.request, call.parameters, &state)))
+            let Endpoint { answer, intake } = endpoint;
+            Endpoint {
+                answer: Arc::new(move |call| {
+                    answer(&mut Call::new(call.request, call.parameters, &state))
+                }),
+                intake,
+            }
         };
         let routes = self.routes.into_iter().map(|route| Route {
             path: route.path,
@@ -309,7 +321,9 @@ impl<S: Send + Sync + 'static> Router<S> {
     fn answer(&self, request: &mut Request, state: &S) -> Response {
         let Ok(found) = self.paths.at(request.uri().path()) else {
             return match &self.fallback {
-                Some(fallback) => fallback(&mut Call::new(request, &Parameters::default(), state)),
+                Some(fallback) => {
+                    fallback.answer(&mut Call::new(request, &Parameters::default(), state))
+                }
                 None => Problem::new(StatusCode::NOT_FOUND).answer(request.headers()),
             };
         };
@@ -323,6 +337,14 @@ impl<S: Send + Sync + 'static> Router<S> {
         let answer = |request: &mut Request| route.answer(request, &parameters, state);
         route.layers.run(request, &answer)
     }
+
+    /// The function that is going to answer this request, if there is one.
+    fn find(&self, request: &Request) -> Option<&Endpoint<S>> {
+        match self.paths.at(request.uri().path()) {
+            Ok(found) => self.routes[*found.value].endpoint(request.method()),
+            Err(_) => self.fallback.as_ref(),
+        }
+    }
 }
 
 /// A router that needs nothing more is a handler.
@@ -331,12 +353,17 @@ impl Handler for Router {
         self.layers
             .run(request, &|request| self.answer(request, &()))
     }
+
+    fn intake(&self, request: &Request) -> Intake {
+        let endpoint = self.find(request);
+        endpoint.map_or(Intake::Whole, |endpoint| endpoint.intake)
+    }
 }
 
 impl<S> Route<S> {
     fn answer(&self, request: &mut Request, parameters: &Parameters, state: &S) -> Response {
         match self.endpoint(request.method()) {
-            Some(endpoint) => endpoint(&mut Call::new(request, parameters, state)),
+            Some(endpoint) => endpoint.answer(&mut Call::new(request, parameters, state)),
             None => self.refuse(request),
         }
     }
@@ -380,8 +407,29 @@ impl<S> Route<S> {
     }
 }
 
-fn endpoint<S: 'static, A: 'static>(function: impl Function<S, A>) -> Endpoint<S> {
-    Arc::new(move |call| function.call(call))
+impl<S: 'static> Endpoint<S> {
+    fn new<A: 'static, F: Function<S, A>>(function: F) -> Self {
+        Self {
+            answer: Arc::new(move |call| function.call(call)),
+            intake: F::INTAKE,
+        }
+    }
+}
+
+impl<S> Endpoint<S> {
+    fn answer(&self, call: &mut Call<'_, S>) -> Response {
+        (self.answer)(call)
+    }
+}
+
+/// The same function, whatever its state is.
+impl<S> Clone for Endpoint<S> {
+    fn clone(&self) -> Self {
+        Self {
+            answer: Arc::clone(&self.answer),
+            intake: self.intake,
+        }
+    }
 }
 
 impl<S> fmt::Debug for Router<S> {

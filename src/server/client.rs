@@ -12,7 +12,8 @@ pub(super) struct Client {
     pub(super) connection: Connection,
     /// Its place in the lot, from the first time that it parks.
     pub(super) ticket: Option<Ticket>,
-    _seat: Seat,
+    /// What counts it, unless something else does.
+    pub(super) seat: Option<Seat>,
 }
 
 /// A connection that can go on, and why.
@@ -28,7 +29,7 @@ impl Client {
         Self {
             connection,
             ticket: None,
-            _seat: seat,
+            seat: Some(seat),
         }
     }
 }

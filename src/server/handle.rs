@@ -188,7 +188,7 @@ impl Handle {
     /// within one, `idle`, `slow_reader` and `no_room` by a limit, `drained` and `forced` by the end
     /// of the server, `broken` by an answer's reader, `failed` by the socket, `panicked` by a
     /// defect of this crate, `not_introduced` without the header of a proxy that was due,
-    /// `handshake_failed` without an agreement on TLS.
+    /// `handshake_failed` without an agreement on TLS, `upgraded` for another protocol.
     pub fn endings(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.census.ended().into_iter()
     }

@@ -179,6 +179,13 @@ impl<T: AsFd> Lot<T> {
         lock(&self.free).returned.push(ticket.place);
     }
 
+    /// Gives the place back of a tenant that lives on elsewhere. Nothing is told of it any more.
+    pub(super) fn expel(&self, ticket: Ticket, tenant: &impl AsFd) {
+        // Who has never parked is not registered.
+        let _ = epoll::delete(&self.epoll, tenant);
+        self.leave(ticket);
+    }
+
     /// Waits for events, at most this long.
     pub(super) fn wait(&self, events: &mut Events, patience: Option<Duration>) -> io::Result<()> {
         let timeout = patience.map(|patience| rustix::event::Timespec {

@@ -2,6 +2,7 @@
 
 mod acceptor;
 mod bell;
+mod berth;
 mod builder;
 mod census;
 mod client;
@@ -256,6 +257,9 @@ impl Shared {
         });
         if let Treatment::Shed(why) = treatment {
             self.census.add_shed(why, desk.take_shed());
+        }
+        if let Verdict::Close(Why::Upgraded) = verdict {
+            self.go_on_otherwise(client);
         }
         verdict
     }

@@ -57,6 +57,7 @@ pub(crate) fn converse(parts: &[&[u8]]) -> Result<Outcome, String> {
                     assert_eq!(CONTINUE, b"HTTP/1.1 100 Continue\r\n\r\n");
                     conversation.interims += 1;
                 }
+                Ok(Event::Stream) => panic!("nobody streams"),
                 Ok(Event::Incomplete(progress)) => {
                     after = match progress {
                         Progress::Nothing => After::Open,

@@ -70,7 +70,7 @@ fn chunks(bytes: &[u8]) -> Option<&[u8]> {
                 {
                     return Some(&bytes[at..]);
                 }
-                Ok(Event::Request | Event::Continue) => {}
+                Ok(Event::Request | Event::Continue | Event::Stream) => {}
                 Ok(Event::Incomplete(_)) => break,
                 Err(_) => return None,
             }

@@ -38,6 +38,8 @@ mod hostile;
 /// The program with TLS: its certificates, and how clients come to use them.
 #[cfg(feature = "program")]
 mod https;
+/// Bodies that handlers read while they come: how fast, how much, and what happens otherwise.
+mod intake;
 /// One connection after its first answer: it stays, or it ends, as both sides said.
 mod keep_alive;
 /// What stands between the server and a handler.
@@ -101,6 +103,8 @@ mod timeouts;
 mod tls;
 /// What is answered over TCP is answered over Unix sockets.
 mod unix;
+/// Connections that go on in another protocol.
+mod upgrade;
 /// Servers that stop under load, at any moment, and are followed by others.
 #[cfg(feature = "program")]
 mod zero_loss;

@@ -1,13 +1,15 @@
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use httpool::http::header::{ALLOW, CONTENT_TYPE};
 use httpool::http::{self, Method, StatusCode};
-use httpool::routing::{Form, Json, Path, Provides, Query, Rejection, Router, State};
+use httpool::routing::{Form, Incoming, Json, Path, Provides, Query, Rejection, Router, State};
 use httpool::{Body, Handler, Origin, Request, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::support::TestServer;
+use crate::support::{Gate, TestServer};
 
 #[track_caller]
 fn ask(router: &Router, method: Method, target: &str) -> Response {
@@ -250,6 +252,54 @@ fn bodies_and_queries_are_read_as_what_is_wanted() {
         .body(vec![b'a', 0xE9].into())
         .expect("it is a request");
     refused(answer(&router, latin), 400, "the body is no text");
+}
+
+#[test]
+fn a_function_reads_a_body_while_it_comes() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let upload = move |Path(name): Path<String>, mut body: Incoming<12>| {
+        let mut start = [0; 4];
+        body.read_exact(&mut start)?;
+        door.pass();
+        let rest = io::copy(&mut body, &mut io::sink())?;
+        Ok::<_, io::Error>(format!("{name}: 4 and {rest}"))
+    };
+    let streaming = Router::new()
+        .put("/files/{name}", upload)
+        .post("/files/{name}", |body: Bytes| body.len().to_string())
+        .fallback(|State(name): State<&'static str>, body: Option<Incoming>| {
+            let length = body.map(|Incoming(body)| body.length());
+            format!("{name}: {length:?}")
+        })
+        .with_state("elsewhere");
+    let router = Router::new().nest("/stream", streaming);
+    let server = TestServer::spawn(|builder| builder.max_body(9), router);
+
+    let mut client = server.connect();
+    let head = |method: &str, target: &str, length: usize| {
+        format!("{method} {target} HTTP/1.1\r\nHost: it\r\nContent-Length: {length}\r\n\r\n")
+    };
+    client.send(head("PUT", "/stream/files/a", 10)).send("half");
+    gate.expect_arrived(1);
+    gate.open();
+    client.send("whole!").expect_answer("a: 4 and 6");
+    client.send(head("POST", "/stream/files/a", 4)).send("four");
+    client.expect_answer("4");
+    client.send(head("PUT", "/stream/x", 1_000_000));
+    let response = client.expect_answer("elsewhere: Some(Some(1000000))");
+    assert!(response.says_close());
+
+    // Each function has its own limit.
+    for (method, most) in [("PUT", 12), ("POST", 9)] {
+        let mut client = server.connect();
+        client.send(head(method, "/stream/files/a", most + 1));
+        client.expect_status(413);
+    }
+    // What has come with its head is no other body.
+    let mut client = server.connect();
+    client.send(head("PUT", "/stream/files/a", 7) + "at once");
+    client.expect_answer("a: 4 and 3");
 }
 
 #[test]

@@ -99,6 +99,7 @@ fn decode(mut bytes: &[u8], reads: &[Read]) -> Outcome {
                 Ok(Event::Request) => outcome.requests.push(request(&slot)),
                 // Whether a client waits depends on what has come behind its head.
                 Ok(Event::Continue) => {}
+                Ok(Event::Stream) => panic!("nobody streams"),
                 Ok(Event::Incomplete(progress)) => {
                     outcome.end = Ok(progress);
                     break;

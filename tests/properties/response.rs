@@ -34,6 +34,7 @@ pub fn check(response: &Response, body: &[u8], terms: &Terms, ending: Ending) {
             }
             out.extend_from_slice(LAST_CHUNK);
         }
+        Content::Switched => panic!("nothing upgrades"),
     }
     let shown = out.escape_ascii().to_string();
     let received = receive(&out, terms.is_head).unwrap_or_else(|why| panic!("{why}: {shown}"));

@@ -14,7 +14,43 @@ struct Outcome {
     end: Result<Progress, Refusal>,
 }
 
-fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, direct: bool) -> Outcome {
+/// How bodies get to where they stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    ThroughInput,
+    Direct,
+    /// They stay nowhere.
+    Streamed,
+}
+
+/// A request whose body is taken while it comes.
+struct Streaming {
+    shown: String,
+    inflow: Inflow,
+}
+
+impl Streaming {
+    /// Takes what is there, and says whether that was all.
+    fn go_on(&mut self, input: &mut Input) -> Result<bool, Refusal> {
+        let mut part = [0; 3];
+        loop {
+            let count = self.inflow.take(input, &mut part)?;
+            if count == 0 {
+                return Ok(self.inflow.is_done());
+            }
+            self.shown += &String::from_utf8_lossy(&part[..count]);
+        }
+    }
+}
+
+fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Outcome {
+    let mut streaming: Option<Streaming> = None;
+    let intake = match way {
+        Way::Streamed => Intake::Stream {
+            most: LIMITS.body as u64,
+        },
+        Way::ThroughInput | Way::Direct => Intake::Whole,
+    };
     let (mut decoder, mut slot, mut input) =
         (Decoder::default(), Slot::default(), Input::default());
     let mut outcome = Outcome {
@@ -24,12 +60,34 @@ fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, direct: bool) -> Outcome {
     };
     for part in parts {
         match decoder.body_room() {
-            Some(room) if direct => room.extend_from_slice(part),
+            Some(room) if way == Way::Direct => room.extend_from_slice(part),
             _ => input.room().extend_from_slice(part),
         }
         loop {
-            match decoder.decode(&mut input, &mut slot, &LIMITS) {
+            if let Some(mut request) = streaming.take() {
+                match request.go_on(&mut input) {
+                    Ok(true) => outcome.requests.push(request.shown),
+                    Ok(false) => {
+                        streaming = Some(request);
+                        outcome.end = Ok(Progress::Body);
+                        break;
+                    }
+                    Err(refusal) => {
+                        outcome.end = Err(refusal);
+                        return outcome;
+                    }
+                }
+            }
+            match decoder.decode_with(&mut input, &mut slot, &LIMITS, |_| intake) {
                 Ok(Event::Request) => outcome.requests.push(show(&slot)),
+                Ok(Event::Stream) => {
+                    let again = decoder.decode(&mut input, &mut slot, &LIMITS);
+                    assert_eq!(again, Ok(Event::Stream), "until it is taken");
+                    streaming = decoder.stream(&mut slot).map(|inflow| Streaming {
+                        shown: show(&slot),
+                        inflow,
+                    });
+                }
                 Ok(Event::Continue) => outcome.continues += 1,
                 Ok(Event::Incomplete(progress)) => {
                     outcome.end = Ok(progress);
@@ -68,7 +126,7 @@ fn show(slot: &Slot) -> String {
 }
 
 /// Feeds the bytes whole, cut in two at every place, and byte by byte, with the body received
-/// directly and through the input, and expects the same each time.
+/// directly, through the input and as a stream, and expects the same each time.
 #[track_caller]
 fn check(bytes: &[u8], requests: &[&str], end: Result<Progress, Refusal>) {
     let expected = |continues| Outcome {
@@ -76,15 +134,15 @@ fn check(bytes: &[u8], requests: &[&str], end: Result<Progress, Refusal>) {
         continues,
         end,
     };
-    for direct in [false, true] {
-        let whole = run([bytes], direct);
+    for way in [Way::ThroughInput, Way::Direct, Way::Streamed] {
+        let whole = run([bytes], way);
         assert_eq!(whole, expected(whole.continues), "whole");
         for cut in 1..bytes.len() {
             let (first, second) = bytes.split_at(cut);
-            let outcome = run([first, second], direct);
+            let outcome = run([first, second], way);
             assert_eq!(outcome, expected(outcome.continues), "cut at {cut}");
         }
-        let outcome = run(bytes.chunks(1), direct);
+        let outcome = run(bytes.chunks(1), way);
         assert_eq!(outcome, expected(outcome.continues), "byte by byte");
     }
 }
@@ -175,10 +233,13 @@ fn persistence_follows_version_and_connection() {
 fn a_client_that_waits_is_told_to_go_on_once() {
     let head: &[u8] =
         b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n";
-    let waiting = run([head], false);
+    let waiting = run([head], Way::ThroughInput);
     assert_eq!((waiting.continues, waiting.end), (1, Ok(Progress::Body)));
-    assert_eq!(run([head, b"h", b"i"], true).continues, 1);
-    assert_eq!(run([&[head, b"h"].concat()[..], b"i"], true).continues, 0);
+    assert_eq!(run([head, b"h", b"i"], Way::Direct).continues, 1);
+    assert_eq!(
+        run([&[head, b"h"].concat()[..], b"i"], Way::Direct).continues,
+        0
+    );
 }
 
 #[test]
@@ -234,7 +295,7 @@ fn targets_have_the_form_of_their_method() {
         ("GET", "http://X:80/"),
         ("GET", "/?\\"),
     ] {
-        let outcome = run([&with(method, target)[..]], false);
+        let outcome = run([&with(method, target)[..]], Way::ThroughInput);
         assert_eq!(outcome.requests.len(), 1, "{method} {target}");
     }
     for (method, target) in [
@@ -266,7 +327,7 @@ fn hosts_name_a_host() {
         "[::1]:80",
         "%41",
     ] {
-        let outcome = run([&with(host)[..]], false);
+        let outcome = run([&with(host)[..]], Way::ThroughInput);
         assert_eq!(outcome.requests.len(), 1, "{host}");
     }
     for host in [
@@ -287,7 +348,7 @@ fn target_and_host_name_the_same_host() {
         ("https://x:443/", "x"),
         ("http://[::1]:/", "[::1]"),
     ] {
-        let outcome = run([&with(target, host)[..]], false);
+        let outcome = run([&with(target, host)[..]], Way::ThroughInput);
         assert_eq!(outcome.requests.len(), 1, "{target} {host}");
     }
     for (target, host) in [

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::buffer::Buffer;
 use rustix::event::Timespec;
-pub(crate) use rustix::event::epoll::{CreateFlags, Event, EventData, EventFlags, create};
+pub(crate) use rustix::event::epoll::{CreateFlags, Event, EventData, EventFlags, create, delete};
 use rustix::io::Result;
 
 use super::{SYSTEM, enter, is_readable};

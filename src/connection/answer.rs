@@ -1,0 +1,96 @@
+//! How a request gets its answer, and whether that is the last one.
+
+use std::io;
+
+use http::header::CONNECTION;
+use log::debug;
+
+use super::account::Account;
+use super::{Connection, Desk, Farewell, Incoming, Service, Stage};
+use crate::Response;
+use crate::http1::{self, Ending, Persistence, Refusal};
+use crate::phase::Phase;
+
+impl Connection {
+    /// Answers the request in the slot with that.
+    pub(super) fn answer(
+        &mut self,
+        desk: &mut Desk,
+        service: &Service,
+        answer: impl FnOnce(&mut Self, &mut Account, &mut Desk) -> Response,
+    ) -> io::Result<()> {
+        let mut account = self.open_account(desk, service);
+        let mut response = answer(self, &mut account, desk);
+        account.mark(&mut response, desk, service);
+        let ending = self.ending(&response, desk, service)?;
+        if ending == Ending::Close {
+            let promised = desk.slot.terms.persistence == Persistence::Close;
+            let silent = desk.input.is_empty() && self.incoming == Incoming::None;
+            self.stage = Stage::Closing(if promised && silent {
+                Farewell::Plain
+            } else {
+                Farewell::Linger
+            });
+        }
+        account.close(response, ending, desk, service);
+        desk.outbox.push_answer();
+        self.patience.end();
+        Ok(())
+    }
+
+    /// Begins the account of the request in the slot.
+    fn open_account(&self, desk: &mut Desk, service: &Service) -> Account {
+        let since = self.patience.arriving_since().unwrap_or(desk.now);
+        Account::open(since, &self.origin, &mut desk.slot.request, service)
+    }
+
+    /// Decides whether this answer is the last on its connection.
+    fn ending(
+        &mut self,
+        response: &Response,
+        desk: &mut Desk,
+        service: &Service,
+    ) -> io::Result<Ending> {
+        if desk.slot.terms.persistence == Persistence::Close
+            || http1::lists(response.headers(), &CONNECTION, "close")
+            || http1::is_open_ended(response, &desk.slot.terms)
+        {
+            return Ok(Ending::Close);
+        }
+        if service.phase.get() == Phase::Running {
+            return Ok(Ending::KeepAlive);
+        }
+        // Requests that were sent behind this one are answered too, so the last answer is the
+        // one behind which nothing has arrived.
+        if desk.input.is_empty() {
+            self.receive(desk)?;
+        }
+        Ok(if desk.input.is_empty() {
+            Ending::Close
+        } else {
+            Ending::KeepAlive
+        })
+    }
+
+    /// Answers a request that is not taken, complete or not, and ends the connection.
+    pub(super) fn refuse(&mut self, refusal: Refusal, desk: &mut Desk, service: &Service) {
+        debug!("{self}: {refusal}");
+        self.turn_down(desk, service, |account, desk| account.refuse(refusal, desk));
+    }
+
+    /// The same with this answer.
+    pub(super) fn turn_down(
+        &mut self,
+        desk: &mut Desk,
+        service: &Service,
+        answer: impl FnOnce(&mut Account, &mut Desk) -> Response,
+    ) {
+        self.decoder.abandon(&mut desk.slot);
+        let mut account = self.open_account(desk, service);
+        let mut response = answer(&mut account, desk);
+        account.mark(&mut response, desk, service);
+        account.close(response, Ending::Close, desk, service);
+        self.stage = Stage::Closing(Farewell::Linger);
+        self.patience.end();
+    }
+}

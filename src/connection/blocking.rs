@@ -1,0 +1,79 @@
+//! Waiting for a socket, as handlers may and connections never do.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::transport::{Received, Socket};
+
+/// How often whoever waits looks whether he still may: it is what the end of a server that is
+/// forced to stop may be late by, and less than it waits for its workers.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why a wait was in vain.
+#[derive(Debug)]
+pub(super) enum Vain {
+    /// It took too long.
+    Late,
+    /// Nobody may wait any longer.
+    Stopped,
+    /// The socket failed.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Vain {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Receives as [`Socket::receive`] does, and waits until then, as long as it `may`, if nothing is
+/// there.
+pub(super) fn receive(
+    socket: &mut Socket,
+    buffer: &mut Vec<u8>,
+    until: Option<Instant>,
+    may: impl Fn() -> bool,
+) -> Result<Received, Vain> {
+    while may() {
+        match socket.receive(buffer)? {
+            Received::Nothing => wait(socket, PollFlags::IN, until)?,
+            received => return Ok(received),
+        }
+    }
+    Err(Vain::Stopped)
+}
+
+/// Sends from the start of `bytes`, of which there are some, as soon as there is room, and returns
+/// how many went.
+pub(super) fn send(
+    socket: &mut Socket,
+    bytes: &[u8],
+    until: Option<Instant>,
+    may: impl Fn() -> bool,
+) -> Result<usize, Vain> {
+    while may() {
+        match socket.send(bytes, &[])? {
+            0 => wait(socket, PollFlags::OUT, until)?,
+            count => return Ok(count),
+        }
+    }
+    Err(Vain::Stopped)
+}
+
+/// Waits for this, for a moment at most.
+fn wait(socket: &Socket, what: PollFlags, until: Option<Instant>) -> Result<(), Vain> {
+    let left = until.map_or(LOOK, |until| {
+        until.saturating_duration_since(Instant::now()).min(LOOK)
+    });
+    if left.is_zero() {
+        return Err(Vain::Late);
+    }
+    let left = Timespec::try_from(left).ok();
+    match poll(&mut [PollFd::new(socket, what)], left.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(io::Error::from(error).into()),
+    }
+}

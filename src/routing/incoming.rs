@@ -1,0 +1,45 @@
+//! An argument that is read while it comes.
+
+use std::io::{self, Read};
+
+use super::{Call, Extract, Rejection};
+use crate::{Body, Intake, defaults};
+
+/// The request's body, which the function reads while it comes: as [`Intake::Stream`] of at most
+/// `MOST` bytes. The function holds a worker for as long as that takes.
+///
+/// ```
+/// use std::io;
+///
+/// use httpool::routing::{Incoming, Router};
+///
+/// fn weigh(mut body: Incoming<{ 8 << 30 }>) -> io::Result<String> {
+///     // What the client does wrong, it is told.
+///     let count = io::copy(&mut body, &mut io::sink())?;
+///     Ok(format!("{count} bytes\n"))
+/// }
+///
+/// let router: Router = Router::new().put("/scales", weigh);
+/// ```
+///
+/// A request has one body: whatever else takes it (`Bytes`, `Json` and others) gets nothing of it
+/// beside this.
+#[derive(Debug)]
+pub struct Incoming<const MOST: u64 = { defaults::MAX_STREAMED_BODY }>(
+    /// The body, to read.
+    pub Body,
+);
+
+impl<S, const MOST: u64> Extract<S> for Incoming<MOST> {
+    const INTAKE: Intake = Intake::Stream { most: MOST };
+
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        Body::extract(call).map(Self)
+    }
+}
+
+impl<const MOST: u64> Read for Incoming<MOST> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}

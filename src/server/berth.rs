@@ -1,0 +1,40 @@
+//! What is left of a connection with the server when it speaks another protocol than HTTP.
+
+use std::sync::Arc;
+
+use super::Shared;
+use super::census::{Census, Seat};
+use super::client::Client;
+use crate::Phase;
+use crate::phase::PhaseCell;
+
+/// Counts a connection until its stream is dropped, and as cut if that comes too late.
+struct Berth {
+    seat: Option<Seat>,
+    census: Arc<Census>,
+    phase: Arc<PhaseCell>,
+}
+
+impl Shared {
+    /// Lets a connection go on in another protocol, until that has ended on this thread.
+    pub(super) fn go_on_otherwise(&self, client: &mut Client) {
+        if let Some(ticket) = client.ticket.take() {
+            self.lot.expel(ticket, &client.connection);
+        }
+        let berth = Berth {
+            seat: client.seat.take(),
+            census: Arc::clone(&self.census),
+            phase: Arc::clone(&self.service.phase),
+        };
+        client.connection.go_on_otherwise(berth, &self.service);
+    }
+}
+
+impl Drop for Berth {
+    fn drop(&mut self) {
+        drop(self.seat.take());
+        if self.phase.get() >= Phase::Forced {
+            self.census.add_cut(1);
+        }
+    }
+}

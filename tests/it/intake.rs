@@ -1,0 +1,530 @@
+use std::io::{self, ErrorKind, Read};
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use crossbeam_channel::{Sender, bounded};
+use httpool::http::StatusCode;
+use httpool::{Body, Builder, Handler, Intake, IntoResponse, Request, Response, Wire};
+
+use crate::support::{End, Gate, HUGE, NEVER, PATIENCE, SOON, TestServer, request};
+
+/// A handler that reads bodies of at most so many bytes while they come.
+struct Reading<F>(u64, F);
+
+impl<F, R> Handler for Reading<F>
+where
+    F: Fn(Request) -> R + Send + Sync + 'static,
+    R: IntoResponse,
+{
+    fn handle(&self, request: &mut Request) -> Response {
+        let Self(_, answer) = self;
+        answer(mem::take(request)).into_response()
+    }
+
+    fn intake(&self, _: &Request) -> Intake {
+        Intake::Stream { most: self.0 }
+    }
+}
+
+fn reading<F, R>(answer: F) -> Reading<F>
+where
+    F: Fn(Request) -> R + Send + Sync + 'static,
+    R: IntoResponse,
+{
+    Reading(u64::MAX, answer)
+}
+
+/// Gives back what it has read.
+fn gather(mut request: Request) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    request.body_mut().read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn server() -> TestServer {
+    TestServer::spawn(|builder| builder, reading(gather))
+}
+
+/// Reads so many bytes.
+fn read(body: &mut Body, count: usize) -> Vec<u8> {
+    let mut content = vec![0; count];
+    body.read_exact(&mut content).expect("the bytes have come");
+    content
+}
+
+#[test]
+fn a_handler_runs_before_the_body_has_come() {
+    for (start, end) in [
+        ([&request::post_head("/", 9)[..], b"half"].concat(), "whole"),
+        (
+            [&request::chunked_head("/")[..], b"4\r\nhalf\r\n"].concat(),
+            "5\r\nwhole\r\n0\r\n\r\n",
+        ),
+    ] {
+        let gate = Gate::new();
+        let door = gate.door();
+        let server = TestServer::spawn(
+            |builder| builder,
+            reading(move |mut request: Request| {
+                let first = read(request.body_mut(), 4);
+                door.pass();
+                gather(request).map(|rest| [first, rest].concat())
+            }),
+        );
+        let mut client = server.connect();
+        client.send(start);
+        gate.expect_arrived(1);
+        gate.open();
+        client.send(end).expect_answer("halfwhole");
+        client.post("/", "again").expect_answer("again");
+    }
+}
+
+#[test]
+fn a_body_that_has_come_is_read_all_the_same() {
+    let server = server();
+    let mut client = server.connect();
+    client.get("/").expect_answer("");
+    client.post("/", "").expect_answer("");
+    client.post("/", "short").expect_answer("short");
+    let chunked = request::post_chunked("/", "in chunks", 2);
+    client.send(chunked).expect_answer("in chunks");
+}
+
+#[test]
+fn requests_before_and_behind_a_body_are_answered_in_order() {
+    let server = server();
+    let mut client = server.connect();
+    let body = vec![b'x'; 300_000];
+    let requests = [
+        request::post("/", "first"),
+        request::post("/", &body),
+        request::post_chunked("/", &body, 10_000),
+        request::post_chunked("/", "small", 1),
+        request::get("/"),
+    ];
+    let sending = client.send_beside(requests.concat());
+    client.expect_answer("first");
+    client.expect_answer(&body);
+    client.expect_answer(&body);
+    client.expect_answer("small");
+    client.expect_answer("");
+    sending
+        .join()
+        .expect("a sender does not panic")
+        .expect("all is taken");
+}
+
+#[test]
+fn an_answer_does_not_wait_for_the_body_behind_it() {
+    let server = server();
+    let mut client = server.connect();
+    client.send([request::post("/", "first"), request::post_head("/", 6)].concat());
+    client.expect_answer("first");
+    client.send("second").expect_answer("second");
+}
+
+#[test]
+fn trailer_fields_are_known_at_the_end() {
+    let server = TestServer::spawn(
+        |builder| builder,
+        reading(|mut request: Request| {
+            let wire = Wire::of(&request).cloned().expect("it came over a wire");
+            let before = wire.trailers().len() + wire.chunks().count();
+            let content = io::copy(request.body_mut(), &mut io::sink()).expect("it can be read");
+            let sum = wire.trailers()["sum"].to_str().map(str::to_owned);
+            format!(
+                "{before} {content} {} {}",
+                sum.expect("it is text"),
+                wire.chunks().count()
+            )
+        }),
+    );
+    let mut client = server.connect();
+    client.send(request::chunked_head("/"));
+    client.send("3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nSum: 7\r\n\r\n");
+    client.expect_answer("0 5 7 3");
+}
+
+#[test]
+fn a_client_that_waits_for_100_gets_it_with_the_first_read() {
+    let server = TestServer::spawn(
+        |builder| builder,
+        reading(|request: Request| match request.uri().path() {
+            "/unread" => Ok(Vec::new()),
+            _ => gather(request),
+        }),
+    );
+    let head = |target: &str| {
+        format!(
+            "POST {target} HTTP/1.1\r\nHost: it\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+        )
+    };
+    let mut client = server.connect();
+    client.send(head("/")).expect_status(100);
+    client.send("hello").expect_answer("hello");
+    // Nobody knows whether the body will come.
+    let response = client.send(head("/unread")).expect_answer("");
+    assert!(response.says_close(), "{response:?}");
+    client.finish_sending().expect_closed();
+}
+
+/// A handler learns of a failure of this kind, and the client is told this status.
+#[track_caller]
+fn check_failure(
+    configure: impl FnOnce(Builder) -> Builder,
+    most: u64,
+    sent: impl AsRef<[u8]>,
+    kind: ErrorKind,
+    status: u16,
+) {
+    let (tell, told) = bounded(1);
+    let server = TestServer::spawn(
+        configure,
+        Reading(most, move |mut request: Request| {
+            let failure = io::copy(request.body_mut(), &mut io::sink()).expect_err("it fails");
+            let again = request.body_mut().read(&mut [0]);
+            let again = again.expect_err("it fails again");
+            let kinds = [failure.kind(), again.kind()];
+            tell.send(kinds).expect("the test listens");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }),
+    );
+    let mut client = server.connect();
+    client.send(sent);
+    if kind == ErrorKind::UnexpectedEof {
+        client.finish_sending();
+    }
+    assert_eq!(told.recv_timeout(PATIENCE), Ok([kind; 2]));
+    let response = client.expect_status(status);
+    assert!(response.says_close(), "{response:?}");
+    // Who has finished already has been left.
+    drop(client.try_finish_sending());
+    client.expect_closed();
+    server.expect_open(0);
+}
+
+#[test]
+fn who_stops_sending_is_answered_408() {
+    for start in [
+        request::post_head("/", 10),
+        [&request::post_head("/", 10)[..], b"half"].concat(),
+        [&request::chunked_head("/")[..], b"4\r\nhalf\r\n"].concat(),
+    ] {
+        let soon = |builder: Builder| builder.body_timeout(SOON).workers(1);
+        check_failure(soon, 100, start, ErrorKind::TimedOut, 408);
+    }
+}
+
+#[test]
+fn who_sends_too_slowly_on_average_is_answered_408() {
+    let server = TestServer::spawn(
+        |builder| {
+            let fast = 1_000_000_000;
+            builder.body_timeout(NEVER).min_rate(fast).rate_grace(SOON)
+        },
+        reading(gather),
+    );
+    let mut client = server.connect();
+    client.send(request::post_head("/", 1_000_000));
+    let trickle = client.trickle(b'x');
+    client.expect_status(408);
+    drop(trickle);
+    client.finish_sending().expect_closed();
+}
+
+#[test]
+fn a_body_that_ends_early_is_answered_400() {
+    for start in [
+        [&request::post_head("/", 10)[..], b"half"].concat(),
+        [&request::chunked_head("/")[..], b"4\r\nhalf\r\n0\r\n"].concat(),
+    ] {
+        check_failure(|builder| builder, 100, start, ErrorKind::UnexpectedEof, 400);
+    }
+}
+
+#[test]
+fn broken_chunks_are_answered_400() {
+    for chunks in ["x", "4\r\nhalf!", "4\r\nhalf\r\n-1", "0\r\nA b\r\n\r\n"] {
+        let sent = [&request::chunked_head("/")[..], chunks.as_bytes()].concat();
+        check_failure(|builder| builder, 100, sent, ErrorKind::InvalidData, 400);
+    }
+}
+
+#[test]
+fn chunks_over_the_limit_are_answered_413() {
+    let sent = [&request::chunked_head("/")[..], b"4\r\nhalf\r\n7\r\n"].concat();
+    check_failure(|builder| builder, 10, sent, ErrorKind::FileTooLarge, 413);
+}
+
+#[test]
+fn a_limit_of_its_own_is_a_streamed_bodys() {
+    let server = TestServer::spawn(|builder| builder.max_body(4), Reading(10, gather));
+    let mut client = server.connect();
+    client.post("/", "eightish").expect_answer("eightish");
+    client.send(request::post_head("/", 11));
+    let response = client.expect_status(413);
+    assert!(response.says_close(), "{response:?}");
+}
+
+#[test]
+fn a_handler_may_answer_a_failure_itself() {
+    let server = TestServer::spawn(
+        |builder| builder,
+        reading(|request: Request| gather(request).map_err(|_| StatusCode::IM_A_TEAPOT)),
+    );
+    let mut client = server.connect();
+    client.send(request::chunked_head("/")).send("x");
+    assert!(client.expect_status(418).says_close());
+    client.finish_sending().expect_closed();
+}
+
+#[test]
+fn what_is_left_unread_is_thrown_away_if_it_is_here_and_little() {
+    let server = TestServer::spawn(
+        |builder| builder.max_body(4),
+        reading(|_: Request| "enough"),
+    );
+    let mut client = server.connect();
+    for _ in 0..3 {
+        assert!(
+            !client
+                .post("/", "unread")
+                .expect_answer("enough")
+                .says_close()
+        );
+        client.send(request::post_chunked("/", "unread", 2));
+        assert!(!client.expect_answer("enough").says_close());
+    }
+    // What is malformed is no body that ends.
+    client.send([&request::chunked_head("/")[..], b"4\r\nhalf!"].concat());
+    assert!(client.expect_answer("enough").says_close());
+    client.finish_sending().expect_closed();
+}
+
+#[test]
+fn an_early_answer_arrives_while_the_client_goes_on_sending() {
+    let server = TestServer::spawn(|builder| builder, reading(|_: Request| "enough"));
+    let mut client = server.connect();
+    let sending = client.send_beside(request::post("/", vec![b'x'; HUGE]));
+    assert!(client.expect_answer("enough").says_close());
+    // Whether the rest was taken is nobody's concern.
+    drop(client.try_finish_sending());
+    let _ = client.read_rest();
+    let _ = sending.join().expect("a sender does not panic");
+    server.expect_open(0);
+}
+
+#[test]
+fn a_panic_while_reading_costs_its_own_client_a_500() {
+    let server = TestServer::spawn(
+        |builder| builder,
+        reading(|mut request: Request| {
+            if request.uri().path() == "/panic" {
+                read(request.body_mut(), 4);
+                panic!("a test asked for this");
+            }
+        }),
+    );
+    for _ in 0..4 {
+        let mut client = server.connect();
+        client.send(request::post_head("/panic", 10)).send("half");
+        assert!(client.expect_status(500).says_close());
+        client.finish_sending().expect_closed();
+    }
+    server.expect_serving();
+}
+
+/// Its own question makes it panic; its answer does not.
+struct Unsure;
+
+impl Handler for Unsure {
+    fn handle(&self, request: &mut Request) -> Response {
+        gather(mem::take(request)).into_response()
+    }
+
+    fn intake(&self, _: &Request) -> Intake {
+        panic!("a test asked for this");
+    }
+}
+
+#[test]
+fn who_panics_over_a_head_gets_the_body_whole() {
+    let server = TestServer::spawn(|builder| builder, Unsure);
+    let mut client = server.connect();
+    client.send(request::post_head("/", 9)).send("half");
+    client.send("whole").expect_answer("halfwhole");
+}
+
+#[test]
+fn a_body_is_over_when_its_request_is_answered() {
+    let kept: Arc<Mutex<Option<Body>>> = Arc::default();
+    let keep = Arc::clone(&kept);
+    let server = TestServer::spawn(
+        |builder| builder,
+        reading(move |mut request: Request| {
+            read(request.body_mut(), 4);
+            let mut kept = keep.lock().unwrap_or_else(PoisonError::into_inner);
+            *kept = Some(request.into_body());
+            "kept"
+        }),
+    );
+    let mut client = server.connect();
+    client.send(request::post_head("/", 9)).send("half");
+    assert!(client.expect_answer("kept").says_close());
+    client.send("whole").finish_sending().expect_closed();
+    let body = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let failure = body.expect("it was kept").read(&mut [0]);
+    assert_eq!(
+        failure.map_err(|error| error.kind()),
+        Err(ErrorKind::NotConnected)
+    );
+}
+
+#[test]
+fn a_body_as_an_answer_has_nothing_to_give() {
+    let server = TestServer::spawn(|builder| builder, reading(Request::into_body));
+    let mut client = server.connect();
+    client.send(request::post_head("/", 9));
+    assert_eq!(client.read_rest().1, End::Reset);
+    server.expect_open(0);
+}
+
+#[test]
+fn who_reads_on_another_thread_is_told_that_it_is_over() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let (tell, told) = bounded(1);
+    let server = TestServer::spawn(
+        |builder| builder.body_timeout(NEVER).rate_grace(NEVER),
+        reading(move |mut request: Request| {
+            let tell: Sender<_> = tell.clone();
+            let door = door.clone();
+            let begun = door.clone();
+            thread::spawn(move || {
+                read(request.body_mut(), 4);
+                begun.pass();
+                let failure = request.body_mut().read(&mut [0]);
+                tell.send(failure.map_err(|error| error.kind()))
+                    .expect("the test listens");
+            });
+            door.pass();
+            "early"
+        }),
+    );
+    let mut client = server.connect();
+    client.send(request::post_head("/", 9)).send("half");
+    gate.expect_arrived(2);
+    gate.open();
+    assert!(client.expect_answer("early").says_close());
+    assert_eq!(
+        told.recv_timeout(PATIENCE),
+        Ok(Err(ErrorKind::NotConnected))
+    );
+}
+
+/// A server whose handler has read half of a body.
+fn half_way(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, crate::support::Client) {
+    let gate = Gate::new();
+    let door = gate.door();
+    let server = TestServer::spawn(
+        configure,
+        reading(move |mut request: Request| {
+            read(request.body_mut(), 4);
+            door.pass();
+            gather(request)
+        }),
+    );
+    let mut client = server.connect();
+    client.send(request::post_head("/", 9)).send("half");
+    gate.expect_arrived(1);
+    (server, client)
+}
+
+#[test]
+fn a_drain_reads_a_body_to_its_end() {
+    let (server, mut client) = half_way(|builder| builder.drain_timeout(NEVER));
+    server.begin_drain();
+    client.send("whole");
+    assert!(client.expect_answer("whole").says_close());
+    drop(client);
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (1, 0));
+}
+
+#[test]
+fn a_body_that_does_not_end_in_time_is_cut_and_counted() {
+    let (server, mut client) = half_way(|builder| builder.drain_timeout(SOON));
+    server.handle().shutdown();
+    let (received, _) = client.read_rest();
+    assert!(received.is_empty(), "{received:?}");
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (0, 1));
+    assert_eq!(report.abandoned_workers, 0);
+}
+
+/// This is what streaming costs, and why it must be asked for.
+#[test]
+fn a_slow_upload_holds_its_worker() {
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let note = {
+        let seen = Arc::clone(&seen);
+        move |what: &str| {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.push(what.to_owned());
+        }
+    };
+    let gate = Gate::new();
+    let door = gate.door();
+    let server = TestServer::spawn(
+        |builder| builder.workers(1),
+        reading(move |mut request: Request| {
+            let is_upload = request.body().length() != Some(0);
+            if is_upload {
+                read(request.body_mut(), 4);
+                note("half");
+                door.pass();
+            }
+            let answer = gather(request);
+            note(if is_upload { "whole" } else { "other" });
+            answer
+        }),
+    );
+    let (mut slow, mut other) = (server.connect(), server.connect());
+    slow.send(request::post_head("/", 9)).send("half");
+    gate.expect_arrived(1);
+    gate.open();
+    other.get("/");
+    slow.send("whole").expect_answer("whole");
+    other.expect_answer("");
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    assert_eq!(*seen, ["half", "whole", "other"]);
+}
+
+#[test]
+fn a_large_body_is_read_in_little_memory() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let server = TestServer::spawn(
+        |builder| builder.max_buffered(64 * 1024),
+        reading(move |mut request: Request| {
+            let body = request.body_mut();
+            let half = io::copy(&mut body.take(HUGE as u64 / 2), &mut io::sink());
+            door.pass();
+            let rest = io::copy(body, &mut io::sink());
+            format!("{} {}", half.expect("a half"), rest.expect("the rest"))
+        }),
+    );
+    let mut client = server.connect();
+    let sending = client.send_beside(request::post("/", vec![b'x'; HUGE]));
+    gate.expect_arrived(1);
+    assert_eq!(server.handle().progress().buffered, 0);
+    gate.open();
+    client.expect_answer(format!("{0} {0}", HUGE / 2));
+    sending
+        .join()
+        .expect("a sender does not panic")
+        .expect("all is taken");
+    assert_eq!(server.handle().progress().buffered, 0);
+}

@@ -1,0 +1,397 @@
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+use httpool::http::StatusCode;
+use httpool::http::header::UPGRADE;
+use httpool::{Handler, IntoResponse, Problem, Request, Response, Stream, Upgrade};
+
+use crate::support::{
+    Client, End, Gate, HUGE, NEVER, PATIENCE, SOON, TestServer, eventually, request,
+};
+
+const ASK: &str = "GET /lines HTTP/1.1\r\nHost: it\r\nConnection: keep-alive, Upgrade\r\nUpgrade: x, Line-Echo\r\n\r\n";
+
+/// Gives back each line in capitals.
+fn echo(stream: Stream) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    while stream.read_line(&mut line)? > 0 {
+        stream.get_mut().write_all(line.to_uppercase().as_bytes())?;
+        line.clear();
+    }
+    stream.get_mut().finish()
+}
+
+/// Answers `/lines` with an upgrade to this.
+fn upgrade(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> impl Handler {
+    move |request: Request| match request.uri().path() {
+        "/lines" => Upgrade::new("line-echo", serve.clone()).into_response(),
+        _ => "in HTTP".into_response(),
+    }
+}
+
+fn echoing() -> TestServer {
+    let serve = |stream: Stream| echo(stream).expect("the client stays to the end");
+    TestServer::spawn(|builder| builder, upgrade(serve))
+}
+
+/// A client whose connection speaks the other protocol.
+#[track_caller]
+fn switched(server: &TestServer) -> Client {
+    let mut client = server.connect();
+    client.send(ASK);
+    expect_switched(&mut client);
+    client
+}
+
+#[track_caller]
+fn expect_switched(client: &mut Client) {
+    let response = client.expect_status(101);
+    assert_eq!(response.field("upgrade"), Some("line-echo"));
+    assert_eq!(response.field("connection"), Some("upgrade"));
+    for name in ["content-length", "transfer-encoding"] {
+        assert_eq!(response.field(name), None, "{name}");
+    }
+}
+
+/// How often connections have ended for this reason.
+fn endings(server: &TestServer, reason: &str) -> u64 {
+    let mut endings = server.handle().endings();
+    let ending = endings.find(|(why, _)| *why == reason);
+    ending.expect("there is such a reason").1
+}
+
+#[test]
+fn a_connection_goes_on_in_the_protocol_that_was_asked_for() {
+    let server = echoing();
+    let mut client = server.connect();
+    client.get("/").expect_answer("in HTTP");
+    client.send(ASK);
+    expect_switched(&mut client);
+    client.send("one\ntwo");
+    assert_eq!(client.expect_part(4), b"ONE\n");
+    client.send("\n");
+    assert_eq!(client.expect_part(4), b"TWO\n");
+    server.expect_serving();
+    client.finish_sending().expect_closed();
+    server.expect_open(0);
+    assert_eq!(endings(&server, "upgraded"), 1);
+    let report = server.shut_down();
+    assert_eq!((report.answered, report.cut), (3, 0));
+}
+
+#[test]
+fn what_was_sent_behind_the_request_is_read_first() {
+    let server = echoing();
+    let mut client = server.connect();
+    let lines = "line\n".repeat(20_000);
+    let sent = [&request::get("/")[..], ASK.as_bytes(), lines.as_bytes()].concat();
+    let sending = client.send_beside(sent);
+    client.expect_answer("in HTTP");
+    expect_switched(&mut client);
+    assert!(client.expect_part(lines.len()) == lines.to_uppercase().as_bytes());
+    sending
+        .join()
+        .expect("a sender does not panic")
+        .expect("all is taken");
+}
+
+#[test]
+fn an_upgrade_waits_for_a_client_that_does_not_read() {
+    let serve = |stream: Stream| echo(stream).expect("the client stays to the end");
+    let lines = upgrade(serve);
+    let server = TestServer::spawn(
+        |builder| builder.write_timeout(NEVER).rate_grace(NEVER).workers(1),
+        move |mut request: Request| match request.uri().path() {
+            "/huge" => vec![b'x'; HUGE].into_response(),
+            _ => lines.handle(&mut request),
+        },
+    );
+    let mut slow = server.connect();
+    slow.send([&request::get("/huge")[..], ASK.as_bytes(), b"line\n"].concat());
+    eventually("the answer before it is kept", || {
+        server.handle().progress().buffered > 0
+    });
+    // Nobody holds the worker yet.
+    server.expect_serving();
+    slow.expect_answer(vec![b'x'; HUGE]);
+    expect_switched(&mut slow);
+    assert_eq!(slow.expect_part(5), b"LINE\n");
+}
+
+/// Such a request is answered 426, and its connection stays.
+#[track_caller]
+fn check_not_asked(head: &str) {
+    let server = echoing();
+    let mut client = server.connect();
+    let response = client.send(head).expect_status(426);
+    assert_eq!(response.field("upgrade"), Some("line-echo"), "{head}");
+    client.get("/").expect_answer("in HTTP");
+    server.expect_open(1);
+}
+
+#[test]
+fn nobody_is_upgraded_who_has_not_asked_for_it() {
+    for fields in [
+        "",
+        "Upgrade: line-echo\r\n",
+        "Connection: upgrade\r\n",
+        "Connection: upgrade\r\nUpgrade: other\r\n",
+        "Connection: upgrade\r\nUpgrade: line-echo/2\r\n",
+        "Connection: upgrades\r\nUpgrade: line-echo\r\n",
+        "Connection: upgrade\r\nUpgrade: line-echo x\r\n",
+    ] {
+        check_not_asked(&format!("GET /lines HTTP/1.1\r\nHost: it\r\n{fields}\r\n"));
+    }
+    let server = echoing();
+    let mut old = server.connect();
+    old.send("GET /lines HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: line-echo\r\n\r\n");
+    assert_eq!(old.expect_part(13), b"HTTP/1.1 426 ");
+}
+
+#[test]
+fn an_upgrade_under_another_status_is_an_answer() {
+    let server = TestServer::spawn(
+        |builder| builder,
+        |_: Request| {
+            let upgrade = Upgrade::new("line-echo", |_| panic!("nobody is upgraded"));
+            (StatusCode::IM_A_TEAPOT, upgrade)
+        },
+    );
+    let mut client = server.connect();
+    for _ in 0..2 {
+        assert_eq!(client.send(ASK).expect_status(418).text(), "");
+    }
+}
+
+#[test]
+fn a_request_with_a_body_is_read_to_its_end_first() {
+    let server = echoing();
+    let mut client = server.connect();
+    let head = ASK
+        .replace("GET", "POST")
+        .replace("\r\n\r\n", "\r\nContent-Length: 5\r\n\r\n");
+    client.send(head).send("hello").send("line\n");
+    expect_switched(&mut client);
+    assert_eq!(client.expect_part(5), b"LINE\n");
+}
+
+#[test]
+fn what_it_was_upgraded_to_may_panic() {
+    let server = TestServer::spawn(
+        |builder| builder,
+        upgrade(|_: Stream| panic!("a test asked for this")),
+    );
+    for _ in 0..4 {
+        let mut client = switched(&server);
+        client.read_rest();
+    }
+    server.expect_serving();
+    server.expect_open(0);
+}
+
+/// Tells what comes of reading a byte.
+fn reading() -> (
+    impl Fn(Stream) + Clone + Send + Sync + 'static,
+    Receiver<Result<usize, ErrorKind>>,
+) {
+    let (tell, told) = bounded(1);
+    let serve = move |mut stream: Stream| {
+        let read = stream.read(&mut [0]).map_err(|error| error.kind());
+        tell.send(read).expect("the test listens");
+    };
+    (serve, told)
+}
+
+#[test]
+fn reads_and_writes_have_time_limits() {
+    let (tell, told) = bounded(2);
+    let serve = move |mut stream: Stream| {
+        stream.set_read_timeout(Some(SOON));
+        let read = stream.read(&mut [0]).map(|_| ());
+        tell.send(read.map_err(|error| error.kind()))
+            .expect("the test listens");
+        stream.set_write_timeout(Some(SOON));
+        let written = stream.write_all(&vec![b'x'; HUGE]);
+        tell.send(written.map_err(|error| error.kind()))
+            .expect("the test listens");
+        // It goes on all the same.
+        stream.set_read_timeout(None);
+        stream
+            .read_exact(&mut [0])
+            .expect("the client sends a byte");
+    };
+    let server = TestServer::spawn(|builder| builder, upgrade(serve));
+    let mut client = switched(&server);
+    for _ in 0..2 {
+        let kind = told.recv_timeout(PATIENCE).expect("it takes too long");
+        assert_eq!(kind, Err(ErrorKind::WouldBlock));
+    }
+    client.send("x");
+    client.read_rest();
+    server.expect_open(0);
+}
+
+#[test]
+fn the_servers_times_are_those_of_a_stream_at_first() {
+    let (serve, told) = reading();
+    let server = TestServer::spawn(|builder| builder.idle_timeout(SOON), upgrade(serve));
+    let mut client = switched(&server);
+    client.expect_closed();
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(Err(ErrorKind::WouldBlock)));
+}
+
+#[test]
+fn a_drain_waits_for_a_stream_that_knows_of_it() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let serve = move |mut stream: Stream| {
+        assert!(!stream.is_draining());
+        door.pass();
+        stream.set_read_timeout(Some(Duration::from_millis(1)));
+        while !stream.is_draining() {
+            let kind = stream.read(&mut [0]).map_err(|error| error.kind());
+            assert_eq!(kind, Err(ErrorKind::WouldBlock));
+        }
+        stream.write_all(b"goodbye").expect("the client is there");
+    };
+    let server = TestServer::spawn(|builder| builder.drain_timeout(NEVER), upgrade(serve));
+    let mut client = switched(&server);
+    gate.expect_arrived(1);
+    gate.open();
+    server.handle().shutdown();
+    assert_eq!(client.read_rest(), (b"goodbye".to_vec(), End::Closed));
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (1, 0));
+}
+
+#[test]
+fn a_stream_that_does_not_end_in_time_is_cut_and_counted() {
+    let (serve, told) = reading();
+    let server = TestServer::spawn(
+        |builder| builder.idle_timeout(NEVER).drain_timeout(SOON),
+        upgrade(serve),
+    );
+    let mut client = switched(&server);
+    server.handle().shutdown();
+    assert_eq!(client.read_rest(), (Vec::new(), End::Closed));
+    let failure = told.recv_timeout(PATIENCE);
+    assert_eq!(failure, Ok(Err(ErrorKind::ConnectionAborted)));
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (1, 1));
+    assert_eq!(report.abandoned_workers, 0);
+}
+
+/// A server that gives streams away, and those streams.
+fn giving(workers: usize, drain_timeout: Duration) -> (TestServer, Receiver<Stream>) {
+    let (give, given) = bounded(100);
+    let serve = move |stream: Stream| give.send(stream).expect("the test takes it");
+    let server = TestServer::spawn(
+        |builder| builder.workers(workers).drain_timeout(drain_timeout),
+        upgrade(serve),
+    );
+    (server, given)
+}
+
+#[test]
+fn a_stream_on_another_thread_holds_no_worker_and_is_counted() {
+    let (server, given) = giving(1, NEVER);
+    let mut clients: Vec<_> = (0..2).map(|_| switched(&server)).collect();
+    let threads: Vec<_> = given
+        .iter()
+        .take(clients.len())
+        .map(|stream| thread::spawn(|| echo(stream)))
+        .collect();
+    server.expect_serving();
+    server.expect_open(clients.len());
+    server.handle().shutdown();
+    for client in &mut clients {
+        client.send("line\n");
+        assert_eq!(client.expect_part(5), b"LINE\n");
+        client.finish_sending().expect_closed();
+    }
+    for thread in threads {
+        thread
+            .join()
+            .expect("an echo does not panic")
+            .expect("nor does it fail");
+    }
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (3, 0));
+}
+
+#[test]
+fn a_stream_that_is_kept_elsewhere_does_not_hold_the_end() {
+    let (server, given) = giving(2, SOON);
+    let _client = switched(&server);
+    let mut stream = given.recv_timeout(PATIENCE).expect("it is given away");
+    let report = server.shut_down();
+    assert_eq!((report.cut, report.abandoned_workers), (1, 0));
+    let failure = stream.read(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(failure, Err(ErrorKind::ConnectionAborted));
+}
+
+#[test]
+fn a_client_that_resets_is_an_error_for_its_stream_alone() {
+    let (serve, told) = reading();
+    let server = TestServer::spawn(|builder| builder, upgrade(serve));
+    switched(&server).reset();
+    let failure = told.recv_timeout(PATIENCE);
+    assert_eq!(failure, Ok(Err(ErrorKind::ConnectionReset)));
+    server.expect_open(0);
+    server.expect_serving();
+}
+
+/// Streams a body, and upgrades when it has read as much as its path says.
+struct Streaming;
+
+impl Handler for Streaming {
+    fn handle(&self, request: &mut Request) -> Response {
+        if request.uri().path() == "/lines" {
+            let read = request.body_mut().read_to_end(&mut Vec::new());
+            if read.is_err() {
+                return Problem::new(StatusCode::BAD_REQUEST).into_response();
+            }
+        }
+        let serve = |stream: Stream| echo(stream).expect("the client stays to the end");
+        Upgrade::new("line-echo", serve).into_response()
+    }
+
+    fn intake(&self, _: &Request) -> httpool::Intake {
+        httpool::Intake::STREAM
+    }
+}
+
+#[test]
+fn a_streamed_body_must_be_at_its_end() {
+    let server = TestServer::spawn(|builder| builder, Streaming);
+    let head = |target: &str| {
+        let head = ASK.replace("GET /lines", &format!("POST {target}"));
+        head.replace("\r\n\r\n", "\r\nContent-Length: 5\r\n\r\n")
+    };
+    let mut client = server.connect();
+    client.send(head("/lines")).send("hello").send("line\n");
+    expect_switched(&mut client);
+    assert_eq!(client.expect_part(5), b"LINE\n");
+    let mut client = server.connect();
+    client.send(head("/unread"));
+    let response = client.expect_status(500);
+    assert!(response.says_close(), "{response:?}");
+    assert_eq!(response.field(UPGRADE.as_str()), None);
+}
+
+#[test]
+fn a_place_in_the_lot_is_given_back() {
+    // More than there are places, one after another, each of which has parked before.
+    let server = echoing();
+    for _ in 0..50 {
+        let mut client = server.connect();
+        client.get("/").expect_answer("in HTTP");
+        client.send(ASK);
+        expect_switched(&mut client);
+        client.finish_sending().expect_closed();
+    }
+    eventually("all have ended", || endings(&server, "upgraded") == 50);
+}
