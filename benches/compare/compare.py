@@ -25,7 +25,7 @@ import report
 import syscalls
 import tails
 from scenarios import SCENARIOS, Failed, Measurement, Scenario, measure
-from servers import FLOOR, OURS, SERVERS, Missing, Running, Server, Setting, free_port, target
+from servers import FILE, FLOOR, OURS, SERVERS, Missing, Running, Server, Setting, free_port, target
 
 # Descriptors that a server or client wants beside those of its idle connections.
 SPARE_FILES = 500
@@ -175,10 +175,10 @@ class Bench:
         for scenario in self.scenarios:
             counts = {}
             for server in self.servers:
-                if scenario.posts and not server.posts:
+                if self._unable(server, scenario):
                     continue
                 try:
-                    with self._run(server, scenario.flags) as running:
+                    with self._run(server, scenario) as running:
                         job.warm_up(running.port)
                         counts[server.name] = syscalls.count(
                             running, scenario, self.options.seconds, self.load_threads, self.folder
@@ -250,25 +250,40 @@ class Bench:
             sys.exit("no server is left")
 
     def _measure(self, server: Server, scenario: Scenario) -> Measurement | str:
-        if scenario.posts and not server.posts:
-            return "can't echo"
+        if unable := self._unable(server, scenario):
+            return unable
         try:
-            with self._run(server, scenario.flags) as running:
+            with self._run(server, scenario) as running:
                 job.warm_up(running.port)
                 return measure(running, scenario, self.options.seconds, self.load_threads)
         except (Failed, Missing, job.Broken) as problem:
             return str(problem)
 
-    def _run(self, server: Server, flags: tuple[str, ...] = ()) -> Running:
+    def _unable(self, server: Server, scenario: Scenario) -> str | None:
+        if scenario.posts and not server.posts:
+            return "can't echo"
+        if scenario.file and not server.files:
+            return "serves no files"
+        return None
+
+    def _run(self, server: Server, scenario: Scenario | None = None) -> Running:
         setting = Setting(
             port=free_port(),
             threads=self.threads,
             workers=self.options.workers,
-            flags=flags,
+            flags=scenario.flags if scenario else (),
             folder=self.folder / server.name,
+            root=self._root(scenario.file) if scenario and scenario.file else None,
         )
         command = server.command(self.programs[server.name], setting)
         return Running(command, setting.port, self.folder / f"{server.name}.log", self.server_cpu)
+
+    def _root(self, size: int) -> Path:
+        """A folder with a file of this size."""
+        root = self.folder / f"root-{size}"
+        root.mkdir(exist_ok=True)
+        (root / FILE).write_bytes(b"x" * size)
+        return root
 
     def _circumstances(self) -> str:
         options = self.options

@@ -36,7 +36,7 @@ def overview(results: Results, names: list[str], scenarios: list[Scenario]) -> s
         for scenario in scenarios:
             of_scenario = results.get(scenario.name, {})
             found = ratios(of_scenario.get(name, []), of_scenario.get(FLOOR, []))
-            row.append("1.00" if name == FLOOR else _spread(found))
+            row.append("1.00" if name == FLOOR and found else _spread(found))
         rows.append(row)
     return _table(rows)
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 import job
-from servers import HERE, Running
+from servers import FILE, HERE, Running
 from usage import accepted, machine, session, usage
 
 
@@ -28,6 +28,8 @@ class Scenario:
     flags: tuple[str, ...] = ()
     # Connections beside those under load, each of which has been answered once.
     idle: int = 0
+    # Bytes of the file that is asked for, if one is.
+    file: int = 0
 
     @property
     def posts(self) -> bool:
@@ -54,6 +56,8 @@ SCENARIOS = [
         64,
         options=("-H", "Connection: close"),
     ),
+    Scenario("file1k", "GET of a file of 1 KiB on 64 connections", 64, file=1024),
+    Scenario("file1m", "GET of a file of 1 MiB on 16 connections", 16, file=1024 * 1024),
     Scenario("idle10k", "GET on 16 connections beside 10,000 that are idle", 16, idle=10_000),
 ]
 
@@ -149,7 +153,7 @@ def wrk(port: int, scenario: Scenario, seconds: int, threads: int) -> dict[str, 
         "-s",
         str(HERE / "load.lua"),
         *scenario.options,
-        f"http://127.0.0.1:{port}/",
+        f"http://127.0.0.1:{port}/{FILE if scenario.file else ''}",
         "--",
         *scenario.load,
     ]

@@ -21,6 +21,9 @@ PACKAGE = HERE.parent.parent
 OURS = "httpool"
 FLOOR = "floor"
 
+# The file that is asked for in scenarios of files, in the root of a server.
+FILE = "file.html"
+
 # Blocking servers answer with more threads than there are processors.
 POOL = 4
 
@@ -45,11 +48,15 @@ http {{
         listen 127.0.0.1:{port} backlog=4096;
         location / {{
             default_type text/html;
-            return 200 "<h1>Welcome to my Server</h1>";
+            {answer}
         }}
     }}
 }}
 """
+
+NGINX_PAGE = 'return 200 "<h1>Welcome to my Server</h1>";'
+# As Debian has it set, and most guides.
+NGINX_FILES = "root {root}; sendfile on; tcp_nopush on; add_header Cache-Control no-cache;"
 
 
 class Missing(Exception):
@@ -67,6 +74,8 @@ class Setting:
     flags: tuple[str, ...]
     # Where it may write.
     folder: Path
+    # The folder to serve, if one is to be served.
+    root: Path | None
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,8 @@ class Server:
     command: Callable[[Path, Setting], list[str]]
     # Whether it can echo.
     posts: bool = True
+    # Whether it can serve a folder.
+    files: bool = False
 
 
 class Running:
@@ -180,6 +191,8 @@ def _command_of_ours(program: Path, setting: Setting) -> list[str]:
     command = [str(program), "--listen", f"127.0.0.1:{setting.port}", "--log-level", "warn"]
     if setting.workers is not None:
         command += ["--workers", str(setting.workers)]
+    if setting.root:
+        command += ["--root", str(setting.root)]
     return command + list(setting.flags)
 
 
@@ -224,6 +237,7 @@ def _command_of_nginx(program: Path, setting: Setting) -> list[str]:
             files=files,
             connections=files - 1000,
             user="user root;" if os.geteuid() == 0 else "",
+            answer=NGINX_FILES.format(root=setting.root) if setting.root else NGINX_PAGE,
         )
     )
     folder = str(setting.folder)
@@ -236,11 +250,11 @@ def _command_with_threads(program: Path, setting: Setting) -> list[str]:
 
 SERVERS = [
     _in_rust(FLOOR),
-    Server(OURS, _build_ours, _command_of_ours),
+    Server(OURS, _build_ours, _command_of_ours, files=True),
     _in_rust("hyper"),
     _in_rust("axum"),
     _in_rust("actix-web"),
-    Server("nginx", find_nginx, _command_of_nginx, posts=False),
+    Server("nginx", find_nginx, _command_of_nginx, posts=False, files=True),
     Server("go", _build_go, _command_with_threads),
     _in_rust("tiny_http", POOL),
     _in_rust("rouille", POOL),

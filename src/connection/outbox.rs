@@ -17,8 +17,9 @@ use crate::transport::{FileSent, Socket};
 const COPIED_BODY: usize = 8 * 1024;
 
 /// Parts of files up to this size are read behind their heads; larger ones are sent from the
-/// system's memory, which takes a call more.
-const READ_FILE: u64 = 32 * 1024;
+/// system's memory. That takes a call more and copies less: of 1 KiB reading costs a sixth less time
+/// than sending, of 8 KiB a twelfth more, of 32 KiB half as much again.
+const READ_FILE: u64 = 4 * 1024;
 
 /// A body of more than this is not counted while others share it: the memory is the handler's, who
 /// gives the same bytes to everyone.

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// Files that are read behind their heads, and files that are not.
-const SIZES: [usize; 6] = [0, 1, 1024, 32 * 1024, 32 * 1024 + 1, 3_000_000];
+const SIZES: [usize; 6] = [0, 1, 1024, 4 * 1024, 4 * 1024 + 1, 3_000_000];
 
 /// Sends the file of a path whole, or more of it than there is.
 fn sender(folder: &Arc<OwnFolder>) -> impl Fn(Request) -> Response + Send + Sync + 'static {

@@ -1,0 +1,207 @@
+//! From a request to the file that answers it.
+
+use std::borrow::Cow;
+use std::fs::{File, Metadata};
+
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
+use http::{Method, StatusCode, Uri};
+use log::{debug, error};
+
+use super::answer::{Caching, Representation};
+use super::coding::Coding;
+use super::listing::Listing;
+use super::path::{Kind, Name, Unnamed};
+use super::root::{Found, Missed};
+use super::{ASK_EACH_TIME, Copies, Files, Listings, join, media_type};
+use crate::{Handler, IntoResponse, Problem, Request, Response, weights};
+
+const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+/// What caches may do with what never changes under its name: keep it for a year.
+const KEEP: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+const BY_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
+const BY_BOTH: HeaderValue = HeaderValue::from_static("accept, accept-encoding");
+
+/// The file that stands for its folder.
+const INDEX: &[u8] = b"index.html";
+
+impl Files {
+    fn serve(&self, request: &Request) -> Response {
+        let rest = request.uri().path().strip_prefix(&*self.under);
+        let name = rest.map_or(Err(Unnamed::Missing), |rest| {
+            Name::read(rest, self.dotfiles)
+        });
+        let name = match name {
+            Ok(name) => name,
+            Err(Unnamed::Missing) => return self.stand_in(request),
+            Err(Unnamed::Malformed) => {
+                let problem =
+                    Problem::new(StatusCode::BAD_REQUEST).detail("no file has such a name");
+                return problem.answer(request.headers());
+            }
+        };
+        let path = match name.kind {
+            Kind::File => Cow::Borrowed(&*name.path),
+            Kind::Folder => Cow::Owned(join(&name.path, INDEX)),
+        };
+        match (self.root.open(&path), name.kind) {
+            (Ok(Found::File(file, metadata)), _) => {
+                let never_changes = self.immutable.iter().any(|prefix| path.starts_with(prefix));
+                let caching = Caching {
+                    control: if never_changes {
+                        &KEEP
+                    } else {
+                        &self.cache_control
+                    },
+                    vary: self.vary(),
+                };
+                self.choose(&path, file, &metadata, request)
+                    .answer(request, caching)
+            }
+            (Ok(Found::Folder(_)), Kind::File) => redirect(request.uri()),
+            (Ok(Found::Folder(_)) | Err(Missed::Missing), _) => self
+                .list(&name, request)
+                .unwrap_or_else(|| self.stand_in(request)),
+            (Err(missed), _) => refuse(missed, request),
+        }
+    }
+
+    /// Answers with what is in a folder that has no index, if that may be told.
+    fn list(&self, name: &Name<'_>, request: &Request) -> Option<Response> {
+        if self.listing == Listings::None || name.kind == Kind::File {
+            return None;
+        }
+        let listing = match self.root.open(&name.path) {
+            Ok(Found::Folder(folder)) => {
+                Listing::read(&self.root, &folder, &name.path, self.dotfiles)
+            }
+            Ok(Found::File(..)) | Err(Missed::Missing) => return None,
+            Err(missed) => return Some(refuse(missed, request)),
+        };
+        Some(match listing {
+            Ok(listing) => listing.answer(request),
+            Err(error) => refuse(Missed::Failed(error), request),
+        })
+    }
+
+    /// Answers where there is no file.
+    fn stand_in(&self, request: &Request) -> Response {
+        let missing = || Problem::new(StatusCode::NOT_FOUND).answer(request.headers());
+        let path = request.uri().path();
+        let seems_file = path
+            .rsplit('/')
+            .next()
+            .is_some_and(|name| name.contains('.'));
+        let Some(fallback) = &self.fallback else {
+            return missing();
+        };
+        if seems_file && !asks_for_page(request.headers()) {
+            return missing();
+        }
+        match self.root.open(fallback) {
+            Ok(Found::File(file, metadata)) => {
+                let caching = Caching {
+                    control: &self.cache_control,
+                    vary: if seems_file {
+                        Some(BY_BOTH)
+                    } else {
+                        self.vary()
+                    },
+                };
+                self.choose(fallback, file, &metadata, request)
+                    .answer(request, caching)
+            }
+            Ok(Found::Folder(_)) | Err(Missed::Missing) => missing(),
+            Err(missed) => refuse(missed, request),
+        }
+    }
+
+    /// The file itself, or the copy of it that the client likes best.
+    fn choose(
+        &self,
+        path: &[u8],
+        file: File,
+        metadata: &Metadata,
+        request: &Request,
+    ) -> Representation {
+        let media_type = media_type::of(path);
+        if self.copies == Copies::Served {
+            for coding in Coding::wanted(request.headers()) {
+                let copy = [path, coding.extension().as_bytes()].concat();
+                if let Ok(Found::File(file, metadata)) = self.root.open(&copy) {
+                    return Representation::new(file, &metadata, media_type, Some(coding));
+                }
+            }
+        }
+        Representation::new(file, metadata, media_type, None)
+    }
+
+    /// What files are chosen by besides their names.
+    fn vary(&self) -> Option<HeaderValue> {
+        (self.copies == Copies::Served).then_some(BY_ENCODING)
+    }
+}
+
+impl Handler for Files {
+    fn handle(&self, request: &mut Request) -> Response {
+        match *request.method() {
+            Method::GET | Method::HEAD => self.serve(request),
+            Method::OPTIONS => allowing(StatusCode::NO_CONTENT.into_response()),
+            _ => allowing(Problem::new(StatusCode::METHOD_NOT_ALLOWED).answer(request.headers())),
+        }
+    }
+}
+
+/// As a function of a router, which has no arguments but the whole request.
+#[cfg(feature = "router")]
+impl<S> crate::routing::Function<S, Self> for Files {
+    fn call(&self, call: &mut crate::routing::Call<'_, S>) -> Response {
+        self.handle(call.request_mut())
+    }
+}
+
+fn allowing(mut response: Response) -> Response {
+    response.headers_mut().insert(ALLOW, ALLOWED);
+    response
+}
+
+/// Whether a page would be of use to the client, who says so.
+fn asks_for_page(fields: &HeaderMap) -> bool {
+    weights::in_field(fields, &ACCEPT).any(|(name, weight)| name == "text/html" && weight > 0)
+}
+
+/// To the same path with a slash behind it. It is said from where the client is: so it is right
+/// behind a proxy that changes paths, and can't be read as another host whatever the path is.
+fn redirect(uri: &Uri) -> Response {
+    let name = uri.path().rsplit('/').next().unwrap_or_default();
+    let target = match uri.query() {
+        Some(query) => format!("./{name}/?{query}"),
+        None => format!("./{name}/"),
+    };
+    let mut response = StatusCode::MOVED_PERMANENTLY.into_response();
+    let fields = response.headers_mut();
+    // What a request's target may have in it, a field may have.
+    if let Ok(target) = HeaderValue::try_from(target) {
+        fields.insert(LOCATION, target);
+    }
+    fields.insert(CACHE_CONTROL, ASK_EACH_TIME);
+    response
+}
+
+fn refuse(missed: Missed, request: &Request) -> Response {
+    let path = request.uri().path();
+    let status = match missed {
+        Missed::Missing => StatusCode::NOT_FOUND,
+        Missed::Forbidden => StatusCode::FORBIDDEN,
+        Missed::Busy(error) => {
+            debug!("{path:?} can't be opened now: {error}");
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Missed::Failed(error) => {
+            error!("{path:?} can't be opened: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    Problem::new(status).answer(request.headers())
+}
