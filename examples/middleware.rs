@@ -4,6 +4,7 @@
 //!
 //! ```sh
 //! curl -i localhost:4000
+//! curl -i --compressed localhost:4000/poem
 //! curl -i -u ada:lovelace localhost:4000/admin
 //! curl -i localhost:4000/slow
 //! ```
@@ -15,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use httpool::http::header::{HeaderName, HeaderValue};
 use httpool::layers::{
-    BasicAuth, CatchPanic, Deadline, RateLimit, SecurityFields, TimeLimit, TooLate, User,
+    BasicAuth, CatchPanic, Compression, Deadline, RateLimit, SecurityFields, TimeLimit, TooLate,
+    User,
 };
 use httpool::routing::Router;
 use httpool::{ListenAddr, Next, Problem, Request, Response, Server, http::StatusCode};
@@ -30,6 +32,10 @@ fn time(request: Request, next: Next<'_>) -> Response {
     let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     response.headers_mut().insert(TOOK, HeaderValue::from(took));
     response
+}
+
+fn poem() -> String {
+    "Tyger Tyger, burning bright,\nIn the forests of the night;\n".repeat(100)
 }
 
 fn admin(User(name): User) -> String {
@@ -58,11 +64,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .layer(time)
         .layer(SecurityFields::new())
         .layer(RateLimit::new(100, Duration::from_secs(10)))
+        .layer(Compression::new())
         .layer(CatchPanic::new(|_| {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR).detail("we are looking into it")
         }))
         .layer(TimeLimit::new(Duration::from_millis(200)))
         .get("/", || "hello\n")
+        .get("/poem", poem)
         .get("/slow", slow)
         .get("/broken", broken)
         .nest("/admin", admin);

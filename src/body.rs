@@ -214,6 +214,12 @@ impl Body {
         self.origin = Some(origin);
     }
 
+    /// Gives a request other content; how it came and whence stays.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    pub(crate) fn replace_content(&mut self, content: impl Into<Bytes>) {
+        self.content = Content::Memory(content.into());
+    }
+
     /// The body of a request with this head.
     pub(crate) fn received(content: Bytes, head: Bytes, chunking: Option<SharedChunking>) -> Self {
         Self {

@@ -11,6 +11,7 @@ pub(crate) fn essence(fields: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// `application/json` or any `+json` type (RFC 6839 section 3.1), whatever its parameters.
+#[cfg(feature = "json")]
 pub(crate) fn is_json(fields: &HeaderMap) -> bool {
     essence(fields).is_some_and(|essence| {
         let suffix = essence.len().checked_sub(b"+json".len());

@@ -46,8 +46,8 @@ use crate::{Handler, Intake, IntoResponse, Request, Response};
 ///
 /// # Cost
 ///
-/// As with [`Handler`], the trait lends the request and a function owns it: a type that implements
-/// the trait itself costs no allocation. Those of [`layers`](crate::layers) do.
+/// As with [`Handler`], the trait lends the request and a function owns it: to pass through a layer
+/// that implements the trait itself, as those of [`layers`](crate::layers) do, takes no memory.
 ///
 /// ```
 /// use httpool::http::{HeaderValue, header::SERVER};

@@ -47,6 +47,8 @@
 //! * `access-log`: a line for each request in `apps`, with serde_json and time.
 //! * `basic-auth`: a [layer](layers) that asks for a name and a password, with base64, sha2 and
 //!   subtle.
+//! * `brotli`, `gzip`, `zstd`: [layers] that compress answers and undo the compression of requests,
+//!   in the coding of that name, with the crates brotli, flate2, and zstd, which wants a C compiler.
 //! * `files`: a folder of files as a handler, [`Files`], with mime_guess.
 //! * `json`: the echo server in `apps`, with serde_json.
 //! * `proxy`: clients behind proxies, with ipnet and ppp.
@@ -65,7 +67,14 @@ pub mod apps;
 mod body;
 mod config;
 mod connection;
-#[cfg(feature = "json")]
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+mod content_coding;
+#[cfg(any(
+    feature = "brotli",
+    feature = "gzip",
+    feature = "json",
+    feature = "zstd"
+))]
 mod content_type;
 mod error_pages;
 mod exchange;

@@ -10,7 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use httpool::http1::{self, Content, Date, Decoder, Ending, Event, Input, Limits, Slot};
-use httpool::{Body, Builder, Handler, ListenAddr, Request, Response, Server};
+use httpool::{
+    Body, Builder, Handler, Layer, Layered, ListenAddr, Next, Request, Response, Server,
+};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -46,6 +48,7 @@ fn main() {
     the_protocol();
     a_handler_that_borrows();
     a_handler_that_owns();
+    a_layer_that_lends();
     #[cfg(feature = "proxy")]
     behind_proxies();
 }
@@ -92,6 +95,20 @@ fn a_handler_that_borrows() {
 /// The same with a function, which owns its request: it pays for a header map, in two pieces.
 fn a_handler_that_owns() {
     check(|builder| builder, GET, |_: Request| Body::from("hello"), 2);
+}
+
+struct Through;
+
+impl Layer for Through {
+    fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
+        next.handle(request)
+    }
+}
+
+/// Layers that borrow, around a handler that borrows.
+fn a_layer_that_lends() {
+    let handler = Layered::new(Hello).layer(Through).layer(Through);
+    check(|builder| builder, GET, handler, 0);
 }
 
 /// What a trusted proxy says of a request's client is kept in one piece. For a connection that

@@ -270,7 +270,7 @@ fn routes_keeps_books() {
     }
 }
 
-#[cfg(all(feature = "basic-auth", feature = "rate-limit"))]
+#[cfg(all(feature = "basic-auth", feature = "gzip", feature = "rate-limit"))]
 #[test]
 fn middleware_stands_between() {
     let middleware = Example::start("middleware");
@@ -279,6 +279,9 @@ fn middleware_stands_between() {
     for field in ["x-took-microseconds: ", "x-content-type-options: nosniff"] {
         assert!(answer.head.contains(field), "{}", answer.head);
     }
+    let answer = middleware.get("/poem");
+    assert!(answer.head.contains("vary: accept-encoding"));
+    assert!(answer.body.len() > 5000);
     let answer = middleware.get("/admin");
     assert_eq!(answer.status, 401);
     assert!(

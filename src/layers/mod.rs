@@ -20,7 +20,11 @@
 #[cfg(feature = "basic-auth")]
 mod basic_auth;
 mod catch_panic;
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+mod compression;
 mod cors;
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+mod decompression;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
 mod security_fields;
@@ -29,7 +33,11 @@ mod time_limit;
 #[cfg(feature = "basic-auth")]
 pub use self::basic_auth::{BasicAuth, User};
 pub use self::catch_panic::CatchPanic;
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+pub use self::compression::Compression;
 pub use self::cors::Cors;
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+pub use self::decompression::Decompression;
 #[cfg(feature = "rate-limit")]
 pub use self::rate_limit::RateLimit;
 pub use self::security_fields::SecurityFields;
@@ -38,6 +46,12 @@ pub use self::time_limit::{Deadline, TimeLimit, TooLate};
 use http::header::{HeaderMap, HeaderValue, VARY};
 
 use crate::http1::lists;
+
+/// Whether all of it is in memory.
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+fn is_here(body: &crate::Body) -> bool {
+    body.length() == Some(body.as_bytes().len() as u64)
+}
 
 /// Has an answer say that it depends on this field of the request (RFC 9110 section 12.5.5).
 fn vary(answer: &mut HeaderMap, field: &'static str) {

@@ -1,7 +1,11 @@
 #[cfg(feature = "basic-auth")]
 mod basic_auth;
 mod catch_panic;
+#[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
+mod compression;
 mod cors;
+#[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
+mod decompression;
 mod order;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
@@ -16,6 +20,14 @@ use httpool::{Body, Handler, Response};
 #[track_caller]
 fn ask(handler: &impl Handler, request: Builder) -> Response {
     let mut request = request.body(Body::empty()).expect("it is a request");
+    handler.handle(&mut request)
+}
+
+/// The same with a body.
+#[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
+#[track_caller]
+fn send(handler: &impl Handler, request: Builder, body: impl Into<Body>) -> Response {
+    let mut request = request.body(body.into()).expect("it is a request");
     handler.handle(&mut request)
 }
 

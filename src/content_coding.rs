@@ -1,0 +1,180 @@
+//! Content in fewer bytes (RFC 9110 section 8.4.1).
+
+use std::io::{BufRead, Read};
+
+#[cfg(feature = "brotli")]
+use brotli_decompressor::{BrotliDecoderParameter, Decompressor};
+use http::HeaderMap;
+use http::header::ACCEPT_ENCODING;
+
+use crate::weights;
+
+/// A coding that content may be in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ContentCoding {
+    #[cfg(feature = "zstd")]
+    Zstd,
+    #[cfg(feature = "brotli")]
+    Brotli,
+    #[cfg(feature = "gzip")]
+    Gzip,
+}
+
+/// How hard to try: in each coding what makes most text a third or less and takes little time for
+/// it, as answers are made while a client waits.
+#[cfg(feature = "zstd")]
+const ZSTD_LEVEL: i32 = 3;
+#[cfg(feature = "brotli")]
+const BROTLI_QUALITY: u32 = 4;
+
+/// How far back brotli looks, as a power of two: what it keeps for each answer is a few times that.
+#[cfg(feature = "brotli")]
+const BROTLI_WINDOW: u32 = 19;
+
+/// Read at a time.
+#[cfg(feature = "brotli")]
+const BUFFER: usize = 16 * 1024;
+
+/// The furthest that zstd may have to look back, as a power of two: what every reader of it should
+/// take (RFC 8878 section 3.1.1.1.2), and no more, for it is what a request may cost in memory.
+#[cfg(feature = "zstd")]
+const ZSTD_WINDOW: u32 = 23;
+
+impl ContentCoding {
+    /// All that are known, in the order in which they are chosen where a client likes several alike.
+    pub(crate) const ALL: &[Self] = &[
+        #[cfg(feature = "zstd")]
+        Self::Zstd,
+        #[cfg(feature = "brotli")]
+        Self::Brotli,
+        #[cfg(feature = "gzip")]
+        Self::Gzip,
+    ];
+
+    /// The name that is registered for it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "zstd")]
+            Self::Zstd => "zstd",
+            #[cfg(feature = "brotli")]
+            Self::Brotli => "br",
+            #[cfg(feature = "gzip")]
+            Self::Gzip => "gzip",
+        }
+    }
+
+    /// The one of this name, in any case; `x-gzip` is an old name of gzip.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let name = match name {
+            _ if name.eq_ignore_ascii_case("x-gzip") => "gzip",
+            _ => name,
+        };
+        let mut all = Self::ALL.iter().copied();
+        all.find(|coding| name.eq_ignore_ascii_case(coding.name()))
+    }
+
+    /// Which coding a client with these fields prefers: the first of those with the highest weight
+    /// (RFC 9110 section 12.5.3). `None` if it would rather have none, or says nothing.
+    pub(crate) fn preferred(request: &HeaderMap) -> Option<Self> {
+        let (mut stated, mut rest, mut identity) = ([None; Self::ALL.len()], 0, 0);
+        for (name, weight) in weights::in_field(request, &ACCEPT_ENCODING) {
+            match Self::from_name(name) {
+                Some(coding) => stated[coding as usize] = Some(weight),
+                None if name == "*" => rest = weight,
+                None if name.eq_ignore_ascii_case("identity") => identity = weight,
+                None => {}
+            }
+        }
+        let mut best = None;
+        for coding in Self::ALL {
+            let weight = stated[*coding as usize].unwrap_or(rest);
+            let least = best.map_or(1, |(_, best)| best + 1);
+            if weight >= least.max(identity) {
+                best = Some((*coding, weight));
+            }
+        }
+        best.map(|(coding, _)| coding)
+    }
+
+    /// What this reader gives, in the coding.
+    pub(crate) fn encode(self, reader: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+        match self {
+            #[cfg(feature = "zstd")]
+            Self::Zstd => Box::new(
+                zstd::stream::read::Encoder::new(reader, ZSTD_LEVEL)
+                    .expect("it is one of zstd's levels"),
+            ),
+            #[cfg(feature = "brotli")]
+            Self::Brotli => Box::new(brotli::CompressorReader::new(
+                reader,
+                BUFFER,
+                BROTLI_QUALITY,
+                BROTLI_WINDOW,
+            )),
+            #[cfg(feature = "gzip")]
+            Self::Gzip => Box::new(flate2::read::GzEncoder::new(
+                reader,
+                flate2::Compression::default(),
+            )),
+        }
+    }
+
+    /// What this reader gives in the coding, without it.
+    pub(crate) fn decode<'r>(self, reader: impl BufRead + 'r) -> Box<dyn Read + 'r> {
+        match self {
+            #[cfg(feature = "zstd")]
+            Self::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(reader)
+                    .expect("it takes no more than memory");
+                decoder
+                    .window_log_max(ZSTD_WINDOW)
+                    .expect("it is one of zstd's windows");
+                Box::new(decoder)
+            }
+            #[cfg(feature = "brotli")]
+            Self::Brotli => {
+                let mut decoder = Decompressor::new(reader, BUFFER);
+                // Windows beyond those of RFC 7932, of up to a gigabyte.
+                let large = BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW;
+                decoder.set_parameter(large, 0);
+                Box::new(decoder)
+            }
+            #[cfg(feature = "gzip")]
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+        }
+    }
+}
+
+#[cfg(all(test, feature = "brotli", feature = "gzip", feature = "zstd"))]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(accepted: &'static str, expected: Option<ContentCoding>) {
+        let mut request = HeaderMap::new();
+        request.insert(ACCEPT_ENCODING, HeaderValue::from_static(accepted));
+        let preferred = ContentCoding::preferred(&request);
+        assert_eq!(preferred, expected, "{accepted}");
+    }
+
+    #[test]
+    fn the_coding_is_what_the_client_prefers() {
+        check("", None);
+        check("identity", None);
+        check("deflate, compress", None);
+        check("gzip", Some(ContentCoding::Gzip));
+        check("X-GZip;q=0.1", Some(ContentCoding::Gzip));
+        check("gzip, deflate, br, zstd", Some(ContentCoding::Zstd));
+        check("gzip, br", Some(ContentCoding::Brotli));
+        check("gzip;q=0.8, br;q=0.5", Some(ContentCoding::Gzip));
+        check("gzip;q=0", None);
+        check("*", Some(ContentCoding::Zstd));
+        check("zstd;q=0, *;q=0.1", Some(ContentCoding::Brotli));
+        check("*;q=0", None);
+        check("gzip;q=0.5, identity", None);
+        check("gzip;q=0.5, identity;q=0.5", Some(ContentCoding::Gzip));
+        check("gzip;q=nonsense", None);
+    }
+}

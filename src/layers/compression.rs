@@ -1,0 +1,200 @@
+//! Answers in fewer bytes.
+
+use std::io::{self, Cursor, Read as _};
+use std::mem;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap,
+    HeaderName, HeaderValue,
+};
+use http::{Method, StatusCode};
+
+use super::{is_here, vary};
+use crate::content_coding::ContentCoding;
+use crate::content_type::essence;
+use crate::http1::lists;
+use crate::problem::told;
+use crate::{Body, Layer, Next, Request, Response};
+
+/// Content that is shorter is sent as it is: it fits into a packet either way.
+const SHORTEST: u64 = 1024;
+
+/// Content in memory that is longer is compressed while it is sent, so that what is compressed is
+/// not all in memory, too, and the client does not wait for the whole.
+const LONGEST_AT_ONCE: usize = 256 * 1024;
+
+/// Fields with a digest of the content as it was (RFC 9530).
+const DIGESTS: [HeaderName; 3] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+];
+
+/// Compresses answers, as far as the client accepts it: in zstd, brotli or gzip, of those whose
+/// features are on, and in this order where the client likes several alike.
+///
+/// What is compressed is text, and what is written in it (JSON, XML, SVG, scripts), fonts that are
+/// not compressed yet, and WebAssembly, of 1 KiB and more. What is not: a part of something (206),
+/// what is in a coding already or has a digest, what says `Cache-Control: no-transform`, and
+/// server-sent events, which would wait to be compressed together. Error answers that tell a
+/// [`Problem`](crate::Problem) are not compressed either, for their content is settled last.
+///
+/// Each answer that could be compressed says `Vary: accept-encoding`. A strong `ETag` becomes a weak
+/// one, as one is of the bytes, and `Accept-Ranges` is left out.
+///
+/// Bodies from readers are compressed while they are sent, in bounded memory: a client gets what
+/// the coding gives, which may be later than what the reader gives.
+///
+/// ```
+/// use httpool::http;
+/// use httpool::layers::Compression;
+/// use httpool::{Handler, Layered, Request};
+///
+/// let handler = Layered::new(|_: Request| "tea ".repeat(1000)).layer(Compression::new());
+/// let mut request = http::Request::get("/")
+///     .header("accept-encoding", "gzip, br, zstd")
+///     .body(Default::default())?;
+/// let answer = handler.handle(&mut request);
+/// assert!(answer.headers().contains_key("content-encoding"));
+/// assert!(answer.body().length() < Some(200));
+/// # Ok::<(), http::Error>(())
+/// ```
+///
+/// Compression tells of secrets: who can have a page show something of his own beside a secret, and
+/// sees how long the compressed page is, finds out the secret piece by piece (BREACH). Leave pages
+/// out that have both.
+#[derive(Debug, Clone, Copy)]
+pub struct Compression {
+    shortest: u64,
+}
+
+impl Compression {
+    /// With what is said above.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { shortest: SHORTEST }
+    }
+
+    /// Sends content of fewer bytes as it is. Default: 1024.
+    #[must_use]
+    pub fn shortest(mut self, bytes: u64) -> Self {
+        self.shortest = bytes;
+        self
+    }
+
+    fn is_worth_it(self, response: &Response) -> bool {
+        let (status, fields) = (response.status(), response.headers());
+        let has_no_content = status.is_informational()
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::RESET_CONTENT
+            || status == StatusCode::NOT_MODIFIED;
+        let is_part = status == StatusCode::PARTIAL_CONTENT || fields.contains_key(CONTENT_RANGE);
+        let is_settled = fields.contains_key(CONTENT_ENCODING)
+            || DIGESTS.iter().any(|name| fields.contains_key(name))
+            || lists(fields, &CACHE_CONTROL, "no-transform");
+        let is_long = length(response).is_none_or(|length| length >= self.shortest);
+        !has_no_content
+            && !is_part
+            && !is_settled
+            && is_long
+            && told(response).is_none()
+            && essence(fields).is_some_and(is_compressible)
+    }
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Layer for Compression {
+    fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
+        let coding = ContentCoding::preferred(request.headers());
+        let is_head = *request.method() == Method::HEAD;
+        let mut response = next.handle(request);
+        if !self.is_worth_it(&response) {
+            return response;
+        }
+        vary(response.headers_mut(), "accept-encoding");
+        let Some(coding) = coding else {
+            return response;
+        };
+        if is_head {
+            // How long it would be only compressing would tell.
+            *response.body_mut() = Body::from_reader(io::empty());
+            label(coding, response.headers_mut());
+            return response;
+        }
+        let body = response.body_mut();
+        let is_short = is_here(body) && body.as_bytes().len() <= LONGEST_AT_ONCE;
+        *body = if is_short {
+            match compress(coding, &body.to_bytes()) {
+                Some(compressed) => compressed.into(),
+                None => return response,
+            }
+        } else {
+            Body::from_reader(coding.encode(mem::take(body)))
+        };
+        label(coding, response.headers_mut());
+        response
+    }
+}
+
+/// How long its content is, as far as is known. To HEAD a handler may state it without making it.
+fn length(response: &Response) -> Option<u64> {
+    let stated = || {
+        let stated = response.headers().get(CONTENT_LENGTH)?;
+        stated.to_str().ok()?.parse().ok()
+    };
+    match response.body().length() {
+        Some(0) => stated().or(Some(0)),
+        length => length,
+    }
+}
+
+/// Whether content of this type gets shorter, as a rule.
+fn is_compressible(essence: &[u8]) -> bool {
+    let essence = essence.to_ascii_lowercase();
+    match &essence[..] {
+        b"text/event-stream" => false,
+        b"application/javascript"
+        | b"application/json"
+        | b"application/vnd.ms-fontobject"
+        | b"application/wasm"
+        | b"application/x-javascript"
+        | b"application/x-ndjson"
+        | b"application/xml"
+        | b"application/yaml"
+        | b"font/otf"
+        | b"font/ttf"
+        | b"image/bmp"
+        | b"image/vnd.microsoft.icon"
+        | b"image/x-icon" => true,
+        other => {
+            other.starts_with(b"text/") || other.ends_with(b"+json") || other.ends_with(b"+xml")
+        }
+    }
+}
+
+/// Says of an answer that it is in this coding, and takes back what is not true of it any more.
+fn label(coding: ContentCoding, fields: &mut HeaderMap) {
+    fields.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    fields.remove(CONTENT_LENGTH);
+    fields.remove(ACCEPT_RANGES);
+    if let Some(tag) = fields.get_mut(ETAG)
+        && tag.as_bytes().starts_with(b"\"")
+    {
+        let weak = [b"W/", tag.as_bytes()].concat();
+        *tag = HeaderValue::try_from(weak).expect("it is a valid value with two letters more");
+    }
+}
+
+/// These bytes in this coding, unless that makes them more.
+fn compress(coding: ContentCoding, bytes: &Bytes) -> Option<Vec<u8>> {
+    let mut compressed = Vec::new();
+    let mut encoder = coding.encode(Cursor::new(bytes.clone()));
+    encoder.read_to_end(&mut compressed).ok()?;
+    (compressed.len() < bytes.len()).then_some(compressed)
+}

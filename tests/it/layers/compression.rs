@@ -1,0 +1,243 @@
+use std::io::{self, Read};
+
+use httpool::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName,
+    HeaderValue, VARY,
+};
+use httpool::http::request::Builder;
+use httpool::http::{self, HeaderMap, StatusCode};
+use httpool::layers::Compression;
+use httpool::{Body, Handler, IntoResponse, Layered, Problem, Request, Response};
+
+use super::{ask, get, values};
+use crate::support::{Client, Random, TestServer};
+
+/// Text that is shorter in every coding.
+fn tea() -> Vec<u8> {
+    "tea, and no milk. ".repeat(200).into()
+}
+
+fn serve(answer: impl Fn(Request) -> Response + Send + Sync + 'static) -> impl Handler {
+    Layered::new(answer).layer(Compression::new())
+}
+
+/// A handler that answers with this content, as text and with one field more.
+fn with(name: HeaderName, value: &'static str) -> impl Handler {
+    serve(move |_| {
+        let mut response = plain(tea());
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name.clone(), value);
+        response
+    })
+}
+
+fn plain(content: impl Into<Body>) -> Response {
+    let mut fields = HeaderMap::new();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    (fields, content.into()).into_response()
+}
+
+fn accepting(codings: &str) -> Builder {
+    get("/").header("accept-encoding", codings)
+}
+
+fn decoded(coding: &str, content: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    let read = match coding {
+        "zstd" => zstd::stream::read::Decoder::new(content)
+            .and_then(|mut decoder| decoder.read_to_end(&mut plain)),
+        "br" => brotli::Decompressor::new(content, 4096).read_to_end(&mut plain),
+        "gzip" => flate2::read::GzDecoder::new(content).read_to_end(&mut plain),
+        other => panic!("{other} is not known"),
+    };
+    read.expect("it is in this coding");
+    plain
+}
+
+#[track_caller]
+fn expect_as_it_is(response: &Response) {
+    assert_eq!(response.headers().get(CONTENT_ENCODING), None);
+}
+
+#[test]
+fn the_client_chooses_the_coding() {
+    let handler = serve(|_| plain(tea()));
+    for (accepted, coding) in [
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("gzip, deflate, br", "br"),
+        ("gzip", "gzip"),
+        ("gzip, br;q=0.9", "gzip"),
+        ("*", "zstd"),
+    ] {
+        let response = ask(&handler, accepting(accepted));
+        let fields = response.headers();
+        assert_eq!(fields[CONTENT_ENCODING], coding, "{accepted}");
+        assert_eq!(values(fields, "vary"), ["accept-encoding"]);
+        let content = response.body().as_bytes();
+        assert!(content.len() < 500, "{coding}: {}", content.len());
+        assert_eq!(decoded(coding, content), tea());
+    }
+    for accepted in [
+        "",
+        "deflate",
+        "identity",
+        "gzip;q=0",
+        "gzip;q=0.1, identity",
+    ] {
+        let response = ask(&handler, accepting(accepted));
+        expect_as_it_is(&response);
+        assert_eq!(values(response.headers(), "vary"), ["accept-encoding"]);
+        assert_eq!(response.body().as_bytes(), tea());
+    }
+}
+
+#[test]
+fn what_is_settled_stays_as_it_is() {
+    for (name, value) in [
+        (CONTENT_ENCODING, "br"),
+        (CONTENT_TYPE, "image/png"),
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "public, no-transform"),
+        (HeaderName::from_static("content-digest"), "sha-256=:AA==:"),
+        (HeaderName::from_static("content-range"), "bytes 0-9/*"),
+    ] {
+        let response = ask(&with(name.clone(), value), accepting("gzip"));
+        let expected: &[u8] = &tea();
+        assert_eq!(response.body().as_bytes(), expected, "{name}: {value}");
+        assert!(!response.headers().contains_key(VARY), "{name}: {value}");
+    }
+    for status in [204, 206, 304] {
+        let status = StatusCode::from_u16(status).expect("it is a status");
+        let handler = serve(move |_| (status, plain(tea())).into_response());
+        expect_as_it_is(&ask(&handler, accepting("gzip")));
+    }
+    for short in [0, 1, 1023] {
+        let handler = serve(move |_| plain(vec![b'x'; short]));
+        expect_as_it_is(&ask(&handler, accepting("gzip")));
+    }
+    let noise = Random::new(7).bytes(4096);
+    let handler = serve(move |_| plain(noise.clone()));
+    expect_as_it_is(&ask(&handler, accepting("gzip, br, zstd")));
+}
+
+#[test]
+fn types_tell_what_gets_shorter() {
+    for (content_type, is_shorter) in [
+        ("text/html; charset=utf-8", true),
+        ("TEXT/CSS", true),
+        ("application/json", true),
+        ("application/problem+json", true),
+        ("image/svg+xml", true),
+        ("application/wasm", true),
+        ("application/octet-stream", false),
+        ("video/mp4", false),
+        ("font/woff2", false),
+    ] {
+        let response = ask(&with(CONTENT_TYPE, content_type), accepting("gzip"));
+        let is_compressed = response.headers().contains_key(CONTENT_ENCODING);
+        assert_eq!(is_compressed, is_shorter, "{content_type}");
+    }
+}
+
+#[test]
+fn validators_are_those_of_what_is_sent() {
+    for (tag, expected) in [("\"a\"", "W/\"a\""), ("W/\"a\"", "W/\"a\"")] {
+        let handler = with(ETAG, tag);
+        assert_eq!(ask(&handler, accepting("br")).headers()[ETAG], expected);
+        assert_eq!(ask(&handler, accepting("")).headers()[ETAG], tag);
+    }
+    let handler = with(ACCEPT_RANGES, "bytes");
+    let response = ask(&handler, accepting("br"));
+    assert!(!response.headers().contains_key(ACCEPT_RANGES));
+    let response = ask(&with(VARY, "origin"), accepting("br"));
+    assert_eq!(
+        values(response.headers(), "vary"),
+        ["origin", "accept-encoding"]
+    );
+    let response = ask(&with(VARY, "Accept-Encoding"), accepting("br"));
+    assert_eq!(values(response.headers(), "vary"), ["Accept-Encoding"]);
+}
+
+#[test]
+fn an_error_is_told_as_it_is() {
+    let long = "x".repeat(5000);
+    let handler = serve(move |_| {
+        let problem = Problem::new(StatusCode::NOT_FOUND).detail(long.clone());
+        problem.into_response()
+    });
+    expect_as_it_is(&ask(&handler, accepting("gzip")));
+}
+
+fn client_of(answer: impl Fn() -> Body + Send + Sync + 'static) -> (TestServer, Client) {
+    let server = TestServer::spawn(|builder| builder, serve(move |_| plain(answer())));
+    let client = server.connect();
+    (server, client)
+}
+
+#[track_caller]
+fn get_in(client: &mut Client, coding: &str) -> Vec<u8> {
+    let head = format!("GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: {coding}\r\n\r\n");
+    let response = client.send(head).expect_status(200);
+    assert_eq!(response.field("content-encoding"), Some(coding));
+    assert_eq!(response.field("transfer-encoding"), Some("chunked"));
+    response.body
+}
+
+#[test]
+fn what_comes_from_a_reader_is_compressed_while_it_is_sent() {
+    const LENGTH: u64 = 2 << 20;
+    let (_server, mut client) = client_of(|| Body::from_reader(io::repeat(b'x').take(LENGTH)));
+    for coding in ["zstd", "br", "gzip"] {
+        let content = get_in(&mut client, coding);
+        assert!(content.len() < 10_000, "{coding}: {}", content.len());
+        let plain = decoded(coding, &content);
+        assert_eq!(plain.len() as u64, LENGTH);
+        assert!(plain.iter().all(|byte| *byte == b'x'), "{coding}");
+    }
+}
+
+#[test]
+fn what_is_long_is_compressed_while_it_is_sent() {
+    let long = "tea, and no milk. ".repeat(100_000);
+    let content = long.clone();
+    let (_server, mut client) = client_of(move || content.clone().into());
+    for coding in ["zstd", "br", "gzip"] {
+        let content = get_in(&mut client, coding);
+        assert!(decoded(coding, &content) == long.as_bytes(), "{coding}");
+    }
+}
+
+#[test]
+fn a_reader_that_ends_early_does_not_pass_for_the_whole() {
+    let answer = || Body::from_sized_reader(io::Cursor::new(tea()), 1_000_000);
+    let (_server, mut client) = client_of(answer);
+    client.send("GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: gzip\r\n\r\n");
+    let (received, end) = client.read_rest();
+    assert_eq!(end, crate::support::End::Reset);
+    assert!(!received.ends_with(b"0\r\n\r\n"));
+}
+
+#[test]
+fn head_tells_what_get_would() {
+    for stated in [false, true] {
+        let handler = serve(move |_| {
+            if stated {
+                let mut response = plain(Body::empty());
+                response.headers_mut().insert(CONTENT_LENGTH, 5000.into());
+                return response;
+            }
+            plain(tea())
+        });
+        let request = http::Request::head("/").header("accept-encoding", "gzip");
+        let response = ask(&handler, request);
+        assert_eq!(response.headers()[CONTENT_ENCODING], "gzip");
+        assert_eq!(response.headers().get(CONTENT_LENGTH), None);
+        assert_eq!(values(response.headers(), "vary"), ["accept-encoding"]);
+        assert_eq!(response.body().length(), None);
+    }
+    let (_server, mut client) = client_of(|| tea().into());
+    client.send("HEAD / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: gzip\r\n\r\n");
+    let response = client.expect_response_to_head();
+    assert_eq!(response.field("content-encoding"), Some("gzip"));
+    client.get("/").expect_answer(tea());
+}

@@ -1,0 +1,128 @@
+use std::io::{Cursor, Read};
+
+use httpool::http::request::Builder;
+use httpool::http::{self, StatusCode};
+use httpool::layers::Decompression;
+use httpool::{Body, Handler, Layered, Origin, Request, Response};
+
+use super::{ask, get, send, text};
+use crate::support::TestServer;
+
+const LIMIT: usize = 100_000;
+
+/// Says what it has got.
+fn undone() -> impl Handler {
+    let tell = |request: Request| {
+        let fields = request.headers();
+        let stated = ["content-encoding", "content-length"].map(|name| fields.contains_key(name));
+        format!(
+            "{stated:?} {}",
+            String::from_utf8_lossy(request.body().as_bytes())
+        )
+    };
+    Layered::new(tell).layer(Decompression::new().max_body(LIMIT))
+}
+
+fn encoded(coding: &str, content: impl Read) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    let read = match coding {
+        "zstd" => zstd::stream::read::Encoder::new(content, 3)
+            .and_then(|mut encoder| encoder.read_to_end(&mut encoded)),
+        "br" => brotli::CompressorReader::new(content, 4096, 1, 22).read_to_end(&mut encoded),
+        "gzip" | "x-gzip" => flate2::read::GzEncoder::new(content, flate2::Compression::fast())
+            .read_to_end(&mut encoded),
+        other => panic!("{other} is not known"),
+    };
+    read.expect("it can be encoded");
+    encoded
+}
+
+fn post(coding: &str) -> Builder {
+    http::Request::post("/").header("content-encoding", coding)
+}
+
+#[track_caller]
+fn check(response: &Response, status: StatusCode, part: &str) {
+    assert_eq!(response.status(), status, "{}", text(response));
+    assert!(text(response).contains(part), "{}", text(response));
+}
+
+#[test]
+fn a_handler_sees_what_was_meant() {
+    for coding in ["zstd", "br", "gzip", "x-gzip"] {
+        let body = encoded(coding, &b"hello"[..]);
+        let request = post(coding).header("content-length", body.len());
+        let response = send(&undone(), request, body);
+        assert_eq!(text(&response), "[false, false] hello", "{coding}");
+    }
+    let response = send(&undone(), post("identity"), "hello");
+    assert_eq!(text(&response), "[true, false] hello");
+    assert_eq!(text(&ask(&undone(), get("/"))), "[false, false] ");
+}
+
+#[test]
+fn no_more_is_undone_than_a_limit() {
+    for coding in ["zstd", "br", "gzip"] {
+        let fits = encoded(coding, Cursor::new(vec![b'x'; LIMIT]));
+        check(&send(&undone(), post(coding), fits), StatusCode::OK, "xxx");
+        let over = encoded(coding, Cursor::new(vec![b'x'; LIMIT + 1]));
+        let response = send(&undone(), post(coding), over);
+        check(&response, StatusCode::PAYLOAD_TOO_LARGE, "too large");
+        let bomb = encoded(coding, std::io::repeat(0).take(16 << 20));
+        assert!(bomb.len() < 200_000, "{coding}: {}", bomb.len());
+        let response = send(&undone(), post(coding), bomb);
+        check(&response, StatusCode::PAYLOAD_TOO_LARGE, "too large");
+    }
+}
+
+#[test]
+fn what_is_broken_is_refused() {
+    for coding in ["zstd", "br", "gzip"] {
+        let whole = encoded(coding, &b"hello, world, hello, world"[..]);
+        let cut = whole[..whole.len() - 1].to_vec();
+        for broken in [cut, b"nonsense".to_vec(), Vec::new()] {
+            let response = send(&undone(), post(coding), broken);
+            check(&response, StatusCode::BAD_REQUEST, "not in the coding");
+        }
+    }
+    let garbage = [encoded("gzip", &b"hello"[..]), b"garbage".to_vec()].concat();
+    let response = send(&undone(), post("gzip"), garbage);
+    check(&response, StatusCode::BAD_REQUEST, "not in the coding gzip");
+}
+
+#[test]
+fn what_is_unknown_or_twice_is_refused() {
+    for (coding, part) in [
+        ("deflate", "unknown"),
+        ("gzip, gzip", "several"),
+        ("gzip,br", "several"),
+        ("rot13\u{a0}", "no name"),
+    ] {
+        let response = send(&undone(), post(coding), "hello");
+        check(&response, StatusCode::UNSUPPORTED_MEDIA_TYPE, part);
+        assert_eq!(response.headers()["accept-encoding"], "zstd, br, gzip");
+    }
+    let twice = post("gzip").header("content-encoding", "br");
+    let response = send(&undone(), twice, "hello");
+    check(&response, StatusCode::UNSUPPORTED_MEDIA_TYPE, "several");
+}
+
+#[test]
+fn a_request_still_knows_where_it_comes_from() {
+    let tell = |request: Request| format!("{}", Origin::of(&request).is_some());
+    let handler = Layered::new(tell).layer(Decompression::new());
+    let server = TestServer::spawn(|builder| builder, handler);
+    let body = encoded("gzip", &b"hello"[..]);
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: it\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut client = server.connect();
+    client.send(head).send(body).expect_answer("true");
+}
+
+#[test]
+fn an_empty_body_in_no_coding_passes() {
+    let response = send(&undone(), http::Request::post("/"), Body::empty());
+    assert_eq!(response.status(), 200);
+}
