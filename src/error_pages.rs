@@ -10,16 +10,16 @@ use http::header::{
     CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, VARY,
 };
 
+use crate::page::POLICY;
 use crate::problem::{Audience, told};
 use crate::{Problem, Response};
 
 /// Fields that tell of the content that a page replaces, and go with it.
-const OF_CONTENT: [HeaderName; 8] = [
+const OF_CONTENT: [HeaderName; 7] = [
     CONTENT_ENCODING,
     CONTENT_LANGUAGE,
     CONTENT_LENGTH,
     CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY,
     CONTENT_TYPE,
     ETAG,
     LAST_MODIFIED,
@@ -106,6 +106,10 @@ fn replace(response: &mut Response, other: Response) {
     let fields = response.headers_mut();
     for name in &OF_CONTENT {
         fields.remove(name);
+    }
+    // The one that came with a built-in page goes with it; others are of the site.
+    if fields.get(CONTENT_SECURITY_POLICY) == Some(&POLICY) {
+        fields.remove(CONTENT_SECURITY_POLICY);
     }
     // What the answer depends on is all that either depends on.
     for vary in head.headers.get_all(VARY) {

@@ -1,6 +1,6 @@
 use httpool::http::StatusCode;
 use httpool::http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
-use httpool::{Html, IntoResponse, Problem, ProblemForm, Request, Response};
+use httpool::{Html, IntoResponse, Layered, Problem, ProblemForm, Request, Response};
 
 use crate::support::{Client, TestServer};
 
@@ -88,6 +88,32 @@ fn what_an_answer_says_besides_stays() {
         .send(self::html("/problem"))
         .expect_status(404);
     assert_eq!(response.field("content-security-policy"), None);
+}
+
+#[test]
+fn what_layers_say_stays_and_a_page_is_not_bound_by_the_policy_of_another() {
+    use httpool::layers::SecurityFields;
+
+    let policy = |builder: fn(httpool::Builder) -> httpool::Builder, target| {
+        let handler = Layered::new(handler).layer(SecurityFields::new());
+        let server = TestServer::spawn(builder, handler);
+        let mut client = server.connect();
+        client.send(html(target));
+        let response = client.expect_response();
+        assert_eq!(response.field("x-content-type-options"), Some("nosniff"));
+        let policy = response.field("content-security-policy").map(String::from);
+        (policy.unwrap_or_default(), response.text())
+    };
+    let ours = |policy: &str| policy.starts_with("base-uri 'self'");
+    for target in ["/status", "/unaware"] {
+        let (said, page) = policy(|builder| builder.error_pages(page), target);
+        assert!(ours(&said) && page.starts_with("Html 4"), "{said} {page}");
+    }
+    // The built-in page has one, under which no script can run.
+    for target in ["/problem", "/unaware"] {
+        let (said, page) = policy(|builder| builder, target);
+        assert!(said.starts_with("default-src 'none'"), "{said} {page}");
+    }
 }
 
 #[test]

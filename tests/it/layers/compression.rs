@@ -1,3 +1,4 @@
+use std::fs::{self, File};
 use std::io::{self, Read};
 
 use httpool::http::header::{
@@ -10,7 +11,7 @@ use httpool::layers::Compression;
 use httpool::{Body, Handler, IntoResponse, Layered, Problem, Request, Response};
 
 use super::{ask, get, values};
-use crate::support::{Client, Random, TestServer};
+use crate::support::{Client, OwnPath, Random, TestServer};
 
 /// Text that is shorter in every coding.
 fn tea() -> Vec<u8> {
@@ -204,6 +205,22 @@ fn what_is_long_is_compressed_while_it_is_sent() {
     for coding in ["zstd", "br", "gzip"] {
         let content = get_in(&mut client, coding);
         assert!(decoded(coding, &content) == long.as_bytes(), "{coding}");
+    }
+}
+
+#[test]
+fn a_file_is_compressed_while_it_is_sent() {
+    let path = OwnPath::new("compressed");
+    fs::write(&path, tea()).expect("a file can be written");
+    let open = {
+        let path = path.as_ref().to_owned();
+        move || File::open(&path).expect("it is there")
+    };
+    let end = tea().len() as u64;
+    let (_server, mut client) = client_of(move || Body::from_file(open(), 5..end));
+    for coding in ["zstd", "br", "gzip"] {
+        let content = get_in(&mut client, coding);
+        assert_eq!(decoded(coding, &content), tea()[5..], "{coding}");
     }
 }
 
