@@ -42,7 +42,8 @@ const PAGE: &str = r#"<!doctype html>
 <form><input name="words" autofocus> <button>Say</button></form>
 <ul></ul>
 <script>
-new EventSource('/events').onmessage = event => {
+const events = new EventSource('/events');
+events.onmessage = event => {
     const line = document.createElement('li');
     line.textContent = event.data;
     document.querySelector('ul').append(line);

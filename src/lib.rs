@@ -33,7 +33,8 @@
 //!
 //! A [`Layer`] stands between the server and a handler: [`Layered`] puts some around any handler,
 //! `Router::layer` around routes, and [`layers`] has those that many programs want. Error answers
-//! are pages of one's own with [`Builder::error_pages`].
+//! are pages of one's own with [`Builder::error_pages`]. [`sse`] is for answers that go on, and
+//! [`mod@test`] asks handlers without a server.
 //!
 #![cfg_attr(
     all(feature = "json", feature = "router"),
@@ -50,7 +51,7 @@
 //! * `brotli`, `gzip`, `zstd`: [layers] that compress answers and undo the compression of requests,
 //!   in the coding of that name, with the crates brotli, flate2, and zstd, which wants a C compiler.
 //! * `files`: a folder of files as a handler, [`Files`], with mime_guess.
-//! * `json`: the echo server in `apps`, with serde_json.
+//! * `json`: values as JSON, and the echo server in `apps`, with serde and serde_json.
 //! * `proxy`: clients behind proxies, with ipnet and ppp.
 //! * `rate-limit`: a [layer](layers) that gives each client so many requests, with governor.
 //! * `router` (default): functions for paths and methods, with arguments from requests, in

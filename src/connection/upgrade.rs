@@ -23,8 +23,8 @@ use crate::{Problem, Response};
 /// Room for one receive.
 const ROOM: usize = 8 * 1024;
 
-/// A connection that speaks another protocol than HTTP, as an [`Upgrade`] hands it over: bytes from
-/// the client and to him, plain or under TLS, as they come.
+/// A connection that speaks another protocol than HTTP, as an [`Upgrade`](crate::Upgrade) hands it
+/// over: bytes from the client and to him, plain or under TLS, as they come.
 ///
 /// Reads and writes block, with a time limit each. One that has passed is an error of the kind
 /// [`WouldBlock`](ErrorKind::WouldBlock), as with sockets of the standard library, and nothing is
