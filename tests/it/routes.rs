@@ -6,39 +6,22 @@ use bytes::Bytes;
 use httpool::http::header::{ALLOW, CONTENT_TYPE};
 use httpool::http::{self, Method, StatusCode};
 use httpool::routing::{Form, Incoming, Json, Path, Provides, Query, Rejection, Router, State};
-use httpool::{Body, Handler, Origin, Request, Response};
+use httpool::test::{Answer, Client};
+use httpool::{Body, Handler, Origin};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{Gate, TestServer};
 
-#[track_caller]
-fn ask(router: &Router, method: Method, target: &str) -> Response {
-    let request = http::Request::builder().method(method).uri(target);
-    answer(
-        router,
-        request.body(Body::empty()).expect("it is a request"),
-    )
+/// The type says what the router's state is: none.
+fn client_of(router: Router) -> Client {
+    Client::new(router)
 }
 
 #[track_caller]
-fn send(router: &Router, target: &str, content_type: &str, body: &'static str) -> Response {
-    let request = http::Request::post(target).header(CONTENT_TYPE, content_type);
-    answer(router, request.body(body.into()).expect("it is a request"))
-}
-
-fn answer(router: &Router, mut request: Request) -> Response {
-    router.handle(&mut request)
-}
-
-fn text(response: &Response) -> &str {
-    std::str::from_utf8(response.body().as_bytes()).expect("it is text")
-}
-
-#[track_caller]
-fn expect(router: &Router, target: &str, status: u16, body: &str) {
-    let response = ask(router, Method::GET, target);
+fn expect(client: &Client, target: &str, status: u16, body: &str) {
+    let answer = client.get(target).send();
     assert_eq!(
-        (response.status().as_u16(), text(&response)),
+        (answer.status().as_u16(), answer.text()),
         (status, body),
         "{target}"
     );
@@ -54,20 +37,21 @@ fn a_path_finds_its_function() {
             format!("{x}+{y}")
         })
         .get("/files/{*path}", |Path(path): Path<String>| path);
-    expect(&router, "/", 200, "home");
-    expect(&router, "/?q", 200, "home");
-    expect(&router, "/users/7", 200, "user 7");
-    expect(&router, "/users/me", 200, "you");
-    expect(&router, "/a/1/b/%C3%A9%2F", 200, "1+é/");
-    expect(&router, "/files/x/y.txt", 200, "x/y.txt");
+    let client = client_of(router);
+    expect(&client, "/", 200, "home");
+    expect(&client, "/?q", 200, "home");
+    expect(&client, "/users/7", 200, "user 7");
+    expect(&client, "/users/me", 200, "you");
+    expect(&client, "/a/1/b/%C3%A9%2F", 200, "1+é/");
+    expect(&client, "/files/x/y.txt", 200, "x/y.txt");
     for nothing in ["/users", "/users/", "/users/7/", "//", "/files/", "/a/1/b"] {
-        expect(&router, nothing, 404, "404 Not Found\n");
+        expect(&client, nothing, 404, "404 Not Found\n");
     }
     let wrong =
         "400 Bad Request: the path is wrong: \"x\" is no id: invalid digit found in string\n";
-    expect(&router, "/users/x", 400, wrong);
+    expect(&client, "/users/x", 400, wrong);
     expect(
-        &router,
+        &client,
         "/a/%FF/b/1",
         400,
         "400 Bad Request: the path is not UTF-8\n",
@@ -79,6 +63,7 @@ fn hostile_paths_reach_no_other_function() {
     let router = Router::new()
         .get("/public/{name}", |Path(name): Path<String>| name)
         .get("/private", || "secret");
+    let client = client_of(router);
     for target in [
         "/public/../private",
         "/public/%2e%2e/private",
@@ -88,7 +73,7 @@ fn hostile_paths_reach_no_other_function() {
         "//private",
         "/public/..%2fprivate/x",
     ] {
-        assert_eq!(ask(&router, Method::GET, target).status(), 404, "{target}");
+        assert_eq!(client.get(target).send().status(), 404, "{target}");
     }
     // A name stands for one segment, whatever is in it; what to make of that is the function's.
     for (target, name) in [
@@ -96,7 +81,7 @@ fn hostile_paths_reach_no_other_function() {
         ("/public/%252e", "%2e"),
         ("/public/a%00b", "a\0b"),
     ] {
-        expect(&router, target, 200, name);
+        expect(&client, target, 200, name);
     }
 }
 
@@ -107,24 +92,19 @@ fn methods_are_told_apart() {
         .post("/both", || (StatusCode::CREATED, "made"))
         .options("/own", || "options of its own")
         .any("/any", |method: Method| method.to_string());
-    assert_eq!(text(&ask(&router, Method::POST, "/both")), "made");
-    assert_eq!(ask(&router, Method::HEAD, "/both").status(), 200);
-    let response = ask(&router, Method::DELETE, "/both");
+    let client = client_of(router);
+    assert_eq!(client.post("/both").send().text(), "made");
+    assert_eq!(client.head("/both").send().status(), 200);
+    let response = client.delete("/both").send();
     assert_eq!(response.status(), 405);
     assert_eq!(response.headers()[ALLOW], "GET, HEAD, POST, OPTIONS");
-    let response = ask(&router, Method::OPTIONS, "/both");
+    let response = client.options("/both").send();
     assert_eq!(response.status(), 204);
     assert_eq!(response.headers()[ALLOW], "GET, HEAD, POST, OPTIONS");
-    assert_eq!(
-        text(&ask(&router, Method::OPTIONS, "/own")),
-        "options of its own"
-    );
-    assert_eq!(
-        ask(&router, Method::HEAD, "/own").headers()[ALLOW],
-        "OPTIONS"
-    );
+    assert_eq!(client.options("/own").send().text(), "options of its own");
+    assert_eq!(client.head("/own").send().headers()[ALLOW], "OPTIONS");
     let brew = Method::from_bytes(b"BREW").expect("it is a method");
-    assert_eq!(text(&ask(&router, brew, "/any")), "BREW");
+    assert_eq!(client.request(brew, "/any").send().text(), "BREW");
 }
 
 #[test]
@@ -143,14 +123,15 @@ fn routers_are_nested_with_their_states() {
         .get("/count", |State(name): State<&'static str>| name)
         .fallback(|| (StatusCode::GONE, "nothing"))
         .with_state("outside");
-    expect(&router, "/api", 200, "api");
-    expect(&router, "/api/count", 200, "visit 0");
-    expect(&router, "/api/count", 200, "visit 1");
-    expect(&router, "/count", 200, "outside");
-    expect(&router, "/api/", 404, "no /api/ in the api");
-    expect(&router, "/api/x/y", 404, "no /api/x/y in the api");
-    expect(&router, "/apix", 410, "nothing");
-    assert_eq!(ask(&router, Method::POST, "/api").status(), 405);
+    let client = client_of(router);
+    expect(&client, "/api", 200, "api");
+    expect(&client, "/api/count", 200, "visit 0");
+    expect(&client, "/api/count", 200, "visit 1");
+    expect(&client, "/count", 200, "outside");
+    expect(&client, "/api/", 404, "no /api/ in the api");
+    expect(&client, "/api/x/y", 404, "no /api/x/y in the api");
+    expect(&client, "/apix", 410, "nothing");
+    assert_eq!(client.post("/api").send().status(), 405);
 }
 
 #[test]
@@ -173,8 +154,9 @@ fn functions_take_parts_of_a_state() {
         visits: Arc::default(),
     };
     let router = Router::new().get("/", count).with_state(app);
-    expect(&router, "/", 200, "app 0");
-    expect(&router, "/", 200, "app 1");
+    let client = client_of(router);
+    expect(&client, "/", 200, "app 0");
+    expect(&client, "/", 200, "app 1");
 }
 
 #[test]
@@ -183,10 +165,11 @@ fn a_fallback_is_nested_beside_a_route_for_all_paths() {
         .get("/{*path}", |Path(path): Path<String>| path)
         .fallback(|| (StatusCode::NOT_FOUND, "none in the api"));
     let router = Router::new().nest("/api", api);
-    expect(&router, "/api/x/y", 200, "x/y");
-    expect(&router, "/api", 404, "none in the api");
-    expect(&router, "/api/", 404, "none in the api");
-    expect(&router, "/", 404, "404 Not Found\n");
+    let client = client_of(router);
+    expect(&client, "/api/x/y", 200, "x/y");
+    expect(&client, "/api", 404, "none in the api");
+    expect(&client, "/api/", 404, "none in the api");
+    expect(&client, "/", 404, "404 Not Found\n");
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -203,55 +186,46 @@ fn bodies_and_queries_are_read_as_what_is_wanted() {
         .post("/form", |Form(user): Form<User>| Json(user))
         .post("/text", |text: String| text)
         .get("/query", |Query(user): Query<User>| Json(user));
+    let client = client_of(router);
+    let post = |target: &str, content_type: &str, body: &'static str| {
+        let request = client.post(target).header(CONTENT_TYPE, content_type);
+        request.body(body).send()
+    };
     let json = "application/json; charset=utf-8";
-    let response = send(&router, "/json", json, r#"{"name":"a","tags":["b"]}"#);
+    let response = post("/json", json, r#"{"name":"a","tags":["b"]}"#);
     assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
-    assert_eq!(text(&response), r#"{"name":"a","tags":["b"]}"#);
+    assert_eq!(response.text(), r#"{"name":"a","tags":["b"]}"#);
     let form = "application/x-www-form-urlencoded";
-    let response = send(&router, "/form", form, "name=a+%26&tags=b&tags=c");
-    assert_eq!(text(&response), r#"{"name":"a &","tags":["b","c"]}"#);
-    let response = ask(&router, Method::GET, "/query?tags=b&name=%C3%A9");
-    assert_eq!(text(&response), r#"{"name":"é","tags":["b"]}"#);
+    let response = post("/form", form, "name=a+%26&tags=b&tags=c");
+    assert_eq!(response.text(), r#"{"name":"a &","tags":["b","c"]}"#);
+    let response = client.get("/query?tags=b&name=%C3%A9").send();
+    assert_eq!(response.text(), r#"{"name":"é","tags":["b"]}"#);
 
     #[track_caller]
-    fn refused(response: Response, status: u16, why: &str) {
-        assert_eq!(response.status(), status, "{}", text(&response));
-        assert!(text(&response).contains(why), "{}", text(&response));
+    fn refused(answer: Answer, status: u16, why: &str) {
+        assert_eq!(answer.status(), status, "{answer:?}");
+        assert!(answer.text().contains(why), "{answer:?}");
     }
     refused(
-        send(&router, "/json", "text/plain", "{}"),
+        post("/json", "text/plain", "{}"),
         415,
         "must be application/json",
     );
+    refused(post("/json", json, "{\n\"name\":}"), 400, "line 2 column 8");
     refused(
-        send(&router, "/json", json, "{\n\"name\":}"),
-        400,
-        "line 2 column 8",
-    );
-    refused(
-        send(&router, "/json", json, r#"{"name":7}"#),
+        post("/json", json, r#"{"name":7}"#),
         422,
         "expected a string",
     );
     refused(
-        send(&router, "/form", json, "name=a"),
+        post("/form", json, "name=a"),
         415,
         "must be application/x-www-form",
     );
-    refused(
-        send(&router, "/form", form, "tags=a"),
-        422,
-        "missing field `name`",
-    );
-    refused(
-        ask(&router, Method::GET, "/query"),
-        400,
-        "missing field `name`",
-    );
-    let latin: Request = http::Request::post("/text")
-        .body(vec![b'a', 0xE9].into())
-        .expect("it is a request");
-    refused(answer(&router, latin), 400, "the body is no text");
+    refused(post("/form", form, "tags=a"), 422, "missing field `name`");
+    refused(client.get("/query").send(), 400, "missing field `name`");
+    let latin = client.post("/text").body(vec![b'a', 0xE9]).send();
+    refused(latin, 400, "the body is no text");
 }
 
 #[test]
@@ -312,21 +286,27 @@ fn a_function_may_do_without_or_answer_a_rejection_itself() {
             Ok(Path(id)) => id.to_string(),
             Err(rejection) => format!("mine: {}", rejection.status()),
         })
-        .get("/origin", |_: Origin| "somebody");
-    expect(&router, "/maybe/7", 200, "Some(7)");
-    expect(&router, "/maybe/x", 200, "None");
-    expect(&router, "/mine/x", 200, "mine: 400 Bad Request");
-    assert_eq!(ask(&router, Method::GET, "/origin").status(), 400);
+        .get("/origin", |origin: Option<Origin>| {
+            origin.map_or("nobody", |_| "somebody")
+        });
+    // It has come from nowhere.
+    let mut request = http::Request::get("/origin")
+        .body(Body::empty())
+        .expect("it is a request");
+    let response = router.handle(&mut request);
+    assert_eq!(response.body().as_bytes(), b"nobody");
+    let client = client_of(router);
+    expect(&client, "/origin", 200, "somebody");
+    expect(&client, "/maybe/7", 200, "Some(7)");
+    expect(&client, "/maybe/x", 200, "None");
+    expect(&client, "/mine/x", 200, "mine: 400 Bad Request");
 }
 
 #[test]
 fn a_rejection_has_the_form_that_the_client_prefers() {
     let router = Router::new().get("/{id}", |Path(id): Path<u8>| id.to_string());
-    let request = http::Request::get("/x").header("accept", "application/json");
-    let response = answer(
-        &router,
-        request.body(Body::empty()).expect("it is a request"),
-    );
+    let client = client_of(router);
+    let response = client.get("/x").header("accept", "application/json").send();
     assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
 }
 
