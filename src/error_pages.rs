@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, VARY,
+    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, HeaderName, LAST_MODIFIED, VARY,
 };
 
 use crate::page::POLICY;
 use crate::problem::{Audience, told};
 use crate::{Problem, Response};
 
-/// Fields that tell of the content that a page replaces, and go with it.
-const OF_CONTENT: [HeaderName; 7] = [
+/// Fields that tell of the content that a page replaces, and go with it. `Content-Range` is none: in
+/// an error it tells how long the file is of which there is no such part (RFC 9110 section 14.4).
+const OF_CONTENT: [HeaderName; 6] = [
     CONTENT_ENCODING,
     CONTENT_LANGUAGE,
     CONTENT_LENGTH,
-    CONTENT_RANGE,
     CONTENT_TYPE,
     ETAG,
     LAST_MODIFIED,

@@ -1,5 +1,5 @@
 use httpool::http::StatusCode;
-use httpool::http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
+use httpool::http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue};
 use httpool::{Html, IntoResponse, Layered, Problem, ProblemForm, Request, Response};
 
 use crate::support::{Client, TestServer};
@@ -44,6 +44,12 @@ fn handler(request: Request) -> Response {
             response.headers_mut().insert(ALLOW, get);
             response
         }
+        "/beyond" => {
+            let mut response = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE).answer(fields);
+            let length = HeaderValue::from_static("bytes */7");
+            response.headers_mut().insert(CONTENT_RANGE, length);
+            response
+        }
         "/gone" => Problem::new(StatusCode::GONE).into_response(),
         "/panic" => panic!("as this test wants"),
         _ => "fine".into_response(),
@@ -82,6 +88,12 @@ fn what_an_answer_says_besides_stays() {
     let html = Some("text/html; charset=utf-8");
     assert_eq!(response.field("content-type"), html);
     assert_eq!(response.field("content-length"), Some("9"));
+    let response = server
+        .connect()
+        .send(self::html("/beyond"))
+        .expect_status(416);
+    assert_eq!(response.field("content-range"), Some("bytes */7"));
+    assert_eq!(response.text(), "Html 416 ");
     // The policy of the page that was there before would be another one's.
     let response = server
         .connect()
