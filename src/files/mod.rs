@@ -18,7 +18,7 @@ use std::path::Path;
 
 use http::HeaderValue;
 
-use self::path::Dotfiles;
+use self::path::{Dotfiles, may_be_served};
 pub use self::root::Symlinks;
 use self::root::{Found, Missed, Root};
 
@@ -181,7 +181,8 @@ impl Files {
     /// read the path themselves. There is none by default.
     ///
     /// A path whose last segment has a dot seems to be that of a file, and is not found unless the
-    /// client asks for HTML: a script that is missing must not be answered with a page.
+    /// client asks for HTML: a script that is missing must not be answered with a page. A file that
+    /// is not served by its own name is none here either; [`find`](Self::find) tells.
     #[must_use]
     pub fn fallback(mut self, file: impl AsRef<Path>) -> Self {
         let path = file.as_ref().as_os_str().as_bytes();
@@ -213,12 +214,21 @@ impl Files {
     /// Why not.
     pub fn find(&self, file: impl AsRef<Path>) -> io::Result<()> {
         let path = file.as_ref().as_os_str().as_bytes();
-        match self.root.open(path.strip_prefix(b"/").unwrap_or(path)) {
+        match self.open_named(path.strip_prefix(b"/").unwrap_or(path)) {
             Ok(Found::File(..)) => Ok(()),
             Ok(Found::Folder(_)) => Err(io::ErrorKind::IsADirectory.into()),
             Err(Missed::Missing) => Err(io::ErrorKind::NotFound.into()),
             Err(Missed::Forbidden) => Err(io::ErrorKind::PermissionDenied.into()),
             Err(Missed::Busy(error) | Missed::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Opens what a program names, by the rules for what clients name.
+    fn open_named(&self, path: &[u8]) -> Result<Found, Missed> {
+        if may_be_served(path, self.dotfiles) {
+            self.root.open(path)
+        } else {
+            Err(Missed::Missing)
         }
     }
 }

@@ -71,6 +71,12 @@ impl<'a> Name<'a> {
     }
 }
 
+/// Whether a file of this name, which is relative, may be served, whether or not there is one.
+pub(super) fn may_be_served(path: &[u8], dotfiles: Dotfiles) -> bool {
+    let mut segments = path.split(|byte| *byte == b'/').enumerate();
+    segments.all(|(index, segment)| check(segment, index == 0, dotfiles).is_ok())
+}
+
 /// Whether something may have this name, as it stands in a folder.
 fn check(name: &[u8], is_first: bool, dotfiles: Dotfiles) -> Result<(), Unnamed> {
     if name.contains(&0) {
@@ -165,6 +171,17 @@ mod tests {
         ] {
             check(path, Err(Unnamed::Missing));
             assert!(Name::read(path, Dotfiles::Served).is_ok(), "{path}");
+        }
+        for (path, hidden, served) in [
+            (".env", false, true),
+            ("a/.env", false, true),
+            ("a/.well-known/x", false, true),
+            (".well-known/x", true, true),
+            ("a/../b", false, false),
+        ] {
+            let may = |dotfiles| may_be_served(path.as_bytes(), dotfiles);
+            assert_eq!(may(Dotfiles::Hidden), hidden, "{path}");
+            assert_eq!(may(Dotfiles::Served), served, "{path}");
         }
         let path = "/.well-known/security.txt";
         check(path, Ok((&path[1..], Kind::File)));

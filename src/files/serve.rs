@@ -29,10 +29,10 @@ const INDEX: &[u8] = b"index.html";
 impl Files {
     fn serve(&self, request: &Request) -> Response {
         let rest = request.uri().path().strip_prefix(&*self.under);
-        let name = rest.map_or(Err(Unnamed::Missing), |rest| {
-            Name::read(rest, self.dotfiles)
-        });
-        let name = match name {
+        let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
+            return refuse(Missed::Missing, request);
+        };
+        let name = match Name::read(rest, self.dotfiles) {
             Ok(name) => name,
             Err(Unnamed::Missing) => return self.stand_in(request),
             Err(Unnamed::Malformed) => {
@@ -99,7 +99,7 @@ impl Files {
         if seems_file && !asks_for_page(request.headers()) {
             return missing();
         }
-        match self.root.open(fallback) {
+        match self.open_named(fallback) {
             Ok(Found::File(file, metadata)) => {
                 let caching = Caching {
                     control: &self.cache_control,

@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -127,7 +128,9 @@ fn a_copy_is_sent_to_who_takes_it() {
         .file("index.html", "page")
         .file("index.html.zst", "z");
     fs::hard_link(folder.path("b.css"), folder.path("b.css.gz")).expect("a link can be made");
-    expect(&files(&folder), "/a.css", 200);
+    let by_default = get(&files(&folder), "/a.css", &[(ACCEPT_ENCODING, "br")]);
+    assert_eq!(field(&by_default, CONTENT_ENCODING), None);
+    assert_eq!(by_default.body().length(), Some(10));
     let files = files(&folder).precompressed(true);
     let mut tags = Vec::new();
     for (accepted, coding, length) in [
@@ -224,16 +227,47 @@ fn a_program_in_a_browser_gets_its_page_and_no_page_for_a_script() {
 }
 
 #[test]
-fn what_can_not_be_served_is_said() {
+fn nothing_stands_in_for_what_is_elsewhere() {
     let folder = OwnFolder::new();
-    folder.file("a", "x");
-    assert!(Files::new(folder.path("missing")).is_err());
-    assert!(Files::new(folder.path("a")).is_err());
-    let files = files(&folder);
+    folder.file("app.html", "the app");
+    let files = files(&folder).under("/static").fallback("app.html");
+    for (target, status) in [
+        ("/static/users/7", 200),
+        ("/static/", 200),
+        ("/other", 404),
+        ("/", 404),
+        ("/staticusers", 404),
+    ] {
+        expect(&files, target, status);
+    }
+}
+
+#[test]
+fn what_stands_in_is_what_may_be_served() {
+    let folder = OwnFolder::new();
+    folder.file(".env", "secret");
+    let hidden = files(&folder).fallback(".env");
+    assert!(hidden.find(".env").is_err());
+    expect(&hidden, "/users/7", 404);
+    let shown = hidden.dotfiles(true);
+    assert!(shown.find(".env").is_ok());
+    expect(&shown, "/users/7", 200);
+}
+
+#[test]
+fn what_can_not_be_served_is_said() {
+    let outer = OwnFolder::new();
+    outer.file("outside", "x").file("root/a", "x");
+    let root = outer.path("root");
+    assert!(Files::new(root.join("missing")).is_err());
+    assert!(Files::new(root.join("a")).is_err());
+    let files = Files::new(&root).expect("the folder can be served");
     assert!(files.find("a").is_ok());
     assert!(files.find(Path::new("/a")).is_ok());
     assert!(files.find("b").is_err());
-    assert!(files.find("../a").is_err());
+    assert!(files.find("../outside").is_err());
+    symlink("../outside", root.join("link")).expect("a link can be made");
+    assert!(files.find("link").is_err());
 }
 
 #[cfg(feature = "router")]
