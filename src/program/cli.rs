@@ -53,9 +53,9 @@ pub(crate) struct Args {
     pub(crate) root: Option<PathBuf>,
 
     /// Symbolic links to follow: beneath are those that never leave the folder, none are none
-    #[arg(long, value_name = "WHICH", value_enum, help_heading = "Files",
-        default_value_t = Links::Beneath)]
-    pub(crate) symlinks: Links,
+    /// [default: beneath]
+    #[arg(long, value_name = "WHICH", value_enum, help_heading = "Files")]
+    pub(crate) symlinks: Option<Links>,
 
     /// Serve what begins with a dot, too, and not only /.well-known/
     #[arg(long, help_heading = "Files")]

@@ -10,6 +10,7 @@ pub(crate) fn check_use(args: &Args) -> Result<(), String> {
         return Ok(());
     }
     let said = [
+        ("symlinks", args.symlinks.is_some()),
         ("precompressed", args.precompressed),
         ("listing", args.listing),
         ("dotfiles", args.dotfiles),
@@ -33,7 +34,7 @@ pub(crate) fn open(args: &Args) -> Result<Option<Files>, String> {
         .precompressed(args.precompressed)
         .listing(args.listing)
         .dotfiles(args.dotfiles)
-        .symlinks(args.symlinks.into());
+        .symlinks(args.symlinks.map(Into::into).unwrap_or_default());
     let files = match &args.cache_control {
         Some(value) => files.cache_control(value.clone()),
         None => files,

@@ -78,6 +78,7 @@ fn a_wrong_flag_or_value_is_one_line_that_names_it() {
         run(arguments, &[]).expect_line(MISUSED, part);
     }
     check(&["--precompressed"], "--precompressed: needs --root");
+    check(&["--symlinks", "none"], "--symlinks: needs --root");
     check(&["--workers", "0"], "--workers");
     check(&["--workers", "many"], "--workers");
     check(&["--max-body", "10Q"], "--max-body");
@@ -152,6 +153,8 @@ fn the_check_finds_what_would_stop_the_start() {
     let folder = env!("CARGO_MANIFEST_DIR");
     let missing = ["--check", "--root", folder, "--fallback", "missing.html"];
     run(&missing, &[]).expect_line(FAILED, "cannot serve the fallback missing.html");
+    let hidden = ["--check", "--root", folder, "--fallback", ".gitignore"];
+    run(&hidden, &[]).expect_line(FAILED, "cannot serve the fallback .gitignore");
 }
 
 #[test]
