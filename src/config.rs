@@ -17,6 +17,7 @@ pub(crate) const CENTURY: u64 = 100 * 365 * 24 * 60 * 60;
 pub(crate) struct Config {
     pub(crate) workers: usize,
     pub(crate) max_connections: usize,
+    pub(crate) descriptors_per_connection: usize,
     pub(crate) max_head: usize,
     pub(crate) max_body: usize,
     pub(crate) max_buffered: usize,
@@ -52,10 +53,15 @@ pub mod defaults {
     /// handlers only compute wants one for each core.
     pub const WORKERS_PER_CORE: usize = 4;
 
-    /// Most connections open at once. Each costs a file descriptor and, idle, a few hundred bytes;
-    /// the default suits a descriptor limit of 20,000 and up, and [`Builder::bind`](crate::Builder::bind) lowers
-    /// it to what the process may open.
+    /// Most connections open at once. Each costs [descriptors](DESCRIPTORS_PER_CONNECTION) and, idle,
+    /// a few hundred bytes; the default suits a descriptor limit of 33,000 and up, and
+    /// [`Builder::bind`](crate::Builder::bind) lowers it to what the process may open.
     pub const MAX_CONNECTIONS: usize = 16_384;
+
+    /// Descriptors that a connection may need: its socket, and the file that it is sent. All clients
+    /// may ask for a file and take their time, and a server that had let in more of them than it has
+    /// descriptors for could then open nothing and let nobody in.
+    pub const DESCRIPTORS_PER_CONNECTION: usize = 2;
 
     /// Longest request head, request line and fields together. Most servers allow between 8 and
     /// 64 KiB; cookies and tokens of real clients stay under 16.
@@ -132,6 +138,7 @@ impl Default for Config {
         Self {
             workers: defaults::workers(),
             max_connections: defaults::MAX_CONNECTIONS,
+            descriptors_per_connection: defaults::DESCRIPTORS_PER_CONNECTION,
             max_head: defaults::MAX_HEAD,
             max_body: defaults::MAX_BODY,
             max_buffered: defaults::MAX_BUFFERED,

@@ -24,6 +24,8 @@ fn access_log(format: usize) -> httpool::apps::AccessLines {
 
 pub(super) fn bind(builder: Builder, settings: impl Iterator<Item = String>) -> Server {
     let mut descriptors = None;
+    // No answer here comes from a file.
+    let builder = builder.descriptors_per_connection(1);
     let builder = settings.fold(builder, |builder, setting| {
         let (name, number) = setting.split_once('=').expect("a setting has a name");
         let number: usize = number.parse().expect("a setting has a number");

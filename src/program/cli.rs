@@ -357,6 +357,14 @@ impl Args {
         Ok(vec![address])
     }
 
+    /// The echo sends no files.
+    fn descriptors_per_connection(&self) -> usize {
+        match self.root {
+            Some(_) => defaults::DESCRIPTORS_PER_CONNECTION,
+            None => 1,
+        }
+    }
+
     /// A server that is told everything but where to listen.
     pub(crate) fn builder(&self) -> Builder {
         let proxies = self.trusted_proxy.iter().copied();
@@ -368,6 +376,7 @@ impl Args {
             .server_timing(self.server_timing)
             .workers(self.workers)
             .max_connections(self.max_connections)
+            .descriptors_per_connection(self.descriptors_per_connection())
             .max_head(self.max_head.0)
             .max_body(self.max_body.0)
             .max_buffered(self.max_buffered.0)

@@ -25,8 +25,8 @@ use crate::{ErrorPages, ListenAddr, Observer};
 #[cfg(feature = "proxy")]
 use crate::{ForwardedBy, TrustedProxy};
 
-/// Descriptors that are left for everything but connections: listeners, logs, files, the
-/// program's own.
+/// Descriptors that are left for everything but connections: listeners, logs, what handlers have open
+/// while they run, the program's own.
 const SPARE_DESCRIPTORS: u64 = 64;
 
 const LONGEST: Duration = Duration::from_secs(CENTURY);
@@ -97,9 +97,22 @@ impl Builder {
 
     /// The most connections open at once, from one to sixteen million; others wait in the kernel's queue.
     /// Default: [`MAX_CONNECTIONS`](crate::defaults::MAX_CONNECTIONS). [`bind`](Self::bind)
-    /// lowers it to what the process's descriptor limit allows.
+    /// lowers it to what the process's descriptor limit allows, as
+    /// [`descriptors_per_connection`](Self::descriptors_per_connection) says.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.config.max_connections = connections.clamp(1, MOST_CONNECTIONS);
+        self
+    }
+
+    /// How many descriptors a connection may need at once, at least one: its socket, and what its
+    /// answer comes from while it is sent, such as a file. Default:
+    /// [`DESCRIPTORS_PER_CONNECTION`](crate::defaults::DESCRIPTORS_PER_CONNECTION).
+    ///
+    /// Only the process's limit is divided by it: without enough of them for
+    /// [`max_connections`](Self::max_connections), fewer clients are let in, so that each of them can
+    /// be sent a file. Where no handler answers with files, 1 lets in twice as many.
+    pub fn descriptors_per_connection(mut self, descriptors: usize) -> Self {
+        self.config.descriptors_per_connection = descriptors.max(1);
         self
     }
 
@@ -383,7 +396,7 @@ impl Builder {
         }
         let bell = Arc::new(Bell::new().map_err(BindError::without_address)?);
         let addresses = listeners.iter().map(Listener::address).cloned().collect();
-        let max_connections = affordable(self.config.max_connections);
+        let max_connections = affordable(&self.config);
         // Whoever is in the kernel's queues when the drain begins is admitted over the limit.
         let backlog = (usize::from(BACKLOG) + 1) * listeners.len();
         let capacity = max_connections + backlog;
@@ -409,12 +422,14 @@ impl Builder {
 }
 
 /// As many connections as were asked for, or as the process may open.
-fn affordable(wanted: usize) -> usize {
+fn affordable(config: &Config) -> usize {
+    let wanted = config.max_connections;
     let Some(descriptors) = getrlimit(Resource::Nofile).current else {
         return wanted;
     };
-    let affordable = descriptors.saturating_sub(SPARE_DESCRIPTORS).max(1);
-    match usize::try_from(affordable) {
+    let spared = descriptors.saturating_sub(SPARE_DESCRIPTORS);
+    let affordable = spared / config.descriptors_per_connection as u64;
+    match usize::try_from(affordable.max(1)) {
         Ok(affordable) if affordable < wanted => {
             info!("at most {affordable} connections: the descriptor limit is {descriptors}");
             affordable

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -9,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use httpool::{Body, Builder, Exchange, Observer, Outcome, Request};
 
 use crate::support::{
-    BoundServer, Client, Door, Gate, HUGE, NEVER, SOON, TestServer, alone, eventually,
+    BoundServer, Client, Door, Gate, HUGE, NEVER, OwnFolder, SOON, TestServer, alone, eventually,
     open_descriptors, request, tell,
 };
 
@@ -39,6 +40,52 @@ fn a_server_out_of_descriptors_waits_for_some() {
             }
             assert_eq!(server.handle().progress().accepted, 30);
             server.expect_open(0);
+        },
+    );
+}
+
+/// Each of them may ask for a file, and take its time.
+#[test]
+fn clients_are_let_in_as_far_as_there_are_descriptors_for_their_files() {
+    const LIMIT: usize = 200;
+    const SPARE: usize = 64;
+    let limit_to = |current| {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current, maximum }).expect("it is below the maximum");
+    };
+    let check = |descriptors: usize| {
+        let folder = OwnFolder::new();
+        folder.sparse("file", HUGE as u64);
+        limit_to(Some(LIMIT as u64));
+        let server = BoundServer::new(|builder| {
+            let builder = builder.descriptors_per_connection(descriptors);
+            builder.write_timeout(NEVER).rate_grace(NEVER)
+        });
+        // The clients are in this process, too.
+        limit_to(getrlimit(Resource::Nofile).maximum);
+        let server = server.run(move |_: Request| File::open(folder.path("file")));
+        let mut clients: Vec<Client> = (0..LIMIT).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.get("/");
+        }
+        let most = (LIMIT - SPARE) / descriptors;
+        for client in &mut clients[..most] {
+            client.expect_part(1);
+        }
+        assert_eq!(server.handle().progress().accepted, most as u64);
+        let open = open_descriptors() - clients.len();
+        for client in clients.drain(..most) {
+            client.reset();
+        }
+        // There is room for others.
+        clients[0].expect_part(1);
+        open
+    };
+    alone(
+        "overload::clients_are_let_in_as_far_as_there_are_descriptors_for_their_files",
+        || {
+            assert!(check(2) <= LIMIT);
+            assert!(check(1) > LIMIT);
         },
     );
 }
