@@ -27,7 +27,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::error;
+use log::{debug, error};
 
 pub(crate) use self::budget::Budget;
 use self::budget::Share;
@@ -219,6 +219,16 @@ impl Connection {
     /// Whether there is an answer, perhaps from a handler's reader, that the client has not taken.
     pub(crate) fn owes(&self) -> bool {
         self.unsent.is_some()
+    }
+
+    /// To be called before it is closed. Who has a part of an answer must not take it for the
+    /// whole, and an orderly end would say that it is where only that ends the body.
+    pub(crate) fn prepare_end(&self) {
+        if self.owes()
+            && let Err(error) = self.socket.reset_on_close()
+        {
+            debug!("{self}: can't be reset: {error}");
+        }
     }
 
     fn turn(
@@ -413,8 +423,7 @@ impl Connection {
                 }))
             }
             Flushed::Broken(error) => {
-                error!("{self}: the answer's reader failed: {error}");
-                self.socket.reset_on_close()?;
+                error!("{self}: the answer can't be read: {error}");
                 Ok(Some(Verdict::Close(Why::Broken(error))))
             }
         }

@@ -224,6 +224,7 @@ impl Outbox {
                     let error = io::Error::new(ErrorKind::UnexpectedEof, what);
                     return Ok(Some(Flushed::Broken(error)));
                 }
+                FileSent::Unreadable(error) => return Ok(Some(Flushed::Broken(error))),
             }
         }
         Ok(None)

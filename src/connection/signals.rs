@@ -112,7 +112,7 @@ pub(crate) enum Why {
     Drained,
     /// The server was forced to stop.
     Forced,
-    /// The handler's reader did not give the whole answer.
+    /// The handler's reader or file did not give the whole answer.
     Broken(io::Error),
     /// It did not begin with a proxy's header, as it must where it has come to.
     #[cfg(feature = "proxy")]
@@ -189,7 +189,7 @@ impl fmt::Display for Why {
             Self::NoRoom => "there was no room for what the client did not take",
             Self::Drained => "it was idle and the server drains",
             Self::Forced => "the server was forced to stop",
-            Self::Broken(error) => return write!(f, "the answer's reader failed: {error}"),
+            Self::Broken(error) => return write!(f, "the answer can't be read: {error}"),
             #[cfg(feature = "proxy")]
             Self::NotIntroduced => "it did not begin with a PROXY protocol header",
             #[cfg(feature = "tls")]

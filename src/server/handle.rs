@@ -186,7 +186,7 @@ impl Handle {
     /// How many connections have ended so far, for each reason that there is: `answered` after the
     /// last answer, `client_done` by the client between requests, `client_left` by the client
     /// within one, `idle`, `slow_reader` and `no_room` by a limit, `drained` and `forced` by the end
-    /// of the server, `broken` by an answer's reader, `failed` by the socket, `panicked` by a
+    /// of the server, `broken` by an answer's reader or file, `failed` by the socket, `panicked` by a
     /// defect of this crate, `not_introduced` without the header of a proxy that was due,
     /// `handshake_failed` without an agreement on TLS, `upgraded` for another protocol.
     pub fn endings(&self) -> impl Iterator<Item = (&'static str, u64)> {

@@ -306,6 +306,7 @@ impl Shared {
         if cut {
             self.census.add_cut(client.connection.unfinished());
         }
+        client.connection.prepare_end();
         self.dismiss(client);
     }
 

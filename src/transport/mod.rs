@@ -7,6 +7,7 @@ mod tls;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 
@@ -46,8 +47,12 @@ pub(crate) enum Received {
     End,
 }
 
+/// Read of a file at a time that the system can't send by itself, or not to a client that speaks TLS:
+/// there it is four of the largest records, which leave in one call.
+const READ: usize = 64 * 1024;
+
 /// What came of sending from a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum FileSent {
     /// So many bytes went.
     Some(usize),
@@ -55,6 +60,22 @@ pub(crate) enum FileSent {
     Nothing,
     /// The file has no byte there.
     End,
+    /// The file can't be read.
+    Unreadable(io::Error),
+}
+
+/// Reads up to `count` bytes of a file, to be sent by hand; if there are none, that is all that comes
+/// of sending it.
+fn read_part(file: &File, offset: u64, count: usize) -> Result<Vec<u8>, FileSent> {
+    let mut part = vec![0; count.min(READ)];
+    match file.read_at(&mut part, offset) {
+        Ok(0) => Err(FileSent::End),
+        Ok(count) => {
+            part.truncate(count);
+            Ok(part)
+        }
+        Err(error) => Err(FileSent::Unreadable(error)),
+    }
 }
 
 impl Socket {
@@ -96,7 +117,8 @@ impl Socket {
         self.plain.send_more(bytes)
     }
 
-    /// Sends up to `count` bytes of a file, which is a regular one, from `offset` on.
+    /// Sends up to `count` bytes of a file, which is a regular one, from `offset` on. An error is the
+    /// socket's.
     pub(crate) fn send_file(
         &mut self,
         file: &File,

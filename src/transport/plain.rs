@@ -9,7 +9,7 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
-use super::{FileSent, Received};
+use super::{FileSent, Received, read_part};
 use crate::sync::recv;
 
 /// A TCP or Unix stream that does not block.
@@ -76,9 +76,23 @@ impl Plain {
                 Ok(count) => return Ok(FileSent::Some(count)),
                 Err(Errno::AGAIN) => return Ok(FileSent::Nothing),
                 Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(_) => return self.send_by_hand(file, offset, count),
             }
         }
+    }
+
+    /// The system does not tell whether the socket failed, or the file, or only `sendfile`, which not
+    /// every file system has. Reading and sending do.
+    #[cold]
+    fn send_by_hand(&self, file: &File, offset: u64, count: usize) -> io::Result<FileSent> {
+        let part = match read_part(file, offset, count) {
+            Ok(part) => part,
+            Err(sent) => return Ok(sent),
+        };
+        Ok(match self.send(&part, &[])? {
+            0 => FileSent::Nothing,
+            count => FileSent::Some(count),
+        })
     }
 
     pub(super) fn has_unread(&self) -> bool {

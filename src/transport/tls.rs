@@ -2,17 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, ErrorKind, IoSlice, Read, Write};
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use rustix::net::RecvFlags;
 use rustls::{ServerConfig, ServerConnection};
 
 use super::plain::Plain;
-use super::{FileSent, Received};
-
-/// Content that is encrypted at a time: four of the largest records, which leave in one call.
-const ENCRYPTED: usize = 64 * 1024;
+use super::{FileSent, READ, Received, read_part};
 
 /// Calls to receive for one caller: rustls takes 4 KiB with each.
 const READS: usize = 16;
@@ -63,7 +59,7 @@ struct Wire<'a> {
 impl Session {
     pub(super) fn new(config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
         let mut connection = ServerConnection::new(config)?;
-        connection.set_buffer_limit(Some(ENCRYPTED));
+        connection.set_buffer_limit(Some(READ));
         Ok(Self {
             connection,
             encrypted: 0,
@@ -167,12 +163,10 @@ impl Session {
         let mut part = Vec::new();
         // What is encrypted already need not be read again.
         if self.encrypted == 0 {
-            part.resize(count.min(ENCRYPTED), 0);
-            let read = file.read_at(&mut part, offset)?;
-            if read == 0 {
-                return Ok(FileSent::End);
-            }
-            part.truncate(read);
+            part = match read_part(file, offset, count) {
+                Ok(part) => part,
+                Err(sent) => return Ok(sent),
+            };
         }
         Ok(match self.send(socket, &part, &[])? {
             0 => FileSent::Nothing,

@@ -8,7 +8,8 @@ use httpool::http::StatusCode;
 use httpool::{Body, IntoResponse as _, Request, Response};
 
 use crate::support::{
-    BoundServer, End, HUGE, NEVER, OwnFolder, OwnPath, Random, TestServer, request,
+    BoundServer, End, HUGE, NEVER, OwnFolder, OwnPath, Random, SOON, TestServer, alone, request,
+    resident,
 };
 
 /// Files that are read behind their heads, and files that are not.
@@ -110,6 +111,54 @@ fn a_file_that_is_cut_short_while_it_is_sent_resets_its_connection() {
     server.expect_serving();
 }
 
+/// Nor is it a fault of the client's.
+#[test]
+fn a_file_that_can_not_be_read_resets_its_connection() {
+    let folder = Arc::new(OwnFolder::new());
+    folder.file("file", [7; 100_000]);
+    let server = TestServer::spawn(
+        |builder| builder,
+        move |request: Request| {
+            let length = request.uri().path().trim_start_matches('/').parse();
+            let file = File::options().write(true).open(folder.path("file"));
+            match length {
+                Ok(length) => Body::from_file(file.expect("it may be written"), 0..length),
+                Err(_) => Body::from("no file"),
+            }
+        },
+    );
+    for length in [1000, 100_000] {
+        let mut client = server.connect();
+        client.get(&format!("/{length}"));
+        assert_eq!(client.read_rest().1, End::Reset, "{length}");
+    }
+    server.expect_serving();
+    server.expect_open(0);
+    let mut endings = server.handle().endings();
+    assert_eq!(
+        endings.find(|(why, _)| *why == "broken"),
+        Some(("broken", 2))
+    );
+}
+
+#[test]
+fn a_file_that_the_system_does_not_send_is_read() {
+    // This process's own memory, which can be read as a file and not sent as one.
+    let content: &'static [u8] = Random::new(8).bytes(3_000_000).leak();
+    let start = content.as_ptr().addr() as u64;
+    let server = TestServer::spawn(
+        |builder| builder,
+        move |_: Request| {
+            let memory = File::open("/proc/self/mem").expect("there is a /proc");
+            Body::from_file(memory, start..start + content.len() as u64)
+        },
+    );
+    let mut client = server.connect();
+    for _ in 0..2 {
+        client.get("/").expect_answer(content);
+    }
+}
+
 #[test]
 fn a_file_that_grows_while_it_is_sent_has_the_length_that_was_announced() {
     let folder = Arc::new(OwnFolder::new());
@@ -133,27 +182,41 @@ fn a_file_that_grows_while_it_is_sent_has_the_length_that_was_announced() {
 
 #[test]
 fn ten_gibibytes_for_a_slow_reader_cost_no_worker_and_no_memory() {
-    let folder = Arc::new(OwnFolder::new());
-    folder.sparse("large", 10 << 30);
-    let server = TestServer::spawn(
-        |builder| builder.workers(1).write_timeout(NEVER).rate_grace(NEVER),
-        sender(&folder),
+    alone(
+        "sending::ten_gibibytes_for_a_slow_reader_cost_no_worker_and_no_memory",
+        || {
+            let folder = Arc::new(OwnFolder::new());
+            folder.sparse("large", 10 << 30);
+            let server = TestServer::spawn(
+                |builder| builder.workers(1).write_timeout(NEVER).rate_grace(NEVER),
+                sender(&folder),
+            );
+            let mut readers: Vec<_> = (0..50).map(|_| server.connect()).collect();
+            for client in &mut readers {
+                client.get("/none").expect_answer("no file");
+            }
+            let before = resident();
+            for client in &mut readers {
+                client.get("/large").expect_part(1000);
+            }
+            for _ in 0..20 {
+                server.expect_serving();
+                for client in &mut readers {
+                    client.expect_part(10_000);
+                }
+                assert_eq!(server.handle().progress().buffered, 0);
+            }
+            // The clients, which are in this process, too, keep what they have received: two reads
+            // of 64 KiB at most.
+            let grown = resident().saturating_sub(before);
+            let most = readers.len() * 256 * 1024;
+            assert!(grown < most, "{grown} bytes more are resident");
+            for client in readers {
+                client.reset();
+            }
+            server.expect_open(0);
+        },
     );
-    let mut readers: Vec<_> = (0..50).map(|_| server.connect()).collect();
-    for client in &mut readers {
-        client.get("/large").expect_part(1000);
-    }
-    for _ in 0..20 {
-        server.expect_serving();
-        for client in &mut readers {
-            client.expect_part(10_000);
-        }
-        assert_eq!(server.handle().progress().buffered, 0);
-    }
-    for client in readers {
-        client.reset();
-    }
-    server.expect_open(0);
 }
 
 /// Who reads as fast as it comes waits for others, too.
@@ -192,6 +255,24 @@ fn a_drain_sends_a_file_to_its_end() {
     assert_eq!(end, End::Closed);
     let report = server.expect_end();
     assert_eq!((report.answered, report.cut), (1, 0));
+}
+
+#[test]
+fn a_file_that_is_not_taken_in_time_is_cut_and_counted() {
+    let folder = Arc::new(OwnFolder::new());
+    folder.sparse("file", HUGE as u64);
+    let server = TestServer::spawn(
+        |builder| builder.write_timeout(NEVER).drain_timeout(SOON),
+        sender(&folder),
+    );
+    let mut client = server.connect();
+    client.get("/file").expect_part(1);
+    server.handle().shutdown();
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (0, 1));
+    let (received, end) = client.read_rest();
+    assert!(received.len() < HUGE);
+    assert_eq!(end, End::Reset);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::io::{self, Cursor, Read};
 
 use httpool::http::Method;
-use httpool::{Body, Request};
+use httpool::{Body, Builder, Request};
 
 use crate::support::{Door, End, Gate, HUGE, NEVER, SOON, TestServer, request};
 
@@ -151,6 +151,31 @@ fn a_reader_that_fails_cuts_its_connection() {
     for target in ["/failing", "/failing-sized", "/short"] {
         check_cut(target, "1.1");
         check_cut(target, "1.0");
+    }
+}
+
+/// Where only the end of the connection ends a body, a part must not end as the whole does.
+#[test]
+fn an_old_client_whose_answer_is_cut_is_reset() {
+    type Configure = fn(Builder) -> Builder;
+    let slow: Configure = |builder| builder.write_timeout(SOON);
+    let small: Configure = |builder| builder.max_buffered(1000);
+    let forced: Configure = |builder| builder.write_timeout(NEVER);
+    for (why, configure) in [
+        ("slow_reader", slow),
+        ("no_room", small),
+        ("forced", forced),
+    ] {
+        let server = TestServer::spawn(configure, answer);
+        let mut client = server.connect();
+        client.send("GET /endless HTTP/1.0\r\n\r\n").expect_part(1);
+        if why == "forced" {
+            server.handle().shutdown_now();
+        }
+        server.expect_open(0);
+        assert_eq!(client.read_rest().1, End::Reset, "{why}");
+        let mut endings = server.handle().endings();
+        assert_eq!(endings.find(|(name, _)| *name == why), Some((why, 1)));
     }
 }
 

@@ -85,6 +85,15 @@ pub(crate) fn open_descriptors() -> usize {
     open.count() - 1
 }
 
+/// How much of this process's memory is resident, in bytes.
+pub(crate) fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("there is a /proc");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib = kib.and_then(|number| number.parse::<usize>().ok());
+    kib.expect("it is told in kibibytes") * 1024
+}
+
 /// A file name of this test's own; whatever is there goes when this is dropped.
 #[derive(Debug)]
 pub(crate) struct OwnPath(PathBuf);
