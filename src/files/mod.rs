@@ -169,8 +169,9 @@ impl Files {
 
     /// Whether a folder without an `index.html` is answered with what is in it: not by default.
     ///
-    /// It tells what would be served and nothing else, up to 10,000 names: as a page that sorts by
-    /// name, size or time (`?sort=size&order=desc`), or as JSON for who prefers that (`Accept`).
+    /// It tells what would be served and nothing else, of the first 10,000 names in the folder: as a
+    /// page that sorts by name, size or time (`?sort=size&order=desc`), or as JSON for who prefers
+    /// that (`Accept`).
     #[must_use]
     pub fn listing(mut self, told: bool) -> Self {
         self.listing = if told { Listings::Told } else { Listings::None };
@@ -216,7 +217,7 @@ impl Files {
         let path = file.as_ref().as_os_str().as_bytes();
         match self.open_named(path.strip_prefix(b"/").unwrap_or(path)) {
             Ok(Found::File(..)) => Ok(()),
-            Ok(Found::Folder(_)) => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(Found::Folder) => Err(io::ErrorKind::IsADirectory.into()),
             Err(Missed::Missing) => Err(io::ErrorKind::NotFound.into()),
             Err(Missed::Forbidden) => Err(io::ErrorKind::PermissionDenied.into()),
             Err(Missed::Busy(error) | Missed::Failed(error)) => Err(error),

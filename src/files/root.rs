@@ -5,7 +5,10 @@ use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{
+    Access, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags, accessat, openat2,
+    statx,
+};
 use rustix::io::Errno;
 
 /// How often something is looked for again while others rename folders on the way to it.
@@ -33,7 +36,7 @@ pub(super) struct Root {
 #[derive(Debug)]
 pub(super) enum Found {
     File(File, Metadata),
-    Folder(File),
+    Folder,
 }
 
 /// Why nothing was opened.
@@ -72,25 +75,60 @@ impl Root {
         self.symlinks = symlinks;
     }
 
-    /// Opens what has this name, which is relative. Nothing is waited for: of what is neither a file
-    /// nor a folder no more is asked than what it is.
+    /// Opens the file of this name, which is relative, or finds that it is a folder. Nothing is waited
+    /// for.
+    ///
+    /// To open anything else is to do something with it: who waits for a reader at a pipe goes on, and
+    /// is killed by what it writes when the pipe is closed again. So it is asked before what this is.
+    /// A link may lead that question out of the root, and all that comes of it then is that nothing is
+    /// opened; what is opened is beneath.
     pub(super) fn open(&self, path: &[u8]) -> Result<Found, Missed> {
-        let file =
-            File::from(self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?);
+        let flags = match self.kind(path) {
+            Ok(FileType::RegularFile) => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
+            // It is found even if it may not be read.
+            Ok(FileType::Directory) => OFlags::PATH | OFlags::DIRECTORY,
+            Ok(_) | Err(Errno::NOENT) => return Err(Missed::Missing),
+            // Whatever is wrong, opening it beneath the root says it without telling of elsewhere.
+            Err(_) => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
+        };
+        let file = File::from(self.resolve(path, flags)?);
         let metadata = file.metadata().map_err(Missed::Failed)?;
         if metadata.is_file() {
             Ok(Found::File(file, metadata))
         } else if metadata.is_dir() {
-            Ok(Found::Folder(file))
+            Ok(Found::Folder)
         } else {
             Err(Missed::Missing)
         }
     }
 
-    /// Looks at what has this name without opening it.
+    /// Opens the folder of this name to read what is in it.
+    pub(super) fn read_folder(&self, path: &[u8]) -> Result<Dir, Missed> {
+        let folder = self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        Ok(Dir::new(folder)?)
+    }
+
+    /// Looks at what has this name without opening it, as far as it may be opened.
     pub(super) fn look(&self, path: &[u8]) -> Result<Metadata, Missed> {
         let file = File::from(self.resolve(path, OFlags::PATH)?);
-        file.metadata().map_err(Missed::Failed)
+        let metadata = file.metadata().map_err(Missed::Failed)?;
+        let access = if metadata.is_dir() {
+            Access::EXEC_OK
+        } else {
+            Access::READ_OK
+        };
+        match accessat(&self.folder, path, access, AtFlags::EACCESS) {
+            Err(Errno::ACCESS) => Err(Missed::Forbidden),
+            // Nothing that matters here, or what asking for it will say.
+            _ => Ok(metadata),
+        }
+    }
+
+    /// What has this name, wherever links lead.
+    fn kind(&self, path: &[u8]) -> Result<FileType, Errno> {
+        let path = if path.is_empty() { b"." } else { path };
+        let told = statx(&self.folder, path, AtFlags::NO_AUTOMOUNT, StatxFlags::TYPE)?;
+        Ok(FileType::from_raw_mode(told.stx_mode.into()))
     }
 
     /// Finds a name without leaving the root, whatever is renamed and linked meanwhile: the system

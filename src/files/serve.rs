@@ -59,8 +59,8 @@ impl Files {
                 self.choose(&path, file, &metadata, request)
                     .answer(request, caching)
             }
-            (Ok(Found::Folder(_)), Kind::File) => redirect(request.uri()),
-            (Ok(Found::Folder(_)) | Err(Missed::Missing), _) => self
+            (Ok(Found::Folder), Kind::File) => redirect(request.uri()),
+            (Ok(Found::Folder) | Err(Missed::Missing), _) => self
                 .list(&name, request)
                 .unwrap_or_else(|| self.stand_in(request)),
             (Err(missed), _) => refuse(missed, request),
@@ -72,16 +72,15 @@ impl Files {
         if self.listing == Listings::None || name.kind == Kind::File {
             return None;
         }
-        let listing = match self.root.open(&name.path) {
-            Ok(Found::Folder(folder)) => {
-                Listing::read(&self.root, &folder, &name.path, self.dotfiles)
-            }
-            Ok(Found::File(..)) | Err(Missed::Missing) => return None,
-            Err(missed) => return Some(refuse(missed, request)),
+        let listing = match self.root.read_folder(&name.path) {
+            Ok(_) if request.method() == Method::HEAD => return Some(Listing::answer_head(request)),
+            Ok(folder) => Listing::read(&self.root, folder, &name.path, self.dotfiles),
+            Err(Missed::Missing) => return None,
+            Err(missed) => Err(missed),
         };
         Some(match listing {
             Ok(listing) => listing.answer(request),
-            Err(error) => refuse(Missed::Failed(error), request),
+            Err(missed) => refuse(missed, request),
         })
     }
 
@@ -112,7 +111,7 @@ impl Files {
                 self.choose(fallback, file, &metadata, request)
                     .answer(request, caching)
             }
-            Ok(Found::Folder(_)) | Err(Missed::Missing) => missing(),
+            Ok(Found::Folder) | Err(Missed::Missing) => missing(),
             Err(missed) => refuse(missed, request),
         }
     }

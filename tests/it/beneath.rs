@@ -1,15 +1,18 @@
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use httpool::http;
 use httpool::http::header::LOCATION;
 use httpool::{Files, Symlinks};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, inotify, mknodat};
+use rustix::io::Errno;
 
-use crate::support::{OwnFolder, Random, expect, field, get};
+use crate::support::{OwnFolder, Random, as_anybody, expect, field, get};
 
 fn files(folder: &OwnFolder) -> Files {
     Files::new(folder).expect("the folder can be served")
@@ -110,6 +113,18 @@ fn nothing_outside_is_served() {
     expect(&files.dotfiles(true), "/.env", 200);
 }
 
+/// They are no paths, and lead where no path does: this one out of a folder in /proc.
+#[test]
+fn links_of_the_system_are_not_followed() {
+    let inside = OwnFolder::new();
+    let open = fs::File::open(&inside).expect("a folder can be opened");
+    let own = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
+    assert!(fs::read_dir(&own).is_ok(), "this test can go there");
+    let files = Files::new("/proc/self/fd").expect("the folder can be served");
+    expect(&files, &format!("/{}/", open.as_raw_fd()), 404);
+    expect(&files, &format!("/{}", open.as_raw_fd()), 404);
+}
+
 /// Whatever a client writes, it gets a file of the folder or an error.
 #[test]
 fn no_random_path_leads_out() {
@@ -191,8 +206,15 @@ fn only_regular_files_are_served() {
     mknodat(CWD, folder.path("pipe"), FileType::Fifo, Mode::RWXU, 0).expect("a pipe can be made");
     let _socket = UnixListener::bind(folder.path("socket")).expect("a socket can be made");
     let files = files(&folder);
-    expect(&files, "/pipe", 404);
     expect(&files, "/socket", 404);
+    // Who waits at a pipe for a reader must not believe that there is one.
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).expect("there is inotify");
+    let pipe = folder.path("pipe");
+    inotify::add_watch(&watch, pipe, inotify::WatchFlags::OPEN).expect("it can be watched");
+    expect(&files, "/pipe", 404);
+    expect(&files, "/pipe/", 404);
+    let opened = rustix::io::read(&watch, &mut [0; 512]);
+    assert_eq!(opened, Err(Errno::AGAIN), "it was opened");
     expect(&files, &format!("/{}", "a".repeat(300)), 404);
     expect(&files, &format!("/{}", "a/".repeat(3000)), 404);
 }
@@ -232,10 +254,31 @@ fn the_well_known_folder_is_no_secret() {
 #[test]
 fn what_may_not_be_read_is_forbidden() {
     let folder = OwnFolder::new();
-    folder.file("a", "x");
-    let nobody = fs::Permissions::from_mode(0o000);
-    fs::set_permissions(folder.path("a"), nobody).expect("it is ours");
-    // Whoever may do everything reads it all the same.
-    let may_all = fs::File::open(folder.path("a")).is_ok();
-    expect(&files(&folder), "/a", if may_all { 200 } else { 403 });
+    folder.file("a", "x").file("closed/x", "x");
+    folder.permit("a", 0o000).permit("closed", 0o000);
+    let files = files(&folder);
+    as_anybody(|| {
+        expect(&files, "/a", 403);
+        expect(&files, "/closed/x", 403);
+    });
+    folder.permit("closed", 0o700);
+}
+
+/// What is in it is no secret to who knows the names.
+#[test]
+fn a_folder_that_may_be_entered_need_not_be_readable() {
+    let folder = OwnFolder::new();
+    folder.file("a/x", "x").file("b/index.html", "index");
+    folder.permit("a", 0o111).permit("b", 0o111);
+    let files = files(&folder);
+    as_anybody(|| {
+        for target in ["/a", "/b"] {
+            expect(&files, target, 301);
+        }
+        expect(&files, "/a/x", 200);
+        expect(&files, "/a/", 404);
+        assert_eq!(expect(&files, "/b/", 200).body().length(), Some(5));
+        expect(&files.listing(true), "/a/", 403);
+    });
+    folder.permit("a", 0o700).permit("b", 0o700);
 }

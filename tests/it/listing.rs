@@ -1,17 +1,20 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::iter;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, UNIX_EPOCH};
 
+use httpool::http::Method;
 use httpool::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, VARY,
 };
 use httpool::{Files, Response, Symlinks};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 
-use crate::support::{OwnFolder, expect, field, get};
+use crate::support::{OwnFolder, alone, as_anybody, ask, expect, field, get};
 
 fn listing(folder: &OwnFolder) -> Files {
     let files = Files::new(folder).expect("the folder can be served");
@@ -220,6 +223,71 @@ fn what_is_listed_is_what_is_served() {
         "/sub/",
         &[".well-known", "up", "y"],
     );
+}
+
+#[test]
+fn what_may_not_be_read_is_not_listed() {
+    let folder = OwnFolder::new();
+    folder
+        .file("closed", "x")
+        .file("open", "x")
+        .file("in/x", "x")
+        .file("out/x", "x");
+    symlink("closed", folder.path("link")).expect("a link can be made");
+    folder.permit("closed", 0o000).permit("out", 0o000);
+    folder.permit("in", 0o111);
+    let files = listing(&folder);
+    as_anybody(|| assert_eq!(names(&files, "/"), ["in", "open"]));
+    folder.permit("in", 0o700).permit("out", 0o700);
+}
+
+/// What can't be looked at now is not what is not there.
+#[test]
+fn a_listing_without_descriptors_is_none() {
+    alone("listing::a_listing_without_descriptors_is_none", || {
+        let folder = OwnFolder::new();
+        folder.file("a", "x");
+        let files = listing(&folder);
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let current = Some(100);
+        setrlimit(Resource::Nofile, Rlimit { current, maximum }).expect("it is lower");
+        let mut all: Vec<_> = iter::repeat_with(|| File::open("/dev/null"))
+            .map_while(Result::ok)
+            .collect();
+        // One for the folder, and none for what is in it.
+        for (left, status) in [(0, 503), (1, 503), (2, 200)] {
+            expect(&files, "/", status);
+            assert!(left == 2 || all.pop().is_some());
+        }
+    });
+}
+
+#[test]
+fn nobody_looks_into_a_folder_for_its_head() {
+    let folder = OwnFolder::new();
+    folder.file("sub/a", "x").file("site/index.html", "index");
+    let files = listing(&folder);
+    for fields in [vec![], vec![(ACCEPT, "application/json")]] {
+        let whole = get(&files, "/sub/", &fields);
+        let head = ask(&files, Method::HEAD, "/sub/", &fields);
+        assert_eq!(head.status(), 200);
+        assert_eq!(head.headers(), whole.headers());
+        assert_eq!(head.body().length(), None);
+    }
+    let index = ask(&files, Method::HEAD, "/site/", &[]);
+    assert_eq!(index.body().length(), Some(5));
+    assert_eq!(ask(&files, Method::HEAD, "/none/", &[]).status(), 404);
+}
+
+#[test]
+fn what_is_not_shown_is_looked_at_no_further_either() {
+    let folder = OwnFolder::new();
+    for index in 0..10_001 {
+        folder.file(&format!(".{index}"), "");
+    }
+    let told = told(&listing(&folder), "/");
+    assert_eq!(told["complete"], false);
+    assert_eq!(told["entries"].as_array().map(Vec::len), Some(0));
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 mod page;
 
-use std::fs::File;
 use std::io;
 use std::time::SystemTime;
 
@@ -11,22 +10,22 @@ use percent_encoding::percent_decode_str;
 use rustix::fs::Dir;
 
 use super::path::{Dotfiles, is_visible};
-use super::root::Root;
+use super::root::{Missed, Root};
 use super::validators::modified_before;
 use super::{ASK_EACH_TIME, join};
 use crate::page::POLICY;
 use crate::problem::ProblemForm;
-use crate::{IntoResponse as _, Request, Response};
+use crate::{Body, IntoResponse as _, Request, Response};
 
-/// Most entries that one answer has: each costs three system calls, and who has more of them is not
-/// served by a page of them all.
+/// Most names that are looked at for one answer: each costs four system calls, and who has more of
+/// them is not served by a page of them all.
 const MOST: usize = 10_000;
 
 /// What of a folder would be served.
 #[derive(Debug)]
 pub(super) struct Listing {
     entries: Vec<Entry>,
-    /// Whether there was room for all of it.
+    /// Whether all of it was looked at.
     is_complete: bool,
 }
 
@@ -62,31 +61,35 @@ impl Listing {
     /// Looks at what is in the folder of this name, as far as it would be served.
     pub(super) fn read(
         root: &Root,
-        folder: &File,
+        folder: Dir,
         path: &[u8],
         dotfiles: Dotfiles,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, Missed> {
         let now = SystemTime::now();
         let (mut entries, mut is_complete) = (Vec::new(), true);
-        for entry in Dir::read_from(folder)? {
+        let mut seen = 0;
+        for entry in folder {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            let is_shown = !matches!(name, b"." | b"..")
-                && !name.contains(&b'\\')
-                && is_visible(name, path.is_empty(), dotfiles);
-            if !is_shown {
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            if seen == MOST {
+                is_complete = false;
+                break;
+            }
+            seen += 1;
+            if name.contains(&b'\\') || !is_visible(name, path.is_empty(), dotfiles) {
                 continue;
             }
             // What is found as a request would find it is what a request would get.
-            let Ok(metadata) = root.look(&join(path, name)) else {
-                continue;
+            let metadata = match root.look(&join(path, name)) {
+                Ok(metadata) => metadata,
+                Err(Missed::Missing | Missed::Forbidden) => continue,
+                Err(missed) => return Err(missed),
             };
             if !metadata.is_file() && !metadata.is_dir() {
                 continue;
-            }
-            if entries.len() == MOST {
-                is_complete = false;
-                break;
             }
             entries.push(Entry {
                 name: name.to_vec(),
@@ -98,6 +101,18 @@ impl Listing {
             entries,
             is_complete,
         })
+    }
+
+    /// The answer to a HEAD, for which nothing is looked at: how long the content of a GET would be is
+    /// the only thing that only this would tell, and it need not be told (RFC 9110 section 9.3.2).
+    pub(super) fn answer_head(request: &Request) -> Response {
+        let nothing = Self {
+            entries: Vec::new(),
+            is_complete: true,
+        };
+        let mut response = nothing.answer(request);
+        *response.body_mut() = Body::from_reader(io::empty());
+        response
     }
 
     /// The answer in the order that the client asks for and the form that it prefers.

@@ -1,6 +1,8 @@
 //! A folder of a test's own.
 
 use std::fs::{self, File};
+#[cfg(feature = "files")]
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,6 +33,15 @@ impl OwnFolder {
         let folder = path.parent().expect("it is in the folder");
         fs::create_dir_all(folder).expect("the folder is writable");
         fs::write(path, content).expect("the folder is writable");
+        self
+    }
+
+    /// Sets who may do what with something in it.
+    #[cfg(feature = "files")]
+    #[track_caller]
+    pub(crate) fn permit(&self, name: &str, mode: u32) -> &Self {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(self.path(name), mode).expect("it is ours");
         self
     }
 

@@ -5,6 +5,8 @@ mod folder;
 mod gate;
 #[cfg(feature = "files")]
 mod memory;
+#[cfg(feature = "files")]
+mod permissions;
 mod process;
 mod random;
 pub(crate) mod request;
@@ -28,6 +30,8 @@ pub(crate) use folder::OwnFolder;
 pub(crate) use gate::{Door, Gate};
 #[cfg(feature = "files")]
 pub(crate) use memory::{ask, expect, field, get};
+#[cfg(feature = "files")]
+pub(crate) use permissions::as_anybody;
 pub(crate) use process::alone;
 #[cfg(feature = "program")]
 pub(crate) use process::{Program, address_in, run_program};
