@@ -129,12 +129,13 @@ impl Body {
     ///
     /// The system sends them from its own memory where it can (`sendfile`), up to a mebibyte before
     /// other connections get their turn, so neither the file's size nor a slow client costs memory.
-    /// Only a file that is not in the system's memory holds the worker, for as long as its disk
-    /// takes.
+    /// Up to 4 KiB are read at once instead, and under TLS up to 64 KiB at a time are encrypted, and
+    /// kept until the client has taken them. Only a file that is not in the system's memory holds the
+    /// worker, for as long as its disk takes.
     ///
-    /// If the file is shorter than that when it is sent, the connection is reset. What others write
-    /// into it meanwhile may be sent or not: who replaces files that are served should rename the
-    /// new one over the old one.
+    /// If the file is shorter than that when it is sent, or can't be read, the connection is reset.
+    /// What others write into it meanwhile may be sent or not: who replaces files that are served
+    /// should rename the new one over the old one.
     ///
     /// ```no_run
     /// use std::fs::File;

@@ -17,7 +17,8 @@
 //!
 //! * **Only handlers hold workers.** A client that is slow, idle or hostile never does: while its
 //!   request trickles in, while it reads its answer, while its connection sleeps, it is parked in
-//!   one epoll instance that all workers share.
+//!   one epoll instance that all workers share. A disk may hold one, where an answer is a file that
+//!   is not in the system's memory.
 //! * **Stopping loses nothing.** [`Handle::shutdown`] begins a drain: what has arrived is
 //!   answered, connections end after their last answer, and [`Server::run`] returns a
 //!   [`DrainReport`] that counts what could not be finished by the deadline.

@@ -73,7 +73,9 @@ impl Files {
             return None;
         }
         let listing = match self.root.read_folder(&name.path) {
-            Ok(_) if request.method() == Method::HEAD => return Some(Listing::answer_head(request)),
+            Ok(_) if request.method() == Method::HEAD => {
+                return Some(Listing::answer_head(request));
+            }
             Ok(folder) => Listing::read(&self.root, folder, &name.path, self.dotfiles),
             Err(Missed::Missing) => return None,
             Err(missed) => Err(missed),
