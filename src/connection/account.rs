@@ -70,6 +70,7 @@ impl Account {
     }
 
     /// The handler's answer. If it panics, only its own client notices.
+    #[inline(always)]
     pub(super) fn handle(&mut self, desk: &mut Desk, service: &Service) -> Response {
         let began = service.config.server_timing.then(Instant::now);
         let request = &mut desk.slot.request;

@@ -45,6 +45,7 @@ impl Connection {
     }
 
     /// Decides whether this answer is the last on its connection.
+    #[inline(always)]
     fn ending(
         &mut self,
         response: &Response,

@@ -63,6 +63,7 @@ enum Failure {
 struct Reader(Arc<Loan>);
 
 /// How a body is taken that has not come with its head.
+#[cold]
 pub(super) fn ask(request: &Request, treatment: Treatment, service: &Service) -> Intake {
     // Nothing of the handler's runs, and what is here of it can be thrown away.
     if let Treatment::Shed(_) = treatment {
@@ -79,6 +80,7 @@ pub(super) fn ask(request: &Request, treatment: Treatment, service: &Service) ->
 impl Connection {
     /// Has the handler answer a request whose body it reads meanwhile. A verdict if that must wait,
     /// or the answer must not leave.
+    #[cold]
     pub(super) fn answer_reader(
         &mut self,
         desk: &mut Desk,

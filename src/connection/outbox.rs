@@ -193,10 +193,11 @@ impl Outbox {
             }
         }
         let answers = mem::take(&mut self.answers);
-        if let Tail::Upgrade(_) = self.tail {
-            return Ok(Flushed::Last(answers));
+        match self.tail {
+            Tail::None => {}
+            Tail::Upgrade(_) => return Ok(Flushed::Last(answers)),
+            Tail::Whole(_) | Tail::Stream(_) | Tail::File(_) => self.tail = Tail::None,
         }
-        self.tail = Tail::None;
         Ok(Flushed::All(answers))
     }
 

@@ -47,8 +47,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Longest wait for the client to send something; `None` is for ever. At first this is the
-    /// server's [`Builder::idle_timeout`](crate::Builder::idle_timeout).
+    /// Longest wait for the client to send something; `None` is for ever, and a time of zero takes
+    /// what is there. At first this is the server's [`Builder::idle_timeout`](crate::Builder::idle_timeout).
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.read_timeout = timeout;
     }

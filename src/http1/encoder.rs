@@ -81,12 +81,8 @@ pub fn encode(
         }
         field(name.as_str().as_bytes(), value.as_bytes(), out);
     }
-    if status == StatusCode::SWITCHING_PROTOCOLS
-        && let Some(protocol) = response.body().protocol()
-    {
-        upgrade(protocol, out);
-        out.extend_from_slice(b"\r\n");
-        return Content::Switched;
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return switch(response, out);
     }
     let length = response.body().length();
     let content = content(status, terms, length);
@@ -132,9 +128,14 @@ pub fn is_open_ended(response: &Response, terms: &Terms) -> bool {
 /// protocol does follow.
 pub(crate) fn last_status(response: &Response) -> StatusCode {
     let status = response.status();
-    if !status.is_informational() {
-        return status;
+    if status.is_informational() {
+        return last_of_interim(response);
     }
+    status
+}
+
+#[cold]
+fn last_of_interim(response: &Response) -> StatusCode {
     match response.body().protocol() {
         Some(_) => StatusCode::SWITCHING_PROTOCOLS,
         None => StatusCode::INTERNAL_SERVER_ERROR,
@@ -160,8 +161,19 @@ fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Ends the head of a response that another protocol follows.
+#[cold]
+fn switch(response: &Response, out: &mut Vec<u8>) -> Content {
+    if let Some(protocol) = response.body().protocol() {
+        upgrade(protocol, out);
+    }
+    out.extend_from_slice(b"\r\n");
+    Content::Switched
+}
+
 /// The protocol to upgrade to. `Connection` must say that this is for the next one to read (RFC 9110
 /// section 7.8).
+#[cold]
 fn upgrade(protocol: &HeaderValue, out: &mut Vec<u8>) {
     field(b"connection", b"upgrade", out);
     field(b"upgrade", protocol.as_bytes(), out);

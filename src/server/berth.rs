@@ -17,6 +17,7 @@ struct Berth {
 
 impl Shared {
     /// Lets a connection go on in another protocol, until that has ended on this thread.
+    #[cold]
     pub(super) fn go_on_otherwise(&self, client: &mut Client) {
         if let Some(ticket) = client.ticket.take() {
             self.lot.expel(ticket, &client.connection);

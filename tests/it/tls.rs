@@ -6,7 +6,11 @@ use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::sync::Arc;
 
-use httpool::{ClientCertificates, Origin, Request, Tls};
+use httpool::http::header::UPGRADE;
+use httpool::{
+    ClientCertificates, Handler, Intake, IntoResponse, Origin, Request, Response, Stream, Tls,
+    Upgrade,
+};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 
@@ -98,6 +102,51 @@ fn large_bodies_arrive_whole_in_both_directions() {
     }
     client.send(request::post_chunked("/", &body, 100_000));
     client.expect_answer(&body);
+}
+
+/// Reads bodies while they come and gives them back, or speaks another protocol that does.
+struct Patient;
+
+impl Handler for Patient {
+    fn handle(&self, request: &mut Request) -> Response {
+        if request.headers().contains_key(UPGRADE) {
+            return Upgrade::new("echo", |mut stream: Stream| {
+                let mut part = [0; 1000];
+                while let Ok(count @ 1..) = stream.read(&mut part) {
+                    stream.write_all(&part[..count]).expect("it is taken");
+                }
+            })
+            .into_response();
+        }
+        let mut content = Vec::new();
+        let read = request.body_mut().read_to_end(&mut content);
+        read.map(|_| content).into_response()
+    }
+
+    fn intake(&self, _: &Request) -> Intake {
+        Intake::STREAM
+    }
+}
+
+#[test]
+fn bodies_are_read_while_they_come_and_other_protocols_spoken() {
+    let secure = Secure::spawn(|builder| builder, Patient);
+    let body = Random::new(11).bytes(2 * 1024 * 1024 + 13);
+    let mut client = secure.connect();
+    client.post("/", &body).expect_answer(&body);
+    client.send(request::post_chunked("/", &body, 100_000));
+    client.expect_answer(&body);
+    client.send(request::post_head("/", 5)).send("later");
+    client.expect_answer("later");
+    client.send("GET / HTTP/1.1\r\nHost: it\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nearly");
+    client.expect_status(101);
+    assert_eq!(client.expect_part(5), b"early");
+    for part in body.chunks(50_000).take(10) {
+        client.send(part);
+        assert!(client.expect_part(part.len()) == part);
+    }
+    client.finish_sending().expect_closed();
+    secure.server.expect_open(0);
 }
 
 #[test]
