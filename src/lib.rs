@@ -58,6 +58,7 @@
 //! * `router` (default): functions for paths and methods, with arguments from requests, in
 //!   [`routing`].
 //! * `tls`: clients that speak TLS, with rustls and ring.
+//! * `aws-lc-rs`: the same with AWS-LC, which takes a C compiler some minutes.
 //! * `metrics`: health checks and figures for Prometheus in `apps`, with prometheus-client and procfs.
 //!
 //! It runs on Linux: epoll is what it is made of.

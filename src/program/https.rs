@@ -4,7 +4,8 @@ use http::header::{HOST, HeaderValue, LOCATION, STRICT_TRANSPORT_SECURITY};
 use http::uri::{Authority, Scheme};
 use http::{StatusCode, Uri};
 use httpool::{
-    Handler, IntoResponse as _, ListenAddr, Origin, Problem, Request, Response, Server, Tls, http,
+    Handler, Intake, IntoResponse as _, ListenAddr, Origin, Problem, Request, Response, Server,
+    Tls, http,
 };
 
 use super::cli::Args;
@@ -121,6 +122,10 @@ impl<H: Handler> Handler for Hsts<H> {
             fields.insert(STRICT_TRANSPORT_SECURITY, self.value.clone());
         }
         response
+    }
+
+    fn intake(&self, request: &Request) -> Intake {
+        self.handler.intake(request)
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::{CryptoProvider, ring as chosen};
+use rustls::crypto::CryptoProvider;
+#[cfg(feature = "aws-lc-rs")]
+use rustls::crypto::aws_lc_rs as chosen;
+#[cfg(not(feature = "aws-lc-rs"))]
+use rustls::crypto::ring as chosen;
 use rustls::server::ProducesTickets;
 
 /// All of it: algorithms, keys, random numbers.
