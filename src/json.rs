@@ -5,7 +5,8 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use log::error;
 use serde::Serialize;
 
-use crate::{IntoResponse, Problem, Response};
+use crate::response::failed;
+use crate::{IntoResponse, Response};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -25,7 +26,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// ```
 ///
 /// A value that can't be written as JSON, such as a map whose keys are no text, is logged and
-/// answered 500.
+/// answered 500, whatever status stands around it.
 ///
 /// With the feature `router` it is an argument of functions too: the request's body, read as JSON.
 /// A request that does not say that it is JSON is answered 415, one that is none 400 with line and
@@ -62,8 +63,31 @@ impl<T: Serialize> IntoResponse for Json<T> {
             }
             Err(why) => {
                 error!("an answer can't be written as JSON: {why}");
-                Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+                failed(StatusCode::INTERNAL_SERVER_ERROR)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_json_is_an_error_whatever_stands_around_it() {
+        let answer = || Json(BTreeMap::from([([1, 2], "a key that is no text")]));
+        for response in [
+            answer().into_response(),
+            (StatusCode::CREATED, answer()).into_response(),
+            ([("x-name", "value")], answer()).into_response(),
+            (StatusCode::CREATED, [("x-name", "value")], answer()).into_response(),
+        ] {
+            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            assert!(!response.headers().contains_key("x-name"));
+            let content = response.body().as_bytes();
+            assert_eq!(content, b"500 Internal Server Error\n");
         }
     }
 }

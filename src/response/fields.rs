@@ -4,8 +4,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Error, StatusCode};
 use log::error;
 
-use super::IntoResponse;
-use crate::{Problem, Response};
+use super::{IntoResponse, failed, has_failed};
+use crate::Response;
 
 /// Header fields that an answer gets in a tuple: `(fields, answer)` or `(status, fields, answer)`.
 /// They are a [`HeaderMap`], or an array of names and values.
@@ -28,7 +28,7 @@ use crate::{Problem, Response};
 /// ```
 ///
 /// A name or value that no field can have (RFC 9110 section 5.5), such as one with a line end, is
-/// logged and answered 500: nothing of such a value is sent.
+/// logged and answered 500, whatever status stands around it: nothing of such a value is sent.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say header fields",
     note = "before its last element, a tuple that is an answer has a `StatusCode`, a `HeaderMap` \
@@ -70,7 +70,9 @@ where
 impl<R: IntoResponse> IntoResponse for (StatusCode, R) {
     fn into_response(self) -> Response {
         let mut response = self.1.into_response();
-        *response.status_mut() = self.0;
+        if !has_failed(&response) {
+            *response.status_mut() = self.0;
+        }
         response
     }
 }
@@ -91,12 +93,14 @@ fn with_fields(fields: impl Fields, answer: impl FnOnce() -> Response) -> Respon
     match fields.into_fields() {
         Ok(fields) => {
             let mut response = answer();
-            response.headers_mut().extend(fields);
+            if !has_failed(&response) {
+                response.headers_mut().extend(fields);
+            }
             response
         }
         Err(why) => {
             error!("an answer has a field that can't be sent: {why}");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+            failed(StatusCode::INTERNAL_SERVER_ERROR)
         }
     }
 }
@@ -146,6 +150,9 @@ mod tests {
             for response in [
                 (fields(), "secret").into_response(),
                 (StatusCode::OK, fields(), "secret").into_response(),
+                (StatusCode::CREATED, (fields(), "secret")).into_response(),
+                ([("x-more", "secret")], (fields(), "secret")).into_response(),
+                (StatusCode::OK, [("x-more", "secret")], (fields(), "")).into_response(),
             ] {
                 assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
                 let names: Vec<_> = response.headers().keys().collect();

@@ -18,6 +18,11 @@ pub use self::redirect::Redirect;
 use crate::http1::Refusal;
 use crate::{Body, Problem, Response};
 
+/// Marks the answer that stands in the place of one that could not be made. What would have been said
+/// of that one is not true of it.
+#[derive(Debug, Clone, Copy)]
+struct Failed;
+
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -40,7 +45,8 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 ///   its type.
 /// * A [`File`] is sent from where it is.
 /// * A tuple that begins with a [`StatusCode`], with [`Fields`], or with both in that order, gives
-///   them to the answer that it ends with.
+///   them to the answer that it ends with, unless there is none: what can't be sent stays the error
+///   that it is.
 /// * `Ok` and `Err` each answer with what they hold, and `Some` too; `None` is 404.
 /// * [`http::Response`] is for everything else.
 ///
@@ -70,6 +76,17 @@ pub struct Html<T>(
     /// The page's source.
     pub T,
 );
+
+/// The answer if there is none. A status or fields around it leave it alone.
+pub(crate) fn failed(status: StatusCode) -> Response {
+    let mut response = Problem::new(status).into_response();
+    response.extensions_mut().insert(Failed);
+    response
+}
+
+fn has_failed(response: &Response) -> bool {
+    response.extensions().get::<Failed>().is_some()
+}
 
 fn typed(content_type: HeaderValue, body: Body) -> Response {
     let mut response = HttpResponse::new(body);
@@ -132,7 +149,8 @@ impl<const N: usize> IntoResponse for &'static [u8; N] {
 }
 
 /// The whole of a file, from its first byte to what is its last one now. What is no regular file, as
-/// a pipe, is read until it ends. A file that can't be asked what it is is a 500.
+/// a pipe, is read until it ends. A folder, which can be opened as a file is, has no content and is
+/// a 404. A file that can't be asked what it is is a 500.
 ///
 /// ```no_run
 /// use std::fs::File;
@@ -147,10 +165,11 @@ impl IntoResponse for File {
             Ok(metadata) if metadata.is_file() => {
                 typed(BYTES, Body::from_file(self, 0..metadata.len()))
             }
+            Ok(metadata) if metadata.is_dir() => failed(StatusCode::NOT_FOUND),
             Ok(_) => typed(BYTES, Body::from_reader(self)),
             Err(error) => {
                 error!("a file can't be sent: {error}");
-                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+                failed(StatusCode::INTERNAL_SERVER_ERROR)
             }
         }
     }
@@ -248,5 +267,13 @@ mod tests {
         let text = "text/plain; charset=utf-8";
         check(Some("tea"), 200, text, "tea");
         check(None::<&str>, 404, text, "404 Not Found\n");
+    }
+
+    #[test]
+    fn a_folder_is_no_file() {
+        let folder = || File::open(env!("CARGO_MANIFEST_DIR")).expect("it is there");
+        let text = "text/plain; charset=utf-8";
+        check(folder(), 404, text, "404 Not Found\n");
+        check((StatusCode::OK, folder()), 404, text, "404 Not Found\n");
     }
 }
