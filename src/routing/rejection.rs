@@ -51,15 +51,20 @@ impl Rejection {
     /// The answer to a request that had these header fields.
     #[must_use]
     pub fn answer(&self, request: &HeaderMap) -> Response {
-        let problem = Problem::new(self.status).detail(self.reason.clone());
-        problem.answer(request)
+        Problem::from(self.clone()).answer(request)
     }
 }
 
-/// As plain text, for it does not know what the client accepts.
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        Self::new(rejection.status).detail(rejection.reason)
+    }
+}
+
+/// As a [`Problem`], which a server tells in the form that the client prefers.
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        self.answer(&HeaderMap::new())
+        Problem::from(self).into_response()
     }
 }
 

@@ -308,6 +308,16 @@ fn a_rejection_has_the_form_that_the_client_prefers() {
     let client = client_of(router);
     let response = client.get("/x").header("accept", "application/json").send();
     assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+    // One that a function gives as its answer, too.
+    let router = Router::new().get("/{id}", |id: Result<Path<u8>, Rejection>| {
+        id.map(|Path(id)| id.to_string())
+    });
+    let client = httpool::test::Client::new(router);
+    let response = client.get("/x").header("accept", "application/json").send();
+    assert_eq!(
+        response.header("content-type"),
+        Some("application/problem+json")
+    );
 }
 
 #[test]
