@@ -7,9 +7,10 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    ETAG, HeaderName, LAST_MODIFIED, VARY,
+    ETAG, HeaderName, HeaderValue, LAST_MODIFIED, VARY,
 };
 
+use crate::layers::vary;
 use crate::page::POLICY;
 use crate::problem::{Audience, told};
 use crate::{Problem, Response};
@@ -24,6 +25,11 @@ const OF_CONTENT: [HeaderName; 6] = [
     ETAG,
     LAST_MODIFIED,
 ];
+
+/// What a response says in the place of the policy of a page that is made here, if another page
+/// stands in that one's place.
+#[derive(Debug, Clone)]
+pub(crate) struct PolicyOfOthers(pub(crate) HeaderValue);
 
 /// Has pages of its own for errors. Every `Fn(&Problem, &HeaderMap) -> Option<Response> + Send +
 /// Sync` does:
@@ -50,7 +56,10 @@ const OF_CONTENT: [HeaderName; 6] = [
 pub trait ErrorPages: Send + Sync + 'static {
     /// The page for this problem, for a client that has sent these fields; `None` to leave the
     /// answer as it is. Of the page count its content and its fields; the status stays, and so do
-    /// the answer's other fields, such as `Allow`.
+    /// the answer's other fields, such as `Allow`. The problem's status is that of the answer.
+    ///
+    /// Whether there is a page or not, the answer says that it depends on `Accept` (RFC 9110 section
+    /// 12.5.5). A page that depends on another field has to say so itself (`Vary`).
     ///
     /// This is called on a worker, or, for who is turned away because no worker is free, on the
     /// thread that runs the server: it should be quick, and not block. One that panics costs the
@@ -69,47 +78,64 @@ impl Pages {
 
     /// Puts a page in the place of an error answer if there is one for it; and if it tells a problem
     /// in another form than its client may prefer, that form.
+    #[inline]
     pub(crate) fn apply<'r>(
+        &self,
+        response: &mut Response,
+        request: impl FnOnce() -> Cow<'r, HeaderMap>,
+    ) {
+        if response.status().as_u16() >= 400 {
+            self.apply_to_error(response, request);
+        }
+    }
+
+    #[cold]
+    fn apply_to_error<'r>(
         &self,
         response: &mut Response,
         request: impl FnOnce() -> Cow<'r, HeaderMap>,
     ) {
         let (problem, audience) = match (told(response), &self.0) {
             (Some((_, Audience::Known)), None) | (None, None) => return,
-            (Some((problem, audience)), _) => (problem.clone(), audience),
+            (Some((problem, audience)), _) => {
+                (problem.clone().with_status(response.status()), audience)
+            }
             (None, Some(_)) if says_nothing(response) => {
                 (Problem::new(response.status()), Audience::Known)
             }
             (None, Some(_)) => return,
         };
         let request = request();
-        let page = self.0.as_ref();
-        if let Some(page) = page.and_then(|pages| pages.page(&problem, &request)) {
+        let pages = self.0.as_ref();
+        if let Some(page) = pages.and_then(|pages| pages.page(&problem, &request)) {
             replace(response, page);
         } else if audience == Audience::Unknown {
             replace(response, problem.answer(&request));
+        }
+        if pages.is_some() {
+            vary(response.headers_mut(), "accept");
         }
     }
 }
 
 /// Whether it tells of an error by its status alone.
 fn says_nothing(response: &Response) -> bool {
-    let (status, fields) = (response.status(), response.headers());
-    (status.is_client_error() || status.is_server_error())
-        && response.body().length() == Some(0)
-        && OF_CONTENT.iter().all(|name| !fields.contains_key(name))
+    let fields = response.headers();
+    response.body().length() == Some(0) && OF_CONTENT.iter().all(|name| !fields.contains_key(name))
 }
 
 /// Gives a response the content of another, with the fields that tell of it.
 fn replace(response: &mut Response, other: Response) {
     let (mut head, body) = other.into_parts();
+    let policy = response.extensions_mut().remove::<PolicyOfOthers>();
     let fields = response.headers_mut();
-    for name in &OF_CONTENT {
-        fields.remove(name);
-    }
     // The one that came with a built-in page goes with it; others are of the site.
     if fields.get(CONTENT_SECURITY_POLICY) == Some(&POLICY) {
         fields.remove(CONTENT_SECURITY_POLICY);
+        fields.extend(policy.map(|policy| (CONTENT_SECURITY_POLICY, policy.0)));
+    }
+    for name in &OF_CONTENT {
+        fields.remove(name);
     }
     // What the answer depends on is all that either depends on.
     for vary in head.headers.get_all(VARY) {

@@ -108,7 +108,8 @@ impl Problem {
         Told::by(response).map(|told| &told.problem)
     }
 
-    /// Its status.
+    /// Its status. Where a response was given another one since, as in `(StatusCode::GONE, problem)`,
+    /// a server tells the problem with that.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
@@ -124,6 +125,10 @@ impl Problem {
     #[must_use]
     pub fn answer(&self, request: &HeaderMap) -> Response {
         self.tell(request, Audience::Known)
+    }
+
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
     }
 
     fn tell(&self, request: &HeaderMap, audience: Audience) -> Response {
@@ -216,9 +221,16 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The problem that a response tells, and whether it does so in the form that its client prefers.
+/// The problem that a response tells, and whether it does so as its client wants to hear it. One that
+/// was given another status since has to be told again.
 pub(crate) fn told(response: &Response) -> Option<(&Problem, Audience)> {
-    Told::by(response).map(|told| (&told.problem, told.audience))
+    let told = Told::by(response)?;
+    let audience = if told.problem.status == response.status() {
+        told.audience
+    } else {
+        Audience::Unknown
+    };
+    Some((&told.problem, audience))
 }
 
 impl Told {

@@ -112,26 +112,16 @@ impl Account {
     /// Has the answer say what was asked for besides: an error page, the request's id, and its
     /// handler's time. In place, for a response is large to move.
     pub(super) fn mark(&self, response: &mut Response, desk: &Desk, service: &Service) {
-        if !matches!(response.status().as_u16(), 200..400) {
-            self.mark_unusual(response, desk, service);
+        if response.status().is_informational() {
+            self.settle(response, desk);
         }
+        service.error_pages.apply(response, || self.fields(desk));
         if let Some(time) = self.handling {
             say_time(time, response);
         }
         if let Some(id) = &self.id {
             say_id(id, response);
         }
-    }
-
-    #[cold]
-    fn mark_unusual(&self, response: &mut Response, desk: &Desk, service: &Service) {
-        if response.status().is_informational() {
-            self.settle(response, desk);
-        }
-        if response.status().is_informational() {
-            return;
-        }
-        service.error_pages.apply(response, || self.fields(desk));
     }
 
     /// What the log calls the request.

@@ -54,7 +54,7 @@ fn is_here(body: &crate::Body) -> bool {
 }
 
 /// Has an answer say that it depends on this field of the request (RFC 9110 section 12.5.5).
-fn vary(answer: &mut HeaderMap, field: &'static str) {
+pub(crate) fn vary(answer: &mut HeaderMap, field: &'static str) {
     if !lists(answer, &VARY, field) && !lists(answer, &VARY, "*") {
         answer.append(VARY, HeaderValue::from_static(field));
     }

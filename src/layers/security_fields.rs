@@ -4,9 +4,12 @@ use http::header::{
     CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 
+use crate::error_pages::PolicyOfOthers;
+use crate::page::POLICY;
 use crate::{Layer, Next, Request, Response};
 
-/// Adds fields that tell browsers to be careful. What an answer says of them itself stays.
+/// Adds fields that tell browsers to be careful. What an answer says of them itself stays, and an
+/// [error page](crate::ErrorPages) that stands in its place says what it says itself and these.
 ///
 /// | field | value |
 /// |---|---|
@@ -71,10 +74,16 @@ impl Default for SecurityFields {
 impl Layer for SecurityFields {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
         let mut response = next.handle(request);
-        let fields = response.headers_mut();
         for (name, value) in &self.0 {
-            if !fields.contains_key(name) {
-                fields.insert(name, value.clone());
+            match response.headers().get(name) {
+                None => {
+                    response.headers_mut().insert(name, value.clone());
+                }
+                Some(said) if *name == CONTENT_SECURITY_POLICY && *said == POLICY => {
+                    let policy = PolicyOfOthers(value.clone());
+                    response.extensions_mut().insert(policy);
+                }
+                Some(_) => {}
             }
         }
         response

@@ -1,5 +1,6 @@
 use httpool::http::StatusCode;
 use httpool::http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue};
+use httpool::layers::SecurityFields;
 use httpool::{Html, IntoResponse, Layered, Problem, ProblemForm, Request, Response};
 
 use crate::support::{Client, TestServer};
@@ -50,6 +51,13 @@ fn handler(request: Request) -> Response {
             response.headers_mut().insert(CONTENT_RANGE, length);
             response
         }
+        "/mapped" => (StatusCode::CONFLICT, None::<&str>).into_response(),
+        "/known" => {
+            let problem = Problem::new(StatusCode::NOT_FOUND).answer(fields);
+            (StatusCode::BAD_GATEWAY, problem).into_response()
+        }
+        "/no-error" => (StatusCode::OK, None::<&str>).into_response(),
+        "/nothing" => StatusCode::GONE.into_response(),
         "/gone" => Problem::new(StatusCode::GONE).into_response(),
         "/panic" => panic!("as this test wants"),
         _ => "fine".into_response(),
@@ -70,6 +78,9 @@ fn a_page_stands_in_the_place_of_an_error() {
         ("/status", 403, "Html 403 "),
         ("/panic", 500, "Html 500 "),
         ("/allow", 405, "Html 405 "),
+        ("/mapped", 409, "Html 409 "),
+        ("/known", 502, "Html 502 "),
+        ("/no-error", 200, "404 Not Found\n"),
         ("/own", 502, "its own"),
         ("/typed", 502, ""),
         ("/replaced", 404, "other content"),
@@ -104,8 +115,6 @@ fn what_an_answer_says_besides_stays() {
 
 #[test]
 fn what_layers_say_stays_and_a_page_is_not_bound_by_the_policy_of_another() {
-    use httpool::layers::SecurityFields;
-
     let policy = |builder: fn(httpool::Builder) -> httpool::Builder, target| {
         let handler = Layered::new(handler).layer(SecurityFields::new());
         let server = TestServer::spawn(builder, handler);
@@ -138,6 +147,47 @@ fn without_a_page_the_answer_is_as_it_would_be() {
     });
     assert_eq!(paged, plain);
     assert!(plain.contains("<h1>410 Gone</h1>"), "{plain}");
+}
+
+#[test]
+fn an_answer_says_that_it_might_have_been_a_page() {
+    let server = TestServer::spawn(|builder| builder.error_pages(page), handler);
+    let mut client = server.connect();
+    for (target, status, vary) in [
+        ("/status", 403, Some("accept")),
+        ("/nothing", 410, Some("accept")),
+        ("/gone", 410, Some("accept")),
+        ("/own", 502, None),
+        ("/", 200, None),
+    ] {
+        let response = client.send(html(target)).expect_status(status);
+        assert_eq!(response.field("vary"), vary, "{target}");
+    }
+}
+
+/// A layer that saw the policy of a built-in page has left it alone.
+#[test]
+fn a_page_in_the_place_of_a_built_in_one_has_the_policy_of_the_site() {
+    let handler = Layered::new(handler).layer(SecurityFields::new());
+    let server = TestServer::spawn(|builder| builder.error_pages(page), handler);
+    let response = server.connect().send(html("/problem")).expect_status(404);
+    assert_eq!(response.text(), "Html 404 no <b>tea</b>");
+    let own = "base-uri 'self'; frame-ancestors 'self'; object-src 'none'";
+    assert_eq!(response.field("content-security-policy"), Some(own));
+}
+
+/// A status around a problem is the one that it is told with.
+#[test]
+fn a_problem_is_told_with_the_status_of_its_answer() {
+    let server = TestServer::spawn(|builder| builder, handler);
+    let mut client = server.connect();
+    for (target, status, title) in [
+        ("/mapped", 409, "<h1>409 Conflict</h1>"),
+        ("/known", 502, "<h1>502 Bad Gateway</h1>"),
+    ] {
+        let response = client.send(html(target)).expect_status(status);
+        assert!(response.text().contains(title), "{}", response.text());
+    }
 }
 
 /// A function that answers a `Problem` does not know what its client accepts; the server does.
@@ -175,6 +225,8 @@ fn a_test_sees_the_form_that_the_client_prefers() {
         .header("accept", "application/json")
         .send();
     assert!(answer.text().contains(r#""detail":"tea""#));
+    let answer = client.get("/no-error").header("accept", "text/html").send();
+    assert_eq!(answer.text(), "404 Not Found\n");
 }
 
 #[track_caller]
