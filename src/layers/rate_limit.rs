@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::BuildHasher as _;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,8 +23,15 @@ use crate::{Layer, Next, Origin, Problem, Request, Response};
 /// may.
 const MOST_CLIENTS: usize = 65_536;
 
+/// What all others use together, so that one of them who asks too often is not all of them. Each takes
+/// as much as a client.
+const CROWDS: u16 = 4096;
+
 /// As long as there are no more than this, nobody looks which of them can be forgotten.
 const FEW_CLIENTS: usize = 1024;
+
+/// Longer than anybody waits, and short enough to be counted in nanoseconds.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// Answers a client 429 with `Retry-After` when it asks too often.
 ///
@@ -32,8 +41,9 @@ const FEW_CLIENTS: usize = 1024;
 /// who has one of them has them all. Requests without an address (through a Unix socket, or whose
 /// client a proxy does not name) are of one client together.
 ///
-/// 65,536 clients are told apart at a time. While that many have used some of what they may, all
-/// others share what one may.
+/// 65,536 clients are told apart at a time. While that many have used some of what they may, the
+/// others fall into 4,096 crowds, each of which has what one client has. Nobody can choose whose
+/// crowd is theirs.
 ///
 /// ```
 /// use std::time::Duration;
@@ -65,8 +75,8 @@ enum Client {
     /// The network that it can choose addresses from.
     V6([u8; 8]),
     Nameless,
-    /// All who are not told apart.
-    Crowd,
+    /// Some of those who are not told apart.
+    Crowd(u16),
 }
 
 /// What each client has used.
@@ -82,13 +92,19 @@ impl RateLimit {
     ///
     /// # Panics
     ///
-    /// If either is zero, or the time more than a century.
+    /// If either is zero, if there is less than a nanosecond for each request, or if the time is more
+    /// than a century.
     #[must_use]
     #[track_caller]
     pub fn new(requests: u32, time: Duration) -> Self {
-        let burst = requests.try_into().expect("a client has some requests");
-        let quota = Quota::with_period(time / requests);
-        let quota = quota.expect("a time is not zero").allow_burst(burst);
+        let Some(burst) = NonZeroU32::new(requests) else {
+            panic!("a client has no requests");
+        };
+        assert!(time <= CENTURY, "{time:?} is more than a century");
+        let Some(quota) = Quota::with_period(time / requests) else {
+            panic!("there is no nanosecond for each request");
+        };
+        let quota = quota.allow_burst(burst);
         let clock = Steady(Instant::now());
         Self {
             limiter: RateLimiter::new(quota, Clients::default(), clock),
@@ -155,7 +171,10 @@ impl StateStore for Clients {
     {
         let mut clients = self.lock();
         let client = match clients.len() {
-            MOST_CLIENTS.. if !clients.contains_key(client) => Client::Crowd,
+            MOST_CLIENTS.. if !clients.contains_key(client) => {
+                let hash = clients.hasher().hash_one(client);
+                Client::Crowd((hash % u64::from(CROWDS)) as u16)
+            }
             _ => *client,
         };
         let (outcome, used) = measure(clients.get(&client).copied())?;
@@ -213,20 +232,22 @@ mod tests {
         assert_ne!(ipv6(1, 1), ipv6(2, 1));
     }
 
+    /// One network of IPv6 (a /48) has as many clients as there is room for.
     #[test]
     fn who_finds_no_room_is_one_of_a_crowd() {
         let limit = RateLimit::new(1, Duration::from_secs(3600));
-        let client = |number: usize| {
-            let number = u32::try_from(number).expect("there are not so many");
-            Client::V4(number.into())
-        };
-        for number in 0..MOST_CLIENTS {
-            assert_eq!(limit.check(client(number)), Ok(()), "{number}");
+        for network in 0..=u16::MAX {
+            assert_eq!(limit.check(ipv6(network, 1)), Ok(()), "{network}");
         }
-        assert_eq!(limit.check(client(MOST_CLIENTS)), Ok(()));
-        assert!(limit.check(client(MOST_CLIENTS + 1)).is_err());
-        assert!(limit.check(client(0)).is_err());
-        assert_eq!(limit.limiter.len(), MOST_CLIENTS + 1);
+        assert_eq!(limit.limiter.len(), MOST_CLIENTS);
+        assert!(limit.check(ipv6(0, 1)).is_err());
+        let others = |count: u32| (0..count).map(|number| Client::V4(number.into()));
+        // Which crowd is whose is chance: of so many nearly each has one of its own.
+        let answered = others(256).filter(|client| limit.check(*client).is_ok());
+        assert!(answered.count() > 128);
+        let answered = others(20 * u32::from(CROWDS)).filter(|client| limit.check(*client).is_ok());
+        assert!(answered.count() < usize::from(CROWDS));
+        assert!(limit.limiter.len() <= MOST_CLIENTS + usize::from(CROWDS));
     }
 
     #[test]

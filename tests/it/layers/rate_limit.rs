@@ -70,7 +70,33 @@ fn behind_a_proxy_clients_are_those_that_it_names() {
 
 #[test]
 fn a_limit_of_nothing_is_found_when_the_program_starts() {
-    for (requests, time) in [(0, HOUR), (1, Duration::ZERO)] {
-        assert!(catch_unwind(|| RateLimit::new(requests, time)).is_err());
+    let century = 100 * 365 * 24 * HOUR;
+    for (requests, time, why) in [
+        (0, HOUR, "a client has no requests"),
+        (1, Duration::ZERO, "there is no nanosecond for each request"),
+        (
+            2,
+            Duration::from_nanos(1),
+            "there is no nanosecond for each request",
+        ),
+        (
+            u32::MAX,
+            Duration::from_secs(1),
+            "there is no nanosecond for each request",
+        ),
+        (1, century + HOUR, "is more than a century"),
+        (1, Duration::MAX, "is more than a century"),
+    ] {
+        let panic =
+            catch_unwind(|| RateLimit::new(requests, time)).expect_err("there is no such limit");
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or(panic.downcast_ref::<&str>().copied());
+        assert!(said.is_some_and(|said| said.contains(why)), "{said:?}");
     }
+    let _ = [
+        RateLimit::new(1, Duration::from_nanos(1)),
+        RateLimit::new(u32::MAX, Duration::from_secs(5)),
+        RateLimit::new(1, century),
+        RateLimit::new(u32::MAX, century),
+    ];
 }
