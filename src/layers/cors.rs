@@ -19,6 +19,10 @@ use crate::{IntoResponse, Layer, Next, Request, Response};
 /// from the page; the request itself is not stopped, for only browsers say an origin, and they have
 /// sent it already. What must not be done for strangers needs another guard.
 ///
+/// It belongs before layers that answer themselves, as [`BasicAuth`](crate::layers) and `RateLimit`
+/// do. Browsers ask without credentials, and need an answer of the 2xx class: behind such a layer
+/// they would be told 401, and a page could not even read that it asks too often.
+///
 /// ```
 /// use httpool::http::{self, Method, header};
 /// use httpool::layers::Cors;
@@ -200,7 +204,8 @@ fn set(
     fields.push((name, value));
 }
 
-/// A scheme and a host, perhaps with a port, and nothing else, in lower case as browsers write it.
+/// A scheme and a host, perhaps with a port, and nothing else, as browsers write it: in lower case,
+/// and without the scheme's own port.
 fn is_origin(text: &str) -> bool {
     if text.contains(|c: char| c.is_ascii_uppercase() || c == '@') {
         return false;
@@ -208,8 +213,13 @@ fn is_origin(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else {
         return false;
     };
-    match (uri.scheme_str(), uri.authority()) {
-        (Some(scheme), Some(authority)) => text == format!("{scheme}://{authority}"),
-        _ => false,
-    }
+    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {
+        return false;
+    };
+    let port = match (scheme, uri.port_u16()) {
+        ("http", Some(80)) | ("https", Some(443)) => return false,
+        (_, Some(port)) => format!(":{port}"),
+        (_, None) => String::new(),
+    };
+    text == format!("{scheme}://{host}{port}")
 }

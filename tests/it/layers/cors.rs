@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use httpool::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY};
 use httpool::http::request::Builder;
-use httpool::http::{self, Method};
+use httpool::http::{self, Method, StatusCode};
 use httpool::layers::Cors;
-use httpool::{Handler, Layered, Request};
+use httpool::{Handler, Layered, Next, Request};
 
 use super::{ask, get, text, values};
 
@@ -162,6 +162,12 @@ fn what_is_no_origin_is_found_when_the_program_starts() {
         "https://shop.example/path",
         "shop.example",
         "https://",
+        "https://shop.example:",
+        "http://localhost:",
+        "https://shop.example:443",
+        "http://shop.example:80",
+        "https://shop.example:0444",
+        "https://shop.example:65536",
         "https://Shop.example",
         "https://me@shop.example",
         "null",
@@ -171,4 +177,25 @@ fn what_is_no_origin_is_found_when_the_program_starts() {
     ] {
         assert!(catch_unwind(|| Cors::of([wrong])).is_err(), "{wrong:?}");
     }
+    let _ = Cors::of([
+        "http://shop.example:443",
+        "https://shop.example:80",
+        "http://localhost:3000",
+        "http://[::1]:3000",
+        "https://[::1]",
+    ]);
+}
+
+/// Browsers ask without credentials.
+#[test]
+fn a_question_is_answered_before_other_layers_ask_for_anything() {
+    let handler = Layered::new(|_: Request| "hello")
+        .layer(shop())
+        .layer(|_: Request, _: Next<'_>| StatusCode::UNAUTHORIZED);
+    let response = ask(&handler, preflight(SHOP));
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    let response = ask(&handler, http::Request::get("/").header("origin", SHOP));
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let allowed = values(response.headers(), "access-control-allow-origin");
+    assert_eq!(allowed, [SHOP]);
 }
