@@ -65,7 +65,7 @@ use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 
 pub use self::event::{Event, EventError};
-use self::stream::Stream;
+use self::stream::{SLICE, Stream};
 use crate::{Body, IntoResponse, Response};
 
 /// What a client that connects again has seen last.
@@ -137,9 +137,11 @@ impl Events {
     /// from closing the connection and finds out whether the client is there. 30 seconds if it is
     /// not set. An iterator can't be interrupted while it is asked for its next event, and nothing
     /// is sent meanwhile; it may give [comments](Event::comment) itself.
+    ///
+    /// A tenth of a second is the least: anything shorter counts as that, also zero.
     #[must_use]
     pub fn keep_alive(mut self, every: Duration) -> Self {
-        self.keep_alive = every;
+        self.keep_alive = every.max(SLICE);
         self
     }
 

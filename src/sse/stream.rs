@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::{Event, Events, Source};
 
 /// How long a channel's stream waits before it asks whether it is over. As often as the server
-/// looks at its deadlines.
-const SLICE: Duration = Duration::from_millis(100);
+/// looks at its deadlines, and as often as a silent client is sent anything.
+pub(super) const SLICE: Duration = Duration::from_millis(100);
 
 /// Events, and what of the last one has not been read.
 pub(super) struct Stream {
@@ -95,7 +95,9 @@ mod tests {
     fn a_silent_channel_gives_comments() {
         let (sender, receiver) = sync_channel(1);
         let mut events = Events::received(receiver).keep_alive(Duration::ZERO);
+        let since = Instant::now();
         assert_eq!(events.next(), Some(Event::comment("")));
+        assert!(since.elapsed() >= SLICE, "nothing is sent all the time");
         sender.send(Event::data("a")).expect("it is received");
         assert_eq!(events.next(), Some(Event::data("a")));
         drop(sender);
