@@ -44,7 +44,9 @@ use http::{HeaderMap, Method, Response as HttpResponse, StatusCode};
 
 use crate::error_pages::Pages;
 use crate::http1::{self, Content, Date, Decoder, Ending, Event, Input, Limits, Slot};
-use crate::{Body, Handler, Origin, Problem, Response, Wire, defaults};
+#[cfg(feature = "proxy")]
+use crate::origin::Scheme;
+use crate::{Body, Handler, Node, Origin, Problem, Response, Wire, defaults};
 
 const LIMITS: Limits = Limits {
     head: defaults::MAX_HEAD,
@@ -86,7 +88,7 @@ pub struct RequestBuilder<'a> {
     target: String,
     fields: HeaderMap,
     body: Bytes,
-    peer: SocketAddr,
+    origin: Origin,
 }
 
 /// What was answered, as its client would see it.
@@ -139,7 +141,7 @@ impl Client {
             target: target.to_owned(),
             fields: HeaderMap::new(),
             body: Bytes::new(),
-            peer: (Ipv4Addr::LOCALHOST, 49152).into(),
+            origin: Origin::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 49152)).into()),
         }
     }
 }
@@ -183,7 +185,48 @@ impl RequestBuilder<'_> {
 
     /// Has the request come from this address instead of `127.0.0.1:49152`.
     pub fn peer(mut self, peer: SocketAddr) -> Self {
-        self.peer = peer;
+        self.origin = Origin::new(peer.into());
+        self
+    }
+
+    /// Has the request come through a Unix socket, whose other end has no address.
+    pub fn unix_peer(mut self) -> Self {
+        self.origin = Origin::new(Node::UNIX);
+        self
+    }
+
+    /// Has the peer be a trusted proxy that says whose request it has passed on, and how the client
+    /// has come to it; `None` is what it does not say. Set the peer before.
+    ///
+    /// ```
+    /// use std::net::{IpAddr, Ipv4Addr};
+    ///
+    /// use httpool::http::uri::Scheme;
+    /// use httpool::test::Client;
+    /// use httpool::{Origin, Request};
+    ///
+    /// let client = Client::new(|request: Request| match Origin::of(&request) {
+    ///     Some(origin) => format!("{:?} {:?}", origin.client(), origin.scheme()),
+    ///     None => "somebody".into(),
+    /// });
+    /// let ada = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1)).into();
+    /// let answer = client.get("/").on_behalf_of(Some(ada), Some(Scheme::HTTPS)).send();
+    /// assert_eq!(answer.text(), format!("{:?} {:?}", Some(ada), Some(Scheme::HTTPS)));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the scheme is neither `http` nor `https`.
+    #[cfg(feature = "proxy")]
+    #[track_caller]
+    pub fn on_behalf_of(mut self, client: Option<Node>, scheme: Option<http::uri::Scheme>) -> Self {
+        let scheme = scheme.map(|scheme| match scheme.as_str() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            other => panic!("no client comes by {other}"),
+        });
+        let peer = Origin::new(self.origin.peer());
+        self.origin = peer.with(peer.route().on_behalf_of(client, scheme));
         self
     }
 
@@ -217,8 +260,7 @@ impl RequestBuilder<'_> {
         input.extend(&self.message());
         let response = match Decoder::default().decode(&mut input, &mut slot, &LIMITS) {
             Ok(Event::Request) => {
-                let origin = Origin::new(self.peer.into());
-                slot.request.body_mut().set_origin(origin);
+                slot.request.body_mut().set_origin(self.origin);
                 let mut response = self.client.handler.handle(&mut slot.request);
                 Pages::default().apply(&mut response, || Cow::Owned(slot.fields()));
                 response
@@ -401,6 +443,31 @@ mod tests {
             answer.text(),
             "192.0.2.1:7 BREW /pot HTTP/1.1 content-length=3 x-cups=2 host=example.org tea"
         );
+        let answer = client.get("/").unix_peer().send();
+        assert_eq!(answer.text(), "unix GET / HTTP/1.1 host=localhost ");
+    }
+
+    #[cfg(feature = "proxy")]
+    #[test]
+    fn a_request_may_come_through_a_proxy() {
+        let client = Client::new(|request: Request| {
+            let origin = Origin::of(&request).expect("it has come from somewhere");
+            let [peer, proxy, client] = [Some(origin.peer()), origin.proxy(), origin.client()]
+                .map(|node| node.map_or("none".into(), |node| node.to_string()));
+            format!("{peer} {proxy} {client} {:?}", origin.scheme())
+        });
+        let peer = ([192, 0, 2, 1], 7).into();
+        let ask = |client_is, scheme| {
+            let request = client.get("/").peer(peer);
+            let answer = request.on_behalf_of(client_is, scheme).send();
+            answer.text().to_owned()
+        };
+        let ada = Node::from(SocketAddr::from(([192, 0, 2, 2], 8)));
+        assert_eq!(
+            ask(Some(ada), Some(http::uri::Scheme::HTTPS)),
+            "192.0.2.1:7 192.0.2.1:7 192.0.2.2:8 Some(\"https\")"
+        );
+        assert_eq!(ask(None, None), "192.0.2.1:7 192.0.2.1:7 none None");
     }
 
     #[test]
