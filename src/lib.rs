@@ -72,12 +72,6 @@ mod config;
 mod connection;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod content_coding;
-#[cfg(any(
-    feature = "brotli",
-    feature = "gzip",
-    feature = "json",
-    feature = "zstd"
-))]
 mod content_type;
 mod error_pages;
 mod exchange;

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{Response as HttpResponse, StatusCode};
 
+use crate::content_type::{MediaType, accepted};
 use crate::page::{POLICY, Page};
 use crate::request_id::{REQUEST_ID, is_sane};
-use crate::{Body, IntoResponse, Response, weights};
+use crate::{Body, IntoResponse, Response};
 
 /// An error answer: a small page for browsers, `application/problem+json` (RFC 9457) for JSON
 /// clients, a line of plain text for everyone else, as `Accept` asks.
@@ -243,7 +244,8 @@ impl Told {
 
 impl ProblemForm {
     /// The form with the highest weight in `Accept` (RFC 9110 section 12.5.1); of equal ones the
-    /// first. Anything that is not understood asks for plain text.
+    /// first. Any JSON is asked for with any `+json` type, or with `application/*`. What is not
+    /// understood asks for plain text.
     ///
     /// ```
     /// use httpool::ProblemForm;
@@ -256,18 +258,28 @@ impl ProblemForm {
     #[must_use]
     pub fn preferred(request: &HeaderMap) -> Self {
         let mut best = (Self::Text, 0);
-        for (range, weight) in weights::in_field(request, &ACCEPT) {
-            let form = match range {
-                "text/html" | "application/xhtml+xml" => Self::Html,
-                "application/json" | "application/problem+json" => Self::Json,
-                "text/plain" | "text/*" | "*/*" => Self::Text,
-                _ => continue,
-            };
-            if weight > best.1 {
+        for (range, weight) in accepted(request) {
+            if let Some(form) = Self::within(range)
+                && weight > best.1
+            {
                 best = (form, weight);
             }
         }
         best.0
+    }
+
+    /// The form that this range asks for.
+    fn within(range: MediaType<'_>) -> Option<Self> {
+        let is_one_of = |names: &[&str]| names.iter().any(|name| range.is(name));
+        if is_one_of(&["text/html", "application/xhtml+xml"]) {
+            Some(Self::Html)
+        } else if range.is_json() || range.is("application/*") {
+            Some(Self::Json)
+        } else if is_one_of(&["text/plain", "text/*", "*/*"]) {
+            Some(Self::Text)
+        } else {
+            None
+        }
     }
 
     const fn content_type(self) -> HeaderValue {
@@ -292,6 +304,8 @@ fn push_json(character: char, json: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT;
+
     use super::*;
 
     #[track_caller]
@@ -325,6 +339,13 @@ mod tests {
         check("application/json", JSON, json);
         check("text/html;q=0.1, application/problem+json", JSON, json);
         check("application/json;q=0, text/plain", TEXT, text);
+        check("Text/HTML", HTML, html);
+        check("Application/JSON", JSON, json);
+        check("application/vnd.api+JSON", JSON, json);
+        check("application/*, text/*;q=0.5", JSON, json);
+        check("application/xhtml+xml", HTML, html);
+        check("application/xml", TEXT, text);
+        check("json", TEXT, text);
         check("application/json;q=nonsense", TEXT, text);
     }
 

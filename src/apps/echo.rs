@@ -2,11 +2,12 @@
 
 use std::mem;
 
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use serde::de::IgnoredAny;
 
-use crate::content_type::is_json;
+use crate::content_type::MediaType;
+use crate::response::answer_other_method;
 use crate::{Handler, Html, IntoResponse, Origin, Problem, Request, Response};
 
 const PAGE: &str = "<h1>Welcome to my Server</h1>";
@@ -55,7 +56,7 @@ impl Echo {
     fn echo(self, request: &mut Request) -> Response {
         let fields = request.headers();
         if self.json == JsonCheck::Strict
-            && is_json(fields)
+            && MediaType::of_content(fields).is_some_and(MediaType::is_json)
             && let Err(mistake) = check_json(request.body().as_bytes())
         {
             return Problem::new(StatusCode::BAD_REQUEST)
@@ -79,8 +80,7 @@ impl Handler for Echo {
                 origin(request)
             }
             Method::GET | Method::HEAD => Html(PAGE).into_response(),
-            Method::OPTIONS => allowing(StatusCode::NO_CONTENT.into_response()),
-            _ => allowing(Problem::new(StatusCode::METHOD_NOT_ALLOWED).answer(request.headers())),
+            _ => answer_other_method(request, ALLOWED),
         }
     }
 }
@@ -90,11 +90,6 @@ fn origin(request: &Request) -> Response {
     let origin = serde_json::to_string(&Origin::of(request)).unwrap_or_default();
     let mut response = Response::new(format!("{origin}\n").into());
     response.headers_mut().insert(CONTENT_TYPE, JSON);
-    response
-}
-
-fn allowing(mut response: Response) -> Response {
-    response.headers_mut().insert(ALLOW, ALLOWED);
     response
 }
 
@@ -120,6 +115,7 @@ fn check_json(body: &[u8]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use http::Request as HttpRequest;
+    use http::header::ALLOW;
 
     use super::*;
     use crate::Body;

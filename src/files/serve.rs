@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fs::{File, Metadata};
 
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, StatusCode, Uri};
 use log::{debug, error};
 
@@ -13,7 +13,9 @@ use super::listing::Listing;
 use super::path::{Kind, Name, Unnamed};
 use super::root::{Found, Missed};
 use super::{ASK_EACH_TIME, Copies, Files, Listings, join, media_type};
-use crate::{Handler, IntoResponse, Problem, Request, Response, weights};
+use crate::content_type::accepted;
+use crate::response::answer_other_method;
+use crate::{Handler, IntoResponse, Problem, Request, Response};
 
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
@@ -148,8 +150,7 @@ impl Handler for Files {
     fn handle(&self, request: &mut Request) -> Response {
         match *request.method() {
             Method::GET | Method::HEAD => self.serve(request),
-            Method::OPTIONS => allowing(StatusCode::NO_CONTENT.into_response()),
-            _ => allowing(Problem::new(StatusCode::METHOD_NOT_ALLOWED).answer(request.headers())),
+            _ => answer_other_method(request, ALLOWED),
         }
     }
 }
@@ -162,14 +163,9 @@ impl<S> crate::routing::Function<S, Self> for Files {
     }
 }
 
-fn allowing(mut response: Response) -> Response {
-    response.headers_mut().insert(ALLOW, ALLOWED);
-    response
-}
-
 /// Whether a page would be of use to the client, who says so.
 fn asks_for_page(fields: &HeaderMap) -> bool {
-    weights::in_field(fields, &ACCEPT).any(|(name, weight)| name == "text/html" && weight > 0)
+    accepted(fields).any(|(range, weight)| range.is("text/html") && weight > 0)
 }
 
 /// To the same path with a slash behind it. It is said from where the client is: so it is right

@@ -164,10 +164,20 @@ impl User {
 #[cfg(feature = "router")]
 impl<S> crate::routing::Extract<S> for User {
     fn extract(call: &mut crate::routing::Call<'_, S>) -> Result<Self, crate::routing::Rejection> {
-        let user = call.request().extensions().get().cloned();
-        user.ok_or_else(|| {
-            crate::routing::Rejection::new(StatusCode::FORBIDDEN, "nobody has said who this is")
-        })
+        use crate::routing::{ExtractOptional as _, Rejection};
+
+        Self::extract_optional(call)?
+            .ok_or_else(|| Rejection::new(StatusCode::FORBIDDEN, "nobody has said who this is"))
+    }
+}
+
+/// Without the layer there is none.
+#[cfg(feature = "router")]
+impl<S> crate::routing::ExtractOptional<S> for User {
+    fn extract_optional(
+        call: &mut crate::routing::Call<'_, S>,
+    ) -> Result<Option<Self>, crate::routing::Rejection> {
+        Ok(call.request().extensions().get().cloned())
     }
 }
 

@@ -8,8 +8,8 @@ use crate::error_pages::PolicyOfOthers;
 use crate::page::POLICY;
 use crate::{Layer, Next, Request, Response};
 
-/// Adds fields that tell browsers to be careful. What an answer says of them itself stays, and an
-/// [error page](crate::ErrorPages) that stands in its place says what it says itself and these.
+/// Adds fields that tell browsers to be careful. What an answer says of them itself stays. An
+/// [error page](crate::ErrorPages) in the place of an answer has them, too.
 ///
 /// | field | value |
 /// |---|---|

@@ -10,11 +10,15 @@ use std::io;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
+#[cfg(any(feature = "json", feature = "router"))]
+use http::{Method, header::ALLOW};
 use http::{Response as HttpResponse, StatusCode};
 use log::error;
 
 pub use self::fields::Fields;
 pub use self::redirect::Redirect;
+#[cfg(any(feature = "json", feature = "router"))]
+use crate::Request;
 use crate::http1::Refusal;
 use crate::{Body, Problem, Response};
 
@@ -81,6 +85,19 @@ pub struct Html<T>(
 pub(crate) fn failed(status: StatusCode) -> Response {
     let mut response = Problem::new(status).into_response();
     response.extensions_mut().insert(Failed);
+    response
+}
+
+/// The answer to a method that nothing else answers: what is allowed, which is all that OPTIONS asks
+/// for (RFC 9110 section 9.3.7), and a mistake of any other (section 15.5.6).
+#[cfg(any(feature = "json", feature = "router"))]
+pub(crate) fn answer_other_method(request: &Request, allowed: HeaderValue) -> Response {
+    let mut response = if *request.method() == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED).answer(request.headers())
+    };
+    response.headers_mut().insert(ALLOW, allowed);
     response
 }
 
@@ -185,7 +202,7 @@ impl IntoResponse for io::Error {
         if refusal.is_none() {
             error!("a handler failed: {self}");
         }
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+        failed(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 

@@ -7,14 +7,15 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 
 use super::{Call, Rejection};
+use crate::content_type::MediaType;
 use crate::{Body, Intake, Origin, Request};
 
 /// What a function may have as an argument.
 ///
 /// Besides those of this module: [`Method`], [`Uri`] and [`HeaderMap`], copied; the body as
 /// [`Bytes`], or as a [`String`] if it is UTF-8; [`Origin`]; `Option<T>` for what a request may or
-/// may not have; `Result<T, Rejection>` for who wants to answer a rejection otherwise. The whole
-/// [`Request`] and its [`Body`] are taken out of the call: name them last.
+/// may not have ([`ExtractOptional`]); `Result<T, Rejection>` for who wants to answer a rejection
+/// otherwise. The whole [`Request`] and its [`Body`] are taken out of the call: name them last.
 ///
 /// One's own is one function:
 ///
@@ -51,6 +52,48 @@ pub trait Extract<S>: Sized {
     ///
     /// What the request lacks, for its client.
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection>;
+}
+
+/// What a function may have as an `Option`: `None` if it is missing. What is there and can't be read is
+/// rejected all the same, for it is a mistake of who has sent it, and nobody would learn of it.
+///
+/// | argument | is missing if |
+/// |---|---|
+/// | `Option<Path<T>>` | the route has no `{names}` |
+/// | `Option<Query<T>>` | the query is empty, or there is none |
+/// | `Option<Json<T>>`, `Option<Form<T>>`, `Option<Incoming>` | the body is empty |
+/// | `Option<Origin>` | nobody knows where the request comes from |
+///
+/// ```
+/// use httpool::routing::{Query, Router};
+/// use httpool::test::Client;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Page {
+///     from: u32,
+/// }
+///
+/// let router: Router = Router::new().get("/", |page: Option<Query<Page>>| match page {
+///     Some(Query(page)) => format!("from {}", page.from),
+///     None => "everything".into(),
+/// });
+/// let client = Client::new(router);
+/// assert_eq!(client.get("/").send().text(), "everything");
+/// assert_eq!(client.get("/?from=7").send().text(), "from 7");
+/// assert_eq!(client.get("/?from=seven").send().status(), 400);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a request can't be without `{Self}`",
+    note = "`Option<T>` is an argument if `T` implements `ExtractOptional<S>`, which says when it is \
+            missing; `Result<T, Rejection>` is one for every argument `T`"
+)]
+pub trait ExtractOptional<S>: Extract<S> {
+    /// Takes it from the call, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, for the request's client.
+    fn extract_optional(call: &mut Call<'_, S>) -> Result<Option<Self>, Rejection>;
 }
 
 /// What stands in the path where the route has `{names}`: a value of a route with one, a tuple in
@@ -174,7 +217,6 @@ impl<T: Clone> Provides<T> for T {
 ///
 /// let router: Router = Router::new().post("/login", |Form(login): Form<Login>| login.name);
 /// ```
-#[cfg(feature = "json")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form<T>(
     /// What was read.
@@ -192,13 +234,14 @@ impl<S, T: DeserializeOwned> Extract<S> for Path<T> {
 
 impl<S, T: DeserializeOwned> Extract<S> for Query<T> {
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
-        let query = call.request().uri().query().unwrap_or_default();
-        serde_html_form::from_str(query).map(Self).map_err(|why| {
-            Rejection::new(
-                StatusCode::BAD_REQUEST,
-                format!("the query is wrong: {why}"),
-            )
-        })
+        serde_html_form::from_str(query(call))
+            .map(Self)
+            .map_err(|why| {
+                Rejection::new(
+                    StatusCode::BAD_REQUEST,
+                    format!("the query is wrong: {why}"),
+                )
+            })
     }
 }
 
@@ -228,7 +271,7 @@ impl<S> Extract<S> for HeaderMap {
 
 impl<S> Extract<S> for Origin {
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
-        Self::of(call.request()).cloned().ok_or_else(|| {
+        Self::extract_optional(call)?.ok_or_else(|| {
             Rejection::new(StatusCode::BAD_REQUEST, "nobody knows who has sent this")
         })
     }
@@ -264,11 +307,55 @@ impl<S> Extract<S> for String {
     }
 }
 
-impl<S, T: Extract<S>> Extract<S> for Option<T> {
+impl<S, T: DeserializeOwned> Extract<S> for Form<T> {
+    fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+        const FORM: &str = "application/x-www-form-urlencoded";
+        let request = call.request();
+        let said = MediaType::of_content(request.headers());
+        if !said.is_some_and(|said| said.is(FORM)) {
+            return Err(wanted(FORM));
+        }
+        let form = serde_html_form::from_bytes(request.body().as_bytes());
+        form.map(Self).map_err(|why| {
+            let reason = format!("the form is wrong: {why}");
+            Rejection::new(StatusCode::UNPROCESSABLE_ENTITY, reason)
+        })
+    }
+}
+
+impl<S, T: ExtractOptional<S>> Extract<S> for Option<T> {
     const INTAKE: Intake = T::INTAKE;
 
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
-        Ok(T::extract(call).ok())
+        T::extract_optional(call)
+    }
+}
+
+/// A path of a route without names has none.
+impl<S, T: DeserializeOwned> ExtractOptional<S> for Path<T> {
+    fn extract_optional(call: &mut Call<'_, S>) -> Result<Option<Self>, Rejection> {
+        unless(call.parameters().iter().next().is_none(), call)
+    }
+}
+
+/// A query that is empty is missing.
+impl<S, T: DeserializeOwned> ExtractOptional<S> for Query<T> {
+    fn extract_optional(call: &mut Call<'_, S>) -> Result<Option<Self>, Rejection> {
+        unless(query(call).is_empty(), call)
+    }
+}
+
+/// A body that is empty is missing.
+impl<S, T: DeserializeOwned> ExtractOptional<S> for Form<T> {
+    fn extract_optional(call: &mut Call<'_, S>) -> Result<Option<Self>, Rejection> {
+        unless(is_bodiless(call), call)
+    }
+}
+
+/// A request that did not come over a connection has none.
+impl<S> ExtractOptional<S> for Origin {
+    fn extract_optional(call: &mut Call<'_, S>) -> Result<Option<Self>, Rejection> {
+        Ok(Self::of(call.request()).cloned())
     }
 }
 
@@ -282,19 +369,16 @@ impl<S, T: Extract<S>> Extract<S> for Result<T, Rejection> {
 
 #[cfg(feature = "json")]
 mod content {
-    use http::HeaderMap;
     use serde_json::error::Category;
 
     use super::*;
     use crate::Json;
-    use crate::content_type::{essence, is_json};
-
-    const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
     impl<S, T: DeserializeOwned> Extract<S> for Json<T> {
         fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
             let request = call.request();
-            if !is_json(request.headers()) {
+            let said = MediaType::of_content(request.headers());
+            if !said.is_some_and(MediaType::is_json) {
                 return Err(wanted("application/json"));
             }
             serde_json::from_slice(request.body().as_bytes())
@@ -312,26 +396,34 @@ mod content {
         }
     }
 
-    impl<S, T: DeserializeOwned> Extract<S> for Form<T> {
-        fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
-            let request = call.request();
-            if !is_form(request.headers()) {
-                return Err(wanted("application/x-www-form-urlencoded"));
-            }
-            let form = serde_html_form::from_bytes(request.body().as_bytes());
-            form.map(Self).map_err(|why| {
-                let reason = format!("the form is wrong: {why}");
-                Rejection::new(StatusCode::UNPROCESSABLE_ENTITY, reason)
-            })
+    /// A body that is empty is missing.
+    impl<S, T: DeserializeOwned> ExtractOptional<S> for Json<T> {
+        fn extract_optional(call: &mut Call<'_, S>) -> Result<Option<Self>, Rejection> {
+            unless(is_bodiless(call), call)
         }
     }
+}
 
-    fn is_form(fields: &HeaderMap) -> bool {
-        essence(fields).is_some_and(|essence| essence.eq_ignore_ascii_case(FORM))
-    }
+fn wanted(content_type: &str) -> Rejection {
+    let reason = format!("the body must be {content_type}, and say so");
+    Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason)
+}
 
-    fn wanted(content_type: &str) -> Rejection {
-        let reason = format!("the body must be {content_type}, and say so");
-        Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason)
+/// The argument of a request that has something to read it from.
+pub(super) fn unless<S, T: Extract<S>>(
+    is_missing: bool,
+    call: &mut Call<'_, S>,
+) -> Result<Option<T>, Rejection> {
+    if is_missing {
+        return Ok(None);
     }
+    T::extract(call).map(Some)
+}
+
+fn query<'c, S>(call: &'c Call<'_, S>) -> &'c str {
+    call.request().uri().query().unwrap_or_default()
+}
+
+pub(super) fn is_bodiless<S>(call: &Call<'_, S>) -> bool {
+    call.request().body().length() == Some(0)
 }

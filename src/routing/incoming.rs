@@ -2,7 +2,8 @@
 
 use std::io::{self, Read};
 
-use super::{Call, Extract, Rejection};
+use super::extract::{is_bodiless, unless};
+use super::{Call, Extract, ExtractOptional, Rejection};
 use crate::{Body, Intake, defaults};
 
 /// The request's body, which the function reads while it comes: as [`Intake::Stream`] of at most
@@ -35,6 +36,13 @@ impl<S, const MOST: u64> Extract<S> for Incoming<MOST> {
 
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         Body::extract(call).map(Self)
+    }
+}
+
+/// A body that is empty is missing.
+impl<S, const MOST: u64> ExtractOptional<S> for Incoming<MOST> {
+    fn extract_optional(call: &mut Call<'_, S>) -> Result<Option<Self>, Rejection> {
+        unless(is_bodiless(call), call)
     }
 }
 

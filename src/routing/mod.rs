@@ -7,9 +7,7 @@ mod parameters;
 mod rejection;
 mod router;
 
-#[cfg(feature = "json")]
-pub use self::extract::Form;
-pub use self::extract::{Extract, Path, Provides, Query, State};
+pub use self::extract::{Extract, ExtractOptional, Form, Path, Provides, Query, State};
 pub use self::function::Function;
 pub use self::incoming::Incoming;
 pub use self::parameters::Parameters;

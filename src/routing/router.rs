@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{ALLOW, HeaderValue};
+use http::header::HeaderValue;
 use http::{Method, StatusCode};
 use matchit::InsertError;
 
 use super::{Call, Function, Parameters};
 use crate::layer::Layers;
+use crate::response::answer_other_method;
 use crate::{Handler, Intake, IntoResponse, Layer, Problem, Request, Response};
 
 /// The name of what a nested router leaves to its own fallback. Nobody can write it in a request or
@@ -50,8 +51,8 @@ const REST: &str = "httpool_rest";
 /// # Methods
 ///
 /// HEAD is answered by the function for GET, without the content. OPTIONS tells the methods of a
-/// path unless it has a function of its own. Any other method that a path does not have is
-/// answered 405 with `Allow`.
+/// path unless it has a function of its own, and `OPTIONS *` that there is a server. Any other
+/// method that a path does not have is answered 405 with `Allow`.
 ///
 /// # Layers
 ///
@@ -320,6 +321,9 @@ impl<S: Send + Sync + 'static> Router<S> {
 
     fn answer(&self, request: &mut Request, state: &S) -> Response {
         let Ok(found) = self.paths.at(request.uri().path()) else {
+            if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
+                return StatusCode::NO_CONTENT.into_response();
+            }
             return match &self.fallback {
                 Some(fallback) => {
                     fallback.answer(&mut Call::new(request, &Parameters::default(), state))
@@ -328,13 +332,14 @@ impl<S: Send + Sync + 'static> Router<S> {
             };
         };
         let named = found.params.iter().filter(|(name, _)| *name != REST);
-        let Some(parameters) = Parameters::decode(named) else {
-            return Problem::new(StatusCode::BAD_REQUEST)
-                .detail("the path is not UTF-8")
-                .answer(request.headers());
-        };
+        let parameters = Parameters::decode(named);
         let route = &self.routes[*found.value];
-        let answer = |request: &mut Request| route.answer(request, &parameters, state);
+        let answer = |request: &mut Request| match &parameters {
+            Some(parameters) => route.answer(request, parameters, state),
+            None => Problem::new(StatusCode::BAD_REQUEST)
+                .detail("the path is not UTF-8")
+                .answer(request.headers()),
+        };
         route.layers.run(request, &answer)
     }
 
@@ -364,7 +369,7 @@ impl<S> Route<S> {
     fn answer(&self, request: &mut Request, parameters: &Parameters, state: &S) -> Response {
         match self.endpoint(request.method()) {
             Some(endpoint) => endpoint.answer(&mut Call::new(request, parameters, state)),
-            None => self.refuse(request),
+            None => answer_other_method(request, self.allowed()),
         }
     }
 
@@ -378,17 +383,6 @@ impl<S> Route<S> {
             stands_in.then(|| of(&Method::GET)).flatten()
         });
         found.map(|(_, endpoint)| endpoint).or(self.any.as_ref())
-    }
-
-    /// The answer to a method that there is no function for.
-    fn refuse(&self, request: &Request) -> Response {
-        let mut response = if *request.method() == Method::OPTIONS {
-            StatusCode::NO_CONTENT.into_response()
-        } else {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED).answer(request.headers())
-        };
-        response.headers_mut().insert(ALLOW, self.allowed());
-        response
     }
 
     fn allowed(&self) -> HeaderValue {

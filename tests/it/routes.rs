@@ -7,7 +7,7 @@ use httpool::http::header::{ALLOW, CONTENT_TYPE};
 use httpool::http::{self, Method, StatusCode};
 use httpool::routing::{Form, Incoming, Json, Path, Provides, Query, Rejection, Router, State};
 use httpool::test::{Answer, Client};
-use httpool::{Body, Handler, Origin};
+use httpool::{Body, Handler, Next, Origin, Request};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{Gate, TestServer};
@@ -277,11 +277,63 @@ fn a_function_reads_a_body_while_it_comes() {
 }
 
 #[test]
-fn a_function_may_do_without_or_answer_a_rejection_itself() {
+fn what_is_missing_is_none_and_what_is_wrong_is_rejected() {
+    #[derive(Debug, Deserialize)]
+    struct Page {
+        from: u32,
+    }
+    fn json(page: Option<Json<Page>>) -> String {
+        format!("{:?}", page.map(|Json(page)| page.from))
+    }
+    fn form(page: Option<Form<Page>>) -> String {
+        format!("{:?}", page.map(|Form(page)| page.from))
+    }
+    fn query(page: Option<Query<Page>>) -> String {
+        format!("{:?}", page.map(|Query(page)| page.from))
+    }
+    fn path(id: Option<Path<u8>>) -> String {
+        format!("{:?}", id.map(|Path(id)| id))
+    }
     let router = Router::new()
-        .get("/maybe/{id}", |id: Option<Path<u8>>| {
-            format!("{:?}", id.map(|Path(id)| id))
-        })
+        .get("/path", path)
+        .get("/path/{id}", path)
+        .get("/query", query)
+        .post("/json", json)
+        .post("/form", form);
+    let client = client_of(router);
+    expect(&client, "/path", 200, "None");
+    expect(&client, "/path/7", 200, "Some(7)");
+    assert_eq!(client.get("/path/x").send().status(), 400);
+    expect(&client, "/query", 200, "None");
+    expect(&client, "/query?", 200, "None");
+    expect(&client, "/query?from=7", 200, "Some(7)");
+    assert_eq!(client.get("/query?from=x").send().status(), 400);
+    assert_eq!(client.get("/query?other=7").send().status(), 400);
+    let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+    for (target, content_type, body, status, said) in [
+        ("/json", json, r#"{"from":7}"#, 200, "Some(7)"),
+        ("/json", json, "", 200, "None"),
+        ("/json", "text/plain", "", 200, "None"),
+        ("/json", json, "{", 400, ""),
+        ("/json", json, "7", 422, ""),
+        ("/json", "text/plain", r#"{"from":7}"#, 415, ""),
+        ("/form", form, "from=7", 200, "Some(7)"),
+        ("/form", form, "", 200, "None"),
+        ("/form", form, "from=x", 422, ""),
+        ("/form", "text/plain", "from=7", 415, ""),
+    ] {
+        let request = client.post(target).header(CONTENT_TYPE, content_type);
+        let answer = request.body(body).send();
+        assert_eq!(answer.status(), status, "{target} {content_type} {body}");
+        if status == 200 {
+            assert_eq!(answer.text(), said);
+        }
+    }
+}
+
+#[test]
+fn a_function_may_answer_a_rejection_itself() {
+    let router = Router::new()
         .get("/mine/{id}", |id: Result<Path<u8>, Rejection>| match id {
             Ok(Path(id)) => id.to_string(),
             Err(rejection) => format!("mine: {}", rejection.status()),
@@ -297,9 +349,33 @@ fn a_function_may_do_without_or_answer_a_rejection_itself() {
     assert_eq!(response.body().as_bytes(), b"nobody");
     let client = client_of(router);
     expect(&client, "/origin", 200, "somebody");
-    expect(&client, "/maybe/7", 200, "Some(7)");
-    expect(&client, "/maybe/x", 200, "None");
     expect(&client, "/mine/x", 200, "mine: 400 Bad Request");
+}
+
+/// The asterisk asks about the server as a whole (RFC 9110 section 9.3.7).
+#[test]
+fn a_router_tells_that_there_is_a_server() {
+    let router = Router::new()
+        .get("/", || "home")
+        .fallback(|| StatusCode::NOT_FOUND);
+    let server = TestServer::spawn(|builder| builder, router);
+    let mut client = server.connect();
+    client.send("OPTIONS * HTTP/1.1\r\nHost: it\r\n\r\n");
+    client.expect_status(204);
+    client.get("/nothing").expect_status(404);
+}
+
+#[test]
+fn a_path_that_is_no_text_passes_the_layers_of_its_route() {
+    let inner = Router::new()
+        .layer(|_: Request, _: Next<'_>| StatusCode::UNAUTHORIZED)
+        .get("/{x}", |Path(x): Path<String>| x);
+    let router = Router::new()
+        .get("/{x}", |Path(x): Path<String>| x)
+        .nest("/admin", inner);
+    let client = client_of(router);
+    assert_eq!(client.get("/admin/%FF").send().status(), 401);
+    assert_eq!(client.get("/%FF").send().status(), 400);
 }
 
 #[test]
@@ -312,7 +388,7 @@ fn a_rejection_has_the_form_that_the_client_prefers() {
     let router = Router::new().get("/{id}", |id: Result<Path<u8>, Rejection>| {
         id.map(|Path(id)| id.to_string())
     });
-    let client = httpool::test::Client::new(router);
+    let client = client_of(router);
     let response = client.get("/x").header("accept", "application/json").send();
     assert_eq!(
         response.header("content-type"),
