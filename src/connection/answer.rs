@@ -25,7 +25,7 @@ impl Connection {
         let ending = self.ending(&response, desk, service)?;
         if ending == Ending::Close {
             let promised = desk.slot.terms.persistence == Persistence::Close;
-            let silent = desk.input.is_empty() && self.incoming == Incoming::None;
+            let silent = !self.more_is_here(desk) && self.incoming == Incoming::None;
             self.stage = Stage::Closing(if promised && silent {
                 Farewell::Plain
             } else {
@@ -66,11 +66,16 @@ impl Connection {
         if desk.input.is_empty() {
             self.receive(desk)?;
         }
-        Ok(if desk.input.is_empty() {
-            Ending::Close
-        } else {
+        Ok(if self.more_is_here(desk) {
             Ending::KeepAlive
+        } else {
+            Ending::Close
         })
+    }
+
+    /// Whether something was sent behind the request, a part of it at least.
+    fn more_is_here(&self, desk: &Desk) -> bool {
+        !desk.input.is_empty() || self.socket.has_begun()
     }
 
     /// Answers a request that is not taken, complete or not, and ends the connection.

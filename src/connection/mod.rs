@@ -200,6 +200,7 @@ impl Connection {
         let arriving = matches!(self.patience.waits_for(), Some(What::Head | What::Body))
             || !self.carried.is_empty()
             || self.decoder.held() > 0
+            || self.socket.has_begun()
             || self.socket.has_unread();
         let may_be_one = match self.stage {
             Stage::Open => arriving,
@@ -326,6 +327,7 @@ impl Connection {
                     if let Some(verdict) = self.send(desk, service)? {
                         return Ok(verdict);
                     }
+                    let progress = self.progress(progress);
                     let unfinished = match progress {
                         Progress::Nothing => self.socket.held(),
                         _ => desk.input.unread().len() + self.decoder.held() + self.socket.held(),
@@ -341,12 +343,14 @@ impl Connection {
                     }
                     match self.receive(desk)? {
                         Received::Full | Received::Short => budget -= 1,
+                        // A part of a record has come.
+                        Received::Nothing if self.progress(progress) != progress => {}
                         Received::Nothing => match self.overdue(desk) {
                             Some(refusal) => self.refuse(refusal, desk, service),
                             None => return Ok(verdict),
                         },
                         Received::End => {
-                            return Ok(Verdict::Close(match progress {
+                            return Ok(Verdict::Close(match self.progress(progress) {
                                 Progress::Nothing => Why::ClientDone,
                                 Progress::Head | Progress::Body => Why::ClientLeft,
                             }));
@@ -365,6 +369,15 @@ impl Connection {
             What::Head => Some(Refusal::HeadTimeout),
             What::Body => Some(Refusal::BodyTimeout),
             _ => None,
+        }
+    }
+
+    /// How far a request has come that has come this far for the decoder: a part of a record is a part
+    /// of its head.
+    fn progress(&self, progress: Progress) -> Progress {
+        match progress {
+            Progress::Nothing if self.socket.has_begun() => Progress::Head,
+            _ => progress,
         }
     }
 

@@ -143,6 +143,15 @@ impl Socket {
         self.plain.has_unread()
     }
 
+    /// Whether a part of something has come of which nothing can be received before the rest.
+    pub(crate) fn has_begun(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &self.session {
+            return session.has_begun();
+        }
+        false
+    }
+
     /// Has the connection reset when it is closed: the client learns that what it has is not all.
     pub(crate) fn reset_on_close(&self) -> io::Result<()> {
         self.plain.reset_on_close()

@@ -16,8 +16,14 @@ const READS: usize = 16;
 /// The most that rustls keeps of a record or of a message of the handshake that is not complete.
 const LONGEST_PART: usize = 0xffff;
 
-/// What the first byte of a handshake says (RFC 8446 section 5.1).
+/// What the first byte of a record says that is a part of a handshake (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
+
+/// The same of a record with content.
+const CONTENT: u8 = 23;
+
+/// What a record begins with: its type, a version and how much follows.
+const HEADER: usize = 5;
 
 /// One client's TLS.
 #[derive(Debug)]
@@ -28,8 +34,17 @@ pub(super) struct Session {
     encrypted: usize,
     /// Content that is decrypted and has not been received.
     decrypted: usize,
-    /// Bytes that have come since there was content in them.
+    /// Bytes that have come of a handshake that is not at its end.
     coming: usize,
+    records: Records,
+}
+
+/// Follows where records end among the bytes that come.
+#[derive(Debug, Default)]
+struct Records {
+    header: [u8; HEADER],
+    /// Bytes that have come of a record that is not complete.
+    come: usize,
 }
 
 /// How far a handshake has come.
@@ -49,12 +64,25 @@ pub(crate) enum Handshake {
     NotTls,
 }
 
-/// The socket, as rustls wants it.
-struct Wire<'a> {
+/// What came of reading what may be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// There may be more.
+    Some,
+    /// There is no more, but perhaps the end.
+    Last,
+    End,
+}
+
+/// The socket, as rustls wants it to receive.
+struct Source<'a> {
     socket: &'a Plain,
-    /// No more bytes are there.
+    records: &'a mut Records,
     is_empty: bool,
 }
+
+/// The socket, as rustls wants it to send.
+struct Sink<'a>(&'a Plain);
 
 impl Session {
     pub(super) fn new(config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
@@ -65,6 +93,7 @@ impl Session {
             encrypted: 0,
             decrypted: 0,
             coming: 0,
+            records: Records::default(),
         })
     }
 
@@ -73,9 +102,8 @@ impl Session {
     }
 
     pub(super) fn shake_hands(&mut self, socket: &Plain) -> io::Result<Handshake> {
-        let mut wire = Wire::new(socket);
         if self.coming == 0 {
-            match wire.first_byte() {
+            match first_byte(socket) {
                 Ok(None) => return Ok(Handshake::Left),
                 Ok(Some(HANDSHAKE)) => {}
                 Ok(Some(_)) => return Ok(Handshake::NotTls),
@@ -83,15 +111,15 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        self.flush(&mut wire)?;
+        self.flush(socket)?;
         while self.connection.is_handshaking() {
             if self.connection.wants_write() {
                 return Ok(Handshake::WantsRoom);
             }
             // To the end, if it has come: nothing else will tell of it.
-            match self.read(&mut wire) {
-                Ok(0) => return Ok(Handshake::Left),
-                Ok(_) => {}
+            match self.read(socket) {
+                Ok(Came::End) => return Ok(Handshake::Left),
+                Ok(Came::Some | Came::Last) => {}
                 Err(error) if is_later(&error) => return Ok(Handshake::WantsRead),
                 Err(error) => return Err(error),
             }
@@ -102,27 +130,24 @@ impl Session {
 
     pub(super) fn receive(&mut self, socket: &Plain, buffer: &mut Vec<u8>) -> io::Result<Received> {
         let before = buffer.len();
-        let mut wire = Wire::new(socket);
+        let mut came = Came::Some;
         for _ in 0..READS {
             self.deliver(buffer)?;
             if buffer.len() == buffer.capacity() {
                 return Ok(Received::Full);
             }
             let some = buffer.len() > before;
-            let emptied = if some {
-                Received::Short
-            } else {
-                Received::Nothing
-            };
-            if wire.is_empty {
-                return Ok(emptied);
+            // Whoever gets nothing will not ask again, and must not miss the end.
+            if some && came == Came::Last {
+                return Ok(Received::Short);
             }
-            match self.read(&mut wire) {
+            came = match self.read(socket) {
                 // The end is told when all that came before it has been.
-                Ok(0) if some => return Ok(Received::Full),
-                Ok(0) => return Ok(Received::End),
-                Ok(_) => {}
-                Err(error) if is_later(&error) => return Ok(emptied),
+                Ok(Came::End) if some => return Ok(Received::Full),
+                Ok(Came::End) => return Ok(Received::End),
+                Ok(came) => came,
+                Err(error) if is_later(&error) && some => return Ok(Received::Short),
+                Err(error) if is_later(&error) => return Ok(Received::Nothing),
                 Err(error) => return Err(error),
             }
         }
@@ -141,7 +166,7 @@ impl Session {
             let content = [IoSlice::new(first), IoSlice::new(second)];
             self.encrypted = self.connection.writer().write_vectored(&content)?;
         }
-        let sent = self.flush(&mut Wire::new(socket))?;
+        let sent = self.flush(socket)?;
         let gone = if self.connection.wants_write() {
             // A byte stays with the sender for as long as anything does here.
             sent.min(self.encrypted.saturating_sub(1))
@@ -179,9 +204,15 @@ impl Session {
         self.decrypted > 0
     }
 
+    /// Whether a part of a record is here that may bring content.
+    pub(super) fn has_begun(&self) -> bool {
+        self.records.kind() == Some(CONTENT)
+    }
+
     /// How much memory is kept here, about.
     pub(super) fn held(&self) -> usize {
-        self.encrypted + self.decrypted + self.coming.min(LONGEST_PART)
+        let coming = self.coming.min(LONGEST_PART).max(self.records.come);
+        self.encrypted + self.decrypted + coming
     }
 
     /// Says that nothing more comes (RFC 8446 section 6.1) to a client that may have waited for it. If
@@ -191,7 +222,7 @@ impl Session {
             return Ok(());
         }
         self.connection.send_close_notify();
-        self.flush(&mut Wire::new(socket))?;
+        self.flush(socket)?;
         Ok(())
     }
 
@@ -208,29 +239,37 @@ impl Session {
         Ok(())
     }
 
-    /// Receives and decrypts what came; no byte is the end.
-    fn read(&mut self, wire: &mut Wire<'_>) -> io::Result<usize> {
-        let count = self.connection.read_tls(wire)?;
+    /// Receives and decrypts what came.
+    fn read(&mut self, socket: &Plain) -> io::Result<Came> {
+        let mut source = Source {
+            socket,
+            records: &mut self.records,
+            is_empty: false,
+        };
+        let count = self.connection.read_tls(&mut source)?;
+        let is_empty = source.is_empty;
         let processed = self.connection.process_new_packets();
         // What answers it: a part of the handshake, or an alert that says what was wrong.
-        let flushed = self.flush(wire);
+        let flushed = self.flush(socket);
         let state = processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         flushed?;
-        self.coming = match state.plaintext_bytes_to_read() {
-            content if content > self.decrypted => 0,
-            _ => self.coming + count,
-        };
+        if self.connection.is_handshaking() {
+            self.coming += count;
+        }
         self.decrypted = state.plaintext_bytes_to_read();
-        // The end has come, and nothing else will tell of it.
-        wire.is_empty &= !state.peer_has_closed();
-        Ok(count)
+        Ok(match count {
+            0 => Came::End,
+            // The end has come, and nothing else will tell of it.
+            _ if is_empty && !state.peer_has_closed() => Came::Last,
+            _ => Came::Some,
+        })
     }
 
     /// Sends what is encrypted, as far as the client takes it, and returns how many bytes went.
-    fn flush(&mut self, wire: &mut Wire<'_>) -> io::Result<usize> {
+    fn flush(&mut self, socket: &Plain) -> io::Result<usize> {
         let mut sent = 0;
         while self.connection.wants_write() {
-            match self.connection.write_tls(wire) {
+            match self.connection.write_tls(&mut Sink(socket)) {
                 Ok(count) => sent += count,
                 Err(error) if is_later(&error) => break,
                 Err(error) => return Err(error),
@@ -240,43 +279,69 @@ impl Session {
     }
 }
 
-impl<'a> Wire<'a> {
-    fn new(socket: &'a Plain) -> Self {
-        Self {
-            socket,
-            is_empty: false,
+impl Records {
+    /// What the record is that is not complete.
+    fn kind(&self) -> Option<u8> {
+        (self.come > 0).then_some(self.header[0])
+    }
+
+    fn follow(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let count = bytes.len().min(self.end() - self.come);
+            if let Some(header) = self.header.get_mut(self.come..) {
+                for (to, from) in header.iter_mut().zip(&bytes[..count]) {
+                    *to = *from;
+                }
+            }
+            self.come += count;
+            bytes = &bytes[count..];
+            if self.come >= HEADER && self.come == self.end() {
+                self.come = 0;
+            }
         }
     }
 
-    /// The next byte, which is still to be received; `None` at the end.
-    fn first_byte(&self) -> io::Result<Option<u8>> {
-        let mut byte = [0];
-        let count = self.socket.read(&mut byte, RecvFlags::PEEK)?;
-        Ok((count > 0).then_some(byte[0]))
+    /// Where the header ends, or the record once that is known.
+    fn end(&self) -> usize {
+        let [_, _, _, length @ ..] = self.header;
+        match self.come {
+            HEADER.. => HEADER + usize::from(u16::from_be_bytes(length)),
+            _ => HEADER,
+        }
     }
 }
 
-impl Read for Wire<'_> {
+impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let was_begun = self.records.come > 0;
         let count = self.socket.read(buffer, RecvFlags::empty())?;
-        // At the end there is more to learn: that it is the end.
-        self.is_empty = (1..buffer.len()).contains(&count);
+        self.records.follow(&buffer[..count]);
+        // With the look that finds nothing rustls gives back the room for a record in parts.
+        self.is_empty = count < buffer.len() && !was_begun;
         Ok(count)
     }
 }
 
-impl Write for Wire<'_> {
+impl Write for Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_vectored(&[IoSlice::new(bytes)])
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.write(slices)
+        let Self(socket) = self;
+        socket.write(slices)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The next byte, which is still to be received; `None` at the end.
+fn first_byte(socket: &Plain) -> io::Result<Option<u8>> {
+    let mut byte = [0];
+    let count = socket.read(&mut byte, RecvFlags::PEEK)?;
+    Ok((count > 0).then_some(byte[0]))
 }
 
 fn is_later(error: &io::Error) -> bool {
