@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use httpool::http::header::UPGRADE;
 use httpool::{
-    ClientCertificates, Handler, Intake, IntoResponse, Origin, Request, Response, Stream, Tls,
-    Upgrade,
+    Body, ClientCertificates, Handler, Intake, IntoResponse, Origin, Request, Response, Stream,
+    Tls, Upgrade,
 };
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 
 use crate::support::tls::{Authority, NAME, Secure, bind, der};
 use crate::support::{
-    BoundServer, Client, Gate, HUGE, NEVER, OwnFolder, OwnPath, Random, SOON, TestServer,
+    BoundServer, Client, End, Gate, HUGE, NEVER, OwnFolder, OwnPath, Random, SOON, TestServer,
     eventually, mirror, request, tell,
 };
 
@@ -682,6 +682,24 @@ fn certificates_are_read_again_and_open_connections_stay() {
     open.get("/still").expect_answer("GET /still ");
     open.tls().refresh_traffic_keys().expect("it is TLS 1.3");
     open.get_and_close("/still").expect_answer("GET /still ");
+}
+
+/// It is the file that fails, and not the socket, though both are asked at once.
+#[test]
+fn a_file_that_can_not_be_read_resets_its_connection() {
+    let folder = OwnFolder::new();
+    folder.file("file", [7; 100_000]);
+    let secure = Secure::spawn(
+        |builder| builder,
+        move |_: Request| {
+            let file = File::options().write(true).open(folder.path("file"));
+            Body::from_file(file.expect("it may be written"), 0..100_000)
+        },
+    );
+    let mut client = secure.connect();
+    client.get("/");
+    assert_eq!(client.read_rest().1, End::Reset);
+    expect_ended(&secure.server, "broken", 1);
 }
 
 #[test]
