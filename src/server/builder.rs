@@ -123,7 +123,8 @@ impl Builder {
         self
     }
 
-    /// The largest request body in bytes; a larger one is answered 413 before it is read.
+    /// The largest request body in bytes; a larger one is answered 413 before it is read. One that
+    /// its handler [streams](crate::Intake::Stream) has a limit of its own.
     /// Default: [`MAX_BODY`](crate::defaults::MAX_BODY).
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.config.max_body = bytes;
@@ -153,8 +154,9 @@ impl Builder {
         self
     }
 
-    /// How long a body may take, from the end of the head to its own end. Afterwards the answer
-    /// is 408. Default: [`BODY_TIMEOUT`](crate::defaults::BODY_TIMEOUT).
+    /// How long a body may take, from the end of the head to its own end; of one that its handler
+    /// [streams](crate::Intake::Stream), how long reads may wait in all. Afterwards the answer is
+    /// 408. Default: [`BODY_TIMEOUT`](crate::defaults::BODY_TIMEOUT).
     pub fn body_timeout(mut self, patience: Duration) -> Self {
         self.config.body_timeout = patience.min(LONGEST);
         self
