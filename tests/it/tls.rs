@@ -266,6 +266,28 @@ fn stalled_handshakes_hold_no_worker() {
 }
 
 #[test]
+fn a_handshake_that_waits_too_long_for_a_worker_is_given_up() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let secure = Secure::spawn(
+        |builder| builder.workers(1).shed_after(SOON).handshake_timeout(NEVER),
+        move |_: Request| {
+            door.pass();
+            "at last"
+        },
+    );
+    let mut busy = secure.connect();
+    busy.get("/");
+    gate.expect_arrived(1);
+    let mut late = secure.server.connect();
+    late.send(first_flight(&secure.config));
+    assert_eq!(late.read_rest().0, b"");
+    expect_ended(&secure.server, "handshake_failed", 1);
+    gate.open();
+    busy.expect_answer("at last");
+}
+
+#[test]
 fn a_handshake_has_its_deadline() {
     let authority = Authority::new();
     let hello = first_flight(&authority.client());
