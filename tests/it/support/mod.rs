@@ -32,9 +32,9 @@ pub(crate) use gate::{Door, Gate};
 pub(crate) use memory::{ask, expect, field, get};
 #[cfg(feature = "files")]
 pub(crate) use permissions::as_anybody;
-pub(crate) use process::alone;
 #[cfg(feature = "program")]
 pub(crate) use process::{Program, address_in, run_program};
+pub(crate) use process::{alone, memory_in_use};
 pub(crate) use random::Random;
 pub(crate) use server::{BoundServer, TestServer, expect_refused};
 

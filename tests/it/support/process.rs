@@ -1,6 +1,7 @@
 //! Tests and programs in processes of their own.
 
 use std::env;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
@@ -36,6 +37,23 @@ pub(crate) fn alone(test: &str, body: impl FnOnce()) {
         code == Some(0) && output.contains("1 passed"),
         "alone, {test} ended with {code:?}:\n{errors}"
     );
+}
+
+/// How many bytes of memory this process uses.
+#[track_caller]
+pub(crate) fn memory_in_use() -> u64 {
+    memory(std::process::id(), "VmRSS:")
+}
+
+#[track_caller]
+fn memory(process: u32, what: &str) -> u64 {
+    let file = format!("/proc/{process}/status");
+    let status = fs::read_to_string(file).expect("the process is there");
+    let amount = status
+        .lines()
+        .find_map(|line| line.strip_prefix(what)?.strip_suffix("kB"))
+        .and_then(|amount| amount.trim().parse::<u64>().ok());
+    amount.expect("Linux tells it in kB") * 1024
 }
 
 /// A child process. It does not outlive this.
@@ -153,7 +171,7 @@ mod program {
     use rustix::process::{Pid, Signal, kill_process};
 
     use super::super::{Client, PATIENCE, SOON, expect_refused, own_loopback};
-    use super::Process;
+    use super::{Process, memory};
 
     /// The program, running.
     #[derive(Debug)]
@@ -285,13 +303,7 @@ mod program {
         /// The most bytes of memory that it has used at a time.
         #[track_caller]
         pub(crate) fn peak_memory(&self) -> u64 {
-            let file = format!("/proc/{}/status", self.process.child.id());
-            let status = std::fs::read_to_string(file).expect("the program is there");
-            let peak = status
-                .lines()
-                .find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"))
-                .and_then(|amount| amount.trim().parse::<u64>().ok());
-            peak.expect("Linux tells it in kB") * 1024
+            memory(self.process.child.id(), "VmHWM:")
         }
 
         /// Sends the signal again and again until the program has ended.
