@@ -90,7 +90,8 @@ pub mod defaults {
     pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// From the end of the head to the end of the body. The largest body passes in this time at
-    /// 35 KiB/s; who sends much slower meets [`MIN_RATE`] long before.
+    /// 35 KiB/s; who sends much slower meets [`MIN_RATE`] long before. For a body that is
+    /// [streamed](crate::Intake::Stream) it is the longest silence: a gibibyte may take longer.
     pub const BODY_TIMEOUT: Duration = Duration::from_secs(300);
 
     /// From the end of an answer to the first byte of the next request. Longer than the 60 s of

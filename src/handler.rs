@@ -87,10 +87,12 @@ pub enum Intake {
     /// little of it is in memory, and a slow sender *holds a worker* for as long as the handler
     /// waits for him.
     ///
-    /// A read fails when the client does not go on in time, which is measured by the time that
-    /// reads have waited: as [`TimedOut`](std::io::ErrorKind::TimedOut) after
-    /// [`Builder::body_timeout`](crate::Builder::body_timeout), or at a rate below
-    /// [`Builder::min_rate`](crate::Builder::min_rate). It fails as
+    /// None of it is in [`Body::as_bytes`], even if all of it is here.
+    ///
+    /// A read fails as [`TimedOut`](std::io::ErrorKind::TimedOut) when nothing has come for
+    /// [`Builder::body_timeout`](crate::Builder::body_timeout), or when the client is slower than
+    /// [`Builder::min_rate`](crate::Builder::min_rate), measured by the time that reads have waited.
+    /// The whole may take as long as that rate lets it. A read fails as
     /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) when the connection ends before the
     /// body, as [`FileTooLarge`](std::io::ErrorKind::FileTooLarge) above `most` bytes, and as
     /// [`InvalidData`](std::io::ErrorKind::InvalidData) when the chunked coding is broken. If the

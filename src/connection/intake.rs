@@ -14,7 +14,7 @@ use log::error;
 
 use super::account::Account;
 use super::blocking::{self, Vain};
-use super::patience::body_deadline;
+use super::patience::part_deadline;
 use super::{Connection, Desk, Incoming, Service, Treatment, Verdict, Why};
 use crate::body::Source;
 use crate::config::Config;
@@ -62,8 +62,8 @@ enum Failure {
 /// The handler's side.
 struct Reader(Arc<Loan>);
 
-/// How a body is taken that has not come with its head.
-#[cold]
+/// How a request's body is taken.
+#[inline(never)]
 pub(super) fn ask(request: &Request, treatment: Treatment, service: &Service) -> Intake {
     // Nothing of the handler's runs, and what is here of it can be thrown away.
     if let Treatment::Shed(_) = treatment {
@@ -209,8 +209,8 @@ impl Lent {
     }
 
     fn receive(&mut self, now: Instant, is_on: impl Fn() -> bool) -> Result<Received, Vain> {
-        let since = now - self.waited;
-        let until = Some(body_deadline(since, self.inflow.taken(), &self.config));
+        let until = part_deadline(now, self.waited, self.inflow.taken(), &self.config);
+        let until = Some(until);
         if self.inflow.take_expectation() == Expectation::Continue && self.input.is_empty() {
             let mut left = CONTINUE;
             while !left.is_empty() {
@@ -273,15 +273,7 @@ impl From<Vain> for Failure {
 impl From<Failure> for io::Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Refused(why) => {
-                let kind = match why {
-                    Refusal::BodyTimeout => ErrorKind::TimedOut,
-                    Refusal::BodyTooLarge => ErrorKind::FileTooLarge,
-                    Refusal::Incomplete => ErrorKind::UnexpectedEof,
-                    _ => ErrorKind::InvalidData,
-                };
-                Self::new(kind, why)
-            }
+            Failure::Refused(why) => why.into(),
             Failure::Stopped => Self::new(
                 ErrorKind::NotConnected,
                 "the request has its answer, or the server was forced to stop",

@@ -94,7 +94,9 @@ impl Patience {
             What::Head => config
                 .slowest(since, received as u64)
                 .min(since + config.head_timeout),
-            What::Body => body_deadline(since, received as u64, config),
+            What::Body => config
+                .slowest(since, received as u64)
+                .min(since + config.body_timeout),
             _ => since + config.idle_timeout,
         };
         self.until(Wait { what, deadline })
@@ -143,11 +145,17 @@ impl Patience {
     }
 }
 
-/// Until when a body must be here that has been coming since then, and of which this much is here.
-pub(super) fn body_deadline(since: Instant, received: u64, config: &Config) -> Instant {
+/// Until when the next part of a body must be here that its handler reads, after waiting this long
+/// for this much. A whole time would be a limit of its size.
+pub(super) fn part_deadline(
+    now: Instant,
+    waited: Duration,
+    received: u64,
+    config: &Config,
+) -> Instant {
     config
-        .slowest(since, received)
-        .min(since + config.body_timeout)
+        .slowest(now - waited, received)
+        .min(now + config.body_timeout)
 }
 
 #[cfg(test)]
@@ -196,6 +204,19 @@ mod tests {
         assert_eq!(wait.deadline, now + 7 * SECOND);
         let wait = patience.for_request(Progress::Body, 5_000, later, &config);
         assert_eq!(wait.deadline, now + 200 * SECOND);
+    }
+
+    #[test]
+    fn a_body_that_is_read_while_it_comes_has_the_time_that_its_rate_gives_it() {
+        let (config, now) = (config(), Instant::now());
+        let left = |waited: u32, received: u64| {
+            part_deadline(now, waited * SECOND, received, &config) - now
+        };
+        assert_eq!(left(0, 0), 5 * SECOND);
+        assert_eq!(left(3, 20), 4 * SECOND);
+        // Longer than a whole body may take.
+        assert_eq!(left(1_000, 10_000), 5 * SECOND);
+        assert_eq!(left(1_000, 1_000_000), 200 * SECOND);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Why a request is not taken.
 
 use std::fmt;
+use std::io::{self, ErrorKind};
 
 use http::StatusCode;
 
@@ -146,3 +147,16 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+/// What whoever reads a refused body is told.
+impl From<Refusal> for io::Error {
+    fn from(refusal: Refusal) -> Self {
+        let kind = match refusal {
+            Refusal::BodyTimeout => ErrorKind::TimedOut,
+            Refusal::BodyTooLarge => ErrorKind::FileTooLarge,
+            Refusal::Incomplete => ErrorKind::UnexpectedEof,
+            _ => ErrorKind::InvalidData,
+        };
+        Self::new(kind, refusal)
+    }
+}

@@ -155,7 +155,7 @@ impl Builder {
     }
 
     /// How long a body may take, from the end of the head to its own end; of one that its handler
-    /// [streams](crate::Intake::Stream), how long reads may wait in all. Afterwards the answer is
+    /// [streams](crate::Intake::Stream), how long a read may wait for more. Afterwards the answer is
     /// 408. Default: [`BODY_TIMEOUT`](crate::defaults::BODY_TIMEOUT).
     pub fn body_timeout(mut self, patience: Duration) -> Self {
         self.config.body_timeout = patience.min(LONGEST);
