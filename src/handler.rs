@@ -46,8 +46,8 @@ pub trait Handler: Send + Sync + 'static {
 
     /// How to take the body of this request, of which nothing but the head is known.
     ///
-    /// This is asked for bodies that have not come with their heads, before more of them is
-    /// received. One that panics counts as [`Intake::Whole`].
+    /// This is asked about each request with a body, however much of that has come with the head.
+    /// One that panics counts as [`Intake::Whole`].
     fn intake(&self, request: &Request) -> Intake {
         let _ = request;
         Intake::Whole

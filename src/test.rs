@@ -23,7 +23,8 @@
 //! A request is written as a client would send it and decoded as the server does it, and the answer
 //! encoded as the server does it. So what the server refuses is refused here: a request that is
 //! none, or a body that is larger than [the default](crate::defaults::MAX_BODY). The handler sees
-//! what it would see, with [`Wire`] and [`Origin`]; the answer to HEAD has no content, and the
+//! what it would see, with [`Wire`] and [`Origin`], and reads a body that it
+//! [streams](crate::Intake::Stream); the answer to HEAD has no content, and the
 //! framing is not the handler's.
 //!
 //! # What it is not
@@ -31,6 +32,8 @@
 //! A server. There is no connection and no pool, hence no deadline, no drain, nothing that is shed
 //! or observed, and nothing that a [`Builder`](crate::Builder) sets. A handler that panics panics
 //! in the test. Whether an answer reaches its client is for a server on port 0 to show.
+
+mod upload;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -42,11 +45,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Response as HttpResponse, StatusCode};
 
+use self::upload::Upload;
 use crate::error_pages::Pages;
-use crate::http1::{self, Content, Date, Decoder, Ending, Event, Input, Limits, Slot};
+use crate::http1::{self, Content, Date, Decoder, Ending, Event, Input, Limits, Refusal, Slot};
 #[cfg(feature = "proxy")]
 use crate::origin::Scheme;
-use crate::{Body, Handler, Node, Origin, Problem, Response, Wire, defaults};
+use crate::{Body, Handler, Node, Origin, Problem, Request, Response, Wire, defaults};
 
 const LIMITS: Limits = Limits {
     head: defaults::MAX_HEAD,
@@ -258,20 +262,26 @@ impl RequestBuilder<'_> {
     pub fn open(self) -> HttpResponse<Box<dyn Read + Send>> {
         let (mut slot, mut input) = (Slot::default(), Input::default());
         input.extend(&self.message());
-        let response = match Decoder::default().decode(&mut input, &mut slot, &LIMITS) {
-            Ok(Event::Request) => {
-                slot.request.body_mut().set_origin(self.origin);
-                let mut response = self.client.handler.handle(&mut slot.request);
-                Pages::default().apply(&mut response, || Cow::Owned(slot.fields()));
-                response
-            }
-            Ok(Event::Continue | Event::Stream | Event::Incomplete(_)) => {
-                panic!("the request is not complete")
-            }
-            Err(refusal) => Problem::new(refusal.status())
-                .detail(refusal.reason())
-                .answer(slot.request.headers()),
+        let handler = &self.client.handler;
+        let mut decoder = Decoder::default();
+        let intake = |request: &Request| handler.intake(request);
+        let failure = match decoder.decode_with(&mut input, &mut slot, &LIMITS, intake) {
+            Ok(Event::Request) => None,
+            Ok(Event::Stream) => decoder
+                .stream(&mut slot)
+                .map(|inflow| Upload::begin(inflow, input, &mut slot)),
+            Ok(Event::Continue | Event::Incomplete(_)) => panic!("the request is not complete"),
+            Err(refusal) => return receive(refuse(refusal, slot.request.headers()), &slot),
         };
+        slot.request.body_mut().set_origin(self.origin);
+        let mut response = handler.handle(&mut slot.request);
+        Pages::default().apply(&mut response, || Cow::Owned(slot.fields()));
+        // A failure that the handler takes for its own.
+        if let Some(refusal) = failure.and_then(|failure| failure.get().copied())
+            && response.status().is_server_error()
+        {
+            response = refuse(refusal, &slot.fields());
+        }
         receive(response, &slot)
     }
 
@@ -297,6 +307,13 @@ impl RequestBuilder<'_> {
         message.extend_from_slice(&self.body);
         message
     }
+}
+
+/// The answer to a request that is not taken.
+fn refuse(refusal: Refusal, fields: &HeaderMap) -> Response {
+    Problem::new(refusal.status())
+        .detail(refusal.reason())
+        .answer(fields)
 }
 
 /// The response as it would come to the client whose request stands in the slot.
@@ -406,7 +423,7 @@ mod tests {
     use http::header::{CONNECTION, DATE};
 
     use super::*;
-    use crate::Request;
+    use crate::{Intake, IntoResponse};
 
     fn tell(request: &Request) -> String {
         let origin = Origin::of(request).expect("it has come from somewhere");
@@ -491,6 +508,41 @@ mod tests {
         check(client.get(&"/".repeat(LIMITS.head)), 414);
         check(client.post("/").body(vec![0; LIMITS.body + 1]), 413);
         check(client.post("/").body(vec![0; LIMITS.body]), 200);
+    }
+
+    /// Gives back what it reads of bodies of at most so many bytes.
+    struct Reading(u64);
+
+    impl Handler for Reading {
+        fn handle(&self, request: &mut Request) -> Response {
+            let mut content = request.body().as_bytes().to_vec();
+            let read = request.body_mut().read_to_end(&mut content);
+            read.map(|count| format!("{count} {}", content.len()))
+                .into_response()
+        }
+
+        fn intake(&self, _: &Request) -> Intake {
+            Intake::Stream { most: self.0 }
+        }
+    }
+
+    #[test]
+    fn a_body_is_streamed_to_who_asks_for_it() {
+        #[track_caller]
+        fn check(request: RequestBuilder<'_>, body: &'static str, status: u16, text: &str) {
+            let answer = request.body(body).send();
+            assert_eq!(answer.status(), status, "{answer:?}");
+            assert!(status != 200 || answer.text() == text, "{answer:?}");
+        }
+        let client = Client::new(Reading(5));
+        let chunked = || client.post("/").header(TRANSFER_ENCODING, "chunked");
+        check(client.post("/"), "", 200, "0 0");
+        check(client.post("/"), "whole", 200, "5 5");
+        check(client.post("/"), "larger", 413, "");
+        check(chunked(), "5\r\nwhole\r\n0\r\n\r\n", 200, "5 5");
+        check(chunked(), "6\r\nlarger\r\n0\r\n\r\n", 413, "");
+        check(chunked(), "5\r\nwhole!", 400, "");
+        check(chunked(), "5\r\nwhole\r\n", 400, "");
     }
 
     #[test]

@@ -74,7 +74,7 @@ struct Partial {
     rest: Rest,
 }
 
-/// What becomes of a body that has not come with its head.
+/// What becomes of a body.
 #[derive(Debug)]
 enum Rest {
     /// It is kept until all of it is here.
@@ -113,7 +113,7 @@ impl Decoder {
         self.decode_with(input, slot, limits, |_| Intake::Whole)
     }
 
-    /// The same, and asks `intake` how a body is to be taken that has not come with its head.
+    /// The same, and asks `intake` how a body is to be taken, if the request has one.
     ///
     /// # Errors
     ///
@@ -211,39 +211,43 @@ impl Decoder {
         limits: &Limits,
         intake: impl FnOnce(&Request) -> Intake,
     ) -> Result<Event, Refusal> {
-        let coding = match head.framing {
-            Framing::Empty => {
+        let length = match head.framing {
+            Framing::Empty | Framing::Length(0) => {
                 slot.receive_body(Bytes::new());
                 return Ok(Event::Request);
             }
-            Framing::Length(length) => {
+            Framing::Length(length) => Some(length),
+            Framing::Chunked => None,
+        };
+        let expectation = match head.expectation {
+            Expectation::Continue if input.is_empty() => Expectation::Continue,
+            _ => Expectation::None,
+        };
+        // However much of the body is here: what comes of it must not depend on that.
+        if let Intake::Stream { most } = intake(&slot.request) {
+            let inflow = Inflow::new(head.framing, expectation, most)?;
+            self.keep(slot, Rest::Streamed(inflow));
+            return Ok(Event::Stream);
+        }
+        let coding = match length {
+            Some(length) => {
                 let length = usize::try_from(length)
                     .ok()
-                    .filter(|length| *length <= limits.body);
-                if let Some(length) = length
-                    && let Some(body) = input.unread().get(..length)
-                {
+                    .filter(|length| *length <= limits.body)
+                    .ok_or(Refusal::BodyTooLarge)?;
+                if let Some(body) = input.unread().get(..length) {
                     slot.arena.extend_from_slice(body);
                     let body = slot.arena.split().freeze();
                     slot.receive_body(body);
                     input.consume(length);
                     return Ok(Event::Request);
                 }
-                length.map(Coding::Length)
+                Coding::Length(length)
             }
-            Framing::Chunked => Some(Coding::Chunked(Chunked::new())),
+            None => Coding::Chunked(Chunked::new()),
         };
-        let expectation = match head.expectation {
-            Expectation::Continue if input.is_empty() => Expectation::Continue,
-            _ => Expectation::None,
-        };
-        if let Intake::Stream { most } = intake(&slot.request) {
-            let inflow = Inflow::new(head.framing, expectation, most)?;
-            self.keep(slot, Rest::Streamed(inflow));
-            return Ok(Event::Stream);
-        }
         let mut reception = Reception {
-            coding: coding.ok_or(Refusal::BodyTooLarge)?,
+            coding,
             content: Vec::new(),
         };
         let waits = expectation == Expectation::Continue;

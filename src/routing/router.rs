@@ -70,6 +70,8 @@ pub struct Router<S = ()> {
     routes: Vec<Route<S>>,
     fallback: Option<Endpoint<S>>,
     layers: Layers,
+    /// What suits all of its functions.
+    intake: Intake,
 }
 
 /// Answers a call, whatever its arguments were.
@@ -123,6 +125,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             routes: Vec::new(),
             fallback: None,
             layers: Layers::default(),
+            intake: Intake::Whole,
         }
     }
 
@@ -140,10 +143,11 @@ impl<S: Send + Sync + 'static> Router<S> {
         path: &str,
         function: impl Function<S, A>,
     ) -> Self {
+        let endpoint = self.endpoint_of(function);
         let route = self.entry(path);
         let is_new = route.methods.iter().all(|(other, _)| *other != method);
         assert!(is_new, "{path} has a function for {method} already");
-        route.methods.push((method, Endpoint::new(function)));
+        route.methods.push((method, endpoint));
         self
     }
 
@@ -164,12 +168,13 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[must_use]
     #[track_caller]
     pub fn any<A: 'static>(mut self, path: &str, function: impl Function<S, A>) -> Self {
+        let endpoint = self.endpoint_of(function);
         let route = self.entry(path);
         assert!(
             route.any.is_none(),
             "{path} has a function for any method already"
         );
-        route.any = Some(Endpoint::new(function));
+        route.any = Some(endpoint);
         self
     }
 
@@ -195,6 +200,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             !path.ends_with('/') && !path.contains("{*"),
             "nothing can be nested in {path}"
         );
+        self.intake = self.intake.or(router.intake);
         for nested in router.routes {
             let whole = match nested.path.as_str() {
                 "/" => path.to_owned(),
@@ -227,7 +233,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// Has this function answer what no route does.
     #[must_use]
     pub fn fallback<A: 'static>(mut self, function: impl Function<S, A>) -> Self {
-        self.fallback = Some(Endpoint::new(function));
+        self.fallback = Some(self.endpoint_of(function));
         self
     }
 
@@ -288,7 +294,14 @@ impl<S: Send + Sync + 'static> Router<S> {
             paths: self.paths,
             fallback: self.fallback.map(&bound),
             layers: self.layers,
+            intake: self.intake,
         }
+    }
+
+    fn endpoint_of<A: 'static>(&mut self, function: impl Function<S, A>) -> Endpoint<S> {
+        let endpoint = Endpoint::new(function);
+        self.intake = self.intake.or(endpoint.intake);
+        endpoint
     }
 
     /// The route of this path, made if there is none.
@@ -360,6 +373,10 @@ impl Handler for Router {
     }
 
     fn intake(&self, request: &Request) -> Intake {
+        // Most routers need not look a path up twice.
+        if self.intake == Intake::Whole {
+            return Intake::Whole;
+        }
         let endpoint = self.find(request);
         endpoint.map_or(Intake::Whole, |endpoint| endpoint.intake)
     }

@@ -94,6 +94,36 @@ fn a_body_that_has_come_is_read_all_the_same() {
     client.send(chunked).expect_answer("in chunks");
 }
 
+/// The network cuts where it likes, and a handler must not notice.
+#[test]
+fn what_a_reader_gets_does_not_depend_on_how_a_body_is_cut() {
+    let server = TestServer::spawn(
+        |builder| builder,
+        Reading(5, |request: Request| {
+            let here = request.body().as_bytes().len();
+            gather(request).map(|content| format!("{here} {}", content.len()))
+        }),
+    );
+    for (body, status, answer) in [("whole", 200, "0 5"), ("larger", 413, "")] {
+        for (head, content) in [
+            (request::post_head("/", body.len()), body.to_owned()),
+            (
+                request::chunked_head("/"),
+                format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()),
+            ),
+        ] {
+            let (mut one, mut two) = (server.connect(), server.connect());
+            one.send([&head[..], content.as_bytes()].concat());
+            two.send(head);
+            // Who was refused at its head has perhaps been left.
+            drop(two.try_send(content));
+            for response in [one.expect_status(status), two.expect_status(status)] {
+                assert!(status != 200 || response.text() == answer, "{response:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn requests_before_and_behind_a_body_are_answered_in_order() {
     let server = server();
