@@ -1,15 +1,17 @@
 //! A WebSocket echo: what is sent to `/echo` comes back, and a drain says goodbye.
 //!
 //! httpool knows nothing of WebSocket. tungstenite speaks it, on the stream that an upgrade hands
-//! over; each connection holds a worker for as long as it lasts.
+//! over; each connection holds a worker for as long as it lasts. The server stops when Enter is
+//! pressed, or its standard input ends.
 //!
 //! Run it with `cargo run --example websocket [ADDR]`, then open `http://localhost:4000` in a
 //! browser, or: `curl -N ws://localhost:4000/echo`.
 
 use std::env;
 use std::error::Error;
-use std::io::ErrorKind;
-use std::time::Duration;
+use std::io::{self, ErrorKind};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use httpool::http::StatusCode;
 use httpool::http::header::{
@@ -34,7 +36,7 @@ line.onchange = () => { socket.send(line.value); line.value = ""; };
 </script>
 "#;
 
-/// How often a quiet connection looks whether the server stops.
+/// How often a quiet connection looks whether the server stops, and how long a goodbye may take.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Largest message.
@@ -49,7 +51,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         .workers(64)
         .bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);
-    server.run(router)?;
+
+    let handle = server.handle();
+    thread::spawn(move || {
+        let _ = io::stdin().read_line(&mut String::new());
+        handle.shutdown();
+    });
+    let report = server.run(router)?;
+    println!("{report}");
     Ok(())
 }
 
@@ -72,26 +81,40 @@ fn open(mut fields: HeaderMap) -> Result<impl IntoResponse, Problem> {
     Ok(([(SEC_WEBSOCKET_ACCEPT, accept)], upgrade))
 }
 
-/// Gives back messages until either side wants no more.
+/// Gives back messages until the client wants no more, or the server stops.
 fn echo(mut stream: Stream) -> Result<(), tungstenite::Error> {
     stream.set_read_timeout(Some(LOOK));
     let config = WebSocketConfig::default().max_message_size(Some(MESSAGE));
     let mut socket = WebSocket::from_raw_socket(stream, Role::Server, Some(config));
-    loop {
+    // Whether it stops is asked before each message: who sends without end is told, too.
+    while !socket.get_ref().is_draining() {
         match socket.read() {
             Ok(message @ (Message::Text(_) | Message::Binary(_))) => socket.send(message)?,
             // tungstenite answers pings and goodbyes itself.
             Ok(_) => {}
             Err(tungstenite::Error::ConnectionClosed) => return Ok(()),
-            Err(tungstenite::Error::Io(why)) if why.kind() == ErrorKind::WouldBlock => {
-                if socket.get_ref().is_draining() && socket.can_write() {
-                    socket.close(Some(CloseFrame {
-                        code: CloseCode::Away,
-                        reason: "the server stops".into(),
-                    }))?;
-                }
-            }
+            Err(tungstenite::Error::Io(why)) if why.kind() == ErrorKind::WouldBlock => {}
             Err(why) => return Err(why),
         }
     }
+    say_goodbye(socket)
+}
+
+/// Tells the client that the server stops, and gives him a moment to say goodbye himself.
+fn say_goodbye(mut socket: WebSocket<Stream>) -> Result<(), tungstenite::Error> {
+    socket.close(Some(CloseFrame {
+        code: CloseCode::Away,
+        reason: "the server stops".into(),
+    }))?;
+    let until = Instant::now() + LOOK;
+    while Instant::now() < until {
+        match socket.read() {
+            // It was sent before he knew.
+            Ok(_) => {}
+            Err(tungstenite::Error::ConnectionClosed) => return Ok(()),
+            Err(tungstenite::Error::Io(why)) if why.kind() == ErrorKind::WouldBlock => break,
+            Err(why) => return Err(why),
+        }
+    }
+    Ok(())
 }

@@ -13,7 +13,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use tungstenite::Message;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Message, WebSocket};
 
 /// Longer than anything here takes on a busy machine: who waits as long as this waits in vain.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -73,6 +74,18 @@ impl Example {
     fn line(&self) -> String {
         let line = self.lines.recv_timeout(PATIENCE);
         line.expect("the example prints a line in time")
+    }
+
+    /// A WebSocket that it has opened.
+    fn talk(&self) -> WebSocket<TcpStream> {
+        let stream = TcpStream::connect(&self.address).expect("the example listens");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("the timeout is not zero");
+        let url = format!("ws://{}/echo", self.address);
+        let (socket, response) = tungstenite::client(url, stream).expect("it speaks WebSocket");
+        assert_eq!(response.status(), 101);
+        socket
     }
 
     /// The other end of its standard input.
@@ -349,17 +362,7 @@ fn websocket_echoes() {
     let example = Example::start("websocket");
     assert!(example.get("/").body.contains("new WebSocket"));
     assert_eq!(example.get("/echo").status, 400);
-    let talk = || {
-        let stream = TcpStream::connect(&example.address).expect("the example listens");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("the timeout is not zero");
-        let url = format!("ws://{}/echo", example.address);
-        let (socket, response) = tungstenite::client(url, stream).expect("it speaks WebSocket");
-        assert_eq!(response.status(), 101);
-        socket
-    };
-    let mut sockets = [talk(), talk()];
+    let mut sockets = [example.talk(), example.talk()];
     let large = "x".repeat(60_000);
     for text in ["hello", "", &large] {
         for socket in &mut sockets {
@@ -385,6 +388,28 @@ fn websocket_echoes() {
     let huge = Message::text("x".repeat(70_000));
     second.send(huge).expect("a message can be sent");
     assert!(second.read().is_err());
+}
+
+#[test]
+fn websocket_says_goodbye_to_quiet_and_busy_clients() {
+    let mut example = Example::start("websocket");
+    let (mut quiet, mut busy) = (example.talk(), example.talk());
+    drop(example.input());
+    let told = loop {
+        busy.send(Message::text("on and on"))
+            .expect("a message can be sent");
+        match busy.read().expect("something comes back") {
+            Message::Close(told) => break told,
+            message => assert_eq!(message, Message::text("on and on")),
+        }
+    };
+    let code = told.map(|told| told.code);
+    assert_eq!(code, Some(CloseCode::Away));
+    let goodbye = quiet.read().expect("a goodbye comes");
+    assert!(goodbye.is_close(), "{goodbye}");
+    drop((quiet, busy));
+    let report = example.expect_end();
+    assert!(report.contains("cut: 0"), "{report}");
 }
 
 #[test]
