@@ -6,7 +6,7 @@ use std::mem;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap,
-    HeaderName, HeaderValue,
+    HeaderName, HeaderValue, IF_NONE_MATCH,
 };
 use http::{Method, StatusCode};
 
@@ -41,7 +41,8 @@ const DIGESTS: [HeaderName; 3] = [
 /// [`Problem`](crate::Problem) are not compressed either, for their content is settled last.
 ///
 /// Each answer that could be compressed says `Vary: accept-encoding`. A strong `ETag` becomes a weak
-/// one, as one is of the bytes, and `Accept-Ranges` is left out.
+/// one, as one is of the bytes, and `Accept-Ranges` is left out. A 304 says `Vary`, too, and has the
+/// weak tag for whom asked with it (RFC 9110 section 15.4.5), and so does a part say `Vary`.
 ///
 /// Bodies from readers are compressed while they are sent, in bounded memory: a client gets what
 /// the coding gives, which may be later than what the reader gives.
@@ -83,24 +84,42 @@ impl Compression {
         self
     }
 
-    fn is_worth_it(self, response: &Response) -> bool {
+    fn concern(self, response: &Response) -> Concern {
         let (status, fields) = (response.status(), response.headers());
-        let has_no_content = status.is_informational()
-            || status == StatusCode::NO_CONTENT
-            || status == StatusCode::RESET_CONTENT
-            || status == StatusCode::NOT_MODIFIED;
-        let is_part = status == StatusCode::PARTIAL_CONTENT || fields.contains_key(CONTENT_RANGE);
         let is_settled = fields.contains_key(CONTENT_ENCODING)
             || DIGESTS.iter().any(|name| fields.contains_key(name))
             || lists(fields, &CACHE_CONTROL, "no-transform");
-        let is_long = length(response).is_none_or(|length| length >= self.shortest);
-        !has_no_content
-            && !is_part
-            && !is_settled
-            && is_long
-            && told(response).is_none()
-            && essence(fields).is_some_and(is_compressible)
+        if is_settled || told(response).is_some() {
+            return Concern::None;
+        }
+        let essence = essence(fields);
+        match status {
+            // It need not say of which type that is which the client has.
+            StatusCode::NOT_MODIFIED if essence.is_none_or(is_compressible) => Concern::Whole,
+            StatusCode::PARTIAL_CONTENT
+                if essence.is_some_and(|of| is_compressible(of) || is_several_parts(of)) =>
+            {
+                Concern::Whole
+            }
+            StatusCode::NOT_MODIFIED
+            | StatusCode::PARTIAL_CONTENT
+            | StatusCode::NO_CONTENT
+            | StatusCode::RESET_CONTENT => Concern::None,
+            _ if status.is_informational() || fields.contains_key(CONTENT_RANGE) => Concern::None,
+            _ if length(response).is_some_and(|length| length < self.shortest) => Concern::None,
+            _ if essence.is_some_and(is_compressible) => Concern::Content,
+            _ => Concern::None,
+        }
     }
+}
+
+/// What is to be compressed of what an answer is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Concern {
+    None,
+    /// What it tells of, not what it has: it is a 304 or a part.
+    Whole,
+    Content,
 }
 
 impl Default for Compression {
@@ -113,14 +132,23 @@ impl Layer for Compression {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
         let coding = ContentCoding::preferred(request.headers());
         let is_head = *request.method() == Method::HEAD;
+        let asked = request.headers().get_all(IF_NONE_MATCH);
+        let asked: Vec<_> = asked.iter().cloned().collect();
         let mut response = next.handle(request);
-        if !self.is_worth_it(&response) {
+        let concern = self.concern(&response);
+        if concern == Concern::None {
             return response;
         }
         vary(response.headers_mut(), "accept-encoding");
         let Some(coding) = coding else {
             return response;
         };
+        if concern == Concern::Whole {
+            if response.status() == StatusCode::NOT_MODIFIED {
+                match_weakly(&asked, response.headers_mut());
+            }
+            return response;
+        }
         if is_head {
             // How long it would be only compressing would tell.
             *response.body_mut() = Body::from_reader(io::empty());
@@ -178,16 +206,38 @@ fn is_compressible(essence: &[u8]) -> bool {
     }
 }
 
+fn is_several_parts(essence: &[u8]) -> bool {
+    essence.eq_ignore_ascii_case(b"multipart/byteranges")
+}
+
 /// Says of an answer that it is in this coding, and takes back what is not true of it any more.
 fn label(coding: ContentCoding, fields: &mut HeaderMap) {
     fields.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     fields.remove(CONTENT_LENGTH);
     fields.remove(ACCEPT_RANGES);
-    if let Some(tag) = fields.get_mut(ETAG)
-        && tag.as_bytes().starts_with(b"\"")
-    {
-        let weak = [b"W/", tag.as_bytes()].concat();
-        *tag = HeaderValue::try_from(weak).expect("it is a valid value with two letters more");
+    if let Some(weak) = weakened(fields) {
+        fields.insert(ETAG, weak);
+    }
+}
+
+/// The weak form of the tag of an answer that has a strong one.
+fn weakened(fields: &HeaderMap) -> Option<HeaderValue> {
+    let tag = fields.get(ETAG)?.as_bytes();
+    let weak = tag.starts_with(b"\"").then(|| [b"W/", tag].concat())?;
+    Some(HeaderValue::try_from(weak).expect("it is a valid value with two letters more"))
+}
+
+/// Has a 304 name the weak tag, if the client has what was compressed under that one.
+fn match_weakly(asked: &[HeaderValue], fields: &mut HeaderMap) {
+    let Some(weak) = weakened(fields) else {
+        return;
+    };
+    let is_in = |line: &HeaderValue| {
+        let mut places = line.as_bytes().windows(weak.len());
+        places.any(|place| place == weak.as_bytes())
+    };
+    if asked.iter().any(is_in) {
+        fields.insert(ETAG, weak);
     }
 }
 

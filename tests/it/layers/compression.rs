@@ -107,7 +107,7 @@ fn what_is_settled_stays_as_it_is() {
         assert_eq!(response.body().as_bytes(), expected, "{name}: {value}");
         assert!(!response.headers().contains_key(VARY), "{name}: {value}");
     }
-    for status in [204, 206, 304] {
+    for status in [204, 205, 206, 304] {
         let status = StatusCode::from_u16(status).expect("it is a status");
         let handler = serve(move |_| (status, plain(tea())).into_response());
         expect_as_it_is(&ask(&handler, accepting("gzip")));
@@ -157,6 +157,36 @@ fn validators_are_those_of_what_is_sent() {
     );
     let response = ask(&with(VARY, "Accept-Encoding"), accepting("br"));
     assert_eq!(values(response.headers(), "vary"), ["Accept-Encoding"]);
+}
+
+#[test]
+fn what_tells_of_compressed_content_has_its_validators() {
+    let handler = |status| {
+        serve(move |_| {
+            let mut fields = HeaderMap::new();
+            fields.insert(ETAG, HeaderValue::from_static("\"a\""));
+            if status == StatusCode::PARTIAL_CONTENT {
+                fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+            }
+            (status, fields, Body::empty()).into_response()
+        })
+    };
+    let same = handler(StatusCode::NOT_MODIFIED);
+    for (accepted, asked, expected) in [
+        ("br", "W/\"a\"", "W/\"a\""),
+        ("br", "\"b\", W/\"a\"", "W/\"a\""),
+        ("br", "\"a\"", "\"a\""),
+        ("br", "*", "\"a\""),
+        ("identity", "W/\"a\"", "\"a\""),
+    ] {
+        let request = accepting(accepted).header("if-none-match", asked);
+        let response = ask(&same, request);
+        assert_eq!(response.headers()[ETAG], expected, "{accepted} {asked}");
+        assert_eq!(values(response.headers(), "vary"), ["accept-encoding"]);
+    }
+    let part = ask(&handler(StatusCode::PARTIAL_CONTENT), accepting("br"));
+    assert_eq!(part.headers()[ETAG], "\"a\"");
+    assert_eq!(values(part.headers(), "vary"), ["accept-encoding"]);
 }
 
 #[test]
