@@ -65,6 +65,8 @@ pub(crate) struct Source {
     pub(crate) reader: Box<dyn Read + Send>,
     /// How many bytes are left of what was announced.
     pub(crate) length: Option<u64>,
+    /// About how much memory the reader keeps, if that is worth counting.
+    pub(crate) held: usize,
 }
 
 /// What of a file is to be sent.
@@ -243,6 +245,27 @@ impl Body {
         }
     }
 
+    /// From a reader of unknown length that keeps so much memory.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    pub(crate) fn from_holding_reader(reader: Box<dyn Read + Send>, held: usize) -> Self {
+        Content::Reader(Source {
+            reader,
+            length: None,
+            held,
+        })
+        .into()
+    }
+
+    /// How much memory the content keeps that is nobody else's.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    pub(crate) fn held(&self) -> usize {
+        match &self.content {
+            Content::Memory(bytes) if bytes.is_unique() => bytes.len(),
+            Content::Reader(source) => source.held,
+            Content::Memory(_) | Content::File(_) | Content::Upgrade(_) => 0,
+        }
+    }
+
     /// Has the content come from there.
     pub(crate) fn set_source(&mut self, source: Source) {
         self.content = Content::Reader(source);
@@ -256,6 +279,7 @@ impl Body {
         Content::Reader(Source {
             reader: Box::new(reader),
             length,
+            held: 0,
         })
         .into()
     }

@@ -96,6 +96,19 @@ impl ContentCoding {
         best.map(|(coding, _)| coding)
     }
 
+    /// About how much memory [`encode`](Self::encode) keeps for that: most of it is what may be
+    /// repeated, and where to find it.
+    pub(crate) const fn held(self) -> usize {
+        match self {
+            #[cfg(feature = "zstd")]
+            Self::Zstd => 3584 * 1024,
+            #[cfg(feature = "brotli")]
+            Self::Brotli => 2048 * 1024,
+            #[cfg(feature = "gzip")]
+            Self::Gzip => 384 * 1024,
+        }
+    }
+
     /// What this reader gives, in the coding.
     pub(crate) fn encode(self, reader: impl Read + Send + 'static) -> Box<dyn Read + Send> {
         match self {

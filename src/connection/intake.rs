@@ -133,6 +133,7 @@ impl Connection {
         desk.slot.request.body_mut().set_source(Source {
             reader: Box::new(Reader(Arc::clone(&loan))),
             length,
+            held: 0,
         });
         loan
     }

@@ -19,6 +19,8 @@ const LINE_END: &[u8] = b"\r\n";
 /// A reader, and what it has given and the client has not taken.
 pub(super) struct Stream {
     reader: Option<Box<dyn Read + Send>>,
+    /// How much memory the reader keeps.
+    held: usize,
     coding: Coding,
     buffer: Box<[u8]>,
     /// What of the buffer is to be sent.
@@ -56,6 +58,7 @@ impl Stream {
         };
         Self {
             reader: Some(source.reader),
+            held: source.held,
             coding,
             buffer: vec![0; LINE + PART + LINE_END.len()].into(),
             start: 0,
@@ -76,7 +79,7 @@ impl Stream {
 
     /// How much memory it keeps.
     pub(super) fn held(&self) -> usize {
-        self.buffer.len()
+        self.buffer.len() + self.held
     }
 
     /// Reads the next part, once everything before it has been sent.
@@ -136,6 +139,7 @@ impl Stream {
     /// Drops the reader, which is the handler's and may panic.
     fn let_go(&mut self) {
         let reader = self.reader.take();
+        self.held = 0;
         let _ = catch_unwind(AssertUnwindSafe(|| drop(reader)));
     }
 }
@@ -192,7 +196,12 @@ mod tests {
         parts: &[Option<&'static [u8]>],
     ) -> (Vec<u8>, bool) {
         let reader = Box::new(Parts(parts.iter().rev().copied().collect()));
-        let mut stream = Stream::new(Source { reader, length }, in_chunks);
+        let source = Source {
+            reader,
+            length,
+            held: 0,
+        };
+        let mut stream = Stream::new(source, in_chunks);
         let mut sent = Vec::new();
         loop {
             match stream.refill() {

@@ -45,7 +45,9 @@ const DIGESTS: [HeaderName; 3] = [
 /// weak tag for whom asked with it (RFC 9110 section 15.4.5), and so does a part say `Vary`.
 ///
 /// Bodies from readers are compressed while they are sent, in bounded memory: a client gets what
-/// the coding gives, which may be later than what the reader gives.
+/// the coding gives, which may be later than what the reader gives. What is kept for that, up to
+/// 3.5 MiB for an answer in zstd, counts in [`Builder::max_buffered`](crate::Builder::max_buffered)
+/// while the client does not take it.
 ///
 /// ```
 /// use httpool::http;
@@ -163,7 +165,8 @@ impl Layer for Compression {
                 None => return response,
             }
         } else {
-            Body::from_reader(coding.encode(mem::take(body)))
+            let held = body.held() + coding.held();
+            Body::from_holding_reader(coding.encode(mem::take(body)), held)
         };
         label(coding, response.headers_mut());
         response

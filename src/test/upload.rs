@@ -26,6 +26,7 @@ impl Upload {
         slot.request.body_mut().set_source(Source {
             reader: Box::new(upload),
             length,
+            held: 0,
         });
         failure
     }

@@ -11,7 +11,7 @@ use httpool::layers::Compression;
 use httpool::{Body, Handler, IntoResponse, Layered, Problem, Request, Response};
 
 use super::{ask, get, values};
-use crate::support::{Client, OwnPath, Random, TestServer};
+use crate::support::{Client, HUGE, NEVER, OwnPath, Random, TestServer, eventually};
 
 /// Text that is shorter in every coding.
 fn tea() -> Vec<u8> {
@@ -235,6 +235,32 @@ fn what_is_long_is_compressed_while_it_is_sent() {
     for coding in ["zstd", "br", "gzip"] {
         let content = get_in(&mut client, coding);
         assert!(decoded(coding, &content) == long.as_bytes(), "{coding}");
+    }
+}
+
+#[test]
+fn what_is_kept_to_compress_counts() {
+    let noise = Random::new(7).bytes(HUGE);
+    let least = noise.len();
+    let server = TestServer::spawn(
+        |builder| {
+            let builder = builder.max_buffered(2 * HUGE);
+            builder.write_timeout(NEVER).rate_grace(NEVER)
+        },
+        serve(move |_| plain(noise.clone())),
+    );
+    for (coding, state) in [("zstd", 2 << 20), ("br", 1 << 20), ("gzip", 256 << 10)] {
+        let mut client = server.connect();
+        client.send(format!(
+            "GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: {coding}\r\n\r\n"
+        ));
+        eventually("it is counted", || {
+            server.handle().progress().buffered > least + state
+        });
+        client.reset();
+        eventually("nothing is kept", || {
+            server.handle().progress().buffered == 0
+        });
     }
 }
 
