@@ -1,5 +1,6 @@
 //! Requests whose content comes in fewer bytes.
 
+use std::fmt;
 use std::io::Read as _;
 
 use http::StatusCode;
@@ -14,7 +15,8 @@ use crate::{Layer, Next, Problem, Request, Response, defaults};
 ///
 /// Content of more than a [limit](Self::max_body) when it is undone is answered 413, whatever it was
 /// on the wire: no more than that is ever undone. What is in another coding or in several is
-/// answered 415 with `Accept-Encoding`, and what is broken 400.
+/// answered 415 with `Accept-Encoding`, and what is broken, or has more
+/// behind its end, 400.
 ///
 /// ```
 /// use httpool::http::{self, StatusCode};
@@ -59,17 +61,27 @@ impl Decompression {
 
     /// What these bytes in the coding are.
     fn decode(self, coding: ContentCoding, bytes: &[u8]) -> Result<Vec<u8>, Problem> {
-        let mut content = Vec::new();
+        let (mut content, mut rest) = (Vec::new(), bytes);
         let limit = (self.max_body as u64).saturating_add(1);
-        if let Err(error) = coding.decode(bytes).take(limit).read_to_end(&mut content) {
-            let coding = coding.name();
-            return Err(Problem::new(StatusCode::BAD_REQUEST).detail(format!(
-                "the content is not in the coding {coding}: {error}"
-            )));
+        let mut decoder = coding.decode(&mut rest);
+        let mut end = decoder.by_ref().take(limit).read_to_end(&mut content);
+        if end.is_ok() && content.len() <= self.max_body {
+            // Whether it has read what is not its own, a decoder says when it is asked once more.
+            end = decoder.read(&mut [0]);
         }
+        drop(decoder);
+        let coding = coding.name();
+        let broken = |why: &dyn fmt::Display| {
+            Problem::new(StatusCode::BAD_REQUEST)
+                .detail(format!("the content is not in the coding {coding}: {why}"))
+        };
+        end.map_err(|error| broken(&error))?;
         if content.len() > self.max_body {
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE)
                 .detail("the content is too large when its coding is undone"));
+        }
+        if !rest.is_empty() {
+            return Err(broken(&"more follows its end"));
         }
         Ok(content)
     }
