@@ -8,12 +8,12 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap,
 
 use super::is_here;
 use crate::content_coding::ContentCoding;
-use crate::{Layer, Next, Problem, Request, Response, defaults};
+use crate::{Layer, Next, Problem, Request, Response};
 
 /// Undoes the coding of requests' content (`Content-Encoding`), so that handlers see what was meant:
 /// zstd, brotli or gzip, of those whose features are on.
 ///
-/// Content of more than a [limit](Self::max_body) when it is undone is answered 413, whatever it was
+/// Content of more than a [limit](Self::new) when it is undone is answered 413, whatever it was
 /// on the wire: no more than that is ever undone. What is in another coding or in several is
 /// answered 415 with `Accept-Encoding`, and what is broken, or has more
 /// behind its end, 400.
@@ -24,7 +24,7 @@ use crate::{Layer, Next, Problem, Request, Response, defaults};
 /// use httpool::{Handler, Layered, Request};
 ///
 /// let handler = Layered::new(|request: Request| request.into_body())
-///     .layer(Decompression::new().max_body(1024));
+///     .layer(Decompression::new(1024));
 /// let mut request = http::Request::post("/")
 ///     .header("content-encoding", "rot13")
 ///     .body("grn".into())?;
@@ -43,20 +43,11 @@ pub struct Decompression {
 }
 
 impl Decompression {
-    /// With a limit as that of bodies that need not be undone,
-    /// [`MAX_BODY`](crate::defaults::MAX_BODY).
+    /// With a limit for the largest content in bytes, undone. A server's own
+    /// [`max_body`](crate::Builder::max_body) is of what comes over the wire.
     #[must_use]
-    pub fn new() -> Self {
-        Self {
-            max_body: defaults::MAX_BODY,
-        }
-    }
-
-    /// The largest content in bytes, undone.
-    #[must_use]
-    pub fn max_body(mut self, bytes: usize) -> Self {
-        self.max_body = bytes;
-        self
+    pub fn new(max_body: usize) -> Self {
+        Self { max_body }
     }
 
     /// What these bytes in the coding are.
@@ -84,12 +75,6 @@ impl Decompression {
             return Err(broken(&"more follows its end"));
         }
         Ok(content)
-    }
-}
-
-impl Default for Decompression {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -20,7 +20,7 @@ fn undone() -> impl Handler {
             String::from_utf8_lossy(request.body().as_bytes())
         )
     };
-    Layered::new(tell).layer(Decompression::new().max_body(LIMIT))
+    Layered::new(tell).layer(Decompression::new(LIMIT))
 }
 
 fn encoded(coding: &str, content: impl Read) -> Vec<u8> {
@@ -116,7 +116,7 @@ fn what_is_unknown_or_twice_is_refused() {
 #[test]
 fn a_request_still_knows_where_it_comes_from() {
     let tell = |request: Request| format!("{}", Origin::of(&request).is_some());
-    let handler = Layered::new(tell).layer(Decompression::new());
+    let handler = Layered::new(tell).layer(Decompression::new(LIMIT));
     let server = TestServer::spawn(|builder| builder, handler);
     let body = encoded("gzip", &b"hello"[..]);
     let head = format!(
