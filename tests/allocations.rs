@@ -51,6 +51,8 @@ fn main() {
     a_layer_that_lends();
     #[cfg(feature = "proxy")]
     behind_proxies();
+    #[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    a_bomb();
 }
 
 /// Decoding and encoding, with buffers reused as a worker does.
@@ -164,4 +166,41 @@ fn check(
     handle.shutdown();
     let report = running.join().expect("the server does not panic");
     assert_eq!(report.expect("the server does not fail").cut, 0);
+}
+
+/// Of what is short in its coding and long without, no more is undone than the limit, and what
+/// brotli looks back.
+#[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
+fn a_bomb() {
+    use std::io;
+
+    use httpool::http;
+    use httpool::layers::Decompression;
+
+    const LONG: u64 = 64 << 20;
+    const MOST: usize = 8 << 20;
+
+    let content = || io::repeat(0).take(LONG);
+    let handler = Layered::new(|_: Request| "undone").layer(Decompression::new(64 * 1024));
+    let check = |coding: &str, encoder: &mut dyn Read| {
+        let mut bomb = Vec::new();
+        encoder.read_to_end(&mut bomb).expect("it can be encoded");
+        let mut request = http::Request::post("/")
+            .header("content-encoding", coding)
+            .body(Body::from(bomb))
+            .expect("it is a request");
+        let region = Region::new(ALLOCATOR);
+        let status = handler.handle(&mut request).status();
+        let taken = region.change().bytes_allocated;
+        assert_eq!(status, 413, "{coding}");
+        assert!(taken < MOST, "{coding}: {taken}");
+    };
+    let level = flate2::Compression::fast();
+    check("gzip", &mut flate2::read::GzEncoder::new(content(), level));
+    check(
+        "br",
+        &mut brotli::CompressorReader::new(content(), 4096, 1, 18),
+    );
+    let mut zstd = zstd::stream::read::Encoder::new(content(), 1).expect("it is a level");
+    check("zstd", &mut zstd);
 }

@@ -295,6 +295,14 @@ fn middleware_stands_between() {
     let answer = middleware.get("/poem");
     assert!(answer.head.contains("vary: accept-encoding"));
     assert!(answer.body.len() > 5000);
+    // What is compressed is no text: its head tells.
+    let head = "HEAD /poem HTTP/1.1\r\nAccept-Encoding: gzip\r\n";
+    let answer = middleware.send(head, "");
+    assert!(
+        answer.head.contains("content-encoding: gzip"),
+        "{}",
+        answer.head
+    );
     let answer = middleware.get("/admin");
     assert_eq!(answer.status, 401);
     assert!(
