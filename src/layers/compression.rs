@@ -151,19 +151,17 @@ impl Layer for Compression {
             }
             return response;
         }
-        if is_head {
-            // How long it would be only compressing would tell.
-            *response.body_mut() = Body::from_reader(io::empty());
-            label(coding, response.headers_mut());
-            return response;
-        }
         let body = response.body_mut();
-        let is_short = is_here(body) && body.as_bytes().len() <= LONGEST_AT_ONCE;
-        *body = if is_short {
+        // To HEAD a handler may answer without making the content.
+        let is_made = is_here(body) && !(is_head && body.as_bytes().is_empty());
+        *body = if is_made && body.as_bytes().len() <= LONGEST_AT_ONCE {
             match compress(coding, &body.to_bytes()) {
                 Some(compressed) => compressed.into(),
                 None => return response,
             }
+        } else if is_head {
+            // How long it would be only compressing would tell.
+            Body::from_reader(io::empty())
         } else {
             let held = body.held() + coding.held();
             Body::from_holding_reader(coding.encode(mem::take(body)), held)
