@@ -24,8 +24,20 @@ import job
 import report
 import syscalls
 import tails
-from scenarios import SCENARIOS, Failed, Measurement, Scenario, measure
-from servers import FILE, FLOOR, OURS, SERVERS, Missing, Running, Server, Setting, free_port, target
+from scenarios import MIB, SCENARIOS, Failed, Measurement, Scenario, measure
+from servers import (
+    FILE,
+    FLOOR,
+    OURS,
+    SERVERS,
+    Missing,
+    Running,
+    Server,
+    Setting,
+    certificate,
+    free_port,
+    target,
+)
 
 # Descriptors that a server or client wants beside those of its idle connections.
 SPARE_FILES = 500
@@ -254,7 +266,7 @@ class Bench:
             return unable
         try:
             with self._run(server, scenario) as running:
-                job.warm_up(running.port)
+                job.warm_up(running.port, scenario.scheme)
                 return measure(running, scenario, self.options.seconds, self.load_threads)
         except (Failed, Missing, job.Broken) as problem:
             return str(problem)
@@ -274,6 +286,7 @@ class Bench:
             flags=scenario.flags if scenario else (),
             folder=self.folder / server.name,
             root=self._root(scenario.file) if scenario and scenario.file else None,
+            tls=certificate(self.folder) if scenario and scenario.scheme == "https" else None,
         )
         command = server.command(self.programs[server.name], setting)
         return Running(command, setting.port, self.folder / f"{server.name}.log", self.server_cpu)
@@ -282,7 +295,8 @@ class Bench:
         """A folder with a file of this size."""
         root = self.folder / f"root-{size}"
         root.mkdir(exist_ok=True)
-        (root / FILE).write_bytes(b"x" * size)
+        with (root / FILE).open("wb") as file:
+            file.writelines(b"x" * min(left, MIB) for left in range(size, 0, -MIB))
         return root
 
     def _circumstances(self) -> str:

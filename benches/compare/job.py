@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 
 PAGE = b"<h1>Welcome to my Server</h1>"
 PATIENCE = 5.0
@@ -16,10 +17,10 @@ class Broken(Exception):
     """The server does not do its job."""
 
 
-def warm_up(port: int) -> None:
+def warm_up(port: int, scheme: str = "http") -> None:
     """Some requests, for what a server sets up only when it is asked."""
     for _ in range(5):
-        _ask(port, "GET")
+        _ask(port, "GET", scheme=scheme)
 
 
 def check(port: int, *, posts: bool) -> None:
@@ -44,8 +45,17 @@ def check_floor(port: int) -> None:
         raise Broken("GET is not answered")
 
 
-def _ask(port: int, method: str, body: bytes | None = None) -> tuple[int, str, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+def _ask(
+    port: int, method: str, body: bytes | None = None, scheme: str = "http"
+) -> tuple[int, str, bytes]:
+    if scheme == "https":
+        # The certificate was made a moment ago, and nobody knows it.
+        context = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", port, timeout=PATIENCE, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     fields = {} if body is None else {"Content-Type": "application/json"}
     try:
         connection.request(method, "/", body, fields)

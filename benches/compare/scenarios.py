@@ -14,6 +14,8 @@ import job
 from servers import FILE, HERE, Running
 from usage import accepted, machine, session, usage
 
+MIB = 1024 * 1024
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -30,6 +32,7 @@ class Scenario:
     idle: int = 0
     # Bytes of the file that is asked for, if one is.
     file: int = 0
+    scheme: str = "http"
 
     @property
     def posts(self) -> bool:
@@ -57,7 +60,11 @@ SCENARIOS = [
         options=("-H", "Connection: close"),
     ),
     Scenario("file1k", "GET of a file of 1 KiB on 64 connections", 64, file=1024),
-    Scenario("file1m", "GET of a file of 1 MiB on 16 connections", 16, file=1024 * 1024),
+    Scenario("file1m", "GET of a file of 1 MiB on 16 connections", 16, file=MIB),
+    Scenario("file1g", "GET of a file of 1 GiB on 2 connections", 2, file=1024 * MIB),
+    Scenario("tls1k", "as file1k over TLS", 64, file=1024, scheme="https"),
+    Scenario("tls1m", "as file1m over TLS", 16, file=MIB, scheme="https"),
+    Scenario("tls1g", "as file1g over TLS", 2, file=1024 * MIB, scheme="https"),
     Scenario("idle10k", "GET on 16 connections beside 10,000 that are idle", 16, idle=10_000),
 ]
 
@@ -153,7 +160,7 @@ def wrk(port: int, scenario: Scenario, seconds: int, threads: int) -> dict[str, 
         "-s",
         str(HERE / "load.lua"),
         *scenario.options,
-        f"http://127.0.0.1:{port}/{FILE if scenario.file else ''}",
+        f"{scenario.scheme}://127.0.0.1:{port}/{FILE if scenario.file else ''}",
         "--",
         *scenario.load,
     ]

@@ -45,7 +45,7 @@ http {{
     keepalive_requests 1000000000;
     keepalive_timeout 600s;
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port} {tls};
         location / {{
             default_type text/html;
             {answer}
@@ -57,6 +57,8 @@ http {{
 NGINX_PAGE = 'return 200 "<h1>Welcome to my Server</h1>";'
 # As Debian has it set, and most guides.
 NGINX_FILES = "root {root}; sendfile on; tcp_nopush on; add_header Cache-Control no-cache;"
+
+NGINX_TLS = "ssl backlog=4096; ssl_certificate {certificate}; ssl_certificate_key {key}"
 
 
 class Missing(Exception):
@@ -76,6 +78,8 @@ class Setting:
     folder: Path
     # The folder to serve, if one is to be served.
     root: Path | None
+    # A certificate and its key, if it is to speak TLS.
+    tls: tuple[Path, Path] | None
 
 
 @dataclass(frozen=True)
@@ -164,9 +168,19 @@ def target() -> Path:
     return Path(json.loads(told)["target_directory"])
 
 
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate that nobody knows, of the kind that is usual, and its key."""
+    found = folder / "certificate.pem", folder / "key.pem"
+    if not all(path.exists() for path in found):
+        made = ["openssl", "req", "-x509", "-nodes", "-days", "7", "-subj", "/CN=localhost"]
+        made += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        _run([*made, "-out", str(found[0]), "-keyout", str(found[1])], folder)
+    return found
+
+
 def _run(command: list[str], folder: Path, **environment: str) -> None:
     if not shutil.which(command[0]):
-        raise Missing(f"{command[0]} is not installed, which builds it")
+        raise Missing(f"{command[0]} is not installed, which it takes")
     done = subprocess.run(
         command,
         check=False,
@@ -188,7 +202,13 @@ def _build_ours(out: Path) -> Path:
 
 
 def _command_of_ours(program: Path, setting: Setting) -> list[str]:
-    command = [str(program), "--listen", f"127.0.0.1:{setting.port}", "--log-level", "warn"]
+    address = f"127.0.0.1:{setting.port}"
+    command = [str(program), "--log-level", "warn"]
+    if setting.tls:
+        certificate, key = map(str, setting.tls)
+        command += ["--listen-tls", address, "--tls-cert", certificate, "--tls-key", key]
+    else:
+        command += ["--listen", address]
     if setting.workers is not None:
         command += ["--workers", str(setting.workers)]
     if setting.root:
@@ -228,11 +248,15 @@ def find_nginx(_: Path | None = None) -> Path:
 def _command_of_nginx(program: Path, setting: Setting) -> list[str]:
     files = 20_000
     setting.folder.mkdir(exist_ok=True)
+    tls = "backlog=4096"
+    if setting.tls:
+        tls = NGINX_TLS.format(certificate=setting.tls[0], key=setting.tls[1])
     configuration = setting.folder / "nginx.conf"
     configuration.write_text(
         NGINX.format(
             folder=setting.folder,
             port=setting.port,
+            tls=tls,
             threads=setting.threads,
             files=files,
             connections=files - 1000,
