@@ -327,6 +327,9 @@ impl Connection {
                     if let Some(verdict) = self.send(desk, service)? {
                         return Ok(verdict);
                     }
+                    if budget < STEPS_PER_TURN {
+                        desk.catch_up();
+                    }
                     let progress = self.progress(progress);
                     let unfinished = match progress {
                         Progress::Nothing => self.socket.held(),
@@ -426,7 +429,7 @@ impl Connection {
                 Ok(Some(self.keep(desk, Verdict::Requeue)))
             }
             Flushed::Part(progress, owed) => {
-                let now = desk.now;
+                let now = desk.catch_up();
                 let wait = self.patience.for_room(progress, owed, now, &service.config);
                 // At its deadline it was tried once more, and not enough went.
                 Ok(Some(if wait.deadline <= now {

@@ -166,7 +166,7 @@ impl Outbox {
                     _ => socket.send(first, second)?,
                 };
                 if count == 0 {
-                    return Ok(self.owe(progress, now));
+                    return Ok(self.owe(progress));
                 }
                 progress += count;
                 self.advance(count);
@@ -175,7 +175,7 @@ impl Outbox {
                 }
             }
             if let Tail::File(_) = self.tail
-                && let Some(flushed) = self.flush_file(&mut progress, socket, now)?
+                && let Some(flushed) = self.flush_file(&mut progress, socket)?
             {
                 return Ok(flushed);
             }
@@ -206,7 +206,6 @@ impl Outbox {
         &mut self,
         progress: &mut usize,
         socket: &mut Socket,
-        now: Instant,
     ) -> io::Result<Option<Flushed>> {
         while let Tail::File(part) = &self.tail
             && part.left > 0
@@ -219,7 +218,7 @@ impl Outbox {
                     *progress += count;
                     self.advance(count);
                 }
-                FileSent::Nothing => return Ok(Some(self.owe(*progress, now))),
+                FileSent::Nothing => return Ok(Some(self.owe(*progress))),
                 FileSent::End => {
                     let what = format!("the file ends {} bytes before its length", part.left);
                     let error = io::Error::new(ErrorKind::UnexpectedEof, what);
@@ -231,10 +230,10 @@ impl Outbox {
         Ok(None)
     }
 
-    /// The client does not take more now.
-    fn owe(&mut self, progress: usize, now: Instant) -> Flushed {
-        let owed = self.owed.get_or_insert(Owed {
-            since: now,
+    /// The client does not take more now, whenever the answer was begun.
+    fn owe(&mut self, progress: usize) -> Flushed {
+        let owed = self.owed.get_or_insert_with(|| Owed {
+            since: Instant::now(),
             taken: 0,
         });
         Flushed::Part(progress, *owed)

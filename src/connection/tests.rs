@@ -60,6 +60,35 @@ fn a_hang_up_is_heard_after_the_deadline_too() {
     );
 }
 
+/// Its time is not its client's: neither for the next request nor for taking the answer.
+#[test]
+fn a_wait_begins_when_the_handler_has_ended() {
+    for (length, what) in [(3, What::NextRequest), (10_000_000, What::Room)] {
+        let began = Instant::now();
+        // As long ago as if the handler had taken all this time.
+        let long_ago = began - Duration::from_secs(200);
+        let (mut connection, mut client, service) =
+            connect_to(long_ago, move |_: Request| vec![b'x'; length]);
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .expect("a request is sent");
+        let mut desk = Desk::new(0);
+        match connection.drive(
+            Wake::Ready,
+            Treatment::Handle,
+            long_ago,
+            &mut desk,
+            &service,
+        ) {
+            Verdict::Park(wait) => {
+                assert_eq!(wait.what, what);
+                assert!(wait.deadline > began, "{what:?}");
+            }
+            verdict => panic!("{what:?}: {verdict:?}"),
+        }
+    }
+}
+
 /// Whoever owes us reading is not to pay for the time of handlers.
 #[test]
 fn no_handler_runs_while_an_answer_is_owed() {
