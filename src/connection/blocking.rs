@@ -47,7 +47,7 @@ pub(super) fn receive(
 }
 
 /// Sends from the start of `bytes`, of which there are some, as soon as there is room, and returns
-/// how many went.
+/// how many are taken.
 pub(super) fn send(
     socket: &mut Socket,
     bytes: &[u8],
@@ -55,10 +55,26 @@ pub(super) fn send(
     may: impl Fn() -> bool,
 ) -> Result<usize, Vain> {
     while may() {
-        match socket.send(bytes, &[])? {
+        match socket.take(bytes)? {
             0 => wait(socket, PollFlags::OUT, until)?,
             count => return Ok(count),
         }
+    }
+    Err(Vain::Stopped)
+}
+
+/// Does this again whenever there is room, until it is done.
+pub(super) fn complete(
+    socket: &mut Socket,
+    until: Option<Instant>,
+    may: impl Fn() -> bool,
+    step: impl Fn(&mut Socket) -> io::Result<bool>,
+) -> Result<(), Vain> {
+    while may() {
+        if step(socket)? {
+            return Ok(());
+        }
+        wait(socket, PollFlags::OUT, until)?;
     }
     Err(Vain::Stopped)
 }

@@ -44,6 +44,8 @@ struct Lent {
     inflow: Inflow,
     /// How long reads have waited for the client, who does not pay for the time between them.
     waited: Duration,
+    /// What has not gone of an interim answer.
+    interim: &'static [u8],
     failure: Option<Failure>,
     config: Config,
 }
@@ -124,6 +126,7 @@ impl Connection {
                 input: mem::take(&mut desk.input),
                 inflow,
                 waited: Duration::ZERO,
+                interim: &[],
                 failure: None,
                 config: service.config.clone(),
             })),
@@ -147,6 +150,7 @@ impl Connection {
             self.incoming = Incoming::Perhaps;
         }
         self.socket.take_back(lent.socket);
+        desk.outbox.bytes().extend_from_slice(lent.interim);
         desk.input = lent.input;
         // Reads may have waited for long, and nobody else is to pay for that.
         desk.catch_up();
@@ -213,11 +217,11 @@ impl Lent {
         let until = part_deadline(now, self.waited, self.inflow.taken(), &self.config);
         let until = Some(until);
         if self.inflow.take_expectation() == Expectation::Continue && self.input.is_empty() {
-            let mut left = CONTINUE;
-            while !left.is_empty() {
-                let sent = blocking::send(&mut self.socket, left, until, &is_on)?;
-                left = &left[sent..];
-            }
+            self.interim = CONTINUE;
+        }
+        while !self.interim.is_empty() {
+            let sent = blocking::send(&mut self.socket, self.interim, until, &is_on)?;
+            self.interim = &self.interim[sent..];
         }
         blocking::receive(&mut self.socket, self.input.room(), until, is_on)
     }

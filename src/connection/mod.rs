@@ -33,7 +33,7 @@ pub(crate) use self::budget::Budget;
 use self::budget::Share;
 pub(crate) use self::desk::Desk;
 use self::lendable::Lendable;
-use self::outbox::{Flushed, Outbox};
+use self::outbox::{Flushed, Outbox, Owed};
 use self::patience::Patience;
 pub(crate) use self::signals::{Overload, Treatment, Verdict, Wait, Wake, What, Why};
 pub use self::upgrade::Stream;
@@ -275,7 +275,7 @@ impl Connection {
             if self.stage != Stage::Open || desk.outbox.is_full() {
                 match self.send(desk, service)? {
                     Some(verdict) => return Ok(verdict),
-                    None if self.stage != Stage::Open => return self.end(desk),
+                    None if self.stage != Stage::Open => return self.end(desk, service),
                     None => {}
                 }
             }
@@ -412,10 +412,11 @@ impl Connection {
 
     /// Sends what is gathered. A verdict if the client must read first.
     fn send(&mut self, desk: &mut Desk, service: &Service) -> io::Result<Option<Verdict>> {
+        let was_empty = desk.outbox.is_empty();
         match desk.outbox.flush(&mut self.socket, desk.now)? {
             Flushed::All(answers) => {
                 desk.answered += answers;
-                if self.patience.waits_for() == Some(What::Room) {
+                if !was_empty && self.patience.waits_for() == Some(What::Room) {
                     self.patience.end();
                 }
                 Ok(None)
@@ -429,19 +430,29 @@ impl Connection {
                 Ok(Some(self.keep(desk, Verdict::Requeue)))
             }
             Flushed::Part(progress, owed) => {
-                let now = desk.catch_up();
-                let wait = self.patience.for_room(progress, owed, now, &service.config);
-                // At its deadline it was tried once more, and not enough went.
-                Ok(Some(if wait.deadline <= now {
-                    Verdict::Close(Why::SlowReader)
-                } else {
-                    self.keep(desk, Verdict::Park(wait))
-                }))
+                Ok(Some(self.wait_for_room(progress, owed, desk, service)))
             }
             Flushed::Broken(error) => {
                 error!("{self}: the answer can't be read: {error}");
                 Ok(Some(Verdict::Close(Why::Broken(error))))
             }
+        }
+    }
+
+    fn wait_for_room(
+        &mut self,
+        progress: usize,
+        owed: Owed,
+        desk: &mut Desk,
+        service: &Service,
+    ) -> Verdict {
+        let now = desk.catch_up();
+        let wait = self.patience.for_room(progress, owed, now, &service.config);
+        // At its deadline it was tried once more, and not enough went.
+        if wait.deadline <= now {
+            Verdict::Close(Why::SlowReader)
+        } else {
+            self.keep(desk, Verdict::Park(wait))
         }
     }
 
@@ -479,11 +490,23 @@ impl Connection {
     }
 
     /// After the last answer has been sent.
-    fn end(&mut self, desk: &mut Desk) -> io::Result<Verdict> {
+    fn end(&mut self, desk: &mut Desk, service: &Service) -> io::Result<Verdict> {
         match self.stage {
-            Stage::Closing(Farewell::Plain) => return Ok(Verdict::Close(self.end_reason())),
-            Stage::Closing(Farewell::Linger) => {
+            Stage::Closing(farewell) => {
+                if !self.socket.say_goodbye()? {
+                    let owed = Owed {
+                        since: desk.catch_up(),
+                        taken: 0,
+                    };
+                    return Ok(self.wait_for_room(0, owed, desk, service));
+                }
+                if farewell == Farewell::Plain {
+                    return Ok(Verdict::Close(self.end_reason()));
+                }
                 self.socket.finish_sending()?;
+                // What still comes is not looked at, be it right or damaged.
+                #[cfg(feature = "tls")]
+                self.socket.become_plain();
                 self.stage = Stage::Lingering;
             }
             Stage::Open | Stage::Lingering => {}

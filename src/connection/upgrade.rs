@@ -28,8 +28,12 @@ const ROOM: usize = 8 * 1024;
 ///
 /// Reads and writes block, with a time limit each. One that has passed is an error of the kind
 /// [`WouldBlock`](ErrorKind::WouldBlock), as with sockets of the standard library, and nothing is
-/// lost by it: go on with the same bytes, for under TLS they may be on their way. What the client
-/// sent behind its request is read first.
+/// lost by it. What the client sent behind its request is read first.
+///
+/// Under TLS a write whose time is over may have taken bytes of which some have not gone. They go with
+/// the next write, or with [`flush`](Write::flush). And an end that the client has not announced
+/// (`close_notify`) may be somebody else's doing: reading fails there as
+/// [`UnexpectedEof`](ErrorKind::UnexpectedEof).
 ///
 /// The server counts the connection until this is dropped, and a drain waits for that:
 /// [`is_draining`](Self::is_draining) tells. At the drain's deadline reads and writes fail as
@@ -69,9 +73,18 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// If the connection has ended already.
+    /// If the connection has ended already, or under TLS if the client does not take in time what
+    /// there is to send.
     pub fn finish(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.complete(Socket::say_goodbye)?;
         self.socket.finish_sending()
+    }
+
+    fn complete(&mut self, step: impl Fn(&mut Socket) -> io::Result<bool>) -> Result<(), Vain> {
+        let until = moment(self.write_timeout);
+        let may = || Self::may_wait(&self.phase);
+        blocking::complete(&mut self.socket, until, may, step)
     }
 
     fn may_wait(phase: &PhaseCell) -> bool {
@@ -89,6 +102,9 @@ impl Read for Stream {
         while self.input.is_empty() {
             let may = || Self::may_wait(&self.phase);
             match blocking::receive(&mut self.socket, self.input.room(), until, may)? {
+                Received::End if self.socket.is_cut_off() => {
+                    return Err(ErrorKind::UnexpectedEof.into());
+                }
                 Received::End => return Ok(0),
                 Received::Full | Received::Short | Received::Nothing => {}
             }
@@ -108,12 +124,16 @@ impl Write for Stream {
         }
         let until = moment(self.write_timeout);
         let may = || Self::may_wait(&self.phase);
-        Ok(blocking::send(&mut self.socket, buffer, until, may)?)
+        let taken = blocking::send(&mut self.socket, buffer, until, may)?;
+        match blocking::complete(&mut self.socket, until, may, Socket::send_rest) {
+            Ok(()) | Err(Vain::Late) => Ok(taken),
+            Err(vain) => Err(vain.into()),
+        }
     }
 
-    /// Nothing is kept back.
+    /// Sends what a write has taken and not sent in its time.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        Ok(self.complete(Socket::send_rest)?)
     }
 }
 
@@ -121,7 +141,10 @@ impl Write for Stream {
 #[cfg(feature = "tls")]
 impl Drop for Stream {
     fn drop(&mut self) {
-        if Self::may_wait(&self.phase) && !thread::panicking() {
+        if Self::may_wait(&self.phase)
+            && !thread::panicking()
+            && self.socket.send_rest().is_ok_and(|is_all| is_all)
+        {
             // It may be gone.
             let _ = self.socket.say_goodbye();
         }

@@ -107,6 +107,25 @@ impl Socket {
         self.plain.send(first, second)
     }
 
+    /// Sends from the start of these bytes and returns how many are [seen to](Self::send_rest), which
+    /// may be more than went; none if there is no room.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.session {
+            return session.take(&self.plain, bytes);
+        }
+        self.plain.send(bytes, &[])
+    }
+
+    /// Sends what is left of what was [taken](Self::take). Whether all of it has gone.
+    pub(crate) fn send_rest(&mut self) -> io::Result<bool> {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &mut self.session {
+            return session.send_rest(&self.plain);
+        }
+        Ok(true)
+    }
+
     /// Sends these bytes, which others follow at once, so that they may leave together; otherwise as
     /// [`send`](Self::send).
     pub(crate) fn send_more(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -157,10 +176,28 @@ impl Socket {
         self.plain.reset_on_close()
     }
 
-    /// Tells the client that nothing more will be sent.
-    pub(crate) fn finish_sending(&mut self) -> io::Result<()> {
+    /// Tells a client that speaks TLS that nothing more comes, so that it knows that it has all.
+    /// Whether that has gone; if there is no room for it, come again.
+    pub(crate) fn say_goodbye(&mut self) -> io::Result<bool> {
         #[cfg(feature = "tls")]
-        self.say_goodbye()?;
+        if let Some(session) = &mut self.session {
+            return session.say_goodbye(&self.plain);
+        }
+        Ok(true)
+    }
+
+    /// Whether the end that was received may be none that the client wanted: it speaks TLS, and has not
+    /// said goodbye.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &self.session {
+            return !session.has_heard_goodbye();
+        }
+        false
+    }
+
+    /// Tells the client that nothing more will be sent, once the goodbye is said.
+    pub(crate) fn finish_sending(&self) -> io::Result<()> {
         self.plain.finish_sending()
     }
 }
@@ -192,14 +229,6 @@ impl Socket {
     /// Ends TLS: what follows in either direction is bytes as they are.
     pub(crate) fn become_plain(&mut self) {
         self.session = None;
-    }
-
-    /// Tells a client that speaks TLS that nothing more comes, so that it knows that it has all.
-    pub(crate) fn say_goodbye(&mut self) -> io::Result<()> {
-        match &mut self.session {
-            Some(session) => session.say_goodbye(&self.plain),
-            None => Ok(()),
-        }
     }
 
     /// How much memory TLS keeps of what is not complete or has not been taken.

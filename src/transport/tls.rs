@@ -37,6 +37,8 @@ pub(super) struct Session {
     /// Bytes that have come of a handshake that is not at its end.
     coming: usize,
     records: Records,
+    /// Whether the client has said that nothing more comes from it.
+    has_heard_goodbye: bool,
 }
 
 /// Follows where records end among the bytes that come.
@@ -94,6 +96,7 @@ impl Session {
             decrypted: 0,
             coming: 0,
             records: Records::default(),
+            has_heard_goodbye: false,
         })
     }
 
@@ -162,6 +165,14 @@ impl Session {
         first: &[u8],
         second: &[u8],
     ) -> io::Result<usize> {
+        debug_assert!(
+            self.encrypted <= first.len() + second.len(),
+            "what did not go comes again"
+        );
+        self.send_on(socket, first, second)
+    }
+
+    fn send_on(&mut self, socket: &Plain, first: &[u8], second: &[u8]) -> io::Result<usize> {
         if self.encrypted == 0 {
             let content = [IoSlice::new(first), IoSlice::new(second)];
             self.encrypted = self.connection.writer().write_vectored(&content)?;
@@ -175,6 +186,23 @@ impl Session {
         };
         self.encrypted -= gone;
         Ok(gone)
+    }
+
+    /// What is encrypted is taken, and goes sooner or later: whoever gives it need not come again with
+    /// the same.
+    pub(super) fn take(&mut self, socket: &Plain, bytes: &[u8]) -> io::Result<usize> {
+        if !self.send_rest(socket)? {
+            return Ok(0);
+        }
+        let taken = self.connection.writer().write(bytes)?;
+        self.flush(socket)?;
+        Ok(taken)
+    }
+
+    /// Sends what is encrypted. Whether all of it has gone.
+    pub(super) fn send_rest(&mut self, socket: &Plain) -> io::Result<bool> {
+        self.flush(socket)?;
+        Ok(!self.connection.wants_write())
     }
 
     /// What the system could send by itself has to be encrypted first.
@@ -193,7 +221,7 @@ impl Session {
                 Err(sent) => return Ok(sent),
             };
         }
-        Ok(match self.send(socket, &part, &[])? {
+        Ok(match self.send_on(socket, &part, &[])? {
             0 => FileSent::Nothing,
             count => FileSent::Some(count),
         })
@@ -215,15 +243,19 @@ impl Session {
         self.encrypted + self.decrypted + coming
     }
 
-    /// Says that nothing more comes (RFC 8446 section 6.1) to a client that may have waited for it. If
-    /// it takes nothing any more it does not hear of it.
-    pub(super) fn say_goodbye(&mut self, socket: &Plain) -> io::Result<()> {
+    /// Says that nothing more comes (RFC 8446 section 6.1) to a client that may have waited for it.
+    /// Whether that has gone.
+    pub(super) fn say_goodbye(&mut self, socket: &Plain) -> io::Result<bool> {
         if self.connection.is_handshaking() {
-            return Ok(());
+            return Ok(true);
         }
         self.connection.send_close_notify();
-        self.flush(socket)?;
-        Ok(())
+        self.send_rest(socket)
+    }
+
+    /// Whether the client has said so.
+    pub(super) fn has_heard_goodbye(&self) -> bool {
+        self.has_heard_goodbye
     }
 
     /// Moves what is decrypted to `buffer`, as far as its capacity goes.
@@ -257,6 +289,7 @@ impl Session {
             self.coming += count;
         }
         self.decrypted = state.plaintext_bytes_to_read();
+        self.has_heard_goodbye = state.peer_has_closed();
         Ok(match count {
             0 => Came::End,
             // The end has come, and nothing else will tell of it.

@@ -2,10 +2,11 @@
 //! (`close_notify`), so each `expect_closed` is about that too.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
 use std::sync::Arc;
 
+use crossbeam_channel::bounded;
 use httpool::http::header::UPGRADE;
 use httpool::{
     Body, ClientCertificates, Handler, Intake, IntoResponse, Origin, Request, Response, Stream,
@@ -16,8 +17,8 @@ use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 
 use crate::support::tls::{Authority, NAME, Secure, bind, der};
 use crate::support::{
-    BoundServer, Client, End, Gate, HUGE, NEVER, OwnFolder, OwnPath, Random, SOON, TestServer,
-    eventually, mirror, request, tell,
+    BoundServer, Client, End, Gate, HUGE, NEVER, OwnFolder, OwnPath, PATIENCE, Random, SOON,
+    TestServer, eventually, mirror, request, tell,
 };
 
 /// Says what a handler sees of TLS.
@@ -549,6 +550,101 @@ fn the_end_behind_what_brings_no_content_is_seen() {
         ended.expect("the connection is there");
         expect_ended(&secure.server, why, 1);
     }
+}
+
+/// A server that upgrades everyone, and a client that has heard of it.
+#[track_caller]
+fn upgraded(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> (Secure, Client) {
+    let secure = Secure::spawn(
+        |builder| builder,
+        move |_: Request| Upgrade::new("x", serve.clone()),
+    );
+    let mut client = secure.connect();
+    client.send("GET / HTTP/1.1\r\nHost: it\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    client.expect_status(101);
+    (secure, client)
+}
+
+#[test]
+fn a_write_that_took_too_long_takes_nothing_from_the_next() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let (_secure, mut client) = upgraded(move |mut stream: Stream| {
+        stream.set_write_timeout(Some(SOON));
+        let late = stream.write_all(&vec![b'x'; HUGE]);
+        assert_eq!(
+            late.map_err(|error| error.kind()),
+            Err(ErrorKind::WouldBlock)
+        );
+        door.pass();
+        stream.set_write_timeout(None);
+        assert_eq!(stream.write(b"goodbye").expect("the client reads"), 7);
+        stream.finish().expect("the client reads");
+    });
+    gate.expect_arrived(1);
+    gate.open();
+    let mut rest = Vec::new();
+    let (tls, socket) = client.tls_and_socket();
+    let end = rustls::Stream::new(tls, socket).read_to_end(&mut rest);
+    end.expect("the end is announced");
+    let content = rest.strip_suffix(b"goodbye").expect("it comes last");
+    assert!(
+        content.iter().all(|byte| *byte == b'x'),
+        "nothing else came"
+    );
+}
+
+#[test]
+fn a_stream_that_is_dropped_in_a_write_does_not_say_that_this_was_all() {
+    let (secure, mut client) = upgraded(|mut stream: Stream| {
+        stream.set_write_timeout(Some(SOON));
+        let late = stream.write_all(&vec![b'x'; HUGE]);
+        late.expect_err("the client does not read");
+    });
+    secure.server.expect_open(0);
+    let mut rest = Vec::new();
+    let (tls, socket) = client.tls_and_socket();
+    let end = rustls::Stream::new(tls, socket).read_to_end(&mut rest);
+    end.expect_err("it was not all");
+}
+
+#[test]
+fn a_stream_without_its_goodbye_has_no_end() {
+    for announced in [true, false] {
+        let (tell, told) = bounded(1);
+        let (_secure, mut client) = upgraded(move |mut stream: Stream| {
+            let end = stream.read_to_end(&mut Vec::new());
+            tell.send(end.map_err(|error| error.kind()))
+                .expect("the test waits");
+        });
+        client.send("content");
+        if announced {
+            client.finish_sending();
+        } else {
+            let ended = client.socket().shutdown(Shutdown::Write);
+            ended.expect("the connection is there");
+        }
+        let expected = if announced {
+            Ok(7)
+        } else {
+            Err(ErrorKind::UnexpectedEof)
+        };
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(expected));
+    }
+}
+
+#[test]
+fn damage_behind_the_last_answer_is_thrown_away_like_everything() {
+    let secure = Secure::spawn(|builder| builder, tell);
+    let mut client = secure.connect();
+    client.send("nonsense\r\n\r\n").expect_status(400);
+    client.expect_closed();
+    let mut damaged = record(&mut client, "more");
+    damaged[8] ^= 1;
+    send_raw(&mut client, &damaged);
+    let ended = client.socket().shutdown(Shutdown::Write);
+    ended.expect("the connection is there");
+    expect_ended(&secure.server, "answered", 1);
 }
 
 #[test]
