@@ -33,7 +33,8 @@ pub use self::info::TlsInfo;
 /// ```
 ///
 /// For all that the [builder](Self::builder) does not offer there is rustls' own
-/// [`ServerConfig`], which becomes a `Tls` as it is. It says itself which protocols it speaks
+/// [`ServerConfig`], which becomes a `Tls` as it is, but without early data
+/// (`max_early_data_size`), which this server does not read. It says itself which protocols it speaks
 /// (`alpn_protocols`, of which this server knows `http/1.1`) and how sessions are resumed.
 ///
 /// ```no_run
@@ -81,7 +82,7 @@ impl Tls {
             .config
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *current = config.into();
+        *current = without_early_data(config.into());
     }
 
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
@@ -99,14 +100,21 @@ impl Tls {
 
 impl From<ServerConfig> for Tls {
     fn from(config: ServerConfig) -> Self {
-        Self::new(Arc::new(config), None)
+        Arc::new(config).into()
     }
 }
 
 impl From<Arc<ServerConfig>> for Tls {
     fn from(config: Arc<ServerConfig>) -> Self {
-        Self::new(config, None)
+        Self::new(without_early_data(config), None)
     }
+}
+
+fn without_early_data(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
+    if config.max_early_data_size > 0 {
+        Arc::make_mut(&mut config).max_early_data_size = 0;
+    }
+    config
 }
 
 impl fmt::Debug for Tls {

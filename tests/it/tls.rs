@@ -938,6 +938,31 @@ fn a_config_of_ones_own_is_taken_as_it_is() {
 }
 
 #[test]
+fn nobody_is_offered_early_data() {
+    let authority = Authority::new();
+    let issued = authority.issue(&[NAME]);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::pki_types::pem::PemObject::from_pem_slice(issued.key.as_bytes());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .expect("the provider knows it")
+        .with_no_client_auth()
+        .with_single_cert(vec![der(&issued.certificate)], key.expect("it is a key"));
+    let mut config = config.expect("they fit");
+    config.max_early_data_size = 1000;
+    let server = bind(config.into(), |builder| builder).run(tell);
+    let mut config = (*authority.client()).clone();
+    config.enable_early_data = true;
+    let config = Arc::new(config);
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let mut client = server.connect().with_tls(&config, NAME);
+        assert!(client.tls().early_data().is_none(), "{kind:?}");
+        client.get("/").expect_answer("GET / ");
+        assert_eq!(client.tls().handshake_kind(), Some(kind));
+    }
+}
+
+#[test]
 fn one_server_listens_with_tls_and_without() {
     let authority = Authority::new();
     let tls = authority.issue(&[NAME]).tls();
