@@ -5,9 +5,8 @@ use std::io::{BufRead, Read};
 #[cfg(feature = "brotli")]
 use brotli_decompressor::{BrotliDecoderParameter, Decompressor};
 use http::HeaderMap;
-use http::header::ACCEPT_ENCODING;
 
-use crate::weights;
+use crate::accept_encoding::{self, is_coding};
 
 /// A coding that content may be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +39,13 @@ const BUFFER: usize = 16 * 1024;
 #[cfg(feature = "zstd")]
 const ZSTD_WINDOW: u32 = 23;
 
+const COUNT: usize = cfg!(feature = "zstd") as usize
+    + cfg!(feature = "brotli") as usize
+    + cfg!(feature = "gzip") as usize;
+
 impl ContentCoding {
     /// All that are known, in the order in which they are chosen where a client likes several alike.
-    pub(crate) const ALL: &[Self] = &[
+    pub(crate) const ALL: [Self; COUNT] = [
         #[cfg(feature = "zstd")]
         Self::Zstd,
         #[cfg(feature = "brotli")]
@@ -63,37 +66,16 @@ impl ContentCoding {
         }
     }
 
-    /// The one of this name, in any case; `x-gzip` is an old name of gzip.
+    /// The one of this name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        let name = match name {
-            _ if name.eq_ignore_ascii_case("x-gzip") => "gzip",
-            _ => name,
-        };
-        let mut all = Self::ALL.iter().copied();
-        all.find(|coding| name.eq_ignore_ascii_case(coding.name()))
+        let mut all = Self::ALL.into_iter();
+        all.find(|coding| is_coding(name, coding.name()))
     }
 
     /// Which coding a client with these fields prefers: the first of those with the highest weight
     /// (RFC 9110 section 12.5.3). `None` if it would rather have none, or says nothing.
     pub(crate) fn preferred(request: &HeaderMap) -> Option<Self> {
-        let (mut stated, mut rest, mut identity) = ([None; Self::ALL.len()], 0, 0);
-        for (name, weight) in weights::in_field(request, &ACCEPT_ENCODING) {
-            match Self::from_name(name) {
-                Some(coding) => stated[coding as usize] = Some(weight),
-                None if name == "*" => rest = weight,
-                None if name.eq_ignore_ascii_case("identity") => identity = weight,
-                None => {}
-            }
-        }
-        let mut best = None;
-        for coding in Self::ALL {
-            let weight = stated[*coding as usize].unwrap_or(rest);
-            let least = best.map_or(1, |(_, best)| best + 1);
-            if weight >= least.max(identity) {
-                best = Some((*coding, weight));
-            }
-        }
-        best.map(|(coding, _)| coding)
+        accept_encoding::wanted(request, Self::ALL, Self::name).next()
     }
 
     /// About how much memory [`encode`](Self::encode) keeps for that: most of it is what may be
@@ -161,6 +143,7 @@ impl ContentCoding {
 #[cfg(all(test, feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod tests {
     use http::HeaderValue;
+    use http::header::ACCEPT_ENCODING;
 
     use super::*;
 

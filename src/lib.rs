@@ -65,6 +65,13 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(any(
+    feature = "brotli",
+    feature = "files",
+    feature = "gzip",
+    feature = "zstd"
+))]
+mod accept_encoding;
 #[cfg(any(feature = "access-log", feature = "json", feature = "metrics"))]
 pub mod apps;
 mod body;

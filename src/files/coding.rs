@@ -1,9 +1,8 @@
 //! Files that are there compressed, too.
 
-use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue};
 
-use crate::weights::{self, Weight};
+use crate::accept_encoding;
 
 /// A content coding in which a file may lie beside itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +18,7 @@ impl Coding {
 
     /// What the client takes at least as gladly as the file as it is, the best first.
     pub(super) fn wanted(fields: &HeaderMap) -> impl Iterator<Item = Self> {
-        let plain = weight(fields, "identity");
-        let mut weighed = Self::ALL.map(|coding| (weight(fields, coding.name()), coding));
-        weighed.sort_by_key(|(weight, _)| Weight::MAX - weight);
-        let wanted = weighed.into_iter();
-        wanted.filter_map(move |(weight, coding)| (weight > 0 && weight >= plain).then_some(coding))
+        accept_encoding::wanted(fields, Self::ALL, Self::name)
     }
 
     /// How fields name it.
@@ -59,22 +54,10 @@ impl Coding {
     }
 }
 
-/// How much the client wants this coding. Who does not say what it takes gets the file as it is.
-fn weight(fields: &HeaderMap, coding: &str) -> Weight {
-    let mut of_any = 0;
-    for (name, weight) in weights::in_field(fields, &ACCEPT_ENCODING) {
-        if name.eq_ignore_ascii_case(coding) {
-            return weight;
-        }
-        if name == "*" {
-            of_any = weight;
-        }
-    }
-    of_any
-}
-
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT_ENCODING;
+
     use super::*;
 
     #[test]
@@ -89,6 +72,7 @@ mod tests {
         }
         check("gzip, deflate, br, zstd", &[Brotli, Zstd, Gzip]);
         check("gzip, br;q=0.9", &[Gzip, Brotli]);
+        check("X-GZip, br;q=0.9", &[Gzip, Brotli]);
         check("gzip;q=0", &[]);
         check("identity, gzip;q=0.5, br", &[Brotli]);
         check("*", &[Brotli, Zstd, Gzip]);
