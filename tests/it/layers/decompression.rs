@@ -1,9 +1,9 @@
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 
 use httpool::http::request::Builder;
 use httpool::http::{self, StatusCode};
 use httpool::layers::Decompression;
-use httpool::{Body, Handler, Layered, Origin, Request, Response};
+use httpool::{Body, Handler, Intake, IntoResponse, Layered, Origin, Request, Response};
 
 use super::{ask, get, send, text};
 use crate::support::{Random, TestServer};
@@ -68,7 +68,7 @@ fn no_more_is_undone_than_a_limit() {
         let over = encoded(coding, Cursor::new(vec![b'x'; LIMIT + 1]));
         let response = send(&undone(), post(coding), over);
         check(&response, StatusCode::PAYLOAD_TOO_LARGE, "too large");
-        let bomb = encoded(coding, std::io::repeat(0).take(16 << 20));
+        let bomb = encoded(coding, io::repeat(0).take(16 << 20));
         assert!(bomb.len() < 200_000, "{coding}: {}", bomb.len());
         let response = send(&undone(), post(coding), bomb);
         check(&response, StatusCode::PAYLOAD_TOO_LARGE, "too large");
@@ -125,6 +125,37 @@ fn a_request_still_knows_where_it_comes_from() {
     );
     let mut client = server.connect();
     client.send(head).send(body).expect_answer("true");
+}
+
+/// Tells how much it reads, and the coding of that.
+struct Streaming;
+
+impl Handler for Streaming {
+    fn handle(&self, request: &mut Request) -> Response {
+        let count = io::copy(request.body_mut(), &mut io::sink()).expect("all of it comes");
+        let coding = &request.headers()["content-encoding"];
+        format!("{count} {coding:?}").into_response()
+    }
+
+    fn intake(&self, _: &Request) -> Intake {
+        Intake::Stream { most: u64::MAX }
+    }
+}
+
+#[test]
+fn what_is_streamed_stays_in_its_coding_however_it_is_cut() {
+    let handler = Layered::new(Streaming).layer(Decompression::new(LIMIT));
+    let server = TestServer::spawn(|builder| builder, handler);
+    let body = encoded("gzip", &b"hello"[..]);
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: it\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let expected = format!("{} \"gzip\"", body.len());
+    let at_once = [head.as_bytes(), &body].concat();
+    server.connect().send(at_once).expect_answer(&*expected);
+    let mut client = server.connect();
+    client.send(head).send(body).expect_answer(&*expected);
 }
 
 #[test]
