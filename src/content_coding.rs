@@ -83,9 +83,9 @@ impl ContentCoding {
     pub(crate) const fn held(self) -> usize {
         match self {
             #[cfg(feature = "zstd")]
-            Self::Zstd => 3584 * 1024,
+            Self::Zstd => 4096 * 1024,
             #[cfg(feature = "brotli")]
-            Self::Brotli => 2048 * 1024,
+            Self::Brotli => 4608 * 1024,
             #[cfg(feature = "gzip")]
             Self::Gzip => 384 * 1024,
         }

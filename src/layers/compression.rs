@@ -46,7 +46,7 @@ const DIGESTS: [HeaderName; 3] = [
 ///
 /// Bodies from readers are compressed while they are sent, in bounded memory: a client gets what
 /// the coding gives, which may be later than what the reader gives. What is kept for that, up to
-/// 3.5 MiB for an answer in zstd, counts in [`Builder::max_buffered`](crate::Builder::max_buffered)
+/// 4.5 MiB beside the content, counts in [`Builder::max_buffered`](crate::Builder::max_buffered)
 /// while the client does not take it.
 ///
 /// ```

@@ -249,7 +249,7 @@ fn what_is_kept_to_compress_counts() {
         },
         serve(move |_| plain(noise.clone())),
     );
-    for (coding, state) in [("zstd", 2 << 20), ("br", 1 << 20), ("gzip", 256 << 10)] {
+    for (coding, state) in [("zstd", 3 << 20), ("br", 4 << 20), ("gzip", 256 << 10)] {
         let mut client = server.connect();
         client.send(format!(
             "GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: {coding}\r\n\r\n"
