@@ -62,8 +62,10 @@ impl Connection {
             return Ok(Ending::KeepAlive);
         }
         // Requests that were sent behind this one are answered too, so the last answer is the
-        // one behind which nothing has arrived.
+        // one behind which nothing has arrived. The handler may have taken long, and something may
+        // have come meanwhile.
         if desk.input.is_empty() {
+            self.look_again();
             self.receive(desk)?;
         }
         Ok(if self.more_is_here(desk) {

@@ -15,7 +15,7 @@ use log::error;
 use super::account::Account;
 use super::blocking::{self, Vain};
 use super::patience::part_deadline;
-use super::{Connection, Desk, Incoming, Service, Treatment, Verdict, Why};
+use super::{Connection, Desk, Service, Treatment, Verdict, Why};
 use crate::body::Source;
 use crate::config::Config;
 use crate::http1::{CONTINUE, Expectation, Inflow, Input, Persistence, Refusal};
@@ -146,9 +146,7 @@ impl Connection {
         if lent.failure.is_some() || !lent.inflow.is_done() {
             desk.slot.terms.persistence = Persistence::Close;
         }
-        if self.incoming == Incoming::None {
-            self.incoming = Incoming::Perhaps;
-        }
+        self.look_again();
         self.socket.take_back(lent.socket);
         desk.outbox.bytes().extend_from_slice(lent.interim);
         desk.input = lent.input;

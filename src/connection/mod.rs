@@ -241,8 +241,7 @@ impl Connection {
     ) -> io::Result<Verdict> {
         match wake {
             Wake::HungUp => self.incoming = Incoming::UntilEnd,
-            _ if self.incoming == Incoming::UntilEnd => {}
-            _ => self.incoming = Incoming::Perhaps,
+            _ => self.look_again(),
         }
         // A connection that always has something to receive never waits for its deadline.
         let wake = match self.patience.overdue(desk.now) {
@@ -408,6 +407,13 @@ impl Connection {
             self.incoming = Incoming::None;
         }
         Ok(received)
+    }
+
+    /// Something may have come since it was looked last.
+    fn look_again(&mut self) {
+        if self.incoming == Incoming::None {
+            self.incoming = Incoming::Perhaps;
+        }
     }
 
     /// Sends what is gathered. A verdict if the client must read first.

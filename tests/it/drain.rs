@@ -1,6 +1,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use bytes::Bytes;
 use httpool::{ListenAddr, Phase, Request, Server};
 
 use crate::support::{
@@ -52,6 +53,23 @@ fn pipelined_requests_are_finished_and_only_the_last_says_close() {
     client.expect_closed();
     let report = server.expect_end();
     assert_eq!((report.answered, report.cut), (REQUESTS as u64, 0));
+}
+
+#[test]
+fn a_request_that_comes_while_another_one_is_handled_is_answered() {
+    let gate = Gate::new();
+    let server = TestServer::spawn(|builder| builder, gated(gate.door()));
+    let mut client = server.connect();
+    client.post("/", "first");
+    gate.expect_arrived(1);
+    server.begin_drain();
+    client.post("/", "second");
+    gate.open();
+    assert!(!client.expect_answer("POST / first").says_close());
+    assert!(client.expect_answer("POST / second").says_close());
+    client.expect_closed();
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.cut), (2, 0));
 }
 
 #[test]
@@ -202,15 +220,11 @@ fn requests_behind_a_handler_that_does_not_return_are_counted() {
 fn what_is_unfinished_at_the_deadline_is_cut_and_counted() {
     #[track_caller]
     fn check(sent: &[u8]) {
-        let gate = Gate::new();
-        gate.open();
-        let door = gate.door();
+        // Made before, for it may take longer than the drain.
+        let answer = Bytes::from(vec![b'x'; HUGE]);
         let server = TestServer::spawn(
             |builder| builder.drain_timeout(SOON).write_timeout(NEVER),
-            move |_: Request| {
-                door.pass();
-                vec![b'x'; HUGE]
-            },
+            move |_: Request| answer.clone(),
         );
         let (mut client, _idle) = (server.connect(), server.connect());
         client.send(sent);
