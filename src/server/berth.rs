@@ -10,7 +10,7 @@ use crate::phase::PhaseCell;
 
 /// Counts a connection until its stream is dropped, and as cut if that comes too late.
 struct Berth {
-    seat: Option<Seat>,
+    _seat: Option<Seat>,
     census: Arc<Census>,
     phase: Arc<PhaseCell>,
 }
@@ -23,7 +23,7 @@ impl Shared {
             self.lot.expel(ticket, &client.connection);
         }
         let berth = Berth {
-            seat: client.seat.take(),
+            _seat: client.seat.take(),
             census: Arc::clone(&self.census),
             phase: Arc::clone(&self.service.phase),
         };
@@ -33,7 +33,7 @@ impl Shared {
 
 impl Drop for Berth {
     fn drop(&mut self) {
-        drop(self.seat.take());
+        // Before the seat is left: when the last one is, the drain ends and is past that phase.
         if self.phase.get() >= Phase::Forced {
             self.census.add_cut(1);
         }
