@@ -82,13 +82,4 @@ impl Connection {
         self.stage = Stage::Rejected;
         self.socket.finish_sending()
     }
-
-    /// Says goodbye to a client that has got all that was for it. Without that it can't know.
-    pub(super) fn part(&mut self, why: &Why) {
-        if why.is_orderly()
-            && let Err(error) = self.socket.say_goodbye()
-        {
-            debug!("{self}: it does not hear the goodbye: {error}");
-        }
-    }
 }

@@ -8,6 +8,7 @@ mod answer;
 mod blocking;
 mod budget;
 mod desk;
+mod farewell;
 #[cfg(feature = "tls")]
 mod handshake;
 mod intake;
@@ -19,6 +20,7 @@ mod patience;
 mod signals;
 mod stream;
 mod upgrade;
+mod waiting;
 
 use std::fmt;
 use std::io;
@@ -27,13 +29,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::{debug, error};
+use log::error;
 
 pub(crate) use self::budget::Budget;
 use self::budget::Share;
 pub(crate) use self::desk::Desk;
+use self::farewell::Farewell;
 use self::lendable::Lendable;
-use self::outbox::{Flushed, Outbox, Owed};
+use self::outbox::{Flushed, Outbox};
 use self::patience::Patience;
 pub(crate) use self::signals::{Overload, Treatment, Verdict, Wait, Wake, What, Why};
 pub use self::upgrade::Stream;
@@ -54,9 +57,6 @@ const STEPS_PER_TURN: i32 = 32;
 /// Time that handlers may take on requests of one connection before other connections get their
 /// turn, and the answers so far leave. A request that has begun is finished.
 const TURN: Duration = Duration::from_millis(1);
-
-/// Receives per turn while what comes is thrown away.
-const DISCARDS_PER_TURN: usize = 16;
 
 /// What every connection of a server shares.
 pub(crate) struct Service {
@@ -116,15 +116,6 @@ enum Stage {
     Rejected,
 }
 
-/// How a connection ends after its last answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Farewell {
-    /// The client has said that it sends nothing more.
-    Plain,
-    /// The client may still be sending.
-    Linger,
-}
-
 /// What is known of bytes that have not been received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Incoming {
@@ -165,11 +156,6 @@ impl Connection {
             patience,
             share: Share::new(&service.budget),
         }
-    }
-
-    /// What a new connection waits for, unless something has come already.
-    pub(crate) fn first_wait(&self) -> Option<Wait> {
-        self.patience.wait().filter(|_| !self.socket.has_unread())
     }
 
     /// Does all that can be done without waiting.
@@ -220,16 +206,6 @@ impl Connection {
     /// Whether there is an answer, perhaps from a handler's reader, that the client has not taken.
     pub(crate) fn owes(&self) -> bool {
         self.unsent.is_some()
-    }
-
-    /// To be called before it is closed. Who has a part of an answer must not take it for the
-    /// whole, and an orderly end would say that it is where only that ends the body.
-    pub(crate) fn prepare_end(&self) {
-        if self.owes()
-            && let Err(error) = self.socket.reset_on_close()
-        {
-            debug!("{self}: can't be reset: {error}");
-        }
     }
 
     fn turn(
@@ -364,34 +340,6 @@ impl Connection {
         }
     }
 
-    /// The refusal of a request whose deadline has passed. It is asked for only when everything
-    /// that has come was looked at: a client must not pay for workers that were busy.
-    fn overdue(&self, desk: &Desk) -> Option<Refusal> {
-        match self.patience.overdue(desk.now)? {
-            What::Head => Some(Refusal::HeadTimeout),
-            What::Body => Some(Refusal::BodyTimeout),
-            _ => None,
-        }
-    }
-
-    /// How far a request has come that has come this far for the decoder: a part of a record is a part
-    /// of its head.
-    fn progress(&self, progress: Progress) -> Progress {
-        match progress {
-            Progress::Nothing if self.socket.has_begun() => Progress::Head,
-            _ => progress,
-        }
-    }
-
-    /// How many bytes of what is waited for are here.
-    fn received(&self, progress: Progress, desk: &Desk) -> usize {
-        match progress {
-            Progress::Nothing => 0,
-            Progress::Head => desk.input.unread().len() + self.socket.held(),
-            Progress::Body => self.decoder.received() + self.socket.held(),
-        }
-    }
-
     /// Receives if anything may be there: into the body that is being received, or the input.
     fn receive(&mut self, desk: &mut Desk) -> io::Result<Received> {
         if self.incoming == Incoming::None {
@@ -442,103 +390,6 @@ impl Connection {
                 error!("{self}: the answer can't be read: {error}");
                 Ok(Some(Verdict::Close(Why::Broken(error))))
             }
-        }
-    }
-
-    fn wait_for_room(
-        &mut self,
-        progress: usize,
-        owed: Owed,
-        desk: &mut Desk,
-        service: &Service,
-    ) -> Verdict {
-        let now = desk.catch_up();
-        let wait = self.patience.for_room(progress, owed, now, &service.config);
-        // At its deadline it was tried once more, and not enough went.
-        if wait.deadline <= now {
-            Verdict::Close(Why::SlowReader)
-        } else {
-            self.keep(desk, Verdict::Park(wait))
-        }
-    }
-
-    /// Keeps what has not been sent until then, if there is room for it.
-    fn keep(&mut self, desk: &Desk, verdict: Verdict) -> Verdict {
-        if self
-            .share
-            .grow(desk.input.unread().len() + desk.outbox.held() + self.socket.held())
-        {
-            verdict
-        } else {
-            Verdict::Close(Why::NoRoom)
-        }
-    }
-
-    fn wait_for_request(
-        &mut self,
-        progress: Progress,
-        wake: Wake,
-        desk: &Desk,
-        service: &Service,
-    ) -> Verdict {
-        match (progress, wake) {
-            (Progress::Nothing, Wake::Recalled) => return Verdict::Close(Why::Drained),
-            (Progress::Nothing, Wake::Expired) if self.patience.waits_for().is_some() => {
-                return Verdict::Close(Why::Idle);
-            }
-            _ => {}
-        }
-        let received = self.received(progress, desk);
-        let wait = self
-            .patience
-            .for_request(progress, received, desk.now, &service.config);
-        Verdict::Park(wait)
-    }
-
-    /// After the last answer has been sent.
-    fn end(&mut self, desk: &mut Desk, service: &Service) -> io::Result<Verdict> {
-        match self.stage {
-            Stage::Closing(farewell) => {
-                if !self.socket.say_goodbye()? {
-                    let owed = Owed {
-                        since: desk.catch_up(),
-                        taken: 0,
-                    };
-                    return Ok(self.wait_for_room(0, owed, desk, service));
-                }
-                if farewell == Farewell::Plain {
-                    return Ok(Verdict::Close(self.end_reason()));
-                }
-                self.socket.finish_sending()?;
-                // What still comes is not looked at, be it right or damaged.
-                #[cfg(feature = "tls")]
-                self.socket.become_plain();
-                self.stage = Stage::Lingering;
-            }
-            Stage::Open | Stage::Lingering => {}
-            #[cfg(feature = "proxy")]
-            Stage::Introduction => {}
-            #[cfg(feature = "tls")]
-            Stage::Handshake | Stage::Rejected => {}
-        }
-        let verdict = Verdict::Park(self.patience.for_goodbye(desk.now));
-        for _ in 0..DISCARDS_PER_TURN {
-            desk.input.clear();
-            match self.socket.receive(desk.input.room())? {
-                Received::Full | Received::Short => {}
-                Received::Nothing => return Ok(verdict),
-                Received::End => return Ok(Verdict::Close(self.end_reason())),
-            }
-        }
-        Ok(Verdict::Requeue)
-    }
-
-    /// Why a connection ends on which nothing is left to send.
-    fn end_reason(&self) -> Why {
-        match self.stage {
-            #[cfg(feature = "tls")]
-            Stage::Rejected => Why::NotAgreed,
-            _ => Why::Answered,
         }
     }
 
