@@ -23,7 +23,7 @@
 //! A request is written as a client would send it and decoded as the server does it, and the answer
 //! encoded as the server does it. So what the server refuses is refused here: a request that is
 //! none, or a body that is larger than [the default](crate::defaults::MAX_BODY). The handler sees
-//! what it would see, with [`Wire`] and [`Origin`], and reads a body that it
+//! what it would see, with [`Wire`](crate::Wire) and [`Origin`], and reads a body that it
 //! [streams](crate::Intake::Stream); the answer to HEAD has no content, and the
 //! framing is not the handler's.
 //!
@@ -33,24 +33,26 @@
 //! or observed, and nothing that a [`Builder`](crate::Builder) sets. A handler that panics panics
 //! in the test. Whether an answer reaches its client is for a server on port 0 to show.
 
+mod answer;
 mod upload;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Response as HttpResponse, StatusCode};
+use http::{HeaderMap, Method, Response as HttpResponse};
 
+pub use self::answer::Answer;
+use self::answer::receive;
 use self::upload::Upload;
 use crate::error_pages::Pages;
-use crate::http1::{self, Content, Date, Decoder, Ending, Event, Input, Limits, Refusal, Slot};
+use crate::http1::{Decoder, Event, Input, Limits, Refusal, Slot};
 #[cfg(feature = "proxy")]
 use crate::origin::Scheme;
-use crate::{Body, Handler, Node, Origin, Problem, Request, Response, Wire, defaults};
+use crate::{Handler, Node, Origin, Problem, Request, Response, defaults};
 
 const LIMITS: Limits = Limits {
     head: defaults::MAX_HEAD,
@@ -94,18 +96,6 @@ pub struct RequestBuilder<'a> {
     body: Bytes,
     origin: Origin,
 }
-
-/// What was answered, as its client would see it.
-///
-/// ```
-/// use httpool::{Request, test::Client};
-///
-/// let answer = Client::new(|_: Request| "hello").get("/").send();
-/// assert_eq!((answer.status().as_u16(), answer.text()), (200, "hello"));
-/// assert_eq!(answer.header("content-length"), Some("5"));
-/// ```
-#[derive(Clone)]
-pub struct Answer(HttpResponse<Bytes>);
 
 macro_rules! methods {
     ($($name:ident $method:ident)*) => {
@@ -316,85 +306,6 @@ fn refuse(refusal: Refusal, fields: &HeaderMap) -> Response {
         .answer(fields)
 }
 
-/// The response as it would come to the client whose request stands in the slot.
-fn receive(response: Response, slot: &Slot) -> HttpResponse<Box<dyn Read + Send>> {
-    let (mut head, date) = (Vec::new(), Date::new(SystemTime::now()));
-    let content = http1::encode(&response, &slot.terms, Ending::KeepAlive, &date, &mut head);
-    let status = http1::last_status(&response);
-    let body = match content {
-        Content::Omitted | Content::Switched => Body::empty(),
-        Content::Follows | Content::FollowsInChunks => response.into_body(),
-    };
-    let reader: Box<dyn Read + Send> = Box::new(body);
-    let mut received = HttpResponse::new(reader);
-    *received.status_mut() = status;
-    *received.headers_mut() = Wire::new(head.into(), None).fields();
-    received
-}
-
-impl Answer {
-    /// The status code.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.0.status()
-    }
-
-    /// The header fields.
-    #[must_use]
-    pub fn headers(&self) -> &HeaderMap {
-        self.0.headers()
-    }
-
-    /// The value of the first field with this name, if there is one that is ASCII.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers().get(name)?.to_str().ok()
-    }
-
-    /// The content.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.0.body()
-    }
-
-    /// The content as text.
-    ///
-    /// # Panics
-    ///
-    /// If it is not UTF-8.
-    #[must_use]
-    #[track_caller]
-    pub fn text(&self) -> &str {
-        match std::str::from_utf8(self.bytes()) {
-            Ok(text) => text,
-            Err(why) => panic!("the content is no text: {why}"),
-        }
-    }
-
-    /// The content, read as JSON.
-    ///
-    /// ```
-    /// use httpool::{Json, Request};
-    /// use httpool::test::Client;
-    ///
-    /// let client = Client::new(|_: Request| Json([1, 2, 3]));
-    /// assert_eq!(client.get("/").send().json::<Vec<u8>>(), [1, 2, 3]);
-    /// ```
-    ///
-    /// # Panics
-    ///
-    /// If it is no JSON, or another value.
-    #[cfg(feature = "json")]
-    #[must_use]
-    #[track_caller]
-    pub fn json<T: serde::de::DeserializeOwned>(&self) -> T {
-        match serde_json::from_slice(self.bytes()) {
-            Ok(value) => value,
-            Err(why) => panic!("{why}: {self:?}"),
-        }
-    }
-}
-
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
@@ -407,187 +318,5 @@ impl fmt::Debug for RequestBuilder<'_> {
     }
 }
 
-/// Status, fields and content, for the message of a failed test.
-impl fmt::Debug for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let content = String::from_utf8_lossy(self.bytes());
-        write!(f, "{} {:?} {content:?}", self.status(), self.headers())
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::fs::File;
-    use std::io::ErrorKind;
-
-    use http::header::{CONNECTION, DATE};
-
-    use super::*;
-    use crate::{Intake, IntoResponse};
-
-    fn tell(request: &Request) -> String {
-        let origin = Origin::of(request).expect("it has come from somewhere");
-        let wire = Wire::of(request).expect("it has come over something");
-        let lines: Vec<_> = wire
-            .field_lines()
-            .map(|(name, value)| [name, b"=", value].concat())
-            .collect();
-        format!(
-            "{} {} {} {}",
-            origin.peer(),
-            String::from_utf8_lossy(wire.request_line()),
-            String::from_utf8_lossy(&lines.join(&b' ')),
-            String::from_utf8_lossy(request.body().as_bytes())
-        )
-    }
-
-    #[test]
-    fn a_request_is_what_a_client_would_send() {
-        let client = Client::new(|request: Request| tell(&request));
-        let answer = client.get("/a?b").send();
-        assert_eq!(
-            answer.text(),
-            "127.0.0.1:49152 GET /a?b HTTP/1.1 host=localhost "
-        );
-        let answer = client
-            .request(Method::from_bytes(b"BREW").expect("it is a method"), "/pot")
-            .peer(([192, 0, 2, 1], 7).into())
-            .header("X-Cups", 2)
-            .header(HOST, "example.org")
-            .body("tea")
-            .send();
-        assert_eq!(
-            answer.text(),
-            "192.0.2.1:7 BREW /pot HTTP/1.1 content-length=3 x-cups=2 host=example.org tea"
-        );
-        let answer = client.get("/").unix_peer().send();
-        assert_eq!(answer.text(), "unix GET / HTTP/1.1 host=localhost ");
-    }
-
-    #[cfg(feature = "proxy")]
-    #[test]
-    fn a_request_may_come_through_a_proxy() {
-        let client = Client::new(|request: Request| {
-            let origin = Origin::of(&request).expect("it has come from somewhere");
-            let [peer, proxy, client] = [Some(origin.peer()), origin.proxy(), origin.client()]
-                .map(|node| node.map_or("none".into(), |node| node.to_string()));
-            format!("{peer} {proxy} {client} {:?}", origin.scheme())
-        });
-        let peer = ([192, 0, 2, 1], 7).into();
-        let ask = |client_is, scheme| {
-            let request = client.get("/").peer(peer);
-            let answer = request.on_behalf_of(client_is, scheme).send();
-            answer.text().to_owned()
-        };
-        let ada = Node::from(SocketAddr::from(([192, 0, 2, 2], 8)));
-        assert_eq!(
-            ask(Some(ada), Some(http::uri::Scheme::HTTPS)),
-            "192.0.2.1:7 192.0.2.1:7 192.0.2.2:8 Some(\"https\")"
-        );
-        assert_eq!(ask(None, None), "192.0.2.1:7 192.0.2.1:7 none None");
-    }
-
-    #[test]
-    fn what_the_server_refuses_is_refused() {
-        #[track_caller]
-        fn check(request: RequestBuilder<'_>, status: u16) {
-            let answer = request.send();
-            assert_eq!(answer.status(), status, "{answer:?}");
-        }
-        let client = Client::new(|_: Request| "handled");
-        check(client.get("/"), 200);
-        check(client.get("no path"), 400);
-        check(client.get("/").header(HOST, "a b"), 400);
-        check(
-            client
-                .get("/")
-                .header(CONTENT_LENGTH, "1")
-                .header(CONTENT_LENGTH, "1"),
-            400,
-        );
-        check(client.get(&"/".repeat(LIMITS.head)), 414);
-        check(client.post("/").body(vec![0; LIMITS.body + 1]), 413);
-        check(client.post("/").body(vec![0; LIMITS.body]), 200);
-    }
-
-    /// Gives back what it reads of bodies of at most so many bytes.
-    struct Reading(u64);
-
-    impl Handler for Reading {
-        fn handle(&self, request: &mut Request) -> Response {
-            let mut content = request.body().as_bytes().to_vec();
-            let read = request.body_mut().read_to_end(&mut content);
-            read.map(|count| format!("{count} {}", content.len()))
-                .into_response()
-        }
-
-        fn intake(&self, _: &Request) -> Intake {
-            Intake::Stream { most: self.0 }
-        }
-    }
-
-    #[test]
-    fn a_body_is_streamed_to_who_asks_for_it() {
-        #[track_caller]
-        fn check(request: RequestBuilder<'_>, body: &'static str, status: u16, text: &str) {
-            let answer = request.body(body).send();
-            assert_eq!(answer.status(), status, "{answer:?}");
-            assert!(status != 200 || answer.text() == text, "{answer:?}");
-        }
-        let client = Client::new(Reading(5));
-        let chunked = || client.post("/").header(TRANSFER_ENCODING, "chunked");
-        check(client.post("/"), "", 200, "0 0");
-        check(client.post("/"), "whole", 200, "5 5");
-        check(client.post("/"), "larger", 413, "");
-        check(chunked(), "5\r\nwhole\r\n0\r\n\r\n", 200, "5 5");
-        check(chunked(), "6\r\nlarger\r\n0\r\n\r\n", 413, "");
-        check(chunked(), "5\r\nwhole!", 400, "");
-        check(chunked(), "5\r\nwhole\r\n", 400, "");
-    }
-
-    #[test]
-    fn an_answer_is_what_a_client_would_see() {
-        let client = Client::new(|request: Request| match request.uri().path() {
-            "/none" => (StatusCode::NO_CONTENT, [(CONTENT_LENGTH, "7")], "content"),
-            "/interim" => (StatusCode::PROCESSING, [(CONTENT_LENGTH, "7")], "content"),
-            _ => (StatusCode::OK, [(CONTENT_LENGTH, "3")], "content"),
-        });
-        let answer = client.get("/").send();
-        assert_eq!((answer.status().as_u16(), answer.text()), (200, "content"));
-        assert_eq!(answer.header("content-length"), Some("7"));
-        assert!(answer.headers().contains_key(DATE));
-        let answer = client.head("/").send();
-        assert_eq!(
-            (answer.text(), answer.header("content-length")),
-            ("", Some("7"))
-        );
-        let answer = client.get("/none").send();
-        assert_eq!((answer.text(), answer.header("content-length")), ("", None));
-        assert_eq!(client.get("/interim").send().status(), 500);
-        let client = Client::new(|_: Request| ([(CONNECTION, "upgrade")], ()));
-        assert_eq!(client.get("/").send().header("connection"), None);
-    }
-
-    #[test]
-    fn a_reader_is_read_to_the_end_that_was_announced() {
-        let numbers = |announced| {
-            Client::new(move |_: Request| match announced {
-                Some(length) => Body::from_sized_reader(&b"12345"[..], length),
-                None => Body::from_reader(&b"12345"[..]),
-            })
-        };
-        assert_eq!(numbers(None).get("/").send().text(), "12345");
-        assert_eq!(numbers(Some(4)).get("/").send().text(), "1234");
-        let manifest = |_: Request| {
-            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-            let file = File::open(path).expect("it is there");
-            Body::from_file(file, 1..8)
-        };
-        assert_eq!(Client::new(manifest).get("/").send().text(), "package");
-        let mut reader = numbers(Some(6)).get("/").open().into_body();
-        let error = reader
-            .read_to_end(&mut Vec::new())
-            .expect_err("it ends early");
-        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
-    }
-}
+mod tests;
