@@ -1,18 +1,18 @@
 //! What a person typed: the one table of flags, from which the help comes and the variables too.
 
+mod choices;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, ValueHint};
-use httpool::apps::{AccessFormat, JsonCheck};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueHint};
 use httpool::http::HeaderValue;
-use httpool::{
-    Builder, ClientCertificates, ForwardedBy, ListenAddr, Server, Symlinks, TrustedProxy, defaults,
-};
+use httpool::{Builder, ListenAddr, Server, TrustedProxy, defaults};
 use log::LevelFilter;
 
+pub(crate) use self::choices::{ClientAuth, Fields, Json, Links, LogFormat, RequestFormat};
 use super::complaint::{Origin, one_line};
 use super::environment;
 use super::exit::Exit;
@@ -267,44 +267,6 @@ pub(crate) struct Args {
     pub(crate) log_file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Json {
-    Strict,
-    Raw,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Links {
-    Beneath,
-    None,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Fields {
-    XForwarded,
-    XForwardedFor,
-    Forwarded,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ClientAuth {
-    Required,
-    Optional,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RequestFormat {
-    Common,
-    Combined,
-    Json,
-}
-
 /// Why there are no [`Args`] to go on with.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -392,53 +354,6 @@ impl Args {
             .drain_timeout(self.drain_timeout.0)
             .drain_delay(self.drain_delay.0)
             .drain_idle(self.drain_idle.0)
-    }
-}
-
-impl From<RequestFormat> for AccessFormat {
-    fn from(format: RequestFormat) -> Self {
-        match format {
-            RequestFormat::Common => Self::Common,
-            RequestFormat::Combined => Self::Combined,
-            RequestFormat::Json => Self::Json,
-        }
-    }
-}
-
-impl From<Json> for JsonCheck {
-    fn from(mode: Json) -> Self {
-        match mode {
-            Json::Strict => Self::Strict,
-            Json::Raw => Self::Raw,
-        }
-    }
-}
-
-impl From<Links> for Symlinks {
-    fn from(links: Links) -> Self {
-        match links {
-            Links::Beneath => Self::Beneath,
-            Links::None => Self::None,
-        }
-    }
-}
-
-impl From<ClientAuth> for ClientCertificates {
-    fn from(policy: ClientAuth) -> Self {
-        match policy {
-            ClientAuth::Required => Self::Required,
-            ClientAuth::Optional => Self::Optional,
-        }
-    }
-}
-
-impl From<Fields> for ForwardedBy {
-    fn from(fields: Fields) -> Self {
-        match fields {
-            Fields::XForwarded => Self::XForwarded,
-            Fields::XForwardedFor => Self::XForwardedFor,
-            Fields::Forwarded => Self::Forwarded,
-        }
     }
 }
 
