@@ -308,11 +308,19 @@ impl Read for Body {
 
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(left) = self.length else {
-            return self.reader.read(buffer);
+        let reader = &mut self.reader;
+        let mut read = |buffer: &mut [u8]| match reader.read(buffer)? {
+            // It is anybody's, and what it says decides where bytes end.
+            count if count > buffer.len() => {
+                Err(io::Error::other("it claims more than it was asked for"))
+            }
+            count => Ok(count),
         };
-        let count = read_of(left, buffer, |buffer| self.reader.read(buffer))?;
-        self.length = Some(left.saturating_sub(count as u64));
+        let Some(left) = &mut self.length else {
+            return read(buffer);
+        };
+        let count = read_of(*left, buffer, read)?;
+        *left -= count as u64;
         Ok(count)
     }
 }
@@ -470,6 +478,25 @@ mod tests {
         let part = |bytes| Body::from_file(license().expect("it is there"), bytes);
         check(part(4..11), Ok("License"));
         check(part(4..100_000), Err(ErrorKind::UnexpectedEof.into()));
+    }
+
+    #[test]
+    fn no_reader_gives_more_than_there_is_room_for() {
+        struct Boaster;
+
+        impl Read for Boaster {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                Ok(buffer.len() + 1)
+            }
+        }
+
+        for mut body in [
+            Body::from_reader(Boaster),
+            Body::from_sized_reader(Boaster, 5),
+        ] {
+            let read = body.read(&mut [0; 10]);
+            assert_eq!(read.map_err(|error| error.kind()), Err(ErrorKind::Other));
+        }
     }
 
     #[test]

@@ -18,9 +18,7 @@ const LINE_END: &[u8] = b"\r\n";
 
 /// A reader, and what it has given and the client has not taken.
 pub(super) struct Stream {
-    reader: Option<Box<dyn Read + Send>>,
-    /// How much memory the reader keeps.
-    held: usize,
+    source: Option<Source>,
     coding: Coding,
     buffer: Box<[u8]>,
     /// What of the buffer is to be sent.
@@ -31,12 +29,10 @@ pub(super) struct Stream {
 /// How the client is to know where the body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coding {
-    /// This many bytes are left of what was announced.
-    Length(u64),
     /// The last chunk tells.
     Chunks,
-    /// The connection ends.
-    Close,
+    /// Its length does, or the end of the connection.
+    Plain,
 }
 
 /// What came of asking for more.
@@ -51,15 +47,12 @@ pub(super) enum Refill {
 impl Stream {
     /// For a body whose head says that it comes in chunks, or says its length, or neither.
     pub(super) fn new(source: Source, in_chunks: bool) -> Self {
-        let coding = match source.length {
-            Some(length) => Coding::Length(length),
-            None if in_chunks => Coding::Chunks,
-            None => Coding::Close,
-        };
         Self {
-            reader: Some(source.reader),
-            held: source.held,
-            coding,
+            coding: match in_chunks && source.length.is_none() {
+                true => Coding::Chunks,
+                false => Coding::Plain,
+            },
+            source: Some(source),
             buffer: vec![0; LINE + PART + LINE_END.len()].into(),
             start: 0,
             end: 0,
@@ -79,7 +72,7 @@ impl Stream {
 
     /// How much memory it keeps.
     pub(super) fn held(&self) -> usize {
-        self.buffer.len() + self.held
+        self.buffer.len() + self.source.as_ref().map_or(0, |source| source.held)
     }
 
     /// Reads the next part, once everything before it has been sent.
@@ -89,29 +82,15 @@ impl Stream {
     /// If the reader fails or panics, or ends before its length: what the client has is not the
     /// whole, and it must not take it for that.
     pub(super) fn refill(&mut self) -> io::Result<Refill> {
-        let Some(reader) = &mut self.reader else {
+        let Some(source) = &mut self.source else {
             return Ok(Refill::End);
         };
-        let room = match self.coding {
-            Coding::Length(0) => 0,
-            Coding::Length(left) => usize::try_from(left).map_or(PART, |left| left.min(PART)),
-            Coding::Chunks | Coding::Close => PART,
-        };
-        let part = &mut self.buffer[LINE..LINE + room];
-        let count = match room {
-            0 => 0,
-            _ => read(reader.as_mut(), part)?,
-        };
+        let count = read(source, &mut self.buffer[LINE..LINE + PART])?;
         (self.start, self.end) = (LINE, LINE + count);
         match (self.coding, count) {
-            (Coding::Length(left), 0) if left > 0 => {
-                let what = format!("it ended {left} bytes before its length");
-                return Err(io::Error::new(ErrorKind::UnexpectedEof, what));
-            }
-            (Coding::Length(left), _) => self.coding = Coding::Length(left - count as u64),
             (Coding::Chunks, 0) => self.put_last_chunk(),
             (Coding::Chunks, _) => self.put_chunk_around(count),
-            (Coding::Close, _) => {}
+            (Coding::Plain, _) => {}
         }
         if count == 0 {
             self.let_go();
@@ -138,9 +117,8 @@ impl Stream {
 
     /// Drops the reader, which is the handler's and may panic.
     fn let_go(&mut self) {
-        let reader = self.reader.take();
-        self.held = 0;
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(reader)));
+        let source = self.source.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(source)));
     }
 }
 
@@ -159,13 +137,10 @@ impl fmt::Debug for Stream {
 }
 
 /// Reads some bytes; a panic is a failure like any other.
-fn read(reader: &mut (dyn Read + Send), part: &mut [u8]) -> io::Result<usize> {
+fn read(source: &mut Source, part: &mut [u8]) -> io::Result<usize> {
     loop {
-        let read = catch_unwind(AssertUnwindSafe(|| reader.read(part)));
+        let read = catch_unwind(AssertUnwindSafe(|| source.read(part)));
         match read.unwrap_or_else(|_| Err(io::Error::other("it panicked"))) {
-            Ok(count) if count > part.len() => {
-                return Err(io::Error::other("it claims more than it was asked for"));
-            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => return result,
         }
