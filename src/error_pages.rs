@@ -10,9 +10,9 @@ use http::header::{
     ETAG, HeaderName, HeaderValue, LAST_MODIFIED, VARY,
 };
 
-use crate::layers::vary;
 use crate::page::POLICY;
 use crate::problem::{Audience, told};
+use crate::vary::{vary, vary_as};
 use crate::{Problem, Response};
 
 /// Fields that tell of the content that a page replaces, and go with it. `Content-Range` is none: in
@@ -137,12 +137,7 @@ fn replace(response: &mut Response, other: Response) {
     for name in &OF_CONTENT {
         fields.remove(name);
     }
-    // What the answer depends on is all that either depends on.
-    for vary in head.headers.get_all(VARY) {
-        if fields.get_all(VARY).iter().all(|known| known != vary) {
-            fields.append(VARY, vary.clone());
-        }
-    }
+    vary_as(fields, &head.headers);
     head.headers.remove(VARY);
     fields.extend(head.headers);
     *response.body_mut() = body;

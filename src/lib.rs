@@ -113,6 +113,7 @@ pub mod test;
 mod tls;
 mod transport;
 mod upgrade;
+mod vary;
 mod weights;
 mod wire;
 

@@ -10,11 +10,12 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::{is_here, vary};
+use super::is_here;
 use crate::content_coding::ContentCoding;
 use crate::content_type::essence;
 use crate::http1::lists;
 use crate::problem::told;
+use crate::vary::vary;
 use crate::{Body, Layer, Next, Request, Response};
 
 /// Content that is shorter is sent as it is: it fits into a packet either way.

@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{Method, StatusCode, Uri};
 
-use super::vary;
+use crate::vary::vary;
 use crate::{IntoResponse, Layer, Next, Request, Response};
 
 /// Allows pages of other origins to read answers, as browsers ask before they let them (CORS).

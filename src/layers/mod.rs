@@ -43,19 +43,8 @@ pub use self::rate_limit::RateLimit;
 pub use self::security_fields::SecurityFields;
 pub use self::time_limit::{Deadline, TimeLimit, TooLate};
 
-use http::header::{HeaderMap, HeaderValue, VARY};
-
-use crate::http1::lists;
-
 /// Whether all of it is in memory.
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 fn is_here(body: &crate::Body) -> bool {
     body.length() == Some(body.as_bytes().len() as u64)
-}
-
-/// Has an answer say that it depends on this field of the request (RFC 9110 section 12.5.5).
-pub(crate) fn vary(answer: &mut HeaderMap, field: &'static str) {
-    if !lists(answer, &VARY, field) && !lists(answer, &VARY, "*") {
-        answer.append(VARY, HeaderValue::from_static(field));
-    }
 }
