@@ -204,23 +204,27 @@ impl Route {
 }
 
 /// As one block, which is the same wherever it is shown: an object with the members `peer`,
-/// `proxy`, `client` and `scheme`, each a string or null, and `tls` if the peer speaks it.
+/// `proxy`, `client` and `scheme`, each a string, and `tls` if the peer speaks it. What is not
+/// known, or not there, has no member.
 #[cfg(feature = "json")]
 impl serde::Serialize for Origin {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct as _;
+        use serde::ser::SerializeMap as _;
 
+        let mut block = serializer.serialize_map(None)?;
+        block.serialize_entry("peer", &self.peer)?;
+        if let Some(proxy) = self.proxy() {
+            block.serialize_entry("proxy", &proxy)?;
+        }
+        if let Some(client) = self.client() {
+            block.serialize_entry("client", &client)?;
+        }
+        if let Some(scheme) = self.scheme() {
+            block.serialize_entry("scheme", scheme.as_str())?;
+        }
         #[cfg(feature = "tls")]
-        let tls = self.tls();
-        #[cfg(not(feature = "tls"))]
-        let tls = None::<()>;
-        let mut block = serializer.serialize_struct("Origin", 4 + usize::from(tls.is_some()))?;
-        block.serialize_field("peer", &self.peer)?;
-        block.serialize_field("proxy", &self.proxy())?;
-        block.serialize_field("client", &self.client())?;
-        block.serialize_field("scheme", &self.scheme().map(http::uri::Scheme::as_str))?;
-        if let Some(tls) = tls {
-            block.serialize_field("tls", &tls)?;
+        if let Some(tls) = self.tls() {
+            block.serialize_entry("tls", tls)?;
         }
         block.end()
     }

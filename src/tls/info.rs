@@ -89,18 +89,20 @@ impl TlsInfo {
     }
 }
 
-/// As part of an origin: an object with the members `version`, `cipher_suite`, `server_name` (a
-/// string or null) and `certificates`, the number of those that the other end has shown.
+/// As part of an origin: an object with the members `version`, `cipher_suite`, `server_name` (if
+/// the other end has named one) and `certificates`, the number of those that it has shown.
 #[cfg(feature = "json")]
 impl serde::Serialize for TlsInfo {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct as _;
+        use serde::ser::SerializeMap as _;
 
-        let mut block = serializer.serialize_struct("TlsInfo", 4)?;
-        block.serialize_field("version", &self.version)?;
-        block.serialize_field("cipher_suite", &self.cipher_suite)?;
-        block.serialize_field("server_name", &self.server_name())?;
-        block.serialize_field("certificates", &self.peer_certificates.len())?;
+        let mut block = serializer.serialize_map(None)?;
+        block.serialize_entry("version", &self.version)?;
+        block.serialize_entry("cipher_suite", &self.cipher_suite)?;
+        if let Some(name) = self.server_name() {
+            block.serialize_entry("server_name", name)?;
+        }
+        block.serialize_entry("certificates", &self.peer_certificates.len())?;
         block.end()
     }
 }
