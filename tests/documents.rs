@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the tests of a kind are written, and the line that begins the one of this name.
-fn home(kind: &str, name: &str) -> (PathBuf, String) {
+/// Where the tests of a module are written, and the line that begins the one of this name.
+fn home(module: &str, name: &str) -> (PathBuf, String) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let declared = format!("fn {name}(");
-    match kind {
-        "properties" => (tests.join("properties/main.rs"), declared),
-        module => (tests.join("it").join(module).with_extension("rs"), declared),
-    }
+    let file = match module {
+        "properties" => tests.join("properties/main.rs"),
+        module => (tests.join("it").join(module.replace("::", "/"))).with_extension("rs"),
+    };
+    (file, declared)
 }
 
 /// The same for a record of the conformance table.
@@ -35,8 +36,8 @@ fn the_tests_that_hold_our_promises_exist() {
     for column in held_by {
         // What stands between backticks.
         for name in column.split('`').skip(1).step_by(2) {
-            let (file, line) = match (name.split_once("::"), name.split_once(": ")) {
-                (Some((kind, test)), _) => home(kind, test),
+            let (file, line) = match (name.rsplit_once("::"), name.split_once(": ")) {
+                (Some((module, test)), _) => home(module, test),
                 (None, Some((topic, id))) => record(topic, id),
                 // All of a topic.
                 (None, None) => record(name, ""),

@@ -1,0 +1,130 @@
+use std::fs::File;
+
+use httpool::{Origin, Request};
+use rustls::version::{TLS12, TLS13};
+
+use crate::support::tls::{Authority, NAME, Secure, bind};
+use crate::support::{
+    BoundServer, Client, HUGE, OwnFolder, Random, eventually, mirror, request, tell,
+};
+
+#[test]
+fn requests_over_tls_are_answered_as_all_others() {
+    let authority = Authority::new();
+    let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(tell);
+    for version in [&TLS12, &TLS13] {
+        let config = authority.client_with(&[version], None);
+        let mut client = server.connect().with_tls(&config, NAME);
+        client.get("/one").expect_answer("GET /one ");
+        client.post("/two", "body").expect_answer("POST /two body");
+        client.send(request::post_chunked("/three", "in chunks", 2));
+        client.expect_answer("POST /three in chunks");
+        client.send(request::get("/pipelined").repeat(50));
+        for _ in 0..50 {
+            client.expect_answer("GET /pipelined ");
+        }
+        client.get_and_close("/last").expect_answer("GET /last ");
+        client.expect_closed();
+    }
+}
+
+#[test]
+fn large_bodies_arrive_whole_in_both_directions() {
+    let secure = Secure::spawn(|builder| builder, mirror);
+    let body = Random::new(7).bytes(5 * 1024 * 1024 + 13);
+    let mut client = secure.connect();
+    for _ in 0..2 {
+        client.post("/", &body).expect_answer(&body);
+    }
+    client.send(request::post_chunked("/", &body, 100_000));
+    client.expect_answer(&body);
+}
+
+#[test]
+fn files_arrive_as_they_are() {
+    let folder = OwnFolder::new();
+    let mut random = Random::new(9);
+    let contents = [0, 1, 40_000, 3_000_001].map(|size| random.bytes(size));
+    for content in &contents {
+        folder.file(&content.len().to_string(), content);
+    }
+    folder.sparse("huge", HUGE as u64);
+    let secure = Secure::spawn(
+        |builder| builder.workers(1),
+        move |request: Request| {
+            let name = request.uri().path().trim_start_matches('/');
+            File::open(folder.path(name)).expect("tests ask for what is there")
+        },
+    );
+    let mut slow = secure.connect();
+    slow.get("/huge").expect_part(100);
+    let mut client = secure.connect();
+    for content in contents.iter().chain(contents.iter().rev()) {
+        let target = format!("/{}", content.len());
+        client.get(&target).expect_answer(content);
+    }
+    slow.get("/1");
+    let rest = slow.expect_part(HUGE);
+    assert!(
+        rest.ends_with(&[0; 1000]),
+        "it is what comes behind the head"
+    );
+}
+
+#[test]
+fn a_slow_reader_holds_no_worker_and_gets_every_byte() {
+    let secure = Secure::spawn(
+        |builder| builder.workers(1),
+        |request: Request| match request.uri().path() {
+            "/huge" => vec![b'x'; HUGE],
+            _ => b"small".to_vec(),
+        },
+    );
+    let mut slow = secure.connect();
+    slow.get("/huge").expect_part(100);
+    let mut quick = secure.connect();
+    quick.get("/").expect_answer("small");
+    slow.get("/");
+    let rest = slow.expect_part(HUGE);
+    assert!(rest.ends_with(b"xxx"), "it is what comes behind the head");
+    quick.get_and_close("/").expect_answer("small");
+}
+
+#[test]
+fn what_tls_keeps_of_an_answer_counts_against_the_budget() {
+    let body = bytes::Bytes::from(vec![b'x'; HUGE]);
+    let secure = Secure::spawn(|builder| builder, move |_: Request| body.clone());
+    let mut client = secure.connect();
+    client.get("/").expect_part(100);
+    // The bytes are the handler's, but encrypted they are this client's alone.
+    eventually("a part is kept", || {
+        let kept = secure.server.handle().progress().buffered;
+        (1..=64 * 1024).contains(&kept)
+    });
+    drop(client);
+    eventually("nothing is kept", || {
+        secure.server.handle().progress().buffered == 0
+    });
+}
+
+#[test]
+fn one_server_listens_with_tls_and_without() {
+    let authority = Authority::new();
+    let tls = authority.issue(&[NAME]).tls();
+    let server = BoundServer::new(|builder| {
+        let address: httpool::ListenAddr = "127.0.0.1:0".parse().expect("an address");
+        builder.listen_tls(address, tls)
+    });
+    let [plain, secure] = server
+        .addresses()
+        .to_vec()
+        .try_into()
+        .expect("two addresses");
+    let _server = server.run(|request: Request| {
+        let origin = Origin::of(&request).expect("it came over a connection");
+        format!("{}", origin.tls().is_some())
+    });
+    Client::connect(&plain).get("/").expect_answer("false");
+    let mut client = Client::connect(&secure).with_tls(&authority.client(), NAME);
+    client.get("/").expect_answer("true");
+}

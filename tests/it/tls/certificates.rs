@@ -1,0 +1,170 @@
+use std::io::Read as _;
+
+use httpool::{ClientCertificates, Origin, Request, Tls};
+use rustls::version::{TLS12, TLS13};
+
+use super::{expect_ended, name};
+use crate::support::tls::{Authority, NAME, bind, der};
+use crate::support::{OwnPath, request, tell};
+
+#[test]
+fn a_client_gets_the_certificate_of_the_name_that_it_asks_for() {
+    let authority = Authority::new();
+    let (first, second) = (
+        authority.issue(&[NAME, "second.example"]),
+        authority.issue(&["other.example", "*.wild.example"]),
+    );
+    let tls = Tls::builder()
+        .certificate_pem(&*first.certificate, &*first.key)
+        .certificate_pem(&*second.certificate, &*second.key)
+        .build();
+    let server = bind(tls.expect("they fit"), |builder| builder).run(name);
+    for (asked, expected) in [
+        (NAME, Some(&first)),
+        ("second.example", Some(&first)),
+        ("other.example", Some(&second)),
+        ("any.wild.example", Some(&second)),
+        ("unknown.example", None),
+        ("127.0.0.1", None),
+    ] {
+        let mut client = server.connect().with_tls(&authority.client(), asked);
+        let shaken = client.try_shake_hands();
+        let Some(expected) = expected else {
+            let error = shaken.expect_err("nobody has this name");
+            assert!(error.to_string().contains("not valid for name"), "{error}");
+            continue;
+        };
+        shaken.expect("somebody has this name");
+        let shown = client.tls().peer_certificates().expect("it is shown");
+        assert_eq!(shown[0], der(&expected.certificate), "{asked}");
+        client
+            .get("/")
+            .expect_answer(format!("https TLSv1.3 {asked} http/1.1 0"));
+    }
+}
+
+#[test]
+fn clients_may_have_to_show_a_certificate() {
+    let (authority, staff, others) = (Authority::new(), Authority::new(), Authority::new());
+    let issued = authority.issue(&[NAME]);
+    let serve = |policy| {
+        let tls = Tls::builder()
+            .certificate_pem(&*issued.certificate, &*issued.key)
+            .client_authorities_pem(staff.certificate())
+            .client_certificates(policy)
+            .build();
+        bind(tls.expect("they fit"), |builder| builder).run(|request: Request| {
+            let origin = Origin::of(&request).expect("it came over a connection");
+            let tls = origin.tls().expect("it came over TLS");
+            tls.peer_certificates()
+                .first()
+                .map_or_else(Vec::new, |one| one.to_vec())
+        })
+    };
+    let (required, optional) = (
+        serve(ClientCertificates::Required),
+        serve(ClientCertificates::Optional),
+    );
+    let (ours, theirs) = (staff.issue(&["somebody"]), others.issue(&["somebody"]));
+    for version in [&TLS12, &TLS13] {
+        for (own, let_in) in [(None, false), (Some(&ours), true), (Some(&theirs), false)] {
+            let config = authority.client_with(&[version], own);
+            for server in [&required, &optional] {
+                let is_optional = std::ptr::eq(server, &optional);
+                // The second time the session is resumed.
+                for _ in 0..2 {
+                    let mut client = server.connect().with_tls(&config, NAME);
+                    if let_in || (own.is_none() && is_optional) {
+                        let shown = own.map_or_else(Vec::new, |own| der(&own.certificate).to_vec());
+                        client.get("/").expect_answer(shown);
+                        continue;
+                    }
+                    // A client of TLS 1.3 learns of it after its own part is done.
+                    let sent = client.try_send(request::get("/"));
+                    let mut buffer = [0; 100];
+                    let (tls, socket) = client.tls_and_socket();
+                    let mut stream = rustls::Stream::new(tls, socket);
+                    let end = sent.and_then(|()| stream.read(&mut buffer));
+                    let error = end.expect_err("it is not let in").to_string();
+                    assert!(error.contains("received fatal alert"), "{error}");
+                }
+            }
+        }
+    }
+    expect_ended(&required, "handshake_failed", 8);
+    expect_ended(&optional, "handshake_failed", 4);
+}
+
+#[test]
+fn certificates_are_read_again_and_open_connections_stay() {
+    let authority = Authority::new();
+    let (old, new) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
+    let files = old.files("reloaded");
+    let builder = Tls::builder().certificate_files(files.certificate.as_ref(), files.key.as_ref());
+    let tls = builder.build().expect("they fit");
+    let server = bind(tls.clone(), |builder| builder).run(tell);
+    let shown = || {
+        let mut client = server.connect().with_tls(&authority.client(), NAME);
+        client.try_shake_hands().expect("the server takes part");
+        client.tls().peer_certificates().expect("it is shown")[0].clone()
+    };
+    let mut open = server.connect().with_tls(&authority.client(), NAME);
+    open.get("/").expect_answer("GET / ");
+
+    std::fs::write(&files.key, &new.key).expect("the folder is writable");
+    let error = tls.reload().expect_err("they do not fit");
+    assert_eq!(error.file(), Some(files.key.as_ref()));
+    assert_eq!(shown(), der(&old.certificate));
+
+    files.write(&new);
+    tls.reload().expect("they fit again");
+    assert_eq!(shown(), der(&new.certificate));
+    open.get("/still").expect_answer("GET /still ");
+    open.tls().refresh_traffic_keys().expect("it is TLS 1.3");
+    open.get_and_close("/still").expect_answer("GET /still ");
+}
+
+#[test]
+fn what_is_wrong_with_files_is_one_line_that_names_the_file() {
+    let authority = Authority::new();
+    let (one, other) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
+    let files = one.files("wrong");
+    #[track_caller]
+    fn check(certificate: &OwnPath, key: &OwnPath, wrong: &OwnPath, part: &str) {
+        let builder = Tls::builder().certificate_files(certificate.as_ref(), key.as_ref());
+        let error = builder.build().expect_err("something is wrong");
+        assert_eq!(error.file(), Some(wrong.as_ref()));
+        let expected = format!("{}: {part}", wrong.as_ref().display());
+        assert!(error.to_string().starts_with(&expected), "{error}");
+        assert_eq!(error.to_string().lines().count(), 1);
+    }
+    let (empty, missing, broken) = (
+        OwnPath::new("empty.pem"),
+        OwnPath::new("missing.pem"),
+        OwnPath::new("broken.pem"),
+    );
+    std::fs::write(&empty, "").expect("the folder is writable");
+    let text = one.certificate.replacen('M', "\u{1}", 1);
+    std::fs::write(&broken, text).expect("the folder is writable");
+    let (certificate, key) = (&files.certificate, &files.key);
+    check(&empty, key, &empty, "there is no certificate");
+    check(key, key, key, "there is no certificate");
+    check(certificate, &empty, &empty, "there is no private key");
+    check(
+        certificate,
+        certificate,
+        certificate,
+        "there is no private key",
+    );
+    check(&missing, key, &missing, "No such file");
+    check(certificate, &missing, &missing, "No such file");
+    check(&broken, key, &broken, "it is not well-formed PEM");
+    std::fs::write(key, &other.key).expect("the folder is writable");
+    check(
+        certificate,
+        key,
+        key,
+        "the key is not that of the certificate",
+    );
+    assert!(Tls::builder().build().is_err(), "there is no certificate");
+}

@@ -1,0 +1,130 @@
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+
+use httpool::{Body, Request};
+
+use super::expect_ended;
+use crate::support::tls::Secure;
+use crate::support::{End, Gate, HUGE, OwnFolder, SOON, request, tell};
+
+#[test]
+fn a_client_that_has_finished_sending_is_answered() {
+    let secure = Secure::spawn(|builder| builder, tell);
+    for _ in 0..2 {
+        // It says so, and its connection ends in this direction.
+        let mut client = secure.connect();
+        client.get("/one").get("/two").finish_sending();
+        client.expect_answer("GET /one ");
+        client.expect_answer("GET /two ");
+        client.expect_closed();
+
+        // It only says so.
+        let mut client = secure.connect();
+        client.get("/one").expect_answer("GET /one ");
+        client
+            .tls()
+            .writer()
+            .write_all(&request::get("/two"))
+            .expect("it has room");
+        client.tls().send_close_notify();
+        let (tls, socket) = client.tls_and_socket();
+        tls.write_tls(socket).expect("the server takes the bytes");
+        client.expect_answer("GET /two ");
+        client.expect_closed();
+
+        // Its connection ends, and it has not said so.
+        let mut client = secure.connect();
+        client.get("/one");
+        let ended = client.socket().shutdown(Shutdown::Write);
+        ended.expect("the connection is there");
+        client.expect_answer("GET /one ");
+        client.expect_closed();
+    }
+}
+
+#[test]
+fn a_body_that_is_cut_off_is_none() {
+    let secure = Secure::spawn(|builder| builder, tell);
+    let mut client = secure.connect();
+    client.send([&request::post_head("/", 10)[..], b"half"].concat());
+    let ended = client.socket().shutdown(Shutdown::Write);
+    ended.expect("the connection is there");
+    expect_ended(&secure.server, "client_left", 1);
+    assert_eq!(secure.server.handle().progress().answered, 0);
+}
+
+#[test]
+fn idle_connections_are_told_when_they_end() {
+    let secure = Secure::spawn(|builder| builder.idle_timeout(SOON), tell);
+    let mut client = secure.connect();
+    client.get("/").expect_answer("GET / ");
+    client.expect_closed();
+    expect_ended(&secure.server, "idle", 1);
+}
+
+#[test]
+fn a_reader_that_is_too_slow_is_cut_and_not_told_that_it_has_all() {
+    let secure = Secure::spawn(
+        |builder| builder.write_timeout(SOON),
+        |_: Request| vec![b'x'; HUGE],
+    );
+    let mut client = secure.connect();
+    client.get("/").expect_part(100);
+    expect_ended(&secure.server, "slow_reader", 1);
+    let mut rest = Vec::new();
+    let (tls, socket) = client.tls_and_socket();
+    let end = rustls::Stream::new(tls, socket).read_to_end(&mut rest);
+    assert!(end.is_err(), "{} bytes pass for the whole", rest.len());
+    assert!(rest.len() < HUGE, "something was cut");
+}
+
+/// It is the file that fails, and not the socket, though both are asked at once.
+#[test]
+fn a_file_that_can_not_be_read_resets_its_connection() {
+    let folder = OwnFolder::new();
+    folder.file("file", [7; 100_000]);
+    let secure = Secure::spawn(
+        |builder| builder,
+        move |_: Request| {
+            let file = File::options().write(true).open(folder.path("file"));
+            Body::from_file(file.expect("it may be written"), 0..100_000)
+        },
+    );
+    let mut client = secure.connect();
+    client.get("/");
+    assert_eq!(client.read_rest().1, End::Reset);
+    expect_ended(&secure.server, "broken", 1);
+}
+
+#[test]
+fn a_drain_finishes_what_is_under_way_over_tls() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let secure = Secure::spawn(
+        |builder| builder,
+        move |request: Request| {
+            if request.uri().path() == "/gate" {
+                door.pass();
+                return vec![b'x'; HUGE];
+            }
+            b"quick".to_vec()
+        },
+    );
+    let (mut idle, mut silent) = (secure.connect(), secure.server.connect());
+    idle.get("/").expect_answer("quick");
+    let mut busy = secure.connect();
+    busy.get("/gate");
+    gate.expect_arrived(1);
+    secure.server.expect_open(3);
+    secure.server.begin_drain();
+    idle.expect_closed();
+    silent.expect_closed();
+    gate.open();
+    let response = busy.expect_status(200);
+    assert!(response.body == vec![b'x'; HUGE], "every byte is there");
+    assert!(response.says_close());
+    busy.finish_sending().expect_closed();
+    let report = secure.server.expect_end();
+    assert_eq!((report.answered, report.cut), (2, 0));
+}

@@ -1,0 +1,267 @@
+use std::io::Write as _;
+use std::sync::Arc;
+
+use httpool::Request;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind};
+
+use super::{expect_ended, name};
+use crate::support::tls::{Authority, NAME, Secure, bind, der};
+use crate::support::{Client, Gate, NEVER, Random, SOON, request, tell};
+
+/// The bytes with which a client begins.
+fn first_flight(config: &Arc<ClientConfig>) -> Vec<u8> {
+    let name = NAME.try_into().expect("it is a name");
+    let client = ClientConnection::new(Arc::clone(config), name);
+    let mut bytes = Vec::new();
+    let written = client.expect("it is right").write_tls(&mut bytes);
+    written.expect("memory takes everything");
+    bytes
+}
+
+#[test]
+fn a_handler_sees_what_was_agreed_on() {
+    let authority = Authority::new();
+    let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(name);
+    for (version, expected) in [(&TLS12, "TLSv1.2"), (&TLS13, "TLSv1.3")] {
+        let config = authority.client_with(&[version], None);
+        let mut client = server.connect().with_tls(&config, NAME);
+        for _ in 0..2 {
+            let expected = format!("https {expected} {NAME} http/1.1 0");
+            client.get("/").expect_answer(expected);
+        }
+    }
+}
+
+#[test]
+fn stalled_handshakes_hold_no_worker() {
+    let secure = Secure::spawn(|builder| builder.workers(1).handshake_timeout(NEVER), tell);
+    let hello = first_flight(&secure.config);
+    let mut stalled: Vec<Client> = (0..20).map(|_| secure.server.connect()).collect();
+    for (index, client) in stalled.iter_mut().enumerate() {
+        // From nothing to all of it.
+        client.send(&hello[..hello.len() * index / 19]);
+    }
+    let mut good = secure.connect();
+    good.get("/").expect_answer("GET / ");
+    secure.server.expect_open(21);
+    good.get_and_close("/").expect_answer("GET / ");
+}
+
+#[test]
+fn a_handshake_that_waits_too_long_for_a_worker_is_given_up() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let secure = Secure::spawn(
+        |builder| builder.workers(1).shed_after(SOON).handshake_timeout(NEVER),
+        move |_: Request| {
+            door.pass();
+            "at last"
+        },
+    );
+    let mut busy = secure.connect();
+    busy.get("/");
+    gate.expect_arrived(1);
+    let mut late = secure.server.connect();
+    late.send(first_flight(&secure.config));
+    assert_eq!(late.read_rest().0, b"");
+    expect_ended(&secure.server, "handshake_failed", 1);
+    gate.open();
+    busy.expect_answer("at last");
+}
+
+#[test]
+fn a_handshake_has_its_deadline() {
+    let authority = Authority::new();
+    let hello = first_flight(&authority.client());
+    for (sent, why) in [
+        (&hello[..0], "idle"),
+        (&hello[..1], "handshake_failed"),
+        (&hello[..hello.len() - 1], "handshake_failed"),
+        (&hello[..], "handshake_failed"),
+    ] {
+        let server = bind(authority.issue(&[NAME]).tls(), |builder| {
+            builder.handshake_timeout(SOON).head_timeout(NEVER)
+        });
+        let mut client = server.connect();
+        client.send(sent);
+        let server = server.run(tell);
+        client.read_rest();
+        expect_ended(&server, why, 1);
+    }
+}
+
+#[test]
+fn after_the_handshake_the_time_of_the_head_begins() {
+    let secure = Secure::spawn(
+        |builder| builder.handshake_timeout(NEVER).head_timeout(SOON),
+        tell,
+    );
+    let mut silent = secure.connect();
+    silent.try_shake_hands().expect("the server takes part");
+    silent.expect_closed();
+    let mut slow = secure.connect();
+    slow.send("GET / HT").expect_status(408);
+    slow.finish_sending().expect_closed();
+}
+
+#[test]
+fn a_handshake_may_be_cut_anywhere() {
+    let secure = Secure::spawn(|builder| builder, tell);
+    let mut random = Random::new(3);
+    for round in 0..20 {
+        let most = if round == 0 { 1 } else { 200 };
+        let mut client = secure.connect();
+        client
+            .tls()
+            .writer()
+            .write_all(&request::post("/", "body"))
+            .expect("it has room");
+        while client.tls().is_handshaking() || client.tls().wants_write() {
+            let mut flight = Vec::new();
+            while client.tls().wants_write() {
+                let written = client.tls().write_tls(&mut flight);
+                written.expect("memory takes everything");
+            }
+            let mut rest = &flight[..];
+            while !rest.is_empty() {
+                let (part, behind) = rest.split_at(rest.len().min(1 + random.below(most)));
+                client
+                    .socket()
+                    .write_all(part)
+                    .expect("the server takes the bytes");
+                rest = behind;
+            }
+            if client.tls().is_handshaking() {
+                let (tls, socket) = client.tls_and_socket();
+                tls.read_tls(socket).expect("the server answers");
+                tls.process_new_packets().expect("the server makes sense");
+            }
+        }
+        client.expect_answer("POST / body");
+    }
+}
+
+#[test]
+fn a_request_in_the_clear_is_told_to_use_https() {
+    let secure = Secure::spawn(|builder| builder, tell);
+    for sent in [
+        request::get("/"),
+        b"G".to_vec(),
+        request::post("/", vec![b'x'; 1_000_000]),
+    ] {
+        let mut client = secure.server.connect();
+        // The server may end it before all is sent.
+        let _ = client.try_send(sent);
+        let response = client.expect_status(400);
+        assert!(response.says_close());
+        assert_eq!(
+            response.field("content-type"),
+            Some("text/plain; charset=utf-8")
+        );
+        assert!(response.text().contains("https://"), "{}", response.text());
+        client.finish_sending().expect_closed();
+    }
+    expect_ended(&secure.server, "answered", 3);
+}
+
+#[test]
+fn nonsense_ends_its_own_connection_alone() {
+    let secure = Secure::spawn(|builder| builder.workers(1), tell);
+    let hello = first_flight(&secure.config);
+    let mut random = Random::new(11);
+    for _ in 0..50 {
+        let mut damaged = hello.clone();
+        for _ in 0..=random.below(8) {
+            let at = 1 + random.below(damaged.len() - 1);
+            damaged[at] ^= 1 << random.below(8);
+        }
+        let noise = random.bytes(500);
+        let mut client = secure.server.connect();
+        let _ = client.try_send([&damaged[..], &noise].concat());
+        let _ = client.try_finish_sending();
+        client.read_rest();
+    }
+    secure.server.expect_open(0);
+    secure.connect().get_and_close("/").expect_answer("GET / ");
+}
+
+#[test]
+fn sessions_are_resumed() {
+    let authority = Authority::new();
+    let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(name);
+    for (version, name) in [(&TLS12, "TLSv1.2"), (&TLS13, "TLSv1.3")] {
+        let config = authority.client_with(&[version], None);
+        for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+            let mut client = server.connect().with_tls(&config, NAME);
+            let expected = format!("https {name} {NAME} http/1.1 0");
+            client.get("/").expect_answer(expected);
+            assert_eq!(client.tls().handshake_kind(), Some(kind), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_request_behind_its_handshake_is_answered_in_a_drain() {
+    let authority = Authority::new();
+    let server = bind(authority.issue(&[NAME]).tls(), |builder| {
+        builder.drain_idle(NEVER)
+    });
+    let mut client = server.connect().with_tls(&authority.client(), NAME);
+    let handle = server.handle();
+    let hello = first_flight(&authority.client());
+    let mut stalled = server.connect();
+    stalled.send(&hello[..hello.len() / 2]);
+    let server = server.run(tell);
+    server.expect_open(2);
+    server.begin_drain();
+    client.get("/late");
+    assert!(client.expect_answer("GET /late ").says_close());
+    client.expect_closed();
+    // Whoever does not go on is cut, and there is no request that would be lost by that.
+    handle.shutdown_now();
+    assert_eq!(server.expect_end().cut, 0);
+}
+
+#[test]
+fn a_config_of_ones_own_is_taken_as_it_is() {
+    let authority = Authority::new();
+    let issued = authority.issue(&[NAME]);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::pki_types::pem::PemObject::from_pem_slice(issued.key.as_bytes());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS12])
+        .expect("the provider knows it")
+        .with_no_client_auth()
+        .with_single_cert(vec![der(&issued.certificate)], key.expect("it is a key"));
+    let server = bind(config.expect("they fit").into(), |builder| builder).run(name);
+    let mut client = server.connect().with_tls(&authority.client(), NAME);
+    client
+        .get("/")
+        .expect_answer(format!("https TLSv1.2 {NAME} - 0"));
+}
+
+#[test]
+fn nobody_is_offered_early_data() {
+    let authority = Authority::new();
+    let issued = authority.issue(&[NAME]);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::pki_types::pem::PemObject::from_pem_slice(issued.key.as_bytes());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .expect("the provider knows it")
+        .with_no_client_auth()
+        .with_single_cert(vec![der(&issued.certificate)], key.expect("it is a key"));
+    let mut config = config.expect("they fit");
+    config.max_early_data_size = 1000;
+    let server = bind(config.into(), |builder| builder).run(tell);
+    let mut config = (*authority.client()).clone();
+    config.enable_early_data = true;
+    let config = Arc::new(config);
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let mut client = server.connect().with_tls(&config, NAME);
+        assert!(client.tls().early_data().is_none(), "{kind:?}");
+        client.get("/").expect_answer("GET / ");
+        assert_eq!(client.tls().handshake_kind(), Some(kind));
+    }
+}

@@ -1,0 +1,115 @@
+use std::io::Read as _;
+use std::net::Shutdown;
+
+use httpool::Request;
+
+use super::{expect_ended, record, send_raw};
+use crate::support::tls::Secure;
+use crate::support::{Gate, SOON, request, tell};
+
+#[test]
+fn a_damaged_record_ends_the_connection_and_no_handler_sees_it() {
+    let secure = Secure::spawn(|builder| builder, tell);
+    let mut client = secure.connect();
+    client.get("/").expect_answer("GET / ");
+    let mut damaged = record(&mut client, request::get("/damaged"));
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    send_raw(&mut client, &damaged);
+    let mut buffer = [0; 100];
+    let (tls, socket) = client.tls_and_socket();
+    let answer = rustls::Stream::new(tls, socket).read(&mut buffer);
+    let error = answer.expect_err("there is no answer");
+    assert!(error.to_string().contains("BadRecordMac"), "{error}");
+    expect_ended(&secure.server, "failed", 1);
+    assert_eq!(secure.server.handle().progress().answered, 1);
+}
+
+#[test]
+fn damage_behind_the_last_answer_is_thrown_away_like_everything() {
+    let secure = Secure::spawn(|builder| builder, tell);
+    let mut client = secure.connect();
+    client.send("nonsense\r\n\r\n").expect_status(400);
+    client.expect_closed();
+    let mut damaged = record(&mut client, "more");
+    damaged[8] ^= 1;
+    send_raw(&mut client, &damaged);
+    let ended = client.socket().shutdown(Shutdown::Write);
+    ended.expect("the connection is there");
+    expect_ended(&secure.server, "answered", 1);
+}
+
+#[test]
+fn with_the_first_byte_of_its_record_a_request_has_begun() {
+    for count in [1, 5, 6, 30] {
+        let secure = Secure::spawn(|builder| builder.head_timeout(SOON), tell);
+        let mut late = secure.connect();
+        late.get("/").expect_answer("GET / ");
+        let begun = record(&mut late, request::get("/late"));
+        send_raw(&mut late, &begun[..count]);
+        assert!(late.expect_status(408).says_close());
+
+        let secure = Secure::spawn(|builder| builder, tell);
+        let [mut slow, mut cut] = [(); 2].map(|()| secure.connect());
+        for client in [&mut slow, &mut cut] {
+            client.get("/").expect_answer("GET / ");
+        }
+        let begun = record(&mut slow, request::get("/slow"));
+        send_raw(&mut slow, &begun[..count]);
+        let never = record(&mut cut, request::get("/never"));
+        send_raw(&mut cut, &never[..count]);
+        secure.server.begin_drain();
+        send_raw(&mut slow, &begun[count..]);
+        assert!(slow.expect_answer("GET /slow ").says_close());
+        secure.server.handle().shutdown_now();
+        let report = secure.server.expect_end();
+        assert_eq!((report.answered, report.cut), (3, 1), "{count} bytes");
+    }
+}
+
+#[test]
+fn an_answer_in_a_drain_is_not_the_last_before_a_request_that_has_begun() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let secure = Secure::spawn(
+        |builder| builder,
+        move |_: Request| {
+            door.pass();
+            "done"
+        },
+    );
+    let mut client = secure.connect();
+    client.try_shake_hands().expect("the server takes part");
+    let one = record(&mut client, request::get("/one"));
+    let next = record(&mut client, request::get("/two"));
+    send_raw(&mut client, &[&one, &next[..20]].concat());
+    gate.expect_arrived(1);
+    secure.server.begin_drain();
+    gate.open();
+    assert!(!client.expect_answer("done").says_close());
+    send_raw(&mut client, &next[20..]);
+    assert!(client.expect_answer("done").says_close());
+    client.finish_sending().expect_closed();
+    assert_eq!(secure.server.expect_end().cut, 0);
+}
+
+#[test]
+fn the_end_behind_what_brings_no_content_is_seen() {
+    let secure = Secure::spawn(|builder| builder, tell);
+    for (whole, why) in [(false, "client_left"), (true, "client_done")] {
+        let mut client = secure.connect();
+        client.get("/").expect_answer("GET / ");
+        let sent = if whole {
+            client.tls().refresh_traffic_keys().expect("it is TLS 1.3");
+            record(&mut client, "")
+        } else {
+            let mut begun = record(&mut client, request::get("/"));
+            begun.truncate(20);
+            begun
+        };
+        send_raw(&mut client, &sent);
+        let ended = client.socket().shutdown(Shutdown::Write);
+        ended.expect("the connection is there");
+        expect_ended(&secure.server, why, 1);
+    }
+}

@@ -1,0 +1,135 @@
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::Shutdown;
+
+use crossbeam_channel::bounded;
+use httpool::http::header::UPGRADE;
+use httpool::{Handler, Intake, IntoResponse, Request, Response, Stream, Upgrade};
+
+use crate::support::tls::Secure;
+use crate::support::{Client, Gate, HUGE, PATIENCE, Random, SOON, request};
+
+/// Reads bodies while they come and gives them back, or speaks another protocol that does.
+struct Patient;
+
+impl Handler for Patient {
+    fn handle(&self, request: &mut Request) -> Response {
+        if request.headers().contains_key(UPGRADE) {
+            return Upgrade::new("echo", |mut stream: Stream| {
+                let mut part = [0; 1000];
+                while let Ok(count @ 1..) = stream.read(&mut part) {
+                    stream.write_all(&part[..count]).expect("it is taken");
+                }
+            })
+            .into_response();
+        }
+        let mut content = Vec::new();
+        let read = request.body_mut().read_to_end(&mut content);
+        read.map(|_| content).into_response()
+    }
+
+    fn intake(&self, _: &Request) -> Intake {
+        Intake::STREAM
+    }
+}
+
+#[test]
+fn bodies_are_read_while_they_come_and_other_protocols_spoken() {
+    let secure = Secure::spawn(|builder| builder, Patient);
+    let body = Random::new(11).bytes(2 * 1024 * 1024 + 13);
+    let mut client = secure.connect();
+    client.post("/", &body).expect_answer(&body);
+    client.send(request::post_chunked("/", &body, 100_000));
+    client.expect_answer(&body);
+    client.send(request::post_head("/", 5)).send("later");
+    client.expect_answer("later");
+    client.send("GET / HTTP/1.1\r\nHost: it\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nearly");
+    client.expect_status(101);
+    assert_eq!(client.expect_part(5), b"early");
+    for part in body.chunks(50_000).take(10) {
+        client.send(part);
+        assert!(client.expect_part(part.len()) == part);
+    }
+    client.finish_sending().expect_closed();
+    secure.server.expect_open(0);
+}
+
+/// A server that upgrades everyone, and a client that has heard of it.
+#[track_caller]
+fn upgraded(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> (Secure, Client) {
+    let secure = Secure::spawn(
+        |builder| builder,
+        move |_: Request| Upgrade::new("x", serve.clone()),
+    );
+    let mut client = secure.connect();
+    client.send("GET / HTTP/1.1\r\nHost: it\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    client.expect_status(101);
+    (secure, client)
+}
+
+#[test]
+fn a_write_that_took_too_long_takes_nothing_from_the_next() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let (_secure, mut client) = upgraded(move |mut stream: Stream| {
+        stream.set_write_timeout(Some(SOON));
+        let late = stream.write_all(&vec![b'x'; HUGE]);
+        assert_eq!(
+            late.map_err(|error| error.kind()),
+            Err(ErrorKind::WouldBlock)
+        );
+        door.pass();
+        stream.set_write_timeout(None);
+        assert_eq!(stream.write(b"goodbye").expect("the client reads"), 7);
+        stream.finish().expect("the client reads");
+    });
+    gate.expect_arrived(1);
+    gate.open();
+    let mut rest = Vec::new();
+    let (tls, socket) = client.tls_and_socket();
+    let end = rustls::Stream::new(tls, socket).read_to_end(&mut rest);
+    end.expect("the end is announced");
+    let content = rest.strip_suffix(b"goodbye").expect("it comes last");
+    assert!(
+        content.iter().all(|byte| *byte == b'x'),
+        "nothing else came"
+    );
+}
+
+#[test]
+fn a_stream_that_is_dropped_in_a_write_does_not_say_that_this_was_all() {
+    let (secure, mut client) = upgraded(|mut stream: Stream| {
+        stream.set_write_timeout(Some(SOON));
+        let late = stream.write_all(&vec![b'x'; HUGE]);
+        late.expect_err("the client does not read");
+    });
+    secure.server.expect_open(0);
+    let mut rest = Vec::new();
+    let (tls, socket) = client.tls_and_socket();
+    let end = rustls::Stream::new(tls, socket).read_to_end(&mut rest);
+    end.expect_err("it was not all");
+}
+
+#[test]
+fn a_stream_without_its_goodbye_has_no_end() {
+    for announced in [true, false] {
+        let (tell, told) = bounded(1);
+        let (_secure, mut client) = upgraded(move |mut stream: Stream| {
+            let end = stream.read_to_end(&mut Vec::new());
+            tell.send(end.map_err(|error| error.kind()))
+                .expect("the test waits");
+        });
+        client.send("content");
+        if announced {
+            client.finish_sending();
+        } else {
+            let ended = client.socket().shutdown(Shutdown::Write);
+            ended.expect("the connection is there");
+        }
+        let expected = if announced {
+            Ok(7)
+        } else {
+            Err(ErrorKind::UnexpectedEof)
+        };
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(expected));
+    }
+}
