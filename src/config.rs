@@ -41,6 +41,14 @@ pub(crate) struct Config {
 }
 
 /// What a [`Builder`](crate::Builder) starts from, and why.
+///
+/// ```
+/// use httpool::{Server, defaults};
+///
+/// let builder = Server::builder()
+///     .workers(2 * defaults::workers())
+///     .max_body(10 * defaults::MAX_BODY);
+/// ```
 pub mod defaults {
     use std::thread;
     use std::time::Duration;

@@ -69,6 +69,23 @@ pub trait Layer: Send + Sync + 'static {
 }
 
 /// The layers behind one, and the handler behind them all.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use httpool::test::Client;
+/// use httpool::{Layered, Next, Request, Response};
+///
+/// fn time(request: Request, next: Next<'_>) -> Response {
+///     let (target, began) = (request.uri().clone(), Instant::now());
+///     let response = next.run(request);
+///     println!("{target} took {:?}", began.elapsed());
+///     response
+/// }
+///
+/// let client = Client::new(Layered::new(|_: Request| "hello").layer(time));
+/// assert_eq!(client.get("/").send().text(), "hello");
+/// ```
 pub struct Next<'a> {
     layers: &'a [Arc<dyn Layer>],
     handler: &'a dyn Fn(&mut Request) -> Response,

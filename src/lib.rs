@@ -149,9 +149,36 @@ pub use upgrade::Upgrade;
 pub use wire::{Chunk, Wire};
 
 /// A request as handlers see it.
+///
+/// ```
+/// use httpool::Request;
+/// use httpool::http::Method;
+///
+/// fn describe(request: Request) -> String {
+///     let size = match *request.method() {
+///         Method::POST => request.body().as_bytes().len(),
+///         _ => 0,
+///     };
+///     let agent = request.headers().get("user-agent");
+///     format!("{} and {size} bytes from {agent:?}", request.uri().path())
+/// }
+/// ```
 pub type Request<T = Body> = http::Request<T>;
 
-/// A response as handlers give it.
+/// A response as handlers give it. [`IntoResponse`] has shorter ways to most of them.
+///
+/// ```
+/// use httpool::http::StatusCode;
+/// use httpool::http::header::{HeaderValue, RETRY_AFTER};
+/// use httpool::{Request, Response};
+///
+/// fn closed(_: Request) -> Response {
+///     let mut response = Response::new("we open at nine\n".into());
+///     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+///     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("3600"));
+///     response
+/// }
+/// ```
 pub type Response<T = Body> = http::Response<T>;
 
 /// What the README shows compiles.

@@ -45,7 +45,14 @@ pub struct PageFolder {
 /// By the names of their files without the extension.
 type Pages = BTreeMap<Box<str>, Bytes>;
 
-/// Why there are no pages in a folder.
+/// Why there are no pages in a folder. As text it is one line that names the folder, or the file.
+///
+/// ```
+/// use httpool::PageFolder;
+///
+/// let error = PageFolder::open("/no/such/folder").expect_err("there is none");
+/// assert!(error.to_string().starts_with("/no/such/folder: "));
+/// ```
 #[derive(Debug)]
 pub struct PageFolderError {
     path: PathBuf,

@@ -166,6 +166,14 @@ impl RequestBuilder<'_> {
 
     /// Sets the content to this value as JSON, and says so.
     ///
+    /// ```
+    /// use httpool::Request;
+    /// use httpool::test::Client;
+    ///
+    /// let client = Client::new(|request: Request| request.into_body());
+    /// assert_eq!(client.post("/").json(&[1, 2, 3]).send().text(), "[1,2,3]");
+    /// ```
+    ///
     /// # Panics
     ///
     /// If the value can't be written as JSON.
@@ -178,6 +186,18 @@ impl RequestBuilder<'_> {
     }
 
     /// Has the request come from this address instead of `127.0.0.1:49152`.
+    ///
+    /// ```
+    /// use httpool::test::Client;
+    /// use httpool::{Origin, Request};
+    ///
+    /// let client = Client::new(|request: Request| match Origin::of(&request) {
+    ///     Some(origin) => origin.peer().to_string(),
+    ///     None => "nobody".into(),
+    /// });
+    /// let ada = ([192, 0, 2, 1], 4711).into();
+    /// assert_eq!(client.get("/").peer(ada).send().text(), "192.0.2.1:4711");
+    /// ```
     pub fn peer(mut self, peer: SocketAddr) -> Self {
         self.origin = Origin::new(peer.into());
         self
@@ -243,6 +263,23 @@ impl RequestBuilder<'_> {
 
     /// Asks, and leaves it to the caller to read the content: for answers that go on, as
     /// [events](crate::sse) do.
+    ///
+    /// ```
+    /// use std::io::{BufRead, BufReader};
+    ///
+    /// use httpool::Request;
+    /// use httpool::sse::{Event, Events};
+    /// use httpool::test::Client;
+    ///
+    /// // Nobody could read all of these.
+    /// let client = Client::new(|_: Request| {
+    ///     Events::new((0_u64..).map(|number| Event::data(number.to_string())))
+    /// });
+    /// let lines = BufReader::new(client.get("/").open().into_body()).lines();
+    /// let first: Vec<String> = lines.take(3).collect::<Result<_, _>>()?;
+    /// assert_eq!(first, ["data: 0", "", "data: 1"]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Panics
     ///

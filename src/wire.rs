@@ -135,6 +135,16 @@ impl Wire {
     /// The trailer fields as a map. They are never among the request's headers: what a client
     /// sends there was not known when the request was routed and authorised (RFC 9110 section
     /// 6.5.1).
+    ///
+    /// ```
+    /// use httpool::http::HeaderValue;
+    /// use httpool::{Request, Wire};
+    ///
+    /// /// What the client has computed while it sent.
+    /// fn digest(request: &Request) -> Option<HeaderValue> {
+    ///     Wire::of(request)?.trailers().remove("content-digest")
+    /// }
+    /// ```
     #[must_use]
     pub fn trailers(&self) -> HeaderMap {
         map(self.trailer_lines())

@@ -1,4 +1,4 @@
-//! What the documents name exists.
+//! What the documents name exists, and what the library offers is shown.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,4 +50,70 @@ fn the_tests_that_hold_our_promises_exist() {
         }
     }
     assert!(named > 80, "only {named} names were found");
+}
+
+/// What this line declares if that is for users of the library. Clippy sees to it that nothing else
+/// is `pub` (`unreachable_pub`). What belongs to something else is indented: an example of that
+/// shows it.
+fn item(line: &str) -> Option<&str> {
+    const KINDS: [&str; 6] = ["const", "enum", "fn", "struct", "trait", "type"];
+    let (kind, rest) = line.strip_prefix("pub ")?.split_once(' ')?;
+    let name = rest.split(|character: char| !character.is_alphanumeric() && character != '_');
+    KINDS.contains(&kind).then(|| name.into_iter().next())?
+}
+
+/// The Rust files in a folder, but for those of what is no part of the documentation.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    const HIDDEN: [&str; 2] = ["http1", "program"];
+    for entry in fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() && !HIDDEN.contains(&&*file_stem(&path)) {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_public_item_has_an_example() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut files, mut items, mut without) = (Vec::new(), 0, Vec::new());
+    sources(&folder, &mut files);
+    for file in files {
+        let text = fs::read_to_string(&file).expect("it can be read");
+        let lines: Vec<&str> = text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let Some(name) = item(line) else { continue };
+            items += 1;
+            // Its documentation and attributes, up to the empty line before them.
+            let above = lines[..number].iter().rev();
+            let mut above = above.take_while(|line| !line.is_empty());
+            if !above.any(|line| line.ends_with("```")) {
+                without.push(format!("{name} ({}:{})", file.display(), number + 1));
+            }
+        }
+    }
+    assert!(items > 60, "only {items} items were found");
+    assert!(without.is_empty(), "no example: {}", without.join(", "));
+}
+
+#[test]
+fn every_public_module_begins_with_an_example() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let library = fs::read_to_string(folder.join("lib.rs")).expect("it is there");
+    let declared = library
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod "));
+    let named = declared.filter_map(|rest| rest.strip_suffix(';'));
+    let mut modules = 0;
+    for name in named.filter(|name| *name != "http1") {
+        let text = fs::read_to_string(folder.join(name).join("mod.rs"))
+            .or_else(|_| fs::read_to_string(folder.join(name).with_extension("rs")));
+        let text = text.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let is_shown = text.lines().any(|line| line.starts_with("//! ```"));
+        assert!(is_shown, "{name} has no example");
+        modules += 1;
+    }
+    assert!(modules >= 5, "only {modules} modules were found");
 }

@@ -19,6 +19,22 @@ const COMMON_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
 /// What the lines of an [`AccessLog`](super::AccessLog) look like.
+///
+/// ```
+/// use std::io::{self, IsTerminal};
+///
+/// use httpool::apps::{AccessFormat, AccessLog};
+///
+/// // People look at a terminal, and programs at anything else.
+/// let format = if io::stdout().is_terminal() {
+///     AccessFormat::Common
+/// } else {
+///     AccessFormat::Json
+/// };
+/// let log = AccessLog::start(format, io::stdout())?;
+/// # log.finish();
+/// # Ok::<(), io::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessFormat {

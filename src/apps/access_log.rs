@@ -54,7 +54,19 @@ pub struct AccessLog {
     thread: JoinHandle<()>,
 }
 
-/// The observer that fills an [`AccessLog`].
+/// The observer that fills an [`AccessLog`]. Clones fill the same one, so several servers can.
+///
+/// ```
+/// use httpool::Server;
+/// use httpool::apps::{AccessFormat, AccessLog};
+///
+/// let log = AccessLog::start(AccessFormat::Combined, std::io::stdout())?;
+/// let public = Server::builder().observer(log.lines());
+/// let internal = Server::builder().observer(log.lines());
+/// # drop((public, internal));
+/// # log.finish();
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct AccessLines(Arc<Shared>);
 

@@ -36,6 +36,19 @@ pub struct Echo {
 }
 
 /// What [`Echo`] does with a body whose content type is JSON.
+///
+/// ```
+/// use httpool::apps::{Echo, JsonCheck};
+/// use httpool::test::Client;
+///
+/// let status = |check| {
+///     let client = Client::new(Echo::new(check));
+///     let request = client.post("/").header("content-type", "application/json");
+///     request.body("{").send().status()
+/// };
+/// assert_eq!(status(JsonCheck::Strict), 400);
+/// assert_eq!(status(JsonCheck::Raw), 200);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JsonCheck {

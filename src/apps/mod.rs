@@ -1,5 +1,15 @@
 //! What the program serves. Each is an ordinary handler that a user of the library could have
 //! written.
+//!
+//! ```
+//! # #[cfg(feature = "json")] {
+//! use httpool::apps::Echo;
+//! use httpool::test::Client;
+//!
+//! let client = Client::new(Echo::default());
+//! assert_eq!(client.post("/any/path").body("hello").send().text(), "hello");
+//! # }
+//! ```
 
 #[cfg(feature = "access-log")]
 mod access_line;

@@ -40,6 +40,29 @@ const ROOM: usize = 8 * 1024;
 /// [`ConnectionAborted`](ErrorKind::ConnectionAborted), and the connection counts as cut. To drop
 /// this closes it; if the client may still be sending, [`finish`](Self::finish) and read to the end
 /// before, or a reset may destroy what is on its way to him.
+///
+/// ```
+/// use std::io::{self, ErrorKind, Read, Write};
+/// use std::time::Duration;
+///
+/// use httpool::Stream;
+///
+/// /// Gives back what comes, until the client has no more or the server stops.
+/// fn echo(mut stream: Stream) -> io::Result<()> {
+///     stream.set_read_timeout(Some(Duration::from_millis(500)));
+///     let mut buffer = [0; 4096];
+///     while !stream.is_draining() {
+///         match stream.read(&mut buffer) {
+///             Ok(0) => break,
+///             Ok(count) => stream.write_all(&buffer[..count])?,
+///             // Nothing has come for a while: does the server stop?
+///             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+///             Err(error) => return Err(error),
+///         }
+///     }
+///     stream.finish()
+/// }
+/// ```
 pub struct Stream {
     socket: Socket,
     input: Input,

@@ -184,6 +184,15 @@ impl Files {
     /// A path whose last segment has a dot seems to be that of a file, and is not found unless the
     /// client asks for HTML: a script that is missing must not be answered with a page. A file that
     /// is not served by its own name is none here either; [`find`](Self::find) tells.
+    ///
+    /// ```no_run
+    /// use httpool::Files;
+    ///
+    /// let app = Files::new("dist")?.immutable("/assets/").fallback("index.html");
+    /// // Now, rather than with the first client.
+    /// app.find("index.html")?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn fallback(mut self, file: impl AsRef<Path>) -> Self {
         let path = file.as_ref().as_os_str().as_bytes();
@@ -193,6 +202,14 @@ impl Files {
 
     /// The `Cache-Control` of all files: `no-cache` by default, so that caches keep a file and ask
     /// each time whether it is still the same.
+    ///
+    /// ```no_run
+    /// use httpool::{Files, http::HeaderValue};
+    ///
+    /// let for_a_minute = HeaderValue::from_static("public, max-age=60");
+    /// let files = Files::new("public")?.cache_control(for_a_minute);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn cache_control(mut self, value: HeaderValue) -> Self {
         self.cache_control = value;

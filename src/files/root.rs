@@ -15,6 +15,14 @@ use rustix::io::Errno;
 const TRIES: usize = 16;
 
 /// Which symbolic links are followed, in serving and in listing alike.
+///
+/// ```no_run
+/// use httpool::{Files, Symlinks};
+///
+/// // Who puts files there is not to choose what else is served.
+/// let uploads = Files::new("/srv/uploads")?.symlinks(Symlinks::None);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Symlinks {

@@ -44,6 +44,22 @@ pub struct BasicAuth {
 
 /// Who has been let in by [`BasicAuth`]. As an argument of a routed function it needs that layer
 /// before the function; without it the answer is 403.
+///
+/// ```
+/// # #[cfg(feature = "router")] {
+/// use httpool::layers::{BasicAuth, User};
+/// use httpool::routing::Router;
+/// use httpool::test::Client;
+///
+/// let router: Router = Router::new()
+///     .layer(BasicAuth::of("Library", [("ada", "lovelace")]))
+///     .get("/", |User(name): User| format!("hello, {name}"));
+///
+/// let client = Client::new(router);
+/// let request = client.get("/").header("authorization", "Basic YWRhOmxvdmVsYWNl");
+/// assert_eq!(request.send().text(), "hello, ada");
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User(
     /// The name.

@@ -58,6 +58,17 @@ enum Origins {
 
 impl Cors {
     /// Allows every page to read answers that need no credentials.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use httpool::http::header;
+    /// use httpool::layers::Cors;
+    ///
+    /// let cors = Cors::public()
+    ///     .answer_fields([header::ETAG])
+    ///     .max_age(Duration::from_secs(2 * 60 * 60));
+    /// ```
     #[must_use]
     pub fn public() -> Self {
         Self::new(Origins::Any)

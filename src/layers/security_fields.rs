@@ -58,6 +58,14 @@ impl SecurityFields {
     }
 
     /// Leaves a field out.
+    ///
+    /// ```
+    /// use httpool::http::header::REFERRER_POLICY;
+    /// use httpool::layers::SecurityFields;
+    ///
+    /// // The proxy in front of this server sends one of its own.
+    /// let fields = SecurityFields::new().without(&REFERRER_POLICY);
+    /// ```
     #[must_use]
     pub fn without(mut self, name: &HeaderName) -> Self {
         self.0.retain(|(other, _)| other != name);

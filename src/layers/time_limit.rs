@@ -49,11 +49,47 @@ pub struct TimeLimit(Duration);
 
 /// Until when an answer is wanted. As an argument of a routed function, or of any request; where no
 /// [`TimeLimit`] has seen the request, it is a century away.
+///
+/// ```
+/// # #[cfg(feature = "router")] {
+/// use std::net::{SocketAddr, TcpStream};
+/// use std::time::Duration;
+///
+/// use httpool::layers::{Deadline, TimeLimit, TooLate};
+/// use httpool::routing::Router;
+///
+/// fn is_shop_open(deadline: Deadline) -> Result<&'static str, TooLate> {
+///     let shop = SocketAddr::from(([192, 0, 2, 1], 80));
+///     match TcpStream::connect_timeout(&shop, deadline.remaining()?) {
+///         Ok(_) => Ok("it is open"),
+///         Err(_) => Ok("it is closed"),
+///     }
+/// }
+///
+/// let router: Router = Router::new()
+///     .layer(TimeLimit::new(Duration::from_secs(2)))
+///     .get("/shop", is_shop_open);
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
 /// A [`Deadline`] has passed. As an answer it is a 503 with `Retry-After`; a program that speaks for
 /// another one, and has waited for that, may rather answer 504.
+///
+/// ```
+/// use httpool::http::StatusCode;
+/// use httpool::layers::{Deadline, TooLate};
+/// use httpool::{Problem, Request};
+///
+/// fn pass_on(request: Request) -> Result<String, Problem> {
+///     let answer = ask_another(Deadline::of(&request));
+///     answer.map_err(|_: TooLate| Problem::new(StatusCode::GATEWAY_TIMEOUT))
+/// }
+/// # fn ask_another(deadline: Deadline) -> Result<String, TooLate> {
+/// #     deadline.remaining().map(|left| format!("{left:?}"))
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TooLate;

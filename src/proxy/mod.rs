@@ -174,6 +174,13 @@ impl fmt::Display for TrustedProxy {
 }
 
 /// A text is no [`TrustedProxy`].
+///
+/// ```
+/// use httpool::TrustedProxy;
+///
+/// let error = "proxy.example".parse::<TrustedProxy>().expect_err("a name is no address");
+/// println!("proxy.example is nobody to trust: {error}");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrustedProxyError;
 

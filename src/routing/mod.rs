@@ -1,4 +1,20 @@
 //! From a request to the function that answers it, and from the request to its arguments.
+//!
+//! ```
+//! use httpool::routing::{Path, Router, State};
+//! use httpool::test::Client;
+//!
+//! fn greet(State(greeting): State<&'static str>, Path(name): Path<String>) -> String {
+//!     format!("{greeting}, {name}")
+//! }
+//!
+//! let router: Router = Router::new().get("/greet/{name}", greet).with_state("hello");
+//! let client = Client::new(router);
+//! assert_eq!(client.get("/greet/ada").send().text(), "hello, ada");
+//! ```
+//!
+//! [`Router`] says how paths are written, [`Extract`] what may be an argument, and
+//! [`IntoResponse`](crate::IntoResponse) what may be returned.
 
 mod extract;
 mod function;
@@ -68,7 +84,42 @@ impl<'a, S> Call<'a, S> {
         self.parameters
     }
 
-    /// What the router [was given](Router::with_state).
+    /// What the router [was given](Router::with_state). An argument that needs a part of it asks for
+    /// what [`Provides`] that part, and may be taken like any other:
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use std::sync::Arc;
+    ///
+    /// use httpool::http::StatusCode;
+    /// use httpool::routing::{Call, Extract, Provides, Rejection, Router, State};
+    /// use httpool::test::Client;
+    ///
+    /// /// Who has which token.
+    /// type Sessions = Arc<HashMap<String, String>>;
+    ///
+    /// struct User(String);
+    ///
+    /// impl<S: Provides<Sessions>> Extract<S> for User {
+    ///     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+    ///         let State(sessions) = State::<Sessions>::extract(call)?;
+    ///         let token = call.request().headers().get("x-token");
+    ///         let user = token.and_then(|token| sessions.get(token.to_str().ok()?));
+    ///         match user {
+    ///             Some(name) => Ok(Self(name.clone())),
+    ///             None => Err(Rejection::new(StatusCode::UNAUTHORIZED, "log in first")),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let sessions = Sessions::new(HashMap::from([("tea".into(), "Ada".into())]));
+    /// let router: Router = Router::new()
+    ///     .get("/", |User(name): User| format!("hello, {name}"))
+    ///     .with_state(sessions);
+    /// let client = Client::new(router);
+    /// assert_eq!(client.get("/").header("x-token", "tea").send().text(), "hello, Ada");
+    /// assert_eq!(client.get("/").send().status(), StatusCode::UNAUTHORIZED);
+    /// ```
     #[must_use]
     pub fn state(&self) -> &'a S {
         self.state

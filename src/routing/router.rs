@@ -131,6 +131,17 @@ impl<S: Send + Sync + 'static> Router<S> {
 
     /// Has this function answer this method of this path.
     ///
+    /// ```
+    /// use httpool::http::Method;
+    /// use httpool::routing::Router;
+    ///
+    /// let purge = Method::from_bytes(b"PURGE")?;
+    /// let router: Router = Router::new()
+    ///     .get("/cache", || "42 entries")
+    ///     .route(purge, "/cache", || "0 entries");
+    /// # Ok::<(), httpool::http::method::InvalidMethod>(())
+    /// ```
+    ///
     /// # Panics
     ///
     /// If the path does not begin with `/`, is none that can be routed, can't be told from
@@ -161,6 +172,16 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     /// Has this function answer every method of this path that no other function answers.
+    ///
+    /// ```
+    /// use httpool::http::Method;
+    /// use httpool::routing::Router;
+    /// use httpool::test::Client;
+    ///
+    /// let router: Router = Router::new()
+    ///     .any("/echo", |method: Method, body: String| format!("{method} {body}"));
+    /// assert_eq!(Client::new(router).put("/echo").body("tea").send().text(), "PUT tea");
+    /// ```
     ///
     /// # Panics
     ///
@@ -231,6 +252,20 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     /// Has this function answer what no route does.
+    ///
+    /// ```
+    /// use httpool::http::{StatusCode, Uri};
+    /// use httpool::routing::Router;
+    /// use httpool::{Problem, test::Client};
+    ///
+    /// fn nothing_here(target: Uri) -> Problem {
+    ///     Problem::new(StatusCode::NOT_FOUND).detail(format!("no {target} here, try /"))
+    /// }
+    ///
+    /// let router: Router = Router::new().get("/", || "hello").fallback(nothing_here);
+    /// let answer = Client::new(router).get("/tea").send();
+    /// assert_eq!(answer.text(), "404 Not Found: no /tea here, try /\n");
+    /// ```
     #[must_use]
     pub fn fallback<A: 'static>(mut self, function: impl Function<S, A>) -> Self {
         self.fallback = Some(self.endpoint_of(function));
@@ -266,6 +301,18 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// all functions share: each that takes it gets a clone.
     ///
     /// What comes of it can be nested in a router with another state.
+    ///
+    /// ```
+    /// use httpool::routing::{Router, State};
+    ///
+    /// let books = Router::new()
+    ///     .get("/", |State(count): State<u64>| format!("{count} books"))
+    ///     .with_state(7);
+    /// let router: Router = Router::new()
+    ///     .get("/", |State(name): State<&'static str>| name)
+    ///     .nest("/books", books)
+    ///     .with_state("library");
+    /// ```
     #[must_use]
     pub fn with_state<T: Send + Sync + 'static>(self, state: S) -> Router<T> {
         let state = Arc::new(state);

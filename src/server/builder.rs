@@ -70,6 +70,15 @@ impl Builder {
     /// Takes over a socket that listens already, such as one that systemd has opened. It is never
     /// closed to clients: the drain stops accepting from it, and what waits in its queue is for
     /// whoever listens next.
+    ///
+    /// ```
+    /// use std::net::TcpListener;
+    ///
+    /// use httpool::Server;
+    ///
+    /// let server = Server::builder().adopt(TcpListener::bind("127.0.0.1:0")?).bind()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn adopt(mut self, listener: impl Into<OwnedFd>) -> Self {
         self.adopted.push((listener.into(), Opening::Request));
         self
@@ -202,6 +211,15 @@ impl Builder {
     /// [`run`](Server::run) answers, about a sixteenth of this time later at most. Requests that have
     /// come when the server begins to [drain](crate::Phase::Draining) are handled, however long they
     /// wait.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use httpool::Server;
+    ///
+    /// // Clients of this one ask again elsewhere after a second.
+    /// let builder = Server::builder().shed_after(Duration::from_secs(1)).queue_limit(1000);
+    /// ```
     pub fn shed_after(mut self, patience: Duration) -> Self {
         self.config.shed_after = patience.min(LONGEST);
         self
@@ -243,6 +261,18 @@ impl Builder {
     /// digits and `-._:=+/@`, by a new id if not. The handler finds it in that field, the response
     /// says it in the same, and so do error answers and an [`Exchange`](crate::Exchange). Default:
     /// no; it takes two allocations a request.
+    ///
+    /// ```
+    /// use httpool::{Request, Server};
+    ///
+    /// let builder = Server::builder().request_ids(true);
+    /// let handler = |request: Request| {
+    ///     // For what this handler asks of others, so that their logs say the same.
+    ///     let id = request.headers().get("x-request-id");
+    ///     format!("this is request {id:?}\n")
+    /// };
+    /// # let _ = (builder, handler);
+    /// ```
     pub fn request_ids(mut self, wanted: bool) -> Self {
         self.config.request_ids = wanted;
         self

@@ -189,6 +189,16 @@ impl Handle {
     /// of the server, `broken` by an answer's reader or file, `failed` by the socket, `panicked` by a
     /// defect of this crate, `not_introduced` without the header of a proxy that was due,
     /// `handshake_failed` without an agreement on TLS, `upgraded` for another protocol.
+    ///
+    /// ```
+    /// use httpool::Handle;
+    ///
+    /// fn print_endings(server: &Handle) {
+    ///     for (why, count) in server.endings().filter(|(_, count)| *count > 0) {
+    ///         println!("{why}: {count}");
+    ///     }
+    /// }
+    /// ```
     pub fn endings(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.census.ended().into_iter()
     }

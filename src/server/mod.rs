@@ -114,7 +114,17 @@ impl Server {
         listeners.map(Listener::address)
     }
 
-    /// How many workers it will have.
+    /// How many workers it will have. So many handlers run at once, and a pool of as many of whatever
+    /// each of them needs makes none of them wait for another:
+    ///
+    /// ```
+    /// use httpool::{ListenAddr, Server};
+    ///
+    /// let server = Server::builder().listen("127.0.0.1:0".parse::<ListenAddr>()?).bind()?;
+    /// let connect = || "a connection to the database";
+    /// let pool: Vec<_> = (0..server.workers()).map(|_| connect()).collect();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn workers(&self) -> usize {
         self.config.workers

@@ -58,6 +58,14 @@ impl Event {
 
     /// An event whose data is this value as JSON.
     ///
+    /// ```
+    /// use httpool::sse::Event;
+    ///
+    /// let event = Event::json(&["tea", "cake"])?;
+    /// assert_eq!(event.to_string(), "data: [\"tea\",\"cake\"]\n\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the value can't be written as JSON.

@@ -38,6 +38,23 @@ pub struct TlsBuilder {
 }
 
 /// What becomes of clients without a certificate, where certificates are asked for.
+///
+/// ```no_run
+/// use httpool::{ClientCertificates, Origin, Request, Tls};
+///
+/// let tls = Tls::builder()
+///     .certificate_files("example.org.pem", "example.org.key")
+///     .client_authorities_file("staff.pem")
+///     .client_certificates(ClientCertificates::Optional)
+///     .build()?;
+///
+/// // Everybody may read, and staff may write.
+/// fn may_write(request: &Request) -> bool {
+///     let tls = Origin::of(request).and_then(Origin::tls);
+///     tls.is_some_and(|tls| !tls.peer_certificates().is_empty())
+/// }
+/// # Ok::<(), httpool::TlsError>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientCertificates {
@@ -63,6 +80,17 @@ impl TlsBuilder {
     }
 
     /// The same from memory.
+    ///
+    /// ```no_run
+    /// use std::env;
+    ///
+    /// use httpool::Tls;
+    ///
+    /// let tls = Tls::builder()
+    ///     .certificate_pem(env::var("TLS_CERTIFICATE")?, env::var("TLS_KEY")?)
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn certificate_pem(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         let texts = (Pem::Memory(chain.into()), Pem::Memory(key.into()));
         self.certificates.push(texts);

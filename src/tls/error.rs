@@ -8,6 +8,18 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::pem;
 
 /// Why there is no [`Tls`](super::Tls). As text it is one line that names the file.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use httpool::Tls;
+///
+/// let error = Tls::builder()
+///     .certificate_files("/no/such.pem", "/no/such.key")
+///     .build()
+///     .expect_err("there are no such files");
+/// assert_eq!(error.file(), Some(Path::new("/no/such.pem")));
+/// ```
 #[derive(Debug)]
 pub struct TlsError {
     file: Option<PathBuf>,
