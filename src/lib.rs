@@ -118,6 +118,7 @@ mod weights;
 mod wire;
 
 pub use body::Body;
+pub use bytes;
 pub use config::{ListenAddr, ListenAddrError, defaults};
 pub use connection::Stream;
 pub use error_pages::ErrorPages;

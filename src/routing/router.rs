@@ -174,13 +174,18 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// Has this function answer every method of this path that no other function answers.
     ///
     /// ```
+    /// use httpool::bytes::Bytes;
     /// use httpool::http::Method;
     /// use httpool::routing::Router;
     /// use httpool::test::Client;
     ///
-    /// let router: Router = Router::new()
-    ///     .any("/echo", |method: Method, body: String| format!("{method} {body}"));
-    /// assert_eq!(Client::new(router).put("/echo").body("tea").send().text(), "PUT tea");
+    /// fn hook(method: Method, content: Bytes) -> String {
+    ///     format!("{method} with {} bytes", content.len())
+    /// }
+    ///
+    /// let router: Router = Router::new().any("/hook", hook);
+    /// let answer = Client::new(router).put("/hook").body("tea").send();
+    /// assert_eq!(answer.text(), "PUT with 3 bytes");
     /// ```
     ///
     /// # Panics
