@@ -40,6 +40,11 @@ use crate::{Body, IntoResponse, Request, Response, defaults};
 ///
 /// A handler may block: that is what the pool is for. A handler that panics costs its client a
 /// 500 and nobody else anything.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no handler",
+    note = "handlers are functions of a `Request`, routers (one whose functions take a `State` needs \
+            `with_state`), or whatever implements `Handler`"
+)]
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request. What is left in `request` afterwards is thrown away.
     fn handle(&self, request: &mut Request) -> Response;

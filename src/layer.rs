@@ -63,6 +63,11 @@ use crate::{Handler, Intake, IntoResponse, Request, Response};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no layer",
+    note = "layers are functions of a `Request` and a `Next`, or whatever implements `Layer`; a \
+            closure says the types of both: `|request: Request, next: Next<'_>| ..`"
+)]
 pub trait Layer: Send + Sync + 'static {
     /// Answers one request, or has `next` do it.
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response;

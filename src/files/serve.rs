@@ -155,6 +155,9 @@ impl Handler for Files {
     }
 }
 
+#[cfg(feature = "router")]
+impl crate::routing::Takes<Self> for Files {}
+
 /// As a function of a router, which has no arguments but the whole request.
 #[cfg(feature = "router")]
 impl<S> crate::routing::Function<S, Self> for Files {

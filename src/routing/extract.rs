@@ -188,8 +188,8 @@ pub struct State<T>(
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a router with the state `{Self}` has no `State<{T}>`",
-    note = "a state that can be cloned provides itself, and `impl Provides<{T}> for {Self}` has it \
-            provide `{T}` too"
+    note = "`with_state` gives a router its state; a state that can be cloned provides itself, and \
+            `impl Provides<{T}> for {Self}` has it provide `{T}` too"
 )]
 pub trait Provides<T> {
     /// The part, which is best something that is cheap to clone.

@@ -19,13 +19,6 @@ use crate::{Intake, IntoResponse, Response};
 ///
 /// let router: Router = Router::new().get("/users/{id}", show);
 /// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` can't answer requests",
-    label = "not a function of extractable arguments with an answer",
-    note = "each argument must implement `Extract<S>`, where `S` is the router's state, \
-            and the return type `IntoResponse`; there are at most eight arguments, \
-            and the function must be `Send + Sync + 'static`"
-)]
 pub trait Function<S, Arguments>: Send + Sync + 'static {
     /// How its arguments want the body of a request.
     const INTAKE: Intake = Intake::Whole;
@@ -34,8 +27,36 @@ pub trait Function<S, Arguments>: Send + Sync + 'static {
     fn call(&self, call: &mut Call<'_, S>) -> Response;
 }
 
+/// The arguments of a function, whatever they are: `(A, B)` of an `Fn(A, B)`. A
+/// [`Router`](super::Router) asks for this beside [`Function`], so that the compiler knows which
+/// arguments are meant before it looks what they are, and names the one that can't be taken from a
+/// request.
+///
+/// ```
+/// use httpool::routing::Takes;
+///
+/// fn count_arguments<A>(_: impl Takes<A>) -> &'static str {
+///     std::any::type_name::<A>()
+/// }
+///
+/// assert_eq!(count_arguments(|_: u8, _: bool| "hello"), "(u8, bool)");
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't answer requests",
+    label = "not a function with at most eight arguments",
+    note = "functions, closures and `Files` answer requests; what answers always the same is a \
+            closure, too: `|| \"hello\"`"
+)]
+pub trait Takes<Arguments> {}
+
 macro_rules! function {
     ($($argument:ident),*) => {
+        impl<F, R, $($argument),*> Takes<($($argument,)*)> for F
+        where
+            F: Fn($($argument),*) -> R,
+        {
+        }
+
         impl<S, F, R, $($argument),*> Function<S, ($($argument,)*)> for F
         where
             F: Fn($($argument),*) -> R + Send + Sync + 'static,

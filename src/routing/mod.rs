@@ -24,7 +24,7 @@ mod rejection;
 mod router;
 
 pub use self::extract::{Extract, ExtractOptional, Form, Path, Provides, Query, State};
-pub use self::function::Function;
+pub use self::function::{Function, Takes};
 pub use self::incoming::Incoming;
 pub use self::parameters::Parameters;
 pub use self::rejection::Rejection;

@@ -7,7 +7,7 @@ use http::header::HeaderValue;
 use http::{Method, StatusCode};
 use matchit::InsertError;
 
-use super::{Call, Function, Parameters};
+use super::{Call, Function, Parameters, Takes};
 use crate::layer::Layers;
 use crate::response::answer_other_method;
 use crate::{Handler, Intake, IntoResponse, Layer, Problem, Request, Response};
@@ -109,7 +109,7 @@ macro_rules! methods {
             #[doc = "As [`route`](Self::route)."]
             #[must_use]
             #[track_caller]
-            pub fn $name<A: 'static>(self, path: &str, function: impl Function<S, A>) -> Self {
+            pub fn $name<A: 'static>(self, path: &str, function: impl Takes<A> + Function<S, A>) -> Self {
                 self.route(Method::$method, path, function)
             }
         )*
@@ -152,7 +152,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         mut self,
         method: Method,
         path: &str,
-        function: impl Function<S, A>,
+        function: impl Takes<A> + Function<S, A>,
     ) -> Self {
         let endpoint = self.endpoint_of(function);
         let route = self.entry(path);
@@ -193,7 +193,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// As [`route`](Self::route).
     #[must_use]
     #[track_caller]
-    pub fn any<A: 'static>(mut self, path: &str, function: impl Function<S, A>) -> Self {
+    pub fn any<A: 'static>(mut self, path: &str, function: impl Takes<A> + Function<S, A>) -> Self {
         let endpoint = self.endpoint_of(function);
         let route = self.entry(path);
         assert!(
@@ -272,7 +272,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// assert_eq!(answer.text(), "404 Not Found: no /tea here, try /\n");
     /// ```
     #[must_use]
-    pub fn fallback<A: 'static>(mut self, function: impl Function<S, A>) -> Self {
+    pub fn fallback<A: 'static>(mut self, function: impl Takes<A> + Function<S, A>) -> Self {
         self.fallback = Some(self.endpoint_of(function));
         self
     }

@@ -1,7 +1,9 @@
 use httpool::routing::{Path, Router};
 
-fn show(Path(id): Path<u64>) -> u64 {
-    id
+struct Trouble;
+
+fn show(Path(id): Path<u64>) -> Result<String, Trouble> {
+    Ok(id.to_string())
 }
 
 fn main() {

@@ -1,7 +1,9 @@
-use httpool::routing::Router;
+use httpool::routing::{Path, Router};
 
-fn show(id: u64) -> String {
-    id.to_string()
+struct User;
+
+fn show(Path(_): Path<u64>, _: User) -> String {
+    String::new()
 }
 
 fn main() {

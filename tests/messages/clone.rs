@@ -1,0 +1,9 @@
+use httpool::routing::{Router, State};
+
+struct App;
+
+fn home(State(_): State<App>) {}
+
+fn main() {
+    let _: Router = Router::new().get("/", home).with_state(App);
+}

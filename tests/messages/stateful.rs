@@ -1,0 +1,12 @@
+use httpool::Server;
+use httpool::routing::{Router, State};
+
+#[derive(Clone)]
+struct App;
+
+fn home(State(_): State<App>) {}
+
+fn main() {
+    let router: Router<App> = Router::new().get("/", home);
+    let _ = |server: Server| server.run(router);
+}

@@ -1,0 +1,11 @@
+use httpool::Server;
+use httpool::routing::{Router, State};
+
+#[derive(Clone)]
+struct App;
+
+fn home(State(_): State<App>) {}
+
+fn main() {
+    let _ = |server: Server| server.run(Router::new().get("/", home));
+}
