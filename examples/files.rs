@@ -10,7 +10,7 @@
 use std::env;
 use std::error::Error;
 
-use httpool::{Files, Html, ListenAddr, Router, Server};
+use httpool::{Files, Html, Router, Server};
 
 fn home() -> Html<&'static str> {
     Html("<p><a href=\"docs/wire.md\">What is promised on the wire</a></p>\n")
@@ -24,9 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let docs = Router::new().fallback(Files::new(folder)?.under("/docs"));
     let router: Router = Router::new().get("/", home).nest("/docs", docs);
-    let server = Server::builder()
-        .listen(address.parse::<ListenAddr>()?)
-        .bind()?;
+    let server = Server::builder().listen(address).bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);
     server.run(router)?;
     Ok(())

@@ -15,7 +15,7 @@ use std::time::Duration;
 use std::{env, error::Error, io, thread};
 
 use httpool::http::StatusCode;
-use httpool::{Handle, ListenAddr, Request, Server};
+use httpool::{Handle, Request, Server};
 
 /// Guests who wait to be written down. If there are more, a handler waits for room.
 const QUEUE: usize = 100;
@@ -44,7 +44,7 @@ fn write_down(guests: &Receiver<String>) -> Vec<String> {
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("localhost:4000".into());
     let server = Server::builder()
-        .listen(address.parse::<ListenAddr>()?)
+        .listen(address)
         .drain_timeout(Duration::from_secs(10))
         .bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);

@@ -4,13 +4,11 @@
 
 use std::{env, error::Error};
 
-use httpool::{ListenAddr, Request, Server};
+use httpool::{Request, Server};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("localhost:4000".into());
-    let server = Server::builder()
-        .listen(address.parse::<ListenAddr>()?)
-        .bind()?;
+    let server = Server::builder().listen(address).bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);
     server.run(|request: Request| format!("Hello! You asked for {}\n", request.uri()))?;
     Ok(())

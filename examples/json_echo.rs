@@ -8,7 +8,7 @@ use std::{env, error::Error};
 
 use httpool::http::header::ALLOW;
 use httpool::http::{Method, StatusCode};
-use httpool::{IntoResponse, Json, ListenAddr, Problem, Request, Response, Server};
+use httpool::{IntoResponse, Json, Problem, Request, Response, Server};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,9 +42,7 @@ fn take_order(content: &[u8]) -> Result<Json<Order>, Problem> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("localhost:4000".into());
-    let server = Server::builder()
-        .listen(address.parse::<ListenAddr>()?)
-        .bind()?;
+    let server = Server::builder().listen(address).bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);
     server.run(|request: Request| answer(&request))?;
     Ok(())

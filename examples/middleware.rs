@@ -20,7 +20,7 @@ use httpool::layers::{
     User,
 };
 use httpool::routing::Router;
-use httpool::{ListenAddr, Next, Problem, Request, Response, Server, http::StatusCode};
+use httpool::{Next, Problem, Request, Response, Server, http::StatusCode};
 
 const TOOK: HeaderName = HeaderName::from_static("x-took-microseconds");
 
@@ -76,9 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .nest("/admin", admin);
 
     let address = env::args().nth(1).unwrap_or("localhost:4000".into());
-    let server = Server::builder()
-        .listen(address.parse::<ListenAddr>()?)
-        .bind()?;
+    let server = Server::builder().listen(address).bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);
     server.run(router)?;
     Ok(())

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use httpool::http::StatusCode;
 use httpool::routing::{Json, Path, Query, Router, State};
-use httpool::{IntoResponse, ListenAddr, Problem, Response, Server};
+use httpool::{IntoResponse, Problem, Response, Server};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -98,9 +98,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .nest("/books", books);
 
     let address = env::args().nth(1).unwrap_or("localhost:4000".into());
-    let server = Server::builder()
-        .listen(address.parse::<ListenAddr>()?)
-        .bind()?;
+    let server = Server::builder().listen(address).bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);
     server.run(router)?;
     Ok(())

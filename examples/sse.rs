@@ -23,7 +23,7 @@ use std::thread;
 use httpool::http::{HeaderMap, StatusCode};
 use httpool::routing::{Router, State};
 use httpool::sse::{Event, Events, last_event_id};
-use httpool::{Handle, Html, ListenAddr, Phase, Problem, Server};
+use httpool::{Handle, Html, Phase, Problem, Server};
 
 const WORKERS: usize = 8;
 
@@ -141,10 +141,7 @@ fn events(State(room): State<Room>, request: HeaderMap) -> Result<Events, Proble
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("localhost:4000".into());
-    let server = Server::builder()
-        .listen(address.parse::<ListenAddr>()?)
-        .workers(WORKERS)
-        .bind()?;
+    let server = Server::builder().listen(address).workers(WORKERS).bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);
 
     let handle = server.handle();

@@ -17,7 +17,7 @@
 use std::error::Error;
 use std::{env, io, thread};
 
-use httpool::{ListenAddr, Origin, Request, Server, Tls};
+use httpool::{Origin, Request, Server, Tls};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
@@ -26,9 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let address = arguments.next().unwrap_or("localhost:4443".into());
     let tls = Tls::builder().certificate_files(certificate, key).build()?;
-    let server = Server::builder()
-        .listen_tls(address.parse::<ListenAddr>()?, tls.clone())
-        .bind()?;
+    let server = Server::builder().listen_tls(address, tls.clone()).bind()?;
     println!("listening on https://{}", server.local_addrs()[0]);
 
     thread::spawn(move || {

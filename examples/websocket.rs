@@ -17,7 +17,7 @@ use httpool::http::StatusCode;
 use httpool::http::header::{
     HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
 };
-use httpool::{Html, IntoResponse, ListenAddr, Problem, Router, Server, Stream, Upgrade};
+use httpool::{Html, IntoResponse, Problem, Router, Server, Stream, Upgrade};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let router: Router = Router::new().get("/", || Html(PAGE)).get("/echo", open);
     let address = env::args().nth(1).unwrap_or("localhost:4000".into());
     let server = Server::builder()
-        .listen(address.parse::<ListenAddr>()?)
+        .listen(address)
         // So many may talk at a time.
         .workers(64)
         .bind()?;

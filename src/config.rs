@@ -1,5 +1,6 @@
 //! What a server is told: where to listen, and the limit of everything.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -225,6 +226,22 @@ impl From<&Path> for ListenAddr {
     }
 }
 
+impl TryFrom<&str> for ListenAddr {
+    type Error = ListenAddrError;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ListenAddr {
+    type Error = ListenAddrError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
 impl FromStr for ListenAddr {
     type Err = ListenAddrError;
 
@@ -302,6 +319,13 @@ impl fmt::Display for ListenAddrError {
 }
 
 impl std::error::Error for ListenAddrError {}
+
+/// What is an address already is none that is wrong.
+impl From<Infallible> for ListenAddrError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -36,7 +36,7 @@ pub(crate) struct PolicyOfOthers(pub(crate) HeaderValue);
 ///
 /// ```
 /// use httpool::http::HeaderMap;
-/// use httpool::{Html, IntoResponse, ListenAddr, Problem, ProblemForm, Response, Server};
+/// use httpool::{Html, IntoResponse, Problem, ProblemForm, Response, Server};
 ///
 /// fn page(problem: &Problem, request: &HeaderMap) -> Option<Response> {
 ///     let wants_a_page = ProblemForm::preferred(request) == ProblemForm::Html;
@@ -46,7 +46,7 @@ pub(crate) struct PolicyOfOthers(pub(crate) HeaderValue);
 /// }
 ///
 /// let server = Server::builder()
-///     .listen("127.0.0.1:0".parse::<ListenAddr>()?)
+///     .listen("127.0.0.1:0")
 ///     .error_pages(page)
 ///     .bind()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

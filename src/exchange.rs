@@ -14,7 +14,7 @@ use crate::{Origin, Wire};
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
 ///
-/// use httpool::{Exchange, ListenAddr, Observer, Server};
+/// use httpool::{Exchange, Observer, Server};
 ///
 /// #[derive(Default)]
 /// struct Mistakes(AtomicU64);
@@ -29,7 +29,7 @@ use crate::{Origin, Wire};
 ///
 /// let mistakes = Arc::new(Mistakes::default());
 /// let server = Server::builder()
-///     .listen("127.0.0.1:0".parse::<ListenAddr>()?)
+///     .listen("127.0.0.1:0")
 ///     .observer(Arc::clone(&mistakes))
 ///     .bind()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -2,12 +2,10 @@
 //! there is no async runtime.
 //!
 //! ```no_run
-//! use httpool::{ListenAddr, Request, Server};
+//! use httpool::{Request, Server};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let server = Server::builder()
-//!         .listen("localhost:4000".parse::<ListenAddr>()?)
-//!         .bind()?;
+//!     let server = Server::builder().listen("localhost:4000").bind()?;
 //!     server.run(|request: Request| format!("you asked for {}\n", request.uri()))?;
 //!     Ok(())
 //! }

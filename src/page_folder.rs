@@ -25,11 +25,11 @@ const LARGEST: u64 = 256 * 1024;
 /// ```no_run
 /// use std::sync::Arc;
 ///
-/// use httpool::{ListenAddr, PageFolder, Server};
+/// use httpool::{PageFolder, Server};
 ///
 /// let pages = Arc::new(PageFolder::open("/etc/shop/errors")?);
 /// let server = Server::builder()
-///     .listen("127.0.0.1:4000".parse::<ListenAddr>()?)
+///     .listen("127.0.0.1:4000")
 ///     .error_pages(Arc::clone(&pages))
 ///     .bind()?;
 /// // Later, from any thread:

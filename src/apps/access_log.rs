@@ -36,11 +36,11 @@ const WAITING: usize = 64;
 ///
 /// ```
 /// use httpool::apps::{AccessFormat, AccessLog};
-/// use httpool::{ListenAddr, Request, Server};
+/// use httpool::{Request, Server};
 ///
 /// let log = AccessLog::start(AccessFormat::Combined, std::io::stdout())?;
 /// let server = Server::builder()
-///     .listen("127.0.0.1:0".parse::<ListenAddr>()?)
+///     .listen("127.0.0.1:0")
 ///     .observer(log.lines())
 ///     .bind()?;
 /// # server.handle().shutdown();

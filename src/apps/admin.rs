@@ -33,11 +33,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// use std::thread;
 ///
 /// use httpool::apps::Admin;
-/// use httpool::{ListenAddr, Request, Server};
+/// use httpool::{Request, Server};
 ///
-/// let local = "127.0.0.1:0".parse::<ListenAddr>()?;
-/// let server = Server::builder().listen(local.clone()).bind()?;
-/// let admin = Server::builder().listen(local).workers(1).bind()?;
+/// let server = Server::builder().listen("127.0.0.1:0").bind()?;
+/// let admin = Server::builder().listen("127.0.0.1:0").workers(1).bind()?;
 /// let (handle, admin_handle) = (server.handle(), admin.handle());
 /// let watched = handle.clone();
 /// let admin = thread::spawn(move || admin.run(Admin::new(watched)));

@@ -53,11 +53,11 @@ pub(super) const SIZES: [u64; 8] = [
 /// use std::sync::Arc;
 ///
 /// use httpool::apps::{Admin, Meter};
-/// use httpool::{ListenAddr, Server};
+/// use httpool::Server;
 ///
 /// let meter = Arc::new(Meter::new());
 /// let server = Server::builder()
-///     .listen("127.0.0.1:0".parse::<ListenAddr>()?)
+///     .listen("127.0.0.1:0")
 ///     .observer(Arc::clone(&meter))
 ///     .bind()?;
 /// let admin = Admin::new(server.handle()).meter(meter);

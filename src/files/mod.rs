@@ -29,11 +29,11 @@ const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
 /// Serves a folder: `GET` and `HEAD` of what is in it.
 ///
 /// ```no_run
-/// use httpool::{Files, ListenAddr, Server};
+/// use httpool::{Files, Server};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let files = Files::new("public")?.precompressed(true).immutable("/assets/");
-/// Server::builder().listen("localhost:4000".parse::<ListenAddr>()?).bind()?.run(files)?;
+/// Server::builder().listen("localhost:4000").bind()?.run(files)?;
 /// # Ok(())
 /// # }
 /// ```

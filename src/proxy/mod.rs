@@ -39,10 +39,10 @@ pub enum TrustedProxy {
 /// send them, and a proxy that does not know them passes them on.
 ///
 /// ```
-/// use httpool::{ForwardedBy, ListenAddr, Server, TrustedProxy};
+/// use httpool::{ForwardedBy, Server, TrustedProxy};
 ///
 /// let server = Server::builder()
-///     .listen("127.0.0.1:0".parse::<ListenAddr>()?)
+///     .listen("127.0.0.1:0")
 ///     .trusted_proxy("10.0.0.0/8".parse::<TrustedProxy>()?)
 ///     .forwarded_by(ForwardedBy::Forwarded)
 ///     .bind()?;

@@ -21,7 +21,7 @@ use crate::error_pages::Pages;
 use crate::exchange::Observers;
 use crate::phase::PhaseCell;
 use crate::sync::channel;
-use crate::{ErrorPages, ListenAddr, Observer};
+use crate::{ErrorPages, ListenAddr, ListenAddrError, Observer};
 #[cfg(feature = "proxy")]
 use crate::{ForwardedBy, TrustedProxy};
 
@@ -39,10 +39,10 @@ const MOST_CONNECTIONS: usize = 1 << 24;
 ///
 /// ```
 /// use std::time::Duration;
-/// use httpool::{ListenAddr, Server};
+/// use httpool::Server;
 ///
 /// let server = Server::builder()
-///     .listen("127.0.0.1:0".parse::<ListenAddr>()?)
+///     .listen("127.0.0.1:0")
 ///     .workers(16)
 ///     .max_body(1024 * 1024)
 ///     .drain_timeout(Duration::from_secs(10))
@@ -53,7 +53,8 @@ const MOST_CONNECTIONS: usize = 1 << 24;
 #[must_use = "a builder does nothing until it binds"]
 pub struct Builder {
     config: Config,
-    addresses: Vec<(ListenAddr, Opening)>,
+    /// Those that are wrong are told of when it binds.
+    addresses: Vec<(Result<ListenAddr, ListenAddrError>, Opening)>,
     adopted: Vec<(OwnedFd, Opening)>,
     reuse_port: bool,
     observers: Observers,
@@ -61,10 +62,25 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Listens on this address; each call adds one.
-    pub fn listen(mut self, address: impl Into<ListenAddr>) -> Self {
-        self.addresses.push((address.into(), Opening::Request));
-        self
+    /// Listens on this address, which may be a text; each call adds one. Of one that is wrong
+    /// [`bind`](Self::bind) tells.
+    ///
+    /// ```
+    /// use std::net::{Ipv4Addr, SocketAddr};
+    ///
+    /// use httpool::Server;
+    ///
+    /// let server = Server::builder()
+    ///     .listen("localhost:0")
+    ///     .listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    ///     .bind()?;
+    ///
+    /// let error = Server::builder().listen("localhost").bind().expect_err("there is no port");
+    /// assert!(error.to_string().starts_with("cannot listen: no port"));
+    /// # Ok::<(), httpool::BindError>(())
+    /// ```
+    pub fn listen(self, address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>) -> Self {
+        self.listen_for(address, Opening::Request)
     }
 
     /// Takes over a socket that listens already, such as one that systemd has opened. It is never
@@ -307,9 +323,11 @@ impl Builder {
     /// has not sent its header by the [`head_timeout`](Self::head_timeout). Whoever is not a
     /// [trusted proxy](Self::trusted_proxy) is not let in.
     #[cfg(feature = "proxy")]
-    pub fn listen_proxied(mut self, address: impl Into<ListenAddr>) -> Self {
-        self.addresses.push((address.into(), Opening::ProxyHeader));
-        self
+    pub fn listen_proxied(
+        self,
+        address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
+    ) -> Self {
+        self.listen_for(address, Opening::ProxyHeader)
     }
 
     /// [Takes over](Self::adopt) a socket on which proxies begin each connection with a header of
@@ -328,12 +346,12 @@ impl Builder {
     /// [`Origin::tls`](crate::Origin::tls).
     ///
     /// ```no_run
-    /// use httpool::{ListenAddr, Origin, Request, Server, Tls};
+    /// use httpool::{Origin, Request, Server, Tls};
     ///
     /// let tls = Tls::builder().certificate_files("cert.pem", "key.pem").build()?;
     /// let server = Server::builder()
-    ///     .listen("[::]:80".parse::<ListenAddr>()?)
-    ///     .listen_tls("[::]:443".parse::<ListenAddr>()?, tls)
+    ///     .listen("[::]:80")
+    ///     .listen_tls("[::]:443", tls)
     ///     .bind()?;
     /// server.run(|request: Request| match Origin::of(&request).and_then(Origin::tls) {
     ///     Some(tls) => format!("hello over {}\n", tls.version()),
@@ -342,10 +360,12 @@ impl Builder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[cfg(feature = "tls")]
-    pub fn listen_tls(mut self, address: impl Into<ListenAddr>, tls: impl Into<Tls>) -> Self {
-        let opening = Opening::Handshake(tls.into());
-        self.addresses.push((address.into(), opening));
-        self
+    pub fn listen_tls(
+        self,
+        address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
+        tls: impl Into<Tls>,
+    ) -> Self {
+        self.listen_for(address, Opening::Handshake(tls.into()))
     }
 
     /// [Takes over](Self::adopt) a socket on which clients speak TLS, as where it
@@ -373,10 +393,10 @@ impl Builder {
     /// them set the [field](Self::forwarded_by) that is read.
     ///
     /// ```
-    /// use httpool::{ListenAddr, Origin, Request, Server, TrustedProxy};
+    /// use httpool::{Origin, Request, Server, TrustedProxy};
     ///
     /// let server = Server::builder()
-    ///     .listen_proxied("127.0.0.1:0".parse::<ListenAddr>()?)
+    ///     .listen_proxied("127.0.0.1:0")
     ///     .trusted_proxy("10.0.0.0/8".parse::<TrustedProxy>()?)
     ///     .trusted_proxy(TrustedProxy::Unix)
     ///     .bind()?;
@@ -406,14 +426,17 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If an address can't be listened on, or there is none; or if it is for proxies and none is
-    /// trusted.
+    /// If an address is none or can't be listened on, or there is none; or if it is for proxies and
+    /// none is trusted.
     pub fn bind(self) -> Result<Server, BindError> {
         let mut listeners = Vec::new();
         for (socket, opening) in self.adopted {
             listeners.push(Listener::adopt(socket)?.with(opening));
         }
         for (address, opening) in &self.addresses {
+            let address = address
+                .as_ref()
+                .map_err(|why| BindError::no_address(*why))?;
             let bound = Listener::bind(address, self.reuse_port)?;
             listeners.extend(bound.into_iter().map(|one| one.with(opening.clone())));
         }
@@ -450,6 +473,16 @@ impl Builder {
             listeners,
             addresses,
         })
+    }
+
+    fn listen_for(
+        mut self,
+        address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
+        opening: Opening,
+    ) -> Self {
+        let address = address.try_into().map_err(Into::into);
+        self.addresses.push((address, opening));
+        self
     }
 }
 

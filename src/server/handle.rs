@@ -21,9 +21,9 @@ use crate::sync::channel::Receiver;
 /// tells the last figures, and shutting down does nothing.
 ///
 /// ```
-/// use httpool::{ListenAddr, Phase, Request, Server};
+/// use httpool::{Phase, Request, Server};
 ///
-/// let server = Server::builder().listen("127.0.0.1:0".parse::<ListenAddr>()?).bind()?;
+/// let server = Server::builder().listen("127.0.0.1:0").bind()?;
 /// let handle = server.handle();
 /// let running = std::thread::spawn(move || server.run(|_: Request| "hello"));
 ///
@@ -87,8 +87,8 @@ pub struct Progress {
 /// earlier one.
 ///
 /// ```
-/// # use httpool::{ListenAddr, Server};
-/// # let server = Server::builder().listen("127.0.0.1:0".parse::<ListenAddr>()?).bind()?;
+/// # use httpool::Server;
+/// # let server = Server::builder().listen("127.0.0.1:0").bind()?;
 /// let handle = server.handle();
 /// let earlier = handle.vitals();
 /// assert!(!handle.vitals().moved_since(&earlier), "it does not run yet");

@@ -16,7 +16,7 @@ use socket2::{Domain, SockAddr, SockFilter, SockRef, Type};
 
 use crate::connection::Opening;
 use crate::transport::Socket;
-use crate::{ListenAddr, Node};
+use crate::{ListenAddr, ListenAddrError, Node};
 
 /// Connections that may wait in the kernel for the acceptor: as many as Linux allows by itself
 /// (`net.core.somaxconn`). Who comes when they are too many tries again a second later.
@@ -81,8 +81,8 @@ pub struct BindError {
 }
 
 impl BindError {
-    /// The address that could not be listened on; `None` if a listener that was handed in is
-    /// none, or nothing was given to listen on.
+    /// The address that could not be listened on; `None` if it is no address, if a listener that was
+    /// handed in is none, or if nothing was given to listen on.
     #[must_use]
     pub fn address(&self) -> Option<&ListenAddr> {
         self.address.as_ref()
@@ -92,6 +92,11 @@ impl BindError {
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
+    }
+
+    /// A text that was to be an address is none.
+    pub(super) fn no_address(why: ListenAddrError) -> Self {
+        Self::without_address(io::Error::new(io::ErrorKind::InvalidInput, why))
     }
 
     pub(super) fn nowhere() -> Self {

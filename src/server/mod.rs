@@ -49,11 +49,9 @@ use crate::{Handler, ListenAddr, Phase};
 /// A server that listens: clients can connect, and are answered once it [runs](Self::run).
 ///
 /// ```
-/// use httpool::{ListenAddr, Server};
+/// use httpool::Server;
 ///
-/// let server = Server::builder()
-///     .listen("127.0.0.1:0".parse::<ListenAddr>()?)
-///     .bind()?;
+/// let server = Server::builder().listen("127.0.0.1:0").bind()?;
 /// println!("listening on {}", server.local_addrs()[0]);
 ///
 /// let handle = server.handle();
@@ -118,9 +116,9 @@ impl Server {
     /// each of them needs makes none of them wait for another:
     ///
     /// ```
-    /// use httpool::{ListenAddr, Server};
+    /// use httpool::Server;
     ///
-    /// let server = Server::builder().listen("127.0.0.1:0".parse::<ListenAddr>()?).bind()?;
+    /// let server = Server::builder().listen("127.0.0.1:0").bind()?;
     /// let connect = || "a connection to the database";
     /// let pool: Vec<_> = (0..server.workers()).map(|_| connect()).collect();
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -49,8 +49,8 @@ struct Tally {
 /// to block, it may take a tenth of a second to notice.
 ///
 /// ```
-/// # use httpool::{ListenAddr, Server};
-/// # let server = Server::builder().listen("127.0.0.1:0".parse::<ListenAddr>()?).bind()?;
+/// # use httpool::Server;
+/// # let server = Server::builder().listen("127.0.0.1:0").bind()?;
 /// let waits = server.handle().waits();
 /// let short: u64 = waits.classes.iter().map(|(_, count)| count).sum();
 /// println!("{} of {} waited for more than 10 s", waits.count - short, waits.count);

@@ -19,13 +19,13 @@ pub use self::info::TlsInfo;
 /// server has.
 ///
 /// ```no_run
-/// use httpool::{ListenAddr, Server, Tls};
+/// use httpool::{Server, Tls};
 ///
 /// let tls = Tls::builder()
 ///     .certificate_files("example.org.pem", "example.org.key")
 ///     .build()?;
 /// let server = Server::builder()
-///     .listen_tls("[::]:443".parse::<ListenAddr>()?, tls.clone())
+///     .listen_tls("[::]:443", tls.clone())
 ///     .bind()?;
 /// // Whenever the files have changed:
 /// tls.reload()?;

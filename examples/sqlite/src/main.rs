@@ -16,7 +16,7 @@ use std::error::Error;
 use httpool::http::StatusCode;
 use httpool::http::header::LOCATION;
 use httpool::routing::{Path, Query, Router, State};
-use httpool::{IntoResponse, Json, ListenAddr, Problem, Response, Server};
+use httpool::{IntoResponse, Json, Problem, Response, Server};
 use serde::{Deserialize, Serialize};
 
 use crate::database::Database;
@@ -133,7 +133,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = arguments.next().unwrap_or("localhost:4000".into());
     let path = arguments.next().unwrap_or("notes.sqlite".into());
     let server = Server::builder()
-        .listen(address.parse::<ListenAddr>()?)
+        .listen(address)
         .workers(4)
         .bind()?;
     let database = Database::open(path.as_ref(), server.workers())?;
