@@ -22,8 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = arguments.next();
     let folder = folder.unwrap_or(concat!(env!("CARGO_MANIFEST_DIR"), "/docs").into());
 
-    let docs = Router::new().fallback(Files::new(folder)?.under("/docs"));
-    let router: Router = Router::new().get("/", home).nest("/docs", docs);
+    let router: Router = Router::new()
+        .get("/", home)
+        .nest("/docs", Files::new(folder)?);
     let server = Server::builder().listen(address).bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);
     server.run(router)?;

@@ -66,8 +66,19 @@ const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
 ///
 /// # Under a router
 ///
-/// It can be a [fallback](crate::Router::fallback), also of a nested router if it knows
-/// [where it is](Self::under).
+/// It can be a [fallback](crate::Router::fallback), and be [nested](crate::Router::nest) as a router
+/// is: what leads to it is no part of files' names.
+///
+/// ```no_run
+/// use httpool::{Files, Router};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let router: Router = Router::new()
+///     .get("/", || "home")
+///     .nest("/static", Files::new("public")?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Files {
     root: Root,
@@ -116,16 +127,17 @@ impl Files {
     }
 
     /// Serves it under this path, as `/static`, which is no part of files' names; what is asked for
-    /// elsewhere is not found. It is `/` by default.
+    /// elsewhere is not found. By default that is where a router has it, and `/` without one.
     ///
     /// ```no_run
-    /// use httpool::{Files, Router};
+    /// use httpool::{Files, Handler, IntoResponse, Request};
     ///
-    /// # fn main() -> std::io::Result<()> {
-    /// let files = Router::new().fallback(Files::new("public")?.under("/static"));
-    /// let router: Router = Router::new().get("/", || "home").nest("/static", files);
-    /// # Ok(())
-    /// # }
+    /// let files = Files::new("public")?.under("/static");
+    /// let handler = move |mut request: Request| match request.uri().path() {
+    ///     "/" => "home".into_response(),
+    ///     _ => files.handle(&mut request),
+    /// };
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     #[must_use]
     pub fn under(mut self, path: &str) -> Self {

@@ -29,8 +29,21 @@ const BY_BOTH: HeaderValue = HeaderValue::from_static("accept, accept-encoding")
 const INDEX: &[u8] = b"index.html";
 
 impl Files {
-    fn serve(&self, request: &Request) -> Response {
-        let rest = request.uri().path().strip_prefix(&*self.under);
+    fn answer(&self, request: &Request, under: usize) -> Response {
+        match *request.method() {
+            Method::GET | Method::HEAD => self.serve(request, under),
+            _ => answer_other_method(request, ALLOWED),
+        }
+    }
+
+    /// A router says how many bytes of the path have led here; what [`under`](Self::under) says
+    /// goes before that.
+    fn serve(&self, request: &Request, under: usize) -> Response {
+        let path = request.uri().path();
+        let rest = match &*self.under {
+            "" => path.get(under..),
+            said => path.strip_prefix(said),
+        };
         let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
             return refuse(Missed::Missing, request);
         };
@@ -148,10 +161,15 @@ impl Files {
 
 impl Handler for Files {
     fn handle(&self, request: &mut Request) -> Response {
-        match *request.method() {
-            Method::GET | Method::HEAD => self.serve(request),
-            _ => answer_other_method(request, ALLOWED),
-        }
+        self.answer(request, 0)
+    }
+}
+
+/// A router of nothing else, which can be nested.
+#[cfg(feature = "router")]
+impl<S: Send + Sync + 'static> From<Files> for crate::Router<S> {
+    fn from(files: Files) -> Self {
+        Self::new().fallback(files)
     }
 }
 
@@ -162,7 +180,7 @@ impl crate::routing::Takes<Self> for Files {}
 #[cfg(feature = "router")]
 impl<S> crate::routing::Function<S, Self> for Files {
     fn call(&self, call: &mut crate::routing::Call<'_, S>) -> Response {
-        self.handle(call.request_mut())
+        self.answer(call.request(), call.under())
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Call<'a, S = ()> {
     request: &'a mut Request,
     parameters: &'a Parameters,
     state: &'a S,
+    /// Bytes of the path that have led to a router whose fallback this is for.
+    under: usize,
 }
 
 impl<'a, S> Call<'a, S> {
@@ -64,6 +66,23 @@ impl<'a, S> Call<'a, S> {
             request,
             parameters,
             state,
+            under: 0,
+        }
+    }
+
+    /// How many bytes of the path have led to a router whose fallback this is for.
+    #[cfg(feature = "files")]
+    pub(crate) fn under(&self) -> usize {
+        self.under
+    }
+
+    /// The same for functions that share another state.
+    fn with_state<'s, T>(&'s mut self, state: &'s T) -> Call<'s, T> {
+        Call {
+            request: self.request,
+            parameters: self.parameters,
+            state,
+            under: self.under,
         }
     }
 

@@ -89,8 +89,17 @@ struct Route<S> {
     methods: Vec<(Method, Endpoint<S>)>,
     /// For every other method.
     any: Option<Endpoint<S>>,
+    part: Part,
     /// Those of the routers that it was nested with.
     layers: Layers,
+}
+
+/// What of a path is for the function that answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    All,
+    /// What is behind the path under which the function's router stands.
+    Rest,
 }
 
 impl<S: Send + Sync + 'static> Default for Router<S> {
@@ -206,7 +215,7 @@ impl<S: Send + Sync + 'static> Router<S> {
 
     /// Puts the routes of another router behind this path. Its [fallback](Self::fallback), if it
     /// has one, answers what begins with the path and is none of its routes. Functions see the
-    /// request's whole path.
+    /// request's whole path. `Files` can be nested, too.
     ///
     /// ```
     /// use httpool::routing::Router;
@@ -221,7 +230,8 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// as [`route`](Self::route).
     #[must_use]
     #[track_caller]
-    pub fn nest(mut self, path: &str, router: Self) -> Self {
+    pub fn nest(mut self, path: &str, router: impl Into<Self>) -> Self {
+        let router = router.into();
         assert!(
             !path.ends_with('/') && !path.contains("{*"),
             "nothing can be nested in {path}"
@@ -239,6 +249,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             );
             route.methods = nested.methods;
             route.any = nested.any;
+            route.part = nested.part;
             route.layers = router.layers.before(&nested.layers);
         }
         if let Some(fallback) = router.fallback {
@@ -249,6 +260,7 @@ impl<S: Send + Sync + 'static> Router<S> {
                     && route.any.is_none()
                 {
                     route.any = Some(fallback.clone());
+                    route.part = Part::Rest;
                     route.layers = router.layers.clone();
                 }
             }
@@ -325,9 +337,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             let state = Arc::clone(&state);
             let Endpoint { answer, intake } = endpoint;
             Endpoint {
-                answer: Arc::new(move |call| {
-                    answer(&mut Call::new(call.request, call.parameters, &state))
-                }),
+                answer: Arc::new(move |call| answer(&mut call.with_state(&state))),
                 intake,
             }
         };
@@ -339,6 +349,7 @@ impl<S: Send + Sync + 'static> Router<S> {
                 .map(|(method, endpoint)| (method, bound(endpoint)))
                 .collect(),
             any: route.any.map(&bound),
+            part: route.part,
             layers: route.layers,
         });
         Router {
@@ -376,6 +387,7 @@ impl<S: Send + Sync + 'static> Router<S> {
                     path: path.to_owned(),
                     methods: Vec::new(),
                     any: None,
+                    part: Part::All,
                     layers: Layers::default(),
                 });
                 self.routes.len() - 1
@@ -399,8 +411,20 @@ impl<S: Send + Sync + 'static> Router<S> {
         let named = found.params.iter().filter(|(name, _)| *name != REST);
         let parameters = Parameters::decode(named);
         let route = &self.routes[*found.value];
+        let under = match route.part {
+            Part::All => 0,
+            Part::Rest => {
+                let rest = found.params.get(REST).unwrap_or_default();
+                let path = request.uri().path().strip_suffix(rest);
+                path.unwrap_or_default().trim_end_matches('/').len()
+            }
+        };
         let answer = |request: &mut Request| match &parameters {
-            Some(parameters) => route.answer(request, parameters, state),
+            Some(parameters) => {
+                let mut call = Call::new(request, parameters, state);
+                call.under = under;
+                route.answer(&mut call)
+            }
             None => Problem::new(StatusCode::BAD_REQUEST)
                 .detail("the path is not UTF-8")
                 .answer(request.headers()),
@@ -435,10 +459,10 @@ impl Handler for Router {
 }
 
 impl<S> Route<S> {
-    fn answer(&self, request: &mut Request, parameters: &Parameters, state: &S) -> Response {
-        match self.endpoint(request.method()) {
-            Some(endpoint) => endpoint.answer(&mut Call::new(request, parameters, state)),
-            None => answer_other_method(request, self.allowed()),
+    fn answer(&self, call: &mut Call<'_, S>) -> Response {
+        match self.endpoint(call.request.method()) {
+            Some(endpoint) => endpoint.answer(call),
+            None => answer_other_method(call.request, self.allowed()),
         }
     }
 

@@ -279,8 +279,9 @@ fn a_router_may_have_files_in_a_place() {
 
     let folder = OwnFolder::new();
     folder.file("index.html", "index").file("sub/x.txt", "x");
-    let files = files(&folder).under("/static/");
-    let nested = Router::new().get("/about", || "about").fallback(files);
+    let nested = Router::new()
+        .get("/about", || "about")
+        .fallback(files(&folder));
     let router: Router = Router::new().get("/", || "home").nest("/static", nested);
     let server = TestServer::spawn(|builder| builder, router);
     let mut client = server.connect();
@@ -295,4 +296,67 @@ fn a_router_may_have_files_in_a_place() {
     client.get("/staticsub/x.txt").expect_status(404);
     client.get("/static//sub/x.txt").expect_status(404);
     client.get("/static/../sub/x.txt").expect_status(404);
+}
+
+#[cfg(feature = "router")]
+#[test]
+fn a_router_tells_files_where_they_are() {
+    use httpool::{Router, http::StatusCode, test::Client};
+
+    let folder = OwnFolder::new();
+    folder.file("index.html", "index").file("a/x.txt", "x");
+    let shelf = Router::new()
+        .nest("/files", files(&folder))
+        .with_state::<()>("a state of its own");
+    let router: Router = Router::new()
+        .nest("/of/{user}", shelf)
+        .nest(
+            "/said",
+            Router::new().fallback(files(&folder).under("/said/a")),
+        )
+        .fallback(files(&folder));
+    let client = Client::new(router);
+    for (target, content) in [
+        ("/of/ada/files/a/x.txt", "x"),
+        ("/of/%2F%2e%2e/files/a/x.txt", "x"),
+        ("/of/ada/files/", "index"),
+        ("/said/a/a/x.txt", "x"),
+        ("/a/x.txt", "x"),
+        ("/", "index"),
+    ] {
+        assert_eq!(client.get(target).send().text(), content, "{target}");
+    }
+    for target in [
+        "/of/ada/a/x.txt",
+        "/of/ada/files/files/a/x.txt",
+        "/of/ada/files//a/x.txt",
+        "/of/ada/files/../a/x.txt",
+        "/of/ada/filesa/x.txt",
+        "/said/x.txt",
+    ] {
+        let status = client.get(target).send().status();
+        assert_eq!(status, StatusCode::NOT_FOUND, "{target}");
+    }
+    let there = client.get("/of/ada/files").send();
+    assert_eq!(there.header("location"), Some("./files/"));
+}
+
+/// As a layer may that stands behind the choice of a route.
+#[cfg(feature = "router")]
+#[test]
+fn a_path_that_is_changed_after_it_was_routed_is_not_found() {
+    use httpool::{Next, Request, Router, test::Client};
+
+    let folder = OwnFolder::new();
+    folder.file("x.txt", "x");
+    for changed in ["/", "/x.txt", "/static-x.txt", "/stati\u{e9}/x.txt"] {
+        let change = move |mut request: Request, next: Next<'_>| {
+            *request.uri_mut() = changed.parse().expect("it is a target");
+            next.run(request)
+        };
+        let nested = Router::new().layer(change).fallback(files(&folder));
+        let router: Router = Router::new().nest("/static", nested);
+        let answer = Client::new(router).get("/static/x.txt").send();
+        assert_eq!(answer.status(), 404, "{changed}");
+    }
 }
