@@ -15,25 +15,34 @@ use std::time::Duration;
 use std::{env, error::Error, io, thread};
 
 use httpool::http::StatusCode;
-use httpool::{Handle, Request, Server};
+use httpool::routing::{Path, Router, State};
+use httpool::{Handle, Server};
 
 /// Guests who wait to be written down. If there are more, a handler waits for room.
 const QUEUE: usize = 100;
 
-fn answer(request: &Request, guests: &SyncSender<String>, server: &Handle) -> (StatusCode, String) {
-    match request.uri().path().split_once("/greet/") {
-        Some(("", name)) => match guests.send(name.to_owned()) {
-            Ok(()) => (StatusCode::OK, format!("hello, {name}\n")),
-            // Nobody writes any more.
-            Err(_) => (StatusCode::SERVICE_UNAVAILABLE, String::new()),
-        },
-        _ if request.uri().path() == "/shutdown" => {
-            // The drain begins, and this request is part of what it finishes.
-            server.shutdown();
-            (StatusCode::OK, "goodbye\n".into())
-        }
-        _ => (StatusCode::OK, "still here\n".into()),
+/// What functions need of the program.
+#[derive(Clone)]
+struct Program {
+    guests: SyncSender<String>,
+    server: Handle,
+}
+
+fn greet(
+    State(program): State<Program>,
+    Path(name): Path<String>,
+) -> Result<String, (StatusCode, &'static str)> {
+    let greeting = format!("hello, {name}\n");
+    match program.guests.send(name) {
+        Ok(()) => Ok(greeting),
+        Err(_) => Err((StatusCode::SERVICE_UNAVAILABLE, "nobody writes any more\n")),
     }
+}
+
+fn shut_down(State(program): State<Program>) -> &'static str {
+    // The drain begins, and this request is part of what it finishes.
+    program.server.shutdown();
+    "goodbye\n"
 }
 
 /// Writes until nobody sends guests any more, and returns the book.
@@ -54,19 +63,24 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Handles are cheap to clone, and any thread may use one.
     let handle = server.handle();
-    let handler = move |request: Request| answer(&request, &guests, &handle);
-    let handle = server.handle();
-    let server = thread::spawn(move || server.run(handler));
+    let router: Router = Router::new()
+        .get("/", || "still here\n")
+        .get("/greet/{name}", greet)
+        .get("/shutdown", shut_down)
+        .with_state(Program {
+            guests,
+            server: handle.clone(),
+        });
+    let server = thread::spawn(move || server.run(router));
 
     // What else the program does it does here, and this is how it learns that it is to end: a
     // line, an end and an error all mean that nobody wants it any more.
-    let watched = handle.clone();
     thread::spawn(move || {
         let _ = io::stdin().read_line(&mut String::new());
-        watched.shutdown();
+        handle.shutdown();
     });
 
-    // The handler goes with the server, and with it the last sender.
+    // The router goes with the server, and with it the last sender.
     let report = server.join().expect("a server does not panic")?;
     let book = writer.join().expect("to write is no danger");
     println!("{report}");

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use httpool::http::StatusCode;
 use httpool::routing::{Json, Path, Query, Router, State};
@@ -54,21 +54,20 @@ impl IntoResponse for Trouble {
 }
 
 impl Shelf {
-    fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<u64, Book>) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// No function panics while it holds the lock, and if one did, the books would still be whole.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Book>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn list(State(shelf): State<Shelf>, Query(page): Query<Page>) -> Json<BTreeMap<u64, Book>> {
-    let later = |books: &mut BTreeMap<u64, Book>| {
-        let later = books.range(page.from..);
-        later.map(|(id, book)| (*id, book.clone())).collect()
-    };
-    Json(shelf.with(later))
+    let books = shelf.lock();
+    let wanted = books.range(page.from..);
+    Json(wanted.map(|(id, book)| (*id, book.clone())).collect())
 }
 
 fn show(State(shelf): State<Shelf>, Path(id): Path<u64>) -> Result<Json<Book>, Trouble> {
-    let book = shelf.with(|books| books.get(&id).cloned());
+    let book = shelf.lock().get(&id).cloned();
     book.map(Json).ok_or(Trouble::NoBook(id))
 }
 
@@ -79,11 +78,9 @@ fn add(
     if book.title.is_empty() {
         return Err(Trouble::NoTitle);
     }
-    let id = shelf.with(|books| {
-        let id = books.keys().next_back().map_or(1, |last| last + 1);
-        books.insert(id, book);
-        id
-    });
+    let mut books = shelf.lock();
+    let id = books.keys().next_back().map_or(1, |last| last + 1);
+    books.insert(id, book);
     Ok((StatusCode::CREATED, format!("/books/{id}\n")))
 }
 
