@@ -33,7 +33,8 @@
 //! A [`Layer`] stands between the server and a handler: [`Layered`] puts some around any handler,
 //! `Router::layer` around routes, and [`layers`] has those that many programs want. Error answers
 //! are pages of one's own with [`Builder::error_pages`]. [`sse`] is for answers that go on, and
-//! [`mod@test`] asks handlers without a server.
+//! [`mod@test`] asks handlers without a server. What clients are not to know, such as an
+//! [`std::io::Error`] that was an answer, is told to the `log` crate.
 //!
 #![cfg_attr(
     all(feature = "json", feature = "router"),
