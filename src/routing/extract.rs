@@ -15,7 +15,8 @@ use crate::{Body, Intake, Origin, Request};
 /// Besides those of this module: [`Method`], [`Uri`] and [`HeaderMap`], copied; the body as
 /// [`Bytes`], or as a [`String`] if it is UTF-8; [`Origin`]; `Option<T>` for what a request may or
 /// may not have ([`ExtractOptional`]); `Result<T, Rejection>` for who wants to answer a rejection
-/// otherwise. The whole [`Request`] and its [`Body`] are taken out of the call: name them last.
+/// otherwise. The whole [`Request`] and its [`Body`] are taken out of the call: they are the last
+/// argument, which the compiler sees to ([`Claim`]).
 ///
 /// One's own is one function:
 ///
@@ -46,12 +47,71 @@ pub trait Extract<S>: Sized {
     /// How the body of a request must be taken for it: whole, unless it says otherwise.
     const INTAKE: Intake = Intake::Whole;
 
+    /// What it leaves of the request to the arguments behind it: everything, unless it says
+    /// otherwise.
+    const CLAIM: Claim = Claim::Looks;
+
     /// Takes it from the call.
     ///
     /// # Errors
     ///
     /// What the request lacks, for its client.
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection>;
+}
+
+/// What an argument does with the request that it is taken from.
+///
+/// ```
+/// use std::mem;
+///
+/// use httpool::http::request::Parts;
+/// use httpool::routing::{Call, Claim, Extract, Rejection, Router};
+///
+/// struct Head(Parts);
+///
+/// impl<S> Extract<S> for Head {
+///     const CLAIM: Claim = Claim::Takes;
+///
+///     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
+///         let (head, _) = mem::take(call.request_mut()).into_parts();
+///         Ok(Self(head))
+///     }
+/// }
+///
+/// let router: Router = Router::new().get("/", |Head(head): Head| format!("{:?}", head.version));
+/// ```
+///
+/// What is behind one that takes something would find nothing, so such a function does not compile:
+///
+/// ```compile_fail,E0080
+/// use httpool::Request;
+/// use httpool::http::HeaderMap;
+/// use httpool::routing::Router;
+///
+/// let router: Router = Router::new().get("/", |_: Request, _: HeaderMap| "hello");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// It looks, and leaves the request as it is.
+    Looks,
+    /// It takes the body or more away, and must be the last argument.
+    Takes,
+}
+
+impl Claim {
+    /// Whether none but the last of some arguments takes anything away.
+    pub(super) const fn is_last(claims: &[Self]) -> bool {
+        let mut others = claims;
+        while let [claim, rest @ ..] = others
+            && !rest.is_empty()
+        {
+            if matches!(claim, Self::Takes) {
+                return false;
+            }
+            others = rest;
+        }
+        true
+    }
 }
 
 /// What a function may have as an `Option`: `None` if it is missing. What is there and can't be read is
@@ -278,12 +338,16 @@ impl<S> Extract<S> for Origin {
 }
 
 impl<S> Extract<S> for Request {
+    const CLAIM: Claim = Claim::Takes;
+
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         Ok(mem::take(call.request_mut()))
     }
 }
 
 impl<S> Extract<S> for Body {
+    const CLAIM: Claim = Claim::Takes;
+
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         Ok(mem::take(call.request_mut().body_mut()))
     }
@@ -325,6 +389,7 @@ impl<S, T: DeserializeOwned> Extract<S> for Form<T> {
 
 impl<S, T: ExtractOptional<S>> Extract<S> for Option<T> {
     const INTAKE: Intake = T::INTAKE;
+    const CLAIM: Claim = T::CLAIM;
 
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         T::extract_optional(call)
@@ -361,6 +426,7 @@ impl<S> ExtractOptional<S> for Origin {
 
 impl<S, T: Extract<S>> Extract<S> for Result<T, Rejection> {
     const INTAKE: Intake = T::INTAKE;
+    const CLAIM: Claim = T::CLAIM;
 
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         Ok(T::extract(call))

@@ -1,6 +1,6 @@
 //! Functions as they are written into what the server calls.
 
-use super::{Call, Extract};
+use super::{Call, Claim, Extract};
 use crate::{Intake, IntoResponse, Response};
 
 /// A function that a [`Router`](super::Router) may call: up to eight arguments that each implement
@@ -63,7 +63,13 @@ macro_rules! function {
             R: IntoResponse,
             $($argument: Extract<S>,)*
         {
-            const INTAKE: Intake = Intake::Whole$(.or($argument::INTAKE))*;
+            const INTAKE: Intake = {
+                assert!(
+                    Claim::is_last(&[$($argument::CLAIM),*]),
+                    "an argument that takes the request or its body away is not the last one"
+                );
+                Intake::Whole$(.or($argument::INTAKE))*
+            };
 
             #[allow(
                 unused_variables,

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::extract::{is_bodiless, unless};
-use super::{Call, Extract, ExtractOptional, Rejection};
+use super::{Call, Claim, Extract, ExtractOptional, Rejection};
 use crate::{Body, Intake, defaults};
 
 /// The request's body, which the function reads while it comes: as [`Intake::Stream`] of at most
@@ -23,8 +23,8 @@ use crate::{Body, Intake, defaults};
 /// let router: Router = Router::new().put("/scales", weigh);
 /// ```
 ///
-/// A request has one body: whatever else takes it (`Bytes`, `Json` and others) gets nothing of it
-/// beside this.
+/// It is the last argument. A request has one body: whatever else takes it (`Bytes`, `Json` and
+/// others) gets nothing of it beside this.
 #[derive(Debug)]
 pub struct Incoming<const MOST: u64 = { defaults::MAX_STREAMED_BODY }>(
     /// The body, to read.
@@ -33,6 +33,7 @@ pub struct Incoming<const MOST: u64 = { defaults::MAX_STREAMED_BODY }>(
 
 impl<S, const MOST: u64> Extract<S> for Incoming<MOST> {
     const INTAKE: Intake = Intake::Stream { most: MOST };
+    const CLAIM: Claim = Claim::Takes;
 
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         Body::extract(call).map(Self)

@@ -23,7 +23,7 @@ mod parameters;
 mod rejection;
 mod router;
 
-pub use self::extract::{Extract, ExtractOptional, Form, Path, Provides, Query, State};
+pub use self::extract::{Claim, Extract, ExtractOptional, Form, Path, Provides, Query, State};
 pub use self::function::{Function, Takes};
 pub use self::incoming::Incoming;
 pub use self::parameters::Parameters;
