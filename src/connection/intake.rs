@@ -15,7 +15,7 @@ use log::error;
 use super::account::Account;
 use super::blocking::{self, Vain};
 use super::patience::part_deadline;
-use super::{Connection, Desk, Service, Treatment, Verdict, Why};
+use super::{Connection, Desk, Service, Treatment, Verdict, Wake, Why};
 use crate::body::Source;
 use crate::config::Config;
 use crate::http1::{CONTINUE, Expectation, Inflow, Input, Persistence, Refusal};
@@ -85,12 +85,17 @@ impl Connection {
     #[cold]
     pub(super) fn answer_reader(
         &mut self,
+        wake: Wake,
         desk: &mut Desk,
         service: &Service,
     ) -> io::Result<Option<Verdict>> {
         // What was asked before must not wait for this body.
         if let Some(verdict) = self.send(desk, service)? {
             return Ok(Some(verdict));
+        }
+        // Every part that comes would wake a worker, and only the handler wants it.
+        if wake != Wake::Unwatched && self.decoder.lacks_body(&desk.input) {
+            return Ok(Some(Verdict::Unwatch));
         }
         let Some(inflow) = self.decoder.stream(&mut desk.slot) else {
             return Ok(None);

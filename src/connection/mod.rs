@@ -222,8 +222,8 @@ impl Connection {
         // A connection that always has something to receive never waits for its deadline.
         let wake = match self.patience.overdue(desk.now) {
             Some(What::Goodbye) => return Ok(Verdict::Close(self.end_reason())),
-            Some(_) => Wake::Expired,
-            None => wake,
+            Some(_) if wake != Wake::Unwatched => Wake::Expired,
+            _ => wake,
         };
         #[cfg(feature = "proxy")]
         if self.stage == Stage::Introduction
@@ -286,7 +286,7 @@ impl Connection {
                 (Ok(Event::Stream), Treatment::Handle) => {
                     // Others wait meanwhile.
                     budget = 0;
-                    if let Some(verdict) = self.answer_reader(desk, service)? {
+                    if let Some(verdict) = self.answer_reader(wake, desk, service)? {
                         return Ok(verdict);
                     }
                 }

@@ -15,6 +15,8 @@ pub(crate) enum Wake {
     Expired,
     /// The server drains: an idle connection ends now.
     Recalled,
+    /// As it [asked for](Verdict::Unwatch): nobody is told of its socket until it parks.
+    Unwatched,
 }
 
 /// What becomes of requests that have come in full.
@@ -53,6 +55,9 @@ pub(crate) enum Verdict {
     Park(Wait),
     /// It could go on, but others have waited long enough.
     Requeue,
+    /// It goes on by lending its socket to a handler, and nobody is to be woken by what comes
+    /// meanwhile.
+    Unwatch,
     /// It has ended.
     Close(Why),
 }

@@ -1,10 +1,28 @@
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::{Node, Request};
+use crate::{Intake, IntoResponse, Node, Request, Response};
+
+/// The head of a request with a body of five bytes.
+const UPLOAD: &[u8] = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
+
+/// Reads bodies while they come, and gives them back.
+struct Reader;
+
+impl Handler for Reader {
+    fn handle(&self, request: &mut Request) -> Response {
+        let mut content = Vec::new();
+        let read = request.body_mut().read_to_end(&mut content);
+        read.map(|_| content).into_response()
+    }
+
+    fn intake(&self, _: &Request) -> Intake {
+        Intake::STREAM
+    }
+}
 
 /// A connection of a server that answers everything, and the client's end of it.
 fn connect(now: Instant) -> (Connection, UnixStream, Service) {
@@ -120,10 +138,35 @@ fn no_handler_runs_while_an_answer_is_owed() {
     assert_eq!(calls.load(Ordering::Relaxed), before);
 }
 
+/// Every part that comes would wake somebody who has nothing to do with it.
+#[test]
+fn a_body_that_has_not_come_is_read_where_nobody_is_told_of_it() {
+    let now = Instant::now();
+    let mut desk = Desk::new(0);
+    for here in 0..=5 {
+        let (mut connection, mut client, service) = connect_to(now, Reader);
+        let mut drive = |wake| connection.drive(wake, Treatment::Handle, now, &mut desk, &service);
+        let (start, end) = b"hello".split_at(here);
+        client
+            .write_all(&[UPLOAD, start].concat())
+            .expect("a part is sent");
+        let mut verdict = drive(Wake::Ready);
+        if here < 5 {
+            assert!(matches!(verdict, Verdict::Unwatch), "{here}: {verdict:?}");
+            client.write_all(end).expect("the rest is sent");
+            verdict = drive(Wake::Unwatched);
+        }
+        assert!(matches!(verdict, Verdict::Requeue), "{here}: {verdict:?}");
+        let verdict = drive(Wake::Ready);
+        assert!(matches!(verdict, Verdict::Park(_)), "{here}: {verdict:?}");
+        let mut answer = [0; 1024];
+        let count = client.read(&mut answer).expect("there is an answer");
+        assert!(answer[..count].ends_with(b"hello"), "{here}");
+    }
+}
+
 #[cfg(feature = "proxy")]
 mod introduction {
-    use std::io::Read;
-
     use super::*;
 
     const HEADER: &[u8] = b"PROXY TCP6 2001:db8::1 2001:db8::2 4711 80\r\n";

@@ -163,6 +163,16 @@ impl Decoder {
         self.partial.take()?.finish(slot)
     }
 
+    /// Whether more of that body must be received than `input` has. Of one in chunks that is not
+    /// known before they are read, and taken for granted.
+    #[must_use]
+    pub fn lacks_body(&self, input: &Input) -> bool {
+        match self.partial.as_ref().map(|partial| &partial.rest) {
+            Some(Rest::Streamed(inflow)) => inflow.lacks(input),
+            Some(Rest::Gathered(_)) | None => false,
+        }
+    }
+
     /// Gives up on a request whose body is incomplete; as much as is known of it is in the slot
     /// afterwards.
     pub fn abandon(&mut self, slot: &mut Slot) {

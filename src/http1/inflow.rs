@@ -81,6 +81,14 @@ impl Inflow {
         }
     }
 
+    /// Whether more must be received than `input` has, as far as that is known.
+    pub(super) fn lacks(&self, input: &Input) -> bool {
+        match &self.coding {
+            Coding::Length(left) => *left > input.unread().len() as u64,
+            Coding::Chunked { .. } => true,
+        }
+    }
+
     /// Moves content from `input` to the start of `content`, and returns how many bytes. If none,
     /// the body is [done](Self::is_done), or more input is needed.
     ///
@@ -180,6 +188,19 @@ mod tests {
                     assert_eq!(trailers, (framing == Framing::Chunked).then_some(expected));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_here_need_not_be_received() {
+        let inflow = |framing| Inflow::new(framing, Expectation::None, 10);
+        for (sent, lacks) in [(&b"ab"[..], true), (b"abc", false), (b"abcGET", false)] {
+            let mut input = Input::default();
+            input.extend(sent);
+            let plain = inflow(Framing::Length(3)).expect("it is small");
+            assert_eq!(plain.lacks(&input), lacks, "{sent:?}");
+            let chunked = inflow(Framing::Chunked).expect("it may be small");
+            assert!(chunked.lacks(&input), "{sent:?}");
         }
     }
 

@@ -19,9 +19,7 @@ impl Shared {
     /// Lets a connection go on in another protocol, until that has ended on this thread.
     #[cold]
     pub(super) fn go_on_otherwise(&self, client: &mut Client) {
-        if let Some(ticket) = client.ticket.take() {
-            self.lot.expel(ticket, &client.connection);
-        }
+        self.unwatch(client);
         let berth = Berth {
             _seat: client.seat.take(),
             census: Arc::clone(&self.census),

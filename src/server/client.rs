@@ -10,7 +10,7 @@ use crate::connection::{Connection, Wake};
 /// One open connection. It has one owner at any time: the lot, the ready channel, or a worker.
 pub(super) struct Client {
     pub(super) connection: Connection,
-    /// Its place in the lot, from the first time that it parks.
+    /// Its place in the lot, from the first time that it parks to a loan of its socket.
     pub(super) ticket: Option<Ticket>,
     /// What counts it, unless something else does.
     pub(super) seat: Option<Seat>,

@@ -42,7 +42,7 @@ pub(super) struct Lot<T> {
     epoch: Instant,
 }
 
-/// The right to one place, from the first parking to [`Lot::leave`].
+/// The right to one place, from the first parking to [`Lot::leave`] or [`Lot::expel`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket {
     place: u32,
@@ -179,7 +179,8 @@ impl<T: AsFd> Lot<T> {
         lock(&self.free).returned.push(ticket.place);
     }
 
-    /// Gives the place back of a tenant that lives on elsewhere. Nothing is told of it any more.
+    /// Gives the place back of a tenant that is of use elsewhere. Nothing is told of it, unless it
+    /// enters again: then whatever has come meanwhile is told at its first parking.
     pub(super) fn expel(&self, ticket: Ticket, tenant: &impl AsFd) {
         // Who has never parked is not registered.
         let _ = epoll::delete(&self.epoll, tenant);

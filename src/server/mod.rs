@@ -273,12 +273,16 @@ impl Shared {
     }
 
     /// Does with a connection what its verdict says, and returns it if it can go on at once.
-    fn follow(&self, client: Box<Client>, verdict: Verdict) -> Option<(Box<Client>, Wake)> {
+    fn follow(&self, mut client: Box<Client>, verdict: Verdict) -> Option<(Box<Client>, Wake)> {
         match verdict {
             Verdict::Close(why) => self.close(*client, &why),
             _ if self.phase() >= Phase::Forced => self.close(*client, &Why::Forced),
             Verdict::Park(wait) => return self.park(client, wait),
             Verdict::Requeue => return Some((client, Wake::Ready)),
+            Verdict::Unwatch => {
+                self.unwatch(&mut client);
+                return Some((client, Wake::Unwatched));
+            }
         }
         None
     }
@@ -299,6 +303,14 @@ impl Shared {
                 self.close(*client, &Why::Failed(error));
                 None
             }
+        }
+    }
+
+    /// Has nobody woken by what comes for a connection, until it parks again.
+    #[cold]
+    fn unwatch(&self, client: &mut Client) {
+        if let Some(ticket) = client.ticket.take() {
+            self.lot.expel(ticket, &client.connection);
         }
     }
 

@@ -1,10 +1,16 @@
+use std::io::Read;
 use std::sync::Arc;
 use std::thread;
 
-use httpool::{Handler, IntoResponse, Request, Response};
+use crossbeam_channel::{Sender, bounded};
+use httpool::http::header::UPGRADE;
+use httpool::{Handler, Intake, IntoResponse, Request, Response, Upgrade};
 use rustix::process::{Resource, getrlimit};
 
-use crate::support::{Client, Door, Gate, NEVER, Random, TestServer, alone, mirror, request, tell};
+use crate::support::{
+    Client, Door, Gate, NEVER, PATIENCE, Random, TestServer, alone, mirror, request, tell,
+    times_woken,
+};
 
 /// Stops at the gate where it is asked to, and gives bodies back.
 fn gated(door: Door) -> impl Fn(Request) -> Vec<u8> {
@@ -244,4 +250,57 @@ fn nothing_of_one_request_is_seen_by_the_next() {
     client.expect_answer(told);
     client.expect_answer(plain);
     server.connect().get("/").expect_answer(plain);
+}
+
+/// Reads what its client sends byte by byte, as a body or in another protocol, and tells who reads.
+struct ByteByByte(Sender<String>);
+
+impl Handler for ByteByByte {
+    fn handle(&self, request: &mut Request) -> Response {
+        let tell = self.0.clone();
+        let read = move |from: &mut dyn Read| {
+            let thread = thread::current();
+            while let Ok(1) = from.read(&mut [0]) {
+                let name = thread.name().unwrap_or_default().to_owned();
+                tell.send(name).expect("the test listens");
+            }
+        };
+        if request.headers().contains_key(UPGRADE) {
+            return Upgrade::new("bytes", move |mut stream| read(&mut stream)).into_response();
+        }
+        read(request.body_mut());
+        "read".into_response()
+    }
+
+    fn intake(&self, _: &Request) -> Intake {
+        Intake::STREAM
+    }
+}
+
+#[test]
+fn nobody_else_is_woken_while_a_handler_reads_from_its_client() {
+    const BYTES: usize = 300;
+    let upgrade = b"GET / HTTP/1.1\r\nHost: it\r\nConnection: upgrade\r\nUpgrade: bytes\r\n\r\n";
+    alone(
+        "pool::nobody_else_is_woken_while_a_handler_reads_from_its_client",
+        || {
+            for head in [request::post_head("/", BYTES), upgrade.to_vec()] {
+                let (tell, told) = bounded(0);
+                let server = TestServer::spawn(|builder| builder, ByteByByte(tell));
+                let mut client = server.connect();
+                // Once it has parked, it is watched.
+                client.get("/").expect_answer("read");
+                client.send(head);
+                let mut before = None;
+                for _ in 0..BYTES {
+                    client.send("x");
+                    let reader = told.recv_timeout(PATIENCE).expect("the byte is read");
+                    let others = |name: &str| name.starts_with("httpool-") && name != reader;
+                    let woken = times_woken(others);
+                    let woken = woken - *before.get_or_insert(woken);
+                    assert!(woken < BYTES / 10, "others were woken {woken} times");
+                }
+            }
+        },
+    );
 }

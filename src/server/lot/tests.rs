@@ -251,6 +251,38 @@ fn a_stale_event_never_wakes_the_next_holder_of_the_place() {
 }
 
 #[test]
+fn nobody_is_told_of_who_is_expelled_until_he_parks_again() {
+    for (leaves, wake) in [(false, Wake::Ready), (true, Wake::HungUp)] {
+        let mut rig = Rig::new(1);
+        let (ticket, peer) = rig.settle(What::NextRequest);
+        send(&peer);
+        let tenant = rig.expect_next(Wake::Ready);
+        send(&peer);
+        assert!(rig.next().is_none(), "a worker has it");
+        rig.lot.expel(ticket, &tenant);
+        send(&peer);
+        let peer = (!leaves).then_some(peer);
+        rig.expect_silence();
+
+        let again = rig.enter();
+        assert_eq!(again.place, ticket.place, "the place was given back");
+        rig.expect_waits(again, tenant, What::NextRequest);
+        let tenant = rig.expect_next(wake);
+        assert_eq!(drain(&tenant), (3, !leaves));
+        drop(peer);
+    }
+}
+
+#[test]
+fn who_has_never_parked_can_be_expelled() {
+    let rig = Rig::new(1);
+    let ticket = rig.enter();
+    let (tenant, _peer) = pair();
+    rig.lot.expel(ticket, &tenant);
+    rig.expect_waits(rig.enter(), tenant, What::FirstRequest);
+}
+
+#[test]
 fn expired_takes_only_what_is_due() {
     let rig = Rig::new(4);
     let now = Instant::now();

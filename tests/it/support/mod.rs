@@ -98,6 +98,25 @@ pub(crate) fn resident() -> usize {
     kib.expect("it is told in kibibytes") * 1024
 }
 
+/// How often threads of this process with such names have slept and were woken, in all.
+pub(crate) fn times_woken(is_meant: impl Fn(&str) -> bool) -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").expect("there is a /proc");
+    let files = threads.filter_map(|thread| Some(thread.ok()?.path().join("status")));
+    // A thread may end meanwhile.
+    let statuses = files.filter_map(|file| std::fs::read_to_string(file).ok());
+    let times = statuses.filter_map(|status| {
+        let line = |name| status.lines().find_map(|line| line.strip_prefix(name));
+        let name = line("Name:")?.trim();
+        is_meant(name).then(|| {
+            line("voluntary_ctxt_switches:")?
+                .trim()
+                .parse::<usize>()
+                .ok()
+        })?
+    });
+    times.sum()
+}
+
 /// A file name of this test's own; whatever is there goes when this is dropped.
 #[derive(Debug)]
 pub(crate) struct OwnPath(PathBuf);
