@@ -10,7 +10,15 @@ use httpool::http::header::{
 use httpool::http::{HeaderValue, Method};
 use httpool::{Files, Response};
 
-use crate::support::{OwnFolder, ask, eventually, expect, field, get};
+use crate::support::{
+    End, HUGE, NEVER, OwnFolder, Random, Transport, ask, eventually, expect, field, get,
+    over_every_transport,
+};
+
+over_every_transport! {
+    files_arrive_whole_in_part_and_not_at_all,
+    a_large_file_for_a_slow_reader_holds_no_worker,
+}
 
 fn files(folder: &OwnFolder) -> Files {
     Files::new(folder).expect("the folder can be served")
@@ -268,6 +276,51 @@ fn what_can_not_be_served_is_said() {
     assert!(files.find("../outside").is_err());
     symlink("../outside", root.join("link")).expect("a link can be made");
     assert!(files.find("link").is_err());
+}
+
+fn files_arrive_whole_in_part_and_not_at_all(transport: Transport) {
+    let folder = OwnFolder::new();
+    let content = Random::new(3).bytes(300_000);
+    folder.file("file", &content);
+    let server = transport.spawn(|builder| builder, files(&folder));
+    let mut client = server.connect();
+    let ask =
+        |method: &str, fields: &str| format!("{method} /file HTTP/1.1\r\nHost: it\r\n{fields}\r\n");
+    for _ in 0..2 {
+        let whole = client.get("/file").expect_answer(&content);
+        let tag = whole.field("etag").expect("there is a tag");
+        for (range, part) in [("5-9", &content[5..10]), ("50000-", &content[50_000..])] {
+            client.send(ask("GET", &format!("Range: bytes={range}\r\n")));
+            let response = client.expect_status(206);
+            assert!(response.body == part, "{range}");
+        }
+        client.send(ask("GET", &format!("If-None-Match: {tag}\r\n")));
+        client.expect_status(304);
+        client.send(ask("HEAD", ""));
+        let head = client.expect_response_to_head();
+        assert_eq!(head.field("content-length"), Some("300000"));
+        client.get("/none").expect_status(404);
+    }
+}
+
+fn a_large_file_for_a_slow_reader_holds_no_worker(transport: Transport) {
+    let folder = OwnFolder::new();
+    folder.file("small", "small").sparse("large", HUGE as u64);
+    let server = transport.spawn(
+        |builder| builder.workers(1).write_timeout(NEVER).rate_grace(NEVER),
+        files(&folder),
+    );
+    let mut slow = server.connect();
+    slow.get_and_close("/large").expect_part(1);
+    let mut other = server.connect();
+    for _ in 0..20 {
+        other.get("/small").expect_answer("small");
+    }
+    let (rest, end) = slow.read_rest();
+    assert_eq!(end, End::Closed);
+    let head = rest.windows(4).position(|window| window == b"\r\n\r\n");
+    let content = head.map(|at| &rest[at + 4..]);
+    assert!(content.is_some_and(|content| content == vec![0; HUGE]));
 }
 
 #[cfg(feature = "router")]

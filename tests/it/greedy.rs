@@ -182,7 +182,7 @@ fn pipelines_that_nobody_reads_do_not_grow_the_server() {
     assert!(PIPELINES * requests.len() > 10 * BOUND as usize);
     let mut pipelines: Vec<Client> = (0..PIPELINES).map(|_| program.connect()).collect();
     let sending: Vec<_> = pipelines
-        .iter()
+        .iter_mut()
         .map(|client| client.send_beside(requests.clone()))
         .collect();
     for client in &mut pipelines {

@@ -8,8 +8,30 @@ use httpool::http::StatusCode;
 use httpool::{Body, Builder, Handler, Intake, IntoResponse, Request, Response, Wire};
 
 use crate::support::{
-    End, Gate, HUGE, NEVER, PATIENCE, SOON, TestServer, alone, memory_in_use, request,
+    Client, End, Gate, HUGE, NEVER, PATIENCE, SOON, TestServer, Transport, alone, memory_in_use,
+    over_every_transport, request,
 };
+
+over_every_transport! {
+    a_handler_runs_before_the_body_has_come,
+    a_body_that_has_come_is_read_all_the_same,
+    what_a_reader_gets_does_not_depend_on_how_a_body_is_cut,
+    requests_before_and_behind_a_body_are_answered_in_order,
+    an_answer_does_not_wait_for_the_body_behind_it,
+    a_client_that_waits_for_100_gets_it_with_the_first_read,
+    who_stops_sending_is_answered_408,
+    a_body_that_ends_early_is_answered_400,
+    what_is_left_unread_is_thrown_away_if_it_is_here_and_little,
+    an_early_answer_arrives_while_the_client_goes_on_sending,
+    a_panic_while_reading_costs_its_own_client_a_500,
+    a_body_is_over_when_its_request_is_answered,
+    who_reads_on_another_thread_is_told_that_it_is_over,
+    a_drain_reads_a_body_to_its_end,
+    a_body_that_does_not_end_in_time_is_cut_and_counted,
+    a_connection_waits_as_before_when_its_body_has_been_read,
+    an_idle_time_begins_behind_a_body_that_was_read,
+    who_goes_before_his_body_is_read_is_noticed,
+}
 
 /// A handler that reads bodies of at most so many bytes while they come.
 struct Reading<F>(u64, F);
@@ -44,8 +66,8 @@ fn gather(mut request: Request) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-fn server() -> TestServer {
-    TestServer::spawn(|builder| builder, reading(gather))
+fn server(transport: Transport) -> TestServer {
+    transport.spawn(|builder| builder, reading(gather))
 }
 
 /// Reads so many bytes.
@@ -55,8 +77,7 @@ fn read(body: &mut Body, count: usize) -> Vec<u8> {
     content
 }
 
-#[test]
-fn a_handler_runs_before_the_body_has_come() {
+fn a_handler_runs_before_the_body_has_come(transport: Transport) {
     for (start, end) in [
         ([&request::post_head("/", 9)[..], b"half"].concat(), "whole"),
         (
@@ -66,7 +87,7 @@ fn a_handler_runs_before_the_body_has_come() {
     ] {
         let gate = Gate::new();
         let door = gate.door();
-        let server = TestServer::spawn(
+        let server = transport.spawn(
             |builder| builder,
             reading(move |mut request: Request| {
                 let first = read(request.body_mut(), 4);
@@ -83,9 +104,8 @@ fn a_handler_runs_before_the_body_has_come() {
     }
 }
 
-#[test]
-fn a_body_that_has_come_is_read_all_the_same() {
-    let server = server();
+fn a_body_that_has_come_is_read_all_the_same(transport: Transport) {
+    let server = server(transport);
     let mut client = server.connect();
     client.get("/").expect_answer("");
     client.post("/", "").expect_answer("");
@@ -95,9 +115,8 @@ fn a_body_that_has_come_is_read_all_the_same() {
 }
 
 /// The network cuts where it likes, and a handler must not notice.
-#[test]
-fn what_a_reader_gets_does_not_depend_on_how_a_body_is_cut() {
-    let server = TestServer::spawn(
+fn what_a_reader_gets_does_not_depend_on_how_a_body_is_cut(transport: Transport) {
+    let server = transport.spawn(
         |builder| builder,
         Reading(5, |request: Request| {
             let here = request.body().as_bytes().len();
@@ -124,9 +143,8 @@ fn what_a_reader_gets_does_not_depend_on_how_a_body_is_cut() {
     }
 }
 
-#[test]
-fn requests_before_and_behind_a_body_are_answered_in_order() {
-    let server = server();
+fn requests_before_and_behind_a_body_are_answered_in_order(transport: Transport) {
+    let server = server(transport);
     let mut client = server.connect();
     let body = vec![b'x'; 300_000];
     let requests = [
@@ -148,9 +166,8 @@ fn requests_before_and_behind_a_body_are_answered_in_order() {
         .expect("all is taken");
 }
 
-#[test]
-fn an_answer_does_not_wait_for_the_body_behind_it() {
-    let server = server();
+fn an_answer_does_not_wait_for_the_body_behind_it(transport: Transport) {
+    let server = server(transport);
     let mut client = server.connect();
     client.send([request::post("/", "first"), request::post_head("/", 6)].concat());
     client.expect_answer("first");
@@ -179,9 +196,8 @@ fn trailer_fields_are_known_at_the_end() {
     client.expect_answer("0 5 7 3");
 }
 
-#[test]
-fn a_client_that_waits_for_100_gets_it_with_the_first_read() {
-    let server = TestServer::spawn(
+fn a_client_that_waits_for_100_gets_it_with_the_first_read(transport: Transport) {
+    let server = transport.spawn(
         |builder| builder,
         reading(|request: Request| match request.uri().path() {
             "/unread" => Ok(Vec::new()),
@@ -205,6 +221,7 @@ fn a_client_that_waits_for_100_gets_it_with_the_first_read() {
 /// A handler learns of a failure of this kind, and the client is told this status.
 #[track_caller]
 fn check_failure(
+    transport: Transport,
     configure: impl FnOnce(Builder) -> Builder,
     most: u64,
     sent: impl AsRef<[u8]>,
@@ -212,7 +229,7 @@ fn check_failure(
     status: u16,
 ) {
     let (tell, told) = bounded(1);
-    let server = TestServer::spawn(
+    let server = transport.spawn(
         configure,
         Reading(most, move |mut request: Request| {
             let failure = io::copy(request.body_mut(), &mut io::sink()).expect_err("it fails");
@@ -237,15 +254,14 @@ fn check_failure(
     server.expect_open(0);
 }
 
-#[test]
-fn who_stops_sending_is_answered_408() {
+fn who_stops_sending_is_answered_408(transport: Transport) {
     for start in [
         request::post_head("/", 10),
         [&request::post_head("/", 10)[..], b"half"].concat(),
         [&request::chunked_head("/")[..], b"4\r\nhalf\r\n"].concat(),
     ] {
         let soon = |builder: Builder| builder.body_timeout(SOON).workers(1);
-        check_failure(soon, 100, start, ErrorKind::TimedOut, 408);
+        check_failure(transport, soon, 100, start, ErrorKind::TimedOut, 408);
     }
 }
 
@@ -266,13 +282,19 @@ fn who_sends_too_slowly_on_average_is_answered_408() {
     client.finish_sending().expect_closed();
 }
 
-#[test]
-fn a_body_that_ends_early_is_answered_400() {
+fn a_body_that_ends_early_is_answered_400(transport: Transport) {
     for start in [
         [&request::post_head("/", 10)[..], b"half"].concat(),
         [&request::chunked_head("/")[..], b"4\r\nhalf\r\n0\r\n"].concat(),
     ] {
-        check_failure(|builder| builder, 100, start, ErrorKind::UnexpectedEof, 400);
+        check_failure(
+            transport,
+            |builder| builder,
+            100,
+            start,
+            ErrorKind::UnexpectedEof,
+            400,
+        );
     }
 }
 
@@ -280,14 +302,28 @@ fn a_body_that_ends_early_is_answered_400() {
 fn broken_chunks_are_answered_400() {
     for chunks in ["x", "4\r\nhalf!", "4\r\nhalf\r\n-1", "0\r\nA b\r\n\r\n"] {
         let sent = [&request::chunked_head("/")[..], chunks.as_bytes()].concat();
-        check_failure(|builder| builder, 100, sent, ErrorKind::InvalidData, 400);
+        check_failure(
+            Transport::Tcp,
+            |builder| builder,
+            100,
+            sent,
+            ErrorKind::InvalidData,
+            400,
+        );
     }
 }
 
 #[test]
 fn chunks_over_the_limit_are_answered_413() {
     let sent = [&request::chunked_head("/")[..], b"4\r\nhalf\r\n7\r\n"].concat();
-    check_failure(|builder| builder, 10, sent, ErrorKind::FileTooLarge, 413);
+    check_failure(
+        Transport::Tcp,
+        |builder| builder,
+        10,
+        sent,
+        ErrorKind::FileTooLarge,
+        413,
+    );
 }
 
 #[test]
@@ -312,9 +348,8 @@ fn a_handler_may_answer_a_failure_itself() {
     client.finish_sending().expect_closed();
 }
 
-#[test]
-fn what_is_left_unread_is_thrown_away_if_it_is_here_and_little() {
-    let server = TestServer::spawn(
+fn what_is_left_unread_is_thrown_away_if_it_is_here_and_little(transport: Transport) {
+    let server = transport.spawn(
         |builder| builder.max_body(4),
         reading(|_: Request| "enough"),
     );
@@ -335,9 +370,8 @@ fn what_is_left_unread_is_thrown_away_if_it_is_here_and_little() {
     client.finish_sending().expect_closed();
 }
 
-#[test]
-fn an_early_answer_arrives_while_the_client_goes_on_sending() {
-    let server = TestServer::spawn(|builder| builder, reading(|_: Request| "enough"));
+fn an_early_answer_arrives_while_the_client_goes_on_sending(transport: Transport) {
+    let server = transport.spawn(|builder| builder, reading(|_: Request| "enough"));
     let mut client = server.connect();
     let sending = client.send_beside(request::post("/", vec![b'x'; HUGE]));
     assert!(client.expect_answer("enough").says_close());
@@ -348,9 +382,8 @@ fn an_early_answer_arrives_while_the_client_goes_on_sending() {
     server.expect_open(0);
 }
 
-#[test]
-fn a_panic_while_reading_costs_its_own_client_a_500() {
-    let server = TestServer::spawn(
+fn a_panic_while_reading_costs_its_own_client_a_500(transport: Transport) {
+    let server = transport.spawn(
         |builder| builder,
         reading(|mut request: Request| {
             if request.uri().path() == "/panic" {
@@ -389,11 +422,10 @@ fn who_panics_over_a_head_gets_the_body_whole() {
     client.send("whole").expect_answer("halfwhole");
 }
 
-#[test]
-fn a_body_is_over_when_its_request_is_answered() {
+fn a_body_is_over_when_its_request_is_answered(transport: Transport) {
     let kept: Arc<Mutex<Option<Body>>> = Arc::default();
     let keep = Arc::clone(&kept);
-    let server = TestServer::spawn(
+    let server = transport.spawn(
         |builder| builder,
         reading(move |mut request: Request| {
             read(request.body_mut(), 4);
@@ -423,12 +455,11 @@ fn a_body_as_an_answer_has_nothing_to_give() {
     server.expect_open(0);
 }
 
-#[test]
-fn who_reads_on_another_thread_is_told_that_it_is_over() {
+fn who_reads_on_another_thread_is_told_that_it_is_over(transport: Transport) {
     let gate = Gate::new();
     let door = gate.door();
     let (tell, told) = bounded(1);
-    let server = TestServer::spawn(
+    let server = transport.spawn(
         |builder| builder.body_timeout(NEVER).rate_grace(NEVER),
         reading(move |mut request: Request| {
             let tell: Sender<_> = tell.clone();
@@ -457,10 +488,13 @@ fn who_reads_on_another_thread_is_told_that_it_is_over() {
 }
 
 /// A server whose handler has read half of a body.
-fn half_way(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, crate::support::Client) {
+fn half_way(
+    transport: Transport,
+    configure: impl FnOnce(Builder) -> Builder,
+) -> (TestServer, Client) {
     let gate = Gate::new();
     let door = gate.door();
-    let server = TestServer::spawn(
+    let server = transport.spawn(
         configure,
         reading(move |mut request: Request| {
             read(request.body_mut(), 4);
@@ -474,9 +508,8 @@ fn half_way(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, crate::s
     (server, client)
 }
 
-#[test]
-fn a_drain_reads_a_body_to_its_end() {
-    let (server, mut client) = half_way(|builder| builder.drain_timeout(NEVER));
+fn a_drain_reads_a_body_to_its_end(transport: Transport) {
+    let (server, mut client) = half_way(transport, |builder| builder.drain_timeout(NEVER));
     server.begin_drain();
     client.send("whole");
     assert!(client.expect_answer("whole").says_close());
@@ -485,15 +518,69 @@ fn a_drain_reads_a_body_to_its_end() {
     assert_eq!((report.answered, report.cut), (1, 0));
 }
 
-#[test]
-fn a_body_that_does_not_end_in_time_is_cut_and_counted() {
-    let (server, mut client) = half_way(|builder| builder.drain_timeout(SOON));
+fn a_body_that_does_not_end_in_time_is_cut_and_counted(transport: Transport) {
+    let (server, mut client) = half_way(transport, |builder| builder.drain_timeout(SOON));
     server.handle().shutdown();
     let (received, _) = client.read_rest();
     assert!(received.is_empty(), "{received:?}");
     let report = server.expect_end();
     assert_eq!((report.answered, report.cut), (0, 1));
     assert_eq!(report.abandoned_workers, 0);
+}
+
+/// Until its handler is done, nobody else is told of what comes on it.
+fn a_connection_waits_as_before_when_its_body_has_been_read(transport: Transport) {
+    let server = server(transport);
+    let mut clients = [(); 3].map(|()| server.connect());
+    for _ in 0..20 {
+        for client in &mut clients {
+            client.get("/").expect_answer("");
+            client.send(request::post_head("/", 9)).send("half");
+            client.send("whole").expect_answer("halfwhole");
+        }
+    }
+    let [mut finishing, leaving, mut staying] = clients;
+    finishing.finish_sending().expect_closed();
+    drop(leaving);
+    server.expect_open(1);
+    server.begin_drain();
+    staying.expect_closed();
+    assert_eq!(server.expect_end().cut, 0);
+}
+
+fn an_idle_time_begins_behind_a_body_that_was_read(transport: Transport) {
+    let server = transport.spawn(|builder| builder.idle_timeout(SOON), reading(gather));
+    let mut client = server.connect();
+    client.send(request::post_head("/", 9)).send("half");
+    client.send("whole").expect_answer("halfwhole");
+    client.expect_closed();
+}
+
+fn who_goes_before_his_body_is_read_is_noticed(transport: Transport) {
+    for (rest, read) in [("", Err(ErrorKind::UnexpectedEof)), ("whole", Ok(9))] {
+        let gate = Gate::new();
+        let door = gate.door();
+        let (tell, told) = bounded(1);
+        let server = transport.spawn(
+            |builder| builder,
+            reading(move |request: Request| {
+                door.pass();
+                let read = gather(request).map(|content| content.len());
+                let read = read.map_err(|error| error.kind());
+                tell.send(read).expect("the test listens");
+                "read"
+            }),
+        );
+        let mut client = server.connect();
+        client.send(request::post_head("/", 9)).send("half");
+        gate.expect_arrived(1);
+        client.send(rest).finish_sending();
+        gate.open();
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(read));
+        client.expect_answer("read");
+        client.expect_closed();
+        server.expect_open(0);
+    }
 }
 
 /// This is what streaming costs, and why it must be asked for.

@@ -8,9 +8,13 @@ use httpool::http::StatusCode;
 use httpool::{Body, IntoResponse as _, Request, Response};
 
 use crate::support::{
-    BoundServer, End, HUGE, NEVER, OwnFolder, OwnPath, Random, SOON, TestServer, alone, request,
-    resident,
+    End, HUGE, NEVER, OwnFolder, Random, SOON, TestServer, Transport, alone, over_every_transport,
+    request, resident,
 };
+
+over_every_transport! {
+    a_file_arrives_as_it_is,
+}
 
 /// Files that are read behind their heads, and files that are not.
 const SIZES: [usize; 6] = [0, 1, 1024, 4 * 1024, 4 * 1024 + 1, 3_000_000];
@@ -33,36 +37,31 @@ fn sender(folder: &Arc<OwnFolder>) -> impl Fn(Request) -> Response + Send + Sync
     }
 }
 
-#[test]
-fn a_file_arrives_as_it_is() {
+fn a_file_arrives_as_it_is(transport: Transport) {
     let folder = Arc::new(OwnFolder::new());
     let mut random = Random::new(5);
     let contents = SIZES.map(|size| random.bytes(size));
     for content in &contents {
         folder.file(&content.len().to_string(), content);
     }
-    let path = OwnPath::new("sending.sock");
-    let unix = format!("unix:{}", path.as_ref().display());
-    for address in ["127.0.0.1:0", &unix] {
-        let server = BoundServer::at(address, |builder| builder).run(sender(&folder));
-        let mut client = server.connect();
-        for content in &contents {
-            let target = format!("/{}", content.len());
-            let response = client.get(&target).expect_answer(content);
-            let length = content.len().to_string();
-            assert_eq!(response.field("content-length"), Some(&*length));
-            client.send(format!("HEAD {target} HTTP/1.1\r\nHost: it\r\n\r\n"));
-            let response = client.expect_response_to_head();
-            assert_eq!(response.field("content-length"), Some(&*length));
-        }
-        // All at once.
-        let requests = contents
-            .iter()
-            .map(|content| request::get(&format!("/{}", content.len())));
-        client.send(requests.collect::<Vec<_>>().concat());
-        for content in &contents {
-            client.expect_answer(content);
-        }
+    let server = transport.spawn(|builder| builder, sender(&folder));
+    let mut client = server.connect();
+    for content in &contents {
+        let target = format!("/{}", content.len());
+        let response = client.get(&target).expect_answer(content);
+        let length = content.len().to_string();
+        assert_eq!(response.field("content-length"), Some(&*length));
+        client.send(format!("HEAD {target} HTTP/1.1\r\nHost: it\r\n\r\n"));
+        let response = client.expect_response_to_head();
+        assert_eq!(response.field("content-length"), Some(&*length));
+    }
+    // All at once.
+    let requests = contents
+        .iter()
+        .map(|content| request::get(&format!("/{}", content.len())));
+    client.send(requests.collect::<Vec<_>>().concat());
+    for content in &contents {
+        client.expect_answer(content);
     }
 }
 

@@ -8,8 +8,24 @@ use httpool::http::header::UPGRADE;
 use httpool::{Handler, IntoResponse, Problem, Request, Response, Stream, Upgrade};
 
 use crate::support::{
-    Client, End, Gate, HUGE, NEVER, PATIENCE, SOON, TestServer, eventually, request,
+    Client, End, Gate, HUGE, NEVER, PATIENCE, SOON, TestServer, Transport, eventually,
+    over_every_transport, request,
 };
+
+over_every_transport! {
+    a_connection_goes_on_in_the_protocol_that_was_asked_for,
+    what_was_sent_behind_the_request_is_read_first,
+    an_upgrade_waits_for_a_client_that_does_not_read,
+    a_request_with_a_body_is_read_to_its_end_first,
+    what_it_was_upgraded_to_may_panic,
+    reads_and_writes_have_time_limits,
+    the_servers_times_are_those_of_a_stream_at_first,
+    a_drain_waits_for_a_stream_that_knows_of_it,
+    a_stream_that_does_not_end_in_time_is_cut_and_counted,
+    a_stream_on_another_thread_holds_no_worker_and_is_counted,
+    a_streamed_body_must_be_at_its_end,
+    a_place_in_the_lot_is_given_back,
+}
 
 const ASK: &str = "GET /lines HTTP/1.1\r\nHost: it\r\nConnection: keep-alive, Upgrade\r\nUpgrade: x, Line-Echo\r\n\r\n";
 
@@ -32,9 +48,9 @@ fn upgrade(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> impl Handl
     }
 }
 
-fn echoing() -> TestServer {
+fn echoing(transport: Transport) -> TestServer {
     let serve = |stream: Stream| echo(stream).expect("the client stays to the end");
-    TestServer::spawn(|builder| builder, upgrade(serve))
+    transport.spawn(|builder| builder, upgrade(serve))
 }
 
 /// A client whose connection speaks the other protocol.
@@ -63,9 +79,8 @@ fn endings(server: &TestServer, reason: &str) -> u64 {
     ending.expect("there is such a reason").1
 }
 
-#[test]
-fn a_connection_goes_on_in_the_protocol_that_was_asked_for() {
-    let server = echoing();
+fn a_connection_goes_on_in_the_protocol_that_was_asked_for(transport: Transport) {
+    let server = echoing(transport);
     let mut client = server.connect();
     client.get("/").expect_answer("in HTTP");
     client.send(ASK);
@@ -82,9 +97,8 @@ fn a_connection_goes_on_in_the_protocol_that_was_asked_for() {
     assert_eq!((report.answered, report.cut), (3, 0));
 }
 
-#[test]
-fn what_was_sent_behind_the_request_is_read_first() {
-    let server = echoing();
+fn what_was_sent_behind_the_request_is_read_first(transport: Transport) {
+    let server = echoing(transport);
     let mut client = server.connect();
     let lines = "line\n".repeat(20_000);
     let sent = [&request::get("/")[..], ASK.as_bytes(), lines.as_bytes()].concat();
@@ -98,11 +112,10 @@ fn what_was_sent_behind_the_request_is_read_first() {
         .expect("all is taken");
 }
 
-#[test]
-fn an_upgrade_waits_for_a_client_that_does_not_read() {
+fn an_upgrade_waits_for_a_client_that_does_not_read(transport: Transport) {
     let serve = |stream: Stream| echo(stream).expect("the client stays to the end");
     let lines = upgrade(serve);
-    let server = TestServer::spawn(
+    let server = transport.spawn(
         |builder| builder.write_timeout(NEVER).rate_grace(NEVER).workers(1),
         move |mut request: Request| match request.uri().path() {
             "/huge" => vec![b'x'; HUGE].into_response(),
@@ -124,7 +137,7 @@ fn an_upgrade_waits_for_a_client_that_does_not_read() {
 /// Such a request is answered 426, and its connection stays.
 #[track_caller]
 fn check_not_asked(head: &str) {
-    let server = echoing();
+    let server = echoing(Transport::Tcp);
     let mut client = server.connect();
     let response = client.send(head).expect_status(426);
     assert_eq!(response.field("upgrade"), Some("line-echo"), "{head}");
@@ -145,7 +158,7 @@ fn nobody_is_upgraded_who_has_not_asked_for_it() {
     ] {
         check_not_asked(&format!("GET /lines HTTP/1.1\r\nHost: it\r\n{fields}\r\n"));
     }
-    let server = echoing();
+    let server = echoing(Transport::Tcp);
     let mut old = server.connect();
     old.send("GET /lines HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: line-echo\r\n\r\n");
     assert_eq!(old.expect_part(13), b"HTTP/1.1 426 ");
@@ -166,9 +179,8 @@ fn an_upgrade_under_another_status_is_an_answer() {
     }
 }
 
-#[test]
-fn a_request_with_a_body_is_read_to_its_end_first() {
-    let server = echoing();
+fn a_request_with_a_body_is_read_to_its_end_first(transport: Transport) {
+    let server = echoing(transport);
     let mut client = server.connect();
     let head = ASK
         .replace("GET", "POST")
@@ -178,9 +190,8 @@ fn a_request_with_a_body_is_read_to_its_end_first() {
     assert_eq!(client.expect_part(5), b"LINE\n");
 }
 
-#[test]
-fn what_it_was_upgraded_to_may_panic() {
-    let server = TestServer::spawn(
+fn what_it_was_upgraded_to_may_panic(transport: Transport) {
+    let server = transport.spawn(
         |builder| builder,
         upgrade(|_: Stream| panic!("a test asked for this")),
     );
@@ -205,8 +216,7 @@ fn reading() -> (
     (serve, told)
 }
 
-#[test]
-fn reads_and_writes_have_time_limits() {
+fn reads_and_writes_have_time_limits(transport: Transport) {
     let (tell, told) = bounded(2);
     let serve = move |mut stream: Stream| {
         stream.set_read_timeout(Some(SOON));
@@ -223,7 +233,7 @@ fn reads_and_writes_have_time_limits() {
             .read_exact(&mut [0])
             .expect("the client sends a byte");
     };
-    let server = TestServer::spawn(|builder| builder, upgrade(serve));
+    let server = transport.spawn(|builder| builder, upgrade(serve));
     let mut client = switched(&server);
     for _ in 0..2 {
         let kind = told.recv_timeout(PATIENCE).expect("it takes too long");
@@ -234,17 +244,15 @@ fn reads_and_writes_have_time_limits() {
     server.expect_open(0);
 }
 
-#[test]
-fn the_servers_times_are_those_of_a_stream_at_first() {
+fn the_servers_times_are_those_of_a_stream_at_first(transport: Transport) {
     let (serve, told) = reading();
-    let server = TestServer::spawn(|builder| builder.idle_timeout(SOON), upgrade(serve));
+    let server = transport.spawn(|builder| builder.idle_timeout(SOON), upgrade(serve));
     let mut client = switched(&server);
     client.expect_closed();
     assert_eq!(told.recv_timeout(PATIENCE), Ok(Err(ErrorKind::WouldBlock)));
 }
 
-#[test]
-fn a_drain_waits_for_a_stream_that_knows_of_it() {
+fn a_drain_waits_for_a_stream_that_knows_of_it(transport: Transport) {
     let gate = Gate::new();
     let door = gate.door();
     let serve = move |mut stream: Stream| {
@@ -257,7 +265,7 @@ fn a_drain_waits_for_a_stream_that_knows_of_it() {
         }
         stream.write_all(b"goodbye").expect("the client is there");
     };
-    let server = TestServer::spawn(|builder| builder.drain_timeout(NEVER), upgrade(serve));
+    let server = transport.spawn(|builder| builder.drain_timeout(NEVER), upgrade(serve));
     let mut client = switched(&server);
     gate.expect_arrived(1);
     gate.open();
@@ -267,16 +275,15 @@ fn a_drain_waits_for_a_stream_that_knows_of_it() {
     assert_eq!((report.answered, report.cut), (1, 0));
 }
 
-#[test]
-fn a_stream_that_does_not_end_in_time_is_cut_and_counted() {
+fn a_stream_that_does_not_end_in_time_is_cut_and_counted(transport: Transport) {
     let (serve, told) = reading();
-    let server = TestServer::spawn(
+    let server = transport.spawn(
         |builder| builder.idle_timeout(NEVER).drain_timeout(SOON),
         upgrade(serve),
     );
     let mut client = switched(&server);
     server.handle().shutdown();
-    assert_eq!(client.read_rest(), (Vec::new(), End::Closed));
+    assert_eq!(client.read_rest(), (Vec::new(), transport.forced_end()));
     let failure = told.recv_timeout(PATIENCE);
     assert_eq!(failure, Ok(Err(ErrorKind::ConnectionAborted)));
     let report = server.expect_end();
@@ -285,19 +292,22 @@ fn a_stream_that_does_not_end_in_time_is_cut_and_counted() {
 }
 
 /// A server that gives streams away, and those streams.
-fn giving(workers: usize, drain_timeout: Duration) -> (TestServer, Receiver<Stream>) {
+fn giving(
+    transport: Transport,
+    workers: usize,
+    drain_timeout: Duration,
+) -> (TestServer, Receiver<Stream>) {
     let (give, given) = bounded(100);
     let serve = move |stream: Stream| give.send(stream).expect("the test takes it");
-    let server = TestServer::spawn(
+    let server = transport.spawn(
         |builder| builder.workers(workers).drain_timeout(drain_timeout),
         upgrade(serve),
     );
     (server, given)
 }
 
-#[test]
-fn a_stream_on_another_thread_holds_no_worker_and_is_counted() {
-    let (server, given) = giving(1, NEVER);
+fn a_stream_on_another_thread_holds_no_worker_and_is_counted(transport: Transport) {
+    let (server, given) = giving(transport, 1, NEVER);
     let mut clients: Vec<_> = (0..2).map(|_| switched(&server)).collect();
     let threads: Vec<_> = given
         .iter()
@@ -324,7 +334,7 @@ fn a_stream_on_another_thread_holds_no_worker_and_is_counted() {
 
 #[test]
 fn a_stream_that_is_kept_elsewhere_does_not_hold_the_end() {
-    let (server, given) = giving(2, SOON);
+    let (server, given) = giving(Transport::Tcp, 2, SOON);
     let _client = switched(&server);
     let mut stream = given.recv_timeout(PATIENCE).expect("it is given away");
     let report = server.shut_down();
@@ -364,9 +374,8 @@ impl Handler for Streaming {
     }
 }
 
-#[test]
-fn a_streamed_body_must_be_at_its_end() {
-    let server = TestServer::spawn(|builder| builder, Streaming);
+fn a_streamed_body_must_be_at_its_end(transport: Transport) {
+    let server = transport.spawn(|builder| builder, Streaming);
     let head = |target: &str| {
         let head = ASK.replace("GET /lines", &format!("POST {target}"));
         head.replace("\r\n\r\n", "\r\nContent-Length: 5\r\n\r\n")
@@ -382,10 +391,9 @@ fn a_streamed_body_must_be_at_its_end() {
     assert_eq!(response.field(UPGRADE.as_str()), None);
 }
 
-#[test]
-fn a_place_in_the_lot_is_given_back() {
+fn a_place_in_the_lot_is_given_back(transport: Transport) {
     // More than there are places, one after another, each of which has parked before.
-    let server = echoing();
+    let server = echoing(transport);
     for _ in 0..50 {
         let mut client = server.connect();
         client.get("/").expect_answer("in HTTP");

@@ -18,6 +18,10 @@ use super::{PATIENCE, request};
 /// What a client that trickles waits between two bytes.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// Content of a record of TLS at most.
+#[cfg(feature = "tls")]
+const RECORD: usize = 16 * 1024;
+
 /// One connection to a server.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -42,6 +46,9 @@ pub(crate) enum End {
     Closed,
     /// The connection was reset.
     Reset,
+    /// Under TLS: it ended without a goodbye.
+    #[cfg(feature = "tls")]
+    CutOff,
 }
 
 /// An answer.
@@ -167,13 +174,36 @@ impl Client {
     }
 
     /// Sends on another thread, so that this one can read.
-    pub(crate) fn send_beside(&self, bytes: Vec<u8>) -> JoinHandle<io::Result<()>> {
+    #[track_caller]
+    pub(crate) fn send_beside(&mut self, bytes: Vec<u8>) -> JoinHandle<io::Result<()>> {
+        #[cfg(feature = "tls")]
+        let bytes = self.seal(bytes).expect("the server takes part");
         let mut socket = self.socket.try_clone().expect("a socket can be cloned");
         thread::spawn(move || socket.write_all(&bytes))
     }
 
-    /// Sends this byte again and again on another thread, with pauses.
+    /// The bytes that these come to on the way, which are to be sent next.
+    #[cfg(feature = "tls")]
+    fn seal(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        if self.tls.is_none() {
+            return Ok(bytes);
+        }
+        self.try_shake_hands()?;
+        let tls = self.tls();
+        let mut sealed = Vec::new();
+        for part in bytes.chunks(RECORD) {
+            tls.writer().write_all(part)?;
+            while tls.wants_write() {
+                tls.write_tls(&mut sealed)?;
+            }
+        }
+        Ok(sealed)
+    }
+
+    /// Sends this byte again and again on another thread, with pauses, and not over TLS.
     pub(crate) fn trickle(&self, byte: u8) -> Trickle {
+        #[cfg(feature = "tls")]
+        assert!(self.tls.is_none(), "a record is more than a byte");
         let mut socket = self.socket.try_clone().expect("a socket can be cloned");
         let (stop, stopped) = bounded::<()>(0);
         let thread = thread::spawn(move || {
@@ -306,6 +336,8 @@ impl Client {
                 Ok(0) => break End::Closed,
                 Ok(_) => {}
                 Err(error) if is_reset(&error) => break End::Reset,
+                #[cfg(feature = "tls")]
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break End::CutOff,
                 Err(error) => panic!("the connection does not end: {error}"),
             }
         };

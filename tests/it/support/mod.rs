@@ -13,6 +13,7 @@ pub(crate) mod request;
 mod server;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+mod transport;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,8 @@ pub(crate) use permissions::as_anybody;
 pub(crate) use process::{Program, address_in, run_program};
 pub(crate) use process::{alone, memory_in_use};
 pub(crate) use random::Random;
-pub(crate) use server::{BoundServer, TestServer, expect_refused};
+pub(crate) use server::{BoundServer, Entrance, TestServer, expect_refused};
+pub(crate) use transport::{Transport, over_every_transport};
 
 /// How long anything may take. It is what a failure costs, not what a test needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

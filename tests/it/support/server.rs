@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, bounded};
 use httpool::{Builder, DrainReport, Handle, Handler, ListenAddr, Phase, Server};
 
-use super::{Client, PATIENCE, SOON, eventually};
+use super::{Client, OwnPath, PATIENCE, SOON, eventually};
 
 /// A server whose clients can connect and that does not run yet: what they send meets it at its
 /// very beginning.
@@ -18,9 +20,22 @@ pub(crate) struct BoundServer(Server);
 #[derive(Debug)]
 pub(crate) struct TestServer {
     address: ListenAddr,
+    entrance: Entrance,
     handle: Handle,
     ended: Receiver<io::Result<DrainReport>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What clients need besides the address.
+#[derive(Debug)]
+pub(crate) enum Entrance {
+    Open,
+    /// A socket's file, which goes with the server.
+    #[expect(dead_code, reason = "it is kept for its end")]
+    File(OwnPath),
+    /// They speak TLS like this.
+    #[cfg(feature = "tls")]
+    Tls(Arc<rustls::ClientConfig>),
 }
 
 impl BoundServer {
@@ -66,6 +81,7 @@ impl BoundServer {
         });
         TestServer {
             address,
+            entrance: Entrance::Open,
             handle,
             ended,
             thread: Some(thread),
@@ -80,6 +96,12 @@ impl TestServer {
         BoundServer::new(configure).run(handler)
     }
 
+    /// The same, but clients need this.
+    pub(crate) fn behind(mut self, entrance: Entrance) -> Self {
+        self.entrance = entrance;
+        self
+    }
+
     pub(crate) fn address(&self) -> &ListenAddr {
         &self.address
     }
@@ -90,7 +112,12 @@ impl TestServer {
 
     #[track_caller]
     pub(crate) fn connect(&self) -> Client {
-        Client::connect(&self.address)
+        let client = Client::connect(&self.address);
+        match &self.entrance {
+            Entrance::Open | Entrance::File(_) => client,
+            #[cfg(feature = "tls")]
+            Entrance::Tls(config) => client.with_tls(config, super::tls::NAME),
+        }
     }
 
     /// Someone else sends a request and is answered.
