@@ -174,10 +174,12 @@ impl<S: Send + Sync + 'static> From<Files> for crate::Router<S> {
 }
 
 #[cfg(feature = "router")]
+#[diagnostic::do_not_recommend]
 impl crate::routing::Takes<Self> for Files {}
 
 /// As a function of a router, which has no arguments but the whole request.
 #[cfg(feature = "router")]
+#[diagnostic::do_not_recommend]
 impl<S> crate::routing::Function<S, Self> for Files {
     fn call(&self, call: &mut crate::routing::Call<'_, S>) -> Response {
         self.answer(call.request(), call.under())

@@ -157,7 +157,8 @@ pub trait ExtractOptional<S>: Extract<S> {
 }
 
 /// What stands in the path where the route has `{names}`: a value of a route with one, a tuple in
-/// their order, or a struct by their names. What can't be read as such is answered 400.
+/// their order, or a struct by their names. What can't be read as such is answered 400. Text is a
+/// `String`, for it is decoded.
 ///
 /// ```
 /// use httpool::routing::{Path, Router};

@@ -132,10 +132,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let address = arguments.next().unwrap_or("localhost:4000".into());
     let path = arguments.next().unwrap_or("notes.sqlite".into());
-    let server = Server::builder()
-        .listen(address)
-        .workers(4)
-        .bind()?;
+    let server = Server::builder().listen(address).workers(4).bind()?;
     let database = Database::open(path.as_ref(), server.workers())?;
     let router: Router = Router::new()
         .get("/notes", list)
