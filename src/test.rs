@@ -291,7 +291,7 @@ impl RequestBuilder<'_> {
         input.extend(&self.message());
         let handler = &self.client.handler;
         let mut decoder = Decoder::default();
-        let intake = |request: &Request| handler.intake(request);
+        let intake = |request: &Request| Some(handler.intake(request));
         let failure = match decoder.decode_with(&mut input, &mut slot, &LIMITS, intake) {
             Ok(Event::Request) => None,
             Ok(Event::Stream) => decoder

@@ -64,19 +64,18 @@ enum Failure {
 /// The handler's side.
 struct Reader(Arc<Loan>);
 
-/// How a request's body is taken.
+/// How a request's body is taken, unless nothing of the handler's may run that could say so.
 #[inline(never)]
-pub(super) fn ask(request: &Request, treatment: Treatment, service: &Service) -> Intake {
-    // Nothing of the handler's runs, and what is here of it can be thrown away.
+pub(super) fn ask(request: &Request, treatment: Treatment, service: &Service) -> Option<Intake> {
     if let Treatment::Shed(_) = treatment {
-        return Intake::Whole;
+        return None;
     }
     let answer = catch_unwind(AssertUnwindSafe(|| service.handler.intake(request)));
-    answer.unwrap_or_else(|_| {
+    Some(answer.unwrap_or_else(|_| {
         let (method, target) = (request.method(), request.uri());
         error!("the handler panicked on the head of {method} {target}");
         Intake::Whole
-    })
+    }))
 }
 
 impl Connection {

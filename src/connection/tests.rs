@@ -165,6 +165,37 @@ fn a_body_that_has_not_come_is_read_where_nobody_is_told_of_it() {
     }
 }
 
+/// Nothing of the handler's may run that could say how it would take the body.
+#[test]
+fn a_body_that_has_not_come_is_not_waited_for_when_it_is_shed() {
+    let now = Instant::now();
+    let late = Treatment::Shed(Overload::Late);
+    for (wakes, sent) in [
+        (vec![(Wake::Ready, late)], ""),
+        (vec![(Wake::Ready, late)], "hell"),
+        // It was to be read while it comes, and its worker had others to drive first.
+        (
+            vec![(Wake::Ready, Treatment::Handle), (Wake::Unwatched, late)],
+            "hell",
+        ),
+    ] {
+        let (mut connection, mut client, service) = connect_to(now, Reader);
+        let sent = [UPLOAD, sent.as_bytes()].concat();
+        client.write_all(&sent).expect("a part is sent");
+        let mut desk = Desk::new(0);
+        let verdicts = wakes
+            .iter()
+            .map(|(wake, treatment)| connection.drive(*wake, *treatment, now, &mut desk, &service));
+        let verdict = verdicts.last();
+        assert!(matches!(verdict, Some(Verdict::Park(_))), "{verdict:?}");
+        let mut answer = Vec::new();
+        let read = client.read_to_end(&mut answer);
+        read.expect("the connection ends in order");
+        assert!(answer.starts_with(b"HTTP/1.1 503 "), "{answer:?}");
+        assert_eq!(desk.take_shed(), 1);
+    }
+}
+
 #[cfg(feature = "proxy")]
 mod introduction {
     use super::*;

@@ -48,7 +48,8 @@ pub enum Event {
     /// The client waits for [`CONTINUE`](super::CONTINUE) before it sends the body.
     Continue,
     /// The head of a request has come whose body is to be taken while it comes: go on with
-    /// [`Decoder::stream`].
+    /// [`Decoder::stream`]. Or not all of the body is here, and nobody said how that is to be
+    /// taken: go on with [`Decoder::abandon`].
     Stream,
     /// Everything is consumed that can be; more bytes are needed.
     Incomplete(Progress),
@@ -110,10 +111,11 @@ impl Decoder {
         slot: &mut Slot,
         limits: &Limits,
     ) -> Result<Event, Refusal> {
-        self.decode_with(input, slot, limits, |_| Intake::Whole)
+        self.decode_with(input, slot, limits, |_| Some(Intake::Whole))
     }
 
-    /// The same, and asks `intake` how a body is to be taken, if the request has one.
+    /// The same, and asks `intake` how a body is to be taken, if the request has one. Where it does
+    /// not say, a body is taken if all of it is here.
     ///
     /// # Errors
     ///
@@ -123,7 +125,7 @@ impl Decoder {
         input: &mut Input,
         slot: &mut Slot,
         limits: &Limits,
-        intake: impl FnOnce(&Request) -> Intake,
+        intake: impl FnOnce(&Request) -> Option<Intake>,
     ) -> Result<Event, Refusal> {
         if let Some(mut partial) = self.partial.take() {
             let Rest::Gathered(reception) = &mut partial.rest else {
@@ -219,7 +221,7 @@ impl Decoder {
         input: &mut Input,
         slot: &mut Slot,
         limits: &Limits,
-        intake: impl FnOnce(&Request) -> Intake,
+        intake: impl FnOnce(&Request) -> Option<Intake>,
     ) -> Result<Event, Refusal> {
         let length = match head.framing {
             Framing::Empty | Framing::Length(0) => {
@@ -234,7 +236,8 @@ impl Decoder {
             _ => Expectation::None,
         };
         // However much of the body is here: what comes of it must not depend on that.
-        if let Intake::Stream { most } = intake(&slot.request) {
+        let intake = intake(&slot.request);
+        if let Some(Intake::Stream { most }) = intake {
             let inflow = Inflow::new(head.framing, expectation, most)?;
             self.keep(slot, Rest::Streamed(inflow));
             return Ok(Event::Stream);
@@ -266,10 +269,10 @@ impl Decoder {
             return Ok(Event::Request);
         }
         self.keep(slot, Rest::Gathered(reception));
-        Ok(if waits {
-            Event::Continue
-        } else {
-            Event::Incomplete(Progress::Body)
+        Ok(match intake {
+            None => Event::Stream,
+            Some(_) if waits => Event::Continue,
+            Some(_) => Event::Incomplete(Progress::Body),
         })
     }
 

@@ -220,8 +220,8 @@ impl Builder {
     }
 
     /// How long a request may wait for a worker. One that has waited longer is answered 503 with
-    /// `Retry-After`, its handler does not run, and its connection is kept. Default:
-    /// [`SHED_AFTER`](crate::defaults::SHED_AFTER).
+    /// `Retry-After`, its handler does not run, and its connection is kept if it has come whole.
+    /// Default: [`SHED_AFTER`](crate::defaults::SHED_AFTER).
     ///
     /// A worker that comes to such a request answers it so; if none does, the thread in
     /// [`run`](Server::run) answers, about a sixteenth of this time later at most. Requests that have

@@ -7,7 +7,9 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use httpool::{Body, Builder, Exchange, Observer, Outcome, Request};
+use httpool::{
+    Body, Builder, Exchange, Handler, Intake, IntoResponse, Observer, Outcome, Request, Response,
+};
 
 use crate::support::{
     BoundServer, Client, Door, Gate, HUGE, NEVER, OwnFolder, SOON, TestServer, alone, eventually,
@@ -147,14 +149,24 @@ fn a_drain_out_of_descriptors_loses_nothing() {
 /// A server whose two workers are held until the gate opens, and the clients that they are with.
 #[track_caller]
 fn held(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, Gate, [Client; 2]) {
-    let gate = Gate::new();
-    let door = gate.door();
-    let server = TestServer::spawn(configure, move |request: Request| {
-        if request.uri() == "/gate" {
-            door.pass();
+    held_by(configure, |door| {
+        move |request: Request| {
+            if request.uri() == "/gate" {
+                door.pass();
+            }
+            tell(request)
         }
-        tell(request)
-    });
+    })
+}
+
+/// The same with another handler, which stops at the gate where it is asked to.
+#[track_caller]
+fn held_by<H: Handler>(
+    configure: impl FnOnce(Builder) -> Builder,
+    handler: impl FnOnce(Door) -> H,
+) -> (TestServer, Gate, [Client; 2]) {
+    let gate = Gate::new();
+    let server = TestServer::spawn(configure, handler(gate.door()));
     let mut clients = [(); 2].map(|()| server.connect());
     for client in &mut clients {
         client.get("/gate");
@@ -234,6 +246,55 @@ fn a_body_that_will_not_be_handled_is_not_asked_for() {
     expect_shed_in_all(&server, (1, 0));
     let outcomes = outcomes.0.lock().expect("nobody panicked");
     assert_eq!(*outcomes, [Outcome::Refused("late")]);
+}
+
+/// Reads bodies of a few bytes while they come.
+struct Reading(Door);
+
+impl Handler for Reading {
+    fn handle(&self, request: &mut Request) -> Response {
+        if request.uri() == "/gate" {
+            self.0.pass();
+        }
+        io::read_to_string(request.body_mut()).into_response()
+    }
+
+    fn intake(&self, _: &Request) -> Intake {
+        Intake::Stream { most: 10 }
+    }
+}
+
+/// Whether it is to be gathered, and how large it may be, only the handler knows.
+#[test]
+fn a_body_that_has_not_come_is_not_waited_for_when_it_is_shed() {
+    let (server, gate, held) = held_by(|builder| builder.shed_after(SOON), Reading);
+    let chunked = request::chunked_head("/");
+    let starts = [
+        request::post_head("/", 9),
+        [&request::post_head("/", 9)[..], b"half"].concat(),
+        [&chunked[..], b"4\r\nhalf\r\n"].concat(),
+        request::post_head("/", HUGE),
+    ];
+    for start in &starts {
+        let mut client = server.connect();
+        client.send(start);
+        let response = client.expect_status(503);
+        assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
+        assert!(response.says_close(), "{response:?}");
+        // What was sent before that was known harms nobody.
+        client.send("whole").finish_sending().expect_closed();
+    }
+    // All of this one is here.
+    let mut client = server.connect();
+    client.post("/", "whole");
+    expect_shed(&mut client);
+    expect_shed_in_all(&server, (starts.len() as u64 + 1, 0));
+    gate.open();
+    for mut client in held {
+        client.expect_status(200);
+    }
+    client.post("/", "whole").expect_answer("whole");
+    client.post("/", "too much of it").expect_status(413);
 }
 
 /// What became of requests.

@@ -78,7 +78,7 @@ fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Outcome {
                     }
                 }
             }
-            match decoder.decode_with(&mut input, &mut slot, &LIMITS, |_| intake) {
+            match decoder.decode_with(&mut input, &mut slot, &LIMITS, |_| Some(intake)) {
                 Ok(Event::Request) => outcome.requests.push(show(&slot)),
                 Ok(Event::Stream) => {
                     let again = decoder.decode(&mut input, &mut slot, &LIMITS);
@@ -425,4 +425,30 @@ fn a_request_refused_for_its_body_is_still_known() {
     assert_eq!(slot.request.uri(), "/x");
     assert_eq!(slot.request_line(), "POST /x HTTP/1.1");
     assert_eq!(slot.terms.persistence, Persistence::KeepAlive);
+}
+
+#[test]
+fn a_body_that_nobody_has_decided_about_is_taken_if_it_is_here() {
+    let length = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let waiting = length.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+    for (head, body, event) in [
+        (length, "hello", Event::Request),
+        (length, "hell", Event::Stream),
+        (length, "", Event::Stream),
+        (chunked, "5\r\nhello\r\n0\r\n\r\n", Event::Request),
+        (chunked, "5\r\nhello\r\n0\r\n", Event::Stream),
+        (&*waiting, "hello", Event::Request),
+        (&*waiting, "", Event::Stream),
+    ] {
+        let (mut decoder, mut slot, mut input) =
+            (Decoder::default(), Slot::default(), Input::default());
+        input.extend(head.as_bytes());
+        input.extend(body.as_bytes());
+        let decoded = decoder.decode_with(&mut input, &mut slot, &LIMITS, |_| None);
+        assert_eq!(decoded, Ok(event), "{head}{body}");
+        decoder.abandon(&mut slot);
+        assert_eq!(slot.request.method(), "POST");
+        assert_eq!(decoder.held(), 0);
+    }
 }
