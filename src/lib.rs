@@ -63,6 +63,8 @@
 //! It runs on Linux: epoll is what it is made of.
 
 #![forbid(unsafe_code)]
+// docs.rs says of each item which feature it wants.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(any(
     feature = "brotli",
