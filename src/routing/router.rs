@@ -46,7 +46,9 @@ const REST: &str = "httpool_rest";
 /// `/users/{id}` has a name for one segment, `/files/{*path}` for the rest of a path, which is not
 /// empty. A segment that is written out goes before one with a name. Paths are compared as they
 /// were sent; what a name stands for is percent-decoded afterwards, so that `%2F` is no new segment,
-/// and answered 400 if it is not UTF-8 then. `/users` and `/users/` are two paths.
+/// and answered 400 if it is not UTF-8 then. `/users` and `/users/` are two paths. No segment begins
+/// with `:` or `*`, by which other routers know a name: it would be taken for itself, and never be
+/// asked for.
 ///
 /// # Methods
 ///
@@ -154,7 +156,8 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// # Panics
     ///
     /// If the path does not begin with `/`, is none that can be routed, can't be told from
-    /// another one, or has a function for this method already.
+    /// another one, or has a function for this method already; or if it has a segment that begins
+    /// with `:` or `*`.
     #[must_use]
     #[track_caller]
     pub fn route<A: 'static>(
@@ -371,6 +374,11 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[track_caller]
     fn entry(&mut self, path: &str) -> &mut Route<S> {
         assert!(path.starts_with('/'), "{path:?} does not begin with /");
+        let is_foreign = path.split('/').any(|part| part.starts_with([':', '*']));
+        assert!(
+            !is_foreign,
+            "{path}: names are written {{name}} and {{*rest}}"
+        );
         match self.find_or_add(path) {
             Ok(route) => route,
             Err(why) => panic!("{path} can't be routed: {why}"),

@@ -411,6 +411,10 @@ fn what_can_not_be_told_apart_is_refused_when_it_is_built() {
     );
     refused(move || get().get("/a/{y}", || ""), "/a/{y} can't be routed");
     refused(move || get().get("b", || ""), "\"b\" does not begin with /");
+    for foreign in ["/:id", "/b/*", "/b/*path"] {
+        let why = "names are written {name} and {*rest}";
+        refused(move || get().get(foreign, || ""), why);
+    }
     refused(
         move || get().nest("/b/", Router::new()),
         "nothing can be nested in /b/",
