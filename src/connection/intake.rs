@@ -221,11 +221,24 @@ impl Lent {
         if self.inflow.take_expectation() == Expectation::Continue && self.input.is_empty() {
             self.interim = CONTINUE;
         }
+        if !self.interim.is_empty() {
+            self.send_interim(until, &is_on)?;
+        }
+        blocking::receive(&mut self.socket, self.input.room(), until, is_on)
+    }
+
+    /// Sends what has not gone of an interim answer, under TLS to its last byte: nothing comes from a
+    /// client that waits for it, and so nothing takes the rest along.
+    fn send_interim(
+        &mut self,
+        until: Option<Instant>,
+        is_on: impl Fn() -> bool,
+    ) -> Result<(), Vain> {
         while !self.interim.is_empty() {
             let sent = blocking::send(&mut self.socket, self.interim, until, &is_on)?;
             self.interim = &self.interim[sent..];
         }
-        blocking::receive(&mut self.socket, self.input.room(), until, is_on)
+        blocking::complete(&mut self.socket, until, is_on, Socket::send_rest)
     }
 
     /// Throws away what the handler has not read, if it is here and little.
@@ -289,3 +302,6 @@ impl From<Failure> for io::Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -196,6 +196,76 @@ fn a_body_that_has_not_come_is_not_waited_for_when_it_is_shed() {
     }
 }
 
+/// A client that waits to be told to go on, and leaves no room to tell it.
+fn connect_full(handler: impl Handler) -> (Connection, UnixStream, Service) {
+    let (connection, mut client, service) = connect_to(Instant::now(), handler);
+    let ours = connection.as_fd().try_clone_to_owned();
+    let mut ours = UnixStream::from(ours.expect("a descriptor can be copied"));
+    while ours.write(&[0; 4096]).is_ok() {}
+    let expecting = b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    let head = [b"POST / HTTP/1.1\r\nHost: x\r\n", &expecting[..]].concat();
+    client.write_all(&head).expect("a head is sent");
+    (connection, client, service)
+}
+
+/// Reads until this has come.
+fn read_until(mut client: &UnixStream, end: &[u8]) {
+    let patience = client.set_read_timeout(Some(Duration::from_secs(10)));
+    patience.expect("a socket can have a time limit");
+    let (mut received, mut part) = (Vec::new(), [0; 4096]);
+    while !received.ends_with(end) {
+        let count = client.read(&mut part).expect("more comes");
+        assert!(count > 0, "this is the end");
+        received.extend_from_slice(&part[..count]);
+    }
+}
+
+#[test]
+fn who_leaves_no_room_is_told_to_continue_when_there_is_some() {
+    let now = Instant::now();
+    let mut desk = Desk::new(0);
+    let (mut connection, mut client, service) =
+        connect_full(|request: Request| request.into_body().into_bytes());
+    let mut drive = || connection.drive(Wake::Ready, Treatment::Handle, now, &mut desk, &service);
+    for what in [What::Room, What::Body, What::NextRequest] {
+        match drive() {
+            Verdict::Park(wait) => assert_eq!(wait.what, what),
+            verdict => panic!("{what:?}: {verdict:?}"),
+        }
+        match what {
+            What::Room => read_until(&client, &[0]),
+            What::Body => {
+                read_until(&client, CONTINUE);
+                client.write_all(b"hello").expect("a body is sent");
+            }
+            _ => read_until(&client, b"hello"),
+        }
+    }
+}
+
+#[test]
+fn who_is_not_told_to_continue_in_time_is_told_both() {
+    let now = Instant::now();
+    let mut desk = Desk::new(0);
+    let (mut connection, mut client, mut service) = connect_full(Reader);
+    service.config.body_timeout = Duration::from_millis(10);
+    let mut drive = |wake| connection.drive(wake, Treatment::Handle, now, &mut desk, &service);
+    let verdict = drive(Wake::Ready);
+    assert!(matches!(verdict, Verdict::Unwatch), "{verdict:?}");
+    match drive(Wake::Unwatched) {
+        Verdict::Park(wait) => assert_eq!(wait.what, What::Room),
+        verdict => panic!("{verdict:?}"),
+    }
+    client.set_nonblocking(true).expect("it is a socket");
+    while client.read(&mut [0; 4096]).is_ok() {}
+    let verdict = drive(Wake::Ready);
+    assert!(matches!(verdict, Verdict::Park(_)), "{verdict:?}");
+    let mut told = Vec::new();
+    let read = client.read_to_end(&mut told);
+    read.expect("nothing is sent behind it");
+    assert!(told.starts_with(&[CONTINUE, b"HTTP/1.1 408 "].concat()));
+}
+
 #[cfg(feature = "proxy")]
 mod introduction {
     use super::*;
