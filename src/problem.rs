@@ -4,13 +4,19 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use bytes::Bytes;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, VARY,
+};
 use http::{Response as HttpResponse, StatusCode};
 
 use crate::content_type::{MediaType, accepted};
 use crate::page::{POLICY, Page};
 use crate::request_id::{REQUEST_ID, is_sane};
 use crate::{Body, IntoResponse, Response};
+
+/// When a client that could not be served now may come again, in seconds: room is made by the
+/// requests that are under way, and most of them take less.
+const RETRY: HeaderValue = HeaderValue::from_static("1");
 
 /// An error answer: a small page for browsers, `application/problem+json` (RFC 9457) for JSON
 /// clients, a line of plain text for everyone else, as `Accept` asks.
@@ -220,6 +226,12 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.tell(&HeaderMap::new(), Audience::Unknown)
     }
+}
+
+/// The same answer to a client that could not be served now, and may be soon.
+pub(crate) fn try_again(mut response: Response) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, RETRY);
+    response
 }
 
 /// The problem that a response tells, and whether it does so as its client wants to hear it. One that

@@ -5,22 +5,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use log::error;
 
 use super::stream::Stream;
 use super::{Desk, Overload, Service};
 use crate::body;
 use crate::http1::{self, Content, Ending, Refusal};
+use crate::problem;
 use crate::request_id::{self, REQUEST_ID};
 use crate::{Exchange, Origin, Outcome, Problem, Request, Response};
 
 /// <https://www.w3.org/TR/server-timing/>
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-
-/// When a client that found no room may come again, in seconds: room is made by the requests that
-/// are under way, and most of them take less.
-const RETRY: HeaderValue = HeaderValue::from_static("1");
 
 /// What is known of a request when its answer is made, and told then.
 pub(super) struct Account {
@@ -95,7 +92,7 @@ impl Account {
             Overload::Full => "too many requests wait",
         };
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(why);
-        try_again(problem.answer(desk.slot.request.headers()))
+        problem::try_again(problem.answer(desk.slot.request.headers()))
     }
 
     /// The answer to a request that is not taken.
@@ -104,7 +101,7 @@ impl Account {
         let problem = Problem::new(refusal.status()).detail(refusal.reason());
         let response = problem.answer(desk.slot.request.headers());
         match refusal {
-            Refusal::NoRoom => try_again(response),
+            Refusal::NoRoom => problem::try_again(response),
             _ => response,
         }
     }
@@ -196,11 +193,6 @@ fn name(line: &str, id: Option<&HeaderValue>) -> String {
         Some(id) => format!("{line:?} (request {id})"),
         None => format!("{line:?}"),
     }
-}
-
-fn try_again(mut response: Response) -> Response {
-    response.headers_mut().insert(RETRY_AFTER, RETRY);
-    response
 }
 
 #[cold]

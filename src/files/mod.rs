@@ -62,7 +62,8 @@ const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
 ///
 /// Content is sent as [`Body::from_file`](crate::Body::from_file) says: a file that is cut short
 /// meanwhile resets its connection. Put files in place by renaming them. Each answer keeps its file
-/// open until it is sent; when the process may open no more, requests are answered 503.
+/// open until it is sent; when the process may open no more, requests are answered 503 with
+/// `Retry-After`.
 ///
 /// # Under a router
 ///

@@ -14,6 +14,7 @@ use super::path::{Kind, Name, Unnamed};
 use super::root::{Found, Missed};
 use super::{ASK_EACH_TIME, Copies, Files, Listings, join, media_type};
 use crate::content_type::accepted;
+use crate::problem::try_again;
 use crate::response::answer_other_method;
 use crate::{Handler, IntoResponse, Problem, Request, Response};
 
@@ -211,17 +212,17 @@ fn redirect(uri: &Uri) -> Response {
 
 fn refuse(missed: Missed, request: &Request) -> Response {
     let path = request.uri().path();
-    let status = match missed {
-        Missed::Missing => StatusCode::NOT_FOUND,
-        Missed::Forbidden => StatusCode::FORBIDDEN,
+    let answer = |status| Problem::new(status).answer(request.headers());
+    match missed {
+        Missed::Missing => answer(StatusCode::NOT_FOUND),
+        Missed::Forbidden => answer(StatusCode::FORBIDDEN),
         Missed::Busy(error) => {
             debug!("{path:?} can't be opened now: {error}");
-            StatusCode::SERVICE_UNAVAILABLE
+            try_again(answer(StatusCode::SERVICE_UNAVAILABLE))
         }
         Missed::Failed(error) => {
             error!("{path:?} can't be opened: {error}");
-            StatusCode::INTERNAL_SERVER_ERROR
+            answer(StatusCode::INTERNAL_SERVER_ERROR)
         }
-    };
-    Problem::new(status).answer(request.headers())
+    }
 }

@@ -5,13 +5,10 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use http::header::{HeaderValue, RETRY_AFTER};
 
 use crate::config::CENTURY;
+use crate::problem::try_again;
 use crate::{IntoResponse, Layer, Next, Problem, Request, Response};
-
-/// In seconds, for a client that was given up on: what made its request slow may be over.
-const RETRY: HeaderValue = HeaderValue::from_static("1");
 
 /// Gives each request a [`Deadline`], so long after this layer has seen it.
 ///
@@ -147,9 +144,7 @@ impl<S> crate::routing::Extract<S> for Deadline {
 impl IntoResponse for TooLate {
     fn into_response(self) -> Response {
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail("it took too long");
-        let mut response = problem.into_response();
-        response.headers_mut().insert(RETRY_AFTER, RETRY);
-        response
+        try_again(problem.into_response())
     }
 }
 

@@ -92,6 +92,32 @@ fn clients_are_let_in_as_far_as_there_are_descriptors_for_their_files() {
     );
 }
 
+/// A file is asked for when there is no descriptor left to open it.
+#[cfg(feature = "files")]
+#[test]
+fn a_file_that_can_not_be_opened_now_is_to_be_asked_for_again() {
+    alone(
+        "overload::a_file_that_can_not_be_opened_now_is_to_be_asked_for_again",
+        || {
+            let folder = OwnFolder::new();
+            folder.file("file", "content");
+            let files = httpool::Files::new(&folder).expect("the folder can be served");
+            let server = TestServer::spawn(|builder| builder, files);
+            let mut client = server.connect();
+            client.get("/file").expect_answer("content");
+            client.get("/none").expect_status(404);
+            limit_descriptors(10);
+            let open = || File::open(folder.path("file")).ok();
+            let taken: Vec<File> = std::iter::from_fn(open).collect();
+            let response = client.get("/file").expect_status(503);
+            assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
+            assert!(!response.says_close(), "{response:?}");
+            drop(taken);
+            client.get("/file").expect_answer("content");
+        },
+    );
+}
+
 /// The last accept finds neither a descriptor nor a client, and when there are descriptors again
 /// there is still no client to tell that the pause is over.
 #[test]
