@@ -58,7 +58,7 @@ impl Connection {
         {
             return Ok(Ending::Close);
         }
-        if service.phase.get() == Phase::Running {
+        if service.phase.get() == Phase::Running && !self.socket.is_worn() {
             return Ok(Ending::KeepAlive);
         }
         // Requests that were sent behind this one are answered too, so the last answer is the

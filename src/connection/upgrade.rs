@@ -33,7 +33,8 @@ const ROOM: usize = 8 * 1024;
 /// Under TLS a write whose time is over may have taken bytes of which some have not gone. They go with
 /// the next write, or with [`flush`](Write::flush). And an end that the client has not announced
 /// (`close_notify`) may be somebody else's doing: reading fails there as
-/// [`UnexpectedEof`](ErrorKind::UnexpectedEof).
+/// [`UnexpectedEof`](ErrorKind::UnexpectedEof). Over TLS 1.2 writing fails when the keys are used up,
+/// which with AES-GCM they are after 2^24 records; a write is one at least. TLS 1.3 renews them.
 ///
 /// The server counts the connection until this is dropped, and a drain waits for that:
 /// [`is_draining`](Self::is_draining) tells. At the drain's deadline reads and writes fail as

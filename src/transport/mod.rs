@@ -171,6 +171,15 @@ impl Socket {
         false
     }
 
+    /// Whether it can not send for ever, and should be given up for another after the next answer.
+    pub(crate) fn is_worn(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(session) = &self.session {
+            return session.is_worn();
+        }
+        false
+    }
+
     /// Has the connection reset when it is closed: the client learns that what it has is not all.
     pub(crate) fn reset_on_close(&self) -> io::Result<()> {
         self.plain.reset_on_close()

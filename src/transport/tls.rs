@@ -1,5 +1,7 @@
 //! TLS on a socket that does not block: rustls knows the protocol, and here bytes go in and out.
 
+mod keys;
+
 use std::fs::File;
 use std::io::{self, BufRead as _, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use rustix::net::RecvFlags;
 use rustls::{ServerConfig, ServerConnection};
 
+use self::keys::Keys;
 use super::plain::Plain;
 use super::{FileSent, READ, Received, read_part};
 
@@ -29,6 +32,7 @@ const HEADER: usize = 5;
 #[derive(Debug)]
 pub(super) struct Session {
     connection: ServerConnection,
+    keys: Keys,
     /// Content that is encrypted and that its sender does not know to have gone: what it sends next
     /// begins with it.
     encrypted: usize,
@@ -88,10 +92,12 @@ struct Sink<'a>(&'a Plain);
 
 impl Session {
     pub(super) fn new(config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
+        let largest_record = config.max_fragment_size;
         let mut connection = ServerConnection::new(config)?;
         connection.set_buffer_limit(Some(READ));
         Ok(Self {
             connection,
+            keys: Keys::new(largest_record),
             encrypted: 0,
             decrypted: 0,
             coming: 0,
@@ -128,6 +134,7 @@ impl Session {
             }
         }
         self.coming = 0;
+        self.keys.agree(self.connection.negotiated_cipher_suite());
         Ok(Handshake::Done)
     }
 
@@ -174,8 +181,7 @@ impl Session {
 
     fn send_on(&mut self, socket: &Plain, first: &[u8], second: &[u8]) -> io::Result<usize> {
         if self.encrypted == 0 {
-            let content = [IoSlice::new(first), IoSlice::new(second)];
-            self.encrypted = self.connection.writer().write_vectored(&content)?;
+            self.encrypted = self.encrypt(&[IoSlice::new(first), IoSlice::new(second)])?;
         }
         let sent = self.flush(socket)?;
         let gone = if self.connection.wants_write() {
@@ -194,9 +200,16 @@ impl Session {
         if !self.send_rest(socket)? {
             return Ok(0);
         }
-        let taken = self.connection.writer().write(bytes)?;
+        let taken = self.encrypt(&[IoSlice::new(bytes)])?;
         self.flush(socket)?;
         Ok(taken)
+    }
+
+    /// Encrypts from the start of all slices, and returns how much.
+    fn encrypt(&mut self, content: &[IoSlice<'_>]) -> io::Result<usize> {
+        let count: usize = content.iter().map(|slice| slice.len()).sum();
+        self.keys.take(count.min(READ))?;
+        self.connection.writer().write_vectored(content)
     }
 
     /// Sends what is encrypted. Whether all of it has gone.
@@ -237,6 +250,11 @@ impl Session {
         self.records.kind() == Some(CONTENT)
     }
 
+    /// Whether the next answer should be the last, because the keys do not last for many more.
+    pub(super) fn is_worn(&self) -> bool {
+        self.keys.are_worn()
+    }
+
     /// How much memory is kept here, about.
     pub(super) fn held(&self) -> usize {
         let coming = self.coming.min(LONGEST_PART).max(self.records.come);
@@ -244,11 +262,12 @@ impl Session {
     }
 
     /// Says that nothing more comes (RFC 8446 section 6.1) to a client that may have waited for it.
-    /// Whether that has gone.
+    /// Whether that has gone. It fails if something is missing before.
     pub(super) fn say_goodbye(&mut self, socket: &Plain) -> io::Result<bool> {
         if self.connection.is_handshaking() {
             return Ok(true);
         }
+        self.keys.check()?;
         self.connection.send_close_notify();
         self.send_rest(socket)
     }

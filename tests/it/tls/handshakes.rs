@@ -2,11 +2,12 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use httpool::Request;
+use rustls::crypto::ring::default_provider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 
-use super::{expect_ended, name};
-use crate::support::tls::{Authority, NAME, Secure, bind, der};
+use super::{expect_ended, name, own_config};
+use crate::support::tls::{Authority, NAME, Secure, bind};
 use crate::support::{Client, Gate, NEVER, Random, SOON, request, tell};
 
 /// The bytes with which a client begins.
@@ -227,14 +228,8 @@ fn a_request_behind_its_handshake_is_answered_in_a_drain() {
 fn a_config_of_ones_own_is_taken_as_it_is() {
     let authority = Authority::new();
     let issued = authority.issue(&[NAME]);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let key = rustls::pki_types::pem::PemObject::from_pem_slice(issued.key.as_bytes());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS12])
-        .expect("the provider knows it")
-        .with_no_client_auth()
-        .with_single_cert(vec![der(&issued.certificate)], key.expect("it is a key"));
-    let server = bind(config.expect("they fit").into(), |builder| builder).run(name);
+    let config = own_config(&issued, default_provider(), &TLS12);
+    let server = bind(config.into(), |builder| builder).run(name);
     let mut client = server.connect().with_tls(&authority.client(), NAME);
     client
         .get("/")
@@ -245,14 +240,7 @@ fn a_config_of_ones_own_is_taken_as_it_is() {
 fn nobody_is_offered_early_data() {
     let authority = Authority::new();
     let issued = authority.issue(&[NAME]);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let key = rustls::pki_types::pem::PemObject::from_pem_slice(issued.key.as_bytes());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13])
-        .expect("the provider knows it")
-        .with_no_client_auth()
-        .with_single_cert(vec![der(&issued.certificate)], key.expect("it is a key"));
-    let mut config = config.expect("they fit");
+    let mut config = own_config(&issued, default_provider(), &TLS13);
     config.max_early_data_size = 1000;
     let server = bind(config.into(), |builder| builder).run(tell);
     let mut config = (*authority.client()).clone();

@@ -1,6 +1,66 @@
-use super::{expect_ended, record, send_raw};
-use crate::support::tls::Secure;
-use crate::support::{SOON, tell};
+use std::io::{ErrorKind, Read as _, Write as _, repeat};
+
+use crossbeam_channel::bounded;
+use httpool::{Body, Handler, Request, Stream, Upgrade};
+use rustls::crypto::ring::default_provider;
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    CipherSuiteCommon, SupportedCipherSuite, SupportedProtocolVersion, Tls12CipherSuite,
+    Tls13CipherSuite,
+};
+
+use super::{expect_ended, own_config, record, send_raw};
+use crate::support::tls::{Authority, NAME, Secure, bind};
+use crate::support::{End, HUGE, PATIENCE, SOON, request, tell};
+
+/// The same suite for a server that sends no more records than that with the same keys.
+fn lasting(suite: SupportedCipherSuite, records: u64) -> SupportedCipherSuite {
+    let common = |common: &CipherSuiteCommon| CipherSuiteCommon {
+        suite: common.suite,
+        hash_provider: common.hash_provider,
+        confidentiality_limit: records,
+    };
+    match suite {
+        SupportedCipherSuite::Tls12(suite) => {
+            SupportedCipherSuite::Tls12(Box::leak(Box::new(Tls12CipherSuite {
+                common: common(&suite.common),
+                prf_provider: suite.prf_provider,
+                kx: suite.kx,
+                sign: suite.sign,
+                aead_alg: suite.aead_alg,
+            })))
+        }
+        SupportedCipherSuite::Tls13(suite) => {
+            SupportedCipherSuite::Tls13(Box::leak(Box::new(Tls13CipherSuite {
+                common: common(&suite.common),
+                hkdf_provider: suite.hkdf_provider,
+                aead_alg: suite.aead_alg,
+                quic: None,
+            })))
+        }
+    }
+}
+
+/// A server whose keys last for so many records, perhaps of this size.
+#[track_caller]
+fn serve(
+    version: &'static SupportedProtocolVersion,
+    records: u64,
+    size: Option<usize>,
+    handler: impl Handler,
+) -> Secure {
+    let authority = Authority::new();
+    let mut provider = default_provider();
+    for suite in &mut provider.cipher_suites {
+        *suite = lasting(*suite, records);
+    }
+    let mut config = own_config(&authority.issue(&[NAME]), provider, version);
+    config.max_fragment_size = size;
+    Secure {
+        server: bind(config.into(), |builder| builder).run(handler),
+        config: authority.client(),
+    }
+}
 
 #[test]
 fn new_keys_are_no_request() {
@@ -23,4 +83,106 @@ fn keys_may_be_changed_on_the_way() {
         client.tls().refresh_traffic_keys().expect("it is TLS 1.3");
         client.get("/new").expect_answer("GET /new ");
     }
+}
+
+/// TLS 1.2 has no way to get others.
+#[test]
+fn a_connection_ends_in_order_before_its_keys_are_used_up() {
+    let secure = serve(&TLS12, 100, None, tell);
+    for round in 1..=2 {
+        let mut client = secure.connect();
+        let mut answers = 1;
+        while !client.get("/").expect_answer("GET / ").says_close() {
+            answers += 1;
+        }
+        assert!((20..80).contains(&answers), "{answers} answers");
+        client.finish_sending().expect_closed();
+        expect_ended(&secure.server, "answered", round);
+    }
+}
+
+#[test]
+fn what_was_asked_behind_an_answer_that_wears_the_keys_is_answered() {
+    let secure = serve(&TLS12, 100, None, |request: Request| {
+        match request.uri().path() {
+            "/large" => vec![b'x'; 1_000_000],
+            _ => b"small".to_vec(),
+        }
+    });
+    let mut client = secure.connect();
+    let requests = ["/large", "/", "/"].map(request::get).concat();
+    client.send(requests).expect_status(200);
+    assert!(!client.expect_answer("small").says_close());
+    assert!(client.expect_answer("small").says_close());
+    client.finish_sending().expect_closed();
+}
+
+#[test]
+fn an_answer_that_keys_do_not_last_for_is_cut_and_not_told_to_be_all() {
+    // The same number of bytes takes more records where these are small.
+    for (records, size, length) in [(1000, None, HUGE), (1000, Some(105), 1_000_000)] {
+        let secure = serve(
+            &TLS12,
+            records,
+            size,
+            move |request: Request| match request.uri().path() {
+                "/small" => Body::from("small"),
+                "/known" => vec![b'x'; length].into(),
+                _ => Body::from_reader(repeat(b'x').take(length as u64)),
+            },
+        );
+        for (times, target) in [(1, "/known"), (2, "/unknown")] {
+            let mut client = secure.connect();
+            client.get("/small").expect_answer("small");
+            client.send(format!("GET {target} HTTP/1.0\r\n\r\n"));
+            let (part, end) = client.read_rest();
+            assert_eq!(end, End::Reset);
+            assert!(part.len() < length, "something is missing");
+            expect_ended(&secure.server, "failed", times);
+        }
+        assert_eq!(secure.server.handle().progress().answered, 2);
+        secure.connect().get("/small").expect_answer("small");
+    }
+}
+
+#[test]
+fn a_stream_that_keys_do_not_last_for_fails_and_says_no_goodbye() {
+    let (tell, told) = bounded(1);
+    let secure = serve(&TLS12, 1000, None, move |_: Request| {
+        let tell = tell.clone();
+        Upgrade::new("x", move |mut stream: Stream| {
+            let write = stream.write_all(&vec![b'x'; HUGE]);
+            let finish = stream.finish();
+            tell.send([write, finish].map(|end| end.map_err(|error| error.kind())))
+                .expect("the test waits");
+        })
+    });
+    let mut client = secure.connect();
+    client.send("GET / HTTP/1.1\r\nHost: it\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    client.expect_status(101);
+    let (part, end) = client.read_rest();
+    assert_eq!(end, End::CutOff);
+    assert!(part.len() < HUGE, "something is missing");
+    let ends = told.recv_timeout(PATIENCE).expect("the stream ends");
+    assert_eq!(ends, [Err(ErrorKind::Other); 2]);
+}
+
+#[test]
+fn a_connection_goes_on_where_its_keys_can_be_renewed() {
+    let body = vec![b'x'; HUGE];
+    let content = body.clone();
+    let secure = serve(&TLS13, 200, None, move |request: Request| {
+        match request.uri().path() {
+            "/huge" => content.clone(),
+            _ => b"small".to_vec(),
+        }
+    });
+    let mut client = secure.connect();
+    for _ in 0..300 {
+        let answer = client.get("/").expect_answer("small");
+        assert!(!answer.says_close());
+    }
+    client.get("/huge").expect_answer(&body);
+    client.get_and_close("/").expect_answer("small");
+    client.expect_closed();
 }

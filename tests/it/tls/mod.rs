@@ -9,7 +9,7 @@ mod certificates;
 mod ends;
 /// Before the first request: what is agreed on, and what becomes of those who do not agree.
 mod handshakes;
-/// Keys that are changed.
+/// Keys that are changed, and those that are used up.
 mod keys;
 /// Records that come in part or damaged, or bring nothing.
 mod records;
@@ -19,7 +19,12 @@ mod streams;
 use std::io::Write as _;
 
 use httpool::{Origin, Request};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ServerConfig, SupportedProtocolVersion};
 
+use crate::support::tls::{Issued, der};
 use crate::support::{Client, TestServer, eventually};
 
 /// Says what a handler sees of TLS.
@@ -34,6 +39,21 @@ fn name(request: Request) -> String {
         String::from_utf8_lossy(tls.alpn().unwrap_or(b"-")),
         tls.peer_certificates().len()
     )
+}
+
+/// A configuration that is not this crate's.
+fn own_config(
+    issued: &Issued,
+    provider: CryptoProvider,
+    version: &'static SupportedProtocolVersion,
+) -> ServerConfig {
+    let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("it is a key");
+    let config = ServerConfig::builder_with_provider(provider.into())
+        .with_protocol_versions(&[version])
+        .expect("the provider knows it")
+        .with_no_client_auth()
+        .with_single_cert(vec![der(&issued.certificate)], key);
+    config.expect("they fit")
 }
 
 /// How many connections have ended for this reason.
