@@ -197,6 +197,35 @@ fn a_socket_passed_in_may_be_for_tls() {
 }
 
 #[test]
+fn a_unix_socket_may_be_for_tls() {
+    let authority = Authority::new();
+    let files = authority.issue(&[NAME]).files("unix");
+    let path = OwnPath::new("https.sock");
+    let address = format!("unix:{}", text(&path));
+    let arguments = [
+        "--listen-tls",
+        &address,
+        "--tls-cert",
+        text(&files.certificate),
+        "--tls-key",
+        text(&files.key),
+    ];
+    let mut program = Program::start(&arguments, &[]);
+    program.expect_line(&format!("listening on {address}"));
+    let address = address.parse().expect("it is an address");
+    let mut client = Client::connect(&address).with_tls(&authority.client(), NAME);
+    let origin = client.get("/?origin").expect_status(200).text();
+    let origin: serde_json::Value = serde_json::from_str(&origin).expect("it is JSON");
+    assert_eq!(origin["scheme"], "https");
+    assert_eq!(origin["tls"]["server_name"], NAME);
+    let mut clear = Client::connect(&address);
+    clear.get("/").expect_status(400);
+    program.signal(Signal::TERM);
+    client.expect_closed();
+    program.expect_exit(0);
+}
+
+#[test]
 fn what_is_wrong_with_certificates_is_one_line() {
     let authority = Authority::new();
     let (files, others) = (

@@ -139,7 +139,17 @@ pub(crate) fn der(pem: &str) -> CertificateDer<'static> {
 /// A server that speaks TLS alone.
 #[track_caller]
 pub(crate) fn bind(tls: Tls, configure: impl FnOnce(Builder) -> Builder) -> BoundServer {
-    let address: ListenAddr = "127.0.0.1:0".parse().expect("an address");
+    bind_at("127.0.0.1:0", tls, configure)
+}
+
+/// The same on another address.
+#[track_caller]
+pub(crate) fn bind_at(
+    address: &str,
+    tls: Tls,
+    configure: impl FnOnce(Builder) -> Builder,
+) -> BoundServer {
+    let address: ListenAddr = address.parse().expect("tests listen on valid addresses");
     let builder = configure(Server::builder().listen_tls(address, tls).workers(2));
     BoundServer::from(builder.bind().expect("the address is free"))
 }

@@ -3,9 +3,9 @@ use std::fs::File;
 use httpool::{Origin, Request};
 use rustls::version::{TLS12, TLS13};
 
-use crate::support::tls::{Authority, NAME, Secure, bind};
+use crate::support::tls::{Authority, NAME, Secure, bind, bind_at};
 use crate::support::{
-    BoundServer, Client, HUGE, OwnFolder, Random, eventually, mirror, request, tell,
+    BoundServer, Client, HUGE, OwnFolder, OwnPath, Random, eventually, mirror, request, tell,
 };
 
 #[test]
@@ -127,4 +127,28 @@ fn one_server_listens_with_tls_and_without() {
     Client::connect(&plain).get("/").expect_answer("false");
     let mut client = Client::connect(&secure).with_tls(&authority.client(), NAME);
     client.get("/").expect_answer("true");
+}
+
+#[test]
+fn what_is_answered_over_tcp_is_answered_over_unix_sockets() {
+    let authority = Authority::new();
+    let path = OwnPath::new("tls.sock");
+    let address = format!("unix:{}", path.as_ref().display());
+    let server = bind_at(&address, authority.issue(&[NAME]).tls(), |builder| builder);
+    let server = server.run(mirror);
+    let body = Random::new(8).bytes(2 * 1024 * 1024 + 13);
+    for version in [&TLS12, &TLS13] {
+        let config = authority.client_with(&[version], None);
+        let mut client = server.connect().with_tls(&config, NAME);
+        client.post("/", &body).expect_answer(&body);
+        client.send(request::post_chunked("/", &body, 100_000));
+        client.expect_answer(&body);
+        client.get_and_close("/").expect_answer("");
+        client.expect_closed();
+    }
+    let mut idle = server.connect().with_tls(&authority.client(), NAME);
+    idle.get("/").expect_answer("");
+    server.begin_drain();
+    idle.expect_closed();
+    assert_eq!(server.expect_end().cut, 0);
 }

@@ -2,10 +2,14 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
 
 use crossbeam_channel::bounded;
-use httpool::http::header::UPGRADE;
+use httpool::http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use httpool::{Handler, Intake, IntoResponse, Request, Response, Stream, Upgrade};
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::Role;
+use tungstenite::{Error, Message, WebSocket};
 
-use crate::support::tls::Secure;
+use super::expect_ended;
+use crate::support::tls::{NAME, Secure};
 use crate::support::{Client, Gate, HUGE, PATIENCE, Random, SOON, request};
 
 /// Reads bodies while they come and gives them back, or speaks another protocol that does.
@@ -53,6 +57,59 @@ fn bodies_are_read_while_they_come_and_other_protocols_spoken() {
     secure.server.expect_open(0);
 }
 
+/// Gives back messages until its client says goodbye.
+fn echo(stream: Stream) {
+    let mut socket = WebSocket::from_raw_socket(stream, Role::Server, None);
+    loop {
+        match socket.read() {
+            Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
+                socket.send(message).expect("the client reads");
+            }
+            // tungstenite answers pings and goodbyes itself.
+            Ok(_) => {}
+            Err(Error::ConnectionClosed) => return,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn websocket_is_spoken() {
+    let secure = Secure::spawn(
+        |builder| builder,
+        |request: Request| {
+            let key = request.headers().get(SEC_WEBSOCKET_KEY);
+            let accept = derive_accept_key(key.expect("it is WebSocket").as_bytes());
+            let fields = [(SEC_WEBSOCKET_ACCEPT, accept)];
+            (fields, Upgrade::new("websocket", echo))
+        },
+    );
+    let mut client = secure.connect();
+    let (tls, socket) = client.tls_and_socket();
+    let stream = rustls::Stream::new(tls, socket);
+    let opened = tungstenite::client(format!("wss://{NAME}/"), stream);
+    let (mut socket, response) = opened.expect("it speaks WebSocket");
+    assert_eq!(response.status(), 101);
+    let large = Random::new(5).bytes(300_000);
+    for message in [Message::text("hello"), Message::text(""), large.into()] {
+        socket.send(message.clone()).expect("a message can be sent");
+        let answer = socket.read().expect("a message comes back");
+        assert!(answer == message, "{} bytes came back", answer.len());
+    }
+    let ping = socket.send(Message::Ping("p".into()));
+    ping.expect("a ping is sent");
+    let pong = socket.read().expect("a ping is answered");
+    assert_eq!(pong, Message::Pong("p".into()));
+    socket.close(None).expect("a goodbye is sent");
+    let goodbye = socket.read().expect("a goodbye comes back");
+    assert!(goodbye.is_close(), "{goodbye}");
+    // An end of TLS that was not announced would be another error.
+    let end = socket.read();
+    assert!(matches!(end, Err(Error::ConnectionClosed)), "{end:?}");
+    secure.server.expect_open(0);
+    expect_ended(&secure.server, "upgraded", 1);
+}
+
 /// A server that upgrades everyone, and a client that has heard of it.
 #[track_caller]
 fn upgraded(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> (Secure, Client) {
@@ -93,6 +150,19 @@ fn a_write_that_took_too_long_takes_nothing_from_the_next() {
         content.iter().all(|byte| *byte == b'x'),
         "nothing else came"
     );
+}
+
+#[test]
+fn a_stream_whose_client_does_not_read_is_not_finished_for_ever() {
+    let (tell, told) = bounded(1);
+    let (_secure, _client) = upgraded(move |mut stream: Stream| {
+        stream.set_write_timeout(Some(SOON));
+        let late = stream.write_all(&vec![b'x'; HUGE]);
+        late.expect_err("the client does not read");
+        let end = stream.finish().map_err(|error| error.kind());
+        tell.send(end).expect("the test waits");
+    });
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(Err(ErrorKind::WouldBlock)));
 }
 
 #[test]
