@@ -88,3 +88,7 @@ impl Connection {
         }
     }
 }
+
+/// Only over TLS is there something to say.
+#[cfg(all(test, feature = "tls"))]
+mod tests;

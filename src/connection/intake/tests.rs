@@ -127,43 +127,18 @@ fn a_client_is_told_to_continue_when_there_is_room_for_it() {
 
 #[cfg(feature = "tls")]
 mod tls {
-    use rcgen::{CertificateParams, KeyPair};
-    use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, ServerName};
-    use rustls::{ClientConfig, ClientConnection, RootCertStore, Stream};
+    use rustls::{ClientConfig, ClientConnection, Stream};
 
     use super::*;
     use crate::Tls;
+    use crate::connection::tests::tls;
     use crate::transport::Handshake;
-
-    /// How a server speaks TLS, and clients that believe it.
-    fn parties() -> (Tls, Arc<ClientConfig>) {
-        let key = KeyPair::generate().expect("there is randomness");
-        let params = CertificateParams::new(["x".to_owned()]).expect("it is a name");
-        let certificate = params.self_signed(&key).expect("it is complete").pem();
-        let builder = Tls::builder().certificate_pem(&*certificate, key.serialize_pem());
-        let tls = builder.build().expect("they fit");
-        let mut roots = RootCertStore::empty();
-        let der = CertificateDer::from_pem_slice(certificate.as_bytes());
-        roots
-            .add(der.expect("it is one"))
-            .expect("it can be a root");
-        let provider = Arc::clone(tls.config().crypto_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider knows them")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        (tls, Arc::new(config))
-    }
 
     /// Both ends of a connection after the handshake.
     fn agree(tls: &Tls, config: &Arc<ClientConfig>) -> (ClientConnection, UnixStream, Socket) {
         let (mut client, socket) = pair();
         let mut socket = socket.with_tls(tls.config()).expect("it is right");
-        let name = ServerName::try_from("x").expect("it is a name");
-        let session = ClientConnection::new(Arc::clone(config), name);
-        let mut session = session.expect("it is right");
+        let mut session = tls::client(config);
         thread::scope(|scope| {
             scope.spawn(|| {
                 while session.is_handshaking() {
@@ -186,7 +161,7 @@ mod tls {
 
     #[test]
     fn a_client_is_told_to_continue_when_there_is_room_for_it() {
-        let (tls, config) = parties();
+        let (tls, config) = tls::parties();
         // What finds no room stays with the session, so that another one shows how much there is.
         let (_session, _client, mut like_it) = agree(&tls, &config);
         let bytes = std::iter::from_fn(|| send_byte(&mut like_it).then_some(())).count();
