@@ -68,7 +68,8 @@ pub trait IntoResponse {
 }
 
 /// An HTML page: the content with `Content-Type: text/html; charset=utf-8`. Nothing in it is
-/// escaped.
+/// escaped: what others have written must be before it is put into a page, as a template engine does
+/// by itself.
 ///
 /// ```
 /// use httpool::{Html, Request};

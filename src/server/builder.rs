@@ -311,6 +311,25 @@ impl Builder {
     /// status of 400 and above that tells a [`Problem`](crate::Problem), the server's own refusals
     /// among them, or that has no content. Where they have no page, the answer stays. Error answers
     /// with other content are their handler's own. Default: none.
+    ///
+    /// A page need not be HTML:
+    ///
+    /// ```
+    /// # #[cfg(feature = "json")] {
+    /// use httpool::http::HeaderMap;
+    /// use httpool::{IntoResponse, Json, Problem, Server};
+    ///
+    /// #[derive(serde::Serialize)]
+    /// struct Failure {
+    ///     error: String,
+    /// }
+    ///
+    /// let builder = Server::builder().error_pages(|problem: &Problem, _: &HeaderMap| {
+    ///     let error = format!("{}: {}", problem.status(), problem.message());
+    ///     Some(Json(Failure { error }).into_response())
+    /// });
+    /// # }
+    /// ```
     pub fn error_pages(mut self, pages: impl ErrorPages) -> Self {
         self.error_pages = Pages::new(pages);
         self
