@@ -16,14 +16,17 @@
 //! [`Router`] says how paths are written, [`Extract`] what may be an argument, and
 //! [`IntoResponse`](crate::IntoResponse) what may be returned.
 
+mod claim;
 mod extract;
 mod function;
 mod incoming;
 mod parameters;
 mod rejection;
+mod route;
 mod router;
 
-pub use self::extract::{Claim, Extract, ExtractOptional, Form, Path, Provides, Query, State};
+pub use self::claim::Claim;
+pub use self::extract::{Extract, ExtractOptional, Form, Path, Provides, Query, State};
 pub use self::function::{Function, Takes};
 pub use self::incoming::Incoming;
 pub use self::parameters::Parameters;

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::HeaderValue;
 use http::{Method, StatusCode};
 use matchit::InsertError;
 
+use super::route::{Endpoint, Part, Route};
 use super::{Call, Function, Parameters, Takes};
 use crate::layer::Layers;
-use crate::response::answer_other_method;
 use crate::{Handler, Intake, IntoResponse, Layer, Problem, Request, Response};
 
 /// The name of what a nested router leaves to its own fallback. Nobody can write it in a request or
@@ -74,34 +73,6 @@ pub struct Router<S = ()> {
     layers: Layers,
     /// What suits all of its functions.
     intake: Intake,
-}
-
-/// Answers a call, whatever its arguments were.
-type Answer<S> = dyn Fn(&mut Call<'_, S>) -> Response + Send + Sync;
-
-/// A function and how it wants the body of a request.
-struct Endpoint<S> {
-    answer: Arc<Answer<S>>,
-    intake: Intake,
-}
-
-/// A path and what it has for each method.
-struct Route<S> {
-    path: String,
-    methods: Vec<(Method, Endpoint<S>)>,
-    /// For every other method.
-    any: Option<Endpoint<S>>,
-    part: Part,
-    /// Those of the routers that it was nested with.
-    layers: Layers,
-}
-
-/// What of a path is for the function that answers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    All,
-    /// What is behind the path under which the function's router stands.
-    Rest,
 }
 
 impl<S: Send + Sync + 'static> Default for Router<S> {
@@ -246,10 +217,7 @@ impl<S: Send + Sync + 'static> Router<S> {
                 rest => format!("{path}{rest}"),
             };
             let route = self.entry(&whole);
-            assert!(
-                route.methods.is_empty() && route.any.is_none(),
-                "{whole} has functions already"
-            );
+            assert!(route.is_free(), "{whole} has functions already");
             route.methods = nested.methods;
             route.any = nested.any;
             route.part = nested.part;
@@ -259,8 +227,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             for rest in ["", "/", &format!("/{{*{REST}}}")] {
                 // A route of its own may stand for all of this already.
                 if let Ok(route) = self.find_or_add(&format!("{path}{rest}"))
-                    && route.methods.is_empty()
-                    && route.any.is_none()
+                    && route.is_free()
                 {
                     route.any = Some(fallback.clone());
                     route.part = Part::Rest;
@@ -336,29 +303,11 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[must_use]
     pub fn with_state<T: Send + Sync + 'static>(self, state: S) -> Router<T> {
         let state = Arc::new(state);
-        let bound = |endpoint: Endpoint<S>| -> Endpoint<T> {
-            let state = Arc::clone(&state);
-            let Endpoint { answer, intake } = endpoint;
-            Endpoint {
-                answer: Arc::new(move |call| answer(&mut call.with_state(&state))),
-                intake,
-            }
-        };
-        let routes = self.routes.into_iter().map(|route| Route {
-            path: route.path,
-            methods: route
-                .methods
-                .into_iter()
-                .map(|(method, endpoint)| (method, bound(endpoint)))
-                .collect(),
-            any: route.any.map(&bound),
-            part: route.part,
-            layers: route.layers,
-        });
+        let routes = self.routes.into_iter().map(|route| route.bind(&state));
         Router {
             routes: routes.collect(),
             paths: self.paths,
-            fallback: self.fallback.map(&bound),
+            fallback: self.fallback.map(|fallback| fallback.bind(&state)),
             layers: self.layers,
             intake: self.intake,
         }
@@ -391,13 +340,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             Some(index) => index,
             None => {
                 self.paths.insert(path, self.routes.len())?;
-                self.routes.push(Route {
-                    path: path.to_owned(),
-                    methods: Vec::new(),
-                    any: None,
-                    part: Part::All,
-                    layers: Layers::default(),
-                });
+                self.routes.push(Route::new(path));
                 self.routes.len() - 1
             }
         };
@@ -466,76 +409,8 @@ impl Handler for Router {
     }
 }
 
-impl<S> Route<S> {
-    fn answer(&self, call: &mut Call<'_, S>) -> Response {
-        match self.endpoint(call.request.method()) {
-            Some(endpoint) => endpoint.answer(call),
-            None => answer_other_method(call.request, self.allowed()),
-        }
-    }
-
-    fn endpoint(&self, method: &Method) -> Option<&Endpoint<S>> {
-        let of = |wanted: &Method| {
-            let mut methods = self.methods.iter();
-            methods.find(|(method, _)| method == wanted)
-        };
-        let found = of(method).or_else(|| {
-            let stands_in = *method == Method::HEAD;
-            stands_in.then(|| of(&Method::GET)).flatten()
-        });
-        found.map(|(_, endpoint)| endpoint).or(self.any.as_ref())
-    }
-
-    fn allowed(&self) -> HeaderValue {
-        let mut allowed: Vec<&str> = Vec::new();
-        for (method, _) in &self.methods {
-            allowed.push(method.as_str());
-            let says_head = || self.methods.iter().any(|(other, _)| other == Method::HEAD);
-            if *method == Method::GET && !says_head() {
-                allowed.push(Method::HEAD.as_str());
-            }
-        }
-        if !allowed.contains(&Method::OPTIONS.as_str()) {
-            allowed.push(Method::OPTIONS.as_str());
-        }
-        HeaderValue::try_from(allowed.join(", ")).expect("methods are valid in a field")
-    }
-}
-
-impl<S: 'static> Endpoint<S> {
-    fn new<A: 'static, F: Function<S, A>>(function: F) -> Self {
-        Self {
-            answer: Arc::new(move |call| function.call(call)),
-            intake: F::INTAKE,
-        }
-    }
-}
-
-impl<S> Endpoint<S> {
-    fn answer(&self, call: &mut Call<'_, S>) -> Response {
-        (self.answer)(call)
-    }
-}
-
-/// The same function, whatever its state is.
-impl<S> Clone for Endpoint<S> {
-    fn clone(&self) -> Self {
-        Self {
-            answer: Arc::clone(&self.answer),
-            intake: self.intake,
-        }
-    }
-}
-
 impl<S> fmt::Debug for Router<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.routes).finish()
-    }
-}
-
-impl<S> fmt::Debug for Route<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let methods = self.methods.iter().map(|(method, _)| method.as_str());
-        write!(f, "{} {:?}", self.path, methods.collect::<Vec<_>>())
     }
 }

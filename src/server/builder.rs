@@ -1,41 +1,27 @@
 //! What a server is told before it listens.
 
+mod bind;
+
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::time::Duration;
 
-use log::info;
-use rustix::process::{Resource, getrlimit};
-
-use super::Server;
-use super::bell::Bell;
-use super::census::Census;
-use super::listener::{BACKLOG, BindError, Listener};
-use super::turns::Turns;
-use super::waits::Tallies;
 #[cfg(feature = "tls")]
 use crate::Tls;
 use crate::config::{CENTURY, Config};
-use crate::connection::{Budget, Opening};
+use crate::connection::Opening;
 use crate::error_pages::Pages;
 use crate::exchange::Observers;
-use crate::phase::PhaseCell;
-use crate::sync::channel;
 use crate::{ErrorPages, ListenAddr, ListenAddrError, Observer};
 #[cfg(feature = "proxy")]
 use crate::{ForwardedBy, TrustedProxy};
-
-/// Descriptors that are left for everything but connections: listeners, logs, what handlers have open
-/// while they run, the program's own.
-const SPARE_DESCRIPTORS: u64 = 64;
 
 const LONGEST: Duration = Duration::from_secs(CENTURY);
 
 /// What a place in the parking lot can be numbered by, and then some.
 const MOST_CONNECTIONS: usize = 1 << 24;
 
-/// Builds a [`Server`]. Everything but an address has a [default](crate::defaults). A time longer
-/// than a century counts as a century.
+/// Builds a [`Server`](crate::Server). Everything but an address has a [default](crate::defaults). A
+/// time longer than a century counts as a century.
 ///
 /// ```
 /// use std::time::Duration;
@@ -224,7 +210,7 @@ impl Builder {
     /// Default: [`SHED_AFTER`](crate::defaults::SHED_AFTER).
     ///
     /// A worker that comes to such a request answers it so; if none does, the thread in
-    /// [`run`](Server::run) answers, about a sixteenth of this time later at most. Requests that have
+    /// [`run`](crate::Server::run) answers, about a sixteenth of this time later at most. Requests that have
     /// come when the server begins to [drain](crate::Phase::Draining) are handled, however long they
     /// wait.
     ///
@@ -440,60 +426,6 @@ impl Builder {
         self
     }
 
-    /// Starts to listen. From here on clients can connect; they are answered when the server
-    /// [runs](Server::run).
-    ///
-    /// # Errors
-    ///
-    /// If an address is none or can't be listened on, or there is none; or if it is for proxies and
-    /// none is trusted.
-    pub fn bind(self) -> Result<Server, BindError> {
-        let mut listeners = Vec::new();
-        for (socket, opening) in self.adopted {
-            listeners.push(Listener::adopt(socket)?.with(opening));
-        }
-        for (address, opening) in &self.addresses {
-            let address = address
-                .as_ref()
-                .map_err(|why| BindError::no_address(*why))?;
-            let bound = Listener::bind(address, self.reuse_port)?;
-            listeners.extend(bound.into_iter().map(|one| one.with(opening.clone())));
-        }
-        if listeners.is_empty() {
-            return Err(BindError::nowhere());
-        }
-        #[cfg(feature = "proxy")]
-        if self.config.trust.is_empty()
-            && let Some(listener) = listeners.iter().find(|one| one.is_proxied())
-        {
-            return Err(BindError::untrusted(listener.address()));
-        }
-        let bell = Arc::new(Bell::new().map_err(BindError::without_address)?);
-        let addresses = listeners.iter().map(Listener::address).cloned().collect();
-        let max_connections = affordable(&self.config);
-        // Whoever is in the kernel's queues when the drain begins is admitted over the limit.
-        let backlog = (usize::from(BACKLOG) + 1) * listeners.len();
-        let capacity = max_connections + backlog;
-        let (ready, jobs) = channel::bounded(capacity);
-        Ok(Server {
-            max_connections,
-            capacity,
-            census: Arc::new(Census::new(self.config.workers, &bell)),
-            turns: Arc::new(Turns::new(self.config.workers)),
-            waits: Arc::new(Tallies::new(self.config.workers)),
-            ready,
-            jobs: Arc::new(jobs),
-            budget: Arc::new(Budget::new(self.config.max_buffered)),
-            phase: Arc::new(PhaseCell::new()),
-            bell,
-            config: self.config,
-            observers: self.observers,
-            error_pages: self.error_pages,
-            listeners,
-            addresses,
-        })
-    }
-
     fn listen_for(
         mut self,
         address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
@@ -502,22 +434,5 @@ impl Builder {
         let address = address.try_into().map_err(Into::into);
         self.addresses.push((address, opening));
         self
-    }
-}
-
-/// As many connections as were asked for, or as the process may open.
-fn affordable(config: &Config) -> usize {
-    let wanted = config.max_connections;
-    let Some(descriptors) = getrlimit(Resource::Nofile).current else {
-        return wanted;
-    };
-    let spared = descriptors.saturating_sub(SPARE_DESCRIPTORS);
-    let affordable = spared / config.descriptors_per_connection as u64;
-    match usize::try_from(affordable.max(1)) {
-        Ok(affordable) if affordable < wanted => {
-            info!("at most {affordable} connections: the descriptor limit is {descriptors}");
-            affordable
-        }
-        _ => wanted,
     }
 }

@@ -1,0 +1,150 @@
+//! One path of a router, and the functions that it has.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Method;
+use http::header::HeaderValue;
+
+use super::{Call, Function};
+use crate::layer::Layers;
+use crate::response::answer_other_method;
+use crate::{Intake, Response};
+
+/// A path and what it has for each method.
+pub(super) struct Route<S> {
+    pub(super) path: String,
+    pub(super) methods: Vec<(Method, Endpoint<S>)>,
+    /// For every other method.
+    pub(super) any: Option<Endpoint<S>>,
+    pub(super) part: Part,
+    /// Those of the routers that it was nested with.
+    pub(super) layers: Layers,
+}
+
+/// What of a path is for the function that answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    All,
+    /// What is behind the path under which the function's router stands.
+    Rest,
+}
+
+/// Answers a call, whatever its arguments were.
+type Answer<S> = dyn Fn(&mut Call<'_, S>) -> Response + Send + Sync;
+
+/// A function and how it wants the body of a request.
+pub(super) struct Endpoint<S> {
+    answer: Arc<Answer<S>>,
+    pub(super) intake: Intake,
+}
+
+impl<S> Route<S> {
+    pub(super) fn new(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            methods: Vec::new(),
+            any: None,
+            part: Part::All,
+            layers: Layers::default(),
+        }
+    }
+
+    /// Whether it has no function yet.
+    pub(super) fn is_free(&self) -> bool {
+        self.methods.is_empty() && self.any.is_none()
+    }
+
+    pub(super) fn answer(&self, call: &mut Call<'_, S>) -> Response {
+        match self.endpoint(call.request.method()) {
+            Some(endpoint) => endpoint.answer(call),
+            None => answer_other_method(call.request, self.allowed()),
+        }
+    }
+
+    pub(super) fn endpoint(&self, method: &Method) -> Option<&Endpoint<S>> {
+        let of = |wanted: &Method| {
+            let mut methods = self.methods.iter();
+            methods.find(|(method, _)| method == wanted)
+        };
+        let found = of(method).or_else(|| {
+            let stands_in = *method == Method::HEAD;
+            stands_in.then(|| of(&Method::GET)).flatten()
+        });
+        found.map(|(_, endpoint)| endpoint).or(self.any.as_ref())
+    }
+
+    fn allowed(&self) -> HeaderValue {
+        let mut allowed: Vec<&str> = Vec::new();
+        for (method, _) in &self.methods {
+            allowed.push(method.as_str());
+            let says_head = || self.methods.iter().any(|(other, _)| other == Method::HEAD);
+            if *method == Method::GET && !says_head() {
+                allowed.push(Method::HEAD.as_str());
+            }
+        }
+        if !allowed.contains(&Method::OPTIONS.as_str()) {
+            allowed.push(Method::OPTIONS.as_str());
+        }
+        HeaderValue::try_from(allowed.join(", ")).expect("methods are valid in a field")
+    }
+}
+
+impl<S: Send + Sync + 'static> Route<S> {
+    /// The same for a router that has given its functions this state.
+    pub(super) fn bind<T: 'static>(self, state: &Arc<S>) -> Route<T> {
+        let methods = self.methods.into_iter();
+        Route {
+            path: self.path,
+            methods: methods
+                .map(|(method, endpoint)| (method, endpoint.bind(state)))
+                .collect(),
+            any: self.any.map(|endpoint| endpoint.bind(state)),
+            part: self.part,
+            layers: self.layers,
+        }
+    }
+}
+
+impl<S: Send + Sync + 'static> Endpoint<S> {
+    pub(super) fn bind<T: 'static>(self, state: &Arc<S>) -> Endpoint<T> {
+        let Self { answer, intake } = self;
+        let state = Arc::clone(state);
+        Endpoint {
+            answer: Arc::new(move |call| answer(&mut call.with_state(&state))),
+            intake,
+        }
+    }
+}
+
+impl<S: 'static> Endpoint<S> {
+    pub(super) fn new<A: 'static, F: Function<S, A>>(function: F) -> Self {
+        Self {
+            answer: Arc::new(move |call| function.call(call)),
+            intake: F::INTAKE,
+        }
+    }
+}
+
+impl<S> Endpoint<S> {
+    pub(super) fn answer(&self, call: &mut Call<'_, S>) -> Response {
+        (self.answer)(call)
+    }
+}
+
+/// The same function, whatever its state is.
+impl<S> Clone for Endpoint<S> {
+    fn clone(&self) -> Self {
+        Self {
+            answer: Arc::clone(&self.answer),
+            intake: self.intake,
+        }
+    }
+}
+
+impl<S> fmt::Debug for Route<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let methods = self.methods.iter().map(|(method, _)| method.as_str());
+        write!(f, "{} {:?}", self.path, methods.collect::<Vec<_>>())
+    }
+}

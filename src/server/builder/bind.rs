@@ -1,0 +1,95 @@
+//! From what a server is told to one that listens.
+
+use std::sync::Arc;
+
+use log::info;
+use rustix::process::{Resource, getrlimit};
+
+use super::Builder;
+use crate::Server;
+use crate::config::Config;
+use crate::connection::Budget;
+use crate::phase::PhaseCell;
+use crate::server::bell::Bell;
+use crate::server::census::Census;
+use crate::server::listener::{BACKLOG, BindError, Listener};
+use crate::server::turns::Turns;
+use crate::server::waits::Tallies;
+use crate::sync::channel;
+
+/// Descriptors that are left for everything but connections: listeners, logs, what handlers have open
+/// while they run, the program's own.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+impl Builder {
+    /// Starts to listen. From here on clients can connect; they are answered when the server
+    /// [runs](Server::run).
+    ///
+    /// # Errors
+    ///
+    /// If an address is none or can't be listened on, or there is none; or if it is for proxies and
+    /// none is trusted.
+    pub fn bind(self) -> Result<Server, BindError> {
+        let mut listeners = Vec::new();
+        for (socket, opening) in self.adopted {
+            listeners.push(Listener::adopt(socket)?.with(opening));
+        }
+        for (address, opening) in &self.addresses {
+            let address = address
+                .as_ref()
+                .map_err(|why| BindError::no_address(*why))?;
+            let bound = Listener::bind(address, self.reuse_port)?;
+            listeners.extend(bound.into_iter().map(|one| one.with(opening.clone())));
+        }
+        if listeners.is_empty() {
+            return Err(BindError::nowhere());
+        }
+        #[cfg(feature = "proxy")]
+        if self.config.trust.is_empty()
+            && let Some(listener) = listeners.iter().find(|one| one.is_proxied())
+        {
+            return Err(BindError::untrusted(listener.address()));
+        }
+        let bell = Arc::new(Bell::new().map_err(BindError::without_address)?);
+        let addresses = listeners.iter().map(Listener::address).cloned().collect();
+        let max_connections = affordable(&self.config);
+        // Whoever is in the kernel's queues when the drain begins is admitted over the limit.
+        let backlog = (usize::from(BACKLOG) + 1) * listeners.len();
+        let capacity = max_connections + backlog;
+        let (ready, jobs) = channel::bounded(capacity);
+        Ok(Server {
+            max_connections,
+            capacity,
+            census: Arc::new(Census::new(self.config.workers, &bell)),
+            turns: Arc::new(Turns::new(self.config.workers)),
+            waits: Arc::new(Tallies::new(self.config.workers)),
+            ready,
+            jobs: Arc::new(jobs),
+            budget: Arc::new(Budget::new(self.config.max_buffered)),
+            phase: Arc::new(PhaseCell::new()),
+            bell,
+            config: self.config,
+            observers: self.observers,
+            error_pages: self.error_pages,
+            listeners,
+            addresses,
+        })
+    }
+}
+
+/// As many connections as were asked for, or as the process may open.
+fn affordable(config: &Config) -> usize {
+    let wanted = config.max_connections;
+    let Some(descriptors) = getrlimit(Resource::Nofile).current else {
+        return wanted;
+    };
+    let spared = descriptors.saturating_sub(SPARE_DESCRIPTORS);
+    let affordable = spared / config.descriptors_per_connection as u64;
+    match usize::try_from(affordable.max(1)) {
+        Ok(affordable) if affordable < wanted => {
+            info!("at most {affordable} connections: the descriptor limit is {descriptors}");
+            affordable
+        }
+        _ => wanted,
+    }
+}
