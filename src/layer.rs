@@ -166,6 +166,11 @@ impl Layers {
         self.0.push(Arc::new(layer));
     }
 
+    #[cfg(feature = "router")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// These, and those behind them.
     #[cfg(feature = "router")]
     pub(crate) fn before(&self, others: &Self) -> Self {

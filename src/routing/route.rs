@@ -1,6 +1,7 @@
 //! One path of a router, and the functions that it has.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
 use http::Method;
@@ -18,7 +19,7 @@ pub(super) struct Route<S> {
     /// For every other method.
     pub(super) any: Option<Endpoint<S>>,
     pub(super) part: Part,
-    /// Those of the routers that it was nested with.
+    /// Those of the routers that all of it has come with.
     pub(super) layers: Layers,
 }
 
@@ -90,6 +91,36 @@ impl<S> Route<S> {
     }
 }
 
+impl<S: 'static> Route<S> {
+    /// Adds the functions of another route, which has none for the same method. Each stays behind the
+    /// layers that it was behind.
+    pub(super) fn join(&mut self, other: Self) {
+        if self.is_free() {
+            *self = other;
+            return;
+        }
+        self.hand_layers_on();
+        let mut other = other;
+        other.hand_layers_on();
+        self.methods.extend(other.methods);
+        if other.any.is_some() {
+            (self.any, self.part) = (other.any, other.part);
+        }
+    }
+
+    /// Puts the layers around each function, in the place of all of them.
+    fn hand_layers_on(&mut self) {
+        let layers = mem::take(&mut self.layers);
+        if layers.is_empty() {
+            return;
+        }
+        let methods = self.methods.iter_mut().map(|(_, endpoint)| endpoint);
+        for endpoint in methods.chain(&mut self.any) {
+            endpoint.put_behind(layers.clone());
+        }
+    }
+}
+
 impl<S: Send + Sync + 'static> Route<S> {
     /// The same for a router that has given its functions this state.
     pub(super) fn bind<T: 'static>(self, state: &Arc<S>) -> Route<T> {
@@ -118,6 +149,21 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
 }
 
 impl<S: 'static> Endpoint<S> {
+    fn put_behind(&mut self, layers: Layers) {
+        let answer = Arc::clone(&self.answer);
+        self.answer = Arc::new(move |call| {
+            let (parameters, state, under) = (call.parameters, call.state, call.under);
+            layers.run(call.request, &|request| {
+                answer(&mut Call {
+                    request,
+                    parameters,
+                    state,
+                    under,
+                })
+            })
+        });
+    }
+
     pub(super) fn new<A: 'static, F: Function<S, A>>(function: F) -> Self {
         Self {
             answer: Arc::new(move |call| function.call(call)),

@@ -59,8 +59,9 @@ const REST: &str = "httpool_rest";
 ///
 /// All requests of a router pass its [layers](Layer) in the order in which these are written,
 /// wherever its routes are written, and whether a route answers them or none does (404, 405,
-/// OPTIONS). Those of a nested router come behind those of the one around it, and see what its own
-/// routes and its own fallback answer.
+/// OPTIONS). Those of a nested or merged router come behind those of the one around it, and see what
+/// its own routes and its own fallback answer. Where a path has functions of several routers, each
+/// is behind the layers of its own, and what none of them answers is behind none of these.
 ///
 /// # State
 ///
@@ -137,11 +138,9 @@ impl<S: Send + Sync + 'static> Router<S> {
         path: &str,
         function: impl Takes<A> + Function<S, A>,
     ) -> Self {
-        let endpoint = self.endpoint_of(function);
-        let route = self.entry(path);
-        let is_new = route.methods.iter().all(|(other, _)| *other != method);
-        assert!(is_new, "{path} has a function for {method} already");
-        route.methods.push((method, endpoint));
+        let mut route = Route::new(path);
+        route.methods.push((method, self.endpoint_of(function)));
+        self.join(route);
         self
     }
 
@@ -177,13 +176,9 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[must_use]
     #[track_caller]
     pub fn any<A: 'static>(mut self, path: &str, function: impl Takes<A> + Function<S, A>) -> Self {
-        let endpoint = self.endpoint_of(function);
-        let route = self.entry(path);
-        assert!(
-            route.any.is_none(),
-            "{path} has a function for any method already"
-        );
-        route.any = Some(endpoint);
+        let mut route = Route::new(path);
+        route.any = Some(self.endpoint_of(function));
+        self.join(route);
         self
     }
 
@@ -207,21 +202,17 @@ impl<S: Send + Sync + 'static> Router<S> {
     pub fn nest(mut self, path: &str, router: impl Into<Self>) -> Self {
         let router = router.into();
         assert!(
-            !path.ends_with('/') && !path.contains("{*"),
+            path.starts_with('/') && !path.ends_with('/') && !path.contains("{*"),
             "nothing can be nested in {path}"
         );
         self.intake = self.intake.or(router.intake);
-        for nested in router.routes {
-            let whole = match nested.path.as_str() {
+        for mut route in router.routes {
+            route.path = match route.path.as_str() {
                 "/" => path.to_owned(),
                 rest => format!("{path}{rest}"),
             };
-            let route = self.entry(&whole);
-            assert!(route.is_free(), "{whole} has functions already");
-            route.methods = nested.methods;
-            route.any = nested.any;
-            route.part = nested.part;
-            route.layers = router.layers.before(&nested.layers);
+            route.layers = router.layers.before(&route.layers);
+            self.join(route);
         }
         if let Some(fallback) = router.fallback {
             for rest in ["", "/", &format!("/{{*{REST}}}")] {
@@ -234,6 +225,49 @@ impl<S: Send + Sync + 'static> Router<S> {
                     route.layers = router.layers.clone();
                 }
             }
+        }
+        self
+    }
+
+    /// Adds the routes of another router, behind its layers: for functions that share a layer and no
+    /// path.
+    ///
+    /// ```
+    /// use httpool::http::StatusCode;
+    /// use httpool::routing::Router;
+    /// use httpool::test::Client;
+    /// use httpool::{IntoResponse, Next, Request, Response};
+    ///
+    /// fn only_members(request: Request, next: Next<'_>) -> Response {
+    ///     match request.headers().get("x-key") {
+    ///         Some(key) if key == "tea" => next.run(request),
+    ///         _ => StatusCode::FORBIDDEN.into_response(),
+    ///     }
+    /// }
+    ///
+    /// let members = Router::new()
+    ///     .layer(only_members)
+    ///     .post("/books", || "a new book")
+    ///     .get("/account", || "yours");
+    /// let router: Router = Router::new().get("/books", || "all books").merge(members);
+    ///
+    /// let client = Client::new(router);
+    /// assert_eq!(client.get("/books").send().text(), "all books");
+    /// assert_eq!(client.post("/books").send().status(), StatusCode::FORBIDDEN);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the other router has a [fallback](Self::fallback), or as [`route`](Self::route).
+    #[must_use]
+    #[track_caller]
+    pub fn merge(mut self, router: Self) -> Self {
+        let has_fallback = router.fallback.is_some();
+        assert!(!has_fallback, "a router that is merged has no fallback");
+        self.intake = self.intake.or(router.intake);
+        for mut route in router.routes {
+            route.layers = router.layers.before(&route.layers);
+            self.join(route);
         }
         self
     }
@@ -317,6 +351,22 @@ impl<S: Send + Sync + 'static> Router<S> {
         let endpoint = Endpoint::new(function);
         self.intake = self.intake.or(endpoint.intake);
         endpoint
+    }
+
+    /// Adds the functions of a route, whose path may have some of other methods.
+    #[track_caller]
+    fn join(&mut self, other: Route<S>) {
+        let path = other.path.clone();
+        let route = self.entry(&path);
+        for (method, _) in &other.methods {
+            let is_new = route.methods.iter().all(|(known, _)| known != method);
+            assert!(is_new, "{path} has a function for {method} already");
+        }
+        assert!(
+            route.any.is_none() || other.any.is_none(),
+            "{path} has a function for any method already"
+        );
+        route.join(other);
     }
 
     /// The route of this path, made if there is none.

@@ -401,7 +401,9 @@ fn what_can_not_be_told_apart_is_refused_when_it_is_built() {
     #[track_caller]
     fn refused(build: impl FnOnce() -> Router + std::panic::UnwindSafe, why: &str) {
         let panic = std::panic::catch_unwind(build).expect_err("it can't be built");
-        let said = panic.downcast_ref::<String>().expect("it says why");
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let said = text.or_else(|| panic.downcast_ref().copied());
+        let said = said.expect("it says why");
         assert!(said.contains(why), "{said}");
     }
     let get = || Router::<()>::new().get("/a/{x}", || "");
@@ -422,7 +424,19 @@ fn what_can_not_be_told_apart_is_refused_when_it_is_built() {
     let inner = || Router::new().get("/{x}", || "");
     refused(
         move || get().nest("/a", inner()),
-        "/a/{x} has functions already",
+        "/a/{x} has a function for GET already",
+    );
+    refused(
+        move || get().merge(Router::new().get("/a/{x}", || "")),
+        "/a/{x} has a function for GET already",
+    );
+    refused(
+        || Router::new().merge(Router::new().fallback(|| "")),
+        "a router that is merged has no fallback",
+    );
+    refused(
+        move || get().nest("", Router::new()),
+        "nothing can be nested in ",
     );
 }
 

@@ -119,6 +119,48 @@ mod routers {
     }
 
     #[test]
+    fn functions_of_one_path_are_each_behind_their_own_layers() {
+        let members = || {
+            let of_all = Router::new().layer(named("m"));
+            of_all
+                .post("/books", || "added")
+                .get("/account", || "yours")
+        };
+        let open = || Router::new().get("/books", || "all");
+        let files = || Router::new().layer(named("f")).fallback(|| "file");
+        let around = || Router::new().layer(named("1"));
+        for router in [
+            around().merge(open()).merge(members()),
+            around().merge(members()).merge(open()),
+            around().merge(members()).get("/books", || "all"),
+            around().get("/books", || "all").merge(members()),
+        ] {
+            let router: Router = router
+                .nest("/files", files())
+                .get("/files", || "folder")
+                .with_state(());
+            let said = |method: Method, target: &'static str| {
+                let request = http::Request::builder().method(method).uri(target);
+                text(&ask(&router, request)).to_owned()
+            };
+            assert_eq!(said(Method::GET, "/books"), "1all");
+            assert_eq!(said(Method::POST, "/books"), "1madded");
+            assert_eq!(said(Method::GET, "/account"), "1myours");
+            assert_eq!(said(Method::GET, "/files"), "1folder");
+            assert_eq!(said(Method::POST, "/files"), "1ffile");
+            assert_eq!(said(Method::GET, "/files/x"), "1ffile");
+            assert_eq!(said(Method::PUT, "/account"), "1m405 Method Not Allowed\n");
+            // It is of nobody but the router around them.
+            assert_eq!(said(Method::PUT, "/books"), "1405 Method Not Allowed\n");
+            let response = ask(&router, http::Request::options("/books"));
+            let allowed = response.headers()[ALLOW].to_str().expect("they are names");
+            let mut allowed: Vec<&str> = allowed.split(", ").collect();
+            allowed.sort_unstable();
+            assert_eq!(allowed, ["GET", "HEAD", "OPTIONS", "POST"]);
+        }
+    }
+
+    #[test]
     fn a_layer_in_front_may_choose_another_route() {
         let router: Router = Router::new()
             .layer(Renamed)
