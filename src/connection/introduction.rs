@@ -24,11 +24,20 @@ impl Connection {
             if service.phase.get() >= Phase::Forced {
                 return Ok(Some(Verdict::Close(Why::Forced)));
             }
-            match Statement::parse(desk.input.unread()) {
-                Ok(Some((statement, length))) => {
-                    desk.input.consume(length);
+            let before = desk.input.unread().len();
+            let received = self.socket.peek(desk.input.room())?;
+            let parsed = Statement::parse(desk.input.unread());
+            // What follows the header is for whoever receives next, which may be TLS.
+            let end = match &parsed {
+                Ok(Some((_, length))) => *length,
+                _ => desk.input.unread().len(),
+            };
+            self.socket.skip(end - before)?;
+            match parsed {
+                Ok(Some((statement, _))) => {
+                    desk.input.clear();
                     self.origin = statement.apply(&self.origin);
-                    self.stage = Stage::Open;
+                    self.stage = self.stage_after_introduction();
                     match self.origin.client() {
                         Some(client) => debug!("{self}: a connection for {client}"),
                         None => debug!("{self}: a connection for somebody who is not named"),
@@ -39,7 +48,7 @@ impl Connection {
                 Ok(None) => return Ok(Some(Verdict::Close(Why::NoRoom))),
                 Err(Malformed) => return Ok(Some(Verdict::Close(Why::NotIntroduced))),
             }
-            match self.receive(desk)? {
+            match received {
                 Received::Full | Received::Short => {}
                 Received::Nothing => {
                     let verdict = self.wait_for_request(Progress::Nothing, wake, desk, service);
@@ -51,5 +60,13 @@ impl Connection {
                 Received::End => return Ok(Some(Verdict::Close(Why::NotIntroduced))),
             }
         }
+    }
+
+    fn stage_after_introduction(&self) -> Stage {
+        #[cfg(feature = "tls")]
+        if self.socket.tls().is_some() {
+            return Stage::Handshake;
+        }
+        Stage::Open
     }
 }

@@ -15,6 +15,7 @@ mod intake;
 #[cfg(feature = "proxy")]
 mod introduction;
 mod lendable;
+mod opening;
 mod outbox;
 mod patience;
 mod signals;
@@ -36,12 +37,11 @@ use self::budget::Share;
 pub(crate) use self::desk::Desk;
 use self::farewell::Farewell;
 use self::lendable::Lendable;
+pub(crate) use self::opening::Opening;
 use self::outbox::{Flushed, Outbox};
 use self::patience::Patience;
 pub(crate) use self::signals::{Overload, Treatment, Verdict, Wait, Wake, What, Why};
 pub use self::upgrade::Stream;
-#[cfg(feature = "tls")]
-use crate::Tls;
 use crate::config::Config;
 use crate::error_pages::Pages;
 use crate::exchange::Observers;
@@ -85,18 +85,6 @@ pub(crate) struct Connection {
     share: Share,
 }
 
-/// What a connection begins with.
-#[derive(Debug, Clone)]
-pub(crate) enum Opening {
-    Request,
-    /// A proxy says first whom it passes on bytes for.
-    #[cfg(feature = "proxy")]
-    ProxyHeader,
-    /// Client and server agree on TLS.
-    #[cfg(feature = "tls")]
-    Handshake(Tls),
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// A proxy's header has not come, or not all of it.
@@ -135,15 +123,11 @@ impl Connection {
         now: Instant,
         service: &Service,
     ) -> Self {
-        let (stage, patience) = match opening {
-            Opening::Request => (Stage::Open, Patience::new(now, &service.config)),
-            #[cfg(feature = "proxy")]
-            Opening::ProxyHeader => (Stage::Introduction, Patience::new(now, &service.config)),
+        let stage = opening.stage();
+        let patience = match stage {
             #[cfg(feature = "tls")]
-            Opening::Handshake(_) => (
-                Stage::Handshake,
-                Patience::before_handshake(now, &service.config),
-            ),
+            Stage::Handshake => Patience::before_handshake(now, &service.config),
+            _ => Patience::new(now, &service.config),
         };
         Self {
             origin: Origin::new(peer),
@@ -226,11 +210,18 @@ impl Connection {
             _ => wake,
         };
         #[cfg(feature = "proxy")]
-        if self.stage == Stage::Introduction
-            && let Some(verdict) = self.introduce(wake, desk, service)?
-        {
-            return Ok(verdict);
-        }
+        let wake = if self.stage == Stage::Introduction {
+            if let Some(verdict) = self.introduce(wake, desk, service)? {
+                return Ok(verdict);
+            }
+            match wake {
+                // It was the header's time that had passed.
+                Wake::Expired => Wake::Ready,
+                _ => wake,
+            }
+        } else {
+            wake
+        };
         #[cfg(feature = "tls")]
         let wake = if self.stage == Stage::Handshake {
             if let Some(verdict) = self.shake_hands(wake, treatment, desk, service)? {

@@ -34,7 +34,7 @@ fn connect(now: Instant) -> (Connection, UnixStream, Service) {
 }
 
 fn connect_to(now: Instant, handler: impl Handler) -> (Connection, UnixStream, Service) {
-    connect_as(&Opening::Request, now, handler)
+    connect_as(&Opening::default(), now, handler)
 }
 
 fn connect_as(
@@ -282,10 +282,14 @@ mod introduction {
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
     fn connect(now: Instant) -> (Connection, UnixStream, Service) {
-        connect_as(&Opening::ProxyHeader, now, |request: Request| {
-            let client = Origin::of(&request).and_then(Origin::client);
-            client.map_or_else(String::new, |client| client.to_string())
-        })
+        connect_as(
+            &Opening::default().behind_proxy(),
+            now,
+            |request: Request| {
+                let client = Origin::of(&request).and_then(Origin::client);
+                client.map_or_else(String::new, |client| client.to_string())
+            },
+        )
     }
 
     #[test]

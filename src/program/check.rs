@@ -16,6 +16,7 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String>
     let others = [
         &args.listen_proxied,
         &args.listen_tls,
+        &args.listen_tls_proxied,
         &args.redirect_http,
         &args.admin,
     ];

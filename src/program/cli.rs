@@ -128,6 +128,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", help_heading = "TLS")]
     pub(crate) listen_tls: Vec<ListenAddr>,
 
+    /// Address to listen on for proxies that begin each connection with a PROXY protocol header and
+    /// then pass on TLS; needs --trusted-proxy, --tls-cert and --tls-key; repeat it for more
+    /// [default: none]
+    #[arg(long, value_name = "ADDR", help_heading = "TLS")]
+    pub(crate) listen_tls_proxied: Vec<ListenAddr>,
+
     /// Certificate as PEM, with those behind it that lead to its authority; repeat it, and --tls-key
     /// with it, for more: a client gets one that is for the name it asks for, or the first
     #[arg(long, value_name = "PATH", help_heading = "TLS")]
@@ -299,7 +305,12 @@ pub(crate) fn parse(
 impl Args {
     /// Whether it was said where to listen.
     pub(crate) fn names_addresses(&self) -> bool {
-        let lists = [&self.listen, &self.listen_proxied, &self.listen_tls];
+        let lists = [
+            &self.listen,
+            &self.listen_proxied,
+            &self.listen_tls,
+            &self.listen_tls_proxied,
+        ];
         lists.iter().any(|addresses| !addresses.is_empty())
     }
 
@@ -405,7 +416,7 @@ fn after_help() -> String {
          PORT            Port to listen on, on every interface, when no address is given\n  \
          LISTEN_FDS      Sockets that systemd passes in, used instead of PORT and the default;\n                  \
          those named proxied in LISTEN_FDNAMES are as of --listen-proxied,\n                  \
-         those named tls as of --listen-tls\n  \
+         those named tls as of --listen-tls, tls-proxied as of both\n  \
          NOTIFY_SOCKET   Where systemd is told about readiness and the progress of stopping\n  \
          JOURNAL_STREAM  If standard error is the journal, text has priorities instead of times\n\n\
          Signals:\n  \

@@ -17,7 +17,8 @@ const HTTPS: u16 = 443;
 
 /// What of these flags lacks another one, if there may be sockets for TLS besides.
 pub(crate) fn misuse(args: &Args, has_socket: bool) -> Option<&'static str> {
-    let listens = has_socket || !args.listen_tls.is_empty();
+    let addresses = args.listen_tls.iter().chain(&args.listen_tls_proxied);
+    let listens = has_socket || addresses.count() > 0;
     if args.tls_cert.len() != args.tls_key.len() {
         Some("--tls-cert and --tls-key: they come in pairs")
     } else if args.tls_cert.is_empty() && listens {

@@ -95,11 +95,15 @@ fn program(passed: io::Result<Vec<Passed>>) -> Exit {
 
 /// What is wrong between flags of which each is right.
 fn misuse(args: &Args, passed: &[Passed]) -> Option<&'static str> {
-    if !args.listen_proxied.is_empty() && args.trusted_proxy.is_empty() {
-        return Some("--listen-proxied: needs a --trusted-proxy, or nobody could come in");
+    if args.trusted_proxy.is_empty() {
+        if !args.listen_proxied.is_empty() {
+            return Some("--listen-proxied: needs a --trusted-proxy, or nobody could come in");
+        }
+        if !args.listen_tls_proxied.is_empty() {
+            return Some("--listen-tls-proxied: needs a --trusted-proxy, or nobody could come in");
+        }
     }
-    let is_tls = |passed: &Passed| matches!(passed, Passed::Tls(_));
-    https::misuse(args, passed.iter().any(is_tls))
+    https::misuse(args, passed.iter().any(|passed| passed.is_tls))
 }
 
 fn serve(
@@ -118,15 +122,23 @@ fn serve(
     let tls = https::tls(args)?;
     let builder = tls.iter().fold(builder, |builder, tls| {
         let addresses = args.listen_tls.iter().cloned();
-        addresses.fold(builder, |builder, address| {
+        let builder = addresses.fold(builder, |builder, address| {
             builder.listen_tls(address, tls.clone())
+        });
+        let addresses = args.listen_tls_proxied.iter().cloned();
+        addresses.fold(builder, |builder, address| {
+            builder.listen_tls_proxied(address, tls.clone())
         })
     });
-    let builder = (passed.into_iter()).fold(builder, |builder, passed| match (passed, &tls) {
-        (Passed::Plain(socket), _) => builder.adopt(socket),
-        (Passed::Proxied(socket), _) => builder.adopt_proxied(socket),
-        (Passed::Tls(socket), Some(tls)) => builder.adopt_tls(socket, tls.clone()),
-        (Passed::Tls(_), None) => unreachable!("misuse: there is no certificate for it"),
+    let builder = (passed.into_iter()).fold(builder, |builder, passed| {
+        // There is a certificate if a socket is for TLS, or it is misuse.
+        let tls = tls.as_ref().filter(|_| passed.is_tls).cloned();
+        match (tls, passed.is_proxied) {
+            (None, false) => builder.adopt(passed.socket),
+            (None, true) => builder.adopt_proxied(passed.socket),
+            (Some(tls), false) => builder.adopt_tls(passed.socket, tls),
+            (Some(tls), true) => builder.adopt_tls_proxied(passed.socket, tls),
+        }
     });
     // Nobody asks for figures where there is no address to ask at.
     let meter = (!args.admin.is_empty()).then(|| Arc::new(Meter::new()));

@@ -24,20 +24,14 @@ const MOMENT: Duration = Duration::from_millis(10);
 /// pulses long, so that a machine under load may miss some.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The name of sockets on which proxies begin each connection with a PROXY protocol header.
-const PROXIED: &str = "proxied";
-
-/// The name of sockets on which clients speak TLS.
-const TLS: &str = "tls";
-
-/// A listening socket that was passed in.
+/// A listening socket that was passed in, and what its name (`FileDescriptorName=`) says of it.
 #[derive(Debug)]
-pub(crate) enum Passed {
-    Plain(OwnedFd),
-    /// Its name (`FileDescriptorName=`) says that it is for such proxies.
-    Proxied(OwnedFd),
-    /// Its name says that it is for TLS.
-    Tls(OwnedFd),
+pub(crate) struct Passed {
+    pub(crate) socket: OwnedFd,
+    /// Proxies begin each connection with a PROXY protocol header.
+    pub(crate) is_proxied: bool,
+    /// Clients speak TLS.
+    pub(crate) is_tls: bool,
 }
 
 /// The listening sockets passed in, in the order of the unit file.
@@ -51,10 +45,11 @@ pub(crate) fn passed_sockets() -> io::Result<Vec<Passed>> {
     (0..passed.len())
         .map(|index| {
             let socket = take(&mut passed, index)?;
-            Ok(match names.next() {
-                Some(PROXIED) => Passed::Proxied(socket),
-                Some(TLS) => Passed::Tls(socket),
-                _ => Passed::Plain(socket),
+            let name = names.next().unwrap_or_default();
+            Ok(Passed {
+                socket,
+                is_proxied: matches!(name, "proxied" | "tls-proxied"),
+                is_tls: matches!(name, "tls" | "tls-proxied"),
             })
         })
         .collect()

@@ -267,16 +267,16 @@ impl Acceptor {
     fn admit(&self, socket: Socket, peer: Node, opening: &Opening) {
         let shared = &self.shared;
         #[cfg(feature = "proxy")]
-        if matches!(opening, Opening::ProxyHeader) && !shared.service.config.trust.includes(&peer) {
+        if opening.is_proxied && !shared.service.config.trust.includes(&peer) {
             return debug!("{peer}: refused: it is no trusted proxy");
         }
         #[cfg(feature = "tls")]
-        let socket = match opening {
-            Opening::Handshake(tls) => match socket.with_tls(tls.config()) {
+        let socket = match &opening.tls {
+            Some(tls) => match socket.with_tls(tls.config()) {
                 Ok(socket) => socket,
                 Err(error) => return error!("{peer}: refused: {error}"),
             },
-            _ => socket,
+            None => socket,
         };
         let seat = shared.census.accept();
         let now = Instant::now();

@@ -66,7 +66,7 @@ impl Builder {
     /// # Ok::<(), httpool::BindError>(())
     /// ```
     pub fn listen(self, address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>) -> Self {
-        self.listen_for(address, Opening::Request)
+        self.listen_for(address, Opening::default())
     }
 
     /// Takes over a socket that listens already, such as one that systemd has opened. It is never
@@ -82,7 +82,7 @@ impl Builder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn adopt(mut self, listener: impl Into<OwnedFd>) -> Self {
-        self.adopted.push((listener.into(), Opening::Request));
+        self.adopted.push((listener.into(), Opening::default()));
         self
     }
 
@@ -332,14 +332,15 @@ impl Builder {
         self,
         address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
     ) -> Self {
-        self.listen_for(address, Opening::ProxyHeader)
+        self.listen_for(address, Opening::default().behind_proxy())
     }
 
     /// [Takes over](Self::adopt) a socket on which proxies begin each connection with a header of
     /// the PROXY protocol, as where it [listens](Self::listen_proxied) for them.
     #[cfg(feature = "proxy")]
     pub fn adopt_proxied(mut self, listener: impl Into<OwnedFd>) -> Self {
-        self.adopted.push((listener.into(), Opening::ProxyHeader));
+        self.adopted
+            .push((listener.into(), Opening::default().behind_proxy()));
         self
     }
 
@@ -370,14 +371,47 @@ impl Builder {
         address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
         tls: impl Into<Tls>,
     ) -> Self {
-        self.listen_for(address, Opening::Handshake(tls.into()))
+        self.listen_for(address, Opening::default().over(tls.into()))
     }
 
     /// [Takes over](Self::adopt) a socket on which clients speak TLS, as where it
     /// [listens](Self::listen_tls) for them.
     #[cfg(feature = "tls")]
     pub fn adopt_tls(mut self, listener: impl Into<OwnedFd>, tls: impl Into<Tls>) -> Self {
-        let opening = Opening::Handshake(tls.into());
+        let opening = Opening::default().over(tls.into());
+        self.adopted.push((listener.into(), opening));
+        self
+    }
+
+    /// Listens on this address for proxies that begin each connection with a header of the PROXY
+    /// protocol, as where it [listens for them](Self::listen_proxied), and then pass on what clients
+    /// send that speak [TLS](Self::listen_tls) with this server; each call adds one.
+    ///
+    /// ```no_run
+    /// use httpool::{Request, Server, Tls, TrustedProxy};
+    ///
+    /// let tls = Tls::builder().certificate_files("cert.pem", "key.pem").build()?;
+    /// let server = Server::builder()
+    ///     .listen_tls_proxied("10.0.0.7:443", tls)
+    ///     .trusted_proxy("10.0.0.0/24".parse::<TrustedProxy>()?)
+    ///     .bind()?;
+    /// server.run(|_: Request| "hello")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(all(feature = "proxy", feature = "tls"))]
+    pub fn listen_tls_proxied(
+        self,
+        address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
+        tls: impl Into<Tls>,
+    ) -> Self {
+        self.listen_for(address, Opening::default().behind_proxy().over(tls.into()))
+    }
+
+    /// [Takes over](Self::adopt) a socket on which proxies pass on TLS, as where it
+    /// [listens](Self::listen_tls_proxied) for them.
+    #[cfg(all(feature = "proxy", feature = "tls"))]
+    pub fn adopt_tls_proxied(mut self, listener: impl Into<OwnedFd>, tls: impl Into<Tls>) -> Self {
+        let opening = Opening::default().behind_proxy().over(tls.into());
         self.adopted.push((listener.into(), opening));
         self
     }

@@ -173,7 +173,7 @@ impl Listener {
             }
             Ok(Self {
                 address,
-                opening: Opening::Request,
+                opening: Opening::default(),
                 origin: Origin::Adopted,
                 is_filtered: false,
                 socket,
@@ -196,16 +196,16 @@ impl Listener {
     /// Whether proxies introduce their clients on it.
     #[cfg(feature = "proxy")]
     pub(super) fn is_proxied(&self) -> bool {
-        matches!(self.opening, Opening::ProxyHeader)
+        self.opening.is_proxied
     }
 
     /// Whether clients speak TLS on it.
     #[cfg(feature = "tls")]
     pub(super) fn is_tls(&self) -> bool {
-        matches!(self.opening, Opening::Handshake(_))
+        self.opening.tls.is_some()
     }
 
-    /// What its connections begin with.
+    /// What comes on its connections before requests.
     pub(super) fn opening(&self) -> &Opening {
         &self.opening
     }
@@ -374,7 +374,7 @@ fn listen(
     let socket = OwnedFd::from(socket);
     Ok(Listener {
         address: local_address(&socket)?,
-        opening: Opening::Request,
+        opening: Opening::default(),
         origin: Origin::Own(file),
         is_filtered: false,
         socket,

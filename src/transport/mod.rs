@@ -6,11 +6,14 @@ mod tls;
 
 use std::fs::File;
 use std::io;
+#[cfg(feature = "proxy")]
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 
+use rustix::net::RecvFlags;
 #[cfg(feature = "tls")]
 use rustls::{ServerConfig, ServerConnection};
 
@@ -94,7 +97,7 @@ impl Socket {
         if let Some(session) = &mut self.session {
             return session.receive(&self.plain, buffer);
         }
-        self.plain.receive(buffer)
+        self.plain.receive(buffer, RecvFlags::empty())
     }
 
     /// Sends from the start of both slices in one call and returns how many bytes went; none if
@@ -208,6 +211,28 @@ impl Socket {
     /// Tells the client that nothing more will be sent, once the goodbye is said.
     pub(crate) fn finish_sending(&self) -> io::Result<()> {
         self.plain.finish_sending()
+    }
+}
+
+/// Below what TLS is about.
+#[cfg(feature = "proxy")]
+impl Socket {
+    /// Appends what is there to `buffer`, as far as its capacity goes, and leaves it there.
+    pub(crate) fn peek(&self, buffer: &mut Vec<u8>) -> io::Result<Received> {
+        self.plain.receive(buffer, RecvFlags::PEEK)
+    }
+
+    /// Receives so many bytes, which are [known](Self::peek).
+    pub(crate) fn skip(&self, count: usize) -> io::Result<()> {
+        let mut known = vec![0; count];
+        let mut skipped = 0;
+        while skipped < count {
+            match self.plain.read(&mut known[skipped..], RecvFlags::empty())? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                count => skipped += count,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -17,10 +17,10 @@ use crate::sync::recv;
 pub(super) struct Plain(pub(super) OwnedFd);
 
 impl Plain {
-    pub(super) fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<Received> {
+    pub(super) fn receive(&self, buffer: &mut Vec<u8>, flags: RecvFlags) -> io::Result<Received> {
         let room = buffer.capacity() - buffer.len();
         loop {
-            match recv(&self.0, spare_capacity(buffer), RecvFlags::empty()) {
+            match recv(&self.0, spare_capacity(buffer), flags) {
                 Ok((_, 0)) => return Ok(Received::End),
                 Ok((_, count)) if count == room => return Ok(Received::Full),
                 Ok(_) => return Ok(Received::Short),
@@ -111,8 +111,8 @@ impl Plain {
     }
 }
 
-/// What TLS needs besides.
-#[cfg(feature = "tls")]
+/// What needs to know where something ends before it receives it.
+#[cfg(any(feature = "proxy", feature = "tls"))]
 impl Plain {
     /// Receives into `buffer` and returns how many bytes came; none if the client has finished
     /// sending.
@@ -127,6 +127,7 @@ impl Plain {
     }
 
     /// Sends from the start of all slices in one call and returns how many bytes went.
+    #[cfg(feature = "tls")]
     pub(super) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
             let mut control = SendAncillaryBuffer::default();

@@ -27,7 +27,7 @@ impl Secure {
         let authority = Authority::new();
         let files = authority.issue(&[NAME]).files(name);
         let listen = format!("{}:0", own_loopback());
-        let (certificate, key) = (text(&files.certificate), text(&files.key));
+        let (certificate, key) = (files.certificate.text(), files.key.text());
         let all = [
             "--listen",
             &listen,
@@ -40,9 +40,9 @@ impl Secure {
         ];
         let mut program = Program::start(&[&all[..], arguments].concat(), &[]);
         let line = program.expect_line("listening on http://");
-        let (_, secure) = line.split_once("https://").expect("it says so");
+        let secure = line.find("https://").expect("it says so");
         Self {
-            address: address_in(&format!("http://{secure}")),
+            address: address_in(&line[secure..]),
             plain: address_in(&line),
             program,
             authority,
@@ -57,10 +57,6 @@ impl Secure {
     fn connect_as(&self, config: &Arc<ClientConfig>) -> Client {
         Client::connect(&self.address).with_tls(config, NAME)
     }
-}
-
-fn text(path: &OwnPath) -> &str {
-    path.as_ref().to_str().expect("the path is text")
 }
 
 #[test]
@@ -94,7 +90,7 @@ fn certificates_are_read_again_at_a_signal() {
     let line = secure
         .program
         .expect_line("the certificates stay as they were");
-    assert!(line.contains(text(&secure.files.certificate)), "{line}");
+    assert!(line.contains(secure.files.certificate.text()), "{line}");
     assert_eq!(shown(&secure), before);
 
     let new = secure.authority.issue(&[NAME]);
@@ -116,7 +112,7 @@ fn clients_may_have_to_show_a_certificate() {
     for (policy, status) in [("required", None), ("optional", Some(200))] {
         let secure = Secure::spawn(
             policy,
-            &["--tls-client-ca", text(&ca), "--tls-client-auth", policy],
+            &["--tls-client-ca", ca.text(), "--tls-client-auth", policy],
         );
         let with = secure
             .authority
@@ -186,9 +182,9 @@ fn a_socket_passed_in_may_be_for_tls() {
     let address = listener.local_addr().expect("it is bound");
     let arguments = [
         "--tls-cert",
-        text(&files.certificate),
+        files.certificate.text(),
         "--tls-key",
-        text(&files.key),
+        files.key.text(),
     ];
     let _program = Program::inherit_named(&listener, "tls", &arguments);
     let client = Client::connect(&address.into());
@@ -201,14 +197,14 @@ fn a_unix_socket_may_be_for_tls() {
     let authority = Authority::new();
     let files = authority.issue(&[NAME]).files("unix");
     let path = OwnPath::new("https.sock");
-    let address = format!("unix:{}", text(&path));
+    let address = format!("unix:{}", path.text());
     let arguments = [
         "--listen-tls",
         &address,
         "--tls-cert",
-        text(&files.certificate),
+        files.certificate.text(),
         "--tls-key",
-        text(&files.key),
+        files.key.text(),
     ];
     let mut program = Program::start(&arguments, &[]);
     program.expect_line(&format!("listening on {address}"));
@@ -232,7 +228,7 @@ fn what_is_wrong_with_certificates_is_one_line() {
         authority.issue(&[NAME]).files("one"),
         authority.issue(&[NAME]).files("other"),
     );
-    let (certificate, key) = (text(&files.certificate), text(&files.key));
+    let (certificate, key) = (files.certificate.text(), files.key.text());
     let listen = ["--listen-tls", "127.0.0.1:0"];
     let run = |arguments: &[&str]| run_program(&[&listen[..], arguments].concat(), &[]);
     run(&[]).expect_line(2, "--listen-tls: needs a --tls-cert");
@@ -241,8 +237,8 @@ fn what_is_wrong_with_certificates_is_one_line() {
         let run = |arguments: &[&str]| run(&[arguments, check].concat());
         let missing = format!("{key}.missing");
         run(&["--tls-cert", certificate, "--tls-key", &missing]).expect_line(1, &missing);
-        let wrong = format!("{}: the key is not that", text(&others.key));
-        run(&["--tls-cert", certificate, "--tls-key", text(&others.key)]).expect_line(1, &wrong);
+        let wrong = format!("{}: the key is not that", others.key.text());
+        run(&["--tls-cert", certificate, "--tls-key", others.key.text()]).expect_line(1, &wrong);
     }
     let run = |arguments: &[&str]| run_program(arguments, &[]);
     let pair = ["--tls-cert", certificate, "--tls-key", key];
@@ -262,12 +258,12 @@ fn a_certificate_that_has_expired_is_a_warning() {
         "--listen-tls",
         "127.0.0.1:0",
         "--tls-cert",
-        text(&files.certificate),
+        files.certificate.text(),
         "--tls-key",
-        text(&files.key),
+        files.key.text(),
     ];
     let mut program = Program::start(&arguments, &[]);
     let line = program.expect_line("has expired");
-    assert!(line.contains(text(&files.certificate)), "{line}");
+    assert!(line.contains(files.certificate.text()), "{line}");
     program.expect_line("listening on https://");
 }

@@ -40,7 +40,7 @@ fn a_goodbye_for_which_there_is_no_room_waits_for_it_until_its_deadline() {
             Body::from_reader(crowd)
         });
         let ours = Socket::new(ours.into()).with_tls(config.config());
-        let opening = Opening::Handshake(config);
+        let opening = Opening::default().over(config);
         let ours = ours.expect("the configuration is right");
         let mut connection = Connection::new(ours, Node::UNIX, &opening, now, &service);
         let mut desk = Desk::new(0);

@@ -85,6 +85,7 @@ fn every_flag_has_its_variable_by_rule() {
         ("trusted-proxy", "10.0.0.0/8"),
         ("forwarded-by", "forwarded"),
         ("listen-tls", "127.0.0.1:4003"),
+        ("listen-tls-proxied", "127.0.0.1:4005"),
         ("tls-cert", "/etc/ssl/x.pem"),
         ("tls-key", "/etc/ssl/x.key"),
         ("tls-client-ca", "/etc/ssl/ca.pem"),
@@ -209,7 +210,7 @@ fn addresses_are_repeated_flags_or_a_list() {
 
 #[test]
 fn an_address_for_proxies_or_for_tls_is_an_address() {
-    for flag in ["--listen-proxied", "--listen-tls"] {
+    for flag in ["--listen-proxied", "--listen-tls", "--listen-tls-proxied"] {
         let args = parsed(&[flag, "localhost:1"], &[]);
         assert_eq!(
             args.addresses(environment_of(&[("PORT", "80")])),

@@ -128,6 +128,11 @@ impl OwnPath {
         let file = format!("httpool-it-{}-{name}", system::id());
         Self(std::env::temp_dir().join(file))
     }
+
+    #[cfg(feature = "program")]
+    pub(crate) fn text(&self) -> &str {
+        self.0.to_str().expect("the path is text")
+    }
 }
 
 impl AsRef<Path> for OwnPath {

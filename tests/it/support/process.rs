@@ -335,7 +335,7 @@ mod program {
     /// The first address that a line names.
     #[track_caller]
     pub(crate) fn address_in(line: &str) -> ListenAddr {
-        let (_, rest) = line.split_once("http://").expect("the line says so");
+        let (_, rest) = line.split_once("://").expect("the line says so");
         let end = |c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c));
         let address = rest.split(end).next().unwrap_or_default();
         address.parse().expect("it says a valid address")

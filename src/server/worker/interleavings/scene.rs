@@ -276,7 +276,7 @@ impl Scene {
         let connection = Connection::new(
             Socket::new(ours.into()),
             Node::UNIX,
-            &Opening::Request,
+            &Opening::default(),
             Instant::now(),
             service,
         );

@@ -1,0 +1,49 @@
+//! What comes on a connection before its first request.
+
+use super::Stage;
+#[cfg(feature = "tls")]
+use crate::Tls;
+
+/// Parts that come in this order, each or none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Opening {
+    /// A proxy says whom it passes on bytes for, before anything else.
+    #[cfg(feature = "proxy")]
+    pub(crate) is_proxied: bool,
+    /// Client and server agree on TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Tls>,
+}
+
+impl Opening {
+    #[cfg(feature = "proxy")]
+    pub(crate) fn behind_proxy(mut self) -> Self {
+        self.is_proxied = true;
+        self
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn over(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// What a connection begins with.
+    pub(super) fn stage(&self) -> Stage {
+        let Self {
+            #[cfg(feature = "proxy")]
+            is_proxied,
+            #[cfg(feature = "tls")]
+            tls,
+        } = self;
+        #[cfg(feature = "proxy")]
+        if *is_proxied {
+            return Stage::Introduction;
+        }
+        #[cfg(feature = "tls")]
+        if tls.is_some() {
+            return Stage::Handshake;
+        }
+        Stage::Open
+    }
+}
