@@ -106,8 +106,8 @@ impl Builder {
         self
     }
 
-    /// The most connections open at once, from one to sixteen million; others wait in the kernel's queue.
-    /// Default: [`MAX_CONNECTIONS`](crate::defaults::MAX_CONNECTIONS). [`bind`](Self::bind)
+    /// The most connections open at once, from one to sixteen million; others wait in the kernel's
+    /// queue. Default: [`MAX_CONNECTIONS`](crate::defaults::MAX_CONNECTIONS). [`bind`](Self::bind)
     /// lowers it to what the process's descriptor limit allows, as
     /// [`descriptors_per_connection`](Self::descriptors_per_connection) says.
     pub fn max_connections(mut self, connections: usize) -> Self {
@@ -210,9 +210,9 @@ impl Builder {
     /// Default: [`SHED_AFTER`](crate::defaults::SHED_AFTER).
     ///
     /// A worker that comes to such a request answers it so; if none does, the thread in
-    /// [`run`](crate::Server::run) answers, about a sixteenth of this time later at most. Requests that have
-    /// come when the server begins to [drain](crate::Phase::Draining) are handled, however long they
-    /// wait.
+    /// [`run`](crate::Server::run) answers, about a sixteenth of this time later at most. Requests
+    /// that have come when the server begins to [drain](crate::Phase::Draining) are handled, however
+    /// long they wait.
     ///
     /// ```
     /// use std::time::Duration;
@@ -253,7 +253,8 @@ impl Builder {
     }
 
     /// How long idle connections are kept once the drain has begun, for a request that is already
-    /// on its way, and listeners (a tenth of a second at most) for a handshake that is. Default: [`DRAIN_IDLE`](crate::defaults::DRAIN_IDLE).
+    /// on its way, and listeners (a tenth of a second at most) for a handshake that is. Default:
+    /// [`DRAIN_IDLE`](crate::defaults::DRAIN_IDLE).
     pub fn drain_idle(mut self, grace: Duration) -> Self {
         self.config.drain_idle = grace.min(LONGEST);
         self
