@@ -7,13 +7,10 @@ use std::time::{Duration, Instant};
 use super::Meter;
 use super::metrics;
 use crate::server::{Handle, Vitals};
+use crate::vary::vary;
 use crate::{Handler, IntoResponse, Phase, Problem, Request, Response};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Method, StatusCode};
-
-/// The format of `/metrics`.
-const OPEN_METRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+use http::{HeaderMap, Method, StatusCode};
 
 /// An answer is true for the moment only.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -51,7 +48,8 @@ const LOOK: Duration = Duration::from_secs(1);
 ///   look, a second ago or more. Handlers that take long are no illness.
 /// * `/readyz` is 200 while the server runs, and 503 from the start of its drain, or its
 ///   [delay](crate::Builder::drain_delay).
-/// * `/metrics` is in the OpenMetrics text format.
+/// * `/metrics` is in the text format of Prometheus (0.0.4), or in that of OpenMetrics (1.0.0) for
+///   clients whose `Accept` prefers it, as that of Prometheus itself does.
 #[derive(Debug)]
 pub struct Admin {
     handle: Handle,
@@ -123,7 +121,7 @@ impl Admin {
             }
             "/readyz" => unavailable("the server is stopping"),
             "/metrics" => self
-                .metrics()
+                .metrics(fields)
                 .unwrap_or_else(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(fields)),
             _ => Problem::new(StatusCode::NOT_FOUND)
                 .detail("there are /healthz, /readyz and /metrics")
@@ -131,9 +129,13 @@ impl Admin {
         }
     }
 
-    fn metrics(&self) -> Result<Response, fmt::Error> {
-        let mut response = metrics::text(&self.handle, self.meter.as_ref())?.into_response();
-        response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
+    fn metrics(&self, request: &HeaderMap) -> Result<Response, fmt::Error> {
+        let form = metrics::Form::preferred(request);
+        let text = metrics::text(form, &self.handle, self.meter.as_ref())?;
+        let mut response = text.into_response();
+        let fields = response.headers_mut();
+        fields.insert(CONTENT_TYPE, form.content_type());
+        vary(fields, "accept");
         Ok(response)
     }
 }

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::{HeaderMap, HeaderValue};
 use procfs::WithCurrentSystemInfo;
 use procfs::process::{LimitValue, Process};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet, text,
+    DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet, prometheus_text, text,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -16,10 +17,45 @@ use prometheus_client::registry::Registry;
 
 use super::meter::{Counts, DURATIONS, Histogram, Meter, SIZES};
 use crate::Phase;
+use crate::content_type::accepted;
 use crate::server::{Handle, Waits};
 
-/// All of them, in the OpenMetrics text format.
-pub(super) fn text(handle: &Handle, meter: Option<&Arc<Meter>>) -> Result<String, fmt::Error> {
+/// A form of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Prometheus' own, which everything reads that reads figures.
+    Prometheus,
+    OpenMetrics,
+}
+
+impl Form {
+    /// OpenMetrics for those who prefer it, as Prometheus does: others could not read it.
+    pub(super) fn preferred(request: &HeaderMap) -> Self {
+        let weight_of = |name| {
+            let weights = accepted(request).filter(|(range, _)| range.is(name));
+            weights.map(|(_, weight)| weight).max().unwrap_or(0)
+        };
+        if weight_of("application/openmetrics-text") > weight_of("text/plain") {
+            Self::OpenMetrics
+        } else {
+            Self::Prometheus
+        }
+    }
+
+    pub(super) fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Prometheus => prometheus_text::CONTENT_TYPE,
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        })
+    }
+}
+
+/// All of them, in this form.
+pub(super) fn text(
+    form: Form,
+    handle: &Handle,
+    meter: Option<&Arc<Meter>>,
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(OfServer(handle.clone())));
     if let Some(meter) = meter {
@@ -27,7 +63,10 @@ pub(super) fn text(handle: &Handle, meter: Option<&Arc<Meter>>) -> Result<String
     }
     registry.register_collector(Box::new(OfProcess));
     let mut written = String::new();
-    text::encode(&mut written, &registry)?;
+    match form {
+        Form::Prometheus => prometheus_text::encode(&mut written, &registry)?,
+        Form::OpenMetrics => text::encode(&mut written, &registry)?,
+    }
     Ok(written)
 }
 
@@ -316,13 +355,25 @@ fn float(value: u64) -> f64 {
 mod tests {
     use std::collections::{HashMap, HashSet};
 
+    use http::header::ACCEPT;
+
     use super::*;
     use crate::{ListenAddr, Server};
 
-    /// The figures of a text, by their names and labels. It must keep the rules that the format and
-    /// `promtool check metrics` have.
-    fn figures(text: &str) -> HashMap<&str, f64> {
-        let text = text.strip_suffix("# EOF\n").expect("the text has an end");
+    /// The figures of a text, by their names and labels. It must keep the rules of its form.
+    #[track_caller]
+    fn figures(form: Form, text: &str) -> HashMap<&str, f64> {
+        let (text, total) = match form {
+            Form::Prometheus => (text, ""),
+            Form::OpenMetrics => {
+                let text = text.strip_suffix("# EOF\n");
+                (text.expect("the text has an end"), "_total")
+            }
+        };
+        assert!(
+            !text.contains("# EOF") && !text.contains("# UNIT"),
+            "{text}"
+        );
         let families = text.split("# HELP ").skip(1);
         let mut names = HashSet::new();
         let mut figures = HashMap::new();
@@ -340,10 +391,9 @@ mod tests {
             let kind = kind.expect("the type follows");
             let is_named = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
             assert!(name.bytes().all(is_named), "{name}");
-            assert!(
-                !name.ends_with("_total") && !name.ends_with("_count"),
-                "{name}"
-            );
+            let is_total = kind == "counter" && form == Form::Prometheus;
+            assert_eq!(name.ends_with("_total"), is_total, "{name}");
+            assert!(!name.ends_with("_count"), "{name}");
             assert!(names.insert(name), "{name} comes once");
             let samples: Vec<(&str, f64)> = lines.map(sample).collect();
             for (series, value) in &samples {
@@ -352,7 +402,7 @@ mod tests {
                     .next()
                     .and_then(|series| series.strip_prefix(name));
                 match (kind, suffix.expect("it is of its family")) {
-                    ("counter", "_total") => assert!(*value >= 0.0),
+                    ("counter", suffix) if suffix == total => assert!(*value >= 0.0),
                     ("gauge", "") | ("histogram", "_sum" | "_count" | "_bucket") => {}
                     other => panic!("{series}: {other:?}"),
                 }
@@ -390,19 +440,54 @@ mod tests {
         let server = Server::builder().listen(address).workers(3).bind();
         let server = server.expect("a port is free");
         let meter = Arc::new(Meter::new());
-        let text = text(&server.handle(), Some(&meter)).expect("it can be written");
-        let figures = figures(&text);
-        assert!((figures["httpool_workers"] - 3.0).abs() < f64::EPSILON);
-        assert!(figures["process_resident_memory_bytes"] > 1e5);
-        assert!(figures["process_open_fds"] >= 3.0);
-        for name in [
-            r#"httpool_requests_total{method="other",status="5xx"}"#,
-            r#"httpool_connections{state="parked"}"#,
-            r#"httpool_connections_ended_total{reason="slow_reader"}"#,
-            r#"httpool_request_duration_seconds_bucket{le="0.00005"}"#,
-            r#"httpool_response_size_bytes_bucket{le="1024.0"}"#,
-        ] {
-            assert!(figures.contains_key(name), "no {name} in {text}");
+        for (form, bound) in [(Form::Prometheus, "1024"), (Form::OpenMetrics, "1024.0")] {
+            let text = text(form, &server.handle(), Some(&meter)).expect("it can be written");
+            let figures = figures(form, &text);
+            assert!((figures["httpool_workers"] - 3.0).abs() < f64::EPSILON);
+            assert!(figures["process_resident_memory_bytes"] > 1e5);
+            assert!(figures["process_open_fds"] >= 3.0);
+            for name in [
+                r#"httpool_requests_total{method="other",status="5xx"}"#,
+                r#"httpool_connections{state="parked"}"#,
+                r#"httpool_connections_ended_total{reason="slow_reader"}"#,
+                r#"httpool_request_duration_seconds_bucket{le="0.00025"}"#,
+                &format!(r#"httpool_response_size_bytes_bucket{{le="{bound}"}}"#),
+            ] {
+                assert!(figures.contains_key(name), "no {name} in {text}");
+            }
         }
+    }
+
+    #[test]
+    fn open_metrics_are_for_those_who_prefer_them() {
+        #[track_caller]
+        fn check(accept: &'static str, expected: Form) {
+            let mut request = HeaderMap::new();
+            request.insert(ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(Form::preferred(&request), expected, "{accept}");
+        }
+        assert_eq!(Form::preferred(&HeaderMap::new()), Form::Prometheus);
+        check("*/*", Form::Prometheus);
+        check("text/plain", Form::Prometheus);
+        check("application/openmetrics-text", Form::OpenMetrics);
+        check("application/openmetrics-text;q=0, */*", Form::Prometheus);
+        check(
+            "text/plain;version=0.0.4, application/openmetrics-text;q=0.9",
+            Form::Prometheus,
+        );
+        // What Prometheus 2 and 3 send.
+        check(
+            "application/openmetrics-text;version=1.0.0,\
+             application/openmetrics-text;version=0.0.1;q=0.75,\
+             text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            Form::OpenMetrics,
+        );
+        check(
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+             application/openmetrics-text;version=0.0.1;q=0.4,\
+             text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+             text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+            Form::OpenMetrics,
+        );
     }
 }

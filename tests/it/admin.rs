@@ -63,6 +63,31 @@ fn a_server_tells_how_it_is_until_it_ends() {
 }
 
 #[test]
+fn figures_come_in_the_form_that_is_preferred() {
+    let (_program, admin) = watched(&[]);
+    let check = |accept: &str, content_type: &str, last: &str| {
+        let mut client = Client::connect(&admin);
+        let head = format!("GET /metrics HTTP/1.1\r\nHost: it\r\nAccept: {accept}\r\n\r\n");
+        let response = client.send(head).expect_status(200);
+        assert_eq!(response.field("content-type"), Some(content_type));
+        assert_eq!(response.field("vary"), Some("accept"));
+        let text = response.text();
+        let end = text.lines().next_back().unwrap_or_default();
+        assert!(end.starts_with(last), "{end:?} is the last line");
+    };
+    check(
+        "*/*",
+        "text/plain; version=0.0.4; charset=utf-8",
+        "process_",
+    );
+    check(
+        "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        "# EOF",
+    );
+}
+
+#[test]
 fn an_admin_address_that_is_taken_is_one_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
