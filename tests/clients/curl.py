@@ -91,7 +91,8 @@ def run(check, stage):
 
 def tls(check, stage):
     certificate, key = issue(stage.scratch)
-    flags = ["--listen-tls", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key]
+    flags = ["--listen-tls", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key,
+             "--listen-tls-proxied", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1"]
     with stage.server(*flags) as server:
         url = server.secure_urls[0]
         for version in ("1.2", "1.3"):
@@ -110,6 +111,14 @@ def tls(check, stage):
             answer = curl(urls=[url.replace("https", "http")]).answer
             expect(answer.status, 400, "the status")
             expect_in(b"https://", answer.body, "the body")
+        with check("a proxy's header may come before TLS"):
+            proxied = server.secure_urls[-1]
+            answer = curl("--cacert", certificate, "--haproxy-protocol",
+                          urls=[f"{proxied}/?origin"]).answer
+            block = json.loads(answer.body)
+            expect((block["proxy"], block["scheme"], block["tls"]["version"]),
+                   (block["peer"], "https", "TLSv1.3"), "the origin")
+            expect(curl("--cacert", certificate, urls=[proxied]).code, 35, "curl's code without it")
         with check("with TLS, too, the server ends with nothing cut and no warning"):
             server.expect_clean_end()
 

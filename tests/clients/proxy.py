@@ -286,7 +286,7 @@ def origins(check, stage, kind):
         with check("a server that trusts nobody takes the proxy for the client"):
             connection = proxy.connection_from(SOURCES[0])
             block = json.loads(connection.ask("GET", "/fields/?origin").body)
-            expect((block["proxy"], block["client"]), (None, block["peer"]), "the origin")
+            expect((block.get("proxy"), block["client"]), (None, block["peer"]), "the origin")
             connection.close()
 
 
@@ -300,9 +300,9 @@ def origin(check, proxy, place, scheme, how):
             for source, connection in zip(SOURCES, connections):
                 answer = connection.ask("GET", f"{place}?origin", fields=fields)
                 block = json.loads(answer.body)
-                require(block["proxy"] == block["peer"], f"the proxy is not the peer: {block}")
+                require(block.get("proxy") == block["peer"], f"the proxy is not the peer: {block}")
                 expect(block["client"].split(":")[0], source, "the client")
-                expect(block["scheme"], scheme, "the scheme")
+                expect(block.get("scheme"), scheme, "the scheme")
         for connection in connections:
             connection.close()
 
