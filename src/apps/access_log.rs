@@ -1,5 +1,6 @@
 //! One line for each request.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, Write};
 use std::mem;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, at, bounded, select_biased};
 use log::{error, info, warn};
 
 use super::access_line::{AccessFormat, Stamp, write_line};
@@ -24,6 +25,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Gathered parts that may wait for an output that is slow: with 64 of them it may stand still while
 /// some 20,000 requests are answered.
 const WAITING: usize = 64;
+
+/// How often whoever waits for the end is asked whether it still waits.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Writes a line for each request, also for those that are refused.
 ///
@@ -51,6 +55,12 @@ const WAITING: usize = 64;
 #[derive(Debug)]
 pub struct AccessLog {
     lines: AccessLines,
+    /// What its thread has not taken up.
+    waiting: Receiver<Vec<u8>>,
+    /// Nothing is ever sent: that it is dropped asks the thread to end.
+    goes_on: Sender<Infallible>,
+    /// Disconnected when the thread has ended.
+    ended: Receiver<Infallible>,
     thread: JoinHandle<()>,
 }
 
@@ -73,14 +83,10 @@ pub struct AccessLines(Arc<Shared>);
 struct Shared {
     format: AccessFormat,
     gathered: Lanes<Gathered>,
-    parts: Sender<Part>,
+    parts: Sender<Vec<u8>>,
     lost: AtomicU64,
-}
-
-#[derive(Debug)]
-enum Part {
-    Lines(Vec<u8>),
-    End,
+    /// Lines that the output is given at this moment.
+    in_hand: AtomicU64,
 }
 
 /// A worker's lines.
@@ -103,12 +109,25 @@ impl AccessLog {
             gathered: Lanes::new(),
             parts,
             lost: AtomicU64::new(0),
+            in_hand: AtomicU64::new(0),
         }));
         let shared = Arc::clone(&lines.0);
+        let waiting = to_write.clone();
+        let (goes_on, end) = bounded(0);
+        let (ends, ended) = bounded(0);
         let thread = thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || Writer::new(output).run(&shared, &to_write))?;
-        Ok(Self { lines, thread })
+            .spawn(move || {
+                let _ends: Sender<Infallible> = ends;
+                Writer::new(output).run(&shared, &to_write, &end);
+            })?;
+        Ok(Self {
+            lines,
+            waiting,
+            goes_on,
+            ended,
+            thread,
+        })
     }
 
     /// What to give to the server.
@@ -119,12 +138,67 @@ impl AccessLog {
 
     /// Writes all that has come so far, and ends. Call it when the server has ended: what comes
     /// later is lost.
+    ///
+    /// It waits for the output, and for ever if that stands still. Where a pipe or a disk must not
+    /// keep the program from ending, use [`finish_while`](Self::finish_while).
     pub fn finish(self) {
-        // If the thread has panicked, nobody receives.
-        let _ = self.lines.0.parts.send(Part::End);
-        if self.thread.join().is_err() {
+        self.finish_while(|| true);
+    }
+
+    /// The same, but waits for the output only while `waits` says so, which is asked every 100 ms.
+    /// Lines that are not written by then are lost; how many is said in the program's log, and the
+    /// thread is left behind with the output.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// use httpool::apps::{AccessFormat, AccessLog};
+    ///
+    /// let log = AccessLog::start(AccessFormat::Common, std::io::stdout())?;
+    /// // When the server has ended:
+    /// let deadline = Instant::now() + Duration::from_secs(5);
+    /// log.finish_while(|| Instant::now() < deadline);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn finish_while(self, waits: impl FnMut() -> bool) {
+        let unwritten = self.end_while(waits);
+        if unwritten > 0 {
+            warn!("up to {unwritten} lines of the access log are lost: its output stands still");
+        }
+    }
+
+    /// How many lines may not be written at the end: of those that the output has been given, nobody
+    /// knows how many it has taken.
+    fn end_while(self, mut waits: impl FnMut() -> bool) -> u64 {
+        let Self {
+            lines,
+            waiting,
+            goes_on,
+            ended,
+            thread,
+        } = self;
+        drop(goes_on);
+        while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            if !waits() {
+                return lines.0.take_unwritten(&waiting);
+            }
+        }
+        if thread.join().is_err() {
             error!("the thread of the access log panicked");
         }
+        0
+    }
+}
+
+impl Shared {
+    /// Leaves nothing to write, and counts what there was.
+    fn take_unwritten(&self, waiting: &Receiver<Vec<u8>>) -> u64 {
+        let waiting: u64 = waiting.try_iter().map(|lines| count_lines(&lines)).sum();
+        let gathered = self.gathered.all();
+        let gathered: u64 = gathered
+            .map(|mut gathered| count_lines(&mem::take(&mut gathered.bytes)))
+            .sum();
+        self.in_hand.load(Ordering::Relaxed) + waiting + gathered
     }
 }
 
@@ -135,6 +209,7 @@ impl Observer for AccessLines {
             gathered,
             parts,
             lost,
+            ..
         } = &*self.0;
         let now = SystemTime::now();
         let mut gathered = gathered.of(exchange.worker());
@@ -144,10 +219,8 @@ impl Observer for AccessLines {
             return;
         }
         let full = mem::replace(bytes, Vec::with_capacity(GATHERED + 1024));
-        if let Err(error) = parts.try_send(Part::Lines(full))
-            && let Part::Lines(unwritten) = error.into_inner()
-        {
-            lost.fetch_add(count_lines(&unwritten), Ordering::Relaxed);
+        if let Err(error) = parts.try_send(full) {
+            lost.fetch_add(count_lines(&error.into_inner()), Ordering::Relaxed);
         }
     }
 }
@@ -172,15 +245,16 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    fn run(mut self, shared: &Shared, parts: &Receiver<Part>) {
+    fn run(mut self, shared: &Shared, parts: &Receiver<Vec<u8>>, end: &Receiver<Infallible>) {
         loop {
-            match parts.recv_deadline(self.next_sweep) {
-                Ok(Part::Lines(lines)) => self.write(&lines),
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(Part::End) | Err(RecvTimeoutError::Disconnected) => {
-                    self.sweep(shared);
-                    return;
+            select_biased! {
+                recv(end) -> _ => {
+                    let waiting = parts.try_iter().take(WAITING);
+                    waiting.for_each(|lines| self.write(shared, &lines));
+                    return self.sweep(shared);
                 }
+                recv(parts) -> lines => self.write(shared, &lines.unwrap_or_default()),
+                recv(at(self.next_sweep)) -> _ => {}
             }
             if Instant::now() >= self.next_sweep {
                 self.sweep(shared);
@@ -195,7 +269,7 @@ impl<W: Write> Writer<W> {
             // Its worker must not wait for the output.
             drop(gathered);
             if !lines.is_empty() {
-                self.write(&lines);
+                self.write(shared, &lines);
             }
         }
         let lost = shared.lost.load(Ordering::Relaxed);
@@ -208,11 +282,14 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    fn write(&mut self, lines: &[u8]) {
+    fn write(&mut self, shared: &Shared, lines: &[u8]) {
+        let in_hand = count_lines(lines);
+        shared.in_hand.store(in_hand, Ordering::Relaxed);
         let written = self
             .output
             .write_all(lines)
             .and_then(|()| self.output.flush());
+        shared.in_hand.store(0, Ordering::Relaxed);
         match (written, &mut self.failed) {
             (Ok(()), None) => {}
             (Ok(()), Some(unwritten)) => {
@@ -221,9 +298,9 @@ impl<W: Write> Writer<W> {
             }
             (Err(error), None) => {
                 error!("the access log can't be written: {error}");
-                self.failed = Some(count_lines(lines));
+                self.failed = Some(in_hand);
             }
-            (Err(_), Some(unwritten)) => *unwritten += count_lines(lines),
+            (Err(_), Some(unwritten)) => *unwritten += in_hand,
         }
     }
 }
@@ -268,13 +345,17 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_output_that_stands_still_costs_lines_and_they_are_counted() {
+    /// A log whose output stands still until it is told to go on, and what it has written.
+    fn stuck() -> (AccessLog, mpsc::Sender<()>, Arc<Mutex<Vec<u8>>>) {
         let (go_on, stands) = mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
         let output = Slow(stands, Arc::clone(&written));
         let log = AccessLog::start(AccessFormat::Common, output).expect("there are threads");
-        let lines = log.lines();
+        (log, go_on, written)
+    }
+
+    /// Tells of requests until that has cost a line, and how many those were.
+    fn fill(lines: &AccessLines) -> u64 {
         let wire = Wire::new(b"GET / HTTP/1.1\r\n\r\n"[..].into(), None);
         let origin = Origin::new(crate::Node::UNIX);
         let exchange = Exchange {
@@ -293,11 +374,34 @@ mod tests {
             lines.answered(&exchange);
             told += 1;
         }
+        told
+    }
+
+    #[test]
+    fn an_output_that_stands_still_costs_lines_and_they_are_counted() {
+        let (log, go_on, written) = stuck();
+        let lines = log.lines();
+        let told = fill(&lines);
         let lost = lines.0.lost.load(Ordering::Relaxed);
         drop(go_on);
         log.finish();
         let written = count_lines(&written.lock().expect("nobody panicked"));
         assert_eq!(written + lost, told);
         assert!(written >= (WAITING * GATHERED / 100) as u64, "{written}");
+    }
+
+    #[test]
+    fn an_output_that_stands_still_is_waited_for_as_long_as_one_likes() {
+        let (log, go_on, _) = stuck();
+        let lines = log.lines();
+        let told = fill(&lines);
+        let lost = lines.0.lost.load(Ordering::Relaxed);
+        let mut asked = 0;
+        let unwritten = log.end_while(|| {
+            asked += 1;
+            asked < 3
+        });
+        assert_eq!((asked, unwritten + lost), (3, told));
+        drop(go_on);
     }
 }

@@ -2,14 +2,20 @@
 
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use httpool::apps::AccessLog;
 
 use super::cli::Args;
 use super::logging::LogFile;
+use super::signals::Watch;
 
 /// The path that is standard output.
 const STDOUT: &str = "-";
+
+/// How long an output that is slow may keep the program from ending although the drain has taken all
+/// its time.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The file that is asked for, if it is one.
 pub(crate) fn file(args: &Args) -> Option<&Path> {
@@ -33,4 +39,11 @@ pub(crate) fn start(args: &Args) -> Result<(Option<AccessLog>, Option<LogFile>),
     };
     let log = log.map_err(|error| format!("cannot start a thread: {error}"))?;
     Ok((Some(log), file))
+}
+
+/// Writes what has not been written, as far as the output takes it in what is left of the drain's
+/// time, and before somebody insists on the end.
+pub(crate) fn finish(log: AccessLog, left: Duration, watch: &Watch) {
+    let (start, patience) = (Instant::now(), left.max(FAREWELL));
+    log.finish_while(|| start.elapsed() < patience && !watch.has_insisted());
 }

@@ -20,6 +20,7 @@ use std::env;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use httpool::apps::{Echo, Meter};
 use httpool::{DrainReport, Handler, ListenAddr, PageFolder, Server};
@@ -78,14 +79,7 @@ fn program(passed: io::Result<Vec<Passed>>) -> Exit {
         Err(line) => return complain(&line, Exit::Failed),
     };
     match serve(&args, addresses, passed, log_file) {
-        Ok(report) => {
-            let exit = Exit::from(&report);
-            match exit {
-                Exit::Clean => log::info!("{report}"),
-                _ => log::warn!("{report}"),
-            }
-            exit
-        }
+        Ok(exit) => exit,
         Err(line) => {
             logging::failure(&args, &line);
             Exit::Failed
@@ -111,7 +105,7 @@ fn serve(
     addresses: Vec<ListenAddr>,
     passed: Vec<Passed>,
     log_file: Option<LogFile>,
-) -> Result<DrainReport, String> {
+) -> Result<Exit, String> {
     raise_descriptor_limit();
     let folder = files::open(args)?;
     let builder = addresses
@@ -179,12 +173,17 @@ fn serve(
         Some(folder) => run(server, folder, args),
         None => run(server, Echo::new(args.json.into()), args),
     };
-    watch.finish();
+    // First, for what follows may have to wait.
+    let exit = result.as_ref().map(tell);
     redirect.into_iter().chain(admin).for_each(Beside::finish);
     if let Some(log) = access_log {
-        log.finish();
+        let drained = result
+            .as_ref()
+            .map_or(Duration::MAX, |report| report.duration);
+        access_log::finish(log, args.drain_timeout.0.saturating_sub(drained), &watch);
     }
-    result.map_err(|error| format!("the server failed: {error}"))
+    watch.finish();
+    exit.map_err(|error| format!("the server failed: {error}"))
 }
 
 fn run(server: Server, handler: impl Handler, args: &Args) -> io::Result<DrainReport> {
@@ -192,6 +191,16 @@ fn run(server: Server, handler: impl Handler, args: &Args) -> io::Result<DrainRe
         Some(time) => server.run(Hsts::new(handler, time)),
         None => server.run(handler),
     }
+}
+
+/// Says what came of the server.
+fn tell(report: &DrainReport) -> Exit {
+    let exit = Exit::from(report);
+    match exit {
+        Exit::Clean => log::info!("{report}"),
+        _ => log::warn!("{report}"),
+    }
+    exit
 }
 
 /// As many descriptors as this process may have: the soft limit is low for the sake of programs

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, after, bounded, never, select};
 use httpool::{Handle, PageFolder, Phase, Tls};
 use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::{Handle as Source, Signals};
@@ -28,6 +28,8 @@ const UNHEARD: usize = 8;
 pub(crate) struct Watch {
     /// Nothing is ever sent: that it is dropped says that the server has stopped.
     running: Sender<Infallible>,
+    /// Disconnected when a second signal has asked to stop at once.
+    insisted: Receiver<Infallible>,
     /// Where signals to reload come from.
     reloads: Source,
     threads: [JoinHandle<()>; 2],
@@ -62,6 +64,7 @@ impl Watch {
         let mut caught = Signals::new([SIGUSR1])?;
         let reloads = caught.handle();
         let (running, stopped) = bounded(0);
+        let (patient, insisted) = bounded(0);
         let threads = [
             spawn("reloads", move || {
                 for _ in caught.forever() {
@@ -69,14 +72,20 @@ impl Watch {
                 }
             })?,
             spawn("signals", move || {
-                watch(&signals, &stopped, &handle, &files);
+                watch(&signals, &stopped, patient, &handle, &files);
             })?,
         ];
         Ok(Self {
             running,
+            insisted,
             reloads,
             threads,
         })
+    }
+
+    /// Whether nothing is to be waited for any more.
+    pub(crate) fn has_insisted(&self) -> bool {
+        self.insisted.try_recv() == Err(TryRecvError::Disconnected)
     }
 
     /// Ends the threads. The server has stopped, so that signals mean nothing any more.
@@ -98,10 +107,12 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
 fn watch(
     signals: &Receiver<Signal>,
     stopped: &Receiver<Infallible>,
+    patient: Sender<Infallible>,
     handle: &Handle,
     files: &[Reloaded],
 ) {
     let mut heard = Heard::default();
+    let mut patient = Some(patient);
     let mut reports = systemd::Reports::new(handle);
     loop {
         let pulse = reports.interval().map_or_else(never, after);
@@ -117,6 +128,7 @@ fn watch(
                     Wish::StopNow => {
                         log::warn!("stopping at once");
                         handle.shutdown_now();
+                        drop(patient.take());
                     }
                     Wish::Nothing => continue,
                 },

@@ -1,10 +1,10 @@
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{OwnPath, Program, eventually, request};
+use crate::support::{OwnFolder, OwnPath, Program, eventually, request};
 
 /// The program with an access log, and more arguments.
 fn logging_to(path: &OwnPath, arguments: &[&str]) -> Program {
@@ -152,6 +152,45 @@ fn a_log_that_cannot_be_written_is_no_reason_to_stop() {
     program.connect().get("/").expect_status(200);
     program.signal(Signal::TERM);
     program.expect_exit(0);
+}
+
+/// The program with more in its access log than a pipe takes, and the pipe, which nobody reads.
+fn logging_to_nobody(folder: &OwnFolder, arguments: &[&str]) -> (Program, File) {
+    let pipe = folder.pipe("log").path("log");
+    // Whoever opens both ends waits for nobody.
+    let ends = File::options().read(true).write(true).open(&pipe);
+    let name = pipe.to_str().expect("the path is text");
+    let program = Program::spawn(&[&["--access-log", name][..], arguments].concat());
+    let mut client = program.connect();
+    let path = format!("/{}", "long".repeat(50));
+    for _ in 0..1000 {
+        client.get(&path).expect_status(200);
+    }
+    (program, ends.expect("it is ours"))
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_keep_the_program() {
+    let folder = OwnFolder::new();
+    let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1s"]);
+    program.signal(Signal::TERM);
+    program.expect_line("requests answered: 1000, cut: 0");
+    program.expect_line("lines of the access log are lost: its output stands still");
+    program.expect_exit(0);
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_a_log_that_nobody_reads() {
+    let folder = OwnFolder::new();
+    let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1h"]);
+    program.signal(Signal::TERM);
+    program.expect_line("requests answered: 1000, cut: 0");
+    program.insist(Signal::TERM);
+    let exit = program.expect_exit(0);
+    assert!(
+        exit.errors.contains("lines of the access log are lost"),
+        "{exit:?}"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::thread;
 use httpool::http;
 use httpool::http::header::LOCATION;
 use httpool::{Files, Symlinks};
-use rustix::fs::{CWD, FileType, Mode, inotify, mknodat};
+use rustix::fs::inotify;
 use rustix::io::Errno;
 
 use crate::support::{OwnFolder, Random, as_anybody, expect, field, get};
@@ -203,7 +203,7 @@ fn a_link_that_is_put_there_meanwhile_leads_nowhere() {
 #[test]
 fn only_regular_files_are_served() {
     let folder = OwnFolder::new();
-    mknodat(CWD, folder.path("pipe"), FileType::Fifo, Mode::RWXU, 0).expect("a pipe can be made");
+    folder.pipe("pipe");
     let _socket = UnixListener::bind(folder.path("socket")).expect("a socket can be made");
     let files = files(&folder);
     expect(&files, "/socket", 404);

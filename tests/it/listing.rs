@@ -10,7 +10,6 @@ use httpool::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, VARY,
 };
 use httpool::{Files, Response, Symlinks};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 
@@ -198,7 +197,7 @@ fn what_is_listed_is_what_is_served() {
     symlink("../file", root.join("sub/up")).expect("a link can be made");
     symlink("nothing", root.join("broken")).expect("a link can be made");
     symlink("/etc", root.join("etc")).expect("a link can be made");
-    mknodat(CWD, root.join("pipe"), FileType::Fifo, Mode::RWXU, 0).expect("a pipe can be made");
+    outer.pipe("root/pipe");
     let files = || {
         Files::new(&root)
             .expect("the folder can be served")

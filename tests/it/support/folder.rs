@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+#[cfg(feature = "files")]
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
 /// A folder that goes with all that is in it when this is dropped.
 #[derive(Debug)]
 pub(crate) struct OwnFolder(PathBuf);
@@ -33,6 +36,15 @@ impl OwnFolder {
         let folder = path.parent().expect("it is in the folder");
         fs::create_dir_all(folder).expect("the folder is writable");
         fs::write(path, content).expect("the folder is writable");
+        self
+    }
+
+    /// Makes a pipe.
+    #[cfg(feature = "files")]
+    #[track_caller]
+    pub(crate) fn pipe(&self, name: &str) -> &Self {
+        let path = self.path(name);
+        mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).expect("the folder is writable");
         self
     }
 
