@@ -4,10 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_utils::CachePadded;
 
-/// Workers of larger pools share them in turns.
+/// Workers of larger pools share them in turns, and so do those of several servers.
 const LANES: usize = 64;
 
-/// One for each worker. Its lock is the worker's own, and so free but while somebody reads it.
+/// One for each worker. Its lock is the worker's own, and so free but while somebody reads it, or a
+/// worker that shares it is at the same point.
 #[derive(Debug)]
 pub(super) struct Lanes<T>(Box<[CachePadded<Mutex<T>>]>);
 

@@ -10,6 +10,7 @@ use httpool::{Builder, Handle, Handler, ListenAddr, Server};
 
 use super::cli::Args;
 use super::https::Redirect;
+use super::observers::Observers;
 
 /// Each is answered at once.
 const WORKERS: usize = 1;
@@ -44,10 +45,15 @@ impl Beside {
         Self::start("health and metrics", builder, &args.admin, handler)
     }
 
-    /// Sends clients on to https.
-    pub(crate) fn redirect(args: &Args, handler: Redirect) -> Result<Self, String> {
-        let builder = Server::builder()
+    /// Sends clients on to https, and tells these of it.
+    pub(crate) fn redirect(
+        args: &Args,
+        observers: &Observers,
+        handler: Redirect,
+    ) -> Result<Self, String> {
+        let builder = (observers.observe(Server::builder()))
             .reuse_port(args.reuse_port)
+            .request_ids(args.request_ids)
             .max_connections(MOST_SENT_ON)
             .max_buffered(MAX_BUFFERED)
             .drain_timeout(FAREWELL);

@@ -12,6 +12,7 @@ mod exit;
 mod files;
 mod https;
 mod logging;
+mod observers;
 mod signals;
 mod systemd;
 mod units;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use httpool::apps::{Echo, Meter};
+use httpool::apps::Echo;
 use httpool::{DrainReport, Handler, ListenAddr, PageFolder, Server};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -31,6 +32,7 @@ use cli::{Args, Stop};
 use exit::Exit;
 use https::{Hsts, Redirect};
 use logging::LogFile;
+use observers::Observers;
 use signals::{Reloaded, Watch};
 use systemd::Passed;
 
@@ -134,17 +136,9 @@ fn serve(
             (Some(tls), true) => builder.adopt_tls_proxied(passed.socket, tls),
         }
     });
-    // Nobody asks for figures where there is no address to ask at.
-    let meter = (!args.admin.is_empty()).then(|| Arc::new(Meter::new()));
-    let builder = match &meter {
-        Some(meter) => builder.observer(Arc::clone(meter)),
-        None => builder,
-    };
     let (access_log, access_file) = access_log::start(args)?;
-    let builder = match &access_log {
-        Some(log) => builder.observer(log.lines()),
-        None => builder,
-    };
+    let observers = Observers::new(args, access_log.as_ref());
+    let builder = observers.observe(builder);
     let pages = (args.error_pages.as_ref())
         .map(PageFolder::open)
         .transpose()
@@ -155,11 +149,12 @@ fn serve(
         None => builder,
     };
     let server = builder.bind().map_err(|error| error.to_string())?;
-    let admin = meter
+    let admin = observers
+        .meter()
         .map(|meter| Beside::admin(args, server.handle(), meter))
         .transpose()?;
     let redirect = (!args.redirect_http.is_empty())
-        .then(|| Beside::redirect(args, Redirect::to(&server)))
+        .then(|| Beside::redirect(args, &observers, Redirect::to(&server)))
         .transpose()?;
     let files = (log_file.into_iter().chain(access_file))
         .map(Reloaded::Log)

@@ -162,6 +162,54 @@ fn whoever_comes_without_is_sent_on() {
 }
 
 #[test]
+fn who_is_sent_on_is_in_the_log_and_in_the_figures() {
+    let path = OwnPath::new("sent-on");
+    let (redirects, admin) = [own_loopback(), own_loopback()]
+        .map(|host| format!("{host}:8080"))
+        .into();
+    let log = path.as_ref().to_str().expect("the path is text");
+    let secure = Secure::spawn(
+        "sent-on",
+        &[
+            "--redirect-http",
+            &redirects,
+            "--admin",
+            &admin,
+            "--access-log",
+            log,
+            "--request-ids",
+        ],
+    );
+    let connect = |address: &str| Client::connect(&address.parse().expect("it is an address"));
+    let sent_on = connect(&redirects).get("/sent?on").expect_status(308);
+    assert!(sent_on.field("x-request-id").is_some(), "{sent_on:?}");
+    let mut refused = connect(&redirects);
+    refused.send("nonsense\r\n\r\n").expect_status(400);
+    secure.connect().get("/served").expect_status(200);
+    let metrics = connect(&admin).get("/metrics").expect_status(200).text();
+    for line in [
+        r#"httpool_requests_total{method="GET",status="3xx"} 1"#,
+        r#"httpool_requests_total{method="other",status="4xx"} 1"#,
+        r#"httpool_requests_total{method="GET",status="2xx"} 1"#,
+    ] {
+        assert!(
+            metrics.lines().any(|one| one == line),
+            "no {line} in {metrics}"
+        );
+    }
+    secure.program.signal(Signal::TERM);
+    secure.program.expect_exit(0);
+    let log = fs::read_to_string(&path).expect("there is a log");
+    for part in [
+        r#""GET /sent?on HTTP/1.1" 308 0 "#,
+        r#""-" 400 "#,
+        r#""GET /served HTTP/1.1" 200 "#,
+    ] {
+        assert_eq!(log.matches(part).count(), 1, "{part} in {log}");
+    }
+}
+
+#[test]
 fn whoever_comes_with_tls_is_told_to_keep_to_it() {
     let secure = Secure::spawn("hsts", &["--hsts", "365d"]);
     let field = |mut client: Client| {
