@@ -11,6 +11,7 @@ mod ranges;
 mod root;
 mod serve;
 mod validators;
+mod walk;
 
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -42,8 +43,11 @@ const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
 ///
 /// A request's path is percent-decoded once, segment by segment. The system looks for the file
 /// beneath the root and nowhere else (`openat2` with `RESOLVE_BENEATH`), so that neither `..` in any
-/// form nor a symbolic link that is put there at the wrong moment leads out. Only regular files are
-/// served, and names that begin with a dot are not, but for `/.well-known/`.
+/// form nor a symbolic link that is put there at the wrong moment leads out. Where that call is
+/// missing (before Linux 5.6) or not allowed, as in many sandboxes, the server goes from folder to
+/// folder itself, to the same effect: it logs so once, pays a system call for each, and finds nothing
+/// that is more than 128 folders deep. Only regular files are served, and names that begin with a dot
+/// are not, but for `/.well-known/`.
 ///
 /// A path that ends with a slash is a folder: its `index.html` is served. A folder without the slash
 /// is redirected to the one with it.
@@ -112,8 +116,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// If it is no folder, or can't be read, or the system has no `openat2` (Linux 5.6) or does not
-    /// let this process call it.
+    /// If it is no folder, or can't be read.
     pub fn new(root: impl AsRef<Path>) -> io::Result<Self> {
         Ok(Self {
             root: Root::new(root.as_ref())?,

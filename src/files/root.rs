@@ -1,8 +1,8 @@
 //! The folder that is served, and what is opened beneath it.
 
 use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
@@ -11,8 +11,13 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::walk::open_beneath;
+
 /// How often something is looked for again while others rename folders on the way to it.
 const TRIES: usize = 16;
+
+/// Most links that are followed on the way to something: as many as the system does.
+const MOST_LINKS: usize = 40;
 
 /// Which symbolic links are followed, in serving and in listing alike.
 ///
@@ -38,6 +43,17 @@ pub enum Symlinks {
 pub(super) struct Root {
     folder: OwnedFd,
     symlinks: Symlinks,
+    walker: Walker,
+}
+
+/// Who goes from folder to folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Walker {
+    /// The system, in one call (`openat2`).
+    System,
+    /// This process, where that call is missing (before Linux 5.6) or not allowed: a sandbox that
+    /// looks at the flags of calls can't see those of this one, and may forbid it altogether.
+    Process,
 }
 
 /// What was opened.
@@ -62,19 +78,26 @@ pub(super) enum Missed {
 impl Root {
     /// # Errors
     ///
-    /// If it is no folder that can be read, or the system can't look for files beneath it.
+    /// If it is no folder, or none that can be read.
     pub(super) fn new(folder: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = Self {
+        let mut root = Self {
             folder: rustix::fs::open(folder, flags, Mode::empty())?,
             symlinks: Symlinks::default(),
+            walker: Walker::System,
         };
         match root.resolve(b"", OFlags::RDONLY) {
             Ok(_) => Ok(root),
-            Err(Errno::NOSYS | Errno::PERM) => Err(io::Error::new(
-                ErrorKind::Unsupported,
-                "the system does not have or allow openat2 (Linux 5.6), which keeps to the folder",
-            )),
+            Err(forbidden @ (Errno::NOSYS | Errno::PERM)) => {
+                root.walker = Walker::Process;
+                root.resolve(b"", OFlags::RDONLY)
+                    .map_err(|error| unable(forbidden, error))?;
+                log::info!(
+                    "files are looked for a folder at a time, which is slower: openat2 can't be \
+                     called here ({forbidden})"
+                );
+                Ok(root)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -139,26 +162,53 @@ impl Root {
         Ok(FileType::from_raw_mode(told.stx_mode.into()))
     }
 
-    /// Finds a name without leaving the root, whatever is renamed and linked meanwhile: the system
-    /// walks, and looks at each step.
+    /// Finds a name without leaving the root, whatever is renamed and linked meanwhile: who walks looks
+    /// at each step.
     fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { b"." } else { path };
         let flags = flags | OFlags::CLOEXEC;
-        let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let within = match self.symlinks {
-            Symlinks::Beneath => within,
-            Symlinks::None => within | ResolveFlags::NO_SYMLINKS,
-        };
         let mut tries = 0;
         loop {
             tries += 1;
-            match openat2(&self.folder, path, flags, Mode::empty(), within) {
+            let found = match self.walker {
+                Walker::System => self.have_found(path, flags),
+                Walker::Process => self.find(path, flags),
+            };
+            match found {
                 Err(Errno::AGAIN) if tries < TRIES => {}
                 Err(Errno::INTR) => {}
                 found => return found,
             }
         }
     }
+
+    fn have_found(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let within = match self.symlinks {
+            Symlinks::Beneath => within,
+            Symlinks::None => within | ResolveFlags::NO_SYMLINKS,
+        };
+        openat2(&self.folder, path, flags, Mode::empty(), within)
+    }
+
+    fn find(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        let most_links = match self.symlinks {
+            Symlinks::Beneath => MOST_LINKS,
+            Symlinks::None => 0,
+        };
+        open_beneath(self.folder.as_fd(), path, flags, most_links)
+    }
+}
+
+/// Why a folder can be looked into in neither way.
+fn unable(forbidden: Errno, error: Errno) -> io::Error {
+    let error = io::Error::from(error);
+    io::Error::new(
+        error.kind(),
+        format!(
+            "openat2 can't be called here ({forbidden}), nor can openat look into it ({error})"
+        ),
+    )
 }
 
 impl From<Errno> for Missed {

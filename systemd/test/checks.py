@@ -14,6 +14,7 @@ from rig import UNITS, Rig, wait_for
 SERVICE = "httpool.service"
 SOCKET = "httpool.socket"
 SETTINGS = Path("/etc/default/httpool")
+SITE = Path("/srv/site")
 
 RESTARTS = 5
 
@@ -172,6 +173,43 @@ def hardening(rig: Rig) -> None:
         rig.systemctl("stop", SERVICE)
 
 
+def site(rig: Rig) -> None:
+    """the sandbox lets a folder be served, over TLS, with a line for each request"""
+    rig.write(Path("/srv/secret"), "secret")
+    rig.write(SITE / "sub/page", "a page")
+    for link, target in (("in", "sub/page"), ("out", "../secret"), ("far", "/srv/secret")):
+        rig.run("ln", "-s", target, str(SITE / link))
+    # The key is root's, and systemd hands it on.
+    key, certificate = Path("/etc/httpool/key"), Path("/etc/httpool/certificate")
+    rig.run("mkdir", str(key.parent))
+    rig.run(
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+        "-nodes", "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost",
+    )  # fmt: skip
+    lines = "/var/log/httpool/access"
+    settings = (
+        f"LoadCredential=key:{key}\n"
+        f"LoadCredential=certificate:{certificate}\n"
+        "LogsDirectory=httpool\n"
+        f"Environment=HTTPOOL_ROOT={SITE} HTTPOOL_ACCESS_LOG={lines}\n"
+        "Environment=HTTPOOL_LISTEN=localhost:4000 HTTPOOL_LISTEN_TLS=localhost:4443\n"
+        "Environment=HTTPOOL_TLS_CERT=%d/certificate HTTPOOL_TLS_KEY=%d/key"
+    )
+    with rig.drop_in(SERVICE, settings):
+        rig.systemctl("start", SERVICE)
+        trusted = str(rig.path(certificate))
+        for target in ("/sub/page", "/in"):
+            assert rig.ask("get", "4000", target) == "200 a page", target
+            assert rig.ask("tls", "4443", target, trusted) == "200 a page", target
+        for target in ("/out", "/far"):
+            assert rig.ask("get", "4000", target).startswith("404 "), target
+        wait_for("a line for each", lambda: len(rig.run("cat", lines).splitlines()) == 6)
+        _sandbox_holds(rig)
+        rig.systemctl("stop", SERVICE)
+        _ended_well(rig)
+
+
 def _everything_works(rig: Rig) -> None:
     rig.ask("echo", "4000", str(8 * 1024 * 1024))
     assert rig.ask("get", "9090", "/readyz") == "200 ready"
@@ -228,7 +266,7 @@ def instances(rig: Rig) -> None:
 
 ALL: list[Callable[[Rig], None]] = [
     verify, start_and_stop, status, journal, activation, restarts_under_load, draining, long_drain,
-    reload, watchdog, crash, hardening, low_port, instances,
+    reload, watchdog, crash, hardening, site, low_port, instances,
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Clients for the checks, which run in the container's network.
 
     clients.py get PORT [TARGET]       the status and the body of GET, of / unless it says else
+    clients.py tls PORT TARGET CERT    the same over TLS, from who has this certificate
     clients.py echo PORT SIZE          posts so many bytes and compares them with what comes back
     clients.py upload PORT SIZE        the same in two halves: says "half", and waits for a line
     clients.py load PORT               asks until standard input ends, then says what came of it
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import sys
 import threading
 from collections import Counter
@@ -24,9 +26,11 @@ def main() -> None:
     what, port, *rest = sys.argv[1:]
     connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=PATIENCE)
     if what == "get":
-        connection.request("GET", rest[0] if rest else "/")
-        answer = connection.getresponse()
-        print(answer.status, answer.read().decode())
+        _get(connection, rest[0] if rest else "/")
+    elif what == "tls":
+        target, certificate = rest
+        trust = ssl.create_default_context(cafile=certificate)
+        _get(http.client.HTTPSConnection("localhost", int(port), context=trust), target)
     elif what == "echo":
         body = b"x" * int(rest[0])
         connection.request("POST", "/", body)
@@ -35,6 +39,12 @@ def main() -> None:
         _upload(connection, int(rest[0]))
     else:
         _load(int(port))
+
+
+def _get(connection: http.client.HTTPConnection, target: str) -> None:
+    connection.request("GET", target)
+    answer = connection.getresponse()
+    print(answer.status, answer.read().decode())
 
 
 def _upload(connection: http.client.HTTPConnection, size: int) -> None:

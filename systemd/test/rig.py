@@ -19,7 +19,7 @@ from typing import TypeVar
 
 Found = TypeVar("Found")
 
-TOOLS = ("systemd-nspawn", "unshare", "nsenter", "setpriv", "findmnt", "journalctl")
+TOOLS = ("systemd-nspawn", "unshare", "nsenter", "setpriv", "findmnt", "journalctl", "openssl")
 UNITS = Path("/etc/systemd/system")
 
 # Seconds: for all, for the boot, and for what a check waits for.
@@ -34,7 +34,7 @@ def missing() -> str | None:
         return "it takes root"
     absent = [tool for tool in TOOLS if not shutil.which(tool)]
     if absent:
-        return f"{', '.join(absent)} not found (Debian: systemd-container, util-linux)"
+        return f"{', '.join(absent)} not found (Debian: systemd-container, util-linux, openssl)"
     if not _hierarchies():
         return "no control groups of version 2 and none named systemd are mounted"
     return None
@@ -79,7 +79,7 @@ class Rig:
         self._leader = wait_for("a systemd", self._find_leader, BOOT)
         wait_for("the end of the boot", self._has_booted, BOOT)
         # systemd forgets how a stopped unit ended, unless another one refers to it.
-        units = [file.name for file in (self._root / UNITS.relative_to("/")).glob("httpool.*")]
+        units = [file.name for file in self.path(UNITS).glob("httpool.*")]
         self.write(UNITS / "test-keeps.target", f"[Unit]\nAfter={' '.join(units)}\n")
         self.systemctl("daemon-reload")
         self.systemctl("start", "test-keeps.target")
@@ -125,8 +125,12 @@ class Rig:
         """A property of a unit."""
         return self.systemctl("show", "-p", what, "--value", unit)
 
+    def path(self, file: Path) -> Path:
+        """Where clients find a file of the container."""
+        return self._root / file.relative_to("/")
+
     def write(self, file: Path, text: str) -> None:
-        path = self._root / file.relative_to("/")
+        path = self.path(file)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
@@ -139,7 +143,7 @@ class Rig:
         try:
             yield
         finally:
-            (self._root / folder.relative_to("/") / "zz-test.conf").unlink()
+            self.path(folder / "zz-test.conf").unlink()
             self.systemctl("stop", unit)
             self.systemctl("daemon-reload")
             self.run("systemctl", "reset-failed", unit, check=False)

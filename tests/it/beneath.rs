@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -12,7 +13,7 @@ use httpool::{Files, Symlinks};
 use rustix::fs::inotify;
 use rustix::io::Errno;
 
-use crate::support::{OwnFolder, Random, as_anybody, expect, field, get};
+use crate::support::{OwnFolder, Random, again, as_anybody, expect, field, get, without_openat2};
 
 fn files(folder: &OwnFolder) -> Files {
     Files::new(folder).expect("the folder can be served")
@@ -281,4 +282,91 @@ fn a_folder_that_may_be_entered_need_not_be_readable() {
         expect(&files.listing(true), "/a/", 403);
     });
     folder.permit("a", 0o700).permit("b", 0o700);
+}
+
+/// All that is tested here and of listings holds where the system does not walk.
+#[test]
+fn the_same_holds_without_openat2() {
+    without_openat2(|| {
+        for module in ["beneath::", "listing::"] {
+            again(module, "without_openat2");
+        }
+    });
+}
+
+/// Links of all kinds, in and out and round about: who walks finds what the system does.
+#[test]
+fn the_same_is_found_without_openat2() {
+    const PIECES: [&str; 9] = ["..", ".", "", "a", "b", "file", "link0", "link1", "link2"];
+    let mut random = Random::new(9);
+    let mut found = 0;
+    for _ in 0..300 {
+        let outer = OwnFolder::new();
+        outer.file("file", "out").file("root/file", "0");
+        outer.file("root/a/file", "12").file("root/a/b/file", "345");
+        let mut path = |most| {
+            let pieces = (0..=random.below(most)).map(|_| PIECES[random.below(PIECES.len())]);
+            pieces.collect::<Vec<_>>().join("/")
+        };
+        for place in ["root", "root/a", "root/a/b"] {
+            for link in ["link0", "link1", "link2"] {
+                let target = path(5);
+                let target = if target.is_empty() { "/" } else { &target };
+                symlink(target, outer.path(place).join(link)).expect("a link can be made");
+            }
+        }
+        let open = || Files::new(outer.path("root")).expect("the folder can be served");
+        for symlinks in [Symlinks::Beneath, Symlinks::None] {
+            let by_system = open().symlinks(symlinks).listing(true);
+            let by_walking = without_openat2(open).symlinks(symlinks).listing(true);
+            for _ in 0..40 {
+                let target = format!("/{}", path(4));
+                let answers = [&by_system, &by_walking].map(|files| {
+                    let answer = get(files, &target, &[]);
+                    (
+                        answer.status(),
+                        answer.body().as_bytes().to_vec(),
+                        answer.body().length(),
+                    )
+                });
+                assert_eq!(
+                    answers[0],
+                    answers[1],
+                    "{target} in {}",
+                    outer.path("root").display()
+                );
+                found += usize::from(answers[0].0 == 200);
+            }
+        }
+    }
+    assert!(found > 1000, "only {found} were found");
+}
+
+#[test]
+fn a_tree_may_be_as_deep_as_who_walks_can_go() {
+    let folder = OwnFolder::new();
+    let (deep, deeper) = ("d/".repeat(128), "d/".repeat(129));
+    folder
+        .file(&format!("{deep}x"), "x")
+        .file(&format!("{deeper}x"), "x");
+    let files = without_openat2(|| files(&folder));
+    expect(&files, &format!("/{deep}x"), 200);
+    expect(&files, &format!("/{deeper}x"), 404);
+}
+
+#[test]
+fn a_folder_that_can_be_looked_into_in_no_way_is_an_error() {
+    let folder = OwnFolder::new();
+    folder.file("closed/x", "x").permit("closed", 0o444);
+    let opened = without_openat2(|| {
+        let mut opened = None;
+        as_anybody(|| opened = Some(Files::new(folder.path("closed"))));
+        opened.expect("it was tried")
+    });
+    folder.permit("closed", 0o700);
+    let error = opened.expect_err("nothing can be found in it");
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    for forbidden in ["openat2", "not implemented", "openat", "denied"] {
+        assert!(error.to_string().contains(forbidden), "{error}");
+    }
 }

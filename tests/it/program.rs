@@ -1,4 +1,4 @@
-use crate::support::{OwnFolder, Program, Random, Response, request};
+use crate::support::{OwnFolder, Program, Random, Response, request, without_openat2};
 
 fn post(program: &Program, content_type: &str, body: &[u8]) -> Response {
     let mut client = program.connect();
@@ -125,6 +125,21 @@ fn a_folder_is_served_in_place_of_the_echo() {
     client.get("/.env").expect_status(404);
     let refused = client.post("/", "x").expect_status(405);
     assert_eq!(refused.field("allow"), Some("GET, HEAD, OPTIONS"));
+}
+
+#[test]
+fn a_folder_is_served_where_a_sandbox_forbids_openat2() {
+    let folder = OwnFolder::new();
+    folder.file("sub/a.txt", "text");
+    let root = folder.path("");
+    let root = root.to_str().expect("it is readable");
+    let mut program = without_openat2(|| {
+        let mut program = Program::start(&["--listen", "127.0.0.1:0", "--root", root], &[]);
+        program.expect_line("openat2 can't be called here");
+        program
+    });
+    program.expect_listening();
+    program.connect().get("/sub/a.txt").expect_answer("text");
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod permissions;
 mod process;
 mod random;
 pub(crate) mod request;
+#[cfg(feature = "files")]
+mod sandbox;
 mod server;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
@@ -33,10 +35,14 @@ pub(crate) use gate::{Door, Gate};
 pub(crate) use memory::{ask, expect, field, get};
 #[cfg(feature = "files")]
 pub(crate) use permissions::as_anybody;
+#[cfg(feature = "files")]
+pub(crate) use process::again;
 #[cfg(feature = "program")]
 pub(crate) use process::{Program, address_in, run_program};
 pub(crate) use process::{alone, memory_in_use};
 pub(crate) use random::Random;
+#[cfg(feature = "files")]
+pub(crate) use sandbox::without_openat2;
 pub(crate) use server::{BoundServer, Entrance, TestServer, expect_refused};
 pub(crate) use transport::{Transport, over_every_transport};
 

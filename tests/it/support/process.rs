@@ -27,16 +27,35 @@ pub(crate) fn alone(test: &str, body: impl FnOnce()) {
     if env::var_os(MARK).is_some() {
         return body();
     }
-    let mut command = Command::new(env::current_exe().expect("a process has a program"));
-    command.args([test, "--exact", "--nocapture"]).env(MARK, "");
-    let mut process = Process::spawn(&mut command);
-    let code = process.wait(ALONE);
-    let (output, errors) = (process.output.rest(), process.errors.rest());
+    let (code, output, errors) = run_tests(&[test, "--exact", "--nocapture"], &[(MARK, "")]);
     println!("{output}");
     assert!(
         code == Some(0) && output.contains("1 passed"),
         "alone, {test} ended with {code:?}:\n{errors}"
     );
+}
+
+/// Runs the tests of a module again, but for this one: for who has changed where they run.
+#[cfg(feature = "files")]
+#[track_caller]
+pub(crate) fn again(module: &str, but_for: &str) {
+    let (code, output, errors) = run_tests(&[module, "--skip", but_for], &[]);
+    assert!(
+        code == Some(0) && !output.contains(" 0 passed"),
+        "the tests of {module} ended with {code:?}:\n{output}{errors}"
+    );
+}
+
+/// How this program, asked for some of its tests in a process of their own, has ended, and what it
+/// has said.
+#[track_caller]
+fn run_tests(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env::current_exe().expect("a process has a program"));
+    command.args(arguments).envs(variables.iter().copied());
+    let mut process = Process::spawn(&mut command);
+    let code = process.wait(ALONE);
+    let [output, errors] = [process.output.rest(), process.errors.rest()].map(str::to_owned);
+    (code, output, errors)
 }
 
 /// How many bytes of memory this process uses.
