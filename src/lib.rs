@@ -102,6 +102,7 @@ mod phase;
 mod problem;
 #[cfg(feature = "proxy")]
 mod proxy;
+mod regular_file;
 mod request_id;
 mod response;
 #[cfg(feature = "router")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -11,6 +11,7 @@ use std::sync::{PoisonError, RwLock};
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue, VARY};
 
+use crate::regular_file;
 use crate::{ErrorPages, Html, IntoResponse as _, Problem, ProblemForm, Response};
 
 /// The largest page in bytes. They are kept in memory, and there may be two hundred.
@@ -149,12 +150,9 @@ fn is_of_errors(text: &str) -> bool {
 }
 
 fn read_page(path: &Path) -> Result<Bytes, Why> {
-    // To open anything else may block.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no file").into());
-    }
     let mut page = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut page)?;
+    let file = regular_file::open(path)?;
+    file.take(LARGEST + 1).read_to_end(&mut page)?;
     if page.len() as u64 > LARGEST {
         return Err(Why::TooLarge);
     }

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, LineWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{self, PanicHookInfo};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use std::thread;
 use std::time::SystemTime;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use serde_json::Value;
 use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger};
 use time::macros::format_description;
@@ -87,9 +89,17 @@ impl Write for LogFile {
     }
 }
 
-/// Appending is what lets several processes, and a rotation that truncates, share a file.
+/// Appending is what lets several processes, and a rotation that truncates, share a file. A pipe that
+/// nobody reads is an error rather than waited for.
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    let flags = fcntl_getfl(&file)?;
+    fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+    Ok(file)
 }
 
 fn to_stream(args: &Args, stream: impl Write + Send + 'static) -> Box<dyn SharedLogger> {

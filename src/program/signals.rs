@@ -22,8 +22,8 @@ const SAME_WISH: Duration = Duration::from_millis(300);
 /// More signals than fit are more than anyone needs to be understood.
 const UNHEARD: usize = 8;
 
-/// The threads that wait for signals while the server runs; one of them also tells the service
-/// manager how it goes.
+/// The threads that wait for signals while the server runs. One of them also tells the service manager
+/// how it goes. Files are the other one's, for whatever it opens may stand still.
 #[derive(Debug)]
 pub(crate) struct Watch {
     /// Nothing is ever sent: that it is dropped says that the server has stopped.
@@ -32,7 +32,7 @@ pub(crate) struct Watch {
     insisted: Receiver<Infallible>,
     /// Where signals to reload come from.
     reloads: Source,
-    threads: [JoinHandle<()>; 2],
+    thread: JoinHandle<()>,
 }
 
 /// What a signal to reload is for.
@@ -46,40 +46,32 @@ pub(crate) enum Reloaded {
     Tls(Tls),
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Signal {
-    Stop(Instant),
-    Reload,
-}
-
 impl Watch {
     /// Catches the signals from here on.
     pub(crate) fn start(handle: Handle, files: Vec<Reloaded>) -> io::Result<Self> {
         let (heard, signals) = bounded(UNHEARD);
-        let stop = heard.clone();
         ctrlc::set_handler(move || {
-            let _ = stop.try_send(Signal::Stop(Instant::now()));
+            let _ = heard.try_send(Instant::now());
         })
         .map_err(io::Error::other)?;
         let mut caught = Signals::new([SIGUSR1])?;
         let reloads = caught.handle();
         let (running, stopped) = bounded(0);
         let (patient, insisted) = bounded(0);
-        let threads = [
-            spawn("reloads", move || {
-                for _ in caught.forever() {
-                    let _ = heard.try_send(Signal::Reload);
-                }
-            })?,
-            spawn("signals", move || {
-                watch(&signals, &stopped, patient, &handle, &files);
-            })?,
-        ];
+        let server = handle.clone();
+        spawn("reloads", move || {
+            for _ in caught.forever() {
+                reload(&server, &files);
+            }
+        })?;
+        let thread = spawn("signals", move || {
+            watch(&signals, &stopped, patient, &handle);
+        })?;
         Ok(Self {
             running,
             insisted,
             reloads,
-            threads,
+            thread,
         })
     }
 
@@ -88,14 +80,13 @@ impl Watch {
         self.insisted.try_recv() == Err(TryRecvError::Disconnected)
     }
 
-    /// Ends the threads. The server has stopped, so that signals mean nothing any more.
+    /// Ends the threads. The server has stopped, so that signals mean nothing any more. What is being
+    /// read again is not waited for.
     pub(crate) fn finish(self) {
         drop(self.running);
         self.reloads.close();
-        for thread in self.threads {
-            if thread.join().is_err() {
-                log::debug!("a thread that waits for signals panicked");
-            }
+        if self.thread.join().is_err() {
+            log::debug!("the thread that waits for signals panicked");
         }
     }
 }
@@ -105,11 +96,10 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
 }
 
 fn watch(
-    signals: &Receiver<Signal>,
+    signals: &Receiver<Instant>,
     stopped: &Receiver<Infallible>,
     patient: Sender<Infallible>,
     handle: &Handle,
-    files: &[Reloaded],
 ) {
     let mut heard = Heard::default();
     let mut patient = Some(patient);
@@ -119,16 +109,15 @@ fn watch(
         select! {
             recv(stopped) -> _ => return,
             recv(signals) -> signal => match signal {
-                Ok(Signal::Reload) => reload(handle, files),
-                Ok(Signal::Stop(at)) => match heard.signal(at) {
+                Ok(at) => match heard.signal(at) {
                     Wish::Stop => {
-                        log::info!("stopping; another signal cuts what is not finished");
                         handle.shutdown();
+                        log::info!("stopping; another signal cuts what is not finished");
                     }
                     Wish::StopNow => {
-                        log::warn!("stopping at once");
                         handle.shutdown_now();
                         drop(patient.take());
+                        log::warn!("stopping at once");
                     }
                     Wish::Nothing => continue,
                 },
@@ -143,15 +132,15 @@ fn watch(
 /// Nothing that is wrong now ends what went well so far.
 fn reload(handle: &Handle, files: &[Reloaded]) {
     // A server that drains has said so, and is not to seem ready again.
-    let is_running = handle.progress().phase == Phase::Running;
-    if is_running {
+    let is_running = || handle.phase() == Phase::Running;
+    if is_running() {
         systemd::reloading();
     }
     if files.is_empty() {
         log::info!("there is nothing to reload: messages go to no file");
     }
     files.iter().for_each(Reloaded::reload);
-    if is_running {
+    if is_running() {
         systemd::reloaded();
     }
 }

@@ -122,7 +122,7 @@ impl TlsBuilder {
     ///
     /// # Errors
     ///
-    /// If there is no certificate, a file can't be read or holds something else, or a key is not
+    /// If there is no certificate, a file is no regular one, can't be read or holds something else, or a key is not
     /// that of its certificate.
     pub fn build(self) -> Result<Tls, TlsError> {
         let config = self.config()?;

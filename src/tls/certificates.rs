@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use rustls::{CertificateError, RootCertStore};
 
 use super::error::Reason;
 use super::{TlsError, provider};
+use crate::regular_file;
 
 /// Text in which there are certificates or keys.
 #[derive(Clone)]
@@ -86,9 +87,13 @@ impl Pem {
 
     fn text(&self) -> Result<Cow<'_, [u8]>, TlsError> {
         match self {
-            Self::File(path) => fs::read(path)
-                .map(Cow::Owned)
-                .map_err(|error| self.error(Reason::Unreadable(error))),
+            Self::File(path) => {
+                let mut text = Vec::new();
+                regular_file::open(path)
+                    .and_then(|mut file| file.read_to_end(&mut text))
+                    .map_err(|error| self.error(Reason::Unreadable(error)))?;
+                Ok(Cow::Owned(text))
+            }
             Self::Memory(text) => Ok(Cow::Borrowed(text)),
         }
     }

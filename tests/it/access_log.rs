@@ -155,12 +155,17 @@ fn a_log_that_cannot_be_written_is_no_reason_to_stop() {
 }
 
 /// The program with more in its access log than a pipe takes, and the pipe, which nobody reads.
-fn logging_to_nobody(folder: &OwnFolder, arguments: &[&str]) -> (Program, File) {
+pub(crate) fn logging_to_nobody(
+    folder: &OwnFolder,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> (Program, File) {
     let pipe = folder.pipe("log").path("log");
     // Whoever opens both ends waits for nobody.
     let ends = File::options().read(true).write(true).open(&pipe);
     let name = pipe.to_str().expect("the path is text");
-    let program = Program::spawn(&[&["--access-log", name][..], arguments].concat());
+    let arguments = [&["--access-log", name][..], arguments].concat();
+    let program = Program::spawn_with(&arguments, variables);
     let mut client = program.connect();
     let path = format!("/{}", "long".repeat(50));
     for _ in 0..1000 {
@@ -172,7 +177,7 @@ fn logging_to_nobody(folder: &OwnFolder, arguments: &[&str]) -> (Program, File) 
 #[test]
 fn a_log_that_nobody_reads_does_not_keep_the_program() {
     let folder = OwnFolder::new();
-    let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1s"]);
+    let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1s"], &[]);
     program.signal(Signal::TERM);
     program.expect_line("requests answered: 1000, cut: 0");
     program.expect_line("lines of the access log are lost: its output stands still");
@@ -182,7 +187,7 @@ fn a_log_that_nobody_reads_does_not_keep_the_program() {
 #[test]
 fn a_second_signal_does_not_wait_for_a_log_that_nobody_reads() {
     let folder = OwnFolder::new();
-    let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1h"]);
+    let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1h"], &[]);
     program.signal(Signal::TERM);
     program.expect_line("requests answered: 1000, cut: 0");
     program.insist(Signal::TERM);

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use rustls::ClientConfig;
 
 use crate::support::tls::{Authority, Files, NAME, der};
-use crate::support::{Client, OwnPath, Program, address_in, own_loopback, run_program};
+use crate::support::{Client, OwnFolder, OwnPath, Program, address_in, own_loopback, run_program};
 
 /// The program with a certificate, and clients that believe it.
 struct Secure {
@@ -278,6 +278,8 @@ fn what_is_wrong_with_certificates_is_one_line() {
     );
     let (certificate, key) = (files.certificate.text(), files.key.text());
     let listen = ["--listen-tls", "127.0.0.1:0"];
+    let folder = OwnFolder::new();
+    folder.pipe("pipe");
     let run = |arguments: &[&str]| run_program(&[&listen[..], arguments].concat(), &[]);
     run(&[]).expect_line(2, "--listen-tls: needs a --tls-cert");
     run(&["--tls-cert", certificate]).expect_line(2, "they come in pairs");
@@ -285,6 +287,8 @@ fn what_is_wrong_with_certificates_is_one_line() {
         let run = |arguments: &[&str]| run(&[arguments, check].concat());
         let missing = format!("{key}.missing");
         run(&["--tls-cert", certificate, "--tls-key", &missing]).expect_line(1, &missing);
+        let pipe = folder.path("pipe").display().to_string();
+        run(&["--tls-cert", &pipe, "--tls-key", key]).expect_line(1, "pipe: it is no file");
         let wrong = format!("{}: the key is not that", others.key.text());
         run(&["--tls-cert", certificate, "--tls-key", others.key.text()]).expect_line(1, &wrong);
     }

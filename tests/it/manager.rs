@@ -1,10 +1,14 @@
+use std::fs::File;
 use std::os::unix::net::UnixDatagram;
 use std::thread;
 
 use crossbeam_channel::{Receiver, unbounded};
 use rustix::process::Signal;
 
-use crate::support::{Gate, OwnPath, PATIENCE, Program, TestServer, eventually};
+use crate::access_log::logging_to_nobody;
+use crate::support::{
+    Gate, OwnFolder, OwnPath, PATIENCE, Program, TestServer, eventually, run_program,
+};
 
 /// A service manager's ear. Like a manager it always listens: who tells it something waits until it
 /// has heard.
@@ -64,6 +68,49 @@ fn a_manager_hears_how_the_server_is() {
     manager.expect("STATUS=draining: 1 connections open");
     program.insist(Signal::TERM);
     program.expect_exit(0);
+}
+
+#[test]
+fn what_is_read_again_and_stands_still_keeps_nobody_from_stopping() {
+    let (manager, folder) = (Manager::new("stops"), OwnFolder::new());
+    let path = manager.path.as_ref().to_str().expect("the path is text");
+    let variables = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "60000")];
+    let arguments = ["--drain-timeout", "1s"];
+    let (mut program, _ends) = logging_to_nobody(&folder, &arguments, &variables);
+    manager.expect("READY=1");
+    // The log that is written to can't be exchanged.
+    program.signal(Signal::USR1);
+    manager.expect("RELOADING=1");
+    manager.expect("WATCHDOG=1");
+    program.connect().get("/").expect_status(200);
+    program.signal(Signal::TERM);
+    manager.expect("STOPPING=1");
+    program.expect_line("requests answered: 1001, cut: 0");
+    program.expect_exit(0);
+}
+
+#[test]
+fn a_log_file_that_nobody_reads_is_not_waited_for() {
+    let (manager, folder) = (Manager::new("pipe"), OwnFolder::new());
+    let path = manager.path.as_ref().to_str().expect("the path is text");
+    let pipe = folder.pipe("pipe").path("pipe");
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--log-file",
+        pipe.to_str().expect("the path is text"),
+    ];
+    let ends = File::options().read(true).write(true).open(&pipe);
+    let program = Program::start(&arguments, &[("NOTIFY_SOCKET", path)]);
+    manager.expect("READY=1");
+    drop(ends.expect("it is ours"));
+    program.signal(Signal::USR1);
+    manager.expect("RELOADING=1");
+    manager.expect("READY=1");
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+    let exit = run_program(&arguments, &[]);
+    exit.expect_line(1, "cannot write to the log file");
 }
 
 #[test]
