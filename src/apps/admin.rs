@@ -150,6 +150,8 @@ impl Handler for Admin {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use http::header::ACCEPT;
 
     use super::*;
@@ -184,6 +186,44 @@ mod tests {
         server.handle().shutdown();
         assert_eq!(ask(&admin, Method::GET, "/readyz?verbose").0, 503);
         assert_eq!(ask(&admin, Method::GET, "/healthz").0, 200);
+    }
+
+    /// Has the last look be so long ago that the next one counts.
+    fn looked_long_ago(admin: &Admin) {
+        let mut health = admin.health.lock().expect("nobody has panicked");
+        let earlier = health.looked.checked_sub(LOOK);
+        health.looked = earlier.expect("the machine is up for longer");
+    }
+
+    #[test]
+    fn a_server_that_stands_still_is_not_alive_until_it_moves() {
+        let server = server();
+        let handle = server.handle();
+        let admin = Admin::new(handle.clone());
+        // Nobody runs it.
+        looked_long_ago(&admin);
+        assert_eq!(
+            ask(&admin, Method::GET, "/healthz"),
+            (
+                503,
+                "503 Service Unavailable: the server stands still\n".into()
+            )
+        );
+        // It is not judged again so soon.
+        assert_eq!(ask(&admin, Method::GET, "/healthz").0, 503);
+        let running = thread::spawn(move || server.run(|_: Request| "hello"));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            looked_long_ago(&admin);
+            if ask(&admin, Method::GET, "/healthz").0 == 200 {
+                break;
+            }
+            assert!(Instant::now() < deadline, "it is alive");
+            thread::sleep(Duration::from_millis(1));
+        }
+        handle.shutdown();
+        let ended = running.join().expect("it does not panic");
+        ended.expect("it does not fail");
     }
 
     #[test]

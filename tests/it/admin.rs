@@ -1,7 +1,10 @@
-use httpool::ListenAddr;
+use httpool::apps::Admin;
+use httpool::{ListenAddr, Request};
 use rustix::process::Signal;
 
-use crate::support::{Client, Program, address_in, eventually, request, run_program};
+use crate::support::{
+    Client, Gate, Program, TestServer, address_in, eventually, request, run_program,
+};
 
 /// The program with one worker, and where it answers those who watch it.
 fn watched(arguments: &[&str]) -> (Program, ListenAddr) {
@@ -60,6 +63,38 @@ fn a_server_tells_how_it_is_until_it_ends() {
         Client::try_connect(&admin).is_err(),
         "its port is released, too"
     );
+}
+
+#[test]
+fn who_watches_is_answered_while_every_worker_is_in_a_handler() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let server = TestServer::spawn(
+        |builder| builder,
+        move |_: Request| {
+            door.pass();
+            "late"
+        },
+    );
+    let admin = Admin::new(server.handle().clone());
+    let admin = TestServer::spawn(|builder| builder.workers(1), admin);
+    let mut clients = [(); 3].map(|()| server.connect());
+    for client in &mut clients {
+        client.get("/");
+    }
+    gate.expect_arrived(2);
+    eventually("the third is seen to wait", || {
+        let (status, metrics) = ask(admin.address(), "/metrics");
+        assert_eq!(status, 200);
+        metrics.contains("httpool_connections{state=\"queued\"} 1\n")
+            && metrics.contains("httpool_workers_busy 2\n")
+    });
+    assert_eq!(ask(admin.address(), "/readyz").0, 200);
+    assert_eq!(ask(admin.address(), "/healthz").0, 200);
+    gate.open();
+    for client in &mut clients {
+        client.expect_answer("late");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use crate::support::{OwnFolder, Program, Random, Response, request, without_openat2};
+use crate::support::{OwnFolder, Program, Random, Response, eventually, request, without_openat2};
 
 fn post(program: &Program, content_type: &str, body: &[u8]) -> Response {
     let mut client = program.connect();
@@ -156,4 +156,33 @@ fn limits_are_flags() {
 fn deadlines_are_flags() {
     let program = Program::spawn(&["--head-timeout", "200ms", "--idle-timeout", "200ms"]);
     program.connect().expect_closed();
+}
+
+/// To check so much JSON holds the worker for longer than others may wait. That they come just then
+/// is tried until it is so.
+#[test]
+fn what_is_shed_is_a_flag() {
+    #[track_caller]
+    fn check(flags: &[&str]) {
+        let program = Program::spawn(&[&["--workers", "1"], flags].concat());
+        let body = format!("[{}1]", "1,".repeat(2 * 1024 * 1024));
+        let length = body.len();
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: it\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        let mut others = [(); 8].map(|()| program.connect());
+        eventually("somebody is shed", || {
+            // It may be shed itself, before the whole of it has come.
+            let _ = program.connect().try_send(&request);
+            for other in &mut others {
+                other.get("/");
+            }
+            let answers = others.each_mut().map(|other| other.expect_response());
+            let shed = answers.iter().find(|answer| answer.status == 503);
+            shed.is_some_and(|answer| answer.field("retry-after") == Some("1"))
+        });
+    }
+    check(&["--shed-after", "2ms"]);
+    check(&["--shed-after", "1h", "--queue-limit", "1"]);
 }

@@ -66,6 +66,28 @@ fn what_the_deadline_cuts_is_in_the_exit_code() {
     client.read_rest();
 }
 
+/// A program has no handler that never returns. One that checks JSON takes its time, and a deadline
+/// that comes before the last of it has been received is tried again.
+#[test]
+fn a_handler_that_the_deadline_cuts_is_in_the_exit_code() {
+    const SIZE: usize = 64 * 1024 * 1024;
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: it\r\nContent-Type: application/json\r\n\
+         Content-Length: {SIZE}\r\n\r\n"
+    );
+    let body = [b"[", "1,".repeat(SIZE / 2 - 1).as_bytes(), b"1"].concat();
+    let is_cut_in_its_handler = || {
+        let limits = ["--max-body", "64MiB", "--max-buffered", "256MiB"];
+        let program = Program::spawn(&[&limits[..], &["--drain-timeout", "50ms"]].concat());
+        let mut client = program.connect();
+        client.send(&head).send(&body);
+        program.signal(Signal::TERM);
+        let exit = program.expect_exit(3);
+        exit.errors.contains("cut: 1 (1 in handlers)")
+    };
+    assert!((0..10).any(|_| is_cut_in_its_handler()));
+}
+
 #[test]
 fn the_delay_serves_on() {
     let program = Program::spawn(&["--drain-delay", "1h"]);
