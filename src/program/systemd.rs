@@ -119,7 +119,7 @@ impl Reports {
             if moves {
                 states.push(NotifyState::Watchdog);
             } else {
-                log::warn!("no worker has come back from its handler since the last look");
+                log::warn!("acceptor or workers have not moved since the last look");
             }
         }
         notify(&states);

@@ -99,6 +99,9 @@ pub struct Vitals {
     rounds: u64,
     turns: u64,
     is_any_free: bool,
+    is_any_waiting: bool,
+    /// Connections taken from those that wait, by workers or by who stands in for them.
+    taken: u64,
 }
 
 /// What a server's life and its end came to.
@@ -179,7 +182,7 @@ impl Handle {
                 .counts()
                 .filter(|turns| is_within(*turns))
                 .count(),
-            queued: self.queue.upgrade().map_or(0, |queue| queue.len()),
+            queued: self.queued(),
         }
     }
 
@@ -213,13 +216,21 @@ impl Handle {
     /// is woken to show itself in the next ones; give it a moment.
     #[must_use]
     pub fn vitals(&self) -> Vitals {
+        // A worker begins a turn before it counts whom it has taken.
+        let taken = self.waits.taken();
         let vitals = Vitals {
             rounds: self.census.rounds(),
             turns: self.turns.counts().sum(),
             is_any_free: self.turns.counts().any(|turns| !is_within(turns)),
+            is_any_waiting: self.queued() > 0,
+            taken,
         };
         self.wake_acceptor();
         vitals
+    }
+
+    fn queued(&self) -> usize {
+        self.queue.upgrade().map_or(0, |queue| queue.len())
     }
 
     fn advance(&self, phase: Phase) {
@@ -235,12 +246,21 @@ impl Handle {
 }
 
 impl Vitals {
-    /// Whether the acceptor has gone round since, and a worker is free or has begun or ended a turn
-    /// with a connection. No worker has if all are in handlers that take longer than that.
+    /// Whether the acceptor has gone round since, and a worker has begun or ended a turn with a
+    /// connection, or is free and leaves nobody waiting. No worker has if all are in handlers that
+    /// take longer than that.
     #[must_use]
     pub fn moved_since(&self, earlier: &Self) -> bool {
-        let workers = self.is_any_free || self.turns != earlier.turns;
+        let workers =
+            self.turns != earlier.turns || self.is_any_free && !self.is_neglecting_since(earlier);
         self.acceptor_moved_since(earlier) && workers
+    }
+
+    /// Whether somebody has waited all the time, or for so long that he was turned away, as far as no
+    /// worker has moved. Who waits in the lot is among them when his deadline has passed.
+    fn is_neglecting_since(&self, earlier: &Self) -> bool {
+        let is_waiting_since = self.is_any_waiting && earlier.is_any_waiting;
+        is_waiting_since || self.taken != earlier.taken
     }
 
     /// Whether the acceptor has, whatever handlers do.
@@ -262,5 +282,58 @@ impl fmt::Display for DrainReport {
             write!(f, " ({} in handlers)", self.abandoned_workers)?;
         }
         write!(f, ", drained in {} ms", self.duration.as_millis())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Vitals;
+
+    const IDLE: Vitals = Vitals {
+        rounds: 1,
+        turns: 10,
+        is_any_free: true,
+        is_any_waiting: false,
+        taken: 5,
+    };
+
+    /// Whether this shows movement when a round has been made since.
+    fn moves(earlier: Vitals, later: Vitals) -> bool {
+        let rounds = earlier.rounds + 1;
+        Vitals { rounds, ..later }.moved_since(&earlier)
+    }
+
+    #[test]
+    fn who_waits_while_a_free_worker_does_not_move_shows_that_it_stands() {
+        let waiting = Vitals {
+            is_any_waiting: true,
+            ..IDLE
+        };
+        assert!(moves(IDLE, IDLE));
+        assert!(!IDLE.moved_since(&IDLE), "the acceptor has not");
+        // Who has come only now may be about to be taken.
+        assert!(moves(IDLE, waiting) && moves(waiting, IDLE));
+        assert!(!moves(waiting, waiting));
+        assert!(moves(
+            waiting,
+            Vitals {
+                turns: 11,
+                ..waiting
+            }
+        ));
+    }
+
+    #[test]
+    fn who_is_turned_away_while_a_free_worker_does_not_move_shows_that_it_stands() {
+        assert!(!moves(IDLE, Vitals { taken: 6, ..IDLE }));
+        let turns = 12;
+        assert!(moves(
+            IDLE,
+            Vitals {
+                taken: 6,
+                turns,
+                ..IDLE
+            }
+        ));
     }
 }

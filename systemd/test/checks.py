@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rig import UNITS, Rig, wait_for
@@ -17,6 +18,9 @@ SETTINGS = Path("/etc/default/httpool")
 SITE = Path("/srv/site")
 
 RESTARTS = 5
+
+# How often threads are caught, until they are in what they are to be in.
+TRIES = 20
 
 
 def verify(rig: Rig) -> None:
@@ -136,17 +140,73 @@ def reload(rig: Rig) -> None:
 
 
 def watchdog(rig: Rig) -> None:
-    """a server that stands still is restarted, one that moves is not"""
+    """a server whose acceptor stands still is restarted, one that moves is not"""
     with rig.drop_in(SERVICE, "WatchdogSec=1s\nRestartSec=100ms"):
         rig.systemctl("start", SERVICE)
         begun = _monotonic(rig)
         wait_for("three seconds", lambda: _monotonic(rig) > begun + 3)
         _is(rig, SERVICE, "NRestarts", "0")
-        rig.run("kill", "-STOP", rig.tell(SERVICE, "MainPID"))
-        wait_for("a restart", lambda: rig.tell(SERVICE, "NRestarts") == "1")
-        wait_for("the new server", lambda: rig.tell(SERVICE, "ActiveState") == "active")
-        assert rig.ask("get", "4000").startswith("200 ")
-        assert "Watchdog timeout" in rig.run("journalctl", "--no-pager", "-u", SERVICE)
+        # It is the first thread, and all others go on.
+        with rig.frozen(int(rig.tell(SERVICE, "MainPID"))):
+            _is_restarted(rig)
+
+
+def stuck_workers(rig: Rig) -> None:
+    """a server whose workers are all stuck in what they do is restarted"""
+    with rig.drop_in(SERVICE, "WatchdogSec=3s\nRestartSec=100ms\nEnvironment=HTTPOOL_WORKERS=2"):
+        rig.systemctl("start", SERVICE)
+        with _busy(rig, "2 connections open, 2 of 2 workers busy"):
+            _is_restarted(rig)
+
+
+def absent_workers(rig: Rig) -> None:
+    """a server whose workers leave those who wait alone is restarted, and not before"""
+    settings = "Environment=HTTPOOL_WORKERS=2 HTTPOOL_HEAD_TIMEOUT=1s"
+    with rig.drop_in(SERVICE, f"WatchdogSec=1s\nRestartSec=100ms\n{settings}"):
+        rig.systemctl("start", SERVICE)
+        with rig.frozen(*_workers(rig)):
+            begun = _monotonic(rig)
+            wait_for("two seconds", lambda: _monotonic(rig) > begun + 2)
+            _is(rig, SERVICE, "NRestarts", "0")
+            clients = [rig.client("get", "4000") for _ in range(3)]
+            _is_restarted(rig)
+        for client in clients:
+            client.communicate()
+
+
+def _is_restarted(rig: Rig) -> None:
+    """By the watchdog, and works again."""
+    run = rig.tell(SERVICE, "InvocationID")
+    wait_for("a restart", lambda: rig.tell(SERVICE, "NRestarts") == "1")
+    wait_for("the new server", lambda: rig.tell(SERVICE, "ActiveState") == "active")
+    assert rig.ask("get", "4000").startswith("200 ")
+    assert "Watchdog timeout" in rig.run("journalctl", "--no-pager", f"INVOCATION_ID={run}")
+
+
+def _workers(rig: Rig) -> list[int]:
+    pid = rig.tell(SERVICE, "MainPID")
+    names = rig.run("sh", "-c", f"cd /proc/{pid}/task && grep ^httpool- */comm")
+    return [int(line.split("/")[0]) for line in names.splitlines()]
+
+
+@contextlib.contextmanager
+def _busy(rig: Rig, status: str) -> Iterator[None]:
+    """While every worker stands still in the middle of a request, and the status line says so."""
+    clients = [rig.client("busy", "4000") for _ in _workers(rig)]
+    with contextlib.ExitStack() as frozen:
+        frozen.callback(lambda: [client.kill() for client in clients])
+        for _ in range(TRIES):
+            held = frozen.enter_context(contextlib.ExitStack())
+            held.enter_context(rig.frozen(*_workers(rig)))
+            # The status line is told once a second.
+            begun = _monotonic(rig)
+            wait_for("a moment", lambda: _monotonic(rig) > begun + 1.2)
+            if status in rig.tell(SERVICE, "StatusText"):
+                break
+            held.close()
+        else:
+            raise AssertionError(f"never: {status}")
+        yield
 
 
 def crash(rig: Rig) -> None:
@@ -266,7 +326,7 @@ def instances(rig: Rig) -> None:
 
 ALL: list[Callable[[Rig], None]] = [
     verify, start_and_stop, status, journal, activation, restarts_under_load, draining, long_drain,
-    reload, watchdog, crash, hardening, site, low_port, instances,
+    reload, watchdog, stuck_workers, absent_workers, crash, hardening, site, low_port, instances,
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@
     clients.py tls PORT TARGET CERT    the same over TLS, from who has this certificate
     clients.py echo PORT SIZE          posts so many bytes and compares them with what comes back
     clients.py upload PORT SIZE        the same in two halves: says "half", and waits for a line
+    clients.py busy PORT               has so much JSON read, again and again, that it takes a worker
     clients.py load PORT               asks until standard input ends, then says what came of it
 """
 
@@ -37,6 +38,8 @@ def main() -> None:
         assert connection.getresponse().read() == body, "another body came back"
     elif what == "upload":
         _upload(connection, int(rest[0]))
+    elif what == "busy":
+        _keep_busy(connection)
     else:
         _load(int(port))
 
@@ -58,6 +61,14 @@ def _upload(connection: http.client.HTTPConnection, size: int) -> None:
     assert answer.read() == b"x" * size, "another body came back"
     assert answer.getheader("Connection") == "close", "the last answer does not say so"
     print("whole")
+
+
+def _keep_busy(connection: http.client.HTTPConnection) -> None:
+    body = b"[%s]" % b",".join([b"1"] * 3_000_000)
+    while True:
+        connection.request("POST", "/", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.read() == body, "another body came back"
 
 
 def _load(port: int) -> None:

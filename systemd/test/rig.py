@@ -110,6 +110,25 @@ class Rig:
             text=True,
         )
 
+    @contextlib.contextmanager
+    def frozen(self, *threads: int) -> Iterator[None]:
+        """While these threads of the container stand still, and others go on."""
+        freeze = str(Path(__file__).with_name("freeze.py"))
+        # It is a child of nsenter, and ends with it.
+        enter = ["nsenter", "-t", str(self._leader), "-p", "--", "setpriv", "--pdeathsig", "KILL"]
+        process = subprocess.Popen(
+            [*enter, sys.executable, freeze, *map(str, threads)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stdout and process.stdout.readline() == "frozen\n"
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
     def ask(self, *arguments: str) -> str:
         """What such a client says."""
         client = self.client(*arguments)
