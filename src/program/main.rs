@@ -161,7 +161,8 @@ fn serve(
         .chain(pages.map(Reloaded::Pages))
         .chain(tls.map(Reloaded::Tls))
         .collect();
-    let watch = Watch::start(server.handle(), files)
+    let longest_drain = args.drain_delay.0.saturating_add(args.drain_timeout.0);
+    let watch = Watch::start(server.handle(), longest_drain, files)
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
     announce(&server, args.workers);
     let result = match folder {

@@ -47,8 +47,12 @@ pub(crate) enum Reloaded {
 }
 
 impl Watch {
-    /// Catches the signals from here on.
-    pub(crate) fn start(handle: Handle, files: Vec<Reloaded>) -> io::Result<Self> {
+    /// Catches the signals from here on, for a server that drains for so long at most.
+    pub(crate) fn start(
+        handle: Handle,
+        longest_drain: Duration,
+        files: Vec<Reloaded>,
+    ) -> io::Result<Self> {
         let (heard, signals) = bounded(UNHEARD);
         ctrlc::set_handler(move || {
             let _ = heard.try_send(Instant::now());
@@ -65,7 +69,8 @@ impl Watch {
             }
         })?;
         let thread = spawn("signals", move || {
-            watch(&signals, &stopped, patient, &handle);
+            let reports = systemd::Reports::new(&handle, longest_drain);
+            watch(&signals, &stopped, patient, &handle, reports);
         })?;
         Ok(Self {
             running,
@@ -100,10 +105,10 @@ fn watch(
     stopped: &Receiver<Infallible>,
     patient: Sender<Infallible>,
     handle: &Handle,
+    mut reports: systemd::Reports,
 ) {
     let mut heard = Heard::default();
     let mut patient = Some(patient);
-    let mut reports = systemd::Reports::new(handle);
     loop {
         let pulse = reports.interval().map_or_else(never, after);
         select! {

@@ -2,27 +2,19 @@
 //!
 //! Each part does nothing where its variable is not set.
 
+mod reports;
+
 use std::env;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
-use std::time::Duration;
 
-use httpool::{Handle, Phase, Progress, Vitals};
 use listenfd::ListenFd;
 use rustix::net::sockopt;
 use sd_notify::NotifyState;
 
-/// How often the manager hears how the server is.
-const PULSE: Duration = Duration::from_secs(1);
-
-/// The same for a watchdog that is in a hurry.
-const MOMENT: Duration = Duration::from_millis(10);
-
-/// How long the manager is asked to be patient, each time it hears that the drain goes on. Several
-/// pulses long, so that a machine under load may miss some.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) use reports::Reports;
 
 /// A listening socket that was passed in, and what its name (`FileDescriptorName=`) says of it.
 #[derive(Debug)]
@@ -71,80 +63,6 @@ pub(crate) fn reloading() {
 /// The server goes on with what it has read.
 pub(crate) fn reloaded() {
     notify(&[NotifyState::Ready]);
-}
-
-/// What the manager hears while the server runs.
-#[derive(Debug)]
-pub(crate) struct Reports {
-    /// The manager restarts what it has not heard from for so long.
-    watchdog: Option<Duration>,
-    seen: Vitals,
-    status: String,
-}
-
-impl Reports {
-    pub(crate) fn new(handle: &Handle) -> Self {
-        Self {
-            watchdog: sd_notify::watchdog_enabled(),
-            seen: handle.vitals(),
-            status: String::new(),
-        }
-    }
-
-    /// How often the manager is to hear, if there is one. The watchdog hears three times before it
-    /// would act, so that one late look is no restart.
-    pub(crate) fn interval(&self) -> Option<Duration> {
-        env::var_os("NOTIFY_SOCKET")?;
-        let watchdog = self.watchdog.map(|patience| patience / 3);
-        Some(watchdog.map_or(PULSE, |interval| interval.clamp(MOMENT, PULSE)))
-    }
-
-    /// Tells how the server is, and that it moves, if it does.
-    pub(crate) fn tell(&mut self, handle: &Handle) {
-        let (progress, vitals) = (handle.progress(), handle.vitals());
-        let drains = progress.phase > Phase::Running;
-        let status = status(&progress);
-        let mut states = Vec::new();
-        if drains {
-            let patience = PATIENCE.as_micros().try_into().unwrap_or(u32::MAX);
-            states.push(NotifyState::Stopping);
-            states.push(NotifyState::ExtendTimeoutUsec(patience));
-        }
-        if drains || status != self.status {
-            states.push(NotifyState::Status(&status));
-        }
-        // The drain has a deadline of its own, and handlers may use all of it.
-        let moves = drains || vitals.moved_since(&self.seen);
-        if self.watchdog.is_some() {
-            if moves {
-                states.push(NotifyState::Watchdog);
-            } else {
-                log::warn!("acceptor or workers have not moved since the last look");
-            }
-        }
-        notify(&states);
-        self.seen = vitals;
-        self.status = status;
-    }
-}
-
-fn status(progress: &Progress) -> String {
-    let Progress {
-        open,
-        answered,
-        busy,
-        workers,
-        ..
-    } = progress;
-    let word = if progress.phase > Phase::Running {
-        "draining"
-    } else {
-        "serving"
-    };
-    format!(
-        "{word}: {open} connections open, {busy} of {workers} workers busy, \
-         {answered} requests answered"
-    )
 }
 
 /// Whether standard error is the stream to the journal that the manager opened, and not, say, a
