@@ -49,8 +49,18 @@ pub(crate) fn set_up(args: &Args) -> Result<Option<LogFile>, String> {
 pub(crate) fn failure(args: &Args, reason: &str) {
     log::error!("{reason}");
     if args.log_file.is_some() || args.log_level == LevelFilter::Off {
-        eprintln!("httpool: {reason}");
+        complain(reason);
     }
+}
+
+/// Says what is wrong to whoever started the program, also where there is no log.
+pub(crate) fn complain(reason: &str) {
+    let priority = match systemd::stderr_is_journal() {
+        true => format!("<{}>", priority(Level::Error)),
+        false => String::new(),
+    };
+    // A reader that went away is no reason to fail.
+    let _ = writeln!(io::stderr(), "{priority}httpool: {reason}");
 }
 
 impl LogFile {
@@ -220,12 +230,7 @@ fn json(record: &Record<'_>, now: SystemTime) -> String {
 
 /// The journal takes each line for a message of its own, so each gets the priority.
 fn journal(record: &Record<'_>) -> String {
-    let priority = match record.level() {
-        Level::Error => 3,
-        Level::Warn => 4,
-        Level::Info => 6,
-        Level::Debug | Level::Trace => 7,
-    };
+    let priority = priority(record.level());
     let message = if record.level() >= Level::Debug {
         format!("{}: {}", record.target(), record.args())
     } else {
@@ -233,6 +238,16 @@ fn journal(record: &Record<'_>) -> String {
     };
     let lines = message.lines().map(|line| format!("<{priority}>{line}\n"));
     lines.collect()
+}
+
+/// Of a message, to the journal (sd-daemon(3)).
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
 }
 
 #[cfg(test)]

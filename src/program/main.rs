@@ -250,7 +250,7 @@ fn say(text: &str, exit: Exit) -> Exit {
 }
 
 fn complain(line: &str, exit: Exit) -> Exit {
-    let _ = writeln!(io::stderr(), "httpool: {line}");
+    logging::complain(line);
     exit
 }
 

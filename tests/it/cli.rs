@@ -9,7 +9,7 @@ use std::process;
 
 use rustix::process::Signal;
 
-use crate::support::{PATIENCE, Program, run_program as run};
+use crate::support::{PATIENCE, Program, run_in_journal, run_program as run};
 
 const CLEAN: i32 = 0;
 const FAILED: i32 = 1;
@@ -265,6 +265,36 @@ fn json_logs_are_one_object_a_line() {
     assert!(
         value["ts"].as_str().is_some_and(|ts| ts.ends_with('Z')),
         "{line}"
+    );
+}
+
+#[test]
+fn why_it_does_not_start_is_an_error_in_the_journal() {
+    #[track_caller]
+    fn check(code: i32, arguments: &[&str], start: &str) {
+        let exit = run_in_journal(arguments);
+        exit.expect_line(code, start);
+        assert!(exit.errors.starts_with(start), "{exit:?}");
+    }
+    let log = scratch("journal.log");
+    let missing = ["--root", "/nonexistent"];
+    check(MISUSED, &["--workers", "0"], "<3>httpool: --workers");
+    check(MISUSED, &["--listing"], "<3>httpool: --listing");
+    check(
+        FAILED,
+        &["--log-file", "/no/such/folder"],
+        "<3>httpool: cannot write to the log file",
+    );
+    check(FAILED, &missing, "<3>cannot serve /nonexistent");
+    check(
+        FAILED,
+        &[&missing[..], &["--log-file", text(&log)]].concat(),
+        "<3>httpool: cannot serve /nonexistent",
+    );
+    check(
+        FAILED,
+        &[&missing[..], &["--check"]].concat(),
+        "<3>httpool: cannot serve /nonexistent",
     );
 }
 

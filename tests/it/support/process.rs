@@ -178,7 +178,7 @@ impl Lines {
 }
 
 #[cfg(feature = "program")]
-pub(crate) use program::{Program, address_in, run_program};
+pub(crate) use program::{Program, address_in, run_in_journal, run_program};
 
 #[cfg(feature = "program")]
 mod program {
@@ -211,6 +211,18 @@ mod program {
     #[track_caller]
     pub(crate) fn run_program(arguments: &[&str], variables: &[(&str, &str)]) -> Exit {
         exit(Process::spawn(&mut command(arguments, variables)))
+    }
+
+    /// The same, where standard error is the stream to a service manager's journal.
+    #[track_caller]
+    pub(crate) fn run_in_journal(arguments: &[&str]) -> Exit {
+        let script = "export JOURNAL_STREAM=$(stat -Lc %d:%i /dev/fd/2); exec \"$0\" \"$@\"";
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", script, env!("CARGO_BIN_EXE_httpool")])
+            .args(arguments)
+            .env_clear();
+        exit(Process::spawn(&mut command))
     }
 
     impl Exit {
