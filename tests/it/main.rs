@@ -16,6 +16,9 @@ mod access_log;
 mod admin;
 /// What handlers say, and can't say.
 mod answers;
+/// A server that stops at any moment of what any client does.
+#[cfg(all(feature = "proxy", feature = "tls"))]
+mod any_moment;
 /// A folder of files: what is found beneath it, and that nothing else is.
 #[cfg(feature = "files")]
 mod beneath;
@@ -105,6 +108,6 @@ mod tls;
 mod unix;
 /// Connections that go on in another protocol.
 mod upgrade;
-/// Servers that stop under load, at any moment, and are followed by others.
+/// Servers that stop under load, and are followed by others.
 #[cfg(feature = "program")]
 mod zero_loss;

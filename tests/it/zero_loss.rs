@@ -7,9 +7,7 @@ use httpool::ListenAddr;
 use rustix::process::Signal;
 use socket2::{SockFilter, SockRef};
 
-use crate::support::{
-    Client, End, NEVER, Program, Random, SOON, TestServer, eventually, own_loopback, request, tell,
-};
+use crate::support::{Client, End, Program, Random, SOON, eventually, own_loopback, request};
 
 /// Clients that ask at the same time.
 const CLIENTS: usize = 64;
@@ -283,44 +281,4 @@ fn replace_under_load(
 fn stop(program: Program) {
     program.signal(Signal::TERM);
     program.expect_exit(0);
-}
-
-#[test]
-fn a_shutdown_at_any_moment_loses_no_request() {
-    const REQUESTS: usize = 12;
-    for seed in 0..50 {
-        let mut random = Random::new(seed);
-        let server = TestServer::spawn(|builder| builder.drain_idle(NEVER), tell);
-        let mut clients = [(); REQUESTS].map(|()| server.connect());
-        let mut unsent: [Vec<u8>; REQUESTS] = std::array::from_fn(|number| {
-            let target = format!("/{number}");
-            match random.below(2) {
-                0 => request::post(&target, "body"),
-                _ => request::post_chunked(&target, "body", 3),
-            }
-        });
-        let (handle, pause) = (server.handle().clone(), random.below(200_000));
-        let stopper = thread::spawn(move || {
-            (0..pause).for_each(|_| std::hint::spin_loop());
-            handle.shutdown();
-        });
-        // Pieces of all requests, in any order.
-        while unsent.iter().any(|request| !request.is_empty()) {
-            let number = random.below(REQUESTS);
-            let length = random.below(unsent[number].len() + 1);
-            let rest = unsent[number].split_off(length);
-            clients[number].send(std::mem::replace(&mut unsent[number], rest));
-        }
-        for (number, client) in clients.iter_mut().enumerate() {
-            client.expect_answer(format!("POST /{number} body"));
-        }
-        drop(clients);
-        stopper.join().expect("shutting down does not panic");
-        let report = server.expect_end();
-        assert_eq!(
-            (report.answered, report.cut),
-            (REQUESTS as u64, 0),
-            "{seed}"
-        );
-    }
 }

@@ -1,0 +1,399 @@
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::mem;
+use std::sync::Arc;
+use std::thread;
+
+use bytes::Bytes;
+use httpool::{
+    Handler, Intake, IntoResponse, ListenAddr, Request, Response, Server, Stream, TrustedProxy,
+    Upgrade,
+};
+use rustls::ClientConfig;
+
+use crate::support::tls::{Authority, NAME};
+use crate::support::{BoundServer, Client, End, NEVER, Random, request};
+
+const ROUNDS: u64 = 40;
+
+/// Clients at the same time.
+const CLIENTS: usize = 12;
+
+/// More than sockets take of an answer that nobody reads.
+const LARGE: usize = 8 * 1024 * 1024;
+
+/// The way by which a client comes.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Plain,
+    Proxied,
+    Secure,
+}
+
+const WAYS: [Way; 3] = [Way::Plain, Way::Proxied, Way::Secure];
+
+/// What a client comes for.
+#[derive(Debug, Clone, Copy)]
+enum Errand {
+    /// A request with a body, whose length it says.
+    Whole,
+    Chunked,
+    /// Several requests at once.
+    Pipeline,
+    /// One after another, each when the one before is answered.
+    Kept,
+    /// A body that is sent when it is asked for.
+    Expecting,
+    /// A body that is read while it comes.
+    Streamed,
+    /// An answer that is taken slowly.
+    Large,
+    /// Another protocol.
+    Switched,
+}
+
+const ERRANDS: [Errand; 8] = [
+    Errand::Whole,
+    Errand::Chunked,
+    Errand::Pipeline,
+    Errand::Kept,
+    Errand::Expecting,
+    Errand::Streamed,
+    Errand::Large,
+    Errand::Switched,
+];
+
+/// What a client does next. Whatever it waits for must come.
+#[derive(Debug)]
+enum Step {
+    /// Begins a handshake of TLS.
+    Hello,
+    /// Ends it.
+    ShakeHands,
+    Send(Vec<u8>),
+    /// Is told to send its body.
+    Continue,
+    /// Gets this answer.
+    Answer(String),
+    /// Takes some of a large one.
+    Part(usize),
+    /// Takes all that is left of it.
+    Rest,
+    /// Is told that the other protocol begins.
+    Switched,
+    /// Gets these bytes in it.
+    Bytes(String),
+    /// Has no more to say.
+    Finish,
+    /// Sees the end.
+    Closed,
+}
+
+/// A client, and what it has before it.
+#[derive(Debug)]
+struct Visitor {
+    client: Client,
+    way: Way,
+    errand: Errand,
+    steps: VecDeque<Step>,
+    /// What it has got of a large answer.
+    taken: Vec<u8>,
+    answered: u64,
+}
+
+/// Says whose step it was that has failed, and in which round.
+struct Told(u64, Way, Errand);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let Self(seed, way, errand) = self;
+        if thread::panicking() {
+            println!("seed {seed}: {way:?}, {errand:?}");
+        }
+    }
+}
+
+/// The server at which they are.
+struct House {
+    server: BoundServer,
+    config: Arc<ClientConfig>,
+}
+
+/// Gives back bodies, has something large, and speaks another protocol.
+struct Everything {
+    large: Bytes,
+}
+
+impl Handler for Everything {
+    fn handle(&self, request: &mut Request) -> Response {
+        match request.uri().path() {
+            "/large" => self.large.clone().into_response(),
+            "/lines" => {
+                let serve = |stream| capitals(stream).expect("the client stays to the end");
+                Upgrade::new("line-echo", serve).into_response()
+            }
+            _ => gather(mem::take(request)).into_response(),
+        }
+    }
+
+    fn intake(&self, request: &Request) -> Intake {
+        match request.uri().path() {
+            "/streamed" => Intake::Stream { most: u64::MAX },
+            _ => Intake::Whole,
+        }
+    }
+}
+
+fn gather(mut request: Request) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    request.body_mut().read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Gives back each line in capitals.
+fn capitals(stream: Stream) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    while stream.read_line(&mut line)? > 0 {
+        stream.get_mut().write_all(line.to_uppercase().as_bytes())?;
+        line.clear();
+    }
+    stream.get_mut().finish()
+}
+
+impl House {
+    fn new(authority: &Authority) -> Self {
+        let address: ListenAddr = "127.0.0.1:0".parse().expect("it is an address");
+        let proxy: TrustedProxy = "127.0.0.1".parse().expect("it is one");
+        let builder = Server::builder()
+            .listen(address.clone())
+            .listen_proxied(address.clone())
+            .listen_tls(address, authority.issue(&[NAME]).tls())
+            .trusted_proxy(proxy)
+            // Who reads a body or speaks another protocol holds one.
+            .workers(CLIENTS + 1)
+            .drain_idle(NEVER)
+            .drain_timeout(NEVER);
+        Self {
+            server: BoundServer::from(builder.bind().expect("ports are free")),
+            config: authority.client(),
+        }
+    }
+
+    #[track_caller]
+    fn visit(&self, random: &mut Random, number: usize) -> Visitor {
+        let way = WAYS[random.below(WAYS.len())];
+        let errand = ERRANDS[random.below(ERRANDS.len())];
+        let [plain, proxied, secure] = self.server.addresses() else {
+            panic!("{:?} are three", self.server.addresses());
+        };
+        let client = match way {
+            Way::Plain => Client::connect(plain),
+            Way::Proxied => Client::connect(proxied),
+            Way::Secure => Client::connect(secure).with_tls(&self.config, NAME),
+        };
+        Visitor {
+            client,
+            way,
+            errand,
+            steps: steps(random, way, errand, number),
+            taken: Vec::new(),
+            answered: 0,
+        }
+    }
+}
+
+fn steps(random: &mut Random, way: Way, errand: Errand, number: usize) -> VecDeque<Step> {
+    let mut text = |what: &str| format!("{what} {number} {}", "x".repeat(random.below(2000)));
+    let bodies: [String; 4] = ["a", "b", "c", "d"].map(&mut text);
+    let body = &bodies[0];
+    let mut script = Script {
+        random,
+        steps: VecDeque::new(),
+    };
+    match way {
+        Way::Plain => {}
+        Way::Proxied => script.send(b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 80\r\n"),
+        Way::Secure => script.steps.extend([Step::Hello, Step::ShakeHands]),
+    }
+    match errand {
+        Errand::Whole => script.ask(&request::post("/", body), body),
+        Errand::Chunked => script.ask(&request::post_chunked("/", body, 100), body),
+        Errand::Streamed => script.ask(&request::post_chunked("/streamed", body, 100), body),
+        Errand::Pipeline => {
+            script.send_joined(&bodies.each_ref().map(|body| request::post("/", body)));
+            script.steps.extend(bodies.map(Step::Answer));
+        }
+        Errand::Kept => {
+            for body in &bodies {
+                script.ask(&request::post("/", body), body);
+            }
+        }
+        Errand::Expecting => {
+            let head = format!(
+                "POST / HTTP/1.1\r\nHost: it\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            script.send(head.as_bytes());
+            script.steps.push_back(Step::Continue);
+            script.ask(body.as_bytes(), body);
+        }
+        Errand::Large => {
+            script.send(&request::get_and_close("/large"));
+            let parts = [(); 8].map(|()| Step::Part(script.random.below(LARGE / 8)));
+            script.steps.extend(parts);
+            script.steps.push_back(Step::Rest);
+        }
+        Errand::Switched => {
+            script.send(
+                b"GET /lines HTTP/1.1\r\nHost: it\r\nConnection: Upgrade\r\nUpgrade: line-echo\r\n\r\n",
+            );
+            script.steps.push_back(Step::Switched);
+            for line in bodies {
+                script.send(format!("{line}\n").as_bytes());
+                script
+                    .steps
+                    .push_back(Step::Bytes(line.to_uppercase() + "\n"));
+            }
+            script.steps.extend([Step::Finish, Step::Closed]);
+        }
+    }
+    script.steps
+}
+
+/// What a client is to do, as it is written.
+struct Script<'r> {
+    random: &'r mut Random,
+    steps: VecDeque<Step>,
+}
+
+impl Script<'_> {
+    fn ask(&mut self, request: &[u8], answer: &str) {
+        self.send(request);
+        self.steps.push_back(Step::Answer(answer.to_owned()));
+    }
+
+    /// Sends it in pieces.
+    fn send(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (piece, rest) = bytes.split_at(1 + self.random.below(bytes.len()));
+            self.steps.push_back(Step::Send(piece.to_vec()));
+            bytes = rest;
+        }
+    }
+
+    /// Sends these in pieces of which each but the last ends within one of them: whenever one has
+    /// come, something is behind it.
+    fn send_joined(&mut self, requests: &[Vec<u8>]) {
+        let mut piece = Vec::new();
+        for request in requests {
+            let (start, rest) = request.split_at(1 + self.random.below(request.len() - 1));
+            piece.extend_from_slice(start);
+            self.steps.push_back(Step::Send(mem::take(&mut piece)));
+            piece.extend_from_slice(rest);
+        }
+        self.steps.push_back(Step::Send(piece));
+    }
+}
+
+impl Visitor {
+    #[track_caller]
+    fn take_step(&mut self, large: &Bytes) {
+        let client = &mut self.client;
+        match self.steps.pop_front().expect("there is one") {
+            Step::Hello => {
+                let (tls, socket) = client.tls_and_socket();
+                tls.write_tls(socket).expect("the server takes it");
+            }
+            Step::ShakeHands => client.try_shake_hands().expect("it is let in"),
+            Step::Send(bytes) => {
+                client.send(bytes);
+            }
+            Step::Continue => {
+                client.expect_status(100);
+            }
+            Step::Answer(body) => {
+                let is_last = client.expect_answer(body).says_close();
+                self.answered += 1;
+                if is_last {
+                    self.expect_to_be_done();
+                }
+            }
+            Step::Part(count) => self.taken.extend(client.expect_part(count)),
+            Step::Rest => {
+                let (rest, end) = client.read_rest();
+                self.taken.extend(rest);
+                assert_eq!(end, End::Closed);
+                assert!(self.taken.starts_with(b"HTTP/1.1 200 "));
+                assert!(self.taken.ends_with(large), "the answer is whole");
+                self.answered += 1;
+            }
+            Step::Switched => {
+                client.expect_status(101);
+                self.answered += 1;
+            }
+            Step::Bytes(expected) => {
+                let bytes = client.expect_part(expected.len());
+                assert_eq!(String::from_utf8_lossy(&bytes), expected);
+            }
+            Step::Finish => {
+                client.finish_sending();
+            }
+            Step::Closed => client.expect_closed(),
+        }
+    }
+
+    /// The server has said that this was the last answer. What was sent before must be answered; what
+    /// was not may be asked elsewhere.
+    #[track_caller]
+    fn expect_to_be_done(&mut self) {
+        let has_sent_more = matches!(self.steps.front(), Some(Step::Answer(_)));
+        assert!(!has_sent_more, "{} are not answered", self.steps.len());
+        self.steps.clear();
+        self.client.expect_closed();
+    }
+}
+
+/// Clients of all kinds do what they have to do in an order that is the same in every run, and
+/// somewhere among it the server is told to stop.
+#[test]
+fn a_shutdown_at_any_moment_loses_nothing_of_anybody() {
+    let authority = Authority::new();
+    let large = Bytes::from(Random::new(0).bytes(LARGE));
+    for seed in 0..ROUNDS {
+        let mut random = Random::new(seed);
+        let house = House::new(&authority);
+        let mut visitors: Vec<Visitor> = (0..CLIENTS)
+            .map(|number| house.visit(&mut random, number))
+            .collect();
+        let server = house.server.run(Everything {
+            large: large.clone(),
+        });
+        let all: usize = visitors.iter().map(|visitor| visitor.steps.len()).sum();
+        let (stop_at, spins) = (random.below(all), random.below(100_000));
+        let mut stopper = None;
+        for step in 0.. {
+            if step == stop_at {
+                let handle = server.handle().clone();
+                stopper = Some(thread::spawn(move || {
+                    (0..spins).for_each(|_| std::hint::spin_loop());
+                    handle.shutdown();
+                }));
+            }
+            let is_busy = |visitor: &&mut Visitor| !visitor.steps.is_empty();
+            let mut busy: Vec<_> = visitors.iter_mut().filter(is_busy).collect();
+            if busy.is_empty() {
+                break;
+            }
+            let visitor = busy.swap_remove(random.below(busy.len()));
+            let _told = Told(seed, visitor.way, visitor.errand);
+            visitor.take_step(&large);
+        }
+        let answered: u64 = visitors.iter().map(|visitor| visitor.answered).sum();
+        drop(visitors);
+        let stopper = stopper.expect("there were so many steps");
+        stopper.join().expect("shutting down does not panic");
+        let report = server.expect_end();
+        assert_eq!((report.answered, report.cut), (answered, 0), "seed {seed}");
+    }
+}
