@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use httpool::apps::AccessLog;
+use httpool::apps::{AccessFormat, AccessLog};
 
 use super::cli::Args;
 use super::logging::LogFile;
@@ -32,7 +32,9 @@ pub(crate) fn start(args: &Args) -> Result<(Option<AccessLog>, Option<LogFile>),
     let file = file(args)
         .map(|path| LogFile::open("access log", path))
         .transpose()?;
-    let format = args.access_log_format.into();
+    let format = args
+        .access_log_format
+        .map_or(AccessFormat::Combined, Into::into);
     let log = match &file {
         Some(file) => AccessLog::start(format, file.clone()),
         None => AccessLog::start(format, io::stdout()),

@@ -118,10 +118,9 @@ pub(crate) struct Args {
     pub(crate) trusted_proxy: Vec<TrustedProxy>,
 
     /// Fields that these proxies set themselves, and so what is believed: x-forwarded is
-    /// X-Forwarded-For and X-Forwarded-Proto
-    #[arg(long, value_name = "FIELD", value_enum, help_heading = "Proxies",
-        default_value_t = Fields::XForwarded)]
-    pub(crate) forwarded_by: Fields,
+    /// X-Forwarded-For and X-Forwarded-Proto [default: x-forwarded]
+    #[arg(long, value_name = "FIELD", value_enum, help_heading = "Proxies")]
+    pub(crate) forwarded_by: Option<Fields>,
 
     /// Address to listen on for clients that speak TLS; needs --tls-cert and --tls-key; repeat it for
     /// more [default: none]
@@ -263,10 +262,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH", help_heading = "Logging")]
     pub(crate) access_log: Option<PathBuf>,
 
-    /// What those lines look like
-    #[arg(long, value_name = "FORMAT", value_enum, help_heading = "Logging",
-        default_value_t = RequestFormat::Combined)]
-    pub(crate) access_log_format: RequestFormat,
+    /// What those lines look like [default: combined]
+    #[arg(long, value_name = "FORMAT", value_enum, help_heading = "Logging")]
+    pub(crate) access_log_format: Option<RequestFormat>,
 
     /// File to append messages to [default: standard error]
     #[arg(long, value_name = "PATH", help_heading = "Logging")]
@@ -343,7 +341,7 @@ impl Args {
         let proxies = self.trusted_proxy.iter().copied();
         proxies
             .fold(Server::builder(), Builder::trusted_proxy)
-            .forwarded_by(self.forwarded_by.into())
+            .forwarded_by(self.forwarded_by.map(Into::into).unwrap_or_default())
             .reuse_port(self.reuse_port)
             .request_ids(self.request_ids)
             .server_timing(self.server_timing)

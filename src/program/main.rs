@@ -12,6 +12,7 @@ mod exit;
 mod files;
 mod https;
 mod logging;
+mod needs;
 mod observers;
 mod signals;
 mod systemd;
@@ -64,11 +65,11 @@ fn program(passed: io::Result<Vec<Passed>>) -> Exit {
     } else {
         Vec::new()
     };
-    if let Some(line) = misuse(&args, &passed) {
-        return complain(line, Exit::Misused);
-    }
-    if let Err(line) = files::check_use(&args) {
+    if let Err(line) = needs::check(&args) {
         return complain(&line, Exit::Misused);
+    }
+    if let Some(line) = https::misuse(&args, passed.iter().any(|passed| passed.is_tls)) {
+        return complain(line, Exit::Misused);
     }
     if args.check {
         return match check::check(&args, &addresses) {
@@ -87,19 +88,6 @@ fn program(passed: io::Result<Vec<Passed>>) -> Exit {
             Exit::Failed
         }
     }
-}
-
-/// What is wrong between flags of which each is right.
-fn misuse(args: &Args, passed: &[Passed]) -> Option<&'static str> {
-    if args.trusted_proxy.is_empty() {
-        if !args.listen_proxied.is_empty() {
-            return Some("--listen-proxied: needs a --trusted-proxy, or nobody could come in");
-        }
-        if !args.listen_tls_proxied.is_empty() {
-            return Some("--listen-tls-proxied: needs a --trusted-proxy, or nobody could come in");
-        }
-    }
-    https::misuse(args, passed.iter().any(|passed| passed.is_tls))
 }
 
 fn serve(

@@ -79,6 +79,14 @@ fn a_wrong_flag_or_value_is_one_line_that_names_it() {
     }
     check(&["--precompressed"], "--precompressed: needs --root");
     check(&["--symlinks", "none"], "--symlinks: needs --root");
+    check(
+        &["--access-log-format", "json"],
+        "--access-log-format: needs --access-log",
+    );
+    check(
+        &["--forwarded-by", "forwarded"],
+        "--forwarded-by: needs a --trusted-proxy",
+    );
     check(&["--workers", "0"], "--workers");
     check(&["--workers", "many"], "--workers");
     check(&["--max-body", "10Q"], "--max-body");
