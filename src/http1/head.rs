@@ -8,13 +8,10 @@ use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderMap, HeaderValue, Method, Version};
 
 use super::framing::FramingFields;
-use super::{Framing, Limits, Refusal, Slot};
+use super::{Framing, Limits, Refusal, Slot, target};
 
 /// Most fields in one head. Browsers send about 20; a proxy chain adds a dozen.
 pub const MAX_FIELDS: usize = 100;
-
-/// Longest request target that [`Uri`] can hold.
-const MAX_TARGET: usize = u16::MAX as usize - 1;
 
 /// What a request asks of the way it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,14 +107,12 @@ pub(super) fn parse(
     if request.method() == Method::CONNECT {
         return Err(Refusal::Tunnel);
     }
-    if !is_target(request.method(), target) {
-        return Err(Refusal::RequestTarget);
-    }
-    if target.len() > MAX_TARGET {
-        return Err(Refusal::TargetTooLong);
-    }
+    let path = target::check(request.method(), target)?;
     *request.uri_mut() = Uri::from_maybe_shared(at.share(bytes, target.as_bytes()))
         .map_err(|_| Refusal::RequestTarget)?;
+    if path == target::Path::Encoded {
+        target::normalize(request.uri_mut(), &mut slot.arena)?;
+    }
 
     let mut seen = Seen::default();
     for field in parsed.headers.iter() {
@@ -219,25 +214,6 @@ fn ends_in_crlf(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
         && fields
             .iter()
             .all(|field| head[..at.start(field.name.as_bytes())].ends_with(b"\r\n"))
-}
-
-/// Whether the target has the form that goes with the method (RFC 9112 section 3.2), and nothing
-/// in it that readers disagree about: some take a backslash in the path for a slash. Browsers send
-/// one in a query, and brackets, braces and the like wherever a URI has none; those harm nobody.
-fn is_target(method: &Method, target: &str) -> bool {
-    let path = target.split('?').next().unwrap_or_default();
-    if !target.is_ascii() || target.contains('#') || path.contains('\\') {
-        return false;
-    }
-    target.starts_with('/') || is_absolute(target) || (method == Method::OPTIONS && target == "*")
-}
-
-fn is_absolute(target: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| {
-        target
-            .get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    })
 }
 
 /// Whether a target in absolute form and the `Host` field name the same host. The target would

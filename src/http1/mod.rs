@@ -12,6 +12,7 @@ mod head;
 mod inflow;
 mod input;
 mod refusal;
+mod target;
 
 pub use decoder::{Decoder, Event, Progress, Slot};
 pub(crate) use encoder::last_status;
@@ -21,6 +22,8 @@ pub use head::{Expectation, Head, MAX_FIELDS, Persistence, Terms, lists};
 pub use inflow::Inflow;
 pub use input::Input;
 pub use refusal::Refusal;
+#[cfg(feature = "router")]
+pub(crate) use target::normal_path;
 
 /// What the protocol measures requests against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,6 +21,7 @@ mod extract;
 mod function;
 mod incoming;
 mod parameters;
+mod path;
 mod rejection;
 mod route;
 mod router;

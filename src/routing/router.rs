@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use matchit::InsertError;
 
 use super::route::{Endpoint, Part, Route};
-use super::{Call, Function, Parameters, Takes};
+use super::{Call, Function, Parameters, Takes, path};
 use crate::layer::Layers;
 use crate::{Handler, Intake, IntoResponse, Layer, Problem, Request, Response};
 
@@ -43,11 +43,17 @@ const REST: &str = "httpool_rest";
 /// # Paths
 ///
 /// `/users/{id}` has a name for one segment, `/files/{*path}` for the rest of a path, which is not
-/// empty. A segment that is written out goes before one with a name. Paths are compared as they
-/// were sent; what a name stands for is percent-decoded afterwards, so that `%2F` is no new segment,
-/// and answered 400 if it is not UTF-8 then. `/users` and `/users/` are two paths. No segment begins
-/// with `:` or `*`, by which other routers know a name: it would be taken for itself, and never be
-/// asked for.
+/// empty. A segment that is written out goes before one with a name. `/users` and `/users/` are two
+/// paths. No segment begins with `:` or `*`, by which other routers know a name: it would be taken
+/// for itself, and never be asked for.
+///
+/// It does not matter how a path is percent-encoded: `/%63af%c3%a9` finds the route `/café`. What a
+/// name stands for is decoded afterwards, so that `%2F` is no new segment, and answered 400 if it is
+/// not UTF-8 then. A [layer](Layer) that looks at [`Uri::path`](http::Uri::path) sees what can be
+/// encoded in two ways without another meaning in one way (RFC 3986 section 6.2.2): letters, digits,
+/// `-`, `.`, `_` and `~` as they are, and hexadecimal digits in upper case. Reserved characters are
+/// as they were sent, `/c++` or `/c%2B%2B`, and so is a segment that would become `.` or `..`. No
+/// segment is resolved. [`Wire`](crate::Wire) has all of it as it was sent.
 ///
 /// # Methods
 ///
@@ -74,6 +80,15 @@ pub struct Router<S = ()> {
     layers: Layers,
     /// What suits all of its functions.
     intake: Intake,
+}
+
+/// What a path is to a router.
+struct Found<'r, S> {
+    route: &'r Route<S>,
+    /// `None` if they are not UTF-8.
+    parameters: Option<Parameters>,
+    /// How long the path is in which the route's function is nested, if it is told the rest.
+    under: usize,
 }
 
 impl<S: Send + Sync + 'static> Default for Router<S> {
@@ -385,12 +400,13 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     fn find_or_add(&mut self, path: &str) -> Result<&mut Route<S>, InsertError> {
+        let path = path::of_route(path);
         let known = self.routes.iter().position(|route| route.path == path);
         let index = match known {
             Some(index) => index,
             None => {
-                self.paths.insert(path, self.routes.len())?;
-                self.routes.push(Route::new(path));
+                self.paths.insert(&*path, self.routes.len())?;
+                self.routes.push(Route::new(&path));
                 self.routes.len() - 1
             }
         };
@@ -398,7 +414,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     fn answer(&self, request: &mut Request, state: &S) -> Response {
-        let Ok(found) = self.paths.at(request.uri().path()) else {
+        let Some(found) = self.find(request.uri().path()) else {
             if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
                 return StatusCode::NO_CONTENT.into_response();
             }
@@ -409,33 +425,42 @@ impl<S: Send + Sync + 'static> Router<S> {
                 None => Problem::new(StatusCode::NOT_FOUND).answer(request.headers()),
             };
         };
-        let named = found.params.iter().filter(|(name, _)| *name != REST);
-        let parameters = Parameters::decode(named);
-        let route = &self.routes[*found.value];
-        let under = match route.part {
-            Part::All => 0,
-            Part::Rest => {
-                let rest = found.params.get(REST).unwrap_or_default();
-                let path = request.uri().path().strip_suffix(rest);
-                path.unwrap_or_default().trim_end_matches('/').len()
-            }
-        };
-        let answer = |request: &mut Request| match &parameters {
+        let answer = |request: &mut Request| match &found.parameters {
             Some(parameters) => {
                 let mut call = Call::new(request, parameters, state);
-                call.under = under;
-                route.answer(&mut call)
+                call.under = found.under;
+                found.route.answer(&mut call)
             }
             None => Problem::new(StatusCode::BAD_REQUEST)
                 .detail("the path is not UTF-8")
                 .answer(request.headers()),
         };
-        route.layers.run(request, &answer)
+        found.route.layers.run(request, &answer)
+    }
+
+    fn find(&self, sent: &str) -> Option<Found<'_, S>> {
+        let path = path::of_request(sent);
+        let found = self.paths.at(&path).ok()?;
+        let named = found.params.iter().filter(|(name, _)| *name != REST);
+        let route = &self.routes[*found.value];
+        let under = match route.part {
+            Part::All => 0,
+            Part::Rest => {
+                let rest = found.params.get(REST).unwrap_or_default();
+                let before = path.strip_suffix(rest).unwrap_or_default();
+                path::length_of(before.trim_end_matches('/'), sent)
+            }
+        };
+        Some(Found {
+            route,
+            parameters: Parameters::decode(named),
+            under,
+        })
     }
 
     /// The function that is going to answer this request, if there is one.
-    fn find(&self, request: &Request) -> Option<&Endpoint<S>> {
-        match self.paths.at(request.uri().path()) {
+    fn endpoint_for(&self, request: &Request) -> Option<&Endpoint<S>> {
+        match self.paths.at(&path::of_request(request.uri().path())) {
             Ok(found) => self.routes[*found.value].endpoint(request.method()),
             Err(_) => self.fallback.as_ref(),
         }
@@ -454,7 +479,7 @@ impl Handler for Router {
         if self.intake == Intake::Whole {
             return Intake::Whole;
         }
-        let endpoint = self.find(request);
+        let endpoint = self.endpoint_for(request);
         endpoint.map_or(Intake::Whole, |endpoint| endpoint.intake)
     }
 }

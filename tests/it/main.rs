@@ -99,6 +99,9 @@ mod sse;
 mod streams;
 /// The vocabulary of all the others.
 mod support;
+/// Targets that mean the same.
+#[cfg(all(feature = "router", feature = "files"))]
+mod targets;
 /// Every phase of a connection has its deadline.
 mod timeouts;
 /// Clients that speak TLS: as any others, and what is theirs alone.

@@ -163,7 +163,8 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
         "GET", "POST", "HEAD", "OPTIONS", "CONNECT", "PUT", "M-SEARCH",
     ]);
     let target = prop_oneof![
-        6 => "/[a-z0-9/?=&%.~]{0,12}",
+        4 => "/[a-z0-9/?=&%.~]{0,12}",
+        2 => "(http://x)?/(%[2-7][0-9a-fA-F]|[a/.%]){0,6}",
         1 => select(vec!["*", "x:443", "http://x/a?b", "HTTPS://x", "/a#b", "ftp://x/", "/é", ""])
             .prop_map(ToOwned::to_owned),
     ];

@@ -320,8 +320,53 @@ fn uri(method: &str, target: &str) -> Option<Uri> {
         && target.bytes().all(|byte| byte.is_ascii_graphic());
     let is_token = Method::from_bytes(method.as_bytes()).is_ok();
     (has_form && is_plain && is_token)
-        .then(|| target.parse().ok())
+        .then(|| in_normal_form(target).parse().ok())
         .flatten()
+}
+
+/// The same target with its path as RFC 3986 section 6.2.2 would have it written, but that it
+/// resolves nothing and makes nothing that could be resolved.
+fn in_normal_form(target: &str) -> String {
+    let (before_query, query) = match target.find('?') {
+        Some(at) => target.split_at(at),
+        None => (target, ""),
+    };
+    let start = match before_query.find("://") {
+        Some(at) if !before_query.starts_with('/') => {
+            let authority = &before_query[at + 3..];
+            at + 3 + authority.find('/').unwrap_or(authority.len())
+        }
+        _ => 0,
+    };
+    let (authority, path) = before_query.split_at(start);
+    let segments: Vec<_> = path.split('/').map(segment_in_normal_form).collect();
+    format!("{authority}{}{query}", segments.join("/"))
+}
+
+fn segment_in_normal_form(segment: &str) -> String {
+    let mut octets = Vec::new();
+    let mut bytes = segment.as_bytes().iter();
+    while let Some(byte) = bytes.next().copied() {
+        let digits = bytes.as_slice().get(..2).filter(|_| byte == b'%');
+        let digits = digits.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let Some(digits) = digits.and_then(|digits| std::str::from_utf8(digits).ok()) else {
+            octets.push((byte, byte == b'%'));
+            continue;
+        };
+        let octet = u8::from_str_radix(digits, 16).expect("these are digits");
+        bytes.nth(1);
+        octets.push((octet, true));
+    }
+    let is_dots = matches!(octets[..], [(b'.', _)] | [(b'.', _), (b'.', _)]);
+    let write = |(octet, was_encoded): &(u8, bool)| {
+        let is_unreserved = octet.is_ascii_alphanumeric() || b"-._~".contains(octet);
+        if *was_encoded && (is_dots || !is_unreserved) {
+            format!("%{octet:02X}")
+        } else {
+            char::from(*octet).to_string()
+        }
+    };
+    octets.iter().map(write).collect()
 }
 
 /// Whether a target in absolute form names the host that the field names.

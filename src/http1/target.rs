@@ -1,0 +1,206 @@
+//! The request target (RFC 9112 section 3.2): which are taken, and the form in which they are seen.
+
+use std::borrow::Cow;
+use std::mem;
+
+use bytes::BytesMut;
+use http::uri::PathAndQuery;
+use http::{Method, Uri};
+
+use super::Refusal;
+
+/// Longest request target that [`Uri`] can hold.
+const MAX: usize = u16::MAX as usize - 1;
+
+/// What the path of a target needs before it is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Path {
+    Plain,
+    /// It has percent signs.
+    Encoded,
+}
+
+/// Whether the target has the form that goes with the method, and nothing in it that readers
+/// disagree about: some take a backslash in the path for a slash. Browsers send one in a query, and
+/// brackets, braces and the like wherever a URI has none; those harm nobody.
+#[inline]
+pub(super) fn check(method: &Method, target: &str) -> Result<Path, Refusal> {
+    let has_form = target.starts_with('/')
+        || is_absolute(target)
+        || (method == Method::OPTIONS && target == "*");
+    if !has_form {
+        return Err(Refusal::RequestTarget);
+    }
+    // Most targets are looked at once.
+    let is_unusual = |byte| matches!(byte, b'?' | b'%' | b'\\' | b'#' | 0x80..);
+    let path = match target.bytes().position(is_unusual) {
+        None => Path::Plain,
+        Some(start) => check_rest(&target[start..])?,
+    };
+    if target.len() > MAX {
+        return Err(Refusal::TargetTooLong);
+    }
+    Ok(path)
+}
+
+/// The same from the first byte on that is not like most.
+fn check_rest(rest: &str) -> Result<Path, Refusal> {
+    let path = rest.split('?').next().unwrap_or_default();
+    if !rest.is_ascii() || rest.contains('#') || path.contains('\\') {
+        return Err(Refusal::RequestTarget);
+    }
+    match path {
+        "" => Ok(Path::Plain),
+        _ => Ok(Path::Encoded),
+    }
+}
+
+fn is_absolute(target: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| {
+        target
+            .get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    })
+}
+
+/// Puts the path of this target into the normal form: what need not be percent-encoded is not. So
+/// nobody gets past whoever looks at a path by writing it in another way.
+#[cold]
+pub(super) fn normalize(target: &mut Uri, arena: &mut BytesMut) -> Result<(), Refusal> {
+    let path = target.path();
+    let Cow::Owned(normal) = normal_path(path, is_unreserved) else {
+        return Ok(());
+    };
+    arena.extend_from_slice(normal.as_bytes());
+    if let Some(query) = target.query() {
+        arena.extend_from_slice(b"?");
+        arena.extend_from_slice(query.as_bytes());
+    }
+    let whole = arena.split().freeze();
+    if whole.len() > MAX {
+        return Err(Refusal::TargetTooLong);
+    }
+    let mut parts = mem::take(target).into_parts();
+    let path = PathAndQuery::from_maybe_shared(whole).map_err(|_| Refusal::RequestTarget)?;
+    parts.path_and_query = Some(path);
+    *target = Uri::from_parts(parts).map_err(|_| Refusal::RequestTarget)?;
+    Ok(())
+}
+
+/// RFC 3986 section 2.3.
+fn is_unreserved(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b"-._~".contains(&octet)
+}
+
+/// The same path with the percent-encoding of these octets undone once, and that of others written
+/// in one way (RFC 3986 section 6.2.2). A percent sign that encodes nothing is encoded itself: what
+/// is undone behind it would make something of it. And what is undone makes no dot segment, which
+/// somebody might resolve.
+pub(crate) fn normal_path(path: &str, is_undone: impl Fn(u8) -> bool) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let mut normal = String::with_capacity(path.len());
+    for (index, segment) in path.split('/').enumerate() {
+        if index > 0 {
+            normal.push('/');
+        }
+        let start = normal.len();
+        undo(segment, &is_undone, &mut normal);
+        if segment.contains('%') && matches!(&normal[start..], "." | "..") {
+            normal.truncate(start);
+            undo(segment, |_| false, &mut normal);
+        }
+    }
+    if normal == path {
+        return Cow::Borrowed(path);
+    }
+    Cow::Owned(normal)
+}
+
+fn undo(segment: &str, is_undone: impl Fn(u8) -> bool, normal: &mut String) {
+    let mut parts = segment.split('%');
+    normal.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let rest = match octet(part) {
+            Some((octet, rest)) if is_undone(octet) => {
+                normal.push(char::from(octet));
+                rest
+            }
+            Some((_, rest)) => {
+                normal.push('%');
+                normal.push_str(&part[..2].to_ascii_uppercase());
+                rest
+            }
+            None => {
+                normal.push_str("%25");
+                part
+            }
+        };
+        normal.push_str(rest);
+    }
+}
+
+/// The octet of which two hexadecimal digits stand here, and what follows them.
+fn octet(text: &str) -> Option<(u8, &str)> {
+    let (digits, rest) = text.split_at_checked(2)?;
+    let is_octet = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let octet = u8::from_str_radix(digits, 16).ok();
+    octet.filter(|_| is_octet).map(|octet| (octet, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(target: &str, expected: &str) {
+        let normal = |target: &str| {
+            let mut uri =
+                Uri::from_maybe_shared(Bytes::from(target.to_owned())).expect("it is one");
+            normalize(&mut uri, &mut BytesMut::new()).expect("it is short");
+            uri.to_string()
+        };
+        assert_eq!(normal(target), expected);
+        assert_eq!(normal(expected), expected, "once and twice is the same");
+    }
+
+    #[test]
+    fn what_need_not_be_encoded_is_not() {
+        check("/%61dmi%6E/%7Euser%2dx%5f", "/admin/~user-x_");
+        check("/a%2Etxt", "/a.txt");
+        check("/.%2e.", "/...");
+        check("/%61?%61=%62", "/a?%61=%62");
+        check("/%61?", "/a?");
+        check("http://x:80/%61/%62?c", "http://x:80/a/b?c");
+        check("HTTPS://x:1/%61", "https://x:1/a");
+    }
+
+    #[test]
+    fn the_rest_is_encoded_in_one_way() {
+        check("/caf%c3%a9", "/caf%C3%A9");
+        check("/a%2fb%3a%2B%00", "/a%2Fb%3A%2B%00");
+        check("/a%20b", "/a%20b");
+    }
+
+    #[test]
+    fn nothing_is_undone_twice() {
+        check("/%2561", "/%2561");
+        check("/%25%36%31", "/%2561");
+        // These must not come together.
+        check("/%%36%31", "/%2561");
+        check("/%6%31", "/%2561");
+        check("/100%", "/100%25");
+        check("/%zz%+1", "/%25zz%25+1");
+    }
+
+    #[test]
+    fn no_dot_segment_comes_of_it() {
+        check("/%2e%2e/x", "/%2E%2E/x");
+        check("/a/.%2e/x", "/a/.%2E/x");
+        check("/%2E", "/%2E");
+        check("/a/../b%2e", "/a/../b.");
+    }
+}

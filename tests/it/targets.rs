@@ -1,0 +1,207 @@
+//! Targets that mean the same, and are written in other ways.
+
+use std::io;
+use std::panic::catch_unwind;
+
+use httpool::http::StatusCode;
+use httpool::routing::{Incoming, Path, Router};
+use httpool::test::Client;
+use httpool::{Files, IntoResponse as _, Next, Request, Wire};
+
+use crate::support::{OwnFolder, Random, TestServer, request};
+
+const SECRET: &str = "the secret";
+
+fn folder() -> OwnFolder {
+    let folder = OwnFolder::new();
+    folder.file("index.html", "home").file("a.txt", "a text");
+    for name in ["admin/secret.html", "c++/secret.html", "café/secret.html"] {
+        folder.file(name, SECRET);
+    }
+    folder
+}
+
+/// A site with rooms that ask for a key.
+fn site(folder: &OwnFolder) -> Router {
+    let files = |name: &str| Files::new(folder.path(name)).expect("there is such a folder");
+    let room = |name: &str| {
+        Router::new()
+            .layer(
+                |request: Request, next: Next<'_>| match request.headers().get("x-key") {
+                    Some(_) => next.run(request),
+                    None => StatusCode::UNAUTHORIZED.into_response(),
+                },
+            )
+            .fallback(files(name))
+    };
+    Router::new()
+        .nest("/admin", room("admin"))
+        .nest("/c++", room("c++"))
+        .nest("/café", room("café"))
+        .get("/users/{name}", |Path(name): Path<String>| name)
+        .fallback(files(""))
+}
+
+#[test]
+fn nobody_gets_past_a_nested_layer_by_another_way_to_write_a_path() {
+    let folder = folder();
+    let client = Client::new(site(&folder));
+    for path in [
+        "/admin/secret.html",
+        "/%61dmin/secret.html",
+        "/admi%6E/secret.html",
+        "/%61%64%6d%69%6e/secret.html",
+        "/c++/secret.html",
+        "/c%2b%2B/secret.html",
+        "/caf%C3%A9/secret.html",
+        "/%63af%c3%a9/secret.html",
+        "http://localhost/%61dmin/secret.html",
+    ] {
+        assert_eq!(client.get(path).send().status(), 401, "{path}");
+        let answer = client.get(path).header("x-key", "sesame").send();
+        assert_eq!(answer.text(), SECRET, "{path}");
+    }
+    for path in [
+        "/%2561dmin/secret.html",
+        "/%%36%31dmin/secret.html",
+        "/x/%2e%2e/admin/secret.html",
+        "/x/../admin/secret.html",
+        "/./admin/secret.html",
+        "/%2E/admin/secret.html",
+        "/admin%2Fsecret.html",
+    ] {
+        assert_eq!(client.get(path).send().status(), 404, "{path}");
+    }
+}
+
+#[test]
+fn a_layer_sees_one_path_for_all_ways_to_write_it() {
+    let guard = |request: Request, next: Next<'_>| match request.uri().path().starts_with("/admin/")
+    {
+        true => StatusCode::FORBIDDEN.into_response(),
+        false => next.run(request),
+    };
+    let router = Router::new()
+        .layer(guard)
+        .get("/admin/{*rest}", || SECRET)
+        .fallback(|request: Request| {
+            let wire = Wire::of(&request).expect("it came over a socket");
+            let line = String::from_utf8_lossy(wire.request_line());
+            format!("{} of {line}", request.uri())
+        });
+    let server = TestServer::spawn(|builder| builder, router);
+    let mut client = server.connect();
+    client.get("/%61dm%69n/x").expect_status(403);
+    client
+        .get("/%61/%2e%2e/b%2Ec/%2f%3b?%61")
+        .expect_answer("/a/%2E%2E/b.c/%2F%3B?%61 of GET /%61/%2e%2e/b%2Ec/%2f%3b?%61 HTTP/1.1");
+    client
+        .send("GET HTTP://x:80/%61?%61 HTTP/1.1\r\nHost: x\r\n\r\n")
+        .expect_answer("http://x:80/a?%61 of GET HTTP://x:80/%61?%61 HTTP/1.1");
+}
+
+/// Who takes a body, and how, is found as who answers is.
+#[test]
+fn a_body_is_taken_as_its_function_wants_it_for_all_ways_to_write_a_path() {
+    let length = |mut body: Incoming| {
+        let length = io::copy(&mut body, &mut io::sink())?;
+        io::Result::Ok(length.to_string())
+    };
+    let router = Router::new().post("/c++/größe", length);
+    let server = TestServer::spawn(|builder| builder.max_body(10), router);
+    let mut client = server.connect();
+    for path in ["/c++/gr%C3%B6%C3%9Fe", "/%63%2b+/gr%c3%b6%C3%9Fe"] {
+        client.send(request::post(path, "more than ten bytes"));
+        client.expect_answer("19");
+    }
+}
+
+/// The same path with some of its octets encoded that need not be, in digits of either case.
+fn rewritten(path: &str, random: &mut Random) -> String {
+    let mut rest = path.as_bytes();
+    let mut written = String::new();
+    while let Some((octet, after)) = rest.split_first() {
+        match random.below(4) {
+            0 if octet.is_ascii_alphanumeric() || b"-._~".contains(octet) => {
+                written += &format!("%{octet:02x}");
+            }
+            1 if octet.is_ascii_alphanumeric() || b"-._~".contains(octet) => {
+                written += &format!("%{octet:02X}");
+            }
+            _ if *octet == b'%' => {
+                let digits = String::from_utf8_lossy(&after[..2]);
+                written += "%";
+                written += &match random.below(2) {
+                    0 => digits.to_ascii_lowercase(),
+                    _ => digits.to_ascii_uppercase(),
+                };
+                rest = &after[2..];
+                continue;
+            }
+            _ => written.push(char::from(*octet)),
+        }
+        rest = after;
+    }
+    written
+}
+
+#[test]
+fn targets_that_mean_the_same_are_answered_the_same() {
+    const PARTS: [&str; 14] = [
+        "/",
+        "admin",
+        "secret.html",
+        "c++",
+        "c%2B%2B",
+        "caf%C3%A9",
+        "users",
+        "a.txt",
+        "%2F",
+        "%25",
+        "%5C",
+        "%FF",
+        "..",
+        "x",
+    ];
+    let folder = folder();
+    let client = Client::new(site(&folder));
+    let mut random = Random::new(0x7461_7267_6574);
+    for _ in 0..2000 {
+        let count = random.below(7);
+        let parts: String = (0..count)
+            .map(|_| PARTS[random.below(PARTS.len())])
+            .collect();
+        let path = format!("/{parts}");
+        let other = rewritten(&path, &mut random);
+        let [one, two] = [&path, &other].map(|path| {
+            let answer = client.get(path).send();
+            (answer.status(), answer.text().to_owned())
+        });
+        assert_eq!(one, two, "{path} and {other}");
+        assert!(!one.1.contains(SECRET), "{path}");
+    }
+}
+
+#[test]
+fn a_route_can_be_written_as_it_is_read() {
+    let router = Router::new()
+        .get("/café", || "coffee")
+        .get("/a b?", || "a and b")
+        .get("/{{}}", || "braces")
+        .get("/größen/{größe}", |Path(size): Path<String>| size);
+    let client = Client::new(router);
+    for (path, text) in [
+        ("/caf%C3%A9", "coffee"),
+        ("/a%20b%3F", "a and b"),
+        ("/%7B}", "braces"),
+        ("/gr%c3%b6%C3%9Fen/%C3%BC", "ü"),
+    ] {
+        assert_eq!(client.get(path).send().text(), text);
+    }
+    let twice = || {
+        Router::<()>::new()
+            .get("/café", || "a")
+            .get("/%63af%c3%a9", || "b")
+    };
+    assert!(catch_unwind(twice).is_err());
+}
