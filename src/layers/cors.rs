@@ -19,6 +19,12 @@ use crate::{IntoResponse, Layer, Next, Request, Response};
 /// from the page; the request itself is not stopped, for only browsers say an origin, and they have
 /// sent it already. What must not be done for strangers needs another guard.
 ///
+/// It alone says which origins are allowed: it takes `Access-Control-Allow-Origin` and
+/// `Access-Control-Allow-Credentials` of a handler away, which would contradict it. Routes with
+/// rules of their own are nested in routers with other layers. Where every page is allowed, all
+/// answers say so, whoever asks: a cache may keep one that no page has asked for, and give it to a
+/// page. Where some are, all answers say by `Vary` that they depend on who asks.
+///
 /// It belongs before layers that answer themselves, as [`BasicAuth`](crate::layers) and `RateLimit`
 /// do. Browsers ask without credentials, and need an answer of the 2xx class: behind such a layer
 /// they would be told 401, and a page could not even read that it asks too often.
@@ -151,11 +157,12 @@ impl Cors {
         self
     }
 
-    /// What is said of this origin: itself, if it is allowed.
-    fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {
+    /// What is said to this origin: itself, if it is allowed, and to nobody in particular what is
+    /// said to all.
+    fn allowed(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
         match &self.origins {
             Origins::Any => Some(HeaderValue::from_static("*")),
-            Origins::Some(origins) => origins.contains(origin).then(|| origin.clone()),
+            Origins::Some(origins) => origin.filter(|origin| origins.contains(origin)).cloned(),
         }
     }
 
@@ -191,7 +198,7 @@ impl Layer for Cors {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
         let fields = request.headers();
         let origin = fields.get(ORIGIN);
-        let allowed = origin.and_then(|origin| self.allowed(origin));
+        let allowed = self.allowed(origin);
         let asks_before = *request.method() == Method::OPTIONS
             && origin.is_some()
             && fields.contains_key(ACCESS_CONTROL_REQUEST_METHOD);

@@ -121,6 +121,23 @@ fn a_public_answer_never_goes_with_credentials() {
     assert_eq!(fields["access-control-allow-origin"], SHOP);
 }
 
+/// A cache may keep an answer that was fetched for no page, and give it to a page.
+#[test]
+fn a_public_answer_says_so_whoever_asks() {
+    let handler = around(Cors::public().answer_fields([ETAG]));
+    for request in [get("/"), get("/").header("origin", SHOP)] {
+        let response = ask(&handler, request);
+        check(
+            response.headers(),
+            &[
+                ("access-control-allow-origin", "*"),
+                ("access-control-expose-headers", "etag"),
+            ],
+        );
+        assert!(!response.headers().contains_key(VARY));
+    }
+}
+
 #[test]
 fn what_a_handler_says_does_not_count() {
     let loose = |_: Request| {
