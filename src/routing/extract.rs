@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 
-use super::{Call, Claim, Rejection};
+use super::{Call, Claim, Rejection, urlencoded};
 use crate::content_type::MediaType;
 use crate::{Body, Intake, Origin, Request};
 
@@ -120,8 +120,9 @@ pub struct Path<T>(
     pub T,
 );
 
-/// What stands in the target behind the question mark, as a struct of its names. What can't be read
-/// as such is answered 400.
+/// What stands in the target behind the question mark, as a struct of its names. A name that is there
+/// several times is a `Vec`. What can't be read as such is answered 400, which names what is wrong;
+/// so is what is not UTF-8 when it is decoded.
 ///
 /// ```
 /// use httpool::routing::{Query, Router};
@@ -208,8 +209,9 @@ impl<T: Clone> Provides<T> for T {
     }
 }
 
-/// The request's body as a form sends it (`application/x-www-form-urlencoded`). A request of
-/// another type is answered 415, one that can't be read as what is wanted 422.
+/// The request's body as a form sends it (`application/x-www-form-urlencoded`), read as a
+/// [`Query`] is. A request of another type is answered 415, one that can't be read as what is wanted
+/// 422.
 ///
 /// ```
 /// use httpool::routing::{Form, Router};
@@ -240,14 +242,11 @@ impl<S, T: DeserializeOwned> Extract<S> for Path<T> {
 
 impl<S, T: DeserializeOwned> Extract<S> for Query<T> {
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
-        serde_html_form::from_str(query(call))
-            .map(Self)
-            .map_err(|why| {
-                Rejection::new(
-                    StatusCode::BAD_REQUEST,
-                    format!("the query is wrong: {why}"),
-                )
-            })
+        let parsed = urlencoded::parse(query(call).as_bytes());
+        parsed.map(Self).map_err(|why| {
+            let reason = format!("the query is wrong: {why}");
+            Rejection::new(StatusCode::BAD_REQUEST, reason)
+        })
     }
 }
 
@@ -325,8 +324,8 @@ impl<S, T: DeserializeOwned> Extract<S> for Form<T> {
         if !said.is_some_and(|said| said.is(FORM)) {
             return Err(wanted(FORM));
         }
-        let form = serde_html_form::from_bytes(request.body().as_bytes());
-        form.map(Self).map_err(|why| {
+        let parsed = urlencoded::parse(request.body().as_bytes());
+        parsed.map(Self).map_err(|why| {
             let reason = format!("the form is wrong: {why}");
             Rejection::new(StatusCode::UNPROCESSABLE_ENTITY, reason)
         })

@@ -25,6 +25,7 @@ mod path;
 mod rejection;
 mod route;
 mod router;
+mod urlencoded;
 
 pub use self::claim::Claim;
 pub use self::extract::{Extract, ExtractOptional, Form, Path, Provides, Query, State};

@@ -224,6 +224,11 @@ fn bodies_and_queries_are_read_as_what_is_wanted() {
     );
     refused(post("/form", form, "tags=a"), 422, "missing field `name`");
     refused(client.get("/query").send(), 400, "missing field `name`");
+    let twice = "\"name\" is there more than once";
+    refused(post("/form", form, "name=a&name=b"), 422, twice);
+    refused(client.get("/query?name=a&name=b").send(), 400, twice);
+    refused(post("/form", form, "name=%FF"), 422, "not UTF-8");
+    refused(client.get("/query?name=%FF").send(), 400, "not UTF-8");
     let latin = client.post("/text").body(vec![b'a', 0xE9]).send();
     refused(latin, 400, "the body is no text");
 }
