@@ -11,7 +11,7 @@ use crate::{Body, IntoResponse, Response, Stream};
 ///
 /// It is for requests of HTTP/1.1 that ask for this protocol in `Upgrade`, with `Connection:
 /// upgrade` beside it. Others are answered `426 Upgrade Required` instead, which tells them the
-/// protocol. The server sends both fields itself; whatever else the protocol wants in the head is
+/// protocol, and so is HEAD, which asks for no content. The server sends both fields itself; whatever else the protocol wants in the head is
 /// added as to any other answer. The request's body must have been read to its end.
 ///
 /// When the head has left, the function gets the connection as a [`Stream`] that blocks. It runs on

@@ -231,7 +231,9 @@ impl Account {
             return;
         };
         let fields = desk.slot.fields();
+        // What answers HEAD has no content, and a protocol would begin in its place.
         let is_wanted = desk.slot.terms.version == Version::HTTP_11
+            && !desk.slot.terms.is_head
             && lists(&fields, &CONNECTION, "upgrade")
             && (protocol.to_str()).is_ok_and(|protocol| lists(&fields, &UPGRADE, protocol));
         if !is_wanted {

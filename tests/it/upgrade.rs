@@ -159,6 +159,15 @@ fn nobody_is_upgraded_who_has_not_asked_for_it() {
         check_not_asked(&format!("GET /lines HTTP/1.1\r\nHost: it\r\n{fields}\r\n"));
     }
     let server = echoing(Transport::Tcp);
+    let mut head = server.connect();
+    let response = head
+        .send(ASK.replace("GET", "HEAD"))
+        .expect_response_to_head();
+    assert_eq!(
+        (response.status, response.field("upgrade")),
+        (426, Some("line-echo"))
+    );
+    head.get("/").expect_answer("in HTTP");
     let mut old = server.connect();
     old.send("GET /lines HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: line-echo\r\n\r\n");
     assert_eq!(old.expect_part(13), b"HTTP/1.1 426 ");
