@@ -13,11 +13,14 @@ use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use httpool::http::StatusCode;
 use httpool::http::header::{
-    HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    HOST, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use httpool::{Html, IntoResponse, Problem, Router, Server, Stream, Upgrade};
+use httpool::{Html, IntoResponse, Response, Router, Server, Stream, Upgrade};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -62,23 +65,56 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The server's half of the opening handshake (RFC 6455 section 4.2.2). Whether it was asked for an
-/// upgrade at all is seen to by httpool.
-fn open(mut fields: HeaderMap) -> Result<impl IntoResponse, Problem> {
-    let is_known = fields
+/// The server's half of the opening handshake (RFC 6455 sections 4.2.2 and 4.4). Whether it was asked
+/// for an upgrade at all is seen to by httpool.
+fn open(mut fields: HeaderMap) -> Response {
+    if fields
         .get(SEC_WEBSOCKET_VERSION)
-        .is_some_and(|version| version == "13");
-    let key = fields.remove(SEC_WEBSOCKET_KEY).filter(|_| is_known);
-    let key = key.ok_or_else(|| {
-        Problem::new(StatusCode::BAD_REQUEST).detail("here WebSocket is spoken, in version 13")
-    })?;
+        .is_none_or(|version| version != "13")
+    {
+        let wanted = [(UPGRADE, "websocket"), (SEC_WEBSOCKET_VERSION, "13")];
+        return (
+            StatusCode::UPGRADE_REQUIRED,
+            wanted,
+            "WebSocket 13 is spoken here",
+        )
+            .into_response();
+    }
+    if is_foreign(&fields) {
+        return (
+            StatusCode::FORBIDDEN,
+            "pages of other sites have no business here",
+        )
+            .into_response();
+    }
+    let Some(key) = fields.remove(SEC_WEBSOCKET_KEY).filter(is_key) else {
+        return (StatusCode::BAD_REQUEST, "the key is not 16 bytes in base64").into_response();
+    };
     let accept = derive_accept_key(key.as_bytes());
     let upgrade = Upgrade::new("websocket", |stream| {
         if let Err(why) = echo(stream) {
             eprintln!("a connection failed: {why}");
         }
     });
-    Ok(([(SEC_WEBSOCKET_ACCEPT, accept)], upgrade))
+    ([(SEC_WEBSOCKET_ACCEPT, accept)], upgrade).into_response()
+}
+
+/// Whether a page of another origin asks (RFC 6455 section 10.2). Browsers let every page open a
+/// WebSocket to every server, and send what cookies they have for it along: without this, any site
+/// could talk here in the name of whoever visits it. Who is no browser says no origin.
+fn is_foreign(fields: &HeaderMap) -> bool {
+    let Some(origin) = fields.get(ORIGIN) else {
+        return false;
+    };
+    let origin = origin.to_str().unwrap_or_default();
+    let (_, authority) = origin.split_once("://").unwrap_or_default();
+    fields.get(HOST).is_none_or(|host| host != authority)
+}
+
+fn is_key(value: &HeaderValue) -> bool {
+    BASE64_STANDARD
+        .decode(value)
+        .is_ok_and(|key| key.len() == 16)
 }
 
 /// Gives back messages until the client wants no more, or the server stops.

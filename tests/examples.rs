@@ -369,7 +369,6 @@ fn files_serves_a_folder_beside_routes() {
 fn websocket_echoes() {
     let example = Example::start("websocket");
     assert!(example.get("/").body.contains("new WebSocket"));
-    assert_eq!(example.get("/echo").status, 400);
     let mut sockets = [example.talk(), example.talk()];
     let large = "x".repeat(60_000);
     for text in ["hello", "", &large] {
@@ -396,6 +395,47 @@ fn websocket_echoes() {
     let huge = Message::text("x".repeat(70_000));
     second.send(huge).expect("a message can be sent");
     assert!(second.read().is_err());
+}
+
+#[test]
+fn websocket_is_opened_as_its_rules_say() {
+    const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
+    let example = Example::start("websocket");
+    let ask = |version: &str, key: &str, more: &str| {
+        let head = format!(
+            "GET /echo HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: {version}\r\nSec-WebSocket-Key: {key}\r\n{more}"
+        );
+        example.send(&head, "")
+    };
+    for answer in [
+        example.get("/echo"),
+        ask("8", KEY, ""),
+        ask("13, 8", KEY, ""),
+    ] {
+        assert_eq!(answer.status, 426);
+        for field in ["sec-websocket-version: 13", "upgrade: websocket"] {
+            assert!(answer.head.contains(field), "{}", answer.head);
+        }
+    }
+    for key in [
+        "",
+        "x",
+        "AAAA",
+        "AAAAAAAAAAAAAAAAAAAAAAAA",
+        "!AAAAAAAAAAAAAAAAAAAAA==",
+    ] {
+        assert_eq!(ask("13", key, "").status, 400, "{key}");
+    }
+    for origin in [
+        "http://elsewhere.example",
+        "null",
+        "",
+        "http://localhost.example",
+    ] {
+        let origin = format!("Origin: {origin}\r\n");
+        assert_eq!(ask("13", KEY, &origin).status, 403, "{origin}");
+    }
 }
 
 #[test]
