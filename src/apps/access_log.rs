@@ -32,7 +32,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Writes a line for each request, also for those that are refused.
 ///
 /// A worker only appends to memory of its own. A thread of the log writes what has gathered, every
-/// second or when it is 32 KiB, each time whole lines. When its output stands still and 2 MiB
+/// second or when it is 32 KiB, each time whole lines. Those of one worker stand in their order;
+/// between workers it may differ by up to that second. When its output stands still and 2 MiB
 /// wait, lines are lost rather than requests held up; how many is said in the program's log.
 ///
 /// What a client sends can't break out of its place in the line: in the text formats quotes,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 
 use super::lanes::Lanes;
+use crate::connection::Overload;
+use crate::http1::Refusal;
 use crate::{Exchange, Observer, Outcome};
 
 /// Methods that are told apart; anybody can invent others.
@@ -13,8 +15,8 @@ const METHODS: [&str; 8] = [
 ];
 const OTHER: &str = "other";
 
-/// By the first digit of the status, from 2.
-const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+/// By the first digit of the status.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// From what a small answer takes here to what nobody waits for, in nanoseconds.
 pub(super) const DURATIONS: [u64; 14] = [
@@ -97,11 +99,16 @@ impl Meter {
         Self(Lanes::new())
     }
 
-    /// What all workers have counted so far.
+    /// What all workers have counted so far. Every reason to refuse is there, for a figure that comes
+    /// with its first occurrence hides that one from whoever looks at how figures grow.
     pub(super) fn counts(&self) -> Counts {
-        self.0
-            .all()
-            .fold(Counts::default(), |sum, counts| sum.and(&counts))
+        let refusals = Refusal::ALL.into_iter().map(Refusal::name);
+        let reasons = refusals.chain(Overload::ALL.map(Overload::name));
+        let nothing = Counts {
+            refused: reasons.map(|why| (why, 0)).collect(),
+            ..Counts::default()
+        };
+        self.0.all().fold(nothing, |sum, counts| sum.and(&counts))
     }
 }
 
@@ -205,5 +212,23 @@ fn number_of_method(request_line: &[u8]) -> usize {
 
 fn number_of_class(status: StatusCode) -> usize {
     let digit = usize::from(status.as_u16() / 100);
-    digit.saturating_sub(2).min(CLASSES.len() - 1)
+    digit.saturating_sub(1).min(CLASSES.len() - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_of_the_class_of_its_first_digit() {
+        for (status, class) in [
+            (StatusCode::SWITCHING_PROTOCOLS, "1xx"),
+            (StatusCode::NO_CONTENT, "2xx"),
+            (StatusCode::NOT_MODIFIED, "3xx"),
+            (StatusCode::NOT_FOUND, "4xx"),
+            (StatusCode::BAD_GATEWAY, "5xx"),
+        ] {
+            assert_eq!(CLASSES[number_of_class(status)], class, "{status}");
+        }
+    }
 }

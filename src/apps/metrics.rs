@@ -115,7 +115,7 @@ impl Collector for OfServer {
         )?;
         figures.count(
             "httpool_requests_answered",
-            "Requests answered in full",
+            "Requests answered in full that came to a handler or were shed",
             progress.answered,
         )?;
         figures.count(
@@ -448,6 +448,9 @@ mod tests {
             assert!(figures["process_open_fds"] >= 3.0);
             for name in [
                 r#"httpool_requests_total{method="other",status="5xx"}"#,
+                r#"httpool_requests_total{method="GET",status="1xx"}"#,
+                r#"httpool_requests_refused_total{reason="line_end"}"#,
+                r#"httpool_requests_refused_total{reason="late"}"#,
                 r#"httpool_connections{state="parked"}"#,
                 r#"httpool_connections_ended_total{reason="slow_reader"}"#,
                 r#"httpool_request_duration_seconds_bucket{le="0.00025"}"#,

@@ -39,6 +39,9 @@ pub(crate) enum Overload {
 }
 
 impl Overload {
+    #[cfg(feature = "metrics")]
+    pub(crate) const ALL: [Self; 2] = [Self::Late, Self::Full];
+
     /// One word for it, for figures.
     pub(crate) const fn name(self) -> &'static str {
         match self {

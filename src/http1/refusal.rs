@@ -56,6 +56,30 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Each of them, in this order.
+    pub const ALL: [Self; 20] = [
+        Self::LineEnd,
+        Self::RequestLine,
+        Self::RequestTarget,
+        Self::TargetTooLong,
+        Self::FieldLine,
+        Self::HeadTooLong,
+        Self::Host,
+        Self::Version,
+        Self::ContentLength,
+        Self::AmbiguousFraming,
+        Self::TransferCoding,
+        Self::Tunnel,
+        Self::Expectation,
+        Self::BodyTooLarge,
+        Self::Chunk,
+        Self::Incomplete,
+        Self::HeadTimeout,
+        Self::BodyTimeout,
+        Self::NoRoom,
+        Self::NotTls,
+    ];
+
     /// The status code that tells the client.
     #[must_use]
     pub const fn status(self) -> StatusCode {
@@ -158,5 +182,19 @@ impl From<Refusal> for io::Error {
             _ => ErrorKind::InvalidData,
         };
         Self::new(kind, refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_all() {
+        for (place, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(refusal as usize, place, "{refusal:?}");
+        }
+        // The last one.
+        assert_eq!(Refusal::NotTls as usize + 1, Refusal::ALL.len());
     }
 }

@@ -62,7 +62,8 @@ pub struct Progress {
     pub open: usize,
     /// Connections accepted so far.
     pub accepted: u64,
-    /// Requests answered so far: every byte of the answer is with the system.
+    /// Requests answered so far: every byte of the answer is with the system. One that was refused
+    /// before a handler had it, as with 400, 408 or 413, is none of them; one that was shed is.
     pub answered: u64,
     /// Those of them that were answered 503 because they had waited for a worker for longer than
     /// [`Builder::shed_after`](crate::Builder::shed_after).
@@ -123,7 +124,8 @@ pub struct Vitals {
 pub struct DrainReport {
     /// Connections accepted over the server's life.
     pub accepted: u64,
-    /// Requests answered over the server's life: every byte of the answer is with the system.
+    /// Requests answered over the server's life: every byte of the answer is with the system. Which
+    /// count, [`Progress::answered`] says.
     pub answered: u64,
     /// Requests that were under way at the end and got no whole answer.
     pub cut: u64,

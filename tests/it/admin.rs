@@ -123,6 +123,28 @@ fn figures_come_in_the_form_that_is_preferred() {
 }
 
 #[test]
+fn what_is_refused_is_counted_by_its_reason_and_not_as_answered() {
+    let (program, admin) = watched(&["--max-body", "3"]);
+    let figure = |name: &str| {
+        let (_, metrics) = ask(&admin, "/metrics");
+        let mut lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
+        let figure = lines
+            .next()
+            .and_then(|rest| rest.trim().parse::<u64>().ok());
+        figure.unwrap_or_else(|| panic!("no {name} in {metrics}"))
+    };
+    let too_large = r#"httpool_requests_refused_total{reason="body_too_large"}"#;
+    let client_error = r#"httpool_requests_total{method="POST",status="4xx"}"#;
+    assert_eq!(figure(too_large), 0);
+    program.connect().post("/", "four").expect_status(413);
+    program.connect().post("/", "one").expect_answer("one");
+    eventually("it is counted", || {
+        figure("httpool_requests_answered_total") == 1
+    });
+    assert_eq!((figure(too_large), figure(client_error)), (1, 1));
+}
+
+#[test]
 fn an_admin_address_that_is_taken_is_one_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
