@@ -15,9 +15,14 @@ import json
 import ssl
 import sys
 import threading
+import time
 from collections import Counter
 
 PATIENCE = 20
+
+# Seconds for which a server that ends keeps a connection without a request (--drain-idle). Who asks
+# later than that after he has asked last may find it closed, and has lost nothing.
+GRACE = 0.1
 
 # Each kind of client: one keeps its connection, the other makes a new one for each request.
 CLIENTS = 4
@@ -91,7 +96,10 @@ def _load(port: int) -> None:
 def _ask(port: int, keeps: bool, tally: Counter[str], over: threading.Event) -> None:
     connection = None
     fields = {} if keeps else {"Connection": "close"}
+    asked = now = time.monotonic()
     while not over.is_set():
+        asked, now = now, time.monotonic()
+        is_late = connection and now - asked > GRACE
         try:
             connection = connection or http.client.HTTPConnection("127.0.0.1", port, PATIENCE)
             connection.request("POST", "/", b"asked", fields)
@@ -99,7 +107,8 @@ def _ask(port: int, keeps: bool, tally: Counter[str], over: threading.Event) -> 
             assert answer.read() == b"asked", "another body came back"
             ends = answer.will_close
         except (OSError, http.client.HTTPException, AssertionError) as error:
-            tally[repr(error)] += 1
+            is_closed = isinstance(error, ConnectionError)
+            tally["late" if is_late and is_closed else repr(error)] += 1
             ends = True
         else:
             tally["answered"] += 1

@@ -73,6 +73,7 @@ class Rig:
 
     def __init__(self, install: Callable[[Path], object]) -> None:
         """`install` is called with the container's root before it boots."""
+        self._clients: list[subprocess.Popen[str]] = []
         self._root = _make_root()
         install(self._root)
         self._nspawn = self._start()
@@ -102,13 +103,22 @@ class Rig:
     def client(self, *arguments: str) -> subprocess.Popen[str]:
         """Starts one of the clients of `clients.py` in the container's network."""
         clients = str(Path(__file__).with_name("clients.py"))
-        return subprocess.Popen(
+        client = subprocess.Popen(
             ["nsenter", "-t", str(self._leader), "-n", sys.executable, clients, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self._clients.append(client)
+        return client
+
+    def end_clients(self) -> None:
+        """Ends those that a check has left."""
+        for client in self._clients:
+            client.kill()
+            client.wait()
+        self._clients.clear()
 
     @contextlib.contextmanager
     def frozen(self, *threads: int) -> Iterator[None]:
