@@ -44,6 +44,13 @@ use crate::{Handler, Intake, IntoResponse, Request, Response};
 /// }
 /// ```
 ///
+/// # What no layer sees
+///
+/// What the server answers itself: to what is no request, is too long or late, or comes while there
+/// are too many, and in the place of a handler that panics. To these it adds what
+/// [`Builder::answer_fields`](crate::Builder::answer_fields) says. Handlers that panic are seen behind
+/// [`CatchPanic`](crate::layers::CatchPanic).
+///
 /// # Cost
 ///
 /// As with [`Handler`], the trait lends the request and a function owns it: to pass through a layer

@@ -73,6 +73,7 @@
     feature = "zstd"
 ))]
 mod accept_encoding;
+mod answer_fields;
 #[cfg(any(feature = "access-log", feature = "json", feature = "metrics"))]
 pub mod apps;
 mod body;

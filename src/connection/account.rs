@@ -106,13 +106,14 @@ impl Account {
         }
     }
 
-    /// Has the answer say what was asked for besides: an error page, the request's id, and its
-    /// handler's time. In place, for a response is large to move.
+    /// Has the answer say what was asked for besides: an error page, fields of all answers, the
+    /// request's id, and its handler's time. In place, for a response is large to move.
     pub(super) fn mark(&self, response: &mut Response, desk: &Desk, service: &Service) {
         if response.status().is_informational() {
             self.settle(response, desk);
         }
         service.error_pages.apply(response, || self.fields(desk));
+        (service.answer_fields).apply(response.headers_mut(), &self.origin);
         if let Some(time) = self.handling {
             say_time(time, response);
         }

@@ -42,6 +42,7 @@ use self::outbox::{Flushed, Outbox};
 use self::patience::Patience;
 pub(crate) use self::signals::{Overload, Treatment, Verdict, Wait, Wake, What, Why};
 pub use self::upgrade::Stream;
+use crate::answer_fields::AnswerFields;
 use crate::config::Config;
 use crate::error_pages::Pages;
 use crate::exchange::Observers;
@@ -66,6 +67,7 @@ pub(crate) struct Service {
     pub(crate) budget: Arc<Budget>,
     pub(crate) observers: Observers,
     pub(crate) error_pages: Pages,
+    pub(crate) answer_fields: AnswerFields,
 }
 
 /// One client's connection. What it needs only while it is driven is on the [`Desk`]; asleep it

@@ -58,6 +58,7 @@ pub(super) fn serve(handler: impl Handler) -> Service {
         budget: Arc::new(Budget::new(usize::MAX)),
         observers: Observers::default(),
         error_pages: Pages::default(),
+        answer_fields: AnswerFields::default(),
     }
 }
 

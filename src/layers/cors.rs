@@ -25,6 +25,9 @@ use crate::{IntoResponse, Layer, Next, Request, Response};
 /// answers say so, whoever asks: a cache may keep one that no page has asked for, and give it to a
 /// page. Where some are, all answers say by `Vary` that they depend on who asks.
 ///
+/// As any [layer](Layer), it sees no answer that the server makes itself: a page can't read why its
+/// upload was too large.
+///
 /// It belongs before layers that answer themselves, as [`BasicAuth`](crate::layers) and `RateLimit`
 /// do. Browsers ask without credentials, and need an answer of the 2xx class: behind such a layer
 /// they would be told 401, and a page could not even read that it asks too often.

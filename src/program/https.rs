@@ -1,11 +1,10 @@
 //! TLS as the flags say, and how clients come to use it.
 
-use http::header::{HOST, HeaderValue, LOCATION, STRICT_TRANSPORT_SECURITY};
+use http::header::{HOST, HeaderMap, HeaderValue, LOCATION, STRICT_TRANSPORT_SECURITY};
 use http::uri::{Authority, Scheme};
 use http::{StatusCode, Uri};
 use httpool::{
-    Handler, Intake, IntoResponse as _, ListenAddr, Origin, Problem, Request, Response, Server,
-    Tls, http,
+    Handler, IntoResponse as _, ListenAddr, Origin, Problem, Request, Response, Server, Tls, http,
 };
 
 use super::cli::Args;
@@ -49,18 +48,21 @@ pub(crate) fn tls(args: &Args) -> Result<Option<Tls>, String> {
     tls.map(Some).map_err(|error| format!("TLS: {error}"))
 }
 
+/// Tells those who came with https that they are to keep to it (RFC 6797).
+pub(crate) fn hsts(Span(time): Span) -> impl Fn(&mut HeaderMap, &Origin) + Send + Sync + 'static {
+    let value = format!("max-age={}", time.as_secs());
+    let value = HeaderValue::try_from(value).expect("it is ASCII");
+    move |fields, origin| {
+        if origin.scheme() == Some(&Scheme::HTTPS) {
+            fields.insert(STRICT_TRANSPORT_SECURITY, value.clone());
+        }
+    }
+}
+
 /// Sends everyone on to the same address with https.
 #[derive(Debug)]
 pub(crate) struct Redirect {
     port: u16,
-}
-
-/// What another handler answers, and for those who came with https the wish that they keep to it
-/// (RFC 6797).
-#[derive(Debug)]
-pub(crate) struct Hsts<H> {
-    handler: H,
-    value: HeaderValue,
 }
 
 impl Redirect {
@@ -101,32 +103,6 @@ impl Handler for Redirect {
         let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
         response.headers_mut().insert(LOCATION, location);
         response
-    }
-}
-
-impl<H> Hsts<H> {
-    pub(crate) fn new(handler: H, Span(time): Span) -> Self {
-        let value = format!("max-age={}", time.as_secs());
-        Self {
-            handler,
-            value: HeaderValue::try_from(value).expect("it is ASCII"),
-        }
-    }
-}
-
-impl<H: Handler> Handler for Hsts<H> {
-    fn handle(&self, request: &mut Request) -> Response {
-        let is_secure = Origin::of(request).and_then(Origin::scheme) == Some(&Scheme::HTTPS);
-        let mut response = self.handler.handle(request);
-        if is_secure {
-            let fields = response.headers_mut();
-            fields.insert(STRICT_TRANSPORT_SECURITY, self.value.clone());
-        }
-        response
-    }
-
-    fn intake(&self, request: &Request) -> Intake {
-        self.handler.intake(request)
     }
 }
 

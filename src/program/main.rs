@@ -25,13 +25,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use httpool::apps::Echo;
-use httpool::{DrainReport, Handler, ListenAddr, PageFolder, Server};
+use httpool::{DrainReport, ListenAddr, PageFolder, Server};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use beside::Beside;
 use cli::{Args, Stop};
 use exit::Exit;
-use https::{Hsts, Redirect};
+use https::Redirect;
 use logging::LogFile;
 use observers::Observers;
 use signals::{Reloaded, Watch};
@@ -136,6 +136,10 @@ fn serve(
         Some(pages) => builder.error_pages(Arc::clone(pages)),
         None => builder,
     };
+    let builder = match args.hsts {
+        Some(time) => builder.answer_fields(https::hsts(time)),
+        None => builder,
+    };
     let server = builder.bind().map_err(|error| error.to_string())?;
     let admin = observers
         .meter()
@@ -154,8 +158,8 @@ fn serve(
         .map_err(|error| format!("cannot wait for signals: {error}"))?;
     announce(&server, args.workers);
     let result = match folder {
-        Some(folder) => run(server, folder, args),
-        None => run(server, Echo::new(args.json.into()), args),
+        Some(folder) => server.run(folder),
+        None => server.run(Echo::new(args.json.into())),
     };
     // First, for what follows may have to wait.
     let exit = result.as_ref().map(tell);
@@ -168,13 +172,6 @@ fn serve(
     }
     watch.finish();
     exit.map_err(|error| format!("the server failed: {error}"))
-}
-
-fn run(server: Server, handler: impl Handler, args: &Args) -> io::Result<DrainReport> {
-    match args.hsts {
-        Some(time) => server.run(Hsts::new(handler, time)),
-        None => server.run(handler),
-    }
 }
 
 /// Says what came of the server.

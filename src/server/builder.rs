@@ -5,13 +5,16 @@ mod bind;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use http::HeaderMap;
+
 #[cfg(feature = "tls")]
 use crate::Tls;
+use crate::answer_fields::AnswerFields;
 use crate::config::{CENTURY, Config};
 use crate::connection::Opening;
 use crate::error_pages::Pages;
 use crate::exchange::Observers;
-use crate::{ErrorPages, ListenAddr, ListenAddrError, Observer};
+use crate::{ErrorPages, ListenAddr, ListenAddrError, Observer, Origin};
 #[cfg(feature = "proxy")]
 use crate::{ForwardedBy, TrustedProxy};
 
@@ -45,6 +48,7 @@ pub struct Builder {
     reuse_port: bool,
     observers: Observers,
     error_pages: Pages,
+    answer_fields: AnswerFields,
 }
 
 impl Builder {
@@ -319,6 +323,35 @@ impl Builder {
     /// ```
     pub fn error_pages(mut self, pages: impl ErrorPages) -> Self {
         self.error_pages = Pages::new(pages);
+        self
+    }
+
+    /// Has this function add fields to every answer, also to those that the server makes itself and
+    /// that no [layer](crate::Layer) sees. It gets the fields that an answer has already, and is told
+    /// who asks. Default: none.
+    ///
+    /// It is called on a worker, or, for who is turned away because no worker is free, on the thread
+    /// that runs the server: it should be quick, and not block. If it panics, that costs the
+    /// connection.
+    ///
+    /// ```
+    /// use httpool::Server;
+    /// use httpool::http::HeaderValue;
+    /// use httpool::http::header::STRICT_TRANSPORT_SECURITY;
+    /// use httpool::http::uri::Scheme;
+    ///
+    /// let builder = Server::builder().answer_fields(|fields, origin| {
+    ///     if origin.scheme() == Some(&Scheme::HTTPS) {
+    ///         let year = HeaderValue::from_static("max-age=31536000");
+    ///         fields.insert(STRICT_TRANSPORT_SECURITY, year);
+    ///     }
+    /// });
+    /// ```
+    pub fn answer_fields(
+        mut self,
+        add: impl Fn(&mut HeaderMap, &Origin) + Send + Sync + 'static,
+    ) -> Self {
+        self.answer_fields = AnswerFields::new(add);
         self
     }
 

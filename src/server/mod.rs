@@ -38,6 +38,7 @@ use self::turns::Turns;
 use self::waits::Tallies;
 pub use self::waits::Waits;
 use self::worker::Worker;
+use crate::answer_fields::AnswerFields;
 use crate::config::Config;
 use crate::connection::{Budget, Desk, Service, Treatment, Verdict, Wait, Wake, Why};
 use crate::error_pages::Pages;
@@ -69,6 +70,7 @@ pub struct Server {
     addresses: Vec<ListenAddr>,
     observers: Observers,
     error_pages: Pages,
+    answer_fields: AnswerFields,
     phase: Arc<PhaseCell>,
     budget: Arc<Budget>,
     census: Arc<Census>,
@@ -158,6 +160,7 @@ impl Server {
                 budget: self.budget,
                 observers: self.observers,
                 error_pages: self.error_pages,
+                answer_fields: self.answer_fields,
             },
             max_connections: self.max_connections,
             ready: self.ready,

@@ -76,3 +76,31 @@ fn what_is_said_arrives() {
     client.post("/event", "a\nb").expect_answer(event);
     client.send(request::get_and_close("/")).expect_answer("");
 }
+
+#[test]
+fn fields_of_all_answers_are_on_those_of_the_server_too() {
+    let server = TestServer::spawn(
+        |builder| {
+            builder.max_body(10).answer_fields(|fields, origin| {
+                let known = fields.contains_key("x-handler");
+                let said = format!("{known} {}", origin.peer().ip().is_some());
+                let said = HeaderValue::try_from(said).expect("it is ASCII");
+                fields.insert("x-all", said);
+            })
+        },
+        |request: Request| {
+            assert_ne!(request.uri().path(), "/panic", "a test asked for this");
+            ([(HeaderName::from_static("x-handler"), "a")], "hello")
+        },
+    );
+    for (sent, status, said) in [
+        (request::get("/"), 200, "true true"),
+        (request::get("/panic"), 500, "false true"),
+        (request::post("/", "more than ten"), 413, "false true"),
+        (request::get(&"/x".repeat(20_000)), 414, "false true"),
+        (b"nonsense\r\n\r\n".to_vec(), 400, "false true"),
+    ] {
+        let response = server.connect().send(sent).expect_status(status);
+        assert_eq!(response.field("x-all"), Some(said), "{status}");
+    }
+}

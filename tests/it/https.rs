@@ -220,6 +220,10 @@ fn whoever_comes_with_tls_is_told_to_keep_to_it() {
     };
     assert_eq!(field(secure.connect()).as_deref(), Some("max-age=31536000"));
     assert_eq!(field(Client::connect(&secure.plain)), None);
+    // Those that the server makes itself, too.
+    let refused = secure.connect().send("nonsense\r\n\r\n").expect_status(400);
+    let told = refused.field("strict-transport-security");
+    assert_eq!(told, Some("max-age=31536000"));
 }
 
 #[test]

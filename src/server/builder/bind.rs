@@ -71,6 +71,7 @@ impl Builder {
             config: self.config,
             observers: self.observers,
             error_pages: self.error_pages,
+            answer_fields: self.answer_fields,
             listeners,
             addresses,
         })

@@ -9,6 +9,7 @@ use loom::model;
 use loom::thread::{self, JoinHandle};
 
 use super::super::*;
+use crate::answer_fields::AnswerFields;
 use crate::config::Config;
 use crate::connection::{Budget, Connection, Opening, Service, Wait, What};
 use crate::error_pages::Pages;
@@ -118,6 +119,7 @@ impl Scene {
                 budget: Arc::new(Budget::new(usize::MAX)),
                 observers: Observers::default(),
                 error_pages: Pages::default(),
+                answer_fields: AnswerFields::default(),
             },
             max_connections: CONNECTIONS,
             ready,
