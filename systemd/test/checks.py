@@ -151,6 +151,17 @@ def long_drain(rig: Rig) -> None:
         _ended_well(rig)
 
 
+def stuck_drain(rig: Rig) -> None:
+    """a drain that goes nowhere is killed when its time is over"""
+    settings = "TimeoutStopSec=1s\nEnvironment=HTTPOOL_DRAIN_TIMEOUT=0s"
+    with rig.drop_in(SERVICE, settings):
+        rig.systemctl("start", SERVICE)
+        # Who accepts is the first thread, and all others go on.
+        with rig.frozen(int(rig.tell(SERVICE, "MainPID"))):
+            rig.systemctl("stop", SERVICE)
+        _is(rig, SERVICE, "Result", "timeout")
+
+
 def reload(rig: Rig) -> None:
     """reload opens rotated logs again, and nothing else happens"""
     log, lines = "/var/log/httpool/log", "/var/log/httpool/access"
@@ -359,7 +370,8 @@ def instances(rig: Rig) -> None:
 
 ALL: list[Callable[[Rig], None]] = [
     verify, start_and_stop, status, journal, activation, restarts_under_load, draining, long_drain,
-    reload, watchdog, stuck_workers, absent_workers, crash, hardening, site, low_port, instances,
+    stuck_drain, reload, watchdog, stuck_workers, absent_workers, crash, hardening, site, low_port,
+    instances,
 ]  # fmt: skip
 
 
