@@ -58,7 +58,7 @@ impl Representation {
     /// The answer to a GET or HEAD.
     pub(super) fn answer(self, request: &Request, caching: Caching<'_>) -> Response {
         let fields = request.headers();
-        match conditions::evaluate(fields, &self.validators) {
+        match conditions::evaluate(fields, Some(&self.validators)) {
             Outcome::Send => {}
             Outcome::NotModified => return self.not_modified(caching),
             Outcome::Failed => return Problem::new(StatusCode::PRECONDITION_FAILED).answer(fields),

@@ -31,19 +31,21 @@ enum Comparison {
 }
 
 /// Looks at the conditions in the order of section 13.2.2. What can't be read is no condition if it
-/// is a date, and is matched by nothing if it is a list of tags.
-pub(super) fn evaluate(fields: &HeaderMap, validators: &Validators) -> Outcome {
+/// is a date, and is matched by nothing if it is a list of tags. What has no validators is there, which
+/// `*` asks, and no date says anything of it.
+pub(super) fn evaluate(fields: &HeaderMap, validators: Option<&Validators>) -> Outcome {
+    let modified = validators.map(|validators| validators.modified);
     if fields.contains_key(IF_MATCH) {
         if !matches(fields, &IF_MATCH, validators, Comparison::Strong) {
             return Outcome::Failed;
         }
-    } else if date(fields, &IF_UNMODIFIED_SINCE).is_some_and(|date| validators.modified > date) {
+    } else if is_after(modified, date(fields, &IF_UNMODIFIED_SINCE)) == Some(true) {
         return Outcome::Failed;
     }
     let is_known = if fields.contains_key(IF_NONE_MATCH) {
         matches(fields, &IF_NONE_MATCH, validators, Comparison::Weak)
     } else {
-        date(fields, &IF_MODIFIED_SINCE).is_some_and(|date| validators.modified <= date)
+        is_after(modified, date(fields, &IF_MODIFIED_SINCE)) == Some(false)
     };
     if is_known {
         Outcome::NotModified
@@ -58,19 +60,29 @@ pub(super) fn evaluate(fields: &HeaderMap, validators: &Validators) -> Outcome {
 /// No date says that: a file may be put in the place of another that has the same time, and parts of
 /// both would be taken for one file. Only the tag tells the two apart.
 pub(super) fn allow_ranges(fields: &HeaderMap, validators: &Validators) -> bool {
-    fields
-        .get(IF_RANGE)
-        .is_none_or(|value| validators.is_strong() && value.as_bytes() == validators.tag.as_bytes())
+    let mut values = fields.get_all(IF_RANGE).iter();
+    match (values.next(), values.next()) {
+        (None, _) => true,
+        (Some(value), None) => {
+            validators.is_strong() && value.as_bytes() == validators.tag.as_bytes()
+        }
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Whether the one is after the other, if there are both.
+fn is_after(one: Option<SystemTime>, other: Option<SystemTime>) -> Option<bool> {
+    Some(one? > other?)
 }
 
 /// Whether a field names the entity tag, or any.
 fn matches(
     fields: &HeaderMap,
     name: &HeaderName,
-    validators: &Validators,
+    validators: Option<&Validators>,
     comparison: Comparison,
 ) -> bool {
-    let ours = Tag::whole(&validators.tag);
+    let ours = validators.and_then(|validators| Tag::whole(&validators.tag));
     fields.get_all(name).iter().any(|value| {
         let value = value.as_bytes().trim_ascii();
         value == b"*"
@@ -169,7 +181,7 @@ mod tests {
 
     #[track_caller]
     fn check(tag: &str, lines: &[(HeaderName, &str)], expected: Outcome) {
-        let outcome = evaluate(&fields(lines), &validators(tag));
+        let outcome = evaluate(&fields(lines), Some(&validators(tag)));
         assert_eq!(outcome, expected, "{tag} {lines:?}");
     }
 
@@ -286,6 +298,23 @@ mod tests {
             check("W/\"a\"", date, false);
         }
         assert!(allow_ranges(&HeaderMap::new(), &validators("W/\"a\"")));
+        let twice = fields(&[(IF_RANGE, "\"a\""), (IF_RANGE, "\"a\"")]);
+        assert!(!allow_ranges(&twice, &validators("\"a\"")));
+    }
+
+    #[test]
+    fn what_has_no_validators_is_there_and_no_more_is_known_of_it() {
+        for (name, value, expected) in [
+            (IF_MATCH, "*", Send),
+            (IF_MATCH, "\"a\"", Failed),
+            (IF_NONE_MATCH, "*", NotModified),
+            (IF_NONE_MATCH, "\"a\"", Send),
+            (IF_MODIFIED_SINCE, AFTER, Send),
+            (IF_UNMODIFIED_SINCE, BEFORE, Send),
+        ] {
+            let outcome = evaluate(&fields(&[(name.clone(), value)]), None);
+            assert_eq!(outcome, expected, "{name} {value}");
+        }
     }
 
     #[test]
@@ -295,6 +324,6 @@ mod tests {
             modified: UNIX_EPOCH + Duration::ZERO,
         };
         let since = fields(&[(IF_MODIFIED_SINCE, "Thu, 01 Jan 1970 00:00:00 GMT")]);
-        assert_eq!(evaluate(&since, &epoch), NotModified);
+        assert_eq!(evaluate(&since, Some(&epoch)), NotModified);
     }
 }

@@ -61,8 +61,8 @@ const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
 /// conditional fields are as in RFC 9110 section 13, in the order of its section 13.2.2. Entity tags are strong
 /// unless the file has changed within the last two seconds. One or several ranges are sent as asked
 /// for (section 14), up to 16; more are answered 416. A date in `If-Range` brings the whole: files
-/// that follow one another may have the same time, and only their tags differ. `Cache-Control` is
-/// `no-cache` unless it is [set](Self::cache_control).
+/// that follow one another may have the same time, and only their tags differ. So do two fields of
+/// `Range` or `If-Range`. `Cache-Control` is `no-cache` unless it is [set](Self::cache_control).
 ///
 /// Content is sent as [`Body::from_file`](crate::Body::from_file) says: a file that is cut short
 /// meanwhile resets its connection. Put files in place by renaming them. Each answer keeps its file

@@ -9,7 +9,8 @@ use log::{debug, error};
 
 use super::answer::{Caching, Representation};
 use super::coding::Coding;
-use super::listing::Listing;
+use super::conditions::{self, Outcome};
+use super::listing::{self, Listing};
 use super::path::{Kind, Name, Unnamed};
 use super::root::{Found, Missed};
 use super::{ASK_EACH_TIME, Copies, Files, Listings, join, media_type};
@@ -88,17 +89,20 @@ impl Files {
         if self.listing == Listings::None || name.kind == Kind::File {
             return None;
         }
-        let listing = match self.root.read_folder(&name.path) {
-            Ok(_) if request.method() == Method::HEAD => {
-                return Some(Listing::answer_head(request));
-            }
-            Ok(folder) => Listing::read(&self.root, folder, &name.path, self.dotfiles),
+        let folder = match self.root.read_folder(&name.path) {
+            Ok(folder) => folder,
             Err(Missed::Missing) => return None,
-            Err(missed) => Err(missed),
+            Err(missed) => return Some(refuse(missed, request)),
         };
-        Some(match listing {
-            Ok(listing) => listing.answer(request),
-            Err(missed) => refuse(missed, request),
+        let fields = request.headers();
+        Some(match conditions::evaluate(fields, None) {
+            Outcome::NotModified => listing::not_modified(),
+            Outcome::Failed => Problem::new(StatusCode::PRECONDITION_FAILED).answer(fields),
+            Outcome::Send if request.method() == Method::HEAD => Listing::answer_head(request),
+            Outcome::Send => match Listing::read(&self.root, folder, &name.path, self.dotfiles) {
+                Ok(listing) => listing.answer(request),
+                Err(missed) => refuse(missed, request),
+            },
         })
     }
 

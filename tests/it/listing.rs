@@ -7,7 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use httpool::http::Method;
 use httpool::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, VARY,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LOCATION, VARY,
 };
 use httpool::{Files, Response, Symlinks};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -276,6 +277,29 @@ fn nobody_looks_into_a_folder_for_its_head() {
     let index = ask(&files, Method::HEAD, "/site/", &[]);
     assert_eq!(index.body().length(), Some(5));
     assert_eq!(ask(&files, Method::HEAD, "/none/", &[]).status(), 404);
+}
+
+#[test]
+fn a_listing_has_no_validator_and_is_there() {
+    let folder = OwnFolder::new();
+    folder.file("a", "x");
+    let files = listing(&folder);
+    for method in [Method::GET, Method::HEAD] {
+        for (name, value, status) in [
+            (IF_MATCH, "*", 200),
+            (IF_MATCH, "\"x\"", 412),
+            (IF_NONE_MATCH, "*", 304),
+            (IF_NONE_MATCH, "\"x\"", 200),
+            (IF_MODIFIED_SINCE, "Sat, 01 Jan 2050 00:00:00 GMT", 200),
+        ] {
+            let response = ask(&files, method.clone(), "/", &[(name.clone(), value)]);
+            assert_eq!(response.status(), status, "{method} {name} {value}");
+            if status == 304 {
+                assert_eq!(field(&response, VARY), Some("accept"));
+                assert_eq!(response.body().length(), Some(0));
+            }
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,8 @@ mod page;
 use std::io;
 use std::time::SystemTime;
 
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, VARY};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, VARY};
 use percent_encoding::percent_decode_str;
 use rustix::fs::Dir;
 
@@ -128,10 +129,22 @@ impl Listing {
         };
         let fields = response.headers_mut();
         fields.insert(CONTENT_SECURITY_POLICY, POLICY);
-        fields.insert(CACHE_CONTROL, ASK_EACH_TIME);
-        fields.insert(VARY, HeaderValue::from_static("accept"));
+        mark(fields);
         response
     }
+}
+
+/// The answer to who wants to know of nothing that is there.
+pub(super) fn not_modified() -> Response {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    mark(response.headers_mut());
+    response
+}
+
+/// Tells caches what they may do.
+fn mark(fields: &mut HeaderMap) {
+    fields.insert(CACHE_CONTROL, ASK_EACH_TIME);
+    fields.insert(VARY, HeaderValue::from_static("accept"));
 }
 
 impl Order {
