@@ -4,7 +4,7 @@ use std::sync::Arc;
 use httpool::Request;
 use rustls::crypto::ring::default_provider;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind};
+use rustls::{AlertDescription, ClientConfig, ClientConnection, Error, HandshakeKind};
 
 use super::{expect_ended, name, own_config};
 use crate::support::tls::{Authority, NAME, Secure, bind};
@@ -32,6 +32,20 @@ fn a_handler_sees_what_was_agreed_on() {
             client.get("/").expect_answer(expected);
         }
     }
+}
+
+/// RFC 7301 section 3.2.
+#[test]
+fn who_speaks_only_another_protocol_is_told_that_there_is_none() {
+    let secure = Secure::spawn(|builder| builder, tell);
+    let mut config = ClientConfig::clone(&secure.config);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let mut client = secure.server.connect().with_tls(&Arc::new(config), NAME);
+    let error = client.try_shake_hands().expect_err("there is no h2");
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    let told = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
+    assert_eq!(error, Some(&told));
+    expect_ended(&secure.server, "handshake_failed", 1);
 }
 
 #[test]
