@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, at, bounded, select_biased};
 use log::{error, info, warn};
+use memchr::memchr_iter;
 
 use super::access_line::{AccessFormat, Stamp, write_line};
 use super::lanes::Lanes;
@@ -307,7 +308,7 @@ impl<W: Write> Writer<W> {
 }
 
 fn count_lines(lines: &[u8]) -> u64 {
-    lines.iter().filter(|byte| **byte == b'\n').count() as u64
+    memchr_iter(b'\n', lines).count() as u64
 }
 
 impl fmt::Debug for Shared {
