@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::HeaderMap;
 
-use crate::Origin;
+use crate::{Origin, Response};
 
 /// What a server adds to them.
 #[derive(Default)]
@@ -19,10 +19,15 @@ impl AnswerFields {
 
     /// Adds them to an answer to whoever this is.
     #[inline]
-    pub(crate) fn apply(&self, fields: &mut HeaderMap, origin: &Origin) {
+    pub(crate) fn apply(&self, response: &mut Response, origin: &Origin) {
         if let Some(add) = &self.0 {
-            add(fields, origin);
+            Self::add(add, response, origin);
         }
+    }
+
+    #[cold]
+    fn add(add: &Add, response: &mut Response, origin: &Origin) {
+        add(response.headers_mut(), origin);
     }
 }
 

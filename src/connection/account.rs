@@ -113,7 +113,7 @@ impl Account {
             self.settle(response, desk);
         }
         service.error_pages.apply(response, || self.fields(desk));
-        (service.answer_fields).apply(response.headers_mut(), &self.origin);
+        service.answer_fields.apply(response, &self.origin);
         if let Some(time) = self.handling {
             say_time(time, response);
         }
@@ -142,7 +142,7 @@ impl Account {
 
     /// Gathers the whole answer, and tells of it.
     pub(super) fn close(
-        self,
+        &self,
         response: Response,
         ending: Ending,
         desk: &mut Desk,
