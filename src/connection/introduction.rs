@@ -38,6 +38,7 @@ impl Connection {
                     desk.input.clear();
                     self.origin = statement.apply(&self.origin);
                     self.stage = self.stage_after_introduction();
+                    self.patience = self.stage.patience(desk.now, &service.config);
                     match self.origin.client() {
                         Some(client) => debug!("{self}: a connection for {client}"),
                         None => debug!("{self}: a connection for somebody who is not named"),
@@ -52,7 +53,12 @@ impl Connection {
                 Received::Full | Received::Short => {}
                 Received::Nothing => {
                     let verdict = self.wait_for_request(Progress::Nothing, wake, desk, service);
-                    return Ok(Some(verdict));
+                    return Ok(Some(match verdict {
+                        Verdict::Close(_) if !desk.input.is_empty() => {
+                            Verdict::Close(Why::NotIntroduced)
+                        }
+                        verdict => verdict,
+                    }));
                 }
                 Received::End if desk.input.is_empty() => {
                     return Ok(Some(Verdict::Close(Why::ClientDone)));

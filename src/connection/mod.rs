@@ -126,11 +126,6 @@ impl Connection {
         service: &Service,
     ) -> Self {
         let stage = opening.stage();
-        let patience = match stage {
-            #[cfg(feature = "tls")]
-            Stage::Handshake => Patience::before_handshake(now, &service.config),
-            _ => Patience::new(now, &service.config),
-        };
         Self {
             origin: Origin::new(peer),
             socket: Lendable::new(socket),
@@ -139,7 +134,7 @@ impl Connection {
             unsent: None,
             stage,
             incoming: Incoming::Perhaps,
-            patience,
+            patience: stage.patience(now, &service.config),
             share: Share::new(&service.budget),
         }
     }

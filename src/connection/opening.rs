@@ -1,8 +1,12 @@
 //! What comes on a connection before its first request.
 
+use std::time::Instant;
+
 use super::Stage;
+use super::patience::Patience;
 #[cfg(feature = "tls")]
 use crate::Tls;
+use crate::config::Config;
 
 /// Parts that come in this order, each or none.
 #[derive(Debug, Clone, Default)]
@@ -45,5 +49,16 @@ impl Opening {
             return Stage::Handshake;
         }
         Stage::Open
+    }
+}
+
+impl Stage {
+    /// What is waited for where it begins, whose time runs from now on.
+    pub(super) fn patience(self, now: Instant, config: &Config) -> Patience {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Handshake => Patience::before_handshake(now, config),
+            _ => Patience::new(now, config),
+        }
     }
 }

@@ -328,6 +328,37 @@ mod introduction {
     }
 
     #[test]
+    fn what_follows_a_header_has_a_time_of_its_own() {
+        let begin = Instant::now();
+        let mut desk = Desk::new(0);
+        let (mut connection, mut client, service) = connect(begin);
+        client.write_all(&HEADER[..9]).expect("a part is sent");
+        connection.drive(Wake::Ready, Treatment::Handle, begin, &mut desk, &service);
+        client.write_all(&HEADER[9..]).expect("the rest is sent");
+        // The wake-up came in time, but nobody was free to act on it.
+        let late = begin + service.config.head_timeout;
+        let verdict = connection.drive(Wake::Expired, Treatment::Handle, late, &mut desk, &service);
+        let Verdict::Park(wait) = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(wait.deadline, late + service.config.head_timeout);
+    }
+
+    #[test]
+    fn a_header_that_comes_in_part_is_no_idle_client() {
+        let begin = Instant::now();
+        let mut desk = Desk::new(0);
+        let (mut connection, mut client, service) = connect(begin);
+        client.write_all(&HEADER[..9]).expect("a part is sent");
+        let late = begin + service.config.head_timeout;
+        let verdict = connection.drive(Wake::Expired, Treatment::Handle, late, &mut desk, &service);
+        assert!(
+            matches!(verdict, Verdict::Close(Why::NotIntroduced)),
+            "{verdict:?}"
+        );
+    }
+
+    #[test]
     fn a_part_of_a_header_counts_against_the_budget() {
         let now = Instant::now();
         let (mut connection, mut client, mut service) = connect(now);

@@ -20,8 +20,12 @@ pub(crate) fn misuse(args: &Args, has_socket: bool) -> Option<&'static str> {
     let listens = has_socket || addresses.count() > 0;
     if args.tls_cert.len() != args.tls_key.len() {
         Some("--tls-cert and --tls-key: they come in pairs")
-    } else if args.tls_cert.is_empty() && listens {
+    } else if args.tls_cert.is_empty() && !args.listen_tls.is_empty() {
         Some("--listen-tls: needs a --tls-cert and its --tls-key")
+    } else if args.tls_cert.is_empty() && !args.listen_tls_proxied.is_empty() {
+        Some("--listen-tls-proxied: needs a --tls-cert and its --tls-key")
+    } else if args.tls_cert.is_empty() && has_socket {
+        Some("a socket that was passed in for TLS needs a --tls-cert and its --tls-key")
     } else if !args.tls_cert.is_empty() && !listens {
         Some("--tls-cert: needs a --listen-tls, or nobody gets it")
     } else if !args.tls_client_ca.is_empty() && !listens {

@@ -8,7 +8,7 @@ use crate::support::{OwnFolder, OwnPath, Program, eventually, request};
 
 /// The program with an access log, and more arguments.
 fn logging_to(path: &OwnPath, arguments: &[&str]) -> Program {
-    let name = path.as_ref().to_str().expect("the path is text");
+    let name = path.text();
     Program::spawn(&[&["--access-log", name][..], arguments].concat())
 }
 

@@ -28,9 +28,14 @@ enum Way {
     Plain,
     Proxied,
     Secure,
+    /// Through a proxy that passes on TLS.
+    SecureProxied,
 }
 
-const WAYS: [Way; 3] = [Way::Plain, Way::Proxied, Way::Secure];
+const WAYS: [Way; 4] = [Way::Plain, Way::Proxied, Way::Secure, Way::SecureProxied];
+
+/// What a proxy says first.
+const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 80\r\n";
 
 /// What a client comes for.
 #[derive(Debug, Clone, Copy)]
@@ -165,10 +170,12 @@ impl House {
     fn new(authority: &Authority) -> Self {
         let address: ListenAddr = "127.0.0.1:0".parse().expect("it is an address");
         let proxy: TrustedProxy = "127.0.0.1".parse().expect("it is one");
+        let tls = authority.issue(&[NAME]).tls();
         let builder = Server::builder()
             .listen(address.clone())
             .listen_proxied(address.clone())
-            .listen_tls(address, authority.issue(&[NAME]).tls())
+            .listen_tls(address.clone(), tls.clone())
+            .listen_tls_proxied(address, tls)
             .trusted_proxy(proxy)
             // Who reads a body or speaks another protocol holds one.
             .workers(CLIENTS + 1)
@@ -184,13 +191,18 @@ impl House {
     fn visit(&self, random: &mut Random, number: usize) -> Visitor {
         let way = WAYS[random.below(WAYS.len())];
         let errand = ERRANDS[random.below(ERRANDS.len())];
-        let [plain, proxied, secure] = self.server.addresses() else {
-            panic!("{:?} are three", self.server.addresses());
+        let [plain, proxied, secure, secure_proxied] = self.server.addresses() else {
+            panic!("{:?} are four", self.server.addresses());
         };
         let client = match way {
             Way::Plain => Client::connect(plain),
             Way::Proxied => Client::connect(proxied),
             Way::Secure => Client::connect(secure).with_tls(&self.config, NAME),
+            Way::SecureProxied => {
+                let mut proxy = Client::connect(secure_proxied);
+                proxy.send(HEADER);
+                proxy.with_tls(&self.config, NAME)
+            }
         };
         Visitor {
             client,
@@ -213,8 +225,8 @@ fn steps(random: &mut Random, way: Way, errand: Errand, number: usize) -> VecDeq
     };
     match way {
         Way::Plain => {}
-        Way::Proxied => script.send(b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 80\r\n"),
-        Way::Secure => script.steps.extend([Step::Hello, Step::ShakeHands]),
+        Way::Proxied => script.send(HEADER),
+        Way::Secure | Way::SecureProxied => script.steps.extend([Step::Hello, Step::ShakeHands]),
     }
     match errand {
         Errand::Whole => script.ask(&request::post("/", body), body),

@@ -167,7 +167,7 @@ fn who_is_sent_on_is_in_the_log_and_in_the_figures() {
     let (redirects, admin) = [own_loopback(), own_loopback()]
         .map(|host| format!("{host}:8080"))
         .into();
-    let log = path.as_ref().to_str().expect("the path is text");
+    let log = path.text();
     let secure = Secure::spawn(
         "sent-on",
         &[

@@ -50,7 +50,7 @@ impl Manager {
 #[test]
 fn a_manager_hears_how_the_server_is() {
     let manager = Manager::new("hears");
-    let path = manager.path.as_ref().to_str().expect("the path is text");
+    let path = manager.path.text();
     let variables = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "60000")];
     let program = Program::spawn_with(&["--workers", "3", "--drain-delay", "1h"], &variables);
     manager.expect("READY=1");
@@ -73,7 +73,7 @@ fn a_manager_hears_how_the_server_is() {
 #[test]
 fn what_is_read_again_and_stands_still_keeps_nobody_from_stopping() {
     let (manager, folder) = (Manager::new("stops"), OwnFolder::new());
-    let path = manager.path.as_ref().to_str().expect("the path is text");
+    let path = manager.path.text();
     let variables = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "60000")];
     let arguments = ["--drain-timeout", "1s"];
     let (mut program, _ends) = logging_to_nobody(&folder, &arguments, &variables);
@@ -92,7 +92,7 @@ fn what_is_read_again_and_stands_still_keeps_nobody_from_stopping() {
 #[test]
 fn a_log_file_that_nobody_reads_is_not_waited_for() {
     let (manager, folder) = (Manager::new("pipe"), OwnFolder::new());
-    let path = manager.path.as_ref().to_str().expect("the path is text");
+    let path = manager.path.text();
     let pipe = folder.pipe("pipe").path("pipe");
     let arguments = [
         "--listen",

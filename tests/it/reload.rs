@@ -7,7 +7,7 @@ use crate::support::{OwnPath, Program, eventually};
 
 /// The program with a log file, once it listens.
 fn logging_to(path: &OwnPath) -> Program {
-    let name = path.as_ref().to_str().expect("the path is text");
+    let name = path.text();
     let arguments = ["--listen", "127.0.0.1:0", "--log-file", name];
     let program = Program::start(&arguments, &[]);
     expect_line(path, "listening on");

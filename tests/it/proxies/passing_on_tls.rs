@@ -1,0 +1,133 @@
+use std::io::Write as _;
+use std::thread;
+
+use super::*;
+use crate::support::TestServer;
+use crate::support::tls::{Authority, NAME};
+
+/// A server for them alone.
+#[track_caller]
+fn spawn(authority: &Authority, configure: impl FnOnce(Builder) -> Builder) -> TestServer {
+    let address: ListenAddr = "127.0.0.1:0".parse().expect("an address");
+    let tls = authority.issue(&[NAME]).tls();
+    let builder = Server::builder()
+        .listen_tls_proxied(address, tls)
+        .workers(1);
+    let builder = configure(trusting("127.0.0.0/8")(builder));
+    let bound = BoundServer::from(builder.bind().expect("the address is free"));
+    bound.run(|request: Request| {
+        let origin = Origin::of(&request).expect("it came over a connection");
+        let version = origin.tls().expect("it came over TLS").version().to_owned();
+        let scheme = origin.scheme().expect("it came over TLS").clone();
+        format!("{} with {scheme} over {version}", tell(request))
+    })
+}
+
+const EXPECTED: &str = "peer for 192.0.2.1:4711 with https over TLSv1.3";
+
+#[test]
+fn a_header_and_a_handshake_may_be_cut_anywhere() {
+    let authority = Authority::new();
+    let server = spawn(&authority, |builder| builder);
+    for header in [V1, V2] {
+        for end in [1, header.len() - 1, header.len(), header.len() + 1, 300] {
+            let mut client = server.connect().with_tls(&authority.client(), NAME);
+            let (tls, socket) = client.tls_and_socket();
+            let mut all = header.to_vec();
+            tls.write_tls(&mut all).expect("a Vec takes all");
+            let (first, second) = all.split_at(end.min(all.len()));
+            socket.write_all(first).expect("it is there");
+            // Whether both come in one turn or in two is left to chance, and must not matter.
+            thread::yield_now();
+            socket.write_all(second).expect("it is there");
+            client.get("/").expect_answer(EXPECTED);
+            client.get("/").expect_answer(EXPECTED);
+        }
+    }
+    let report = server.shut_down();
+    assert_eq!((report.answered, report.cut), (20, 0));
+}
+
+#[test]
+fn whoever_is_not_introduced_or_speaks_no_tls_gets_no_answer_but_a_400() {
+    let authority = Authority::new();
+    let server = spawn(&authority, |builder| builder);
+    let mut direct = server.connect().with_tls(&authority.client(), NAME);
+    direct
+        .try_shake_hands()
+        .expect_err("nobody has introduced it");
+    let mut plain = server.connect();
+    plain.send([V1, &request::get("/")].concat());
+    plain.expect_status(400);
+    plain.expect_closed();
+}
+
+#[test]
+fn header_and_handshake_have_a_deadline_each() {
+    let authority = Authority::new();
+    let brief = Duration::from_millis(100);
+    let server = spawn(&authority, |builder| builder.head_timeout(brief));
+    server.connect().expect_closed();
+    server.connect().send(&V1[..9]).expect_closed();
+    let server = spawn(&authority, |builder| builder.handshake_timeout(brief));
+    server.connect().send(V1).expect_closed();
+}
+
+/// A drain waits for a request that may be behind what has come, and for nothing else.
+#[test]
+fn a_drain_lets_go_whoever_is_only_introduced() {
+    let authority = Authority::new();
+    let server = spawn(&authority, |builder| builder);
+    let mut silent = server.connect();
+    let mut introduced = server.connect();
+    introduced.send(V1);
+    let mut agreed = server.connect();
+    let mut agreed = {
+        agreed.send(V2);
+        agreed.with_tls(&authority.client(), NAME)
+    };
+    agreed.get("/").expect_answer(EXPECTED);
+    let report = server.shut_down();
+    assert_eq!((report.answered, report.cut), (1, 0));
+    for client in [&mut silent, &mut introduced, &mut agreed] {
+        client.expect_closed();
+    }
+}
+
+#[cfg(feature = "program")]
+#[test]
+fn the_program_listens_for_them_or_takes_their_socket() {
+    let authority = Authority::new();
+    let files = authority.issue(&[NAME]).files("proxied");
+    let pair = [
+        "--tls-cert",
+        files.certificate.text(),
+        "--tls-key",
+        files.key.text(),
+    ];
+    let trust = ["--trusted-proxy", "127.0.0.0/8"];
+    let address = format!("{}:0", own_loopback());
+    let listen = ["--listen-tls-proxied", &*address];
+
+    let all = [&listen[..], &pair, &trust].concat();
+    let mut listening = Program::start(&all, &[]);
+    let line = listening.expect_line("listening on https://");
+    let listener = TcpListener::bind((own_loopback(), 0)).expect("the address is free");
+    let passed = listener.local_addr().expect("it is bound").into();
+    let _inheriting =
+        Program::inherit_named(&listener, "tls-proxied", &[&pair[..], &trust].concat());
+    for address in [address_in(&line), passed] {
+        let mut proxy = Client::connect(&address);
+        proxy.send(V2);
+        let mut client = proxy.with_tls(&authority.client(), NAME);
+        let answer = client.get("/?origin").expect_status(200).text();
+        assert!(
+            answer.contains(r#""client":"192.0.2.1:4711","scheme":"https""#),
+            "{answer}"
+        );
+    }
+
+    let run = |flags: &[&[&str]]| run_program(&flags.concat(), &[]);
+    run(&[&listen, &pair]).expect_line(2, "--listen-tls-proxied: needs a --trusted-proxy");
+    run(&[&listen, &trust]).expect_line(2, "--listen-tls-proxied: needs a --tls-cert");
+}
