@@ -35,7 +35,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// A worker only appends to memory of its own. A thread of the log writes what has gathered, every
 /// second or when it is 32 KiB, each time whole lines. Those of one worker stand in their order;
 /// between workers it may differ by up to that second. When its output stands still and 2 MiB
-/// wait, lines are lost rather than requests held up; how many is said in the program's log.
+/// wait, lines are lost rather than requests held up. The program's log says so at once, and how many
+/// they are when the output goes on, or at the end.
 ///
 /// What a client sends can't break out of its place in the line: in the text formats quotes,
 /// backslashes and whatever is not printable ASCII are written as `\xHH`, in JSON as JSON has it.
@@ -86,7 +87,8 @@ struct Shared {
     format: AccessFormat,
     gathered: Lanes<Gathered>,
     parts: Sender<Vec<u8>>,
-    lost: AtomicU64,
+    /// Lines that are lost, since it was last said how many.
+    untold: AtomicU64,
     /// Lines that the output is given at this moment.
     in_hand: AtomicU64,
 }
@@ -110,7 +112,7 @@ impl AccessLog {
             format,
             gathered: Lanes::new(),
             parts,
-            lost: AtomicU64::new(0),
+            untold: AtomicU64::new(0),
             in_hand: AtomicU64::new(0),
         }));
         let shared = Arc::clone(&lines.0);
@@ -169,8 +171,8 @@ impl AccessLog {
         }
     }
 
-    /// How many lines may not be written at the end: of those that the output has been given, nobody
-    /// knows how many it has taken.
+    /// How many lines may not be written at the end, with those that were lost before and not told: of
+    /// those that the output has been given, nobody knows how many it has taken.
     fn end_while(self, mut waits: impl FnMut() -> bool) -> u64 {
         let Self {
             lines,
@@ -182,7 +184,7 @@ impl AccessLog {
         drop(goes_on);
         while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
             if !waits() {
-                return lines.0.take_unwritten(&waiting);
+                return lines.0.take_unwritten(&waiting) + lines.0.take_untold();
             }
         }
         if thread.join().is_err() {
@@ -202,6 +204,23 @@ impl Shared {
             .sum();
         self.in_hand.load(Ordering::Relaxed) + waiting + gathered
     }
+
+    fn take_untold(&self) -> u64 {
+        self.untold.swap(0, Ordering::Relaxed)
+    }
+
+    /// Counts lines that are lost, and says so of the first since it was last said how many: the thread
+    /// that counts them up may stand still for as long as its output.
+    fn lose(&self, lines: &[u8]) {
+        if self.untold.fetch_add(count_lines(lines), Ordering::Relaxed) > 0 {
+            return;
+        }
+        // No worker must wait for the program's log, which may be on the same disk. If there is no
+        // thread, it is still said in the end how many they are.
+        let _ = thread::Builder::new()
+            .name("access-log-lost".into())
+            .spawn(|| warn!("lines of the access log are being lost: its output is too slow"));
+    }
 }
 
 impl Observer for AccessLines {
@@ -210,7 +229,6 @@ impl Observer for AccessLines {
             format,
             gathered,
             parts,
-            lost,
             ..
         } = &*self.0;
         let now = SystemTime::now();
@@ -222,7 +240,7 @@ impl Observer for AccessLines {
         }
         let full = mem::replace(bytes, Vec::with_capacity(GATHERED + 1024));
         if let Err(error) = parts.try_send(full) {
-            lost.fetch_add(count_lines(&error.into_inner()), Ordering::Relaxed);
+            self.0.lose(&error.into_inner());
         }
     }
 }
@@ -233,8 +251,6 @@ struct Writer<W> {
     next_sweep: Instant,
     /// Lines that the output did not take, since when it has failed.
     failed: Option<u64>,
-    /// Lines of which it was said that they are lost.
-    told: u64,
 }
 
 impl<W: Write> Writer<W> {
@@ -243,7 +259,6 @@ impl<W: Write> Writer<W> {
             output,
             next_sweep: Instant::now() + INTERVAL,
             failed: None,
-            told: 0,
         }
     }
 
@@ -274,13 +289,9 @@ impl<W: Write> Writer<W> {
                 self.write(shared, &lines);
             }
         }
-        let lost = shared.lost.load(Ordering::Relaxed);
-        if lost > self.told {
-            warn!(
-                "{} lines of the access log are lost: its output is too slow",
-                lost - self.told
-            );
-            self.told = lost;
+        let lost = shared.take_untold();
+        if lost > 0 {
+            warn!("{lost} lines of the access log are lost: its output is too slow");
         }
     }
 
@@ -372,7 +383,7 @@ mod tests {
             duration: Duration::ZERO,
         };
         let mut told = 0;
-        while lines.0.lost.load(Ordering::Relaxed) == 0 {
+        while lines.0.untold.load(Ordering::Relaxed) == 0 {
             lines.answered(&exchange);
             told += 1;
         }
@@ -384,7 +395,7 @@ mod tests {
         let (log, go_on, written) = stuck();
         let lines = log.lines();
         let told = fill(&lines);
-        let lost = lines.0.lost.load(Ordering::Relaxed);
+        let lost = lines.0.untold.load(Ordering::Relaxed);
         drop(go_on);
         log.finish();
         let written = count_lines(&written.lock().expect("nobody panicked"));
@@ -397,13 +408,12 @@ mod tests {
         let (log, go_on, _) = stuck();
         let lines = log.lines();
         let told = fill(&lines);
-        let lost = lines.0.lost.load(Ordering::Relaxed);
         let mut asked = 0;
         let unwritten = log.end_while(|| {
             asked += 1;
             asked < 3
         });
-        assert_eq!((asked, unwritten + lost), (3, told));
+        assert_eq!((asked, unwritten), (3, told));
         drop(go_on);
     }
 }

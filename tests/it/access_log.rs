@@ -185,6 +185,27 @@ fn a_log_that_nobody_reads_does_not_keep_the_program() {
 }
 
 #[test]
+fn lines_that_are_lost_are_told_while_nobody_reads_the_log_and_counted_at_the_end() {
+    const REQUESTS: u64 = 2000;
+    let folder = OwnFolder::new();
+    let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1s"], &[]);
+    let mut client = program.connect();
+    let path = format!("/{}", "long".repeat(1000));
+    for _ in 0..REQUESTS {
+        client.get(&path).expect_status(200);
+    }
+    program.expect_line("lines of the access log are being lost");
+    program.signal(Signal::TERM);
+    let line = program.expect_line("lines of the access log are lost: its output stands still");
+    let mut numbers = line.split(' ').filter_map(|word| word.parse::<u64>().ok());
+    let lost = numbers.next().expect("it says how many");
+    // A pipe has taken some of those that came before.
+    assert!((REQUESTS..=REQUESTS + 1000).contains(&lost), "{line}");
+    let exit = program.expect_exit(0);
+    assert_eq!(exit.errors.matches("being lost").count(), 1, "{exit:?}");
+}
+
+#[test]
 fn a_second_signal_does_not_wait_for_a_log_that_nobody_reads() {
     let folder = OwnFolder::new();
     let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1h"], &[]);
