@@ -75,7 +75,7 @@ impl Cors {
     /// use httpool::layers::Cors;
     ///
     /// let cors = Cors::public()
-    ///     .answer_fields([header::ETAG])
+    ///     .exposed_fields([header::ETAG])
     ///     .max_age(Duration::from_secs(2 * 60 * 60));
     /// ```
     #[must_use]
@@ -127,7 +127,7 @@ impl Cors {
 
     /// Lets pages see these fields of answers, besides the few that they always see.
     #[must_use]
-    pub fn answer_fields(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+    pub fn exposed_fields(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         let names = names.into_iter().map(|name| name.to_string());
         set(&mut self.always, ACCESS_CONTROL_EXPOSE_HEADERS, names);
         self

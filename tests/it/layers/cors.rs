@@ -15,7 +15,7 @@ fn shop() -> Cors {
     Cors::of([SHOP, "http://localhost:3000"])
         .methods([Method::GET, Method::PUT])
         .request_fields([CONTENT_TYPE, AUTHORIZATION])
-        .answer_fields([ETAG])
+        .exposed_fields([ETAG])
         .max_age(Duration::from_secs(600))
 }
 
@@ -124,7 +124,7 @@ fn a_public_answer_never_goes_with_credentials() {
 /// A cache may keep an answer that was fetched for no page, and give it to a page.
 #[test]
 fn a_public_answer_says_so_whoever_asks() {
-    let handler = around(Cors::public().answer_fields([ETAG]));
+    let handler = around(Cors::public().exposed_fields([ETAG]));
     for request in [get("/"), get("/").header("origin", SHOP)] {
         let response = ask(&handler, request);
         check(
