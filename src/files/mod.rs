@@ -45,9 +45,9 @@ const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
 /// beneath the root and nowhere else (`openat2` with `RESOLVE_BENEATH`), so that neither `..` in any
 /// form nor a symbolic link that is put there at the wrong moment leads out. Where that call is
 /// missing (before Linux 5.6) or not allowed, as in many sandboxes, the server goes from folder to
-/// folder itself, to the same effect: it logs so once, pays a system call for each, and finds nothing
-/// that is more than 128 folders deep. Only regular files are served, and names that begin with a dot
-/// are not, but for `/.well-known/`.
+/// folder itself, to the same effect: it logs so once, pays two system calls for each, and finds
+/// nothing where links lead up and down again through more than 4096. Only regular files are served,
+/// and names that begin with a dot are not, but for `/.well-known/`.
 ///
 /// A path that ends with a slash is a folder: its `index.html` is served. A folder without the slash
 /// is redirected to the one with it.

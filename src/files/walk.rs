@@ -1,17 +1,21 @@
 //! Finds a name beneath a folder where the system does not do so in one call: this process walks, a
-//! folder at a time, and each stays open, so that nobody can put another in its place.
+//! folder at a time, and the one where it is stays open, so that nobody can put another in its place.
+//! Only that one does: every worker may walk, and a deep tree must not use up descriptors.
 
 use std::borrow::Cow;
+use std::mem;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+use memchr::memrchr;
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
 use rustix::io::Errno;
 
 /// Longest path, with what links put in front of it: the system's own `PATH_MAX`.
 const LONGEST: usize = 4096;
 
-/// Most folders that are held at a time, so that a deep tree can't use up descriptors.
-const DEEPEST: usize = 128;
+/// Most folders that are gone through on the way to something. No path without links has more, and
+/// links that lead up and down again can't keep a worker.
+const FARTHEST: usize = LONGEST;
 
 /// Opens what has this name beneath the folder, with these flags.
 ///
@@ -24,10 +28,10 @@ pub(super) fn open_beneath(
     flags: OFlags,
     most_links: usize,
 ) -> Result<OwnedFd, Errno> {
-    let mut folders: Vec<OwnedFd> = Vec::new();
+    let mut place = Place::at(root);
     let mut path = Cow::Borrowed(path);
     for _ in 0..=most_links {
-        match descend(root, &mut folders, &path, flags)? {
+        match place.descend(&path, flags)? {
             Reached::End(found) => return Ok(found),
             Reached::Link(followed) => path = Cow::Owned(followed),
         }
@@ -42,52 +46,97 @@ enum Reached {
     Link(Vec<u8>),
 }
 
-/// Goes on from the last of the folders, as far as there are no links.
-fn descend(
-    root: BorrowedFd<'_>,
-    folders: &mut Vec<OwnedFd>,
-    path: &[u8],
-    flags: OFlags,
-) -> Result<Reached, Errno> {
-    match path {
-        [b'/', ..] => return Err(Errno::XDEV),
-        _ if path.len() >= LONGEST => return Err(Errno::NAMETOOLONG),
-        _ => {}
+/// Where who walks is.
+struct Place<'a> {
+    root: BorrowedFd<'a>,
+    /// The folder, if it is another.
+    beneath: Option<OwnedFd>,
+    /// The names from the root to it, a slash in front of each. None of them is a link's.
+    way: Vec<u8>,
+    /// How many folders were gone through.
+    far: usize,
+}
+
+impl<'a> Place<'a> {
+    fn at(root: BorrowedFd<'a>) -> Self {
+        Self {
+            root,
+            beneath: None,
+            way: Vec::new(),
+            far: 0,
+        }
     }
-    let mut passed = 0;
-    for name in path.split(|byte| *byte == b'/') {
-        passed += name.len() + 1;
-        let rest = path.get(passed..);
-        match name {
-            b"" | b"." => continue,
-            b".." => {
-                folders.pop().ok_or(Errno::XDEV)?;
-                continue;
-            }
+
+    fn folder(&self) -> BorrowedFd<'_> {
+        self.beneath.as_ref().map_or(self.root, OwnedFd::as_fd)
+    }
+
+    /// Goes on from here, as far as there are no links.
+    fn descend(&mut self, path: &[u8], flags: OFlags) -> Result<Reached, Errno> {
+        match path {
+            [b'/', ..] => return Err(Errno::XDEV),
+            _ if path.len() >= LONGEST => return Err(Errno::NAMETOOLONG),
             _ => {}
         }
-        let here = folders.last().map_or(root, |folder| folder.as_fd());
-        let way = if rest.is_some() {
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC
-        } else {
-            flags
-        };
-        match open_itself(here, name, way)? {
-            Itself::Link(target) => {
-                let followed = match rest {
-                    Some(rest) => [&target, &b"/"[..], rest].concat(),
-                    None => target,
-                };
-                return Ok(Reached::Link(followed));
+        let mut passed = 0;
+        for name in path.split(|byte| *byte == b'/') {
+            passed += name.len() + 1;
+            let rest = path.get(passed..);
+            let found = match (name, rest) {
+                (b"" | b".", _) => continue,
+                (b"..", _) => {
+                    self.ascend()?;
+                    continue;
+                }
+                (_, Some(_)) => self.enter(name)?,
+                (_, None) => open_itself(self.folder(), name, flags)?,
+            };
+            match (found, rest) {
+                (Itself::Link(target), Some(rest)) => {
+                    return Ok(Reached::Link([&target, &b"/"[..], rest].concat()));
+                }
+                (Itself::Link(target), None) => return Ok(Reached::Link(target)),
+                (Itself::Opened(found), None) => return Ok(Reached::End(found)),
+                (Itself::Opened(folder), Some(_)) => {
+                    self.beneath = Some(folder);
+                    self.way.extend([b"/", name].concat());
+                }
             }
-            Itself::Opened(found) if rest.is_none() => return Ok(Reached::End(found)),
-            Itself::Opened(_) if folders.len() == DEEPEST => return Err(Errno::NAMETOOLONG),
-            Itself::Opened(folder) => folders.push(folder),
         }
+        // It ends with a folder that is open already.
+        openat(self.folder(), ".", flags, Mode::empty()).map(Reached::End)
     }
-    // It ends with a folder that is open already.
-    let here = folders.last().map_or(root, |folder| folder.as_fd());
-    openat(here, ".", flags, Mode::empty()).map(Reached::End)
+
+    /// Opens a folder that is here.
+    fn enter(&mut self, name: &[u8]) -> Result<Itself, Errno> {
+        if self.far == FARTHEST {
+            return Err(Errno::NAMETOOLONG);
+        }
+        self.far += 1;
+        let way = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        open_itself(self.folder(), name, way)
+    }
+
+    /// Goes up by one. What is above a folder may be outside by now, if somebody has moved it, so the
+    /// way is gone again from the root.
+    fn ascend(&mut self) -> Result<(), Errno> {
+        let last = memrchr(b'/', &self.way).ok_or(Errno::XDEV)?;
+        self.way.truncate(last);
+        self.beneath = None;
+        let way = mem::take(&mut self.way);
+        for name in way.split(|byte| *byte == b'/').skip(1) {
+            match self.enter(name) {
+                Ok(Itself::Opened(folder)) => self.beneath = Some(folder),
+                // Others have been here a moment ago.
+                Ok(Itself::Link(_)) | Err(Errno::NOENT | Errno::NOTDIR) => {
+                    return Err(Errno::AGAIN);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.way = way;
+        Ok(())
+    }
 }
 
 /// What has a name, and not what it leads to.

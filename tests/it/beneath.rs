@@ -1,5 +1,6 @@
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
+use std::iter;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -12,8 +13,11 @@ use httpool::http::header::LOCATION;
 use httpool::{Files, Symlinks};
 use rustix::fs::inotify;
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::support::{OwnFolder, Random, again, as_anybody, expect, field, get, without_openat2};
+use crate::support::{
+    OwnFolder, Random, again, alone, as_anybody, expect, field, get, without_openat2,
+};
 
 fn files(folder: &OwnFolder) -> Files {
     Files::new(folder).expect("the folder can be served")
@@ -118,7 +122,7 @@ fn nothing_outside_is_served() {
 #[test]
 fn links_of_the_system_are_not_followed() {
     let inside = OwnFolder::new();
-    let open = fs::File::open(&inside).expect("a folder can be opened");
+    let open = File::open(&inside).expect("a folder can be opened");
     let own = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
     assert!(fs::read_dir(&own).is_ok(), "this test can go there");
     let files = Files::new("/proc/self/fd").expect("the folder can be served");
@@ -342,16 +346,44 @@ fn the_same_is_found_without_openat2() {
     assert!(found > 1000, "only {found} were found");
 }
 
+/// Each worker may walk, and what is spared for all of them together are 64 descriptors.
 #[test]
-fn a_tree_may_be_as_deep_as_who_walks_can_go() {
+fn who_walks_a_deep_tree_holds_few_descriptors() {
+    alone(
+        "beneath::who_walks_a_deep_tree_holds_few_descriptors",
+        || {
+            let folder = OwnFolder::new();
+            let deep = "d/".repeat(500);
+            folder.file(&format!("{deep}x"), "x").file("top", "top");
+            symlink("../d/../../top", folder.path("d/d/up")).expect("a link can be made");
+            let files = without_openat2(|| files(&folder));
+            let maximum = getrlimit(Resource::Nofile).maximum;
+            let current = Some(100);
+            setrlimit(Resource::Nofile, Rlimit { current, maximum }).expect("it is lower");
+            let mut all: Vec<_> = iter::repeat_with(|| File::open("/dev/null"))
+                .map_while(Result::ok)
+                .collect();
+            // Where it is, and where it goes.
+            for (left, status) in [(0, 503), (1, 503), (2, 200)] {
+                expect(&files, &format!("/{deep}x"), status);
+                assert!(left == 2 || all.pop().is_some());
+            }
+            expect(&files, "/d/d/up", 200);
+        },
+    );
+}
+
+/// A link of 3 KB can lead up and down again 600 times.
+#[test]
+fn an_end_is_found_without_openat2_however_links_lead() {
     let folder = OwnFolder::new();
-    let (deep, deeper) = ("d/".repeat(128), "d/".repeat(129));
-    folder
-        .file(&format!("{deep}x"), "x")
-        .file(&format!("{deeper}x"), "x");
+    let deep = "d/".repeat(500);
+    folder.file(&format!("{deep}x"), "x");
+    let target = format!("{}x", "../d/".repeat(600));
+    symlink(target, folder.path(&format!("{deep}link"))).expect("a link can be made");
+    expect(&files(&folder), &format!("/{deep}link"), 200);
     let files = without_openat2(|| files(&folder));
-    expect(&files, &format!("/{deep}x"), 200);
-    expect(&files, &format!("/{deeper}x"), 404);
+    expect(&files, &format!("/{deep}link"), 404);
 }
 
 #[test]
