@@ -14,6 +14,7 @@ use crate::{Intake, Response};
 
 /// A path and what it has for each method.
 pub(super) struct Route<S> {
+    /// In the form in which paths are compared.
     pub(super) path: String,
     pub(super) methods: Vec<(Method, Endpoint<S>)>,
     /// For every other method.
@@ -41,9 +42,9 @@ pub(super) struct Endpoint<S> {
 }
 
 impl<S> Route<S> {
-    pub(super) fn new(path: &str) -> Self {
+    pub(super) fn new(path: String) -> Self {
         Self {
-            path: path.to_owned(),
+            path,
             methods: Vec::new(),
             any: None,
             part: Part::All,

@@ -153,7 +153,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         path: &str,
         function: impl Takes<A> + Function<S, A>,
     ) -> Self {
-        let mut route = Route::new(path);
+        let mut route = Route::new(path_of(path));
         route.methods.push((method, self.endpoint_of(function)));
         self.join(route);
         self
@@ -191,7 +191,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[must_use]
     #[track_caller]
     pub fn any<A: 'static>(mut self, path: &str, function: impl Takes<A> + Function<S, A>) -> Self {
-        let mut route = Route::new(path);
+        let mut route = Route::new(path_of(path));
         route.any = Some(self.endpoint_of(function));
         self.join(route);
         self
@@ -220,10 +220,11 @@ impl<S: Send + Sync + 'static> Router<S> {
             path.starts_with('/') && !path.ends_with('/') && !path.contains("{*"),
             "nothing can be nested in {path}"
         );
+        let path = path_of(path);
         self.intake = self.intake.or(router.intake);
         for mut route in router.routes {
             route.path = match route.path.as_str() {
-                "/" => path.to_owned(),
+                "/" => path.clone(),
                 rest => format!("{path}{rest}"),
             };
             route.layers = router.layers.before(&route.layers);
@@ -232,7 +233,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         if let Some(fallback) = router.fallback {
             for rest in ["", "/", &format!("/{{*{REST}}}")] {
                 // A route of its own may stand for all of this already.
-                if let Ok(route) = self.find_or_add(&format!("{path}{rest}"))
+                if let Ok(route) = self.find_or_add(format!("{path}{rest}"))
                     && route.is_free()
                 {
                     route.any = Some(fallback.clone());
@@ -372,7 +373,10 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[track_caller]
     fn join(&mut self, other: Route<S>) {
         let path = other.path.clone();
-        let route = self.entry(&path);
+        let route = match self.find_or_add(path.clone()) {
+            Ok(route) => route,
+            Err(why) => panic!("{path} can't be routed: {why}"),
+        };
         for (method, _) in &other.methods {
             let is_new = route.methods.iter().all(|(known, _)| known != method);
             assert!(is_new, "{path} has a function for {method} already");
@@ -385,28 +389,13 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     /// The route of this path, made if there is none.
-    #[track_caller]
-    fn entry(&mut self, path: &str) -> &mut Route<S> {
-        assert!(path.starts_with('/'), "{path:?} does not begin with /");
-        let is_foreign = path.split('/').any(|part| part.starts_with([':', '*']));
-        assert!(
-            !is_foreign,
-            "{path}: names are written {{name}} and {{*rest}}"
-        );
-        match self.find_or_add(path) {
-            Ok(route) => route,
-            Err(why) => panic!("{path} can't be routed: {why}"),
-        }
-    }
-
-    fn find_or_add(&mut self, path: &str) -> Result<&mut Route<S>, InsertError> {
-        let path = path::of_route(path);
+    fn find_or_add(&mut self, path: String) -> Result<&mut Route<S>, InsertError> {
         let known = self.routes.iter().position(|route| route.path == path);
         let index = match known {
             Some(index) => index,
             None => {
-                self.paths.insert(&*path, self.routes.len())?;
-                self.routes.push(Route::new(&path));
+                self.paths.insert(path.as_str(), self.routes.len())?;
+                self.routes.push(Route::new(path));
                 self.routes.len() - 1
             }
         };
@@ -465,6 +454,21 @@ impl<S: Send + Sync + 'static> Router<S> {
             Err(_) => self.fallback.as_ref(),
         }
     }
+}
+
+/// The form of a path that somebody has written in a program, in which it is compared.
+#[track_caller]
+fn path_of(written: &str) -> String {
+    assert!(
+        written.starts_with('/'),
+        "{written:?} does not begin with /"
+    );
+    let is_foreign = written.split('/').any(|part| part.starts_with([':', '*']));
+    assert!(
+        !is_foreign,
+        "{written}: names are written {{name}} and {{*rest}}"
+    );
+    path::of_route(written)
 }
 
 /// A router that needs nothing more is a handler.

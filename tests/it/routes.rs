@@ -418,9 +418,18 @@ fn what_can_not_be_told_apart_is_refused_when_it_is_built() {
     );
     refused(move || get().get("/a/{y}", || ""), "/a/{y} can't be routed");
     refused(move || get().get("b", || ""), "\"b\" does not begin with /");
+    let both = || Router::<()>::new().any("/café", || "").get("/café", || "");
+    for same in ["/café", "/%63af%c3%a9"] {
+        let why = "/caf%C3%A9 has a function for GET already";
+        refused(move || both().get(same, || ""), why);
+        refused(move || both().merge(Router::new().get(same, || "")), why);
+        let why = "/caf%C3%A9 has a function for any method already";
+        refused(move || both().any(same, || ""), why);
+    }
     for foreign in ["/:id", "/b/*", "/b/*path"] {
         let why = "names are written {name} and {*rest}";
         refused(move || get().get(foreign, || ""), why);
+        refused(move || get().nest(foreign, Router::new()), why);
     }
     refused(
         move || get().nest("/b/", Router::new()),
