@@ -44,6 +44,12 @@ use crate::{Handler, Intake, IntoResponse, Request, Response};
 /// }
 /// ```
 ///
+/// # Around some paths
+///
+/// Put a layer on the nested router that has these paths, don't compare prefixes: a router takes
+/// paths for the same that a layer sees in several forms. `/%40admin/` finds what is nested in
+/// `/@admin`, and does not begin with `/@admin/`.
+///
 /// # What no layer sees
 ///
 /// What the server answers itself: to what is no request, is too long or late, or comes while there

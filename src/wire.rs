@@ -12,9 +12,10 @@ use crate::Request;
 /// cut into chunks, and its trailer fields.
 ///
 /// A [`HeaderMap`] keeps what fields mean and drops how they were written: their order, the case
-/// of their names, spaces. A path is seen in one form, however it was percent-encoded. Whoever debugs a client, verifies a signature over a head or finds out
-/// what a proxy has done wants the bytes themselves, and here they are. They are kept for every
-/// request and cost no copy.
+/// of their names, spaces. A path is seen in one form, however its unreserved characters were
+/// percent-encoded. Whoever debugs a client, verifies a signature over a head or finds out what a
+/// proxy has done wants the bytes themselves, and here they are. They are kept for every request and
+/// cost no copy.
 ///
 /// ```
 /// use httpool::{Request, Wire};

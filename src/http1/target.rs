@@ -63,8 +63,10 @@ fn is_absolute(target: &str) -> bool {
     })
 }
 
-/// Puts the path of this target into the normal form: what need not be percent-encoded is not. So
-/// nobody gets past whoever looks at a path by writing it in another way.
+/// Puts the path of this target into the normal form: unreserved characters are as they are, and
+/// other octets are encoded in one way. So whoever looks at a path takes `/%61dmin` for `/admin`.
+/// Reserved characters are left as they were sent: encoded, they may mean something else (RFC 3986
+/// section 2.2).
 #[cold]
 pub(super) fn normalize(target: &mut Uri, arena: &mut BytesMut) -> Result<(), Refusal> {
     let path = target.path();

@@ -12,7 +12,7 @@ const UNSENDABLE: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'?').add(b'\\')
 
 /// The path of a request. Of reserved characters, those that have no meaning in a path are not told
 /// from their encoding: neither `Files` nor an argument tells them apart, and so nobody gets past a
-/// nested router's layers by the one or the other.
+/// nested router's layers by the one or the other. Layers around it see which of them was sent.
 pub(super) fn of_request(path: &str) -> Cow<'_, str> {
     normal_path(path, is_plain)
 }

@@ -52,8 +52,10 @@ const REST: &str = "httpool_rest";
 /// not UTF-8 then. A [layer](Layer) that looks at [`Uri::path`](http::Uri::path) sees what can be
 /// encoded in two ways without another meaning in one way (RFC 3986 section 6.2.2): letters, digits,
 /// `-`, `.`, `_` and `~` as they are, and hexadecimal digits in upper case. Reserved characters are
-/// as they were sent, `/c++` or `/c%2B%2B`, and so is a segment that would become `.` or `..`. No
-/// segment is resolved. [`Wire`](crate::Wire) has all of it as it was sent.
+/// as they were sent, `/c++` or `/c%2B%2B`, and so is a segment that would become `.` or `..`. So a
+/// layer that compares prefixes is passed by paths that this router takes for the same: put it on a
+/// [nested](Self::nest) router. No segment is resolved. [`Wire`](crate::Wire) has all of it as it was
+/// sent.
 ///
 /// # Methods
 ///

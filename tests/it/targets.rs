@@ -74,7 +74,7 @@ fn nobody_gets_past_a_nested_layer_by_another_way_to_write_a_path() {
 }
 
 #[test]
-fn a_layer_sees_one_path_for_all_ways_to_write_it() {
+fn a_layer_sees_one_path_for_all_ways_to_encode_what_is_unreserved() {
     let guard = |request: Request, next: Next<'_>| match request.uri().path().starts_with("/admin/")
     {
         true => StatusCode::FORBIDDEN.into_response(),
@@ -97,6 +97,28 @@ fn a_layer_sees_one_path_for_all_ways_to_write_it() {
     client
         .send("GET HTTP://x:80/%61?%61 HTTP/1.1\r\nHost: x\r\n\r\n")
         .expect_answer("http://x:80/a?%61 of GET HTTP://x:80/%61?%61 HTTP/1.1");
+}
+
+/// A router does not tell reserved characters from their encoding, and layers see what was sent.
+#[test]
+fn a_layer_that_compares_paths_is_passed_by_a_reserved_character_and_a_nested_one_is_not() {
+    let room = || Router::new().get("/{*rest}", || SECRET);
+    let compares = |request: Request, next: Next<'_>| {
+        if request.uri().path().starts_with("/@admin/") {
+            return StatusCode::FORBIDDEN.into_response();
+        }
+        next.run(request)
+    };
+    let client = Client::new(Router::new().layer(compares).nest("/@admin", room()));
+    assert_eq!(client.get("/@admin/x").send().status(), 403);
+    assert_eq!(client.get("/@%61dmin/x").send().status(), 403);
+    assert_eq!(client.get("/%40admin/x").send().text(), SECRET);
+
+    let refuses = |_: Request, _: Next<'_>| StatusCode::FORBIDDEN;
+    let client = Client::new(Router::new().nest("/@admin", room().layer(refuses)));
+    for path in ["/@admin/x", "/@%61dmin/x", "/%40admin/x", "/%40%61dmin/%78"] {
+        assert_eq!(client.get(path).send().status(), 403, "{path}");
+    }
 }
 
 /// Who takes a body, and how, is found as who answers is.
