@@ -19,17 +19,10 @@ pub(super) struct Route<S> {
     pub(super) methods: Vec<(Method, Endpoint<S>)>,
     /// For every other method.
     pub(super) any: Option<Endpoint<S>>,
-    pub(super) part: Part,
+    /// The fallback of a nested router, for what no function answers.
+    pub(super) fallback: Option<Endpoint<S>>,
     /// Those of the routers that all of it has come with.
     pub(super) layers: Layers,
-}
-
-/// What of a path is for the function that answers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    All,
-    /// What is behind the path under which the function's router stands.
-    Rest,
 }
 
 /// Answers a call, whatever its arguments were.
@@ -47,24 +40,32 @@ impl<S> Route<S> {
             path,
             methods: Vec::new(),
             any: None,
-            part: Part::All,
+            fallback: None,
             layers: Layers::default(),
         }
     }
 
     /// Whether it has no function yet.
     pub(super) fn is_free(&self) -> bool {
-        self.methods.is_empty() && self.any.is_none()
+        self.methods.is_empty() && self.any.is_none() && self.fallback.is_none()
     }
 
     pub(super) fn answer(&self, call: &mut Call<'_, S>) -> Response {
-        match self.endpoint(call.request.method()) {
-            Some(endpoint) => endpoint.answer(call),
+        if let Some(endpoint) = self.function(call.request.method()) {
+            call.under = 0;
+            return endpoint.answer(call);
+        }
+        match &self.fallback {
+            Some(fallback) => fallback.answer(call),
             None => answer_other_method(call.request, self.allowed()),
         }
     }
 
     pub(super) fn endpoint(&self, method: &Method) -> Option<&Endpoint<S>> {
+        self.function(method).or(self.fallback.as_ref())
+    }
+
+    fn function(&self, method: &Method) -> Option<&Endpoint<S>> {
         let of = |wanted: &Method| {
             let mut methods = self.methods.iter();
             methods.find(|(method, _)| method == wanted)
@@ -93,7 +94,7 @@ impl<S> Route<S> {
 }
 
 impl<S: 'static> Route<S> {
-    /// Adds the functions of another route, which has none for the same method. Each stays behind the
+    /// Adds the functions of another route, which has none that this one has. Each stays behind the
     /// layers that it was behind.
     pub(super) fn join(&mut self, other: Self) {
         if self.is_free() {
@@ -104,9 +105,8 @@ impl<S: 'static> Route<S> {
         let mut other = other;
         other.hand_layers_on();
         self.methods.extend(other.methods);
-        if other.any.is_some() {
-            (self.any, self.part) = (other.any, other.part);
-        }
+        self.any = self.any.take().or(other.any);
+        self.fallback = self.fallback.take().or(other.fallback);
     }
 
     /// Puts the layers around each function, in the place of all of them.
@@ -116,7 +116,7 @@ impl<S: 'static> Route<S> {
             return;
         }
         let methods = self.methods.iter_mut().map(|(_, endpoint)| endpoint);
-        for endpoint in methods.chain(&mut self.any) {
+        for endpoint in methods.chain(&mut self.any).chain(&mut self.fallback) {
             endpoint.put_behind(layers.clone());
         }
     }
@@ -132,7 +132,7 @@ impl<S: Send + Sync + 'static> Route<S> {
                 .map(|(method, endpoint)| (method, endpoint.bind(state)))
                 .collect(),
             any: self.any.map(|endpoint| endpoint.bind(state)),
-            part: self.part,
+            fallback: self.fallback.map(|endpoint| endpoint.bind(state)),
             layers: self.layers,
         }
     }

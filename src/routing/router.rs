@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use matchit::InsertError;
 
-use super::route::{Endpoint, Part, Route};
+use super::route::{Endpoint, Route};
 use super::{Call, Function, Parameters, Takes, path};
 use crate::layer::Layers;
 use crate::{Handler, Intake, IntoResponse, Layer, Problem, Request, Response};
@@ -89,7 +89,7 @@ struct Found<'r, S> {
     route: &'r Route<S>,
     /// `None` if they are not UTF-8.
     parameters: Option<Parameters>,
-    /// How long the path is in which the route's function is nested, if it is told the rest.
+    /// How long the path is in which the route's fallback is nested.
     under: usize,
 }
 
@@ -200,8 +200,9 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     /// Puts the routes of another router behind this path. Its [fallback](Self::fallback), if it
-    /// has one, answers what begins with the path and is none of its routes. Functions see the
-    /// request's whole path. `Files` can be nested, too.
+    /// has one, answers what begins with the path and is none of its routes, and leaves to functions
+    /// around it what these have, written before or after it. Functions see the request's whole path.
+    /// `Files` can be nested, too.
     ///
     /// ```
     /// use httpool::routing::Router;
@@ -212,8 +213,8 @@ impl<S: Send + Sync + 'static> Router<S> {
     ///
     /// # Panics
     ///
-    /// If the path does not begin with `/`, ends with it or has a name for the rest of a path, or
-    /// as [`route`](Self::route).
+    /// If the path does not begin with `/`, ends with it or has a name for the rest of a path, if
+    /// the fallback of another router is nested there already, or as [`route`](Self::route).
     #[must_use]
     #[track_caller]
     pub fn nest(mut self, path: &str, router: impl Into<Self>) -> Self {
@@ -224,6 +225,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         );
         let path = path_of(path);
         self.intake = self.intake.or(router.intake);
+        let has_root = router.routes.iter().any(|route| route.path == "/");
         for mut route in router.routes {
             route.path = match route.path.as_str() {
                 "/" => path.clone(),
@@ -234,13 +236,17 @@ impl<S: Send + Sync + 'static> Router<S> {
         }
         if let Some(fallback) = router.fallback {
             for rest in ["", "/", &format!("/{{*{REST}}}")] {
-                // A route of its own may stand for all of this already.
-                if let Ok(route) = self.find_or_add(format!("{path}{rest}"))
-                    && route.is_free()
-                {
-                    route.any = Some(fallback.clone());
-                    route.part = Part::Rest;
+                // What the router has a route for is nothing for its fallback.
+                if rest.is_empty() && has_root {
+                    continue;
+                }
+                let path = format!("{path}{rest}");
+                // A route for all of this may be there already.
+                if self.find_or_add(path.clone()).is_ok() {
+                    let mut route = Route::new(path);
+                    route.fallback = Some(fallback.clone());
                     route.layers = router.layers.clone();
+                    self.join(route);
                 }
             }
         }
@@ -387,6 +393,10 @@ impl<S: Send + Sync + 'static> Router<S> {
             route.any.is_none() || other.any.is_none(),
             "{path} has a function for any method already"
         );
+        assert!(
+            route.fallback.is_none() || other.fallback.is_none(),
+            "{path} has a nested fallback already"
+        );
         route.join(other);
     }
 
@@ -434,9 +444,9 @@ impl<S: Send + Sync + 'static> Router<S> {
         let found = self.paths.at(&path).ok()?;
         let named = found.params.iter().filter(|(name, _)| *name != REST);
         let route = &self.routes[*found.value];
-        let under = match route.part {
-            Part::All => 0,
-            Part::Rest => {
+        let under = match route.fallback {
+            None => 0,
+            Some(_) => {
                 let rest = found.params.get(REST).unwrap_or_default();
                 let before = path.strip_suffix(rest).unwrap_or_default();
                 path::length_of(before.trim_end_matches('/'), sent)

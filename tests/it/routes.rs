@@ -172,6 +172,61 @@ fn a_fallback_is_nested_beside_a_route_for_all_paths() {
     expect(&client, "/", 404, "404 Not Found\n");
 }
 
+#[test]
+fn a_nested_fallback_answers_the_same_in_whatever_order_it_is_written() {
+    let marked = |name: &'static str| {
+        move |request: Request, next: Next<'_>| {
+            let mut response = next.run(request);
+            let mark = http::HeaderValue::from_static(name);
+            response.headers_mut().append("x-passed", mark);
+            response
+        }
+    };
+    let inner = || Router::new().layer(marked("inner")).fallback(|| "fallback");
+    let around = || {
+        Router::new()
+            .layer(marked("around"))
+            .post("/a/", || "post")
+            .any("/a", || "any")
+    };
+    for router in [
+        Router::new().nest("/a", inner()).merge(around()),
+        Router::new().merge(around()).nest("/a", inner()),
+        Router::new()
+            .merge(around().nest("/b", inner()))
+            .nest("/a", inner()),
+    ] {
+        let client = client_of(router);
+        for (answer, text, passed) in [
+            (client.get("/a/").send(), "fallback", "inner"),
+            (client.put("/a/").send(), "fallback", "inner"),
+            (client.post("/a/").send(), "post", "around"),
+            (client.get("/a").send(), "any", "around"),
+            (client.post("/a").send(), "any", "around"),
+            (client.post("/a/x").send(), "fallback", "inner"),
+        ] {
+            assert_eq!(answer.text(), text);
+            assert_eq!(answer.header("x-passed"), Some(passed));
+        }
+    }
+}
+
+/// It is one of its routes.
+#[test]
+fn a_nested_fallback_is_not_asked_for_another_method_of_a_route_beside_it() {
+    let inner = || Router::new().get("/", || "root").fallback(|| "fallback");
+    for router in [
+        Router::new().nest("/a", inner()).post("/a", || "post"),
+        Router::new().post("/a", || "post").nest("/a", inner()),
+    ] {
+        let client = client_of(router);
+        expect(&client, "/a", 200, "root");
+        expect(&client, "/a/", 200, "fallback");
+        assert_eq!(client.post("/a").send().text(), "post");
+        assert_eq!(client.put("/a").send().status(), 405);
+    }
+}
+
 #[derive(Debug, Deserialize, Serialize)]
 struct User {
     name: String,
@@ -447,6 +502,11 @@ fn what_can_not_be_told_apart_is_refused_when_it_is_built() {
     refused(
         || Router::new().merge(Router::new().fallback(|| "")),
         "a router that is merged has no fallback",
+    );
+    let files = || Router::<()>::new().fallback(|| "");
+    refused(
+        move || files().nest("/a", files()).nest("/a", files()),
+        "/a has a nested fallback already",
     );
     refused(
         move || get().nest("", Router::new()),
