@@ -143,7 +143,6 @@ impl Client {
     }
 
     /// The socket beneath.
-    #[cfg(feature = "tls")]
     pub(crate) fn socket(&mut self) -> &mut Socket {
         &mut self.socket
     }
