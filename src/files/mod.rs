@@ -131,7 +131,8 @@ impl Files {
     }
 
     /// Serves it under this path, as `/static`, which is no part of files' names; what is asked for
-    /// elsewhere is not found. By default that is where a router has it, and `/` without one.
+    /// elsewhere is not found. It is in the form in which requests have it: `/caf%C3%A9`, not `/café`.
+    /// By default that is where a router has it, and `/` without one.
     ///
     /// ```no_run
     /// use httpool::{Files, Handler, IntoResponse, Request};
