@@ -58,6 +58,9 @@ pub(crate) const QUERY: &str = "/query";
 /// As long as a query takes that finds an index.
 pub(crate) const QUERY_TIME: Duration = Duration::from_millis(5);
 
+/// Asks for an answer that takes [`QUERY_TIME`] of a processor.
+pub(crate) const SUM: &str = "/sum";
+
 /// Answers with few bytes or many, and with its own figures if asked for them.
 struct Bench;
 
@@ -76,8 +79,21 @@ impl Handler for Bench {
                 thread::sleep(QUERY_TIME);
                 HELLO.into()
             }
+            SUM => {
+                compute(QUERY_TIME);
+                HELLO.into()
+            }
             _ => HELLO.into(),
         })
+    }
+}
+
+/// Keeps a processor busy until this thread has had it for so long.
+fn compute(time: Duration) {
+    let had = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
+    let end = had() + time;
+    while had() < end {
+        std::hint::black_box((0..1_000_u64).sum::<u64>());
     }
 }
 
