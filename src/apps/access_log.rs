@@ -268,7 +268,8 @@ impl<W: Write> Writer<W> {
                 recv(end) -> _ => {
                     let waiting = parts.try_iter().take(WAITING);
                     waiting.for_each(|lines| self.write(shared, &lines));
-                    return self.sweep(shared);
+                    self.sweep(shared);
+                    return self.tell_end();
                 }
                 recv(parts) -> lines => self.write(shared, &lines.unwrap_or_default()),
                 recv(at(self.next_sweep)) -> _ => {}
@@ -292,6 +293,13 @@ impl<W: Write> Writer<W> {
         let lost = shared.take_untold();
         if lost > 0 {
             warn!("{lost} lines of the access log are lost: its output is too slow");
+        }
+    }
+
+    /// What nobody else will tell: an output that has failed was told of once, and not since.
+    fn tell_end(&self) {
+        if let Some(unwritten) = self.failed {
+            error!("{unwritten} lines of the access log are lost: it can't be written");
         }
     }
 

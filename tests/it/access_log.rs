@@ -151,6 +151,7 @@ fn a_log_that_cannot_be_written_is_no_reason_to_stop() {
     program.expect_line("the access log can't be written: No space left on device");
     program.connect().get("/").expect_status(200);
     program.signal(Signal::TERM);
+    program.expect_line("2 lines of the access log are lost: it can't be written");
     program.expect_exit(0);
 }
 
