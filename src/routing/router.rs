@@ -1,15 +1,17 @@
 //! Which function answers which request.
 
+mod dispatch;
+
 use std::fmt;
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::Method;
 use matchit::InsertError;
 
 use super::route::{Endpoint, Route};
-use super::{Call, Function, Parameters, Takes, path};
+use super::{Function, Takes, path};
 use crate::layer::Layers;
-use crate::{Handler, Intake, IntoResponse, Layer, Problem, Request, Response};
+use crate::{Intake, Layer};
 
 /// The name of what a nested router leaves to its own fallback. Nobody can write it in a request or
 /// wants it as an argument.
@@ -82,15 +84,6 @@ pub struct Router<S = ()> {
     layers: Layers,
     /// What suits all of its functions.
     intake: Intake,
-}
-
-/// What a path is to a router.
-struct Found<'r, S> {
-    route: &'r Route<S>,
-    /// `None` if they are not UTF-8.
-    parameters: Option<Parameters>,
-    /// How long the path is in which the route's fallback is nested.
-    under: usize,
 }
 
 impl<S: Send + Sync + 'static> Default for Router<S> {
@@ -413,59 +406,6 @@ impl<S: Send + Sync + 'static> Router<S> {
         };
         Ok(&mut self.routes[index])
     }
-
-    fn answer(&self, request: &mut Request, state: &S) -> Response {
-        let Some(found) = self.find(request.uri().path()) else {
-            if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
-                return StatusCode::NO_CONTENT.into_response();
-            }
-            return match &self.fallback {
-                Some(fallback) => {
-                    fallback.answer(&mut Call::new(request, &Parameters::default(), state))
-                }
-                None => Problem::new(StatusCode::NOT_FOUND).answer(request.headers()),
-            };
-        };
-        let answer = |request: &mut Request| match &found.parameters {
-            Some(parameters) => {
-                let mut call = Call::new(request, parameters, state);
-                call.under = found.under;
-                found.route.answer(&mut call)
-            }
-            None => Problem::new(StatusCode::BAD_REQUEST)
-                .detail("the path is not UTF-8")
-                .answer(request.headers()),
-        };
-        found.route.layers.run(request, &answer)
-    }
-
-    fn find(&self, sent: &str) -> Option<Found<'_, S>> {
-        let path = path::of_request(sent);
-        let found = self.paths.at(&path).ok()?;
-        let named = found.params.iter().filter(|(name, _)| *name != REST);
-        let route = &self.routes[*found.value];
-        let under = match route.fallback {
-            None => 0,
-            Some(_) => {
-                let rest = found.params.get(REST).unwrap_or_default();
-                let before = path.strip_suffix(rest).unwrap_or_default();
-                path::length_of(before.trim_end_matches('/'), sent)
-            }
-        };
-        Some(Found {
-            route,
-            parameters: Parameters::decode(named),
-            under,
-        })
-    }
-
-    /// The function that is going to answer this request, if there is one.
-    fn endpoint_for(&self, request: &Request) -> Option<&Endpoint<S>> {
-        match self.paths.at(&path::of_request(request.uri().path())) {
-            Ok(found) => self.routes[*found.value].endpoint(request.method()),
-            Err(_) => self.fallback.as_ref(),
-        }
-    }
 }
 
 /// The form of a path that somebody has written in a program, in which it is compared.
@@ -481,23 +421,6 @@ fn path_of(written: &str) -> String {
         "{written}: names are written {{name}} and {{*rest}}"
     );
     path::of_route(written)
-}
-
-/// A router that needs nothing more is a handler.
-impl Handler for Router {
-    fn handle(&self, request: &mut Request) -> Response {
-        self.layers
-            .run(request, &|request| self.answer(request, &()))
-    }
-
-    fn intake(&self, request: &Request) -> Intake {
-        // Most routers need not look a path up twice.
-        if self.intake == Intake::Whole {
-            return Intake::Whole;
-        }
-        let endpoint = self.endpoint_for(request);
-        endpoint.map_or(Intake::Whole, |endpoint| endpoint.intake)
-    }
 }
 
 impl<S> fmt::Debug for Router<S> {

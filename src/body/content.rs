@@ -1,0 +1,99 @@
+//! Where the bytes of a body come from, and that no more and no fewer come than were announced.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::FileExt;
+
+use bytes::Bytes;
+
+use crate::Upgrade;
+
+/// What a body is made of.
+pub(crate) enum Content {
+    Memory(Bytes),
+    Reader(Source),
+    File(FilePart),
+    /// None: another protocol follows the head.
+    Upgrade(Box<Upgrade>),
+}
+
+/// Where the bytes of a body come from while it is sent.
+pub(crate) struct Source {
+    pub(crate) reader: Box<dyn Read + Send>,
+    /// How many bytes are left of what was announced.
+    pub(crate) length: Option<u64>,
+    /// About how much memory the reader keeps, if that is worth counting.
+    pub(crate) held: usize,
+}
+
+/// What of a file is to be sent.
+#[derive(Debug)]
+pub(crate) struct FilePart {
+    pub(crate) file: File,
+    /// Where the next byte is.
+    pub(crate) offset: u64,
+    /// How many bytes are left of what was announced.
+    pub(crate) left: u64,
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Memory(Bytes::new())
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let reader = &mut self.reader;
+        let mut read = |buffer: &mut [u8]| match reader.read(buffer)? {
+            // It is anybody's, and what it says decides where bytes end.
+            count if count > buffer.len() => {
+                Err(io::Error::other("it claims more than it was asked for"))
+            }
+            count => Ok(count),
+        };
+        let Some(left) = &mut self.length else {
+            return read(buffer);
+        };
+        let count = read_of(*left, buffer, read)?;
+        *left -= count as u64;
+        Ok(count)
+    }
+}
+
+impl FilePart {
+    /// So many bytes have been taken.
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.offset += count as u64;
+        self.left -= count as u64;
+    }
+}
+
+impl Read for FilePart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = |buffer: &mut [u8]| self.file.read_at(buffer, self.offset);
+        let count = read_of(self.left, buffer, read)?;
+        self.advance(count);
+        Ok(count)
+    }
+}
+
+/// Reads no more than is left of what was announced. Less is an error: a part must not pass for the
+/// whole.
+fn read_of(
+    left: u64,
+    buffer: &mut [u8],
+    read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+    if most == 0 {
+        return Ok(0);
+    }
+    match read(&mut buffer[..most])? {
+        0 => {
+            let what = format!("it ended {left} bytes before its length");
+            Err(io::Error::new(ErrorKind::UnexpectedEof, what))
+        }
+        count => Ok(count),
+    }
+}
