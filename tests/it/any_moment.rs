@@ -1,18 +1,18 @@
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read};
 use std::mem;
 use std::sync::Arc;
 use std::thread;
 
 use bytes::Bytes;
 use httpool::{
-    Handler, Intake, IntoResponse, ListenAddr, Request, Response, Server, Stream, TrustedProxy,
-    Upgrade,
+    Handler, Intake, IntoResponse, ListenAddr, Request, Response, Server, TrustedProxy, Upgrade,
 };
 use rustls::ClientConfig;
 
 use crate::support::tls::{Authority, NAME};
 use crate::support::{BoundServer, Client, End, NEVER, Random, request};
+use crate::upgrade::echo;
 
 const ROUNDS: u64 = 40;
 
@@ -134,7 +134,7 @@ impl Handler for Everything {
         match request.uri().path() {
             "/large" => self.large.clone().into_response(),
             "/lines" => {
-                let serve = |stream| capitals(stream).expect("the client stays to the end");
+                let serve = |stream| echo(stream).expect("the client stays to the end");
                 Upgrade::new("line-echo", serve).into_response()
             }
             _ => gather(mem::take(request)).into_response(),
@@ -153,17 +153,6 @@ fn gather(mut request: Request) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     request.body_mut().read_to_end(&mut content)?;
     Ok(content)
-}
-
-/// Gives back each line in capitals.
-fn capitals(stream: Stream) -> io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    while stream.read_line(&mut line)? > 0 {
-        stream.get_mut().write_all(line.to_uppercase().as_bytes())?;
-        line.clear();
-    }
-    stream.get_mut().finish()
 }
 
 impl House {

@@ -1,6 +1,5 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::iter;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -13,10 +12,10 @@ use httpool::http::header::LOCATION;
 use httpool::{Files, Symlinks};
 use rustix::fs::inotify;
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::{
-    OwnFolder, Random, again, alone, as_anybody, expect, field, get, without_openat2,
+    OwnFolder, Random, again, all_descriptors, alone, as_anybody, expect, field, get,
+    without_openat2,
 };
 
 fn files(folder: &OwnFolder) -> Files {
@@ -357,12 +356,7 @@ fn who_walks_a_deep_tree_holds_few_descriptors() {
             folder.file(&format!("{deep}x"), "x").file("top", "top");
             symlink("../d/../../top", folder.path("d/d/up")).expect("a link can be made");
             let files = without_openat2(|| files(&folder));
-            let maximum = getrlimit(Resource::Nofile).maximum;
-            let current = Some(100);
-            setrlimit(Resource::Nofile, Rlimit { current, maximum }).expect("it is lower");
-            let mut all: Vec<_> = iter::repeat_with(|| File::open("/dev/null"))
-                .map_while(Result::ok)
-                .collect();
+            let mut all = all_descriptors();
             // Where it is, and where it goes.
             for (left, status) in [(0, 503), (1, 503), (2, 200)] {
                 expect(&files, &format!("/{deep}x"), status);

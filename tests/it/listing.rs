@@ -1,6 +1,5 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::iter;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, UNIX_EPOCH};
@@ -11,10 +10,9 @@ use httpool::http::header::{
     IF_NONE_MATCH, LOCATION, VARY,
 };
 use httpool::{Files, Response, Symlinks};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 
-use crate::support::{OwnFolder, alone, as_anybody, ask, expect, field, get};
+use crate::support::{OwnFolder, all_descriptors, alone, as_anybody, ask, expect, field, get};
 
 fn listing(folder: &OwnFolder) -> Files {
     let files = Files::new(folder).expect("the folder can be served");
@@ -248,12 +246,7 @@ fn a_listing_without_descriptors_is_none() {
         let folder = OwnFolder::new();
         folder.file("a", "x");
         let files = listing(&folder);
-        let maximum = getrlimit(Resource::Nofile).maximum;
-        let current = Some(100);
-        setrlimit(Resource::Nofile, Rlimit { current, maximum }).expect("it is lower");
-        let mut all: Vec<_> = iter::repeat_with(|| File::open("/dev/null"))
-            .map_while(Result::ok)
-            .collect();
+        let mut all = all_descriptors();
         // One for the folder, and none for what is in it.
         for (left, status) in [(0, 503), (1, 503), (2, 200)] {
             expect(&files, "/", status);

@@ -30,7 +30,7 @@ over_every_transport! {
 const ASK: &str = "GET /lines HTTP/1.1\r\nHost: it\r\nConnection: keep-alive, Upgrade\r\nUpgrade: x, Line-Echo\r\n\r\n";
 
 /// Gives back each line in capitals.
-fn echo(stream: Stream) -> io::Result<()> {
+pub(crate) fn echo(stream: Stream) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     while stream.read_line(&mut line)? > 0 {

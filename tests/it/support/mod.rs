@@ -42,7 +42,7 @@ pub(crate) use process::{Program, address_in, run_in_journal, run_program};
 pub(crate) use process::{alone, memory_in_use};
 pub(crate) use random::Random;
 #[cfg(feature = "files")]
-pub(crate) use sandbox::without_openat2;
+pub(crate) use sandbox::{all_descriptors, without_openat2};
 pub(crate) use server::{BoundServer, Entrance, TestServer, expect_refused};
 pub(crate) use transport::{Transport, over_every_transport};
 

@@ -1,11 +1,14 @@
-//! What a sandbox forbids.
+//! What a process is not allowed, or has no more of.
 
 use std::env::consts::ARCH;
+use std::fs::File;
+use std::iter;
 use std::panic::resume_unwind;
 use std::thread;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
 /// Its number is the same on every architecture.
@@ -32,4 +35,17 @@ pub(crate) fn without_openat2<T: Send>(body: impl FnOnce() -> T + Send) -> T {
         });
         thread.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
+}
+
+/// All descriptors that this process may have, which are not many: each that is closed is one for
+/// somebody else. For a test that runs `alone`.
+pub(crate) fn all_descriptors() -> Vec<File> {
+    let limit = Rlimit {
+        current: Some(100),
+        maximum: getrlimit(Resource::Nofile).maximum,
+    };
+    setrlimit(Resource::Nofile, limit).expect("it is lower");
+    iter::repeat_with(|| File::open("/dev/null"))
+        .map_while(Result::ok)
+        .collect()
 }
