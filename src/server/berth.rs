@@ -6,9 +6,10 @@ use super::Shared;
 use super::census::{Census, Seat};
 use super::client::Client;
 use crate::Phase;
+use crate::connection::Why;
 use crate::phase::PhaseCell;
 
-/// Counts a connection until its stream is dropped, and as cut if that comes too late.
+/// Counts a connection until its stream is dropped, then as ended, and as cut if that comes too late.
 struct Berth {
     _seat: Option<Seat>,
     census: Arc<Census>,
@@ -31,7 +32,9 @@ impl Shared {
 
 impl Drop for Berth {
     fn drop(&mut self) {
-        // Before the seat is left: when the last one is, the drain ends and is past that phase.
+        // Before the seat is left, as with every end: who sees that nobody is there sees why, and when
+        // the last one has left, the drain ends and is past that phase.
+        self.census.add_ended(&Why::Upgraded);
         if self.phase.get() >= Phase::Forced {
             self.census.add_cut(1);
         }

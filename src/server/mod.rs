@@ -320,7 +320,10 @@ impl Shared {
     /// Ends a connection, and counts what is lost by that in a drain.
     fn close(&self, client: Client, why: &Why) {
         debug!("{}: closed: {why}", client.connection);
-        self.census.add_ended(why);
+        // What goes on in another protocol ends, and is counted, with its berth.
+        if !matches!(why, Why::Upgraded) {
+            self.census.add_ended(why);
+        }
         let cut = match why {
             Why::Forced => true,
             Why::SlowReader | Why::NoRoom => self.phase() >= Phase::Draining,

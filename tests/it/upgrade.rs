@@ -325,6 +325,7 @@ fn a_stream_on_another_thread_holds_no_worker_and_is_counted(transport: Transpor
         .collect();
     server.expect_serving();
     server.expect_open(clients.len());
+    assert_eq!(endings(&server, "upgraded"), 0);
     server.handle().shutdown();
     for client in &mut clients {
         client.send("line\n");
