@@ -96,6 +96,8 @@ pub mod http1;
 mod json;
 mod layer;
 pub mod layers;
+#[doc(hidden)]
+pub mod log_limit;
 mod origin;
 mod page;
 mod page_folder;
