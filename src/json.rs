@@ -29,8 +29,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// answered 500, whatever status stands around it.
 ///
 /// With the feature `router` it is an argument of functions too: the request's body, read as JSON.
-/// A request that does not say that it is JSON is answered 415, one that is none 400 with line and
-/// column, one that is another value than is wanted 422.
+/// Content that does not say that it is JSON is answered 415, content that is none 400 with line and
+/// column, content that is another value than is wanted 422. A request without content is answered
+/// 400, whatever type it names.
 #[cfg_attr(
     feature = "router",
     doc = r#"

@@ -32,6 +32,9 @@ use crate::{Layer, Next, Problem, Request, Response};
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
+/// A request without content passes, whatever coding it names, and the field that names it is
+/// removed.
+///
 /// A body that is [streamed](crate::Intake::Stream) is left in its coding, and so is the field that
 /// says so.
 ///
@@ -81,6 +84,11 @@ impl Decompression {
 impl Layer for Decompression {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
         if !is_here(request.body()) {
+            return next.handle(request);
+        }
+        if request.body().length() == Some(0) {
+            // Clients name a coding in every request. Without content there is none to undo.
+            request.headers_mut().remove(CONTENT_ENCODING);
             return next.handle(request);
         }
         let coding = match coding(request.headers()) {

@@ -210,8 +210,8 @@ impl<T: Clone> Provides<T> for T {
 }
 
 /// The request's body as a form sends it (`application/x-www-form-urlencoded`), read as a
-/// [`Query`] is. A request of another type is answered 415, one that can't be read as what is wanted
-/// 422.
+/// [`Query`] is. Content of another type is answered 415, and content that can't be read as what is
+/// wanted 422. A request without content is a form without fields, whatever type it names.
 ///
 /// ```
 /// use httpool::routing::{Form, Router};
@@ -321,7 +321,7 @@ impl<S, T: DeserializeOwned> Extract<S> for Form<T> {
         const FORM: &str = "application/x-www-form-urlencoded";
         let request = call.request();
         let said = MediaType::of_content(request.headers());
-        if !said.is_some_and(|said| said.is(FORM)) {
+        if !is_bodiless(call) && !said.is_some_and(|said| said.is(FORM)) {
             return Err(wanted(FORM));
         }
         let parsed = urlencoded::parse(request.body().as_bytes());
@@ -388,6 +388,12 @@ mod content {
     impl<S, T: DeserializeOwned> Extract<S> for Json<T> {
         fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
             let request = call.request();
+            if is_bodiless(call) {
+                return Err(Rejection::new(
+                    StatusCode::BAD_REQUEST,
+                    "the request has no content where JSON is expected",
+                ));
+            }
             let said = MediaType::of_content(request.headers());
             if !said.is_some_and(MediaType::is_json) {
                 return Err(wanted("application/json"));

@@ -234,11 +234,19 @@ struct User {
     tags: Vec<String>,
 }
 
+/// A form that may be empty.
+#[derive(Debug, Deserialize)]
+struct Tags {
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
 #[test]
 fn bodies_and_queries_are_read_as_what_is_wanted() {
     let router = Router::new()
         .post("/json", |Json(user): Json<User>| Json(user))
         .post("/form", |Form(user): Form<User>| Json(user))
+        .post("/tags", |Form(tags): Form<Tags>| Json(tags.tags))
         .post("/text", |text: String| text)
         .get("/query", |Query(user): Query<User>| Json(user));
     let client = client_of(router);
@@ -284,6 +292,14 @@ fn bodies_and_queries_are_read_as_what_is_wanted() {
     refused(client.get("/query?name=a&name=b").send(), 400, twice);
     refused(post("/form", form, "name=%FF"), 422, "not UTF-8");
     refused(client.get("/query?name=%FF").send(), 400, "not UTF-8");
+    // A type is asked of content only.
+    for content_type in [json, form, "text/plain"] {
+        let no_content = "the request has no content";
+        refused(post("/json", content_type, ""), 400, no_content);
+        refused(post("/form", content_type, ""), 422, "missing field `name`");
+    }
+    refused(client.post("/json").send(), 400, "where JSON is expected");
+    assert_eq!(client.post("/tags").send().text(), "[]");
     let latin = client.post("/text").body(vec![b'a', 0xE9]).send();
     refused(latin, 400, "the body is no text");
 }
