@@ -1,14 +1,14 @@
 //! The time before the first request on a connection over TLS: client and server agree on keys.
 
+use std::fmt::Display;
 use std::io;
-
-use log::debug;
 
 use super::patience::Patience;
 use super::{Connection, Desk, Service, Stage, Treatment, Verdict, Wake, What, Why};
 use crate::TlsInfo;
 use crate::http1::Refusal;
 use crate::phase::Phase;
+use crate::tls::HandshakeError;
 use crate::transport::Handshake;
 
 impl Connection {
@@ -25,12 +25,13 @@ impl Connection {
         }
         // A handshake costs more than most answers, and without one no answer can be sent.
         if let Treatment::Shed(_) = treatment {
+            self.log_failure(&"it waited too long for a worker", desk, service);
             return Ok(Some(Verdict::Close(Why::NotAgreed)));
         }
         let handshake = match self.socket.shake_hands() {
             Ok(handshake) => handshake,
             Err(error) => {
-                debug!("{self}: the handshake failed: {error}");
+                self.log_failure(&HandshakeError(&error), desk, service);
                 self.reject()?;
                 return Ok(None);
             }
@@ -45,16 +46,17 @@ impl Connection {
                 return Ok(None);
             }
             Handshake::NotTls => {
+                self.log_failure(&"the client does not speak TLS", desk, service);
                 self.socket.become_plain();
                 self.refuse(Refusal::NotTls, desk, service);
                 return Ok(None);
             }
             Handshake::Left => {
-                let why = match self.socket.held() {
-                    0 => Why::ClientDone,
-                    _ => Why::NotAgreed,
-                };
-                return Ok(Some(Verdict::Close(why)));
+                if self.socket.held() == 0 {
+                    return Ok(Some(Verdict::Close(Why::ClientDone)));
+                }
+                self.log_failure(&"the client closed the connection", desk, service);
+                return Ok(Some(Verdict::Close(Why::NotAgreed)));
             }
             Handshake::Silent => match wake {
                 Wake::Recalled => return Ok(Some(Verdict::Close(Why::Drained))),
@@ -65,7 +67,7 @@ impl Connection {
             Handshake::WantsRoom => What::Room,
         };
         if wake == Wake::Expired {
-            debug!("{self}: the handshake took too long");
+            self.log_failure(&"the client took too long", desk, service);
             return Ok(Some(Verdict::Close(Why::NotAgreed)));
         }
         if !self.share.grow(self.socket.held()) {
@@ -73,6 +75,15 @@ impl Connection {
         }
         let wait = self.patience.for_handshake(what, &service.config);
         Ok(Some(Verdict::Park(wait)))
+    }
+
+    fn log_failure(&self, reason: &dyn Display, desk: &Desk, service: &Service) {
+        let limit = &service.log_limits.tls_handshakes;
+        self.log_limited(
+            limit,
+            desk.now,
+            format_args!("TLS handshake failed: {reason}"),
+        );
     }
 
     /// Ends a connection whose handshake has failed. Its client may still be sending, and is to get

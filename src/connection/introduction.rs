@@ -47,7 +47,10 @@ impl Connection {
                 }
                 Ok(None) if self.share.grow(desk.input.unread().len()) => {}
                 Ok(None) => return Ok(Some(Verdict::Close(Why::NoRoom))),
-                Err(Malformed) => return Ok(Some(Verdict::Close(Why::NotIntroduced))),
+                Err(Malformed) => {
+                    self.log_no_header("the first bytes are something else", desk, service);
+                    return Ok(Some(Verdict::Close(Why::NotIntroduced)));
+                }
             }
             match received {
                 Received::Full | Received::Short => {}
@@ -55,6 +58,7 @@ impl Connection {
                     let verdict = self.wait_for_request(Progress::Nothing, wake, desk, service);
                     return Ok(Some(match verdict {
                         Verdict::Close(_) if !desk.input.is_empty() => {
+                            self.log_no_header("it took too long", desk, service);
                             Verdict::Close(Why::NotIntroduced)
                         }
                         verdict => verdict,
@@ -63,9 +67,18 @@ impl Connection {
                 Received::End if desk.input.is_empty() => {
                     return Ok(Some(Verdict::Close(Why::ClientDone)));
                 }
-                Received::End => return Ok(Some(Verdict::Close(Why::NotIntroduced))),
+                Received::End => {
+                    self.log_no_header("the connection ended within it", desk, service);
+                    return Ok(Some(Verdict::Close(Why::NotIntroduced)));
+                }
             }
         }
+    }
+
+    fn log_no_header(&self, reason: &str, desk: &Desk, service: &Service) {
+        let limit = &service.log_limits.proxy_headers;
+        let line = format_args!("no PROXY protocol header from the proxy: {reason}");
+        self.log_limited(limit, desk.now, line);
     }
 
     fn stage_after_introduction(&self) -> Stage {

@@ -15,6 +15,14 @@ mod intake;
 #[cfg(feature = "proxy")]
 mod introduction;
 mod lendable;
+#[cfg_attr(
+    not(any(feature = "proxy", feature = "tls")),
+    expect(
+        dead_code,
+        reason = "only what precedes requests is logged with a limit"
+    )
+)]
+mod log_limits;
 mod opening;
 mod outbox;
 mod patience;
@@ -37,6 +45,9 @@ use self::budget::Share;
 pub(crate) use self::desk::Desk;
 use self::farewell::Farewell;
 use self::lendable::Lendable;
+pub(crate) use self::log_limits::LogLimits;
+#[cfg(feature = "proxy")]
+pub(crate) use self::log_limits::log_limited;
 pub(crate) use self::opening::Opening;
 use self::outbox::{Flushed, Outbox};
 use self::patience::Patience;
@@ -68,6 +79,14 @@ pub(crate) struct Service {
     pub(crate) observers: Observers,
     pub(crate) error_pages: Pages,
     pub(crate) answer_fields: AnswerFields,
+    #[cfg_attr(
+        not(any(feature = "proxy", feature = "tls")),
+        expect(
+            dead_code,
+            reason = "only what precedes requests is logged with a limit"
+        )
+    )]
+    pub(crate) log_limits: LogLimits,
 }
 
 /// One client's connection. What it needs only while it is driven is on the [`Desk`]; asleep it

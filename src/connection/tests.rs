@@ -59,6 +59,7 @@ pub(super) fn serve(handler: impl Handler) -> Service {
         observers: Observers::default(),
         error_pages: Pages::default(),
         answer_fields: AnswerFields::default(),
+        log_limits: LogLimits::new(),
     }
 }
 

@@ -18,6 +18,8 @@ use super::deputy::Deputy;
 use super::listener::Listener;
 use super::roster::Patrol;
 use super::{DrainReport, Shared};
+#[cfg(feature = "proxy")]
+use crate::connection::log_limited;
 use crate::connection::{Connection, Opening, Wake, What};
 use crate::transport::Socket;
 use crate::{Node, Phase};
@@ -268,7 +270,9 @@ impl Acceptor {
         let shared = &self.shared;
         #[cfg(feature = "proxy")]
         if opening.is_proxied && !shared.service.config.trust.includes(&peer) {
-            return debug!("{peer}: refused: it is no trusted proxy");
+            let limit = &shared.service.log_limits.untrusted_proxies;
+            let line = format_args!("connection refused: the peer is not a trusted proxy");
+            return log_limited(limit, Instant::now(), &peer, line);
         }
         #[cfg(feature = "tls")]
         let socket = match &opening.tls {

@@ -40,7 +40,7 @@ pub use self::waits::Waits;
 use self::worker::Worker;
 use crate::answer_fields::AnswerFields;
 use crate::config::Config;
-use crate::connection::{Budget, Desk, Service, Treatment, Verdict, Wait, Wake, Why};
+use crate::connection::{Budget, Desk, LogLimits, Service, Treatment, Verdict, Wait, Wake, Why};
 use crate::error_pages::Pages;
 use crate::exchange::Observers;
 use crate::phase::PhaseCell;
@@ -161,6 +161,7 @@ impl Server {
                 observers: self.observers,
                 error_pages: self.error_pages,
                 answer_fields: self.answer_fields,
+                log_limits: LogLimits::new(),
             },
             max_connections: self.max_connections,
             ready: self.ready,

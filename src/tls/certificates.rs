@@ -11,8 +11,8 @@ use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_na
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, RootCertStore};
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{CertificateError, RootCertStore, SignatureAlgorithm, SignatureScheme};
 
 use super::error::Reason;
 use super::{TlsError, provider};
@@ -53,10 +53,36 @@ impl ResolvesServerCert for Certificates {
         };
         let named = hello.server_name().filter(|_| self.0.len() > 1);
         let named = named.and_then(|name| ServerName::try_from(name).ok());
-        named
+        let found = named
             .and_then(|name| self.find(|one| is_for(one, &name) && is_understood(one)))
-            .or_else(|| self.find(is_understood))
-            .cloned()
+            .or_else(|| self.find(is_understood));
+        found.cloned().or_else(|| self.without_scheme())
+    }
+}
+
+impl Certificates {
+    /// The first certificate with a key that no client can use.
+    ///
+    /// If there is no certificate, rustls sends the alert `access_denied`. If a certificate's key has
+    /// no scheme in common with the client, it sends `handshake_failure`, as RFC 8446 section 4.2.3
+    /// has it.
+    fn without_scheme(&self) -> Option<Arc<CertifiedKey>> {
+        let chain = self.0.first()?.cert.clone();
+        Some(Arc::new(CertifiedKey::new(chain, Arc::new(NoScheme))))
+    }
+}
+
+/// A key for no signature scheme and no cipher suite.
+#[derive(Debug)]
+struct NoScheme;
+
+impl SigningKey for NoScheme {
+    fn choose_scheme(&self, _offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        None
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::Anonymous
     }
 }
 

@@ -3,6 +3,7 @@
 mod builder;
 mod certificates;
 mod error;
+mod handshake_error;
 mod info;
 mod provider;
 
@@ -13,6 +14,7 @@ use rustls::ServerConfig;
 
 pub use self::builder::{ClientCertificates, TlsBuilder};
 pub use self::error::TlsError;
+pub(crate) use self::handshake_error::HandshakeError;
 pub use self::info::TlsInfo;
 
 /// How a server speaks TLS. Clones are the same, so keep one to [reload](Self::reload) what the

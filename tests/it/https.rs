@@ -323,3 +323,26 @@ fn a_certificate_that_has_expired_is_a_warning() {
     assert!(line.contains(files.certificate.text()), "{line}");
     program.expect_line("listening on https://");
 }
+
+#[test]
+fn failed_handshakes_are_logged_with_a_limit() {
+    let mut secure = Secure::spawn("failed", &[]);
+    let stranger = Authority::new().client();
+    for _ in 0..7 {
+        let shaken = secure.connect_as(&stranger).try_shake_hands();
+        shaken.expect_err("the client does not trust the certificate");
+    }
+    let line = secure.program.expect_line("TLS handshake failed");
+    // Both authorities have the same name, so the client finds a wrong signature.
+    let reason = "the client could not verify the server's signature (alert 51)";
+    assert!(line.contains("INFO") && line.contains("127."), "{line}");
+    assert!(line.ends_with(reason), "{line}");
+    secure.connect().get("/").expect_status(200);
+    secure.program.signal(Signal::TERM);
+    let exit = secure.program.expect_exit(0);
+    assert_eq!(
+        exit.errors.matches("TLS handshake failed").count(),
+        5,
+        "{exit:?}"
+    );
+}

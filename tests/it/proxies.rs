@@ -327,6 +327,26 @@ fn the_program_asks_whom_to_let_in() {
     assert_eq!(exit.code, Some(0), "{exit:?}");
 }
 
+#[cfg(feature = "program")]
+#[test]
+fn refused_peers_and_missing_headers_are_logged() {
+    let spawn = |trusted| {
+        let listen = format!("{}:0", own_loopback());
+        let arguments = ["--listen-proxied", &listen, "--trusted-proxy", trusted];
+        let mut program = Program::start(&arguments, &[]);
+        program.expect_listening();
+        program
+    };
+    let mut program = spawn("127.0.0.0/8");
+    program.connect().send("GET / HTTP/1.1\r\n\r\n");
+    let line = program.expect_line("no PROXY protocol header");
+    assert!(line.contains("INFO") && line.contains("127."), "{line}");
+    let mut program = spawn("192.0.2.1");
+    program.connect().expect_closed();
+    let line = program.expect_line("the peer is not a trusted proxy");
+    assert!(line.contains("INFO") && line.contains("127."), "{line}");
+}
+
 #[test]
 fn a_drain_ends_connections_that_are_not_introduced_and_answers_those_that_are() {
     let server = proxied(|builder| builder);

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use httpool::{Builder, Handler, ListenAddr, Server, Tls};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 
 use super::{BoundServer, Client, OwnPath, TestServer};
 
@@ -84,11 +85,34 @@ impl Authority {
         versions: &[&'static SupportedProtocolVersion],
         own: Option<&Issued>,
     ) -> Arc<ClientConfig> {
+        self.client_of(rustls::crypto::ring::default_provider(), versions, own)
+    }
+
+    /// The same that takes signatures of this scheme alone.
+    pub(crate) fn client_of_scheme(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        scheme: SignatureScheme,
+    ) -> Arc<ClientConfig> {
+        let mut provider = rustls::crypto::ring::default_provider();
+        let algorithms = &mut provider.signature_verification_algorithms;
+        let mapping = algorithms.mapping.iter().copied();
+        let mapping: Vec<_> = mapping.filter(|(known, _)| *known == scheme).collect();
+        algorithms.mapping = mapping.leak();
+        self.client_of(provider, &[version], None)
+    }
+
+    fn client_of(
+        &self,
+        provider: CryptoProvider,
+        versions: &[&'static SupportedProtocolVersion],
+        own: Option<&Issued>,
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots
             .add(der(&self.certificate))
             .expect("it is an authority's");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(provider);
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .expect("the provider knows them")

@@ -168,3 +168,26 @@ fn what_is_wrong_with_files_is_one_line_that_names_the_file() {
     );
     assert!(Tls::builder().build().is_err(), "there is no certificate");
 }
+
+/// RFC 8446 section 4.2.3, RFC 5246 section 7.4.1.4.1.
+#[test]
+fn a_client_that_no_certificate_fits_gets_handshake_failure() {
+    use rustls::SignatureScheme::{ECDSA_NISTP384_SHA384, ED25519};
+    use rustls::{AlertDescription, Error};
+
+    let authority = Authority::new();
+    let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(tell);
+    let mut failures = 0;
+    for version in [&TLS12, &TLS13] {
+        for scheme in [ED25519, ECDSA_NISTP384_SHA384] {
+            let config = authority.client_of_scheme(version, scheme);
+            let mut client = server.connect().with_tls(&config, NAME);
+            let error = client.try_shake_hands().expect_err("the key is of P-256");
+            let error = error.get_ref().and_then(|error| error.downcast_ref());
+            let told = Error::AlertReceived(AlertDescription::HandshakeFailure);
+            assert_eq!(error, Some(&told), "{version:?}");
+            failures += 1;
+        }
+    }
+    expect_ended(&server, "handshake_failed", failures);
+}

@@ -11,7 +11,7 @@ use loom::thread::{self, JoinHandle};
 use super::super::*;
 use crate::answer_fields::AnswerFields;
 use crate::config::Config;
-use crate::connection::{Budget, Connection, Opening, Service, Wait, What};
+use crate::connection::{Budget, Connection, LogLimits, Opening, Service, Wait, What};
 use crate::error_pages::Pages;
 use crate::exchange::Observers;
 use crate::phase::PhaseCell;
@@ -120,6 +120,7 @@ impl Scene {
                 observers: Observers::default(),
                 error_pages: Pages::default(),
                 answer_fields: AnswerFields::default(),
+                log_limits: LogLimits::new(),
             },
             max_connections: CONNECTIONS,
             ready,
