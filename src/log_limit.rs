@@ -2,6 +2,18 @@
 //!
 //! Each kind of line has a [`LogLimit`] of its own, so that many lines of one kind do not suppress
 //! another kind. What all connections of a server share keeps it; a program may keep it in a `static`.
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//!
+//! use httpool::log_limit::LogLimit;
+//!
+//! static FULL: LogLimit = LogLimit::new(1, Duration::from_secs(60));
+//!
+//! if let Some(suppressed) = FULL.allow(Instant::now()) {
+//!     log::warn!("no connection is free{suppressed}");
+//! }
+//! ```
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};

@@ -418,8 +418,9 @@ fn after_help() -> String {
          NOTIFY_SOCKET   Where systemd is told about readiness and the progress of stopping\n  \
          JOURNAL_STREAM  If standard error is the journal, text has priorities instead of times\n\n\
          Signals:\n  \
-         SIGTERM, SIGINT and SIGHUP stop the server without losing a request; a second one cuts \
-         what is left. SIGUSR1 opens log files again, and reads certificates and error pages again.\n\n\
+         SIGTERM and SIGINT stop the server without losing a request; a second one cuts what is \
+         left. SIGHUP and SIGUSR1 open log files again, and read certificates and error pages \
+         again. A signal that was ignored at the start stays ignored.\n\n\
          Exit codes:\n",
         environment::variable("listen")
     );

@@ -34,21 +34,31 @@ use exit::Exit;
 use https::Redirect;
 use logging::LogFile;
 use observers::Observers;
-use signals::{Reloaded, Watch};
+use signals::{Caught, Reloaded, Starting};
 use systemd::Passed;
 
 /// Returning ends the process, and with it any worker whose handler never came back.
 fn main() -> ExitCode {
-    // First, while there is no thread that could read the environment: it changes it.
+    // First: until then a signal to reload ends the process.
+    let caught = Caught::install();
+    // While there is no thread that could read the environment: it changes it.
     let passed = systemd::passed_sockets();
-    program(passed).into()
+    match caught {
+        Ok(caught) => program(caught, passed).into(),
+        Err(error) => complain(&no_signals(&error), Exit::Failed).into(),
+    }
 }
 
-fn program(passed: io::Result<Vec<Passed>>) -> Exit {
+fn program(caught: Caught, passed: io::Result<Vec<Passed>>) -> Exit {
     let args = match cli::parse(env::args_os(), |name| env::var_os(name)) {
         Ok(args) => args,
-        Err(Stop::Shown(text)) => return say(&text, Exit::Clean),
-        Err(Stop::Wrong(line)) => return complain(&line, Exit::Misused),
+        Err(stop) => {
+            caught.give_back();
+            return match stop {
+                Stop::Shown(text) => say(&text, Exit::Clean),
+                Stop::Wrong(line) => complain(&line, Exit::Misused),
+            };
+        }
     };
     let passed = match passed {
         Ok(passed) => passed,
@@ -72,16 +82,21 @@ fn program(passed: io::Result<Vec<Passed>>) -> Exit {
         return complain(line, Exit::Misused);
     }
     if args.check {
+        caught.give_back();
         return match check::check(&args, &addresses) {
             Ok(()) => say("configuration is valid\n", Exit::Clean),
             Err(line) => complain(&line, Exit::Failed),
         };
     }
+    let starting = match caught.watch() {
+        Ok(starting) => starting,
+        Err(error) => return complain(&no_signals(&error), Exit::Failed),
+    };
     let log_file = match logging::set_up(&args) {
         Ok(file) => file,
         Err(line) => return complain(&line, Exit::Failed),
     };
-    match serve(&args, addresses, passed, log_file) {
+    match serve(&args, addresses, passed, log_file, starting) {
         Ok(exit) => exit,
         Err(line) => {
             logging::failure(&args, &line);
@@ -95,6 +110,7 @@ fn serve(
     addresses: Vec<ListenAddr>,
     passed: Vec<Passed>,
     log_file: Option<LogFile>,
+    starting: Starting,
 ) -> Result<Exit, String> {
     raise_descriptor_limit();
     let folder = files::open(args)?;
@@ -154,8 +170,9 @@ fn serve(
         .chain(tls.map(Reloaded::Tls))
         .collect();
     let longest_drain = args.drain_delay.0.saturating_add(args.drain_timeout.0);
-    let watch = Watch::start(server.handle(), longest_drain, files)
-        .map_err(|error| format!("cannot wait for signals: {error}"))?;
+    let watch = starting
+        .serve(server.handle(), longest_drain, files)
+        .map_err(|error| no_signals(&error))?;
     announce(&server, args.workers);
     let result = match folder {
         Some(folder) => server.run(folder),
@@ -232,6 +249,10 @@ fn sentence(texts: &[String]) -> String {
 fn say(text: &str, exit: Exit) -> Exit {
     let _ = io::stdout().write_all(text.as_bytes());
     exit
+}
+
+fn no_signals(error: &io::Error) -> String {
+    format!("cannot wait for signals: {error}")
 }
 
 fn complain(line: &str, exit: Exit) -> Exit {

@@ -1,17 +1,26 @@
-//! What signals ask for: one that ends programs asks the server to stop, a second one insists, and
-//! `SIGUSR1` has files opened or read again.
+//! What signals ask for: SIGTERM and SIGINT drain the server, a second one aborts what is left, and
+//! SIGHUP and SIGUSR1 have files opened or read again.
+//!
+//! A signal that was ignored when the program started stays ignored: `nohup` ignores SIGHUP, and a
+//! shell without job control ignores SIGINT for what it starts with `&`.
 
 use std::convert::Infallible;
+use std::ffi::c_int;
+use std::fs;
 use std::io;
+use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, after, bounded, never, select};
 use httpool::{Handle, PageFolder, Phase, Tls};
-use signal_hook::consts::SIGUSR1;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::flag;
 use signal_hook::iterator::{Handle as Source, Signals};
 
+use super::exit::Exit;
 use super::logging::LogFile;
 use super::systemd;
 
@@ -22,6 +31,32 @@ const SAME_WISH: Duration = Duration::from_millis(300);
 /// More signals than fit are more than anyone needs to be understood.
 const UNHEARD: usize = 8;
 
+/// The signals that are caught from the start of the program, before its flags are known. Until a
+/// signal is caught it ends the process, also one that asks for a reload.
+#[derive(Debug)]
+pub(crate) struct Caught {
+    signals: Signals,
+    ignored: Ignored,
+    /// Whether SIGTERM ends the process, as it does by default.
+    is_given_back: Arc<AtomicBool>,
+}
+
+/// The threads that wait for signals while the server starts.
+#[derive(Debug)]
+pub(crate) struct Starting {
+    watch: Watch,
+    /// Where the watching thread gets the server from.
+    server: Sender<Serving>,
+    reloads: Receiver<()>,
+}
+
+/// The server that signals are about.
+#[derive(Debug)]
+struct Serving {
+    handle: Handle,
+    longest_drain: Duration,
+}
+
 /// The threads that wait for signals while the server runs. One of them also tells the service manager
 /// how it goes. Files are the other one's, for whatever it opens may stand still.
 #[derive(Debug)]
@@ -30,8 +65,8 @@ pub(crate) struct Watch {
     running: Sender<Infallible>,
     /// Disconnected when a second signal has asked to stop at once.
     insisted: Receiver<Infallible>,
-    /// Where signals to reload come from.
-    reloads: Source,
+    /// Where signals other than Ctrl-C come from.
+    source: Source,
     thread: JoinHandle<()>,
 }
 
@@ -46,40 +81,97 @@ pub(crate) enum Reloaded {
     Tls(Tls),
 }
 
-impl Watch {
-    /// Catches the signals from here on, for a server that drains for so long at most.
-    pub(crate) fn start(
-        handle: Handle,
-        longest_drain: Duration,
-        files: Vec<Reloaded>,
-    ) -> io::Result<Self> {
-        let (heard, signals) = bounded(UNHEARD);
-        ctrlc::set_handler(move || {
-            let _ = heard.try_send(Instant::now());
-        })
-        .map_err(io::Error::other)?;
-        let mut caught = Signals::new([SIGUSR1])?;
-        let reloads = caught.handle();
-        let (running, stopped) = bounded(0);
-        let (patient, insisted) = bounded(0);
-        let server = handle.clone();
-        spawn("reloads", move || {
-            for _ in caught.forever() {
-                reload(&server, &files);
-            }
-        })?;
-        let thread = spawn("signals", move || {
-            let reports = systemd::Reports::new(&handle, longest_drain);
-            watch(&signals, &stopped, patient, &handle, reports);
-        })?;
+impl Caught {
+    /// Catches signals from here on. Nothing is done about them before [`Self::watch`].
+    pub(crate) fn install() -> io::Result<Self> {
+        let ignored = Ignored::read();
+        let is_given_back = Arc::new(AtomicBool::new(false));
+        let caught = [SIGTERM, SIGHUP, SIGUSR1].into_iter();
+        let caught: Vec<c_int> = caught.filter(|signal| !ignored.has(*signal)).collect();
+        if caught.contains(&SIGTERM) {
+            flag::register_conditional_default(SIGTERM, Arc::clone(&is_given_back))?;
+        }
         Ok(Self {
-            running,
-            insisted,
-            reloads,
-            thread,
+            signals: Signals::new(caught)?,
+            ignored,
+            is_given_back,
         })
     }
 
+    /// Has SIGTERM end the process again: there will be no server that it could drain.
+    pub(crate) fn give_back(self) {
+        self.is_given_back.store(true, Ordering::Relaxed);
+    }
+
+    /// Catches Ctrl-C too, and begins to act on signals.
+    pub(crate) fn watch(mut self) -> io::Result<Starting> {
+        let (stop, stops) = bounded(UNHEARD);
+        // One reload that waits is enough: it reads whatever is there then.
+        let (reload, reloads) = bounded(1);
+        if !self.ignored.has(SIGINT) {
+            let stop = stop.clone();
+            ctrlc::set_handler(move || {
+                let _ = stop.try_send(Instant::now());
+            })
+            .map_err(io::Error::other)?;
+        }
+        let source = self.signals.handle();
+        let (running, stopped) = bounded(0);
+        let (patient, insisted) = bounded(0);
+        let (server, started) = bounded(1);
+        spawn("dispatch", move || {
+            for signal in self.signals.forever() {
+                let _ = match signal {
+                    SIGTERM => stop.try_send(Instant::now()).is_ok(),
+                    _ => reload.try_send(()).is_ok(),
+                };
+            }
+        })?;
+        let thread = spawn("signals", move || {
+            let mut heard = Heard::default();
+            if let Some(serving) = wait_for_start(&mut heard, &stops, &started) {
+                watch(heard, &stops, &stopped, patient, &serving);
+            }
+        })?;
+        Ok(Starting {
+            watch: Watch {
+                running,
+                insisted,
+                source,
+                thread,
+            },
+            server,
+            reloads,
+        })
+    }
+}
+
+impl Starting {
+    /// Goes on for this server, which drains for so long at most. Signals that came during the start
+    /// are for it.
+    pub(crate) fn serve(
+        self,
+        handle: Handle,
+        longest_drain: Duration,
+        files: Vec<Reloaded>,
+    ) -> io::Result<Watch> {
+        let (server, reloads) = (handle.clone(), self.reloads);
+        spawn("reloads", move || {
+            for () in reloads {
+                reload(&server, &files);
+            }
+        })?;
+        let serving = Serving {
+            handle,
+            longest_drain,
+        };
+        let sent = self.server.send(serving);
+        debug_assert!(sent.is_ok(), "the thread waits for it");
+        Ok(self.watch)
+    }
+}
+
+impl Watch {
     /// Whether nothing is to be waited for any more.
     pub(crate) fn has_insisted(&self) -> bool {
         self.insisted.try_recv() == Err(TryRecvError::Disconnected)
@@ -89,10 +181,33 @@ impl Watch {
     /// read again is not waited for.
     pub(crate) fn finish(self) {
         drop(self.running);
-        self.reloads.close();
+        self.source.close();
         if self.thread.join().is_err() {
             log::debug!("the thread that waits for signals panicked");
         }
+    }
+}
+
+/// The signals that the process ignored when it started, as a mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ignored(u64);
+
+impl Ignored {
+    /// None where `/proc` is not mounted.
+    fn read() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        Self::parse(&status)
+    }
+
+    fn parse(status: &str) -> Self {
+        let mut lines = status.lines();
+        let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        Self(mask.unwrap_or(0))
+    }
+
+    fn has(self, signal: c_int) -> bool {
+        self.0 & (1 << (signal - 1)) != 0
     }
 }
 
@@ -100,25 +215,44 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
     thread::Builder::new().name(name.into()).spawn(body)
 }
 
+/// The server, once it has started; `None` if it will not. A signal to stop waits for it, so that
+/// clients of a moment between are served; a second one ends a start that stands still.
+fn wait_for_start(
+    heard: &mut Heard,
+    stops: &Receiver<Instant>,
+    started: &Receiver<Serving>,
+) -> Option<Serving> {
+    loop {
+        select! {
+            recv(started) -> serving => return serving.ok(),
+            recv(stops) -> stop => if heard.signal(stop.ok()?) == Wish::StopNow {
+                process::exit(Exit::Failed.code().into());
+            },
+        }
+    }
+}
+
 fn watch(
-    signals: &Receiver<Instant>,
+    mut heard: Heard,
+    stops: &Receiver<Instant>,
     stopped: &Receiver<Infallible>,
     patient: Sender<Infallible>,
-    handle: &Handle,
-    mut reports: systemd::Reports,
+    serving: &Serving,
 ) {
-    let mut heard = Heard::default();
+    let handle = &serving.handle;
+    let mut reports = systemd::Reports::new(handle, serving.longest_drain);
     let mut patient = Some(patient);
+    if heard.first.is_some() {
+        stop(handle);
+        reports.tell(handle);
+    }
     loop {
         let pulse = reports.interval().map_or_else(never, after);
         select! {
             recv(stopped) -> _ => return,
-            recv(signals) -> signal => match signal {
+            recv(stops) -> signal => match signal {
                 Ok(at) => match heard.signal(at) {
-                    Wish::Stop => {
-                        handle.shutdown();
-                        log::info!("stopping; another signal cuts what is not finished");
-                    }
+                    Wish::Stop => stop(handle),
                     Wish::StopNow => {
                         handle.shutdown_now();
                         drop(patient.take());
@@ -132,6 +266,11 @@ fn watch(
         }
         reports.tell(handle);
     }
+}
+
+fn stop(handle: &Handle) {
+    handle.shutdown();
+    log::info!("stopping; another signal cuts what is not finished");
 }
 
 /// Nothing that is wrong now ends what went well so far.

@@ -38,7 +38,7 @@ pub(crate) use permissions::as_anybody;
 #[cfg(feature = "files")]
 pub(crate) use process::again;
 #[cfg(feature = "program")]
-pub(crate) use process::{Program, address_in, run_in_journal, run_program};
+pub(crate) use process::{Program, address_in, is_ignored, run_in_journal, run_program};
 pub(crate) use process::{alone, memory_in_use};
 pub(crate) use random::Random;
 #[cfg(feature = "files")]

@@ -66,13 +66,35 @@ pub(crate) fn memory_in_use() -> u64 {
 
 #[track_caller]
 fn memory(process: u32, what: &str) -> u64 {
-    let file = format!("/proc/{process}/status");
-    let status = fs::read_to_string(file).expect("the process is there");
-    let amount = status
-        .lines()
-        .find_map(|line| line.strip_prefix(what)?.strip_suffix("kB"))
+    let amount = status(process, what);
+    let amount = amount
+        .strip_suffix("kB")
         .and_then(|amount| amount.trim().parse::<u64>().ok());
     amount.expect("Linux tells it in kB") * 1024
+}
+
+/// One line of what Linux tells of a process.
+#[track_caller]
+fn status(process: u32, what: &str) -> String {
+    let file = format!("/proc/{process}/status");
+    let status = fs::read_to_string(file).expect("the process is there");
+    let line = status.lines().find_map(|line| line.strip_prefix(what));
+    line.expect("Linux tells it").trim().to_owned()
+}
+
+/// Whether a signal is in one of a process's masks, such as `SigCgt:`.
+#[cfg(feature = "program")]
+#[track_caller]
+fn is_in_mask(process: u32, mask: &str, signal: rustix::process::Signal) -> bool {
+    let mask = u64::from_str_radix(&status(process, mask), 16).expect("Linux writes it in hex");
+    mask & (1 << (signal.as_raw() - 1)) != 0
+}
+
+/// Whether this process, and so what it starts, ignores a signal.
+#[cfg(feature = "program")]
+#[track_caller]
+pub(crate) fn is_ignored(signal: rustix::process::Signal) -> bool {
+    is_in_mask(std::process::id(), "SigIgn:", signal)
 }
 
 /// A child process. It does not outlive this.
@@ -190,7 +212,7 @@ mod program {
     use rustix::process::{Pid, Signal, kill_process};
 
     use super::super::{Client, PATIENCE, SOON, expect_refused, own_loopback};
-    use super::{Process, memory};
+    use super::{Process, is_in_mask, memory};
 
     /// The program, running.
     #[derive(Debug)]
@@ -244,6 +266,24 @@ mod program {
                 process: Process::spawn(&mut command(arguments, variables)),
                 address: None,
             }
+        }
+
+        /// Starts it on a port of its own where HUP and INT are ignored, as `nohup` and a shell's `&`
+        /// do, and waits until it says that it listens.
+        #[track_caller]
+        pub(crate) fn spawn_ignoring() -> Self {
+            let script = "trap '' HUP INT; exec \"$0\" --listen \"$1\"";
+            let listen = format!("{}:0", own_loopback());
+            let mut command = Command::new("/bin/sh");
+            command
+                .args(["-c", script, env!("CARGO_BIN_EXE_httpool"), &listen])
+                .env_clear();
+            let mut program = Self {
+                process: Process::spawn(&mut command),
+                address: None,
+            };
+            program.expect_listening();
+            program
         }
 
         /// Starts it on a port of its own, and waits until it says that it listens.
@@ -329,6 +369,12 @@ mod program {
         pub(crate) fn signal(&self, signal: Signal) {
             let pid = Pid::from_child(&self.process.child);
             kill_process(pid, signal).expect("the program is there");
+        }
+
+        /// Whether it catches a signal.
+        #[track_caller]
+        pub(crate) fn catches(&self, signal: Signal) -> bool {
+            is_in_mask(self.process.child.id(), "SigCgt:", signal)
         }
 
         /// The most bytes of memory that it has used at a time.
