@@ -61,6 +61,9 @@ impl Connection {
         if service.phase.get() == Phase::Running && !self.socket.is_worn() {
             return Ok(Ending::KeepAlive);
         }
+        if self.is_read_to_its_end(desk, service) {
+            return Ok(Ending::Close);
+        }
         // Requests that were sent behind this one are answered too, so the last answer is the
         // one behind which nothing has arrived. The handler may have taken long, and something may
         // have come meanwhile.

@@ -43,6 +43,7 @@ impl Connection {
                 }
                 self.stage = Stage::Open;
                 self.patience = Patience::new(desk.now, &service.config);
+                service.grace.begin(desk.now);
                 return Ok(None);
             }
             Handshake::NotTls => {

@@ -39,6 +39,7 @@ impl Connection {
                     self.origin = statement.apply(&self.origin);
                     self.stage = self.stage_after_introduction();
                     self.patience = self.stage.patience(desk.now, &service.config);
+                    service.grace.begin(desk.now);
                     match self.origin.client() {
                         Some(client) => debug!("{self}: a connection for {client}"),
                         None => debug!("{self}: a connection for somebody who is not named"),

@@ -8,6 +8,7 @@ mod answer;
 mod blocking;
 mod budget;
 mod desk;
+mod drain;
 mod farewell;
 #[cfg(feature = "tls")]
 mod handshake;
@@ -43,6 +44,8 @@ use log::error;
 pub(crate) use self::budget::Budget;
 use self::budget::Share;
 pub(crate) use self::desk::Desk;
+pub(crate) use self::drain::Grace;
+use self::drain::ReadLimit;
 use self::farewell::Farewell;
 use self::lendable::Lendable;
 pub(crate) use self::log_limits::LogLimits;
@@ -75,6 +78,7 @@ pub(crate) struct Service {
     pub(crate) handler: Box<dyn Handler>,
     pub(crate) config: Config,
     pub(crate) phase: Arc<PhaseCell>,
+    pub(crate) grace: Grace,
     pub(crate) budget: Arc<Budget>,
     pub(crate) observers: Observers,
     pub(crate) error_pages: Pages,
@@ -104,6 +108,8 @@ pub(crate) struct Connection {
     patience: Patience,
     /// Of the budget: what it keeps of a request that is not complete and of unsent answers.
     share: Share,
+    /// How far it is read, once that is decided.
+    read_limit: Option<Box<ReadLimit>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +151,7 @@ impl Connection {
         service: &Service,
     ) -> Self {
         let stage = opening.stage();
+        service.grace.begin(now);
         Self {
             origin: Origin::new(peer),
             socket: Lendable::new(socket),
@@ -155,6 +162,7 @@ impl Connection {
             incoming: Incoming::Perhaps,
             patience: stage.patience(now, &service.config),
             share: Share::new(&service.budget),
+            read_limit: None,
         }
     }
 
@@ -248,6 +256,7 @@ impl Connection {
         } else {
             wake
         };
+        let wake = service.recalling(wake, desk.now);
         let limits = Limits {
             head: service.config.max_head,
             body: service.config.max_body,

@@ -55,6 +55,7 @@ pub(super) fn serve(handler: impl Handler) -> Service {
         handler: Box::new(handler),
         config: Config::default(),
         phase: Arc::new(PhaseCell::new()),
+        grace: Grace::new(Config::default().drain_idle),
         budget: Arc::new(Budget::new(usize::MAX)),
         observers: Observers::default(),
         error_pages: Pages::default(),
@@ -115,6 +116,43 @@ fn a_wait_begins_when_the_handler_has_ended() {
             verdict => panic!("{what:?}: {verdict:?}"),
         }
     }
+}
+
+/// However late in a drain it is admitted.
+#[test]
+fn a_new_connection_has_the_whole_grace_of_a_drain() {
+    let start = Instant::now();
+    let (_, _client, service) = connect(start);
+    service.phase.advance(Phase::Draining);
+    let late = start + Duration::from_secs(60);
+    let (ours, mut client) = UnixStream::pair().expect("a pair of sockets can be made");
+    ours.set_nonblocking(true)
+        .expect("a socket can be made non-blocking");
+    let socket = Socket::new(ours.into());
+    let mut connection = Connection::new(socket, Node::UNIX, &Opening::default(), late, &service);
+    let mut desk = Desk::new(0);
+    let mut drive = |after: Duration| {
+        let now = late + after;
+        connection.drive(Wake::Ready, Treatment::Handle, now, &mut desk, &service)
+    };
+    let grace = service.config.drain_idle;
+    let verdict = drive(grace - Duration::from_nanos(1));
+    assert!(matches!(verdict, Verdict::Park(_)), "{verdict:?}");
+    // What has come by then is answered.
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .expect("a request is sent");
+    let verdict = drive(grace);
+    assert!(
+        matches!(
+            verdict,
+            Verdict::Park(Wait {
+                what: What::Goodbye,
+                ..
+            })
+        ),
+        "{verdict:?}"
+    );
 }
 
 /// Whoever owes us reading is not to pay for the time of handlers.

@@ -17,6 +17,7 @@ use super::client::{Client, Job};
 use super::deputy::Deputy;
 use super::listener::Listener;
 use super::roster::Patrol;
+use super::turns::{Turns, is_within};
 use super::{DrainReport, Shared};
 #[cfg(feature = "proxy")]
 use crate::connection::log_limited;
@@ -53,9 +54,12 @@ const HANDSHAKE: Duration = Duration::from_millis(100);
 /// How often to try to close a queue into which clients keep coming.
 const SEALING_TRIES: usize = 100;
 
-/// How long workers are waited for that have been told to stop. One that has not ended by then is
-/// held by its handler.
+/// How long a worker that has been told to stop may stay within its turn. One that has not left it
+/// by then is held by its handler.
 const FAREWELL: Duration = Duration::from_millis(250);
+
+/// How often to look whether workers that were told to stop are within their turns.
+const FAREWELL_TICK: Duration = Duration::from_millis(5);
 
 /// Accepts, keeps the time, and ends the server.
 pub(super) struct Acceptor {
@@ -137,6 +141,8 @@ impl Acceptor {
                     let left = (since + self.shared.service.config.drain_delay)
                         .saturating_duration_since(now);
                     if left.is_zero() {
+                        // A connection that finds the drain begun must find its grace begun, too.
+                        self.shared.service.grace.begin(now);
                         self.shared.service.phase.advance(Phase::Draining);
                         return Ok(());
                     }
@@ -372,24 +378,28 @@ impl Acceptor {
         } else {
             started
         };
-        // Who is admitted last has the grace, too.
-        let idle_until = handshakes_until + config.drain_idle;
+        shared.service.grace.begin(handshakes_until);
         self.release(Instant::now() < handshakes_until);
         shared.census.ring_below(1);
-        while shared.phase() < Phase::Forced
-            && (shared.census.open() > 0 || !self.listeners.is_empty())
-        {
+        while shared.phase() < Phase::Forced {
+            let is_anything_open = shared.census.open() > 0 || !self.listeners.is_empty();
+            // A worker may still be ending the last connection, and want for a processor.
+            let tick = match is_anything_open {
+                true => DRAIN_TICK,
+                false if shared.turns.counts().any(is_within) => PATROL_TICK,
+                false => break,
+            };
             shared.census.add_round();
             let now = Instant::now();
             if now >= deadline {
                 break;
             }
-            self.wait(false, Some(DRAIN_TICK.min(deadline - now)))?;
+            self.wait(false, Some(tick.min(deadline - now)))?;
             self.release(now < handshakes_until);
             self.sweep(DRAIN_TICK);
             self.walk();
             let now = Instant::now();
-            if now >= idle_until {
+            if shared.service.grace.is_over(now) {
                 shared.lot.recall(What::is_idle, |client| {
                     shared.hand_over(Job {
                         client,
@@ -410,24 +420,15 @@ impl Acceptor {
         shared.cut_parked();
         shared.service.phase.advance(Phase::Stopped);
         shared.roster.call_all();
-        // Nobody sends: this waits until all workers have ended, or for as long as it says.
-        let ended = self.workers_done.recv_timeout(FAREWELL);
-        let all_ended = ended == Err(RecvTimeoutError::Disconnected);
-        let (ended, held): (Vec<_>, Vec<_>) = mem::take(&mut self.workers)
-            .into_iter()
-            .partition(|worker| all_ended || worker.is_finished());
-        for worker in ended {
-            if worker.join().is_err() {
-                error!("a worker had panicked");
-            }
-        }
+        let workers = mem::take(&mut self.workers);
+        let held = join_workers(workers, &shared.turns, &self.workers_done, FAREWELL);
         while let Ok(job) = shared.jobs.try_recv() {
             shared.cut(*job.client);
         }
         shared.cut_parked();
         // Handlers hold the others, and whoever has been given a stream.
         shared.census.add_cut(shared.census.open() as u64);
-        held.len()
+        held
     }
 }
 
@@ -436,6 +437,38 @@ impl Drop for Acceptor {
     fn drop(&mut self) {
         self.shared.stop();
     }
+}
+
+/// Waits for workers that have been told to stop, and returns how many a handler holds: those that
+/// are within a turn after `patience`. A worker outside a turn begins no other, and runs no code
+/// but ours until it ends. It may be kept from the processor for any time, which holds no request.
+fn join_workers(
+    workers: Vec<JoinHandle<()>>,
+    turns: &Turns,
+    done: &Receiver<()>,
+    patience: Duration,
+) -> usize {
+    let deadline = Instant::now() + patience;
+    // A worker sends nothing, and disconnects the channel when it is the last one.
+    let mut have_ended = false;
+    while !have_ended {
+        let is_held = |(worker, turns): (&JoinHandle<()>, u64)| {
+            worker.is_finished() || Instant::now() >= deadline && is_within(turns)
+        };
+        if workers.iter().zip(turns.counts()).all(is_held) {
+            break;
+        }
+        have_ended = done.recv_timeout(FAREWELL_TICK) == Err(RecvTimeoutError::Disconnected);
+    }
+    let (ended, held): (Vec<_>, Vec<_>) = workers
+        .into_iter()
+        .partition(|worker| have_ended || worker.is_finished());
+    for worker in ended {
+        if worker.join().is_err() {
+            error!("a worker had panicked");
+        }
+    }
+    held.len()
 }
 
 /// Whether the connection failed before it was accepted, and not the listener (accept(2)).
@@ -454,4 +487,40 @@ fn is_of_one_client(error: &io::Error) -> bool {
     ]
     .iter()
     .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// How many of one worker are held, if it has begun so many turns and halves of turns and does
+    /// this until it ends.
+    fn held(turns: u32, work: impl FnOnce() + Send + 'static) -> usize {
+        let counts = Turns::new(1);
+        (0..turns).for_each(|_| counts.count(0));
+        let (done, all_done) = crossbeam_channel::bounded(0);
+        let worker = thread::spawn(move || {
+            work();
+            drop(done);
+        });
+        join_workers(vec![worker], &counts, &all_done, Duration::ZERO)
+    }
+
+    #[test]
+    fn a_worker_without_a_processor_is_waited_for() {
+        // However long it takes, it is in no handler.
+        assert_eq!(held(2, || thread::sleep(10 * FAREWELL_TICK)), 0);
+    }
+
+    #[test]
+    fn a_worker_within_a_turn_is_held() {
+        let (release, released) = crossbeam_channel::bounded::<()>(0);
+        let wait = move || {
+            let _ = released.recv();
+        };
+        assert_eq!(held(1, wait), 1);
+        drop(release);
+    }
 }

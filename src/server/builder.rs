@@ -218,7 +218,9 @@ impl Builder {
     }
 
     /// How long idle connections are kept once the drain has begun, for a request that is already
-    /// on its way, and listeners (a tenth of a second at most) for a handshake that is. Default:
+    /// on its way, and listeners (a tenth of a second at most) for a handshake that is. The time
+    /// begins again with each connection that is accepted and each TLS handshake that ends. When it
+    /// is over, a client that pipelines requests gets responses to those that have arrived. Default:
     /// [`DRAIN_IDLE`](crate::defaults::DRAIN_IDLE).
     pub fn drain_idle(mut self, grace: Duration) -> Self {
         self.config.drain_idle = grace.min(LONGEST);

@@ -40,7 +40,9 @@ pub use self::waits::Waits;
 use self::worker::Worker;
 use crate::answer_fields::AnswerFields;
 use crate::config::Config;
-use crate::connection::{Budget, Desk, LogLimits, Service, Treatment, Verdict, Wait, Wake, Why};
+use crate::connection::{
+    Budget, Desk, Grace, LogLimits, Service, Treatment, Verdict, Wait, Wake, Why,
+};
 use crate::error_pages::Pages;
 use crate::exchange::Observers;
 use crate::phase::PhaseCell;
@@ -155,6 +157,7 @@ impl Server {
             lot: Lot::new(self.capacity, &workers_bell)?,
             service: Service {
                 handler: Box::new(handler),
+                grace: Grace::new(config.drain_idle),
                 config,
                 phase: self.phase,
                 budget: self.budget,

@@ -120,9 +120,13 @@ impl Worker {
             mut since,
         } = job;
         for _ in 0..DRIVES_IN_A_ROW {
+            // To drop a connection may run a handler's code, too.
+            self.shared.turns.count(self.index);
             let verdict = self.turn(&mut client, wake, since.take());
             let is_others_turn = matches!(verdict, Verdict::Requeue);
-            match self.shared.follow(client, verdict) {
+            let followed = self.shared.follow(client, verdict);
+            self.shared.turns.count(self.index);
+            match followed {
                 Some(called) => (client, wake) = called,
                 None => return,
             }
@@ -142,7 +146,6 @@ impl Worker {
 
     fn turn(&mut self, client: &mut Client, wake: Wake, since: Option<Instant>) -> Verdict {
         let (desk, shared) = (&mut self.desk, &self.shared);
-        shared.turns.count(self.index);
         let began = Instant::now();
         let waited = since.map(|since| began.saturating_duration_since(since));
         shared.waits.note(self.index, waited);
@@ -154,7 +157,6 @@ impl Worker {
         };
         let verdict = shared.turn(desk, client, wake, treatment, began);
         self.pace.note(elapsed(began));
-        shared.turns.count(self.index);
         let answered = self.desk.answered();
         shared.census.set_answered(self.index, answered);
         verdict

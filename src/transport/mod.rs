@@ -31,6 +31,8 @@ use self::tls::Session;
 #[derive(Debug)]
 pub(crate) struct Socket {
     plain: Plain,
+    /// How many bytes have been received.
+    received: u64,
     /// Boxed, so that a connection without costs no more for it than this.
     #[cfg(feature = "tls")]
     session: Option<Box<Session>>,
@@ -86,6 +88,7 @@ impl Socket {
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self {
             plain: Plain(socket),
+            received: 0,
             #[cfg(feature = "tls")]
             session: None,
         }
@@ -93,11 +96,29 @@ impl Socket {
 
     /// Appends what is there to `buffer`, as far as its capacity goes.
     pub(crate) fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<Received> {
+        let before = buffer.len();
+        let received = self.receive_into(buffer);
+        self.received += (buffer.len() - before) as u64;
+        received
+    }
+
+    #[inline(always)]
+    fn receive_into(&mut self, buffer: &mut Vec<u8>) -> io::Result<Received> {
         #[cfg(feature = "tls")]
         if let Some(session) = &mut self.session {
             return session.receive(&self.plain, buffer);
         }
         self.plain.receive(buffer, RecvFlags::empty())
+    }
+
+    /// How many bytes have been [received](Self::receive) so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// How many bytes have arrived that were not received; under TLS, encrypted ones.
+    pub(crate) fn unread(&self) -> usize {
+        self.plain.unread() + self.held()
     }
 
     /// Sends from the start of both slices in one call and returns how many bytes went; none if

@@ -96,7 +96,12 @@ impl Plain {
     }
 
     pub(super) fn has_unread(&self) -> bool {
-        rustix::io::ioctl_fionread(&self.0).is_ok_and(|count| count > 0)
+        self.unread() > 0
+    }
+
+    pub(super) fn unread(&self) -> usize {
+        let count = rustix::io::ioctl_fionread(&self.0).unwrap_or_default();
+        usize::try_from(count).unwrap_or(usize::MAX)
     }
 
     pub(super) fn reset_on_close(&self) -> io::Result<()> {

@@ -1,6 +1,9 @@
-use httpool::Request;
+use std::io::Write as _;
+use std::thread;
 
-use crate::support::{Random, TestServer, mirror, request, tell};
+use httpool::{Builder, Handler, Intake, Request, Response};
+
+use crate::support::{Client, End, NEVER, Random, TestServer, mirror, request, tell};
 
 #[test]
 fn two_hundred_requests_are_answered_in_order() {
@@ -104,4 +107,90 @@ fn what_follows_the_last_request_is_not_answered() {
     client.expect_answer("first");
     assert!(client.expect_answer("").says_close());
     client.finish_sending().expect_closed();
+}
+
+/// Drains a server while one client sends this request without end, and returns what the client has
+/// received.
+#[track_caller]
+fn drain_under_endless(
+    request: Vec<u8>,
+    configure: impl FnOnce(Builder) -> Builder,
+    handler: impl Handler,
+) -> Vec<u8> {
+    let server = TestServer::spawn(|builder| configure(builder.drain_timeout(NEVER)), handler);
+    let mut client = server.connect();
+    thread::scope(|scope| {
+        let mut socket = client.socket().try_clone().expect("a socket can be cloned");
+        scope.spawn(move || {
+            let requests = request.repeat(1_000);
+            while socket.write_all(&requests).is_ok() {}
+        });
+        client.expect_part(1);
+        let reading = scope.spawn(move || {
+            let received = client.read_rest();
+            // The other half has nobody to write to then.
+            drop(client);
+            received
+        });
+        let report = server.shut_down();
+        assert_eq!((report.cut, report.abandoned_workers), (0, 0));
+        let (received, end) = reading.join().expect("reading does not panic");
+        assert_eq!(end, End::Closed);
+        assert_eq!(
+            1 + received.windows(9).filter(|at| *at == b"HTTP/1.1 ").count() as u64,
+            report.answered
+        );
+        received
+    })
+}
+
+/// Whether the last response, and only that, says that it is the last.
+fn only_the_last_says_close(received: &[u8]) -> bool {
+    let received = String::from_utf8_lossy(received).to_ascii_lowercase();
+    let says_close = |head: &str| head.contains("connection: close");
+    let mut heads: Vec<&str> = received.split("http/1.1 ").collect();
+    let last = heads.pop();
+    last.is_some_and(says_close) && !heads.into_iter().any(says_close)
+}
+
+#[test]
+fn a_client_that_pipelines_without_end_does_not_delay_a_drain() {
+    for request in [
+        request::get("/"),
+        request::post("/", "some content"),
+        request::post_chunked("/", "some content", 5),
+    ] {
+        let received = drain_under_endless(request, |builder| builder, tell);
+        assert!(only_the_last_says_close(&received));
+    }
+}
+
+#[test]
+fn a_client_that_streams_bodies_without_end_does_not_delay_a_drain() {
+    struct Reader;
+    impl Handler for Reader {
+        fn handle(&self, request: &mut Request) -> Response {
+            let read = std::io::copy(request.body_mut(), &mut std::io::sink());
+            Response::new(read.expect("the body is complete").to_string().into())
+        }
+
+        fn intake(&self, _: &Request) -> Intake {
+            Intake::STREAM
+        }
+    }
+    let request = request::post("/", "x".repeat(10_000));
+    let received = drain_under_endless(request, |builder| builder, Reader);
+    assert!(only_the_last_says_close(&received));
+}
+
+#[test]
+fn a_client_that_sends_empty_lines_without_end_does_not_delay_a_drain() {
+    let server = TestServer::spawn(|builder| builder.drain_timeout(NEVER), tell);
+    let client: Client = server.connect();
+    thread::scope(|scope| {
+        let mut client = client;
+        scope.spawn(move || while client.try_send(b"\r\n".repeat(1_000)).is_ok() {});
+        server.expect_open(1);
+        assert_eq!(server.shut_down().cut, 0);
+    });
 }

@@ -11,7 +11,7 @@ use loom::thread::{self, JoinHandle};
 use super::super::*;
 use crate::answer_fields::AnswerFields;
 use crate::config::Config;
-use crate::connection::{Budget, Connection, LogLimits, Opening, Service, Wait, What};
+use crate::connection::{Budget, Connection, Grace, LogLimits, Opening, Service, Wait, What};
 use crate::error_pages::Pages;
 use crate::exchange::Observers;
 use crate::phase::PhaseCell;
@@ -116,6 +116,7 @@ impl Scene {
                 handler: Box::new(handler),
                 config: CONFIG.clone(),
                 phase: Arc::new(PhaseCell::new()),
+                grace: Grace::new(CONFIG.drain_idle),
                 budget: Arc::new(Budget::new(usize::MAX)),
                 observers: Observers::default(),
                 error_pages: Pages::default(),
