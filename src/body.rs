@@ -11,7 +11,7 @@ use std::ops::Range;
 use bytes::{Buf, Bytes};
 use http::HeaderValue;
 
-pub(crate) use self::content::{Content, FilePart, Source};
+pub(crate) use self::content::{Content, FilePart, Source, Withheld};
 use crate::wire::SharedChunking;
 use crate::{Origin, Upgrade, Wire};
 
@@ -143,6 +143,10 @@ impl Body {
         match &self.content {
             Content::Memory(bytes) => bytes,
             Content::Reader(_) | Content::File(_) | Content::Upgrade(_) => &[],
+            Content::Withheld(withheld) => {
+                withheld.want();
+                &[]
+            }
         }
     }
 
@@ -152,6 +156,10 @@ impl Body {
         match self.content {
             Content::Memory(bytes) => bytes,
             Content::Reader(_) | Content::File(_) | Content::Upgrade(_) => Bytes::new(),
+            Content::Withheld(withheld) => {
+                withheld.want();
+                Bytes::new()
+            }
         }
     }
 
@@ -161,6 +169,10 @@ impl Body {
         match &self.content {
             Content::Memory(bytes) => bytes.clone(),
             Content::Reader(_) | Content::File(_) | Content::Upgrade(_) => Bytes::new(),
+            Content::Withheld(withheld) => {
+                withheld.want();
+                Bytes::new()
+            }
         }
     }
 
@@ -173,6 +185,7 @@ impl Body {
             Content::Reader(source) => source.length,
             Content::File(part) => Some(part.left),
             Content::Upgrade(_) => Some(0),
+            Content::Withheld(withheld) => withheld.length(),
         }
     }
 
@@ -216,7 +229,26 @@ impl Body {
     pub(crate) fn protocol(&self) -> Option<&HeaderValue> {
         match &self.content {
             Content::Upgrade(upgrade) => Some(upgrade.protocol()),
-            Content::Memory(_) | Content::Reader(_) | Content::File(_) => None,
+            Content::Memory(_) | Content::Reader(_) | Content::File(_) | Content::Withheld(_) => {
+                None
+            }
+        }
+    }
+
+    /// The body of a request with this head that has not come.
+    pub(crate) fn withheld(head: Bytes, length: Option<u64>) -> Self {
+        Self {
+            content: Content::Withheld(Withheld::new(length)),
+            wire: Some(Wire::new(head, None)),
+            origin: None,
+        }
+    }
+
+    /// What is kept of a body that has not come.
+    pub(crate) fn as_withheld(&self) -> Option<&Withheld> {
+        match &self.content {
+            Content::Withheld(withheld) => Some(withheld),
+            _ => None,
         }
     }
 
@@ -237,7 +269,7 @@ impl Body {
         match &self.content {
             Content::Memory(bytes) if bytes.is_unique() => bytes.len(),
             Content::Reader(source) => source.held,
-            Content::Memory(_) | Content::File(_) | Content::Upgrade(_) => 0,
+            Content::Memory(_) | Content::File(_) | Content::Upgrade(_) | Content::Withheld(_) => 0,
         }
     }
 
@@ -271,6 +303,7 @@ impl Read for Body {
             Content::Reader(source) => source.read(buffer),
             Content::File(part) => part.read(buffer),
             Content::Upgrade(_) => Ok(0),
+            Content::Withheld(withheld) => withheld.read(buffer),
         }
     }
 }

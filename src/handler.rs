@@ -84,6 +84,7 @@ pub trait Handler: Send + Sync + 'static {
 /// }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Intake {
     /// The handler runs when all of it is here. No slow sender holds a worker, and all of the body
     /// is in memory. It may have [`Builder::max_body`](crate::Builder::max_body) bytes.
@@ -112,6 +113,41 @@ pub enum Intake {
         /// Bytes that it may have.
         most: u64,
     },
+    /// The handler runs when the head is here and responds without the body, as one does that refuses
+    /// the request: 404, 405. A client that waits for `100 Continue` gets the response instead (RFC
+    /// 9110 section 10.1.1), and the connection ends. From another client the body is thrown away
+    /// while it comes, without memory or a worker, and the connection goes on. A body that has come
+    /// with the head is there all the same.
+    ///
+    /// [`Body::length`] is what the head says. If the handler or a [`Layer`](crate::Layer) looks at
+    /// more of the body, there is nothing of it: [`Body::as_bytes`] is empty and a read fails. The
+    /// server then drops the response, receives the body as for [`Whole`](Self::Whole), and gives the
+    /// request to the handler and its layers again.
+    ///
+    /// ```
+    /// use httpool::http::{Method, StatusCode};
+    /// use httpool::{Handler, Intake, IntoResponse, Request, Response};
+    ///
+    /// /// Gives back what is posted.
+    /// struct Mirror;
+    ///
+    /// impl Handler for Mirror {
+    ///     fn handle(&self, request: &mut Request) -> Response {
+    ///         match *request.method() {
+    ///             Method::POST => std::mem::take(request.body_mut()).into_response(),
+    ///             _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    ///         }
+    ///     }
+    ///
+    ///     fn intake(&self, request: &Request) -> Intake {
+    ///         match *request.method() {
+    ///             Method::POST => Intake::Whole,
+    ///             _ => Intake::HeadOnly,
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    HeadOnly,
 }
 
 impl Intake {
@@ -125,7 +161,7 @@ impl Intake {
     pub(crate) const fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Stream { most: one }, Self::Stream { most: two }) if one < two => other,
-            (Self::Whole, _) => other,
+            (Self::Whole | Self::HeadOnly, _) => other,
             _ => self,
         }
     }

@@ -57,6 +57,13 @@ use crate::{Handler, Intake, IntoResponse, Request, Response};
 /// [`Builder::answer_fields`](crate::Builder::answer_fields) says. Handlers that panic are seen behind
 /// [`CatchPanic`](crate::layers::CatchPanic).
 ///
+/// # Bodies that have not come
+///
+/// A request that no handler wants the body of is handled when its head is here
+/// ([`Intake::HeadOnly`]), as one that no route takes. Its layers see it with its head, and where one
+/// of them looks at the body there is nothing. The response is then dropped, and the request passes
+/// the layers again when its body has come: so a layer that reads bodies may see such a request twice.
+///
 /// # Cost
 ///
 /// As with [`Handler`], the trait lends the request and a function owns it: to pass through a layer
@@ -84,6 +91,40 @@ use crate::{Handler, Intake, IntoResponse, Request, Response};
 pub trait Layer: Send + Sync + 'static {
     /// Answers one request, or has `next` do it.
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response;
+
+    /// How to take the body of this request, of which nothing but the head is known, if what is
+    /// behind this layer takes it like that. A layer that is going to refuse the request by its head
+    /// says [`Intake::HeadOnly`], so that the client need not send the body for that.
+    ///
+    /// ```
+    /// use httpool::http::StatusCode;
+    /// use httpool::{Intake, IntoResponse, Layer, Next, Request, Response};
+    ///
+    /// struct OnlyForCats;
+    ///
+    /// impl OnlyForCats {
+    ///     fn admits(request: &Request) -> bool {
+    ///         request.headers().get("x-animal").is_some_and(|animal| animal == "cat")
+    ///     }
+    /// }
+    ///
+    /// impl Layer for OnlyForCats {
+    ///     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
+    ///         match Self::admits(request) {
+    ///             true => next.handle(request),
+    ///             false => StatusCode::FORBIDDEN.into_response(),
+    ///         }
+    ///     }
+    ///
+    ///     fn intake(&self, request: &Request, behind: Intake) -> Intake {
+    ///         if Self::admits(request) { behind } else { Intake::HeadOnly }
+    ///     }
+    /// }
+    /// ```
+    fn intake(&self, request: &Request, behind: Intake) -> Intake {
+        let _ = request;
+        behind
+    }
 }
 
 /// The layers behind one, and the handler behind them all.
@@ -165,12 +206,20 @@ impl<H: Handler> Layered<H> {
 
 impl<H: Handler> Handler for Layered<H> {
     fn handle(&self, request: &mut Request) -> Response {
-        self.layers
-            .run(request, &|request| self.handler.handle(request))
+        self.layers.run(request, &|request| {
+            // A layer has made another request of it.
+            if let Some(body) = request.body().as_withheld()
+                && self.handler.intake(request) != Intake::HeadOnly
+            {
+                body.want();
+                return Response::default();
+            }
+            self.handler.handle(request)
+        })
     }
 
     fn intake(&self, request: &Request) -> Intake {
-        self.handler.intake(request)
+        self.layers.intake(request, self.handler.intake(request))
     }
 }
 
@@ -190,6 +239,12 @@ impl Layers {
         Self([&self.0[..], &others.0].concat())
     }
 
+    /// How to take a body that what is behind them takes like that.
+    pub(crate) fn intake(&self, request: &Request, behind: Intake) -> Intake {
+        let layers = self.0.iter().rev();
+        layers.fold(behind, |behind, layer| layer.intake(request, behind))
+    }
+
     pub(crate) fn run(
         &self,
         request: &mut Request,
@@ -204,6 +259,10 @@ impl Layers {
 impl<L: Layer + ?Sized> Layer for Arc<L> {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
         (**self).handle(request, next)
+    }
+
+    fn intake(&self, request: &Request, behind: Intake) -> Intake {
+        (**self).intake(request, behind)
     }
 }
 

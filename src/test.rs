@@ -297,7 +297,7 @@ impl RequestBuilder<'_> {
             Ok(Event::Stream) => decoder
                 .stream(&mut slot)
                 .map(|inflow| Upload::begin(inflow, input, &mut slot)),
-            Ok(Event::Continue | Event::Incomplete(_)) => panic!("the request is not complete"),
+            Ok(_) => panic!("the request is not complete"),
             Err(refusal) => return receive(refuse(refusal, slot.request.headers()), &slot),
         };
         slot.request.body_mut().set_origin(self.origin);

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 
 use crate::content_type::MediaType;
 use crate::response::answer_other_method;
-use crate::{Handler, Html, IntoResponse, Origin, Problem, Request, Response};
+use crate::{Handler, Html, Intake, IntoResponse, Origin, Problem, Request, Response};
 
 const PAGE: &str = "<h1>Welcome to my Server</h1>";
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
@@ -94,6 +94,13 @@ impl Handler for Echo {
             }
             Method::GET | Method::HEAD => Html(PAGE).into_response(),
             _ => answer_other_method(request, ALLOWED),
+        }
+    }
+
+    fn intake(&self, request: &Request) -> Intake {
+        match *request.method() {
+            Method::POST => Intake::Whole,
+            _ => Intake::HeadOnly,
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
@@ -15,6 +17,49 @@ pub(crate) enum Content {
     File(FilePart),
     /// None: another protocol follows the head.
     Upgrade(Box<Upgrade>),
+    /// A request's that has not come, for its handler has said that it needs only the head.
+    Withheld(Withheld),
+}
+
+/// A body that has not come. It keeps whether it has been looked at.
+#[derive(Debug)]
+pub(crate) struct Withheld {
+    /// What the head says.
+    length: Option<u64>,
+    is_wanted: Arc<AtomicBool>,
+}
+
+impl Withheld {
+    pub(crate) fn new(length: Option<u64>) -> Self {
+        Self {
+            length,
+            is_wanted: Arc::default(),
+        }
+    }
+
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// The handler or a layer needs it.
+    pub(crate) fn want(&self) {
+        self.is_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Where that is seen, wherever the body goes.
+    pub(crate) fn watch(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_wanted)
+    }
+}
+
+impl Read for Withheld {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.want();
+        Err(io::Error::new(
+            ErrorKind::NotConnected,
+            "the body has not come: the request is handled again when it has",
+        ))
+    }
 }
 
 /// Where the bytes of a body come from while it is sent.

@@ -158,7 +158,9 @@ impl Account {
             (Content::Switched, body::Content::Upgrade(upgrade)) => {
                 desk.outbox.push_upgrade(upgrade);
             }
-            (Content::Omitted, _) | (_, body::Content::Upgrade(_)) => {}
+            // A body that has not come is nobody's response: who gives it back has wanted it.
+            (Content::Omitted, _) | (_, body::Content::Upgrade(_) | body::Content::Withheld(_)) => {
+            }
             (_, body::Content::Memory(bytes)) => desk.outbox.push_body(bytes),
             (_, body::Content::Reader(source)) => {
                 let in_chunks = content == Content::FollowsInChunks;

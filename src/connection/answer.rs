@@ -1,6 +1,7 @@
 //! How a request gets its answer, and whether that is the last one.
 
 use std::io;
+use std::sync::atomic::Ordering;
 
 use http::header::CONNECTION;
 use log::debug;
@@ -8,7 +9,8 @@ use log::debug;
 use super::account::Account;
 use super::{Connection, Desk, Farewell, Incoming, Service, Stage};
 use crate::Response;
-use crate::http1::{self, Ending, Persistence, Refusal};
+use crate::body::Withheld;
+use crate::http1::{self, CONTINUE, Ending, Expectation, Limits, Persistence, Refusal};
 use crate::phase::Phase;
 
 impl Connection {
@@ -20,7 +22,66 @@ impl Connection {
         answer: impl FnOnce(&mut Self, &mut Account, &mut Desk) -> Response,
     ) -> io::Result<()> {
         let mut account = self.open_account(desk, service);
-        let mut response = answer(self, &mut account, desk);
+        let response = answer(self, &mut account, desk);
+        self.close_account(&account, response, desk, service)
+    }
+
+    /// Answers the request in the slot, whose handler has said that it needs no more than the head.
+    /// If it turns out to need the body, there is no response yet, and the body is received.
+    #[cold]
+    pub(super) fn answer_by_head(
+        &mut self,
+        limits: &Limits,
+        desk: &mut Desk,
+        service: &Service,
+    ) -> io::Result<()> {
+        let mut account = self.open_account(desk, service);
+        account.note_received(0);
+        let body = desk.slot.request.body().as_withheld();
+        let is_wanted = body.map(Withheld::watch).unwrap_or_default();
+        let response = account.handle(desk, service);
+        if response.body().as_withheld().is_some() || is_wanted.load(Ordering::Relaxed) {
+            desk.catch_up();
+            match self.decoder.gather(limits) {
+                Ok(Expectation::Continue) => desk.outbox.bytes().extend_from_slice(CONTINUE),
+                Ok(Expectation::None) => {}
+                Err(refusal) => self.refuse(refusal, desk, service),
+            }
+            return Ok(());
+        }
+        let can_go_on = self.decoder.can_discard(limits);
+        // What comes of the body must not be taken for another request.
+        if !can_go_on || service.phase.get() != Phase::Running || self.socket.is_worn() {
+            desk.slot.terms.persistence = Persistence::Close;
+        }
+        self.look_again();
+        self.close_account(&account, response, desk, service)?;
+        let after = match self.stage {
+            Stage::Open => Persistence::KeepAlive,
+            _ => Persistence::Close,
+        };
+        if can_go_on {
+            self.decoder.discard(limits, after);
+            self.stage = Stage::Open;
+        } else {
+            self.decoder.abandon(&mut desk.slot);
+        }
+        Ok(())
+    }
+
+    /// Ends the connection after a response that has been made, whatever still comes.
+    pub(super) fn stop_discarding(&mut self) {
+        self.stage = Stage::Closing(Farewell::Linger);
+        self.patience.end();
+    }
+
+    fn close_account(
+        &mut self,
+        account: &Account,
+        mut response: Response,
+        desk: &mut Desk,
+        service: &Service,
+    ) -> io::Result<()> {
         account.mark(&mut response, desk, service);
         let ending = self.ending(&response, desk, service)?;
         if ending == Ending::Close {

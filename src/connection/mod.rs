@@ -60,7 +60,7 @@ use crate::answer_fields::AnswerFields;
 use crate::config::Config;
 use crate::error_pages::Pages;
 use crate::exchange::Observers;
-use crate::http1::{CONTINUE, Decoder, Event, Limits, Progress, Refusal};
+use crate::http1::{CONTINUE, Decoder, Event, Limits, Persistence, Progress, Refusal};
 use crate::phase::{Phase, PhaseCell};
 use crate::transport::{Received, Socket};
 use crate::{Handler, Node, Origin, Request};
@@ -197,7 +197,7 @@ impl Connection {
             || self.socket.has_begun()
             || self.socket.has_unread();
         let may_be_one = match self.stage {
-            Stage::Open => arriving,
+            Stage::Open => arriving && !self.decoder.is_discarding(),
             // There may be one behind the header.
             #[cfg(feature = "proxy")]
             Stage::Introduction => self.socket.has_unread(),
@@ -306,9 +306,17 @@ impl Connection {
                         return Ok(verdict);
                     }
                 }
+                (Ok(Event::HeadOnly), Treatment::Handle) => {
+                    budget -= 1;
+                    self.answer_by_head(&limits, desk, service)?;
+                }
+                (Ok(Event::Discarded(Persistence::KeepAlive)), _) => {}
+                (Ok(Event::Discarded(Persistence::Close)), _) => self.stop_discarding(),
+                (Err(_), _) if self.decoder.is_discarding() => self.stop_discarding(),
                 // A body that is not sent is the cheapest.
                 (
-                    Ok(Event::Continue | Event::Stream) | Err(Refusal::BodyTooLarge),
+                    Ok(Event::Continue | Event::Stream | Event::HeadOnly)
+                    | Err(Refusal::BodyTooLarge),
                     Treatment::Shed(why),
                 ) => {
                     self.turn_down(desk, service, |account, desk| account.shed(why, desk));
@@ -331,6 +339,11 @@ impl Connection {
                         continue;
                     }
                     let verdict = self.wait_for_request(progress, wake, desk, service);
+                    // What has been sent must not be destroyed by what still comes.
+                    if matches!(verdict, Verdict::Close(_)) && self.decoder.is_discarding() {
+                        self.stop_discarding();
+                        continue;
+                    }
                     // One more look is enough: empty lines are no request, however many come.
                     if matches!(verdict, Verdict::Close(_)) && budget < STEPS_PER_TURN {
                         return Ok(verdict);

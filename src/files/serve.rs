@@ -17,7 +17,7 @@ use super::{ASK_EACH_TIME, Copies, Files, Listings, join, media_type};
 use crate::content_type::accepted;
 use crate::problem::try_again;
 use crate::response::answer_other_method;
-use crate::{Handler, IntoResponse, Problem, Request, Response};
+use crate::{Handler, Intake, IntoResponse, Problem, Request, Response};
 
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
@@ -168,6 +168,10 @@ impl Handler for Files {
     fn handle(&self, request: &mut Request) -> Response {
         self.answer(request, 0)
     }
+
+    fn intake(&self, _: &Request) -> Intake {
+        Intake::HeadOnly
+    }
 }
 
 /// A router of nothing else, which can be nested.
@@ -186,6 +190,8 @@ impl crate::routing::Takes<Self> for Files {}
 #[cfg(feature = "router")]
 #[diagnostic::do_not_recommend]
 impl<S> crate::routing::Function<S, Self> for Files {
+    const INTAKE: Intake = Intake::HeadOnly;
+
     fn call(&self, call: &mut crate::routing::Call<'_, S>) -> Response {
         self.answer(call.request(), call.under())
     }

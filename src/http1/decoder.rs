@@ -1,24 +1,18 @@
 //! One connection's requests, one after another, from bytes cut anywhere.
 
+mod partial;
+
 use std::borrow::Cow;
 use std::mem;
-use std::sync::OnceLock;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
+use self::partial::{Absorbed, Coding, Partial, Reception, Rest, room};
 use super::chunked::Chunked;
-use super::head::{self, Expectation, Head, Terms};
+use super::head::{self, Expectation, Head, Persistence, Terms};
 use super::{Framing, Inflow, Input, Limits, Refusal};
-use crate::wire::SharedChunking;
 use crate::{Body, Intake, Request, Wire};
-
-/// Room reserved for a body at first, and at least each time it grows: a client that announces
-/// much and sends little costs this much at most.
-const BODY_STEP: usize = 256 * 1024;
-
-/// What a field costs in a header map, beside its bytes.
-const FIELD: usize = 128;
 
 /// Where a request is put together. A worker keeps one and uses it for request after request: its
 /// header map and the arena that its values point into are allocated once.
@@ -51,6 +45,13 @@ pub enum Event {
     /// [`Decoder::stream`]. Or not all of the body is here, and nobody said how that is to be
     /// taken: go on with [`Decoder::abandon`].
     Stream,
+    /// The head of a request has come whose handler answers before the body has come. The request is
+    /// in the slot, with nothing of the body; call [`Decoder::discard`] when it has its response, or
+    /// [`Decoder::gather`] if the handler needs the body after all.
+    HeadOnly,
+    /// The rest of a body that was to be [discarded](Decoder::discard) has come. Whether another
+    /// request may follow is what was said then.
+    Discarded(Persistence),
     /// Everything is consumed that can be; more bytes are needed.
     Incomplete(Progress),
 }
@@ -64,37 +65,6 @@ pub enum Progress {
     Head,
     /// Its head and perhaps a part of its body.
     Body,
-}
-
-/// A request whose head is complete and whose body is not.
-#[derive(Debug)]
-struct Partial {
-    request: Request,
-    terms: Terms,
-    head: Bytes,
-    rest: Rest,
-}
-
-/// What becomes of a body.
-#[derive(Debug)]
-enum Rest {
-    /// It is kept until all of it is here.
-    Gathered(Reception),
-    /// Whoever is to read it takes it.
-    Streamed(Inflow),
-}
-
-/// A body as far as it has come.
-#[derive(Debug)]
-struct Reception {
-    coding: Coding,
-    content: Vec<u8>,
-}
-
-#[derive(Debug)]
-enum Coding {
-    Length(usize),
-    Chunked(Chunked),
 }
 
 impl Decoder {
@@ -127,18 +97,8 @@ impl Decoder {
         limits: &Limits,
         intake: impl FnOnce(&Request) -> Option<Intake>,
     ) -> Result<Event, Refusal> {
-        if let Some(mut partial) = self.partial.take() {
-            let Rest::Gathered(reception) = &mut partial.rest else {
-                self.partial = Some(partial);
-                return Ok(Event::Stream);
-            };
-            let absorbed = reception.absorb(input, limits);
-            if matches!(absorbed, Ok(Absorbed::Part)) {
-                self.partial = Some(partial);
-                return Ok(Event::Incomplete(Progress::Body));
-            }
-            partial.finish(slot);
-            return absorbed.map(|_| Event::Request);
+        if let Some(partial) = self.partial.take() {
+            return self.go_on(partial, input, slot, limits);
         }
         // RFC 9112 section 2.2: an empty line before the request line is passed over.
         while input.unread().starts_with(b"\r\n") {
@@ -159,6 +119,92 @@ impl Decoder {
         self.begin(&head, input, slot, limits, intake)
     }
 
+    fn go_on(
+        &mut self,
+        mut partial: Box<Partial>,
+        input: &mut Input,
+        slot: &mut Slot,
+        limits: &Limits,
+    ) -> Result<Event, Refusal> {
+        let event = match &mut partial.rest {
+            Rest::Gathered(reception) => match reception.absorb(input, limits) {
+                Ok(Absorbed::Part) => Ok(Event::Incomplete(Progress::Body)),
+                absorbed => {
+                    partial.finish(slot);
+                    return absorbed.map(|_| Event::Request);
+                }
+            },
+            Rest::Streamed(_) => Ok(Event::Stream),
+            Rest::Undecided(..) => Ok(Event::HeadOnly),
+            Rest::Discarded(inflow) => match inflow.discard(input) {
+                Ok(()) if inflow.is_done() => {
+                    return Ok(Event::Discarded(partial.terms.persistence));
+                }
+                // The request has its response, so nothing is missing.
+                Ok(()) => Ok(Event::Incomplete(Progress::Nothing)),
+                Err(refusal) => Err(refusal),
+            },
+        };
+        self.partial = Some(partial);
+        event
+    }
+
+    /// The body that [`Event::HeadOnly`] told of is wanted: call [`decode`](Self::decode) again, for
+    /// which the client may have to be told to go on first.
+    ///
+    /// # Errors
+    ///
+    /// If it is larger than it may be.
+    pub fn gather(&mut self, limits: &Limits) -> Result<Expectation, Refusal> {
+        let Some(mut partial) = self.partial.take() else {
+            return Ok(Expectation::None);
+        };
+        let mut waits = Expectation::None;
+        let mut fits = true;
+        partial.rest = match partial.rest {
+            Rest::Undecided(reception, expectation) => {
+                waits = expectation;
+                fits = reception.may_fit(limits);
+                Rest::Gathered(reception)
+            }
+            rest => rest,
+        };
+        self.partial = Some(partial);
+        match fits {
+            true => Ok(waits),
+            false => Err(Refusal::BodyTooLarge),
+        }
+    }
+
+    /// Whether the body that [`Event::HeadOnly`] told of can be thrown away while it comes. A client
+    /// that waits to be told to send it may send it or not, and one that announces too much is not
+    /// listened to.
+    #[must_use]
+    pub fn can_discard(&self, limits: &Limits) -> bool {
+        match self.partial.as_ref().map(|partial| &partial.rest) {
+            Some(Rest::Undecided(reception, Expectation::None)) => reception.may_fit(limits),
+            _ => false,
+        }
+    }
+
+    /// The request that [`Event::HeadOnly`] told of has its response, and the body is thrown away
+    /// while it comes. [`Event::Discarded`] tells of its end, and repeats what comes `after`.
+    pub fn discard(&mut self, limits: &Limits, after: Persistence) {
+        if let Some(partial) = self.partial.take()
+            && let Rest::Undecided(reception, _) = partial.rest
+        {
+            let inflow = reception.into_inflow(limits);
+            self.partial = Some(Box::new(Partial::discarded(inflow, after)));
+        }
+    }
+
+    /// Whether the body of a request that has its response is still coming.
+    #[must_use]
+    pub fn is_discarding(&self) -> bool {
+        let partial = self.partial.as_ref();
+        partial.is_some_and(|partial| matches!(partial.rest, Rest::Discarded(_)))
+    }
+
     /// The body that [`Event::Stream`] told of. Its request is in the slot then, with nothing of
     /// the body; call [`decode`](Self::decode) again when the whole of that has been taken.
     pub fn stream(&mut self, slot: &mut Slot) -> Option<Inflow> {
@@ -171,7 +217,7 @@ impl Decoder {
     pub fn lacks_body(&self, input: &Input) -> bool {
         match self.partial.as_ref().map(|partial| &partial.rest) {
             Some(Rest::Streamed(inflow)) => inflow.lacks(input),
-            Some(Rest::Gathered(_)) | None => false,
+            Some(Rest::Gathered(_) | Rest::Undecided(..) | Rest::Discarded(_)) | None => false,
         }
     }
 
@@ -204,7 +250,7 @@ impl Decoder {
     pub fn received(&self) -> usize {
         match self.partial.as_ref().map(|partial| &partial.rest) {
             Some(Rest::Gathered(reception)) => reception.content.len(),
-            Some(Rest::Streamed(_)) | None => 0,
+            Some(Rest::Streamed(_) | Rest::Undecided(..) | Rest::Discarded(_)) | None => 0,
         }
     }
 
@@ -212,7 +258,10 @@ impl Decoder {
     #[must_use]
     pub fn held(&self) -> usize {
         let partial = self.partial.as_ref();
-        partial.map_or(0, |partial| partial.held())
+        partial.map_or(0, |partial| match partial.rest {
+            Rest::Discarded(_) => 0,
+            _ => partial.held(),
+        })
     }
 
     fn begin(
@@ -242,35 +291,49 @@ impl Decoder {
             self.keep(slot, Rest::Streamed(inflow));
             return Ok(Event::Stream);
         }
-        let coding = match length {
-            Some(length) => {
-                let length = usize::try_from(length)
-                    .ok()
-                    .filter(|length| *length <= limits.body)
-                    .ok_or(Refusal::BodyTooLarge)?;
-                if let Some(body) = input.unread().get(..length) {
-                    slot.arena.extend_from_slice(body);
-                    let body = slot.arena.split().freeze();
-                    slot.receive_body(body);
-                    input.consume(length);
-                    return Ok(Event::Request);
-                }
-                Coding::Length(length)
-            }
-            None => Coding::Chunked(Chunked::new()),
-        };
+        let is_undecided = intake == Some(Intake::HeadOnly);
         let mut reception = Reception {
-            coding,
+            coding: match length {
+                Some(length) => Coding::Length(usize::try_from(length).unwrap_or(usize::MAX)),
+                None => Coding::Chunked(Chunked::new()),
+            },
             content: Vec::new(),
         };
+        let may_fit = reception.may_fit(limits);
+        if !may_fit && !is_undecided {
+            return Err(Refusal::BodyTooLarge);
+        }
+        if may_fit
+            && let Coding::Length(length) = reception.coding
+            && let Some(body) = input.unread().get(..length)
+        {
+            slot.arena.extend_from_slice(body);
+            let body = slot.arena.split().freeze();
+            slot.receive_body(body);
+            input.consume(length);
+            return Ok(Event::Request);
+        }
         let waits = expectation == Expectation::Continue;
-        if !waits && reception.absorb(input, limits)? == Absorbed::All {
+        // What of a length is here is all the same to a handler that does not need it.
+        let absorbs = match reception.coding {
+            Coding::Length(_) => !waits && !is_undecided,
+            Coding::Chunked(_) => !waits,
+        };
+        if absorbs && reception.absorb(input, limits)? == Absorbed::All {
             *slot.request.body_mut() = reception.into_body(slot.head.clone());
             return Ok(Event::Request);
         }
-        self.keep(slot, Rest::Gathered(reception));
+        let rest = match is_undecided {
+            true => Rest::Undecided(reception, expectation),
+            false => Rest::Gathered(reception),
+        };
+        self.keep(slot, rest);
         Ok(match intake {
             None => Event::Stream,
+            Some(Intake::HeadOnly) => {
+                slot.withhold_body(length);
+                Event::HeadOnly
+            }
             Some(_) if waits => Event::Continue,
             Some(_) => Event::Incomplete(Progress::Body),
         })
@@ -307,6 +370,11 @@ impl Slot {
         *self.request.body_mut() = Body::received(content, self.head.clone(), None);
     }
 
+    /// The request's body has not come, and will only if it is looked at.
+    fn withhold_body(&mut self, length: Option<u64>) {
+        *self.request.body_mut() = Body::withheld(self.head.clone(), length);
+    }
+
     /// The fields as they came, even if a handler has taken the request away.
     #[must_use]
     pub fn fields(&self) -> HeaderMap {
@@ -334,101 +402,6 @@ impl Slot {
         self.request.extensions_mut().clear();
         *self.request.uri_mut() = http::Uri::default();
         *self.request.body_mut() = Body::empty();
-    }
-}
-
-/// How much to reserve for a body of which this much is missing and this much is here. One byte
-/// more than is missing: a receive that ends with the body then leaves room, and so tells that
-/// nothing follows without a second call.
-fn room(missing: usize, here: usize) -> usize {
-    missing.saturating_add(1).min(here.max(BODY_STEP))
-}
-
-/// How much of a body has been absorbed.
-#[derive(Debug, PartialEq, Eq)]
-enum Absorbed {
-    All,
-    Part,
-}
-
-impl Partial {
-    fn held(&self) -> usize {
-        let fields = self.request.headers().len() * FIELD;
-        let body = match &self.rest {
-            Rest::Gathered(reception) => reception.held(),
-            Rest::Streamed(_) => 0,
-        };
-        self.head.len() + fields + body
-    }
-
-    /// Puts the request into the slot, with as much of its body as was gathered.
-    fn finish(self, slot: &mut Slot) -> Option<Inflow> {
-        slot.terms = self.terms;
-        slot.request = self.request;
-        let head = self.head.clone();
-        slot.head = self.head;
-        let (body, inflow) = match self.rest {
-            Rest::Gathered(reception) => (reception.into_body(head), None),
-            Rest::Streamed(inflow) => {
-                let body = Body::received(Bytes::new(), head, inflow.chunking());
-                (body, Some(inflow))
-            }
-        };
-        *slot.request.body_mut() = body;
-        inflow
-    }
-}
-
-impl Reception {
-    fn held(&self) -> usize {
-        let beside = match &self.coding {
-            Coding::Length(_) => 0,
-            Coding::Chunked(coding) => coding.held(),
-        };
-        beside + self.content.len()
-    }
-
-    fn absorb(&mut self, input: &mut Input, limits: &Limits) -> Result<Absorbed, Refusal> {
-        let content = &mut self.content;
-        let complete = match &mut self.coding {
-            Coding::Length(length) => {
-                // The vector may have been given more room than was asked for, and a client may
-                // have filled it with the start of its next request.
-                if content.len() > *length {
-                    input.extend(&content[*length..]);
-                    content.truncate(*length);
-                }
-                let missing = *length - content.len();
-                let take = missing.min(input.unread().len());
-                if take > 0 {
-                    content.reserve_exact(room(missing, take));
-                    content.extend_from_slice(&input.unread()[..take]);
-                    input.consume(take);
-                }
-                take == missing
-            }
-            Coding::Chunked(decoder) => {
-                let used = decoder.decode(input.unread(), content, limits)?;
-                input.consume(used);
-                decoder.is_done()
-            }
-        };
-        Ok(if complete {
-            Absorbed::All
-        } else {
-            Absorbed::Part
-        })
-    }
-
-    /// The body of the request that has this head.
-    fn into_body(self, head: Bytes) -> Body {
-        let chunking = match self.coding {
-            Coding::Length(_) => None,
-            Coding::Chunked(coding) => {
-                Some(SharedChunking::from(OnceLock::from(coding.into_seen())))
-            }
-        };
-        Body::received(self.content.into(), head, chunking)
     }
 }
 

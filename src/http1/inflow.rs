@@ -42,17 +42,39 @@ impl Inflow {
             Framing::Length(length) => Some(length),
             Framing::Chunked => None,
         };
-        let chunked = || Coding::Chunked {
-            decoder: Box::new(Chunked::new()),
-            seen: Arc::default(),
+        let inflow = match length {
+            Some(length) => Self::of_length(length, most),
+            None => Self::of_chunks(Chunked::new(), most),
         };
         Ok(Self {
-            coding: length.map_or_else(chunked, Coding::Length),
             expectation,
-            length,
+            ..inflow
+        })
+    }
+
+    /// So many bytes that are still to come.
+    pub(super) fn of_length(length: u64, most: u64) -> Self {
+        Self {
+            coding: Coding::Length(length),
+            expectation: Expectation::None,
+            length: Some(length),
             taken: 0,
             most,
-        })
+        }
+    }
+
+    /// The chunks that are still to come.
+    pub(super) fn of_chunks(decoder: Chunked, most: u64) -> Self {
+        Self {
+            coding: Coding::Chunked {
+                decoder: Box::new(decoder),
+                seen: Arc::default(),
+            },
+            expectation: Expectation::None,
+            length: None,
+            taken: 0,
+            most,
+        }
     }
 
     /// How many bytes the whole has, if that was announced.
@@ -126,6 +148,17 @@ impl Inflow {
         }
         self.taken += filled as u64;
         Ok(filled)
+    }
+
+    /// Takes all content that `input` has, and throws it away.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub fn discard(&mut self, input: &mut Input) -> Result<(), Refusal> {
+        let mut void = [0; 4096];
+        while self.take(input, &mut void)? > 0 {}
+        Ok(())
     }
 
     /// Where chunks and trailer fields are found when the body is done.

@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-use crate::{Layer, Next, Problem, Request, Response};
+use crate::{Intake, Layer, Next, Problem, Request, Response};
 
 /// Lets those in who give a name and a password (Basic authentication, RFC 7617). To everyone else
 /// the answer is 401, upon which browsers ask their users.
@@ -121,20 +121,8 @@ impl BasicAuth {
 
     /// Who has sent these fields, if he is to be let in.
     fn user(&self, request: &HeaderMap) -> Option<User> {
-        let mut lines = request.get_all(AUTHORIZATION).iter();
-        let (Some(line), None) = (lines.next(), lines.next()) else {
-            return None;
-        };
-        let (scheme, token) = line.to_str().ok()?.split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("basic") {
-            return None;
-        }
-        let credentials = String::from_utf8(STANDARD.decode(token.trim()).ok()?).ok()?;
+        let credentials = credentials(request)?;
         let (name, password) = credentials.split_once(':')?;
-        // They stand in logs and on pages.
-        if credentials.contains(char::is_control) {
-            return None;
-        }
         let is_right = match &self.check {
             Check::List(digests) => {
                 let given = Sha256::digest(&credentials);
@@ -166,6 +154,30 @@ impl Layer for BasicAuth {
             }
         }
     }
+
+    fn intake(&self, request: &Request, behind: Intake) -> Intake {
+        // A check of the program's own may take long, or count, and is not asked twice.
+        match credentials(request.headers()) {
+            Some(_) => behind,
+            None => Intake::HeadOnly,
+        }
+    }
+}
+
+/// What a request says of its user, in a form that can be right.
+fn credentials(request: &HeaderMap) -> Option<String> {
+    let mut lines = request.get_all(AUTHORIZATION).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else {
+        return None;
+    };
+    let (scheme, token) = line.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let credentials = String::from_utf8(STANDARD.decode(token.trim()).ok()?).ok()?;
+    // They stand in logs and on pages.
+    let is_sane = credentials.contains(':') && !credentials.contains(char::is_control);
+    is_sane.then_some(credentials)
 }
 
 impl User {

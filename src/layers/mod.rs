@@ -46,5 +46,5 @@ pub use self::time_limit::{Deadline, TimeLimit, TooLate};
 /// Whether all of it is in memory.
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 fn is_here(body: &crate::Body) -> bool {
-    body.length() == Some(body.as_bytes().len() as u64)
+    body.as_withheld().is_none() && body.length() == Some(body.as_bytes().len() as u64)
 }

@@ -175,6 +175,13 @@ impl<S: 'static> Endpoint<S> {
 
 impl<S> Endpoint<S> {
     pub(super) fn answer(&self, call: &mut Call<'_, S>) -> Response {
+        // A layer has led the request here, and the router was asked without it.
+        if self.intake != Intake::HeadOnly
+            && let Some(body) = call.request.body().as_withheld()
+        {
+            body.want();
+            return Response::default();
+        }
         (self.answer)(call)
     }
 }

@@ -10,8 +10,8 @@ use matchit::InsertError;
 
 use super::route::{Endpoint, Route};
 use super::{Function, Takes, path};
+use crate::Layer;
 use crate::layer::Layers;
-use crate::{Intake, Layer};
 
 /// The name of what a nested router leaves to its own fallback. Nobody can write it in a request or
 /// wants it as an argument.
@@ -82,8 +82,6 @@ pub struct Router<S = ()> {
     routes: Vec<Route<S>>,
     fallback: Option<Endpoint<S>>,
     layers: Layers,
-    /// What suits all of its functions.
-    intake: Intake,
 }
 
 impl<S: Send + Sync + 'static> Default for Router<S> {
@@ -118,7 +116,6 @@ impl<S: Send + Sync + 'static> Router<S> {
             routes: Vec::new(),
             fallback: None,
             layers: Layers::default(),
-            intake: Intake::Whole,
         }
     }
 
@@ -149,7 +146,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         function: impl Takes<A> + Function<S, A>,
     ) -> Self {
         let mut route = Route::new(path_of(path));
-        route.methods.push((method, self.endpoint_of(function)));
+        route.methods.push((method, Endpoint::new(function)));
         self.join(route);
         self
     }
@@ -187,7 +184,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[track_caller]
     pub fn any<A: 'static>(mut self, path: &str, function: impl Takes<A> + Function<S, A>) -> Self {
         let mut route = Route::new(path_of(path));
-        route.any = Some(self.endpoint_of(function));
+        route.any = Some(Endpoint::new(function));
         self.join(route);
         self
     }
@@ -217,7 +214,6 @@ impl<S: Send + Sync + 'static> Router<S> {
             "nothing can be nested in {path}"
         );
         let path = path_of(path);
-        self.intake = self.intake.or(router.intake);
         let has_root = router.routes.iter().any(|route| route.path == "/");
         for mut route in router.routes {
             route.path = match route.path.as_str() {
@@ -281,7 +277,6 @@ impl<S: Send + Sync + 'static> Router<S> {
     pub fn merge(mut self, router: Self) -> Self {
         let has_fallback = router.fallback.is_some();
         assert!(!has_fallback, "a router that is merged has no fallback");
-        self.intake = self.intake.or(router.intake);
         for mut route in router.routes {
             route.layers = router.layers.before(&route.layers);
             self.join(route);
@@ -306,7 +301,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// ```
     #[must_use]
     pub fn fallback<A: 'static>(mut self, function: impl Takes<A> + Function<S, A>) -> Self {
-        self.fallback = Some(self.endpoint_of(function));
+        self.fallback = Some(Endpoint::new(function));
         self
     }
 
@@ -360,14 +355,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             paths: self.paths,
             fallback: self.fallback.map(|fallback| fallback.bind(&state)),
             layers: self.layers,
-            intake: self.intake,
         }
-    }
-
-    fn endpoint_of<A: 'static>(&mut self, function: impl Function<S, A>) -> Endpoint<S> {
-        let endpoint = Endpoint::new(function);
-        self.intake = self.intake.or(endpoint.intake);
-        endpoint
     }
 
     /// Adds the functions of a route, whose path may have some of other methods.

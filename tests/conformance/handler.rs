@@ -5,7 +5,7 @@ use httpool::http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use httpool::http::{Method, StatusCode};
-use httpool::{Body, Handler, IntoResponse, Request, Response, Wire};
+use httpool::{Body, Handler, Intake, IntoResponse, Request, Response, Wire};
 
 /// Longer or shorter than what it announces, if the server lets it.
 const BODY: &str = "body";
@@ -31,6 +31,13 @@ impl Handler for ByPath {
             None if path == "/wire/count" => count(request).into_response(),
             None if path.starts_with("/wire") => tell_wire(request).into_response(),
             None => tell(request).into_response(),
+        }
+    }
+
+    fn intake(&self, request: &Request) -> Intake {
+        match request.uri().path() {
+            path if path.starts_with("/echo") => self.echo.intake(request),
+            _ => Intake::Whole,
         }
     }
 }

@@ -9,7 +9,7 @@ use httpool::http1::{
     CONTINUE, Content, Date, Decoder, Ending, Event, Input, Limits, Persistence, Progress, Slot,
     encode, lists,
 };
-use httpool::{Handler, IntoResponse, Problem, Response};
+use httpool::{Handler, IntoResponse, Problem, Request, Response};
 
 use crate::handler::ByPath;
 use crate::record::After;
@@ -46,7 +46,8 @@ pub(crate) fn converse(parts: &[&[u8]]) -> Result<Outcome, String> {
             None => input.extend(part),
         }
         loop {
-            match decoder.decode(&mut input, &mut slot, &LIMITS) {
+            let intake = |request: &Request| Some(handler.intake(request));
+            match decoder.decode_with(&mut input, &mut slot, &LIMITS, intake) {
                 Ok(Event::Request) => {
                     let response = call(&handler, &mut slot);
                     if conversation.answer(&response, &slot) == Ending::Close {
@@ -57,6 +58,17 @@ pub(crate) fn converse(parts: &[&[u8]]) -> Result<Outcome, String> {
                     assert_eq!(CONTINUE, b"HTTP/1.1 100 Continue\r\n\r\n");
                     conversation.interims += 1;
                 }
+                Ok(Event::HeadOnly) => {
+                    let response = call(&handler, &mut slot);
+                    if !decoder.can_discard(&LIMITS) {
+                        slot.terms.persistence = Persistence::Close;
+                    }
+                    if conversation.answer(&response, &slot) == Ending::Close {
+                        return Ok(conversation.end(After::Closed));
+                    }
+                    decoder.discard(&LIMITS, Persistence::KeepAlive);
+                }
+                Ok(Event::Discarded(_)) => {}
                 Ok(Event::Stream) => panic!("nobody streams"),
                 Ok(Event::Incomplete(progress)) => {
                     after = match progress {

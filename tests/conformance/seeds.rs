@@ -70,8 +70,8 @@ fn chunks(bytes: &[u8]) -> Option<&[u8]> {
                 {
                     return Some(&bytes[at..]);
                 }
-                Ok(Event::Request | Event::Continue | Event::Stream) => {}
                 Ok(Event::Incomplete(_)) => break,
+                Ok(_) => {}
                 Err(_) => return None,
             }
         }

@@ -36,6 +36,9 @@ mod error_pages;
 mod files;
 /// Crowds of clients that are slow or greedy: they are ended, and a good client is served.
 mod greedy;
+/// Requests that are answered when their heads are here, whatever becomes of their bodies.
+#[cfg(feature = "router")]
+mod head_only;
 /// Nonsense, malice and resets: an error or an end for their sender, nothing for anyone else.
 mod hostile;
 /// The program with TLS: its certificates, and how clients come to use them.

@@ -60,7 +60,9 @@ pub fn check(chunks: &[Chunk], trailers: &[String], reads: &[Read]) {
             match decoder.decode(&mut input, &mut slot, &LIMITS) {
                 Ok(Event::Request) => bodies.push(slot.request.body().as_bytes().to_vec()),
                 Ok(Event::Continue) => panic!("nobody waits"),
-                Ok(Event::Stream) => panic!("nobody streams"),
+                Ok(Event::Stream | Event::HeadOnly | Event::Discarded(_)) => {
+                    panic!("nobody streams")
+                }
                 Ok(Event::Incomplete(_)) => break,
                 Err(refusal) => panic!("{refusal}: {:?}", bytes.escape_ascii().to_string()),
             }

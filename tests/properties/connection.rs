@@ -99,7 +99,9 @@ fn decode(mut bytes: &[u8], reads: &[Read]) -> Outcome {
                 Ok(Event::Request) => outcome.requests.push(request(&slot)),
                 // Whether a client waits depends on what has come behind its head.
                 Ok(Event::Continue) => {}
-                Ok(Event::Stream) => panic!("nobody streams"),
+                Ok(Event::Stream | Event::HeadOnly | Event::Discarded(_)) => {
+                    panic!("nobody streams")
+                }
                 Ok(Event::Incomplete(progress)) => {
                     outcome.end = Ok(progress);
                     break;

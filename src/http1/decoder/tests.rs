@@ -89,6 +89,7 @@ fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Outcome {
                     });
                 }
                 Ok(Event::Continue) => outcome.continues += 1,
+                Ok(event @ (Event::HeadOnly | Event::Discarded(_))) => panic!("{event:?}"),
                 Ok(Event::Incomplete(progress)) => {
                     outcome.end = Ok(progress);
                     break;
@@ -451,4 +452,56 @@ fn a_body_that_nobody_has_decided_about_is_taken_if_it_is_here() {
         assert_eq!(slot.request.method(), "POST");
         assert_eq!(decoder.held(), 0);
     }
+}
+
+#[test]
+fn a_body_that_the_response_does_not_need_can_be_gathered_or_discarded() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+    let begin = |head: &str| {
+        let (mut decoder, mut slot, mut input) =
+            (Decoder::default(), Slot::default(), Input::default());
+        input.extend(head.as_bytes());
+        for _ in 0..2 {
+            let intake = |_: &Request| Some(Intake::HeadOnly);
+            let decoded = decoder.decode_with(&mut input, &mut slot, &LIMITS, intake);
+            assert_eq!(decoded, Ok(Event::HeadOnly), "until it is decided");
+        }
+        assert_eq!(slot.request.body().length(), Some(5));
+        (decoder, slot, input)
+    };
+
+    let (mut decoder, mut slot, mut input) = begin(head);
+    assert!(decoder.can_discard(&LIMITS));
+    assert_eq!(decoder.gather(&LIMITS), Ok(Expectation::None));
+    input.extend(b"hello");
+    let decoded = decoder.decode(&mut input, &mut slot, &LIMITS);
+    assert_eq!(decoded, Ok(Event::Request));
+    assert_eq!(slot.request.body().as_bytes(), b"hello");
+
+    let (mut decoder, mut slot, mut input) = begin(head);
+    decoder.discard(&LIMITS, Persistence::Close);
+    for (part, event) in [
+        ("hell", Event::Incomplete(Progress::Nothing)),
+        ("oGET", Event::Discarded(Persistence::Close)),
+        (" /", Event::Incomplete(Progress::Head)),
+    ] {
+        assert_eq!(
+            (decoder.received(), decoder.held()),
+            (0, 0),
+            "nothing is kept"
+        );
+        input.extend(part.as_bytes());
+        let decoded = decoder.decode(&mut input, &mut slot, &LIMITS);
+        assert_eq!(decoded, Ok(event), "{part}");
+    }
+
+    let waiting = head.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+    let (mut decoder, ..) = begin(&waiting);
+    assert!(!decoder.can_discard(&LIMITS));
+    assert_eq!(decoder.gather(&LIMITS), Ok(Expectation::Continue));
+
+    let (mut decoder, ..) = begin(head);
+    let small = Limits { body: 4, ..LIMITS };
+    assert!(!decoder.can_discard(&small));
+    assert_eq!(decoder.gather(&small), Err(Refusal::BodyTooLarge));
 }

@@ -62,12 +62,21 @@ impl<S: Send + Sync + 'static> Router<S> {
         })
     }
 
-    /// The function that is going to answer this request, if there is one.
-    fn endpoint_for(&self, request: &Request) -> Option<&Endpoint<S>> {
-        match self.paths.at(&path::of_request(request.uri().path())) {
-            Ok(found) => self.routes[*found.value].endpoint(request.method()),
-            Err(_) => self.fallback.as_ref(),
-        }
+    /// How what is going to answer this request takes its body.
+    fn intake_of(&self, request: &Request) -> Intake {
+        // What no function answers is answered 404, 405, or with the methods of its path.
+        let of = |endpoint: Option<&Endpoint<S>>| {
+            endpoint.map_or(Intake::HeadOnly, |endpoint| endpoint.intake)
+        };
+        let intake = match self.paths.at(&path::of_request(request.uri().path())) {
+            Ok(found) => {
+                let route = &self.routes[*found.value];
+                let behind = of(route.endpoint(request.method()));
+                route.layers.intake(request, behind)
+            }
+            Err(_) => of(self.fallback.as_ref()),
+        };
+        self.layers.intake(request, intake)
     }
 }
 
@@ -79,11 +88,6 @@ impl Handler for Router {
     }
 
     fn intake(&self, request: &Request) -> Intake {
-        // Most routers need not look a path up twice.
-        if self.intake == Intake::Whole {
-            return Intake::Whole;
-        }
-        let endpoint = self.endpoint_for(request);
-        endpoint.map_or(Intake::Whole, |endpoint| endpoint.intake)
+        self.intake_of(request)
     }
 }

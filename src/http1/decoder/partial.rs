@@ -1,0 +1,185 @@
+//! A request whose head is here and whose body is not, or not all of it.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+use super::super::chunked::Chunked;
+use super::super::head::{Expectation, Persistence, Terms};
+use super::super::{Inflow, Input, Limits, Refusal};
+use super::Slot;
+use crate::wire::SharedChunking;
+use crate::{Body, Request};
+
+/// Room reserved for a body at first, and at least each time it grows: a client that announces
+/// much and sends little costs this much at most.
+const BODY_STEP: usize = 256 * 1024;
+
+/// What a field costs in a header map, beside its bytes.
+const FIELD: usize = 128;
+
+/// A request whose head is complete and whose body is not.
+#[derive(Debug)]
+pub(super) struct Partial {
+    pub(super) request: Request,
+    pub(super) terms: Terms,
+    pub(super) head: Bytes,
+    pub(super) rest: Rest,
+}
+
+/// What becomes of a body.
+#[derive(Debug)]
+pub(super) enum Rest {
+    /// It is kept until all of it is here.
+    Gathered(Reception),
+    /// Whoever is to read it takes it.
+    Streamed(Inflow),
+    /// The handler answers before it comes, unless it turns out to need it.
+    Undecided(Reception, Expectation),
+    /// The request has its response, and what comes of it is thrown away.
+    Discarded(Inflow),
+}
+
+/// A body as far as it has come.
+#[derive(Debug)]
+pub(super) struct Reception {
+    pub(super) coding: Coding,
+    pub(super) content: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(super) enum Coding {
+    Length(usize),
+    Chunked(Chunked),
+}
+
+/// How much to reserve for a body of which this much is missing and this much is here. One byte
+/// more than is missing: a receive that ends with the body then leaves room, and so tells that
+/// nothing follows without a second call.
+pub(super) fn room(missing: usize, here: usize) -> usize {
+    missing.saturating_add(1).min(here.max(BODY_STEP))
+}
+
+/// How much of a body has been absorbed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Absorbed {
+    All,
+    Part,
+}
+
+impl Partial {
+    pub(super) fn held(&self) -> usize {
+        let fields = self.request.headers().len() * FIELD;
+        let body = match &self.rest {
+            Rest::Gathered(reception) | Rest::Undecided(reception, _) => reception.held(),
+            Rest::Streamed(_) | Rest::Discarded(_) => 0,
+        };
+        self.head.len() + fields + body
+    }
+
+    /// What is left of a request that has its response. `after` says whether others may follow it.
+    pub(super) fn discarded(inflow: Inflow, after: Persistence) -> Self {
+        Self {
+            request: Request::default(),
+            terms: Terms {
+                persistence: after,
+                ..Terms::default()
+            },
+            head: Bytes::new(),
+            rest: Rest::Discarded(inflow),
+        }
+    }
+
+    /// Puts the request into the slot, with as much of its body as was gathered.
+    pub(super) fn finish(self, slot: &mut Slot) -> Option<Inflow> {
+        slot.terms = self.terms;
+        slot.request = self.request;
+        let head = self.head.clone();
+        slot.head = self.head;
+        let (body, inflow) = match self.rest {
+            Rest::Gathered(reception) | Rest::Undecided(reception, _) => {
+                (reception.into_body(head), None)
+            }
+            Rest::Streamed(inflow) | Rest::Discarded(inflow) => {
+                let body = Body::received(Bytes::new(), head, inflow.chunking());
+                (body, Some(inflow))
+            }
+        };
+        *slot.request.body_mut() = body;
+        inflow
+    }
+}
+
+impl Reception {
+    pub(super) fn held(&self) -> usize {
+        let beside = match &self.coding {
+            Coding::Length(_) => 0,
+            Coding::Chunked(coding) => coding.held(),
+        };
+        beside + self.content.len()
+    }
+
+    /// Whether its announced length is within the limit. Of a body in chunks, that shows later.
+    pub(super) fn may_fit(&self, limits: &Limits) -> bool {
+        match self.coding {
+            Coding::Length(length) => length <= limits.body,
+            Coding::Chunked(_) => true,
+        }
+    }
+
+    /// What has not come, to be thrown away when it does.
+    pub(super) fn into_inflow(self, limits: &Limits) -> Inflow {
+        let (here, most) = (self.content.len() as u64, limits.body as u64);
+        match self.coding {
+            Coding::Length(length) => Inflow::of_length(length as u64 - here, most),
+            Coding::Chunked(coding) => Inflow::of_chunks(coding, most.saturating_sub(here)),
+        }
+    }
+
+    pub(super) fn absorb(
+        &mut self,
+        input: &mut Input,
+        limits: &Limits,
+    ) -> Result<Absorbed, Refusal> {
+        let content = &mut self.content;
+        let complete = match &mut self.coding {
+            Coding::Length(length) => {
+                // The vector may have been given more room than was asked for, and a client may
+                // have filled it with the start of its next request.
+                if content.len() > *length {
+                    input.extend(&content[*length..]);
+                    content.truncate(*length);
+                }
+                let missing = *length - content.len();
+                let take = missing.min(input.unread().len());
+                if take > 0 {
+                    content.reserve_exact(room(missing, take));
+                    content.extend_from_slice(&input.unread()[..take]);
+                    input.consume(take);
+                }
+                take == missing
+            }
+            Coding::Chunked(decoder) => {
+                let used = decoder.decode(input.unread(), content, limits)?;
+                input.consume(used);
+                decoder.is_done()
+            }
+        };
+        Ok(if complete {
+            Absorbed::All
+        } else {
+            Absorbed::Part
+        })
+    }
+
+    /// The body of the request that has this head.
+    pub(super) fn into_body(self, head: Bytes) -> Body {
+        let chunking = match self.coding {
+            Coding::Length(_) => None,
+            Coding::Chunked(coding) => {
+                Some(SharedChunking::from(OnceLock::from(coding.into_seen())))
+            }
+        };
+        Body::received(self.content.into(), head, chunking)
+    }
+}
