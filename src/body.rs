@@ -263,6 +263,12 @@ impl Body {
         .into()
     }
 
+    /// Whether it comes from a reader, which may be asked for more before there is more.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.content, Content::Reader(_))
+    }
+
     /// How much memory the content keeps that is nobody else's.
     #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
     pub(crate) fn held(&self) -> usize {

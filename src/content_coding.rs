@@ -1,11 +1,15 @@
 //! Content in fewer bytes (RFC 9110 section 8.4.1).
 
-use std::io::{BufRead, Read};
+mod encode;
+
+use std::io::{self, BufRead, Read, Write as _};
 
 #[cfg(feature = "brotli")]
 use brotli_decompressor::{BrotliDecoderParameter, Decompressor};
 use http::HeaderMap;
 
+pub(crate) use self::encode::Flush;
+use self::encode::{Encoding, PART, encoder};
 use crate::accept_encoding::{self, is_coding};
 
 /// A coding that content may be in.
@@ -81,37 +85,27 @@ impl ContentCoding {
     /// About how much memory [`encode`](Self::encode) keeps for that: most of it is what may be
     /// repeated, and where to find it.
     pub(crate) const fn held(self) -> usize {
-        match self {
+        let state = match self {
             #[cfg(feature = "zstd")]
             Self::Zstd => 4096 * 1024,
             #[cfg(feature = "brotli")]
             Self::Brotli => 4608 * 1024,
             #[cfg(feature = "gzip")]
             Self::Gzip => 384 * 1024,
-        }
+        };
+        state + PART
     }
 
     /// What this reader gives, in the coding.
-    pub(crate) fn encode(self, reader: impl Read + Send + 'static) -> Box<dyn Read + Send> {
-        match self {
-            #[cfg(feature = "zstd")]
-            Self::Zstd => Box::new(
-                zstd::stream::read::Encoder::new(reader, ZSTD_LEVEL)
-                    .expect("it is one of zstd's levels"),
-            ),
-            #[cfg(feature = "brotli")]
-            Self::Brotli => Box::new(brotli::CompressorReader::new(
-                reader,
-                BUFFER,
-                BROTLI_QUALITY,
-                BROTLI_WINDOW,
-            )),
-            #[cfg(feature = "gzip")]
-            Self::Gzip => Box::new(flate2::read::GzEncoder::new(
-                reader,
-                flate2::Compression::default(),
-            )),
-        }
+    pub(crate) fn encode(self, reader: impl Read + Send, flush: Flush) -> impl Read + Send {
+        Encoding::new(self, reader, flush)
+    }
+
+    /// These bytes in the coding.
+    pub(crate) fn compress(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut encoder = encoder(self);
+        encoder.write_all(bytes)?;
+        encoder.finish()
     }
 
     /// What this reader gives in the coding, without it.
@@ -172,5 +166,44 @@ mod tests {
         check("gzip;q=0.5, identity", None);
         check("gzip;q=0.5, identity;q=0.5", Some(ContentCoding::Gzip));
         check("gzip;q=nonsense", None);
+    }
+
+    /// Gives so many bytes at a time.
+    struct Parts<'c>(&'c [u8], usize);
+
+    impl Read for Parts<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.1.min(buffer.len());
+            self.0.read(&mut buffer[..count])
+        }
+    }
+
+    /// How long 1 MiB of JSON lines is with a flush after each read, in thousandths of its length
+    /// without.
+    fn length_with_flushes(coding: ContentCoding, part: usize) -> usize {
+        let mut lines = String::new();
+        for number in 0_u32.. {
+            let hash = number.wrapping_mul(2_654_435_761);
+            let line = format!("{{\"id\":{number},\"user\":{hash},\"event\":\"login\"}}\n");
+            lines.push_str(&line);
+            if lines.len() > 1 << 20 {
+                break;
+            }
+        }
+        let length = |flush| {
+            let mut encoded = Vec::new();
+            let mut reader = coding.encode(Parts(lines.as_bytes(), part), flush);
+            let read = reader.read_to_end(&mut encoded);
+            read.expect("it can be encoded");
+            encoded.len()
+        };
+        length(Flush::PerRead) * 1000 / length(Flush::WhenFull)
+    }
+
+    #[test]
+    fn a_flush_per_read_costs_little_where_reads_are_large() {
+        for coding in ContentCoding::ALL {
+            assert!(length_with_flushes(coding, PART) < 1020, "{coding:?}");
+        }
     }
 }

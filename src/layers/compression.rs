@@ -1,9 +1,8 @@
 //! Answers in fewer bytes.
 
-use std::io::{self, Cursor, Read as _};
+use std::io;
 use std::mem;
 
-use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap,
     HeaderName, HeaderValue, IF_NONE_MATCH,
@@ -11,7 +10,7 @@ use http::header::{
 use http::{Method, StatusCode};
 
 use super::is_here;
-use crate::content_coding::ContentCoding;
+use crate::content_coding::{ContentCoding, Flush};
 use crate::content_type::essence;
 use crate::http1::lists;
 use crate::problem::told;
@@ -38,16 +37,20 @@ const DIGESTS: [HeaderName; 3] = [
 /// What is compressed is text, and what is written in it (JSON, XML, SVG, scripts), fonts that are
 /// not compressed yet, and WebAssembly, of 1 KiB and more. What is not: a part of something (206),
 /// what is in a coding already or has a digest, what says `Cache-Control: no-transform`, and
-/// server-sent events, which would wait to be compressed together. Error answers that tell a
-/// [`Problem`](crate::Problem) are not compressed either, for their content is settled last.
+/// server-sent events: each of these streams stays open for long and would keep as much memory as is
+/// said below. Error answers that tell a [`Problem`](crate::Problem) are not compressed either, for
+/// their content is settled last.
 ///
 /// Each answer that could be compressed says `Vary: accept-encoding`. A strong `ETag` becomes a weak
 /// one, as one is of the bytes, and `Accept-Ranges` is left out. A 304 says `Vary`, too, and has the
 /// weak tag for whom asked with it (RFC 9110 section 15.4.5), and so does a part say `Vary`.
 ///
-/// Bodies from readers are compressed while they are sent, in bounded memory: a client gets what
-/// the coding gives, which may be later than what the reader gives. What is kept for that, up to
-/// 4.5 MiB beside the content, counts in [`Builder::max_buffered`](crate::Builder::max_buffered)
+/// Bodies from readers are compressed while they are sent, in bounded memory, and what the reader
+/// gives at a time is compressed and sent at once: lines of a log or of JSON arrive as they come. A
+/// reader that gives little at a time is compressed less well for that: where each read gives 4 KiB,
+/// the content is 5 % longer, and where it gives 64 bytes, twice as long. Files and content in memory, which nobody waits for, are
+/// compressed as well as the coding can. What is kept for that, up to 4.6 MiB beside the content,
+/// counts in [`Builder::max_buffered`](crate::Builder::max_buffered)
 /// while the client does not take it.
 ///
 /// ```
@@ -156,7 +159,7 @@ impl Layer for Compression {
         // To HEAD a handler may answer without making the content.
         let is_made = is_here(body) && !(is_head && body.as_bytes().is_empty());
         *body = if is_made && body.as_bytes().len() <= LONGEST_AT_ONCE {
-            match compress(coding, &body.to_bytes()) {
+            match compress(coding, body.as_bytes()) {
                 Some(compressed) => compressed.into(),
                 None => return response,
             }
@@ -165,7 +168,12 @@ impl Layer for Compression {
             Body::from_reader(io::empty())
         } else {
             let held = body.held() + coding.held();
-            Body::from_holding_reader(coding.encode(mem::take(body)), held)
+            let flush = match body.is_live() {
+                true => Flush::PerRead,
+                false => Flush::WhenFull,
+            };
+            let reader = coding.encode(mem::take(body), flush);
+            Body::from_holding_reader(Box::new(reader), held)
         };
         label(coding, response.headers_mut());
         response
@@ -244,9 +252,7 @@ fn match_weakly(asked: &[HeaderValue], fields: &mut HeaderMap) {
 }
 
 /// These bytes in this coding, unless that makes them more.
-fn compress(coding: ContentCoding, bytes: &Bytes) -> Option<Vec<u8>> {
-    let mut compressed = Vec::new();
-    let mut encoder = coding.encode(Cursor::new(bytes.clone()));
-    encoder.read_to_end(&mut compressed).ok()?;
+fn compress(coding: ContentCoding, bytes: &[u8]) -> Option<Vec<u8>> {
+    let compressed = coding.compress(bytes).ok()?;
     (compressed.len() < bytes.len()).then_some(compressed)
 }

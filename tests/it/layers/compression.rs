@@ -11,7 +11,7 @@ use httpool::layers::Compression;
 use httpool::{Body, Handler, IntoResponse, Layered, Problem, Request, Response};
 
 use super::{ask, get, values};
-use crate::support::{Client, HUGE, NEVER, OwnPath, Random, TestServer, eventually};
+use crate::support::{Client, Door, Gate, HUGE, NEVER, OwnPath, Random, TestServer, eventually};
 
 /// Text that is shorter in every coding.
 fn tea() -> Vec<u8> {
@@ -224,6 +224,97 @@ fn what_comes_from_a_reader_is_compressed_while_it_is_sent() {
         let plain = decoded(coding, &content);
         assert_eq!(plain.len() as u64, LENGTH);
         assert!(plain.iter().all(|byte| *byte == b'x'), "{coding}");
+    }
+}
+
+/// What can be decoded of content that has not ended.
+fn decoded_so_far(coding: &str, content: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    let end = match coding {
+        "zstd" => zstd::stream::read::Decoder::new(content)
+            .and_then(|mut decoder| decoder.read_to_end(&mut plain)),
+        "br" => brotli::Decompressor::new(content, 4096).read_to_end(&mut plain),
+        "gzip" => flate2::read::GzDecoder::new(content).read_to_end(&mut plain),
+        other => panic!("{other} is not known"),
+    };
+    end.expect_err("it has not ended");
+    plain
+}
+
+/// Gives a line at a time, and waits at the door before each one but the first.
+struct Lines {
+    left: u32,
+    door: Option<Door>,
+}
+
+impl Read for Lines {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        const LINE: &[u8] = b"{\"event\":\"tea is ready\"}\n";
+        match self.left {
+            0 => return Ok(0),
+            3 => {}
+            _ => self.door.as_ref().expect("there is a door").pass(),
+        }
+        self.left -= 1;
+        buffer[..LINE.len()].copy_from_slice(LINE);
+        Ok(LINE.len())
+    }
+}
+
+/// The next chunk of a body in the chunked coding.
+fn chunk(client: &mut Client) -> Vec<u8> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        line.extend(client.expect_part(1));
+    }
+    let size = str::from_utf8(&line).expect("a chunk begins with its size");
+    let size = usize::from_str_radix(size.trim(), 16).expect("the size is a number");
+    let mut part = client.expect_part(size + 2);
+    part.truncate(size);
+    part
+}
+
+#[test]
+fn lines_of_a_live_stream_arrive_as_they_come() {
+    for (coding, content_type) in [
+        ("zstd", "application/x-ndjson"),
+        ("br", "text/plain"),
+        ("gzip", "application/json"),
+    ] {
+        let gate = Gate::new();
+        let door = gate.door();
+        let server = TestServer::spawn(
+            |builder| builder,
+            serve(move |_| {
+                let door = Some(door.clone());
+                let mut response = plain(Body::from_reader(Lines { left: 3, door }));
+                let content_type = HeaderValue::from_static(content_type);
+                response.headers_mut().insert(CONTENT_TYPE, content_type);
+                response
+            }),
+        );
+        let mut client = server.connect();
+        client.send(format!(
+            "GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: {coding}\r\n\r\n"
+        ));
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.extend(client.expect_part(1));
+        }
+        let mut content = chunk(&mut client);
+        let line = "{\"event\":\"tea is ready\"}\n";
+        assert_eq!(decoded_so_far(coding, &content), line.as_bytes());
+        // The reader waits before the second line.
+        gate.expect_arrived(1);
+        gate.open();
+        loop {
+            let part = chunk(&mut client);
+            if part.is_empty() {
+                break;
+            }
+            content.extend(part);
+        }
+        assert_eq!(decoded(coding, &content), line.repeat(3).as_bytes());
     }
 }
 
