@@ -54,6 +54,12 @@ pub struct Body {
     origin: Option<Origin>,
 }
 
+/// What a body tells of the request that brought it, apart from the content.
+pub(crate) struct Provenance {
+    wire: Option<Wire>,
+    origin: Option<Origin>,
+}
+
 impl Body {
     /// A body without a single byte.
     #[must_use]
@@ -203,6 +209,24 @@ impl Body {
 
     pub(crate) fn set_origin(&mut self, origin: Origin) {
         self.origin = Some(origin);
+    }
+
+    /// What it tells of its request, to keep where the body may be replaced.
+    pub(crate) fn provenance(&self) -> Provenance {
+        Provenance {
+            wire: self.wire.clone(),
+            origin: self.origin.clone(),
+        }
+    }
+
+    /// Has it tell that, unless it tells something itself.
+    pub(crate) fn restore(&mut self, provenance: &Provenance) {
+        if self.wire.is_none() {
+            self.wire.clone_from(&provenance.wire);
+        }
+        if self.origin.is_none() {
+            self.origin.clone_from(&provenance.origin);
+        }
     }
 
     /// Gives a request other content; how it came and whence stays.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
+use crate::body::Provenance;
 use crate::{Handler, Intake, IntoResponse, Request, Response};
 
 /// Sees requests before a handler does, and its answers afterwards: middleware.
@@ -49,6 +50,21 @@ use crate::{Handler, Intake, IntoResponse, Request, Response};
 /// Put a layer on the nested router that has these paths, don't compare prefixes: a router takes
 /// paths for the same that a layer sees in several forms. `/%40admin/` finds what is nested in
 /// `/@admin`, and does not begin with `/@admin/`.
+///
+/// # Another body
+///
+/// A layer may give the request another body, or pass on another request. [`Origin`](crate::Origin)
+/// and [`Wire`](crate::Wire) stay those of the request that has come: [`Next`] attaches them to what
+/// it passes on.
+///
+/// ```
+/// use httpool::test::Client;
+/// use httpool::{Layered, Next, Origin, Request};
+///
+/// let handler = Layered::new(|request: Request| Origin::of(&request).is_some().to_string())
+///     .layer(|request: Request, next: Next<'_>| next.run(request.map(|_| "tea".into())));
+/// assert_eq!(Client::new(handler).post("/").body("coffee").send().text(), "true");
+/// ```
 ///
 /// # What no layer sees
 ///
@@ -148,6 +164,7 @@ pub trait Layer: Send + Sync + 'static {
 pub struct Next<'a> {
     layers: &'a [Arc<dyn Layer>],
     handler: &'a dyn Fn(&mut Request) -> Response,
+    provenance: &'a Provenance,
 }
 
 /// A handler with [layers](Layer) around it.
@@ -179,11 +196,21 @@ impl Next<'_> {
     /// The same for a request that is lent. What is left in it afterwards need not be what was in
     /// it: a handler that is a function takes it away.
     pub fn handle(self, request: &mut Request) -> Response {
-        let Self { layers, handler } = self;
-        match layers.split_first() {
-            Some((layer, layers)) => layer.handle(request, Next { layers, handler }),
-            None => handler(request),
-        }
+        let Self {
+            layers,
+            handler,
+            provenance,
+        } = self;
+        request.body_mut().restore(provenance);
+        let Some((layer, layers)) = layers.split_first() else {
+            return handler(request);
+        };
+        let next = Next {
+            layers,
+            handler,
+            provenance,
+        };
+        layer.handle(request, next)
     }
 }
 
@@ -251,7 +278,17 @@ impl Layers {
         handler: &dyn Fn(&mut Request) -> Response,
     ) -> Response {
         let layers = &self.0;
-        Next { layers, handler }.handle(request)
+        if layers.is_empty() {
+            return handler(request);
+        }
+        // A layer may give the request another body, or pass on another request.
+        let provenance = request.body().provenance();
+        let next = Next {
+            layers,
+            handler,
+            provenance: &provenance,
+        };
+        next.handle(request)
     }
 }
 

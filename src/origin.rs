@@ -114,8 +114,8 @@ impl Origin {
         }
     }
 
-    /// Where this request comes from; `None` if it did not come over a connection, or if its body
-    /// has been taken or replaced.
+    /// Where this request comes from; `None` if it did not come over a connection, or if its handler
+    /// has taken or replaced its body. A [layer](crate::Layer) may replace it.
     #[must_use]
     pub fn of(request: &Request) -> Option<&Self> {
         request.body().origin()

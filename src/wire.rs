@@ -79,8 +79,8 @@ impl Wire {
         Self { head, chunking }
     }
 
-    /// What came for this request; `None` if it did not come over a connection, or if its body
-    /// has been taken or replaced.
+    /// What came for this request; `None` if it did not come over a connection, or if its handler
+    /// has taken or replaced its body. A [layer](crate::Layer) may replace it.
     #[must_use]
     pub fn of(request: &Request) -> Option<&Self> {
         request.body().wire()

@@ -16,7 +16,9 @@ use governor::state::keyed::ShrinkableKeyedStateStore;
 use governor::{Quota, RateLimiter};
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
+use log::warn;
 
+use crate::log_limit::LogLimit;
 use crate::{Layer, Next, Origin, Problem, Request, Response};
 
 /// Clients that are told apart. Each takes some 50 bytes, and only while it has used some of what it
@@ -30,6 +32,9 @@ const CROWDS: u16 = 4096;
 /// As long as there are no more than this, nobody looks which of them can be forgotten.
 const FEW_CLIENTS: usize = 1024;
 
+/// How often the log may say that clients share a limit.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 /// Longer than anybody waits, and short enough to be counted in nanoseconds.
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
@@ -38,8 +43,12 @@ const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// Each client has so many requests at once, and gets them back evenly over a time. Who is a client
 /// is [`Origin::client`]: behind proxies say [whom to believe](crate::Origin), or the proxy is one
 /// client for all. An IPv4 address is a client, and of IPv6 addresses the first 64 bits are, for
-/// who has one of them has them all. Requests without an address (through a Unix socket, or whose
-/// client a proxy does not name) are of one client together.
+/// who has one of them has them all.
+///
+/// A request whose client has no known address is limited too: a limit that passes such requests
+/// could be evaded. All requests through Unix sockets count as one client, all requests whose client
+/// a trusted proxy does not name as another, and all requests without an [`Origin`] as a third. A
+/// warning in the log, at most once an hour, says that this happens, and what to change.
 ///
 /// 65,536 clients are told apart at a time. While that many have used some of what they may, the
 /// others fall into 4,096 crowds, each of which has what one client has. Nobody can choose whose
@@ -67,6 +76,7 @@ pub struct RateLimit {
     clock: Steady,
     /// The second in which clients were forgotten last.
     pruned: AtomicU64,
+    warnings: LogLimit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,9 +84,17 @@ enum Client {
     V4(Ipv4Addr),
     /// The network that it can choose addresses from.
     V6([u8; 8]),
-    Nameless,
+    Unknown(Unknown),
     /// Some of those who are not told apart.
     Crowd(u16),
+}
+
+/// Why a client has no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Unknown {
+    UnixSocket,
+    NotNamed,
+    NoOrigin,
 }
 
 /// What each client has used.
@@ -110,6 +128,15 @@ impl RateLimit {
             limiter: RateLimiter::new(quota, Clients::default(), clock),
             clock,
             pruned: AtomicU64::new(0),
+            warnings: LogLimit::new(1, WARNING_INTERVAL),
+        }
+    }
+
+    /// Clients without an address share a limit, and their operator should know.
+    #[cold]
+    fn warn(&self, unknown: Unknown) {
+        if let Some(suppressed) = self.warnings.allow(Instant::now()) {
+            warn!("rate limit: {}{suppressed}", unknown.warning());
         }
     }
 
@@ -130,7 +157,11 @@ impl RateLimit {
 
 impl Layer for RateLimit {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
-        let Err(wait) = self.check(Client::of(request)) else {
+        let client = Client::of(request);
+        if let Client::Unknown(unknown) = client {
+            self.warn(unknown);
+        }
+        let Err(wait) = self.check(client) else {
             return next.handle(request);
         };
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS);
@@ -144,14 +175,38 @@ impl Layer for RateLimit {
 
 impl Client {
     fn of(request: &Request) -> Self {
-        let node = Origin::of(request).and_then(Origin::client);
-        match node.and_then(|node| node.ip()) {
+        let Some(origin) = Origin::of(request) else {
+            return Self::Unknown(Unknown::NoOrigin);
+        };
+        let Some(client) = origin.client() else {
+            return Self::Unknown(Unknown::NotNamed);
+        };
+        match client.ip() {
             Some(IpAddr::V4(ip)) => Self::V4(ip),
             Some(IpAddr::V6(ip)) => {
                 let [network @ .., _, _, _, _, _, _, _, _] = ip.octets();
                 Self::V6(network)
             }
-            None => Self::Nameless,
+            None => Self::Unknown(Unknown::UnixSocket),
+        }
+    }
+}
+
+impl Unknown {
+    fn warning(self) -> &'static str {
+        match self {
+            Self::UnixSocket => {
+                "all clients of a Unix socket share one limit; if a proxy connects to it, add it with \
+                 Builder::trusted_proxy and have it name its clients"
+            }
+            Self::NotNamed => {
+                "a trusted proxy does not name its clients, which share one limit; have it set the \
+                 header that Builder::forwarded_by names"
+            }
+            Self::NoOrigin => {
+                "requests without an Origin share one limit; a handler around this layer has replaced \
+                 their bodies: make it a layer"
+            }
         }
     }
 }
@@ -248,6 +303,25 @@ mod tests {
         let answered = others(20 * u32::from(CROWDS)).filter(|client| limit.check(*client).is_ok());
         assert!(answered.count() < usize::from(CROWDS));
         assert!(limit.limiter.len() <= MOST_CLIENTS + usize::from(CROWDS));
+    }
+
+    #[test]
+    fn clients_without_an_address_share_a_limit_with_a_warning() {
+        use crate::Node;
+
+        let mut request: Request = Request::default();
+        let no_origin = Client::of(&request);
+        assert_eq!(no_origin, Client::Unknown(Unknown::NoOrigin));
+        request.body_mut().set_origin(Origin::new(Node::UNIX));
+        let unix = Client::of(&request);
+        assert_eq!(unix, Client::Unknown(Unknown::UnixSocket));
+        let limit = RateLimit::new(1, Duration::from_secs(3600));
+        assert_eq!(limit.check(unix), Ok(()));
+        assert!(limit.check(unix).is_err());
+        assert_eq!(limit.check(no_origin), Ok(()));
+        limit.warn(Unknown::UnixSocket);
+        let is_next_suppressed = limit.warnings.allow(Instant::now()).is_none();
+        assert!(is_next_suppressed, "the warning is counted");
     }
 
     #[test]

@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use httpool::http::{self, Method, StatusCode};
-use httpool::{Handler, IntoResponse, Layer, Layered, Next, Request, Response};
+use httpool::test::Client;
+use httpool::{Handler, IntoResponse, Layer, Layered, Next, Origin, Request, Response, Wire};
 
 use super::{ask, get, text};
 
@@ -167,5 +168,71 @@ mod routers {
             .get("/renamed", || "here")
             .get("/", || "there");
         assert_eq!(text(&ask(&router, get("/"))), "here");
+    }
+}
+
+/// Tells where the request comes from, and its first line.
+fn tell_provenance(request: &Request) -> String {
+    let origin = Origin::of(request).map(|origin| origin.peer().to_string());
+    let line = Wire::of(request).map(Wire::request_line);
+    let line = line.map(|line| String::from_utf8_lossy(line).into_owned());
+    let content = String::from_utf8_lossy(request.body().as_bytes());
+    format!("{origin:?} {line:?} {content}")
+}
+
+/// A layer that gives the request that it is lent another body.
+struct Filled;
+
+impl Layer for Filled {
+    fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
+        *request.body_mut() = "filled".into();
+        next.handle(request)
+    }
+}
+
+#[test]
+fn origin_and_wire_survive_a_layer_that_replaces_the_body() {
+    let replaced = |request: Request, next: Next<'_>| next.run(request.map(|_| "new".into()));
+    let other = |_: Request, next: Next<'_>| next.run(Request::new("other".into()));
+    let handler = |request: Request| tell_provenance(&request);
+    let ask = |handler: Box<dyn Fn(&mut Request) -> Response + Send + Sync>| {
+        let handler = move |mut request: Request| handler(&mut request);
+        let answer = Client::new(handler).post("/a").body("old").send();
+        answer.text().to_owned()
+    };
+    let told = |content: &str| {
+        let line = r#"Some("127.0.0.1:49152") Some("POST /a HTTP/1.1")"#;
+        format!("{line} {content}")
+    };
+    let layered = Layered::new(handler).layer(replaced);
+    assert_eq!(ask(Box::new(move |r| layered.handle(r))), told("new"));
+    let layered = Layered::new(handler).layer(replaced).layer(other);
+    assert_eq!(ask(Box::new(move |r| layered.handle(r))), told("other"));
+    let layered = Layered::new(handler).layer(Filled);
+    assert_eq!(ask(Box::new(move |r| layered.handle(r))), told("filled"));
+    let layered = Layered::new(Layered::new(handler).layer(Filled)).layer(other);
+    assert_eq!(ask(Box::new(move |r| layered.handle(r))), told("filled"));
+    // A layer behind sees them, too.
+    let tell = |request: Request, _: Next<'_>| tell_provenance(&request);
+    let layered = Layered::new(handler).layer(Filled).layer(tell);
+    assert_eq!(ask(Box::new(move |r| layered.handle(r))), told("filled"));
+}
+
+#[cfg(feature = "router")]
+#[test]
+fn functions_of_a_router_learn_the_origin_behind_a_layer_that_replaces_the_body() {
+    use httpool::routing::Router;
+
+    let replaced = |request: Request, next: Next<'_>| next.run(request.map(|_| "new".into()));
+    let peer = |origin: Origin, body: String| format!("{} {body}", origin.peer());
+    let nested = Router::new().layer(replaced).post("/nested", peer);
+    let router: Router = Router::new()
+        .layer(replaced)
+        .post("/", peer)
+        .nest("/in", nested);
+    let client = Client::new(router);
+    for target in ["/", "/in/nested"] {
+        let answer = client.post(target).body("old").send();
+        assert_eq!(answer.text(), "127.0.0.1:49152 new", "{target}");
     }
 }

@@ -1,8 +1,11 @@
+use std::net::SocketAddr;
 use std::panic::catch_unwind;
 use std::time::Duration;
 
+use httpool::http::StatusCode;
 use httpool::layers::RateLimit;
-use httpool::{Layered, Request};
+use httpool::test::Client;
+use httpool::{Layered, Next, Request};
 
 use super::{ask, get};
 use crate::support::{TestServer, eventually};
@@ -43,6 +46,47 @@ fn each_client_has_its_own() {
     client.get("/").expect_status(429);
     // Another connection is no other client.
     server.connect().get("/").expect_status(429);
+}
+
+#[test]
+fn a_layer_that_replaces_bodies_leaves_each_client_its_own_limit() {
+    let handler = Layered::new(|_: Request| "hello")
+        .layer(|request: Request, next: Next<'_>| next.run(request.map(|_| "new".into())))
+        .layer(RateLimit::new(1, HOUR));
+    let client = Client::new(handler);
+    let ask = |host| {
+        let peer = SocketAddr::from(([192, 0, 2, host], 4711));
+        client.get("/").peer(peer).send().status()
+    };
+    assert_eq!(
+        (ask(1), ask(1), ask(2)),
+        (
+            StatusCode::OK,
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::OK
+        )
+    );
+}
+
+/// Their limit is a limit, and not that of clients with an address.
+#[test]
+fn clients_without_an_address_share_a_limit_of_their_own() {
+    let handler = Layered::new(|_: Request| "hello").layer(RateLimit::new(1, HOUR));
+    let client = Client::new(handler);
+    let unix = || client.get("/").unix_peer().send().status();
+    assert_eq!(
+        (unix(), unix()),
+        (StatusCode::OK, StatusCode::TOO_MANY_REQUESTS)
+    );
+    assert_eq!(client.get("/").send().status(), StatusCode::OK);
+    #[cfg(feature = "proxy")]
+    {
+        let unnamed = || client.get("/").on_behalf_of(None, None).send().status();
+        assert_eq!(
+            (unnamed(), unnamed()),
+            (StatusCode::OK, StatusCode::TOO_MANY_REQUESTS)
+        );
+    }
 }
 
 #[cfg(feature = "proxy")]
