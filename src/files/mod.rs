@@ -60,7 +60,8 @@ const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
 /// Each has its media type by its name, and text is UTF-8. `ETag`, `Last-Modified` and all
 /// conditional fields are as in RFC 9110 section 13, in the order of its section 13.2.2. Entity tags are strong
 /// unless the file has changed within the last two seconds. One or several ranges are sent as asked
-/// for (section 14), up to 16; more are answered 416. A date in `If-Range` brings the whole: files
+/// for (section 14). Ranges that overlap or lie close together become one; more than 64 of the others
+/// are answered 416. A date in `If-Range` brings the whole: files
 /// that follow one another may have the same time, and only their tags differ. So do two fields of
 /// `Range` or `If-Range`. `Cache-Control` is `no-cache` unless it is [set](Self::cache_control).
 ///

@@ -37,15 +37,15 @@ pub(super) fn body(
 ) -> Body {
     let Boundary(boundary) = boundary;
     let mut pieces = Vec::with_capacity(2 * parts.len() + 1);
-    let mut begin = "";
+    // A line break belongs to each boundary. Before the first one it may be left out (RFC 2046 section
+    // 5.1.1), and zsync looks for it.
     for part in parts {
         let (first, last) = (part.start, part.end - 1);
-        let mut head = format!("{begin}--{boundary}\r\ncontent-type: ").into_bytes();
+        let mut head = format!("\r\n--{boundary}\r\ncontent-type: ").into_bytes();
         head.extend_from_slice(media_type.as_bytes());
         let range = format!("\r\ncontent-range: bytes {first}-{last}/{length}\r\n\r\n");
         head.extend_from_slice(range.as_bytes());
         pieces.extend([Piece::Text(head), Piece::Part(part.clone())]);
-        begin = "\r\n";
     }
     pieces.push(Piece::Text(format!("\r\n--{boundary}--\r\n").into_bytes()));
     let whole = pieces.iter().map(Piece::length).sum();

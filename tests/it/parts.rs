@@ -39,7 +39,8 @@ fn parts(response: &Response) -> Vec<(String, Vec<u8>)> {
     let media_type = response.field("content-type").unwrap_or_default();
     let boundary = media_type.strip_prefix("multipart/byteranges; boundary=");
     let line = format!("--{}", boundary.expect("there are several parts"));
-    let mut rest = &response.body[..];
+    let rest = response.body.strip_prefix(b"\r\n");
+    let mut rest = rest.expect("a line break precedes the first boundary, too");
     let mut parts = Vec::new();
     loop {
         rest = rest
@@ -116,6 +117,41 @@ fn several_parts_come_in_one_answer() {
     // What touches is one part, and needs no parts.
     ask_for(&mut client, "/file.txt", "10-19,20-29,5-12");
     assert!(client.expect_status(206).body == content[5..30]);
+}
+
+/// zsync asks for twenty in one request.
+#[test]
+fn sixty_four_ranges_are_sent_and_one_more_is_refused() {
+    let folder = OwnFolder::new();
+    let content = Random::new(10).bytes(100_000);
+    folder.file("file.txt", &content);
+    let server = serve(&folder);
+    let mut client = server.connect();
+    let ranges = |count: usize| {
+        let each = (0..count).map(|index| format!("{0}-{0}", index * 1000));
+        each.collect::<Vec<_>>().join(",")
+    };
+    ask_for(&mut client, "/file.txt", &ranges(64));
+    let parts = parts(&client.expect_status(206));
+    assert_eq!(parts.len(), 64);
+    for (index, (_, part)) in parts.iter().enumerate() {
+        assert_eq!(*part, content[index * 1000..=index * 1000]);
+    }
+    ask_for(&mut client, "/file.txt", &ranges(65));
+    client.expect_status(416);
+    // Ranges that overlap are one, and so few enough.
+    ask_for(&mut client, "/file.txt", &(ranges(65) + ",0-"));
+    assert!(client.expect_status(206).body == content);
+}
+
+#[test]
+fn space_before_the_equals_sign_makes_no_range() {
+    let folder = OwnFolder::new();
+    folder.file("file", "0123456789");
+    let server = serve(&folder);
+    let mut client = server.connect();
+    client.send("GET /file HTTP/1.1\r\nHost: it\r\nRange: bytes =0-1\r\n\r\n");
+    client.expect_answer("0123456789");
 }
 
 #[test]
