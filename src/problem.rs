@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{Response as HttpResponse, StatusCode};
 
-use crate::content_type::{MediaType, accepted};
+use crate::content_type;
 use crate::page::{POLICY, Page};
 use crate::request_id::{REQUEST_ID, is_sane};
 use crate::{Body, IntoResponse, Response};
@@ -255,9 +255,10 @@ impl Told {
 }
 
 impl ProblemForm {
-    /// The form with the highest weight in `Accept` (RFC 9110 section 12.5.1); of equal ones the
-    /// first. Any JSON is asked for with any `+json` type, or with `application/*`. What is not
-    /// understood asks for plain text.
+    /// The form with the highest weight in `Accept` (RFC 9110 section 12.5.1). Of equal weights the
+    /// range that names it more closely counts, then the first one. JSON is asked for as
+    /// `application/problem+json` or `application/json`: another `+json` type is another format. A
+    /// client that accepts none of the forms gets plain text.
     ///
     /// ```
     /// use httpool::ProblemForm;
@@ -269,29 +270,15 @@ impl ProblemForm {
     /// ```
     #[must_use]
     pub fn preferred(request: &HeaderMap) -> Self {
-        let mut best = (Self::Text, 0);
-        for (range, weight) in accepted(request) {
-            if let Some(form) = Self::within(range)
-                && weight > best.1
-            {
-                best = (form, weight);
-            }
-        }
-        best.0
-    }
-
-    /// The form that this range asks for.
-    fn within(range: MediaType<'_>) -> Option<Self> {
-        let is_one_of = |names: &[&str]| names.iter().any(|name| range.is(name));
-        if is_one_of(&["text/html", "application/xhtml+xml"]) {
-            Some(Self::Html)
-        } else if range.is_json() || range.is("application/*") {
-            Some(Self::Json)
-        } else if is_one_of(&["text/plain", "text/*", "*/*"]) {
-            Some(Self::Text)
-        } else {
-            None
-        }
+        const FORMS: [(ProblemForm, &[&str]); 3] = [
+            (ProblemForm::Text, &["text/plain"]),
+            (ProblemForm::Html, &["text/html"]),
+            (
+                ProblemForm::Json,
+                &["application/problem+json", "application/json"],
+            ),
+        ];
+        content_type::preferred(request, &FORMS).unwrap_or(Self::Text)
     }
 
     const fn content_type(self) -> HeaderValue {
@@ -353,9 +340,15 @@ mod tests {
         check("application/json;q=0, text/plain", TEXT, text);
         check("Text/HTML", HTML, html);
         check("Application/JSON", JSON, json);
-        check("application/vnd.api+JSON", JSON, json);
+        check("application/vnd.api+JSON", TEXT, text);
+        check(
+            "application/vnd.pypi.simple.v1+json, text/html; q=0.01",
+            HTML,
+            html,
+        );
         check("application/*, text/*;q=0.5", JSON, json);
-        check("application/xhtml+xml", HTML, html);
+        check("application/xhtml+xml", TEXT, text);
+        check("application/json, text/plain, */*", JSON, json);
         check("application/xml", TEXT, text);
         check("json", TEXT, text);
         check("application/json;q=nonsense", TEXT, text);
