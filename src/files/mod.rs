@@ -187,9 +187,12 @@ impl Files {
 
     /// Whether a folder without an `index.html` is answered with what is in it: not by default.
     ///
-    /// It tells what would be served and nothing else, of the first 10,000 names in the folder: as a
-    /// page that sorts by name, size or time (`?sort=size&order=desc`), or as JSON for who prefers
-    /// that (`Accept`).
+    /// It shows what would be served and nothing else: as a page that sorts by name, size or time
+    /// (`?sort=size&order=desc`), or as JSON for clients that prefer `application/json` (`Accept`).
+    ///
+    /// A folder with more than 10,000 names is shown in pages of 10,000, sorted by name alone. In JSON
+    /// `complete` is false then, `names` is the number of names, and `next` is the link to the next
+    /// page (`?after=NAME`).
     #[must_use]
     pub fn listing(mut self, told: bool) -> Self {
         self.listing = if told { Listings::Told } else { Listings::None };

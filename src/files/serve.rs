@@ -10,7 +10,7 @@ use log::{debug, error};
 use super::answer::{Caching, Representation};
 use super::coding::Coding;
 use super::conditions::{self, Outcome};
-use super::listing::{self, Listing};
+use super::listing::{self, Asked, Listing};
 use super::path::{Kind, Name, Unnamed};
 use super::root::{Found, Missed};
 use super::{ASK_EACH_TIME, Copies, Files, Listings, join, media_type};
@@ -98,11 +98,13 @@ impl Files {
         Some(match conditions::evaluate(fields, None) {
             Outcome::NotModified => listing::not_modified(),
             Outcome::Failed => Problem::new(StatusCode::PRECONDITION_FAILED).answer(fields),
-            Outcome::Send if request.method() == Method::HEAD => Listing::answer_head(request),
-            Outcome::Send => match Listing::read(&self.root, folder, &name.path, self.dotfiles) {
-                Ok(listing) => listing.answer(request),
-                Err(missed) => refuse(missed, request),
-            },
+            Outcome::Send => {
+                let asked = Asked::read(request.uri().query().unwrap_or_default());
+                match Listing::read(&self.root, folder, &name.path, self.dotfiles, &asked) {
+                    Ok(listing) => listing.answer(request, &asked),
+                    Err(missed) => refuse(missed, request),
+                }
+            }
         })
     }
 

@@ -1,8 +1,9 @@
 //! What is in a folder, for who looks around.
 
+mod names;
 mod page;
 
-use std::io;
+use std::fs::Metadata;
 use std::time::SystemTime;
 
 use http::StatusCode;
@@ -10,24 +11,52 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValu
 use percent_encoding::percent_decode_str;
 use rustix::fs::Dir;
 
+use self::names::{Names, by_name};
 use super::path::{Dotfiles, is_visible};
 use super::root::{Missed, Root};
 use super::validators::modified_before;
 use super::{ASK_EACH_TIME, join};
 use crate::page::POLICY;
-use crate::problem::ProblemForm;
-use crate::{Body, IntoResponse as _, Request, Response};
+use crate::{IntoResponse as _, Request, Response, content_type};
 
-/// Most names that are looked at for one answer: each costs four system calls, and who has more of
-/// them is not served by a page of them all.
+/// Most names that one response shows. Each costs four system calls, and their number bounds the
+/// memory of a response, however many names the folder has.
 const MOST: usize = 10_000;
 
 /// What of a folder would be served.
 #[derive(Debug)]
 pub(super) struct Listing {
     entries: Vec<Entry>,
-    /// Whether all of it was looked at.
-    is_complete: bool,
+    extent: Extent,
+}
+
+/// How much of a folder is shown.
+#[derive(Debug)]
+enum Extent {
+    Whole,
+    /// The names of one page. Size and time are not known of the others, so these are sorted by name
+    /// alone.
+    Page {
+        /// How many names there are on all pages.
+        names: u64,
+        /// The last name of this page, if another one follows.
+        next: Option<Vec<u8>>,
+    },
+}
+
+/// The form of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Html,
+    Json,
+}
+
+/// What the query asks for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    order: Order,
+    /// The name behind which the page begins.
+    after: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -65,72 +94,73 @@ impl Listing {
         folder: Dir,
         path: &[u8],
         dotfiles: Dotfiles,
+        asked: &Asked,
     ) -> Result<Self, Missed> {
-        let now = SystemTime::now();
-        let (mut entries, mut is_complete) = (Vec::new(), true);
-        let mut seen = 0;
+        let mut names = Names::new(MOST, asked.after.as_deref());
         for entry in folder {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            if matches!(name, b"." | b"..") {
-                continue;
+            if !matches!(name, b"." | b"..") && is_visible(name, path.is_empty(), dotfiles) {
+                names.add(name);
             }
-            if seen == MOST {
-                is_complete = false;
-                break;
-            }
-            seen += 1;
-            if name.contains(&b'\\') || !is_visible(name, path.is_empty(), dotfiles) {
-                continue;
-            }
-            // What is found as a request would find it is what a request would get.
-            let metadata = match root.look(&join(path, name)) {
-                Ok(metadata) => metadata,
-                Err(Missed::Missing | Missed::Forbidden) => continue,
-                Err(missed) => return Err(missed),
-            };
-            if !metadata.is_file() && !metadata.is_dir() {
-                continue;
-            }
-            entries.push(Entry {
-                name: name.to_vec(),
-                size: metadata.is_file().then_some(metadata.len()),
-                modified: modified_before(&metadata, now),
-            });
         }
-        Ok(Self {
-            entries,
-            is_complete,
-        })
-    }
-
-    /// The answer to a HEAD, for which nothing is looked at: how long the content of a GET would be is
-    /// the only thing that only this would tell, and it need not be told (RFC 9110 section 9.3.2).
-    pub(super) fn answer_head(request: &Request) -> Response {
-        let nothing = Self {
-            entries: Vec::new(),
-            is_complete: true,
+        let seen = names.seen();
+        let (names, is_more) = names.finish();
+        let extent = match (&asked.after, is_more) {
+            (None, false) => Extent::Whole,
+            _ => Extent::Page {
+                names: seen,
+                next: names.last().filter(|_| is_more).cloned(),
+            },
         };
-        let mut response = nothing.answer(request);
-        *response.body_mut() = Body::from_reader(io::empty());
-        response
+        let now = SystemTime::now();
+        let mut entries = Vec::with_capacity(names.len());
+        for name in names {
+            // What is found as a request would find it is what a request would get.
+            match root.look(&join(path, &name)) {
+                Ok(metadata) => entries.extend(Entry::new(name, &metadata, now)),
+                Err(Missed::Missing | Missed::Forbidden) => {}
+                Err(missed) => return Err(missed),
+            }
+        }
+        if let Extent::Whole = extent {
+            asked.order.sort(&mut entries);
+        }
+        Ok(Self { entries, extent })
     }
 
-    /// The answer in the order that the client asks for and the form that it prefers.
-    pub(super) fn answer(mut self, request: &Request) -> Response {
-        let order = Order::asked_for(request.uri().query().unwrap_or_default());
-        order.sort(&mut self.entries);
+    /// The response in the form that the client prefers.
+    pub(super) fn answer(self, request: &Request, asked: &Asked) -> Response {
         let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
-        let mut response = match ProblemForm::preferred(request.headers()) {
-            ProblemForm::Json => page::json(&self, &path).into_response(),
-            ProblemForm::Html | ProblemForm::Text => {
-                page::html(&self, &path, order).into_response()
-            }
+        let mut response = match Form::preferred(request.headers()) {
+            Form::Json => page::json(&self, &path).into_response(),
+            Form::Html => page::html(&self, &path, asked.order).into_response(),
         };
         let fields = response.headers_mut();
         fields.insert(CONTENT_SECURITY_POLICY, POLICY);
         mark(fields);
         response
+    }
+}
+
+impl Entry {
+    fn new(name: Vec<u8>, metadata: &Metadata, now: SystemTime) -> Option<Self> {
+        (metadata.is_file() || metadata.is_dir()).then(|| Self {
+            name,
+            size: metadata.is_file().then_some(metadata.len()),
+            modified: modified_before(metadata, now),
+        })
+    }
+}
+
+impl Form {
+    /// A page, unless the client prefers JSON.
+    fn preferred(request: &HeaderMap) -> Self {
+        const FORMS: [(Form, &[&str]); 2] = [
+            (Form::Html, &["text/html"]),
+            (Form::Json, &["application/json"]),
+        ];
+        content_type::preferred(request, &FORMS).unwrap_or(Self::Html)
     }
 }
 
@@ -147,13 +177,14 @@ fn mark(fields: &mut HeaderMap) {
     fields.insert(VARY, HeaderValue::from_static("accept"));
 }
 
-impl Order {
+impl Asked {
     /// What a query such as `sort=size&order=desc` asks for; what it says otherwise counts for nothing.
-    fn asked_for(query: &str) -> Self {
-        let mut order = Self {
+    pub(super) fn read(query: &str) -> Self {
+        let mut order = Order {
             column: Column::Name,
             direction: Direction::Up,
         };
+        let mut after = None;
         for part in query.split('&') {
             match part {
                 "sort=name" => order.column = Column::Name,
@@ -161,15 +192,21 @@ impl Order {
                 "sort=modified" => order.column = Column::Modified,
                 "order=asc" => order.direction = Direction::Up,
                 "order=desc" => order.direction = Direction::Down,
-                _ => {}
+                _ => {
+                    let name = part.strip_prefix("after=");
+                    after = name
+                        .map(|name| percent_decode_str(name).collect())
+                        .or(after);
+                }
             }
         }
-        order
+        Self { order, after }
     }
+}
 
+impl Order {
     fn sort(self, entries: &mut [Entry]) {
-        // Names without regard to case, and by their bytes where that tells none apart.
-        entries.sort_by_cached_key(|entry| (entry.name.to_ascii_lowercase(), entry.name.clone()));
+        entries.sort_by(|one, other| by_name(&one.name, &other.name));
         match self.column {
             Column::Name => {}
             Column::Size => entries.sort_by_key(|entry| entry.size),

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::{Column, Direction, Entry, Listing, Order};
+use super::{Column, Direction, Entry, Extent, Listing, MOST, Order};
 use crate::page::Page;
 use crate::{Html, IntoResponse, Json};
 
@@ -30,7 +30,14 @@ const SECOND: &[BorrowedFormatItem<'_>] =
 #[derive(Serialize)]
 struct Folder {
     path: String,
+    /// Whether all of the folder is in this response.
     complete: bool,
+    /// How many names all pages have, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    names: Option<u64>,
+    /// The link to the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
     entries: Vec<Shown>,
 }
 
@@ -56,9 +63,15 @@ pub(super) fn json(listing: &Listing, path: &str) -> impl IntoResponse {
         size: entry.size,
         modified: written(entry.modified, SECOND),
     });
+    let (names, next) = match &listing.extent {
+        Extent::Whole => (None, None),
+        Extent::Page { names, next } => (Some(*names), next.as_deref().map(page_after)),
+    };
     Json(Folder {
         path: path.to_owned(),
-        complete: listing.is_complete,
+        complete: names.is_none(),
+        names,
+        next,
         entries: entries.collect(),
     })
 }
@@ -73,7 +86,10 @@ pub(super) fn html(listing: &Listing, path: &str, order: Order) -> Html<String> 
         (Column::Size, "Size"),
         (Column::Modified, "Modified (UTC)"),
     ] {
-        heading(column, text, order, &mut page);
+        match listing.extent {
+            Extent::Whole => heading(column, text, order, &mut page),
+            Extent::Page { .. } => plain_heading(text, &mut page),
+        }
     }
     page.markup("</tr></thead>\n<tbody>\n");
     if path != "/" {
@@ -95,10 +111,36 @@ pub(super) fn html(listing: &Listing, path: &str, order: Order) -> Html<String> 
         page.markup("</td></tr>\n");
     }
     page.markup("</tbody>\n</table>\n");
-    if !listing.is_complete {
-        page.markup("<p>There is more here than is shown.</p>\n");
+    if let Extent::Page { names, next } = &listing.extent {
+        pages(*names, next.as_deref(), &mut page);
     }
     Html(page.finish())
+}
+
+/// What is not on this page, and how to get to it.
+fn pages(names: u64, next: Option<&[u8]>, page: &mut Page) {
+    page.markup("<p>");
+    page.text(&format!(
+        "This folder has {names} names. They are shown in pages of {MOST}, sorted by name."
+    ));
+    page.markup(" <a href=\"?\">First page</a>");
+    if let Some(next) = next {
+        page.markup(" <a href=\"");
+        page.text(&page_after(next));
+        page.markup("\">Next page</a>");
+    }
+    page.markup("</p>\n");
+}
+
+/// The link to the page that begins behind this name.
+fn page_after(name: &[u8]) -> String {
+    format!("?after={}", percent_encode(name, ENCODED))
+}
+
+fn plain_heading(text: &str, page: &mut Page) {
+    page.markup("<th>");
+    page.text(text);
+    page.markup("</th>");
 }
 
 /// A column's heading: a link that sorts by it, the other way round if that is so already.
