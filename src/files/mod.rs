@@ -19,6 +19,7 @@ use std::path::Path;
 
 use http::HeaderValue;
 
+use self::media_type::MediaTypes;
 use self::path::{Dotfiles, may_be_served};
 pub use self::root::Symlinks;
 use self::root::{Found, Missed, Root};
@@ -57,7 +58,8 @@ const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
 ///
 /// # Answers
 ///
-/// Each has its media type by its name, and text is UTF-8. `ETag`, `Last-Modified` and all
+/// Each has its [media type](Self::media_type) by its name. Text is UTF-8, and XML says itself in
+/// what it is written. `.svgz` is sent with `Content-Encoding: gzip`. `ETag`, `Last-Modified` and all
 /// conditional fields are as in RFC 9110 section 13, in the order of its section 13.2.2. Entity tags are strong
 /// unless the file has changed within the last two seconds. One or several ranges are sent as asked
 /// for (section 14). Ranges that overlap or lie close together become one; more than 64 of the others
@@ -93,6 +95,7 @@ pub struct Files {
     copies: Copies,
     listing: Listings,
     fallback: Option<Vec<u8>>,
+    media_types: MediaTypes,
     cache_control: HeaderValue,
     /// How paths begin of what never changes, without their first slash.
     immutable: Vec<Vec<u8>>,
@@ -126,6 +129,7 @@ impl Files {
             copies: Copies::Ignored,
             listing: Listings::None,
             fallback: None,
+            media_types: MediaTypes::default(),
             cache_control: ASK_EACH_TIME,
             immutable: Vec::new(),
         })
@@ -234,6 +238,24 @@ impl Files {
     #[must_use]
     pub fn cache_control(mut self, value: HeaderValue) -> Self {
         self.cache_control = value;
+        self
+    }
+
+    /// Sets the `Content-Type` of files whose names end with a dot and this extension, in any case,
+    /// in place of the known one. Can be called again for more. It is sent as it is: name the
+    /// `charset` of text.
+    ///
+    /// ```no_run
+    /// use httpool::{Files, http::HeaderValue};
+    ///
+    /// // Not segments of a stream here, but TypeScript.
+    /// let source = HeaderValue::from_static("text/plain; charset=utf-8");
+    /// let files = Files::new("public")?.media_type("ts", source);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn media_type(mut self, extension: &str, value: HeaderValue) -> Self {
+        self.media_types.set(extension, value);
         self
     }
 

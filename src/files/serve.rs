@@ -11,9 +11,10 @@ use super::answer::{Caching, Representation};
 use super::coding::Coding;
 use super::conditions::{self, Outcome};
 use super::listing::{self, Asked, Listing};
+use super::media_type::Described;
 use super::path::{Kind, Name, Unnamed};
 use super::root::{Found, Missed};
-use super::{ASK_EACH_TIME, Copies, Files, Listings, join, media_type};
+use super::{ASK_EACH_TIME, Copies, Files, Listings, join};
 use crate::content_type::accepted;
 use crate::problem::try_again;
 use crate::response::answer_other_method;
@@ -148,8 +149,8 @@ impl Files {
         metadata: &Metadata,
         request: &Request,
     ) -> Representation {
-        let media_type = media_type::of(path);
-        if self.copies == Copies::Served {
+        let Described { media_type, coding } = self.media_types.of(path);
+        if coding.is_none() && self.copies == Copies::Served {
             for coding in Coding::wanted(request.headers()) {
                 let copy = [path, coding.extension().as_bytes()].concat();
                 if let Ok(Found::File(file, metadata)) = self.root.open(&copy) {
@@ -157,7 +158,7 @@ impl Files {
                 }
             }
         }
-        Representation::new(file, metadata, media_type, None)
+        Representation::new(file, metadata, media_type, coding)
     }
 
     /// What files are chosen by besides their names.

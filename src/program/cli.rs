@@ -83,6 +83,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PREFIX", value_parser = path_prefix, help_heading = "Files")]
     pub(crate) immutable: Vec<String>,
 
+    /// Content-Type of files by what follows the last dot of their names, such as
+    /// ts=text/plain; repeat it for more [default: types that are built in]
+    #[arg(long, value_name = "EXT=TYPE", value_parser = media_type, help_heading = "Files")]
+    pub(crate) media_type: Vec<(String, HeaderValue)>,
+
     /// How the echo treats bodies with a JSON content type: strict refuses invalid ones, raw
     /// sends them back unread
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Json::Strict)]
@@ -371,6 +376,27 @@ fn path_prefix(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("not the start of a path: write it as in /assets/".into()),
     }
+}
+
+fn media_type(text: &str) -> Result<(String, HeaderValue), String> {
+    let wrong = || "write it as EXT=TYPE, such as ts=text/plain".to_owned();
+    let (extension, media_type) = text.split_once('=').ok_or_else(wrong)?;
+    let extension = extension.strip_prefix('.').unwrap_or(extension);
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    let is_type = essence
+        .split_once('/')
+        .is_some_and(|(kind, name)| is_token(kind) && is_token(name));
+    if extension.is_empty() || extension.contains(['.', '/']) || !is_type {
+        return Err(wrong());
+    }
+    let value = HeaderValue::from_str(media_type).map_err(|_| wrong())?;
+    Ok((extension.to_owned(), value))
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(text: &str) -> bool {
+    let is_in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_in_token)
 }
 
 impl Stop {

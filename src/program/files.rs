@@ -20,6 +20,12 @@ pub(crate) fn open(args: &Args) -> Result<Option<Files>, String> {
         None => files,
     };
     let files = (args.immutable.iter()).fold(files, |files, prefix| files.immutable(prefix));
+    let files = args
+        .media_type
+        .iter()
+        .fold(files, |files, (extension, value)| {
+            files.media_type(extension, value.clone())
+        });
     match &args.fallback {
         Some(file) => {
             let found = files.find(file);

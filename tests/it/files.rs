@@ -190,6 +190,39 @@ fn a_copy_is_sent_to_who_takes_it() {
 }
 
 #[test]
+fn xml_has_no_charset_and_compressed_svg_its_coding() {
+    let folder = OwnFolder::new();
+    folder
+        .file("a.xml", "<?xml version='1.0' encoding='iso-8859-1'?><a/>")
+        .file("a.svgz", "gzip")
+        .file("a.svgz.br", "br")
+        .file("a.ts", "segment");
+    let files = files(&folder).precompressed(true);
+    let xml = expect(&files, "/a.xml", 200);
+    assert_eq!(field(&xml, CONTENT_TYPE), Some("text/xml"));
+    let svg = get(&files, "/a.svgz", &[(ACCEPT_ENCODING, "br")]);
+    assert_eq!(field(&svg, CONTENT_TYPE), Some("image/svg+xml"));
+    assert_eq!(field(&svg, CONTENT_ENCODING), Some("gzip"));
+    assert_eq!(svg.body().length(), Some(4));
+    assert_eq!(
+        field(&expect(&files, "/a.ts", 200), CONTENT_TYPE),
+        Some("video/mp2t")
+    );
+    let source = HeaderValue::from_static("text/plain; charset=utf-8");
+    let files = files
+        .media_type("ts", source.clone())
+        .media_type(".SVGZ", source);
+    for target in ["/a.ts", "/a.svgz"] {
+        let response = expect(&files, target, 200);
+        assert_eq!(
+            field(&response, CONTENT_TYPE),
+            Some("text/plain; charset=utf-8")
+        );
+        assert_eq!(field(&response, CONTENT_ENCODING), None);
+    }
+}
+
+#[test]
 fn what_never_changes_is_kept_and_the_rest_is_as_one_says() {
     let folder = OwnFolder::new();
     folder.file("assets/a.js", "").file("b.js", "");

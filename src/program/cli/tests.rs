@@ -76,6 +76,7 @@ fn every_flag_has_its_variable_by_rule() {
         ("fallback", "index.html"),
         ("cache-control", "max-age=60"),
         ("immutable", "/assets/"),
+        ("media-type", "ts=text/plain;charset=utf-8"),
         ("json", "raw"),
         ("error-pages", "/srv/errors"),
         ("request-ids", "true"),
@@ -293,6 +294,10 @@ fn a_wrong_value_is_one_line_that_names_the_flag_or_the_variable() {
     check("json", "lax", "strict, raw");
     check("symlinks", "all", "beneath, none");
     check("immutable", "assets/", "/assets/");
+    check("media-type", "ts", "EXT=TYPE");
+    check("media-type", "ts=plain", "EXT=TYPE");
+    check("media-type", "=text/plain", "EXT=TYPE");
+    check("media-type", "tar.gz=text/plain", "EXT=TYPE");
     check("cache-control", "a\nb", "header value");
     check("trusted-proxy", "localhost", "a network such as 10.0.0.0/8");
     check(
