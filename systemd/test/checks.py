@@ -269,6 +269,32 @@ def crash(rig: Rig) -> None:
         assert "HTTPOOL_WORKERS" in rig.run("journalctl", "--no-pager", "-u", SERVICE)
 
 
+def failing_start_behind_socket(rig: Rig) -> None:
+    """behind the socket a start that fails is tried once in two seconds, and clients wait"""
+    # A wrong value, and a file that is missing: exit codes 2 and 1.
+    for setting in ("HTTPOOL_WORKERS=none", "HTTPOOL_ROOT=/no/such/folder"):
+        before = _failures(rig)
+        rig.write(SETTINGS, f"{setting}\n")
+        rig.systemctl("start", SOCKET)
+        client = rig.client("get", "4000")
+        wait_for("the first try", lambda: _failures(rig) > before)
+        begun = _monotonic(rig)
+        wait_for("seven seconds", lambda: _monotonic(rig) > begun + 7)
+        # The first one, and one each two seconds.
+        tries = _failures(rig) - before
+        assert 2 <= tries <= 5, f"{tries} tries in seven seconds with {setting}"
+        _is(rig, SOCKET, "ActiveState", "active")
+        rig.write(SETTINGS, "")
+        said, _ = client.communicate(timeout=20)
+        assert said.startswith("200 "), said
+        rig.systemctl("stop", SOCKET, SERVICE)
+
+
+def _failures(rig: Rig) -> int:
+    said = rig.run("journalctl", "--no-pager", "-o", "cat", "-u", SERVICE)
+    return said.count("httpool.service: Main process exited")
+
+
 def hardening(rig: Rig) -> None:
     """the sandbox holds, and everything works in it"""
     with rig.drop_in(SERVICE, "Environment=HTTPOOL_ADMIN=127.0.0.1:9090"):
@@ -371,15 +397,25 @@ def instances(rig: Rig) -> None:
 
 ALL: list[Callable[[Rig], None]] = [
     verify, start_and_stop, status, journal, activation, restarts_under_load, draining, long_drain,
-    stuck_drain, reload, watchdog, stuck_workers, absent_workers, crash, hardening, site, low_port,
+    stuck_drain, reload, watchdog, stuck_workers, absent_workers, crash,
+    failing_start_behind_socket, hardening, site, low_port,
     instances,
 ]  # fmt: skip
 
 
-def run(rig: Rig) -> int:
-    """All checks, and how many have failed."""
+def choose(names: list[str]) -> list[Callable[[Rig], None]]:
+    """The checks of these names, or all."""
+    known = {check.__name__: check for check in ALL}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SystemExit(f"no such check: {', '.join(unknown)}")
+    return [known[name] for name in names] or ALL
+
+
+def run(rig: Rig, chosen: list[Callable[[Rig], None]]) -> int:
+    """These checks, and how many have failed."""
     failures = 0
-    for check in ALL:
+    for check in chosen:
         try:
             check(rig)
         except Exception as error:  # One that fails must not hide the others.
