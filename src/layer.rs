@@ -47,7 +47,8 @@ use crate::{Handler, Intake, IntoResponse, Request, Response};
 ///
 /// # Around some paths
 ///
-/// Put a layer on the nested router that has these paths, don't compare prefixes: a router takes
+/// Put a layer on the nested router that has these paths: it sees everything beneath them, whether a
+/// route matches it or not. Don't compare prefixes: a router takes
 /// paths for the same that a layer sees in several forms. `/%40admin/` finds what is nested in
 /// `/@admin`, and does not begin with `/@admin/`.
 ///
@@ -256,6 +257,9 @@ impl Layers {
     }
 
     #[cfg(feature = "router")]
+    pub(crate) const NONE: &Self = &Self(Vec::new());
+
+    #[cfg(feature = "router")]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -270,6 +274,17 @@ impl Layers {
     pub(crate) fn intake(&self, request: &Request, behind: Intake) -> Intake {
         let layers = self.0.iter().rev();
         layers.fold(behind, |behind, layer| layer.intake(request, behind))
+    }
+
+    /// These, and then those of the others that are not among them.
+    #[cfg(feature = "router")]
+    pub(crate) fn and_missing(mut self, others: &Self) -> Self {
+        for layer in &others.0 {
+            if !self.0.iter().any(|known| Arc::ptr_eq(known, layer)) {
+                self.0.push(Arc::clone(layer));
+            }
+        }
+        self
     }
 
     pub(crate) fn run(

@@ -22,6 +22,7 @@ mod function;
 mod incoming;
 mod parameters;
 mod path;
+mod pattern;
 mod rejection;
 mod route;
 mod router;

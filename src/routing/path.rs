@@ -27,9 +27,8 @@ pub(super) fn of_route(path: &str) -> String {
     normal.replace("%7B", "{{").replace("%7D", "}}")
 }
 
-/// How long the beginning of a path is as it was sent, of which this is the form above.
-pub(super) fn length_of(beginning: &str, sent: &str) -> usize {
-    let slashes = beginning.matches('/').count();
+/// How long the first segments of a path are as they were sent: so many, each with its slash.
+pub(super) fn length_of(slashes: usize, sent: &str) -> usize {
     let end = sent.match_indices('/').nth(slashes);
     end.map_or(sent.len(), |(end, _)| end)
 }
@@ -49,7 +48,7 @@ fn encode(path: &str) -> String {
 }
 
 /// Where the first name stands, with its braces.
-fn name_in(path: &str) -> Option<Range<usize>> {
+pub(super) fn name_in(path: &str) -> Option<Range<usize>> {
     let mut from = 0;
     loop {
         let start = from + path[from..].find('{')?;
@@ -105,8 +104,8 @@ mod tests {
 
     #[test]
     fn a_beginning_is_as_long_as_it_was_sent() {
-        assert_eq!(length_of("/c++", "/c%2B%2B/x"), 8);
-        assert_eq!(length_of("/a/b", "/%61/b"), 6);
-        assert_eq!(length_of("", "/x"), 0);
+        assert_eq!(length_of(1, "/c%2B%2B/x"), 8);
+        assert_eq!(length_of(2, "/%61/b"), 6);
+        assert_eq!(length_of(0, "/x"), 0);
     }
 }

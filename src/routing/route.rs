@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::Method;
 use http::header::HeaderValue;
 
+use super::pattern::Pattern;
 use super::{Call, Function};
 use crate::layer::Layers;
 use crate::response::answer_other_method;
@@ -14,13 +15,10 @@ use crate::{Intake, Response};
 
 /// A path and what it has for each method.
 pub(super) struct Route<S> {
-    /// In the form in which paths are compared.
-    pub(super) path: String,
+    pub(super) path: Pattern,
     pub(super) methods: Vec<(Method, Endpoint<S>)>,
     /// For every other method.
     pub(super) any: Option<Endpoint<S>>,
-    /// The fallback of a nested router, for what no function answers.
-    pub(super) fallback: Option<Endpoint<S>>,
     /// Those of the routers that all of it has come with.
     pub(super) layers: Layers,
 }
@@ -32,40 +30,47 @@ type Answer<S> = dyn Fn(&mut Call<'_, S>) -> Response + Send + Sync;
 pub(super) struct Endpoint<S> {
     answer: Arc<Answer<S>>,
     pub(super) intake: Intake,
+    /// The index of the nested router that it is of, `None` for the outermost one.
+    home: Option<usize>,
 }
 
 impl<S> Route<S> {
-    pub(super) fn new(path: String) -> Self {
+    pub(super) fn new(path: Pattern) -> Self {
         Self {
             path,
             methods: Vec::new(),
             any: None,
-            fallback: None,
             layers: Layers::default(),
         }
     }
 
     /// Whether it has no function yet.
     pub(super) fn is_free(&self) -> bool {
-        self.methods.is_empty() && self.any.is_none() && self.fallback.is_none()
+        self.methods.is_empty() && self.any.is_none()
     }
 
     pub(super) fn answer(&self, call: &mut Call<'_, S>) -> Response {
-        if let Some(endpoint) = self.function(call.request.method()) {
-            call.under = 0;
-            return endpoint.answer(call);
-        }
-        match &self.fallback {
-            Some(fallback) => fallback.answer(call),
+        match self.function(call.request.method()) {
+            Some(endpoint) => endpoint.answer(call),
             None => answer_other_method(call.request, self.allowed()),
         }
     }
 
-    pub(super) fn endpoint(&self, method: &Method) -> Option<&Endpoint<S>> {
-        self.function(method).or(self.fallback.as_ref())
+    /// The indices of the nested routers that its functions are of.
+    pub(super) fn homes(&self) -> impl Iterator<Item = Option<usize>> {
+        let methods = self.methods.iter().map(|(_, endpoint)| endpoint);
+        methods.chain(&self.any).map(|endpoint| endpoint.home)
     }
 
-    fn function(&self, method: &Method) -> Option<&Endpoint<S>> {
+    /// Has its functions be of other nested routers.
+    pub(super) fn move_home(&mut self, moved: impl Fn(Option<usize>) -> Option<usize>) {
+        let methods = self.methods.iter_mut().map(|(_, endpoint)| endpoint);
+        for endpoint in methods.chain(&mut self.any) {
+            endpoint.home = moved(endpoint.home);
+        }
+    }
+
+    pub(super) fn function(&self, method: &Method) -> Option<&Endpoint<S>> {
         let of = |wanted: &Method| {
             let mut methods = self.methods.iter();
             methods.find(|(method, _)| method == wanted)
@@ -106,7 +111,6 @@ impl<S: 'static> Route<S> {
         other.hand_layers_on();
         self.methods.extend(other.methods);
         self.any = self.any.take().or(other.any);
-        self.fallback = self.fallback.take().or(other.fallback);
     }
 
     /// Puts the layers around each function, in the place of all of them.
@@ -116,7 +120,7 @@ impl<S: 'static> Route<S> {
             return;
         }
         let methods = self.methods.iter_mut().map(|(_, endpoint)| endpoint);
-        for endpoint in methods.chain(&mut self.any).chain(&mut self.fallback) {
+        for endpoint in methods.chain(&mut self.any) {
             endpoint.put_behind(layers.clone());
         }
     }
@@ -132,7 +136,6 @@ impl<S: Send + Sync + 'static> Route<S> {
                 .map(|(method, endpoint)| (method, endpoint.bind(state)))
                 .collect(),
             any: self.any.map(|endpoint| endpoint.bind(state)),
-            fallback: self.fallback.map(|endpoint| endpoint.bind(state)),
             layers: self.layers,
         }
     }
@@ -140,11 +143,16 @@ impl<S: Send + Sync + 'static> Route<S> {
 
 impl<S: Send + Sync + 'static> Endpoint<S> {
     pub(super) fn bind<T: 'static>(self, state: &Arc<S>) -> Endpoint<T> {
-        let Self { answer, intake } = self;
+        let Self {
+            answer,
+            intake,
+            home,
+        } = self;
         let state = Arc::clone(state);
         Endpoint {
             answer: Arc::new(move |call| answer(&mut call.with_state(&state))),
             intake,
+            home,
         }
     }
 }
@@ -169,6 +177,7 @@ impl<S: 'static> Endpoint<S> {
         Self {
             answer: Arc::new(move |call| function.call(call)),
             intake: F::INTAKE,
+            home: None,
         }
     }
 }
@@ -186,19 +195,14 @@ impl<S> Endpoint<S> {
     }
 }
 
-/// The same function, whatever its state is.
-impl<S> Clone for Endpoint<S> {
-    fn clone(&self) -> Self {
-        Self {
-            answer: Arc::clone(&self.answer),
-            intake: self.intake,
-        }
-    }
-}
-
 impl<S> fmt::Debug for Route<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let methods = self.methods.iter().map(|(method, _)| method.as_str());
-        write!(f, "{} {:?}", self.path, methods.collect::<Vec<_>>())
+        write!(
+            f,
+            "{} {:?}",
+            self.path.as_str(),
+            methods.collect::<Vec<_>>()
+        )
     }
 }

@@ -1,6 +1,7 @@
 //! Which function answers which request.
 
 mod dispatch;
+mod nested;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,14 +9,12 @@ use std::sync::Arc;
 use http::Method;
 use matchit::InsertError;
 
+use self::nested::{AllNested, Nested};
+use super::pattern::Pattern;
 use super::route::{Endpoint, Route};
 use super::{Function, Takes, path};
 use crate::Layer;
 use crate::layer::Layers;
-
-/// The name of what a nested router leaves to its own fallback. Nobody can write it in a request or
-/// wants it as an argument.
-const REST: &str = "httpool_rest";
 
 /// Chooses a function by a request's path and method, and gives it arguments from the request.
 ///
@@ -69,9 +68,16 @@ const REST: &str = "httpool_rest";
 ///
 /// All requests of a router pass its [layers](Layer) in the order in which these are written,
 /// wherever its routes are written, and whether a route answers them or none does (404, 405,
-/// OPTIONS). Those of a nested or merged router come behind those of the one around it, and see what
-/// its own routes and its own fallback answer. Where a path has functions of several routers, each
-/// is behind the layers of its own, and what none of them answers is behind none of these.
+/// OPTIONS). Those of a nested or merged router come behind those of the one around it.
+///
+/// The layers of a nested router see everything beneath its path, except what a function of another
+/// router answers that is written for the path itself. So an authentication that is a layer of a
+/// router nested in `/admin` covers every request beneath `/admin`, also one that no route matches,
+/// and also one that a fallback or a route for all paths, such as `/{*path}`, answers. The layers of
+/// a merged router see what its own routes answer.
+///
+/// Where a path has functions of several routers, each is behind the layers of its own. It does not
+/// matter in which order routes, nested and merged routers are written.
 ///
 /// # State
 ///
@@ -80,6 +86,7 @@ const REST: &str = "httpool_rest";
 pub struct Router<S = ()> {
     paths: matchit::Router<usize>,
     routes: Vec<Route<S>>,
+    nested: AllNested<S>,
     fallback: Option<Endpoint<S>>,
     layers: Layers,
 }
@@ -114,6 +121,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         Self {
             paths: matchit::Router::new(),
             routes: Vec::new(),
+            nested: AllNested::new(),
             fallback: None,
             layers: Layers::default(),
         }
@@ -145,7 +153,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         path: &str,
         function: impl Takes<A> + Function<S, A>,
     ) -> Self {
-        let mut route = Route::new(path_of(path));
+        let mut route = Route::new(Pattern::parse(path_of(path)));
         route.methods.push((method, Endpoint::new(function)));
         self.join(route);
         self
@@ -183,16 +191,17 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[must_use]
     #[track_caller]
     pub fn any<A: 'static>(mut self, path: &str, function: impl Takes<A> + Function<S, A>) -> Self {
-        let mut route = Route::new(path_of(path));
+        let mut route = Route::new(Pattern::parse(path_of(path)));
         route.any = Some(Endpoint::new(function));
         self.join(route);
         self
     }
 
     /// Puts the routes of another router behind this path. Its [fallback](Self::fallback), if it
-    /// has one, answers what begins with the path and is none of its routes, and leaves to functions
-    /// around it what these have, written before or after it. Functions see the request's whole path.
-    /// `Files` can be nested, too.
+    /// has one, answers the path and what is beneath it and is none of its routes, and leaves to
+    /// functions around it what these have, written before or after it. It does so beside routes with
+    /// names, too: with `/static/{name}` and a fallback nested in `/static`, `/static/a/b` is for the
+    /// fallback. Functions see the request's whole path. `Files` can be nested, too.
     ///
     /// ```
     /// use httpool::routing::Router;
@@ -204,41 +213,15 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// # Panics
     ///
     /// If the path does not begin with `/`, ends with it or has a name for the rest of a path, if
-    /// the fallback of another router is nested there already, or as [`route`](Self::route).
+    /// the fallback of another router is nested there already (names are not told apart), or as [`route`](Self::route).
     #[must_use]
     #[track_caller]
     pub fn nest(mut self, path: &str, router: impl Into<Self>) -> Self {
         let router = router.into();
-        assert!(
-            path.starts_with('/') && !path.ends_with('/') && !path.contains("{*"),
-            "nothing can be nested in {path}"
-        );
+        check_nested(path);
         let path = path_of(path);
-        let has_root = router.routes.iter().any(|route| route.path == "/");
-        for mut route in router.routes {
-            route.path = match route.path.as_str() {
-                "/" => path.clone(),
-                rest => format!("{path}{rest}"),
-            };
-            route.layers = router.layers.before(&route.layers);
-            self.join(route);
-        }
-        if let Some(fallback) = router.fallback {
-            for rest in ["", "/", &format!("/{{*{REST}}}")] {
-                // What the router has a route for is nothing for its fallback.
-                if rest.is_empty() && has_root {
-                    continue;
-                }
-                let path = format!("{path}{rest}");
-                // A route for all of this may be there already.
-                if self.find_or_add(path.clone()).is_ok() {
-                    let mut route = Route::new(path);
-                    route.fallback = Some(fallback.clone());
-                    route.layers = router.layers.clone();
-                    self.join(route);
-                }
-            }
-        }
+        check_path(&path);
+        self.absorb(router, &path, true);
         self
     }
 
@@ -277,10 +260,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     pub fn merge(mut self, router: Self) -> Self {
         let has_fallback = router.fallback.is_some();
         assert!(!has_fallback, "a router that is merged has no fallback");
-        for mut route in router.routes {
-            route.layers = router.layers.before(&route.layers);
-            self.join(route);
-        }
+        self.absorb(router, "", false);
         self
     }
 
@@ -352,20 +332,43 @@ impl<S: Send + Sync + 'static> Router<S> {
         let routes = self.routes.into_iter().map(|route| route.bind(&state));
         Router {
             routes: routes.collect(),
+            nested: self.nested.bind(&state),
             paths: self.paths,
             fallback: self.fallback.map(|fallback| fallback.bind(&state)),
             layers: self.layers,
         }
     }
 
+    /// Adds what another router has, behind its layers.
+    #[track_caller]
+    fn absorb(&mut self, router: Self, under: &str, is_nested: bool) {
+        // One that has neither is the same as the routes that it has.
+        let has_home = is_nested && !(router.fallback.is_none() && router.layers.is_empty());
+        let home = has_home.then(|| {
+            self.nested.add(Nested {
+                path: Pattern::parse(under.to_owned()),
+                layers: router.layers.clone(),
+                fallback: router.fallback,
+                around: None,
+            })
+        });
+        let offset = (self.nested).adopt(router.nested, under, &router.layers, home);
+        for mut route in router.routes {
+            route.path = match route.path.as_str() {
+                "/" if is_nested => Pattern::parse(under.to_owned()),
+                rest => Pattern::parse(format!("{under}{rest}")),
+            };
+            route.layers = router.layers.before(&route.layers);
+            route.move_home(|inner| inner.map_or(home, |index| Some(index + offset)));
+            self.join(route);
+        }
+    }
+
     /// Adds the functions of a route, whose path may have some of other methods.
     #[track_caller]
     fn join(&mut self, other: Route<S>) {
-        let path = other.path.clone();
-        let route = match self.find_or_add(path.clone()) {
-            Ok(route) => route,
-            Err(why) => panic!("{path} can't be routed: {why}"),
-        };
+        let path = other.path.as_str().to_owned();
+        let route = self.find_or_add(&other.path);
         for (method, _) in &other.methods {
             let is_new = route.methods.iter().all(|(known, _)| known != method);
             assert!(is_new, "{path} has a function for {method} already");
@@ -374,26 +377,60 @@ impl<S: Send + Sync + 'static> Router<S> {
             route.any.is_none() || other.any.is_none(),
             "{path} has a function for any method already"
         );
-        assert!(
-            route.fallback.is_none() || other.fallback.is_none(),
-            "{path} has a nested fallback already"
-        );
         route.join(other);
     }
 
     /// The route of this path, made if there is none.
-    fn find_or_add(&mut self, path: String) -> Result<&mut Route<S>, InsertError> {
-        let known = self.routes.iter().position(|route| route.path == path);
-        let index = match known {
-            Some(index) => index,
-            None => {
-                self.paths.insert(path.as_str(), self.routes.len())?;
-                self.routes.push(Route::new(path));
-                self.routes.len() - 1
-            }
-        };
-        Ok(&mut self.routes[index])
+    #[track_caller]
+    fn find_or_add(&mut self, path: &Pattern) -> &mut Route<S> {
+        let mut routes = self.routes.iter();
+        let known = routes.position(|route| route.path.as_str() == path.as_str());
+        let index = known.unwrap_or_else(|| {
+            let index = self.routes.len();
+            insert(&mut self.paths, path.as_str(), index);
+            self.routes.push(Route::new(path.clone()));
+            index
+        });
+        &mut self.routes[index]
     }
+}
+
+#[track_caller]
+fn insert<T>(paths: &mut matchit::Router<T>, path: &str, value: T) {
+    match paths.insert(path, value) {
+        Ok(()) => {}
+        Err(InsertError::Conflict { with }) => {
+            panic!("{path} can't be told from {with}: both match the same requests")
+        }
+        Err(why) => panic!("{path} can't be routed: {why}"),
+    }
+}
+
+/// Panics if no router can be nested in this path.
+#[track_caller]
+fn check_nested(written: &str) {
+    let trimmed = written.trim_end_matches('/');
+    assert!(
+        !trimmed.is_empty(),
+        "nest({written:?}, ..): a router is nested beneath a segment, such as \"/api\"; merge(..) adds \
+         routes without one"
+    );
+    assert!(
+        trimmed == written,
+        "nest({written:?}, ..): write nest({trimmed:?}, ..); the path of a nested router ends without a \
+         slash"
+    );
+    assert!(
+        !written.contains("{*"),
+        "nest({written:?}, ..): write {{name}} in the place of {{*name}}; nothing is beneath the rest of \
+         a path"
+    );
+}
+
+/// Panics if nothing can be routed at this path, as a route of it would.
+#[track_caller]
+fn check_path(path: &str) {
+    insert(&mut matchit::Router::new(), path, ());
 }
 
 /// The form of a path that somebody has written in a program, in which it is compared.

@@ -62,6 +62,9 @@ mod listing;
 /// What a service manager is told.
 #[cfg(feature = "program")]
 mod manager;
+/// Routers in routers: what their fallbacks answer, and what their layers see.
+#[cfg(feature = "router")]
+mod nesting;
 /// What is told of each request: to observers, to handlers and to clients.
 mod observers;
 /// Who a request comes from.

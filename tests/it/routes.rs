@@ -487,7 +487,8 @@ fn what_can_not_be_told_apart_is_refused_when_it_is_built() {
         move || get().get("/a/{x}", || ""),
         "/a/{x} has a function for GET already",
     );
-    refused(move || get().get("/a/{y}", || ""), "/a/{y} can't be routed");
+    let why = "/a/{y} can't be told from /a/{x}: both match the same requests";
+    refused(move || get().get("/a/{y}", || ""), why);
     refused(move || get().get("b", || ""), "\"b\" does not begin with /");
     let both = || Router::<()>::new().any("/café", || "").get("/café", || "");
     for same in ["/café", "/%63af%c3%a9"] {
@@ -502,10 +503,19 @@ fn what_can_not_be_told_apart_is_refused_when_it_is_built() {
         refused(move || get().get(foreign, || ""), why);
         refused(move || get().nest(foreign, Router::new()), why);
     }
-    refused(
-        move || get().nest("/b/", Router::new()),
-        "nothing can be nested in /b/",
-    );
+    for (path, why) in [
+        ("/b/", "nest(\"/b/\", ..): write nest(\"/b\", ..)"),
+        ("/b//", "nest(\"/b//\", ..): write nest(\"/b\", ..)"),
+        ("", "nest(\"\", ..): a router is nested beneath a segment"),
+        ("/", "nest(\"/\", ..): a router is nested beneath a segment"),
+        (
+            "/b/{*x}",
+            "nest(\"/b/{*x}\", ..): write {name} in the place of {*name}",
+        ),
+        ("b", "\"b\" does not begin with /"),
+    ] {
+        refused(move || get().nest(path, Router::new()), why);
+    }
     let inner = || Router::new().get("/{x}", || "");
     refused(
         move || get().nest("/a", inner()),
@@ -522,11 +532,7 @@ fn what_can_not_be_told_apart_is_refused_when_it_is_built() {
     let files = || Router::<()>::new().fallback(|| "");
     refused(
         move || files().nest("/a", files()).nest("/a", files()),
-        "/a has a nested fallback already",
-    );
-    refused(
-        move || get().nest("", Router::new()),
-        "nothing can be nested in ",
+        "/a can't have a nested fallback: /a has one already",
     );
 }
 

@@ -1,83 +1,159 @@
 //! From a request to the function that answers it.
 
+use std::borrow::Cow;
+
 use http::{Method, StatusCode};
 
-use super::{REST, Router};
+use super::Router;
+use super::nested::Nested;
+use crate::layer::Layers;
 use crate::routing::route::{Endpoint, Route};
 use crate::routing::{Call, Parameters, path};
 use crate::{Handler, Intake, IntoResponse, Problem, Request, Response};
 
-/// What a path is to a router.
-struct Found<'r, S> {
-    route: &'r Route<S>,
-    /// `None` if they are not UTF-8.
-    parameters: Option<Parameters>,
-    /// How long the path is in which the route's fallback is nested.
-    under: usize,
+/// What a request is to a router.
+struct Found<'r, 'p, S> {
+    target: Target<'r, S>,
+    layers: Cow<'r, Layers>,
+    named: Named<'r, 'p, S>,
+}
+
+/// Where the names of the path are written.
+enum Named<'r, 'p, S> {
+    Route(matchit::Params<'r, 'p>),
+    /// In the path of a router whose fallback answers.
+    Nested(&'r Nested<S>),
+    Nowhere,
+}
+
+enum Target<'r, S> {
+    /// One that has a function for the request's method, or tells which methods it has.
+    Route(&'r Route<S>),
+    Fallback {
+        endpoint: &'r Endpoint<S>,
+        /// Bytes of the path that have led to the router whose fallback it is.
+        under: usize,
+    },
+    Nothing,
 }
 
 impl<S: Send + Sync + 'static> Router<S> {
     fn answer(&self, request: &mut Request, state: &S) -> Response {
-        let Some(found) = self.find(request.uri().path()) else {
-            if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
-                return StatusCode::NO_CONTENT.into_response();
-            }
-            return match &self.fallback {
-                Some(fallback) => {
-                    fallback.answer(&mut Call::new(request, &Parameters::default(), state))
-                }
-                None => Problem::new(StatusCode::NOT_FOUND).answer(request.headers()),
-            };
+        let (target, layers, parameters) = {
+            let path = path::of_request(request.uri().path());
+            let found = self.find(request, &path);
+            (found.target, found.layers, found.named.parameters(&path))
         };
-        let answer = |request: &mut Request| match &found.parameters {
+        let answer = |request: &mut Request| match &parameters {
             Some(parameters) => {
                 let mut call = Call::new(request, parameters, state);
-                call.under = found.under;
-                found.route.answer(&mut call)
+                match &target {
+                    Target::Route(route) => route.answer(&mut call),
+                    Target::Fallback { endpoint, under } => {
+                        call.under = *under;
+                        endpoint.answer(&mut call)
+                    }
+                    Target::Nothing => answer_nothing(request),
+                }
             }
             None => Problem::new(StatusCode::BAD_REQUEST)
                 .detail("the path is not UTF-8")
                 .answer(request.headers()),
         };
-        found.route.layers.run(request, &answer)
+        layers.run(request, &answer)
     }
 
-    fn find(&self, sent: &str) -> Option<Found<'_, S>> {
-        let path = path::of_request(sent);
-        let found = self.paths.at(&path).ok()?;
-        let named = found.params.iter().filter(|(name, _)| *name != REST);
-        let route = &self.routes[*found.value];
-        let under = match route.fallback {
-            None => 0,
-            Some(_) => {
-                let rest = found.params.get(REST).unwrap_or_default();
-                let before = path.strip_suffix(rest).unwrap_or_default();
-                path::length_of(before.trim_end_matches('/'), sent)
-            }
+    fn find<'p>(&self, request: &Request, path: &'p str) -> Found<'_, 'p, S> {
+        let matched = self.paths.at(path).ok();
+        let route = matched.as_ref().map(|found| &self.routes[*found.value]);
+        let named = matched.map_or(Named::Nowhere, |found| Named::Route(found.params));
+        if let Some(route) = route
+            && route.function(request.method()).is_some()
+            && !self.nested.has_fallback_before(path, route)
+        {
+            return Found {
+                target: Target::Route(route),
+                layers: self.nested.layers_before(path, route),
+                named,
+            };
+        }
+        let fallback = self.nested.fallback_for(path);
+        let layers = self.nested.layers_for(path, fallback);
+        if let Some(route) = route
+            && fallback.is_none_or(|index| self.nested.is_home_of(index, route))
+        {
+            return Found {
+                target: Target::Route(route),
+                layers: Cow::Owned(layers.into_owned().and_missing(&route.layers)),
+                named,
+            };
+        }
+        let nested = fallback.map(|index| &self.nested[index]);
+        Found {
+            target: self.fallback_of(nested, request),
+            layers,
+            named: nested.map_or(Named::Nowhere, Named::Nested),
+        }
+    }
+
+    /// The fallback of a nested router, or of this one.
+    fn fallback_of<'r>(
+        &'r self,
+        nested: Option<&'r Nested<S>>,
+        request: &Request,
+    ) -> Target<'r, S> {
+        let (fallback, depth) = match nested {
+            Some(nested) => (&nested.fallback, nested.path.depth()),
+            None if asks_about_server(request) => return Target::Nothing,
+            None => (&self.fallback, 0),
         };
-        Some(Found {
-            route,
-            parameters: Parameters::decode(named),
-            under,
-        })
+        let under = path::length_of(depth, request.uri().path());
+        fallback
+            .as_ref()
+            .map_or(Target::Nothing, |endpoint| Target::Fallback {
+                endpoint,
+                under,
+            })
     }
 
     /// How what is going to answer this request takes its body.
     fn intake_of(&self, request: &Request) -> Intake {
+        let path = path::of_request(request.uri().path());
+        let found = self.find(request, &path);
+        let endpoint = match found.target {
+            Target::Route(route) => route.function(request.method()),
+            Target::Fallback { endpoint, .. } => Some(endpoint),
+            Target::Nothing => None,
+        };
         // What no function answers is answered 404, 405, or with the methods of its path.
-        let of = |endpoint: Option<&Endpoint<S>>| {
-            endpoint.map_or(Intake::HeadOnly, |endpoint| endpoint.intake)
-        };
-        let intake = match self.paths.at(&path::of_request(request.uri().path())) {
-            Ok(found) => {
-                let route = &self.routes[*found.value];
-                let behind = of(route.endpoint(request.method()));
-                route.layers.intake(request, behind)
-            }
-            Err(_) => of(self.fallback.as_ref()),
-        };
+        let intake = endpoint.map_or(Intake::HeadOnly, |endpoint| endpoint.intake);
+        let intake = found.layers.intake(request, intake);
         self.layers.intake(request, intake)
     }
+}
+
+impl<S> Named<'_, '_, S> {
+    /// The names and what this path has for them; `None` if that is not UTF-8.
+    fn parameters(&self, path: &str) -> Option<Parameters> {
+        match self {
+            Self::Route(found) => Parameters::decode(found.iter()),
+            Self::Nested(nested) => Parameters::decode(nested.path.values(path)),
+            Self::Nowhere => Some(Parameters::default()),
+        }
+    }
+}
+
+/// Whether it is about the server as a whole (RFC 9110 section 9.3.7).
+fn asks_about_server(request: &Request) -> bool {
+    *request.method() == Method::OPTIONS && request.uri().path() == "*"
+}
+
+/// What a router without a fallback answers where it has no route.
+fn answer_nothing(request: &Request) -> Response {
+    if asks_about_server(request) {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    Problem::new(StatusCode::NOT_FOUND).answer(request.headers())
 }
 
 /// A router that needs nothing more is a handler.

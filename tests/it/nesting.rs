@@ -1,0 +1,294 @@
+//! What nested routers answer, and which of their layers see it.
+
+use httpool::http::{self, HeaderValue, Method, StatusCode, Uri};
+use httpool::routing::{Path, Router};
+use httpool::test::{Answer, Client};
+use httpool::{Intake, Next, Request, Response};
+
+use crate::support::TestServer;
+
+/// Names itself in each response that passes it.
+fn named(name: &'static str) -> impl Fn(Request, Next<'_>) -> Response + Send + Sync + 'static {
+    move |request, next| {
+        let mut response = next.run(request);
+        let passed = response.headers_mut();
+        passed.append("x-passed", HeaderValue::from_static(name));
+        response
+    }
+}
+
+/// The names of the layers that a response has passed, the innermost first.
+fn passed(answer: &Answer) -> String {
+    let names = answer.headers().get_all("x-passed").iter();
+    let names: Vec<_> = names.filter_map(|name| name.to_str().ok()).collect();
+    names.join(" ")
+}
+
+#[track_caller]
+fn check(router: Router, expected: &[(&str, &str, u16, &str, &str)]) {
+    let client = Client::new(router);
+    for &(method, target, status, text, layers) in expected {
+        let method = Method::from_bytes(method.as_bytes()).expect("it is a method");
+        let answer = client.request(method.clone(), target).send();
+        let is = (answer.status().as_u16(), answer.text(), &*passed(&answer));
+        assert_eq!(is, (status, text, layers), "{method} {target}");
+    }
+}
+
+fn fallback() -> Router {
+    Router::new()
+        .layer(named("inner"))
+        .fallback(|uri: Uri| format!("fallback {uri}"))
+}
+
+const NOT_FOUND: &str = "404 Not Found\n";
+const NOT_ALLOWED: &str = "405 Method Not Allowed\n";
+
+#[test]
+fn nested_fallback_stands_beside_a_named_segment() {
+    let one = || Router::new().get("/static/{n}", |Path(n): Path<String>| n);
+    for router in [
+        one().nest("/static", fallback()),
+        Router::new().nest("/static", fallback()).merge(one()),
+        Router::new().merge(one()).nest("/static", fallback()),
+    ] {
+        check(
+            router,
+            &[
+                ("GET", "/static/a", 200, "a", ""),
+                ("GET", "/static/a/b", 200, "fallback /static/a/b", "inner"),
+                ("GET", "/static/", 200, "fallback /static/", "inner"),
+                ("GET", "/static", 200, "fallback /static", "inner"),
+                ("POST", "/static/a", 200, "fallback /static/a", "inner"),
+                ("GET", "/staticx", 404, NOT_FOUND, ""),
+            ],
+        );
+    }
+}
+
+#[test]
+fn nested_fallback_stands_beside_named_segments_of_its_own_router() {
+    for (path, matched, beneath) in [
+        ("/{id}", "/api/1", "/api/1/2"),
+        ("/{n}.json", "/api/1.json", "/api/1"),
+        ("/{a}/x", "/api/1/x", "/api/1/y"),
+        ("/v{n}/{*rest}", "/api/v1/x", "/api/v1"),
+    ] {
+        let route = |router: Router| router.get(path, || "route");
+        for inner in [fallback().nest("/other", fallback()), fallback()] {
+            let client = Client::new(Router::<()>::new().nest("/api", route(inner)));
+            for (target, text) in [
+                (matched, "route".to_owned()),
+                (beneath, format!("fallback {beneath}")),
+            ] {
+                let answer = client.get(target).send();
+                assert_eq!(
+                    (answer.text(), &*passed(&answer)),
+                    (&*text, "inner"),
+                    "{path} {target}"
+                );
+            }
+            let answer = client.post(matched).send();
+            assert_eq!(
+                (answer.text(), &*passed(&answer)),
+                (NOT_ALLOWED, "inner"),
+                "{path}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nested_fallbacks_stand_beside_each_other_in_any_order() {
+    type Step = fn(Router) -> Router;
+    let steps: [Step; 4] = [
+        |router| router.nest("/a", fallback()),
+        |router| {
+            let of_user = |Path(user): Path<String>, uri: Uri| format!("{user}: {uri}");
+            router.nest(
+                "/a/{user}",
+                Router::new().layer(named("user")).fallback(of_user),
+            )
+        },
+        |router| {
+            router.nest(
+                "/a/b",
+                Router::new().layer(named("b")).get("/{x}", || "x of b"),
+            )
+        },
+        |router| {
+            router
+                .get("/{*path}", || "any path")
+                .post("/a/b/made", || "made")
+        },
+    ];
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
+        let router = order
+            .iter()
+            .fold(Router::new(), |router, &step| steps[step](router));
+        check(
+            router,
+            &[
+                ("GET", "/", 404, NOT_FOUND, ""),
+                ("GET", "/z", 200, "any path", ""),
+                ("GET", "/a", 200, "fallback /a", "inner"),
+                ("GET", "/a/", 200, "fallback /a/", "inner"),
+                ("GET", "/a/ada/x", 200, "ada: /a/ada/x", "user"),
+                ("GET", "/a/b/x", 200, "x of b", "b"),
+                ("POST", "/a/b/made", 200, "made", ""),
+                ("GET", "/a/b/x/y", 200, "b: /a/b/x/y", "b user"),
+                ("PUT", "/a/b/x", 200, "b: /a/b/x", "b user"),
+            ],
+        );
+    }
+}
+
+/// Also if it has no fallback, and also what another router's fallback or route answers.
+#[test]
+fn layers_of_a_nested_router_see_everything_beneath_its_path() {
+    let guard = |_: Request, _: Next<'_>| StatusCode::UNAUTHORIZED;
+    let admin = || Router::new().layer(guard).get("/{page}", || "secret");
+    let around = || Router::new().fallback(|| "around");
+    for router in [
+        around().nest("/admin", admin()),
+        Router::new().nest("/admin", admin()),
+        Router::new()
+            .get("/{*path}", || "all")
+            .nest("/admin", admin()),
+        Router::new()
+            .nest("/admin", admin())
+            .get("/{*path}", || "all"),
+        Router::new().merge(Router::new().nest("/admin", admin())),
+        Router::new().nest("/admin", Router::new().merge(admin()).layer(guard)),
+    ] {
+        let client = Client::new(router);
+        for target in [
+            "/admin/x",
+            "/admin/x/y",
+            "/admin/",
+            "/admin",
+            "/%61dmin/x/y",
+        ] {
+            assert_eq!(client.get(target).send().status(), 401, "{target}");
+        }
+        assert_eq!(client.post("/admin/x").send().status(), 401);
+        assert_eq!(client.options("/admin/x").send().status(), 401);
+        assert_ne!(client.get("/adminx").send().status(), 401);
+    }
+}
+
+#[test]
+fn functions_of_other_routers_beneath_a_nested_one_are_behind_their_own_layers() {
+    let inner = || Router::new().layer(named("inner")).get("/x", || "inner");
+    let post = || Router::new().layer(named("post")).post("/a/x", || "post");
+    for router in [
+        Router::new().nest("/a", inner()).merge(post()),
+        Router::new().merge(post()).nest("/a", inner()),
+    ] {
+        check(
+            router,
+            &[
+                ("GET", "/a/x", 200, "inner", "inner"),
+                ("POST", "/a/x", 200, "post", "post"),
+                ("PUT", "/a/x", 405, NOT_ALLOWED, "inner"),
+                ("PUT", "/a/y", 404, NOT_FOUND, "inner"),
+            ],
+        );
+    }
+}
+
+/// Each layer once, although both routers have come with the one around them.
+#[test]
+fn routers_that_are_nested_in_one_share_its_layers() {
+    let around = || Router::new().layer(named("around"));
+    let other = Router::new().layer(named("2")).get("/z", || "z");
+    let leaf = |name: &'static str| Router::new().layer(named(name)).get("/x", || "x");
+    let router = around()
+        .nest("/b", leaf("1"))
+        .nest("/b", other)
+        .nest("/b/c", leaf("3"));
+    check(
+        Router::new().nest("/a", router),
+        &[
+            ("GET", "/a/b/x", 200, "x", "1 around"),
+            ("GET", "/a/b/y", 404, NOT_FOUND, "2 1 around"),
+            ("GET", "/a/b/c/y", 404, NOT_FOUND, "3 2 1 around"),
+            ("GET", "/a/y", 404, NOT_FOUND, "around"),
+        ],
+    );
+}
+
+#[test]
+fn a_body_is_taken_as_the_fallback_that_answers_takes_it() {
+    use httpool::Handler;
+    use httpool::routing::Incoming;
+
+    let uploads = Router::new().fallback(|_: Incoming<100>| "streamed");
+    let router: Router = Router::new()
+        .post("/up/{name}", |_: String| "whole")
+        .nest("/up", uploads);
+    let intake = |method: &str, target: &str| {
+        let request = http::Request::builder().method(method).uri(target);
+        router.intake(
+            &request
+                .body(httpool::Body::empty())
+                .expect("it is a request"),
+        )
+    };
+    assert_eq!(intake("POST", "/up/x"), Intake::Whole);
+    assert_eq!(intake("POST", "/elsewhere"), Intake::HeadOnly);
+    for (method, target) in [("POST", "/up/x/y"), ("PUT", "/up/x"), ("POST", "/up")] {
+        assert_eq!(
+            intake(method, target),
+            Intake::Stream { most: 100 },
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn mistakes_in_nesting_are_told_with_the_paths_that_were_written() {
+    #[track_caller]
+    fn refused(build: impl FnOnce() -> Router + std::panic::UnwindSafe, why: &str) {
+        let panic = std::panic::catch_unwind(build).expect_err("it can't be built");
+        let said = panic.downcast_ref::<String>().expect("it says why");
+        assert_eq!(said, why);
+    }
+    refused(
+        || {
+            Router::new()
+                .nest("/a/{x}", fallback())
+                .nest("/a/{y}", fallback())
+        },
+        "/a/{y} can't have a nested fallback: /a/{x} has one already",
+    );
+    refused(
+        || {
+            Router::new()
+                .merge(Router::new().nest("/a", fallback()))
+                .nest("/a", fallback())
+        },
+        "/a can't have a nested fallback: /a has one already",
+    );
+    refused(
+        || Router::new().nest("/{a}-{b}", fallback()),
+        "/{a}-{b} can't be routed: Only one parameter is allowed per path segment",
+    );
+    refused(
+        || Router::new().get("/a/{x}", || "").get("/a/{*rest}", || ""),
+        "/a/{*rest} can't be told from /a/{x}: both match the same requests",
+    );
+}
+
+#[test]
+fn nested_fallback_answers_on_a_server() {
+    let router = Router::new()
+        .get("/static/{n}", |Path(n): Path<String>| n)
+        .nest("/static", fallback());
+    let server = TestServer::spawn(|builder| builder, router);
+    let mut client = server.connect();
+    client.get("/static/a").expect_answer("a");
+    client
+        .get("/static/a/b")
+        .expect_answer("fallback /static/a/b");
+}
