@@ -98,6 +98,7 @@ mod layer;
 pub mod layers;
 #[doc(hidden)]
 pub mod log_limit;
+mod listen_addr;
 mod origin;
 mod page;
 mod page_folder;
@@ -124,7 +125,7 @@ mod wire;
 
 pub use body::Body;
 pub use bytes;
-pub use config::{ListenAddr, ListenAddrError, defaults};
+pub use config::defaults;
 pub use connection::Stream;
 pub use error_pages::ErrorPages;
 pub use exchange::{Exchange, Observer, Outcome};
@@ -137,6 +138,7 @@ pub use ipnet;
 #[cfg(feature = "json")]
 pub use json::Json;
 pub use layer::{Layer, Layered, Next};
+pub use listen_addr::{ListenAddr, ListenAddrError, UnixAddr};
 pub use origin::{Node, Origin};
 pub use page_folder::{PageFolder, PageFolderError};
 pub use phase::Phase;

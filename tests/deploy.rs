@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use httpool::ListenAddr;
 use saphyr::{LoadableYamlNode, YamlOwned};
 
 /// From a drain's deadline to the end of the process, with much to spare.
@@ -110,11 +110,14 @@ fn the_program_accepts_the_settings() {
 fn ports_are_those_that_the_program_listens_on() {
     let manifest = Manifest::read();
     for (variable, name) in [("HTTPOOL_LISTEN", "http"), ("HTTPOOL_ADMIN", "admin")] {
-        let address: SocketAddr = manifest.variables()[variable]
+        let address: ListenAddr = manifest.variables()[variable]
             .parse()
             .expect("it is an address");
-        assert!(address.ip().is_unspecified(), "{variable} is for everyone");
-        assert_eq!(manifest.port(name), i64::from(address.port()), "{name}");
+        let ListenAddr::Tcp { host, port } = address else {
+            panic!("{variable} is no TCP address");
+        };
+        assert_eq!(host, "*", "{variable} is for everyone");
+        assert_eq!(manifest.port(name), i64::from(port), "{name}");
     }
     let ports = items(&manifest.service["spec"]["ports"]);
     let targets: Vec<_> = ports

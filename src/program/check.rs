@@ -45,12 +45,12 @@ fn check_address(address: &ListenAddr) -> io::Result<()> {
             Some(_) => Ok(()),
             None => Err(io::Error::other("the name has no address")),
         },
-        ListenAddr::Unix(path) => match path.symlink_metadata() {
+        ListenAddr::Unix(address) => match address.path().symlink_metadata() {
             // The server replaces a socket that nobody listens on any more, never anything else.
             Ok(metadata) if !metadata.file_type().is_socket() => Err(io::Error::other(
                 "there is a file of this name that is no socket",
             )),
-            _ => check_folder(path),
+            _ => check_folder(address.path()),
         },
         _ => Ok(()),
     }

@@ -27,8 +27,9 @@ const LISTEN: &str = "localhost:4000";
 #[command(next_help_heading = "Serving")]
 pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", help = format!(
-        "Address to listen on: host:port, [::1]:port or unix:/path; repeat it for more \
-         [default: {LISTEN}]"
+        "Address to listen on: host:port, [::1]:port, *:port for every interface over IPv4 and \
+         IPv6, or unix:/path, whose mode and group may follow as in \
+         unix:/path?mode=660&group=www-data; repeat it for more [default: {LISTEN}]"
     ))]
     pub(crate) listen: Vec<ListenAddr>,
 
@@ -437,7 +438,7 @@ fn after_help() -> String {
          Each flag can be given as the variable shown beside it; the command line wins, and an \
          empty variable counts as unset. {}, and each flag that can be repeated, takes several \
          values, with commas or spaces between them.\n\n  \
-         PORT            Port to listen on, on every interface, when no address is given\n  \
+         PORT            Port to listen on, as --listen *:PORT, when no address is given\n  \
          LISTEN_FDS      Sockets that systemd passes in, used instead of PORT and the default;\n                  \
          those named proxied in LISTEN_FDNAMES are as of --listen-proxied,\n                  \
          those named tls as of --listen-tls, tls-proxied as of both\n  \

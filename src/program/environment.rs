@@ -4,7 +4,6 @@
 //! So there is one parser, one set of rules, and no list of variables to keep.
 
 use std::ffi::{OsStr, OsString};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -53,8 +52,8 @@ pub(crate) fn arguments(
     arguments
 }
 
-/// Where `PORT` says to listen, if it is set: on every interface, as the platforms that set it
-/// expect.
+/// Where `PORT` says to listen, if it is set: on every interface, over IPv4 and IPv6, as the
+/// platforms that set it expect.
 pub(crate) fn port(
     lookup: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Option<ListenAddr>, String> {
@@ -62,19 +61,11 @@ pub(crate) fn port(
         return Ok(None);
     };
     match value.to_str().map(str::parse) {
-        Some(Ok(port)) => Ok(Some(every_interface(port))),
+        Some(Ok(port)) => Ok(Some(ListenAddr::Tcp {
+            host: "*".into(),
+            port,
+        })),
         _ => Err(format!("PORT {value:?}: not a number from 0 to 65535")),
-    }
-}
-
-/// `[::]` takes IPv4 clients too. A kernel started without IPv6 can't even make the socket, and
-/// there the IPv4 address is all there is.
-fn every_interface(port: u16) -> ListenAddr {
-    let has_ipv6 = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
-    if has_ipv6 {
-        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into()
-    } else {
-        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into()
     }
 }
 

@@ -5,18 +5,18 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags};
-use socket2::{Domain, SockAddr, SockFilter, SockRef, Type};
+use socket2::{Domain, SockFilter, SockRef, Type};
 
+use super::socket_file::SocketFile;
 use crate::connection::Opening;
+use crate::listen_addr::EVERY_INTERFACE;
 use crate::transport::Socket;
-use crate::{ListenAddr, ListenAddrError, Node};
+use crate::{ListenAddr, ListenAddrError, Node, UnixAddr};
 
 /// Connections that may wait in the kernel for the acceptor: as many as Linux allows by itself
 /// (`net.core.somaxconn`). Who comes when they are too many tries again a second later.
@@ -44,19 +44,20 @@ const NO_HANDSHAKES: [SockFilter; 4] = [
 /// A listening socket.
 #[derive(Debug)]
 pub(super) struct Listener {
+    /// Before the socket, so that its file is removed while it is open.
+    origin: Origin,
     socket: OwnedFd,
     address: ListenAddr,
     opening: Opening,
-    origin: Origin,
     /// Nobody can begin a handshake any more; those that have begun end.
     is_filtered: bool,
 }
 
 /// Who a listening socket belongs to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Origin {
     /// It was opened here and is closed here; this file, if any, goes with it.
-    Own(Option<PathBuf>),
+    Own(Option<SocketFile>),
     /// Another process opened it, and goes on using it.
     Adopted,
 }
@@ -149,11 +150,24 @@ impl Listener {
     pub(super) fn bind(address: &ListenAddr, reuse_port: bool) -> Result<Vec<Self>, BindError> {
         let bound = match address {
             ListenAddr::Tcp { host, port } => bind_host(host, *port, reuse_port),
-            ListenAddr::Unix(path) => bind_unix(path).map(|listener| vec![listener]),
+            ListenAddr::Unix(address) => bind_unix(address).map(|listener| vec![listener]),
         };
         bound.map_err(|source| BindError {
             address: Some(address.clone()),
             source,
+        })
+    }
+
+    /// A socket that was opened here, and its file.
+    fn own(socket: socket2::Socket, file: Option<SocketFile>) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let socket = OwnedFd::from(socket);
+        Ok(Self {
+            origin: Origin::Own(file),
+            address: local_address(&socket)?,
+            opening: Opening::default(),
+            is_filtered: false,
+            socket,
         })
     }
 
@@ -232,9 +246,7 @@ impl Listener {
             return Ok(());
         };
         // Without its file nobody finds a Unix socket, while those in its queue are served.
-        if let Some(path) = file.take() {
-            std::fs::remove_file(path)?;
-        } else if matches!(self.address, ListenAddr::Tcp { .. }) {
+        if file.take().is_none() && matches!(self.address, ListenAddr::Tcp { .. }) {
             self.is_filtered = SockRef::from(&self.socket)
                 .attach_filter(&NO_HANDSHAKES)
                 .is_ok();
@@ -273,22 +285,13 @@ impl Listener {
 
     /// Whether its queue is ours to empty.
     pub(super) fn is_own(&self) -> bool {
-        self.origin != Origin::Adopted
+        matches!(self.origin, Origin::Own(_))
     }
 }
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        // Once it refuses, the file is gone, and one that is there now is someone else's.
-        if let Origin::Own(Some(path)) = &self.origin {
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
@@ -330,12 +333,15 @@ fn bind_all(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<Listen
 
 /// `localhost` is both loopback addresses, whatever the hosts file says (RFC 6761 section 6.3).
 fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let both = |v4: Ipv4Addr, v6: Ipv6Addr| {
+        let ips = [IpAddr::from(v4), IpAddr::from(v6)];
+        Ok(ips.map(|ip| SocketAddr::new(ip, port)).into())
+    };
     if host.eq_ignore_ascii_case("localhost") {
-        let loopback = [
-            IpAddr::from(Ipv4Addr::LOCALHOST),
-            IpAddr::from(Ipv6Addr::LOCALHOST),
-        ];
-        return Ok(loopback.map(|ip| SocketAddr::new(ip, port)).into());
+        return both(Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
+    }
+    if host == EVERY_INTERFACE {
+        return both(Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED);
     }
     let mut addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
     addresses.dedup();
@@ -344,41 +350,27 @@ fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 
 fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<Listener> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        // So that an address means the same on every system and whatever else is listened on, and
+        // never takes the port of an IPv4 address.
+        socket.set_only_v6(true)?;
+    }
     // Connections that this port has closed lately must not keep it from being bound again.
     socket.set_reuse_address(true)?;
     rustix::net::sockopt::set_socket_reuseport(&socket, reuse_port)?;
     // What it accepts inherits this: an answer is one write, and waiting for more is only delay.
     socket.set_tcp_nodelay(true)?;
-    listen(socket, &address.into(), None)
-}
-
-fn bind_unix(path: &Path) -> io::Result<Listener> {
-    // A socket that nobody listens on was left by a server that was killed. Connecting to any
-    // other file is refused too, and that is someone's.
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if is_socket && UnixStream::connect(path).is_err_and(|e| is_refused(&e)) {
-        std::fs::remove_file(path)?;
-    }
-    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    listen(socket, &SockAddr::unix(path)?, Some(path.to_owned()))
-}
-
-fn listen(
-    socket: socket2::Socket,
-    address: &SockAddr,
-    file: Option<PathBuf>,
-) -> io::Result<Listener> {
-    socket.set_nonblocking(true)?;
-    socket.bind(address)?;
+    socket.bind(&address.into())?;
     socket.listen(BACKLOG.into())?;
-    let socket = OwnedFd::from(socket);
-    Ok(Listener {
-        address: local_address(&socket)?,
-        opening: Opening::default(),
-        origin: Origin::Own(file),
-        is_filtered: false,
-        socket,
-    })
+    Listener::own(socket, None)
+}
+
+fn bind_unix(address: &UnixAddr) -> io::Result<Listener> {
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let file = SocketFile::bind(&socket, address)?;
+    socket.listen(BACKLOG.into())?;
+    file.check_place()?;
+    Listener::own(socket, Some(file))
 }
 
 /// Whether a connection from this machine is made at once.
@@ -399,17 +391,13 @@ fn local_address(socket: &OwnedFd) -> io::Result<ListenAddr> {
         return Ok(address.into());
     }
     let path = unix_path(address).unwrap_or_default();
-    Ok(ListenAddr::Unix(path))
+    Ok(UnixAddr::new(path).into())
 }
 
 fn unix_path(address: SocketAddrAny) -> Option<PathBuf> {
     let address = rustix::net::SocketAddrUnix::try_from(address).ok()?;
     let path = address.path_bytes()?;
     Some(Path::new(std::ffi::OsStr::from_bytes(path)).to_owned())
-}
-
-fn is_refused(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::ConnectionRefused
 }
 
 fn is_missing_family(error: &io::Error) -> bool {

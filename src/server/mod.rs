@@ -11,6 +11,7 @@ mod handle;
 mod listener;
 mod lot;
 mod roster;
+mod socket_file;
 mod turns;
 mod waits;
 mod worker;

@@ -27,7 +27,7 @@ pub use self::info::TlsInfo;
 ///     .certificate_files("example.org.pem", "example.org.key")
 ///     .build()?;
 /// let server = Server::builder()
-///     .listen_tls("[::]:443", tls.clone())
+///     .listen_tls("*:443", tls.clone())
 ///     .bind()?;
 /// // Whenever the files have changed:
 /// tls.reload()?;

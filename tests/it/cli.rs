@@ -2,7 +2,8 @@
 
 use std::env;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -245,11 +246,27 @@ fn localhost_is_both_loopback_addresses() {
 fn port_means_every_interface() {
     let mut server = Program::start(&["--workers", "1"], &[("PORT", "0")]);
     let line = server.expect_line("listening on");
-    assert!(
-        line.contains("http://[::]:") || line.contains("http://0.0.0.0:"),
-        "{line}"
-    );
+    assert!(line.contains("http://0.0.0.0:"), "{line}");
     assert!(line.ends_with(" with 1 worker"), "{line}");
+    let port = |host: &str| {
+        let (_, rest) = line.split_once(host)?;
+        rest.split(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse()
+            .ok()
+    };
+    let connect = |host: &str, port| {
+        let client = TcpStream::connect((host, port));
+        client.expect("the address is reachable");
+    };
+    connect(
+        "127.0.0.1",
+        port("http://0.0.0.0:").expect("there is a port"),
+    );
+    // A machine without IPv6 has the other only.
+    if TcpListener::bind("[::]:0").is_ok() {
+        connect("::1", port("http://[::]:").expect("there is a port"));
+    }
 
     let variables = [
         ("PORT", "wrong, but not asked"),
@@ -258,6 +275,61 @@ fn port_means_every_interface() {
     let mut server = Program::start(&[], &variables);
     let line = server.expect_line("listening on");
     assert!(line.contains("http://127.0.0.1:"), "{line}");
+}
+
+#[test]
+fn an_address_in_another_form_is_told_which_one_is_right() {
+    #[track_caller]
+    fn check(address: &str, part: &str) {
+        run(&["--listen", address], &[]).expect_line(MISUSED, part);
+        run(&["--check", "--admin", address], &[]).expect_line(MISUSED, part);
+    }
+    check(
+        "8080",
+        "write localhost:8080 for this machine only, or *:8080",
+    );
+    check("http://localhost:8080", "write host and port alone");
+    check("unix:/run/x?mode=rw", "?mode=660");
+    check("unix:/run/x?owner=me", "?mode=660&group=www-data");
+    let long = format!("unix:/{}", "x".repeat(200));
+    check(&long, "at most 107 bytes");
+}
+
+#[test]
+fn a_file_in_the_place_of_a_socket_outlives_the_program() {
+    let paths = ["public", "admin"].map(|name| scratch(&format!("{name}.sock")));
+    let [public, admin] = [&paths[0], &paths[1]].map(|path| format!("unix:{}", path.display()));
+    let arguments = ["--listen", &public, "--admin", &admin];
+    let mut server = Program::start(&arguments, &[]);
+    server.expect_line("listening on unix:");
+    for path in &paths {
+        fs::remove_file(path).expect("it is there");
+        fs::write(path, "precious").expect("the path is free");
+    }
+    server.signal(Signal::TERM);
+    server.expect_exit(CLEAN);
+    for path in &paths {
+        let content = fs::read_to_string(path).expect("it is still there");
+        assert_eq!(content, "precious");
+        fs::remove_file(path).expect("it is there");
+    }
+}
+
+#[test]
+fn sockets_beside_the_server_get_their_modes_too() {
+    let paths = ["public", "admin"].map(|name| scratch(&format!("mode-{name}.sock")));
+    let public = format!("unix:{}?mode=660", paths[0].display());
+    let admin = format!("unix:{}?mode=600", paths[1].display());
+    let arguments = ["--listen", &public, "--admin", &admin];
+    let mut server = Program::start(&arguments, &[]);
+    server.expect_line("listening on unix:");
+    let modes = paths.each_ref().map(|path| {
+        let file = fs::symlink_metadata(path).expect("it is there");
+        file.permissions().mode() & 0o7777
+    });
+    assert_eq!(modes, [0o660, 0o600]);
+    server.signal(Signal::TERM);
+    server.expect_exit(CLEAN);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 
-use httpool::{BindError, ListenAddr, Server};
+use httpool::{BindError, ListenAddr, Server, UnixAddr};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::support::{BoundServer, OwnPath, TestServer, mirror, own_loopback, tell};
 
@@ -60,6 +62,102 @@ fn a_file_that_is_no_socket_is_left_alone() {
 }
 
 #[test]
+fn a_successors_unix_socket_is_left_alone() {
+    let path = OwnPath::new("successor.sock");
+    let first = bind_unix(&path).expect("the path is free").run(tell);
+    fs::remove_file(&path).expect("it is there");
+    let second = bind_unix(&path).expect("the path is free").run(tell);
+    first.shut_down();
+    second.expect_serving();
+    second.shut_down();
+    assert!(!path.as_ref().exists(), "the second one's file is gone");
+}
+
+#[test]
+fn a_file_that_took_a_unix_sockets_place_is_left_alone() {
+    let path = OwnPath::new("replaced.sock");
+    let replace = || {
+        fs::remove_file(&path).expect("it is there");
+        fs::write(&path, "precious").expect("the path is free");
+    };
+    let expect_left = || {
+        let content = fs::read_to_string(&path).expect("it is still there");
+        assert_eq!(content, "precious");
+        fs::remove_file(&path).expect("it is there");
+    };
+    let server = bind_unix(&path).expect("the path is free").run(tell);
+    replace();
+    server.shut_down();
+    expect_left();
+    // One that never runs, too.
+    let server = bind_unix(&path).expect("the path is free");
+    replace();
+    drop(server);
+    expect_left();
+}
+
+#[test]
+fn a_unix_socket_with_a_full_queue_is_in_use() {
+    let path = OwnPath::new("full.sock");
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("sockets can be made");
+    let address = SockAddr::unix(path.as_ref()).expect("the path is short");
+    socket.bind(&address).expect("the path is free");
+    socket.listen(0).expect("it is bound");
+    let connect = || {
+        let client = Socket::new(Domain::UNIX, Type::STREAM, None).expect("sockets can be made");
+        client.set_nonblocking(true).expect("it is open");
+        client.connect(&address).map(|()| client)
+    };
+    let _queued: Vec<_> = std::iter::from_fn(|| connect().ok()).collect();
+    let error = bind_unix(&path).expect_err("the path is in use");
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    assert!(path.as_ref().exists(), "it is left alone");
+}
+
+#[test]
+fn a_unix_socket_gets_its_mode_and_group() {
+    let path = OwnPath::new("rights.sock");
+    // A group that this process may give a file to: any for root, else its own.
+    let group = match rustix::process::geteuid().is_root() {
+        true => 1,
+        false => rustix::process::getegid().as_raw(),
+    };
+    let rights = || {
+        let file = fs::symlink_metadata(&path).expect("it is there");
+        (file.mode() & 0o7777, file.gid())
+    };
+    for mode in [0o660, 0o600, 0o777] {
+        let address = UnixAddr::new(path.as_ref())
+            .mode(mode)
+            .group(group.to_string());
+        let server = BoundServer::from(Server::builder().listen(address).bind().expect("free"));
+        assert_eq!(rights(), (mode, group));
+        server.run(tell).expect_serving();
+    }
+    let address = format!("unix:{}?mode=640", path.as_ref().display());
+    let server = BoundServer::at(&address, |builder| builder);
+    assert_eq!(rights().0, 0o640);
+    drop(server);
+
+    let address = UnixAddr::new(path.as_ref()).group("no-such-group");
+    let error = Server::builder().listen(address).bind();
+    let error = error.expect_err("there is no such group").to_string();
+    assert!(
+        error.ends_with("there is no group no-such-group"),
+        "{error}"
+    );
+    assert!(!path.as_ref().exists(), "nothing is left");
+}
+
+#[test]
+fn a_unix_path_that_is_too_long_is_an_error_that_says_so() {
+    let path = std::path::PathBuf::from(format!("/tmp/{}", "x".repeat(200)));
+    let error = Server::builder().listen(path.as_path()).bind();
+    let error = error.expect_err("no socket has such a path").to_string();
+    assert!(error.contains("at most 107 bytes"), "{error}");
+}
+
+#[test]
 fn clients_of_a_unix_socket_are_drained_from_its_queue() {
     let path = OwnPath::new("queue.sock");
     let server = bind_unix(&path).expect("the path is free");
@@ -93,6 +191,79 @@ fn localhost_is_both_loopback_addresses() {
         hosts.len() == 1 || hosts[1].starts_with("[::1]:"),
         "{hosts:?}"
     );
+}
+
+/// Tries until a port is free that the addresses of a test can share.
+#[track_caller]
+fn with_a_port(mut attempt: impl FnMut(u16) -> Result<Server, BindError>) -> Option<Server> {
+    for _ in 0..100 {
+        let free = TcpListener::bind("0.0.0.0:0").expect("there is a free port");
+        let port = free.local_addr().expect("it is bound").port();
+        drop(free);
+        match attempt(port) {
+            Ok(server) => return Some(server),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    None
+}
+
+#[test]
+fn an_ipv6_address_leaves_the_port_of_ipv4_addresses_alone() {
+    // A machine may lack IPv6.
+    if TcpListener::bind("[::]:0").is_err() {
+        return;
+    }
+    for (v4, order) in [
+        ("0.0.0.0", 0),
+        ("127.0.0.1", 0),
+        ("0.0.0.0", 1),
+        ("127.0.0.1", 1),
+    ] {
+        let server = with_a_port(|port| {
+            let mut addresses = [format!("{v4}:{port}"), format!("[::]:{port}")];
+            addresses.rotate_left(order);
+            let builder = Server::builder().workers(1);
+            addresses
+                .into_iter()
+                .fold(builder, httpool::Builder::listen)
+                .bind()
+        });
+        let server = server.unwrap_or_else(|| panic!("{v4} and [::] share a port"));
+        let addresses = server.local_addrs().to_vec();
+        let server = BoundServer::from(server).run(tell);
+        for address in &addresses {
+            expect_reachable(address);
+        }
+        server.shut_down();
+    }
+}
+
+#[test]
+fn an_asterisk_is_every_interface_over_both_protocols() {
+    let server = with_a_port(|_| Server::builder().listen("*:0").workers(1).bind());
+    let server = BoundServer::from(server.expect("some port is free for both"));
+    let addresses = server.addresses().to_vec();
+    let server = server.run(tell);
+    addresses.iter().for_each(expect_reachable);
+    let hosts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    assert!(hosts[0].starts_with("0.0.0.0:"), "{hosts:?}");
+    // A machine may lack IPv6.
+    assert!(
+        hosts.len() == 1 || hosts[1].starts_with("[::]:"),
+        "{hosts:?}"
+    );
+    server.shut_down();
+}
+
+/// A client of this machine is answered there.
+#[track_caller]
+fn expect_reachable(address: &ListenAddr) {
+    let address = address.to_string().replace("0.0.0.0", "127.0.0.1");
+    let address = address.replace("[::]", "[::1]").parse();
+    let mut client = crate::support::Client::connect(&address.expect("it is an address"));
+    client.get("/").expect_answer("GET / ");
 }
 
 #[test]

@@ -1,6 +1,7 @@
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use httpool::{ListenAddr, Origin, Request, Server};
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{BoundServer, Client, OwnPath, TestServer};
 
@@ -39,12 +40,18 @@ fn a_request_that_comes_in_parts_has_an_origin_too() {
 
 #[test]
 fn a_client_that_came_over_ipv6_to_an_ipv4_address_is_told_by_that() {
-    let everywhere: ListenAddr = "[::]:0".parse().expect("an address");
-    // A machine may lack IPv6.
-    let Ok(server) = Server::builder().listen(everywhere).bind() else {
+    // A service manager may pass in a socket that takes both. A machine may lack IPv6.
+    let Ok(listener) = Socket::new(Domain::IPV6, Type::STREAM, None) else {
         return;
     };
-    let server = BoundServer::from(server).run(name);
+    listener.set_only_v6(false).expect("it is not bound");
+    let everywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    listener
+        .bind(&everywhere.into())
+        .expect("there is a free port");
+    listener.listen(16).expect("it is bound");
+    let server = Server::builder().adopt(listener).workers(2).bind();
+    let server = BoundServer::from(server.expect("it listens")).run(name);
     let ListenAddr::Tcp { port, .. } = *server.address() else {
         panic!("{} is no TCP address", server.address());
     };

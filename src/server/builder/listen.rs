@@ -79,8 +79,8 @@ impl Builder {
     ///
     /// let tls = Tls::builder().certificate_files("cert.pem", "key.pem").build()?;
     /// let server = Server::builder()
-    ///     .listen("[::]:80")
-    ///     .listen_tls("[::]:443", tls)
+    ///     .listen("*:80")
+    ///     .listen_tls("*:443", tls)
     ///     .bind()?;
     /// server.run(|request: Request| match Origin::of(&request).and_then(Origin::tls) {
     ///     Some(tls) => format!("hello over {}\n", tls.version()),

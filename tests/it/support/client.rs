@@ -86,7 +86,7 @@ impl Client {
                 let address = SocketAddr::new(ip, *port);
                 (Domain::for_address(address), address.into())
             }
-            ListenAddr::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
+            ListenAddr::Unix(address) => (Domain::UNIX, SockAddr::unix(address.path())?),
             other => panic!("tests do not connect to {other}"),
         };
         let socket = Socket::new(domain, Type::STREAM, None)?;
