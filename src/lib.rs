@@ -96,9 +96,9 @@ pub mod http1;
 mod json;
 mod layer;
 pub mod layers;
+mod listen_addr;
 #[doc(hidden)]
 pub mod log_limit;
-mod listen_addr;
 mod origin;
 mod page;
 mod page_folder;

@@ -1,8 +1,6 @@
 //! `--check`: whether the server could start as it is told to, found out without starting it.
 
 use std::io;
-use std::net::ToSocketAddrs as _;
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 use httpool::{ListenAddr, PageFolder};
@@ -21,7 +19,7 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String>
         &args.admin,
     ];
     for address in addresses.iter().chain(others.into_iter().flatten()) {
-        check_address(address).map_err(|why| format!("cannot listen on {address}: {why}"))?;
+        address.check().map_err(|error| error.to_string())?;
     }
     if let Some(path) = &args.error_pages {
         PageFolder::open(path).map_err(|why| format!("cannot read the error pages: {why}"))?;
@@ -37,23 +35,6 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String>
         }
     }
     files::open(args).map(|_| ())
-}
-
-fn check_address(address: &ListenAddr) -> io::Result<()> {
-    match address {
-        ListenAddr::Tcp { host, port } => match (host.as_str(), *port).to_socket_addrs()?.next() {
-            Some(_) => Ok(()),
-            None => Err(io::Error::other("the name has no address")),
-        },
-        ListenAddr::Unix(address) => match address.path().symlink_metadata() {
-            // The server replaces a socket that nobody listens on any more, never anything else.
-            Ok(metadata) if !metadata.file_type().is_socket() => Err(io::Error::other(
-                "there is a file of this name that is no socket",
-            )),
-            _ => check_folder(address.path()),
-        },
-        _ => Ok(()),
-    }
 }
 
 fn check_log_file(path: &Path) -> io::Result<()> {

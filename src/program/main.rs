@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod addresses;
 mod beside;
 mod check;
 mod cli;
@@ -76,6 +77,9 @@ fn program(caught: Caught, passed: io::Result<Vec<Passed>>) -> Exit {
         Vec::new()
     };
     if let Err(line) = needs::check(&args) {
+        return complain(&line, Exit::Misused);
+    }
+    if let Err(line) = addresses::check(&args, &addresses) {
         return complain(&line, Exit::Misused);
     }
     if let Some(line) = https::misuse(&args, passed.iter().any(|passed| passed.is_tls)) {

@@ -109,12 +109,14 @@ impl BindError {
 
     #[cfg(feature = "proxy")]
     pub(super) fn untrusted(address: &ListenAddr) -> Self {
+        let why = "it is for proxies, and no proxy is trusted";
+        Self::at(address, io::Error::new(io::ErrorKind::InvalidInput, why))
+    }
+
+    pub(super) fn at(address: &ListenAddr, source: io::Error) -> Self {
         Self {
             address: Some(address.clone()),
-            source: io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is for proxies, and no proxy is trusted",
-            ),
+            source,
         }
     }
 
@@ -132,8 +134,18 @@ impl fmt::Display for BindError {
         if let Some(address) = &self.address {
             write!(f, " on {address}")?;
         }
-        match self.source.kind() {
-            io::ErrorKind::AddrInUse => f.write_str(": the address is already in use"),
+        if self.source.get_ref().is_some() {
+            return write!(f, ": {}", self.source);
+        }
+        match (self.source.kind(), &self.address) {
+            (io::ErrorKind::AddrInUse, _) => f.write_str(": the address is already in use"),
+            (io::ErrorKind::AddrNotAvailable, _) => {
+                f.write_str(": no interface of this machine has this address")
+            }
+            (io::ErrorKind::PermissionDenied, Some(ListenAddr::Tcp { port, .. })) => write!(
+                f,
+                ": port {port} needs the capability CAP_NET_BIND_SERVICE, or choose one from 1024 on"
+            ),
             _ => write!(f, ": {}", self.source),
         }
     }
@@ -152,10 +164,7 @@ impl Listener {
             ListenAddr::Tcp { host, port } => bind_host(host, *port, reuse_port),
             ListenAddr::Unix(address) => bind_unix(address).map(|listener| vec![listener]),
         };
-        bound.map_err(|source| BindError {
-            address: Some(address.clone()),
-            source,
-        })
+        bound.map_err(|source| BindError::at(address, source))
     }
 
     /// A socket that was opened here, and its file.
@@ -295,8 +304,7 @@ impl AsFd for Listener {
     }
 }
 
-/// Listens on each address of a host. A family that this machine lacks is passed over as long as
-/// one address is left.
+/// Listens on each address of a host.
 fn bind_host(host: &str, port: u16, reuse_port: bool) -> io::Result<Vec<Listener>> {
     let mut tries = PORT_TRIES;
     loop {
@@ -312,27 +320,43 @@ fn bind_host(host: &str, port: u16, reuse_port: bool) -> io::Result<Vec<Listener
 }
 
 fn bind_all(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<Listener>> {
-    let mut bound: Vec<Listener> = Vec::new();
+    let mut chosen = None;
+    each_of(addresses, |address| {
+        let mut address = *address;
+        if let Some(port) = chosen {
+            address.set_port(port);
+        }
+        let listener = bind_tcp(address, reuse_port)?;
+        if let ListenAddr::Tcp { port, .. } = listener.address() {
+            chosen = Some(*port);
+        }
+        Ok(listener)
+    })
+}
+
+/// What comes of each address. A family that this machine lacks is passed over as long as one address
+/// is left.
+pub(super) fn each_of<T>(
+    addresses: &[SocketAddr],
+    mut open: impl FnMut(&SocketAddr) -> io::Result<T>,
+) -> io::Result<Vec<T>> {
+    let mut opened = Vec::new();
     let mut missing = None;
     for address in addresses {
-        let mut address = *address;
-        if let Some(ListenAddr::Tcp { port, .. }) = bound.first().map(Listener::address) {
-            address.set_port(*port);
-        }
-        match bind_tcp(address, reuse_port) {
-            Ok(listener) => bound.push(listener),
+        match open(address) {
+            Ok(one) => opened.push(one),
             Err(error) if is_missing_family(&error) => missing = Some(error),
             Err(error) => return Err(error),
         }
     }
     match missing {
-        Some(error) if bound.is_empty() => Err(error),
-        _ => Ok(bound),
+        Some(error) if opened.is_empty() => Err(error),
+        _ => Ok(opened),
     }
 }
 
 /// `localhost` is both loopback addresses, whatever the hosts file says (RFC 6761 section 6.3).
-fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+pub(super) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let both = |v4: Ipv4Addr, v6: Ipv6Addr| {
         let ips = [IpAddr::from(v4), IpAddr::from(v6)];
         Ok(ips.map(|ip| SocketAddr::new(ip, port)).into())
@@ -349,6 +373,15 @@ fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 }
 
 fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<Listener> {
+    let socket = open_tcp(address, reuse_port)?;
+    // What it accepts inherits this: an answer is one write, and waiting for more is only delay.
+    socket.set_tcp_nodelay(true)?;
+    socket.listen(BACKLOG.into())?;
+    Listener::own(socket, None)
+}
+
+/// A socket that is bound and does not listen yet.
+pub(super) fn open_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<socket2::Socket> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
         // So that an address means the same on every system and whatever else is listened on, and
@@ -358,11 +391,8 @@ fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<Listener> {
     // Connections that this port has closed lately must not keep it from being bound again.
     socket.set_reuse_address(true)?;
     rustix::net::sockopt::set_socket_reuseport(&socket, reuse_port)?;
-    // What it accepts inherits this: an answer is one write, and waiting for more is only delay.
-    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG.into())?;
-    Listener::own(socket, None)
+    Ok(socket)
 }
 
 fn bind_unix(address: &UnixAddr) -> io::Result<Listener> {

@@ -10,6 +10,7 @@ mod deputy;
 mod handle;
 mod listener;
 mod lot;
+mod probe;
 mod roster;
 mod socket_file;
 mod turns;

@@ -12,8 +12,8 @@ use log::{info, warn};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::UnixAddr;
 use crate::listen_addr::LONGEST_PATH;
+use crate::{ListenAddrError, UnixAddr};
 
 /// A server that starts has bound its socket for a moment before it listens, and refuses connections
 /// like one that has ended. What refuses them for longer than this has ended.
@@ -38,7 +38,7 @@ impl SocketFile {
     /// Binds the socket to this address, in place of a socket that refuses connections.
     pub(super) fn bind(socket: &Socket, address: &UnixAddr) -> io::Result<Self> {
         let path = address.path();
-        check_length(path)?;
+        check_path(path)?;
         let group = address.wanted_group().map(group_id).transpose()?;
         remove_refusing(path)?;
         socket.bind(&SockAddr::unix(path)?)?;
@@ -91,25 +91,40 @@ impl Identity {
     }
 }
 
-/// An error that says so if no socket can have so long a path.
-fn check_length(path: &Path) -> io::Result<()> {
-    match path.as_os_str().len() {
-        length if length > LONGEST_PATH => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            crate::ListenAddrError::PathTooLong,
+/// Whether a socket can have this path: it is short enough, and no other kind of file is there.
+pub(super) fn check_path(path: &Path) -> io::Result<()> {
+    if path.as_os_str().len() > LONGEST_PATH {
+        let why = ListenAddrError::PathTooLong;
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(file) if !file.file_type().is_socket() => Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "there is a file of this name that is no socket",
         )),
         _ => Ok(()),
     }
 }
 
-/// Removes what a server that was killed has left. Any other file is somebody's.
-fn remove_refusing(path: &Path) -> io::Result<()> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if !is_socket {
+/// Whether there is this group and this process may give it a file.
+pub(super) fn check_group(name: &str) -> io::Result<()> {
+    let group = group_id(name)?;
+    let is_member = rustix::process::getegid() == group
+        || rustix::process::getgroups()?.contains(&group)
+        || rustix::process::geteuid().is_root();
+    if is_member {
         return Ok(());
     }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!("this process is no member of the group {name}"),
+    ))
+}
+
+/// Removes the socket that a server has left that was killed.
+fn remove_refusing(path: &Path) -> io::Result<()> {
     let found = Identity::at(path);
-    if !refuses(path)? {
+    if found.is_none() || !refuses(path)? {
         return Ok(());
     }
     thread::sleep(STARTING);

@@ -146,6 +146,59 @@ fn the_check_does_not_listen() {
 }
 
 #[test]
+fn addresses_that_conflict_are_named_by_check_and_start() {
+    #[track_caller]
+    fn check(arguments: &[&str], part: &str) {
+        run(arguments, &[]).expect_line(MISUSED, part);
+        run(&[arguments, &["--check"]].concat(), &[]).expect_line(MISUSED, part);
+    }
+    // No server gets as far as to listen on these.
+    check(
+        &["--listen", "127.0.0.1:4000", "--listen", "127.0.0.1:4000"],
+        "--listen 127.0.0.1:4000: given twice",
+    );
+    check(
+        &["--listen", "localhost:4000", "--admin", "127.0.0.1:4000"],
+        "--admin 127.0.0.1:4000: --listen localhost:4000 listens there already",
+    );
+    check(
+        &["--listen", "*:4000", "--listen", "[::1]:4000"],
+        "[::1]:4000: ",
+    );
+    check(
+        &["--reuse-port", "--listen", "*:4000", "--admin", ":4000"],
+        "--admin *:4000: --listen *:4000",
+    );
+    check(
+        &[
+            "--listen",
+            "unix:twice.sock",
+            "--admin",
+            "unix:./twice.sock?mode=600",
+        ],
+        "--admin unix:./twice.sock?mode=600: ",
+    );
+    // These fit together.
+    let apart = [
+        "--listen",
+        "127.0.0.1:0",
+        "--listen",
+        "127.0.0.1:0",
+        "--check",
+    ];
+    assert_eq!(run(&apart, &[]).code, Some(CLEAN));
+    let shared = [
+        "--listen",
+        "127.0.0.1:4000",
+        "--listen",
+        "*:4000",
+        "--check",
+    ];
+    let shared = [&shared[..], &["--reuse-port"]].concat();
+    assert_eq!(run(&shared, &[]).code, Some(CLEAN));
+}
+
+#[test]
 fn the_check_finds_what_would_stop_the_start() {
     let file = scratch("a-file");
     fs::write(&file, "").expect("Cargo's folder is writable");
@@ -157,6 +210,13 @@ fn the_check_finds_what_would_stop_the_start() {
 
     let nowhere = format!("unix:{}/x.sock", file.display());
     run(&["--check", "--listen", &nowhere], &[]).expect_line(FAILED, "cannot listen on unix:");
+    let foreign = ["--check", "--listen", "192.0.2.1:4000"];
+    run(&foreign, &[]).expect_line(FAILED, "no interface of this machine has this address");
+    let group = format!(
+        "unix:{}?group=no-such-group",
+        scratch("group.sock").display()
+    );
+    run(&["--check", "--admin", &group], &[]).expect_line(FAILED, "there is no group");
 
     run(&["--check", "--root", text(&file)], &[]).expect_line(FAILED, "cannot serve");
     let folder = env!("CARGO_MANIFEST_DIR");

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use httpool::{BindError, ListenAddr, Server, UnixAddr};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::support::{BoundServer, OwnPath, TestServer, mirror, own_loopback, tell};
+use crate::support::{BoundServer, OwnPath, TestServer, as_anybody, mirror, own_loopback, tell};
 
 fn bind_unix(path: &OwnPath) -> Result<BoundServer, BindError> {
     let builder = Server::builder().listen(path.as_ref()).workers(2);
@@ -278,6 +278,28 @@ fn an_address_in_use_is_an_error_that_names_it() {
         server.address()
     );
     assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn a_port_without_the_right_to_bind_is_an_error_that_says_so() {
+    let start = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if start.is_ok_and(|start| start.trim() == "0") {
+        println!("skipped: here every process may bind every port");
+        return;
+    }
+    as_anybody(|| {
+        let address: ListenAddr = "127.0.0.1:1".parse().expect("an address");
+        let bound = Server::builder().listen(address.clone()).bind();
+        for error in [address.check().err(), bound.err()] {
+            let error = error.expect("the port is privileged");
+            assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+            assert_eq!(
+                error.to_string(),
+                "cannot listen on 127.0.0.1:1: port 1 needs the capability \
+                 CAP_NET_BIND_SERVICE, or choose one from 1024 on"
+            );
+        }
+    });
 }
 
 #[test]
