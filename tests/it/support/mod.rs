@@ -5,7 +5,6 @@ mod folder;
 mod gate;
 #[cfg(feature = "files")]
 mod memory;
-#[cfg(feature = "files")]
 mod permissions;
 mod process;
 mod random;
@@ -33,7 +32,6 @@ pub(crate) use folder::OwnFolder;
 pub(crate) use gate::{Door, Gate};
 #[cfg(feature = "files")]
 pub(crate) use memory::{ask, expect, field, get};
-#[cfg(feature = "files")]
 pub(crate) use permissions::as_anybody;
 #[cfg(feature = "files")]
 pub(crate) use process::again;
