@@ -1,7 +1,10 @@
 //! The limits and times of a server.
 
+mod conflict;
+
 use std::time::{Duration, Instant};
 
+pub use self::conflict::Conflict;
 #[cfg(feature = "proxy")]
 use crate::proxy::Trust;
 

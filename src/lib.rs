@@ -125,7 +125,7 @@ mod wire;
 
 pub use body::Body;
 pub use bytes;
-pub use config::defaults;
+pub use config::{Conflict, defaults};
 pub use connection::Stream;
 pub use error_pages::ErrorPages;
 pub use exchange::{Exchange, Observer, Outcome};

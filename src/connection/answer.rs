@@ -43,6 +43,9 @@ impl Connection {
         if response.body().as_withheld().is_some() || is_wanted.load(Ordering::Relaxed) {
             desk.catch_up();
             match self.decoder.gather(limits) {
+                Ok(_) if self.decoder.needs() > service.budget.most() => {
+                    self.refuse(Refusal::BodyTooLarge, desk, service);
+                }
                 Ok(Expectation::Continue) => desk.outbox.bytes().extend_from_slice(CONTINUE),
                 Ok(Expectation::None) => {}
                 Err(refusal) => self.refuse(refusal, desk, service),

@@ -26,6 +26,11 @@ impl Budget {
         }
     }
 
+    /// How many bytes may be kept.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
     /// How many bytes are kept now.
     pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)

@@ -296,6 +296,11 @@ impl Connection {
                         budget = 0;
                     }
                 }
+                (Ok(Event::Continue), Treatment::Handle)
+                    if self.decoder.needs() > service.budget.most() =>
+                {
+                    self.refuse(Refusal::BodyTooLarge, desk, service);
+                }
                 (Ok(Event::Continue), Treatment::Handle) => {
                     desk.outbox.bytes().extend_from_slice(CONTINUE);
                 }
@@ -330,12 +335,8 @@ impl Connection {
                         desk.catch_up();
                     }
                     let progress = self.progress(progress);
-                    let unfinished = match progress {
-                        Progress::Nothing => self.socket.held(),
-                        _ => desk.input.unread().len() + self.decoder.held() + self.socket.held(),
-                    };
-                    if !self.share.grow(unfinished) {
-                        self.refuse(Refusal::NoRoom, desk, service);
+                    if let Err(refusal) = self.make_room(progress, desk, service) {
+                        self.refuse(refusal, desk, service);
                         continue;
                     }
                     let verdict = self.wait_for_request(progress, wake, desk, service);

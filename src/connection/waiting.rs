@@ -39,6 +39,32 @@ impl Connection {
         }
     }
 
+    /// Has room for what is here of a request that is not complete.
+    ///
+    /// # Errors
+    ///
+    /// If there is none at the moment, or if there never could be.
+    pub(super) fn make_room(
+        &mut self,
+        progress: Progress,
+        desk: &Desk,
+        service: &Service,
+    ) -> Result<(), Refusal> {
+        let unfinished = match progress {
+            Progress::Nothing => self.socket.held(),
+            _ => desk.input.unread().len() + self.decoder.held() + self.socket.held(),
+        };
+        let most = service.budget.most();
+        match progress {
+            Progress::Head if unfinished > most => Err(Refusal::HeadTooLong),
+            Progress::Body if unfinished.max(self.decoder.needs()) > most => {
+                Err(Refusal::BodyTooLarge)
+            }
+            _ if self.share.grow(unfinished) => Ok(()),
+            _ => Err(Refusal::NoRoom),
+        }
+    }
+
     pub(super) fn wait_for_request(
         &mut self,
         progress: Progress,

@@ -264,6 +264,13 @@ impl Decoder {
         })
     }
 
+    /// How much memory it will have kept here before it is complete, about, as far as its head tells.
+    #[must_use]
+    pub fn needs(&self) -> usize {
+        let partial = self.partial.as_ref();
+        partial.map_or(0, |partial| partial.needs())
+    }
+
     fn begin(
         &mut self,
         head: &Head,

@@ -37,6 +37,13 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String>
     files::open(args).map(|_| ())
 }
 
+/// What of two flags is accepted together although one keeps the other from having its effect.
+pub(crate) fn warnings(args: &Args) -> Vec<String> {
+    let flag = |name: &str| format!("--{}", name.replace('_', "-"));
+    let conflicts = args.builder().conflicts();
+    conflicts.iter().map(|one| one.named(flag)).collect()
+}
+
 fn check_log_file(path: &Path) -> io::Result<()> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),

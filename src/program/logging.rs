@@ -55,12 +55,21 @@ pub(crate) fn failure(args: &Args, reason: &str) {
 
 /// Says what is wrong to whoever started the program, also where there is no log.
 pub(crate) fn complain(reason: &str) {
+    say(Level::Error, reason);
+}
+
+/// The same of what keeps nothing from starting.
+pub(crate) fn caution(reason: &str) {
+    say(Level::Warn, &format!("warning: {reason}"));
+}
+
+fn say(level: Level, text: &str) {
     let priority = match systemd::stderr_is_journal() {
-        true => format!("<{}>", priority(Level::Error)),
+        true => format!("<{}>", priority(level)),
         false => String::new(),
     };
     // A reader that went away is no reason to fail.
-    let _ = writeln!(io::stderr(), "{priority}httpool: {reason}");
+    let _ = writeln!(io::stderr(), "{priority}httpool: {text}");
 }
 
 impl LogFile {

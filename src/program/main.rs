@@ -88,7 +88,12 @@ fn program(caught: Caught, passed: io::Result<Vec<Passed>>) -> Exit {
     if args.check {
         caught.give_back();
         return match check::check(&args, &addresses) {
-            Ok(()) => say("configuration is valid\n", Exit::Clean),
+            Ok(()) => {
+                for warning in check::warnings(&args) {
+                    logging::caution(&warning);
+                }
+                say("configuration is valid\n", Exit::Clean)
+            }
             Err(line) => complain(&line, Exit::Failed),
         };
     }
@@ -116,6 +121,9 @@ fn serve(
     log_file: Option<LogFile>,
     starting: Starting,
 ) -> Result<Exit, String> {
+    for warning in check::warnings(args) {
+        log::warn!("{warning}");
+    }
     raise_descriptor_limit();
     let folder = files::open(args)?;
     let builder = addresses

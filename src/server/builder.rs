@@ -13,7 +13,7 @@ use crate::config::{CENTURY, Config};
 use crate::connection::Opening;
 use crate::error_pages::Pages;
 use crate::exchange::Observers;
-use crate::{ErrorPages, ListenAddr, ListenAddrError, Observer, Origin};
+use crate::{Conflict, ErrorPages, ListenAddr, ListenAddrError, Observer, Origin};
 #[cfg(feature = "proxy")]
 use crate::{ForwardedBy, TrustedProxy};
 
@@ -92,6 +92,22 @@ impl Builder {
         self
     }
 
+    /// The settings of which one keeps another from having its effect. [`bind`](Self::bind) accepts
+    /// them; a program should warn of them.
+    ///
+    /// ```
+    /// use httpool::Server;
+    ///
+    /// let builder = Server::builder().max_body(64 << 20).max_buffered(32 << 20);
+    /// for conflict in builder.conflicts() {
+    ///     eprintln!("warning: {conflict}");
+    /// }
+    /// ```
+    #[must_use]
+    pub fn conflicts(&self) -> Vec<Conflict> {
+        self.config.conflicts()
+    }
+
     /// The longest request head in bytes; a longer one is answered 431, or 414 if the request
     /// line alone is longer. Default: [`MAX_HEAD`](crate::defaults::MAX_HEAD).
     pub fn max_head(mut self, bytes: usize) -> Self {
@@ -100,8 +116,9 @@ impl Builder {
     }
 
     /// The largest request body in bytes; a larger one is answered 413 before it is read. One that
-    /// its handler [streams](crate::Intake::Stream) has a limit of its own.
-    /// Default: [`MAX_BODY`](crate::defaults::MAX_BODY).
+    /// its handler [streams](crate::Intake::Stream) has a limit of its own. So has one that could never
+    /// be kept: a body over [`max_buffered`](Self::max_buffered) is too large, unless it comes in one
+    /// piece with its head. Default: [`MAX_BODY`](crate::defaults::MAX_BODY).
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.config.max_body = bytes;
         self
@@ -109,8 +126,8 @@ impl Builder {
 
     /// The most bytes that all connections together keep of requests that are not complete and of
     /// answers that their clients have not taken. When that much is kept, a request that needs
-    /// more is answered 503 with `Retry-After`, and its connection ends; an answer that its client
-    /// does not take is cut. Requests that come in one piece and answers that are taken at once
+    /// more is answered 503 with `Retry-After`, and its connection ends, or 413 if it alone needs more
+    /// than that; an answer that its client does not take is cut. Requests that come in one piece and answers that are taken at once
     /// need none. A body of more than 64 KiB that is shared with others, as clones of one
     /// [`Bytes`](bytes::Bytes) are, does not count. Default:
     /// [`MAX_BUFFERED`](crate::defaults::MAX_BUFFERED).

@@ -57,16 +57,53 @@ fn a_request_that_finds_no_room_is_told_to_come_again() {
     keep_most(&server);
 }
 
+/// It could come again for ever.
 #[test]
-fn a_head_that_finds_no_room_is_told_to_come_again() {
+fn a_request_that_can_never_have_room_is_refused_as_too_large() {
+    let server = server();
+    let waiting =
+        "POST / HTTP/1.1\r\nHost: it\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n";
+    for start in [waiting.as_bytes(), &request::post_head("/", 100_000)] {
+        let mut client = server.connect();
+        client.send(start);
+        let response = client.expect_status(413);
+        assert_eq!(response.field("retry-after"), None, "{response:?}");
+        client.finish_sending().expect_closed();
+    }
+    let mut client = server.connect();
+    client.send(request::chunked_head("/"));
+    let chunk = [&b"2710\r\n"[..], &[b'x'; 10_000], b"\r\n"].concat();
+    for _ in 0..10 {
+        // Who is refused may have been left.
+        drop(client.try_send(&chunk));
+    }
+    client.expect_status(413);
+
     let server = TestServer::spawn(|builder| builder.max_buffered(100), mirror);
     let mut client = server.connect();
-    client
-        .send("GET / HTTP/1.1\r\n")
-        .send(format!("X: {}", "y".repeat(100)));
+    client.send("GET / HTTP/1.1\r\n");
+    client.send(format!("X: {}", "y".repeat(100)));
+    client.expect_status(431);
+    // What comes in one piece needs none.
+    let whole = request::post("/", "z".repeat(1000));
+    server.connect().send(whole).expect_answer("z".repeat(1000));
+}
+
+#[test]
+fn a_head_that_finds_no_room_is_told_to_come_again() {
+    let server = server();
+    let (_first, share) = keep_most(&server);
+    let mut first = server.connect();
+    first.send("GET / HTTP/1.1\r\n");
+    first.send(format!("X: {}", "y".repeat(15_000)));
+    expect_buffered(&server, "a head has a share", |bytes| {
+        bytes > share + 15_000
+    });
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\n");
+    client.send(format!("X: {}", "y".repeat(15_000)));
     client.expect_status(503);
     client.finish_sending().expect_closed();
-    expect_buffered(&server, "nobody has a share", |bytes| bytes == 0);
 }
 
 #[test]

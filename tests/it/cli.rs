@@ -136,6 +136,21 @@ fn a_right_configuration_passes_the_check() {
 }
 
 #[test]
+fn the_check_warns_of_limits_that_contradict_each_other() {
+    let limits = ["--check", "--max-body", "64MiB", "--max-buffered", "32MiB"];
+    let finished = run(&limits, &[("HTTPOOL_DRAIN_IDLE", "40s")]);
+    assert_eq!(finished.code, Some(CLEAN), "{finished:?}");
+    assert_eq!(finished.output, "configuration is valid\n");
+    assert_eq!(
+        finished.errors,
+        "httpool: warning: --max-body 67108864 is over --max-buffered 33554432: \
+         a body over --max-buffered is refused with 413\n\
+         httpool: warning: --drain-idle 40s is over --drain-timeout 30s: \
+         a drain closes idle connections at --drain-timeout\n"
+    );
+}
+
+#[test]
 fn the_check_does_not_listen() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = taken.local_addr().expect("it is bound").to_string();

@@ -69,12 +69,27 @@ pub(super) enum Absorbed {
 
 impl Partial {
     pub(super) fn held(&self) -> usize {
-        let fields = self.request.headers().len() * FIELD;
         let body = match &self.rest {
             Rest::Gathered(reception) | Rest::Undecided(reception, _) => reception.held(),
             Rest::Streamed(_) | Rest::Discarded(_) => 0,
         };
-        self.head.len() + fields + body
+        self.head_held() + body
+    }
+
+    /// How much it will hold when its body is complete, as far as its head tells.
+    pub(super) fn needs(&self) -> usize {
+        let body = match &self.rest {
+            Rest::Gathered(reception) => match reception.coding {
+                Coding::Length(length) => length,
+                Coding::Chunked(_) => reception.held(),
+            },
+            Rest::Undecided(..) | Rest::Streamed(_) | Rest::Discarded(_) => 0,
+        };
+        self.head_held().saturating_add(body)
+    }
+
+    fn head_held(&self) -> usize {
+        self.head.len() + self.request.headers().len() * FIELD
     }
 
     /// What is left of a request that has its response. `after` says whether others may follow it.
