@@ -130,7 +130,7 @@ pub use connection::Stream;
 pub use error_pages::ErrorPages;
 pub use exchange::{Exchange, Observer, Outcome};
 #[cfg(feature = "files")]
-pub use files::{Files, Symlinks};
+pub use files::{EntityTags, Files, Symlinks};
 pub use handler::{Handler, Intake};
 pub use http;
 #[cfg(feature = "proxy")]

@@ -12,6 +12,7 @@ use http::{Method, StatusCode};
 
 use super::coding::Coding;
 use super::conditions::{self, Outcome};
+use super::digests::Digests;
 use super::multipart::{self, Boundary};
 use super::ranges::Wanted;
 use super::validators::Validators;
@@ -45,13 +46,15 @@ impl Representation {
         metadata: &Metadata,
         media_type: HeaderValue,
         coding: Option<Coding>,
+        tags: &Digests,
     ) -> Self {
+        let validators = Validators::new(&file, metadata, coding, tags, SystemTime::now());
         Self {
             file,
             length: metadata.len(),
             media_type,
             coding,
-            validators: Validators::new(metadata, coding, SystemTime::now()),
+            validators,
         }
     }
 

@@ -8,7 +8,7 @@ use http::header::{
     IF_UNMODIFIED_SINCE,
 };
 
-use super::validators::Validators;
+use super::validators::{Date, Validators};
 
 /// What the conditions of a GET or HEAD come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,15 +57,15 @@ pub(super) fn evaluate(fields: &HeaderMap, validators: Option<&Validators>) -> O
 /// Whether a part of the content is of use to the client: it has other parts of the same, or says
 /// nothing of such (section 13.1.5).
 ///
-/// No date says that: a file may be put in the place of another that has the same time, and parts of
-/// both would be taken for one file. Only the tag tells the two apart.
+/// A date is compared exactly, and counts only where equal times mean equal bytes.
 pub(super) fn allow_ranges(fields: &HeaderMap, validators: &Validators) -> bool {
     let mut values = fields.get_all(IF_RANGE).iter();
     match (values.next(), values.next()) {
         (None, _) => true,
-        (Some(value), None) => {
-            validators.is_strong() && value.as_bytes() == validators.tag.as_bytes()
-        }
+        (Some(value), None) => match parse_date(value) {
+            Some(date) => validators.date == Date::Strong && date == validators.modified,
+            None => validators.is_strong() && value.as_bytes() == validators.tag.as_bytes(),
+        },
         (Some(_), Some(_)) => false,
     }
 }
@@ -168,6 +168,7 @@ mod tests {
         Validators {
             tag: tag.to_owned(),
             modified: httpdate::parse_http_date(THEN).expect("it is a date"),
+            date: Date::Weak,
         }
     }
 
@@ -297,6 +298,14 @@ mod tests {
             check("\"a\"", date, false);
             check("W/\"a\"", date, false);
         }
+        for (date, expected) in [(BEFORE, false), (THEN, true), (AFTER, false), ("0", false)] {
+            let strong = Validators {
+                date: Date::Strong,
+                ..validators("\"a\"")
+            };
+            let allowed = allow_ranges(&fields(&[(IF_RANGE, date)]), &strong);
+            assert_eq!(allowed, expected, "{date}");
+        }
         assert!(allow_ranges(&HeaderMap::new(), &validators("W/\"a\"")));
         let twice = fields(&[(IF_RANGE, "\"a\""), (IF_RANGE, "\"a\"")]);
         assert!(!allow_ranges(&twice, &validators("\"a\"")));
@@ -322,6 +331,7 @@ mod tests {
         let epoch = Validators {
             tag: "\"a\"".to_owned(),
             modified: UNIX_EPOCH + Duration::ZERO,
+            date: Date::Weak,
         };
         let since = fields(&[(IF_MODIFIED_SINCE, "Thu, 01 Jan 1970 00:00:00 GMT")]);
         assert_eq!(evaluate(&since, Some(&epoch)), NotModified);

@@ -3,6 +3,7 @@
 mod answer;
 mod coding;
 mod conditions;
+mod digests;
 mod listing;
 mod media_type;
 mod multipart;
@@ -19,10 +20,12 @@ use std::path::Path;
 
 use http::HeaderValue;
 
+use self::digests::Digests;
 use self::media_type::MediaTypes;
 use self::path::{Dotfiles, may_be_served};
 pub use self::root::Symlinks;
 use self::root::{Found, Missed, Root};
+pub use self::validators::EntityTags;
 
 /// What caches may do with a file unless they are told otherwise: keep it, and ask each time whether
 /// it is still the same, which costs an answer without content.
@@ -60,12 +63,13 @@ const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
 ///
 /// Each has its [media type](Self::media_type) by its name. Text is UTF-8, and XML says itself in
 /// what it is written. `.svgz` is sent with `Content-Encoding: gzip`. `ETag`, `Last-Modified` and all
-/// conditional fields are as in RFC 9110 section 13, in the order of its section 13.2.2. Entity tags are strong
-/// unless the file has changed within the last two seconds. One or several ranges are sent as asked
+/// conditional fields are as in RFC 9110 section 13, in the order of its section 13.2.2.
+/// [Entity tags](Self::entity_tags) are the same on all copies of a file that keep its time, and
+/// strong unless the file has changed within the last two seconds. One or several ranges are sent as asked
 /// for (section 14). Ranges that overlap or lie close together become one; more than 64 of the others
-/// are answered 416. A date in `If-Range` brings the whole: files
-/// that follow one another may have the same time, and only their tags differ. So do two fields of
-/// `Range` or `If-Range`. `Cache-Control` is `no-cache` unless it is [set](Self::cache_control).
+/// are answered 416. A date in `If-Range` brings the part if it is that of
+/// `Last-Modified` and the tag is made of it; two fields of `Range` or `If-Range` bring the whole.
+/// `Cache-Control` is `no-cache` unless it is [set](Self::cache_control).
 ///
 /// Content is sent as [`Body::from_file`](crate::Body::from_file) says: a file that is cut short
 /// meanwhile resets its connection. Put files in place by renaming them. Each answer keeps its file
@@ -96,6 +100,7 @@ pub struct Files {
     listing: Listings,
     fallback: Option<Vec<u8>>,
     media_types: MediaTypes,
+    entity_tags: Digests,
     cache_control: HeaderValue,
     /// How paths begin of what never changes, without their first slash.
     immutable: Vec<Vec<u8>>,
@@ -130,6 +135,7 @@ impl Files {
             listing: Listings::None,
             fallback: None,
             media_types: MediaTypes::default(),
+            entity_tags: Digests::default(),
             cache_control: ASK_EACH_TIME,
             immutable: Vec::new(),
         })
@@ -238,6 +244,22 @@ impl Files {
     #[must_use]
     pub fn cache_control(mut self, value: HeaderValue) -> Self {
         self.cache_control = value;
+        self
+    }
+
+    /// Sets what entity tags are made of: [size and time of modification](EntityTags::Mtime) by
+    /// default, so that the servers of a fleet give the copies of a file one tag.
+    ///
+    /// ```no_run
+    /// use httpool::{EntityTags, Files};
+    ///
+    /// // Files are replaced by others of the same size and time.
+    /// let files = Files::new("public")?.entity_tags(EntityTags::Change);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn entity_tags(mut self, tags: EntityTags) -> Self {
+        self.entity_tags.basis = tags;
         self
     }
 

@@ -149,16 +149,17 @@ impl Files {
         metadata: &Metadata,
         request: &Request,
     ) -> Representation {
+        let tags = &self.entity_tags;
         let Described { media_type, coding } = self.media_types.of(path);
         if coding.is_none() && self.copies == Copies::Served {
             for coding in Coding::wanted(request.headers()) {
                 let copy = [path, coding.extension().as_bytes()].concat();
                 if let Ok(Found::File(file, metadata)) = self.root.open(&copy) {
-                    return Representation::new(file, &metadata, media_type, Some(coding));
+                    return Representation::new(file, &metadata, media_type, Some(coding), tags);
                 }
             }
         }
-        Representation::new(file, metadata, media_type, coding)
+        Representation::new(file, metadata, media_type, coding, tags)
     }
 
     /// What files are chosen by besides their names.

@@ -12,7 +12,7 @@ use httpool::http::HeaderValue;
 use httpool::{Builder, ListenAddr, Server, TrustedProxy, defaults};
 use log::LevelFilter;
 
-pub(crate) use self::choices::{ClientAuth, Fields, Json, Links, LogFormat, RequestFormat};
+pub(crate) use self::choices::{ClientAuth, Etag, Fields, Json, Links, LogFormat, RequestFormat};
 use super::complaint::{Origin, one_line};
 use super::environment;
 use super::exit::Exit;
@@ -83,6 +83,11 @@ pub(crate) struct Args {
     /// repeat it for more [default: none]
     #[arg(long, value_name = "PREFIX", value_parser = path_prefix, help_heading = "Files")]
     pub(crate) immutable: Vec<String>,
+
+    /// What entity tags are made of: mtime is the same on all copies of a file that keep its time,
+    /// change tells apart files with the same time, content reads them [default: mtime]
+    #[arg(long, value_name = "WHAT", value_enum, help_heading = "Files")]
+    pub(crate) etag: Option<Etag>,
 
     /// Content-Type of files by what follows the last dot of their names, such as
     /// ts=text/plain; repeat it for more [default: types that are built in]

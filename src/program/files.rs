@@ -14,7 +14,8 @@ pub(crate) fn open(args: &Args) -> Result<Option<Files>, String> {
         .precompressed(args.precompressed)
         .listing(args.listing)
         .dotfiles(args.dotfiles)
-        .symlinks(args.symlinks.map(Into::into).unwrap_or_default());
+        .symlinks(args.symlinks.map(Into::into).unwrap_or_default())
+        .entity_tags(args.etag.map(Into::into).unwrap_or_default());
     let files = match &args.cache_control {
         Some(value) => files.cache_control(value.clone()),
         None => files,

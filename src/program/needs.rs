@@ -16,6 +16,7 @@ pub(crate) fn check(args: &Args) -> Result<(), String> {
         ("fallback", args.fallback.is_some()),
         ("cache-control", args.cache_control.is_some()),
         ("immutable", !args.immutable.is_empty()),
+        ("etag", args.etag.is_some()),
         ("media-type", !args.media_type.is_empty()),
     ];
     let of_proxies: &[Said] = &[

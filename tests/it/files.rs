@@ -8,7 +8,7 @@ use httpool::http::header::{
     ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VARY,
 };
 use httpool::http::{HeaderValue, Method};
-use httpool::{Files, Response};
+use httpool::{EntityTags, Files, Response};
 
 use crate::support::{
     End, HUGE, NEVER, OwnFolder, Random, Transport, ask, eventually, expect, field, get,
@@ -85,6 +85,9 @@ fn a_client_that_has_a_file_is_told_so() {
     );
 
     // The same length and the same time, and not the same file.
+    let files = files.entity_tags(EntityTags::Change);
+    let first = expect(&files, "/a.txt", 200);
+    let tag = field(&first, ETAG).expect("there is a tag").to_owned();
     let then = fs::metadata(folder.path("a.txt")).and_then(|known| known.modified());
     folder.file("b.txt", "next");
     let new = fs::File::options().write(true).open(folder.path("b.txt"));
@@ -122,6 +125,77 @@ fn a_tag_is_strong_once_a_change_would_be_seen() {
     assert!(tag(&response).starts_with("W/\""));
     let said = field(&response, LAST_MODIFIED).map(httpdate::parse_http_date);
     assert!(said.is_some_and(|said| said.is_ok_and(|said| said <= SystemTime::now())));
+}
+
+fn set_modified(folder: &OwnFolder, name: &str, seconds: u64, nanos: u32) {
+    let file = fs::File::options().write(true).open(folder.path(name));
+    let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
+    file.and_then(|file| file.set_modified(time))
+        .expect("a time can be set");
+}
+
+fn tag_of(files: &Files, target: &str) -> String {
+    let response = expect(files, target, 200);
+    field(&response, ETAG).expect("there is a tag").to_owned()
+}
+
+#[test]
+fn copies_of_a_file_have_one_tag() {
+    let (one, other) = (OwnFolder::new(), OwnFolder::new());
+    for folder in [&one, &other] {
+        folder.file("a.txt", "text");
+        set_modified(folder, "a.txt", 1_600_000_000, 123_456_789);
+    }
+    let tags = || [&one, &other].map(|folder| tag_of(&files(folder), "/a.txt"));
+    let tag = "\"4-961fb0d277a2739a\"";
+    assert_eq!(tags(), [tag, tag]);
+    // What changes nothing in it changes no tag.
+    other.permit("a.txt", 0o600);
+    fs::hard_link(other.path("a.txt"), other.path("link")).expect("a link can be made");
+    assert_eq!(tags(), [tag, tag]);
+    set_modified(&other, "a.txt", 1_600_000_000, 123_456_790);
+    assert_ne!(tags()[1], tag);
+    // These times are given to every file, whatever is in it.
+    for seconds in [0, 1, 499_162_500] {
+        for folder in [&one, &other] {
+            set_modified(folder, "a.txt", seconds, 0);
+        }
+        let [one, other] = tags();
+        assert_ne!(one, other, "{seconds}");
+    }
+}
+
+#[test]
+fn a_tag_of_the_content_is_the_same_whatever_the_times() {
+    let folder = OwnFolder::new();
+    folder
+        .file("a.txt", "text")
+        .file("b.txt", "text")
+        .file("c.txt", "next")
+        .file("none", "")
+        .file("large", [7; 200_000]);
+    for (name, seconds) in [
+        ("a.txt", 1_600_000_000),
+        ("b.txt", 1_700_000_000),
+        ("c.txt", 1),
+    ] {
+        set_modified(&folder, name, seconds, 0);
+    }
+    let files = files(&folder).entity_tags(EntityTags::Content);
+    let tag = |target: &str| tag_of(&files, target).trim_start_matches("W/").to_owned();
+    // The first half of what sha256sum says.
+    assert_eq!(tag("/a.txt"), "\"4-982d9e3eb996f559e633f4d194def376\"");
+    assert_eq!(tag("/b.txt"), tag("/a.txt"));
+    assert_ne!(tag("/c.txt"), tag("/a.txt"));
+    assert_eq!(tag("/none"), "\"0-e3b0c44298fc1c149afbf4c8996fb924\"");
+    assert_eq!(tag("/large"), tag("/large"));
+    folder.file("a.txt", "next");
+    set_modified(&folder, "a.txt", 1_600_000_000, 0);
+    assert_eq!(tag("/a.txt"), tag("/c.txt"));
+    eventually("the file has its time behind it", || {
+        tag_of(&files, "/a.txt").starts_with('"')
+    });
+    assert_eq!(tag("/a.txt"), tag("/c.txt"));
 }
 
 #[test]

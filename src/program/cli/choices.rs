@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use httpool::apps::{AccessFormat, JsonCheck};
-use httpool::{ClientCertificates, ForwardedBy, Symlinks};
+use httpool::{ClientCertificates, EntityTags, ForwardedBy, Symlinks};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Json {
@@ -30,6 +30,23 @@ impl From<Links> for Symlinks {
         match links {
             Links::Beneath => Self::Beneath,
             Links::None => Self::None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Etag {
+    Mtime,
+    Change,
+    Content,
+}
+
+impl From<Etag> for EntityTags {
+    fn from(etag: Etag) -> Self {
+        match etag {
+            Etag::Mtime => Self::Mtime,
+            Etag::Change => Self::Change,
+            Etag::Content => Self::Content,
         }
     }
 }

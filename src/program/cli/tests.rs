@@ -76,6 +76,7 @@ fn every_flag_has_its_variable_by_rule() {
         ("fallback", "index.html"),
         ("cache-control", "max-age=60"),
         ("immutable", "/assets/"),
+        ("etag", "content"),
         ("media-type", "ts=text/plain;charset=utf-8"),
         ("json", "raw"),
         ("error-pages", "/srv/errors"),
@@ -291,6 +292,7 @@ fn a_wrong_value_is_one_line_that_names_the_flag_or_the_variable() {
     check("json", "lax", "strict, raw");
     check("symlinks", "all", "beneath, none");
     check("immutable", "assets/", "/assets/");
+    check("etag", "inode", "mtime, change, content");
     check("media-type", "ts", "EXT=TYPE");
     check("media-type", "ts=plain", "EXT=TYPE");
     check("media-type", "=text/plain", "EXT=TYPE");
