@@ -57,6 +57,41 @@ pub trait Handler: Send + Sync + 'static {
         let _ = request;
         Intake::Whole
     }
+
+    /// Completes a response that the server makes in the place of this handler: to a request that it
+    /// refuses (400, 413, 431 and others), that comes too slowly (408) or must wait for too long
+    /// (503), or after a panic (500). A handler with [layers](crate::Layer) has them do it, so that
+    /// [`Cors`](crate::layers::Cors) lets pages read such a response, too. A handler that passes
+    /// requests on to another one passes these on as well. Default: the response stays as it is.
+    ///
+    /// `request` has no content, and as much of the head as is known. If the head is not complete or
+    /// not valid, it has the header lines that have come whole, and the target is `*` if the request
+    /// line is not known.
+    ///
+    /// This is called on a worker, or, for a request that is refused because no worker is free, on the
+    /// thread that runs the server: it must be quick, and must not block. One that panics costs the
+    /// connection.
+    ///
+    /// ```
+    /// use httpool::{Handler, Request, Response};
+    ///
+    /// /// Counts what it passes on.
+    /// struct Counted<H>(H, std::sync::atomic::AtomicU64);
+    ///
+    /// impl<H: Handler> Handler for Counted<H> {
+    ///     fn handle(&self, request: &mut Request) -> Response {
+    ///         self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    ///         self.0.handle(request)
+    ///     }
+    ///
+    ///     fn server_response(&self, request: &Request, response: &mut Response) {
+    ///         self.0.server_response(request, response);
+    ///     }
+    /// }
+    /// ```
+    fn server_response(&self, request: &Request, response: &mut Response) {
+        let _ = (request, response);
+    }
 }
 
 /// How a request's body is taken.
@@ -175,6 +210,10 @@ impl<H: Handler + ?Sized> Handler for Arc<H> {
 
     fn intake(&self, request: &Request) -> Intake {
         (**self).intake(request)
+    }
+
+    fn server_response(&self, request: &Request, response: &mut Response) {
+        (**self).server_response(request, response);
     }
 }
 

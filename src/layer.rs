@@ -67,12 +67,15 @@ use crate::{Handler, Intake, IntoResponse, Request, Response};
 /// assert_eq!(Client::new(handler).post("/").body("coffee").send().text(), "true");
 /// ```
 ///
-/// # What no layer sees
+/// # Responses of the server
 ///
-/// What the server answers itself: to what is no request, is too long or late, or comes while there
-/// are too many, and in the place of a handler that panics. To these it adds what
-/// [`Builder::answer_fields`](crate::Builder::answer_fields) says. Handlers that panic are seen behind
-/// [`CatchPanic`](crate::layers::CatchPanic).
+/// What the server answers itself passes no layer: to what is no request, is too long or late, or
+/// comes while there are too many, and in the place of a handler that panics. A layer completes such
+/// a response in [`server_response`](Self::server_response), as [`Cors`](crate::layers::Cors) and
+/// [`SecurityFields`](crate::layers::SecurityFields) do: those around a whole handler complete all of
+/// them, and those of a nested router the ones to requests for its paths.
+/// [`Builder::answer_fields`](crate::Builder::answer_fields) adds fields to all responses. Handlers
+/// that panic are seen behind [`CatchPanic`](crate::layers::CatchPanic).
 ///
 /// # Bodies that have not come
 ///
@@ -141,6 +144,32 @@ pub trait Layer: Send + Sync + 'static {
     fn intake(&self, request: &Request, behind: Intake) -> Intake {
         let _ = request;
         behind
+    }
+
+    /// Completes a response that the server makes itself, of which
+    /// [`Handler::server_response`](crate::Handler::server_response) says more. Layers do so in the
+    /// order in which they see responses. Default: the response stays as it is.
+    ///
+    /// ```
+    /// use httpool::http::{HeaderValue, header::SERVER};
+    /// use httpool::{Layer, Next, Request, Response};
+    ///
+    /// struct SayWho;
+    ///
+    /// impl Layer for SayWho {
+    ///     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
+    ///         let mut response = next.handle(request);
+    ///         self.server_response(request, &mut response);
+    ///         response
+    ///     }
+    ///
+    ///     fn server_response(&self, _: &Request, response: &mut Response) {
+    ///         response.headers_mut().insert(SERVER, HeaderValue::from_static("teapot"));
+    ///     }
+    /// }
+    /// ```
+    fn server_response(&self, request: &Request, response: &mut Response) {
+        let _ = (request, response);
     }
 }
 
@@ -249,6 +278,11 @@ impl<H: Handler> Handler for Layered<H> {
     fn intake(&self, request: &Request) -> Intake {
         self.layers.intake(request, self.handler.intake(request))
     }
+
+    fn server_response(&self, request: &Request, response: &mut Response) {
+        self.handler.server_response(request, response);
+        self.layers.server_response(request, response);
+    }
 }
 
 impl Layers {
@@ -287,6 +321,13 @@ impl Layers {
         self
     }
 
+    /// They complete a response that the server has made, as it would pass them.
+    pub(crate) fn server_response(&self, request: &Request, response: &mut Response) {
+        for layer in self.0.iter().rev() {
+            layer.server_response(request, response);
+        }
+    }
+
     pub(crate) fn run(
         &self,
         request: &mut Request,
@@ -315,6 +356,10 @@ impl<L: Layer + ?Sized> Layer for Arc<L> {
 
     fn intake(&self, request: &Request, behind: Intake) -> Intake {
         (**self).intake(request, behind)
+    }
+
+    fn server_response(&self, request: &Request, response: &mut Response) {
+        (**self).server_response(request, response);
     }
 }
 

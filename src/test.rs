@@ -298,7 +298,12 @@ impl RequestBuilder<'_> {
                 .stream(&mut slot)
                 .map(|inflow| Upload::begin(inflow, input, &mut slot)),
             Ok(_) => panic!("the request is not complete"),
-            Err(refusal) => return receive(refuse(refusal, slot.request.headers()), &slot),
+            Err(refusal) => {
+                return receive(
+                    refuse(refusal, &**handler, &slot.original(input.unread(), &LIMITS)),
+                    &slot,
+                );
+            }
         };
         slot.request.body_mut().set_origin(self.origin);
         let mut response = handler.handle(&mut slot.request);
@@ -307,7 +312,7 @@ impl RequestBuilder<'_> {
         if let Some(refusal) = failure.and_then(|failure| failure.get().copied())
             && response.status().is_server_error()
         {
-            response = refuse(refusal, &slot.fields());
+            response = refuse(refusal, &**handler, &slot.original(&[], &LIMITS));
         }
         receive(response, &slot)
     }
@@ -337,10 +342,11 @@ impl RequestBuilder<'_> {
 }
 
 /// The answer to a request that is not taken.
-fn refuse(refusal: Refusal, fields: &HeaderMap) -> Response {
-    Problem::new(refusal.status())
-        .detail(refusal.reason())
-        .answer(fields)
+fn refuse(refusal: Refusal, handler: &dyn Handler, request: &Request) -> Response {
+    let problem = Problem::new(refusal.status()).detail(refusal.reason());
+    let mut response = problem.answer(request.headers());
+    handler.server_response(request, &mut response);
+    response
 }
 
 impl fmt::Debug for Client {

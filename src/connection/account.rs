@@ -1,6 +1,7 @@
 //! A request and its answer: who asked, what is answered, and who is told of it.
 
 use std::borrow::Cow;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,15 @@ pub(super) struct Account {
     received: u64,
     id: Option<HeaderValue>,
     outcome: Outcome,
+    turn: Turn,
     handling: Option<Duration>,
+}
+
+/// Whether the handler has had the request, and may have changed or taken it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Before,
+    After,
 }
 
 impl Account {
@@ -52,6 +61,7 @@ impl Account {
                 .request_ids
                 .then(|| request_id::ensure(request.headers_mut())),
             outcome: Outcome::Handled,
+            turn: Turn::Before,
             handling: None,
         }
     }
@@ -70,6 +80,7 @@ impl Account {
     #[inline(always)]
     pub(super) fn handle(&mut self, desk: &mut Desk, service: &Service) -> Response {
         let began = service.config.server_timing.then(Instant::now);
+        self.turn = Turn::After;
         let request = &mut desk.slot.request;
         let answer = catch_unwind(AssertUnwindSafe(|| service.handler.handle(request)));
         self.handling = began.map(|began| began.elapsed());
@@ -78,13 +89,14 @@ impl Account {
             Err(_) => {
                 error!("the handler panicked on {}", self.name(desk));
                 self.outcome = Outcome::Panicked;
-                Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(&self.fields(desk))
+                let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR);
+                self.respond(&problem, desk, service)
             }
         }
     }
 
     /// The answer to a request for which there is no worker.
-    pub(super) fn shed(&mut self, why: Overload, desk: &mut Desk) -> Response {
+    pub(super) fn shed(&mut self, why: Overload, desk: &mut Desk, service: &Service) -> Response {
         self.outcome = Outcome::Refused(why.name());
         desk.shed += 1;
         let why = match why {
@@ -92,27 +104,43 @@ impl Account {
             Overload::Full => "too many requests wait",
         };
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(why);
-        problem::try_again(problem.answer(desk.slot.request.headers()))
+        self.respond(&problem, desk, service)
     }
 
     /// The answer to a request that is not taken.
-    pub(super) fn refuse(&mut self, refusal: Refusal, desk: &Desk) -> Response {
+    pub(super) fn refuse(&mut self, refusal: Refusal, desk: &Desk, service: &Service) -> Response {
         self.outcome = Outcome::Refused(refusal.name());
         let problem = Problem::new(refusal.status()).detail(refusal.reason());
-        let response = problem.answer(desk.slot.request.headers());
-        match refusal {
-            Refusal::NoRoom => problem::try_again(response),
-            _ => response,
+        self.respond(&problem, desk, service)
+    }
+
+    /// A response that the server makes itself, completed by the layers that the handler has.
+    pub(super) fn respond(&self, problem: &Problem, desk: &Desk, service: &Service) -> Response {
+        let left = &desk.slot.request;
+        let original;
+        let request = if self.turn == Turn::Before && !left.headers().is_empty() {
+            left
+        } else {
+            original = self.original(desk, service);
+            &original
+        };
+        let mut response = problem.answer(request.headers());
+        if problem.status() == StatusCode::SERVICE_UNAVAILABLE {
+            response = problem::try_again(response);
         }
+        service.handler.server_response(request, &mut response);
+        response
     }
 
     /// Has the answer say what was asked for besides: an error page, fields of all answers, the
     /// request's id, and its handler's time. In place, for a response is large to move.
     pub(super) fn mark(&self, response: &mut Response, desk: &Desk, service: &Service) {
         if response.status().is_informational() {
-            self.settle(response, desk);
+            self.settle(response, desk, service);
         }
-        service.error_pages.apply(response, || self.fields(desk));
+        service
+            .error_pages
+            .apply(response, || self.fields(desk, service));
         service.answer_fields.apply(response, &self.origin);
         if let Some(time) = self.handling {
             say_time(time, response);
@@ -128,16 +156,21 @@ impl Account {
     }
 
     /// The request's fields, even if a handler has taken them away.
-    pub(super) fn fields<'d>(&self, desk: &'d Desk) -> Cow<'d, HeaderMap> {
+    fn fields<'d>(&self, desk: &'d Desk, service: &Service) -> Cow<'d, HeaderMap> {
         let left = desk.slot.request.headers();
         if !left.is_empty() {
             return Cow::Borrowed(left);
         }
-        let mut fields = desk.slot.fields();
+        Cow::Owned(mem::take(self.original(desk, service).headers_mut()))
+    }
+
+    /// The head of the request as it came, as far as it is known.
+    fn original(&self, desk: &Desk, service: &Service) -> Request {
+        let mut request = desk.slot.original(desk.input.unread(), &service.limits());
         if let Some(id) = &self.id {
-            fields.insert(REQUEST_ID, id.clone());
+            request.headers_mut().insert(REQUEST_ID, id.clone());
         }
-        Cow::Owned(fields)
+        request
     }
 
     /// Gathers the whole answer, and tells of it.

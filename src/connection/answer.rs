@@ -150,7 +150,9 @@ impl Connection {
     /// Answers a request that is not taken, complete or not, and ends the connection.
     pub(super) fn refuse(&mut self, refusal: Refusal, desk: &mut Desk, service: &Service) {
         debug!("{self}: {refusal}");
-        self.turn_down(desk, service, |account, desk| account.refuse(refusal, desk));
+        self.turn_down(desk, service, |account, desk| {
+            account.refuse(refusal, desk, service)
+        });
     }
 
     /// The same with this answer.

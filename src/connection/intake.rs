@@ -107,11 +107,11 @@ impl Connection {
             account.note_received(lent.inflow.taken());
             match lent.failure {
                 None => lent.discard_rest(),
-                Some(Failure::Refused(why)) => account.put_right(&mut response, why, desk),
+                Some(Failure::Refused(why)) => account.put_right(&mut response, why, desk, service),
                 Some(_) => {}
             }
             if !lent.inflow.is_done() {
-                account.withdraw(&mut response, desk);
+                account.withdraw(&mut response, desk, service);
             }
             failure = lent.failure;
             connection.take_back(lent, desk);
@@ -162,10 +162,9 @@ impl Connection {
 impl Account {
     /// The handler's answer to a body that could not be read: where it takes that for a failure of
     /// its own, the client is told better.
-    fn put_right(&mut self, response: &mut Response, why: Refusal, desk: &mut Desk) {
+    fn put_right(&mut self, response: &mut Response, why: Refusal, desk: &Desk, service: &Service) {
         if response.status().is_server_error() && self.is_handled() {
-            *desk.slot.request.headers_mut() = self.fields(desk).into_owned();
-            *response = self.refuse(why, desk);
+            *response = self.refuse(why, desk, service);
         }
     }
 }

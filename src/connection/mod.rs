@@ -93,6 +93,15 @@ pub(crate) struct Service {
     pub(crate) log_limits: LogLimits,
 }
 
+impl Service {
+    fn limits(&self) -> Limits {
+        Limits {
+            head: self.config.max_head,
+            body: self.config.max_body,
+        }
+    }
+}
+
 /// One client's connection. What it needs only while it is driven is on the [`Desk`]; asleep it
 /// is small.
 pub(crate) struct Connection {
@@ -257,10 +266,7 @@ impl Connection {
             wake
         };
         let wake = service.recalling(wake, desk.now);
-        let limits = Limits {
-            head: service.config.max_head,
-            body: service.config.max_body,
-        };
+        let limits = service.limits();
         let mut budget = STEPS_PER_TURN;
         loop {
             if self.stage != Stage::Open || desk.outbox.is_full() {
@@ -290,7 +296,7 @@ impl Connection {
                     budget -= 1;
                     self.answer(desk, service, |_, account, desk| match treatment {
                         Treatment::Handle => account.handle(desk, service),
-                        Treatment::Shed(why) => account.shed(why, desk),
+                        Treatment::Shed(why) => account.shed(why, desk, service),
                     })?;
                     if !desk.input.is_empty() && desk.now.elapsed() > TURN {
                         budget = 0;
@@ -324,7 +330,9 @@ impl Connection {
                     | Err(Refusal::BodyTooLarge),
                     Treatment::Shed(why),
                 ) => {
-                    self.turn_down(desk, service, |account, desk| account.shed(why, desk));
+                    self.turn_down(desk, service, |account, desk| {
+                        account.shed(why, desk, service)
+                    });
                     desk.outbox.push_answer();
                 }
                 (Ok(Event::Incomplete(progress)), _) => {
@@ -336,6 +344,10 @@ impl Connection {
                     }
                     let progress = self.progress(progress);
                     if let Err(refusal) = self.make_room(progress, desk, service) {
+                        if progress == Progress::Nothing {
+                            // The response is not to the request before.
+                            desk.slot.clear();
+                        }
                         self.refuse(refusal, desk, service);
                         continue;
                     }

@@ -224,7 +224,7 @@ impl Account {
     /// Sees to an answer with an interim status, which is none unless another protocol follows that
     /// was asked for.
     #[cold]
-    pub(super) fn settle(&self, response: &mut Response, desk: &Desk) {
+    pub(super) fn settle(&self, response: &mut Response, desk: &Desk, service: &Service) {
         let Some(protocol) = response.body().protocol().cloned() else {
             let request = self.name(desk);
             error!("the handler answered {request} with an interim status; a 500 is sent");
@@ -237,21 +237,20 @@ impl Account {
             && lists(&fields, &CONNECTION, "upgrade")
             && (protocol.to_str()).is_ok_and(|protocol| lists(&fields, &UPGRADE, protocol));
         if !is_wanted {
-            let problem = Problem::new(StatusCode::UPGRADE_REQUIRED);
-            *response = problem
-                .detail("there is nothing here but what Upgrade names")
-                .answer(&self.fields(desk));
+            let problem = Problem::new(StatusCode::UPGRADE_REQUIRED)
+                .detail("there is nothing here but what Upgrade names");
+            *response = self.respond(&problem, desk, service);
             response.headers_mut().insert(UPGRADE, protocol);
         }
     }
 
     /// Takes an upgrade back that must not happen: the request's body has not been read to its end.
-    pub(super) fn withdraw(&self, response: &mut Response, desk: &Desk) {
+    pub(super) fn withdraw(&self, response: &mut Response, desk: &Desk, service: &Service) {
         if response.body().protocol().is_some() {
             let request = self.name(desk);
             error!("the handler upgraded {request} before the end of its body; a 500 is sent");
             let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR);
-            *response = problem.answer(&self.fields(desk));
+            *response = self.respond(&problem, desk, service);
         }
     }
 }

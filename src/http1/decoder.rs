@@ -11,7 +11,7 @@ use http::HeaderMap;
 use self::partial::{Absorbed, Coding, Partial, Reception, Rest, room};
 use super::chunked::Chunked;
 use super::head::{self, Expectation, Head, Persistence, Terms};
-use super::{Framing, Inflow, Input, Limits, Refusal};
+use super::{Framing, Inflow, Input, Limits, Refusal, fragment};
 use crate::{Body, Intake, Request, Wire};
 
 /// Where a request is put together. A worker keeps one and uses it for request after request: its
@@ -386,6 +386,20 @@ impl Slot {
     #[must_use]
     pub fn fields(&self) -> HeaderMap {
         mem::take(self.copy().request.headers_mut())
+    }
+
+    /// The head of the request as it came, even if a handler has taken the request away. If it is not
+    /// complete or not valid, what is known of it; `unread` is the input that has not been consumed.
+    #[must_use]
+    pub fn original(&self, unread: &[u8], limits: &Limits) -> Request {
+        if self.head.is_empty() {
+            return fragment::read(&unread[..unread.len().min(limits.head)]);
+        }
+        let copy = self.copy();
+        if copy.head.is_empty() {
+            return fragment::read(&self.head);
+        }
+        copy.request
     }
 
     /// The same head in no more memory than it needs; nothing of a head that is refused.

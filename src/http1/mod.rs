@@ -7,6 +7,7 @@
 mod chunked;
 mod decoder;
 mod encoder;
+mod fragment;
 mod framing;
 mod head;
 mod inflow;

@@ -12,7 +12,8 @@ use crate::{IntoResponse, Layer, Next, Request, Response};
 ///
 /// Without it the server answers with a [`Problem`](crate::Problem) of status 500, for which there
 /// may be an [error page](crate::Builder::error_pages), and tells observers of the panic. With it
-/// they see an answer like any other, and layers before this one do, too. What a body's reader does
+/// they see an answer like any other, and layers before this one do, too: add it behind those that
+/// add fields to answers, such as [`Cors`](crate::layers::Cors). What a body's reader does
 /// while it is sent is not seen here.
 ///
 /// ```

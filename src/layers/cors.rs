@@ -5,10 +5,11 @@ use std::time::Duration;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
 };
 use http::{Method, StatusCode, Uri};
 
+use crate::request_id::REQUEST_ID;
 use crate::vary::vary;
 use crate::{IntoResponse, Layer, Next, Request, Response};
 
@@ -25,8 +26,15 @@ use crate::{IntoResponse, Layer, Next, Request, Response};
 /// answers say so, whoever asks: a cache may keep one that no page has asked for, and give it to a
 /// page. Where some are, all answers say by `Vary` that they depend on who asks.
 ///
-/// As any [layer](Layer), it sees no answer that the server makes itself: a page can't read why its
-/// upload was too large.
+/// Responses that the server makes itself say the same (408, 413, 431, 503, the 500 of a panic): a
+/// page reads that its upload was too large, and takes no server that is busy for one that is gone.
+/// Where the origin is not known, because the header line that names it has not come, a list of
+/// origins allows nobody. A preflight that the server would answer 503, as one of too many requests,
+/// gets the answer that it would have had: its page sends the request then, and can read the 503 to
+/// that.
+///
+/// Pages may also read `Retry-After` of a response that has it, and `X-Request-Id` where the request
+/// has one, as all have with [`Builder::request_ids`](crate::Builder::request_ids).
 ///
 /// It belongs before layers that answer themselves, as [`BasicAuth`](crate::layers) and `RateLimit`
 /// do. Browsers ask without credentials, and need an answer of the 2xx class: behind such a layer
@@ -57,6 +65,14 @@ pub struct Cors {
     always: Vec<(HeaderName, HeaderValue)>,
     /// Said to who asks before.
     preflight: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What a response to a request says.
+struct Told {
+    /// The origin that may read it.
+    allowed: Option<HeaderValue>,
+    /// The request has an id, and so has the response.
+    has_id: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -169,7 +185,7 @@ impl Cors {
         }
     }
 
-    fn say(&self, allowed: Option<HeaderValue>, fields: &mut HeaderMap) {
+    fn say(&self, told: &Told, fields: &mut HeaderMap) {
         // What a handler says of this would contradict it.
         for name in [
             ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -180,38 +196,65 @@ impl Cors {
         if let Origins::Some(_) = self.origins {
             vary(fields, "origin");
         }
-        if let Some(origin) = allowed {
-            fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if let Some(origin) = &told.allowed {
+            fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             fields.extend(self.always.iter().cloned());
+            let has_wait = fields.contains_key(RETRY_AFTER);
+            for (name, is_there) in [(REQUEST_ID, told.has_id), (RETRY_AFTER, has_wait)] {
+                if is_there {
+                    fields.append(ACCESS_CONTROL_EXPOSE_HEADERS, name.into());
+                }
+            }
         }
     }
 
-    fn answer_preflight(&self, allowed: Option<HeaderValue>) -> Response {
+    fn told(&self, request: &Request) -> Told {
+        let fields = request.headers();
+        Told {
+            allowed: self.allowed(fields.get(ORIGIN)),
+            has_id: fields.contains_key(REQUEST_ID),
+        }
+    }
+
+    fn answer_preflight(&self, told: &Told) -> Response {
         let mut response = StatusCode::NO_CONTENT.into_response();
         let fields = response.headers_mut();
-        if allowed.is_some() {
+        if told.allowed.is_some() {
             fields.extend(self.preflight.iter().cloned());
         }
-        self.say(allowed, fields);
+        self.say(told, fields);
         response
     }
 }
 
 impl Layer for Cors {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
-        let fields = request.headers();
-        let origin = fields.get(ORIGIN);
-        let allowed = self.allowed(origin);
-        let asks_before = *request.method() == Method::OPTIONS
-            && origin.is_some()
-            && fields.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        if asks_before {
-            return self.answer_preflight(allowed);
+        let told = self.told(request);
+        if is_preflight(request) {
+            return self.answer_preflight(&told);
         }
         let mut response = next.handle(request);
-        self.say(allowed, response.headers_mut());
+        self.say(&told, response.headers_mut());
         response
     }
+
+    fn server_response(&self, request: &Request, response: &mut Response) {
+        let told = self.told(request);
+        let is_shed = response.status() == StatusCode::SERVICE_UNAVAILABLE;
+        if is_shed && told.allowed.is_some() && is_preflight(request) {
+            *response = self.answer_preflight(&told);
+        } else {
+            self.say(&told, response.headers_mut());
+        }
+    }
+}
+
+/// Whether a browser asks before a request.
+fn is_preflight(request: &Request) -> bool {
+    let fields = request.headers();
+    *request.method() == Method::OPTIONS
+        && fields.contains_key(ORIGIN)
+        && fields.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 fn set(

@@ -83,7 +83,8 @@ impl Decompression {
 
 impl Layer for Decompression {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
-        if !is_here(request.body()) {
+        // Without a coding nothing asks for a body that has not come.
+        if !request.headers().contains_key(CONTENT_ENCODING) || !is_here(request.body()) {
             return next.handle(request);
         }
         if request.body().length() == Some(0) {

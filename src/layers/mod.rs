@@ -8,9 +8,9 @@
 //! use httpool::{Layered, Request};
 //!
 //! let handler = Layered::new(|_: Request| "hello")
-//!     .layer(CatchPanic::new(|_| "sorry"))
 //!     .layer(SecurityFields::new())
 //!     .layer(Cors::of(["https://shop.example"]))
+//!     .layer(CatchPanic::new(|_| "sorry"))
 //!     .layer(TimeLimit::new(Duration::from_secs(5)));
 //! ```
 //!

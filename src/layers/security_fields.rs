@@ -9,7 +9,8 @@ use crate::page::POLICY;
 use crate::{Layer, Next, Request, Response};
 
 /// Adds fields that tell browsers to be careful. What an answer says of them itself stays. An
-/// [error page](crate::ErrorPages) in the place of an answer has them, too.
+/// [error page](crate::ErrorPages) in the place of an answer has them, too, and so do responses that
+/// the server makes itself.
 ///
 /// | field | value |
 /// |---|---|
@@ -82,6 +83,11 @@ impl Default for SecurityFields {
 impl Layer for SecurityFields {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
         let mut response = next.handle(request);
+        self.server_response(request, &mut response);
+        response
+    }
+
+    fn server_response(&self, _: &Request, response: &mut Response) {
         for (name, value) in &self.0 {
             match response.headers().get(name) {
                 None => {
@@ -94,6 +100,5 @@ impl Layer for SecurityFields {
                 Some(_) => {}
             }
         }
-        response
     }
 }

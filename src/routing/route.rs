@@ -11,7 +11,7 @@ use super::pattern::Pattern;
 use super::{Call, Function};
 use crate::layer::Layers;
 use crate::response::answer_other_method;
-use crate::{Intake, Response};
+use crate::{Intake, Request, Response};
 
 /// A path and what it has for each method.
 pub(super) struct Route<S> {
@@ -32,6 +32,8 @@ pub(super) struct Endpoint<S> {
     pub(super) intake: Intake,
     /// The index of the nested router that it is of, `None` for the outermost one.
     home: Option<usize>,
+    /// Those that it was put behind.
+    layers: Layers,
 }
 
 impl<S> Route<S> {
@@ -67,6 +69,13 @@ impl<S> Route<S> {
         let methods = self.methods.iter_mut().map(|(_, endpoint)| endpoint);
         for endpoint in methods.chain(&mut self.any) {
             endpoint.home = moved(endpoint.home);
+        }
+    }
+
+    /// The layers of the function for this request alone complete a response that the server has made.
+    pub(super) fn server_response(&self, request: &Request, response: &mut Response) {
+        if let Some(endpoint) = self.function(request.method()) {
+            endpoint.layers.server_response(request, response);
         }
     }
 
@@ -147,18 +156,21 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
             answer,
             intake,
             home,
+            layers,
         } = self;
         let state = Arc::clone(state);
         Endpoint {
             answer: Arc::new(move |call| answer(&mut call.with_state(&state))),
             intake,
             home,
+            layers,
         }
     }
 }
 
 impl<S: 'static> Endpoint<S> {
     fn put_behind(&mut self, layers: Layers) {
+        self.layers = layers.before(&self.layers);
         let answer = Arc::clone(&self.answer);
         self.answer = Arc::new(move |call| {
             let (parameters, state, under) = (call.parameters, call.state, call.under);
@@ -178,6 +190,7 @@ impl<S: 'static> Endpoint<S> {
             answer: Arc::new(move |call| function.call(call)),
             intake: F::INTAKE,
             home: None,
+            layers: Layers::default(),
         }
     }
 }

@@ -166,4 +166,14 @@ impl Handler for Router {
     fn intake(&self, request: &Request) -> Intake {
         self.intake_of(request)
     }
+
+    fn server_response(&self, request: &Request, response: &mut Response) {
+        let path = path::of_request(request.uri().path());
+        let found = self.find(request, &path);
+        if let Target::Route(route) = found.target {
+            route.server_response(request, response);
+        }
+        found.layers.server_response(request, response);
+        self.layers.server_response(request, response);
+    }
 }

@@ -10,6 +10,7 @@ mod order;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
 mod security_fields;
+mod server_responses;
 mod time_limit;
 
 use httpool::http::request::Builder;

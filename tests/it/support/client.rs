@@ -56,7 +56,7 @@ pub(crate) enum End {
 pub(crate) struct Response {
     pub(crate) status: u16,
     /// Names are in lower case.
-    fields: Vec<(String, String)>,
+    pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 

@@ -1,0 +1,160 @@
+//! What is known of a head that is not complete or not valid.
+
+use bytes::BytesMut;
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, Uri};
+
+use super::{MAX_FIELDS, target};
+use crate::Request;
+
+/// The request of these bytes, as far as a response to it may depend on them: the lines that have come
+/// whole, up to the first that is not valid. What stands behind that may or may not have come. A
+/// target that is not known is `*`.
+pub(super) fn read(head: &[u8]) -> Request {
+    let mut request = Request::default();
+    *request.uri_mut() = Uri::from_static("*");
+    let mut lines = whole_lines(head);
+    let Some(line) = lines.next() else {
+        return request;
+    };
+    // For the parser a line is the end of a head.
+    let mut text = Vec::new();
+    if !put_request_line(line, &mut text, &mut request) {
+        return request;
+    }
+    for line in lines.take(MAX_FIELDS) {
+        match field(line, &mut text) {
+            Some((name, value)) => request.headers_mut().append(name, value),
+            None => break,
+        };
+    }
+    request
+}
+
+/// Without their ends, which are CRLF.
+fn whole_lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = head;
+    std::iter::from_fn(move || {
+        let end = memchr::memmem::find(rest, b"\r\n")?;
+        let line = &rest[..end];
+        rest = &rest[end + 2..];
+        Some(line)
+    })
+}
+
+/// Whether it is one. Method and target may be unknown all the same.
+fn put_request_line(line: &[u8], text: &mut Vec<u8>, request: &mut Request) -> bool {
+    let mut parsed = httparse::Request::new(&mut []);
+    let parses = parsed.parse(as_head(line, text));
+    if !parses.is_ok_and(|status| status.is_complete()) {
+        return false;
+    }
+    let method = parsed.method.unwrap_or_default().as_bytes();
+    let (Ok(method), Some(target)) = (Method::from_bytes(method), parsed.path) else {
+        return true;
+    };
+    if let Some(uri) = uri(&method, target) {
+        *request.uri_mut() = uri;
+    }
+    *request.method_mut() = method;
+    true
+}
+
+fn uri(method: &Method, target: &str) -> Option<Uri> {
+    let path = target::check(method, target).ok()?;
+    let mut uri = Uri::try_from(target).ok()?;
+    if path == target::Path::Encoded {
+        target::normalize(&mut uri, &mut BytesMut::new()).ok()?;
+    }
+    Some(uri)
+}
+
+fn field(line: &[u8], text: &mut Vec<u8>) -> Option<(HeaderName, HeaderValue)> {
+    let mut fields = [httparse::EMPTY_HEADER];
+    let parsed = httparse::parse_headers(as_head(line, text), &mut fields);
+    let field = match parsed.ok()? {
+        httparse::Status::Complete((_, [field])) => *field,
+        _ => return None,
+    };
+    let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+    Some((name, HeaderValue::from_bytes(field.value).ok()?))
+}
+
+fn as_head<'t>(line: &[u8], text: &'t mut Vec<u8>) -> &'t [u8] {
+    text.clear();
+    text.extend_from_slice(line);
+    text.extend_from_slice(b"\r\n\r\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(head: &str, method: &str, target: &str, fields: &[(&str, &str)]) {
+        let request = read(head.as_bytes());
+        assert_eq!(
+            (request.method().as_str(), request.uri().to_string()),
+            (method, target.into())
+        );
+        let known = request.headers().iter();
+        let known: Vec<_> = known
+            .map(|(name, value)| (name.as_str(), value.to_str().expect("it is ASCII")))
+            .collect();
+        assert_eq!(known, fields, "{head:?}");
+    }
+
+    #[test]
+    fn lines_that_have_come_whole_are_known() {
+        check("", "GET", "*", &[]);
+        check("POST /a HTTP/1.1", "GET", "*", &[]);
+        check("POST /%61?b HTTP/1.1\r\n", "POST", "/a?b", &[]);
+        let head = "POST /a HTTP/1.1\r\nHost: it\r\nOrigin: https://shop.example";
+        check(head, "POST", "/a", &[("host", "it")]);
+        let more = format!("{head}\r\n");
+        let origin = ("origin", "https://shop.example");
+        check(&more, "POST", "/a", &[("host", "it"), origin]);
+        check(
+            &format!("{more}\r\nX: y\r\n"),
+            "POST",
+            "/a",
+            &[("host", "it"), origin],
+        );
+    }
+
+    /// What stands behind such a line may not have come, and must make no difference.
+    #[test]
+    fn nothing_behind_a_line_that_is_not_valid_is_known() {
+        for line in [
+            "none",
+            " X: y",
+            "X : y",
+            "X: \u{1}",
+            "X: y\nZ: z",
+            ": y",
+            "",
+        ] {
+            let head = format!("GET /a HTTP/1.1\r\nA: b\r\n{line}\r\nOrigin: null\r\n\r\n");
+            check(&head, "GET", "/a", &[("a", "b")]);
+        }
+        for line in [
+            "nonsense",
+            "GET /a",
+            "GET /a HTTP/2.0",
+            "GET  /a HTTP/1.1",
+            "",
+        ] {
+            check(&format!("{line}\r\nOrigin: null\r\n\r\n"), "GET", "*", &[]);
+        }
+        check(
+            "CONNECT it:80 HTTP/1.1\r\nA: b\r\n\r\n",
+            "CONNECT",
+            "*",
+            &[("a", "b")],
+        );
+        let many = "X: y\r\n".repeat(1000);
+        let known = read(format!("GET /a HTTP/1.1\r\n{many}").as_bytes());
+        assert_eq!(known.headers().len(), MAX_FIELDS);
+    }
+}

@@ -1,0 +1,322 @@
+//! Layers complete the responses that the server makes itself.
+
+use std::io;
+
+use httpool::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
+use httpool::http::{HeaderMap, Method};
+use httpool::layers::{Cors, SecurityFields};
+use httpool::{
+    Builder, Handler, Html, Intake, IntoResponse, Layered, Problem, Request, Response, Upgrade,
+};
+
+use crate::support::{self, BoundServer, Gate, SOON, TestServer, tell};
+
+const SHOP: &str = "https://shop.example";
+
+fn shop() -> Cors {
+    Cors::of([SHOP, "https://blog.example"])
+        .methods([Method::PUT])
+        .request_fields([CONTENT_TYPE])
+        .exposed_fields([ETAG])
+}
+
+/// The values of all lines of this header.
+fn values<'r>(response: &'r support::Response, name: &str) -> Vec<&'r str> {
+    let lines = response.fields.iter().filter(|(known, _)| known == name);
+    lines.map(|(_, value)| value.as_str()).collect()
+}
+
+/// Panics, upgrades, or reads a body while it comes, where it is asked to.
+struct Moody;
+
+impl Handler for Moody {
+    fn handle(&self, request: &mut Request) -> Response {
+        match request.uri().path() {
+            "/panic" => panic!("a test asked for this"),
+            // A handler that is a function has taken the request away when it panics.
+            "/taken" => {
+                let _ = std::mem::take(request);
+                panic!("a test asked for this")
+            }
+            "/upgrade" => Upgrade::new("lines", |_| ()).into_response(),
+            "/stream" => {
+                let count = io::copy(request.body_mut(), &mut io::sink());
+                count.map(|count| count.to_string()).into_response()
+            }
+            _ => tell(std::mem::take(request)).into_response(),
+        }
+    }
+
+    fn intake(&self, request: &Request) -> Intake {
+        match request.uri().path() {
+            "/stream" => Intake::Stream { most: 10 },
+            _ => Intake::Whole,
+        }
+    }
+}
+
+fn limits(builder: Builder) -> Builder {
+    let builder = builder.max_body(10).max_head(1000);
+    builder.head_timeout(SOON).body_timeout(SOON)
+}
+
+/// What the server answers to these bytes.
+#[track_caller]
+fn respond(handler: impl Handler, sent: &str, status: u16) -> support::Response {
+    let server = BoundServer::new(limits);
+    let mut client = server.connect();
+    client.send(sent);
+    let _server = server.run(handler);
+    client.expect_status(status)
+}
+
+/// Requests that the server answers itself, each with a place for header lines.
+fn requests() -> Vec<(u16, String)> {
+    let long = "x".repeat(1000);
+    let fields = "x: y\r\n".repeat(101);
+    let with = |status, line: &str, rest: &str| {
+        (
+            status,
+            format!("{line} HTTP/1.1\r\nHost: it\r\nORIGIN\r\n{rest}"),
+        )
+    };
+    vec![
+        with(413, "POST /", "Content-Length: 11\r\n\r\n"),
+        with(
+            413,
+            "POST /",
+            "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\nB\r\n",
+        ),
+        with(413, "POST /stream", "Content-Length: 11\r\n\r\n"),
+        with(
+            413,
+            "POST /stream",
+            "Transfer-Encoding: chunked\r\n\r\nB\r\n12345678901",
+        ),
+        with(408, "POST /", "Content-Length: 10\r\n\r\nabc"),
+        with(408, "POST /stream", "Content-Length: 10\r\n\r\nabc"),
+        with(408, "GET /", "X: y"),
+        with(431, "GET /", &format!("X: {long}\r\n\r\n")),
+        with(431, "GET /", &fields),
+        with(400, "POST /", "Content-Length: x\r\n\r\n"),
+        with(400, "POST /", "Transfer-Encoding: chunked\r\n\r\nnone\r\n"),
+        with(400, "GET /", "no field\r\n\r\n"),
+        with(400, "GET nowhere", "\r\n"),
+        with(417, "POST /", "Expect: tea\r\nContent-Length: 1\r\n\r\n"),
+        with(501, "POST /", "Transfer-Encoding: gzip, chunked\r\n\r\n"),
+        with(501, "CONNECT it:80", "\r\n"),
+        with(500, "GET /panic", "\r\n"),
+        with(500, "GET /taken", "\r\n"),
+        with(426, "GET /upgrade", "\r\n"),
+    ]
+}
+
+#[test]
+fn a_page_of_an_allowed_origin_may_read_what_the_server_answers_itself() {
+    for (status, sent) in requests() {
+        let handler = Layered::new(Moody).layer(shop());
+        let sent = sent.replace("ORIGIN", &format!("Origin: {SHOP}"));
+        let response = respond(handler, &sent, status);
+        let allowed = values(&response, "access-control-allow-origin");
+        assert_eq!(allowed, [SHOP], "{sent} {response:?}");
+        assert!(
+            values(&response, "vary").contains(&"origin"),
+            "{response:?}"
+        );
+        let exposed = values(&response, "access-control-expose-headers");
+        assert_eq!(exposed, ["etag"], "{response:?}");
+    }
+}
+
+#[test]
+fn nobody_is_allowed_whose_origin_is_strange_or_not_known() {
+    let strange = ["Origin: https://evil.example", "Origin: null", "X: y"];
+    for (number, (status, sent)) in requests().into_iter().enumerate() {
+        let handler = Layered::new(Moody).layer(shop());
+        let sent = sent.replace("ORIGIN", strange[number % strange.len()]);
+        let response = respond(handler, &sent, status);
+        let allowed = values(&response, "access-control-allow-origin");
+        assert!(allowed.is_empty(), "{sent} {response:?}");
+        assert!(
+            values(&response, "vary").contains(&"origin"),
+            "{response:?}"
+        );
+    }
+    // A line that has not come whole may name another origin.
+    let cut = format!("GET / HTTP/1.1\r\nHost: it\r\nOrigin: {SHOP}");
+    let late = format!(
+        "GET /{} HTTP/1.1\r\nOrigin: {SHOP}\r\n\r\n",
+        "x".repeat(1000)
+    );
+    for (status, sent) in [(408, cut), (414, late)] {
+        let response = respond(Layered::new(Moody).layer(shop()), &sent, status);
+        let allowed = values(&response, "access-control-allow-origin");
+        assert!(allowed.is_empty(), "{response:?}");
+        assert!(
+            values(&response, "vary").contains(&"origin"),
+            "{response:?}"
+        );
+        // Where everybody is allowed, nothing need be known.
+        let response = respond(Layered::new(Moody).layer(Cors::public()), &sent, status);
+        let allowed = values(&response, "access-control-allow-origin");
+        assert_eq!(allowed, ["*"], "{response:?}");
+    }
+}
+
+fn preflight(origin: &str) -> String {
+    format!(
+        "OPTIONS / HTTP/1.1\r\nHost: it\r\nOrigin: {origin}\r\n\
+         Access-Control-Request-Method: PUT\r\n\r\n"
+    )
+}
+
+#[test]
+fn a_page_may_read_that_a_request_was_shed() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let handler = move |request: Request| {
+        if request.uri() == "/gate" {
+            door.pass();
+        }
+        "handled"
+    };
+    let server = TestServer::spawn(
+        |builder| builder.shed_after(SOON).request_ids(true),
+        Layered::new(handler).layer(shop()),
+    );
+    let mut held = [(); 2].map(|()| server.connect());
+    for client in &mut held {
+        client.get("/gate");
+    }
+    gate.expect_arrived(held.len());
+    let mut client = server.connect();
+    // The first is asked before the second: without its answer there is no second.
+    let response = client.send(preflight(SHOP)).expect_status(204);
+    assert_eq!(values(&response, "access-control-allow-origin"), [SHOP]);
+    assert_eq!(values(&response, "access-control-allow-methods"), ["PUT"]);
+    let get = |origin: &str| format!("GET / HTTP/1.1\r\nHost: it\r\nOrigin: {origin}\r\n\r\n");
+    let response = client.send(get(SHOP)).expect_status(503);
+    assert_eq!(values(&response, "access-control-allow-origin"), [SHOP]);
+    let exposed = values(&response, "access-control-expose-headers");
+    assert_eq!(exposed, ["etag", "x-request-id", "retry-after"]);
+    assert!(response.field("x-request-id").is_some());
+    for sent in [
+        preflight("https://evil.example"),
+        get("https://evil.example"),
+    ] {
+        let response = client.send(sent).expect_status(503);
+        let allowed = values(&response, "access-control-allow-origin");
+        assert!(allowed.is_empty(), "{response:?}");
+    }
+    gate.open();
+    for mut client in held {
+        client.expect_status(200);
+    }
+    let response = client.send(get(SHOP)).expect_status(200);
+    let exposed = values(&response, "access-control-expose-headers");
+    assert_eq!(exposed, ["etag", "x-request-id"]);
+}
+
+#[test]
+fn a_page_may_read_an_error_page() {
+    let server = TestServer::spawn(
+        |builder| {
+            let page = |_: &Problem, request: &HeaderMap| {
+                let accepts = request.contains_key("accept");
+                accepts.then(|| Html("a page").into_response())
+            };
+            limits(builder).error_pages(page)
+        },
+        Layered::new(Moody).layer(shop()),
+    );
+    for (status, sent) in requests() {
+        // Of a head that is not whole, too, it is known what the client accepts.
+        let lines = format!("Origin: {SHOP}\r\nAccept: text/html");
+        let mut client = server.connect();
+        let response = client.send(sent.replace("ORIGIN", &lines));
+        let response = response.expect_status(status);
+        assert_eq!(response.text(), "a page", "{sent}");
+        assert_eq!(values(&response, "access-control-allow-origin"), [SHOP]);
+        let mut vary = values(&response, "vary");
+        vary.sort_unstable();
+        assert_eq!(vary, ["accept", "origin"], "{sent}");
+    }
+}
+
+#[test]
+fn security_fields_are_on_what_the_server_answers_itself() {
+    for (status, sent) in requests() {
+        let handler = Layered::new(Moody).layer(SecurityFields::new());
+        let response = respond(handler, &sent.replace("ORIGIN", "X: y"), status);
+        assert_eq!(values(&response, "x-content-type-options"), ["nosniff"]);
+    }
+}
+
+#[cfg(feature = "router")]
+#[test]
+fn layers_of_a_nested_router_complete_responses_to_its_paths() {
+    use httpool::routing::Router;
+
+    let named = |name: &'static str| Named(HeaderName::from_static(name));
+    let router = || {
+        let inner = Router::new()
+            .layer(named("x-inner"))
+            .post("/{id}", |body: String| body)
+            .get("/panic", || -> &'static str {
+                panic!("a test asked for this")
+            });
+        let shared = Router::new()
+            .layer(named("x-shared"))
+            .post("/", |body: String| body);
+        Router::<()>::new()
+            .layer(named("x-outer"))
+            .get("/", || "hello")
+            .post("/plain", |body: String| body)
+            .nest("/in", inner)
+            .merge(shared)
+    };
+    let large =
+        |target: &str| format!("POST {target} HTTP/1.1\r\nHost: it\r\nContent-Length: 11\r\n\r\n");
+    for (sent, status, names) in [
+        (large("/plain"), 413, "x-outer"),
+        (large("/in/7"), 413, "x-inner x-outer"),
+        (large("/%69n/7"), 413, "x-inner x-outer"),
+        (large("/"), 413, "x-outer x-shared"),
+        (
+            "GET /in/panic HTTP/1.1\r\nHost: it\r\n\r\n".into(),
+            500,
+            "x-inner x-outer",
+        ),
+        (
+            "GET /in/7 HTTP/1.1\r\nnone\r\n\r\n".into(),
+            400,
+            "x-inner x-outer",
+        ),
+        ("GET / nonsense\r\n\r\n".into(), 400, "x-outer"),
+        ("nonsense\r\n\r\n".into(), 400, "x-outer"),
+    ] {
+        let response = respond(router(), &sent, status);
+        let mut said: Vec<_> = (response.fields.iter())
+            .map(|(name, _)| name.as_str())
+            .filter(|name| name.starts_with("x-"))
+            .collect();
+        said.sort_unstable();
+        assert_eq!(said.join(" "), names, "{sent}");
+    }
+}
+
+/// Adds a header to what the server answers itself.
+#[cfg(feature = "router")]
+struct Named(HeaderName);
+
+#[cfg(feature = "router")]
+impl httpool::Layer for Named {
+    fn handle(&self, request: &mut Request, next: httpool::Next<'_>) -> Response {
+        next.handle(request)
+    }
+
+    fn server_response(&self, _: &Request, response: &mut Response) {
+        let yes = HeaderValue::from_static("yes");
+        response.headers_mut().insert(&self.0, yes);
+    }
+}
