@@ -12,10 +12,13 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
-use rustls::{CertificateError, RootCertStore, SignatureAlgorithm, SignatureScheme};
+use rustls::{
+    CertificateError, InconsistentKeys, RootCertStore, SignatureAlgorithm, SignatureScheme,
+};
 
+use super::contents::{Contents, Label};
 use super::error::Reason;
-use super::{TlsError, provider};
+use super::{TlsError, der, provider};
 use crate::regular_file;
 
 /// Text in which there are certificates or keys.
@@ -92,17 +95,22 @@ impl Pem {
         let text = self.text()?;
         let found = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
         match found {
-            Ok(found) if found.is_empty() => Err(self.error(Reason::NoCertificate)),
+            Ok(found) if found.is_empty() => {
+                Err(self.error(Reason::NoCertificate(Contents::of(&text))))
+            }
             Ok(found) => Ok(found),
-            Err(error) => Err(self.error(Reason::Malformed(error))),
+            Err(error) => Err(self.error(Reason::MalformedCertificate(error))),
         }
     }
 
     fn key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
-        PrivateKeyDer::from_pem_slice(&self.text()?).map_err(|error| {
-            self.error(match error {
-                pem::Error::NoItemsFound => Reason::NoKey,
-                error => Reason::Malformed(error),
+        let text = self.text()?;
+        PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+            self.error(match (error, Contents::of(&text)) {
+                // The old way to encrypt has headers that are no PEM (RFC 7468).
+                (pem::Error::NoItemsFound, found)
+                | (_, found @ Contents::Pem(Label::EncryptedKey)) => Reason::NoKey(found),
+                (error, _) => Reason::MalformedKey(error),
             })
         })
     }
@@ -145,13 +153,40 @@ impl fmt::Debug for Pem {
 fn certified(chain: &Pem, key: &Pem) -> Result<Arc<CertifiedKey>, TlsError> {
     let certificates = chain.certificates()?;
     warn_of_time(chain, &certificates[0]);
-    match CertifiedKey::from_der(certificates, key.key()?, &provider::provider()) {
-        Ok(certified) => Ok(Arc::new(certified)),
-        Err(rustls::Error::InconsistentKeys(_)) => Err(key.error(Reason::WrongKey)),
-        Err(error @ rustls::Error::InvalidCertificate(_)) => {
-            Err(chain.error(Reason::Rejected(error)))
+    let secret = key.key()?;
+    let provider = provider::provider();
+    let signing = (provider.key_provider).load_private_key(secret.clone_key());
+    let signing = signing.map_err(|_| key.error(Reason::UnsupportedKey(der::describe(&secret))))?;
+    let certified = CertifiedKey::new(certificates, signing);
+    match certified.keys_match() {
+        // A key that does not tell its public key can't be compared, and is taken.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
+            Ok(Arc::new(certified))
         }
-        Err(error) => Err(key.error(Reason::Rejected(error))),
+        Err(rustls::Error::InconsistentKeys(_)) if is_of_another(&certified) => {
+            Err(chain.error(Reason::WrongOrder))
+        }
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            let certificate = chain.file().map(Path::to_owned);
+            Err(key.error(Reason::WrongKey { certificate }))
+        }
+        Err(error) => Err(chain.error(rejected(&certified.cert[0], error))),
+    }
+}
+
+/// Whether the key is that of a certificate behind the first.
+fn is_of_another(certified: &CertifiedKey) -> bool {
+    let others = certified.cert.iter().skip(1);
+    others
+        .map(|other| CertifiedKey::new(vec![other.clone()], Arc::clone(&certified.key)))
+        .any(|other| other.keys_match().is_ok())
+}
+
+/// Why rustls does not take a certificate.
+fn rejected(certificate: &CertificateDer<'_>, error: rustls::Error) -> Reason {
+    match der::is_version_1(certificate) {
+        true => Reason::Version1,
+        false => Reason::Rejected(error),
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod builder;
 mod certificates;
+mod contents;
+mod der;
 mod error;
 mod handshake_error;
 mod info;

@@ -9,6 +9,12 @@ use rustls::crypto::aws_lc_rs as chosen;
 use rustls::crypto::ring as chosen;
 use rustls::server::ProducesTickets;
 
+/// The kinds of keys that can be a server's.
+#[cfg(feature = "aws-lc-rs")]
+pub(super) const KEYS: &str = "RSA of 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519";
+#[cfg(not(feature = "aws-lc-rs"))]
+pub(super) const KEYS: &str = "RSA of 2048 to 4096 bits, P-256, P-384 and Ed25519";
+
 /// All of it: algorithms, keys, random numbers.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(chosen::default_provider())

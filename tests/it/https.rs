@@ -1,5 +1,7 @@
 use std::fs;
 use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use httpool::ListenAddr;
@@ -345,4 +347,38 @@ fn failed_handshakes_are_logged_with_a_limit() {
         5,
         "{exit:?}"
     );
+}
+
+/// README's commands for a certificate, word by word.
+#[test]
+fn the_certificate_of_the_readme_works() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(readme).expect("it is there");
+    let start = readme.find("openssl req -x509").expect("it has the recipe");
+    let (recipe, _) = readme[start..].split_once("\nhttpool").expect("both");
+    let folder = OwnFolder::new();
+    let ran = Command::new("/bin/sh")
+        .args(["-c", recipe])
+        .current_dir(&folder)
+        .output()
+        .expect("there is a shell");
+    if ran.status.code() == Some(127) {
+        return println!("skipped: there is no openssl");
+    }
+    assert!(ran.status.success(), "{ran:?}");
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path(name));
+    let text = |path: &Path| path.to_str().expect("the path is text").to_owned();
+    let arguments = [
+        ["--listen-tls", "127.0.0.1:0"],
+        ["--tls-cert", &text(&certificate)],
+        ["--tls-key", &text(&key)],
+    ];
+    let mut program = Program::start(arguments.as_flattened(), &[]);
+    let address = address_in(&program.expect_line("listening on https://"));
+    let certificate = fs::read_to_string(certificate).expect("it was made");
+    let config = Authority::client_that_trusts(&certificate);
+    for name in ["localhost", "127.0.0.1", "::1"] {
+        let mut client = Client::connect(&address).with_tls(&config, name);
+        client.get("/").expect_status(200);
+    }
 }

@@ -102,32 +102,46 @@ impl Authority {
         self.client_of(provider, &[version], None)
     }
 
+    /// A client that believes this certificate, as PEM.
+    #[cfg(feature = "program")]
+    pub(crate) fn client_that_trusts(certificate: &str) -> Arc<ClientConfig> {
+        let provider = rustls::crypto::ring::default_provider();
+        client_of(certificate, provider, rustls::ALL_VERSIONS, None)
+    }
+
     fn client_of(
         &self,
         provider: CryptoProvider,
         versions: &[&'static SupportedProtocolVersion],
         own: Option<&Issued>,
     ) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(der(&self.certificate))
-            .expect("it is an authority's");
-        let provider = Arc::new(provider);
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
-            .expect("the provider knows them")
-            .with_root_certificates(roots);
-        let mut config = match own {
-            None => builder.with_no_client_auth(),
-            Some(own) => {
-                let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("it is a key");
-                let chain = vec![der(&own.certificate)];
-                builder.with_client_auth_cert(chain, key).expect("they fit")
-            }
-        };
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Arc::new(config)
+        client_of(&self.certificate, provider, versions, own)
     }
+}
+
+fn client_of(
+    trusted: &str,
+    provider: CryptoProvider,
+    versions: &[&'static SupportedProtocolVersion],
+    own: Option<&Issued>,
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(der(trusted)).expect("it is a certificate");
+    let provider = Arc::new(provider);
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .expect("the provider knows them")
+        .with_root_certificates(roots);
+    let mut config = match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("it is a key");
+            let chain = vec![der(&own.certificate)];
+            builder.with_client_auth_cert(chain, key).expect("they fit")
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
 }
 
 impl Issued {

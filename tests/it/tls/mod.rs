@@ -15,6 +15,8 @@ mod keys;
 mod records;
 /// Bodies that are read while they come, and other protocols.
 mod streams;
+/// What is wrong with files of certificates and keys, in words that help.
+mod wrong_files;
 
 use std::io::Write as _;
 
