@@ -16,7 +16,7 @@ pub(crate) use self::choices::{ClientAuth, Etag, Fields, Json, Links, LogFormat,
 use super::complaint::{Origin, one_line};
 use super::environment;
 use super::exit::Exit;
-use super::units::{Size, Span, count, limit, size_from};
+use super::units::{Size, Span, count, limit, policy, size_from};
 
 /// Where to listen when nothing says otherwise: on this machine only.
 const LISTEN: &str = "localhost:4000";
@@ -170,8 +170,17 @@ pub(crate) struct Args {
 
     /// Tell clients that came with https never to come without for so long
     /// (Strict-Transport-Security) [default: nothing is told]
-    #[arg(long, value_name = "TIME", help_heading = "TLS")]
+    #[arg(long, value_name = "TIME", value_parser = policy, help_heading = "TLS")]
     pub(crate) hsts: Option<Span>,
+
+    /// Tell them the same for all subdomains (includeSubDomains)
+    #[arg(long, help_heading = "TLS")]
+    pub(crate) hsts_include_subdomains: bool,
+
+    /// Allow browsers to come with this policy built in (preload), which takes months to undo; needs
+    /// --hsts 1y or longer and --hsts-include-subdomains
+    #[arg(long, help_heading = "TLS")]
+    pub(crate) hsts_preload: bool,
 
     /// Most connections open at once, as far as the limit of open files allows; more wait in the
     /// kernel's queue

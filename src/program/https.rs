@@ -1,5 +1,7 @@
 //! TLS as the flags say, and how clients come to use it.
 
+use std::time::Duration;
+
 use http::header::{HOST, HeaderMap, HeaderValue, LOCATION, STRICT_TRANSPORT_SECURITY};
 use http::uri::{Authority, Scheme};
 use http::{StatusCode, Uri};
@@ -31,6 +33,20 @@ pub(crate) fn misuse(args: &Args, has_socket: bool) -> Option<&'static str> {
     } else if !args.tls_client_ca.is_empty() && !listens {
         Some("--tls-client-ca: needs a --listen-tls, or nobody is asked")
     } else {
+        hsts_misuse(args)
+    }
+}
+
+/// What the lists of browsers ask for: https://hstspreload.org.
+const SHORTEST_PRELOAD: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+fn hsts_misuse(args: &Args) -> Option<&'static str> {
+    let lasts = args.hsts.is_some_and(|Span(time)| time >= SHORTEST_PRELOAD);
+    if args.hsts_preload && !(lasts && args.hsts_include_subdomains) {
+        Some("--hsts-preload: needs --hsts 1y or longer, and --hsts-include-subdomains")
+    } else if args.hsts_include_subdomains && args.hsts.is_none() {
+        Some("--hsts-include-subdomains: needs --hsts, for how long")
+    } else {
         None
     }
 }
@@ -53,8 +69,16 @@ pub(crate) fn tls(args: &Args) -> Result<Option<Tls>, String> {
 }
 
 /// Tells those who came with https that they are to keep to it (RFC 6797).
-pub(crate) fn hsts(Span(time): Span) -> impl Fn(&mut HeaderMap, &Origin) + Send + Sync + 'static {
-    let value = format!("max-age={}", time.as_secs());
+pub(crate) fn hsts(
+    args: &Args,
+    Span(time): Span,
+) -> impl Fn(&mut HeaderMap, &Origin) + Send + Sync + 'static {
+    let subdomains = match args.hsts_include_subdomains {
+        true => "; includeSubDomains",
+        false => "",
+    };
+    let preload = if args.hsts_preload { "; preload" } else { "" };
+    let value = format!("max-age={}{subdomains}{preload}", time.as_secs());
     let value = HeaderValue::try_from(value).expect("it is ASCII");
     move |fields, origin| {
         if origin.scheme() == Some(&Scheme::HTTPS) {

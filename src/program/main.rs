@@ -165,7 +165,7 @@ fn serve(
         None => builder,
     };
     let builder = match args.hsts {
-        Some(time) => builder.answer_fields(https::hsts(time)),
+        Some(time) => builder.answer_fields(https::hsts(args, time)),
         None => builder,
     };
     let server = builder.bind().map_err(|error| error.to_string())?;

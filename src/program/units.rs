@@ -15,9 +15,15 @@ pub(crate) struct Size(pub(crate) usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
+/// A year as `humantime` reads `1y`: a bit longer than 365 days.
+const YEAR: Duration = Duration::from_secs(31_557_600);
+
 /// The longest span accepted: far beyond any use, and far from where adding it to a point in time
 /// overflows.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const LONGEST: Duration = YEAR;
+
+/// The longest time that browsers are told to remember something for.
+const LONGEST_POLICY: Duration = Duration::from_secs(10 * YEAR.as_secs());
 
 impl FromStr for Size {
     type Err = String;
@@ -53,6 +59,16 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match Self::parse(text)? {
+            Self(span) if span > LONGEST => Err("longer than a year".into()),
+            span => Ok(span),
+        }
+    }
+}
+
+impl Span {
+    /// Reads one of any length.
+    fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         // Nothing is nothing in every unit; any other number needs one.
         if text == "0" {
@@ -69,10 +85,15 @@ impl FromStr for Span {
         }
         let span = humantime::parse_duration(text)
             .map_err(|_| "not a span of time: write it as in 500ms, 30s or 1m30s")?;
-        if span > LONGEST {
-            return Err("longer than a year".into());
-        }
         Ok(Self(span))
+    }
+}
+
+/// How long a browser remembers a policy: years are usual.
+pub(crate) fn policy(text: &str) -> Result<Span, String> {
+    match Span::parse(text)? {
+        Span(span) if span > LONGEST_POLICY => Err("longer than ten years".into()),
+        span => Ok(span),
     }
 }
 
@@ -177,6 +198,9 @@ mod tests {
         ] {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
+        assert_eq!("1y".parse(), Ok(Span(YEAR)));
+        assert_eq!(policy("10y"), Ok(Span(LONGEST_POLICY)));
+        assert!(policy("11y").is_err_and(|why| why.contains("ten years")));
         assert!(limit("0ms").is_err());
         assert!(limit("1ms").is_ok());
     }

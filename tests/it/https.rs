@@ -229,6 +229,37 @@ fn whoever_comes_with_tls_is_told_to_keep_to_it() {
 }
 
 #[test]
+fn hsts_covers_subdomains_and_preload_lists_if_asked() {
+    let told = |arguments: &[&str]| {
+        let secure = Secure::spawn("hsts-options", arguments);
+        let response = secure.connect().get("/").expect_status(200);
+        let told = response.field("strict-transport-security");
+        told.expect("it is told").to_owned()
+    };
+    let mut arguments = vec!["--hsts", "2y", "--hsts-include-subdomains"];
+    assert_eq!(told(&arguments), "max-age=63115200; includeSubDomains");
+    arguments.push("--hsts-preload");
+    assert_eq!(
+        told(&arguments),
+        "max-age=63115200; includeSubDomains; preload"
+    );
+    let run = |arguments: &[&str]| run_program(arguments, &[]);
+    for wrong in [
+        &["--hsts-preload"][..],
+        &["--hsts-preload", "--hsts", "1y"],
+        &[
+            "--hsts-preload",
+            "--hsts",
+            "30d",
+            "--hsts-include-subdomains",
+        ],
+    ] {
+        run(wrong).expect_line(2, "--hsts-preload: needs --hsts 1y or longer");
+    }
+    run(&["--hsts-include-subdomains"]).expect_line(2, "--hsts-include-subdomains: needs --hsts");
+}
+
+#[test]
 fn a_socket_passed_in_may_be_for_tls() {
     let authority = Authority::new();
     let files = authority.issue(&[NAME]).files("passed");

@@ -94,6 +94,8 @@ fn every_flag_has_its_variable_by_rule() {
         ("tls-client-auth", "optional"),
         ("redirect-http", "127.0.0.1:4004"),
         ("hsts", "365d"),
+        ("hsts-include-subdomains", "true"),
+        ("hsts-preload", "true"),
         ("max-connections", "7"),
         ("max-body", "1KiB"),
         ("max-head", "2KiB"),
@@ -281,7 +283,8 @@ fn a_wrong_value_is_one_line_that_names_the_flag_or_the_variable() {
     check("head-timeout", "30", "write 30s");
     check("head-timeout", "0s", "no time at all");
     check("handshake-timeout", "0s", "no time at all");
-    check("hsts", "2000d", "longer than a year");
+    check("hsts", "11y", "longer than ten years");
+    check("idle-timeout", "2000d", "longer than a year");
     check("tls-client-auth", "maybe", "required, optional");
     check("shed-after", "0s", "no time at all");
     check("queue-limit", "many", "0 to 10000000");
