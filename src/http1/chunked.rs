@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use super::chunk_extension::Part;
 use super::{Limits, Refusal};
 use crate::wire::Chunking;
 
@@ -28,8 +29,7 @@ pub(super) struct Chunked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Size { digits: u8, size: u64 },
-    Padding { size: u64 },
-    Extension { size: u64 },
+    Extension { size: u64, part: Part },
     SizeLf { size: u64 },
     Data { left: u64 },
     DataCr,
@@ -131,15 +131,17 @@ impl Chunked {
                 }
             }
             (State::Size { digits: 0, .. }, _) => return Err(Refusal::Chunk),
-            (State::Size { size, .. } | State::Padding { size }, b' ' | b'\t') => {
+            (State::Size { size, .. }, b'\r') => State::SizeLf { size },
+            (State::Extension { size, part }, b'\r') if part.may_end() => State::SizeLf { size },
+            (State::Size { size, .. }, _) => {
                 self.spend()?;
-                State::Padding { size }
+                let part = Part::first(byte).ok_or(Refusal::Chunk)?;
+                State::Extension { size, part }
             }
-            (State::Size { size, .. } | State::Padding { size }, b';') => State::Extension { size },
-            (State::Size { size, .. } | State::Extension { size }, b'\r') => State::SizeLf { size },
-            (State::Extension { size }, b'\t' | b' '..=b'~' | 0x80..) => {
+            (State::Extension { size, part }, _) => {
                 self.spend()?;
-                State::Extension { size }
+                let part = part.next(byte).ok_or(Refusal::Chunk)?;
+                State::Extension { size, part }
             }
             (State::SizeLf { size: 0 }, b'\n') => State::LineStart,
             (State::SizeLf { size }, b'\n') if size > room => return Err(Refusal::BodyTooLarge),
@@ -167,10 +169,7 @@ impl Chunked {
         let seen = &mut self.seen;
         match self.state {
             State::Size { digits: 0, .. } if seen.lines.len() >= KEPT_LINES => seen.unkept += 1,
-            State::Size { .. }
-            | State::Padding { .. }
-            | State::Extension { .. }
-            | State::SizeLf { .. }
+            State::Size { .. } | State::Extension { .. } | State::SizeLf { .. }
                 if seen.unkept == 0 =>
             {
                 seen.lines.push(byte);
@@ -198,7 +197,7 @@ impl State {
 }
 
 /// What a field's name is made of (RFC 9110 section 5.6.2).
-fn is_token(byte: u8) -> bool {
+pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
@@ -270,6 +269,21 @@ mod tests {
             b"1 \r\n",
             b"1\r\r\n",
             b"1;a\nb\r\n",
+            b"1;\r\n",
+            b"1; \r\n",
+            b"1 ;\t;",
+            b"1;=",
+            b"1;a=\r",
+            b"1;a=;",
+            b"1;a \r",
+            b"1;a=b \r",
+            b"1;a b",
+            b"1;a=b=",
+            b"1;a=\"b\r",
+            b"1;a=\"b\\\r",
+            b"1;a=\"b\"c",
+            b"1;\"a\"",
+            b"1;\xe9",
             b"1\r\nxy",
             b"1\r\nx\n",
             b"1\r\nx\r\r",

@@ -3,15 +3,23 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, HOST, HeaderName};
-use http::uri::{Authority, Scheme, Uri};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderName, ORIGIN};
+use http::uri::Uri;
 use http::{HeaderMap, HeaderValue, Method, Version};
 
 use super::framing::FramingFields;
+use super::host::{agree, is_host};
 use super::{Framing, Limits, Refusal, Slot, target};
 
 /// Most fields in one head. Browsers send about 20; a proxy chain adds a dozen.
 pub const MAX_FIELDS: usize = 100;
+
+/// Headers that decide who may do what, or what content means, and that have one value (RFC 9110
+/// section 5.3). A reader before us may go by another line than a handler does, so two are refused
+/// even if they are equal. Clients send one: browsers join what a page sets twice into one line,
+/// Node takes the first of several, and nginx refuses a second `Authorization`. Where RFC 9110 says what becomes of several, as with dates
+/// of conditions, that is done; `Host` and `Content-Length` are looked at besides.
+const SINGLE: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, ORIGIN];
 
 /// What a request asks of the way it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,12 +123,16 @@ pub(super) fn parse(
     }
 
     let mut seen = Seen::default();
+    let mut repeats = false;
     for field in parsed.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Refusal::FieldLine)?;
         let value = HeaderValue::from_maybe_shared(at.share(bytes, field.value))
             .map_err(|_| Refusal::FieldLine)?;
         seen.note(&name, &value);
-        request.headers_mut().append(name, value);
+        repeats |= request.headers_mut().append(name, value);
+    }
+    if repeats && repeats_a_single(request.headers()) {
+        return Err(Refusal::Repeated);
     }
     terms.persistence = persistence(terms.version, seen.connection, request.headers());
     let framing = seen.framing.framing(terms.version)?;
@@ -178,6 +190,12 @@ impl Seen {
     }
 }
 
+#[cold]
+fn repeats_a_single(headers: &HeaderMap) -> bool {
+    let is_repeated = |name: &HeaderName| headers.get_all(name).iter().nth(1).is_some();
+    SINGLE.iter().any(is_repeated)
+}
+
 /// Whether nothing but `100-continue` is in this list of expectations.
 fn is_continue(value: &[u8]) -> bool {
     let mut members = value
@@ -214,84 +232,6 @@ fn ends_in_crlf(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
         && fields
             .iter()
             .all(|field| head[..at.start(field.name.as_bytes())].ends_with(b"\r\n"))
-}
-
-/// Whether a target in absolute form and the `Host` field name the same host. The target would
-/// count (RFC 9112 section 3.2.2), but handlers look at the field, and a client that means no harm
-/// sends the same in both.
-fn agree(authority: &Authority, scheme: Option<&Scheme>, host: Option<&HeaderValue>) -> bool {
-    let authority = authority.as_str().as_bytes();
-    if authority.is_empty() || !is_host(authority) {
-        return false;
-    }
-    let port = match scheme {
-        Some(scheme) if *scheme == Scheme::HTTPS => b"443",
-        _ => &b"80"[..],
-    };
-    host.is_none_or(|host| {
-        let host = without_port(host.as_bytes(), port);
-        without_port(authority, port).eq_ignore_ascii_case(host)
-    })
-}
-
-/// The host alone if this port follows, or none after the colon.
-fn without_port<'a>(authority: &'a [u8], port: &[u8]) -> &'a [u8] {
-    let host = authority.strip_suffix(port).unwrap_or(authority);
-    host.strip_suffix(b":").unwrap_or(authority)
-}
-
-/// Whether this is `uri-host [ ":" port ]`, or nothing (RFC 9110 section 7.2). What else could
-/// stand there reads as another host to someone. So does a comma, which a name may have: two
-/// fields that somebody has joined look like that.
-fn is_host(value: &[u8]) -> bool {
-    let is_name = |byte: &u8| {
-        byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b'+' | b';' | b'=' | b'%'
-            )
-    };
-    let is_literal = |byte: &u8| byte.is_ascii_hexdigit() || b":.v".contains(byte);
-    let (host, rest) = match value.strip_prefix(b"[") {
-        Some(literal) => {
-            let Some(end) = literal.iter().position(|byte| *byte == b']') else {
-                return false;
-            };
-            if end == 0 || !literal[..end].iter().all(is_literal) {
-                return false;
-            }
-            (&b""[..], &literal[end + 1..])
-        }
-        None => {
-            let end = value.iter().position(|byte| *byte == b':');
-            value.split_at(end.unwrap_or(value.len()))
-        }
-    };
-    let port = match rest.split_first() {
-        None => &b""[..],
-        Some((b':', port)) => port,
-        Some(_) => return false,
-    };
-    host.iter().all(is_name)
-        && (!host.contains(&b'%') || is_percent_encoded(host))
-        && is_port(port)
-        && !value.starts_with(b":")
-}
-
-/// Whether two hexadecimal digits follow each percent sign.
-fn is_percent_encoded(name: &[u8]) -> bool {
-    let mut parts = name.split(|byte| *byte == b'%');
-    parts.next();
-    parts.all(|part| part.len() >= 2 && part[..2].iter().all(u8::is_ascii_hexdigit))
-}
-
-/// Whether this is a number of 16 bits, or nothing.
-fn is_port(port: &[u8]) -> bool {
-    let value = port.iter().try_fold(0u16, |sum, digit| {
-        let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
-        sum.checked_mul(10)?.checked_add(u16::from(digit))
-    });
-    value.is_some()
 }
 
 /// The request line alone is too long, or the fields made it so.

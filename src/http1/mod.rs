@@ -4,14 +4,17 @@
 //! It is public for the benches and fuzzers of this repository only and no part of the API that
 //! semantic versioning covers.
 
+mod chunk_extension;
 mod chunked;
 mod decoder;
 mod encoder;
 mod fragment;
 mod framing;
 mod head;
+mod host;
 mod inflow;
 mod input;
+mod percent;
 mod refusal;
 mod target;
 

@@ -25,6 +25,8 @@ pub enum Refusal {
     /// No `Host`, more than one, one that names no host, or another than the target does (RFC 9112
     /// section 3.2).
     Host,
+    /// `Authorization`, `Content-Type` or `Origin` comes more than once (RFC 9110 section 5.3).
+    Repeated,
     /// A version of HTTP that this server does not speak.
     Version,
     /// `Content-Length` is no number, or there are several.
@@ -57,7 +59,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Each of them, in this order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::LineEnd,
         Self::RequestLine,
         Self::RequestTarget,
@@ -65,6 +67,7 @@ impl Refusal {
         Self::FieldLine,
         Self::HeadTooLong,
         Self::Host,
+        Self::Repeated,
         Self::Version,
         Self::ContentLength,
         Self::AmbiguousFraming,
@@ -89,6 +92,7 @@ impl Refusal {
             | Self::RequestTarget
             | Self::FieldLine
             | Self::Host
+            | Self::Repeated
             | Self::ContentLength
             | Self::AmbiguousFraming
             | Self::Chunk
@@ -116,6 +120,7 @@ impl Refusal {
             Self::FieldLine => "field_line",
             Self::HeadTooLong => "head_too_long",
             Self::Host => "host",
+            Self::Repeated => "repeated_header",
             Self::Version => "version",
             Self::ContentLength => "content_length",
             Self::AmbiguousFraming => "ambiguous_framing",
@@ -144,6 +149,9 @@ impl Refusal {
             Self::HeadTooLong => "the request head is too large",
             Self::Host => {
                 "exactly one Host field is required, and it must name the host that is asked"
+            }
+            Self::Repeated => {
+                "Authorization, Content-Type and Origin may each be sent once, and one is repeated"
             }
             Self::Version => "this server speaks HTTP/1.1 and HTTP/1.0",
             Self::ContentLength => "Content-Length is malformed",

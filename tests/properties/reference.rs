@@ -150,6 +150,11 @@ fn head(head: &[u8], limits: &Limits) -> Result<(Request, Framing), Faults> {
         [host] if is_host(host) => {}
         _ => _ = faults.insert(StatusCode::BAD_REQUEST),
     }
+    for single in ["authorization", "content-type", "origin"] {
+        if values(single).len() > 1 {
+            faults.insert(StatusCode::BAD_REQUEST);
+        }
+    }
     if minor == 1 && !values("expect").iter().all(|value| is_continue(value)) {
         faults.insert(StatusCode::EXPECTATION_FAILED);
     }
@@ -317,6 +322,7 @@ fn uri(method: &str, target: &str) -> Option<Uri> {
     let path = target.split('?').next().unwrap_or_default();
     let is_plain = !target.contains('#')
         && !path.contains('\\')
+        && is_encoded(path)
         && target.bytes().all(|byte| byte.is_ascii_graphic());
     let is_token = Method::from_bytes(method.as_bytes()).is_ok();
     (has_form && is_plain && is_token)
@@ -451,20 +457,11 @@ fn is_host(value: &[u8]) -> bool {
         .strip_prefix('[')
         .and_then(|rest| rest.split_once(']'))
     {
-        Some((literal, rest)) => {
-            let is_literal = |char: char| char.is_ascii_hexdigit() || ":.v".contains(char);
-            (!literal.is_empty() && literal.chars().all(is_literal), rest)
-        }
+        Some((literal, rest)) => (is_ipv6(literal) || is_ip_future(literal), rest),
         None => {
             let name = value.split(':').next().unwrap_or_default();
-            let is_reg_name =
-                |char: char| char.is_ascii_alphanumeric() || "-._~!$&'()*+;=%".contains(char);
-            let is_encoded = |part: &str| {
-                let digits = part.as_bytes().iter().take(2);
-                digits.filter(|byte| byte.is_ascii_hexdigit()).count() == 2
-            };
-            let is_name = name.chars().all(is_reg_name)
-                && name.split('%').skip(1).all(is_encoded)
+            let is_name = name.chars().all(|char| is_reg_name(char) || char == '%')
+                && is_encoded(name)
                 && !value.starts_with(':');
             (is_name, &value[name.len()..])
         }
@@ -476,6 +473,71 @@ fn is_host(value: &[u8]) -> bool {
     is_name && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
+fn is_reg_name(char: char) -> bool {
+    char.is_ascii_alphanumeric() || "-._~!$&'()*+;=".contains(char)
+}
+
+/// Whether each percent sign begins an octet, none of which is zero.
+fn is_encoded(text: &str) -> bool {
+    let is_octet = |part: &str| {
+        let digits: Vec<char> = part.chars().take(2).collect();
+        let is_digit = |char: &char| char.is_ascii_hexdigit();
+        digits.len() == 2 && digits.iter().all(is_digit) && digits != ['0', '0']
+    };
+    text.split('%').skip(1).all(is_octet)
+}
+
+/// An IPv6 address as RFC 3986 section 3.2.2 writes it: eight groups, of which `::` stands for one
+/// or more, and the last two of which may be an IPv4 address.
+fn is_ipv6(literal: &str) -> bool {
+    let is_octet = |part: &str| {
+        part.parse::<u8>()
+            .is_ok_and(|octet| octet.to_string() == part)
+    };
+    let is_group = |part: &str| {
+        (1..=4).contains(&part.len()) && part.chars().all(|char| char.is_ascii_hexdigit())
+    };
+    let is_ipv4 = |part: &str| part.split('.').count() == 4 && part.split('.').all(is_octet);
+    // How many groups stand there.
+    let count = |part: &str, may_end_in_ipv4: bool| {
+        let parts: Vec<&str> = match part {
+            "" => Vec::new(),
+            part => part.split(':').collect(),
+        };
+        let (last, others) = match parts.split_last() {
+            Some((last, others)) => (*last, others),
+            None => return Some(0),
+        };
+        let of_last = match last {
+            last if is_group(last) => 1,
+            last if may_end_in_ipv4 && is_ipv4(last) => 2,
+            _ => return None,
+        };
+        others
+            .iter()
+            .all(|part| is_group(part))
+            .then_some(others.len() + of_last)
+    };
+    match literal.split_once("::") {
+        Some((before, after)) => match (count(before, false), count(after, true)) {
+            (Some(before), Some(after)) => before + after < 8,
+            _ => false,
+        },
+        None => count(literal, true) == Some(8),
+    }
+}
+
+fn is_ip_future(literal: &str) -> bool {
+    let Some((version, address)) = literal.split_once('.') else {
+        return false;
+    };
+    let digits = version.strip_prefix(['v', 'V']).unwrap_or_default();
+    !digits.is_empty()
+        && digits.chars().all(|char| char.is_ascii_hexdigit())
+        && !address.is_empty()
+        && address.chars().all(|char| is_reg_name(char) || char == ':')
+}
+
 /// The content of a chunked body, and how many bytes it took.
 fn chunked(bytes: &[u8], limits: &Limits, wire: &mut Wire) -> Result<(Vec<u8>, usize), End> {
     let refused = |status| End::Refused(Faults::from([status]));
@@ -484,7 +546,16 @@ fn chunked(bytes: &[u8], limits: &Limits, wire: &mut Wire) -> Result<(Vec<u8>, u
     loop {
         let line = line(
             &bytes[at..],
-            &[b"\r\n", b"\n", b"0\r\n", b";\r\n"],
+            &[
+                b"\r\n",
+                b"\n",
+                b"0\r\n",
+                b";a\r\n",
+                b"a\r\n",
+                b"=a\r\n",
+                b"\"\r\n",
+                b"\"\"\r\n",
+            ],
             |line| size_line(line).is_some_and(|(_, extra)| overhead + extra <= MAX_OVERHEAD),
         )?;
         at += line.len() + 2;
@@ -548,21 +619,62 @@ fn line<'a>(
     Err(End::Refused(Faults::from([StatusCode::BAD_REQUEST])))
 }
 
-/// The size in a line `digits [ padding ";" extension ]`, and how many bytes of it are overhead.
+/// The size in a line `digits *( padding ";" padding extension )`, and how many bytes of it are
+/// overhead.
 fn size_line(line: &[u8]) -> Option<(u64, usize)> {
-    let text = String::from_utf8_lossy(split(line, b";")[0]).into_owned();
-    let digits = match line.contains(&b';') {
-        true => text.trim_end_matches([' ', '\t']),
-        false => &text,
-    };
-    let is_size = (1..=16).contains(&digits.len())
-        && digits.chars().all(|char| char.is_ascii_hexdigit())
-        && line.iter().all(is_value_byte);
-    if !is_size {
+    let is_digit = |byte: &&u8| byte.is_ascii_hexdigit();
+    let (digits, mut rest) = line.split_at(line.iter().take_while(is_digit).count());
+    if !(1..=16).contains(&digits.len()) {
         return None;
     }
-    let extra = line.len() - usize::from(line.contains(&b';')) - digits.len();
+    let extra = rest.len();
+    while !rest.is_empty() {
+        rest = extension(rest)?;
+    }
+    let digits = std::str::from_utf8(digits).ok()?;
     Some((u64::from_str_radix(digits, 16).ok()?, extra))
+}
+
+/// What follows one extension with its semicolon (RFC 9112 section 7.1.1).
+fn extension(line: &[u8]) -> Option<&[u8]> {
+    let (_, name) = trim_start(line)
+        .split_at_checked(1)
+        .filter(|(first, _)| *first == b";")?;
+    let rest = token(trim_start(name))?;
+    let Some((b"=", value)) = trim_start(rest).split_at_checked(1) else {
+        return Some(rest);
+    };
+    match trim_start(value) {
+        [b'"', quoted @ ..] => end_of_quoted(quoted),
+        value => token(value),
+    }
+}
+
+/// What follows the token that these bytes begin with.
+fn token(bytes: &[u8]) -> Option<&[u8]> {
+    let length = bytes.iter().take_while(|byte| is_token_byte(byte)).count();
+    (length > 0).then(|| &bytes[length..])
+}
+
+/// What follows the quotation mark that ends a quoted string.
+fn end_of_quoted(mut bytes: &[u8]) -> Option<&[u8]> {
+    loop {
+        let (byte, rest) = match bytes {
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', byte, rest @ ..] => (byte, rest),
+            [b'\\'] | [] => return None,
+            [byte, rest @ ..] => (byte, rest),
+        };
+        if !is_value_byte(byte) {
+            return None;
+        }
+        bytes = rest;
+    }
+}
+
+fn trim_start(bytes: &[u8]) -> &[u8] {
+    let spaces = bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+    &bytes[spaces.count()..]
 }
 
 fn is_token_byte(byte: &u8) -> bool {

@@ -290,7 +290,7 @@ fn targets_have_the_form_of_their_method() {
     };
     for (method, target) in [
         ("GET", "/"),
-        ("GET", "//a/../b%00?c=/?"),
+        ("GET", "//a/../b%01?c=/?"),
         ("GET", "HTTP://x/a"),
         ("OPTIONS", "*"),
         ("GET", "http://X:80/"),

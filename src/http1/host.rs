@@ -1,0 +1,105 @@
+//! What names a host: the `Host` header, and the authority of a target in absolute form.
+
+use std::net::Ipv6Addr;
+
+use http::HeaderValue;
+use http::uri::{Authority, Scheme};
+
+use super::percent::is_percent_encoded;
+
+/// Whether this is `uri-host [ ":" port ]`, or nothing (RFC 9110 section 7.2). What else could
+/// stand there reads as another host to someone. So does a comma, which a name may have: two
+/// fields that somebody has joined look like that.
+pub(super) fn is_host(value: &[u8]) -> bool {
+    let port = match value.strip_prefix(b"[") {
+        Some(rest) => {
+            let end = rest.iter().position(|byte| *byte == b']');
+            let Some((literal, rest)) = end.map(|end| rest.split_at(end)) else {
+                return false;
+            };
+            if !is_ip_literal(literal) {
+                return false;
+            }
+            &rest[1..]
+        }
+        None => {
+            let end = value.iter().position(|byte| *byte == b':');
+            let (name, rest) = value.split_at(end.unwrap_or(value.len()));
+            let is_name = name.iter().all(|byte| is_name_byte(*byte) || *byte == b'%');
+            if !is_name || !is_percent_encoded(name) || end == Some(0) {
+                return false;
+            }
+            rest
+        }
+    };
+    port.is_empty() || port.strip_prefix(b":").is_some_and(is_port)
+}
+
+/// What a registered name is made of beside percent-encoded octets: `unreserved` and `sub-delims`
+/// without the comma.
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b'+' | b';' | b'='
+        )
+}
+
+/// Whether this stands between the brackets of an `IP-literal` (RFC 3986 section 3.2.2). A zone
+/// has a meaning on its own machine only, and clients have to leave it out (RFC 6874 section 4).
+fn is_ip_literal(literal: &[u8]) -> bool {
+    match literal {
+        [b'v' | b'V', future @ ..] => is_ip_future(future),
+        _ => std::str::from_utf8(literal).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok()),
+    }
+}
+
+/// `1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`, here without the comma.
+fn is_ip_future(future: &[u8]) -> bool {
+    let dot = future.iter().position(|byte| *byte == b'.');
+    let Some((version, address)) = dot.map(|dot| (&future[..dot], &future[dot + 1..])) else {
+        return false;
+    };
+    let is_address_byte = |byte: &u8| is_name_byte(*byte) || *byte == b':';
+    !version.is_empty()
+        && version.iter().all(u8::is_ascii_hexdigit)
+        && !address.is_empty()
+        && address.iter().all(is_address_byte)
+}
+
+/// Whether this is a number of 16 bits, or nothing.
+fn is_port(port: &[u8]) -> bool {
+    let value = port.iter().try_fold(0u16, |sum, digit| {
+        let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
+        sum.checked_mul(10)?.checked_add(u16::from(digit))
+    });
+    value.is_some()
+}
+
+/// Whether a target in absolute form and the `Host` field name the same host. The target would
+/// count (RFC 9112 section 3.2.2), but handlers look at the field, and a client that means no harm
+/// sends the same in both.
+pub(super) fn agree(
+    authority: &Authority,
+    scheme: Option<&Scheme>,
+    host: Option<&HeaderValue>,
+) -> bool {
+    let authority = authority.as_str().as_bytes();
+    if authority.is_empty() || !is_host(authority) {
+        return false;
+    }
+    let port = match scheme {
+        Some(scheme) if *scheme == Scheme::HTTPS => b"443",
+        _ => &b"80"[..],
+    };
+    host.is_none_or(|host| {
+        let host = without_port(host.as_bytes(), port);
+        without_port(authority, port).eq_ignore_ascii_case(host)
+    })
+}
+
+/// The host alone if this port follows, or none after the colon.
+fn without_port<'a>(authority: &'a [u8], port: &[u8]) -> &'a [u8] {
+    let host = authority.strip_suffix(port).unwrap_or(authority);
+    host.strip_suffix(b":").unwrap_or(authority)
+}
