@@ -6,9 +6,8 @@ use std::io::Read as _;
 use http::StatusCode;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 
-use super::is_here;
 use crate::content_coding::ContentCoding;
-use crate::{Layer, Next, Problem, Request, Response};
+use crate::{Intake, Layer, Next, Problem, Request, Response};
 
 /// Undoes the coding of requests' content (`Content-Encoding`), so that handlers see what was meant:
 /// zstd, brotli or gzip, of those whose features are on.
@@ -83,8 +82,7 @@ impl Decompression {
 
 impl Layer for Decompression {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
-        // Without a coding nothing asks for a body that has not come.
-        if !request.headers().contains_key(CONTENT_ENCODING) || !is_here(request.body()) {
+        if !request.headers().contains_key(CONTENT_ENCODING) || request.body().is_live() {
             return next.handle(request);
         }
         if request.body().length() == Some(0) {
@@ -94,6 +92,8 @@ impl Layer for Decompression {
         }
         let coding = match coding(request.headers()) {
             Ok(None) => return next.handle(request),
+            // It has not come, for what is behind this layer needs none of it.
+            Ok(Some(_)) if request.body().as_withheld().is_some() => return next.handle(request),
             Ok(Some(coding)) => coding,
             Err(problem) => {
                 let mut response = problem.answer(request.headers());
@@ -111,6 +111,14 @@ impl Layer for Decompression {
         // What was announced is the length of something else now.
         fields.remove(CONTENT_LENGTH);
         next.handle(request)
+    }
+
+    /// A coding that is not known is refused before its content is sent.
+    fn intake(&self, request: &Request, behind: Intake) -> Intake {
+        match behind {
+            Intake::Whole if coding(request.headers()).is_err() => Intake::HeadOnly,
+            _ => behind,
+        }
     }
 }
 

@@ -189,3 +189,42 @@ fn a_chunked_body_without_content_passes_whatever_coding_it_names() {
         client.send([head, framing].concat()).expect_status(200);
     }
 }
+
+#[test]
+fn content_in_an_unknown_coding_is_refused_before_it_is_sent() {
+    let server = TestServer::spawn(|builder| builder, undone());
+    let head = "POST / HTTP/1.1\r\nHost: it\r\nContent-Encoding: deflate\r\n\
+                Expect: 100-continue\r\n";
+    for framing in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+        let mut client = server.connect();
+        let sent = client.send(format!("{head}{framing}\r\n\r\n"));
+        let response = sent.expect_status(415);
+        assert_eq!(response.field("accept-encoding"), Some("zstd, br, gzip"));
+    }
+    // A coding that is known is undone, whether the client waits or not.
+    let body = encoded("gzip", &b"hello"[..]);
+    let head = head.replace("deflate", "gzip");
+    let mut client = server.connect();
+    client.send(format!("{head}Content-Length: {}\r\n\r\n", body.len()));
+    let interim = client.expect_part("HTTP/1.1 100 Continue\r\n\r\n".len());
+    assert!(interim.starts_with(b"HTTP/1.1 100 "));
+    client.send(body).expect_answer("[false, false] hello");
+    // A request that is refused for another reason need not send its content either.
+    let handler = Layered::new(OnlyGet).layer(Decompression::new(LIMIT));
+    let server = TestServer::spawn(|builder| builder, handler);
+    let mut client = server.connect();
+    let sent = client.send(format!("{head}Content-Length: 1000\r\n\r\n"));
+    sent.expect_status(405);
+}
+
+struct OnlyGet;
+
+impl Handler for OnlyGet {
+    fn handle(&self, _: &mut Request) -> Response {
+        StatusCode::METHOD_NOT_ALLOWED.into_response()
+    }
+
+    fn intake(&self, _: &Request) -> Intake {
+        Intake::HeadOnly
+    }
+}

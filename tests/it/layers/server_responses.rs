@@ -2,7 +2,9 @@
 
 use std::io;
 
-use httpool::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
+use httpool::http::header::{CONTENT_TYPE, ETAG};
+#[cfg(feature = "router")]
+use httpool::http::header::{HeaderName, HeaderValue};
 use httpool::http::{HeaderMap, Method};
 use httpool::layers::{Cors, SecurityFields};
 use httpool::{

@@ -25,9 +25,7 @@ use std::time::{Duration, Instant};
 
 use httpool::Request;
 
-#[cfg(any(feature = "files", feature = "program"))]
-pub(crate) use client::Response;
-pub(crate) use client::{Client, End};
+pub(crate) use client::{Client, End, Response};
 pub(crate) use folder::OwnFolder;
 pub(crate) use gate::{Door, Gate};
 #[cfg(feature = "files")]
