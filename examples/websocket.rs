@@ -9,7 +9,7 @@
 
 use std::env;
 use std::error::Error;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use httpool::http::header::{
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use httpool::{Html, IntoResponse, Response, Router, Server, Stream, Upgrade};
+use tungstenite::error::ProtocolError;
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -130,10 +131,34 @@ fn echo(mut stream: Stream) -> Result<(), tungstenite::Error> {
             Ok(_) => {}
             Err(tungstenite::Error::ConnectionClosed) => return Ok(()),
             Err(tungstenite::Error::Io(why)) if why.kind() == ErrorKind::WouldBlock => {}
-            Err(why) => return Err(why),
+            Err(why) => return fail(socket, why),
         }
     }
     say_goodbye(socket)
+}
+
+/// Closes a connection whose client has broken the protocol, and tells it so (RFC 6455 sections
+/// 7.1.7 and 7.4.1). Any other failure means that the client is gone.
+fn fail(mut socket: WebSocket<Stream>, why: tungstenite::Error) -> Result<(), tungstenite::Error> {
+    let (code, reason) = match &why {
+        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            return Err(why);
+        }
+        tungstenite::Error::Protocol(_) => (CloseCode::Protocol, "the frame is malformed"),
+        tungstenite::Error::Utf8(_) => (CloseCode::Invalid, "the text is not UTF-8"),
+        tungstenite::Error::Capacity(_) => (CloseCode::Size, "the message is too large"),
+        _ => return Err(why),
+    };
+    let reason = reason.into();
+    socket.close(Some(CloseFrame { code, reason }))?;
+    let stream = socket.get_mut();
+    stream.finish()?;
+    // Where the next frame begins can't be told. What is left unread would have the system reset
+    // the connection, and destroy the close frame on its way.
+    let until = Instant::now() + LOOK;
+    let mut rest = [0; 4096];
+    while Instant::now() < until && stream.read(&mut rest).is_ok_and(|count| count > 0) {}
+    Err(why)
 }
 
 /// Tells the client that the server stops, and gives him a moment to say goodbye himself.

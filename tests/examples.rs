@@ -394,7 +394,39 @@ fn websocket_echoes() {
     // Larger than it takes.
     let huge = Message::text("x".repeat(70_000));
     second.send(huge).expect("a message can be sent");
-    assert!(second.read().is_err());
+    assert_eq!(close_code(&mut second), CloseCode::Size);
+}
+
+/// The code of the close frame that comes next.
+#[track_caller]
+fn close_code(socket: &mut WebSocket<TcpStream>) -> CloseCode {
+    match socket.read().expect("a frame comes") {
+        Message::Close(Some(frame)) => frame.code,
+        message => panic!("no close frame with a code: {message}"),
+    }
+}
+
+#[test]
+fn websocket_names_protocol_errors() {
+    let example = Example::start("websocket");
+    // The mask is zero, so the content is as it is.
+    for (frame, code) in [
+        (&b"\x81\x01a"[..], CloseCode::Protocol),
+        (b"\xf1\x81\0\0\0\0a", CloseCode::Protocol),
+        (b"\x83\x80\0\0\0\0", CloseCode::Protocol),
+        (b"\x80\x80\0\0\0\0", CloseCode::Protocol),
+        (b"\x09\x80\0\0\0\0", CloseCode::Protocol),
+        (b"\x88\x81\0\0\0\0a", CloseCode::Protocol),
+        (b"\x81\x81\0\0\0\0\xff", CloseCode::Invalid),
+        (b"\x82\xff\0\0\0\x10\0\0\0\0\0\0\0\0", CloseCode::Size),
+    ] {
+        let mut socket = example.talk();
+        // More than the frame, which must not have the close frame destroyed.
+        let sent = [frame, &[0x81; 2_000]].concat();
+        socket.get_mut().write_all(&sent).expect("a frame is sent");
+        let named = close_code(&mut socket);
+        assert_eq!(named, code, "{}", frame.escape_ascii());
+    }
 }
 
 #[test]
