@@ -11,7 +11,11 @@ use std::ops::Range;
 use bytes::{Buf, Bytes};
 use http::HeaderValue;
 
-pub(crate) use self::content::{Content, FilePart, Source, Withheld};
+#[cfg(test)]
+pub(crate) use self::content::Anyone;
+pub(crate) use self::content::{
+    Client, ClientGone, Content, FilePart, Presence, ReadWatching, Reader, Source, Withheld,
+};
 use crate::wire::SharedChunking;
 use crate::{Origin, Upgrade, Wire};
 
@@ -76,7 +80,9 @@ impl Body {
     ///
     /// What the reader gives at a time, up to 64 KiB, is sent at once; it is asked for more when
     /// the client has taken that. Reading is part of the handler's work and may block: it holds a
-    /// worker for as long as it does, and the client's slowness never does.
+    /// worker for as long as it does, and the client's slowness never does. A client that goes
+    /// meanwhile is noticed when the reader returns; [events](crate::sse) from a channel notice it at
+    /// once.
     ///
     /// If the reader fails or panics, the connection is reset: the client must not take what came
     /// so far for the whole.
@@ -280,7 +286,7 @@ impl Body {
     #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
     pub(crate) fn from_holding_reader(reader: Box<dyn Read + Send>, held: usize) -> Self {
         Content::Reader(Source {
-            reader,
+            reader: Reader::Any(reader),
             length: None,
             held,
         })
@@ -312,9 +318,19 @@ impl Body {
         self.content
     }
 
+    /// From a reader of unknown length that is told whether the client is there.
+    pub(crate) fn from_watching(reader: impl ReadWatching + 'static) -> Self {
+        Content::Reader(Source {
+            reader: Reader::Watching(Box::new(reader)),
+            length: None,
+            held: 0,
+        })
+        .into()
+    }
+
     fn from_source(reader: impl Read + Send + 'static, length: Option<u64>) -> Self {
         Content::Reader(Source {
-            reader: Box::new(reader),
+            reader: Reader::Any(Box::new(reader)),
             length,
             held: 0,
         })

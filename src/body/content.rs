@@ -1,5 +1,7 @@
 //! Where the bytes of a body come from, and that no more and no fewer come than were announced.
 
+use std::error::Error;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::FileExt;
@@ -64,12 +66,48 @@ impl Read for Withheld {
 
 /// Where the bytes of a body come from while it is sent.
 pub(crate) struct Source {
-    pub(crate) reader: Box<dyn Read + Send>,
+    pub(crate) reader: Reader,
     /// How many bytes are left of what was announced.
     pub(crate) length: Option<u64>,
     /// About how much memory the reader keeps, if that is worth counting.
     pub(crate) held: usize,
 }
+
+/// What gives the bytes.
+pub(crate) enum Reader {
+    /// Anybody's, which may block.
+    Any(Box<dyn Read + Send>),
+    /// One that ends its waits if the client goes.
+    Watching(Box<dyn ReadWatching>),
+}
+
+/// A reader that waits for long, and looks meanwhile whether the client is still there.
+pub(crate) trait ReadWatching: Send {
+    /// As [`Read::read`]. Fails with [`ClientGone`] if the client is.
+    fn read_watching(&mut self, buffer: &mut [u8], client: &dyn Client) -> io::Result<usize>;
+}
+
+/// The other end of a connection.
+pub(crate) trait Client {
+    fn presence(&self) -> Presence;
+}
+
+/// What is known of a client that has sent nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Here,
+    /// It sends nothing more. Whether it still reads shows when something is sent.
+    Finished,
+    /// Nothing that is sent can reach it.
+    Gone,
+}
+
+/// Of which nothing is known.
+pub(crate) struct Anyone;
+
+/// Why a wait was ended.
+#[derive(Debug)]
+pub(crate) struct ClientGone;
 
 /// What of a file is to be sent.
 #[derive(Debug)]
@@ -87,15 +125,20 @@ impl Default for Content {
     }
 }
 
-impl Read for Source {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl Source {
+    /// As [`Read::read`], while this client is there, if the reader looks.
+    pub(crate) fn read_for(&mut self, buffer: &mut [u8], client: &dyn Client) -> io::Result<usize> {
         let reader = &mut self.reader;
-        let mut read = |buffer: &mut [u8]| match reader.read(buffer)? {
+        let mut read = |buffer: &mut [u8]| {
+            let count = match reader {
+                Reader::Any(reader) => reader.read(buffer)?,
+                Reader::Watching(reader) => reader.read_watching(buffer, client)?,
+            };
             // It is anybody's, and what it says decides where bytes end.
-            count if count > buffer.len() => {
-                Err(io::Error::other("it claims more than it was asked for"))
+            match count > buffer.len() {
+                true => Err(io::Error::other("it claims more than it was asked for")),
+                false => Ok(count),
             }
-            count => Ok(count),
         };
         let Some(left) = &mut self.length else {
             return read(buffer);
@@ -103,6 +146,42 @@ impl Read for Source {
         let count = read_of(*left, buffer, read)?;
         *left -= count as u64;
         Ok(count)
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_for(buffer, &Anyone)
+    }
+}
+
+impl Client for Anyone {
+    fn presence(&self) -> Presence {
+        Presence::Here
+    }
+}
+
+impl ClientGone {
+    /// Whether that is why a reader failed.
+    pub(crate) fn is_why(error: &io::Error) -> bool {
+        match error.get_ref() {
+            Some(why) => why.is::<Self>(),
+            None => false,
+        }
+    }
+}
+
+impl fmt::Display for ClientGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client is gone")
+    }
+}
+
+impl Error for ClientGone {}
+
+impl From<ClientGone> for io::Error {
+    fn from(gone: ClientGone) -> Self {
+        Self::new(ErrorKind::ConnectionReset, gone)
     }
 }
 

@@ -16,7 +16,7 @@ use super::account::Account;
 use super::blocking::{self, Vain};
 use super::patience::part_deadline;
 use super::{Connection, Desk, Service, Treatment, Verdict, Wake, Why};
-use crate::body::Source;
+use crate::body::{self, Source};
 use crate::config::Config;
 use crate::http1::{CONTINUE, Expectation, Inflow, Input, Persistence, Refusal};
 use crate::phase::{Phase, PhaseCell};
@@ -138,7 +138,7 @@ impl Connection {
             phase: Arc::clone(&service.phase),
         });
         desk.slot.request.body_mut().set_source(Source {
-            reader: Box::new(Reader(Arc::clone(&loan))),
+            reader: body::Reader::Any(Box::new(Reader(Arc::clone(&loan)))),
             length,
             held: 0,
         });

@@ -428,6 +428,7 @@ impl Connection {
             Flushed::Part(progress, owed) => {
                 Ok(Some(self.wait_for_room(progress, owed, desk, service)))
             }
+            Flushed::Gone => Ok(Some(Verdict::Close(Why::ClientLeft))),
             Flushed::Broken(error) => {
                 error!("{self}: the answer can't be read: {error}");
                 Ok(Some(Verdict::Close(Why::Broken(error))))

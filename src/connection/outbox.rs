@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use super::TURN;
 use super::stream::{Refill, Stream};
 use crate::Upgrade;
-use crate::body::FilePart;
+use crate::body::{Client, FilePart};
 use crate::transport::{FileSent, Socket};
 
 /// Bodies up to this size are copied behind their heads, so that many small answers leave in one
@@ -75,6 +75,8 @@ pub(super) enum Flushed {
     Part(usize, Owed),
     /// The client reads on, but others have waited long enough.
     Enough,
+    /// The client does not wait for the rest of the answer.
+    Gone,
     /// The rest of the answer is not to be had.
     Broken(io::Error),
 }
@@ -183,8 +185,9 @@ impl Outbox {
             self.gone = 0;
             // Whoever has taken everything is not slow, however long the rest takes to come.
             self.owed = None;
-            match self.tail.refill() {
+            match self.tail.refill(socket) {
                 Ok(Refill::End) => break,
+                Ok(Refill::Gone) => return Ok(Flushed::Gone),
                 Ok(Refill::More) if progress >= SENT_PER_TURN || now.elapsed() > TURN => {
                     return Ok(Flushed::Enough);
                 }
@@ -292,10 +295,10 @@ impl Tail {
         }
     }
 
-    fn refill(&mut self) -> io::Result<Refill> {
+    fn refill(&mut self, client: &dyn Client) -> io::Result<Refill> {
         match self {
             Self::None | Self::Whole(_) | Self::File(_) | Self::Upgrade(_) => Ok(Refill::End),
-            Self::Stream(stream) => stream.refill(),
+            Self::Stream(stream) => stream.refill(client),
         }
     }
 

@@ -1,10 +1,10 @@
 //! A body that is read while it is sent.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::body::Source;
+use crate::body::{Client, ClientGone, Source};
 use crate::http1::{LAST_CHUNK, chunk_line};
 
 /// Read at a time.
@@ -42,6 +42,8 @@ pub(super) enum Refill {
     More,
     /// That was all.
     End,
+    /// The client is gone, and nothing is read for it.
+    Gone,
 }
 
 impl Stream {
@@ -81,11 +83,15 @@ impl Stream {
     ///
     /// If the reader fails or panics, or ends before its length: what the client has is not the
     /// whole, and it must not take it for that.
-    pub(super) fn refill(&mut self) -> io::Result<Refill> {
+    pub(super) fn refill(&mut self, client: &dyn Client) -> io::Result<Refill> {
         let Some(source) = &mut self.source else {
             return Ok(Refill::End);
         };
-        let count = read(source, &mut self.buffer[LINE..LINE + PART])?;
+        let count = match read(source, &mut self.buffer[LINE..LINE + PART], client) {
+            Ok(count) => count,
+            Err(error) if ClientGone::is_why(&error) => return Ok(Refill::Gone),
+            Err(error) => return Err(error),
+        };
         (self.start, self.end) = (LINE, LINE + count);
         match (self.coding, count) {
             (Coding::Chunks, 0) => self.put_last_chunk(),
@@ -137,9 +143,9 @@ impl fmt::Debug for Stream {
 }
 
 /// Reads some bytes; a panic is a failure like any other.
-fn read(source: &mut Source, part: &mut [u8]) -> io::Result<usize> {
+fn read(source: &mut Source, part: &mut [u8], client: &dyn Client) -> io::Result<usize> {
     loop {
-        let read = catch_unwind(AssertUnwindSafe(|| source.read(part)));
+        let read = catch_unwind(AssertUnwindSafe(|| source.read_for(part, client)));
         match read.unwrap_or_else(|_| Err(io::Error::other("it panicked"))) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => return result,
@@ -149,7 +155,10 @@ fn read(source: &mut Source, part: &mut [u8]) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
+    use crate::body::{Anyone, Reader};
 
     /// Gives its parts one by one, and fails where one is `None`.
     struct Parts(Vec<Option<&'static [u8]>>);
@@ -172,14 +181,15 @@ mod tests {
     ) -> (Vec<u8>, bool) {
         let reader = Box::new(Parts(parts.iter().rev().copied().collect()));
         let source = Source {
-            reader,
+            reader: Reader::Any(reader),
             length,
             held: 0,
         };
         let mut stream = Stream::new(source, in_chunks);
         let mut sent = Vec::new();
         loop {
-            match stream.refill() {
+            match stream.refill(&Anyone) {
+                Ok(Refill::Gone) => panic!("it is here"),
                 Ok(Refill::End) => return (sent, true),
                 Ok(Refill::More) => {}
                 Err(_) => return (sent, false),

@@ -33,9 +33,16 @@
 //!
 //! # How it ends
 //!
-//! A stream ends with its iterator, or when every sender of its channel is gone. That its client
-//! has left is noticed when something is sent, so channels send a [comment](Events::keep_alive)
-//! while nothing happens.
+//! A stream ends with its iterator, or when every sender of its channel is gone, or when its client
+//! is. While a channel is silent, the server looks at the connection ten times a second: a client
+//! that has closed it, or has lost it, holds no worker any longer. A client that has only finished
+//! sending gets a comment, and then its events.
+//!
+//! An iterator can't be interrupted. Before each `next` the server looks whether the client is there;
+//! a client that goes while `next` blocks **holds the worker until `next` returns**. The same holds
+//! for every reader of [`Body::from_reader`], and for a [layer](crate::Layer) that reads events
+//! itself to pass them on. A client whose machine is lost says nothing: that is found out by what is
+//! sent to it, so channels send a [comment](Events::keep_alive) while nothing happens.
 //!
 //! A drain waits for streams as for all answers, and cuts at its deadline what has not ended. So a
 //! stream should know of the drain, and [`Events::end_when`] asks:
@@ -102,6 +109,8 @@ pub struct Events {
     source: Source,
     keep_alive: Duration,
     is_over: Option<IsOver>,
+    /// A client that has finished sending was sent something, to learn whether it is there.
+    has_asked: bool,
 }
 
 /// Where events come from.
@@ -134,8 +143,8 @@ impl Events {
     }
 
     /// How long a channel may be silent before the client is sent a comment, which keeps proxies
-    /// from closing the connection and finds out whether the client is there. 30 seconds if it is
-    /// not set. An iterator can't be interrupted while it is asked for its next event, and nothing
+    /// from closing the connection and finds out whether the client's machine is there. 30 seconds if
+    /// it is not set. An iterator can't be interrupted while it is asked for its next event, and nothing
     /// is sent meanwhile; it may give [comments](Event::comment) itself.
     ///
     /// A tenth of a second is the least: anything shorter counts as that, also zero.
@@ -158,13 +167,14 @@ impl Events {
             source,
             keep_alive: KEEP_ALIVE,
             is_over: None,
+            has_asked: false,
         }
     }
 }
 
 impl IntoResponse for Events {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from_reader(Stream::new(self)));
+        let mut response = Response::new(Body::from_watching(Stream::new(self)));
         let fields = response.headers_mut();
         let event_stream = HeaderValue::from_static("text/event-stream");
         fields.insert(CONTENT_TYPE, event_stream);

@@ -1,13 +1,15 @@
 //! Events as they are read while they are sent.
 
 use std::io::{self, Read};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use super::{Event, Events, Source};
+use crate::body::{Client, ClientGone, Presence, ReadWatching};
 
-/// How long a channel's stream waits before it asks whether it is over. As often as the server
-/// looks at its deadlines, and as often as a silent client is sent anything.
+/// How long a channel's stream waits before it asks whether it is over and whether its client is
+/// there. As often as the server looks at its deadlines, and as often as a silent client is sent
+/// anything.
 pub(super) const SLICE: Duration = Duration::from_millis(100);
 
 /// Events, and what of the last one has not been read.
@@ -27,10 +29,10 @@ impl Stream {
     }
 }
 
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl ReadWatching for Stream {
+    fn read_watching(&mut self, buffer: &mut [u8], client: &dyn Client) -> io::Result<usize> {
         if self.read == self.bytes.len() {
-            match self.events.next() {
+            match self.events.next(client)? {
                 Some(event) => (self.bytes, self.read) = (event.to_string().into_bytes(), 0),
                 None => return Ok(0),
             }
@@ -42,27 +44,41 @@ impl Read for Stream {
 }
 
 impl Events {
-    /// Waits for the next event, or for the time in which there is none.
-    fn next(&mut self) -> Option<Event> {
+    /// Waits for the next event, or for the time in which there is none, or for the client's end.
+    fn next(&mut self, client: &dyn Client) -> Result<Option<Event>, ClientGone> {
         let since = Instant::now();
         loop {
             if self.is_over() {
-                return None;
+                return Ok(None);
+            }
+            if let Source::Channel(receiver) = &mut self.source {
+                match receiver.try_recv() {
+                    Ok(event) => return Ok(Some(event)),
+                    Err(TryRecvError::Disconnected) => return Ok(None),
+                    Err(TryRecvError::Empty) => {}
+                }
+            }
+            match client.presence() {
+                Presence::Here => {}
+                Presence::Gone => return Err(ClientGone),
+                // The system tells nothing more of a client that has closed its end before
+                // something is sent to it.
+                Presence::Finished if !self.has_asked => {
+                    self.has_asked = true;
+                    return Ok(Some(Event::comment("")));
+                }
+                Presence::Finished => {}
             }
             let receiver = match &mut self.source {
-                Source::Iterator(events) => return events.next(),
+                Source::Iterator(events) => return Ok(events.next()),
                 Source::Channel(receiver) => receiver,
             };
             let silent = self.keep_alive.saturating_sub(since.elapsed());
-            let patience = match self.is_over {
-                Some(_) => silent.min(SLICE),
-                None => silent,
-            };
-            match receiver.recv_timeout(patience) {
-                Ok(event) => return Some(event),
-                Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) if patience < silent => {}
-                Err(RecvTimeoutError::Timeout) => return Some(Event::comment("")),
+            match receiver.recv_timeout(silent.min(SLICE)) {
+                Ok(event) => return Ok(Some(event)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) if SLICE < silent => {}
+                Err(RecvTimeoutError::Timeout) => return Ok(Some(Event::comment(""))),
             }
         }
     }
@@ -74,21 +90,81 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::sync::mpsc::sync_channel;
 
     use super::*;
+    use crate::body::Anyone;
+
+    fn next(events: &mut Events) -> Option<Event> {
+        events.next(&Anyone).expect("nobody says that he is gone")
+    }
+
+    /// A client of which the next looks find this.
+    struct Seen(Mutex<Vec<Presence>>);
+
+    impl Client for Seen {
+        fn presence(&self) -> Presence {
+            let mut seen = self.0.lock().expect("nobody panics with it");
+            seen.pop().expect("nobody looks once more")
+        }
+    }
+
+    #[test]
+    fn a_client_that_is_gone_ends_the_wait() {
+        let (_sender, receiver) = sync_channel(1);
+        let mut events = Events::received(receiver);
+        let seen = [Presence::Here, Presence::Here, Presence::Gone];
+        let client = Seen(Mutex::new(seen.into_iter().rev().collect()));
+        assert!(events.next(&client).is_err());
+        let endless = std::iter::repeat_with(|| -> Event { panic!("it is not asked") });
+        let client = Seen(Mutex::new(vec![Presence::Gone]));
+        assert!(Events::new(endless).next(&client).is_err());
+    }
+
+    #[test]
+    fn a_client_that_has_finished_sending_is_asked_once_by_a_comment() {
+        let (sender, receiver) = sync_channel(1);
+        let mut events = Events::received(receiver);
+        let client = Seen(Mutex::new(vec![Presence::Finished; 2]));
+        assert_eq!(events.next(&client).ok(), Some(Some(Event::comment(""))));
+        sender.send(Event::data("a")).expect("it is received");
+        assert_eq!(events.next(&client).ok(), Some(Some(Event::data("a"))));
+        drop(sender);
+        assert_eq!(events.next(&client).ok(), Some(None));
+    }
 
     #[test]
     fn an_event_may_be_read_in_pieces() {
         let mut stream = Stream::new(Events::new(["a", "b"].map(Event::data)));
         let mut piece = [0; 5];
-        assert_eq!(stream.read(&mut piece).expect("it is in memory"), 5);
+        assert_eq!(
+            stream
+                .read_watching(&mut piece, &Anyone)
+                .expect("it is in memory"),
+            5
+        );
         assert_eq!(&piece, b"data:");
         // What is read at a time is of one event.
         let mut rest = [0; 100];
-        assert_eq!(stream.read(&mut rest).expect("it is in memory"), 4);
-        assert_eq!(stream.read(&mut rest).expect("it is in memory"), 9);
-        assert_eq!(stream.read(&mut rest).expect("it is in memory"), 0);
+        assert_eq!(
+            stream
+                .read_watching(&mut rest, &Anyone)
+                .expect("it is in memory"),
+            4
+        );
+        assert_eq!(
+            stream
+                .read_watching(&mut rest, &Anyone)
+                .expect("it is in memory"),
+            9
+        );
+        assert_eq!(
+            stream
+                .read_watching(&mut rest, &Anyone)
+                .expect("it is in memory"),
+            0
+        );
     }
 
     #[test]
@@ -96,12 +172,12 @@ mod tests {
         let (sender, receiver) = sync_channel(1);
         let mut events = Events::received(receiver).keep_alive(Duration::ZERO);
         let since = Instant::now();
-        assert_eq!(events.next(), Some(Event::comment("")));
+        assert_eq!(next(&mut events), Some(Event::comment("")));
         assert!(since.elapsed() >= SLICE, "nothing is sent all the time");
         sender.send(Event::data("a")).expect("it is received");
-        assert_eq!(events.next(), Some(Event::data("a")));
+        assert_eq!(next(&mut events), Some(Event::data("a")));
         drop(sender);
-        assert_eq!(events.next(), None);
+        assert_eq!(next(&mut events), None);
     }
 
     #[test]
@@ -112,15 +188,18 @@ mod tests {
             asked += 1;
             asked == 3
         });
-        assert_eq!(events.next(), None);
+        assert_eq!(next(&mut events), None);
     }
 
     #[test]
     fn what_is_over_gives_nothing_that_waits() {
         let (sender, receiver) = sync_channel(1);
         sender.send(Event::data("a")).expect("there is room");
-        assert_eq!(Events::received(receiver).end_when(|| true).next(), None);
+        assert_eq!(
+            next(&mut Events::received(receiver).end_when(|| true)),
+            None
+        );
         let mut events = Events::new([Event::data("a")]).end_when(|| true);
-        assert_eq!(events.next(), None);
+        assert_eq!(next(&mut events), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 
-use crate::body::Source;
+use crate::body::{Reader, Source};
 use crate::http1::{Inflow, Input, Refusal, Slot};
 
 /// What is left of the request's message.
@@ -24,7 +24,7 @@ impl Upload {
             failure: Arc::clone(&failure),
         };
         slot.request.body_mut().set_source(Source {
-            reader: Box::new(upload),
+            reader: Reader::Any(Box::new(upload)),
             length,
             held: 0,
         });

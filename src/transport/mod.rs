@@ -22,6 +22,7 @@ use self::plain::Plain;
 pub(crate) use self::tls::Handshake;
 #[cfg(feature = "tls")]
 use self::tls::Session;
+use crate::body::{Client, Presence};
 
 /// One client's socket.
 ///
@@ -297,6 +298,13 @@ impl Socket {
     /// How much memory is kept of what is not complete or has not been taken.
     pub(crate) fn held(&self) -> usize {
         0
+    }
+}
+
+/// With TLS as without: who has closed its socket reads no record.
+impl Client for Socket {
+    fn presence(&self) -> Presence {
+        self.plain.presence()
     }
 }
 

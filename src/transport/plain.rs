@@ -6,10 +6,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
 use super::{FileSent, Received, read_part};
+use crate::body::Presence;
 use crate::sync::recv;
 
 /// A TCP or Unix stream that does not block.
@@ -102,6 +104,22 @@ impl Plain {
     pub(super) fn unread(&self) -> usize {
         let count = rustix::io::ioctl_fionread(&self.0).unwrap_or_default();
         usize::try_from(count).unwrap_or(usize::MAX)
+    }
+
+    /// What is known of the client. A failure to ask is none of it.
+    pub(super) fn presence(&self) -> Presence {
+        let mut asked = [PollFd::new(&self.0, PollFlags::RDHUP)];
+        match poll(&mut asked, Some(&Timespec::default())) {
+            Ok(_)
+                if asked[0]
+                    .revents()
+                    .intersects(PollFlags::HUP | PollFlags::ERR) =>
+            {
+                Presence::Gone
+            }
+            Ok(_) if asked[0].revents().contains(PollFlags::RDHUP) => Presence::Finished,
+            Ok(_) | Err(_) => Presence::Here,
+        }
     }
 
     pub(super) fn reset_on_close(&self) -> io::Result<()> {

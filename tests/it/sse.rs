@@ -1,11 +1,20 @@
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
 
 use httpool::http::HeaderMap;
 use httpool::sse::{Event, Events, last_event_id};
 use httpool::{Phase, Request};
 
-use crate::support::{BoundServer, Client, Door, End, Gate, SOON, TestServer, eventually};
+use crate::support::{
+    BoundServer, Client, Door, End, Gate, NEVER, SOON, TestServer, Transport, eventually,
+    over_every_transport,
+};
+
+over_every_transport! {
+    clients_that_go_give_their_workers_back_at_once,
+    a_client_that_has_finished_sending_gets_its_events,
+}
 
 /// The next request's events are those that are sent here.
 fn channel() -> (SyncSender<Event>, impl Fn(Request) -> Events) {
@@ -15,9 +24,17 @@ fn channel() -> (SyncSender<Event>, impl Fn(Request) -> Events) {
 
 /// The first request is answered with these events, each later one with none.
 fn answering(events: Receiver<Event>) -> impl Fn(Request) -> Events {
+    answering_with(events, |events| events)
+}
+
+/// The same, with these events changed like this.
+fn answering_with(
+    events: Receiver<Event>,
+    change: fn(Events) -> Events,
+) -> impl Fn(Request) -> Events {
     let events = Mutex::new(Some(events));
     move |_| match events.lock().expect("nobody panics with it").take() {
-        Some(events) => Events::received(events),
+        Some(events) => change(Events::received(events)),
         None => Events::new([]),
     }
 }
@@ -137,6 +154,83 @@ fn a_silent_stream_notices_that_its_client_has_left() {
     eventually("nobody listens", || {
         sender.try_send(Event::data("")) == Err(TrySendError::Disconnected(Event::data("")))
     });
+}
+
+/// Each event takes a worker while it is waited for, and none longer.
+fn clients_that_go_give_their_workers_back_at_once(transport: Transport) {
+    let senders = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&senders);
+    let handler = move |request: Request| {
+        if request.uri() == "/beside" {
+            return Events::new([]);
+        }
+        let (sender, receiver) = sync_channel(1);
+        kept.lock().expect("nobody panics with it").push(sender);
+        Events::received(receiver).keep_alive(NEVER)
+    };
+    let server = transport.spawn(|builder| builder.workers(8), handler);
+    let clients = (0..8).map(|_| {
+        let mut client = server.connect();
+        client.get("/");
+        expect_head(&mut client);
+        client
+    });
+    let mut clients: Vec<Client> = clients.collect();
+    eventually("all workers wait", || server.handle().progress().busy == 8);
+    // One resets its connection, and the others end theirs in order, which is how they would finish
+    // sending, too.
+    clients.remove(0).reset();
+    drop(clients);
+    server.expect_serving();
+    server.expect_open(0);
+    for sender in &*senders.lock().expect("nobody panics with it") {
+        eventually("nobody listens", || {
+            matches!(
+                sender.try_send(Event::data("")),
+                Err(TrySendError::Disconnected(_))
+            )
+        });
+    }
+}
+
+fn a_client_that_has_finished_sending_gets_its_events(transport: Transport) {
+    let (sender, receiver) = sync_channel(1);
+    let handler = answering_with(receiver, |events| events.keep_alive(NEVER));
+    let server = transport.spawn(|builder| builder, handler);
+    let mut client = server.connect();
+    client.get("/");
+    expect_head(&mut client);
+    client.finish_sending();
+    expect_event(&mut client, ": \n\n");
+    sender.send(Event::data("a")).expect("the stream goes on");
+    expect_event(&mut client, "data: a\n\n");
+    drop(sender);
+    assert_eq!(client.expect_part(5), b"0\r\n\r\n");
+}
+
+#[test]
+fn an_iterator_is_not_asked_for_a_client_that_is_gone() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let handler = move |_: Request| {
+        let (door, count) = (door.clone(), Arc::clone(&count));
+        Events::new(std::iter::repeat_with(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            door.pass();
+            Event::data("a")
+        }))
+    };
+    let server = TestServer::spawn(|builder| builder.workers(1), handler);
+    let mut client = server.connect();
+    client.get("/");
+    expect_head(&mut client);
+    gate.expect_arrived(1);
+    client.reset();
+    gate.open();
+    server.expect_open(0);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[test]
