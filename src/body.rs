@@ -282,15 +282,22 @@ impl Body {
         }
     }
 
-    /// From a reader of unknown length that keeps so much memory.
+    /// Notes that its reader keeps so much memory.
     #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
-    pub(crate) fn from_holding_reader(reader: Box<dyn Read + Send>, held: usize) -> Self {
-        Content::Reader(Source {
-            reader: Reader::Any(reader),
-            length: None,
-            held,
-        })
-        .into()
+    pub(crate) fn holding(mut self, held: usize) -> Self {
+        if let Content::Reader(source) = &mut self.content {
+            source.held = held;
+        }
+        self
+    }
+
+    /// As [`Read::read`], while this client is there, if the reader looks.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    pub(crate) fn read_for(&mut self, buffer: &mut [u8], client: &dyn Client) -> io::Result<usize> {
+        match &mut self.content {
+            Content::Reader(source) => source.read_for(buffer, client),
+            _ => self.read(buffer),
+        }
     }
 
     /// Whether it comes from a reader, which may be asked for more before there is more.

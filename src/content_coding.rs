@@ -10,6 +10,7 @@ use http::HeaderMap;
 
 pub(crate) use self::encode::Flush;
 use self::encode::{Encoding, PART, encoder};
+use crate::Body;
 use crate::accept_encoding::{self, is_coding};
 
 /// A coding that content may be in.
@@ -84,7 +85,7 @@ impl ContentCoding {
 
     /// About how much memory [`encode`](Self::encode) keeps for that: most of it is what may be
     /// repeated, and where to find it.
-    pub(crate) const fn held(self) -> usize {
+    const fn held(self) -> usize {
         let state = match self {
             #[cfg(feature = "zstd")]
             Self::Zstd => 4096 * 1024,
@@ -96,9 +97,10 @@ impl ContentCoding {
         state + PART
     }
 
-    /// What this reader gives, in the coding.
-    pub(crate) fn encode(self, reader: impl Read + Send, flush: Flush) -> impl Read + Send {
-        Encoding::new(self, reader, flush)
+    /// What this body gives, in the coding.
+    pub(crate) fn encode(self, body: Body, flush: Flush) -> Body {
+        let held = body.held() + self.held();
+        Body::from_watching(Encoding::new(self, body, flush)).holding(held)
     }
 
     /// These bytes in the coding.
@@ -136,6 +138,8 @@ impl ContentCoding {
 
 #[cfg(all(test, feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod tests {
+    use std::io::Cursor;
+
     use http::HeaderValue;
     use http::header::ACCEPT_ENCODING;
 
@@ -169,9 +173,9 @@ mod tests {
     }
 
     /// Gives so many bytes at a time.
-    struct Parts<'c>(&'c [u8], usize);
+    struct Parts(Cursor<Vec<u8>>, usize);
 
-    impl Read for Parts<'_> {
+    impl Read for Parts {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let count = self.1.min(buffer.len());
             self.0.read(&mut buffer[..count])
@@ -192,12 +196,43 @@ mod tests {
         }
         let length = |flush| {
             let mut encoded = Vec::new();
-            let mut reader = coding.encode(Parts(lines.as_bytes(), part), flush);
-            let read = reader.read_to_end(&mut encoded);
+            let parts = Parts(Cursor::new(lines.clone().into()), part);
+            let mut body = coding.encode(Body::from_reader(parts), flush);
+            let read = body.read_to_end(&mut encoded);
             read.expect("it can be encoded");
             encoded.len()
         };
         length(Flush::PerRead) * 1000 / length(Flush::WhenFull)
+    }
+
+    /// Is interrupted before each byte.
+    struct Interrupted(&'static [u8], bool);
+
+    impl Read for Interrupted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            match self.1 {
+                true => Err(io::ErrorKind::Interrupted.into()),
+                false => self.0.read(&mut buffer[..1]),
+            }
+        }
+    }
+
+    #[test]
+    fn a_read_that_is_interrupted_ends_no_content() {
+        for coding in ContentCoding::ALL {
+            let body = Body::from_reader(Interrupted(b"tea, and no milk", false));
+            let mut encoded = Vec::new();
+            // This reads again after each interruption, as a connection does.
+            let read = coding
+                .encode(body, Flush::PerRead)
+                .read_to_end(&mut encoded);
+            read.expect("it can be encoded");
+            let mut decoded = String::new();
+            let read = coding.decode(&encoded[..]).read_to_string(&mut decoded);
+            read.expect("it is in this coding");
+            assert_eq!(decoded, "tea, and no milk", "{coding:?}");
+        }
     }
 
     #[test]

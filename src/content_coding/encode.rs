@@ -8,6 +8,8 @@ use super::ContentCoding;
 use super::ZSTD_LEVEL;
 #[cfg(feature = "brotli")]
 use super::{BROTLI_QUALITY, BROTLI_WINDOW, BUFFER};
+use crate::Body;
+use crate::body::{Client, ReadWatching};
 
 /// Read at a time: as much as a connection asks a body's reader for. With a flush after each read of
 /// this size, 1 MiB of JSON lines is as long as without. Of 16 KiB it is 1 % longer, of 4 KiB 3 % to
@@ -23,11 +25,11 @@ pub(crate) enum Flush {
     WhenFull,
 }
 
-/// What a reader gives, in a coding.
-pub(super) struct Encoding<R> {
-    reader: R,
+/// What a body gives, in a coding.
+pub(super) struct Encoding {
+    body: Body,
     flush: Flush,
-    /// `None` when the reader has ended.
+    /// `None` when the body has ended.
     encoder: Option<Box<dyn Encode>>,
     part: Box<[u8]>,
     output: Vec<u8>,
@@ -44,10 +46,10 @@ pub(super) trait Encode: Write + Send {
     fn finish(self: Box<Self>) -> io::Result<Vec<u8>>;
 }
 
-impl<R: Read> Encoding<R> {
-    pub(super) fn new(coding: ContentCoding, reader: R, flush: Flush) -> Self {
+impl Encoding {
+    pub(super) fn new(coding: ContentCoding, body: Body, flush: Flush) -> Self {
         Self {
-            reader,
+            body,
             flush,
             encoder: Some(encoder(coding)),
             part: vec![0; PART].into(),
@@ -56,32 +58,34 @@ impl<R: Read> Encoding<R> {
         }
     }
 
-    /// Encodes one read.
-    fn advance(&mut self, mut encoder: Box<dyn Encode>) -> io::Result<()> {
-        let count = self.reader.read(&mut self.part)?;
-        if count == 0 {
-            self.output = encoder.finish()?;
+    /// Encodes one read. After one that fails there may be another: it may have been interrupted.
+    fn advance(&mut self, client: &dyn Client) -> io::Result<()> {
+        let Some(encoder) = &mut self.encoder else {
             return Ok(());
+        };
+        let count = self.body.read_for(&mut self.part, client)?;
+        if count > 0 {
+            encoder.write_all(&self.part[..count])?;
+            if self.flush == Flush::PerRead {
+                encoder.flush()?;
+            }
+            mem::swap(encoder.output(), &mut self.output);
+        } else if let Some(encoder) = self.encoder.take() {
+            self.output = encoder.finish()?;
         }
-        encoder.write_all(&self.part[..count])?;
-        if self.flush == Flush::PerRead {
-            encoder.flush()?;
-        }
-        mem::swap(encoder.output(), &mut self.output);
-        self.encoder = Some(encoder);
         Ok(())
     }
 }
 
-impl<R: Read> Read for Encoding<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl ReadWatching for Encoding {
+    fn read_watching(&mut self, buffer: &mut [u8], client: &dyn Client) -> io::Result<usize> {
         while self.taken == self.output.len() {
             self.output.clear();
             self.taken = 0;
-            let Some(encoder) = self.encoder.take() else {
+            if self.encoder.is_none() {
                 return Ok(0);
-            };
-            self.advance(encoder)?;
+            }
+            self.advance(client)?;
         }
         let mut ready = &self.output[self.taken..];
         let count = ready.read(buffer)?;

@@ -167,13 +167,11 @@ impl Layer for Compression {
             // How long it would be only compressing would tell.
             Body::from_reader(io::empty())
         } else {
-            let held = body.held() + coding.held();
             let flush = match body.is_live() {
                 true => Flush::PerRead,
                 false => Flush::WhenFull,
             };
-            let reader = coding.encode(mem::take(body), flush);
-            Body::from_holding_reader(Box::new(reader), held)
+            coding.encode(mem::take(body), flush)
         };
         label(coding, response.headers_mut());
         response

@@ -306,9 +306,9 @@ impl Builder {
         self
     }
 
-    /// Has this function add fields to every answer, also to those that the server makes itself and
-    /// that no [layer](crate::Layer) sees. It gets the fields that an answer has already, and is told
-    /// who asks. Default: none.
+    /// Has this function add fields to every answer, also to those that the server makes itself. It
+    /// gets the fields that an answer has already, and is told who asks. Default: none. What depends on
+    /// the request is a [layer's](crate::Layer::server_response).
     ///
     /// It is called on a worker, or, for who is turned away because no worker is free, on the thread
     /// that runs the server: it should be quick, and not block. If it panics, that costs the

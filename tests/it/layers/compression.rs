@@ -1,5 +1,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::sync::Mutex;
+use std::sync::mpsc::sync_channel;
 
 use httpool::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName,
@@ -8,6 +10,7 @@ use httpool::http::header::{
 use httpool::http::request::Builder;
 use httpool::http::{self, HeaderMap, StatusCode};
 use httpool::layers::Compression;
+use httpool::sse::Events;
 use httpool::{Body, Handler, IntoResponse, Layered, Problem, Request, Response};
 
 use super::{ask, get, values};
@@ -411,4 +414,27 @@ fn head_tells_what_get_would() {
     let response = client.expect_response_to_head();
     assert_eq!(response.field("content-encoding"), Some("gzip"));
     client.get("/").expect_answer(tea());
+}
+
+#[test]
+fn a_compressed_stream_that_waits_ends_when_its_client_has_gone() {
+    let (sender, receiver) = sync_channel(1);
+    let receiver = Mutex::new(Some(receiver));
+    let handler = serve(move |_| {
+        let receiver = receiver.lock().expect("nobody panics with it").take();
+        let events = Events::received(receiver.expect("there is one request"));
+        let mut response = events.keep_alive(NEVER).into_response();
+        let content_type = HeaderValue::from_static("text/plain");
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+        response
+    });
+    let server = TestServer::spawn(|builder| builder, handler);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: gzip\r\n\r\n");
+    let status = b"HTTP/1.1 200 OK\r\n";
+    assert_eq!(client.expect_part(status.len()), status);
+    eventually("the handler waits", || server.handle().progress().busy == 1);
+    drop(client);
+    server.expect_open(0);
+    drop(sender);
 }
