@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 import traceback
@@ -312,12 +313,7 @@ def site(rig: Rig) -> None:
         rig.run("ln", "-s", target, str(SITE / link))
     # The key is root's, and systemd hands it on.
     key, certificate = Path("/etc/httpool/key"), Path("/etc/httpool/certificate")
-    rig.run("mkdir", str(key.parent))
-    rig.run(
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-        "-nodes", "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=localhost",
-        "-addext", "subjectAltName=DNS:localhost",
-    )  # fmt: skip
+    _make_certificate(rig, key, certificate)
     lines = "/var/log/httpool/site"
     settings = (
         f"LoadCredential=key:{key}\n"
@@ -339,6 +335,95 @@ def site(rig: Rig) -> None:
         _sandbox_holds(rig)
         rig.systemctl("stop", SERVICE)
         _ended_well(rig)
+
+
+def credentials(rig: Rig) -> None:
+    """a key that only root may read is handed on, and a renewed one by a restart"""
+    key, certificate = Path("/etc/httpool/key.pem"), Path("/etc/httpool/cert.pem")
+    settings = (
+        f"LoadCredential=key.pem:{key}\n"
+        f"LoadCredential=cert.pem:{certificate}\n"
+        "Environment=HTTPOOL_LISTEN_TLS=localhost:4443\n"
+        "Environment=HTTPOOL_TLS_CERT=%d/cert.pem HTTPOOL_TLS_KEY=%d/key.pem"
+    )
+    trusted = str(rig.path(certificate))
+    _make_certificate(rig, key, certificate)
+    rig.run("chmod", "600", str(key))
+    with rig.drop_in(SERVICE, settings):
+        rig.systemctl("start", SERVICE)
+        assert rig.ask("tls", "4443", "/", trusted).startswith("200 ")
+        _make_certificate(rig, key, certificate)
+        rig.systemctl("reload", SERVICE)
+        _is(rig, SERVICE, "ActiveState", "active")
+        rig.systemctl("restart", SERVICE)
+        assert rig.ask("tls", "4443", "/", trusted).startswith("200 ")
+        rig.systemctl("stop", SERVICE)
+        _ended_well(rig)
+
+
+def _make_certificate(rig: Rig, key: Path, certificate: Path) -> None:
+    rig.run("mkdir", "-p", str(key.parent))
+    rig.run(
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+        "-nodes", "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost",
+    )  # fmt: skip
+
+
+def logrotate(rig: Rig) -> None:
+    """logrotate takes no line away, with its own settings and with create"""
+    if not shutil.which("logrotate"):
+        print("      skipped: there is no logrotate")
+        return
+    folder, rules = Path("/var/log/httpool"), Path("/etc/logrotate.d/httpool")
+    shipped = rig.path(rules).read_text()
+    settings = (
+        "LogsDirectory=httpool\n"
+        f"Environment=HTTPOOL_LOG_FILE={folder}/server.log HTTPOOL_ACCESS_LOG={folder}/access.log"
+    )
+    # How many requests are in the new file, of one before and one after the rotation: a file that
+    # belongs to somebody else can't be written to, and then both are in the renamed one.
+    for create, expected in (("nocreate", 1), ("create", 1), ("create 0640 root adm", 0)):
+        rig.write(rules, shipped.replace("    nocreate\n", f"    {create}\n"))
+        with rig.drop_in(SERVICE, settings):
+            rig.run("sh", "-c", f"rm -f {folder}/*.log*")
+            rig.systemctl("start", SERVICE)
+            rig.ask("get", "4000")
+            wait_for("a line", lambda: rig.run("cat", f"{folder}/access.log"))
+            rig.run("logrotate", "--force", "--state", "/run/rotated", str(rules))
+            rig.ask("get", "4000")
+            rig.systemctl("stop", SERVICE)
+            _ended_well(rig)
+        lines = [
+            len(rig.run("cat", f"{folder}/{name}").splitlines())
+            for name in ("access.log", "access.log.1")
+        ]
+        assert lines == [expected, 2 - expected], f"{create}: {lines}"
+        told = rig.run("cat", f"{folder}/server.log.1")
+        assert ("stays as it was" in told) == (expected == 0), told
+    rig.write(rules, shipped)
+
+
+def first_process(rig: Rig) -> None:
+    """as the first process of a container it drains at SIGTERM, and beneath an init, too"""
+    inits = ["", "tini --"] if shutil.which("tini") else [""]
+    if len(inits) == 1:
+        print("      skipped beneath an init: there is no tini")
+    for init in inits:
+        space = "unshare --pid --fork --mount-proc --kill-child"
+        command = f"{space} {init} /usr/local/bin/httpool --listen 127.0.0.1:5003"
+        # The first process is the child of unshare, which ends with its exit code.
+        script = f'''
+            rm -f /run/first.log && touch /run/first.log
+            {command} 2>/run/first.log & outside=$!
+            until grep -q listening /run/first.log; do sleep 0.1; done
+            inside=$(cat /proc/$outside/task/$outside/children)
+            kill -TERM $inside
+            wait $outside
+        '''
+        assert rig.code("sh", "-c", script) == 0, f"{init} {rig.run('cat', '/run/first.log')}"
+        said = rig.run("cat", "/run/first.log")
+        assert "cut: 0" in said, said
 
 
 def _everything_works(rig: Rig) -> None:
@@ -398,7 +483,7 @@ def instances(rig: Rig) -> None:
 ALL: list[Callable[[Rig], None]] = [
     verify, start_and_stop, status, journal, activation, restarts_under_load, draining, long_drain,
     stuck_drain, reload, watchdog, stuck_workers, absent_workers, crash,
-    failing_start_behind_socket, hardening, site, low_port,
+    failing_start_behind_socket, hardening, site, credentials, logrotate, first_process, low_port,
     instances,
 ]  # fmt: skip
 
