@@ -101,7 +101,7 @@ fn an_authority_in_der_is_named_as_such() {
 fn the_error_of_a_wrong_key_names_both_files() {
     let authority = crate::support::tls::Authority::new();
     let other = authority.issue(&["other.example"]).files("wrong-key");
-    let key = other.key.text().to_owned();
+    let key = other.key.as_ref().display().to_string();
     let builder = Tls::builder().certificate_files(file("v3.pem"), &key);
     let text = builder.build().expect_err("they do not fit").to_string();
     let certificate = file("v3.pem").display().to_string();
