@@ -4,6 +4,7 @@ mod answer;
 mod coding;
 mod conditions;
 mod digests;
+mod folder;
 mod listing;
 mod media_type;
 mod multipart;
@@ -21,10 +22,11 @@ use std::path::Path;
 use http::HeaderValue;
 
 use self::digests::Digests;
+pub use self::folder::Symlinks;
+use self::folder::{Folder, Found, Missed};
 use self::media_type::MediaTypes;
 use self::path::{Dotfiles, may_be_served};
-pub use self::root::Symlinks;
-use self::root::{Found, Missed, Root};
+use self::root::Root;
 pub use self::validators::EntityTags;
 
 /// What caches may do with a file unless they are told otherwise: keep it, and ask each time whether
@@ -56,8 +58,13 @@ const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
 /// A path that ends with a slash is a folder: its `index.html` is served. A folder without the slash
 /// is redirected to the one with it.
 ///
-/// The folder is opened once. A symbolic link by which it was found may be turned to another folder
-/// afterwards; that one is served when the program starts again.
+/// # Another folder in its place
+///
+/// The folder is held open, and the path is looked at again at most once a second, by a request. When
+/// it names another folder, because a build made it anew or a symbolic link was switched, that one is
+/// served from then on, and the log says so; [`reload`](Self::reload) does so at once. A request is
+/// answered from one of them. While the path names no folder, what is still in the old one is served,
+/// and what is not found is answered 503 with `Retry-After` rather than 404.
 ///
 /// # Answers
 ///
@@ -290,6 +297,29 @@ impl Files {
         self
     }
 
+    /// Opens the folder that the path names now, in place of the one that is open.
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    ///
+    /// use httpool::{Files, Server};
+    ///
+    /// let files = Arc::new(Files::new("/srv/site/current")?);
+    /// let server = Server::builder().listen("localhost:4000").bind()?;
+    /// let reloads = Arc::clone(&files);
+    /// // When `current` was switched, from any thread:
+    /// std::thread::spawn(move || reloads.reload());
+    /// server.run(files)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If it can't be opened. The one that is open is served on then.
+    pub fn reload(&self) -> io::Result<()> {
+        self.root.reopen()
+    }
+
     /// Whether there is a file of this name that would be served.
     ///
     /// # Errors
@@ -297,7 +327,8 @@ impl Files {
     /// Why not.
     pub fn find(&self, file: impl AsRef<Path>) -> io::Result<()> {
         let path = file.as_ref().as_os_str().as_bytes();
-        match self.open_named(path.strip_prefix(b"/").unwrap_or(path)) {
+        let folder = self.root.current().folder;
+        match self.open_named(&folder, path.strip_prefix(b"/").unwrap_or(path)) {
             Ok(Found::File(..)) => Ok(()),
             Ok(Found::Folder) => Err(io::ErrorKind::IsADirectory.into()),
             Err(Missed::Missing) => Err(io::ErrorKind::NotFound.into()),
@@ -307,9 +338,9 @@ impl Files {
     }
 
     /// Opens what a program names, by the rules for what clients name.
-    fn open_named(&self, path: &[u8]) -> Result<Found, Missed> {
+    fn open_named(&self, folder: &Folder, path: &[u8]) -> Result<Found, Missed> {
         if may_be_served(path, self.dotfiles) {
-            self.root.open(path)
+            folder.find(path)
         } else {
             Err(Missed::Missing)
         }

@@ -1,229 +1,185 @@
-//! The folder that is served, and what is opened beneath it.
+//! The folder that a path names: another one after the path was given to another folder.
 
-use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+use std::time::Instant;
 
-use rustix::fs::{
-    Access, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags, accessat, openat2,
-    statx,
-};
 use rustix::io::Errno;
 
-use super::walk::open_beneath;
+use super::folder::{Folder, Identity, Symlinks};
 
-/// How often something is looked for again while others rename folders on the way to it.
-const TRIES: usize = 16;
+/// How often a request looks whether the path names the same folder, in milliseconds: it costs a
+/// system call.
+const INTERVAL: u64 = 1000;
 
-/// Most links that are followed on the way to something: as many as the system does.
-const MOST_LINKS: usize = 40;
-
-/// Which symbolic links are followed, in serving and in listing alike.
-///
-/// ```no_run
-/// use httpool::{Files, Symlinks};
-///
-/// // Who puts files there is not to choose what else is served.
-/// let uploads = Files::new("/srv/uploads")?.symlinks(Symlinks::None);
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Symlinks {
-    /// Those that lead to something in the root: relative ones that never leave it on their way.
-    #[default]
-    Beneath,
-    /// None, wherever they stand in a path.
-    None,
-}
-
-/// The folder beneath which everything is found.
+/// A folder by its path.
 #[derive(Debug)]
 pub(super) struct Root {
-    folder: OwnedFd,
-    symlinks: Symlinks,
-    walker: Walker,
+    path: PathBuf,
+    current: RwLock<Current>,
+    /// When this was made, by which `next` is counted.
+    start: Instant,
+    /// When the path is looked at next, in milliseconds.
+    next: AtomicU64,
 }
 
-/// Who goes from folder to folder.
+/// What requests are answered from.
+#[derive(Debug, Clone)]
+pub(super) struct Current {
+    pub(super) folder: Folder,
+    pub(super) path: Named,
+}
+
+/// What the path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Walker {
-    /// The system, in one call (`openat2`).
-    System,
-    /// This process, where that call is missing (before Linux 5.6) or not allowed: a sandbox that
-    /// looks at the flags of calls can't see those of this one, and may forbid it altogether.
-    Process,
-}
-
-/// What was opened.
-#[derive(Debug)]
-pub(super) enum Found {
-    File(File, Metadata),
+pub(super) enum Named {
+    /// The folder that is open.
     Folder,
-}
-
-/// Why nothing was opened.
-#[derive(Debug)]
-pub(super) enum Missed {
-    /// There is nothing of this name that may be served.
-    Missing,
-    /// The system does not let this process read it.
-    Forbidden,
-    /// The system can't open it now.
-    Busy(io::Error),
-    Failed(io::Error),
+    /// Nothing, or no folder.
+    Nothing,
+    /// That can't be found out, or the folder can't be opened.
+    Unknown,
 }
 
 impl Root {
     /// # Errors
     ///
     /// If it is no folder, or none that can be read.
-    pub(super) fn new(folder: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let mut root = Self {
-            folder: rustix::fs::open(folder, flags, Mode::empty())?,
-            symlinks: Symlinks::default(),
-            walker: Walker::System,
-        };
-        match root.resolve(b"", OFlags::RDONLY) {
-            Ok(_) => Ok(root),
-            Err(forbidden @ (Errno::NOSYS | Errno::PERM)) => {
-                root.walker = Walker::Process;
-                root.resolve(b"", OFlags::RDONLY)
-                    .map_err(|error| unable(forbidden, error))?;
-                log::info!(
-                    "files are looked for a folder at a time, which is slower: openat2 can't be \
-                     called here ({forbidden})"
-                );
-                Ok(root)
-            }
-            Err(error) => Err(error.into()),
-        }
+    pub(super) fn new(path: &Path) -> io::Result<Self> {
+        // It is to name the same place when the process has gone elsewhere.
+        let path = std::path::absolute(path)?;
+        let folder = Folder::open(&path)?;
+        Ok(Self {
+            path,
+            current: RwLock::new(Current {
+                folder,
+                path: Named::Folder,
+            }),
+            start: Instant::now(),
+            next: AtomicU64::new(INTERVAL),
+        })
     }
 
     pub(super) fn set_symlinks(&mut self, symlinks: Symlinks) {
-        self.symlinks = symlinks;
+        let current = self.current.get_mut();
+        let current = current.unwrap_or_else(PoisonError::into_inner);
+        current.folder.set_symlinks(symlinks);
     }
 
-    /// Opens the file of this name, which is relative, or finds that it is a folder. Nothing is waited
-    /// for.
+    /// The folder for one request, all of which is answered from it.
+    pub(super) fn current(&self) -> Current {
+        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if is_due(&self.next, now) {
+            self.look();
+        }
+        self.get()
+    }
+
+    /// Opens the folder that the path names now.
     ///
-    /// To open anything else is to do something with it: who waits for a reader at a pipe goes on, and
-    /// is killed by what it writes when the pipe is closed again. So it is asked before what this is.
-    /// A link may lead that question out of the root, and all that comes of it then is that nothing is
-    /// opened; what is opened is beneath.
-    pub(super) fn open(&self, path: &[u8]) -> Result<Found, Missed> {
-        let flags = match self.kind(path) {
-            Ok(FileType::RegularFile) => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
-            // It is found even if it may not be read.
-            Ok(FileType::Directory) => OFlags::PATH | OFlags::DIRECTORY,
-            Ok(_) | Err(Errno::NOENT) => return Err(Missed::Missing),
-            // Whatever is wrong, opening it beneath the root says it without telling of elsewhere.
-            Err(_) => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
-        };
-        let file = File::from(self.resolve(path, flags)?);
-        let metadata = file.metadata().map_err(Missed::Failed)?;
-        if metadata.is_file() {
-            Ok(Found::File(file, metadata))
-        } else if metadata.is_dir() {
-            Ok(Found::Folder)
-        } else {
-            Err(Missed::Missing)
-        }
-    }
-
-    /// Opens the folder of this name to read what is in it.
-    pub(super) fn read_folder(&self, path: &[u8]) -> Result<Dir, Missed> {
-        let folder = self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        Ok(Dir::new(folder)?)
-    }
-
-    /// Looks at what has this name without opening it, as far as it may be opened.
-    pub(super) fn look(&self, path: &[u8]) -> Result<Metadata, Missed> {
-        let file = File::from(self.resolve(path, OFlags::PATH)?);
-        let metadata = file.metadata().map_err(Missed::Failed)?;
-        let access = if metadata.is_dir() {
-            Access::EXEC_OK
-        } else {
-            Access::READ_OK
-        };
-        match accessat(&self.folder, path, access, AtFlags::EACCESS) {
-            Err(Errno::ACCESS) => Err(Missed::Forbidden),
-            // Nothing that matters here, or what asking for it will say.
-            _ => Ok(metadata),
-        }
-    }
-
-    /// What has this name, wherever links lead.
-    fn kind(&self, path: &[u8]) -> Result<FileType, Errno> {
-        let path = if path.is_empty() { b"." } else { path };
-        let told = statx(&self.folder, path, AtFlags::NO_AUTOMOUNT, StatxFlags::TYPE)?;
-        Ok(FileType::from_raw_mode(told.stx_mode.into()))
-    }
-
-    /// Finds a name without leaving the root, whatever is renamed and linked meanwhile: who walks looks
-    /// at each step.
-    fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let path = if path.is_empty() { b"." } else { path };
-        let flags = flags | OFlags::CLOEXEC;
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let found = match self.walker {
-                Walker::System => self.have_found(path, flags),
-                Walker::Process => self.find(path, flags),
-            };
-            match found {
-                Err(Errno::AGAIN) if tries < TRIES => {}
-                Err(Errno::INTR) => {}
-                found => return found,
+    /// # Errors
+    ///
+    /// If it can't be opened. The one that is open stays then.
+    pub(super) fn reopen(&self) -> io::Result<()> {
+        let before = self.get();
+        match before.folder.reopen(&self.path) {
+            Ok(folder) => {
+                self.set(&before, folder, Named::Folder);
+                Ok(())
+            }
+            Err(error) => {
+                self.set_failed(before, error);
+                Err(error.into())
             }
         }
     }
 
-    fn have_found(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let within = match self.symlinks {
-            Symlinks::Beneath => within,
-            Symlinks::None => within | ResolveFlags::NO_SYMLINKS,
-        };
-        openat2(&self.folder, path, flags, Mode::empty(), within)
-    }
-
-    fn find(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let most_links = match self.symlinks {
-            Symlinks::Beneath => MOST_LINKS,
-            Symlinks::None => 0,
-        };
-        open_beneath(self.folder.as_fd(), path, flags, most_links)
-    }
-}
-
-/// Why a folder can be looked into in neither way.
-fn unable(forbidden: Errno, error: Errno) -> io::Error {
-    let error = io::Error::from(error);
-    io::Error::new(
-        error.kind(),
-        format!(
-            "openat2 can't be called here ({forbidden}), nor can openat look into it ({error})"
-        ),
-    )
-}
-
-impl From<Errno> for Missed {
-    fn from(error: Errno) -> Self {
-        match error {
-            // The last three: a link that leads out, one that is not followed, a socket.
-            Errno::NOENT
-            | Errno::NOTDIR
-            | Errno::NAMETOOLONG
-            | Errno::XDEV
-            | Errno::LOOP
-            | Errno::NXIO => Self::Missing,
-            Errno::ACCESS | Errno::PERM => Self::Forbidden,
-            Errno::AGAIN | Errno::MFILE | Errno::NFILE | Errno::NOMEM => Self::Busy(error.into()),
-            _ => Self::Failed(error.into()),
+    /// Looks whether the path names the folder that is open, and opens another one.
+    fn look(&self) {
+        let before = self.get();
+        match Identity::at(&self.path) {
+            Ok(named) if named == before.folder.identity() => {
+                let folder = before.folder.clone();
+                self.set(&before, folder, Named::Folder);
+            }
+            Ok(_) => match before.folder.reopen(&self.path) {
+                Ok(folder) => self.set(&before, folder, Named::Folder),
+                Err(error) => self.set_failed(before, error),
+            },
+            Err(error) => self.set_failed(before, error),
         }
+    }
+
+    fn set(&self, before: &Current, folder: Folder, named: Named) {
+        let path = self.path.display();
+        match before.path {
+            _ if folder.identity() != before.folder.identity() => {
+                log::info!("{path} is another folder now, which is served from here on");
+            }
+            Named::Folder => return,
+            Named::Nothing | Named::Unknown => log::info!("{path} is there again"),
+        }
+        self.put(Current {
+            folder,
+            path: named,
+        });
+    }
+
+    /// Keeps what is open, and says once why.
+    fn set_failed(&self, before: Current, error: Errno) {
+        let named = match error {
+            Errno::NOENT | Errno::NOTDIR => Named::Nothing,
+            _ => Named::Unknown,
+        };
+        if before.path == named {
+            return;
+        }
+        let path = self.path.display();
+        match named {
+            Named::Nothing => log::error!(
+                "{path} is no folder any more ({error}): files that are not found get 503 until it \
+                 is one again"
+            ),
+            _ => log::error!("{path} can't be opened again ({error}): the folder before is served"),
+        }
+        self.put(Current {
+            folder: before.folder,
+            path: named,
+        });
+    }
+
+    fn get(&self) -> Current {
+        let current = self.current.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put(&self, current: Current) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+    }
+}
+
+/// Whether it is time to look, for one caller in each interval.
+fn is_due(next: &AtomicU64, now: u64) -> bool {
+    let due = next.load(Ordering::Relaxed);
+    let after = now.saturating_add(INTERVAL);
+    now >= due
+        && next
+            .compare_exchange(due, after, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_caller_looks_in_each_interval() {
+        let next = AtomicU64::new(INTERVAL);
+        let looks: Vec<u64> = (0..5000).filter(|now| is_due(&next, *now)).collect();
+        assert_eq!(looks, [1000, 2000, 3000, 4000]);
+        assert!(is_due(&next, 9000));
+        assert!(!is_due(&next, 9999));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::{File, Metadata};
+use std::io;
 
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, StatusCode, Uri};
@@ -10,10 +11,11 @@ use log::{debug, error};
 use super::answer::{Caching, Representation};
 use super::coding::Coding;
 use super::conditions::{self, Outcome};
+use super::folder::{Folder, Found, Missed};
 use super::listing::{self, Asked, Listing};
 use super::media_type::Described;
 use super::path::{Kind, Name, Unnamed};
-use super::root::{Found, Missed};
+use super::root::{Current, Named};
 use super::{ASK_EACH_TIME, Copies, Files, Listings, join};
 use crate::content_type::accepted;
 use crate::problem::try_again;
@@ -50,9 +52,10 @@ impl Files {
         let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
             return refuse(Missed::Missing, request);
         };
+        let current = self.root.current();
         let name = match Name::read(rest, self.dotfiles) {
             Ok(name) => name,
-            Err(Unnamed::Missing) => return self.stand_in(request),
+            Err(Unnamed::Missing) => return self.stand_in(&current, request),
             Err(Unnamed::Malformed) => {
                 let problem =
                     Problem::new(StatusCode::BAD_REQUEST).detail("no file has such a name");
@@ -63,7 +66,7 @@ impl Files {
             Kind::File => Cow::Borrowed(&*name.path),
             Kind::Folder => Cow::Owned(join(&name.path, INDEX)),
         };
-        match (self.root.open(&path), name.kind) {
+        match (current.folder.find(&path), name.kind) {
             (Ok(Found::File(file, metadata)), _) => {
                 let never_changes = self.immutable.iter().any(|prefix| path.starts_with(prefix));
                 let caching = Caching {
@@ -74,23 +77,23 @@ impl Files {
                     },
                     vary: self.vary(),
                 };
-                self.choose(&path, file, &metadata, request)
+                self.choose(&current.folder, &path, file, &metadata, request)
                     .answer(request, caching)
             }
             (Ok(Found::Folder), Kind::File) => redirect(request.uri()),
             (Ok(Found::Folder) | Err(Missed::Missing), _) => self
-                .list(&name, request)
-                .unwrap_or_else(|| self.stand_in(request)),
+                .list(&current.folder, &name, request)
+                .unwrap_or_else(|| self.stand_in(&current, request)),
             (Err(missed), _) => refuse(missed, request),
         }
     }
 
     /// Answers with what is in a folder that has no index, if that may be told.
-    fn list(&self, name: &Name<'_>, request: &Request) -> Option<Response> {
+    fn list(&self, root: &Folder, name: &Name<'_>, request: &Request) -> Option<Response> {
         if self.listing == Listings::None || name.kind == Kind::File {
             return None;
         }
-        let folder = match self.root.read_folder(&name.path) {
+        let folder = match root.read_folder(&name.path) {
             Ok(folder) => folder,
             Err(Missed::Missing) => return None,
             Err(missed) => return Some(refuse(missed, request)),
@@ -101,7 +104,7 @@ impl Files {
             Outcome::Failed => Problem::new(StatusCode::PRECONDITION_FAILED).answer(fields),
             Outcome::Send => {
                 let asked = Asked::read(request.uri().query().unwrap_or_default());
-                match Listing::read(&self.root, folder, &name.path, self.dotfiles, &asked) {
+                match Listing::read(root, folder, &name.path, self.dotfiles, &asked) {
                     Ok(listing) => listing.answer(request, &asked),
                     Err(missed) => refuse(missed, request),
                 }
@@ -110,8 +113,15 @@ impl Files {
     }
 
     /// Answers where there is no file.
-    fn stand_in(&self, request: &Request) -> Response {
-        let missing = || Problem::new(StatusCode::NOT_FOUND).answer(request.headers());
+    fn stand_in(&self, current: &Current, request: &Request) -> Response {
+        let missing = || match current.path {
+            Named::Folder | Named::Unknown => refuse(Missed::Missing, request),
+            // What is not found now is there again when the folder is.
+            Named::Nothing => {
+                let gone = io::Error::other("the folder is not there");
+                refuse(Missed::Busy(gone), request)
+            }
+        };
         let path = request.uri().path();
         let seems_file = path
             .rsplit('/')
@@ -123,7 +133,7 @@ impl Files {
         if seems_file && !asks_for_page(request.headers()) {
             return missing();
         }
-        match self.open_named(fallback) {
+        match self.open_named(&current.folder, fallback) {
             Ok(Found::File(file, metadata)) => {
                 let caching = Caching {
                     control: &self.cache_control,
@@ -133,7 +143,7 @@ impl Files {
                         self.vary()
                     },
                 };
-                self.choose(fallback, file, &metadata, request)
+                self.choose(&current.folder, fallback, file, &metadata, request)
                     .answer(request, caching)
             }
             Ok(Found::Folder) | Err(Missed::Missing) => missing(),
@@ -144,6 +154,7 @@ impl Files {
     /// The file itself, or the copy of it that the client likes best.
     fn choose(
         &self,
+        root: &Folder,
         path: &[u8],
         file: File,
         metadata: &Metadata,
@@ -154,7 +165,7 @@ impl Files {
         if coding.is_none() && self.copies == Copies::Served {
             for coding in Coding::wanted(request.headers()) {
                 let copy = [path, coding.extension().as_bytes()].concat();
-                if let Ok(Found::File(file, metadata)) = self.root.open(&copy) {
+                if let Ok(Found::File(file, metadata)) = root.find(&copy) {
                     return Representation::new(file, &metadata, media_type, Some(coding), tags);
                 }
             }

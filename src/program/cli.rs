@@ -460,8 +460,8 @@ fn after_help() -> String {
          JOURNAL_STREAM  If standard error is the journal, text has priorities instead of times\n\n\
          Signals:\n  \
          SIGTERM and SIGINT stop the server without losing a request; a second one cuts what is \
-         left. SIGHUP and SIGUSR1 open log files again, and read certificates and error pages \
-         again. A signal that was ignored at the start stays ignored.\n\n\
+         left. SIGHUP and SIGUSR1 open log files and the folder again, and read certificates and \
+         error pages again. A signal that was ignored at the start stays ignored.\n\n\
          Exit codes:\n",
         environment::variable("listen")
     );

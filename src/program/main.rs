@@ -125,7 +125,7 @@ fn serve(
         log::warn!("{warning}");
     }
     raise_descriptor_limit();
-    let folder = files::open(args)?;
+    let folder = files::open(args)?.map(Arc::new);
     let builder = addresses
         .into_iter()
         .fold(args.builder(), httpool::Builder::listen);
@@ -180,6 +180,7 @@ fn serve(
         .map(Reloaded::Log)
         .chain(pages.map(Reloaded::Pages))
         .chain(tls.map(Reloaded::Tls))
+        .chain(folder.clone().map(Reloaded::Folder))
         .collect();
     let longest_drain = args.drain_delay.0.saturating_add(args.drain_timeout.0);
     let watch = starting

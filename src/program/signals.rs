@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, after, bounded, never, select};
-use httpool::{Handle, PageFolder, Phase, Tls};
+use httpool::{Files, Handle, PageFolder, Phase, Tls};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use signal_hook::iterator::{Handle as Source, Signals};
@@ -79,6 +79,8 @@ pub(crate) enum Reloaded {
     Pages(Arc<PageFolder>),
     /// Its certificates and keys are read again.
     Tls(Tls),
+    /// It is opened again, for whoever has put another one in its place.
+    Folder(Arc<Files>),
 }
 
 impl Caught {
@@ -303,6 +305,10 @@ impl Reloaded {
             Self::Tls(tls) => match tls.reload() {
                 Ok(()) => log::info!("the certificates are read again"),
                 Err(error) => log::error!("the certificates stay as they were: {error}"),
+            },
+            Self::Folder(files) => match files.reload() {
+                Ok(()) => log::info!("folder reopened"),
+                Err(error) => log::error!("the folder stays as it was: {error}"),
             },
         }
     }

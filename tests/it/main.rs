@@ -91,6 +91,9 @@ mod regression;
 /// A log file that is rotated while the program runs.
 #[cfg(feature = "program")]
 mod reload;
+/// Another folder in the place of the one that is served.
+#[cfg(feature = "files")]
+mod replaced_folder;
 /// Functions for paths and methods.
 #[cfg(all(feature = "router", feature = "json"))]
 mod routes;

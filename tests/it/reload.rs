@@ -3,7 +3,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::support::{OwnPath, Program, eventually};
+use crate::support::{OwnFolder, OwnPath, Program, eventually};
 
 /// The program with a log file, once it listens.
 fn logging_to(path: &OwnPath) -> Program {
@@ -61,6 +61,26 @@ fn without_a_log_file_the_signal_does_no_harm() {
     program.signal(Signal::USR1);
     program.expect_line("there is nothing to reload");
     program.connect().get("/").expect_status(200);
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+}
+
+#[test]
+fn a_folder_that_was_replaced_is_reopened() {
+    let outer = OwnFolder::new();
+    outer.file("dist/a", "old").file("new/a", "newer");
+    let dist = outer.path("dist");
+    let root = dist.to_str().expect("it is readable");
+    let mut program = Program::spawn(&["--root", root]);
+    program.connect().get("/a").expect_answer("old");
+    fs::rename(&dist, outer.path("before")).expect("the folder is writable");
+    program.signal(Signal::USR1);
+    program.expect_line("the folder stays as it was: No such file or directory");
+    fs::rename(outer.path("new"), &dist).expect("the folder is writable");
+    program.signal(Signal::HUP);
+    program.expect_line("is another folder now");
+    program.expect_line("folder reopened");
+    program.connect().get("/a").expect_answer("newer");
     program.signal(Signal::TERM);
     program.expect_exit(0);
 }

@@ -12,8 +12,8 @@ use percent_encoding::percent_decode_str;
 use rustix::fs::Dir;
 
 use self::names::{Names, by_name};
+use super::folder::{Folder, Missed};
 use super::path::{Dotfiles, is_visible};
-use super::root::{Missed, Root};
 use super::validators::modified_before;
 use super::{ASK_EACH_TIME, join};
 use crate::page::POLICY;
@@ -90,7 +90,7 @@ enum Direction {
 impl Listing {
     /// Looks at what is in the folder of this name, as far as it would be served.
     pub(super) fn read(
-        root: &Root,
+        root: &Folder,
         folder: Dir,
         path: &[u8],
         dotfiles: Dotfiles,

@@ -1,0 +1,78 @@
+//! Another folder in the place of the one that is served.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use httpool::Files;
+use httpool::http::header::RETRY_AFTER;
+
+use crate::support::{OwnFolder, eventually, expect, field, get};
+
+fn content(files: &Files, target: &str) -> (u16, Option<u64>) {
+    let response = get(files, target, &[]);
+    (response.status().as_u16(), response.body().length())
+}
+
+/// As site generators do: `rm -rf dist && mkdir dist`.
+#[test]
+fn a_folder_that_is_made_anew_is_served() {
+    let outer = OwnFolder::new();
+    outer.file("dist/a", "old").file("dist/gone", "old");
+    let files = Files::new(outer.path("dist")).expect("the folder can be served");
+    assert_eq!(content(&files, "/a"), (200, Some(3)));
+    fs::remove_dir_all(outer.path("dist")).expect("it is ours");
+    outer.file("dist/a", "newer");
+    eventually("the new folder is served", || {
+        content(&files, "/a") == (200, Some(5))
+    });
+    expect(&files, "/gone", 404);
+}
+
+/// As deployments do: `ln -sfn releases/2 current`.
+#[test]
+fn a_link_that_is_switched_is_followed() {
+    let outer = OwnFolder::new();
+    outer
+        .file("releases/1/a", "1")
+        .file("releases/2/a", "22")
+        .file("releases/2/sub/b.txt", "b");
+    let switch = |release: &str| {
+        symlink(format!("releases/{release}"), outer.path("next")).expect("a link can be made");
+        fs::rename(outer.path("next"), outer.path("current")).expect("the folder is writable");
+    };
+    switch("1");
+    let files = Files::new(outer.path("current")).expect("the folder can be served");
+    let files = files.listing(true);
+    assert_eq!(content(&files, "/a"), (200, Some(1)));
+    switch("2");
+    eventually("the other release is served", || {
+        content(&files, "/a") == (200, Some(2))
+    });
+    expect(&files, "/sub/", 200);
+    switch("1");
+    files.reload().expect("it is there");
+    assert_eq!(content(&files, "/a"), (200, Some(1)));
+    expect(&files, "/sub/", 404);
+}
+
+#[test]
+fn while_there_is_no_folder_clients_are_told_to_come_again() {
+    let outer = OwnFolder::new();
+    outer.file("dist/a", "a");
+    let files = Files::new(outer.path("dist")).expect("the folder can be served");
+    fs::rename(outer.path("dist"), outer.path("aside")).expect("the folder is writable");
+    assert!(files.reload().is_err());
+    // What is still in the old one is sent.
+    assert_eq!(content(&files, "/a"), (200, Some(1)));
+    let missing = expect(&files, "/b", 503);
+    assert_eq!(field(&missing, RETRY_AFTER), Some("1"));
+    expect(&files, "/", 503);
+    fs::write(outer.path("dist"), "no folder").expect("the folder is writable");
+    assert!(files.reload().is_err());
+    expect(&files, "/b", 503);
+    fs::remove_file(outer.path("dist")).expect("it is ours");
+    fs::rename(outer.path("aside"), outer.path("dist")).expect("the folder is writable");
+    eventually("the folder is found again", || {
+        content(&files, "/b").0 == 404
+    });
+}
