@@ -99,6 +99,7 @@ pub mod layers;
 mod listen_addr;
 #[doc(hidden)]
 pub mod log_limit;
+pub mod log_text;
 mod origin;
 mod page;
 mod page_folder;

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use crate::log_text::escape_json;
 use crate::{Exchange, Node, Origin, Outcome};
 
 const JSON_TIME: &[BorrowedFormatItem<'_>] =
@@ -249,8 +250,9 @@ fn push_text(text: &[u8], out: &mut Vec<u8>) {
 }
 
 fn push_value(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
-    let written = serde_json::to_writer(out, value);
-    debug_assert!(written.is_ok(), "writing to a Vec can't fail");
+    let json = serde_json::to_string(value);
+    debug_assert!(json.is_ok(), "writing to memory can't fail");
+    out.extend_from_slice(escape_json(&json.unwrap_or_default()).as_bytes());
 }
 
 /// The values of the first field lines of these names.
@@ -380,6 +382,20 @@ mod tests {
         });
         assert_eq!(value, expected);
         assert_eq!(text.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn json_lines_have_no_characters_that_terminals_obey() {
+        let agent = "\u{9b}2J\u{85}\u{2028}\u{202e}\u{2066}x\u{7f}";
+        let head = format!("GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: {agent}\r\n\r\n");
+        let text = line(AccessFormat::Json, head.as_bytes(), |_| {});
+        let content = text.strip_suffix('\n').expect("it is one line");
+        assert!(
+            content.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+            "{content:?}"
+        );
+        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        assert_eq!(value["user_agent"], agent);
     }
 
     #[test]

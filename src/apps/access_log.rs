@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,7 +39,11 @@ const TICK: Duration = Duration::from_millis(100);
 /// they are when the output goes on, or at the end.
 ///
 /// What a client sends can't break out of its place in the line: in the text formats quotes,
-/// backslashes and whatever is not printable ASCII are written as `\xHH`, in JSON as JSON has it.
+/// backslashes and whatever is not printable ASCII are written as `\xHH`; in JSON what JSON requires and
+/// what [changes how text is shown](crate::log_text) is written as `\uHHHH`.
+///
+/// An output that fails, such as a full disk, costs the lines that it does not take in full. They are
+/// counted, and the next line begins at the start of a line.
 ///
 /// ```
 /// use httpool::apps::{AccessFormat, AccessLog};
@@ -251,6 +255,8 @@ struct Writer<W> {
     next_sweep: Instant,
     /// Lines that the output did not take, since when it has failed.
     failed: Option<u64>,
+    /// The output has taken a part of a line, and nothing since.
+    is_torn: bool,
 }
 
 impl<W: Write> Writer<W> {
@@ -259,6 +265,7 @@ impl<W: Write> Writer<W> {
             output,
             next_sweep: Instant::now() + INTERVAL,
             failed: None,
+            is_torn: false,
         }
     }
 
@@ -304,13 +311,9 @@ impl<W: Write> Writer<W> {
     }
 
     fn write(&mut self, shared: &Shared, lines: &[u8]) {
-        let in_hand = count_lines(lines);
-        shared.in_hand.store(in_hand, Ordering::Relaxed);
-        let written = self
-            .output
-            .write_all(lines)
-            .and_then(|()| self.output.flush());
+        let (taken, written) = self.write_as_much_as_goes(shared, lines);
         shared.in_hand.store(0, Ordering::Relaxed);
+        let lost = count_lines(&lines[taken..]);
         match (written, &mut self.failed) {
             (Ok(()), None) => {}
             (Ok(()), Some(unwritten)) => {
@@ -319,10 +322,37 @@ impl<W: Write> Writer<W> {
             }
             (Err(error), None) => {
                 error!("the access log can't be written: {error}");
-                self.failed = Some(in_hand);
+                self.failed = Some(lost);
             }
-            (Err(_), Some(unwritten)) => *unwritten += in_hand,
+            (Err(_), Some(unwritten)) => *unwritten += lost,
         }
+    }
+
+    /// Writes these lines, and returns how many bytes the output has taken. A line of which it has
+    /// taken a part before is ended first.
+    fn write_as_much_as_goes(&mut self, shared: &Shared, lines: &[u8]) -> (usize, io::Result<()>) {
+        let in_hand = |rest| shared.in_hand.store(count_lines(rest), Ordering::Relaxed);
+        in_hand(lines);
+        if self.is_torn {
+            if let Err(error) = self.output.write_all(b"\n") {
+                return (0, Err(error));
+            }
+            self.is_torn = false;
+        }
+        let mut taken = 0;
+        while taken < lines.len() {
+            match self.output.write(&lines[taken..]) {
+                Ok(0) => return (taken, Err(ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    taken += count;
+                    self.is_torn = lines[taken - 1] != b'\n';
+                    in_hand(&lines[taken..]);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return (taken, Err(error)),
+            }
+        }
+        (taken, self.output.flush())
     }
 }
 
@@ -409,6 +439,42 @@ mod tests {
         let written = count_lines(&written.lock().expect("nobody panicked"));
         assert_eq!(written + lost, told);
         assert!(written >= (WAITING * GATHERED / 100) as u64, "{written}");
+    }
+
+    /// A disk with room for so many bytes.
+    struct Disk(usize, Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut content = self.1.lock().expect("nobody panicked");
+            let count = bytes.len().min(self.0 - content.len());
+            if count == 0 {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            content.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_loses_exactly_the_lines_that_are_counted() {
+        let shared = AccessLog::start(AccessFormat::Common, io::sink()).expect("there are threads");
+        let shared = shared.lines().0;
+        let content = Arc::default();
+        let mut writer = Writer::new(Disk(10, Arc::clone(&content)));
+        writer.write(&shared, b"one\ntwo\nthree\nfour\n");
+        assert_eq!(writer.failed, Some(2));
+        writer.write(&shared, b"five\nsix\n");
+        assert_eq!(writer.failed, Some(4));
+        writer.output.0 = 100;
+        writer.write(&shared, b"seven\n");
+        assert_eq!(writer.failed, None);
+        let content = content.lock().expect("nobody panicked");
+        assert_eq!(&content[..], b"one\ntwo\nth\nseven\n");
     }
 
     #[test]

@@ -113,6 +113,16 @@ impl Collector for OfServer {
             ]
             .map(|(state, count)| ([("state", state)], count)),
         )?;
+        figures.level(
+            "httpool_connections_limit",
+            "Connections that may be open",
+            progress.max_connections,
+        )?;
+        figures.count(
+            "httpool_connections_limit_reached",
+            "How often as many connections were open as may be",
+            progress.limit_reached,
+        )?;
         figures.count(
             "httpool_requests_answered",
             "Requests answered in full that came to a handler or were shed",

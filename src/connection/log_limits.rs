@@ -15,6 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// One limit for each kind of line that the connections of a server cause.
 #[derive(Debug)]
 pub(crate) struct LogLimits {
+    pub(crate) full: LogLimit,
     #[cfg(feature = "tls")]
     pub(crate) tls_handshakes: LogLimit,
     #[cfg(feature = "proxy")]
@@ -26,6 +27,7 @@ pub(crate) struct LogLimits {
 impl LogLimits {
     pub(crate) const fn new() -> Self {
         Self {
+            full: LogLimit::new(1, INTERVAL),
             #[cfg(feature = "tls")]
             tls_handshakes: LogLimit::new(LINES, INTERVAL),
             #[cfg(feature = "proxy")]

@@ -83,13 +83,6 @@ pub(crate) struct Service {
     pub(crate) observers: Observers,
     pub(crate) error_pages: Pages,
     pub(crate) answer_fields: AnswerFields,
-    #[cfg_attr(
-        not(any(feature = "proxy", feature = "tls")),
-        expect(
-            dead_code,
-            reason = "only what precedes requests is logged with a limit"
-        )
-    )]
     pub(crate) log_limits: LogLimits,
 }
 

@@ -1,13 +1,12 @@
 //! Where the line for each request goes.
 
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use httpool::apps::{AccessFormat, AccessLog};
 
 use super::cli::Args;
-use super::logging::LogFile;
+use super::log_file::{LogFile, standard_output};
 use super::signals::Watch;
 
 /// The path that is standard output.
@@ -37,7 +36,7 @@ pub(crate) fn start(args: &Args) -> Result<(Option<AccessLog>, Option<LogFile>),
         .map_or(AccessFormat::Combined, Into::into);
     let log = match &file {
         Some(file) => AccessLog::start(format, file.clone()),
-        None => AccessLog::start(format, io::stdout()),
+        None => standard_output().and_then(|output| AccessLog::start(format, output)),
     };
     let log = log.map_err(|error| format!("cannot start a thread: {error}"))?;
     Ok((Some(log), file))

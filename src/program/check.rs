@@ -7,6 +7,7 @@ use httpool::{ListenAddr, PageFolder};
 use rustix::fs::{Access, access};
 
 use super::cli::Args;
+use super::log_file::standard_stream;
 use super::{access_log, files, https};
 
 /// Looks at what parsing could not: the names, folders and files that the values stand for.
@@ -47,6 +48,7 @@ pub(crate) fn warnings(args: &Args) -> Vec<String> {
 fn check_log_file(path: &Path) -> io::Result<()> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) if standard_stream(path).is_some() => Ok(()),
         Ok(_) => Ok(access(path, Access::WRITE_OK)?),
         Err(_) => check_folder(path),
     }

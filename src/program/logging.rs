@@ -1,31 +1,20 @@
 //! Where messages go, and what they look like.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, LineWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
+use httpool::log_text::{escape_json, escape_text};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use serde_json::Value;
 use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger};
 use time::macros::format_description;
 
 use super::cli::{Args, LogFormat};
+use super::log_file::LogFile;
 use super::systemd;
-
-/// A file of messages, or of requests. Whoever rotates logs renames it and then has it opened again.
-#[derive(Debug, Clone)]
-pub(crate) struct LogFile {
-    /// What it is to people.
-    pub(crate) name: &'static str,
-    path: PathBuf,
-    file: Arc<Mutex<File>>,
-}
 
 /// Sends every message, and every panic, where the flags say. The file, if it is one.
 pub(crate) fn set_up(args: &Args) -> Result<Option<LogFile>, String> {
@@ -72,63 +61,10 @@ fn say(level: Level, text: &str) {
     let _ = writeln!(io::stderr(), "{priority}httpool: {text}");
 }
 
-impl LogFile {
-    pub(crate) fn open(name: &'static str, path: &Path) -> Result<Self, String> {
-        Ok(Self {
-            name,
-            path: path.to_owned(),
-            file: Arc::new(Mutex::new(Self::append(name, path)?)),
-        })
-    }
-
-    /// Opens it again under its name. What is open stays open if that can't be.
-    pub(crate) fn reopen(&self) -> Result<(), String> {
-        let file = Self::append(self.name, &self.path)?;
-        *self.lock() = file;
-        Ok(())
-    }
-
-    fn append(name: &str, path: &Path) -> Result<File, String> {
-        append(path)
-            .map_err(|error| format!("cannot write to the {name} {}: {error}", path.display()))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, File> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Write for LogFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.lock().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.lock().flush()
-    }
-}
-
-/// Appending is what lets several processes, and a rotation that truncates, share a file. A pipe that
-/// nobody reads is an error rather than waited for.
-fn append(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)?;
-    let flags = fcntl_getfl(&file)?;
-    fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
-    Ok(file)
-}
-
 fn to_stream(args: &Args, stream: impl Write + Send + 'static) -> Box<dyn SharedLogger> {
     match args.log_format {
         // The parts of a message are gathered, so that lines of several writers don't mix.
-        LogFormat::Text => WriteLogger::new(
-            args.log_level,
-            text_config(),
-            LineWriter::with_capacity(8 * 1024, stream),
-        ),
+        LogFormat::Text => WriteLogger::new(args.log_level, text_config(), WholeLines::new(stream)),
         LogFormat::Json => Lines::boxed(args.log_level, Layout::Json, stream),
     }
 }
@@ -167,6 +103,37 @@ enum Layout {
     Json,
     /// Text with the priority in front, in the form the journal reads; it knows the time itself.
     Journal,
+}
+
+/// Gathers the parts of a line, escapes it, and writes it with a single write. What can't be
+/// written is lost.
+struct WholeLines<W> {
+    output: W,
+    line: Vec<u8>,
+}
+
+impl<W> WholeLines<W> {
+    fn new(output: W) -> Self {
+        let line = Vec::new();
+        Self { output, line }
+    }
+}
+
+impl<W: Write> Write for WholeLines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if self.line.ends_with(b"\n") {
+            let line = String::from_utf8_lossy(&self.line);
+            let written = self.output.write_all(escape_text(&line).as_bytes());
+            self.line.clear();
+            written?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
 }
 
 /// Writes each message with a single write, formatted before the output is locked.
@@ -233,7 +200,7 @@ fn json(record: &Record<'_>, now: SystemTime) -> String {
         humantime::format_rfc3339_millis(now),
         record.level().as_str().to_lowercase(),
         Value::from(record.target()),
-        Value::from(record.args().to_string()),
+        escape_json(&Value::from(record.args().to_string()).to_string()),
     )
 }
 
@@ -245,6 +212,7 @@ fn journal(record: &Record<'_>) -> String {
     } else {
         record.args().to_string()
     };
+    let message = escape_text(&message);
     let lines = message.lines().map(|line| format!("<{priority}>{line}\n"));
     lines.collect()
 }
@@ -279,6 +247,28 @@ mod tests {
         assert_eq!(value["level"], "warn");
         assert_eq!(value["target"], "httpool::server");
         assert_eq!(value["message"], "a \"quoted\"\nmessage \u{1b}[0m");
+    }
+
+    #[test]
+    fn no_line_has_characters_that_terminals_obey() {
+        let message = "\u{1b}[2J\u{9b}2J\u{85}\u{2028}\u{202e}\u{2066}x";
+        let mut text = WholeLines::new(Vec::new());
+        let written = writeln!(text, "a {message}");
+        written.expect("memory takes everything");
+        let text = String::from_utf8(text.output).expect("it is text");
+        let args = format_args!("{message}");
+        let record = Record::builder().level(Level::Info).args(args).build();
+        for line in [
+            text,
+            journal(&record),
+            json(&record, SystemTime::UNIX_EPOCH),
+        ] {
+            let content = line.strip_suffix('\n').expect("it is one line");
+            assert!(
+                content.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+                "{line:?}"
+            );
+        }
     }
 
     #[test]

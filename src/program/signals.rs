@@ -21,7 +21,7 @@ use signal_hook::flag;
 use signal_hook::iterator::{Handle as Source, Signals};
 
 use super::exit::Exit;
-use super::logging::LogFile;
+use super::log_file::LogFile;
 use super::systemd;
 
 /// Signals this close to the first are the same wish: a terminal's doubled Ctrl-C, or one sent to

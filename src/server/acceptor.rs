@@ -18,7 +18,7 @@ use super::deputy::Deputy;
 use super::listener::Listener;
 use super::roster::Patrol;
 use super::turns::{Turns, is_within};
-use super::{DrainReport, Shared};
+use super::{DrainReport, Shared, counted};
 #[cfg(feature = "proxy")]
 use crate::connection::log_limited;
 use crate::connection::{Connection, Opening, Wake, What};
@@ -76,6 +76,8 @@ pub(super) struct Acceptor {
     is_crowded: bool,
     /// Accepting has failed, most likely for want of descriptors, and goes on at this time.
     paused_until: Option<Instant>,
+    /// As many connections were open as may be when it was last looked.
+    was_full: bool,
 }
 
 /// What is known of a listener's queue.
@@ -108,6 +110,7 @@ impl Acceptor {
             next_sweep: Instant::now(),
             is_crowded: false,
             paused_until: None,
+            was_full: false,
         }
     }
 
@@ -187,14 +190,22 @@ impl Acceptor {
     }
 
     /// Whether as many connections are open as may be. If so the bell rings when one ends.
-    fn is_full(&self) -> bool {
+    fn is_full(&mut self) -> bool {
         let (census, most) = (&self.shared.census, self.shared.max_connections);
         census.ring_below(0);
-        if census.open() < most {
-            return false;
+        let is_full = census.open() >= most && {
+            census.ring_below(most);
+            census.open() >= most
+        };
+        if mem::replace(&mut self.was_full, is_full) || !is_full {
+            return is_full;
         }
-        census.ring_below(most);
-        census.open() >= most
+        census.add_full();
+        if let Some(suppressed) = self.shared.service.log_limits.full.allow(Instant::now()) {
+            let connections = counted(most, "connection");
+            warn!("limit of {connections} reached; new clients wait until one ends{suppressed}");
+        }
+        true
     }
 
     /// Waits for a connection, if `accepting`, or for the bell, at most this long, and says

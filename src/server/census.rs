@@ -23,6 +23,8 @@ pub(super) struct Census {
     rounds: AtomicU64,
     /// Those of the answered that no handler has seen.
     late: AtomicU64,
+    /// How often as many connections were open as may be.
+    full: AtomicU64,
     crowded: AtomicU64,
     /// One a worker and one for the acceptor, written by it alone: a shared counter would be the one
     /// line that all cores fight for.
@@ -47,6 +49,7 @@ impl Census {
             ended: Default::default(),
             rounds: AtomicU64::new(0),
             late: AtomicU64::new(0),
+            full: AtomicU64::new(0),
             crowded: AtomicU64::new(0),
             answered: (0..=workers).map(|_| CachePadded::default()).collect(),
             bell: Arc::downgrade(bell),
@@ -93,6 +96,14 @@ impl Census {
             Overload::Late => &self.late,
             Overload::Full => &self.crowded,
         }
+    }
+
+    pub(super) fn full(&self) -> u64 {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_full(&self) {
+        self.full.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn add_cut(&self, requests: u64) {

@@ -35,6 +35,7 @@ use crate::sync::channel::Receiver;
 #[derive(Debug, Clone)]
 pub struct Handle {
     phase: Arc<PhaseCell>,
+    max_connections: usize,
     census: Arc<Census>,
     turns: Arc<Turns>,
     waits: Arc<Tallies>,
@@ -60,6 +61,11 @@ pub struct Progress {
     pub phase: Phase,
     /// Connections open now.
     pub open: usize,
+    /// Connections that may be open: [`Builder::max_connections`](crate::Builder::max_connections),
+    /// or fewer if the process may not have as many descriptors.
+    pub max_connections: usize,
+    /// How often that limit was reached: new clients then wait until a connection ends.
+    pub limit_reached: u64,
     /// Connections accepted so far.
     pub accepted: u64,
     /// Requests answered so far: every byte of the answer is with the system. One that was refused
@@ -139,6 +145,7 @@ impl Handle {
     pub(super) fn new(server: &Server) -> Self {
         Self {
             phase: Arc::clone(&server.phase),
+            max_connections: server.max_connections,
             census: Arc::clone(&server.census),
             turns: Arc::clone(&server.turns),
             waits: Arc::clone(&server.waits),
@@ -172,6 +179,8 @@ impl Handle {
         Progress {
             phase: self.phase.get(),
             open: self.census.open(),
+            max_connections: self.max_connections,
+            limit_reached: self.census.full(),
             accepted: self.census.accepted(),
             answered: self.census.answered(),
             shed_late: self.census.shed(Overload::Late),

@@ -367,6 +367,12 @@ impl Shared {
     }
 }
 
+/// How many there are of something, in words.
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// Starts a worker that lets go of `done` when it has ended.
 fn spawn(
     shared: &Arc<Shared>,

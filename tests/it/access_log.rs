@@ -1,4 +1,6 @@
 use std::fs::{self, File};
+use std::io;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use rustix::process::Signal;
@@ -153,6 +155,46 @@ fn a_log_that_cannot_be_written_is_no_reason_to_stop() {
     program.signal(Signal::TERM);
     program.expect_line("2 lines of the access log are lost: it can't be written");
     program.expect_exit(0);
+}
+
+/// Under systemd, standard output is a socket, which can't be opened by its path.
+#[test]
+fn standard_output_may_be_a_socket() {
+    for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets can be made");
+        let program = Program::spawn_into(theirs, &["--access-log", name]);
+        program.connect().get("/in-a-socket").expect_status(200);
+        program.signal(Signal::TERM);
+        program.expect_exit(0);
+        let lines = io::read_to_string(ours).expect("the lines are text");
+        assert!(
+            lines.contains("\"GET /in-a-socket HTTP/1.1\" 200"),
+            "{name}: {lines}"
+        );
+    }
+}
+
+#[test]
+fn socket_that_is_no_standard_stream_is_named() {
+    let path = OwnPath::new("socket");
+    let _listener = UnixListener::bind(&path).expect("the name is free");
+    let arguments = ["--listen", "127.0.0.1:0", "--access-log", path.text()];
+    let exit = crate::support::run_program(&arguments, &[]);
+    exit.expect_line(1, "a socket can't be opened as a file");
+}
+
+#[test]
+fn a_torn_line_of_a_former_process_does_not_spoil_the_next_one() {
+    let path = OwnPath::new("torn");
+    fs::write(&path, "127.0.0.1 - - [10/Oct").expect("the folder is writable");
+    let program = logging_to(&path, &[]);
+    program.connect().get("/next").expect_status(200);
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+    let lines = lines(&path);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[0], "127.0.0.1 - - [10/Oct");
+    assert!(lines[1].starts_with("127.0.0.1 - - [") && lines[1].contains("GET /next"));
 }
 
 /// The program with more in its access log than a pipe takes, and the pipe, which nobody reads.

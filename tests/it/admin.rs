@@ -151,3 +151,57 @@ fn an_admin_address_that_is_taken_is_one_line() {
     let exit = run_program(&["--listen", "127.0.0.1:0", "--admin", &address], &[]);
     exit.expect_line(1, &format!("cannot listen on {address}: "));
 }
+
+#[test]
+fn the_limit_of_connections_is_logged_and_counted() {
+    let (mut program, admin) = watched(&["--max-connections", "1"]);
+    let limit = |reached: u64| {
+        let metrics = ask(&admin, "/metrics").1;
+        let lines = [
+            "httpool_connections_limit 1".to_owned(),
+            format!("httpool_connections_limit_reached_total {reached}"),
+        ];
+        lines
+            .iter()
+            .all(|line| metrics.lines().any(|one| one == line))
+    };
+    assert!(limit(0));
+    let mut first = program.connect();
+    first.post("/", "first").expect_answer("first");
+    program.expect_line("limit of 1 connection reached; new clients wait until one ends");
+    assert!(limit(1));
+    let mut second = program.connect();
+    second.post("/", "second");
+    drop(first);
+    second.expect_answer("second");
+    eventually("it is counted again", || limit(2));
+    program.signal(Signal::TERM);
+    drop(second);
+    let errors = program.expect_exit(0).errors;
+    // A client that comes and goes writes no line each time.
+    assert_eq!(
+        errors.matches("limit of 1 connection").count(),
+        1,
+        "{errors}"
+    );
+}
+
+#[test]
+fn the_limit_of_descriptors_is_logged_once() {
+    for (descriptors, level, connections) in
+        [(65, "WARN", "1 connection"), (80, "INFO", "16 connections")]
+    {
+        let arguments = ["--admin", "127.0.0.1:0", "--workers", "2"];
+        let program = Program::spawn_within(descriptors, &arguments);
+        program.signal(Signal::TERM);
+        let errors = program.expect_exit(0).errors;
+        let mut lines = errors
+            .lines()
+            .filter(|line| line.contains("descriptor limit"));
+        let line = lines.next().expect("it is logged");
+        let expected =
+            format!("descriptor limit (ulimit -n) of {descriptors} allows {connections} at most");
+        assert!(line.contains(level) && line.ends_with(&expected), "{line}");
+        assert_eq!(lines.next(), None);
+    }
+}

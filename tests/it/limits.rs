@@ -252,7 +252,9 @@ fn connections_over_the_limit_wait_for_one_to_leave() {
     for _ in 0..20 {
         second.post("/", "again").expect_answer("again");
     }
-    assert_eq!(server.handle().progress().accepted, 2);
+    let progress = server.handle().progress();
+    assert_eq!(progress.accepted, 2);
+    assert_eq!((progress.max_connections, progress.limit_reached), (2, 1));
     drop(first);
     third.expect_answer("third");
     assert_eq!(server.handle().progress().accepted, 3);

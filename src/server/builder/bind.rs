@@ -1,17 +1,20 @@
 //! From what a server is told to one that listens.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use log::info;
+use log::{Level, log};
 use rustix::process::{Resource, getrlimit};
 
 use super::Builder;
 use crate::Server;
 use crate::config::Config;
 use crate::connection::Budget;
+use crate::log_limit::LogLimit;
 use crate::phase::PhaseCell;
 use crate::server::bell::Bell;
 use crate::server::census::Census;
+use crate::server::counted;
 use crate::server::listener::{BACKLOG, BindError, Listener};
 use crate::server::turns::Turns;
 use crate::server::waits::Tallies;
@@ -88,9 +91,27 @@ fn affordable(config: &Config) -> usize {
     let affordable = spared / config.descriptors_per_connection as u64;
     match usize::try_from(affordable.max(1)) {
         Ok(affordable) if affordable < wanted => {
-            info!("at most {affordable} connections: the descriptor limit is {descriptors}");
+            say_affordable(affordable, descriptors, config.workers);
             affordable
         }
         _ => wanted,
     }
+}
+
+/// Says that the process may have fewer descriptors than connections. All servers of a process have
+/// the same descriptors, so a program with several says it once.
+fn say_affordable(affordable: usize, descriptors: u64, workers: usize) {
+    static LIMIT: LogLimit = LogLimit::new(1, Duration::from_secs(60));
+    if LIMIT.allow(Instant::now()).is_none() {
+        return;
+    }
+    let level = match affordable < workers {
+        true => Level::Warn,
+        false => Level::Info,
+    };
+    let connections = counted(affordable, "connection");
+    log!(
+        level,
+        "descriptor limit (ulimit -n) of {descriptors} allows {connections} at most"
+    );
 }

@@ -206,6 +206,7 @@ pub(crate) use program::{Program, address_in, run_in_journal, run_program};
 mod program {
     use std::net::TcpListener;
     use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
     use std::process::{Command, Stdio};
 
     use httpool::ListenAddr;
@@ -280,6 +281,41 @@ mod program {
                 .env_clear();
             let mut program = Self {
                 process: Process::spawn(&mut command),
+                address: None,
+            };
+            program.expect_listening();
+            program
+        }
+
+        /// Starts it on a port of its own with this socket as standard output, as a service manager
+        /// does, and waits until it says that it listens.
+        #[track_caller]
+        pub(crate) fn spawn_into(output: UnixStream, arguments: &[&str]) -> Self {
+            let input = Stdio::from(OwnedFd::from(output));
+            Self::spawn_behind("exec 1>&0 0</dev/null", input, arguments)
+        }
+
+        /// Starts it on a port of its own where it may have so many descriptors, and waits until it
+        /// says that it listens.
+        #[track_caller]
+        pub(crate) fn spawn_within(descriptors: u32, arguments: &[&str]) -> Self {
+            let script = format!("ulimit -n {descriptors}");
+            Self::spawn_behind(&script, Stdio::null(), arguments)
+        }
+
+        /// The same after these commands of a shell.
+        #[track_caller]
+        fn spawn_behind(script: &str, input: Stdio, arguments: &[&str]) -> Self {
+            let script = format!("{script}; exec \"$0\" \"$@\"");
+            let listen = format!("{}:0", own_loopback());
+            let mut command = Command::new("/bin/sh");
+            command
+                .args(["-c", &script, env!("CARGO_BIN_EXE_httpool")])
+                .args(["--listen", &listen])
+                .args(arguments)
+                .env_clear();
+            let mut program = Self {
+                process: Process::spawn_with(&mut command, input),
                 address: None,
             };
             program.expect_listening();
