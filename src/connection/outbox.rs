@@ -48,11 +48,19 @@ pub(super) struct Outbox {
 enum Tail {
     #[default]
     None,
-    Whole(Bytes),
+    Whole(Whole),
     Stream(Box<Stream>),
     File(FilePart),
     /// There is none, and no other answer.
     Upgrade(Box<Upgrade>),
+}
+
+/// A body in memory.
+#[derive(Debug)]
+struct Whole {
+    left: Bytes,
+    /// What it had at first, all of which is kept until nothing is left.
+    kept: usize,
 }
 
 /// What the client does not take at once.
@@ -105,7 +113,7 @@ impl Outbox {
         if body.len() <= COPIED_BODY {
             self.bytes().extend_from_slice(&body);
         } else {
-            self.tail = Tail::Whole(body);
+            self.tail = Tail::Whole(Whole::new(body));
         }
     }
 
@@ -248,6 +256,9 @@ impl Outbox {
         left.bytes.drain(..left.gone);
         left.bytes.shrink_to_fit();
         left.gone = 0;
+        if let Tail::Whole(body) = &mut left.tail {
+            body.give_back();
+        }
         left
     }
 
@@ -277,11 +288,40 @@ impl FilePart {
     }
 }
 
+impl Whole {
+    fn new(body: Bytes) -> Self {
+        Self {
+            kept: body.len(),
+            left: body,
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        self.kept > COUNTED_BODY && !self.left.is_unique()
+    }
+
+    fn held(&self) -> usize {
+        match self.is_shared() {
+            true => 0,
+            false => self.kept,
+        }
+    }
+
+    /// Keeps what is left in memory of its own once more than half is gone. A client that takes all
+    /// but the end of each response would otherwise keep all of them. However slowly a body goes, no
+    /// more bytes are copied than it has.
+    fn give_back(&mut self) {
+        if self.left.len() <= self.kept / 2 && !self.is_shared() {
+            *self = Self::new(Bytes::copy_from_slice(&self.left));
+        }
+    }
+}
+
 impl Tail {
     fn ready(&self) -> &[u8] {
         match self {
             Self::None | Self::File(_) | Self::Upgrade(_) => &[],
-            Self::Whole(bytes) => bytes,
+            Self::Whole(body) => &body.left,
             Self::Stream(stream) => stream.ready(),
         }
     }
@@ -289,7 +329,7 @@ impl Tail {
     fn advance(&mut self, sent: usize) {
         match self {
             Self::None | Self::Upgrade(_) => {}
-            Self::Whole(bytes) => bytes.advance(sent),
+            Self::Whole(body) => body.left.advance(sent),
             Self::Stream(stream) => stream.advance(sent),
             Self::File(part) => part.advance(sent),
         }
@@ -305,9 +345,45 @@ impl Tail {
     fn held(&self) -> usize {
         match self {
             Self::None | Self::File(_) | Self::Upgrade(_) => 0,
-            Self::Whole(bytes) if bytes.len() > COUNTED_BODY && !bytes.is_unique() => 0,
-            Self::Whole(bytes) => bytes.len(),
+            Self::Whole(body) => body.held(),
             Self::Stream(stream) => stream.held(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    /// An outbox in which this body waits.
+    fn outbox(body: impl Into<Bytes>) -> Outbox {
+        let mut outbox = Outbox::default();
+        outbox.push_body(body.into());
+        outbox
+    }
+
+    #[test]
+    fn a_body_counts_in_full_while_its_memory_is_kept() {
+        let mut outbox = outbox(vec![b'x'; MIB]);
+        outbox.advance(MIB / 2 - 1);
+        outbox = outbox.take();
+        assert_eq!(outbox.held(), MIB, "nothing can be given back");
+        outbox.advance(1);
+        assert_eq!(outbox.held(), MIB, "nothing is given back");
+        outbox = outbox.take();
+        assert_eq!(outbox.held(), MIB / 2);
+        assert_eq!(outbox.tail.ready().len(), MIB / 2);
+    }
+
+    #[test]
+    fn a_body_that_others_share_does_not_count_and_is_not_copied() {
+        let shared = Bytes::from(vec![b'x'; MIB]);
+        let mut outbox = outbox(shared.clone());
+        outbox.advance(MIB - 1);
+        outbox = outbox.take();
+        assert_eq!(outbox.held(), 0);
+        assert_eq!(outbox.tail.ready().as_ptr(), shared[MIB - 1..].as_ptr());
     }
 }

@@ -132,8 +132,12 @@ impl Builder {
     /// [`Bytes`](bytes::Bytes) are, does not count. Default:
     /// [`MAX_BUFFERED`](crate::defaults::MAX_BUFFERED).
     ///
-    /// What workers have in hand comes on top: for each the input buffer, and the request and
-    /// answer of its handler.
+    /// A response counts with all of its bytes until more than half of them are taken; the rest is
+    /// then moved to memory of its own size.
+    ///
+    /// What workers have in hand comes on top: for each the input buffer, what one receive gives, and
+    /// the request and answer of its handler. So does what the allocator keeps: with the GNU C library,
+    /// set `MALLOC_MMAP_THRESHOLD_=131072` in the environment, or it may keep as much again.
     pub fn max_buffered(mut self, bytes: usize) -> Self {
         self.config.max_buffered = bytes;
         self

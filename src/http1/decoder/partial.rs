@@ -127,11 +127,11 @@ impl Partial {
 
 impl Reception {
     pub(super) fn held(&self) -> usize {
-        let beside = match &self.coding {
-            Coding::Length(_) => 0,
-            Coding::Chunked(coding) => coding.held(),
-        };
-        beside + self.content.len()
+        match &self.coding {
+            // What is reserved and has not come takes no memory yet.
+            Coding::Length(_) => self.content.len(),
+            Coding::Chunked(coding) => coding.held() + self.content.capacity(),
+        }
     }
 
     /// Whether its announced length is within the limit. Of a body in chunks, that shows later.
