@@ -1,5 +1,6 @@
 //! What a program gives the server: a function from a request to a response.
 
+use std::io;
 use std::mem;
 use std::sync::Arc;
 
@@ -91,6 +92,17 @@ pub trait Handler: Send + Sync + 'static {
     /// ```
     fn server_response(&self, request: &Request, response: &mut Response) {
         let _ = (request, response);
+    }
+
+    /// Whether the handler is made such that it can handle requests at all. A server asks once before
+    /// it starts, and a [`Client`](crate::test::Client) when it is made; a handler that has other
+    /// handlers asks them. A router finds functions here that take more from the path than it names.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the program. [`Server::run`](crate::Server::run) returns it.
+    fn check(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -214,6 +226,10 @@ impl<H: Handler + ?Sized> Handler for Arc<H> {
 
     fn server_response(&self, request: &Request, response: &mut Response) {
         (**self).server_response(request, response);
+    }
+
+    fn check(&self) -> io::Result<()> {
+        (**self).check()
     }
 }
 

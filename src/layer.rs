@@ -1,6 +1,7 @@
 //! What stands between the server and a handler.
 
 use std::fmt;
+use std::io;
 use std::mem;
 use std::sync::Arc;
 
@@ -282,6 +283,10 @@ impl<H: Handler> Handler for Layered<H> {
     fn server_response(&self, request: &Request, response: &mut Response) {
         self.handler.server_response(request, response);
         self.layers.server_response(request, response);
+    }
+
+    fn check(&self) -> io::Result<()> {
+        self.handler.check()
     }
 }
 

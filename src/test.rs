@@ -110,8 +110,16 @@ macro_rules! methods {
 
 impl Client {
     /// A client of this handler. A handler in an `Arc` can have several.
+    ///
+    /// # Panics
+    ///
+    /// If no server would start with the handler ([`Handler::check`]).
     #[must_use]
+    #[track_caller]
     pub fn new(handler: impl Handler) -> Self {
+        if let Err(why) = handler.check() {
+            panic!("{why}");
+        }
         Self {
             handler: Box::new(handler),
         }

@@ -43,10 +43,6 @@ impl Compiler {
 
     /// What the compiler says of this file if it does not take it.
     fn compile(&self, name: &str) -> Result<(), String> {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/messages")
-            .join(name)
-            .with_extension("rs");
         let output = Command::new(env::var_os("RUSTC").unwrap_or("rustc".into()))
             .args(["--edition", "2024", "--emit", "metadata", "--out-dir"])
             .arg(env!("CARGO_TARGET_TMPDIR"))
@@ -54,7 +50,7 @@ impl Compiler {
             .arg(format!("dependency={}", self.dependencies.display()))
             .arg("--extern")
             .arg(format!("httpool={}", self.library.display()))
-            .arg(file)
+            .arg(file(name))
             .output()
             .expect("there is a compiler");
         if output.status.success() {
@@ -63,11 +59,26 @@ impl Compiler {
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
+    /// The sentence is there, and an error that points at the line with the mistake.
     #[track_caller]
     fn check(&self, name: &str, sentence: &str) {
         let said = self.compile(name).expect_err("it has a mistake");
         assert!(said.contains(sentence), "{name}: {sentence}\n{said}");
+        let text = fs::read_to_string(file(name)).expect("it is there");
+        let marked = text
+            .lines()
+            .position(|line| line.ends_with("// The mistake."));
+        if let Some(index) = marked {
+            let place = format!("{name}.rs:{}:", index + 1);
+            assert!(said.contains(&place), "{place}\n{said}");
+        }
     }
+}
+
+/// The file of this name, which has one mistake.
+fn file(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/messages");
+    folder.join(name).with_extension("rs")
 }
 
 fn is_library(path: &Path) -> bool {
@@ -84,12 +95,18 @@ fn mistakes_are_told_in_sentences() {
     let compiler = Compiler::new();
     for (name, sentence) in [
         ("answer", "`Trouble` is no answer to a request"),
-        ("argument", "`User` can't be taken from a request"),
+        ("argument", "`User` can't be taken from a request here"),
+        ("asynchronous", "remove `async`"),
+        ("asynchronous_handler", "remove `async`"),
+        ("asynchronous_layer", "remove `async`"),
         ("clone", "`App: Clone` is not satisfied"),
         ("fields", "`&str` does not say header fields"),
         ("function", "Html<&str>` can't answer requests"),
         ("handler", "`u16` is no answer to a request"),
         ("layer", "`&str` is no layer"),
+        ("order", "must be the last argument"),
+        ("order_of_body", "must be the last argument"),
+        ("order_of_closure", "must be the last argument"),
         (
             "state",
             "a router with the state `App` has no `State<Mailer>`",

@@ -60,7 +60,9 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
     message = "`{Self}` is no answer to a request",
     note = "answers are such as `&'static str`, `String`, `Json<T>`, `StatusCode`, \
             `(StatusCode, T)`, `Result<T, E>` of two answers, `http::Response<Body>`, or whatever \
-            implements `IntoResponse`"
+            implements `IntoResponse`",
+    note = "handlers are plain functions and may block: where the answer is a future, remove `async` \
+            from the function"
 )]
 pub trait IntoResponse {
     /// Makes the response.

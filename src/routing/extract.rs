@@ -1,12 +1,15 @@
 //! Arguments of functions, from requests.
 
 use std::mem;
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 
-use super::{Call, Claim, Rejection, urlencoded};
+use super::arity::names_for;
+use super::parameters::Mismatch;
+use super::{Call, Consumes, Reads, Rejection, urlencoded};
 use crate::content_type::MediaType;
 use crate::{Body, Intake, Origin, Request};
 
@@ -16,7 +19,7 @@ use crate::{Body, Intake, Origin, Request};
 /// [`Bytes`], or as a [`String`] if it is UTF-8; [`Origin`]; `Option<T>` for what a request may or
 /// may not have ([`ExtractOptional`]); `Result<T, Rejection>` for who wants to answer a rejection
 /// otherwise. The whole [`Request`] and its [`Body`] are taken out of the call: they are the last
-/// argument, which the compiler sees to ([`Claim`]).
+/// argument, which the compiler sees to ([`Consumes`]).
 ///
 /// One's own is one function:
 ///
@@ -39,17 +42,22 @@ use crate::{Body, Intake, Origin, Request};
 /// let router: Router = Router::new().get("/", |Token(token): Token| token);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be taken from a request",
+    message = "`{Self}` can't be taken from a request here",
     note = "arguments of functions are such as `Path<T>`, `Query<T>`, `Json<T>`, `State<S>` of \
-            the router's own state, or whatever implements `Extract<S>`"
+            the router's own state, or whatever implements `Extract<S>`",
+    note = "an argument that takes the request or its body away, such as `Request`, `Body` and \
+            `Incoming`, must be the last argument: write the others before it"
 )]
-pub trait Extract<S>: Sized {
+pub trait Extract<S, Access = Reads>: Sized {
     /// How the body of a request must be taken for it: whole, unless it says otherwise.
     const INTAKE: Intake = Intake::Whole;
 
-    /// What it leaves of the request to the arguments behind it: everything, unless it says
-    /// otherwise.
-    const CLAIM: Claim = Claim::Looks;
+    /// How many names the path of a route may have for it: any number, unless it says otherwise. A
+    /// router refuses a function for a path that does not have so many.
+    #[must_use]
+    fn names() -> RangeInclusive<usize> {
+        0..=usize::MAX
+    }
 
     /// Takes it from the call.
     ///
@@ -90,9 +98,11 @@ pub trait Extract<S>: Sized {
 #[diagnostic::on_unimplemented(
     message = "a request can't be without `{Self}`",
     note = "`Option<T>` is an argument if `T` implements `ExtractOptional<S>`, which says when it is \
-            missing; `Result<T, Rejection>` is one for every argument `T`"
+            missing; `Result<T, Rejection>` is one for every argument `T`",
+    note = "an argument that takes the body away, such as `Option<Incoming>`, must be the last \
+            argument: write the others before it"
 )]
-pub trait ExtractOptional<S>: Extract<S> {
+pub trait ExtractOptional<S, Access = Reads>: Extract<S, Access> {
     /// Takes it from the call, if it is there.
     ///
     /// # Errors
@@ -102,8 +112,13 @@ pub trait ExtractOptional<S>: Extract<S> {
 }
 
 /// What stands in the path where the route has `{names}`: a value of a route with one, a tuple in
-/// their order, or a struct by their names. What can't be read as such is answered 400. Text is a
-/// `String`, for it is decoded.
+/// their order, or a struct by their names. A value that can't be read as such is answered 400. Text
+/// is a `String`, for it is decoded.
+///
+/// A tuple or a single value for a path with another number of names is a mistake of the program: a
+/// router panics where the path has too many names, and does not start where it has too few (a router
+/// around it may have added some). A struct with a field that the path does not name is found only by
+/// a request, which is answered 500, and the log says why.
 ///
 /// ```
 /// use httpool::routing::{Path, Router};
@@ -232,10 +247,20 @@ pub struct Form<T>(
 );
 
 impl<S, T: DeserializeOwned> Extract<S> for Path<T> {
+    fn names() -> RangeInclusive<usize> {
+        names_for::<T>()
+    }
+
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         let parsed = call.parameters().parse();
-        parsed.map(Self).map_err(|why| {
-            Rejection::new(StatusCode::BAD_REQUEST, format!("the path is wrong: {why}"))
+        parsed.map(Self).map_err(|why| match why {
+            Mismatch::OfProgram(why) => {
+                let what = std::any::type_name::<T>();
+                Rejection::of_program(call.request(), format_args!("Path<{what}>: {why}"))
+            }
+            Mismatch::OfValue(why) => {
+                Rejection::new(StatusCode::BAD_REQUEST, format!("the path is wrong: {why}"))
+            }
         })
     }
 }
@@ -282,17 +307,13 @@ impl<S> Extract<S> for Origin {
     }
 }
 
-impl<S> Extract<S> for Request {
-    const CLAIM: Claim = Claim::Takes;
-
+impl<S> Extract<S, Consumes> for Request {
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         Ok(mem::take(call.request_mut()))
     }
 }
 
-impl<S> Extract<S> for Body {
-    const CLAIM: Claim = Claim::Takes;
-
+impl<S> Extract<S, Consumes> for Body {
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         Ok(mem::take(call.request_mut().body_mut()))
     }
@@ -332,9 +353,12 @@ impl<S, T: DeserializeOwned> Extract<S> for Form<T> {
     }
 }
 
-impl<S, T: ExtractOptional<S>> Extract<S> for Option<T> {
+impl<S, A, T: ExtractOptional<S, A>> Extract<S, A> for Option<T> {
     const INTAKE: Intake = T::INTAKE;
-    const CLAIM: Claim = T::CLAIM;
+
+    fn names() -> RangeInclusive<usize> {
+        0..=*T::names().end()
+    }
 
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         T::extract_optional(call)
@@ -369,9 +393,12 @@ impl<S> ExtractOptional<S> for Origin {
     }
 }
 
-impl<S, T: Extract<S>> Extract<S> for Result<T, Rejection> {
+impl<S, A, T: Extract<S, A>> Extract<S, A> for Result<T, Rejection> {
     const INTAKE: Intake = T::INTAKE;
-    const CLAIM: Claim = T::CLAIM;
+
+    fn names() -> RangeInclusive<usize> {
+        T::names()
+    }
 
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         Ok(T::extract(call))
@@ -427,7 +454,7 @@ fn wanted(content_type: &str) -> Rejection {
 }
 
 /// The argument of a request that has something to read it from.
-pub(super) fn unless<S, T: Extract<S>>(
+pub(super) fn unless<S, A, T: Extract<S, A>>(
     is_missing: bool,
     call: &mut Call<'_, S>,
 ) -> Result<Option<T>, Rejection> {

@@ -1,6 +1,8 @@
 //! Functions as they are written into what the server calls.
 
-use super::{Call, Claim, Extract};
+use std::ops::RangeInclusive;
+
+use super::{Call, Extract, Reads};
 use crate::{Intake, IntoResponse, Response};
 
 /// A function that a [`Router`](super::Router) may call: up to eight arguments that each implement
@@ -19,9 +21,15 @@ use crate::{Intake, IntoResponse, Response};
 ///
 /// let router: Router = Router::new().get("/users/{id}", show);
 /// ```
-pub trait Function<S, Arguments>: Send + Sync + 'static {
+pub trait Function<S, Arguments, Access = Reads>: Send + Sync + 'static {
     /// How its arguments want the body of a request.
     const INTAKE: Intake = Intake::Whole;
+
+    /// How many names the path of a route may have for its arguments.
+    #[must_use]
+    fn names() -> RangeInclusive<usize> {
+        0..=usize::MAX
+    }
 
     /// Takes the arguments from the call, and calls the function.
     fn call(&self, call: &mut Call<'_, S>) -> Response;
@@ -49,27 +57,32 @@ pub trait Function<S, Arguments>: Send + Sync + 'static {
 )]
 pub trait Takes<Arguments> {}
 
+/// What is there for arguments behind each other, of which the last one may take the request away.
 macro_rules! function {
-    ($($argument:ident),*) => {
-        impl<F, R, $($argument),*> Takes<($($argument,)*)> for F
+    ([$($argument:ident)*] [$($last:ident $any:ident)?] $access:ident) => {
+        impl<F, R, $($argument,)* $($last)?> Takes<($($argument,)* $($last,)?)> for F
         where
-            F: Fn($($argument),*) -> R,
+            F: Fn($($argument,)* $($last)?) -> R,
         {
         }
 
-        impl<S, F, R, $($argument),*> Function<S, ($($argument,)*)> for F
+        impl<S, F, R, $($argument,)* $($last, $any)?>
+            Function<S, ($($argument,)* $($last,)?), $access> for F
         where
-            F: Fn($($argument),*) -> R + Send + Sync + 'static,
+            F: Fn($($argument,)* $($last)?) -> R + Send + Sync + 'static,
             R: IntoResponse,
             $($argument: Extract<S>,)*
+            $($last: Extract<S, $any>,)?
         {
-            const INTAKE: Intake = {
-                assert!(
-                    Claim::is_last(&[$($argument::CLAIM),*]),
-                    "an argument that takes the request or its body away is not the last one"
-                );
-                Intake::Whole$(.or($argument::INTAKE))*
-            };
+            const INTAKE: Intake =
+                Intake::Whole$(.or($argument::INTAKE))*$(.or($last::INTAKE))?;
+
+            fn names() -> RangeInclusive<usize> {
+                let names = 0..=usize::MAX;
+                $(let names = common(names, $argument::names());)*
+                $(let names = common(names, $last::names());)?
+                names
+            }
 
             #[allow(
                 unused_variables,
@@ -83,18 +96,28 @@ macro_rules! function {
                         Err(rejection) => return rejection.answer(call.request().headers()),
                     };
                 )*
-                self($($argument),*).into_response()
+                $(
+                    let $last = match $last::extract(call) {
+                        Ok(argument) => argument,
+                        Err(rejection) => return rejection.answer(call.request().headers()),
+                    };
+                )?
+                self($($argument,)* $($last)?).into_response()
             }
         }
     };
 }
 
-function!();
-function!(A);
-function!(A, B);
-function!(A, B, C);
-function!(A, B, C, D);
-function!(A, B, C, D, E);
-function!(A, B, C, D, E, G);
-function!(A, B, C, D, E, G, H);
-function!(A, B, C, D, E, G, H, I);
+function!([] [] Reads);
+function!([] [A Access] Access);
+function!([A] [B Access] Access);
+function!([A B] [C Access] Access);
+function!([A B C] [D Access] Access);
+function!([A B C D] [E Access] Access);
+function!([A B C D E] [G Access] Access);
+function!([A B C D E G] [H Access] Access);
+function!([A B C D E G H] [I Access] Access);
+
+fn common(one: RangeInclusive<usize>, other: RangeInclusive<usize>) -> RangeInclusive<usize> {
+    *one.start().max(other.start())..=*one.end().min(other.end())
+}

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::extract::{is_bodiless, unless};
-use super::{Call, Claim, Extract, ExtractOptional, Rejection};
+use super::{Call, Consumes, Extract, ExtractOptional, Rejection};
 use crate::{Body, Intake, defaults};
 
 /// The request's body, which the function reads while it comes: as [`Intake::Stream`] of at most
@@ -31,9 +31,8 @@ pub struct Incoming<const MOST: u64 = { defaults::MAX_STREAMED_BODY }>(
     pub Body,
 );
 
-impl<S, const MOST: u64> Extract<S> for Incoming<MOST> {
+impl<S, const MOST: u64> Extract<S, Consumes> for Incoming<MOST> {
     const INTAKE: Intake = Intake::Stream { most: MOST };
-    const CLAIM: Claim = Claim::Takes;
 
     fn extract(call: &mut Call<'_, S>) -> Result<Self, Rejection> {
         Body::extract(call).map(Self)
@@ -41,7 +40,7 @@ impl<S, const MOST: u64> Extract<S> for Incoming<MOST> {
 }
 
 /// A body that is empty is missing.
-impl<S, const MOST: u64> ExtractOptional<S> for Incoming<MOST> {
+impl<S, const MOST: u64> ExtractOptional<S, Consumes> for Incoming<MOST> {
     fn extract_optional(call: &mut Call<'_, S>) -> Result<Option<Self>, Rejection> {
         unless(is_bodiless(call), call)
     }

@@ -16,7 +16,8 @@
 //! [`Router`] says how paths are written, [`Extract`] what may be an argument, and
 //! [`IntoResponse`](crate::IntoResponse) what may be returned.
 
-mod claim;
+mod access;
+mod arity;
 mod extract;
 mod function;
 mod incoming;
@@ -28,7 +29,7 @@ mod route;
 mod router;
 mod urlencoded;
 
-pub use self::claim::Claim;
+pub use self::access::{Consumes, Reads};
 pub use self::extract::{Extract, ExtractOptional, Form, Path, Provides, Query, State};
 pub use self::function::{Function, Takes};
 pub use self::incoming::Incoming;

@@ -4,7 +4,9 @@ use std::fmt;
 
 use percent_encoding::percent_decode_str;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::de::{
+    self, DeserializeOwned, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor,
+};
 use serde::forward_to_deserialize_any;
 
 /// The parts of a request's path that a route names, percent-decoded, in their order.
@@ -37,7 +39,12 @@ pub struct Parameters(Vec<(Box<str>, String)>);
 
 /// Why parameters are not what a function wants.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mismatch(String);
+pub(super) enum Mismatch {
+    /// The value that a client has sent.
+    OfValue(String),
+    /// The type: no path of the route can be read as it.
+    OfProgram(String),
+}
 
 impl Parameters {
     /// `None` if one of them is not UTF-8.
@@ -85,7 +92,7 @@ impl<'a> AllOf<'a> {
     fn only(&self) -> Result<One<'a>, Mismatch> {
         match self.0 {
             [(name, value)] => Ok(One { name, value }),
-            all => Err(Mismatch(format!(
+            all => Err(Mismatch::OfProgram(format!(
                 "one value is wanted of a path that has {}",
                 all.len()
             ))),
@@ -148,7 +155,7 @@ impl<'de> Deserializer<'de> for AllOf<'_> {
         visitor: V,
     ) -> Result<V::Value, Mismatch> {
         if length != self.0.len() {
-            return Err(Mismatch(format!(
+            return Err(Mismatch::OfProgram(format!(
                 "{length} values are wanted of a path that has {}",
                 self.0.len()
             )));
@@ -207,7 +214,15 @@ macro_rules! read {
 
 impl One<'_> {
     fn mismatch(self, why: impl fmt::Display) -> Mismatch {
-        Mismatch(format!("{:?} is no {}: {why}", self.value, self.name))
+        Mismatch::OfValue(format!("{:?} is no {}: {why}", self.value, self.name))
+    }
+
+    /// The same for what a visitor says, who does not know which value it is about.
+    fn about(self, mismatch: Mismatch) -> Mismatch {
+        match mismatch {
+            Mismatch::OfValue(why) => self.mismatch(why),
+            Mismatch::OfProgram(why) => Mismatch::OfProgram(format!("{}: {why}", self.name)),
+        }
     }
 }
 
@@ -230,9 +245,7 @@ impl<'de> Deserializer<'de> for One<'_> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        visitor
-            .visit_str(self.value)
-            .map_err(|Mismatch(why)| self.mismatch(why))
+        visitor.visit_str(self.value).map_err(|why| self.about(why))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
@@ -254,9 +267,7 @@ impl<'de> Deserializer<'de> for One<'_> {
         visitor: V,
     ) -> Result<V::Value, Mismatch> {
         let value: de::value::StrDeserializer<'_, Mismatch> = self.value.into_deserializer();
-        visitor
-            .visit_enum(value)
-            .map_err(|Mismatch(why)| self.mismatch(why))
+        visitor.visit_enum(value).map_err(|why| self.about(why))
     }
 }
 
@@ -268,15 +279,43 @@ impl<'de> IntoDeserializer<'de, Mismatch> for One<'_> {
     }
 }
 
+/// A value is always text, and the names are those of the route: what does not fit these fits no
+/// request.
 impl de::Error for Mismatch {
     fn custom<T: fmt::Display>(why: T) -> Self {
-        Self(why.to_string())
+        Self::OfValue(why.to_string())
+    }
+
+    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::OfProgram(format!(
+            "a value is text, which can't be read as {expected}"
+        ))
+    }
+
+    fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
+        Self::OfProgram(format!("the path has {length} names, {expected} is wanted"))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::OfProgram(format!("the path has no name {field:?}"))
+    }
+
+    fn unknown_field(field: &str, _: &'static [&'static str]) -> Self {
+        Self::OfProgram(format!(
+            "the path has the name {field:?}, which is no field"
+        ))
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::OfProgram(format!("the path has the name {field:?} more than once"))
     }
 }
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::OfValue(why) | Self::OfProgram(why) => f.write_str(why),
+        }
     }
 }
 
@@ -298,7 +337,13 @@ mod tests {
     #[track_caller]
     fn expect_mismatch<T: DeserializeOwned + fmt::Debug>(raw: &[(&str, &str)], why: &str) {
         let mismatch = parameters(raw).parse::<T>().expect_err("it does not match");
-        assert_eq!(mismatch.to_string(), why);
+        assert_eq!(mismatch, Mismatch::OfValue(why.to_owned()));
+    }
+
+    #[track_caller]
+    fn expect_mistake<T: DeserializeOwned + fmt::Debug>(raw: &[(&str, &str)], why: &str) {
+        let mismatch = parameters(raw).parse::<T>().expect_err("it does not match");
+        assert_eq!(mismatch, Mismatch::OfProgram(why.to_owned()));
     }
 
     #[derive(Debug, PartialEq, serde::Deserialize)]
@@ -345,16 +390,43 @@ mod tests {
             &[("id", "256")],
             "\"256\" is no id: number too large to fit in target type",
         );
-        expect_mismatch::<u8>(
-            &[("a", "1"), ("b", "2")],
-            "one value is wanted of a path that has 2",
-        );
-        expect_mismatch::<(u8, u8)>(&[("a", "1")], "2 values are wanted of a path that has 1");
         expect_mismatch::<Kind>(
             &[("kind", "pen")],
             "\"pen\" is no kind: unknown variant `pen`, expected `book`",
         );
-        expect_mismatch::<Place>(&[("shelf", "1")], "missing field `title`");
+    }
+
+    #[test]
+    fn types_that_no_path_of_the_route_fits_are_mistakes_of_the_program() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Strict {
+            #[serde(rename = "id")]
+            _id: u8,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Deep {
+            #[serde(rename = "id")]
+            _id: Vec<u8>,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Flat {
+            #[serde(flatten)]
+            _strict: Strict,
+        }
+        let two = [("a", "1"), ("b", "2")];
+        expect_mistake::<u8>(&two, "one value is wanted of a path that has 2");
+        expect_mistake::<(u8, u8)>(&[("a", "1")], "2 values are wanted of a path that has 1");
+        expect_mistake::<[u8; 3]>(&two, "3 values are wanted of a path that has 2");
+        expect_mistake::<Place>(&[("shelf", "1")], "the path has no name \"title\"");
+        expect_mistake::<Strict>(&two, "the path has the name \"a\", which is no field");
+        expect_mistake::<Strict>(
+            &[("id", "1"), ("id", "2")],
+            "the path has the name \"id\" more than once",
+        );
+        let no_sequence = "id: a value is text, which can't be read as a sequence";
+        expect_mistake::<Deep>(&[("id", "1")], no_sequence);
+        expect_mistake::<Flat>(&[("id", "1")], "a value is text, which can't be read as u8");
     }
 
     #[test]

@@ -45,6 +45,12 @@ impl Pattern {
         self.segments.len()
     }
 
+    /// How many names it has.
+    pub(super) fn names(&self) -> usize {
+        let is_named = |segment: &&Segment| !matches!(segment, Segment::Literal(_));
+        self.segments.iter().filter(is_named).count()
+    }
+
     /// Whether no request can be told from those of the other one, whatever the names are.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.depth() == other.depth() && self.pairs(other).all(|(one, two)| one.is_same(two))

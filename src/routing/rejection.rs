@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
+use log::error;
 
-use crate::{IntoResponse, Problem, Response};
+use crate::log_limit::LogLimit;
+use crate::{IntoResponse, Problem, Request, Response};
 
 /// A request does not have what a function wants to know. As an answer it says what is missing, in
 /// the form that the client prefers ([`Problem`]).
@@ -29,6 +32,7 @@ use crate::{IntoResponse, Problem, Response};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     status: StatusCode,
+    /// Empty where the client is told no more than the status.
     reason: Cow<'static, str>,
 }
 
@@ -40,6 +44,17 @@ impl Rejection {
             status,
             reason: reason.into(),
         }
+    }
+
+    /// A function that can't be called with any request of its route. The log says why, the client is
+    /// told that it is not its fault.
+    pub(super) fn of_program(request: &Request, why: impl fmt::Display) -> Self {
+        static MISTAKES: LogLimit = LogLimit::new(10, Duration::from_secs(60));
+        if let Some(suppressed) = MISTAKES.allow(Instant::now()) {
+            let (method, path) = (request.method(), request.uri().path());
+            error!("{method} {path}: 500, a mistake of the program: {why}{suppressed}");
+        }
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "")
     }
 
     /// The status of its answer.
@@ -57,7 +72,11 @@ impl Rejection {
 
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
-        Self::new(rejection.status).detail(rejection.reason)
+        let problem = Self::new(rejection.status);
+        if rejection.reason.is_empty() {
+            return problem;
+        }
+        problem.detail(rejection.reason)
     }
 }
 
@@ -70,6 +89,9 @@ impl IntoResponse for Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.reason.is_empty() {
+            return self.status.fmt(f);
+        }
         f.write_str(&self.reason)
     }
 }

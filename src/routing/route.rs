@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::mem;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use http::Method;
@@ -30,6 +31,8 @@ type Answer<S> = dyn Fn(&mut Call<'_, S>) -> Response + Send + Sync;
 pub(super) struct Endpoint<S> {
     answer: Arc<Answer<S>>,
     pub(super) intake: Intake,
+    /// How many names its path may have.
+    names: RangeInclusive<usize>,
     /// The index of the nested router that it is of, `None` for the outermost one.
     home: Option<usize>,
     /// Those that it was put behind.
@@ -58,10 +61,16 @@ impl<S> Route<S> {
         }
     }
 
+    /// Its functions, and what each is for.
+    pub(super) fn functions(&self) -> impl Iterator<Item = (&str, &Endpoint<S>)> {
+        let methods = self.methods.iter();
+        let methods = methods.map(|(method, endpoint)| (method.as_str(), endpoint));
+        methods.chain(self.any.iter().map(|endpoint| ("any method", endpoint)))
+    }
+
     /// The indices of the nested routers that its functions are of.
     pub(super) fn homes(&self) -> impl Iterator<Item = Option<usize>> {
-        let methods = self.methods.iter().map(|(_, endpoint)| endpoint);
-        methods.chain(&self.any).map(|endpoint| endpoint.home)
+        self.functions().map(|(_, endpoint)| endpoint.home)
     }
 
     /// Has its functions be of other nested routers.
@@ -155,6 +164,7 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
         let Self {
             answer,
             intake,
+            names,
             home,
             layers,
         } = self;
@@ -162,6 +172,7 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
         Endpoint {
             answer: Arc::new(move |call| answer(&mut call.with_state(&state))),
             intake,
+            names,
             home,
             layers,
         }
@@ -185,10 +196,11 @@ impl<S: 'static> Endpoint<S> {
         });
     }
 
-    pub(super) fn new<A: 'static, F: Function<S, A>>(function: F) -> Self {
+    pub(super) fn new<A: 'static, C: 'static, F: Function<S, A, C>>(function: F) -> Self {
         Self {
             answer: Arc::new(move |call| function.call(call)),
             intake: F::INTAKE,
+            names: F::names(),
             home: None,
             layers: Layers::default(),
         }
@@ -196,6 +208,33 @@ impl<S: 'static> Endpoint<S> {
 }
 
 impl<S> Endpoint<S> {
+    /// Why it can't be called with requests of this path, which may get more names in front when its
+    /// router is nested.
+    pub(super) fn has_too_many_names(&self, path: &Pattern) -> Option<String> {
+        let is_wrong = path.names() > *self.names.end();
+        is_wrong.then(|| self.misfit(path))
+    }
+
+    /// The same for a path that gets no more names.
+    pub(super) fn misfits(&self, path: &Pattern) -> Option<String> {
+        let is_wrong = !self.names.contains(&path.names());
+        is_wrong.then(|| self.misfit(path))
+    }
+
+    fn misfit(&self, path: &Pattern) -> String {
+        let count = |count: usize, what: &str| match count {
+            1 => format!("1 {what}"),
+            count => format!("{count} {what}s"),
+        };
+        // Arguments that contradict each other.
+        let wanted = match self.names.is_empty() {
+            true => "different numbers of values".to_owned(),
+            false => count(*self.names.end(), "value"),
+        };
+        let names = count(path.names(), "name");
+        format!("takes {wanted} of the path, which has {names}: change `Path<..>` or the path")
+    }
+
     pub(super) fn answer(&self, call: &mut Call<'_, S>) -> Response {
         // A layer has led the request here, and the router was asked without it.
         if self.intake != Intake::HeadOnly

@@ -107,7 +107,11 @@ macro_rules! methods {
             #[doc = "As [`route`](Self::route)."]
             #[must_use]
             #[track_caller]
-            pub fn $name<A: 'static>(self, path: &str, function: impl Takes<A> + Function<S, A>) -> Self {
+            pub fn $name<A: 'static, C: 'static>(
+                self,
+                path: &str,
+                function: impl Takes<A> + Function<S, A, C>,
+            ) -> Self {
                 self.route(Method::$method, path, function)
             }
         )*
@@ -143,15 +147,15 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// # Panics
     ///
     /// If the path does not begin with `/`, is none that can be routed, can't be told from
-    /// another one, or has a function for this method already; or if it has a segment that begins
-    /// with `:` or `*`.
+    /// another one, or has a function for this method already; if it has a segment that begins
+    /// with `:` or `*`; or if it has more names than the function's [`Path`](super::Path) takes.
     #[must_use]
     #[track_caller]
-    pub fn route<A: 'static>(
+    pub fn route<A: 'static, C: 'static>(
         mut self,
         method: Method,
         path: &str,
-        function: impl Takes<A> + Function<S, A>,
+        function: impl Takes<A> + Function<S, A, C>,
     ) -> Self {
         let mut route = Route::new(Pattern::parse(path_of(path)));
         route.methods.push((method, Endpoint::new(function)));
@@ -190,7 +194,11 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// As [`route`](Self::route).
     #[must_use]
     #[track_caller]
-    pub fn any<A: 'static>(mut self, path: &str, function: impl Takes<A> + Function<S, A>) -> Self {
+    pub fn any<A: 'static, C: 'static>(
+        mut self,
+        path: &str,
+        function: impl Takes<A> + Function<S, A, C>,
+    ) -> Self {
         let mut route = Route::new(Pattern::parse(path_of(path)));
         route.any = Some(Endpoint::new(function));
         self.join(route);
@@ -280,7 +288,10 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// assert_eq!(answer.text(), "404 Not Found: no /tea here, try /\n");
     /// ```
     #[must_use]
-    pub fn fallback<A: 'static>(mut self, function: impl Takes<A> + Function<S, A>) -> Self {
+    pub fn fallback<A: 'static, C: 'static>(
+        mut self,
+        function: impl Takes<A> + Function<S, A, C>,
+    ) -> Self {
         self.fallback = Some(Endpoint::new(function));
         self
     }
@@ -377,6 +388,11 @@ impl<S: Send + Sync + 'static> Router<S> {
             route.any.is_none() || other.any.is_none(),
             "{path} has a function for any method already"
         );
+        for (method, endpoint) in other.functions() {
+            if let Some(why) = endpoint.has_too_many_names(&other.path) {
+                panic!("the function for {method} {path} {why}");
+            }
+        }
         route.join(other);
     }
 

@@ -150,8 +150,10 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the system has no threads or descriptors for the server.
+    /// If the system has no threads or descriptors for the server, or the handler
+    /// [can't handle requests](Handler::check).
     pub fn run(self, handler: impl Handler) -> io::Result<DrainReport> {
+        handler.check()?;
         let config = self.config;
         let workers = config.workers;
         let workers_bell = Bell::new()?;

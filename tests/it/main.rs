@@ -76,6 +76,9 @@ mod panic;
 /// Ranges of files.
 #[cfg(feature = "files")]
 mod parts;
+/// Functions that take other values from a path than its route has names.
+#[cfg(feature = "router")]
+mod path_values;
 /// Requests sent without waiting for answers: all are answered, in order.
 mod pipeline;
 /// Only handlers hold workers: clients that are slow, idle or many do not.

@@ -1,12 +1,14 @@
 //! From a request to the function that answers it.
 
 use std::borrow::Cow;
+use std::io;
 
 use http::{Method, StatusCode};
 
 use super::Router;
 use super::nested::Nested;
 use crate::layer::Layers;
+use crate::routing::pattern::Pattern;
 use crate::routing::route::{Endpoint, Route};
 use crate::routing::{Call, Parameters, path};
 use crate::{Handler, Intake, IntoResponse, Problem, Request, Response};
@@ -175,5 +177,29 @@ impl Handler for Router {
         }
         found.layers.server_response(request, response);
         self.layers.server_response(request, response);
+    }
+
+    fn check(&self) -> io::Result<()> {
+        let routes = self.routes.iter().flat_map(|route| {
+            (route.functions()).filter_map(|(method, endpoint)| {
+                let why = endpoint.misfits(&route.path)?;
+                Some(format!(
+                    "the function for {method} {} {why}",
+                    route.path.as_str()
+                ))
+            })
+        });
+        let nested = self.nested.fallbacks().filter_map(|(path, endpoint)| {
+            let why = endpoint.misfits(path)?;
+            Some(format!("the fallback in {} {why}", path.as_str()))
+        });
+        let root = self.fallback.iter().filter_map(|endpoint| {
+            let why = endpoint.misfits(&Pattern::parse(String::new()))?;
+            Some(format!("the fallback {why}"))
+        });
+        match routes.chain(nested).chain(root).next() {
+            Some(why) => Err(io::Error::new(io::ErrorKind::InvalidInput, why)),
+            None => Ok(()),
+        }
     }
 }

@@ -28,7 +28,10 @@ impl<S> AllNested<S> {
     /// Adds one, and returns its index.
     #[track_caller]
     pub(super) fn add(&mut self, nested: Nested<S>) -> usize {
-        if nested.fallback.is_some() {
+        if let Some(fallback) = &nested.fallback {
+            if let Some(why) = fallback.has_too_many_names(&nested.path) {
+                panic!("the fallback in {} {why}", nested.path.as_str());
+            }
             let mut fallbacks = self.0.iter().filter(|other| other.fallback.is_some());
             let known = fallbacks.find(|other| other.path.is_same(&nested.path));
             if let Some(known) = known {
@@ -85,6 +88,13 @@ impl<S> AllNested<S> {
             }
             false
         })
+    }
+
+    /// Those that have a fallback, and their paths.
+    pub(super) fn fallbacks(&self) -> impl Iterator<Item = (&Pattern, &Endpoint<S>)> {
+        self.0
+            .iter()
+            .filter_map(|nested| Some((&nested.path, nested.fallback.as_ref()?)))
     }
 
     /// Whether a fallback answers this path although a route matches it, for it is nested more

@@ -3,6 +3,8 @@
 mod client;
 mod folder;
 mod gate;
+#[cfg(feature = "router")]
+pub(crate) mod log_lines;
 #[cfg(feature = "files")]
 mod memory;
 mod permissions;

@@ -1,0 +1,176 @@
+//! Functions that take other values from a path than its route has names: a mistake of the program.
+
+use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use httpool::http::StatusCode;
+use httpool::routing::{Path, Rejection, Router};
+use httpool::test::Client;
+use httpool::{Handler, Layered, Server};
+use serde::Deserialize;
+
+use crate::support::log_lines::{keep_errors, lines_with};
+
+type Two = Path<(u8, u8)>;
+
+fn one(Path(one): Path<u8>) -> String {
+    one.to_string()
+}
+
+fn two(Path((one, two)): Two) -> String {
+    format!("{one}+{two}")
+}
+
+#[track_caller]
+fn expect_panic<T>(build: impl FnOnce() -> T, why: &str) {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(build)) else {
+        panic!("it was built, without {why:?}");
+    };
+    let said = panic.downcast_ref::<String>().expect("it says why");
+    assert_eq!(said, why);
+}
+
+/// A server does not start with this router, and neither does a client in a test.
+#[track_caller]
+fn expect_no_start(router: impl Fn() -> Router, why: &str) {
+    let server = Server::builder().listen("127.0.0.1:0").bind();
+    let server = server.expect("the address is free");
+    let error = server.run(Layered::new(router())).expect_err("it says why");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(error.to_string(), why);
+    expect_panic(|| Client::new(router()), why);
+}
+
+#[test]
+fn a_path_with_too_few_names_is_told_when_a_server_starts() {
+    let hint = "change `Path<..>` or the path";
+    expect_no_start(
+        || Router::new().get("/users/{id}", two),
+        &format!(
+            "the function for GET /users/{{id}} takes 2 values of the path, which has 1 name: {hint}"
+        ),
+    );
+    expect_no_start(
+        || Router::new().nest("/users", Router::new().any("/", one)),
+        &format!(
+            "the function for any method /users takes 1 value of the path, which has 0 names: {hint}"
+        ),
+    );
+    expect_no_start(
+        || Router::new().nest("/{a}", Router::new().fallback(two)),
+        &format!("the fallback in /{{a}} takes 2 values of the path, which has 1 name: {hint}"),
+    );
+    expect_no_start(
+        || Router::new().fallback(|_: Result<Path<u8>, Rejection>| ""),
+        &format!("the fallback takes 1 value of the path, which has 0 names: {hint}"),
+    );
+    expect_no_start(
+        || {
+            Router::new()
+                .get("/{a}/{b}", |_: Two, _: Option<Path<[u8; 2]>>| "")
+                .get("/c/{a}", two)
+        },
+        &format!(
+            "the function for GET /c/{{a}} takes 2 values of the path, which has 1 name: {hint}"
+        ),
+    );
+}
+
+#[test]
+fn a_path_with_too_many_names_is_told_where_it_is_written() {
+    expect_panic(
+        || Router::<()>::new().get("/{a}/{b}", one),
+        "the function for GET /{a}/{b} takes 1 value of the path, which has 2 names: change \
+         `Path<..>` or the path",
+    );
+    expect_panic(
+        || Router::<()>::new().nest("/{a}", Router::new().get("/{b}", one)),
+        "the function for GET /{a}/{b} takes 1 value of the path, which has 2 names: change \
+         `Path<..>` or the path",
+    );
+    expect_panic(
+        || Router::<()>::new().nest("/{a}/{b}", Router::new().fallback(one)),
+        "the fallback in /{a}/{b} takes 1 value of the path, which has 2 names: change `Path<..>` or \
+         the path",
+    );
+    expect_panic(
+        || Router::<()>::new().get("/{a}/{b}", |_: Two, _: Path<u8>| ""),
+        "the function for GET /{a}/{b} takes different numbers of values of the path, which has 2 \
+         names: change `Path<..>` or the path",
+    );
+}
+
+#[test]
+fn names_of_the_routers_around_count() {
+    let shelf = Router::new().get("/{title}", two).fallback(one);
+    let router: Router = Router::new().nest("/shelves/{shelf}", shelf).with_state(());
+    let client = Client::new(router);
+    assert_eq!(client.get("/shelves/1/2").send().text(), "1+2");
+    assert_eq!(client.get("/shelves/1/2/3").send().text(), "1");
+}
+
+#[test]
+fn a_type_that_no_path_of_the_route_fits_is_answered_500_and_logged() {
+    #[derive(Deserialize)]
+    struct Place {
+        shelf: u8,
+        title: String,
+    }
+    keep_errors();
+    let router: Router = Router::new()
+        .get("/place/{shelf}", |Path(place): Path<Place>| {
+            format!("{} {}", place.shelf, place.title)
+        })
+        .get("/list/{shelf}", |Path(list): Path<Vec<Vec<u8>>>| {
+            list.len().to_string()
+        })
+        .get(
+            "/result/{shelf}",
+            |place: Result<Path<Place>, Rejection>| match place {
+                Ok(_) => StatusCode::OK,
+                Err(rejection) => rejection.status(),
+            },
+        );
+    // A handler of one's own need not ask the router when it starts.
+    let client = Client::new(router);
+    for (target, why) in [
+        ("/place/7", "Place>: the path has no name \"title\""),
+        (
+            "/list/7",
+            "shelf: a value is text, which can't be read as a sequence",
+        ),
+        ("/result/7", "Place>: the path has no name \"title\""),
+    ] {
+        let answer = client.get(target).send();
+        assert_eq!(answer.status(), 500, "{target}");
+        let is_told = answer.text().contains("title");
+        assert!(!is_told, "{target}: {}", answer.text());
+        let lines = lines_with(&format!("GET {target}: "));
+        assert!(
+            lines.len() == 1 && lines[0].contains(why),
+            "{target}: {lines:?}"
+        );
+        assert!(lines[0].starts_with("ERROR"), "{lines:?}");
+    }
+    // The client's own mistake stays its own.
+    assert_eq!(client.get("/place/x").send().status(), 400);
+    assert!(lines_with("GET /place/x").is_empty());
+}
+
+#[test]
+fn a_handler_that_does_not_ask_its_router_answers_500() {
+    struct Own(Router);
+    impl Handler for Own {
+        fn handle(&self, request: &mut httpool::Request) -> httpool::Response {
+            self.0.handle(request)
+        }
+    }
+    keep_errors();
+    let client = Client::new(Own(Router::new().get("/own/{id}", two)));
+    assert_eq!(client.get("/own/7").send().status(), 500);
+    let lines = lines_with("GET /own/7: ");
+    assert!(
+        lines[0].contains("2 values are wanted of a path that has 1"),
+        "{lines:?}"
+    );
+}

@@ -1,0 +1,40 @@
+//! What the library logs in this process.
+
+use std::sync::{Mutex, Once, PoisonError};
+
+use log::{LevelFilter, Log, Metadata, Record};
+
+/// Keeps the lines of all tests.
+struct Lines(Mutex<Vec<String>>);
+
+static LINES: Lines = Lines(Mutex::new(Vec::new()));
+
+impl Log for Lines {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let line = format!("{} {}", record.level(), record.args());
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.push(line);
+    }
+
+    fn flush(&self) {}
+}
+
+/// Has errors kept from now on.
+pub(crate) fn keep_errors() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&LINES).expect("there is no other logger");
+        log::set_max_level(LevelFilter::Error);
+    });
+}
+
+/// The kept lines that contain this text.
+pub(crate) fn lines_with(text: &str) -> Vec<String> {
+    let lines = LINES.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = lines.iter().filter(|line| line.contains(text));
+    found.cloned().collect()
+}

@@ -1,0 +1,10 @@
+use httpool::Request;
+use httpool::routing::{Path, Router};
+
+fn show(_: Request, Path(id): Path<u64>) -> String {
+    id.to_string()
+}
+
+fn main() {
+    let _: Router = Router::new().get("/{id}", show); // The mistake.
+}

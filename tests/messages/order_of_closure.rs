@@ -1,0 +1,8 @@
+use httpool::Body;
+use httpool::routing::{Path, Router};
+
+fn main() {
+    let _: Router = Router::new()
+        .get("/", || "hello")
+        .post("/{id}", |_: Body, Path(id): Path<u64>| id.to_string()); // The mistake.
+}
