@@ -47,7 +47,9 @@ const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
 ///
 /// # Paths
 ///
-/// A request's path is percent-decoded once, segment by segment. The system looks for the file
+/// A server has resolved the segments `.` and `..` of a request's path before any handler sees it;
+/// in a path that a program makes itself they name nothing. The path is percent-decoded once, segment
+/// by segment. The system looks for the file
 /// beneath the root and nowhere else (`openat2` with `RESOLVE_BENEATH`), so that neither `..` in any
 /// form nor a symbolic link that is put there at the wrong moment leads out. Where that call is
 /// missing (before Linux 5.6) or not allowed, as in many sandboxes, the server goes from folder to

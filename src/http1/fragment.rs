@@ -63,7 +63,7 @@ fn put_request_line(line: &[u8], text: &mut Vec<u8>, request: &mut Request) -> b
 fn uri(method: &Method, target: &str) -> Option<Uri> {
     let path = target::check(method, target).ok()?;
     let mut uri = Uri::try_from(target).ok()?;
-    if path == target::Path::Encoded {
+    if path == target::Path::Unusual {
         target::normalize(&mut uri, &mut BytesMut::new()).ok()?;
     }
     Some(uri)

@@ -118,7 +118,7 @@ pub(super) fn parse(
     let path = target::check(request.method(), target)?;
     *request.uri_mut() = Uri::from_maybe_shared(at.share(bytes, target.as_bytes()))
         .map_err(|_| Refusal::RequestTarget)?;
-    if path == target::Path::Encoded {
+    if path == target::Path::Unusual {
         target::normalize(request.uri_mut(), &mut slot.arena)?;
     }
 

@@ -27,7 +27,7 @@ pub use inflow::Inflow;
 pub use input::Input;
 pub use refusal::Refusal;
 #[cfg(feature = "router")]
-pub(crate) use target::normal_path;
+pub(crate) use target::{is_dot_segment, normal_path};
 
 /// What the protocol measures requests against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

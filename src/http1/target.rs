@@ -17,8 +17,8 @@ const MAX: usize = u16::MAX as usize - 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Path {
     Plain,
-    /// It has percent signs.
-    Encoded,
+    /// It may not be in the normal form: it has percent signs, or a segment that begins with a dot.
+    Unusual,
 }
 
 /// Whether the target has the form that goes with the method, and nothing in it that readers
@@ -34,10 +34,11 @@ pub(super) fn check(method: &Method, target: &str) -> Result<Path, Refusal> {
         return Err(Refusal::RequestTarget);
     }
     // Most targets are looked at once.
-    let is_unusual = |byte| matches!(byte, b'?' | b'%' | b'\\' | b'#' | 0x80..);
+    let is_unusual = |byte| matches!(byte, b'.' | b'?' | b'%' | b'\\' | b'#' | 0x80..);
     let path = match target.bytes().position(is_unusual) {
         None => Path::Plain,
-        Some(start) => check_rest(&target[start..])?,
+        // With the byte before: a slash may make a segment of a dot.
+        Some(start) => check_rest(&target[start.saturating_sub(1)..])?,
     };
     if target.len() > MAX {
         return Err(Refusal::TargetTooLong);
@@ -52,9 +53,9 @@ fn check_rest(rest: &str) -> Result<Path, Refusal> {
     if is_malformed || !is_percent_encoded(path.as_bytes()) {
         return Err(Refusal::RequestTarget);
     }
-    match path {
-        "" => Ok(Path::Plain),
-        _ => Ok(Path::Encoded),
+    match path.contains('%') || path.contains("/.") {
+        true => Ok(Path::Unusual),
+        false => Ok(Path::Plain),
     }
 }
 
@@ -67,14 +68,17 @@ fn is_absolute(target: &str) -> bool {
 }
 
 /// Puts the path of this target into the normal form: unreserved characters are as they are, and
-/// other octets are encoded in one way. So whoever looks at a path takes `/%61dmin` for `/admin`.
-/// Reserved characters are left as they were sent: encoded, they may mean something else (RFC 3986
-/// section 2.2).
+/// other octets are encoded in one way, and dot segments are resolved. So router, layers, handlers and
+/// files take `/%61dmin` and `/public/../admin` for `/admin`, and none of them can be passed by a path
+/// that another one reads differently. Reserved characters are left as they were sent: encoded, they
+/// may mean something else (RFC 3986 section 2.2).
 #[cold]
 pub(super) fn normalize(target: &mut Uri, arena: &mut BytesMut) -> Result<(), Refusal> {
-    let path = target.path();
-    let Cow::Owned(normal) = normal_path(path, is_unreserved) else {
-        return Ok(());
+    let normal = normal_path(target.path(), is_unreserved);
+    let normal = match (resolve(&normal), normal) {
+        (Some(resolved), _) => resolved,
+        (None, Cow::Owned(normal)) => normal,
+        (None, Cow::Borrowed(_)) => return Ok(()),
     };
     arena.extend_from_slice(normal.as_bytes());
     if let Some(query) = target.query() {
@@ -99,8 +103,8 @@ fn is_unreserved(octet: u8) -> bool {
 
 /// The same path with the percent-encoding of these octets undone once, and that of others written
 /// in one way (RFC 3986 section 6.2.2). A percent sign that encodes nothing is encoded itself: what
-/// is undone behind it would make something of it. And what is undone makes no dot segment, which
-/// somebody might resolve.
+/// is undone behind it would make something of it. What is undone makes no dot segment: a request has
+/// none any more, and in another path nothing is to resolve one.
 pub(crate) fn normal_path(path: &str, is_undone: impl Fn(u8) -> bool) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
@@ -121,6 +125,54 @@ pub(crate) fn normal_path(path: &str, is_undone: impl Fn(u8) -> bool) -> Cow<'_,
         return Cow::Borrowed(path);
     }
     Cow::Owned(normal)
+}
+
+/// A segment that stands for a folder by where it is (RFC 3986 section 3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DotSegment {
+    Current,
+    Parent,
+}
+
+impl DotSegment {
+    /// An encoded dot is a dot, as it is unreserved. [`normal_path`] leaves it encoded here.
+    fn of(segment: &str) -> Option<Self> {
+        match segment {
+            "." | "%2E" => Some(Self::Current),
+            ".." | ".%2E" | "%2E." | "%2E%2E" => Some(Self::Parent),
+            _ => None,
+        }
+    }
+}
+
+/// Whether no request has this segment in its path, in the form of [`normal_path`].
+#[cfg(feature = "router")]
+pub(crate) fn is_dot_segment(segment: &str) -> bool {
+    DotSegment::of(segment).is_some()
+}
+
+/// The same path without its dot segments (RFC 3986 section 5.2.4), if it has any. Nothing is above
+/// the root.
+fn resolve(path: &str) -> Option<String> {
+    path.split('/').find_map(DotSegment::of)?;
+    let mut resolved = String::with_capacity(path.len());
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        match DotSegment::of(segment) {
+            None => {
+                resolved.push('/');
+                resolved.push_str(segment);
+                continue;
+            }
+            Some(DotSegment::Current) => {}
+            Some(DotSegment::Parent) => resolved.truncate(resolved.rfind('/').unwrap_or(0)),
+        }
+        // What it stands for is a folder.
+        if segments.peek().is_none() {
+            resolved.push('/');
+        }
+    }
+    Some(resolved)
 }
 
 fn undo(segment: &str, is_undone: impl Fn(u8) -> bool, normal: &mut String) {
@@ -202,10 +254,47 @@ mod tests {
     }
 
     #[test]
-    fn no_dot_segment_comes_of_it() {
-        check("/%2e%2e/x", "/%2E%2E/x");
-        check("/a/.%2e/x", "/a/.%2E/x");
-        check("/%2E", "/%2E");
-        check("/a/../b%2e", "/a/../b.");
+    fn dot_segments_are_resolved() {
+        // The examples of RFC 3986 sections 5.2.4 and 5.4.
+        check("/a/b/c/./../../g", "/a/g");
+        check("/b/c/.", "/b/c/");
+        check("/b/c/..", "/b/");
+        check("/b/c/../..", "/");
+        check("/b/c/../../g", "/g");
+        check("/b/c/../../../g", "/g");
+        check("/../g", "/g");
+        check("/./g/.", "/g/");
+        check("/..", "/");
+        check("/.", "/");
+        check("/b/g;x=1/../y", "/b/y");
+        check("/g?y/../x", "/g?y/../x");
+        check("/repo/./Packages?a=../b", "/repo/Packages?a=../b");
+        check("http://x:80/a/../b?c", "http://x:80/b?c");
+        // Encoded dots are dots.
+        check("/a/%2e%2e/x", "/x");
+        check("/a/.%2E/x", "/x");
+        check("/a/%2e./x", "/x");
+        check("/%2E", "/");
+        check("/a/../b%2e", "/b.");
+        // An empty segment is one.
+        check("/a//../b", "/a/b");
+        check("/.//b", "//b");
+        check("/a/..//b", "//b");
+    }
+
+    #[test]
+    fn other_segments_are_no_dot_segments() {
+        for target in [
+            "/...",
+            "/.a/..b/c..",
+            "/.well-known/x",
+            "/a/..%2Fb",
+            "/..%2F..",
+            "/..;x=1/y",
+            "/%252E%252E/x",
+            "/a/..%5C",
+        ] {
+            check(target, target);
+        }
     }
 }

@@ -14,6 +14,7 @@ use super::pattern::Pattern;
 use super::route::{Endpoint, Route};
 use super::{Function, Takes, path};
 use crate::Layer;
+use crate::http1::is_dot_segment;
 use crate::layer::Layers;
 
 /// Chooses a function by a request's path and method, and gives it arguments from the request.
@@ -53,10 +54,10 @@ use crate::layer::Layers;
 /// not UTF-8 then. A [layer](Layer) that looks at [`Uri::path`](http::Uri::path) sees what can be
 /// encoded in two ways without another meaning in one way (RFC 3986 section 6.2.2): letters, digits,
 /// `-`, `.`, `_` and `~` as they are, and hexadecimal digits in upper case. Reserved characters are
-/// as they were sent, `/c++` or `/c%2B%2B`, and so is a segment that would become `.` or `..`. So a
-/// layer that compares prefixes is passed by paths that this router takes for the same: put it on a
-/// [nested](Self::nest) router. No segment is resolved. [`Wire`](crate::Wire) has all of it as it was
-/// sent.
+/// as they were sent, `/c++` or `/c%2B%2B`. So a layer that compares prefixes is passed by paths that
+/// this router takes for the same: put it on a [nested](Self::nest) router. The segments `.` and `..`,
+/// encoded or not, are resolved (section 5.2.4) before layers and routes see the path: for
+/// `/public/../admin` they see `/admin`. [`Wire`](crate::Wire) has all of it as it was sent.
 ///
 /// # Methods
 ///
@@ -148,7 +149,8 @@ impl<S: Send + Sync + 'static> Router<S> {
     ///
     /// If the path does not begin with `/`, is none that can be routed, can't be told from
     /// another one, or has a function for this method already; if it has a segment that begins
-    /// with `:` or `*`; or if it has more names than the function's [`Path`](super::Path) takes.
+    /// with `:` or `*`, or is `.` or `..`; or if it has more names than the function's
+    /// [`Path`](super::Path) takes.
     #[must_use]
     #[track_caller]
     pub fn route<A: 'static, C: 'static>(
@@ -461,7 +463,13 @@ fn path_of(written: &str) -> String {
         !is_foreign,
         "{written}: names are written {{name}} and {{*rest}}"
     );
-    path::of_route(written)
+    let path = path::of_route(written);
+    assert!(
+        !path.split('/').any(is_dot_segment),
+        "{written}: no request has a segment . or .., which are resolved before: write the path \
+         without it"
+    );
+    path
 }
 
 impl<S> fmt::Debug for Router<S> {

@@ -55,6 +55,15 @@ fn nobody_gets_past_a_nested_layer_by_another_way_to_write_a_path() {
         "/caf%C3%A9/secret.html",
         "/%63af%c3%a9/secret.html",
         "http://localhost/%61dmin/secret.html",
+        "/x/../admin/secret.html",
+        "/x/%2e%2e/admin/secret.html",
+        "/users/.%2E/%61dmin/./secret.html",
+        "/./admin/secret.html",
+        "/%2E/admin/secret.html",
+        "/../../admin/secret.html",
+        "/admin/x/../secret.html",
+        "/c++/../admin/secret.html",
+        "http://localhost/x/../admin/secret.html",
     ] {
         assert_eq!(client.get(path).send().status(), 401, "{path}");
         let answer = client.get(path).header("x-key", "sesame").send();
@@ -62,10 +71,9 @@ fn nobody_gets_past_a_nested_layer_by_another_way_to_write_a_path() {
     }
     for path in [
         "/%2561dmin/secret.html",
-        "/x/%2e%2e/admin/secret.html",
-        "/x/../admin/secret.html",
-        "/./admin/secret.html",
-        "/%2E/admin/secret.html",
+        "/x/..%2Fadmin/secret.html",
+        "/x/%252e%252e/admin/secret.html",
+        "/.//admin/secret.html",
         "/admin%2Fsecret.html",
     ] {
         assert_eq!(client.get(path).send().status(), 404, "{path}");
@@ -89,13 +97,72 @@ fn a_layer_sees_one_path_for_all_ways_to_encode_what_is_unreserved() {
         });
     let server = TestServer::spawn(|builder| builder, router);
     let mut client = server.connect();
-    client.get("/%61dm%69n/x").expect_status(403);
+    for target in ["/%61dm%69n/x", "/a/../admin/x", "/admin/../%2e/admin/./x"] {
+        client.get(target).expect_status(403);
+    }
     client
         .get("/%61/%2e%2e/b%2Ec/%2f%3b?%61")
-        .expect_answer("/a/%2E%2E/b.c/%2F%3B?%61 of GET /%61/%2e%2e/b%2Ec/%2f%3b?%61 HTTP/1.1");
+        .expect_answer("/b.c/%2F%3B?%61 of GET /%61/%2e%2e/b%2Ec/%2f%3b?%61 HTTP/1.1");
     client
         .send("GET HTTP://x:80/%61?%61 HTTP/1.1\r\nHost: x\r\n\r\n")
         .expect_answer("http://x:80/a?%61 of GET HTTP://x:80/%61?%61 HTTP/1.1");
+}
+
+/// apt asks for `./Packages` in a flat repository, and `curl --path-as-is` for whatever it is told.
+#[test]
+fn dot_segments_are_resolved_within_a_folder() {
+    let outer = OwnFolder::new();
+    outer
+        .file("secret", SECRET)
+        .file("root/repo/Packages", "packages")
+        .file("root/repo/index.html", "index");
+    let files = Files::new(outer.path("root")).expect("the folder can be served");
+    let server = TestServer::spawn(|builder| builder, files);
+    let mut client = server.connect();
+    for target in [
+        "/repo/./Packages",
+        "/./repo/x/../Packages",
+        "/repo/%2E/Packages",
+        "/x/%2e%2e/repo/Packages",
+        "/../repo/Packages",
+    ] {
+        client.get(target).expect_answer("packages");
+    }
+    for target in ["/repo/.", "/repo/x/..", "/repo/%2e"] {
+        client.get(target).expect_answer("index");
+    }
+    let moved = client.get("/x/../repo").expect_status(301);
+    assert_eq!(moved.field("location"), Some("./repo/"));
+    for target in [
+        "/../secret",
+        "/repo/../../secret",
+        "/%2e%2e/%2e%2e/secret",
+        "/repo/..%2F..%2Fsecret",
+        "/..%2fsecret",
+        "/repo/%252e%252e/Packages",
+    ] {
+        client.get(target).expect_status(404);
+    }
+}
+
+/// Files that a layer or router has around them are not left upwards.
+#[test]
+fn a_nested_folder_is_not_left_by_dot_segments() {
+    let folder = folder();
+    let files = |name: &str| Files::new(folder.path(name)).expect("there is such a folder");
+    let router: Router = Router::new()
+        .nest("/static", files("admin"))
+        .get("/a.txt", || "a route");
+    let client = Client::new(router);
+    let answer = client.get("/static/x/../secret.html").send();
+    assert_eq!(answer.text(), SECRET);
+    assert_eq!(client.get("/static/../a.txt").send().text(), "a route");
+    for path in [
+        "/static/../static2/../index.html",
+        "/static/../../index.html",
+    ] {
+        assert_eq!(client.get(path).send().status(), 404, "{path}");
+    }
 }
 
 /// A router does not tell reserved characters from their encoding, and layers see what was sent.
@@ -167,7 +234,7 @@ fn rewritten(path: &str, random: &mut Random) -> String {
 
 #[test]
 fn targets_that_mean_the_same_are_answered_the_same() {
-    const PARTS: [&str; 14] = [
+    const PARTS: [&str; 16] = [
         "/",
         "admin",
         "secret.html",
@@ -181,6 +248,8 @@ fn targets_that_mean_the_same_are_answered_the_same() {
         "%5C",
         "%FF",
         "..",
+        "/../",
+        "/./",
         "x",
     ];
     let folder = folder();

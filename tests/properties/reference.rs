@@ -330,8 +330,7 @@ fn uri(method: &str, target: &str) -> Option<Uri> {
         .flatten()
 }
 
-/// The same target with its path as RFC 3986 section 6.2.2 would have it written, but that it
-/// resolves nothing and makes nothing that could be resolved.
+/// The same target with its path as RFC 3986 section 6.2.2 would have it written.
 fn in_normal_form(target: &str) -> String {
     let (before_query, query) = match target.find('?') {
         Some(at) => target.split_at(at),
@@ -346,7 +345,31 @@ fn in_normal_form(target: &str) -> String {
     };
     let (authority, path) = before_query.split_at(start);
     let segments: Vec<_> = path.split('/').map(segment_in_normal_form).collect();
-    format!("{authority}{}{query}", segments.join("/"))
+    let path = without_dot_segments(&segments.join("/"));
+    format!("{authority}{path}{query}")
+}
+
+/// The steps of RFC 3986 section 5.2.4, as they are written there.
+fn without_dot_segments(path: &str) -> String {
+    let (mut input, mut output) = (path.to_owned(), String::new());
+    while !input.is_empty() {
+        if let Some(rest) = input.strip_prefix("/./") {
+            input = format!("/{rest}");
+        } else if input == "/." {
+            input = "/".to_owned();
+        } else if let Some(rest) = input.strip_prefix("/../") {
+            input = format!("/{rest}");
+            output.truncate(output.rfind('/').unwrap_or(0));
+        } else if input == "/.." {
+            input = "/".to_owned();
+            output.truncate(output.rfind('/').unwrap_or(0));
+        } else {
+            let end = input[1..].find('/').map_or(input.len(), |at| at + 1);
+            output.push_str(&input[..end]);
+            input.drain(..end);
+        }
+    }
+    output
 }
 
 fn segment_in_normal_form(segment: &str) -> String {
@@ -363,10 +386,9 @@ fn segment_in_normal_form(segment: &str) -> String {
         bytes.nth(1);
         octets.push((octet, true));
     }
-    let is_dots = matches!(octets[..], [(b'.', _)] | [(b'.', _), (b'.', _)]);
     let write = |(octet, was_encoded): &(u8, bool)| {
         let is_unreserved = octet.is_ascii_alphanumeric() || b"-._~".contains(octet);
-        if *was_encoded && (is_dots || !is_unreserved) {
+        if *was_encoded && !is_unreserved {
             format!("%{octet:02X}")
         } else {
             char::from(*octet).to_string()
