@@ -2,6 +2,7 @@
 //!
 //! Each part does nothing where its variable is not set.
 
+mod notify;
 mod reports;
 
 use std::env;
@@ -14,6 +15,7 @@ use listenfd::ListenFd;
 use rustix::net::sockopt;
 use sd_notify::NotifyState;
 
+use notify::notify;
 pub(crate) use reports::Reports;
 
 /// A listening socket that was passed in, and what its name (`FileDescriptorName=`) says of it.
@@ -49,6 +51,7 @@ pub(crate) fn passed_sockets() -> io::Result<Vec<Passed>> {
 
 /// The server listens.
 pub(crate) fn ready(status: &str) {
+    notify::check_watchdog();
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
@@ -92,13 +95,4 @@ fn take(passed: &mut ListenFd, index: usize) -> io::Result<OwnedFd> {
         ));
     }
     Ok(socket)
-}
-
-fn notify(states: &[NotifyState<'_>]) {
-    if states.is_empty() {
-        return;
-    }
-    if let Err(error) = sd_notify::notify(states) {
-        log::debug!("cannot notify the service manager: {error}");
-    }
 }

@@ -1,5 +1,6 @@
 use std::fs::File;
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::thread;
 
 use crossbeam_channel::{Receiver, unbounded};
@@ -17,34 +18,103 @@ struct Manager {
     messages: Receiver<String>,
 }
 
+/// One that listens on an abstract name.
+struct Abstract {
+    name: String,
+    messages: Receiver<String>,
+}
+
 impl Manager {
     fn new(name: &str) -> Self {
         let path = OwnPath::new(name);
         let socket = UnixDatagram::bind(&path).expect("the path is free");
-        let (heard, messages) = unbounded();
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count) = socket.recv(&mut buffer) {
-                let message = String::from_utf8_lossy(&buffer[..count]).into_owned();
-                if heard.send(message).is_err() {
-                    return;
-                }
-            }
-        });
+        let messages = listen(socket);
         Self { path, messages }
     }
 
-    /// Waits for a message with a line that begins like this.
     #[track_caller]
     fn expect(&self, start: &str) {
-        loop {
-            match self.messages.recv_timeout(PATIENCE) {
-                Ok(message) if message.lines().any(|line| line.starts_with(start)) => return,
-                Ok(_) => {}
-                Err(error) => panic!("no {start:?}: {error}"),
-            }
+        expect(&self.messages, start);
+    }
+}
+
+impl Abstract {
+    fn new(name: &str) -> Self {
+        let name = format!("httpool-it-{}-{name}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("the name is short");
+        let socket = UnixDatagram::bind_addr(&address).expect("the name is free");
+        Self {
+            name: format!("@{name}"),
+            messages: listen(socket),
         }
     }
+}
+
+/// What is sent to this socket.
+fn listen(socket: UnixDatagram) -> Receiver<String> {
+    let (heard, messages) = unbounded();
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count) = socket.recv(&mut buffer) {
+            let message = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            if heard.send(message).is_err() {
+                return;
+            }
+        }
+    });
+    messages
+}
+
+/// Waits for a message with a line that begins like this.
+#[track_caller]
+fn expect(messages: &Receiver<String>, start: &str) {
+    loop {
+        match messages.recv_timeout(PATIENCE) {
+            Ok(message) if message.lines().any(|line| line.starts_with(start)) => return,
+            Ok(_) => {}
+            Err(error) => panic!("no {start:?}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_manager_with_an_abstract_name_hears_the_same() {
+    let Abstract { name, messages } = Abstract::new("abstract");
+    let variables = [("NOTIFY_SOCKET", &*name), ("WATCHDOG_USEC", "60000")];
+    let program = Program::spawn_with(&[], &variables);
+    for part in ["READY=1", "WATCHDOG=1", "STATUS=serving"] {
+        expect(&messages, part);
+    }
+    program.signal(Signal::HUP);
+    expect(&messages, "RELOADING=1");
+    expect(&messages, "READY=1");
+    program.signal(Signal::TERM);
+    expect(&messages, "STOPPING=1");
+    program.expect_exit(0);
+}
+
+#[test]
+fn a_manager_that_cannot_be_told_is_a_warning() {
+    #[track_caller]
+    fn check(variables: &[(&str, &str)], part: &str) {
+        let mut program = Program::spawn_with(&["--drain-idle", "0"], variables);
+        program.expect_line(part);
+        program.signal(Signal::TERM);
+        let errors = program.expect_exit(0).errors;
+        assert_eq!(errors.matches(" WARN").count(), 1, "once: {errors}");
+    }
+    let nobody = format!("@httpool-it-{}-nobody", std::process::id());
+    let long = format!("/{}", "x".repeat(200));
+    for socket in [&*nobody, "/nonexistent/socket", "vsock:2:1234", "@", &long] {
+        let part = format!("NOTIFY_SOCKET {socket:?}: ");
+        check(
+            &[("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "60000")],
+            &part,
+        );
+    }
+    check(&[("WATCHDOG_USEC", "60000")], "NOTIFY_SOCKET is not");
+    let usec = [("NOTIFY_SOCKET", ""), ("WATCHDOG_USEC", "1min")];
+    check(&usec, "WATCHDOG_USEC \"1min\": not a number");
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! What the manager hears while the server runs: how it is, and that it moves.
 
-use std::env;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use httpool::{Handle, Phase, Progress, Vitals};
 use sd_notify::NotifyState;
 
-use super::notify;
+use super::notify::{self, notify};
 
 /// How often the manager hears how the server is.
 const PULSE: Duration = Duration::from_secs(1);
@@ -58,7 +57,7 @@ impl Reports {
     /// Reports on this server, which drains for so long at most.
     pub(crate) fn new(handle: &Handle, longest_drain: Duration) -> Self {
         Self {
-            watchdog: sd_notify::watchdog_enabled(),
+            watchdog: notify::watchdog(),
             longest_end: longest_drain.saturating_add(LEAVING),
             end_began: None,
             seen: handle.vitals(),
@@ -71,7 +70,7 @@ impl Reports {
     /// How often the manager is to hear, if there is one. The watchdog hears three times before it
     /// would act, so that one late look is no restart.
     pub(crate) fn interval(&self) -> Option<Duration> {
-        env::var_os("NOTIFY_SOCKET")?;
+        notify::socket()?;
         let watchdog = self.watchdog.map(|patience| patience / 3);
         Some(watchdog.map_or(PULSE, |interval| interval.clamp(MOMENT, PULSE)))
     }
