@@ -7,10 +7,8 @@ use httpool::apps::{AccessFormat, AccessLog};
 
 use super::cli::Args;
 use super::log_file::{LogFile, standard_output};
+use super::logging;
 use super::signals::Watch;
-
-/// The path that is standard output.
-const STDOUT: &str = "-";
 
 /// How long an output that is slow may keep the program from ending although the drain has taken all
 /// its time.
@@ -18,9 +16,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The file that is asked for, if it is one.
 pub(crate) fn file(args: &Args) -> Option<&Path> {
-    args.access_log
-        .as_deref()
-        .filter(|path| *path != Path::new(STDOUT))
+    logging::not_stdout(args.access_log.as_deref())
 }
 
 /// Begins the log that is asked for. The file, too, if it is one.

@@ -1,17 +1,22 @@
 //! `--check`: whether the server could start as it is told to, found out without starting it.
 
+use std::env;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use httpool::{ListenAddr, PageFolder};
 use rustix::fs::{Access, access};
 
 use super::cli::Args;
 use super::log_file::standard_stream;
-use super::{access_log, files, https};
+use super::{access_log, cli, files, https, logging};
 
-/// Looks at what parsing could not: the names, folders and files that the values stand for.
-pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String> {
+/// Looks at what parsing could not: the names, folders and files that the values stand for. What may be
+/// intended is a warning on standard error.
+pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<&'static str, String> {
+    let has_warned = logging::set_up_for_check()?;
+    warn(args);
     let others = [
         &args.listen_proxied,
         &args.listen_tls,
@@ -27,7 +32,7 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String>
     }
     https::tls(args)?;
     for (name, path) in [
-        ("log file", args.log_file.as_deref()),
+        ("log file", logging::file(args)),
         ("access log", access_log::file(args)),
     ] {
         if let Some(path) = path {
@@ -35,14 +40,23 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<(), String>
                 .map_err(|why| format!("cannot write to the {name} {}: {why}", path.display()))?;
         }
     }
-    files::open(args).map(|_| ())
+    files::open(args)?;
+    Ok(match has_warned.load(Ordering::Relaxed) {
+        true => "configuration is valid, with warnings\n",
+        false => "configuration is valid\n",
+    })
 }
 
-/// What of two flags is accepted together although one keeps the other from having its effect.
-pub(crate) fn warnings(args: &Args) -> Vec<String> {
+/// Warns of what has no effect: of one of two flags that contradict each other, and of variables whose
+/// names are wrong.
+pub(crate) fn warn(args: &Args) {
     let flag = |name: &str| format!("--{}", name.replace('_', "-"));
-    let conflicts = args.builder().conflicts();
-    conflicts.iter().map(|one| one.named(flag)).collect()
+    for conflict in args.builder().conflicts() {
+        log::warn!("{}", conflict.named(flag));
+    }
+    for warning in cli::misspelt(env::vars_os().map(|(name, _)| name)) {
+        log::warn!("{warning}");
+    }
 }
 
 fn check_log_file(path: &Path) -> io::Result<()> {

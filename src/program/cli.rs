@@ -158,10 +158,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH", help_heading = "TLS")]
     pub(crate) tls_client_ca: Vec<PathBuf>,
 
-    /// Whether clients that are asked for a certificate need one
-    #[arg(long, value_name = "POLICY", value_enum, help_heading = "TLS",
-        default_value_t = ClientAuth::Required)]
-    pub(crate) tls_client_auth: ClientAuth,
+    /// Whether clients that are asked for a certificate need one; needs --tls-client-ca
+    /// [default: required]
+    #[arg(long, value_name = "POLICY", value_enum, help_heading = "TLS")]
+    pub(crate) tls_client_auth: Option<ClientAuth>,
 
     /// Address on which to answer every request with a redirect to the same address with https;
     /// repeat it for more [default: none]
@@ -286,7 +286,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT", value_enum, help_heading = "Logging")]
     pub(crate) access_log_format: Option<RequestFormat>,
 
-    /// File to append messages to [default: standard error]
+    /// File to append messages to, or - for standard output [default: standard error]
     #[arg(long, value_name = "PATH", help_heading = "Logging")]
     pub(crate) log_file: Option<PathBuf>,
 }
@@ -318,6 +318,24 @@ pub(crate) fn parse(
         .try_get_matches_from(all)
         .and_then(|matches| Args::from_arg_matches(&matches))
         .map_err(|error| Stop::new(&error, Origin::Environment))
+}
+
+/// Warnings about variables that no flag has, but one with a similar name.
+///
+/// Where services are discovered by variables, one named httpool brings `HTTPOOL_PORT`,
+/// `HTTPOOL_PORT_…` and `HTTPOOL_SERVICE_…` into every neighbour's environment. Those are passed over,
+/// and so are names that are like no flag's.
+pub(crate) fn misspelt(names: impl IntoIterator<Item = OsString>) -> Vec<String> {
+    let command = command();
+    let names = names.into_iter().filter_map(|name| name.into_string().ok());
+    let mut warnings: Vec<String> = names
+        .filter_map(|name| {
+            let near = environment::nearest(&command, &name)?;
+            Some(format!("{name}: no such variable, did you mean {near}?"))
+        })
+        .collect();
+    warnings.sort();
+    warnings
 }
 
 impl Args {

@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use httpool::ListenAddr;
@@ -24,8 +25,7 @@ pub(crate) fn flags(command: &Command) -> impl Iterator<Item = (&Arg, &str)> {
 
 /// The arguments that the environment adds to those of the command line, which go before it.
 ///
-/// Variables without a flag are passed over: where services are discovered by variables, one named
-/// httpool brings `HTTPOOL_PORT` and others into every neighbour's environment.
+/// Variables without a flag are passed over, as [`nearest`] says.
 pub(crate) fn arguments(
     command: &Command,
     typed: &ArgMatches,
@@ -50,6 +50,26 @@ pub(crate) fn arguments(
         }
     }
     arguments
+}
+
+/// The variable of a flag whose name is like this one, if there is no variable of this name.
+pub(crate) fn nearest(command: &Command, name: &str) -> Option<String> {
+    let rest = name.strip_prefix("HTTPOOL_")?;
+    let is_discovery = rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_");
+    let variables: Vec<String> = flags(command).map(|(_, flag)| variable(flag)).collect();
+    if is_discovery || variables.iter().any(|variable| variable == name) {
+        return None;
+    }
+    let flag = format!("--{}", rest.replace('_', "-").to_lowercase());
+    let error = command
+        .clone()
+        .try_get_matches_from(["httpool", &flag])
+        .err()?;
+    let Some(ContextValue::String(near)) = error.get(ContextKind::SuggestedArg) else {
+        return None;
+    };
+    let near = variable(near.trim_start_matches('-'));
+    variables.contains(&near).then_some(near)
 }
 
 /// Where `PORT` says to listen, if it is set: on every interface, over IPv4 and IPv6, as the

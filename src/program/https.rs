@@ -20,6 +20,8 @@ const HTTPS: u16 = 443;
 pub(crate) fn misuse(args: &Args, has_socket: bool) -> Option<&'static str> {
     let addresses = args.listen_tls.iter().chain(&args.listen_tls_proxied);
     let listens = has_socket || addresses.count() > 0;
+    // A proxy that speaks TLS is believed when it says so, and clients are sent on to it.
+    let has_https = listens || !args.trusted_proxy.is_empty();
     if args.tls_cert.len() != args.tls_key.len() {
         Some("--tls-cert and --tls-key: they come in pairs")
     } else if args.tls_cert.is_empty() && !args.listen_tls.is_empty() {
@@ -32,8 +34,14 @@ pub(crate) fn misuse(args: &Args, has_socket: bool) -> Option<&'static str> {
         Some("--tls-cert: needs a --listen-tls, or nobody gets it")
     } else if !args.tls_client_ca.is_empty() && !listens {
         Some("--tls-client-ca: needs a --listen-tls, or nobody is asked")
+    } else if !args.redirect_http.is_empty() && !has_https {
+        Some(
+            "--redirect-http: needs a --listen-tls, or the --trusted-proxy that speaks TLS instead",
+        )
     } else {
-        hsts_misuse(args)
+        hsts_misuse(args).or((args.hsts.is_some() && !has_https).then_some(
+            "--hsts: needs a --listen-tls, or the --trusted-proxy that speaks TLS instead",
+        ))
     }
 }
 
@@ -60,7 +68,7 @@ pub(crate) fn tls(args: &Args) -> Result<Option<Tls>, String> {
         .fold(Tls::builder(), |builder, (chain, key)| {
             builder.certificate_files(chain, key)
         })
-        .client_certificates(args.tls_client_auth.into());
+        .client_certificates(args.tls_client_auth.map(Into::into).unwrap_or_default());
     let builder = (args.tls_client_ca.iter()).fold(builder, |builder, authorities| {
         builder.client_authorities_file(authorities)
     });

@@ -1,8 +1,11 @@
 //! Where messages go, and what they look like.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::panic::{self, PanicHookInfo};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
@@ -13,25 +16,58 @@ use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger
 use time::macros::format_description;
 
 use super::cli::{Args, LogFormat};
-use super::log_file::LogFile;
+use super::log_file::{LogFile, standard_output};
 use super::systemd;
+
+/// The path that is standard output.
+const STDOUT: &str = "-";
 
 /// Sends every message, and every panic, where the flags say. The file, if it is one.
 pub(crate) fn set_up(args: &Args) -> Result<Option<LogFile>, String> {
-    let path = args.log_file.as_deref();
-    let file = path
+    let file = file(args)
         .map(|path| LogFile::open("log file", path))
         .transpose()?;
-    let logger: Box<dyn SharedLogger> = match &file {
+    let logger = match &file {
         Some(file) => to_stream(args, file.clone()),
-        None if args.log_format == LogFormat::Text && systemd::stderr_is_journal() => {
-            Lines::boxed(args.log_level, Layout::Journal, io::stderr())
+        None if args.log_file.is_some() => {
+            let output = standard_output().map_err(|error| format!("standard output: {error}"))?;
+            to_output(args, output)
         }
-        None => to_stream(args, io::stderr()),
+        None => to_output(args, io::stderr()),
     };
-    CombinedLogger::init(vec![logger]).map_err(|error| error.to_string())?;
+    init(logger)?;
     panic::set_hook(Box::new(log_panic));
     Ok(file)
+}
+
+/// Sends warnings to standard error, for a check that starts nothing. What is returned becomes true
+/// with the first.
+pub(crate) fn set_up_for_check() -> Result<Arc<AtomicBool>, String> {
+    let layout = match systemd::is_journal(io::stderr()) {
+        true => Layout::Journal,
+        false => Layout::Warning,
+    };
+    let has_warned = Arc::new(AtomicBool::new(false));
+    let stream = Noticed {
+        has_warned: Arc::clone(&has_warned),
+        stream: io::stderr(),
+    };
+    init(Lines::boxed(LevelFilter::Warn, layout, stream))?;
+    Ok(has_warned)
+}
+
+fn init(logger: Box<dyn SharedLogger>) -> Result<(), String> {
+    CombinedLogger::init(vec![logger]).map_err(|error| error.to_string())
+}
+
+/// The file that messages go to, if it is one.
+pub(crate) fn file(args: &Args) -> Option<&Path> {
+    not_stdout(args.log_file.as_deref())
+}
+
+/// This path, unless it is the one that is standard output.
+pub(crate) fn not_stdout(path: Option<&Path>) -> Option<&Path> {
+    path.filter(|path| *path != Path::new(STDOUT))
 }
 
 /// Says why the program ends, to the log and to whoever started it, but only once to each.
@@ -44,21 +80,21 @@ pub(crate) fn failure(args: &Args, reason: &str) {
 
 /// Says what is wrong to whoever started the program, also where there is no log.
 pub(crate) fn complain(reason: &str) {
-    say(Level::Error, reason);
-}
-
-/// The same of what keeps nothing from starting.
-pub(crate) fn caution(reason: &str) {
-    say(Level::Warn, &format!("warning: {reason}"));
-}
-
-fn say(level: Level, text: &str) {
-    let priority = match systemd::stderr_is_journal() {
-        true => format!("<{}>", priority(level)),
+    let priority = match systemd::is_journal(io::stderr()) {
+        true => format!("<{}>", priority(Level::Error)),
         false => String::new(),
     };
     // A reader that went away is no reason to fail.
-    let _ = writeln!(io::stderr(), "{priority}httpool: {text}");
+    let _ = writeln!(io::stderr(), "{priority}httpool: {reason}");
+}
+
+fn to_output(args: &Args, stream: impl Write + AsFd + Send + 'static) -> Box<dyn SharedLogger> {
+    match args.log_format {
+        LogFormat::Text if systemd::is_journal(&stream) => {
+            Lines::boxed(args.log_level, Layout::Journal, stream)
+        }
+        _ => to_stream(args, stream),
+    }
 }
 
 fn to_stream(args: &Args, stream: impl Write + Send + 'static) -> Box<dyn SharedLogger> {
@@ -103,6 +139,25 @@ enum Layout {
     Json,
     /// Text with the priority in front, in the form the journal reads; it knows the time itself.
     Journal,
+    /// Text for whoever has the configuration checked.
+    Warning,
+}
+
+/// A stream that remembers that something has been written to it.
+struct Noticed<W> {
+    has_warned: Arc<AtomicBool>,
+    stream: W,
+}
+
+impl<W: Write> Write for Noticed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.has_warned.store(true, Ordering::Relaxed);
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 /// Gathers the parts of a line, escapes it, and writes it with a single write. What can't be
@@ -165,6 +220,7 @@ impl<W: Write + Send + 'static> Log for Lines<W> {
         let text = match self.layout {
             Layout::Json => json(record, SystemTime::now()),
             Layout::Journal => journal(record),
+            Layout::Warning => format!("httpool: warning: {}\n", record.args()),
         };
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         // A log that can't be written is no reason to stop serving, and there is nowhere to say so.

@@ -89,12 +89,7 @@ fn program(caught: Caught, passed: io::Result<Vec<Passed>>) -> Exit {
     if args.check {
         caught.give_back();
         return match check::check(&args, &addresses) {
-            Ok(()) => {
-                for warning in check::warnings(&args) {
-                    logging::caution(&warning);
-                }
-                say("configuration is valid\n", Exit::Clean)
-            }
+            Ok(text) => say(text, Exit::Clean),
             Err(line) => complain(&line, Exit::Failed),
         };
     }
@@ -122,9 +117,7 @@ fn serve(
     log_file: Option<LogFile>,
     starting: Starting,
 ) -> Result<Exit, String> {
-    for warning in check::warnings(args) {
-        log::warn!("{warning}");
-    }
+    check::warn(args);
     raise_descriptor_limit();
     let folder = files::open(args)?.map(Arc::new);
     let builder = addresses

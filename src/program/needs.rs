@@ -25,6 +25,7 @@ pub(crate) fn check(args: &Args) -> Result<(), String> {
     ];
     let of_fields: &[Said] = &[("forwarded-by", args.forwarded_by.is_some())];
     let of_log: &[Said] = &[("access-log-format", args.access_log_format.is_some())];
+    let of_authorities: &[Said] = &[("tls-client-auth", args.tls_client_auth.is_some())];
     let believes = !args.trusted_proxy.is_empty();
     for (is_met, need, flags) in [
         (
@@ -38,6 +39,11 @@ pub(crate) fn check(args: &Args) -> Result<(), String> {
             of_fields,
         ),
         (args.root.is_some(), "--root, the folder to serve", of_root),
+        (
+            !args.tls_client_ca.is_empty(),
+            "--tls-client-ca, or no client is asked for a certificate",
+            of_authorities,
+        ),
         (
             args.access_log.is_some(),
             "--access-log, where lines go",

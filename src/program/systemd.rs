@@ -8,7 +8,7 @@ mod reports;
 use std::env;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 
 use listenfd::ListenFd;
@@ -68,15 +68,15 @@ pub(crate) fn reloaded() {
     notify(&[NotifyState::Ready]);
 }
 
-/// Whether standard error is the stream to the journal that the manager opened, and not, say, a
-/// file or pipe that it was redirected to since.
-pub(crate) fn stderr_is_journal() -> bool {
+/// Whether this output is the stream to the journal that the manager opened, and not, say, a file or
+/// pipe that it was redirected to since.
+pub(crate) fn is_journal(output: impl AsFd) -> bool {
     let Ok(stream) = env::var("JOURNAL_STREAM") else {
         return false;
     };
     let identity = || {
-        let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-        let metadata = stderr.metadata()?;
+        let output = File::from(output.as_fd().try_clone_to_owned()?);
+        let metadata = output.metadata()?;
         io::Result::Ok(format!("{}:{}", metadata.dev(), metadata.ino()))
     };
     identity().is_ok_and(|identity| identity == stream)

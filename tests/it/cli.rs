@@ -103,6 +103,76 @@ fn a_wrong_flag_or_value_is_one_line_that_names_it() {
 }
 
 #[test]
+fn flags_of_tls_without_tls_are_misuse_in_check_and_start() {
+    #[track_caller]
+    fn check(arguments: &[&str], part: &str) {
+        run(arguments, &[]).expect_line(MISUSED, part);
+        run(&[arguments, &["--check"]].concat(), &[]).expect_line(MISUSED, part);
+    }
+    check(
+        &["--redirect-http", "127.0.0.1:0"],
+        "--redirect-http: needs a --listen-tls",
+    );
+    check(&["--hsts", "365d"], "--hsts: needs a --listen-tls");
+    check(
+        &["--tls-client-auth", "optional"],
+        "--tls-client-auth: needs --tls-client-ca",
+    );
+    // A proxy may speak TLS.
+    let behind = [
+        "--hsts",
+        "365d",
+        "--redirect-http",
+        "127.0.0.1:0",
+        "--check",
+    ];
+    let behind = [&behind[..], &["--trusted-proxy", "10.0.0.0/8"]].concat();
+    assert_eq!(run(&behind, &[]).code, Some(CLEAN));
+}
+
+#[test]
+fn a_variable_with_a_misspelt_name_is_a_warning_that_names_the_nearest() {
+    let misspelt = [("HTTPOOL_WORKER", "3"), ("HTTPOOL_MAX_BODDY", "1")];
+    let checked = run(&["--check"], &misspelt);
+    assert_eq!(checked.code, Some(CLEAN), "{checked:?}");
+    assert_eq!(checked.output, "configuration is valid, with warnings\n");
+    assert_eq!(
+        checked.errors,
+        "httpool: warning: HTTPOOL_MAX_BODDY: no such variable, did you mean HTTPOOL_MAX_BODY?\n\
+         httpool: warning: HTTPOOL_WORKER: no such variable, did you mean HTTPOOL_WORKERS?\n"
+    );
+    let mut server = Program::start(&["--listen=127.0.0.1:0"], &misspelt);
+    server.expect_line("did you mean HTTPOOL_WORKERS?");
+
+    // What Kubernetes and Docker set beside a service of this name.
+    let discovery = [
+        ("HTTPOOL_PORT", "tcp://10.0.0.1:80"),
+        ("HTTPOOL_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("HTTPOOL_SERVICE_HOST", "10.0.0.1"),
+        ("HTTPOOL_SERVICE_PORT_HTTP", "80"),
+    ];
+    let checked = run(&["--check"], &discovery);
+    assert_eq!(checked.errors, "", "{checked:?}");
+}
+
+#[test]
+fn a_log_file_of_a_dash_is_standard_output() {
+    let manager = Manager::new("dash");
+    let server = Program::start(
+        &["--listen=127.0.0.1:0", "--log-file", "-"],
+        &[manager.variable()],
+    );
+    manager.expect("READY=1");
+    server.signal(Signal::TERM);
+    let exit = server.expect_exit(CLEAN);
+    assert_eq!(exit.errors, "");
+    assert!(exit.output.contains("listening on"), "{exit:?}");
+    assert!(!Path::new("-").exists());
+    assert_eq!(run(&["--check", "--log-file", "-"], &[]).code, Some(CLEAN));
+    assert!(!Path::new("-").exists());
+}
+
+#[test]
 fn a_wrong_variable_is_one_line_that_names_the_variable() {
     #[track_caller]
     fn check(variable: &str, value: &str) {
@@ -140,7 +210,7 @@ fn the_check_warns_of_limits_that_contradict_each_other() {
     let limits = ["--check", "--max-body", "64MiB", "--max-buffered", "32MiB"];
     let finished = run(&limits, &[("HTTPOOL_DRAIN_IDLE", "40s")]);
     assert_eq!(finished.code, Some(CLEAN), "{finished:?}");
-    assert_eq!(finished.output, "configuration is valid\n");
+    assert_eq!(finished.output, "configuration is valid, with warnings\n");
     assert_eq!(
         finished.errors,
         "httpool: warning: --max-body 67108864 is over --max-buffered 33554432: \

@@ -381,6 +381,13 @@ fn a_certificate_that_has_expired_is_a_warning() {
         "--tls-key",
         files.key.text(),
     ];
+    let checked = run_program(&[&arguments[..], &["--check"]].concat(), &[]);
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    assert_eq!(checked.output, "configuration is valid, with warnings\n");
+    let path = files.certificate.text();
+    let warning = format!("httpool: warning: the certificate in {path} has expired\n");
+    assert_eq!(checked.errors, warning);
+
     let mut program = Program::start(&arguments, &[]);
     let line = program.expect_line("has expired");
     assert!(line.contains(files.certificate.text()), "{line}");
