@@ -30,8 +30,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 ///
 /// With the feature `router` it is an argument of functions too: the request's body, read as JSON.
 /// Content that does not say that it is JSON is answered 415, content that is none 400 with line and
-/// column, content that is another value than is wanted 422. A request without content is answered
-/// 400, whatever type it names.
+/// column, content that is another value than is wanted 422 with the path of the value, such as
+/// `user.tags[1]`. A request without content is answered 400, whatever type it names.
 #[cfg_attr(
     feature = "router",
     doc = r#"

@@ -21,6 +21,8 @@ mod arity;
 mod extract;
 mod function;
 mod incoming;
+#[cfg(feature = "json")]
+mod json;
 mod parameters;
 mod path;
 mod pattern;

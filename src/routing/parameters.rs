@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{
     self, DeserializeOwned, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
+
+use super::{Call, Rejection};
 
 /// The parts of a request's path that a route names, percent-decoded, in their order.
 ///
@@ -276,6 +279,24 @@ impl<'de> IntoDeserializer<'de, Mismatch> for One<'_> {
 
     fn into_deserializer(self) -> Self {
         self
+    }
+}
+
+impl Mismatch {
+    /// The rejection of a request whose part of this name can't be read as an argument.
+    pub(super) fn reject<Argument>(
+        self,
+        status: StatusCode,
+        part: &str,
+        call: &Call<'_, impl Sized>,
+    ) -> Rejection {
+        match self {
+            Self::OfValue(why) => Rejection::new(status, format!("the {part} is wrong: {why}")),
+            Self::OfProgram(why) => {
+                let argument = std::any::type_name::<Argument>();
+                Rejection::of_program(call.request(), format_args!("{argument}: {why}"))
+            }
+        }
     }
 }
 

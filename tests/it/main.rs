@@ -76,7 +76,7 @@ mod panic;
 /// Ranges of files.
 #[cfg(feature = "files")]
 mod parts;
-/// Functions that take other values from a path than its route has names.
+/// Arguments that no request of a route can fit.
 #[cfg(feature = "router")]
 mod path_values;
 /// Requests sent without waiting for answers: all are answered, in order.

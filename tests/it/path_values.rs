@@ -1,10 +1,10 @@
-//! Functions that take other values from a path than its route has names: a mistake of the program.
+//! Arguments that no request of a route can fit: a mistake of the program, not of the client.
 
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use httpool::http::StatusCode;
-use httpool::routing::{Path, Rejection, Router};
+use httpool::routing::{Form, Path, Query, Rejection, Router};
 use httpool::test::Client;
 use httpool::{Handler, Layered, Server};
 use serde::Deserialize;
@@ -173,4 +173,39 @@ fn a_handler_that_does_not_ask_its_router_answers_500() {
         lines[0].contains("2 values are wanted of a path that has 1"),
         "{lines:?}"
     );
+}
+
+#[test]
+fn a_query_or_form_whose_type_is_never_read_from_text_is_answered_500_and_logged() {
+    #[derive(Deserialize)]
+    struct Page {
+        from: u32,
+    }
+    #[derive(Deserialize)]
+    struct Filter {
+        #[serde(flatten)]
+        page: Page,
+    }
+    keep_errors();
+    let router: Router = Router::new()
+        .get("/flat", |Query(filter): Query<Filter>| {
+            filter.page.from.to_string()
+        })
+        .post("/flat", |Form(filter): Form<Filter>| {
+            filter.page.from.to_string()
+        });
+    let client = Client::new(router);
+    let form = client.post("/flat").body("from=7");
+    let form = form.header("content-type", "application/x-www-form-urlencoded");
+    for (answer, line) in [
+        (client.get("/flat?from=7").send(), "GET /flat: "),
+        (form.send(), "POST /flat: "),
+    ] {
+        assert_eq!(answer.status(), 500, "{line}");
+        let lines = lines_with(line);
+        let why = "invalid type: string \"7\", expected u32";
+        assert!(lines.len() == 1 && lines[0].contains(why), "{lines:?}");
+        assert!(lines[0].contains("write two arguments"), "{lines:?}");
+    }
+    assert_eq!(client.get("/flat").send().status(), 400);
 }

@@ -275,10 +275,12 @@ fn bodies_and_queries_are_read_as_what_is_wanted() {
     );
     refused(post("/json", json, "{\n\"name\":}"), 400, "line 2 column 8");
     refused(
-        post("/json", json, r#"{"name":7}"#),
+        post("/json", json, r#"{"name":"a","tags":["b",7]}"#),
         422,
-        "expected a string",
+        "invalid JSON body: tags[1]: invalid type: integer `7`, expected a string",
     );
+    let missing = "invalid JSON body: name is missing";
+    refused(post("/json", json, "{}"), 422, missing);
     refused(
         post("/form", json, "name=a"),
         415,
