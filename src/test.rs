@@ -307,10 +307,10 @@ impl RequestBuilder<'_> {
                 .map(|inflow| Upload::begin(inflow, input, &mut slot)),
             Ok(_) => panic!("the request is not complete"),
             Err(refusal) => {
-                return receive(
-                    refuse(refusal, &**handler, &slot.original(input.unread(), &LIMITS)),
-                    &slot,
-                );
+                let unread = input.unread();
+                let why = slot.explain(refusal, unread, &LIMITS);
+                let request = slot.original(unread, &LIMITS);
+                return receive(refuse(refusal, why, &**handler, &request), &slot);
             }
         };
         slot.request.body_mut().set_origin(self.origin);
@@ -320,7 +320,8 @@ impl RequestBuilder<'_> {
         if let Some(refusal) = failure.and_then(|failure| failure.get().copied())
             && response.status().is_server_error()
         {
-            response = refuse(refusal, &**handler, &slot.original(&[], &LIMITS));
+            let why = refusal.reason().into();
+            response = refuse(refusal, why, &**handler, &slot.original(&[], &LIMITS));
         }
         receive(response, &slot)
     }
@@ -350,8 +351,13 @@ impl RequestBuilder<'_> {
 }
 
 /// The answer to a request that is not taken.
-fn refuse(refusal: Refusal, handler: &dyn Handler, request: &Request) -> Response {
-    let problem = Problem::new(refusal.status()).detail(refusal.reason());
+fn refuse(
+    refusal: Refusal,
+    why: Cow<'static, str>,
+    handler: &dyn Handler,
+    request: &Request,
+) -> Response {
+    let problem = Problem::new(refusal.status()).detail(why);
     let mut response = problem.answer(request.headers());
     handler.server_response(request, &mut response);
     response

@@ -110,7 +110,9 @@ impl Account {
     /// The answer to a request that is not taken.
     pub(super) fn refuse(&mut self, refusal: Refusal, desk: &Desk, service: &Service) -> Response {
         self.outcome = Outcome::Refused(refusal.name());
-        let problem = Problem::new(refusal.status()).detail(refusal.reason());
+        let unread = desk.input.unread();
+        let why = desk.slot.explain(refusal, unread, &service.limits());
+        let problem = Problem::new(refusal.status()).detail(why);
         self.respond(&problem, desk, service)
     }
 

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use self::partial::{Absorbed, Coding, Partial, Reception, Rest, room};
 use super::chunked::Chunked;
 use super::head::{self, Expectation, Head, Persistence, Terms};
-use super::{Framing, Inflow, Input, Limits, Refusal, fragment};
+use super::{Framing, Inflow, Input, Limits, Refusal, explain, fragment};
 use crate::{Body, Intake, Request, Wire};
 
 /// Where a request is put together. A worker keeps one and uses it for request after request: its
@@ -400,6 +400,17 @@ impl Slot {
             return fragment::read(&self.head);
         }
         copy.request
+    }
+
+    /// Why this request is not taken, in words for its client: with the byte that is malformed, if one
+    /// is to blame. `unread` is the input that has not been consumed.
+    #[must_use]
+    pub fn explain(&self, refusal: Refusal, unread: &[u8], limits: &Limits) -> Cow<'static, str> {
+        let head = match self.head.is_empty() {
+            true => &unread[..unread.len().min(limits.head)],
+            false => &self.head[..],
+        };
+        explain::explain(refusal, head).map_or(refusal.reason().into(), Cow::Owned)
     }
 
     /// The same head in no more memory than it needs; nothing of a head that is refused.

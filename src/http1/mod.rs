@@ -8,6 +8,7 @@ mod chunk_extension;
 mod chunked;
 mod decoder;
 mod encoder;
+mod explain;
 mod fragment;
 mod framing;
 mod head;

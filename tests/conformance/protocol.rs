@@ -78,7 +78,8 @@ pub(crate) fn converse(parts: &[&[u8]]) -> Result<Outcome, String> {
                     break;
                 }
                 Err(refusal) => {
-                    let problem = Problem::new(refusal.status()).detail(refusal.reason());
+                    let why = slot.explain(refusal, input.unread(), &LIMITS);
+                    let problem = Problem::new(refusal.status()).detail(why);
                     let response = problem.answer(slot.request.headers());
                     conversation.put(&response, &slot, Ending::Close);
                     return Ok(conversation.end(After::Closed));
