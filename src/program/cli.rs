@@ -474,7 +474,8 @@ fn after_help() -> String {
          LISTEN_FDS      Sockets that systemd passes in, used instead of PORT and the default;\n                  \
          those named proxied in LISTEN_FDNAMES are as of --listen-proxied,\n                  \
          those named tls as of --listen-tls, tls-proxied as of both\n  \
-         NOTIFY_SOCKET   Where systemd is told about readiness and the progress of stopping\n  \
+         NOTIFY_SOCKET   Where systemd is told about readiness and the progress of stopping: a\n                  \
+         path, or @name for an abstract socket; a warning says if that fails\n  \
          JOURNAL_STREAM  If standard error is the journal, text has priorities instead of times\n\n\
          Signals:\n  \
          SIGTERM and SIGINT stop the server without losing a request; a second one cuts what is \
