@@ -86,7 +86,11 @@ mod error_pages;
 mod exchange;
 #[cfg(feature = "files")]
 mod files;
-#[cfg(all(any(doc, doctest), feature = "json", feature = "router"))]
+#[cfg(all(
+    any(doc, all(doctest, feature = "program")),
+    feature = "json",
+    feature = "router"
+))]
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}
 mod handler;

@@ -1,4 +1,12 @@
-//! What the documents name exists, and what the library offers is shown.
+//! What the documents name exists, what they show works as it is copied, and what the library offers
+//! is shown.
+
+#[cfg(feature = "program")]
+mod blocks;
+#[cfg(feature = "program")]
+mod pasted;
+#[cfg(feature = "program")]
+mod serving;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,338 @@
+//! README and guide, copied word by word into an empty folder.
+//!
+//! Their code is built, and run where it ends by itself. What serves on port 4000 there is given a free
+//! port here. Each command of README is run or skipped, as [`COMMANDS`] says. What takes longer is
+//! ignored by `cargo test` and run by `.ci/run`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::blocks::{self, Block};
+use crate::serving::{Serving, expect_drain, free_port};
+
+const DOCUMENTS: [&str; 2] = ["README.md", "docs/guide.md"];
+
+/// What becomes of the commands of README that begin like this.
+const COMMANDS: &[(&str, Fate)] = &[
+    ("cargo install --locked --path .", Fate::Install),
+    ("cargo new hello", Fate::Project),
+    (
+        "cargo run --release",
+        Fate::Skip("it builds and starts what `httpool` is"),
+    ),
+    ("cargo test", Fate::Skip("it runs this")),
+    (
+        "cargo build --release",
+        Fate::Skip("`.ci/run` does it before"),
+    ),
+    (
+        "sudo system",
+        Fate::Skip("`systemd/test/run` does it as root, in a container"),
+    ),
+    (
+        "httpool --listen-tls '*:443'",
+        Fate::Skip("it needs a certificate of a public name"),
+    ),
+    ("httpool", Fate::Serve),
+    ("openssl ", Fate::Run),
+    ("curl ", Fate::Run),
+];
+
+/// What becomes of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// A release build, by `readme_installs_a_command`.
+    Install,
+    /// The folder that the code is built in.
+    Project,
+    /// It stays while the commands behind it in its block run.
+    Serve,
+    Run,
+    /// It is not run, for this reason.
+    Skip(&'static str),
+}
+
+fn fate_of(command: &str) -> Option<Fate> {
+    let mut known = COMMANDS.iter();
+    let found = known.find(|(start, _)| command.starts_with(start));
+    found.map(|(_, fate)| *fate)
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// An empty folder of this name.
+fn empty_folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    folder
+}
+
+#[track_caller]
+fn expect_success(what: &str, command: &mut Command) -> Output {
+    let output = command.output().expect("it can be started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}: {}\n{said}", output.status);
+    output
+}
+
+#[test]
+fn each_command_of_the_readme_is_run_or_skipped_for_a_reason() {
+    let blocks = blocks::of("README.md");
+    let commands: Vec<String> = blocks.iter().flat_map(Block::commands).collect();
+    assert!(commands.len() > 15, "only {commands:?} were found");
+    for command in &commands {
+        assert!(
+            fate_of(command).is_some(),
+            "{command}: is it to be run? Say so in COMMANDS"
+        );
+    }
+    for (start, _) in COMMANDS {
+        let is_there = commands.iter().any(|command| command.starts_with(start));
+        assert!(is_there, "README no longer has {start}");
+    }
+}
+
+#[test]
+fn code_can_be_copied_as_it_stands() {
+    for document in DOCUMENTS {
+        let blocks = blocks::of(document);
+        let manifest = manifest_of(&blocks);
+        for block in blocks.iter().filter(|block| block.is("rust")) {
+            let place = format!("{document}:{}", block.line);
+            // rustdoc hides such lines; whoever copies from the file, or from a page, gets them.
+            let hidden = block
+                .text
+                .lines()
+                .any(|line| line == "#" || line.starts_with("# "));
+            assert!(!hidden, "{place}: a hidden line");
+            for name in ["ctrlc", "serde", "tungstenite"] {
+                let is_named = block.text.contains(&format!("{name}::"));
+                let is_there = manifest.contains(&format!("\n{name} = "));
+                assert!(
+                    !is_named || is_there,
+                    "{place}: no toml of the document has {name}"
+                );
+            }
+        }
+    }
+}
+
+/// What the document wants in `Cargo.toml`, with the features that its code wants.
+fn manifest_of(blocks: &[Block]) -> String {
+    let toml = blocks.iter().filter(|block| block.is("toml"));
+    let mut manifest: String = toml.map(|block| block.text.as_str()).collect();
+    for block in blocks.iter().filter(|block| block.is("rust")) {
+        for feature in block.features() {
+            let quoted = format!("\"{feature}\"");
+            if !manifest.contains(&quoted) {
+                manifest = manifest.replacen("features = [", &format!("features = [{quoted}, "), 1);
+            }
+        }
+    }
+    manifest
+}
+
+/// Builds all code of a document, and returns the folder of the programs.
+fn build(document: &str, folder: &Path) -> PathBuf {
+    let blocks = blocks::of(document);
+    let project = folder.join("hello");
+    expect_success(
+        "cargo new",
+        Command::new("cargo")
+            .args(["new", "hello"])
+            .current_dir(folder),
+    );
+    std::os::unix::fs::symlink(repository(), folder.join("httpool")).expect("it is empty");
+    // The versions are those of this repository, so that nothing is fetched.
+    fs::copy(repository().join("Cargo.lock"), project.join("Cargo.lock")).expect("it is there");
+    let manifest = project.join("Cargo.toml");
+    let made = fs::read_to_string(&manifest).expect("cargo has made it");
+    let made = made.replace("[dependencies]\n", "") + &manifest_of(&blocks);
+    fs::write(&manifest, made).expect("it can be written");
+    let programs = project.join("src/bin");
+    fs::create_dir(&programs).expect("cargo has made the folder");
+    for block in blocks.iter().filter(|block| block.is("rust")) {
+        let file = programs.join(format!("line_{}.rs", block.line));
+        fs::write(file, block.program()).expect("it can be written");
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pasted-target");
+    let mut cargo = Command::new("cargo");
+    let cargo = cargo
+        .args(["build", "--offline", "--bins"])
+        .current_dir(&project);
+    expect_success(document, cargo.env("CARGO_TARGET_DIR", &target));
+    target.join("debug")
+}
+
+#[test]
+#[ignore = "it compiles the crate again, for a minute: .ci/run"]
+fn code_builds_and_runs_in_an_empty_folder() {
+    for document in DOCUMENTS {
+        let folder = empty_folder("pasted");
+        let programs = build(document, &folder);
+        let mut drained = 0;
+        for block in blocks::of(document).iter().filter(|block| block.is("rust")) {
+            let (place, program) = (format!("{document}:{}", block.line), block.program());
+            let built = programs.join(format!("line_{}", block.line));
+            if block.ends() {
+                expect_success(&place, Command::new(&built).current_dir(&folder));
+                println!("{place}: built and run");
+            } else if program.contains("\"localhost:4000\"") {
+                let port = free_port();
+                let changed = program.replace("localhost:4000", &format!("127.0.0.1:{port}"));
+                let name = format!("line_{}", block.line);
+                fs::write(
+                    folder
+                        .join("hello/src/bin")
+                        .join(&name)
+                        .with_extension("rs"),
+                    changed,
+                )
+                .expect("it can be written");
+                let mut cargo = Command::new("cargo");
+                let cargo = cargo.args(["build", "--offline", "--bin", &name]);
+                let target = programs.parent().expect("it is in target");
+                expect_success(
+                    &place,
+                    cargo
+                        .current_dir(folder.join("hello"))
+                        .env("CARGO_TARGET_DIR", target),
+                );
+                let mut serving = Serving::start(&mut Command::new(&built), port);
+                serving.expect_ok("/");
+                if program.contains("ctrlc::") {
+                    expect_drain(serving);
+                    drained += 1;
+                    println!("{place}: built and run; it drained on SIGTERM");
+                } else {
+                    println!("{place}: built and run on another port");
+                }
+            } else {
+                println!("{place}: built, not run: it is a part, or needs files of its own");
+            }
+        }
+        assert_eq!(
+            drained,
+            usize::from(document == "docs/guide.md"),
+            "{document}"
+        );
+    }
+}
+
+/// A command, for which the programs of this folder are commands, too.
+fn shell(command: &str, programs: &Path, folder: &Path) -> Command {
+    let path = std::env::var("PATH").expect("there is one");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(folder);
+    shell.env("PATH", format!("{}:{path}", programs.display()));
+    shell
+}
+
+#[test]
+#[ignore = "it needs curl and openssl: .ci/run"]
+fn commands_of_the_readme_do_what_it_shows() {
+    let folder = empty_folder("commands");
+    fs::create_dir(folder.join("public")).expect("it is empty");
+    fs::write(folder.join("public/style.css"), vec![b' '; 3598]).expect("it can be written");
+    let program = Path::new(env!("CARGO_BIN_EXE_httpool"));
+    let programs = program.parent().expect("it is in a folder");
+    let mut shown = 0;
+    for block in blocks::of("README.md") {
+        let mut serving = None;
+        for command in block.commands() {
+            match fate_of(&command) {
+                Some(Fate::Serve) => serving = Some(serve(&command, programs, &folder)),
+                Some(Fate::Run) => {
+                    if command.contains("localhost:") && serving.is_none() {
+                        serving = Some(serve("httpool", programs, &folder));
+                    }
+                    let port = serving.as_ref().map_or(0, |serving: &Serving| serving.port);
+                    let here = with_port(&command, port);
+                    let output = expect_success(&command, &mut shell(&here, programs, &folder));
+                    if block.is("console") {
+                        let expected = expected_of(&block, &command);
+                        assert_eq!(comparable(&output.stdout), expected, "{command}");
+                        shown += 1;
+                    }
+                    println!("run: {command}");
+                }
+                Some(Fate::Skip(why)) => println!("skipped: {command}: {why}"),
+                Some(Fate::Install | Fate::Project) => println!("run by another test: {command}"),
+                None => panic!("{command}: is it to be run?"),
+            }
+        }
+    }
+    assert!(
+        shown >= 6,
+        "only {shown} commands were compared with what README shows"
+    );
+}
+
+fn serve(command: &str, programs: &Path, folder: &Path) -> Serving {
+    let port = free_port();
+    let mut here = with_port(command, port);
+    if here == command {
+        here += &format!(" --listen 127.0.0.1:{port}");
+    }
+    Serving::start(&mut shell(&format!("exec {here}"), programs, folder), port)
+}
+
+fn with_port(command: &str, port: u16) -> String {
+    let port = format!("localhost:{port}");
+    command
+        .replace("localhost:4000", &port)
+        .replace("localhost:4443", &port)
+}
+
+/// What stands behind a command up to the next one.
+fn expected_of(block: &Block, command: &str) -> Vec<String> {
+    let start = format!("$ {command}");
+    let mut lines = block.text.lines().skip_while(|line| *line != start).skip(1);
+    let mut expected = String::new();
+    for line in lines.by_ref().take_while(|line| !line.starts_with("$ ")) {
+        expected += &format!("{line}\n");
+    }
+    comparable(expected.as_bytes())
+}
+
+/// The lines, without what is different each time: times, tags, and ports of clients.
+fn comparable(text: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    let lines = text.trim_end().lines();
+    let lines = lines.map(|line| match line.split_once(": ") {
+        Some((name @ ("date" | "etag" | "last-modified"), _)) => name.to_owned(),
+        _ => without_ports(line),
+    });
+    lines.collect()
+}
+
+fn without_ports(line: &str) -> String {
+    let mut parts = line.split("127.0.0.1:");
+    let mut all = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        all += "127.0.0.1:";
+        all += part.trim_start_matches(|character: char| character.is_ascii_digit());
+    }
+    all
+}
+
+#[test]
+#[ignore = "it makes a release build: .ci/run"]
+fn readme_installs_a_command() {
+    let folder = empty_folder("installed");
+    let blocks = blocks::of("README.md");
+    let mut commands = blocks.iter().flat_map(Block::commands);
+    let install = commands.find(|command| fate_of(command) == Some(Fate::Install));
+    let install = install.expect("it is there");
+    let mut command = shell(&install, &folder, repository());
+    expect_success(&install, command.env("CARGO_INSTALL_ROOT", &folder));
+    let version = expect_success(
+        "httpool",
+        &mut shell("httpool --version", &folder.join("bin"), &folder),
+    );
+    assert!(version.stdout.starts_with(b"httpool "), "{version:?}");
+}
