@@ -54,7 +54,7 @@ fn drain(clients: usize) -> Tally {
     }
     handle.shutdown();
     let report = server.join().expect("the server does not panic");
-    assert_eq!(report.expect("the server does not fail").cut, 0);
+    assert_eq!(report.expect("the server does not fail").aborted, 0);
     let mut total = Tally::default();
     for client in flood {
         let tally = client.join().expect("a client does not panic");

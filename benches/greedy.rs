@@ -21,7 +21,7 @@ use serving::Serving;
 const SPARE: usize = 200;
 
 /// What all connections together may keep of requests and answers; the server is told so.
-const MAX_BUFFERED: usize = 32 * 1024 * 1024;
+const MAX_BUFFERED_MEMORY: usize = 32 * 1024 * 1024;
 
 /// What the server may hold for each attacker beyond that: its connection, and what the allocator
 /// takes for its pieces.
@@ -184,9 +184,9 @@ impl Scale {
         let millis = self.deadline.as_millis();
         let mut settings = vec![
             "workers=2".to_owned(),
-            format!("max_buffered={MAX_BUFFERED}"),
+            format!("max_buffered_memory={MAX_BUFFERED_MEMORY}"),
             format!("min_rate={MIN_RATE}"),
-            format!("rate_grace={millis}"),
+            format!("min_rate_grace={millis}"),
         ];
         let times = ["head", "body", "idle", "write"];
         settings.extend(times.map(|time| format!("{time}_timeout={millis}")));
@@ -255,7 +255,7 @@ impl Scene {
 
     /// Most bytes by which the server may grow.
     fn bound(&self) -> u64 {
-        (ALWAYS + MAX_BUFFERED + EACH * self.manners.len()) as u64
+        (ALWAYS + MAX_BUFFERED_MEMORY + EACH * self.manners.len()) as u64
     }
 }
 

@@ -119,7 +119,7 @@ fn scenes() -> Vec<Scene> {
         )
     });
     let scenes = asking.into_iter().chain(sleeping).chain(workers);
-    if cfg!(feature = "program") {
+    if cfg!(feature = "metrics") {
         scenes.chain(beside).collect()
     } else {
         scenes.collect()

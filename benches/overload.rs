@@ -53,13 +53,13 @@ struct Case {
 }
 
 const CASES: [Case; 7] = [
-    Case::new(Work::Wait, "no shedding", "shed_after=3600000", 1.0),
-    Case::new(Work::Wait, "no shedding", "shed_after=3600000", 3.0),
-    Case::new(Work::Wait, "shed after 100 ms", "shed_after=100", 1.0).shedding(),
-    Case::new(Work::Wait, "shed after 100 ms", "shed_after=100", 3.0).shedding(),
+    Case::new(Work::Wait, "no shedding", "queue_timeout=3600000", 1.0),
+    Case::new(Work::Wait, "no shedding", "queue_timeout=3600000", 3.0),
+    Case::new(Work::Wait, "shed after 100 ms", "queue_timeout=100", 1.0).shedding(),
+    Case::new(Work::Wait, "shed after 100 ms", "queue_timeout=100", 3.0).shedding(),
     Case::new(Work::Wait, "at most 80 wait", "queue_limit=80", 3.0).shedding(),
-    Case::new(Work::Compute, "no shedding", "shed_after=3600000", 1.0),
-    Case::new(Work::Compute, "shed after 100 ms", "shed_after=100", 3.0).shedding(),
+    Case::new(Work::Compute, "no shedding", "queue_timeout=3600000", 1.0),
+    Case::new(Work::Compute, "shed after 100 ms", "queue_timeout=100", 3.0).shedding(),
 ];
 
 fn main() -> ExitCode {

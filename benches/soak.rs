@@ -9,7 +9,7 @@
 //! `cargo bench --bench soak` takes ten minutes, `SOAK_SECONDS=30 cargo bench --bench soak` half a
 //! one.
 
-#[path = "../tests/it/support/random.rs"]
+#[path = "../tests/support/random.rs"]
 mod random;
 mod serving;
 

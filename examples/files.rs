@@ -10,7 +10,7 @@
 use std::env;
 use std::error::Error;
 
-use httpool::{Files, Html, Router, Server};
+use httpool::{Html, Router, ServeDir, Server};
 
 fn home() -> Html<&'static str> {
     Html("<p><a href=\"docs/wire.md\">What is promised on the wire</a></p>\n")
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let router: Router = Router::new()
         .get("/", home)
-        .nest("/docs", Files::new(folder)?);
+        .nest("/docs", ServeDir::new(folder)?);
     let server = Server::builder().listen(address).bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);
     server.run(router)?;

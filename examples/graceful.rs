@@ -14,8 +14,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use std::{env, error::Error, io, thread};
 
+use httpool::Router;
+use httpool::extract::{Path, State};
 use httpool::http::StatusCode;
-use httpool::routing::{Path, Router, State};
 use httpool::{Handle, Server};
 
 /// Guests who wait to be written down. If there are more, a handler waits for room.

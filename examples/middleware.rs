@@ -14,12 +14,12 @@ use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use httpool::Router;
 use httpool::http::header::{HeaderName, HeaderValue};
 use httpool::layers::{
-    BasicAuth, CatchPanic, Compression, Deadline, RateLimit, SecurityFields, TimeLimit, TooLate,
+    BasicAuth, CatchPanic, Compression, Deadline, RateLimit, SecurityHeaders, Timeout, TooLate,
     User,
 };
-use httpool::routing::Router;
 use httpool::{Next, Problem, Request, Response, Server, http::StatusCode};
 
 const TOOK: HeaderName = HeaderName::from_static("x-took-microseconds");
@@ -62,13 +62,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     // What is written first sees a request first, and its answer last.
     let router: Router = Router::new()
         .layer(time)
-        .layer(SecurityFields::new())
+        .layer(SecurityHeaders::new())
         .layer(RateLimit::new(100, Duration::from_secs(10)))
         .layer(Compression::new())
         .layer(CatchPanic::new(|_| {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR).detail("we are looking into it")
         }))
-        .layer(TimeLimit::new(Duration::from_millis(200)))
+        .layer(Timeout::new(Duration::from_millis(200)))
         .get("/", || "hello\n")
         .get("/poem", poem)
         .get("/slow", slow)

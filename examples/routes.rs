@@ -13,9 +13,10 @@ use std::env;
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use httpool::extract::{Path, Query, State};
 use httpool::http::StatusCode;
-use httpool::routing::{Json, Path, Query, Router, State};
 use httpool::{IntoResponse, Problem, Response, Server};
+use httpool::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Deserialize, Serialize)]

@@ -20,8 +20,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use httpool::Router;
+use httpool::extract::State;
 use httpool::http::{HeaderMap, StatusCode};
-use httpool::routing::{Router, State};
 use httpool::sse::{Event, Events, last_event_id};
 use httpool::{Handle, Html, Phase, Problem, Server};
 

@@ -17,7 +17,7 @@
 use std::error::Error;
 use std::{env, io, thread};
 
-use httpool::{Origin, Request, Server, Tls};
+use httpool::{ClientInfo, Request, Server, Tls};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn greet(request: &Request) -> String {
-    match Origin::of(request).and_then(Origin::tls) {
+    match ClientInfo::of(request).and_then(ClientInfo::tls) {
         Some(tls) => format!(
             "hello over {} with {}, you know me as {}\n",
             tls.version(),

@@ -134,7 +134,7 @@ fn echo(mut stream: Stream) -> Result<(), tungstenite::Error> {
             Err(why) => return fail(socket, why),
         }
     }
-    say_goodbye(socket)
+    send_close_notify(socket)
 }
 
 /// Closes a connection whose client has broken the protocol, and tells it so (RFC 6455 sections
@@ -162,7 +162,7 @@ fn fail(mut socket: WebSocket<Stream>, why: tungstenite::Error) -> Result<(), tu
 }
 
 /// Tells the client that the server stops, and gives him a moment to say goodbye himself.
-fn say_goodbye(mut socket: WebSocket<Stream>) -> Result<(), tungstenite::Error> {
+fn send_close_notify(mut socket: WebSocket<Stream>) -> Result<(), tungstenite::Error> {
     socket.close(Some(CloseFrame {
         code: CloseCode::Away,
         reason: "the server stops".into(),

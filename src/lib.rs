@@ -28,7 +28,7 @@
 //! A [`Handler`] is any `Fn(Request) -> impl IntoResponse + Send + Sync`; the types are those of
 //! the [`http`] crate. [`IntoResponse`] says what may be returned, [`Problem`] makes error
 //! answers in the form that the client prefers. A request's body has arrived whole when the
-//! handler runs, unless it asks to [stream](Intake::Stream) it.
+//! handler runs, unless it asks to [stream](BodyMode::Stream) it.
 //!
 //! A [`Layer`] stands between the server and a handler: [`Layered`] puts some around any handler,
 //! `Router::layer` around routes, and [`layers`] has those that many programs want. Error answers
@@ -50,7 +50,7 @@
 //!   subtle.
 //! * `brotli`, `gzip`, `zstd`: [layers] that compress answers and undo the compression of requests,
 //!   in the coding of that name, with the crates brotli, flate2, and zstd, which wants a C compiler.
-//! * `files`: a folder of files as a handler, [`Files`], with mime_guess.
+//! * `files`: a folder of files as a handler, [`ServeDir`], with mime_guess.
 //! * `json`: values as JSON, and the echo server in `apps`, with serde and serde_json.
 //! * `proxy`: clients behind proxies, with ipnet and ppp.
 //! * `rate-limit`: a [layer](layers) that gives each client so many requests, with governor.
@@ -66,133 +66,58 @@
 // docs.rs says of each item which feature it wants.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(any(
-    feature = "brotli",
-    feature = "files",
-    feature = "gzip",
-    feature = "zstd"
-))]
-mod accept_encoding;
-mod answer_fields;
-#[cfg(any(feature = "access-log", feature = "json", feature = "metrics"))]
-pub mod apps;
-mod body;
-mod config;
 mod connection;
-#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
-mod content_coding;
-mod content_type;
-mod error_pages;
-mod exchange;
-#[cfg(feature = "files")]
-mod files;
-#[cfg(all(
-    any(doc, all(doctest, feature = "program")),
-    feature = "json",
-    feature = "router"
-))]
+mod fs;
+#[cfg(all(any(doc, doctest), feature = "json", feature = "router"))]
 #[doc = include_str!("../docs/guide.md")]
 pub mod guide {}
-mod handler;
-#[doc(hidden)]
+#[cfg(feature = "unstable")]
 pub mod http1;
-#[cfg(feature = "json")]
-mod json;
-mod layer;
-pub mod layers;
-mod listen_addr;
-#[doc(hidden)]
-pub mod log_limit;
-pub mod log_text;
-mod origin;
-mod page;
-mod page_folder;
-mod phase;
-mod problem;
-#[cfg(feature = "proxy")]
-mod proxy;
-mod regular_file;
-mod request_id;
-mod response;
-#[cfg(feature = "router")]
-pub mod routing;
+#[cfg(not(feature = "unstable"))]
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "it is public with `unstable`"
+)]
+mod http1;
+pub mod logging;
+mod message;
+mod net;
 mod server;
-pub mod sse;
+#[cfg(any(feature = "access-log", feature = "json", feature = "metrics"))]
+pub mod services;
 mod sync;
-pub mod test;
-#[cfg(feature = "tls")]
-mod tls;
-mod transport;
-mod upgrade;
-mod vary;
-mod weights;
-mod wire;
+pub mod testing;
+mod web;
 
-pub use body::Body;
 pub use bytes;
-pub use config::{Conflict, defaults};
-pub use connection::Stream;
-pub use error_pages::ErrorPages;
-pub use exchange::{Exchange, Observer, Outcome};
-#[cfg(feature = "files")]
-pub use files::{EntityTags, Files, Symlinks};
-pub use handler::{Handler, Intake};
+pub use connection::{Conflict, Phase, defaults};
 pub use http;
 #[cfg(feature = "proxy")]
 pub use ipnet;
-#[cfg(feature = "json")]
-pub use json::Json;
-pub use layer::{Layer, Layered, Next};
-pub use listen_addr::{ListenAddr, ListenAddrError, UnixAddr};
-pub use origin::{Node, Origin};
-pub use page_folder::{PageFolder, PageFolderError};
-pub use phase::Phase;
-pub use problem::{Problem, ProblemForm};
+#[cfg(feature = "tls")]
+pub use message::TlsInfo;
+pub use message::{
+    Body, BodyMode, Chunk, ClientInfo, ErrorPages, Handler, Headers, Html, IntoResponse, Observer,
+    Outcome, PeerAddr, Problem, ProblemFormat, RawRequest, Redirect, Request, RequestRecord,
+    Response, Stream, Upgrade,
+};
+pub use net::{BindError, ListenAddr, ListenAddrError, UnixAddr};
+#[cfg(feature = "tls")]
+pub use net::{ClientCertificates, Tls, TlsBuilder, TlsError};
 #[cfg(feature = "proxy")]
-pub use proxy::{ForwardedBy, TrustedProxy, TrustedProxyError};
-pub use response::{Fields, Html, IntoResponse, Redirect};
-#[cfg(feature = "router")]
-pub use routing::Router;
+pub use net::{ForwardedBy, TrustedProxy, TrustedProxyError};
 #[cfg(feature = "tls")]
 pub use rustls;
-pub use server::{BindError, Builder, DrainReport, Handle, Progress, Server, Vitals, Waits};
-#[cfg(feature = "tls")]
-pub use tls::{ClientCertificates, Tls, TlsBuilder, TlsError, TlsInfo};
-pub use upgrade::Upgrade;
-pub use wire::{Chunk, Wire};
-
-/// A request as handlers see it.
-///
-/// ```
-/// use httpool::Request;
-/// use httpool::http::Method;
-///
-/// fn describe(request: Request) -> String {
-///     let size = match *request.method() {
-///         Method::POST => request.body().as_bytes().len(),
-///         _ => 0,
-///     };
-///     let agent = request.headers().get("user-agent");
-///     format!("{} and {size} bytes from {agent:?}", request.uri().path())
-/// }
-/// ```
-pub type Request<T = Body> = http::Request<T>;
-
-/// A response as handlers give it. [`IntoResponse`] has shorter ways to most of them.
-///
-/// ```
-/// use httpool::http::StatusCode;
-/// use httpool::http::header::{HeaderValue, RETRY_AFTER};
-/// use httpool::{Request, Response};
-///
-/// fn closed(_: Request) -> Response {
-///     let mut response = Response::new("we open at nine\n".into());
-///     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-///     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("3600"));
-///     response
-/// }
-/// ```
-pub type Response<T = Body> = http::Response<T>;
+pub use server::{Builder, DrainReport, Handle, Heartbeat, QueueTimes, Server, Snapshot};
+#[cfg(feature = "json")]
+pub use web::Json;
+#[cfg(feature = "files")]
+pub use web::{EntityTags, ServeDir, Symlinks};
+pub use web::{ErrorPageDir, ErrorPageDirError, Layer, Layered, Next, layers, sse};
+#[cfg(feature = "router")]
+pub use web::{Router, extract, router};
 
 /// What the README shows compiles.
 #[cfg(doctest)]

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use httpool::http1::{self, Content, Date, Decoder, Ending, Event, Input, Limits, Slot};
+use httpool::http1::{self, Content, Date, Decoder, Ending, Event, Input, Limits, RequestBuffer};
 use httpool::{
     Body, Builder, Handler, Layer, Layered, ListenAddr, Next, Request, Response, Server,
 };
@@ -49,7 +49,6 @@ fn main() {
     a_handler_that_borrows();
     a_handler_that_owns();
     a_layer_that_lends();
-    #[cfg(feature = "proxy")]
     behind_proxies();
     #[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
     a_bomb();
@@ -57,7 +56,7 @@ fn main() {
 
 /// Decoding and encoding, with buffers reused as a worker does.
 fn the_protocol() {
-    let (mut decoder, mut slot) = (Decoder::default(), Slot::default());
+    let (mut decoder, mut slot) = (Decoder::default(), RequestBuffer::default());
     let mut input = Input::with_capacity(16 * 1024);
     let mut output = Vec::with_capacity(1024);
     let response = Response::new(Body::from("hello"));
@@ -70,7 +69,7 @@ fn the_protocol() {
         output.clear();
         let content = http1::encode(
             &response,
-            &slot.terms,
+            &slot.context,
             Ending::KeepAlive,
             &date,
             &mut output,
@@ -115,7 +114,6 @@ fn a_layer_that_lends() {
 
 /// What a trusted proxy says of a request's client is kept in one piece. For a connection that
 /// nobody speaks for, trust costs none.
-#[cfg(feature = "proxy")]
 fn behind_proxies() {
     let trusting = |builder: Builder| {
         let proxy: httpool::TrustedProxy = "127.0.0.1".parse().expect("a proxy");
@@ -165,7 +163,7 @@ fn check(
 
     handle.shutdown();
     let report = running.join().expect("the server does not panic");
-    assert_eq!(report.expect("the server does not fail").cut, 0);
+    assert_eq!(report.expect("the server does not fail").aborted, 0);
 }
 
 /// Of what is short in its coding and long without, no more is undone than the limit, and what

@@ -24,7 +24,8 @@ struct Manifest {
 
 impl Manifest {
     fn read() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes.yaml");
+        let path =
+            Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("deploy/kubernetes.yaml");
         let text = fs::read_to_string(path).expect("the manifest is there");
         let documents = YamlOwned::load_from_str(&text).expect("the manifest is YAML");
         let of_kind = |kind| {
@@ -176,7 +177,7 @@ fn memory_is_enough_for_what_the_settings_allow() {
     // Each worker may have a request and its answer in hand, besides the buffer they came in.
     let in_hand = 3 * workers * manifest.size("HTTPOOL_MAX_BODY");
     // The allocator needs about as much again as is kept (README.md).
-    let kept = 2 * manifest.size("HTTPOOL_MAX_BUFFERED");
+    let kept = 2 * manifest.size("HTTPOOL_MAX_BUFFERED_MEMORY");
     let limit = text_of(&manifest.container()["resources"]["limits"]["memory"]);
     assert!(size(&format!("{limit}B")) >= in_hand + kept + BASE);
 }

@@ -524,7 +524,6 @@ fn graceful_stops_when_its_input_ends() {
     assert!(report.contains("requests answered: 0, cut: 0"), "{report}");
 }
 
-#[cfg(feature = "tls")]
 mod tls {
     use std::fs;
     use std::sync::Arc;

@@ -49,7 +49,7 @@ SCENARIOS = [
         "POST of 64 KiB on 32 connections",
         32,
         load=("post", "65536"),
-        flags=("--json", "raw"),
+        flags=("--echo-json", "raw"),
     ),
     Scenario("check64k", "the same, and this server checks it", 32, load=("post", "65536")),
     Scenario("pipeline16", "GET on 64 connections, 16 at a time", 64, load=("pipeline", "16")),

@@ -138,7 +138,7 @@ impl Case {
     fn receive(&self, stream: &mut TcpStream) {
         let mut answers = Vec::new();
         let mut buffer = [0; 8 * 1024];
-        while self.endings(&answers) < self.requests {
+        while self.close_counts(&answers) < self.requests {
             let count = stream.read(&mut buffer).expect("it answers");
             assert_ne!(count, 0, "{}: it answers every request", self.name);
             answers.extend(&buffer[..count]);
@@ -146,7 +146,7 @@ impl Case {
         assert!(answers.starts_with(b"HTTP/1.1 200 "), "{}", self.name);
     }
 
-    fn endings(&self, answers: &[u8]) -> usize {
+    fn close_counts(&self, answers: &[u8]) -> usize {
         let parts = answers.windows(self.ending.len());
         parts.filter(|part| *part == self.ending).count()
     }

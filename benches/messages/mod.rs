@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use httpool::http::HeaderName;
 use httpool::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, LAST_MODIFIED, VARY};
-use httpool::http1::{self, Date, Decoder, Ending, Event, Input, Limits, Slot};
+use httpool::http1::{self, Date, Decoder, Ending, Event, Input, Limits, RequestBuffer};
 use httpool::{Body, Response};
 
 const LIMITS: Limits = Limits {
@@ -89,7 +89,7 @@ pub(crate) fn rich_response() -> Response {
 /// Bytes into requests, with buffers that are kept.
 pub(crate) struct Decoding {
     decoder: Decoder,
-    pub(crate) slot: Slot,
+    pub(crate) slot: RequestBuffer,
     input: Input,
 }
 
@@ -97,7 +97,7 @@ impl Decoding {
     pub(crate) fn new() -> Self {
         Self {
             decoder: Decoder::default(),
-            slot: Slot::default(),
+            slot: RequestBuffer::default(),
             input: Input::with_capacity(16 * 1024),
         }
     }
@@ -116,7 +116,7 @@ impl Decoding {
 
 /// Responses into bytes, in answer to curl's `GET`, with a buffer that is kept.
 pub(crate) struct Encoding {
-    asked: Slot,
+    asked: RequestBuffer,
     date: Date,
     output: Vec<u8>,
 }
@@ -134,10 +134,10 @@ impl Encoding {
 
     pub(crate) fn encode(&mut self, response: &Response) {
         self.output.clear();
-        let terms = black_box(&self.asked.terms);
+        let context = black_box(&self.asked.context);
         let content = http1::encode(
             response,
-            terms,
+            context,
             Ending::KeepAlive,
             &self.date,
             &mut self.output,

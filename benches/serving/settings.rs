@@ -7,8 +7,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The first, second or third format, in a file that is gone when the server ends.
 #[cfg(feature = "access-log")]
-fn access_log(format: usize) -> httpool::apps::AccessLines {
-    use httpool::apps::{AccessFormat, AccessLog};
+fn access_log(format: usize) -> httpool::services::AccessLines {
+    use httpool::services::{AccessFormat, AccessLog};
 
     let formats = [
         AccessFormat::Common,
@@ -37,15 +37,15 @@ pub(super) fn bind(builder: Builder, settings: impl Iterator<Item = String>) -> 
             "head_timeout" => builder.head_timeout(time),
             "body_timeout" => builder.body_timeout(time),
             "idle_timeout" => builder.idle_timeout(time),
-            "shed_after" => builder.shed_after(time),
+            "queue_timeout" => builder.queue_timeout(time),
             "queue_limit" => builder.queue_limit(number),
             "write_timeout" => builder.write_timeout(time),
-            "rate_grace" => builder.rate_grace(time),
+            "min_rate_grace" => builder.min_rate_grace(time),
             "min_rate" => builder.min_rate(number),
-            "max_buffered" => builder.max_buffered(number),
+            "max_buffered_memory" => builder.max_buffered_memory(number),
             "request_ids" => builder.request_ids(number > 0),
             #[cfg(feature = "metrics")]
-            "meter" => builder.observer(httpool::apps::Meter::new()),
+            "meter" => builder.observer(httpool::services::RequestMetrics::new()),
             #[cfg(feature = "access-log")]
             "access_log" => builder.observer(access_log(number)),
             "descriptors" => {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::transport::{Received, Socket};
+use crate::net::transport::{Received, Socket};
 
 /// How often whoever waits looks whether he still may: it is what the end of a server that is
 /// forced to stop may be late by, and less than it waits for its workers.
@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Why a wait was in vain.
 #[derive(Debug)]
-pub(super) enum Vain {
+pub(super) enum BlockingError {
     /// It took too long.
     Late,
     /// Nobody may wait any longer.
@@ -23,7 +23,7 @@ pub(super) enum Vain {
     Failed(io::Error),
 }
 
-impl From<io::Error> for Vain {
+impl From<io::Error> for BlockingError {
     fn from(error: io::Error) -> Self {
         Self::Failed(error)
     }
@@ -36,14 +36,14 @@ pub(super) fn receive(
     buffer: &mut Vec<u8>,
     until: Option<Instant>,
     may: impl Fn() -> bool,
-) -> Result<Received, Vain> {
+) -> Result<Received, BlockingError> {
     while may() {
         match socket.receive(buffer)? {
             Received::Nothing => wait(socket, PollFlags::IN, until)?,
             received => return Ok(received),
         }
     }
-    Err(Vain::Stopped)
+    Err(BlockingError::Stopped)
 }
 
 /// Sends from the start of `bytes`, of which there are some, as soon as there is room, and returns
@@ -53,14 +53,14 @@ pub(super) fn send(
     bytes: &[u8],
     until: Option<Instant>,
     may: impl Fn() -> bool,
-) -> Result<usize, Vain> {
+) -> Result<usize, BlockingError> {
     while may() {
         match socket.take(bytes)? {
             0 => wait(socket, PollFlags::OUT, until)?,
             count => return Ok(count),
         }
     }
-    Err(Vain::Stopped)
+    Err(BlockingError::Stopped)
 }
 
 /// Does this again whenever there is room, until it is done.
@@ -69,23 +69,23 @@ pub(super) fn complete(
     until: Option<Instant>,
     may: impl Fn() -> bool,
     step: impl Fn(&mut Socket) -> io::Result<bool>,
-) -> Result<(), Vain> {
+) -> Result<(), BlockingError> {
     while may() {
         if step(socket)? {
             return Ok(());
         }
         wait(socket, PollFlags::OUT, until)?;
     }
-    Err(Vain::Stopped)
+    Err(BlockingError::Stopped)
 }
 
 /// Waits for this, for a moment at most.
-fn wait(socket: &Socket, what: PollFlags, until: Option<Instant>) -> Result<(), Vain> {
+fn wait(socket: &Socket, what: PollFlags, until: Option<Instant>) -> Result<(), BlockingError> {
     let left = until.map_or(LOOK, |until| {
         until.saturating_duration_since(Instant::now()).min(LOOK)
     });
     if left.is_zero() {
-        return Err(Vain::Late);
+        return Err(BlockingError::Late);
     }
     let left = Timespec::try_from(left).ok();
     match poll(&mut [PollFd::new(socket, what)], left.as_ref()) {

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Connection, Desk, Service, Wake};
-use crate::phase::Phase;
+use super::Phase;
+use super::{Connection, Service, WakeReason, WorkerBuffers};
 
 /// The time in which a draining server still takes new requests. It runs from the last event after
 /// which a client may be about to send one: the start of the drain, a new connection, the end of a
@@ -76,9 +76,9 @@ impl Service {
     }
 
     /// A connection that is found to be idle now is closed as if it had been recalled.
-    pub(super) fn recalling(&self, wake: Wake, now: Instant) -> Wake {
+    pub(super) fn recalling(&self, wake: WakeReason, now: Instant) -> WakeReason {
         match wake {
-            Wake::Ready if self.takes_no_more(now) => Wake::Recalled,
+            WakeReason::Ready if self.takes_no_more(now) => WakeReason::Recalled,
             _ => wake,
         }
     }
@@ -88,10 +88,15 @@ impl Connection {
     /// Whether the request that has just been completed is the last one because the connection is
     /// read no further. A client that sends requests without end would never be answered the last
     /// one otherwise.
-    pub(super) fn is_read_to_its_end(&mut self, desk: &mut Desk, service: &Service) -> bool {
+    pub(super) fn is_read_to_its_end(
+        &mut self,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> bool {
         let received = self.socket.received();
         if self.read_limit.is_none() {
-            let is_limited = self.socket.is_worn() || service.takes_no_more(desk.catch_up());
+            let is_limited =
+                self.socket.keys_near_limit() || service.takes_no_more(buffers.catch_up());
             if !is_limited {
                 return false;
             }
@@ -99,7 +104,7 @@ impl Connection {
             self.read_limit = Some(Box::new(ReadLimit::new(received, unread)));
         }
         let limit = self.read_limit.as_mut();
-        limit.is_some_and(|limit| limit.is_last(received, !desk.input.is_empty()))
+        limit.is_some_and(|limit| limit.is_last(received, !buffers.input.is_empty()))
     }
 }
 
@@ -152,9 +157,10 @@ mod tests {
         use std::os::unix::net::UnixStream;
 
         use crate::connection::tests::{serve, tls};
-        use crate::connection::{Connection, Opening, Treatment, Verdict, What};
-        use crate::transport::Socket;
-        use crate::{Node, Request};
+        use crate::connection::{Admission, Connection, DriveResult, WaitFor};
+        use crate::message::{PeerAddr, Request};
+        use crate::net::ListenerProtocol;
+        use crate::net::transport::Socket;
 
         let start = Instant::now();
         let (config, believing) = tls::parties();
@@ -167,14 +173,14 @@ mod tests {
         let service = serve(|_: Request| "yes");
         let ours = Socket::new(ours.into()).with_tls(config.config());
         let ours = ours.expect("the configuration is right");
-        let opening = Opening::default().over(config);
-        let mut connection = Connection::new(ours, Node::UNIX, &opening, start, &service);
+        let opening = ListenerProtocol::default().over(config);
+        let mut connection = Connection::new(ours, PeerAddr::UNIX, &opening, start, &service);
         service.phase.advance(Phase::Draining);
         let late = start + Duration::from_secs(5);
-        let mut desk = Desk::new(0);
+        let mut buffers = WorkerBuffers::new(0);
         let mut drive = |now| {
-            let wake = service.recalling(Wake::Ready, now);
-            connection.drive(wake, Treatment::Handle, now, &mut desk, &service)
+            let wake = service.recalling(WakeReason::Ready, now);
+            connection.drive(wake, Admission::Handle, now, &mut buffers, &service)
         };
         let verdict = loop {
             // What there is no room or no byte for comes in the next round.
@@ -182,18 +188,19 @@ mod tests {
             let verdict = drive(late);
             while client.read_tls(&mut theirs).is_ok_and(|count| count > 0) {}
             client.process_new_packets().expect("the server speaks TLS");
-            let is_over = matches!(verdict, Verdict::Park(wait) if wait.what != What::Handshake);
-            if is_over || matches!(verdict, Verdict::Close(_)) {
+            let is_over =
+                matches!(verdict, DriveResult::Park(wait) if wait.what != WaitFor::Handshake);
+            if is_over || matches!(verdict, DriveResult::Close(_)) {
                 break verdict;
             }
         };
-        let first = |verdict: &Verdict| matches!(verdict, Verdict::Park(wait) if wait.what == What::FirstRequest);
+        let first = |verdict: &DriveResult| matches!(verdict, DriveResult::Park(wait) if wait.what == WaitFor::FirstRequest);
         assert!(first(&verdict), "{verdict:?}");
         assert!(!client.is_handshaking());
         let grace = service.config.drain_idle;
         let verdict = drive(late + grace - Duration::from_nanos(1));
         assert!(first(&verdict), "{verdict:?}");
         let verdict = drive(late + grace);
-        assert!(matches!(verdict, Verdict::Close(_)), "{verdict:?}");
+        assert!(matches!(verdict, DriveResult::Close(_)), "{verdict:?}");
     }
 }

@@ -3,35 +3,38 @@
 use std::fmt::Display;
 use std::io;
 
-use super::patience::Patience;
-use super::{Connection, Desk, Service, Stage, Treatment, Verdict, Wake, What, Why};
-use crate::TlsInfo;
-use crate::http1::Refusal;
-use crate::phase::Phase;
-use crate::tls::HandshakeError;
-use crate::transport::Handshake;
+use super::Phase;
+use super::deadlines::Deadlines;
+use super::{
+    Admission, CloseReason, Connection, DriveResult, Service, State, WaitFor, WakeReason,
+    WorkerBuffers,
+};
+use crate::message::TlsInfo;
+use crate::message::request_error::RequestError;
+use crate::net::tls::HandshakeError;
+use crate::net::transport::Handshake;
 
 impl Connection {
     /// Goes on with the handshake. A verdict if the connection can't go on to requests now.
-    pub(super) fn shake_hands(
+    pub(super) fn handshake(
         &mut self,
-        wake: Wake,
-        treatment: Treatment,
-        desk: &mut Desk,
+        wake: WakeReason,
+        treatment: Admission,
+        buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> io::Result<Option<Verdict>> {
+    ) -> io::Result<Option<DriveResult>> {
         if service.phase.get() >= Phase::Forced {
-            return Ok(Some(Verdict::Close(Why::Forced)));
+            return Ok(Some(DriveResult::Close(CloseReason::Forced)));
         }
         // A handshake costs more than most answers, and without one no answer can be sent.
-        if let Treatment::Shed(_) = treatment {
-            self.log_failure(&"it waited too long for a worker", desk, service);
-            return Ok(Some(Verdict::Close(Why::NotAgreed)));
+        if let Admission::Shed(_) = treatment {
+            self.log_failure(&"it waited too long for a worker", buffers, service);
+            return Ok(Some(DriveResult::Close(CloseReason::NotAgreed)));
         }
-        let handshake = match self.socket.shake_hands() {
+        let handshake = match self.socket.handshake() {
             Ok(handshake) => handshake,
             Err(error) => {
-                self.log_failure(&HandshakeError(&error), desk, service);
+                self.log_failure(&HandshakeError(&error), buffers, service);
                 self.reject()?;
                 return Ok(None);
             }
@@ -41,48 +44,48 @@ impl Connection {
                 if let Some(connection) = self.socket.tls() {
                     self.origin = self.origin.over(TlsInfo::of(connection));
                 }
-                self.stage = Stage::Open;
-                self.patience = Patience::new(desk.now, &service.config);
-                service.grace.begin(desk.now);
+                self.state = State::Open;
+                self.deadlines = Deadlines::new(buffers.now, &service.config);
+                service.grace.begin(buffers.now);
                 return Ok(None);
             }
             Handshake::NotTls => {
-                self.log_failure(&"the client does not speak TLS", desk, service);
+                self.log_failure(&"the client does not speak TLS", buffers, service);
                 self.socket.become_plain();
-                self.refuse(Refusal::NotTls, desk, service);
+                self.refuse(RequestError::NotTls, buffers, service);
                 return Ok(None);
             }
             Handshake::Left => {
                 if self.socket.held() == 0 {
-                    return Ok(Some(Verdict::Close(Why::ClientDone)));
+                    return Ok(Some(DriveResult::Close(CloseReason::ClientDone)));
                 }
-                self.log_failure(&"the client closed the connection", desk, service);
-                return Ok(Some(Verdict::Close(Why::NotAgreed)));
+                self.log_failure(&"the client closed the connection", buffers, service);
+                return Ok(Some(DriveResult::Close(CloseReason::NotAgreed)));
             }
             Handshake::Silent => match wake {
-                Wake::Recalled => return Ok(Some(Verdict::Close(Why::Drained))),
-                Wake::Expired => return Ok(Some(Verdict::Close(Why::Idle))),
-                _ => What::FirstRequest,
+                WakeReason::Recalled => return Ok(Some(DriveResult::Close(CloseReason::Drained))),
+                WakeReason::Expired => return Ok(Some(DriveResult::Close(CloseReason::Idle))),
+                _ => WaitFor::FirstRequest,
             },
-            Handshake::WantsRead => What::Handshake,
-            Handshake::WantsRoom => What::Room,
+            Handshake::WantsRead => WaitFor::Handshake,
+            Handshake::WantsRoom => WaitFor::Room,
         };
-        if wake == Wake::Expired {
-            self.log_failure(&"the client took too long", desk, service);
-            return Ok(Some(Verdict::Close(Why::NotAgreed)));
+        if wake == WakeReason::Expired {
+            self.log_failure(&"the client took too long", buffers, service);
+            return Ok(Some(DriveResult::Close(CloseReason::NotAgreed)));
         }
         if !self.share.grow(self.socket.held()) {
-            return Ok(Some(Verdict::Close(Why::NoRoom)));
+            return Ok(Some(DriveResult::Close(CloseReason::NoRoom)));
         }
-        let wait = self.patience.for_handshake(what, &service.config);
-        Ok(Some(Verdict::Park(wait)))
+        let wait = self.deadlines.for_handshake(what, &service.config);
+        Ok(Some(DriveResult::Park(wait)))
     }
 
-    fn log_failure(&self, reason: &dyn Display, desk: &Desk, service: &Service) {
+    fn log_failure(&self, reason: &dyn Display, buffers: &WorkerBuffers, service: &Service) {
         let limit = &service.log_limits.tls_handshakes;
         self.log_limited(
             limit,
-            desk.now,
+            buffers.now,
             format_args!("TLS handshake failed: {reason}"),
         );
     }
@@ -91,7 +94,7 @@ impl Connection {
     /// the alert that says why.
     fn reject(&mut self) -> io::Result<()> {
         self.socket.become_plain();
-        self.stage = Stage::Rejected;
+        self.state = State::Rejected;
         self.socket.finish_sending()
     }
 }

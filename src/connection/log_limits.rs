@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use log::{debug, info};
 
 use super::Connection;
-use crate::log_limit::LogLimit;
+use crate::logging::LogLimit;
 
 /// Lines of one kind in an interval: enough to see whether one client fails or all do.
 const LINES: u32 = 5;

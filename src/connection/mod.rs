@@ -3,19 +3,26 @@
 //! A connection never waits. It is *driven*: it does all that can be done now and says what it
 //! waits for, and whoever drives it puts it away until that has come.
 
-mod account;
-mod answer;
+pub(crate) mod body_writer;
+pub(crate) mod checkout;
+pub(crate) mod close;
+pub(crate) mod config;
+pub(crate) mod deadlines;
+pub(crate) mod drive;
+pub(crate) mod phase;
+#[cfg(feature = "proxy")]
+pub(crate) mod proxy_header;
+pub(crate) mod respond;
+pub(crate) mod streamed_body;
+pub(crate) mod transaction;
+pub(crate) mod worker_buffers;
+pub(crate) mod write_queue;
+
 mod blocking;
 mod budget;
-mod desk;
 mod drain;
-mod farewell;
 #[cfg(feature = "tls")]
 mod handshake;
-mod intake;
-#[cfg(feature = "proxy")]
-mod introduction;
-mod lendable;
 #[cfg_attr(
     not(any(feature = "proxy", feature = "tls")),
     expect(
@@ -24,11 +31,7 @@ mod lendable;
     )
 )]
 mod log_limits;
-mod opening;
-mod outbox;
-mod patience;
-mod signals;
-mod stream;
+mod state;
 mod upgrade;
 mod waiting;
 
@@ -43,27 +46,31 @@ use log::error;
 
 pub(crate) use self::budget::Budget;
 use self::budget::Share;
-pub(crate) use self::desk::Desk;
+use self::checkout::Checkout;
+use self::close::CloseMode;
+use self::config::Config;
+pub use self::config::{Conflict, defaults};
+use self::deadlines::Deadlines;
 pub(crate) use self::drain::Grace;
 use self::drain::ReadLimit;
-use self::farewell::Farewell;
-use self::lendable::Lendable;
+pub(crate) use self::drive::{
+    Admission, CloseReason, DriveResult, Overload, Pending, WaitFor, WakeReason,
+};
 pub(crate) use self::log_limits::LogLimits;
 #[cfg(feature = "proxy")]
 pub(crate) use self::log_limits::log_limited;
-pub(crate) use self::opening::Opening;
-use self::outbox::{Flushed, Outbox};
-use self::patience::Patience;
-pub(crate) use self::signals::{Overload, Treatment, Verdict, Wait, Wake, What, Why};
-pub use self::upgrade::Stream;
-use crate::answer_fields::AnswerFields;
-use crate::config::Config;
-use crate::error_pages::Pages;
-use crate::exchange::Observers;
-use crate::http1::{CONTINUE, Decoder, Event, Limits, Persistence, Progress, Refusal};
-use crate::phase::{Phase, PhaseCell};
-use crate::transport::{Received, Socket};
-use crate::{Handler, Node, Origin, Request};
+pub use self::phase::Phase;
+use self::phase::PhaseCell;
+pub(crate) use self::worker_buffers::WorkerBuffers;
+use self::write_queue::{FlushResult, WriteQueue};
+use crate::http1::{CONTINUE, Decoder, Event, Limits, Persistence, Progress};
+use crate::message::headers::default_headers::DefaultHeaders;
+use crate::message::problem::pages::Pages;
+use crate::message::record::Observers;
+use crate::message::request_error::RequestError;
+use crate::message::{ClientInfo, Handler, PeerAddr, Request};
+use crate::net::ListenerProtocol;
+use crate::net::transport::{Received, Socket};
 
 /// Requests answered and receives made before other connections get their turn. More of them save
 /// little, and a client that pipelines without end makes everyone else wait for them.
@@ -82,32 +89,32 @@ pub(crate) struct Service {
     pub(crate) budget: Arc<Budget>,
     pub(crate) observers: Observers,
     pub(crate) error_pages: Pages,
-    pub(crate) answer_fields: AnswerFields,
+    pub(crate) default_headers: DefaultHeaders,
     pub(crate) log_limits: LogLimits,
 }
 
 impl Service {
     fn limits(&self) -> Limits {
         Limits {
-            head: self.config.max_head,
+            head: self.config.max_header_size,
             body: self.config.max_body,
         }
     }
 }
 
-/// One client's connection. What it needs only while it is driven is on the [`Desk`]; asleep it
+/// One client's connection. What it needs only while it is driven is on the [`WorkerBuffers`]; asleep it
 /// is small.
 pub(crate) struct Connection {
-    socket: Lendable<Socket>,
-    origin: Origin,
+    socket: Checkout<Socket>,
+    origin: ClientInfo,
     decoder: Decoder,
     /// The start of a head, if the connection sleeps in the middle of one.
     carried: Box<[u8]>,
     /// What the client has not taken yet, if the connection sleeps over it.
-    unsent: Option<Box<Outbox>>,
-    stage: Stage,
-    incoming: Incoming,
-    patience: Patience,
+    unsent: Option<Box<WriteQueue>>,
+    state: State,
+    incoming: BodyStream,
+    deadlines: Deadlines,
     /// Of the budget: what it keeps of a request that is not complete and of unsent answers.
     share: Share,
     /// How far it is read, once that is decided.
@@ -115,7 +122,7 @@ pub(crate) struct Connection {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum State {
     /// A proxy's header has not come, or not all of it.
     #[cfg(feature = "proxy")]
     Introduction,
@@ -125,7 +132,7 @@ enum Stage {
     /// Requests are taken.
     Open,
     /// What is in the outbox is the end.
-    Closing(Farewell),
+    Closing(CloseMode),
     /// Everything is sent, and what still comes is thrown away.
     Lingering,
     /// The same after a handshake that has failed.
@@ -135,7 +142,7 @@ enum Stage {
 
 /// What is known of bytes that have not been received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Incoming {
+enum BodyStream {
     /// There may be some.
     Perhaps,
     /// None: a wake-up will tell of more.
@@ -147,22 +154,22 @@ enum Incoming {
 impl Connection {
     pub(crate) fn new(
         socket: Socket,
-        peer: Node,
-        opening: &Opening,
+        peer: PeerAddr,
+        opening: &ListenerProtocol,
         now: Instant,
         service: &Service,
     ) -> Self {
-        let stage = opening.stage();
+        let state = State::first(opening);
         service.grace.begin(now);
         Self {
-            origin: Origin::new(peer),
-            socket: Lendable::new(socket),
+            origin: ClientInfo::new(peer),
+            socket: Checkout::new(socket),
             decoder: Decoder::default(),
             carried: Box::default(),
             unsent: None,
-            stage,
-            incoming: Incoming::Perhaps,
-            patience: stage.patience(now, &service.config),
+            state,
+            incoming: BodyStream::Perhaps,
+            deadlines: state.deadlines(now, &service.config),
             share: Share::new(&service.budget),
             read_limit: None,
         }
@@ -171,20 +178,20 @@ impl Connection {
     /// Does all that can be done without waiting.
     pub(crate) fn drive(
         &mut self,
-        wake: Wake,
-        treatment: Treatment,
+        wake: WakeReason,
+        treatment: Admission,
         now: Instant,
-        desk: &mut Desk,
+        buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> Verdict {
-        desk.now = now;
-        self.unpack(desk);
+    ) -> DriveResult {
+        buffers.now = now;
+        self.unpack(buffers);
         let verdict = self
-            .turn(wake, treatment, desk, service)
-            .unwrap_or_else(|error| Verdict::Close(Why::Failed(error)));
-        self.pack(desk);
+            .turn(wake, treatment, buffers, service)
+            .unwrap_or_else(|error| DriveResult::Close(CloseReason::Failed(error)));
+        self.pack(buffers);
         #[cfg(feature = "tls")]
-        if let Verdict::Close(why) = &verdict {
+        if let DriveResult::Close(why) = &verdict {
             self.part(why);
         }
         verdict
@@ -192,23 +199,28 @@ impl Connection {
 
     /// How many requests have begun to arrive or have not been answered in full.
     pub(crate) fn unfinished(&self) -> u64 {
-        let unsent = self.unsent.as_ref().map_or(0, |outbox| outbox.answers());
-        let arriving = matches!(self.patience.waits_for(), Some(What::Head | What::Body))
-            || !self.carried.is_empty()
+        let unsent = self
+            .unsent
+            .as_ref()
+            .map_or(0, |write_queue| write_queue.answers());
+        let arriving = matches!(
+            self.deadlines.waits_for(),
+            Some(WaitFor::Head | WaitFor::Body)
+        ) || !self.carried.is_empty()
             || self.decoder.held() > 0
             || self.socket.has_begun()
             || self.socket.has_unread();
-        let may_be_one = match self.stage {
-            Stage::Open => arriving && !self.decoder.is_discarding(),
+        let may_be_one = match self.state {
+            State::Open => arriving && !self.decoder.is_discarding(),
             // There may be one behind the header.
             #[cfg(feature = "proxy")]
-            Stage::Introduction => self.socket.has_unread(),
+            State::Introduction => self.socket.has_unread(),
             // The same.
             #[cfg(feature = "tls")]
-            Stage::Handshake => self.socket.has_unread(),
+            State::Handshake => self.socket.has_unread(),
             #[cfg(feature = "tls")]
-            Stage::Rejected => false,
-            Stage::Closing(_) | Stage::Lingering => false,
+            State::Rejected => false,
+            State::Closing(_) | State::Lingering => false,
         };
         unsent + u64::from(may_be_one)
     }
@@ -220,99 +232,103 @@ impl Connection {
 
     fn turn(
         &mut self,
-        wake: Wake,
-        treatment: Treatment,
-        desk: &mut Desk,
+        wake: WakeReason,
+        treatment: Admission,
+        buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> io::Result<Verdict> {
+    ) -> io::Result<DriveResult> {
         match wake {
-            Wake::HungUp => self.incoming = Incoming::UntilEnd,
-            _ => self.look_again(),
+            WakeReason::HungUp => self.incoming = BodyStream::UntilEnd,
+            _ => self.expect_more(),
         }
         // A connection that always has something to receive never waits for its deadline.
-        let wake = match self.patience.overdue(desk.now) {
-            Some(What::Goodbye) => return Ok(Verdict::Close(self.end_reason())),
-            Some(_) if wake != Wake::Unwatched => Wake::Expired,
+        let wake = match self.deadlines.overdue(buffers.now) {
+            Some(WaitFor::Goodbye) => return Ok(DriveResult::Close(self.end_reason())),
+            Some(_) if wake != WakeReason::Unwatched => WakeReason::Expired,
             _ => wake,
         };
         #[cfg(feature = "proxy")]
-        let wake = if self.stage == Stage::Introduction {
-            if let Some(verdict) = self.introduce(wake, desk, service)? {
+        let wake = if self.state == State::Introduction {
+            if let Some(verdict) = self.introduce(wake, buffers, service)? {
                 return Ok(verdict);
             }
             match wake {
                 // It was the header's time that had passed.
-                Wake::Expired => Wake::Ready,
+                WakeReason::Expired => WakeReason::Ready,
                 _ => wake,
             }
         } else {
             wake
         };
         #[cfg(feature = "tls")]
-        let wake = if self.stage == Stage::Handshake {
-            if let Some(verdict) = self.shake_hands(wake, treatment, desk, service)? {
+        let wake = if self.state == State::Handshake {
+            if let Some(verdict) = self.handshake(wake, treatment, buffers, service)? {
                 return Ok(verdict);
             }
             // What is waited for now has just begun.
-            Wake::Ready
+            WakeReason::Ready
         } else {
             wake
         };
-        let wake = service.recalling(wake, desk.now);
+        let wake = service.recalling(wake, buffers.now);
         let limits = service.limits();
         let mut budget = STEPS_PER_TURN;
         loop {
-            if self.stage != Stage::Open || desk.outbox.is_full() {
-                match self.send(desk, service)? {
+            if self.state != State::Open || buffers.write_queue.is_full() {
+                match self.send(buffers, service)? {
                     Some(verdict) => return Ok(verdict),
-                    None if self.stage != Stage::Open => return self.end(desk, service),
+                    None if self.state != State::Open => return self.end(buffers, service),
                     None => {}
                 }
             }
             if service.phase.get() >= Phase::Forced {
-                return Ok(Verdict::Close(Why::Forced));
+                return Ok(DriveResult::Close(CloseReason::Forced));
             }
             if budget <= 0 {
-                if let Some(refusal) = self.overdue(desk) {
-                    self.refuse(refusal, desk, service);
+                if let Some(refusal) = self.overdue(buffers) {
+                    self.refuse(refusal, buffers, service);
                     continue;
                 }
-                return Ok(self.send(desk, service)?.unwrap_or(Verdict::Requeue));
+                return Ok(self.send(buffers, service)?.unwrap_or(DriveResult::Requeue));
             }
-            let intake = |request: &Request| intake::ask(request, treatment, service);
-            let (input, slot) = (&mut desk.input, &mut desk.slot);
+            let body_mode = |request: &Request| streamed_body::ask(request, treatment, service);
+            let (input, slot) = (&mut buffers.input, &mut buffers.slot);
             match (
-                self.decoder.decode_with(input, slot, &limits, intake),
+                self.decoder.decode_with(input, slot, &limits, body_mode),
                 treatment,
             ) {
                 (Ok(Event::Request), _) => {
                     budget -= 1;
-                    self.answer(desk, service, |_, account, desk| match treatment {
-                        Treatment::Handle => account.handle(desk, service),
-                        Treatment::Shed(why) => account.shed(why, desk, service),
-                    })?;
-                    if !desk.input.is_empty() && desk.now.elapsed() > TURN {
+                    self.answer(
+                        buffers,
+                        service,
+                        |_, transaction, buffers| match treatment {
+                            Admission::Handle => transaction.handle(buffers, service),
+                            Admission::Shed(why) => transaction.shed(why, buffers, service),
+                        },
+                    )?;
+                    if !buffers.input.is_empty() && buffers.now.elapsed() > TURN {
                         budget = 0;
                     }
                 }
-                (Ok(Event::Continue), Treatment::Handle)
+                (Ok(Event::Continue), Admission::Handle)
                     if self.decoder.needs() > service.budget.most() =>
                 {
-                    self.refuse(Refusal::BodyTooLarge, desk, service);
+                    self.refuse(RequestError::BodyTooLarge, buffers, service);
                 }
-                (Ok(Event::Continue), Treatment::Handle) => {
-                    desk.outbox.bytes().extend_from_slice(CONTINUE);
+                (Ok(Event::Continue), Admission::Handle) => {
+                    buffers.write_queue.bytes().extend_from_slice(CONTINUE);
                 }
-                (Ok(Event::Stream), Treatment::Handle) => {
+                (Ok(Event::Stream), Admission::Handle) => {
                     // Others wait meanwhile.
                     budget = 0;
-                    if let Some(verdict) = self.answer_reader(wake, desk, service)? {
+                    if let Some(verdict) = self.answer_reader(wake, buffers, service)? {
                         return Ok(verdict);
                     }
                 }
-                (Ok(Event::HeadOnly), Treatment::Handle) => {
+                (Ok(Event::HeadOnly), Admission::Handle) => {
                     budget -= 1;
-                    self.answer_by_head(&limits, desk, service)?;
+                    self.answer_by_head(&limits, buffers, service)?;
                 }
                 (Ok(Event::Discarded(Persistence::KeepAlive)), _) => {}
                 (Ok(Event::Discarded(Persistence::Close)), _) => self.stop_discarding(),
@@ -320,138 +336,145 @@ impl Connection {
                 // A body that is not sent is the cheapest.
                 (
                     Ok(Event::Continue | Event::Stream | Event::HeadOnly)
-                    | Err(Refusal::BodyTooLarge),
-                    Treatment::Shed(why),
+                    | Err(RequestError::BodyTooLarge),
+                    Admission::Shed(why),
                 ) => {
-                    self.turn_down(desk, service, |account, desk| {
-                        account.shed(why, desk, service)
+                    self.reject_request(buffers, service, |transaction, buffers| {
+                        transaction.shed(why, buffers, service)
                     });
-                    desk.outbox.push_answer();
+                    buffers.write_queue.push_answer();
                 }
                 (Ok(Event::Incomplete(progress)), _) => {
-                    if let Some(verdict) = self.send(desk, service)? {
+                    if let Some(verdict) = self.send(buffers, service)? {
                         return Ok(verdict);
                     }
                     if budget < STEPS_PER_TURN {
-                        desk.catch_up();
+                        buffers.catch_up();
                     }
                     let progress = self.progress(progress);
-                    if let Err(refusal) = self.make_room(progress, desk, service) {
+                    if let Err(refusal) = self.make_room(progress, buffers, service) {
                         if progress == Progress::Nothing {
                             // The response is not to the request before.
-                            desk.slot.clear();
+                            buffers.slot.clear();
                         }
-                        self.refuse(refusal, desk, service);
+                        self.refuse(refusal, buffers, service);
                         continue;
                     }
-                    let verdict = self.wait_for_request(progress, wake, desk, service);
+                    let verdict = self.wait_for_request(progress, wake, buffers, service);
                     // What has been sent must not be destroyed by what still comes.
-                    if matches!(verdict, Verdict::Close(_)) && self.decoder.is_discarding() {
+                    if matches!(verdict, DriveResult::Close(_)) && self.decoder.is_discarding() {
                         self.stop_discarding();
                         continue;
                     }
                     // One more look is enough: empty lines are no request, however many come.
-                    if matches!(verdict, Verdict::Close(_)) && budget < STEPS_PER_TURN {
+                    if matches!(verdict, DriveResult::Close(_)) && budget < STEPS_PER_TURN {
                         return Ok(verdict);
                     }
-                    match self.receive(desk)? {
+                    match self.receive(buffers)? {
                         Received::Full | Received::Short => budget -= 1,
                         // A part of a record has come.
                         Received::Nothing if self.progress(progress) != progress => {}
-                        Received::Nothing => match self.overdue(desk) {
-                            Some(refusal) => self.refuse(refusal, desk, service),
+                        Received::Nothing => match self.overdue(buffers) {
+                            Some(refusal) => self.refuse(refusal, buffers, service),
                             None => return Ok(verdict),
                         },
                         Received::End => {
-                            return Ok(Verdict::Close(match self.progress(progress) {
-                                Progress::Nothing => Why::ClientDone,
-                                Progress::Head | Progress::Body => Why::ClientLeft,
+                            return Ok(DriveResult::Close(match self.progress(progress) {
+                                Progress::Nothing => CloseReason::ClientDone,
+                                Progress::Head | Progress::Body => CloseReason::ClientLeft,
                             }));
                         }
                     }
                 }
-                (Err(refusal), _) => self.refuse(refusal, desk, service),
+                (Err(refusal), _) => self.refuse(refusal, buffers, service),
             }
         }
     }
 
     /// Receives if anything may be there: into the body that is being received, or the input.
-    fn receive(&mut self, desk: &mut Desk) -> io::Result<Received> {
-        if self.incoming == Incoming::None {
+    fn receive(&mut self, buffers: &mut WorkerBuffers) -> io::Result<Received> {
+        if self.incoming == BodyStream::None {
             return Ok(Received::Nothing);
         }
         let buffer = match self.decoder.body_room() {
             Some(body) => body,
-            None => desk.input.room(),
+            None => buffers.input.room(),
         };
         let received = self.socket.receive(buffer)?;
         let emptied = matches!(received, Received::Short | Received::Nothing);
-        if emptied && self.incoming == Incoming::Perhaps {
-            self.incoming = Incoming::None;
+        if emptied && self.incoming == BodyStream::Perhaps {
+            self.incoming = BodyStream::None;
         }
         Ok(received)
     }
 
     /// Something may have come since it was looked last.
-    fn look_again(&mut self) {
-        if self.incoming == Incoming::None {
-            self.incoming = Incoming::Perhaps;
+    fn expect_more(&mut self) {
+        if self.incoming == BodyStream::None {
+            self.incoming = BodyStream::Perhaps;
         }
     }
 
     /// Sends what is gathered. A verdict if the client must read first.
-    fn send(&mut self, desk: &mut Desk, service: &Service) -> io::Result<Option<Verdict>> {
-        let was_empty = desk.outbox.is_empty();
-        match desk.outbox.flush(&mut self.socket, desk.now)? {
-            Flushed::All(answers) => {
-                desk.answered += answers;
-                if !was_empty && self.patience.waits_for() == Some(What::Room) {
-                    self.patience.end();
+    fn send(
+        &mut self,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> io::Result<Option<DriveResult>> {
+        let was_empty = buffers.write_queue.is_empty();
+        match buffers.write_queue.flush(&mut self.socket, buffers.now)? {
+            FlushResult::All(answers) => {
+                buffers.answered += answers;
+                if !was_empty && self.deadlines.waits_for() == Some(WaitFor::Room) {
+                    self.deadlines.end();
                 }
                 Ok(None)
             }
-            Flushed::Last(answers) => {
-                desk.answered += answers;
-                Ok(Some(Verdict::Close(Why::Upgraded)))
+            FlushResult::Last(answers) => {
+                buffers.answered += answers;
+                Ok(Some(DriveResult::Close(CloseReason::Upgraded)))
             }
-            Flushed::Enough => {
-                self.patience.end();
-                Ok(Some(self.keep(desk, Verdict::Requeue)))
+            FlushResult::Enough => {
+                self.deadlines.end();
+                Ok(Some(self.keep(buffers, DriveResult::Requeue)))
             }
-            Flushed::Part(progress, owed) => {
-                Ok(Some(self.wait_for_room(progress, owed, desk, service)))
+            FlushResult::Part(progress, owed) => {
+                Ok(Some(self.wait_for_room(progress, owed, buffers, service)))
             }
-            Flushed::Gone => Ok(Some(Verdict::Close(Why::ClientLeft))),
-            Flushed::Broken(error) => {
+            FlushResult::Gone => Ok(Some(DriveResult::Close(CloseReason::ClientLeft))),
+            FlushResult::Broken(error) => {
                 error!("{self}: the answer can't be read: {error}");
-                Ok(Some(Verdict::Close(Why::Broken(error))))
+                Ok(Some(DriveResult::Close(CloseReason::Broken(error))))
             }
         }
     }
 
     /// Puts what the connection slept over on the desk.
-    fn unpack(&mut self, desk: &mut Desk) {
+    fn unpack(&mut self, buffers: &mut WorkerBuffers) {
         if !self.carried.is_empty() {
-            desk.input.extend(&mem::take(&mut self.carried));
+            buffers.input.extend(&mem::take(&mut self.carried));
         }
         if let Some(unsent) = self.unsent.take() {
-            desk.outbox = *unsent;
+            buffers.write_queue = *unsent;
         }
     }
 
     /// Takes from the desk what the connection must keep, in no more memory than it needs.
-    fn pack(&mut self, desk: &mut Desk) {
-        if !desk.input.is_empty() {
-            self.carried = desk.input.unread().into();
-            desk.input.clear();
+    fn pack(&mut self, buffers: &mut WorkerBuffers) {
+        if !buffers.input.is_empty() {
+            self.carried = buffers.input.unread().into();
+            buffers.input.clear();
         }
-        if !desk.outbox.is_empty() {
-            self.unsent = Some(Box::new(desk.outbox.take()));
+        if !buffers.write_queue.is_empty() {
+            self.unsent = Some(Box::new(buffers.write_queue.take()));
         }
-        let unsent = self.unsent.as_ref().map_or(0, |outbox| outbox.held());
+        let unsent = self
+            .unsent
+            .as_ref()
+            .map_or(0, |write_queue| write_queue.held());
         self.share
             .shrink(self.carried.len() + self.decoder.held() + self.socket.held() + unsent);
-        desk.tidy();
+        buffers.reset();
     }
 }
 

@@ -1,41 +1,46 @@
 //! What a connection waits for when it can do nothing, and what is here of that.
 
-use super::outbox::Owed;
-use super::{Connection, Desk, Service, Verdict, Wait, Wake, What, Why};
-use crate::http1::{Progress, Refusal};
+use super::write_queue::Backlog;
+use super::{
+    CloseReason, Connection, DriveResult, Pending, Service, WaitFor, WakeReason, WorkerBuffers,
+};
+use crate::http1::Progress;
+use crate::message::request_error::RequestError;
 
 impl Connection {
     /// What a new connection waits for, unless something has come already.
-    pub(crate) fn first_wait(&self) -> Option<Wait> {
-        self.patience.wait().filter(|_| !self.socket.has_unread())
+    pub(crate) fn first_wait(&self) -> Option<Pending> {
+        self.deadlines.wait().filter(|_| !self.socket.has_unread())
     }
 
     pub(super) fn wait_for_room(
         &mut self,
         progress: usize,
-        owed: Owed,
-        desk: &mut Desk,
+        owed: Backlog,
+        buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> Verdict {
-        let now = desk.catch_up();
-        let wait = self.patience.for_room(progress, owed, now, &service.config);
+    ) -> DriveResult {
+        let now = buffers.catch_up();
+        let wait = self
+            .deadlines
+            .for_room(progress, owed, now, &service.config);
         // At its deadline it was tried once more, and not enough went.
         if wait.deadline <= now {
-            Verdict::Close(Why::SlowReader)
+            DriveResult::Close(CloseReason::SlowReader)
         } else {
-            self.keep(desk, Verdict::Park(wait))
+            self.keep(buffers, DriveResult::Park(wait))
         }
     }
 
     /// Keeps what has not been sent until then, if there is room for it.
-    pub(super) fn keep(&mut self, desk: &Desk, verdict: Verdict) -> Verdict {
+    pub(super) fn keep(&mut self, buffers: &WorkerBuffers, verdict: DriveResult) -> DriveResult {
         if self
             .share
-            .grow(desk.input.unread().len() + desk.outbox.held() + self.socket.held())
+            .grow(buffers.input.unread().len() + buffers.write_queue.held() + self.socket.held())
         {
             verdict
         } else {
-            Verdict::Close(Why::NoRoom)
+            DriveResult::Close(CloseReason::NoRoom)
         }
     }
 
@@ -47,51 +52,53 @@ impl Connection {
     pub(super) fn make_room(
         &mut self,
         progress: Progress,
-        desk: &Desk,
+        buffers: &WorkerBuffers,
         service: &Service,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RequestError> {
         let unfinished = match progress {
             Progress::Nothing => self.socket.held(),
-            _ => desk.input.unread().len() + self.decoder.held() + self.socket.held(),
+            _ => buffers.input.unread().len() + self.decoder.held() + self.socket.held(),
         };
         let most = service.budget.most();
         match progress {
-            Progress::Head if unfinished > most => Err(Refusal::HeadTooLong),
+            Progress::Head if unfinished > most => Err(RequestError::HeadTooLong),
             Progress::Body if unfinished.max(self.decoder.needs()) > most => {
-                Err(Refusal::BodyTooLarge)
+                Err(RequestError::BodyTooLarge)
             }
             _ if self.share.grow(unfinished) => Ok(()),
-            _ => Err(Refusal::NoRoom),
+            _ => Err(RequestError::NoRoom),
         }
     }
 
     pub(super) fn wait_for_request(
         &mut self,
         progress: Progress,
-        wake: Wake,
-        desk: &Desk,
+        wake: WakeReason,
+        buffers: &WorkerBuffers,
         service: &Service,
-    ) -> Verdict {
+    ) -> DriveResult {
         match (progress, wake) {
-            (Progress::Nothing, Wake::Recalled) => return Verdict::Close(Why::Drained),
-            (Progress::Nothing, Wake::Expired) if self.patience.waits_for().is_some() => {
-                return Verdict::Close(Why::Idle);
+            (Progress::Nothing, WakeReason::Recalled) => {
+                return DriveResult::Close(CloseReason::Drained);
+            }
+            (Progress::Nothing, WakeReason::Expired) if self.deadlines.waits_for().is_some() => {
+                return DriveResult::Close(CloseReason::Idle);
             }
             _ => {}
         }
-        let received = self.received(progress, desk);
+        let received = self.received(progress, buffers);
         let wait = self
-            .patience
-            .for_request(progress, received, desk.now, &service.config);
-        Verdict::Park(wait)
+            .deadlines
+            .for_request(progress, received, buffers.now, &service.config);
+        DriveResult::Park(wait)
     }
 
     /// The refusal of a request whose deadline has passed. It is asked for only when everything
     /// that has come was looked at: a client must not pay for workers that were busy.
-    pub(super) fn overdue(&self, desk: &Desk) -> Option<Refusal> {
-        match self.patience.overdue(desk.now)? {
-            What::Head => Some(Refusal::HeadTimeout),
-            What::Body => Some(Refusal::BodyTimeout),
+    pub(super) fn overdue(&self, buffers: &WorkerBuffers) -> Option<RequestError> {
+        match self.deadlines.overdue(buffers.now)? {
+            WaitFor::Head => Some(RequestError::HeadTimeout),
+            WaitFor::Body => Some(RequestError::BodyTimeout),
             _ => None,
         }
     }
@@ -106,10 +113,10 @@ impl Connection {
     }
 
     /// How many bytes of what is waited for are here.
-    pub(super) fn received(&self, progress: Progress, desk: &Desk) -> usize {
+    pub(super) fn received(&self, progress: Progress, buffers: &WorkerBuffers) -> usize {
         match progress {
             Progress::Nothing => 0,
-            Progress::Head => desk.input.unread().len() + self.socket.held(),
+            Progress::Head => buffers.input.unread().len() + self.socket.held(),
             Progress::Body => self.decoder.received() + self.socket.held(),
         }
     }

@@ -2,9 +2,10 @@
 
 use std::mem;
 
+use super::Limits;
 use super::chunk_extension::Part;
-use super::{Limits, Refusal};
-use crate::wire::Chunking;
+use crate::message::raw_request::Chunking;
+use crate::message::request_error::RequestError;
 
 /// Most bytes of chunk extensions and trailer fields in one body, in all. Nobody uses extensions
 /// and few use trailers, but both can be sent without end.
@@ -77,7 +78,7 @@ impl Chunked {
         input: &[u8],
         body: &mut Vec<u8>,
         limits: &Limits,
-    ) -> Result<usize, Refusal> {
+    ) -> Result<usize, RequestError> {
         let mut at = 0;
         loop {
             let room = limits.body.saturating_sub(body.len()) as u64;
@@ -93,7 +94,7 @@ impl Chunked {
 
     /// Understands what stands before the next content, and returns how many bytes that were. A
     /// chunk of more than `room` bytes is refused.
-    pub(super) fn pass(&mut self, input: &[u8], room: u64) -> Result<usize, Refusal> {
+    pub(super) fn pass(&mut self, input: &[u8], room: u64) -> Result<usize, RequestError> {
         for (at, byte) in input.iter().enumerate() {
             if matches!(self.state, State::Data { .. } | State::Done) {
                 return Ok(at);
@@ -119,32 +120,34 @@ impl Chunked {
         content
     }
 
-    fn step(&mut self, byte: u8, room: u64) -> Result<State, Refusal> {
+    fn step(&mut self, byte: u8, room: u64) -> Result<State, RequestError> {
         Ok(match (self.state, byte) {
             (State::Size { digits, size }, _) if byte.is_ascii_hexdigit() => {
                 if digits == MAX_DIGITS {
-                    return Err(Refusal::Chunk);
+                    return Err(RequestError::Chunk);
                 }
                 State::Size {
                     digits: digits + 1,
                     size: size << 4 | u64::from(hex_value(byte)),
                 }
             }
-            (State::Size { digits: 0, .. }, _) => return Err(Refusal::Chunk),
+            (State::Size { digits: 0, .. }, _) => return Err(RequestError::Chunk),
             (State::Size { size, .. }, b'\r') => State::SizeLf { size },
             (State::Extension { size, part }, b'\r') if part.may_end() => State::SizeLf { size },
             (State::Size { size, .. }, _) => {
                 self.spend()?;
-                let part = Part::first(byte).ok_or(Refusal::Chunk)?;
+                let part = Part::first(byte).ok_or(RequestError::Chunk)?;
                 State::Extension { size, part }
             }
             (State::Extension { size, part }, _) => {
                 self.spend()?;
-                let part = part.next(byte).ok_or(Refusal::Chunk)?;
+                let part = part.next(byte).ok_or(RequestError::Chunk)?;
                 State::Extension { size, part }
             }
             (State::SizeLf { size: 0 }, b'\n') => State::LineStart,
-            (State::SizeLf { size }, b'\n') if size > room => return Err(Refusal::BodyTooLarge),
+            (State::SizeLf { size }, b'\n') if size > room => {
+                return Err(RequestError::BodyTooLarge);
+            }
             (State::SizeLf { size }, b'\n') => State::Data { left: size },
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::NEXT_SIZE,
@@ -160,7 +163,7 @@ impl Chunked {
             (State::Trailer, b'\r') => State::TrailerLf,
             (State::TrailerLf, b'\n') => State::LineStart,
             (State::EndLf, b'\n') => State::Done,
-            _ => return Err(Refusal::Chunk),
+            _ => return Err(RequestError::Chunk),
         })
     }
 
@@ -183,10 +186,10 @@ impl Chunked {
         }
     }
 
-    fn spend(&mut self) -> Result<(), Refusal> {
+    fn spend(&mut self) -> Result<(), RequestError> {
         self.overhead += 1;
         if self.overhead > MAX_OVERHEAD {
-            return Err(Refusal::Chunk);
+            return Err(RequestError::Chunk);
         }
         Ok(())
     }
@@ -219,7 +222,7 @@ mod tests {
 
     /// Decodes in pieces of every size and expects the same each time.
     #[track_caller]
-    fn check(coded: &[u8], expected: Result<(&[u8], usize), Refusal>) {
+    fn check(coded: &[u8], expected: Result<(&[u8], usize), RequestError>) {
         for piece in 1..=coded.len() {
             let mut decoder = Chunked::new();
             let mut body = Vec::new();
@@ -295,15 +298,15 @@ mod tests {
             b"0\r\n\n",
             b"00000000000000001\r\n",
         ] {
-            check(broken, Err(Refusal::Chunk));
+            check(broken, Err(RequestError::Chunk));
         }
     }
 
     #[test]
     fn content_over_the_limit_is_refused_at_its_announcement() {
-        check(b"41\r\n", Err(Refusal::BodyTooLarge));
-        check(b"ffffffffffffffff\r\n", Err(Refusal::BodyTooLarge));
-        check(b"1\r\nx\r\n40\r\n", Err(Refusal::BodyTooLarge));
+        check(b"41\r\n", Err(RequestError::BodyTooLarge));
+        check(b"ffffffffffffffff\r\n", Err(RequestError::BodyTooLarge));
+        check(b"1\r\nx\r\n40\r\n", Err(RequestError::BodyTooLarge));
     }
 
     #[test]
@@ -312,7 +315,7 @@ mod tests {
             let mut coded = start.to_vec();
             coded.resize(start.len() + MAX_OVERHEAD + 1, b'a');
             let result = Chunked::new().decode(&coded, &mut Vec::new(), &LIMITS);
-            assert_eq!(result, Err(Refusal::Chunk));
+            assert_eq!(result, Err(RequestError::Chunk));
         }
     }
 }

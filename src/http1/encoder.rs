@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
-use super::head::Terms;
-use crate::Response;
+use super::ResponseContext;
+use crate::message::Response;
 
 /// The interim answer to a client that waits before it sends the body (RFC 9110 section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -63,7 +63,7 @@ impl Date {
 /// that [switches](Content::Switched) is for requests that have asked for it.
 pub fn encode(
     response: &Response,
-    terms: &Terms,
+    context: &ResponseContext,
     ending: Ending,
     date: &Date,
     out: &mut Vec<u8>,
@@ -85,20 +85,20 @@ pub fn encode(
         return switch(response, out);
     }
     let length = response.body().length();
-    let content = content(status, terms, length);
+    let content = content(status, context, length);
     if let Some(length) = content_length(status, content, fields, length) {
         field(
             b"content-length",
             itoa::Buffer::new().format(length).as_bytes(),
             out,
         );
-    } else if is_chunked(status, terms, length) {
+    } else if is_chunked(status, context, length) {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     if !fields.contains_key(DATE) {
         field(b"date", &date.0, out);
     }
-    match (ending, terms.version) {
+    match (ending, context.version) {
         (Ending::Close, _) => out.extend_from_slice(b"connection: close\r\n"),
         (Ending::KeepAlive, Version::HTTP_10) => {
             out.extend_from_slice(b"connection: keep-alive\r\n");
@@ -117,10 +117,10 @@ pub fn chunk_line(size: usize, out: &mut Vec<u8>) {
 /// Whether only the end of the connection can tell the client where this response ends: its
 /// length is not known, and the client is too old for chunks.
 #[must_use]
-pub fn is_open_ended(response: &Response, terms: &Terms) -> bool {
+pub fn is_open_ended(response: &Response, context: &ResponseContext) -> bool {
     let (status, length) = (last_status(response), response.body().length());
     status == StatusCode::SWITCHING_PROTOCOLS
-        || length.is_none() && content(status, terms, length) == Content::Follows
+        || length.is_none() && content(status, context, length) == Content::Follows
 }
 
 /// The status that is sent. An interim one is no answer: the client would go on waiting for one, or
@@ -179,10 +179,10 @@ fn upgrade(protocol: &HeaderValue, out: &mut Vec<u8>) {
     field(b"upgrade", protocol.as_bytes(), out);
 }
 
-fn content(status: StatusCode, terms: &Terms, length: Option<u64>) -> Content {
-    if terms.is_head || is_bodiless(status) || status == StatusCode::RESET_CONTENT {
+fn content(status: StatusCode, context: &ResponseContext, length: Option<u64>) -> Content {
+    if context.is_head || is_bodiless(status) || status == StatusCode::RESET_CONTENT {
         Content::Omitted
-    } else if is_chunked(status, terms, length) {
+    } else if is_chunked(status, context, length) {
         Content::FollowsInChunks
     } else {
         Content::Follows
@@ -190,8 +190,8 @@ fn content(status: StatusCode, terms: &Terms, length: Option<u64>) -> Content {
 }
 
 /// Whether the response is in the chunked coding, or would be if it answered GET.
-fn is_chunked(status: StatusCode, terms: &Terms, length: Option<u64>) -> bool {
-    length.is_none() && terms.version == Version::HTTP_11 && !is_bodiless(status)
+fn is_chunked(status: StatusCode, context: &ResponseContext, length: Option<u64>) -> bool {
+    length.is_none() && context.version == Version::HTTP_11 && !is_bodiless(status)
 }
 
 /// RFC 9112 section 6.3: these never have a body.
@@ -229,19 +229,25 @@ mod tests {
 
     use super::*;
     use crate::http1::Persistence;
-    use crate::{Body, IntoResponse, Upgrade};
+    use crate::message::{Body, IntoResponse, Upgrade};
 
-    const TERMS: Terms = Terms {
+    const TERMS: ResponseContext = ResponseContext {
         version: Version::HTTP_11,
         persistence: Persistence::KeepAlive,
         is_head: false,
     };
 
     #[track_caller]
-    fn check(response: &Response, terms: &Terms, ending: Ending, expected: &str, content: Content) {
+    fn check(
+        response: &Response,
+        context: &ResponseContext,
+        ending: Ending,
+        expected: &str,
+        content: Content,
+    ) {
         let date = Date::new(UNIX_EPOCH + Duration::from_secs(784_111_777));
         let mut out = Vec::new();
-        assert_eq!(encode(response, terms, ending, &date, &mut out), content);
+        assert_eq!(encode(response, context, ending, &date, &mut out), content);
         let expected = expected
             .replace("DATE", "date: Sun, 06 Nov 1994 08:49:37 GMT")
             .replace('\n', "\r\n");
@@ -269,13 +275,13 @@ mod tests {
 
     #[test]
     fn an_old_client_is_told_that_the_connection_stays() {
-        let terms = Terms {
+        let context = ResponseContext {
             version: Version::HTTP_10,
             ..TERMS
         };
         check(
             &Response::default(),
-            &terms,
+            &context,
             Ending::KeepAlive,
             "HTTP/1.1 200 OK\ncontent-length: 0\nDATE\nconnection: keep-alive\n\n",
             Content::Follows,
@@ -284,7 +290,7 @@ mod tests {
 
     #[test]
     fn head_keeps_the_length_and_leaves_the_body() {
-        let terms = Terms {
+        let context = ResponseContext {
             is_head: true,
             ..TERMS
         };
@@ -292,7 +298,7 @@ mod tests {
         let expected = "HTTP/1.1 200 OK\ncontent-length: 5\nDATE\n\n";
         check(
             &response,
-            &terms,
+            &context,
             Ending::KeepAlive,
             expected,
             Content::Omitted,
@@ -302,7 +308,7 @@ mod tests {
         response.headers_mut().insert(CONTENT_LENGTH, length);
         check(
             &response,
-            &terms,
+            &context,
             Ending::KeepAlive,
             expected,
             Content::Omitted,

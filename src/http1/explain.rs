@@ -5,13 +5,16 @@ use std::str;
 use http::Method;
 use http::uri::PathAndQuery;
 
-use super::Refusal;
 use super::percent::is_percent_encoded;
+use crate::message::request_error::RequestError;
 
 /// What is wrong with the target of the request that begins with these bytes, in words for the one who
 /// has written it; `None` if no single byte is to blame.
-pub(super) fn explain(refusal: Refusal, head: &[u8]) -> Option<String> {
-    if !matches!(refusal, Refusal::RequestTarget | Refusal::RequestLine) {
+pub(super) fn explain(refusal: RequestError, head: &[u8]) -> Option<String> {
+    if !matches!(
+        refusal,
+        RequestError::RequestTarget | RequestError::RequestLine
+    ) {
         return None;
     }
     let target = target(head)?;
@@ -23,7 +26,7 @@ pub(super) fn explain(refusal: Refusal, head: &[u8]) -> Option<String> {
     })?;
     // A request line that has not come whole may be refused for other bytes, and the response must not
     // depend on that. A line with a space too many is read to its end.
-    let is_known = refusal == Refusal::RequestTarget || target[index] == b' ';
+    let is_known = refusal == RequestError::RequestTarget || target[index] == b' ';
     is_known.then(|| describe(&target[index..]))
 }
 
@@ -102,7 +105,7 @@ mod tests {
     #[track_caller]
     fn check(target: &[u8], expected: Option<&str>) {
         let head = [b"GET ", target, b" HTTP/1.1\r\nHost: it\r\n\r\n"].concat();
-        let text = explain(Refusal::RequestTarget, &head);
+        let text = explain(RequestError::RequestTarget, &head);
         let detail = text.as_deref().map(|text| {
             text.strip_prefix("the request target is malformed: ")
                 .expect("it begins like this")
@@ -144,11 +147,14 @@ mod tests {
         check(b"ftp://x", None);
         check(b"/a?100%", None);
         check(b"http://it", None);
-        assert_eq!(explain(Refusal::RequestTarget, b"GET /\xe9"), None);
+        assert_eq!(explain(RequestError::RequestTarget, b"GET /\xe9"), None);
         for line in ["nonsense", "GET /\"\u{1} HTTP/1.1", "G\u{1}T /a b HTTP/1.1"] {
             let head = format!("{line}\r\n\r\n");
-            assert_eq!(explain(Refusal::RequestLine, head.as_bytes()), None);
+            assert_eq!(explain(RequestError::RequestLine, head.as_bytes()), None);
         }
-        assert_eq!(explain(Refusal::Host, b"GET /\" HTTP/1.1\r\n\r\n"), None);
+        assert_eq!(
+            explain(RequestError::Host, b"GET /\" HTTP/1.1\r\n\r\n"),
+            None
+        );
     }
 }

@@ -5,7 +5,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Method, Uri};
 
 use super::{MAX_FIELDS, target};
-use crate::Request;
+use crate::message::Request;
 
 /// The request of these bytes, as far as a response to it may depend on them: the lines that have come
 /// whole, up to the first that is not valid. What stands behind that may or may not have come. A

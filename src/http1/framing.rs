@@ -3,7 +3,7 @@
 use http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use http::{HeaderValue, Version};
 
-use super::Refusal;
+use crate::message::request_error::RequestError;
 
 /// How the body of a request is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub enum Framing {
 /// The framing fields of one head, collected while its fields pass by.
 #[derive(Debug, Default)]
 pub(super) struct FramingFields {
-    length: Option<Result<u64, Refusal>>,
-    coding: Option<Result<(), Refusal>>,
+    length: Option<Result<u64, RequestError>>,
+    coding: Option<Result<(), RequestError>>,
 }
 
 impl FramingFields {
@@ -30,19 +30,19 @@ impl FramingFields {
         if name == CONTENT_LENGTH {
             let length = match self.length {
                 None => content_length(value.as_bytes()),
-                Some(_) => Err(Refusal::ContentLength),
+                Some(_) => Err(RequestError::ContentLength),
             };
             self.length = Some(length);
         } else if name == TRANSFER_ENCODING {
             let coding = match self.coding {
                 None => transfer_coding(value.as_bytes()),
-                Some(_) => Err(Refusal::AmbiguousFraming),
+                Some(_) => Err(RequestError::AmbiguousFraming),
             };
             self.coding = Some(coding);
         }
     }
 
-    pub(super) fn framing(self, version: Version) -> Result<Framing, Refusal> {
+    pub(super) fn framing(self, version: Version) -> Result<Framing, RequestError> {
         match (self.length, self.coding) {
             (None, None) => Ok(Framing::Empty),
             (Some(length), None) => Ok(match length? {
@@ -52,7 +52,7 @@ impl FramingFields {
             (None, Some(coding)) if version == Version::HTTP_11 => {
                 coding.map(|()| Framing::Chunked)
             }
-            (_, Some(_)) => Err(Refusal::AmbiguousFraming),
+            (_, Some(_)) => Err(RequestError::AmbiguousFraming),
         }
     }
 }
@@ -60,7 +60,7 @@ impl FramingFields {
 /// Chunked and nothing else. Unless chunked comes last, nobody can tell where the body ends, and
 /// where it comes twice or between empty members, not everybody would tell the same (RFC 9112
 /// section 6.3). With another coding before it the end is clear, and what ends there is not.
-fn transfer_coding(value: &[u8]) -> Result<(), Refusal> {
+fn transfer_coding(value: &[u8]) -> Result<(), RequestError> {
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     if is_chunked(value) {
         return Ok(());
@@ -69,22 +69,22 @@ fn transfer_coding(value: &[u8]) -> Result<(), Refusal> {
     if !codings.next_back().is_some_and(is_chunked)
         || codings.any(|coding| coding.is_empty() || is_chunked(coding))
     {
-        return Err(Refusal::AmbiguousFraming);
+        return Err(RequestError::AmbiguousFraming);
     }
-    Err(Refusal::TransferCoding)
+    Err(RequestError::TransferCoding)
 }
 
 /// Digits and nothing else: `+5`, `0x5` and `5, 5` are numbers to some readers and not to others.
-fn content_length(value: &[u8]) -> Result<u64, Refusal> {
+fn content_length(value: &[u8]) -> Result<u64, RequestError> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(Refusal::ContentLength);
+        return Err(RequestError::ContentLength);
     }
     value
         .iter()
         .try_fold(0u64, |sum, digit| {
             sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
         })
-        .ok_or(Refusal::ContentLength)
+        .ok_or(RequestError::ContentLength)
 }
 
 #[cfg(test)]
@@ -92,7 +92,11 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(version: Version, fields: &[(HeaderName, &str)], expected: Result<Framing, Refusal>) {
+    fn check(
+        version: Version,
+        fields: &[(HeaderName, &str)],
+        expected: Result<Framing, RequestError>,
+    ) {
         let mut seen = FramingFields::default();
         for (name, value) in fields {
             let value = HeaderValue::from_str(value).expect("test values are valid");
@@ -123,10 +127,10 @@ mod tests {
             "1_0",
             "18446744073709551616",
         ] {
-            check(v, &cl(wrong), Err(Refusal::ContentLength));
+            check(v, &cl(wrong), Err(RequestError::ContentLength));
         }
         let twice = [(CONTENT_LENGTH, "5"), (CONTENT_LENGTH, "5")];
-        check(v, &twice, Err(Refusal::ContentLength));
+        check(v, &twice, Err(RequestError::ContentLength));
     }
 
     #[test]
@@ -136,7 +140,7 @@ mod tests {
         check(v, &te("chunked"), Ok(Framing::Chunked));
         check(v, &te("Chunked"), Ok(Framing::Chunked));
         for unknown in ["gzip, chunked", "gzip,Chunked", "x;y=z, gzip , chunked"] {
-            check(v, &te(unknown), Err(Refusal::TransferCoding));
+            check(v, &te(unknown), Err(RequestError::TransferCoding));
         }
         for ambiguous in [
             "",
@@ -148,19 +152,19 @@ mod tests {
             ",chunked",
             "chunked;a",
         ] {
-            check(v, &te(ambiguous), Err(Refusal::AmbiguousFraming));
+            check(v, &te(ambiguous), Err(RequestError::AmbiguousFraming));
         }
         check(
             Version::HTTP_10,
             &te("chunked"),
-            Err(Refusal::AmbiguousFraming),
+            Err(RequestError::AmbiguousFraming),
         );
         let twice = [
             (TRANSFER_ENCODING, "chunked"),
             (TRANSFER_ENCODING, "chunked"),
         ];
-        check(v, &twice, Err(Refusal::AmbiguousFraming));
+        check(v, &twice, Err(RequestError::AmbiguousFraming));
         let both = [(CONTENT_LENGTH, "5"), (TRANSFER_ENCODING, "chunked")];
-        check(v, &both, Err(Refusal::AmbiguousFraming));
+        check(v, &both, Err(RequestError::AmbiguousFraming));
     }
 }

@@ -9,7 +9,9 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 
 use super::framing::FramingFields;
 use super::host::{agree, is_host};
-use super::{Framing, Limits, Refusal, Slot, target};
+use super::{Framing, Limits, RequestBuffer, target};
+use crate::message::headers::list::lists;
+use crate::message::request_error::RequestError;
 
 /// Most fields in one head. Browsers send about 20; a proxy chain adds a dozen.
 pub const MAX_FIELDS: usize = 100;
@@ -23,7 +25,7 @@ const SINGLE: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, ORIGIN];
 
 /// What a request asks of the way it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
+pub struct ResponseContext {
     /// The version that the client speaks.
     pub version: Version,
     /// Whether the client wants to go on after this request.
@@ -61,7 +63,7 @@ pub struct Head {
     pub expectation: Expectation,
 }
 
-impl Default for Terms {
+impl Default for ResponseContext {
     /// The terms before anything is known of a request: answer as plainly as possible, and close.
     fn default() -> Self {
         Self {
@@ -77,8 +79,8 @@ impl Default for Terms {
 pub(super) fn parse(
     input: &[u8],
     limits: &Limits,
-    slot: &mut Slot,
-) -> Result<Option<Head>, Refusal> {
+    slot: &mut RequestBuffer,
+) -> Result<Option<Head>, RequestError> {
     // What stands behind the limit must not decide: it may or may not be here yet.
     let input = &input[..input.len().min(limits.head)];
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
@@ -90,11 +92,13 @@ pub(super) fn parse(
         _ => return Err(too_long(input)),
     };
     if !ends_in_crlf(&input[..length], parsed.headers) {
-        return Err(Refusal::LineEnd);
+        return Err(RequestError::LineEnd);
     }
 
     let at = Locator { input };
-    let Slot { request, terms, .. } = slot;
+    let RequestBuffer {
+        request, context, ..
+    } = slot;
     slot.arena.extend_from_slice(&input[..length]);
     slot.head = slot.arena.split().freeze();
     let bytes = &slot.head;
@@ -103,21 +107,21 @@ pub(super) fn parse(
         parsed.method.unwrap_or_default(),
         parsed.path.unwrap_or_default(),
     );
-    terms.is_head = method == "HEAD";
-    terms.version = if parsed.version == Some(0) {
+    context.is_head = method == "HEAD";
+    context.version = if parsed.version == Some(0) {
         Version::HTTP_10
     } else {
         Version::HTTP_11
     };
-    *request.version_mut() = terms.version;
+    *request.version_mut() = context.version;
     *request.method_mut() =
-        Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::RequestLine)?;
+        Method::from_bytes(method.as_bytes()).map_err(|_| RequestError::RequestLine)?;
     if request.method() == Method::CONNECT {
-        return Err(Refusal::Tunnel);
+        return Err(RequestError::Tunnel);
     }
     let path = target::check(request.method(), target)?;
     *request.uri_mut() = Uri::from_maybe_shared(at.share(bytes, target.as_bytes()))
-        .map_err(|_| Refusal::RequestTarget)?;
+        .map_err(|_| RequestError::RequestTarget)?;
     if path == target::Path::Unusual {
         target::normalize(request.uri_mut(), &mut slot.arena)?;
     }
@@ -125,19 +129,20 @@ pub(super) fn parse(
     let mut seen = Seen::default();
     let mut repeats = false;
     for field in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Refusal::FieldLine)?;
+        let name =
+            HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| RequestError::FieldLine)?;
         let value = HeaderValue::from_maybe_shared(at.share(bytes, field.value))
-            .map_err(|_| Refusal::FieldLine)?;
+            .map_err(|_| RequestError::FieldLine)?;
         seen.note(&name, &value);
         repeats |= request.headers_mut().append(name, value);
     }
     if repeats && repeats_a_single(request.headers()) {
-        return Err(Refusal::Repeated);
+        return Err(RequestError::Repeated);
     }
-    terms.persistence = persistence(terms.version, seen.connection, request.headers());
-    let framing = seen.framing.framing(terms.version)?;
+    context.persistence = persistence(context.version, seen.connection, request.headers());
+    let framing = seen.framing.framing(context.version)?;
     match seen.host {
-        None if terms.version == Version::HTTP_11 => return Err(Refusal::Host),
+        None if context.version == Version::HTTP_11 => return Err(RequestError::Host),
         host => host.unwrap_or(Ok(()))?,
     }
     if let Some(authority) = request.uri().authority()
@@ -147,10 +152,10 @@ pub(super) fn parse(
             request.headers().get(HOST),
         )
     {
-        return Err(Refusal::Host);
+        return Err(RequestError::Host);
     }
     // RFC 9110 section 10.1.1: an HTTP/1.0 client can't mean it.
-    let expectation = match (terms.version, seen.expectation) {
+    let expectation = match (context.version, seen.expectation) {
         (Version::HTTP_11, Some(expectation)) => expectation?,
         _ => Expectation::None,
     };
@@ -166,9 +171,9 @@ pub(super) fn parse(
 #[derive(Default)]
 struct Seen {
     framing: FramingFields,
-    host: Option<Result<(), Refusal>>,
+    host: Option<Result<(), RequestError>>,
     connection: bool,
-    expectation: Option<Result<Expectation, Refusal>>,
+    expectation: Option<Result<Expectation, RequestError>>,
 }
 
 impl Seen {
@@ -177,14 +182,14 @@ impl Seen {
         if name == HOST {
             self.host = match self.host {
                 None if is_host(value.as_bytes()) => Some(Ok(())),
-                _ => Some(Err(Refusal::Host)),
+                _ => Some(Err(RequestError::Host)),
             };
         } else if name == CONNECTION {
             self.connection = true;
         } else if name == EXPECT {
             self.expectation = Some(match (&self.expectation, is_continue(value.as_bytes())) {
                 (None | Some(Ok(_)), true) => Ok(Expectation::Continue),
-                _ => Err(Refusal::Expectation),
+                _ => Err(RequestError::Expectation),
             });
         }
     }
@@ -214,16 +219,6 @@ fn persistence(version: Version, stated: bool, fields: &HeaderMap) -> Persistenc
     }
 }
 
-/// Whether a field that is a list of tokens has this one (RFC 9110 section 5.6.1).
-#[must_use]
-pub fn lists(fields: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    fields
-        .get_all(name)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
-}
-
 /// Whether every line ends in CRLF. The parser takes a bare LF too, and RFC 9112 section 2.2
 /// allows that, but a reader before us may have seen other lines than we would.
 fn ends_in_crlf(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
@@ -235,11 +230,11 @@ fn ends_in_crlf(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
 }
 
 /// The request line alone is too long, or the fields made it so.
-fn too_long(input: &[u8]) -> Refusal {
+fn too_long(input: &[u8]) -> RequestError {
     if input.contains(&b'\n') {
-        Refusal::HeadTooLong
+        RequestError::HeadTooLong
     } else {
-        Refusal::TargetTooLong
+        RequestError::TargetTooLong
     }
 }
 
@@ -249,13 +244,13 @@ fn is_early(error: httparse::Error, input: &[u8]) -> bool {
     error == httparse::Error::Version && !input.contains(&b'\n')
 }
 
-fn refusal(error: httparse::Error, input: &[u8]) -> Refusal {
+fn refusal(error: httparse::Error, input: &[u8]) -> RequestError {
     match error {
-        httparse::Error::TooManyHeaders => Refusal::HeadTooLong,
-        httparse::Error::HeaderName | httparse::Error::HeaderValue => Refusal::FieldLine,
-        httparse::Error::Version if names_a_version(input) => Refusal::Version,
-        httparse::Error::NewLine => Refusal::LineEnd,
-        _ => Refusal::RequestLine,
+        httparse::Error::TooManyHeaders => RequestError::HeadTooLong,
+        httparse::Error::HeaderName | httparse::Error::HeaderValue => RequestError::FieldLine,
+        httparse::Error::Version if names_a_version(input) => RequestError::Version,
+        httparse::Error::NewLine => RequestError::LineEnd,
+        _ => RequestError::RequestLine,
     }
 }
 

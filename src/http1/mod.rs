@@ -4,6 +4,8 @@
 //! It is public for the benches and fuzzers of this repository only and no part of the API that
 //! semantic versioning covers.
 
+pub(crate) mod body_decoder;
+
 mod chunk_extension;
 mod chunked;
 mod decoder;
@@ -13,22 +15,21 @@ mod fragment;
 mod framing;
 mod head;
 mod host;
-mod inflow;
 mod input;
 mod percent;
-mod refusal;
 mod target;
 
-pub use decoder::{Decoder, Event, Progress, Slot};
-pub(crate) use encoder::last_status;
-pub use encoder::{CONTINUE, Content, Date, Ending, LAST_CHUNK, chunk_line, encode, is_open_ended};
-pub use framing::Framing;
-pub use head::{Expectation, Head, MAX_FIELDS, Persistence, Terms, lists};
-pub use inflow::Inflow;
-pub use input::Input;
-pub use refusal::Refusal;
+pub use self::body_decoder::BodyDecoder;
+pub use self::decoder::{Decoder, Event, Progress, RequestBuffer};
+pub(crate) use self::encoder::last_status;
+pub use self::encoder::{
+    CONTINUE, Content, Date, Ending, LAST_CHUNK, chunk_line, encode, is_open_ended,
+};
+pub use self::framing::Framing;
+pub use self::head::{Expectation, Head, MAX_FIELDS, Persistence, ResponseContext};
+pub use self::input::Input;
 #[cfg(feature = "router")]
-pub(crate) use target::{is_dot_segment, normal_path};
+pub use crate::message::request_error::RequestError;
 
 /// What the protocol measures requests against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

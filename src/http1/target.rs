@@ -7,8 +7,9 @@ use bytes::BytesMut;
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
 
-use super::Refusal;
 use super::percent::is_percent_encoded;
+use crate::message::path::{normal_path, resolve};
+use crate::message::request_error::RequestError;
 
 /// Longest request target that [`Uri`] can hold.
 const MAX: usize = u16::MAX as usize - 1;
@@ -26,12 +27,12 @@ pub(super) enum Path {
 /// brackets, braces and the like wherever a URI has none; those harm nobody. A percent sign in a
 /// query need not encode anything: people write `?discount=5%`, and a query is for its handler.
 #[inline]
-pub(super) fn check(method: &Method, target: &str) -> Result<Path, Refusal> {
+pub(super) fn check(method: &Method, target: &str) -> Result<Path, RequestError> {
     let has_form = target.starts_with('/')
         || is_absolute(target)
         || (method == Method::OPTIONS && target == "*");
     if !has_form {
-        return Err(Refusal::RequestTarget);
+        return Err(RequestError::RequestTarget);
     }
     // Most targets are looked at once.
     let is_unusual = |byte| matches!(byte, b'.' | b'?' | b'%' | b'\\' | b'#' | 0x80..);
@@ -41,17 +42,17 @@ pub(super) fn check(method: &Method, target: &str) -> Result<Path, Refusal> {
         Some(start) => check_rest(&target[start.saturating_sub(1)..])?,
     };
     if target.len() > MAX {
-        return Err(Refusal::TargetTooLong);
+        return Err(RequestError::TargetTooLong);
     }
     Ok(path)
 }
 
 /// The same from the first byte on that is not like most.
-fn check_rest(rest: &str) -> Result<Path, Refusal> {
+fn check_rest(rest: &str) -> Result<Path, RequestError> {
     let path = rest.split('?').next().unwrap_or_default();
     let is_malformed = !rest.is_ascii() || rest.contains('#') || path.contains('\\');
     if is_malformed || !is_percent_encoded(path.as_bytes()) {
-        return Err(Refusal::RequestTarget);
+        return Err(RequestError::RequestTarget);
     }
     match path.contains('%') || path.contains("/.") {
         true => Ok(Path::Unusual),
@@ -73,7 +74,7 @@ fn is_absolute(target: &str) -> bool {
 /// that another one reads differently. Reserved characters are left as they were sent: encoded, they
 /// may mean something else (RFC 3986 section 2.2).
 #[cold]
-pub(super) fn normalize(target: &mut Uri, arena: &mut BytesMut) -> Result<(), Refusal> {
+pub(super) fn normalize(target: &mut Uri, arena: &mut BytesMut) -> Result<(), RequestError> {
     let normal = normal_path(target.path(), is_unreserved);
     let normal = match (resolve(&normal), normal) {
         (Some(resolved), _) => resolved,
@@ -87,123 +88,18 @@ pub(super) fn normalize(target: &mut Uri, arena: &mut BytesMut) -> Result<(), Re
     }
     let whole = arena.split().freeze();
     if whole.len() > MAX {
-        return Err(Refusal::TargetTooLong);
+        return Err(RequestError::TargetTooLong);
     }
     let mut parts = mem::take(target).into_parts();
-    let path = PathAndQuery::from_maybe_shared(whole).map_err(|_| Refusal::RequestTarget)?;
+    let path = PathAndQuery::from_maybe_shared(whole).map_err(|_| RequestError::RequestTarget)?;
     parts.path_and_query = Some(path);
-    *target = Uri::from_parts(parts).map_err(|_| Refusal::RequestTarget)?;
+    *target = Uri::from_parts(parts).map_err(|_| RequestError::RequestTarget)?;
     Ok(())
 }
 
 /// RFC 3986 section 2.3.
 fn is_unreserved(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || b"-._~".contains(&octet)
-}
-
-/// The same path with the percent-encoding of these octets undone once, and that of others written
-/// in one way (RFC 3986 section 6.2.2). A percent sign that encodes nothing is encoded itself: what
-/// is undone behind it would make something of it. What is undone makes no dot segment: a request has
-/// none any more, and in another path nothing is to resolve one.
-pub(crate) fn normal_path(path: &str, is_undone: impl Fn(u8) -> bool) -> Cow<'_, str> {
-    if !path.contains('%') {
-        return Cow::Borrowed(path);
-    }
-    let mut normal = String::with_capacity(path.len());
-    for (index, segment) in path.split('/').enumerate() {
-        if index > 0 {
-            normal.push('/');
-        }
-        let start = normal.len();
-        undo(segment, &is_undone, &mut normal);
-        if segment.contains('%') && matches!(&normal[start..], "." | "..") {
-            normal.truncate(start);
-            undo(segment, |_| false, &mut normal);
-        }
-    }
-    if normal == path {
-        return Cow::Borrowed(path);
-    }
-    Cow::Owned(normal)
-}
-
-/// A segment that stands for a folder by where it is (RFC 3986 section 3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum DotSegment {
-    Current,
-    Parent,
-}
-
-impl DotSegment {
-    /// An encoded dot is a dot, as it is unreserved. [`normal_path`] leaves it encoded here.
-    fn of(segment: &str) -> Option<Self> {
-        match segment {
-            "." | "%2E" => Some(Self::Current),
-            ".." | ".%2E" | "%2E." | "%2E%2E" => Some(Self::Parent),
-            _ => None,
-        }
-    }
-}
-
-/// Whether no request has this segment in its path, in the form of [`normal_path`].
-#[cfg(feature = "router")]
-pub(crate) fn is_dot_segment(segment: &str) -> bool {
-    DotSegment::of(segment).is_some()
-}
-
-/// The same path without its dot segments (RFC 3986 section 5.2.4), if it has any. Nothing is above
-/// the root.
-fn resolve(path: &str) -> Option<String> {
-    path.split('/').find_map(DotSegment::of)?;
-    let mut resolved = String::with_capacity(path.len());
-    let mut segments = path.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        match DotSegment::of(segment) {
-            None => {
-                resolved.push('/');
-                resolved.push_str(segment);
-                continue;
-            }
-            Some(DotSegment::Current) => {}
-            Some(DotSegment::Parent) => resolved.truncate(resolved.rfind('/').unwrap_or(0)),
-        }
-        // What it stands for is a folder.
-        if segments.peek().is_none() {
-            resolved.push('/');
-        }
-    }
-    Some(resolved)
-}
-
-fn undo(segment: &str, is_undone: impl Fn(u8) -> bool, normal: &mut String) {
-    let mut parts = segment.split('%');
-    normal.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        let rest = match octet(part) {
-            Some((octet, rest)) if is_undone(octet) => {
-                normal.push(char::from(octet));
-                rest
-            }
-            Some((_, rest)) => {
-                normal.push('%');
-                normal.push_str(&part[..2].to_ascii_uppercase());
-                rest
-            }
-            None => {
-                normal.push_str("%25");
-                part
-            }
-        };
-        normal.push_str(rest);
-    }
-}
-
-/// The octet of which two hexadecimal digits stand here, and what follows them.
-fn octet(text: &str) -> Option<(u8, &str)> {
-    let (digits, rest) = text.split_at_checked(2)?;
-    let is_octet = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let octet = u8::from_str_radix(digits, 16).ok();
-    octet.filter(|_| is_octet).map(|octet| (octet, rest))
 }
 
 #[cfg(test)]

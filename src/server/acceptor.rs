@@ -12,18 +12,20 @@ use log::{debug, error, info, warn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::bell::Bell;
-use super::client::{Client, Job};
-use super::deputy::Deputy;
-use super::listener::Listener;
-use super::roster::Patrol;
-use super::turns::{Turns, is_within};
-use super::{DrainReport, Shared, counted};
+use super::idle_workers::StallDetector;
+use super::load_shedder::LoadShedder;
+use super::task::{ReadyTask, Task};
+use super::waker::Waker;
+use super::worker_activity::{WorkerActivity, is_within};
+use super::{DrainReport, ServerState, counted};
+use crate::connection::Phase;
 #[cfg(feature = "proxy")]
 use crate::connection::log_limited;
-use crate::connection::{Connection, Opening, Wake, What};
-use crate::transport::Socket;
-use crate::{Node, Phase};
+use crate::connection::{Connection, WaitFor, WakeReason};
+use crate::message::PeerAddr;
+use crate::net::ListenerProtocol;
+use crate::net::listener::Listener;
+use crate::net::transport::Socket;
 
 /// How often deadlines are looked at while there are connections. It is what a deadline may be
 /// late by, and a sweep of ten thousand connections takes some ten microseconds.
@@ -63,15 +65,15 @@ const FAREWELL_TICK: Duration = Duration::from_millis(5);
 
 /// Accepts, keeps the time, and ends the server.
 pub(super) struct Acceptor {
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     listeners: Vec<Listener>,
-    bell: Arc<Bell>,
+    waker: Arc<Waker>,
     workers: Vec<JoinHandle<()>>,
     /// Disconnected when the last worker has ended.
     workers_done: Receiver<()>,
     next_sweep: Instant,
-    patrol: Patrol,
-    deputy: Deputy,
+    stall_detector: StallDetector,
+    load_shedder: LoadShedder,
     /// The last round has admitted several at once.
     is_crowded: bool,
     /// Accepting has failed, most likely for want of descriptors, and goes on at this time.
@@ -93,18 +95,18 @@ enum Queue {
 
 impl Acceptor {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<ServerState>,
         listeners: Vec<Listener>,
-        bell: Arc<Bell>,
+        waker: Arc<Waker>,
         workers: Vec<JoinHandle<()>>,
         workers_done: Receiver<()>,
     ) -> Self {
         Self {
-            patrol: Patrol::new(workers.len()),
-            deputy: Deputy::new(workers.len()),
+            stall_detector: StallDetector::new(workers.len()),
+            load_shedder: LoadShedder::new(workers.len()),
             shared,
             listeners,
-            bell,
+            waker,
             workers,
             workers_done,
             next_sweep: Instant::now(),
@@ -121,11 +123,11 @@ impl Acceptor {
         let finished = served.and_then(|()| self.finish(started));
         let abandoned_workers = self.force();
         finished?;
-        let census = &self.shared.census;
+        let stats = &self.shared.stats;
         Ok(DrainReport {
-            accepted: census.accepted(),
-            answered: census.answered(),
-            cut: census.cut(),
+            accepted: stats.accepted(),
+            answered: stats.answered(),
+            aborted: stats.aborted(),
             abandoned_workers,
             duration: started.elapsed(),
         })
@@ -135,7 +137,7 @@ impl Acceptor {
     fn serve(&mut self) -> io::Result<()> {
         let mut announced = None;
         loop {
-            self.shared.census.add_round();
+            self.shared.stats.add_round();
             let now = Instant::now();
             let until_drain = match self.shared.phase() {
                 Phase::Running => None,
@@ -157,17 +159,17 @@ impl Acceptor {
                 self.wait(false, Some(GATHERING))?;
                 continue;
             }
-            let tick = (self.shared.census.open() > 0).then_some(TICK);
+            let tick = (self.shared.stats.open() > 0).then_some(TICK);
             // A pause that is over waits for nothing; the next client shows whether accepting goes on.
             let paused = self
                 .paused_until
                 .map(|until| until.saturating_duration_since(now))
                 .filter(|left| !left.is_zero());
-            let patrol = self
-                .patrol
-                .is_due(&self.shared.roster)
+            let stall_detector = self
+                .stall_detector
+                .is_due(&self.shared.idle_workers)
                 .then_some(PATROL_TICK);
-            let patience = [until_drain, tick, paused, patrol]
+            let patience = [until_drain, tick, paused, stall_detector]
                 .into_iter()
                 .flatten()
                 .min();
@@ -179,28 +181,28 @@ impl Acceptor {
                     let room = self
                         .shared
                         .max_connections
-                        .saturating_sub(self.shared.census.open());
+                        .saturating_sub(self.shared.stats.open());
                     self.accept(listener, room.min(ACCEPTS_PER_TURN));
                 }
                 self.listeners = listeners;
             }
             self.sweep(TICK);
-            self.walk();
+            self.tick();
         }
     }
 
     /// Whether as many connections are open as may be. If so the bell rings when one ends.
     fn is_full(&mut self) -> bool {
-        let (census, most) = (&self.shared.census, self.shared.max_connections);
-        census.ring_below(0);
-        let is_full = census.open() >= most && {
-            census.ring_below(most);
-            census.open() >= most
+        let (stats, most) = (&self.shared.stats, self.shared.max_connections);
+        stats.wake_below(0);
+        let is_full = stats.open() >= most && {
+            stats.wake_below(most);
+            stats.open() >= most
         };
         if mem::replace(&mut self.was_full, is_full) || !is_full {
             return is_full;
         }
-        census.add_full();
+        stats.add_full();
         if let Some(suppressed) = self.shared.service.log_limits.full.allow(Instant::now()) {
             let connections = counted(most, "connection");
             warn!("limit of {connections} reached; new clients wait until one ends{suppressed}");
@@ -212,7 +214,7 @@ impl Acceptor {
     /// whether there may be a connection.
     fn wait(&self, accepting: bool, patience: Option<Duration>) -> io::Result<Queue> {
         let mut sources = Vec::with_capacity(1 + self.listeners.len());
-        sources.push(PollFd::new(&*self.bell, PollFlags::IN));
+        sources.push(PollFd::new(&*self.waker, PollFlags::IN));
         if accepting {
             let listeners = self.listeners.iter();
             sources.extend(listeners.map(|listener| PollFd::new(listener, PollFlags::IN)));
@@ -225,7 +227,7 @@ impl Acceptor {
         }
         let is_ready = |source: &PollFd<'_>| !source.revents().is_empty();
         if is_ready(&sources[0]) {
-            self.bell.silence();
+            self.waker.drain();
         }
         Ok(if sources[1..].iter().any(is_ready) {
             Queue::Unknown
@@ -238,11 +240,11 @@ impl Acceptor {
     /// wakes another if there are too many for it: a wake-up for each would cost more than answering
     /// it.
     fn accept(&mut self, listener: &Listener, most: usize) -> Queue {
-        let before = self.shared.census.accepted();
+        let before = self.shared.stats.accepted();
         let queue = self.admit_from(listener, most);
-        self.is_crowded |= self.shared.census.accepted() - before > 1;
+        self.is_crowded |= self.shared.stats.accepted() - before > 1;
         if !self.shared.jobs.is_empty() {
-            self.shared.roster.call();
+            self.shared.idle_workers.call();
         }
         queue
     }
@@ -283,7 +285,7 @@ impl Acceptor {
         }
     }
 
-    fn admit(&self, socket: Socket, peer: Node, opening: &Opening) {
+    fn admit(&self, socket: Socket, peer: PeerAddr, opening: &ListenerProtocol) {
         let shared = &self.shared;
         #[cfg(feature = "proxy")]
         if opening.is_proxied && !shared.service.config.trust.includes(&peer) {
@@ -299,16 +301,16 @@ impl Acceptor {
             },
             None => socket,
         };
-        let seat = shared.census.accept();
+        let seat = shared.stats.accept();
         let now = Instant::now();
         let connection = Connection::new(socket, peer, opening, now, &shared.service);
-        let client = Box::new(Client::new(connection, seat));
+        let client = Box::new(Task::new(connection, seat));
         let ready = match client.connection.first_wait() {
             Some(wait) => shared.park(client, wait),
-            None => Some((client, Wake::Ready)),
+            None => Some((client, WakeReason::Ready)),
         };
         if let Some((client, wake)) = ready {
-            shared.enqueue(Job {
+            shared.enqueue(ReadyTask {
                 client,
                 wake,
                 since: Some(now),
@@ -324,24 +326,25 @@ impl Acceptor {
         }
         self.next_sweep = now + interval;
         let shared = &self.shared;
-        shared.lot.expired(now, |client| {
-            shared.hand_over(Job {
+        shared.poller.expired(now, |client| {
+            shared.hand_over(ReadyTask {
                 client,
-                wake: Wake::Expired,
+                wake: WakeReason::Expired,
                 since: Some(now),
             });
         });
         // Handlers that have been quick may have begun to block, all at once.
-        if shared.roster.is_neglected() {
-            shared.roster.start_patrol();
+        if shared.idle_workers.is_neglected() {
+            shared.idle_workers.start_detector();
         }
     }
 
-    fn walk(&mut self) {
+    fn tick(&mut self) {
         let shared = &self.shared;
-        if self.patrol.is_due(&shared.roster) {
-            self.deputy.walk(shared);
-            self.patrol.walk(&shared.roster, || !shared.jobs.is_empty());
+        if self.stall_detector.is_due(&shared.idle_workers) {
+            self.load_shedder.tick(shared);
+            self.stall_detector
+                .tick(&shared.idle_workers, || !shared.jobs.is_empty());
         }
     }
 
@@ -391,16 +394,16 @@ impl Acceptor {
         };
         shared.service.grace.begin(handshakes_until);
         self.release(Instant::now() < handshakes_until);
-        shared.census.ring_below(1);
+        shared.stats.wake_below(1);
         while shared.phase() < Phase::Forced {
-            let is_anything_open = shared.census.open() > 0 || !self.listeners.is_empty();
+            let is_anything_open = shared.stats.open() > 0 || !self.listeners.is_empty();
             // A worker may still be ending the last connection, and want for a processor.
             let tick = match is_anything_open {
                 true => DRAIN_TICK,
                 false if shared.turns.counts().any(is_within) => PATROL_TICK,
                 false => break,
             };
-            shared.census.add_round();
+            shared.stats.add_round();
             let now = Instant::now();
             if now >= deadline {
                 break;
@@ -408,13 +411,13 @@ impl Acceptor {
             self.wait(false, Some(tick.min(deadline - now)))?;
             self.release(now < handshakes_until);
             self.sweep(DRAIN_TICK);
-            self.walk();
+            self.tick();
             let now = Instant::now();
             if shared.service.grace.is_over(now) {
-                shared.lot.recall(What::is_idle, |client| {
-                    shared.hand_over(Job {
+                shared.poller.recall(WaitFor::is_idle, |client| {
+                    shared.hand_over(ReadyTask {
                         client,
-                        wake: Wake::Recalled,
+                        wake: WakeReason::Recalled,
                         since: Some(now),
                     });
                 });
@@ -428,17 +431,17 @@ impl Acceptor {
     fn force(&mut self) -> usize {
         let shared = &self.shared;
         shared.service.phase.advance(Phase::Forced);
-        shared.cut_parked();
+        shared.abort_parked();
         shared.service.phase.advance(Phase::Stopped);
-        shared.roster.call_all();
+        shared.idle_workers.call_all();
         let workers = mem::take(&mut self.workers);
         let held = join_workers(workers, &shared.turns, &self.workers_done, FAREWELL);
         while let Ok(job) = shared.jobs.try_recv() {
-            shared.cut(*job.client);
+            shared.abort(*job.client);
         }
-        shared.cut_parked();
+        shared.abort_parked();
         // Handlers hold the others, and whoever has been given a stream.
-        shared.census.add_cut(shared.census.open() as u64);
+        shared.stats.add_aborted(shared.stats.open() as u64);
         held
     }
 }
@@ -455,7 +458,7 @@ impl Drop for Acceptor {
 /// but ours until it ends. It may be kept from the processor for any time, which holds no request.
 fn join_workers(
     workers: Vec<JoinHandle<()>>,
-    turns: &Turns,
+    turns: &WorkerActivity,
     done: &Receiver<()>,
     patience: Duration,
 ) -> usize {
@@ -509,7 +512,7 @@ mod tests {
     /// How many of one worker are held, if it has begun so many turns and halves of turns and does
     /// this until it ends.
     fn held(turns: u32, work: impl FnOnce() + Send + 'static) -> usize {
-        let counts = Turns::new(1);
+        let counts = WorkerActivity::new(1);
         (0..turns).for_each(|_| counts.count(0));
         let (done, all_done) = crossbeam_channel::bounded(0);
         let worker = thread::spawn(move || {

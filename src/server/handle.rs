@@ -4,15 +4,16 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::QueueTimes;
 use super::Server;
-use super::bell::Bell;
-use super::census::Census;
-use super::client::Job;
-use super::turns::{Turns, is_within};
-use super::waits::{Tallies, Waits};
-use crate::Phase;
+use super::queue_times::QueueTimeCounters;
+use super::stats::Stats;
+use super::task::ReadyTask;
+use super::waker::Waker;
+use super::worker_activity::{WorkerActivity, is_within};
+use crate::connection::Phase;
+use crate::connection::phase::PhaseCell;
 use crate::connection::{Budget, Overload};
-use crate::phase::PhaseCell;
 use crate::sync::channel::Receiver;
 
 /// Shuts a server down, from any thread and any number of times.
@@ -36,12 +37,12 @@ use crate::sync::channel::Receiver;
 pub struct Handle {
     phase: Arc<PhaseCell>,
     max_connections: usize,
-    census: Arc<Census>,
-    turns: Arc<Turns>,
-    waits: Arc<Tallies>,
+    stats: Arc<Stats>,
+    turns: Arc<WorkerActivity>,
+    waits: Arc<QueueTimeCounters>,
     budget: Arc<Budget>,
-    queue: Weak<Receiver<Job>>,
-    acceptor: Weak<Bell>,
+    queue: Weak<Receiver<ReadyTask>>,
+    acceptor: Weak<Waker>,
 }
 
 /// The figures of one moment.
@@ -56,7 +57,7 @@ pub struct Handle {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct Snapshot {
     /// Where the server's life stands.
     pub phase: Phase,
     /// Connections open now.
@@ -72,15 +73,15 @@ pub struct Progress {
     /// before a handler had it, as with 400, 408 or 413, is none of them; one that was shed is.
     pub answered: u64,
     /// Those of them that were answered 503 because they had waited for a worker for longer than
-    /// [`Builder::shed_after`](crate::Builder::shed_after).
+    /// [`Builder::queue_timeout`](crate::Builder::queue_timeout).
     pub shed_late: u64,
     /// Those that were answered 503 because more waited than
     /// [`Builder::queue_limit`](crate::Builder::queue_limit).
     pub shed_full: u64,
-    /// Requests that the end of the server has cut so far ([`DrainReport::cut`]).
-    pub cut: u64,
+    /// Requests that the end of the server has cut so far ([`DrainReport::aborted`]).
+    pub aborted: u64,
     /// Bytes that connections keep of requests that are not complete and of answers that are not
-    /// sent ([`Builder::max_buffered`](crate::Builder::max_buffered)).
+    /// sent ([`Builder::max_buffered_memory`](crate::Builder::max_buffered_memory)).
     pub buffered: usize,
     /// Workers there are.
     pub workers: usize,
@@ -102,7 +103,7 @@ pub struct Progress {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Vitals {
+pub struct Heartbeat {
     rounds: u64,
     turns: u64,
     is_any_free: bool,
@@ -121,7 +122,7 @@ pub struct Vitals {
 /// fn serve(server: Server) -> std::io::Result<ExitCode> {
 ///     let report = server.run(|_: Request| "hello")?;
 ///     eprintln!("{report}");
-///     let is_whole = report.cut == 0 && report.abandoned_workers == 0;
+///     let is_whole = report.aborted == 0 && report.abandoned_workers == 0;
 ///     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(3) })
 /// }
 /// ```
@@ -131,10 +132,10 @@ pub struct DrainReport {
     /// Connections accepted over the server's life.
     pub accepted: u64,
     /// Requests answered over the server's life: every byte of the answer is with the system. Which
-    /// count, [`Progress::answered`] says.
+    /// count, [`Snapshot::answered`] says.
     pub answered: u64,
     /// Requests that were under way at the end and got no whole answer.
-    pub cut: u64,
+    pub aborted: u64,
     /// Workers whose handler had not returned at the end. Their requests count as cut.
     pub abandoned_workers: usize,
     /// From the moment that the listeners began to close to the end.
@@ -146,12 +147,12 @@ impl Handle {
         Self {
             phase: Arc::clone(&server.phase),
             max_connections: server.max_connections,
-            census: Arc::clone(&server.census),
+            stats: Arc::clone(&server.stats),
             turns: Arc::clone(&server.turns),
             waits: Arc::clone(&server.waits),
             budget: Arc::clone(&server.budget),
             queue: Arc::downgrade(&server.jobs),
-            acceptor: Arc::downgrade(&server.bell),
+            acceptor: Arc::downgrade(&server.waker),
         }
     }
 
@@ -175,17 +176,17 @@ impl Handle {
 
     /// The figures of this moment.
     #[must_use]
-    pub fn progress(&self) -> Progress {
-        Progress {
+    pub fn progress(&self) -> Snapshot {
+        Snapshot {
             phase: self.phase.get(),
-            open: self.census.open(),
+            open: self.stats.open(),
             max_connections: self.max_connections,
-            limit_reached: self.census.full(),
-            accepted: self.census.accepted(),
-            answered: self.census.answered(),
-            shed_late: self.census.shed(Overload::Late),
-            shed_full: self.census.shed(Overload::Full),
-            cut: self.census.cut(),
+            limit_reached: self.stats.full(),
+            accepted: self.stats.accepted(),
+            answered: self.stats.answered(),
+            shed_late: self.stats.shed(Overload::Late),
+            shed_full: self.stats.shed(Overload::Full),
+            aborted: self.stats.aborted(),
             buffered: self.budget.held(),
             workers: self.turns.workers(),
             busy: self
@@ -208,29 +209,29 @@ impl Handle {
     /// use httpool::Handle;
     ///
     /// fn print_endings(server: &Handle) {
-    ///     for (why, count) in server.endings().filter(|(_, count)| *count > 0) {
+    ///     for (why, count) in server.close_counts().filter(|(_, count)| *count > 0) {
     ///         println!("{why}: {count}");
     ///     }
     /// }
     /// ```
-    pub fn endings(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.census.ended().into_iter()
+    pub fn close_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.stats.ended().into_iter()
     }
 
     /// How long connections have waited for a worker so far.
     #[must_use]
-    pub fn waits(&self) -> Waits {
+    pub fn waits(&self) -> QueueTimes {
         self.waits.waits()
     }
 
     /// What shows whether the server moves. The acceptor, which waits while there is nothing to do,
     /// is woken to show itself in the next ones; give it a moment.
     #[must_use]
-    pub fn vitals(&self) -> Vitals {
+    pub fn vitals(&self) -> Heartbeat {
         // A worker begins a turn before it counts whom it has taken.
         let taken = self.waits.taken();
-        let vitals = Vitals {
-            rounds: self.census.rounds(),
+        let vitals = Heartbeat {
+            rounds: self.stats.rounds(),
             turns: self.turns.counts().sum(),
             is_any_free: self.turns.counts().any(|turns| !is_within(turns)),
             is_any_waiting: self.queued() > 0,
@@ -250,13 +251,13 @@ impl Handle {
     }
 
     fn wake_acceptor(&self) {
-        if let Some(bell) = self.acceptor.upgrade() {
-            bell.ring();
+        if let Some(waker) = self.acceptor.upgrade() {
+            waker.wake();
         }
     }
 }
 
-impl Vitals {
+impl Heartbeat {
     /// Whether the acceptor has gone round since, and a worker has begun or ended a turn with a
     /// connection, or is free and leaves nobody waiting. No worker has if all are in handlers that
     /// take longer than that.
@@ -287,7 +288,7 @@ impl fmt::Display for DrainReport {
         write!(
             f,
             "connections accepted: {}, requests answered: {}, cut: {}",
-            self.accepted, self.answered, self.cut
+            self.accepted, self.answered, self.aborted
         )?;
         if self.abandoned_workers > 0 {
             write!(f, " ({} in handlers)", self.abandoned_workers)?;
@@ -298,9 +299,9 @@ impl fmt::Display for DrainReport {
 
 #[cfg(test)]
 mod tests {
-    use super::Vitals;
+    use super::Heartbeat;
 
-    const IDLE: Vitals = Vitals {
+    const IDLE: Heartbeat = Heartbeat {
         rounds: 1,
         turns: 10,
         is_any_free: true,
@@ -309,14 +310,14 @@ mod tests {
     };
 
     /// Whether this shows movement when a round has been made since.
-    fn moves(earlier: Vitals, later: Vitals) -> bool {
+    fn moves(earlier: Heartbeat, later: Heartbeat) -> bool {
         let rounds = earlier.rounds + 1;
-        Vitals { rounds, ..later }.moved_since(&earlier)
+        Heartbeat { rounds, ..later }.moved_since(&earlier)
     }
 
     #[test]
     fn who_waits_while_a_free_worker_does_not_move_shows_that_it_stands() {
-        let waiting = Vitals {
+        let waiting = Heartbeat {
             is_any_waiting: true,
             ..IDLE
         };
@@ -327,7 +328,7 @@ mod tests {
         assert!(!moves(waiting, waiting));
         assert!(moves(
             waiting,
-            Vitals {
+            Heartbeat {
                 turns: 11,
                 ..waiting
             }
@@ -336,11 +337,11 @@ mod tests {
 
     #[test]
     fn who_is_turned_away_while_a_free_worker_does_not_move_shows_that_it_stands() {
-        assert!(!moves(IDLE, Vitals { taken: 6, ..IDLE }));
+        assert!(!moves(IDLE, Heartbeat { taken: 6, ..IDLE }));
         let turns = 12;
         assert!(moves(
             IDLE,
-            Vitals {
+            Heartbeat {
                 taken: 6,
                 turns,
                 ..IDLE

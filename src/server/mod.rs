@@ -1,20 +1,19 @@
 //! The server: threads, readiness, deadlines, and the end of them all.
 
+pub(crate) mod idle_workers;
+pub(crate) mod load_shedder;
+pub(crate) mod poller;
+pub(crate) mod queue_times;
+pub(crate) mod stats;
+pub(crate) mod task;
+pub(crate) mod upgrade_guard;
+pub(crate) mod waker;
+pub(crate) mod worker_activity;
+
 mod acceptor;
-mod bell;
-mod berth;
 mod builder;
-mod census;
-mod client;
-mod deputy;
 mod handle;
-mod listener;
-mod lot;
 mod probe;
-mod roster;
-mod socket_file;
-mod turns;
-mod waits;
 mod worker;
 
 use std::fmt;
@@ -27,29 +26,33 @@ use std::time::{Duration, Instant};
 use log::{debug, error};
 
 use self::acceptor::Acceptor;
-use self::bell::Bell;
 pub use self::builder::Builder;
-use self::census::Census;
-use self::client::{Client, Job};
-pub use self::handle::{DrainReport, Handle, Progress, Vitals};
-pub use self::listener::BindError;
-use self::listener::Listener;
-use self::lot::{Events, Lot, Parked};
-use self::roster::Roster;
-use self::turns::Turns;
-use self::waits::Tallies;
-pub use self::waits::Waits;
+pub use self::handle::{DrainReport, Handle, Heartbeat, Snapshot};
+use self::idle_workers::IdleWorkers;
+use self::poller::{Events, Parked, Poller};
+use self::queue_times::QueueTimeCounters;
+pub use self::queue_times::QueueTimes;
+use self::stats::Stats;
+use self::task::{ReadyTask, Task};
+use self::waker::Waker;
 use self::worker::Worker;
-use crate::answer_fields::AnswerFields;
-use crate::config::Config;
+use self::worker_activity::WorkerActivity;
+#[cfg(feature = "metrics")]
+pub(crate) use crate::connection::Overload;
+pub(crate) use crate::connection::Phase;
+use crate::connection::config::Config;
+use crate::connection::phase::PhaseCell;
 use crate::connection::{
-    Budget, Desk, Grace, LogLimits, Service, Treatment, Verdict, Wait, Wake, Why,
+    Admission, Budget, CloseReason, DriveResult, Grace, LogLimits, Pending, Service, WakeReason,
+    WorkerBuffers,
 };
-use crate::error_pages::Pages;
-use crate::exchange::Observers;
-use crate::phase::PhaseCell;
+use crate::message::Handler;
+use crate::message::headers::default_headers::DefaultHeaders;
+use crate::message::problem::pages::Pages;
+use crate::message::record::Observers;
+pub(crate) use crate::net::ListenAddr;
+use crate::net::listener::Listener;
 use crate::sync::channel::{Receiver, Sender};
-use crate::{Handler, ListenAddr, Phase};
 
 /// A server that listens: clients can connect, and are answered once it [runs](Self::run).
 ///
@@ -62,7 +65,7 @@ use crate::{Handler, ListenAddr, Phase};
 /// let handle = server.handle();
 /// std::thread::spawn(move || handle.shutdown());
 /// let report = server.run(|_request: httpool::Request| "hello")?;
-/// assert_eq!(report.cut, 0);
+/// assert_eq!(report.aborted, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Server {
@@ -74,29 +77,29 @@ pub struct Server {
     addresses: Vec<ListenAddr>,
     observers: Observers,
     error_pages: Pages,
-    answer_fields: AnswerFields,
+    default_headers: DefaultHeaders,
     phase: Arc<PhaseCell>,
     budget: Arc<Budget>,
-    census: Arc<Census>,
-    turns: Arc<Turns>,
-    waits: Arc<Tallies>,
-    ready: Sender<Job>,
-    jobs: Arc<Receiver<Job>>,
+    stats: Arc<Stats>,
+    turns: Arc<WorkerActivity>,
+    waits: Arc<QueueTimeCounters>,
+    ready: Sender<ReadyTask>,
+    jobs: Arc<Receiver<ReadyTask>>,
     /// Wakes the acceptor.
-    bell: Arc<Bell>,
+    waker: Arc<Waker>,
 }
 
 /// What the threads of one server share.
-struct Shared {
+struct ServerState {
     service: Service,
     max_connections: usize,
-    lot: Lot<Box<Client>>,
-    ready: Sender<Job>,
-    jobs: Arc<Receiver<Job>>,
-    roster: Roster,
-    census: Arc<Census>,
-    turns: Arc<Turns>,
-    waits: Arc<Tallies>,
+    poller: Poller<Box<Task>>,
+    ready: Sender<ReadyTask>,
+    jobs: Arc<Receiver<ReadyTask>>,
+    idle_workers: IdleWorkers,
+    stats: Arc<Stats>,
+    turns: Arc<WorkerActivity>,
+    waits: Arc<QueueTimeCounters>,
 }
 
 impl Server {
@@ -156,9 +159,9 @@ impl Server {
         handler.check()?;
         let config = self.config;
         let workers = config.workers;
-        let workers_bell = Bell::new()?;
-        let shared = Arc::new(Shared {
-            lot: Lot::new(self.capacity, &workers_bell)?,
+        let workers_bell = Waker::new()?;
+        let shared = Arc::new(ServerState {
+            poller: Poller::new(self.capacity, &workers_bell)?,
             service: Service {
                 handler: Box::new(handler),
                 grace: Grace::new(config.drain_idle),
@@ -167,19 +170,19 @@ impl Server {
                 budget: self.budget,
                 observers: self.observers,
                 error_pages: self.error_pages,
-                answer_fields: self.answer_fields,
+                default_headers: self.default_headers,
                 log_limits: LogLimits::new(),
             },
             max_connections: self.max_connections,
             ready: self.ready,
             jobs: self.jobs,
-            roster: Roster::new(
+            idle_workers: IdleWorkers::new(
                 Arc::clone(&self.turns),
                 thread::available_parallelism().map_or(1, usize::from),
                 workers_bell,
-                Arc::clone(&self.bell),
+                Arc::clone(&self.waker),
             ),
-            census: self.census,
+            stats: self.stats,
             turns: self.turns,
             waits: self.waits,
         });
@@ -197,7 +200,7 @@ impl Server {
             }
         }
         drop(done);
-        Acceptor::new(shared, self.listeners, self.bell, threads, workers_done).run()
+        Acceptor::new(shared, self.listeners, self.waker, threads, workers_done).run()
     }
 }
 
@@ -210,25 +213,25 @@ impl fmt::Debug for Server {
     }
 }
 
-impl Shared {
+impl ServerState {
     fn phase(&self) -> Phase {
         self.service.phase.get()
     }
 
     /// Puts a job where any worker finds it.
-    fn enqueue(&self, job: Job) {
+    fn enqueue(&self, job: ReadyTask) {
         let sent = self.ready.send(job);
         debug_assert!(sent.is_ok(), "the receiver lives as long as the sender");
     }
 
     /// Puts a job where any worker finds it, and wakes one if one is idle.
-    fn hand_over(&self, job: Job) {
+    fn hand_over(&self, job: ReadyTask) {
         self.enqueue(job);
-        self.roster.call();
+        self.idle_workers.call();
     }
 
     fn look(&self, events: &mut Events, patience: Option<Duration>) {
-        if let Err(error) = self.lot.wait(events, patience) {
+        if let Err(error) = self.poller.wait(events, patience) {
             error!("waiting for connections failed: {error}");
         }
     }
@@ -237,10 +240,10 @@ impl Shared {
     /// any.
     fn enqueue_all(&self, events: &mut Events) -> bool {
         let mut since = None;
-        while let Some((client, wake)) = self.lot.claim(events) {
+        while let Some((client, wake)) = self.poller.next_ready(events) {
             // Once for all of them.
             let since = Some(*since.get_or_insert_with(Instant::now));
-            self.enqueue(Job {
+            self.enqueue(ReadyTask {
                 client,
                 wake,
                 since,
@@ -252,19 +255,19 @@ impl Shared {
     /// Whether a connection that could go on since then has waited for too long.
     fn is_late(&self, since: Option<Instant>, now: Instant) -> bool {
         since.is_some_and(|since| {
-            now.saturating_duration_since(since) > self.service.config.shed_after
+            now.saturating_duration_since(since) > self.service.config.queue_timeout
         })
     }
 
     /// Drives a connection once.
     fn turn(
         &self,
-        desk: &mut Desk,
-        client: &mut Client,
-        wake: Wake,
-        treatment: Treatment,
+        desk: &mut WorkerBuffers,
+        client: &mut Task,
+        wake: WakeReason,
+        treatment: Admission,
         now: Instant,
-    ) -> Verdict {
+    ) -> DriveResult {
         let turn = || {
             let connection = &mut client.connection;
             connection.drive(wake, treatment, now, desk, &self.service)
@@ -272,46 +275,50 @@ impl Shared {
         let verdict = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
             error!("a connection was dropped because driving it panicked");
             desk.replace();
-            Verdict::Close(Why::Panicked)
+            DriveResult::Close(CloseReason::Panicked)
         });
-        if let Treatment::Shed(why) = treatment {
-            self.census.add_shed(why, desk.take_shed());
+        if let Admission::Shed(why) = treatment {
+            self.stats.add_shed(why, desk.take_overload());
         }
-        if let Verdict::Close(Why::Upgraded) = verdict {
-            self.go_on_otherwise(client);
+        if let DriveResult::Close(CloseReason::Upgraded) = verdict {
+            self.run_upgrade(client);
         }
         verdict
     }
 
     /// Does with a connection what its verdict says, and returns it if it can go on at once.
-    fn follow(&self, mut client: Box<Client>, verdict: Verdict) -> Option<(Box<Client>, Wake)> {
+    fn follow(
+        &self,
+        mut client: Box<Task>,
+        verdict: DriveResult,
+    ) -> Option<(Box<Task>, WakeReason)> {
         match verdict {
-            Verdict::Close(why) => self.close(*client, &why),
-            _ if self.phase() >= Phase::Forced => self.close(*client, &Why::Forced),
-            Verdict::Park(wait) => return self.park(client, wait),
-            Verdict::Requeue => return Some((client, Wake::Ready)),
-            Verdict::Unwatch => {
+            DriveResult::Close(why) => self.close(*client, &why),
+            _ if self.phase() >= Phase::Forced => self.close(*client, &CloseReason::Forced),
+            DriveResult::Park(wait) => return self.park(client, wait),
+            DriveResult::Requeue => return Some((client, WakeReason::Ready)),
+            DriveResult::Unwatch => {
                 self.unwatch(&mut client);
-                return Some((client, Wake::Unwatched));
+                return Some((client, WakeReason::Unwatched));
             }
         }
         None
     }
 
     /// Parks a connection, and returns it if it can go on at once.
-    fn park(&self, mut client: Box<Client>, wait: Wait) -> Option<(Box<Client>, Wake)> {
-        let ticket = client.ticket.or_else(|| self.lot.enter());
-        client.ticket = ticket;
-        let Some(ticket) = ticket else {
+    fn park(&self, mut client: Box<Task>, wait: Pending) -> Option<(Box<Task>, WakeReason)> {
+        let token = client.token.or_else(|| self.poller.reserve());
+        client.token = token;
+        let Some(token) = token else {
             error!("{}: there is no place to park it", client.connection);
             return None;
         };
-        match self.lot.park(ticket, client, wait) {
-            Parked::Waits => None,
+        match self.poller.park(token, client, wait) {
+            Parked::QueueTimes => None,
             Parked::Called(client, wake) => Some((client, wake)),
             Parked::Failed(client, error) => {
                 error!("{}: can't be watched: {error}", client.connection);
-                self.close(*client, &Why::Failed(error));
+                self.close(*client, &CloseReason::Failed(error));
                 None
             }
         }
@@ -319,26 +326,26 @@ impl Shared {
 
     /// Has nobody woken by what comes for a connection, until it parks again.
     #[cold]
-    fn unwatch(&self, client: &mut Client) {
-        if let Some(ticket) = client.ticket.take() {
-            self.lot.expel(ticket, &client.connection);
+    fn unwatch(&self, client: &mut Task) {
+        if let Some(token) = client.token.take() {
+            self.poller.deregister(token, &client.connection);
         }
     }
 
     /// Ends a connection, and counts what is lost by that in a drain.
-    fn close(&self, client: Client, why: &Why) {
+    fn close(&self, client: Task, why: &CloseReason) {
         debug!("{}: closed: {why}", client.connection);
         // What goes on in another protocol ends, and is counted, with its berth.
-        if !matches!(why, Why::Upgraded) {
-            self.census.add_ended(why);
+        if !matches!(why, CloseReason::Upgraded) {
+            self.stats.add_ended(why);
         }
-        let cut = match why {
-            Why::Forced => true,
-            Why::SlowReader | Why::NoRoom => self.phase() >= Phase::Draining,
+        let aborted = match why {
+            CloseReason::Forced => true,
+            CloseReason::SlowReader | CloseReason::NoRoom => self.phase() >= Phase::Draining,
             _ => false,
         };
-        if cut {
-            self.census.add_cut(client.connection.unfinished());
+        if aborted {
+            self.stats.add_aborted(client.connection.unfinished());
         }
         client.connection.prepare_end();
         self.dismiss(client);
@@ -346,26 +353,26 @@ impl Shared {
 
     /// Ends a connection. Its place goes first: an event that comes before the socket is closed
     /// must find nobody.
-    fn dismiss(&self, client: Client) {
-        if let Some(ticket) = client.ticket {
-            self.lot.leave(ticket);
+    fn dismiss(&self, client: Task) {
+        if let Some(token) = client.token {
+            self.poller.release(token);
         }
         drop(client);
     }
 
     /// Ends a connection with what is under way on it.
-    fn cut(&self, client: Client) {
-        self.close(client, &Why::Forced);
+    fn abort(&self, client: Task) {
+        self.close(client, &CloseReason::Forced);
     }
 
-    fn cut_parked(&self) {
-        self.lot.recall(|_| true, |client| self.cut(*client));
+    fn abort_parked(&self) {
+        self.poller.recall(|_| true, |client| self.abort(*client));
     }
 
     /// Tells the workers to end.
     fn stop(&self) {
         self.service.phase.advance(Phase::Stopped);
-        self.roster.call_all();
+        self.idle_workers.call_all();
     }
 }
 
@@ -377,7 +384,7 @@ fn counted(count: usize, what: &str) -> String {
 
 /// Starts a worker that lets go of `done` when it has ended.
 fn spawn(
-    shared: &Arc<Shared>,
+    shared: &Arc<ServerState>,
     index: usize,
     done: impl Send + 'static,
 ) -> io::Result<JoinHandle<()>> {

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use super::listener::{BindError, each_of, open_tcp, resolve};
-use super::socket_file;
-use crate::{ListenAddr, UnixAddr};
+use crate::net::BindError;
+use crate::net::listener::{each_of, open_tcp, resolve};
+use crate::net::socket_file;
+use crate::net::{ListenAddr, UnixAddr};
 
 impl ListenAddr {
     /// Finds out whether a server could [listen](crate::Builder::listen) here, without listening:

@@ -92,7 +92,7 @@ def run(check, stage):
 def tls(check, stage):
     certificate, key = issue(stage.scratch)
     flags = ["--listen-tls", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key,
-             "--listen-tls-proxied", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1"]
+             "--listen-tls-proxy-protocol", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1"]
     with stage.server(*flags) as server:
         url = server.secure_urls[0]
         for version in ("1.2", "1.3"):

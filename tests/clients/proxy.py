@@ -268,7 +268,7 @@ def idle(check, stage, kind):
 
 def origins(check, stage, kind):
     """Whom the server takes for the client, whatever that client says of itself."""
-    trusting = ("--listen-proxied", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1",
+    trusting = ("--listen-proxy-protocol", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1",
                 "--trusted-proxy", "unix")
     for field in ("x-forwarded", "x-forwarded-for", "forwarded"):
         with stage.server(*trusting, "--forwarded-by", field) as server:

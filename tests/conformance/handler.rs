@@ -1,11 +1,11 @@
 //! What the table's requests are answered by. `README.md` lists the paths.
 
-use httpool::apps::Echo;
 use httpool::http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use httpool::http::{Method, StatusCode};
-use httpool::{Body, Handler, Intake, IntoResponse, Request, Response, Wire};
+use httpool::services::Echo;
+use httpool::{Body, BodyMode, Handler, IntoResponse, RawRequest, Request, Response};
 
 /// Longer or shorter than what it announces, if the server lets it.
 const BODY: &str = "body";
@@ -34,10 +34,10 @@ impl Handler for ByPath {
         }
     }
 
-    fn intake(&self, request: &Request) -> Intake {
+    fn body_mode(&self, request: &Request) -> BodyMode {
         match request.uri().path() {
-            path if path.starts_with("/echo") => self.echo.intake(request),
-            _ => Intake::Whole,
+            path if path.starts_with("/echo") => self.echo.body_mode(request),
+            _ => BodyMode::Whole,
         }
     }
 }
@@ -58,7 +58,7 @@ fn tell(request: &Request) -> Vec<u8> {
 
 /// How the request was written.
 fn tell_wire(request: &Request) -> Vec<u8> {
-    let wire = Wire::of(request).expect("it came over a connection");
+    let wire = RawRequest::of(request).expect("it came over a connection");
     let mut told = [wire.request_line(), b"\n"].concat();
     for (name, value) in wire.field_lines() {
         told.extend([name, b"=", value, b"\n"].concat());
@@ -75,7 +75,7 @@ fn tell_wire(request: &Request) -> Vec<u8> {
 
 /// How many of its chunks are kept, and how many are not.
 fn count(request: &Request) -> String {
-    let wire = Wire::of(request).expect("it came over a connection");
+    let wire = RawRequest::of(request).expect("it came over a connection");
     format!("{} and {}", wire.chunks().count(), wire.unkept_chunks())
 }
 

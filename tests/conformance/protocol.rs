@@ -6,17 +6,17 @@ use std::time::SystemTime;
 use httpool::http::StatusCode;
 use httpool::http::header::CONNECTION;
 use httpool::http1::{
-    CONTINUE, Content, Date, Decoder, Ending, Event, Input, Limits, Persistence, Progress, Slot,
-    encode, lists,
+    CONTINUE, Content, Date, Decoder, Ending, Event, Input, Limits, Persistence, Progress,
+    RequestBuffer, encode,
 };
 use httpool::{Handler, IntoResponse, Problem, Request, Response};
 
 use crate::handler::ByPath;
 use crate::record::After;
-use crate::server::{MAX_BODY, MAX_HEAD};
+use crate::server::{MAX_BODY, MAX_HEADER_SIZE};
 
 pub(crate) const LIMITS: Limits = Limits {
-    head: MAX_HEAD,
+    head: MAX_HEADER_SIZE,
     body: MAX_BODY,
 };
 
@@ -35,8 +35,11 @@ struct Conversation {
 }
 
 pub(crate) fn converse(parts: &[&[u8]]) -> Result<Outcome, String> {
-    let (mut decoder, mut slot, mut input) =
-        (Decoder::default(), Slot::default(), Input::default());
+    let (mut decoder, mut slot, mut input) = (
+        Decoder::default(),
+        RequestBuffer::default(),
+        Input::default(),
+    );
     let mut conversation = Conversation::default();
     let handler = ByPath::new();
     let mut after = After::Open;
@@ -46,8 +49,8 @@ pub(crate) fn converse(parts: &[&[u8]]) -> Result<Outcome, String> {
             None => input.extend(part),
         }
         loop {
-            let intake = |request: &Request| Some(handler.intake(request));
-            match decoder.decode_with(&mut input, &mut slot, &LIMITS, intake) {
+            let body_mode = |request: &Request| Some(handler.body_mode(request));
+            match decoder.decode_with(&mut input, &mut slot, &LIMITS, body_mode) {
                 Ok(Event::Request) => {
                     let response = call(&handler, &mut slot);
                     if conversation.answer(&response, &slot) == Ending::Close {
@@ -61,7 +64,7 @@ pub(crate) fn converse(parts: &[&[u8]]) -> Result<Outcome, String> {
                 Ok(Event::HeadOnly) => {
                     let response = call(&handler, &mut slot);
                     if !decoder.can_discard(&LIMITS) {
-                        slot.terms.persistence = Persistence::Close;
+                        slot.context.persistence = Persistence::Close;
                     }
                     if conversation.answer(&response, &slot) == Ending::Close {
                         return Ok(conversation.end(After::Closed));
@@ -91,9 +94,8 @@ pub(crate) fn converse(parts: &[&[u8]]) -> Result<Outcome, String> {
 }
 
 impl Conversation {
-    fn answer(&mut self, response: &Response, slot: &Slot) -> Ending {
-        let closes = slot.terms.persistence == Persistence::Close
-            || lists(response.headers(), &CONNECTION, "close");
+    fn answer(&mut self, response: &Response, slot: &RequestBuffer) -> Ending {
+        let closes = slot.context.persistence == Persistence::Close || says_close(response);
         let ending = if closes {
             Ending::Close
         } else {
@@ -103,9 +105,9 @@ impl Conversation {
         ending
     }
 
-    fn put(&mut self, response: &Response, slot: &Slot, ending: Ending) {
+    fn put(&mut self, response: &Response, slot: &RequestBuffer, ending: Ending) {
         let date = Date::new(SystemTime::UNIX_EPOCH);
-        if encode(response, &slot.terms, ending, &date, &mut self.sent) == Content::Follows {
+        if encode(response, &slot.context, ending, &date, &mut self.sent) == Content::Follows {
             self.sent.extend_from_slice(response.body().as_bytes());
         }
     }
@@ -119,8 +121,15 @@ impl Conversation {
     }
 }
 
-fn call(handler: &ByPath, slot: &mut Slot) -> Response {
+fn call(handler: &ByPath, slot: &mut RequestBuffer) -> Response {
     let request = &mut slot.request;
     catch_unwind(AssertUnwindSafe(|| handler.handle(request)))
         .unwrap_or_else(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response())
+}
+
+/// Whether a response's Connection header has the option `close`.
+fn says_close(response: &Response) -> bool {
+    let values = response.headers().get_all(CONNECTION).iter();
+    let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }

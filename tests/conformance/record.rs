@@ -131,9 +131,9 @@ impl Case {
         } else {
             vec![bytes.len() / 2, bytes.len() - 1]
         };
-        for cut in cuts {
-            let (first, second) = bytes.split_at(cut);
-            ways.push((format!("cut at {cut}"), vec![first, second]));
+        for aborted in cuts {
+            let (first, second) = bytes.split_at(aborted);
+            ways.push((format!("cut at {aborted}"), vec![first, second]));
         }
         let piece = if bytes.len() < MEDIUM { 1 } else { PIECE };
         ways.push((

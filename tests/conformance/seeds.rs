@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use httpool::http1::{Decoder, Event, Input, Progress, Slot};
+use httpool::http1::{Decoder, Event, Input, Progress, RequestBuffer};
 
 use crate::protocol::LIMITS;
 use crate::record::Record;
@@ -33,7 +33,7 @@ pub(crate) fn write(records: &[Record], corpus: &Path) -> Written {
     let cases = records
         .iter()
         .flat_map(|record| (1..).zip(record.cases()).map(move |case| (record, case)));
-    for ((record, (number, case)), cut) in cases.zip(CUTS.iter().cycle()) {
+    for ((record, (number, case)), aborted) in cases.zip(CUTS.iter().cycle()) {
         if case.bytes.len() > LONGEST {
             written.left_out += 1;
             continue;
@@ -45,12 +45,12 @@ pub(crate) fn write(records: &[Record], corpus: &Path) -> Written {
             fs::write(file, parts.concat()).expect("the corpus can be written");
             *count += 1;
         };
-        let cut = cut.as_bytes();
+        let aborted = aborted.as_bytes();
         put("head", &mut written.head, &[&case.bytes]);
-        let parts = [cut, b"\n", &case.bytes];
+        let parts = [aborted, b"\n", &case.bytes];
         put("connection", &mut written.connection, &parts);
         if let Some(chunks) = chunks(&case.bytes) {
-            put("chunked", &mut written.chunked, &[cut, b"\n", chunks]);
+            put("chunked", &mut written.chunked, &[aborted, b"\n", chunks]);
         }
     }
     written
@@ -58,8 +58,11 @@ pub(crate) fn write(records: &[Record], corpus: &Path) -> Written {
 
 /// What follows the first head that announces chunks.
 fn chunks(bytes: &[u8]) -> Option<&[u8]> {
-    let (mut decoder, mut slot, mut input) =
-        (Decoder::default(), Slot::default(), Input::default());
+    let (mut decoder, mut slot, mut input) = (
+        Decoder::default(),
+        RequestBuffer::default(),
+        Input::default(),
+    );
     for (byte, at) in bytes.iter().zip(1..) {
         input.extend(&[*byte]);
         loop {

@@ -11,7 +11,7 @@ use crate::handler::ByPath;
 use crate::record::{After, Case, Record};
 
 /// The limits that the table is written for.
-pub(crate) const MAX_HEAD: usize = 16 * 1024;
+pub(crate) const MAX_HEADER_SIZE: usize = 16 * 1024;
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// How long anything may take. It is what a failure costs, not what a case needs.
@@ -41,7 +41,7 @@ impl Server {
         let server = httpool::Server::builder()
             .listen(address)
             .workers(2)
-            .max_head(MAX_HEAD)
+            .max_header_size(MAX_HEADER_SIZE)
             .max_body(MAX_BODY)
             .head_timeout(NEVER)
             .body_timeout(NEVER)

@@ -65,7 +65,7 @@ impl Block {
 
 /// All blocks of a document of this repository.
 pub(crate) fn of(document: &str) -> Vec<Block> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(document);
     let text = fs::read_to_string(path).expect("the document is there");
     let (mut blocks, mut before, mut open) = (Vec::new(), String::new(), None::<Block>);
     for (index, line) in text.lines().enumerate() {

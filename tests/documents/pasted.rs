@@ -60,7 +60,7 @@ fn fate_of(command: &str) -> Option<Fate> {
 }
 
 fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 /// An empty folder of this name.

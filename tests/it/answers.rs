@@ -81,7 +81,7 @@ fn what_is_said_arrives() {
 fn fields_of_all_answers_are_on_those_of_the_server_too() {
     let server = TestServer::spawn(
         |builder| {
-            builder.max_body(10).answer_fields(|fields, origin| {
+            builder.max_body(10).default_headers(|fields, origin| {
                 let known = fields.contains_key("x-handler");
                 let said = format!("{known} {}", origin.peer().ip().is_some());
                 let said = HeaderValue::try_from(said).expect("it is ASCII");

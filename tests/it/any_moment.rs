@@ -6,7 +6,7 @@ use std::thread;
 
 use bytes::Bytes;
 use httpool::{
-    Handler, Intake, IntoResponse, ListenAddr, Request, Response, Server, TrustedProxy, Upgrade,
+    BodyMode, Handler, IntoResponse, ListenAddr, Request, Response, Server, TrustedProxy, Upgrade,
 };
 use rustls::ClientConfig;
 
@@ -141,10 +141,10 @@ impl Handler for Everything {
         }
     }
 
-    fn intake(&self, request: &Request) -> Intake {
+    fn body_mode(&self, request: &Request) -> BodyMode {
         match request.uri().path() {
-            "/streamed" => Intake::Stream { most: u64::MAX },
-            _ => Intake::Whole,
+            "/streamed" => BodyMode::Stream { most: u64::MAX },
+            _ => BodyMode::Whole,
         }
     }
 }
@@ -162,9 +162,9 @@ impl House {
         let tls = authority.issue(&[NAME]).tls();
         let builder = Server::builder()
             .listen(address.clone())
-            .listen_proxied(address.clone())
+            .listen_proxy_protocol(address.clone())
             .listen_tls(address.clone(), tls.clone())
-            .listen_tls_proxied(address, tls)
+            .listen_tls_proxy_protocol(address, tls)
             .trusted_proxy(proxy)
             // Who reads a body or speaks another protocol holds one.
             .workers(CLIENTS + 1)
@@ -395,6 +395,10 @@ fn a_shutdown_at_any_moment_loses_nothing_of_anybody() {
         let stopper = stopper.expect("there were so many steps");
         stopper.join().expect("shutting down does not panic");
         let report = server.expect_end();
-        assert_eq!((report.answered, report.cut), (answered, 0), "seed {seed}");
+        assert_eq!(
+            (report.answered, report.aborted),
+            (answered, 0),
+            "seed {seed}"
+        );
     }
 }

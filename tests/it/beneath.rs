@@ -9,7 +9,7 @@ use std::thread;
 
 use httpool::http;
 use httpool::http::header::LOCATION;
-use httpool::{Files, Symlinks};
+use httpool::{ServeDir, Symlinks};
 use rustix::fs::inotify;
 use rustix::io::Errno;
 
@@ -18,8 +18,8 @@ use crate::support::{
     without_openat2,
 };
 
-fn files(folder: &OwnFolder) -> Files {
-    Files::new(folder).expect("the folder can be served")
+fn files(folder: &OwnFolder) -> ServeDir {
+    ServeDir::new(folder).expect("the folder can be served")
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn nothing_outside_is_served() {
     symlink("loop", root.join("loop")).expect("a link can be made");
     symlink("/proc/self/fd/0", root.join("magic")).expect("a link can be made");
     symlink("inner", root.join("folder")).expect("a link can be made");
-    let files = Files::new(&root).expect("the folder can be served");
+    let files = ServeDir::new(&root).expect("the folder can be served");
     expect(&files, "/in", 200);
     expect(&files, "/folder/x", 200);
     let files = files.symlinks(Symlinks::None);
@@ -124,7 +124,7 @@ fn links_of_the_system_are_not_followed() {
     let open = File::open(&inside).expect("a folder can be opened");
     let own = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
     assert!(fs::read_dir(&own).is_ok(), "this test can go there");
-    let files = Files::new("/proc/self/fd").expect("the folder can be served");
+    let files = ServeDir::new("/proc/self/fd").expect("the folder can be served");
     expect(&files, &format!("/{}/", open.as_raw_fd()), 404);
     expect(&files, &format!("/{}", open.as_raw_fd()), 404);
 }
@@ -140,7 +140,7 @@ fn no_random_path_leads_out() {
     outer.file("secret", "secret").file("root/a/a", "a");
     symlink("..", outer.path("root/up")).expect("a link can be made");
     symlink("../secret", outer.path("root/a/out")).expect("a link can be made");
-    let files = Files::new(outer.path("root")).expect("the folder can be served");
+    let files = ServeDir::new(outer.path("root")).expect("the folder can be served");
     let mut random = Random::new(4);
     for _ in 0..20_000 {
         let count = 1 + random.below(8);
@@ -170,7 +170,7 @@ fn a_link_that_is_put_there_meanwhile_leads_nowhere() {
     outer.file("out/x", "the secret").file("root/real/x", "x");
     let (root, ends) = (outer.path("root"), AtomicBool::new(false));
     symlink("../out", root.join("link")).expect("a link can be made");
-    let files = Files::new(&root).expect("the folder can be served");
+    let files = ServeDir::new(&root).expect("the folder can be served");
     thread::scope(|scope| {
         scope.spawn(|| {
             let swap = |from: &str, to: &str| fs::rename(root.join(from), root.join(to));
@@ -318,7 +318,7 @@ fn the_same_is_found_without_openat2() {
                 symlink(target, outer.path(place).join(link)).expect("a link can be made");
             }
         }
-        let open = || Files::new(outer.path("root")).expect("the folder can be served");
+        let open = || ServeDir::new(outer.path("root")).expect("the folder can be served");
         for symlinks in [Symlinks::Beneath, Symlinks::None] {
             let by_system = open().symlinks(symlinks).listing(true);
             let by_walking = without_openat2(open).symlinks(symlinks).listing(true);
@@ -386,7 +386,7 @@ fn a_folder_that_can_be_looked_into_in_no_way_is_an_error() {
     folder.file("closed/x", "x").permit("closed", 0o444);
     let opened = without_openat2(|| {
         let mut opened = None;
-        as_anybody(|| opened = Some(Files::new(folder.path("closed"))));
+        as_anybody(|| opened = Some(ServeDir::new(folder.path("closed"))));
         opened.expect("it was tried")
     });
     folder.permit("closed", 0o700);

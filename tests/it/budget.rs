@@ -6,7 +6,7 @@ use crate::support::{Client, End, Gate, HUGE, NEVER, TestServer, eventually, mir
 const BUDGET: usize = 100_000;
 
 fn server() -> TestServer {
-    TestServer::spawn(|builder| builder.max_buffered(BUDGET), mirror)
+    TestServer::spawn(|builder| builder.max_buffered_memory(BUDGET), mirror)
 }
 
 #[track_caller]
@@ -79,7 +79,7 @@ fn a_request_that_can_never_have_room_is_refused_as_too_large() {
     }
     client.expect_status(413);
 
-    let server = TestServer::spawn(|builder| builder.max_buffered(100), mirror);
+    let server = TestServer::spawn(|builder| builder.max_buffered_memory(100), mirror);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\n");
     client.send(format!("X: {}", "y".repeat(100)));
@@ -140,8 +140,8 @@ fn a_client_that_goes_gives_its_share_back() {
 fn an_answer_that_is_not_taken_is_cut_if_there_is_no_room_for_it() {
     let server = TestServer::spawn(
         |builder| {
-            let builder = builder.max_buffered(BUDGET);
-            builder.write_timeout(NEVER).rate_grace(NEVER)
+            let builder = builder.max_buffered_memory(BUDGET);
+            builder.write_timeout(NEVER).min_rate_grace(NEVER)
         },
         |_: Request| vec![b'x'; HUGE],
     );
@@ -162,8 +162,8 @@ fn an_answer_that_many_share_does_not_count() {
     let given = shared.clone();
     let server = TestServer::spawn(
         |builder| {
-            let builder = builder.max_buffered(BUDGET);
-            builder.write_timeout(NEVER).rate_grace(NEVER)
+            let builder = builder.max_buffered_memory(BUDGET);
+            builder.write_timeout(NEVER).min_rate_grace(NEVER)
         },
         move |_: Request| given.clone(),
     );
@@ -182,7 +182,7 @@ fn a_body_counts_until_it_is_answered() {
     let gate = Gate::new();
     let door = gate.door();
     let server = TestServer::spawn(
-        |builder| builder.max_buffered(BUDGET),
+        |builder| builder.max_buffered_memory(BUDGET),
         move |request: Request| {
             door.pass();
             mirror(request)

@@ -29,7 +29,10 @@ fn a_request_under_way_is_finished() {
     assert!(client.expect_answer("POST / under way").says_close());
     client.expect_closed();
     let report = server.expect_end();
-    assert_eq!((report.accepted, report.answered, report.cut), (1, 1, 0));
+    assert_eq!(
+        (report.accepted, report.answered, report.aborted),
+        (1, 1, 0)
+    );
     assert_eq!(report.abandoned_workers, 0);
 }
 
@@ -52,7 +55,7 @@ fn pipelined_requests_are_finished_and_only_the_last_says_close() {
     }
     client.expect_closed();
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (REQUESTS as u64, 0));
+    assert_eq!((report.answered, report.aborted), (REQUESTS as u64, 0));
 }
 
 #[test]
@@ -69,7 +72,7 @@ fn a_request_that_comes_while_another_one_is_handled_is_answered() {
     assert!(client.expect_answer("POST / second").says_close());
     client.expect_closed();
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (2, 0));
+    assert_eq!((report.answered, report.aborted), (2, 0));
 }
 
 #[test]
@@ -91,7 +94,7 @@ fn a_large_answer_is_finished() {
     let response = client.expect_status(200);
     assert!(response.body == vec![b'x'; HUGE], "every byte is there");
     client.finish_sending().expect_closed();
-    assert_eq!(server.expect_end().cut, 0);
+    assert_eq!(server.expect_end().aborted, 0);
 }
 
 #[test]
@@ -104,7 +107,10 @@ fn idle_connections_are_closed_in_order() {
     let report = server.shut_down();
     used.expect_closed();
     fresh.expect_closed();
-    assert_eq!((report.accepted, report.answered, report.cut), (2, 1, 0));
+    assert_eq!(
+        (report.accepted, report.answered, report.aborted),
+        (2, 1, 0)
+    );
 }
 
 #[test]
@@ -123,7 +129,7 @@ fn a_request_within_the_idle_grace_is_answered() {
         assert!(client.expect_answer("GET /late ").says_close());
         client.expect_closed();
     }
-    assert_eq!(server.expect_end().cut, 0);
+    assert_eq!(server.expect_end().aborted, 0);
 }
 
 #[test]
@@ -145,7 +151,7 @@ fn who_waits_in_the_kernels_queue_is_answered() {
     silent.expect_closed();
     let report = server.expect_end();
     assert_eq!(report.accepted, CLIENTS as u64 + 1);
-    assert_eq!((report.answered, report.cut), (CLIENTS as u64, 0));
+    assert_eq!((report.answered, report.aborted), (CLIENTS as u64, 0));
 }
 
 #[test]
@@ -180,7 +186,7 @@ fn what_has_begun_to_arrive_is_waited_for() {
         client.expect_closed();
     }
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (3, 0));
+    assert_eq!((report.answered, report.aborted), (3, 0));
 }
 
 #[test]
@@ -191,7 +197,7 @@ fn a_handler_that_does_not_return_is_counted() {
     client.get("/");
     gate.expect_arrived(1);
     let report = server.shut_down();
-    assert_eq!((report.cut, report.abandoned_workers), (1, 1));
+    assert_eq!((report.aborted, report.abandoned_workers), (1, 1));
     assert_eq!(report.answered, 0);
     assert!(
         report.to_string().contains("cut: 1 (1 in handlers)"),
@@ -213,7 +219,7 @@ fn requests_behind_a_handler_that_does_not_return_are_counted() {
     second.get("/");
     server.expect_open(2);
     let report = server.shut_down();
-    assert_eq!((report.cut, report.abandoned_workers), (2, 1));
+    assert_eq!((report.aborted, report.abandoned_workers), (2, 1));
 }
 
 #[test]
@@ -230,7 +236,7 @@ fn what_is_unfinished_at_the_deadline_is_cut_and_counted() {
         client.send(sent);
         server.expect_open(2);
         let report = server.shut_down();
-        assert_eq!(report.cut, 1, "{}", String::from_utf8_lossy(sent));
+        assert_eq!(report.aborted, 1, "{}", String::from_utf8_lossy(sent));
         assert_eq!((report.answered, report.abandoned_workers), (0, 0));
         let (received, _) = client.read_rest();
         assert!(received.len() < HUGE);
@@ -258,7 +264,7 @@ fn shutting_down_now_cuts_at_once() {
     server.expect_open(3);
     server.handle().shutdown_now();
     let report = server.expect_end();
-    assert_eq!((report.cut, report.abandoned_workers), (2, 1));
+    assert_eq!((report.aborted, report.abandoned_workers), (2, 1));
     idle.read_rest();
     half.read_rest();
 }
@@ -271,7 +277,7 @@ fn shutting_down_now_ends_a_drain() {
     server.expect_open(1);
     server.begin_drain();
     server.handle().shutdown_now();
-    assert_eq!(server.expect_end().cut, 1);
+    assert_eq!(server.expect_end().aborted, 1);
 }
 
 #[test]
@@ -289,7 +295,7 @@ fn the_delay_announces_the_end_and_serves_on() {
         client.expect_closed();
     }
     server.handle().shutdown_now();
-    assert_eq!(server.expect_end().cut, 0);
+    assert_eq!(server.expect_end().aborted, 0);
 }
 
 #[test]
@@ -350,7 +356,10 @@ fn the_same_port_can_be_bound_two_hundred_times_in_a_row() {
         client.expect_answer(format!("GET /{round} "));
         // The server closes first, which leaves its port in TIME_WAIT.
         let report = server.shut_down();
-        assert_eq!((report.accepted, report.answered, report.cut), (1, 1, 0));
+        assert_eq!(
+            (report.accepted, report.answered, report.aborted),
+            (1, 1, 0)
+        );
         client.expect_closed();
         expect_refused(address);
     }
@@ -394,7 +403,7 @@ fn an_answer_on_its_way_is_not_destroyed_by_what_the_client_sends() {
     // A request that crossed the last answer is lost, but not with a reset.
     client.get("/late").finish_sending();
     assert_eq!(client.read_rest(), (Vec::new(), End::Closed));
-    assert_eq!(server.expect_end().cut, 0);
+    assert_eq!(server.expect_end().aborted, 0);
 }
 
 #[test]
@@ -409,5 +418,5 @@ fn bodies_are_read_to_their_end_while_draining() {
     assert!(client.expect_answer(&body).says_close());
     let sent = sending.join().expect("sending does not panic");
     sent.expect("the whole body is taken");
-    assert_eq!(server.expect_end().cut, 0);
+    assert_eq!(server.expect_end().aborted, 0);
 }

@@ -1,13 +1,13 @@
 use httpool::http::StatusCode;
 use httpool::http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue};
-use httpool::layers::SecurityFields;
-use httpool::{Html, IntoResponse, Layered, Problem, ProblemForm, Request, Response};
+use httpool::layers::SecurityHeaders;
+use httpool::{Html, IntoResponse, Layered, Problem, ProblemFormat, Request, Response};
 
 use crate::support::{Client, TestServer};
 
 /// A page that says what it is told.
 fn page(problem: &Problem, request: &HeaderMap) -> Option<Response> {
-    let form = ProblemForm::preferred(request);
+    let form = ProblemFormat::preferred(request);
     let text = format!(
         "{form:?} {} {}",
         problem.status().as_u16(),
@@ -116,7 +116,7 @@ fn what_an_answer_says_besides_stays() {
 #[test]
 fn what_layers_say_stays_and_a_page_is_not_bound_by_the_policy_of_another() {
     let policy = |builder: fn(httpool::Builder) -> httpool::Builder, target| {
-        let handler = Layered::new(handler).layer(SecurityFields::new());
+        let handler = Layered::new(handler).layer(SecurityHeaders::new());
         let server = TestServer::spawn(builder, handler);
         let mut client = server.connect();
         client.send(html(target));
@@ -168,7 +168,7 @@ fn an_answer_says_that_it_might_have_been_a_page() {
 /// A layer that saw the policy of a built-in page has left it alone.
 #[test]
 fn a_page_in_the_place_of_a_built_in_one_has_the_policy_of_the_site() {
-    let handler = Layered::new(handler).layer(SecurityFields::new());
+    let handler = Layered::new(handler).layer(SecurityHeaders::new());
     let server = TestServer::spawn(|builder| builder.error_pages(page), handler);
     let response = server.connect().send(html("/problem")).expect_status(404);
     assert_eq!(response.text(), "Html 404 no <b>tea</b>");
@@ -219,7 +219,7 @@ fn a_problem_is_told_in_the_form_that_the_client_prefers() {
 
 #[test]
 fn a_test_sees_the_form_that_the_client_prefers() {
-    let client = httpool::test::Client::new(handler);
+    let client = httpool::testing::Client::new(handler);
     let answer = client
         .get("/unaware")
         .header("accept", "application/json")
@@ -246,7 +246,7 @@ fn refusals_of_the_server_have_pages() {
     let version = format!("GET / HTTP/3.0\r\n{host}\r\n");
     assert!(refused(|builder| builder, &version).contains("505"));
     let head = format!("GET / HTTP/1.1\r\n{host}X: {}\r\n\r\n", "x".repeat(2000));
-    assert!(refused(|builder| builder.max_head(1024), &head).contains("431"));
+    assert!(refused(|builder| builder.max_header_size(1024), &head).contains("431"));
     assert!(refused(|builder| builder, "nonsense\r\n\r\n").contains("400"));
 }
 
@@ -280,124 +280,4 @@ fn what_a_page_shows_is_shown_as_text() {
     assert!(page.contains(shown), "{page}");
     let policy = response.field("content-security-policy");
     assert!(policy.is_some_and(|policy| policy.starts_with("default-src 'none'; style-src")));
-}
-
-#[cfg(feature = "program")]
-mod folder {
-    use std::fs;
-    use std::path::PathBuf;
-
-    use httpool::PageFolder;
-    use rustix::process::Signal;
-
-    use crate::support::{OwnPath, Program, run_program};
-
-    /// A folder that goes with all that is in it.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str, pages: &[(&str, &str)]) -> Self {
-            let path = OwnPath::new(name).as_ref().to_owned();
-            fs::create_dir(&path).expect("the name is free");
-            let folder = Self(path);
-            for (file, page) in pages {
-                folder.write(file, page);
-            }
-            folder
-        }
-
-        fn write(&self, file: &str, page: impl AsRef<[u8]>) {
-            fs::write(self.0.join(file), page).expect("the folder is there");
-        }
-
-        fn name(&self) -> &str {
-            self.0.to_str().expect("the path is text")
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    #[track_caller]
-    fn check(program: &Program, request: &str, status: u16, page: &str) {
-        let response = program.connect().send(request).expect_status(status);
-        assert_eq!(response.text(), page);
-    }
-
-    const PUT: &str = "PUT / HTTP/1.1\r\nHost: it\r\nAccept: text/html\r\n\r\n";
-    const CODED: &str = "POST / HTTP/1.1\r\nHost: it\r\nAccept: text/html\r\n\
-                         Transfer-Encoding: gzip, chunked\r\n\r\n";
-
-    #[test]
-    fn files_are_pages_for_browsers() {
-        let pages = [
-            ("405.html", "<h1>No &amp; never</h1>"),
-            ("5xx.html", "down"),
-            ("x.css", ""),
-        ];
-        let folder = Folder::new("pages", &pages);
-        let program = Program::spawn(&["--error-pages", folder.name()]);
-        check(&program, PUT, 405, "<h1>No &amp; never</h1>");
-        let response = program.connect().send(PUT).expect_status(405);
-        assert_eq!(
-            response.field("content-type"),
-            Some("text/html; charset=utf-8")
-        );
-        assert_eq!(response.field("allow"), Some("GET, HEAD, POST, OPTIONS"));
-        let plain = PUT.replace("text/html", "*/*");
-        check(&program, &plain, 405, "405 Method Not Allowed\n");
-        // What has no page of its own or of its class is told as always.
-        let broken = "POST / HTTP/1.1\r\nHost: it\r\nAccept: text/html\r\n\
-                      Content-Type: application/json\r\nContent-Length: 1\r\n\r\n{";
-        let response = program.connect().send(broken).expect_status(400);
-        assert!(response.text().contains("<h1>400 Bad Request</h1>"));
-        check(&program, CODED, 501, "down");
-    }
-
-    #[test]
-    fn pages_are_read_again_at_a_signal() {
-        let folder = Folder::new("reloaded", &[("4xx.html", "old")]);
-        let mut program = Program::spawn(&["--error-pages", folder.name()]);
-        check(&program, PUT, 405, "old");
-        folder.write("4xx.html", "new");
-        check(&program, PUT, 405, "old");
-        program.signal(Signal::USR1);
-        program.expect_line("the error pages are read again");
-        check(&program, PUT, 405, "new");
-        folder.write("404.html", b"\xff");
-        program.signal(Signal::USR1);
-        let line = program.expect_line("the error pages stay as they were");
-        assert!(line.contains("404.html: it is not UTF-8"), "{line}");
-        check(&program, PUT, 405, "new");
-    }
-
-    #[test]
-    fn a_bad_folder_is_found_at_the_start() {
-        let empty = Folder::new("empty", &[("index.html", "no page of an error")]);
-        let large = Folder::new("large", &[("500.html", &"x".repeat(256 * 1024 + 1))]);
-        let odd = Folder::new("odd", &[]);
-        fs::create_dir(odd.0.join("404.html")).expect("the name is free");
-        for (folder, why) in [
-            (empty.name(), "there is no page, such as 404.html"),
-            (large.name(), "500.html: it has more than 256 KiB"),
-            (odd.name(), "404.html: it is no file"),
-            ("/nonexistent", "/nonexistent: No such file"),
-        ] {
-            let listen = ["--listen", "127.0.0.1:0", "--error-pages", folder];
-            let exit = run_program(&listen, &[]);
-            exit.expect_line(1, "cannot read the error pages: ");
-            assert!(exit.errors.contains(why), "{}", exit.errors);
-            let checked = run_program(&[&listen[..], &["--check"]].concat(), &[]);
-            checked.expect_line(1, why);
-        }
-    }
-
-    #[test]
-    fn a_page_of_the_largest_size_is_one() {
-        let folder = Folder::new("largest", &[("500.html", &"x".repeat(256 * 1024))]);
-        assert!(PageFolder::open(folder.name()).is_ok());
-    }
 }

@@ -8,7 +8,7 @@ use httpool::http::header::{
     ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VARY,
 };
 use httpool::http::{HeaderValue, Method};
-use httpool::{EntityTags, Files, Response};
+use httpool::{EntityTags, Response, ServeDir};
 
 use crate::support::{
     End, HUGE, NEVER, OwnFolder, Random, Transport, ask, eventually, expect, field, get,
@@ -20,8 +20,8 @@ over_every_transport! {
     a_large_file_for_a_slow_reader_holds_no_worker,
 }
 
-fn files(folder: &OwnFolder) -> Files {
-    Files::new(folder).expect("the folder can be served")
+fn files(folder: &OwnFolder) -> ServeDir {
+    ServeDir::new(folder).expect("the folder can be served")
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn set_modified(folder: &OwnFolder, name: &str, seconds: u64, nanos: u32) {
         .expect("a time can be set");
 }
 
-fn tag_of(files: &Files, target: &str) -> String {
+fn tag_of(files: &ServeDir, target: &str) -> String {
     let response = expect(files, target, 200);
     field(&response, ETAG).expect("there is a tag").to_owned()
 }
@@ -374,9 +374,9 @@ fn what_can_not_be_served_is_said() {
     let outer = OwnFolder::new();
     outer.file("outside", "x").file("root/a", "x");
     let root = outer.path("root");
-    assert!(Files::new(root.join("missing")).is_err());
-    assert!(Files::new(root.join("a")).is_err());
-    let files = Files::new(&root).expect("the folder can be served");
+    assert!(ServeDir::new(root.join("missing")).is_err());
+    assert!(ServeDir::new(root.join("a")).is_err());
+    let files = ServeDir::new(&root).expect("the folder can be served");
     assert!(files.find("a").is_ok());
     assert!(files.find(Path::new("/a")).is_ok());
     assert!(files.find("b").is_err());
@@ -414,7 +414,12 @@ fn a_large_file_for_a_slow_reader_holds_no_worker(transport: Transport) {
     let folder = OwnFolder::new();
     folder.file("small", "small").sparse("large", HUGE as u64);
     let server = transport.spawn(
-        |builder| builder.workers(1).write_timeout(NEVER).rate_grace(NEVER),
+        |builder| {
+            builder
+                .workers(1)
+                .write_timeout(NEVER)
+                .min_rate_grace(NEVER)
+        },
         files(&folder),
     );
     let mut slow = server.connect();
@@ -430,7 +435,6 @@ fn a_large_file_for_a_slow_reader_holds_no_worker(transport: Transport) {
     assert!(content.is_some_and(|content| content == vec![0; HUGE]));
 }
 
-#[cfg(feature = "router")]
 #[test]
 fn a_router_may_have_files_in_a_place() {
     use httpool::Router;
@@ -458,10 +462,9 @@ fn a_router_may_have_files_in_a_place() {
     client.get("/static/../sub/x.txt").expect_status(404);
 }
 
-#[cfg(feature = "router")]
 #[test]
 fn a_router_tells_files_where_they_are() {
-    use httpool::{Router, http::StatusCode, test::Client};
+    use httpool::{Router, http::StatusCode, testing::Client};
 
     let folder = OwnFolder::new();
     folder.file("index.html", "index").file("a/x.txt", "x");
@@ -502,10 +505,9 @@ fn a_router_tells_files_where_they_are() {
 }
 
 /// As a layer may that stands behind the choice of a route.
-#[cfg(feature = "router")]
 #[test]
 fn a_path_that_is_changed_after_it_was_routed_is_not_found() {
-    use httpool::{Next, Request, Router, test::Client};
+    use httpool::{Next, Request, Router, testing::Client};
 
     let folder = OwnFolder::new();
     folder.file("x.txt", "x");

@@ -2,12 +2,13 @@ use std::io::{ErrorKind, Read as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use httpool::Router;
 use httpool::bytes::Bytes;
+use httpool::extract::BodyStream;
 use httpool::http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 use httpool::http::{Method, StatusCode, Uri};
 use httpool::layers::Cors;
-use httpool::routing::{Incoming, Router};
-use httpool::{Handler, Intake, IntoResponse, Layered, Next, Request, Response};
+use httpool::{BodyMode, Handler, IntoResponse, Layered, Next, Request, Response};
 
 use crate::support::{Client, NEVER, TestServer, Transport, over_every_transport, request};
 
@@ -106,7 +107,7 @@ fn a_drain_does_not_wait_for_a_refused_body(transport: Transport) {
     server.begin_drain();
     client.expect_closed();
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (1, 0), "{report:?}");
+    assert_eq!((report.answered, report.aborted), (1, 0), "{report:?}");
 }
 
 /// A layer that a request passes, and how often.
@@ -208,10 +209,10 @@ fn a_handler_behind_layers_that_change_a_request_has_its_body() {
             }
         }
 
-        fn intake(&self, request: &Request) -> Intake {
+        fn body_mode(&self, request: &Request) -> BodyMode {
             match *request.method() {
-                Method::POST => Intake::Whole,
-                _ => Intake::HeadOnly,
+                Method::POST => BodyMode::Whole,
+                _ => BodyMode::HeadOnly,
             }
         }
     }
@@ -242,8 +243,8 @@ fn a_handler_that_gives_back_the_body_after_all_has_it() {
             Response::new(std::mem::take(request.body_mut()))
         }
 
-        fn intake(&self, _: &Request) -> Intake {
-            Intake::HeadOnly
+        fn body_mode(&self, _: &Request) -> BodyMode {
+            BodyMode::HeadOnly
         }
     }
 
@@ -255,7 +256,7 @@ fn a_handler_that_gives_back_the_body_after_all_has_it() {
 
 #[test]
 fn a_streamed_body_over_its_limit_is_refused_by_its_length() {
-    let router = Router::new().put("/up", |_: Incoming<4>| "taken");
+    let router = Router::new().put("/up", |_: BodyStream<4>| "taken");
     let server = TestServer::spawn(|builder| builder, router);
     let mut client = server.connect();
     client.send(waiting("PUT", "/up")).expect_status(413);
@@ -281,12 +282,11 @@ fn who_does_not_say_who_it_is_need_not_send_a_body() {
     }
 }
 
-#[cfg(feature = "files")]
 #[test]
 fn files_need_no_body() {
-    use httpool::Files;
+    use httpool::ServeDir;
 
-    let files = || Files::new(env!("CARGO_MANIFEST_DIR")).expect("there is a folder");
+    let files = || ServeDir::new(env!("CARGO_MANIFEST_DIR")).expect("there is a folder");
     let nested = Router::new().nest("/files", files());
     for server in [
         TestServer::spawn(|builder| builder, files()),

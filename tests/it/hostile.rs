@@ -22,7 +22,7 @@ fn check(server: &TestServer, neighbour: &mut Client, sent: &[u8]) {
 
 #[track_caller]
 fn check_all<'a>(sent: impl IntoIterator<Item = &'a [u8]>) {
-    let server = TestServer::spawn(|builder| builder.max_head(8 * 1024), mirror);
+    let server = TestServer::spawn(|builder| builder.max_header_size(8 * 1024), mirror);
     let mut neighbour = server.connect();
     for sent in sent {
         check(&server, &mut neighbour, sent);
@@ -30,7 +30,7 @@ fn check_all<'a>(sent: impl IntoIterator<Item = &'a [u8]>) {
     drop(neighbour);
     server.expect_open(0);
     let report = server.shut_down();
-    assert_eq!((report.cut, report.abandoned_workers), (0, 0));
+    assert_eq!((report.aborted, report.abandoned_workers), (0, 0));
 }
 
 #[test]
@@ -240,5 +240,5 @@ fn resets_harm_nobody() {
     server.expect_open(0);
     server.expect_serving();
     let report = server.shut_down();
-    assert_eq!((report.cut, report.abandoned_workers), (0, 0));
+    assert_eq!((report.aborted, report.abandoned_workers), (0, 0));
 }

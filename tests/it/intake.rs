@@ -5,7 +5,7 @@ use std::thread;
 
 use crossbeam_channel::{Sender, bounded};
 use httpool::http::StatusCode;
-use httpool::{Body, Builder, Handler, Intake, IntoResponse, Request, Response, Wire};
+use httpool::{Body, BodyMode, Builder, Handler, IntoResponse, RawRequest, Request, Response};
 
 use crate::support::{
     Client, End, Gate, HUGE, NEVER, PATIENCE, SOON, TestServer, Transport, alone, memory_in_use,
@@ -46,8 +46,8 @@ where
         answer(mem::take(request)).into_response()
     }
 
-    fn intake(&self, _: &Request) -> Intake {
-        Intake::Stream { most: self.0 }
+    fn body_mode(&self, _: &Request) -> BodyMode {
+        BodyMode::Stream { most: self.0 }
     }
 }
 
@@ -179,7 +179,9 @@ fn trailer_fields_are_known_at_the_end() {
     let server = TestServer::spawn(
         |builder| builder,
         reading(|mut request: Request| {
-            let wire = Wire::of(&request).cloned().expect("it came over a wire");
+            let wire = RawRequest::of(&request)
+                .cloned()
+                .expect("it came over a wire");
             let before = wire.trailers().len() + wire.chunks().count();
             let content = io::copy(request.body_mut(), &mut io::sink()).expect("it can be read");
             let sum = wire.trailers()["sum"].to_str().map(str::to_owned);
@@ -270,7 +272,10 @@ fn who_sends_too_slowly_on_average_is_answered_408() {
     let server = TestServer::spawn(
         |builder| {
             let fast = 1_000_000_000;
-            builder.body_timeout(NEVER).min_rate(fast).rate_grace(SOON)
+            builder
+                .body_timeout(NEVER)
+                .min_rate(fast)
+                .min_rate_grace(SOON)
         },
         reading(gather),
     );
@@ -409,7 +414,7 @@ impl Handler for Unsure {
         gather(mem::take(request)).into_response()
     }
 
-    fn intake(&self, _: &Request) -> Intake {
+    fn body_mode(&self, _: &Request) -> BodyMode {
         panic!("a test asked for this");
     }
 }
@@ -460,7 +465,7 @@ fn who_reads_on_another_thread_is_told_that_it_is_over(transport: Transport) {
     let door = gate.door();
     let (tell, told) = bounded(1);
     let server = transport.spawn(
-        |builder| builder.body_timeout(NEVER).rate_grace(NEVER),
+        |builder| builder.body_timeout(NEVER).min_rate_grace(NEVER),
         reading(move |mut request: Request| {
             let tell: Sender<_> = tell.clone();
             let door = door.clone();
@@ -515,7 +520,7 @@ fn a_drain_reads_a_body_to_its_end(transport: Transport) {
     assert!(client.expect_answer("whole").says_close());
     drop(client);
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (1, 0));
+    assert_eq!((report.answered, report.aborted), (1, 0));
 }
 
 fn a_body_that_does_not_end_in_time_is_cut_and_counted(transport: Transport) {
@@ -524,7 +529,7 @@ fn a_body_that_does_not_end_in_time_is_cut_and_counted(transport: Transport) {
     let (received, _) = client.read_rest();
     assert!(received.is_empty(), "{received:?}");
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (0, 1));
+    assert_eq!((report.answered, report.aborted), (0, 1));
     assert_eq!(report.abandoned_workers, 0);
 }
 
@@ -545,7 +550,7 @@ fn a_connection_waits_as_before_when_its_body_has_been_read(transport: Transport
     server.expect_open(1);
     server.begin_drain();
     staying.expect_closed();
-    assert_eq!(server.expect_end().cut, 0);
+    assert_eq!(server.expect_end().aborted, 0);
 }
 
 fn an_idle_time_begins_behind_a_body_that_was_read(transport: Transport) {
@@ -627,7 +632,7 @@ fn a_large_body_is_read_in_little_memory() {
         let gate = Gate::new();
         let door = gate.door();
         let server = TestServer::spawn(
-            |builder| builder.max_buffered(64 * 1024),
+            |builder| builder.max_buffered_memory(64 * 1024),
             reading(move |mut request: Request| {
                 let body = request.body_mut();
                 let half = io::copy(&mut body.take(HUGE as u64 / 2), &mut io::sink());

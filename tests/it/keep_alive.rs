@@ -17,7 +17,10 @@ fn requests_share_a_connection() {
     }
     drop(client);
     let report = server.shut_down();
-    assert_eq!((report.accepted, report.answered, report.cut), (1, 10, 0));
+    assert_eq!(
+        (report.accepted, report.answered, report.aborted),
+        (1, 10, 0)
+    );
 }
 
 #[test]

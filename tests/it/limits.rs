@@ -3,12 +3,12 @@ use std::time::Instant;
 
 use crate::support::{Client, PATIENCE, TestServer, mirror, request};
 
-const MAX_HEAD: usize = 1024;
+const MAX_HEADER_SIZE: usize = 1024;
 const MAX_BODY: usize = 100;
 
 fn limited() -> TestServer {
     TestServer::spawn(
-        |builder| builder.max_head(MAX_HEAD).max_body(MAX_BODY),
+        |builder| builder.max_header_size(MAX_HEADER_SIZE).max_body(MAX_BODY),
         mirror,
     )
 }
@@ -148,16 +148,20 @@ fn a_client_that_never_stops_sending_is_left() {
 
 #[test]
 fn long_request_lines_are_answered_414() {
-    check(format!("GET /{}", "x".repeat(MAX_HEAD)), 414, "too long");
-    check(request::get(&"/x".repeat(MAX_HEAD)), 414, "too long");
+    check(
+        format!("GET /{}", "x".repeat(MAX_HEADER_SIZE)),
+        414,
+        "too long",
+    );
+    check(request::get(&"/x".repeat(MAX_HEADER_SIZE)), 414, "too long");
 }
 
 #[test]
 fn long_heads_are_answered_431() {
     let field = "A: b\r\n";
-    let long = field.repeat(MAX_HEAD / field.len());
+    let long = field.repeat(MAX_HEADER_SIZE / field.len());
     check(get_with(&format!("Host: it\r\n{long}")), 431, "too large");
-    let endless = format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(MAX_HEAD));
+    let endless = format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(MAX_HEADER_SIZE));
     check(endless, 431, "too large");
 }
 
@@ -261,5 +265,5 @@ fn connections_over_the_limit_wait_for_one_to_leave() {
     drop(third);
     fourth.expect_answer("fourth");
     second.post("/", "still here").expect_answer("still here");
-    assert_eq!(server.shut_down().cut, 0);
+    assert_eq!(server.shut_down().aborted, 0);
 }

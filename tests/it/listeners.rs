@@ -28,7 +28,10 @@ fn a_unix_socket_serves_and_goes_with_the_server() {
     }
     let report = server.shut_down();
     client.expect_closed();
-    assert_eq!((report.accepted, report.answered, report.cut), (1, 3, 0));
+    assert_eq!(
+        (report.accepted, report.answered, report.aborted),
+        (1, 3, 0)
+    );
     assert!(!path.as_ref().exists(), "the file is gone");
 }
 

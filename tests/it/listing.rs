@@ -9,15 +9,15 @@ use httpool::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, LOCATION, VARY,
 };
-use httpool::{Files, Response, Symlinks};
+use httpool::{Response, ServeDir, Symlinks};
 use serde_json::Value;
 
 use crate::support::{
     OwnFolder, TestServer, all_descriptors, alone, as_anybody, ask, expect, field, get,
 };
 
-fn listing(folder: &OwnFolder) -> Files {
-    let files = Files::new(folder).expect("the folder can be served");
+fn listing(folder: &OwnFolder) -> ServeDir {
+    let files = ServeDir::new(folder).expect("the folder can be served");
     files.listing(true)
 }
 
@@ -27,7 +27,7 @@ fn text(response: &Response) -> String {
 
 /// What a listing says in JSON.
 #[track_caller]
-fn told(files: &Files, target: &str) -> Value {
+fn told(files: &ServeDir, target: &str) -> Value {
     let response = get(files, target, &[(ACCEPT, "application/json")]);
     assert_eq!(response.status(), 200, "{target}");
     assert_eq!(field(&response, CONTENT_TYPE), Some("application/json"));
@@ -36,7 +36,7 @@ fn told(files: &Files, target: &str) -> Value {
 }
 
 #[track_caller]
-fn names(files: &Files, target: &str) -> Vec<String> {
+fn names(files: &ServeDir, target: &str) -> Vec<String> {
     let told = told(files, target);
     let entries = told["entries"].as_array().expect("there are entries");
     let name = |entry: &Value| entry["name"].as_str().expect("each has a name").to_owned();
@@ -200,11 +200,11 @@ fn what_is_listed_is_what_is_served() {
     symlink("/etc", root.join("etc")).expect("a link can be made");
     outer.pipe("root/pipe");
     let files = || {
-        Files::new(&root)
+        ServeDir::new(&root)
             .expect("the folder can be served")
             .listing(true)
     };
-    let check = |files: &Files, target: &str, expected: &[&str]| {
+    let check = |files: &ServeDir, target: &str, expected: &[&str]| {
         assert_eq!(names(files, target), expected, "{target}");
         for name in expected {
             let status = get(files, &format!("{target}{name}"), &[])

@@ -1,9 +1,10 @@
 //! What nested routers answer, and which of their layers see it.
 
+use httpool::Router;
+use httpool::extract::Path;
 use httpool::http::{self, HeaderValue, Method, StatusCode, Uri};
-use httpool::routing::{Path, Router};
-use httpool::test::{Answer, Client};
-use httpool::{Intake, Next, Request, Response};
+use httpool::testing::{Answer, Client};
+use httpool::{BodyMode, Next, Request, Response};
 
 use crate::support::TestServer;
 
@@ -221,26 +222,26 @@ fn routers_that_are_nested_in_one_share_its_layers() {
 #[test]
 fn a_body_is_taken_as_the_fallback_that_answers_takes_it() {
     use httpool::Handler;
-    use httpool::routing::Incoming;
+    use httpool::extract::BodyStream;
 
-    let uploads = Router::new().fallback(|_: Incoming<100>| "streamed");
+    let uploads = Router::new().fallback(|_: BodyStream<100>| "streamed");
     let router: Router = Router::new()
         .post("/up/{name}", |_: String| "whole")
         .nest("/up", uploads);
-    let intake = |method: &str, target: &str| {
+    let body_mode = |method: &str, target: &str| {
         let request = http::Request::builder().method(method).uri(target);
-        router.intake(
+        router.body_mode(
             &request
                 .body(httpool::Body::empty())
                 .expect("it is a request"),
         )
     };
-    assert_eq!(intake("POST", "/up/x"), Intake::Whole);
-    assert_eq!(intake("POST", "/elsewhere"), Intake::HeadOnly);
+    assert_eq!(body_mode("POST", "/up/x"), BodyMode::Whole);
+    assert_eq!(body_mode("POST", "/elsewhere"), BodyMode::HeadOnly);
     for (method, target) in [("POST", "/up/x/y"), ("PUT", "/up/x"), ("POST", "/up")] {
         assert_eq!(
-            intake(method, target),
-            Intake::Stream { most: 100 },
+            body_mode(method, target),
+            BodyMode::Stream { most: 100 },
             "{target}"
         );
     }

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use httpool::http::StatusCode;
 use httpool::{
-    Body, Builder, Exchange, IntoResponse, Observer, Outcome, Problem, Request, Response,
+    Body, Builder, IntoResponse, Observer, Outcome, Problem, Request, RequestRecord, Response,
 };
 
 use crate::support::{BoundServer, Client, TestServer, request};
@@ -22,7 +22,7 @@ struct Line {
 }
 
 impl Observer for Book {
-    fn answered(&self, exchange: &Exchange<'_>) {
+    fn answered(&self, exchange: &RequestRecord<'_>) {
         let line = Line {
             request_line: String::from_utf8_lossy(exchange.wire().request_line()).into_owned(),
             id: exchange.id().map(str::to_owned),

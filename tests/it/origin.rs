@@ -1,13 +1,13 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use httpool::{ListenAddr, Origin, Request, Server};
+use httpool::{ClientInfo, ListenAddr, Request, Server};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::{BoundServer, Client, OwnPath, TestServer};
 
 /// Who is said to have sent a request.
 fn name(request: Request) -> String {
-    let origin = Origin::of(&request).expect("it came over a connection");
+    let origin = ClientInfo::of(&request).expect("it came over a connection");
     let client = origin.client().expect("nobody is in between");
     format!("{} {client}", origin.peer())
 }

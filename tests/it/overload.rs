@@ -8,7 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use httpool::{
-    Body, Builder, Exchange, Handler, Intake, IntoResponse, Observer, Outcome, Request, Response,
+    Body, BodyMode, Builder, Handler, IntoResponse, Observer, Outcome, Request, RequestRecord,
+    Response,
 };
 
 use crate::support::{
@@ -61,7 +62,7 @@ fn clients_are_let_in_as_far_as_there_are_descriptors_for_their_files() {
         limit_to(Some(LIMIT as u64));
         let server = BoundServer::new(|builder| {
             let builder = builder.descriptors_per_connection(descriptors);
-            builder.write_timeout(NEVER).rate_grace(NEVER)
+            builder.write_timeout(NEVER).min_rate_grace(NEVER)
         });
         // The clients are in this process, too.
         limit_to(getrlimit(Resource::Nofile).maximum);
@@ -93,7 +94,6 @@ fn clients_are_let_in_as_far_as_there_are_descriptors_for_their_files() {
 }
 
 /// A file is asked for when there is no descriptor left to open it.
-#[cfg(feature = "files")]
 #[test]
 fn a_file_that_can_not_be_opened_now_is_to_be_asked_for_again() {
     alone(
@@ -101,7 +101,7 @@ fn a_file_that_can_not_be_opened_now_is_to_be_asked_for_again() {
         || {
             let folder = OwnFolder::new();
             folder.file("file", "content");
-            let files = httpool::Files::new(&folder).expect("the folder can be served");
+            let files = httpool::ServeDir::new(&folder).expect("the folder can be served");
             let server = TestServer::spawn(|builder| builder, files);
             let mut client = server.connect();
             client.get("/file").expect_answer("content");
@@ -168,7 +168,10 @@ fn a_drain_out_of_descriptors_loses_nothing() {
             assert!(client.expect_answer("GET / ").says_close());
         }
         let report = server.expect_end();
-        assert_eq!((report.accepted, report.answered, report.cut), (30, 30, 0));
+        assert_eq!(
+            (report.accepted, report.answered, report.aborted),
+            (30, 30, 0)
+        );
     });
 }
 
@@ -236,7 +239,7 @@ fn what_waits_while_all_workers_are_held_is_seen() {
 
 #[test]
 fn a_request_that_has_waited_too_long_is_shed_while_all_workers_are_held() {
-    let (server, gate, held) = held(|builder| builder.shed_after(SOON));
+    let (server, gate, held) = held(|builder| builder.queue_timeout(SOON));
     let mut client = server.connect();
     // Two in one piece have waited together.
     client.send([request::post("/", "body"), request::get("/")].concat());
@@ -262,7 +265,7 @@ fn a_request_that_has_waited_too_long_is_shed_while_all_workers_are_held() {
 fn a_body_that_will_not_be_handled_is_not_asked_for() {
     let outcomes = Arc::new(Outcomes::default());
     let observer = Arc::clone(&outcomes);
-    let (server, _gate, _held) = held(|builder| builder.shed_after(SOON).observer(observer));
+    let (server, _gate, _held) = held(|builder| builder.queue_timeout(SOON).observer(observer));
     let mut client = server.connect();
     let head = "PUT / HTTP/1.1\r\nHost: it\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
     let response = client.send(head).expect_status(503);
@@ -285,15 +288,15 @@ impl Handler for Reading {
         io::read_to_string(request.body_mut()).into_response()
     }
 
-    fn intake(&self, _: &Request) -> Intake {
-        Intake::Stream { most: 10 }
+    fn body_mode(&self, _: &Request) -> BodyMode {
+        BodyMode::Stream { most: 10 }
     }
 }
 
 /// Whether it is to be gathered, and how large it may be, only the handler knows.
 #[test]
 fn a_body_that_has_not_come_is_not_waited_for_when_it_is_shed() {
-    let (server, gate, held) = held_by(|builder| builder.shed_after(SOON), Reading);
+    let (server, gate, held) = held_by(|builder| builder.queue_timeout(SOON), Reading);
     let chunked = request::chunked_head("/");
     let starts = [
         request::post_head("/", 9),
@@ -328,7 +331,7 @@ fn a_body_that_has_not_come_is_not_waited_for_when_it_is_shed() {
 struct Outcomes(Mutex<Vec<Outcome>>);
 
 impl Observer for Outcomes {
-    fn answered(&self, exchange: &Exchange<'_>) {
+    fn answered(&self, exchange: &RequestRecord<'_>) {
         let mut outcomes = self.0.lock().expect("nobody panicked");
         outcomes.push(exchange.outcome());
     }
@@ -336,7 +339,7 @@ impl Observer for Outcomes {
 
 #[test]
 fn of_too_many_that_wait_the_oldest_are_shed() {
-    let (server, gate, held) = held(|builder| builder.shed_after(NEVER).queue_limit(2));
+    let (server, gate, held) = held(|builder| builder.queue_timeout(NEVER).queue_limit(2));
     let mut waiting = Vec::new();
     for number in 0..5usize {
         let mut client = server.connect();
@@ -358,7 +361,7 @@ fn of_too_many_that_wait_the_oldest_are_shed() {
 fn nothing_is_shed_in_a_drain() {
     let (server, gate, held) = held(|builder| {
         // The two that are to be held may have to wait for workers, too.
-        let builder = builder.shed_after(SOON).queue_limit(2);
+        let builder = builder.queue_timeout(SOON).queue_limit(2);
         builder.drain_idle(NEVER).drain_timeout(NEVER)
     });
     let mut clients = [(); 3].map(|()| server.connect());
@@ -378,7 +381,7 @@ fn nothing_is_shed_in_a_drain() {
         client.expect_status(200);
     }
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (5, 0));
+    assert_eq!((report.answered, report.aborted), (5, 0));
 }
 
 /// A reader without end, which tells that it is read and insists on a worker's thread.
@@ -401,7 +404,7 @@ fn no_code_of_a_handler_runs_beside_the_workers() {
     reads.open();
     let (door, told) = (gate.door(), reads.door());
     let server = TestServer::spawn(
-        |builder| builder.shed_after(SOON).write_timeout(NEVER),
+        |builder| builder.queue_timeout(SOON).write_timeout(NEVER),
         move |request: Request| {
             if request.uri() == "/gate" {
                 door.pass();

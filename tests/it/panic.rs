@@ -17,7 +17,10 @@ fn a_panic_is_answered_500_and_the_connection_stays() {
     assert!(!response.says_close());
     client.get("/after").expect_answer("GET /after ");
     let report = server.shut_down();
-    assert_eq!((report.accepted, report.answered, report.cut), (1, 2, 0));
+    assert_eq!(
+        (report.accepted, report.answered, report.aborted),
+        (1, 2, 0)
+    );
 }
 
 #[test]

@@ -6,24 +6,24 @@ use httpool::http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE,
     LAST_MODIFIED, RANGE, VARY,
 };
-use httpool::{EntityTags, Files};
+use httpool::{EntityTags, ServeDir};
 
 use crate::support::{Client, End, HUGE, OwnFolder, Random, Response, TestServer, ask, field, get};
 
 /// A file that is older than this build of the tests, so that its tag is strong.
 const OLD: &str = "/LICENSE-MIT";
 
-fn old() -> (Files, Vec<u8>) {
+fn old() -> (ServeDir, Vec<u8>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let content = fs::read(folder.join(&OLD[1..])).expect("it is there");
     (
-        Files::new(folder).expect("the folder can be served"),
+        ServeDir::new(folder).expect("the folder can be served"),
         content,
     )
 }
 
 fn serve(folder: &OwnFolder) -> TestServer {
-    let files = Files::new(folder).expect("the folder can be served");
+    let files = ServeDir::new(folder).expect("the folder can be served");
     TestServer::spawn(|builder| builder, files)
 }
 
@@ -237,7 +237,7 @@ fn a_part_of_a_copy_is_of_the_copy() {
     folder
         .file("a.css", "0123456789")
         .file("a.css.br", [7; 1000]);
-    let files = Files::new(&folder)
+    let files = ServeDir::new(&folder)
         .expect("the folder can be served")
         .precompressed(true);
     let response = get(

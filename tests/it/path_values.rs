@@ -3,9 +3,10 @@
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use httpool::Router;
+use httpool::extract::{Form, Path, Query, Rejection};
 use httpool::http::StatusCode;
-use httpool::routing::{Form, Path, Query, Rejection, Router};
-use httpool::test::Client;
+use httpool::testing::Client;
 use httpool::{Handler, Layered, Server};
 use serde::Deserialize;
 

@@ -1,7 +1,7 @@
 use std::io::Write as _;
 use std::thread;
 
-use httpool::{Builder, Handler, Intake, Request, Response};
+use httpool::{BodyMode, Builder, Handler, Request, Response};
 
 use crate::support::{Client, End, NEVER, Random, TestServer, mirror, request, tell};
 
@@ -133,7 +133,7 @@ fn drain_under_endless(
             received
         });
         let report = server.shut_down();
-        assert_eq!((report.cut, report.abandoned_workers), (0, 0));
+        assert_eq!((report.aborted, report.abandoned_workers), (0, 0));
         let (received, end) = reading.join().expect("reading does not panic");
         assert_eq!(end, End::Closed);
         assert_eq!(
@@ -174,8 +174,8 @@ fn a_client_that_streams_bodies_without_end_does_not_delay_a_drain() {
             Response::new(read.expect("the body is complete").to_string().into())
         }
 
-        fn intake(&self, _: &Request) -> Intake {
-            Intake::STREAM
+        fn body_mode(&self, _: &Request) -> BodyMode {
+            BodyMode::STREAM
         }
     }
     let request = request::post("/", "x".repeat(10_000));
@@ -191,6 +191,6 @@ fn a_client_that_sends_empty_lines_without_end_does_not_delay_a_drain() {
         let mut client = client;
         scope.spawn(move || while client.try_send(b"\r\n".repeat(1_000)).is_ok() {});
         server.expect_open(1);
-        assert_eq!(server.shut_down().cut, 0);
+        assert_eq!(server.shut_down().aborted, 0);
     });
 }

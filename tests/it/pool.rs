@@ -4,7 +4,7 @@ use std::thread;
 
 use crossbeam_channel::{Sender, bounded};
 use httpool::http::header::UPGRADE;
-use httpool::{Handler, Intake, IntoResponse, Request, Response, Upgrade};
+use httpool::{BodyMode, Handler, IntoResponse, Request, Response, Upgrade};
 use rustix::process::{Resource, getrlimit};
 
 use crate::support::{
@@ -127,7 +127,7 @@ fn two_workers_hold_thousands_of_sleepers() {
             client.send("st: it\r\n\r\n").expect_answer("GET /half ");
         }
         let report = server.shut_down();
-        assert_eq!((report.accepted, report.cut), (2_250, 0));
+        assert_eq!((report.accepted, report.aborted), (2_250, 0));
         for client in &mut idle {
             client.expect_closed();
         }
@@ -167,7 +167,7 @@ fn slow_readers_hold_no_worker() {
         reader.get("/").expect_answer("");
     }
     let report = server.shut_down();
-    assert_eq!((report.cut, report.abandoned_workers), (0, 0));
+    assert_eq!((report.aborted, report.abandoned_workers), (0, 0));
 }
 
 #[test]
@@ -272,8 +272,8 @@ impl Handler for ByteByByte {
         "read".into_response()
     }
 
-    fn intake(&self, _: &Request) -> Intake {
-        Intake::STREAM
+    fn body_mode(&self, _: &Request) -> BodyMode {
+        BodyMode::STREAM
     }
 }
 

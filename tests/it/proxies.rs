@@ -1,26 +1,20 @@
 /// Those that pass on TLS, and say in the clear whose it is.
-#[cfg(feature = "tls")]
 mod passing_on_tls;
 
 use std::io;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use httpool::{Builder, ForwardedBy, ListenAddr, Origin, Request, Server, TrustedProxy};
+use httpool::{Builder, ClientInfo, ForwardedBy, ListenAddr, Request, Server, TrustedProxy};
 
+use crate::support::request::{V1, V2};
 use crate::support::{BoundServer, Client, OwnPath, TestServer, own_loopback, request};
-#[cfg(feature = "program")]
-use crate::support::{Program, address_in, run_program};
-
-/// A header that says 192.0.2.1:4711, in version 1 of the PROXY protocol, and in version 2.
-const V1: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 80\r\n";
-const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x01\x12\x67\0\x50";
 
 /// What is known of who sent a request; `peer` stands for the other end of the connection.
 fn tell(request: Request) -> String {
-    let origin = Origin::of(&request).expect("it came over a connection");
+    let origin = ClientInfo::of(&request).expect("it came over a connection");
     let peer = origin.peer();
-    let name = |node: Option<httpool::Node>| match node {
+    let name = |node: Option<httpool::PeerAddr>| match node {
         Some(node) if node == peer => "peer".to_owned(),
         Some(node) => node.to_string(),
         None => "nobody".to_owned(),
@@ -37,7 +31,7 @@ fn trusting(proxy: &str) -> impl FnOnce(Builder) -> Builder {
 #[track_caller]
 fn proxied(configure: impl FnOnce(Builder) -> Builder) -> BoundServer {
     let address: ListenAddr = "127.0.0.1:0".parse().expect("an address");
-    let builder = Server::builder().listen_proxied(address).workers(2);
+    let builder = Server::builder().listen_proxy_protocol(address).workers(2);
     let builder = configure(trusting("127.0.0.0/8")(builder));
     BoundServer::from(builder.bind().expect("the address is free"))
 }
@@ -134,7 +128,9 @@ fn a_proxy_protocol_header_says_who_the_client_of_a_connection_is() {
 #[test]
 fn a_unix_socket_can_be_for_proxies() {
     let path = OwnPath::new("proxied.sock");
-    let builder = Server::builder().listen_proxied(path.as_ref()).workers(1);
+    let builder = Server::builder()
+        .listen_proxy_protocol(path.as_ref())
+        .workers(1);
     let builder = trusting("unix")(builder);
     let server = BoundServer::from(builder.bind().expect("the path is free")).run(tell);
     let mut proxy = server.connect();
@@ -218,8 +214,8 @@ fn a_header_that_does_not_come_in_time_ends_its_connection_in_silence() {
 
 #[test]
 fn who_is_not_trusted_is_not_let_in_where_proxies_come() {
-    let builder =
-        Server::builder().listen_proxied("127.0.0.1:0".parse::<ListenAddr>().expect("an address"));
+    let builder = Server::builder()
+        .listen_proxy_protocol("127.0.0.1:0".parse::<ListenAddr>().expect("an address"));
     let builder = trusting("192.0.2.0/24")(builder.workers(1));
     let server = BoundServer::from(builder.bind().expect("some port is free")).run(tell);
     let mut client = server.connect();
@@ -231,7 +227,7 @@ fn who_is_not_trusted_is_not_let_in_where_proxies_come() {
 #[test]
 fn a_listener_for_proxies_needs_one_that_is_trusted() {
     let address: ListenAddr = "127.0.0.1:0".parse().expect("an address");
-    let error = Server::builder().listen_proxied(address).bind();
+    let error = Server::builder().listen_proxy_protocol(address).bind();
     let error = error.expect_err("nobody could come in");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     assert!(
@@ -244,7 +240,7 @@ fn a_listener_for_proxies_needs_one_that_is_trusted() {
 fn an_adopted_listener_may_be_for_proxies_and_another_not() {
     let listener = TcpListener::bind((own_loopback(), 0)).expect("the address is free");
     let builder = Server::builder()
-        .adopt_proxied(listener)
+        .adopt_proxy_protocol(listener)
         .listen("127.0.0.1:0".parse::<ListenAddr>().expect("an address"));
     let builder = trusting("127.0.0.0/8")(builder.workers(2));
     let server = BoundServer::from(builder.bind().expect("it listens"));
@@ -255,96 +251,6 @@ fn an_adopted_listener_may_be_for_proxies_and_another_not() {
     proxy.expect_answer("peer for 192.0.2.1:4711");
     let mut client = Client::connect(&addresses[1]);
     client.get("/").expect_answer("nobody for peer");
-}
-
-/// One block, as handlers see it and the echo shows it.
-#[cfg(feature = "program")]
-#[test]
-fn the_echo_shows_who_it_was_asked_by() {
-    let program = Program::spawn(&["--trusted-proxy", "127.0.0.0/8"]);
-    let mut client = program.connect();
-    let address = client.local_addr();
-    let target = "GET /any?origin HTTP/1.1\r\nHost: it\r\n";
-    client.send(format!("{target}\r\n")).expect_answer(format!(
-        "{{\"peer\":\"{address}\",\"client\":\"{address}\",\"scheme\":\"http\"}}\n"
-    ));
-    let fields = "X-Forwarded-For: ::1, [2001:db8::1]:80\r\nX-Forwarded-Proto: https\r\n";
-    let response = client
-        .send(format!("{target}{fields}\r\n"))
-        .expect_answer(format!(
-            "{{\"peer\":\"{address}\",\"proxy\":\"{address}\",\
-         \"client\":\"[2001:db8::1]:80\",\"scheme\":\"https\"}}\n"
-        ));
-    assert_eq!(response.field("content-type"), Some("application/json"));
-    for target in ["/", "/?", "/?origins", "/origin"] {
-        let page = "<h1>Welcome to my Server</h1>";
-        client.get(target).expect_answer(page);
-    }
-    client.post("/?origin", "body").expect_answer("body");
-}
-
-#[cfg(feature = "program")]
-#[test]
-fn the_program_listens_for_proxies_where_it_is_told_to_and_nowhere_else() {
-    let address = format!("{}:0", own_loopback());
-    let arguments = [
-        "--listen-proxied",
-        &address,
-        "--trusted-proxy",
-        "127.0.0.0/8",
-    ];
-    let mut program = Program::start(&arguments, &[]);
-    let line = program.expect_line("listening on http://");
-    assert!(!line.contains(" and "), "{line}");
-    let mut proxy = Client::connect(&address_in(&line));
-    proxy.send([V2, &request::get("/?origin")].concat());
-    let answer = proxy.expect_status(200).body;
-    let answer = String::from_utf8_lossy(&answer);
-    assert!(answer.contains("\"client\":\"192.0.2.1:4711\""), "{answer}");
-}
-
-#[cfg(feature = "program")]
-#[test]
-fn a_passed_socket_is_for_proxies_if_its_name_says_so() {
-    let trusting = ["--trusted-proxy", "127.0.0.0/8"];
-    for (name, status) in [("proxied", 200), ("httpool.socket", 400)] {
-        let listener = TcpListener::bind((own_loopback(), 0)).expect("the address is free");
-        let address = listener.local_addr().expect("it listens").into();
-        let _program = Program::inherit_named(&listener, name, &trusting);
-        let mut proxy = Client::connect(&address);
-        proxy.send([V1, &request::get("/")].concat());
-        proxy.expect_status(status);
-    }
-}
-
-#[cfg(feature = "program")]
-#[test]
-fn the_program_asks_whom_to_let_in() {
-    let exit = run_program(&["--listen-proxied", "127.0.0.1:0"], &[]);
-    exit.expect_line(2, "--listen-proxied: needs a --trusted-proxy");
-    let variables = [("HTTPOOL_TRUSTED_PROXY", "127.0.0.1")];
-    let exit = run_program(&["--listen-proxied", "127.0.0.1:0", "--check"], &variables);
-    assert_eq!(exit.code, Some(0), "{exit:?}");
-}
-
-#[cfg(feature = "program")]
-#[test]
-fn refused_peers_and_missing_headers_are_logged() {
-    let spawn = |trusted| {
-        let listen = format!("{}:0", own_loopback());
-        let arguments = ["--listen-proxied", &listen, "--trusted-proxy", trusted];
-        let mut program = Program::start(&arguments, &[]);
-        program.expect_listening();
-        program
-    };
-    let mut program = spawn("127.0.0.0/8");
-    program.connect().send("GET / HTTP/1.1\r\n\r\n");
-    let line = program.expect_line("no PROXY protocol header");
-    assert!(line.contains("INFO") && line.contains("127."), "{line}");
-    let mut program = spawn("192.0.2.1");
-    program.connect().expect_closed();
-    let line = program.expect_line("the peer is not a trusted proxy");
-    assert!(line.contains("INFO") && line.contains("127."), "{line}");
 }
 
 #[test]
@@ -361,5 +267,8 @@ fn a_drain_ends_connections_that_are_not_introduced_and_answers_those_that_are()
     silent.expect_closed();
     slow.expect_closed();
     let report = server.expect_end();
-    assert_eq!((report.accepted, report.answered, report.cut), (3, 1, 0));
+    assert_eq!(
+        (report.accepted, report.answered, report.aborted),
+        (3, 1, 0)
+    );
 }

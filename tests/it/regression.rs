@@ -109,7 +109,7 @@ fn the_longest_times_are_times_like_others() {
     client.send(request::post_head("/", 2)).send("o");
     client.send("k").expect_answer("ok");
     drop(client);
-    assert_eq!(server.shut_down().cut, 0);
+    assert_eq!(server.shut_down().aborted, 0);
 }
 
 /// A client takes 1xx for an interim answer, and the next answer for that to its request.

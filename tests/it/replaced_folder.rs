@@ -3,12 +3,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use httpool::Files;
+use httpool::ServeDir;
 use httpool::http::header::RETRY_AFTER;
 
 use crate::support::{OwnFolder, eventually, expect, field, get};
 
-fn content(files: &Files, target: &str) -> (u16, Option<u64>) {
+fn content(files: &ServeDir, target: &str) -> (u16, Option<u64>) {
     let response = get(files, target, &[]);
     (response.status().as_u16(), response.body().length())
 }
@@ -18,7 +18,7 @@ fn content(files: &Files, target: &str) -> (u16, Option<u64>) {
 fn a_folder_that_is_made_anew_is_served() {
     let outer = OwnFolder::new();
     outer.file("dist/a", "old").file("dist/gone", "old");
-    let files = Files::new(outer.path("dist")).expect("the folder can be served");
+    let files = ServeDir::new(outer.path("dist")).expect("the folder can be served");
     assert_eq!(content(&files, "/a"), (200, Some(3)));
     fs::remove_dir_all(outer.path("dist")).expect("it is ours");
     outer.file("dist/a", "newer");
@@ -41,7 +41,7 @@ fn a_link_that_is_switched_is_followed() {
         fs::rename(outer.path("next"), outer.path("current")).expect("the folder is writable");
     };
     switch("1");
-    let files = Files::new(outer.path("current")).expect("the folder can be served");
+    let files = ServeDir::new(outer.path("current")).expect("the folder can be served");
     let files = files.listing(true);
     assert_eq!(content(&files, "/a"), (200, Some(1)));
     switch("2");
@@ -59,7 +59,7 @@ fn a_link_that_is_switched_is_followed() {
 fn while_there_is_no_folder_clients_are_told_to_come_again() {
     let outer = OwnFolder::new();
     outer.file("dist/a", "a");
-    let files = Files::new(outer.path("dist")).expect("the folder can be served");
+    let files = ServeDir::new(outer.path("dist")).expect("the folder can be served");
     fs::rename(outer.path("dist"), outer.path("aside")).expect("the folder is writable");
     assert!(files.reload().is_err());
     // What is still in the old one is sent.

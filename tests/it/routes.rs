@@ -3,11 +3,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use httpool::extract::{BodyStream, Form, FromRef, Path, Query, Rejection, State};
 use httpool::http::header::{ALLOW, CONTENT_TYPE};
 use httpool::http::{self, Method, StatusCode};
-use httpool::routing::{Form, Incoming, Json, Path, Provides, Query, Rejection, Router, State};
-use httpool::test::{Answer, Client};
-use httpool::{Body, Handler, Next, Origin, Request};
+use httpool::testing::{Answer, Client};
+use httpool::{Body, ClientInfo, Handler, Next, Request};
+use httpool::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{Gate, TestServer};
@@ -140,7 +141,7 @@ fn functions_take_parts_of_a_state() {
         name: &'static str,
         visits: Arc<AtomicUsize>,
     }
-    impl Provides<Arc<AtomicUsize>> for App {
+    impl FromRef<Arc<AtomicUsize>> for App {
         fn provide(&self) -> Arc<AtomicUsize> {
             Arc::clone(&self.visits)
         }
@@ -309,7 +310,7 @@ fn bodies_and_queries_are_read_as_what_is_wanted() {
 fn a_function_reads_a_body_while_it_comes() {
     let gate = Gate::new();
     let door = gate.door();
-    let upload = move |Path(name): Path<String>, mut body: Incoming<12>| {
+    let upload = move |Path(name): Path<String>, mut body: BodyStream<12>| {
         let mut start = [0; 4];
         body.read_exact(&mut start)?;
         door.pass();
@@ -319,10 +320,12 @@ fn a_function_reads_a_body_while_it_comes() {
     let streaming = Router::new()
         .put("/files/{name}", upload)
         .post("/files/{name}", |body: Bytes| body.len().to_string())
-        .fallback(|State(name): State<&'static str>, body: Option<Incoming>| {
-            let length = body.map(|Incoming(body)| body.length());
-            format!("{name}: {length:?}")
-        })
+        .fallback(
+            |State(name): State<&'static str>, body: Option<BodyStream>| {
+                let length = body.map(|BodyStream(body)| body.length());
+                format!("{name}: {length:?}")
+            },
+        )
         .with_state("elsewhere");
     let router = Router::new().nest("/stream", streaming);
     let server = TestServer::spawn(|builder| builder.max_body(9), router);
@@ -415,7 +418,7 @@ fn a_function_may_answer_a_rejection_itself() {
             Ok(Path(id)) => id.to_string(),
             Err(rejection) => format!("mine: {}", rejection.status()),
         })
-        .get("/origin", |origin: Option<Origin>| {
+        .get("/origin", |origin: Option<ClientInfo>| {
             origin.map_or("nobody", |_| "somebody")
         });
     // It has come from nowhere.
@@ -546,7 +549,7 @@ fn what_can_not_be_told_apart_is_refused_when_it_is_built() {
 fn a_router_serves() {
     let router = Router::new()
         .get("/users/{id}", |Path(id): Path<u64>| format!("user {id}"))
-        .get("/who", |origin: Origin| origin.peer().to_string());
+        .get("/who", |origin: ClientInfo| origin.peer().to_string());
     let server = TestServer::spawn(|builder| builder, router);
     let mut client = server.connect();
     client.get("/users/7").expect_answer("user 7");

@@ -133,9 +133,9 @@ fn a_file_that_can_not_be_read_resets_its_connection() {
     }
     server.expect_serving();
     server.expect_open(0);
-    let mut endings = server.handle().endings();
+    let mut close_counts = server.handle().close_counts();
     assert_eq!(
-        endings.find(|(why, _)| *why == "broken"),
+        close_counts.find(|(why, _)| *why == "broken"),
         Some(("broken", 2))
     );
 }
@@ -187,7 +187,12 @@ fn ten_gibibytes_for_a_slow_reader_cost_no_worker_and_no_memory() {
             let folder = Arc::new(OwnFolder::new());
             folder.sparse("large", 10 << 30);
             let server = TestServer::spawn(
-                |builder| builder.workers(1).write_timeout(NEVER).rate_grace(NEVER),
+                |builder| {
+                    builder
+                        .workers(1)
+                        .write_timeout(NEVER)
+                        .min_rate_grace(NEVER)
+                },
                 sender(&folder),
             );
             let mut readers: Vec<_> = (0..50).map(|_| server.connect()).collect();
@@ -253,7 +258,7 @@ fn a_drain_sends_a_file_to_its_end() {
     assert!(rest.len() > HUGE);
     assert_eq!(end, End::Closed);
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (1, 0));
+    assert_eq!((report.answered, report.aborted), (1, 0));
 }
 
 #[test]
@@ -268,7 +273,7 @@ fn a_file_that_is_not_taken_in_time_is_cut_and_counted() {
     client.get("/file").expect_part(1);
     server.handle().shutdown();
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (0, 1));
+    assert_eq!((report.answered, report.aborted), (0, 1));
     let (received, end) = client.read_rest();
     assert!(received.len() < HUGE);
     assert_eq!(end, End::Reset);

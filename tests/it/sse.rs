@@ -254,7 +254,7 @@ fn a_stream_that_asks_for_it_ends_with_the_drain() {
     let (rest, end) = client.read_rest();
     assert_eq!((&*rest, end), (&b"0\r\n\r\n"[..], End::Closed));
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (1, 0));
+    assert_eq!((report.answered, report.aborted), (1, 0));
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn a_stream_that_does_not_end_is_cut_at_the_deadline_and_counted() {
     expect_head(&mut client);
     server.handle().shutdown();
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (0, 1));
+    assert_eq!((report.answered, report.aborted), (0, 1));
     assert_eq!(report.abandoned_workers, 1);
     // Its worker ends when it learns of that.
     drop(sender);

@@ -159,7 +159,7 @@ fn a_reader_that_fails_cuts_its_connection() {
 fn an_old_client_whose_answer_is_cut_is_reset() {
     type Configure = fn(Builder) -> Builder;
     let slow: Configure = |builder| builder.write_timeout(SOON);
-    let small: Configure = |builder| builder.max_buffered(1000);
+    let small: Configure = |builder| builder.max_buffered_memory(1000);
     let forced: Configure = |builder| builder.write_timeout(NEVER);
     for (why, configure) in [
         ("slow_reader", slow),
@@ -174,8 +174,8 @@ fn an_old_client_whose_answer_is_cut_is_reset() {
         }
         server.expect_open(0);
         assert_eq!(client.read_rest().1, End::Reset, "{why}");
-        let mut endings = server.handle().endings();
-        assert_eq!(endings.find(|(name, _)| *name == why), Some((why, 1)));
+        let mut close_counts = server.handle().close_counts();
+        assert_eq!(close_counts.find(|(name, _)| *name == why), Some((why, 1)));
     }
 }
 
@@ -195,7 +195,12 @@ fn a_reader_that_panics_costs_nobody_else_anything() {
 #[test]
 fn a_client_that_does_not_read_holds_no_worker_and_little_memory() {
     let server = TestServer::spawn(
-        |builder| builder.workers(1).write_timeout(NEVER).rate_grace(NEVER),
+        |builder| {
+            builder
+                .workers(1)
+                .write_timeout(NEVER)
+                .min_rate_grace(NEVER)
+        },
         answer,
     );
     let mut slow: Vec<_> = (0..8).map(|_| server.connect()).collect();
@@ -275,7 +280,7 @@ fn a_drain_sends_a_stream_to_its_end() {
     assert!(rest.len() > HUGE);
     assert_eq!(end, End::Closed);
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (1, 0));
+    assert_eq!((report.answered, report.aborted), (1, 0));
 }
 
 #[test]
@@ -293,5 +298,5 @@ fn a_stream_that_does_not_end_in_time_is_cut_and_counted() {
     let (received, _) = greedy.read_rest();
     assert!(!received.ends_with(b"0\r\n\r\n"));
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (0, 2));
+    assert_eq!((report.answered, report.aborted), (0, 2));
 }

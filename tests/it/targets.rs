@@ -2,10 +2,11 @@
 
 use std::io;
 
+use httpool::Router;
+use httpool::extract::{BodyStream, Path};
 use httpool::http::{Method, StatusCode};
-use httpool::routing::{Incoming, Path, Router};
-use httpool::test::Client;
-use httpool::{Files, IntoResponse as _, Next, Request, Wire};
+use httpool::testing::Client;
+use httpool::{IntoResponse as _, Next, RawRequest, Request, ServeDir};
 
 use crate::support::{OwnFolder, Random, TestServer, request};
 
@@ -22,7 +23,7 @@ fn folder() -> OwnFolder {
 
 /// A site with rooms that ask for a key.
 fn site(folder: &OwnFolder) -> Router {
-    let files = |name: &str| Files::new(folder.path(name)).expect("there is such a folder");
+    let files = |name: &str| ServeDir::new(folder.path(name)).expect("there is such a folder");
     let room = |name: &str| {
         Router::new()
             .layer(
@@ -91,7 +92,7 @@ fn a_layer_sees_one_path_for_all_ways_to_encode_what_is_unreserved() {
         .layer(guard)
         .get("/admin/{*rest}", || SECRET)
         .fallback(|request: Request| {
-            let wire = Wire::of(&request).expect("it came over a socket");
+            let wire = RawRequest::of(&request).expect("it came over a socket");
             let line = String::from_utf8_lossy(wire.request_line());
             format!("{} of {line}", request.uri())
         });
@@ -116,7 +117,7 @@ fn dot_segments_are_resolved_within_a_folder() {
         .file("secret", SECRET)
         .file("root/repo/Packages", "packages")
         .file("root/repo/index.html", "index");
-    let files = Files::new(outer.path("root")).expect("the folder can be served");
+    let files = ServeDir::new(outer.path("root")).expect("the folder can be served");
     let server = TestServer::spawn(|builder| builder, files);
     let mut client = server.connect();
     for target in [
@@ -149,7 +150,7 @@ fn dot_segments_are_resolved_within_a_folder() {
 #[test]
 fn a_nested_folder_is_not_left_by_dot_segments() {
     let folder = folder();
-    let files = |name: &str| Files::new(folder.path(name)).expect("there is such a folder");
+    let files = |name: &str| ServeDir::new(folder.path(name)).expect("there is such a folder");
     let router: Router = Router::new()
         .nest("/static", files("admin"))
         .get("/a.txt", || "a route");
@@ -190,7 +191,7 @@ fn a_layer_that_compares_paths_is_passed_by_a_reserved_character_and_a_nested_on
 /// Who takes a body, and how, is found as who answers is.
 #[test]
 fn a_body_is_taken_as_its_function_wants_it_for_all_ways_to_write_a_path() {
-    let length = |mut body: Incoming| {
+    let length = |mut body: BodyStream| {
         let length = io::copy(&mut body, &mut io::sink())?;
         io::Result::Ok(length.to_string())
     };

@@ -104,7 +104,7 @@ fn who_sends_too_slowly_on_average_is_answered_408() {
         ("GET / HTTP/1.1\r\nX: ".into(), "head took too long"),
         (request::post_head("/", 1_000_000), "body took too long"),
     ] {
-        let server = BoundServer::new(|builder| never(builder).min_rate(FAST).rate_grace(SOON));
+        let server = BoundServer::new(|builder| never(builder).min_rate(FAST).min_rate_grace(SOON));
         let mut client = server.connect();
         client.send(start);
         let _server = server.run(mirror);
@@ -120,7 +120,7 @@ fn who_sends_too_slowly_on_average_is_answered_408() {
 fn who_sends_fast_enough_has_all_the_time_that_this_gives() {
     let server = BoundServer::new(|builder| {
         let builder = builder.head_timeout(NEVER).body_timeout(NEVER);
-        builder.min_rate(1).rate_grace(SOON)
+        builder.min_rate(1).min_rate_grace(SOON)
     });
     let (mut steady, mut late) = (server.connect(), server.connect());
     // It has sent enough for many times as long as this test may take.
@@ -138,7 +138,7 @@ fn who_sends_fast_enough_has_all_the_time_that_this_gives() {
 fn a_client_that_reads_too_slowly_on_average_is_cut() {
     let server = BoundServer::new(|builder| {
         let builder = builder.write_timeout(NEVER);
-        builder.min_rate(FAST).rate_grace(SOON)
+        builder.min_rate(FAST).min_rate_grace(SOON)
     });
     let mut client = server.connect();
     client.get("/");

@@ -15,11 +15,11 @@ fn serve(path: &OwnPath, handler: impl Handler) -> TestServer {
     server.run(handler)
 }
 
-#[cfg(feature = "router")]
 #[test]
 fn a_router_serves() {
-    use httpool::Origin;
-    use httpool::routing::{Path, Router, State};
+    use httpool::ClientInfo;
+    use httpool::Router;
+    use httpool::extract::{Path, State};
 
     let router: Router = Router::new()
         .get("/users/{id}", |Path(id): Path<u64>| format!("user {id}"))
@@ -27,7 +27,7 @@ fn a_router_serves() {
             "/state",
             |State(state): State<&'static str>, text: String| format!("{state} {text}"),
         )
-        .get("/who", |origin: Origin| origin.peer().to_string())
+        .get("/who", |origin: ClientInfo| origin.peer().to_string())
         .with_state("shared");
     let path = OwnPath::new("router.sock");
     let server = serve(&path, router);

@@ -73,9 +73,9 @@ fn expect_switched(client: &mut Client) {
 }
 
 /// How often connections have ended for this reason.
-fn endings(server: &TestServer, reason: &str) -> u64 {
-    let mut endings = server.handle().endings();
-    let ending = endings.find(|(why, _)| *why == reason);
+fn close_counts(server: &TestServer, reason: &str) -> u64 {
+    let mut close_counts = server.handle().close_counts();
+    let ending = close_counts.find(|(why, _)| *why == reason);
     ending.expect("there is such a reason").1
 }
 
@@ -92,9 +92,9 @@ fn a_connection_goes_on_in_the_protocol_that_was_asked_for(transport: Transport)
     server.expect_serving();
     client.finish_sending().expect_closed();
     server.expect_open(0);
-    assert_eq!(endings(&server, "upgraded"), 1);
+    assert_eq!(close_counts(&server, "upgraded"), 1);
     let report = server.shut_down();
-    assert_eq!((report.answered, report.cut), (3, 0));
+    assert_eq!((report.answered, report.aborted), (3, 0));
 }
 
 fn what_was_sent_behind_the_request_is_read_first(transport: Transport) {
@@ -116,7 +116,12 @@ fn an_upgrade_waits_for_a_client_that_does_not_read(transport: Transport) {
     let serve = |stream: Stream| echo(stream).expect("the client stays to the end");
     let lines = upgrade(serve);
     let server = transport.spawn(
-        |builder| builder.write_timeout(NEVER).rate_grace(NEVER).workers(1),
+        |builder| {
+            builder
+                .write_timeout(NEVER)
+                .min_rate_grace(NEVER)
+                .workers(1)
+        },
         move |mut request: Request| match request.uri().path() {
             "/huge" => vec![b'x'; HUGE].into_response(),
             _ => lines.handle(&mut request),
@@ -281,7 +286,7 @@ fn a_drain_waits_for_a_stream_that_knows_of_it(transport: Transport) {
     server.handle().shutdown();
     assert_eq!(client.read_rest(), (b"goodbye".to_vec(), End::Closed));
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (1, 0));
+    assert_eq!((report.answered, report.aborted), (1, 0));
 }
 
 fn a_stream_that_does_not_end_in_time_is_cut_and_counted(transport: Transport) {
@@ -296,7 +301,7 @@ fn a_stream_that_does_not_end_in_time_is_cut_and_counted(transport: Transport) {
     let failure = told.recv_timeout(PATIENCE);
     assert_eq!(failure, Ok(Err(ErrorKind::ConnectionAborted)));
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (1, 1));
+    assert_eq!((report.answered, report.aborted), (1, 1));
     assert_eq!(report.abandoned_workers, 0);
 }
 
@@ -325,7 +330,7 @@ fn a_stream_on_another_thread_holds_no_worker_and_is_counted(transport: Transpor
         .collect();
     server.expect_serving();
     server.expect_open(clients.len());
-    assert_eq!(endings(&server, "upgraded"), 0);
+    assert_eq!(close_counts(&server, "upgraded"), 0);
     server.handle().shutdown();
     for client in &mut clients {
         client.send("line\n");
@@ -339,7 +344,7 @@ fn a_stream_on_another_thread_holds_no_worker_and_is_counted(transport: Transpor
             .expect("nor does it fail");
     }
     let report = server.expect_end();
-    assert_eq!((report.answered, report.cut), (3, 0));
+    assert_eq!((report.answered, report.aborted), (3, 0));
 }
 
 #[test]
@@ -348,7 +353,7 @@ fn a_stream_that_is_kept_elsewhere_does_not_hold_the_end() {
     let _client = switched(&server);
     let mut stream = given.recv_timeout(PATIENCE).expect("it is given away");
     let report = server.shut_down();
-    assert_eq!((report.cut, report.abandoned_workers), (1, 0));
+    assert_eq!((report.aborted, report.abandoned_workers), (1, 0));
     let failure = stream.read(&mut [0]).map_err(|error| error.kind());
     assert_eq!(failure, Err(ErrorKind::ConnectionAborted));
 }
@@ -379,8 +384,8 @@ impl Handler for Streaming {
         Upgrade::new("line-echo", serve).into_response()
     }
 
-    fn intake(&self, _: &Request) -> httpool::Intake {
-        httpool::Intake::STREAM
+    fn body_mode(&self, _: &Request) -> httpool::BodyMode {
+        httpool::BodyMode::STREAM
     }
 }
 
@@ -411,5 +416,5 @@ fn a_place_in_the_lot_is_given_back(transport: Transport) {
         expect_switched(&mut client);
         client.finish_sending().expect_closed();
     }
-    eventually("all have ended", || endings(&server, "upgraded") == 50);
+    eventually("all have ended", || close_counts(&server, "upgraded") == 50);
 }

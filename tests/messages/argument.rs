@@ -1,4 +1,5 @@
-use httpool::routing::{Path, Router};
+use httpool::Router;
+use httpool::extract::Path;
 
 struct User;
 

@@ -1,4 +1,5 @@
-use httpool::routing::{Path, Router};
+use httpool::Router;
+use httpool::extract::Path;
 
 async fn show(Path(id): Path<u64>) -> String {
     id.to_string()

@@ -1,4 +1,4 @@
-use httpool::routing::Router;
+use httpool::Router;
 use httpool::{Next, Request};
 
 fn main() {

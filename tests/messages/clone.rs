@@ -1,4 +1,5 @@
-use httpool::routing::{Router, State};
+use httpool::Router;
+use httpool::extract::State;
 
 struct App;
 

@@ -1,5 +1,5 @@
 use httpool::Html;
-use httpool::routing::Router;
+use httpool::Router;
 
 fn main() {
     let _: Router = Router::new().get("/", Html("<p>hello"));

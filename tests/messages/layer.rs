@@ -1,4 +1,4 @@
-use httpool::routing::Router;
+use httpool::Router;
 
 fn main() {
     let _: Router = Router::new().layer("secret").get("/", || "hello");

@@ -1,5 +1,6 @@
 use httpool::Request;
-use httpool::routing::{Path, Router};
+use httpool::Router;
+use httpool::extract::Path;
 
 fn show(_: Request, Path(id): Path<u64>) -> String {
     id.to_string()

@@ -1,6 +1,7 @@
-use httpool::routing::{Incoming, Path, Router};
+use httpool::Router;
+use httpool::extract::{BodyStream, Path};
 
 fn main() {
     let _: Router = Router::new()
-        .fallback(|_: Option<Incoming>, Path(id): Path<u64>| id.to_string()); // The mistake.
+        .fallback(|_: Option<BodyStream>, Path(id): Path<u64>| id.to_string()); // The mistake.
 }

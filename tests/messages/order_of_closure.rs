@@ -1,5 +1,6 @@
 use httpool::Body;
-use httpool::routing::{Path, Router};
+use httpool::Router;
+use httpool::extract::Path;
 
 fn main() {
     let _: Router = Router::new()

@@ -2,12 +2,13 @@
 
 use httpool::http::StatusCode;
 use httpool::http::header::ETAG;
-use httpool::routing::{Path, Provides, Router, State};
+use httpool::Router;
+use httpool::extract::{Path, FromRef, State};
 use httpool::{IntoResponse, Request, Server};
 
 struct App;
 
-impl Provides<u8> for App {
+impl FromRef<u8> for App {
     fn provide(&self) -> u8 {
         7
     }

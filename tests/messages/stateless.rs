@@ -1,5 +1,6 @@
 use httpool::Server;
-use httpool::routing::{Router, State};
+use httpool::Router;
+use httpool::extract::State;
 
 #[derive(Clone)]
 struct App;

@@ -1,6 +1,6 @@
 //! The chunked coding is undone to what it was made from.
 
-use httpool::http1::{Decoder, Event, Input, Limits, Slot};
+use httpool::http1::{Decoder, Event, Input, Limits, RequestBuffer};
 
 use crate::connection::Read;
 
@@ -46,8 +46,11 @@ pub fn check(chunks: &[Chunk], trailers: &[String], reads: &[Read]) {
     let next = b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n";
     bytes.extend(next);
 
-    let (mut decoder, mut slot, mut input) =
-        (Decoder::default(), Slot::default(), Input::default());
+    let (mut decoder, mut slot, mut input) = (
+        Decoder::default(),
+        RequestBuffer::default(),
+        Input::default(),
+    );
     let mut bodies = Vec::new();
     let mut reads = reads.iter().cycle();
     let mut rest = &bytes[..];

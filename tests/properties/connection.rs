@@ -1,8 +1,10 @@
 //! What is true of any bytes on a connection, however they are cut.
 
-use httpool::Wire;
+use httpool::RawRequest;
 use httpool::http::Version;
-use httpool::http1::{Decoder, Event, Input, Limits, Persistence, Progress, Refusal, Slot};
+use httpool::http1::{
+    Decoder, Event, Input, Limits, Persistence, Progress, RequestBuffer, RequestError,
+};
 
 use crate::reference::{self, End, Request};
 
@@ -25,7 +27,7 @@ pub struct Read {
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     requests: Vec<Request>,
-    end: Result<Progress, Refusal>,
+    end: Result<Progress, RequestError>,
 }
 
 /// The bytes give the requests that the reference finds in them, and the same requests and the
@@ -75,8 +77,11 @@ fn planned(input: &[u8]) -> (Vec<Read>, &[u8]) {
 
 /// Decodes `bytes`, received by these reads again and again; all at once if there are none.
 fn decode(mut bytes: &[u8], reads: &[Read]) -> Outcome {
-    let (mut decoder, mut slot, mut input) =
-        (Decoder::default(), Slot::default(), Input::default());
+    let (mut decoder, mut slot, mut input) = (
+        Decoder::default(),
+        RequestBuffer::default(),
+        Input::default(),
+    );
     let mut outcome = Outcome {
         requests: Vec::new(),
         end: Ok(Progress::Nothing),
@@ -137,7 +142,7 @@ fn check_against_reference(bytes: &[u8], outcome: &Outcome) {
     );
 }
 
-fn request(slot: &Slot) -> Request {
+fn request(slot: &RequestBuffer) -> Request {
     let request = &slot.request;
     let mut fields: Vec<_> = request
         .headers()
@@ -145,24 +150,24 @@ fn request(slot: &Slot) -> Request {
         .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
         .collect();
     fields.sort_by(|(one, _), (other, _)| one.cmp(other));
-    assert_eq!(request.version(), slot.terms.version);
-    assert_eq!(request.method() == "HEAD", slot.terms.is_head);
+    assert_eq!(request.version(), slot.context.version);
+    assert_eq!(request.method() == "HEAD", slot.context.is_head);
     Request {
         line: slot.request_line().into_owned().into_bytes(),
         method: request.method().to_string(),
         uri: request.uri().clone(),
-        minor: u8::from(slot.terms.version == Version::HTTP_11),
+        minor: u8::from(slot.context.version == Version::HTTP_11),
         fields,
-        close: slot.terms.persistence == Persistence::Close,
+        close: slot.context.persistence == Persistence::Close,
         body: request.body().as_bytes().to_vec(),
-        wire: wire(Wire::of(request).expect("every request came somehow")),
+        wire: wire(RawRequest::of(request).expect("every request came somehow")),
     }
 }
 
-fn wire(wire: &Wire) -> reference::Wire {
+fn wire(wire: &RawRequest) -> reference::RawRequest {
     let field = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
     let chunks = wire.chunks().map(|chunk| (chunk.size, chunk.line.to_vec()));
-    reference::Wire {
+    reference::RawRequest {
         head: wire.head().to_vec(),
         fields: wire.field_lines().map(field).collect(),
         chunks: chunks.collect(),

@@ -49,13 +49,15 @@ impl fmt::Debug for Bytes {
 
 /// Several requests, one after another, most of them right.
 pub fn stream() -> impl Strategy<Value = Vec<u8>> {
-    (vec(request(), 0..4), any::<prop::sample::Index>(), 0..3).prop_map(|(requests, cut, whole)| {
-        let mut stream = requests.concat();
-        if whole == 0 && !stream.is_empty() {
-            stream.truncate(cut.index(stream.len()));
-        }
-        stream
-    })
+    (vec(request(), 0..4), any::<prop::sample::Index>(), 0..3).prop_map(
+        |(requests, aborted, whole)| {
+            let mut stream = requests.concat();
+            if whole == 0 && !stream.is_empty() {
+                stream.truncate(aborted.index(stream.len()));
+            }
+            stream
+        },
+    )
 }
 
 /// The same with a few bytes put in, taken out or replaced.

@@ -39,12 +39,12 @@ pub struct Request {
     pub fields: Vec<(String, Vec<u8>)>,
     pub close: bool,
     pub body: Vec<u8>,
-    pub wire: Wire,
+    pub wire: RawRequest,
 }
 
 /// A request as it was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wire {
+pub struct RawRequest {
     pub head: Vec<u8>,
     /// Names and values, in their order.
     pub fields: Vec<(Vec<u8>, Vec<u8>)>,
@@ -196,9 +196,9 @@ fn head(head: &[u8], limits: &Limits) -> Result<(Request, Framing), Faults> {
                 fields,
                 close,
                 body: Vec::new(),
-                wire: Wire {
+                wire: RawRequest {
                     fields: field_lines.iter().copied().filter_map(as_written).collect(),
-                    ..Wire::default()
+                    ..RawRequest::default()
                 },
             };
             Ok((request, framing))
@@ -561,7 +561,7 @@ fn is_ip_future(literal: &str) -> bool {
 }
 
 /// The content of a chunked body, and how many bytes it took.
-fn chunked(bytes: &[u8], limits: &Limits, wire: &mut Wire) -> Result<(Vec<u8>, usize), End> {
+fn chunked(bytes: &[u8], limits: &Limits, wire: &mut RawRequest) -> Result<(Vec<u8>, usize), End> {
     let refused = |status| End::Refused(Faults::from([status]));
     let broken = || refused(StatusCode::BAD_REQUEST);
     let (mut body, mut at, mut overhead, mut kept) = (Vec::new(), 0, 0, 0);
@@ -619,11 +619,11 @@ fn chunked(bytes: &[u8], limits: &Limits, wire: &mut Wire) -> Result<(Vec<u8>, u
     }
 }
 
-/// The first line of `bytes`, which must be good. If its end is not here, one of the `endings`
+/// The first line of `bytes`, which must be good. If its end is not here, one of the `close_counts`
 /// must make it good.
 fn line<'a>(
     bytes: &'a [u8],
-    endings: &[&[u8]],
+    close_counts: &[&[u8]],
     is_good: impl Fn(&[u8]) -> bool,
 ) -> Result<&'a [u8], End> {
     let whole = |bytes: &[u8]| {
@@ -635,7 +635,7 @@ fn line<'a>(
         return Ok(&bytes[..length]);
     }
     let could_be = |ending: &&[u8]| whole(&[bytes, ending].concat()).is_some();
-    if !bytes.contains(&b'\n') && endings.iter().any(could_be) {
+    if !bytes.contains(&b'\n') && close_counts.iter().any(could_be) {
         return Err(End::Body);
     }
     Err(End::Refused(Faults::from([StatusCode::BAD_REQUEST])))

@@ -5,7 +5,9 @@ use std::time::UNIX_EPOCH;
 
 use httpool::http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
 use httpool::http::{HeaderName, HeaderValue, StatusCode, Version};
-use httpool::http1::{Content, Date, Ending, LAST_CHUNK, Terms, chunk_line, encode, is_open_ended};
+use httpool::http1::{
+    Content, Date, Ending, LAST_CHUNK, ResponseContext, chunk_line, encode, is_open_ended,
+};
 use httpool::{Body, Response};
 
 /// A response as its bytes say it, read by the rules for clients (RFC 9112 section 6.3).
@@ -21,9 +23,9 @@ const PART: usize = 17;
 
 /// This response, which has this body, arrives as it was meant, and where it ends the next one
 /// begins.
-pub fn check(response: &Response, body: &[u8], terms: &Terms, ending: Ending) {
+pub fn check(response: &Response, body: &[u8], context: &ResponseContext, ending: Ending) {
     let mut out = Vec::new();
-    match encode(response, terms, ending, &Date::new(UNIX_EPOCH), &mut out) {
+    match encode(response, context, ending, &Date::new(UNIX_EPOCH), &mut out) {
         Content::Omitted => {}
         Content::Follows => out.extend_from_slice(body),
         Content::FollowsInChunks => {
@@ -37,7 +39,7 @@ pub fn check(response: &Response, body: &[u8], terms: &Terms, ending: Ending) {
         Content::Switched => panic!("nothing upgrades"),
     }
     let shown = out.escape_ascii().to_string();
-    let received = receive(&out, terms.is_head).unwrap_or_else(|why| panic!("{why}: {shown}"));
+    let received = receive(&out, context.is_head).unwrap_or_else(|why| panic!("{why}: {shown}"));
 
     // An interim response is none: the client would take the next answer for this one's.
     let meant = match response.status() {
@@ -46,7 +48,7 @@ pub fn check(response: &Response, body: &[u8], terms: &Terms, ending: Ending) {
     };
     assert_eq!(received.status, meant.as_u16(), "{shown}");
     let is_bodiless = matches!(received.status, 204 | 304);
-    let is_empty = terms.is_head || is_bodiless || received.status == 205;
+    let is_empty = context.is_head || is_bodiless || received.status == 205;
     if is_empty {
         assert_eq!(received.body, b"", "{shown}");
     } else {
@@ -58,7 +60,7 @@ pub fn check(response: &Response, body: &[u8], terms: &Terms, ending: Ending) {
         named.map(|(_, value)| &value[..]).collect()
     };
     let is_known = response.body().length().is_some() || received.status == 205;
-    let is_chunked = !is_known && !is_bodiless && terms.version == Version::HTTP_11;
+    let is_chunked = !is_known && !is_bodiless && context.version == Version::HTTP_11;
     let coding: &[&[u8]] = if is_chunked { &[b"chunked"] } else { &[] };
     assert_eq!(values("transfer-encoding"), coding, "{shown}");
     assert_eq!(
@@ -67,7 +69,7 @@ pub fn check(response: &Response, body: &[u8], terms: &Terms, ending: Ending) {
         "{shown}"
     );
     assert!(!values("date").is_empty(), "{shown}");
-    let connection: &[&[u8]] = match (ending, terms.version) {
+    let connection: &[&[u8]] = match (ending, context.version) {
         (Ending::Close, _) => &[b"close"],
         (Ending::KeepAlive, Version::HTTP_10) => &[b"keep-alive"],
         (Ending::KeepAlive, _) => &[],
@@ -93,8 +95,8 @@ pub fn check(response: &Response, body: &[u8], terms: &Terms, ending: Ending) {
 
 /// [`check`], with a response that a text describes.
 pub fn check_described(text: &[u8]) {
-    let (response, body, terms, ending) = described(text);
-    check(&response, &body, &terms, ending);
+    let (response, body, context, ending) = described(text);
+    check(&response, &body, &context, ending);
 }
 
 /// Reads the one response that `bytes` must be, to the last byte.
@@ -190,7 +192,7 @@ fn trim(value: &[u8]) -> &[u8] {
 /// A response that a text describes, and its body: `status words` on the first line, where the
 /// words HEAD, 1.0 and close mean what they say, and reader and sized who brings the body; fields,
 /// an empty line, the body. A field that can't be made is one that a handler can't give.
-fn described(text: &[u8]) -> (Response, Vec<u8>, Terms, Ending) {
+fn described(text: &[u8]) -> (Response, Vec<u8>, ResponseContext, Ending) {
     let mut lines = text.split(|byte| *byte == b'\n');
     let first = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
     let says = |what: &str| first.split(' ').any(|word| word == what);
@@ -215,17 +217,17 @@ fn described(text: &[u8]) -> (Response, Vec<u8>, Terms, Ending) {
         (_, true) => Body::from_sized_reader(reader, length),
         _ => Body::from(body.clone()),
     };
-    let terms = Terms {
+    let context = ResponseContext {
         version: match says("1.0") {
             true => Version::HTTP_10,
             false => Version::HTTP_11,
         },
         is_head: says("HEAD"),
-        ..Terms::default()
+        ..ResponseContext::default()
     };
-    let ending = match says("close") || is_open_ended(&response, &terms) {
+    let ending = match says("close") || is_open_ended(&response, &context) {
         true => Ending::Close,
         false => Ending::KeepAlive,
     };
-    (response, body, terms, ending)
+    (response, body, context, ending)
 }

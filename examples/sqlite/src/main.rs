@@ -3,7 +3,7 @@
 //! Run it in `examples/sqlite` with `cargo run [ADDR [DATABASE]]`, then:
 //!
 //! ```sh
-//! curl localhost:4000/notes --json '{"text": "water the plants"}'
+//! curl localhost:4000/notes --echo-json '{"text": "water the plants"}'
 //! curl localhost:4000/notes
 //! curl localhost:4000/notes/1 -X DELETE
 //! ```
@@ -15,7 +15,8 @@ use std::error::Error;
 
 use httpool::http::StatusCode;
 use httpool::http::header::LOCATION;
-use httpool::routing::{Path, Query, Router, State};
+use httpool::Router;
+use httpool::extract::{Path, Query, State};
 use httpool::{IntoResponse, Json, Problem, Response, Server};
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-use crate::Tls;
+use crate::net::Tls;
 
 const NAME: &str = "it.example";
 

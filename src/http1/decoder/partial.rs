@@ -4,12 +4,13 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-use super::super::chunked::Chunked;
-use super::super::head::{Expectation, Persistence, Terms};
-use super::super::{Inflow, Input, Limits, Refusal};
-use super::Slot;
-use crate::wire::SharedChunking;
-use crate::{Body, Request};
+use crate::http1::RequestBuffer;
+use crate::http1::chunked::Chunked;
+use crate::http1::{BodyDecoder, Input, Limits};
+use crate::http1::{Expectation, Persistence, ResponseContext};
+use crate::message::raw_request::SharedChunking;
+use crate::message::request_error::RequestError;
+use crate::message::{Body, Request};
 
 /// Room reserved for a body at first, and at least each time it grows: a client that announces
 /// much and sends little costs this much at most.
@@ -22,7 +23,7 @@ const FIELD: usize = 128;
 #[derive(Debug)]
 pub(super) struct Partial {
     pub(super) request: Request,
-    pub(super) terms: Terms,
+    pub(super) context: ResponseContext,
     pub(super) head: Bytes,
     pub(super) rest: Rest,
 }
@@ -33,22 +34,22 @@ pub(super) enum Rest {
     /// It is kept until all of it is here.
     Gathered(Reception),
     /// Whoever is to read it takes it.
-    Streamed(Inflow),
+    Streamed(BodyDecoder),
     /// The handler answers before it comes, unless it turns out to need it.
     Undecided(Reception, Expectation),
     /// The request has its response, and what comes of it is thrown away.
-    Discarded(Inflow),
+    Discarded(BodyDecoder),
 }
 
 /// A body as far as it has come.
 #[derive(Debug)]
 pub(super) struct Reception {
-    pub(super) coding: Coding,
+    pub(super) coding: BodyCoding,
     pub(super) content: Vec<u8>,
 }
 
 #[derive(Debug)]
-pub(super) enum Coding {
+pub(super) enum BodyCoding {
     Length(usize),
     Chunked(Chunked),
 }
@@ -80,8 +81,8 @@ impl Partial {
     pub(super) fn needs(&self) -> usize {
         let body = match &self.rest {
             Rest::Gathered(reception) => match reception.coding {
-                Coding::Length(length) => length,
-                Coding::Chunked(_) => reception.held(),
+                BodyCoding::Length(length) => length,
+                BodyCoding::Chunked(_) => reception.held(),
             },
             Rest::Undecided(..) | Rest::Streamed(_) | Rest::Discarded(_) => 0,
         };
@@ -93,12 +94,12 @@ impl Partial {
     }
 
     /// What is left of a request that has its response. `after` says whether others may follow it.
-    pub(super) fn discarded(inflow: Inflow, after: Persistence) -> Self {
+    pub(super) fn discarded(inflow: BodyDecoder, after: Persistence) -> Self {
         Self {
             request: Request::default(),
-            terms: Terms {
+            context: ResponseContext {
                 persistence: after,
-                ..Terms::default()
+                ..ResponseContext::default()
             },
             head: Bytes::new(),
             rest: Rest::Discarded(inflow),
@@ -106,8 +107,8 @@ impl Partial {
     }
 
     /// Puts the request into the slot, with as much of its body as was gathered.
-    pub(super) fn finish(self, slot: &mut Slot) -> Option<Inflow> {
-        slot.terms = self.terms;
+    pub(super) fn finish(self, slot: &mut RequestBuffer) -> Option<BodyDecoder> {
+        slot.context = self.context;
         slot.request = self.request;
         let head = self.head.clone();
         slot.head = self.head;
@@ -129,25 +130,27 @@ impl Reception {
     pub(super) fn held(&self) -> usize {
         match &self.coding {
             // What is reserved and has not come takes no memory yet.
-            Coding::Length(_) => self.content.len(),
-            Coding::Chunked(coding) => coding.held() + self.content.capacity(),
+            BodyCoding::Length(_) => self.content.len(),
+            BodyCoding::Chunked(coding) => coding.held() + self.content.capacity(),
         }
     }
 
     /// Whether its announced length is within the limit. Of a body in chunks, that shows later.
     pub(super) fn may_fit(&self, limits: &Limits) -> bool {
         match self.coding {
-            Coding::Length(length) => length <= limits.body,
-            Coding::Chunked(_) => true,
+            BodyCoding::Length(length) => length <= limits.body,
+            BodyCoding::Chunked(_) => true,
         }
     }
 
     /// What has not come, to be thrown away when it does.
-    pub(super) fn into_inflow(self, limits: &Limits) -> Inflow {
+    pub(super) fn into_inflow(self, limits: &Limits) -> BodyDecoder {
         let (here, most) = (self.content.len() as u64, limits.body as u64);
         match self.coding {
-            Coding::Length(length) => Inflow::of_length(length as u64 - here, most),
-            Coding::Chunked(coding) => Inflow::of_chunks(coding, most.saturating_sub(here)),
+            BodyCoding::Length(length) => BodyDecoder::of_length(length as u64 - here, most),
+            BodyCoding::Chunked(coding) => {
+                BodyDecoder::of_chunks(coding, most.saturating_sub(here))
+            }
         }
     }
 
@@ -155,10 +158,10 @@ impl Reception {
         &mut self,
         input: &mut Input,
         limits: &Limits,
-    ) -> Result<Absorbed, Refusal> {
+    ) -> Result<Absorbed, RequestError> {
         let content = &mut self.content;
         let complete = match &mut self.coding {
-            Coding::Length(length) => {
+            BodyCoding::Length(length) => {
                 // The vector may have been given more room than was asked for, and a client may
                 // have filled it with the start of its next request.
                 if content.len() > *length {
@@ -174,7 +177,7 @@ impl Reception {
                 }
                 take == missing
             }
-            Coding::Chunked(decoder) => {
+            BodyCoding::Chunked(decoder) => {
                 let used = decoder.decode(input.unread(), content, limits)?;
                 input.consume(used);
                 decoder.is_done()
@@ -190,8 +193,8 @@ impl Reception {
     /// The body of the request that has this head.
     pub(super) fn into_body(self, head: Bytes) -> Body {
         let chunking = match self.coding {
-            Coding::Length(_) => None,
-            Coding::Chunked(coding) => {
+            BodyCoding::Length(_) => None,
+            BodyCoding::Chunked(coding) => {
                 Some(SharedChunking::from(OnceLock::from(coding.into_seen())))
             }
         };

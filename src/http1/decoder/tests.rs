@@ -11,7 +11,7 @@ const LIMITS: Limits = Limits {
 struct Outcome {
     requests: Vec<String>,
     continues: usize,
-    end: Result<Progress, Refusal>,
+    end: Result<Progress, RequestError>,
 }
 
 /// How bodies get to where they stay.
@@ -26,12 +26,12 @@ enum Way {
 /// A request whose body is taken while it comes.
 struct Streaming {
     shown: String,
-    inflow: Inflow,
+    inflow: BodyDecoder,
 }
 
 impl Streaming {
     /// Takes what is there, and says whether that was all.
-    fn go_on(&mut self, input: &mut Input) -> Result<bool, Refusal> {
+    fn go_on(&mut self, input: &mut Input) -> Result<bool, RequestError> {
         let mut part = [0; 3];
         loop {
             let count = self.inflow.take(input, &mut part)?;
@@ -45,14 +45,17 @@ impl Streaming {
 
 fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Outcome {
     let mut streaming: Option<Streaming> = None;
-    let intake = match way {
-        Way::Streamed => Intake::Stream {
+    let body_mode = match way {
+        Way::Streamed => BodyMode::Stream {
             most: LIMITS.body as u64,
         },
-        Way::ThroughInput | Way::Direct => Intake::Whole,
+        Way::ThroughInput | Way::Direct => BodyMode::Whole,
     };
-    let (mut decoder, mut slot, mut input) =
-        (Decoder::default(), Slot::default(), Input::default());
+    let (mut decoder, mut slot, mut input) = (
+        Decoder::default(),
+        RequestBuffer::default(),
+        Input::default(),
+    );
     let mut outcome = Outcome {
         requests: Vec::new(),
         continues: 0,
@@ -78,7 +81,7 @@ fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Outcome {
                     }
                 }
             }
-            match decoder.decode_with(&mut input, &mut slot, &LIMITS, |_| Some(intake)) {
+            match decoder.decode_with(&mut input, &mut slot, &LIMITS, |_| Some(body_mode)) {
                 Ok(Event::Request) => outcome.requests.push(show(&slot)),
                 Ok(Event::Stream) => {
                     let again = decoder.decode(&mut input, &mut slot, &LIMITS);
@@ -104,7 +107,7 @@ fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Outcome {
     outcome
 }
 
-fn show(slot: &Slot) -> String {
+fn show(slot: &RequestBuffer) -> String {
     let request = &slot.request;
     let mut fields: Vec<_> = request
         .headers()
@@ -112,7 +115,7 @@ fn show(slot: &Slot) -> String {
         .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value.as_bytes())))
         .collect();
     fields.sort();
-    let close = match slot.terms.persistence {
+    let close = match slot.context.persistence {
         Persistence::Close => " close",
         Persistence::KeepAlive => "",
     };
@@ -129,7 +132,7 @@ fn show(slot: &Slot) -> String {
 /// Feeds the bytes whole, cut in two at every place, and byte by byte, with the body received
 /// directly, through the input and as a stream, and expects the same each time.
 #[track_caller]
-fn check(bytes: &[u8], requests: &[&str], end: Result<Progress, Refusal>) {
+fn check(bytes: &[u8], requests: &[&str], end: Result<Progress, RequestError>) {
     let expected = |continues| Outcome {
         requests: requests.iter().map(ToString::to_string).collect(),
         continues,
@@ -149,7 +152,7 @@ fn check(bytes: &[u8], requests: &[&str], end: Result<Progress, Refusal>) {
 }
 
 #[track_caller]
-fn check_refused(bytes: &[u8], refusal: Refusal) {
+fn check_refused(bytes: &[u8], refusal: RequestError) {
     check(bytes, &[], Err(refusal));
 }
 
@@ -245,42 +248,54 @@ fn a_client_that_waits_is_told_to_go_on_once() {
 
 #[test]
 fn malformed_heads_are_refused() {
-    check_refused(b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::RequestLine);
-    check_refused(b"G\x00T / HTTP/1.1\r\n", Refusal::RequestLine);
-    check_refused(b"\x16\x03\x01\x02\x00", Refusal::RequestLine);
-    check_refused(b"GET /\r\n", Refusal::RequestLine);
-    check_refused(b"GET / HTTP/2.0\r\n", Refusal::Version);
-    check_refused(b"GET / HTTX/1.1\r\n", Refusal::RequestLine);
+    check_refused(
+        b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
+        RequestError::RequestLine,
+    );
+    check_refused(b"G\x00T / HTTP/1.1\r\n", RequestError::RequestLine);
+    check_refused(b"\x16\x03\x01\x02\x00", RequestError::RequestLine);
+    check_refused(b"GET /\r\n", RequestError::RequestLine);
+    check_refused(b"GET / HTTP/2.0\r\n", RequestError::Version);
+    check_refused(b"GET / HTTX/1.1\r\n", RequestError::RequestLine);
     check_refused(
         b"GET /#f HTTP/1.1\r\nHost: x\r\n\r\n",
-        Refusal::RequestTarget,
+        RequestError::RequestTarget,
     );
-    check_refused(b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", Refusal::FieldLine);
+    check_refused(
+        b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
+        RequestError::FieldLine,
+    );
     check_refused(
         b"GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
-        Refusal::FieldLine,
+        RequestError::FieldLine,
     );
-    check_refused(b"GET / HTTP/1.1\r\n\r\n", Refusal::Host);
+    check_refused(b"GET / HTTP/1.1\r\n\r\n", RequestError::Host);
     check_refused(
         b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
-        Refusal::Host,
+        RequestError::Host,
     );
     check_refused(
         b"GET / HTTP/1.1\r\nHost: x\r\nExpect: magic\r\n\r\n",
-        Refusal::Expectation,
+        RequestError::Expectation,
     );
 }
 
 #[test]
 fn lines_end_in_crlf() {
-    check_refused(b"\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::LineEnd);
-    check_refused(b"GET / HTTP/1.1\nHost: x\r\n\r\n", Refusal::LineEnd);
-    check_refused(b"GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n", Refusal::LineEnd);
-    check_refused(b"GET / HTTP/1.1\r\nHost: x\n\r\n", Refusal::LineEnd);
-    check_refused(b"GET / HTTP/1.1\r\nHost: x\r\n\n", Refusal::LineEnd);
-    check_refused(b"GET / HTTP/1.1\n\n", Refusal::LineEnd);
-    check_refused(b"GET / HTTP/1.1 \r\nHost: x\r\n\r\n", Refusal::LineEnd);
-    check_refused(b"GET / HTTP/1.1\r\nHost: x\r\r\n", Refusal::FieldLine);
+    check_refused(
+        b"\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        RequestError::LineEnd,
+    );
+    check_refused(b"GET / HTTP/1.1\nHost: x\r\n\r\n", RequestError::LineEnd);
+    check_refused(
+        b"GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n",
+        RequestError::LineEnd,
+    );
+    check_refused(b"GET / HTTP/1.1\r\nHost: x\n\r\n", RequestError::LineEnd);
+    check_refused(b"GET / HTTP/1.1\r\nHost: x\r\n\n", RequestError::LineEnd);
+    check_refused(b"GET / HTTP/1.1\n\n", RequestError::LineEnd);
+    check_refused(b"GET / HTTP/1.1 \r\nHost: x\r\n\r\n", RequestError::LineEnd);
+    check_refused(b"GET / HTTP/1.1\r\nHost: x\r\r\n", RequestError::FieldLine);
 }
 
 #[test]
@@ -309,10 +324,10 @@ fn targets_have_the_form_of_their_method() {
         ("GET", "/\\"),
         ("GET", "/\u{e9}"),
     ] {
-        check_refused(&with(method, target), Refusal::RequestTarget);
+        check_refused(&with(method, target), RequestError::RequestTarget);
     }
     for target in ["x:443", "/", "http://x/"] {
-        check_refused(&with("CONNECT", target), Refusal::Tunnel);
+        check_refused(&with("CONNECT", target), RequestError::Tunnel);
     }
 }
 
@@ -335,7 +350,7 @@ fn hosts_name_a_host() {
         "a b", "a/b", "u@x", "x:8a", "[::1", "[]", "[::1]x", "a,b", "x:1:2", "x:65536", ":80",
         "%4", "\u{e9}",
     ] {
-        check_refused(&with(host), Refusal::Host);
+        check_refused(&with(host), RequestError::Host);
     }
 }
 
@@ -360,7 +375,7 @@ fn target_and_host_name_the_same_host() {
         ("http://u@x/", "x"),
         ("http://x:0x50/", "x"),
     ] {
-        check_refused(&with(target, host), Refusal::Host);
+        check_refused(&with(target, host), RequestError::Host);
     }
 }
 
@@ -369,35 +384,35 @@ fn ambiguous_or_unknown_framing_is_refused() {
     let with = |fields: &str| format!("POST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n");
     check_refused(
         with("Content-Length: 5\r\nTransfer-Encoding: chunked").as_bytes(),
-        Refusal::AmbiguousFraming,
+        RequestError::AmbiguousFraming,
     );
     check_refused(
         with("Content-Length: 5\r\nContent-Length: 6").as_bytes(),
-        Refusal::ContentLength,
+        RequestError::ContentLength,
     );
     check_refused(
         with("Transfer-Encoding: gzip").as_bytes(),
-        Refusal::AmbiguousFraming,
+        RequestError::AmbiguousFraming,
     );
     check_refused(
         with("Transfer-Encoding: gzip, chunked").as_bytes(),
-        Refusal::TransferCoding,
+        RequestError::TransferCoding,
     );
 }
 
 #[test]
 fn limits_are_kept() {
     let target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(512));
-    check_refused(target.as_bytes(), Refusal::TargetTooLong);
+    check_refused(target.as_bytes(), RequestError::TargetTooLong);
     let field = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}", "a".repeat(512));
-    check_refused(field.as_bytes(), Refusal::HeadTooLong);
+    check_refused(field.as_bytes(), RequestError::HeadTooLong);
     check_refused(
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n",
-        Refusal::BodyTooLarge,
+        RequestError::BodyTooLarge,
     );
     check_refused(
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n",
-        Refusal::BodyTooLarge,
+        RequestError::BodyTooLarge,
     );
     let limits = Limits {
         head: 64 * 1024,
@@ -407,25 +422,28 @@ fn limits_are_kept() {
     many.extend(b"GET / HTTP/1.1\r\nHost: x\r\n");
     many.extend("A: b\r\n".repeat(MAX_FIELDS).as_bytes());
     many.extend(b"\r\n");
-    let result = Decoder::default().decode(&mut many, &mut Slot::default(), &limits);
-    assert_eq!(result, Err(Refusal::HeadTooLong));
+    let result = Decoder::default().decode(&mut many, &mut RequestBuffer::default(), &limits);
+    assert_eq!(result, Err(RequestError::HeadTooLong));
 }
 
 #[test]
 fn a_request_refused_for_its_body_is_still_known() {
     let head = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let (mut decoder, mut slot, mut input) =
-        (Decoder::default(), Slot::default(), Input::default());
+    let (mut decoder, mut slot, mut input) = (
+        Decoder::default(),
+        RequestBuffer::default(),
+        Input::default(),
+    );
     input.extend(head);
     let waits = decoder.decode(&mut input, &mut slot, &LIMITS);
     assert_eq!(waits, Ok(Event::Incomplete(Progress::Body)));
     slot.clear();
     input.extend(b"nonsense");
     let refused = decoder.decode(&mut input, &mut slot, &LIMITS);
-    assert_eq!(refused, Err(Refusal::Chunk));
+    assert_eq!(refused, Err(RequestError::Chunk));
     assert_eq!(slot.request.uri(), "/x");
     assert_eq!(slot.request_line(), "POST /x HTTP/1.1");
-    assert_eq!(slot.terms.persistence, Persistence::KeepAlive);
+    assert_eq!(slot.context.persistence, Persistence::KeepAlive);
 }
 
 #[test]
@@ -442,8 +460,11 @@ fn a_body_that_nobody_has_decided_about_is_taken_if_it_is_here() {
         (&*waiting, "hello", Event::Request),
         (&*waiting, "", Event::Stream),
     ] {
-        let (mut decoder, mut slot, mut input) =
-            (Decoder::default(), Slot::default(), Input::default());
+        let (mut decoder, mut slot, mut input) = (
+            Decoder::default(),
+            RequestBuffer::default(),
+            Input::default(),
+        );
         input.extend(head.as_bytes());
         input.extend(body.as_bytes());
         let decoded = decoder.decode_with(&mut input, &mut slot, &LIMITS, |_| None);
@@ -458,12 +479,15 @@ fn a_body_that_nobody_has_decided_about_is_taken_if_it_is_here() {
 fn a_body_that_the_response_does_not_need_can_be_gathered_or_discarded() {
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
     let begin = |head: &str| {
-        let (mut decoder, mut slot, mut input) =
-            (Decoder::default(), Slot::default(), Input::default());
+        let (mut decoder, mut slot, mut input) = (
+            Decoder::default(),
+            RequestBuffer::default(),
+            Input::default(),
+        );
         input.extend(head.as_bytes());
         for _ in 0..2 {
-            let intake = |_: &Request| Some(Intake::HeadOnly);
-            let decoded = decoder.decode_with(&mut input, &mut slot, &LIMITS, intake);
+            let body_mode = |_: &Request| Some(BodyMode::HeadOnly);
+            let decoded = decoder.decode_with(&mut input, &mut slot, &LIMITS, body_mode);
             assert_eq!(decoded, Ok(Event::HeadOnly), "until it is decided");
         }
         assert_eq!(slot.request.body().length(), Some(5));
@@ -503,5 +527,5 @@ fn a_body_that_the_response_does_not_need_can_be_gathered_or_discarded() {
     let (mut decoder, ..) = begin(head);
     let small = Limits { body: 4, ..LIMITS };
     assert!(!decoder.can_discard(&small));
-    assert_eq!(decoder.gather(&small), Err(Refusal::BodyTooLarge));
+    assert_eq!(decoder.gather(&small), Err(RequestError::BodyTooLarge));
 }

@@ -6,18 +6,19 @@ use std::time::{Duration, Instant};
 use log::{Level, log};
 use rustix::process::{Resource, getrlimit};
 
-use super::Builder;
-use crate::Server;
-use crate::config::Config;
 use crate::connection::Budget;
-use crate::log_limit::LogLimit;
-use crate::phase::PhaseCell;
-use crate::server::bell::Bell;
-use crate::server::census::Census;
+use crate::connection::config::Config;
+use crate::connection::phase::PhaseCell;
+use crate::logging::LogLimit;
+use crate::net::BindError;
+use crate::net::listener::{BACKLOG, Listener};
+use crate::server::Builder;
+use crate::server::Server;
 use crate::server::counted;
-use crate::server::listener::{BACKLOG, BindError, Listener};
-use crate::server::turns::Turns;
-use crate::server::waits::Tallies;
+use crate::server::queue_times::QueueTimeCounters;
+use crate::server::stats::Stats;
+use crate::server::waker::Waker;
+use crate::server::worker_activity::WorkerActivity;
 use crate::sync::channel;
 
 /// Descriptors that are left for everything but connections: listeners, logs, what handlers have open
@@ -53,7 +54,7 @@ impl Builder {
         {
             return Err(BindError::untrusted(listener.address()));
         }
-        let bell = Arc::new(Bell::new().map_err(BindError::without_address)?);
+        let waker = Arc::new(Waker::new().map_err(BindError::without_address)?);
         let addresses = listeners.iter().map(Listener::address).cloned().collect();
         let max_connections = affordable(&self.config);
         // Whoever is in the kernel's queues when the drain begins is admitted over the limit.
@@ -63,18 +64,18 @@ impl Builder {
         Ok(Server {
             max_connections,
             capacity,
-            census: Arc::new(Census::new(self.config.workers, &bell)),
-            turns: Arc::new(Turns::new(self.config.workers)),
-            waits: Arc::new(Tallies::new(self.config.workers)),
+            stats: Arc::new(Stats::new(self.config.workers, &waker)),
+            turns: Arc::new(WorkerActivity::new(self.config.workers)),
+            waits: Arc::new(QueueTimeCounters::new(self.config.workers)),
             ready,
             jobs: Arc::new(jobs),
-            budget: Arc::new(Budget::new(self.config.max_buffered)),
+            budget: Arc::new(Budget::new(self.config.max_buffered_memory)),
             phase: Arc::new(PhaseCell::new()),
-            bell,
+            waker,
             config: self.config,
             observers: self.observers,
             error_pages: self.error_pages,
-            answer_fields: self.answer_fields,
+            default_headers: self.default_headers,
             listeners,
             addresses,
         })

@@ -2,11 +2,11 @@
 
 use std::os::fd::OwnedFd;
 
-use super::Builder;
+use crate::net::ListenerProtocol;
 #[cfg(feature = "tls")]
-use crate::Tls;
-use crate::connection::Opening;
-use crate::{ListenAddr, ListenAddrError};
+use crate::net::Tls;
+use crate::net::{ListenAddr, ListenAddrError};
+use crate::server::Builder;
 
 impl Builder {
     /// Listens on this address, which may be a text; each call adds one. Of one that is wrong
@@ -27,7 +27,7 @@ impl Builder {
     /// # Ok::<(), httpool::BindError>(())
     /// ```
     pub fn listen(self, address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>) -> Self {
-        self.listen_for(address, Opening::default())
+        self.listen_for(address, ListenerProtocol::default())
     }
 
     /// Takes over a socket that listens already, such as one that systemd has opened. It is never
@@ -43,7 +43,7 @@ impl Builder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn adopt(self, listener: impl Into<OwnedFd>) -> Self {
-        self.adopt_for(listener, Opening::default())
+        self.adopt_for(listener, ListenerProtocol::default())
     }
 
     /// Listens on this address for proxies that begin each connection with a header of the PROXY
@@ -53,18 +53,18 @@ impl Builder {
     /// has not sent its header by the [`head_timeout`](Self::head_timeout). Whoever is not a
     /// [trusted proxy](Self::trusted_proxy) is not let in.
     #[cfg(feature = "proxy")]
-    pub fn listen_proxied(
+    pub fn listen_proxy_protocol(
         self,
         address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
     ) -> Self {
-        self.listen_for(address, Opening::default().behind_proxy())
+        self.listen_for(address, ListenerProtocol::default().behind_proxy())
     }
 
     /// [Takes over](Self::adopt) a socket on which proxies begin each connection with a header of
-    /// the PROXY protocol, as where it [listens](Self::listen_proxied) for them.
+    /// the PROXY protocol, as where it [listens](Self::listen_proxy_protocol) for them.
     #[cfg(feature = "proxy")]
-    pub fn adopt_proxied(self, listener: impl Into<OwnedFd>) -> Self {
-        self.adopt_for(listener, Opening::default().behind_proxy())
+    pub fn adopt_proxy_protocol(self, listener: impl Into<OwnedFd>) -> Self {
+        self.adopt_for(listener, ListenerProtocol::default().behind_proxy())
     }
 
     /// Listens on this address for clients that speak TLS; each call adds one. A request that comes
@@ -72,17 +72,17 @@ impl Builder {
     ///
     /// A client that does not come to an agreement by the
     /// [`handshake_timeout`](Self::handshake_timeout) is let go. Handlers find what was agreed on in
-    /// [`Origin::tls`](crate::Origin::tls).
+    /// [`ClientInfo::tls`](crate::ClientInfo::tls).
     ///
     /// ```no_run
-    /// use httpool::{Origin, Request, Server, Tls};
+    /// use httpool::{ClientInfo, Request, Server, Tls};
     ///
     /// let tls = Tls::builder().certificate_files("cert.pem", "key.pem").build()?;
     /// let server = Server::builder()
     ///     .listen("*:80")
     ///     .listen_tls("*:443", tls)
     ///     .bind()?;
-    /// server.run(|request: Request| match Origin::of(&request).and_then(Origin::tls) {
+    /// server.run(|request: Request| match ClientInfo::of(&request).and_then(ClientInfo::tls) {
     ///     Some(tls) => format!("hello over {}\n", tls.version()),
     ///     None => "hello, everybody can read this\n".into(),
     /// })?;
@@ -94,18 +94,18 @@ impl Builder {
         address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
         tls: impl Into<Tls>,
     ) -> Self {
-        self.listen_for(address, Opening::default().over(tls.into()))
+        self.listen_for(address, ListenerProtocol::default().over(tls.into()))
     }
 
     /// [Takes over](Self::adopt) a socket on which clients speak TLS, as where it
     /// [listens](Self::listen_tls) for them.
     #[cfg(feature = "tls")]
     pub fn adopt_tls(self, listener: impl Into<OwnedFd>, tls: impl Into<Tls>) -> Self {
-        self.adopt_for(listener, Opening::default().over(tls.into()))
+        self.adopt_for(listener, ListenerProtocol::default().over(tls.into()))
     }
 
     /// Listens on this address for proxies that begin each connection with a header of the PROXY
-    /// protocol, as where it [listens for them](Self::listen_proxied), and then pass on what clients
+    /// protocol, as where it [listens for them](Self::listen_proxy_protocol), and then pass on what clients
     /// send that speak [TLS](Self::listen_tls) with this server; each call adds one.
     ///
     /// ```no_run
@@ -113,39 +113,49 @@ impl Builder {
     ///
     /// let tls = Tls::builder().certificate_files("cert.pem", "key.pem").build()?;
     /// let server = Server::builder()
-    ///     .listen_tls_proxied("10.0.0.7:443", tls)
+    ///     .listen_tls_proxy_protocol("10.0.0.7:443", tls)
     ///     .trusted_proxy("10.0.0.0/24".parse::<TrustedProxy>()?)
     ///     .bind()?;
     /// server.run(|_: Request| "hello")?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[cfg(all(feature = "proxy", feature = "tls"))]
-    pub fn listen_tls_proxied(
+    pub fn listen_tls_proxy_protocol(
         self,
         address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
         tls: impl Into<Tls>,
     ) -> Self {
-        self.listen_for(address, Opening::default().behind_proxy().over(tls.into()))
+        self.listen_for(
+            address,
+            ListenerProtocol::default().behind_proxy().over(tls.into()),
+        )
     }
 
     /// [Takes over](Self::adopt) a socket on which proxies pass on TLS, as where it
-    /// [listens](Self::listen_tls_proxied) for them.
+    /// [listens](Self::listen_tls_proxy_protocol) for them.
     #[cfg(all(feature = "proxy", feature = "tls"))]
-    pub fn adopt_tls_proxied(self, listener: impl Into<OwnedFd>, tls: impl Into<Tls>) -> Self {
-        self.adopt_for(listener, Opening::default().behind_proxy().over(tls.into()))
+    pub fn adopt_tls_proxy_protocol(
+        self,
+        listener: impl Into<OwnedFd>,
+        tls: impl Into<Tls>,
+    ) -> Self {
+        self.adopt_for(
+            listener,
+            ListenerProtocol::default().behind_proxy().over(tls.into()),
+        )
     }
 
     fn listen_for(
         mut self,
         address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
-        opening: Opening,
+        opening: ListenerProtocol,
     ) -> Self {
         let address = address.try_into().map_err(Into::into);
         self.addresses.push((address, opening));
         self
     }
 
-    fn adopt_for(mut self, listener: impl Into<OwnedFd>, opening: Opening) -> Self {
+    fn adopt_for(mut self, listener: impl Into<OwnedFd>, opening: ListenerProtocol) -> Self {
         self.adopted.push((listener.into(), opening));
         self
     }

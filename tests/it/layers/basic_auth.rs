@@ -96,10 +96,9 @@ fn a_realm_cannot_break_out_of_its_quotes() {
     assert!(catch_unwind(|| BasicAuth::of("a", [("a:b", "c")])).is_err());
 }
 
-#[cfg(feature = "router")]
 #[test]
 fn a_user_is_an_argument() {
-    use httpool::routing::Router;
+    use httpool::Router;
 
     let name = |User(name): User| name;
     let auth = BasicAuth::of("Library", [("ada", "lovelace")]);

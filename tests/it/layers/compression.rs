@@ -338,8 +338,8 @@ fn what_is_kept_to_compress_counts() {
     let least = noise.len();
     let server = TestServer::spawn(
         |builder| {
-            let builder = builder.max_buffered(2 * HUGE);
-            builder.write_timeout(NEVER).rate_grace(NEVER)
+            let builder = builder.max_buffered_memory(2 * HUGE);
+            builder.write_timeout(NEVER).min_rate_grace(NEVER)
         },
         serve(move |_| plain(noise.clone())),
     );

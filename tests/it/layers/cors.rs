@@ -14,8 +14,8 @@ const SHOP: &str = "https://shop.example";
 fn shop() -> Cors {
     Cors::of([SHOP, "http://localhost:3000"])
         .methods([Method::GET, Method::PUT])
-        .request_fields([CONTENT_TYPE, AUTHORIZATION])
-        .exposed_fields([ETAG])
+        .allow_headers([CONTENT_TYPE, AUTHORIZATION])
+        .expose_headers([ETAG])
         .max_age(Duration::from_secs(600))
 }
 
@@ -124,7 +124,7 @@ fn a_public_answer_never_goes_with_credentials() {
 /// A cache may keep an answer that was fetched for no page, and give it to a page.
 #[test]
 fn a_public_answer_says_so_whoever_asks() {
-    let handler = around(Cors::public().exposed_fields([ETAG]));
+    let handler = around(Cors::public().expose_headers([ETAG]));
     for request in [get("/"), get("/").header("origin", SHOP)] {
         let response = ask(&handler, request);
         check(

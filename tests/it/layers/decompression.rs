@@ -3,7 +3,7 @@ use std::io::{self, Cursor, Read};
 use httpool::http::request::Builder;
 use httpool::http::{self, StatusCode};
 use httpool::layers::Decompression;
-use httpool::{Body, Handler, Intake, IntoResponse, Layered, Origin, Request, Response};
+use httpool::{Body, BodyMode, ClientInfo, Handler, IntoResponse, Layered, Request, Response};
 
 use super::{ask, get, send, text};
 use crate::support::{Random, TestServer};
@@ -80,7 +80,7 @@ fn what_is_broken_is_refused() {
     let noise = Random::new(7).bytes(50_000);
     for coding in ["zstd", "br", "gzip"] {
         let whole = encoded(coding, &b"hello, world, hello, world"[..]);
-        let cut = whole[..whole.len() - 1].to_vec();
+        let aborted = whole[..whole.len() - 1].to_vec();
         let garbage = [&whole[..], b"garbage"].concat();
         // More than a decoder reads at a time.
         let long = [
@@ -89,7 +89,7 @@ fn what_is_broken_is_refused() {
         ]
         .concat();
         let nonsense = b"nonsense".to_vec();
-        for broken in [cut, nonsense, garbage, long] {
+        for broken in [aborted, nonsense, garbage, long] {
             let response = send(&undone(), post(coding), broken);
             check(&response, StatusCode::BAD_REQUEST, "not in the coding");
         }
@@ -115,7 +115,7 @@ fn what_is_unknown_or_twice_is_refused() {
 
 #[test]
 fn a_request_still_knows_where_it_comes_from() {
-    let tell = |request: Request| format!("{}", Origin::of(&request).is_some());
+    let tell = |request: Request| format!("{}", ClientInfo::of(&request).is_some());
     let handler = Layered::new(tell).layer(Decompression::new(LIMIT));
     let server = TestServer::spawn(|builder| builder, handler);
     let body = encoded("gzip", &b"hello"[..]);
@@ -137,8 +137,8 @@ impl Handler for Streaming {
         format!("{count} {coding:?}").into_response()
     }
 
-    fn intake(&self, _: &Request) -> Intake {
-        Intake::Stream { most: u64::MAX }
+    fn body_mode(&self, _: &Request) -> BodyMode {
+        BodyMode::Stream { most: u64::MAX }
     }
 }
 
@@ -224,7 +224,7 @@ impl Handler for OnlyGet {
         StatusCode::METHOD_NOT_ALLOWED.into_response()
     }
 
-    fn intake(&self, _: &Request) -> Intake {
-        Intake::HeadOnly
+    fn body_mode(&self, _: &Request) -> BodyMode {
+        BodyMode::HeadOnly
     }
 }

@@ -2,8 +2,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use httpool::http::{self, Method, StatusCode};
-use httpool::test::Client;
-use httpool::{Handler, IntoResponse, Layer, Layered, Next, Origin, Request, Response, Wire};
+use httpool::testing::Client;
+use httpool::{
+    ClientInfo, Handler, IntoResponse, Layer, Layered, Next, RawRequest, Request, Response,
+};
 
 use super::{ask, get, text};
 
@@ -69,10 +71,10 @@ fn a_layer_may_change_the_request() {
     assert_eq!(text(&ask(&handler, get("/"))), "/renamed");
 }
 
-#[cfg(feature = "router")]
 mod routers {
+    use httpool::Router;
+    use httpool::extract::Path;
     use httpool::http::header::ALLOW;
-    use httpool::routing::{Path, Router};
 
     use super::*;
 
@@ -173,8 +175,8 @@ mod routers {
 
 /// Tells where the request comes from, and its first line.
 fn tell_provenance(request: &Request) -> String {
-    let origin = Origin::of(request).map(|origin| origin.peer().to_string());
-    let line = Wire::of(request).map(Wire::request_line);
+    let origin = ClientInfo::of(request).map(|origin| origin.peer().to_string());
+    let line = RawRequest::of(request).map(RawRequest::request_line);
     let line = line.map(|line| String::from_utf8_lossy(line).into_owned());
     let content = String::from_utf8_lossy(request.body().as_bytes());
     format!("{origin:?} {line:?} {content}")
@@ -218,13 +220,12 @@ fn origin_and_wire_survive_a_layer_that_replaces_the_body() {
     assert_eq!(ask(Box::new(move |r| layered.handle(r))), told("filled"));
 }
 
-#[cfg(feature = "router")]
 #[test]
 fn functions_of_a_router_learn_the_origin_behind_a_layer_that_replaces_the_body() {
-    use httpool::routing::Router;
+    use httpool::Router;
 
     let replaced = |request: Request, next: Next<'_>| next.run(request.map(|_| "new".into()));
-    let peer = |origin: Origin, body: String| format!("{} {body}", origin.peer());
+    let peer = |origin: ClientInfo, body: String| format!("{} {body}", origin.peer());
     let nested = Router::new().layer(replaced).post("/nested", peer);
     let router: Router = Router::new()
         .layer(replaced)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use httpool::http::StatusCode;
 use httpool::layers::RateLimit;
-use httpool::test::Client;
+use httpool::testing::Client;
 use httpool::{Layered, Next, Request};
 
 use super::{ask, get};
@@ -79,7 +79,6 @@ fn clients_without_an_address_share_a_limit_of_their_own() {
         (StatusCode::OK, StatusCode::TOO_MANY_REQUESTS)
     );
     assert_eq!(client.get("/").send().status(), StatusCode::OK);
-    #[cfg(feature = "proxy")]
     {
         let unnamed = || client.get("/").on_behalf_of(None, None).send().status();
         assert_eq!(
@@ -89,7 +88,6 @@ fn clients_without_an_address_share_a_limit_of_their_own() {
     }
 }
 
-#[cfg(feature = "proxy")]
 #[test]
 fn behind_a_proxy_clients_are_those_that_it_names() {
     use httpool::TrustedProxy;

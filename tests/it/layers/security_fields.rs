@@ -1,13 +1,13 @@
 use httpool::http::header::{CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY};
 use httpool::http::{HeaderName, StatusCode};
-use httpool::layers::SecurityFields;
+use httpool::layers::SecurityHeaders;
 use httpool::{Layered, Request};
 
 use super::{ask, get, values};
 
 #[test]
 fn browsers_are_told_to_be_careful() {
-    let handler = Layered::new(|_: Request| StatusCode::NOT_FOUND).layer(SecurityFields::new());
+    let handler = Layered::new(|_: Request| StatusCode::NOT_FOUND).layer(SecurityHeaders::new());
     let answer = ask(&handler, get("/"));
     for (name, expected) in [
         ("x-content-type-options", "nosniff"),
@@ -29,7 +29,7 @@ fn fields_are_chosen_and_those_of_an_answer_stay() {
         (fields, "hello")
     };
     let opener = HeaderName::from_static("cross-origin-opener-policy");
-    let layer = SecurityFields::new()
+    let layer = SecurityHeaders::new()
         .with(opener.clone(), HeaderValue::from_static("unsafe-none"))
         .with(opener, HeaderValue::from_static("same-origin"))
         .without(&CONTENT_SECURITY_POLICY);

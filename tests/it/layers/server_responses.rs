@@ -3,12 +3,11 @@
 use std::io;
 
 use httpool::http::header::{CONTENT_TYPE, ETAG};
-#[cfg(feature = "router")]
 use httpool::http::header::{HeaderName, HeaderValue};
 use httpool::http::{HeaderMap, Method};
-use httpool::layers::{Cors, SecurityFields};
+use httpool::layers::{Cors, SecurityHeaders};
 use httpool::{
-    Builder, Handler, Html, Intake, IntoResponse, Layered, Problem, Request, Response, Upgrade,
+    BodyMode, Builder, Handler, Html, IntoResponse, Layered, Problem, Request, Response, Upgrade,
 };
 
 use crate::support::{self, BoundServer, Gate, SOON, TestServer, tell};
@@ -18,8 +17,8 @@ const SHOP: &str = "https://shop.example";
 fn shop() -> Cors {
     Cors::of([SHOP, "https://blog.example"])
         .methods([Method::PUT])
-        .request_fields([CONTENT_TYPE])
-        .exposed_fields([ETAG])
+        .allow_headers([CONTENT_TYPE])
+        .expose_headers([ETAG])
 }
 
 /// The values of all lines of this header.
@@ -49,16 +48,16 @@ impl Handler for Moody {
         }
     }
 
-    fn intake(&self, request: &Request) -> Intake {
+    fn body_mode(&self, request: &Request) -> BodyMode {
         match request.uri().path() {
-            "/stream" => Intake::Stream { most: 10 },
-            _ => Intake::Whole,
+            "/stream" => BodyMode::Stream { most: 10 },
+            _ => BodyMode::Whole,
         }
     }
 }
 
 fn limits(builder: Builder) -> Builder {
-    let builder = builder.max_body(10).max_head(1000);
+    let builder = builder.max_body(10).max_header_size(1000);
     builder.head_timeout(SOON).body_timeout(SOON)
 }
 
@@ -145,12 +144,12 @@ fn nobody_is_allowed_whose_origin_is_strange_or_not_known() {
         );
     }
     // A line that has not come whole may name another origin.
-    let cut = format!("GET / HTTP/1.1\r\nHost: it\r\nOrigin: {SHOP}");
+    let aborted = format!("GET / HTTP/1.1\r\nHost: it\r\nOrigin: {SHOP}");
     let late = format!(
         "GET /{} HTTP/1.1\r\nOrigin: {SHOP}\r\n\r\n",
         "x".repeat(1000)
     );
-    for (status, sent) in [(408, cut), (414, late)] {
+    for (status, sent) in [(408, aborted), (414, late)] {
         let response = respond(Layered::new(Moody).layer(shop()), &sent, status);
         let allowed = values(&response, "access-control-allow-origin");
         assert!(allowed.is_empty(), "{response:?}");
@@ -183,7 +182,7 @@ fn a_page_may_read_that_a_request_was_shed() {
         "handled"
     };
     let server = TestServer::spawn(
-        |builder| builder.shed_after(SOON).request_ids(true),
+        |builder| builder.queue_timeout(SOON).request_ids(true),
         Layered::new(handler).layer(shop()),
     );
     let mut held = [(); 2].map(|()| server.connect());
@@ -248,16 +247,15 @@ fn a_page_may_read_an_error_page() {
 #[test]
 fn security_fields_are_on_what_the_server_answers_itself() {
     for (status, sent) in requests() {
-        let handler = Layered::new(Moody).layer(SecurityFields::new());
+        let handler = Layered::new(Moody).layer(SecurityHeaders::new());
         let response = respond(handler, &sent.replace("ORIGIN", "X: y"), status);
         assert_eq!(values(&response, "x-content-type-options"), ["nosniff"]);
     }
 }
 
-#[cfg(feature = "router")]
 #[test]
 fn layers_of_a_nested_router_complete_responses_to_its_paths() {
-    use httpool::routing::Router;
+    use httpool::Router;
 
     let named = |name: &'static str| Named(HeaderName::from_static(name));
     let router = || {
@@ -308,10 +306,8 @@ fn layers_of_a_nested_router_complete_responses_to_its_paths() {
 }
 
 /// Adds a header to what the server answers itself.
-#[cfg(feature = "router")]
 struct Named(HeaderName);
 
-#[cfg(feature = "router")]
 impl httpool::Layer for Named {
     fn handle(&self, request: &mut Request, next: httpool::Next<'_>) -> Response {
         next.handle(request)

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use httpool::layers::{Deadline, TimeLimit, TooLate};
+use httpool::layers::{Deadline, Timeout, TooLate};
 use httpool::{Layered, Request};
 
 use super::{ask, get, text};
@@ -15,9 +15,9 @@ fn hurry(request: Request) -> Result<&'static str, TooLate> {
 #[test]
 fn who_finds_no_time_left_gives_up() {
     assert_eq!(text(&ask(&hurry, get("/"))), "no hurry");
-    let patient = Layered::new(hurry).layer(TimeLimit::new(NEVER));
+    let patient = Layered::new(hurry).layer(Timeout::new(NEVER));
     assert_eq!(text(&ask(&patient, get("/"))), "in time");
-    let hasty = Layered::new(hurry).layer(TimeLimit::new(Duration::ZERO));
+    let hasty = Layered::new(hurry).layer(Timeout::new(Duration::ZERO));
     let response = ask(&hasty, get("/"));
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "1");
@@ -26,7 +26,7 @@ fn who_finds_no_time_left_gives_up() {
 #[test]
 fn the_stricter_of_two_limits_counts() {
     for limits in [[Duration::ZERO, NEVER], [NEVER, Duration::ZERO]] {
-        let [first, second] = limits.map(TimeLimit::new);
+        let [first, second] = limits.map(Timeout::new);
         let handler = Layered::new(hurry).layer(first).layer(second);
         assert_eq!(ask(&handler, get("/")).status(), 503, "{limits:?}");
     }
@@ -34,19 +34,18 @@ fn the_stricter_of_two_limits_counts() {
 
 #[test]
 fn no_limit_is_too_long() {
-    let handler = Layered::new(hurry).layer(TimeLimit::new(Duration::MAX));
+    let handler = Layered::new(hurry).layer(Timeout::new(Duration::MAX));
     assert_eq!(text(&ask(&handler, get("/"))), "no hurry");
 }
 
-#[cfg(feature = "router")]
 #[test]
 fn a_deadline_is_an_argument() {
     use std::time::Instant;
 
-    use httpool::routing::Router;
+    use httpool::Router;
 
     let router: Router = Router::new()
-        .layer(TimeLimit::new(Duration::ZERO))
+        .layer(Timeout::new(Duration::ZERO))
         .get("/", |deadline: Deadline| {
             format!("{}", deadline.at() <= Instant::now())
         });
@@ -55,7 +54,7 @@ fn a_deadline_is_an_argument() {
 
 #[test]
 fn a_client_is_told_in_its_form_that_it_took_too_long() {
-    let handler = Layered::new(hurry).layer(TimeLimit::new(Duration::ZERO));
+    let handler = Layered::new(hurry).layer(Timeout::new(Duration::ZERO));
     let server = TestServer::spawn(|builder| builder, handler);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: it\r\nAccept: application/json\r\n\r\n");

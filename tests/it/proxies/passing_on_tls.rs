@@ -11,12 +11,12 @@ fn spawn(authority: &Authority, configure: impl FnOnce(Builder) -> Builder) -> T
     let address: ListenAddr = "127.0.0.1:0".parse().expect("an address");
     let tls = authority.issue(&[NAME]).tls();
     let builder = Server::builder()
-        .listen_tls_proxied(address, tls)
+        .listen_tls_proxy_protocol(address, tls)
         .workers(1);
     let builder = configure(trusting("127.0.0.0/8")(builder));
     let bound = BoundServer::from(builder.bind().expect("the address is free"));
     bound.run(|request: Request| {
-        let origin = Origin::of(&request).expect("it came over a connection");
+        let origin = ClientInfo::of(&request).expect("it came over a connection");
         let version = origin.tls().expect("it came over TLS").version().to_owned();
         let scheme = origin.scheme().expect("it came over TLS").clone();
         format!("{} with {scheme} over {version}", tell(request))
@@ -45,7 +45,7 @@ fn a_header_and_a_handshake_may_be_cut_anywhere() {
         }
     }
     let report = server.shut_down();
-    assert_eq!((report.answered, report.cut), (20, 0));
+    assert_eq!((report.answered, report.aborted), (20, 0));
 }
 
 #[test]
@@ -88,46 +88,8 @@ fn a_drain_lets_go_whoever_is_only_introduced() {
     };
     agreed.get("/").expect_answer(EXPECTED);
     let report = server.shut_down();
-    assert_eq!((report.answered, report.cut), (1, 0));
+    assert_eq!((report.answered, report.aborted), (1, 0));
     for client in [&mut silent, &mut introduced, &mut agreed] {
         client.expect_closed();
     }
-}
-
-#[cfg(feature = "program")]
-#[test]
-fn the_program_listens_for_them_or_takes_their_socket() {
-    let authority = Authority::new();
-    let files = authority.issue(&[NAME]).files("proxied");
-    let pair = [
-        "--tls-cert",
-        files.certificate.text(),
-        "--tls-key",
-        files.key.text(),
-    ];
-    let trust = ["--trusted-proxy", "127.0.0.0/8"];
-    let address = format!("{}:0", own_loopback());
-    let listen = ["--listen-tls-proxied", &*address];
-
-    let all = [&listen[..], &pair, &trust].concat();
-    let mut listening = Program::start(&all, &[]);
-    let line = listening.expect_line("listening on https://");
-    let listener = TcpListener::bind((own_loopback(), 0)).expect("the address is free");
-    let passed = listener.local_addr().expect("it is bound").into();
-    let _inheriting =
-        Program::inherit_named(&listener, "tls-proxied", &[&pair[..], &trust].concat());
-    for address in [address_in(&line), passed] {
-        let mut proxy = Client::connect(&address);
-        proxy.send(V2);
-        let mut client = proxy.with_tls(&authority.client(), NAME);
-        let answer = client.get("/?origin").expect_status(200).text();
-        assert!(
-            answer.contains(r#""client":"192.0.2.1:4711","scheme":"https""#),
-            "{answer}"
-        );
-    }
-
-    let run = |flags: &[&[&str]]| run_program(&flags.concat(), &[]);
-    run(&[&listen, &pair]).expect_line(2, "--listen-tls-proxied: needs a --trusted-proxy");
-    run(&[&listen, &trust]).expect_line(2, "--listen-tls-proxied: needs a --tls-cert");
 }

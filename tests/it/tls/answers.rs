@@ -1,6 +1,6 @@
 use std::fs::File;
 
-use httpool::{Origin, Request};
+use httpool::{ClientInfo, Request};
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::tls::{Authority, NAME, Secure, bind, bind_at};
@@ -121,7 +121,7 @@ fn one_server_listens_with_tls_and_without() {
         .try_into()
         .expect("two addresses");
     let _server = server.run(|request: Request| {
-        let origin = Origin::of(&request).expect("it came over a connection");
+        let origin = ClientInfo::of(&request).expect("it came over a connection");
         format!("{}", origin.tls().is_some())
     });
     Client::connect(&plain).get("/").expect_answer("false");
@@ -150,5 +150,5 @@ fn what_is_answered_over_tcp_is_answered_over_unix_sockets() {
     idle.get("/").expect_answer("");
     server.begin_drain();
     idle.expect_closed();
-    assert_eq!(server.expect_end().cut, 0);
+    assert_eq!(server.expect_end().aborted, 0);
 }

@@ -1,6 +1,6 @@
 use std::io::Read as _;
 
-use httpool::{ClientCertificates, Origin, Request, Tls};
+use httpool::{ClientCertificates, ClientInfo, Request, Tls};
 use rustls::version::{TLS12, TLS13};
 
 use super::{expect_ended, name};
@@ -54,7 +54,7 @@ fn clients_may_have_to_show_a_certificate() {
             .client_certificates(policy)
             .build();
         bind(tls.expect("they fit"), |builder| builder).run(|request: Request| {
-            let origin = Origin::of(&request).expect("it came over a connection");
+            let origin = ClientInfo::of(&request).expect("it came over a connection");
             let tls = origin.tls().expect("it came over TLS");
             tls.peer_certificates()
                 .first()

@@ -126,5 +126,5 @@ fn a_drain_finishes_what_is_under_way_over_tls() {
     assert!(response.says_close());
     busy.finish_sending().expect_closed();
     let report = secure.server.expect_end();
-    assert_eq!((report.answered, report.cut), (2, 0));
+    assert_eq!((report.answered, report.aborted), (2, 0));
 }

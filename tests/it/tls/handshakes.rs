@@ -68,7 +68,12 @@ fn a_handshake_that_waits_too_long_for_a_worker_is_given_up() {
     let gate = Gate::new();
     let door = gate.door();
     let secure = Secure::spawn(
-        |builder| builder.workers(1).shed_after(SOON).handshake_timeout(NEVER),
+        |builder| {
+            builder
+                .workers(1)
+                .queue_timeout(SOON)
+                .handshake_timeout(NEVER)
+        },
         move |_: Request| {
             door.pass();
             "at last"
@@ -235,7 +240,7 @@ fn a_request_behind_its_handshake_is_answered_in_a_drain() {
     client.expect_closed();
     // Whoever does not go on is cut, and there is no request that would be lost by that.
     handle.shutdown_now();
-    assert_eq!(server.expect_end().cut, 0);
+    assert_eq!(server.expect_end().aborted, 0);
 }
 
 #[test]

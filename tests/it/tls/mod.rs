@@ -20,7 +20,7 @@ mod wrong_files;
 
 use std::io::Write as _;
 
-use httpool::{Origin, Request};
+use httpool::{ClientInfo, Request};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -31,7 +31,7 @@ use crate::support::{Client, TestServer, eventually};
 
 /// Says what a handler sees of TLS.
 fn name(request: Request) -> String {
-    let origin = Origin::of(&request).expect("it came over a connection");
+    let origin = ClientInfo::of(&request).expect("it came over a connection");
     let tls = origin.tls().expect("it came over TLS");
     format!(
         "{} {} {} {} {}",
@@ -60,8 +60,8 @@ fn own_config(
 
 /// How many connections have ended for this reason.
 fn ended(server: &TestServer, why: &str) -> u64 {
-    let mut endings = server.handle().endings();
-    let ending = endings.find(|(name, _)| *name == why);
+    let mut close_counts = server.handle().close_counts();
+    let ending = close_counts.find(|(name, _)| *name == why);
     ending.expect("there is such a reason").1
 }
 

@@ -50,20 +50,20 @@ fn with_the_first_byte_of_its_record_a_request_has_begun() {
         assert!(late.expect_status(408).says_close());
 
         let secure = Secure::spawn(|builder| builder, tell);
-        let [mut slow, mut cut] = [(); 2].map(|()| secure.connect());
-        for client in [&mut slow, &mut cut] {
+        let [mut slow, mut aborted] = [(); 2].map(|()| secure.connect());
+        for client in [&mut slow, &mut aborted] {
             client.get("/").expect_answer("GET / ");
         }
         let begun = record(&mut slow, request::get("/slow"));
         send_raw(&mut slow, &begun[..count]);
-        let never = record(&mut cut, request::get("/never"));
-        send_raw(&mut cut, &never[..count]);
+        let never = record(&mut aborted, request::get("/never"));
+        send_raw(&mut aborted, &never[..count]);
         secure.server.begin_drain();
         send_raw(&mut slow, &begun[count..]);
         assert!(slow.expect_answer("GET /slow ").says_close());
         secure.server.handle().shutdown_now();
         let report = secure.server.expect_end();
-        assert_eq!((report.answered, report.cut), (3, 1), "{count} bytes");
+        assert_eq!((report.answered, report.aborted), (3, 1), "{count} bytes");
     }
 }
 
@@ -90,7 +90,7 @@ fn an_answer_in_a_drain_is_not_the_last_before_a_request_that_has_begun() {
     send_raw(&mut client, &next[20..]);
     assert!(client.expect_answer("done").says_close());
     client.finish_sending().expect_closed();
-    assert_eq!(secure.server.expect_end().cut, 0);
+    assert_eq!(secure.server.expect_end().aborted, 0);
 }
 
 #[test]

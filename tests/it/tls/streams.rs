@@ -3,7 +3,7 @@ use std::net::Shutdown;
 
 use crossbeam_channel::bounded;
 use httpool::http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
-use httpool::{Handler, Intake, IntoResponse, Request, Response, Stream, Upgrade};
+use httpool::{BodyMode, Handler, IntoResponse, Request, Response, Stream, Upgrade};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::Role;
 use tungstenite::{Error, Message, WebSocket};
@@ -31,8 +31,8 @@ impl Handler for Patient {
         read.map(|_| content).into_response()
     }
 
-    fn intake(&self, _: &Request) -> Intake {
-        Intake::STREAM
+    fn body_mode(&self, _: &Request) -> BodyMode {
+        BodyMode::STREAM
     }
 }
 

@@ -8,24 +8,26 @@ use std::sync::{LazyLock, PoisonError};
 use loom::model;
 use loom::thread::{self, JoinHandle};
 
-use super::super::*;
-use crate::answer_fields::AnswerFields;
-use crate::config::Config;
-use crate::connection::{Budget, Connection, Grace, LogLimits, Opening, Service, Wait, What};
-use crate::error_pages::Pages;
-use crate::exchange::Observers;
-use crate::phase::PhaseCell;
-use crate::server::bell::Bell;
-use crate::server::census::Census;
-use crate::server::client::Client;
-use crate::server::deputy::Deputy;
-use crate::server::lot::{Lot, Parked};
-use crate::server::roster::{Patrol, Roster};
-use crate::server::turns::Turns;
-use crate::server::waits::Tallies;
-use crate::sync::{self, Condvar, Mutex, channel};
-use crate::transport::Socket;
-use crate::{Handler, Node};
+use crate::connection::config::Config;
+use crate::connection::phase::PhaseCell;
+use crate::connection::{Budget, Connection, Grace, LogLimits, Pending, Service, WaitFor};
+use crate::message::headers::default_headers::DefaultHeaders;
+use crate::message::problem::pages::Pages;
+use crate::message::record::Observers;
+use crate::message::{Handler, PeerAddr};
+use crate::net::ListenerProtocol;
+use crate::net::transport::Socket;
+use crate::server::idle_workers::{IdleWorkers, StallDetector};
+use crate::server::load_shedder::LoadShedder;
+use crate::server::poller::{Parked, Poller};
+use crate::server::queue_times::QueueTimeCounters;
+use crate::server::stats::Stats;
+use crate::server::task::Task;
+use crate::server::waker::Waker;
+use crate::server::worker::*;
+use crate::server::worker_activity::WorkerActivity;
+use crate::sync;
+use crate::sync::{Condvar, Mutex, channel};
 
 /// What a client sends that wants no more than one answer.
 pub(super) const LAST: &str = "GET / HTTP/1.1\r\nHost: model\r\nConnection: close\r\n\r\n";
@@ -53,10 +55,10 @@ static CONFIG: LazyLock<Config> = LazyLock::new(Config::default);
 
 /// A server without listeners: the thread of the test is its acceptor.
 pub(super) struct Scene {
-    pub(super) shared: Arc<Shared>,
-    bell: Arc<Bell>,
-    patrol: Patrol,
-    deputy: Deputy,
+    pub(super) shared: Arc<ServerState>,
+    waker: Arc<Waker>,
+    stall_detector: StallDetector,
+    load_shedder: LoadShedder,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -105,13 +107,13 @@ fn play_with(interruptions: usize, scene: impl Fn() + Send + Sync + 'static) {
 impl Scene {
     /// A server that is to have so many workers, all of which can run at once.
     pub(super) fn new(workers: usize, handler: impl Handler) -> Self {
-        let [bell, workers_bell] =
-            [(); 2].map(|()| Bell::new().expect("the system has descriptors"));
-        let bell = Arc::new(bell);
+        let [waker, workers_bell] =
+            [(); 2].map(|()| Waker::new().expect("the system has descriptors"));
+        let waker = Arc::new(waker);
         let (ready, jobs) = channel::bounded(CONNECTIONS);
-        let turns = Arc::new(Turns::new(workers));
-        let shared = Shared {
-            lot: Lot::new(CONNECTIONS, &workers_bell).expect("the system has descriptors"),
+        let turns = Arc::new(WorkerActivity::new(workers));
+        let shared = ServerState {
+            poller: Poller::new(CONNECTIONS, &workers_bell).expect("the system has descriptors"),
             service: Service {
                 handler: Box::new(handler),
                 config: CONFIG.clone(),
@@ -120,22 +122,27 @@ impl Scene {
                 budget: Arc::new(Budget::new(usize::MAX)),
                 observers: Observers::default(),
                 error_pages: Pages::default(),
-                answer_fields: AnswerFields::default(),
+                default_headers: DefaultHeaders::default(),
                 log_limits: LogLimits::new(),
             },
             max_connections: CONNECTIONS,
             ready,
             jobs: Arc::new(jobs),
-            roster: Roster::new(Arc::clone(&turns), workers, workers_bell, Arc::clone(&bell)),
+            idle_workers: IdleWorkers::new(
+                Arc::clone(&turns),
+                workers,
+                workers_bell,
+                Arc::clone(&waker),
+            ),
             turns,
-            census: Arc::new(Census::new(workers, &bell)),
-            waits: Arc::new(Tallies::new(workers)),
+            stats: Arc::new(Stats::new(workers, &waker)),
+            waits: Arc::new(QueueTimeCounters::new(workers)),
         };
         Self {
             shared: Arc::new(shared),
-            bell,
-            patrol: Patrol::new(workers),
-            deputy: Deputy::new(workers),
+            waker,
+            stall_detector: StallDetector::new(workers),
+            load_shedder: LoadShedder::new(workers),
             workers: Vec::new(),
         }
     }
@@ -148,7 +155,7 @@ impl Scene {
             match start {
                 Start::Quick => {}
                 // It stays slow for more turns than a scene has.
-                Start::Slow => worker.pace.note(Duration::from_secs(60)),
+                Start::Slow => worker.turn_time.note(Duration::from_secs(60)),
                 Start::Looking => worker.drives = DRIVES_PER_LOOK - 1,
             }
             worker.run();
@@ -162,11 +169,11 @@ impl Scene {
         let peers = [(); COUNT].map(|()| {
             let (client, peer) = self.connect();
             sync::send(&peer, bytes);
-            self.shared.enqueue(waiting(client, Wake::Ready));
+            self.shared.enqueue(waiting(client, WakeReason::Ready));
             peer
         });
         if !self.shared.jobs.is_empty() {
-            self.shared.roster.call();
+            self.shared.idle_workers.call();
         }
         peers
     }
@@ -174,44 +181,47 @@ impl Scene {
     /// A client has connected, and nothing has come of it yet: it is parked.
     pub(super) fn settle(&self) -> UnixStream {
         let (mut client, peer) = self.connect();
-        let lot = &self.shared.lot;
-        let ticket = lot.enter().expect("the lot has room");
-        client.ticket = Some(ticket);
-        let wait = Wait {
-            what: What::FirstRequest,
+        let poller = &self.shared.poller;
+        let token = poller.reserve().expect("the lot has room");
+        client.token = Some(token);
+        let wait = Pending {
+            what: WaitFor::FirstRequest,
             deadline: Instant::now() + HOUR,
         };
-        assert!(matches!(lot.park(ticket, client, wait), Parked::Waits));
+        assert!(matches!(
+            poller.park(token, client, wait),
+            Parked::QueueTimes
+        ));
         peer
     }
 
     /// Has the patrol walk until it ends with its next round, if nobody needs it then.
-    pub(super) fn tire_patrol(&mut self) {
+    pub(super) fn tire_detector(&mut self) {
         // Workers look for events themselves, so what has come is not the patrol's.
         let round = |scene: &mut Self| {
-            scene.shared.roster.note_look();
-            scene.walk();
+            scene.shared.idle_workers.note_look();
+            scene.tick();
         };
         let mut rounds = 0;
-        self.call_patrol();
-        while self.patrol.is_due(&self.shared.roster) {
+        self.call_detector();
+        while self.stall_detector.is_due(&self.shared.idle_workers) {
             round(self);
             rounds += 1;
         }
-        self.call_patrol();
+        self.call_detector();
         (1..rounds).for_each(|_| round(self));
-        assert!(self.patrol.is_due(&self.shared.roster));
+        assert!(self.stall_detector.is_due(&self.shared.idle_workers));
     }
 
     /// What the acceptor does until all connections have ended.
     pub(super) fn serve(&mut self) {
-        self.shared.census.ring_below(1);
-        while self.shared.census.open() > 0 {
-            if self.patrol.is_due(&self.shared.roster) {
+        self.shared.stats.wake_below(1);
+        while self.shared.stats.open() > 0 {
+            if self.stall_detector.is_due(&self.shared.idle_workers) {
                 sync::tick();
-                self.walk();
+                self.tick();
             } else {
-                sync::hear(&*self.bell);
+                sync::hear(&*self.waker);
             }
         }
     }
@@ -219,15 +229,15 @@ impl Scene {
     /// Deadlines are swept, and all have passed.
     pub(super) fn sweep(&self) {
         let late = Instant::now() + 2 * HOUR;
-        self.shared.lot.expired(late, |client| {
-            self.shared.hand_over(waiting(client, Wake::Expired));
+        self.shared.poller.expired(late, |client| {
+            self.shared.hand_over(waiting(client, WakeReason::Expired));
         });
     }
 
     /// Idle connections are recalled.
     pub(super) fn recall(&self) {
-        self.shared.lot.recall(What::is_idle, |client| {
-            self.shared.hand_over(waiting(client, Wake::Recalled));
+        self.shared.poller.recall(WaitFor::is_idle, |client| {
+            self.shared.hand_over(waiting(client, WakeReason::Recalled));
         });
     }
 
@@ -242,29 +252,29 @@ impl Scene {
     pub(super) fn force(mut self) -> usize {
         let shared = Arc::clone(&self.shared);
         shared.service.phase.advance(Phase::Forced);
-        shared.cut_parked();
+        shared.abort_parked();
         shared.stop();
         self.join();
         while let Ok(job) = shared.jobs.try_recv() {
-            shared.cut(*job.client);
+            shared.abort(*job.client);
         }
-        shared.cut_parked();
-        assert_eq!(shared.census.open(), 0, "a connection was lost");
-        usize::try_from(shared.census.cut()).expect("they were few")
+        shared.abort_parked();
+        assert_eq!(shared.stats.open(), 0, "a connection was lost");
+        usize::try_from(shared.stats.aborted()).expect("they were few")
     }
 
-    fn walk(&mut self) {
-        self.deputy.walk(&self.shared);
-        let (roster, jobs) = (&self.shared.roster, &self.shared.jobs);
-        self.patrol.walk(roster, || !jobs.is_empty());
+    fn tick(&mut self) {
+        self.load_shedder.tick(&self.shared);
+        let (idle_workers, jobs) = (&self.shared.idle_workers, &self.shared.jobs);
+        self.stall_detector.tick(idle_workers, || !jobs.is_empty());
     }
 
     /// A worker shares work while another is idle.
-    fn call_patrol(&self) {
-        let roster = &self.shared.roster;
-        assert_eq!(roster.rest(|| false), Duty::Watch);
-        roster.offer(1, &Pace::default());
-        roster.relieve(&Pace::default());
+    fn call_detector(&self) {
+        let idle_workers = &self.shared.idle_workers;
+        assert_eq!(idle_workers.rest(|| false), IdleAction::Watch);
+        idle_workers.wake_if_worth(1, &TurnTime::default());
+        idle_workers.stop_watching(&TurnTime::default());
     }
 
     fn join(&mut self) {
@@ -273,19 +283,19 @@ impl Scene {
         }
     }
 
-    fn connect(&self) -> (Box<Client>, UnixStream) {
+    fn connect(&self) -> (Box<Task>, UnixStream) {
         let (peer, ours) = UnixStream::pair().expect("the system has descriptors");
         ours.set_nonblocking(true).expect("it is a socket");
         let service = &self.shared.service;
         let connection = Connection::new(
             Socket::new(ours.into()),
-            Node::UNIX,
-            &Opening::default(),
+            PeerAddr::UNIX,
+            &ListenerProtocol::default(),
             Instant::now(),
             service,
         );
-        let seat = self.shared.census.accept();
-        (Box::new(Client::new(connection, seat)), peer)
+        let seat = self.shared.stats.accept();
+        (Box::new(Task::new(connection, seat)), peer)
     }
 }
 
@@ -311,8 +321,8 @@ impl Meeting {
     }
 }
 
-fn waiting(client: Box<Client>, wake: Wake) -> Job {
-    Job {
+fn waiting(client: Box<Task>, wake: WakeReason) -> ReadyTask {
+    ReadyTask {
         client,
         wake,
         since: Some(Instant::now()),

@@ -1,0 +1,49 @@
+//! The addresses of all flags together.
+
+use httpool::ListenAddr;
+
+use super::cli::Args;
+
+/// An address, the flag that names it, and whether its port is shared with others.
+type Named<'a> = (&'a ListenAddr, &'static str, bool);
+
+/// Finds two addresses that can't be listened on together. The system would say that somebody else
+/// listens there.
+pub(crate) fn check(args: &Args, listen: &[ListenAddr]) -> Result<(), String> {
+    let all: Vec<Named<'_>> = [
+        (listen, "listen", args.reuse_port),
+        (
+            &args.listen_proxy_protocol,
+            "listen-proxy-protocol",
+            args.reuse_port,
+        ),
+        (&args.listen_tls, "listen-tls", args.reuse_port),
+        (
+            &args.listen_tls_proxy_protocol,
+            "listen-tls-proxy-protocol",
+            args.reuse_port,
+        ),
+        (&args.redirect_http, "redirect-http", args.reuse_port),
+        (&args.admin, "admin", false),
+    ]
+    .into_iter()
+    .flat_map(|(addresses, flag, shares)| {
+        addresses.iter().map(move |address| (address, flag, shares))
+    })
+    .collect();
+    for (index, (address, flag, shares)) in all.iter().enumerate() {
+        let conflict = all[..index].iter().find(|(other, _, other_shares)| {
+            let is_shared = *shares && *other_shares && matches!(address, ListenAddr::Tcp { .. });
+            !is_shared && address.conflicts_with(other)
+        });
+        if let Some((other, other_flag, _)) = conflict {
+            return Err(match address == other && flag == other_flag {
+                true => format!("--{flag} {address}: given twice"),
+                false => {
+                    format!("--{flag} {address}: --{other_flag} {other} listens there already")
+                }
+            });
+        }
+    }
+    Ok(())
+}

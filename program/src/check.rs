@@ -1,0 +1,83 @@
+//! `--check`: whether the server could start as it is told to, found out without starting it.
+
+use std::env;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use httpool::{ErrorPageDir, ListenAddr};
+use rustix::fs::{Access, access};
+
+use super::cli::Args;
+use super::log_file::standard_stream;
+use super::{access_log, cli, files, https, logging};
+
+/// Looks at what parsing could not: the names, folders and files that the values stand for. What may be
+/// intended is a warning on standard error.
+pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<&'static str, String> {
+    let has_warned = logging::set_up_for_check()?;
+    warn(args);
+    let others = [
+        &args.listen_proxy_protocol,
+        &args.listen_tls,
+        &args.listen_tls_proxy_protocol,
+        &args.redirect_http,
+        &args.admin,
+    ];
+    for address in addresses.iter().chain(others.into_iter().flatten()) {
+        address.check().map_err(|error| error.to_string())?;
+    }
+    if let Some(path) = &args.error_pages {
+        ErrorPageDir::open(path).map_err(|why| format!("cannot read the error pages: {why}"))?;
+    }
+    https::tls(args)?;
+    for (name, path) in [
+        ("log file", logging::file(args)),
+        ("access log", access_log::file(args)),
+    ] {
+        if let Some(path) = path {
+            check_log_file(path)
+                .map_err(|why| format!("cannot write to the {name} {}: {why}", path.display()))?;
+        }
+    }
+    files::open(args)?;
+    Ok(match has_warned.load(Ordering::Relaxed) {
+        true => "configuration is valid, with warnings\n",
+        false => "configuration is valid\n",
+    })
+}
+
+/// Warns of what has no effect: of one of two flags that contradict each other, and of variables whose
+/// names are wrong.
+pub(crate) fn warn(args: &Args) {
+    let flag = |name: &str| format!("--{}", name.replace('_', "-"));
+    for conflict in args.builder().conflicts() {
+        log::warn!("{}", conflict.named(flag));
+    }
+    for warning in cli::misspelt(env::vars_os().map(|(name, _)| name)) {
+        log::warn!("{warning}");
+    }
+}
+
+fn check_log_file(path: &Path) -> io::Result<()> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) if standard_stream(path).is_some() => Ok(()),
+        Ok(_) => Ok(access(path, Access::WRITE_OK)?),
+        Err(_) => check_folder(path),
+    }
+}
+
+/// Whether a file can be made beside this path, asked without making one.
+fn check_folder(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        Some(_) => Path::new("."),
+        None => return Err(io::ErrorKind::IsADirectory.into()),
+    };
+    if folder.metadata()?.is_dir() {
+        Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+    } else {
+        Err(io::ErrorKind::NotADirectory.into())
+    }
+}

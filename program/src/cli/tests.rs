@@ -1,0 +1,343 @@
+use std::time::Duration;
+
+use clap::ArgAction;
+
+use super::*;
+
+/// Parses with these arguments and variables.
+fn parse_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Args, Stop> {
+    let typed = ["httpool"].iter().chain(arguments).map(OsString::from);
+    parse(typed, environment_of(variables))
+}
+
+fn environment_of<'a>(variables: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<OsString> + 'a {
+    move |name| {
+        let found = variables.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| value.into())
+    }
+}
+
+#[track_caller]
+fn parsed(arguments: &[&str], variables: &[(&str, &str)]) -> Args {
+    parse_with(arguments, variables).expect("the arguments are right")
+}
+
+#[track_caller]
+fn complaint(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    match parse_with(arguments, variables) {
+        Err(Stop::Wrong(line)) => line,
+        other => panic!("{arguments:?} {variables:?} gave {other:?}"),
+    }
+}
+
+#[track_caller]
+fn help() -> String {
+    match parse_with(&["--help"], &[]) {
+        Err(Stop::Shown(text)) => text,
+        other => panic!("--help gave {other:?}"),
+    }
+}
+
+#[test]
+fn the_table_of_flags_is_sound() {
+    command().debug_assert();
+}
+
+#[test]
+fn without_arguments_everything_is_at_its_default() {
+    let args = parsed(&[], &[]);
+    let addresses = args.addresses(environment_of(&[]));
+    assert_eq!(
+        addresses,
+        Ok(vec![LISTEN.parse().expect("the default is an address")])
+    );
+    assert_eq!(args.workers, defaults::workers());
+    assert_eq!(args.max_body, Size(defaults::MAX_BODY));
+    assert_eq!(args.drain_timeout, Span(defaults::DRAIN_TIMEOUT));
+    assert_eq!(args.log_level, LevelFilter::Info);
+    assert_eq!(args.log_format, LogFormat::Text);
+    assert_eq!(args.echo_json, Json::Strict);
+}
+
+#[test]
+fn every_flag_has_its_variable_by_rule() {
+    assert_eq!(environment::variable("max-body"), "HTTPOOL_MAX_BODY");
+    // A value of the right type for each flag; a new flag without one fails here.
+    let values = [
+        ("listen", "[::1]:80"),
+        ("workers", "3"),
+        ("admin", "127.0.0.1:4001"),
+        ("reuse-port", "true"),
+        ("root", "/srv/www"),
+        ("symlinks", "none"),
+        ("dotfiles", "true"),
+        ("precompressed", "true"),
+        ("listing", "true"),
+        ("fallback", "index.html"),
+        ("cache-control", "max-age=60"),
+        ("immutable", "/assets/"),
+        ("etag", "content"),
+        ("media-type", "ts=text/plain;charset=utf-8"),
+        ("echo-json", "raw"),
+        ("error-pages", "/srv/errors"),
+        ("request-ids", "true"),
+        ("server-timing", "true"),
+        ("check", "true"),
+        ("listen-proxy-protocol", "127.0.0.1:4002"),
+        ("trusted-proxy", "10.0.0.0/8"),
+        ("forwarded-by", "forwarded"),
+        ("listen-tls", "127.0.0.1:4003"),
+        ("listen-tls-proxy-protocol", "127.0.0.1:4005"),
+        ("tls-cert", "/etc/ssl/x.pem"),
+        ("tls-key", "/etc/ssl/x.key"),
+        ("tls-client-ca", "/etc/ssl/ca.pem"),
+        ("tls-client-auth", "optional"),
+        ("redirect-http", "127.0.0.1:4004"),
+        ("hsts", "365d"),
+        ("hsts-include-subdomains", "true"),
+        ("hsts-preload", "true"),
+        ("max-connections", "7"),
+        ("max-body", "1KiB"),
+        ("max-header-size", "2KiB"),
+        ("max-buffered-memory", "64KiB"),
+        ("queue-limit", "9"),
+        ("handshake-timeout", "1m"),
+        ("head-timeout", "1s"),
+        ("body-timeout", "2s"),
+        ("idle-timeout", "3s"),
+        ("write-timeout", "4s"),
+        ("queue-timeout", "9s"),
+        ("min-rate", "4KiB"),
+        ("min-rate-grace", "8s"),
+        ("drain-timeout", "5s"),
+        ("drain-delay", "6s"),
+        ("drain-idle", "7s"),
+        ("log-level", "debug"),
+        ("log-format", "json"),
+        ("access-log", "/var/log/y"),
+        ("access-log-format", "common"),
+        ("log-file", "/var/log/x"),
+    ];
+    let command = command();
+    let flags: Vec<&str> = environment::flags(&command).map(|(_, name)| name).collect();
+    assert_eq!(flags.len(), values.len(), "{flags:?}");
+    for (name, value) in values {
+        assert!(flags.contains(&name), "{name}");
+        let flag = match value {
+            "true" => format!("--{name}"),
+            value => format!("--{name}={value}"),
+        };
+        let typed = parsed(&[&flag], &[]);
+        let set = parsed(&[], &[(&environment::variable(name), value)]);
+        assert_eq!(format!("{typed:?}"), format!("{set:?}"), "{name}");
+        assert_ne!(
+            format!("{typed:?}"),
+            format!("{:?}", parsed(&[], &[])),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn help_names_every_flag_its_default_and_its_variable() {
+    // Lines may break anywhere between words.
+    let help = help().split_whitespace().collect::<Vec<_>>().join(" ");
+    for flag in command().get_arguments() {
+        let name = flag.get_long().expect("every flag has a long name");
+        assert!(help.contains(&format!("--{name}")), "{name}");
+        if matches!(flag.get_action(), ArgAction::Help | ArgAction::Version) {
+            continue;
+        }
+        assert!(
+            help.contains(&format!("[env: {}]", environment::variable(name))),
+            "{name}"
+        );
+    }
+    for value in [
+        "[default: localhost:4000]",
+        "[default: 10MiB]",
+        "[default: 1m15s]",
+    ] {
+        assert!(help.contains(value), "{value}");
+    }
+    for exit in Exit::ALL {
+        assert!(help.contains(exit.meaning()), "{exit:?}");
+    }
+}
+
+#[test]
+fn the_command_line_wins_and_an_empty_variable_is_none() {
+    let args = parsed(&["--workers", "2"], &[("HTTPOOL_WORKERS", "5")]);
+    assert_eq!(args.workers, 2);
+    let args = parsed(
+        &["--workers", "2"],
+        &[("HTTPOOL_WORKERS", "wrong, but not asked")],
+    );
+    assert_eq!(args.workers, 2);
+    let args = parsed(
+        &[],
+        &[("HTTPOOL_WORKERS", ""), ("HTTPOOL_DRAIN_DELAY", "2s")],
+    );
+    assert_eq!(args.workers, defaults::workers());
+    assert_eq!(args.drain_delay, Span(Duration::from_secs(2)));
+    assert!(!parsed(&[], &[("HTTPOOL_CHECK", "no")]).check);
+}
+
+#[test]
+fn addresses_are_repeated_flags_or_a_list() {
+    let addresses = |texts: &[&str]| -> Vec<ListenAddr> {
+        let parse = |text: &&str| text.parse().expect("the text is an address");
+        texts.iter().map(parse).collect()
+    };
+    let both = addresses(&["localhost:1", "unix:/a"]);
+    assert_eq!(
+        parsed(&["--listen", "localhost:1", "--listen", "unix:/a"], &[]).listen,
+        both
+    );
+    for list in [
+        "localhost:1,unix:/a",
+        "localhost:1 unix:/a",
+        " localhost:1,\n unix:/a, ",
+    ] {
+        assert_eq!(
+            parsed(&[], &[("HTTPOOL_LISTEN", list)]).listen,
+            both,
+            "{list:?}"
+        );
+    }
+    let args = parsed(
+        &["--listen", "[::1]:2"],
+        &[("HTTPOOL_LISTEN", "localhost:1")],
+    );
+    assert_eq!(args.listen, addresses(&["[::1]:2"]));
+}
+
+#[test]
+fn an_address_for_proxies_or_for_tls_is_an_address() {
+    for flag in [
+        "--listen-proxy-protocol",
+        "--listen-tls",
+        "--listen-tls-proxy-protocol",
+    ] {
+        let args = parsed(&[flag, "localhost:1"], &[]);
+        assert_eq!(
+            args.addresses(environment_of(&[("PORT", "80")])),
+            Ok(vec![]),
+            "{flag}"
+        );
+    }
+}
+
+#[test]
+fn proxies_are_repeated_flags_or_a_list() {
+    let typed = parsed(&["--trusted-proxy", "::1", "--trusted-proxy=unix"], &[]);
+    let set = parsed(&[], &[("HTTPOOL_TRUSTED_PROXY", "::1, unix")]);
+    assert_eq!(typed.trusted_proxy, set.trusted_proxy);
+    let texts: Vec<_> = set.trusted_proxy.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["::1/128", "unix"]);
+}
+
+#[test]
+fn port_is_for_those_who_give_no_address() {
+    let port = environment_of(&[("PORT", "8080")]);
+    let wrong = environment_of(&[("PORT", "http")]);
+
+    let addresses = parsed(&[], &[])
+        .addresses(&port)
+        .expect("the port is a number");
+    assert_eq!(addresses, ["*:8080".parse().expect("an address")]);
+
+    let given = parsed(&["--listen", "localhost:1"], &[]);
+    assert_eq!(given.addresses(&port), Ok(given.listen.clone()));
+    assert_eq!(given.addresses(&wrong), Ok(given.listen.clone()));
+    let why = parsed(&[], &[])
+        .addresses(&wrong)
+        .expect_err("the port is a word");
+    assert!(why.starts_with("PORT \"http\": "), "{why}");
+    assert!(
+        parsed(&[], &[])
+            .addresses(environment_of(&[("PORT", "")]))
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_wrong_value_is_one_line_that_names_the_flag_or_the_variable() {
+    #[track_caller]
+    fn check(name: &str, value: &str, reason: &str) {
+        let variable = environment::variable(name);
+        let typed = complaint(&[&format!("--{name}"), value], &[]);
+        let set = complaint(&[], &[(&variable, value)]);
+        for (line, start) in [
+            (typed, &format!("--{name} ")),
+            (set, &format!("{variable} ")),
+        ] {
+            assert!(line.starts_with(start), "{line}");
+            assert!(line.contains(&format!("{value:?}")), "{line}");
+            assert!(line.contains(reason), "{line}");
+            assert_eq!(line.lines().count(), 1, "{line}");
+        }
+    }
+    check("workers", "0", "1 to 4096");
+    check("workers", "-1", "1 to 4096");
+    check("workers", "4097", "1 to 4096");
+    check("max-body", "10Q", "64KiB");
+    check("max-body", "-5MiB", "64KiB");
+    check("max-header-size", "10", "256B");
+    check("head-timeout", "30", "write 30s");
+    check("head-timeout", "0s", "no time at all");
+    check("handshake-timeout", "0s", "no time at all");
+    check("hsts", "11y", "longer than ten years");
+    check("idle-timeout", "2000d", "longer than a year");
+    check("tls-client-auth", "maybe", "required, optional");
+    check("queue-timeout", "0s", "no time at all");
+    check("queue-limit", "many", "0 to 10000000");
+    check("drain-timeout", "for\never", "500ms");
+    check("listen", "localhost", "host:port");
+    check("log-level", "loud", "error, warn, info, debug, trace, off");
+    check("log-format", "xml", "text, json");
+    check("echo-json", "lax", "strict, raw");
+    check("symlinks", "all", "beneath, none");
+    check("immutable", "assets/", "/assets/");
+    check("etag", "inode", "mtime, change, content");
+    check("media-type", "ts", "EXT=TYPE");
+    check("media-type", "ts=plain", "EXT=TYPE");
+    check("media-type", "=text/plain", "EXT=TYPE");
+    check("media-type", "tar.gz=text/plain", "EXT=TYPE");
+    check("cache-control", "a\nb", "header value");
+    check("trusted-proxy", "localhost", "a network such as 10.0.0.0/8");
+    check(
+        "forwarded-by",
+        "via",
+        "x-forwarded, x-forwarded-for, forwarded",
+    );
+}
+
+#[test]
+fn other_mistakes_are_one_line_too() {
+    #[track_caller]
+    fn check(arguments: &[&str], expected: &str) {
+        let line = complaint(arguments, &[]);
+        assert!(line.contains(expected), "{line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
+    check(
+        &["--max-bodi", "1"],
+        "--max-bodi: no such flag, did you mean --max-body?",
+    );
+    check(&["--qqq"], "--qqq: no such flag");
+    check(&["serve"], "\"serve\": unexpected");
+    check(&["--workers"], "--workers: needs a value");
+    check(&["--log-level"], "--log-level: needs a value, one of error");
+    check(&["--log-file", "--check"], "--log-file: needs a value");
+    check(
+        &["--workers", "1", "--workers", "2"],
+        "--workers: given more than once",
+    );
+    check(
+        &["--check=yes"],
+        "--check \"yes\": this flag takes no value",
+    );
+    let line = complaint(&[], &[("HTTPOOL_CHECK", "maybe")]);
+    assert_eq!(line, "HTTPOOL_CHECK \"maybe\": neither true nor false");
+}

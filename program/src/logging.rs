@@ -1,0 +1,359 @@
+//! Where messages go, and what they look like.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::panic::{self, PanicHookInfo};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::SystemTime;
+
+use httpool::logging::{escape_json, escape_text};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use serde_json::Value;
+use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger};
+use time::macros::format_description;
+
+use super::cli::{Args, LogFormat};
+use super::log_file::{LogFile, standard_output};
+use super::systemd;
+
+/// The path that is standard output.
+const STDOUT: &str = "-";
+
+/// Sends every message, and every panic, where the flags say. The file, if it is one.
+pub(crate) fn set_up(args: &Args) -> Result<Option<LogFile>, String> {
+    let file = file(args)
+        .map(|path| LogFile::open("log file", path))
+        .transpose()?;
+    let logger = match &file {
+        Some(file) => to_stream(args, file.clone()),
+        None if args.log_file.is_some() => {
+            let output = standard_output().map_err(|error| format!("standard output: {error}"))?;
+            to_output(args, output)
+        }
+        None => to_output(args, io::stderr()),
+    };
+    init(logger)?;
+    panic::set_hook(Box::new(log_panic));
+    Ok(file)
+}
+
+/// Sends warnings to standard error, for a check that starts nothing. What is returned becomes true
+/// with the first.
+pub(crate) fn set_up_for_check() -> Result<Arc<AtomicBool>, String> {
+    let layout = match systemd::is_journal(io::stderr()) {
+        true => Layout::Journal,
+        false => Layout::Warning,
+    };
+    let has_warned = Arc::new(AtomicBool::new(false));
+    let stream = Noticed {
+        has_warned: Arc::clone(&has_warned),
+        stream: io::stderr(),
+    };
+    init(Lines::boxed(LevelFilter::Warn, layout, stream))?;
+    Ok(has_warned)
+}
+
+fn init(logger: Box<dyn SharedLogger>) -> Result<(), String> {
+    CombinedLogger::init(vec![logger]).map_err(|error| error.to_string())
+}
+
+/// The file that messages go to, if it is one.
+pub(crate) fn file(args: &Args) -> Option<&Path> {
+    not_stdout(args.log_file.as_deref())
+}
+
+/// This path, unless it is the one that is standard output.
+pub(crate) fn not_stdout(path: Option<&Path>) -> Option<&Path> {
+    path.filter(|path| *path != Path::new(STDOUT))
+}
+
+/// Says why the program ends, to the log and to whoever started it, but only once to each.
+pub(crate) fn failure(args: &Args, reason: &str) {
+    log::error!("{reason}");
+    if args.log_file.is_some() || args.log_level == LevelFilter::Off {
+        complain(reason);
+    }
+}
+
+/// Says what is wrong to whoever started the program, also where there is no log.
+pub(crate) fn complain(reason: &str) {
+    let priority = match systemd::is_journal(io::stderr()) {
+        true => format!("<{}>", priority(Level::Error)),
+        false => String::new(),
+    };
+    // A reader that went away is no reason to fail.
+    let _ = writeln!(io::stderr(), "{priority}httpool: {reason}");
+}
+
+fn to_output(args: &Args, stream: impl Write + AsFd + Send + 'static) -> Box<dyn SharedLogger> {
+    match args.log_format {
+        LogFormat::Text if systemd::is_journal(&stream) => {
+            Lines::boxed(args.log_level, Layout::Journal, stream)
+        }
+        _ => to_stream(args, stream),
+    }
+}
+
+fn to_stream(args: &Args, stream: impl Write + Send + 'static) -> Box<dyn SharedLogger> {
+    match args.log_format {
+        // The parts of a message are gathered, so that lines of several writers don't mix.
+        LogFormat::Text => WriteLogger::new(args.log_level, text_config(), WholeLines::new(stream)),
+        LogFormat::Json => Lines::boxed(args.log_level, Layout::Json, stream),
+    }
+}
+
+fn text_config() -> Config {
+    ConfigBuilder::new()
+        .set_time_format_custom(format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        ))
+        .set_thread_level(LevelFilter::Debug)
+        .set_target_level(LevelFilter::Debug)
+        .set_location_level(LevelFilter::Off)
+        .build()
+}
+
+/// A handler's panic is news for the log, not a reason to write past it.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let payload = info.payload();
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("unnamed");
+    match info.location() {
+        Some(place) => log::error!("thread {name} panicked at {place}: {message}"),
+        None => log::error!("thread {name} panicked: {message}"),
+    }
+}
+
+/// What a message looks like where `simplelog` has no form for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// One JSON object a line.
+    Json,
+    /// Text with the priority in front, in the form the journal reads; it knows the time itself.
+    Journal,
+    /// Text for whoever has the configuration checked.
+    Warning,
+}
+
+/// A stream that remembers that something has been written to it.
+struct Noticed<W> {
+    has_warned: Arc<AtomicBool>,
+    stream: W,
+}
+
+impl<W: Write> Write for Noticed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.has_warned.store(true, Ordering::Relaxed);
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// Gathers the parts of a line, escapes it, and writes it with a single write. What can't be
+/// written is lost.
+struct WholeLines<W> {
+    output: W,
+    line: Vec<u8>,
+}
+
+impl<W> WholeLines<W> {
+    fn new(output: W) -> Self {
+        let line = Vec::new();
+        Self { output, line }
+    }
+}
+
+impl<W: Write> Write for WholeLines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if self.line.ends_with(b"\n") {
+            let line = String::from_utf8_lossy(&self.line);
+            let written = self.output.write_all(escape_text(&line).as_bytes());
+            self.line.clear();
+            written?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+/// Writes each message with a single write, formatted before the output is locked.
+struct Lines<W> {
+    level: LevelFilter,
+    layout: Layout,
+    output: Mutex<W>,
+}
+
+impl<W: Write + Send + 'static> Lines<W> {
+    fn boxed(level: LevelFilter, layout: Layout, output: W) -> Box<Self> {
+        Box::new(Self {
+            level,
+            layout,
+            output: Mutex::new(output),
+        })
+    }
+}
+
+impl<W: Write + Send + 'static> Log for Lines<W> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= self.level
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let text = match self.layout {
+            Layout::Json => json(record, SystemTime::now()),
+            Layout::Journal => journal(record),
+            Layout::Warning => format!("httpool: warning: {}\n", record.args()),
+        };
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        // A log that can't be written is no reason to stop serving, and there is nowhere to say so.
+        let _ = output.write_all(text.as_bytes());
+    }
+
+    fn flush(&self) {
+        let _ = self
+            .output
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .flush();
+    }
+}
+
+impl<W: Write + Send + 'static> SharedLogger for Lines<W> {
+    fn level(&self) -> LevelFilter {
+        self.level
+    }
+
+    fn config(&self) -> Option<&Config> {
+        None
+    }
+
+    fn as_log(self: Box<Self>) -> Box<dyn Log> {
+        self
+    }
+}
+
+fn json(record: &Record<'_>, now: SystemTime) -> String {
+    format!(
+        "{{\"ts\":\"{}\",\"level\":\"{}\",\"target\":{},\"message\":{}}}\n",
+        humantime::format_rfc3339_millis(now),
+        record.level().as_str().to_lowercase(),
+        Value::from(record.target()),
+        escape_json(&Value::from(record.args().to_string()).to_string()),
+    )
+}
+
+/// The journal takes each line for a message of its own, so each gets the priority.
+fn journal(record: &Record<'_>) -> String {
+    let priority = priority(record.level());
+    let message = if record.level() >= Level::Debug {
+        format!("{}: {}", record.target(), record.args())
+    } else {
+        record.args().to_string()
+    };
+    let message = escape_text(&message);
+    let lines = message.lines().map(|line| format!("<{priority}>{line}\n"));
+    lines.collect()
+}
+
+/// Of a message, to the journal (sd-daemon(3)).
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_line_is_one_line_whatever_the_message() {
+        let line = json(
+            &Record::builder()
+                .level(Level::Warn)
+                .target("httpool::server")
+                .args(format_args!("a \"quoted\"\nmessage \u{1b}[0m"))
+                .build(),
+            SystemTime::UNIX_EPOCH,
+        );
+        assert_eq!(line.matches('\n').count(), 1);
+        let value: Value = serde_json::from_str(&line).expect("the line is JSON");
+        assert_eq!(value["ts"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(value["level"], "warn");
+        assert_eq!(value["target"], "httpool::server");
+        assert_eq!(value["message"], "a \"quoted\"\nmessage \u{1b}[0m");
+    }
+
+    #[test]
+    fn no_line_has_characters_that_terminals_obey() {
+        let message = "\u{1b}[2J\u{9b}2J\u{85}\u{2028}\u{202e}\u{2066}x";
+        let mut text = WholeLines::new(Vec::new());
+        let written = writeln!(text, "a {message}");
+        written.expect("memory takes everything");
+        let text = String::from_utf8(text.output).expect("it is text");
+        let args = format_args!("{message}");
+        let record = Record::builder().level(Level::Info).args(args).build();
+        for line in [
+            text,
+            journal(&record),
+            json(&record, SystemTime::UNIX_EPOCH),
+        ] {
+            let content = line.strip_suffix('\n').expect("it is one line");
+            assert!(
+                content.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+                "{line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_journal_sees_a_priority_on_every_line() {
+        #[track_caller]
+        fn check(level: Level, message: &str, expected: &str) {
+            let text = journal(
+                &Record::builder()
+                    .level(level)
+                    .target("httpool")
+                    .args(format_args!("{message}"))
+                    .build(),
+            );
+            assert_eq!(text, expected);
+        }
+        check(Level::Error, "one\ntwo", "<3>one\n<3>two\n");
+        check(Level::Warn, "w", "<4>w\n");
+        check(Level::Info, "i", "<6>i\n");
+        check(Level::Debug, "d", "<7>httpool: d\n");
+    }
+
+    #[test]
+    fn messages_below_the_level_are_not_written() {
+        let lines = Lines::boxed(LevelFilter::Info, Layout::Journal, Vec::new());
+        for (level, message) in [(Level::Debug, "no"), (Level::Info, "yes")] {
+            let mut record = Record::builder();
+            lines.log(&record.level(level).args(format_args!("{message}")).build());
+        }
+        let written = lines.output.into_inner().expect("nobody panicked");
+        assert_eq!(written, b"<6>yes\n");
+    }
+}

@@ -1,0 +1,9 @@
+//! Files: opened without waiting for them, and beneath a folder.
+
+#[cfg(feature = "files")]
+pub(crate) mod folder;
+pub(crate) mod regular_file;
+#[cfg(feature = "files")]
+pub(crate) mod root;
+#[cfg(feature = "files")]
+mod walk;

@@ -1,0 +1,127 @@
+//! Escapes text that others have sent before it is written into a log.
+//!
+//! A terminal, or an editor in which a log is read, obeys control characters: they move the cursor,
+//! and let a line look like another one. Unicode has more of them than ASCII: the C1 controls, which
+//! begin terminal sequences as ESC does, two line separators, and the marks that change the
+//! direction of text.
+//!
+//! ```
+//! use httpool::logging::{escape_json, escape_text};
+//!
+//! let name = "gpj.\u{202e}exe";
+//! assert_eq!(escape_text(name), r"gpj.\u{202e}exe");
+//!
+//! let line = serde_json::to_string(name).expect("a string can be JSON");
+//! assert_eq!(escape_json(&line), r#""gpj.\u202eexe""#);
+//! ```
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Whether this character changes how the text around it is shown.
+///
+/// ```
+/// use httpool::logging::is_unsafe;
+///
+/// assert!(is_unsafe('\u{1b}') && is_unsafe('\u{9b}') && is_unsafe('\u{2028}'));
+/// assert!(!is_unsafe('a') && !is_unsafe('é') && !is_unsafe('א'));
+/// ```
+#[must_use]
+pub fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// Text for a log that people read: [unsafe](is_unsafe) characters are written as `\u{202e}`. Line
+/// ends and tabs stay.
+///
+/// ```
+/// use httpool::logging::escape_text;
+///
+/// assert_eq!(escape_text("\u{1b}[31mred\n"), "\\u{1b}[31mred\n");
+/// ```
+#[must_use]
+pub fn escape_text(text: &str) -> Cow<'_, str> {
+    let is_escaped = |character| is_unsafe(character) && !matches!(character, '\n' | '\t');
+    escape(text, is_escaped, |character, escaped| {
+        escaped.extend(character.escape_unicode());
+    })
+}
+
+/// JSON for a log: [unsafe](is_unsafe) characters are written as `\u202e`, which is the same JSON.
+/// JSON itself requires that only of the controls in ASCII, so a serializer leaves the others.
+///
+/// ```
+/// use httpool::logging::escape_json;
+///
+/// assert_eq!(escape_json("{\"name\":\"a\u{85}b\"}"), r#"{"name":"a\u0085b"}"#);
+/// ```
+#[must_use]
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    // Those of ASCII stand between values, and none is left in a string, but for DEL.
+    let is_escaped = |character| is_unsafe(character) && character >= '\u{7f}';
+    escape(json, is_escaped, |character, escaped| {
+        let written = write!(escaped, "\\u{:04x}", u32::from(character));
+        debug_assert!(written.is_ok(), "writing to a String can't fail");
+    })
+}
+
+fn escape(
+    text: &str,
+    is_escaped: impl Fn(char) -> bool,
+    push: impl Fn(char, &mut String),
+) -> Cow<'_, str> {
+    let Some(first) = text.find(&is_escaped) else {
+        return Cow::Borrowed(text);
+    };
+    let (plain, rest) = text.split_at(first);
+    let mut escaped = String::with_capacity(text.len() + 16);
+    escaped.push_str(plain);
+    for character in rest.chars() {
+        match is_escaped(character) {
+            true => push(character, &mut escaped),
+            false => escaped.push(character),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C0, DEL, C1, the separators, and every character that Unicode calls `Bidi_Control`.
+    const UNSAFE: &str = "\u{0}\u{8}\r\u{1b}\u{1f}\u{7f}\u{80}\u{85}\u{9b}\u{9f}\u{61c}\u{200e}\u{200f}\
+                          \u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\
+                          \u{2068}\u{2069}";
+
+    #[test]
+    fn no_unsafe_character_is_left_in_text() {
+        let escaped = escape_text(UNSAFE);
+        assert!(
+            escaped.bytes().all(|byte| byte.is_ascii_graphic()),
+            "{escaped}"
+        );
+        for safe in ["", "a\tb\n", "é א ü 漢 \\ \"", "\u{200d}\u{feff}"] {
+            assert!(matches!(escape_text(safe), Cow::Borrowed(same) if same == safe));
+        }
+    }
+
+    #[test]
+    fn escaped_json_is_the_same_json() {
+        let before = format!(
+            "{{\n\t\"{}\": 1}}",
+            UNSAFE.trim_start_matches(|char| char < '\u{7f}')
+        );
+        let escaped = escape_json(&before);
+        assert!(
+            escaped.is_ascii() && !escaped.contains('\u{7f}'),
+            "{escaped}"
+        );
+        assert!(escaped.contains(r"\u007f\u0080\u0085") && escaped.starts_with("{\n\t"));
+        assert_eq!(escape_json(&escaped), escaped);
+    }
+}

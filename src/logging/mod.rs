@@ -1,0 +1,20 @@
+//! Log lines that clients can cause: how many are written, and how their text is escaped.
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//!
+//! use httpool::logging::{LogLimit, escape_text};
+//!
+//! static LIMIT: LogLimit = LogLimit::new(1, Duration::from_secs(60));
+//!
+//! let name = "gpj.\u{202e}exe";
+//! if let Some(suppressed) = LIMIT.allow(Instant::now()) {
+//!     println!("upload refused: {}{suppressed}", escape_text(name));
+//! }
+//! ```
+
+mod escape;
+mod limit;
+
+pub use self::escape::{escape_json, escape_text, is_unsafe};
+pub use self::limit::{LogLimit, Suppressed};

@@ -1,0 +1,514 @@
+//! The content of a request or a response.
+
+mod content;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+
+use bytes::{Buf, Bytes};
+use http::HeaderValue;
+
+#[cfg(test)]
+pub(crate) use self::content::Anyone;
+pub(crate) use self::content::{
+    BodySource, Client, ClientGone, Content, FilePart, Presence, ReadWatching, Reader, Withheld,
+};
+use super::raw_request::SharedChunking;
+use super::{ClientInfo, RawRequest, Upgrade};
+
+/// The content of a message (RFC 9110 section 6.4).
+///
+/// A request's body arrives whole: the handler runs only when every byte of it is here, so a slow
+/// sender never holds a worker. Its size is bounded by
+/// [`Builder::max_body`](crate::Builder::max_body). A handler may ask to
+/// [stream](crate::BodyMode::Stream) it instead, and reads it then while it comes.
+///
+/// A response's body is bytes in memory, or comes [from a reader](Self::from_reader) or [from a
+/// file](Self::from_file) while it is sent. In each case the server sends it while the connection is
+/// parked, so a slow client never holds a worker.
+///
+/// ```
+/// use httpool::Body;
+///
+/// let body = Body::from("hello");
+/// assert_eq!(body.as_bytes(), b"hello");
+/// assert_eq!(body.length(), Some(5));
+/// assert_eq!(Body::empty().length(), Some(0));
+/// ```
+///
+/// Any body can be read, wherever it comes from; what has been read is no part of it any more.
+///
+/// ```
+/// use std::io::{self, Read};
+/// use httpool::Body;
+///
+/// let mut body = Body::from_sized_reader(&b"hello"[..], 5);
+/// let mut start = [0; 4];
+/// body.read_exact(&mut start)?;
+/// assert_eq!((&start, body.length()), (b"hell", Some(1)));
+/// # Ok::<(), io::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Body {
+    content: Content,
+    wire: Option<RawRequest>,
+    origin: Option<ClientInfo>,
+}
+
+/// What a body tells of the request that brought it, apart from the content.
+pub(crate) struct Provenance {
+    wire: Option<RawRequest>,
+    origin: Option<ClientInfo>,
+}
+
+impl Body {
+    /// A body without a single byte.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self {
+            content: Content::Memory(Bytes::new()),
+            wire: None,
+            origin: None,
+        }
+    }
+
+    /// A response's body that is read while it is sent, and whose length is known when it ends:
+    /// HTTP/1.1 clients get it in the chunked coding, older ones until the connection closes.
+    ///
+    /// What the reader gives at a time, up to 64 KiB, is sent at once; it is asked for more when
+    /// the client has taken that. Reading is part of the handler's work and may block: it holds a
+    /// worker for as long as it does, and the client's slowness never does. A client that goes
+    /// meanwhile is noticed when the reader returns; [events](crate::sse) from a channel notice it at
+    /// once.
+    ///
+    /// If the reader fails or panics, the connection is reset: the client must not take what came
+    /// so far for the whole.
+    ///
+    /// ```
+    /// use std::io::{self, Read};
+    /// use httpool::{Body, Request};
+    ///
+    /// let numbers = |_: Request| Body::from_reader(std::io::repeat(b'7').take(1_000_000));
+    /// ```
+    pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
+        Self::from_source(reader, None)
+    }
+
+    /// The same for a reader that gives `length` bytes, which the client is told before. More is
+    /// not read; if it ends before that, the connection is reset.
+    ///
+    /// ```no_run
+    /// use std::fs::File;
+    /// use httpool::{Body, Problem, Request, Response, http::StatusCode};
+    ///
+    /// fn download(_: Request) -> Result<Body, StatusCode> {
+    ///     let file = File::open("report.pdf").map_err(|_| StatusCode::NOT_FOUND)?;
+    ///     let length = file.metadata().map_err(|_| StatusCode::NOT_FOUND)?.len();
+    ///     Ok(Body::from_sized_reader(file, length))
+    /// }
+    /// ```
+    pub fn from_sized_reader(reader: impl Read + Send + 'static, length: u64) -> Self {
+        Self::from_source(reader, Some(length))
+    }
+
+    /// A response's body that is these bytes of a file, which must be a regular one.
+    ///
+    /// The system sends them from its own memory where it can (`sendfile`), up to a mebibyte before
+    /// other connections get their turn, so neither the file's size nor a slow client costs memory.
+    /// Up to 4 KiB are read at once instead, and under TLS up to 64 KiB at a time are encrypted, and
+    /// kept until the client has taken them. Only a file that is not in the system's memory holds the
+    /// worker, for as long as its disk takes.
+    ///
+    /// If the file is shorter than that when it is sent, or can't be read, the connection is reset.
+    /// What others write into it meanwhile may be sent or not: who replaces files that are served
+    /// should rename the new one over the old one.
+    ///
+    /// ```no_run
+    /// use std::fs::File;
+    /// use httpool::{Body, Request, http::StatusCode};
+    ///
+    /// fn first_kilobyte(_: Request) -> Result<Body, StatusCode> {
+    ///     let file = File::open("report.pdf").map_err(|_| StatusCode::NOT_FOUND)?;
+    ///     Ok(Body::from_file(file, 0..1000))
+    /// }
+    /// ```
+    ///
+    /// A whole [`File`] is an [answer](crate::IntoResponse) by itself.
+    #[must_use]
+    pub fn from_file(file: File, bytes: Range<u64>) -> Self {
+        Content::File(FilePart {
+            file,
+            offset: bytes.start,
+            left: bytes.end.saturating_sub(bytes.start),
+        })
+        .into()
+    }
+
+    /// What of the content is in memory: all of a request's, and nothing of what comes
+    /// [from a reader](Self::from_reader) or [from a file](Self::from_file), or is
+    /// [streamed](crate::BodyMode::Stream).
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.content {
+            Content::Memory(bytes) => bytes,
+            Content::Reader(_) | Content::File(_) | Content::Upgrade(_) => &[],
+            Content::Withheld(withheld) => {
+                withheld.want();
+                &[]
+            }
+        }
+    }
+
+    /// The same as [`as_bytes`](Self::as_bytes), to keep, without copying it.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        match self.content {
+            Content::Memory(bytes) => bytes,
+            Content::Reader(_) | Content::File(_) | Content::Upgrade(_) => Bytes::new(),
+            Content::Withheld(withheld) => {
+                withheld.want();
+                Bytes::new()
+            }
+        }
+    }
+
+    /// The same, shared, while the body stays.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        match &self.content {
+            Content::Memory(bytes) => bytes.clone(),
+            Content::Reader(_) | Content::File(_) | Content::Upgrade(_) => Bytes::new(),
+            Content::Withheld(withheld) => {
+                withheld.want();
+                Bytes::new()
+            }
+        }
+    }
+
+    /// The number of bytes, unless only [a reader](Self::from_reader) knows it, or the client that
+    /// sends them.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match &self.content {
+            Content::Memory(bytes) => Some(bytes.len() as u64),
+            Content::Reader(source) => source.length,
+            Content::File(part) => Some(part.left),
+            Content::Upgrade(_) => Some(0),
+            Content::Withheld(withheld) => withheld.length(),
+        }
+    }
+
+    /// How the request that brought this body came over its connection; `None` if none did.
+    #[must_use]
+    pub fn wire(&self) -> Option<&RawRequest> {
+        self.wire.as_ref()
+    }
+
+    /// Where the request that brought this body comes from; `None` if none did.
+    #[must_use]
+    pub fn origin(&self) -> Option<&ClientInfo> {
+        self.origin.as_ref()
+    }
+
+    pub(crate) fn set_origin(&mut self, origin: ClientInfo) {
+        self.origin = Some(origin);
+    }
+
+    /// What it tells of its request, to keep where the body may be replaced.
+    pub(crate) fn provenance(&self) -> Provenance {
+        Provenance {
+            wire: self.wire.clone(),
+            origin: self.origin.clone(),
+        }
+    }
+
+    /// Has it tell that, unless it tells something itself.
+    pub(crate) fn restore(&mut self, provenance: &Provenance) {
+        if self.wire.is_none() {
+            self.wire.clone_from(&provenance.wire);
+        }
+        if self.origin.is_none() {
+            self.origin.clone_from(&provenance.origin);
+        }
+    }
+
+    /// Gives a request other content; how it came and whence stays.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    pub(crate) fn replace_content(&mut self, content: impl Into<Bytes>) {
+        self.content = Content::Memory(content.into());
+    }
+
+    /// The body of a request with this head.
+    pub(crate) fn received(content: Bytes, head: Bytes, chunking: Option<SharedChunking>) -> Self {
+        Self {
+            content: Content::Memory(content),
+            wire: Some(RawRequest::new(head, chunking)),
+            origin: None,
+        }
+    }
+
+    /// Of an answer that another protocol follows.
+    pub(crate) fn upgrade(upgrade: Upgrade) -> Self {
+        Content::Upgrade(Box::new(upgrade)).into()
+    }
+
+    /// The protocol that follows instead of content, if any.
+    pub(crate) fn protocol(&self) -> Option<&HeaderValue> {
+        match &self.content {
+            Content::Upgrade(upgrade) => Some(upgrade.protocol()),
+            Content::Memory(_) | Content::Reader(_) | Content::File(_) | Content::Withheld(_) => {
+                None
+            }
+        }
+    }
+
+    /// The body of a request with this head that has not come.
+    pub(crate) fn withheld(head: Bytes, length: Option<u64>) -> Self {
+        Self {
+            content: Content::Withheld(Withheld::new(length)),
+            wire: Some(RawRequest::new(head, None)),
+            origin: None,
+        }
+    }
+
+    /// What is kept of a body that has not come.
+    pub(crate) fn as_withheld(&self) -> Option<&Withheld> {
+        match &self.content {
+            Content::Withheld(withheld) => Some(withheld),
+            _ => None,
+        }
+    }
+
+    /// Notes that its reader keeps so much memory.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    pub(crate) fn holding(mut self, held: usize) -> Self {
+        if let Content::Reader(source) = &mut self.content {
+            source.held = held;
+        }
+        self
+    }
+
+    /// As [`Read::read`], while this client is there, if the reader looks.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    pub(crate) fn read_for(&mut self, buffer: &mut [u8], client: &dyn Client) -> io::Result<usize> {
+        match &mut self.content {
+            Content::Reader(source) => source.read_for(buffer, client),
+            _ => self.read(buffer),
+        }
+    }
+
+    /// Whether it comes from a reader, which may be asked for more before there is more.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.content, Content::Reader(_))
+    }
+
+    /// How much memory the content keeps that is nobody else's.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    pub(crate) fn held(&self) -> usize {
+        match &self.content {
+            Content::Memory(bytes) if bytes.is_unique() => bytes.len(),
+            Content::Reader(source) => source.held,
+            Content::Memory(_) | Content::File(_) | Content::Upgrade(_) | Content::Withheld(_) => 0,
+        }
+    }
+
+    /// Has the content come from there.
+    pub(crate) fn set_source(&mut self, source: BodySource) {
+        self.content = Content::Reader(source);
+    }
+
+    pub(crate) fn into_content(self) -> Content {
+        self.content
+    }
+
+    /// From a reader of unknown length that is told whether the client is there.
+    pub(crate) fn from_watching(reader: impl ReadWatching + 'static) -> Self {
+        Content::Reader(BodySource {
+            reader: Reader::Watching(Box::new(reader)),
+            length: None,
+            held: 0,
+        })
+        .into()
+    }
+
+    fn from_source(reader: impl Read + Send + 'static, length: Option<u64>) -> Self {
+        Content::Reader(BodySource {
+            reader: Reader::Any(Box::new(reader)),
+            length,
+            held: 0,
+        })
+        .into()
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.content {
+            Content::Memory(bytes) => {
+                let count = bytes.len().min(buffer.len());
+                bytes.copy_to_slice(&mut buffer[..count]);
+                Ok(count)
+            }
+            Content::Reader(source) => source.read(buffer),
+            Content::File(part) => part.read(buffer),
+            Content::Upgrade(_) => Ok(0),
+            Content::Withheld(withheld) => withheld.read(buffer),
+        }
+    }
+}
+
+/// Shows the length only: bodies are large, and logs are no place for what clients send.
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.length() {
+            Some(length) => write!(f, "Body({length} bytes)"),
+            None => f.write_str("Body(as many bytes as its reader gives)"),
+        }
+    }
+}
+
+impl From<Content> for Body {
+    fn from(content: Content) -> Self {
+        Self {
+            content,
+            wire: None,
+            origin: None,
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(content: Bytes) -> Self {
+        Content::Memory(content).into()
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(content: Vec<u8>) -> Self {
+        Bytes::from(content).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(content: String) -> Self {
+        Bytes::from(content).into()
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(content: &'static [u8]) -> Self {
+        Bytes::from_static(content).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(content: &'static str) -> Self {
+        content.as_bytes().into()
+    }
+}
+
+impl From<Box<str>> for Body {
+    fn from(content: Box<str>) -> Self {
+        String::from(content).into()
+    }
+}
+
+impl From<Box<[u8]>> for Body {
+    fn from(content: Box<[u8]>) -> Self {
+        Bytes::from(content).into()
+    }
+}
+
+impl From<Cow<'static, str>> for Body {
+    fn from(content: Cow<'static, str>) -> Self {
+        match content {
+            Cow::Borrowed(content) => content.into(),
+            Cow::Owned(content) => content.into(),
+        }
+    }
+}
+
+impl From<Cow<'static, [u8]>> for Body {
+    fn from(content: Cow<'static, [u8]>) -> Self {
+        match content {
+            Cow::Borrowed(content) => content.into(),
+            Cow::Owned(content) => content.into(),
+        }
+    }
+}
+
+impl<const N: usize> From<&'static [u8; N]> for Body {
+    fn from(content: &'static [u8; N]) -> Self {
+        content.as_slice().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(mut body: Body, expected: io::Result<&str>) {
+        let mut read = String::new();
+        let result = body.read_to_string(&mut read).map(|_| &*read);
+        assert_eq!(
+            result.map_err(|error| error.kind()),
+            expected.map_err(|error| error.kind())
+        );
+    }
+
+    #[test]
+    fn every_body_can_be_read() {
+        let reader = || &b"hello"[..];
+        check(Body::empty(), Ok(""));
+        check(Body::from("hello"), Ok("hello"));
+        check(Body::from_reader(reader()), Ok("hello"));
+        check(Body::from_sized_reader(reader(), 5), Ok("hello"));
+        check(Body::from_sized_reader(reader(), 4), Ok("hell"));
+        check(
+            Body::from_sized_reader(reader(), 6),
+            Err(ErrorKind::UnexpectedEof.into()),
+        );
+        let license = || File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-MIT"));
+        let part = |bytes| Body::from_file(license().expect("it is there"), bytes);
+        check(part(4..11), Ok("License"));
+        check(part(4..100_000), Err(ErrorKind::UnexpectedEof.into()));
+    }
+
+    #[test]
+    fn no_reader_gives_more_than_there_is_room_for() {
+        struct Boaster;
+
+        impl Read for Boaster {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                Ok(buffer.len() + 1)
+            }
+        }
+
+        for mut body in [
+            Body::from_reader(Boaster),
+            Body::from_sized_reader(Boaster, 5),
+        ] {
+            let read = body.read(&mut [0; 10]);
+            assert_eq!(read.map_err(|error| error.kind()), Err(ErrorKind::Other));
+        }
+    }
+
+    #[test]
+    fn what_was_read_is_no_part_of_a_body() {
+        let mut start = [0; 2];
+        for mut body in [
+            Body::from("hello"),
+            Body::from_sized_reader(&b"hello"[..], 5),
+        ] {
+            body.read_exact(&mut start).expect("there is more");
+            assert_eq!((&start, body.length()), (b"he", Some(3)));
+        }
+    }
+}

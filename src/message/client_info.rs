@@ -1,0 +1,344 @@
+//! Where a request comes from.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use super::Request;
+#[cfg(feature = "tls")]
+use super::TlsInfo;
+
+/// Where a request comes from: the other end of its connection, and the client as far as it is
+/// known.
+///
+/// ```
+/// use httpool::{ClientInfo, Request};
+///
+/// fn answer(request: Request) -> String {
+///     match ClientInfo::of(&request).and_then(ClientInfo::client) {
+///         Some(client) => format!("hello, {client}\n"),
+///         None => "hello, whoever you are\n".into(),
+///     }
+/// }
+///
+/// assert_eq!(answer(Request::default()), "hello, whoever you are\n");
+/// ```
+///
+/// A client that has connected itself is the peer. One that comes through proxies is whom they
+/// name, as far as they are to be believed; with the feature `proxy`,
+/// `Builder::trusted_proxy` says which are, and without it none is.
+///
+/// It is kept with the request's [`Body`](crate::Body): take that out of the request, and this
+/// goes with it ([`Body::origin`](crate::Body::origin)). It is small, and cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientInfo {
+    peer: PeerAddr,
+    /// `None` is no more than the peer. Bodies are moved a lot, those of answers too, so what few need
+    /// is elsewhere.
+    more: Option<Arc<More>>,
+}
+
+/// What is known of an origin besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct More {
+    route: ProxyRoute,
+    /// For all that share a connection.
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<TlsInfo>>,
+}
+
+/// How a client has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProxyRoute {
+    pub(crate) proxy: Option<PeerAddr>,
+    pub(crate) client: Option<PeerAddr>,
+    pub(crate) scheme: Option<Scheme>,
+}
+
+/// How a client speaks to whoever it has connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    #[cfg_attr(
+        not(any(feature = "proxy", feature = "tls")),
+        expect(dead_code, reason = "only a proxy can say so")
+    )]
+    Https,
+}
+
+/// One end of a connection, as far as it is known. As text it is `192.0.2.1:4711`,
+/// `[2001:db8::1]:4711`, an address alone if its port is not known, or `unix` for somebody on this
+/// machine who has come through a Unix socket and has no address.
+///
+/// An IPv4 address that is written as an IPv6 one (`::ffff:192.0.2.1`) counts as what it is.
+///
+/// ```
+/// use httpool::{ClientInfo, Request};
+///
+/// fn is_from_here(request: &Request) -> bool {
+///     let client = ClientInfo::of(request).and_then(ClientInfo::client);
+///     client.is_some_and(|client| {
+///         client.is_unix() || client.ip().is_some_and(|ip| ip.is_loopback())
+///     })
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddr(Address);
+
+/// Less than a [`SocketAddr`], for each request carries some.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Address {
+    Port(IpAddr, u16),
+    Ip(IpAddr),
+    Unix,
+}
+
+impl ClientInfo {
+    /// Of what comes over a connection with this other end, if nobody says more.
+    pub(crate) fn new(peer: PeerAddr) -> Self {
+        Self { peer, more: None }
+    }
+
+    /// The same over a connection that is encrypted.
+    #[cfg(feature = "tls")]
+    pub(crate) fn over(&self, tls: TlsInfo) -> Self {
+        let mut route = self.route();
+        // A proxy that has passed on bytes can't tell.
+        route.scheme = Some(Scheme::Https);
+        Self {
+            peer: self.peer,
+            more: Some(Arc::new(More {
+                route,
+                tls: Some(Arc::new(tls)),
+            })),
+        }
+    }
+
+    /// Where this request comes from; `None` if it did not come over a connection, or if its handler
+    /// has taken or replaced its body. A [layer](crate::Layer) may replace it.
+    #[must_use]
+    pub fn of(request: &Request) -> Option<&Self> {
+        request.body().origin()
+    }
+
+    /// The other end of the connection.
+    #[must_use]
+    pub fn peer(&self) -> PeerAddr {
+        self.peer
+    }
+
+    /// The trusted proxy that the client has come to, which is the peer if there is only one;
+    /// `None` if the client has come itself.
+    #[must_use]
+    pub fn proxy(&self) -> Option<PeerAddr> {
+        self.route().proxy
+    }
+
+    /// Who wants an answer. `None` if a trusted proxy has passed on the request and has not said
+    /// whose it is, or not in a form that is understood: then the peer would be the wrong one to
+    /// ask for what it may do.
+    #[must_use]
+    pub fn client(&self) -> Option<PeerAddr> {
+        self.route().client
+    }
+
+    /// How the client speaks to the first proxy, or to this server: `http` or `https`. `None` if a
+    /// trusted proxy has passed on the request and has not said.
+    #[must_use]
+    pub fn scheme(&self) -> Option<&'static http::uri::Scheme> {
+        static HTTP: http::uri::Scheme = http::uri::Scheme::HTTP;
+        static HTTPS: http::uri::Scheme = http::uri::Scheme::HTTPS;
+        Some(match self.route().scheme? {
+            Scheme::Http => &HTTP,
+            Scheme::Https => &HTTPS,
+        })
+    }
+
+    /// What is agreed on with the [peer](Self::peer), if it speaks TLS to this server.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.more.as_ref()?.tls.as_deref()
+    }
+
+    pub(crate) fn route(&self) -> ProxyRoute {
+        match &self.more {
+            Some(more) => more.route,
+            None => ProxyRoute::of(self.peer),
+        }
+    }
+
+    /// The same peer, whose client has come this way.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn with(&self, route: ProxyRoute) -> Self {
+        Self {
+            peer: self.peer,
+            more: Some(Arc::new(More {
+                route,
+                #[cfg(feature = "tls")]
+                tls: self.more.as_ref().and_then(|more| more.tls.clone()),
+            })),
+        }
+    }
+}
+
+impl ProxyRoute {
+    /// The one of a client that has come itself, and in the clear.
+    fn of(client: PeerAddr) -> Self {
+        Self {
+            proxy: None,
+            client: Some(client),
+            scheme: Some(Scheme::Http),
+        }
+    }
+
+    /// Who seemed to be the client is a proxy, and says this of its own.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn on_behalf_of(self, client: Option<PeerAddr>, scheme: Option<Scheme>) -> Self {
+        Self {
+            proxy: self.client,
+            client,
+            scheme,
+        }
+    }
+}
+
+/// As one block, which is the same wherever it is shown: an object with the members `peer`,
+/// `proxy`, `client` and `scheme`, each a string, and `tls` if the peer speaks it. What is not
+/// known, or not there, has no member.
+#[cfg(feature = "json")]
+impl serde::Serialize for ClientInfo {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap as _;
+
+        let mut block = serializer.serialize_map(None)?;
+        block.serialize_entry("peer", &self.peer)?;
+        if let Some(proxy) = self.proxy() {
+            block.serialize_entry("proxy", &proxy)?;
+        }
+        if let Some(client) = self.client() {
+            block.serialize_entry("client", &client)?;
+        }
+        if let Some(scheme) = self.scheme() {
+            block.serialize_entry("scheme", scheme.as_str())?;
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls() {
+            block.serialize_entry("tls", tls)?;
+        }
+        block.end()
+    }
+}
+
+impl PeerAddr {
+    pub(crate) const UNIX: Self = Self(Address::Unix);
+
+    pub(crate) fn new(ip: IpAddr, port: u16) -> Self {
+        Self(Address::Port(ip.to_canonical(), port))
+    }
+
+    /// Its address, if it has one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.0 {
+            Address::Port(ip, _) | Address::Ip(ip) => Some(ip),
+            Address::Unix => None,
+        }
+    }
+
+    /// Its port, if it is known.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self.0 {
+            Address::Port(_, port) => Some(port),
+            Address::Ip(_) | Address::Unix => None,
+        }
+    }
+
+    /// Whether it is on this machine and has come through a Unix socket.
+    #[must_use]
+    pub fn is_unix(&self) -> bool {
+        self.0 == Address::Unix
+    }
+}
+
+impl From<SocketAddr> for PeerAddr {
+    fn from(address: SocketAddr) -> Self {
+        Self::new(address.ip(), address.port())
+    }
+}
+
+impl From<IpAddr> for PeerAddr {
+    fn from(ip: IpAddr) -> Self {
+        Self(Address::Ip(ip.to_canonical()))
+    }
+}
+
+/// As text.
+#[cfg(feature = "json")]
+impl serde::Serialize for PeerAddr {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for PeerAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Address::Port(IpAddr::V4(ip), port) => write_v4(ip, Some(port), f),
+            Address::Port(ip, port) => SocketAddr::new(ip, port).fmt(f),
+            Address::Ip(IpAddr::V4(ip)) => write_v4(ip, None, f),
+            Address::Ip(ip) => ip.fmt(f),
+            Address::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+/// The same as the standard library writes, in one piece: a line of a log has two of them, and
+/// number by number each would take ten times as long.
+fn write_v4(ip: Ipv4Addr, port: Option<u16>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut text = [0; "255.255.255.255:65535".len()];
+    let mut end = 0;
+    let mut push = |part: &[u8]| {
+        text[end..end + part.len()].copy_from_slice(part);
+        end += part.len();
+    };
+    for (place, octet) in ip.octets().into_iter().enumerate() {
+        if place > 0 {
+            push(b".");
+        }
+        push(itoa::Buffer::new().format(octet).as_bytes());
+    }
+    if let Some(port) = port {
+        push(b":");
+        push(itoa::Buffer::new().format(port).as_bytes());
+    }
+    let text = std::str::from_utf8(&text[..end]);
+    f.write_str(text.expect("digits, dots and a colon are text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv4_address_is_written_as_usual() {
+        for ip in [[0, 0, 0, 0], [1, 20, 255, 9], [255; 4]].map(Ipv4Addr::from) {
+            assert_eq!(PeerAddr::from(IpAddr::from(ip)).to_string(), ip.to_string());
+            for port in [0, 80, u16::MAX] {
+                let address = SocketAddr::from((ip, port));
+                assert_eq!(PeerAddr::from(address).to_string(), address.to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn an_ipv4_address_in_ipv6_is_an_ipv4_address() {
+        let address: SocketAddr = "[::ffff:192.0.2.1]:80".parse().expect("an address");
+        assert_eq!(PeerAddr::from(address).to_string(), "192.0.2.1:80");
+        assert_eq!(PeerAddr::from(address.ip()).to_string(), "192.0.2.1");
+        let address: SocketAddr = "[2001:db8::1]:80".parse().expect("an address");
+        assert_eq!(PeerAddr::from(address).to_string(), "[2001:db8::1]:80");
+        assert_eq!(PeerAddr::from(address.ip()).to_string(), "2001:db8::1");
+    }
+}

@@ -1,0 +1,41 @@
+//! Fields of all answers, whoever makes them.
+
+use std::fmt;
+
+use http::HeaderMap;
+
+use crate::message::{ClientInfo, Response};
+
+/// What a server adds to them.
+#[derive(Default)]
+pub(crate) struct DefaultHeaders(Option<Box<Add>>);
+
+type Add = dyn Fn(&mut HeaderMap, &ClientInfo) + Send + Sync;
+
+impl DefaultHeaders {
+    pub(crate) fn new(add: impl Fn(&mut HeaderMap, &ClientInfo) + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(add)))
+    }
+
+    /// Adds them to an answer to whoever this is.
+    #[inline]
+    pub(crate) fn apply(&self, response: &mut Response, origin: &ClientInfo) {
+        if let Some(add) = &self.0 {
+            Self::add(add, response, origin);
+        }
+    }
+
+    #[cold]
+    fn add(add: &Add, response: &mut Response, origin: &ClientInfo) {
+        add(response.headers_mut(), origin);
+    }
+}
+
+impl fmt::Debug for DefaultHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Some(_) => "fields of all answers",
+            None => "no fields of all answers",
+        })
+    }
+}

@@ -1,0 +1,14 @@
+//! Reads and writes of single headers.
+
+#[cfg(any(
+    feature = "brotli",
+    feature = "files",
+    feature = "gzip",
+    feature = "zstd"
+))]
+pub(crate) mod accept_encoding;
+pub(crate) mod default_headers;
+pub(crate) mod list;
+pub(crate) mod media_type;
+pub(crate) mod quality;
+pub(crate) mod vary;

@@ -1,0 +1,89 @@
+//! What a client prefers, where it gives each choice a weight (RFC 9110 section 12.4.2).
+
+use http::HeaderMap;
+use http::header::HeaderName;
+
+/// From 0, which is never, to 1000.
+pub(crate) type Quality = u16;
+
+/// What is weighted 1, and what has no weight.
+const MOST: Quality = 1000;
+
+/// The choices in all lines of this field, without their parameters, and what each weighs.
+pub(crate) fn in_field<'f>(
+    fields: &'f HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = (&'f str, Quality)> {
+    fields
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|choice| {
+            let mut parts = choice.split(';').map(str::trim);
+            (parts.next().unwrap_or_default(), weight(parts))
+        })
+}
+
+/// What the parameters of a choice say of its weight. One that is none is 0: what is not understood
+/// is not wanted.
+fn weight<'p>(mut parameters: impl Iterator<Item = &'p str>) -> Quality {
+    let weight = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.eq_ignore_ascii_case("q").then_some(value)
+    });
+    weight.map_or(MOST, |weight| parse(weight).unwrap_or(0))
+}
+
+/// `0` or `1`, and up to three digits behind a point.
+fn parse(text: &str) -> Option<Quality> {
+    let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
+    if digits.len() > 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let thousandths: Quality = format!("{digits:0<3}").parse().ok()?;
+    match whole {
+        "0" => Some(thousandths),
+        "1" if thousandths == 0 => Some(MOST),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::ACCEPT;
+
+    use super::*;
+
+    #[test]
+    fn choices_are_read_from_all_lines() {
+        let mut fields = HeaderMap::new();
+        for value in ["a;q=0.5, b", "c ; x=y ;Q=0.25"] {
+            fields.append(ACCEPT, HeaderValue::from_static(value));
+        }
+        let found: Vec<_> = in_field(&fields, &ACCEPT).collect();
+        assert_eq!(found, [("a", 500), ("b", 1000), ("c", 250)]);
+    }
+
+    #[test]
+    fn what_is_no_weight_is_the_least() {
+        for (text, expected) in [
+            ("1", Some(1000)),
+            ("1.000", Some(1000)),
+            ("0", Some(0)),
+            ("0.", Some(0)),
+            ("0.1", Some(100)),
+            ("0.001", Some(1)),
+            ("1.001", None),
+            ("0.0001", None),
+            ("2", None),
+            ("-0", None),
+            ("0.+1", None),
+            ("nan", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(text), expected, "{text}");
+        }
+    }
+}

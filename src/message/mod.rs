@@ -1,0 +1,62 @@
+//! Requests, responses and handlers, and the data that describes them: no protocol, no socket, no
+//! thread.
+
+pub(crate) mod body;
+pub(crate) mod client_info;
+pub(crate) mod handler;
+pub(crate) mod headers;
+pub(crate) mod path;
+pub(crate) mod problem;
+pub(crate) mod raw_request;
+pub(crate) mod record;
+pub(crate) mod request_error;
+pub(crate) mod request_id;
+pub(crate) mod response;
+#[cfg(feature = "tls")]
+pub(crate) mod tls_info;
+pub(crate) mod upgrade;
+
+pub use self::body::Body;
+pub use self::client_info::{ClientInfo, PeerAddr};
+pub use self::handler::{BodyMode, Handler};
+pub use self::problem::pages::ErrorPages;
+pub use self::problem::{Problem, ProblemFormat};
+pub use self::raw_request::{Chunk, RawRequest};
+pub use self::record::{Observer, Outcome, RequestRecord};
+pub use self::response::{Headers, Html, IntoResponse, Redirect};
+#[cfg(feature = "tls")]
+pub use self::tls_info::TlsInfo;
+pub use self::upgrade::{Stream, Upgrade};
+
+/// A request as handlers see it.
+///
+/// ```
+/// use httpool::Request;
+/// use httpool::http::Method;
+///
+/// fn describe(request: Request) -> String {
+///     let size = match *request.method() {
+///         Method::POST => request.body().as_bytes().len(),
+///         _ => 0,
+///     };
+///     let agent = request.headers().get("user-agent");
+///     format!("{} and {size} bytes from {agent:?}", request.uri().path())
+/// }
+/// ```
+pub type Request<T = Body> = http::Request<T>;
+
+/// A response as handlers give it. [`IntoResponse`] has shorter ways to most of them.
+///
+/// ```
+/// use httpool::http::StatusCode;
+/// use httpool::http::header::{HeaderValue, RETRY_AFTER};
+/// use httpool::{Request, Response};
+///
+/// fn closed(_: Request) -> Response {
+///     let mut response = Response::new("we open at nine\n".into());
+///     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+///     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("3600"));
+///     response
+/// }
+/// ```
+pub type Response<T = Body> = http::Response<T>;

@@ -1,0 +1,381 @@
+//! What went wrong, told in the form that the client reads.
+
+pub(crate) mod page;
+pub(crate) mod pages;
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use bytes::Bytes;
+use http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, VARY,
+};
+use http::{Response as HttpResponse, StatusCode};
+
+use self::page::{POLICY, Page};
+use super::headers::media_type;
+use super::request_id::{REQUEST_ID, is_sane};
+use super::{Body, IntoResponse, Response};
+
+/// When a client that could not be served now may come again, in seconds: room is made by the
+/// requests that are under way, and most of them take less.
+const RETRY: HeaderValue = HeaderValue::from_static("1");
+
+/// An error answer: a small page for browsers, `application/problem+json` (RFC 9457) for JSON
+/// clients, a line of plain text for everyone else, as `Accept` asks.
+///
+/// ```
+/// use httpool::http::StatusCode;
+/// use httpool::{Problem, Request};
+///
+/// let request: Request = httpool::http::Request::builder()
+///     .header("accept", "application/json")
+///     .body(Default::default())?;
+/// let response = Problem::new(StatusCode::NOT_FOUND)
+///     .detail("there is no such user")
+///     .answer(request.headers());
+/// assert_eq!(response.headers()["content-type"], "application/problem+json");
+/// # Ok::<(), httpool::http::Error>(())
+/// ```
+///
+/// It says the request's `X-Request-Id`, if there is one that is [sane](crate::Builder::request_ids).
+///
+/// As an [`IntoResponse`] it does not know yet what the client accepts and is plain text; a server
+/// puts the form that the client prefers in its place. With
+/// [error pages](crate::Builder::error_pages), a page of one's own may come in the place of either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    detail: Cow<'static, str>,
+}
+
+/// A form in which a [`Problem`] is told.
+///
+/// ```
+/// use httpool::ProblemFormat;
+/// use httpool::http::{HeaderMap, HeaderValue, header::ACCEPT};
+///
+/// let mut request = HeaderMap::new();
+/// assert_eq!(ProblemFormat::preferred(&request), ProblemFormat::Text);
+/// request.insert(ACCEPT, HeaderValue::from_static("application/json"));
+/// assert_eq!(ProblemFormat::preferred(&request), ProblemFormat::Json);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemFormat {
+    /// A page, for browsers.
+    Html,
+    /// `application/problem+json` (RFC 9457).
+    Json,
+    /// A line of plain text.
+    Text,
+}
+
+/// What a response remembers of the problem that it tells.
+#[derive(Debug, Clone)]
+struct Told {
+    problem: Problem,
+    audience: Audience,
+    /// What is told. If something else stands in its place, it is not the problem that is told.
+    content: Bytes,
+}
+
+/// Whether it was known what the client accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    Known,
+    Unknown,
+}
+
+impl Problem {
+    /// A problem of which the status tells everything.
+    #[must_use]
+    pub const fn new(status: StatusCode) -> Self {
+        Self {
+            status,
+            detail: Cow::Borrowed(""),
+        }
+    }
+
+    /// Adds a sentence about this occurrence. It is escaped where the form needs it.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// The problem that this response tells, unless its content was replaced since.
+    ///
+    /// ```
+    /// use httpool::http::StatusCode;
+    /// use httpool::{IntoResponse, Problem};
+    ///
+    /// let response = Problem::new(StatusCode::GONE).detail("sold").into_response();
+    /// assert_eq!(Problem::of(&response).map(Problem::message), Some("sold"));
+    /// assert_eq!(Problem::of(&StatusCode::GONE.into_response()), None);
+    /// ```
+    #[must_use]
+    pub fn of(response: &Response) -> Option<&Self> {
+        Told::by(response).map(|told| &told.problem)
+    }
+
+    /// Its status. Where a response was given another one since, as in `(StatusCode::GONE, problem)`,
+    /// a server tells the problem with that.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What [`detail`](Self::detail) has added, as it was; empty if nothing was.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.detail
+    }
+
+    /// The response to a request that had these header fields.
+    #[must_use]
+    pub fn answer(&self, request: &HeaderMap) -> Response {
+        self.tell(request, Audience::Known)
+    }
+
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    fn tell(&self, request: &HeaderMap, audience: Audience) -> Response {
+        let form = ProblemFormat::preferred(request);
+        let id = request.get(REQUEST_ID).filter(|id| is_sane(id));
+        let id = id.and_then(|id| id.to_str().ok());
+        let content = Bytes::from(match form {
+            ProblemFormat::Html => self.html(id),
+            ProblemFormat::Json => self.json(id),
+            ProblemFormat::Text => self.text(id),
+        });
+        let mut response = HttpResponse::new(Body::from(content.clone()));
+        *response.status_mut() = self.status;
+        response.extensions_mut().insert(Told {
+            problem: self.clone(),
+            audience,
+            content,
+        });
+        let fields = response.headers_mut();
+        fields.insert(CONTENT_TYPE, form.content_type());
+        fields.insert(VARY, HeaderValue::from_static("accept"));
+        if form == ProblemFormat::Html {
+            fields.insert(CONTENT_SECURITY_POLICY, POLICY);
+        }
+        response
+    }
+
+    fn title(&self) -> &'static str {
+        self.status.canonical_reason().unwrap_or("Error")
+    }
+
+    fn text(&self, id: Option<&str>) -> String {
+        let separator = if self.detail.is_empty() { "" } else { ": " };
+        let mut text = format!(
+            "{} {}{separator}{}\n",
+            self.status.as_u16(),
+            self.title(),
+            self.detail
+        );
+        if let Some(id) = id {
+            text.extend(["Request ", id, "\n"]);
+        }
+        text
+    }
+
+    fn json(&self, id: Option<&str>) -> String {
+        let mut json = format!(
+            r#"{{"type":"about:blank","title":"{}","status":{}"#,
+            self.title(),
+            self.status.as_u16()
+        );
+        if !self.detail.is_empty() {
+            json.push_str(r#","detail":""#);
+            for character in self.detail.chars() {
+                push_json(character, &mut json);
+            }
+            json.push('"');
+        }
+        if let Some(id) = id {
+            // Nothing in it needs to be escaped.
+            json.extend([r#","request_id":""#, id, "\""]);
+        }
+        json.push_str("}\n");
+        json
+    }
+
+    fn html(&self, id: Option<&str>) -> String {
+        let title = format!("{} {}", self.status.as_u16(), self.title());
+        let mut page = Page::new(&title);
+        page.markup("<h1>");
+        page.text(&title);
+        page.markup("</h1>\n");
+        if !self.detail.is_empty() {
+            page.markup("<p>");
+            page.text(&self.detail);
+            page.markup("</p>\n");
+        }
+        if let Some(id) = id {
+            page.markup("<p><small>Request ");
+            page.text(id);
+            page.markup("</small></p>\n");
+        }
+        page.finish()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.tell(&HeaderMap::new(), Audience::Unknown)
+    }
+}
+
+/// The same answer to a client that could not be served now, and may be soon.
+pub(crate) fn try_again(mut response: Response) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, RETRY);
+    response
+}
+
+/// The problem that a response tells, and whether it does so as its client wants to hear it. One that
+/// was given another status since has to be told again.
+pub(crate) fn told(response: &Response) -> Option<(&Problem, Audience)> {
+    let told = Told::by(response)?;
+    let audience = if told.problem.status == response.status() {
+        told.audience
+    } else {
+        Audience::Unknown
+    };
+    Some((&told.problem, audience))
+}
+
+impl Told {
+    fn by(response: &Response) -> Option<&Self> {
+        let told = response.extensions().get::<Self>()?;
+        let content = response.body().as_bytes();
+        std::ptr::eq(content, &*told.content).then_some(told)
+    }
+}
+
+impl ProblemFormat {
+    /// The form with the highest weight in `Accept` (RFC 9110 section 12.5.1). Of equal weights the
+    /// range that names it more closely counts, then the first one. JSON is asked for as
+    /// `application/problem+json` or `application/json`: another `+json` type is another format. A
+    /// client that accepts none of the forms gets plain text.
+    ///
+    /// ```
+    /// use httpool::ProblemFormat;
+    /// use httpool::http::{HeaderMap, HeaderValue, header::ACCEPT};
+    ///
+    /// let mut fields = HeaderMap::new();
+    /// fields.insert(ACCEPT, HeaderValue::from_static("text/html, application/json;q=0.9"));
+    /// assert_eq!(ProblemFormat::preferred(&fields), ProblemFormat::Html);
+    /// ```
+    #[must_use]
+    pub fn preferred(request: &HeaderMap) -> Self {
+        const FORMS: [(ProblemFormat, &[&str]); 3] = [
+            (ProblemFormat::Text, &["text/plain"]),
+            (ProblemFormat::Html, &["text/html"]),
+            (
+                ProblemFormat::Json,
+                &["application/problem+json", "application/json"],
+            ),
+        ];
+        media_type::preferred(request, &FORMS).unwrap_or(Self::Text)
+    }
+
+    const fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Html => "text/html; charset=utf-8",
+            Self::Json => "application/problem+json",
+            Self::Text => "text/plain; charset=utf-8",
+        })
+    }
+}
+
+fn push_json(character: char, json: &mut String) {
+    match character {
+        '"' | '\\' => json.extend(['\\', character]),
+        '\0'..='\x1f' => {
+            let written = write!(json, "\\u{:04x}", u32::from(character));
+            debug_assert!(written.is_ok(), "writing to a string can't fail");
+        }
+        _ => json.push(character),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::ACCEPT;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(accept: &str, content_type: &str, content: &str) {
+        let mut request = HeaderMap::new();
+        if !accept.is_empty() {
+            let value = HeaderValue::from_str(accept).expect("test values are valid");
+            request.insert(ACCEPT, value);
+        }
+        let response = Problem::new(StatusCode::BAD_REQUEST)
+            .detail("a \"<b>\"\n& 'c'")
+            .answer(&request);
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(response.headers()[CONTENT_TYPE], content_type, "{accept}");
+        let body = String::from_utf8_lossy(response.body().as_bytes()).into_owned();
+        assert!(body.contains(content), "{accept}: {body}");
+    }
+
+    #[test]
+    fn the_form_is_what_the_client_prefers() {
+        const TEXT: &str = "text/plain; charset=utf-8";
+        const HTML: &str = "text/html; charset=utf-8";
+        const JSON: &str = "application/problem+json";
+        let text = "400 Bad Request: a \"<b>\"\n& 'c'\n";
+        let html = "<p>a &quot;&lt;b&gt;&quot;\n&amp; &#39;c&#39;</p>";
+        let json = r#""status":400,"detail":"a \"<b>\"\u000a& 'c'"}"#;
+        check("", TEXT, text);
+        check("*/*", TEXT, text);
+        check("image/png", TEXT, text);
+        check("text/html,application/xml;q=0.9,*/*;q=0.8", HTML, html);
+        check("application/json", JSON, json);
+        check("text/html;q=0.1, application/problem+json", JSON, json);
+        check("application/json;q=0, text/plain", TEXT, text);
+        check("Text/HTML", HTML, html);
+        check("Application/JSON", JSON, json);
+        check("application/vnd.api+JSON", TEXT, text);
+        check(
+            "application/vnd.pypi.simple.v1+json, text/html; q=0.01",
+            HTML,
+            html,
+        );
+        check("application/*, text/*;q=0.5", JSON, json);
+        check("application/xhtml+xml", TEXT, text);
+        check("application/json, text/plain, */*", JSON, json);
+        check("application/xml", TEXT, text);
+        check("json", TEXT, text);
+        check("application/json;q=nonsense", TEXT, text);
+    }
+
+    #[test]
+    fn it_says_the_id_of_the_request() {
+        #[track_caller]
+        fn check(id: &str, accept: &'static str, expected: &str) {
+            let mut request = HeaderMap::new();
+            request.insert(ACCEPT, HeaderValue::from_static(accept));
+            let id = HeaderValue::from_str(id).expect("test values are valid");
+            request.insert(REQUEST_ID, id);
+            let response = Problem::new(StatusCode::NOT_FOUND).answer(&request);
+            let body = String::from_utf8_lossy(response.body().as_bytes()).into_owned();
+            assert!(body.ends_with(expected), "{body}");
+        }
+        check("a-1", "*/*", "404 Not Found\nRequest a-1\n");
+        check(
+            "a-1",
+            "text/html",
+            "<p><small>Request a-1</small></p>\n</main>\n",
+        );
+        check("a-1", "application/json", ",\"request_id\":\"a-1\"}\n");
+        check("a\"1", "application/json", "\"status\":404}\n");
+    }
+}

@@ -1,0 +1,262 @@
+//! A request as it came, beside what was made of it.
+
+use std::iter;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::Request;
+
+/// A request's message as the client sent it (RFC 9112): the bytes of its head, how its body was
+/// cut into chunks, and its trailer fields.
+///
+/// A [`HeaderMap`] keeps what fields mean and drops how they were written: their order, the case
+/// of their names, spaces. A path is seen in one form, however its unreserved characters were
+/// percent-encoded. Whoever debugs a client, verifies a signature over a head or finds out what a
+/// proxy has done wants the bytes themselves, and here they are. They are kept for every request and
+/// cost no copy.
+///
+/// ```
+/// use httpool::{Request, RawRequest};
+///
+/// fn answer(request: Request) -> String {
+///     let Some(wire) = RawRequest::of(&request) else {
+///         return "this request never was on a wire".into();
+///     };
+///     let names = wire.field_lines().map(|(name, _)| String::from_utf8_lossy(name));
+///     names.collect::<Vec<_>>().join(" then ")
+/// }
+///
+/// assert_eq!(answer(Request::default()), "this request never was on a wire");
+/// ```
+///
+/// It is kept with the request's [`Body`](crate::Body): take that out of the request, and this
+/// goes with it ([`Body::wire`](crate::Body::wire)). Of a body that is
+/// [streamed](crate::BodyMode::Stream), chunks and trailer fields are known when it has been read to
+/// its end.
+#[derive(Debug, Clone)]
+pub struct RawRequest {
+    head: Bytes,
+    chunking: Option<SharedChunking>,
+}
+
+/// One chunk of a body in the chunked coding (RFC 9112 section 7.1).
+///
+/// ```
+/// use httpool::{Request, RawRequest};
+///
+/// /// How many bytes the largest chunk of a body had.
+/// fn largest_chunk(request: &Request) -> Option<u64> {
+///     RawRequest::of(request)?.chunks().map(|chunk| chunk.size).max()
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk<'a> {
+    /// How many bytes of content it brought; 0 in the last one.
+    pub size: u64,
+    /// The line that announced it, without its line end: the size as it was written, and
+    /// extensions if there were any.
+    pub line: &'a [u8],
+}
+
+/// Where a chunked body's chunking is put when all of it has come.
+pub(crate) type SharedChunking = Arc<OnceLock<Chunking>>;
+
+/// Everything of a chunked body but its content.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chunking {
+    /// The lines of the first chunks, each with its line end.
+    pub(crate) lines: Vec<u8>,
+    /// How many chunks came whose lines are not kept.
+    pub(crate) unkept: u64,
+    /// The trailer section, each line with its line end.
+    pub(crate) trailers: Vec<u8>,
+}
+
+impl RawRequest {
+    pub(crate) fn new(head: Bytes, chunking: Option<SharedChunking>) -> Self {
+        Self { head, chunking }
+    }
+
+    /// What came for this request; `None` if it did not come over a connection, or if its handler
+    /// has taken or replaced its body. A [layer](crate::Layer) may replace it.
+    #[must_use]
+    pub fn of(request: &Request) -> Option<&Self> {
+        request.body().wire()
+    }
+
+    /// The head, from the first byte of the request line to the empty line that ends it.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// The request line without its line end.
+    #[must_use]
+    pub fn request_line(&self) -> &[u8] {
+        self.head
+            .split(|byte| *byte == b'\r')
+            .next()
+            .unwrap_or_default()
+    }
+
+    /// Name and value of each field line of the head, in their order, repeated where they were
+    /// repeated, names in the case in which they were sent. Spaces around a value are left out.
+    pub fn field_lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        // The first line is the request line.
+        lines(&self.head).skip(1).filter_map(field)
+    }
+
+    /// The chunks of the body, in their order, the last one (of size 0) too; none if it was not
+    /// in the chunked coding. The first 16 KiB of their lines are kept, see
+    /// [`unkept_chunks`](Self::unkept_chunks).
+    pub fn chunks(&self) -> impl Iterator<Item = Chunk<'_>> {
+        let kept = self.chunking().map(|chunking| &chunking.lines[..]);
+        lines(kept.unwrap_or_default()).map(|line| Chunk {
+            size: size(line),
+            line,
+        })
+    }
+
+    /// How many more chunks came than [`chunks`](Self::chunks) tells of: a body in chunks of one
+    /// byte must not cost many times its size.
+    #[must_use]
+    pub fn unkept_chunks(&self) -> u64 {
+        self.chunking().map_or(0, |chunking| chunking.unkept)
+    }
+
+    /// Name and value of each line of the trailer section (RFC 9110 section 6.5), as
+    /// [`field_lines`](Self::field_lines) of the head.
+    pub fn trailer_lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let kept = self.chunking().map(|chunking| &chunking.trailers[..]);
+        lines(kept.unwrap_or_default()).filter_map(field)
+    }
+
+    /// The trailer fields as a map. They are never among the request's headers: what a client
+    /// sends there was not known when the request was routed and authorised (RFC 9110 section
+    /// 6.5.1).
+    ///
+    /// ```
+    /// use httpool::http::HeaderValue;
+    /// use httpool::{Request, RawRequest};
+    ///
+    /// /// What the client has computed while it sent.
+    /// fn digest(request: &Request) -> Option<HeaderValue> {
+    ///     RawRequest::of(request)?.trailers().remove("content-digest")
+    /// }
+    /// ```
+    #[must_use]
+    pub fn trailers(&self) -> HeaderMap {
+        map(self.trailer_lines())
+    }
+
+    /// The fields of the head as a map.
+    pub(crate) fn fields(&self) -> HeaderMap {
+        map(self.field_lines())
+    }
+
+    fn chunking(&self) -> Option<&Chunking> {
+        self.chunking.as_ref()?.get()
+    }
+}
+
+/// The decoder has taken nothing that is not valid.
+fn map<'a>(lines: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in lines {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+/// The lines of some bytes without their ends, up to an empty one.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(bytes);
+    let next = move || {
+        let bytes = rest?;
+        let (line, after) = match memchr::memchr(b'\n', bytes) {
+            Some(end) => (&bytes[..end], Some(&bytes[end + 1..])),
+            None => (bytes, None),
+        };
+        rest = after;
+        Some(line)
+    };
+    iter::from_fn(next)
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .take_while(|line| !line.is_empty())
+}
+
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    Some((&line[..colon], line[colon + 1..].trim_ascii()))
+}
+
+/// The size that a chunk's line begins with.
+fn size(line: &[u8]) -> u64 {
+    line.iter()
+        .map_while(|digit| char::from(*digit).to_digit(16))
+        .fold(0, |sum, digit| sum << 4 | u64::from(digit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire() -> RawRequest {
+        RawRequest::new(
+            Bytes::from_static(
+                b"PUT /a?b HTTP/1.1\r\nHOST: x\r\nx-A:  1 \r\nhost2:\r\nX-a: 2:3\r\n\r\n",
+            ),
+            Some(Arc::new(OnceLock::from(Chunking {
+                lines: b"005;a=b\r\nA \r\n0\r\n".to_vec(),
+                unkept: 7,
+                trailers: b"Sum: 1\r\nSUM:2\r\n".to_vec(),
+            }))),
+        )
+    }
+
+    #[test]
+    fn fields_are_told_as_they_were_written() {
+        let wire = wire();
+        assert_eq!(wire.request_line(), b"PUT /a?b HTTP/1.1");
+        let expected: [(&[u8], &[u8]); 4] = [
+            (b"HOST", b"x"),
+            (b"x-A", b"1"),
+            (b"host2", b""),
+            (b"X-a", b"2:3"),
+        ];
+        assert!(wire.field_lines().eq(expected));
+    }
+
+    #[test]
+    fn chunks_and_trailers_are_told_as_they_were_cut() {
+        let wire = wire();
+        let chunks: Vec<_> = wire
+            .chunks()
+            .map(|chunk| (chunk.size, chunk.line))
+            .collect();
+        let expected: [(u64, &[u8]); 3] = [(5, b"005;a=b"), (10, b"A "), (0, b"0")];
+        assert_eq!(chunks, expected);
+        assert_eq!(wire.unkept_chunks(), 7);
+        assert!(
+            wire.trailer_lines()
+                .eq([(&b"Sum"[..], &b"1"[..]), (b"SUM", b"2")])
+        );
+        let trailers = wire.trailers();
+        assert!(trailers.get_all("sum").iter().eq(["1", "2"]));
+    }
+
+    #[test]
+    fn a_body_that_was_not_chunked_has_no_chunks() {
+        let wire = RawRequest::new(Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n"), None);
+        assert_eq!(wire.field_lines().count(), 0);
+        assert_eq!(wire.chunks().count(), 0);
+        assert_eq!(wire.trailer_lines().count(), 0);
+        assert!(wire.trailers().is_empty());
+    }
+}

@@ -1,0 +1,194 @@
+//! What is told of a request when its answer is made.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+
+use super::{ClientInfo, RawRequest};
+
+/// Is told of every request, for logs and figures.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use httpool::{RequestRecord, Observer, Server};
+///
+/// #[derive(Default)]
+/// struct Mistakes(AtomicU64);
+///
+/// impl Observer for Mistakes {
+///     fn answered(&self, exchange: &RequestRecord<'_>) {
+///         if exchange.status().is_client_error() {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// let mistakes = Arc::new(Mistakes::default());
+/// let server = Server::builder()
+///     .listen("127.0.0.1:0")
+///     .observer(Arc::clone(&mistakes))
+///     .bind()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Observer: Send + Sync + 'static {
+    /// A request has its answer. This is called on the worker, before the answer leaves, so what it
+    /// takes the client waits for: it should be quick, and not block. One that panics costs the
+    /// connection.
+    fn answered(&self, exchange: &RequestRecord<'_>);
+}
+
+/// One observer for several servers, or for a server and whoever reads from it.
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn answered(&self, exchange: &RequestRecord<'_>) {
+        (**self).answered(exchange);
+    }
+}
+
+/// A request and its answer, as an [`Observer`] sees them.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use httpool::{RequestRecord, Observer};
+///
+/// struct Slow;
+///
+/// impl Observer for Slow {
+///     fn answered(&self, exchange: &RequestRecord<'_>) {
+///         if exchange.duration() > Duration::from_secs(1) {
+///             let request = String::from_utf8_lossy(exchange.wire().request_line());
+///             eprintln!("{request} took {:?}", exchange.duration());
+///         }
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct RequestRecord<'a> {
+    pub(crate) worker: usize,
+    pub(crate) wire: &'a RawRequest,
+    pub(crate) origin: &'a ClientInfo,
+    pub(crate) id: Option<&'a HeaderValue>,
+    pub(crate) outcome: Outcome,
+    pub(crate) status: StatusCode,
+    pub(crate) received: u64,
+    pub(crate) sent: Option<u64>,
+    pub(crate) duration: Duration,
+}
+
+/// Who has answered a request.
+///
+/// ```
+/// use httpool::{RequestRecord, Observer, Outcome};
+///
+/// struct Complain;
+///
+/// impl Observer for Complain {
+///     fn answered(&self, exchange: &RequestRecord<'_>) {
+///         if let Outcome::Refused(why) = exchange.outcome() {
+///             eprintln!("{} was refused: {why}", exchange.origin().peer());
+///         }
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The handler.
+    Handled,
+    /// The server: the handler panicked.
+    Panicked,
+    /// The server, without a handler: it is no request, or none that is taken. A word says why,
+    /// such as `head_timeout`.
+    Refused(&'static str),
+}
+
+impl RequestRecord<'_> {
+    /// The number of the worker, from 0: an observer that keeps something for each of them writes
+    /// it without getting into another's way. The acceptor, which answers those that wait too long
+    /// for a worker, counts as one more.
+    #[must_use]
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// The request's head as it came. Nothing of one that could not be read.
+    #[must_use]
+    pub fn wire(&self) -> &RawRequest {
+        self.wire
+    }
+
+    /// Who sent the request.
+    #[must_use]
+    pub fn origin(&self) -> &ClientInfo {
+        self.origin
+    }
+
+    /// What identifies the request, if the server [gives ids](crate::Builder::request_ids).
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id?.to_str().ok()
+    }
+
+    /// Who has answered.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// The answer's status code.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Bytes of the request's content, as far as it came.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Bytes of content that the client gets, if it takes them all; `None` if only the answer's
+    /// reader knows.
+    #[must_use]
+    pub fn sent(&self) -> Option<u64> {
+        self.sent
+    }
+
+    /// From the moment that a worker began to receive the request, or found it behind another one,
+    /// until its answer was made. Of a request that came in parts this is the time that its client
+    /// took, too.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+}
+
+/// All that are told. They are asked for nothing while there are none.
+#[derive(Default)]
+pub(crate) struct Observers(Vec<Box<dyn Observer>>);
+
+impl Observers {
+    pub(crate) fn push(&mut self, observer: impl Observer) {
+        self.0.push(Box::new(observer));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn tell(&self, exchange: &RequestRecord<'_>) {
+        for observer in &self.0 {
+            observer.answered(exchange);
+        }
+    }
+}
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} observers", self.0.len())
+    }
+}

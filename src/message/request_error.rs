@@ -1,0 +1,217 @@
+//! Why a request is not taken.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+
+use http::StatusCode;
+
+/// Why the bytes of a client are no request that this server takes. Each ends the connection,
+/// for what follows on it can't be trusted.
+///
+/// ```
+/// # #[cfg(feature = "unstable")] {
+/// use httpool::http::StatusCode;
+/// use httpool::http1::RequestError;
+///
+/// assert_eq!(RequestError::HeadTooLong.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// A line ends in a bare LF (RFC 9112 section 2.2).
+    LineEnd,
+    /// The request line is none (RFC 9112 section 3).
+    RequestLine,
+    /// The request target is none (RFC 9112 section 3.2).
+    RequestTarget,
+    /// The request target is longer than the head may be.
+    TargetTooLong,
+    /// A field line is none (RFC 9112 section 5).
+    FieldLine,
+    /// The head is too long, or has more than [`MAX_FIELDS`](crate::http1::MAX_FIELDS) fields.
+    HeadTooLong,
+    /// No `Host`, more than one, one that names no host, or another than the target does (RFC 9112
+    /// section 3.2).
+    Host,
+    /// `Authorization`, `Content-Type` or `Origin` comes more than once (RFC 9110 section 5.3).
+    Repeated,
+    /// A version of HTTP that this server does not speak.
+    Version,
+    /// `Content-Length` is no number, or there are several.
+    ContentLength,
+    /// Both `Content-Length` and `Transfer-Encoding`, or a `Transfer-Encoding` that does not end
+    /// in `chunked` or comes in HTTP/1.0: two readers could see two different requests (RFC 9112
+    /// section 6.3).
+    AmbiguousFraming,
+    /// A transfer coding besides `chunked` (RFC 9112 section 6.1).
+    TransferCoding,
+    /// CONNECT: what follows is meant for a tunnel, and there is none (RFC 9110 section 9.3.6).
+    Tunnel,
+    /// An expectation other than `100-continue` (RFC 9110 section 10.1.1).
+    Expectation,
+    /// The body is larger than this server takes.
+    BodyTooLarge,
+    /// The chunked coding is broken (RFC 9112 section 7.1).
+    Chunk,
+    /// The client ended the connection before the body (RFC 9112 section 8).
+    Incomplete,
+    /// The head took longer than its deadline.
+    HeadTimeout,
+    /// The body took longer than its deadline.
+    BodyTimeout,
+    /// All connections together keep as much as they may.
+    NoRoom,
+    /// It comes in the clear to where TLS is spoken.
+    NotTls,
+}
+
+impl RequestError {
+    /// Each of them, in this order.
+    pub const ALL: [Self; 21] = [
+        Self::LineEnd,
+        Self::RequestLine,
+        Self::RequestTarget,
+        Self::TargetTooLong,
+        Self::FieldLine,
+        Self::HeadTooLong,
+        Self::Host,
+        Self::Repeated,
+        Self::Version,
+        Self::ContentLength,
+        Self::AmbiguousFraming,
+        Self::TransferCoding,
+        Self::Tunnel,
+        Self::Expectation,
+        Self::BodyTooLarge,
+        Self::Chunk,
+        Self::Incomplete,
+        Self::HeadTimeout,
+        Self::BodyTimeout,
+        Self::NoRoom,
+        Self::NotTls,
+    ];
+
+    /// The status code that tells the client.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::LineEnd
+            | Self::RequestLine
+            | Self::RequestTarget
+            | Self::FieldLine
+            | Self::Host
+            | Self::Repeated
+            | Self::ContentLength
+            | Self::AmbiguousFraming
+            | Self::Chunk
+            | Self::Incomplete
+            | Self::NotTls => StatusCode::BAD_REQUEST,
+            Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TransferCoding | Self::Tunnel => StatusCode::NOT_IMPLEMENTED,
+            Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        }
+    }
+
+    /// One word for it, for figures.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LineEnd => "line_end",
+            Self::RequestLine => "request_line",
+            Self::RequestTarget => "request_target",
+            Self::TargetTooLong => "target_too_long",
+            Self::FieldLine => "field_line",
+            Self::HeadTooLong => "head_too_long",
+            Self::Host => "host",
+            Self::Repeated => "repeated_header",
+            Self::Version => "version",
+            Self::ContentLength => "content_length",
+            Self::AmbiguousFraming => "ambiguous_framing",
+            Self::TransferCoding => "transfer_coding",
+            Self::Tunnel => "tunnel",
+            Self::Expectation => "expectation",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Chunk => "chunk",
+            Self::Incomplete => "incomplete",
+            Self::HeadTimeout => "head_timeout",
+            Self::BodyTimeout => "body_timeout",
+            Self::NoRoom => "no_room",
+            Self::NotTls => "not_tls",
+        }
+    }
+
+    /// The sentence for the client and the log.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::LineEnd => "a line of the head does not end in CRLF",
+            Self::RequestLine => "the request line is malformed",
+            Self::RequestTarget => "the request target is malformed",
+            Self::TargetTooLong => "the request target is too long",
+            Self::FieldLine => "a header field is malformed",
+            Self::HeadTooLong => "the request head is too large",
+            Self::Host => {
+                "exactly one Host field is required, and it must name the host that is asked"
+            }
+            Self::Repeated => {
+                "Authorization, Content-Type and Origin may each be sent once, and one is repeated"
+            }
+            Self::Version => "this server speaks HTTP/1.1 and HTTP/1.0",
+            Self::ContentLength => "Content-Length is malformed",
+            Self::AmbiguousFraming => {
+                "the body's length is ambiguous: Content-Length and Transfer-Encoding leave it open"
+            }
+            Self::TransferCoding => "the only transfer coding known here is chunked",
+            Self::Tunnel => "this server opens no tunnels",
+            Self::Expectation => "the only expectation known here is 100-continue",
+            Self::BodyTooLarge => "the request body is too large",
+            Self::Chunk => "the chunked body is malformed",
+            Self::Incomplete => "the connection ended before the request body",
+            Self::HeadTimeout => "the request head took too long to arrive",
+            Self::BodyTimeout => "the request body took too long to arrive",
+            Self::NoRoom => "this server is busy with other requests at the moment",
+            Self::NotTls => "this port speaks TLS: the address begins with https://",
+        }
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+/// What whoever reads a refused body is told.
+impl From<RequestError> for io::Error {
+    fn from(refusal: RequestError) -> Self {
+        let kind = match refusal {
+            RequestError::BodyTimeout => ErrorKind::TimedOut,
+            RequestError::BodyTooLarge => ErrorKind::FileTooLarge,
+            RequestError::Incomplete => ErrorKind::UnexpectedEof,
+            _ => ErrorKind::InvalidData,
+        };
+        Self::new(kind, refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_all() {
+        for (place, refusal) in RequestError::ALL.into_iter().enumerate() {
+            assert_eq!(refusal as usize, place, "{refusal:?}");
+        }
+        // The last one.
+        assert_eq!(RequestError::NotTls as usize + 1, RequestError::ALL.len());
+    }
+}

@@ -1,0 +1,172 @@
+//! Answers with header fields of one's own.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Error, StatusCode};
+use log::error;
+
+use super::{failed, has_failed};
+use crate::message::IntoResponse;
+use crate::message::Response;
+
+/// Header fields that an answer gets in a tuple: `(fields, answer)` or `(status, fields, answer)`.
+/// They are a [`HeaderMap`], or an array of names and values.
+///
+/// A field takes the place of what the answer has under its name. Several under one name are all
+/// sent, as `Set-Cookie` wants it.
+///
+/// ```
+/// use httpool::http::StatusCode;
+/// use httpool::http::header::{CONTENT_TYPE, ETAG};
+/// use httpool::{IntoResponse, Request};
+///
+/// let table = |_: Request| {
+///     let fields = [(CONTENT_TYPE, "text/csv"), (ETAG, "\"7\"")];
+///     (StatusCode::OK, fields, "a,b\n1,2\n")
+/// };
+///
+/// let response = ([("x-name", "Zoë\r\nSet-Cookie: a=b")], "hello").into_response();
+/// assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+/// ```
+///
+/// A name or value that no field can have (RFC 9110 section 5.5), such as one with a line end, is
+/// logged and answered 500, whatever status stands around it: nothing of such a value is sent.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say header fields",
+    note = "before its last element, a tuple that is an answer has a `StatusCode`, a `HeaderMap` \
+            or an array of names and values such as `[(CONTENT_TYPE, \"text/csv\")]`, or a status \
+            and one of the others"
+)]
+pub trait Headers {
+    /// Makes a map of them.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with a name or value.
+    fn into_fields(self) -> Result<HeaderMap, Error>;
+}
+
+impl Headers for HeaderMap {
+    fn into_fields(self) -> Result<HeaderMap, Error> {
+        Ok(self)
+    }
+}
+
+impl<K, V, const N: usize> Headers for [(K, V); N]
+where
+    K: TryInto<HeaderName>,
+    V: TryInto<HeaderValue>,
+    K::Error: Into<Error>,
+    V::Error: Into<Error>,
+{
+    fn into_fields(self) -> Result<HeaderMap, Error> {
+        let mut fields = HeaderMap::with_capacity(N);
+        for (name, value) in self {
+            let name = name.try_into().map_err(Into::into)?;
+            fields.append(name, value.try_into().map_err(Into::into)?);
+        }
+        Ok(fields)
+    }
+}
+
+impl<R: IntoResponse> IntoResponse for (StatusCode, R) {
+    fn into_response(self) -> Response {
+        let mut response = self.1.into_response();
+        if !has_failed(&response) {
+            *response.status_mut() = self.0;
+        }
+        response
+    }
+}
+
+impl<F: Headers, R: IntoResponse> IntoResponse for (F, R) {
+    fn into_response(self) -> Response {
+        with_fields(self.0, || self.1.into_response())
+    }
+}
+
+impl<F: Headers, R: IntoResponse> IntoResponse for (StatusCode, F, R) {
+    fn into_response(self) -> Response {
+        with_fields(self.1, || (self.0, self.2).into_response())
+    }
+}
+
+fn with_fields(fields: impl Headers, answer: impl FnOnce() -> Response) -> Response {
+    match fields.into_fields() {
+        Ok(fields) => {
+            let mut response = answer();
+            if !has_failed(&response) {
+                response.headers_mut().extend(fields);
+            }
+            response
+        }
+        Err(why) => {
+            error!("an answer has a field that can't be sent: {why}");
+            failed(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{CONTENT_TYPE, RETRY_AFTER, SET_COOKIE};
+
+    use super::*;
+
+    #[test]
+    fn fields_of_a_tuple_replace_those_of_the_answer() {
+        let mut fields = HeaderMap::new();
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv"));
+        let array = || [(CONTENT_TYPE, "text/csv")];
+        for response in [
+            (StatusCode::ACCEPTED, fields.clone(), "a,b").into_response(),
+            (StatusCode::ACCEPTED, (fields, "a,b")).into_response(),
+            (StatusCode::ACCEPTED, array(), "a,b").into_response(),
+            (array(), (StatusCode::ACCEPTED, "a,b")).into_response(),
+        ] {
+            assert_eq!(response.status(), StatusCode::ACCEPTED);
+            let types: Vec<_> = response.headers().get_all(CONTENT_TYPE).iter().collect();
+            assert_eq!(types, ["text/csv"]);
+            assert_eq!(response.body().as_bytes(), b"a,b");
+        }
+    }
+
+    #[test]
+    fn names_and_values_are_whatever_can_be_one() {
+        let cookies = [("set-cookie", "a=1"), ("Set-Cookie", "b=2")];
+        let response = (cookies, ()).into_response();
+        let cookies = response.headers().get_all(SET_COOKIE);
+        assert!(cookies.iter().eq(["a=1", "b=2"]));
+        let response = ([(RETRY_AFTER, 120)], ()).into_response();
+        assert_eq!(response.headers()[RETRY_AFTER], "120");
+        let name = String::from("x-name");
+        let response = ([(name, vec![0xE9])], ()).into_response();
+        assert_eq!(response.headers()["x-name"].as_bytes(), [0xE9]);
+    }
+
+    #[test]
+    fn what_is_no_field_is_never_sent() {
+        #[track_caller]
+        fn check(name: &str, value: &str) {
+            let fields = || [(name, value)];
+            for response in [
+                (fields(), "secret").into_response(),
+                (StatusCode::OK, fields(), "secret").into_response(),
+                (StatusCode::CREATED, (fields(), "secret")).into_response(),
+                ([("x-more", "secret")], (fields(), "secret")).into_response(),
+                (StatusCode::OK, [("x-more", "secret")], (fields(), "")).into_response(),
+            ] {
+                assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+                let names: Vec<_> = response.headers().keys().collect();
+                assert_eq!(names, ["content-type", "vary"]);
+                let body = response.body().as_bytes();
+                assert_eq!(body, b"500 Internal Server Error\n");
+            }
+        }
+        for value in ["a\r\nb: c", "a\nb", "a\rb", "a\0b", "\u{7f}"] {
+            check("x-name", value);
+        }
+        for name in ["", "a b", "a:b", "a\r\nb", "é", "a\0"] {
+            check(name, "value");
+        }
+    }
+}

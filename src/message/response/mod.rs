@@ -1,0 +1,302 @@
+//! What a handler may return.
+
+pub(crate) mod headers;
+
+mod redirect;
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::fs::File;
+use std::io;
+
+use bytes::Bytes;
+#[cfg(any(feature = "json", feature = "router"))]
+use http::Method;
+#[cfg(any(feature = "json", feature = "router"))]
+use http::header::ALLOW;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response as HttpResponse, StatusCode};
+use log::error;
+
+pub use self::headers::Headers;
+pub use self::redirect::Redirect;
+#[cfg(any(feature = "json", feature = "router"))]
+use super::Request;
+use super::request_error::RequestError;
+use super::{Body, Problem, Response};
+
+/// Marks the answer that stands in the place of one that could not be made. What would have been said
+/// of that one is not true of it.
+#[derive(Debug, Clone, Copy)]
+struct Failed;
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
+/// Anything a handler may return.
+///
+/// ```
+/// use httpool::http::StatusCode;
+/// use httpool::{Html, IntoResponse};
+///
+/// assert_eq!("hello".into_response().status(), StatusCode::OK);
+/// assert_eq!(StatusCode::NOT_FOUND.into_response().body().length(), Some(0));
+///
+/// let page = (StatusCode::CREATED, Html("<p>done</p>")).into_response();
+/// assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+/// ```
+///
+/// * Text (`&str`, `String` and their like) is `text/plain; charset=utf-8`, bytes (`&[u8]`,
+///   `Vec<u8>`, [`Bytes`] and their like) `application/octet-stream`. A [`Body`] says nothing of
+///   its type.
+/// * A [`File`] is sent from where it is.
+/// * A tuple that begins with a [`StatusCode`], with [`Headers`], or with both in that order, gives
+///   them to the answer that it ends with, unless there is none: what can't be sent stays the error
+///   that it is.
+/// * `Ok` and `Err` each answer with what they hold, and `Some` too; `None` is 404.
+/// * [`http::Response`] is for everything else.
+///
+/// The server adds `Content-Length`, `Date` and `Connection` itself; what a handler sets of
+/// framing fields is replaced.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no answer to a request",
+    note = "answers are such as `&'static str`, `String`, `Json<T>`, `StatusCode`, \
+            `(StatusCode, T)`, `Result<T, E>` of two answers, `http::Response<Body>`, or whatever \
+            implements `IntoResponse`",
+    note = "handlers are plain functions and may block: where the answer is a future, remove `async` \
+            from the function"
+)]
+pub trait IntoResponse {
+    /// Makes the response.
+    fn into_response(self) -> Response;
+}
+
+/// An HTML page: the content with `Content-Type: text/html; charset=utf-8`. Nothing in it is
+/// escaped: what others have written must be before it is put into a page, as a template engine does
+/// by itself.
+///
+/// ```
+/// use httpool::{Html, Request};
+///
+/// let page = |_: Request| Html("<!doctype html><title>Hello</title><p>Hello!");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Html<T>(
+    /// The page's source.
+    pub T,
+);
+
+/// The answer if there is none. A status or fields around it leave it alone.
+pub(crate) fn failed(status: StatusCode) -> Response {
+    let mut response = Problem::new(status).into_response();
+    response.extensions_mut().insert(Failed);
+    response
+}
+
+/// The answer to a method that nothing else answers: what is allowed, which is all that OPTIONS asks
+/// for (RFC 9110 section 9.3.7), and a mistake of any other (section 15.5.6).
+#[cfg(any(feature = "json", feature = "router"))]
+pub(crate) fn method_not_allowed(request: &Request, allowed: HeaderValue) -> Response {
+    let mut response = if *request.method() == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED).answer(request.headers())
+    };
+    response.headers_mut().insert(ALLOW, allowed);
+    response
+}
+
+fn has_failed(response: &Response) -> bool {
+    response.extensions().get::<Failed>().is_some()
+}
+
+fn typed(content_type: HeaderValue, body: Body) -> Response {
+    let mut response = HttpResponse::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+impl<B: Into<Body>> IntoResponse for HttpResponse<B> {
+    fn into_response(self) -> Response {
+        self.map(Into::into)
+    }
+}
+
+impl IntoResponse for Body {
+    fn into_response(self) -> Response {
+        HttpResponse::new(self)
+    }
+}
+
+impl IntoResponse for () {
+    fn into_response(self) -> Response {
+        Body::empty().into_response()
+    }
+}
+
+/// For what can't fail and is a `Result` nevertheless.
+impl IntoResponse for Infallible {
+    fn into_response(self) -> Response {
+        match self {}
+    }
+}
+
+impl IntoResponse for StatusCode {
+    fn into_response(self) -> Response {
+        (self, ()).into_response()
+    }
+}
+
+macro_rules! content {
+    ($($content_type:ident: $($content:ty),+;)+) => {
+        $($(
+            impl IntoResponse for $content {
+                fn into_response(self) -> Response {
+                    typed($content_type, self.into())
+                }
+            }
+        )+)+
+    };
+}
+
+content! {
+    TEXT: &'static str, String, Box<str>, Cow<'static, str>;
+    BYTES: &'static [u8], Vec<u8>, Box<[u8]>, Cow<'static, [u8]>, Bytes;
+}
+
+impl<const N: usize> IntoResponse for &'static [u8; N] {
+    fn into_response(self) -> Response {
+        typed(BYTES, self.into())
+    }
+}
+
+/// The whole of a file, from its first byte to what is its last one now. What is no regular file, as
+/// a pipe, is read until it ends. A folder, which can be opened as a file is, has no content and is
+/// a 404. A file that can't be asked what it is is a 500.
+///
+/// ```no_run
+/// use std::fs::File;
+/// use httpool::http::StatusCode;
+/// use httpool::Request;
+///
+/// let report = |_: Request| File::open("report.pdf").map_err(|_| StatusCode::NOT_FOUND);
+/// ```
+impl IntoResponse for File {
+    fn into_response(self) -> Response {
+        match self.metadata() {
+            Ok(metadata) if metadata.is_file() => {
+                typed(BYTES, Body::from_file(self, 0..metadata.len()))
+            }
+            Ok(metadata) if metadata.is_dir() => failed(StatusCode::NOT_FOUND),
+            Ok(_) => typed(BYTES, Body::from_reader(self)),
+            Err(error) => {
+                error!("a file can't be sent: {error}");
+                failed(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+        }
+    }
+}
+
+/// A failure of the handler's: 500, and the log says what it was. What a client does wrong while its
+/// body is [streamed](crate::BodyMode::Stream) is told to the client instead.
+impl IntoResponse for io::Error {
+    fn into_response(self) -> Response {
+        let refusal = self
+            .get_ref()
+            .and_then(|cause| cause.downcast_ref::<RequestError>());
+        if refusal.is_none() {
+            error!("a handler failed: {self}");
+        }
+        failed(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl<T: Into<Body>> IntoResponse for Html<T> {
+    fn into_response(self) -> Response {
+        typed(HTML, self.0.into())
+    }
+}
+
+impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
+    fn into_response(self) -> Response {
+        match self {
+            Ok(answer) => answer.into_response(),
+            Err(error) => error.into_response(),
+        }
+    }
+}
+
+/// What is there, or 404.
+impl<T: IntoResponse> IntoResponse for Option<T> {
+    fn into_response(self) -> Response {
+        self.ok_or(Problem::new(StatusCode::NOT_FOUND))
+            .into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(answer: impl IntoResponse, status: u16, content_type: &str, content: &str) {
+        let response = answer.into_response();
+        let said = response.headers().get(CONTENT_TYPE);
+        let said = said.map_or("", |value| value.to_str().expect("it is text"));
+        let body = String::from_utf8_lossy(response.body().as_bytes());
+        assert_eq!(
+            (response.status().as_u16(), said, &*body),
+            (status, content_type, content)
+        );
+    }
+
+    #[test]
+    fn content_says_its_type() {
+        const TEXT: &str = "text/plain; charset=utf-8";
+        const BYTES: &str = "application/octet-stream";
+        check("a", 200, TEXT, "a");
+        check(String::from("a"), 200, TEXT, "a");
+        check(Box::<str>::from("a"), 200, TEXT, "a");
+        check(Cow::Borrowed("a"), 200, TEXT, "a");
+        check(Cow::<str>::Owned("a".into()), 200, TEXT, "a");
+        check(b"a", 200, BYTES, "a");
+        check(&b"a"[..], 200, BYTES, "a");
+        check(vec![b'a'], 200, BYTES, "a");
+        check(Box::<[u8]>::from(*b"a"), 200, BYTES, "a");
+        check(Cow::Borrowed(&b"a"[..]), 200, BYTES, "a");
+        check(Bytes::from_static(b"a"), 200, BYTES, "a");
+        check(Html("<p>"), 200, "text/html; charset=utf-8", "<p>");
+        check(Body::from("a"), 200, "", "a");
+        check((), 200, "", "");
+        check(StatusCode::IM_A_TEAPOT, 418, "", "");
+        check(HttpResponse::new("a"), 200, "", "a");
+    }
+
+    #[test]
+    fn a_result_answers_with_either_side() {
+        check(
+            Ok::<_, StatusCode>("tea"),
+            200,
+            "text/plain; charset=utf-8",
+            "tea",
+        );
+        check(Err::<&str, _>(StatusCode::IM_A_TEAPOT), 418, "", "");
+        check(Ok::<_, Infallible>(()), 200, "", "");
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found() {
+        let text = "text/plain; charset=utf-8";
+        check(Some("tea"), 200, text, "tea");
+        check(None::<&str>, 404, text, "404 Not Found\n");
+    }
+
+    #[test]
+    fn a_folder_is_no_file() {
+        let folder = || File::open(env!("CARGO_MANIFEST_DIR")).expect("it is there");
+        let text = "text/plain; charset=utf-8";
+        check(folder(), 404, text, "404 Not Found\n");
+        check((StatusCode::OK, folder()), 404, text, "404 Not Found\n");
+    }
+}

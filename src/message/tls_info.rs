@@ -1,0 +1,108 @@
+//! What a connection over TLS is known by.
+
+use rustls::pki_types::CertificateDer;
+use rustls::{ProtocolVersion, ServerConnection};
+
+/// What the two ends of a connection over TLS have agreed on. It is about the other end of the
+/// connection, which is a proxy if the client has come through one.
+///
+/// ```
+/// use httpool::{ClientInfo, Request};
+/// use httpool::http::StatusCode;
+///
+/// /// For clients with a certificate only.
+/// fn answer(request: Request) -> Result<String, StatusCode> {
+///     let tls = ClientInfo::of(&request).and_then(ClientInfo::tls);
+///     match tls.map(|tls| tls.peer_certificates()) {
+///         Some([certificate, ..]) => Ok(format!("your certificate has {} bytes\n", certificate.len())),
+///         _ => Err(StatusCode::FORBIDDEN),
+///     }
+/// }
+///
+/// assert_eq!(answer(Request::default()), Err(StatusCode::FORBIDDEN));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsInfo {
+    version: &'static str,
+    cipher_suite: &'static str,
+    server_name: Option<Box<str>>,
+    alpn: Option<Box<[u8]>>,
+    peer_certificates: Vec<CertificateDer<'static>>,
+}
+
+impl TlsInfo {
+    /// Of a connection whose handshake is done.
+    pub(crate) fn of(connection: &ServerConnection) -> Self {
+        Self {
+            version: match connection.protocol_version() {
+                Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+                Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+                _ => "unknown",
+            },
+            cipher_suite: (connection.negotiated_cipher_suite())
+                .and_then(|suite| suite.suite().as_str())
+                .unwrap_or("unknown"),
+            server_name: connection.server_name().map(Box::from),
+            alpn: connection.alpn_protocol().map(Box::from),
+            peer_certificates: (connection.peer_certificates())
+                .map(|chain| {
+                    chain
+                        .iter()
+                        .cloned()
+                        .map(CertificateDer::into_owned)
+                        .collect()
+                })
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The version of TLS: `TLSv1.2` or `TLSv1.3`.
+    #[must_use]
+    pub fn version(&self) -> &'static str {
+        self.version
+    }
+
+    /// The cipher suite, by its registered name.
+    #[must_use]
+    pub fn cipher_suite(&self) -> &'static str {
+        self.cipher_suite
+    }
+
+    /// The name of the server that the client has asked for, in lower case (SNI, RFC 6066 section 3). It need not be
+    /// the one in the `Host` field of a request.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// The protocol that was agreed on, `http/1.1`, if the client has asked (ALPN, RFC 7301).
+    #[must_use]
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.alpn.as_deref()
+    }
+
+    /// The other end's certificate (DER), verified, and behind it those that lead to its authority. None
+    /// if it has none, or if it was not asked for one.
+    #[must_use]
+    pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        &self.peer_certificates
+    }
+}
+
+/// As part of an origin: an object with the members `version`, `cipher_suite`, `server_name` (if
+/// the other end has named one) and `certificates`, the number of those that it has shown.
+#[cfg(feature = "json")]
+impl serde::Serialize for TlsInfo {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap as _;
+
+        let mut block = serializer.serialize_map(None)?;
+        block.serialize_entry("version", &self.version)?;
+        block.serialize_entry("cipher_suite", &self.cipher_suite)?;
+        if let Some(name) = self.server_name() {
+            block.serialize_entry("server_name", name)?;
+        }
+        block.serialize_entry("certificates", &self.peer_certificates.len())?;
+        block.end()
+    }
+}

@@ -1,0 +1,29 @@
+//! What comes on a connection before its first request.
+
+#[cfg(feature = "tls")]
+use super::Tls;
+
+/// Parts that come in this order, each or none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ListenerProtocol {
+    /// A proxy says whom it passes on bytes for, before anything else.
+    #[cfg(feature = "proxy")]
+    pub(crate) is_proxied: bool,
+    /// Client and server agree on TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Tls>,
+}
+
+impl ListenerProtocol {
+    #[cfg(feature = "proxy")]
+    pub(crate) fn behind_proxy(mut self) -> Self {
+        self.is_proxied = true;
+        self
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn over(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+}

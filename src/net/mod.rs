@@ -1,0 +1,19 @@
+//! Listeners, transports, TLS and proxies: everything that touches a socket.
+
+mod listen_addr;
+pub(crate) mod listener;
+mod listener_protocol;
+#[cfg(feature = "proxy")]
+pub(crate) mod proxy;
+pub(crate) mod socket_file;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+pub(crate) mod transport;
+
+pub use self::listen_addr::{ListenAddr, ListenAddrError, UnixAddr};
+pub use self::listener::BindError;
+pub(crate) use self::listener_protocol::ListenerProtocol;
+#[cfg(feature = "proxy")]
+pub use self::proxy::{ForwardedBy, TrustedProxy, TrustedProxyError};
+#[cfg(feature = "tls")]
+pub use self::tls::{ClientCertificates, Tls, TlsBuilder, TlsError};

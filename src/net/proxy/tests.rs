@@ -1,0 +1,425 @@
+use std::net::SocketAddr;
+
+use http::{HeaderName, HeaderValue};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+
+/// The peer of every request here, and another trusted proxy.
+const PEER: &str = "10.0.0.1:9";
+
+fn peer() -> ClientInfo {
+    let peer: SocketAddr = PEER.parse().expect("the text is an address");
+    ClientInfo::new(peer.into())
+}
+
+fn trust(proxies: &[&str], by: ForwardedBy) -> Trust {
+    let mut trust = Trust::default();
+    trust.set_by(by);
+    for proxy in proxies {
+        trust.add(proxy.parse().expect("the text is a proxy"));
+    }
+    trust
+}
+
+/// Proxy, client and scheme, as text.
+fn told(origin: &ClientInfo) -> String {
+    let text = |node: Option<PeerAddr>| node.map_or("-".to_owned(), |node| node.to_string());
+    let scheme = origin.scheme().map_or("-", http::uri::Scheme::as_str);
+    format!(
+        "{} {} {scheme}",
+        text(origin.proxy()),
+        text(origin.client())
+    )
+}
+
+fn fields<'a>(lines: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap {
+    lines
+        .into_iter()
+        .map(|(name, value)| {
+            let name: HeaderName = name.parse().expect("the text is a field name");
+            (name, value.parse().expect("the text is a field value"))
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+        .fold(HeaderMap::new(), |mut map, (name, value)| {
+            map.append(name, value);
+            map
+        })
+}
+
+/// What lines of one field tell, behind 10.0.0.0/8 and 2001:db8::/32.
+#[track_caller]
+fn walk(by: ForwardedBy, name: &str, lines: &[&str], expected: &str) {
+    let trust = trust(&["10.0.0.0/8", "2001:db8::/32"], by);
+    let fields = fields(lines.iter().map(|line| (name, *line)));
+    assert_eq!(told(&trust.origin(&peer(), &fields)), expected, "{lines:?}");
+}
+
+#[test]
+fn x_forwarded_for_is_walked_from_the_right() {
+    #[track_caller]
+    fn check(lines: &[&str], expected: &str) {
+        walk(
+            ForwardedBy::XForwardedFor,
+            "x-forwarded-for",
+            lines,
+            expected,
+        );
+    }
+    check(&[], "- 10.0.0.1:9 http");
+    check(&["192.0.2.1"], "10.0.0.1:9 192.0.2.1 -");
+    check(&["192.0.2.1:80"], "10.0.0.1:9 192.0.2.1:80 -");
+    check(&["2001:db9::1"], "10.0.0.1:9 2001:db9::1 -");
+    check(&["[2001:db9::1]"], "10.0.0.1:9 2001:db9::1 -");
+    check(&["[2001:db9::1]:80"], "10.0.0.1:9 [2001:db9::1]:80 -");
+    check(&[" \t192.0.2.1\t "], "10.0.0.1:9 192.0.2.1 -");
+    // What a client has sent itself stands on the left.
+    check(&["203.0.113.9, 192.0.2.1"], "10.0.0.1:9 192.0.2.1 -");
+    check(&["203.0.113.9", "192.0.2.1"], "10.0.0.1:9 192.0.2.1 -");
+    check(&["10.0.0.2, 192.0.2.1"], "10.0.0.1:9 192.0.2.1 -");
+    check(&["garbage,,\", 192.0.2.1"], "10.0.0.1:9 192.0.2.1 -");
+    // A chain of trusted proxies, in one line or several.
+    check(&["192.0.2.1, 10.0.0.2"], "10.0.0.2 192.0.2.1 -");
+    check(
+        &["203.0.113.9, 192.0.2.1", "10.0.0.2"],
+        "10.0.0.2 192.0.2.1 -",
+    );
+    check(
+        &["192.0.2.1", "10.0.0.3, [2001:db8::2]:7"],
+        "10.0.0.3 192.0.2.1 -",
+    );
+    check(&["192.0.2.1, ::ffff:10.0.0.2"], "10.0.0.2 192.0.2.1 -");
+    // Nobody but trusted proxies: the farthest has asked for itself.
+    check(&["10.0.0.3, 10.0.0.2"], "10.0.0.2 10.0.0.3 -");
+    // Whoever the nearest proxy speaks for is not known, and nothing left of that counts.
+    for unknown in [
+        "",
+        "unknown",
+        "_hidden",
+        "example.com",
+        "192.0.2.256",
+        "192.0.2.01",
+        "192.0.2.1.",
+        "192.0.2.1:",
+        "192.0.2.1:+80",
+        "192.0.2.1:65536",
+        "192.0.2.1 80",
+        "192.0.2.1;",
+        "[192.0.2.1]",
+        "[2001:db9::1",
+        "[2001:db9::1]80",
+        "2001:db9::1]:80",
+        "fe80::1%eth0",
+        "\"192.0.2.1\"",
+    ] {
+        check(&[unknown], "10.0.0.1:9 - -");
+        check(&["203.0.113.9", unknown], "10.0.0.1:9 - -");
+        check(&[&format!("203.0.113.9, {unknown}")], "10.0.0.1:9 - -");
+        check(&[&format!("{unknown}, 10.0.0.2")], "10.0.0.2 - -");
+        check(
+            &[&format!("{unknown}, 192.0.2.1")],
+            "10.0.0.1:9 192.0.2.1 -",
+        );
+    }
+}
+
+#[test]
+fn forwarded_is_walked_from_the_right() {
+    #[track_caller]
+    fn check(lines: &[&str], expected: &str) {
+        walk(ForwardedBy::Forwarded, "forwarded", lines, expected);
+    }
+    check(&[], "- 10.0.0.1:9 http");
+    check(&["for=192.0.2.1"], "10.0.0.1:9 192.0.2.1 -");
+    check(&["For=192.0.2.1;Proto=HTTPS"], "10.0.0.1:9 192.0.2.1 https");
+    check(
+        &["proto=http; by=_a ; for=192.0.2.1;"],
+        "10.0.0.1:9 192.0.2.1 http",
+    );
+    check(&["for=\"192.0.2.1:80\""], "10.0.0.1:9 192.0.2.1:80 -");
+    check(&["for=\"192.0.2.1:_port\""], "10.0.0.1:9 192.0.2.1 -");
+    check(&["for=\"[2001:db9::1]\""], "10.0.0.1:9 2001:db9::1 -");
+    check(
+        &["for=\"[2001:db9::1]:80\""],
+        "10.0.0.1:9 [2001:db9::1]:80 -",
+    );
+    check(
+        &["for=192.0.2.1;host=\"a,b;c=\\\"d\\\\\""],
+        "10.0.0.1:9 192.0.2.1 -",
+    );
+    check(&["for=192.0.2.1,,", " , "], "10.0.0.1:9 192.0.2.1 -");
+    // What a client has sent itself stands on the left, and can't reach over the comma.
+    check(
+        &["for=203.0.113.9, for=192.0.2.1"],
+        "10.0.0.1:9 192.0.2.1 -",
+    );
+    check(
+        &["for=203.0.113.9", "for=192.0.2.1"],
+        "10.0.0.1:9 192.0.2.1 -",
+    );
+    check(
+        &["for=\"203.0.113.9, for=192.0.2.1"],
+        "10.0.0.1:9 192.0.2.1 -",
+    );
+    check(
+        &["for=\"203.0.113.9\\, for=192.0.2.1"],
+        "10.0.0.1:9 192.0.2.1 -",
+    );
+    check(
+        &["a=\"\\, for=\"[2001:db9::1]\""],
+        "10.0.0.1:9 2001:db9::1 -",
+    );
+    // The scheme is the one of the connection to the farthest trusted proxy.
+    check(
+        &["for=192.0.2.1;proto=https, for=10.0.0.2;proto=http"],
+        "10.0.0.2 192.0.2.1 https",
+    );
+    check(
+        &["for=203.0.113.9;proto=https, for=192.0.2.1"],
+        "10.0.0.1:9 192.0.2.1 -",
+    );
+    check(
+        &["for=192.0.2.1", "for=\"[2001:db8::2]\""],
+        "2001:db8::2 192.0.2.1 -",
+    );
+    for unknown in [
+        "for=unknown",
+        "for=_hidden",
+        "for=",
+        "for",
+        "=",
+        "by=192.0.2.1",
+        "for=\"\"",
+        "for=192.0.2.1:80",
+        "for=[2001:db9::1]",
+        "for=\"2001:db9::1\"",
+        "for =192.0.2.1",
+        "for= 192.0.2.1",
+        "for=\"192.0.2.1\"80",
+        "for=192.0.2.1 proto=http",
+        "for=192.0.2.1;for=192.0.2.1",
+        "for=192.0.2.1;proto=http;proto=https",
+        "for=192.0.2.1;/",
+        "192.0.2.1",
+    ] {
+        check(&[unknown], "10.0.0.1:9 - -");
+        check(&[&format!("for=203.0.113.9, {unknown}")], "10.0.0.1:9 - -");
+        check(&[&format!("{unknown}, for=10.0.0.2")], "10.0.0.2 - -");
+        check(
+            &[&format!("{unknown}, for=192.0.2.1")],
+            "10.0.0.1:9 192.0.2.1 -",
+        );
+    }
+    check(&["for=192.0.2.1;proto=gopher"], "10.0.0.1:9 192.0.2.1 -");
+}
+
+#[test]
+fn the_last_scheme_that_x_forwarded_proto_names_counts() {
+    #[track_caller]
+    fn check(lines: &[(&str, &str)], expected: &str) {
+        let trust = trust(&["10.0.0.0/8"], ForwardedBy::XForwarded);
+        let told = told(&trust.origin(&peer(), &fields(lines.iter().copied())));
+        assert_eq!(told, expected, "{lines:?}");
+    }
+    let client = ("x-forwarded-for", "192.0.2.1");
+    check(&[client], "10.0.0.1:9 192.0.2.1 -");
+    let proto = "x-forwarded-proto";
+    check(&[client, (proto, "https")], "10.0.0.1:9 192.0.2.1 https");
+    check(&[client, (proto, "HTTP")], "10.0.0.1:9 192.0.2.1 http");
+    check(
+        &[client, (proto, "http, https")],
+        "10.0.0.1:9 192.0.2.1 https",
+    );
+    check(
+        &[client, (proto, "http"), (proto, "https")],
+        "10.0.0.1:9 192.0.2.1 https",
+    );
+    check(&[client, (proto, "wss")], "10.0.0.1:9 192.0.2.1 -");
+    check(&[client, (proto, "https,")], "10.0.0.1:9 192.0.2.1 -");
+    check(&[(proto, "https")], "- 10.0.0.1:9 https");
+}
+
+/// Every field says something else.
+fn contradiction() -> HeaderMap {
+    fields([
+        ("forwarded", "for=192.0.2.1;proto=https"),
+        ("x-forwarded-for", "192.0.2.2"),
+        ("x-forwarded-proto", "https"),
+        ("x-real-ip", "192.0.2.3"),
+    ])
+}
+
+#[test]
+fn only_the_fields_that_the_proxies_set_are_believed() {
+    for (by, expected) in [
+        (ForwardedBy::XForwarded, "10.0.0.1:9 192.0.2.2 https"),
+        (ForwardedBy::XForwardedFor, "10.0.0.1:9 192.0.2.2 -"),
+        (ForwardedBy::Forwarded, "10.0.0.1:9 192.0.2.1 https"),
+    ] {
+        let trust = trust(&["10.0.0.1"], by);
+        assert_eq!(told(&trust.origin(&peer(), &contradiction())), expected);
+    }
+}
+
+#[test]
+fn an_empty_list_trusts_nobody_and_no_list_trusts_others() {
+    for by in [
+        ForwardedBy::XForwarded,
+        ForwardedBy::XForwardedFor,
+        ForwardedBy::Forwarded,
+    ] {
+        for proxies in [&[][..], &["10.0.0.2", "192.0.2.0/24", "::/0", "unix"]] {
+            let trust = trust(proxies, by);
+            assert_eq!(trust.origin(&peer(), &contradiction()), peer());
+        }
+    }
+}
+
+#[test]
+fn proxies_are_networks_addresses_and_those_on_this_machine() {
+    #[track_caller]
+    fn check(proxy: &str, node: PeerAddr, includes: bool) {
+        let trust = trust(&[proxy], ForwardedBy::default());
+        assert_eq!(trust.includes(&node), includes, "{proxy}: {node}");
+    }
+    let ip = |text: &str| PeerAddr::from(text.parse::<IpAddr>().expect("the text is an address"));
+    check("10.1.2.3/8", ip("10.255.0.1"), true);
+    check("10.1.2.3/8", ip("11.0.0.1"), false);
+    check("10.1.2.3", ip("10.1.2.3"), true);
+    check("10.1.2.3", ip("10.1.2.4"), false);
+    check("0.0.0.0/0", ip("192.0.2.1"), true);
+    check("0.0.0.0/0", ip("2001:db8::1"), false);
+    check("::/0", ip("2001:db8::1"), true);
+    check("2001:db8::/32", ip("2001:db8:ffff::1"), true);
+    // However an IPv4 address is written.
+    check("10.0.0.0/8", ip("::ffff:10.0.0.1"), true);
+    check("::ffff:10.0.0.0/104", ip("10.0.0.1"), true);
+    check("::ffff:10.0.0.1", ip("10.0.0.1"), true);
+    check("::ffff:10.0.0.1", ip("10.0.0.2"), false);
+    check("unix", PeerAddr::UNIX, true);
+    check("unix", ip("127.0.0.1"), false);
+    check("0.0.0.0/0", PeerAddr::UNIX, false);
+    for text in [
+        "",
+        "localhost",
+        "10.0.0.0/33",
+        "10.0.0/8",
+        "10.0.0.1:80",
+        "Unix",
+        "*",
+    ] {
+        assert_eq!(
+            text.parse::<TrustedProxy>(),
+            Err(TrustedProxyError),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn ten_thousand_elements_are_walked() {
+    let trust = trust(&["10.0.0.0/8"], ForwardedBy::XForwardedFor);
+    let lines = format!("192.0.2.1{}", ", 10.0.0.2".repeat(10_000));
+    let told = told(&trust.origin(&peer(), &fields([("x-forwarded-for", &*lines)])));
+    assert_eq!(told, "10.0.0.2 192.0.2.1 -");
+}
+
+proptest! {
+    /// Whatever a client sends, it says nothing about whom the proxies have seen.
+    #[test]
+    fn what_a_client_sends_does_not_count(
+        lies in vec(line(), 0..4),
+        same_line in any::<bool>(),
+        chain in 0..4usize,
+    ) {
+        for (by, name, client, proxy) in [
+            (ForwardedBy::XForwardedFor, "x-forwarded-for", "192.0.2.1", "10.0.0.2"),
+            (ForwardedBy::Forwarded, "forwarded", "for=\"192.0.2.1\";by=_a", "for=10.0.0.2"),
+        ] {
+            let trust = trust(&["10.0.0.0/8"], by);
+            let honest = [&[client][..], &vec![proxy; chain]].concat().join(", ");
+            let expected = trust.origin(&peer(), &fields([(name, &*honest)]));
+            let mut map = HeaderMap::new();
+            let name: HeaderName = name.parse().expect("the text is a field name");
+            for lie in &lies {
+                map.append(&name, lie.clone());
+            }
+            // A proxy appends to the last line, or adds one.
+            let appended = match lies.last() {
+                Some(last) if same_line => [last.as_bytes(), b", ", honest.as_bytes()].concat(),
+                _ => honest.into_bytes(),
+            };
+            map.append(&name, HeaderValue::from_bytes(&appended).expect("its parts are values"));
+            prop_assert_eq!(trust.origin(&peer(), &map), expected);
+        }
+    }
+
+    /// What is once decided about a connection stays so, however many bytes come.
+    #[test]
+    fn a_verdict_on_a_header_is_final(bytes in beginning()) {
+        let mut verdict = Ok(None);
+        for end in 0..=bytes.len() {
+            let parsed = Statement::parse(&bytes[..end]);
+            if verdict != Ok(None) {
+                prop_assert_eq!(parsed, verdict);
+            }
+            if let Ok(Some((_, length))) = parsed {
+                prop_assert!(length <= end);
+            }
+            verdict = parsed;
+        }
+    }
+}
+
+/// The value of a field: anything, or something like what proxies write.
+fn line() -> impl Strategy<Value = HeaderValue> {
+    let nonsense = vec(prop_oneof![0x20..0x7f_u8, 0x80..=0xff_u8], 0..40);
+    let part = select(vec![
+        "for=",
+        "proto=https",
+        "192.0.2.9",
+        "10.0.0.3",
+        "[2001:db8::1]",
+        ":80",
+        "unknown",
+        "\"",
+        "\\",
+        ",",
+        ", ",
+        ";",
+        "=",
+        "_x",
+        "10.0.0.3, ",
+        "for=10.0.0.4,",
+    ]);
+    let likely = vec(part, 0..12).prop_map(|parts| parts.concat().into_bytes());
+    prop_oneof![nonsense, likely].prop_map(|value| {
+        HeaderValue::from_bytes(&value).expect("all of these bytes may be in a value")
+    })
+}
+
+/// Bytes of which many are nearly a header of the PROXY protocol.
+fn beginning() -> impl Strategy<Value = Vec<u8>> {
+    let part = select(vec![
+        &b"PROXY "[..],
+        b"TCP4 ",
+        b"TCP6 ",
+        b"UNKNOWN",
+        b"192.0.2.1 ",
+        b"::1 ",
+        b"80",
+        b" ",
+        b"\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n",
+        b"\x21\x11\0\x0c",
+        b"\x21\x21\0\x24",
+        b"\x20\0\0\0",
+        b"\x21\x11\0\x10",
+        b"123456789012",
+    ]);
+    let likely = vec(part, 0..12).prop_map(|parts| parts.concat());
+    (likely, vec(any::<u8>(), 0..30)).prop_map(|(likely, rest)| [likely, rest].concat())
+}

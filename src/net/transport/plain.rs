@@ -1,0 +1,170 @@
+//! A socket, and nothing between it and the connection.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+
+use super::{FileSent, Received, read_part};
+use crate::message::body::Presence;
+use crate::sync::recv;
+
+/// A TCP or Unix stream that does not block.
+#[derive(Debug)]
+pub(crate) struct Plain(pub(crate) OwnedFd);
+
+impl Plain {
+    pub(crate) fn receive(&self, buffer: &mut Vec<u8>, flags: RecvFlags) -> io::Result<Received> {
+        let room = buffer.capacity() - buffer.len();
+        loop {
+            match recv(&self.0, spare_capacity(buffer), flags) {
+                Ok((_, 0)) => return Ok(Received::End),
+                Ok((_, count)) if count == room => return Ok(Received::Full),
+                Ok(_) => return Ok(Received::Short),
+                Err(Errno::AGAIN) => return Ok(Received::Nothing),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    pub(crate) fn send(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        loop {
+            let sent = if second.is_empty() {
+                rustix::net::send(&self.0, first, SendFlags::NOSIGNAL)
+            } else {
+                rustix::net::sendmsg(
+                    &self.0,
+                    &[IoSlice::new(first), IoSlice::new(second)],
+                    &mut SendAncillaryBuffer::default(),
+                    SendFlags::NOSIGNAL,
+                )
+            };
+            match sent {
+                Ok(count) => return Ok(count),
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    pub(crate) fn send_more(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match rustix::net::send(&self.0, bytes, SendFlags::NOSIGNAL | SendFlags::MORE) {
+                Ok(count) => return Ok(count),
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// It has no flag against `SIGPIPE`: Rust programs ignore that signal unless they ask for it.
+    pub(crate) fn send_file(
+        &self,
+        file: &File,
+        mut offset: u64,
+        count: usize,
+    ) -> io::Result<FileSent> {
+        loop {
+            match rustix::fs::sendfile(&self.0, file, Some(&mut offset), count) {
+                Ok(0) => return Ok(FileSent::End),
+                Ok(count) => return Ok(FileSent::Some(count)),
+                Err(Errno::AGAIN) => return Ok(FileSent::Nothing),
+                Err(Errno::INTR) => {}
+                Err(_) => return self.send_by_hand(file, offset, count),
+            }
+        }
+    }
+
+    /// The system does not tell whether the socket failed, or the file, or only `sendfile`, which not
+    /// every file system has. Reading and sending do.
+    #[cold]
+    fn send_by_hand(&self, file: &File, offset: u64, count: usize) -> io::Result<FileSent> {
+        let part = match read_part(file, offset, count) {
+            Ok(part) => part,
+            Err(sent) => return Ok(sent),
+        };
+        Ok(match self.send(&part, &[])? {
+            0 => FileSent::Nothing,
+            count => FileSent::Some(count),
+        })
+    }
+
+    pub(crate) fn has_unread(&self) -> bool {
+        self.unread() > 0
+    }
+
+    pub(crate) fn unread(&self) -> usize {
+        let count = rustix::io::ioctl_fionread(&self.0).unwrap_or_default();
+        usize::try_from(count).unwrap_or(usize::MAX)
+    }
+
+    /// What is known of the client. A failure to ask is none of it.
+    pub(crate) fn presence(&self) -> Presence {
+        let mut asked = [PollFd::new(&self.0, PollFlags::RDHUP)];
+        match poll(&mut asked, Some(&Timespec::default())) {
+            Ok(_)
+                if asked[0]
+                    .revents()
+                    .intersects(PollFlags::HUP | PollFlags::ERR) =>
+            {
+                Presence::Gone
+            }
+            Ok(_) if asked[0].revents().contains(PollFlags::RDHUP) => Presence::Finished,
+            Ok(_) | Err(_) => Presence::Here,
+        }
+    }
+
+    pub(crate) fn reset_on_close(&self) -> io::Result<()> {
+        Ok(rustix::net::sockopt::set_socket_linger(
+            &self.0,
+            Some(Duration::ZERO),
+        )?)
+    }
+
+    pub(crate) fn finish_sending(&self) -> io::Result<()> {
+        Ok(rustix::net::shutdown(&self.0, Shutdown::Write)?)
+    }
+}
+
+/// What needs to know where something ends before it receives it.
+#[cfg(any(feature = "proxy", feature = "tls"))]
+impl Plain {
+    /// Receives into `buffer` and returns how many bytes came; none if the client has finished
+    /// sending.
+    pub(crate) fn read(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+        loop {
+            match recv(&self.0, &mut *buffer, flags) {
+                Ok((count, _)) => return Ok(count),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Sends from the start of all slices in one call and returns how many bytes went.
+    #[cfg(feature = "tls")]
+    pub(crate) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            let mut control = SendAncillaryBuffer::default();
+            match rustix::net::sendmsg(&self.0, slices, &mut control, SendFlags::NOSIGNAL) {
+                Ok(count) => return Ok(count),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Plain {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

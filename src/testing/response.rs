@@ -1,0 +1,120 @@
+//! The answer to a request, as its client would see it.
+
+use std::fmt;
+use std::io::Read;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response as HttpResponse, StatusCode};
+
+use crate::http1;
+use crate::http1::{Content, Date, Ending, RequestBuffer};
+use crate::message::{Body, RawRequest, Response};
+
+/// What was answered, as its client would see it.
+///
+/// ```
+/// use httpool::{Request, testing::Client};
+///
+/// let answer = Client::new(|_: Request| "hello").get("/").send();
+/// assert_eq!((answer.status().as_u16(), answer.text()), (200, "hello"));
+/// assert_eq!(answer.header("content-length"), Some("5"));
+/// ```
+#[derive(Clone)]
+pub struct Answer(pub(crate) HttpResponse<Bytes>);
+
+/// The response as it would come to the client whose request stands in the slot.
+pub(crate) fn receive(
+    response: Response,
+    slot: &RequestBuffer,
+) -> HttpResponse<Box<dyn Read + Send>> {
+    let (mut head, date) = (Vec::new(), Date::new(SystemTime::now()));
+    let content = http1::encode(
+        &response,
+        &slot.context,
+        Ending::KeepAlive,
+        &date,
+        &mut head,
+    );
+    let status = http1::last_status(&response);
+    let body = match content {
+        Content::Omitted | Content::Switched => Body::empty(),
+        Content::Follows | Content::FollowsInChunks => response.into_body(),
+    };
+    let reader: Box<dyn Read + Send> = Box::new(body);
+    let mut received = HttpResponse::new(reader);
+    *received.status_mut() = status;
+    *received.headers_mut() = RawRequest::new(head.into(), None).fields();
+    received
+}
+
+impl Answer {
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
+    /// The header fields.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.0.headers()
+    }
+
+    /// The value of the first field with this name, if there is one that is ASCII.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().get(name)?.to_str().ok()
+    }
+
+    /// The content.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.0.body()
+    }
+
+    /// The content as text.
+    ///
+    /// # Panics
+    ///
+    /// If it is not UTF-8.
+    #[must_use]
+    #[track_caller]
+    pub fn text(&self) -> &str {
+        match std::str::from_utf8(self.bytes()) {
+            Ok(text) => text,
+            Err(why) => panic!("the content is no text: {why}"),
+        }
+    }
+
+    /// The content, read as JSON.
+    ///
+    /// ```
+    /// use httpool::{Json, Request};
+    /// use httpool::testing::Client;
+    ///
+    /// let client = Client::new(|_: Request| Json([1, 2, 3]));
+    /// assert_eq!(client.get("/").send().json::<Vec<u8>>(), [1, 2, 3]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If it is no JSON, or another value.
+    #[cfg(feature = "json")]
+    #[must_use]
+    #[track_caller]
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> T {
+        match serde_json::from_slice(self.bytes()) {
+            Ok(value) => value,
+            Err(why) => panic!("{why}: {self:?}"),
+        }
+    }
+}
+
+/// Status, fields and content, for the message of a failed test.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let content = String::from_utf8_lossy(self.bytes());
+        write!(f, "{} {:?} {content:?}", self.status(), self.headers())
+    }
+}

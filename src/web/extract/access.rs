@@ -1,0 +1,52 @@
+//! What arguments leave of a request to one another.
+
+/// An argument that leaves the request as it is: what every [`FromRequest`](super::FromRequest) does that
+/// does not say otherwise.
+///
+/// ```
+/// use httpool::extract::{RequestContext, FromRequest, Reads, Rejection};
+///
+/// struct Length(Option<u64>);
+///
+/// // The same as `FromRequest<S>`.
+/// impl<S> FromRequest<S, Reads> for Length {
+///     fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+///         Ok(Self(call.request().body().length()))
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {}
+
+/// An argument that takes the request or its body away. It must be the last argument of a function.
+///
+/// ```
+/// use std::mem;
+///
+/// use httpool::http::request::Parts;
+/// use httpool::Router;
+/// use httpool::extract::{RequestContext, Consumes, FromRequest, Rejection};
+///
+/// struct Head(Parts);
+///
+/// impl<S> FromRequest<S, Consumes> for Head {
+///     fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+///         let (head, _) = mem::take(call.request_mut()).into_parts();
+///         Ok(Self(head))
+///     }
+/// }
+///
+/// let router: Router = Router::new().get("/", |Head(head): Head| format!("{:?}", head.version));
+/// ```
+///
+/// An argument behind it would find nothing, so such a function does not compile:
+///
+/// ```compile_fail,E0277
+/// use httpool::Request;
+/// use httpool::http::HeaderMap;
+/// use httpool::Router;
+///
+/// let router: Router = Router::new().get("/", |_: Request, _: HeaderMap| "hello");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consumes {}

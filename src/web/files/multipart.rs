@@ -1,0 +1,129 @@
+//! Several parts of a file in one answer (RFC 9110 section 14.6).
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::vec;
+
+use http::HeaderValue;
+
+use crate::message::{Body, request_id};
+
+/// What stands between the parts, and nowhere in them: nobody can know it when the file is made.
+#[derive(Debug)]
+pub(crate) struct Boundary(String);
+
+impl Boundary {
+    pub(crate) fn new() -> Self {
+        let id = request_id::new();
+        Self(String::from_utf8_lossy(id.as_bytes()).into_owned())
+    }
+
+    /// The media type of such an answer.
+    pub(crate) fn media_type(&self) -> HeaderValue {
+        let text = format!("multipart/byteranges; boundary={}", self.0);
+        HeaderValue::try_from(text).expect("digits are valid in a field")
+    }
+}
+
+/// The parts of a file of this length and type, each behind what it is.
+pub(crate) fn body(
+    file: File,
+    length: u64,
+    media_type: &HeaderValue,
+    parts: &[Range<u64>],
+    boundary: &Boundary,
+) -> Body {
+    let Boundary(boundary) = boundary;
+    let mut pieces = Vec::with_capacity(2 * parts.len() + 1);
+    // A line break belongs to each boundary. Before the first one it may be left out (RFC 2046 section
+    // 5.1.1), and zsync looks for it.
+    for part in parts {
+        let (first, last) = (part.start, part.end - 1);
+        let mut head = format!("\r\n--{boundary}\r\ncontent-type: ").into_bytes();
+        head.extend_from_slice(media_type.as_bytes());
+        let range = format!("\r\ncontent-range: bytes {first}-{last}/{length}\r\n\r\n");
+        head.extend_from_slice(range.as_bytes());
+        pieces.extend([Piece::Text(head), Piece::Part(part.clone())]);
+    }
+    pieces.push(Piece::Text(format!("\r\n--{boundary}--\r\n").into_bytes()));
+    let whole = pieces.iter().map(Piece::length).sum();
+    let mut pieces = pieces.into_iter();
+    let reader = Reader {
+        file,
+        piece: pieces.next(),
+        pieces,
+    };
+    Body::from_sized_reader(reader, whole)
+}
+
+/// Gives one piece after the other.
+#[derive(Debug)]
+struct Reader {
+    file: File,
+    piece: Option<Piece>,
+    pieces: vec::IntoIter<Piece>,
+}
+
+#[derive(Debug)]
+enum Piece {
+    Text(Vec<u8>),
+    /// Of the file.
+    Part(Range<u64>),
+}
+
+impl Piece {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Text(text) => text.len() as u64,
+            Self::Part(part) => part.end - part.start,
+        }
+    }
+
+    /// Takes its first bytes, as many as there is room for.
+    fn read(&mut self, file: &File, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Text(text) => {
+                let count = text.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&text[..count]);
+                text.drain(..count);
+                Ok(count)
+            }
+            Self::Part(part) => {
+                let left = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
+                let room = left.min(buffer.len());
+                match file.read_at(&mut buffer[..room], part.start)? {
+                    // What follows would stand where the client expects the rest of this.
+                    0 if room > 0 => Err(ErrorKind::UnexpectedEof.into()),
+                    count => {
+                        part.start += count as u64;
+                        Ok(count)
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while let Some(piece) = &mut self.piece {
+            if piece.length() == 0 {
+                self.piece = self.pieces.next();
+                continue;
+            }
+            if filled == buffer.len() {
+                break;
+            }
+            match piece.read(&self.file, &mut buffer[filled..]) {
+                Ok(count) => filled += count,
+                // It will fail again, once what comes before has been sent.
+                Err(_) if filled > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+}

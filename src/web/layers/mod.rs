@@ -1,0 +1,51 @@
+//! Layers that many programs want. [`Layer`](crate::Layer) says how they are put around a handler,
+//! and in which order they see requests.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use httpool::layers::{CatchPanic, Cors, SecurityHeaders, Timeout};
+//! use httpool::{Layered, Request};
+//!
+//! let handler = Layered::new(|_: Request| "hello")
+//!     .layer(SecurityHeaders::new())
+//!     .layer(Cors::of(["https://shop.example"]))
+//!     .layer(CatchPanic::new(|_| "sorry"))
+//!     .layer(Timeout::new(Duration::from_secs(5)));
+//! ```
+//!
+//! An id for each request needs no layer: the server gives it
+//! ([`Builder::request_ids`](crate::Builder::request_ids)), so that refused requests have one, too.
+
+pub(crate) mod security_headers;
+pub(crate) mod timeout;
+
+#[cfg(feature = "basic-auth")]
+mod basic_auth;
+mod catch_panic;
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+mod compression;
+mod cors;
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+mod decompression;
+#[cfg(feature = "rate-limit")]
+mod rate_limit;
+
+#[cfg(feature = "basic-auth")]
+pub use self::basic_auth::{BasicAuth, User};
+pub use self::catch_panic::CatchPanic;
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+pub use self::compression::Compression;
+pub use self::cors::Cors;
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+pub use self::decompression::Decompression;
+#[cfg(feature = "rate-limit")]
+pub use self::rate_limit::RateLimit;
+pub use self::security_headers::SecurityHeaders;
+pub use self::timeout::{Deadline, Timeout, TooLate};
+
+/// Whether all of it is in memory.
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+fn is_here(body: &crate::message::Body) -> bool {
+    body.as_withheld().is_none() && body.length() == Some(body.as_bytes().len() as u64)
+}

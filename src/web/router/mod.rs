@@ -1,0 +1,28 @@
+//! From a request to the function that answers it, and from the request to its arguments.
+//!
+//! ```
+//! use httpool::Router;
+//! use httpool::extract::{Path, State};
+//! use httpool::testing::Client;
+//!
+//! fn greet(State(greeting): State<&'static str>, Path(name): Path<String>) -> String {
+//!     format!("{greeting}, {name}")
+//! }
+//!
+//! let router: Router = Router::new().get("/greet/{name}", greet).with_state("hello");
+//! let client = Client::new(router);
+//! assert_eq!(client.get("/greet/ada").send().text(), "hello, ada");
+//! ```
+//!
+//! [`Router`] says how paths are written, [`FromRequest`] what may be an argument, and
+//! [`IntoResponse`](crate::IntoResponse) what may be returned.
+
+pub(crate) mod table;
+
+mod function;
+mod path;
+mod pattern;
+mod route;
+
+pub use self::function::{Function, Takes};
+pub use self::table::Router;

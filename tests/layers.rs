@@ -1,0 +1,117 @@
+//! The layers of the library: which folder of `src` may name which.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each layer with the layers that it may name, as in the table of ARCHITECTURE.md.
+const LAYERS: [(&str, &[&str]); 11] = [
+    ("logging", &[]),
+    ("sync", &[]),
+    ("fs", &[]),
+    ("message", &[]),
+    ("net", &["sync", "fs", "message"]),
+    ("http1", &["message"]),
+    (
+        "connection",
+        &["logging", "sync", "message", "net", "http1"],
+    ),
+    (
+        "server",
+        &["logging", "sync", "message", "net", "connection"],
+    ),
+    ("web", &["sync", "logging", "fs", "message"]),
+    ("testing", &["message", "http1", "connection"]),
+    ("services", &["logging", "message", "server", "web"]),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder can be listed");
+    entries
+        .map(|entry| entry.expect("the entry can be read").path())
+        .flat_map(|path| match path.is_dir() {
+            true => sources(&path),
+            false => vec![path],
+        })
+        .collect()
+}
+
+/// The first segments of all paths that begin at the crate root, in code and not in comments.
+fn named(source: &str) -> BTreeSet<String> {
+    let code = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let first = |path: &str| -> String {
+        let is_name = |c: &char| c.is_alphanumeric() || *c == '_';
+        path.trim().chars().take_while(is_name).collect()
+    };
+    let mut names = BTreeSet::new();
+    for path in code.split("crate::").skip(1) {
+        match path
+            .strip_prefix('{')
+            .and_then(|group| group.split_once('}'))
+        {
+            Some((group, _)) => names.extend(group.split(',').map(first)),
+            None => drop(names.insert(first(path))),
+        }
+    }
+    names.remove("");
+    names
+}
+
+/// An import of the crate root's names would hide which layer it needs.
+#[test]
+fn no_layer_names_a_higher_one() {
+    let mut wrong = Vec::new();
+    for (layer, below) in LAYERS {
+        for file in sources(&root().join("src").join(layer)) {
+            let source = fs::read_to_string(&file).expect("the file can be read");
+            for name in named(&source) {
+                if name != layer && !below.contains(&name.as_str()) {
+                    wrong.push(format!("{} names crate::{name}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_folder_is_a_layer() {
+    let entries = fs::read_dir(root().join("src")).expect("the folder can be listed");
+    let names = entries.map(|entry| {
+        let entry = entry.expect("the entry can be read");
+        entry.file_name().into_string().expect("names are UTF-8")
+    });
+    let found: BTreeSet<String> = names.filter(|name| name != "lib.rs").collect();
+    let known = LAYERS.iter().map(|(layer, _)| (*layer).to_owned());
+    assert_eq!(found, known.collect());
+}
+
+#[test]
+fn architecture_shows_the_same_layers() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the file can be read");
+    let rows: BTreeMap<String, BTreeSet<String>> = text
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `src/")?.split('|');
+            let layer = cells.next()?.trim().strip_suffix("/`")?.to_owned();
+            let known = cells
+                .next()?
+                .split(',')
+                .map(|name| name.trim().replace('`', ""));
+            Some((layer, known.filter(|name| name != "nothing").collect()))
+        })
+        .collect();
+    let expected = LAYERS.iter().map(|(layer, below)| {
+        let below = below.iter().map(|name| (*name).to_owned());
+        ((*layer).to_owned(), below.collect())
+    });
+    assert_eq!(rows, expected.collect());
+}

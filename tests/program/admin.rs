@@ -1,0 +1,207 @@
+use httpool::services::Admin;
+use httpool::{ListenAddr, Request};
+use rustix::process::Signal;
+
+use crate::support::{
+    Client, Gate, Program, TestServer, address_in, eventually, request, run_program,
+};
+
+/// The program with one worker, and where it answers those who watch it.
+fn watched(arguments: &[&str]) -> (Program, ListenAddr) {
+    let watching = ["--workers", "1", "--admin", "127.0.0.1:0"];
+    let listen = ["--listen", "127.0.0.1:0"];
+    let mut program = Program::start(&[&listen[..], &watching, arguments].concat(), &[]);
+    let address = address_in(&program.expect_line("health and metrics on"));
+    program.expect_listening();
+    (program, address)
+}
+
+#[track_caller]
+fn ask(address: &ListenAddr, target: &str) -> (u16, String) {
+    let mut client = Client::connect(address);
+    let response = client.get(target).expect_response();
+    (response.status, response.text())
+}
+
+#[test]
+fn a_server_tells_how_it_is_until_it_ends() {
+    let (program, admin) = watched(&["--drain-delay", "1h"]);
+    let mut client = program.connect();
+    client.post("/", "one").expect_answer("one");
+    assert_eq!(ask(&admin, "/healthz").0, 200);
+    assert_eq!(ask(&admin, "/readyz").0, 200);
+    let (status, metrics) = ask(&admin, "/metrics");
+    assert_eq!(status, 200);
+    for line in [
+        "httpool_connections{state=\"driven\"} 0",
+        "httpool_connections{state=\"parked\"} 1",
+        "httpool_connections_accepted_total 1",
+        "httpool_requests_answered_total 1",
+        "httpool_requests_total{method=\"POST\",status=\"2xx\"} 1",
+        "httpool_request_size_bytes_sum 3.0",
+        "httpool_request_duration_seconds_count 1",
+        "httpool_workers 1",
+        "httpool_connections{state=\"queued\"} 0",
+        "httpool_draining 0",
+    ] {
+        assert!(
+            metrics.lines().any(|one| one == line),
+            "no {line:?} in {metrics}"
+        );
+    }
+    assert!(metrics.contains("httpool_queue_wait_seconds_bucket{le=\"0.0001\"} "));
+    // What has begun keeps the drain from its end.
+    client.send(request::post_head("/", 4)).send("ha");
+    program.signal(Signal::TERM);
+    eventually("it is not ready", || ask(&admin, "/readyz").0 == 503);
+    assert_eq!(ask(&admin, "/healthz").0, 200);
+    assert!(ask(&admin, "/metrics").1.contains("httpool_draining 1\n"));
+    client.send("lf").expect_answer("half");
+    program.insist(Signal::TERM);
+    program.expect_exit(0);
+    assert!(
+        Client::try_connect(&admin).is_err(),
+        "its port is released, too"
+    );
+}
+
+#[test]
+fn who_watches_is_answered_while_every_worker_is_in_a_handler() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let server = TestServer::spawn(
+        |builder| builder,
+        move |_: Request| {
+            door.pass();
+            "late"
+        },
+    );
+    let admin = Admin::new(server.handle().clone());
+    let admin = TestServer::spawn(|builder| builder.workers(1), admin);
+    let mut clients = [(); 3].map(|()| server.connect());
+    for client in &mut clients {
+        client.get("/");
+    }
+    gate.expect_arrived(2);
+    eventually("the third is seen to wait", || {
+        let (status, metrics) = ask(admin.address(), "/metrics");
+        assert_eq!(status, 200);
+        metrics.contains("httpool_connections{state=\"queued\"} 1\n")
+            && metrics.contains("httpool_workers_busy 2\n")
+    });
+    assert_eq!(ask(admin.address(), "/readyz").0, 200);
+    assert_eq!(ask(admin.address(), "/healthz").0, 200);
+    gate.open();
+    for client in &mut clients {
+        client.expect_answer("late");
+    }
+}
+
+#[test]
+fn figures_come_in_the_form_that_is_preferred() {
+    let (_program, admin) = watched(&[]);
+    let check = |accept: &str, content_type: &str, last: &str| {
+        let mut client = Client::connect(&admin);
+        let head = format!("GET /metrics HTTP/1.1\r\nHost: it\r\nAccept: {accept}\r\n\r\n");
+        let response = client.send(head).expect_status(200);
+        assert_eq!(response.field("content-type"), Some(content_type));
+        assert_eq!(response.field("vary"), Some("accept"));
+        let text = response.text();
+        let end = text.lines().next_back().unwrap_or_default();
+        assert!(end.starts_with(last), "{end:?} is the last line");
+    };
+    check(
+        "*/*",
+        "text/plain; version=0.0.4; charset=utf-8",
+        "process_",
+    );
+    check(
+        "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        "# EOF",
+    );
+}
+
+#[test]
+fn what_is_refused_is_counted_by_its_reason_and_not_as_answered() {
+    let (program, admin) = watched(&["--max-body", "3"]);
+    let figure = |name: &str| {
+        let (_, metrics) = ask(&admin, "/metrics");
+        let mut lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
+        let figure = lines
+            .next()
+            .and_then(|rest| rest.trim().parse::<u64>().ok());
+        figure.unwrap_or_else(|| panic!("no {name} in {metrics}"))
+    };
+    let too_large = r#"httpool_requests_refused_total{reason="body_too_large"}"#;
+    let client_error = r#"httpool_requests_total{method="POST",status="4xx"}"#;
+    assert_eq!(figure(too_large), 0);
+    program.connect().post("/", "four").expect_status(413);
+    program.connect().post("/", "one").expect_answer("one");
+    eventually("it is counted", || {
+        figure("httpool_requests_answered_total") == 1
+    });
+    assert_eq!((figure(too_large), figure(client_error)), (1, 1));
+}
+
+#[test]
+fn an_admin_address_that_is_taken_is_one_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let exit = run_program(&["--listen", "127.0.0.1:0", "--admin", &address], &[]);
+    exit.expect_line(1, &format!("cannot listen on {address}: "));
+}
+
+#[test]
+fn the_limit_of_connections_is_logged_and_counted() {
+    let (mut program, admin) = watched(&["--max-connections", "1"]);
+    let limit = |reached: u64| {
+        let metrics = ask(&admin, "/metrics").1;
+        let lines = [
+            "httpool_connections_limit 1".to_owned(),
+            format!("httpool_connections_limit_reached_total {reached}"),
+        ];
+        lines
+            .iter()
+            .all(|line| metrics.lines().any(|one| one == line))
+    };
+    assert!(limit(0));
+    let mut first = program.connect();
+    first.post("/", "first").expect_answer("first");
+    program.expect_line("limit of 1 connection reached; new clients wait until one ends");
+    assert!(limit(1));
+    let mut second = program.connect();
+    second.post("/", "second");
+    drop(first);
+    second.expect_answer("second");
+    eventually("it is counted again", || limit(2));
+    program.signal(Signal::TERM);
+    drop(second);
+    let errors = program.expect_exit(0).errors;
+    // A client that comes and goes writes no line each time.
+    assert_eq!(
+        errors.matches("limit of 1 connection").count(),
+        1,
+        "{errors}"
+    );
+}
+
+#[test]
+fn the_limit_of_descriptors_is_logged_once() {
+    for (descriptors, level, connections) in
+        [(65, "WARN", "1 connection"), (80, "INFO", "16 connections")]
+    {
+        let arguments = ["--admin", "127.0.0.1:0", "--workers", "2"];
+        let program = Program::spawn_within(descriptors, &arguments);
+        program.signal(Signal::TERM);
+        let errors = program.expect_exit(0).errors;
+        let mut lines = errors
+            .lines()
+            .filter(|line| line.contains("descriptor limit"));
+        let line = lines.next().expect("it is logged");
+        let expected =
+            format!("descriptor limit (ulimit -n) of {descriptors} allows {connections} at most");
+        assert!(line.contains(level) && line.ends_with(&expected), "{line}");
+        assert_eq!(lines.next(), None);
+    }
+}

@@ -1,0 +1,577 @@
+//! The program as a person or a script meets it: what it prints, where, and its exit code.
+
+use std::env;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use rustix::process::Signal;
+
+use crate::support::{PATIENCE, Program, is_ignored, run_in_journal, run_program as run};
+
+const CLEAN: i32 = 0;
+const FAILED: i32 = 1;
+const MISUSED: i32 = 2;
+
+/// A service manager that listens to what services tell it.
+#[derive(Debug)]
+struct Manager {
+    path: String,
+    socket: UnixDatagram,
+}
+
+impl Manager {
+    fn new(name: &str) -> Self {
+        // Cargo's folder may have a longer name than a socket can have.
+        let path = env::temp_dir().join(format!("httpool-{}-{name}", process::id()));
+        let _ = fs::remove_file(&path);
+        let socket = UnixDatagram::bind(&path).expect("the folder is writable");
+        let patience = socket.set_read_timeout(Some(PATIENCE));
+        patience.expect("the time is not zero");
+        Self {
+            path: text(&path).to_owned(),
+            socket,
+        }
+    }
+
+    fn variable(&self) -> (&str, &str) {
+        ("NOTIFY_SOCKET", &self.path)
+    }
+
+    /// The next message, which contains `part`.
+    #[track_caller]
+    fn expect(&self, part: &str) -> String {
+        let mut buffer = [0; 4096];
+        let length = self
+            .socket
+            .recv(&mut buffer)
+            .expect("the service says something");
+        let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        assert!(message.contains(part), "{part:?} is not in {message}");
+        message
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// A file of this test in the folder that Cargo keeps for tests.
+fn scratch(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_file(&path);
+    path
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("the path is of readable names")
+}
+
+#[test]
+fn a_wrong_flag_or_value_is_one_line_that_names_it() {
+    #[track_caller]
+    fn check(arguments: &[&str], part: &str) {
+        run(arguments, &[]).expect_line(MISUSED, part);
+    }
+    check(&["--precompressed"], "--precompressed: needs --root");
+    check(&["--symlinks", "none"], "--symlinks: needs --root");
+    check(
+        &["--access-log-format", "json"],
+        "--access-log-format: needs --access-log",
+    );
+    check(
+        &["--forwarded-by", "forwarded"],
+        "--forwarded-by: needs a --trusted-proxy",
+    );
+    check(&["--workers", "0"], "--workers");
+    check(&["--workers", "many"], "--workers");
+    check(&["--max-body", "10Q"], "--max-body");
+    check(
+        &["--idle-timeout", "75"],
+        "--idle-timeout \"75\": no unit: write 75s",
+    );
+    check(&["--listen", "localhost"], "--listen");
+    check(&["--log-level", "loud"], "--log-level");
+    check(&["--max-boddy", "1"], "--max-boddy");
+    check(&["serve"], "serve");
+    check(&["--check", "--echo-json", "lax"], "--echo-json");
+}
+
+#[test]
+fn flags_of_tls_without_tls_are_misuse_in_check_and_start() {
+    #[track_caller]
+    fn check(arguments: &[&str], part: &str) {
+        run(arguments, &[]).expect_line(MISUSED, part);
+        run(&[arguments, &["--check"]].concat(), &[]).expect_line(MISUSED, part);
+    }
+    check(
+        &["--redirect-http", "127.0.0.1:0"],
+        "--redirect-http: needs a --listen-tls",
+    );
+    check(&["--hsts", "365d"], "--hsts: needs a --listen-tls");
+    check(
+        &["--tls-client-auth", "optional"],
+        "--tls-client-auth: needs --tls-client-ca",
+    );
+    // A proxy may speak TLS.
+    let behind = [
+        "--hsts",
+        "365d",
+        "--redirect-http",
+        "127.0.0.1:0",
+        "--check",
+    ];
+    let behind = [&behind[..], &["--trusted-proxy", "10.0.0.0/8"]].concat();
+    assert_eq!(run(&behind, &[]).code, Some(CLEAN));
+}
+
+#[test]
+fn a_variable_with_a_misspelt_name_is_a_warning_that_names_the_nearest() {
+    let misspelt = [("HTTPOOL_WORKER", "3"), ("HTTPOOL_MAX_BODDY", "1")];
+    let checked = run(&["--check"], &misspelt);
+    assert_eq!(checked.code, Some(CLEAN), "{checked:?}");
+    assert_eq!(checked.output, "configuration is valid, with warnings\n");
+    assert_eq!(
+        checked.errors,
+        "httpool: warning: HTTPOOL_MAX_BODDY: no such variable, did you mean HTTPOOL_MAX_BODY?\n\
+         httpool: warning: HTTPOOL_WORKER: no such variable, did you mean HTTPOOL_WORKERS?\n"
+    );
+    let mut server = Program::start(&["--listen=127.0.0.1:0"], &misspelt);
+    server.expect_line("did you mean HTTPOOL_WORKERS?");
+
+    // What Kubernetes and Docker set beside a service of this name.
+    let discovery = [
+        ("HTTPOOL_PORT", "tcp://10.0.0.1:80"),
+        ("HTTPOOL_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("HTTPOOL_SERVICE_HOST", "10.0.0.1"),
+        ("HTTPOOL_SERVICE_PORT_HTTP", "80"),
+    ];
+    let checked = run(&["--check"], &discovery);
+    assert_eq!(checked.errors, "", "{checked:?}");
+}
+
+#[test]
+fn a_log_file_of_a_dash_is_standard_output() {
+    let manager = Manager::new("dash");
+    let server = Program::start(
+        &["--listen=127.0.0.1:0", "--log-file", "-"],
+        &[manager.variable()],
+    );
+    manager.expect("READY=1");
+    server.signal(Signal::TERM);
+    let exit = server.expect_exit(CLEAN);
+    assert_eq!(exit.errors, "");
+    assert!(exit.output.contains("listening on"), "{exit:?}");
+    assert!(!Path::new("-").exists());
+    assert_eq!(run(&["--check", "--log-file", "-"], &[]).code, Some(CLEAN));
+    assert!(!Path::new("-").exists());
+}
+
+#[test]
+fn a_wrong_variable_is_one_line_that_names_the_variable() {
+    #[track_caller]
+    fn check(variable: &str, value: &str) {
+        run(&[], &[(variable, value)]).expect_line(MISUSED, &format!("{variable} {value:?}: "));
+    }
+    check("HTTPOOL_WORKERS", "0");
+    check("HTTPOOL_MAX_BODY", "10Q");
+    check("HTTPOOL_DRAIN_TIMEOUT", "30");
+    check("HTTPOOL_LISTEN", "localhost");
+    check("HTTPOOL_LOG_FORMAT", "xml");
+    check("HTTPOOL_CHECK", "perhaps");
+    check("PORT", "http");
+    check("PORT", "65536");
+}
+
+#[test]
+fn a_right_configuration_passes_the_check() {
+    let log = scratch("checked.log");
+    let finished = run(
+        &["--check", "--log-file", text(&log)],
+        &[
+            ("HTTPOOL_WORKERS", "2"),
+            ("HTTPOOL_MAX_BODY", ""),
+            ("HTTPOOL_NO_FLAG", "x"),
+        ],
+    );
+    assert_eq!(finished.code, Some(CLEAN), "{finished:?}");
+    assert_eq!(finished.output, "configuration is valid\n");
+    assert_eq!(finished.errors, "");
+    assert!(!log.exists(), "a check leaves nothing behind");
+}
+
+#[test]
+fn the_check_warns_of_limits_that_contradict_each_other() {
+    let limits = [
+        "--check",
+        "--max-body",
+        "64MiB",
+        "--max-buffered-memory",
+        "32MiB",
+    ];
+    let finished = run(&limits, &[("HTTPOOL_DRAIN_IDLE", "40s")]);
+    assert_eq!(finished.code, Some(CLEAN), "{finished:?}");
+    assert_eq!(finished.output, "configuration is valid, with warnings\n");
+    assert_eq!(
+        finished.errors,
+        "httpool: warning: --max-body 67108864 is over --max-buffered-memory 33554432: \
+         a body over --max-buffered-memory is refused with 413\n\
+         httpool: warning: --drain-idle 40s is over --drain-timeout 30s: \
+         a drain closes idle connections at --drain-timeout\n"
+    );
+}
+
+#[test]
+fn the_check_does_not_listen() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    assert_eq!(
+        run(&["--check", "--listen", &address], &[]).code,
+        Some(CLEAN)
+    );
+}
+
+#[test]
+fn addresses_that_conflict_are_named_by_check_and_start() {
+    #[track_caller]
+    fn check(arguments: &[&str], part: &str) {
+        run(arguments, &[]).expect_line(MISUSED, part);
+        run(&[arguments, &["--check"]].concat(), &[]).expect_line(MISUSED, part);
+    }
+    // No server gets as far as to listen on these.
+    check(
+        &["--listen", "127.0.0.1:4000", "--listen", "127.0.0.1:4000"],
+        "--listen 127.0.0.1:4000: given twice",
+    );
+    check(
+        &["--listen", "localhost:4000", "--admin", "127.0.0.1:4000"],
+        "--admin 127.0.0.1:4000: --listen localhost:4000 listens there already",
+    );
+    check(
+        &["--listen", "*:4000", "--listen", "[::1]:4000"],
+        "[::1]:4000: ",
+    );
+    check(
+        &["--reuse-port", "--listen", "*:4000", "--admin", ":4000"],
+        "--admin *:4000: --listen *:4000",
+    );
+    check(
+        &[
+            "--listen",
+            "unix:twice.sock",
+            "--admin",
+            "unix:./twice.sock?mode=600",
+        ],
+        "--admin unix:./twice.sock?mode=600: ",
+    );
+    // These fit together.
+    let apart = [
+        "--listen",
+        "127.0.0.1:0",
+        "--listen",
+        "127.0.0.1:0",
+        "--check",
+    ];
+    assert_eq!(run(&apart, &[]).code, Some(CLEAN));
+    let shared = [
+        "--listen",
+        "127.0.0.1:4000",
+        "--listen",
+        "*:4000",
+        "--check",
+    ];
+    let shared = [&shared[..], &["--reuse-port"]].concat();
+    assert_eq!(run(&shared, &[]).code, Some(CLEAN));
+}
+
+#[test]
+fn the_check_finds_what_would_stop_the_start() {
+    let file = scratch("a-file");
+    fs::write(&file, "").expect("Cargo's folder is writable");
+    let below = file.join("x.log");
+    run(&["--check", "--log-file", text(&below)], &[]).expect_line(FAILED, "log file");
+
+    let occupied = format!("unix:{}", file.display());
+    run(&["--check", "--listen", &occupied], &[]).expect_line(FAILED, "no socket");
+
+    let nowhere = format!("unix:{}/x.sock", file.display());
+    run(&["--check", "--listen", &nowhere], &[]).expect_line(FAILED, "cannot listen on unix:");
+    let foreign = ["--check", "--listen", "192.0.2.1:4000"];
+    run(&foreign, &[]).expect_line(FAILED, "no interface of this machine has this address");
+    let group = format!(
+        "unix:{}?group=no-such-group",
+        scratch("group.sock").display()
+    );
+    run(&["--check", "--admin", &group], &[]).expect_line(FAILED, "there is no group");
+
+    run(&["--check", "--root", text(&file)], &[]).expect_line(FAILED, "cannot serve");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let missing = ["--check", "--root", folder, "--fallback", "missing.html"];
+    run(&missing, &[]).expect_line(FAILED, "cannot serve the fallback missing.html");
+    let hidden = ["--check", "--root", folder, "--fallback", ".gitignore"];
+    run(&hidden, &[]).expect_line(FAILED, "cannot serve the fallback .gitignore");
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let help = run(&["--help"], &[]);
+    assert_eq!((help.code, help.errors.as_str()), (Some(CLEAN), ""));
+    for part in [
+        "--max-body",
+        "HTTPOOL_MAX_BODY",
+        "[default: 10MiB]",
+        "PORT",
+        "Exit codes:",
+    ] {
+        assert!(help.output.contains(part), "{part}");
+    }
+    let version = run(&["--version"], &[]);
+    assert_eq!((version.code, version.errors.as_str()), (Some(CLEAN), ""));
+    assert_eq!(
+        version.output,
+        format!("httpool {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn an_address_in_use_is_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let expected = format!("cannot listen on {address}: ");
+    run(&["--listen", &address], &[]).expect_line(FAILED, &expected);
+    // With no log to say it in, it is said all the same.
+    run(&["--listen", &address, "--log-level", "off"], &[]).expect_line(FAILED, &expected);
+    let log = scratch("in-use.log");
+    run(&["--listen", &address, "--log-file", text(&log)], &[]).expect_line(FAILED, &expected);
+    let logged = fs::read_to_string(&log).expect("the log was written");
+    assert!(logged.contains(&expected), "{logged}");
+}
+
+#[test]
+fn sockets_that_are_announced_but_missing_are_one_line() {
+    // The program would see the test's own descriptors, so this asks for one that can't be open.
+    let variables = [("LISTEN_FDS", "1"), ("LISTEN_FDS_FIRST_FD", "1000000")];
+    run(&[], &variables).expect_line(FAILED, "LISTEN_FDS");
+}
+
+#[test]
+fn the_ready_line_names_every_address_and_a_signal_ends_it_cleanly() {
+    let signals = [Signal::TERM, Signal::INT].into_iter();
+    for signal in signals.filter(|signal| !is_ignored(*signal)) {
+        let arguments = [
+            "--listen",
+            "127.0.0.1:0",
+            "--listen",
+            "127.0.0.1:0",
+            "--workers",
+            "2",
+        ];
+        let mut server = Program::start(&arguments, &[]);
+        let line = server.expect_line("listening on");
+        assert_eq!(line.matches("http://127.0.0.1:").count(), 2, "{line}");
+        assert!(line.ends_with(" with 2 workers"), "{line}");
+        server.signal(signal);
+        server.expect_line("stopping");
+        server.expect_line("answered");
+        server.expect_exit(CLEAN);
+    }
+}
+
+#[test]
+fn localhost_is_both_loopback_addresses() {
+    let mut server = Program::start(&[], &[("HTTPOOL_LISTEN", "localhost:0")]);
+    let line = server.expect_line("listening on");
+    assert!(line.contains("http://127.0.0.1:"), "{line}");
+    // A machine without IPv6 has one loopback address only.
+    if TcpListener::bind("[::1]:0").is_ok() {
+        assert!(line.contains("http://[::1]:"), "{line}");
+    }
+}
+
+#[test]
+fn port_means_every_interface() {
+    let mut server = Program::start(&["--workers", "1"], &[("PORT", "0")]);
+    let line = server.expect_line("listening on");
+    assert!(line.contains("http://0.0.0.0:"), "{line}");
+    assert!(line.ends_with(" with 1 worker"), "{line}");
+    let port = |host: &str| {
+        let (_, rest) = line.split_once(host)?;
+        rest.split(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse()
+            .ok()
+    };
+    let connect = |host: &str, port| {
+        let client = TcpStream::connect((host, port));
+        client.expect("the address is reachable");
+    };
+    connect(
+        "127.0.0.1",
+        port("http://0.0.0.0:").expect("there is a port"),
+    );
+    // A machine without IPv6 has the other only.
+    if TcpListener::bind("[::]:0").is_ok() {
+        connect("::1", port("http://[::]:").expect("there is a port"));
+    }
+
+    let variables = [
+        ("PORT", "wrong, but not asked"),
+        ("HTTPOOL_LISTEN", "127.0.0.1:0"),
+    ];
+    let mut server = Program::start(&[], &variables);
+    let line = server.expect_line("listening on");
+    assert!(line.contains("http://127.0.0.1:"), "{line}");
+}
+
+#[test]
+fn an_address_in_another_form_is_told_which_one_is_right() {
+    #[track_caller]
+    fn check(address: &str, part: &str) {
+        run(&["--listen", address], &[]).expect_line(MISUSED, part);
+        run(&["--check", "--admin", address], &[]).expect_line(MISUSED, part);
+    }
+    check(
+        "8080",
+        "write localhost:8080 for this machine only, or *:8080",
+    );
+    check("http://localhost:8080", "write host and port alone");
+    check("unix:/run/x?mode=rw", "?mode=660");
+    check("unix:/run/x?owner=me", "?mode=660&group=www-data");
+    let long = format!("unix:/{}", "x".repeat(200));
+    check(&long, "at most 107 bytes");
+}
+
+#[test]
+fn a_file_in_the_place_of_a_socket_outlives_the_program() {
+    let paths = ["public", "admin"].map(|name| scratch(&format!("{name}.sock")));
+    let [public, admin] = [&paths[0], &paths[1]].map(|path| format!("unix:{}", path.display()));
+    let arguments = ["--listen", &public, "--admin", &admin];
+    let mut server = Program::start(&arguments, &[]);
+    server.expect_line("listening on unix:");
+    for path in &paths {
+        fs::remove_file(path).expect("it is there");
+        fs::write(path, "precious").expect("the path is free");
+    }
+    server.signal(Signal::TERM);
+    server.expect_exit(CLEAN);
+    for path in &paths {
+        let content = fs::read_to_string(path).expect("it is still there");
+        assert_eq!(content, "precious");
+        fs::remove_file(path).expect("it is there");
+    }
+}
+
+#[test]
+fn sockets_beside_the_server_get_their_modes_too() {
+    let paths = ["public", "admin"].map(|name| scratch(&format!("mode-{name}.sock")));
+    let public = format!("unix:{}?mode=660", paths[0].display());
+    let admin = format!("unix:{}?mode=600", paths[1].display());
+    let arguments = ["--listen", &public, "--admin", &admin];
+    let mut server = Program::start(&arguments, &[]);
+    server.expect_line("listening on unix:");
+    let modes = paths.each_ref().map(|path| {
+        let file = fs::symlink_metadata(path).expect("it is there");
+        file.permissions().mode() & 0o7777
+    });
+    assert_eq!(modes, [0o660, 0o600]);
+    server.signal(Signal::TERM);
+    server.expect_exit(CLEAN);
+}
+
+#[test]
+fn json_logs_are_one_object_a_line() {
+    let arguments = [
+        "--listen=127.0.0.1:0",
+        "--log-format=json",
+        "--log-level=trace",
+    ];
+    let mut server = Program::start(&arguments, &[]);
+    let line = server.expect_line("listening on");
+    let value: serde_json::Value = serde_json::from_str(&line).expect("the line is JSON");
+    assert_eq!(value["level"], "info");
+    assert!(
+        value["ts"].as_str().is_some_and(|ts| ts.ends_with('Z')),
+        "{line}"
+    );
+}
+
+#[test]
+fn why_it_does_not_start_is_an_error_in_the_journal() {
+    #[track_caller]
+    fn check(code: i32, arguments: &[&str], start: &str) {
+        let exit = run_in_journal(arguments);
+        exit.expect_line(code, start);
+        assert!(exit.errors.starts_with(start), "{exit:?}");
+    }
+    let log = scratch("journal.log");
+    let missing = ["--root", "/nonexistent"];
+    check(MISUSED, &["--workers", "0"], "<3>httpool: --workers");
+    check(MISUSED, &["--listing"], "<3>httpool: --listing");
+    check(
+        FAILED,
+        &["--log-file", "/no/such/folder"],
+        "<3>httpool: cannot write to the log file",
+    );
+    check(FAILED, &missing, "<3>cannot serve /nonexistent");
+    check(
+        FAILED,
+        &[&missing[..], &["--log-file", text(&log)]].concat(),
+        "<3>httpool: cannot serve /nonexistent",
+    );
+    check(
+        FAILED,
+        &[&missing[..], &["--check"]].concat(),
+        "<3>httpool: cannot serve /nonexistent",
+    );
+}
+
+#[test]
+fn a_log_file_gets_everything_and_standard_error_nothing() {
+    let log = scratch("only-here.log");
+    fs::write(&log, "from before\n").expect("Cargo's folder is writable");
+    let manager = Manager::new("log-file");
+    let server = Program::start(
+        &["--listen=127.0.0.1:0", "--log-file", text(&log)],
+        &[manager.variable()],
+    );
+    manager.expect("READY=1");
+    server.signal(Signal::TERM);
+    assert_eq!(server.expect_exit(CLEAN).errors, "");
+    let logged = fs::read_to_string(&log).expect("the log was written");
+    for part in ["from before\n", "listening on", "stopping", "answered"] {
+        assert!(logged.contains(part), "{part:?} is not in {logged}");
+    }
+}
+
+#[test]
+fn the_service_manager_hears_of_the_start_and_of_the_drain() {
+    let manager = Manager::new("life");
+    // The drain lasts until the second signal, as nobody waits for its delay to pass.
+    let server = Program::start(
+        &["--listen=127.0.0.1:0", "--drain-delay=1h"],
+        &[manager.variable()],
+    );
+    let ready = manager.expect("READY=1");
+    assert!(
+        ready.contains("STATUS=listening on http://127.0.0.1:"),
+        "{ready}"
+    );
+
+    server.signal(Signal::TERM);
+    for _ in 0..2 {
+        let draining = manager.expect("STOPPING=1");
+        assert!(
+            draining.contains("STATUS=draining: 0 connections open"),
+            "{draining}"
+        );
+        assert!(draining.contains("EXTEND_TIMEOUT_USEC="), "{draining}");
+    }
+    // The second report came a second after the first, so this is no doubled signal.
+    server.signal(Signal::TERM);
+    server.expect_exit(CLEAN);
+}

@@ -1,0 +1,452 @@
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use httpool::ListenAddr;
+use rcgen::date_time_ymd;
+use rustix::process::Signal;
+use rustls::ClientConfig;
+
+use crate::support::tls::{Authority, NAME, ServeDir, der};
+use crate::support::{Client, OwnFolder, OwnPath, Program, address_in, own_loopback, run_program};
+
+/// The program with a certificate, and clients that believe it.
+struct Secure {
+    program: Program,
+    /// Where it speaks TLS, and where it does not.
+    address: ListenAddr,
+    plain: ListenAddr,
+    authority: Authority,
+    files: ServeDir,
+}
+
+impl Secure {
+    /// Starts it with TLS and without, and with these arguments.
+    #[track_caller]
+    fn spawn(name: &str, arguments: &[&str]) -> Self {
+        let authority = Authority::new();
+        let files = authority.issue(&[NAME]).files(name);
+        let listen = format!("{}:0", own_loopback());
+        let (certificate, key) = (files.certificate.text(), files.key.text());
+        let all = [
+            "--listen",
+            &listen,
+            "--listen-tls",
+            &listen,
+            "--tls-cert",
+            certificate,
+            "--tls-key",
+            key,
+        ];
+        let mut program = Program::start(&[&all[..], arguments].concat(), &[]);
+        let line = program.expect_line("listening on http://");
+        let secure = line.find("https://").expect("it says so");
+        Self {
+            address: address_in(&line[secure..]),
+            plain: address_in(&line),
+            program,
+            authority,
+            files,
+        }
+    }
+
+    fn connect(&self) -> Client {
+        self.connect_as(&self.authority.client())
+    }
+
+    fn connect_as(&self, config: &Arc<ClientConfig>) -> Client {
+        Client::connect(&self.address).with_tls(config, NAME)
+    }
+}
+
+#[test]
+fn the_program_speaks_tls_where_it_is_told_to() {
+    let secure = Secure::spawn("speaks", &[]);
+    let mut client = secure.connect();
+    client.post("/", "over TLS").expect_answer("over TLS");
+    let origin = client.get("/?origin").expect_status(200).text();
+    let origin: serde_json::Value = serde_json::from_str(&origin).expect("it is JSON");
+    assert_eq!(origin["scheme"], "https");
+    assert_eq!(origin["tls"]["version"], "TLSv1.3");
+    assert_eq!(origin["tls"]["server_name"], NAME);
+    secure.program.signal(Signal::TERM);
+    client.expect_closed();
+    secure.program.expect_exit(0);
+}
+
+#[test]
+fn certificates_are_read_again_at_a_signal() {
+    let mut secure = Secure::spawn("signal", &[]);
+    let mut open = secure.connect();
+    open.get("/").expect_status(200);
+    let shown = |secure: &Secure| {
+        let mut client = secure.connect();
+        client.try_shake_hands().expect("the program takes part");
+        client.tls().peer_certificates().expect("it is shown")[0].clone()
+    };
+    let before = shown(&secure);
+    fs::write(&secure.files.certificate, "").expect("the folder is writable");
+    secure.program.signal(Signal::USR1);
+    let line = secure
+        .program
+        .expect_line("the certificates stay as they were");
+    assert!(line.contains(secure.files.certificate.text()), "{line}");
+    assert_eq!(shown(&secure), before);
+
+    let new = secure.authority.issue(&[NAME]);
+    secure.files.write(&new);
+    secure.program.signal(Signal::USR1);
+    secure
+        .program
+        .expect_line("the certificates are read again");
+    assert_eq!(shown(&secure), der(&new.certificate));
+    open.get("/").expect_status(200);
+}
+
+#[test]
+fn clients_may_have_to_show_a_certificate() {
+    let staff = Authority::new();
+    let ca = OwnPath::new("staff.pem");
+    fs::write(&ca, staff.certificate()).expect("the folder is writable");
+    let own = staff.issue(&["somebody"]);
+    for (policy, status) in [("required", None), ("optional", Some(200))] {
+        let secure = Secure::spawn(
+            policy,
+            &["--tls-client-ca", ca.text(), "--tls-client-auth", policy],
+        );
+        let with = secure
+            .authority
+            .client_with(rustls::ALL_VERSIONS, Some(&own));
+        let origin = secure
+            .connect_as(&with)
+            .get("/?origin")
+            .expect_status(200)
+            .text();
+        assert!(origin.contains(r#""certificates":1"#), "{origin}");
+        match status {
+            Some(status) => {
+                secure.connect().get("/").expect_status(status);
+            }
+            None => {
+                let config = secure
+                    .authority
+                    .client_with(&[&rustls::version::TLS12], None);
+                let shaken = secure.connect_as(&config).try_shake_hands();
+                assert!(shaken.is_err(), "it is not let in");
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_comes_without_is_sent_on() {
+    // Nobody else has this address, so the port is free.
+    let redirects = format!("{}:8080", own_loopback());
+    let secure = Secure::spawn("redirects", &["--redirect-http", &redirects]);
+    let mut client = Client::connect(&redirects.parse().expect("it is an address"));
+    client.send("GET /a?b HTTP/1.1\r\nHost: example.org\r\n\r\n");
+    let response = client.expect_status(308);
+    assert_eq!(response.field("location"), Some("https://example.org/a?b"));
+    client.send("POST / HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 4\r\n\r\nbody");
+    let ListenAddr::Tcp { port, .. } = secure.address else {
+        panic!("{} is no TCP address", secure.address);
+    };
+    let expected = format!("https://localhost:{port}/");
+    assert_eq!(
+        client.expect_status(308).field("location"),
+        Some(&*expected)
+    );
+    client.send("GET / HTTP/1.0\r\n\r\n").expect_status(400);
+    secure.program.signal(Signal::TERM);
+    secure.program.expect_exit(0);
+}
+
+#[test]
+fn redirect_refuses_malformed_hosts() {
+    let redirects = format!("{}:8080", own_loopback());
+    let secure = Secure::spawn("hosts", &["--redirect-http", &redirects]);
+    let address = redirects.parse().expect("it is an address");
+    let ask = |host: &str| {
+        let mut client = Client::connect(&address);
+        client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        client.expect_response()
+    };
+    for host in [
+        "[1..2]",
+        "[:]",
+        "[12345::1]",
+        "[1.2.3.4]",
+        "[v1.]",
+        "[fe80::1%25eth0]",
+        "it%00",
+    ] {
+        assert_eq!(ask(host).status, 400, "{host}");
+    }
+    let location = |host| ask(host).field("location").map(str::to_owned);
+    assert_eq!(
+        location("[2001:db8::1]").as_deref(),
+        Some("https://[2001:db8::1]/")
+    );
+    secure.program.signal(Signal::TERM);
+    secure.program.expect_exit(0);
+}
+
+#[test]
+fn who_is_sent_on_is_in_the_log_and_in_the_figures() {
+    let path = OwnPath::new("sent-on");
+    let (redirects, admin) = [own_loopback(), own_loopback()]
+        .map(|host| format!("{host}:8080"))
+        .into();
+    let log = path.text();
+    let secure = Secure::spawn(
+        "sent-on",
+        &[
+            "--redirect-http",
+            &redirects,
+            "--admin",
+            &admin,
+            "--access-log",
+            log,
+            "--request-ids",
+        ],
+    );
+    let connect = |address: &str| Client::connect(&address.parse().expect("it is an address"));
+    let sent_on = connect(&redirects).get("/sent?on").expect_status(308);
+    assert!(sent_on.field("x-request-id").is_some(), "{sent_on:?}");
+    let mut refused = connect(&redirects);
+    refused.send("nonsense\r\n\r\n").expect_status(400);
+    secure.connect().get("/served").expect_status(200);
+    let metrics = connect(&admin).get("/metrics").expect_status(200).text();
+    for line in [
+        r#"httpool_requests_total{method="GET",status="3xx"} 1"#,
+        r#"httpool_requests_total{method="other",status="4xx"} 1"#,
+        r#"httpool_requests_total{method="GET",status="2xx"} 1"#,
+    ] {
+        assert!(
+            metrics.lines().any(|one| one == line),
+            "no {line} in {metrics}"
+        );
+    }
+    secure.program.signal(Signal::TERM);
+    secure.program.expect_exit(0);
+    let log = fs::read_to_string(&path).expect("there is a log");
+    for part in [
+        r#""GET /sent?on HTTP/1.1" 308 0 "#,
+        r#""-" 400 "#,
+        r#""GET /served HTTP/1.1" 200 "#,
+    ] {
+        assert_eq!(log.matches(part).count(), 1, "{part} in {log}");
+    }
+}
+
+#[test]
+fn whoever_comes_with_tls_is_told_to_keep_to_it() {
+    let secure = Secure::spawn("hsts", &["--hsts", "365d"]);
+    let field = |mut client: Client| {
+        let response = client.get("/").expect_status(200);
+        response
+            .field("strict-transport-security")
+            .map(str::to_owned)
+    };
+    assert_eq!(field(secure.connect()).as_deref(), Some("max-age=31536000"));
+    assert_eq!(field(Client::connect(&secure.plain)), None);
+    // Those that the server makes itself, too.
+    let refused = secure.connect().send("nonsense\r\n\r\n").expect_status(400);
+    let told = refused.field("strict-transport-security");
+    assert_eq!(told, Some("max-age=31536000"));
+}
+
+#[test]
+fn hsts_covers_subdomains_and_preload_lists_if_asked() {
+    let told = |arguments: &[&str]| {
+        let secure = Secure::spawn("hsts-options", arguments);
+        let response = secure.connect().get("/").expect_status(200);
+        let told = response.field("strict-transport-security");
+        told.expect("it is told").to_owned()
+    };
+    let mut arguments = vec!["--hsts", "2y", "--hsts-include-subdomains"];
+    assert_eq!(told(&arguments), "max-age=63115200; includeSubDomains");
+    arguments.push("--hsts-preload");
+    assert_eq!(
+        told(&arguments),
+        "max-age=63115200; includeSubDomains; preload"
+    );
+    let run = |arguments: &[&str]| run_program(arguments, &[]);
+    for wrong in [
+        &["--hsts-preload"][..],
+        &["--hsts-preload", "--hsts", "1y"],
+        &[
+            "--hsts-preload",
+            "--hsts",
+            "30d",
+            "--hsts-include-subdomains",
+        ],
+    ] {
+        run(wrong).expect_line(2, "--hsts-preload: needs --hsts 1y or longer");
+    }
+    run(&["--hsts-include-subdomains"]).expect_line(2, "--hsts-include-subdomains: needs --hsts");
+}
+
+#[test]
+fn a_socket_passed_in_may_be_for_tls() {
+    let authority = Authority::new();
+    let files = authority.issue(&[NAME]).files("passed");
+    let listener = TcpListener::bind((own_loopback(), 0)).expect("the address is free");
+    let address = listener.local_addr().expect("it is bound");
+    let arguments = [
+        "--tls-cert",
+        files.certificate.text(),
+        "--tls-key",
+        files.key.text(),
+    ];
+    let _program = Program::inherit_named(&listener, "tls", &arguments);
+    let client = Client::connect(&address.into());
+    let mut client = client.with_tls(&authority.client(), NAME);
+    client.get("/").expect_status(200);
+}
+
+#[test]
+fn a_unix_socket_may_be_for_tls() {
+    let authority = Authority::new();
+    let files = authority.issue(&[NAME]).files("unix");
+    let path = OwnPath::new("https.sock");
+    let address = format!("unix:{}", path.text());
+    let arguments = [
+        "--listen-tls",
+        &address,
+        "--tls-cert",
+        files.certificate.text(),
+        "--tls-key",
+        files.key.text(),
+    ];
+    let mut program = Program::start(&arguments, &[]);
+    program.expect_line(&format!("listening on {address}"));
+    let address = address.parse().expect("it is an address");
+    let mut client = Client::connect(&address).with_tls(&authority.client(), NAME);
+    let origin = client.get("/?origin").expect_status(200).text();
+    let origin: serde_json::Value = serde_json::from_str(&origin).expect("it is JSON");
+    assert_eq!(origin["scheme"], "https");
+    assert_eq!(origin["tls"]["server_name"], NAME);
+    let mut clear = Client::connect(&address);
+    clear.get("/").expect_status(400);
+    program.signal(Signal::TERM);
+    client.expect_closed();
+    program.expect_exit(0);
+}
+
+#[test]
+fn what_is_wrong_with_certificates_is_one_line() {
+    let authority = Authority::new();
+    let (files, others) = (
+        authority.issue(&[NAME]).files("one"),
+        authority.issue(&[NAME]).files("other"),
+    );
+    let (certificate, key) = (files.certificate.text(), files.key.text());
+    let listen = ["--listen-tls", "127.0.0.1:0"];
+    let folder = OwnFolder::new();
+    folder.pipe("pipe");
+    let run = |arguments: &[&str]| run_program(&[&listen[..], arguments].concat(), &[]);
+    run(&[]).expect_line(2, "--listen-tls: needs a --tls-cert");
+    run(&["--tls-cert", certificate]).expect_line(2, "they come in pairs");
+    for check in [&[][..], &["--check"]] {
+        let run = |arguments: &[&str]| run(&[arguments, check].concat());
+        let missing = format!("{key}.missing");
+        run(&["--tls-cert", certificate, "--tls-key", &missing]).expect_line(1, &missing);
+        let pipe = folder.path("pipe").display().to_string();
+        run(&["--tls-cert", &pipe, "--tls-key", key]).expect_line(1, "pipe: it is no file");
+        let wrong = format!("{}: the key is not that", others.key.text());
+        run(&["--tls-cert", certificate, "--tls-key", others.key.text()]).expect_line(1, &wrong);
+    }
+    let run = |arguments: &[&str]| run_program(arguments, &[]);
+    let pair = ["--tls-cert", certificate, "--tls-key", key];
+    run(&pair).expect_line(2, "--tls-cert: needs a --listen-tls");
+    run(&["--tls-client-ca", certificate]).expect_line(2, "--tls-client-ca: needs a --listen-tls");
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_a_warning() {
+    let authority = Authority::new();
+    let expired = authority.issue_with(&[NAME], |params| {
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(2001, 1, 1);
+    });
+    let files = expired.files("expired");
+    let arguments = [
+        "--listen-tls",
+        "127.0.0.1:0",
+        "--tls-cert",
+        files.certificate.text(),
+        "--tls-key",
+        files.key.text(),
+    ];
+    let checked = run_program(&[&arguments[..], &["--check"]].concat(), &[]);
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    assert_eq!(checked.output, "configuration is valid, with warnings\n");
+    let path = files.certificate.text();
+    let warning = format!("httpool: warning: the certificate in {path} has expired\n");
+    assert_eq!(checked.errors, warning);
+
+    let mut program = Program::start(&arguments, &[]);
+    let line = program.expect_line("has expired");
+    assert!(line.contains(files.certificate.text()), "{line}");
+    program.expect_line("listening on https://");
+}
+
+#[test]
+fn failed_handshakes_are_logged_with_a_limit() {
+    let mut secure = Secure::spawn("failed", &[]);
+    let stranger = Authority::new().client();
+    for _ in 0..7 {
+        let shaken = secure.connect_as(&stranger).try_shake_hands();
+        shaken.expect_err("the client does not trust the certificate");
+    }
+    let line = secure.program.expect_line("TLS handshake failed");
+    // Both authorities have the same name, so the client finds a wrong signature.
+    let reason = "the client could not verify the server's signature (alert 51)";
+    assert!(line.contains("INFO") && line.contains("127."), "{line}");
+    assert!(line.ends_with(reason), "{line}");
+    secure.connect().get("/").expect_status(200);
+    secure.program.signal(Signal::TERM);
+    let exit = secure.program.expect_exit(0);
+    assert_eq!(
+        exit.errors.matches("TLS handshake failed").count(),
+        5,
+        "{exit:?}"
+    );
+}
+
+/// README's commands for a certificate, word by word.
+#[test]
+fn the_certificate_of_the_readme_works() {
+    let readme = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("README.md");
+    let readme = fs::read_to_string(readme).expect("it is there");
+    let start = readme.find("openssl req -x509").expect("it has the recipe");
+    let (recipe, _) = readme[start..].split_once("\nhttpool").expect("both");
+    let folder = OwnFolder::new();
+    let ran = Command::new("/bin/sh")
+        .args(["-c", recipe])
+        .current_dir(&folder)
+        .output()
+        .expect("there is a shell");
+    if ran.status.code() == Some(127) {
+        return println!("skipped: there is no openssl");
+    }
+    assert!(ran.status.success(), "{ran:?}");
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path(name));
+    let text = |path: &Path| path.to_str().expect("the path is text").to_owned();
+    let arguments = [
+        ["--listen-tls", "127.0.0.1:0"],
+        ["--tls-cert", &text(&certificate)],
+        ["--tls-key", &text(&key)],
+    ];
+    let mut program = Program::start(arguments.as_flattened(), &[]);
+    let address = address_in(&program.expect_line("listening on https://"));
+    let certificate = fs::read_to_string(certificate).expect("it was made");
+    let config = Authority::client_that_trusts(&certificate);
+    for name in ["localhost", "127.0.0.1", "::1"] {
+        let mut client = Client::connect(&address).with_tls(&config, name);
+        client.get("/").expect_status(200);
+    }
+}

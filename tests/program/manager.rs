@@ -1,0 +1,222 @@
+use std::fs::File;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::thread;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, unbounded};
+use rustix::process::Signal;
+
+use crate::access_log::logging_to_nobody;
+use crate::support::{
+    Gate, OwnFolder, OwnPath, PATIENCE, Program, TestServer, eventually, run_program,
+};
+
+/// A service manager's ear. Like a manager it always listens: who tells it something waits until it
+/// has heard.
+struct Manager {
+    path: OwnPath,
+    messages: Receiver<String>,
+}
+
+/// One that listens on an abstract name.
+struct Abstract {
+    name: String,
+    messages: Receiver<String>,
+}
+
+impl Manager {
+    fn new(name: &str) -> Self {
+        let path = OwnPath::new(name);
+        let socket = UnixDatagram::bind(&path).expect("the path is free");
+        let messages = listen(socket);
+        Self { path, messages }
+    }
+
+    #[track_caller]
+    fn expect(&self, start: &str) {
+        expect(&self.messages, start);
+    }
+}
+
+impl Abstract {
+    fn new(name: &str) -> Self {
+        let name = format!("httpool-it-{}-{name}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("the name is short");
+        let socket = UnixDatagram::bind_addr(&address).expect("the name is free");
+        Self {
+            name: format!("@{name}"),
+            messages: listen(socket),
+        }
+    }
+}
+
+/// What is sent to this socket.
+fn listen(socket: UnixDatagram) -> Receiver<String> {
+    let (heard, messages) = unbounded();
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count) = socket.recv(&mut buffer) {
+            let message = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            if heard.send(message).is_err() {
+                return;
+            }
+        }
+    });
+    messages
+}
+
+/// Waits for a message with a line that begins like this.
+#[track_caller]
+fn expect(messages: &Receiver<String>, start: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match messages.recv_deadline(deadline) {
+            Ok(message) if message.lines().any(|line| line.starts_with(start)) => return,
+            Ok(_) => {}
+            Err(error) => panic!("no {start:?}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_manager_with_an_abstract_name_hears_the_same() {
+    let Abstract { name, messages } = Abstract::new("abstract");
+    let variables = [("NOTIFY_SOCKET", &*name), ("WATCHDOG_USEC", "60000")];
+    let program = Program::spawn_with(&[], &variables);
+    for part in ["READY=1", "STATUS=serving", "WATCHDOG=1"] {
+        expect(&messages, part);
+    }
+    program.signal(Signal::HUP);
+    expect(&messages, "RELOADING=1");
+    expect(&messages, "READY=1");
+    program.signal(Signal::TERM);
+    expect(&messages, "STOPPING=1");
+    program.expect_exit(0);
+}
+
+#[test]
+fn a_manager_that_cannot_be_told_is_a_warning() {
+    #[track_caller]
+    fn check(variables: &[(&str, &str)], part: &str) {
+        let mut program = Program::spawn_with(&["--drain-idle", "0"], variables);
+        program.expect_line(part);
+        program.signal(Signal::TERM);
+        let errors = program.expect_exit(0).errors;
+        assert_eq!(errors.matches("[WARN]").count(), 1, "once: {errors}");
+    }
+    let nobody = format!("@httpool-it-{}-nobody", std::process::id());
+    let long = format!("/{}", "x".repeat(200));
+    for socket in [&*nobody, "/nonexistent/socket", "vsock:2:1234", "@", &long] {
+        let part = format!("NOTIFY_SOCKET {socket:?}: ");
+        check(
+            &[("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "60000")],
+            &part,
+        );
+    }
+    check(&[("WATCHDOG_USEC", "60000")], "NOTIFY_SOCKET is not");
+    let usec = [("NOTIFY_SOCKET", ""), ("WATCHDOG_USEC", "1min")];
+    check(&usec, "WATCHDOG_USEC \"1min\": not a number");
+}
+
+#[test]
+fn a_manager_hears_how_the_server_is() {
+    let manager = Manager::new("hears");
+    let path = manager.path.text();
+    let variables = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "60000")];
+    let program = Program::spawn_with(&["--workers", "3", "--drain-delay", "1h"], &variables);
+    manager.expect("READY=1");
+    manager.expect("WATCHDOG=1");
+    let mut client = program.connect();
+    client.post("/", "one").expect_answer("one");
+    let answered = "STATUS=serving: 1 connections open, 0 of 3 workers busy, 1 requests answered";
+    manager.expect(answered);
+    manager.expect("WATCHDOG=1");
+    program.signal(Signal::TERM);
+    manager.expect("STOPPING=1");
+    manager.expect("EXTEND_TIMEOUT_USEC=");
+    // A drain may take as long as it has been given.
+    manager.expect("WATCHDOG=1");
+    manager.expect("STATUS=draining: 1 connections open");
+    program.insist(Signal::TERM);
+    program.expect_exit(0);
+}
+
+#[test]
+fn what_is_read_again_and_stands_still_keeps_nobody_from_stopping() {
+    let (manager, folder) = (Manager::new("stops"), OwnFolder::new());
+    let path = manager.path.text();
+    let variables = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "60000")];
+    let arguments = ["--drain-timeout", "1s"];
+    let (mut program, _ends) = logging_to_nobody(&folder, &arguments, &variables);
+    manager.expect("READY=1");
+    // The log that is written to can't be exchanged.
+    program.signal(Signal::USR1);
+    manager.expect("RELOADING=1");
+    manager.expect("WATCHDOG=1");
+    program.connect().get("/").expect_status(200);
+    program.signal(Signal::TERM);
+    manager.expect("STOPPING=1");
+    program.expect_line("requests answered: 1001, cut: 0");
+    program.expect_exit(0);
+}
+
+#[test]
+fn a_log_file_that_nobody_reads_is_not_waited_for() {
+    let (manager, folder) = (Manager::new("pipe"), OwnFolder::new());
+    let path = manager.path.text();
+    let pipe = folder.pipe("pipe").path("pipe");
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--log-file",
+        pipe.to_str().expect("the path is text"),
+    ];
+    let ends = File::options().read(true).write(true).open(&pipe);
+    let program = Program::start(&arguments, &[("NOTIFY_SOCKET", path)]);
+    manager.expect("READY=1");
+    drop(ends.expect("it is ours"));
+    program.signal(Signal::USR1);
+    manager.expect("RELOADING=1");
+    manager.expect("READY=1");
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+    let exit = run_program(&arguments, &[]);
+    exit.expect_line(1, "cannot write to the log file");
+}
+
+#[test]
+fn a_server_whose_workers_are_all_stuck_does_not_move() {
+    let gate = Gate::new();
+    let door = gate.door();
+    let server = TestServer::spawn(
+        |builder| builder,
+        move |_: httpool::Request| {
+            door.pass();
+            "passed"
+        },
+    );
+    let handle = server.handle();
+    let start = handle.vitals();
+    eventually("an idle server moves", || {
+        handle.vitals().moved_since(&start)
+    });
+    let mut clients = [(); 2].map(|()| server.connect());
+    clients.iter_mut().for_each(|client| {
+        client.get("/");
+    });
+    gate.expect_arrived(2);
+    assert_eq!(handle.progress().busy, 2);
+    let stuck = handle.vitals();
+    // Its acceptor goes on.
+    let beside = server.connect();
+    server.expect_open(3);
+    assert!(!handle.vitals().moved_since(&stuck));
+    gate.open();
+    eventually("it moves again", || handle.vitals().moved_since(&stuck));
+    for mut client in clients {
+        client.expect_answer("passed");
+    }
+    drop(beside);
+    assert_eq!(server.shut_down().aborted, 0);
+}

@@ -1,0 +1,137 @@
+//! The program behind proxies.
+
+use std::net::TcpListener;
+
+use crate::support::request::{V1, V2};
+use crate::support::tls::{Authority, NAME};
+use crate::support::{Client, Program, address_in, own_loopback, request, run_program};
+
+/// One block, as handlers see it and the echo shows it.
+#[test]
+fn the_echo_shows_who_it_was_asked_by() {
+    let program = Program::spawn(&["--trusted-proxy", "127.0.0.0/8"]);
+    let mut client = program.connect();
+    let address = client.local_addr();
+    let target = "GET /any?origin HTTP/1.1\r\nHost: it\r\n";
+    client.send(format!("{target}\r\n")).expect_answer(format!(
+        "{{\"peer\":\"{address}\",\"client\":\"{address}\",\"scheme\":\"http\"}}\n"
+    ));
+    let fields = "X-Forwarded-For: ::1, [2001:db8::1]:80\r\nX-Forwarded-Proto: https\r\n";
+    let response = client
+        .send(format!("{target}{fields}\r\n"))
+        .expect_answer(format!(
+            "{{\"peer\":\"{address}\",\"proxy\":\"{address}\",\
+         \"client\":\"[2001:db8::1]:80\",\"scheme\":\"https\"}}\n"
+        ));
+    assert_eq!(response.field("content-type"), Some("application/json"));
+    for target in ["/", "/?", "/?origins", "/origin"] {
+        let page = "<h1>Welcome to my Server</h1>";
+        client.get(target).expect_answer(page);
+    }
+    client.post("/?origin", "body").expect_answer("body");
+}
+
+#[test]
+fn the_program_listens_for_proxies_where_it_is_told_to_and_nowhere_else() {
+    let address = format!("{}:0", own_loopback());
+    let arguments = [
+        "--listen-proxy-protocol",
+        &address,
+        "--trusted-proxy",
+        "127.0.0.0/8",
+    ];
+    let mut program = Program::start(&arguments, &[]);
+    let line = program.expect_line("listening on http://");
+    assert!(!line.contains(" and "), "{line}");
+    let mut proxy = Client::connect(&address_in(&line));
+    proxy.send([V2, &request::get("/?origin")].concat());
+    let answer = proxy.expect_status(200).body;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.contains("\"client\":\"192.0.2.1:4711\""), "{answer}");
+}
+
+#[test]
+fn a_passed_socket_is_for_proxies_if_its_name_says_so() {
+    let trusting = ["--trusted-proxy", "127.0.0.0/8"];
+    for (name, status) in [("proxied", 200), ("httpool.socket", 400)] {
+        let listener = TcpListener::bind((own_loopback(), 0)).expect("the address is free");
+        let address = listener.local_addr().expect("it listens").into();
+        let _program = Program::inherit_named(&listener, name, &trusting);
+        let mut proxy = Client::connect(&address);
+        proxy.send([V1, &request::get("/")].concat());
+        proxy.expect_status(status);
+    }
+}
+
+#[test]
+fn the_program_asks_whom_to_let_in() {
+    let exit = run_program(&["--listen-proxy-protocol", "127.0.0.1:0"], &[]);
+    exit.expect_line(2, "--listen-proxy-protocol: needs a --trusted-proxy");
+    let variables = [("HTTPOOL_TRUSTED_PROXY", "127.0.0.1")];
+    let exit = run_program(
+        &["--listen-proxy-protocol", "127.0.0.1:0", "--check"],
+        &variables,
+    );
+    assert_eq!(exit.code, Some(0), "{exit:?}");
+}
+
+#[test]
+fn refused_peers_and_missing_headers_are_logged() {
+    let spawn = |trusted| {
+        let listen = format!("{}:0", own_loopback());
+        let arguments = [
+            "--listen-proxy-protocol",
+            &listen,
+            "--trusted-proxy",
+            trusted,
+        ];
+        let mut program = Program::start(&arguments, &[]);
+        program.expect_listening();
+        program
+    };
+    let mut program = spawn("127.0.0.0/8");
+    program.connect().send("GET / HTTP/1.1\r\n\r\n");
+    let line = program.expect_line("no PROXY protocol header");
+    assert!(line.contains("INFO") && line.contains("127."), "{line}");
+    let mut program = spawn("192.0.2.1");
+    program.connect().expect_closed();
+    let line = program.expect_line("the peer is not a trusted proxy");
+    assert!(line.contains("INFO") && line.contains("127."), "{line}");
+}
+
+#[test]
+fn the_program_listens_for_them_or_takes_their_socket() {
+    let authority = Authority::new();
+    let files = authority.issue(&[NAME]).files("proxied");
+    let pair = [
+        "--tls-cert",
+        files.certificate.text(),
+        "--tls-key",
+        files.key.text(),
+    ];
+    let trust = ["--trusted-proxy", "127.0.0.0/8"];
+    let address = format!("{}:0", own_loopback());
+    let listen = ["--listen-tls-proxy-protocol", &*address];
+
+    let all = [&listen[..], &pair, &trust].concat();
+    let mut listening = Program::start(&all, &[]);
+    let line = listening.expect_line("listening on https://");
+    let listener = TcpListener::bind((own_loopback(), 0)).expect("the address is free");
+    let passed = listener.local_addr().expect("it is bound").into();
+    let _inheriting =
+        Program::inherit_named(&listener, "tls-proxied", &[&pair[..], &trust].concat());
+    for address in [address_in(&line), passed] {
+        let mut proxy = Client::connect(&address);
+        proxy.send(V2);
+        let mut client = proxy.with_tls(&authority.client(), NAME);
+        let answer = client.get("/?origin").expect_status(200).text();
+        assert!(
+            answer.contains(r#""client":"192.0.2.1:4711","scheme":"https""#),
+            "{answer}"
+        );
+    }
+
+    let run = |flags: &[&[&str]]| run_program(&flags.concat(), &[]);
+    run(&[&listen, &pair]).expect_line(2, "--listen-tls-proxy-protocol: needs a --trusted-proxy");
+    run(&[&listen, &trust]).expect_line(2, "--listen-tls-proxy-protocol: needs a --tls-cert");
+}

@@ -1,0 +1,242 @@
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use rcgen::date_time_ymd;
+use rustix::fs::OFlags;
+use rustix::process::Signal;
+
+use crate::support::tls::{Authority, NAME, ServeDir};
+use crate::support::{Client, OwnFolder, Program, eventually, is_ignored, request};
+
+/// The signals that drain the program. The tests themselves may run where Ctrl-C is ignored.
+fn stopping() -> impl Iterator<Item = Signal> {
+    let signals = [Signal::TERM, Signal::INT].into_iter();
+    signals.filter(|signal| !is_ignored(*signal))
+}
+
+/// The signals that the program is to catch from its start on.
+fn caught() -> impl Iterator<Item = Signal> {
+    let reloading = [Signal::HUP, Signal::USR1].into_iter();
+    stopping().chain(reloading.filter(|signal| !is_ignored(*signal)))
+}
+
+/// The program with a request that has arrived in part.
+fn busy(arguments: &[&str]) -> (Program, Client) {
+    let program = Program::spawn(arguments);
+    let mut client = program.connect();
+    client.post("/", "whole").expect_answer("whole");
+    client.send(request::post_head("/", 8)).send("half");
+    (program, client)
+}
+
+#[test]
+fn a_signal_drains_and_the_program_ends_well() {
+    for signal in stopping() {
+        let (program, mut client) = busy(&["--drain-timeout", "1h"]);
+        let mut idle = program.connect();
+        idle.get("/").expect_status(200);
+        program.signal(signal);
+        program.expect_refused();
+        idle.expect_closed();
+        client.send("half");
+        assert!(client.expect_answer("halfhalf").says_close());
+        client.expect_closed();
+        program.expect_exit(0);
+    }
+}
+
+#[test]
+fn an_idle_program_ends_well() {
+    let program = Program::spawn(&[]);
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for signal in stopping() {
+        let (program, mut client) = busy(&["--drain-timeout", "1h"]);
+        program.signal(signal);
+        program.expect_refused();
+        // Two within a moment count as one.
+        program.insist(signal);
+        program.expect_exit(3);
+        client.read_rest();
+    }
+}
+
+#[test]
+fn a_doubled_signal_counts_once() {
+    let (program, mut client) = busy(&["--drain-timeout", "1h"]);
+    program.signal(Signal::TERM);
+    program.signal(Signal::TERM);
+    program.expect_refused();
+    client.send("half").expect_answer("halfhalf");
+    program.expect_exit(0);
+}
+
+#[test]
+fn what_the_deadline_cuts_is_in_the_exit_code() {
+    let (program, mut client) = busy(&["--drain-timeout", "100ms"]);
+    program.signal(Signal::TERM);
+    let exit = program.expect_exit(3);
+    assert!(exit.errors.contains("cut: 1"), "{exit:?}");
+    client.read_rest();
+}
+
+/// A program has no handler that never returns. One that checks JSON takes its time, and a deadline
+/// that comes before the last of it has been received is tried again.
+#[test]
+fn a_handler_that_the_deadline_cuts_is_in_the_exit_code() {
+    const SIZE: usize = 64 * 1024 * 1024;
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: it\r\nContent-Type: application/json\r\n\
+         Content-Length: {SIZE}\r\n\r\n"
+    );
+    let body = [b"[", "1,".repeat(SIZE / 2 - 1).as_bytes(), b"1"].concat();
+    let is_cut_in_its_handler = || {
+        let limits = ["--max-body", "64MiB", "--max-buffered-memory", "256MiB"];
+        let program = Program::spawn(&[&limits[..], &["--drain-timeout", "50ms"]].concat());
+        let mut client = program.connect();
+        client.send(&head).send(&body);
+        program.signal(Signal::TERM);
+        let exit = program.expect_exit(3);
+        exit.errors.contains("cut: 1 (1 in handlers)")
+    };
+    assert!((0..10).any(|_| is_cut_in_its_handler()));
+}
+
+#[test]
+fn the_delay_serves_on() {
+    let program = Program::spawn(&["--drain-delay", "1h"]);
+    let mut client = program.connect();
+    client.get("/").expect_status(200);
+    program.signal(Signal::TERM);
+    // The answer that says close tells that the signal has come.
+    while !client.get("/").expect_status(200).says_close() {}
+    client.expect_closed();
+    assert!(program.connect().get("/").expect_status(200).says_close());
+    program.insist(Signal::TERM);
+    program.expect_exit(0);
+}
+
+#[test]
+fn hup_and_usr1_reload() {
+    for signal in caught().filter(|signal| [Signal::HUP, Signal::USR1].contains(signal)) {
+        let mut program = Program::spawn(&[]);
+        for _ in 0..2 {
+            program.signal(signal);
+            program.expect_line("there is nothing to reload");
+        }
+        program.connect().get("/").expect_status(200);
+        program.signal(Signal::TERM);
+        program.expect_exit(0);
+    }
+}
+
+#[test]
+fn signals_ignored_at_the_start_stay_ignored() {
+    let mut program = Program::spawn_ignoring();
+    for signal in [Signal::HUP, Signal::INT] {
+        assert!(!program.catches(signal), "{signal:?}");
+        program.signal(signal);
+    }
+    program.connect().get("/").expect_status(200);
+    program.signal(Signal::USR1);
+    program.expect_line("there is nothing to reload");
+    program.signal(Signal::TERM);
+    let exit = program.expect_exit(0);
+    let reloads = exit.errors.matches("there is nothing to reload").count();
+    assert_eq!(reloads, 1, "{exit:?}");
+}
+
+/// The program, whose start stands still: its first line is about a certificate that has expired,
+/// and nobody reads the log.
+struct Stalled {
+    program: Program,
+    log: File,
+    _files: (OwnFolder, ServeDir),
+}
+
+impl Stalled {
+    fn start(name: &str) -> Self {
+        let folder = OwnFolder::new();
+        let pipe = folder.pipe("log").path("log");
+        let mut log = File::options()
+            .read(true)
+            .write(true)
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+            .open(&pipe)
+            .expect("it is ours");
+        while log.write(&[b'\n'; 4096]).is_ok() {}
+        let expired = Authority::new().issue_with(&[NAME], |params| {
+            params.not_before = date_time_ymd(2000, 1, 1);
+            params.not_after = date_time_ymd(2001, 1, 1);
+        });
+        let files = expired.files(name);
+        let arguments = [
+            ["--listen-tls", "127.0.0.1:0"],
+            ["--log-file", pipe.to_str().expect("the path is text")],
+            ["--tls-cert", files.certificate.text()],
+            ["--tls-key", files.key.text()],
+        ];
+        let program = Program::start(arguments.as_flattened(), &[]);
+        eventually("the program catches all signals", || {
+            caught().all(|signal| program.catches(signal))
+        });
+        Self {
+            program,
+            log,
+            _files: (folder, files),
+        }
+    }
+
+    /// Reads the log until this is in it.
+    fn expect_line(&mut self, part: &str) {
+        let mut text = String::new();
+        eventually(&format!("{part:?} is in the log"), || {
+            let _ = self.log.read_to_string(&mut text);
+            text.contains(part)
+        });
+    }
+}
+
+#[test]
+fn signals_during_the_start_are_for_the_server() {
+    for signal in stopping() {
+        let mut stalled = Stalled::start(&format!("start-{}", signal.as_raw()));
+        for reload in caught().filter(|signal| [Signal::HUP, Signal::USR1].contains(signal)) {
+            stalled.program.signal(reload);
+        }
+        stalled.expect_line("the certificates are read again");
+        stalled.program.signal(signal);
+        stalled.expect_line("cut: 0");
+        stalled.program.expect_exit(0);
+    }
+    for signal in stopping() {
+        let mut stalled = Stalled::start(&format!("stop-{}", signal.as_raw()));
+        stalled.program.signal(signal);
+        stalled.expect_line("cut: 0");
+        stalled.program.expect_exit(0);
+    }
+}
+
+#[test]
+fn a_second_signal_ends_a_start_that_stands_still() {
+    let stalled = Stalled::start("twice");
+    stalled.program.insist(Signal::TERM);
+    stalled.program.expect_exit(1);
+}
+
+#[test]
+fn a_signal_at_once_loses_no_exit_code() {
+    for _ in 0..10 {
+        let program = Program::start(&["--listen", "127.0.0.1:0"], &[]);
+        eventually("the program catches the signal", || {
+            program.catches(Signal::TERM)
+        });
+        program.signal(Signal::TERM);
+        program.expect_exit(0);
+    }
+}

@@ -1,0 +1,486 @@
+//! A client that sees every byte.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use httpool::ListenAddr;
+use rustls::{ClientConfig, ClientConnection, Stream};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::{PATIENCE, request};
+
+/// What a client that trickles waits between two bytes.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Content of a record of TLS at most.
+const RECORD: usize = 16 * 1024;
+
+/// One connection to a server.
+#[derive(Debug)]
+pub(crate) struct Client {
+    socket: Socket,
+    tls: Option<Box<ClientConnection>>,
+    /// What has been received and not been looked at.
+    received: Vec<u8>,
+}
+
+/// A client that sends a byte now and then, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Trickle {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The server has finished sending.
+    Closed,
+    /// The connection was reset.
+    Reset,
+    /// Under TLS: it ended without a goodbye.
+    CutOff,
+}
+
+/// An answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    /// Names are in lower case.
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Whether an answer brings its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    AsFramed,
+    /// HEAD was asked.
+    Omitted,
+}
+
+impl Client {
+    #[track_caller]
+    pub(crate) fn connect(address: &ListenAddr) -> Self {
+        Self::try_connect(address).expect("the server takes connections")
+    }
+
+    pub(crate) fn try_connect(address: &ListenAddr) -> io::Result<Self> {
+        Self::try_connect_within(address, PATIENCE)
+    }
+
+    /// The same for somebody in a hurry.
+    pub(crate) fn try_connect_within(address: &ListenAddr, patience: Duration) -> io::Result<Self> {
+        let (domain, address) = match address {
+            ListenAddr::Tcp { host, port } => {
+                let ip = host.parse().expect("local addresses are numeric");
+                let address = SocketAddr::new(ip, *port);
+                (Domain::for_address(address), address.into())
+            }
+            ListenAddr::Unix(address) => (Domain::UNIX, SockAddr::unix(address.path())?),
+            other => panic!("tests do not connect to {other}"),
+        };
+        let socket = Socket::new(domain, Type::STREAM, None)?;
+        match domain {
+            Domain::UNIX => socket.connect(&address)?,
+            _ => socket.connect_timeout(&address, patience)?,
+        }
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        if domain != Domain::UNIX {
+            socket.set_tcp_nodelay(true)?;
+        }
+        Ok(Self {
+            socket,
+            tls: None,
+            received: Vec::new(),
+        })
+    }
+
+    /// Speaks TLS from here on, to a server of this name.
+    #[track_caller]
+    pub(crate) fn with_tls(mut self, config: &Arc<ClientConfig>, name: &str) -> Self {
+        let name = name.to_owned().try_into().expect("it is a name");
+        let tls = ClientConnection::new(Arc::clone(config), name);
+        self.tls = Some(Box::new(tls.expect("the configuration is right")));
+        self
+    }
+
+    /// Goes through the handshake, which is otherwise a part of what is sent or received first.
+    pub(crate) fn try_shake_hands(&mut self) -> io::Result<()> {
+        let tls = self.tls.as_mut().expect("it speaks TLS");
+        while tls.is_handshaking() {
+            tls.complete_io(&mut self.socket)?;
+        }
+        Ok(())
+    }
+
+    /// This end of TLS.
+    #[track_caller]
+    pub(crate) fn tls(&mut self) -> &mut ClientConnection {
+        self.tls.as_mut().expect("it speaks TLS")
+    }
+
+    /// The same and the socket beneath.
+    #[track_caller]
+    pub(crate) fn tls_and_socket(&mut self) -> (&mut ClientConnection, &mut Socket) {
+        let tls = self.tls.as_mut().expect("it speaks TLS");
+        (tls, &mut self.socket)
+    }
+
+    /// The socket beneath.
+    pub(crate) fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
+    }
+
+    /// This end's address.
+    #[track_caller]
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        let address = self.socket.local_addr().ok();
+        let address = address.and_then(|address| address.as_socket());
+        address.expect("the connection is over TCP")
+    }
+
+    #[track_caller]
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.try_send(bytes).expect("the server takes the bytes");
+        self
+    }
+
+    /// For bytes that the server may not want.
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            let mut stream = Stream::new(&mut **tls, &mut self.socket);
+            stream.write_all(bytes.as_ref())?;
+            return stream.flush();
+        }
+        self.socket.write_all(bytes.as_ref())
+    }
+
+    /// Sends on another thread, so that this one can read.
+    #[track_caller]
+    pub(crate) fn send_beside(&mut self, bytes: Vec<u8>) -> JoinHandle<io::Result<()>> {
+        let bytes = self.seal(bytes).expect("the server takes part");
+        let mut socket = self.socket.try_clone().expect("a socket can be cloned");
+        thread::spawn(move || socket.write_all(&bytes))
+    }
+
+    /// The bytes that these come to on the way, which are to be sent next.
+    fn seal(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        if self.tls.is_none() {
+            return Ok(bytes);
+        }
+        self.try_shake_hands()?;
+        let tls = self.tls();
+        let mut sealed = Vec::new();
+        for part in bytes.chunks(RECORD) {
+            tls.writer().write_all(part)?;
+            while tls.wants_write() {
+                tls.write_tls(&mut sealed)?;
+            }
+        }
+        Ok(sealed)
+    }
+
+    /// Sends this byte again and again on another thread, with pauses, and not over TLS.
+    pub(crate) fn trickle(&self, byte: u8) -> Trickle {
+        assert!(self.tls.is_none(), "a record is more than a byte");
+        let mut socket = self.socket.try_clone().expect("a socket can be cloned");
+        let (stop, stopped) = bounded::<()>(0);
+        let thread = thread::spawn(move || {
+            while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout)
+                && socket.write_all(&[byte]).is_ok()
+            {}
+        });
+        Trickle {
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn get(&mut self, target: &str) -> &mut Self {
+        self.send(request::get(target))
+    }
+
+    #[track_caller]
+    pub(crate) fn get_and_close(&mut self, target: &str) -> &mut Self {
+        self.send(request::get_and_close(target))
+    }
+
+    #[track_caller]
+    pub(crate) fn post(&mut self, target: &str, body: impl AsRef<[u8]>) -> &mut Self {
+        self.send(request::post(target, body))
+    }
+
+    /// Sends nothing more, and goes on reading.
+    #[track_caller]
+    pub(crate) fn finish_sending(&mut self) -> &mut Self {
+        self.try_finish_sending().expect("the connection is there");
+        self
+    }
+
+    /// For a connection that the server may have ended.
+    pub(crate) fn try_finish_sending(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            tls.write_tls(&mut self.socket)?;
+        }
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    /// Goes without a goodbye: the server sees a reset.
+    #[track_caller]
+    pub(crate) fn reset(self) {
+        let lingering = self.socket.set_linger(Some(Duration::ZERO));
+        lingering.expect("a socket can be told not to linger");
+    }
+
+    /// The next answer, whatever it is.
+    #[track_caller]
+    pub(crate) fn expect_response(&mut self) -> Response {
+        self.read_response(Content::AsFramed)
+    }
+
+    /// The next answer, to a HEAD request.
+    #[track_caller]
+    pub(crate) fn expect_response_to_head(&mut self) -> Response {
+        self.read_response(Content::Omitted)
+    }
+
+    /// The next answer, which has this status.
+    #[track_caller]
+    pub(crate) fn expect_status(&mut self, status: u16) -> Response {
+        let response = self.expect_response();
+        assert_eq!(response.status, status, "{response:?}");
+        response
+    }
+
+    /// The next answer, which is a 200 with this body.
+    #[track_caller]
+    pub(crate) fn expect_answer(&mut self, body: impl AsRef<[u8]>) -> Response {
+        let (response, body) = (self.expect_status(200), body.as_ref());
+        assert!(
+            response.body == body,
+            "the body is {} and not {}",
+            show(&response.body),
+            show(body)
+        );
+        response
+    }
+
+    /// Some bytes of an answer.
+    #[track_caller]
+    pub(crate) fn expect_part(&mut self, count: usize) -> Vec<u8> {
+        self.take(count)
+    }
+
+    /// The server ends the connection in order, and sends nothing before.
+    #[track_caller]
+    pub(crate) fn expect_closed(&mut self) {
+        let (rest, end) = self.read_rest();
+        assert_eq!(
+            (show(&rest), end),
+            (show(b""), End::Closed),
+            "what came before the end, and the end"
+        );
+    }
+
+    /// Whether the connection is reset before a byte comes.
+    #[track_caller]
+    pub(crate) fn comes_to_nothing(&mut self) -> bool {
+        match self.received.is_empty().then(|| self.read()) {
+            Some(Err(error)) if is_reset(&error) => true,
+            Some(Err(error)) => panic!("nothing comes: {error}"),
+            _ => false,
+        }
+    }
+
+    /// Reads what comes and forgets it.
+    pub(crate) fn try_discard(&mut self) -> io::Result<()> {
+        let count = self.read()?;
+        self.received.clear();
+        if count == 0 {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Everything until the end.
+    #[track_caller]
+    pub(crate) fn read_rest(&mut self) -> (Vec<u8>, End) {
+        let end = loop {
+            match self.read() {
+                Ok(0) => break End::Closed,
+                Ok(_) => {}
+                Err(error) if is_reset(&error) => break End::Reset,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break End::CutOff,
+                Err(error) => panic!("the connection does not end: {error}"),
+            }
+        };
+        (std::mem::take(&mut self.received), end)
+    }
+
+    #[track_caller]
+    fn read_response(&mut self, content: Content) -> Response {
+        let mut response = self.read_head();
+        let has_body =
+            content == Content::AsFramed && !matches!(response.status, 100..=199 | 204 | 304);
+        if has_body {
+            response.body = match (
+                response.field("transfer-encoding"),
+                response.field("content-length"),
+            ) {
+                (Some("chunked"), None) => self.read_chunks(),
+                (None, Some(length)) => {
+                    let length = length.parse().expect("Content-Length is a number");
+                    self.take(length)
+                }
+                (None, None) => {
+                    let (rest, end) = self.read_rest();
+                    assert_eq!(end, End::Closed, "after {}", show(&rest));
+                    rest
+                }
+                framing => panic!("unknown framing: {framing:?}"),
+            };
+        }
+        response
+    }
+
+    #[track_caller]
+    fn read_head(&mut self) -> Response {
+        let head = self.take_until(b"\r\n\r\n");
+        let head = String::from_utf8(head).expect("a head is text");
+        let mut lines = head.split_terminator("\r\n");
+        let status_line = lines.next().unwrap_or_default();
+        let status = status_line
+            .strip_prefix("HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3)?.parse().ok());
+        let Some(status) = status else {
+            panic!("no status line: {status_line:?}");
+        };
+        let fields = lines
+            .filter(|line| !line.is_empty())
+            .map(|line| {
+                let (name, value) = line.split_once(": ").expect("a field has a name");
+                (name.to_ascii_lowercase(), value.to_owned())
+            })
+            .collect();
+        Response {
+            status,
+            fields,
+            body: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn read_chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let size = String::from_utf8(self.take_until(b"\r\n")).expect("a size is text");
+            let size = usize::from_str_radix(size.trim_end(), 16).expect("a size is hexadecimal");
+            body.extend_from_slice(&self.take(size));
+            assert_eq!(self.take(2), b"\r\n", "after a chunk");
+            if size == 0 {
+                return body;
+            }
+        }
+    }
+
+    #[track_caller]
+    fn take_until(&mut self, end: &[u8]) -> Vec<u8> {
+        let mut from = 0;
+        loop {
+            let found = self.received[from..]
+                .windows(end.len())
+                .position(|window| window == end);
+            if let Some(at) = found {
+                return self.take(from + at + end.len());
+            }
+            from = self.received.len().saturating_sub(end.len());
+            self.need();
+        }
+    }
+
+    #[track_caller]
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        while self.received.len() < count {
+            self.need();
+        }
+        let rest = self.received.split_off(count);
+        std::mem::replace(&mut self.received, rest)
+    }
+
+    #[track_caller]
+    fn need(&mut self) {
+        match self.read() {
+            Ok(0) => panic!("closed after {}", show(&self.received)),
+            Ok(_) => {}
+            Err(error) => panic!("no answer: {error}, after {}", show(&self.received)),
+        }
+    }
+
+    fn read(&mut self) -> io::Result<usize> {
+        let mut buffer = [0; 64 * 1024];
+        let count = loop {
+            let read = match &mut self.tls {
+                Some(tls) => Stream::new(&mut **tls, &mut self.socket).read(&mut buffer),
+                None => self.socket.read(&mut buffer),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        self.received.extend_from_slice(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+impl Drop for Trickle {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Response {
+    /// The value of a field that comes once at most.
+    #[track_caller]
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let mut values = self.fields.iter().filter(|(known, _)| known == name);
+        let value = values.next().map(|(_, value)| value.as_str());
+        assert_eq!(values.next(), None, "{name} comes once");
+        value
+    }
+
+    /// Whether it says that it is its connection's last.
+    #[track_caller]
+    pub(crate) fn says_close(&self) -> bool {
+        self.field("connection") == Some("close")
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    matches!(error.kind(), ConnectionReset | BrokenPipe)
+}
+
+/// The start of some bytes, for a message.
+fn show(bytes: &[u8]) -> String {
+    let start = &bytes[..bytes.len().min(200)];
+    format!(
+        "{} bytes: {:?}",
+        bytes.len(),
+        String::from_utf8_lossy(start)
+    )
+}

@@ -1,0 +1,143 @@
+//! The vocabulary of these tests.
+
+mod client;
+mod folder;
+mod gate;
+pub(crate) mod log_lines;
+mod memory;
+mod permissions;
+mod process;
+mod random;
+pub(crate) mod request;
+mod sandbox;
+mod server;
+pub(crate) mod tls;
+mod transport;
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process as system;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use httpool::Request;
+
+pub(crate) use client::{Client, End, Response};
+pub(crate) use folder::OwnFolder;
+pub(crate) use gate::{Door, Gate};
+pub(crate) use memory::{ask, expect, field, get};
+pub(crate) use permissions::as_anybody;
+pub(crate) use process::again;
+pub(crate) use process::{Program, address_in, is_ignored, run_in_journal, run_program};
+pub(crate) use process::{alone, memory_in_use};
+pub(crate) use random::Random;
+pub(crate) use sandbox::{all_descriptors, without_openat2};
+pub(crate) use server::{BoundServer, Entrance, TestServer, expect_refused};
+pub(crate) use transport::{Transport, over_every_transport};
+
+/// How long anything may take. It is what a failure costs, not what a test needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// For a deadline that must not pass during a test.
+pub(crate) const NEVER: Duration = Duration::from_secs(3600);
+
+/// For a deadline that a test waits for.
+pub(crate) const SOON: Duration = Duration::from_millis(100);
+
+/// A body that no socket buffers can hold, so that whoever does not read it is a slow reader.
+pub(crate) const HUGE: usize = 48 * 1024 * 1024;
+
+/// Waits for something that can only be looked at.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(
+            Instant::now() < deadline,
+            "not so after {PATIENCE:?}: {what}"
+        );
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A handler that gives a request's body back.
+pub(crate) fn mirror(request: Request) -> Vec<u8> {
+    request.into_body().into_bytes().into()
+}
+
+/// A handler that says what it was asked.
+pub(crate) fn tell(request: Request) -> String {
+    let body = String::from_utf8_lossy(request.body().as_bytes());
+    format!("{} {} {body}", request.method(), request.uri())
+}
+
+/// A loopback address that no other test uses: what is found at its ports afterwards is what this
+/// test left there.
+pub(crate) fn own_loopback() -> Ipv4Addr {
+    static USED: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = system::id().to_be_bytes();
+    Ipv4Addr::new(127, high, low, USED.fetch_add(1, Ordering::Relaxed))
+}
+
+/// How many descriptors this process has open.
+pub(crate) fn open_descriptors() -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").expect("there is a /proc");
+    // One of them is the directory itself.
+    open.count() - 1
+}
+
+/// How much of this process's memory is resident, in bytes.
+pub(crate) fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("there is a /proc");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib = kib.and_then(|number| number.parse::<usize>().ok());
+    kib.expect("it is told in kibibytes") * 1024
+}
+
+/// How often threads of this process with such names have slept and were woken, in all.
+pub(crate) fn times_woken(is_meant: impl Fn(&str) -> bool) -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").expect("there is a /proc");
+    let files = threads.filter_map(|thread| Some(thread.ok()?.path().join("status")));
+    // A thread may end meanwhile.
+    let statuses = files.filter_map(|file| std::fs::read_to_string(file).ok());
+    let times = statuses.filter_map(|status| {
+        let line = |name| status.lines().find_map(|line| line.strip_prefix(name));
+        let name = line("Name:")?.trim();
+        is_meant(name).then(|| {
+            line("voluntary_ctxt_switches:")?
+                .trim()
+                .parse::<usize>()
+                .ok()
+        })?
+    });
+    times.sum()
+}
+
+/// A file name of this test's own; whatever is there goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct OwnPath(PathBuf);
+
+impl OwnPath {
+    pub(crate) fn new(name: &str) -> Self {
+        let file = format!("httpool-it-{}-{name}", system::id());
+        Self(std::env::temp_dir().join(file))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.0.to_str().expect("the path is text")
+    }
+}
+
+impl AsRef<Path> for OwnPath {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for OwnPath {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,193 @@
+//! A server of the library on a thread of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, bounded};
+use httpool::{Builder, DrainReport, Handle, Handler, ListenAddr, Phase, Server};
+
+use super::{Client, OwnPath, PATIENCE, SOON, eventually};
+
+/// A server whose clients can connect and that does not run yet: what they send meets it at its
+/// very beginning.
+#[derive(Debug)]
+pub(crate) struct BoundServer(Server);
+
+/// A server that runs until it is told to end, or until this is dropped.
+#[derive(Debug)]
+pub(crate) struct TestServer {
+    address: ListenAddr,
+    entrance: Entrance,
+    handle: Handle,
+    ended: Receiver<io::Result<DrainReport>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What clients need besides the address.
+#[derive(Debug)]
+pub(crate) enum Entrance {
+    Open,
+    /// A socket's file, which goes with the server.
+    #[expect(dead_code, reason = "it is kept for its end")]
+    File(OwnPath),
+    /// They speak TLS like this.
+    Tls(Arc<rustls::ClientConfig>),
+}
+
+impl BoundServer {
+    /// Two workers on a loopback port, unless `configure` says otherwise.
+    #[track_caller]
+    pub(crate) fn new(configure: impl FnOnce(Builder) -> Builder) -> Self {
+        Self::at("127.0.0.1:0", configure)
+    }
+
+    /// The same on another address.
+    #[track_caller]
+    pub(crate) fn at(address: &str, configure: impl FnOnce(Builder) -> Builder) -> Self {
+        let address: ListenAddr = address.parse().expect("tests listen on valid addresses");
+        let builder = configure(Server::builder().listen(address).workers(2));
+        Self(builder.bind().expect("the address is free"))
+    }
+
+    /// A server that was built otherwise.
+    pub(crate) fn from(server: Server) -> Self {
+        Self(server)
+    }
+
+    #[track_caller]
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(&self.0.local_addrs()[0])
+    }
+
+    pub(crate) fn addresses(&self) -> &[ListenAddr] {
+        self.0.local_addrs()
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.0.handle()
+    }
+
+    pub(crate) fn run(self, handler: impl Handler) -> TestServer {
+        let (end, ended) = bounded(1);
+        let Self(server) = self;
+        let (address, handle) = (server.local_addrs()[0].clone(), server.handle());
+        let thread = thread::spawn(move || {
+            // Nobody listens if the test has failed.
+            let _ = end.send(server.run(handler));
+        });
+        TestServer {
+            address,
+            entrance: Entrance::Open,
+            handle,
+            ended,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl TestServer {
+    /// Runs a [`BoundServer`] at once.
+    #[track_caller]
+    pub(crate) fn spawn(configure: impl FnOnce(Builder) -> Builder, handler: impl Handler) -> Self {
+        BoundServer::new(configure).run(handler)
+    }
+
+    /// The same, but clients need this.
+    pub(crate) fn behind(mut self, entrance: Entrance) -> Self {
+        self.entrance = entrance;
+        self
+    }
+
+    pub(crate) fn address(&self) -> &ListenAddr {
+        &self.address
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    #[track_caller]
+    pub(crate) fn connect(&self) -> Client {
+        let client = Client::connect(&self.address);
+        match &self.entrance {
+            Entrance::Open | Entrance::File(_) => client,
+            Entrance::Tls(config) => client.with_tls(config, super::tls::NAME),
+        }
+    }
+
+    /// Someone else sends a request and is answered.
+    #[track_caller]
+    pub(crate) fn expect_serving(&self) {
+        self.connect().get_and_close("/beside").expect_status(200);
+    }
+
+    /// Waits until so many connections are open.
+    #[track_caller]
+    pub(crate) fn expect_open(&self, connections: usize) {
+        eventually(&format!("{connections} connections are open"), || {
+            self.handle.progress().open == connections
+        });
+    }
+
+    /// Shuts down, and waits until the drain has begun.
+    #[track_caller]
+    pub(crate) fn begin_drain(&self) {
+        self.handle.shutdown();
+        self.expect_phase(Phase::Draining);
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_phase(&self, phase: Phase) {
+        eventually(&format!("the phase is {phase:?}"), || {
+            self.handle.progress().phase >= phase
+        });
+    }
+
+    /// Shuts down and waits for the end.
+    #[track_caller]
+    pub(crate) fn shut_down(self) -> DrainReport {
+        self.handle.shutdown();
+        self.expect_end()
+    }
+
+    /// Waits until the server has ended.
+    #[track_caller]
+    pub(crate) fn expect_end(mut self) -> DrainReport {
+        let result = self.ended.recv_timeout(PATIENCE);
+        let result = result.expect("the server ends in time");
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the server's thread does not panic");
+        }
+        result.expect("the server does not fail")
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        let Some(server) = self.thread.take() else {
+            return;
+        };
+        self.handle.shutdown_now();
+        let has_ended = self.ended.recv_timeout(PATIENCE).is_ok();
+        if has_ended {
+            let _ = server.join();
+        }
+        assert!(
+            has_ended || thread::panicking(),
+            "the server ends when it is forced to"
+        );
+    }
+}
+
+/// Waits until nobody listens there. Only where a test has an
+/// [address of its own](super::own_loopback) does that mean anything.
+#[track_caller]
+pub(crate) fn expect_refused(address: SocketAddr) {
+    eventually(&format!("{address} refuses connections"), || {
+        // A listener that is closing lets nobody in, and whoever comes then tries again too late.
+        std::net::TcpStream::connect_timeout(&address, SOON)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    });
+}

@@ -1,0 +1,216 @@
+//! Certificates, and clients that want to see them.
+
+use std::fs;
+use std::sync::Arc;
+
+use httpool::{Builder, Handler, ListenAddr, Server, Tls};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, SignatureScheme, SupportedProtocolVersion};
+
+use super::{BoundServer, Client, OwnPath, TestServer};
+
+/// The name of the servers.
+pub(crate) const NAME: &str = "it.example";
+
+/// Somebody who vouches for names.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: String,
+}
+
+/// A certificate and its key, as PEM.
+#[derive(Debug, Clone)]
+pub(crate) struct Issued {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+/// The same in files.
+#[derive(Debug)]
+pub(crate) struct ServeDir {
+    pub(crate) certificate: OwnPath,
+    pub(crate) key: OwnPath,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new([]).expect("it has no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("there is randomness");
+        let certificate = params.self_signed(&key).expect("it is complete");
+        Self {
+            certificate: certificate.pem(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// Its own certificate, as PEM.
+    pub(crate) fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    pub(crate) fn issue(&self, names: &[&str]) -> Issued {
+        self.issue_with(names, |_| {})
+    }
+
+    /// The same, but not as usual.
+    pub(crate) fn issue_with(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
+        let names: Vec<String> = names.iter().copied().map(String::from).collect();
+        let mut params = CertificateParams::new(names).expect("they are names");
+        change(&mut params);
+        let key = KeyPair::generate().expect("there is randomness");
+        let certificate = params.signed_by(&key, &self.issuer);
+        Issued {
+            certificate: certificate.expect("it is complete").pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// A client that believes it, and speaks any version.
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
+        self.client_with(rustls::ALL_VERSIONS, None)
+    }
+
+    /// The same with these versions and perhaps a certificate of its own.
+    pub(crate) fn client_with(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        own: Option<&Issued>,
+    ) -> Arc<ClientConfig> {
+        self.client_of(rustls::crypto::ring::default_provider(), versions, own)
+    }
+
+    /// The same that takes signatures of this scheme alone.
+    pub(crate) fn client_of_scheme(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        scheme: SignatureScheme,
+    ) -> Arc<ClientConfig> {
+        let mut provider = rustls::crypto::ring::default_provider();
+        let algorithms = &mut provider.signature_verification_algorithms;
+        let mapping = algorithms.mapping.iter().copied();
+        let mapping: Vec<_> = mapping.filter(|(known, _)| *known == scheme).collect();
+        algorithms.mapping = mapping.leak();
+        self.client_of(provider, &[version], None)
+    }
+
+    /// A client that believes this certificate, as PEM.
+    pub(crate) fn client_that_trusts(certificate: &str) -> Arc<ClientConfig> {
+        let provider = rustls::crypto::ring::default_provider();
+        client_of(certificate, provider, rustls::ALL_VERSIONS, None)
+    }
+
+    fn client_of(
+        &self,
+        provider: CryptoProvider,
+        versions: &[&'static SupportedProtocolVersion],
+        own: Option<&Issued>,
+    ) -> Arc<ClientConfig> {
+        client_of(&self.certificate, provider, versions, own)
+    }
+}
+
+fn client_of(
+    trusted: &str,
+    provider: CryptoProvider,
+    versions: &[&'static SupportedProtocolVersion],
+    own: Option<&Issued>,
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(der(trusted)).expect("it is a certificate");
+    let provider = Arc::new(provider);
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .expect("the provider knows them")
+        .with_root_certificates(roots);
+    let mut config = match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("it is a key");
+            let chain = vec![der(&own.certificate)];
+            builder.with_client_auth_cert(chain, key).expect("they fit")
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+impl Issued {
+    pub(crate) fn tls(&self) -> Tls {
+        let builder = Tls::builder().certificate_pem(&*self.certificate, &*self.key);
+        builder.build().expect("they fit")
+    }
+
+    /// Writes it to files with names like this.
+    pub(crate) fn files(&self, name: &str) -> ServeDir {
+        let files = ServeDir {
+            certificate: OwnPath::new(&format!("{name}.pem")),
+            key: OwnPath::new(&format!("{name}.key")),
+        };
+        files.write(self);
+        files
+    }
+}
+
+impl ServeDir {
+    /// Puts this into them instead.
+    pub(crate) fn write(&self, issued: &Issued) {
+        fs::write(&self.certificate, &issued.certificate).expect("the folder is writable");
+        fs::write(&self.key, &issued.key).expect("the folder is writable");
+    }
+}
+
+/// A certificate without its armour.
+pub(crate) fn der(pem: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).expect("it is a certificate")
+}
+
+/// A server that speaks TLS alone.
+#[track_caller]
+pub(crate) fn bind(tls: Tls, configure: impl FnOnce(Builder) -> Builder) -> BoundServer {
+    bind_at("127.0.0.1:0", tls, configure)
+}
+
+/// The same on another address.
+#[track_caller]
+pub(crate) fn bind_at(
+    address: &str,
+    tls: Tls,
+    configure: impl FnOnce(Builder) -> Builder,
+) -> BoundServer {
+    let address: ListenAddr = address.parse().expect("tests listen on valid addresses");
+    let builder = configure(Server::builder().listen_tls(address, tls).workers(2));
+    BoundServer::from(builder.bind().expect("the address is free"))
+}
+
+/// A server of [`NAME`], and clients that believe it.
+#[derive(Debug)]
+pub(crate) struct Secure {
+    pub(crate) server: TestServer,
+    pub(crate) config: Arc<ClientConfig>,
+}
+
+impl Secure {
+    #[track_caller]
+    pub(crate) fn spawn(configure: impl FnOnce(Builder) -> Builder, handler: impl Handler) -> Self {
+        let authority = Authority::new();
+        let server = bind(authority.issue(&[NAME]).tls(), configure).run(handler);
+        Self {
+            server,
+            config: authority.client(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn connect(&self) -> Client {
+        self.server.connect().with_tls(&self.config, NAME)
+    }
+}

@@ -1,0 +1,77 @@
+//! The ways by which clients come.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use httpool::{Builder, Handler};
+
+use super::{BoundServer, End, OwnPath, TestServer};
+
+/// What is between clients and their server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Tcp,
+    Unix,
+    Tls,
+}
+
+impl Transport {
+    /// A [`TestServer`] to which clients come like this.
+    #[track_caller]
+    pub(crate) fn spawn(
+        self,
+        configure: impl FnOnce(Builder) -> Builder,
+        handler: impl Handler,
+    ) -> TestServer {
+        match self {
+            Self::Tcp => TestServer::spawn(configure, handler),
+            Self::Unix => {
+                static USED: AtomicUsize = AtomicUsize::new(0);
+                let number = USED.fetch_add(1, Ordering::Relaxed);
+                let path = OwnPath::new(&format!("transport-{number}.sock"));
+                let address = format!("unix:{}", path.as_ref().display());
+                let server = BoundServer::at(&address, configure).run(handler);
+                server.behind(super::Entrance::File(path))
+            }
+            Self::Tls => {
+                let super::tls::Secure { server, config } =
+                    super::tls::Secure::spawn(configure, handler);
+                server.behind(super::Entrance::Tls(config))
+            }
+        }
+    }
+
+    /// How a connection ends on which nothing is sent when the server is forced to stop.
+    pub(crate) fn forced_end(self) -> End {
+        match self {
+            Self::Tcp | Self::Unix => End::Closed,
+            Self::Tls => End::CutOff,
+        }
+    }
+}
+
+/// Makes tests of functions that take a [`Transport`]: of `name` the tests `name::tcp`, `name::unix`
+/// and `name::tls`.
+macro_rules! over_every_transport {
+    ($($case:ident),+ $(,)?) => {$(
+        mod $case {
+            use crate::support::Transport;
+
+            #[test]
+            fn tcp() {
+                super::$case(Transport::Tcp);
+            }
+
+            #[test]
+            fn unix() {
+                super::$case(Transport::Unix);
+            }
+
+            #[test]
+            fn tls() {
+                super::$case(Transport::Tls);
+            }
+        }
+    )+};
+}
+
+pub(crate) use over_every_transport;
