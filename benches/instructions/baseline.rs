@@ -9,7 +9,10 @@ use std::process::Command;
 use serde::Deserialize;
 
 /// Where they are kept, for Cargo runs a bench in the package's directory.
-pub(crate) const FILE: &str = "benches/instructions/baseline.toml";
+pub(crate) const FILE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../benches/instructions/baseline.toml"
+);
 
 /// Counts, and what they depend on beside this package.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]

@@ -23,27 +23,49 @@ pub(super) fn is_host(value: &[u8]) -> bool {
             &rest[1..]
         }
         None => {
-            let end = value.iter().position(|byte| *byte == b':');
-            let (name, rest) = value.split_at(end.unwrap_or(value.len()));
-            let is_name = name.iter().all(|byte| is_name_byte(*byte) || *byte == b'%');
-            if !is_name || !is_percent_encoded(name) || end == Some(0) {
+            let end = value
+                .iter()
+                .position(|byte| !NAME_BYTES[usize::from(*byte)]);
+            let end = match end.map(|end| value[end]) {
+                Some(b'%') => match encoded_name_length(value) {
+                    Some(end) => end,
+                    None => return false,
+                },
+                _ => end.unwrap_or(value.len()),
+            };
+            if end == 0 && !value.is_empty() {
                 return false;
             }
-            rest
+            &value[end..]
         }
     };
     port.is_empty() || port.strip_prefix(b":").is_some_and(is_port)
 }
 
-/// What a registered name is made of beside percent-encoded octets: `unreserved` and `sub-delims`
-/// without the comma.
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b'+' | b';' | b'='
-        )
+/// The length of a registered name with percent-encoded octets, if it is well-formed.
+#[cold]
+fn encoded_name_length(value: &[u8]) -> Option<usize> {
+    let is_name = |byte: u8| NAME_BYTES[usize::from(byte)] || byte == b'%';
+    let end = value.iter().position(|byte| !is_name(*byte));
+    let name = &value[..end.unwrap_or(value.len())];
+    is_percent_encoded(name).then_some(name.len())
 }
+
+/// The bytes of a registered name that are not percent-encoded: `unreserved` and `sub-delims`
+/// without the comma.
+static NAME_BYTES: [bool; 256] = {
+    let mut bytes = [false; 256];
+    let mut byte = 0;
+    while byte < bytes.len() {
+        bytes[byte] = (byte as u8).is_ascii_alphanumeric()
+            || matches!(
+                byte as u8,
+                b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b'+' | b';' | b'='
+            );
+        byte += 1;
+    }
+    bytes
+};
 
 /// Whether this stands between the brackets of an `IP-literal` (RFC 3986 section 3.2.2). A zone
 /// has a meaning on its own machine only, and clients have to leave it out (RFC 6874 section 4).
@@ -60,7 +82,7 @@ fn is_ip_future(future: &[u8]) -> bool {
     let Some((version, address)) = dot.map(|dot| (&future[..dot], &future[dot + 1..])) else {
         return false;
     };
-    let is_address_byte = |byte: &u8| is_name_byte(*byte) || *byte == b':';
+    let is_address_byte = |byte: &u8| NAME_BYTES[usize::from(*byte)] || *byte == b':';
     !version.is_empty()
         && version.iter().all(u8::is_ascii_hexdigit)
         && !address.is_empty()

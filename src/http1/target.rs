@@ -34,11 +34,16 @@ pub(super) fn check(method: &Method, target: &str) -> Result<Path, RequestError>
     if !has_form {
         return Err(RequestError::RequestTarget);
     }
-    // Most targets are looked at once.
-    let is_unusual = |byte| matches!(byte, b'.' | b'?' | b'%' | b'\\' | b'#' | 0x80..);
+    // One pass is enough for most targets. A dot matters only at the start of a segment.
+    let mut previous = 0;
+    let is_unusual = |byte: u8| {
+        let starts_with_dot = byte == b'.' && previous == b'/';
+        previous = byte;
+        starts_with_dot || matches!(byte, b'?' | b'%' | b'\\' | b'#' | 0x80..)
+    };
     let path = match target.bytes().position(is_unusual) {
         None => Path::Plain,
-        // With the byte before: a slash may make a segment of a dot.
+        // The slash before a dot belongs to what is checked.
         Some(start) => check_rest(&target[start.saturating_sub(1)..])?,
     };
     if target.len() > MAX {
