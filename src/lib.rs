@@ -33,7 +33,7 @@
 //! A [`Layer`] stands between the server and a handler: [`Layered`] puts some around any handler,
 //! `Router::layer` around routes, and [`layers`] has those that many programs want. Error answers
 //! are pages of one's own with [`Builder::error_pages`]. [`sse`] is for answers that go on, and
-//! [`mod@test`] asks handlers without a server. What clients are not to know, such as an
+//! [`testing`] calls handlers without a server. What clients are not to know, such as an
 //! [`std::io::Error`] that was an answer, is told to the `log` crate.
 //!
 #![cfg_attr(
@@ -45,20 +45,20 @@
 //!
 //! * `program` (default): everything that the `httpool` binary needs. A library user turns it off
 //!   with `default-features = false`.
-//! * `access-log`: a line for each request in `apps`, with serde_json and time.
+//! * `access-log`: a line for each request in [`services`], with serde_json and time.
 //! * `basic-auth`: a [layer](layers) that asks for a name and a password, with base64, sha2 and
 //!   subtle.
 //! * `brotli`, `gzip`, `zstd`: [layers] that compress answers and undo the compression of requests,
 //!   in the coding of that name, with the crates brotli, flate2, and zstd, which wants a C compiler.
 //! * `files`: a folder of files as a handler, [`ServeDir`], with mime_guess.
-//! * `json`: values as JSON, and the echo server in `apps`, with serde and serde_json.
+//! * `json`: values as JSON, and the echo server in [`services`], with serde and serde_json.
 //! * `proxy`: clients behind proxies, with ipnet and ppp.
 //! * `rate-limit`: a [layer](layers) that gives each client so many requests, with governor.
 //! * `router` (default): functions for paths and methods, with arguments from requests, in
-//!   [`routing`].
+//!   [`router`] and [`extract`].
 //! * `tls`: clients that speak TLS, with rustls and ring.
 //! * `aws-lc-rs`: the same with AWS-LC, which takes a C compiler some minutes.
-//! * `metrics`: health checks and figures for Prometheus in `apps`, with prometheus-client and procfs.
+//! * `metrics`: health checks and figures for Prometheus in [`services`], with prometheus-client and procfs.
 //!
 //! It runs on Linux: epoll is what it is made of.
 

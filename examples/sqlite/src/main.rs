@@ -13,10 +13,10 @@ mod database;
 use std::env;
 use std::error::Error;
 
-use httpool::http::StatusCode;
-use httpool::http::header::LOCATION;
 use httpool::Router;
 use httpool::extract::{Path, Query, State};
+use httpool::http::StatusCode;
+use httpool::http::header::LOCATION;
 use httpool::{IntoResponse, Json, Problem, Response, Server};
 use serde::{Deserialize, Serialize};
 

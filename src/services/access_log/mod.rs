@@ -44,7 +44,7 @@ const TICK: Duration = Duration::from_millis(100);
 ///
 /// What a client sends can't break out of its place in the line: in the text formats quotes,
 /// backslashes and whatever is not printable ASCII are written as `\xHH`; in JSON what JSON requires and
-/// what [changes how text is shown](crate::logging::escape) is written as `\uHHHH`.
+/// what [changes how text is shown](crate::logging) is written as `\uHHHH`.
 ///
 /// An output that fails, such as a full disk, costs the lines that it does not take in full. They are
 /// counted, and the next line begins at the start of a line.

@@ -3,7 +3,7 @@
 use super::Parameters;
 use crate::message::Request;
 
-/// A request on its way to the function that answers it: what [`FromRequest`] takes arguments from.
+/// A request on its way to the function that answers it: what [`FromRequest`](super::FromRequest) takes arguments from.
 ///
 /// ```
 /// use httpool::http::Version;
@@ -73,8 +73,8 @@ impl<'a, S> RequestContext<'a, S> {
         self.parameters
     }
 
-    /// What the router [was given](Router::with_state). An argument that needs a part of it asks for
-    /// what [`FromRef`] that part, and may be taken like any other:
+    /// What the router [was given](crate::Router::with_state). An argument that needs a part of it asks for
+    /// what [`FromRef`](super::FromRef) that part, and may be taken like any other:
     ///
     /// ```
     /// use std::collections::HashMap;

@@ -14,7 +14,7 @@
 //! assert_eq!(client.get("/greet/ada").send().text(), "hello, ada");
 //! ```
 //!
-//! [`Router`] says how paths are written, [`FromRequest`] what may be an argument, and
+//! [`Router`] says how paths are written, [`FromRequest`](crate::extract::FromRequest) what may be an argument, and
 //! [`IntoResponse`](crate::IntoResponse) what may be returned.
 
 pub(crate) mod table;
