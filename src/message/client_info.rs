@@ -1,4 +1,4 @@
-//! Where a request comes from.
+//! The origin of a request.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,8 +8,7 @@ use super::Request;
 #[cfg(feature = "tls")]
 use super::TlsInfo;
 
-/// Where a request comes from: the other end of its connection, and the client as far as it is
-/// known.
+/// The origin of a request: the peer of its connection, and the client as far as it is known.
 ///
 /// ```
 /// use httpool::{ClientInfo, Request};
@@ -24,30 +23,30 @@ use super::TlsInfo;
 /// assert_eq!(answer(Request::default()), "hello, whoever you are\n");
 /// ```
 ///
-/// A client that has connected itself is the peer. One that comes through proxies is whom they
-/// name, as far as they are to be believed; with the feature `proxy`,
-/// `Builder::trusted_proxy` says which are, and without it none is.
+/// A client that connects directly is the peer. For a client behind proxies, trusted proxies name
+/// it. With the feature `proxy`, `Builder::trusted_proxy` says which proxies are trusted; without
+/// it, none are.
 ///
-/// It is kept with the request's [`Body`](crate::Body): take that out of the request, and this
-/// goes with it ([`Body::origin`](crate::Body::origin)). It is small, and cheap to clone.
+/// The request's [`Body`](crate::Body) carries this value: if you take the body out of the request,
+/// it goes with it ([`Body::origin`](crate::Body::origin)). It is small and cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientInfo {
     peer: PeerAddr,
-    /// `None` is no more than the peer. Bodies are moved a lot, those of answers too, so what few need
-    /// is elsewhere.
+    /// `None` if only the peer is known. Bodies are moved often, so the rarely needed data is
+    /// boxed.
     more: Option<Arc<More>>,
 }
 
-/// What is known of an origin besides.
+/// The data beside the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct More {
     route: ProxyRoute,
-    /// For all that share a connection.
+    /// Shared by all requests of a connection.
     #[cfg(feature = "tls")]
     tls: Option<Arc<TlsInfo>>,
 }
 
-/// How a client has come.
+/// The path from a client to this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProxyRoute {
     pub(crate) proxy: Option<PeerAddr>,
@@ -55,7 +54,7 @@ pub(crate) struct ProxyRoute {
     pub(crate) scheme: Option<Scheme>,
 }
 
-/// How a client speaks to whoever it has connected to.
+/// The scheme that a client used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Http,
@@ -66,11 +65,11 @@ pub(crate) enum Scheme {
     Https,
 }
 
-/// One end of a connection, as far as it is known. As text it is `192.0.2.1:4711`,
-/// `[2001:db8::1]:4711`, an address alone if its port is not known, or `unix` for somebody on this
-/// machine who has come through a Unix socket and has no address.
+/// One end of a connection, as far as it is known. Its text is `192.0.2.1:4711`,
+/// `[2001:db8::1]:4711`, an address alone if the port is unknown, or `unix` for a client on this
+/// machine that uses a Unix socket and has no address.
 ///
-/// An IPv4 address that is written as an IPv6 one (`::ffff:192.0.2.1`) counts as what it is.
+/// An IPv4 address in IPv6 form (`::ffff:192.0.2.1`) counts as the IPv4 address.
 ///
 /// ```
 /// use httpool::{ClientInfo, Request};
@@ -85,7 +84,7 @@ pub(crate) enum Scheme {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddr(Address);
 
-/// Less than a [`SocketAddr`], for each request carries some.
+/// Smaller than a [`SocketAddr`], because each request carries several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Address {
     Port(IpAddr, u16),
@@ -94,16 +93,16 @@ enum Address {
 }
 
 impl ClientInfo {
-    /// Of what comes over a connection with this other end, if nobody says more.
+    /// The origin of requests from this peer, before any proxy is considered.
     pub(crate) fn new(peer: PeerAddr) -> Self {
         Self { peer, more: None }
     }
 
-    /// The same over a connection that is encrypted.
+    /// The same origin over an encrypted connection.
     #[cfg(feature = "tls")]
     pub(crate) fn over(&self, tls: TlsInfo) -> Self {
         let mut route = self.route();
-        // A proxy that has passed on bytes can't tell.
+        // A proxy that passes on bytes can't tell the scheme.
         route.scheme = Some(Scheme::Https);
         Self {
             peer: self.peer,
@@ -114,36 +113,35 @@ impl ClientInfo {
         }
     }
 
-    /// Where this request comes from; `None` if it did not come over a connection, or if its handler
-    /// has taken or replaced its body. A [layer](crate::Layer) may replace it.
+    /// The origin of this request. `None` if it did not arrive on a connection, or if its handler
+    /// has taken or replaced its body. A [layer](crate::Layer) may replace the body.
     #[must_use]
     pub fn of(request: &Request) -> Option<&Self> {
         request.body().origin()
     }
 
-    /// The other end of the connection.
+    /// The peer: the other end of the connection.
     #[must_use]
     pub fn peer(&self) -> PeerAddr {
         self.peer
     }
 
-    /// The trusted proxy that the client has come to, which is the peer if there is only one;
-    /// `None` if the client has come itself.
+    /// The trusted proxy that the client connected to. It is the peer if there is only one proxy.
+    /// `None` if the client connected directly.
     #[must_use]
     pub fn proxy(&self) -> Option<PeerAddr> {
         self.route().proxy
     }
 
-    /// Who wants an answer. `None` if a trusted proxy has passed on the request and has not said
-    /// whose it is, or not in a form that is understood: then the peer would be the wrong one to
-    /// ask for what it may do.
+    /// The client that made the request. `None` if a trusted proxy passed it on without a valid
+    /// address of the client. The proxy's own address would be wrong for access decisions.
     #[must_use]
     pub fn client(&self) -> Option<PeerAddr> {
         self.route().client
     }
 
-    /// How the client speaks to the first proxy, or to this server: `http` or `https`. `None` if a
-    /// trusted proxy has passed on the request and has not said.
+    /// The scheme that the client used with the first proxy, or with this server: `http` or
+    /// `https`. `None` if a trusted proxy passed on the request without it.
     #[must_use]
     pub fn scheme(&self) -> Option<&'static http::uri::Scheme> {
         static HTTP: http::uri::Scheme = http::uri::Scheme::HTTP;
@@ -154,7 +152,7 @@ impl ClientInfo {
         })
     }
 
-    /// What is agreed on with the [peer](Self::peer), if it speaks TLS to this server.
+    /// The TLS parameters of the connection, if the [peer](Self::peer) uses TLS with this server.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(&self) -> Option<&TlsInfo> {
@@ -168,7 +166,7 @@ impl ClientInfo {
         }
     }
 
-    /// The same peer, whose client has come this way.
+    /// The same peer with this path of the client.
     #[cfg(feature = "proxy")]
     pub(crate) fn with(&self, route: ProxyRoute) -> Self {
         Self {
@@ -183,7 +181,7 @@ impl ClientInfo {
 }
 
 impl ProxyRoute {
-    /// The one of a client that has come itself, and in the clear.
+    /// The path of a client that connected directly without TLS.
     fn of(client: PeerAddr) -> Self {
         Self {
             proxy: None,
@@ -192,7 +190,7 @@ impl ProxyRoute {
         }
     }
 
-    /// Who seemed to be the client is a proxy, and says this of its own.
+    /// The assumed client is a trusted proxy and names this hop before it.
     #[cfg(feature = "proxy")]
     pub(crate) fn on_behalf_of(self, client: Option<PeerAddr>, scheme: Option<Scheme>) -> Self {
         Self {
@@ -203,9 +201,8 @@ impl ProxyRoute {
     }
 }
 
-/// As one block, which is the same wherever it is shown: an object with the members `peer`,
-/// `proxy`, `client` and `scheme`, each a string, and `tls` if the peer speaks it. What is not
-/// known, or not there, has no member.
+/// Serializes as one object with the members `peer`, `proxy`, `client` and `scheme`, each a string,
+/// and `tls` if the peer uses TLS. Unknown values have no member.
 #[cfg(feature = "json")]
 impl serde::Serialize for ClientInfo {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -237,7 +234,7 @@ impl PeerAddr {
         Self(Address::Port(ip.to_canonical(), port))
     }
 
-    /// Its address, if it has one.
+    /// The IP address, if there is one.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         match self.0 {
@@ -246,7 +243,7 @@ impl PeerAddr {
         }
     }
 
-    /// Its port, if it is known.
+    /// The port, if it is known.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         match self.0 {
@@ -255,7 +252,7 @@ impl PeerAddr {
         }
     }
 
-    /// Whether it is on this machine and has come through a Unix socket.
+    /// Whether the peer is on this machine and uses a Unix socket.
     #[must_use]
     pub fn is_unix(&self) -> bool {
         self.0 == Address::Unix
@@ -274,7 +271,7 @@ impl From<IpAddr> for PeerAddr {
     }
 }
 
-/// As text.
+/// Serializes as text.
 #[cfg(feature = "json")]
 impl serde::Serialize for PeerAddr {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -294,8 +291,8 @@ impl fmt::Display for PeerAddr {
     }
 }
 
-/// The same as the standard library writes, in one piece: a line of a log has two of them, and
-/// number by number each would take ten times as long.
+/// The text of the standard library, written in one piece. A log line has two addresses, and
+/// formatting number by number takes ten times as long.
 fn write_v4(ip: Ipv4Addr, port: Option<u16>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut text = [0; "255.255.255.255:65535".len()];
     let mut end = 0;

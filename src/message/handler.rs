@@ -1,4 +1,4 @@
-//! What a program gives the server: a function from a request to a response.
+//! Handlers: functions from a request to a response.
 
 use std::io;
 use std::mem;
@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use super::{Body, IntoResponse, Request, Response};
 
-/// Largest request body that a handler [streams](BodyMode::Stream), unless it says
-/// otherwise. Nothing of it is kept in memory, but handlers put it somewhere, and a disk has an
-/// end, too.
+/// Largest request body that a handler [streams](BodyMode::Stream) by default. The server keeps
+/// nothing of it in memory, but handlers usually store it, and disks are limited.
 ///
 /// ```
 /// use httpool::{BodyMode, defaults};
@@ -17,10 +16,10 @@ use super::{Body, IntoResponse, Request, Response};
 /// ```
 pub const MAX_STREAMED_BODY: u64 = 1024 * 1024 * 1024;
 
-/// Answers requests. One handler is shared by all workers and runs on several of them at once.
+/// Responds to requests. All workers share one handler and call it concurrently.
 ///
-/// Every `Fn(Request) -> impl IntoResponse + Send + Sync` is a handler, and that is how most
-/// programs write theirs:
+/// Every `Fn(Request) -> impl IntoResponse + Send + Sync` is a handler. Most programs write theirs
+/// this way:
 ///
 /// ```
 /// use httpool::{Handler, Request};
@@ -34,9 +33,9 @@ pub const MAX_STREAMED_BODY: u64 = 1024 * 1024 * 1024;
 /// assert_eq!(greet.handle(&mut request).status(), StatusCode::OK);
 /// ```
 ///
-/// The trait itself *lends* the request: the worker keeps its header map and gives the same one to
-/// the next request, so a handler that implements the trait directly costs no allocation for what
-/// it reads. A function owns its request and pays for a new map; both see the same thing.
+/// A type that implements the trait *borrows* the request: the worker reuses its header map for the
+/// next request, so reading headers allocates nothing. A function owns its request and costs one
+/// new header map. Both see the same request.
 ///
 /// ```
 /// use httpool::{Body, Handler, Request, Response};
@@ -50,39 +49,38 @@ pub const MAX_STREAMED_BODY: u64 = 1024 * 1024 * 1024;
 /// }
 /// ```
 ///
-/// A handler may block: that is what the pool is for. A handler that panics costs its client a
-/// 500 and nobody else anything.
+/// A handler may block; the pool exists for that. If it panics, its client receives a 500, and no
+/// other request is affected.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no handler",
     note = "handlers are functions of a `Request`, routers (one whose functions take a `State` needs \
             `with_state`), or whatever implements `Handler`"
 )]
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request. What is left in `request` afterwards is thrown away.
+    /// Responds to one request. The server drops what is left in `request` afterwards.
     fn handle(&self, request: &mut Request) -> Response;
 
-    /// How to take the body of this request, of which nothing but the head is known.
+    /// Chooses how the body of this request is received. Only the head is known at this point.
     ///
-    /// This is asked about each request with a body, however much of that has come with the head.
-    /// One that panics counts as [`BodyMode::Whole`].
+    /// The server calls this for each request with a body, even if the body arrived with the head.
+    /// A panic counts as [`BodyMode::Whole`].
     fn body_mode(&self, request: &Request) -> BodyMode {
         let _ = request;
         BodyMode::Whole
     }
 
-    /// Completes a response that the server makes in the place of this handler: to a request that it
-    /// refuses (400, 413, 431 and others), that comes too slowly (408) or must wait for too long
-    /// (503), or after a panic (500). A handler with [layers](crate::Layer) has them do it, so that
-    /// [`Cors`](crate::layers::Cors) lets pages read such a response, too. A handler that passes
-    /// requests on to another one passes these on as well. Default: the response stays as it is.
+    /// Completes a response that the server makes instead of this handler: a refusal (400, 413, 431
+    /// and others), a timeout (408), an overload (503) or a panic (500). A handler with
+    /// [layers](crate::Layer) passes it to them, so that [`Cors`](crate::layers::Cors) lets pages
+    /// read it. A handler that wraps another handler must pass it on. The default changes nothing.
     ///
-    /// `request` has no content, and as much of the head as is known. If the head is not complete or
-    /// not valid, it has the header lines that have come whole, and the target is `*` if the request
-    /// line is not known.
+    /// `request` has no content. It has the part of the head that is known: if the head is
+    /// incomplete or invalid, the header lines that arrived whole, and the target `*` if the
+    /// request line is unknown.
     ///
-    /// This is called on a worker, or, for a request that is refused because no worker is free, on the
-    /// thread that runs the server: it must be quick, and must not block. One that panics costs the
-    /// connection.
+    /// The server calls this on a worker. If a request is refused because no worker is free, it
+    /// calls this on the thread that runs the server. So it must be quick and must not block. A
+    /// panic closes the connection.
     ///
     /// ```
     /// use httpool::{Handler, Request, Response};
@@ -105,19 +103,20 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (request, response);
     }
 
-    /// Whether the handler is made such that it can handle requests at all. A server asks once before
-    /// it starts, and a [`Client`](crate::testing::Client) when it is made; a handler that has other
-    /// handlers asks them. A router finds functions here that take more from the path than it names.
+    /// Checks whether the handler can handle requests at all. A server calls this once before it
+    /// starts, and a [`Client`](crate::testing::Client) when it is created. A handler that wraps
+    /// others checks them. A router finds functions here that take more from the path than the path
+    /// names.
     ///
     /// # Errors
     ///
-    /// What is wrong with the program. [`Server::run`](crate::Server::run) returns it.
+    /// Describes the mistake in the program. [`Server::run`](crate::Server::run) returns it.
     fn check(&self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// How a request's body is taken.
+/// How the body of a request is received.
 ///
 /// ```
 /// use std::io;
@@ -144,43 +143,43 @@ pub trait Handler: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyMode {
-    /// The handler runs when all of it is here. No slow sender holds a worker, and all of the body
-    /// is in memory. It may have [`Builder::max_body`](crate::Builder::max_body) bytes.
+    /// The handler runs when the whole body has arrived. A slow sender occupies no worker. The body
+    /// is in memory and at most [`Builder::max_body`](crate::Builder::max_body) bytes long.
     Whole,
-    /// The handler runs when the head is here, and [reads](std::io::Read) the body while it comes:
-    /// little of it is in memory, and a slow sender *holds a worker* for as long as the handler
-    /// waits for him.
+    /// The handler runs when the head has arrived and [reads](std::io::Read) the body while it
+    /// arrives. Little of it is in memory, but a slow sender *occupies the worker* while the
+    /// handler waits for it.
     ///
-    /// None of it is in [`Body::as_bytes`], even if all of it is here.
+    /// [`Body::as_bytes`] is empty, even if the whole body has arrived.
     ///
-    /// A read fails as [`TimedOut`](std::io::ErrorKind::TimedOut) when nothing has come for
-    /// [`Builder::body_timeout`](crate::Builder::body_timeout), or when the client is slower than
-    /// [`Builder::min_rate`](crate::Builder::min_rate), measured by the time that reads have waited.
-    /// The whole may take as long as that rate lets it. A read fails as
-    /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) when the connection ends before the
-    /// body, as [`FileTooLarge`](std::io::ErrorKind::FileTooLarge) above `most` bytes, and as
-    /// [`InvalidData`](std::io::ErrorKind::InvalidData) when the chunked coding is broken. If the
-    /// handler then answers with a status of the 5xx class, as a [`std::io::Error`] does, the client
-    /// is told its own mistake instead: 408, 400 or 413.
+    /// A read fails with [`TimedOut`](std::io::ErrorKind::TimedOut) if no byte arrives within
+    /// [`Builder::body_timeout`](crate::Builder::body_timeout), or if the client is slower than
+    /// [`Builder::min_rate`](crate::Builder::min_rate), measured over the time that reads have
+    /// waited. There is no other limit on the total time. A read fails with
+    /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the connection ends before the body,
+    /// with [`FileTooLarge`](std::io::ErrorKind::FileTooLarge) above `most` bytes, and with
+    /// [`InvalidData`](std::io::ErrorKind::InvalidData) if the chunked coding is broken. If the
+    /// handler then responds with a 5xx status, as a [`std::io::Error`] does, the server sends the
+    /// client's own error instead: 408, 400 or 413.
     ///
-    /// A client that waits for `100 Continue` (RFC 9110 section 10.1.1) gets it with the first
-    /// read. What the handler leaves unread is thrown away if it is here already and little; else
-    /// the connection ends after the answer. Once that is made, the body can't be read any more,
-    /// wherever it is kept.
+    /// A client that waits for `100 Continue` receives it at the first read (RFC 9110 section
+    /// 10.1.1). If the handler leaves a part unread, the server discards it if it is small and has
+    /// arrived; otherwise the connection closes after the response. The body can't be read after
+    /// the response, wherever it is kept.
     Stream {
-        /// Bytes that it may have.
+        /// Largest number of bytes.
         most: u64,
     },
-    /// The handler runs when the head is here and responds without the body, as one does that refuses
-    /// the request: 404, 405. A client that waits for `100 Continue` gets the response instead (RFC
-    /// 9110 section 10.1.1), and the connection ends. From another client the body is thrown away
-    /// while it comes, without memory or a worker, and the connection goes on. A body that has come
-    /// with the head is there all the same.
+    /// The handler runs when the head has arrived and responds without the body, for example with
+    /// 404 or 405. A client that waits for `100 Continue` receives the response instead (RFC 9110
+    /// section 10.1.1), and the connection closes. From other clients the server discards the body
+    /// while it arrives, which occupies no memory and no worker, and the connection stays open. A
+    /// body that arrived with the head is available.
     ///
-    /// [`Body::length`] is what the head says. If the handler or a [`Layer`](crate::Layer) looks at
-    /// more of the body, there is nothing of it: [`Body::as_bytes`] is empty and a read fails. The
-    /// server then drops the response, receives the body as for [`Whole`](Self::Whole), and gives the
-    /// request to the handler and its layers again.
+    /// [`Body::length`] is the announced length. If the handler or a [`Layer`](crate::Layer) uses
+    /// the content, [`Body::as_bytes`] is empty and a read fails. The server then drops the
+    /// response, receives the body as for [`Whole`](Self::Whole), and calls the handler and its
+    /// layers a second time.
     ///
     /// ```
     /// use httpool::http::{Method, StatusCode};
@@ -209,12 +208,13 @@ pub enum BodyMode {
 }
 
 impl BodyMode {
-    /// [`Stream`](Self::Stream) with [`defaults::MAX_STREAMED_BODY`](crate::defaults::MAX_STREAMED_BODY).
+    /// [`Stream`](Self::Stream) with the limit
+    /// [`defaults::MAX_STREAMED_BODY`](crate::defaults::MAX_STREAMED_BODY).
     pub const STREAM: Self = Self::Stream {
         most: MAX_STREAMED_BODY,
     };
 
-    /// What suits both.
+    /// The mode that suits both.
     #[cfg(feature = "router")]
     pub(crate) const fn or(self, other: Self) -> Self {
         match (self, other) {

@@ -1,4 +1,4 @@
-//! Requests, responses and handlers, and the data that describes them: no protocol, no socket, no
+//! Requests, responses and handlers, and the data that describes them. No protocol, socket or
 //! thread.
 
 pub(crate) mod body;
@@ -28,7 +28,7 @@ pub use self::response::{Headers, Html, IntoResponse, Redirect};
 pub use self::tls_info::TlsInfo;
 pub use self::upgrade::{Stream, Upgrade};
 
-/// A request as handlers see it.
+/// A request as a handler receives it.
 ///
 /// ```
 /// use httpool::Request;
@@ -45,7 +45,7 @@ pub use self::upgrade::{Stream, Upgrade};
 /// ```
 pub type Request<T = Body> = http::Request<T>;
 
-/// A response as handlers give it. [`IntoResponse`] has shorter ways to most of them.
+/// A response as a handler returns it. [`IntoResponse`] offers shorter ways to build one.
 ///
 /// ```
 /// use httpool::http::StatusCode;

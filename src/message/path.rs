@@ -1,11 +1,10 @@
-//! The one form in which paths are compared.
+//! The normal form in which paths are compared.
 
 use std::borrow::Cow;
 
-/// The same path with the percent-encoding of these octets undone once, and that of others written
-/// in one way (RFC 3986 section 6.2.2). A percent sign that encodes nothing is encoded itself: what
-/// is undone behind it would make something of it. What is undone makes no dot segment: a request has
-/// none any more, and in another path nothing is to resolve one.
+/// Decodes the percent-encoding of the octets that `is_undone` selects, once, and writes all other
+/// encodings in one form (RFC 3986 section 6.2.2). A percent sign that encodes nothing is encoded,
+/// so that decoding can't create a new encoding behind it. Decoding never creates a dot segment.
 pub(crate) fn normal_path(path: &str, is_undone: impl Fn(u8) -> bool) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
@@ -51,7 +50,7 @@ fn undo(segment: &str, is_undone: impl Fn(u8) -> bool, normal: &mut String) {
     }
 }
 
-/// The octet of which two hexadecimal digits stand here, and what follows them.
+/// The octet that two hexadecimal digits encode, and the rest of the text.
 fn octet(text: &str) -> Option<(u8, &str)> {
     let (digits, rest) = text.split_at_checked(2)?;
     let is_octet = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
@@ -59,7 +58,7 @@ fn octet(text: &str) -> Option<(u8, &str)> {
     octet.filter(|_| is_octet).map(|octet| (octet, rest))
 }
 
-/// A segment that stands for a folder by where it is (RFC 3986 section 3.3).
+/// A segment that names a folder relative to its position (RFC 3986 section 3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DotSegment {
     Current,
@@ -67,7 +66,8 @@ enum DotSegment {
 }
 
 impl DotSegment {
-    /// An encoded dot is a dot, as it is unreserved. [`normal_path`] leaves it encoded here.
+    /// An encoded dot counts as a dot, because dots are unreserved. [`normal_path`] leaves it
+    /// encoded here.
     fn of(segment: &str) -> Option<Self> {
         match segment {
             "." | "%2E" => Some(Self::Current),
@@ -77,14 +77,14 @@ impl DotSegment {
     }
 }
 
-/// Whether no request has this segment in its path, in the form of [`normal_path`].
+/// Whether this is a dot segment, which no request path has after [`normal_path`] and [`resolve`].
 #[cfg(feature = "router")]
 pub(crate) fn is_dot_segment(segment: &str) -> bool {
     DotSegment::of(segment).is_some()
 }
 
-/// The same path without its dot segments (RFC 3986 section 5.2.4), if it has any. Nothing is above
-/// the root.
+/// Removes the dot segments (RFC 3986 section 5.2.4). `None` if there are none. `..` at the root is
+/// dropped.
 pub(crate) fn resolve(path: &str) -> Option<String> {
     path.split('/').find_map(DotSegment::of)?;
     let mut resolved = String::with_capacity(path.len());
@@ -99,7 +99,7 @@ pub(crate) fn resolve(path: &str) -> Option<String> {
             Some(DotSegment::Current) => {}
             Some(DotSegment::Parent) => resolved.truncate(resolved.rfind('/').unwrap_or(0)),
         }
-        // What it stands for is a folder.
+        // A dot segment at the end names a folder.
         if segments.peek().is_none() {
             resolved.push('/');
         }

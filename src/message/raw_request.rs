@@ -1,4 +1,4 @@
-//! A request as it came, beside what was made of it.
+//! A request as it arrived, byte for byte.
 
 use std::iter;
 use std::sync::{Arc, OnceLock};
@@ -8,14 +8,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Request;
 
-/// A request's message as the client sent it (RFC 9112): the bytes of its head, how its body was
-/// cut into chunks, and its trailer fields.
+/// The bytes of a request as the client sent them (RFC 9112): its head, its chunks, and its
+/// trailers.
 ///
-/// A [`HeaderMap`] keeps what fields mean and drops how they were written: their order, the case
-/// of their names, spaces. A path is seen in one form, however its unreserved characters were
-/// percent-encoded. Whoever debugs a client, verifies a signature over a head or finds out what a
-/// proxy has done wants the bytes themselves, and here they are. They are kept for every request and
-/// cost no copy.
+/// A [`HeaderMap`] keeps the meaning of headers and drops their order, the case of their names and
+/// their spaces. A path is normalized. Use this type to debug a client, verify a signature over a
+/// head, or see what a proxy changed. It is kept for every request without a copy.
 ///
 /// ```
 /// use httpool::{Request, RawRequest};
@@ -31,10 +29,9 @@ use super::Request;
 /// assert_eq!(answer(Request::default()), "this request never was on a wire");
 /// ```
 ///
-/// It is kept with the request's [`Body`](crate::Body): take that out of the request, and this
-/// goes with it ([`Body::wire`](crate::Body::wire)). Of a body that is
-/// [streamed](crate::BodyMode::Stream), chunks and trailer fields are known when it has been read to
-/// its end.
+/// The request's [`Body`](crate::Body) carries this value: if you take the body out of the request,
+/// it goes with it ([`Body::wire`](crate::Body::wire)). For a [streamed](crate::BodyMode::Stream)
+/// body, chunks and trailers are known after the last read.
 #[derive(Debug, Clone)]
 pub struct RawRequest {
     head: Bytes,
@@ -53,22 +50,21 @@ pub struct RawRequest {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk<'a> {
-    /// How many bytes of content it brought; 0 in the last one.
+    /// The number of content bytes; 0 in the last chunk.
     pub size: u64,
-    /// The line that announced it, without its line end: the size as it was written, and
-    /// extensions if there were any.
+    /// The chunk's size line without its line end: the size as written, and extensions.
     pub line: &'a [u8],
 }
 
-/// Where a chunked body's chunking is put when all of it has come.
+/// Receives the chunk lines of a body when it is complete.
 pub(crate) type SharedChunking = Arc<OnceLock<Chunking>>;
 
-/// Everything of a chunked body but its content.
+/// Everything of a chunked body except its content.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Chunking {
     /// The lines of the first chunks, each with its line end.
     pub(crate) lines: Vec<u8>,
-    /// How many chunks came whose lines are not kept.
+    /// The number of chunks whose lines are not kept.
     pub(crate) unkept: u64,
     /// The trailer section, each line with its line end.
     pub(crate) trailers: Vec<u8>,
@@ -79,14 +75,14 @@ impl RawRequest {
         Self { head, chunking }
     }
 
-    /// What came for this request; `None` if it did not come over a connection, or if its handler
-    /// has taken or replaced its body. A [layer](crate::Layer) may replace it.
+    /// The raw form of this request. `None` if it did not arrive on a connection, or if its handler
+    /// has taken or replaced its body. A [layer](crate::Layer) may replace the body.
     #[must_use]
     pub fn of(request: &Request) -> Option<&Self> {
         request.body().wire()
     }
 
-    /// The head, from the first byte of the request line to the empty line that ends it.
+    /// The head, from the first byte of the request line to the empty line at its end.
     #[must_use]
     pub fn head(&self) -> &[u8] {
         &self.head
@@ -101,15 +97,15 @@ impl RawRequest {
             .unwrap_or_default()
     }
 
-    /// Name and value of each field line of the head, in their order, repeated where they were
-    /// repeated, names in the case in which they were sent. Spaces around a value are left out.
+    /// The name and value of each header line, in the order, number and case in which they were
+    /// sent. Spaces around a value are left out.
     pub fn field_lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         // The first line is the request line.
         lines(&self.head).skip(1).filter_map(field)
     }
 
-    /// The chunks of the body, in their order, the last one (of size 0) too; none if it was not
-    /// in the chunked coding. The first 16 KiB of their lines are kept, see
+    /// The chunks of the body in their order, including the last one of size 0. Empty if the body
+    /// was not chunked. The first 16 KiB of their lines are kept; see
     /// [`unkept_chunks`](Self::unkept_chunks).
     pub fn chunks(&self) -> impl Iterator<Item = Chunk<'_>> {
         let kept = self.chunking().map(|chunking| &chunking.lines[..]);
@@ -119,23 +115,22 @@ impl RawRequest {
         })
     }
 
-    /// How many more chunks came than [`chunks`](Self::chunks) tells of: a body in chunks of one
-    /// byte must not cost many times its size.
+    /// The number of chunks that [`chunks`](Self::chunks) leaves out. Without this limit a body in
+    /// chunks of one byte would cost many times its size.
     #[must_use]
     pub fn unkept_chunks(&self) -> u64 {
         self.chunking().map_or(0, |chunking| chunking.unkept)
     }
 
-    /// Name and value of each line of the trailer section (RFC 9110 section 6.5), as
-    /// [`field_lines`](Self::field_lines) of the head.
+    /// The name and value of each line of the trailer section (RFC 9110 section 6.5), in the form
+    /// of [`field_lines`](Self::field_lines).
     pub fn trailer_lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let kept = self.chunking().map(|chunking| &chunking.trailers[..]);
         lines(kept.unwrap_or_default()).filter_map(field)
     }
 
-    /// The trailer fields as a map. They are never among the request's headers: what a client
-    /// sends there was not known when the request was routed and authorised (RFC 9110 section
-    /// 6.5.1).
+    /// The trailers as a map. They are never among the request's headers, because they were unknown
+    /// when the request was routed and authorized (RFC 9110 section 6.5.1).
     ///
     /// ```
     /// use httpool::http::HeaderValue;
@@ -151,7 +146,7 @@ impl RawRequest {
         map(self.trailer_lines())
     }
 
-    /// The fields of the head as a map.
+    /// The headers of the head as a map.
     pub(crate) fn fields(&self) -> HeaderMap {
         map(self.field_lines())
     }
@@ -161,7 +156,7 @@ impl RawRequest {
     }
 }
 
-/// The decoder has taken nothing that is not valid.
+/// The decoder has accepted only valid lines.
 fn map<'a>(lines: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in lines {
@@ -174,7 +169,7 @@ fn map<'a>(lines: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> HeaderMap {
     map
 }
 
-/// The lines of some bytes without their ends, up to an empty one.
+/// The lines without their ends, up to an empty one.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(bytes);
     let next = move || {
@@ -196,7 +191,7 @@ fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&line[..colon], line[colon + 1..].trim_ascii()))
 }
 
-/// The size that a chunk's line begins with.
+/// The size at the start of a chunk line.
 fn size(line: &[u8]) -> u64 {
     line.iter()
         .map_while(|digit| char::from(*digit).to_digit(16))

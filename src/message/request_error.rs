@@ -1,12 +1,12 @@
-//! Why a request is not taken.
+//! The reasons why a request is refused.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
 
 use http::StatusCode;
 
-/// Why the bytes of a client are no request that this server takes. Each ends the connection,
-/// for what follows on it can't be trusted.
+/// Why the server refuses a request. The connection closes after the response, because the
+/// following bytes can't be trusted.
 ///
 /// ```
 /// # #[cfg(feature = "unstable")] {
@@ -19,55 +19,57 @@ use http::StatusCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// A line ends in a bare LF (RFC 9112 section 2.2).
+    /// A line ends with a bare LF (RFC 9112 section 2.2).
     LineEnd,
-    /// The request line is none (RFC 9112 section 3).
+    /// The request line is malformed (RFC 9112 section 3).
     RequestLine,
-    /// The request target is none (RFC 9112 section 3.2).
+    /// The request target is malformed (RFC 9112 section 3.2).
     RequestTarget,
-    /// The request target is longer than the head may be.
+    /// The request target is longer than the limit for a head.
     TargetTooLong,
-    /// A field line is none (RFC 9112 section 5).
+    /// A header line is malformed (RFC 9112 section 5).
     FieldLine,
-    /// The head is too long, or has more than [`MAX_FIELDS`](crate::http1::MAX_FIELDS) fields.
+    /// The head is too long, or has more than [`MAX_FIELDS`](crate::http1::MAX_FIELDS) header
+    /// lines.
     HeadTooLong,
-    /// No `Host`, more than one, one that names no host, or another than the target does (RFC 9112
+    /// `Host` is missing, repeated or malformed, or differs from the target's authority (RFC 9112
     /// section 3.2).
     Host,
-    /// `Authorization`, `Content-Type` or `Origin` comes more than once (RFC 9110 section 5.3).
+    /// `Authorization`, `Content-Type` or `Origin` is repeated (RFC 9110 section 5.3).
     Repeated,
-    /// A version of HTTP that this server does not speak.
+    /// The HTTP version is not supported.
     Version,
-    /// `Content-Length` is no number, or there are several.
+    /// `Content-Length` is not a number, or is repeated.
     ContentLength,
-    /// Both `Content-Length` and `Transfer-Encoding`, or a `Transfer-Encoding` that does not end
-    /// in `chunked` or comes in HTTP/1.0: two readers could see two different requests (RFC 9112
-    /// section 6.3).
+    /// `Content-Length` and `Transfer-Encoding` are both present, or `Transfer-Encoding` does not
+    /// end in `chunked` or is sent with HTTP/1.0. Two readers could see two different requests (RFC
+    /// 9112 section 6.3).
     AmbiguousFraming,
-    /// A transfer coding besides `chunked` (RFC 9112 section 6.1).
+    /// A transfer coding other than `chunked` (RFC 9112 section 6.1).
     TransferCoding,
-    /// CONNECT: what follows is meant for a tunnel, and there is none (RFC 9110 section 9.3.6).
+    /// CONNECT: the following bytes are meant for a tunnel, which this server does not offer (RFC
+    /// 9110 section 9.3.6).
     Tunnel,
     /// An expectation other than `100-continue` (RFC 9110 section 10.1.1).
     Expectation,
-    /// The body is larger than this server takes.
+    /// The body is larger than the limit.
     BodyTooLarge,
     /// The chunked coding is broken (RFC 9112 section 7.1).
     Chunk,
-    /// The client ended the connection before the body (RFC 9112 section 8).
+    /// The client closed the connection before the end of the body (RFC 9112 section 8).
     Incomplete,
-    /// The head took longer than its deadline.
+    /// The head did not arrive within its timeout.
     HeadTimeout,
-    /// The body took longer than its deadline.
+    /// The body did not arrive within its timeout.
     BodyTimeout,
-    /// All connections together keep as much as they may.
+    /// The memory budget of all connections is used up.
     NoRoom,
-    /// It comes in the clear to where TLS is spoken.
+    /// A request without TLS on a listener for TLS.
     NotTls,
 }
 
 impl RequestError {
-    /// Each of them, in this order.
+    /// All variants in their order.
     pub const ALL: [Self; 21] = [
         Self::LineEnd,
         Self::RequestLine,
@@ -92,7 +94,7 @@ impl RequestError {
         Self::NotTls,
     ];
 
-    /// The status code that tells the client.
+    /// The status code of the response.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
@@ -118,7 +120,7 @@ impl RequestError {
         }
     }
 
-    /// One word for it, for figures.
+    /// The word for metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -146,7 +148,7 @@ impl RequestError {
         }
     }
 
-    /// The sentence for the client and the log.
+    /// The sentence for the response and the log.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
@@ -189,7 +191,7 @@ impl fmt::Display for RequestError {
 
 impl std::error::Error for RequestError {}
 
-/// What whoever reads a refused body is told.
+/// The error that a reader of a refused body returns.
 impl From<RequestError> for io::Error {
     fn from(refusal: RequestError) -> Self {
         let kind = match refusal {
@@ -211,7 +213,7 @@ mod tests {
         for (place, refusal) in RequestError::ALL.into_iter().enumerate() {
             assert_eq!(refusal as usize, place, "{refusal:?}");
         }
-        // The last one.
+        // The last variant.
         assert_eq!(RequestError::NotTls as usize + 1, RequestError::ALL.len());
     }
 }

@@ -1,4 +1,4 @@
-//! What identifies a request, from its first proxy to its last log.
+//! Request ids, which identify a request from its first proxy to its last log.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// The field that carries it. There is no standard, and this is what proxies use.
+/// The header that carries the id. There is no standard; proxies use this name.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest that is taken from a client: who sends more wants to fill logs.
+/// The longest id that is accepted from a client, so that ids can't fill logs.
 const LONGEST: usize = 64;
 
-/// Has the request's fields say its id, once: the client's own if it is sane, a new one if not.
+/// Sets the request's id header: the client's own id if it is safe, otherwise a new one.
 pub(crate) fn ensure(fields: &mut HeaderMap) -> HeaderValue {
     let mut given = fields.get_all(REQUEST_ID).iter();
     if let (Some(id), None) = (given.next(), given.next())
@@ -25,14 +25,14 @@ pub(crate) fn ensure(fields: &mut HeaderMap) -> HeaderValue {
     id
 }
 
-/// Whether it can stand in a log, a page and a shell without harm.
+/// Whether the id is safe in a log, a page and a shell.
 pub(crate) fn is_sane(id: &HeaderValue) -> bool {
     let id = id.as_bytes();
     let is_harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:=+/@".contains(byte);
     (1..=LONGEST).contains(&id.len()) && id.iter().all(is_harmless)
 }
 
-/// 128 bits unlike those of any other request.
+/// A random id of 128 bits.
 pub(crate) fn new() -> HeaderValue {
     static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
     static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -1,4 +1,4 @@
-//! Where the bytes of a body come from, and that no more and no fewer come than were announced.
+//! The sources of a body's bytes. Each yields exactly as many bytes as were announced.
 
 use std::error::Error;
 use std::fmt;
@@ -12,21 +12,21 @@ use bytes::Bytes;
 
 use crate::message::Upgrade;
 
-/// What a body is made of.
+/// The content of a body.
 pub(crate) enum Content {
     Memory(Bytes),
     Reader(BodySource),
     File(FilePart),
-    /// None: another protocol follows the head.
+    /// No content: another protocol follows.
     Upgrade(Box<Upgrade>),
-    /// A request's that has not come, for its handler has said that it needs only the head.
+    /// The body of a request that has not arrived, because the handler needs only the head.
     Withheld(Withheld),
 }
 
-/// A body that has not come. It keeps whether it has been looked at.
+/// A body that has not arrived. It records whether the handler or a layer used it.
 #[derive(Debug)]
 pub(crate) struct Withheld {
-    /// What the head says.
+    /// The length that the head announces.
     length: Option<u64>,
     is_wanted: Arc<AtomicBool>,
 }
@@ -43,12 +43,12 @@ impl Withheld {
         self.length
     }
 
-    /// The handler or a layer needs it.
+    /// Records that the handler or a layer needs the body.
     pub(crate) fn want(&self) {
         self.is_wanted.store(true, Ordering::Relaxed);
     }
 
-    /// Where that is seen, wherever the body goes.
+    /// A shared flag for [`want`](Self::want), which stays valid wherever the body moves.
     pub(crate) fn watch(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_wanted)
     }
@@ -64,58 +64,58 @@ impl Read for Withheld {
     }
 }
 
-/// Where the bytes of a body come from while it is sent.
+/// The source of a body's bytes while it is sent.
 pub(crate) struct BodySource {
     pub(crate) reader: Reader,
-    /// How many bytes are left of what was announced.
+    /// The announced bytes that are left.
     pub(crate) length: Option<u64>,
-    /// About how much memory the reader keeps, if that is worth counting.
+    /// The approximate memory that the reader keeps, if it is worth counting.
     pub(crate) held: usize,
 }
 
-/// What gives the bytes.
+/// The reader.
 pub(crate) enum Reader {
-    /// Anybody's, which may block.
+    /// Any reader. It may block.
     Any(Box<dyn Read + Send>),
-    /// One that ends its waits if the client goes.
+    /// A reader that stops waiting when the client has left.
     Watching(Box<dyn ReadWatching>),
 }
 
-/// A reader that waits for long, and looks meanwhile whether the client is still there.
+/// A reader that may wait for long and meanwhile checks whether the client is connected.
 pub(crate) trait ReadWatching: Send {
-    /// As [`Read::read`]. Fails with [`ClientGone`] if the client is.
+    /// Reads like [`Read::read`]. Fails with [`ClientGone`] if the client has left.
     fn read_watching(&mut self, buffer: &mut [u8], client: &dyn Client) -> io::Result<usize>;
 }
 
-/// The other end of a connection.
+/// The client's end of a connection.
 pub(crate) trait Client {
     fn presence(&self) -> Presence;
 }
 
-/// What is known of a client that has sent nothing.
+/// The state of a client that has sent nothing more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
     Here,
-    /// It sends nothing more. Whether it still reads shows when something is sent.
+    /// The client sends nothing more. Whether it still reads shows when something is sent.
     Finished,
-    /// Nothing that is sent can reach it.
+    /// Nothing that is sent can reach the client.
     Gone,
 }
 
-/// Of which nothing is known.
+/// A client of unknown state.
 pub(crate) struct Anyone;
 
-/// Why a wait was ended.
+/// The reason why a wait ended.
 #[derive(Debug)]
 pub(crate) struct ClientGone;
 
-/// What of a file is to be sent.
+/// The part of a file that is to be sent.
 #[derive(Debug)]
 pub(crate) struct FilePart {
     pub(crate) file: File,
-    /// Where the next byte is.
+    /// The position of the next byte.
     pub(crate) offset: u64,
-    /// How many bytes are left of what was announced.
+    /// The announced bytes that are left.
     pub(crate) left: u64,
 }
 
@@ -126,7 +126,8 @@ impl Default for Content {
 }
 
 impl BodySource {
-    /// As [`Read::read`], while this client is there, if the reader looks.
+    /// Reads like [`Read::read`], and stops early when `client` has left, if the reader checks
+    /// that.
     pub(crate) fn read_for(&mut self, buffer: &mut [u8], client: &dyn Client) -> io::Result<usize> {
         let reader = &mut self.reader;
         let mut read = |buffer: &mut [u8]| {
@@ -134,7 +135,7 @@ impl BodySource {
                 Reader::Any(reader) => reader.read(buffer)?,
                 Reader::Watching(reader) => reader.read_watching(buffer, client)?,
             };
-            // It is anybody's, and what it says decides where bytes end.
+            // The reader is the program's, and its count decides where the bytes end.
             match count > buffer.len() {
                 true => Err(io::Error::other("it claims more than it was asked for")),
                 false => Ok(count),
@@ -162,7 +163,7 @@ impl Client for Anyone {
 }
 
 impl ClientGone {
-    /// Whether that is why a reader failed.
+    /// Whether a reader failed for this reason.
     pub(crate) fn is_why(error: &io::Error) -> bool {
         match error.get_ref() {
             Some(why) => why.is::<Self>(),
@@ -186,7 +187,7 @@ impl From<ClientGone> for io::Error {
 }
 
 impl FilePart {
-    /// So many bytes have been taken.
+    /// Removes this many bytes.
     pub(crate) fn advance(&mut self, count: usize) {
         self.offset += count as u64;
         self.left -= count as u64;
@@ -202,8 +203,8 @@ impl Read for FilePart {
     }
 }
 
-/// Reads no more than is left of what was announced. Less is an error: a part must not pass for the
-/// whole.
+/// Reads at most the bytes that were announced. An early end is an error, because a part must not
+/// pass for the whole.
 fn read_of(
     left: u64,
     buffer: &mut [u8],

@@ -21,14 +21,13 @@ use super::{ClientInfo, RawRequest, Upgrade};
 
 /// The content of a message (RFC 9110 section 6.4).
 ///
-/// A request's body arrives whole: the handler runs only when every byte of it is here, so a slow
-/// sender never holds a worker. Its size is bounded by
-/// [`Builder::max_body`](crate::Builder::max_body). A handler may ask to
-/// [stream](crate::BodyMode::Stream) it instead, and reads it then while it comes.
+/// By default the handler runs when the whole request body has arrived, so a slow sender never
+/// occupies a worker. [`Builder::max_body`](crate::Builder::max_body) limits its size. A handler
+/// may ask to [stream](crate::BodyMode::Stream) the body instead and read it while it arrives.
 ///
-/// A response's body is bytes in memory, or comes [from a reader](Self::from_reader) or [from a
-/// file](Self::from_file) while it is sent. In each case the server sends it while the connection is
-/// parked, so a slow client never holds a worker.
+/// The body of a response is bytes in memory, or is read [from a reader](Self::from_reader) or
+/// [from a file](Self::from_file) while it is sent. A client that reads slowly occupies no worker:
+/// its connection is parked between two writes.
 ///
 /// ```
 /// use httpool::Body;
@@ -39,7 +38,7 @@ use super::{ClientInfo, RawRequest, Upgrade};
 /// assert_eq!(Body::empty().length(), Some(0));
 /// ```
 ///
-/// Any body can be read, wherever it comes from; what has been read is no part of it any more.
+/// Every body can be read through [`Read`]. Bytes that were read are no longer part of it.
 ///
 /// ```
 /// use std::io::{self, Read};
@@ -58,14 +57,14 @@ pub struct Body {
     origin: Option<ClientInfo>,
 }
 
-/// What a body tells of the request that brought it, apart from the content.
+/// Data about the request that arrived with the body.
 pub(crate) struct Provenance {
     wire: Option<RawRequest>,
     origin: Option<ClientInfo>,
 }
 
 impl Body {
-    /// A body without a single byte.
+    /// An empty body.
     #[must_use]
     pub const fn empty() -> Self {
         Self {
@@ -75,17 +74,17 @@ impl Body {
         }
     }
 
-    /// A response's body that is read while it is sent, and whose length is known when it ends:
-    /// HTTP/1.1 clients get it in the chunked coding, older ones until the connection closes.
+    /// A response body that is read while it is sent. Its length is known only at its end, so
+    /// HTTP/1.1 clients receive it in the chunked coding. For older clients the connection closes
+    /// after it.
     ///
-    /// What the reader gives at a time, up to 64 KiB, is sent at once; it is asked for more when
-    /// the client has taken that. Reading is part of the handler's work and may block: it holds a
-    /// worker for as long as it does, and the client's slowness never does. A client that goes
-    /// meanwhile is noticed when the reader returns; [events](crate::sse) from a channel notice it at
-    /// once.
+    /// The bytes of one read, up to 64 KiB, are sent at once. The next read follows when the client
+    /// has taken them. A read runs on a worker and may block; it occupies that worker for as long
+    /// as it does. If the client leaves during a read, the server notices when the read returns.
+    /// [Events](crate::sse) from a channel notice it at once.
     ///
-    /// If the reader fails or panics, the connection is reset: the client must not take what came
-    /// so far for the whole.
+    /// If the reader fails or panics, the connection is reset, so that the client does not take a
+    /// part for the whole.
     ///
     /// ```
     /// use std::io::{self, Read};
@@ -97,8 +96,9 @@ impl Body {
         Self::from_source(reader, None)
     }
 
-    /// The same for a reader that gives `length` bytes, which the client is told before. More is
-    /// not read; if it ends before that, the connection is reset.
+    /// A response body of exactly `length` bytes that is read while it is sent. The client learns
+    /// the length in advance. Further bytes are not read. If the reader ends early, the connection
+    /// is reset.
     ///
     /// ```no_run
     /// use std::fs::File;
@@ -114,17 +114,16 @@ impl Body {
         Self::from_source(reader, Some(length))
     }
 
-    /// A response's body that is these bytes of a file, which must be a regular one.
+    /// A response body made of these bytes of a regular file.
     ///
-    /// The system sends them from its own memory where it can (`sendfile`), up to a mebibyte before
-    /// other connections get their turn, so neither the file's size nor a slow client costs memory.
-    /// Up to 4 KiB are read at once instead, and under TLS up to 64 KiB at a time are encrypted, and
-    /// kept until the client has taken them. Only a file that is not in the system's memory holds the
-    /// worker, for as long as its disk takes.
+    /// The kernel sends the bytes with `sendfile`, up to 1 MiB per turn of a connection, so a large
+    /// file or a slow client costs no memory. Ranges up to 4 KiB are read into memory instead.
+    /// Under TLS, up to 64 KiB at a time are read, encrypted and kept until the client has taken
+    /// them. The worker waits for the disk if the file is not in the page cache.
     ///
-    /// If the file is shorter than that when it is sent, or can't be read, the connection is reset.
-    /// What others write into it meanwhile may be sent or not: who replaces files that are served
-    /// should rename the new one over the old one.
+    /// If the file is shorter than announced or can't be read, the connection is reset. Bytes that
+    /// another process writes meanwhile may or may not be sent. To replace a served file, write a
+    /// new one and rename it over the old one.
     ///
     /// ```no_run
     /// use std::fs::File;
@@ -136,7 +135,7 @@ impl Body {
     /// }
     /// ```
     ///
-    /// A whole [`File`] is an [answer](crate::IntoResponse) by itself.
+    /// A whole [`File`] is a [response](crate::IntoResponse) by itself.
     #[must_use]
     pub fn from_file(file: File, bytes: Range<u64>) -> Self {
         Content::File(FilePart {
@@ -147,9 +146,9 @@ impl Body {
         .into()
     }
 
-    /// What of the content is in memory: all of a request's, and nothing of what comes
-    /// [from a reader](Self::from_reader) or [from a file](Self::from_file), or is
-    /// [streamed](crate::BodyMode::Stream).
+    /// The content that is in memory: all of a buffered request body. It is empty for a body that
+    /// is read [from a reader](Self::from_reader) or [from a file](Self::from_file), and for a
+    /// [streamed](crate::BodyMode::Stream) request body.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.content {
@@ -162,7 +161,7 @@ impl Body {
         }
     }
 
-    /// The same as [`as_bytes`](Self::as_bytes), to keep, without copying it.
+    /// The content that is in memory, as [`Bytes`], without a copy.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         match self.content {
@@ -175,7 +174,7 @@ impl Body {
         }
     }
 
-    /// The same, shared, while the body stays.
+    /// The content that is in memory, shared with the body.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         match &self.content {
@@ -188,8 +187,8 @@ impl Body {
         }
     }
 
-    /// The number of bytes, unless only [a reader](Self::from_reader) knows it, or the client that
-    /// sends them.
+    /// The number of bytes. `None` if only [the reader](Self::from_reader) or the sending client
+    /// knows it.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match &self.content {
@@ -201,13 +200,14 @@ impl Body {
         }
     }
 
-    /// How the request that brought this body came over its connection; `None` if none did.
+    /// The request as it arrived on its connection. `None` if it did not arrive on a connection.
     #[must_use]
     pub fn wire(&self) -> Option<&RawRequest> {
         self.wire.as_ref()
     }
 
-    /// Where the request that brought this body comes from; `None` if none did.
+    /// The origin of the request that arrived with this body. `None` if it did not arrive on a
+    /// connection.
     #[must_use]
     pub fn origin(&self) -> Option<&ClientInfo> {
         self.origin.as_ref()
@@ -217,7 +217,7 @@ impl Body {
         self.origin = Some(origin);
     }
 
-    /// What it tells of its request, to keep where the body may be replaced.
+    /// The data about the request, to keep while the body may be replaced.
     pub(crate) fn provenance(&self) -> Provenance {
         Provenance {
             wire: self.wire.clone(),
@@ -225,7 +225,7 @@ impl Body {
         }
     }
 
-    /// Has it tell that, unless it tells something itself.
+    /// Attaches this data about the request, unless the body has its own.
     pub(crate) fn restore(&mut self, provenance: &Provenance) {
         if self.wire.is_none() {
             self.wire.clone_from(&provenance.wire);
@@ -235,7 +235,7 @@ impl Body {
         }
     }
 
-    /// Gives a request other content; how it came and whence stays.
+    /// Replaces the content of a request body and keeps the data about the request.
     #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
     pub(crate) fn replace_content(&mut self, content: impl Into<Bytes>) {
         self.content = Content::Memory(content.into());
@@ -250,12 +250,12 @@ impl Body {
         }
     }
 
-    /// Of an answer that another protocol follows.
+    /// The body of a response after which another protocol follows.
     pub(crate) fn upgrade(upgrade: Upgrade) -> Self {
         Content::Upgrade(Box::new(upgrade)).into()
     }
 
-    /// The protocol that follows instead of content, if any.
+    /// The protocol that follows instead of content.
     pub(crate) fn protocol(&self) -> Option<&HeaderValue> {
         match &self.content {
             Content::Upgrade(upgrade) => Some(upgrade.protocol()),
@@ -265,7 +265,7 @@ impl Body {
         }
     }
 
-    /// The body of a request with this head that has not come.
+    /// The body of a request with this head whose content has not arrived.
     pub(crate) fn withheld(head: Bytes, length: Option<u64>) -> Self {
         Self {
             content: Content::Withheld(Withheld::new(length)),
@@ -274,7 +274,7 @@ impl Body {
         }
     }
 
-    /// What is kept of a body that has not come.
+    /// The state of a body whose content has not arrived.
     pub(crate) fn as_withheld(&self) -> Option<&Withheld> {
         match &self.content {
             Content::Withheld(withheld) => Some(withheld),
@@ -282,7 +282,7 @@ impl Body {
         }
     }
 
-    /// Notes that its reader keeps so much memory.
+    /// Records how much memory the reader keeps.
     #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
     pub(crate) fn holding(mut self, held: usize) -> Self {
         if let Content::Reader(source) = &mut self.content {
@@ -291,7 +291,8 @@ impl Body {
         self
     }
 
-    /// As [`Read::read`], while this client is there, if the reader looks.
+    /// Reads like [`Read::read`], and stops early when `client` has left, if the reader checks
+    /// that.
     #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
     pub(crate) fn read_for(&mut self, buffer: &mut [u8], client: &dyn Client) -> io::Result<usize> {
         match &mut self.content {
@@ -300,13 +301,13 @@ impl Body {
         }
     }
 
-    /// Whether it comes from a reader, which may be asked for more before there is more.
+    /// Whether the content comes from a reader, which may block.
     #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.content, Content::Reader(_))
     }
 
-    /// How much memory the content keeps that is nobody else's.
+    /// How much memory only this content uses.
     #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
     pub(crate) fn held(&self) -> usize {
         match &self.content {
@@ -316,7 +317,7 @@ impl Body {
         }
     }
 
-    /// Has the content come from there.
+    /// Sets the source of the content.
     pub(crate) fn set_source(&mut self, source: BodySource) {
         self.content = Content::Reader(source);
     }
@@ -325,7 +326,7 @@ impl Body {
         self.content
     }
 
-    /// From a reader of unknown length that is told whether the client is there.
+    /// A body of unknown length whose reader can check whether the client has left.
     pub(crate) fn from_watching(reader: impl ReadWatching + 'static) -> Self {
         Content::Reader(BodySource {
             reader: Reader::Watching(Box::new(reader)),
@@ -361,7 +362,7 @@ impl Read for Body {
     }
 }
 
-/// Shows the length only: bodies are large, and logs are no place for what clients send.
+/// Shows the length only: bodies are large and hold data that clients sent.
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.length() {
