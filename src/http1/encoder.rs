@@ -1,4 +1,4 @@
-//! Responses into bytes (RFC 9112 sections 4 and 6).
+//! Encodes responses (RFC 9112 sections 4 and 6).
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -9,42 +9,42 @@ use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use super::ResponseContext;
 use crate::message::Response;
 
-/// The interim answer to a client that waits before it sends the body (RFC 9110 section 15.2.1).
+/// The interim response for a client that waits before it sends the body (RFC 9110 section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Whether the connection goes on after a response.
+/// Whether the connection stays open after a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// It waits for another request.
+    /// It stays open for another request.
     KeepAlive,
-    /// This is its last response.
+    /// It closes after this response.
     Close,
 }
 
-/// How the response's body follows its head (RFC 9112 section 6.3).
+/// How the body follows the head (RFC 9112 section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Content {
-    /// As it is: its length was announced, or it ends with the connection.
+    /// Unchanged: its length was announced, or the connection closes after it.
     Follows,
-    /// In the chunked coding: each part that is not empty with [`chunk_line`] before it and a
-    /// CRLF behind it, and [`LAST_CHUNK`] at the end.
+    /// In the chunked coding: [`chunk_line`] before each non-empty part, CRLF after it, and
+    /// [`LAST_CHUNK`] at the end.
     FollowsInChunks,
-    /// Not at all: the method or the status leaves it out.
+    /// Omitted: the method or the status forbids it.
     Omitted,
-    /// Not at all: another protocol follows.
+    /// Omitted: another protocol follows.
     Switched,
 }
 
-/// The end of a body in the chunked coding, without trailer fields.
+/// The end of a chunked body without trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// A `Date` field's value (RFC 9110 section 6.6.1), made once a second rather than once a response.
+/// The value of a `Date` header (RFC 9110 section 6.6.1), made once a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Date([u8; 29]);
 
 impl Date {
-    /// The value for this moment.
+    /// The value for this time.
     #[must_use]
     pub fn new(now: SystemTime) -> Self {
         let mut value = [b' '; 29];
@@ -55,12 +55,12 @@ impl Date {
     }
 }
 
-/// Appends the head of `response` to `out`. The framing fields, `Connection` and `Upgrade` are the
-/// server's: what the response says of them is left out, so that no handler can send a body of
-/// another length than it announces. Only a 426 tells what to upgrade to.
+/// Appends the head of `response` to `out`. The server sets the framing headers, `Connection` and
+/// `Upgrade` itself and ignores those of the response, so a handler can't announce another length
+/// than it sends. Only a 426 names a protocol in `Upgrade`.
 ///
-/// A response whose [length is open](is_open_ended) must be the last one of its connection. One
-/// that [switches](Content::Switched) is for requests that have asked for it.
+/// A response with an [open length](is_open_ended) must be the last one on its connection. A
+/// response that [switches](Content::Switched) protocols is for requests that asked for it.
 pub fn encode(
     response: &Response,
     context: &ResponseContext,
@@ -109,13 +109,13 @@ pub fn encode(
     content
 }
 
-/// Appends the line that announces a chunk of this size, which is not 0.
+/// Appends the line before a chunk of this size, which must not be 0.
 pub fn chunk_line(size: usize, out: &mut Vec<u8>) {
     write!(out, "{size:x}\r\n").expect("writing to a Vec can't fail");
 }
 
-/// Whether only the end of the connection can tell the client where this response ends: its
-/// length is not known, and the client is too old for chunks.
+/// Whether only the end of the connection can mark the end of this response: its length is unknown
+/// and the client does not support chunks.
 #[must_use]
 pub fn is_open_ended(response: &Response, context: &ResponseContext) -> bool {
     let (status, length) = (last_status(response), response.body().length());
@@ -123,9 +123,9 @@ pub fn is_open_ended(response: &Response, context: &ResponseContext) -> bool {
         || length.is_none() && content(status, context, length) == Content::Follows
 }
 
-/// The status that is sent. An interim one is no answer: the client would go on waiting for one, or
-/// take what follows for another protocol. A handler that gives one has failed, unless another
-/// protocol does follow.
+/// The status that is sent. An interim status would leave the client waiting, or let it read the
+/// next bytes as another protocol. A handler that returns one has failed, unless it upgrades the
+/// connection.
 pub(crate) fn last_status(response: &Response) -> StatusCode {
     let status = response.status();
     if status.is_informational() {
@@ -161,7 +161,7 @@ fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Ends the head of a response that another protocol follows.
+/// Ends the head of a response after which another protocol follows.
 #[cold]
 fn switch(response: &Response, out: &mut Vec<u8>) -> Content {
     if let Some(protocol) = response.body().protocol() {
@@ -171,8 +171,8 @@ fn switch(response: &Response, out: &mut Vec<u8>) -> Content {
     Content::Switched
 }
 
-/// The protocol to upgrade to. `Connection` must say that this is for the next one to read (RFC 9110
-/// section 7.8).
+/// The protocol to upgrade to. `Connection` must list the header, because it is for the next hop
+/// only (RFC 9110 section 7.8).
 #[cold]
 fn upgrade(protocol: &HeaderValue, out: &mut Vec<u8>) {
     field(b"connection", b"upgrade", out);
@@ -189,18 +189,18 @@ fn content(status: StatusCode, context: &ResponseContext, length: Option<u64>) -
     }
 }
 
-/// Whether the response is in the chunked coding, or would be if it answered GET.
+/// Whether the response is chunked, or would be for GET.
 fn is_chunked(status: StatusCode, context: &ResponseContext, length: Option<u64>) -> bool {
     length.is_none() && context.version == Version::HTTP_11 && !is_bodiless(status)
 }
 
-/// RFC 9112 section 6.3: these never have a body.
+/// RFC 9112 section 6.3: these statuses never have a body.
 fn is_bodiless(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-/// What `Content-Length` says. A handler that answers HEAD without making the body it would send
-/// to GET may state its length.
+/// The value of `Content-Length`. A handler that answers HEAD without the body of GET may state its
+/// length.
 fn content_length(
     status: StatusCode,
     content: Content,
@@ -210,7 +210,7 @@ fn content_length(
     if is_bodiless(status) {
         return None;
     }
-    // RFC 9110 section 15.3.6: content is forbidden, and this is how to say that there is none.
+    // RFC 9110 section 15.3.6: content is forbidden, and a length of 0 says so.
     if status == StatusCode::RESET_CONTENT {
         return Some(0);
     }
@@ -368,7 +368,7 @@ mod tests {
             Content::Switched,
         );
         assert!(is_open_ended(&response, &TERMS));
-        // Whoever has taken it for another answer has made it one.
+        // The message was changed into another response on its way.
         *response.status_mut() = StatusCode::OK;
         let expected = "HTTP/1.1 200 OK\netag: \"e\"\ncontent-length: 0\nDATE\n\n";
         check(

@@ -1,4 +1,4 @@
-//! The request head: request line and fields (RFC 9112 sections 3 and 5).
+//! Parses the request head: request line and headers (RFC 9112 sections 3 and 5).
 
 use std::mem::MaybeUninit;
 
@@ -13,33 +13,34 @@ use super::{Framing, Limits, RequestBuffer, target};
 use crate::message::headers::list::lists;
 use crate::message::request_error::RequestError;
 
-/// Most fields in one head. Browsers send about 20; a proxy chain adds a dozen.
+/// Most header lines in one head. Browsers send about 20; a chain of proxies adds a dozen.
 pub const MAX_FIELDS: usize = 100;
 
-/// Headers that decide who may do what, or what content means, and that have one value (RFC 9110
-/// section 5.3). A reader before us may go by another line than a handler does, so two are refused
-/// even if they are equal. Clients send one: browsers join what a page sets twice into one line,
-/// Node takes the first of several, and nginx refuses a second `Authorization`. Where RFC 9110 says what becomes of several, as with dates
-/// of conditions, that is done; `Host` and `Content-Length` are looked at besides.
+/// Headers that decide about access or the meaning of content and have one value (RFC 9110 section
+/// 5.3). A proxy in front may use another line than the handler does, so a repeated one is refused,
+/// even if the values are equal. Clients send one: browsers join values that a page sets twice,
+/// Node uses the first, and nginx refuses a second `Authorization`. Where RFC 9110 defines the
+/// effect of several lines, as for conditional dates, it is followed. `Host` and `Content-Length`
+/// are checked elsewhere.
 const SINGLE: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, ORIGIN];
 
-/// What a request asks of the way it is answered.
+/// What a request determines about its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResponseContext {
-    /// The version that the client speaks.
+    /// The HTTP version of the client.
     pub version: Version,
-    /// Whether the client wants to go on after this request.
+    /// Whether the client keeps the connection open.
     pub persistence: Persistence,
-    /// The method is HEAD: the answer's body is not sent.
+    /// The method is HEAD: the body of the response is not sent.
     pub is_head: bool,
 }
 
-/// Whether the client wants the connection to stay (RFC 9112 section 9.3).
+/// Whether the connection stays open (RFC 9112 section 9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
-    /// It stays for another request.
+    /// It stays open for another request.
     KeepAlive,
-    /// It ends after this one.
+    /// It closes after this request.
     Close,
 }
 
@@ -52,19 +53,19 @@ pub enum Expectation {
     Continue,
 }
 
-/// What the protocol itself needs of a head; the rest is in the request.
+/// The parts of a head that the protocol needs; the rest is in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// How many bytes it had.
+    /// Its length in bytes.
     pub length: usize,
-    /// Where the body ends.
+    /// How the body ends.
     pub framing: Framing,
-    /// Whether the client waits for a word before it sends the body.
+    /// Whether the client waits before it sends the body.
     pub expectation: Expectation,
 }
 
 impl Default for ResponseContext {
-    /// The terms before anything is known of a request: answer as plainly as possible, and close.
+    /// The values before anything is known of a request: the plainest response, then close.
     fn default() -> Self {
         Self {
             version: Version::HTTP_11,
@@ -74,14 +75,14 @@ impl Default for ResponseContext {
     }
 }
 
-/// Reads a head from the start of `input` into `slot`, which must be clear. `None` if the head is
-/// not complete.
+/// Parses a head from the start of `input` into `slot`, which must be clear. `None` if the head is
+/// incomplete.
 pub(super) fn parse(
     input: &[u8],
     limits: &Limits,
     slot: &mut RequestBuffer,
 ) -> Result<Option<Head>, RequestError> {
-    // What stands behind the limit must not decide: it may or may not be here yet.
+    // Bytes behind the limit must not decide, because they may not have arrived.
     let input = &input[..input.len().min(limits.head)];
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut []);
@@ -154,7 +155,7 @@ pub(super) fn parse(
     {
         return Err(RequestError::Host);
     }
-    // RFC 9110 section 10.1.1: an HTTP/1.0 client can't mean it.
+    // RFC 9110 section 10.1.1: an HTTP/1.0 client can't wait.
     let expectation = match (context.version, seen.expectation) {
         (Version::HTTP_11, Some(expectation)) => expectation?,
         _ => Expectation::None,
@@ -166,8 +167,7 @@ pub(super) fn parse(
     }))
 }
 
-/// What the protocol needs to know of the fields, noted as each passes by instead of looked up
-/// afterwards.
+/// The headers that the protocol needs, recorded while they are parsed.
 #[derive(Default)]
 struct Seen {
     framing: FramingFields,
@@ -201,7 +201,7 @@ fn repeats_a_single(headers: &HeaderMap) -> bool {
     SINGLE.iter().any(is_repeated)
 }
 
-/// Whether nothing but `100-continue` is in this list of expectations.
+/// Whether the list of expectations has nothing but `100-continue`.
 fn is_continue(value: &[u8]) -> bool {
     let mut members = value
         .split(|byte| *byte == b',')
@@ -219,8 +219,8 @@ fn persistence(version: Version, stated: bool, fields: &HeaderMap) -> Persistenc
     }
 }
 
-/// Whether every line ends in CRLF. The parser takes a bare LF too, and RFC 9112 section 2.2
-/// allows that, but a reader before us may have seen other lines than we would.
+/// Whether every line ends with CRLF. The parser accepts a bare LF, as RFC 9112 section 2.2 allows,
+/// but a proxy in front may have seen other lines.
 fn ends_in_crlf(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
     let at = Locator { input: head };
     head.ends_with(b"\r\n\r\n")
@@ -229,7 +229,7 @@ fn ends_in_crlf(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
             .all(|field| head[..at.start(field.name.as_bytes())].ends_with(b"\r\n"))
 }
 
-/// The request line alone is too long, or the fields made it so.
+/// The request line alone is too long, or the headers are.
 fn too_long(input: &[u8]) -> RequestError {
     if input.contains(&b'\n') {
         RequestError::HeadTooLong
@@ -238,8 +238,8 @@ fn too_long(input: &[u8]) -> RequestError {
     }
 }
 
-/// Whether more bytes could change the verdict: which version a request line names is known at its
-/// end, and the answer must not depend on where the bytes were cut.
+/// Whether more bytes could change the error. The version of a request line is known at its end,
+/// and the response must not depend on where the bytes were split.
 fn is_early(error: httparse::Error, input: &[u8]) -> bool {
     error == httparse::Error::Version && !input.contains(&b'\n')
 }
@@ -254,8 +254,8 @@ fn refusal(error: httparse::Error, input: &[u8]) -> RequestError {
     }
 }
 
-/// Whether the request line has three parts and ends in `HTTP/` and two digits with a dot: another
-/// version, then, rather than nonsense (RFC 9112 section 2.3).
+/// Whether the request line has three parts and ends with `HTTP/` and a version: then the version
+/// is unsupported rather than the line malformed (RFC 9112 section 2.3).
 fn names_a_version(input: &[u8]) -> bool {
     let line = input
         .split(|byte| *byte == b'\r' || *byte == b'\n')
@@ -268,7 +268,7 @@ fn names_a_version(input: &[u8]) -> bool {
             if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
-/// Finds a parsed part again in the shared copy of the head that it was parsed from.
+/// Finds a parsed slice in the shared copy of the head.
 struct Locator<'a> {
     input: &'a [u8],
 }

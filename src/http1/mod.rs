@@ -1,8 +1,8 @@
-//! HTTP/1.1 on bytes alone (RFC 9112): feed it what a client sent and get requests, give it a
-//! response and get bytes. It knows no socket, no clock, no thread.
+//! HTTP/1.1 on bytes (RFC 9112): received bytes become requests, responses become bytes. No socket,
+//! clock or thread.
 //!
-//! It is public for the benches and fuzzers of this repository only and no part of the API that
-//! semantic versioning covers.
+//! The module is public with the feature `unstable`, for benches, fuzzers and tests. It may change
+//! in any release.
 
 pub(crate) mod body_decoder;
 
@@ -31,11 +31,11 @@ pub use self::input::Input;
 #[cfg(feature = "router")]
 pub use crate::message::request_error::RequestError;
 
-/// What the protocol measures requests against.
+/// The limits of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest head in bytes: request line, fields and the empty line.
+    /// Longest head in bytes: request line, headers and the empty line.
     pub head: usize,
-    /// Largest body in bytes, after its transfer coding is undone.
+    /// Largest body in bytes, after the transfer coding is removed.
     pub body: usize,
 }

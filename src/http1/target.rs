@@ -1,4 +1,4 @@
-//! The request target (RFC 9112 section 3.2): which are taken, and the form in which they are seen.
+//! The request target (RFC 9112 section 3.2): validation and normal form.
 
 use std::borrow::Cow;
 use std::mem;
@@ -14,18 +14,20 @@ use crate::message::request_error::RequestError;
 /// Longest request target that [`Uri`] can hold.
 const MAX: usize = u16::MAX as usize - 1;
 
-/// What the path of a target needs before it is seen.
+/// Whether a target's path needs to be normalized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Path {
     Plain,
-    /// It may not be in the normal form: it has percent signs, or a segment that begins with a dot.
+    /// It may not be in the normal form: it has a percent sign, or a segment that begins with a
+    /// dot.
     Unusual,
 }
 
-/// Whether the target has the form that goes with the method, and nothing in it that readers
-/// disagree about: some take a backslash in the path for a slash. Browsers send one in a query, and
-/// brackets, braces and the like wherever a URI has none; those harm nobody. A percent sign in a
-/// query need not encode anything: people write `?discount=5%`, and a query is for its handler.
+/// Checks that the target has the form that fits the method and nothing that readers interpret
+/// differently. A backslash in the path is refused, because some readers take it for a slash. In a
+/// query it is allowed, as are brackets and braces anywhere, because browsers send them. A percent
+/// sign in a query need not be an encoding: people write `?discount=5%`, and the query is for the
+/// handler.
 #[inline]
 pub(super) fn check(method: &Method, target: &str) -> Result<Path, RequestError> {
     let has_form = target.starts_with('/')
@@ -52,7 +54,7 @@ pub(super) fn check(method: &Method, target: &str) -> Result<Path, RequestError>
     Ok(path)
 }
 
-/// The same from the first byte on that is not like most.
+/// Checks the target from its first unusual byte on.
 fn check_rest(rest: &str) -> Result<Path, RequestError> {
     let path = rest.split('?').next().unwrap_or_default();
     let is_malformed = !rest.is_ascii() || rest.contains('#') || path.contains('\\');
@@ -73,11 +75,11 @@ fn is_absolute(target: &str) -> bool {
     })
 }
 
-/// Puts the path of this target into the normal form: unreserved characters are as they are, and
-/// other octets are encoded in one way, and dot segments are resolved. So router, layers, handlers and
-/// files take `/%61dmin` and `/public/../admin` for `/admin`, and none of them can be passed by a path
-/// that another one reads differently. Reserved characters are left as they were sent: encoded, they
-/// may mean something else (RFC 3986 section 2.2).
+/// Normalizes the path of this target: unreserved characters are decoded, other encodings have one
+/// form, and dot segments are resolved. So router, layers, handlers and files read `/%61dmin` and
+/// `/public/../admin` as `/admin`, and no path passes one of them in a form that another reads
+/// differently. Reserved characters stay as they were sent, because their encoded form may have
+/// another meaning (RFC 3986 section 2.2).
 #[cold]
 pub(super) fn normalize(target: &mut Uri, arena: &mut BytesMut) -> Result<(), RequestError> {
     let normal = normal_path(target.path(), is_unreserved);
@@ -147,7 +149,7 @@ mod tests {
     fn nothing_is_undone_twice() {
         check("/%2561", "/%2561");
         check("/%25%36%31", "/%2561");
-        // These must not come together.
+        // These must not form an encoding.
         check("/%%36%31", "/%2561");
         check("/%6%31", "/%2561");
         check("/100%", "/100%25");

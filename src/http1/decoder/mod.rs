@@ -1,4 +1,4 @@
-//! One connection's requests, one after another, from bytes cut anywhere.
+//! Decodes the requests of a connection from bytes that are split anywhere.
 
 mod partial;
 
@@ -15,67 +15,65 @@ use super::{Expectation, Head, Persistence, ResponseContext, head};
 use crate::message::request_error::RequestError;
 use crate::message::{Body, BodyMode, RawRequest, Request};
 
-/// Where a request is put together. A worker keeps one and uses it for request after request: its
-/// header map and the arena that its values point into are allocated once.
+/// The buffer in which a request is assembled. A worker reuses one for all requests, so the header
+/// map and the arena of its values are allocated once.
 #[derive(Debug, Default)]
 pub struct RequestBuffer {
-    /// The request, once [`Event::Request`] says so.
+    /// The request, after [`Event::Request`].
     pub request: Request,
-    /// What it asks of its answer; of a refused one, as much as was understood.
+    /// What the request asks of its response. For a refused request, the part that was understood.
     pub context: ResponseContext,
-    /// The head as it came.
+    /// The head as received.
     pub(super) head: Bytes,
     pub(super) arena: BytesMut,
 }
 
-/// The state of one connection between the bytes that arrive. Small, for there are as many as
-/// connections: what is not needed while a connection sleeps is in the [`RequestBuffer`].
+/// The decoder state of one connection. It is small, because every open connection has one;
+/// everything else is in the [`RequestBuffer`].
 #[derive(Debug, Default)]
 pub struct Decoder {
     partial: Option<Box<Partial>>,
 }
 
-/// What the bytes so far amount to.
+/// What the received bytes amount to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// A whole request stands in the slot.
+    /// The buffer holds a whole request.
     Request,
     /// The client waits for [`CONTINUE`](super::CONTINUE) before it sends the body.
     Continue,
-    /// The head of a request has come whose body is to be taken while it comes: go on with
-    /// [`Decoder::stream`]. Or not all of the body is here, and nobody said how that is to be
-    /// taken: go on with [`Decoder::abandon`].
+    /// The head has arrived and the body is to be streamed: call [`Decoder::stream`]. If no body
+    /// mode was asked and the body is incomplete, call [`Decoder::abandon`].
     Stream,
-    /// The head of a request has come whose handler answers before the body has come. The request is
-    /// in the slot, with nothing of the body; call [`Decoder::discard`] when it has its response, or
-    /// [`Decoder::gather`] if the handler needs the body after all.
+    /// The head has arrived and the handler responds without the body. The buffer holds the request
+    /// without content. Call [`Decoder::discard`] after the response, or [`Decoder::gather`] if the
+    /// handler needs the body after all.
     HeadOnly,
-    /// The rest of a body that was to be [discarded](Decoder::discard) has come. Whether another
-    /// request may follow is what was said then.
+    /// A [discarded](Decoder::discard) body has ended. The value says whether another request may
+    /// follow.
     Discarded(Persistence),
-    /// Everything is consumed that can be; more bytes are needed.
+    /// All usable input is consumed; more is needed.
     Incomplete(Progress),
 }
 
-/// How far the next request has come.
+/// How much of the next request has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Not a byte of it is here.
+    /// Nothing.
     Nothing,
-    /// A part of its head.
+    /// A part of the head.
     Head,
-    /// Its head and perhaps a part of its body.
+    /// The head, and perhaps a part of the body.
     Body,
 }
 
 impl Decoder {
-    /// Takes from `input` what it can. Call it again after each event but
-    /// [`Event::Incomplete`], which asks for more input first.
+    /// Consumes `input` as far as possible. Call it again after each event; after
+    /// [`Event::Incomplete`], receive more input first.
     ///
     /// # Errors
     ///
-    /// A [`RequestError`] if this is no request, or none that is taken. The connection must end: call
-    /// this no more.
+    /// A [`RequestError`] if the request is refused. Do not call this again on the connection.
     pub fn decode(
         &mut self,
         input: &mut Input,
@@ -85,8 +83,8 @@ impl Decoder {
         self.decode_with(input, slot, limits, |_| Some(BodyMode::Whole))
     }
 
-    /// The same, and asks `body_mode` how a body is to be taken, if the request has one. Where it does
-    /// not say, a body is taken if all of it is here.
+    /// Decodes like [`decode`](Self::decode) and asks `body_mode` how to receive a body. Without an
+    /// answer, a body is taken if it has arrived whole.
     ///
     /// # Errors
     ///
@@ -101,7 +99,7 @@ impl Decoder {
         if let Some(partial) = self.partial.take() {
             return self.go_on(partial, input, slot, limits);
         }
-        // RFC 9112 section 2.2: an empty line before the request line is passed over.
+        // RFC 9112 section 2.2: empty lines before the request line are ignored.
         while input.unread().starts_with(b"\r\n") {
             input.consume(2);
         }
@@ -109,7 +107,7 @@ impl Decoder {
             return Ok(Event::Incomplete(Progress::Nothing));
         }
         slot.clear();
-        // The parser would pass over an empty line that is only an LF.
+        // The parser would also ignore an empty line that is a bare LF.
         if input.unread().starts_with(b"\n") {
             return Err(RequestError::LineEnd);
         }
@@ -150,12 +148,12 @@ impl Decoder {
         event
     }
 
-    /// The body that [`Event::HeadOnly`] told of is wanted: call [`decode`](Self::decode) again, for
-    /// which the client may have to be told to go on first.
+    /// Receives the body of [`Event::HeadOnly`] after all. Call [`decode`](Self::decode) again; the
+    /// client may first need `100 Continue`.
     ///
     /// # Errors
     ///
-    /// If it is larger than it may be.
+    /// If the body is larger than the limit.
     pub fn gather(&mut self, limits: &Limits) -> Result<Expectation, RequestError> {
         let Some(mut partial) = self.partial.take() else {
             return Ok(Expectation::None);
@@ -177,9 +175,9 @@ impl Decoder {
         }
     }
 
-    /// Whether the body that [`Event::HeadOnly`] told of can be thrown away while it comes. A client
-    /// that waits to be told to send it may send it or not, and one that announces too much is not
-    /// listened to.
+    /// Whether the body of [`Event::HeadOnly`] can be discarded while it arrives. It can't if the
+    /// client waits for `100 Continue`, because it may or may not send the body, or if the
+    /// announced length is over the limit.
     #[must_use]
     pub fn can_discard(&self, limits: &Limits) -> bool {
         match self.partial.as_ref().map(|partial| &partial.rest) {
@@ -188,8 +186,8 @@ impl Decoder {
         }
     }
 
-    /// The request that [`Event::HeadOnly`] told of has its response, and the body is thrown away
-    /// while it comes. [`Event::Discarded`] tells of its end, and repeats what comes `after`.
+    /// Discards the body of [`Event::HeadOnly`] while it arrives, after the response.
+    /// [`Event::Discarded`] reports its end and repeats `after`.
     pub fn discard(&mut self, limits: &Limits, after: Persistence) {
         if let Some(partial) = self.partial.take()
             && let Rest::Undecided(reception, _) = partial.rest
@@ -199,21 +197,20 @@ impl Decoder {
         }
     }
 
-    /// Whether the body of a request that has its response is still coming.
+    /// Whether the body of a request that has its response is still arriving.
     #[must_use]
     pub fn is_discarding(&self) -> bool {
         let partial = self.partial.as_ref();
         partial.is_some_and(|partial| matches!(partial.rest, Rest::Discarded(_)))
     }
 
-    /// The body that [`Event::Stream`] told of. Its request is in the slot then, with nothing of
-    /// the body; call [`decode`](Self::decode) again when the whole of that has been taken.
+    /// The body of [`Event::Stream`]. The buffer then holds the request without content. Call
+    /// [`decode`](Self::decode) again when the whole body has been read.
     pub fn stream(&mut self, slot: &mut RequestBuffer) -> Option<BodyDecoder> {
         self.partial.take()?.finish(slot)
     }
 
-    /// Whether more of that body must be received than `input` has. Of one in chunks that is not
-    /// known before they are read, and taken for granted.
+    /// Whether the rest of that body is longer than `input`. For a chunked body this is assumed.
     #[must_use]
     pub fn lacks_body(&self, input: &Input) -> bool {
         match self.partial.as_ref().map(|partial| &partial.rest) {
@@ -222,16 +219,15 @@ impl Decoder {
         }
     }
 
-    /// Gives up on a request whose body is incomplete; as much as is known of it is in the slot
-    /// afterwards.
+    /// Gives up a request whose body is incomplete. The buffer then holds the known part.
     pub fn abandon(&mut self, slot: &mut RequestBuffer) {
         if let Some(partial) = self.partial.take() {
             partial.finish(slot);
         }
     }
 
-    /// Where the rest of a body can be received directly, without passing through the input. The
-    /// next [`decode`](Self::decode) accounts for what was appended.
+    /// The buffer into which the rest of a body can be received directly. The next
+    /// [`decode`](Self::decode) accounts for the appended bytes.
     pub fn body_room(&mut self) -> Option<&mut Vec<u8>> {
         let partial = self.partial.as_mut()?;
         let Rest::Gathered(Reception { coding, content }) = &mut partial.rest else {
@@ -246,7 +242,7 @@ impl Decoder {
         Some(content)
     }
 
-    /// How many bytes of the body of an incomplete request have been received.
+    /// The received bytes of an incomplete body.
     #[must_use]
     pub fn received(&self) -> usize {
         match self.partial.as_ref().map(|partial| &partial.rest) {
@@ -255,7 +251,7 @@ impl Decoder {
         }
     }
 
-    /// How much memory an incomplete request keeps here, about.
+    /// The approximate memory of an incomplete request.
     #[must_use]
     pub fn held(&self) -> usize {
         let partial = self.partial.as_ref();
@@ -265,7 +261,8 @@ impl Decoder {
         })
     }
 
-    /// How much memory it will have kept here before it is complete, about, as far as its head tells.
+    /// The approximate memory that the request will need when it is complete, as far as its head
+    /// tells.
     #[must_use]
     pub fn needs(&self) -> usize {
         let partial = self.partial.as_ref();
@@ -292,7 +289,7 @@ impl Decoder {
             Expectation::Continue if input.is_empty() => Expectation::Continue,
             _ => Expectation::None,
         };
-        // However much of the body is here: what comes of it must not depend on that.
+        // The result must not depend on how much of the body has arrived.
         let body_mode = body_mode(&slot.request);
         if let Some(BodyMode::Stream { most }) = body_mode {
             let inflow = BodyDecoder::new(head.framing, expectation, most)?;
@@ -322,7 +319,8 @@ impl Decoder {
             return Ok(Event::Request);
         }
         let waits = expectation == Expectation::Continue;
-        // What of a length is here is all the same to a handler that does not need it.
+        // A handler that needs only the head does not care how much of a body with a length has
+        // arrived.
         let absorbs = match reception.coding {
             BodyCoding::Length(_) => !waits && !is_undecided,
             BodyCoding::Chunked(_) => !waits,
@@ -347,8 +345,8 @@ impl Decoder {
         })
     }
 
-    /// Keeps the request in the slot. A copy of it, for the slot's memory is large, and this may
-    /// have to wait for as long as the client likes.
+    /// Keeps the request of the buffer as a copy. The buffer's memory is large, and the client
+    /// decides how long this waits.
     fn keep(&mut self, slot: &RequestBuffer, rest: Rest) {
         let own = slot.copy();
         self.partial = Some(Box::new(Partial {
@@ -361,14 +359,14 @@ impl Decoder {
 }
 
 impl RequestBuffer {
-    /// The request line as it came, for the log.
+    /// The request line as received, for the log.
     #[must_use]
     pub fn request_line(&self) -> Cow<'_, str> {
         let line = self.head.split(|byte| *byte == b'\r').next();
         String::from_utf8_lossy(line.unwrap_or_default())
     }
 
-    /// The head as it came; empty if it could not be read.
+    /// The head as received; empty if it could not be read.
     #[must_use]
     pub fn wire(&self) -> RawRequest {
         RawRequest::new(self.head.clone(), None)
@@ -378,19 +376,19 @@ impl RequestBuffer {
         *self.request.body_mut() = Body::received(content, self.head.clone(), None);
     }
 
-    /// The request's body has not come, and will only if it is looked at.
+    /// Whether the body has not arrived, and is received only if it is used.
     fn withhold_body(&mut self, length: Option<u64>) {
         *self.request.body_mut() = Body::withheld(self.head.clone(), length);
     }
 
-    /// The fields as they came, even if a handler has taken the request away.
+    /// The headers as received, even if a handler has taken the request.
     #[must_use]
     pub fn fields(&self) -> HeaderMap {
         mem::take(self.copy().request.headers_mut())
     }
 
-    /// The head of the request as it came, even if a handler has taken the request away. If it is not
-    /// complete or not valid, what is known of it; `unread` is the input that has not been consumed.
+    /// The head of the request as received, even if a handler has taken the request. For an
+    /// incomplete or invalid head, its known part; `unread` is the input that is not consumed.
     #[must_use]
     pub fn original(&self, unread: &[u8], limits: &Limits) -> Request {
         if self.head.is_empty() {
@@ -403,8 +401,8 @@ impl RequestBuffer {
         copy.request
     }
 
-    /// Why this request is not taken, in words for its client: with the byte that is malformed, if one
-    /// is to blame. `unread` is the input that has not been consumed.
+    /// Why this request is refused, in words for its client, with the malformed byte if there is
+    /// one. `unread` is the input that is not consumed.
     #[must_use]
     pub fn explain(
         &self,
@@ -419,7 +417,7 @@ impl RequestBuffer {
         explain::explain(refusal, head).map_or(refusal.reason().into(), Cow::Owned)
     }
 
-    /// The same head in no more memory than it needs; nothing of a head that is refused.
+    /// A copy of the head in as little memory as possible; empty for a refused head.
     fn copy(&self) -> Self {
         let limits = Limits {
             head: self.head.len(),
@@ -432,7 +430,7 @@ impl RequestBuffer {
         }
     }
 
-    /// Forgets the last request but keeps its maps and the arena's memory.
+    /// Clears the last request and keeps the maps and the arena.
     pub fn clear(&mut self) {
         self.context = ResponseContext::default();
         self.head = Bytes::new();

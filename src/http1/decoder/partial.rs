@@ -1,4 +1,4 @@
-//! A request whose head is here and whose body is not, or not all of it.
+//! A request whose head has arrived and whose body has not, or not whole.
 
 use std::sync::OnceLock;
 
@@ -12,14 +12,14 @@ use crate::message::raw_request::SharedChunking;
 use crate::message::request_error::RequestError;
 use crate::message::{Body, Request};
 
-/// Room reserved for a body at first, and at least each time it grows: a client that announces
-/// much and sends little costs this much at most.
+/// The memory reserved for a body at first and at each growth. A client that announces much and
+/// sends little costs no more.
 const BODY_STEP: usize = 256 * 1024;
 
-/// What a field costs in a header map, beside its bytes.
+/// The cost of a header in a header map, beside its bytes.
 const FIELD: usize = 128;
 
-/// A request whose head is complete and whose body is not.
+/// A request with a complete head and an incomplete body.
 #[derive(Debug)]
 pub(super) struct Partial {
     pub(super) request: Request,
@@ -28,20 +28,20 @@ pub(super) struct Partial {
     pub(super) rest: Rest,
 }
 
-/// What becomes of a body.
+/// What happens to the rest of a body.
 #[derive(Debug)]
 pub(super) enum Rest {
-    /// It is kept until all of it is here.
+    /// It is kept until it is complete.
     Gathered(Reception),
-    /// Whoever is to read it takes it.
+    /// A reader takes it.
     Streamed(BodyDecoder),
-    /// The handler answers before it comes, unless it turns out to need it.
+    /// The handler responds before it arrives, unless it needs it.
     Undecided(Reception, Expectation),
-    /// The request has its response, and what comes of it is thrown away.
+    /// The request has its response, and the rest is discarded.
     Discarded(BodyDecoder),
 }
 
-/// A body as far as it has come.
+/// The received part of a body.
 #[derive(Debug)]
 pub(super) struct Reception {
     pub(super) coding: BodyCoding,
@@ -54,14 +54,13 @@ pub(super) enum BodyCoding {
     Chunked(Chunked),
 }
 
-/// How much to reserve for a body of which this much is missing and this much is here. One byte
-/// more than is missing: a receive that ends with the body then leaves room, and so tells that
-/// nothing follows without a second call.
+/// The memory to reserve for a body with this much missing and this much received. One byte more
+/// than missing lets a receive at the end of the body come back short, which saves a second call.
 pub(super) fn room(missing: usize, here: usize) -> usize {
     missing.saturating_add(1).min(here.max(BODY_STEP))
 }
 
-/// How much of a body has been absorbed.
+/// How much of a body was taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Absorbed {
     All,
@@ -77,7 +76,7 @@ impl Partial {
         self.head_held() + body
     }
 
-    /// How much it will hold when its body is complete, as far as its head tells.
+    /// The memory when the body is complete, as far as the head tells.
     pub(super) fn needs(&self) -> usize {
         let body = match &self.rest {
             Rest::Gathered(reception) => match reception.coding {
@@ -93,7 +92,7 @@ impl Partial {
         self.head.len() + self.request.headers().len() * FIELD
     }
 
-    /// What is left of a request that has its response. `after` says whether others may follow it.
+    /// The state after the response. `after` says whether another request may follow.
     pub(super) fn discarded(inflow: BodyDecoder, after: Persistence) -> Self {
         Self {
             request: Request::default(),
@@ -106,7 +105,7 @@ impl Partial {
         }
     }
 
-    /// Puts the request into the slot, with as much of its body as was gathered.
+    /// Moves the request into the buffer, with the received part of its body.
     pub(super) fn finish(self, slot: &mut RequestBuffer) -> Option<BodyDecoder> {
         slot.context = self.context;
         slot.request = self.request;
@@ -129,13 +128,13 @@ impl Partial {
 impl Reception {
     pub(super) fn held(&self) -> usize {
         match &self.coding {
-            // What is reserved and has not come takes no memory yet.
+            // Reserved memory that is not used costs nothing yet.
             BodyCoding::Length(_) => self.content.len(),
             BodyCoding::Chunked(coding) => coding.held() + self.content.capacity(),
         }
     }
 
-    /// Whether its announced length is within the limit. Of a body in chunks, that shows later.
+    /// Whether the announced length is within the limit. A chunked body shows its length later.
     pub(super) fn may_fit(&self, limits: &Limits) -> bool {
         match self.coding {
             BodyCoding::Length(length) => length <= limits.body,
@@ -143,7 +142,7 @@ impl Reception {
         }
     }
 
-    /// What has not come, to be thrown away when it does.
+    /// The rest of the body, to be discarded when it arrives.
     pub(super) fn into_inflow(self, limits: &Limits) -> BodyDecoder {
         let (here, most) = (self.content.len() as u64, limits.body as u64);
         match self.coding {
@@ -162,8 +161,8 @@ impl Reception {
         let content = &mut self.content;
         let complete = match &mut self.coding {
             BodyCoding::Length(length) => {
-                // The vector may have been given more room than was asked for, and a client may
-                // have filled it with the start of its next request.
+                // The vector may be larger than requested, and the client may have filled it with
+                // the start of its next request.
                 if content.len() > *length {
                     input.extend(&content[*length..]);
                     content.truncate(*length);
@@ -190,7 +189,7 @@ impl Reception {
         })
     }
 
-    /// The body of the request that has this head.
+    /// The body of the request with this head.
     pub(super) fn into_body(self, head: Bytes) -> Body {
         let chunking = match self.coding {
             BodyCoding::Length(_) => None,

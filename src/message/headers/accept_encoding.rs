@@ -1,4 +1,4 @@
-//! Which codings a client takes content in.
+//! The content codings that a client accepts.
 
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
@@ -6,9 +6,9 @@ use http::header::ACCEPT_ENCODING;
 use super::quality;
 use super::quality::Quality;
 
-/// Which of these content codings a client takes at least as gladly as content in none, the best
-/// first, and in this order where it likes several alike (RFC 9110 section 12.5.3). Who does not say
-/// what it takes gets content in none.
+/// The codings of this list that the client accepts at least as much as unencoded content, best
+/// first, in the order of the list for equal qualities (RFC 9110 section 12.5.3). A client without
+/// `Accept-Encoding` gets unencoded content.
 pub(crate) fn wanted<C: Copy, const N: usize>(
     request: &HeaderMap,
     codings: [C; N],
@@ -34,7 +34,7 @@ fn of_coding(request: &HeaderMap, coding: &str) -> Quality {
     of_any
 }
 
-/// Whether this name, in any case, is that coding's; `x-gzip` is an old name of gzip (RFC 9110
+/// Whether this name, in any case, is that of the coding; `x-gzip` is an old name of gzip (RFC 9110
 /// section 8.4.1.3).
 pub(crate) fn is_coding(name: &str, coding: &str) -> bool {
     name.eq_ignore_ascii_case(coding) || (coding == "gzip" && name.eq_ignore_ascii_case("x-gzip"))

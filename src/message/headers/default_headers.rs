@@ -1,4 +1,4 @@
-//! Fields of all answers, whoever makes them.
+//! Headers of all responses, including the server's own.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use crate::message::{ClientInfo, Response};
 
-/// What a server adds to them.
+/// The headers that a server adds.
 #[derive(Default)]
 pub(crate) struct DefaultHeaders(Option<Box<Add>>);
 
@@ -17,7 +17,7 @@ impl DefaultHeaders {
         Self(Some(Box::new(add)))
     }
 
-    /// Adds them to an answer to whoever this is.
+    /// Adds the headers to a response for this client.
     #[inline]
     pub(crate) fn apply(&self, response: &mut Response, origin: &ClientInfo) {
         if let Some(add) = &self.0 {

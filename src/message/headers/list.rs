@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::HeaderName;
 
-/// Whether a field that is a list of tokens has this one (RFC 9110 section 5.6.1).
+/// Whether a list header contains this token (RFC 9110 section 5.6.1).
 #[must_use]
 pub(crate) fn lists(fields: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     fields

@@ -1,4 +1,4 @@
-//! Media types: what a message says its content is, and what a client would like it to be.
+//! Media types in `Content-Type` and `Accept`.
 
 use std::cmp::Reverse;
 
@@ -16,13 +16,12 @@ use http::header::CONTENT_TYPE;
 use super::quality;
 use super::quality::Quality;
 
-/// A media type, or a range of them, without its parameters. Case makes no difference (RFC 9110
-/// section 8.3.1).
+/// A media type or range without its parameters, compared without case (RFC 9110 section 8.3.1).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MediaType<'m>(&'m [u8]);
 
 impl<'m> MediaType<'m> {
-    /// That of a message's content, if it says one.
+    /// The media type of a message's content, if it has one.
     #[cfg(any(feature = "json", feature = "router"))]
     pub(crate) fn of_content(fields: &'m HeaderMap) -> Option<Self> {
         essence(fields).map(Self)
@@ -32,8 +31,8 @@ impl<'m> MediaType<'m> {
         self.0.eq_ignore_ascii_case(other.as_bytes())
     }
 
-    /// `application/json` or any `+json` type (RFC 6839 section 3.1). That is about content that is
-    /// there; to accept one `+json` type is not to accept another.
+    /// `application/json` or any `+json` type (RFC 6839 section 3.1). This is for content that is
+    /// present: a client that accepts one `+json` type does not accept another.
     #[cfg(feature = "json")]
     pub(crate) fn is_json(self) -> bool {
         let suffix = self.0.len().checked_sub(b"+json".len());
@@ -42,7 +41,7 @@ impl<'m> MediaType<'m> {
     }
 }
 
-/// The media type of a message's content, as it is written.
+/// The media type of a message's content as written.
 #[cfg(any(
     feature = "brotli",
     feature = "gzip",
@@ -56,18 +55,18 @@ pub(crate) fn essence(fields: &HeaderMap) -> Option<&[u8]> {
     Some(essence.unwrap_or_default().trim_ascii())
 }
 
-/// What a client accepts (RFC 9110 section 12.5.1), and what each weighs.
+/// The media ranges that a client accepts (RFC 9110 section 12.5.1) with their qualities.
 pub(crate) fn accepted(request: &HeaderMap) -> impl Iterator<Item = (MediaType<'_>, Quality)> {
     let ranges = quality::in_field(request, &ACCEPT);
     ranges.map(|(range, weight)| (MediaType(range.as_bytes()), weight))
 }
 
-/// How closely a range of media types names a type (RFC 9110 section 12.5.1).
+/// How specific the range is that matches a type (RFC 9110 section 12.5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Match {
-    /// By `*/*`.
+    /// `*/*`.
     Any,
-    /// By `text/*`.
+    /// `text/*`.
     Type,
     Exact,
 }
@@ -86,11 +85,11 @@ impl Match {
     }
 }
 
-/// The form that a client prefers of those that can be sent, each with the media types by which
-/// clients ask for it. Of equal weights the one that is named more closely counts, then the one that
-/// the client names first, then the one that is offered first. `None` if it accepts none of them.
+/// The form that the client prefers, of those that can be sent, each with the media types by which
+/// clients request it. With equal qualities the more specific range counts, then the one that the
+/// client names first, then the one that is offered first. `None` if the client accepts none.
 ///
-/// A range names a type or it does not: `application/vnd.api+json` is not `application/json`.
+/// A range matches a type exactly: `application/vnd.api+json` is not `application/json`.
 pub(crate) fn preferred<T: Copy>(request: &HeaderMap, offers: &[(T, &[&str])]) -> Option<T> {
     let mut best = None;
     for (offer, names) in offers {
@@ -103,7 +102,7 @@ pub(crate) fn preferred<T: Copy>(request: &HeaderMap, offers: &[(T, &[&str])]) -
     best.map(|(_, offer)| offer)
 }
 
-/// What the range that names a type most closely weighs, and what decides between equal weights.
+/// The quality of the most specific range that matches the type, and the rank among equal ones.
 fn weight_of(request: &HeaderMap, name: &str) -> Option<(Quality, Match, Reverse<usize>)> {
     let matching = accepted(request)
         .enumerate()
@@ -164,7 +163,7 @@ mod tests {
         ] {
             check(accept, None);
         }
-        // As pip asks for an index.
+        // The header that pip sends for an index.
         check(
             "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, \
              text/html; q=0.01",

@@ -1,4 +1,4 @@
-//! Reads and writes of single headers.
+//! Reading and writing of single headers.
 
 #[cfg(any(
     feature = "brotli",

@@ -1,15 +1,15 @@
-//! What a client prefers, where it gives each choice a weight (RFC 9110 section 12.4.2).
+//! Quality values, by which clients rank what they accept (RFC 9110 section 12.4.2).
 
 use http::HeaderMap;
 use http::header::HeaderName;
 
-/// From 0, which is never, to 1000.
+/// From 0 (never) to 1000.
 pub(crate) type Quality = u16;
 
-/// What is weighted 1, and what has no weight.
+/// The quality of `1`, and of an item without one.
 const MOST: Quality = 1000;
 
-/// The choices in all lines of this field, without their parameters, and what each weighs.
+/// The items in all lines of this header, without their parameters, with their qualities.
 pub(crate) fn in_field<'f>(
     fields: &'f HeaderMap,
     name: &HeaderName,
@@ -25,8 +25,7 @@ pub(crate) fn in_field<'f>(
         })
 }
 
-/// What the parameters of a choice say of its weight. One that is none is 0: what is not understood
-/// is not wanted.
+/// The quality in an item's parameters. A malformed one counts as 0.
 fn weight<'p>(mut parameters: impl Iterator<Item = &'p str>) -> Quality {
     let weight = parameters.find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -35,7 +34,7 @@ fn weight<'p>(mut parameters: impl Iterator<Item = &'p str>) -> Quality {
     weight.map_or(MOST, |weight| parse(weight).unwrap_or(0))
 }
 
-/// `0` or `1`, and up to three digits behind a point.
+/// Parses `0` or `1` and up to three decimals.
 fn parse(text: &str) -> Option<Quality> {
     let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
     if digits.len() > 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {

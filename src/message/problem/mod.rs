@@ -1,4 +1,4 @@
-//! What went wrong, told in the form that the client reads.
+//! Error responses in the form that the client prefers.
 
 pub(crate) mod page;
 pub(crate) mod pages;
@@ -17,12 +17,11 @@ use super::headers::media_type;
 use super::request_id::{REQUEST_ID, is_sane};
 use super::{Body, IntoResponse, Response};
 
-/// When a client that could not be served now may come again, in seconds: room is made by the
-/// requests that are under way, and most of them take less.
+/// The `Retry-After` of a 503, in seconds. Most requests that occupy the server take less.
 const RETRY: HeaderValue = HeaderValue::from_static("1");
 
-/// An error answer: a small page for browsers, `application/problem+json` (RFC 9457) for JSON
-/// clients, a line of plain text for everyone else, as `Accept` asks.
+/// An error response: a small page for browsers, `application/problem+json` (RFC 9457) for JSON
+/// clients, and a line of plain text otherwise, as `Accept` asks.
 ///
 /// ```
 /// use httpool::http::StatusCode;
@@ -38,18 +37,18 @@ const RETRY: HeaderValue = HeaderValue::from_static("1");
 /// # Ok::<(), httpool::http::Error>(())
 /// ```
 ///
-/// It says the request's `X-Request-Id`, if there is one that is [sane](crate::Builder::request_ids).
+/// It shows the request's `X-Request-Id` if that is [safe](crate::Builder::request_ids).
 ///
-/// As an [`IntoResponse`] it does not know yet what the client accepts and is plain text; a server
-/// puts the form that the client prefers in its place. With
-/// [error pages](crate::Builder::error_pages), a page of one's own may come in the place of either.
+/// As an [`IntoResponse`] it is plain text, because it does not know what the client accepts; the
+/// server replaces it with the form that the client prefers. [Error
+/// pages](crate::Builder::error_pages) can replace both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
     detail: Cow<'static, str>,
 }
 
-/// A form in which a [`Problem`] is told.
+/// The form of a [`Problem`].
 ///
 /// ```
 /// use httpool::ProblemFormat;
@@ -62,7 +61,7 @@ pub struct Problem {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProblemFormat {
-    /// A page, for browsers.
+    /// An HTML page.
     Html,
     /// `application/problem+json` (RFC 9457).
     Json,
@@ -70,16 +69,16 @@ pub enum ProblemFormat {
     Text,
 }
 
-/// What a response remembers of the problem that it tells.
+/// The problem that a response carries.
 #[derive(Debug, Clone)]
 struct Told {
     problem: Problem,
     audience: Audience,
-    /// What is told. If something else stands in its place, it is not the problem that is told.
+    /// The text of the problem. If the body was replaced, it no longer matches.
     content: Bytes,
 }
 
-/// Whether it was known what the client accepts.
+/// Whether the form was chosen by `Accept`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
     Known,
@@ -87,7 +86,7 @@ pub(crate) enum Audience {
 }
 
 impl Problem {
-    /// A problem of which the status tells everything.
+    /// A problem with this status and no detail.
     #[must_use]
     pub const fn new(status: StatusCode) -> Self {
         Self {
@@ -103,7 +102,7 @@ impl Problem {
         self
     }
 
-    /// The problem that this response tells, unless its content was replaced since.
+    /// The problem of this response, unless its content was replaced.
     ///
     /// ```
     /// use httpool::http::StatusCode;
@@ -118,20 +117,20 @@ impl Problem {
         Told::by(response).map(|told| &told.problem)
     }
 
-    /// Its status. Where a response was given another one since, as in `(StatusCode::GONE, problem)`,
-    /// a server tells the problem with that.
+    /// The status. If the response has another status now, for example `(StatusCode::GONE,
+    /// problem)`, the server uses that one.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// What [`detail`](Self::detail) has added, as it was; empty if nothing was.
+    /// The text of [`detail`](Self::detail), unescaped; empty if there is none.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.detail
     }
 
-    /// The response to a request that had these header fields.
+    /// The response to a request with these headers.
     #[must_use]
     pub fn answer(&self, request: &HeaderMap) -> Response {
         self.tell(request, Audience::Known)
@@ -198,7 +197,7 @@ impl Problem {
             json.push('"');
         }
         if let Some(id) = id {
-            // Nothing in it needs to be escaped.
+            // These characters need no escaping.
             json.extend([r#","request_id":""#, id, "\""]);
         }
         json.push_str("}\n");
@@ -231,14 +230,14 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The same answer to a client that could not be served now, and may be soon.
+/// Adds `Retry-After`, for a request that may succeed soon.
 pub(crate) fn try_again(mut response: Response) -> Response {
     response.headers_mut().insert(RETRY_AFTER, RETRY);
     response
 }
 
-/// The problem that a response tells, and whether it does so as its client wants to hear it. One that
-/// was given another status since has to be told again.
+/// The problem of a response, and whether its form suits the client. A response whose status has
+/// changed needs a new text.
 pub(crate) fn told(response: &Response) -> Option<(&Problem, Audience)> {
     let told = Told::by(response)?;
     let audience = if told.problem.status == response.status() {
@@ -258,9 +257,9 @@ impl Told {
 }
 
 impl ProblemFormat {
-    /// The form with the highest weight in `Accept` (RFC 9110 section 12.5.1). Of equal weights the
-    /// range that names it more closely counts, then the first one. JSON is asked for as
-    /// `application/problem+json` or `application/json`: another `+json` type is another format. A
+    /// The form with the highest quality in `Accept` (RFC 9110 section 12.5.1). With equal
+    /// qualities the more specific range counts, then the first one. JSON is requested as
+    /// `application/problem+json` or `application/json`; another `+json` type is another format. A
     /// client that accepts none of the forms gets plain text.
     ///
     /// ```

@@ -1,8 +1,8 @@
-//! The pages that are made here: how they look, and that what is shown on them is shown as text.
+//! The built-in HTML pages. Their text is escaped.
 
 use http::HeaderValue;
 
-/// How every page looks, by day and by night. It asks nobody for a font, an image or a script.
+/// The style of all pages, light and dark. It loads no font, image or script.
 const STYLE: &str = "\
 :root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--line:#e2e5ea;--text:#1d2430;\
 --quiet:#5c6675;--mark:#b3261e}\
@@ -32,21 +32,21 @@ th[aria-sort=descending] a::after{content:' \\2193'}\
 @media(max-width:36rem){body{padding:.75rem}main{padding:1.25rem 1.5rem}\
 :is(th,td):nth-child(3){display:none}}";
 
-/// What a browser may do with such a page: show it, in this style. A test holds that the hash is the
-/// style's.
+/// The content security policy: the page may use this style only. A test compares the hash with the
+/// style.
 pub(crate) const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'sha256-iVGajEUpWBQ3gtrfPb0Dm9QJ9EWxXvBCh/Ya3EnEcRg='; \
      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
 );
 
-/// A page while it is written.
+/// An HTML page that is being written.
 pub(crate) struct Page(String);
 
 impl Page {
-    /// Begins one with this title.
+    /// Starts a page with this title.
     pub(crate) fn new(title: &str) -> Self {
         let mut page = Self(String::with_capacity(STYLE.len() + 1024));
-        // A browser that is given an icon does not ask for one.
+        // A browser that receives an icon does not request one.
         page.markup(
             "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width\">\n\
@@ -59,12 +59,12 @@ impl Page {
         page
     }
 
-    /// Adds markup, which must be this program's own.
+    /// Adds markup, which must come from this crate.
     pub(crate) fn markup(&mut self, markup: &'static str) {
         self.0.push_str(markup);
     }
 
-    /// Adds what is shown as it is, whoever wrote it.
+    /// Adds escaped text.
     pub(crate) fn text(&mut self, text: &str) {
         for character in text.chars() {
             match character {
@@ -78,7 +78,7 @@ impl Page {
         }
     }
 
-    /// Ends it.
+    /// Ends the page.
     pub(crate) fn finish(mut self) -> String {
         self.markup("</main>\n");
         self.0

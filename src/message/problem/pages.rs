@@ -1,4 +1,4 @@
-//! Pages of one's own in the place of error answers.
+//! Error pages of a program's own.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,8 +15,8 @@ use super::{Audience, told};
 use crate::message::headers::vary::{vary, vary_as};
 use crate::message::{Problem, Response};
 
-/// Fields that tell of the content that a page replaces, and go with it. `Content-Range` is none: in
-/// an error it tells how long the file is of which there is no such part (RFC 9110 section 14.4).
+/// Headers that describe the content, which a page replaces together with it. `Content-Range` is
+/// not among them: in an error it gives the length of the file (RFC 9110 section 14.4).
 const OF_CONTENT: [HeaderName; 6] = [
     CONTENT_ENCODING,
     CONTENT_LANGUAGE,
@@ -26,13 +26,13 @@ const OF_CONTENT: [HeaderName; 6] = [
     LAST_MODIFIED,
 ];
 
-/// What a response says in the place of the policy of a page that is made here, if another page
-/// stands in that one's place.
+/// The security policy that a response had before the policy of a built-in page. It applies again
+/// if the page is replaced.
 #[derive(Debug, Clone)]
 pub(crate) struct PolicyOfOthers(pub(crate) HeaderValue);
 
-/// Has pages of its own for errors. Every `Fn(&Problem, &HeaderMap) -> Option<Response> + Send +
-/// Sync` does:
+/// Provides pages for errors. Every `Fn(&Problem, &HeaderMap) -> Option<Response> + Send + Sync`
+/// implements it:
 ///
 /// ```
 /// use httpool::http::HeaderMap;
@@ -54,20 +54,20 @@ pub(crate) struct PolicyOfOthers(pub(crate) HeaderValue);
 ///
 /// [`ErrorPageDir`](crate::ErrorPageDir) takes them from files.
 pub trait ErrorPages: Send + Sync + 'static {
-    /// The page for this problem, for a client that has sent these fields; `None` to leave the
-    /// answer as it is. Of the page count its content and its fields; the status stays, and so do
-    /// the answer's other fields, such as `Allow`. The problem's status is that of the answer.
+    /// The page for this problem and a client that sent these headers, or `None` to keep the
+    /// response. The page gives content and headers. The status of the response stays, and so do
+    /// its other headers, for example `Allow`. The problem has the status of the response.
     ///
-    /// Whether there is a page or not, the answer says that it depends on `Accept` (RFC 9110 section
-    /// 12.5.5). A page that depends on another field has to say so itself (`Vary`).
+    /// The server adds `Vary: Accept` to the response in either case (RFC 9110 section 12.5.5). A
+    /// page that depends on another header must name it in `Vary` itself.
     ///
-    /// This is called on a worker, or, for who is turned away because no worker is free, on the
-    /// thread that runs the server: it should be quick, and not block. One that panics costs the
-    /// connection.
+    /// The server calls this on a worker. If a request is refused because no worker is free, it
+    /// calls this on the thread that runs the server. So it must be quick and must not block. A
+    /// panic closes the connection.
     fn page(&self, problem: &Problem, request: &HeaderMap) -> Option<Response>;
 }
 
-/// What a server has of them.
+/// The error pages of a server.
 #[derive(Default)]
 pub(crate) struct Pages(Option<Box<dyn ErrorPages>>);
 
@@ -76,8 +76,8 @@ impl Pages {
         Self(Some(Box::new(pages)))
     }
 
-    /// Puts a page in the place of an error answer if there is one for it; and if it tells a problem
-    /// in another form than its client may prefer, that form.
+    /// Replaces an error response by its page, if there is one, or by the form that the client
+    /// prefers.
     #[inline]
     pub(crate) fn apply<'r>(
         &self,
@@ -118,18 +118,18 @@ impl Pages {
     }
 }
 
-/// Whether it tells of an error by its status alone.
+/// Whether the response is an error without content.
 fn says_nothing(response: &Response) -> bool {
     let fields = response.headers();
     response.body().length() == Some(0) && OF_CONTENT.iter().all(|name| !fields.contains_key(name))
 }
 
-/// Gives a response the content of another, with the fields that tell of it.
+/// Gives a response the content of another one and the headers that describe it.
 fn replace(response: &mut Response, other: Response) {
     let (mut head, body) = other.into_parts();
     let policy = response.extensions_mut().remove::<PolicyOfOthers>();
     let fields = response.headers_mut();
-    // The one that came with a built-in page goes with it; others are of the site.
+    // The policy of a built-in page goes with the page; other policies belong to the site.
     if fields.get(CONTENT_SECURITY_POLICY) == Some(&POLICY) {
         fields.remove(CONTENT_SECURITY_POLICY);
         fields.extend(policy.map(|policy| (CONTENT_SECURITY_POLICY, policy.0)));
@@ -143,7 +143,7 @@ fn replace(response: &mut Response, other: Response) {
     *response.body_mut() = body;
 }
 
-/// The same pages for several servers, or for a server and whoever changes them.
+/// The same pages for several servers, or for a server and the code that reloads them.
 impl<P: ErrorPages + ?Sized> ErrorPages for Arc<P> {
     fn page(&self, problem: &Problem, request: &HeaderMap) -> Option<Response> {
         (**self).page(problem, request)

@@ -1,4 +1,4 @@
-//! Answers with header fields of one's own.
+//! Responses with additional headers.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Error, StatusCode};
@@ -8,11 +8,11 @@ use super::{failed, has_failed};
 use crate::message::IntoResponse;
 use crate::message::Response;
 
-/// Header fields that an answer gets in a tuple: `(fields, answer)` or `(status, fields, answer)`.
-/// They are a [`HeaderMap`], or an array of names and values.
+/// Headers that a response gets in a tuple: `(headers, response)` or `(status, headers, response)`.
+/// They are a [`HeaderMap`] or an array of names and values.
 ///
-/// A field takes the place of what the answer has under its name. Several under one name are all
-/// sent, as `Set-Cookie` wants it.
+/// A header replaces those of the response with the same name. Several values under one name are
+/// all sent, for example for `Set-Cookie`.
 ///
 /// ```
 /// use httpool::http::StatusCode;
@@ -28,8 +28,8 @@ use crate::message::Response;
 /// assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
 /// ```
 ///
-/// A name or value that no field can have (RFC 9110 section 5.5), such as one with a line end, is
-/// logged and answered 500, whatever status stands around it: nothing of such a value is sent.
+/// An invalid name or value (RFC 9110 section 5.5), for example one with a line end, is logged and
+/// becomes a 500, whatever status the tuple has. Nothing of such a value is sent.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say header fields",
     note = "before its last element, a tuple that is an answer has a `StatusCode`, a `HeaderMap` \
@@ -37,7 +37,7 @@ use crate::message::Response;
             and one of the others"
 )]
 pub trait Headers {
-    /// Makes a map of them.
+    /// Converts the headers into a map.
     ///
     /// # Errors
     ///

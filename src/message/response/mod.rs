@@ -1,4 +1,4 @@
-//! What a handler may return.
+//! Types that a handler may return.
 
 pub(crate) mod headers;
 
@@ -25,8 +25,8 @@ use super::Request;
 use super::request_error::RequestError;
 use super::{Body, Problem, Response};
 
-/// Marks the answer that stands in the place of one that could not be made. What would have been said
-/// of that one is not true of it.
+/// Marks a response that replaces one that could not be made. Status and headers meant for that one
+/// do not apply.
 #[derive(Debug, Clone, Copy)]
 struct Failed;
 
@@ -34,7 +34,7 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
-/// Anything a handler may return.
+/// Converts into a response.
 ///
 /// ```
 /// use httpool::http::StatusCode;
@@ -47,18 +47,17 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
 /// ```
 ///
-/// * Text (`&str`, `String` and their like) is `text/plain; charset=utf-8`, bytes (`&[u8]`,
-///   `Vec<u8>`, [`Bytes`] and their like) `application/octet-stream`. A [`Body`] says nothing of
-///   its type.
-/// * A [`File`] is sent from where it is.
-/// * A tuple that begins with a [`StatusCode`], with [`Headers`], or with both in that order, gives
-///   them to the answer that it ends with, unless there is none: what can't be sent stays the error
-///   that it is.
-/// * `Ok` and `Err` each answer with what they hold, and `Some` too; `None` is 404.
+/// * Text (`&str`, `String` and similar types) is sent as `text/plain; charset=utf-8`, bytes
+///   (`&[u8]`, `Vec<u8>`, [`Bytes`] and similar types) as `application/octet-stream`. A [`Body`]
+///   has no content type.
+/// * A [`File`] is sent without being read into memory.
+/// * A tuple that begins with a [`StatusCode`], with [`Headers`], or with both in that order, adds
+///   them to the response at its end. A response that could not be made stays an error.
+/// * `Ok`, `Err` and `Some` respond with their value; `None` is 404.
 /// * [`http::Response`] is for everything else.
 ///
-/// The server adds `Content-Length`, `Date` and `Connection` itself; what a handler sets of
-/// framing fields is replaced.
+/// The server sets `Content-Length`, `Date` and `Connection`. It replaces framing headers that a
+/// handler sets.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no answer to a request",
     note = "answers are such as `&'static str`, `String`, `Json<T>`, `StatusCode`, \
@@ -72,9 +71,8 @@ pub trait IntoResponse {
     fn into_response(self) -> Response;
 }
 
-/// An HTML page: the content with `Content-Type: text/html; charset=utf-8`. Nothing in it is
-/// escaped: what others have written must be before it is put into a page, as a template engine does
-/// by itself.
+/// An HTML page with `Content-Type: text/html; charset=utf-8`. Nothing is escaped: escape text of
+/// users before you put it into a page, as template engines do.
 ///
 /// ```
 /// use httpool::{Html, Request};
@@ -83,19 +81,19 @@ pub trait IntoResponse {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Html<T>(
-    /// The page's source.
+    /// The source of the page.
     pub T,
 );
 
-/// The answer if there is none. A status or fields around it leave it alone.
+/// The response if there is nothing to send. A status or headers around it do not change it.
 pub(crate) fn failed(status: StatusCode) -> Response {
     let mut response = Problem::new(status).into_response();
     response.extensions_mut().insert(Failed);
     response
 }
 
-/// The answer to a method that nothing else answers: what is allowed, which is all that OPTIONS asks
-/// for (RFC 9110 section 9.3.7), and a mistake of any other (section 15.5.6).
+/// The response to a method that the resource does not have: the allowed methods for OPTIONS (RFC
+/// 9110 section 9.3.7), otherwise 405 (section 15.5.6).
 #[cfg(any(feature = "json", feature = "router"))]
 pub(crate) fn method_not_allowed(request: &Request, allowed: HeaderValue) -> Response {
     let mut response = if *request.method() == Method::OPTIONS {
@@ -135,7 +133,7 @@ impl IntoResponse for () {
     }
 }
 
-/// For what can't fail and is a `Result` nevertheless.
+/// For a `Result` that can't fail.
 impl IntoResponse for Infallible {
     fn into_response(self) -> Response {
         match self {}
@@ -171,9 +169,8 @@ impl<const N: usize> IntoResponse for &'static [u8; N] {
     }
 }
 
-/// The whole of a file, from its first byte to what is its last one now. What is no regular file, as
-/// a pipe, is read until it ends. A folder, which can be opened as a file is, has no content and is
-/// a 404. A file that can't be asked what it is is a 500.
+/// The whole file, up to its current end. A file that is not regular, for example a pipe, is read
+/// until it ends. A folder is a 404. A file whose metadata can't be read is a 500.
 ///
 /// ```no_run
 /// use std::fs::File;
@@ -198,8 +195,8 @@ impl IntoResponse for File {
     }
 }
 
-/// A failure of the handler's: 500, and the log says what it was. What a client does wrong while its
-/// body is [streamed](crate::BodyMode::Stream) is told to the client instead.
+/// A failure of the handler: 500, and the log names the error. If the client caused it while its
+/// body was [streamed](crate::BodyMode::Stream), the client receives its own error instead.
 impl IntoResponse for io::Error {
     fn into_response(self) -> Response {
         let refusal = self
@@ -227,7 +224,7 @@ impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
     }
 }
 
-/// What is there, or 404.
+/// The value, or 404.
 impl<T: IntoResponse> IntoResponse for Option<T> {
     fn into_response(self) -> Response {
         self.ok_or(Problem::new(StatusCode::NOT_FOUND))

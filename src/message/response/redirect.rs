@@ -1,4 +1,4 @@
-//! Answers that send a client elsewhere.
+//! Redirects.
 
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
@@ -7,8 +7,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use crate::message::IntoResponse;
 use crate::message::Response;
 
-/// What can stand nowhere in a URI (RFC 3986 section 2). `%` is left as it is, for it belongs to
-/// what is encoded already.
+/// Characters that a URI can't have (RFC 3986 section 2). `%` is kept, because it belongs to an
+/// existing encoding.
 const NOT_IN_A_URI: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -21,7 +21,7 @@ const NOT_IN_A_URI: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// Sends the client to another target, in `Location` (RFC 9110 section 10.2.2).
+/// Sends the client to another target with `Location` (RFC 9110 section 10.2.2).
 ///
 /// ```
 /// use httpool::http::StatusCode;
@@ -34,10 +34,10 @@ const NOT_IN_A_URI: &AsciiSet = &CONTROLS
 /// assert_eq!(response.headers()["location"], "/gr%C3%B6%C3%9Fe");
 /// ```
 ///
-/// What no URI can have is percent-encoded: spaces, what is not ASCII, line ends, and backslashes,
-/// which browsers take for slashes. So a target can't begin another field. It can still be any
-/// target: whoever passes on one that a client has named has to look whether it leads to another
-/// host, as `//elsewhere.example` and `https://elsewhere.example` do.
+/// Characters that a URI can't have are percent-encoded: spaces, non-ASCII characters, line ends,
+/// and backslashes, which browsers read as slashes. So a target can't start another header. It may
+/// still lead to another host, as `//elsewhere.example` and `https://elsewhere.example` do: check a
+/// target that comes from a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
     status: StatusCode,
@@ -45,21 +45,21 @@ pub struct Redirect {
 }
 
 impl Redirect {
-    /// 303 See Other: the client asks for the target with GET. This is the answer to a form.
+    /// 303 See Other: the client requests the target with GET. Use it after a form.
     #[must_use]
     pub fn to(target: &str) -> Self {
         Self::new(StatusCode::SEE_OTHER, target)
     }
 
-    /// 307 Temporary Redirect: the client sends its request to the target, method and content
-    /// included, and asks here again the next time.
+    /// 307 Temporary Redirect: the client repeats its request at the target, with method and
+    /// content, and asks here again next time.
     #[must_use]
     pub fn temporary(target: &str) -> Self {
         Self::new(StatusCode::TEMPORARY_REDIRECT, target)
     }
 
-    /// 308 Permanent Redirect: the same, and the client may go there by itself from now on.
-    /// Browsers remember it for a long time.
+    /// 308 Permanent Redirect: the client repeats its request at the target and may go there
+    /// directly from now on. Browsers remember it for a long time.
     #[must_use]
     pub fn permanent(target: &str) -> Self {
         Self::new(StatusCode::PERMANENT_REDIRECT, target)
@@ -114,7 +114,7 @@ mod tests {
     fn a_target_begins_no_field_and_hides_no_host() {
         check("/\r\nset-cookie: a=b", "/%0D%0Aset-cookie:%20a=b");
         check("/\0\x7f", "/%00%7F");
-        // Browsers leave out tabs, and take a backslash for a slash.
+        // Browsers drop tabs and read a backslash as a slash.
         check("/\t/elsewhere.example", "/%09/elsewhere.example");
         check("/\\elsewhere.example", "/%5Celsewhere.example");
         check("/<script>\"`{|}^", "/%3Cscript%3E%22%60%7B%7C%7D%5E");

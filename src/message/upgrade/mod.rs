@@ -1,4 +1,4 @@
-//! An answer that hands the connection over to another protocol.
+//! A response that hands the connection over to another protocol.
 
 mod stream;
 
@@ -11,18 +11,17 @@ pub(crate) use self::stream::UpgradedConnection;
 
 use super::{Body, IntoResponse, Response};
 
-/// An answer with which HTTP ends on a connection and another protocol begins: `101 Switching
+/// A response after which HTTP ends on the connection and another protocol begins: `101 Switching
 /// Protocols` (RFC 9110 section 7.8).
 ///
-/// It is for requests of HTTP/1.1 that ask for this protocol in `Upgrade`, with `Connection:
-/// upgrade` beside it. Others are answered `426 Upgrade Required` instead, which tells them the
-/// protocol, and so is HEAD, which asks for no content. The server sends both fields itself; whatever else the protocol wants in the head is
-/// added as to any other answer. The request's body must have been read to its end.
+/// It answers HTTP/1.1 requests that name this protocol in `Upgrade` and send `Connection:
+/// upgrade`. Other requests, and HEAD, receive `426 Upgrade Required` with the protocol's name. The
+/// server sends `Upgrade` and `Connection` itself; add other headers as to any response. The
+/// request body must have been read to its end.
 ///
-/// When the head has left, the function gets the connection as a [`Stream`] that blocks. It runs on
-/// the worker that ran the handler, and *holds this worker* until it returns. A program that has
-/// many such connections wants as many more workers, or lets the function give the stream to a
-/// thread of its own.
+/// When the head has been sent, the function receives the connection as a blocking [`Stream`]. It
+/// runs on the worker that ran the handler and *occupies it* until it returns. A program with many
+/// such connections needs as many more workers, or moves the stream to a thread of its own.
 ///
 /// ```
 /// use std::io::{self, BufRead, BufReader, Write};
@@ -57,11 +56,12 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// To this protocol, which the function speaks. If it panics, the connection ends.
+    /// An upgrade to this protocol, which the function speaks. If the function panics, the
+    /// connection closes.
     ///
     /// # Panics
     ///
-    /// If the protocol's name has characters that no field may have.
+    /// If the protocol's name has characters that a header value can't have.
     pub fn new(protocol: &'static str, serve: impl FnOnce(Stream) + Send + 'static) -> Self {
         Self {
             protocol: HeaderValue::from_static(protocol),
@@ -74,7 +74,7 @@ impl Upgrade {
         &self.protocol
     }
 
-    /// Speaks it.
+    /// Runs the function on the connection.
     pub(crate) fn serve(self, stream: Stream) {
         (self.serve)(stream);
     }

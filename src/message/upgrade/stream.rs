@@ -1,4 +1,4 @@
-//! The connection that an upgrade hands over.
+//! The connection after an upgrade.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -12,24 +12,25 @@ pub(crate) trait UpgradedConnection: Read + Write + Send {
     fn finish(&mut self) -> io::Result<()>;
 }
 
-/// A connection that speaks another protocol than HTTP, as an [`Upgrade`](super::Upgrade) hands it
-/// over: bytes from the client and to him, plain or under TLS, as they come.
+/// A connection that speaks another protocol after an [`Upgrade`](super::Upgrade): a byte stream to
+/// and from the client, with or without TLS.
 ///
-/// Reads and writes block, with a time limit each. One that has passed is an error of the kind
-/// [`WouldBlock`](io::ErrorKind::WouldBlock), as with sockets of the standard library, and nothing is
-/// lost by it. What the client sent behind its request is read first.
+/// Reads and writes block, each with a timeout. A timeout is an error of the kind
+/// [`WouldBlock`](io::ErrorKind::WouldBlock), as with the sockets of the standard library, and
+/// loses no data. Bytes that the client sent behind its request are read first.
 ///
-/// Under TLS a write whose time is over may have taken bytes of which some have not gone. They go with
-/// the next write, or with [`flush`](Write::flush). And an end that the client has not announced
-/// (`close_notify`) may be somebody else's doing: reading fails there as
-/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof). Over TLS 1.2 writing fails when the keys are used up,
-/// which with AES-GCM they are after 2^24 records; a write is one at least. TLS 1.3 renews them.
+/// Under TLS, a write that times out may have accepted bytes that are not sent yet. The next write
+/// or [`flush`](Write::flush) sends them. If the connection ends without `close_notify`, a read
+/// fails with [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), because an attacker may have cut it.
+/// With TLS 1.2 and AES-GCM, writes fail after 2^24 records, when the keys are used up; each write
+/// is at least one record. TLS 1.3 renews its keys.
 ///
-/// The server counts the connection until this is dropped, and a drain waits for that:
-/// [`is_draining`](Self::is_draining) tells. At the drain's deadline reads and writes fail as
-/// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted), and the connection counts as cut. To drop
-/// this closes it; if the client may still be sending, [`finish`](Self::finish) and read to the end
-/// before, or a reset may destroy what is on its way to him.
+/// The server counts the connection until this value is dropped, and a drain waits for it; check
+/// [`is_draining`](Self::is_draining). At the drain's deadline reads and writes fail with
+/// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted), and the connection counts as aborted.
+/// Dropping the stream closes the connection. If the client may still be sending, call
+/// [`finish`](Self::finish) and read to the end first, because a reset could destroy bytes on their
+/// way to the client.
 ///
 /// ```
 /// use std::io::{self, ErrorKind, Read, Write};
@@ -60,30 +61,31 @@ impl Stream {
         Self(Box::new(connection))
     }
 
-    /// Longest wait for the client to send something; `None` is for ever, and a time of zero takes
-    /// what is there. At first this is the server's [`Builder::idle_timeout`](crate::Builder::idle_timeout).
+    /// Sets the longest wait for bytes from the client. `None` means no limit, and zero takes only
+    /// what has arrived. The default is the server's
+    /// [`Builder::idle_timeout`](crate::Builder::idle_timeout).
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.0.set_read_timeout(timeout);
     }
 
-    /// Longest wait for the client to take something; `None` is for ever. At first this is the
-    /// server's [`Builder::write_timeout`](crate::Builder::write_timeout).
+    /// Sets the longest wait for the client to take bytes. `None` means no limit. The default is
+    /// the server's [`Builder::write_timeout`](crate::Builder::write_timeout).
     pub fn set_write_timeout(&mut self, timeout: Option<Duration>) {
         self.0.set_write_timeout(timeout);
     }
 
-    /// Whether the server is stopping: who says goodbye now is not cut.
+    /// Whether the server is shutting down. A connection that closes now is not aborted.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.0.is_draining()
     }
 
-    /// Tells the client that nothing more is sent; what he sends can be read on.
+    /// Ends the sending direction. The client can go on sending.
     ///
     /// # Errors
     ///
-    /// If the connection has ended already, or under TLS if the client does not take in time what
-    /// there is to send.
+    /// If the connection has ended, or under TLS if the client does not take the last bytes in
+    /// time.
     pub fn finish(&mut self) -> io::Result<()> {
         self.0.finish()
     }
