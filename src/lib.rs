@@ -1,5 +1,5 @@
-//! An HTTP server on a fixed pool of threads: handlers are plain functions that may block, and
-//! there is no async runtime.
+//! An HTTP server on a fixed pool of threads. Handlers are ordinary functions that may block; there
+//! is no async runtime.
 //!
 //! ```no_run
 //! use httpool::{Request, Server};
@@ -11,30 +11,29 @@
 //! }
 //! ```
 //!
-//! # What it promises
+//! # Promises
 //!
-//! * **Only handlers hold workers.** A client that is slow, idle or hostile never does: while its
-//!   request trickles in, while it reads its answer, while its connection sleeps, it is parked in
-//!   one epoll instance that all workers share. A disk may hold one, where an answer is a file that
-//!   is not in the system's memory.
-//! * **Stopping loses nothing.** [`Handle::shutdown`] begins a drain: what has arrived is
-//!   answered, connections end after their last answer, and [`Server::run`] returns a
-//!   [`DrainReport`] that counts what could not be finished by the deadline.
-//! * **Everything is bounded**: threads, connections, head and body sizes, the time of every
-//!   phase. [`Builder`] sets each, [`defaults`] tells what it is otherwise and why.
+//! * **Slow clients occupy no worker.** While a request is arriving, a response is being read, or a
+//!   connection is idle, the connection is parked in one epoll instance that all workers share. A
+//!   disk can occupy a worker, if a file is not in the page cache.
+//! * **Shutdown loses no request.** [`Handle::shutdown`] starts a drain: requests that have arrived
+//!   get their responses, connections close after their last response, and [`Server::run`] returns
+//!   a [`DrainReport`] that counts the requests that missed the deadline.
+//! * **Everything is bounded**: threads, connections, head and body sizes, and the time of every
+//!   phase. [`Builder`] sets each limit; [`defaults`] gives the default and its reason.
 //!
 //! # Handlers
 //!
-//! A [`Handler`] is any `Fn(Request) -> impl IntoResponse + Send + Sync`; the types are those of
-//! the [`http`] crate. [`IntoResponse`] says what may be returned, [`Problem`] makes error
-//! answers in the form that the client prefers. A request's body has arrived whole when the
-//! handler runs, unless it asks to [stream](BodyMode::Stream) it.
+//! A [`Handler`] is any `Fn(Request) -> impl IntoResponse + Send + Sync`, with the types of the
+//! [`http`] crate. [`IntoResponse`] lists what may be returned. [`Problem`] makes error responses
+//! in the form that the client prefers. The request body has arrived whole when the handler runs,
+//! unless the handler [streams](BodyMode::Stream) it.
 //!
-//! A [`Layer`] stands between the server and a handler: [`Layered`] puts some around any handler,
-//! `Router::layer` around routes, and [`layers`] has those that many programs want. Error answers
-//! are pages of one's own with [`Builder::error_pages`]. [`sse`] is for answers that go on, and
-//! [`testing`] calls handlers without a server. What clients are not to know, such as an
-//! [`std::io::Error`] that was an answer, is told to the `log` crate.
+//! A [`Layer`] stands between the server and a handler. [`Layered`] puts layers around any handler,
+//! `Router::layer` around routes, and [`layers`] has the common ones. [`Builder::error_pages`]
+//! replaces error responses by your own pages. [`sse`] sends events, and [`testing`] calls handlers
+//! without a server. Errors that clients must not see, for example an [`std::io::Error`] that a
+//! handler returned, go to the `log` crate.
 //!
 #![cfg_attr(
     all(feature = "json", feature = "router"),
@@ -43,27 +42,25 @@
 //!
 //! # Features
 //!
-//! * `program` (default): everything that the `httpool` binary needs. A library user turns it off
-//!   with `default-features = false`.
-//! * `access-log`: a line for each request in [`services`], with serde_json and time.
-//! * `basic-auth`: a [layer](layers) that asks for a name and a password, with base64, sha2 and
-//!   subtle.
-//! * `brotli`, `gzip`, `zstd`: [layers] that compress answers and undo the compression of requests,
-//!   in the coding of that name, with the crates brotli, flate2, and zstd, which wants a C compiler.
-//! * `files`: a folder of files as a handler, [`ServeDir`], with mime_guess.
-//! * `json`: values as JSON, and the echo server in [`services`], with serde and serde_json.
-//! * `proxy`: clients behind proxies, with ipnet and ppp.
-//! * `rate-limit`: a [layer](layers) that gives each client so many requests, with governor.
-//! * `router` (default): functions for paths and methods, with arguments from requests, in
-//!   [`router`] and [`extract`].
-//! * `tls`: clients that speak TLS, with rustls and ring.
-//! * `aws-lc-rs`: the same with AWS-LC, which takes a C compiler some minutes.
-//! * `metrics`: health checks and figures for Prometheus in [`services`], with prometheus-client and procfs.
+//! * `json` (default): JSON bodies, and the echo in [`services`], with serde and serde_json.
+//! * `access-log`: an access log in [`services`], with serde_json and time.
+//! * `basic-auth`: a [layer](layers) for Basic authentication, with base64, sha2 and subtle.
+//! * `brotli`, `gzip`, `zstd`: [layers] that compress responses and decompress requests, with the
+//!   crates brotli, flate2, and zstd, which needs a C compiler.
+//! * `files`: [`ServeDir`], a handler that serves a folder, with mime_guess and sha2.
+//! * `unstable`: the HTTP/1.1 decoder and encoder in `http1`. They may change in any release.
+//! * `proxy`: clients behind trusted proxies, and the PROXY protocol, with ipnet and ppp.
+//! * `rate-limit`: a [layer](layers) that limits the requests of each client, with governor.
+//! * `router` (default): routes in [`router`] and arguments of functions in [`extract`].
+//! * `tls`: TLS with rustls and ring.
+//! * `aws-lc-rs`: TLS with AWS-LC, which needs a C compiler and some minutes to build.
+//! * `metrics`: health checks and metrics for Prometheus in [`services`], with prometheus-client
+//!   and procfs.
 //!
-//! It runs on Linux: epoll is what it is made of.
+//! The crate runs on Linux, because it is built on epoll.
 
 #![forbid(unsafe_code)]
-// docs.rs says of each item which feature it wants.
+// docs.rs shows the feature that each item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod connection;
@@ -119,12 +116,12 @@ pub use web::{ErrorPageDir, ErrorPageDirError, Layer, Layered, Next, layers, sse
 #[cfg(feature = "router")]
 pub use web::{Router, extract, router};
 
-/// What the README shows compiles.
+/// Compiles the code in README.md.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// What the comparison shows of this crate compiles.
+/// Compiles the code in docs/coming-from.md.
 #[cfg(all(doctest, feature = "json", feature = "router"))]
 #[doc = include_str!("../docs/coming-from.md")]
 struct ComingFrom;

@@ -1,4 +1,4 @@
-//! A body that is taken while it comes, part by part.
+//! Decodes a body that is read while it arrives.
 
 use std::mem;
 use std::sync::Arc;
@@ -8,8 +8,7 @@ use super::{Expectation, Framing, Input};
 use crate::message::raw_request::SharedChunking;
 use crate::message::request_error::RequestError;
 
-/// The body of one request, on its way from bytes cut anywhere to whoever reads it. It keeps
-/// nothing of the content.
+/// Decodes the body of one request from bytes that are split anywhere. It keeps no content.
 #[derive(Debug)]
 pub struct BodyDecoder {
     coding: Framed,
@@ -21,17 +20,17 @@ pub struct BodyDecoder {
 
 #[derive(Debug)]
 enum Framed {
-    /// So many bytes are left.
+    /// The bytes that are left.
     Length(u64),
     Chunked {
         decoder: Box<Chunked>,
-        /// Where the handler looks for what it has seen.
+        /// Publishes the chunks to the handler at the end.
         seen: SharedChunking,
     },
 }
 
 impl BodyDecoder {
-    /// The body of a head that has this framing, of at most so many bytes.
+    /// The decoder for a body with this framing and this limit in bytes.
     pub(super) fn new(
         framing: Framing,
         expectation: Expectation,
@@ -53,7 +52,7 @@ impl BodyDecoder {
         })
     }
 
-    /// So many bytes that are still to come.
+    /// The decoder for a body with this many bytes left.
     pub(super) fn of_length(length: u64, most: u64) -> Self {
         Self {
             coding: Framed::Length(length),
@@ -64,7 +63,7 @@ impl BodyDecoder {
         }
     }
 
-    /// The chunks that are still to come.
+    /// The decoder for a chunked body.
     pub(super) fn of_chunks(decoder: Chunked, most: u64) -> Self {
         Self {
             coding: Framed::Chunked {
@@ -78,24 +77,25 @@ impl BodyDecoder {
         }
     }
 
-    /// How many bytes the whole has, if that was announced.
+    /// The announced length of the whole body, if there is one.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// How many bytes of content have been taken.
+    /// The content bytes that were taken.
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Whether the client waits to be told to send the body. Ask once, and tell it.
+    /// Whether the client waits for `100 Continue`. The first call returns it; later calls return
+    /// `None`.
     pub fn take_expectation(&mut self) -> Expectation {
         mem::replace(&mut self.expectation, Expectation::None)
     }
 
-    /// Whether the body has been taken to its end.
+    /// Whether the body has been read to its end.
     #[must_use]
     pub fn is_done(&self) -> bool {
         match &self.coding {
@@ -104,7 +104,7 @@ impl BodyDecoder {
         }
     }
 
-    /// Whether more must be received than `input` has, as far as that is known.
+    /// Whether more must be received than `input` has, as far as is known.
     pub(super) fn lacks(&self, input: &Input) -> bool {
         match &self.coding {
             Framed::Length(left) => *left > input.unread().len() as u64,
@@ -112,13 +112,13 @@ impl BodyDecoder {
         }
     }
 
-    /// Moves content from `input` to the start of `content`, and returns how many bytes. If none,
-    /// the body is [done](Self::is_done), or more input is needed.
+    /// Moves content from `input` to the start of `content` and returns the number of bytes. At 0,
+    /// the body is [done](Self::is_done) or more input is needed.
     ///
     /// # Errors
     ///
-    /// If the body is larger than it may be, or its coding is broken. The connection must end: call
-    /// this no more.
+    /// If the body is over its limit or its coding is broken. The connection must close: do not
+    /// call this again.
     pub fn take(&mut self, input: &mut Input, content: &mut [u8]) -> Result<usize, RequestError> {
         let mut filled = 0;
         match &mut self.coding {
@@ -151,7 +151,7 @@ impl BodyDecoder {
         Ok(filled)
     }
 
-    /// Takes all content that `input` has, and throws it away.
+    /// Discards all content of `input`.
     ///
     /// # Errors
     ///
@@ -162,7 +162,7 @@ impl BodyDecoder {
         Ok(())
     }
 
-    /// Where chunks and trailer fields are found when the body is done.
+    /// Where the chunks and trailers are published when the body is done.
     pub(super) fn chunking(&self) -> Option<SharedChunking> {
         match &self.coding {
             Framed::Length(_) => None,
@@ -175,7 +175,7 @@ impl BodyDecoder {
 mod tests {
     use super::*;
 
-    /// The content of a body that comes in parts of this size and is taken in others.
+    /// The content of a body that arrives in pieces of one size and is taken in pieces of another.
     fn take(
         framing: Framing,
         most: u64,

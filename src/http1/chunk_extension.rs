@@ -1,21 +1,21 @@
-//! The grammar of chunk extensions (RFC 9112 section 7.1.1), a byte at a time.
+//! The grammar of chunk extensions (RFC 9112 section 7.1.1), byte by byte.
 //!
-//! Extensions mean nothing here. Their grammar is checked all the same: a reader that finds another
-//! end of a quoted string than this one also finds other chunks.
+//! The server ignores extensions but checks their grammar: a proxy that sees another end of a
+//! quoted string would also see other chunks.
 
 use super::chunked::is_token;
 
-/// What the latest byte behind a chunk's size belongs to. Each part says what may follow.
+/// The part of the extension that the last byte belongs to. Each part determines what may follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// Whitespace before a semicolon.
     Padding,
-    /// A semicolon, or whitespace behind it.
+    /// A semicolon, or whitespace after it.
     Semicolon,
     Name,
-    /// Whitespace behind a name.
+    /// Whitespace after a name.
     NamePadding,
-    /// An equals sign, or whitespace behind it.
+    /// An equals sign, or whitespace after it.
     Equals,
     Token,
     Quoted,
@@ -26,12 +26,12 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// What follows a size directly with this byte.
+    /// The part that starts with this byte after a size.
     pub(super) fn first(byte: u8) -> Option<Self> {
         Self::QuoteEnd.next(byte)
     }
 
-    /// What this byte belongs to, if it may stand here.
+    /// The part of this byte, if it is allowed here.
     pub(super) fn next(self, byte: u8) -> Option<Self> {
         let is_space = matches!(byte, b' ' | b'\t');
         Some(match (self, byte) {

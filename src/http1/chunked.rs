@@ -1,4 +1,4 @@
-//! The chunked transfer coding, undone (RFC 9112 section 7.1).
+//! Decodes the chunked transfer coding (RFC 9112 section 7.1).
 
 use std::mem;
 
@@ -7,23 +7,24 @@ use super::chunk_extension::Part;
 use crate::message::raw_request::Chunking;
 use crate::message::request_error::RequestError;
 
-/// Most bytes of chunk extensions and trailer fields in one body, in all. Nobody uses extensions
-/// and few use trailers, but both can be sent without end.
+/// Most bytes of chunk extensions and trailers in one body. Extensions are unused and trailers
+/// rare, but both could be sent without end.
 const MAX_OVERHEAD: usize = 16 * 1024;
 
-/// Bytes of chunk lines that are kept for handlers; the line that reaches this is kept whole.
+/// The bytes of chunk lines that are kept for handlers. The line that reaches this limit is kept
+/// whole.
 const KEPT_LINES: usize = 16 * 1024;
 
-/// Most hexadecimal digits of one chunk size: what a `u64` holds.
+/// Most hexadecimal digits of a chunk size, as many as a `u64` holds.
 const MAX_DIGITS: u8 = 16;
 
-/// Undoes the coding byte by byte, so that it may be cut anywhere. Line ends are CRLF and nothing
-/// else: a reader before us that takes a bare LF for a line end would see other chunks than we do.
+/// Decodes byte by byte, so the input may be split anywhere. Lines must end with CRLF: a proxy that
+/// accepts a bare LF would see other chunks.
 #[derive(Debug)]
 pub(super) struct Chunked {
     state: State,
     overhead: usize,
-    /// What handlers may want to know of the coding.
+    /// The chunks and trailers, for handlers.
     seen: Chunking,
 }
 
@@ -52,17 +53,17 @@ impl Chunked {
         }
     }
 
-    /// How many bytes are kept beside the content.
+    /// The memory that is kept beside the content.
     pub(super) fn held(&self) -> usize {
         self.seen.lines.capacity() + self.seen.trailers.capacity()
     }
 
-    /// Everything that was not content.
+    /// Everything except the content.
     pub(super) fn into_seen(self) -> Chunking {
         self.seen
     }
 
-    /// The same once it is done, and nothing afterwards.
+    /// Takes the chunks and trailers when the body is done; empty afterwards.
     pub(super) fn take_seen(&mut self) -> Chunking {
         mem::take(&mut self.seen)
     }
@@ -71,7 +72,7 @@ impl Chunked {
         self.state == State::Done
     }
 
-    /// Appends the content in `input` to `body` and returns how many bytes it understood: all of
+    /// Appends the content of `input` to `body` and returns how many bytes were decoded: all of
     /// them, unless the body ended before.
     pub(super) fn decode(
         &mut self,
@@ -92,8 +93,8 @@ impl Chunked {
         }
     }
 
-    /// Understands what stands before the next content, and returns how many bytes that were. A
-    /// chunk of more than `room` bytes is refused.
+    /// Decodes up to the next content and returns the number of bytes. A chunk of more than `room`
+    /// bytes is refused.
     pub(super) fn pass(&mut self, input: &[u8], room: u64) -> Result<usize, RequestError> {
         for (at, byte) in input.iter().enumerate() {
             if matches!(self.state, State::Data { .. } | State::Done) {
@@ -106,7 +107,8 @@ impl Chunked {
         Ok(input.len())
     }
 
-    /// The content that `input` begins with, as far as it is of one chunk, at most so many bytes.
+    /// The content at the start of `input` that belongs to the current chunk, at most this many
+    /// bytes.
     pub(super) fn take<'a>(&mut self, input: &'a [u8], most: usize) -> &'a [u8] {
         let State::Data { left } = self.state else {
             return &[];
@@ -167,7 +169,7 @@ impl Chunked {
         })
     }
 
-    /// Keeps a byte that was no content.
+    /// Keeps a byte that is not content.
     fn keep(&mut self, byte: u8) {
         let seen = &mut self.seen;
         match self.state {
@@ -199,7 +201,7 @@ impl State {
     const NEXT_SIZE: Self = Self::Size { digits: 0, size: 0 };
 }
 
-/// What a field's name is made of (RFC 9110 section 5.6.2).
+/// The characters of a header name (RFC 9110 section 5.6.2).
 pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -220,7 +222,7 @@ mod tests {
         body: 64,
     };
 
-    /// Decodes in pieces of every size and expects the same each time.
+    /// Decodes in pieces of every size and expects the same result.
     #[track_caller]
     fn check(coded: &[u8], expected: Result<(&[u8], usize), RequestError>) {
         for piece in 1..=coded.len() {

@@ -1,4 +1,4 @@
-//! Which byte makes a request target malformed, and how it is written.
+//! Explains which byte makes a request target malformed.
 
 use std::str;
 
@@ -8,8 +8,8 @@ use http::uri::PathAndQuery;
 use super::percent::is_percent_encoded;
 use crate::message::request_error::RequestError;
 
-/// What is wrong with the target of the request that begins with these bytes, in words for the one who
-/// has written it; `None` if no single byte is to blame.
+/// What is wrong with the target of the request that begins with these bytes, in words for its
+/// author. `None` if no single byte is the cause.
 pub(super) fn explain(refusal: RequestError, head: &[u8]) -> Option<String> {
     if !matches!(
         refusal,
@@ -24,15 +24,15 @@ pub(super) fn explain(refusal: RequestError, head: &[u8]) -> Option<String> {
         let in_query = query.is_some_and(|query| *index > query);
         !is_taken(&target[*index..], in_query)
     })?;
-    // A request line that has not come whole may be refused for other bytes, and the response must not
-    // depend on that. A line with a space too many is read to its end.
+    // An incomplete request line may later be refused for other bytes, and the response must not
+    // depend on how the bytes were split. A line with one space too many is read to its end.
     let is_known = refusal == RequestError::RequestTarget || target[index] == b' ';
     is_known.then(|| describe(&target[index..]))
 }
 
-/// What stands between the method and the version.
+/// The text between the method and the version.
 fn target(head: &[u8]) -> Option<&[u8]> {
-    // Empty lines before it are passed over (RFC 9112 section 2.2).
+    // Empty lines before the request line are ignored (RFC 9112 section 2.2).
     let mut lines = head.split(|byte| matches!(byte, b'\r' | b'\n'));
     let line = lines.find(|line| !line.is_empty())?;
     let first = memchr::memchr(b' ', line)?;
@@ -42,7 +42,7 @@ fn target(head: &[u8]) -> Option<&[u8]> {
     is_line.then(|| line.get(first + 1..last)).flatten()
 }
 
-/// Behind scheme and authority, if there are any. A target of another form has no path.
+/// The part after scheme and authority, if there are any. A target of another form has no path.
 fn path_start(target: &[u8]) -> usize {
     if target.starts_with(b"/") {
         return 0;
@@ -80,7 +80,7 @@ fn describe(rest: &[u8]) -> String {
         Some(' ') => format!("{WHY}: write a space as %20"),
         Some(character) => {
             let encoded = encode(character.encode_utf8(&mut [0; 4]).as_bytes());
-            // What has no shape of its own, or changes that of others, is told by its number.
+            // Invisible and combining characters are shown by their number.
             match character.is_ascii_graphic() || character.is_alphanumeric() {
                 true => format!("{WHY}: write {character} as {encoded}"),
                 false => format!("{WHY}: write U+{:04X} as {encoded}", u32::from(character)),

@@ -1,4 +1,4 @@
-//! What is known of a head that is not complete or not valid.
+//! Reads what is known of an incomplete or invalid head.
 
 use bytes::BytesMut;
 use http::header::{HeaderName, HeaderValue};
@@ -7,9 +7,8 @@ use http::{Method, Uri};
 use super::{MAX_FIELDS, target};
 use crate::message::Request;
 
-/// The request of these bytes, as far as a response to it may depend on them: the lines that have come
-/// whole, up to the first that is not valid. What stands behind that may or may not have come. A
-/// target that is not known is `*`.
+/// The request in these bytes as far as a response may depend on it: the complete lines up to the
+/// first invalid one. An unknown target is `*`.
 pub(super) fn read(head: &[u8]) -> Request {
     let mut request = Request::default();
     *request.uri_mut() = Uri::from_static("*");
@@ -17,7 +16,7 @@ pub(super) fn read(head: &[u8]) -> Request {
     let Some(line) = lines.next() else {
         return request;
     };
-    // For the parser a line is the end of a head.
+    // The parser takes a line for the end of a head.
     let mut text = Vec::new();
     if !put_request_line(line, &mut text, &mut request) {
         return request;
@@ -31,7 +30,7 @@ pub(super) fn read(head: &[u8]) -> Request {
     request
 }
 
-/// Without their ends, which are CRLF.
+/// The lines without their ends, which are CRLF.
 fn whole_lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = head;
     std::iter::from_fn(move || {
@@ -42,7 +41,7 @@ fn whole_lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether it is one. Method and target may be unknown all the same.
+/// Whether this is a request line. Method and target may still be unknown.
 fn put_request_line(line: &[u8], text: &mut Vec<u8>, request: &mut Request) -> bool {
     let mut parsed = httparse::Request::new(&mut []);
     let parses = parsed.parse(as_head(line, text));
@@ -123,7 +122,7 @@ mod tests {
         );
     }
 
-    /// What stands behind such a line may not have come, and must make no difference.
+    /// Lines after an invalid one may not have arrived, so they must make no difference.
     #[test]
     fn nothing_behind_a_line_that_is_not_valid_is_known() {
         for line in [

@@ -1,22 +1,22 @@
-//! Where a request's body ends: the one place that decides it (RFC 9112 section 6.3).
+//! Decides where a request's body ends (RFC 9112 section 6.3). No other code decides it.
 
 use http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use http::{HeaderValue, Version};
 
 use crate::message::request_error::RequestError;
 
-/// How the body of a request is delimited.
+/// The framing of a request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body.
     Empty,
     /// The body has this many bytes, at least one.
     Length(u64),
-    /// The body is in the chunked transfer coding.
+    /// The body is chunked.
     Chunked,
 }
 
-/// The framing fields of one head, collected while its fields pass by.
+/// The framing headers of a head, collected while it is parsed.
 #[derive(Debug, Default)]
 pub(super) struct FramingFields {
     length: Option<Result<u64, RequestError>>,
@@ -24,8 +24,8 @@ pub(super) struct FramingFields {
 }
 
 impl FramingFields {
-    /// Looks at one field. Anything said twice is refused, even where both say the same: a reader
-    /// before us may have kept the other.
+    /// Records one header. A repeated one is refused even if the values are equal, because a proxy
+    /// in front may have used the other.
     pub(super) fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
         if name == CONTENT_LENGTH {
             let length = match self.length {
@@ -57,9 +57,9 @@ impl FramingFields {
     }
 }
 
-/// Chunked and nothing else. Unless chunked comes last, nobody can tell where the body ends, and
-/// where it comes twice or between empty members, not everybody would tell the same (RFC 9112
-/// section 6.3). With another coding before it the end is clear, and what ends there is not.
+/// Accepts `chunked` alone. Unless it comes last, the end of the body is unknown; if it is repeated
+/// or stands between empty list members, readers disagree (RFC 9112 section 6.3). With another
+/// coding before it the end is clear, but the content is not.
 fn transfer_coding(value: &[u8]) -> Result<(), RequestError> {
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     if is_chunked(value) {
@@ -74,7 +74,7 @@ fn transfer_coding(value: &[u8]) -> Result<(), RequestError> {
     Err(RequestError::TransferCoding)
 }
 
-/// Digits and nothing else: `+5`, `0x5` and `5, 5` are numbers to some readers and not to others.
+/// Accepts digits only: `+5`, `0x5` and `5, 5` are numbers for some readers.
 fn content_length(value: &[u8]) -> Result<u64, RequestError> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(RequestError::ContentLength);

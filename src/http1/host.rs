@@ -1,4 +1,4 @@
-//! What names a host: the `Host` header, and the authority of a target in absolute form.
+//! Validates hosts: the `Host` header and the authority of an absolute-form target.
 
 use std::net::Ipv6Addr;
 
@@ -7,9 +7,9 @@ use http::uri::{Authority, Scheme};
 
 use super::percent::is_percent_encoded;
 
-/// Whether this is `uri-host [ ":" port ]`, or nothing (RFC 9110 section 7.2). What else could
-/// stand there reads as another host to someone. So does a comma, which a name may have: two
-/// fields that somebody has joined look like that.
+/// Whether this is `uri-host [ ":" port ]` or empty (RFC 9110 section 7.2). Anything else may be
+/// read as another host. A comma is refused although a name may have one, because two joined
+/// headers look like that.
 pub(super) fn is_host(value: &[u8]) -> bool {
     let port = match value.strip_prefix(b"[") {
         Some(rest) => {
@@ -67,8 +67,9 @@ static NAME_BYTES: [bool; 256] = {
     bytes
 };
 
-/// Whether this stands between the brackets of an `IP-literal` (RFC 3986 section 3.2.2). A zone
-/// has a meaning on its own machine only, and clients have to leave it out (RFC 6874 section 4).
+/// Whether this is the inside of an `IP-literal` (RFC 3986 section 3.2.2). Zone identifiers are
+/// refused: they have a meaning on one machine only, and clients must not send them (RFC 6874
+/// section 4).
 fn is_ip_literal(literal: &[u8]) -> bool {
     match literal {
         [b'v' | b'V', future @ ..] => is_ip_future(future),
@@ -89,7 +90,7 @@ fn is_ip_future(future: &[u8]) -> bool {
         && address.iter().all(is_address_byte)
 }
 
-/// Whether this is a number of 16 bits, or nothing.
+/// Whether this is a 16-bit number or empty.
 fn is_port(port: &[u8]) -> bool {
     let value = port.iter().try_fold(0u16, |sum, digit| {
         let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
@@ -98,9 +99,8 @@ fn is_port(port: &[u8]) -> bool {
     value.is_some()
 }
 
-/// Whether a target in absolute form and the `Host` field name the same host. The target would
-/// count (RFC 9112 section 3.2.2), but handlers look at the field, and a client that means no harm
-/// sends the same in both.
+/// Whether an absolute-form target and `Host` name the same host. The target takes precedence (RFC
+/// 9112 section 3.2.2), but handlers read the header, and well-meant clients send the same in both.
 pub(super) fn agree(
     authority: &Authority,
     scheme: Option<&Scheme>,
@@ -120,7 +120,7 @@ pub(super) fn agree(
     })
 }
 
-/// The host alone if this port follows, or none after the colon.
+/// The host without the port, if it is this port or empty.
 fn without_port<'a>(authority: &'a [u8], port: &[u8]) -> &'a [u8] {
     let host = authority.strip_suffix(port).unwrap_or(authority);
     host.strip_suffix(b":").unwrap_or(authority)

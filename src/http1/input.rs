@@ -1,4 +1,4 @@
-//! Bytes that have been received and not yet understood.
+//! Received bytes that are not decoded yet.
 
 /// A buffer that is filled at its end and consumed from its start.
 #[derive(Debug, Default)]
@@ -17,25 +17,25 @@ impl Input {
         }
     }
 
-    /// What has been received and not consumed.
+    /// The received bytes that are not consumed.
     #[must_use]
     pub fn unread(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
-    /// Whether nothing waits to be consumed.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
     }
 
-    /// How many bytes it could hold without growing.
+    /// The bytes that fit without growing.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// Marks the first `count` unread bytes as understood.
+    /// Consumes the first `count` unread bytes.
     ///
     /// # Panics
     ///
@@ -51,19 +51,19 @@ impl Input {
         }
     }
 
-    /// Forgets everything, keeping the room.
+    /// Removes all bytes and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.start = 0;
     }
 
-    /// Appends what was received.
+    /// Appends received bytes.
     pub fn extend(&mut self, received: &[u8]) {
         self.bytes.extend_from_slice(received);
     }
 
-    /// The vector to receive into: append to it, and touch nothing that is in it already. There
-    /// is always room for at least one byte.
+    /// The vector to receive into: append to it and do not change the rest. It always has room for
+    /// at least one byte.
     pub fn room(&mut self) -> &mut Vec<u8> {
         if self.start > 0 {
             self.bytes.drain(..self.start);

@@ -1,8 +1,7 @@
-//! Percent-encoding (RFC 3986 section 2.1), in paths and in hosts.
+//! Percent-encoding in paths and hosts (RFC 3986 section 2.1).
 
-/// Whether two hexadecimal digits follow each percent sign, and none of the octets is zero. What
-/// some readers decode and others leave names two things, and a zero ends a name for programs that
-/// are written in C.
+/// Whether two hexadecimal digits follow each percent sign and no octet is zero. Readers disagree
+/// about malformed encodings, and a zero ends a string in programs written in C.
 pub(super) fn is_percent_encoded(text: &[u8]) -> bool {
     let mut parts = text.split(|byte| *byte == b'%');
     parts.next();
