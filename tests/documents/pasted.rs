@@ -15,7 +15,7 @@ const DOCUMENTS: [&str; 2] = ["README.md", "docs/guide.md"];
 
 /// What becomes of the commands of README that begin like this.
 const COMMANDS: &[(&str, Fate)] = &[
-    ("cargo install --locked --path .", Fate::Install),
+    ("cargo install --locked --path program", Fate::Install),
     ("cargo new hello", Fate::Project),
     (
         "cargo run --release",

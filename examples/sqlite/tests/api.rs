@@ -109,7 +109,7 @@ fn mistakes_are_told() {
         ("GET", "/notes/x", "", 400, "is no id"),
         ("GET", "/notes?after=x", "", 400, "the query is wrong"),
         ("POST", "/notes", "{", 400, "the body is not JSON"),
-        ("POST", "/notes", "{}", 422, "missing field `text`"),
+        ("POST", "/notes", "{}", 422, "text is missing"),
         ("PUT", "/notes", "", 405, ""),
     ] {
         let (found, content) = notes.ask(method, target, content);
