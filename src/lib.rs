@@ -121,6 +121,17 @@ pub use web::{Router, extract, router};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// Compiles the code in docs/library.md.
+#[cfg(all(
+    doctest,
+    feature = "files",
+    feature = "json",
+    feature = "router",
+    feature = "tls"
+))]
+#[doc = include_str!("../docs/library.md")]
+struct Library;
+
 /// Compiles the code in docs/coming-from.md.
 #[cfg(all(doctest, feature = "json", feature = "router"))]
 #[doc = include_str!("../docs/coming-from.md")]

@@ -131,3 +131,46 @@ fn every_public_module_begins_with_an_example() {
     }
     assert!(modules >= 3, "only {modules} modules were found");
 }
+
+/// The documents in a folder, and in those below it that Git knows.
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let folders = [
+        "",
+        "docs",
+        "benches",
+        "fuzz",
+        "tests/clients",
+        "tests/conformance",
+    ];
+    let entries = folders
+        .into_iter()
+        .flat_map(|folder| fs::read_dir(root.join(folder)).expect("the folder can be listed"));
+    let paths = entries.map(|entry| entry.expect("the entry can be read").path());
+    paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect()
+}
+
+#[test]
+fn links_between_documents_lead_to_files() {
+    let mut links = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).expect("the document can be read");
+        let folder = document.parent().expect("it is in a folder");
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains(':') || target.contains(' ') {
+                continue;
+            }
+            links += 1;
+            let path = folder.join(target);
+            assert!(path.exists(), "{}: {link}", document.display());
+        }
+    }
+    assert!(links > 40, "only {links} links were found");
+}

@@ -5,13 +5,23 @@
 //! ignored by `cargo test` and run by `.ci/run`.
 
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::blocks::{self, Block};
 use crate::serving::{Serving, expect_drain, free_port};
 
-const DOCUMENTS: [&str; 2] = ["README.md", "docs/guide.md"];
+const DOCUMENTS: [&str; 3] = ["README.md", "docs/guide.md", "docs/library.md"];
+
+/// The documents whose commands are run.
+const PAGES: [&str; 5] = [
+    "README.md",
+    "docs/library.md",
+    "docs/proxies.md",
+    "docs/tls.md",
+    "docs/systemd.md",
+];
 
 /// What becomes of the commands of README that begin like this.
 const COMMANDS: &[(&str, Fate)] = &[
@@ -63,12 +73,32 @@ fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// An empty folder of this name.
-fn empty_folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder can be made");
-    folder
+/// An empty folder outside of the workspace, to which Cargo would add a new project. It is removed at
+/// the end.
+struct EmptyFolder(PathBuf);
+
+impl EmptyFolder {
+    fn new(name: &str) -> Self {
+        let name = format!("httpool-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        Self(folder)
+    }
+}
+
+impl Deref for EmptyFolder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for EmptyFolder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 #[track_caller]
@@ -81,7 +111,7 @@ fn expect_success(what: &str, command: &mut Command) -> Output {
 
 #[test]
 fn each_command_of_the_readme_is_run_or_skipped_for_a_reason() {
-    let blocks = blocks::of("README.md");
+    let blocks: Vec<Block> = PAGES.into_iter().flat_map(blocks::of).collect();
     let commands: Vec<String> = blocks.iter().flat_map(Block::commands).collect();
     assert!(commands.len() > 15, "only {commands:?} were found");
     for command in &commands {
@@ -92,7 +122,7 @@ fn each_command_of_the_readme_is_run_or_skipped_for_a_reason() {
     }
     for (start, _) in COMMANDS {
         let is_there = commands.iter().any(|command| command.starts_with(start));
-        assert!(is_there, "README no longer has {start}");
+        assert!(is_there, "no page has {start}");
     }
 }
 
@@ -172,14 +202,14 @@ fn build(document: &str, folder: &Path) -> PathBuf {
 #[ignore = "it compiles the crate again, for a minute: .ci/run"]
 fn code_builds_and_runs_in_an_empty_folder() {
     for document in DOCUMENTS {
-        let folder = empty_folder("pasted");
+        let folder = EmptyFolder::new("pasted");
         let programs = build(document, &folder);
         let mut drained = 0;
         for block in blocks::of(document).iter().filter(|block| block.is("rust")) {
             let (place, program) = (format!("{document}:{}", block.line), block.program());
             let built = programs.join(format!("line_{}", block.line));
             if block.ends() {
-                expect_success(&place, Command::new(&built).current_dir(&folder));
+                expect_success(&place, Command::new(&built).current_dir(&*folder));
                 println!("{place}: built and run");
             } else if program.contains("\"localhost:4000\"") {
                 let port = free_port();
@@ -235,13 +265,13 @@ fn shell(command: &str, programs: &Path, folder: &Path) -> Command {
 #[test]
 #[ignore = "it needs curl and openssl: .ci/run"]
 fn commands_of_the_readme_do_what_it_shows() {
-    let folder = empty_folder("commands");
+    let folder = EmptyFolder::new("commands");
     fs::create_dir(folder.join("public")).expect("it is empty");
     fs::write(folder.join("public/style.css"), vec![b' '; 3598]).expect("it can be written");
     let program = Path::new(env!("CARGO_BIN_EXE_httpool"));
     let programs = program.parent().expect("it is in a folder");
     let mut shown = 0;
-    for block in blocks::of("README.md") {
+    for block in PAGES.into_iter().flat_map(blocks::of) {
         let mut serving = None;
         for command in block.commands() {
             match fate_of(&command) {
@@ -323,13 +353,13 @@ fn without_ports(line: &str) -> String {
 #[test]
 #[ignore = "it makes a release build: .ci/run"]
 fn readme_installs_a_command() {
-    let folder = empty_folder("installed");
-    let blocks = blocks::of("README.md");
+    let folder = EmptyFolder::new("installed");
+    let blocks: Vec<Block> = PAGES.into_iter().flat_map(blocks::of).collect();
     let mut commands = blocks.iter().flat_map(Block::commands);
     let install = commands.find(|command| fate_of(command) == Some(Fate::Install));
     let install = install.expect("it is there");
     let mut command = shell(&install, &folder, repository());
-    expect_success(&install, command.env("CARGO_INSTALL_ROOT", &folder));
+    expect_success(&install, command.env("CARGO_INSTALL_ROOT", &*folder));
     let version = expect_success(
         "httpool",
         &mut shell("httpool --version", &folder.join("bin"), &folder),

@@ -417,10 +417,10 @@ fn failed_handshakes_are_logged_with_a_limit() {
     );
 }
 
-/// README's commands for a certificate, word by word.
+/// The commands of docs/tls.md for a certificate, word by word.
 #[test]
 fn the_certificate_of_the_readme_works() {
-    let readme = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("README.md");
+    let readme = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("docs/tls.md");
     let readme = fs::read_to_string(readme).expect("it is there");
     let start = readme.find("openssl req -x509").expect("it has the recipe");
     let (recipe, _) = readme[start..].split_once("\nhttpool").expect("both");
