@@ -28,7 +28,6 @@ pub use self::encoder::{
 pub use self::framing::Framing;
 pub use self::head::{Expectation, Head, MAX_FIELDS, Persistence, ResponseContext};
 pub use self::input::Input;
-#[cfg(feature = "router")]
 pub use crate::message::request_error::RequestError;
 
 /// The limits of a request.
