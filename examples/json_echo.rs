@@ -1,7 +1,7 @@
 //! Takes an order as JSON, understands it, and gives it back as JSON.
 //!
 //! Run it with `cargo run --example json_echo [ADDR]`, then:
-//! `curl localhost:4000 --echo-json '{"item": "tea", "cups": 2}'`. Without `cups` it is one cup;
+//! `curl localhost:4000 --json '{"item": "tea", "cups": 2}'`. Without `cups` it is one cup;
 //! `"cups": "two"` is answered 400 with the line and column of the mistake.
 
 use std::{env, error::Error};

@@ -3,7 +3,7 @@
 //! Run it in `examples/sqlite` with `cargo run [ADDR [DATABASE]]`, then:
 //!
 //! ```sh
-//! curl localhost:4000/notes --echo-json '{"text": "water the plants"}'
+//! curl localhost:4000/notes --json '{"text": "water the plants"}'
 //! curl localhost:4000/notes
 //! curl localhost:4000/notes/1 -X DELETE
 //! ```
