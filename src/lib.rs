@@ -89,17 +89,17 @@ pub mod testing;
 mod web;
 
 pub use bytes;
-pub use connection::{Conflict, Phase, defaults};
+pub use connection::{CloseReason, Conflict, Phase, defaults};
 pub use http;
 #[cfg(feature = "proxy")]
 pub use ipnet;
-#[cfg(feature = "tls")]
-pub use message::TlsInfo;
 pub use message::{
     Body, BodyMode, Chunk, ClientInfo, ErrorPages, Handler, Headers, Html, IntoResponse, Observer,
-    Outcome, PeerAddr, Problem, ProblemFormat, RawRequest, Redirect, Request, RequestRecord,
-    Response, Stream, Upgrade,
+    Outcome, Overload, PeerAddr, Problem, ProblemFormat, RawRequest, Redirect, RejectReason,
+    Request, RequestError, RequestRecord, Response, Stream, Upgrade,
 };
+#[cfg(feature = "tls")]
+pub use message::{TlsInfo, TlsVersion};
 pub use net::{BindError, ListenAddr, ListenAddrError, UnixAddr};
 #[cfg(feature = "tls")]
 pub use net::{ClientCertificates, Tls, TlsBuilder, TlsError};

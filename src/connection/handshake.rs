@@ -29,7 +29,7 @@ impl Connection {
         // A handshake costs more than most answers, and without one no answer can be sent.
         if let Admission::Shed(_) = treatment {
             self.log_failure(&"it waited too long for a worker", buffers, service);
-            return Ok(Some(DriveResult::Close(CloseReason::NotAgreed)));
+            return Ok(Some(DriveResult::Close(CloseReason::HandshakeFailed)));
         }
         let handshake = match self.socket.handshake() {
             Ok(handshake) => handshake,
@@ -57,10 +57,10 @@ impl Connection {
             }
             Handshake::Left => {
                 if self.socket.held() == 0 {
-                    return Ok(Some(DriveResult::Close(CloseReason::ClientDone)));
+                    return Ok(Some(DriveResult::Close(CloseReason::ClientClosed)));
                 }
                 self.log_failure(&"the client closed the connection", buffers, service);
-                return Ok(Some(DriveResult::Close(CloseReason::NotAgreed)));
+                return Ok(Some(DriveResult::Close(CloseReason::HandshakeFailed)));
             }
             Handshake::Silent => match wake {
                 WakeReason::Recalled => return Ok(Some(DriveResult::Close(CloseReason::Drained))),
@@ -72,10 +72,10 @@ impl Connection {
         };
         if wake == WakeReason::Expired {
             self.log_failure(&"the client took too long", buffers, service);
-            return Ok(Some(DriveResult::Close(CloseReason::NotAgreed)));
+            return Ok(Some(DriveResult::Close(CloseReason::HandshakeFailed)));
         }
         if !self.share.grow(self.socket.held()) {
-            return Ok(Some(DriveResult::Close(CloseReason::NoRoom)));
+            return Ok(Some(DriveResult::Close(CloseReason::BufferLimit)));
         }
         let wait = self.deadlines.for_handshake(what, &service.config);
         Ok(Some(DriveResult::Park(wait)))

@@ -6,6 +6,7 @@
 pub(crate) mod body_writer;
 pub(crate) mod checkout;
 pub(crate) mod close;
+mod close_reason;
 pub(crate) mod config;
 pub(crate) mod deadlines;
 pub(crate) mod drive;
@@ -42,20 +43,19 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::error;
+use log::{debug, error};
 
 pub(crate) use self::budget::Budget;
 use self::budget::Share;
 use self::checkout::Checkout;
 use self::close::CloseMode;
+pub use self::close_reason::CloseReason;
 use self::config::Config;
 pub use self::config::{Conflict, defaults};
 use self::deadlines::Deadlines;
 pub(crate) use self::drain::Grace;
 use self::drain::ReadLimit;
-pub(crate) use self::drive::{
-    Admission, CloseReason, DriveResult, Overload, Pending, WaitFor, WakeReason,
-};
+pub(crate) use self::drive::{Admission, DriveResult, Pending, WaitFor, WakeReason};
 pub(crate) use self::log_limits::LogLimits;
 #[cfg(feature = "proxy")]
 pub(crate) use self::log_limits::log_limited;
@@ -188,10 +188,13 @@ impl Connection {
         self.unpack(buffers);
         let verdict = self
             .turn(wake, treatment, buffers, service)
-            .unwrap_or_else(|error| DriveResult::Close(CloseReason::Failed(error)));
+            .unwrap_or_else(|error| {
+                debug!("{self}: the socket failed: {error}");
+                DriveResult::Close(CloseReason::Failed)
+            });
         self.pack(buffers);
         #[cfg(feature = "tls")]
-        if let DriveResult::Close(why) = &verdict {
+        if let DriveResult::Close(why) = verdict {
             self.part(why);
         }
         verdict
@@ -380,7 +383,7 @@ impl Connection {
                         },
                         Received::End => {
                             return Ok(DriveResult::Close(match self.progress(progress) {
-                                Progress::Nothing => CloseReason::ClientDone,
+                                Progress::Nothing => CloseReason::ClientClosed,
                                 Progress::Head | Progress::Body => CloseReason::ClientLeft,
                             }));
                         }
@@ -444,7 +447,7 @@ impl Connection {
             FlushResult::Gone => Ok(Some(DriveResult::Close(CloseReason::ClientLeft))),
             FlushResult::Broken(error) => {
                 error!("{self}: the answer can't be read: {error}");
-                Ok(Some(DriveResult::Close(CloseReason::Broken(error))))
+                Ok(Some(DriveResult::Close(CloseReason::Broken)))
             }
         }
     }

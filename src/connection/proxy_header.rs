@@ -47,10 +47,10 @@ impl Connection {
                     return Ok(None);
                 }
                 Ok(None) if self.share.grow(buffers.input.unread().len()) => {}
-                Ok(None) => return Ok(Some(DriveResult::Close(CloseReason::NoRoom))),
+                Ok(None) => return Ok(Some(DriveResult::Close(CloseReason::BufferLimit))),
                 Err(Malformed) => {
                     self.log_no_header("the first bytes are something else", buffers, service);
-                    return Ok(Some(DriveResult::Close(CloseReason::NotIntroduced)));
+                    return Ok(Some(DriveResult::Close(CloseReason::NoProxyHeader)));
                 }
             }
             match received {
@@ -60,17 +60,17 @@ impl Connection {
                     return Ok(Some(match verdict {
                         DriveResult::Close(_) if !buffers.input.is_empty() => {
                             self.log_no_header("it took too long", buffers, service);
-                            DriveResult::Close(CloseReason::NotIntroduced)
+                            DriveResult::Close(CloseReason::NoProxyHeader)
                         }
                         verdict => verdict,
                     }));
                 }
                 Received::End if buffers.input.is_empty() => {
-                    return Ok(Some(DriveResult::Close(CloseReason::ClientDone)));
+                    return Ok(Some(DriveResult::Close(CloseReason::ClientClosed)));
                 }
                 Received::End => {
                     self.log_no_header("the connection ended within it", buffers, service);
-                    return Ok(Some(DriveResult::Close(CloseReason::NotIntroduced)));
+                    return Ok(Some(DriveResult::Close(CloseReason::NoProxyHeader)));
                 }
             }
         }

@@ -10,7 +10,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use log::error;
 
 use super::body_writer::BodyWriter;
-use super::{Overload, Service, WorkerBuffers};
+use super::{Service, WorkerBuffers};
 use crate::http1;
 use crate::http1::{Content, Ending};
 use crate::message::body;
@@ -19,6 +19,7 @@ use crate::message::request_error::RequestError;
 use crate::message::request_id;
 use crate::message::request_id::REQUEST_ID;
 use crate::message::{ClientInfo, Outcome, Problem, Request, RequestRecord, Response};
+use crate::message::{Overload, RejectReason};
 
 /// <https://www.w3.org/TR/server-timing/>
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -105,7 +106,7 @@ impl Transaction {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> Response {
-        self.outcome = Outcome::Refused(why.name());
+        self.outcome = Outcome::Rejected(RejectReason::Overload(why));
         buffers.shed += 1;
         let why = match why {
             Overload::Late => "the request has waited for too long",
@@ -122,7 +123,7 @@ impl Transaction {
         buffers: &WorkerBuffers,
         service: &Service,
     ) -> Response {
-        self.outcome = Outcome::Refused(refusal.name());
+        self.outcome = Outcome::Rejected(RejectReason::Request(refusal));
         let unread = buffers.input.unread();
         let why = buffers.slot.explain(refusal, unread, &service.limits());
         let problem = Problem::new(refusal.status()).detail(why);

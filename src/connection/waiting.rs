@@ -40,7 +40,7 @@ impl Connection {
         {
             verdict
         } else {
-            DriveResult::Close(CloseReason::NoRoom)
+            DriveResult::Close(CloseReason::BufferLimit)
         }
     }
 
@@ -66,7 +66,7 @@ impl Connection {
                 Err(RequestError::BodyTooLarge)
             }
             _ if self.share.grow(unfinished) => Ok(()),
-            _ => Err(RequestError::NoRoom),
+            _ => Err(RequestError::BufferLimit),
         }
     }
 

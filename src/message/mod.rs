@@ -22,10 +22,11 @@ pub use self::handler::{BodyMode, Handler};
 pub use self::problem::pages::ErrorPages;
 pub use self::problem::{Problem, ProblemFormat};
 pub use self::raw_request::{Chunk, RawRequest};
-pub use self::record::{Observer, Outcome, RequestRecord};
+pub use self::record::{Observer, Outcome, Overload, RejectReason, RequestRecord};
+pub use self::request_error::RequestError;
 pub use self::response::{Headers, Html, IntoResponse, Redirect};
 #[cfg(feature = "tls")]
-pub use self::tls_info::TlsInfo;
+pub use self::tls_info::{TlsInfo, TlsVersion};
 pub use self::upgrade::{Stream, Upgrade};
 
 /// A request as a handler receives it.

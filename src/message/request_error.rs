@@ -9,12 +9,10 @@ use http::StatusCode;
 /// following bytes can't be trusted.
 ///
 /// ```
-/// # #[cfg(feature = "unstable")] {
+/// use httpool::RequestError;
 /// use httpool::http::StatusCode;
-/// use httpool::http1::RequestError;
 ///
 /// assert_eq!(RequestError::HeadTooLong.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-/// # }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -29,8 +27,7 @@ pub enum RequestError {
     TargetTooLong,
     /// A header line is malformed (RFC 9112 section 5).
     FieldLine,
-    /// The head is too long, or has more than [`MAX_FIELDS`](crate::http1::MAX_FIELDS) header
-    /// lines.
+    /// The head is too long, or has more than 100 header lines.
     HeadTooLong,
     /// `Host` is missing, repeated or malformed, or differs from the target's authority (RFC 9112
     /// section 3.2).
@@ -63,7 +60,7 @@ pub enum RequestError {
     /// The body did not arrive within its timeout.
     BodyTimeout,
     /// The memory budget of all connections is used up.
-    NoRoom,
+    BufferLimit,
     /// A request without TLS on a listener for TLS.
     NotTls,
 }
@@ -90,7 +87,7 @@ impl RequestError {
         Self::Incomplete,
         Self::HeadTimeout,
         Self::BodyTimeout,
-        Self::NoRoom,
+        Self::BufferLimit,
         Self::NotTls,
     ];
 
@@ -115,14 +112,14 @@ impl RequestError {
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TransferCoding | Self::Tunnel => StatusCode::NOT_IMPLEMENTED,
-            Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BufferLimit => StatusCode::SERVICE_UNAVAILABLE,
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         }
     }
 
-    /// The word for metrics.
+    /// The error as a word for metrics and logs.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::LineEnd => "line_end",
             Self::RequestLine => "request_line",
@@ -143,7 +140,7 @@ impl RequestError {
             Self::Incomplete => "incomplete",
             Self::HeadTimeout => "head_timeout",
             Self::BodyTimeout => "body_timeout",
-            Self::NoRoom => "no_room",
+            Self::BufferLimit => "buffer_limit",
             Self::NotTls => "not_tls",
         }
     }
@@ -177,7 +174,7 @@ impl RequestError {
             Self::Incomplete => "the connection ended before the request body",
             Self::HeadTimeout => "the request head took too long to arrive",
             Self::BodyTimeout => "the request body took too long to arrive",
-            Self::NoRoom => "this server is busy with other requests at the moment",
+            Self::BufferLimit => "this server is busy with other requests at the moment",
             Self::NotTls => "this port speaks TLS: the address begins with https://",
         }
     }

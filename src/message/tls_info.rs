@@ -1,5 +1,7 @@
 //! What a connection over TLS is known by.
 
+use std::fmt;
+
 use rustls::pki_types::CertificateDer;
 use rustls::{ProtocolVersion, ServerConnection};
 
@@ -23,11 +25,48 @@ use rustls::{ProtocolVersion, ServerConnection};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsInfo {
-    version: &'static str,
+    version: TlsVersion,
     cipher_suite: &'static str,
     server_name: Option<Box<str>>,
     alpn: Option<Box<[u8]>>,
     peer_certificates: Vec<CertificateDer<'static>>,
+}
+
+/// A version of TLS.
+///
+/// ```
+/// use httpool::TlsVersion;
+///
+/// assert_eq!(TlsVersion::Tls13.as_str(), "TLSv1.3");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    Tls12,
+    /// TLS 1.3.
+    Tls13,
+    /// A version that this crate does not know.
+    Unknown,
+}
+
+impl TlsVersion {
+    /// The name that OpenSSL and nginx use: `TLSv1.2`, `TLSv1.3`, or `unknown`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls12 => "TLSv1.2",
+            Self::Tls13 => "TLSv1.3",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Writes [`as_str`](TlsVersion::as_str).
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl TlsInfo {
@@ -35,9 +74,9 @@ impl TlsInfo {
     pub(crate) fn of(connection: &ServerConnection) -> Self {
         Self {
             version: match connection.protocol_version() {
-                Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
-                Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
-                _ => "unknown",
+                Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
+                Some(ProtocolVersion::TLSv1_3) => TlsVersion::Tls13,
+                _ => TlsVersion::Unknown,
             },
             cipher_suite: (connection.negotiated_cipher_suite())
                 .and_then(|suite| suite.suite().as_str())
@@ -56,9 +95,9 @@ impl TlsInfo {
         }
     }
 
-    /// The version of TLS: `TLSv1.2` or `TLSv1.3`.
+    /// The version of TLS.
     #[must_use]
-    pub fn version(&self) -> &'static str {
+    pub fn version(&self) -> TlsVersion {
         self.version
     }
 
@@ -97,7 +136,7 @@ impl serde::Serialize for TlsInfo {
         use serde::ser::SerializeMap as _;
 
         let mut block = serializer.serialize_map(None)?;
-        block.serialize_entry("version", &self.version)?;
+        block.serialize_entry("version", self.version.as_str())?;
         block.serialize_entry("cipher_suite", &self.cipher_suite)?;
         if let Some(name) = self.server_name() {
             block.serialize_entry("server_name", name)?;

@@ -13,7 +13,8 @@ use super::waker::Waker;
 use super::worker_activity::{WorkerActivity, is_within};
 use crate::connection::Phase;
 use crate::connection::phase::PhaseCell;
-use crate::connection::{Budget, Overload};
+use crate::connection::{Budget, CloseReason};
+use crate::message::Overload;
 use crate::sync::channel::Receiver;
 
 /// Shuts a server down, from any thread and any number of times.
@@ -198,23 +199,18 @@ impl Handle {
         }
     }
 
-    /// How many connections have ended so far, for each reason that there is: `answered` after the
-    /// last answer, `client_done` by the client between requests, `client_left` by the client
-    /// within one, `idle`, `slow_reader` and `no_room` by a limit, `drained` and `forced` by the end
-    /// of the server, `broken` by an answer's reader or file, `failed` by the socket, `panicked` by a
-    /// defect of this crate, `not_introduced` without the header of a proxy that was due,
-    /// `handshake_failed` without an agreement on TLS, `upgraded` for another protocol.
+    /// Counts the connections closed so far, for each [`CloseReason`].
     ///
     /// ```
     /// use httpool::Handle;
     ///
     /// fn print_endings(server: &Handle) {
-    ///     for (why, count) in server.close_counts().filter(|(_, count)| *count > 0) {
-    ///         println!("{why}: {count}");
+    ///     for (reason, count) in server.close_counts().filter(|(_, count)| *count > 0) {
+    ///         println!("{reason}: {count}");
     ///     }
     /// }
     /// ```
-    pub fn close_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub fn close_counts(&self) -> impl Iterator<Item = (CloseReason, u64)> {
         self.stats.ended().into_iter()
     }
 

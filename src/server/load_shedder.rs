@@ -8,7 +8,8 @@ use super::ServerState;
 use super::poller::Events;
 use super::task::ReadyTask;
 use crate::connection::Phase;
-use crate::connection::{Admission, Overload, WorkerBuffers};
+use crate::connection::{Admission, WorkerBuffers};
+use crate::message::Overload;
 
 /// Events taken from the system at a time: more than come between two rounds.
 const EVENTS: usize = 1024;

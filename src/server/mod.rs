@@ -37,8 +37,6 @@ use self::task::{ReadyTask, Task};
 use self::waker::Waker;
 use self::worker::Worker;
 use self::worker_activity::WorkerActivity;
-#[cfg(feature = "metrics")]
-pub(crate) use crate::connection::Overload;
 pub(crate) use crate::connection::Phase;
 use crate::connection::config::Config;
 use crate::connection::phase::PhaseCell;
@@ -293,8 +291,8 @@ impl ServerState {
         verdict: DriveResult,
     ) -> Option<(Box<Task>, WakeReason)> {
         match verdict {
-            DriveResult::Close(why) => self.close(*client, &why),
-            _ if self.phase() >= Phase::Forced => self.close(*client, &CloseReason::Forced),
+            DriveResult::Close(why) => self.close(*client, why),
+            _ if self.phase() >= Phase::Forced => self.close(*client, CloseReason::Forced),
             DriveResult::Park(wait) => return self.park(client, wait),
             DriveResult::Requeue => return Some((client, WakeReason::Ready)),
             DriveResult::Unwatch => {
@@ -318,7 +316,7 @@ impl ServerState {
             Parked::Called(client, wake) => Some((client, wake)),
             Parked::Failed(client, error) => {
                 error!("{}: can't be watched: {error}", client.connection);
-                self.close(*client, &CloseReason::Failed(error));
+                self.close(*client, CloseReason::Failed);
                 None
             }
         }
@@ -333,7 +331,7 @@ impl ServerState {
     }
 
     /// Ends a connection, and counts what is lost by that in a drain.
-    fn close(&self, client: Task, why: &CloseReason) {
+    fn close(&self, client: Task, why: CloseReason) {
         debug!("{}: closed: {why}", client.connection);
         // What goes on in another protocol ends, and is counted, with its berth.
         if !matches!(why, CloseReason::Upgraded) {
@@ -341,7 +339,7 @@ impl ServerState {
         }
         let aborted = match why {
             CloseReason::Forced => true,
-            CloseReason::SlowReader | CloseReason::NoRoom => self.phase() >= Phase::Draining,
+            CloseReason::SlowReader | CloseReason::BufferLimit => self.phase() >= Phase::Draining,
             _ => false,
         };
         if aborted {
@@ -362,7 +360,7 @@ impl ServerState {
 
     /// Ends a connection with what is under way on it.
     fn abort(&self, client: Task) {
-        self.close(client, &CloseReason::Forced);
+        self.close(client, CloseReason::Forced);
     }
 
     fn abort_parked(&self) {

@@ -1,13 +1,13 @@
 //! How many connections and requests there are and have been.
 
-use std::array;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use crossbeam_utils::CachePadded;
 
 use super::waker::Waker;
-use crate::connection::{CloseReason, Overload};
+use crate::connection::CloseReason;
+use crate::message::Overload;
 
 /// The counts of one server.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Stats {
     accepted: AtomicU64,
     aborted: AtomicU64,
     /// Connections that have ended, for each reason.
-    ended: [AtomicU64; CloseReason::NAMES.len()],
+    ended: [AtomicU64; CloseReason::ALL.len()],
     /// How often the acceptor has gone round.
     rounds: AtomicU64,
     /// Those of the answered that no handler has seen.
@@ -110,16 +110,14 @@ impl Stats {
         self.aborted.fetch_add(requests, Ordering::Relaxed);
     }
 
-    pub(super) fn add_ended(&self, why: &CloseReason) {
-        self.ended[why.number()].fetch_add(1, Ordering::Relaxed);
+    pub(super) fn add_ended(&self, why: CloseReason) {
+        self.ended[why as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn ended(&self) -> [(&'static str, u64); CloseReason::NAMES.len()] {
-        array::from_fn(|why| {
-            (
-                CloseReason::NAMES[why],
-                self.ended[why].load(Ordering::Relaxed),
-            )
+    pub(super) fn ended(&self) -> [(CloseReason, u64); CloseReason::ALL.len()] {
+        CloseReason::ALL.map(|reason| {
+            let count = &self.ended[reason as usize];
+            (reason, count.load(Ordering::Relaxed))
         })
     }
 

@@ -34,7 +34,7 @@ impl Drop for UpgradeGuard {
     fn drop(&mut self) {
         // Before the seat is left, as with every end: who sees that nobody is there sees why, and when
         // the last one has left, the drain ends and is past that phase.
-        self.stats.add_ended(&CloseReason::Upgraded);
+        self.stats.add_ended(CloseReason::Upgraded);
         if self.phase.get() >= Phase::Forced {
             self.stats.add_aborted(1);
         }

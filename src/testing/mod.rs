@@ -46,7 +46,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Response as HttpResponse};
 
-pub use self::response::Answer;
+pub use self::response::TestResponse;
 use self::response::receive;
 use self::upload::Upload;
 use crate::connection::defaults;
@@ -267,11 +267,11 @@ impl RequestBuilder<'_> {
     /// If the answer's reader fails or ends early, where a server would reset the connection.
     #[must_use]
     #[track_caller]
-    pub fn send(self) -> Answer {
+    pub fn send(self) -> TestResponse {
         let (head, mut reader) = self.open().into_parts();
         let mut content = Vec::new();
         match reader.read_to_end(&mut content) {
-            Ok(_) => Answer(HttpResponse::from_parts(head, content.into())),
+            Ok(_) => TestResponse(HttpResponse::from_parts(head, content.into())),
             Err(why) => panic!("the answer's reader failed: {why}"),
         }
     }

@@ -21,7 +21,7 @@ use crate::message::{Body, RawRequest, Response};
 /// assert_eq!(answer.header("content-length"), Some("5"));
 /// ```
 #[derive(Clone)]
-pub struct Answer(pub(crate) HttpResponse<Bytes>);
+pub struct TestResponse(pub(crate) HttpResponse<Bytes>);
 
 /// The response as it would come to the client whose request stands in the slot.
 pub(crate) fn receive(
@@ -48,7 +48,7 @@ pub(crate) fn receive(
     received
 }
 
-impl Answer {
+impl TestResponse {
     /// The status code.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -112,7 +112,7 @@ impl Answer {
 }
 
 /// Status, fields and content, for the message of a failed test.
-impl fmt::Debug for Answer {
+impl fmt::Debug for TestResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let content = String::from_utf8_lossy(self.bytes());
         write!(f, "{} {:?} {content:?}", self.status(), self.headers())

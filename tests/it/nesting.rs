@@ -3,7 +3,7 @@
 use httpool::Router;
 use httpool::extract::Path;
 use httpool::http::{self, HeaderValue, Method, StatusCode, Uri};
-use httpool::testing::{Answer, Client};
+use httpool::testing::{Client, TestResponse};
 use httpool::{BodyMode, Next, Request, Response};
 
 use crate::support::TestServer;
@@ -19,7 +19,7 @@ fn named(name: &'static str) -> impl Fn(Request, Next<'_>) -> Response + Send + 
 }
 
 /// The names of the layers that a response has passed, the innermost first.
-fn passed(answer: &Answer) -> String {
+fn passed(answer: &TestResponse) -> String {
     let names = answer.headers().get_all("x-passed").iter();
     let names: Vec<_> = names.filter_map(|name| name.to_str().ok()).collect();
     names.join(" ")

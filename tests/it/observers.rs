@@ -2,7 +2,8 @@ use std::sync::{Arc, Mutex};
 
 use httpool::http::StatusCode;
 use httpool::{
-    Body, Builder, IntoResponse, Observer, Outcome, Problem, Request, RequestRecord, Response,
+    Body, Builder, IntoResponse, Observer, Outcome, Problem, Request, RequestError, RequestRecord,
+    Response,
 };
 
 use crate::support::{BoundServer, Client, TestServer, request};
@@ -116,12 +117,18 @@ fn an_observer_is_told_of_every_request() {
         ("HEAD / HTTP/1.1", handled, 200, 0, Some(0)),
         (
             "POST /large HTTP/1.1",
-            Outcome::Refused("body_too_large"),
+            Outcome::Rejected(RequestError::BodyTooLarge.into()),
             413,
             0,
             Some(53),
         ),
-        ("", Outcome::Refused("request_line"), 400, 0, Some(47)),
+        (
+            "",
+            Outcome::Rejected(RequestError::RequestLine.into()),
+            400,
+            0,
+            Some(47),
+        ),
     ]);
 }
 

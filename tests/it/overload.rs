@@ -8,8 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use httpool::{
-    Body, BodyMode, Builder, Handler, IntoResponse, Observer, Outcome, Request, RequestRecord,
-    Response,
+    Body, BodyMode, Builder, Handler, IntoResponse, Observer, Outcome, Overload, Request,
+    RequestRecord, Response,
 };
 
 use crate::support::{
@@ -274,7 +274,7 @@ fn a_body_that_will_not_be_handled_is_not_asked_for() {
     client.finish_sending().expect_closed();
     expect_shed_in_all(&server, (1, 0));
     let outcomes = outcomes.0.lock().expect("nobody panicked");
-    assert_eq!(*outcomes, [Outcome::Refused("late")]);
+    assert_eq!(*outcomes, [Outcome::Rejected(Overload::Late.into())]);
 }
 
 /// Reads bodies of a few bytes while they come.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use httpool::extract::{BodyStream, Form, FromRef, Path, Query, Rejection, State};
 use httpool::http::header::{ALLOW, CONTENT_TYPE};
 use httpool::http::{self, Method, StatusCode};
-use httpool::testing::{Answer, Client};
+use httpool::testing::{Client, TestResponse};
 use httpool::{Body, ClientInfo, Handler, Next, Request};
 use httpool::{Json, Router};
 use serde::{Deserialize, Serialize};
@@ -265,7 +265,7 @@ fn bodies_and_queries_are_read_as_what_is_wanted() {
     assert_eq!(response.text(), r#"{"name":"é","tags":["b"]}"#);
 
     #[track_caller]
-    fn refused(answer: Answer, status: u16, why: &str) {
+    fn refused(answer: TestResponse, status: u16, why: &str) {
         assert_eq!(answer.status(), status, "{answer:?}");
         assert!(answer.text().contains(why), "{answer:?}");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 use httpool::http::StatusCode;
-use httpool::{Body, IntoResponse as _, Request, Response};
+use httpool::{Body, CloseReason, IntoResponse as _, Request, Response};
 
 use crate::support::{
     End, HUGE, NEVER, OwnFolder, Random, SOON, TestServer, Transport, alone, over_every_transport,
@@ -135,8 +135,8 @@ fn a_file_that_can_not_be_read_resets_its_connection() {
     server.expect_open(0);
     let mut close_counts = server.handle().close_counts();
     assert_eq!(
-        close_counts.find(|(why, _)| *why == "broken"),
-        Some(("broken", 2))
+        close_counts.find(|(reason, _)| *reason == CloseReason::Broken),
+        Some((CloseReason::Broken, 2))
     );
 }
 

@@ -75,7 +75,7 @@ fn expect_switched(client: &mut Client) {
 /// How often connections have ended for this reason.
 fn close_counts(server: &TestServer, reason: &str) -> u64 {
     let mut close_counts = server.handle().close_counts();
-    let ending = close_counts.find(|(why, _)| *why == reason);
+    let ending = close_counts.find(|(known, _)| known.as_str() == reason);
     ending.expect("there is such a reason").1
 }
 

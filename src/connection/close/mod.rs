@@ -67,7 +67,7 @@ impl Connection {
     pub(super) fn end_reason(&self) -> CloseReason {
         match self.state {
             #[cfg(feature = "tls")]
-            State::Rejected => CloseReason::NotAgreed,
+            State::Rejected => CloseReason::HandshakeFailed,
             _ => CloseReason::Answered,
         }
     }
@@ -84,7 +84,7 @@ impl Connection {
 
     /// Says goodbye to a client that has got all that was for it. Without that it can't know.
     #[cfg(feature = "tls")]
-    pub(super) fn part(&mut self, why: &CloseReason) {
+    pub(super) fn part(&mut self, why: CloseReason) {
         if why.is_orderly()
             && let Err(error) = self.socket.send_close_notify()
         {

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::message::Overload;
 use crate::message::{BodyMode, IntoResponse, PeerAddr, Request, Response};
 
 /// The head of a request with a body of five bytes.
@@ -90,7 +91,7 @@ fn a_hang_up_is_heard_after_the_deadline_too() {
         &service,
     );
     assert!(
-        matches!(verdict, DriveResult::Close(CloseReason::ClientDone)),
+        matches!(verdict, DriveResult::Close(CloseReason::ClientClosed)),
         "{verdict:?}"
     );
 }
@@ -477,7 +478,7 @@ mod introduction {
             &service,
         );
         assert!(
-            matches!(verdict, DriveResult::Close(CloseReason::NotIntroduced)),
+            matches!(verdict, DriveResult::Close(CloseReason::NoProxyHeader)),
             "{verdict:?}"
         );
     }
@@ -508,7 +509,7 @@ mod introduction {
             &service,
         );
         assert!(
-            matches!(verdict, DriveResult::Close(CloseReason::NoRoom)),
+            matches!(verdict, DriveResult::Close(CloseReason::BufferLimit)),
             "{verdict:?}"
         );
         drop(connection);

@@ -8,7 +8,8 @@ use super::idle_workers::{IdleAction, TurnTime};
 use super::poller::Events;
 use super::task::{ReadyTask, Task};
 use crate::connection::Phase;
-use crate::connection::{Admission, DriveResult, Overload, WakeReason, WorkerBuffers};
+use crate::connection::{Admission, DriveResult, WakeReason, WorkerBuffers};
+use crate::message::Overload;
 use crate::sync::elapsed;
 
 /// Events taken from the system at a time. What a worker takes it must hand to others, so this is

@@ -157,7 +157,7 @@ fn write_json(exchange: &RequestRecord<'_>, now: SystemTime, stamp: &mut Stamp, 
     let (outcome, reason) = match exchange.outcome() {
         Outcome::Handled => (None, None),
         Outcome::Panicked => (Some("panicked"), None),
-        Outcome::Refused(reason) => (Some("refused"), Some(reason)),
+        Outcome::Rejected(reason) => (Some("refused"), Some(reason.as_str())),
     };
     let names = ["host", "referer", "user-agent", "traceparent"];
     let [host, referer, user_agent, traceparent] = fields(exchange, names);
@@ -296,7 +296,7 @@ mod tests {
     use super::*;
     #[cfg(feature = "proxy")]
     use crate::message::client_info;
-    use crate::message::{ClientInfo, RawRequest};
+    use crate::message::{ClientInfo, RawRequest, RequestError};
 
     const NOW: Duration = Duration::from_millis(971_186_136_789);
 
@@ -381,7 +381,7 @@ mod tests {
     fn json_lines_have_everything() {
         let text = line(AccessFormat::Json, HEAD, |exchange| {
             exchange.id = Some(&ID);
-            exchange.outcome = Outcome::Refused("head_timeout");
+            exchange.outcome = Outcome::Rejected(RequestError::HeadTimeout.into());
         });
         let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
         let expected = serde_json::json!({

@@ -100,7 +100,7 @@ impl Collector for OfServer {
             "Connections that have ended, by the reason",
             self.0
                 .close_counts()
-                .map(|(why, count)| ([("reason", why)], count)),
+                .map(|(reason, count)| ([("reason", reason.as_str())], count)),
         )?;
         figures.level_each(
             "httpool_connections",

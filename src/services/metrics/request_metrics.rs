@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 
-use crate::message::request_error::RequestError;
-use crate::message::{Observer, Outcome, RequestRecord};
-use crate::server::Overload;
+use crate::message::{Observer, Outcome, RejectReason, RequestRecord};
 use crate::services::sharded::Sharded;
 
 /// Methods that are told apart; anybody can invent others.
@@ -102,8 +100,7 @@ impl RequestMetrics {
     /// What all workers have counted so far. Every reason to refuse is there, for a figure that comes
     /// with its first occurrence hides that one from whoever looks at how figures grow.
     pub(crate) fn counts(&self) -> Counts {
-        let refusals = RequestError::ALL.into_iter().map(RequestError::name);
-        let reasons = refusals.chain(Overload::ALL.map(Overload::name));
+        let reasons = RejectReason::ALL.map(RejectReason::as_str).into_iter();
         let nothing = Counts {
             refused: reasons.map(|why| (why, 0)).collect(),
             ..Counts::default()
@@ -126,7 +123,9 @@ impl Observer for RequestMetrics {
         match exchange.outcome() {
             Outcome::Handled => {}
             Outcome::Panicked => counts.panicked += 1,
-            Outcome::Refused(why) => *counts.refused.entry(why).or_default() += 1,
+            Outcome::Rejected(reason) => {
+                *counts.refused.entry(reason.as_str()).or_default() += 1;
+            }
         }
     }
 }

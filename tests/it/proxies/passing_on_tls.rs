@@ -17,7 +17,7 @@ fn spawn(authority: &Authority, configure: impl FnOnce(Builder) -> Builder) -> T
     let bound = BoundServer::from(builder.bind().expect("the address is free"));
     bound.run(|request: Request| {
         let origin = ClientInfo::of(&request).expect("it came over a connection");
-        let version = origin.tls().expect("it came over TLS").version().to_owned();
+        let version = origin.tls().expect("it came over TLS").version();
         let scheme = origin.scheme().expect("it came over TLS").clone();
         format!("{} with {scheme} over {version}", tell(request))
     })

@@ -61,7 +61,7 @@ fn own_config(
 /// How many connections have ended for this reason.
 fn ended(server: &TestServer, why: &str) -> u64 {
     let mut close_counts = server.handle().close_counts();
-    let ending = close_counts.find(|(name, _)| *name == why);
+    let ending = close_counts.find(|(reason, _)| reason.as_str() == why);
     ending.expect("there is such a reason").1
 }
 

@@ -96,7 +96,7 @@ fn an_answer_in_a_drain_is_not_the_last_before_a_request_that_has_begun() {
 #[test]
 fn the_end_behind_what_brings_no_content_is_seen() {
     let secure = Secure::spawn(|builder| builder, tell);
-    for (whole, why) in [(false, "client_left"), (true, "client_done")] {
+    for (whole, why) in [(false, "client_left"), (true, "client_closed")] {
         let mut client = secure.connect();
         client.get("/").expect_answer("GET / ");
         let sent = if whole {
