@@ -1,4 +1,4 @@
-//! How the program ends: the one table of exit codes.
+//! The exit codes of the program.
 
 use std::process::ExitCode;
 
@@ -10,27 +10,27 @@ pub(crate) enum Exit {
     Clean,
     Failed,
     Misused,
-    Cut,
+    Aborted,
 }
 
 impl Exit {
-    pub(crate) const ALL: [Self; 4] = [Self::Clean, Self::Failed, Self::Misused, Self::Cut];
+    pub(crate) const ALL: [Self; 4] = [Self::Clean, Self::Failed, Self::Misused, Self::Aborted];
 
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Clean => 0,
             Self::Failed => 1,
             Self::Misused => 2,
-            Self::Cut => 3,
+            Self::Aborted => 3,
         }
     }
 
     pub(crate) const fn meaning(self) -> &'static str {
         match self {
-            Self::Clean => "stopped, and every request was answered in full",
-            Self::Failed => "could not start, or could not go on",
+            Self::Clean => "stopped; every request got its full response",
+            Self::Failed => "could not start, or failed while running",
             Self::Misused => "wrong usage: a flag, a variable or its value",
-            Self::Cut => "stopped, but requests were cut or handlers left behind",
+            Self::Aborted => "stopped, but requests were aborted or handlers were still running",
         }
     }
 }
@@ -38,7 +38,7 @@ impl Exit {
 impl From<&DrainReport> for Exit {
     fn from(report: &DrainReport) -> Self {
         if report.aborted > 0 || report.abandoned_workers > 0 {
-            Self::Cut
+            Self::Aborted
         } else {
             Self::Clean
         }

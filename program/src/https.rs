@@ -11,7 +11,7 @@ use httpool::{
 };
 
 use super::cli::Args;
-use super::units::Span;
+use super::value_parsers::Span;
 
 /// The ports that addresses do not name.
 const HTTP: u16 = 80;
@@ -27,7 +27,7 @@ pub(crate) fn misuse(args: &Args, has_socket: bool) -> Option<&'static str> {
     // A proxy that speaks TLS is believed when it says so, and clients are sent on to it.
     let has_https = listens || !args.trusted_proxy.is_empty();
     if args.tls_cert.len() != args.tls_key.len() {
-        Some("--tls-cert and --tls-key: they come in pairs")
+        Some("--tls-cert and --tls-key: give one key for each certificate")
     } else if args.tls_cert.is_empty() && !args.listen_tls.is_empty() {
         Some("--listen-tls: needs a --tls-cert and its --tls-key")
     } else if args.tls_cert.is_empty() && !args.listen_tls_proxy_protocol.is_empty() {
@@ -35,9 +35,9 @@ pub(crate) fn misuse(args: &Args, has_socket: bool) -> Option<&'static str> {
     } else if args.tls_cert.is_empty() && has_socket {
         Some("a socket that was passed in for TLS needs a --tls-cert and its --tls-key")
     } else if !args.tls_cert.is_empty() && !listens {
-        Some("--tls-cert: needs a --listen-tls, or nobody gets it")
+        Some("--tls-cert: needs a --listen-tls address")
     } else if !args.tls_client_ca.is_empty() && !listens {
-        Some("--tls-client-ca: needs a --listen-tls, or nobody is asked")
+        Some("--tls-client-ca: needs a --listen-tls address")
     } else if !args.redirect_http.is_empty() && !has_https {
         Some(
             "--redirect-http: needs a --listen-tls, or the --trusted-proxy that speaks TLS instead",
@@ -57,7 +57,7 @@ fn hsts_misuse(args: &Args) -> Option<&'static str> {
     if args.hsts_preload && !(lasts && args.hsts_include_subdomains) {
         Some("--hsts-preload: needs --hsts 1y or longer, and --hsts-include-subdomains")
     } else if args.hsts_include_subdomains && args.hsts.is_none() {
-        Some("--hsts-include-subdomains: needs --hsts, for how long")
+        Some("--hsts-include-subdomains: needs --hsts")
     } else {
         None
     }
@@ -137,7 +137,7 @@ impl Handler for Redirect {
     fn handle(&self, request: &mut Request) -> Response {
         let Some(location) = self.location(request) else {
             return Problem::new(StatusCode::BAD_REQUEST)
-                .detail("without a Host there is nowhere to go on to")
+                .detail("a redirect to https needs a Host header")
                 .answer(request.headers());
         };
         let mut response = StatusCode::PERMANENT_REDIRECT.into_response();

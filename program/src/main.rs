@@ -4,21 +4,21 @@
 
 mod access_log;
 mod addresses;
-mod beside;
 mod check;
 mod cli;
-mod complaint;
+mod cli_error;
 mod environment;
 mod exit;
 mod files;
+mod flag_rules;
 mod https;
 mod log_file;
 mod logging;
-mod needs;
 mod observers;
+mod side_server;
 mod signals;
 mod systemd;
-mod units;
+mod value_parsers;
 
 use std::env;
 use std::io::{self, Write as _};
@@ -30,12 +30,12 @@ use httpool::services::Echo;
 use httpool::{DrainReport, ErrorPageDir, ListenAddr, Server};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use beside::SideServer;
 use cli::{Args, Stop};
 use exit::Exit;
 use https::Redirect;
 use log_file::LogFile;
 use observers::Observers;
+use side_server::SideServer;
 use signals::{Caught, Reloaded, Starting};
 use systemd::Passed;
 
@@ -77,7 +77,7 @@ fn program(caught: Caught, passed: io::Result<Vec<Passed>>) -> Exit {
     } else {
         Vec::new()
     };
-    if let Err(line) = needs::check(&args) {
+    if let Err(line) = flag_rules::check(&args) {
         return complain(&line, Exit::Misused);
     }
     if let Err(line) = addresses::check(&args, &addresses) {

@@ -19,6 +19,7 @@ use httpool::{ErrorPageDir, Handle, Phase, ServeDir, Tls};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use signal_hook::iterator::{Handle as Source, Signals};
+use signal_hook::low_level::signal_name;
 
 use super::exit::Exit;
 use super::log_file::LogFile;
@@ -47,7 +48,7 @@ pub(crate) struct Starting {
     watch: Watch,
     /// Where the watching thread gets the server from.
     server: Sender<Serving>,
-    reloads: Receiver<()>,
+    reloads: Receiver<c_int>,
 }
 
 /// The server that signals are about.
@@ -125,7 +126,7 @@ impl Caught {
             for signal in self.signals.forever() {
                 let _ = match signal {
                     SIGTERM => stop.try_send(Instant::now()).is_ok(),
-                    _ => reload.try_send(()).is_ok(),
+                    _ => reload.try_send(signal).is_ok(),
                 };
             }
         })?;
@@ -159,8 +160,8 @@ impl Starting {
     ) -> io::Result<Watch> {
         let (server, reloads) = (handle.clone(), self.reloads);
         spawn("reloads", move || {
-            for () in reloads {
-                reload(&server, &files);
+            for signal in reloads {
+                reload(signal, &server, &files);
             }
         })?;
         let serving = Serving {
@@ -258,7 +259,7 @@ fn watch(
                     SignalAction::StopNow => {
                         handle.shutdown_now();
                         drop(patient.take());
-                        log::warn!("stopping at once");
+                        log::warn!("aborting open requests");
                     }
                     SignalAction::Nothing => continue,
                 },
@@ -272,18 +273,19 @@ fn watch(
 
 fn stop(handle: &Handle) {
     handle.shutdown();
-    log::info!("stopping; another signal cuts what is not finished");
+    log::info!("shutting down; send the signal again to abort open requests");
 }
 
 /// Nothing that is wrong now ends what went well so far.
-fn reload(handle: &Handle, files: &[Reloaded]) {
+fn reload(signal: c_int, handle: &Handle, files: &[Reloaded]) {
     // A server that drains has said so, and is not to seem ready again.
     let is_running = || handle.phase() == Phase::Running;
     if is_running() {
         systemd::reloading();
     }
     if files.is_empty() {
-        log::info!("there is nothing to reload: messages go to no file");
+        let name = signal_name(signal).unwrap_or("signal");
+        log::info!("{name} ignored: no log file, certificate or folder to reload");
     }
     files.iter().for_each(Reloaded::reload);
     if is_running() {
@@ -295,20 +297,20 @@ impl Reloaded {
     fn reload(&self) {
         match self {
             Self::Log(file) => match file.reopen() {
-                Ok(()) => log::info!("the {} is open again", file.name),
-                Err(error) => log::error!("the {} stays as it was: {error}", file.name),
+                Ok(()) => log::info!("{} reopened", file.name),
+                Err(error) => log::error!("{} not reopened, keeping the old file: {error}", file.name),
             },
             Self::Pages(folder) => match folder.reload() {
-                Ok(()) => log::info!("the error pages are read again"),
-                Err(error) => log::error!("the error pages stay as they were: {error}"),
+                Ok(()) => log::info!("error pages reloaded"),
+                Err(error) => log::error!("error page reload failed, keeping the old ones: {error}"),
             },
             Self::Tls(tls) => match tls.reload() {
-                Ok(()) => log::info!("the certificates are read again"),
-                Err(error) => log::error!("the certificates stay as they were: {error}"),
+                Ok(()) => log::info!("certificates reloaded"),
+                Err(error) => log::error!("certificate reload failed, keeping the old ones: {error}"),
             },
             Self::Folder(files) => match files.reload() {
                 Ok(()) => log::info!("folder reopened"),
-                Err(error) => log::error!("the folder stays as it was: {error}"),
+                Err(error) => log::error!("folder not reopened, keeping the old one: {error}"),
             },
         }
     }

@@ -400,7 +400,7 @@ def logrotate(rig: Rig) -> None:
         ]
         assert lines == [expected, 2 - expected], f"{create}: {lines}"
         told = rig.run("cat", f"{folder}/server.log.1")
-        assert ("stays as it was" in told) == (expected == 0), told
+        assert ("not reopened" in told) == (expected == 0), told
     rig.write(rules, shipped)
 
 

@@ -124,7 +124,7 @@ fn a_log_that_was_renamed_is_opened_again_and_loses_nothing() {
     client.get("/before").expect_status(200);
     fs::rename(&path, &rotated).expect("the log is there");
     program.signal(Signal::USR1);
-    program.expect_line("the access log is open again");
+    program.expect_line("access log reopened");
     client.get("/after").expect_status(200);
     program.signal(Signal::TERM);
     program.expect_exit(0);

@@ -79,7 +79,7 @@ fn a_wrong_flag_or_value_is_one_line_that_names_it() {
         run(arguments, &[]).expect_line(MISUSED, part);
     }
     check(&["--precompressed"], "--precompressed: needs --root");
-    check(&["--symlinks", "none"], "--symlinks: needs --root");
+    check(&["--symlinks", "never"], "--symlinks: needs --root");
     check(
         &["--access-log-format", "json"],
         "--access-log-format: needs --access-log",

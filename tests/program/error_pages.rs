@@ -81,11 +81,11 @@ fn pages_are_read_again_at_a_signal() {
     folder.write("4xx.html", "new");
     check(&program, PUT, 405, "old");
     program.signal(Signal::USR1);
-    program.expect_line("the error pages are read again");
+    program.expect_line("error pages reloaded");
     check(&program, PUT, 405, "new");
     folder.write("404.html", b"\xff");
     program.signal(Signal::USR1);
-    let line = program.expect_line("the error pages stay as they were");
+    let line = program.expect_line("error page reload failed, keeping the old ones");
     assert!(line.contains("404.html: it is not UTF-8"), "{line}");
     check(&program, PUT, 405, "new");
 }

@@ -91,7 +91,7 @@ fn certificates_are_read_again_at_a_signal() {
     secure.program.signal(Signal::USR1);
     let line = secure
         .program
-        .expect_line("the certificates stay as they were");
+        .expect_line("certificate reload failed, keeping the old ones");
     assert!(line.contains(secure.files.certificate.text()), "{line}");
     assert_eq!(shown(&secure), before);
 
@@ -100,7 +100,7 @@ fn certificates_are_read_again_at_a_signal() {
     secure.program.signal(Signal::USR1);
     secure
         .program
-        .expect_line("the certificates are read again");
+        .expect_line("certificates reloaded");
     assert_eq!(shown(&secure), der(&new.certificate));
     open.get("/").expect_status(200);
 }
@@ -349,7 +349,7 @@ fn what_is_wrong_with_certificates_is_one_line() {
     folder.pipe("pipe");
     let run = |arguments: &[&str]| run_program(&[&listen[..], arguments].concat(), &[]);
     run(&[]).expect_line(2, "--listen-tls: needs a --tls-cert");
-    run(&["--tls-cert", certificate]).expect_line(2, "they come in pairs");
+    run(&["--tls-cert", certificate]).expect_line(2, "give one key for each certificate");
     for check in [&[][..], &["--check"]] {
         let run = |arguments: &[&str]| run(&[arguments, check].concat());
         let missing = format!("{key}.missing");

@@ -27,7 +27,7 @@ fn a_log_file_that_was_renamed_is_opened_again() {
     let program = logging_to(&path);
     fs::rename(&path, &rotated).expect("the log is there");
     program.signal(Signal::USR1);
-    expect_line(&path, "the log file is open again");
+    expect_line(&path, "log file reopened");
     program.signal(Signal::TERM);
     program.expect_exit(0);
     expect_line(&path, "cut: 0");
@@ -47,7 +47,7 @@ fn a_log_file_that_cannot_be_opened_again_stays() {
     program.signal(Signal::USR1);
     expect_line(
         &rotated,
-        "the log file stays as it was: cannot write to the log file",
+        "log file not reopened, keeping the old file: cannot write to the log file",
     );
     program.signal(Signal::TERM);
     program.expect_exit(0);
@@ -59,7 +59,7 @@ fn a_log_file_that_cannot_be_opened_again_stays() {
 fn without_a_log_file_the_signal_does_no_harm() {
     let mut program = Program::spawn(&[]);
     program.signal(Signal::USR1);
-    program.expect_line("there is nothing to reload");
+    program.expect_line("ignored: no log file, certificate or folder to reload");
     program.connect().get("/").expect_status(200);
     program.signal(Signal::TERM);
     program.expect_exit(0);
@@ -75,7 +75,7 @@ fn a_folder_that_was_replaced_is_reopened() {
     program.connect().get("/a").expect_answer("old");
     fs::rename(&dist, outer.path("before")).expect("the folder is writable");
     program.signal(Signal::USR1);
-    program.expect_line("the folder stays as it was: No such file or directory");
+    program.expect_line("folder not reopened, keeping the old one: No such file or directory");
     fs::rename(outer.path("new"), &dist).expect("the folder is writable");
     program.signal(Signal::HUP);
     program.expect_line("is another folder now");

@@ -127,7 +127,7 @@ fn hup_and_usr1_reload() {
         let mut program = Program::spawn(&[]);
         for _ in 0..2 {
             program.signal(signal);
-            program.expect_line("there is nothing to reload");
+            program.expect_line("ignored: no log file, certificate or folder to reload");
         }
         program.connect().get("/").expect_status(200);
         program.signal(Signal::TERM);
@@ -144,10 +144,10 @@ fn signals_ignored_at_the_start_stay_ignored() {
     }
     program.connect().get("/").expect_status(200);
     program.signal(Signal::USR1);
-    program.expect_line("there is nothing to reload");
+    program.expect_line("ignored: no log file, certificate or folder to reload");
     program.signal(Signal::TERM);
     let exit = program.expect_exit(0);
-    let reloads = exit.errors.matches("there is nothing to reload").count();
+    let reloads = exit.errors.matches("ignored: no log file, certificate or folder to reload").count();
     assert_eq!(reloads, 1, "{exit:?}");
 }
 
@@ -209,7 +209,7 @@ fn signals_during_the_start_are_for_the_server() {
         for reload in caught().filter(|signal| [Signal::HUP, Signal::USR1].contains(signal)) {
             stalled.program.signal(reload);
         }
-        stalled.expect_line("the certificates are read again");
+        stalled.expect_line("certificates reloaded");
         stalled.program.signal(signal);
         stalled.expect_line("cut: 0");
         stalled.program.expect_exit(0);

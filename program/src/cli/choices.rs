@@ -21,15 +21,15 @@ impl From<Json> for JsonCheck {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Links {
-    Beneath,
-    None,
+    Inside,
+    Never,
 }
 
 impl From<Links> for Symlinks {
     fn from(links: Links) -> Self {
         match links {
-            Links::Beneath => Self::Beneath,
-            Links::None => Self::None,
+            Links::Inside => Self::Beneath,
+            Links::Never => Self::None,
         }
     }
 }

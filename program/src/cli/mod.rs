@@ -15,10 +15,10 @@ use log::LevelFilter;
 pub(crate) use self::choices::{
     ClientAuth, Etag, ForwardingHeaders, Json, Links, LogFormat, RequestFormat,
 };
-use super::complaint::{ValueSource, one_line};
+use super::cli_error::{ValueSource, one_line};
 use super::environment;
 use super::exit::Exit;
-use super::units::{Size, Span, count, limit, policy, size_from};
+use super::value_parsers::{Size, Span, count, limit, policy, size_from};
 
 /// Where to listen when nothing says otherwise: on this machine only.
 const LISTEN: &str = "localhost:4000";

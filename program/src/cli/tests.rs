@@ -69,7 +69,7 @@ fn every_flag_has_its_variable_by_rule() {
         ("admin", "127.0.0.1:4001"),
         ("reuse-port", "true"),
         ("root", "/srv/www"),
-        ("symlinks", "none"),
+        ("symlinks", "never"),
         ("dotfiles", "true"),
         ("precompressed", "true"),
         ("listing", "true"),
@@ -285,19 +285,19 @@ fn a_wrong_value_is_one_line_that_names_the_flag_or_the_variable() {
     check("max-body", "-5MiB", "64KiB");
     check("max-header-size", "10", "256B");
     check("head-timeout", "30", "write 30s");
-    check("head-timeout", "0s", "no time at all");
-    check("handshake-timeout", "0s", "no time at all");
+    check("head-timeout", "0s", "must be greater than zero");
+    check("handshake-timeout", "0s", "must be greater than zero");
     check("hsts", "11y", "longer than ten years");
     check("idle-timeout", "2000d", "longer than a year");
     check("tls-client-auth", "maybe", "required, optional");
-    check("queue-timeout", "0s", "no time at all");
+    check("queue-timeout", "0s", "must be greater than zero");
     check("queue-limit", "many", "0 to 10000000");
     check("drain-timeout", "for\never", "500ms");
     check("listen", "localhost", "host:port");
     check("log-level", "loud", "error, warn, info, debug, trace, off");
     check("log-format", "xml", "text, json");
     check("echo-json", "lax", "strict, raw");
-    check("symlinks", "all", "beneath, none");
+    check("symlinks", "all", "inside, never");
     check("immutable", "assets/", "/assets/");
     check("etag", "inode", "mtime, change, content");
     check("media-type", "ts", "EXT=TYPE");

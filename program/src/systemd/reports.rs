@@ -134,7 +134,7 @@ impl Reports {
         }
         match standstill {
             Some(standstill) => log::warn!("{standstill}"),
-            None => log::info!("the server moves again"),
+            None => log::info!("the server makes progress again"),
         }
         self.standstill = standstill;
     }
@@ -171,8 +171,8 @@ fn status(progress: &Snapshot) -> String {
 impl fmt::Display for Standstill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Acceptor => "the acceptor has stood still since the last look",
-            Self::Workers => "the workers have stood still since the last look",
+            Self::Acceptor => "the acceptor has made no progress since the last check",
+            Self::Workers => "the workers have made no progress since the last check",
         })
     }
 }

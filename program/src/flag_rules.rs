@@ -36,23 +36,23 @@ pub(crate) fn check(args: &Args) -> Result<(), String> {
     for (is_met, need, flags) in [
         (
             believes,
-            "a --trusted-proxy, or nobody could come in",
+            "a --trusted-proxy, because all other peers are rejected",
             of_proxies,
         ),
         (
             believes,
-            "a --trusted-proxy, or nobody is believed",
+            "a --trusted-proxy, because only trusted proxies are believed",
             of_fields,
         ),
-        (args.root.is_some(), "--root, the folder to serve", of_root),
+        (args.root.is_some(), "--root", of_root),
         (
             !args.tls_client_ca.is_empty(),
-            "--tls-client-ca, or no client is asked for a certificate",
+            "--tls-client-ca, because clients are asked for a certificate only with it",
             of_authorities,
         ),
         (
             args.access_log.is_some(),
-            "--access-log, where lines go",
+            "--access-log",
             of_log,
         ),
     ] {

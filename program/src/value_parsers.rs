@@ -117,7 +117,7 @@ pub(crate) fn size_from(least: usize) -> impl Fn(&str) -> Result<Size, String> +
 /// either would surprise someone.
 pub(crate) fn limit(text: &str) -> Result<Span, String> {
     match text.parse()? {
-        Span(Duration::ZERO) => Err("no time at all: every request would be cut".into()),
+        Span(Duration::ZERO) => Err("must be greater than zero".into()),
         span => Ok(span),
     }
 }

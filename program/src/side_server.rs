@@ -1,5 +1,7 @@
-//! Servers beside the server: one tells how that one is, one sends clients on to it. Their threads are
-//! their own, so that they answer when all workers are busy, and until the last of them has ended.
+//! Small servers that run next to the main one: health and metrics, and redirects to https.
+//!
+//! They have their own threads. They respond while all workers of the main server are busy, and until
+//! the main server has stopped.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -12,22 +14,22 @@ use super::cli::Args;
 use super::https::Redirect;
 use super::observers::Observers;
 
-/// Each is answered at once.
+/// The handlers never block, so one worker is enough.
 const WORKERS: usize = 1;
 
-/// Those who watch are few.
-const MOST_WATCHERS: usize = 64;
+/// Only monitoring systems connect to the admin address.
+const MAX_ADMIN_CONNECTIONS: usize = 64;
 
-/// Of those who are sent on, each comes once.
-const MOST_SENT_ON: usize = 1024;
+/// Each client that is redirected connects once.
+const MAX_REDIRECT_CONNECTIONS: usize = 1024;
 
-/// The most that is kept for all of them together.
+/// Memory budget of all connections to the redirect server.
 const MAX_BUFFERED_MEMORY: usize = 16 * 1024 * 1024;
 
-/// How long those who are sent on may keep the program from ending.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long open redirect requests may delay the end of the program.
+const REDIRECT_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A server on a thread of its own.
+/// A server that runs on its own thread.
 #[derive(Debug)]
 pub(crate) struct SideServer {
     handle: Handle,
@@ -35,21 +37,21 @@ pub(crate) struct SideServer {
 }
 
 impl SideServer {
-    /// Answers those who watch the server with this handle.
+    /// Starts the server for health checks and metrics of the main server.
     pub(crate) fn admin(
         args: &Args,
-        of: Handle,
+        main_server: Handle,
         meter: Arc<RequestMetrics>,
     ) -> Result<Self, String> {
         let builder = Server::builder()
-            .max_connections(MOST_WATCHERS)
-            // What somebody asks at the end is no reason to wait.
+            .max_connections(MAX_ADMIN_CONNECTIONS)
+            // A health check that is open at shutdown does not delay the end.
             .drain_timeout(Duration::ZERO);
-        let handler = Admin::new(of).meter(meter);
+        let handler = Admin::new(main_server).meter(meter);
         Self::start("health and metrics", builder, &args.admin, handler)
     }
 
-    /// Sends clients on to https, and tells these of it.
+    /// Starts the server that redirects to https. The observers see its requests too.
     pub(crate) fn redirect(
         args: &Args,
         observers: &Observers,
@@ -58,9 +60,9 @@ impl SideServer {
         let builder = (observers.observe(Server::builder()))
             .reuse_port(args.reuse_port)
             .request_ids(args.request_ids)
-            .max_connections(MOST_SENT_ON)
+            .max_connections(MAX_REDIRECT_CONNECTIONS)
             .max_buffered_memory(MAX_BUFFERED_MEMORY)
-            .drain_timeout(FAREWELL);
+            .drain_timeout(REDIRECT_DRAIN_TIMEOUT);
         Self::start("redirects to https", builder, &args.redirect_http, handler)
     }
 
@@ -81,22 +83,22 @@ impl SideServer {
         let handle = server.handle();
         let run = move || {
             if let Err(error) = server.run(handler) {
-                log::error!("the server of {what} failed: {error}");
+                log::error!("the server for {what} failed: {error}");
             }
         };
         let thread = thread::Builder::new()
-            .name("beside".into())
+            .name("side".into())
             .spawn(run)
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         log::info!("{what} on {listed}");
         Ok(Self { handle, thread })
     }
 
-    /// Ends it.
+    /// Stops the server and waits for its thread.
     pub(crate) fn finish(self) {
         self.handle.shutdown();
         if self.thread.join().is_err() {
-            log::debug!("a server beside the server panicked");
+            log::debug!("a side server panicked");
         }
     }
 }
