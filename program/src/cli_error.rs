@@ -6,6 +6,46 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
 use super::environment;
 
+/// Flags that had another name, and their names now.
+pub(crate) const RENAMED_FLAGS: [(&str, &str); 7] = [
+    ("listen-proxied", "listen-proxy-protocol"),
+    ("listen-tls-proxied", "listen-tls-proxy-protocol"),
+    ("shed-after", "queue-timeout"),
+    ("rate-grace", "min-rate-grace"),
+    ("max-buffered", "max-buffered-memory"),
+    ("max-head", "max-header-size"),
+    ("json", "echo-json"),
+];
+
+/// Values of flags that had another name: the flag, the old value, the value now.
+const RENAMED_VALUES: [(&str, &str, &str); 2] = [
+    ("--symlinks", "beneath", "inside"),
+    ("--symlinks", "none", "never"),
+];
+
+fn renamed_flag(flag: &str) -> Option<&'static str> {
+    let flag = flag.strip_prefix("--")?;
+    let flag = flag.split('=').next()?;
+    let found = RENAMED_FLAGS.iter().find(|(old, _)| *old == flag);
+    found.map(|(_, new)| *new)
+}
+
+fn renamed_value(flag: &str, value: &str) -> Option<&'static str> {
+    let flag = flag.split(' ').next()?;
+    let found = RENAMED_VALUES
+        .iter()
+        .find(|(of, old, _)| *of == flag && *old == value);
+    found.map(|(_, _, new)| *new)
+}
+
+/// The error for a variable of a renamed flag, if the environment has one.
+pub(crate) fn renamed_variable(is_set: impl Fn(&str) -> bool) -> Option<String> {
+    RENAMED_FLAGS.iter().find_map(|(old, new)| {
+        let (old, new) = (environment::variable(old), environment::variable(new));
+        is_set(&old).then(|| format!("{old}: renamed, use {new}"))
+    })
+}
+
 /// Where a wrong value came from, and so what the line has to name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ValueSource {
@@ -18,6 +58,12 @@ pub(crate) fn one_line(error: &Error, origin: ValueSource) -> String {
     let flag = text(error, ContextKind::InvalidArg).unwrap_or_default();
     let name = name(&flag, origin);
     let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
+    if let Some(new) = renamed_value(&flag, &value) {
+        return format!("{name} {value:?}: renamed, use {new}");
+    }
+    if let (ErrorKind::UnknownArgument, Some(new)) = (error.kind(), renamed_flag(&flag)) {
+        return format!("{name}: renamed, use --{new}");
+    }
     match error.kind() {
         ErrorKind::InvalidValue if value.is_empty() => match choices(error) {
             Some(choices) => format!("{name}: needs a value, one of {choices}"),

@@ -50,11 +50,7 @@ pub(crate) fn check(args: &Args) -> Result<(), String> {
             "--tls-client-ca, because clients are asked for a certificate only with it",
             of_authorities,
         ),
-        (
-            args.access_log.is_some(),
-            "--access-log",
-            of_log,
-        ),
+        (args.access_log.is_some(), "--access-log", of_log),
     ] {
         if is_met {
             continue;

@@ -98,9 +98,7 @@ fn certificates_are_read_again_at_a_signal() {
     let new = secure.authority.issue(&[NAME]);
     secure.files.write(&new);
     secure.program.signal(Signal::USR1);
-    secure
-        .program
-        .expect_line("certificates reloaded");
+    secure.program.expect_line("certificates reloaded");
     assert_eq!(shown(&secure), der(&new.certificate));
     open.get("/").expect_status(200);
 }

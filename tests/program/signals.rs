@@ -147,7 +147,10 @@ fn signals_ignored_at_the_start_stay_ignored() {
     program.expect_line("ignored: no log file, certificate or folder to reload");
     program.signal(Signal::TERM);
     let exit = program.expect_exit(0);
-    let reloads = exit.errors.matches("ignored: no log file, certificate or folder to reload").count();
+    let reloads = exit
+        .errors
+        .matches("ignored: no log file, certificate or folder to reload")
+        .count();
     assert_eq!(reloads, 1, "{exit:?}");
 }
 

@@ -15,7 +15,7 @@ use log::LevelFilter;
 pub(crate) use self::choices::{
     ClientAuth, Etag, ForwardingHeaders, Json, Links, LogFormat, RequestFormat,
 };
-use super::cli_error::{ValueSource, one_line};
+use super::cli_error::{ValueSource, one_line, renamed_variable};
 use super::environment;
 use super::exit::Exit;
 use super::value_parsers::{Size, Span, count, limit, policy, size_from};
@@ -61,8 +61,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Files")]
     pub(crate) root: Option<PathBuf>,
 
-    /// Symbolic links to follow: beneath are those that never leave the folder, none are none
-    /// [default: beneath]
+    /// Which symbolic links to follow: inside follows links that stay within the folder, never
+    /// follows none [default: inside]
     #[arg(long, value_name = "WHICH", value_enum, help_heading = "Files")]
     pub(crate) symlinks: Option<Links>,
 
@@ -318,6 +318,10 @@ pub(crate) fn parse(
         .try_get_matches_from(&typed)
         .map_err(|error| Stop::new(&error, ValueSource::CommandLine))?;
 
+    let is_set = |name: &str| lookup(name).is_some_and(|value| !value.is_empty());
+    if let Some(line) = renamed_variable(is_set) {
+        return Err(Stop::Wrong(line));
+    }
     // The command line alone was right, so whatever is wrong now came from the environment.
     let mut all = environment::arguments(&command(), &matches, lookup);
     all.splice(0..0, typed.first().cloned());
@@ -486,8 +490,8 @@ fn after_help() -> String {
          path, or @name for an abstract socket; a warning says if that fails\n  \
          JOURNAL_STREAM  If standard error is the journal, text has priorities instead of times\n\n\
          Signals:\n  \
-         SIGTERM and SIGINT stop the server without losing a request; a second one cuts what is \
-         left. SIGHUP and SIGUSR1 open log files and the folder again, and read certificates and \
+         SIGTERM and SIGINT stop the server without losing a request; a second one aborts open \
+         requests. SIGHUP and SIGUSR1 open log files and the folder again, and read certificates and \
          error pages again. A signal that was ignored at the start stays ignored.\n\n\
          Exit codes:\n",
         environment::variable("listen")

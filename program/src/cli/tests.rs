@@ -341,3 +341,26 @@ fn other_mistakes_are_one_line_too() {
     let line = complaint(&[], &[("HTTPOOL_CHECK", "maybe")]);
     assert_eq!(line, "HTTPOOL_CHECK \"maybe\": neither true nor false");
 }
+
+#[test]
+fn renamed_flags_variables_and_values_name_the_new_one() {
+    use crate::cli_error::RENAMED_FLAGS;
+    for (old, new) in RENAMED_FLAGS {
+        for typed in [format!("--{old}"), format!("--{old}=1")] {
+            let line = complaint(&[&typed], &[]);
+            assert_eq!(line, format!("--{old}: renamed, use --{new}"));
+        }
+        let (before, now) = (environment::variable(old), environment::variable(new));
+        let line = complaint(&[], &[(&before, "1")]);
+        assert_eq!(line, format!("{before}: renamed, use {now}"));
+    }
+    for (old, new) in [("beneath", "inside"), ("none", "never")] {
+        let line = complaint(&["--symlinks", old], &[]);
+        assert_eq!(line, format!("--symlinks {old:?}: renamed, use {new}"));
+        let line = complaint(&[], &[("HTTPOOL_SYMLINKS", old)]);
+        assert_eq!(
+            line,
+            format!("HTTPOOL_SYMLINKS {old:?}: renamed, use {new}")
+        );
+    }
+}
