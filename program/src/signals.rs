@@ -299,19 +299,19 @@ impl Reloaded {
             Self::Log(file) => match file.reopen() {
                 Ok(()) => log::info!("{} reopened", file.name),
                 Err(error) => {
-                    log::error!("{} not reopened, keeping the old file: {error}", file.name)
+                    log::error!("{} not reopened, keeping the old file: {error}", file.name);
                 }
             },
             Self::Pages(folder) => match folder.reload() {
                 Ok(()) => log::info!("error pages reloaded"),
                 Err(error) => {
-                    log::error!("error page reload failed, keeping the old ones: {error}")
+                    log::error!("error page reload failed, keeping the old ones: {error}");
                 }
             },
             Self::Tls(tls) => match tls.reload() {
                 Ok(()) => log::info!("certificates reloaded"),
                 Err(error) => {
-                    log::error!("certificate reload failed, keeping the old ones: {error}")
+                    log::error!("certificate reload failed, keeping the old ones: {error}");
                 }
             },
             Self::Folder(files) => match files.reload() {
