@@ -301,10 +301,10 @@ impl Acceptor {
             },
             None => socket,
         };
-        let seat = shared.stats.accept();
+        let connection_guard = shared.stats.accept();
         let now = Instant::now();
         let connection = Connection::new(socket, peer, opening, now, &shared.service);
-        let client = Box::new(Task::new(connection, seat));
+        let client = Box::new(Task::new(connection, connection_guard));
         let ready = match client.connection.first_wait() {
             Some(wait) => shared.park(client, wait),
             None => Some((client, WakeReason::Ready)),

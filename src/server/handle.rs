@@ -1,4 +1,4 @@
-//! Shutting a server down from outside, and what came of it.
+//! The handle that shuts a server down and reads its counters, and the report of a shutdown.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -19,8 +19,8 @@ use crate::sync::channel::Receiver;
 
 /// Shuts a server down, from any thread and any number of times.
 ///
-/// A handle keeps nothing open: when [`Server::run`](crate::Server::run) has returned it still
-/// tells the last figures, and shutting down does nothing.
+/// A handle keeps no socket open. After [`Server::run`](crate::Server::run) has returned, the handle
+/// still returns the last counters, and shutting down has no effect.
 ///
 /// ```
 /// use httpool::{Phase, Request, Server};
@@ -46,7 +46,7 @@ pub struct Handle {
     acceptor: Weak<Waker>,
 }
 
-/// The figures of one moment.
+/// A server's counters and gauges at one moment.
 ///
 /// ```
 /// use httpool::Handle;
@@ -59,41 +59,42 @@ pub struct Handle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// Where the server's life stands.
+    /// The server's phase.
     pub phase: Phase,
     /// Connections open now.
     pub open: usize,
-    /// Connections that may be open: [`Builder::max_connections`](crate::Builder::max_connections),
-    /// or fewer if the process may not have as many descriptors.
+    /// Limit of open connections: [`Builder::max_connections`](crate::Builder::max_connections), or
+    /// less if the process's limit of descriptors is lower.
     pub max_connections: usize,
-    /// How often that limit was reached: new clients then wait until a connection ends.
+    /// How often that limit was reached. New clients then wait until a connection closes.
     pub limit_reached: u64,
     /// Connections accepted so far.
     pub accepted: u64,
-    /// Requests answered so far: every byte of the answer is with the system. One that was refused
-    /// before a handler had it, as with 400, 408 or 413, is none of them; one that was shed is.
+    /// Responses sent so far: the kernel has accepted every byte of them. Requests rejected before
+    /// the handler ran (for example with 400, 408 or 413) do not count; shed requests do.
     pub answered: u64,
-    /// Those of them that were answered 503 because they had waited for a worker for longer than
+    /// Responses with status 503 because the request had waited for a worker for longer than
     /// [`Builder::queue_timeout`](crate::Builder::queue_timeout).
     pub shed_late: u64,
-    /// Those that were answered 503 because more waited than
+    /// Responses with status 503 because the queue held more connections than
     /// [`Builder::queue_limit`](crate::Builder::queue_limit).
     pub shed_full: u64,
-    /// Requests that the end of the server has cut so far ([`DrainReport::aborted`]).
+    /// Requests aborted by the shutdown so far ([`DrainReport::aborted`]).
     pub aborted: u64,
-    /// Bytes that connections keep of requests that are not complete and of answers that are not
-    /// sent ([`Builder::max_buffered_memory`](crate::Builder::max_buffered_memory)).
+    /// Bytes that connections buffer of incomplete requests and of unsent responses
+    /// ([`Builder::max_buffered_memory`](crate::Builder::max_buffered_memory)).
     pub buffered: usize,
-    /// Workers there are.
+    /// Number of workers.
     pub workers: usize,
-    /// Workers that have a connection in hand, most of them in its handler.
+    /// Workers that are driving a connection; most of them run its handler.
     pub busy: usize,
-    /// Connections that can go on and wait for a worker ([`Handle::waits`] has for how long).
+    /// Ready connections that wait for a worker ([`Handle::waits`] reports the waiting times).
     pub queued: usize,
 }
 
-/// What shows whether a server moves, for a watchdog. One alone says nothing: compare it with an
-/// earlier one.
+/// Shows a watchdog whether the server makes progress.
+///
+/// Compare it with an earlier one ([`moved_since`](Self::moved_since)).
 ///
 /// ```
 /// # use httpool::Server;
@@ -109,11 +110,11 @@ pub struct Heartbeat {
     turns: u64,
     is_any_free: bool,
     is_any_waiting: bool,
-    /// Connections taken from those that wait, by workers or by who stands in for them.
+    /// Connections taken from the ready channel, by workers or by the load shedder.
     taken: u64,
 }
 
-/// What a server's life and its end came to.
+/// The totals of a server's run and the result of its shutdown.
 ///
 /// ```
 /// use std::process::ExitCode;
@@ -132,14 +133,13 @@ pub struct Heartbeat {
 pub struct DrainReport {
     /// Connections accepted over the server's life.
     pub accepted: u64,
-    /// Requests answered over the server's life: every byte of the answer is with the system. Which
-    /// count, [`Snapshot::answered`] says.
+    /// Responses sent over the server's life, counted as in [`Snapshot::answered`].
     pub answered: u64,
-    /// Requests that were under way at the end and got no whole answer.
+    /// Requests that were in progress at the end and got no complete response.
     pub aborted: u64,
-    /// Workers whose handler had not returned at the end. Their requests count as cut.
+    /// Workers whose handler had not returned at the end. Their requests count as aborted.
     pub abandoned_workers: usize,
-    /// From the moment that the listeners began to close to the end.
+    /// Time from the start of closing the listeners to the end.
     pub duration: Duration,
 }
 
@@ -163,19 +163,20 @@ impl Handle {
         self.advance(Phase::Announcing);
     }
 
-    /// Ends the server now: what is under way is cut and counted.
+    /// Stops the server now. Open requests are aborted and counted.
     pub fn shutdown_now(&self) {
         self.advance(Phase::Forced);
     }
 
-    /// Where the server's life stands. It costs no more than a look, so a long answer can ask now
-    /// and then whether a drain has begun.
+    /// Returns the server's phase.
+    ///
+    /// This is one atomic load, so a long response can check regularly whether a drain has begun.
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.phase.get()
     }
 
-    /// The figures of this moment.
+    /// Returns the current counters and gauges.
     #[must_use]
     pub fn progress(&self) -> Snapshot {
         Snapshot {
@@ -199,7 +200,7 @@ impl Handle {
         }
     }
 
-    /// Counts the connections closed so far, for each [`CloseReason`].
+    /// Returns how many connections have closed so far, for each [`CloseReason`].
     ///
     /// ```
     /// use httpool::Handle;
@@ -214,19 +215,21 @@ impl Handle {
         self.stats.ended().into_iter()
     }
 
-    /// How long connections have waited for a worker so far.
+    /// Returns how long ready connections have waited for a worker so far.
     #[must_use]
     pub fn waits(&self) -> QueueTimes {
         self.waits.waits()
     }
 
-    /// What shows whether the server moves. The acceptor, which waits while there is nothing to do,
-    /// is woken to show itself in the next ones; give it a moment.
+    /// Returns a heartbeat that shows whether the server makes progress.
+    ///
+    /// The call wakes the acceptor, which sleeps while idle, so that the next heartbeat shows its
+    /// progress. Leave some time between two calls.
     #[must_use]
     pub fn vitals(&self) -> Heartbeat {
-        // A worker begins a turn before it counts whom it has taken.
+        // A worker begins a turn before it counts the connection that it has taken.
         let taken = self.waits.taken();
-        let vitals = Heartbeat {
+        let heartbeat = Heartbeat {
             rounds: self.stats.rounds(),
             turns: self.turns.counts().sum(),
             is_any_free: self.turns.counts().any(|turns| !is_within(turns)),
@@ -234,7 +237,7 @@ impl Handle {
             taken,
         };
         self.wake_acceptor();
-        vitals
+        heartbeat
     }
 
     fn queued(&self) -> usize {
@@ -254,9 +257,10 @@ impl Handle {
 }
 
 impl Heartbeat {
-    /// Whether the acceptor has gone round since, and a worker has begun or ended a turn with a
-    /// connection, or is free and leaves nobody waiting. No worker has if all are in handlers that
-    /// take longer than that.
+    /// Returns whether the acceptor and the workers have made progress since `earlier`.
+    ///
+    /// Workers have if one has begun or ended a turn with a connection, or if one is free and no
+    /// connection waits. Workers have not if all are in handlers that take longer than the interval.
     #[must_use]
     pub fn moved_since(&self, earlier: &Self) -> bool {
         let workers =
@@ -264,32 +268,36 @@ impl Heartbeat {
         self.acceptor_moved_since(earlier) && workers
     }
 
-    /// Whether somebody has waited all the time, or for so long that he was turned away, as far as no
-    /// worker has moved. Who waits in the lot is among them when his deadline has passed.
+    /// Returns whether a connection has waited during the whole interval, or was shed because it had
+    /// waited too long, provided that no worker has moved. Parked connections count once their
+    /// deadline has passed.
     fn is_neglecting_since(&self, earlier: &Self) -> bool {
         let is_waiting_since = self.is_any_waiting && earlier.is_any_waiting;
         is_waiting_since || self.taken != earlier.taken
     }
 
-    /// Whether the acceptor has, whatever handlers do.
+    /// Returns whether the acceptor has made progress since `earlier`, independent of handlers.
     #[must_use]
     pub fn acceptor_moved_since(&self, earlier: &Self) -> bool {
         self.rounds != earlier.rounds
     }
 }
 
-/// One line for the log.
+/// Formats the report as one log line.
 impl fmt::Display for DrainReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "connections accepted: {}, requests answered: {}, cut: {}",
-            self.accepted, self.answered, self.aborted
+            "shutdown complete in {} ms: {} connections, {} responses, {} aborted",
+            self.duration.as_millis(),
+            self.accepted,
+            self.answered,
+            self.aborted
         )?;
         if self.abandoned_workers > 0 {
             write!(f, " ({} in handlers)", self.abandoned_workers)?;
         }
-        write!(f, ", drained in {} ms", self.duration.as_millis())
+        Ok(())
     }
 }
 
@@ -305,21 +313,21 @@ mod tests {
         taken: 5,
     };
 
-    /// Whether this shows movement when a round has been made since.
+    /// Whether `later` shows progress if the acceptor has made a round in between.
     fn moves(earlier: Heartbeat, later: Heartbeat) -> bool {
         let rounds = earlier.rounds + 1;
         Heartbeat { rounds, ..later }.moved_since(&earlier)
     }
 
     #[test]
-    fn who_waits_while_a_free_worker_does_not_move_shows_that_it_stands() {
+    fn waiting_connection_beside_a_free_worker_is_a_stall() {
         let waiting = Heartbeat {
             is_any_waiting: true,
             ..IDLE
         };
         assert!(moves(IDLE, IDLE));
         assert!(!IDLE.moved_since(&IDLE), "the acceptor has not");
-        // Who has come only now may be about to be taken.
+        // A connection that has just become ready may be about to be taken.
         assert!(moves(IDLE, waiting) && moves(waiting, IDLE));
         assert!(!moves(waiting, waiting));
         assert!(moves(
@@ -332,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_turned_away_while_a_free_worker_does_not_move_shows_that_it_stands() {
+    fn shed_connection_beside_a_free_worker_is_a_stall() {
         assert!(!moves(IDLE, Heartbeat { taken: 6, ..IDLE }));
         let turns = 12;
         assert!(moves(

@@ -1,5 +1,6 @@
-//! What the acceptor does for clients while all workers are busy: it sees who waits, and answers 503
-//! to those who have waited too long, or are too many. Handlers run on workers only.
+//! Sheds load on the acceptor's thread while all workers are busy: it queues ready connections and
+//! responds 503 to those that have waited too long or exceed the queue limit. Handlers run on workers
+//! only.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -11,43 +12,43 @@ use crate::connection::Phase;
 use crate::connection::{Admission, WorkerBuffers};
 use crate::message::Overload;
 
-/// Events taken from the system at a time: more than come between two rounds.
+/// Events taken from epoll at a time: more than arrive between two rounds.
 const EVENTS: usize = 1024;
 
-/// Connections turned away in one round, for the acceptor has more to do: some milliseconds' worth.
-const TURNED_AWAY: u64 = 256;
+/// Connections shed in one round: a few milliseconds' work, because the acceptor has other tasks.
+const MAX_SHED_PER_ROUND: u64 = 256;
 
-/// Marks in the time after which requests are shed: it is what their 503 may be late by.
+/// Marks per queue timeout: a 503 may be late by the timeout divided by this number.
 const MARKS: u32 = 16;
 
-/// Stands in for workers.
+/// Queues and sheds ready connections in place of busy workers.
 pub(super) struct LoadShedder {
     events: Events,
-    desk: WorkerBuffers,
+    buffers: WorkerBuffers,
     /// Connections that were taken from the ready channel and put back behind the others.
     returned: u64,
-    /// The [end](Self::end) of those that the last round has left.
+    /// The channel's [end](Self::end) after the last round.
     latest: u64,
-    /// The end of those that are known to have waited for too long.
+    /// The end of the connections known to have waited too long.
     late: u64,
-    /// Now and then one of a round, the oldest first, as long as somebody who waited then may wait
-    /// still.
+    /// Marks of earlier rounds, the oldest first, kept while a connection that waited then may still
+    /// be waiting.
     marks: VecDeque<Mark>,
 }
 
-/// The ready channel as it was at one moment. Nobody can look at the connection that has been in it
-/// for longest without taking it, but they leave in the order in which they came.
+/// The state of the ready channel at one moment. The oldest connection can't be inspected without
+/// taking it, but connections leave the channel in the order of their arrival.
 struct Mark {
     at: Instant,
     end: u64,
 }
 
 impl LoadShedder {
-    /// For a server with so many workers; it counts as one more.
+    /// Creates the load shedder of a server with this many workers; its own index is `workers`.
     pub(super) fn new(workers: usize) -> Self {
         Self {
             events: Events::with_capacity(EVENTS),
-            desk: WorkerBuffers::new(workers),
+            buffers: WorkerBuffers::new(workers),
             returned: 0,
             latest: 0,
             late: 0,
@@ -55,18 +56,18 @@ impl LoadShedder {
         }
     }
 
-    /// Goes round once, about each millisecond while the patrol walks.
+    /// Makes one round, about once a millisecond while the stall detector runs.
     pub(super) fn tick(&mut self, shared: &ServerState) {
         if shared.idle_workers.is_neglected() {
             self.gather(shared);
         }
-        // In a drain nobody else comes, and who is told to come again finds nobody.
+        // A drain accepts no new connections, and a client that retries would find no server.
         if shared.phase() < Phase::Draining {
             self.shed(shared, Instant::now());
         }
     }
 
-    /// Puts what the system has events for where any worker finds it, and who waits is seen.
+    /// Moves connections with pending events into the ready channel, where their waiting is counted.
     fn gather(&mut self, shared: &ServerState) {
         shared.look(&mut self.events, Some(Duration::ZERO));
         if shared.enqueue_all(&mut self.events) || self.events.waker_fired() {
@@ -74,7 +75,7 @@ impl LoadShedder {
         }
     }
 
-    /// Turns away whoever waits for too long, and the oldest of too many.
+    /// Sheds connections that have waited too long, and the oldest beyond the queue limit.
     fn shed(&mut self, shared: &ServerState, now: Instant) {
         self.shed_late(shared, now);
         self.shed_excess(shared, now);
@@ -93,46 +94,47 @@ impl LoadShedder {
         }
         let count = self.late.saturating_sub(taken);
         let is_late = |job: &ReadyTask| shared.is_late(job.since, now);
-        self.turn_away(shared, count, Overload::Late, now, is_late);
+        self.shed_oldest(shared, count, Overload::Late, now, is_late);
 
         let gap = shared.service.config.queue_timeout / MARKS;
         let is_due = |mark: &Mark| now.saturating_duration_since(mark.at) >= gap;
         if !shared.jobs.is_empty() && self.marks.back().is_none_or(is_due) {
             let end = self.end(shared);
-            // After all that it counts have come.
+            // The time is read after all counted connections have arrived.
             let at = Instant::now();
             self.marks.push_back(Mark { at, end });
         }
     }
 
-    /// Those that have come since the last round may be taken in a moment, and don't count.
+    /// Sheds beyond the queue limit. Connections queued since the last round do not count, because a
+    /// worker may be about to take them.
     fn shed_excess(&mut self, shared: &ServerState, now: Instant) {
         let limit = shared.service.config.queue_limit;
         let standing = self.latest.saturating_sub(self.taken(shared));
         let excess = standing.saturating_sub(limit as u64);
         let is_excess = |_: &ReadyTask| shared.jobs.len() >= limit;
-        self.turn_away(shared, excess, Overload::Full, now, is_excess);
+        self.shed_oldest(shared, excess, Overload::Full, now, is_excess);
         self.latest = self.end(shared);
     }
 
-    /// Turns away so many of those who have waited for longest, as long as it is right.
-    fn turn_away(
+    /// Sheds up to `count` of the oldest connections, while `is_right` holds.
+    fn shed_oldest(
         &mut self,
         shared: &ServerState,
         count: u64,
-        why: Overload,
+        reason: Overload,
         now: Instant,
         is_right: impl Fn(&ReadyTask) -> bool,
     ) {
-        for _ in 0..count.min(TURNED_AWAY) {
+        for _ in 0..count.min(MAX_SHED_PER_ROUND) {
             let Ok(job) = shared.jobs.try_recv() else {
                 return;
             };
-            // A worker may have taken one that was meant.
+            // A worker may have taken the intended connection.
             let is_right = is_right(&job);
-            // An answer that is under way may come from a handler's reader.
+            // A response in progress may come from a handler's reader.
             if is_right && !job.client.connection.owes() {
-                self.drive(shared, job, why, now);
+                self.drive(shared, job, reason, now);
                 continue;
             }
             shared.hand_over(job);
@@ -143,7 +145,7 @@ impl LoadShedder {
         }
     }
 
-    fn drive(&mut self, shared: &ServerState, job: ReadyTask, why: Overload, now: Instant) {
+    fn drive(&mut self, shared: &ServerState, job: ReadyTask, reason: Overload, now: Instant) {
         let ReadyTask {
             mut client,
             wake,
@@ -152,9 +154,9 @@ impl LoadShedder {
         let index = shared.turns.workers();
         let waited = since.map(|since| now.saturating_duration_since(since));
         shared.waits.note(index, waited);
-        let treatment = Admission::Shed(why);
-        let verdict = shared.turn(&mut self.desk, &mut client, wake, treatment, now);
-        shared.stats.set_answered(index, self.desk.answered());
+        let treatment = Admission::Shed(reason);
+        let verdict = shared.turn(&mut self.buffers, &mut client, wake, treatment, now);
+        shared.stats.set_answered(index, self.buffers.answered());
         if let Some((client, wake)) = shared.follow(client, verdict) {
             shared.hand_over(ReadyTask {
                 client,
@@ -164,12 +166,12 @@ impl LoadShedder {
         }
     }
 
-    /// How many connections have been taken from the ready channel.
+    /// Connections taken from the ready channel so far.
     fn taken(&self, shared: &ServerState) -> u64 {
         shared.waits.taken() + self.returned
     }
 
-    /// How many will have been when all that are there now are gone.
+    /// The value of [`taken`](Self::taken) once all connections now in the channel are gone.
     fn end(&self, shared: &ServerState) -> u64 {
         self.taken(shared) + shared.jobs.len() as u64
     }

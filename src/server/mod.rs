@@ -1,4 +1,4 @@
-//! The server: threads, readiness, deadlines, and the end of them all.
+//! The server: its threads, polling, deadlines and shutdown.
 
 pub(crate) mod idle_workers;
 pub(crate) mod load_shedder;
@@ -52,7 +52,7 @@ pub(crate) use crate::net::ListenAddr;
 use crate::net::listener::Listener;
 use crate::sync::channel::{Receiver, Sender};
 
-/// A server that listens: clients can connect, and are answered once it [runs](Self::run).
+/// A bound server: clients can connect, and get responses once it [runs](Self::run).
 ///
 /// ```
 /// use httpool::Server;
@@ -69,7 +69,7 @@ use crate::sync::channel::{Receiver, Sender};
 pub struct Server {
     config: Config,
     max_connections: usize,
-    /// How many connections there may be with those who wait in the listeners' queues.
+    /// Limit of connections including those in the listeners' backlogs.
     capacity: usize,
     listeners: Vec<Listener>,
     addresses: Vec<ListenAddr>,
@@ -87,7 +87,7 @@ pub struct Server {
     waker: Arc<Waker>,
 }
 
-/// What the threads of one server share.
+/// The state shared by the threads of one server.
 struct ServerState {
     service: Service,
     max_connections: usize,
@@ -101,26 +101,28 @@ struct ServerState {
 }
 
 impl Server {
-    /// A builder with every [default](crate::defaults).
+    /// Creates a builder with every [default](crate::defaults).
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Where the server listens, with real ports where 0 was asked for.
+    /// Returns the addresses on which the server listens, with the actual ports in place of port 0.
     #[must_use]
     pub fn local_addrs(&self) -> &[ListenAddr] {
         &self.addresses
     }
 
-    /// Those of its [addresses](Self::local_addrs) where clients speak TLS.
+    /// Returns the [addresses](Self::local_addrs) that serve TLS.
     #[cfg(feature = "tls")]
     pub fn tls_addrs(&self) -> impl Iterator<Item = &ListenAddr> {
         let listeners = self.listeners.iter().filter(|one| one.is_tls());
         listeners.map(Listener::address)
     }
 
-    /// How many workers it will have. So many handlers run at once, and a pool of as many of whatever
-    /// each of them needs makes none of them wait for another:
+    /// Returns the number of workers.
+    ///
+    /// At most this many handlers run at once, so a resource pool of this size never makes a handler
+    /// wait:
     ///
     /// ```
     /// use httpool::Server;
@@ -135,16 +137,17 @@ impl Server {
         self.config.workers
     }
 
-    /// A handle that shuts the server down from anywhere.
+    /// Returns a handle that shuts the server down from any thread.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle::new(self)
     }
 
-    /// Serves until a [`Handle`] shuts it down, then drains: what has arrived is answered, and
-    /// the addresses are free when this returns.
+    /// Serves until a [`Handle`] shuts the server down, then drains.
     ///
-    /// The calling thread accepts connections; [`Builder::workers`] more threads answer them. All
+    /// Requests already received get their responses, and the addresses are free when this returns.
+    ///
+    /// The calling thread accepts connections; [`Builder::workers`] more threads handle them. All
     /// of them have ended and every descriptor is closed when this returns, but for workers whose
     /// handler has not returned by the [drain's deadline](Builder::drain_timeout): Rust can't end
     /// a thread from outside. The report counts them; they end when their handler returns.
@@ -157,9 +160,9 @@ impl Server {
         handler.check()?;
         let config = self.config;
         let workers = config.workers;
-        let workers_bell = Waker::new()?;
+        let workers_waker = Waker::new()?;
         let shared = Arc::new(ServerState {
-            poller: Poller::new(self.capacity, &workers_bell)?,
+            poller: Poller::new(self.capacity, &workers_waker)?,
             service: Service {
                 handler: Box::new(handler),
                 grace: Grace::new(config.drain_idle),
@@ -177,7 +180,7 @@ impl Server {
             idle_workers: IdleWorkers::new(
                 Arc::clone(&self.turns),
                 thread::available_parallelism().map_or(1, usize::from),
-                workers_bell,
+                workers_waker,
                 Arc::clone(&self.waker),
             ),
             stats: self.stats,
@@ -191,7 +194,7 @@ impl Server {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
                     shared.stop();
-                    // They have done nothing yet, so there is nothing to hear from them.
+                    // These workers have handled no connection, so their results are ignored.
                     threads.into_iter().for_each(|thread| drop(thread.join()));
                     return Err(error);
                 }
@@ -216,30 +219,29 @@ impl ServerState {
         self.service.phase.get()
     }
 
-    /// Puts a job where any worker finds it.
+    /// Queues a task for any worker.
     fn enqueue(&self, job: ReadyTask) {
         let sent = self.ready.send(job);
         debug_assert!(sent.is_ok(), "the receiver lives as long as the sender");
     }
 
-    /// Puts a job where any worker finds it, and wakes one if one is idle.
+    /// Queues a task for any worker, and wakes an idle one.
     fn hand_over(&self, job: ReadyTask) {
         self.enqueue(job);
         self.idle_workers.call();
     }
 
-    fn look(&self, events: &mut Events, patience: Option<Duration>) {
-        if let Err(error) = self.poller.wait(events, patience) {
+    fn look(&self, events: &mut Events, timeout: Option<Duration>) {
+        if let Err(error) = self.poller.wait(events, timeout) {
             error!("waiting for connections failed: {error}");
         }
     }
 
-    /// Puts all connections of these events where any worker finds them, and says whether there were
-    /// any.
+    /// Queues the connections of all these events for any worker. Returns whether there were any.
     fn enqueue_all(&self, events: &mut Events) -> bool {
         let mut since = None;
         while let Some((client, wake)) = self.poller.next_ready(events) {
-            // Once for all of them.
+            // The clock is read once for all of them.
             let since = Some(*since.get_or_insert_with(Instant::now));
             self.enqueue(ReadyTask {
                 client,
@@ -250,7 +252,7 @@ impl ServerState {
         since.is_some()
     }
 
-    /// Whether a connection that could go on since then has waited for too long.
+    /// Whether a connection that has been ready since then has waited too long.
     fn is_late(&self, since: Option<Instant>, now: Instant) -> bool {
         since.is_some_and(|since| {
             now.saturating_duration_since(since) > self.service.config.queue_timeout
@@ -260,7 +262,7 @@ impl ServerState {
     /// Drives a connection once.
     fn turn(
         &self,
-        desk: &mut WorkerBuffers,
+        buffers: &mut WorkerBuffers,
         client: &mut Task,
         wake: WakeReason,
         treatment: Admission,
@@ -268,15 +270,15 @@ impl ServerState {
     ) -> DriveResult {
         let turn = || {
             let connection = &mut client.connection;
-            connection.drive(wake, treatment, now, desk, &self.service)
+            connection.drive(wake, treatment, now, buffers, &self.service)
         };
         let verdict = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
             error!("a connection was dropped because driving it panicked");
-            desk.replace();
+            buffers.replace();
             DriveResult::Close(CloseReason::Panicked)
         });
         if let Admission::Shed(why) = treatment {
-            self.stats.add_shed(why, desk.take_overload());
+            self.stats.add_shed(why, buffers.take_overload());
         }
         if let DriveResult::Close(CloseReason::Upgraded) = verdict {
             self.run_upgrade(client);
@@ -284,7 +286,7 @@ impl ServerState {
         verdict
     }
 
-    /// Does with a connection what its verdict says, and returns it if it can go on at once.
+    /// Applies the result of a drive, and returns the connection if it is still ready.
     fn follow(
         &self,
         mut client: Box<Task>,
@@ -303,26 +305,29 @@ impl ServerState {
         None
     }
 
-    /// Parks a connection, and returns it if it can go on at once.
+    /// Parks a connection, and returns it if it is ready again.
     fn park(&self, mut client: Box<Task>, wait: Pending) -> Option<(Box<Task>, WakeReason)> {
         let token = client.token.or_else(|| self.poller.reserve());
         client.token = token;
         let Some(token) = token else {
-            error!("{}: there is no place to park it", client.connection);
+            error!("{}: closed: the poller is full", client.connection);
             return None;
         };
         match self.poller.park(token, client, wait) {
-            Parked::QueueTimes => None,
+            Parked::Waiting => None,
             Parked::Called(client, wake) => Some((client, wake)),
             Parked::Failed(client, error) => {
-                error!("{}: can't be watched: {error}", client.connection);
+                error!(
+                    "{}: epoll can't watch the socket: {error}",
+                    client.connection
+                );
                 self.close(*client, CloseReason::Failed);
                 None
             }
         }
     }
 
-    /// Has nobody woken by what comes for a connection, until it parks again.
+    /// Stops polling a connection until it parks again.
     #[cold]
     fn unwatch(&self, client: &mut Task) {
         if let Some(token) = client.token.take() {
@@ -330,10 +335,10 @@ impl ServerState {
         }
     }
 
-    /// Ends a connection, and counts what is lost by that in a drain.
+    /// Closes a connection, and counts the requests that a drain aborts by that.
     fn close(&self, client: Task, why: CloseReason) {
         debug!("{}: closed: {why}", client.connection);
-        // What goes on in another protocol ends, and is counted, with its berth.
+        // The `UpgradeGuard` counts the close of an upgraded connection.
         if !matches!(why, CloseReason::Upgraded) {
             self.stats.add_ended(why);
         }
@@ -349,8 +354,8 @@ impl ServerState {
         self.dismiss(client);
     }
 
-    /// Ends a connection. Its place goes first: an event that comes before the socket is closed
-    /// must find nobody.
+    /// Drops a connection. Its slot is released first, so that an event that arrives before the socket
+    /// is closed finds no connection.
     fn dismiss(&self, client: Task) {
         if let Some(token) = client.token {
             self.poller.release(token);
@@ -358,7 +363,7 @@ impl ServerState {
         drop(client);
     }
 
-    /// Ends a connection with what is under way on it.
+    /// Closes a connection and aborts its open requests.
     fn abort(&self, client: Task) {
         self.close(client, CloseReason::Forced);
     }
@@ -367,20 +372,20 @@ impl ServerState {
         self.poller.recall(|_| true, |client| self.abort(*client));
     }
 
-    /// Tells the workers to end.
+    /// Makes the workers end.
     fn stop(&self) {
         self.service.phase.advance(Phase::Stopped);
         self.idle_workers.call_all();
     }
 }
 
-/// How many there are of something, in words.
-fn counted(count: usize, what: &str) -> String {
+/// Formats a count with its noun, for example `2 workers`.
+fn counted(count: usize, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
+    format!("{count} {noun}{plural}")
 }
 
-/// Starts a worker that lets go of `done` when it has ended.
+/// Starts a worker that drops `done` when it ends.
 fn spawn(
     shared: &Arc<ServerState>,
     index: usize,

@@ -1,4 +1,4 @@
-//! Whether a server could listen somewhere, found out without listening.
+//! Checks whether a server could listen on an address, without listening.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use crate::net::socket_file;
 use crate::net::{ListenAddr, UnixAddr};
 
 impl ListenAddr {
-    /// Finds out whether a server could [listen](crate::Builder::listen) here, without listening:
-    /// whether the name has an address, this machine has it, and this process may use the port; for
-    /// a Unix socket whether its path, folder and group are as they must be.
+    /// Checks whether a server could [listen](crate::Builder::listen) on this address, without
+    /// listening.
     ///
-    /// An address that is in use is no error, for the one who uses it may be the server whose next
-    /// configuration this is.
+    /// For TCP, the host must resolve to an address of this machine, and the process must be allowed
+    /// to use the port. For a Unix socket, its path, folder and group must be valid. An address in use
+    /// is not an error: the running server may be the one that this configuration is meant for.
     ///
     /// ```
     /// use httpool::ListenAddr;
@@ -32,7 +32,7 @@ impl ListenAddr {
     ///
     /// # Errors
     ///
-    /// If a server could not listen here even if nobody else did.
+    /// If a server could not listen on this address even while it is unused.
     pub fn check(&self) -> Result<(), BindError> {
         match self {
             Self::Tcp { host, port } => check_host(host, *port),
@@ -41,8 +41,8 @@ impl ListenAddr {
         .map_err(|source| BindError::at(self, source))
     }
 
-    /// Whether this address and the other one can't be listened on together, by whichever servers,
-    /// unless they [share the port](crate::Builder::reuse_port).
+    /// Returns whether two listeners on these addresses exclude each other, unless they
+    /// [share the port](crate::Builder::reuse_port).
     ///
     /// ```
     /// use httpool::ListenAddr;
@@ -92,7 +92,7 @@ fn check_unix(address: &UnixAddr) -> io::Result<()> {
 }
 
 fn share_an_address(a: &str, b: &str, port: u16) -> bool {
-    // Of a name without an address something else is said.
+    // A name that does not resolve is reported elsewhere.
     let [Ok(a), Ok(b)] = [resolve(a, port), resolve(b, port)] else {
         return false;
     };
@@ -104,7 +104,7 @@ fn share_an_address(a: &str, b: &str, port: u16) -> bool {
     })
 }
 
-/// The path whatever its folder is called.
+/// The path with its folder made canonical.
 fn full(path: &Path) -> PathBuf {
     let folder = folder_of(path);
     let folder = folder.canonicalize().unwrap_or(folder.to_owned());

@@ -1,12 +1,11 @@
-//! How long connections that can go on wait for a worker.
+//! Measures how long ready connections wait for a worker.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-/// Where the classes of waits end: from what a quick pool takes to find the time, to what nobody
-/// waits for any more.
+/// Upper bounds of the histogram's classes, from the wait in a fast pool to longer than a client waits.
 const BOUNDS: [Duration; 16] = [
     Duration::from_micros(100),
     Duration::from_micros(250),
@@ -26,27 +25,25 @@ const BOUNDS: [Duration; 16] = [
     Duration::from_secs(10),
 ];
 
-/// Each worker's tally of the waits that it has ended, and behind them the acceptor's. Only the
-/// thread itself writes its own.
+/// One counter set for each worker, then one for the acceptor. Each thread writes only its own.
 #[derive(Debug)]
-pub(super) struct QueueTimeCounters(Box<[CachePadded<Tally>]>);
+pub(super) struct QueueTimeCounters(Box<[CachePadded<ThreadCounters>]>);
 
 #[derive(Debug, Default)]
-struct Tally {
-    /// Waits of connections that came from the system itself.
+struct ThreadCounters {
+    /// Connections that came from epoll directly, without a wait.
     none: AtomicU64,
-    /// Those in the ready channel by their length, the last for those above all bounds.
+    /// Waits in the ready channel by length; the last class is above all bounds.
     classes: [AtomicU64; BOUNDS.len() + 1],
     nanoseconds: AtomicU64,
 }
 
-/// How long connections that could go on have waited for a worker so far: one wait for each time
-/// that a worker has taken one up.
+/// A histogram of how long ready connections have waited for a worker so far.
 ///
-/// Time counts from the moment at which the server has learnt that a connection can go on. While
-/// workers look for events, that is the moment itself. While all of them are in handlers, the
-/// acceptor looks instead, about once a millisecond; if handlers that have been quick so far begin
-/// to block, it may take a tenth of a second to notice.
+/// It counts one wait each time that a worker takes a connection. The wait begins when the server
+/// learns that the connection is ready. While workers look for events, that is at once. While all
+/// workers are in handlers, the acceptor looks about once a millisecond. If handlers that have been
+/// quick begin to block, it may take a tenth of a second to notice.
 ///
 /// ```
 /// # use httpool::Server;
@@ -59,12 +56,12 @@ struct Tally {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueTimes {
-    /// How many there were.
+    /// Number of waits.
     pub count: u64,
-    /// All of them together.
+    /// Sum of all waits.
     pub total: Duration,
-    /// How many were at most this long, and longer than the bound before. Those that are missing
-    /// to [`count`](Self::count) were longer than the last bound.
+    /// For each upper bound, the number of waits that are at most this long and longer than the
+    /// previous bound. Waits above the last bound are only in [`count`](Self::count).
     pub classes: Vec<(Duration, u64)>,
 }
 
@@ -73,44 +70,44 @@ impl QueueTimeCounters {
         Self((0..=workers).map(|_| CachePadded::default()).collect())
     }
 
-    /// A thread takes up a connection that has waited this long in the ready channel, or that comes
-    /// from the system itself.
+    /// Records that a thread takes a connection that has waited this long in the ready channel, or
+    /// that comes from epoll directly (`None`).
     pub(super) fn note(&self, thread: usize, waited: Option<Duration>) {
-        let tally = &self.0[thread];
+        let counters = &self.0[thread];
         let Some(waited) = waited else {
-            return add(&tally.none, 1);
+            return add(&counters.none, 1);
         };
         let class = BOUNDS.partition_point(|bound| *bound < waited);
-        add(&tally.classes[class], 1);
+        add(&counters.classes[class], 1);
         let nanoseconds = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
-        add(&tally.nanoseconds, nanoseconds);
+        add(&counters.nanoseconds, nanoseconds);
     }
 
     pub(super) fn waits(&self) -> QueueTimes {
-        let sum = |count: fn(&Tally) -> &AtomicU64| self.sum(count);
-        let none = sum(|tally| &tally.none);
+        let sum = |count: fn(&ThreadCounters) -> &AtomicU64| self.sum(count);
+        let none = sum(|counters| &counters.none);
         let mut counts = [0; BOUNDS.len() + 1];
-        for tally in &self.0 {
-            for (sum, count) in counts.iter_mut().zip(&tally.classes) {
+        for counters in &self.0 {
+            for (sum, count) in counts.iter_mut().zip(&counters.classes) {
                 *sum += count.load(Ordering::Relaxed);
             }
         }
         counts[0] += none;
         QueueTimes {
             count: counts.iter().sum(),
-            total: Duration::from_nanos(sum(|tally| &tally.nanoseconds)),
+            total: Duration::from_nanos(sum(|counters| &counters.nanoseconds)),
             classes: BOUNDS.into_iter().zip(counts).collect(),
         }
     }
 
-    /// How many connections have been taken from the ready channel.
+    /// Connections taken from the ready channel so far.
     pub(super) fn taken(&self) -> u64 {
-        let classes = self.0.iter().flat_map(|tally| &tally.classes);
+        let classes = self.0.iter().flat_map(|counters| &counters.classes);
         classes.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    fn sum(&self, count: impl Fn(&Tally) -> &AtomicU64) -> u64 {
-        let counts = self.0.iter().map(|tally| count(tally));
+    fn sum(&self, count: impl Fn(&ThreadCounters) -> &AtomicU64) -> u64 {
+        let counts = self.0.iter().map(|counters| count(counters));
         counts.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 }
@@ -126,12 +123,12 @@ mod tests {
 
     #[test]
     fn waits_are_counted_by_their_length() {
-        let tallies = QueueTimeCounters::new(2);
-        tallies.note(0, None);
-        tallies.note(1, Some(BOUNDS[0]));
-        tallies.note(1, Some(BOUNDS[0] + Duration::from_nanos(1)));
-        tallies.note(2, Some(Duration::from_secs(11)));
-        let waits = tallies.waits();
+        let times = QueueTimeCounters::new(2);
+        times.note(0, None);
+        times.note(1, Some(BOUNDS[0]));
+        times.note(1, Some(BOUNDS[0] + Duration::from_nanos(1)));
+        times.note(2, Some(Duration::from_secs(11)));
+        let waits = times.waits();
         assert_eq!(waits.count, 4);
         let sum = 2 * BOUNDS[0] + Duration::from_nanos(1) + Duration::from_secs(11);
         assert_eq!(waits.total, sum);

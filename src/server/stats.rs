@@ -1,4 +1,4 @@
-//! How many connections and requests there are and have been.
+//! Counts a server's connections and requests.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -13,23 +13,24 @@ use crate::message::Overload;
 #[derive(Debug)]
 pub(super) struct Stats {
     open: AtomicUsize,
-    /// The acceptor wants the bell when fewer connections than this are open.
+    /// The acceptor is woken when fewer connections than this are open.
     wanted: AtomicUsize,
     accepted: AtomicU64,
     aborted: AtomicU64,
-    /// Connections that have ended, for each reason.
+    /// Closed connections, for each reason.
     ended: [AtomicU64; CloseReason::ALL.len()],
-    /// How often the acceptor has gone round.
+    /// Rounds of the acceptor's loop.
     rounds: AtomicU64,
-    /// Those of the answered that no handler has seen.
+    /// Requests shed because they had waited too long; they count as answered, too.
     late: AtomicU64,
-    /// How often as many connections were open as may be.
+    /// How often the limit of open connections was reached.
     full: AtomicU64,
-    crowded: AtomicU64,
-    /// One a worker and one for the acceptor, written by it alone: a shared counter would be the one
-    /// line that all cores fight for.
+    /// Requests shed because the queue was too long.
+    queue_full: AtomicU64,
+    /// One counter for each worker and one for the acceptor, written by that thread alone. A shared
+    /// counter would be a cache line that all cores contend for.
     answered: Box<[CachePadded<AtomicU64>]>,
-    /// The acceptor's. Whoever only looks at the counts keeps nothing open.
+    /// Wakes the acceptor. It is weak so that a reader of the counts keeps no descriptor open.
     waker: Weak<Waker>,
 }
 
@@ -50,7 +51,7 @@ impl Stats {
             rounds: AtomicU64::new(0),
             late: AtomicU64::new(0),
             full: AtomicU64::new(0),
-            crowded: AtomicU64::new(0),
+            queue_full: AtomicU64::new(0),
             answered: (0..=workers).map(|_| CachePadded::default()).collect(),
             waker: Arc::downgrade(waker),
         }
@@ -83,18 +84,18 @@ impl Stats {
             .sum()
     }
 
-    pub(super) fn shed(&self, why: Overload) -> u64 {
-        self.of(why).load(Ordering::Relaxed)
+    pub(super) fn shed(&self, reason: Overload) -> u64 {
+        self.of(reason).load(Ordering::Relaxed)
     }
 
-    pub(super) fn add_shed(&self, why: Overload, requests: u64) {
-        self.of(why).fetch_add(requests, Ordering::Relaxed);
+    pub(super) fn add_shed(&self, reason: Overload, requests: u64) {
+        self.of(reason).fetch_add(requests, Ordering::Relaxed);
     }
 
-    fn of(&self, why: Overload) -> &AtomicU64 {
-        match why {
+    fn of(&self, reason: Overload) -> &AtomicU64 {
+        match reason {
             Overload::Late => &self.late,
-            Overload::Full => &self.crowded,
+            Overload::Full => &self.queue_full,
         }
     }
 
@@ -110,8 +111,8 @@ impl Stats {
         self.aborted.fetch_add(requests, Ordering::Relaxed);
     }
 
-    pub(super) fn add_ended(&self, why: CloseReason) {
-        self.ended[why as usize].fetch_add(1, Ordering::Relaxed);
+    pub(super) fn add_ended(&self, reason: CloseReason) {
+        self.ended[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn ended(&self) -> [(CloseReason, u64); CloseReason::ALL.len()] {
@@ -133,8 +134,8 @@ impl Stats {
         self.answered[thread].store(requests, Ordering::Relaxed);
     }
 
-    /// Asks for the bell each time that a connection ends and leaves fewer than this. Look at
-    /// [`open`](Self::open) again before waiting for it.
+    /// Wakes the acceptor each time that a connection closes and leaves fewer than this open. Check
+    /// [`open`](Self::open) again before waiting.
     pub(super) fn wake_below(&self, wanted: usize) {
         self.wanted.store(wanted, Ordering::SeqCst);
     }

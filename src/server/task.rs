@@ -1,4 +1,4 @@
-//! A connection with what the server knows of it.
+//! A connection together with the server's bookkeeping for it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
@@ -7,29 +7,29 @@ use super::poller::Token;
 use super::stats::ConnectionGuard;
 use crate::connection::{Connection, WakeReason};
 
-/// One open connection. It has one owner at any time: the lot, the ready channel, or a worker.
+/// One open connection. It has one owner at any time: the poller, the ready channel, or a worker.
 pub(super) struct Task {
     pub(super) connection: Connection,
-    /// Its place in the lot, from the first time that it parks to a loan of its socket.
+    /// Its slot in the poller, from the first time that it parks until the socket is deregistered.
     pub(super) token: Option<Token>,
-    /// What counts it, unless something else does.
-    pub(super) seat: Option<ConnectionGuard>,
+    /// Counts the connection as open. `None` after an [`UpgradeGuard`](super::upgrade_guard) took it.
+    pub(super) connection_guard: Option<ConnectionGuard>,
 }
 
-/// A connection that can go on, and why.
+/// A ready connection and the reason for its wake-up.
 pub(super) struct ReadyTask {
     pub(super) client: Box<Task>,
     pub(super) wake: WakeReason,
-    /// Since when it has waited for a worker, if it did not come from the system itself.
+    /// When it began to wait for a worker; `None` if it came from the poller directly.
     pub(super) since: Option<Instant>,
 }
 
 impl Task {
-    pub(super) fn new(connection: Connection, seat: ConnectionGuard) -> Self {
+    pub(super) fn new(connection: Connection, connection_guard: ConnectionGuard) -> Self {
         Self {
             connection,
             token: None,
-            seat: Some(seat),
+            connection_guard: Some(connection_guard),
         }
     }
 }

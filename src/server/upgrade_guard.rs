@@ -1,4 +1,4 @@
-//! What is left of a connection with the server when it speaks another protocol than HTTP.
+//! Counts connections that have switched to another protocol.
 
 use std::sync::Arc;
 
@@ -9,31 +9,32 @@ use crate::connection::CloseReason;
 use crate::connection::Phase;
 use crate::connection::phase::PhaseCell;
 
-/// Counts a connection until its stream is dropped, then as ended, and as cut if that comes too late.
+/// Counts a connection as open until its stream is dropped, then as closed, and as aborted if that
+/// happens after the drain's deadline.
 struct UpgradeGuard {
-    _seat: Option<ConnectionGuard>,
+    _connection_guard: Option<ConnectionGuard>,
     stats: Arc<Stats>,
     phase: Arc<PhaseCell>,
 }
 
 impl ServerState {
-    /// Lets a connection go on in another protocol, until that has ended on this thread.
+    /// Runs a connection's upgrade on this thread until it ends.
     #[cold]
     pub(super) fn run_upgrade(&self, client: &mut Task) {
         self.unwatch(client);
-        let berth = UpgradeGuard {
-            _seat: client.seat.take(),
+        let guard = UpgradeGuard {
+            _connection_guard: client.connection_guard.take(),
             stats: Arc::clone(&self.stats),
             phase: Arc::clone(&self.service.phase),
         };
-        client.connection.run_upgrade(berth, &self.service);
+        client.connection.run_upgrade(guard, &self.service);
     }
 }
 
 impl Drop for UpgradeGuard {
     fn drop(&mut self) {
-        // Before the seat is left, as with every end: who sees that nobody is there sees why, and when
-        // the last one has left, the drain ends and is past that phase.
+        // This comes before the connection guard is dropped, as with every close. A reader that sees no
+        // open connection then sees the reason, and the drain ends only after the last guard is dropped.
         self.stats.add_ended(CloseReason::Upgraded);
         if self.phase.get() >= Phase::Forced {
             self.stats.add_aborted(1);

@@ -1,4 +1,4 @@
-//! A way to wake a thread that waits for file descriptors.
+//! Wakes a thread that waits for file descriptors.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -7,7 +7,7 @@ use rustix::event::EventfdFlags;
 
 use crate::sync::write;
 
-/// An eventfd. It is only ever rung: those who watch it edge-triggered need not answer.
+/// An eventfd. A thread that polls it edge-triggered does not need to [drain](Self::drain) it.
 #[derive(Debug)]
 pub(super) struct Waker(OwnedFd);
 
@@ -19,13 +19,13 @@ impl Waker {
 
     /// Wakes one thread that waits for it.
     pub(super) fn wake(&self) {
-        // The only failure is a counter that is full, and then it has been rung.
+        // The only possible error is a full counter, and then a wake-up is already pending.
         let _ = write(&self.0, &1u64.to_ne_bytes());
     }
 
-    /// Forgets all ringing so far.
+    /// Clears all pending wake-ups.
     pub(super) fn drain(&self) {
-        // The only failure is that it has not been rung.
+        // The only possible error is that no wake-up is pending.
         let _ = rustix::io::read(&self.0, &mut [0u8; 8]);
     }
 }

@@ -1,11 +1,11 @@
-//! Whether workers move.
+//! Counts workers' turns, to show whether workers make progress.
 
 use crossbeam_utils::CachePadded;
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// Each worker's turns, counted at both ends: even between two, odd within one. Only the worker
-/// itself writes its count.
+/// One count for each worker, incremented at the beginning and the end of each turn: it is odd within
+/// a turn and even between turns. Only the worker itself writes its count.
 #[derive(Debug)]
 pub(super) struct WorkerActivity(Box<[CachePadded<AtomicU64>]>);
 
@@ -20,7 +20,7 @@ impl WorkerActivity {
         turns.store(turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    /// The count of each worker.
+    /// Returns each worker's count.
     pub(super) fn counts(&self) -> impl Iterator<Item = u64> {
         self.0.iter().map(|turns| turns.load(Ordering::Relaxed))
     }

@@ -1,11 +1,11 @@
-//! What threads do to each other goes through here: locks, atomics, the ready channel, and the
-//! system calls by which one learns of another or of a client.
+//! Synchronisation primitives: locks, atomics, the ready channel, and the system calls through which
+//! threads wake each other or learn of clients.
 //!
-//! All of it is what its name says, from the standard library, crossbeam and the system. In tests
-//! that are built with `--cfg loom`, stand-ins with the same names hand every such step to loom,
-//! which plays the same code in all orders (`server/worker/interleavings.rs`).
+//! They come from the standard library, crossbeam and the system. Tests built with `--cfg loom` replace
+//! them by models with the same names, and loom runs the code in all interleavings
+//! (`server/worker/interleavings`).
 
-/// Seconds longer than any server runs, and short enough that no sum of times overflows.
+/// In seconds: longer than any server runs, and short enough that no sum of times overflows.
 pub(crate) const CENTURY: u64 = 100 * 365 * 24 * 60 * 60;
 
 #[cfg(all(test, loom))]
@@ -26,7 +26,7 @@ mod real {
     pub(crate) use rustix::io::write;
     pub(crate) use rustix::net::recv;
 
-    /// How long ago that was.
+    /// Returns the time since `since`.
     pub(crate) fn elapsed(since: Instant) -> Duration {
         since.elapsed()
     }

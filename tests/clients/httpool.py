@@ -30,7 +30,7 @@ class Report:
 
     accepted: int
     answered: int
-    cut: int
+    aborted: int
     code: int
 
 
@@ -104,17 +104,17 @@ class Server:
         code = self._process.wait(STOP_PATIENCE)
         self._reader.join(PATIENCE)
         figures = re.search(
-            r"connections accepted: (\d+), requests answered: (\d+), cut: (\d+)", self.log[-1])
+            r": (\d+) connections, (\d+) responses, (\d+) aborted", self.log[-1])
         if figures is None:
             raise AssertionError(f"the last line of the log is {self.log[-1]!r}")
         self.report = Report(*map(int, figures.groups()), code)
         return self.report
 
     def expect_clean_end(self):
-        """Stops it if it has not been; nothing was cut, and nothing was worth a warning."""
+        """Stops it if it has not been; no request was aborted, and nothing was worth a warning."""
         report = self.report or self.stop()
         complaints = [line for line in self.log if "[ERROR]" in line or "[WARN]" in line]
-        if report.code != 0 or report.cut != 0 or complaints:
+        if report.code != 0 or report.aborted != 0 or complaints:
             raise AssertionError(f"{report}, with {complaints}")
         return report
 

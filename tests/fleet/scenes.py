@@ -115,7 +115,8 @@ def restart(proxy, instance):
     instance.start()
     wait_until_back(proxy, instance)
     back = time.monotonic() - begun
-    return Restart(instance.name, turned_away, leaving.log[-1].rpartition(", ")[2], back)
+    drained = leaving.log[-1].rpartition("complete in ")[2].partition(":")[0]
+    return Restart(instance.name, turned_away, f"drained in {drained}", back)
 
 
 def wait_until_back(proxy, instance):

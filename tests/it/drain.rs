@@ -200,7 +200,7 @@ fn a_handler_that_does_not_return_is_counted() {
     assert_eq!((report.aborted, report.abandoned_workers), (1, 1));
     assert_eq!(report.answered, 0);
     assert!(
-        report.to_string().contains("cut: 1 (1 in handlers)"),
+        report.to_string().contains(", 1 aborted (1 in handlers)"),
         "{report}"
     );
 }

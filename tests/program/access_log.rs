@@ -222,7 +222,7 @@ fn a_log_that_nobody_reads_does_not_keep_the_program() {
     let folder = OwnFolder::new();
     let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1s"], &[]);
     program.signal(Signal::TERM);
-    program.expect_line("requests answered: 1000, cut: 0");
+    program.expect_line(", 1000 responses, 0 aborted");
     program.expect_line("lines of the access log are lost: its output stands still");
     program.expect_exit(0);
 }
@@ -253,7 +253,7 @@ fn a_second_signal_does_not_wait_for_a_log_that_nobody_reads() {
     let folder = OwnFolder::new();
     let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1h"], &[]);
     program.signal(Signal::TERM);
-    program.expect_line("requests answered: 1000, cut: 0");
+    program.expect_line(", 1000 responses, 0 aborted");
     program.insist(Signal::TERM);
     let exit = program.expect_exit(0);
     assert!(

@@ -157,7 +157,7 @@ fn what_is_read_again_and_stands_still_keeps_nobody_from_stopping() {
     program.connect().get("/").expect_status(200);
     program.signal(Signal::TERM);
     manager.expect("STOPPING=1");
-    program.expect_line("requests answered: 1001, cut: 0");
+    program.expect_line(", 1001 responses, 0 aborted");
     program.expect_exit(0);
 }
 

@@ -30,10 +30,10 @@ fn a_log_file_that_was_renamed_is_opened_again() {
     expect_line(&path, "log file reopened");
     program.signal(Signal::TERM);
     program.expect_exit(0);
-    expect_line(&path, "cut: 0");
+    expect_line(&path, ", 0 aborted");
     let before = fs::read_to_string(&rotated).expect("it was renamed");
     assert!(
-        before.contains("listening on") && !before.contains("cut: 0"),
+        before.contains("listening on") && !before.contains(", 0 aborted"),
         "{before}"
     );
 }
@@ -51,7 +51,7 @@ fn a_log_file_that_cannot_be_opened_again_stays() {
     );
     program.signal(Signal::TERM);
     program.expect_exit(0);
-    expect_line(&rotated, "cut: 0");
+    expect_line(&rotated, ", 0 aborted");
     fs::remove_dir(&path).expect("nothing was put into it");
 }
 

@@ -81,7 +81,7 @@ fn what_the_deadline_cuts_is_in_the_exit_code() {
     let (program, mut client) = busy(&["--drain-timeout", "100ms"]);
     program.signal(Signal::TERM);
     let exit = program.expect_exit(3);
-    assert!(exit.errors.contains("cut: 1"), "{exit:?}");
+    assert!(exit.errors.contains(", 1 aborted"), "{exit:?}");
     client.read_rest();
 }
 
@@ -102,7 +102,7 @@ fn a_handler_that_the_deadline_cuts_is_in_the_exit_code() {
         client.send(&head).send(&body);
         program.signal(Signal::TERM);
         let exit = program.expect_exit(3);
-        exit.errors.contains("cut: 1 (1 in handlers)")
+        exit.errors.contains(", 1 aborted (1 in handlers)")
     };
     assert!((0..10).any(|_| is_cut_in_its_handler()));
 }
@@ -214,13 +214,13 @@ fn signals_during_the_start_are_for_the_server() {
         }
         stalled.expect_line("certificates reloaded");
         stalled.program.signal(signal);
-        stalled.expect_line("cut: 0");
+        stalled.expect_line(", 0 aborted");
         stalled.program.expect_exit(0);
     }
     for signal in stopping() {
         let mut stalled = Stalled::start(&format!("stop-{}", signal.as_raw()));
         stalled.program.signal(signal);
-        stalled.expect_line("cut: 0");
+        stalled.expect_line(", 0 aborted");
         stalled.program.expect_exit(0);
     }
 }

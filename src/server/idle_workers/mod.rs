@@ -1,16 +1,14 @@
-//! Who of the workers is idle, and who is woken when there is work.
+//! Tracks idle workers and decides which one to wake.
 //!
-//! Idle workers wait in the parking lot itself, so that an event goes from the system to a worker
-//! without another thread between. But every worker that waits there is one that the system wakes
-//! for an event, and waking costs as much as answering: so only one *watches* the lot, and finds the
-//! more events at a time the more there are. The others *sleep* until they are needed.
+//! Waking a thread costs about as much as answering a small request, so this module wakes as few as
+//! possible. One idle worker *watches*: it waits in epoll, so that an event reaches it without another
+//! thread in between, and it takes more events at a time under load. The others *sleep* on a condition
+//! variable.
 //!
-//! They are needed when more work waits than a wake-up costs, and when a handler blocks, for then
-//! its worker does not come back to the lot and to the ready channel. Nobody knows before how long
-//! handlers will take; workers go by what their turns have taken lately ([`TurnTime`]). A sleeper is
-//! woken where the work that waits will take long by that. Where it will not, nobody is woken who
-//! would come too late to help; the *patrol* looks every millisecond whether a worker is stuck in
-//! one turn, and then wakes another.
+//! A sleeping worker is woken in two cases: the queued work would take longer than a wake-up (estimated
+//! from each worker's recent turn times, [`TurnTime`]), or a handler blocks and its worker does not
+//! return to the poller and the ready channel. The second case cannot be predicted, so
+//! [`StallDetector`] checks once a millisecond for a worker that is stuck in one turn.
 
 use std::sync::atomic::AtomicBool as Hint;
 use std::sync::{Arc, PoisonError};
@@ -21,18 +19,18 @@ use super::worker_activity::{WorkerActivity, is_within};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// Work that takes longer than this is worth a wake-up, which costs about a tenth.
+/// Work that takes longer than this justifies a wake-up, which costs about a tenth of it.
 const WORTHWHILE: Duration = Duration::from_micros(100);
 
-/// Where turns take longer than this, a pool that is all busy leaves it to the patrol to look for
-/// events: as long as the patrol takes between two rounds.
+/// If turns take longer than this and all workers are busy, the stall detector looks for events. It
+/// is the detector's interval.
 const LONG: Duration = Duration::from_millis(1);
 
-/// The average is over about this many turns.
-const PACE_WINDOW: u32 = 64;
+/// The moving average covers about this many turns.
+const TURN_WINDOW: u32 = 64;
 
-/// Rounds of the patrol without anything to do before it ends.
-const QUIET_ROUNDS: u32 = 16;
+/// Ticks without work before the stall detector stops.
+const QUIET_TICKS: u32 = 16;
 
 /// The idle workers of one server.
 #[derive(Debug)]
@@ -40,16 +38,16 @@ pub(super) struct IdleWorkers {
     /// How many workers can run at once.
     cores: usize,
     waker: Waker,
-    /// Who watches or sleeps, to be read without the lock.
+    /// Workers that watch or sleep, readable without the lock.
     idle: AtomicUsize,
-    shift: Mutex<IdleState>,
+    state: Mutex<IdleState>,
     wakeup: Condvar,
-    /// Whether a worker has looked for events lately. What depends on it is when the acceptor looks
-    /// for them, and not whether someone does.
+    /// Whether a worker has looked for events recently. It only influences when the acceptor looks
+    /// for events, so relaxed ordering suffices.
     looked: Hint,
     turns: Arc<WorkerActivity>,
-    /// Whether the patrol walks, and what starts it.
-    patrolled: AtomicBool,
+    /// Whether the stall detector runs.
+    is_detecting: AtomicBool,
     stall_detector: Arc<Waker>,
 }
 
@@ -59,29 +57,29 @@ struct IdleState {
     sleeping: usize,
 }
 
-/// What a worker's turns have taken lately.
+/// A moving average of a worker's recent turn times.
 #[derive(Debug, Default)]
 pub(super) struct TurnTime(Duration);
 
-/// Looks after workers that are stuck in a turn.
+/// Detects workers that are stuck in a turn.
 #[derive(Debug)]
 pub(super) struct StallDetector {
     seen: Box<[u64]>,
     quiet: u32,
 }
 
-/// What an idle worker is to do.
+/// The next step of an idle worker.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum IdleAction {
-    /// Wait in the lot, and report with [`IdleWorkers::stop_watching`] afterwards.
-    Watch,
-    /// Look again for work.
-    Work,
+    /// Wait in the poller, and call [`IdleWorkers::stop_watching`] afterwards.
+    Poll,
+    /// Look for work again.
+    Retry,
 }
 
 impl IdleWorkers {
-    /// For the workers that take these turns, of which so many can run at once. `waker` wakes the
-    /// watcher, `stall_detector` the thread that [walks](StallDetector::tick).
+    /// Creates the state for the workers of `turns`, of which `cores` can run at once. `waker` wakes the
+    /// watching worker, `stall_detector` the thread that calls [`StallDetector::tick`].
     pub(super) fn new(
         turns: Arc<WorkerActivity>,
         cores: usize,
@@ -92,48 +90,48 @@ impl IdleWorkers {
             cores,
             waker,
             idle: AtomicUsize::new(0),
-            shift: Mutex::default(),
+            state: Mutex::default(),
             wakeup: Condvar::new(),
             looked: Hint::new(false),
             turns,
-            patrolled: AtomicBool::new(false),
+            is_detecting: AtomicBool::new(false),
             stall_detector,
         }
     }
 
-    /// A worker has nothing to do: it sleeps until it is needed, or is told to watch.
-    /// `has_work` is asked once it counts as idle, so that work which came in between is seen.
+    /// Parks a worker that has no work: it sleeps until it is woken, or is told to poll.
+    /// `has_work` is called after the worker counts as idle, so that work queued in between is seen.
     pub(super) fn rest(&self, has_work: impl Fn() -> bool) -> IdleAction {
-        let mut shift = self.lock();
+        let mut state = self.lock();
         self.idle.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         if has_work() {
             self.idle.fetch_sub(1, Ordering::SeqCst);
-            return IdleAction::Work;
+            return IdleAction::Retry;
         }
-        if !shift.is_watched {
-            shift.is_watched = true;
-            return IdleAction::Watch;
+        if !state.is_watched {
+            state.is_watched = true;
+            return IdleAction::Poll;
         }
-        shift.sleeping += 1;
-        shift = self
+        state.sleeping += 1;
+        state = self
             .wakeup
-            .wait(shift)
+            .wait(state)
             .unwrap_or_else(PoisonError::into_inner);
-        shift.sleeping = shift.sleeping.saturating_sub(1);
+        state.sleeping = state.sleeping.saturating_sub(1);
         self.idle.fetch_sub(1, Ordering::SeqCst);
-        IdleAction::Work
+        IdleAction::Retry
     }
 
-    /// The watcher has something to do. A sleeper takes its place, at once or when the patrol finds
-    /// that it is needed: what comes next must not wait until a handler returns. Where nobody sleeps,
-    /// it has to, but the patrol sees that it waits.
+    /// Ends a worker's watch because it has work. A sleeping worker replaces it, at once or when the
+    /// stall detector sees a need, so that the next event does not wait until a handler returns. If no
+    /// worker sleeps, the event has to wait, and the stall detector sees that it does.
     pub(super) fn stop_watching(&self, turn_time: &TurnTime) {
-        let mut shift = self.lock();
-        shift.is_watched = false;
+        let mut state = self.lock();
+        state.is_watched = false;
         self.idle.fetch_sub(1, Ordering::SeqCst);
-        let has_sleeper = shift.sleeping > 0;
-        drop(shift);
+        let has_sleeper = state.sleeping > 0;
+        drop(state);
         if has_sleeper && turn_time.is_slow() {
             self.wakeup.notify_one();
         } else if has_sleeper || turn_time.is_long() {
@@ -141,20 +139,20 @@ impl IdleWorkers {
         }
     }
 
-    /// A worker has looked for events.
+    /// Records that a worker has looked for events.
     pub(super) fn note_look(&self) {
         if !self.looked.load(Ordering::Relaxed) {
             self.looked.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether no worker has looked for events since this was asked last, and none waits for them.
+    /// Whether no worker has looked for events since the last call, and no worker watches.
     pub(super) fn is_neglected(&self) -> bool {
         !self.looked.swap(false, Ordering::Relaxed) && !self.lock().is_watched
     }
 
-    /// A worker that has something to do leaves so many `jobs` to whoever is free. One who is idle
-    /// is woken if they are worth it and someone who is awake does not come to them as soon.
+    /// Wakes an idle worker if the `jobs` that a busy worker leaves in the channel justify a wake-up,
+    /// and no running worker would take them as soon.
     pub(super) fn wake_if_worth(&self, jobs: usize, turn_time: &TurnTime) {
         fence(Ordering::SeqCst);
         let idle = self.idle.load(Ordering::SeqCst);
@@ -169,12 +167,12 @@ impl IdleWorkers {
         }
     }
 
-    /// There is work that anyone may take: one idle worker is woken, if there is one.
+    /// Wakes one idle worker, if there is one, for work that any worker may take.
     pub(super) fn call(&self) {
         if !self.has_idle() {
             return;
         }
-        // Let go of the lock first: whoever wakes wants it.
+        // The lock is released first, because the woken worker takes it.
         let IdleState {
             is_watched,
             sleeping,
@@ -186,41 +184,44 @@ impl IdleWorkers {
         }
     }
 
-    /// Wakes everyone.
+    /// Wakes all idle workers.
     pub(super) fn call_all(&self) {
-        let _shift = self.lock();
+        let _state = self.lock();
         self.wakeup.notify_all();
         self.waker.wake();
     }
 
-    /// Whether anyone is idle, as of all work that this thread has made known before.
+    /// Whether a worker is idle. Work that this thread has published before is visible to every
+    /// worker that becomes idle later.
     fn has_idle(&self) -> bool {
         fence(Ordering::SeqCst);
         self.idle.load(Ordering::SeqCst) > 0
     }
 
-    /// Whether nobody watches although someone could, or because all are within turns.
+    /// Whether no worker watches although one sleeps, or because all are within turns.
     fn is_unwatched(&self) -> bool {
-        let shift = self.lock();
-        !shift.is_watched && (shift.sleeping > 0 || self.turns.counts().all(is_within))
+        let state = self.lock();
+        !state.is_watched && (state.sleeping > 0 || self.turns.counts().all(is_within))
     }
 
-    /// Has the patrol walk, if it does not.
+    /// Starts the stall detector unless it runs.
     pub(super) fn start_detector(&self) {
-        if !self.patrolled.load(Ordering::Relaxed) && !self.patrolled.swap(true, Ordering::SeqCst) {
+        if !self.is_detecting.load(Ordering::Relaxed)
+            && !self.is_detecting.swap(true, Ordering::SeqCst)
+        {
             self.stall_detector.wake();
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, IdleState> {
-        self.shift.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl TurnTime {
-    /// Takes one turn into account.
+    /// Adds one turn to the average.
     pub(super) fn note(&mut self, turn: Duration) {
-        self.0 = self.0 - self.0 / PACE_WINDOW + turn / PACE_WINDOW;
+        self.0 = self.0 - self.0 / TURN_WINDOW + turn / TURN_WINDOW;
     }
 
     /// Whether a single turn takes long.
@@ -228,12 +229,12 @@ impl TurnTime {
         self.0 > WORTHWHILE
     }
 
-    /// Whether a turn takes so long that somebody else should look for events meanwhile.
+    /// Whether a turn takes so long that another thread should look for events meanwhile.
     fn is_long(&self) -> bool {
         self.0 > LONG
     }
 
-    /// What so many turns will take.
+    /// The estimated time of this many turns.
     fn of(&self, turns: usize) -> Duration {
         self.0
             .saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
@@ -248,14 +249,13 @@ impl StallDetector {
         }
     }
 
-    /// Whether it is to [walk](Self::tick) again in a millisecond or so.
+    /// Whether [`tick`](Self::tick) is to be called again in about a millisecond.
     pub(super) fn is_due(&self, idle_workers: &IdleWorkers) -> bool {
-        idle_workers.patrolled.load(Ordering::SeqCst)
+        idle_workers.is_detecting.load(Ordering::SeqCst)
     }
 
-    /// Looks at every worker: if one has been in the same turn since the last time, and work waits
-    /// or nobody watches for it, an idle worker is woken. Where it is not needed for a while, the
-    /// patrol ends.
+    /// Checks every worker. If one has been in the same turn since the last tick, and work waits or no
+    /// worker watches, it wakes an idle worker. The detector stops after some ticks without need.
     pub(super) fn tick(&mut self, idle_workers: &IdleWorkers, work_waits: impl Fn() -> bool) {
         let mut stuck = false;
         for (seen, turns) in self.seen.iter_mut().zip(idle_workers.turns.counts()) {
@@ -271,13 +271,13 @@ impl StallDetector {
             return;
         }
         self.quiet += 1;
-        if self.quiet > QUIET_ROUNDS {
+        if self.quiet > QUIET_TICKS {
             self.quiet = 0;
-            idle_workers.patrolled.store(false, Ordering::SeqCst);
+            idle_workers.is_detecting.store(false, Ordering::SeqCst);
             fence(Ordering::SeqCst);
-            // Who needed it just now may have found it still walking.
+            // A thread that needed the detector just now may have found it still running.
             if is_needed() {
-                idle_workers.patrolled.store(true, Ordering::SeqCst);
+                idle_workers.is_detecting.store(true, Ordering::SeqCst);
             }
         }
     }

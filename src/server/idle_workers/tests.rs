@@ -25,7 +25,7 @@ fn rang(waker: &Waker) -> bool {
 
 #[track_caller]
 fn expect_watch(idle_workers: &IdleWorkers) {
-    assert_eq!(idle_workers.rest(|| false), IdleAction::Watch);
+    assert_eq!(idle_workers.rest(|| false), IdleAction::Poll);
 }
 
 /// Has as many workers sleep, and returns once they do. Each tells when it has woken.
@@ -46,7 +46,7 @@ fn sleepers(idle_workers: &Arc<IdleWorkers>, count: usize) -> Receiver<IdleActio
 
 #[track_caller]
 fn expect_woken(woken: &Receiver<IdleAction>) {
-    assert_eq!(woken.recv_timeout(PATIENCE), Ok(IdleAction::Work));
+    assert_eq!(woken.recv_timeout(PATIENCE), Ok(IdleAction::Retry));
 }
 
 fn slow() -> TurnTime {
@@ -71,7 +71,7 @@ fn work_that_came_in_between_is_seen_before_resting() {
         was_idle.set(idle_workers.has_idle());
         true
     });
-    assert_eq!(duty, IdleAction::Work);
+    assert_eq!(duty, IdleAction::Retry);
     assert!(was_idle.get(), "who comes later with work must find it");
     assert!(!idle_workers.has_idle());
 }
@@ -135,12 +135,12 @@ fn the_watcher_leaves_it_to_the_patrol_while_turns_are_quick() {
 #[test]
 fn the_last_one_to_leave_has_the_patrol_look_while_turns_are_long() {
     let idle_workers = idle_workers(1, 1);
-    for (turn_time, patrolled) in [(slow(), false), (TurnTime(2 * LONG), true)] {
+    for (turn_time, is_detecting) in [(slow(), false), (TurnTime(2 * LONG), true)] {
         expect_watch(&idle_workers);
         idle_workers.stop_watching(&turn_time);
         assert_eq!(
             rang(&idle_workers.stall_detector),
-            patrolled,
+            is_detecting,
             "{turn_time:?}"
         );
     }
@@ -169,12 +169,12 @@ fn work_is_worth_a_call_if_it_takes_long() {
         jobs: usize,
         turn_time: &TurnTime,
         called: bool,
-        patrolled: bool,
+        is_detecting: bool,
     ) {
         idle_workers.wake_if_worth(jobs, turn_time);
         assert_eq!(rang(&idle_workers.waker), called);
-        assert_eq!(rang(&idle_workers.stall_detector), patrolled);
-        idle_workers.patrolled.store(false, Ordering::SeqCst);
+        assert_eq!(rang(&idle_workers.stall_detector), is_detecting);
+        idle_workers.is_detecting.store(false, Ordering::SeqCst);
     }
     // All three work.
     check(&idle_workers, 9, &slow(), false, false);
@@ -243,7 +243,7 @@ fn the_patrol_walks_while_all_are_within_turns() {
     let mut stall_detector = StallDetector::new(2);
     let still_walks = |stall_detector: &mut StallDetector| {
         idle_workers.start_detector();
-        (0..=QUIET_ROUNDS).for_each(|_| stall_detector.tick(&idle_workers, || false));
+        (0..=QUIET_TICKS).for_each(|_| stall_detector.tick(&idle_workers, || false));
         stall_detector.is_due(&idle_workers)
     };
     (0..2).for_each(|worker| idle_workers.turns.count(worker));
@@ -263,12 +263,12 @@ fn the_patrol_ends_when_it_has_not_been_needed_for_a_while() {
     assert!(!stall_detector.is_due(&idle_workers));
     idle_workers.start_detector();
     assert!(rang(&idle_workers.stall_detector));
-    assert!(tick(&mut stall_detector, QUIET_ROUNDS, false));
+    assert!(tick(&mut stall_detector, QUIET_TICKS, false));
     assert!(
         tick(&mut stall_detector, 1, true),
         "work starts the count again"
     );
-    assert!(tick(&mut stall_detector, QUIET_ROUNDS, false));
+    assert!(tick(&mut stall_detector, QUIET_TICKS, false));
     assert!(!tick(&mut stall_detector, 1, false));
 
     idle_workers.start_detector();
@@ -283,7 +283,7 @@ fn work_that_comes_as_the_patrol_ends_keeps_it_walking() {
     let idle_workers = idle_workers(1, 1);
     let mut stall_detector = StallDetector::new(1);
     idle_workers.start_detector();
-    (0..QUIET_ROUNDS).for_each(|_| stall_detector.tick(&idle_workers, || false));
+    (0..QUIET_TICKS).for_each(|_| stall_detector.tick(&idle_workers, || false));
     let looks = Cell::new(0);
     stall_detector.tick(&idle_workers, || looks.replace(looks.get() + 1) > 0);
     assert_eq!(looks.get(), 2);
@@ -295,8 +295,8 @@ fn a_pace_follows_the_turns() {
     let mut turn_time = TurnTime::default();
     turn_time.note(10 * WORTHWHILE);
     assert!(!turn_time.is_slow(), "one slow turn is not a slow pace");
-    (0..PACE_WINDOW).for_each(|_| turn_time.note(10 * WORTHWHILE));
+    (0..TURN_WINDOW).for_each(|_| turn_time.note(10 * WORTHWHILE));
     assert!(turn_time.is_slow());
-    (0..10 * PACE_WINDOW).for_each(|_| turn_time.note(WORTHWHILE / 10));
+    (0..10 * TURN_WINDOW).for_each(|_| turn_time.note(WORTHWHILE / 10));
     assert!(!turn_time.is_slow());
 }

@@ -75,7 +75,7 @@ impl<'a> Scene<'a> {
     /// A new connection in a place that was given back.
     fn after(poller: &'a Poller<OwnedFd>, former: Token) -> Self {
         let token = poller.reserve().expect("the place is free again");
-        assert_eq!(token.place, former.place);
+        assert_eq!(token.slot, former.slot);
         assert_ne!(token, former, "a ticket is used once");
         Self {
             poller,
@@ -135,7 +135,7 @@ impl<'a> Scene<'a> {
             .poller
             .park(self.token, tenant, Pending { what, deadline })
         {
-            Parked::QueueTimes => {
+            Parked::Waiting => {
                 assert!(!self.called, "what came meanwhile is told at once");
                 self.parked = Some(what);
                 self.has_parked = true;

@@ -1,13 +1,13 @@
-//! The parking lot: where connections wait that can't go on.
+//! Parks connections that wait for their client, and returns them when epoll reports an event.
 //!
-//! One epoll instance holds them all. A connection is registered when it first parks, edge-triggered,
-//! and never armed again: whether an event finds it parked or being driven is kept in its place, and
-//! an event that comes while a worker has it is handed over when the worker parks it. So no event is
-//! lost and no wake-up needs a system call of its own.
+//! One epoll instance holds all connections. A connection is registered when it first parks,
+//! edge-triggered, and is never re-armed. Its slot records whether it is parked or with a worker. An
+//! event that arrives while a worker has the connection is delivered when the worker parks it. So no
+//! event is lost, and no wake-up needs a system call of its own.
 //!
-//! It is registered for what comes from the client. Room to send is there from the start, and to be
-//! told so would wake a worker for nothing; most connections never lack it. The first time that one
-//! does, it is registered for room too, and stays so.
+//! A connection is registered for input only. A new socket is writable, and reporting that would wake
+//! a worker for nothing; most connections never fill their send buffer. The first time that one does,
+//! it is registered for output too, and stays so.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,18 +24,17 @@ use crate::sync::epoll;
 use crate::sync::epoll::{EventData, EventFlags};
 use crate::sync::{Mutex, MutexGuard};
 
-/// Places are made this many at a time, when they are first needed; few where loom keeps an account
-/// of each.
-const BLOCK_PLACES: usize = if cfg!(loom) { 2 } else { 1024 };
+/// Slots are allocated in blocks of this size, when first needed. Loom tracks each slot, so its
+/// blocks are small.
+const BLOCK_SLOTS: usize = if cfg!(loom) { 2 } else { 1024 };
 
-/// The deadline of a place in which nothing is parked.
+/// The deadline of a slot in which no connection is parked.
 const NEVER: u64 = u64::MAX;
 
-/// The token of the bell, which no place can have.
-const BELL: u64 = u64::MAX;
+/// The waker's token, which no slot can have.
+const WAKER_TOKEN: u64 = u64::MAX;
 
-/// Where connections of type `T` are parked. A connection is in the lot or with a worker, never
-/// both.
+/// Parks connections of type `T`. A connection is either in the poller or with a worker.
 pub(super) struct Poller<T> {
     epoll: OwnedFd,
     blocks: Box<[OnceLock<Block<T>>]>,
@@ -43,14 +42,14 @@ pub(super) struct Poller<T> {
     epoch: Instant,
 }
 
-/// The right to one place, from the first parking to [`Poller::release`] or [`Poller::deregister`].
+/// Identifies a reserved slot until [`Poller::release`] or [`Poller::deregister`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token {
-    place: u32,
+    slot: u32,
     generation: u32,
 }
 
-/// Events that were received from the system, to be [claimed](Poller::next_ready) in their order.
+/// Events received from epoll, for [`Poller::next_ready`] to process in order.
 pub(super) struct Events {
     received: Vec<epoll::Event>,
     taken: usize,
@@ -66,24 +65,24 @@ struct Slot<T> {
 }
 
 struct SlotState<T> {
-    /// Counts the tickets for this place: an event that was received before its connection left
-    /// must not wake the next one.
+    /// Counts the tokens issued for this slot, so that a stale event of an earlier connection does
+    /// not wake the next one.
     generation: u32,
-    /// Whether the system tells of room to send.
-    tells_of_room: bool,
+    /// Whether the connection is registered for output, too.
+    watches_output: bool,
     state: Occupant<T>,
 }
 
 enum Occupant<T> {
-    /// No ticket is out.
+    /// No token is issued.
     Vacant,
-    /// A ticket is out and its holder has never parked.
+    /// A token is issued, and its connection has not parked yet.
     Reserved,
-    /// The connection is here.
+    /// The connection is parked.
     Parked(T, WaitFor),
-    /// A worker has it.
+    /// A worker has the connection.
     Away,
-    /// A worker has it, and an event has come since.
+    /// A worker has the connection, and an event has arrived since.
     Called(WakeReason),
 }
 
@@ -93,25 +92,25 @@ struct Free {
     untouched: u32,
 }
 
-/// What came of parking.
+/// The result of parking.
 pub(super) enum Parked<T> {
-    /// It waits.
-    QueueTimes,
-    /// Something has come for it in the meantime: drive it again.
+    /// The connection is parked.
+    Waiting,
+    /// An event arrived in the meantime: drive the connection again.
     Called(T, WakeReason),
-    /// It can't be registered.
+    /// The connection can't be registered.
     Failed(T, io::Error),
 }
 
 impl<T: AsFd> Poller<T> {
-    /// A lot for this many connections, that also wakes whoever waits in it when `waker` rings.
+    /// Creates a poller for this many connections. `waker` wakes a thread that waits in it.
     pub(super) fn new(capacity: usize, waker: &Waker) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let data = EventData::new_u64(BELL);
+        let data = EventData::new_u64(WAKER_TOKEN);
         epoll::add(&epoll, waker, data, EventFlags::IN | EventFlags::ET)?;
         Ok(Self {
             epoll,
-            blocks: (0..capacity.div_ceil(BLOCK_PLACES))
+            blocks: (0..capacity.div_ceil(BLOCK_SLOTS))
                 .map(|_| OnceLock::new())
                 .collect(),
             free: Mutex::default(),
@@ -119,80 +118,79 @@ impl<T: AsFd> Poller<T> {
         })
     }
 
-    /// A ticket for a free place, or `None` if the lot is full.
+    /// Reserves a free slot; `None` if the poller is full.
     pub(super) fn reserve(&self) -> Option<Token> {
         let mut free = lock(&self.free);
-        let place = match free.returned.pop() {
-            Some(place) => place,
-            None if (free.untouched as usize) < self.blocks.len() * BLOCK_PLACES => {
+        let slot = match free.returned.pop() {
+            Some(slot) => slot,
+            None if (free.untouched as usize) < self.blocks.len() * BLOCK_SLOTS => {
                 free.untouched += 1;
                 free.untouched - 1
             }
             None => return None,
         };
         drop(free);
-        let mut state = lock(&self.place(place).state);
-        state.tells_of_room = false;
+        let mut state = lock(&self.slot(slot).state);
+        state.watches_output = false;
         state.state = Occupant::Reserved;
         Some(Token {
-            place,
+            slot,
             generation: state.generation,
         })
     }
 
-    /// Parks the holder of `token`.
-    pub(super) fn park(&self, token: Token, tenant: T, wait: Pending) -> Parked<T> {
-        let place = self.place(token.place);
-        let mut state = lock(&place.state);
+    /// Parks the connection that owns `token`.
+    pub(super) fn park(&self, token: Token, parked: T, wait: Pending) -> Parked<T> {
+        let slot = self.slot(token.slot);
+        let mut state = lock(&slot.state);
         debug_assert_eq!(state.generation, token.generation);
-        let needs_room = wait.what == WaitFor::Room && !state.tells_of_room;
-        // Whoever receives the first event waits for the lock that is held here.
+        let needs_output = wait.what == WaitFor::Room && !state.watches_output;
+        // A thread that receives the first event waits for the lock held here.
         let registered = match state.state {
             Occupant::Called(wake) => {
                 state.state = Occupant::Away;
-                return Parked::Called(tenant, wake);
+                return Parked::Called(parked, wake);
             }
             Occupant::Reserved => {
-                let flags = interest(needs_room);
-                epoll::add(&self.epoll, &tenant, token.data(), flags)
+                let flags = interest(needs_output);
+                epoll::add(&self.epoll, &parked, token.data(), flags)
             }
-            // Room that has come since the client was found to have none is told at once.
-            _ if needs_room => epoll::modify(&self.epoll, &tenant, token.data(), interest(true)),
+            // If the socket became writable in the meantime, epoll reports that at once.
+            _ if needs_output => epoll::modify(&self.epoll, &parked, token.data(), interest(true)),
             Occupant::Vacant | Occupant::Parked(..) | Occupant::Away => Ok(()),
         };
         if let Err(error) = registered {
-            return Parked::Failed(tenant, error.into());
+            return Parked::Failed(parked, error.into());
         }
-        state.tells_of_room |= needs_room;
-        place
-            .deadline
+        state.watches_output |= needs_output;
+        slot.deadline
             .store(self.millis(wait.deadline), Ordering::Relaxed);
-        state.state = Occupant::Parked(tenant, wait.what);
-        Parked::QueueTimes
+        state.state = Occupant::Parked(parked, wait.what);
+        Parked::Waiting
     }
 
-    /// Gives the place back. The ticket's holder must be with the caller.
+    /// Frees the slot. The caller must own the token's connection.
     pub(super) fn release(&self, token: Token) {
-        let mut state = lock(&self.place(token.place).state);
+        let mut state = lock(&self.slot(token.slot).state);
         state.generation = state.generation.wrapping_add(1);
         state.state = Occupant::Vacant;
         drop(state);
-        lock(&self.free).returned.push(token.place);
+        lock(&self.free).returned.push(token.slot);
     }
 
-    /// Gives the place back of a tenant that is of use elsewhere. Nothing is told of it, unless it
-    /// enters again: then whatever has come meanwhile is told at its first parking.
-    pub(super) fn deregister(&self, token: Token, tenant: &impl AsFd) {
-        // Who has never parked is not registered.
-        let _ = epoll::delete(&self.epoll, tenant);
+    /// Removes a connection from epoll and frees its slot. No event of it is reported until it
+    /// reserves a slot again; pending events are then reported when it first parks.
+    pub(super) fn deregister(&self, token: Token, parked: &impl AsFd) {
+        // A connection that has never parked is not registered.
+        let _ = epoll::delete(&self.epoll, parked);
         self.release(token);
     }
 
-    /// Waits for events, at most this long.
-    pub(super) fn wait(&self, events: &mut Events, patience: Option<Duration>) -> io::Result<()> {
-        let timeout = patience.map(|patience| rustix::event::Timespec {
-            tv_sec: patience.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: patience.subsec_nanos().into(),
+    /// Waits for events, for at most `timeout`.
+    pub(super) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = timeout.map(|timeout| rustix::event::Timespec {
+            tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
         });
         events.received.clear();
         events.taken = 0;
@@ -204,7 +202,7 @@ impl<T: AsFd> Poller<T> {
         }
     }
 
-    /// The next of the events' connections that is to be driven.
+    /// Returns the next connection that has an event to handle.
     pub(super) fn next_ready(&self, events: &mut Events) -> Option<(T, WakeReason)> {
         while let Some(event) = events.received.get(events.taken) {
             events.taken += 1;
@@ -217,37 +215,38 @@ impl<T: AsFd> Poller<T> {
         None
     }
 
-    /// Takes out every parked connection whose deadline has passed.
+    /// Removes every parked connection whose deadline has passed.
     pub(super) fn expired(&self, now: Instant, mut take: impl FnMut(T)) {
         let now = self.millis(now);
-        for place in self.places() {
-            if place.deadline.load(Ordering::Relaxed) > now {
+        for slot in self.slots() {
+            if slot.deadline.load(Ordering::Relaxed) > now {
                 continue;
             }
-            let mut state = lock(&place.state);
-            if place.deadline.load(Ordering::Relaxed) <= now
-                && let Some(tenant) = state.take(place, |_| true)
+            let mut state = lock(&slot.state);
+            if slot.deadline.load(Ordering::Relaxed) <= now
+                && let Some(parked) = state.take(slot, |_| true)
             {
                 drop(state);
-                take(tenant);
+                take(parked);
             }
         }
     }
 
-    /// Takes out every parked connection that waits for something of this kind.
+    /// Removes every parked connection whose `WaitFor` matches.
     pub(super) fn recall(&self, mut kind: impl FnMut(WaitFor) -> bool, mut take: impl FnMut(T)) {
-        for place in self.places() {
-            let tenant = lock(&place.state).take(place, &mut kind);
-            if let Some(tenant) = tenant {
-                take(tenant);
+        for slot in self.slots() {
+            let parked = lock(&slot.state).take(slot, &mut kind);
+            if let Some(parked) = parked {
+                take(parked);
             }
         }
     }
 
-    /// Wakes the ticket's holder if it is here and waits for this, or notes that it is to be woken.
+    /// Returns the token's connection if it is parked and waits for this event. If a worker has the
+    /// connection, the event is recorded for its next parking.
     fn notify(&self, token: Token, flags: EventFlags) -> Option<(T, WakeReason)> {
-        let place = self.place(token.place);
-        let mut state = lock(&place.state);
+        let slot = self.slot(token.slot);
+        let mut state = lock(&slot.state);
         if state.generation != token.generation {
             return None;
         }
@@ -266,8 +265,8 @@ impl<T: AsFd> Poller<T> {
                 if !hung_up && !flags.intersects(direction) {
                     return None;
                 }
-                let tenant = state.take(place, |_| true)?;
-                Some((tenant, wake))
+                let parked = state.take(slot, |_| true)?;
+                Some((parked, wake))
             }
             Occupant::Away | Occupant::Called(WakeReason::Ready) => {
                 state.state = Occupant::Called(wake);
@@ -277,24 +276,24 @@ impl<T: AsFd> Poller<T> {
         }
     }
 
-    fn place(&self, index: u32) -> &Slot<T> {
+    fn slot(&self, index: u32) -> &Slot<T> {
         let index = index as usize;
-        let block = self.blocks[index / BLOCK_PLACES].get_or_init(|| {
-            (0..BLOCK_PLACES)
+        let block = self.blocks[index / BLOCK_SLOTS].get_or_init(|| {
+            (0..BLOCK_SLOTS)
                 .map(|_| Slot {
                     deadline: AtomicU64::new(NEVER),
                     state: Mutex::new(SlotState {
                         generation: 0,
-                        tells_of_room: false,
+                        watches_output: false,
                         state: Occupant::Vacant,
                     }),
                 })
                 .collect()
         });
-        &block[index % BLOCK_PLACES]
+        &block[index % BLOCK_SLOTS]
     }
 
-    fn places(&self) -> impl Iterator<Item = &Slot<T>> {
+    fn slots(&self) -> impl Iterator<Item = &Slot<T>> {
         self.blocks
             .iter()
             .map_while(OnceLock::get)
@@ -308,13 +307,13 @@ impl<T: AsFd> Poller<T> {
 }
 
 impl<T> SlotState<T> {
-    fn take(&mut self, place: &Slot<T>, kind: impl FnOnce(WaitFor) -> bool) -> Option<T> {
+    fn take(&mut self, slot: &Slot<T>, kind: impl FnOnce(WaitFor) -> bool) -> Option<T> {
         if !matches!(self.state, Occupant::Parked(_, what) if kind(what)) {
             return None;
         }
-        place.deadline.store(NEVER, Ordering::Relaxed);
+        slot.deadline.store(NEVER, Ordering::Relaxed);
         match std::mem::replace(&mut self.state, Occupant::Away) {
-            Occupant::Parked(tenant, _) => Some(tenant),
+            Occupant::Parked(parked, _) => Some(parked),
             _ => None,
         }
     }
@@ -322,24 +321,24 @@ impl<T> SlotState<T> {
 
 impl Token {
     fn data(self) -> EventData {
-        EventData::new_u64(u64::from(self.generation) << 32 | u64::from(self.place))
+        EventData::new_u64(u64::from(self.generation) << 32 | u64::from(self.slot))
     }
 
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "the two halves of what `data` put together"
+        reason = "the two halves of the value that `data` composes"
     )]
     fn of(data: EventData) -> Option<Self> {
         let token = data.u64();
-        (token != BELL).then_some(Self {
-            place: token as u32,
+        (token != WAKER_TOKEN).then_some(Self {
+            slot: token as u32,
             generation: (token >> 32) as u32,
         })
     }
 }
 
 impl Events {
-    /// Room for this many at a time.
+    /// Holds up to `capacity` events at a time.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self {
             received: Vec::with_capacity(capacity),
@@ -348,20 +347,20 @@ impl Events {
         }
     }
 
-    /// Whether the bell was among them, once all are claimed.
+    /// Whether the waker fired, valid once `next_ready` has processed all events.
     pub(super) fn waker_fired(&self) -> bool {
         self.waker_fired
     }
 }
 
-/// What the system is asked to tell of.
-fn interest(in_room: bool) -> EventFlags {
+/// The events to register for.
+fn interest(in_output: bool) -> EventFlags {
     let mut flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-    flags.set(EventFlags::OUT, in_room);
+    flags.set(EventFlags::OUT, in_output);
     flags
 }
 
-/// A lock's content, even if its last holder panicked: nothing here is left half done.
+/// Locks a mutex and ignores poisoning: no code here panics halfway through a change.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

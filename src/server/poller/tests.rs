@@ -44,7 +44,7 @@ impl Rig {
     #[track_caller]
     fn expect_waits(&self, token: Token, tenant: UnixStream, what: WaitFor) {
         let parked = self.poller.park(token, tenant, until(what, HOUR));
-        assert!(matches!(parked, Parked::QueueTimes));
+        assert!(matches!(parked, Parked::Waiting));
     }
 
     #[track_caller]
@@ -57,7 +57,7 @@ impl Rig {
                 assert_eq!(wake, expected);
                 tenant
             }
-            Parked::QueueTimes => panic!("it waits, although something has come"),
+            Parked::Waiting => panic!("it waits, although something has come"),
             Parked::Failed(_, error) => panic!("it can't be watched: {error}"),
         }
     }
@@ -241,7 +241,7 @@ fn a_stale_event_never_wakes_the_next_holder_of_the_place() {
     assert_eq!(gone.len(), 1);
     rig.poller.release(old);
     let new = rig.reserve();
-    assert_eq!(new.place, old.place);
+    assert_eq!(new.slot, old.slot);
     assert_ne!(new.generation, old.generation);
 
     let (tenant, _peer) = pair();
@@ -270,7 +270,7 @@ fn nobody_is_told_of_who_is_expelled_until_he_parks_again() {
         rig.expect_silence();
 
         let again = rig.reserve();
-        assert_eq!(again.place, token.place, "the place was given back");
+        assert_eq!(again.slot, token.slot, "the place was given back");
         rig.expect_waits(again, tenant, WaitFor::NextRequest);
         let tenant = rig.expect_next(wake);
         assert_eq!(drain(&tenant), (3, !leaves));
@@ -301,7 +301,7 @@ fn expired_takes_only_what_is_due() {
             deadline: now + patience,
         };
         let parked = rig.poller.park(rig.reserve(), tenant, wait);
-        assert!(matches!(parked, Parked::QueueTimes));
+        assert!(matches!(parked, Parked::Waiting));
         mark
     };
     let first = park(Duration::from_secs(1));
@@ -367,13 +367,13 @@ fn recall_takes_what_waits_for_that_kind() {
 fn places_are_reused() {
     let rig = Rig::new(1);
     let tickets: Vec<_> = std::iter::from_fn(|| rig.poller.reserve()).collect();
-    assert_eq!(tickets.len(), BLOCK_PLACES, "capacity comes in blocks");
-    let places: HashSet<_> = tickets.iter().map(|token| token.place).collect();
+    assert_eq!(tickets.len(), BLOCK_SLOTS, "capacity comes in blocks");
+    let places: HashSet<_> = tickets.iter().map(|token| token.slot).collect();
     assert_eq!(places.len(), tickets.len());
 
     rig.poller.release(tickets[7]);
     let again = rig.reserve();
-    assert_eq!(again.place, tickets[7].place);
+    assert_eq!(again.slot, tickets[7].slot);
     assert_ne!(again, tickets[7]);
     assert!(rig.poller.reserve().is_none());
 }
@@ -424,7 +424,7 @@ fn no_wake_up_is_lost() {
                 return poller.release(tenant.token);
             }
             match poller.park(tenant.token, tenant, until(WaitFor::NextRequest, HOUR)) {
-                Parked::QueueTimes => return,
+                Parked::Waiting => return,
                 Parked::Called(called, _) => tenant = called,
                 Parked::Failed(_, error) => panic!("it can't be watched: {error}"),
             }

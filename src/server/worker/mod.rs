@@ -1,4 +1,4 @@
-//! A worker: takes a connection, drives it as far as it goes, takes the next.
+//! A worker thread: takes a ready connection, drives it until it parks or closes, takes the next.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,22 +12,22 @@ use crate::connection::{Admission, DriveResult, WakeReason, WorkerBuffers};
 use crate::message::Overload;
 use crate::sync::elapsed;
 
-/// Events taken from the system at a time. What a worker takes it must hand to others, so this is
-/// no more than a few rounds of the pool.
+/// Events taken from epoll at a time. A worker passes on the events that it takes, so this is no more
+/// than a few rounds of the pool.
 const EVENTS: usize = 64;
 
-/// Connections driven before looking for events even though work waits: what comes over the
-/// channel must not starve what comes from the system.
+/// Connections driven between two looks for events while work waits, so that the ready channel does
+/// not starve epoll.
 const DRIVES_PER_LOOK: u32 = 61;
 
-/// Drives of one connection in a row, if events keep coming for it, before others get their turn.
+/// Consecutive drives of one connection, if events keep arriving for it, before other connections.
 const DRIVES_IN_A_ROW: u32 = 16;
 
 /// One thread of the pool.
 pub(super) struct Worker {
     shared: Arc<ServerState>,
     index: usize,
-    desk: WorkerBuffers,
+    buffers: WorkerBuffers,
     events: Events,
     drives: u32,
     turn_time: TurnTime,
@@ -38,7 +38,7 @@ impl Worker {
         Self {
             shared,
             index,
-            desk: WorkerBuffers::new(index),
+            buffers: WorkerBuffers::new(index),
             events: Events::with_capacity(EVENTS),
             drives: 0,
             turn_time: TurnTime::default(),
@@ -50,11 +50,11 @@ impl Worker {
         while let Some(job) = self.next() {
             self.drive(job);
         }
-        // One ring wakes one watcher, and the next one must know too.
+        // One wake-up wakes one watching worker, and the next one must end, too.
         self.shared.idle_workers.call_all();
     }
 
-    /// The next connection to drive; `None` once the server has stopped.
+    /// Returns the next connection to drive; `None` once the server has stopped.
     fn next(&mut self) -> Option<ReadyTask> {
         self.drives = self.drives.wrapping_add(1);
         if self.drives.is_multiple_of(DRIVES_PER_LOOK) {
@@ -75,7 +75,7 @@ impl Worker {
             let shared = &self.shared;
             let has_work = || !shared.jobs.is_empty() || shared.phase() == Phase::Stopped;
             was_idle = true;
-            if shared.idle_workers.rest(has_work) == IdleAction::Work {
+            if shared.idle_workers.rest(has_work) == IdleAction::Retry {
                 continue;
             }
             self.look(None);
@@ -91,24 +91,23 @@ impl Worker {
         }
     }
 
-    fn look(&mut self, patience: Option<Duration>) {
-        self.shared.look(&mut self.events, patience);
+    fn look(&mut self, timeout: Option<Duration>) {
+        self.shared.look(&mut self.events, timeout);
         self.shared.idle_workers.note_look();
     }
 
-    /// Hands all received events to whoever is free.
+    /// Puts all received events into the ready channel for other workers.
     fn share(&mut self) {
         if self.shared.enqueue_all(&mut self.events) {
             self.wake_if_worth();
         }
-        // The bell rang for what waits in the channel, and it was heard by a worker that has
-        // something else to do.
+        // The waker fired for work in the channel, but it woke this worker, which has other work.
         if self.events.waker_fired() && !self.shared.jobs.is_empty() {
             self.shared.idle_workers.call();
         }
     }
 
-    /// Leaves what waits in the channel to whoever is free.
+    /// Wakes an idle worker for the work in the channel if that is worth a wake-up.
     fn wake_if_worth(&self) {
         let ServerState {
             jobs, idle_workers, ..
@@ -123,7 +122,7 @@ impl Worker {
             mut since,
         } = job;
         for _ in 0..DRIVES_IN_A_ROW {
-            // To drop a connection may run a handler's code, too.
+            // Dropping a connection may also run a handler's code.
             self.shared.turns.count(self.index);
             let verdict = self.turn(&mut client, wake, since.take());
             let is_others_turn = matches!(verdict, DriveResult::Requeue);
@@ -137,7 +136,7 @@ impl Worker {
                 break;
             }
         }
-        // Whoever has been waiting in the system goes before it.
+        // Connections with pending events go before this one.
         self.look(Some(Duration::ZERO));
         self.share();
         self.shared.hand_over(ReadyTask {
@@ -148,19 +147,19 @@ impl Worker {
     }
 
     fn turn(&mut self, client: &mut Task, wake: WakeReason, since: Option<Instant>) -> DriveResult {
-        let (desk, shared) = (&mut self.desk, &self.shared);
+        let (buffers, shared) = (&mut self.buffers, &self.shared);
         let began = Instant::now();
         let waited = since.map(|since| began.saturating_duration_since(since));
         shared.waits.note(self.index, waited);
-        // In a drain nobody else comes, and what has come is handled.
+        // A drain accepts no new connections and handles every request already received.
         let treatment = if shared.is_late(since, began) && shared.phase() < Phase::Draining {
             Admission::Shed(Overload::Late)
         } else {
             Admission::Handle
         };
-        let verdict = shared.turn(desk, client, wake, treatment, began);
+        let verdict = shared.turn(buffers, client, wake, treatment, began);
         self.turn_time.note(elapsed(began));
-        let answered = self.desk.answered();
+        let answered = self.buffers.answered();
         shared.stats.set_answered(self.index, answered);
         verdict
     }

@@ -188,10 +188,7 @@ impl Scene {
             what: WaitFor::FirstRequest,
             deadline: Instant::now() + HOUR,
         };
-        assert!(matches!(
-            poller.park(token, client, wait),
-            Parked::QueueTimes
-        ));
+        assert!(matches!(poller.park(token, client, wait), Parked::Waiting));
         peer
     }
 
@@ -272,7 +269,7 @@ impl Scene {
     /// A worker shares work while another is idle.
     fn call_detector(&self) {
         let idle_workers = &self.shared.idle_workers;
-        assert_eq!(idle_workers.rest(|| false), IdleAction::Watch);
+        assert_eq!(idle_workers.rest(|| false), IdleAction::Poll);
         idle_workers.wake_if_worth(1, &TurnTime::default());
         idle_workers.stop_watching(&TurnTime::default());
     }
@@ -294,8 +291,8 @@ impl Scene {
             Instant::now(),
             service,
         );
-        let seat = self.shared.stats.accept();
-        (Box::new(Task::new(connection, seat)), peer)
+        let connection_guard = self.shared.stats.accept();
+        (Box::new(Task::new(connection, connection_guard)), peer)
     }
 }
 
