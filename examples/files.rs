@@ -1,4 +1,4 @@
-//! A folder of files under a path, beside routes.
+//! Serves a folder of files under a path, beside a route.
 //!
 //! Run it with `cargo run --example files [ADDR [DIR]]`, then:
 //!
@@ -13,7 +13,7 @@ use std::error::Error;
 use httpool::{Html, Router, ServeDir, Server};
 
 fn home() -> Html<&'static str> {
-    Html("<p><a href=\"docs/wire.md\">What is promised on the wire</a></p>\n")
+    Html("<p><a href=\"docs/wire.md\">The wire behaviour</a></p>\n")
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,11 +1,11 @@
-//! A server inside a bigger program: the program stops it, and ends in the right order.
+//! Runs a server inside a larger program, and shuts both down in the right order.
 //!
-//! Who asks for `/greet/NAME` is greeted at once, and put into a guest book by a thread of the
-//! program's own, later. The server is stopped first, so that every guest is in the queue, and then
-//! the queue is finished, so that every guest is in the book.
+//! `/greet/NAME` responds at once. A background thread later writes the name into a guest book.
+//! Shutdown stops the server first, so that every name is in the queue. Then it finishes the queue,
+//! so that every name is in the book.
 //!
-//! The library installs no signal handler: when to stop is the program's choice. This one stops
-//! when Enter is pressed (or its standard input ends), or when someone asks for `/shutdown`.
+//! The library installs no signal handler: the program decides when to shut down. This one shuts
+//! down when Enter is pressed, when its standard input ends, or on a request for `/shutdown`.
 //!
 //! Run it with `cargo run --example graceful [ADDR]`, then: `curl localhost:4000/greet/ada` and
 //! `curl localhost:4000/shutdown`.
@@ -19,10 +19,10 @@ use httpool::extract::{Path, State};
 use httpool::http::StatusCode;
 use httpool::{Handle, Server};
 
-/// Guests who wait to be written down. If there are more, a handler waits for room.
+/// Longest queue of names. When the queue is full, a handler blocks until there is room.
 const QUEUE: usize = 100;
 
-/// What functions need of the program.
+/// The state that the handlers share.
 #[derive(Clone)]
 struct Program {
     guests: SyncSender<String>,
@@ -41,12 +41,12 @@ fn greet(
 }
 
 fn shut_down(State(program): State<Program>) -> &'static str {
-    // The drain begins, and this request is part of what it finishes.
+    // Starts the drain, which completes this request too.
     program.server.shutdown();
     "goodbye\n"
 }
 
-/// Writes until nobody sends guests any more, and returns the book.
+/// Collects names until every sender is dropped, and returns the book.
 fn write_down(guests: &Receiver<String>) -> Vec<String> {
     guests.iter().collect()
 }
@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (guests, queue) = sync_channel(QUEUE);
     let writer = thread::spawn(move || write_down(&queue));
 
-    // Handles are cheap to clone, and any thread may use one.
+    // A handle is cheap to clone and can be used from any thread.
     let handle = server.handle();
     let router: Router = Router::new()
         .get("/", || "still here\n")
@@ -74,16 +74,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         });
     let server = thread::spawn(move || server.run(router));
 
-    // What else the program does it does here, and this is how it learns that it is to end: a
-    // line, an end and an error all mean that nobody wants it any more.
+    // The rest of the program would run here. A line, the end of input and a read error all shut
+    // it down.
     thread::spawn(move || {
         let _ = io::stdin().read_line(&mut String::new());
         handle.shutdown();
     });
 
-    // The router goes with the server, and with it the last sender.
-    let report = server.join().expect("a server does not panic")?;
-    let book = writer.join().expect("to write is no danger");
+    // When the server ends, the router and its sender are dropped, so the writer ends too.
+    let report = server.join().expect("the server does not panic")?;
+    let book = writer.join().expect("the writer does not panic");
     println!("{report}");
     println!("in the book: {book:?}");
     Ok(())

@@ -1,4 +1,4 @@
-//! Greets whoever asks.
+//! Answers every request with a greeting.
 //!
 //! Run it with `cargo run --example hello [ADDR]`, then: `curl localhost:4000/some/path`.
 

@@ -1,4 +1,4 @@
-//! Layers around routes: some that are provided, and one of one's own.
+//! Adds layers around routes: several from the library, and one custom layer.
 //!
 //! Run it with `cargo run --example middleware --all-features [ADDR]`, then:
 //!
@@ -24,8 +24,8 @@ use httpool::{Next, Problem, Request, Response, Server, http::StatusCode};
 
 const TOOK: HeaderName = HeaderName::from_static("x-took-microseconds");
 
-/// A layer is a function: what it does before `next` it does to the request, and what it does
-/// afterwards to the answer.
+/// A layer is a function. The code before `next.run` sees the request, and the code after it sees
+/// the response.
 fn time(request: Request, next: Next<'_>) -> Response {
     let began = Instant::now();
     let mut response = next.run(request);
@@ -42,7 +42,7 @@ fn admin(User(name): User) -> String {
     format!("all that {name} may see\n")
 }
 
-/// Nothing can stop a function from outside, so it asks itself whether there is time for more.
+/// The server can't interrupt a handler, so a slow handler checks its deadline itself.
 fn slow(deadline: Deadline) -> Result<&'static str, TooLate> {
     for _ in 0..1000 {
         let left = deadline.remaining()?;
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let admin = Router::new()
         .layer(BasicAuth::of("Admin", [("ada", "lovelace")]))
         .get("/", admin);
-    // What is written first sees a request first, and its answer last.
+    // Layers run in the order in which they are added; the first one sees the response last.
     let router: Router = Router::new()
         .layer(time)
         .layer(SecurityHeaders::new())

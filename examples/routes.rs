@@ -1,4 +1,4 @@
-//! Routes, typed arguments, shared state, and errors of one's own.
+//! Uses routes, typed arguments, shared state and a custom error type.
 //!
 //! Run it with `cargo run --example routes [ADDR]`, then:
 //!
@@ -24,7 +24,7 @@ struct Book {
     title: String,
 }
 
-/// What all functions share.
+/// The state that all handlers share.
 #[derive(Debug, Clone, Default)]
 struct Shelf(Arc<Mutex<BTreeMap<u64, Book>>>);
 
@@ -34,14 +34,14 @@ struct Page {
     from: u64,
 }
 
-/// What can go wrong here, and how it is answered.
+/// An error of this application, which converts into a response.
 #[derive(Debug)]
-enum Trouble {
+enum BookError {
     NoBook(u64),
     NoTitle,
 }
 
-impl IntoResponse for Trouble {
+impl IntoResponse for BookError {
     fn into_response(self) -> Response {
         let problem = match self {
             Self::NoBook(id) => {
@@ -55,7 +55,7 @@ impl IntoResponse for Trouble {
 }
 
 impl Shelf {
-    /// No function panics while it holds the lock, and if one did, the books would still be whole.
+    /// Ignores poisoning: a panic can't leave the map in an invalid state.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Book>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,17 +67,17 @@ fn list(State(shelf): State<Shelf>, Query(page): Query<Page>) -> Json<BTreeMap<u
     Json(wanted.map(|(id, book)| (*id, book.clone())).collect())
 }
 
-fn show(State(shelf): State<Shelf>, Path(id): Path<u64>) -> Result<Json<Book>, Trouble> {
+fn show(State(shelf): State<Shelf>, Path(id): Path<u64>) -> Result<Json<Book>, BookError> {
     let book = shelf.lock().get(&id).cloned();
-    book.map(Json).ok_or(Trouble::NoBook(id))
+    book.map(Json).ok_or(BookError::NoBook(id))
 }
 
 fn add(
     State(shelf): State<Shelf>,
     Json(book): Json<Book>,
-) -> Result<(StatusCode, String), Trouble> {
+) -> Result<(StatusCode, String), BookError> {
     if book.title.is_empty() {
-        return Err(Trouble::NoTitle);
+        return Err(BookError::NoTitle);
     }
     let mut books = shelf.lock();
     let id = books.keys().next_back().map_or(1, |last| last + 1);

@@ -1,15 +1,16 @@
-//! Tells everyone who listens what anyone says, in server-sent events.
+//! Sends each posted message to all listeners, as server-sent events.
 //!
 //! Run it with `cargo run --example sse [ADDR]`, then `curl -N localhost:4000/events` in one
 //! terminal (or the page at `localhost:4000` in a browser), and in another one
 //! `curl localhost:4000/say -d hello`.
 //!
-//! Each listener holds a worker while nothing is said. So there are more workers than listeners, and
-//! a listener too many is told so. Enter stops the server: every stream ends, and none is cut.
+//! Each listener occupies a worker, even while no message arrives. The example therefore has more
+//! workers than listeners, and refuses further listeners with a 503 response. Press Enter to shut
+//! the server down: every stream ends cleanly.
 
 #![allow(
     clippy::needless_pass_by_value,
-    reason = "what a function takes from a request is its own"
+    reason = "handlers own the values that they take from a request"
 )]
 
 use std::collections::VecDeque;
@@ -28,13 +29,13 @@ use httpool::{Handle, Html, Phase, Problem, Server};
 
 const WORKERS: usize = 8;
 
-/// Who sends has a worker at any time.
+/// Two workers stay free for other requests.
 const LISTENERS: usize = WORKERS - 2;
 
-/// What a listener may leave untaken. One who leaves more is let go, and connects again.
+/// Events queued for a listener. A listener with a full queue is disconnected; browsers reconnect.
 const UNTAKEN: usize = 16;
 
-/// What a listener who connects again may have missed and still gets.
+/// Past events that are kept for listeners that reconnect.
 const REMEMBERED: usize = UNTAKEN;
 
 const PAGE: &str = r#"<!doctype html>
@@ -57,7 +58,7 @@ document.querySelector('form').onsubmit = event => {
 </script>
 "#;
 
-/// Where what is said goes.
+/// The listeners, and the messages that were sent last.
 #[derive(Clone)]
 struct Room {
     inside: Arc<Mutex<Inside>>,
@@ -91,10 +92,10 @@ impl Room {
         }
     }
 
-    /// `None` if there are enough listeners.
+    /// Adds a listener, or returns `None` if there are too many.
     fn listen(&self, last_seen: Option<u64>) -> Option<Receiver<Event>> {
         let mut inside = self.lock();
-        // Who has left is not counted.
+        // This send removes listeners that have disconnected, so that they are not counted.
         inside.tell(&Event::comment("another one listens"));
         if inside.listeners.len() >= LISTENERS {
             return None;
@@ -105,7 +106,7 @@ impl Room {
             *number > seen
         });
         for (_, event) in missed {
-            // There is room for all that is remembered.
+            // The queue has room for every event that is kept.
             let _ = sender.try_send(event.clone());
         }
         inside.listeners.push(sender);
@@ -118,7 +119,7 @@ impl Room {
 }
 
 impl Inside {
-    /// Nobody is waited for: who has no room for it is let go.
+    /// Sends the event to every listener without blocking, and drops listeners with a full queue.
     fn tell(&mut self, event: &Event) {
         let takes_it = |listener: &SyncSender<Event>| listener.try_send(event.clone()).is_ok();
         self.listeners.retain(takes_it);

@@ -1,7 +1,7 @@
-//! Speaks TLS, greets clients by what is known of them, and reads its certificate again when it is
-//! asked to.
+//! Serves HTTPS, reports details of each TLS connection, and reloads its certificate on request.
 //!
-//! Browsers and curl want a certificate of an authority that they know. To try it without one:
+//! Browsers and curl require a certificate from an authority that they trust. To try this example
+//! with a self-signed certificate:
 //!
 //! ```sh
 //! openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
@@ -10,7 +10,7 @@
 //! curl --cacert cert.pem https://localhost:4443
 //! ```
 //!
-//! Press Enter when the files have changed; clients that are connected don't notice.
+//! Press Enter to reload changed files. Open connections are not affected.
 //!
 //! Run it with `cargo run --example tls --features tls CERTIFICATE KEY [ADDR]`.
 
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         {
             match tls.reload() {
                 Ok(()) => println!("the certificate is read again"),
-                // What was read before stays in use.
+                // The old certificate stays in use.
                 Err(error) => println!("{error}"),
             }
         }

@@ -1,8 +1,8 @@
-//! A WebSocket echo: what is sent to `/echo` comes back, and a drain says goodbye.
+//! Echoes WebSocket messages at `/echo`, and closes every connection properly on shutdown.
 //!
-//! httpool knows nothing of WebSocket. tungstenite speaks it, on the stream that an upgrade hands
-//! over; each connection holds a worker for as long as it lasts. The server stops when Enter is
-//! pressed, or its standard input ends.
+//! httpool does not implement WebSocket. tungstenite does, on the stream of an upgraded connection.
+//! Each WebSocket connection occupies a worker until it closes. The server shuts down when Enter is
+//! pressed or its standard input ends.
 //!
 //! Run it with `cargo run --example websocket [ADDR]`, then open `http://localhost:4000` in a
 //! browser, or: `curl -N ws://localhost:4000/echo`.
@@ -40,18 +40,18 @@ line.onchange = () => { socket.send(line.value); line.value = ""; };
 </script>
 "#;
 
-/// How often a quiet connection looks whether the server stops, and how long a goodbye may take.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often an idle connection checks for shutdown, and the timeout of a closing handshake.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Largest message.
-const MESSAGE: usize = 64 * 1024;
+/// Largest message, in bytes.
+const MAX_MESSAGE: usize = 64 * 1024;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let router: Router = Router::new().get("/", || Html(PAGE)).get("/echo", open);
     let address = env::args().nth(1).unwrap_or("localhost:4000".into());
     let server = Server::builder()
         .listen(address)
-        // So many may talk at a time.
+        // The number of connections that can be open at a time.
         .workers(64)
         .bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);
@@ -66,10 +66,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The server's half of the opening handshake (RFC 6455 sections 4.2.2 and 4.4). Whether it was asked
-/// for an upgrade at all is seen to by httpool.
-fn open(mut fields: HeaderMap) -> Response {
-    if fields
+/// Performs the server's half of the opening handshake (RFC 6455 sections 4.2.2 and 4.4). httpool
+/// itself checks that the request asks for an upgrade.
+fn open(mut headers: HeaderMap) -> Response {
+    if headers
         .get(SEC_WEBSOCKET_VERSION)
         .is_none_or(|version| version != "13")
     {
@@ -81,35 +81,37 @@ fn open(mut fields: HeaderMap) -> Response {
         )
             .into_response();
     }
-    if is_foreign(&fields) {
+    if is_foreign(&headers) {
         return (
             StatusCode::FORBIDDEN,
             "pages of other sites have no business here",
         )
             .into_response();
     }
-    let Some(key) = fields.remove(SEC_WEBSOCKET_KEY).filter(is_key) else {
+    let Some(key) = headers.remove(SEC_WEBSOCKET_KEY).filter(is_key) else {
         return (StatusCode::BAD_REQUEST, "the key is not 16 bytes in base64").into_response();
     };
     let accept = derive_accept_key(key.as_bytes());
     let upgrade = Upgrade::new("websocket", |stream| {
-        if let Err(why) = echo(stream) {
-            eprintln!("a connection failed: {why}");
+        if let Err(error) = echo(stream) {
+            eprintln!("a connection failed: {error}");
         }
     });
     ([(SEC_WEBSOCKET_ACCEPT, accept)], upgrade).into_response()
 }
 
-/// Whether a page of another origin asks (RFC 6455 section 10.2). Browsers let every page open a
-/// WebSocket to every server, and send what cookies they have for it along: without this, any site
-/// could talk here in the name of whoever visits it. Who is no browser says no origin.
-fn is_foreign(fields: &HeaderMap) -> bool {
-    let Some(origin) = fields.get(ORIGIN) else {
+/// Whether the request comes from a page of another origin (RFC 6455 section 10.2).
+///
+/// Browsers let every page open a WebSocket to every server, and send the server's cookies with it.
+/// Without this check, any site could use this server in a visitor's name. Clients that are not
+/// browsers send no `Origin`.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else {
         return false;
     };
     let origin = origin.to_str().unwrap_or_default();
     let (_, authority) = origin.split_once("://").unwrap_or_default();
-    fields.get(HOST).is_none_or(|host| host != authority)
+    headers.get(HOST).is_none_or(|host| host != authority)
 }
 
 fn is_key(value: &HeaderValue) -> bool {
@@ -118,63 +120,66 @@ fn is_key(value: &HeaderValue) -> bool {
         .is_ok_and(|key| key.len() == 16)
 }
 
-/// Gives back messages until the client wants no more, or the server stops.
+/// Echoes messages until the client closes the connection or the server shuts down.
 fn echo(mut stream: Stream) -> Result<(), tungstenite::Error> {
-    stream.set_read_timeout(Some(LOOK));
-    let config = WebSocketConfig::default().max_message_size(Some(MESSAGE));
+    stream.set_read_timeout(Some(CHECK_INTERVAL));
+    let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE));
     let mut socket = WebSocket::from_raw_socket(stream, Role::Server, Some(config));
-    // Whether it stops is asked before each message: who sends without end is told, too.
+    // Checked before each message, so that a client that sends constantly is closed too.
     while !socket.get_ref().is_draining() {
         match socket.read() {
             Ok(message @ (Message::Text(_) | Message::Binary(_))) => socket.send(message)?,
-            // tungstenite answers pings and goodbyes itself.
+            // tungstenite responds to ping and close frames itself.
             Ok(_) => {}
             Err(tungstenite::Error::ConnectionClosed) => return Ok(()),
-            Err(tungstenite::Error::Io(why)) if why.kind() == ErrorKind::WouldBlock => {}
-            Err(why) => return fail(socket, why),
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return fail(socket, error),
         }
     }
-    send_close_notify(socket)
+    close(socket)
 }
 
-/// Closes a connection whose client has broken the protocol, and tells it so (RFC 6455 sections
-/// 7.1.7 and 7.4.1). Any other failure means that the client is gone.
-fn fail(mut socket: WebSocket<Stream>, why: tungstenite::Error) -> Result<(), tungstenite::Error> {
-    let (code, reason) = match &why {
+/// Closes the connection after a protocol violation, with a matching close code (RFC 6455 sections
+/// 7.1.7 and 7.4.1). After any other error the client is gone.
+fn fail(
+    mut socket: WebSocket<Stream>,
+    error: tungstenite::Error,
+) -> Result<(), tungstenite::Error> {
+    let (code, reason) = match &error {
         tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-            return Err(why);
+            return Err(error);
         }
         tungstenite::Error::Protocol(_) => (CloseCode::Protocol, "the frame is malformed"),
         tungstenite::Error::Utf8(_) => (CloseCode::Invalid, "the text is not UTF-8"),
         tungstenite::Error::Capacity(_) => (CloseCode::Size, "the message is too large"),
-        _ => return Err(why),
+        _ => return Err(error),
     };
     let reason = reason.into();
     socket.close(Some(CloseFrame { code, reason }))?;
     let stream = socket.get_mut();
     stream.finish()?;
-    // Where the next frame begins can't be told. What is left unread would have the system reset
-    // the connection, and destroy the close frame on its way.
-    let until = Instant::now() + LOOK;
+    // The next frame boundary is unknown. Closing a socket with unread bytes would reset the
+    // connection and could destroy the close frame, so discard them first.
+    let until = Instant::now() + CHECK_INTERVAL;
     let mut rest = [0; 4096];
     while Instant::now() < until && stream.read(&mut rest).is_ok_and(|count| count > 0) {}
-    Err(why)
+    Err(error)
 }
 
-/// Tells the client that the server stops, and gives him a moment to say goodbye himself.
-fn send_close_notify(mut socket: WebSocket<Stream>) -> Result<(), tungstenite::Error> {
+/// Sends a close frame, and waits up to `CHECK_INTERVAL` for the client's.
+fn close(mut socket: WebSocket<Stream>) -> Result<(), tungstenite::Error> {
     socket.close(Some(CloseFrame {
         code: CloseCode::Away,
         reason: "the server stops".into(),
     }))?;
-    let until = Instant::now() + LOOK;
+    let until = Instant::now() + CHECK_INTERVAL;
     while Instant::now() < until {
         match socket.read() {
-            // It was sent before he knew.
+            // The client sent this before it received the close frame.
             Ok(_) => {}
             Err(tungstenite::Error::ConnectionClosed) => return Ok(()),
-            Err(tungstenite::Error::Io(why)) if why.kind() == ErrorKind::WouldBlock => break,
-            Err(why) => return Err(why),
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
         }
     }
     Ok(())

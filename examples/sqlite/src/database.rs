@@ -1,4 +1,4 @@
-//! A connection to the database for each worker.
+//! Keeps one database connection for each worker.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Result};
 
-/// How long a writer waits for another one. SQLite has one at a time.
+/// How long a writer waits for the current writer. SQLite allows one writer at a time.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Connections to one database file, cheap to clone.
@@ -15,19 +15,19 @@ pub(crate) struct Database {
     idle: Arc<Mutex<Vec<Connection>>>,
 }
 
-/// A connection that goes back when this is dropped, also by a handler that panics.
-struct Lent<'a> {
+/// A connection in use. Dropping it returns the connection, even if the handler panics.
+struct Checkout<'a> {
     database: &'a Database,
     connection: Option<Connection>,
 }
 
 impl Database {
-    /// Opens the file once for each worker, and makes what is missing in it.
+    /// Opens one connection for each worker, and creates the table if it is missing.
     pub(crate) fn open(path: &Path, workers: usize) -> Result<Self> {
         let connect = || {
             let connection = Connection::open(path)?;
             connection.busy_timeout(BUSY)?;
-            // Readers and a writer don't wait for each other.
+            // In WAL mode, readers and the writer do not block each other.
             connection.pragma_update(None, "journal_mode", "wal")?;
             Ok(connection)
         };
@@ -45,19 +45,19 @@ impl Database {
         })
     }
 
-    /// Lends a connection. A worker runs one handler at a time, so with one for each worker there
-    /// always is one, and nobody waits here.
+    /// Runs `work` with a connection. A worker runs one handler at a time, so a connection is always
+    /// available without waiting.
     ///
     /// # Panics
     ///
-    /// If a handler that has one asks for another.
+    /// Panics if a handler calls this again inside `work`.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        let mut lent = Lent {
+        let mut checkout = Checkout {
             database: self,
             connection: self.lock().pop(),
         };
-        let connection = lent.connection.as_mut();
-        work(connection.expect("each handler asks for one, and there is one for each"))
+        let connection = checkout.connection.as_mut();
+        work(connection.expect("a handler uses one connection at a time"))
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
@@ -65,7 +65,7 @@ impl Database {
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for Checkout<'_> {
     fn drop(&mut self) {
         self.database.lock().extend(self.connection.take());
     }

@@ -1,4 +1,4 @@
-//! Notes in a database: SQLite, with a connection for each worker.
+//! Stores notes in SQLite, with one database connection for each worker.
 //!
 //! Run it in `examples/sqlite` with `cargo run [ADDR [DATABASE]]`, then:
 //!
@@ -35,31 +35,31 @@ struct NewNote {
 
 #[derive(Debug, Deserialize)]
 struct Page {
-    /// Notes after this one.
+    /// List the notes after this id.
     #[serde(default)]
     after: i64,
 }
 
-/// What can go wrong, and how it is answered.
+/// An error of this application, which converts into a response.
 #[derive(Debug)]
-enum Trouble {
+enum NoteError {
     NoNote(i64),
     Database(rusqlite::Error),
 }
 
-impl From<rusqlite::Error> for Trouble {
+impl From<rusqlite::Error> for NoteError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
     }
 }
 
-impl IntoResponse for Trouble {
+impl IntoResponse for NoteError {
     fn into_response(self) -> Response {
         let problem = match self {
             Self::NoNote(id) => {
                 Problem::new(StatusCode::NOT_FOUND).detail(format!("there is no note {id}"))
             }
-            // What the database says is for whoever runs this, and not for clients.
+            // The database's message is for the operator, not for clients.
             Self::Database(error) => {
                 eprintln!("the database failed: {error}");
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
@@ -72,7 +72,7 @@ impl IntoResponse for Trouble {
 fn list(
     State(database): State<Database>,
     Query(page): Query<Page>,
-) -> Result<Json<Vec<Note>>, Trouble> {
+) -> Result<Json<Vec<Note>>, NoteError> {
     let notes = database.with(|connection| {
         let mut wanted = connection
             .prepare_cached("SELECT id, text FROM note WHERE id > ? ORDER BY id LIMIT 100")?;
@@ -90,7 +90,7 @@ fn list(
 fn add(
     State(database): State<Database>,
     Json(note): Json<NewNote>,
-) -> Result<impl IntoResponse, Trouble> {
+) -> Result<impl IntoResponse, NoteError> {
     let id = database.with(|connection| {
         connection
             .prepare_cached("INSERT INTO note (text) VALUES (?)")?
@@ -104,7 +104,7 @@ fn add(
     Ok((StatusCode::CREATED, location, Json(note)))
 }
 
-fn show(State(database): State<Database>, Path(id): Path<i64>) -> Result<Json<Note>, Trouble> {
+fn show(State(database): State<Database>, Path(id): Path<i64>) -> Result<Json<Note>, NoteError> {
     let text = database.with(|connection| {
         connection
             .prepare_cached("SELECT text FROM note WHERE id = ?")?
@@ -112,19 +112,19 @@ fn show(State(database): State<Database>, Path(id): Path<i64>) -> Result<Json<No
     });
     match text {
         Ok(text) => Ok(Json(Note { id, text })),
-        Err(rusqlite::Error::QueryReturnedNoRows) => Err(Trouble::NoNote(id)),
+        Err(rusqlite::Error::QueryReturnedNoRows) => Err(NoteError::NoNote(id)),
         Err(error) => Err(error.into()),
     }
 }
 
-fn delete(State(database): State<Database>, Path(id): Path<i64>) -> Result<StatusCode, Trouble> {
+fn delete(State(database): State<Database>, Path(id): Path<i64>) -> Result<StatusCode, NoteError> {
     let deleted = database.with(|connection| {
         connection
             .prepare_cached("DELETE FROM note WHERE id = ?")?
             .execute([id])
     })?;
     match deleted {
-        0 => Err(Trouble::NoNote(id)),
+        0 => Err(NoteError::NoNote(id)),
         _ => Ok(StatusCode::NO_CONTENT),
     }
 }

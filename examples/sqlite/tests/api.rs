@@ -1,4 +1,4 @@
-//! The program over a socket, with a database that outlives it.
+//! Tests the program over a socket. The database survives a restart.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait for a response, generous for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The running program, ended when it is dropped.
+/// The running program, killed on drop.
 struct Notes {
     child: Child,
     address: String,
@@ -38,11 +38,11 @@ impl Notes {
         }
     }
 
-    /// Status and content of an answer.
+    /// Sends a request, and returns the status and content of the response.
     fn ask(&self, method: &str, target: &str, content: &str) -> (u16, Value) {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("the timeout is not zero");
         let request = format!(
             "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
@@ -52,11 +52,11 @@ impl Notes {
         stream
             .write_all(request.as_bytes())
             .expect("it takes a request");
-        let mut answer = String::new();
+        let mut response = String::new();
         stream
-            .read_to_string(&mut answer)
-            .expect("it answers in time");
-        let (head, content) = answer.split_once("\r\n\r\n").expect("there is a head");
+            .read_to_string(&mut response)
+            .expect("it responds in time");
+        let (head, content) = response.split_once("\r\n\r\n").expect("there is a head");
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
         let value = serde_json::from_str(content);
         (
@@ -89,7 +89,7 @@ fn notes_are_kept() {
     );
     assert_eq!(notes.add("two").0, 201);
     assert_eq!(notes.ask("DELETE", "/notes/2", "").0, 204);
-    // Killed, not asked to stop.
+    // This kills the program; it does not shut down cleanly.
     drop(notes);
 
     let notes = Notes::start(&database);
@@ -100,10 +100,10 @@ fn notes_are_kept() {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn errors_name_the_reason() {
     let directory = tempfile::tempdir().expect("there is room");
     let notes = Notes::start(&directory.path().join("notes.sqlite"));
-    for (method, target, content, status, why) in [
+    for (method, target, content, status, reason) in [
         ("GET", "/notes/7", "", 404, "there is no note 7"),
         ("DELETE", "/notes/7", "", 404, "there is no note 7"),
         ("GET", "/notes/x", "", 400, "is no id"),
@@ -114,7 +114,7 @@ fn mistakes_are_told() {
     ] {
         let (found, content) = notes.ask(method, target, content);
         assert_eq!(found, status, "{method} {target}: {content}");
-        assert!(content.to_string().contains(why), "{content}");
+        assert!(content.to_string().contains(reason), "{content}");
     }
 }
 
@@ -129,11 +129,11 @@ fn all_workers_read_and_write_at_once() {
             let notes = &notes;
             scope.spawn(move || {
                 for note in 0..NOTES {
-                    let (status, answer) = notes.add(&format!("{note} of {writer}"));
-                    assert_eq!(status, 201, "{answer}");
-                    let id = answer["id"].as_i64().expect("it has one");
+                    let (status, response) = notes.add(&format!("{note} of {writer}"));
+                    assert_eq!(status, 201, "{response}");
+                    let id = response["id"].as_i64().expect("it has one");
                     let (status, read) = notes.ask("GET", &format!("/notes/{id}"), "");
-                    assert_eq!((status, read), (200, answer));
+                    assert_eq!((status, read), (200, response));
                 }
             });
         }
