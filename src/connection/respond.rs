@@ -83,6 +83,8 @@ impl Connection {
         self.deadlines.end();
     }
 
+    // Inlined: a response is large to move.
+    #[inline(always)]
     fn close_account(
         &mut self,
         transaction: &Transaction,
