@@ -94,7 +94,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
 fn mistakes_are_told_in_sentences() {
     let compiler = Compiler::new();
     for (name, sentence) in [
-        ("answer", "`Trouble` is no answer to a request"),
+        ("answer", "a handler can't return `Trouble`"),
         ("argument", "`User` can't be taken from a request here"),
         ("asynchronous", "remove `async`"),
         ("asynchronous_handler", "remove `async`"),
@@ -102,7 +102,7 @@ fn mistakes_are_told_in_sentences() {
         ("clone", "`App: Clone` is not satisfied"),
         ("fields", "`&str` does not say header fields"),
         ("function", "Html<&str>` can't answer requests"),
-        ("handler", "`u16` is no answer to a request"),
+        ("handler", "a handler can't return `u16`"),
         ("layer", "`&str` is no layer"),
         ("order", "must be the last argument"),
         ("order_of_body", "must be the last argument"),

@@ -52,7 +52,7 @@ impl Transaction {
         service: &Service,
     ) -> Self {
         #[cfg(feature = "proxy")]
-        let origin = (service.config.trust).origin(from, request.headers());
+        let origin = (service.config.trust).client_info(from, request.headers());
         #[cfg(not(feature = "proxy"))]
         let origin = from.clone();
         request.body_mut().set_origin(origin.clone());
@@ -238,7 +238,7 @@ impl Transaction {
     ) {
         service.observers.tell(&RequestRecord {
             worker: buffers.worker,
-            wire: &buffers.slot.wire(),
+            wire: &buffers.slot.raw_request(),
             origin: &self.origin,
             id: self.id.as_ref(),
             outcome: self.outcome,

@@ -20,23 +20,23 @@ const TRIES: usize = 16;
 /// Most links that are followed on the way to something: as many as the system does.
 const MOST_LINKS: usize = 40;
 
-/// Which symbolic links are followed, in serving and in listing alike.
+/// Which symbolic links a folder follows, both in serving and in listing.
 ///
 /// ```no_run
 /// use httpool::{ServeDir, Symlinks};
 ///
-/// // Who puts files there is not to choose what else is served.
-/// let uploads = ServeDir::new("/srv/uploads")?.symlinks(Symlinks::None);
+/// // Uploaders must not be able to link to other files.
+/// let uploads = ServeDir::new("/srv/uploads")?.symlinks(Symlinks::Never);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Symlinks {
-    /// Those that lead to something in the root: relative ones that never leave it on their way.
+    /// Follows links that stay inside the folder: relative links that never leave it on their way.
     #[default]
-    Beneath,
-    /// None, wherever they stand in a path.
-    None,
+    Inside,
+    /// Follows no symbolic link, in any part of a path.
+    Never,
 }
 
 /// The folder beneath which everything is found. It stays open while there is a clone of this.
@@ -219,16 +219,16 @@ impl Folder {
     fn ask_system(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         let within = match self.symlinks {
-            Symlinks::Beneath => within,
-            Symlinks::None => within | ResolveFlags::NO_SYMLINKS,
+            Symlinks::Inside => within,
+            Symlinks::Never => within | ResolveFlags::NO_SYMLINKS,
         };
         openat2(&*self.open, path, flags, Mode::empty(), within)
     }
 
     fn walk(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         let most_links = match self.symlinks {
-            Symlinks::Beneath => MOST_LINKS,
-            Symlinks::None => 0,
+            Symlinks::Inside => MOST_LINKS,
+            Symlinks::Never => 0,
         };
         open_beneath(self.open.as_fd(), path, flags, most_links)
     }

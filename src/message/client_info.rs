@@ -117,7 +117,7 @@ impl ClientInfo {
     /// has taken or replaced its body. A [layer](crate::Layer) may replace the body.
     #[must_use]
     pub fn of(request: &Request) -> Option<&Self> {
-        request.body().origin()
+        request.body().client_info()
     }
 
     /// The peer: the other end of the connection.

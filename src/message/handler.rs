@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use super::{Body, IntoResponse, Request, Response};
 
-/// Largest request body that a handler [streams](BodyMode::Stream) by default. The server keeps
+/// Largest request body that a handler [streams](BodyMode::Streaming) by default. The server keeps
 /// nothing of it in memory, but handlers usually store it, and disks are limited.
 ///
 /// ```
 /// use httpool::{BodyMode, defaults};
 ///
-/// assert_eq!(BodyMode::STREAM, BodyMode::Stream { most: defaults::MAX_STREAMED_BODY });
+/// assert_eq!(BodyMode::STREAMING, BodyMode::Streaming { most: defaults::MAX_STREAMED_BODY });
 /// ```
 pub const MAX_STREAMED_BODY: u64 = 1024 * 1024 * 1024;
 
@@ -63,10 +63,10 @@ pub trait Handler: Send + Sync + 'static {
     /// Chooses how the body of this request is received. Only the head is known at this point.
     ///
     /// The server calls this for each request with a body, even if the body arrived with the head.
-    /// A panic counts as [`BodyMode::Whole`].
+    /// A panic counts as [`BodyMode::Buffered`].
     fn body_mode(&self, request: &Request) -> BodyMode {
         let _ = request;
-        BodyMode::Whole
+        BodyMode::Buffered
     }
 
     /// Completes a response that the server makes instead of this handler: a refusal (400, 413, 431
@@ -134,8 +134,8 @@ pub trait Handler: Send + Sync + 'static {
 ///
 ///     fn body_mode(&self, request: &Request) -> BodyMode {
 ///         match *request.method() {
-///             Method::PUT => BodyMode::STREAM,
-///             _ => BodyMode::Whole,
+///             Method::PUT => BodyMode::STREAMING,
+///             _ => BodyMode::Buffered,
 ///         }
 ///     }
 /// }
@@ -145,7 +145,7 @@ pub trait Handler: Send + Sync + 'static {
 pub enum BodyMode {
     /// The handler runs when the whole body has arrived. A slow sender occupies no worker. The body
     /// is in memory and at most [`Builder::max_body`](crate::Builder::max_body) bytes long.
-    Whole,
+    Buffered,
     /// The handler runs when the head has arrived and [reads](std::io::Read) the body while it
     /// arrives. Little of it is in memory, but a slow sender *occupies the worker* while the
     /// handler waits for it.
@@ -166,7 +166,7 @@ pub enum BodyMode {
     /// 10.1.1). If the handler leaves a part unread, the server discards it if it is small and has
     /// arrived; otherwise the connection closes after the response. The body can't be read after
     /// the response, wherever it is kept.
-    Stream {
+    Streaming {
         /// Largest number of bytes.
         most: u64,
     },
@@ -178,7 +178,7 @@ pub enum BodyMode {
     ///
     /// [`Body::length`] is the announced length. If the handler or a [`Layer`](crate::Layer) uses
     /// the content, [`Body::as_bytes`] is empty and a read fails. The server then drops the
-    /// response, receives the body as for [`Whole`](Self::Whole), and calls the handler and its
+    /// response, receives the body as for [`Buffered`](Self::Buffered), and calls the handler and its
     /// layers a second time.
     ///
     /// ```
@@ -198,7 +198,7 @@ pub enum BodyMode {
     ///
     ///     fn body_mode(&self, request: &Request) -> BodyMode {
     ///         match *request.method() {
-    ///             Method::POST => BodyMode::Whole,
+    ///             Method::POST => BodyMode::Buffered,
     ///             _ => BodyMode::HeadOnly,
     ///         }
     ///     }
@@ -208,9 +208,9 @@ pub enum BodyMode {
 }
 
 impl BodyMode {
-    /// [`Stream`](Self::Stream) with the limit
+    /// [`Streaming`](Self::Streaming) with the limit
     /// [`defaults::MAX_STREAMED_BODY`](crate::defaults::MAX_STREAMED_BODY).
-    pub const STREAM: Self = Self::Stream {
+    pub const STREAMING: Self = Self::Streaming {
         most: MAX_STREAMED_BODY,
     };
 
@@ -218,8 +218,8 @@ impl BodyMode {
     #[cfg(feature = "router")]
     pub(crate) const fn or(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Stream { most: one }, Self::Stream { most: two }) if one < two => other,
-            (Self::Whole | Self::HeadOnly, _) => other,
+            (Self::Streaming { most: one }, Self::Streaming { most: two }) if one < two => other,
+            (Self::Buffered | Self::HeadOnly, _) => other,
             _ => self,
         }
     }

@@ -30,7 +30,7 @@ use super::Request;
 /// ```
 ///
 /// The request's [`Body`](crate::Body) carries this value: if you take the body out of the request,
-/// it goes with it ([`Body::wire`](crate::Body::wire)). For a [streamed](crate::BodyMode::Stream)
+/// it goes with it ([`Body::wire`](crate::Body::wire)). For a [streamed](crate::BodyMode::Streaming)
 /// body, chunks and trailers are known after the last read.
 #[derive(Debug, Clone)]
 pub struct RawRequest {
@@ -79,7 +79,7 @@ impl RawRequest {
     /// has taken or replaced its body. A [layer](crate::Layer) may replace the body.
     #[must_use]
     pub fn of(request: &Request) -> Option<&Self> {
-        request.body().wire()
+        request.body().raw_request()
     }
 
     /// The head, from the first byte of the request line to the empty line at its end.
@@ -202,7 +202,7 @@ fn size(line: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn wire() -> RawRequest {
+    fn raw_request() -> RawRequest {
         RawRequest::new(
             Bytes::from_static(
                 b"PUT /a?b HTTP/1.1\r\nHOST: x\r\nx-A:  1 \r\nhost2:\r\nX-a: 2:3\r\n\r\n",
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn fields_are_told_as_they_were_written() {
-        let wire = wire();
+        let wire = raw_request();
         assert_eq!(wire.request_line(), b"PUT /a?b HTTP/1.1");
         let expected: [(&[u8], &[u8]); 4] = [
             (b"HOST", b"x"),
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn chunks_and_trailers_are_told_as_they_were_cut() {
-        let wire = wire();
+        let wire = raw_request();
         let chunks: Vec<_> = wire
             .chunks()
             .map(|chunk| (chunk.size, chunk.line))

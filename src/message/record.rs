@@ -61,7 +61,7 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 /// impl Observer for Slow {
 ///     fn answered(&self, exchange: &RequestRecord<'_>) {
 ///         if exchange.duration() > Duration::from_secs(1) {
-///             let request = String::from_utf8_lossy(exchange.wire().request_line());
+///             let request = String::from_utf8_lossy(exchange.raw_request().request_line());
 ///             eprintln!("{request} took {:?}", exchange.duration());
 ///         }
 ///     }
@@ -90,7 +90,7 @@ pub struct RequestRecord<'a> {
 /// impl Observer for Complain {
 ///     fn answered(&self, exchange: &RequestRecord<'_>) {
 ///         if let Outcome::Rejected(reason) = exchange.outcome() {
-///             eprintln!("{} was rejected: {reason}", exchange.origin().peer());
+///             eprintln!("{} was rejected: {reason}", exchange.client_info().peer());
 ///         }
 ///     }
 /// }
@@ -212,13 +212,13 @@ impl RequestRecord<'_> {
 
     /// The request's head as it came. Nothing of one that could not be read.
     #[must_use]
-    pub fn wire(&self) -> &RawRequest {
+    pub fn raw_request(&self) -> &RawRequest {
         self.wire
     }
 
     /// Who sent the request.
     #[must_use]
-    pub fn origin(&self) -> &ClientInfo {
+    pub fn client_info(&self) -> &ClientInfo {
         self.origin
     }
 

@@ -101,7 +101,7 @@ impl Handler for Echo {
 
     fn body_mode(&self, request: &Request) -> BodyMode {
         match *request.method() {
-            Method::POST => BodyMode::Whole,
+            Method::POST => BodyMode::Buffered,
             _ => BodyMode::HeadOnly,
         }
     }

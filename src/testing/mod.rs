@@ -24,7 +24,7 @@
 //! encoded as the server does it. So what the server refuses is refused here: a request that is
 //! none, or a body that is larger than [the default](crate::defaults::MAX_BODY). The handler sees
 //! what it would see, with [`RawRequest`](crate::RawRequest) and [`ClientInfo`], and reads a body that it
-//! [streams](crate::BodyMode::Stream); the answer to HEAD has no content, and the
+//! [streams](crate::BodyMode::Streaming); the answer to HEAD has no content, and the
 //! framing is not the handler's.
 //!
 //! # What it is not

@@ -104,7 +104,7 @@ impl Handler for Reading {
     }
 
     fn body_mode(&self, _: &Request) -> BodyMode {
-        BodyMode::Stream { most: self.0 }
+        BodyMode::Streaming { most: self.0 }
     }
 }
 

@@ -37,7 +37,7 @@ impl Handler for ByPath {
     fn body_mode(&self, request: &Request) -> BodyMode {
         match request.uri().path() {
             path if path.starts_with("/echo") => self.echo.body_mode(request),
-            _ => BodyMode::Whole,
+            _ => BodyMode::Buffered,
         }
     }
 }

@@ -143,8 +143,8 @@ impl Handler for Everything {
 
     fn body_mode(&self, request: &Request) -> BodyMode {
         match request.uri().path() {
-            "/streamed" => BodyMode::Stream { most: u64::MAX },
-            _ => BodyMode::Whole,
+            "/streamed" => BodyMode::Streaming { most: u64::MAX },
+            _ => BodyMode::Buffered,
         }
     }
 }

@@ -74,12 +74,12 @@ fn nothing_outside_is_served() {
     let files = ServeDir::new(&root).expect("the folder can be served");
     expect(&files, "/in", 200);
     expect(&files, "/folder/x", 200);
-    let files = files.symlinks(Symlinks::None);
+    let files = files.symlinks(Symlinks::Never);
     for target in ["/in", "/folder/x", "/out", "/loop"] {
         expect(&files, target, 404);
     }
     expect(&files, "/inner/x", 200);
-    let files = files.symlinks(Symlinks::Beneath);
+    let files = files.symlinks(Symlinks::Inside);
     for target in [
         "/out",
         "/absolute",
@@ -319,7 +319,7 @@ fn the_same_is_found_without_openat2() {
             }
         }
         let open = || ServeDir::new(outer.path("root")).expect("the folder can be served");
-        for symlinks in [Symlinks::Beneath, Symlinks::None] {
+        for symlinks in [Symlinks::Inside, Symlinks::Never] {
             let by_system = open().symlinks(symlinks).listing(true);
             let by_walking = without_openat2(open).symlinks(symlinks).listing(true);
             for _ in 0..40 {

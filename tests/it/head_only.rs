@@ -123,7 +123,7 @@ fn counting(passed: &Arc<AtomicUsize>) -> impl Fn(Request, Next<'_>) -> Response
 fn a_refusal_by_the_head_passes_every_layer() {
     let passed = Arc::default();
     let router = router()
-        .layer(Cors::of(["https://shop.example"]))
+        .layer(Cors::allow_origins(["https://shop.example"]))
         .layer(counting(&passed));
     let server = TestServer::spawn(
         |builder| builder,
@@ -211,7 +211,7 @@ fn a_handler_behind_layers_that_change_a_request_has_its_body() {
 
         fn body_mode(&self, request: &Request) -> BodyMode {
             match *request.method() {
-                Method::POST => BodyMode::Whole,
+                Method::POST => BodyMode::Buffered,
                 _ => BodyMode::HeadOnly,
             }
         }

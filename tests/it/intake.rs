@@ -47,7 +47,7 @@ where
     }
 
     fn body_mode(&self, _: &Request) -> BodyMode {
-        BodyMode::Stream { most: self.0 }
+        BodyMode::Streaming { most: self.0 }
     }
 }
 

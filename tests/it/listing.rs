@@ -215,7 +215,7 @@ fn what_is_listed_is_what_is_served() {
     };
     check(&files(), "/", &[".well-known", "sub", "file", "in"]);
     check(&files(), "/sub/", &["up", "y"]);
-    let unlinked = files().symlinks(Symlinks::None);
+    let unlinked = files().symlinks(Symlinks::Never);
     check(&unlinked, "/", &[".well-known", "sub", "file"]);
     check(&unlinked, "/sub/", &["y"]);
     check(

@@ -236,12 +236,12 @@ fn a_body_is_taken_as_the_fallback_that_answers_takes_it() {
                 .expect("it is a request"),
         )
     };
-    assert_eq!(body_mode("POST", "/up/x"), BodyMode::Whole);
+    assert_eq!(body_mode("POST", "/up/x"), BodyMode::Buffered);
     assert_eq!(body_mode("POST", "/elsewhere"), BodyMode::HeadOnly);
     for (method, target) in [("POST", "/up/x/y"), ("PUT", "/up/x"), ("POST", "/up")] {
         assert_eq!(
             body_mode(method, target),
-            BodyMode::Stream { most: 100 },
+            BodyMode::Streaming { most: 100 },
             "{target}"
         );
     }

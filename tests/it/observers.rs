@@ -25,7 +25,8 @@ struct Line {
 impl Observer for Book {
     fn answered(&self, exchange: &RequestRecord<'_>) {
         let line = Line {
-            request_line: String::from_utf8_lossy(exchange.wire().request_line()).into_owned(),
+            request_line: String::from_utf8_lossy(exchange.raw_request().request_line())
+                .into_owned(),
             id: exchange.id().map(str::to_owned),
             outcome: exchange.outcome(),
             status: exchange.status().as_u16(),

@@ -289,7 +289,7 @@ impl Handler for Reading {
     }
 
     fn body_mode(&self, _: &Request) -> BodyMode {
-        BodyMode::Stream { most: 10 }
+        BodyMode::Streaming { most: 10 }
     }
 }
 

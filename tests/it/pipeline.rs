@@ -175,7 +175,7 @@ fn a_client_that_streams_bodies_without_end_does_not_delay_a_drain() {
         }
 
         fn body_mode(&self, _: &Request) -> BodyMode {
-            BodyMode::STREAM
+            BodyMode::STREAMING
         }
     }
     let request = request::post("/", "x".repeat(10_000));

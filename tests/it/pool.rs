@@ -273,7 +273,7 @@ impl Handler for ByteByByte {
     }
 
     fn body_mode(&self, _: &Request) -> BodyMode {
-        BodyMode::STREAM
+        BodyMode::STREAMING
     }
 }
 

@@ -385,7 +385,7 @@ impl Handler for Streaming {
     }
 
     fn body_mode(&self, _: &Request) -> httpool::BodyMode {
-        httpool::BodyMode::STREAM
+        httpool::BodyMode::STREAMING
     }
 }
 

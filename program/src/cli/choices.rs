@@ -28,8 +28,8 @@ pub(crate) enum Links {
 impl From<Links> for Symlinks {
     fn from(links: Links) -> Self {
         match links {
-            Links::Inside => Self::Beneath,
-            Links::Never => Self::None,
+            Links::Inside => Self::Inside,
+            Links::Never => Self::Never,
         }
     }
 }

@@ -93,7 +93,7 @@ pub mod defaults {
 
     /// From the end of the head to the end of the body. The largest body passes in this time at
     /// 35 KiB/s; who sends much slower meets [`MIN_RATE`] long before. For a body that is
-    /// [streamed](crate::BodyMode::Stream) it is the longest silence: a gibibyte may take longer.
+    /// [streamed](crate::BodyMode::Streaming) it is the longest silence: a gibibyte may take longer.
     pub const BODY_TIMEOUT: Duration = Duration::from_secs(300);
 
     /// From the end of an answer to the first byte of the next request. Longer than the 60 s of

@@ -78,7 +78,7 @@ pub(super) fn ask(request: &Request, treatment: Admission, service: &Service) ->
     Some(answer.unwrap_or_else(|_| {
         let (method, target) = (request.method(), request.uri());
         error!("the handler panicked on the head of {method} {target}");
-        BodyMode::Whole
+        BodyMode::Buffered
     }))
 }
 

@@ -33,7 +33,9 @@ fn lent(socket: Socket, fields: &str, body_timeout: Duration) -> ChannelState {
         head: head.len(),
         body: 0,
     };
-    let event = decoder.decode_with(&mut input, &mut slot, &limits, |_| Some(BodyMode::STREAM));
+    let event = decoder.decode_with(&mut input, &mut slot, &limits, |_| {
+        Some(BodyMode::STREAMING)
+    });
     assert_eq!(event, Ok(Event::Stream));
     ChannelState {
         socket,

@@ -25,7 +25,7 @@ impl Handler for Reader {
     }
 
     fn body_mode(&self, _: &Request) -> BodyMode {
-        BodyMode::STREAM
+        BodyMode::STREAMING
     }
 }
 

@@ -80,7 +80,7 @@ impl Decoder {
         slot: &mut RequestBuffer,
         limits: &Limits,
     ) -> Result<Event, RequestError> {
-        self.decode_with(input, slot, limits, |_| Some(BodyMode::Whole))
+        self.decode_with(input, slot, limits, |_| Some(BodyMode::Buffered))
     }
 
     /// Decodes like [`decode`](Self::decode) and asks `body_mode` how to receive a body. Without an
@@ -291,7 +291,7 @@ impl Decoder {
         };
         // The result must not depend on how much of the body has arrived.
         let body_mode = body_mode(&slot.request);
-        if let Some(BodyMode::Stream { most }) = body_mode {
+        if let Some(BodyMode::Streaming { most }) = body_mode {
             let inflow = BodyDecoder::new(head.framing, expectation, most)?;
             self.keep(slot, Rest::Streamed(inflow));
             return Ok(Event::Stream);
@@ -368,7 +368,7 @@ impl RequestBuffer {
 
     /// The head as received; empty if it could not be read.
     #[must_use]
-    pub fn wire(&self) -> RawRequest {
+    pub fn raw_request(&self) -> RawRequest {
         RawRequest::new(self.head.clone(), None)
     }
 

@@ -46,10 +46,10 @@ impl Streaming {
 fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Outcome {
     let mut streaming: Option<Streaming> = None;
     let body_mode = match way {
-        Way::Streamed => BodyMode::Stream {
+        Way::Streamed => BodyMode::Streaming {
             most: LIMITS.body as u64,
         },
-        Way::ThroughInput | Way::Direct => BodyMode::Whole,
+        Way::ThroughInput | Way::Direct => BodyMode::Buffered,
     };
     let (mut decoder, mut slot, mut input) = (
         Decoder::default(),

@@ -23,7 +23,7 @@ use super::{ClientInfo, RawRequest, Upgrade};
 ///
 /// By default the handler runs when the whole request body has arrived, so a slow sender never
 /// occupies a worker. [`Builder::max_body`](crate::Builder::max_body) limits its size. A handler
-/// may ask to [stream](crate::BodyMode::Stream) the body instead and read it while it arrives.
+/// may ask to [stream](crate::BodyMode::Streaming) the body instead and read it while it arrives.
 ///
 /// The body of a response is bytes in memory, or is read [from a reader](Self::from_reader) or
 /// [from a file](Self::from_file) while it is sent. A client that reads slowly occupies no worker:
@@ -148,7 +148,7 @@ impl Body {
 
     /// The content that is in memory: all of a buffered request body. It is empty for a body that
     /// is read [from a reader](Self::from_reader) or [from a file](Self::from_file), and for a
-    /// [streamed](crate::BodyMode::Stream) request body.
+    /// [streamed](crate::BodyMode::Streaming) request body.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.content {
@@ -202,14 +202,14 @@ impl Body {
 
     /// The request as it arrived on its connection. `None` if it did not arrive on a connection.
     #[must_use]
-    pub fn wire(&self) -> Option<&RawRequest> {
+    pub fn raw_request(&self) -> Option<&RawRequest> {
         self.wire.as_ref()
     }
 
     /// The origin of the request that arrived with this body. `None` if it did not arrive on a
     /// connection.
     #[must_use]
-    pub fn origin(&self) -> Option<&ClientInfo> {
+    pub fn client_info(&self) -> Option<&ClientInfo> {
         self.origin.as_ref()
     }
 

@@ -59,7 +59,7 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// The server sets `Content-Length`, `Date` and `Connection`. It replaces framing headers that a
 /// handler sets.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no answer to a request",
+    message = "a handler can't return `{Self}`",
     note = "answers are such as `&'static str`, `String`, `Json<T>`, `StatusCode`, \
             `(StatusCode, T)`, `Result<T, E>` of two answers, `http::Response<Body>`, or whatever \
             implements `IntoResponse`",
@@ -196,7 +196,7 @@ impl IntoResponse for File {
 }
 
 /// A failure of the handler: 500, and the log names the error. If the client caused it while its
-/// body was [streamed](crate::BodyMode::Stream), the client receives its own error instead.
+/// body was [streamed](crate::BodyMode::Streaming), the client receives its own error instead.
 impl IntoResponse for io::Error {
     fn into_response(self) -> Response {
         let refusal = self

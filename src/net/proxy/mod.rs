@@ -95,7 +95,7 @@ impl Trust {
 
     /// Where a request with these fields comes from, if all that is known without them is
     /// `origin`.
-    pub(crate) fn origin(&self, origin: &ClientInfo, fields: &HeaderMap) -> ClientInfo {
+    pub(crate) fn client_info(&self, origin: &ClientInfo, fields: &HeaderMap) -> ClientInfo {
         if self.is_empty() {
             return origin.clone();
         }

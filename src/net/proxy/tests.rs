@@ -55,7 +55,11 @@ fn fields<'a>(lines: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap 
 fn walk(by: ForwardedBy, name: &str, lines: &[&str], expected: &str) {
     let trust = trust(&["10.0.0.0/8", "2001:db8::/32"], by);
     let fields = fields(lines.iter().map(|line| (name, *line)));
-    assert_eq!(told(&trust.origin(&peer(), &fields)), expected, "{lines:?}");
+    assert_eq!(
+        told(&trust.client_info(&peer(), &fields)),
+        expected,
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -221,7 +225,7 @@ fn the_last_scheme_that_x_forwarded_proto_names_counts() {
     #[track_caller]
     fn check(lines: &[(&str, &str)], expected: &str) {
         let trust = trust(&["10.0.0.0/8"], ForwardedBy::XForwarded);
-        let told = told(&trust.origin(&peer(), &fields(lines.iter().copied())));
+        let told = told(&trust.client_info(&peer(), &fields(lines.iter().copied())));
         assert_eq!(told, expected, "{lines:?}");
     }
     let client = ("x-forwarded-for", "192.0.2.1");
@@ -260,7 +264,10 @@ fn only_the_fields_that_the_proxies_set_are_believed() {
         (ForwardedBy::Forwarded, "10.0.0.1:9 192.0.2.1 https"),
     ] {
         let trust = trust(&["10.0.0.1"], by);
-        assert_eq!(told(&trust.origin(&peer(), &contradiction())), expected);
+        assert_eq!(
+            told(&trust.client_info(&peer(), &contradiction())),
+            expected
+        );
     }
 }
 
@@ -273,7 +280,7 @@ fn an_empty_list_trusts_nobody_and_no_list_trusts_others() {
     ] {
         for proxies in [&[][..], &["10.0.0.2", "192.0.2.0/24", "::/0", "unix"]] {
             let trust = trust(proxies, by);
-            assert_eq!(trust.origin(&peer(), &contradiction()), peer());
+            assert_eq!(trust.client_info(&peer(), &contradiction()), peer());
         }
     }
 }
@@ -323,7 +330,7 @@ fn proxies_are_networks_addresses_and_those_on_this_machine() {
 fn ten_thousand_elements_are_walked() {
     let trust = trust(&["10.0.0.0/8"], ForwardedBy::XForwardedFor);
     let lines = format!("192.0.2.1{}", ", 10.0.0.2".repeat(10_000));
-    let told = told(&trust.origin(&peer(), &fields([("x-forwarded-for", &*lines)])));
+    let told = told(&trust.client_info(&peer(), &fields([("x-forwarded-for", &*lines)])));
     assert_eq!(told, "10.0.0.2 192.0.2.1 -");
 }
 
@@ -341,7 +348,7 @@ proptest! {
         ] {
             let trust = trust(&["10.0.0.0/8"], by);
             let honest = [&[client][..], &vec![proxy; chain]].concat().join(", ");
-            let expected = trust.origin(&peer(), &fields([(name, &*honest)]));
+            let expected = trust.client_info(&peer(), &fields([(name, &*honest)]));
             let mut map = HeaderMap::new();
             let name: HeaderName = name.parse().expect("the text is a field name");
             for lie in &lies {
@@ -353,7 +360,7 @@ proptest! {
                 _ => honest.into_bytes(),
             };
             map.append(&name, HeaderValue::from_bytes(&appended).expect("its parts are values"));
-            prop_assert_eq!(trust.origin(&peer(), &map), expected);
+            prop_assert_eq!(trust.client_info(&peer(), &map), expected);
         }
     }
 

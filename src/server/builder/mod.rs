@@ -119,7 +119,7 @@ impl Builder {
     }
 
     /// The largest request body in bytes; a larger one is answered 413 before it is read. One that
-    /// its handler [streams](crate::BodyMode::Stream) has a limit of its own. So has one that could never
+    /// its handler [streams](crate::BodyMode::Streaming) has a limit of its own. So has one that could never
     /// be kept: a body over [`max_buffered_memory`](Self::max_buffered_memory) is too large, unless it comes in one
     /// piece with its head. Default: [`MAX_BODY`](crate::defaults::MAX_BODY).
     pub fn max_body(mut self, bytes: usize) -> Self {
@@ -155,7 +155,7 @@ impl Builder {
     }
 
     /// How long a body may take, from the end of the head to its own end; of one that its handler
-    /// [streams](crate::BodyMode::Stream), how long a read may wait for more. Afterwards the answer is
+    /// [streams](crate::BodyMode::Streaming), how long a read may wait for more. Afterwards the answer is
     /// 408. Default: [`BODY_TIMEOUT`](crate::defaults::BODY_TIMEOUT).
     pub fn body_timeout(mut self, patience: Duration) -> Self {
         self.config.body_timeout = patience.min(LONGEST);

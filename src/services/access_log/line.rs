@@ -101,14 +101,14 @@ fn write_common(
     stamp: &mut Stamp,
     out: &mut Vec<u8>,
 ) {
-    match exchange.origin().client() {
+    match exchange.client_info().client() {
         Some(client) => push(client.ip().map_or(client, PeerAddr::from), out),
         None => out.push(b'-'),
     }
     out.extend_from_slice(b" - - [");
     out.extend_from_slice(stamp.at(now, COMMON_TIME).as_bytes());
     out.extend_from_slice(b"] \"");
-    match exchange.wire().request_line() {
+    match exchange.raw_request().request_line() {
         b"" => out.push(b'-'),
         line => push_escaped(line, out),
     }
@@ -152,7 +152,7 @@ fn since_epoch(now: SystemTime) -> Duration {
 }
 
 fn write_json(exchange: &RequestRecord<'_>, now: SystemTime, stamp: &mut Stamp, out: &mut Vec<u8>) {
-    let line = exchange.wire().request_line();
+    let line = exchange.raw_request().request_line();
     let mut words = line.splitn(3, |byte| *byte == b' ');
     let (outcome, reason) = match exchange.outcome() {
         Outcome::Handled => (None, None),
@@ -164,7 +164,7 @@ fn write_json(exchange: &RequestRecord<'_>, now: SystemTime, stamp: &mut Stamp, 
     let duration = u64::try_from(exchange.duration().as_micros()).unwrap_or(u64::MAX);
     let mut object = Object { out, mark: b'{' };
     object.put("ts", Some(stamp.with_millis(now, JSON_TIME)));
-    object.put_origin("origin", exchange.origin());
+    object.put_origin("origin", exchange.client_info());
     object.put("method", words.next().filter(|method| !method.is_empty()));
     object.put("target", words.next());
     object.put("version", words.next());
@@ -266,7 +266,7 @@ fn fields<'a, const N: usize>(
     names: [&str; N],
 ) -> [Option<&'a [u8]>; N] {
     let mut values = [None; N];
-    for (name, value) in exchange.wire().field_lines() {
+    for (name, value) in exchange.raw_request().field_lines() {
         let is_it = |wanted: &&str| name.eq_ignore_ascii_case(wanted.as_bytes());
         if let Some(place) = names.iter().position(is_it) {
             values[place].get_or_insert(value);

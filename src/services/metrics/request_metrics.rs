@@ -111,7 +111,7 @@ impl RequestMetrics {
 
 impl Observer for RequestMetrics {
     fn answered(&self, exchange: &RequestRecord<'_>) {
-        let method = number_of_method(exchange.wire().request_line());
+        let method = number_of_method(exchange.raw_request().request_line());
         let duration = u64::try_from(exchange.duration().as_nanos()).unwrap_or(u64::MAX);
         let mut counts = self.0.of(exchange.worker());
         counts.requests[method][number_of_class(exchange.status())] += 1;

@@ -10,7 +10,7 @@
 ///
 /// // The same as `FromRequest<S>`.
 /// impl<S> FromRequest<S, Reads> for Length {
-///     fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+///     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
 ///         Ok(Self(call.request().body().length()))
 ///     }
 /// }
@@ -30,7 +30,7 @@ pub enum Reads {}
 /// struct Head(Parts);
 ///
 /// impl<S> FromRequest<S, Consumes> for Head {
-///     fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+///     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
 ///         let (head, _) = mem::take(call.request_mut()).into_parts();
 ///         Ok(Self(head))
 ///     }

@@ -7,7 +7,7 @@ use super::{is_bodiless, unless};
 use crate::message::handler::MAX_STREAMED_BODY;
 use crate::message::{Body, BodyMode};
 
-/// The request's body, which the function reads while it comes: as [`BodyMode::Stream`] of at most
+/// The request's body, which the function reads while it comes: as [`BodyMode::Streaming`] of at most
 /// `MOST` bytes. The function holds a worker for as long as that takes.
 ///
 /// ```
@@ -34,16 +34,16 @@ pub struct BodyStream<const MOST: u64 = { MAX_STREAMED_BODY }>(
 );
 
 impl<S, const MOST: u64> FromRequest<S, Consumes> for BodyStream<MOST> {
-    const INTAKE: BodyMode = BodyMode::Stream { most: MOST };
+    const BODY_MODE: BodyMode = BodyMode::Streaming { most: MOST };
 
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Body::extract(call).map(Self)
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Body::from_request(call).map(Self)
     }
 }
 
 /// A body that is empty is missing.
 impl<S, const MOST: u64> OptionalFromRequest<S, Consumes> for BodyStream<MOST> {
-    fn extract_optional(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
+    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
         unless(is_bodiless(call), call)
     }
 }

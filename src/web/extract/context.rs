@@ -14,7 +14,7 @@ use crate::message::Request;
 /// struct IsOld(bool);
 ///
 /// impl<S> FromRequest<S> for IsOld {
-///     fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+///     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
 ///         Ok(Self(call.request().version() == Version::HTTP_10))
 ///     }
 /// }
@@ -91,7 +91,7 @@ impl<'a, S> RequestContext<'a, S> {
     /// struct User(String);
     ///
     /// impl<S: FromRef<Sessions>> FromRequest<S> for User {
-    ///     fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    ///     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
     ///         let State(sessions) = State::<Sessions>::extract(call)?;
     ///         let token = call.request().headers().get("x-token");
     ///         let user = token.and_then(|token| sessions.get(token.to_str().ok()?));

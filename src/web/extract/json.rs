@@ -10,7 +10,7 @@ use crate::message::headers::media_type::MediaType;
 use crate::web::Json;
 
 impl<S, T: DeserializeOwned> FromRequest<S> for Json<T> {
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         let request = call.request();
         if is_bodiless(call) {
             return Err(Rejection::new(
@@ -30,7 +30,7 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
 /// A body that is empty is missing.
 impl<S, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
-    fn extract_optional(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
+    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
         unless(is_bodiless(call), call)
     }
 }

@@ -45,7 +45,7 @@ use crate::message::{Body, BodyMode, ClientInfo, Request};
 /// struct Token(String);
 ///
 /// impl<S> FromRequest<S> for Token {
-///     fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+///     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
 ///         let value = call.request().headers().get("x-token");
 ///         match value.and_then(|value| value.to_str().ok()) {
 ///             Some(token) => Ok(Self(token.to_owned())),
@@ -65,7 +65,7 @@ use crate::message::{Body, BodyMode, ClientInfo, Request};
 )]
 pub trait FromRequest<S, Access = Reads>: Sized {
     /// How the body of a request must be taken for it: whole, unless it says otherwise.
-    const INTAKE: BodyMode = BodyMode::Whole;
+    const BODY_MODE: BodyMode = BodyMode::Buffered;
 
     /// How many names the path of a route may have for it: any number, unless it says otherwise. A
     /// router refuses a function for a path that does not have so many.
@@ -79,7 +79,7 @@ pub trait FromRequest<S, Access = Reads>: Sized {
     /// # Errors
     ///
     /// What the request lacks, for its client.
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection>;
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection>;
 }
 
 /// What a function may have as an `Option`: `None` if it is missing. What is there and can't be read is
@@ -124,7 +124,7 @@ pub trait OptionalFromRequest<S, Access = Reads>: FromRequest<S, Access> {
     /// # Errors
     ///
     /// What is wrong with it, for the request's client.
-    fn extract_optional(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection>;
+    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection>;
 }
 
 /// What stands in the path where the route has `{names}`: a value of a route with one, a tuple in
@@ -299,7 +299,7 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Path<T> {
         names_for::<T>()
     }
 
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         let parsed = call.parameters().parse();
         let reject = |why: Mismatch| why.reject::<Self>(StatusCode::BAD_REQUEST, "path", call);
         parsed.map(Self).map_err(reject)
@@ -307,7 +307,7 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Path<T> {
 }
 
 impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         let parsed = urlencoded::parse(query(call).as_bytes());
         let reject = |why: Mismatch| why.reject::<Self>(StatusCode::BAD_REQUEST, "query", call);
         parsed.map(Self).map_err(reject)
@@ -315,57 +315,57 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
 }
 
 impl<S: FromRef<T>, T> FromRequest<S> for State<T> {
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         Ok(Self(call.state().provide()))
     }
 }
 
 impl<S> FromRequest<S> for Method {
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         Ok(call.request().method().clone())
     }
 }
 
 impl<S> FromRequest<S> for Uri {
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         Ok(call.request().uri().clone())
     }
 }
 
 impl<S> FromRequest<S> for HeaderMap {
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         Ok(call.request().headers().clone())
     }
 }
 
 impl<S> FromRequest<S> for ClientInfo {
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Self::extract_optional(call)?.ok_or_else(|| {
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Self::optional_from_request(call)?.ok_or_else(|| {
             Rejection::new(StatusCode::BAD_REQUEST, "nobody knows who has sent this")
         })
     }
 }
 
 impl<S> FromRequest<S, Consumes> for Request {
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         Ok(mem::take(call.request_mut()))
     }
 }
 
 impl<S> FromRequest<S, Consumes> for Body {
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         Ok(mem::take(call.request_mut().body_mut()))
     }
 }
 
 impl<S> FromRequest<S> for Bytes {
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         Ok(call.request().body().to_bytes())
     }
 }
 
 impl<S> FromRequest<S> for String {
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         let body = call.request().body().as_bytes();
         std::str::from_utf8(body).map(str::to_owned).map_err(|why| {
             Rejection::new(
@@ -377,7 +377,7 @@ impl<S> FromRequest<S> for String {
 }
 
 impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         const FORM: &str = "application/x-www-form-urlencoded";
         let request = call.request();
         let said = MediaType::of_content(request.headers());
@@ -392,54 +392,54 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
 }
 
 impl<S, A, T: OptionalFromRequest<S, A>> FromRequest<S, A> for Option<T> {
-    const INTAKE: BodyMode = T::INTAKE;
+    const BODY_MODE: BodyMode = T::BODY_MODE;
 
     fn names() -> RangeInclusive<usize> {
         0..=*T::names().end()
     }
 
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        T::extract_optional(call)
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        T::optional_from_request(call)
     }
 }
 
 /// A path of a route without names has none.
 impl<S, T: DeserializeOwned> OptionalFromRequest<S> for Path<T> {
-    fn extract_optional(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
+    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
         unless(call.parameters().iter().next().is_none(), call)
     }
 }
 
 /// A query that is empty is missing.
 impl<S, T: DeserializeOwned> OptionalFromRequest<S> for Query<T> {
-    fn extract_optional(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
+    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
         unless(query(call).is_empty(), call)
     }
 }
 
 /// A body that is empty is missing.
 impl<S, T: DeserializeOwned> OptionalFromRequest<S> for Form<T> {
-    fn extract_optional(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
+    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
         unless(is_bodiless(call), call)
     }
 }
 
 /// A request that did not come over a connection has none.
 impl<S> OptionalFromRequest<S> for ClientInfo {
-    fn extract_optional(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
+    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
         Ok(Self::of(call.request()).cloned())
     }
 }
 
 impl<S, A, T: FromRequest<S, A>> FromRequest<S, A> for Result<T, Rejection> {
-    const INTAKE: BodyMode = T::INTAKE;
+    const BODY_MODE: BodyMode = T::BODY_MODE;
 
     fn names() -> RangeInclusive<usize> {
         T::names()
     }
 
-    fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Ok(T::extract(call))
+    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Ok(T::from_request(call))
     }
 }
 
@@ -456,7 +456,7 @@ pub(crate) fn unless<S, A, T: FromRequest<S, A>>(
     if is_missing {
         return Ok(None);
     }
-    T::extract(call).map(Some)
+    T::from_request(call).map(Some)
 }
 
 fn query<'c, S>(call: &'c RequestContext<'_, S>) -> &'c str {

@@ -26,7 +26,7 @@ use super::{Rejection, RequestContext};
 /// struct Language(String);
 ///
 /// impl<S> FromRequest<S> for Language {
-///     fn extract(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+///     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
 ///         match call.parameters().get("language") {
 ///             Some(known @ ("en" | "zh")) => Ok(Self(known.to_owned())),
 ///             _ => Err(Rejection::new(StatusCode::NOT_FOUND, "nobody has translated this")),

@@ -208,7 +208,7 @@ impl crate::web::router::Takes<Self> for ServeDir {}
 #[cfg(feature = "router")]
 #[diagnostic::do_not_recommend]
 impl<S> crate::web::router::Function<S, Self> for ServeDir {
-    const INTAKE: BodyMode = BodyMode::HeadOnly;
+    const BODY_MODE: BodyMode = BodyMode::HeadOnly;
 
     fn call(&self, call: &mut crate::web::extract::RequestContext<'_, S>) -> Response {
         self.answer(call.request(), call.under())

@@ -192,12 +192,12 @@ impl User {
 
 #[cfg(feature = "router")]
 impl<S> crate::web::extract::FromRequest<S> for User {
-    fn extract(
+    fn from_request(
         call: &mut crate::web::extract::RequestContext<'_, S>,
     ) -> Result<Self, crate::web::extract::Rejection> {
         use crate::web::extract::{OptionalFromRequest as _, Rejection};
 
-        Self::extract_optional(call)?
+        Self::optional_from_request(call)?
             .ok_or_else(|| Rejection::new(StatusCode::FORBIDDEN, "nobody has said who this is"))
     }
 }
@@ -205,7 +205,7 @@ impl<S> crate::web::extract::FromRequest<S> for User {
 /// Without the layer there is none.
 #[cfg(feature = "router")]
 impl<S> crate::web::extract::OptionalFromRequest<S> for User {
-    fn extract_optional(
+    fn optional_from_request(
         call: &mut crate::web::extract::RequestContext<'_, S>,
     ) -> Result<Option<Self>, crate::web::extract::Rejection> {
         Ok(call.request().extensions().get().cloned())

@@ -46,7 +46,7 @@ use crate::web::{Layer, Next};
 /// use httpool::layers::Cors;
 /// use httpool::{Handler, Layered, Request};
 ///
-/// let cors = Cors::of(["https://shop.example", "http://localhost:3000"])
+/// let cors = Cors::allow_origins(["https://shop.example", "http://localhost:3000"])
 ///     .methods([Method::GET, Method::PUT])
 ///     .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
 ///     .credentials();
@@ -91,12 +91,12 @@ impl Cors {
     /// use httpool::http::header;
     /// use httpool::layers::Cors;
     ///
-    /// let cors = Cors::public()
+    /// let cors = Cors::any_origin()
     ///     .expose_headers([header::ETAG])
     ///     .max_age(Duration::from_secs(2 * 60 * 60));
     /// ```
     #[must_use]
-    pub fn public() -> Self {
+    pub fn any_origin() -> Self {
         Self::new(Origins::Any)
     }
 
@@ -108,7 +108,7 @@ impl Cors {
     /// If one of them is no such origin.
     #[must_use]
     #[track_caller]
-    pub fn of<'o>(origins: impl IntoIterator<Item = &'o str>) -> Self {
+    pub fn allow_origins<'o>(origins: impl IntoIterator<Item = &'o str>) -> Self {
         let mut values = Vec::new();
         for origin in origins {
             assert!(is_origin(origin), "{origin:?} is no origin");

@@ -35,7 +35,7 @@ use crate::web::{Layer, Next};
 /// A request without content passes, whatever coding it names, and the field that names it is
 /// removed.
 ///
-/// A body that is [streamed](crate::BodyMode::Stream) is left in its coding, and so is the field that
+/// A body that is [streamed](crate::BodyMode::Streaming) is left in its coding, and so is the field that
 /// says so.
 ///
 /// For zstd and brotli, whoever undoes them has to keep what may be repeated: up to 8 MiB and 16 MiB
@@ -117,7 +117,7 @@ impl Layer for Decompression {
     /// A coding that is not known is refused before its content is sent.
     fn body_mode(&self, request: &Request, behind: BodyMode) -> BodyMode {
         match behind {
-            BodyMode::Whole if coding(request.headers()).is_err() => BodyMode::HeadOnly,
+            BodyMode::Buffered if coding(request.headers()).is_err() => BodyMode::HeadOnly,
             _ => behind,
         }
     }

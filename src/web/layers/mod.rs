@@ -9,7 +9,7 @@
 //!
 //! let handler = Layered::new(|_: Request| "hello")
 //!     .layer(SecurityHeaders::new())
-//!     .layer(Cors::of(["https://shop.example"]))
+//!     .layer(Cors::allow_origins(["https://shop.example"]))
 //!     .layer(CatchPanic::new(|_| "sorry"))
 //!     .layer(Timeout::new(Duration::from_secs(5)));
 //! ```

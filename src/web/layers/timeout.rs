@@ -137,7 +137,7 @@ impl Deadline {
 
 #[cfg(feature = "router")]
 impl<S> crate::web::extract::FromRequest<S> for Deadline {
-    fn extract(
+    fn from_request(
         call: &mut crate::web::extract::RequestContext<'_, S>,
     ) -> Result<Self, crate::web::extract::Rejection> {
         Ok(Self::of(call.request()))

@@ -24,7 +24,7 @@ use crate::web::extract::{FromRequest, Reads, RequestContext};
 /// ```
 pub trait Function<S, Arguments, Access = Reads>: Send + Sync + 'static {
     /// How its arguments want the body of a request.
-    const INTAKE: BodyMode = BodyMode::Whole;
+    const BODY_MODE: BodyMode = BodyMode::Buffered;
 
     /// How many names the path of a route may have for its arguments.
     #[must_use]
@@ -75,8 +75,8 @@ macro_rules! function {
             $($argument: FromRequest<S>,)*
             $($last: FromRequest<S, $any>,)?
         {
-            const INTAKE: BodyMode =
-                BodyMode::Whole$(.or($argument::INTAKE))*$(.or($last::INTAKE))?;
+            const BODY_MODE: BodyMode =
+                BodyMode::Buffered$(.or($argument::BODY_MODE))*$(.or($last::BODY_MODE))?;
 
             fn names() -> RangeInclusive<usize> {
                 let names = 0..=usize::MAX;
@@ -92,13 +92,13 @@ macro_rules! function {
             )]
             fn call(&self, call: &mut RequestContext<'_, S>) -> Response {
                 $(
-                    let $argument = match $argument::extract(call) {
+                    let $argument = match $argument::from_request(call) {
                         Ok(argument) => argument,
                         Err(rejection) => return rejection.answer(call.request().headers()),
                     };
                 )*
                 $(
-                    let $last = match $last::extract(call) {
+                    let $last = match $last::from_request(call) {
                         Ok(argument) => argument,
                         Err(rejection) => return rejection.answer(call.request().headers()),
                     };

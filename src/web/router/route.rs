@@ -200,7 +200,7 @@ impl<S: 'static> Endpoint<S> {
     pub(crate) fn new<A: 'static, C: 'static, F: Function<S, A, C>>(function: F) -> Self {
         Self {
             answer: Arc::new(move |call| function.call(call)),
-            body_mode: F::INTAKE,
+            body_mode: F::BODY_MODE,
             names: F::names(),
             home: None,
             layers: Layers::default(),

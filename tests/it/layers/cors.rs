@@ -12,7 +12,7 @@ use super::{ask, get, text, values};
 const SHOP: &str = "https://shop.example";
 
 fn shop() -> Cors {
-    Cors::of([SHOP, "http://localhost:3000"])
+    Cors::allow_origins([SHOP, "http://localhost:3000"])
         .methods([Method::GET, Method::PUT])
         .allow_headers([CONTENT_TYPE, AUTHORIZATION])
         .expose_headers([ETAG])
@@ -108,10 +108,13 @@ fn a_stranger_is_told_nothing() {
 
 #[test]
 fn a_public_answer_never_goes_with_credentials() {
-    let response = ask(&around(Cors::public()), get("/").header("origin", "null"));
+    let response = ask(
+        &around(Cors::any_origin()),
+        get("/").header("origin", "null"),
+    );
     check(response.headers(), &[("access-control-allow-origin", "*")]);
     assert!(!response.headers().contains_key(VARY));
-    assert!(catch_unwind(|| Cors::public().credentials()).is_err());
+    assert!(catch_unwind(|| Cors::any_origin().credentials()).is_err());
     let response = ask(
         &around(shop().credentials()),
         get("/").header("origin", SHOP),
@@ -124,7 +127,7 @@ fn a_public_answer_never_goes_with_credentials() {
 /// A cache may keep an answer that was fetched for no page, and give it to a page.
 #[test]
 fn a_public_answer_says_so_whoever_asks() {
-    let handler = around(Cors::public().expose_headers([ETAG]));
+    let handler = around(Cors::any_origin().expose_headers([ETAG]));
     for request in [get("/"), get("/").header("origin", SHOP)] {
         let response = ask(&handler, request);
         check(
@@ -192,9 +195,12 @@ fn what_is_no_origin_is_found_when_the_program_starts() {
         "",
         "https://shop.example\r\nset-cookie: a=b",
     ] {
-        assert!(catch_unwind(|| Cors::of([wrong])).is_err(), "{wrong:?}");
+        assert!(
+            catch_unwind(|| Cors::allow_origins([wrong])).is_err(),
+            "{wrong:?}"
+        );
     }
-    let _ = Cors::of([
+    let _ = Cors::allow_origins([
         "http://shop.example:443",
         "https://shop.example:80",
         "http://localhost:3000",

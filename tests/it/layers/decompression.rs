@@ -138,7 +138,7 @@ impl Handler for Streaming {
     }
 
     fn body_mode(&self, _: &Request) -> BodyMode {
-        BodyMode::Stream { most: u64::MAX }
+        BodyMode::Streaming { most: u64::MAX }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::support::{self, BoundServer, Gate, SOON, TestServer, tell};
 const SHOP: &str = "https://shop.example";
 
 fn shop() -> Cors {
-    Cors::of([SHOP, "https://blog.example"])
+    Cors::allow_origins([SHOP, "https://blog.example"])
         .methods([Method::PUT])
         .allow_headers([CONTENT_TYPE])
         .expose_headers([ETAG])
@@ -50,8 +50,8 @@ impl Handler for Moody {
 
     fn body_mode(&self, request: &Request) -> BodyMode {
         match request.uri().path() {
-            "/stream" => BodyMode::Stream { most: 10 },
-            _ => BodyMode::Whole,
+            "/stream" => BodyMode::Streaming { most: 10 },
+            _ => BodyMode::Buffered,
         }
     }
 }
@@ -158,7 +158,7 @@ fn nobody_is_allowed_whose_origin_is_strange_or_not_known() {
             "{response:?}"
         );
         // Where everybody is allowed, nothing need be known.
-        let response = respond(Layered::new(Moody).layer(Cors::public()), &sent, status);
+        let response = respond(Layered::new(Moody).layer(Cors::any_origin()), &sent, status);
         let allowed = values(&response, "access-control-allow-origin");
         assert_eq!(allowed, ["*"], "{response:?}");
     }

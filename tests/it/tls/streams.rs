@@ -32,7 +32,7 @@ impl Handler for Patient {
     }
 
     fn body_mode(&self, _: &Request) -> BodyMode {
-        BodyMode::STREAM
+        BodyMode::STREAMING
     }
 }
 
