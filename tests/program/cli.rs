@@ -377,7 +377,7 @@ fn the_ready_line_names_every_address_and_a_signal_ends_it_cleanly() {
         assert!(line.ends_with(" with 2 workers"), "{line}");
         server.signal(signal);
         server.expect_line("shutting down");
-        server.expect_line("answered");
+        server.expect_line("shutdown complete");
         server.expect_exit(CLEAN);
     }
 }
@@ -543,7 +543,7 @@ fn a_log_file_gets_everything_and_standard_error_nothing() {
     server.signal(Signal::TERM);
     assert_eq!(server.expect_exit(CLEAN).errors, "");
     let logged = fs::read_to_string(&log).expect("the log was written");
-    for part in ["from before\n", "listening on", "shutting down", "answered"] {
+    for part in ["from before\n", "listening on", "shutting down", "shutdown complete"] {
         assert!(logged.contains(part), "{part:?} is not in {logged}");
     }
 }
