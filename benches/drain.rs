@@ -49,7 +49,7 @@ fn drain(clients: usize) -> Tally {
     let flood: Vec<_> = (0..clients)
         .map(|_| thread::spawn(move || ask_until_refused(address)))
         .collect();
-    while handle.progress().answered < 500 {
+    while handle.snapshot().answered < 500 {
         thread::yield_now();
     }
     handle.shutdown();

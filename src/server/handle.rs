@@ -40,7 +40,7 @@ pub struct Handle {
     max_connections: usize,
     stats: Arc<Stats>,
     turns: Arc<WorkerActivity>,
-    waits: Arc<QueueTimeCounters>,
+    queue_times: Arc<QueueTimeCounters>,
     budget: Arc<Budget>,
     queue: Weak<Receiver<ReadyTask>>,
     acceptor: Weak<Waker>,
@@ -52,8 +52,8 @@ pub struct Handle {
 /// use httpool::Handle;
 ///
 /// fn is_overloaded(server: &Handle) -> bool {
-///     let progress = server.progress();
-///     progress.busy == progress.workers && progress.queued > 10 * progress.workers
+///     let snapshot = server.snapshot();
+///     snapshot.busy == snapshot.workers && snapshot.queued > 10 * snapshot.workers
 /// }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub struct Snapshot {
     pub workers: usize,
     /// Workers that are driving a connection; most of them run its handler.
     pub busy: usize,
-    /// Ready connections that wait for a worker ([`Handle::waits`] reports the waiting times).
+    /// Ready connections that wait for a worker ([`Handle::queue_times`] reports the waiting times).
     pub queued: usize,
 }
 
@@ -100,8 +100,8 @@ pub struct Snapshot {
 /// # use httpool::Server;
 /// # let server = Server::builder().listen("127.0.0.1:0").bind()?;
 /// let handle = server.handle();
-/// let earlier = handle.vitals();
-/// assert!(!handle.vitals().moved_since(&earlier), "it does not run yet");
+/// let earlier = handle.heartbeat();
+/// assert!(!handle.heartbeat().moved_since(&earlier), "it does not run yet");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Handle {
             max_connections: server.max_connections,
             stats: Arc::clone(&server.stats),
             turns: Arc::clone(&server.turns),
-            waits: Arc::clone(&server.waits),
+            queue_times: Arc::clone(&server.queue_times),
             budget: Arc::clone(&server.budget),
             queue: Arc::downgrade(&server.jobs),
             acceptor: Arc::downgrade(&server.waker),
@@ -178,7 +178,7 @@ impl Handle {
 
     /// Returns the current counters and gauges.
     #[must_use]
-    pub fn progress(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             phase: self.phase.get(),
             open: self.stats.open(),
@@ -217,8 +217,8 @@ impl Handle {
 
     /// Returns how long ready connections have waited for a worker so far.
     #[must_use]
-    pub fn waits(&self) -> QueueTimes {
-        self.waits.waits()
+    pub fn queue_times(&self) -> QueueTimes {
+        self.queue_times.times()
     }
 
     /// Returns a heartbeat that shows whether the server makes progress.
@@ -226,9 +226,9 @@ impl Handle {
     /// The call wakes the acceptor, which sleeps while idle, so that the next heartbeat shows its
     /// progress. Leave some time between two calls.
     #[must_use]
-    pub fn vitals(&self) -> Heartbeat {
+    pub fn heartbeat(&self) -> Heartbeat {
         // A worker begins a turn before it counts the connection that it has taken.
-        let taken = self.waits.taken();
+        let taken = self.queue_times.taken();
         let heartbeat = Heartbeat {
             rounds: self.stats.rounds(),
             turns: self.turns.counts().sum(),

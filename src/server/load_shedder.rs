@@ -153,7 +153,7 @@ impl LoadShedder {
         } = job;
         let index = shared.turns.workers();
         let waited = since.map(|since| now.saturating_duration_since(since));
-        shared.waits.note(index, waited);
+        shared.queue_times.note(index, waited);
         let treatment = Admission::Shed(reason);
         let verdict = shared.turn(&mut self.buffers, &mut client, wake, treatment, now);
         shared.stats.set_answered(index, self.buffers.answered());
@@ -168,7 +168,7 @@ impl LoadShedder {
 
     /// Connections taken from the ready channel so far.
     fn taken(&self, shared: &ServerState) -> u64 {
-        shared.waits.taken() + self.returned
+        shared.queue_times.taken() + self.returned
     }
 
     /// The value of [`taken`](Self::taken) once all connections now in the channel are gone.

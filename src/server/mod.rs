@@ -80,7 +80,7 @@ pub struct Server {
     budget: Arc<Budget>,
     stats: Arc<Stats>,
     turns: Arc<WorkerActivity>,
-    waits: Arc<QueueTimeCounters>,
+    queue_times: Arc<QueueTimeCounters>,
     ready: Sender<ReadyTask>,
     jobs: Arc<Receiver<ReadyTask>>,
     /// Wakes the acceptor.
@@ -97,7 +97,7 @@ struct ServerState {
     idle_workers: IdleWorkers,
     stats: Arc<Stats>,
     turns: Arc<WorkerActivity>,
-    waits: Arc<QueueTimeCounters>,
+    queue_times: Arc<QueueTimeCounters>,
 }
 
 impl Server {
@@ -185,7 +185,7 @@ impl Server {
             ),
             stats: self.stats,
             turns: self.turns,
-            waits: self.waits,
+            queue_times: self.queue_times,
         });
         let (done, workers_done) = crossbeam_channel::bounded(0);
         let mut threads = Vec::with_capacity(workers);

@@ -48,7 +48,7 @@ struct ThreadCounters {
 /// ```
 /// # use httpool::Server;
 /// # let server = Server::builder().listen("127.0.0.1:0").bind()?;
-/// let waits = server.handle().waits();
+/// let waits = server.handle().queue_times();
 /// let short: u64 = waits.classes.iter().map(|(_, count)| count).sum();
 /// println!("{} of {} waited for more than 10 s", waits.count - short, waits.count);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -83,7 +83,7 @@ impl QueueTimeCounters {
         add(&counters.nanoseconds, nanoseconds);
     }
 
-    pub(super) fn waits(&self) -> QueueTimes {
+    pub(super) fn times(&self) -> QueueTimes {
         let sum = |count: fn(&ThreadCounters) -> &AtomicU64| self.sum(count);
         let none = sum(|counters| &counters.none);
         let mut counts = [0; BOUNDS.len() + 1];
@@ -128,7 +128,7 @@ mod tests {
         times.note(1, Some(BOUNDS[0]));
         times.note(1, Some(BOUNDS[0] + Duration::from_nanos(1)));
         times.note(2, Some(Duration::from_secs(11)));
-        let waits = times.waits();
+        let waits = times.times();
         assert_eq!(waits.count, 4);
         let sum = 2 * BOUNDS[0] + Duration::from_nanos(1) + Duration::from_secs(11);
         assert_eq!(waits.total, sum);

@@ -61,7 +61,7 @@ pub struct Admin {
 #[derive(Debug)]
 struct Health {
     looked: Instant,
-    vitals: Heartbeat,
+    heartbeat: Heartbeat,
     is_alive: bool,
 }
 
@@ -71,7 +71,7 @@ impl Admin {
     pub fn new(handle: Handle) -> Self {
         let health = Health {
             looked: Instant::now(),
-            vitals: handle.vitals(),
+            heartbeat: handle.heartbeat(),
             is_alive: true,
         };
         Self {
@@ -92,11 +92,11 @@ impl Admin {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if now.saturating_duration_since(health.looked) >= LOOK {
-            let vitals = self.handle.vitals();
+            let heartbeat = self.handle.heartbeat();
             *health = Health {
                 looked: now,
-                vitals,
-                is_alive: vitals.acceptor_moved_since(&health.vitals),
+                heartbeat,
+                is_alive: heartbeat.acceptor_moved_since(&health.heartbeat),
             };
         }
         health.is_alive
@@ -117,7 +117,7 @@ impl Admin {
         match request.uri().path() {
             "/healthz" if self.is_alive() => "alive\n".into_response(),
             "/healthz" => unavailable("the server stands still"),
-            "/readyz" if self.handle.progress().phase == Phase::Running => {
+            "/readyz" if self.handle.snapshot().phase == Phase::Running => {
                 "ready\n".into_response()
             }
             "/readyz" => unavailable("the server is stopping"),

@@ -11,7 +11,7 @@ fn server() -> TestServer {
 
 #[track_caller]
 fn expect_buffered(server: &TestServer, what: &str, is_so: impl Fn(usize) -> bool) {
-    eventually(what, || is_so(server.handle().progress().buffered));
+    eventually(what, || is_so(server.handle().snapshot().buffered));
 }
 
 /// A client that keeps most of the budget, and how much that is.
@@ -23,7 +23,7 @@ fn keep_most(server: &TestServer) -> (Client, usize) {
         .send([b'x'; 70_000]);
     // Its head counts too, with some more for each field.
     expect_buffered(server, "a client has its share", |bytes| bytes > 70_000);
-    (client, server.handle().progress().buffered)
+    (client, server.handle().snapshot().buffered)
 }
 
 #[test]
@@ -148,11 +148,11 @@ fn an_answer_that_is_not_taken_is_cut_if_there_is_no_room_for_it() {
     let mut client = server.connect();
     client.get("/");
     eventually("its connection is cut", || {
-        let progress = server.handle().progress();
+        let progress = server.handle().snapshot();
         progress.accepted == 1 && progress.open == 0
     });
     assert!(client.read_rest().0.len() < HUGE);
-    let progress = server.handle().progress();
+    let progress = server.handle().snapshot();
     assert_eq!((progress.answered, progress.buffered), (0, 0));
 }
 
@@ -171,7 +171,7 @@ fn an_answer_that_many_share_does_not_count() {
     slow.get("/");
     slow.expect_part(1);
     server.connect().get_and_close("/").expect_answer(&shared);
-    assert_eq!(server.handle().progress().buffered, 0);
+    assert_eq!(server.handle().snapshot().buffered, 0);
     let (rest, end) = slow.finish_sending().read_rest();
     assert!(rest.ends_with(&shared[..HUGE - 1]));
     assert_eq!(end, End::Closed);
@@ -191,7 +191,7 @@ fn a_body_counts_until_it_is_answered() {
     let (mut client, share) = keep_most(&server);
     client.send([b'x'; 10_000]);
     gate.expect_arrived(1);
-    assert_eq!(server.handle().progress().buffered, share);
+    assert_eq!(server.handle().snapshot().buffered, share);
     gate.open();
     client.expect_answer([b'x'; 80_000]);
     expect_buffered(&server, "nothing is kept", |bytes| bytes == 0);

@@ -286,7 +286,7 @@ fn the_delay_announces_the_end_and_serves_on() {
     let mut before = server.connect();
     assert!(!before.get("/").expect_answer("GET / ").says_close());
     server.handle().shutdown();
-    assert_eq!(server.handle().progress().phase, Phase::Announcing);
+    assert_eq!(server.handle().snapshot().phase, Phase::Announcing);
     assert!(before.get("/").expect_answer("GET / ").says_close());
     before.expect_closed();
     for _ in 0..3 {
@@ -316,7 +316,7 @@ fn a_handle_outlives_its_server() {
     server.shut_down();
     handle.shutdown();
     handle.shutdown_now();
-    let progress = handle.progress();
+    let progress = handle.snapshot();
     assert_eq!((progress.phase, progress.open), (Phase::Stopped, 0));
     assert_eq!((progress.accepted, progress.answered), (1, 1));
 }

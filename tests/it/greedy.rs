@@ -106,7 +106,7 @@ fn a_crowd_of_every_manner_is_ended_beside_a_good_client() {
                 for (manner, client) in &mut crowd {
                     manner.go_on(client);
                 }
-                if server.handle().progress().open == 1 {
+                if server.handle().snapshot().open == 1 {
                     return true;
                 }
                 for (manner, client) in &mut crowd {
@@ -127,7 +127,7 @@ fn a_crowd_of_every_manner_is_ended_beside_a_good_client() {
                     _ => {}
                 }
             }
-            let progress = server.handle().progress();
+            let progress = server.handle().snapshot();
             assert_eq!((progress.open, progress.accepted), (1, came));
             assert_eq!(progress.buffered, 0);
             assert_eq!(server.shut_down().aborted, 0);
@@ -152,7 +152,7 @@ fn a_flood_of_connections_is_served_in_its_turn() {
     good.expect_answer("GET /first ");
     eventually("the last in the queue is accepted", || {
         good.get("/beside").expect_answer("GET /beside ");
-        let progress = server.handle().progress();
+        let progress = server.handle().snapshot();
         assert!(progress.open <= MOST, "{progress:?}");
         progress.accepted == FLOOD as u64 + 2
     });

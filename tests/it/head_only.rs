@@ -72,7 +72,7 @@ fn a_refused_body_is_discarded_while_it_comes(transport: Transport) {
         client.send("llo\r\n0\r\n").send("\r\n");
         client.get("/").expect_answer("home");
     }
-    assert_eq!(server.handle().progress().buffered, 0);
+    assert_eq!(server.handle().snapshot().buffered, 0);
 }
 
 fn a_refused_body_of_a_last_request_is_discarded_too(transport: Transport) {

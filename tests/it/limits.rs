@@ -256,12 +256,12 @@ fn connections_over_the_limit_wait_for_one_to_leave() {
     for _ in 0..20 {
         second.post("/", "again").expect_answer("again");
     }
-    let progress = server.handle().progress();
+    let progress = server.handle().snapshot();
     assert_eq!(progress.accepted, 2);
     assert_eq!((progress.max_connections, progress.limit_reached), (2, 1));
     drop(first);
     third.expect_answer("third");
-    assert_eq!(server.handle().progress().accepted, 3);
+    assert_eq!(server.handle().snapshot().accepted, 3);
     drop(third);
     fourth.expect_answer("fourth");
     second.post("/", "still here").expect_answer("still here");

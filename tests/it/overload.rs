@@ -41,7 +41,7 @@ fn a_server_out_of_descriptors_waits_for_some() {
             for mut client in clients.drain(..) {
                 client.get("/").expect_answer("GET / ");
             }
-            assert_eq!(server.handle().progress().accepted, 30);
+            assert_eq!(server.handle().snapshot().accepted, 30);
             server.expect_open(0);
         },
     );
@@ -75,7 +75,7 @@ fn clients_are_let_in_as_far_as_there_are_descriptors_for_their_files() {
         for client in &mut clients[..most] {
             client.expect_part(1);
         }
-        assert_eq!(server.handle().progress().accepted, most as u64);
+        assert_eq!(server.handle().snapshot().accepted, most as u64);
         let open = open_descriptors() - clients.len();
         for client in clients.drain(..most) {
             client.reset();
@@ -207,7 +207,7 @@ fn held_by<H: Handler>(
 #[track_caller]
 fn expect_queued(server: &TestServer, connections: usize) {
     eventually(&format!("{connections} connections wait"), || {
-        server.handle().progress().queued == connections
+        server.handle().snapshot().queued == connections
     });
 }
 
@@ -229,12 +229,12 @@ fn what_waits_while_all_workers_are_held_is_seen() {
             client.expect_status(200);
         }
         expect_queued(&server, 0);
-        let waits = server.handle().waits();
+        let waits = server.handle().queue_times();
         assert!(waits.count >= 8, "{waits:?}");
         assert!(!waits.total.is_zero(), "{waits:?}");
         server.handle().clone()
     };
-    assert_eq!(gone.progress().queued, 0);
+    assert_eq!(gone.snapshot().queued, 0);
 }
 
 #[test]
@@ -251,9 +251,9 @@ fn a_request_that_has_waited_too_long_is_shed_while_all_workers_are_held() {
     expect_shed(&mut client);
     expect_shed_in_all(&server, (3, 0));
     eventually("that counts as answered", || {
-        server.handle().progress().answered == 3
+        server.handle().snapshot().answered == 3
     });
-    assert_eq!(server.handle().progress().busy, 2);
+    assert_eq!(server.handle().snapshot().busy, 2);
     gate.open();
     for mut client in held {
         client.expect_status(200);
@@ -417,7 +417,7 @@ fn no_code_of_a_handler_runs_beside_the_workers() {
     reader.get("/reader");
     reads.expect_arrived(1);
     eventually("the client takes no more", || {
-        server.handle().progress().busy == 0
+        server.handle().snapshot().busy == 0
     });
     let mut held = [(); 2].map(|()| server.connect());
     for client in &mut held {
@@ -427,7 +427,7 @@ fn no_code_of_a_handler_runs_beside_the_workers() {
     // There is room for more of the answer, and no worker to read it.
     eventually("the answer could go on", || {
         reader.expect_part(16 * 1024);
-        server.handle().progress().queued == 1
+        server.handle().snapshot().queued == 1
     });
     // Whoever comes is shed meanwhile.
     let mut client = server.connect();
@@ -445,7 +445,7 @@ fn no_code_of_a_handler_runs_beside_the_workers() {
 #[track_caller]
 fn expect_shed_in_all(server: &TestServer, requests: (u64, u64)) {
     eventually(&format!("{requests:?} are shed"), || {
-        let progress = server.handle().progress();
+        let progress = server.handle().snapshot();
         (progress.shed_late, progress.shed_full) == requests
     });
 }

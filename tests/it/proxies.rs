@@ -184,7 +184,7 @@ fn what_does_not_begin_with_a_header_is_closed_without_an_answer() {
     client.send(&V1[..20]).finish_sending().expect_closed();
     let mut client = server.connect();
     client.finish_sending().expect_closed();
-    assert_eq!(server.handle().progress().answered, 0);
+    assert_eq!(server.handle().snapshot().answered, 0);
 }
 
 #[test]

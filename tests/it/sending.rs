@@ -208,7 +208,7 @@ fn ten_gibibytes_for_a_slow_reader_cost_no_worker_and_no_memory() {
                 for client in &mut readers {
                     client.expect_part(10_000);
                 }
-                assert_eq!(server.handle().progress().buffered, 0);
+                assert_eq!(server.handle().snapshot().buffered, 0);
             }
             // The clients, which are in this process, too, keep what they have received: two reads
             // of 64 KiB at most.

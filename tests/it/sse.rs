@@ -128,7 +128,7 @@ fn an_iterator_that_waits_holds_its_worker_and_no_other() {
     client.get("/");
     gate.expect_arrived(1);
     expect_head(&mut client);
-    assert_eq!(server.handle().progress().busy, 1);
+    assert_eq!(server.handle().snapshot().busy, 1);
     server.expect_serving();
     gate.open();
     expect_event(&mut client, "data: a\n\n");
@@ -176,7 +176,7 @@ fn clients_that_go_give_their_workers_back_at_once(transport: Transport) {
         client
     });
     let mut clients: Vec<Client> = clients.collect();
-    eventually("all workers wait", || server.handle().progress().busy == 8);
+    eventually("all workers wait", || server.handle().snapshot().busy == 8);
     // One resets its connection, and the others end theirs in order, which is how they would finish
     // sending, too.
     clients.remove(0).reset();

@@ -142,7 +142,7 @@ fn check_cut(target: &str, version: &str) {
     server.expect_serving();
     server.expect_open(0);
     // It was not answered, and nothing of it is left.
-    let progress = server.handle().progress();
+    let progress = server.handle().snapshot();
     assert_eq!((progress.answered, progress.buffered), (1, 0), "{target}");
 }
 
@@ -217,13 +217,13 @@ fn a_client_that_does_not_read_holds_no_worker_and_little_memory() {
         server.expect_serving();
     }
     // Every one of them was asked for more than sockets can hold.
-    let buffered = server.handle().progress().buffered;
+    let buffered = server.handle().snapshot().buffered;
     assert!(buffered < slow.len() * 200_000, "{buffered} bytes are kept");
     for client in slow {
         client.reset();
     }
     server.expect_open(0);
-    assert_eq!(server.handle().progress().buffered, 0);
+    assert_eq!(server.handle().snapshot().buffered, 0);
 }
 
 #[test]

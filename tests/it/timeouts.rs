@@ -150,7 +150,7 @@ fn a_client_that_reads_too_slowly_on_average_is_cut() {
         thread::sleep(SOON / 100);
     }
     assert!(taken < HUGE, "it was not cut");
-    assert_eq!(server.handle().progress().answered, 0);
+    assert_eq!(server.handle().snapshot().answered, 0);
 }
 
 #[test]
@@ -193,10 +193,10 @@ fn a_client_that_does_not_read_is_cut() {
     client.get("/");
     let server = server.run(|_: Request| vec![b'x'; HUGE]);
     eventually("the request has come and its connection is cut", || {
-        let progress = server.handle().progress();
+        let progress = server.handle().snapshot();
         progress.accepted == 1 && progress.open == 0
     });
     let (received, _) = client.read_rest();
     assert!(received.len() < HUGE, "the answer is cut");
-    assert_eq!(server.handle().progress().answered, 0);
+    assert_eq!(server.handle().snapshot().answered, 0);
 }

@@ -130,7 +130,7 @@ fn an_upgrade_waits_for_a_client_that_does_not_read(transport: Transport) {
     let mut slow = server.connect();
     slow.send([&request::get("/huge")[..], ASK.as_bytes(), b"line\n"].concat());
     eventually("the answer before it is kept", || {
-        server.handle().progress().buffered > 0
+        server.handle().snapshot().buffered > 0
     });
     // Nobody holds the worker yet.
     server.expect_serving();

@@ -543,7 +543,12 @@ fn a_log_file_gets_everything_and_standard_error_nothing() {
     server.signal(Signal::TERM);
     assert_eq!(server.expect_exit(CLEAN).errors, "");
     let logged = fs::read_to_string(&log).expect("the log was written");
-    for part in ["from before\n", "listening on", "shutting down", "shutdown complete"] {
+    for part in [
+        "from before\n",
+        "listening on",
+        "shutting down",
+        "shutdown complete",
+    ] {
         assert!(logged.contains(part), "{part:?} is not in {logged}");
     }
 }

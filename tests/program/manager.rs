@@ -197,23 +197,23 @@ fn a_server_whose_workers_are_all_stuck_does_not_move() {
         },
     );
     let handle = server.handle();
-    let start = handle.vitals();
+    let start = handle.heartbeat();
     eventually("an idle server moves", || {
-        handle.vitals().moved_since(&start)
+        handle.heartbeat().moved_since(&start)
     });
     let mut clients = [(); 2].map(|()| server.connect());
     clients.iter_mut().for_each(|client| {
         client.get("/");
     });
     gate.expect_arrived(2);
-    assert_eq!(handle.progress().busy, 2);
-    let stuck = handle.vitals();
+    assert_eq!(handle.snapshot().busy, 2);
+    let stuck = handle.heartbeat();
     // Its acceptor goes on.
     let beside = server.connect();
     server.expect_open(3);
-    assert!(!handle.vitals().moved_since(&stuck));
+    assert!(!handle.heartbeat().moved_since(&stuck));
     gate.open();
-    eventually("it moves again", || handle.vitals().moved_since(&stuck));
+    eventually("it moves again", || handle.heartbeat().moved_since(&stuck));
     for mut client in clients {
         client.expect_answer("passed");
     }

@@ -127,7 +127,7 @@ impl TestServer {
     #[track_caller]
     pub(crate) fn expect_open(&self, connections: usize) {
         eventually(&format!("{connections} connections are open"), || {
-            self.handle.progress().open == connections
+            self.handle.snapshot().open == connections
         });
     }
 
@@ -141,7 +141,7 @@ impl TestServer {
     #[track_caller]
     pub(crate) fn expect_phase(&self, phase: Phase) {
         eventually(&format!("the phase is {phase:?}"), || {
-            self.handle.progress().phase >= phase
+            self.handle.snapshot().phase >= phase
         });
     }
 

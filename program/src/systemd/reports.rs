@@ -60,7 +60,7 @@ impl Reports {
             watchdog: notify::watchdog(),
             longest_end: longest_drain.saturating_add(LEAVING),
             end_began: None,
-            seen: handle.vitals(),
+            seen: handle.heartbeat(),
             answered: 0,
             standstill: None,
             status: String::new(),
@@ -77,12 +77,12 @@ impl Reports {
 
     /// Tells how the server is, and that it moves, if it does.
     pub(crate) fn tell(&mut self, handle: &Handle) {
-        let (progress, vitals) = (handle.progress(), handle.vitals());
+        let (progress, heartbeat) = (handle.snapshot(), handle.heartbeat());
         let course = self.course(progress.phase);
         let drains = course != Course::Serving;
-        let acceptor_moves = vitals.acceptor_moved_since(&self.seen);
+        let acceptor_moves = heartbeat.acceptor_moved_since(&self.seen);
         let work_moves = match course {
-            Course::Serving => vitals.moved_since(&self.seen),
+            Course::Serving => heartbeat.moved_since(&self.seen),
             Course::Draining | Course::Overdue => progress.answered > self.answered,
         };
         let standstill = standstill(course, acceptor_moves, work_moves);
@@ -110,7 +110,7 @@ impl Reports {
         if is_news {
             self.note(standstill);
         }
-        self.seen = vitals;
+        self.seen = heartbeat;
         self.answered = progress.answered;
         self.status = status;
     }

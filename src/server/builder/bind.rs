@@ -66,7 +66,7 @@ impl Builder {
             capacity,
             stats: Arc::new(Stats::new(self.config.workers, &waker)),
             turns: Arc::new(WorkerActivity::new(self.config.workers)),
-            waits: Arc::new(QueueTimeCounters::new(self.config.workers)),
+            queue_times: Arc::new(QueueTimeCounters::new(self.config.workers)),
             ready,
             jobs: Arc::new(jobs),
             budget: Arc::new(Budget::new(self.config.max_buffered_memory)),

@@ -150,7 +150,7 @@ impl Worker {
         let (buffers, shared) = (&mut self.buffers, &self.shared);
         let began = Instant::now();
         let waited = since.map(|since| began.saturating_duration_since(since));
-        shared.waits.note(self.index, waited);
+        shared.queue_times.note(self.index, waited);
         // A drain accepts no new connections and handles every request already received.
         let treatment = if shared.is_late(since, began) && shared.phase() < Phase::Draining {
             Admission::Shed(Overload::Late)

@@ -88,7 +88,7 @@ struct OfProcess;
 
 impl Collector for OfServer {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let progress = self.0.progress();
+        let progress = self.0.snapshot();
         let mut figures = Figures(encoder);
         figures.count(
             "httpool_connections_accepted",
@@ -150,7 +150,7 @@ impl Collector for OfServer {
         figures.waits(
             "httpool_queue_wait_seconds",
             "How long connections that could go on waited for a worker",
-            &self.0.waits(),
+            &self.0.queue_times(),
         )?;
         figures.level(
             "httpool_buffered_bytes",

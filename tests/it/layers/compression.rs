@@ -349,11 +349,11 @@ fn what_is_kept_to_compress_counts() {
             "GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: {coding}\r\n\r\n"
         ));
         eventually("it is counted", || {
-            server.handle().progress().buffered > least + state
+            server.handle().snapshot().buffered > least + state
         });
         client.reset();
         eventually("nothing is kept", || {
-            server.handle().progress().buffered == 0
+            server.handle().snapshot().buffered == 0
         });
     }
 }
@@ -433,7 +433,7 @@ fn a_compressed_stream_that_waits_ends_when_its_client_has_gone() {
     client.send("GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: gzip\r\n\r\n");
     let status = b"HTTP/1.1 200 OK\r\n";
     assert_eq!(client.expect_part(status.len()), status);
-    eventually("the handler waits", || server.handle().progress().busy == 1);
+    eventually("the handler waits", || server.handle().snapshot().busy == 1);
     drop(client);
     server.expect_open(0);
     drop(sender);

@@ -98,12 +98,12 @@ fn what_tls_keeps_of_an_answer_counts_against_the_budget() {
     client.get("/").expect_part(100);
     // The bytes are the handler's, but encrypted they are this client's alone.
     eventually("a part is kept", || {
-        let kept = secure.server.handle().progress().buffered;
+        let kept = secure.server.handle().snapshot().buffered;
         (1..=64 * 1024).contains(&kept)
     });
     drop(client);
     eventually("nothing is kept", || {
-        secure.server.handle().progress().buffered == 0
+        secure.server.handle().snapshot().buffered == 0
     });
 }
 

@@ -51,7 +51,7 @@ fn a_body_that_is_cut_off_is_none() {
     let ended = client.socket().shutdown(Shutdown::Write);
     ended.expect("the connection is there");
     expect_ended(&secure.server, "client_left", 1);
-    assert_eq!(secure.server.handle().progress().answered, 0);
+    assert_eq!(secure.server.handle().snapshot().answered, 0);
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn an_answer_that_keys_do_not_last_for_is_cut_and_not_told_to_be_all() {
             assert!(part.len() < length, "something is missing");
             expect_ended(&secure.server, "failed", times);
         }
-        assert_eq!(secure.server.handle().progress().answered, 2);
+        assert_eq!(secure.server.handle().snapshot().answered, 2);
         secure.connect().get("/small").expect_answer("small");
     }
 }

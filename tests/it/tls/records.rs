@@ -22,7 +22,7 @@ fn a_damaged_record_ends_the_connection_and_no_handler_sees_it() {
     let error = answer.expect_err("there is no answer");
     assert!(error.to_string().contains("BadRecordMac"), "{error}");
     expect_ended(&secure.server, "failed", 1);
-    assert_eq!(secure.server.handle().progress().answered, 1);
+    assert_eq!(secure.server.handle().snapshot().answered, 1);
 }
 
 #[test]

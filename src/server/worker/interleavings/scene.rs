@@ -136,7 +136,7 @@ impl Scene {
             ),
             turns,
             stats: Arc::new(Stats::new(workers, &waker)),
-            waits: Arc::new(QueueTimeCounters::new(workers)),
+            queue_times: Arc::new(QueueTimeCounters::new(workers)),
         };
         Self {
             shared: Arc::new(shared),
