@@ -3,6 +3,7 @@
 use http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use http::{HeaderValue, Version};
 
+use crate::message::headers::list;
 use crate::message::request_error::RequestError;
 
 /// The framing of a request body.
@@ -65,7 +66,7 @@ fn transfer_coding(value: &[u8]) -> Result<(), RequestError> {
     if is_chunked(value) {
         return Ok(());
     }
-    let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let mut codings = list::items(value);
     if !codings.next_back().is_some_and(is_chunked)
         || codings.any(|coding| coding.is_empty() || is_chunked(coding))
     {

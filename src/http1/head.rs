@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 use super::framing::FramingFields;
 use super::host::{agree, is_host};
 use super::{Framing, Limits, RequestBuffer, target};
-use crate::message::headers::list::lists;
+use crate::message::headers::list::{self, lists};
 use crate::message::request_error::RequestError;
 
 /// Most header lines in one head. Browsers send about 20; a chain of proxies adds a dozen.
@@ -203,9 +203,7 @@ fn repeats_a_single(headers: &HeaderMap) -> bool {
 
 /// Whether the list of expectations has nothing but `100-continue`.
 fn is_continue(value: &[u8]) -> bool {
-    let mut members = value
-        .split(|byte| *byte == b',')
-        .map(<[u8]>::trim_ascii)
+    let mut members = list::items(value)
         .filter(|member| !member.is_empty())
         .peekable();
     members.peek().is_some() && members.all(|one| one.eq_ignore_ascii_case(b"100-continue"))

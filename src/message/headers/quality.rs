@@ -3,6 +3,8 @@
 use http::HeaderMap;
 use http::header::HeaderName;
 
+use super::list;
+
 /// From 0 (never) to 1000.
 pub(crate) type Quality = u16;
 
@@ -18,7 +20,7 @@ pub(crate) fn in_field<'f>(
         .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
+        .flat_map(list::text_items)
         .map(|choice| {
             let mut parts = choice.split(';').map(str::trim);
             (parts.next().unwrap_or_default(), weight(parts))

@@ -10,6 +10,7 @@ use http::header::{FORWARDED, HeaderMap, HeaderName};
 
 use crate::message::PeerAddr;
 use crate::message::client_info::Scheme;
+use crate::message::headers::list;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -26,9 +27,9 @@ pub(crate) struct Hop {
 /// What all lines of `X-Forwarded-For` say. An empty element stands for someone who was not named.
 pub(crate) fn x_forwarded_for(fields: &HeaderMap) -> impl Iterator<Item = Hop> {
     let lines = fields.get_all(&X_FORWARDED_FOR).iter().rev();
-    let elements = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    let elements = lines.flat_map(|line| list::items(line.as_bytes()).rev());
     elements.map(|element| Hop {
-        client: node(element.trim_ascii()),
+        client: node(element),
         scheme: None,
     })
 }
@@ -36,8 +37,8 @@ pub(crate) fn x_forwarded_for(fields: &HeaderMap) -> impl Iterator<Item = Hop> {
 /// The last scheme that `X-Forwarded-Proto` names; `None` if it is not there.
 pub(crate) fn x_forwarded_proto(fields: &HeaderMap) -> Option<Option<Scheme>> {
     let line = fields.get_all(&X_FORWARDED_PROTO).iter().next_back()?;
-    let last = line.as_bytes().rsplit(|byte| *byte == b',').next();
-    Some(last.and_then(|name| scheme(name.trim_ascii())))
+    let last = list::items(line.as_bytes()).next_back();
+    Some(last.and_then(scheme))
 }
 
 /// What all lines of `Forwarded` say. Empty elements are passed over (RFC 9110 section 5.6.1.2).

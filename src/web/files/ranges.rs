@@ -5,6 +5,8 @@ use std::ops::Range;
 use http::HeaderMap;
 use http::header::RANGE;
 
+use crate::message::headers::list;
+
 /// Most parts that one response has. Players and document viewers ask for a few, zsync for twenty.
 const MOST: usize = 64;
 
@@ -45,9 +47,7 @@ impl Wanted {
     }
 
     fn of(set: &str, length: u64) -> Self {
-        let mut asked = set
-            .split(',')
-            .map(str::trim_ascii)
+        let mut asked = list::text_items(set)
             .filter(|one| !one.is_empty())
             .peekable();
         if asked.peek().is_none() {

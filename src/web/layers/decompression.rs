@@ -6,6 +6,7 @@ use std::io::Read as _;
 use http::StatusCode;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 
+use crate::message::headers::list;
 use crate::message::{BodyMode, Problem, Request, Response};
 use crate::web::content_coding::ContentCoding;
 use crate::web::{Layer, Next};
@@ -131,8 +132,7 @@ fn coding(request: &HeaderMap) -> Result<Option<ContentCoding>, Problem> {
         let line = line
             .to_str()
             .map_err(|_| unknown("the coding has no name"))?;
-        let names = line.split(',').map(str::trim);
-        for name in names.filter(|name| !name.is_empty()) {
+        for name in list::text_items(line).filter(|name| !name.is_empty()) {
             if name.eq_ignore_ascii_case("identity") {
                 continue;
             }
