@@ -10,7 +10,7 @@ use rustix::fs::{
     Access, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags, accessat, fstat,
     openat2, stat, statx,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::walk::open_beneath;
 
@@ -204,13 +204,12 @@ impl Folder {
         let mut tries = 0;
         loop {
             tries += 1;
-            let found = match self.walker {
+            let found = retry_on_intr(|| match self.walker {
                 Walker::System => self.ask_system(path, flags),
                 Walker::Process => self.walk(path, flags),
-            };
+            });
             match found {
                 Err(Errno::AGAIN) if tries < TRIES => {}
-                Err(Errno::INTR) => {}
                 found => return found,
             }
         }

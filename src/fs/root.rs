@@ -2,13 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
 use std::time::Instant;
 
 use rustix::io::Errno;
 
 use super::folder::{Folder, Identity, Symlinks};
+use crate::sync::ignore_poison;
 
 /// How often a request looks whether the path names the same folder, in milliseconds: it costs a
 /// system call.
@@ -63,8 +64,7 @@ impl Root {
     }
 
     pub(crate) fn set_symlinks(&mut self, symlinks: Symlinks) {
-        let current = self.current.get_mut();
-        let current = current.unwrap_or_else(PoisonError::into_inner);
+        let current = ignore_poison(self.current.get_mut());
         current.folder.set_symlinks(symlinks);
     }
 
@@ -151,12 +151,11 @@ impl Root {
     }
 
     fn get(&self) -> Current {
-        let current = self.current.read();
-        current.unwrap_or_else(PoisonError::into_inner).clone()
+        ignore_poison(self.current.read()).clone()
     }
 
     fn put(&self, current: Current) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+        *ignore_poison(self.current.write()) = current;
     }
 }
 

@@ -16,8 +16,10 @@
 //! ```
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::sync::ignore_poison;
 
 /// Allows so many lines in each interval and counts the lines that it suppresses.
 ///
@@ -89,7 +91,7 @@ impl LogLimit {
     ///
     /// `now` may be a moment that was read a little earlier, on any thread.
     pub fn allow(&self, now: Instant) -> Option<Suppressed> {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = ignore_poison(self.window.lock());
         let is_over = |since: Instant| now.saturating_duration_since(since) >= self.interval;
         if window.since.is_none_or(is_over) {
             window.since = Some(now);

@@ -187,7 +187,7 @@ impl Listener {
             if !rustix::net::sockopt::socket_acceptconn(&socket)? {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,
-                    "the socket that was handed in does not listen",
+                    "the adopted socket does not listen (under systemd, Accept=yes is not supported)",
                 ));
             }
             rustix::io::ioctl_fionbio(&socket, true)?;

@@ -1,7 +1,7 @@
 //! What those ask who watch a server: is it alive, is it ready, what are its figures.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::RequestMetrics;
@@ -10,6 +10,7 @@ use crate::message::headers::vary::vary;
 use crate::message::{Handler, IntoResponse, Problem, Request, Response};
 use crate::server::Phase;
 use crate::server::{Handle, Heartbeat};
+use crate::sync::ignore_poison;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 
@@ -89,7 +90,7 @@ impl Admin {
     }
 
     fn is_alive(&self) -> bool {
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut health = ignore_poison(self.health.lock());
         let now = Instant::now();
         if now.saturating_duration_since(health.looked) >= LOOK {
             let heartbeat = self.handle.heartbeat();

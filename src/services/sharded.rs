@@ -1,8 +1,10 @@
 //! Something for each worker, so that none waits for another.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crossbeam_utils::CachePadded;
+
+use crate::sync::ignore_poison;
 
 /// Workers of larger pools share them in turns, and so do those of several servers.
 const LANES: usize = 64;
@@ -19,15 +21,11 @@ impl<T: Default> Sharded<T> {
 
     /// The one of this worker.
     pub(crate) fn of(&self, worker: usize) -> MutexGuard<'_, T> {
-        lock(&self.0[worker % LANES])
+        ignore_poison(self.0[worker % LANES].lock())
     }
 
     /// All of them, one after another.
     pub(crate) fn all(&self) -> impl Iterator<Item = MutexGuard<'_, T>> {
-        self.0.iter().map(|lane| lock(lane))
+        self.0.iter().map(|lane| ignore_poison(lane.lock()))
     }
-}
-
-fn lock<T>(lane: &Mutex<T>) -> MutexGuard<'_, T> {
-    lane.lock().unwrap_or_else(PoisonError::into_inner)
 }

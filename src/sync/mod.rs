@@ -5,8 +5,16 @@
 //! them by models with the same names, and loom runs the code in all interleavings
 //! (`server/worker/interleavings`).
 
+use std::sync::{LockResult, PoisonError};
+
 /// In seconds: longer than any server runs, and short enough that no sum of times overflows.
 pub(crate) const CENTURY: u64 = 100 * 365 * 24 * 60 * 60;
+
+/// Returns the guard of a lock, even if the lock is poisoned: a thread has panicked while it held the
+/// lock. The value is used as that thread left it.
+pub(crate) fn ignore_poison<T>(result: LockResult<T>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
+}
 
 #[cfg(all(test, loom))]
 mod model;

@@ -6,13 +6,14 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue, VARY};
 
 use crate::fs::regular_file;
 use crate::message::{ErrorPages, Html, IntoResponse as _, Problem, ProblemFormat, Response};
+use crate::sync::ignore_poison;
 
 /// The largest page in bytes. They are kept in memory, and there may be two hundred.
 const LARGEST: u64 = 256 * 1024;
@@ -88,7 +89,7 @@ impl ErrorPageDir {
     /// As [`open`](Self::open). Those that were read before stay then.
     pub fn reload(&self) -> Result<(), ErrorPageDirError> {
         let pages = read(&self.path)?;
-        *self.pages.write().unwrap_or_else(PoisonError::into_inner) = pages;
+        *ignore_poison(self.pages.write()) = pages;
         Ok(())
     }
 }
@@ -105,7 +106,7 @@ impl ErrorPages for ErrorPageDir {
             _ => return None,
         };
         let page = {
-            let pages = self.pages.read().unwrap_or_else(PoisonError::into_inner);
+            let pages = ignore_poison(self.pages.read());
             let page = pages.get(status.as_str()).or_else(|| pages.get(class))?;
             page.clone()
         };

@@ -12,7 +12,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 
 use listenfd::ListenFd;
-use rustix::net::sockopt;
 use sd_notify::NotifyState;
 
 use notify::notify;
@@ -88,11 +87,5 @@ fn take(passed: &mut ListenFd, index: usize) -> io::Result<OwnedFd> {
         Ok(socket) => socket.map(OwnedFd::from),
         Err(_) => passed.take_tcp_listener(index)?.map(OwnedFd::from),
     };
-    let socket = socket.ok_or_else(|| io::Error::other("a socket is missing"))?;
-    if !sockopt::socket_acceptconn(&socket)? {
-        return Err(io::Error::other(
-            "a socket does not listen (Accept=yes is not supported)",
-        ));
-    }
-    Ok(socket)
+    socket.ok_or_else(|| io::Error::other("a socket is missing"))
 }

@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind, Read};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::error;
@@ -27,7 +27,7 @@ use crate::message::request_error::RequestError;
 use crate::message::{BodyMode, Request, Response};
 use crate::net::transport::{Received, Socket};
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, ignore_poison};
 
 /// Receives that may be spent on what a handler leaves unread. It is what comes of a small body
 /// while the handler makes up its mind.
@@ -199,7 +199,7 @@ impl BodyChannel {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<ChannelState>> {
-        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.lent.lock())
     }
 }
 

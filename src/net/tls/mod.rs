@@ -9,13 +9,14 @@ mod handshake_error;
 mod provider;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use rustls::ServerConfig;
 
 pub use self::builder::{ClientCertificates, TlsBuilder};
 pub use self::error::TlsError;
 pub(crate) use self::handshake_error::HandshakeError;
+use crate::sync::ignore_poison;
 
 /// How a server speaks TLS. Clones are the same, so keep one to [reload](Self::reload) what the
 /// server has.
@@ -79,17 +80,11 @@ impl Tls {
 
     /// Begins new connections with this. Those that are open go on as they began.
     pub fn replace(&self, config: impl Into<Arc<ServerConfig>>) {
-        let mut current = self
-            .0
-            .config
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *current = without_early_data(config.into());
+        *ignore_poison(self.0.config.write()) = without_early_data(config.into());
     }
 
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        let current = self.0.config.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&current)
+        ignore_poison(self.0.config.read()).clone()
     }
 
     fn new(config: Arc<ServerConfig>, source: Option<TlsBuilder>) -> Self {

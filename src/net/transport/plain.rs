@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
 use super::{FileSent, Received, read_part};
@@ -21,21 +21,18 @@ pub(crate) struct Plain(pub(crate) OwnedFd);
 impl Plain {
     pub(crate) fn receive(&self, buffer: &mut Vec<u8>, flags: RecvFlags) -> io::Result<Received> {
         let room = buffer.capacity() - buffer.len();
-        loop {
-            match recv(&self.0, spare_capacity(buffer), flags) {
-                Ok((_, 0)) => return Ok(Received::End),
-                Ok((_, count)) if count == room => return Ok(Received::Full),
-                Ok(_) => return Ok(Received::Short),
-                Err(Errno::AGAIN) => return Ok(Received::Nothing),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+        match retry_on_intr(|| recv(&self.0, spare_capacity(buffer), flags)) {
+            Ok((_, 0)) => Ok(Received::End),
+            Ok((_, count)) if count == room => Ok(Received::Full),
+            Ok(_) => Ok(Received::Short),
+            Err(Errno::AGAIN) => Ok(Received::Nothing),
+            Err(error) => Err(error.into()),
         }
     }
 
     pub(crate) fn send(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        loop {
-            let sent = if second.is_empty() {
+        let sent = retry_on_intr(|| {
+            if second.is_empty() {
                 rustix::net::send(&self.0, first, SendFlags::NOSIGNAL)
             } else {
                 rustix::net::sendmsg(
@@ -44,25 +41,14 @@ impl Plain {
                     &mut SendAncillaryBuffer::default(),
                     SendFlags::NOSIGNAL,
                 )
-            };
-            match sent {
-                Ok(count) => return Ok(count),
-                Err(Errno::AGAIN) => return Ok(0),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
             }
-        }
+        });
+        none_if_full(sent)
     }
 
     pub(crate) fn send_more(&self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match rustix::net::send(&self.0, bytes, SendFlags::NOSIGNAL | SendFlags::MORE) {
-                Ok(count) => return Ok(count),
-                Err(Errno::AGAIN) => return Ok(0),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
+        none_if_full(retry_on_intr(|| rustix::net::send(&self.0, bytes, flags)))
     }
 
     /// It has no flag against `SIGPIPE`: Rust programs ignore that signal unless they ask for it.
@@ -72,14 +58,12 @@ impl Plain {
         mut offset: u64,
         count: usize,
     ) -> io::Result<FileSent> {
-        loop {
-            match rustix::fs::sendfile(&self.0, file, Some(&mut offset), count) {
-                Ok(0) => return Ok(FileSent::End),
-                Ok(count) => return Ok(FileSent::Some(count)),
-                Err(Errno::AGAIN) => return Ok(FileSent::Nothing),
-                Err(Errno::INTR) => {}
-                Err(_) => return self.send_by_hand(file, offset, count),
-            }
+        let sent = retry_on_intr(|| rustix::fs::sendfile(&self.0, file, Some(&mut offset), count));
+        match sent {
+            Ok(0) => Ok(FileSent::End),
+            Ok(count) => Ok(FileSent::Some(count)),
+            Err(Errno::AGAIN) => Ok(FileSent::Nothing),
+            Err(_) => self.send_by_hand(file, offset, count),
         }
     }
 
@@ -140,26 +124,25 @@ impl Plain {
     /// Receives into `buffer` and returns how many bytes came; none if the client has finished
     /// sending.
     pub(crate) fn read(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
-        loop {
-            match recv(&self.0, &mut *buffer, flags) {
-                Ok((count, _)) => return Ok(count),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let (count, _) = retry_on_intr(|| recv(&self.0, &mut *buffer, flags))?;
+        Ok(count)
     }
 
     /// Sends from the start of all slices in one call and returns how many bytes went.
     #[cfg(feature = "tls")]
     pub(crate) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        loop {
+        Ok(retry_on_intr(|| {
             let mut control = SendAncillaryBuffer::default();
-            match rustix::net::sendmsg(&self.0, slices, &mut control, SendFlags::NOSIGNAL) {
-                Ok(count) => return Ok(count),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+            rustix::net::sendmsg(&self.0, slices, &mut control, SendFlags::NOSIGNAL)
+        })?)
+    }
+}
+
+/// Returns how many bytes were sent: 0 if the send buffer is full.
+fn none_if_full(sent: Result<usize, Errno>) -> io::Result<usize> {
+    match sent {
+        Err(Errno::AGAIN) => Ok(0),
+        sent => Ok(sent?),
     }
 }
 

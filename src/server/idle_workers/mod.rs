@@ -10,14 +10,14 @@
 //! return to the poller and the ready channel. The second case cannot be predicted, so
 //! [`StallDetector`] checks once a millisecond for a worker that is stuck in one turn.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool as Hint;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::waker::Waker;
 use super::worker_activity::{WorkerActivity, is_within};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard, ignore_poison};
 
 /// Work that takes longer than this justifies a wake-up, which costs about a tenth of it.
 const WORTHWHILE: Duration = Duration::from_micros(100);
@@ -114,10 +114,7 @@ impl IdleWorkers {
             return IdleAction::Poll;
         }
         state.sleeping += 1;
-        state = self
-            .wakeup
-            .wait(state)
-            .unwrap_or_else(PoisonError::into_inner);
+        state = ignore_poison(self.wakeup.wait(state));
         state.sleeping = state.sleeping.saturating_sub(1);
         self.idle.fetch_sub(1, Ordering::SeqCst);
         IdleAction::Retry
@@ -214,7 +211,7 @@ impl IdleWorkers {
     }
 
     fn lock(&self) -> MutexGuard<'_, IdleState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.state.lock())
     }
 }
 

@@ -11,7 +11,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -22,7 +22,7 @@ use crate::connection::{Pending, WaitFor, WakeReason};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::epoll;
 use crate::sync::epoll::{EventData, EventFlags};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, ignore_poison};
 
 /// Slots are allocated in blocks of this size, when first needed. Loom tracks each slot, so its
 /// blocks are small.
@@ -360,9 +360,8 @@ fn interest(in_output: bool) -> EventFlags {
     flags
 }
 
-/// Locks a mutex and ignores poisoning: no code here panics halfway through a change.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    ignore_poison(mutex.lock())
 }
 
 #[cfg(test)]

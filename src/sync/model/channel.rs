@@ -1,10 +1,10 @@
 //! The ready channel: what crossbeam promises, and no more.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use super::Mutex;
 use super::atomic::{AtomicUsize, Ordering, fence};
+use super::{Mutex, ignore_poison};
 
 pub(crate) struct Sender<T>(Arc<Queue<T>>);
 
@@ -54,7 +54,7 @@ impl<T> Receiver<T> {
 
 impl<T> Queue<T> {
     fn with<R>(&self, change: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut messages = ignore_poison(self.messages.lock());
         let result = change(&mut messages);
         self.count.store(messages.len(), Ordering::SeqCst);
         result

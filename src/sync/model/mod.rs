@@ -16,7 +16,6 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, atomic};
@@ -24,6 +23,8 @@ use rustix::buffer::Buffer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Result;
 use rustix::net::RecvFlags;
+
+pub(crate) use super::ignore_poison;
 
 loom::lazy_static! {
     /// The system, as far as threads meet in it.
@@ -97,12 +98,11 @@ pub(crate) fn tick() {
 }
 
 fn enter() -> MutexGuard<'static, Vec<RawFd>> {
-    let registered = SYSTEM.registered.lock();
-    registered.unwrap_or_else(PoisonError::into_inner)
+    ignore_poison(SYSTEM.registered.lock())
 }
 
 fn wait<'a, T>(place: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-    place.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    ignore_poison(place.wait(guard))
 }
 
 fn is_readable(descriptor: impl AsFd) -> bool {

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use sha2::{Digest as _, Sha256};
 
 use super::validators::State;
+use crate::sync::ignore_poison;
 use crate::web::EntityTags;
 
 /// The largest file that is read for its tag: it takes a worker's time, a tenth of a second or so.
@@ -53,7 +54,7 @@ impl Digests {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<State, [u8; LENGTH]>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.known.lock())
     }
 }
 

@@ -6,7 +6,7 @@ use std::hash::BuildHasher as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use governor::clock::Clock;
@@ -20,6 +20,7 @@ use log::warn;
 
 use crate::logging::LogLimit;
 use crate::message::{ClientInfo, Problem, Request, Response};
+use crate::sync::ignore_poison;
 use crate::web::{Layer, Next};
 
 /// Clients that are told apart. Each takes some 50 bytes, and only while it has used some of what it
@@ -214,7 +215,7 @@ impl Unknown {
 
 impl Clients {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Nanos>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.0.lock())
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, PoisonError};
 
 use loom::model;
 use loom::thread::{self, JoinHandle};
@@ -27,7 +27,7 @@ use crate::server::waker::Waker;
 use crate::server::worker::*;
 use crate::server::worker_activity::WorkerActivity;
 use crate::sync;
-use crate::sync::{Condvar, Mutex, channel};
+use crate::sync::{Condvar, Mutex, channel, ignore_poison};
 
 /// What a client sends that wants no more than one answer.
 pub(super) const LAST: &str = "GET / HTTP/1.1\r\nHost: model\r\nConnection: close\r\n\r\n";
@@ -306,14 +306,13 @@ impl Meeting {
 
     /// Comes, and waits for the others.
     pub(super) fn attend(&self) {
-        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = ignore_poison(self.missing.lock());
         *missing -= 1;
         if *missing == 0 {
             self.complete.notify_all();
         }
         while *missing > 0 {
-            let waited = self.complete.wait(missing);
-            missing = waited.unwrap_or_else(PoisonError::into_inner);
+            missing = ignore_poison(self.complete.wait(missing));
         }
     }
 }
