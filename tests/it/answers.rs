@@ -51,11 +51,11 @@ fn nothing_that_is_said_begins_another_field_or_answer() {
             ("/content", 200),
         ] {
             let response = client.post(target, said).expect_status(status);
-            assert_eq!(response.field("set-cookie"), None, "{target}");
-            assert_eq!(response.field("x-name"), None, "{target}");
+            assert_eq!(response.header("set-cookie"), None, "{target}");
+            assert_eq!(response.header("x-name"), None, "{target}");
         }
         // The next answer is that to the next request.
-        client.post("/content", "fine").expect_answer("fine");
+        client.post("/content", "fine").expect_body("fine");
     }
     client
         .post("/event-name", "a\r\ndata: b")
@@ -67,14 +67,14 @@ fn what_is_said_arrives() {
     let server = TestServer::spawn(|builder| builder, repeat);
     let mut client = server.connect();
     let response = client.post("/value", "a b\té").expect_status(200);
-    assert_eq!(response.field("x-name"), Some("a b\té"));
+    assert_eq!(response.header("x-name"), Some("a b\té"));
     let response = client.post("/typed", "text/csv").expect_status(200);
-    assert_eq!(response.field("content-type"), Some("text/csv"));
+    assert_eq!(response.header("content-type"), Some("text/csv"));
     let response = client.post("/redirect", "/a b?c#d").expect_status(303);
-    assert_eq!(response.field(LOCATION.as_str()), Some("/a%20b?c#d"));
+    assert_eq!(response.header(LOCATION.as_str()), Some("/a%20b?c#d"));
     let event = "data: a\ndata: b\n\n: a\n: b\n\n";
-    client.post("/event", "a\nb").expect_answer(event);
-    client.send(request::get_and_close("/")).expect_answer("");
+    client.post("/event", "a\nb").expect_body(event);
+    client.send(request::get_and_close("/")).expect_body("");
 }
 
 #[test]
@@ -101,6 +101,6 @@ fn fields_of_all_answers_are_on_those_of_the_server_too() {
         (b"nonsense\r\n\r\n".to_vec(), 400, "false true"),
     ] {
         let response = server.connect().send(sent).expect_status(status);
-        assert_eq!(response.field("x-all"), Some(said), "{status}");
+        assert_eq!(response.header("x-all"), Some(said), "{status}");
     }
 }

@@ -10,7 +10,7 @@ use httpool::{
 };
 use rustls::ClientConfig;
 
-use crate::support::tls::{Authority, NAME};
+use crate::support::tls::{CertificateAuthority, NAME};
 use crate::support::{BoundServer, Client, End, NEVER, Random, request};
 use crate::upgrade::echo;
 
@@ -27,12 +27,12 @@ const LARGE: usize = 8 * 1024 * 1024;
 enum Way {
     Plain,
     Proxied,
-    Secure,
+    TlsServer,
     /// Through a proxy that passes on TLS.
     SecureProxied,
 }
 
-const WAYS: [Way; 4] = [Way::Plain, Way::Proxied, Way::Secure, Way::SecureProxied];
+const WAYS: [Way; 4] = [Way::Plain, Way::Proxied, Way::TlsServer, Way::SecureProxied];
 
 /// What a proxy says first.
 const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 80\r\n";
@@ -156,7 +156,7 @@ fn gather(mut request: Request) -> io::Result<Vec<u8>> {
 }
 
 impl House {
-    fn new(authority: &Authority) -> Self {
+    fn new(authority: &CertificateAuthority) -> Self {
         let address: ListenAddr = "127.0.0.1:0".parse().expect("it is an address");
         let proxy: TrustedProxy = "127.0.0.1".parse().expect("it is one");
         let tls = authority.issue(&[NAME]).tls();
@@ -186,7 +186,7 @@ impl House {
         let client = match way {
             Way::Plain => Client::connect(plain),
             Way::Proxied => Client::connect(proxied),
-            Way::Secure => Client::connect(secure).with_tls(&self.config, NAME),
+            Way::TlsServer => Client::connect(secure).with_tls(&self.config, NAME),
             Way::SecureProxied => {
                 let mut proxy = Client::connect(secure_proxied);
                 proxy.send(HEADER);
@@ -215,19 +215,19 @@ fn steps(random: &mut Random, way: Way, errand: Errand, number: usize) -> VecDeq
     match way {
         Way::Plain => {}
         Way::Proxied => script.send(HEADER),
-        Way::Secure | Way::SecureProxied => script.steps.extend([Step::Hello, Step::ShakeHands]),
+        Way::TlsServer | Way::SecureProxied => script.steps.extend([Step::Hello, Step::ShakeHands]),
     }
     match errand {
-        Errand::Whole => script.ask(&request::post("/", body), body),
-        Errand::Chunked => script.ask(&request::post_chunked("/", body, 100), body),
-        Errand::Streamed => script.ask(&request::post_chunked("/streamed", body, 100), body),
+        Errand::Whole => script.call(&request::post("/", body), body),
+        Errand::Chunked => script.call(&request::post_chunked("/", body, 100), body),
+        Errand::Streamed => script.call(&request::post_chunked("/streamed", body, 100), body),
         Errand::Pipeline => {
             script.send_joined(&bodies.each_ref().map(|body| request::post("/", body)));
             script.steps.extend(bodies.map(Step::Answer));
         }
         Errand::Kept => {
             for body in &bodies {
-                script.ask(&request::post("/", body), body);
+                script.call(&request::post("/", body), body);
             }
         }
         Errand::Expecting => {
@@ -237,7 +237,7 @@ fn steps(random: &mut Random, way: Way, errand: Errand, number: usize) -> VecDeq
             );
             script.send(head.as_bytes());
             script.steps.push_back(Step::Continue);
-            script.ask(body.as_bytes(), body);
+            script.call(body.as_bytes(), body);
         }
         Errand::Large => {
             script.send(&request::get_and_close("/large"));
@@ -269,7 +269,7 @@ struct Script<'r> {
 }
 
 impl Script<'_> {
-    fn ask(&mut self, request: &[u8], answer: &str) {
+    fn call(&mut self, request: &[u8], answer: &str) {
         self.send(request);
         self.steps.push_back(Step::Answer(answer.to_owned()));
     }
@@ -306,7 +306,7 @@ impl Visitor {
                 let (tls, socket) = client.tls_and_socket();
                 tls.write_tls(socket).expect("the server takes it");
             }
-            Step::ShakeHands => client.try_shake_hands().expect("it is let in"),
+            Step::ShakeHands => client.try_handshake().expect("it is let in"),
             Step::Send(bytes) => {
                 client.send(bytes);
             }
@@ -314,13 +314,13 @@ impl Visitor {
                 client.expect_status(100);
             }
             Step::Answer(body) => {
-                let is_last = client.expect_answer(body).says_close();
+                let is_last = client.expect_body(body).announces_close();
                 self.answered += 1;
                 if is_last {
                     self.expect_to_be_done();
                 }
             }
-            Step::Part(count) => self.taken.extend(client.expect_part(count)),
+            Step::Part(count) => self.taken.extend(client.expect_bytes(count)),
             Step::Rest => {
                 let (rest, end) = client.read_rest();
                 self.taken.extend(rest);
@@ -334,7 +334,7 @@ impl Visitor {
                 self.answered += 1;
             }
             Step::Bytes(expected) => {
-                let bytes = client.expect_part(expected.len());
+                let bytes = client.expect_bytes(expected.len());
                 assert_eq!(String::from_utf8_lossy(&bytes), expected);
             }
             Step::Finish => {
@@ -359,7 +359,7 @@ impl Visitor {
 /// somewhere among it the server is told to stop.
 #[test]
 fn a_shutdown_at_any_moment_loses_nothing_of_anybody() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let large = Bytes::from(Random::new(0).bytes(LARGE));
     for seed in 0..ROUNDS {
         let mut random = Random::new(seed);

@@ -14,27 +14,27 @@ use rustix::fs::inotify;
 use rustix::io::Errno;
 
 use crate::support::{
-    OwnFolder, Random, again, all_descriptors, alone, as_anybody, expect, field, get,
-    without_openat2,
+    Random, TempDir, exhaust_descriptors, expect_status, get, header, in_own_process, rerun_module,
+    without_openat2, without_privileges,
 };
 
-fn files(folder: &OwnFolder) -> ServeDir {
+fn files(folder: &TempDir) -> ServeDir {
     ServeDir::new(folder).expect("the folder can be served")
 }
 
 #[test]
 fn a_folder_is_its_index_behind_a_slash() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder
         .file("index.html", "root")
         .file("sub/index.html", "sub")
         .file("c:d/index.html", "odd")
         .file("none/x", "");
     let files = files(&folder);
-    assert_eq!(expect(&files, "/", 200).body().length(), Some(4));
-    assert_eq!(expect(&files, "/sub/", 200).body().length(), Some(3));
-    expect(&files, "/none/", 404);
-    expect(&files, "/index.html/", 404);
+    assert_eq!(expect_status(&files, "/", 200).body().length(), Some(4));
+    assert_eq!(expect_status(&files, "/sub/", 200).body().length(), Some(3));
+    expect_status(&files, "/none/", 404);
+    expect_status(&files, "/index.html/", 404);
     for (target, location) in [
         ("/sub", "./sub/"),
         ("/sub?a=//b&c", "./sub/?a=//b&c"),
@@ -42,8 +42,8 @@ fn a_folder_is_its_index_behind_a_slash() {
         ("/c:d", "./c:d/"),
         ("/none", "./none/"),
     ] {
-        let response = expect(&files, target, 301);
-        assert_eq!(field(&response, LOCATION), Some(location));
+        let response = expect_status(&files, target, 301);
+        assert_eq!(header(&response, LOCATION), Some(location));
     }
     for target in [
         "//sub",
@@ -52,13 +52,13 @@ fn a_folder_is_its_index_behind_a_slash() {
         "/%5cevil.example",
         "/\\sub",
     ] {
-        expect(&files, target, 404);
+        expect_status(&files, target, 404);
     }
 }
 
 #[test]
 fn nothing_outside_is_served() {
-    let outer = OwnFolder::new();
+    let outer = TempDir::new();
     outer
         .file("secret", "secret")
         .file("root/inner/x", "x")
@@ -72,13 +72,13 @@ fn nothing_outside_is_served() {
     symlink("/proc/self/fd/0", root.join("magic")).expect("a link can be made");
     symlink("inner", root.join("folder")).expect("a link can be made");
     let files = ServeDir::new(&root).expect("the folder can be served");
-    expect(&files, "/in", 200);
-    expect(&files, "/folder/x", 200);
+    expect_status(&files, "/in", 200);
+    expect_status(&files, "/folder/x", 200);
     let files = files.symlinks(Symlinks::Never);
     for target in ["/in", "/folder/x", "/out", "/loop"] {
-        expect(&files, target, 404);
+        expect_status(&files, target, 404);
     }
-    expect(&files, "/inner/x", 200);
+    expect_status(&files, "/inner/x", 200);
     let files = files.symlinks(Symlinks::Inside);
     for target in [
         "/out",
@@ -110,23 +110,23 @@ fn nothing_outside_is_served() {
         "/%00/../secret",
     ] {
         let status = if target.contains("%00") { 400 } else { 404 };
-        expect(&files, target, status);
+        expect_status(&files, target, status);
     }
     let absolute = format!("/{}", outer.path("secret").display());
-    expect(&files, &absolute, 404);
-    expect(&files.dotfiles(true), "/.env", 200);
+    expect_status(&files, &absolute, 404);
+    expect_status(&files.dotfiles(true), "/.env", 200);
 }
 
 /// They are no paths, and lead where no path does: this one out of a folder in /proc.
 #[test]
 fn links_of_the_system_are_not_followed() {
-    let inside = OwnFolder::new();
+    let inside = TempDir::new();
     let open = File::open(&inside).expect("a folder can be opened");
     let own = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
     assert!(fs::read_dir(&own).is_ok(), "this test can go there");
     let files = ServeDir::new("/proc/self/fd").expect("the folder can be served");
-    expect(&files, &format!("/{}/", open.as_raw_fd()), 404);
-    expect(&files, &format!("/{}", open.as_raw_fd()), 404);
+    expect_status(&files, &format!("/{}/", open.as_raw_fd()), 404);
+    expect_status(&files, &format!("/{}", open.as_raw_fd()), 404);
 }
 
 /// Whatever a client writes, it gets a file of the folder or an error.
@@ -136,7 +136,7 @@ fn no_random_path_leads_out() {
         "/", "..", ".", "%2e", "%2f", "%5c", "\\", "a", "secret", "%00", "%25", "2e", "%c0%ae",
         "up", "out", "%",
     ];
-    let outer = OwnFolder::new();
+    let outer = TempDir::new();
     outer.file("secret", "secret").file("root/a/a", "a");
     symlink("..", outer.path("root/up")).expect("a link can be made");
     symlink("../secret", outer.path("root/a/out")).expect("a link can be made");
@@ -155,7 +155,7 @@ fn no_random_path_leads_out() {
         match response.status().as_u16() {
             200 => assert_eq!(response.body().length(), Some(1), "{target}"),
             301 => {
-                let location = field(&response, LOCATION).expect("it leads somewhere");
+                let location = header(&response, LOCATION).expect("it leads somewhere");
                 assert!(location.starts_with("./"), "{target}: {location}");
             }
             status => assert!(status == 404 || status == 400, "{target}: {status}"),
@@ -166,7 +166,7 @@ fn no_random_path_leads_out() {
 /// Somebody puts a link in the place of a folder, again and again.
 #[test]
 fn a_link_that_is_put_there_meanwhile_leads_nowhere() {
-    let outer = OwnFolder::new();
+    let outer = TempDir::new();
     outer.file("out/x", "the secret").file("root/real/x", "x");
     let (root, ends) = (outer.path("root"), AtomicBool::new(false));
     symlink("../out", root.join("link")).expect("a link can be made");
@@ -206,28 +206,28 @@ fn a_link_that_is_put_there_meanwhile_leads_nowhere() {
 
 #[test]
 fn only_regular_files_are_served() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.pipe("pipe");
     let _socket = UnixListener::bind(folder.path("socket")).expect("a socket can be made");
     let files = files(&folder);
-    expect(&files, "/socket", 404);
+    expect_status(&files, "/socket", 404);
     // Who waits at a pipe for a reader must not believe that there is one.
     let watch = inotify::init(inotify::CreateFlags::NONBLOCK).expect("there is inotify");
     let pipe = folder.path("pipe");
     inotify::add_watch(&watch, pipe, inotify::WatchFlags::OPEN).expect("it can be watched");
-    expect(&files, "/pipe", 404);
-    expect(&files, "/pipe/", 404);
+    expect_status(&files, "/pipe", 404);
+    expect_status(&files, "/pipe/", 404);
     let opened = rustix::io::read(&watch, &mut [0; 512]);
     assert_eq!(opened, Err(Errno::AGAIN), "it was opened");
-    expect(&files, &format!("/{}", "a".repeat(300)), 404);
-    expect(&files, &format!("/{}", "a/".repeat(3000)), 404);
+    expect_status(&files, &format!("/{}", "a".repeat(300)), 404);
+    expect_status(&files, &format!("/{}", "a/".repeat(3000)), 404);
 }
 
 #[test]
 fn names_of_any_bytes_are_served() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder
         .file("%41", "1")
         .file("\u{e9}.txt", "22")
@@ -240,30 +240,33 @@ fn names_of_any_bytes_are_served() {
         ("/a%0Ab", 3),
         ("/%ff", 4),
     ] {
-        assert_eq!(expect(&files, target, 200).body().length(), Some(length));
+        assert_eq!(
+            expect_status(&files, target, 200).body().length(),
+            Some(length)
+        );
     }
 }
 
 #[test]
 fn the_well_known_folder_is_no_secret() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder
         .file(".well-known/security.txt", "x")
         .file("a/.well-known/x", "x");
     let files = files(&folder);
-    expect(&files, "/.well-known/security.txt", 200);
-    expect(&files, "/a/.well-known/x", 404);
+    expect_status(&files, "/.well-known/security.txt", 200);
+    expect_status(&files, "/a/.well-known/x", 404);
 }
 
 #[test]
 fn what_may_not_be_read_is_forbidden() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("a", "x").file("closed/x", "x");
     folder.permit("a", 0o000).permit("closed", 0o000);
     let files = files(&folder);
-    as_anybody(|| {
-        expect(&files, "/a", 403);
-        expect(&files, "/closed/x", 403);
+    without_privileges(|| {
+        expect_status(&files, "/a", 403);
+        expect_status(&files, "/closed/x", 403);
     });
     folder.permit("closed", 0o700);
 }
@@ -271,18 +274,18 @@ fn what_may_not_be_read_is_forbidden() {
 /// What is in it is no secret to who knows the names.
 #[test]
 fn a_folder_that_may_be_entered_need_not_be_readable() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("a/x", "x").file("b/index.html", "index");
     folder.permit("a", 0o111).permit("b", 0o111);
     let files = files(&folder);
-    as_anybody(|| {
+    without_privileges(|| {
         for target in ["/a", "/b"] {
-            expect(&files, target, 301);
+            expect_status(&files, target, 301);
         }
-        expect(&files, "/a/x", 200);
-        expect(&files, "/a/", 404);
-        assert_eq!(expect(&files, "/b/", 200).body().length(), Some(5));
-        expect(&files.listing(true), "/a/", 403);
+        expect_status(&files, "/a/x", 200);
+        expect_status(&files, "/a/", 404);
+        assert_eq!(expect_status(&files, "/b/", 200).body().length(), Some(5));
+        expect_status(&files.listing(true), "/a/", 403);
     });
     folder.permit("a", 0o700).permit("b", 0o700);
 }
@@ -292,7 +295,7 @@ fn a_folder_that_may_be_entered_need_not_be_readable() {
 fn the_same_holds_without_openat2() {
     without_openat2(|| {
         for module in ["beneath::", "listing::"] {
-            again(module, "without_openat2");
+            rerun_module(module, "without_openat2");
         }
     });
 }
@@ -304,7 +307,7 @@ fn the_same_is_found_without_openat2() {
     let mut random = Random::new(9);
     let mut found = 0;
     for _ in 0..300 {
-        let outer = OwnFolder::new();
+        let outer = TempDir::new();
         outer.file("file", "out").file("root/file", "0");
         outer.file("root/a/file", "12").file("root/a/b/file", "345");
         let mut path = |most| {
@@ -348,21 +351,21 @@ fn the_same_is_found_without_openat2() {
 /// Each worker may walk, and what is spared for all of them together are 64 descriptors.
 #[test]
 fn who_walks_a_deep_tree_holds_few_descriptors() {
-    alone(
+    in_own_process(
         "beneath::who_walks_a_deep_tree_holds_few_descriptors",
         || {
-            let folder = OwnFolder::new();
+            let folder = TempDir::new();
             let deep = "d/".repeat(500);
             folder.file(&format!("{deep}x"), "x").file("top", "top");
             symlink("../d/../../top", folder.path("d/d/up")).expect("a link can be made");
             let files = without_openat2(|| files(&folder));
-            let mut all = all_descriptors();
+            let mut all = exhaust_descriptors();
             // Where it is, and where it goes.
             for (left, status) in [(0, 503), (1, 503), (2, 200)] {
-                expect(&files, &format!("/{deep}x"), status);
+                expect_status(&files, &format!("/{deep}x"), status);
                 assert!(left == 2 || all.pop().is_some());
             }
-            expect(&files, "/d/d/up", 200);
+            expect_status(&files, "/d/d/up", 200);
         },
     );
 }
@@ -370,23 +373,23 @@ fn who_walks_a_deep_tree_holds_few_descriptors() {
 /// A link of 3 KB can lead up and down again 600 times.
 #[test]
 fn an_end_is_found_without_openat2_however_links_lead() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     let deep = "d/".repeat(500);
     folder.file(&format!("{deep}x"), "x");
     let target = format!("{}x", "../d/".repeat(600));
     symlink(target, folder.path(&format!("{deep}link"))).expect("a link can be made");
-    expect(&files(&folder), &format!("/{deep}link"), 200);
+    expect_status(&files(&folder), &format!("/{deep}link"), 200);
     let files = without_openat2(|| files(&folder));
-    expect(&files, &format!("/{deep}link"), 404);
+    expect_status(&files, &format!("/{deep}link"), 404);
 }
 
 #[test]
 fn a_folder_that_can_be_looked_into_in_no_way_is_an_error() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("closed/x", "x").permit("closed", 0o444);
     let opened = without_openat2(|| {
         let mut opened = None;
-        as_anybody(|| opened = Some(ServeDir::new(folder.path("closed"))));
+        without_privileges(|| opened = Some(ServeDir::new(folder.path("closed"))));
         opened.expect("it was tried")
     });
     folder.permit("closed", 0o700);

@@ -40,8 +40,8 @@ fn a_request_that_finds_no_room_is_told_to_come_again() {
         let mut second = server.connect();
         second.send(start).send(more);
         let response = second.expect_status(503);
-        assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
-        assert!(response.says_close(), "{response:?}");
+        assert_eq!(response.header("retry-after"), Some("1"), "{response:?}");
+        assert!(response.announces_close(), "{response:?}");
         second.finish_sending().expect_closed();
         expect_buffered(&server, "only the first has a share", |bytes| {
             bytes == share
@@ -50,9 +50,9 @@ fn a_request_that_finds_no_room_is_told_to_come_again() {
 
     // What comes in one piece needs no room.
     server.expect_serving();
-    server.connect().post("/", "small").expect_answer("small");
+    server.connect().post("/", "small").expect_body("small");
 
-    first.send([b'x'; 10_000]).expect_answer([b'x'; 80_000]);
+    first.send([b'x'; 10_000]).expect_body([b'x'; 80_000]);
     expect_buffered(&server, "nobody has a share", |bytes| bytes == 0);
     keep_most(&server);
 }
@@ -67,7 +67,7 @@ fn a_request_that_can_never_have_room_is_refused_as_too_large() {
         let mut client = server.connect();
         client.send(start);
         let response = client.expect_status(413);
-        assert_eq!(response.field("retry-after"), None, "{response:?}");
+        assert_eq!(response.header("retry-after"), None, "{response:?}");
         client.finish_sending().expect_closed();
     }
     let mut client = server.connect();
@@ -86,7 +86,7 @@ fn a_request_that_can_never_have_room_is_refused_as_too_large() {
     client.expect_status(431);
     // What comes in one piece needs none.
     let whole = request::post("/", "z".repeat(1000));
-    server.connect().send(whole).expect_answer("z".repeat(1000));
+    server.connect().send(whole).expect_body("z".repeat(1000));
 }
 
 #[test]
@@ -169,8 +169,8 @@ fn an_answer_that_many_share_does_not_count() {
     );
     let mut slow = server.connect();
     slow.get("/");
-    slow.expect_part(1);
-    server.connect().get_and_close("/").expect_answer(&shared);
+    slow.expect_bytes(1);
+    server.connect().get_and_close("/").expect_body(&shared);
     assert_eq!(server.handle().snapshot().buffered, 0);
     let (rest, end) = slow.finish_sending().read_rest();
     assert!(rest.ends_with(&shared[..HUGE - 1]));
@@ -180,11 +180,11 @@ fn an_answer_that_many_share_does_not_count() {
 #[test]
 fn a_body_counts_until_it_is_answered() {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let server = TestServer::spawn(
         |builder| builder.max_buffered_memory(BUDGET),
         move |request: Request| {
-            door.pass();
+            waiter.wait();
             mirror(request)
         },
     );
@@ -193,6 +193,6 @@ fn a_body_counts_until_it_is_answered() {
     gate.expect_arrived(1);
     assert_eq!(server.handle().snapshot().buffered, share);
     gate.open();
-    client.expect_answer([b'x'; 80_000]);
+    client.expect_body([b'x'; 80_000]);
     expect_buffered(&server, "nothing is kept", |bytes| bytes == 0);
 }

@@ -5,28 +5,28 @@ use bytes::Bytes;
 use httpool::{ListenAddr, Phase, Request, Server};
 
 use crate::support::{
-    BoundServer, Client, Door, End, Gate, HUGE, NEVER, SOON, TestServer, expect_refused, mirror,
-    own_loopback, request, tell,
+    BoundServer, Client, End, Gate, GateWaiter, HUGE, NEVER, SOON, TestServer, describe,
+    expect_refused, mirror, request, unique_loopback,
 };
 
 /// Stops at the gate, whatever it is asked, and says what that was.
-fn gated(door: Door) -> impl Fn(Request) -> String {
+fn gated(waiter: GateWaiter) -> impl Fn(Request) -> String {
     move |request: Request| {
-        door.pass();
-        tell(request)
+        waiter.wait();
+        describe(request)
     }
 }
 
 #[test]
 fn a_request_under_way_is_finished() {
     let gate = Gate::new();
-    let server = TestServer::spawn(|builder| builder, gated(gate.door()));
+    let server = TestServer::spawn(|builder| builder, gated(gate.waiter()));
     let mut client = server.connect();
     client.post("/", "under way");
     gate.expect_arrived(1);
     server.begin_drain();
     gate.open();
-    assert!(client.expect_answer("POST / under way").says_close());
+    assert!(client.expect_body("POST / under way").announces_close());
     client.expect_closed();
     let report = server.expect_end();
     assert_eq!(
@@ -40,7 +40,7 @@ fn a_request_under_way_is_finished() {
 fn pipelined_requests_are_finished_and_only_the_last_says_close() {
     const REQUESTS: usize = 200;
     let gate = Gate::new();
-    let server = TestServer::spawn(|builder| builder, gated(gate.door()));
+    let server = TestServer::spawn(|builder| builder, gated(gate.waiter()));
     let mut client = server.connect();
     let requests: Vec<u8> = (0..REQUESTS)
         .flat_map(|number| request::post(&format!("/{number}"), "x"))
@@ -50,8 +50,12 @@ fn pipelined_requests_are_finished_and_only_the_last_says_close() {
     server.begin_drain();
     gate.open();
     for number in 0..REQUESTS {
-        let response = client.expect_answer(format!("POST /{number} x"));
-        assert_eq!(response.says_close(), number == REQUESTS - 1, "{number}");
+        let response = client.expect_body(format!("POST /{number} x"));
+        assert_eq!(
+            response.announces_close(),
+            number == REQUESTS - 1,
+            "{number}"
+        );
     }
     client.expect_closed();
     let report = server.expect_end();
@@ -61,15 +65,15 @@ fn pipelined_requests_are_finished_and_only_the_last_says_close() {
 #[test]
 fn a_request_that_comes_while_another_one_is_handled_is_answered() {
     let gate = Gate::new();
-    let server = TestServer::spawn(|builder| builder, gated(gate.door()));
+    let server = TestServer::spawn(|builder| builder, gated(gate.waiter()));
     let mut client = server.connect();
     client.post("/", "first");
     gate.expect_arrived(1);
     server.begin_drain();
     client.post("/", "second");
     gate.open();
-    assert!(!client.expect_answer("POST / first").says_close());
-    assert!(client.expect_answer("POST / second").says_close());
+    assert!(!client.expect_body("POST / first").announces_close());
+    assert!(client.expect_body("POST / second").announces_close());
     client.expect_closed();
     let report = server.expect_end();
     assert_eq!((report.answered, report.aborted), (2, 0));
@@ -78,11 +82,11 @@ fn a_request_that_comes_while_another_one_is_handled_is_answered() {
 #[test]
 fn a_large_answer_is_finished() {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let server = TestServer::spawn(
         |builder| builder,
         move |_: Request| {
-            door.pass();
+            waiter.wait();
             vec![b'x'; HUGE]
         },
     );
@@ -99,9 +103,9 @@ fn a_large_answer_is_finished() {
 
 #[test]
 fn idle_connections_are_closed_in_order() {
-    let server = TestServer::spawn(|builder| builder, tell);
+    let server = TestServer::spawn(|builder| builder, describe);
     let mut used = server.connect();
-    used.get("/").expect_answer("GET / ");
+    used.get("/").expect_body("GET / ");
     let mut fresh = server.connect();
     server.expect_open(2);
     let report = server.shut_down();
@@ -115,9 +119,12 @@ fn idle_connections_are_closed_in_order() {
 
 #[test]
 fn a_request_within_the_idle_grace_is_answered() {
-    let server = TestServer::spawn(|builder| builder.drain_idle(NEVER).body_timeout(SOON), tell);
+    let server = TestServer::spawn(
+        |builder| builder.drain_idle(NEVER).body_timeout(SOON),
+        describe,
+    );
     let mut used = server.connect();
-    used.get("/").expect_answer("GET / ");
+    used.get("/").expect_body("GET / ");
     let (mut fresh, mut late) = (server.connect(), server.connect());
     server.expect_open(3);
     server.begin_drain();
@@ -126,7 +133,7 @@ fn a_request_within_the_idle_grace_is_answered() {
     late.expect_closed();
     for client in [&mut used, &mut fresh] {
         client.get("/late");
-        assert!(client.expect_answer("GET /late ").says_close());
+        assert!(client.expect_body("GET /late ").announces_close());
         client.expect_closed();
     }
     assert_eq!(server.expect_end().aborted, 0);
@@ -143,9 +150,13 @@ fn who_waits_in_the_kernels_queue_is_answered() {
     let mut silent = server.connect();
     // Not one of them has been accepted when the server is to end.
     server.handle().shutdown();
-    let server = server.run(tell);
+    let server = server.run(describe);
     for (number, client) in clients.iter_mut().enumerate() {
-        assert!(client.expect_answer(format!("GET /{number} ")).says_close());
+        assert!(
+            client
+                .expect_body(format!("GET /{number} "))
+                .announces_close()
+        );
         client.expect_closed();
     }
     silent.expect_closed();
@@ -156,7 +167,7 @@ fn who_waits_in_the_kernels_queue_is_answered() {
 
 #[test]
 fn what_has_begun_to_arrive_is_waited_for() {
-    let server = TestServer::spawn(|builder| builder, tell);
+    let server = TestServer::spawn(|builder| builder, describe);
     let halves = [
         ("GET /head HT", "TP/1.1\r\nHost: it\r\n\r\n", "GET /head "),
         (
@@ -182,7 +193,7 @@ fn what_has_begun_to_arrive_is_waited_for() {
     idle.expect_closed();
     for (client, (_, half, answer)) in clients.iter_mut().zip(halves) {
         client.send(half);
-        assert!(client.expect_answer(answer).says_close());
+        assert!(client.expect_body(answer).announces_close());
         client.expect_closed();
     }
     let report = server.expect_end();
@@ -192,7 +203,7 @@ fn what_has_begun_to_arrive_is_waited_for() {
 #[test]
 fn a_handler_that_does_not_return_is_counted() {
     let gate = Gate::new();
-    let server = TestServer::spawn(|builder| builder.drain_timeout(SOON), gated(gate.door()));
+    let server = TestServer::spawn(|builder| builder.drain_timeout(SOON), gated(gate.waiter()));
     let mut client = server.connect();
     client.get("/");
     gate.expect_arrived(1);
@@ -210,7 +221,7 @@ fn requests_behind_a_handler_that_does_not_return_are_counted() {
     let gate = Gate::new();
     let server = TestServer::spawn(
         |builder| builder.workers(1).drain_timeout(SOON),
-        gated(gate.door()),
+        gated(gate.waiter()),
     );
     let mut first = server.connect();
     first.get("/");
@@ -254,7 +265,7 @@ fn shutting_down_now_cuts_at_once() {
     let gate = Gate::new();
     let server = TestServer::spawn(
         |builder| builder.drain_timeout(NEVER).drain_idle(NEVER),
-        gated(gate.door()),
+        gated(gate.waiter()),
     );
     let mut held = server.connect();
     held.get("/");
@@ -271,7 +282,7 @@ fn shutting_down_now_cuts_at_once() {
 
 #[test]
 fn shutting_down_now_ends_a_drain() {
-    let server = TestServer::spawn(|builder| builder.drain_timeout(NEVER), tell);
+    let server = TestServer::spawn(|builder| builder.drain_timeout(NEVER), describe);
     let mut half = server.connect();
     half.send(request::post_head("/", 1));
     server.expect_open(1);
@@ -282,16 +293,21 @@ fn shutting_down_now_ends_a_drain() {
 
 #[test]
 fn the_delay_announces_the_end_and_serves_on() {
-    let server = TestServer::spawn(|builder| builder.drain_delay(NEVER), tell);
+    let server = TestServer::spawn(|builder| builder.drain_delay(NEVER), describe);
     let mut before = server.connect();
-    assert!(!before.get("/").expect_answer("GET / ").says_close());
+    assert!(!before.get("/").expect_body("GET / ").announces_close());
     server.handle().shutdown();
     assert_eq!(server.handle().snapshot().phase, Phase::Announcing);
-    assert!(before.get("/").expect_answer("GET / ").says_close());
+    assert!(before.get("/").expect_body("GET / ").announces_close());
     before.expect_closed();
     for _ in 0..3 {
         let mut client = server.connect();
-        assert!(client.get("/new").expect_answer("GET /new ").says_close());
+        assert!(
+            client
+                .get("/new")
+                .expect_body("GET /new ")
+                .announces_close()
+        );
         client.expect_closed();
     }
     server.handle().shutdown_now();
@@ -300,9 +316,9 @@ fn the_delay_announces_the_end_and_serves_on() {
 
 #[test]
 fn the_delay_ends() {
-    let server = TestServer::spawn(|builder| builder.drain_delay(SOON), tell);
+    let server = TestServer::spawn(|builder| builder.drain_delay(SOON), describe);
     let mut idle = server.connect();
-    idle.get("/").expect_answer("GET / ");
+    idle.get("/").expect_body("GET / ");
     let report = server.shut_down();
     idle.expect_closed();
     assert_eq!((report.accepted, report.answered), (1, 1));
@@ -310,7 +326,7 @@ fn the_delay_ends() {
 
 #[test]
 fn a_handle_outlives_its_server() {
-    let server = TestServer::spawn(|builder| builder, tell);
+    let server = TestServer::spawn(|builder| builder, describe);
     server.expect_serving();
     let handle = server.handle().clone();
     server.shut_down();
@@ -324,8 +340,8 @@ fn a_handle_outlives_its_server() {
 #[test]
 fn clients_are_refused_once_the_drain_has_begun() {
     let gate = Gate::new();
-    let server = BoundServer::at(&format!("{}:0", own_loopback()), |builder| builder);
-    let server = server.run(gated(gate.door()));
+    let server = BoundServer::at(&format!("{}:0", unique_loopback()), |builder| builder);
+    let server = server.run(gated(gate.waiter()));
     let address = server.address().to_string();
     let mut client = server.connect();
     client.get("/");
@@ -339,7 +355,7 @@ fn clients_are_refused_once_the_drain_has_begun() {
 
 #[test]
 fn the_same_port_can_be_bound_two_hundred_times_in_a_row() {
-    let mut address = SocketAddr::from((own_loopback(), 0));
+    let mut address = SocketAddr::from((unique_loopback(), 0));
     for round in 0..200 {
         let server = Server::builder()
             .listen(address)
@@ -350,10 +366,10 @@ fn the_same_port_can_be_bound_two_hundred_times_in_a_row() {
         if let ListenAddr::Tcp { port, .. } = &server.local_addrs()[0] {
             address.set_port(*port);
         }
-        let server = BoundServer::from(server).run(tell);
+        let server = BoundServer::from(server).run(describe);
         let mut client = server.connect();
         client.get(&format!("/{round}"));
-        client.expect_answer(format!("GET /{round} "));
+        client.expect_body(format!("GET /{round} "));
         // The server closes first, which leaves its port in TIME_WAIT.
         let report = server.shut_down();
         assert_eq!(
@@ -367,7 +383,7 @@ fn the_same_port_can_be_bound_two_hundred_times_in_a_row() {
 
 #[test]
 fn every_listener_is_drained() {
-    let (first, second) = (own_loopback(), own_loopback());
+    let (first, second) = (unique_loopback(), unique_loopback());
     let any_port = |ip: Ipv4Addr| SocketAddr::from((ip, 0));
     let server = Server::builder()
         .listen(any_port(first))
@@ -380,9 +396,9 @@ fn every_listener_is_drained() {
         client.get("/");
     }
     server.handle().shutdown();
-    let server = BoundServer::from(server).run(tell);
+    let server = BoundServer::from(server).run(describe);
     for client in &mut clients {
-        assert!(client.expect_answer("GET / ").says_close());
+        assert!(client.expect_body("GET / ").announces_close());
     }
     assert_eq!(server.expect_end().answered, 2);
     for address in addresses {
@@ -393,13 +409,13 @@ fn every_listener_is_drained() {
 #[test]
 fn an_answer_on_its_way_is_not_destroyed_by_what_the_client_sends() {
     let gate = Gate::new();
-    let server = TestServer::spawn(|builder| builder, gated(gate.door()));
+    let server = TestServer::spawn(|builder| builder, gated(gate.waiter()));
     let mut client = server.connect();
     client.get("/");
     gate.expect_arrived(1);
     server.begin_drain();
     gate.open();
-    assert!(client.expect_answer("GET / ").says_close());
+    assert!(client.expect_body("GET / ").announces_close());
     // A request that crossed the last answer is lost, but not with a reset.
     client.get("/late").finish_sending();
     assert_eq!(client.read_rest(), (Vec::new(), End::Closed));
@@ -414,8 +430,8 @@ fn bodies_are_read_to_their_end_while_draining() {
     client.send(request::post_head("/", body.len())).send("x");
     server.expect_open(1);
     server.begin_drain();
-    let sending = client.send_beside(body[1..].to_vec());
-    assert!(client.expect_answer(&body).says_close());
+    let sending = client.send_in_background(body[1..].to_vec());
+    assert!(client.expect_body(&body).announces_close());
     let sent = sending.join().expect("sending does not panic");
     sent.expect("the whole body is taken");
     assert_eq!(server.expect_end().aborted, 0);

@@ -95,22 +95,22 @@ fn a_page_stands_in_the_place_of_an_error() {
 fn what_an_answer_says_besides_stays() {
     let server = TestServer::spawn(|builder| builder.error_pages(page), handler);
     let response = server.connect().send(html("/allow")).expect_status(405);
-    assert_eq!(response.field("allow"), Some("GET"));
+    assert_eq!(response.header("allow"), Some("GET"));
     let html = Some("text/html; charset=utf-8");
-    assert_eq!(response.field("content-type"), html);
-    assert_eq!(response.field("content-length"), Some("9"));
+    assert_eq!(response.header("content-type"), html);
+    assert_eq!(response.header("content-length"), Some("9"));
     let response = server
         .connect()
         .send(self::html("/beyond"))
         .expect_status(416);
-    assert_eq!(response.field("content-range"), Some("bytes */7"));
+    assert_eq!(response.header("content-range"), Some("bytes */7"));
     assert_eq!(response.text(), "Html 416 ");
     // The policy of the page that was there before would be another one's.
     let response = server
         .connect()
         .send(self::html("/problem"))
         .expect_status(404);
-    assert_eq!(response.field("content-security-policy"), None);
+    assert_eq!(response.header("content-security-policy"), None);
 }
 
 #[test]
@@ -121,8 +121,8 @@ fn what_layers_say_stays_and_a_page_is_not_bound_by_the_policy_of_another() {
         let mut client = server.connect();
         client.send(html(target));
         let response = client.expect_response();
-        assert_eq!(response.field("x-content-type-options"), Some("nosniff"));
-        let policy = response.field("content-security-policy").map(String::from);
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+        let policy = response.header("content-security-policy").map(String::from);
         (policy.unwrap_or_default(), response.text())
     };
     let ours = |policy: &str| policy.starts_with("base-uri 'self'");
@@ -161,7 +161,7 @@ fn an_answer_says_that_it_might_have_been_a_page() {
         ("/", 200, None),
     ] {
         let response = client.send(html(target)).expect_status(status);
-        assert_eq!(response.field("vary"), vary, "{target}");
+        assert_eq!(response.header("vary"), vary, "{target}");
     }
 }
 
@@ -173,7 +173,7 @@ fn a_page_in_the_place_of_a_built_in_one_has_the_policy_of_the_site() {
     let response = server.connect().send(html("/problem")).expect_status(404);
     assert_eq!(response.text(), "Html 404 no <b>tea</b>");
     let own = "base-uri 'self'; frame-ancestors 'self'; object-src 'none'";
-    assert_eq!(response.field("content-security-policy"), Some(own));
+    assert_eq!(response.header("content-security-policy"), Some(own));
 }
 
 /// A status around a problem is the one that it is told with.
@@ -208,8 +208,8 @@ fn a_problem_is_told_in_the_form_that_the_client_prefers() {
             "GET /unaware HTTP/1.1\r\nHost: it\r\nAccept: {accept}\r\n\r\n"
         ));
         let response = client.expect_status(409);
-        assert_eq!(response.field("content-type"), Some(content_type));
-        assert_eq!(response.field("vary"), Some("accept"));
+        assert_eq!(response.header("content-type"), Some(content_type));
+        assert_eq!(response.header("vary"), Some("accept"));
         assert!(response.text().contains(part), "{}", response.text());
     }
     // A status alone is an answer of its own.
@@ -256,7 +256,7 @@ fn an_id_stands_on_the_page_of_who_has_one() {
     let mut client = server.connect();
     client.send(html("/unaware"));
     let response = client.expect_status(409);
-    let id = response.field("x-request-id").expect("each has one");
+    let id = response.header("x-request-id").expect("each has one");
     assert!(response.text().contains(id), "{}", response.text());
 }
 
@@ -278,6 +278,6 @@ fn what_a_page_shows_is_shown_as_text() {
     let shown = "&lt;/p&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x \
                  onerror=&#39;alert(2)&#39;&gt;&amp;amp;/&#39;&quot;&amp;";
     assert!(page.contains(shown), "{page}");
-    let policy = response.field("content-security-policy");
+    let policy = response.header("content-security-policy");
     assert!(policy.is_some_and(|policy| policy.starts_with("default-src 'none'; style-src")));
 }

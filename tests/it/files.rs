@@ -11,7 +11,7 @@ use httpool::http::{HeaderValue, Method};
 use httpool::{EntityTags, Response, ServeDir};
 
 use crate::support::{
-    End, HUGE, NEVER, OwnFolder, Random, Transport, ask, eventually, expect, field, get,
+    End, HUGE, NEVER, Random, TempDir, Transport, call, eventually, expect_status, get, header,
     over_every_transport,
 };
 
@@ -20,64 +20,64 @@ over_every_transport! {
     a_large_file_for_a_slow_reader_holds_no_worker,
 }
 
-fn files(folder: &OwnFolder) -> ServeDir {
+fn files(folder: &TempDir) -> ServeDir {
     ServeDir::new(folder).expect("the folder can be served")
 }
 
 #[test]
 fn a_file_is_described() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("a b/page.html", "<p>page</p>");
     let files = files(&folder);
     for method in [Method::GET, Method::HEAD] {
-        let response = ask(&files, method, "/a%20b/page.html?x=y", &[]);
+        let response = call(&files, method, "/a%20b/page.html?x=y", &[]);
         assert_eq!(response.status(), 200);
         assert_eq!(response.body().length(), Some(11));
         assert_eq!(
-            field(&response, CONTENT_TYPE),
+            header(&response, CONTENT_TYPE),
             Some("text/html; charset=utf-8")
         );
-        assert_eq!(field(&response, CACHE_CONTROL), Some("no-cache"));
-        assert_eq!(field(&response, ACCEPT_RANGES), Some("bytes"));
-        assert_eq!(field(&response, VARY), None);
-        let tag = field(&response, ETAG).expect("there is a tag");
+        assert_eq!(header(&response, CACHE_CONTROL), Some("no-cache"));
+        assert_eq!(header(&response, ACCEPT_RANGES), Some("bytes"));
+        assert_eq!(header(&response, VARY), None);
+        let tag = header(&response, ETAG).expect("there is a tag");
         assert!(tag.trim_start_matches("W/").starts_with("\"b-"), "{tag}");
-        assert!(field(&response, LAST_MODIFIED).is_some());
+        assert!(header(&response, LAST_MODIFIED).is_some());
     }
 }
 
 #[test]
 fn other_methods_are_told_what_is_allowed() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     let files = files(&folder);
     for (method, status) in [
         (Method::OPTIONS, 204),
         (Method::POST, 405),
         (Method::DELETE, 405),
     ] {
-        let response = ask(&files, method, "/", &[]);
+        let response = call(&files, method, "/", &[]);
         assert_eq!(response.status(), status);
-        assert_eq!(field(&response, ALLOW), Some("GET, HEAD, OPTIONS"));
+        assert_eq!(header(&response, ALLOW), Some("GET, HEAD, OPTIONS"));
     }
 }
 
 #[test]
 fn a_client_that_has_a_file_is_told_so() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("a.txt", "text");
     let files = files(&folder);
-    let first = expect(&files, "/a.txt", 200);
-    let tag = field(&first, ETAG).expect("there is a tag").to_owned();
-    let date = field(&first, LAST_MODIFIED)
+    let first = expect_status(&files, "/a.txt", 200);
+    let tag = header(&first, ETAG).expect("there is a tag").to_owned();
+    let date = header(&first, LAST_MODIFIED)
         .expect("there is a date")
         .to_owned();
     for known in [(IF_NONE_MATCH, &*tag), (IF_MODIFIED_SINCE, &*date)] {
         let response = get(&files, "/a.txt", &[known]);
         assert_eq!(response.status(), 304);
         assert_eq!(response.body().length(), Some(0));
-        assert_eq!(field(&response, CACHE_CONTROL), Some("no-cache"));
-        assert!(field(&response, ETAG).is_some());
-        assert_eq!(field(&response, CONTENT_TYPE), None);
+        assert_eq!(header(&response, CACHE_CONTROL), Some("no-cache"));
+        assert!(header(&response, ETAG).is_some());
+        assert_eq!(header(&response, CONTENT_TYPE), None);
     }
     assert_eq!(
         get(&files, "/a.txt", &[(IF_MATCH, "\"other\"")]).status(),
@@ -86,8 +86,8 @@ fn a_client_that_has_a_file_is_told_so() {
 
     // The same length and the same time, and not the same file.
     let files = files.entity_tags(EntityTags::Change);
-    let first = expect(&files, "/a.txt", 200);
-    let tag = field(&first, ETAG).expect("there is a tag").to_owned();
+    let first = expect_status(&files, "/a.txt", 200);
+    let tag = header(&first, ETAG).expect("there is a tag").to_owned();
     let then = fs::metadata(folder.path("a.txt")).and_then(|known| known.modified());
     folder.file("b.txt", "next");
     let new = fs::File::options().write(true).open(folder.path("b.txt"));
@@ -96,38 +96,38 @@ fn a_client_that_has_a_file_is_told_so() {
     fs::rename(folder.path("b.txt"), folder.path("a.txt")).expect("the folder is writable");
     let response = get(&files, "/a.txt", &[(IF_NONE_MATCH, &tag)]);
     assert_eq!(response.status(), 200);
-    assert_eq!(field(&response, LAST_MODIFIED), Some(&*date));
+    assert_eq!(header(&response, LAST_MODIFIED), Some(&*date));
 }
 
 #[test]
 fn a_tag_is_strong_once_a_change_would_be_seen() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("a.txt", "text");
     let files = files(&folder);
     let tag = |response: &Response| {
-        field(response, ETAG)
+        header(response, ETAG)
             .map(str::to_owned)
             .expect("there is a tag")
     };
-    let weak = tag(&expect(&files, "/a.txt", 200));
+    let weak = tag(&expect_status(&files, "/a.txt", 200));
     assert!(weak.starts_with("W/\""), "{weak}");
     eventually("the file has its time behind it", || {
-        tag(&expect(&files, "/a.txt", 200)).starts_with('"')
+        tag(&expect_status(&files, "/a.txt", 200)).starts_with('"')
     });
-    let strong = tag(&expect(&files, "/a.txt", 200));
+    let strong = tag(&expect_status(&files, "/a.txt", 200));
     assert_eq!(weak, format!("W/{strong}"));
     // A time to come is none that can be relied on, nor can it be told.
     let file = fs::File::options().write(true).open(folder.path("a.txt"));
     let later = SystemTime::now() + Duration::from_secs(100_000);
     file.and_then(|file| file.set_modified(later))
         .expect("a time can be set");
-    let response = expect(&files, "/a.txt", 200);
+    let response = expect_status(&files, "/a.txt", 200);
     assert!(tag(&response).starts_with("W/\""));
-    let said = field(&response, LAST_MODIFIED).map(httpdate::parse_http_date);
+    let said = header(&response, LAST_MODIFIED).map(httpdate::parse_http_date);
     assert!(said.is_some_and(|said| said.is_ok_and(|said| said <= SystemTime::now())));
 }
 
-fn set_modified(folder: &OwnFolder, name: &str, seconds: u64, nanos: u32) {
+fn set_modified(folder: &TempDir, name: &str, seconds: u64, nanos: u32) {
     let file = fs::File::options().write(true).open(folder.path(name));
     let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
     file.and_then(|file| file.set_modified(time))
@@ -135,13 +135,13 @@ fn set_modified(folder: &OwnFolder, name: &str, seconds: u64, nanos: u32) {
 }
 
 fn tag_of(files: &ServeDir, target: &str) -> String {
-    let response = expect(files, target, 200);
-    field(&response, ETAG).expect("there is a tag").to_owned()
+    let response = expect_status(files, target, 200);
+    header(&response, ETAG).expect("there is a tag").to_owned()
 }
 
 #[test]
 fn copies_of_a_file_have_one_tag() {
-    let (one, other) = (OwnFolder::new(), OwnFolder::new());
+    let (one, other) = (TempDir::new(), TempDir::new());
     for folder in [&one, &other] {
         folder.file("a.txt", "text");
         set_modified(folder, "a.txt", 1_600_000_000, 123_456_789);
@@ -167,7 +167,7 @@ fn copies_of_a_file_have_one_tag() {
 
 #[test]
 fn a_tag_of_the_content_is_the_same_whatever_the_times() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder
         .file("a.txt", "text")
         .file("b.txt", "text")
@@ -200,7 +200,7 @@ fn a_tag_of_the_content_is_the_same_whatever_the_times() {
 
 #[test]
 fn a_copy_is_sent_to_who_takes_it() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder
         .file("a.css", "0123456789")
         .file("a.css.br", "br")
@@ -211,7 +211,7 @@ fn a_copy_is_sent_to_who_takes_it() {
         .file("index.html.zst", "z");
     fs::hard_link(folder.path("b.css"), folder.path("b.css.gz")).expect("a link can be made");
     let by_default = get(&files(&folder), "/a.css", &[(ACCEPT_ENCODING, "br")]);
-    assert_eq!(field(&by_default, CONTENT_ENCODING), None);
+    assert_eq!(header(&by_default, CONTENT_ENCODING), None);
     assert_eq!(by_default.body().length(), Some(10));
     let files = files(&folder).precompressed(true);
     let mut tags = Vec::new();
@@ -224,25 +224,25 @@ fn a_copy_is_sent_to_who_takes_it() {
         ("", None, 10),
     ] {
         let response = get(&files, "/a.css", &[(ACCEPT_ENCODING, accepted)]);
-        assert_eq!(field(&response, CONTENT_ENCODING), coding, "{accepted}");
+        assert_eq!(header(&response, CONTENT_ENCODING), coding, "{accepted}");
         assert_eq!(response.body().length(), Some(length), "{accepted}");
         assert_eq!(
-            field(&response, CONTENT_TYPE),
+            header(&response, CONTENT_TYPE),
             Some("text/css; charset=utf-8")
         );
         assert_eq!(
-            field(&response, VARY),
+            header(&response, VARY),
             Some("accept-encoding"),
             "{accepted}"
         );
-        let tag = field(&response, ETAG).expect("there is a tag").to_owned();
+        let tag = header(&response, ETAG).expect("there is a tag").to_owned();
         let known = [(ACCEPT_ENCODING, accepted), (IF_NONE_MATCH, &*tag)];
         let known = get(&files, "/a.css", &known);
         assert_eq!(
-            (known.status().as_u16(), field(&known, VARY)),
+            (known.status().as_u16(), header(&known, VARY)),
             (304, Some("accept-encoding"))
         );
-        assert_eq!(field(&known, CONTENT_ENCODING), None);
+        assert_eq!(header(&known, CONTENT_ENCODING), None);
         tags.push((coding, tag));
     }
     tags.dedup();
@@ -255,31 +255,31 @@ fn a_copy_is_sent_to_who_takes_it() {
     }
     let all = [(ACCEPT_ENCODING, "gzip, br, zstd")];
     assert_eq!(
-        field(&get(&files, "/", &all), CONTENT_ENCODING),
+        header(&get(&files, "/", &all), CONTENT_ENCODING),
         Some("zstd")
     );
     assert_eq!(get(&files, "/c.css", &all).status(), 404);
     let (plain, copy) = (get(&files, "/b.css", &[]), get(&files, "/b.css", &all));
-    assert_ne!(field(&plain, ETAG), field(&copy, ETAG));
+    assert_ne!(header(&plain, ETAG), header(&copy, ETAG));
 }
 
 #[test]
 fn xml_has_no_charset_and_compressed_svg_its_coding() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder
         .file("a.xml", "<?xml version='1.0' encoding='iso-8859-1'?><a/>")
         .file("a.svgz", "gzip")
         .file("a.svgz.br", "br")
         .file("a.ts", "segment");
     let files = files(&folder).precompressed(true);
-    let xml = expect(&files, "/a.xml", 200);
-    assert_eq!(field(&xml, CONTENT_TYPE), Some("text/xml"));
+    let xml = expect_status(&files, "/a.xml", 200);
+    assert_eq!(header(&xml, CONTENT_TYPE), Some("text/xml"));
     let svg = get(&files, "/a.svgz", &[(ACCEPT_ENCODING, "br")]);
-    assert_eq!(field(&svg, CONTENT_TYPE), Some("image/svg+xml"));
-    assert_eq!(field(&svg, CONTENT_ENCODING), Some("gzip"));
+    assert_eq!(header(&svg, CONTENT_TYPE), Some("image/svg+xml"));
+    assert_eq!(header(&svg, CONTENT_ENCODING), Some("gzip"));
     assert_eq!(svg.body().length(), Some(4));
     assert_eq!(
-        field(&expect(&files, "/a.ts", 200), CONTENT_TYPE),
+        header(&expect_status(&files, "/a.ts", 200), CONTENT_TYPE),
         Some("video/mp2t")
     );
     let source = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -287,63 +287,66 @@ fn xml_has_no_charset_and_compressed_svg_its_coding() {
         .media_type("ts", source.clone())
         .media_type(".SVGZ", source);
     for target in ["/a.ts", "/a.svgz"] {
-        let response = expect(&files, target, 200);
+        let response = expect_status(&files, target, 200);
         assert_eq!(
-            field(&response, CONTENT_TYPE),
+            header(&response, CONTENT_TYPE),
             Some("text/plain; charset=utf-8")
         );
-        assert_eq!(field(&response, CONTENT_ENCODING), None);
+        assert_eq!(header(&response, CONTENT_ENCODING), None);
     }
 }
 
 #[test]
 fn what_never_changes_is_kept_and_the_rest_is_as_one_says() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("assets/a.js", "").file("b.js", "");
     let files = files(&folder)
         .cache_control(HeaderValue::from_static("max-age=60"))
         .immutable("/assets/");
-    let kept = expect(&files, "/assets/a.js", 200);
+    let kept = expect_status(&files, "/assets/a.js", 200);
     assert_eq!(
-        field(&kept, CACHE_CONTROL),
+        header(&kept, CACHE_CONTROL),
         Some("public, max-age=31536000, immutable")
     );
     assert_eq!(
-        field(&expect(&files, "/b.js", 200), CACHE_CONTROL),
+        header(&expect_status(&files, "/b.js", 200), CACHE_CONTROL),
         Some("max-age=60")
     );
 }
 
 #[test]
 fn a_program_in_a_browser_gets_its_page_and_no_page_for_a_script() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder
         .file("app.html", "the app")
         .file("real.js", "x")
         .file("empty/x", "");
     let files = files(&folder).fallback("app.html");
     for target in ["/users/7", "/", "/empty/", "/a/b/c?d=e.f"] {
-        let response = expect(&files, target, 200);
+        let response = expect_status(&files, target, 200);
         assert_eq!(response.body().length(), Some(7), "{target}");
         assert_eq!(
-            field(&response, CONTENT_TYPE),
+            header(&response, CONTENT_TYPE),
             Some("text/html; charset=utf-8")
         );
     }
-    expect(&files, "/missing.js", 404);
+    expect_status(&files, "/missing.js", 404);
     let browser = [(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")];
     let response = get(&files, "/users/john.doe", &browser);
     assert_eq!(response.body().length(), Some(7));
-    assert_eq!(field(&response, VARY), Some("accept, accept-encoding"));
-    assert_eq!(expect(&files, "/real.js", 200).body().length(), Some(1));
-    expect(&files, "/%00", 400);
+    assert_eq!(header(&response, VARY), Some("accept, accept-encoding"));
+    assert_eq!(
+        expect_status(&files, "/real.js", 200).body().length(),
+        Some(1)
+    );
+    expect_status(&files, "/%00", 400);
     fs::remove_file(folder.path("app.html")).expect("the folder is writable");
-    expect(&files, "/users/7", 404);
+    expect_status(&files, "/users/7", 404);
 }
 
 #[test]
 fn nothing_stands_in_for_what_is_elsewhere() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("app.html", "the app");
     let files = files(&folder).under("/static").fallback("app.html");
     for (target, status) in [
@@ -353,25 +356,25 @@ fn nothing_stands_in_for_what_is_elsewhere() {
         ("/", 404),
         ("/staticusers", 404),
     ] {
-        expect(&files, target, status);
+        expect_status(&files, target, status);
     }
 }
 
 #[test]
 fn what_stands_in_is_what_may_be_served() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file(".env", "secret");
     let hidden = files(&folder).fallback(".env");
     assert!(hidden.find(".env").is_err());
-    expect(&hidden, "/users/7", 404);
+    expect_status(&hidden, "/users/7", 404);
     let shown = hidden.dotfiles(true);
     assert!(shown.find(".env").is_ok());
-    expect(&shown, "/users/7", 200);
+    expect_status(&shown, "/users/7", 200);
 }
 
 #[test]
 fn what_can_not_be_served_is_said() {
-    let outer = OwnFolder::new();
+    let outer = TempDir::new();
     outer.file("outside", "x").file("root/a", "x");
     let root = outer.path("root");
     assert!(ServeDir::new(root.join("missing")).is_err());
@@ -386,32 +389,32 @@ fn what_can_not_be_served_is_said() {
 }
 
 fn files_arrive_whole_in_part_and_not_at_all(transport: Transport) {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     let content = Random::new(3).bytes(300_000);
     folder.file("file", &content);
     let server = transport.spawn(|builder| builder, files(&folder));
     let mut client = server.connect();
-    let ask =
+    let call =
         |method: &str, fields: &str| format!("{method} /file HTTP/1.1\r\nHost: it\r\n{fields}\r\n");
     for _ in 0..2 {
-        let whole = client.get("/file").expect_answer(&content);
-        let tag = whole.field("etag").expect("there is a tag");
+        let whole = client.get("/file").expect_body(&content);
+        let tag = whole.header("etag").expect("there is a tag");
         for (range, part) in [("5-9", &content[5..10]), ("50000-", &content[50_000..])] {
-            client.send(ask("GET", &format!("Range: bytes={range}\r\n")));
+            client.send(call("GET", &format!("Range: bytes={range}\r\n")));
             let response = client.expect_status(206);
             assert!(response.body == part, "{range}");
         }
-        client.send(ask("GET", &format!("If-None-Match: {tag}\r\n")));
+        client.send(call("GET", &format!("If-None-Match: {tag}\r\n")));
         client.expect_status(304);
-        client.send(ask("HEAD", ""));
+        client.send(call("HEAD", ""));
         let head = client.expect_response_to_head();
-        assert_eq!(head.field("content-length"), Some("300000"));
+        assert_eq!(head.header("content-length"), Some("300000"));
         client.get("/none").expect_status(404);
     }
 }
 
 fn a_large_file_for_a_slow_reader_holds_no_worker(transport: Transport) {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("small", "small").sparse("large", HUGE as u64);
     let server = transport.spawn(
         |builder| {
@@ -423,10 +426,10 @@ fn a_large_file_for_a_slow_reader_holds_no_worker(transport: Transport) {
         files(&folder),
     );
     let mut slow = server.connect();
-    slow.get_and_close("/large").expect_part(1);
+    slow.get_and_close("/large").expect_bytes(1);
     let mut other = server.connect();
     for _ in 0..20 {
-        other.get("/small").expect_answer("small");
+        other.get("/small").expect_body("small");
     }
     let (rest, end) = slow.read_rest();
     assert_eq!(end, End::Closed);
@@ -441,7 +444,7 @@ fn a_router_may_have_files_in_a_place() {
 
     use crate::support::TestServer;
 
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("index.html", "index").file("sub/x.txt", "x");
     let nested = Router::new()
         .get("/about", || "about")
@@ -449,13 +452,13 @@ fn a_router_may_have_files_in_a_place() {
     let router: Router = Router::new().get("/", || "home").nest("/static", nested);
     let server = TestServer::spawn(|builder| builder, router);
     let mut client = server.connect();
-    client.get("/").expect_answer("home");
-    client.get("/static/").expect_answer("index");
-    client.get("/static/sub/x.txt").expect_answer("x");
-    client.get("/static/about").expect_answer("about");
+    client.get("/").expect_body("home");
+    client.get("/static/").expect_body("index");
+    client.get("/static/sub/x.txt").expect_body("x");
+    client.get("/static/about").expect_body("about");
     for (target, location) in [("/static", "./static/"), ("/static/sub", "./sub/")] {
         let response = client.get(target).expect_status(301);
-        assert_eq!(response.field("location"), Some(location));
+        assert_eq!(response.header("location"), Some(location));
     }
     client.get("/staticsub/x.txt").expect_status(404);
     client.get("/static//sub/x.txt").expect_status(404);
@@ -466,7 +469,7 @@ fn a_router_may_have_files_in_a_place() {
 fn a_router_tells_files_where_they_are() {
     use httpool::{Router, http::StatusCode, testing::Client};
 
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("index.html", "index").file("a/x.txt", "x");
     let shelf = Router::new()
         .nest("/files", files(&folder))
@@ -509,7 +512,7 @@ fn a_router_tells_files_where_they_are() {
 fn a_path_that_is_changed_after_it_was_routed_is_not_found() {
     use httpool::{Next, Request, Router, testing::Client};
 
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("x.txt", "x");
     for changed in ["/", "/x.txt", "/static-x.txt", "/stati\u{e9}/x.txt"] {
         let change = move |mut request: Request, next: Next<'_>| {

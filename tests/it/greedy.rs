@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use httpool::{Body, Request};
 
-use crate::support::{BoundServer, Client, HUGE, NEVER, SOON, alone, eventually, request, tell};
+use crate::support::{
+    BoundServer, Client, HUGE, NEVER, SOON, describe, eventually, in_own_process, request,
+};
 
 /// An answer of which no socket buffers can hold a thousand.
 const LARGE: usize = HUGE / 1_000;
@@ -66,7 +68,7 @@ impl Manner {
             Self::Trickles(_) => client.try_send("x"),
             Self::TinyChunks => client.try_send("1\r\nx\r\n".repeat(10)),
             Self::Sips => {
-                client.expect_part(1);
+                client.expect_bytes(1);
                 Ok(())
             }
             Self::Pipelines => client.try_send(request::get("/large")),
@@ -78,7 +80,7 @@ impl Manner {
 #[test]
 fn a_crowd_of_every_manner_is_ended_beside_a_good_client() {
     const EACH: usize = 20;
-    alone(
+    in_own_process(
         "greedy::a_crowd_of_every_manner_is_ended_beside_a_good_client",
         || {
             let huge = Bytes::from(vec![b'x'; HUGE]);
@@ -100,7 +102,7 @@ fn a_crowd_of_every_manner_is_ended_beside_a_good_client() {
                 "/large" => Body::from(huge.slice(..LARGE)),
                 _ => request.into_body(),
             });
-            good.expect_answer("first");
+            good.expect_body("first");
             let mut came = 1 + crowd.len() as u64;
             eventually("only the good client is left", || {
                 for (manner, client) in &mut crowd {
@@ -115,10 +117,10 @@ fn a_crowd_of_every_manner_is_ended_beside_a_good_client() {
                         std::mem::replace(client, server.connect()).reset();
                     }
                 }
-                good.post("/", "beside").expect_answer("beside");
+                good.post("/", "beside").expect_body("beside");
                 false
             });
-            good.post("/", "afterwards").expect_answer("afterwards");
+            good.post("/", "afterwards").expect_body("afterwards");
 
             for (manner, client) in &mut crowd {
                 match manner {
@@ -148,15 +150,15 @@ fn a_flood_of_connections_is_served_in_its_turn() {
     let flood: Vec<Client> = (0..FLOOD).map(|_| server.connect()).collect();
     let mut late = server.connect();
     late.get("/late");
-    let server = server.run(tell);
-    good.expect_answer("GET /first ");
+    let server = server.run(describe);
+    good.expect_body("GET /first ");
     eventually("the last in the queue is accepted", || {
-        good.get("/beside").expect_answer("GET /beside ");
+        good.get("/beside").expect_body("GET /beside ");
         let progress = server.handle().snapshot();
         assert!(progress.open <= MOST, "{progress:?}");
         progress.accepted == FLOOD as u64 + 2
     });
-    late.expect_answer("GET /late ");
+    late.expect_body("GET /late ");
     for mut silent in flood {
         silent.expect_closed();
     }

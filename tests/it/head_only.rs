@@ -48,12 +48,15 @@ fn a_refused_client_that_waits_is_not_told_to_send_its_body(transport: Transport
     ] {
         let mut client = server.connect();
         let response = client.send(waiting(method, target)).expect_status(status);
-        assert!(response.says_close(), "{method} {target}: {response:?}");
+        assert!(
+            response.announces_close(),
+            "{method} {target}: {response:?}"
+        );
         client.finish_sending().expect_closed();
     }
     let mut client = server.connect();
     client.send(waiting("POST", "/notes")).expect_status(100);
-    client.send("hello").expect_answer("hello");
+    client.send("hello").expect_body("hello");
 }
 
 fn a_refused_body_is_discarded_while_it_comes(transport: Transport) {
@@ -61,16 +64,13 @@ fn a_refused_body_is_discarded_while_it_comes(transport: Transport) {
     let mut client = server.connect();
     for _ in 0..3 {
         client.send(head("POST", "/nothing", 100_000));
-        assert!(!client.expect_status(404).says_close());
+        assert!(!client.expect_status(404).announces_close());
         client.send(vec![b'x'; 99_999]);
-        client
-            .send("x")
-            .post("/notes", "kept")
-            .expect_answer("kept");
+        client.send("x").post("/notes", "kept").expect_body("kept");
         client.send("PUT /notes HTTP/1.1\r\nHost: it\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe");
-        assert!(!client.expect_status(405).says_close());
+        assert!(!client.expect_status(405).announces_close());
         client.send("llo\r\n0\r\n").send("\r\n");
-        client.get("/").expect_answer("home");
+        client.get("/").expect_body("home");
     }
     assert_eq!(server.handle().snapshot().buffered, 0);
 }
@@ -80,7 +80,7 @@ fn a_refused_body_of_a_last_request_is_discarded_too(transport: Transport) {
     let mut client = server.connect();
     let last = head("POST", "/nothing", 5).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
     client.send(last);
-    assert!(client.expect_status(404).says_close());
+    assert!(client.expect_status(404).announces_close());
     client.send("hello").finish_sending().expect_closed();
     server.expect_open(0);
 }
@@ -89,7 +89,7 @@ fn a_refused_body_that_is_malformed_or_too_large_ends_the_connection(transport: 
     let server = transport.spawn(|builder| builder.max_body(10), router());
     let mut client = server.connect();
     client.send(head("POST", "/nothing", 11));
-    assert!(client.expect_status(404).says_close());
+    assert!(client.expect_status(404).announces_close());
     client.finish_sending().expect_closed();
     for chunks in ["4\r\nhalf!", "b\r\n"] {
         let mut client = server.connect();
@@ -133,9 +133,9 @@ fn a_refusal_by_the_head_passes_every_layer() {
     let mut client = server.connect();
     client.send(waiting("PUT", "/notes").replace("\r\n\r\n", origin));
     let response = client.expect_status(405);
-    let allowed = response.field(ACCESS_CONTROL_ALLOW_ORIGIN.as_str());
+    let allowed = response.header(ACCESS_CONTROL_ALLOW_ORIGIN.as_str());
     assert_eq!(allowed, Some("https://shop.example"), "{response:?}");
-    assert_eq!(response.field("allow"), Some("POST, OPTIONS"));
+    assert_eq!(response.header("allow"), Some("POST, OPTIONS"));
     assert_eq!(passed.load(Ordering::SeqCst), 2);
 }
 
@@ -191,9 +191,9 @@ fn a_request_that_a_layer_sends_elsewhere_has_its_body() {
     let server = TestServer::spawn(|builder| builder, router);
     let mut client = server.connect();
     client.send(waiting("PUT", "/old")).expect_status(100);
-    client.send("hello").expect_answer("hello");
+    client.send("hello").expect_body("hello");
     client.send(head("PUT", "/old", 5)).send("hello");
-    client.expect_answer("hello");
+    client.expect_body("hello");
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
@@ -229,7 +229,7 @@ fn a_handler_behind_layers_that_change_a_request_has_its_body() {
     let posted = "\r\nX-Post: yes\r\n\r\n";
     client.send(waiting("PUT", "/").replace("\r\n\r\n", posted));
     client.expect_status(100);
-    client.send("hello").expect_answer("hello");
+    client.send("hello").expect_body("hello");
     client.send(waiting("PUT", "/")).expect_status(405);
 }
 
@@ -251,7 +251,7 @@ fn a_handler_that_gives_back_the_body_after_all_has_it() {
     let server = TestServer::spawn(|builder| builder, Liar);
     let mut client: Client = server.connect();
     client.send(request::post_head("/", 5)).send("hello");
-    client.expect_answer("hello");
+    client.expect_body("hello");
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn who_does_not_say_who_it_is_need_not_send_a_body() {
         let mut client = server.connect();
         client.send(request.replace("\r\n\r\n", user));
         client.expect_status(100);
-        client.send("hello").expect_answer("hello");
+        client.send("hello").expect_body("hello");
     }
 }
 

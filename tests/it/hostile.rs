@@ -17,7 +17,7 @@ fn check(server: &TestServer, neighbour: &mut Client, sent: &[u8]) {
         "{received:?} answers {:?}",
         String::from_utf8_lossy(&sent[..sent.len().min(200)])
     );
-    neighbour.post("/", "fine").expect_answer("fine");
+    neighbour.post("/", "fine").expect_body("fine");
 }
 
 #[track_caller]
@@ -163,7 +163,7 @@ fn damaged_requests_harm_nobody() {
             received.is_empty() || received.starts_with("HTTP/1.1 "),
             "{received:?}"
         );
-        neighbour.post("/", "fine").expect_answer("fine");
+        neighbour.post("/", "fine").expect_body("fine");
     }
     drop(neighbour);
     server.expect_open(0);
@@ -172,7 +172,7 @@ fn damaged_requests_harm_nobody() {
 #[test]
 fn resets_harm_nobody() {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let server = TestServer::spawn(
         |builder| {
             let builder = builder.head_timeout(NEVER).body_timeout(NEVER);
@@ -180,7 +180,7 @@ fn resets_harm_nobody() {
         },
         move |request: Request| match request.uri().path() {
             "/gate" => {
-                door.pass();
+                waiter.wait();
                 vec![b'x'; HUGE]
             }
             "/huge" => vec![b'x'; HUGE],
@@ -209,7 +209,7 @@ fn resets_harm_nobody() {
         }),
         ("within the answer", |client| {
             client.get("/huge");
-            client.expect_part(1000);
+            client.expect_bytes(1000);
         }),
         ("while idle", |client| {
             client.get("/").expect_status(200);

@@ -8,8 +8,8 @@ use httpool::http::StatusCode;
 use httpool::{Body, BodyMode, Builder, Handler, IntoResponse, RawRequest, Request, Response};
 
 use crate::support::{
-    Client, End, Gate, HUGE, NEVER, PATIENCE, SOON, TestServer, Transport, alone, memory_in_use,
-    over_every_transport, request,
+    Client, End, Gate, HUGE, NEVER, SOON, TIMEOUT, TestServer, Transport, in_own_process,
+    over_every_transport, request, resident_memory,
 };
 
 over_every_transport! {
@@ -86,12 +86,12 @@ fn a_handler_runs_before_the_body_has_come(transport: Transport) {
         ),
     ] {
         let gate = Gate::new();
-        let door = gate.door();
+        let waiter = gate.waiter();
         let server = transport.spawn(
             |builder| builder,
             reading(move |mut request: Request| {
                 let first = read(request.body_mut(), 4);
-                door.pass();
+                waiter.wait();
                 gather(request).map(|rest| [first, rest].concat())
             }),
         );
@@ -99,19 +99,19 @@ fn a_handler_runs_before_the_body_has_come(transport: Transport) {
         client.send(start);
         gate.expect_arrived(1);
         gate.open();
-        client.send(end).expect_answer("halfwhole");
-        client.post("/", "again").expect_answer("again");
+        client.send(end).expect_body("halfwhole");
+        client.post("/", "again").expect_body("again");
     }
 }
 
 fn a_body_that_has_come_is_read_all_the_same(transport: Transport) {
     let server = server(transport);
     let mut client = server.connect();
-    client.get("/").expect_answer("");
-    client.post("/", "").expect_answer("");
-    client.post("/", "short").expect_answer("short");
+    client.get("/").expect_body("");
+    client.post("/", "").expect_body("");
+    client.post("/", "short").expect_body("short");
     let chunked = request::post_chunked("/", "in chunks", 2);
-    client.send(chunked).expect_answer("in chunks");
+    client.send(chunked).expect_body("in chunks");
 }
 
 /// The network cuts where it likes, and a handler must not notice.
@@ -154,12 +154,12 @@ fn requests_before_and_behind_a_body_are_answered_in_order(transport: Transport)
         request::post_chunked("/", "small", 1),
         request::get("/"),
     ];
-    let sending = client.send_beside(requests.concat());
-    client.expect_answer("first");
-    client.expect_answer(&body);
-    client.expect_answer(&body);
-    client.expect_answer("small");
-    client.expect_answer("");
+    let sending = client.send_in_background(requests.concat());
+    client.expect_body("first");
+    client.expect_body(&body);
+    client.expect_body(&body);
+    client.expect_body("small");
+    client.expect_body("");
     sending
         .join()
         .expect("a sender does not panic")
@@ -170,8 +170,8 @@ fn an_answer_does_not_wait_for_the_body_behind_it(transport: Transport) {
     let server = server(transport);
     let mut client = server.connect();
     client.send([request::post("/", "first"), request::post_head("/", 6)].concat());
-    client.expect_answer("first");
-    client.send("second").expect_answer("second");
+    client.expect_body("first");
+    client.send("second").expect_body("second");
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn trailer_fields_are_known_at_the_end() {
     let mut client = server.connect();
     client.send(request::chunked_head("/"));
     client.send("3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nSum: 7\r\n\r\n");
-    client.expect_answer("0 5 7 3");
+    client.expect_body("0 5 7 3");
 }
 
 fn a_client_that_waits_for_100_gets_it_with_the_first_read(transport: Transport) {
@@ -213,10 +213,10 @@ fn a_client_that_waits_for_100_gets_it_with_the_first_read(transport: Transport)
     };
     let mut client = server.connect();
     client.send(head("/")).expect_status(100);
-    client.send("hello").expect_answer("hello");
+    client.send("hello").expect_body("hello");
     // Nobody knows whether the body will come.
-    let response = client.send(head("/unread")).expect_answer("");
-    assert!(response.says_close(), "{response:?}");
+    let response = client.send(head("/unread")).expect_body("");
+    assert!(response.announces_close(), "{response:?}");
     client.finish_sending().expect_closed();
 }
 
@@ -230,7 +230,7 @@ fn check_failure(
     kind: ErrorKind,
     status: u16,
 ) {
-    let (tell, told) = bounded(1);
+    let (sender, receiver) = bounded(1);
     let server = transport.spawn(
         configure,
         Reading(most, move |mut request: Request| {
@@ -238,7 +238,7 @@ fn check_failure(
             let again = request.body_mut().read(&mut [0]);
             let again = again.expect_err("it fails again");
             let kinds = [failure.kind(), again.kind()];
-            tell.send(kinds).expect("the test listens");
+            sender.send(kinds).expect("the test listens");
             StatusCode::INTERNAL_SERVER_ERROR
         }),
     );
@@ -247,9 +247,9 @@ fn check_failure(
     if kind == ErrorKind::UnexpectedEof {
         client.finish_sending();
     }
-    assert_eq!(told.recv_timeout(PATIENCE), Ok([kind; 2]));
+    assert_eq!(receiver.recv_timeout(TIMEOUT), Ok([kind; 2]));
     let response = client.expect_status(status);
-    assert!(response.says_close(), "{response:?}");
+    assert!(response.announces_close(), "{response:?}");
     // Who has finished already has been left.
     drop(client.try_finish_sending());
     client.expect_closed();
@@ -335,10 +335,10 @@ fn chunks_over_the_limit_are_answered_413() {
 fn a_limit_of_its_own_is_a_streamed_bodys() {
     let server = TestServer::spawn(|builder| builder.max_body(4), Reading(10, gather));
     let mut client = server.connect();
-    client.post("/", "eightish").expect_answer("eightish");
+    client.post("/", "eightish").expect_body("eightish");
     client.send(request::post_head("/", 11));
     let response = client.expect_status(413);
-    assert!(response.says_close(), "{response:?}");
+    assert!(response.announces_close(), "{response:?}");
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn a_handler_may_answer_a_failure_itself() {
     );
     let mut client = server.connect();
     client.send(request::chunked_head("/")).send("x");
-    assert!(client.expect_status(418).says_close());
+    assert!(client.expect_status(418).announces_close());
     client.finish_sending().expect_closed();
 }
 
@@ -363,23 +363,23 @@ fn what_is_left_unread_is_thrown_away_if_it_is_here_and_little(transport: Transp
         assert!(
             !client
                 .post("/", "unread")
-                .expect_answer("enough")
-                .says_close()
+                .expect_body("enough")
+                .announces_close()
         );
         client.send(request::post_chunked("/", "unread", 2));
-        assert!(!client.expect_answer("enough").says_close());
+        assert!(!client.expect_body("enough").announces_close());
     }
     // What is malformed is no body that ends.
     client.send([&request::chunked_head("/")[..], b"4\r\nhalf!"].concat());
-    assert!(client.expect_answer("enough").says_close());
+    assert!(client.expect_body("enough").announces_close());
     client.finish_sending().expect_closed();
 }
 
 fn an_early_answer_arrives_while_the_client_goes_on_sending(transport: Transport) {
     let server = transport.spawn(|builder| builder, reading(|_: Request| "enough"));
     let mut client = server.connect();
-    let sending = client.send_beside(request::post("/", vec![b'x'; HUGE]));
-    assert!(client.expect_answer("enough").says_close());
+    let sending = client.send_in_background(request::post("/", vec![b'x'; HUGE]));
+    assert!(client.expect_body("enough").announces_close());
     // Whether the rest was taken is nobody's concern.
     drop(client.try_finish_sending());
     let _ = client.read_rest();
@@ -400,7 +400,7 @@ fn a_panic_while_reading_costs_its_own_client_a_500(transport: Transport) {
     for _ in 0..4 {
         let mut client = server.connect();
         client.send(request::post_head("/panic", 10)).send("half");
-        assert!(client.expect_status(500).says_close());
+        assert!(client.expect_status(500).announces_close());
         client.finish_sending().expect_closed();
     }
     server.expect_serving();
@@ -424,7 +424,7 @@ fn who_panics_over_a_head_gets_the_body_whole() {
     let server = TestServer::spawn(|builder| builder, Unsure);
     let mut client = server.connect();
     client.send(request::post_head("/", 9)).send("half");
-    client.send("whole").expect_answer("halfwhole");
+    client.send("whole").expect_body("halfwhole");
 }
 
 fn a_body_is_over_when_its_request_is_answered(transport: Transport) {
@@ -441,7 +441,7 @@ fn a_body_is_over_when_its_request_is_answered(transport: Transport) {
     );
     let mut client = server.connect();
     client.send(request::post_head("/", 9)).send("half");
-    assert!(client.expect_answer("kept").says_close());
+    assert!(client.expect_body("kept").announces_close());
     client.send("whole").finish_sending().expect_closed();
     let body = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
     let failure = body.expect("it was kept").read(&mut [0]);
@@ -462,22 +462,23 @@ fn a_body_as_an_answer_has_nothing_to_give() {
 
 fn who_reads_on_another_thread_is_told_that_it_is_over(transport: Transport) {
     let gate = Gate::new();
-    let door = gate.door();
-    let (tell, told) = bounded(1);
+    let waiter = gate.waiter();
+    let (sender, receiver) = bounded(1);
     let server = transport.spawn(
         |builder| builder.body_timeout(NEVER).min_rate_grace(NEVER),
         reading(move |mut request: Request| {
-            let tell: Sender<_> = tell.clone();
-            let door = door.clone();
-            let begun = door.clone();
+            let sender: Sender<_> = sender.clone();
+            let waiter = waiter.clone();
+            let begun = waiter.clone();
             thread::spawn(move || {
                 read(request.body_mut(), 4);
-                begun.pass();
+                begun.wait();
                 let failure = request.body_mut().read(&mut [0]);
-                tell.send(failure.map_err(|error| error.kind()))
+                sender
+                    .send(failure.map_err(|error| error.kind()))
                     .expect("the test listens");
             });
-            door.pass();
+            waiter.wait();
             "early"
         }),
     );
@@ -485,9 +486,9 @@ fn who_reads_on_another_thread_is_told_that_it_is_over(transport: Transport) {
     client.send(request::post_head("/", 9)).send("half");
     gate.expect_arrived(2);
     gate.open();
-    assert!(client.expect_answer("early").says_close());
+    assert!(client.expect_body("early").announces_close());
     assert_eq!(
-        told.recv_timeout(PATIENCE),
+        receiver.recv_timeout(TIMEOUT),
         Ok(Err(ErrorKind::NotConnected))
     );
 }
@@ -498,12 +499,12 @@ fn half_way(
     configure: impl FnOnce(Builder) -> Builder,
 ) -> (TestServer, Client) {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let server = transport.spawn(
         configure,
         reading(move |mut request: Request| {
             read(request.body_mut(), 4);
-            door.pass();
+            waiter.wait();
             gather(request)
         }),
     );
@@ -517,7 +518,7 @@ fn a_drain_reads_a_body_to_its_end(transport: Transport) {
     let (server, mut client) = half_way(transport, |builder| builder.drain_timeout(NEVER));
     server.begin_drain();
     client.send("whole");
-    assert!(client.expect_answer("whole").says_close());
+    assert!(client.expect_body("whole").announces_close());
     drop(client);
     let report = server.expect_end();
     assert_eq!((report.answered, report.aborted), (1, 0));
@@ -539,9 +540,9 @@ fn a_connection_waits_as_before_when_its_body_has_been_read(transport: Transport
     let mut clients = [(); 3].map(|()| server.connect());
     for _ in 0..20 {
         for client in &mut clients {
-            client.get("/").expect_answer("");
+            client.get("/").expect_body("");
             client.send(request::post_head("/", 9)).send("half");
-            client.send("whole").expect_answer("halfwhole");
+            client.send("whole").expect_body("halfwhole");
         }
     }
     let [mut finishing, leaving, mut staying] = clients;
@@ -557,22 +558,22 @@ fn an_idle_time_begins_behind_a_body_that_was_read(transport: Transport) {
     let server = transport.spawn(|builder| builder.idle_timeout(SOON), reading(gather));
     let mut client = server.connect();
     client.send(request::post_head("/", 9)).send("half");
-    client.send("whole").expect_answer("halfwhole");
+    client.send("whole").expect_body("halfwhole");
     client.expect_closed();
 }
 
 fn who_goes_before_his_body_is_read_is_noticed(transport: Transport) {
     for (rest, read) in [("", Err(ErrorKind::UnexpectedEof)), ("whole", Ok(9))] {
         let gate = Gate::new();
-        let door = gate.door();
-        let (tell, told) = bounded(1);
+        let waiter = gate.waiter();
+        let (sender, receiver) = bounded(1);
         let server = transport.spawn(
             |builder| builder,
             reading(move |request: Request| {
-                door.pass();
+                waiter.wait();
                 let read = gather(request).map(|content| content.len());
                 let read = read.map_err(|error| error.kind());
-                tell.send(read).expect("the test listens");
+                sender.send(read).expect("the test listens");
                 "read"
             }),
         );
@@ -581,8 +582,8 @@ fn who_goes_before_his_body_is_read_is_noticed(transport: Transport) {
         gate.expect_arrived(1);
         client.send(rest).finish_sending();
         gate.open();
-        assert_eq!(told.recv_timeout(PATIENCE), Ok(read));
-        client.expect_answer("read");
+        assert_eq!(receiver.recv_timeout(TIMEOUT), Ok(read));
+        client.expect_body("read");
         client.expect_closed();
         server.expect_open(0);
     }
@@ -600,7 +601,7 @@ fn a_slow_upload_holds_its_worker() {
         }
     };
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let server = TestServer::spawn(
         |builder| builder.workers(1),
         reading(move |mut request: Request| {
@@ -608,7 +609,7 @@ fn a_slow_upload_holds_its_worker() {
             if is_upload {
                 read(request.body_mut(), 4);
                 note("half");
-                door.pass();
+                waiter.wait();
             }
             let answer = gather(request);
             note(if is_upload { "whole" } else { "other" });
@@ -620,38 +621,38 @@ fn a_slow_upload_holds_its_worker() {
     gate.expect_arrived(1);
     gate.open();
     other.get("/");
-    slow.send("whole").expect_answer("whole");
-    other.expect_answer("");
+    slow.send("whole").expect_body("whole");
+    other.expect_body("");
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     assert_eq!(*seen, ["half", "whole", "other"]);
 }
 
 #[test]
 fn a_large_body_is_read_in_little_memory() {
-    alone("intake::a_large_body_is_read_in_little_memory", || {
+    in_own_process("intake::a_large_body_is_read_in_little_memory", || {
         let gate = Gate::new();
-        let door = gate.door();
+        let waiter = gate.waiter();
         let server = TestServer::spawn(
             |builder| builder.max_buffered_memory(64 * 1024),
             reading(move |mut request: Request| {
                 let body = request.body_mut();
                 let half = io::copy(&mut body.take(HUGE as u64 / 2), &mut io::sink());
-                door.pass();
+                waiter.wait();
                 let rest = io::copy(body, &mut io::sink());
                 format!("{} {}", half.expect("a half"), rest.expect("the rest"))
             }),
         );
         let mut client = server.connect();
         let request = request::post("/", vec![b'x'; HUGE]);
-        let before = memory_in_use();
-        let sending = client.send_beside(request);
+        let before = resident_memory();
+        let sending = client.send_in_background(request);
         gate.expect_arrived(1);
         // What has come by now is far more.
-        let grown = memory_in_use().saturating_sub(before);
+        let grown = resident_memory().saturating_sub(before);
         assert!(grown < HUGE as u64 / 8, "{grown} bytes for a half");
         assert_eq!(server.handle().snapshot().buffered, 0);
         gate.open();
-        client.expect_answer(format!("{0} {0}", HUGE / 2));
+        client.expect_body(format!("{0} {0}", HUGE / 2));
         sending
             .join()
             .expect("a sender does not panic")

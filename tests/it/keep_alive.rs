@@ -4,7 +4,7 @@ use httpool::http::header::CONNECTION;
 use httpool::http::{HeaderValue, StatusCode};
 use httpool::{Builder, IntoResponse, Request};
 
-use crate::support::{Gate, NEVER, SOON, TestServer, mirror, request, tell};
+use crate::support::{Gate, NEVER, SOON, TestServer, describe, mirror, request};
 
 #[test]
 fn requests_share_a_connection() {
@@ -12,8 +12,8 @@ fn requests_share_a_connection() {
     let mut client = server.connect();
     for round in 0..10 {
         let body = format!("round {round}");
-        let response = client.post("/", &body).expect_answer(&body);
-        assert_eq!(response.field("connection"), None);
+        let response = client.post("/", &body).expect_body(&body);
+        assert_eq!(response.header("connection"), None);
     }
     drop(client);
     let report = server.shut_down();
@@ -25,13 +25,13 @@ fn requests_share_a_connection() {
 
 #[test]
 fn a_client_may_close() {
-    let server = TestServer::spawn(|builder| builder, tell);
+    let server = TestServer::spawn(|builder| builder, describe);
     for connection in ["close", "Close", "keep-alive, close", "close, te"] {
         let mut client = server.connect();
         client.send(format!(
             "GET / HTTP/1.1\r\nHost: it\r\nConnection: {connection}\r\n\r\n"
         ));
-        assert!(client.expect_status(200).says_close(), "{connection}");
+        assert!(client.expect_status(200).announces_close(), "{connection}");
         client.expect_closed();
     }
 }
@@ -50,31 +50,31 @@ fn a_handler_may_close() {
         },
     );
     let mut client = server.connect();
-    assert!(!client.get("/").expect_answer("bye").says_close());
-    assert!(client.get("/last").expect_answer("bye").says_close());
+    assert!(!client.get("/").expect_body("bye").announces_close());
+    assert!(client.get("/last").expect_body("bye").announces_close());
     client.expect_closed();
 }
 
 #[test]
 fn http_1_0_closes_unless_it_is_asked_not_to() {
-    let server = TestServer::spawn(|builder| builder, tell);
+    let server = TestServer::spawn(|builder| builder, describe);
     let mut client = server.connect();
     for _ in 0..2 {
         client.send("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
-        let response = client.expect_answer("GET / ");
-        assert_eq!(response.field("connection"), Some("keep-alive"));
+        let response = client.expect_body("GET / ");
+        assert_eq!(response.header("connection"), Some("keep-alive"));
     }
     client.send("GET / HTTP/1.0\r\n\r\n");
-    assert!(client.expect_answer("GET / ").says_close());
+    assert!(client.expect_body("GET / ").announces_close());
     client.expect_closed();
 }
 
 #[test]
 fn idle_connections_are_closed() {
     let configure = |builder: Builder| builder.idle_timeout(SOON).head_timeout(NEVER);
-    let server = TestServer::spawn(configure, tell);
+    let server = TestServer::spawn(configure, describe);
     let mut client = server.connect();
-    client.get("/").expect_answer("GET / ");
+    client.get("/").expect_body("GET / ");
     client.expect_closed();
 }
 
@@ -83,18 +83,18 @@ fn a_client_that_has_finished_sending_is_answered() {
     let server = TestServer::spawn(|builder| builder, mirror);
     let mut client = server.connect();
     client.post("/", "last words").finish_sending();
-    client.expect_answer("last words");
+    client.expect_body("last words");
     client.expect_closed();
 }
 
 #[test]
 fn a_client_that_finishes_sending_during_the_handler_is_answered() {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let server = TestServer::spawn(
         |builder| builder,
         move |request: Request| {
-            door.pass();
+            waiter.wait();
             mirror(request)
         },
     );
@@ -103,8 +103,8 @@ fn a_client_that_finishes_sending_during_the_handler_is_answered() {
     gate.expect_arrived(1);
     client.finish_sending();
     gate.open();
-    client.expect_answer("first");
-    client.expect_answer("second");
+    client.expect_body("first");
+    client.expect_body("second");
     client.expect_closed();
 }
 
@@ -115,8 +115,8 @@ fn head_is_answered_without_the_body() {
     client.send("HEAD / HTTP/1.1\r\nHost: it\r\n\r\n");
     let response = client.expect_response_to_head();
     assert_eq!(response.status, 200);
-    assert_eq!(response.field("content-length"), Some("12"));
-    client.get("/").expect_answer("twelve bytes");
+    assert_eq!(response.header("content-length"), Some("12"));
+    client.get("/").expect_body("twelve bytes");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn answers_that_have_no_body_have_none() {
         client.get("/").get("/");
         for _ in 0..2 {
             let response = client.expect_status(status.as_u16());
-            assert_eq!(response.field("content-length"), None);
+            assert_eq!(response.header("content-length"), None);
         }
         client.finish_sending().expect_closed();
     }
@@ -138,12 +138,12 @@ fn answers_that_have_no_body_have_none() {
 
 #[test]
 fn an_answer_says_when_it_was_made() {
-    let server = TestServer::spawn(|builder| builder, tell);
+    let server = TestServer::spawn(|builder| builder, describe);
     let mut client = server.connect();
     // A date has whole seconds.
     let before = SystemTime::now() - Duration::from_secs(1);
     let response = client.get("/").expect_status(200);
-    let date = response.field("date").expect("there is a date");
+    let date = response.header("date").expect("there is a date");
     let date = httpdate::parse_http_date(date).expect("it is a date");
     assert!(
         before <= date && date <= SystemTime::now(),
@@ -160,14 +160,14 @@ fn a_client_that_waits_for_100_is_told_to_go_on() {
             "POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n",
         );
         client.expect_status(100);
-        client.send("body").expect_answer("body");
+        client.send("body").expect_body("body");
     }
     client.send(
         "POST / HTTP/1.1\r\nHost: it\r\nTransfer-Encoding: chunked\r\n\
          Expect: 100-Continue\r\n\r\n",
     );
     client.expect_status(100);
-    client.send("4\r\nbody\r\n0\r\n\r\n").expect_answer("body");
+    client.send("4\r\nbody\r\n0\r\n\r\n").expect_body("body");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_client_that_does_not_wait_for_100_gets_none() {
     #[track_caller]
     fn check(request: &str) {
         let server = TestServer::spawn(|builder| builder, mirror);
-        server.connect().send(request).expect_answer("body");
+        server.connect().send(request).expect_body("body");
     }
     // The body came along.
     check("POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody");
@@ -190,6 +190,6 @@ fn a_body_may_come_long_after_its_head() {
     client.send(request::post_head("/", 8)).send("half");
     // An answer to someone else tells that time has passed.
     server.expect_serving();
-    client.send("half").expect_answer("halfhalf");
-    client.get("/").expect_answer("");
+    client.send("half").expect_body("halfhalf");
+    client.get("/").expect_body("");
 }

@@ -3,7 +3,8 @@ use std::fs;
 use httpool::{Request, Server};
 
 use crate::support::{
-    BoundServer, Client, OwnPath, TestServer, alone, eventually, open_descriptors, request, tell,
+    BoundServer, Client, TempPath, TestServer, describe, eventually, in_own_process,
+    open_descriptors, request,
 };
 
 fn threads() -> usize {
@@ -12,7 +13,7 @@ fn threads() -> usize {
 }
 
 /// A server with clients at every stage of a connection.
-fn live(path: &OwnPath) {
+fn live(path: &TempPath) {
     let server = Server::builder()
         .listen(std::net::SocketAddr::from(([127, 0, 0, 1], 0)))
         .listen(path.as_ref())
@@ -23,12 +24,12 @@ fn live(path: &OwnPath) {
     let addresses = server.local_addrs().to_vec();
     let server = BoundServer::from(server).run(|request: Request| {
         assert_ne!(request.uri(), "/panic", "a test asked for this");
-        tell(request)
+        describe(request)
     });
     let mut clients = Vec::new();
     for address in &addresses {
         let mut idle = Client::connect(address);
-        idle.get("/").expect_answer("GET / ");
+        idle.get("/").expect_body("GET / ");
         Client::connect(address)
             .get_and_close("/")
             .expect_status(200);
@@ -46,8 +47,8 @@ fn live(path: &OwnPath) {
 
 #[test]
 fn fifty_lives_leave_nothing_behind() {
-    alone("leaks::fifty_lives_leave_nothing_behind", || {
-        let path = OwnPath::new("leaks.sock");
+    in_own_process("leaks::fifty_lives_leave_nothing_behind", || {
+        let path = TempPath::new("leaks.sock");
         // What the process needs once, it has after one life.
         live(&path);
         let descriptors = open_descriptors();
@@ -63,7 +64,7 @@ fn fifty_lives_leave_nothing_behind() {
 
 #[test]
 fn a_server_that_never_ran_leaves_nothing_behind() {
-    alone(
+    in_own_process(
         "leaks::a_server_that_never_ran_leaves_nothing_behind",
         || {
             let descriptors = open_descriptors();
@@ -78,15 +79,15 @@ fn a_server_that_never_ran_leaves_nothing_behind() {
 #[test]
 fn a_worker_that_was_abandoned_ends_with_its_handler() {
     use crate::support::{Gate, SOON};
-    alone(
+    in_own_process(
         "leaks::a_worker_that_was_abandoned_ends_with_its_handler",
         || {
             let (descriptors, resting) = (open_descriptors(), threads());
             let gate = Gate::new();
-            let door = gate.door();
+            let waiter = gate.waiter();
             let server = TestServer::spawn(
                 |builder| builder.drain_timeout(SOON),
-                move |_: Request| door.pass(),
+                move |_: Request| waiter.wait(),
             );
             let mut client = server.connect();
             client.get("/");

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 use std::time::Instant;
 
-use crate::support::{Client, PATIENCE, TestServer, mirror, request};
+use crate::support::{Client, TIMEOUT, TestServer, mirror, request};
 
 const MAX_HEADER_SIZE: usize = 1024;
 const MAX_BODY: usize = 100;
@@ -21,7 +21,7 @@ fn check(request: impl AsRef<[u8]>, status: u16, says: &str) {
     client.send(request);
     let response = client.expect_status(status);
     assert!(response.text().contains(says), "{response:?}");
-    assert!(response.says_close(), "{response:?}");
+    assert!(response.announces_close(), "{response:?}");
     client.finish_sending().expect_closed();
     server.expect_serving();
 }
@@ -96,9 +96,9 @@ fn bodies_over_the_limit_are_answered_413() {
     let largest = "x".repeat(MAX_BODY);
     let server = limited();
     let mut client = server.connect();
-    client.post("/", &largest).expect_answer(&largest);
+    client.post("/", &largest).expect_body(&largest);
     client.send(request::post_chunked("/", &largest, 7));
-    client.expect_answer(&largest);
+    client.expect_body(&largest);
 
     let larger = "x".repeat(MAX_BODY + 1);
     check(request::post("/", &larger), 413, "too large");
@@ -129,7 +129,7 @@ fn an_answer_survives_a_client_that_goes_on_sending() {
     client.send(request::post_head("/", 1024 * 1024));
     client.send(vec![b'x'; 1024 * 1024]);
     let response = client.expect_status(413);
-    assert!(response.says_close());
+    assert!(response.announces_close());
     client.finish_sending().expect_closed();
 }
 
@@ -139,7 +139,7 @@ fn a_client_that_never_stops_sending_is_left() {
     let mut client = server.connect();
     client.send(request::post_head("/", usize::MAX));
     client.expect_status(413);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while client.try_send([b'x'; 64 * 1024]).is_ok() {
         assert!(Instant::now() < deadline, "the server reads on and on");
     }
@@ -208,7 +208,7 @@ fn what_came_before_a_bad_request_is_answered_first() {
     let server = limited();
     let mut client = server.connect();
     client.send([request::post("/", "good"), b"bad\r\n\r\n".to_vec()].concat());
-    client.expect_answer("good");
+    client.expect_body("good");
     client.expect_status(400);
     client.expect_closed();
 }
@@ -221,7 +221,7 @@ fn an_error_comes_in_the_form_that_the_client_accepts() {
         let mut client = server.connect();
         client.send(post_with(&format!("{accept}Content-Length: 101\r\n"), ""));
         let response = client.expect_status(413);
-        assert_eq!(response.field("content-type"), Some(content_type));
+        assert_eq!(response.header("content-type"), Some(content_type));
         response.text()
     }
     let page = check(
@@ -250,20 +250,20 @@ fn connections_over_the_limit_wait_for_one_to_leave() {
         client
     };
     let (mut first, mut second) = (connect("first"), connect("second"));
-    first.expect_answer("first");
-    second.expect_answer("second");
+    first.expect_body("first");
+    second.expect_body("second");
     let (mut third, mut fourth) = (connect("third"), connect("fourth"));
     for _ in 0..20 {
-        second.post("/", "again").expect_answer("again");
+        second.post("/", "again").expect_body("again");
     }
     let progress = server.handle().snapshot();
     assert_eq!(progress.accepted, 2);
     assert_eq!((progress.max_connections, progress.limit_reached), (2, 1));
     drop(first);
-    third.expect_answer("third");
+    third.expect_body("third");
     assert_eq!(server.handle().snapshot().accepted, 3);
     drop(third);
-    fourth.expect_answer("fourth");
-    second.post("/", "still here").expect_answer("still here");
+    fourth.expect_body("fourth");
+    second.post("/", "still here").expect_body("still here");
     assert_eq!(server.shut_down().aborted, 0);
 }

@@ -6,23 +6,25 @@ use std::os::unix::net::UnixListener;
 use httpool::{BindError, ListenAddr, Server, UnixAddr};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::support::{BoundServer, OwnPath, TestServer, as_anybody, mirror, own_loopback, tell};
+use crate::support::{
+    BoundServer, TempPath, TestServer, describe, mirror, unique_loopback, without_privileges,
+};
 
-fn bind_unix(path: &OwnPath) -> Result<BoundServer, BindError> {
+fn bind_unix(path: &TempPath) -> Result<BoundServer, BindError> {
     let builder = Server::builder().listen(path.as_ref()).workers(2);
     builder.bind().map(BoundServer::from)
 }
 
 #[test]
 fn a_unix_socket_serves_and_goes_with_the_server() {
-    let path = OwnPath::new("serves.sock");
+    let path = TempPath::new("serves.sock");
     let server = bind_unix(&path).expect("the path is free").run(mirror);
     assert_eq!(server.address(), &ListenAddr::from(path.as_ref()));
     let body = vec![b'x'; 1_000_000];
     let mut client = server.connect();
     for _ in 0..3 {
-        let sending = client.send_beside(crate::support::request::post("/", &body));
-        client.expect_answer(&body);
+        let sending = client.send_in_background(crate::support::request::post("/", &body));
+        client.expect_body(&body);
         let sent = sending.join().expect("sending does not panic");
         sent.expect("the whole body is taken");
     }
@@ -37,17 +39,17 @@ fn a_unix_socket_serves_and_goes_with_the_server() {
 
 #[test]
 fn a_unix_socket_that_nobody_listens_on_is_replaced() {
-    let path = OwnPath::new("stale.sock");
+    let path = TempPath::new("stale.sock");
     drop(UnixListener::bind(path.as_ref()).expect("the path is free"));
     assert!(path.as_ref().exists(), "closing leaves the file");
     let server = bind_unix(&path).expect("a stale file is no hindrance");
-    server.run(tell).expect_serving();
+    server.run(describe).expect_serving();
 }
 
 #[test]
 fn a_unix_socket_in_use_is_left_alone() {
-    let path = OwnPath::new("used.sock");
-    let server = bind_unix(&path).expect("the path is free").run(tell);
+    let path = TempPath::new("used.sock");
+    let server = bind_unix(&path).expect("the path is free").run(describe);
     let error = bind_unix(&path).expect_err("the path is in use");
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     assert_eq!(error.address(), Some(&ListenAddr::from(path.as_ref())));
@@ -56,7 +58,7 @@ fn a_unix_socket_in_use_is_left_alone() {
 
 #[test]
 fn a_file_that_is_no_socket_is_left_alone() {
-    let path = OwnPath::new("file");
+    let path = TempPath::new("file");
     fs::write(&path, "precious").expect("the path is free");
     let error = bind_unix(&path).expect_err("something is there");
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
@@ -66,10 +68,10 @@ fn a_file_that_is_no_socket_is_left_alone() {
 
 #[test]
 fn a_successors_unix_socket_is_left_alone() {
-    let path = OwnPath::new("successor.sock");
-    let first = bind_unix(&path).expect("the path is free").run(tell);
+    let path = TempPath::new("successor.sock");
+    let first = bind_unix(&path).expect("the path is free").run(describe);
     fs::remove_file(&path).expect("it is there");
-    let second = bind_unix(&path).expect("the path is free").run(tell);
+    let second = bind_unix(&path).expect("the path is free").run(describe);
     first.shut_down();
     second.expect_serving();
     second.shut_down();
@@ -78,7 +80,7 @@ fn a_successors_unix_socket_is_left_alone() {
 
 #[test]
 fn a_file_that_took_a_unix_sockets_place_is_left_alone() {
-    let path = OwnPath::new("replaced.sock");
+    let path = TempPath::new("replaced.sock");
     let replace = || {
         fs::remove_file(&path).expect("it is there");
         fs::write(&path, "precious").expect("the path is free");
@@ -88,7 +90,7 @@ fn a_file_that_took_a_unix_sockets_place_is_left_alone() {
         assert_eq!(content, "precious");
         fs::remove_file(&path).expect("it is there");
     };
-    let server = bind_unix(&path).expect("the path is free").run(tell);
+    let server = bind_unix(&path).expect("the path is free").run(describe);
     replace();
     server.shut_down();
     expect_left();
@@ -101,7 +103,7 @@ fn a_file_that_took_a_unix_sockets_place_is_left_alone() {
 
 #[test]
 fn a_unix_socket_with_a_full_queue_is_in_use() {
-    let path = OwnPath::new("full.sock");
+    let path = TempPath::new("full.sock");
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("sockets can be made");
     let address = SockAddr::unix(path.as_ref()).expect("the path is short");
     socket.bind(&address).expect("the path is free");
@@ -119,7 +121,7 @@ fn a_unix_socket_with_a_full_queue_is_in_use() {
 
 #[test]
 fn a_unix_socket_gets_its_mode_and_group() {
-    let path = OwnPath::new("rights.sock");
+    let path = TempPath::new("rights.sock");
     // A group that this process may give a file to: any for root, else its own.
     let group = match rustix::process::geteuid().is_root() {
         true => 1,
@@ -135,7 +137,7 @@ fn a_unix_socket_gets_its_mode_and_group() {
             .group(group.to_string());
         let server = BoundServer::from(Server::builder().listen(address).bind().expect("free"));
         assert_eq!(rights(), (mode, group));
-        server.run(tell).expect_serving();
+        server.run(describe).expect_serving();
     }
     let address = format!("unix:{}?mode=640", path.as_ref().display());
     let server = BoundServer::at(&address, |builder| builder);
@@ -162,16 +164,16 @@ fn a_unix_path_that_is_too_long_is_an_error_that_says_so() {
 
 #[test]
 fn clients_of_a_unix_socket_are_drained_from_its_queue() {
-    let path = OwnPath::new("queue.sock");
+    let path = TempPath::new("queue.sock");
     let server = bind_unix(&path).expect("the path is free");
     let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.get("/");
     }
     server.handle().shutdown();
-    let server = server.run(tell);
+    let server = server.run(describe);
     for client in &mut clients {
-        assert!(client.expect_answer("GET / ").says_close());
+        assert!(client.expect_body("GET / ").announces_close());
         client.expect_closed();
     }
     assert_eq!(server.expect_end().accepted, 20);
@@ -181,11 +183,11 @@ fn clients_of_a_unix_socket_are_drained_from_its_queue() {
 fn localhost_is_both_loopback_addresses() {
     let server = BoundServer::at("localhost:0", |builder| builder.workers(1));
     let addresses = server.addresses().to_vec();
-    let server = server.run(tell);
+    let server = server.run(describe);
     assert_eq!(addresses[0], *server.address());
     for address in &addresses {
         let mut client = crate::support::Client::connect(address);
-        client.get("/").expect_answer("GET / ");
+        client.get("/").expect_body("GET / ");
     }
     let hosts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     assert!(hosts[0].starts_with("127.0.0.1:"), "{hosts:?}");
@@ -235,7 +237,7 @@ fn an_ipv6_address_leaves_the_port_of_ipv4_addresses_alone() {
         });
         let server = server.unwrap_or_else(|| panic!("{v4} and [::] share a port"));
         let addresses = server.local_addrs().to_vec();
-        let server = BoundServer::from(server).run(tell);
+        let server = BoundServer::from(server).run(describe);
         for address in &addresses {
             expect_reachable(address);
         }
@@ -248,7 +250,7 @@ fn an_asterisk_is_every_interface_over_both_protocols() {
     let server = with_a_port(|_| Server::builder().listen("*:0").workers(1).bind());
     let server = BoundServer::from(server.expect("some port is free for both"));
     let addresses = server.addresses().to_vec();
-    let server = server.run(tell);
+    let server = server.run(describe);
     addresses.iter().for_each(expect_reachable);
     let hosts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     assert!(hosts[0].starts_with("0.0.0.0:"), "{hosts:?}");
@@ -266,12 +268,12 @@ fn expect_reachable(address: &ListenAddr) {
     let address = address.to_string().replace("0.0.0.0", "127.0.0.1");
     let address = address.replace("[::]", "[::1]").parse();
     let mut client = crate::support::Client::connect(&address.expect("it is an address"));
-    client.get("/").expect_answer("GET / ");
+    client.get("/").expect_body("GET / ");
 }
 
 #[test]
 fn an_address_in_use_is_an_error_that_names_it() {
-    let server = TestServer::spawn(|builder| builder, tell);
+    let server = TestServer::spawn(|builder| builder, describe);
     let builder = Server::builder().listen(server.address().clone());
     let error = builder.bind().expect_err("the address is in use");
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
@@ -290,7 +292,7 @@ fn a_port_without_the_right_to_bind_is_an_error_that_says_so() {
         println!("skipped: here every process may bind every port");
         return;
     }
-    as_anybody(|| {
+    without_privileges(|| {
         let address: ListenAddr = "127.0.0.1:1".parse().expect("an address");
         let bound = Server::builder().listen(address.clone()).bind();
         for error in [address.check().err(), bound.err()] {
@@ -314,13 +316,13 @@ fn nothing_to_listen_on_is_an_error() {
 
 #[test]
 fn an_adopted_listener_serves_and_is_handed_on_with_its_queue() {
-    let listener = TcpListener::bind((own_loopback(), 0)).expect("the address is free");
+    let listener = TcpListener::bind((unique_loopback(), 0)).expect("the address is free");
     let adopt = || {
         let listener = listener.try_clone().expect("a listener can be cloned");
         let server = Server::builder().adopt(listener).workers(2).bind();
         BoundServer::from(server.expect("it listens"))
     };
-    let first = adopt().run(tell);
+    let first = adopt().run(describe);
     first.expect_serving();
     let address = first.address().clone();
     assert_eq!(first.shut_down().accepted, 1);
@@ -328,8 +330,8 @@ fn an_adopted_listener_serves_and_is_handed_on_with_its_queue() {
     // Nobody runs, and nobody is refused.
     let mut waiting = crate::support::Client::connect(&address);
     waiting.get("/waiting");
-    let second = adopt().run(tell);
-    waiting.expect_answer("GET /waiting ");
+    let second = adopt().run(describe);
+    waiting.expect_body("GET /waiting ");
     second.expect_serving();
 }
 

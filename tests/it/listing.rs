@@ -13,10 +13,11 @@ use httpool::{Response, ServeDir, Symlinks};
 use serde_json::Value;
 
 use crate::support::{
-    OwnFolder, TestServer, all_descriptors, alone, as_anybody, ask, expect, field, get,
+    TempDir, TestServer, call, exhaust_descriptors, expect_status, get, header, in_own_process,
+    without_privileges,
 };
 
-fn listing(folder: &OwnFolder) -> ServeDir {
+fn listing(folder: &TempDir) -> ServeDir {
     let files = ServeDir::new(folder).expect("the folder can be served");
     files.listing(true)
 }
@@ -30,8 +31,8 @@ fn text(response: &Response) -> String {
 fn told(files: &ServeDir, target: &str) -> Value {
     let response = get(files, target, &[(ACCEPT, "application/json")]);
     assert_eq!(response.status(), 200, "{target}");
-    assert_eq!(field(&response, CONTENT_TYPE), Some("application/json"));
-    assert_eq!(field(&response, VARY), Some("accept"));
+    assert_eq!(header(&response, CONTENT_TYPE), Some("application/json"));
+    assert_eq!(header(&response, VARY), Some("accept"));
     serde_json::from_slice(response.body().as_bytes()).expect("it is JSON")
 }
 
@@ -45,30 +46,36 @@ fn names(files: &ServeDir, target: &str) -> Vec<String> {
 
 #[test]
 fn a_folder_without_an_index_is_listed_if_that_is_wanted() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder
         .file("sub/a.txt", "abc")
         .file("site/index.html", "index");
     let files = listing(&folder);
-    let page = expect(&files, "/sub/", 200);
-    assert_eq!(field(&page, CONTENT_TYPE), Some("text/html; charset=utf-8"));
-    assert_eq!(field(&page, CACHE_CONTROL), Some("no-cache"));
+    let page = expect_status(&files, "/sub/", 200);
+    assert_eq!(
+        header(&page, CONTENT_TYPE),
+        Some("text/html; charset=utf-8")
+    );
+    assert_eq!(header(&page, CACHE_CONTROL), Some("no-cache"));
     assert!(text(&page).contains("<a href=\"./a.txt\">a.txt</a>"));
     assert!(text(&page).contains("<a href=\"../\">"));
-    assert!(!text(&expect(&files, "/", 200)).contains("<a href=\"../\">"));
-    assert_eq!(expect(&files, "/site/", 200).body().length(), Some(5));
+    assert!(!text(&expect_status(&files, "/", 200)).contains("<a href=\"../\">"));
     assert_eq!(
-        field(&expect(&files, "/sub", 301), LOCATION),
+        expect_status(&files, "/site/", 200).body().length(),
+        Some(5)
+    );
+    assert_eq!(
+        header(&expect_status(&files, "/sub", 301), LOCATION),
         Some("./sub/")
     );
-    expect(&files, "/missing/", 404);
-    expect(&files, "/sub/a.txt/", 404);
-    expect(&files.listing(false), "/sub/", 404);
+    expect_status(&files, "/missing/", 404);
+    expect_status(&files, "/sub/a.txt/", 404);
+    expect_status(&files.listing(false), "/sub/", 404);
 }
 
 #[test]
 fn programs_are_told_in_json() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("b c.txt", "12345").file("a/x", "");
     let file = File::options().write(true).open(folder.path("b c.txt"));
     let then = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
@@ -92,7 +99,7 @@ fn programs_are_told_in_json() {
 
 #[test]
 fn it_is_sorted_as_asked_for_with_folders_first() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder
         .file("b", "1")
         .file("A", "333")
@@ -121,7 +128,7 @@ fn it_is_sorted_as_asked_for_with_folders_first() {
         let from = usize::from(query == "?sort=modified") * 2;
         assert_eq!(names[from..], expected[from..], "{query}");
     }
-    let page = text(&expect(&files, "/?sort=size", 200));
+    let page = text(&expect_status(&files, "/?sort=size", 200));
     assert!(
         page.contains("<th aria-sort=\"ascending\"><a href=\"?sort=size&amp;order=desc\">Size")
     );
@@ -130,7 +137,7 @@ fn it_is_sorted_as_asked_for_with_folders_first() {
 
 #[test]
 fn no_name_is_more_than_text() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     let names = [
         "<script>alert(1)<",
         "\"onmouseover=x",
@@ -164,7 +171,7 @@ fn no_name_is_more_than_text() {
     ] {
         assert!(!page.contains(tag), "{tag} in {page}");
     }
-    let policy = field(&response, CONTENT_SECURITY_POLICY).unwrap_or_default();
+    let policy = header(&response, CONTENT_SECURITY_POLICY).unwrap_or_default();
     assert!(policy.starts_with("default-src 'none'"), "{policy}");
     // Each link leads to its file.
     let told = told(&files, "/");
@@ -172,10 +179,10 @@ fn no_name_is_more_than_text() {
     assert_eq!(entries.len(), names.len() + 2);
     for entry in entries {
         let href = entry["href"].as_str().expect("each has a link");
-        expect(&files, href.trim_start_matches('.'), 200);
+        expect_status(&files, href.trim_start_matches('.'), 200);
     }
     // The name of a folder stands in its page.
-    let page = text(&expect(&files, "/%3Cb%3E/", 200));
+    let page = text(&expect_status(&files, "/%3Cb%3E/", 200));
     assert!(page.contains("<h1>/&lt;b&gt;/</h1>"), "{page}");
     assert!(!page.contains("<b>"));
 }
@@ -183,7 +190,7 @@ fn no_name_is_more_than_text() {
 /// One policy for both.
 #[test]
 fn what_is_listed_is_what_is_served() {
-    let outer = OwnFolder::new();
+    let outer = TempDir::new();
     outer
         .file("secret", "x")
         .file("root/file", "x")
@@ -227,7 +234,7 @@ fn what_is_listed_is_what_is_served() {
 
 #[test]
 fn what_may_not_be_read_is_not_listed() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder
         .file("closed", "x")
         .file("open", "x")
@@ -237,40 +244,40 @@ fn what_may_not_be_read_is_not_listed() {
     folder.permit("closed", 0o000).permit("out", 0o000);
     folder.permit("in", 0o111);
     let files = listing(&folder);
-    as_anybody(|| assert_eq!(names(&files, "/"), ["in", "open"]));
+    without_privileges(|| assert_eq!(names(&files, "/"), ["in", "open"]));
     folder.permit("in", 0o700).permit("out", 0o700);
 }
 
 /// What can't be looked at now is not what is not there.
 #[test]
 fn a_listing_without_descriptors_is_none() {
-    alone("listing::a_listing_without_descriptors_is_none", || {
-        let folder = OwnFolder::new();
+    in_own_process("listing::a_listing_without_descriptors_is_none", || {
+        let folder = TempDir::new();
         folder.file("a", "x");
         let files = listing(&folder);
-        let mut all = all_descriptors();
+        let mut all = exhaust_descriptors();
         // One is enough: the folder is closed again before its names are looked at.
-        expect(&files, "/", 503);
+        expect_status(&files, "/", 503);
         assert!(all.pop().is_some());
-        expect(&files, "/", 200);
+        expect_status(&files, "/", 200);
     });
 }
 
 #[test]
 fn head_of_a_listing_has_the_length_of_get() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("sub/a", "x").file("site/index.html", "index");
     let files = listing(&folder);
     for fields in [vec![], vec![(ACCEPT, "application/json")]] {
         let whole = get(&files, "/sub/", &fields);
-        let head = ask(&files, Method::HEAD, "/sub/", &fields);
+        let head = call(&files, Method::HEAD, "/sub/", &fields);
         assert_eq!(head.status(), 200);
         assert_eq!(head.headers(), whole.headers());
         assert_eq!(head.body().length(), whole.body().length());
     }
-    let index = ask(&files, Method::HEAD, "/site/", &[]);
+    let index = call(&files, Method::HEAD, "/site/", &[]);
     assert_eq!(index.body().length(), Some(5));
-    assert_eq!(ask(&files, Method::HEAD, "/none/", &[]).status(), 404);
+    assert_eq!(call(&files, Method::HEAD, "/none/", &[]).status(), 404);
     let server = TestServer::spawn(|builder| builder, files);
     let mut client = server.connect();
     let length = client
@@ -281,13 +288,13 @@ fn head_of_a_listing_has_the_length_of_get() {
         .to_string();
     client.send("HEAD /sub/ HTTP/1.1\r\nHost: it\r\n\r\n");
     let head = client.expect_response_to_head();
-    assert_eq!(head.field("content-length"), Some(&*length));
+    assert_eq!(head.header("content-length"), Some(&*length));
 }
 
 /// As pip asks for an index of packages: none of these types is what a listing is in JSON.
 #[test]
 fn json_is_sent_only_to_clients_that_accept_it() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("a", "x");
     let files = listing(&folder);
     for (accept, expected) in [
@@ -302,28 +309,28 @@ fn json_is_sent_only_to_clients_that_accept_it() {
         ("text/html;q=0.5, application/*", "application/json"),
     ] {
         let response = get(&files, "/", &[(ACCEPT, accept)]);
-        assert_eq!(field(&response, CONTENT_TYPE), Some(expected), "{accept}");
+        assert_eq!(header(&response, CONTENT_TYPE), Some(expected), "{accept}");
     }
 }
 
 #[test]
 fn names_with_a_backslash_are_listed_and_served() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("a\\b.txt", "file").file("c\\d/x", "nested");
     let files = listing(&folder);
     assert_eq!(names(&files, "/"), ["c\\d", "a\\b.txt"]);
     assert_eq!(told(&files, "/")["entries"][1]["href"], "./a%5Cb.txt");
     let server = TestServer::spawn(|builder| builder, files);
     let mut client = server.connect();
-    client.get("/a%5Cb.txt").expect_answer("file");
-    client.get("/c%5cd/x").expect_answer("nested");
+    client.get("/a%5Cb.txt").expect_body("file");
+    client.get("/c%5cd/x").expect_body("nested");
     let moved = client.get("/c%5Cd").expect_status(301);
-    assert_eq!(moved.field("location"), Some("./c%5Cd/"));
+    assert_eq!(moved.header("location"), Some("./c%5Cd/"));
 }
 
 #[test]
 fn a_listing_has_no_validator_and_is_there() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("a", "x");
     let files = listing(&folder);
     for method in [Method::GET, Method::HEAD] {
@@ -334,10 +341,10 @@ fn a_listing_has_no_validator_and_is_there() {
             (IF_NONE_MATCH, "\"x\"", 200),
             (IF_MODIFIED_SINCE, "Sat, 01 Jan 2050 00:00:00 GMT", 200),
         ] {
-            let response = ask(&files, method.clone(), "/", &[(name.clone(), value)]);
+            let response = call(&files, method.clone(), "/", &[(name.clone(), value)]);
             assert_eq!(response.status(), status, "{method} {name} {value}");
             if status == 304 {
-                assert_eq!(field(&response, VARY), Some("accept"));
+                assert_eq!(header(&response, VARY), Some("accept"));
                 assert_eq!(response.body().length(), Some(0));
             }
         }
@@ -346,7 +353,7 @@ fn a_listing_has_no_validator_and_is_there() {
 
 #[test]
 fn a_large_folder_is_shown_in_pages_sorted_by_name() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     for index in 0..10_002 {
         folder.file(&format!("{index:05}"), "");
         folder.file(&format!(".{index}"), "");
@@ -365,7 +372,7 @@ fn a_large_folder_is_shown_in_pages_sorted_by_name() {
     assert_eq!(second["complete"], false);
     assert_eq!(second["next"], Value::Null);
     assert_eq!(names(&files, "/?after=09998"), ["09999", "10000", "10001"]);
-    let page = text(&expect(&files, "/?after=00000", 200));
+    let page = text(&expect_status(&files, "/?after=00000", 200));
     assert!(page.contains("This folder has 10003 names."), "{page}");
     assert!(page.contains("<a href=\"?after=09999\">Next page</a>"));
     assert!(!page.contains("sort=size"));
@@ -374,7 +381,7 @@ fn a_large_folder_is_shown_in_pages_sorted_by_name() {
 
 #[test]
 fn hidden_names_do_not_count_towards_a_page() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     for index in 0..10_001 {
         folder.file(&format!(".{index}"), "");
     }

@@ -1,6 +1,6 @@
 //! What clients, operators and embedding programs may rely on, shown over real sockets.
 //!
-//! A test waits for events, never for time; every wait ends after [`support::PATIENCE`] with a
+//! A test waits for events, never for time; every wait ends after [`support::TIMEOUT`] with a
 //! message. A handler that must be slow stands at a [`support::Gate`] that the test opens.
 
 #![allow(

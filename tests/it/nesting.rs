@@ -288,8 +288,8 @@ fn nested_fallback_answers_on_a_server() {
         .nest("/static", fallback());
     let server = TestServer::spawn(|builder| builder, router);
     let mut client = server.connect();
-    client.get("/static/a").expect_answer("a");
+    client.get("/static/a").expect_body("a");
     client
         .get("/static/a/b")
-        .expect_answer("fallback /static/a/b");
+        .expect_body("fallback /static/a/b");
 }

@@ -92,14 +92,14 @@ fn an_observer_is_told_of_every_request() {
     ] {
         client.get(target).expect_status(status);
     }
-    client.get("/read").expect_answer("read");
+    client.get("/read").expect_body("read");
     client.send(request::post_chunked("/", "a body", 2));
-    client.expect_answer("hello");
+    client.expect_body("hello");
     client
         .send(request::post_head("/", 6))
         .send("a b")
         .send("ody");
-    client.expect_answer("hello");
+    client.expect_body("hello");
     client.send("HEAD / HTTP/1.1\r\nHost: it\r\n\r\n");
     client.expect_response_to_head();
     client.send(request::post_head("/large", 101));
@@ -141,11 +141,11 @@ fn a_request_has_the_id_that_it_came_with() {
         format!("GET {target} HTTP/1.1\r\nHost: it\r\nX-Request-Id: {id}\r\n\r\n")
     };
     client.send(get("/timed", "from-afar.1"));
-    let response = client.expect_answer("from-afar.1");
-    assert_eq!(response.field("x-request-id"), Some("from-afar.1"));
+    let response = client.expect_body("from-afar.1");
+    assert_eq!(response.header("x-request-id"), Some("from-afar.1"));
     client.send(get("/problem", "from-afar.2"));
     let response = client.expect_status(410);
-    assert_eq!(response.field("x-request-id"), Some("from-afar.2"));
+    assert_eq!(response.header("x-request-id"), Some("from-afar.2"));
     assert!(response.text().contains("from-afar.2"));
     // The handler has taken the request with it.
     client.send(get("/panic", "from-afar.3"));
@@ -163,7 +163,7 @@ fn a_request_without_a_sane_id_gets_one() {
         client.send(format!("GET /timed HTTP/1.1\r\nHost: it\r\n{fields}\r\n"));
         let response = client.expect_status(200);
         let id = response
-            .field("x-request-id")
+            .header("x-request-id")
             .expect("it has an id")
             .to_owned();
         assert_eq!(response.text(), id, "the handler sees the same");
@@ -185,7 +185,7 @@ fn a_request_without_a_sane_id_gets_one() {
     let mut client = server.connect();
     let response = client.send("GET / HTTP/1.1\r\n\r\n").expect_status(400);
     assert!(
-        response.field("x-request-id").is_some(),
+        response.header("x-request-id").is_some(),
         "a refusal has one"
     );
 }
@@ -196,8 +196,8 @@ fn nobody_gets_an_id_or_a_time_who_did_not_ask() {
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: it\r\nX-Request-Id: a\r\n\r\n");
     let response = client.expect_status(200);
-    assert_eq!(response.field("x-request-id"), None);
-    assert_eq!(response.field("server-timing"), None);
+    assert_eq!(response.header("x-request-id"), None);
+    assert_eq!(response.header("server-timing"), None);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_handlers_time_is_told() {
     let mut client = server.connect();
     for target in ["/", "/panic"] {
         let response = client.get(target).expect_response();
-        let timing = response.field("server-timing").expect("it is told");
+        let timing = response.header("server-timing").expect("it is told");
         let time = timing.strip_prefix("handler;dur=").expect("it has a name");
         assert!(time.parse::<f64>().is_ok_and(|time| time >= 0.0), "{time}");
     }

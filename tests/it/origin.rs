@@ -3,7 +3,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use httpool::{ClientInfo, ListenAddr, Request, Server};
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{BoundServer, Client, OwnPath, TestServer};
+use crate::support::{BoundServer, Client, TempPath, TestServer};
 
 /// Who is said to have sent a request.
 fn name(request: Request) -> String {
@@ -19,9 +19,7 @@ fn a_handler_learns_who_its_client_is() {
     for _ in 0..2 {
         for client in &mut clients {
             let address = client.local_addr();
-            client
-                .get("/")
-                .expect_answer(format!("{address} {address}"));
+            client.get("/").expect_body(format!("{address} {address}"));
         }
     }
 }
@@ -35,7 +33,7 @@ fn a_request_that_comes_in_parts_has_an_origin_too() {
     client.expect_status(100);
     client
         .send("body")
-        .expect_answer(format!("{address} {address}"));
+        .expect_body(format!("{address} {address}"));
 }
 
 #[test]
@@ -59,15 +57,13 @@ fn a_client_that_came_over_ipv6_to_an_ipv4_address_is_told_by_that() {
     let mut client = Client::connect(&address.into());
     let address = client.local_addr();
     assert!(address.is_ipv4(), "{address}");
-    client
-        .get("/")
-        .expect_answer(format!("{address} {address}"));
+    client.get("/").expect_body(format!("{address} {address}"));
 }
 
 #[test]
 fn a_client_of_a_unix_socket_has_no_address() {
-    let path = OwnPath::new("origin.sock");
+    let path = TempPath::new("origin.sock");
     let builder = Server::builder().listen(path.as_ref()).workers(2);
     let server = BoundServer::from(builder.bind().expect("the path is free")).run(name);
-    server.connect().get("/").expect_answer("unix unix");
+    server.connect().get("/").expect_body("unix unix");
 }

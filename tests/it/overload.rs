@@ -13,8 +13,8 @@ use httpool::{
 };
 
 use crate::support::{
-    BoundServer, Client, Door, Gate, HUGE, NEVER, OwnFolder, SOON, TestServer, alone, eventually,
-    open_descriptors, request, tell,
+    BoundServer, Client, Gate, GateWaiter, HUGE, NEVER, SOON, TempDir, TestServer, describe,
+    eventually, in_own_process, open_descriptors, request,
 };
 
 /// What a server opens when it starts.
@@ -31,15 +31,15 @@ fn limit_descriptors(more: u64) {
 
 #[test]
 fn a_server_out_of_descriptors_waits_for_some() {
-    alone(
+    in_own_process(
         "overload::a_server_out_of_descriptors_waits_for_some",
         || {
             let server = BoundServer::new(|builder| builder);
             let mut clients: Vec<Client> = (0..30).map(|_| server.connect()).collect();
             limit_descriptors(SERVER + 5);
-            let server = server.run(tell);
+            let server = server.run(describe);
             for mut client in clients.drain(..) {
-                client.get("/").expect_answer("GET / ");
+                client.get("/").expect_body("GET / ");
             }
             assert_eq!(server.handle().snapshot().accepted, 30);
             server.expect_open(0);
@@ -57,7 +57,7 @@ fn clients_are_let_in_as_far_as_there_are_descriptors_for_their_files() {
         setrlimit(Resource::Nofile, Rlimit { current, maximum }).expect("it is below the maximum");
     };
     let check = |descriptors: usize| {
-        let folder = OwnFolder::new();
+        let folder = TempDir::new();
         folder.sparse("file", HUGE as u64);
         limit_to(Some(LIMIT as u64));
         let server = BoundServer::new(|builder| {
@@ -73,7 +73,7 @@ fn clients_are_let_in_as_far_as_there_are_descriptors_for_their_files() {
         }
         let most = (LIMIT - SPARE) / descriptors;
         for client in &mut clients[..most] {
-            client.expect_part(1);
+            client.expect_bytes(1);
         }
         assert_eq!(server.handle().snapshot().accepted, most as u64);
         let open = open_descriptors() - clients.len();
@@ -81,10 +81,10 @@ fn clients_are_let_in_as_far_as_there_are_descriptors_for_their_files() {
             client.reset();
         }
         // There is room for others.
-        clients[0].expect_part(1);
+        clients[0].expect_bytes(1);
         open
     };
-    alone(
+    in_own_process(
         "overload::clients_are_let_in_as_far_as_there_are_descriptors_for_their_files",
         || {
             assert!(check(2) <= LIMIT);
@@ -96,24 +96,24 @@ fn clients_are_let_in_as_far_as_there_are_descriptors_for_their_files() {
 /// A file is asked for when there is no descriptor left to open it.
 #[test]
 fn a_file_that_can_not_be_opened_now_is_to_be_asked_for_again() {
-    alone(
+    in_own_process(
         "overload::a_file_that_can_not_be_opened_now_is_to_be_asked_for_again",
         || {
-            let folder = OwnFolder::new();
+            let folder = TempDir::new();
             folder.file("file", "content");
             let files = httpool::ServeDir::new(&folder).expect("the folder can be served");
             let server = TestServer::spawn(|builder| builder, files);
             let mut client = server.connect();
-            client.get("/file").expect_answer("content");
+            client.get("/file").expect_body("content");
             client.get("/none").expect_status(404);
             limit_descriptors(10);
             let open = || File::open(folder.path("file")).ok();
             let taken: Vec<File> = std::iter::from_fn(open).collect();
             let response = client.get("/file").expect_status(503);
-            assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
-            assert!(!response.says_close(), "{response:?}");
+            assert_eq!(response.header("retry-after"), Some("1"), "{response:?}");
+            assert!(!response.announces_close(), "{response:?}");
             drop(taken);
-            client.get("/file").expect_answer("content");
+            client.get("/file").expect_body("content");
         },
     );
 }
@@ -122,7 +122,7 @@ fn a_file_that_can_not_be_opened_now_is_to_be_asked_for_again() {
 /// there is still no client to tell that the pause is over.
 #[test]
 fn a_server_that_was_out_of_descriptors_rests_when_nobody_comes() {
-    alone(
+    in_own_process(
         "overload::a_server_that_was_out_of_descriptors_rests_when_nobody_comes",
         || {
             // For one of these the last client takes the last descriptor.
@@ -130,9 +130,9 @@ fn a_server_that_was_out_of_descriptors_rests_when_nobody_comes() {
                 let server = BoundServer::new(|builder| builder);
                 let mut clients: Vec<Client> = (0..clients).map(|_| server.connect()).collect();
                 limit_descriptors(SERVER + 5);
-                let server = server.run(tell);
+                let server = server.run(describe);
                 for mut client in clients.drain(..) {
-                    client.get("/").expect_answer("GET / ");
+                    client.get("/").expect_body("GET / ");
                 }
                 server.expect_open(0);
                 // Time is the subject: a thread that never waits uses all of it.
@@ -155,7 +155,7 @@ fn processor_time() -> Duration {
 
 #[test]
 fn a_drain_out_of_descriptors_loses_nothing() {
-    alone("overload::a_drain_out_of_descriptors_loses_nothing", || {
+    in_own_process("overload::a_drain_out_of_descriptors_loses_nothing", || {
         let server = BoundServer::new(|builder| builder);
         let mut clients: Vec<Client> = (0..30).map(|_| server.connect()).collect();
         for client in &mut clients {
@@ -163,9 +163,9 @@ fn a_drain_out_of_descriptors_loses_nothing() {
         }
         limit_descriptors(SERVER + 5);
         server.handle().shutdown();
-        let server = server.run(tell);
+        let server = server.run(describe);
         for mut client in clients.drain(..) {
-            assert!(client.expect_answer("GET / ").says_close());
+            assert!(client.expect_body("GET / ").announces_close());
         }
         let report = server.expect_end();
         assert_eq!(
@@ -178,12 +178,12 @@ fn a_drain_out_of_descriptors_loses_nothing() {
 /// A server whose two workers are held until the gate opens, and the clients that they are with.
 #[track_caller]
 fn held(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, Gate, [Client; 2]) {
-    held_by(configure, |door| {
+    held_by(configure, |waiter| {
         move |request: Request| {
             if request.uri() == "/gate" {
-                door.pass();
+                waiter.wait();
             }
-            tell(request)
+            describe(request)
         }
     })
 }
@@ -192,10 +192,10 @@ fn held(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, Gate, [Clien
 #[track_caller]
 fn held_by<H: Handler>(
     configure: impl FnOnce(Builder) -> Builder,
-    handler: impl FnOnce(Door) -> H,
+    handler: impl FnOnce(GateWaiter) -> H,
 ) -> (TestServer, Gate, [Client; 2]) {
     let gate = Gate::new();
-    let server = TestServer::spawn(configure, handler(gate.door()));
+    let server = TestServer::spawn(configure, handler(gate.waiter()));
     let mut clients = [(); 2].map(|()| server.connect());
     for client in &mut clients {
         client.get("/gate");
@@ -258,7 +258,7 @@ fn a_request_that_has_waited_too_long_is_shed_while_all_workers_are_held() {
     for mut client in held {
         client.expect_status(200);
     }
-    client.get("/").expect_answer("GET / ");
+    client.get("/").expect_body("GET / ");
 }
 
 #[test]
@@ -269,8 +269,8 @@ fn a_body_that_will_not_be_handled_is_not_asked_for() {
     let mut client = server.connect();
     let head = "PUT / HTTP/1.1\r\nHost: it\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
     let response = client.send(head).expect_status(503);
-    assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
-    assert!(response.says_close(), "{response:?}");
+    assert_eq!(response.header("retry-after"), Some("1"), "{response:?}");
+    assert!(response.announces_close(), "{response:?}");
     client.finish_sending().expect_closed();
     expect_shed_in_all(&server, (1, 0));
     let outcomes = outcomes.0.lock().expect("nobody panicked");
@@ -278,12 +278,12 @@ fn a_body_that_will_not_be_handled_is_not_asked_for() {
 }
 
 /// Reads bodies of a few bytes while they come.
-struct Reading(Door);
+struct Reading(GateWaiter);
 
 impl Handler for Reading {
     fn handle(&self, request: &mut Request) -> Response {
         if request.uri() == "/gate" {
-            self.0.pass();
+            self.0.wait();
         }
         io::read_to_string(request.body_mut()).into_response()
     }
@@ -308,8 +308,8 @@ fn a_body_that_has_not_come_is_not_waited_for_when_it_is_shed() {
         let mut client = server.connect();
         client.send(start);
         let response = client.expect_status(503);
-        assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
-        assert!(response.says_close(), "{response:?}");
+        assert_eq!(response.header("retry-after"), Some("1"), "{response:?}");
+        assert!(response.announces_close(), "{response:?}");
         // What was sent before that was known harms nobody.
         client.send("whole").finish_sending().expect_closed();
     }
@@ -322,7 +322,7 @@ fn a_body_that_has_not_come_is_not_waited_for_when_it_is_shed() {
     for mut client in held {
         client.expect_status(200);
     }
-    client.post("/", "whole").expect_answer("whole");
+    client.post("/", "whole").expect_body("whole");
     client.post("/", "too much of it").expect_status(413);
 }
 
@@ -375,7 +375,7 @@ fn nothing_is_shed_in_a_drain() {
     thread::sleep(2 * SOON);
     gate.open();
     for client in &mut clients {
-        assert!(client.expect_answer("GET / ").says_close());
+        assert!(client.expect_body("GET / ").announces_close());
     }
     for mut client in held {
         client.expect_status(200);
@@ -385,14 +385,14 @@ fn nothing_is_shed_in_a_drain() {
 }
 
 /// A reader without end, which tells that it is read and insists on a worker's thread.
-struct Told(Door);
+struct Told(GateWaiter);
 
 impl Read for Told {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let thread = thread::current();
         let name = thread.name().unwrap_or("nobody");
         assert!(name.starts_with("httpool-"), "{name}");
-        self.0.pass();
+        self.0.wait();
         buffer.fill(b'x');
         Ok(buffer.len())
     }
@@ -402,12 +402,12 @@ impl Read for Told {
 fn no_code_of_a_handler_runs_beside_the_workers() {
     let (gate, reads) = (Gate::new(), Gate::new());
     reads.open();
-    let (door, told) = (gate.door(), reads.door());
+    let (waiter, told) = (gate.waiter(), reads.waiter());
     let server = TestServer::spawn(
         |builder| builder.queue_timeout(SOON).write_timeout(NEVER),
         move |request: Request| {
             if request.uri() == "/gate" {
-                door.pass();
+                waiter.wait();
                 return Body::empty();
             }
             Body::from_sized_reader(Told(told.clone()), HUGE as u64)
@@ -426,7 +426,7 @@ fn no_code_of_a_handler_runs_beside_the_workers() {
     gate.expect_arrived(2);
     // There is room for more of the answer, and no worker to read it.
     eventually("the answer could go on", || {
-        reader.expect_part(16 * 1024);
+        reader.expect_bytes(16 * 1024);
         server.handle().snapshot().queued == 1
     });
     // Whoever comes is shed meanwhile.
@@ -435,7 +435,7 @@ fn no_code_of_a_handler_runs_beside_the_workers() {
     expect_shed(&mut client);
     expect_queued(&server, 1);
     gate.open();
-    reader.expect_part(HUGE / 2);
+    reader.expect_bytes(HUGE / 2);
     for client in &mut held {
         client.expect_status(200);
     }
@@ -453,6 +453,6 @@ fn expect_shed_in_all(server: &TestServer, requests: (u64, u64)) {
 #[track_caller]
 fn expect_shed(client: &mut Client) {
     let response = client.expect_status(503);
-    assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
-    assert!(!response.says_close(), "{response:?}");
+    assert_eq!(response.header("retry-after"), Some("1"), "{response:?}");
+    assert!(!response.announces_close(), "{response:?}");
 }

@@ -1,11 +1,11 @@
 use httpool::Request;
 
-use crate::support::{TestServer, request, tell};
+use crate::support::{TestServer, describe, request};
 
 /// Panics where it is asked to.
 fn moody(request: Request) -> String {
     assert_ne!(request.uri(), "/panic", "a test asked for this");
-    tell(request)
+    describe(request)
 }
 
 #[test]
@@ -14,8 +14,8 @@ fn a_panic_is_answered_500_and_the_connection_stays() {
     let mut client = server.connect();
     let response = client.post("/panic", "a body").expect_status(500);
     assert_eq!(response.text(), "500 Internal Server Error\n");
-    assert!(!response.says_close());
-    client.get("/after").expect_answer("GET /after ");
+    assert!(!response.announces_close());
+    client.get("/after").expect_body("GET /after ");
     let report = server.shut_down();
     assert_eq!(
         (report.accepted, report.answered, report.aborted),
@@ -31,7 +31,7 @@ fn one_worker_survives_ten_panics_in_a_row() {
         client.get("/panic").expect_status(500);
         server.connect().get_and_close("/panic").expect_status(500);
     }
-    client.get("/after").expect_answer("GET /after ");
+    client.get("/after").expect_body("GET /after ");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn pipelined_requests_around_a_panic_are_answered() {
         ]
         .concat(),
     );
-    client.expect_answer("GET /before ");
+    client.expect_body("GET /before ");
     client.expect_status(500);
-    client.expect_answer("GET /after ");
+    client.expect_body("GET /after ");
 }

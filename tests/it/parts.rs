@@ -8,7 +8,7 @@ use httpool::http::header::{
 };
 use httpool::{EntityTags, ServeDir};
 
-use crate::support::{Client, End, HUGE, OwnFolder, Random, Response, TestServer, ask, field, get};
+use crate::support::{Client, End, HUGE, Random, Response, TempDir, TestServer, call, get, header};
 
 /// A file that is older than this build of the tests, so that its tag is strong.
 const OLD: &str = "/LICENSE-MIT";
@@ -22,7 +22,7 @@ fn old() -> (ServeDir, Vec<u8>) {
     )
 }
 
-fn serve(folder: &OwnFolder) -> TestServer {
+fn serve(folder: &TempDir) -> TestServer {
     let files = ServeDir::new(folder).expect("the folder can be served");
     TestServer::spawn(|builder| builder, files)
 }
@@ -36,7 +36,7 @@ fn ask_for(client: &mut Client, target: &str, ranges: &str) {
 /// What each part says that it is, and its bytes.
 #[track_caller]
 fn parts(response: &Response) -> Vec<(String, Vec<u8>)> {
-    let media_type = response.field("content-type").unwrap_or_default();
+    let media_type = response.header("content-type").unwrap_or_default();
     let boundary = media_type.strip_prefix("multipart/byteranges; boundary=");
     let line = format!("--{}", boundary.expect("there are several parts"));
     let rest = response.body.strip_prefix(b"\r\n");
@@ -67,7 +67,7 @@ fn parts(response: &Response) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn a_part_of_any_file_is_sent_as_it_is() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     let server = serve(&folder);
     let mut client = server.connect();
     for size in [10, 20_000, 3_000_000] {
@@ -83,7 +83,7 @@ fn a_part_of_any_file_is_sent_as_it_is() {
             ask_for(&mut client, "/file.txt", &range);
             let response = client.expect_status(206);
             let said = format!("bytes {}-{}/{size}", part.start, part.end - 1);
-            assert_eq!(response.field("content-range"), Some(&*said));
+            assert_eq!(response.header("content-range"), Some(&*said));
             assert!(response.body == content[part], "{range} of {size}");
         }
     }
@@ -91,7 +91,7 @@ fn a_part_of_any_file_is_sent_as_it_is() {
 
 #[test]
 fn several_parts_come_in_one_answer() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     let content = Random::new(9).bytes(1_000_000);
     folder.file("file.txt", &content);
     let server = serve(&folder);
@@ -102,7 +102,7 @@ fn several_parts_come_in_one_answer() {
         "900000-, 0-0, 5000-399999, 6000-7000",
     );
     let response = client.expect_status(206);
-    assert_eq!(response.field("content-range"), None);
+    assert_eq!(response.header("content-range"), None);
     let expected = [(900_000, 1_000_000), (0, 1), (5000, 400_000)];
     let parts = parts(&response);
     assert_eq!(parts.len(), expected.len());
@@ -122,7 +122,7 @@ fn several_parts_come_in_one_answer() {
 /// zsync asks for twenty in one request.
 #[test]
 fn sixty_four_ranges_are_sent_and_one_more_is_refused() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     let content = Random::new(10).bytes(100_000);
     folder.file("file.txt", &content);
     let server = serve(&folder);
@@ -146,17 +146,17 @@ fn sixty_four_ranges_are_sent_and_one_more_is_refused() {
 
 #[test]
 fn space_before_the_equals_sign_makes_no_range() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("file", "0123456789");
     let server = serve(&folder);
     let mut client = server.connect();
     client.send("GET /file HTTP/1.1\r\nHost: it\r\nRange: bytes =0-1\r\n\r\n");
-    client.expect_answer("0123456789");
+    client.expect_body("0123456789");
 }
 
 #[test]
 fn what_can_not_be_sent_in_parts_is_refused_or_whole() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder
         .file("file", "0123456789")
         .file("none", "")
@@ -167,24 +167,24 @@ fn what_can_not_be_sent_in_parts_is_refused_or_whole() {
         ask_for(&mut client, "/file", ranges);
         let response = client.expect_status(416);
         assert_eq!(
-            response.field("content-range"),
+            response.header("content-range"),
             Some("bytes */10"),
             "{ranges}"
         );
     }
     for ranges in ["", "x", "5-4", "1-2;3-4", "0-1, x"] {
         ask_for(&mut client, "/file", ranges);
-        client.expect_answer("0123456789");
+        client.expect_body("0123456789");
     }
     ask_for(&mut client, "/none", "0-");
-    client.expect_answer("");
+    client.expect_body("");
     // As many as a head has room for.
     let many: Vec<_> = (0..900)
         .map(|index| format!("{0}-{0}", index * 60 * 3))
         .collect();
     ask_for(&mut client, "/many", &many.join(","));
     assert_eq!(
-        client.expect_status(416).field("content-range"),
+        client.expect_status(416).header("content-range"),
         Some("bytes */100000")
     );
     ask_for(&mut client, "/many", &"0-,".repeat(5000));
@@ -192,7 +192,7 @@ fn what_can_not_be_sent_in_parts_is_refused_or_whole() {
     client.send("HEAD /file HTTP/1.1\r\nHost: it\r\nRange: bytes=0-1\r\n\r\n");
     let response = client.expect_response_to_head();
     assert_eq!(
-        (response.status, response.field("content-length")),
+        (response.status, response.header("content-length")),
         (200, Some("10"))
     );
 }
@@ -201,8 +201,8 @@ fn what_can_not_be_sent_in_parts_is_refused_or_whole() {
 fn a_download_goes_on_only_if_it_is_of_the_same_file() {
     let (files, content) = old();
     let first = get(&files, OLD, &[]);
-    let tag = field(&first, ETAG).expect("there is a tag").to_owned();
-    let date = field(&first, LAST_MODIFIED)
+    let tag = header(&first, ETAG).expect("there is a tag").to_owned();
+    let date = header(&first, LAST_MODIFIED)
         .expect("there is a date")
         .to_owned();
     assert!(tag.starts_with('"'), "{tag}");
@@ -219,7 +219,7 @@ fn a_download_goes_on_only_if_it_is_of_the_same_file() {
         let length = content.len() as u64;
         let sent = if status == 206 { length - 10 } else { length };
         assert_eq!(response.body().length(), Some(sent));
-        assert_eq!(field(&response, ETAG), Some(&*tag));
+        assert_eq!(header(&response, ETAG), Some(&*tag));
     }
     // Where equal times mean nothing, a date brings the whole.
     let (by_change, _) = old();
@@ -233,7 +233,7 @@ fn a_download_goes_on_only_if_it_is_of_the_same_file() {
 
 #[test]
 fn a_part_of_a_copy_is_of_the_copy() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder
         .file("a.css", "0123456789")
         .file("a.css.br", [7; 1000]);
@@ -246,27 +246,31 @@ fn a_part_of_a_copy_is_of_the_copy() {
         &[(ACCEPT_ENCODING, "br"), (RANGE, "bytes=2-")],
     );
     assert_eq!(response.status(), 206);
-    assert_eq!(field(&response, CONTENT_RANGE), Some("bytes 2-999/1000"));
-    assert_eq!(field(&response, CONTENT_ENCODING), Some("br"));
-    assert_eq!(field(&response, VARY), Some("accept-encoding"));
+    assert_eq!(header(&response, CONTENT_RANGE), Some("bytes 2-999/1000"));
+    assert_eq!(header(&response, CONTENT_ENCODING), Some("br"));
+    assert_eq!(header(&response, VARY), Some("accept-encoding"));
     assert_eq!(
-        field(&response, CONTENT_TYPE),
+        header(&response, CONTENT_TYPE),
         Some("text/css; charset=utf-8")
     );
-    assert_eq!(field(&response, CONTENT_LENGTH), None, "the server says it");
+    assert_eq!(
+        header(&response, CONTENT_LENGTH),
+        None,
+        "the server says it"
+    );
     let several = [(ACCEPT_ENCODING, "br"), (RANGE, "bytes=0-0,-1")];
     assert_eq!(get(&files, "/a.css", &several).status(), 200);
-    assert_eq!(ask(&files, Method::HEAD, "/a.css", &several).status(), 200);
+    assert_eq!(call(&files, Method::HEAD, "/a.css", &several).status(), 200);
 }
 
 #[test]
 fn parts_of_a_file_that_is_cut_short_are_not_passed_off_as_whole() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     let file = folder.sparse("file", HUGE as u64);
     let server = serve(&folder);
     let mut client = server.connect();
     ask_for(&mut client, "/file", &format!("0-0,1000-{}", HUGE - 1));
-    client.expect_part(1);
+    client.expect_bytes(1);
     file.set_len(2000).expect("a file can be cut");
     assert_eq!(client.read_rest().1, End::Reset);
 }

@@ -10,7 +10,7 @@ use httpool::testing::Client;
 use httpool::{Handler, Layered, Server};
 use serde::Deserialize;
 
-use crate::support::log_lines::{keep_errors, lines_with};
+use crate::support::log_lines::{capture_errors, lines_with};
 
 type Two = Path<(u8, u8)>;
 
@@ -117,7 +117,7 @@ fn a_type_that_no_path_of_the_route_fits_is_answered_500_and_logged() {
         shelf: u8,
         title: String,
     }
-    keep_errors();
+    capture_errors();
     let router: Router = Router::new()
         .get("/place/{shelf}", |Path(place): Path<Place>| {
             format!("{} {}", place.shelf, place.title)
@@ -166,7 +166,7 @@ fn a_handler_that_does_not_ask_its_router_answers_500() {
             self.0.handle(request)
         }
     }
-    keep_errors();
+    capture_errors();
     let client = Client::new(Own(Router::new().get("/own/{id}", two)));
     assert_eq!(client.get("/own/7").send().status(), 500);
     let lines = lines_with("GET /own/7: ");
@@ -187,7 +187,7 @@ fn a_query_or_form_whose_type_is_never_read_from_text_is_answered_500_and_logged
         #[serde(flatten)]
         page: Page,
     }
-    keep_errors();
+    capture_errors();
     let router: Router = Router::new()
         .get("/flat", |Query(filter): Query<Filter>| {
             filter.page.from.to_string()

@@ -3,11 +3,11 @@ use std::thread;
 
 use httpool::{BodyMode, Builder, Handler, Request, Response};
 
-use crate::support::{Client, End, NEVER, Random, TestServer, mirror, request, tell};
+use crate::support::{Client, End, NEVER, Random, TestServer, describe, mirror, request};
 
 #[test]
 fn two_hundred_requests_are_answered_in_order() {
-    let server = TestServer::spawn(|builder| builder, tell);
+    let server = TestServer::spawn(|builder| builder, describe);
     let mut random = Random::new(1);
     let mut requests = Vec::new();
     let mut answers = Vec::new();
@@ -30,9 +30,9 @@ fn two_hundred_requests_are_answered_in_order() {
         answers.push(answer);
     }
     let mut client = server.connect();
-    let sending = client.send_beside(requests);
+    let sending = client.send_in_background(requests);
     for answer in answers {
-        client.expect_answer(answer);
+        client.expect_body(answer);
     }
     let sent = sending.join().expect("sending does not panic");
     sent.expect("everything is taken");
@@ -51,7 +51,7 @@ fn it_does_not_matter_where_requests_are_cut() {
         request::get_and_close("/last"),
     ]
     .concat();
-    let server = TestServer::spawn(|builder| builder, tell);
+    let server = TestServer::spawn(|builder| builder, describe);
     for size in [1, 2, 3, 5, 7, 11, 50, 101] {
         let mut client = server.connect();
         for piece in requests.chunks(size) {
@@ -65,7 +65,7 @@ fn it_does_not_matter_where_requests_are_cut() {
             "POST /fifth ",
             "GET /last ",
         ] {
-            client.expect_answer(answer);
+            client.expect_body(answer);
         }
         client.expect_closed();
     }
@@ -87,7 +87,7 @@ fn a_client_may_send_thousands_before_it_reads() {
     client.send(requests);
     server.expect_serving();
     for number in 0..REQUESTS {
-        client.expect_answer(format!("{:>PADDING$}", format!("/{number}")));
+        client.expect_body(format!("{:>PADDING$}", format!("/{number}")));
     }
     client.finish_sending().expect_closed();
 }
@@ -104,8 +104,8 @@ fn what_follows_the_last_request_is_not_answered() {
         ]
         .concat(),
     );
-    client.expect_answer("first");
-    assert!(client.expect_answer("").says_close());
+    client.expect_body("first");
+    assert!(client.expect_body("").announces_close());
     client.finish_sending().expect_closed();
 }
 
@@ -125,7 +125,7 @@ fn drain_under_endless(
             let requests = request.repeat(1_000);
             while socket.write_all(&requests).is_ok() {}
         });
-        client.expect_part(1);
+        client.expect_bytes(1);
         let reading = scope.spawn(move || {
             let received = client.read_rest();
             // The other half has nobody to write to then.
@@ -147,10 +147,10 @@ fn drain_under_endless(
 /// Whether the last response, and only that, says that it is the last.
 fn only_the_last_says_close(received: &[u8]) -> bool {
     let received = String::from_utf8_lossy(received).to_ascii_lowercase();
-    let says_close = |head: &str| head.contains("connection: close");
+    let announces_close = |head: &str| head.contains("connection: close");
     let mut heads: Vec<&str> = received.split("http/1.1 ").collect();
     let last = heads.pop();
-    last.is_some_and(says_close) && !heads.into_iter().any(says_close)
+    last.is_some_and(announces_close) && !heads.into_iter().any(announces_close)
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_client_that_pipelines_without_end_does_not_delay_a_drain() {
         request::post("/", "some content"),
         request::post_chunked("/", "some content", 5),
     ] {
-        let received = drain_under_endless(request, |builder| builder, tell);
+        let received = drain_under_endless(request, |builder| builder, describe);
         assert!(only_the_last_says_close(&received));
     }
 }
@@ -185,7 +185,7 @@ fn a_client_that_streams_bodies_without_end_does_not_delay_a_drain() {
 
 #[test]
 fn a_client_that_sends_empty_lines_without_end_does_not_delay_a_drain() {
-    let server = TestServer::spawn(|builder| builder.drain_timeout(NEVER), tell);
+    let server = TestServer::spawn(|builder| builder.drain_timeout(NEVER), describe);
     let client: Client = server.connect();
     thread::scope(|scope| {
         let mut client = client;

@@ -8,15 +8,15 @@ use httpool::{BodyMode, Handler, IntoResponse, Request, Response, Upgrade};
 use rustix::process::{Resource, getrlimit};
 
 use crate::support::{
-    Client, Door, Gate, NEVER, PATIENCE, Random, TestServer, alone, mirror, request, tell,
-    times_woken,
+    Client, Gate, GateWaiter, NEVER, Random, TIMEOUT, TestServer, describe, in_own_process, mirror,
+    request, wakeups,
 };
 
 /// Stops at the gate where it is asked to, and gives bodies back.
-fn gated(door: Door) -> impl Fn(Request) -> Vec<u8> {
+fn gated(waiter: GateWaiter) -> impl Fn(Request) -> Vec<u8> {
     move |request: Request| {
         if request.uri() == "/gate" {
-            door.pass();
+            waiter.wait();
         }
         mirror(request)
     }
@@ -26,7 +26,7 @@ fn gated(door: Door) -> impl Fn(Request) -> Vec<u8> {
 fn one_free_worker_answers_while_all_others_are_held() {
     const WORKERS: usize = 8;
     let gate = Gate::new();
-    let server = TestServer::spawn(|builder| builder.workers(WORKERS), gated(gate.door()));
+    let server = TestServer::spawn(|builder| builder.workers(WORKERS), gated(gate.waiter()));
     let mut held: Vec<Client> = (1..WORKERS)
         .map(|number| {
             let mut client = server.connect();
@@ -38,12 +38,12 @@ fn one_free_worker_answers_while_all_others_are_held() {
     let mut client = server.connect();
     for round in 0..100 {
         let body = format!("round {round}");
-        client.post("/", &body).expect_answer(&body);
+        client.post("/", &body).expect_body(&body);
         server.expect_serving();
     }
     gate.open();
     for (client, number) in held.iter_mut().zip(1..) {
-        client.expect_answer(format!("{number}"));
+        client.expect_body(format!("{number}"));
     }
 }
 
@@ -51,10 +51,10 @@ fn one_free_worker_answers_while_all_others_are_held() {
 fn nobody_waits_behind_a_handler_that_blocks() {
     for _ in 0..10 {
         let gate = Gate::new();
-        let server = TestServer::spawn(|builder| builder, gated(gate.door()));
+        let server = TestServer::spawn(|builder| builder, gated(gate.waiter()));
         let mut clients: Vec<Client> = (0..40).map(|_| server.connect()).collect();
         for client in &mut clients {
-            client.post("/", "before").expect_answer("before");
+            client.post("/", "before").expect_body("before");
         }
         // They come as one flock, and one in the middle of it blocks.
         let blocked = clients.len() / 2;
@@ -65,11 +65,11 @@ fn nobody_waits_behind_a_handler_that_blocks() {
         gate.expect_arrived(1);
         for (number, client) in clients.iter_mut().enumerate() {
             if number != blocked {
-                client.expect_answer(number.to_string());
+                client.expect_body(number.to_string());
             }
         }
         gate.open();
-        clients[blocked].expect_answer(blocked.to_string());
+        clients[blocked].expect_body(blocked.to_string());
     }
 }
 
@@ -77,7 +77,7 @@ fn nobody_waits_behind_a_handler_that_blocks() {
 fn every_worker_is_used() {
     const WORKERS: usize = 16;
     let gate = Gate::new();
-    let server = TestServer::spawn(|builder| builder.workers(WORKERS), gated(gate.door()));
+    let server = TestServer::spawn(|builder| builder.workers(WORKERS), gated(gate.waiter()));
     for _ in 0..3 {
         server.expect_serving();
     }
@@ -88,7 +88,7 @@ fn every_worker_is_used() {
     gate.expect_arrived(WORKERS);
     gate.open();
     for client in &mut clients {
-        client.expect_answer("all at once");
+        client.expect_body("all at once");
     }
 }
 
@@ -98,7 +98,7 @@ fn two_workers_hold_thousands_of_sleepers() {
     const HALF: usize = 200;
     /// Both ends of each connection are here, and something is left for everything else.
     const DESCRIPTORS: u64 = 5_000;
-    alone("pool::two_workers_hold_thousands_of_sleepers", || {
+    in_own_process("pool::two_workers_hold_thousands_of_sleepers", || {
         let limit = getrlimit(Resource::Nofile).current;
         if limit.is_some_and(|limit| limit < DESCRIPTORS) {
             println!("skipped: needs {DESCRIPTORS} descriptors, and may have {limit:?}");
@@ -106,11 +106,11 @@ fn two_workers_hold_thousands_of_sleepers() {
         }
         let server = TestServer::spawn(
             |builder| builder.head_timeout(NEVER).idle_timeout(NEVER),
-            tell,
+            describe,
         );
         let mut idle: Vec<Client> = (0..IDLE).map(|_| server.connect()).collect();
         for client in &mut idle {
-            client.get("/first").expect_answer("GET /first ");
+            client.get("/first").expect_body("GET /first ");
         }
         let mut half: Vec<Client> = (0..HALF).map(|_| server.connect()).collect();
         for client in &mut half {
@@ -121,10 +121,10 @@ fn two_workers_hold_thousands_of_sleepers() {
             server.expect_serving();
         }
         for client in idle.iter_mut().step_by(7) {
-            client.get("/again").expect_answer("GET /again ");
+            client.get("/again").expect_body("GET /again ");
         }
         for client in &mut half {
-            client.send("st: it\r\n\r\n").expect_answer("GET /half ");
+            client.send("st: it\r\n\r\n").expect_body("GET /half ");
         }
         let report = server.shut_down();
         assert_eq!((report.accepted, report.aborted), (2_250, 0));
@@ -140,7 +140,7 @@ fn slow_readers_hold_no_worker() {
     const SIZE: usize = 8 * 1024 * 1024;
     let gate = Gate::new();
     gate.open();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let content = Arc::new(Random::new(8).bytes(SIZE));
     let answer = Arc::clone(&content);
     let server = TestServer::spawn(
@@ -149,7 +149,7 @@ fn slow_readers_hold_no_worker() {
             if request.uri() != "/large" {
                 return Vec::new();
             }
-            door.pass();
+            waiter.wait();
             answer.to_vec()
         },
     );
@@ -163,8 +163,8 @@ fn slow_readers_hold_no_worker() {
         server.expect_serving();
     }
     for reader in &mut readers {
-        reader.expect_answer(&**content);
-        reader.get("/").expect_answer("");
+        reader.expect_body(&**content);
+        reader.get("/").expect_body("");
     }
     let report = server.shut_down();
     assert_eq!((report.aborted, report.abandoned_workers), (0, 0));
@@ -186,10 +186,10 @@ fn slow_senders_hold_no_worker() {
         server.expect_serving();
     }
     for client in &mut with_length {
-        client.send("half").expect_answer("halfhalf");
+        client.send("half").expect_body("halfhalf");
     }
     for client in &mut in_chunks {
-        client.send("half\r\n0\r\n\r\n").expect_answer("halfhalf");
+        client.send("half\r\n0\r\n\r\n").expect_body("halfhalf");
     }
 }
 
@@ -214,8 +214,8 @@ fn bytes_of_two_clients_never_mix() {
                         0 => request::post("/", &body),
                         _ => request::post_chunked("/", &body, 1 + random.below(10_000)),
                     };
-                    let sending = client.send_beside(request);
-                    client.expect_answer(&body);
+                    let sending = client.send_in_background(request);
+                    client.expect_body(&body);
                     let sent = sending.join().expect("sending does not panic");
                     sent.expect("the whole body is taken");
                 }
@@ -243,13 +243,13 @@ fn nothing_of_one_request_is_seen_by_the_next() {
     let told = r#"/secret {"host": "it", "secret": "1", "content-length": "1"} [33]"#;
     let plain = r#"/ {"host": "it"} []"#;
     let mut client = server.connect();
-    client.send(secret).expect_answer(told);
-    client.get("/").expect_answer(plain);
+    client.send(secret).expect_body(told);
+    client.get("/").expect_body(plain);
     // In one piece, for both to be read at once.
     client.send([secret.as_bytes(), &request::get("/")].concat());
-    client.expect_answer(told);
-    client.expect_answer(plain);
-    server.connect().get("/").expect_answer(plain);
+    client.expect_body(told);
+    client.expect_body(plain);
+    server.connect().get("/").expect_body(plain);
 }
 
 /// Reads what its client sends byte by byte, as a body or in another protocol, and tells who reads.
@@ -257,12 +257,12 @@ struct ByteByByte(Sender<String>);
 
 impl Handler for ByteByByte {
     fn handle(&self, request: &mut Request) -> Response {
-        let tell = self.0.clone();
+        let sender = self.0.clone();
         let read = move |from: &mut dyn Read| {
             let thread = thread::current();
             while let Ok(1) = from.read(&mut [0]) {
                 let name = thread.name().unwrap_or_default().to_owned();
-                tell.send(name).expect("the test listens");
+                sender.send(name).expect("the test listens");
             }
         };
         if request.headers().contains_key(UPGRADE) {
@@ -281,22 +281,22 @@ impl Handler for ByteByByte {
 fn nobody_else_is_woken_while_a_handler_reads_from_its_client() {
     const BYTES: usize = 300;
     let upgrade = b"GET / HTTP/1.1\r\nHost: it\r\nConnection: upgrade\r\nUpgrade: bytes\r\n\r\n";
-    alone(
+    in_own_process(
         "pool::nobody_else_is_woken_while_a_handler_reads_from_its_client",
         || {
             for head in [request::post_head("/", BYTES), upgrade.to_vec()] {
-                let (tell, told) = bounded(0);
-                let server = TestServer::spawn(|builder| builder, ByteByByte(tell));
+                let (sender, receiver) = bounded(0);
+                let server = TestServer::spawn(|builder| builder, ByteByByte(sender));
                 let mut client = server.connect();
                 // Once it has parked, it is watched.
-                client.get("/").expect_answer("read");
+                client.get("/").expect_body("read");
                 client.send(head);
                 let mut before = None;
                 for _ in 0..BYTES {
                     client.send("x");
-                    let reader = told.recv_timeout(PATIENCE).expect("the byte is read");
+                    let reader = receiver.recv_timeout(TIMEOUT).expect("the byte is read");
                     let others = |name: &str| name.starts_with("httpool-") && name != reader;
-                    let woken = times_woken(others);
+                    let woken = wakeups(others);
                     let woken = woken - *before.get_or_insert(woken);
                     assert!(woken < BYTES / 10, "others were woken {woken} times");
                 }

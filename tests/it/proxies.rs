@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use httpool::{Builder, ClientInfo, ForwardedBy, ListenAddr, Request, Server, TrustedProxy};
 
-use crate::support::request::{V1, V2};
-use crate::support::{BoundServer, Client, OwnPath, TestServer, own_loopback, request};
+use crate::support::request::{PROXY_V1, PROXY_V2};
+use crate::support::{BoundServer, Client, TempPath, TestServer, request, unique_loopback};
 
 /// What is known of who sent a request; `peer` stands for the other end of the connection.
-fn tell(request: Request) -> String {
+fn describe(request: Request) -> String {
     let origin = ClientInfo::of(&request).expect("it came over a connection");
     let peer = origin.peer();
     let name = |node: Option<httpool::PeerAddr>| match node {
@@ -44,20 +44,18 @@ fn get_with(fields: &str) -> String {
 fn who_is_not_trusted_is_not_believed() {
     let fields = "X-Forwarded-For: 192.0.2.1\r\nForwarded: for=192.0.2.2\r\n";
     for server in [
-        TestServer::spawn(|builder| builder, tell),
-        TestServer::spawn(trusting("192.0.2.0/24"), tell),
-        TestServer::spawn(trusting("unix"), tell),
+        TestServer::spawn(|builder| builder, describe),
+        TestServer::spawn(trusting("192.0.2.0/24"), describe),
+        TestServer::spawn(trusting("unix"), describe),
     ] {
         let mut client = server.connect();
-        client
-            .send(get_with(fields))
-            .expect_answer("nobody for peer");
+        client.send(get_with(fields)).expect_body("nobody for peer");
     }
 }
 
 #[test]
 fn a_trusted_proxy_says_who_its_client_is() {
-    let server = TestServer::spawn(trusting("127.0.0.1"), tell);
+    let server = TestServer::spawn(trusting("127.0.0.1"), describe);
     let mut proxy = server.connect();
     // Each request on a connection is somebody else's.
     for (fields, expected) in [
@@ -71,42 +69,42 @@ fn a_trusted_proxy_says_who_its_client_is() {
         ("Forwarded: for=192.0.2.1\r\n", "nobody for peer"),
         ("", "nobody for peer"),
     ] {
-        proxy.send(get_with(fields)).expect_answer(expected);
+        proxy.send(get_with(fields)).expect_body(expected);
     }
 }
 
 #[test]
 fn the_operator_says_which_field_the_proxies_set() {
     let forwarded = |builder: Builder| builder.forwarded_by(ForwardedBy::Forwarded);
-    let server = TestServer::spawn(|b| forwarded(trusting("127.0.0.1")(b)), tell);
+    let server = TestServer::spawn(|b| forwarded(trusting("127.0.0.1")(b)), describe);
     let fields = "Forwarded: for=\"192.0.2.1:80\"\r\nX-Forwarded-For: 203.0.113.9\r\n";
     let mut proxy = server.connect();
     proxy
         .send(get_with(fields))
-        .expect_answer("peer for 192.0.2.1:80");
+        .expect_body("peer for 192.0.2.1:80");
 }
 
 #[test]
 fn a_proxy_on_a_unix_socket_can_be_trusted() {
-    let path = OwnPath::new("proxies.sock");
+    let path = TempPath::new("proxies.sock");
     let builder = Server::builder().listen(path.as_ref()).workers(2);
     let builder = trusting("unix")(builder);
-    let server = BoundServer::from(builder.bind().expect("the path is free")).run(tell);
+    let server = BoundServer::from(builder.bind().expect("the path is free")).run(describe);
     let mut proxy = server.connect();
     proxy
         .send(get_with("X-Forwarded-For: 192.0.2.1\r\n"))
-        .expect_answer("peer for 192.0.2.1");
+        .expect_body("peer for 192.0.2.1");
 }
 
 #[test]
 fn a_proxy_protocol_header_says_who_the_client_of_a_connection_is() {
-    let server = proxied(|builder| builder).run(tell);
-    for header in [V1, V2] {
+    let server = proxied(|builder| builder).run(describe);
+    for header in [PROXY_V1, PROXY_V2] {
         let mut proxy = server.connect();
         // At once, in bytes, and with requests behind it or later.
         proxy.send([header, &request::get("/")].concat());
-        proxy.expect_answer("peer for 192.0.2.1:4711");
-        proxy.get("/").expect_answer("peer for 192.0.2.1:4711");
+        proxy.expect_body("peer for 192.0.2.1:4711");
+        proxy.get("/").expect_body("peer for 192.0.2.1:4711");
 
         let mut proxy = server.connect();
         for byte in header {
@@ -115,32 +113,32 @@ fn a_proxy_protocol_header_says_who_the_client_of_a_connection_is() {
         for byte in request::post("/", "body") {
             proxy.send([byte]);
         }
-        proxy.expect_answer("peer for 192.0.2.1:4711");
+        proxy.expect_body("peer for 192.0.2.1:4711");
 
         let mut proxy = server.connect();
         proxy.send([header, &request::get("/"), &request::get_and_close("/")].concat());
-        proxy.expect_answer("peer for 192.0.2.1:4711");
-        proxy.expect_answer("peer for 192.0.2.1:4711");
+        proxy.expect_body("peer for 192.0.2.1:4711");
+        proxy.expect_body("peer for 192.0.2.1:4711");
         proxy.expect_closed();
     }
 }
 
 #[test]
 fn a_unix_socket_can_be_for_proxies() {
-    let path = OwnPath::new("proxied.sock");
+    let path = TempPath::new("proxied.sock");
     let builder = Server::builder()
         .listen_proxy_protocol(path.as_ref())
         .workers(1);
     let builder = trusting("unix")(builder);
-    let server = BoundServer::from(builder.bind().expect("the path is free")).run(tell);
+    let server = BoundServer::from(builder.bind().expect("the path is free")).run(describe);
     let mut proxy = server.connect();
-    proxy.send([V2, &request::get("/")].concat());
-    proxy.expect_answer("peer for 192.0.2.1:4711");
+    proxy.send([PROXY_V2, &request::get("/")].concat());
+    proxy.expect_body("peer for 192.0.2.1:4711");
 }
 
 #[test]
 fn a_proxy_may_come_for_itself_or_for_somebody_without_an_address() {
-    let server = proxied(|builder| builder).run(tell);
+    let server = proxied(|builder| builder).run(describe);
     for (header, expected) in [
         (&b"PROXY UNKNOWN\r\n"[..], "peer for nobody"),
         (b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0", "peer for nobody"),
@@ -148,26 +146,38 @@ fn a_proxy_may_come_for_itself_or_for_somebody_without_an_address() {
     ] {
         let mut proxy = server.connect();
         proxy.send([header, &request::get("/")].concat());
-        proxy.expect_answer(expected);
+        proxy.expect_body(expected);
     }
 }
 
 #[test]
 fn behind_one_that_passes_on_bytes_may_be_one_that_passes_on_requests() {
-    let server = proxied(trusting("192.0.2.1")).run(tell);
+    let server = proxied(trusting("192.0.2.1")).run(describe);
     let mut proxy = server.connect();
-    proxy.send([V1, get_with("X-Forwarded-For: 198.51.100.7\r\n").as_bytes()].concat());
-    proxy.expect_answer("192.0.2.1:4711 for 198.51.100.7");
+    proxy.send(
+        [
+            PROXY_V1,
+            get_with("X-Forwarded-For: 198.51.100.7\r\n").as_bytes(),
+        ]
+        .concat(),
+    );
+    proxy.expect_body("192.0.2.1:4711 for 198.51.100.7");
 
-    let server = proxied(|builder| builder).run(tell);
+    let server = proxied(|builder| builder).run(describe);
     let mut proxy = server.connect();
-    proxy.send([V1, get_with("X-Forwarded-For: 198.51.100.7\r\n").as_bytes()].concat());
-    proxy.expect_answer("peer for 192.0.2.1:4711");
+    proxy.send(
+        [
+            PROXY_V1,
+            get_with("X-Forwarded-For: 198.51.100.7\r\n").as_bytes(),
+        ]
+        .concat(),
+    );
+    proxy.expect_body("peer for 192.0.2.1:4711");
 }
 
 #[test]
 fn what_does_not_begin_with_a_header_is_closed_without_an_answer() {
-    let server = proxied(|builder| builder).run(tell);
+    let server = proxied(|builder| builder).run(describe);
     for nonsense in [
         &request::get("/")[..],
         b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 99999\r\n",
@@ -181,7 +191,10 @@ fn what_does_not_begin_with_a_header_is_closed_without_an_answer() {
         assert_eq!(client.read_rest().0, b"", "{}", nonsense.escape_ascii());
     }
     let mut client = server.connect();
-    client.send(&V1[..20]).finish_sending().expect_closed();
+    client
+        .send(&PROXY_V1[..20])
+        .finish_sending()
+        .expect_closed();
     let mut client = server.connect();
     client.finish_sending().expect_closed();
     assert_eq!(server.handle().snapshot().answered, 0);
@@ -189,8 +202,8 @@ fn what_does_not_begin_with_a_header_is_closed_without_an_answer() {
 
 #[test]
 fn a_header_is_never_guessed() {
-    let server = TestServer::spawn(trusting("127.0.0.1"), tell);
-    for header in [V1, V2] {
+    let server = TestServer::spawn(trusting("127.0.0.1"), describe);
+    for header in [PROXY_V1, PROXY_V2] {
         let mut proxy = server.connect();
         proxy.send([header, &request::get("/")].concat());
         proxy.expect_status(400);
@@ -201,12 +214,12 @@ fn a_header_is_never_guessed() {
 #[test]
 fn a_header_that_does_not_come_in_time_ends_its_connection_in_silence() {
     let patience = Duration::from_secs(1);
-    let server = proxied(|builder| builder.head_timeout(patience)).run(tell);
+    let server = proxied(|builder| builder.head_timeout(patience)).run(describe);
     let mut silent = server.connect();
     let mut slow = server.connect();
-    slow.send(&V1[..20]);
+    slow.send(&PROXY_V1[..20]);
     let mut introduced = server.connect();
-    introduced.send(V1);
+    introduced.send(PROXY_V1);
     for client in [&mut silent, &mut slow, &mut introduced] {
         client.expect_closed();
     }
@@ -217,9 +230,9 @@ fn who_is_not_trusted_is_not_let_in_where_proxies_come() {
     let builder = Server::builder()
         .listen_proxy_protocol("127.0.0.1:0".parse::<ListenAddr>().expect("an address"));
     let builder = trusting("192.0.2.0/24")(builder.workers(1));
-    let server = BoundServer::from(builder.bind().expect("some port is free")).run(tell);
+    let server = BoundServer::from(builder.bind().expect("some port is free")).run(describe);
     let mut client = server.connect();
-    let _ = client.try_send([V1, &request::get("/")].concat());
+    let _ = client.try_send([PROXY_V1, &request::get("/")].concat());
     assert_eq!(client.read_rest().0, b"");
     assert_eq!(server.shut_down().answered, 0);
 }
@@ -238,19 +251,19 @@ fn a_listener_for_proxies_needs_one_that_is_trusted() {
 
 #[test]
 fn an_adopted_listener_may_be_for_proxies_and_another_not() {
-    let listener = TcpListener::bind((own_loopback(), 0)).expect("the address is free");
+    let listener = TcpListener::bind((unique_loopback(), 0)).expect("the address is free");
     let builder = Server::builder()
         .adopt_proxy_protocol(listener)
         .listen("127.0.0.1:0".parse::<ListenAddr>().expect("an address"));
     let builder = trusting("127.0.0.0/8")(builder.workers(2));
     let server = BoundServer::from(builder.bind().expect("it listens"));
     let addresses = server.addresses().to_vec();
-    let _server = server.run(tell);
+    let _server = server.run(describe);
     let mut proxy = Client::connect(&addresses[0]);
-    proxy.send([V2, &request::get("/")].concat());
-    proxy.expect_answer("peer for 192.0.2.1:4711");
+    proxy.send([PROXY_V2, &request::get("/")].concat());
+    proxy.expect_body("peer for 192.0.2.1:4711");
     let mut client = Client::connect(&addresses[1]);
-    client.get("/").expect_answer("nobody for peer");
+    client.get("/").expect_body("nobody for peer");
 }
 
 #[test]
@@ -258,12 +271,16 @@ fn a_drain_ends_connections_that_are_not_introduced_and_answers_those_that_are()
     let server = proxied(|builder| builder);
     let mut silent = server.connect();
     let mut slow = server.connect();
-    slow.send(&V1[..20]);
+    slow.send(&PROXY_V1[..20]);
     let mut asking = server.connect();
-    asking.send([V1, &request::get("/")].concat());
+    asking.send([PROXY_V1, &request::get("/")].concat());
     server.handle().shutdown();
-    let server = server.run(tell);
-    assert!(asking.expect_answer("peer for 192.0.2.1:4711").says_close());
+    let server = server.run(describe);
+    assert!(
+        asking
+            .expect_body("peer for 192.0.2.1:4711")
+            .announces_close()
+    );
     silent.expect_closed();
     slow.expect_closed();
     let report = server.expect_end();

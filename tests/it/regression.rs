@@ -4,15 +4,15 @@ use std::time::Duration;
 use httpool::http::StatusCode;
 use httpool::{Request, Response};
 
-use crate::support::{Client, Door, Gate, NEVER, TestServer, mirror, request, tell};
+use crate::support::{Client, Gate, GateWaiter, NEVER, TestServer, describe, mirror, request};
 
 /// Stops at a gate where it is asked to.
-fn gated(door: Door) -> impl Fn(Request) -> String {
+fn gated(waiter: GateWaiter) -> impl Fn(Request) -> String {
     move |request: Request| {
         if request.uri() == "/gate" {
-            door.pass();
+            waiter.wait();
         }
-        tell(request)
+        describe(request)
     }
 }
 
@@ -22,7 +22,7 @@ fn gated(door: Door) -> impl Fn(Request) -> String {
 fn a_ring_that_a_busy_worker_hears_is_passed_on() {
     for _ in 0..40 {
         let gate = Gate::new();
-        let server = TestServer::spawn(|builder| builder.workers(2), gated(gate.door()));
+        let server = TestServer::spawn(|builder| builder.workers(2), gated(gate.waiter()));
         let mut slow = server.connect();
         slow.get("/").expect_status(200);
         slow.get("/gate");
@@ -42,7 +42,7 @@ fn a_request_that_came_in_time_is_answered_however_late_a_worker_looks() {
             .head_timeout(Duration::from_millis(300))
             .body_timeout(Duration::from_millis(300))
     };
-    let server = TestServer::spawn(configure, gated(gate.door()));
+    let server = TestServer::spawn(configure, gated(gate.waiter()));
     let (mut head, mut body) = (server.connect(), server.connect());
     head.send("GET /head HTTP/1.1\r\nHo");
     body.send(request::post_head("/body", 2)).send("o");
@@ -65,14 +65,14 @@ fn a_request_that_came_in_time_is_answered_however_late_a_worker_looks() {
 #[test]
 fn slow_pipelined_requests_take_turns_with_other_clients() {
     let gates = [Gate::new(), Gate::new()];
-    let doors = gates.each_ref().map(Gate::door);
+    let waiters = gates.each_ref().map(Gate::waiter);
     let handler = move |request: Request| {
         match request.uri().path() {
-            "/0" => doors[0].pass(),
-            "/1" => doors[1].pass(),
+            "/0" => waiters[0].wait(),
+            "/1" => waiters[1].wait(),
             _ => {}
         }
-        tell(request)
+        describe(request)
     };
     let server = TestServer::spawn(|builder| builder.workers(1), handler);
     let mut greedy = server.connect();
@@ -84,10 +84,10 @@ fn slow_pipelined_requests_take_turns_with_other_clients() {
     // Longer than a turn.
     thread::sleep(Duration::from_millis(20));
     gates[0].open();
-    greedy.expect_answer("GET /0 ");
-    modest.expect_answer("GET /modest ");
+    greedy.expect_body("GET /0 ");
+    modest.expect_body("GET /modest ");
     gates[1].open();
-    greedy.expect_answer("GET /1 ");
+    greedy.expect_body("GET /1 ");
 }
 
 /// No moment lies a `Duration::MAX` from now, and looking for one panicked.
@@ -105,9 +105,9 @@ fn the_longest_times_are_times_like_others() {
     };
     let server = TestServer::spawn(configure, mirror);
     let mut client = server.connect();
-    client.post("/", "x").expect_answer("x");
+    client.post("/", "x").expect_body("x");
     client.send(request::post_head("/", 2)).send("o");
-    client.send("k").expect_answer("ok");
+    client.send("k").expect_body("ok");
     drop(client);
     assert_eq!(server.shut_down().aborted, 0);
 }
@@ -133,7 +133,7 @@ fn the_answer_to_a_panic_has_the_form_that_the_client_accepts() {
     client.send("GET / HTTP/1.1\r\nHost: it\r\nAccept: application/json\r\n\r\n");
     let response = client.expect_status(500);
     assert_eq!(
-        response.field("content-type"),
+        response.header("content-type"),
         Some("application/problem+json")
     );
 }
@@ -147,7 +147,7 @@ fn endless_empty_lines_meet_the_deadline() {
             .head_timeout(Duration::from_millis(200))
             .idle_timeout(NEVER)
     };
-    let server = TestServer::spawn(configure, tell);
+    let server = TestServer::spawn(configure, describe);
     let mut flood: Vec<Client> = (0..2).map(|_| server.connect()).collect();
     while flood
         .iter_mut()

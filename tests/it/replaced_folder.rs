@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use httpool::ServeDir;
 use httpool::http::header::RETRY_AFTER;
 
-use crate::support::{OwnFolder, eventually, expect, field, get};
+use crate::support::{TempDir, eventually, expect_status, get, header};
 
 fn content(files: &ServeDir, target: &str) -> (u16, Option<u64>) {
     let response = get(files, target, &[]);
@@ -16,7 +16,7 @@ fn content(files: &ServeDir, target: &str) -> (u16, Option<u64>) {
 /// As site generators do: `rm -rf dist && mkdir dist`.
 #[test]
 fn a_folder_that_is_made_anew_is_served() {
-    let outer = OwnFolder::new();
+    let outer = TempDir::new();
     outer.file("dist/a", "old").file("dist/gone", "old");
     let files = ServeDir::new(outer.path("dist")).expect("the folder can be served");
     assert_eq!(content(&files, "/a"), (200, Some(3)));
@@ -25,13 +25,13 @@ fn a_folder_that_is_made_anew_is_served() {
     eventually("the new folder is served", || {
         content(&files, "/a") == (200, Some(5))
     });
-    expect(&files, "/gone", 404);
+    expect_status(&files, "/gone", 404);
 }
 
 /// As deployments do: `ln -sfn releases/2 current`.
 #[test]
 fn a_link_that_is_switched_is_followed() {
-    let outer = OwnFolder::new();
+    let outer = TempDir::new();
     outer
         .file("releases/1/a", "1")
         .file("releases/2/a", "22")
@@ -48,28 +48,28 @@ fn a_link_that_is_switched_is_followed() {
     eventually("the other release is served", || {
         content(&files, "/a") == (200, Some(2))
     });
-    expect(&files, "/sub/", 200);
+    expect_status(&files, "/sub/", 200);
     switch("1");
     files.reload().expect("it is there");
     assert_eq!(content(&files, "/a"), (200, Some(1)));
-    expect(&files, "/sub/", 404);
+    expect_status(&files, "/sub/", 404);
 }
 
 #[test]
 fn while_there_is_no_folder_clients_are_told_to_come_again() {
-    let outer = OwnFolder::new();
+    let outer = TempDir::new();
     outer.file("dist/a", "a");
     let files = ServeDir::new(outer.path("dist")).expect("the folder can be served");
     fs::rename(outer.path("dist"), outer.path("aside")).expect("the folder is writable");
     assert!(files.reload().is_err());
     // What is still in the old one is sent.
     assert_eq!(content(&files, "/a"), (200, Some(1)));
-    let missing = expect(&files, "/b", 503);
-    assert_eq!(field(&missing, RETRY_AFTER), Some("1"));
-    expect(&files, "/", 503);
+    let missing = expect_status(&files, "/b", 503);
+    assert_eq!(header(&missing, RETRY_AFTER), Some("1"));
+    expect_status(&files, "/", 503);
     fs::write(outer.path("dist"), "no folder").expect("the folder is writable");
     assert!(files.reload().is_err());
-    expect(&files, "/b", 503);
+    expect_status(&files, "/b", 503);
     fs::remove_file(outer.path("dist")).expect("it is ours");
     fs::rename(outer.path("aside"), outer.path("dist")).expect("the folder is writable");
     eventually("the folder is found again", || {

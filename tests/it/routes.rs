@@ -19,7 +19,7 @@ fn client_of(router: Router) -> Client {
 }
 
 #[track_caller]
-fn expect(client: &Client, target: &str, status: u16, body: &str) {
+fn expect_status(client: &Client, target: &str, status: u16, body: &str) {
     let answer = client.get(target).send();
     assert_eq!(
         (answer.status().as_u16(), answer.text()),
@@ -39,19 +39,19 @@ fn a_path_finds_its_function() {
         })
         .get("/files/{*path}", |Path(path): Path<String>| path);
     let client = client_of(router);
-    expect(&client, "/", 200, "home");
-    expect(&client, "/?q", 200, "home");
-    expect(&client, "/users/7", 200, "user 7");
-    expect(&client, "/users/me", 200, "you");
-    expect(&client, "/a/1/b/%C3%A9%2F", 200, "1+é/");
-    expect(&client, "/files/x/y.txt", 200, "x/y.txt");
+    expect_status(&client, "/", 200, "home");
+    expect_status(&client, "/?q", 200, "home");
+    expect_status(&client, "/users/7", 200, "user 7");
+    expect_status(&client, "/users/me", 200, "you");
+    expect_status(&client, "/a/1/b/%C3%A9%2F", 200, "1+é/");
+    expect_status(&client, "/files/x/y.txt", 200, "x/y.txt");
     for nothing in ["/users", "/users/", "/users/7/", "//", "/files/", "/a/1/b"] {
-        expect(&client, nothing, 404, "404 Not Found\n");
+        expect_status(&client, nothing, 404, "404 Not Found\n");
     }
     let wrong =
         "400 Bad Request: the path is wrong: \"x\" is no id: invalid digit found in string\n";
-    expect(&client, "/users/x", 400, wrong);
-    expect(
+    expect_status(&client, "/users/x", 400, wrong);
+    expect_status(
         &client,
         "/a/%FF/b/1",
         400,
@@ -73,7 +73,7 @@ fn hostile_paths_reach_no_other_function() {
     }
     // Dot segments are resolved before a route is chosen, and layers see the same path.
     for target in ["/public/../private", "/public/%2e%2e/private", "/./private"] {
-        expect(&client, target, 200, "secret");
+        expect_status(&client, target, 200, "secret");
     }
     // A name stands for one segment, whatever is in it; what to make of that is the function's.
     for (target, name) in [
@@ -81,7 +81,7 @@ fn hostile_paths_reach_no_other_function() {
         ("/public/%252e", "%2e"),
         ("/public/a%01b", "a\u{1}b"),
     ] {
-        expect(&client, target, 200, name);
+        expect_status(&client, target, 200, name);
     }
 }
 
@@ -124,13 +124,13 @@ fn routers_are_nested_with_their_states() {
         .fallback(|| (StatusCode::GONE, "nothing"))
         .with_state("outside");
     let client = client_of(router);
-    expect(&client, "/api", 200, "api");
-    expect(&client, "/api/count", 200, "visit 0");
-    expect(&client, "/api/count", 200, "visit 1");
-    expect(&client, "/count", 200, "outside");
-    expect(&client, "/api/", 404, "no /api/ in the api");
-    expect(&client, "/api/x/y", 404, "no /api/x/y in the api");
-    expect(&client, "/apix", 410, "nothing");
+    expect_status(&client, "/api", 200, "api");
+    expect_status(&client, "/api/count", 200, "visit 0");
+    expect_status(&client, "/api/count", 200, "visit 1");
+    expect_status(&client, "/count", 200, "outside");
+    expect_status(&client, "/api/", 404, "no /api/ in the api");
+    expect_status(&client, "/api/x/y", 404, "no /api/x/y in the api");
+    expect_status(&client, "/apix", 410, "nothing");
     assert_eq!(client.post("/api").send().status(), 405);
 }
 
@@ -155,8 +155,8 @@ fn functions_take_parts_of_a_state() {
     };
     let router = Router::new().get("/", count).with_state(app);
     let client = client_of(router);
-    expect(&client, "/", 200, "app 0");
-    expect(&client, "/", 200, "app 1");
+    expect_status(&client, "/", 200, "app 0");
+    expect_status(&client, "/", 200, "app 1");
 }
 
 #[test]
@@ -166,10 +166,10 @@ fn a_fallback_is_nested_beside_a_route_for_all_paths() {
         .fallback(|| (StatusCode::NOT_FOUND, "none in the api"));
     let router = Router::new().nest("/api", api);
     let client = client_of(router);
-    expect(&client, "/api/x/y", 200, "x/y");
-    expect(&client, "/api", 404, "none in the api");
-    expect(&client, "/api/", 404, "none in the api");
-    expect(&client, "/", 404, "404 Not Found\n");
+    expect_status(&client, "/api/x/y", 200, "x/y");
+    expect_status(&client, "/api", 404, "none in the api");
+    expect_status(&client, "/api/", 404, "none in the api");
+    expect_status(&client, "/", 404, "404 Not Found\n");
 }
 
 #[test]
@@ -220,8 +220,8 @@ fn a_nested_fallback_is_not_asked_for_another_method_of_a_route_beside_it() {
         Router::new().post("/a", || "post").nest("/a", inner()),
     ] {
         let client = client_of(router);
-        expect(&client, "/a", 200, "root");
-        expect(&client, "/a/", 200, "fallback");
+        expect_status(&client, "/a", 200, "root");
+        expect_status(&client, "/a/", 200, "fallback");
         assert_eq!(client.post("/a").send().text(), "post");
         assert_eq!(client.put("/a").send().status(), 405);
     }
@@ -309,11 +309,11 @@ fn bodies_and_queries_are_read_as_what_is_wanted() {
 #[test]
 fn a_function_reads_a_body_while_it_comes() {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let upload = move |Path(name): Path<String>, mut body: BodyStream<12>| {
         let mut start = [0; 4];
         body.read_exact(&mut start)?;
-        door.pass();
+        waiter.wait();
         let rest = io::copy(&mut body, &mut io::sink())?;
         Ok::<_, io::Error>(format!("{name}: 4 and {rest}"))
     };
@@ -337,12 +337,12 @@ fn a_function_reads_a_body_while_it_comes() {
     client.send(head("PUT", "/stream/files/a", 10)).send("half");
     gate.expect_arrived(1);
     gate.open();
-    client.send("whole!").expect_answer("a: 4 and 6");
+    client.send("whole!").expect_body("a: 4 and 6");
     client.send(head("POST", "/stream/files/a", 4)).send("four");
-    client.expect_answer("4");
+    client.expect_body("4");
     client.send(head("PUT", "/stream/x", 1_000_000));
-    let response = client.expect_answer("elsewhere: Some(Some(1000000))");
-    assert!(response.says_close());
+    let response = client.expect_body("elsewhere: Some(Some(1000000))");
+    assert!(response.announces_close());
 
     // Each function has its own limit.
     for (method, most) in [("PUT", 12), ("POST", 9)] {
@@ -353,7 +353,7 @@ fn a_function_reads_a_body_while_it_comes() {
     // What has come with its head is no other body.
     let mut client = server.connect();
     client.send(head("PUT", "/stream/files/a", 7) + "at once");
-    client.expect_answer("a: 4 and 3");
+    client.expect_body("a: 4 and 3");
 }
 
 #[test]
@@ -381,12 +381,12 @@ fn what_is_missing_is_none_and_what_is_wrong_is_rejected() {
         .post("/json", json)
         .post("/form", form);
     let client = client_of(router);
-    expect(&client, "/path", 200, "None");
-    expect(&client, "/path/7", 200, "Some(7)");
+    expect_status(&client, "/path", 200, "None");
+    expect_status(&client, "/path/7", 200, "Some(7)");
     assert_eq!(client.get("/path/x").send().status(), 400);
-    expect(&client, "/query", 200, "None");
-    expect(&client, "/query?", 200, "None");
-    expect(&client, "/query?from=7", 200, "Some(7)");
+    expect_status(&client, "/query", 200, "None");
+    expect_status(&client, "/query?", 200, "None");
+    expect_status(&client, "/query?from=7", 200, "Some(7)");
     assert_eq!(client.get("/query?from=x").send().status(), 400);
     assert_eq!(client.get("/query?other=7").send().status(), 400);
     let (json, form) = ("application/json", "application/x-www-form-urlencoded");
@@ -428,8 +428,8 @@ fn a_function_may_answer_a_rejection_itself() {
     let response = router.handle(&mut request);
     assert_eq!(response.body().as_bytes(), b"nobody");
     let client = client_of(router);
-    expect(&client, "/origin", 200, "somebody");
-    expect(&client, "/mine/x", 200, "mine: 400 Bad Request");
+    expect_status(&client, "/origin", 200, "somebody");
+    expect_status(&client, "/mine/x", 200, "mine: 400 Bad Request");
 }
 
 /// The asterisk asks about the server as a whole (RFC 9110 section 9.3.7).
@@ -552,11 +552,11 @@ fn a_router_serves() {
         .get("/who", |origin: ClientInfo| origin.peer().to_string());
     let server = TestServer::spawn(|builder| builder, router);
     let mut client = server.connect();
-    client.get("/users/7").expect_answer("user 7");
+    client.get("/users/7").expect_body("user 7");
     client.send("HEAD /users/7 HTTP/1.1\r\nHost: it\r\n\r\n");
     let response = client.expect_response_to_head();
     assert_eq!(
-        (response.status, response.field("content-length")),
+        (response.status, response.header("content-length")),
         (200, Some("6"))
     );
     assert!(

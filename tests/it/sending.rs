@@ -8,8 +8,8 @@ use httpool::http::StatusCode;
 use httpool::{Body, CloseReason, IntoResponse as _, Request, Response};
 
 use crate::support::{
-    End, HUGE, NEVER, OwnFolder, Random, SOON, TestServer, Transport, alone, over_every_transport,
-    request, resident,
+    End, HUGE, NEVER, Random, SOON, TempDir, TestServer, Transport, in_own_process,
+    over_every_transport, request, resident_memory,
 };
 
 over_every_transport! {
@@ -20,7 +20,7 @@ over_every_transport! {
 const SIZES: [usize; 6] = [0, 1, 1024, 4 * 1024, 4 * 1024 + 1, 3_000_000];
 
 /// Sends the file of a path whole, or more of it than there is.
-fn sender(folder: &Arc<OwnFolder>) -> impl Fn(Request) -> Response + Send + Sync + 'static {
+fn sender(folder: &Arc<TempDir>) -> impl Fn(Request) -> Response + Send + Sync + 'static {
     let folder = Arc::clone(folder);
     move |request: Request| {
         let path = request.uri().path().trim_start_matches('/');
@@ -38,7 +38,7 @@ fn sender(folder: &Arc<OwnFolder>) -> impl Fn(Request) -> Response + Send + Sync
 }
 
 fn a_file_arrives_as_it_is(transport: Transport) {
-    let folder = Arc::new(OwnFolder::new());
+    let folder = Arc::new(TempDir::new());
     let mut random = Random::new(5);
     let contents = SIZES.map(|size| random.bytes(size));
     for content in &contents {
@@ -48,12 +48,12 @@ fn a_file_arrives_as_it_is(transport: Transport) {
     let mut client = server.connect();
     for content in &contents {
         let target = format!("/{}", content.len());
-        let response = client.get(&target).expect_answer(content);
+        let response = client.get(&target).expect_body(content);
         let length = content.len().to_string();
-        assert_eq!(response.field("content-length"), Some(&*length));
+        assert_eq!(response.header("content-length"), Some(&*length));
         client.send(format!("HEAD {target} HTTP/1.1\r\nHost: it\r\n\r\n"));
         let response = client.expect_response_to_head();
-        assert_eq!(response.field("content-length"), Some(&*length));
+        assert_eq!(response.header("content-length"), Some(&*length));
     }
     // All at once.
     let requests = contents
@@ -61,26 +61,26 @@ fn a_file_arrives_as_it_is(transport: Transport) {
         .map(|content| request::get(&format!("/{}", content.len())));
     client.send(requests.collect::<Vec<_>>().concat());
     for content in &contents {
-        client.expect_answer(content);
+        client.expect_body(content);
     }
 }
 
 #[test]
 fn an_old_client_gets_the_whole_of_it() {
-    let folder = Arc::new(OwnFolder::new());
+    let folder = Arc::new(TempDir::new());
     let content = Random::new(6).bytes(200_000);
     folder.file("file", &content);
     let server = TestServer::spawn(|builder| builder, sender(&folder));
     let mut client = server.connect();
     client.send("GET /file HTTP/1.0\r\n\r\n");
-    client.expect_answer(&content);
+    client.expect_body(&content);
     client.expect_closed();
 }
 
 /// The client must see that something is missing.
 #[test]
 fn a_file_that_is_shorter_than_announced_resets_its_connection() {
-    let folder = Arc::new(OwnFolder::new());
+    let folder = Arc::new(TempDir::new());
     for size in SIZES {
         folder.file(&size.to_string(), Random::new(7).bytes(size));
     }
@@ -98,11 +98,11 @@ fn a_file_that_is_shorter_than_announced_resets_its_connection() {
 
 #[test]
 fn a_file_that_is_cut_short_while_it_is_sent_resets_its_connection() {
-    let folder = Arc::new(OwnFolder::new());
+    let folder = Arc::new(TempDir::new());
     let file = folder.sparse("file", HUGE as u64);
     let server = TestServer::spawn(|builder| builder, sender(&folder));
     let mut client = server.connect();
-    client.get("/file").expect_part(1);
+    client.get("/file").expect_bytes(1);
     file.set_len(1000).expect("a file can be cut");
     let (received, end) = client.read_rest();
     assert_eq!(end, End::Reset);
@@ -113,7 +113,7 @@ fn a_file_that_is_cut_short_while_it_is_sent_resets_its_connection() {
 /// Nor is it a fault of the client's.
 #[test]
 fn a_file_that_can_not_be_read_resets_its_connection() {
-    let folder = Arc::new(OwnFolder::new());
+    let folder = Arc::new(TempDir::new());
     folder.file("file", [7; 100_000]);
     let server = TestServer::spawn(
         |builder| builder,
@@ -154,37 +154,37 @@ fn a_file_that_the_system_does_not_send_is_read() {
     );
     let mut client = server.connect();
     for _ in 0..2 {
-        client.get("/").expect_answer(content);
+        client.get("/").expect_body(content);
     }
 }
 
 #[test]
 fn a_file_that_grows_while_it_is_sent_has_the_length_that_was_announced() {
-    let folder = Arc::new(OwnFolder::new());
+    let folder = Arc::new(TempDir::new());
     let file = folder.sparse("file", HUGE as u64);
     let server = TestServer::spawn(|builder| builder, sender(&folder));
     let mut client = server.connect();
     client.get("/file");
     client.send(request::get("/none"));
-    let head = client.expect_part(1);
+    let head = client.expect_bytes(1);
     file.set_len(2 * HUGE as u64).expect("a file can grow");
     assert_eq!(head, b"H");
     let mut left = HUGE;
-    while client.expect_part(1) != b"\r" || client.expect_part(3) != b"\n\r\n" {}
+    while client.expect_bytes(1) != b"\r" || client.expect_bytes(3) != b"\n\r\n" {}
     while left > 0 {
         let count = left.min(1_000_000);
-        assert!(client.expect_part(count).iter().all(|byte| *byte == 0));
+        assert!(client.expect_bytes(count).iter().all(|byte| *byte == 0));
         left -= count;
     }
-    client.expect_answer("no file");
+    client.expect_body("no file");
 }
 
 #[test]
 fn ten_gibibytes_for_a_slow_reader_cost_no_worker_and_no_memory() {
-    alone(
+    in_own_process(
         "sending::ten_gibibytes_for_a_slow_reader_cost_no_worker_and_no_memory",
         || {
-            let folder = Arc::new(OwnFolder::new());
+            let folder = Arc::new(TempDir::new());
             folder.sparse("large", 10 << 30);
             let server = TestServer::spawn(
                 |builder| {
@@ -197,23 +197,23 @@ fn ten_gibibytes_for_a_slow_reader_cost_no_worker_and_no_memory() {
             );
             let mut readers: Vec<_> = (0..50).map(|_| server.connect()).collect();
             for client in &mut readers {
-                client.get("/none").expect_answer("no file");
+                client.get("/none").expect_body("no file");
             }
-            let before = resident();
+            let before = resident_memory();
             for client in &mut readers {
-                client.get("/large").expect_part(1000);
+                client.get("/large").expect_bytes(1000);
             }
             for _ in 0..20 {
                 server.expect_serving();
                 for client in &mut readers {
-                    client.expect_part(10_000);
+                    client.expect_bytes(10_000);
                 }
                 assert_eq!(server.handle().snapshot().buffered, 0);
             }
             // The clients, which are in this process, too, keep what they have received: two reads
             // of 64 KiB at most.
-            let grown = resident().saturating_sub(before);
-            let most = readers.len() * 256 * 1024;
+            let grown = resident_memory().saturating_sub(before);
+            let most = readers.len() as u64 * 256 * 1024;
             assert!(grown < most, "{grown} bytes more are resident");
             for client in readers {
                 client.reset();
@@ -226,11 +226,11 @@ fn ten_gibibytes_for_a_slow_reader_cost_no_worker_and_no_memory() {
 /// Who reads as fast as it comes waits for others, too.
 #[test]
 fn a_fast_reader_leaves_the_worker_to_others() {
-    let folder = Arc::new(OwnFolder::new());
+    let folder = Arc::new(TempDir::new());
     folder.sparse("large", 10 << 30);
     let server = TestServer::spawn(|builder| builder.workers(1), sender(&folder));
     let mut greedy = server.connect();
-    greedy.get("/large").expect_part(1000);
+    greedy.get("/large").expect_bytes(1000);
     let mut others = 0;
     thread::scope(|scope| {
         let reader = scope.spawn(|| while greedy.try_discard().is_ok() {});
@@ -248,11 +248,11 @@ fn a_fast_reader_leaves_the_worker_to_others() {
 
 #[test]
 fn a_drain_sends_a_file_to_its_end() {
-    let folder = Arc::new(OwnFolder::new());
+    let folder = Arc::new(TempDir::new());
     folder.sparse("file", HUGE as u64);
     let server = TestServer::spawn(|builder| builder.write_timeout(NEVER), sender(&folder));
     let mut client = server.connect();
-    client.get("/file").expect_part(1);
+    client.get("/file").expect_bytes(1);
     server.begin_drain();
     let (rest, end) = client.read_rest();
     assert!(rest.len() > HUGE);
@@ -263,14 +263,14 @@ fn a_drain_sends_a_file_to_its_end() {
 
 #[test]
 fn a_file_that_is_not_taken_in_time_is_cut_and_counted() {
-    let folder = Arc::new(OwnFolder::new());
+    let folder = Arc::new(TempDir::new());
     folder.sparse("file", HUGE as u64);
     let server = TestServer::spawn(
         |builder| builder.write_timeout(NEVER).drain_timeout(SOON),
         sender(&folder),
     );
     let mut client = server.connect();
-    client.get("/file").expect_part(1);
+    client.get("/file").expect_bytes(1);
     server.handle().shutdown();
     let report = server.expect_end();
     assert_eq!((report.answered, report.aborted), (0, 1));
@@ -291,6 +291,6 @@ fn what_is_no_regular_file_is_read_until_it_ends() {
             File::from(OwnedFd::from(reader))
         },
     );
-    let response = server.connect().get("/").expect_answer("through a pipe");
-    assert_eq!(response.field("transfer-encoding"), Some("chunked"));
+    let response = server.connect().get("/").expect_body("through a pipe");
+    assert_eq!(response.header("transfer-encoding"), Some("chunked"));
 }

@@ -7,7 +7,7 @@ use httpool::sse::{Event, Events, last_event_id};
 use httpool::{Phase, Request};
 
 use crate::support::{
-    BoundServer, Client, Door, End, Gate, NEVER, SOON, TestServer, Transport, eventually,
+    BoundServer, Client, End, Gate, GateWaiter, NEVER, SOON, TestServer, Transport, eventually,
     over_every_transport,
 };
 
@@ -44,7 +44,7 @@ fn answering_with(
 fn expect_head(client: &mut Client) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.extend(client.expect_part(1));
+        head.extend(client.expect_bytes(1));
     }
     String::from_utf8(head).expect("a head is text")
 }
@@ -53,7 +53,7 @@ fn expect_head(client: &mut Client) -> String {
 #[track_caller]
 fn expect_event(client: &mut Client, event: &str) {
     let chunk = format!("{:x}\r\n{event}\r\n", event.len());
-    let part = client.expect_part(chunk.len());
+    let part = client.expect_bytes(chunk.len());
     assert_eq!(String::from_utf8_lossy(&part), chunk);
 }
 
@@ -80,9 +80,9 @@ fn each_event_leaves_at_once() {
         expect_event(&mut client, &event);
     }
     drop(sender);
-    assert_eq!(client.expect_part(5), b"0\r\n\r\n");
+    assert_eq!(client.expect_bytes(5), b"0\r\n\r\n");
     // The connection stays.
-    client.get("/").expect_answer("");
+    client.get("/").expect_body("");
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_client_learns_what_it_has_missed() {
         client.send(format!(
             "GET / HTTP/1.1\r\nHost: it\r\nLast-Event-ID: {last}\r\n\r\n"
         ));
-        client.expect_answer(expected);
+        client.expect_body(expected);
     }
     assert_eq!(last_event_id(&HeaderMap::new()), None);
 }
@@ -113,14 +113,14 @@ fn a_client_learns_what_it_has_missed() {
 #[test]
 fn an_iterator_that_waits_holds_its_worker_and_no_other() {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let handler = move |request: Request| {
-        let door = (request.uri() == "/").then(|| door.clone());
+        let waiter = (request.uri() == "/").then(|| waiter.clone());
         let events = ["a", "b"].map(Event::data);
         Events::new(
             events
                 .into_iter()
-                .inspect(move |_| door.iter().for_each(Door::pass)),
+                .inspect(move |_| waiter.iter().for_each(GateWaiter::wait)),
         )
     };
     let server = TestServer::spawn(|builder| builder.workers(2), handler);
@@ -133,7 +133,7 @@ fn an_iterator_that_waits_holds_its_worker_and_no_other() {
     gate.open();
     expect_event(&mut client, "data: a\n\n");
     expect_event(&mut client, "data: b\n\n");
-    assert_eq!(client.expect_part(5), b"0\r\n\r\n");
+    assert_eq!(client.expect_bytes(5), b"0\r\n\r\n");
 }
 
 #[test]
@@ -205,20 +205,20 @@ fn a_client_that_has_finished_sending_gets_its_events(transport: Transport) {
     sender.send(Event::data("a")).expect("the stream goes on");
     expect_event(&mut client, "data: a\n\n");
     drop(sender);
-    assert_eq!(client.expect_part(5), b"0\r\n\r\n");
+    assert_eq!(client.expect_bytes(5), b"0\r\n\r\n");
 }
 
 #[test]
 fn an_iterator_is_not_asked_for_a_client_that_is_gone() {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let handler = move |_: Request| {
-        let (door, count) = (door.clone(), Arc::clone(&count));
+        let (waiter, count) = (waiter.clone(), Arc::clone(&count));
         Events::new(std::iter::repeat_with(move || {
             count.fetch_add(1, Ordering::SeqCst);
-            door.pass();
+            waiter.wait();
             Event::data("a")
         }))
     };

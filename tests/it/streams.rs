@@ -3,7 +3,7 @@ use std::io::{self, Cursor, Read};
 use httpool::http::Method;
 use httpool::{Body, Builder, Request};
 
-use crate::support::{Door, End, Gate, HUGE, NEVER, SOON, TestServer, request};
+use crate::support::{End, Gate, GateWaiter, HUGE, NEVER, SOON, TestServer, request};
 
 const LENGTH: u64 = 200_000;
 
@@ -45,13 +45,13 @@ impl Drop for Panicking {
 
 /// Gives nothing before its gate is open, and then one part.
 struct Gated {
-    door: Door,
+    waiter: GateWaiter,
     left: &'static [u8],
 }
 
 impl Read for Gated {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.door.pass();
+        self.waiter.wait();
         self.left.read(buffer)
     }
 }
@@ -80,12 +80,12 @@ fn a_body_whose_length_nobody_knows_comes_in_chunks() {
     let server = server();
     let mut client = server.connect();
     for _ in 0..2 {
-        let response = client.get("/open").expect_answer(all_digits());
-        assert_eq!(response.field("transfer-encoding"), Some("chunked"));
-        assert_eq!(response.field("content-length"), None);
-        client.get("/none").expect_answer("");
+        let response = client.get("/open").expect_body(all_digits());
+        assert_eq!(response.header("transfer-encoding"), Some("chunked"));
+        assert_eq!(response.header("content-length"), None);
+        client.get("/none").expect_body("");
     }
-    client.get("/").expect_answer("not streamed");
+    client.get("/").expect_body("not streamed");
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn a_body_of_known_length_says_it() {
     let server = server();
     let mut client = server.connect();
     for target in ["/sized", "/more"] {
-        let response = client.get(target).expect_answer(all_digits());
-        assert_eq!(response.field("content-length"), Some("200000"));
-        assert_eq!(response.field("transfer-encoding"), None);
+        let response = client.get(target).expect_body(all_digits());
+        assert_eq!(response.header("content-length"), Some("200000"));
+        assert_eq!(response.header("transfer-encoding"), None);
     }
 }
 
@@ -104,14 +104,14 @@ fn an_old_client_gets_the_body_until_the_end() {
     let server = server();
     let mut client = server.connect();
     client.send("GET /open HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-    let response = client.expect_answer(all_digits());
-    assert!(response.says_close());
-    assert_eq!(response.field("content-length"), None);
+    let response = client.expect_body(all_digits());
+    assert!(response.announces_close());
+    assert_eq!(response.header("content-length"), None);
 
     let mut client = server.connect();
     client.send("GET /sized HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-    assert!(!client.expect_answer(all_digits()).says_close());
-    client.get_and_close("/").expect_answer("not streamed");
+    assert!(!client.expect_body(all_digits()).announces_close());
+    client.get_and_close("/").expect_body("not streamed");
 }
 
 #[test]
@@ -126,8 +126,8 @@ fn the_head_alone_asks_no_reader() {
     let mut client = server.connect();
     client.send("HEAD / HTTP/1.1\r\nHost: it\r\n\r\n");
     let response = client.expect_response_to_head();
-    assert_eq!(response.field("transfer-encoding"), Some("chunked"));
-    client.get("/").expect_answer("still here");
+    assert_eq!(response.header("transfer-encoding"), Some("chunked"));
+    client.get("/").expect_body("still here");
 }
 
 /// A client must see that something is missing, whatever the framing would tell it.
@@ -168,7 +168,7 @@ fn an_old_client_whose_answer_is_cut_is_reset() {
     ] {
         let server = TestServer::spawn(configure, answer);
         let mut client = server.connect();
-        client.send("GET /endless HTTP/1.0\r\n\r\n").expect_part(1);
+        client.send("GET /endless HTTP/1.0\r\n\r\n").expect_bytes(1);
         if why == "forced" {
             server.handle().shutdown_now();
         }
@@ -211,7 +211,7 @@ fn a_client_that_does_not_read_holds_no_worker_and_little_memory() {
     let mut slow: Vec<_> = (0..8).map(|_| server.connect()).collect();
     for client in &mut slow {
         client.get("/endless");
-        client.expect_part(100);
+        client.expect_bytes(100);
     }
     for _ in 0..10 {
         server.expect_serving();
@@ -229,13 +229,13 @@ fn a_client_that_does_not_read_holds_no_worker_and_little_memory() {
 #[test]
 fn what_a_reader_has_given_is_not_kept_back() {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let server = TestServer::spawn(
         |builder| builder.workers(1),
         move |_: Request| {
             let first = Cursor::new("at once");
             let second = Gated {
-                door: door.clone(),
+                waiter: waiter.clone(),
                 left: b", and later",
             };
             Body::from_reader(first.chain(second))
@@ -245,7 +245,7 @@ fn what_a_reader_has_given_is_not_kept_back() {
     client.send(request::get_and_close("/"));
     let mut start = Vec::new();
     while !start.ends_with(b"\r\n\r\n7\r\nat once\r\n") {
-        start.extend(client.expect_part(1));
+        start.extend(client.expect_bytes(1));
     }
     gate.open();
     let (rest, end) = client.read_rest();
@@ -265,9 +265,9 @@ fn requests_behind_a_stream_wait_for_its_end() {
         ]
         .concat(),
     );
-    client.expect_answer(all_digits());
-    client.expect_answer(all_digits());
-    client.expect_answer("not streamed");
+    client.expect_body(all_digits());
+    client.expect_body(all_digits());
+    client.expect_body("not streamed");
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn a_drain_sends_a_stream_to_its_end() {
     );
     let mut client = server.connect();
     client.get("/");
-    client.expect_part(1);
+    client.expect_bytes(1);
     server.begin_drain();
     let (rest, end) = client.read_rest();
     assert!(rest.ends_with(b"\r\n0\r\n\r\n"));
@@ -298,7 +298,7 @@ fn a_stream_that_does_not_end_in_time_is_cut_and_counted() {
     let (mut greedy, mut lazy) = (server.connect(), server.connect());
     greedy.get("/endless");
     lazy.get("/endless");
-    lazy.expect_part(1);
+    lazy.expect_bytes(1);
     server.handle().shutdown();
     let (received, _) = greedy.read_rest();
     assert!(!received.ends_with(b"0\r\n\r\n"));

@@ -8,12 +8,12 @@ use httpool::http::{Method, StatusCode};
 use httpool::testing::Client;
 use httpool::{IntoResponse as _, Next, RawRequest, Request, ServeDir};
 
-use crate::support::{OwnFolder, Random, TestServer, request};
+use crate::support::{Random, TempDir, TestServer, request};
 
 const SECRET: &str = "the secret";
 
-fn folder() -> OwnFolder {
-    let folder = OwnFolder::new();
+fn folder() -> TempDir {
+    let folder = TempDir::new();
     folder.file("index.html", "home").file("a.txt", "a text");
     for name in ["admin/secret.html", "c++/secret.html", "café/secret.html"] {
         folder.file(name, SECRET);
@@ -22,7 +22,7 @@ fn folder() -> OwnFolder {
 }
 
 /// A site with rooms that ask for a key.
-fn site(folder: &OwnFolder) -> Router {
+fn site(folder: &TempDir) -> Router {
     let files = |name: &str| ServeDir::new(folder.path(name)).expect("there is such a folder");
     let room = |name: &str| {
         Router::new()
@@ -103,16 +103,16 @@ fn a_layer_sees_one_path_for_all_ways_to_encode_what_is_unreserved() {
     }
     client
         .get("/%61/%2e%2e/b%2Ec/%2f%3b?%61")
-        .expect_answer("/b.c/%2F%3B?%61 of GET /%61/%2e%2e/b%2Ec/%2f%3b?%61 HTTP/1.1");
+        .expect_body("/b.c/%2F%3B?%61 of GET /%61/%2e%2e/b%2Ec/%2f%3b?%61 HTTP/1.1");
     client
         .send("GET HTTP://x:80/%61?%61 HTTP/1.1\r\nHost: x\r\n\r\n")
-        .expect_answer("http://x:80/a?%61 of GET HTTP://x:80/%61?%61 HTTP/1.1");
+        .expect_body("http://x:80/a?%61 of GET HTTP://x:80/%61?%61 HTTP/1.1");
 }
 
 /// apt asks for `./Packages` in a flat repository, and `curl --path-as-is` for whatever it is told.
 #[test]
 fn dot_segments_are_resolved_within_a_folder() {
-    let outer = OwnFolder::new();
+    let outer = TempDir::new();
     outer
         .file("secret", SECRET)
         .file("root/repo/Packages", "packages")
@@ -127,13 +127,13 @@ fn dot_segments_are_resolved_within_a_folder() {
         "/x/%2e%2e/repo/Packages",
         "/../repo/Packages",
     ] {
-        client.get(target).expect_answer("packages");
+        client.get(target).expect_body("packages");
     }
     for target in ["/repo/.", "/repo/x/..", "/repo/%2e"] {
-        client.get(target).expect_answer("index");
+        client.get(target).expect_body("index");
     }
     let moved = client.get("/x/../repo").expect_status(301);
-    assert_eq!(moved.field("location"), Some("./repo/"));
+    assert_eq!(moved.header("location"), Some("./repo/"));
     for target in [
         "/../secret",
         "/repo/../../secret",
@@ -200,7 +200,7 @@ fn a_body_is_taken_as_its_function_wants_it_for_all_ways_to_write_a_path() {
     let mut client = server.connect();
     for path in ["/c++/gr%C3%B6%C3%9Fe", "/%63%2b+/gr%c3%b6%C3%9Fe"] {
         client.send(request::post(path, "more than ten bytes"));
-        client.expect_answer("19");
+        client.expect_body("19");
     }
 }
 

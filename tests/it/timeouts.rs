@@ -16,7 +16,7 @@ fn check(configure: impl FnOnce(Builder) -> Builder, sent: impl AsRef<[u8]>, say
     let server = server.run(mirror);
     let response = client.expect_status(408);
     assert!(response.text().contains(says), "{response:?}");
-    assert!(response.says_close(), "{response:?}");
+    assert!(response.announces_close(), "{response:?}");
     client.finish_sending().expect_closed();
     server.expect_open(0);
 }
@@ -38,7 +38,7 @@ fn a_later_head_that_does_not_end_is_answered_408() {
     let mut client = server.connect();
     client.send([request::post("/", "whole"), b"POST / HT".to_vec()].concat());
     let _server = server.run(mirror);
-    client.expect_answer("whole");
+    client.expect_body("whole");
     client.expect_status(408);
     client.expect_closed();
 }
@@ -131,7 +131,7 @@ fn who_sends_fast_enough_has_all_the_time_that_this_gives() {
     let _server = server.run(mirror);
     // The deadline of someone else tells that the grace is over.
     late.expect_status(408);
-    steady.send([b'x'; 1_000]).expect_answer([b'x'; 6_000]);
+    steady.send([b'x'; 1_000]).expect_body([b'x'; 6_000]);
 }
 
 #[test]
@@ -163,10 +163,10 @@ fn idle_connections_have_a_time_of_their_own() {
     idle.post("/", "before");
     other.send("POST");
     let _server = server.run(mirror);
-    idle.expect_answer("before");
+    idle.expect_body("before");
     // The deadline of someone else tells that the other times are over.
     other.expect_status(408);
-    idle.post("/", "after").expect_answer("after");
+    idle.post("/", "after").expect_body("after");
 }
 
 #[test]
@@ -182,8 +182,8 @@ fn a_handler_may_take_longer_than_any_client() {
         thread::sleep(3 * SOON);
         mirror(request)
     });
-    client.expect_answer("slow");
-    client.expect_answer("and again");
+    client.expect_body("slow");
+    client.expect_body("and again");
 }
 
 #[test]

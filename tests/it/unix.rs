@@ -5,11 +5,11 @@ use std::sync::mpsc::sync_channel;
 use httpool::sse::{Event, Events};
 use httpool::{Body, Handler, Request};
 
-use crate::support::{BoundServer, End, HUGE, NEVER, OwnPath, TestServer};
+use crate::support::{BoundServer, End, HUGE, NEVER, TempPath, TestServer};
 
 /// A server at a path of its own.
 #[track_caller]
-fn serve(path: &OwnPath, handler: impl Handler) -> TestServer {
+fn serve(path: &TempPath, handler: impl Handler) -> TestServer {
     let address = format!("unix:{}", path.as_ref().display());
     let server = BoundServer::at(&address, |builder| builder.write_timeout(NEVER));
     server.run(handler)
@@ -29,34 +29,34 @@ fn a_router_serves() {
         )
         .get("/who", |origin: ClientInfo| origin.peer().to_string())
         .with_state("shared");
-    let path = OwnPath::new("router.sock");
+    let path = TempPath::new("router.sock");
     let server = serve(&path, router);
     let mut client = server.connect();
-    client.get("/users/7").expect_answer("user 7");
-    client.post("/state", "text").expect_answer("shared text");
-    client.get("/who").expect_answer("unix");
+    client.get("/users/7").expect_body("user 7");
+    client.post("/state", "text").expect_body("shared text");
+    client.get("/who").expect_body("unix");
     client.get("/users/x").expect_status(400);
     let refused = client.post("/users/7", "").expect_status(405);
-    assert_eq!(refused.field("allow"), Some("GET, HEAD, OPTIONS"));
+    assert_eq!(refused.header("allow"), Some("GET, HEAD, OPTIONS"));
     client.get_and_close("/nothing").expect_status(404);
     client.expect_closed();
 }
 
 #[test]
 fn a_stream_goes_on_while_its_client_reads() {
-    let path = OwnPath::new("streams.sock");
+    let path = TempPath::new("streams.sock");
     let server = serve(&path, |request: Request| match request.uri().path() {
         "/" => Body::from_reader(io::repeat(b'x').take(HUGE as u64)),
         _ => Body::from("beside"),
     });
     let mut client = server.connect();
     client.get("/");
-    client.expect_part(1);
+    client.expect_bytes(1);
     // Slow clients hold no worker here either.
     let mut slow: Vec<_> = (0..4).map(|_| server.connect()).collect();
     for client in &mut slow {
         client.get("/");
-        client.expect_part(1);
+        client.expect_bytes(1);
     }
     server.expect_serving();
     server.begin_drain();
@@ -69,7 +69,7 @@ fn a_stream_goes_on_while_its_client_reads() {
 fn events_leave_at_once() {
     let (sender, receiver) = sync_channel(0);
     let receiver = Mutex::new(Some(receiver));
-    let path = OwnPath::new("sse.sock");
+    let path = TempPath::new("sse.sock");
     let server = serve(&path, move |_: Request| {
         let receiver = receiver.lock().expect("nobody panics with it").take();
         Events::received(receiver.expect("it is asked once"))
@@ -81,10 +81,10 @@ fn events_leave_at_once() {
         let data = event.trim_start_matches("data: ").trim_end();
         sender.send(Event::data(data)).expect("the stream goes on");
         while !received.ends_with(format!("\r\n9\r\n{event}\r\n").as_bytes()) {
-            received.extend(client.expect_part(1));
+            received.extend(client.expect_bytes(1));
         }
     }
     drop(sender);
-    assert_eq!(client.expect_part(5), b"0\r\n\r\n");
+    assert_eq!(client.expect_bytes(5), b"0\r\n\r\n");
     server.expect_open(1);
 }

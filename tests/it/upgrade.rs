@@ -8,7 +8,7 @@ use httpool::http::header::UPGRADE;
 use httpool::{Handler, IntoResponse, Problem, Request, Response, Stream, Upgrade};
 
 use crate::support::{
-    Client, End, Gate, HUGE, NEVER, PATIENCE, SOON, TestServer, Transport, eventually,
+    Client, End, Gate, HUGE, NEVER, SOON, TIMEOUT, TestServer, Transport, eventually,
     over_every_transport, request,
 };
 
@@ -65,10 +65,10 @@ fn switched(server: &TestServer) -> Client {
 #[track_caller]
 fn expect_switched(client: &mut Client) {
     let response = client.expect_status(101);
-    assert_eq!(response.field("upgrade"), Some("line-echo"));
-    assert_eq!(response.field("connection"), Some("upgrade"));
+    assert_eq!(response.header("upgrade"), Some("line-echo"));
+    assert_eq!(response.header("connection"), Some("upgrade"));
     for name in ["content-length", "transfer-encoding"] {
-        assert_eq!(response.field(name), None, "{name}");
+        assert_eq!(response.header(name), None, "{name}");
     }
 }
 
@@ -82,13 +82,13 @@ fn close_counts(server: &TestServer, reason: &str) -> u64 {
 fn a_connection_goes_on_in_the_protocol_that_was_asked_for(transport: Transport) {
     let server = echoing(transport);
     let mut client = server.connect();
-    client.get("/").expect_answer("in HTTP");
+    client.get("/").expect_body("in HTTP");
     client.send(ASK);
     expect_switched(&mut client);
     client.send("one\ntwo");
-    assert_eq!(client.expect_part(4), b"ONE\n");
+    assert_eq!(client.expect_bytes(4), b"ONE\n");
     client.send("\n");
-    assert_eq!(client.expect_part(4), b"TWO\n");
+    assert_eq!(client.expect_bytes(4), b"TWO\n");
     server.expect_serving();
     client.finish_sending().expect_closed();
     server.expect_open(0);
@@ -102,10 +102,10 @@ fn what_was_sent_behind_the_request_is_read_first(transport: Transport) {
     let mut client = server.connect();
     let lines = "line\n".repeat(20_000);
     let sent = [&request::get("/")[..], ASK.as_bytes(), lines.as_bytes()].concat();
-    let sending = client.send_beside(sent);
-    client.expect_answer("in HTTP");
+    let sending = client.send_in_background(sent);
+    client.expect_body("in HTTP");
     expect_switched(&mut client);
-    assert!(client.expect_part(lines.len()) == lines.to_uppercase().as_bytes());
+    assert!(client.expect_bytes(lines.len()) == lines.to_uppercase().as_bytes());
     sending
         .join()
         .expect("a sender does not panic")
@@ -134,9 +134,9 @@ fn an_upgrade_waits_for_a_client_that_does_not_read(transport: Transport) {
     });
     // Nobody holds the worker yet.
     server.expect_serving();
-    slow.expect_answer(vec![b'x'; HUGE]);
+    slow.expect_body(vec![b'x'; HUGE]);
     expect_switched(&mut slow);
-    assert_eq!(slow.expect_part(5), b"LINE\n");
+    assert_eq!(slow.expect_bytes(5), b"LINE\n");
 }
 
 /// Such a request is answered 426, and its connection stays.
@@ -145,8 +145,8 @@ fn check_not_asked(head: &str) {
     let server = echoing(Transport::Tcp);
     let mut client = server.connect();
     let response = client.send(head).expect_status(426);
-    assert_eq!(response.field("upgrade"), Some("line-echo"), "{head}");
-    client.get("/").expect_answer("in HTTP");
+    assert_eq!(response.header("upgrade"), Some("line-echo"), "{head}");
+    client.get("/").expect_body("in HTTP");
     server.expect_open(1);
 }
 
@@ -169,13 +169,13 @@ fn nobody_is_upgraded_who_has_not_asked_for_it() {
         .send(ASK.replace("GET", "HEAD"))
         .expect_response_to_head();
     assert_eq!(
-        (response.status, response.field("upgrade")),
+        (response.status, response.header("upgrade")),
         (426, Some("line-echo"))
     );
-    head.get("/").expect_answer("in HTTP");
+    head.get("/").expect_body("in HTTP");
     let mut old = server.connect();
     old.send("GET /lines HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: line-echo\r\n\r\n");
-    assert_eq!(old.expect_part(13), b"HTTP/1.1 426 ");
+    assert_eq!(old.expect_bytes(13), b"HTTP/1.1 426 ");
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_request_with_a_body_is_read_to_its_end_first(transport: Transport) {
         .replace("\r\n\r\n", "\r\nContent-Length: 5\r\n\r\n");
     client.send(head).send("hello").send("line\n");
     expect_switched(&mut client);
-    assert_eq!(client.expect_part(5), b"LINE\n");
+    assert_eq!(client.expect_bytes(5), b"LINE\n");
 }
 
 fn what_it_was_upgraded_to_may_panic(transport: Transport) {
@@ -222,24 +222,26 @@ fn reading() -> (
     impl Fn(Stream) + Clone + Send + Sync + 'static,
     Receiver<Result<usize, ErrorKind>>,
 ) {
-    let (tell, told) = bounded(1);
+    let (sender, receiver) = bounded(1);
     let serve = move |mut stream: Stream| {
         let read = stream.read(&mut [0]).map_err(|error| error.kind());
-        tell.send(read).expect("the test listens");
+        sender.send(read).expect("the test listens");
     };
-    (serve, told)
+    (serve, receiver)
 }
 
 fn reads_and_writes_have_time_limits(transport: Transport) {
-    let (tell, told) = bounded(2);
+    let (sender, receiver) = bounded(2);
     let serve = move |mut stream: Stream| {
         stream.set_read_timeout(Some(SOON));
         let read = stream.read(&mut [0]).map(|_| ());
-        tell.send(read.map_err(|error| error.kind()))
+        sender
+            .send(read.map_err(|error| error.kind()))
             .expect("the test listens");
         stream.set_write_timeout(Some(SOON));
         let written = stream.write_all(&vec![b'x'; HUGE]);
-        tell.send(written.map_err(|error| error.kind()))
+        sender
+            .send(written.map_err(|error| error.kind()))
             .expect("the test listens");
         // It goes on all the same.
         stream.set_read_timeout(None);
@@ -250,7 +252,7 @@ fn reads_and_writes_have_time_limits(transport: Transport) {
     let server = transport.spawn(|builder| builder, upgrade(serve));
     let mut client = switched(&server);
     for _ in 0..2 {
-        let kind = told.recv_timeout(PATIENCE).expect("it takes too long");
+        let kind = receiver.recv_timeout(TIMEOUT).expect("it takes too long");
         assert_eq!(kind, Err(ErrorKind::WouldBlock));
     }
     client.send("x");
@@ -259,19 +261,22 @@ fn reads_and_writes_have_time_limits(transport: Transport) {
 }
 
 fn the_servers_times_are_those_of_a_stream_at_first(transport: Transport) {
-    let (serve, told) = reading();
+    let (serve, receiver) = reading();
     let server = transport.spawn(|builder| builder.idle_timeout(SOON), upgrade(serve));
     let mut client = switched(&server);
     client.expect_closed();
-    assert_eq!(told.recv_timeout(PATIENCE), Ok(Err(ErrorKind::WouldBlock)));
+    assert_eq!(
+        receiver.recv_timeout(TIMEOUT),
+        Ok(Err(ErrorKind::WouldBlock))
+    );
 }
 
 fn a_drain_waits_for_a_stream_that_knows_of_it(transport: Transport) {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let serve = move |mut stream: Stream| {
         assert!(!stream.is_draining());
-        door.pass();
+        waiter.wait();
         stream.set_read_timeout(Some(Duration::from_millis(1)));
         while !stream.is_draining() {
             let kind = stream.read(&mut [0]).map_err(|error| error.kind());
@@ -290,15 +295,15 @@ fn a_drain_waits_for_a_stream_that_knows_of_it(transport: Transport) {
 }
 
 fn a_stream_that_does_not_end_in_time_is_cut_and_counted(transport: Transport) {
-    let (serve, told) = reading();
+    let (serve, receiver) = reading();
     let server = transport.spawn(
         |builder| builder.idle_timeout(NEVER).drain_timeout(SOON),
         upgrade(serve),
     );
     let mut client = switched(&server);
     server.handle().shutdown();
-    assert_eq!(client.read_rest(), (Vec::new(), transport.forced_end()));
-    let failure = told.recv_timeout(PATIENCE);
+    assert_eq!(client.read_rest(), (Vec::new(), transport.end_on_abort()));
+    let failure = receiver.recv_timeout(TIMEOUT);
     assert_eq!(failure, Ok(Err(ErrorKind::ConnectionAborted)));
     let report = server.expect_end();
     assert_eq!((report.answered, report.aborted), (1, 1));
@@ -334,7 +339,7 @@ fn a_stream_on_another_thread_holds_no_worker_and_is_counted(transport: Transpor
     server.handle().shutdown();
     for client in &mut clients {
         client.send("line\n");
-        assert_eq!(client.expect_part(5), b"LINE\n");
+        assert_eq!(client.expect_bytes(5), b"LINE\n");
         client.finish_sending().expect_closed();
     }
     for thread in threads {
@@ -351,7 +356,7 @@ fn a_stream_on_another_thread_holds_no_worker_and_is_counted(transport: Transpor
 fn a_stream_that_is_kept_elsewhere_does_not_hold_the_end() {
     let (server, given) = giving(Transport::Tcp, 2, SOON);
     let _client = switched(&server);
-    let mut stream = given.recv_timeout(PATIENCE).expect("it is given away");
+    let mut stream = given.recv_timeout(TIMEOUT).expect("it is given away");
     let report = server.shut_down();
     assert_eq!((report.aborted, report.abandoned_workers), (1, 0));
     let failure = stream.read(&mut [0]).map_err(|error| error.kind());
@@ -360,10 +365,10 @@ fn a_stream_that_is_kept_elsewhere_does_not_hold_the_end() {
 
 #[test]
 fn a_client_that_resets_is_an_error_for_its_stream_alone() {
-    let (serve, told) = reading();
+    let (serve, receiver) = reading();
     let server = TestServer::spawn(|builder| builder, upgrade(serve));
     switched(&server).reset();
-    let failure = told.recv_timeout(PATIENCE);
+    let failure = receiver.recv_timeout(TIMEOUT);
     assert_eq!(failure, Ok(Err(ErrorKind::ConnectionReset)));
     server.expect_open(0);
     server.expect_serving();
@@ -398,12 +403,12 @@ fn a_streamed_body_must_be_at_its_end(transport: Transport) {
     let mut client = server.connect();
     client.send(head("/lines")).send("hello").send("line\n");
     expect_switched(&mut client);
-    assert_eq!(client.expect_part(5), b"LINE\n");
+    assert_eq!(client.expect_bytes(5), b"LINE\n");
     let mut client = server.connect();
     client.send(head("/unread"));
     let response = client.expect_status(500);
-    assert!(response.says_close(), "{response:?}");
-    assert_eq!(response.field(UPGRADE.as_str()), None);
+    assert!(response.announces_close(), "{response:?}");
+    assert_eq!(response.header(UPGRADE.as_str()), None);
 }
 
 fn a_place_in_the_lot_is_given_back(transport: Transport) {
@@ -411,7 +416,7 @@ fn a_place_in_the_lot_is_given_back(transport: Transport) {
     let server = echoing(transport);
     for _ in 0..50 {
         let mut client = server.connect();
-        client.get("/").expect_answer("in HTTP");
+        client.get("/").expect_body("in HTTP");
         client.send(ASK);
         expect_switched(&mut client);
         client.finish_sending().expect_closed();

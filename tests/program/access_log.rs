@@ -6,10 +6,10 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{OwnFolder, OwnPath, Program, eventually, request};
+use crate::support::{Program, TempDir, TempPath, eventually, request};
 
 /// The program with an access log, and more arguments.
-fn logging_to(path: &OwnPath, arguments: &[&str]) -> Program {
+fn logging_to(path: &TempPath, arguments: &[&str]) -> Program {
     let name = path.text();
     Program::spawn(&[&["--access-log", name][..], arguments].concat())
 }
@@ -27,7 +27,7 @@ fn lines(path: impl AsRef<Path>) -> Vec<String> {
 fn every_request_has_its_line_when_the_program_has_ended() {
     const CLIENTS: usize = 8;
     const REQUESTS: usize = 500;
-    let path = OwnPath::new("access");
+    let path = TempPath::new("access");
     let program = logging_to(&path, &["--workers", "4"]);
     std::thread::scope(|scope| {
         for number in 0..CLIENTS {
@@ -53,7 +53,7 @@ fn every_request_has_its_line_when_the_program_has_ended() {
 
 #[test]
 fn what_is_asked_and_refused_stands_in_the_log() {
-    let path = OwnPath::new("combined");
+    let path = TempPath::new("combined");
     let program = logging_to(&path, &["--max-body", "10"]);
     let mut client = program.connect();
     client.send(
@@ -61,7 +61,7 @@ fn what_is_asked_and_refused_stands_in_the_log() {
          User-Agent: x\" 200 0 \"forged\r\n\r\n",
     );
     client.expect_status(200);
-    client.post("/b", "four").expect_answer("four");
+    client.post("/b", "four").expect_body("four");
     client.send(request::post_head("/c", 11)).expect_status(413);
     program
         .connect()
@@ -85,7 +85,7 @@ fn what_is_asked_and_refused_stands_in_the_log() {
 
 #[test]
 fn json_lines_name_the_request() {
-    let path = OwnPath::new("json");
+    let path = TempPath::new("json");
     // Lines of one worker stand in the order of their requests.
     let json = [
         "--access-log-format",
@@ -101,9 +101,9 @@ fn json_lines_name_the_request() {
         "GET /a HTTP/1.1\r\nHost: it\r\nX-Request-Id: from-afar\r\ntraceparent: {traceparent}\r\n\r\n"
     ));
     let response = client.expect_status(200);
-    assert_eq!(response.field("x-request-id"), Some("from-afar"));
+    assert_eq!(response.header("x-request-id"), Some("from-afar"));
     let response = client.get("/b").expect_status(200);
-    let id = response.field("x-request-id").expect("it got one");
+    let id = response.header("x-request-id").expect("it got one");
     program.signal(Signal::TERM);
     program.expect_exit(0);
     let lines: Vec<Value> = lines(&path)
@@ -118,7 +118,7 @@ fn json_lines_name_the_request() {
 
 #[test]
 fn a_log_that_was_renamed_is_opened_again_and_loses_nothing() {
-    let (path, rotated) = (OwnPath::new("rotate"), OwnPath::new("rotate.1"));
+    let (path, rotated) = (TempPath::new("rotate"), TempPath::new("rotate.1"));
     let mut program = logging_to(&path, &[]);
     let mut client = program.connect();
     client.get("/before").expect_status(200);
@@ -138,7 +138,7 @@ fn a_log_that_was_renamed_is_opened_again_and_loses_nothing() {
 
 #[test]
 fn a_log_does_not_wait_for_the_end() {
-    let path = OwnPath::new("soon");
+    let path = TempPath::new("soon");
     let program = logging_to(&path, &[]);
     program.connect().get("/soon").expect_status(200);
     eventually("the line is there", || {
@@ -162,7 +162,7 @@ fn a_log_that_cannot_be_written_is_no_reason_to_stop() {
 fn standard_output_may_be_a_socket() {
     for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets can be made");
-        let program = Program::spawn_into(theirs, &["--access-log", name]);
+        let program = Program::spawn_with_output(theirs, &["--access-log", name]);
         program.connect().get("/in-a-socket").expect_status(200);
         program.signal(Signal::TERM);
         program.expect_exit(0);
@@ -176,7 +176,7 @@ fn standard_output_may_be_a_socket() {
 
 #[test]
 fn socket_that_is_no_standard_stream_is_named() {
-    let path = OwnPath::new("socket");
+    let path = TempPath::new("socket");
     let _listener = UnixListener::bind(&path).expect("the name is free");
     let arguments = ["--listen", "127.0.0.1:0", "--access-log", path.text()];
     let exit = crate::support::run_program(&arguments, &[]);
@@ -185,7 +185,7 @@ fn socket_that_is_no_standard_stream_is_named() {
 
 #[test]
 fn a_torn_line_of_a_former_process_does_not_spoil_the_next_one() {
-    let path = OwnPath::new("torn");
+    let path = TempPath::new("torn");
     fs::write(&path, "127.0.0.1 - - [10/Oct").expect("the folder is writable");
     let program = logging_to(&path, &[]);
     program.connect().get("/next").expect_status(200);
@@ -199,7 +199,7 @@ fn a_torn_line_of_a_former_process_does_not_spoil_the_next_one() {
 
 /// The program with more in its access log than a pipe takes, and the pipe, which nobody reads.
 pub(crate) fn logging_to_nobody(
-    folder: &OwnFolder,
+    folder: &TempDir,
     arguments: &[&str],
     variables: &[(&str, &str)],
 ) -> (Program, File) {
@@ -219,7 +219,7 @@ pub(crate) fn logging_to_nobody(
 
 #[test]
 fn a_log_that_nobody_reads_does_not_keep_the_program() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1s"], &[]);
     program.signal(Signal::TERM);
     program.expect_line(", 1000 responses, 0 aborted");
@@ -230,7 +230,7 @@ fn a_log_that_nobody_reads_does_not_keep_the_program() {
 #[test]
 fn lines_that_are_lost_are_told_while_nobody_reads_the_log_and_counted_at_the_end() {
     const REQUESTS: u64 = 2000;
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1s"], &[]);
     let mut client = program.connect();
     let path = format!("/{}", "long".repeat(1000));
@@ -250,11 +250,11 @@ fn lines_that_are_lost_are_told_while_nobody_reads_the_log_and_counted_at_the_en
 
 #[test]
 fn a_second_signal_does_not_wait_for_a_log_that_nobody_reads() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1h"], &[]);
     program.signal(Signal::TERM);
     program.expect_line(", 1000 responses, 0 aborted");
-    program.insist(Signal::TERM);
+    program.signal_until_exit(Signal::TERM);
     let exit = program.expect_exit(0);
     assert!(
         exit.errors.contains("lines of the access log are lost"),

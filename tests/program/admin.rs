@@ -17,7 +17,7 @@ fn watched(arguments: &[&str]) -> (Program, ListenAddr) {
 }
 
 #[track_caller]
-fn ask(address: &ListenAddr, target: &str) -> (u16, String) {
+fn call(address: &ListenAddr, target: &str) -> (u16, String) {
     let mut client = Client::connect(address);
     let response = client.get(target).expect_response();
     (response.status, response.text())
@@ -27,10 +27,10 @@ fn ask(address: &ListenAddr, target: &str) -> (u16, String) {
 fn a_server_tells_how_it_is_until_it_ends() {
     let (program, admin) = watched(&["--drain-delay", "1h"]);
     let mut client = program.connect();
-    client.post("/", "one").expect_answer("one");
-    assert_eq!(ask(&admin, "/healthz").0, 200);
-    assert_eq!(ask(&admin, "/readyz").0, 200);
-    let (status, metrics) = ask(&admin, "/metrics");
+    client.post("/", "one").expect_body("one");
+    assert_eq!(call(&admin, "/healthz").0, 200);
+    assert_eq!(call(&admin, "/readyz").0, 200);
+    let (status, metrics) = call(&admin, "/metrics");
     assert_eq!(status, 200);
     for line in [
         "httpool_connections{state=\"driven\"} 0",
@@ -53,11 +53,11 @@ fn a_server_tells_how_it_is_until_it_ends() {
     // What has begun keeps the drain from its end.
     client.send(request::post_head("/", 4)).send("ha");
     program.signal(Signal::TERM);
-    eventually("it is not ready", || ask(&admin, "/readyz").0 == 503);
-    assert_eq!(ask(&admin, "/healthz").0, 200);
-    assert!(ask(&admin, "/metrics").1.contains("httpool_draining 1\n"));
-    client.send("lf").expect_answer("half");
-    program.insist(Signal::TERM);
+    eventually("it is not ready", || call(&admin, "/readyz").0 == 503);
+    assert_eq!(call(&admin, "/healthz").0, 200);
+    assert!(call(&admin, "/metrics").1.contains("httpool_draining 1\n"));
+    client.send("lf").expect_body("half");
+    program.signal_until_exit(Signal::TERM);
     program.expect_exit(0);
     assert!(
         Client::try_connect(&admin).is_err(),
@@ -68,11 +68,11 @@ fn a_server_tells_how_it_is_until_it_ends() {
 #[test]
 fn who_watches_is_answered_while_every_worker_is_in_a_handler() {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let server = TestServer::spawn(
         |builder| builder,
         move |_: Request| {
-            door.pass();
+            waiter.wait();
             "late"
         },
     );
@@ -84,16 +84,16 @@ fn who_watches_is_answered_while_every_worker_is_in_a_handler() {
     }
     gate.expect_arrived(2);
     eventually("the third is seen to wait", || {
-        let (status, metrics) = ask(admin.address(), "/metrics");
+        let (status, metrics) = call(admin.address(), "/metrics");
         assert_eq!(status, 200);
         metrics.contains("httpool_connections{state=\"queued\"} 1\n")
             && metrics.contains("httpool_workers_busy 2\n")
     });
-    assert_eq!(ask(admin.address(), "/readyz").0, 200);
-    assert_eq!(ask(admin.address(), "/healthz").0, 200);
+    assert_eq!(call(admin.address(), "/readyz").0, 200);
+    assert_eq!(call(admin.address(), "/healthz").0, 200);
     gate.open();
     for client in &mut clients {
-        client.expect_answer("late");
+        client.expect_body("late");
     }
 }
 
@@ -104,8 +104,8 @@ fn figures_come_in_the_form_that_is_preferred() {
         let mut client = Client::connect(&admin);
         let head = format!("GET /metrics HTTP/1.1\r\nHost: it\r\nAccept: {accept}\r\n\r\n");
         let response = client.send(head).expect_status(200);
-        assert_eq!(response.field("content-type"), Some(content_type));
-        assert_eq!(response.field("vary"), Some("accept"));
+        assert_eq!(response.header("content-type"), Some(content_type));
+        assert_eq!(response.header("vary"), Some("accept"));
         let text = response.text();
         let end = text.lines().next_back().unwrap_or_default();
         assert!(end.starts_with(last), "{end:?} is the last line");
@@ -126,7 +126,7 @@ fn figures_come_in_the_form_that_is_preferred() {
 fn what_is_refused_is_counted_by_its_reason_and_not_as_answered() {
     let (program, admin) = watched(&["--max-body", "3"]);
     let figure = |name: &str| {
-        let (_, metrics) = ask(&admin, "/metrics");
+        let (_, metrics) = call(&admin, "/metrics");
         let mut lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
         let figure = lines
             .next()
@@ -137,7 +137,7 @@ fn what_is_refused_is_counted_by_its_reason_and_not_as_answered() {
     let client_error = r#"httpool_requests_total{method="POST",status="4xx"}"#;
     assert_eq!(figure(too_large), 0);
     program.connect().post("/", "four").expect_status(413);
-    program.connect().post("/", "one").expect_answer("one");
+    program.connect().post("/", "one").expect_body("one");
     eventually("it is counted", || {
         figure("httpool_requests_answered_total") == 1
     });
@@ -156,7 +156,7 @@ fn an_admin_address_that_is_taken_is_one_line() {
 fn the_limit_of_connections_is_logged_and_counted() {
     let (mut program, admin) = watched(&["--max-connections", "1"]);
     let limit = |reached: u64| {
-        let metrics = ask(&admin, "/metrics").1;
+        let metrics = call(&admin, "/metrics").1;
         let lines = [
             "httpool_connections_limit 1".to_owned(),
             format!("httpool_connections_limit_reached_total {reached}"),
@@ -167,13 +167,13 @@ fn the_limit_of_connections_is_logged_and_counted() {
     };
     assert!(limit(0));
     let mut first = program.connect();
-    first.post("/", "first").expect_answer("first");
+    first.post("/", "first").expect_body("first");
     program.expect_line("limit of 1 connection reached; new clients wait until one ends");
     assert!(limit(1));
     let mut second = program.connect();
     second.post("/", "second");
     drop(first);
-    second.expect_answer("second");
+    second.expect_body("second");
     eventually("it is counted again", || limit(2));
     program.signal(Signal::TERM);
     drop(second);
@@ -192,7 +192,7 @@ fn the_limit_of_descriptors_is_logged_once() {
         [(65, "WARN", "1 connection"), (80, "INFO", "16 connections")]
     {
         let arguments = ["--admin", "127.0.0.1:0", "--workers", "2"];
-        let program = Program::spawn_within(descriptors, &arguments);
+        let program = Program::spawn_with_descriptor_limit(descriptors, &arguments);
         program.signal(Signal::TERM);
         let errors = program.expect_exit(0).errors;
         let mut lines = errors

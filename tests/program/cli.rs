@@ -10,7 +10,7 @@ use std::process;
 
 use rustix::process::Signal;
 
-use crate::support::{PATIENCE, Program, is_ignored, run_in_journal, run_program as run};
+use crate::support::{Program, TIMEOUT, ignores_signal, run_program as run, run_with_journal};
 
 const CLEAN: i32 = 0;
 const FAILED: i32 = 1;
@@ -29,7 +29,7 @@ impl Manager {
         let path = env::temp_dir().join(format!("httpool-{}-{name}", process::id()));
         let _ = fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).expect("the folder is writable");
-        let patience = socket.set_read_timeout(Some(PATIENCE));
+        let patience = socket.set_read_timeout(Some(TIMEOUT));
         patience.expect("the time is not zero");
         Self {
             path: text(&path).to_owned(),
@@ -362,7 +362,7 @@ fn sockets_that_are_announced_but_missing_are_one_line() {
 #[test]
 fn the_ready_line_names_every_address_and_a_signal_ends_it_cleanly() {
     let signals = [Signal::TERM, Signal::INT].into_iter();
-    for signal in signals.filter(|signal| !is_ignored(*signal)) {
+    for signal in signals.filter(|signal| !ignores_signal(*signal)) {
         let arguments = [
             "--listen",
             "127.0.0.1:0",
@@ -504,7 +504,7 @@ fn json_logs_are_one_object_a_line() {
 fn why_it_does_not_start_is_an_error_in_the_journal() {
     #[track_caller]
     fn check(code: i32, arguments: &[&str], start: &str) {
-        let exit = run_in_journal(arguments);
+        let exit = run_with_journal(arguments);
         exit.expect_line(code, start);
         assert!(exit.errors.starts_with(start), "{exit:?}");
     }

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use httpool::ErrorPageDir;
 use rustix::process::Signal;
 
-use crate::support::{OwnPath, Program, run_program};
+use crate::support::{Program, TempPath, run_program};
 
 /// A folder that goes with all that is in it.
 struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str, pages: &[(&str, &str)]) -> Self {
-        let path = OwnPath::new(name).as_ref().to_owned();
+        let path = TempPath::new(name).as_ref().to_owned();
         fs::create_dir(&path).expect("the name is free");
         let folder = Self(path);
         for (file, page) in pages {
@@ -59,10 +59,10 @@ fn files_are_pages_for_browsers() {
     check(&program, PUT, 405, "<h1>No &amp; never</h1>");
     let response = program.connect().send(PUT).expect_status(405);
     assert_eq!(
-        response.field("content-type"),
+        response.header("content-type"),
         Some("text/html; charset=utf-8")
     );
-    assert_eq!(response.field("allow"), Some("GET, HEAD, POST, OPTIONS"));
+    assert_eq!(response.header("allow"), Some("GET, HEAD, POST, OPTIONS"));
     let plain = PUT.replace("text/html", "*/*");
     check(&program, &plain, 405, "405 Method Not Allowed\n");
     // What has no page of its own or of its class is told as always.

@@ -11,7 +11,7 @@ fn pipelines_that_nobody_reads_do_not_grow_the_server() {
     const BOUND: u64 = 16 * 1024 * 1024;
     let program = Program::spawn(&["--workers", "2"]);
     let mut good = program.connect();
-    good.post("/", "first").expect_answer("first");
+    good.post("/", "first").expect_body("first");
     let before = program.peak_memory();
 
     let requests = request::post("/", vec![b'x'; BODY]).repeat(REQUESTS);
@@ -19,15 +19,15 @@ fn pipelines_that_nobody_reads_do_not_grow_the_server() {
     let mut pipelines: Vec<Client> = (0..PIPELINES).map(|_| program.connect()).collect();
     let sending: Vec<_> = pipelines
         .iter_mut()
-        .map(|client| client.send_beside(requests.clone()))
+        .map(|client| client.send_in_background(requests.clone()))
         .collect();
     for client in &mut pipelines {
-        client.expect_part(1);
+        client.expect_bytes(1);
     }
     // Each of these waits for a turn of whoever can go on, and a turn is some dozens of requests.
     for round in 0..200 {
         let body = format!("round {round}");
-        good.post("/", &body).expect_answer(&body);
+        good.post("/", &body).expect_body(&body);
     }
     let grown = program.peak_memory() - before;
     assert!(grown < BOUND, "{grown} bytes more");
@@ -59,7 +59,7 @@ fn responses_that_nobody_reads_stay_within_the_budget() {
     let variables = [("MALLOC_MMAP_THRESHOLD_", "131072")];
     let program = Program::spawn_with(&flags, &variables);
     let mut good = program.connect();
-    good.post("/", "first").expect_answer("first");
+    good.post("/", "first").expect_body("first");
     let before = program.peak_memory();
 
     // Each sends the next request at once, and reads nothing.
@@ -71,13 +71,13 @@ fn responses_that_nobody_reads_stay_within_the_budget() {
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| program.connect()).collect();
     let sending: Vec<_> = clients
         .iter_mut()
-        .map(|client| client.send_beside(requests.clone()))
+        .map(|client| client.send_in_background(requests.clone()))
         .collect();
     for thread in sending {
         // Who finds no room is refused, and may be left.
         let _ = thread.join().expect("sending does not panic");
     }
-    good.post("/", "beside").expect_answer("beside");
+    good.post("/", "beside").expect_body("beside");
     let grown = program.peak_memory() - before;
     assert!(grown < BUDGET + BESIDE, "{grown} bytes more");
 }

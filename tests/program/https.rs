@@ -9,26 +9,28 @@ use rcgen::date_time_ymd;
 use rustix::process::Signal;
 use rustls::ClientConfig;
 
-use crate::support::tls::{Authority, NAME, ServeDir, der};
-use crate::support::{Client, OwnFolder, OwnPath, Program, address_in, own_loopback, run_program};
+use crate::support::tls::{CertificateAuthority, CertificateFiles, NAME, der};
+use crate::support::{
+    Client, Program, TempDir, TempPath, address_in, run_program, unique_loopback,
+};
 
 /// The program with a certificate, and clients that believe it.
-struct Secure {
+struct TlsServer {
     program: Program,
     /// Where it speaks TLS, and where it does not.
     address: ListenAddr,
     plain: ListenAddr,
-    authority: Authority,
-    files: ServeDir,
+    authority: CertificateAuthority,
+    files: CertificateFiles,
 }
 
-impl Secure {
+impl TlsServer {
     /// Starts it with TLS and without, and with these arguments.
     #[track_caller]
     fn spawn(name: &str, arguments: &[&str]) -> Self {
-        let authority = Authority::new();
+        let authority = CertificateAuthority::new();
         let files = authority.issue(&[NAME]).files(name);
-        let listen = format!("{}:0", own_loopback());
+        let listen = format!("{}:0", unique_loopback());
         let (certificate, key) = (files.certificate.text(), files.key.text());
         let all = [
             "--listen",
@@ -63,9 +65,9 @@ impl Secure {
 
 #[test]
 fn the_program_speaks_tls_where_it_is_told_to() {
-    let secure = Secure::spawn("speaks", &[]);
+    let secure = TlsServer::spawn("speaks", &[]);
     let mut client = secure.connect();
-    client.post("/", "over TLS").expect_answer("over TLS");
+    client.post("/", "over TLS").expect_body("over TLS");
     let origin = client.get("/?origin").expect_status(200).text();
     let origin: serde_json::Value = serde_json::from_str(&origin).expect("it is JSON");
     assert_eq!(origin["scheme"], "https");
@@ -78,12 +80,12 @@ fn the_program_speaks_tls_where_it_is_told_to() {
 
 #[test]
 fn certificates_are_read_again_at_a_signal() {
-    let mut secure = Secure::spawn("signal", &[]);
+    let mut secure = TlsServer::spawn("signal", &[]);
     let mut open = secure.connect();
     open.get("/").expect_status(200);
-    let shown = |secure: &Secure| {
+    let shown = |secure: &TlsServer| {
         let mut client = secure.connect();
-        client.try_shake_hands().expect("the program takes part");
+        client.try_handshake().expect("the program takes part");
         client.tls().peer_certificates().expect("it is shown")[0].clone()
     };
     let before = shown(&secure);
@@ -105,12 +107,12 @@ fn certificates_are_read_again_at_a_signal() {
 
 #[test]
 fn clients_may_have_to_show_a_certificate() {
-    let staff = Authority::new();
-    let ca = OwnPath::new("staff.pem");
+    let staff = CertificateAuthority::new();
+    let ca = TempPath::new("staff.pem");
     fs::write(&ca, staff.certificate()).expect("the folder is writable");
     let own = staff.issue(&["somebody"]);
     for (policy, status) in [("required", None), ("optional", Some(200))] {
-        let secure = Secure::spawn(
+        let secure = TlsServer::spawn(
             policy,
             &["--tls-client-ca", ca.text(), "--tls-client-auth", policy],
         );
@@ -131,7 +133,7 @@ fn clients_may_have_to_show_a_certificate() {
                 let config = secure
                     .authority
                     .client_with(&[&rustls::version::TLS12], None);
-                let shaken = secure.connect_as(&config).try_shake_hands();
+                let shaken = secure.connect_as(&config).try_handshake();
                 assert!(shaken.is_err(), "it is not let in");
             }
         }
@@ -141,19 +143,19 @@ fn clients_may_have_to_show_a_certificate() {
 #[test]
 fn whoever_comes_without_is_sent_on() {
     // Nobody else has this address, so the port is free.
-    let redirects = format!("{}:8080", own_loopback());
-    let secure = Secure::spawn("redirects", &["--redirect-http", &redirects]);
+    let redirects = format!("{}:8080", unique_loopback());
+    let secure = TlsServer::spawn("redirects", &["--redirect-http", &redirects]);
     let mut client = Client::connect(&redirects.parse().expect("it is an address"));
     client.send("GET /a?b HTTP/1.1\r\nHost: example.org\r\n\r\n");
     let response = client.expect_status(308);
-    assert_eq!(response.field("location"), Some("https://example.org/a?b"));
+    assert_eq!(response.header("location"), Some("https://example.org/a?b"));
     client.send("POST / HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 4\r\n\r\nbody");
     let ListenAddr::Tcp { port, .. } = secure.address else {
         panic!("{} is no TCP address", secure.address);
     };
     let expected = format!("https://localhost:{port}/");
     assert_eq!(
-        client.expect_status(308).field("location"),
+        client.expect_status(308).header("location"),
         Some(&*expected)
     );
     client.send("GET / HTTP/1.0\r\n\r\n").expect_status(400);
@@ -163,10 +165,10 @@ fn whoever_comes_without_is_sent_on() {
 
 #[test]
 fn redirect_refuses_malformed_hosts() {
-    let redirects = format!("{}:8080", own_loopback());
-    let secure = Secure::spawn("hosts", &["--redirect-http", &redirects]);
+    let redirects = format!("{}:8080", unique_loopback());
+    let secure = TlsServer::spawn("hosts", &["--redirect-http", &redirects]);
     let address = redirects.parse().expect("it is an address");
-    let ask = |host: &str| {
+    let call = |host: &str| {
         let mut client = Client::connect(&address);
         client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         client.expect_response()
@@ -180,9 +182,9 @@ fn redirect_refuses_malformed_hosts() {
         "[fe80::1%25eth0]",
         "it%00",
     ] {
-        assert_eq!(ask(host).status, 400, "{host}");
+        assert_eq!(call(host).status, 400, "{host}");
     }
-    let location = |host| ask(host).field("location").map(str::to_owned);
+    let location = |host| call(host).header("location").map(str::to_owned);
     assert_eq!(
         location("[2001:db8::1]").as_deref(),
         Some("https://[2001:db8::1]/")
@@ -193,12 +195,12 @@ fn redirect_refuses_malformed_hosts() {
 
 #[test]
 fn who_is_sent_on_is_in_the_log_and_in_the_figures() {
-    let path = OwnPath::new("sent-on");
-    let (redirects, admin) = [own_loopback(), own_loopback()]
+    let path = TempPath::new("sent-on");
+    let (redirects, admin) = [unique_loopback(), unique_loopback()]
         .map(|host| format!("{host}:8080"))
         .into();
     let log = path.text();
-    let secure = Secure::spawn(
+    let secure = TlsServer::spawn(
         "sent-on",
         &[
             "--redirect-http",
@@ -212,7 +214,7 @@ fn who_is_sent_on_is_in_the_log_and_in_the_figures() {
     );
     let connect = |address: &str| Client::connect(&address.parse().expect("it is an address"));
     let sent_on = connect(&redirects).get("/sent?on").expect_status(308);
-    assert!(sent_on.field("x-request-id").is_some(), "{sent_on:?}");
+    assert!(sent_on.header("x-request-id").is_some(), "{sent_on:?}");
     let mut refused = connect(&redirects);
     refused.send("nonsense\r\n\r\n").expect_status(400);
     secure.connect().get("/served").expect_status(200);
@@ -241,27 +243,30 @@ fn who_is_sent_on_is_in_the_log_and_in_the_figures() {
 
 #[test]
 fn whoever_comes_with_tls_is_told_to_keep_to_it() {
-    let secure = Secure::spawn("hsts", &["--hsts", "365d"]);
-    let field = |mut client: Client| {
+    let secure = TlsServer::spawn("hsts", &["--hsts", "365d"]);
+    let header = |mut client: Client| {
         let response = client.get("/").expect_status(200);
         response
-            .field("strict-transport-security")
+            .header("strict-transport-security")
             .map(str::to_owned)
     };
-    assert_eq!(field(secure.connect()).as_deref(), Some("max-age=31536000"));
-    assert_eq!(field(Client::connect(&secure.plain)), None);
+    assert_eq!(
+        header(secure.connect()).as_deref(),
+        Some("max-age=31536000")
+    );
+    assert_eq!(header(Client::connect(&secure.plain)), None);
     // Those that the server makes itself, too.
     let refused = secure.connect().send("nonsense\r\n\r\n").expect_status(400);
-    let told = refused.field("strict-transport-security");
+    let told = refused.header("strict-transport-security");
     assert_eq!(told, Some("max-age=31536000"));
 }
 
 #[test]
 fn hsts_covers_subdomains_and_preload_lists_if_asked() {
     let told = |arguments: &[&str]| {
-        let secure = Secure::spawn("hsts-options", arguments);
+        let secure = TlsServer::spawn("hsts-options", arguments);
         let response = secure.connect().get("/").expect_status(200);
-        let told = response.field("strict-transport-security");
+        let told = response.header("strict-transport-security");
         told.expect("it is told").to_owned()
     };
     let mut arguments = vec!["--hsts", "2y", "--hsts-include-subdomains"];
@@ -289,9 +294,9 @@ fn hsts_covers_subdomains_and_preload_lists_if_asked() {
 
 #[test]
 fn a_socket_passed_in_may_be_for_tls() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let files = authority.issue(&[NAME]).files("passed");
-    let listener = TcpListener::bind((own_loopback(), 0)).expect("the address is free");
+    let listener = TcpListener::bind((unique_loopback(), 0)).expect("the address is free");
     let address = listener.local_addr().expect("it is bound");
     let arguments = [
         "--tls-cert",
@@ -299,7 +304,7 @@ fn a_socket_passed_in_may_be_for_tls() {
         "--tls-key",
         files.key.text(),
     ];
-    let _program = Program::inherit_named(&listener, "tls", &arguments);
+    let _program = Program::spawn_with_named_listener(&listener, "tls", &arguments);
     let client = Client::connect(&address.into());
     let mut client = client.with_tls(&authority.client(), NAME);
     client.get("/").expect_status(200);
@@ -307,9 +312,9 @@ fn a_socket_passed_in_may_be_for_tls() {
 
 #[test]
 fn a_unix_socket_may_be_for_tls() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let files = authority.issue(&[NAME]).files("unix");
-    let path = OwnPath::new("https.sock");
+    let path = TempPath::new("https.sock");
     let address = format!("unix:{}", path.text());
     let arguments = [
         "--listen-tls",
@@ -336,14 +341,14 @@ fn a_unix_socket_may_be_for_tls() {
 
 #[test]
 fn what_is_wrong_with_certificates_is_one_line() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let (files, others) = (
         authority.issue(&[NAME]).files("one"),
         authority.issue(&[NAME]).files("other"),
     );
     let (certificate, key) = (files.certificate.text(), files.key.text());
     let listen = ["--listen-tls", "127.0.0.1:0"];
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.pipe("pipe");
     let run = |arguments: &[&str]| run_program(&[&listen[..], arguments].concat(), &[]);
     run(&[]).expect_line(2, "--listen-tls: needs a --tls-cert");
@@ -365,7 +370,7 @@ fn what_is_wrong_with_certificates_is_one_line() {
 
 #[test]
 fn a_certificate_that_has_expired_is_a_warning() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let expired = authority.issue_with(&[NAME], |params| {
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(2001, 1, 1);
@@ -394,10 +399,10 @@ fn a_certificate_that_has_expired_is_a_warning() {
 
 #[test]
 fn failed_handshakes_are_logged_with_a_limit() {
-    let mut secure = Secure::spawn("failed", &[]);
-    let stranger = Authority::new().client();
+    let mut secure = TlsServer::spawn("failed", &[]);
+    let stranger = CertificateAuthority::new().client();
     for _ in 0..7 {
-        let shaken = secure.connect_as(&stranger).try_shake_hands();
+        let shaken = secure.connect_as(&stranger).try_handshake();
         shaken.expect_err("the client does not trust the certificate");
     }
     let line = secure.program.expect_line("TLS handshake failed");
@@ -422,7 +427,7 @@ fn the_certificate_of_the_readme_works() {
     let readme = fs::read_to_string(readme).expect("it is there");
     let start = readme.find("openssl req -x509").expect("it has the recipe");
     let (recipe, _) = readme[start..].split_once("\nhttpool").expect("both");
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     let ran = Command::new("/bin/sh")
         .args(["-c", recipe])
         .current_dir(&folder)
@@ -442,7 +447,7 @@ fn the_certificate_of_the_readme_works() {
     let mut program = Program::start(arguments.as_flattened(), &[]);
     let address = address_in(&program.expect_line("listening on https://"));
     let certificate = fs::read_to_string(certificate).expect("it was made");
-    let config = Authority::client_that_trusts(&certificate);
+    let config = CertificateAuthority::client_trusting(&certificate);
     for name in ["localhost", "127.0.0.1", "::1"] {
         let mut client = Client::connect(&address).with_tls(&config, name);
         client.get("/").expect_status(200);

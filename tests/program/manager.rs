@@ -9,13 +9,13 @@ use rustix::process::Signal;
 
 use crate::access_log::logging_to_nobody;
 use crate::support::{
-    Gate, OwnFolder, OwnPath, PATIENCE, Program, TestServer, eventually, run_program,
+    Gate, Program, TIMEOUT, TempDir, TempPath, TestServer, eventually, run_program,
 };
 
 /// A service manager's ear. Like a manager it always listens: who tells it something waits until it
 /// has heard.
 struct Manager {
-    path: OwnPath,
+    path: TempPath,
     messages: Receiver<String>,
 }
 
@@ -27,7 +27,7 @@ struct Abstract {
 
 impl Manager {
     fn new(name: &str) -> Self {
-        let path = OwnPath::new(name);
+        let path = TempPath::new(name);
         let socket = UnixDatagram::bind(&path).expect("the path is free");
         let messages = listen(socket);
         Self { path, messages }
@@ -35,7 +35,7 @@ impl Manager {
 
     #[track_caller]
     fn expect(&self, start: &str) {
-        expect(&self.messages, start);
+        expect_message(&self.messages, start);
     }
 }
 
@@ -68,8 +68,8 @@ fn listen(socket: UnixDatagram) -> Receiver<String> {
 
 /// Waits for a message with a line that begins like this.
 #[track_caller]
-fn expect(messages: &Receiver<String>, start: &str) {
-    let deadline = Instant::now() + PATIENCE;
+fn expect_message(messages: &Receiver<String>, start: &str) {
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         match messages.recv_deadline(deadline) {
             Ok(message) if message.lines().any(|line| line.starts_with(start)) => return,
@@ -85,13 +85,13 @@ fn a_manager_with_an_abstract_name_hears_the_same() {
     let variables = [("NOTIFY_SOCKET", &*name), ("WATCHDOG_USEC", "60000")];
     let program = Program::spawn_with(&[], &variables);
     for part in ["READY=1", "STATUS=serving", "WATCHDOG=1"] {
-        expect(&messages, part);
+        expect_message(&messages, part);
     }
     program.signal(Signal::HUP);
-    expect(&messages, "RELOADING=1");
-    expect(&messages, "READY=1");
+    expect_message(&messages, "RELOADING=1");
+    expect_message(&messages, "READY=1");
     program.signal(Signal::TERM);
-    expect(&messages, "STOPPING=1");
+    expect_message(&messages, "STOPPING=1");
     program.expect_exit(0);
 }
 
@@ -128,7 +128,7 @@ fn a_manager_hears_how_the_server_is() {
     manager.expect("READY=1");
     manager.expect("WATCHDOG=1");
     let mut client = program.connect();
-    client.post("/", "one").expect_answer("one");
+    client.post("/", "one").expect_body("one");
     let answered = "STATUS=serving: 1 connections open, 0 of 3 workers busy, 1 requests answered";
     manager.expect(answered);
     manager.expect("WATCHDOG=1");
@@ -138,13 +138,13 @@ fn a_manager_hears_how_the_server_is() {
     // A drain may take as long as it has been given.
     manager.expect("WATCHDOG=1");
     manager.expect("STATUS=draining: 1 connections open");
-    program.insist(Signal::TERM);
+    program.signal_until_exit(Signal::TERM);
     program.expect_exit(0);
 }
 
 #[test]
 fn what_is_read_again_and_stands_still_keeps_nobody_from_stopping() {
-    let (manager, folder) = (Manager::new("stops"), OwnFolder::new());
+    let (manager, folder) = (Manager::new("stops"), TempDir::new());
     let path = manager.path.text();
     let variables = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "60000")];
     let arguments = ["--drain-timeout", "1s"];
@@ -163,7 +163,7 @@ fn what_is_read_again_and_stands_still_keeps_nobody_from_stopping() {
 
 #[test]
 fn a_log_file_that_nobody_reads_is_not_waited_for() {
-    let (manager, folder) = (Manager::new("pipe"), OwnFolder::new());
+    let (manager, folder) = (Manager::new("pipe"), TempDir::new());
     let path = manager.path.text();
     let pipe = folder.pipe("pipe").path("pipe");
     let arguments = [
@@ -188,11 +188,11 @@ fn a_log_file_that_nobody_reads_is_not_waited_for() {
 #[test]
 fn a_server_whose_workers_are_all_stuck_does_not_move() {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let server = TestServer::spawn(
         |builder| builder,
         move |_: httpool::Request| {
-            door.pass();
+            waiter.wait();
             "passed"
         },
     );
@@ -215,7 +215,7 @@ fn a_server_whose_workers_are_all_stuck_does_not_move() {
     gate.open();
     eventually("it moves again", || handle.heartbeat().moved_since(&stuck));
     for mut client in clients {
-        client.expect_answer("passed");
+        client.expect_body("passed");
     }
     drop(beside);
     assert_eq!(server.shut_down().aborted, 0);

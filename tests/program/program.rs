@@ -1,4 +1,4 @@
-use crate::support::{OwnFolder, Program, Random, Response, eventually, request, without_openat2};
+use crate::support::{Program, Random, Response, TempDir, eventually, request, without_openat2};
 
 fn post(program: &Program, content_type: &str, body: &[u8]) -> Response {
     let mut client = program.connect();
@@ -6,7 +6,7 @@ fn post(program: &Program, content_type: &str, body: &[u8]) -> Response {
         "POST /any/path HTTP/1.1\r\nHost: it\r\n{content_type}Content-Length: {}\r\n\r\n",
         body.len()
     ));
-    let sending = client.send_beside(body.to_vec());
+    let sending = client.send_in_background(body.to_vec());
     let response = client.expect_response();
     let sent = sending.join().expect("sending does not panic");
     sent.expect("the whole body is taken");
@@ -19,7 +19,7 @@ fn what_is_posted_comes_back() {
     fn check(program: &Program, content_type: &str, body: &[u8], expected: &str) {
         let response = post(program, content_type, body);
         assert_eq!(response.status, 200, "{response:?}");
-        assert_eq!(response.field("content-type"), Some(expected));
+        assert_eq!(response.header("content-type"), Some(expected));
         assert!(response.body == body, "{content_type:?}: every byte");
     }
     let program = Program::spawn(&["--workers", "2"]);
@@ -45,8 +45,8 @@ fn chunked_bodies_come_back() {
     let program = Program::spawn(&[]);
     let body = Random::new(2).bytes(1024 * 1024);
     let mut client = program.connect();
-    let sending = client.send_beside(request::post_chunked("/", &body, 4093));
-    client.expect_answer(&body);
+    let sending = client.send_in_background(request::post_chunked("/", &body, 4093));
+    client.expect_body(&body);
     let sent = sending.join().expect("sending does not panic");
     sent.expect("the whole body is taken");
 }
@@ -59,7 +59,7 @@ fn a_mistake_in_json_is_named_with_its_place() {
         let response = post(&program, &field, b"{\"a\": 1,\n \"b\" 2}");
         assert_eq!(response.status, 400);
         assert!(response.text().contains("line 2 column 6"), "{response:?}");
-        assert!(!response.says_close());
+        assert!(!response.announces_close());
     }
 }
 
@@ -76,13 +76,16 @@ fn a_page_welcomes() {
     let mut client = program.connect();
     let page = client.get("/any/path").expect_status(200);
     assert!(page.text().contains("<h1>Welcome to my Server</h1>"));
-    assert_eq!(page.field("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
     client.send("HEAD /any/path HTTP/1.1\r\nHost: it\r\n\r\n");
     let head = client.expect_response_to_head();
     assert_eq!(head.status, 200);
     let length = page.body.len().to_string();
-    assert_eq!(head.field("content-length"), Some(length.as_str()));
-    assert_eq!(head.field("content-type"), page.field("content-type"));
+    assert_eq!(head.header("content-length"), Some(length.as_str()));
+    assert_eq!(head.header("content-type"), page.header("content-type"));
     client.get("/").expect_status(200);
 }
 
@@ -99,14 +102,14 @@ fn other_methods_are_told_what_is_allowed() {
         client.send(format!("{method} / HTTP/1.1\r\nHost: it\r\n\r\n"));
         let response = client.expect_status(status);
         let allowed = Some("GET, HEAD, POST, OPTIONS");
-        assert_eq!(response.field("allow"), allowed, "{method}");
-        assert!(!response.says_close(), "{method}");
+        assert_eq!(response.header("allow"), allowed, "{method}");
+        assert!(!response.announces_close(), "{method}");
     }
 }
 
 #[test]
 fn a_folder_is_served_in_place_of_the_echo() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder
         .file("index.html", "<p>page</p>")
         .file("assets/a.js", "script")
@@ -116,20 +119,20 @@ fn a_folder_is_served_in_place_of_the_echo() {
     let flags = ["--fallback", "index.html", "--immutable", "/assets/"];
     let program = Program::spawn(&[&["--root", root], &flags[..]].concat());
     let mut client = program.connect();
-    let page = client.get("/").expect_answer("<p>page</p>");
-    assert_eq!(page.field("cache-control"), Some("no-cache"));
-    client.get("/some/route").expect_answer("<p>page</p>");
-    let script = client.get("/assets/a.js").expect_answer("script");
-    let kept = script.field("cache-control").unwrap_or_default();
+    let page = client.get("/").expect_body("<p>page</p>");
+    assert_eq!(page.header("cache-control"), Some("no-cache"));
+    client.get("/some/route").expect_body("<p>page</p>");
+    let script = client.get("/assets/a.js").expect_body("script");
+    let kept = script.header("cache-control").unwrap_or_default();
     assert!(kept.contains("immutable"), "{kept}");
     client.get("/.env").expect_status(404);
     let refused = client.post("/", "x").expect_status(405);
-    assert_eq!(refused.field("allow"), Some("GET, HEAD, OPTIONS"));
+    assert_eq!(refused.header("allow"), Some("GET, HEAD, OPTIONS"));
 }
 
 #[test]
 fn a_folder_is_served_where_a_sandbox_forbids_openat2() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("sub/a.txt", "text");
     let root = folder.path("");
     let root = root.to_str().expect("it is readable");
@@ -139,7 +142,7 @@ fn a_folder_is_served_where_a_sandbox_forbids_openat2() {
         program
     });
     program.expect_listening();
-    program.connect().get("/sub/a.txt").expect_answer("text");
+    program.connect().get("/sub/a.txt").expect_body("text");
 }
 
 #[test]
@@ -180,7 +183,7 @@ fn what_is_shed_is_a_flag() {
             }
             let answers = others.each_mut().map(|other| other.expect_response());
             let shed = answers.iter().find(|answer| answer.status == 503);
-            shed.is_some_and(|answer| answer.field("retry-after") == Some("1"))
+            shed.is_some_and(|answer| answer.header("retry-after") == Some("1"))
         });
     }
     check(&["--queue-timeout", "2ms"]);

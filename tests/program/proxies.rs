@@ -2,9 +2,9 @@
 
 use std::net::TcpListener;
 
-use crate::support::request::{V1, V2};
-use crate::support::tls::{Authority, NAME};
-use crate::support::{Client, Program, address_in, own_loopback, request, run_program};
+use crate::support::request::{PROXY_V1, PROXY_V2};
+use crate::support::tls::{CertificateAuthority, NAME};
+use crate::support::{Client, Program, address_in, request, run_program, unique_loopback};
 
 /// One block, as handlers see it and the echo shows it.
 #[test]
@@ -13,27 +13,27 @@ fn the_echo_shows_who_it_was_asked_by() {
     let mut client = program.connect();
     let address = client.local_addr();
     let target = "GET /any?origin HTTP/1.1\r\nHost: it\r\n";
-    client.send(format!("{target}\r\n")).expect_answer(format!(
+    client.send(format!("{target}\r\n")).expect_body(format!(
         "{{\"peer\":\"{address}\",\"client\":\"{address}\",\"scheme\":\"http\"}}\n"
     ));
     let fields = "X-Forwarded-For: ::1, [2001:db8::1]:80\r\nX-Forwarded-Proto: https\r\n";
     let response = client
         .send(format!("{target}{fields}\r\n"))
-        .expect_answer(format!(
+        .expect_body(format!(
             "{{\"peer\":\"{address}\",\"proxy\":\"{address}\",\
          \"client\":\"[2001:db8::1]:80\",\"scheme\":\"https\"}}\n"
         ));
-    assert_eq!(response.field("content-type"), Some("application/json"));
+    assert_eq!(response.header("content-type"), Some("application/json"));
     for target in ["/", "/?", "/?origins", "/origin"] {
         let page = "<h1>Welcome to my Server</h1>";
-        client.get(target).expect_answer(page);
+        client.get(target).expect_body(page);
     }
-    client.post("/?origin", "body").expect_answer("body");
+    client.post("/?origin", "body").expect_body("body");
 }
 
 #[test]
 fn the_program_listens_for_proxies_where_it_is_told_to_and_nowhere_else() {
-    let address = format!("{}:0", own_loopback());
+    let address = format!("{}:0", unique_loopback());
     let arguments = [
         "--listen-proxy-protocol",
         &address,
@@ -44,7 +44,7 @@ fn the_program_listens_for_proxies_where_it_is_told_to_and_nowhere_else() {
     let line = program.expect_line("listening on http://");
     assert!(!line.contains(" and "), "{line}");
     let mut proxy = Client::connect(&address_in(&line));
-    proxy.send([V2, &request::get("/?origin")].concat());
+    proxy.send([PROXY_V2, &request::get("/?origin")].concat());
     let answer = proxy.expect_status(200).body;
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.contains("\"client\":\"192.0.2.1:4711\""), "{answer}");
@@ -54,11 +54,11 @@ fn the_program_listens_for_proxies_where_it_is_told_to_and_nowhere_else() {
 fn a_passed_socket_is_for_proxies_if_its_name_says_so() {
     let trusting = ["--trusted-proxy", "127.0.0.0/8"];
     for (name, status) in [("proxied", 200), ("httpool.socket", 400)] {
-        let listener = TcpListener::bind((own_loopback(), 0)).expect("the address is free");
+        let listener = TcpListener::bind((unique_loopback(), 0)).expect("the address is free");
         let address = listener.local_addr().expect("it listens").into();
-        let _program = Program::inherit_named(&listener, name, &trusting);
+        let _program = Program::spawn_with_named_listener(&listener, name, &trusting);
         let mut proxy = Client::connect(&address);
-        proxy.send([V1, &request::get("/")].concat());
+        proxy.send([PROXY_V1, &request::get("/")].concat());
         proxy.expect_status(status);
     }
 }
@@ -78,7 +78,7 @@ fn the_program_asks_whom_to_let_in() {
 #[test]
 fn refused_peers_and_missing_headers_are_logged() {
     let spawn = |trusted| {
-        let listen = format!("{}:0", own_loopback());
+        let listen = format!("{}:0", unique_loopback());
         let arguments = [
             "--listen-proxy-protocol",
             &listen,
@@ -101,7 +101,7 @@ fn refused_peers_and_missing_headers_are_logged() {
 
 #[test]
 fn the_program_listens_for_them_or_takes_their_socket() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let files = authority.issue(&[NAME]).files("proxied");
     let pair = [
         "--tls-cert",
@@ -110,19 +110,19 @@ fn the_program_listens_for_them_or_takes_their_socket() {
         files.key.text(),
     ];
     let trust = ["--trusted-proxy", "127.0.0.0/8"];
-    let address = format!("{}:0", own_loopback());
+    let address = format!("{}:0", unique_loopback());
     let listen = ["--listen-tls-proxy-protocol", &*address];
 
     let all = [&listen[..], &pair, &trust].concat();
     let mut listening = Program::start(&all, &[]);
     let line = listening.expect_line("listening on https://");
-    let listener = TcpListener::bind((own_loopback(), 0)).expect("the address is free");
+    let listener = TcpListener::bind((unique_loopback(), 0)).expect("the address is free");
     let passed = listener.local_addr().expect("it is bound").into();
     let _inheriting =
-        Program::inherit_named(&listener, "tls-proxied", &[&pair[..], &trust].concat());
+        Program::spawn_with_named_listener(&listener, "tls-proxied", &[&pair[..], &trust].concat());
     for address in [address_in(&line), passed] {
         let mut proxy = Client::connect(&address);
-        proxy.send(V2);
+        proxy.send(PROXY_V2);
         let mut client = proxy.with_tls(&authority.client(), NAME);
         let answer = client.get("/?origin").expect_status(200).text();
         assert!(

@@ -3,10 +3,10 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::support::{OwnFolder, OwnPath, Program, eventually};
+use crate::support::{Program, TempDir, TempPath, eventually};
 
 /// The program with a log file, once it listens.
-fn logging_to(path: &OwnPath) -> Program {
+fn logging_to(path: &TempPath) -> Program {
     let name = path.text();
     let arguments = ["--listen", "127.0.0.1:0", "--log-file", name];
     let program = Program::start(&arguments, &[]);
@@ -23,7 +23,7 @@ fn expect_line(path: impl AsRef<Path>, part: &str) {
 
 #[test]
 fn a_log_file_that_was_renamed_is_opened_again() {
-    let (path, rotated) = (OwnPath::new("log"), OwnPath::new("log.1"));
+    let (path, rotated) = (TempPath::new("log"), TempPath::new("log.1"));
     let program = logging_to(&path);
     fs::rename(&path, &rotated).expect("the log is there");
     program.signal(Signal::USR1);
@@ -40,7 +40,7 @@ fn a_log_file_that_was_renamed_is_opened_again() {
 
 #[test]
 fn a_log_file_that_cannot_be_opened_again_stays() {
-    let (path, rotated) = (OwnPath::new("stays"), OwnPath::new("stays.1"));
+    let (path, rotated) = (TempPath::new("stays"), TempPath::new("stays.1"));
     let program = logging_to(&path);
     fs::rename(&path, &rotated).expect("the log is there");
     fs::create_dir(&path).expect("the name is free");
@@ -67,12 +67,12 @@ fn without_a_log_file_the_signal_does_no_harm() {
 
 #[test]
 fn a_folder_that_was_replaced_is_reopened() {
-    let outer = OwnFolder::new();
+    let outer = TempDir::new();
     outer.file("dist/a", "old").file("new/a", "newer");
     let dist = outer.path("dist");
     let root = dist.to_str().expect("it is readable");
     let mut program = Program::spawn(&["--root", root]);
-    program.connect().get("/a").expect_answer("old");
+    program.connect().get("/a").expect_body("old");
     fs::rename(&dist, outer.path("before")).expect("the folder is writable");
     program.signal(Signal::USR1);
     program.expect_line("folder not reopened, keeping the old one: No such file or directory");
@@ -80,7 +80,7 @@ fn a_folder_that_was_replaced_is_reopened() {
     program.signal(Signal::HUP);
     program.expect_line("is another folder now");
     program.expect_line("folder reopened");
-    program.connect().get("/a").expect_answer("newer");
+    program.connect().get("/a").expect_body("newer");
     program.signal(Signal::TERM);
     program.expect_exit(0);
 }

@@ -6,26 +6,26 @@ use rcgen::date_time_ymd;
 use rustix::fs::OFlags;
 use rustix::process::Signal;
 
-use crate::support::tls::{Authority, NAME, ServeDir};
-use crate::support::{Client, OwnFolder, Program, eventually, is_ignored, request};
+use crate::support::tls::{CertificateAuthority, CertificateFiles, NAME};
+use crate::support::{Client, Program, TempDir, eventually, ignores_signal, request};
 
 /// The signals that drain the program. The tests themselves may run where Ctrl-C is ignored.
 fn stopping() -> impl Iterator<Item = Signal> {
     let signals = [Signal::TERM, Signal::INT].into_iter();
-    signals.filter(|signal| !is_ignored(*signal))
+    signals.filter(|signal| !ignores_signal(*signal))
 }
 
 /// The signals that the program is to catch from its start on.
 fn caught() -> impl Iterator<Item = Signal> {
     let reloading = [Signal::HUP, Signal::USR1].into_iter();
-    stopping().chain(reloading.filter(|signal| !is_ignored(*signal)))
+    stopping().chain(reloading.filter(|signal| !ignores_signal(*signal)))
 }
 
 /// The program with a request that has arrived in part.
 fn busy(arguments: &[&str]) -> (Program, Client) {
     let program = Program::spawn(arguments);
     let mut client = program.connect();
-    client.post("/", "whole").expect_answer("whole");
+    client.post("/", "whole").expect_body("whole");
     client.send(request::post_head("/", 8)).send("half");
     (program, client)
 }
@@ -40,7 +40,7 @@ fn a_signal_drains_and_the_program_ends_well() {
         program.expect_refused();
         idle.expect_closed();
         client.send("half");
-        assert!(client.expect_answer("halfhalf").says_close());
+        assert!(client.expect_body("halfhalf").announces_close());
         client.expect_closed();
         program.expect_exit(0);
     }
@@ -60,7 +60,7 @@ fn a_second_signal_ends_it_at_once() {
         program.signal(signal);
         program.expect_refused();
         // Two within a moment count as one.
-        program.insist(signal);
+        program.signal_until_exit(signal);
         program.expect_exit(3);
         client.read_rest();
     }
@@ -72,7 +72,7 @@ fn a_doubled_signal_counts_once() {
     program.signal(Signal::TERM);
     program.signal(Signal::TERM);
     program.expect_refused();
-    client.send("half").expect_answer("halfhalf");
+    client.send("half").expect_body("halfhalf");
     program.expect_exit(0);
 }
 
@@ -114,10 +114,16 @@ fn the_delay_serves_on() {
     client.get("/").expect_status(200);
     program.signal(Signal::TERM);
     // The answer that says close tells that the signal has come.
-    while !client.get("/").expect_status(200).says_close() {}
+    while !client.get("/").expect_status(200).announces_close() {}
     client.expect_closed();
-    assert!(program.connect().get("/").expect_status(200).says_close());
-    program.insist(Signal::TERM);
+    assert!(
+        program
+            .connect()
+            .get("/")
+            .expect_status(200)
+            .announces_close()
+    );
+    program.signal_until_exit(Signal::TERM);
     program.expect_exit(0);
 }
 
@@ -137,7 +143,7 @@ fn hup_and_usr1_reload() {
 
 #[test]
 fn signals_ignored_at_the_start_stay_ignored() {
-    let mut program = Program::spawn_ignoring();
+    let mut program = Program::spawn_ignoring_signals();
     for signal in [Signal::HUP, Signal::INT] {
         assert!(!program.catches(signal), "{signal:?}");
         program.signal(signal);
@@ -159,12 +165,12 @@ fn signals_ignored_at_the_start_stay_ignored() {
 struct Stalled {
     program: Program,
     log: File,
-    _files: (OwnFolder, ServeDir),
+    _files: (TempDir, CertificateFiles),
 }
 
 impl Stalled {
     fn start(name: &str) -> Self {
-        let folder = OwnFolder::new();
+        let folder = TempDir::new();
         let pipe = folder.pipe("log").path("log");
         let mut log = File::options()
             .read(true)
@@ -173,7 +179,7 @@ impl Stalled {
             .open(&pipe)
             .expect("it is ours");
         while log.write(&[b'\n'; 4096]).is_ok() {}
-        let expired = Authority::new().issue_with(&[NAME], |params| {
+        let expired = CertificateAuthority::new().issue_with(&[NAME], |params| {
             params.not_before = date_time_ymd(2000, 1, 1);
             params.not_after = date_time_ymd(2001, 1, 1);
         });
@@ -228,7 +234,7 @@ fn signals_during_the_start_are_for_the_server() {
 #[test]
 fn a_second_signal_ends_a_start_that_stands_still() {
     let stalled = Stalled::start("twice");
-    stalled.program.insist(Signal::TERM);
+    stalled.program.signal_until_exit(Signal::TERM);
     stalled.program.expect_exit(1);
 }
 

@@ -7,7 +7,7 @@ use httpool::ListenAddr;
 use rustix::process::Signal;
 use socket2::{SockFilter, SockRef};
 
-use crate::support::{Client, End, Program, Random, SOON, eventually, own_loopback, request};
+use crate::support::{Client, End, Program, Random, SOON, eventually, request, unique_loopback};
 
 /// Clients that ask at the same time.
 const CLIENTS: usize = 64;
@@ -42,12 +42,12 @@ impl Load {
             loop {
                 // What can't be sent shows in what comes.
                 let _ = client.try_send(request::post("/", "kept"));
-                if is_new && client.comes_to_nothing() {
+                if is_new && client.is_reset_early() {
                     self.reset.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
                 is_new = false;
-                let closes = client.expect_answer("kept").says_close();
+                let closes = client.expect_body("kept").announces_close();
                 self.answered.fetch_add(1, Ordering::Relaxed);
                 if self.is_over() {
                     return false;
@@ -65,7 +65,7 @@ impl Load {
     fn keep_connecting(&self, address: &ListenAddr) -> bool {
         while let Some(mut client) = connect(address) {
             let _ = client.try_send(request::get_and_close("/"));
-            if client.comes_to_nothing() {
+            if client.is_reset_early() {
                 self.reset.fetch_add(1, Ordering::Relaxed);
             } else {
                 client.expect_status(200);
@@ -129,7 +129,7 @@ fn connect(address: &ListenAddr) -> Option<Client> {
 /// that it is connected, and is reset. That happens to one of some thousands, and must not become
 /// more.
 fn most_resets(drains: usize) -> usize {
-    let listener = TcpListener::bind((own_loopback(), 0)).expect("the port is free");
+    let listener = TcpListener::bind((unique_loopback(), 0)).expect("the port is free");
     let all = SockFilter::new(0x06, 0, 0, u32::MAX);
     match SockRef::from(&listener).attach_filter(&[all]) {
         Ok(()) => 0,
@@ -151,14 +151,14 @@ fn a_drain_under_new_connections_answers_whoever_the_system_has_let_in() {
 }
 
 /// Drains again and again while clients ask in this way.
-fn drain_under(ask: fn(&Load, &ListenAddr) -> bool) {
+fn drain_under(call: fn(&Load, &ListenAddr) -> bool) {
     let (mut answered, mut reset) = (0, 0);
     for _ in 0..DRAINS {
         let program = Program::spawn(&PATIENT);
         let load = Load::default();
         thread::scope(|scope| {
             let _ends = Ends(&load);
-            let clients = [(); CLIENTS].map(|()| scope.spawn(|| ask(&load, program.address())));
+            let clients = [(); CLIENTS].map(|()| scope.spawn(|| call(&load, program.address())));
             load.expect_answers(LOADED);
             program.signal(Signal::TERM);
             for client in clients {
@@ -185,13 +185,13 @@ fn a_drain_finishes_large_bodies_in_both_directions() {
         let mut upload = program.connect();
         upload.send(&request[..SIZE / 2]);
         let mut download = program.connect();
-        let asking = download.send_beside(request.clone());
-        download.expect_part(15);
+        let asking = download.send_in_background(request.clone());
+        download.expect_bytes(15);
         program.signal(Signal::TERM);
         program.expect_refused();
-        let sending = upload.send_beside(request[SIZE / 2..].to_vec());
-        let answer = upload.expect_answer(&body);
-        assert!(answer.says_close());
+        let sending = upload.send_in_background(request[SIZE / 2..].to_vec());
+        let answer = upload.expect_body(&body);
+        assert!(answer.announces_close());
         upload.expect_closed();
         for sent in [sending, asking] {
             sent.join()
@@ -209,9 +209,9 @@ fn a_drain_finishes_large_bodies_in_both_directions() {
 
 #[test]
 fn restarts_behind_a_passed_socket_lose_and_refuse_nobody() {
-    let listener = TcpListener::bind((own_loopback(), 0)).expect("the port is free");
+    let listener = TcpListener::bind((unique_loopback(), 0)).expect("the port is free");
     let address = listener.local_addr().expect("it is bound").into();
-    let start = || Program::inherit(&listener, &PATIENT);
+    let start = || Program::spawn_with_listener(&listener, &PATIENT);
     let load = replace_under_load(&address, |former| {
         if let Some(former) = former {
             stop(former);
@@ -253,13 +253,13 @@ fn replace_under_load(
     let last = thread::scope(|scope| {
         let ends = Ends(&load);
         let clients: [_; CLIENTS] = std::array::from_fn(|number| {
-            let ask = match number % 2 {
+            let call = match number % 2 {
                 0 => Load::keep_asking,
                 _ => Load::keep_connecting,
             };
             let load = &load;
             scope.spawn(move || {
-                assert!(!ask(load, address), "nobody is refused");
+                assert!(!call(load, address), "nobody is refused");
             })
         });
         let last = (0..RESTARTS).fold(first, |former, _| {

@@ -11,7 +11,7 @@ use httpool::ListenAddr;
 use rustls::{ClientConfig, ClientConnection, Stream};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::{PATIENCE, request};
+use super::{TIMEOUT, request};
 
 /// What a client that trickles waits between two bytes.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -43,7 +43,7 @@ pub(crate) enum End {
     /// The connection was reset.
     Reset,
     /// Under TLS: it ended without a goodbye.
-    CutOff,
+    Truncated,
 }
 
 /// An answer.
@@ -51,7 +51,7 @@ pub(crate) enum End {
 pub(crate) struct Response {
     pub(crate) status: u16,
     /// Names are in lower case.
-    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -70,7 +70,7 @@ impl Client {
     }
 
     pub(crate) fn try_connect(address: &ListenAddr) -> io::Result<Self> {
-        Self::try_connect_within(address, PATIENCE)
+        Self::try_connect_within(address, TIMEOUT)
     }
 
     /// The same for somebody in a hurry.
@@ -89,8 +89,8 @@ impl Client {
             Domain::UNIX => socket.connect(&address)?,
             _ => socket.connect_timeout(&address, patience)?,
         }
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.set_read_timeout(Some(TIMEOUT))?;
+        socket.set_write_timeout(Some(TIMEOUT))?;
         if domain != Domain::UNIX {
             socket.set_tcp_nodelay(true)?;
         }
@@ -111,7 +111,7 @@ impl Client {
     }
 
     /// Goes through the handshake, which is otherwise a part of what is sent or received first.
-    pub(crate) fn try_shake_hands(&mut self) -> io::Result<()> {
+    pub(crate) fn try_handshake(&mut self) -> io::Result<()> {
         let tls = self.tls.as_mut().expect("it speaks TLS");
         while tls.is_handshaking() {
             tls.complete_io(&mut self.socket)?;
@@ -163,7 +163,7 @@ impl Client {
 
     /// Sends on another thread, so that this one can read.
     #[track_caller]
-    pub(crate) fn send_beside(&mut self, bytes: Vec<u8>) -> JoinHandle<io::Result<()>> {
+    pub(crate) fn send_in_background(&mut self, bytes: Vec<u8>) -> JoinHandle<io::Result<()>> {
         let bytes = self.seal(bytes).expect("the server takes part");
         let mut socket = self.socket.try_clone().expect("a socket can be cloned");
         thread::spawn(move || socket.write_all(&bytes))
@@ -174,7 +174,7 @@ impl Client {
         if self.tls.is_none() {
             return Ok(bytes);
         }
-        self.try_shake_hands()?;
+        self.try_handshake()?;
         let tls = self.tls();
         let mut sealed = Vec::new();
         for part in bytes.chunks(RECORD) {
@@ -262,7 +262,7 @@ impl Client {
 
     /// The next answer, which is a 200 with this body.
     #[track_caller]
-    pub(crate) fn expect_answer(&mut self, body: impl AsRef<[u8]>) -> Response {
+    pub(crate) fn expect_body(&mut self, body: impl AsRef<[u8]>) -> Response {
         let (response, body) = (self.expect_status(200), body.as_ref());
         assert!(
             response.body == body,
@@ -275,7 +275,7 @@ impl Client {
 
     /// Some bytes of an answer.
     #[track_caller]
-    pub(crate) fn expect_part(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn expect_bytes(&mut self, count: usize) -> Vec<u8> {
         self.take(count)
     }
 
@@ -292,7 +292,7 @@ impl Client {
 
     /// Whether the connection is reset before a byte comes.
     #[track_caller]
-    pub(crate) fn comes_to_nothing(&mut self) -> bool {
+    pub(crate) fn is_reset_early(&mut self) -> bool {
         match self.received.is_empty().then(|| self.read()) {
             Some(Err(error)) if is_reset(&error) => true,
             Some(Err(error)) => panic!("nothing comes: {error}"),
@@ -319,7 +319,7 @@ impl Client {
                 Ok(0) => break End::Closed,
                 Ok(_) => {}
                 Err(error) if is_reset(&error) => break End::Reset,
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break End::CutOff,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break End::Truncated,
                 Err(error) => panic!("the connection does not end: {error}"),
             }
         };
@@ -333,8 +333,8 @@ impl Client {
             content == Content::AsFramed && !matches!(response.status, 100..=199 | 204 | 304);
         if has_body {
             response.body = match (
-                response.field("transfer-encoding"),
-                response.field("content-length"),
+                response.header("transfer-encoding"),
+                response.header("content-length"),
             ) {
                 (Some("chunked"), None) => self.read_chunks(),
                 (None, Some(length)) => {
@@ -364,7 +364,7 @@ impl Client {
         let Some(status) = status else {
             panic!("no status line: {status_line:?}");
         };
-        let fields = lines
+        let headers = lines
             .filter(|line| !line.is_empty())
             .map(|line| {
                 let (name, value) = line.split_once(": ").expect("a field has a name");
@@ -373,7 +373,7 @@ impl Client {
             .collect();
         Response {
             status,
-            fields,
+            headers,
             body: Vec::new(),
         }
     }
@@ -452,8 +452,8 @@ impl Drop for Trickle {
 impl Response {
     /// The value of a field that comes once at most.
     #[track_caller]
-    pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        let mut values = self.fields.iter().filter(|(known, _)| known == name);
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name);
         let value = values.next().map(|(_, value)| value.as_str());
         assert_eq!(values.next(), None, "{name} comes once");
         value
@@ -461,8 +461,8 @@ impl Response {
 
     /// Whether it says that it is its connection's last.
     #[track_caller]
-    pub(crate) fn says_close(&self) -> bool {
-        self.field("connection") == Some("close")
+    pub(crate) fn announces_close(&self) -> bool {
+        self.header("connection") == Some("close")
     }
 
     pub(crate) fn text(&self) -> String {

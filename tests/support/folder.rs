@@ -10,9 +10,9 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 /// A folder that goes with all that is in it when this is dropped.
 #[derive(Debug)]
-pub(crate) struct OwnFolder(PathBuf);
+pub(crate) struct TempDir(PathBuf);
 
-impl OwnFolder {
+impl TempDir {
     #[track_caller]
     pub(crate) fn new() -> Self {
         static USED: AtomicUsize = AtomicUsize::new(0);
@@ -62,13 +62,13 @@ impl OwnFolder {
     }
 }
 
-impl AsRef<Path> for OwnFolder {
+impl AsRef<Path> for TempDir {
     fn as_ref(&self) -> &Path {
         &self.0
     }
 }
 
-impl Drop for OwnFolder {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }

@@ -3,16 +3,16 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// The test's side of a gate. It opens when it is dropped, so that no failure leaves a handler
 /// behind it.
 #[derive(Debug, Default)]
-pub(crate) struct Gate(Door);
+pub(crate) struct Gate(GateWaiter);
 
 /// The handlers' side.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Door(Arc<(Mutex<State>, Condvar)>);
+pub(crate) struct GateWaiter(Arc<(Mutex<State>, Condvar)>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -28,7 +28,7 @@ impl Gate {
     }
 
     /// What a handler passes through.
-    pub(crate) fn door(&self) -> Door {
+    pub(crate) fn waiter(&self) -> GateWaiter {
         self.0.clone()
     }
 
@@ -55,17 +55,17 @@ impl Drop for Gate {
     }
 }
 
-impl Door {
+impl GateWaiter {
     /// Waits until the gate is open.
-    pub(crate) fn pass(&self) {
+    pub(crate) fn wait(&self) {
         self.lock().arrived += 1;
         self.0.1.notify_all();
         let is_open = self.wait_until(|state| state.is_open).is_open;
-        assert!(is_open, "nobody opened the gate within {PATIENCE:?}");
+        assert!(is_open, "nobody opened the gate within {TIMEOUT:?}");
     }
 
     fn wait_until(&self, is_so: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut state = self.lock();
         while !is_so(&state) && Instant::now() < deadline {
             let left = deadline.saturating_duration_since(Instant::now());

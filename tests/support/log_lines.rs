@@ -24,7 +24,7 @@ impl Log for Lines {
 }
 
 /// Has errors kept from now on.
-pub(crate) fn keep_errors() {
+pub(crate) fn capture_errors() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::set_logger(&LINES).expect("there is no other logger");

@@ -1,10 +1,10 @@
 //! The vocabulary of these tests.
 
 mod client;
+mod direct;
 mod folder;
 mod gate;
 pub(crate) mod log_lines;
-mod memory;
 mod permissions;
 mod process;
 mod random;
@@ -24,20 +24,19 @@ use std::time::{Duration, Instant};
 use httpool::Request;
 
 pub(crate) use client::{Client, End, Response};
-pub(crate) use folder::OwnFolder;
-pub(crate) use gate::{Door, Gate};
-pub(crate) use memory::{ask, expect, field, get};
-pub(crate) use permissions::as_anybody;
-pub(crate) use process::again;
-pub(crate) use process::{Program, address_in, is_ignored, run_in_journal, run_program};
-pub(crate) use process::{alone, memory_in_use};
+pub(crate) use direct::{call, expect_status, get, header};
+pub(crate) use folder::TempDir;
+pub(crate) use gate::{Gate, GateWaiter};
+pub(crate) use permissions::without_privileges;
+pub(crate) use process::{Program, address_in, ignores_signal, run_program, run_with_journal};
+pub(crate) use process::{in_own_process, rerun_module, resident_memory};
 pub(crate) use random::Random;
-pub(crate) use sandbox::{all_descriptors, without_openat2};
-pub(crate) use server::{BoundServer, Entrance, TestServer, expect_refused};
+pub(crate) use sandbox::{exhaust_descriptors, without_openat2};
+pub(crate) use server::{BoundServer, ClientSetup, TestServer, expect_refused};
 pub(crate) use transport::{Transport, over_every_transport};
 
 /// How long anything may take. It is what a failure costs, not what a test needs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// For a deadline that must not pass during a test.
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
@@ -51,11 +50,11 @@ pub(crate) const HUGE: usize = 48 * 1024 * 1024;
 /// Waits for something that can only be looked at.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !is_so() {
         assert!(
             Instant::now() < deadline,
-            "not so after {PATIENCE:?}: {what}"
+            "not so after {TIMEOUT:?}: {what}"
         );
         thread::sleep(Duration::from_millis(1));
     }
@@ -67,14 +66,14 @@ pub(crate) fn mirror(request: Request) -> Vec<u8> {
 }
 
 /// A handler that says what it was asked.
-pub(crate) fn tell(request: Request) -> String {
+pub(crate) fn describe(request: Request) -> String {
     let body = String::from_utf8_lossy(request.body().as_bytes());
     format!("{} {} {body}", request.method(), request.uri())
 }
 
 /// A loopback address that no other test uses: what is found at its ports afterwards is what this
 /// test left there.
-pub(crate) fn own_loopback() -> Ipv4Addr {
+pub(crate) fn unique_loopback() -> Ipv4Addr {
     static USED: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = system::id().to_be_bytes();
     Ipv4Addr::new(127, high, low, USED.fetch_add(1, Ordering::Relaxed))
@@ -87,17 +86,8 @@ pub(crate) fn open_descriptors() -> usize {
     open.count() - 1
 }
 
-/// How much of this process's memory is resident, in bytes.
-pub(crate) fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("there is a /proc");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kib = kib.and_then(|number| number.parse::<usize>().ok());
-    kib.expect("it is told in kibibytes") * 1024
-}
-
 /// How often threads of this process with such names have slept and were woken, in all.
-pub(crate) fn times_woken(is_meant: impl Fn(&str) -> bool) -> usize {
+pub(crate) fn wakeups(is_meant: impl Fn(&str) -> bool) -> usize {
     let threads = std::fs::read_dir("/proc/self/task").expect("there is a /proc");
     let files = threads.filter_map(|thread| Some(thread.ok()?.path().join("status")));
     // A thread may end meanwhile.
@@ -117,9 +107,9 @@ pub(crate) fn times_woken(is_meant: impl Fn(&str) -> bool) -> usize {
 
 /// A file name of this test's own; whatever is there goes when this is dropped.
 #[derive(Debug)]
-pub(crate) struct OwnPath(PathBuf);
+pub(crate) struct TempPath(PathBuf);
 
-impl OwnPath {
+impl TempPath {
     pub(crate) fn new(name: &str) -> Self {
         let file = format!("httpool-it-{}-{name}", system::id());
         Self(std::env::temp_dir().join(file))
@@ -130,13 +120,13 @@ impl OwnPath {
     }
 }
 
-impl AsRef<Path> for OwnPath {
+impl AsRef<Path> for TempPath {
     fn as_ref(&self) -> &Path {
         &self.0
     }
 }
 
-impl Drop for OwnPath {
+impl Drop for TempPath {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }

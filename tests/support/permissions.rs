@@ -8,7 +8,7 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 /// Runs this on a thread to which files' permissions say what they say to most, and that may not bind
 /// every port: a thread that may do everything would not find that something is forbidden.
 #[track_caller]
-pub(crate) fn as_anybody(body: impl FnOnce() + Send) {
+pub(crate) fn without_privileges(body: impl FnOnce() + Send) {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let mut sets = capabilities(None).expect("a thread may know what it may do");

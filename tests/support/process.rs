@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// The program, for the suite that tests it.
 const PROGRAM: Option<&str> = option_env!("CARGO_BIN_EXE_httpool");
@@ -26,7 +26,7 @@ const MARK: &str = "HTTPOOL_TEST_ALONE";
 /// Runs a test, named as `cargo test` names it, in a process of its own: one that counts
 /// descriptors or threads, or needs many, must not meet those of other tests.
 #[track_caller]
-pub(crate) fn alone(test: &str, body: impl FnOnce()) {
+pub(crate) fn in_own_process(test: &str, body: impl FnOnce()) {
     if env::var_os(MARK).is_some() {
         return body();
     }
@@ -40,7 +40,7 @@ pub(crate) fn alone(test: &str, body: impl FnOnce()) {
 
 /// Runs the tests of a module again, but for this one: for who has changed where they run.
 #[track_caller]
-pub(crate) fn again(module: &str, but_for: &str) {
+pub(crate) fn rerun_module(module: &str, but_for: &str) {
     let (code, output, errors) = run_tests(&[module, "--skip", but_for], &[]);
     assert!(
         code == Some(0) && !output.contains(" 0 passed"),
@@ -62,7 +62,7 @@ fn run_tests(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, St
 
 /// How many bytes of memory this process uses.
 #[track_caller]
-pub(crate) fn memory_in_use() -> u64 {
+pub(crate) fn resident_memory() -> u64 {
     memory(std::process::id(), "VmRSS:")
 }
 
@@ -93,7 +93,7 @@ fn is_in_mask(process: u32, mask: &str, signal: rustix::process::Signal) -> bool
 
 /// Whether this process, and so what it starts, ignores a signal.
 #[track_caller]
-pub(crate) fn is_ignored(signal: rustix::process::Signal) -> bool {
+pub(crate) fn ignores_signal(signal: rustix::process::Signal) -> bool {
     is_in_mask(std::process::id(), "SigIgn:", signal)
 }
 
@@ -186,7 +186,7 @@ impl Lines {
 
     /// The next line; `None` if there is none in time.
     fn next(&mut self) -> Option<String> {
-        let line = self.coming.recv_timeout(PATIENCE).ok()?;
+        let line = self.coming.recv_timeout(TIMEOUT).ok()?;
         self.seen.push_str(&line);
         self.seen.push('\n');
         Some(line)
@@ -199,7 +199,7 @@ impl Lines {
     }
 }
 
-pub(crate) use program::{Program, address_in, run_in_journal, run_program};
+pub(crate) use program::{Program, address_in, run_program, run_with_journal};
 
 mod program {
     use std::net::TcpListener;
@@ -210,7 +210,7 @@ mod program {
     use httpool::ListenAddr;
     use rustix::process::{Pid, Signal, kill_process};
 
-    use super::super::{Client, PATIENCE, SOON, expect_refused, own_loopback};
+    use super::super::{Client, SOON, TIMEOUT, expect_refused, unique_loopback};
     use super::{PROGRAM, Process, is_in_mask, memory};
 
     /// The program, running.
@@ -236,7 +236,7 @@ mod program {
 
     /// The same, where standard error is the stream to a service manager's journal.
     #[track_caller]
-    pub(crate) fn run_in_journal(arguments: &[&str]) -> Exit {
+    pub(crate) fn run_with_journal(arguments: &[&str]) -> Exit {
         let script = "export JOURNAL_STREAM=$(stat -Lc %d:%i /dev/fd/2); exec \"$0\" \"$@\"";
         let mut command = Command::new("/bin/sh");
         command
@@ -270,9 +270,9 @@ mod program {
         /// Starts it on a port of its own where HUP and INT are ignored, as `nohup` and a shell's `&`
         /// do, and waits until it says that it listens.
         #[track_caller]
-        pub(crate) fn spawn_ignoring() -> Self {
+        pub(crate) fn spawn_ignoring_signals() -> Self {
             let script = "trap '' HUP INT; exec \"$0\" --listen \"$1\"";
-            let listen = format!("{}:0", own_loopback());
+            let listen = format!("{}:0", unique_loopback());
             let mut command = Command::new("/bin/sh");
             command.args(["-c", script, program(), &listen]).env_clear();
             let mut program = Self {
@@ -286,24 +286,24 @@ mod program {
         /// Starts it on a port of its own with this socket as standard output, as a service manager
         /// does, and waits until it says that it listens.
         #[track_caller]
-        pub(crate) fn spawn_into(output: UnixStream, arguments: &[&str]) -> Self {
+        pub(crate) fn spawn_with_output(output: UnixStream, arguments: &[&str]) -> Self {
             let input = Stdio::from(OwnedFd::from(output));
-            Self::spawn_behind("exec 1>&0 0</dev/null", input, arguments)
+            Self::spawn_after_script("exec 1>&0 0</dev/null", input, arguments)
         }
 
         /// Starts it on a port of its own where it may have so many descriptors, and waits until it
         /// says that it listens.
         #[track_caller]
-        pub(crate) fn spawn_within(descriptors: u32, arguments: &[&str]) -> Self {
+        pub(crate) fn spawn_with_descriptor_limit(descriptors: u32, arguments: &[&str]) -> Self {
             let script = format!("ulimit -n {descriptors}");
-            Self::spawn_behind(&script, Stdio::null(), arguments)
+            Self::spawn_after_script(&script, Stdio::null(), arguments)
         }
 
         /// The same after these commands of a shell.
         #[track_caller]
-        fn spawn_behind(script: &str, input: Stdio, arguments: &[&str]) -> Self {
+        fn spawn_after_script(script: &str, input: Stdio, arguments: &[&str]) -> Self {
             let script = format!("{script}; exec \"$0\" \"$@\"");
-            let listen = format!("{}:0", own_loopback());
+            let listen = format!("{}:0", unique_loopback());
             let mut command = Command::new("/bin/sh");
             command
                 .args(["-c", &script, program()])
@@ -327,7 +327,7 @@ mod program {
         /// The same with these variables.
         #[track_caller]
         pub(crate) fn spawn_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-            let listen = format!("{}:0", own_loopback());
+            let listen = format!("{}:0", unique_loopback());
             let arguments = [&["--listen", &listen], arguments].concat();
             let mut program = Self::start(&arguments, variables);
             program.expect_listening();
@@ -357,13 +357,13 @@ mod program {
         /// Starts it with a listener that someone else keeps, as a service manager does, and waits
         /// until it says that it listens.
         #[track_caller]
-        pub(crate) fn inherit(listener: &TcpListener, arguments: &[&str]) -> Self {
-            Self::inherit_named(listener, "", arguments)
+        pub(crate) fn spawn_with_listener(listener: &TcpListener, arguments: &[&str]) -> Self {
+            Self::spawn_with_named_listener(listener, "", arguments)
         }
 
         /// The same with a listener that has this name there.
         #[track_caller]
-        pub(crate) fn inherit_named(
+        pub(crate) fn spawn_with_named_listener(
             listener: &TcpListener,
             name: &str,
             arguments: &[&str],
@@ -417,8 +417,8 @@ mod program {
 
         /// Sends the signal again and again until the program has ended.
         #[track_caller]
-        pub(crate) fn insist(&self, signal: Signal) {
-            let tries = PATIENCE.as_millis() / SOON.as_millis();
+        pub(crate) fn signal_until_exit(&self, signal: Signal) {
+            let tries = TIMEOUT.as_millis() / SOON.as_millis();
             let has_ended = (0..tries).any(|_| {
                 self.signal(signal);
                 self.process.has_ended(SOON)
@@ -452,7 +452,7 @@ mod program {
 
     #[track_caller]
     fn exit(mut process: Process) -> Exit {
-        let code = process.wait(PATIENCE);
+        let code = process.wait(TIMEOUT);
         assert!(code.is_some(), "it ends by itself: {}", process.errors.seen);
         Exit {
             code,

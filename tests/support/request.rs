@@ -41,6 +41,6 @@ pub(crate) fn chunked_head(target: &str) -> Vec<u8> {
 }
 
 /// A header that says 192.0.2.1:4711, in version 1 of the PROXY protocol, and in version 2.
-pub(crate) const V1: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 80\r\n";
-pub(crate) const V2: &[u8] =
+pub(crate) const PROXY_V1: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 80\r\n";
+pub(crate) const PROXY_V2: &[u8] =
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x01\x12\x67\0\x50";

@@ -39,7 +39,7 @@ pub(crate) fn without_openat2<T: Send>(body: impl FnOnce() -> T + Send) -> T {
 
 /// All descriptors that this process may have, which are not many: each that is closed is one for
 /// somebody else. For a test that runs `alone`.
-pub(crate) fn all_descriptors() -> Vec<File> {
+pub(crate) fn exhaust_descriptors() -> Vec<File> {
     let limit = Rlimit {
         current: Some(100),
         maximum: getrlimit(Resource::Nofile).maximum,

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, bounded};
 use httpool::{Builder, DrainReport, Handle, Handler, ListenAddr, Phase, Server};
 
-use super::{Client, OwnPath, PATIENCE, SOON, eventually};
+use super::{Client, SOON, TIMEOUT, TempPath, eventually};
 
 /// A server whose clients can connect and that does not run yet: what they send meets it at its
 /// very beginning.
@@ -19,7 +19,7 @@ pub(crate) struct BoundServer(Server);
 #[derive(Debug)]
 pub(crate) struct TestServer {
     address: ListenAddr,
-    entrance: Entrance,
+    entrance: ClientSetup,
     handle: Handle,
     ended: Receiver<io::Result<DrainReport>>,
     thread: Option<JoinHandle<()>>,
@@ -27,11 +27,11 @@ pub(crate) struct TestServer {
 
 /// What clients need besides the address.
 #[derive(Debug)]
-pub(crate) enum Entrance {
+pub(crate) enum ClientSetup {
     Open,
     /// A socket's file, which goes with the server.
     #[expect(dead_code, reason = "it is kept for its end")]
-    File(OwnPath),
+    File(TempPath),
     /// They speak TLS like this.
     Tls(Arc<rustls::ClientConfig>),
 }
@@ -79,7 +79,7 @@ impl BoundServer {
         });
         TestServer {
             address,
-            entrance: Entrance::Open,
+            entrance: ClientSetup::Open,
             handle,
             ended,
             thread: Some(thread),
@@ -95,7 +95,7 @@ impl TestServer {
     }
 
     /// The same, but clients need this.
-    pub(crate) fn behind(mut self, entrance: Entrance) -> Self {
+    pub(crate) fn with_client_setup(mut self, entrance: ClientSetup) -> Self {
         self.entrance = entrance;
         self
     }
@@ -112,8 +112,8 @@ impl TestServer {
     pub(crate) fn connect(&self) -> Client {
         let client = Client::connect(&self.address);
         match &self.entrance {
-            Entrance::Open | Entrance::File(_) => client,
-            Entrance::Tls(config) => client.with_tls(config, super::tls::NAME),
+            ClientSetup::Open | ClientSetup::File(_) => client,
+            ClientSetup::Tls(config) => client.with_tls(config, super::tls::NAME),
         }
     }
 
@@ -155,7 +155,7 @@ impl TestServer {
     /// Waits until the server has ended.
     #[track_caller]
     pub(crate) fn expect_end(mut self) -> DrainReport {
-        let result = self.ended.recv_timeout(PATIENCE);
+        let result = self.ended.recv_timeout(TIMEOUT);
         let result = result.expect("the server ends in time");
         if let Some(thread) = self.thread.take() {
             thread.join().expect("the server's thread does not panic");
@@ -170,7 +170,7 @@ impl Drop for TestServer {
             return;
         };
         self.handle.shutdown_now();
-        let has_ended = self.ended.recv_timeout(PATIENCE).is_ok();
+        let has_ended = self.ended.recv_timeout(TIMEOUT).is_ok();
         if has_ended {
             let _ = server.join();
         }
@@ -182,7 +182,7 @@ impl Drop for TestServer {
 }
 
 /// Waits until nobody listens there. Only where a test has an
-/// [address of its own](super::own_loopback) does that mean anything.
+/// [address of its own](super::unique_loopback) does that mean anything.
 #[track_caller]
 pub(crate) fn expect_refused(address: SocketAddr) {
     eventually(&format!("{address} refuses connections"), || {

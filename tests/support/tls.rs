@@ -10,33 +10,33 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 
-use super::{BoundServer, Client, OwnPath, TestServer};
+use super::{BoundServer, Client, TempPath, TestServer};
 
 /// The name of the servers.
 pub(crate) const NAME: &str = "it.example";
 
 /// Somebody who vouches for names.
 #[derive(Debug)]
-pub(crate) struct Authority {
+pub(crate) struct CertificateAuthority {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
 }
 
 /// A certificate and its key, as PEM.
 #[derive(Debug, Clone)]
-pub(crate) struct Issued {
+pub(crate) struct IssuedCertificate {
     pub(crate) certificate: String,
     pub(crate) key: String,
 }
 
 /// The same in files.
 #[derive(Debug)]
-pub(crate) struct ServeDir {
-    pub(crate) certificate: OwnPath,
-    pub(crate) key: OwnPath,
+pub(crate) struct CertificateFiles {
+    pub(crate) certificate: TempPath,
+    pub(crate) key: TempPath,
 }
 
-impl Authority {
+impl CertificateAuthority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new([]).expect("it has no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -53,7 +53,7 @@ impl Authority {
         &self.certificate
     }
 
-    pub(crate) fn issue(&self, names: &[&str]) -> Issued {
+    pub(crate) fn issue(&self, names: &[&str]) -> IssuedCertificate {
         self.issue_with(names, |_| {})
     }
 
@@ -62,13 +62,13 @@ impl Authority {
         &self,
         names: &[&str],
         change: impl FnOnce(&mut CertificateParams),
-    ) -> Issued {
+    ) -> IssuedCertificate {
         let names: Vec<String> = names.iter().copied().map(String::from).collect();
         let mut params = CertificateParams::new(names).expect("they are names");
         change(&mut params);
         let key = KeyPair::generate().expect("there is randomness");
         let certificate = params.signed_by(&key, &self.issuer);
-        Issued {
+        IssuedCertificate {
             certificate: certificate.expect("it is complete").pem(),
             key: key.serialize_pem(),
         }
@@ -83,13 +83,13 @@ impl Authority {
     pub(crate) fn client_with(
         &self,
         versions: &[&'static SupportedProtocolVersion],
-        own: Option<&Issued>,
+        own: Option<&IssuedCertificate>,
     ) -> Arc<ClientConfig> {
         self.client_of(rustls::crypto::ring::default_provider(), versions, own)
     }
 
     /// The same that takes signatures of this scheme alone.
-    pub(crate) fn client_of_scheme(
+    pub(crate) fn client_with_scheme(
         &self,
         version: &'static SupportedProtocolVersion,
         scheme: SignatureScheme,
@@ -103,7 +103,7 @@ impl Authority {
     }
 
     /// A client that believes this certificate, as PEM.
-    pub(crate) fn client_that_trusts(certificate: &str) -> Arc<ClientConfig> {
+    pub(crate) fn client_trusting(certificate: &str) -> Arc<ClientConfig> {
         let provider = rustls::crypto::ring::default_provider();
         client_of(certificate, provider, rustls::ALL_VERSIONS, None)
     }
@@ -112,7 +112,7 @@ impl Authority {
         &self,
         provider: CryptoProvider,
         versions: &[&'static SupportedProtocolVersion],
-        own: Option<&Issued>,
+        own: Option<&IssuedCertificate>,
     ) -> Arc<ClientConfig> {
         client_of(&self.certificate, provider, versions, own)
     }
@@ -122,7 +122,7 @@ fn client_of(
     trusted: &str,
     provider: CryptoProvider,
     versions: &[&'static SupportedProtocolVersion],
-    own: Option<&Issued>,
+    own: Option<&IssuedCertificate>,
 ) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(der(trusted)).expect("it is a certificate");
@@ -143,26 +143,26 @@ fn client_of(
     Arc::new(config)
 }
 
-impl Issued {
+impl IssuedCertificate {
     pub(crate) fn tls(&self) -> Tls {
         let builder = Tls::builder().certificate_pem(&*self.certificate, &*self.key);
         builder.build().expect("they fit")
     }
 
     /// Writes it to files with names like this.
-    pub(crate) fn files(&self, name: &str) -> ServeDir {
-        let files = ServeDir {
-            certificate: OwnPath::new(&format!("{name}.pem")),
-            key: OwnPath::new(&format!("{name}.key")),
+    pub(crate) fn files(&self, name: &str) -> CertificateFiles {
+        let files = CertificateFiles {
+            certificate: TempPath::new(&format!("{name}.pem")),
+            key: TempPath::new(&format!("{name}.key")),
         };
         files.write(self);
         files
     }
 }
 
-impl ServeDir {
+impl CertificateFiles {
     /// Puts this into them instead.
-    pub(crate) fn write(&self, issued: &Issued) {
+    pub(crate) fn write(&self, issued: &IssuedCertificate) {
         fs::write(&self.certificate, &issued.certificate).expect("the folder is writable");
         fs::write(&self.key, &issued.key).expect("the folder is writable");
     }
@@ -193,15 +193,15 @@ pub(crate) fn bind_at(
 
 /// A server of [`NAME`], and clients that believe it.
 #[derive(Debug)]
-pub(crate) struct Secure {
+pub(crate) struct TlsServer {
     pub(crate) server: TestServer,
     pub(crate) config: Arc<ClientConfig>,
 }
 
-impl Secure {
+impl TlsServer {
     #[track_caller]
     pub(crate) fn spawn(configure: impl FnOnce(Builder) -> Builder, handler: impl Handler) -> Self {
-        let authority = Authority::new();
+        let authority = CertificateAuthority::new();
         let server = bind(authority.issue(&[NAME]).tls(), configure).run(handler);
         Self {
             server,

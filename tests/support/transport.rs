@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use httpool::{Builder, Handler};
 
-use super::{BoundServer, End, OwnPath, TestServer};
+use super::{BoundServer, End, TempPath, TestServer};
 
 /// What is between clients and their server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,24 +27,24 @@ impl Transport {
             Self::Unix => {
                 static USED: AtomicUsize = AtomicUsize::new(0);
                 let number = USED.fetch_add(1, Ordering::Relaxed);
-                let path = OwnPath::new(&format!("transport-{number}.sock"));
+                let path = TempPath::new(&format!("transport-{number}.sock"));
                 let address = format!("unix:{}", path.as_ref().display());
                 let server = BoundServer::at(&address, configure).run(handler);
-                server.behind(super::Entrance::File(path))
+                server.with_client_setup(super::ClientSetup::File(path))
             }
             Self::Tls => {
-                let super::tls::Secure { server, config } =
-                    super::tls::Secure::spawn(configure, handler);
-                server.behind(super::Entrance::Tls(config))
+                let super::tls::TlsServer { server, config } =
+                    super::tls::TlsServer::spawn(configure, handler);
+                server.with_client_setup(super::ClientSetup::Tls(config))
             }
         }
     }
 
     /// How a connection ends on which nothing is sent when the server is forced to stop.
-    pub(crate) fn forced_end(self) -> End {
+    pub(crate) fn end_on_abort(self) -> End {
         match self {
             Self::Tcp | Self::Unix => End::Closed,
-            Self::Tls => End::CutOff,
+            Self::Tls => End::Truncated,
         }
     }
 }

@@ -6,7 +6,7 @@ use httpool::http::request::Builder;
 use httpool::layers::{BasicAuth, User};
 use httpool::{Handler, Layered, Request};
 
-use super::{ask, get, text};
+use super::{call, get, text};
 
 fn library() -> impl Handler {
     let auth = BasicAuth::of("Library", [("ada", "lovelace"), ("grete", "mañana: ☕")]);
@@ -28,17 +28,17 @@ fn who_gives_name_and_password_is_let_in() {
         ("ada:lovelace", "hello, ada"),
         ("grete:mañana: ☕", "hello, grete"),
     ] {
-        assert_eq!(text(&ask(&library(), with(credentials))), said);
+        assert_eq!(text(&call(&library(), with(credentials))), said);
     }
     let lower = get("/").header("authorization", "basic  YWRhOmxvdmVsYWNl");
-    assert_eq!(text(&ask(&library(), lower)), "hello, ada");
+    assert_eq!(text(&call(&library(), lower)), "hello, ada");
 }
 
 #[test]
 fn everybody_else_is_asked() {
     #[track_caller]
     fn check(request: Builder) {
-        let response = ask(&library(), request);
+        let response = call(&library(), request);
         assert_eq!(response.status(), 401);
         let challenge = &response.headers()["www-authenticate"];
         assert_eq!(challenge, "Basic realm=\"Library\", charset=\"UTF-8\"");
@@ -79,14 +79,14 @@ fn everybody_else_is_asked() {
 fn a_check_of_ones_own_decides() {
     let auth = BasicAuth::checked_by("Library", |name, password| password == format!("{name}!"));
     let handler = Layered::new(greet).layer(auth);
-    assert_eq!(text(&ask(&handler, with("eva:eva!"))), "hello, eva");
-    assert_eq!(ask(&handler, with("eva:adam!")).status(), 401);
+    assert_eq!(text(&call(&handler, with("eva:eva!"))), "hello, eva");
+    assert_eq!(call(&handler, with("eva:adam!")).status(), 401);
 }
 
 #[test]
 fn a_realm_cannot_break_out_of_its_quotes() {
     let auth = BasicAuth::of(r#"A "quoted\" realm"#, []);
-    let answer = ask(&Layered::new(greet).layer(auth), get("/"));
+    let answer = call(&Layered::new(greet).layer(auth), get("/"));
     let expected = r#"Basic realm="A \"quoted\\\" realm", charset="UTF-8""#;
     assert_eq!(answer.headers()["www-authenticate"], expected);
     for wrong in ["a\r\nset-cookie: b=c", "a\0", "caffè"] {
@@ -103,7 +103,7 @@ fn a_user_is_an_argument() {
     let name = |User(name): User| name;
     let auth = BasicAuth::of("Library", [("ada", "lovelace")]);
     let router: Router = Router::new().layer(auth).get("/", name);
-    assert_eq!(text(&ask(&router, with("ada:lovelace"))), "ada");
+    assert_eq!(text(&call(&router, with("ada:lovelace"))), "ada");
     let open: Router = Router::new().get("/", name);
-    assert_eq!(ask(&open, with("ada:lovelace")).status(), 403);
+    assert_eq!(call(&open, with("ada:lovelace")).status(), 403);
 }

@@ -2,7 +2,7 @@ use httpool::http::StatusCode;
 use httpool::layers::CatchPanic;
 use httpool::{Layered, Request};
 
-use super::{ask, get, text};
+use super::{call, get, text};
 use crate::support::TestServer;
 
 fn sorry(message: &str) -> (StatusCode, String) {
@@ -26,7 +26,7 @@ fn a_panic_is_answered_as_one_likes() {
         ("/value", 502, "sorry: "),
         ("/", 200, "tea"),
     ] {
-        let response = ask(&handler, get(target));
+        let response = call(&handler, get(target));
         assert_eq!(
             (response.status().as_u16(), text(&response)),
             (status, said),

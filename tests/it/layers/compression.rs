@@ -13,8 +13,10 @@ use httpool::layers::Compression;
 use httpool::sse::Events;
 use httpool::{Body, Handler, IntoResponse, Layered, Problem, Request, Response};
 
-use super::{ask, get, values};
-use crate::support::{Client, Door, Gate, HUGE, NEVER, OwnPath, Random, TestServer, eventually};
+use super::{call, get, values};
+use crate::support::{
+    Client, Gate, GateWaiter, HUGE, NEVER, Random, TempPath, TestServer, eventually,
+};
 
 /// Text that is shorter in every coding.
 fn tea() -> Vec<u8> {
@@ -73,7 +75,7 @@ fn the_client_chooses_the_coding() {
         ("gzip, br;q=0.9", "gzip"),
         ("*", "zstd"),
     ] {
-        let response = ask(&handler, accepting(accepted));
+        let response = call(&handler, accepting(accepted));
         let fields = response.headers();
         assert_eq!(fields[CONTENT_ENCODING], coding, "{accepted}");
         assert_eq!(values(fields, "vary"), ["accept-encoding"]);
@@ -88,7 +90,7 @@ fn the_client_chooses_the_coding() {
         "gzip;q=0",
         "gzip;q=0.1, identity",
     ] {
-        let response = ask(&handler, accepting(accepted));
+        let response = call(&handler, accepting(accepted));
         expect_as_it_is(&response);
         assert_eq!(values(response.headers(), "vary"), ["accept-encoding"]);
         assert_eq!(response.body().as_bytes(), tea());
@@ -105,7 +107,7 @@ fn what_is_settled_stays_as_it_is() {
         (HeaderName::from_static("content-digest"), "sha-256=:AA==:"),
         (HeaderName::from_static("content-range"), "bytes 0-9/*"),
     ] {
-        let response = ask(&with(name.clone(), value), accepting("gzip"));
+        let response = call(&with(name.clone(), value), accepting("gzip"));
         let expected: &[u8] = &tea();
         assert_eq!(response.body().as_bytes(), expected, "{name}: {value}");
         assert!(!response.headers().contains_key(VARY), "{name}: {value}");
@@ -113,15 +115,15 @@ fn what_is_settled_stays_as_it_is() {
     for status in [204, 205, 206, 304] {
         let status = StatusCode::from_u16(status).expect("it is a status");
         let handler = serve(move |_| (status, plain(tea())).into_response());
-        expect_as_it_is(&ask(&handler, accepting("gzip")));
+        expect_as_it_is(&call(&handler, accepting("gzip")));
     }
     for short in [0, 1, 1023] {
         let handler = serve(move |_| plain(vec![b'x'; short]));
-        expect_as_it_is(&ask(&handler, accepting("gzip")));
+        expect_as_it_is(&call(&handler, accepting("gzip")));
     }
     let noise = Random::new(7).bytes(4096);
     let handler = serve(move |_| plain(noise.clone()));
-    expect_as_it_is(&ask(&handler, accepting("gzip, br, zstd")));
+    expect_as_it_is(&call(&handler, accepting("gzip, br, zstd")));
 }
 
 #[test]
@@ -137,7 +139,7 @@ fn types_tell_what_gets_shorter() {
         ("video/mp4", false),
         ("font/woff2", false),
     ] {
-        let response = ask(&with(CONTENT_TYPE, content_type), accepting("gzip"));
+        let response = call(&with(CONTENT_TYPE, content_type), accepting("gzip"));
         let is_compressed = response.headers().contains_key(CONTENT_ENCODING);
         assert_eq!(is_compressed, is_shorter, "{content_type}");
     }
@@ -147,18 +149,18 @@ fn types_tell_what_gets_shorter() {
 fn validators_are_those_of_what_is_sent() {
     for (tag, expected) in [("\"a\"", "W/\"a\""), ("W/\"a\"", "W/\"a\"")] {
         let handler = with(ETAG, tag);
-        assert_eq!(ask(&handler, accepting("br")).headers()[ETAG], expected);
-        assert_eq!(ask(&handler, accepting("")).headers()[ETAG], tag);
+        assert_eq!(call(&handler, accepting("br")).headers()[ETAG], expected);
+        assert_eq!(call(&handler, accepting("")).headers()[ETAG], tag);
     }
     let handler = with(ACCEPT_RANGES, "bytes");
-    let response = ask(&handler, accepting("br"));
+    let response = call(&handler, accepting("br"));
     assert!(!response.headers().contains_key(ACCEPT_RANGES));
-    let response = ask(&with(VARY, "origin"), accepting("br"));
+    let response = call(&with(VARY, "origin"), accepting("br"));
     assert_eq!(
         values(response.headers(), "vary"),
         ["origin", "accept-encoding"]
     );
-    let response = ask(&with(VARY, "Accept-Encoding"), accepting("br"));
+    let response = call(&with(VARY, "Accept-Encoding"), accepting("br"));
     assert_eq!(values(response.headers(), "vary"), ["Accept-Encoding"]);
 }
 
@@ -183,11 +185,11 @@ fn what_tells_of_compressed_content_has_its_validators() {
         ("identity", "W/\"a\"", "\"a\""),
     ] {
         let request = accepting(accepted).header("if-none-match", asked);
-        let response = ask(&same, request);
+        let response = call(&same, request);
         assert_eq!(response.headers()[ETAG], expected, "{accepted} {asked}");
         assert_eq!(values(response.headers(), "vary"), ["accept-encoding"]);
     }
-    let part = ask(&handler(StatusCode::PARTIAL_CONTENT), accepting("br"));
+    let part = call(&handler(StatusCode::PARTIAL_CONTENT), accepting("br"));
     assert_eq!(part.headers()[ETAG], "\"a\"");
     assert_eq!(values(part.headers(), "vary"), ["accept-encoding"]);
 }
@@ -199,7 +201,7 @@ fn an_error_is_told_as_it_is() {
         let problem = Problem::new(StatusCode::NOT_FOUND).detail(long.clone());
         problem.into_response()
     });
-    expect_as_it_is(&ask(&handler, accepting("gzip")));
+    expect_as_it_is(&call(&handler, accepting("gzip")));
 }
 
 fn client_of(answer: impl Fn() -> Body + Send + Sync + 'static) -> (TestServer, Client) {
@@ -212,8 +214,8 @@ fn client_of(answer: impl Fn() -> Body + Send + Sync + 'static) -> (TestServer, 
 fn get_in(client: &mut Client, coding: &str) -> Vec<u8> {
     let head = format!("GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: {coding}\r\n\r\n");
     let response = client.send(head).expect_status(200);
-    assert_eq!(response.field("content-encoding"), Some(coding));
-    assert_eq!(response.field("transfer-encoding"), Some("chunked"));
+    assert_eq!(response.header("content-encoding"), Some(coding));
+    assert_eq!(response.header("transfer-encoding"), Some("chunked"));
     response.body
 }
 
@@ -247,7 +249,7 @@ fn decoded_so_far(coding: &str, content: &[u8]) -> Vec<u8> {
 /// Gives a line at a time, and waits at the door before each one but the first.
 struct Lines {
     left: u32,
-    door: Option<Door>,
+    waiter: Option<GateWaiter>,
 }
 
 impl Read for Lines {
@@ -256,7 +258,7 @@ impl Read for Lines {
         match self.left {
             0 => return Ok(0),
             3 => {}
-            _ => self.door.as_ref().expect("there is a door").pass(),
+            _ => self.waiter.as_ref().expect("there is a gate").wait(),
         }
         self.left -= 1;
         buffer[..LINE.len()].copy_from_slice(LINE);
@@ -268,11 +270,11 @@ impl Read for Lines {
 fn chunk(client: &mut Client) -> Vec<u8> {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
-        line.extend(client.expect_part(1));
+        line.extend(client.expect_bytes(1));
     }
     let size = str::from_utf8(&line).expect("a chunk begins with its size");
     let size = usize::from_str_radix(size.trim(), 16).expect("the size is a number");
-    let mut part = client.expect_part(size + 2);
+    let mut part = client.expect_bytes(size + 2);
     part.truncate(size);
     part
 }
@@ -285,12 +287,12 @@ fn lines_of_a_live_stream_arrive_as_they_come() {
         ("gzip", "application/json"),
     ] {
         let gate = Gate::new();
-        let door = gate.door();
+        let waiter = gate.waiter();
         let server = TestServer::spawn(
             |builder| builder,
             serve(move |_| {
-                let door = Some(door.clone());
-                let mut response = plain(Body::from_reader(Lines { left: 3, door }));
+                let waiter = Some(waiter.clone());
+                let mut response = plain(Body::from_reader(Lines { left: 3, waiter }));
                 let content_type = HeaderValue::from_static(content_type);
                 response.headers_mut().insert(CONTENT_TYPE, content_type);
                 response
@@ -302,7 +304,7 @@ fn lines_of_a_live_stream_arrive_as_they_come() {
         ));
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.extend(client.expect_part(1));
+            head.extend(client.expect_bytes(1));
         }
         let mut content = chunk(&mut client);
         let line = "{\"event\":\"tea is ready\"}\n";
@@ -360,7 +362,7 @@ fn what_is_kept_to_compress_counts() {
 
 #[test]
 fn a_file_is_compressed_while_it_is_sent() {
-    let path = OwnPath::new("compressed");
+    let path = TempPath::new("compressed");
     fs::write(&path, tea()).expect("a file can be written");
     let open = {
         let path = path.as_ref().to_owned();
@@ -390,7 +392,7 @@ fn head_tells_what_get_would() {
     let noise = Random::new(7).bytes(4096);
     for (content, coding) in [(tea(), Some("gzip")), (noise, None)] {
         let handler = serve(move |_| plain(content.clone()));
-        let (got, told) = (ask(&handler, accepting("gzip")), ask(&handler, head()));
+        let (got, told) = (call(&handler, accepting("gzip")), call(&handler, head()));
         assert_eq!(told.headers(), got.headers());
         assert_eq!(told.body().length(), got.body().length());
         let said = told.headers().get(CONTENT_ENCODING);
@@ -403,7 +405,7 @@ fn head_tells_what_get_would() {
         response.headers_mut().insert(CONTENT_LENGTH, 5000.into());
         response
     });
-    let response = ask(&handler, head());
+    let response = call(&handler, head());
     assert_eq!(response.headers()[CONTENT_ENCODING], "gzip");
     assert_eq!(response.headers().get(CONTENT_LENGTH), None);
     assert_eq!(values(response.headers(), "vary"), ["accept-encoding"]);
@@ -412,8 +414,8 @@ fn head_tells_what_get_would() {
     let (_server, mut client) = client_of(|| tea().into());
     client.send("HEAD / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: gzip\r\n\r\n");
     let response = client.expect_response_to_head();
-    assert_eq!(response.field("content-encoding"), Some("gzip"));
-    client.get("/").expect_answer(tea());
+    assert_eq!(response.header("content-encoding"), Some("gzip"));
+    client.get("/").expect_body(tea());
 }
 
 #[test]
@@ -432,7 +434,7 @@ fn a_compressed_stream_that_waits_ends_when_its_client_has_gone() {
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: gzip\r\n\r\n");
     let status = b"HTTP/1.1 200 OK\r\n";
-    assert_eq!(client.expect_part(status.len()), status);
+    assert_eq!(client.expect_bytes(status.len()), status);
     eventually("the handler waits", || server.handle().snapshot().busy == 1);
     drop(client);
     server.expect_open(0);

@@ -7,7 +7,7 @@ use httpool::http::{self, Method, StatusCode};
 use httpool::layers::Cors;
 use httpool::{Handler, Layered, Next, Request};
 
-use super::{ask, get, text, values};
+use super::{call, get, text, values};
 
 const SHOP: &str = "https://shop.example";
 
@@ -45,7 +45,7 @@ fn check(fields: &HeaderMap, expected: &[(&str, &str)]) {
 
 #[test]
 fn an_allowed_page_may_read_answers() {
-    let response = ask(&around(shop()), get("/").header("origin", SHOP));
+    let response = call(&around(shop()), get("/").header("origin", SHOP));
     assert_eq!(text(&response), "GET");
     check(
         response.headers(),
@@ -59,7 +59,7 @@ fn an_allowed_page_may_read_answers() {
 
 #[test]
 fn a_question_before_a_request_is_answered() {
-    let response = ask(&around(shop()), preflight(SHOP));
+    let response = call(&around(shop()), preflight(SHOP));
     assert_eq!((response.status().as_u16(), text(&response)), (204, ""));
     check(
         response.headers(),
@@ -89,33 +89,33 @@ fn a_stranger_is_told_nothing() {
         "*",
         "",
     ] {
-        let response = ask(
+        let response = call(
             &around(shop().credentials()),
             get("/").header("origin", origin),
         );
         assert_eq!(text(&response), "GET");
         check(response.headers(), &[]);
         assert_eq!(values(response.headers(), "vary"), ["origin"], "{origin}");
-        let response = ask(&around(shop().credentials()), preflight(origin));
+        let response = call(&around(shop().credentials()), preflight(origin));
         assert_eq!(response.status(), 204);
         check(response.headers(), &[]);
     }
     // Caches must not give what a stranger gets to somebody else, nor the other way round.
-    let response = ask(&around(shop()), get("/"));
+    let response = call(&around(shop()), get("/"));
     check(response.headers(), &[]);
     assert_eq!(values(response.headers(), "vary"), ["origin"]);
 }
 
 #[test]
 fn a_public_answer_never_goes_with_credentials() {
-    let response = ask(
+    let response = call(
         &around(Cors::any_origin()),
         get("/").header("origin", "null"),
     );
     check(response.headers(), &[("access-control-allow-origin", "*")]);
     assert!(!response.headers().contains_key(VARY));
     assert!(catch_unwind(|| Cors::any_origin().credentials()).is_err());
-    let response = ask(
+    let response = call(
         &around(shop().credentials()),
         get("/").header("origin", SHOP),
     );
@@ -129,7 +129,7 @@ fn a_public_answer_never_goes_with_credentials() {
 fn a_public_answer_says_so_whoever_asks() {
     let handler = around(Cors::any_origin().expose_headers([ETAG]));
     for request in [get("/"), get("/").header("origin", SHOP)] {
-        let response = ask(&handler, request);
+        let response = call(&handler, request);
         check(
             response.headers(),
             &[
@@ -155,7 +155,7 @@ fn what_a_handler_says_does_not_count() {
     };
     let handler = Layered::new(loose).layer(shop());
     for origin in [SHOP, "https://evil.example"] {
-        let response = ask(&handler, get("/").header("origin", origin));
+        let response = call(&handler, get("/").header("origin", origin));
         let allowed = values(response.headers(), "access-control-allow-origin");
         let expected: &[&str] = if origin == SHOP { &[SHOP] } else { &[] };
         assert_eq!(allowed, expected);
@@ -171,7 +171,7 @@ fn other_options_reach_the_handler() {
         http::Request::options("/").header("origin", SHOP),
         http::Request::options("/").header("access-control-request-method", "PUT"),
     ] {
-        assert_eq!(text(&ask(&around(shop()), request)), "OPTIONS");
+        assert_eq!(text(&call(&around(shop()), request)), "OPTIONS");
     }
 }
 
@@ -215,9 +215,9 @@ fn a_question_is_answered_before_other_layers_ask_for_anything() {
     let handler = Layered::new(|_: Request| "hello")
         .layer(shop())
         .layer(|_: Request, _: Next<'_>| StatusCode::UNAUTHORIZED);
-    let response = ask(&handler, preflight(SHOP));
+    let response = call(&handler, preflight(SHOP));
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
-    let response = ask(&handler, http::Request::get("/").header("origin", SHOP));
+    let response = call(&handler, http::Request::get("/").header("origin", SHOP));
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     let allowed = values(response.headers(), "access-control-allow-origin");
     assert_eq!(allowed, [SHOP]);

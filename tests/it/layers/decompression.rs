@@ -5,7 +5,7 @@ use httpool::http::{self, StatusCode};
 use httpool::layers::Decompression;
 use httpool::{Body, BodyMode, ClientInfo, Handler, IntoResponse, Layered, Request, Response};
 
-use super::{ask, get, send, text};
+use super::{call, get, send, text};
 use crate::support::{Random, TestServer};
 
 const LIMIT: usize = 100_000;
@@ -57,7 +57,7 @@ fn a_handler_sees_what_was_meant() {
     }
     let response = send(&undone(), post("identity"), "hello");
     assert_eq!(text(&response), "[true, false] hello");
-    assert_eq!(text(&ask(&undone(), get("/"))), "[false, false] ");
+    assert_eq!(text(&call(&undone(), get("/"))), "[false, false] ");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_request_still_knows_where_it_comes_from() {
         body.len()
     );
     let mut client = server.connect();
-    client.send(head).send(body).expect_answer("true");
+    client.send(head).send(body).expect_body("true");
 }
 
 /// Tells how much it reads, and the coding of that.
@@ -153,9 +153,9 @@ fn what_is_streamed_stays_in_its_coding_however_it_is_cut() {
     );
     let expected = format!("{} \"gzip\"", body.len());
     let at_once = [head.as_bytes(), &body].concat();
-    server.connect().send(at_once).expect_answer(&*expected);
+    server.connect().send(at_once).expect_body(&*expected);
     let mut client = server.connect();
-    client.send(head).send(body).expect_answer(&*expected);
+    client.send(head).send(body).expect_body(&*expected);
 }
 
 #[test]
@@ -199,16 +199,16 @@ fn content_in_an_unknown_coding_is_refused_before_it_is_sent() {
         let mut client = server.connect();
         let sent = client.send(format!("{head}{framing}\r\n\r\n"));
         let response = sent.expect_status(415);
-        assert_eq!(response.field("accept-encoding"), Some("zstd, br, gzip"));
+        assert_eq!(response.header("accept-encoding"), Some("zstd, br, gzip"));
     }
     // A coding that is known is undone, whether the client waits or not.
     let body = encoded("gzip", &b"hello"[..]);
     let head = head.replace("deflate", "gzip");
     let mut client = server.connect();
     client.send(format!("{head}Content-Length: {}\r\n\r\n", body.len()));
-    let interim = client.expect_part("HTTP/1.1 100 Continue\r\n\r\n".len());
+    let interim = client.expect_bytes("HTTP/1.1 100 Continue\r\n\r\n".len());
     assert!(interim.starts_with(b"HTTP/1.1 100 "));
-    client.send(body).expect_answer("[false, false] hello");
+    client.send(body).expect_body("[false, false] hello");
     // A request that is refused for another reason need not send its content either.
     let handler = Layered::new(OnlyGet).layer(Decompression::new(LIMIT));
     let server = TestServer::spawn(|builder| builder, handler);

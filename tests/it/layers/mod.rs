@@ -19,7 +19,7 @@ use httpool::{Body, Handler, Response};
 
 /// What a handler answers to a request without a body, in memory.
 #[track_caller]
-fn ask(handler: &impl Handler, request: Builder) -> Response {
+fn call(handler: &impl Handler, request: Builder) -> Response {
     let mut request = request.body(Body::empty()).expect("it is a request");
     handler.handle(&mut request)
 }

@@ -7,7 +7,7 @@ use httpool::{
     ClientInfo, Handler, IntoResponse, Layer, Layered, Next, RawRequest, Request, Response,
 };
 
-use super::{ask, get, text};
+use super::{call, get, text};
 
 /// Puts its name before what the answer says.
 fn named(name: &'static str) -> impl Layer {
@@ -25,9 +25,9 @@ fn what_is_written_first_sees_the_request_first() {
         .layer(named("a"))
         .layer(named("b"))
         .layer(named("c"));
-    assert_eq!(text(&ask(&handler, get("/"))), "abcz");
+    assert_eq!(text(&call(&handler, get("/"))), "abcz");
     let within = Layered::new(handler).layer(named("0"));
-    assert_eq!(text(&ask(&within, get("/"))), "0abcz");
+    assert_eq!(text(&call(&within, get("/"))), "0abcz");
 }
 
 #[test]
@@ -42,9 +42,9 @@ fn a_layer_may_answer_itself() {
         Method::GET => next.run(request),
         _ => StatusCode::IM_A_TEAPOT.into_response(),
     });
-    assert_eq!(ask(&handler, http::Request::put("/")).status(), 418);
+    assert_eq!(call(&handler, http::Request::put("/")).status(), 418);
     assert_eq!(calls.load(Ordering::Relaxed), 0);
-    assert_eq!(text(&ask(&handler, get("/"))), "handled");
+    assert_eq!(text(&call(&handler, get("/"))), "handled");
 }
 
 /// A layer that lends what it is lent.
@@ -68,7 +68,7 @@ impl Handler for Tell {
 #[test]
 fn a_layer_may_change_the_request() {
     let handler = Layered::new(Tell).layer(Arc::new(Renamed));
-    assert_eq!(text(&ask(&handler, get("/"))), "/renamed");
+    assert_eq!(text(&call(&handler, get("/"))), "/renamed");
 }
 
 mod routers {
@@ -86,12 +86,12 @@ mod routers {
             .get("/b/{x}", |Path(x): Path<String>| x)
             .layer(named("2"));
         for (target, said) in [("/a", "12a"), ("/b/c", "12c"), ("/c", "12404 Not Found\n")] {
-            assert_eq!(text(&ask(&router, get(target))), said, "{target}");
+            assert_eq!(text(&call(&router, get(target))), said, "{target}");
         }
-        let response = ask(&router, http::Request::delete("/a"));
+        let response = call(&router, http::Request::delete("/a"));
         assert_eq!(text(&response), "12405 Method Not Allowed\n");
         assert_eq!(response.headers()[ALLOW], "GET, HEAD, OPTIONS");
-        let response = ask(&router, http::Request::options("/a"));
+        let response = call(&router, http::Request::options("/a"));
         assert_eq!((response.status().as_u16(), text(&response)), (204, "12"));
     }
 
@@ -115,9 +115,9 @@ mod routers {
             ("/api/nothing", "12none"),
             ("/nothing", "1404 Not Found\n"),
         ] {
-            assert_eq!(text(&ask(&router, get(target))), said, "{target}");
+            assert_eq!(text(&call(&router, get(target))), said, "{target}");
         }
-        let response = ask(&router, http::Request::delete("/api/inner"));
+        let response = call(&router, http::Request::delete("/api/inner"));
         assert_eq!(text(&response), "123405 Method Not Allowed\n");
     }
 
@@ -144,7 +144,7 @@ mod routers {
                 .with_state(());
             let said = |method: Method, target: &'static str| {
                 let request = http::Request::builder().method(method).uri(target);
-                text(&ask(&router, request)).to_owned()
+                text(&call(&router, request)).to_owned()
             };
             assert_eq!(said(Method::GET, "/books"), "1all");
             assert_eq!(said(Method::POST, "/books"), "1madded");
@@ -155,7 +155,7 @@ mod routers {
             assert_eq!(said(Method::PUT, "/account"), "1m405 Method Not Allowed\n");
             // It is of nobody but the router around them.
             assert_eq!(said(Method::PUT, "/books"), "1405 Method Not Allowed\n");
-            let response = ask(&router, http::Request::options("/books"));
+            let response = call(&router, http::Request::options("/books"));
             let allowed = response.headers()[ALLOW].to_str().expect("they are names");
             let mut allowed: Vec<&str> = allowed.split(", ").collect();
             allowed.sort_unstable();
@@ -169,7 +169,7 @@ mod routers {
             .layer(Renamed)
             .get("/renamed", || "here")
             .get("/", || "there");
-        assert_eq!(text(&ask(&router, get("/"))), "here");
+        assert_eq!(text(&call(&router, get("/"))), "here");
     }
 }
 
@@ -197,7 +197,7 @@ fn origin_and_wire_survive_a_layer_that_replaces_the_body() {
     let replaced = |request: Request, next: Next<'_>| next.run(request.map(|_| "new".into()));
     let other = |_: Request, next: Next<'_>| next.run(Request::new("other".into()));
     let handler = |request: Request| tell_provenance(&request);
-    let ask = |handler: Box<dyn Fn(&mut Request) -> Response + Send + Sync>| {
+    let call = |handler: Box<dyn Fn(&mut Request) -> Response + Send + Sync>| {
         let handler = move |mut request: Request| handler(&mut request);
         let answer = Client::new(handler).post("/a").body("old").send();
         answer.text().to_owned()
@@ -207,17 +207,17 @@ fn origin_and_wire_survive_a_layer_that_replaces_the_body() {
         format!("{line} {content}")
     };
     let layered = Layered::new(handler).layer(replaced);
-    assert_eq!(ask(Box::new(move |r| layered.handle(r))), told("new"));
+    assert_eq!(call(Box::new(move |r| layered.handle(r))), told("new"));
     let layered = Layered::new(handler).layer(replaced).layer(other);
-    assert_eq!(ask(Box::new(move |r| layered.handle(r))), told("other"));
+    assert_eq!(call(Box::new(move |r| layered.handle(r))), told("other"));
     let layered = Layered::new(handler).layer(Filled);
-    assert_eq!(ask(Box::new(move |r| layered.handle(r))), told("filled"));
+    assert_eq!(call(Box::new(move |r| layered.handle(r))), told("filled"));
     let layered = Layered::new(Layered::new(handler).layer(Filled)).layer(other);
-    assert_eq!(ask(Box::new(move |r| layered.handle(r))), told("filled"));
+    assert_eq!(call(Box::new(move |r| layered.handle(r))), told("filled"));
     // A layer behind sees them, too.
     let tell = |request: Request, _: Next<'_>| tell_provenance(&request);
     let layered = Layered::new(handler).layer(Filled).layer(tell);
-    assert_eq!(ask(Box::new(move |r| layered.handle(r))), told("filled"));
+    assert_eq!(call(Box::new(move |r| layered.handle(r))), told("filled"));
 }
 
 #[test]

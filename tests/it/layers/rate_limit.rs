@@ -7,7 +7,7 @@ use httpool::layers::RateLimit;
 use httpool::testing::Client;
 use httpool::{Layered, Next, Request};
 
-use super::{ask, get};
+use super::{call, get};
 use crate::support::{TestServer, eventually};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -16,10 +16,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 fn who_asks_too_often_is_told_when_to_come_again() {
     let handler = Layered::new(|_: Request| "hello").layer(RateLimit::new(3, HOUR));
     for _ in 0..3 {
-        assert_eq!(ask(&handler, get("/")).status(), 200);
+        assert_eq!(call(&handler, get("/")).status(), 200);
     }
     for _ in 0..3 {
-        let response = ask(&handler, get("/"));
+        let response = call(&handler, get("/"));
         assert_eq!(response.status(), 429);
         let wait = response.headers()["retry-after"].to_str().ok();
         let wait = wait.and_then(|seconds| seconds.parse::<u64>().ok());
@@ -31,9 +31,9 @@ fn who_asks_too_often_is_told_when_to_come_again() {
 fn requests_come_back_with_time() {
     let limit = RateLimit::new(1, Duration::from_millis(1));
     let handler = Layered::new(|_: Request| "hello").layer(limit);
-    assert_eq!(ask(&handler, get("/")).status(), 200);
+    assert_eq!(call(&handler, get("/")).status(), 200);
     eventually("there is another request", || {
-        ask(&handler, get("/")).status() == 200
+        call(&handler, get("/")).status() == 200
     });
 }
 
@@ -54,12 +54,12 @@ fn a_layer_that_replaces_bodies_leaves_each_client_its_own_limit() {
         .layer(|request: Request, next: Next<'_>| next.run(request.map(|_| "new".into())))
         .layer(RateLimit::new(1, HOUR));
     let client = Client::new(handler);
-    let ask = |host| {
+    let call = |host| {
         let peer = SocketAddr::from(([192, 0, 2, host], 4711));
         client.get("/").peer(peer).send().status()
     };
     assert_eq!(
-        (ask(1), ask(1), ask(2)),
+        (call(1), call(1), call(2)),
         (
             StatusCode::OK,
             StatusCode::TOO_MANY_REQUESTS,
@@ -96,18 +96,18 @@ fn behind_a_proxy_clients_are_those_that_it_names() {
     let handler = Layered::new(|_: Request| "hello").layer(RateLimit::new(1, HOUR));
     let server = TestServer::spawn(|builder| builder.trusted_proxy(proxy), handler);
     let mut connection = server.connect();
-    let mut ask = |client: &str| {
+    let mut call = |client: &str| {
         let head = format!("GET / HTTP/1.1\r\nHost: it\r\nX-Forwarded-For: {client}\r\n\r\n");
         connection.send(head).expect_response().status
     };
-    assert_eq!((ask("192.0.2.1"), ask("192.0.2.1")), (200, 429));
-    assert_eq!(ask("192.0.2.2"), 200);
-    assert_eq!(ask("192.0.2.3, 192.0.2.2"), 429);
+    assert_eq!((call("192.0.2.1"), call("192.0.2.1")), (200, 429));
+    assert_eq!(call("192.0.2.2"), 200);
+    assert_eq!(call("192.0.2.3, 192.0.2.2"), 429);
     // Who has one address of an IPv6 network has all of them.
-    assert_eq!((ask("2001:db8::1"), ask("2001:db8::2")), (200, 429));
-    assert_eq!(ask("2001:db8:0:1::1"), 200);
+    assert_eq!((call("2001:db8::1"), call("2001:db8::2")), (200, 429));
+    assert_eq!(call("2001:db8:0:1::1"), 200);
     // Whom the proxy does not name is one client with all others of that kind.
-    assert_eq!((ask("unknown"), ask("nonsense")), (200, 429));
+    assert_eq!((call("unknown"), call("nonsense")), (200, 429));
 }
 
 #[test]

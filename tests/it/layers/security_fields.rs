@@ -3,12 +3,12 @@ use httpool::http::{HeaderName, StatusCode};
 use httpool::layers::SecurityHeaders;
 use httpool::{Layered, Request};
 
-use super::{ask, get, values};
+use super::{call, get, values};
 
 #[test]
 fn browsers_are_told_to_be_careful() {
     let handler = Layered::new(|_: Request| StatusCode::NOT_FOUND).layer(SecurityHeaders::new());
-    let answer = ask(&handler, get("/"));
+    let answer = call(&handler, get("/"));
     for (name, expected) in [
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "strict-origin-when-cross-origin"),
@@ -33,7 +33,7 @@ fn fields_are_chosen_and_those_of_an_answer_stay() {
         .with(opener.clone(), HeaderValue::from_static("unsafe-none"))
         .with(opener, HeaderValue::from_static("same-origin"))
         .without(&CONTENT_SECURITY_POLICY);
-    let answer = ask(&Layered::new(own).layer(layer), get("/"));
+    let answer = call(&Layered::new(own).layer(layer), get("/"));
     let fields = answer.headers();
     assert_eq!(values(fields, "referrer-policy"), ["no-referrer"]);
     assert_eq!(

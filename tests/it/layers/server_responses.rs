@@ -10,7 +10,7 @@ use httpool::{
     BodyMode, Builder, Handler, Html, IntoResponse, Layered, Problem, Request, Response, Upgrade,
 };
 
-use crate::support::{self, BoundServer, Gate, SOON, TestServer, tell};
+use crate::support::{self, BoundServer, Gate, SOON, TestServer, describe};
 
 const SHOP: &str = "https://shop.example";
 
@@ -23,7 +23,7 @@ fn shop() -> Cors {
 
 /// The values of all lines of this header.
 fn values<'r>(response: &'r support::Response, name: &str) -> Vec<&'r str> {
-    let lines = response.fields.iter().filter(|(known, _)| known == name);
+    let lines = response.headers.iter().filter(|(known, _)| known == name);
     lines.map(|(_, value)| value.as_str()).collect()
 }
 
@@ -44,7 +44,7 @@ impl Handler for Moody {
                 let count = io::copy(request.body_mut(), &mut io::sink());
                 count.map(|count| count.to_string()).into_response()
             }
-            _ => tell(std::mem::take(request)).into_response(),
+            _ => describe(std::mem::take(request)).into_response(),
         }
     }
 
@@ -174,10 +174,10 @@ fn preflight(origin: &str) -> String {
 #[test]
 fn a_page_may_read_that_a_request_was_shed() {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let handler = move |request: Request| {
         if request.uri() == "/gate" {
-            door.pass();
+            waiter.wait();
         }
         "handled"
     };
@@ -200,7 +200,7 @@ fn a_page_may_read_that_a_request_was_shed() {
     assert_eq!(values(&response, "access-control-allow-origin"), [SHOP]);
     let exposed = values(&response, "access-control-expose-headers");
     assert_eq!(exposed, ["etag", "x-request-id", "retry-after"]);
-    assert!(response.field("x-request-id").is_some());
+    assert!(response.header("x-request-id").is_some());
     for sent in [
         preflight("https://evil.example"),
         get("https://evil.example"),
@@ -296,7 +296,7 @@ fn layers_of_a_nested_router_complete_responses_to_its_paths() {
         ("nonsense\r\n\r\n".into(), 400, "x-outer"),
     ] {
         let response = respond(router(), &sent, status);
-        let mut said: Vec<_> = (response.fields.iter())
+        let mut said: Vec<_> = (response.headers.iter())
             .map(|(name, _)| name.as_str())
             .filter(|name| name.starts_with("x-"))
             .collect();

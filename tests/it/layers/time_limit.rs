@@ -3,7 +3,7 @@ use std::time::Duration;
 use httpool::layers::{Deadline, Timeout, TooLate};
 use httpool::{Layered, Request};
 
-use super::{ask, get, text};
+use super::{call, get, text};
 use crate::support::{NEVER, TestServer};
 
 /// Gives up if no time is left, and says whether there is a limit else.
@@ -14,11 +14,11 @@ fn hurry(request: Request) -> Result<&'static str, TooLate> {
 
 #[test]
 fn who_finds_no_time_left_gives_up() {
-    assert_eq!(text(&ask(&hurry, get("/"))), "no hurry");
+    assert_eq!(text(&call(&hurry, get("/"))), "no hurry");
     let patient = Layered::new(hurry).layer(Timeout::new(NEVER));
-    assert_eq!(text(&ask(&patient, get("/"))), "in time");
+    assert_eq!(text(&call(&patient, get("/"))), "in time");
     let hasty = Layered::new(hurry).layer(Timeout::new(Duration::ZERO));
-    let response = ask(&hasty, get("/"));
+    let response = call(&hasty, get("/"));
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "1");
 }
@@ -28,14 +28,14 @@ fn the_stricter_of_two_limits_counts() {
     for limits in [[Duration::ZERO, NEVER], [NEVER, Duration::ZERO]] {
         let [first, second] = limits.map(Timeout::new);
         let handler = Layered::new(hurry).layer(first).layer(second);
-        assert_eq!(ask(&handler, get("/")).status(), 503, "{limits:?}");
+        assert_eq!(call(&handler, get("/")).status(), 503, "{limits:?}");
     }
 }
 
 #[test]
 fn no_limit_is_too_long() {
     let handler = Layered::new(hurry).layer(Timeout::new(Duration::MAX));
-    assert_eq!(text(&ask(&handler, get("/"))), "no hurry");
+    assert_eq!(text(&call(&handler, get("/"))), "no hurry");
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_deadline_is_an_argument() {
         .get("/", |deadline: Deadline| {
             format!("{}", deadline.at() <= Instant::now())
         });
-    assert_eq!(text(&ask(&router, get("/"))), "true");
+    assert_eq!(text(&call(&router, get("/"))), "true");
 }
 
 #[test]
@@ -59,6 +59,6 @@ fn a_client_is_told_in_its_form_that_it_took_too_long() {
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: it\r\nAccept: application/json\r\n\r\n");
     let response = client.expect_status(503);
-    assert_eq!(response.field("retry-after"), Some("1"));
+    assert_eq!(response.header("retry-after"), Some("1"));
     assert!(response.text().contains(r#""detail":"it took too long""#));
 }

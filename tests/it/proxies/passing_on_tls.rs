@@ -3,11 +3,14 @@ use std::thread;
 
 use super::*;
 use crate::support::TestServer;
-use crate::support::tls::{Authority, NAME};
+use crate::support::tls::{CertificateAuthority, NAME};
 
 /// A server for them alone.
 #[track_caller]
-fn spawn(authority: &Authority, configure: impl FnOnce(Builder) -> Builder) -> TestServer {
+fn spawn(
+    authority: &CertificateAuthority,
+    configure: impl FnOnce(Builder) -> Builder,
+) -> TestServer {
     let address: ListenAddr = "127.0.0.1:0".parse().expect("an address");
     let tls = authority.issue(&[NAME]).tls();
     let builder = Server::builder()
@@ -19,7 +22,7 @@ fn spawn(authority: &Authority, configure: impl FnOnce(Builder) -> Builder) -> T
         let origin = ClientInfo::of(&request).expect("it came over a connection");
         let version = origin.tls().expect("it came over TLS").version();
         let scheme = origin.scheme().expect("it came over TLS").clone();
-        format!("{} with {scheme} over {version}", tell(request))
+        format!("{} with {scheme} over {version}", describe(request))
     })
 }
 
@@ -27,9 +30,9 @@ const EXPECTED: &str = "peer for 192.0.2.1:4711 with https over TLSv1.3";
 
 #[test]
 fn a_header_and_a_handshake_may_be_cut_anywhere() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let server = spawn(&authority, |builder| builder);
-    for header in [V1, V2] {
+    for header in [PROXY_V1, PROXY_V2] {
         for end in [1, header.len() - 1, header.len(), header.len() + 1, 300] {
             let mut client = server.connect().with_tls(&authority.client(), NAME);
             let (tls, socket) = client.tls_and_socket();
@@ -40,8 +43,8 @@ fn a_header_and_a_handshake_may_be_cut_anywhere() {
             // Whether both come in one turn or in two is left to chance, and must not matter.
             thread::yield_now();
             socket.write_all(second).expect("it is there");
-            client.get("/").expect_answer(EXPECTED);
-            client.get("/").expect_answer(EXPECTED);
+            client.get("/").expect_body(EXPECTED);
+            client.get("/").expect_body(EXPECTED);
         }
     }
     let report = server.shut_down();
@@ -50,43 +53,43 @@ fn a_header_and_a_handshake_may_be_cut_anywhere() {
 
 #[test]
 fn whoever_is_not_introduced_or_speaks_no_tls_gets_no_answer_but_a_400() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let server = spawn(&authority, |builder| builder);
     let mut direct = server.connect().with_tls(&authority.client(), NAME);
     direct
-        .try_shake_hands()
+        .try_handshake()
         .expect_err("nobody has introduced it");
     let mut plain = server.connect();
-    plain.send([V1, &request::get("/")].concat());
+    plain.send([PROXY_V1, &request::get("/")].concat());
     plain.expect_status(400);
     plain.expect_closed();
 }
 
 #[test]
 fn header_and_handshake_have_a_deadline_each() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let brief = Duration::from_millis(100);
     let server = spawn(&authority, |builder| builder.head_timeout(brief));
     server.connect().expect_closed();
-    server.connect().send(&V1[..9]).expect_closed();
+    server.connect().send(&PROXY_V1[..9]).expect_closed();
     let server = spawn(&authority, |builder| builder.handshake_timeout(brief));
-    server.connect().send(V1).expect_closed();
+    server.connect().send(PROXY_V1).expect_closed();
 }
 
 /// A drain waits for a request that may be behind what has come, and for nothing else.
 #[test]
 fn a_drain_lets_go_whoever_is_only_introduced() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let server = spawn(&authority, |builder| builder);
     let mut silent = server.connect();
     let mut introduced = server.connect();
-    introduced.send(V1);
+    introduced.send(PROXY_V1);
     let mut agreed = server.connect();
     let mut agreed = {
-        agreed.send(V2);
+        agreed.send(PROXY_V2);
         agreed.with_tls(&authority.client(), NAME)
     };
-    agreed.get("/").expect_answer(EXPECTED);
+    agreed.get("/").expect_body(EXPECTED);
     let report = server.shut_down();
     assert_eq!((report.answered, report.aborted), (1, 0));
     for client in [&mut silent, &mut introduced, &mut agreed] {

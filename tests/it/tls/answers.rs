@@ -3,68 +3,68 @@ use std::fs::File;
 use httpool::{ClientInfo, Request};
 use rustls::version::{TLS12, TLS13};
 
-use crate::support::tls::{Authority, NAME, Secure, bind, bind_at};
+use crate::support::tls::{CertificateAuthority, NAME, TlsServer, bind, bind_at};
 use crate::support::{
-    BoundServer, Client, HUGE, OwnFolder, OwnPath, Random, eventually, mirror, request, tell,
+    BoundServer, Client, HUGE, Random, TempDir, TempPath, describe, eventually, mirror, request,
 };
 
 #[test]
 fn requests_over_tls_are_answered_as_all_others() {
-    let authority = Authority::new();
-    let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(tell);
+    let authority = CertificateAuthority::new();
+    let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(describe);
     for version in [&TLS12, &TLS13] {
         let config = authority.client_with(&[version], None);
         let mut client = server.connect().with_tls(&config, NAME);
-        client.get("/one").expect_answer("GET /one ");
-        client.post("/two", "body").expect_answer("POST /two body");
+        client.get("/one").expect_body("GET /one ");
+        client.post("/two", "body").expect_body("POST /two body");
         client.send(request::post_chunked("/three", "in chunks", 2));
-        client.expect_answer("POST /three in chunks");
+        client.expect_body("POST /three in chunks");
         client.send(request::get("/pipelined").repeat(50));
         for _ in 0..50 {
-            client.expect_answer("GET /pipelined ");
+            client.expect_body("GET /pipelined ");
         }
-        client.get_and_close("/last").expect_answer("GET /last ");
+        client.get_and_close("/last").expect_body("GET /last ");
         client.expect_closed();
     }
 }
 
 #[test]
 fn large_bodies_arrive_whole_in_both_directions() {
-    let secure = Secure::spawn(|builder| builder, mirror);
+    let secure = TlsServer::spawn(|builder| builder, mirror);
     let body = Random::new(7).bytes(5 * 1024 * 1024 + 13);
     let mut client = secure.connect();
     for _ in 0..2 {
-        client.post("/", &body).expect_answer(&body);
+        client.post("/", &body).expect_body(&body);
     }
     client.send(request::post_chunked("/", &body, 100_000));
-    client.expect_answer(&body);
+    client.expect_body(&body);
 }
 
 #[test]
 fn files_arrive_as_they_are() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     let mut random = Random::new(9);
     let contents = [0, 1, 40_000, 3_000_001].map(|size| random.bytes(size));
     for content in &contents {
         folder.file(&content.len().to_string(), content);
     }
     folder.sparse("huge", HUGE as u64);
-    let secure = Secure::spawn(
+    let secure = TlsServer::spawn(
         |builder| builder.workers(1),
         move |request: Request| {
             let name = request.uri().path().trim_start_matches('/');
-            File::open(folder.path(name)).expect("tests ask for what is there")
+            File::open(folder.path(name)).expect("tests call for what is there")
         },
     );
     let mut slow = secure.connect();
-    slow.get("/huge").expect_part(100);
+    slow.get("/huge").expect_bytes(100);
     let mut client = secure.connect();
     for content in contents.iter().chain(contents.iter().rev()) {
         let target = format!("/{}", content.len());
-        client.get(&target).expect_answer(content);
+        client.get(&target).expect_body(content);
     }
     slow.get("/1");
-    let rest = slow.expect_part(HUGE);
+    let rest = slow.expect_bytes(HUGE);
     assert!(
         rest.ends_with(&[0; 1000]),
         "it is what comes behind the head"
@@ -73,7 +73,7 @@ fn files_arrive_as_they_are() {
 
 #[test]
 fn a_slow_reader_holds_no_worker_and_gets_every_byte() {
-    let secure = Secure::spawn(
+    let secure = TlsServer::spawn(
         |builder| builder.workers(1),
         |request: Request| match request.uri().path() {
             "/huge" => vec![b'x'; HUGE],
@@ -81,21 +81,21 @@ fn a_slow_reader_holds_no_worker_and_gets_every_byte() {
         },
     );
     let mut slow = secure.connect();
-    slow.get("/huge").expect_part(100);
+    slow.get("/huge").expect_bytes(100);
     let mut quick = secure.connect();
-    quick.get("/").expect_answer("small");
+    quick.get("/").expect_body("small");
     slow.get("/");
-    let rest = slow.expect_part(HUGE);
+    let rest = slow.expect_bytes(HUGE);
     assert!(rest.ends_with(b"xxx"), "it is what comes behind the head");
-    quick.get_and_close("/").expect_answer("small");
+    quick.get_and_close("/").expect_body("small");
 }
 
 #[test]
 fn what_tls_keeps_of_an_answer_counts_against_the_budget() {
     let body = bytes::Bytes::from(vec![b'x'; HUGE]);
-    let secure = Secure::spawn(|builder| builder, move |_: Request| body.clone());
+    let secure = TlsServer::spawn(|builder| builder, move |_: Request| body.clone());
     let mut client = secure.connect();
-    client.get("/").expect_part(100);
+    client.get("/").expect_bytes(100);
     // The bytes are the handler's, but encrypted they are this client's alone.
     eventually("a part is kept", || {
         let kept = secure.server.handle().snapshot().buffered;
@@ -109,7 +109,7 @@ fn what_tls_keeps_of_an_answer_counts_against_the_budget() {
 
 #[test]
 fn one_server_listens_with_tls_and_without() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let tls = authority.issue(&[NAME]).tls();
     let server = BoundServer::new(|builder| {
         let address: httpool::ListenAddr = "127.0.0.1:0".parse().expect("an address");
@@ -124,15 +124,15 @@ fn one_server_listens_with_tls_and_without() {
         let origin = ClientInfo::of(&request).expect("it came over a connection");
         format!("{}", origin.tls().is_some())
     });
-    Client::connect(&plain).get("/").expect_answer("false");
+    Client::connect(&plain).get("/").expect_body("false");
     let mut client = Client::connect(&secure).with_tls(&authority.client(), NAME);
-    client.get("/").expect_answer("true");
+    client.get("/").expect_body("true");
 }
 
 #[test]
 fn what_is_answered_over_tcp_is_answered_over_unix_sockets() {
-    let authority = Authority::new();
-    let path = OwnPath::new("tls.sock");
+    let authority = CertificateAuthority::new();
+    let path = TempPath::new("tls.sock");
     let address = format!("unix:{}", path.as_ref().display());
     let server = bind_at(&address, authority.issue(&[NAME]).tls(), |builder| builder);
     let server = server.run(mirror);
@@ -140,14 +140,14 @@ fn what_is_answered_over_tcp_is_answered_over_unix_sockets() {
     for version in [&TLS12, &TLS13] {
         let config = authority.client_with(&[version], None);
         let mut client = server.connect().with_tls(&config, NAME);
-        client.post("/", &body).expect_answer(&body);
+        client.post("/", &body).expect_body(&body);
         client.send(request::post_chunked("/", &body, 100_000));
-        client.expect_answer(&body);
-        client.get_and_close("/").expect_answer("");
+        client.expect_body(&body);
+        client.get_and_close("/").expect_body("");
         client.expect_closed();
     }
     let mut idle = server.connect().with_tls(&authority.client(), NAME);
-    idle.get("/").expect_answer("");
+    idle.get("/").expect_body("");
     server.begin_drain();
     idle.expect_closed();
     assert_eq!(server.expect_end().aborted, 0);

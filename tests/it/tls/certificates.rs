@@ -4,12 +4,12 @@ use httpool::{ClientCertificates, ClientInfo, Request, Tls};
 use rustls::version::{TLS12, TLS13};
 
 use super::{expect_ended, name};
-use crate::support::tls::{Authority, NAME, bind, der};
-use crate::support::{OwnPath, request, tell};
+use crate::support::tls::{CertificateAuthority, NAME, bind, der};
+use crate::support::{TempPath, describe, request};
 
 #[test]
 fn a_client_gets_the_certificate_of_the_name_that_it_asks_for() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let (first, second) = (
         authority.issue(&[NAME, "second.example"]),
         authority.issue(&["other.example", "*.wild.example"]),
@@ -28,7 +28,7 @@ fn a_client_gets_the_certificate_of_the_name_that_it_asks_for() {
         ("127.0.0.1", None),
     ] {
         let mut client = server.connect().with_tls(&authority.client(), asked);
-        let shaken = client.try_shake_hands();
+        let shaken = client.try_handshake();
         let Some(expected) = expected else {
             let error = shaken.expect_err("nobody has this name");
             assert!(error.to_string().contains("not valid for name"), "{error}");
@@ -39,13 +39,17 @@ fn a_client_gets_the_certificate_of_the_name_that_it_asks_for() {
         assert_eq!(shown[0], der(&expected.certificate), "{asked}");
         client
             .get("/")
-            .expect_answer(format!("https TLSv1.3 {asked} http/1.1 0"));
+            .expect_body(format!("https TLSv1.3 {asked} http/1.1 0"));
     }
 }
 
 #[test]
 fn clients_may_have_to_show_a_certificate() {
-    let (authority, staff, others) = (Authority::new(), Authority::new(), Authority::new());
+    let (authority, staff, others) = (
+        CertificateAuthority::new(),
+        CertificateAuthority::new(),
+        CertificateAuthority::new(),
+    );
     let issued = authority.issue(&[NAME]);
     let serve = |policy| {
         let tls = Tls::builder()
@@ -76,7 +80,7 @@ fn clients_may_have_to_show_a_certificate() {
                     let mut client = server.connect().with_tls(&config, NAME);
                     if let_in || (own.is_none() && is_optional) {
                         let shown = own.map_or_else(Vec::new, |own| der(&own.certificate).to_vec());
-                        client.get("/").expect_answer(shown);
+                        client.get("/").expect_body(shown);
                         continue;
                     }
                     // A client of TLS 1.3 learns of it after its own part is done.
@@ -97,19 +101,19 @@ fn clients_may_have_to_show_a_certificate() {
 
 #[test]
 fn certificates_are_read_again_and_open_connections_stay() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let (old, new) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
     let files = old.files("reloaded");
     let builder = Tls::builder().certificate_files(files.certificate.as_ref(), files.key.as_ref());
     let tls = builder.build().expect("they fit");
-    let server = bind(tls.clone(), |builder| builder).run(tell);
+    let server = bind(tls.clone(), |builder| builder).run(describe);
     let shown = || {
         let mut client = server.connect().with_tls(&authority.client(), NAME);
-        client.try_shake_hands().expect("the server takes part");
+        client.try_handshake().expect("the server takes part");
         client.tls().peer_certificates().expect("it is shown")[0].clone()
     };
     let mut open = server.connect().with_tls(&authority.client(), NAME);
-    open.get("/").expect_answer("GET / ");
+    open.get("/").expect_body("GET / ");
 
     std::fs::write(&files.key, &new.key).expect("the folder is writable");
     let error = tls.reload().expect_err("they do not fit");
@@ -119,18 +123,18 @@ fn certificates_are_read_again_and_open_connections_stay() {
     files.write(&new);
     tls.reload().expect("they fit again");
     assert_eq!(shown(), der(&new.certificate));
-    open.get("/still").expect_answer("GET /still ");
+    open.get("/still").expect_body("GET /still ");
     open.tls().refresh_traffic_keys().expect("it is TLS 1.3");
-    open.get_and_close("/still").expect_answer("GET /still ");
+    open.get_and_close("/still").expect_body("GET /still ");
 }
 
 #[test]
 fn what_is_wrong_with_files_is_one_line_that_names_the_file() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let (one, other) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
     let files = one.files("wrong");
     #[track_caller]
-    fn check(certificate: &OwnPath, key: &OwnPath, wrong: &OwnPath, part: &str) {
+    fn check(certificate: &TempPath, key: &TempPath, wrong: &TempPath, part: &str) {
         let builder = Tls::builder().certificate_files(certificate.as_ref(), key.as_ref());
         let error = builder.build().expect_err("something is wrong");
         assert_eq!(error.file(), Some(wrong.as_ref()));
@@ -139,9 +143,9 @@ fn what_is_wrong_with_files_is_one_line_that_names_the_file() {
         assert_eq!(error.to_string().lines().count(), 1);
     }
     let (empty, missing, broken) = (
-        OwnPath::new("empty.pem"),
-        OwnPath::new("missing.pem"),
-        OwnPath::new("broken.pem"),
+        TempPath::new("empty.pem"),
+        TempPath::new("missing.pem"),
+        TempPath::new("broken.pem"),
     );
     std::fs::write(&empty, "").expect("the folder is writable");
     let text = one.certificate.replacen('M', "\u{1}", 1);
@@ -175,14 +179,14 @@ fn a_client_that_no_certificate_fits_gets_handshake_failure() {
     use rustls::SignatureScheme::{ECDSA_NISTP384_SHA384, ED25519};
     use rustls::{AlertDescription, Error};
 
-    let authority = Authority::new();
-    let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(tell);
+    let authority = CertificateAuthority::new();
+    let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(describe);
     let mut failures = 0;
     for version in [&TLS12, &TLS13] {
         for scheme in [ED25519, ECDSA_NISTP384_SHA384] {
-            let config = authority.client_of_scheme(version, scheme);
+            let config = authority.client_with_scheme(version, scheme);
             let mut client = server.connect().with_tls(&config, NAME);
-            let error = client.try_shake_hands().expect_err("the key is of P-256");
+            let error = client.try_handshake().expect_err("the key is of P-256");
             let error = error.get_ref().and_then(|error| error.downcast_ref());
             let told = Error::AlertReceived(AlertDescription::HandshakeFailure);
             assert_eq!(error, Some(&told), "{version:?}");

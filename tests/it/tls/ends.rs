@@ -5,23 +5,23 @@ use std::net::Shutdown;
 use httpool::{Body, Request};
 
 use super::expect_ended;
-use crate::support::tls::Secure;
-use crate::support::{End, Gate, HUGE, OwnFolder, SOON, request, tell};
+use crate::support::tls::TlsServer;
+use crate::support::{End, Gate, HUGE, SOON, TempDir, describe, request};
 
 #[test]
 fn a_client_that_has_finished_sending_is_answered() {
-    let secure = Secure::spawn(|builder| builder, tell);
+    let secure = TlsServer::spawn(|builder| builder, describe);
     for _ in 0..2 {
         // It says so, and its connection ends in this direction.
         let mut client = secure.connect();
         client.get("/one").get("/two").finish_sending();
-        client.expect_answer("GET /one ");
-        client.expect_answer("GET /two ");
+        client.expect_body("GET /one ");
+        client.expect_body("GET /two ");
         client.expect_closed();
 
         // It only says so.
         let mut client = secure.connect();
-        client.get("/one").expect_answer("GET /one ");
+        client.get("/one").expect_body("GET /one ");
         client
             .tls()
             .writer()
@@ -30,7 +30,7 @@ fn a_client_that_has_finished_sending_is_answered() {
         client.tls().send_close_notify();
         let (tls, socket) = client.tls_and_socket();
         tls.write_tls(socket).expect("the server takes the bytes");
-        client.expect_answer("GET /two ");
+        client.expect_body("GET /two ");
         client.expect_closed();
 
         // Its connection ends, and it has not said so.
@@ -38,14 +38,14 @@ fn a_client_that_has_finished_sending_is_answered() {
         client.get("/one");
         let ended = client.socket().shutdown(Shutdown::Write);
         ended.expect("the connection is there");
-        client.expect_answer("GET /one ");
+        client.expect_body("GET /one ");
         client.expect_closed();
     }
 }
 
 #[test]
 fn a_body_that_is_cut_off_is_none() {
-    let secure = Secure::spawn(|builder| builder, tell);
+    let secure = TlsServer::spawn(|builder| builder, describe);
     let mut client = secure.connect();
     client.send([&request::post_head("/", 10)[..], b"half"].concat());
     let ended = client.socket().shutdown(Shutdown::Write);
@@ -56,21 +56,21 @@ fn a_body_that_is_cut_off_is_none() {
 
 #[test]
 fn idle_connections_are_told_when_they_end() {
-    let secure = Secure::spawn(|builder| builder.idle_timeout(SOON), tell);
+    let secure = TlsServer::spawn(|builder| builder.idle_timeout(SOON), describe);
     let mut client = secure.connect();
-    client.get("/").expect_answer("GET / ");
+    client.get("/").expect_body("GET / ");
     client.expect_closed();
     expect_ended(&secure.server, "idle", 1);
 }
 
 #[test]
 fn a_reader_that_is_too_slow_is_cut_and_not_told_that_it_has_all() {
-    let secure = Secure::spawn(
+    let secure = TlsServer::spawn(
         |builder| builder.write_timeout(SOON),
         |_: Request| vec![b'x'; HUGE],
     );
     let mut client = secure.connect();
-    client.get("/").expect_part(100);
+    client.get("/").expect_bytes(100);
     expect_ended(&secure.server, "slow_reader", 1);
     let mut rest = Vec::new();
     let (tls, socket) = client.tls_and_socket();
@@ -82,9 +82,9 @@ fn a_reader_that_is_too_slow_is_cut_and_not_told_that_it_has_all() {
 /// It is the file that fails, and not the socket, though both are asked at once.
 #[test]
 fn a_file_that_can_not_be_read_resets_its_connection() {
-    let folder = OwnFolder::new();
+    let folder = TempDir::new();
     folder.file("file", [7; 100_000]);
-    let secure = Secure::spawn(
+    let secure = TlsServer::spawn(
         |builder| builder,
         move |_: Request| {
             let file = File::options().write(true).open(folder.path("file"));
@@ -100,19 +100,19 @@ fn a_file_that_can_not_be_read_resets_its_connection() {
 #[test]
 fn a_drain_finishes_what_is_under_way_over_tls() {
     let gate = Gate::new();
-    let door = gate.door();
-    let secure = Secure::spawn(
+    let waiter = gate.waiter();
+    let secure = TlsServer::spawn(
         |builder| builder,
         move |request: Request| {
             if request.uri().path() == "/gate" {
-                door.pass();
+                waiter.wait();
                 return vec![b'x'; HUGE];
             }
             b"quick".to_vec()
         },
     );
     let (mut idle, mut silent) = (secure.connect(), secure.server.connect());
-    idle.get("/").expect_answer("quick");
+    idle.get("/").expect_body("quick");
     let mut busy = secure.connect();
     busy.get("/gate");
     gate.expect_arrived(1);
@@ -123,7 +123,7 @@ fn a_drain_finishes_what_is_under_way_over_tls() {
     gate.open();
     let response = busy.expect_status(200);
     assert!(response.body == vec![b'x'; HUGE], "every byte is there");
-    assert!(response.says_close());
+    assert!(response.announces_close());
     busy.finish_sending().expect_closed();
     let report = secure.server.expect_end();
     assert_eq!((report.answered, report.aborted), (2, 0));

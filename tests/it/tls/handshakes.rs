@@ -7,8 +7,8 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, ClientConfig, ClientConnection, Error, HandshakeKind};
 
 use super::{expect_ended, name, own_config};
-use crate::support::tls::{Authority, NAME, Secure, bind};
-use crate::support::{Client, Gate, NEVER, Random, SOON, request, tell};
+use crate::support::tls::{CertificateAuthority, NAME, TlsServer, bind};
+use crate::support::{Client, Gate, NEVER, Random, SOON, describe, request};
 
 /// The bytes with which a client begins.
 fn first_flight(config: &Arc<ClientConfig>) -> Vec<u8> {
@@ -22,14 +22,14 @@ fn first_flight(config: &Arc<ClientConfig>) -> Vec<u8> {
 
 #[test]
 fn a_handler_sees_what_was_agreed_on() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(name);
     for (version, expected) in [(&TLS12, "TLSv1.2"), (&TLS13, "TLSv1.3")] {
         let config = authority.client_with(&[version], None);
         let mut client = server.connect().with_tls(&config, NAME);
         for _ in 0..2 {
             let expected = format!("https {expected} {NAME} http/1.1 0");
-            client.get("/").expect_answer(expected);
+            client.get("/").expect_body(expected);
         }
     }
 }
@@ -37,11 +37,11 @@ fn a_handler_sees_what_was_agreed_on() {
 /// RFC 7301 section 3.2.
 #[test]
 fn who_speaks_only_another_protocol_is_told_that_there_is_none() {
-    let secure = Secure::spawn(|builder| builder, tell);
+    let secure = TlsServer::spawn(|builder| builder, describe);
     let mut config = ClientConfig::clone(&secure.config);
     config.alpn_protocols = vec![b"h2".to_vec()];
     let mut client = secure.server.connect().with_tls(&Arc::new(config), NAME);
-    let error = client.try_shake_hands().expect_err("there is no h2");
+    let error = client.try_handshake().expect_err("there is no h2");
     let error = error.get_ref().and_then(|error| error.downcast_ref());
     let told = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
     assert_eq!(error, Some(&told));
@@ -50,7 +50,10 @@ fn who_speaks_only_another_protocol_is_told_that_there_is_none() {
 
 #[test]
 fn stalled_handshakes_hold_no_worker() {
-    let secure = Secure::spawn(|builder| builder.workers(1).handshake_timeout(NEVER), tell);
+    let secure = TlsServer::spawn(
+        |builder| builder.workers(1).handshake_timeout(NEVER),
+        describe,
+    );
     let hello = first_flight(&secure.config);
     let mut stalled: Vec<Client> = (0..20).map(|_| secure.server.connect()).collect();
     for (index, client) in stalled.iter_mut().enumerate() {
@@ -58,16 +61,16 @@ fn stalled_handshakes_hold_no_worker() {
         client.send(&hello[..hello.len() * index / 19]);
     }
     let mut good = secure.connect();
-    good.get("/").expect_answer("GET / ");
+    good.get("/").expect_body("GET / ");
     secure.server.expect_open(21);
-    good.get_and_close("/").expect_answer("GET / ");
+    good.get_and_close("/").expect_body("GET / ");
 }
 
 #[test]
 fn a_handshake_that_waits_too_long_for_a_worker_is_given_up() {
     let gate = Gate::new();
-    let door = gate.door();
-    let secure = Secure::spawn(
+    let waiter = gate.waiter();
+    let secure = TlsServer::spawn(
         |builder| {
             builder
                 .workers(1)
@@ -75,7 +78,7 @@ fn a_handshake_that_waits_too_long_for_a_worker_is_given_up() {
                 .handshake_timeout(NEVER)
         },
         move |_: Request| {
-            door.pass();
+            waiter.wait();
             "at last"
         },
     );
@@ -87,12 +90,12 @@ fn a_handshake_that_waits_too_long_for_a_worker_is_given_up() {
     assert_eq!(late.read_rest().0, b"");
     expect_ended(&secure.server, "handshake_failed", 1);
     gate.open();
-    busy.expect_answer("at last");
+    busy.expect_body("at last");
 }
 
 #[test]
 fn a_handshake_has_its_deadline() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let hello = first_flight(&authority.client());
     for (sent, why) in [
         (&hello[..0], "idle"),
@@ -105,7 +108,7 @@ fn a_handshake_has_its_deadline() {
         });
         let mut client = server.connect();
         client.send(sent);
-        let server = server.run(tell);
+        let server = server.run(describe);
         client.read_rest();
         expect_ended(&server, why, 1);
     }
@@ -113,12 +116,12 @@ fn a_handshake_has_its_deadline() {
 
 #[test]
 fn after_the_handshake_the_time_of_the_head_begins() {
-    let secure = Secure::spawn(
+    let secure = TlsServer::spawn(
         |builder| builder.handshake_timeout(NEVER).head_timeout(SOON),
-        tell,
+        describe,
     );
     let mut silent = secure.connect();
-    silent.try_shake_hands().expect("the server takes part");
+    silent.try_handshake().expect("the server takes part");
     silent.expect_closed();
     let mut slow = secure.connect();
     slow.send("GET / HT").expect_status(408);
@@ -127,7 +130,7 @@ fn after_the_handshake_the_time_of_the_head_begins() {
 
 #[test]
 fn a_handshake_may_be_cut_anywhere() {
-    let secure = Secure::spawn(|builder| builder, tell);
+    let secure = TlsServer::spawn(|builder| builder, describe);
     let mut random = Random::new(3);
     for round in 0..20 {
         let most = if round == 0 { 1 } else { 200 };
@@ -158,13 +161,13 @@ fn a_handshake_may_be_cut_anywhere() {
                 tls.process_new_packets().expect("the server makes sense");
             }
         }
-        client.expect_answer("POST / body");
+        client.expect_body("POST / body");
     }
 }
 
 #[test]
 fn a_request_in_the_clear_is_told_to_use_https() {
-    let secure = Secure::spawn(|builder| builder, tell);
+    let secure = TlsServer::spawn(|builder| builder, describe);
     for sent in [
         request::get("/"),
         b"G".to_vec(),
@@ -174,9 +177,9 @@ fn a_request_in_the_clear_is_told_to_use_https() {
         // The server may end it before all is sent.
         let _ = client.try_send(sent);
         let response = client.expect_status(400);
-        assert!(response.says_close());
+        assert!(response.announces_close());
         assert_eq!(
-            response.field("content-type"),
+            response.header("content-type"),
             Some("text/plain; charset=utf-8")
         );
         assert!(response.text().contains("https://"), "{}", response.text());
@@ -187,7 +190,7 @@ fn a_request_in_the_clear_is_told_to_use_https() {
 
 #[test]
 fn nonsense_ends_its_own_connection_alone() {
-    let secure = Secure::spawn(|builder| builder.workers(1), tell);
+    let secure = TlsServer::spawn(|builder| builder.workers(1), describe);
     let hello = first_flight(&secure.config);
     let mut random = Random::new(11);
     for _ in 0..50 {
@@ -203,19 +206,19 @@ fn nonsense_ends_its_own_connection_alone() {
         client.read_rest();
     }
     secure.server.expect_open(0);
-    secure.connect().get_and_close("/").expect_answer("GET / ");
+    secure.connect().get_and_close("/").expect_body("GET / ");
 }
 
 #[test]
 fn sessions_are_resumed() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(name);
     for (version, name) in [(&TLS12, "TLSv1.2"), (&TLS13, "TLSv1.3")] {
         let config = authority.client_with(&[version], None);
         for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
             let mut client = server.connect().with_tls(&config, NAME);
             let expected = format!("https {name} {NAME} http/1.1 0");
-            client.get("/").expect_answer(expected);
+            client.get("/").expect_body(expected);
             assert_eq!(client.tls().handshake_kind(), Some(kind), "{name}");
         }
     }
@@ -223,7 +226,7 @@ fn sessions_are_resumed() {
 
 #[test]
 fn a_request_behind_its_handshake_is_answered_in_a_drain() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let server = bind(authority.issue(&[NAME]).tls(), |builder| {
         builder.drain_idle(NEVER)
     });
@@ -232,11 +235,11 @@ fn a_request_behind_its_handshake_is_answered_in_a_drain() {
     let hello = first_flight(&authority.client());
     let mut stalled = server.connect();
     stalled.send(&hello[..hello.len() / 2]);
-    let server = server.run(tell);
+    let server = server.run(describe);
     server.expect_open(2);
     server.begin_drain();
     client.get("/late");
-    assert!(client.expect_answer("GET /late ").says_close());
+    assert!(client.expect_body("GET /late ").announces_close());
     client.expect_closed();
     // Whoever does not go on is cut, and there is no request that would be lost by that.
     handle.shutdown_now();
@@ -245,30 +248,30 @@ fn a_request_behind_its_handshake_is_answered_in_a_drain() {
 
 #[test]
 fn a_config_of_ones_own_is_taken_as_it_is() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let issued = authority.issue(&[NAME]);
     let config = own_config(&issued, default_provider(), &TLS12);
     let server = bind(config.into(), |builder| builder).run(name);
     let mut client = server.connect().with_tls(&authority.client(), NAME);
     client
         .get("/")
-        .expect_answer(format!("https TLSv1.2 {NAME} - 0"));
+        .expect_body(format!("https TLSv1.2 {NAME} - 0"));
 }
 
 #[test]
 fn nobody_is_offered_early_data() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let issued = authority.issue(&[NAME]);
     let mut config = own_config(&issued, default_provider(), &TLS13);
     config.max_early_data_size = 1000;
-    let server = bind(config.into(), |builder| builder).run(tell);
+    let server = bind(config.into(), |builder| builder).run(describe);
     let mut config = (*authority.client()).clone();
     config.enable_early_data = true;
     let config = Arc::new(config);
     for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
         let mut client = server.connect().with_tls(&config, NAME);
         assert!(client.tls().early_data().is_none(), "{kind:?}");
-        client.get("/").expect_answer("GET / ");
+        client.get("/").expect_body("GET / ");
         assert_eq!(client.tls().handshake_kind(), Some(kind));
     }
 }

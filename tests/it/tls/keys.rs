@@ -10,8 +10,8 @@ use rustls::{
 };
 
 use super::{expect_ended, own_config, record, send_raw};
-use crate::support::tls::{Authority, NAME, Secure, bind};
-use crate::support::{End, HUGE, PATIENCE, SOON, request, tell};
+use crate::support::tls::{CertificateAuthority, NAME, TlsServer, bind};
+use crate::support::{End, HUGE, SOON, TIMEOUT, describe, request};
 
 /// The same suite for a server that sends no more records than that with the same keys.
 fn lasting(suite: SupportedCipherSuite, records: u64) -> SupportedCipherSuite {
@@ -48,15 +48,15 @@ fn serve(
     records: u64,
     size: Option<usize>,
     handler: impl Handler,
-) -> Secure {
-    let authority = Authority::new();
+) -> TlsServer {
+    let authority = CertificateAuthority::new();
     let mut provider = default_provider();
     for suite in &mut provider.cipher_suites {
         *suite = lasting(*suite, records);
     }
     let mut config = own_config(&authority.issue(&[NAME]), provider, version);
     config.max_fragment_size = size;
-    Secure {
+    TlsServer {
         server: bind(config.into(), |builder| builder).run(handler),
         config: authority.client(),
     }
@@ -64,9 +64,9 @@ fn serve(
 
 #[test]
 fn new_keys_are_no_request() {
-    let secure = Secure::spawn(|builder| builder.idle_timeout(SOON), tell);
+    let secure = TlsServer::spawn(|builder| builder.idle_timeout(SOON), describe);
     let mut client = secure.connect();
-    client.get("/").expect_answer("GET / ");
+    client.get("/").expect_body("GET / ");
     client.tls().refresh_traffic_keys().expect("it is TLS 1.3");
     let keys = record(&mut client, "");
     send_raw(&mut client, &keys);
@@ -76,23 +76,23 @@ fn new_keys_are_no_request() {
 
 #[test]
 fn keys_may_be_changed_on_the_way() {
-    let secure = Secure::spawn(|builder| builder, tell);
+    let secure = TlsServer::spawn(|builder| builder, describe);
     let mut client = secure.connect();
-    client.get("/").expect_answer("GET / ");
+    client.get("/").expect_body("GET / ");
     for _ in 0..3 {
         client.tls().refresh_traffic_keys().expect("it is TLS 1.3");
-        client.get("/new").expect_answer("GET /new ");
+        client.get("/new").expect_body("GET /new ");
     }
 }
 
 /// TLS 1.2 has no way to get others.
 #[test]
 fn a_connection_ends_in_order_before_its_keys_are_used_up() {
-    let secure = serve(&TLS12, 100, None, tell);
+    let secure = serve(&TLS12, 100, None, describe);
     for round in 1..=2 {
         let mut client = secure.connect();
         let mut answers = 1;
-        while !client.get("/").expect_answer("GET / ").says_close() {
+        while !client.get("/").expect_body("GET / ").announces_close() {
             answers += 1;
         }
         assert!((20..80).contains(&answers), "{answers} answers");
@@ -112,8 +112,8 @@ fn what_was_asked_behind_an_answer_that_wears_the_keys_is_answered() {
     let mut client = secure.connect();
     let requests = ["/large", "/", "/"].map(request::get).concat();
     client.send(requests).expect_status(200);
-    assert!(!client.expect_answer("small").says_close());
-    assert!(client.expect_answer("small").says_close());
+    assert!(!client.expect_body("small").announces_close());
+    assert!(client.expect_body("small").announces_close());
     client.finish_sending().expect_closed();
 }
 
@@ -133,7 +133,7 @@ fn an_answer_that_keys_do_not_last_for_is_cut_and_not_told_to_be_all() {
         );
         for (times, target) in [(1, "/known"), (2, "/unknown")] {
             let mut client = secure.connect();
-            client.get("/small").expect_answer("small");
+            client.get("/small").expect_body("small");
             client.send(format!("GET {target} HTTP/1.0\r\n\r\n"));
             let (part, end) = client.read_rest();
             assert_eq!(end, End::Reset);
@@ -141,19 +141,20 @@ fn an_answer_that_keys_do_not_last_for_is_cut_and_not_told_to_be_all() {
             expect_ended(&secure.server, "failed", times);
         }
         assert_eq!(secure.server.handle().snapshot().answered, 2);
-        secure.connect().get("/small").expect_answer("small");
+        secure.connect().get("/small").expect_body("small");
     }
 }
 
 #[test]
 fn a_stream_that_keys_do_not_last_for_fails_and_says_no_goodbye() {
-    let (tell, told) = bounded(1);
+    let (sender, receiver) = bounded(1);
     let secure = serve(&TLS12, 1000, None, move |_: Request| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         Upgrade::new("x", move |mut stream: Stream| {
             let write = stream.write_all(&vec![b'x'; HUGE]);
             let finish = stream.finish();
-            tell.send([write, finish].map(|end| end.map_err(|error| error.kind())))
+            sender
+                .send([write, finish].map(|end| end.map_err(|error| error.kind())))
                 .expect("the test waits");
         })
     });
@@ -161,9 +162,9 @@ fn a_stream_that_keys_do_not_last_for_fails_and_says_no_goodbye() {
     client.send("GET / HTTP/1.1\r\nHost: it\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
     client.expect_status(101);
     let (part, end) = client.read_rest();
-    assert_eq!(end, End::CutOff);
+    assert_eq!(end, End::Truncated);
     assert!(part.len() < HUGE, "something is missing");
-    let ends = told.recv_timeout(PATIENCE).expect("the stream ends");
+    let ends = receiver.recv_timeout(TIMEOUT).expect("the stream ends");
     assert_eq!(ends, [Err(ErrorKind::Other); 2]);
 }
 
@@ -179,10 +180,10 @@ fn a_connection_goes_on_where_its_keys_can_be_renewed() {
     });
     let mut client = secure.connect();
     for _ in 0..300 {
-        let answer = client.get("/").expect_answer("small");
-        assert!(!answer.says_close());
+        let answer = client.get("/").expect_body("small");
+        assert!(!answer.announces_close());
     }
-    client.get("/huge").expect_answer(&body);
-    client.get_and_close("/").expect_answer("small");
+    client.get("/huge").expect_body(&body);
+    client.get_and_close("/").expect_body("small");
     client.expect_closed();
 }

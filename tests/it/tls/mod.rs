@@ -26,7 +26,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
-use crate::support::tls::{Issued, der};
+use crate::support::tls::{IssuedCertificate, der};
 use crate::support::{Client, TestServer, eventually};
 
 /// Says what a handler sees of TLS.
@@ -45,7 +45,7 @@ fn name(request: Request) -> String {
 
 /// A configuration that is not this crate's.
 fn own_config(
-    issued: &Issued,
+    issued: &IssuedCertificate,
     provider: CryptoProvider,
     version: &'static SupportedProtocolVersion,
 ) -> ServerConfig {

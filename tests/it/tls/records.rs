@@ -4,14 +4,14 @@ use std::net::Shutdown;
 use httpool::Request;
 
 use super::{expect_ended, record, send_raw};
-use crate::support::tls::Secure;
-use crate::support::{Gate, SOON, request, tell};
+use crate::support::tls::TlsServer;
+use crate::support::{Gate, SOON, describe, request};
 
 #[test]
 fn a_damaged_record_ends_the_connection_and_no_handler_sees_it() {
-    let secure = Secure::spawn(|builder| builder, tell);
+    let secure = TlsServer::spawn(|builder| builder, describe);
     let mut client = secure.connect();
-    client.get("/").expect_answer("GET / ");
+    client.get("/").expect_body("GET / ");
     let mut damaged = record(&mut client, request::get("/damaged"));
     let last = damaged.len() - 1;
     damaged[last] ^= 1;
@@ -27,7 +27,7 @@ fn a_damaged_record_ends_the_connection_and_no_handler_sees_it() {
 
 #[test]
 fn damage_behind_the_last_answer_is_thrown_away_like_everything() {
-    let secure = Secure::spawn(|builder| builder, tell);
+    let secure = TlsServer::spawn(|builder| builder, describe);
     let mut client = secure.connect();
     client.send("nonsense\r\n\r\n").expect_status(400);
     client.expect_closed();
@@ -42,17 +42,17 @@ fn damage_behind_the_last_answer_is_thrown_away_like_everything() {
 #[test]
 fn with_the_first_byte_of_its_record_a_request_has_begun() {
     for count in [1, 5, 6, 30] {
-        let secure = Secure::spawn(|builder| builder.head_timeout(SOON), tell);
+        let secure = TlsServer::spawn(|builder| builder.head_timeout(SOON), describe);
         let mut late = secure.connect();
-        late.get("/").expect_answer("GET / ");
+        late.get("/").expect_body("GET / ");
         let begun = record(&mut late, request::get("/late"));
         send_raw(&mut late, &begun[..count]);
-        assert!(late.expect_status(408).says_close());
+        assert!(late.expect_status(408).announces_close());
 
-        let secure = Secure::spawn(|builder| builder, tell);
+        let secure = TlsServer::spawn(|builder| builder, describe);
         let [mut slow, mut aborted] = [(); 2].map(|()| secure.connect());
         for client in [&mut slow, &mut aborted] {
-            client.get("/").expect_answer("GET / ");
+            client.get("/").expect_body("GET / ");
         }
         let begun = record(&mut slow, request::get("/slow"));
         send_raw(&mut slow, &begun[..count]);
@@ -60,7 +60,7 @@ fn with_the_first_byte_of_its_record_a_request_has_begun() {
         send_raw(&mut aborted, &never[..count]);
         secure.server.begin_drain();
         send_raw(&mut slow, &begun[count..]);
-        assert!(slow.expect_answer("GET /slow ").says_close());
+        assert!(slow.expect_body("GET /slow ").announces_close());
         secure.server.handle().shutdown_now();
         let report = secure.server.expect_end();
         assert_eq!((report.answered, report.aborted), (3, 1), "{count} bytes");
@@ -70,35 +70,35 @@ fn with_the_first_byte_of_its_record_a_request_has_begun() {
 #[test]
 fn an_answer_in_a_drain_is_not_the_last_before_a_request_that_has_begun() {
     let gate = Gate::new();
-    let door = gate.door();
-    let secure = Secure::spawn(
+    let waiter = gate.waiter();
+    let secure = TlsServer::spawn(
         |builder| builder,
         move |_: Request| {
-            door.pass();
+            waiter.wait();
             "done"
         },
     );
     let mut client = secure.connect();
-    client.try_shake_hands().expect("the server takes part");
+    client.try_handshake().expect("the server takes part");
     let one = record(&mut client, request::get("/one"));
     let next = record(&mut client, request::get("/two"));
     send_raw(&mut client, &[&one, &next[..20]].concat());
     gate.expect_arrived(1);
     secure.server.begin_drain();
     gate.open();
-    assert!(!client.expect_answer("done").says_close());
+    assert!(!client.expect_body("done").announces_close());
     send_raw(&mut client, &next[20..]);
-    assert!(client.expect_answer("done").says_close());
+    assert!(client.expect_body("done").announces_close());
     client.finish_sending().expect_closed();
     assert_eq!(secure.server.expect_end().aborted, 0);
 }
 
 #[test]
 fn the_end_behind_what_brings_no_content_is_seen() {
-    let secure = Secure::spawn(|builder| builder, tell);
+    let secure = TlsServer::spawn(|builder| builder, describe);
     for (whole, why) in [(false, "client_left"), (true, "client_closed")] {
         let mut client = secure.connect();
-        client.get("/").expect_answer("GET / ");
+        client.get("/").expect_body("GET / ");
         let sent = if whole {
             client.tls().refresh_traffic_keys().expect("it is TLS 1.3");
             record(&mut client, "")

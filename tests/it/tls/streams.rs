@@ -9,8 +9,8 @@ use tungstenite::protocol::Role;
 use tungstenite::{Error, Message, WebSocket};
 
 use super::expect_ended;
-use crate::support::tls::{NAME, Secure};
-use crate::support::{Client, Gate, HUGE, PATIENCE, Random, SOON, request};
+use crate::support::tls::{NAME, TlsServer};
+use crate::support::{Client, Gate, HUGE, Random, SOON, TIMEOUT, request};
 
 /// Reads bodies while they come and gives them back, or speaks another protocol that does.
 struct Patient;
@@ -38,20 +38,20 @@ impl Handler for Patient {
 
 #[test]
 fn bodies_are_read_while_they_come_and_other_protocols_spoken() {
-    let secure = Secure::spawn(|builder| builder, Patient);
+    let secure = TlsServer::spawn(|builder| builder, Patient);
     let body = Random::new(11).bytes(2 * 1024 * 1024 + 13);
     let mut client = secure.connect();
-    client.post("/", &body).expect_answer(&body);
+    client.post("/", &body).expect_body(&body);
     client.send(request::post_chunked("/", &body, 100_000));
-    client.expect_answer(&body);
+    client.expect_body(&body);
     client.send(request::post_head("/", 5)).send("later");
-    client.expect_answer("later");
+    client.expect_body("later");
     client.send("GET / HTTP/1.1\r\nHost: it\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nearly");
     client.expect_status(101);
-    assert_eq!(client.expect_part(5), b"early");
+    assert_eq!(client.expect_bytes(5), b"early");
     for part in body.chunks(50_000).take(10) {
         client.send(part);
-        assert!(client.expect_part(part.len()) == part);
+        assert!(client.expect_bytes(part.len()) == part);
     }
     client.finish_sending().expect_closed();
     secure.server.expect_open(0);
@@ -75,7 +75,7 @@ fn echo(stream: Stream) {
 
 #[test]
 fn websocket_is_spoken() {
-    let secure = Secure::spawn(
+    let secure = TlsServer::spawn(
         |builder| builder,
         |request: Request| {
             let key = request.headers().get(SEC_WEBSOCKET_KEY);
@@ -112,8 +112,8 @@ fn websocket_is_spoken() {
 
 /// A server that upgrades everyone, and a client that has heard of it.
 #[track_caller]
-fn upgraded(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> (Secure, Client) {
-    let secure = Secure::spawn(
+fn upgraded(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> (TlsServer, Client) {
+    let secure = TlsServer::spawn(
         |builder| builder,
         move |_: Request| Upgrade::new("x", serve.clone()),
     );
@@ -126,7 +126,7 @@ fn upgraded(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> (Secure, 
 #[test]
 fn a_write_that_took_too_long_takes_nothing_from_the_next() {
     let gate = Gate::new();
-    let door = gate.door();
+    let waiter = gate.waiter();
     let (_secure, mut client) = upgraded(move |mut stream: Stream| {
         stream.set_write_timeout(Some(SOON));
         let late = stream.write_all(&vec![b'x'; HUGE]);
@@ -134,7 +134,7 @@ fn a_write_that_took_too_long_takes_nothing_from_the_next() {
             late.map_err(|error| error.kind()),
             Err(ErrorKind::WouldBlock)
         );
-        door.pass();
+        waiter.wait();
         stream.set_write_timeout(None);
         assert_eq!(stream.write(b"goodbye").expect("the client reads"), 7);
         stream.finish().expect("the client reads");
@@ -154,15 +154,18 @@ fn a_write_that_took_too_long_takes_nothing_from_the_next() {
 
 #[test]
 fn a_stream_whose_client_does_not_read_is_not_finished_for_ever() {
-    let (tell, told) = bounded(1);
+    let (sender, receiver) = bounded(1);
     let (_secure, _client) = upgraded(move |mut stream: Stream| {
         stream.set_write_timeout(Some(SOON));
         let late = stream.write_all(&vec![b'x'; HUGE]);
         late.expect_err("the client does not read");
         let end = stream.finish().map_err(|error| error.kind());
-        tell.send(end).expect("the test waits");
+        sender.send(end).expect("the test waits");
     });
-    assert_eq!(told.recv_timeout(PATIENCE), Ok(Err(ErrorKind::WouldBlock)));
+    assert_eq!(
+        receiver.recv_timeout(TIMEOUT),
+        Ok(Err(ErrorKind::WouldBlock))
+    );
 }
 
 #[test]
@@ -182,10 +185,11 @@ fn a_stream_that_is_dropped_in_a_write_does_not_say_that_this_was_all() {
 #[test]
 fn a_stream_without_its_goodbye_has_no_end() {
     for announced in [true, false] {
-        let (tell, told) = bounded(1);
+        let (sender, receiver) = bounded(1);
         let (_secure, mut client) = upgraded(move |mut stream: Stream| {
             let end = stream.read_to_end(&mut Vec::new());
-            tell.send(end.map_err(|error| error.kind()))
+            sender
+                .send(end.map_err(|error| error.kind()))
                 .expect("the test waits");
         });
         client.send("content");
@@ -200,6 +204,6 @@ fn a_stream_without_its_goodbye_has_no_end() {
         } else {
             Err(ErrorKind::UnexpectedEof)
         };
-        assert_eq!(told.recv_timeout(PATIENCE), Ok(expected));
+        assert_eq!(receiver.recv_timeout(TIMEOUT), Ok(expected));
     }
 }

@@ -99,7 +99,7 @@ fn an_authority_in_der_is_named_as_such() {
 
 #[test]
 fn the_error_of_a_wrong_key_names_both_files() {
-    let authority = crate::support::tls::Authority::new();
+    let authority = crate::support::tls::CertificateAuthority::new();
     let other = authority.issue(&["other.example"]).files("wrong-key");
     let key = other.key.as_ref().display().to_string();
     let builder = Tls::builder().certificate_files(file("v3.pem"), &key);

@@ -4,7 +4,7 @@ use httpool::http::{self, HeaderName, Method};
 use httpool::{Body, Handler, Response};
 
 #[track_caller]
-pub(crate) fn ask(
+pub(crate) fn call(
     handler: &impl Handler,
     method: Method,
     target: &str,
@@ -19,17 +19,17 @@ pub(crate) fn ask(
 
 #[track_caller]
 pub(crate) fn get(handler: &impl Handler, target: &str, fields: &[(HeaderName, &str)]) -> Response {
-    ask(handler, Method::GET, target, fields)
+    call(handler, Method::GET, target, fields)
 }
 
 #[track_caller]
-pub(crate) fn expect(handler: &impl Handler, target: &str, status: u16) -> Response {
+pub(crate) fn expect_status(handler: &impl Handler, target: &str, status: u16) -> Response {
     let response = get(handler, target, &[]);
     assert_eq!(response.status(), status, "{target}");
     response
 }
 
-pub(crate) fn field(response: &Response, name: HeaderName) -> Option<&str> {
+pub(crate) fn header(response: &Response, name: HeaderName) -> Option<&str> {
     let value = response.headers().get(name)?;
     Some(value.to_str().expect("it is text"))
 }
