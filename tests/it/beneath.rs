@@ -262,13 +262,15 @@ fn the_well_known_folder_is_no_secret() {
 fn what_may_not_be_read_is_forbidden() {
     let folder = TempDir::new();
     folder.file("a", "x").file("closed/x", "x");
-    folder.permit("a", 0o000).permit("closed", 0o000);
+    folder
+        .set_permissions("a", 0o000)
+        .set_permissions("closed", 0o000);
     let files = files(&folder);
     without_privileges(|| {
         expect_status(&files, "/a", 403);
         expect_status(&files, "/closed/x", 403);
     });
-    folder.permit("closed", 0o700);
+    folder.set_permissions("closed", 0o700);
 }
 
 /// What is in it is no secret to who knows the names.
@@ -276,7 +278,9 @@ fn what_may_not_be_read_is_forbidden() {
 fn a_folder_that_may_be_entered_need_not_be_readable() {
     let folder = TempDir::new();
     folder.file("a/x", "x").file("b/index.html", "index");
-    folder.permit("a", 0o111).permit("b", 0o111);
+    folder
+        .set_permissions("a", 0o111)
+        .set_permissions("b", 0o111);
     let files = files(&folder);
     without_privileges(|| {
         for target in ["/a", "/b"] {
@@ -287,7 +291,9 @@ fn a_folder_that_may_be_entered_need_not_be_readable() {
         assert_eq!(expect_status(&files, "/b/", 200).body().length(), Some(5));
         expect_status(&files.listing(true), "/a/", 403);
     });
-    folder.permit("a", 0o700).permit("b", 0o700);
+    folder
+        .set_permissions("a", 0o700)
+        .set_permissions("b", 0o700);
 }
 
 /// All that is tested here and of listings holds where the system does not walk.
@@ -386,13 +392,15 @@ fn an_end_is_found_without_openat2_however_links_lead() {
 #[test]
 fn a_folder_that_can_be_looked_into_in_no_way_is_an_error() {
     let folder = TempDir::new();
-    folder.file("closed/x", "x").permit("closed", 0o444);
+    folder
+        .file("closed/x", "x")
+        .set_permissions("closed", 0o444);
     let opened = without_openat2(|| {
         let mut opened = None;
         without_privileges(|| opened = Some(ServeDir::new(folder.path("closed"))));
         opened.expect("it was tried")
     });
-    folder.permit("closed", 0o700);
+    folder.set_permissions("closed", 0o700);
     let error = opened.expect_err("nothing can be found in it");
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     for forbidden in ["openat2", "not implemented", "openat", "denied"] {

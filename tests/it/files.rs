@@ -150,7 +150,7 @@ fn copies_of_a_file_have_one_tag() {
     let tag = "\"4-961fb0d277a2739a\"";
     assert_eq!(tags(), [tag, tag]);
     // What changes nothing in it changes no tag.
-    other.permit("a.txt", 0o600);
+    other.set_permissions("a.txt", 0o600);
     fs::hard_link(other.path("a.txt"), other.path("link")).expect("a link can be made");
     assert_eq!(tags(), [tag, tag]);
     set_modified(&other, "a.txt", 1_600_000_000, 123_456_790);

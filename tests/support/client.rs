@@ -1,4 +1,4 @@
-//! A client that sees every byte.
+//! A test client that sends and receives raw bytes.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -13,22 +13,22 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{TIMEOUT, request};
 
-/// What a client that trickles waits between two bytes.
+/// Pause between two bytes of a trickle.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Content of a record of TLS at most.
-const RECORD: usize = 16 * 1024;
+/// Largest plaintext of a TLS record.
+const MAX_PLAINTEXT: usize = 16 * 1024;
 
 /// One connection to a server.
 #[derive(Debug)]
 pub(crate) struct Client {
     socket: Socket,
     tls: Option<Box<ClientConnection>>,
-    /// What has been received and not been looked at.
+    /// Bytes received and not yet consumed.
     received: Vec<u8>,
 }
 
-/// A client that sends a byte now and then, until this is dropped.
+/// Sends a byte now and then until dropped.
 #[derive(Debug)]
 pub(crate) struct Trickle {
     stop: Option<Sender<()>>,
@@ -38,15 +38,15 @@ pub(crate) struct Trickle {
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The server has finished sending.
+    /// The server closed its sending side.
     Closed,
     /// The connection was reset.
     Reset,
-    /// Under TLS: it ended without a goodbye.
+    /// Under TLS: the connection ended without `close_notify`.
     Truncated,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -55,26 +55,26 @@ pub(crate) struct Response {
     pub(crate) body: Vec<u8>,
 }
 
-/// Whether an answer brings its body.
+/// Whether a response has a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     AsFramed,
-    /// HEAD was asked.
+    /// The request was HEAD.
     Omitted,
 }
 
 impl Client {
     #[track_caller]
     pub(crate) fn connect(address: &ListenAddr) -> Self {
-        Self::try_connect(address).expect("the server takes connections")
+        Self::try_connect(address).expect("the server accepts connections")
     }
 
     pub(crate) fn try_connect(address: &ListenAddr) -> io::Result<Self> {
         Self::try_connect_within(address, TIMEOUT)
     }
 
-    /// The same for somebody in a hurry.
-    pub(crate) fn try_connect_within(address: &ListenAddr, patience: Duration) -> io::Result<Self> {
+    /// Connects to `address`; a TCP connection fails after `timeout`.
+    pub(crate) fn try_connect_within(address: &ListenAddr, timeout: Duration) -> io::Result<Self> {
         let (domain, address) = match address {
             ListenAddr::Tcp { host, port } => {
                 let ip = host.parse().expect("local addresses are numeric");
@@ -87,7 +87,7 @@ impl Client {
         let socket = Socket::new(domain, Type::STREAM, None)?;
         match domain {
             Domain::UNIX => socket.connect(&address)?,
-            _ => socket.connect_timeout(&address, patience)?,
+            _ => socket.connect_timeout(&address, timeout)?,
         }
         socket.set_read_timeout(Some(TIMEOUT))?;
         socket.set_write_timeout(Some(TIMEOUT))?;
@@ -101,38 +101,37 @@ impl Client {
         })
     }
 
-    /// Speaks TLS from here on, to a server of this name.
+    /// Starts TLS with a server of this name.
     #[track_caller]
     pub(crate) fn with_tls(mut self, config: &Arc<ClientConfig>, name: &str) -> Self {
-        let name = name.to_owned().try_into().expect("it is a name");
+        let name = name.to_owned().try_into().expect("the name is valid");
         let tls = ClientConnection::new(Arc::clone(config), name);
-        self.tls = Some(Box::new(tls.expect("the configuration is right")));
+        self.tls = Some(Box::new(tls.expect("the TLS configuration is valid")));
         self
     }
 
-    /// Goes through the handshake, which is otherwise a part of what is sent or received first.
+    /// Completes the TLS handshake. Otherwise the first send or receive does.
     pub(crate) fn try_handshake(&mut self) -> io::Result<()> {
-        let tls = self.tls.as_mut().expect("it speaks TLS");
+        let tls = self.tls.as_mut().expect("the client uses TLS");
         while tls.is_handshaking() {
             tls.complete_io(&mut self.socket)?;
         }
         Ok(())
     }
 
-    /// This end of TLS.
+    /// This end of the TLS connection.
     #[track_caller]
     pub(crate) fn tls(&mut self) -> &mut ClientConnection {
-        self.tls.as_mut().expect("it speaks TLS")
+        self.tls.as_mut().expect("the client uses TLS")
     }
 
-    /// The same and the socket beneath.
+    /// This end of the TLS connection, and its socket.
     #[track_caller]
     pub(crate) fn tls_and_socket(&mut self) -> (&mut ClientConnection, &mut Socket) {
-        let tls = self.tls.as_mut().expect("it speaks TLS");
+        let tls = self.tls.as_mut().expect("the client uses TLS");
         (tls, &mut self.socket)
     }
 
-    /// The socket beneath.
     pub(crate) fn socket(&mut self) -> &mut Socket {
         &mut self.socket
     }
@@ -147,11 +146,11 @@ impl Client {
 
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.try_send(bytes).expect("the server takes the bytes");
+        self.try_send(bytes).expect("the bytes are sent");
         self
     }
 
-    /// For bytes that the server may not want.
+    /// Sends bytes that the server may refuse.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             let mut stream = Stream::new(&mut **tls, &mut self.socket);
@@ -161,34 +160,34 @@ impl Client {
         self.socket.write_all(bytes.as_ref())
     }
 
-    /// Sends on another thread, so that this one can read.
+    /// Sends on another thread, so that the caller can read meanwhile.
     #[track_caller]
     pub(crate) fn send_in_background(&mut self, bytes: Vec<u8>) -> JoinHandle<io::Result<()>> {
-        let bytes = self.seal(bytes).expect("the server takes part");
+        let bytes = self.encrypt(bytes).expect("the TLS handshake succeeds");
         let mut socket = self.socket.try_clone().expect("a socket can be cloned");
         thread::spawn(move || socket.write_all(&bytes))
     }
 
-    /// The bytes that these come to on the way, which are to be sent next.
-    fn seal(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    /// Encrypts the bytes if the connection uses TLS. The result must be sent next.
+    fn encrypt(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         if self.tls.is_none() {
             return Ok(bytes);
         }
         self.try_handshake()?;
         let tls = self.tls();
-        let mut sealed = Vec::new();
-        for part in bytes.chunks(RECORD) {
+        let mut encrypted = Vec::new();
+        for part in bytes.chunks(MAX_PLAINTEXT) {
             tls.writer().write_all(part)?;
             while tls.wants_write() {
-                tls.write_tls(&mut sealed)?;
+                tls.write_tls(&mut encrypted)?;
             }
         }
-        Ok(sealed)
+        Ok(encrypted)
     }
 
-    /// Sends this byte again and again on another thread, with pauses, and not over TLS.
+    /// Sends this byte repeatedly on another thread, with pauses. Not for TLS.
     pub(crate) fn trickle(&self, byte: u8) -> Trickle {
-        assert!(self.tls.is_none(), "a record is more than a byte");
+        assert!(self.tls.is_none(), "a TLS record is longer than a byte");
         let mut socket = self.socket.try_clone().expect("a socket can be cloned");
         let (stop, stopped) = bounded::<()>(0);
         let thread = thread::spawn(move || {
@@ -217,14 +216,14 @@ impl Client {
         self.send(request::post(target, body))
     }
 
-    /// Sends nothing more, and goes on reading.
+    /// Shuts down the sending side.
     #[track_caller]
     pub(crate) fn finish_sending(&mut self) -> &mut Self {
-        self.try_finish_sending().expect("the connection is there");
+        self.try_finish_sending().expect("the connection is open");
         self
     }
 
-    /// For a connection that the server may have ended.
+    /// Shuts down the sending side of a connection that the server may have closed.
     pub(crate) fn try_finish_sending(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
@@ -233,26 +232,26 @@ impl Client {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Goes without a goodbye: the server sees a reset.
+    /// Resets the connection.
     #[track_caller]
     pub(crate) fn reset(self) {
         let lingering = self.socket.set_linger(Some(Duration::ZERO));
-        lingering.expect("a socket can be told not to linger");
+        lingering.expect("SO_LINGER can be set");
     }
 
-    /// The next answer, whatever it is.
+    /// Reads the next response.
     #[track_caller]
     pub(crate) fn expect_response(&mut self) -> Response {
         self.read_response(Content::AsFramed)
     }
 
-    /// The next answer, to a HEAD request.
+    /// Reads the next response, to a HEAD request.
     #[track_caller]
     pub(crate) fn expect_response_to_head(&mut self) -> Response {
         self.read_response(Content::Omitted)
     }
 
-    /// The next answer, which has this status.
+    /// Reads the next response and checks its status.
     #[track_caller]
     pub(crate) fn expect_status(&mut self, status: u16) -> Response {
         let response = self.expect_response();
@@ -260,47 +259,47 @@ impl Client {
         response
     }
 
-    /// The next answer, which is a 200 with this body.
+    /// Reads the next response and checks that it is a 200 with this body.
     #[track_caller]
     pub(crate) fn expect_body(&mut self, body: impl AsRef<[u8]>) -> Response {
         let (response, body) = (self.expect_status(200), body.as_ref());
         assert!(
             response.body == body,
             "the body is {} and not {}",
-            show(&response.body),
-            show(body)
+            excerpt(&response.body),
+            excerpt(body)
         );
         response
     }
 
-    /// Some bytes of an answer.
+    /// Reads this many bytes.
     #[track_caller]
     pub(crate) fn expect_bytes(&mut self, count: usize) -> Vec<u8> {
         self.take(count)
     }
 
-    /// The server ends the connection in order, and sends nothing before.
+    /// The server closes the connection normally and sends nothing before.
     #[track_caller]
     pub(crate) fn expect_closed(&mut self) {
         let (rest, end) = self.read_rest();
         assert_eq!(
-            (show(&rest), end),
-            (show(b""), End::Closed),
+            (excerpt(&rest), end),
+            (excerpt(b""), End::Closed),
             "what came before the end, and the end"
         );
     }
 
-    /// Whether the connection is reset before a byte comes.
+    /// Whether the connection is reset before a byte is received.
     #[track_caller]
     pub(crate) fn is_reset_early(&mut self) -> bool {
         match self.received.is_empty().then(|| self.read()) {
             Some(Err(error)) if is_reset(&error) => true,
-            Some(Err(error)) => panic!("nothing comes: {error}"),
+            Some(Err(error)) => panic!("receive failed: {error}"),
             _ => false,
         }
     }
 
-    /// Reads what comes and forgets it.
+    /// Reads some bytes and discards them.
     pub(crate) fn try_discard(&mut self) -> io::Result<()> {
         let count = self.read()?;
         self.received.clear();
@@ -311,7 +310,7 @@ impl Client {
         }
     }
 
-    /// Everything until the end.
+    /// Reads until the connection ends.
     #[track_caller]
     pub(crate) fn read_rest(&mut self) -> (Vec<u8>, End) {
         let end = loop {
@@ -343,7 +342,7 @@ impl Client {
                 }
                 (None, None) => {
                     let (rest, end) = self.read_rest();
-                    assert_eq!(end, End::Closed, "after {}", show(&rest));
+                    assert_eq!(end, End::Closed, "after {}", excerpt(&rest));
                     rest
                 }
                 framing => panic!("unknown framing: {framing:?}"),
@@ -367,7 +366,7 @@ impl Client {
         let headers = lines
             .filter(|line| !line.is_empty())
             .map(|line| {
-                let (name, value) = line.split_once(": ").expect("a field has a name");
+                let (name, value) = line.split_once(": ").expect("a header has a name");
                 (name.to_ascii_lowercase(), value.to_owned())
             })
             .collect();
@@ -403,25 +402,25 @@ impl Client {
                 return self.take(from + at + end.len());
             }
             from = self.received.len().saturating_sub(end.len());
-            self.need();
+            self.read_more();
         }
     }
 
     #[track_caller]
     fn take(&mut self, count: usize) -> Vec<u8> {
         while self.received.len() < count {
-            self.need();
+            self.read_more();
         }
         let rest = self.received.split_off(count);
         std::mem::replace(&mut self.received, rest)
     }
 
     #[track_caller]
-    fn need(&mut self) {
+    fn read_more(&mut self) {
         match self.read() {
-            Ok(0) => panic!("closed after {}", show(&self.received)),
+            Ok(0) => panic!("closed after {}", excerpt(&self.received)),
             Ok(_) => {}
-            Err(error) => panic!("no answer: {error}, after {}", show(&self.received)),
+            Err(error) => panic!("no response: {error}, after {}", excerpt(&self.received)),
         }
     }
 
@@ -450,16 +449,16 @@ impl Drop for Trickle {
 }
 
 impl Response {
-    /// The value of a field that comes once at most.
+    /// The value of a header that may occur at most once.
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(known, _)| known == name);
         let value = values.next().map(|(_, value)| value.as_str());
-        assert_eq!(values.next(), None, "{name} comes once");
+        assert_eq!(values.next(), None, "{name} occurs once");
         value
     }
 
-    /// Whether it says that it is its connection's last.
+    /// Whether the response has `Connection: close`.
     #[track_caller]
     pub(crate) fn announces_close(&self) -> bool {
         self.header("connection") == Some("close")
@@ -476,7 +475,7 @@ fn is_reset(error: &io::Error) -> bool {
 }
 
 /// The start of some bytes, for a message.
-fn show(bytes: &[u8]) -> String {
+fn excerpt(bytes: &[u8]) -> String {
     let start = &bytes[..bytes.len().min(200)];
     format!(
         "{} bytes: {:?}",

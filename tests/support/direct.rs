@@ -1,4 +1,4 @@
-//! Handlers that are asked without a socket.
+//! Calls handlers directly, without a socket.
 
 use httpool::http::{self, HeaderName, Method};
 use httpool::{Body, Handler, Response};
@@ -8,18 +8,22 @@ pub(crate) fn call(
     handler: &impl Handler,
     method: Method,
     target: &str,
-    fields: &[(HeaderName, &str)],
+    headers: &[(HeaderName, &str)],
 ) -> Response {
     let mut request = http::Request::builder().method(method).uri(target);
-    for (name, value) in fields {
+    for (name, value) in headers {
         request = request.header(name, *value);
     }
-    handler.handle(&mut request.body(Body::empty()).expect("it is a request"))
+    handler.handle(&mut request.body(Body::empty()).expect("the request is valid"))
 }
 
 #[track_caller]
-pub(crate) fn get(handler: &impl Handler, target: &str, fields: &[(HeaderName, &str)]) -> Response {
-    call(handler, Method::GET, target, fields)
+pub(crate) fn get(
+    handler: &impl Handler,
+    target: &str,
+    headers: &[(HeaderName, &str)],
+) -> Response {
+    call(handler, Method::GET, target, headers)
 }
 
 #[track_caller]
@@ -31,5 +35,5 @@ pub(crate) fn expect_status(handler: &impl Handler, target: &str, status: u16) -
 
 pub(crate) fn header(response: &Response, name: HeaderName) -> Option<&str> {
     let value = response.headers().get(name)?;
-    Some(value.to_str().expect("it is text"))
+    Some(value.to_str().expect("the value is text"))
 }

@@ -1,4 +1,4 @@
-//! A folder of a test's own.
+//! Temporary folders.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-/// A folder that goes with all that is in it when this is dropped.
+/// A temporary folder, removed with its contents when this is dropped.
 #[derive(Debug)]
 pub(crate) struct TempDir(PathBuf);
 
@@ -27,17 +27,17 @@ impl TempDir {
         self.0.join(name)
     }
 
-    /// Makes a file of this content, and the folders on the way to it.
+    /// Creates a file with this content, and the missing folders above it.
     #[track_caller]
     pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
         let path = self.path(name);
-        let folder = path.parent().expect("it is in the folder");
+        let folder = path.parent().expect("the path is in the folder");
         fs::create_dir_all(folder).expect("the folder is writable");
         fs::write(path, content).expect("the folder is writable");
         self
     }
 
-    /// Makes a pipe.
+    /// Creates a FIFO.
     #[track_caller]
     pub(crate) fn pipe(&self, name: &str) -> &Self {
         let path = self.path(name);
@@ -45,19 +45,19 @@ impl TempDir {
         self
     }
 
-    /// Sets who may do what with something in it.
+    /// Sets the permissions of an entry.
     #[track_caller]
-    pub(crate) fn permit(&self, name: &str, mode: u32) -> &Self {
+    pub(crate) fn set_permissions(&self, name: &str, mode: u32) -> &Self {
         let mode = fs::Permissions::from_mode(mode);
-        fs::set_permissions(self.path(name), mode).expect("it is ours");
+        fs::set_permissions(self.path(name), mode).expect("permissions can be set");
         self
     }
 
-    /// Makes a file of this length that takes no room.
+    /// Creates a sparse file of this length.
     #[track_caller]
     pub(crate) fn sparse(&self, name: &str, length: u64) -> File {
         let file = File::create(self.path(name)).expect("the folder is writable");
-        file.set_len(length).expect("a file may have holes");
+        file.set_len(length).expect("sparse files are supported");
         file
     }
 }

@@ -1,10 +1,10 @@
-//! What the library logs in this process.
+//! Captures what the library logs in this process.
 
 use std::sync::{Mutex, Once, PoisonError};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-/// Keeps the lines of all tests.
+/// Log lines of all tests.
 struct Lines(Mutex<Vec<String>>);
 
 static LINES: Lines = Lines(Mutex::new(Vec::new()));
@@ -23,7 +23,7 @@ impl Log for Lines {
     fn flush(&self) {}
 }
 
-/// Has errors kept from now on.
+/// Captures errors from now on.
 pub(crate) fn capture_errors() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -32,7 +32,7 @@ pub(crate) fn capture_errors() {
     });
 }
 
-/// The kept lines that contain this text.
+/// The captured lines that contain this text.
 pub(crate) fn lines_with(text: &str) -> Vec<String> {
     let lines = LINES.0.lock().unwrap_or_else(PoisonError::into_inner);
     let found = lines.iter().filter(|line| line.contains(text));

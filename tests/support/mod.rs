@@ -1,4 +1,4 @@
-//! The vocabulary of these tests.
+//! Helpers that all test suites share.
 
 mod client;
 mod direct;
@@ -35,59 +35,59 @@ pub(crate) use sandbox::{exhaust_descriptors, without_openat2};
 pub(crate) use server::{BoundServer, ClientSetup, TestServer, expect_refused};
 pub(crate) use transport::{Transport, over_every_transport};
 
-/// How long anything may take. It is what a failure costs, not what a test needs.
+/// Longest time that any wait may take. Only a failing test waits this long.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For a deadline that must not pass during a test.
+/// For a timeout that must not expire during a test.
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 
-/// For a deadline that a test waits for.
+/// For a timeout that a test waits for.
 pub(crate) const SOON: Duration = Duration::from_millis(100);
 
-/// A body that no socket buffers can hold, so that whoever does not read it is a slow reader.
+/// Size of a body that no socket buffers can hold: a client that does not read it is a slow reader.
 pub(crate) const HUGE: usize = 48 * 1024 * 1024;
 
-/// Waits for something that can only be looked at.
+/// Polls until a condition holds.
 #[track_caller]
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(description: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + TIMEOUT;
-    while !is_so() {
+    while !condition() {
         assert!(
             Instant::now() < deadline,
-            "not so after {TIMEOUT:?}: {what}"
+            "not within {TIMEOUT:?}: {description}"
         );
         thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// A handler that gives a request's body back.
+/// A handler that returns the request's body.
 pub(crate) fn mirror(request: Request) -> Vec<u8> {
     request.into_body().into_bytes().into()
 }
 
-/// A handler that says what it was asked.
+/// A handler that returns the method, the target and the body of its request.
 pub(crate) fn describe(request: Request) -> String {
     let body = String::from_utf8_lossy(request.body().as_bytes());
     format!("{} {} {body}", request.method(), request.uri())
 }
 
-/// A loopback address that no other test uses: what is found at its ports afterwards is what this
-/// test left there.
+/// A loopback address that no other test uses, so that a test can tell whether it left a listener
+/// there.
 pub(crate) fn unique_loopback() -> Ipv4Addr {
     static USED: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = system::id().to_be_bytes();
     Ipv4Addr::new(127, high, low, USED.fetch_add(1, Ordering::Relaxed))
 }
 
-/// How many descriptors this process has open.
+/// Number of descriptors that this process has open.
 pub(crate) fn open_descriptors() -> usize {
     let open = std::fs::read_dir("/proc/self/fd").expect("there is a /proc");
     // One of them is the directory itself.
     open.count() - 1
 }
 
-/// How often threads of this process with such names have slept and were woken, in all.
-pub(crate) fn wakeups(is_meant: impl Fn(&str) -> bool) -> usize {
+/// Number of times that threads with matching names slept and were woken, in total.
+pub(crate) fn wakeups(matches: impl Fn(&str) -> bool) -> usize {
     let threads = std::fs::read_dir("/proc/self/task").expect("there is a /proc");
     let files = threads.filter_map(|thread| Some(thread.ok()?.path().join("status")));
     // A thread may end meanwhile.
@@ -95,7 +95,7 @@ pub(crate) fn wakeups(is_meant: impl Fn(&str) -> bool) -> usize {
     let times = statuses.filter_map(|status| {
         let line = |name| status.lines().find_map(|line| line.strip_prefix(name));
         let name = line("Name:")?.trim();
-        is_meant(name).then(|| {
+        matches(name).then(|| {
             line("voluntary_ctxt_switches:")?
                 .trim()
                 .parse::<usize>()
@@ -105,7 +105,7 @@ pub(crate) fn wakeups(is_meant: impl Fn(&str) -> bool) -> usize {
     times.sum()
 }
 
-/// A file name of this test's own; whatever is there goes when this is dropped.
+/// A unique path for a file, which is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct TempPath(PathBuf);
 

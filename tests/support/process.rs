@@ -1,4 +1,4 @@
-//! Tests and programs in processes of their own.
+//! Runs tests and programs in processes of their own.
 
 use std::env;
 use std::fs;
@@ -14,103 +14,105 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::TIMEOUT;
 
-/// The program, for the suite that tests it.
+/// Path of the program, in the suite that tests it.
 const PROGRAM: Option<&str> = option_env!("CARGO_BIN_EXE_httpool");
 
-/// How long a test may take that runs alone.
-const ALONE: Duration = Duration::from_secs(60);
+/// Longest time for a test in its own process.
+const OWN_PROCESS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Tells a process that it runs one test alone.
-const MARK: &str = "HTTPOOL_TEST_ALONE";
+/// Set in a process that runs one test.
+const IN_OWN_PROCESS: &str = "HTTPOOL_TEST_IN_OWN_PROCESS";
 
-/// Runs a test, named as `cargo test` names it, in a process of its own: one that counts
-/// descriptors or threads, or needs many, must not meet those of other tests.
+/// Runs a test, named as `cargo test` names it, in its own process. For tests that count
+/// descriptors or threads, or need many: those of other tests would disturb them.
 #[track_caller]
 pub(crate) fn in_own_process(test: &str, body: impl FnOnce()) {
-    if env::var_os(MARK).is_some() {
+    if env::var_os(IN_OWN_PROCESS).is_some() {
         return body();
     }
-    let (code, output, errors) = run_tests(&[test, "--exact", "--nocapture"], &[(MARK, "")]);
+    let (code, output, errors) =
+        run_tests(&[test, "--exact", "--nocapture"], &[(IN_OWN_PROCESS, "")]);
     println!("{output}");
     assert!(
         code == Some(0) && output.contains("1 passed"),
-        "alone, {test} ended with {code:?}:\n{errors}"
+        "{test} ended with {code:?}:\n{errors}"
     );
 }
 
-/// Runs the tests of a module again, but for this one: for who has changed where they run.
+/// Runs a module's tests again, except one, in a process that inherits the restrictions of the
+/// caller.
 #[track_caller]
-pub(crate) fn rerun_module(module: &str, but_for: &str) {
-    let (code, output, errors) = run_tests(&[module, "--skip", but_for], &[]);
+pub(crate) fn rerun_module(module: &str, except: &str) {
+    let (code, output, errors) = run_tests(&[module, "--skip", except], &[]);
     assert!(
         code == Some(0) && !output.contains(" 0 passed"),
         "the tests of {module} ended with {code:?}:\n{output}{errors}"
     );
 }
 
-/// How this program, asked for some of its tests in a process of their own, has ended, and what it
-/// has said.
+/// Runs tests of this executable in another process. Returns the exit code, standard output and
+/// standard error.
 #[track_caller]
 fn run_tests(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env::current_exe().expect("a process has a program"));
+    let mut command = Command::new(env::current_exe().expect("the executable is known"));
     command.args(arguments).envs(variables.iter().copied());
     let mut process = Process::spawn(&mut command);
-    let code = process.wait(ALONE);
+    let code = process.wait(OWN_PROCESS_TIMEOUT);
     let [output, errors] = [process.output.rest(), process.errors.rest()].map(str::to_owned);
     (code, output, errors)
 }
 
-/// How many bytes of memory this process uses.
+/// Resident memory of this process in bytes.
 #[track_caller]
 pub(crate) fn resident_memory() -> u64 {
     memory(std::process::id(), "VmRSS:")
 }
 
 #[track_caller]
-fn memory(process: u32, what: &str) -> u64 {
-    let amount = status(process, what);
+fn memory(process: u32, key: &str) -> u64 {
+    let amount = status(process, key);
     let amount = amount
         .strip_suffix("kB")
         .and_then(|amount| amount.trim().parse::<u64>().ok());
-    amount.expect("Linux tells it in kB") * 1024
+    amount.expect("the unit is kB") * 1024
 }
 
-/// One line of what Linux tells of a process.
+/// A value of `/proc/PID/status`.
 #[track_caller]
-fn status(process: u32, what: &str) -> String {
+fn status(process: u32, key: &str) -> String {
     let file = format!("/proc/{process}/status");
-    let status = fs::read_to_string(file).expect("the process is there");
-    let line = status.lines().find_map(|line| line.strip_prefix(what));
-    line.expect("Linux tells it").trim().to_owned()
+    let status = fs::read_to_string(file).expect("the process exists");
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    line.expect("the line exists").trim().to_owned()
 }
 
-/// Whether a signal is in one of a process's masks, such as `SigCgt:`.
+/// Whether a signal is in one of a process's signal masks, for example `SigCgt:`.
 #[track_caller]
 fn is_in_mask(process: u32, mask: &str, signal: rustix::process::Signal) -> bool {
-    let mask = u64::from_str_radix(&status(process, mask), 16).expect("Linux writes it in hex");
+    let mask = u64::from_str_radix(&status(process, mask), 16).expect("masks are hexadecimal");
     mask & (1 << (signal.as_raw() - 1)) != 0
 }
 
-/// Whether this process, and so what it starts, ignores a signal.
+/// Whether this process, and so its child processes, ignores a signal.
 #[track_caller]
 pub(crate) fn ignores_signal(signal: rustix::process::Signal) -> bool {
     is_in_mask(std::process::id(), "SigIgn:", signal)
 }
 
-/// A child process. It does not outlive this.
+/// A child process, killed when this is dropped.
 #[derive(Debug)]
 struct Process {
     child: Child,
-    /// Becomes readable when it ends.
+    /// Becomes readable when the process ends.
     end: OwnedFd,
     output: Lines,
     errors: Lines,
 }
 
-/// What a process writes.
+/// Lines that a process writes.
 #[derive(Debug)]
 struct Lines {
-    coming: Receiver<String>,
+    receiver: Receiver<String>,
     seen: String,
 }
 
@@ -129,35 +131,38 @@ impl Process {
             .spawn()
             .expect("the program starts");
         let pid = Pid::from_child(&child);
-        let end = pidfd_open(pid, PidfdFlags::empty()).expect("a child can be watched");
+        let end = pidfd_open(pid, PidfdFlags::empty()).expect("pidfd_open works");
         let (output, errors) = (child.stdout.take(), child.stderr.take());
         Self {
             child,
             end,
-            output: Lines::of(output.expect("it is a pipe")),
-            errors: Lines::of(errors.expect("it is a pipe")),
+            output: Lines::of(output.expect("stdout and stderr are pipes")),
+            errors: Lines::of(errors.expect("stdout and stderr are pipes")),
         }
     }
 
-    /// Its exit code; `None` if it has not ended by then, or not by itself.
+    /// Waits for the exit code. `None` after `timeout`, or if a signal killed the process.
     #[track_caller]
-    fn wait(&mut self, patience: Duration) -> Option<i32> {
-        if !self.has_ended(patience) {
+    fn wait(&mut self, timeout: Duration) -> Option<i32> {
+        if !self.has_ended(timeout) {
             return None;
         }
-        self.child.wait().expect("it can be waited for").code()
+        self.child
+            .wait()
+            .expect("the child can be waited for")
+            .code()
     }
 
     #[track_caller]
-    fn has_ended(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+    fn has_ended(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let left = Timespec::try_from(left).expect("patience is limited");
+            let left = Timespec::try_from(left).expect("the timeout is short");
             match poll(&mut [PollFd::new(&self.end, PollFlags::IN)], Some(&left)) {
                 Ok(ready) => return ready > 0,
                 Err(rustix::io::Errno::INTR) => {}
-                Err(error) => panic!("it can't be watched: {error}"),
+                Err(error) => panic!("polling the pidfd failed: {error}"),
             }
         }
     }
@@ -165,7 +170,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It has ended already if all went well.
+        // The process has normally ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -173,26 +178,26 @@ impl Drop for Process {
 
 impl Lines {
     fn of(pipe: impl Read + Send + 'static) -> Self {
-        let (send, coming) = unbounded();
+        let (send, receiver) = unbounded();
         thread::spawn(move || {
             let lines = BufReader::new(pipe).lines().map_while(io::Result::ok);
             lines.map_while(|line| send.send(line).ok()).for_each(drop);
         });
         Self {
-            coming,
+            receiver,
             seen: String::new(),
         }
     }
 
-    /// The next line; `None` if there is none in time.
+    /// The next line; `None` after a timeout or at the end.
     fn next(&mut self) -> Option<String> {
-        let line = self.coming.recv_timeout(TIMEOUT).ok()?;
+        let line = self.receiver.recv_timeout(TIMEOUT).ok()?;
         self.seen.push_str(&line);
         self.seen.push('\n');
         Some(line)
     }
 
-    /// Everything that has been written, once the process has ended.
+    /// Everything written. Call this once the process has ended.
     fn rest(&mut self) -> &str {
         while self.next().is_some() {}
         &self.seen
@@ -213,7 +218,7 @@ mod program {
     use super::super::{Client, SOON, TIMEOUT, expect_refused, unique_loopback};
     use super::{PROGRAM, Process, is_in_mask, memory};
 
-    /// The program, running.
+    /// The running program.
     #[derive(Debug)]
     pub(crate) struct Program {
         process: Process,
@@ -228,13 +233,13 @@ mod program {
         pub(crate) errors: String,
     }
 
-    /// Runs the program until it ends by itself, with these variables and no others.
+    /// Runs the program until it ends, with these environment variables and no others.
     #[track_caller]
     pub(crate) fn run_program(arguments: &[&str], variables: &[(&str, &str)]) -> Exit {
         exit(Process::spawn(&mut command(arguments, variables)))
     }
 
-    /// The same, where standard error is the stream to a service manager's journal.
+    /// Runs the program with standard error as the stream to the systemd journal.
     #[track_caller]
     pub(crate) fn run_with_journal(arguments: &[&str]) -> Exit {
         let script = "export JOURNAL_STREAM=$(stat -Lc %d:%i /dev/fd/2); exec \"$0\" \"$@\"";
@@ -247,7 +252,8 @@ mod program {
     }
 
     impl Exit {
-        /// It ended with this code, and said this in one line and nothing else.
+        /// Checks that the program ended with this code and wrote one line containing `part` to
+        /// standard error, and nothing else.
         #[track_caller]
         pub(crate) fn expect_line(&self, code: i32, part: &str) {
             assert_eq!(self.code, Some(code), "{self:?}");
@@ -258,7 +264,7 @@ mod program {
     }
 
     impl Program {
-        /// Starts it with these variables and no others.
+        /// Starts the program with these environment variables and no others.
         #[track_caller]
         pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
             Self {
@@ -267,8 +273,8 @@ mod program {
             }
         }
 
-        /// Starts it on a port of its own where HUP and INT are ignored, as `nohup` and a shell's `&`
-        /// do, and waits until it says that it listens.
+        /// Starts the program on its own port with HUP and INT ignored, as `nohup` and a shell's
+        /// `&` do, and waits until it listens.
         #[track_caller]
         pub(crate) fn spawn_ignoring_signals() -> Self {
             let script = "trap '' HUP INT; exec \"$0\" --listen \"$1\"";
@@ -283,23 +289,23 @@ mod program {
             program
         }
 
-        /// Starts it on a port of its own with this socket as standard output, as a service manager
-        /// does, and waits until it says that it listens.
+        /// Starts the program on its own port with this socket as standard output, as a service
+        /// manager does, and waits until it listens.
         #[track_caller]
         pub(crate) fn spawn_with_output(output: UnixStream, arguments: &[&str]) -> Self {
             let input = Stdio::from(OwnedFd::from(output));
             Self::spawn_after_script("exec 1>&0 0</dev/null", input, arguments)
         }
 
-        /// Starts it on a port of its own where it may have so many descriptors, and waits until it
-        /// says that it listens.
+        /// Starts the program on its own port with this limit on open descriptors, and waits until
+        /// it listens.
         #[track_caller]
         pub(crate) fn spawn_with_descriptor_limit(descriptors: u32, arguments: &[&str]) -> Self {
             let script = format!("ulimit -n {descriptors}");
             Self::spawn_after_script(&script, Stdio::null(), arguments)
         }
 
-        /// The same after these commands of a shell.
+        /// Runs a shell script, starts the program on its own port, and waits until it listens.
         #[track_caller]
         fn spawn_after_script(script: &str, input: Stdio, arguments: &[&str]) -> Self {
             let script = format!("{script}; exec \"$0\" \"$@\"");
@@ -318,13 +324,14 @@ mod program {
             program
         }
 
-        /// Starts it on a port of its own, and waits until it says that it listens.
+        /// Starts the program on its own port and waits until it listens.
         #[track_caller]
         pub(crate) fn spawn(arguments: &[&str]) -> Self {
             Self::spawn_with(arguments, &[])
         }
 
-        /// The same with these variables.
+        /// Starts the program on its own port with these environment variables, and waits until it
+        /// listens.
         #[track_caller]
         pub(crate) fn spawn_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
             let listen = format!("{}:0", unique_loopback());
@@ -334,14 +341,14 @@ mod program {
             program
         }
 
-        /// Waits until it says that it listens, and where.
+        /// Waits until the program listens, and takes its address from the log.
         #[track_caller]
         pub(crate) fn expect_listening(&mut self) {
             let line = self.expect_line("listening on http://");
             self.address = Some(address_in(&line));
         }
 
-        /// The next line that it logs with this part.
+        /// The next line of the log that contains `part`.
         #[track_caller]
         pub(crate) fn expect_line(&mut self, part: &str) -> String {
             let errors = &mut self.process.errors;
@@ -354,21 +361,22 @@ mod program {
             }
         }
 
-        /// Starts it with a listener that someone else keeps, as a service manager does, and waits
-        /// until it says that it listens.
+        /// Starts the program with an inherited listener, as systemd does for socket activation,
+        /// and waits until it listens.
         #[track_caller]
         pub(crate) fn spawn_with_listener(listener: &TcpListener, arguments: &[&str]) -> Self {
             Self::spawn_with_named_listener(listener, "", arguments)
         }
 
-        /// The same with a listener that has this name there.
+        /// Starts the program with an inherited listener that has a name (`LISTEN_FDNAMES`).
         #[track_caller]
         pub(crate) fn spawn_with_named_listener(
             listener: &TcpListener,
             name: &str,
             arguments: &[&str],
         ) -> Self {
-            // It comes as standard input, and takes the number of the first socket passed in.
+            // The socket arrives as standard input and moves to descriptor 3, the first for
+            // inherited sockets.
             let script = "exec 3<&0 0</dev/null; export LISTEN_PID=$$; exec \"$0\" \"$@\"";
             let listener = listener.try_clone().expect("a socket can be cloned");
             let mut command = Command::new("/bin/sh");
@@ -389,7 +397,7 @@ mod program {
 
         pub(crate) fn address(&self) -> &ListenAddr {
             let address = self.address.as_ref();
-            address.expect("it was spawned on a port of its own")
+            address.expect("the program has its own port")
         }
 
         #[track_caller]
@@ -400,22 +408,22 @@ mod program {
         #[track_caller]
         pub(crate) fn signal(&self, signal: Signal) {
             let pid = Pid::from_child(&self.process.child);
-            kill_process(pid, signal).expect("the program is there");
+            kill_process(pid, signal).expect("the program runs");
         }
 
-        /// Whether it catches a signal.
+        /// Whether the program has a handler for a signal.
         #[track_caller]
         pub(crate) fn catches(&self, signal: Signal) -> bool {
             is_in_mask(self.process.child.id(), "SigCgt:", signal)
         }
 
-        /// The most bytes of memory that it has used at a time.
+        /// Peak memory of the program in bytes.
         #[track_caller]
         pub(crate) fn peak_memory(&self) -> u64 {
             memory(self.process.child.id(), "VmHWM:")
         }
 
-        /// Sends the signal again and again until the program has ended.
+        /// Sends a signal repeatedly until the program has ended.
         #[track_caller]
         pub(crate) fn signal_until_exit(&self, signal: Signal) {
             let tries = TIMEOUT.as_millis() / SOON.as_millis();
@@ -423,10 +431,10 @@ mod program {
                 self.signal(signal);
                 self.process.has_ended(SOON)
             });
-            assert!(has_ended, "{signal:?} again and again does not end it");
+            assert!(has_ended, "{signal:?} does not end the program");
         }
 
-        /// Waits until its port is released.
+        /// Waits until the program's port is released.
         #[track_caller]
         pub(crate) fn expect_refused(&self) {
             let address = self.address().to_string();
@@ -441,19 +449,23 @@ mod program {
         }
     }
 
-    /// The first address that a line names.
+    /// The first address in a line.
     #[track_caller]
     pub(crate) fn address_in(line: &str) -> ListenAddr {
-        let (_, rest) = line.split_once("://").expect("the line says so");
+        let (_, rest) = line.split_once("://").expect("the line contains a URL");
         let end = |c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c));
         let address = rest.split(end).next().unwrap_or_default();
-        address.parse().expect("it says a valid address")
+        address.parse().expect("the address is valid")
     }
 
     #[track_caller]
     fn exit(mut process: Process) -> Exit {
         let code = process.wait(TIMEOUT);
-        assert!(code.is_some(), "it ends by itself: {}", process.errors.seen);
+        assert!(
+            code.is_some(),
+            "the program did not end: {}",
+            process.errors.seen
+        );
         Exit {
             code,
             output: process.output.rest().to_owned(),
@@ -462,7 +474,7 @@ mod program {
     }
 
     fn program() -> &'static str {
-        PROGRAM.expect("the tests of the program are in its package")
+        PROGRAM.expect("only the program's package builds the program")
     }
 
     fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {

@@ -1,4 +1,4 @@
-//! A server of the library on a thread of its own.
+//! Runs the library's server on its own thread.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,12 +10,11 @@ use httpool::{Builder, DrainReport, Handle, Handler, ListenAddr, Phase, Server};
 
 use super::{Client, SOON, TIMEOUT, TempPath, eventually};
 
-/// A server whose clients can connect and that does not run yet: what they send meets it at its
-/// very beginning.
+/// A server that is bound but does not run yet: clients can connect and send before it accepts.
 #[derive(Debug)]
 pub(crate) struct BoundServer(Server);
 
-/// A server that runs until it is told to end, or until this is dropped.
+/// A running server, stopped when this is dropped.
 #[derive(Debug)]
 pub(crate) struct TestServer {
     address: ListenAddr,
@@ -25,25 +24,25 @@ pub(crate) struct TestServer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What clients need besides the address.
+/// What clients need to connect besides the address.
 #[derive(Debug)]
 pub(crate) enum ClientSetup {
     Open,
-    /// A socket's file, which goes with the server.
-    #[expect(dead_code, reason = "it is kept for its end")]
+    /// The socket's file, removed with the server.
+    #[expect(dead_code, reason = "dropping it removes the file")]
     File(TempPath),
-    /// They speak TLS like this.
+    /// Clients connect with TLS.
     Tls(Arc<rustls::ClientConfig>),
 }
 
 impl BoundServer {
-    /// Two workers on a loopback port, unless `configure` says otherwise.
+    /// Binds a loopback port, with two workers unless `configure` changes that.
     #[track_caller]
     pub(crate) fn new(configure: impl FnOnce(Builder) -> Builder) -> Self {
         Self::at("127.0.0.1:0", configure)
     }
 
-    /// The same on another address.
+    /// Binds `address`, with two workers unless `configure` changes that.
     #[track_caller]
     pub(crate) fn at(address: &str, configure: impl FnOnce(Builder) -> Builder) -> Self {
         let address: ListenAddr = address.parse().expect("tests listen on valid addresses");
@@ -51,7 +50,7 @@ impl BoundServer {
         Self(builder.bind().expect("the address is free"))
     }
 
-    /// A server that was built otherwise.
+    /// Wraps a server built by other means.
     pub(crate) fn from(server: Server) -> Self {
         Self(server)
     }
@@ -74,7 +73,7 @@ impl BoundServer {
         let Self(server) = self;
         let (address, handle) = (server.local_addrs()[0].clone(), server.handle());
         let thread = thread::spawn(move || {
-            // Nobody listens if the test has failed.
+            // The receiver is gone if the test has failed.
             let _ = end.send(server.run(handler));
         });
         TestServer {
@@ -88,13 +87,13 @@ impl BoundServer {
 }
 
 impl TestServer {
-    /// Runs a [`BoundServer`] at once.
+    /// Binds and runs a [`BoundServer`].
     #[track_caller]
     pub(crate) fn spawn(configure: impl FnOnce(Builder) -> Builder, handler: impl Handler) -> Self {
         BoundServer::new(configure).run(handler)
     }
 
-    /// The same, but clients need this.
+    /// Sets how clients connect.
     pub(crate) fn with_client_setup(mut self, entrance: ClientSetup) -> Self {
         self.entrance = entrance;
         self
@@ -117,13 +116,13 @@ impl TestServer {
         }
     }
 
-    /// Someone else sends a request and is answered.
+    /// Another client sends a request and receives a response.
     #[track_caller]
     pub(crate) fn expect_serving(&self) {
         self.connect().get_and_close("/beside").expect_status(200);
     }
 
-    /// Waits until so many connections are open.
+    /// Waits until this many connections are open.
     #[track_caller]
     pub(crate) fn expect_open(&self, connections: usize) {
         eventually(&format!("{connections} connections are open"), || {
@@ -145,7 +144,7 @@ impl TestServer {
         });
     }
 
-    /// Shuts down and waits for the end.
+    /// Shuts down and waits until the server has ended.
     #[track_caller]
     pub(crate) fn shut_down(self) -> DrainReport {
         self.handle.shutdown();
@@ -181,12 +180,12 @@ impl Drop for TestServer {
     }
 }
 
-/// Waits until nobody listens there. Only where a test has an
-/// [address of its own](super::unique_loopback) does that mean anything.
+/// Waits until connections are refused. Use an [address of its own](super::unique_loopback) for
+/// this.
 #[track_caller]
 pub(crate) fn expect_refused(address: SocketAddr) {
     eventually(&format!("{address} refuses connections"), || {
-        // A listener that is closing lets nobody in, and whoever comes then tries again too late.
+        // A connection attempt to a closing listener may be dropped, and would be retried too late.
         std::net::TcpStream::connect_timeout(&address, SOON)
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
     });

@@ -1,4 +1,4 @@
-//! Certificates, and clients that want to see them.
+//! Certificates and TLS clients.
 
 use std::fs;
 use std::sync::Arc;
@@ -12,24 +12,24 @@ use rustls::{ClientConfig, RootCertStore, SignatureScheme, SupportedProtocolVers
 
 use super::{BoundServer, Client, TempPath, TestServer};
 
-/// The name of the servers.
+/// Name of the test servers.
 pub(crate) const NAME: &str = "it.example";
 
-/// Somebody who vouches for names.
+/// A certificate authority.
 #[derive(Debug)]
 pub(crate) struct CertificateAuthority {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
 }
 
-/// A certificate and its key, as PEM.
+/// A certificate and its key as PEM.
 #[derive(Debug, Clone)]
 pub(crate) struct IssuedCertificate {
     pub(crate) certificate: String,
     pub(crate) key: String,
 }
 
-/// The same in files.
+/// A certificate file and its key file.
 #[derive(Debug)]
 pub(crate) struct CertificateFiles {
     pub(crate) certificate: TempPath,
@@ -38,17 +38,19 @@ pub(crate) struct CertificateFiles {
 
 impl CertificateAuthority {
     pub(crate) fn new() -> Self {
-        let mut params = CertificateParams::new([]).expect("it has no names");
+        let mut params = CertificateParams::new([]).expect("no names are valid");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("there is randomness");
-        let certificate = params.self_signed(&key).expect("it is complete");
+        let key = KeyPair::generate().expect("a key can be generated");
+        let certificate = params
+            .self_signed(&key)
+            .expect("the certificate can be signed");
         Self {
             certificate: certificate.pem(),
             issuer: Issuer::new(params, key),
         }
     }
 
-    /// Its own certificate, as PEM.
+    /// Its own certificate as PEM.
     pub(crate) fn certificate(&self) -> &str {
         &self.certificate
     }
@@ -57,29 +59,29 @@ impl CertificateAuthority {
         self.issue_with(names, |_| {})
     }
 
-    /// The same, but not as usual.
+    /// Issues a certificate with changed parameters.
     pub(crate) fn issue_with(
         &self,
         names: &[&str],
         change: impl FnOnce(&mut CertificateParams),
     ) -> IssuedCertificate {
         let names: Vec<String> = names.iter().copied().map(String::from).collect();
-        let mut params = CertificateParams::new(names).expect("they are names");
+        let mut params = CertificateParams::new(names).expect("the names are valid");
         change(&mut params);
-        let key = KeyPair::generate().expect("there is randomness");
+        let key = KeyPair::generate().expect("a key can be generated");
         let certificate = params.signed_by(&key, &self.issuer);
         IssuedCertificate {
-            certificate: certificate.expect("it is complete").pem(),
+            certificate: certificate.expect("the certificate can be signed").pem(),
             key: key.serialize_pem(),
         }
     }
 
-    /// A client that believes it, and speaks any version.
+    /// A client configuration that trusts this authority and supports every TLS version.
     pub(crate) fn client(&self) -> Arc<ClientConfig> {
         self.client_with(rustls::ALL_VERSIONS, None)
     }
 
-    /// The same with these versions and perhaps a certificate of its own.
+    /// A client configuration with these TLS versions and perhaps a client certificate.
     pub(crate) fn client_with(
         &self,
         versions: &[&'static SupportedProtocolVersion],
@@ -88,7 +90,7 @@ impl CertificateAuthority {
         self.client_of(rustls::crypto::ring::default_provider(), versions, own)
     }
 
-    /// The same that takes signatures of this scheme alone.
+    /// A client configuration that accepts signatures of one scheme only.
     pub(crate) fn client_with_scheme(
         &self,
         version: &'static SupportedProtocolVersion,
@@ -102,7 +104,7 @@ impl CertificateAuthority {
         self.client_of(provider, &[version], None)
     }
 
-    /// A client that believes this certificate, as PEM.
+    /// A client configuration that trusts this certificate, as PEM.
     pub(crate) fn client_trusting(certificate: &str) -> Arc<ClientConfig> {
         let provider = rustls::crypto::ring::default_provider();
         client_of(certificate, provider, rustls::ALL_VERSIONS, None)
@@ -125,18 +127,20 @@ fn client_of(
     own: Option<&IssuedCertificate>,
 ) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    roots.add(der(trusted)).expect("it is a certificate");
+    roots.add(der(trusted)).expect("the certificate is valid");
     let provider = Arc::new(provider);
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
-        .expect("the provider knows them")
+        .expect("the provider supports the versions")
         .with_root_certificates(roots);
     let mut config = match own {
         None => builder.with_no_client_auth(),
         Some(own) => {
-            let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("it is a key");
+            let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("the key is valid");
             let chain = vec![der(&own.certificate)];
-            builder.with_client_auth_cert(chain, key).expect("they fit")
+            builder
+                .with_client_auth_cert(chain, key)
+                .expect("key and certificate match")
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -146,10 +150,10 @@ fn client_of(
 impl IssuedCertificate {
     pub(crate) fn tls(&self) -> Tls {
         let builder = Tls::builder().certificate_pem(&*self.certificate, &*self.key);
-        builder.build().expect("they fit")
+        builder.build().expect("key and certificate match")
     }
 
-    /// Writes it to files with names like this.
+    /// Writes the certificate and the key to files with this base name.
     pub(crate) fn files(&self, name: &str) -> CertificateFiles {
         let files = CertificateFiles {
             certificate: TempPath::new(&format!("{name}.pem")),
@@ -161,25 +165,25 @@ impl IssuedCertificate {
 }
 
 impl CertificateFiles {
-    /// Puts this into them instead.
+    /// Replaces the content of the files.
     pub(crate) fn write(&self, issued: &IssuedCertificate) {
         fs::write(&self.certificate, &issued.certificate).expect("the folder is writable");
         fs::write(&self.key, &issued.key).expect("the folder is writable");
     }
 }
 
-/// A certificate without its armour.
+/// Decodes a PEM certificate.
 pub(crate) fn der(pem: &str) -> CertificateDer<'static> {
-    CertificateDer::from_pem_slice(pem.as_bytes()).expect("it is a certificate")
+    CertificateDer::from_pem_slice(pem.as_bytes()).expect("the certificate is valid")
 }
 
-/// A server that speaks TLS alone.
+/// A server that accepts TLS only.
 #[track_caller]
 pub(crate) fn bind(tls: Tls, configure: impl FnOnce(Builder) -> Builder) -> BoundServer {
     bind_at("127.0.0.1:0", tls, configure)
 }
 
-/// The same on another address.
+/// A server on `address` that accepts TLS only.
 #[track_caller]
 pub(crate) fn bind_at(
     address: &str,
@@ -191,7 +195,7 @@ pub(crate) fn bind_at(
     BoundServer::from(builder.bind().expect("the address is free"))
 }
 
-/// A server of [`NAME`], and clients that believe it.
+/// A TLS server named [`NAME`], and a client configuration that trusts it.
 #[derive(Debug)]
 pub(crate) struct TlsServer {
     pub(crate) server: TestServer,

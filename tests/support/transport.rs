@@ -1,4 +1,4 @@
-//! The ways by which clients come.
+//! The transports between clients and servers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,7 +6,7 @@ use httpool::{Builder, Handler};
 
 use super::{BoundServer, End, TempPath, TestServer};
 
-/// What is between clients and their server.
+/// The transport between clients and a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     Tcp,
@@ -15,7 +15,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// A [`TestServer`] to which clients come like this.
+    /// Runs a [`TestServer`] on this transport.
     #[track_caller]
     pub(crate) fn spawn(
         self,
@@ -40,7 +40,7 @@ impl Transport {
         }
     }
 
-    /// How a connection ends on which nothing is sent when the server is forced to stop.
+    /// How a connection without a response ends if the server is aborted.
     pub(crate) fn end_on_abort(self) -> End {
         match self {
             Self::Tcp | Self::Unix => End::Closed,
@@ -49,8 +49,8 @@ impl Transport {
     }
 }
 
-/// Makes tests of functions that take a [`Transport`]: of `name` the tests `name::tcp`, `name::unix`
-/// and `name::tls`.
+/// Runs tests that take a [`Transport`] over each of them: `name` becomes the tests `name::tcp`,
+/// `name::unix` and `name::tls`.
 macro_rules! over_every_transport {
     ($($case:ident),+ $(,)?) => {$(
         mod $case {
