@@ -49,7 +49,7 @@
 //!   crates brotli, flate2, and zstd, which needs a C compiler.
 //! * `files`: [`ServeDir`], a handler that serves a folder, with mime_guess and sha2.
 //! * `unstable`: the HTTP/1.1 decoder and encoder in `http1`. They may change in any release.
-//! * `proxy`: clients behind trusted proxies, and the PROXY protocol, with ipnet and ppp.
+//! * `proxy`: clients behind trusted proxies, and the PROXY protocol, with ipnet.
 //! * `rate-limit`: a [layer](layers) that limits the requests of each client, with governor.
 //! * `router` (default): routes in [`router`] and arguments of functions in [`extract`].
 //! * `tls`: TLS with rustls and ring.

@@ -8,7 +8,7 @@ use log::debug;
 use super::Phase;
 use super::{CloseReason, Connection, DriveResult, Service, State, WakeReason, WorkerBuffers};
 use crate::http1::Progress;
-use crate::net::proxy::{Malformed, Statement};
+use crate::net::proxy::{Malformed, ProxyHeader};
 use crate::net::transport::Received;
 
 impl Connection {
@@ -26,7 +26,7 @@ impl Connection {
             }
             let before = buffers.input.unread().len();
             let received = self.socket.peek(buffers.input.room())?;
-            let parsed = Statement::parse(buffers.input.unread());
+            let parsed = ProxyHeader::decode(buffers.input.unread());
             // What follows the header is for whoever receives next, which may be TLS.
             let end = match &parsed {
                 Ok(Some((_, length))) => *length,

@@ -1,7 +1,7 @@
 //! Whom to believe about clients that have not come themselves.
 
-mod fields;
-mod preamble;
+mod forwarded;
+mod header;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use std::str::FromStr;
 use http::HeaderMap;
 use ipnet::{IpNet, Ipv4Net};
 
-pub(crate) use self::preamble::{Malformed, Statement};
+pub(crate) use self::header::{Malformed, ProxyHeader};
 use crate::message::client_info::ProxyRoute;
 use crate::message::{ClientInfo, PeerAddr};
 
@@ -109,11 +109,11 @@ impl Trust {
 
     fn read(&self, before: ProxyRoute, fields: &HeaderMap) -> ProxyRoute {
         match self.by {
-            ForwardedBy::Forwarded => self.walk(before, fields::forwarded(fields)),
-            ForwardedBy::XForwardedFor => self.walk(before, fields::x_forwarded_for(fields)),
+            ForwardedBy::Forwarded => self.walk(before, forwarded::forwarded(fields)),
+            ForwardedBy::XForwardedFor => self.walk(before, forwarded::x_forwarded_for(fields)),
             ForwardedBy::XForwarded => {
-                let route = self.walk(before, fields::x_forwarded_for(fields));
-                match fields::x_forwarded_proto(fields) {
+                let route = self.walk(before, forwarded::x_forwarded_for(fields));
+                match forwarded::x_forwarded_proto(fields) {
                     Some(scheme) if self.believes(&before) => ProxyRoute { scheme, ..route },
                     _ => route,
                 }
@@ -125,7 +125,7 @@ impl Trust {
     fn walk(
         &self,
         before: ProxyRoute,
-        statements: impl Iterator<Item = fields::Hop>,
+        statements: impl Iterator<Item = forwarded::Hop>,
     ) -> ProxyRoute {
         let mut route = before;
         for hop in statements {

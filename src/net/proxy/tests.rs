@@ -369,7 +369,7 @@ proptest! {
     fn a_verdict_on_a_header_is_final(bytes in beginning()) {
         let mut verdict = Ok(None);
         for end in 0..=bytes.len() {
-            let parsed = Statement::parse(&bytes[..end]);
+            let parsed = ProxyHeader::decode(&bytes[..end]);
             if verdict != Ok(None) {
                 prop_assert_eq!(parsed, verdict);
             }
