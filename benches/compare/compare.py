@@ -106,7 +106,7 @@ def _options() -> argparse.Namespace:
         metavar="RATE",
         help="measure how long GET takes at this fixed rate instead, on 64 connections",
     )
-    parser.add_argument("--echo-json", type=Path, metavar="FILE", help="also write all figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables there")
     options = parser.parse_args()
     if options.rounds < 1 or options.seconds < 1:
