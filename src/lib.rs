@@ -53,7 +53,8 @@
 //! * `rate-limit`: a [layer](layers) that limits the requests of each client, with governor.
 //! * `router` (default): routes in [`router`] and arguments of functions in [`extract`].
 //! * `tls`: TLS with rustls and ring.
-//! * `aws-lc-rs`: TLS with AWS-LC, which needs a C compiler and some minutes to build.
+//! * `aws-lc-rs`: TLS with rustls and AWS-LC, which needs a C compiler and some minutes to build.
+//!   Without `tls`, ring is not built. Items marked `_tls` need one of the two.
 //! * `metrics`: health checks and metrics for Prometheus in [`services`], with prometheus-client
 //!   and procfs.
 //!
@@ -98,14 +99,14 @@ pub use message::{
     Outcome, Overload, PeerAddr, Problem, ProblemFormat, RawRequest, Redirect, RejectReason,
     Request, RequestError, RequestRecord, Response, Stream, Upgrade,
 };
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 pub use message::{TlsInfo, TlsVersion};
 pub use net::{BindError, ListenAddr, ListenAddrError, UnixAddr};
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 pub use net::{ClientCertificates, Tls, TlsBuilder, TlsError};
 #[cfg(feature = "proxy")]
 pub use net::{ForwardedBy, TrustedProxy, TrustedProxyError};
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 pub use rustls;
 pub use server::{Builder, DrainReport, Handle, Heartbeat, QueueTimes, Server, Snapshot};
 #[cfg(feature = "json")]
@@ -127,7 +128,7 @@ struct Readme;
     feature = "files",
     feature = "json",
     feature = "router",
-    feature = "tls"
+    feature = "_tls"
 ))]
 #[doc = include_str!("../docs/library.md")]
 struct Library;

@@ -86,7 +86,7 @@ impl CloseReason {
     }
 
     /// Whether the client received everything that was meant for it.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub(super) const fn is_orderly(self) -> bool {
         matches!(
             self,

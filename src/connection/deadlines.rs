@@ -25,7 +25,7 @@ impl Deadlines {
     }
 
     /// The same for a client that has to agree on TLS before.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub(super) fn before_handshake(now: Instant, config: &Config) -> Self {
         Self::first(now, config.handshake_timeout)
     }
@@ -67,7 +67,7 @@ impl Deadlines {
     }
 
     /// Waits for the next step of a handshake, whose time runs from the connection's first moment.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub(super) fn for_handshake(&mut self, what: WaitFor, config: &Config) -> Pending {
         let deadline = self.since + config.handshake_timeout;
         self.until(Pending { what, deadline })

@@ -151,7 +151,7 @@ mod tests {
     }
 
     /// The client of a TLS 1.2 handshake sends its request only when it has heard of its end.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     #[test]
     fn grace_begins_again_with_the_end_of_a_handshake() {
         use std::os::unix::net::UnixStream;

@@ -66,7 +66,7 @@ pub(crate) enum WaitFor {
     /// The first byte of another request.
     NextRequest,
     /// The rest of a handshake.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     Handshake,
     /// The rest of a head.
     Head,

@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct LogLimits {
     pub(crate) full: LogLimit,
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub(crate) tls_handshakes: LogLimit,
     #[cfg(feature = "proxy")]
     pub(crate) proxy_headers: LogLimit,
@@ -28,7 +28,7 @@ impl LogLimits {
     pub(crate) const fn new() -> Self {
         Self {
             full: LogLimit::new(1, INTERVAL),
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             tls_handshakes: LogLimit::new(LINES, INTERVAL),
             #[cfg(feature = "proxy")]
             proxy_headers: LogLimit::new(LINES, INTERVAL),

@@ -22,10 +22,10 @@ pub(crate) mod write_queue;
 mod blocking;
 mod budget;
 mod drain;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 mod handshake;
 #[cfg_attr(
-    not(any(feature = "proxy", feature = "tls")),
+    not(any(feature = "proxy", feature = "_tls")),
     expect(
         dead_code,
         reason = "only what precedes requests is logged with a limit"
@@ -127,7 +127,7 @@ enum State {
     #[cfg(feature = "proxy")]
     Introduction,
     /// A handshake has not come to its end.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     Handshake,
     /// Requests are taken.
     Open,
@@ -136,7 +136,7 @@ enum State {
     /// Everything is sent, and what still comes is thrown away.
     Lingering,
     /// The same after a handshake that has failed.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     Rejected,
 }
 
@@ -193,7 +193,7 @@ impl Connection {
                 DriveResult::Close(CloseReason::Failed)
             });
         self.pack(buffers);
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let DriveResult::Close(why) = verdict {
             self.part(why);
         }
@@ -219,9 +219,9 @@ impl Connection {
             #[cfg(feature = "proxy")]
             State::Introduction => self.socket.has_unread(),
             // The same.
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             State::Handshake => self.socket.has_unread(),
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             State::Rejected => false,
             State::Closing(_) | State::Lingering => false,
         };
@@ -263,7 +263,7 @@ impl Connection {
         } else {
             wake
         };
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         let wake = if self.state == State::Handshake {
             if let Some(verdict) = self.handshake(wake, treatment, buffers, service)? {
                 return Ok(verdict);

@@ -83,7 +83,7 @@ impl Connection {
     }
 
     fn stage_after_introduction(&self) -> State {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if self.socket.tls().is_some() {
             return State::Handshake;
         }

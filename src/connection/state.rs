@@ -13,14 +13,14 @@ impl State {
         let ListenerProtocol {
             #[cfg(feature = "proxy")]
             is_proxied,
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             tls,
         } = protocol;
         #[cfg(feature = "proxy")]
         if *is_proxied {
             return Self::Introduction;
         }
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if tls.is_some() {
             return Self::Handshake;
         }
@@ -30,7 +30,7 @@ impl State {
     /// What is waited for where it begins, whose time runs from now on.
     pub(super) fn deadlines(self, now: Instant, config: &Config) -> Deadlines {
         match self {
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             Self::Handshake => Deadlines::before_handshake(now, config),
             _ => Deadlines::new(now, config),
         }

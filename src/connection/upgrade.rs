@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -118,7 +118,7 @@ impl Write for Upgraded {
 }
 
 /// Under TLS the client is told that this is the end, unless it is none.
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 impl Drop for Upgraded {
     fn drop(&mut self) {
         if Self::may_wait(&self.phase)

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::Request;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 use super::TlsInfo;
 
 /// The origin of a request: the peer of its connection, and the client as far as it is known.
@@ -42,7 +42,7 @@ pub struct ClientInfo {
 struct More {
     route: ProxyRoute,
     /// Shared by all requests of a connection.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     tls: Option<Arc<TlsInfo>>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct ProxyRoute {
 pub(crate) enum Scheme {
     Http,
     #[cfg_attr(
-        not(any(feature = "proxy", feature = "tls")),
+        not(any(feature = "proxy", feature = "_tls")),
         expect(dead_code, reason = "only a proxy can say so")
     )]
     Https,
@@ -99,7 +99,7 @@ impl ClientInfo {
     }
 
     /// The same origin over an encrypted connection.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub(crate) fn over(&self, tls: TlsInfo) -> Self {
         let mut route = self.route();
         // A proxy that passes on bytes can't tell the scheme.
@@ -153,7 +153,7 @@ impl ClientInfo {
     }
 
     /// The TLS parameters of the connection, if the [peer](Self::peer) uses TLS with this server.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     #[must_use]
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.more.as_ref()?.tls.as_deref()
@@ -173,7 +173,7 @@ impl ClientInfo {
             peer: self.peer,
             more: Some(Arc::new(More {
                 route,
-                #[cfg(feature = "tls")]
+                #[cfg(feature = "_tls")]
                 tls: self.more.as_ref().and_then(|more| more.tls.clone()),
             })),
         }
@@ -219,7 +219,7 @@ impl serde::Serialize for ClientInfo {
         if let Some(scheme) = self.scheme() {
             block.serialize_entry("scheme", scheme.as_str())?;
         }
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let Some(tls) = self.tls() {
             block.serialize_entry("tls", tls)?;
         }

@@ -12,7 +12,7 @@ pub(crate) mod record;
 pub(crate) mod request_error;
 pub(crate) mod request_id;
 pub(crate) mod response;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 pub(crate) mod tls_info;
 pub(crate) mod upgrade;
 
@@ -25,7 +25,7 @@ pub use self::raw_request::{Chunk, RawRequest};
 pub use self::record::{Observer, Outcome, Overload, RejectReason, RequestRecord};
 pub use self::request_error::RequestError;
 pub use self::response::{Headers, Html, IntoResponse, Redirect};
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 pub use self::tls_info::{TlsInfo, TlsVersion};
 pub use self::upgrade::{Stream, Upgrade};
 

@@ -224,7 +224,7 @@ impl Listener {
     }
 
     /// Whether clients speak TLS on it.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub(crate) fn is_tls(&self) -> bool {
         self.opening.tls.is_some()
     }

@@ -1,6 +1,6 @@
 //! What comes on a connection before its first request.
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 use super::Tls;
 
 /// Parts that come in this order, each or none.
@@ -10,7 +10,7 @@ pub(crate) struct ListenerProtocol {
     #[cfg(feature = "proxy")]
     pub(crate) is_proxied: bool,
     /// Client and server agree on TLS.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub(crate) tls: Option<Tls>,
 }
 
@@ -21,7 +21,7 @@ impl ListenerProtocol {
         self
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub(crate) fn over(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self

@@ -6,7 +6,7 @@ mod listener_protocol;
 #[cfg(feature = "proxy")]
 pub(crate) mod proxy;
 pub(crate) mod socket_file;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 pub(crate) mod tls;
 pub(crate) mod transport;
 
@@ -15,5 +15,5 @@ pub use self::listener::BindError;
 pub(crate) use self::listener_protocol::ListenerProtocol;
 #[cfg(feature = "proxy")]
 pub use self::proxy::{ForwardedBy, TrustedProxy, TrustedProxyError};
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 pub use self::tls::{ClientCertificates, Tls, TlsBuilder, TlsError};

@@ -293,7 +293,7 @@ impl Acceptor {
             let line = format_args!("connection refused: the peer is not a trusted proxy");
             return log_limited(limit, Instant::now(), &peer, line);
         }
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         let socket = match &opening.tls {
             Some(tls) => match socket.with_tls(tls.config()) {
                 Ok(socket) => socket,

@@ -113,7 +113,7 @@ impl Server {
     }
 
     /// Returns the [addresses](Self::local_addrs) that serve TLS.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub fn tls_addrs(&self) -> impl Iterator<Item = &ListenAddr> {
         let listeners = self.listeners.iter().filter(|one| one.is_tls());
         listeners.map(Listener::address)

@@ -41,14 +41,14 @@ impl Connection {
                 }
                 self.socket.finish_sending()?;
                 // What still comes is not looked at, be it right or damaged.
-                #[cfg(feature = "tls")]
+                #[cfg(feature = "_tls")]
                 self.socket.become_plain();
                 self.state = State::Lingering;
             }
             State::Open | State::Lingering => {}
             #[cfg(feature = "proxy")]
             State::Introduction => {}
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             State::Handshake | State::Rejected => {}
         }
         let verdict = DriveResult::Park(self.deadlines.for_goodbye(buffers.now));
@@ -66,7 +66,7 @@ impl Connection {
     /// Why a connection ends on which nothing is left to send.
     pub(super) fn end_reason(&self) -> CloseReason {
         match self.state {
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             State::Rejected => CloseReason::HandshakeFailed,
             _ => CloseReason::Answered,
         }
@@ -83,7 +83,7 @@ impl Connection {
     }
 
     /// Says goodbye to a client that has got all that was for it. Without that it can't know.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub(super) fn part(&mut self, why: CloseReason) {
         if why.is_orderly()
             && let Err(error) = self.socket.send_close_notify()
@@ -94,5 +94,5 @@ impl Connection {
 }
 
 /// Only over TLS is there something to say.
-#[cfg(all(test, feature = "tls"))]
+#[cfg(all(test, feature = "_tls"))]
 mod tests;

@@ -18,7 +18,7 @@ pub(crate) struct Config {
     pub(crate) max_header_size: usize,
     pub(crate) max_body: usize,
     pub(crate) max_buffered_memory: usize,
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub(crate) handshake_timeout: Duration,
     pub(crate) head_timeout: Duration,
     pub(crate) body_timeout: Duration,
@@ -85,7 +85,7 @@ pub mod defaults {
 
     /// From a connection's first moment to the end of its TLS handshake. It takes two round trips and
     /// a millisecond, and a client that needs much longer for it would need as long for each request.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// From a connection's first moment, or a later request's first byte, to the end of its head.
@@ -145,7 +145,7 @@ impl Default for Config {
             max_header_size: defaults::MAX_HEADER_SIZE,
             max_body: defaults::MAX_BODY,
             max_buffered_memory: defaults::MAX_BUFFERED_MEMORY,
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             handshake_timeout: defaults::HANDSHAKE_TIMEOUT,
             head_timeout: defaults::HEAD_TIMEOUT,
             body_timeout: defaults::BODY_TIMEOUT,

@@ -127,7 +127,7 @@ fn a_client_is_told_to_continue_when_there_is_room_for_it() {
     check_told_to_continue(client, before, socket);
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 mod tls {
     use rustls::{ClientConfig, ClientConnection, Stream};
 

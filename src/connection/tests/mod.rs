@@ -1,5 +1,5 @@
 /// Two that speak TLS.
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 pub(super) mod tls;
 
 use std::io::{Read, Write};

@@ -1,7 +1,7 @@
 //! The sockets of clients: TCP and Unix streams alike, never blocking, with TLS on them or without.
 
 mod plain;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 mod tls;
 
 use std::fs::File;
@@ -10,17 +10,17 @@ use std::io;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 use std::sync::Arc;
 
 use rustix::net::RecvFlags;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 use rustls::{ServerConfig, ServerConnection};
 
 use self::plain::Plain;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 pub(crate) use self::tls::Handshake;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 use self::tls::Session;
 use crate::message::body::{Client, Presence};
 
@@ -35,7 +35,7 @@ pub(crate) struct Socket {
     /// How many bytes have been received.
     received: u64,
     /// Boxed, so that a connection without costs no more for it than this.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     session: Option<Box<Session>>,
 }
 
@@ -90,7 +90,7 @@ impl Socket {
         Self {
             plain: Plain(socket),
             received: 0,
-            #[cfg(feature = "tls")]
+            #[cfg(feature = "_tls")]
             session: None,
         }
     }
@@ -105,7 +105,7 @@ impl Socket {
 
     #[inline(always)]
     fn receive_into(&mut self, buffer: &mut Vec<u8>) -> io::Result<Received> {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.receive(&self.plain, buffer);
         }
@@ -125,7 +125,7 @@ impl Socket {
     /// Sends from the start of both slices in one call and returns how many bytes went; none if
     /// the socket would block. What did not go must come again, before anything else.
     pub(crate) fn send(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.send(&self.plain, first, second);
         }
@@ -135,7 +135,7 @@ impl Socket {
     /// Sends from the start of these bytes and returns how many are [seen to](Self::send_rest), which
     /// may be more than went; none if there is no room.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.take(&self.plain, bytes);
         }
@@ -144,7 +144,7 @@ impl Socket {
 
     /// Sends what is left of what was [taken](Self::take). Whether all of it has gone.
     pub(crate) fn send_rest(&mut self) -> io::Result<bool> {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.send_rest(&self.plain);
         }
@@ -154,7 +154,7 @@ impl Socket {
     /// Sends these bytes, which others follow at once, so that they may leave together; otherwise as
     /// [`send`](Self::send).
     pub(crate) fn send_more(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.send(&self.plain, bytes, &[]);
         }
@@ -169,7 +169,7 @@ impl Socket {
         offset: u64,
         count: usize,
     ) -> io::Result<FileSent> {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.send_file(&self.plain, file, offset, count);
         }
@@ -178,7 +178,7 @@ impl Socket {
 
     /// Whether bytes have arrived that were not received.
     pub(crate) fn has_unread(&self) -> bool {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let Some(session) = &self.session
             && session.has_unread()
         {
@@ -189,7 +189,7 @@ impl Socket {
 
     /// Whether a part of something has come of which nothing can be received before the rest.
     pub(crate) fn has_begun(&self) -> bool {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let Some(session) = &self.session {
             return session.has_begun();
         }
@@ -198,7 +198,7 @@ impl Socket {
 
     /// Whether it can not send for ever, and should be given up for another after the next answer.
     pub(crate) fn keys_near_limit(&self) -> bool {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let Some(session) = &self.session {
             return session.keys_near_limit();
         }
@@ -213,7 +213,7 @@ impl Socket {
     /// Tells a client that speaks TLS that nothing more comes, so that it knows that it has all.
     /// Whether that has gone; if there is no room for it, come again.
     pub(crate) fn send_close_notify(&mut self) -> io::Result<bool> {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.send_close_notify(&self.plain);
         }
@@ -223,7 +223,7 @@ impl Socket {
     /// Whether the end that was received may be none that the client wanted: it speaks TLS, and has not
     /// said goodbye.
     pub(crate) fn is_cut_off(&self) -> bool {
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let Some(session) = &self.session {
             return !session.has_received_close_notify();
         }
@@ -258,7 +258,7 @@ impl Socket {
     }
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 impl Socket {
     /// The same socket with this session on it, which begins with its handshake.
     pub(crate) fn with_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
@@ -293,7 +293,7 @@ impl Socket {
     }
 }
 
-#[cfg(not(feature = "tls"))]
+#[cfg(not(feature = "_tls"))]
 impl Socket {
     /// How much memory is kept of what is not complete or has not been taken.
     pub(crate) fn held(&self) -> usize {

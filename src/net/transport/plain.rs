@@ -119,7 +119,7 @@ impl Plain {
 }
 
 /// What needs to know where something ends before it receives it.
-#[cfg(any(feature = "proxy", feature = "tls"))]
+#[cfg(any(feature = "proxy", feature = "_tls"))]
 impl Plain {
     /// Receives into `buffer` and returns how many bytes came; none if the client has finished
     /// sending.
@@ -129,7 +129,7 @@ impl Plain {
     }
 
     /// Sends from the start of all slices in one call and returns how many bytes went.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub(crate) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         Ok(retry_on_intr(|| {
             let mut control = SendAncillaryBuffer::default();

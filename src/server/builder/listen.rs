@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use crate::net::ListenerProtocol;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 use crate::net::Tls;
 use crate::net::{ListenAddr, ListenAddrError};
 use crate::server::Builder;
@@ -88,7 +88,7 @@ impl Builder {
     /// })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub fn listen_tls(
         self,
         address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
@@ -99,7 +99,7 @@ impl Builder {
 
     /// [Takes over](Self::adopt) a socket on which clients speak TLS, as where it
     /// [listens](Self::listen_tls) for them.
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub fn adopt_tls(self, listener: impl Into<OwnedFd>, tls: impl Into<Tls>) -> Self {
         self.adopt_for(listener, ListenerProtocol::default().over(tls.into()))
     }
@@ -119,7 +119,7 @@ impl Builder {
     /// server.run(|_: Request| "hello")?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[cfg(all(feature = "proxy", feature = "tls"))]
+    #[cfg(all(feature = "proxy", feature = "_tls"))]
     pub fn listen_tls_proxy_protocol(
         self,
         address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
@@ -133,7 +133,7 @@ impl Builder {
 
     /// [Takes over](Self::adopt) a socket on which proxies pass on TLS, as where it
     /// [listens](Self::listen_tls_proxy_protocol) for them.
-    #[cfg(all(feature = "proxy", feature = "tls"))]
+    #[cfg(all(feature = "proxy", feature = "_tls"))]
     pub fn adopt_tls_proxy_protocol(
         self,
         listener: impl Into<OwnedFd>,

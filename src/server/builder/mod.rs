@@ -345,7 +345,7 @@ impl Builder {
     /// How long a client may take to agree on TLS, from the connection's first moment. Afterwards the
     /// connection ends; otherwise the [`head_timeout`](Self::head_timeout) begins. Default:
     /// [`HANDSHAKE_TIMEOUT`](crate::defaults::HANDSHAKE_TIMEOUT).
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "_tls")]
     pub fn handshake_timeout(mut self, patience: Duration) -> Self {
         self.config.handshake_timeout = patience.min(LONGEST);
         self

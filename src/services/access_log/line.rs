@@ -216,7 +216,7 @@ impl Object<'_> {
         block.put_node("proxy", origin.proxy());
         block.put_node("client", origin.client());
         block.put("scheme", origin.scheme().map(Scheme::as_str));
-        #[cfg(feature = "tls")]
+        #[cfg(feature = "_tls")]
         if let Some(tls) = origin.tls() {
             block.name("tls");
             push_value(tls, block.out);
