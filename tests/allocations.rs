@@ -46,12 +46,12 @@ fn allocations(work: impl FnOnce()) -> usize {
 
 fn main() {
     the_protocol();
-    a_handler_that_borrows();
-    a_handler_that_owns();
-    a_layer_that_lends();
+    borrowing_handler();
+    owning_handler();
+    borrowing_layer();
     behind_proxies();
     #[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
-    a_bomb();
+    decompression_bomb();
 }
 
 /// Decoding and encoding, with buffers reused as a worker does.
@@ -89,12 +89,12 @@ impl Handler for Hello {
 }
 
 /// From socket to socket, with a handler that borrows the request.
-fn a_handler_that_borrows() {
+fn borrowing_handler() {
     check(|builder| builder, GET, Hello, 0);
 }
 
 /// The same with a function, which owns its request: it pays for a header map, in two pieces.
-fn a_handler_that_owns() {
+fn owning_handler() {
     check(|builder| builder, GET, |_: Request| Body::from("hello"), 2);
 }
 
@@ -107,7 +107,7 @@ impl Layer for Through {
 }
 
 /// Layers that borrow, around a handler that borrows.
-fn a_layer_that_lends() {
+fn borrowing_layer() {
     let handler = Layered::new(Hello).layer(Through).layer(Through);
     check(|builder| builder, GET, handler, 0);
 }
@@ -169,7 +169,7 @@ fn check(
 /// Of what is short in its coding and long without, no more is undone than the limit, and what
 /// brotli looks back.
 #[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
-fn a_bomb() {
+fn decompression_bomb() {
     use std::io;
 
     use httpool::http;

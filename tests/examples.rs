@@ -77,7 +77,7 @@ impl Example {
     }
 
     /// A WebSocket that it has opened.
-    fn talk(&self) -> WebSocket<TcpStream> {
+    fn open_websocket(&self) -> WebSocket<TcpStream> {
         let stream = TcpStream::connect(&self.address).expect("the example listens");
         stream
             .set_read_timeout(Some(PATIENCE))
@@ -214,7 +214,7 @@ fn hello_greets() {
 }
 
 #[test]
-fn json_echo_gives_back_what_it_understood() {
+fn json_echo_returns_what_it_parsed() {
     let json_echo = Example::start("json_echo");
     for (body, expected) in [
         (
@@ -253,7 +253,7 @@ fn json_echo_names_mistakes() {
 }
 
 #[test]
-fn routes_keeps_books() {
+fn routes_stores_books() {
     let routes = Example::start("routes");
     let answer = routes.post("/books", r#"{"title": "Afloat"}"#);
     assert_eq!((answer.status, &*answer.body), (201, "/books/1\n"));
@@ -285,7 +285,7 @@ fn routes_keeps_books() {
 
 #[cfg(all(feature = "basic-auth", feature = "gzip", feature = "rate-limit"))]
 #[test]
-fn middleware_stands_between() {
+fn middleware_wraps_the_handler() {
     let middleware = Example::start("middleware");
     let answer = middleware.get("/");
     assert_eq!((answer.status, &*answer.body), (200, "hello\n"));
@@ -321,7 +321,7 @@ fn middleware_stands_between() {
 }
 
 #[test]
-fn sse_tells_all_who_listen() {
+fn sse_sends_events_to_every_listener() {
     let mut sse = Example::start("sse");
     let mut listeners = [sse.listen(""), sse.listen("")];
     for words in ["hello", "two\nlines"] {
@@ -344,7 +344,7 @@ fn sse_tells_all_who_listen() {
 }
 
 #[test]
-fn sse_has_room_for_so_many() {
+fn sse_limits_its_listeners() {
     let sse = Example::start("sse");
     let _listeners: Vec<_> = (0..6).map(|_| sse.listen("")).collect();
     let answer = sse.get("/events");
@@ -354,7 +354,7 @@ fn sse_has_room_for_so_many() {
 }
 
 #[test]
-fn files_serves_a_folder_beside_routes() {
+fn files_serves_a_folder_next_to_routes() {
     let files = Example::start("files");
     assert!(files.get("/").body.contains("docs/wire.md"));
     let answer = files.get("/docs/wire.md");
@@ -369,7 +369,7 @@ fn files_serves_a_folder_beside_routes() {
 fn websocket_echoes() {
     let example = Example::start("websocket");
     assert!(example.get("/").body.contains("new WebSocket"));
-    let mut sockets = [example.talk(), example.talk()];
+    let mut sockets = [example.open_websocket(), example.open_websocket()];
     let large = "x".repeat(60_000);
     for text in ["hello", "", &large] {
         for socket in &mut sockets {
@@ -420,7 +420,7 @@ fn websocket_names_protocol_errors() {
         (b"\x81\x81\0\0\0\0\xff", CloseCode::Invalid),
         (b"\x82\xff\0\0\0\x10\0\0\0\0\0\0\0\0", CloseCode::Size),
     ] {
-        let mut socket = example.talk();
+        let mut socket = example.open_websocket();
         // More than the frame, which must not have the close frame destroyed.
         let sent = [frame, &[0x81; 2_000]].concat();
         socket.get_mut().write_all(&sent).expect("a frame is sent");
@@ -430,7 +430,7 @@ fn websocket_names_protocol_errors() {
 }
 
 #[test]
-fn websocket_is_opened_as_its_rules_say() {
+fn websocket_handshake_follows_rfc_6455() {
     const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
     let example = Example::start("websocket");
     let ask = |version: &str, key: &str, more: &str| {
@@ -471,9 +471,9 @@ fn websocket_is_opened_as_its_rules_say() {
 }
 
 #[test]
-fn websocket_says_goodbye_to_quiet_and_busy_clients() {
+fn websocket_closes_quiet_and_busy_clients_on_drain() {
     let mut example = Example::start("websocket");
-    let (mut quiet, mut busy) = (example.talk(), example.talk());
+    let (mut quiet, mut busy) = (example.open_websocket(), example.open_websocket());
     drop(example.input());
     let told = loop {
         busy.send(Message::text("on and on"))
@@ -493,7 +493,7 @@ fn websocket_says_goodbye_to_quiet_and_busy_clients() {
 }
 
 #[test]
-fn graceful_stops_when_it_is_asked_for() {
+fn graceful_stops_on_request() {
     let graceful = Example::start("graceful");
     assert_eq!(graceful.get("/").body, "still here\n");
     for name in ["ada", "zuse"] {
@@ -508,7 +508,7 @@ fn graceful_stops_when_it_is_asked_for() {
 }
 
 #[test]
-fn graceful_stops_at_a_line() {
+fn graceful_stops_on_a_line_of_input() {
     let mut graceful = Example::start("graceful");
     let mut input = graceful.input();
     input.write_all(b"\n").expect("the example reads its input");
@@ -517,7 +517,7 @@ fn graceful_stops_at_a_line() {
 }
 
 #[test]
-fn graceful_stops_when_its_input_ends() {
+fn graceful_stops_at_end_of_input() {
     let mut graceful = Example::start("graceful");
     drop(graceful.input());
     let report = graceful.expect_end();
@@ -561,7 +561,7 @@ mod tls {
     }
 
     #[test]
-    fn tls_greets_and_reads_its_certificate_again() {
+    fn tls_greets_and_reloads_its_certificate() {
         let folder = env::temp_dir().join(format!("httpool-examples-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("the folder is writable");
         let files = [folder.join("cert.pem"), folder.join("key.pem")];

@@ -41,7 +41,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The first segments of all paths that begin at the crate root, in code and not in comments.
-fn named(source: &str) -> BTreeSet<String> {
+fn imported_layers(source: &str) -> BTreeSet<String> {
     let code = source
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"))
@@ -67,12 +67,12 @@ fn named(source: &str) -> BTreeSet<String> {
 
 /// An import of the crate root's names would hide which layer it needs.
 #[test]
-fn no_layer_names_a_higher_one() {
+fn no_layer_imports_a_higher_one() {
     let mut wrong = Vec::new();
     for (layer, below) in LAYERS {
         for file in sources(&root().join("src").join(layer)) {
             let source = fs::read_to_string(&file).expect("the file can be read");
-            for name in named(&source) {
+            for name in imported_layers(&source) {
                 if name != layer && !below.contains(&name.as_str()) {
                     wrong.push(format!("{} names crate::{name}", file.display()));
                 }

@@ -33,7 +33,7 @@ impl Compiler {
                 dependencies: dependencies.to_owned(),
                 library,
             };
-            match compiler.compile("right") {
+            match compiler.compile("correct") {
                 Ok(()) => return compiler,
                 Err(why) => said = why,
             }
@@ -91,16 +91,16 @@ fn modified(path: &Path) -> Option<SystemTime> {
 }
 
 #[test]
-fn mistakes_are_told_in_sentences() {
+fn compiler_messages_explain_the_mistake() {
     let compiler = Compiler::new();
     for (name, sentence) in [
-        ("answer", "a handler can't return `Trouble`"),
+        ("return_type", "a handler can't return `Trouble`"),
         ("argument", "`User` can't be taken from a request here"),
         ("asynchronous", "remove `async`"),
         ("asynchronous_handler", "remove `async`"),
         ("asynchronous_layer", "remove `async`"),
         ("clone", "`App: Clone` is not satisfied"),
-        ("fields", "`&str` does not say header fields"),
+        ("headers", "`&str` does not say header fields"),
         ("function", "Html<&str>` can't answer requests"),
         ("handler", "a handler can't return `u16`"),
         ("layer", "`&str` is no layer"),

@@ -41,7 +41,7 @@ fn file_stem(file: &Path) -> String {
 }
 
 #[test]
-fn the_tests_that_hold_our_promises_exist() {
+fn tests_named_in_the_documents_exist() {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("docs/wire.md");
     let document = fs::read_to_string(path).expect("the document is there");
     let rows = document.lines().filter(|line| line.starts_with("| "));
@@ -113,7 +113,7 @@ fn every_public_item_has_an_example() {
 }
 
 #[test]
-fn every_public_module_begins_with_an_example() {
+fn every_public_module_starts_with_an_example() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("src");
     let library = fs::read_to_string(folder.join("lib.rs")).expect("it is there");
     let declared = library
@@ -153,7 +153,7 @@ fn documents() -> Vec<PathBuf> {
 }
 
 #[test]
-fn links_between_documents_lead_to_files() {
+fn links_between_documents_resolve() {
     let mut links = 0;
     for document in documents() {
         let text = fs::read_to_string(&document).expect("the document can be read");

@@ -110,7 +110,7 @@ fn expect_success(what: &str, command: &mut Command) -> Output {
 }
 
 #[test]
-fn each_command_of_the_readme_is_run_or_skipped_for_a_reason() {
+fn every_readme_command_is_run_or_skipped() {
     let blocks: Vec<Block> = PAGES.into_iter().flat_map(blocks::of).collect();
     let commands: Vec<String> = blocks.iter().flat_map(Block::commands).collect();
     assert!(commands.len() > 15, "only {commands:?} were found");
@@ -127,7 +127,7 @@ fn each_command_of_the_readme_is_run_or_skipped_for_a_reason() {
 }
 
 #[test]
-fn code_can_be_copied_as_it_stands() {
+fn code_has_no_hidden_lines() {
     for document in DOCUMENTS {
         let blocks = blocks::of(document);
         let manifest = manifest_of(&blocks);
@@ -264,7 +264,7 @@ fn shell(command: &str, programs: &Path, folder: &Path) -> Command {
 
 #[test]
 #[ignore = "it needs curl and openssl: .ci/run"]
-fn commands_of_the_readme_do_what_it_shows() {
+fn readme_commands_print_what_is_shown() {
     let folder = EmptyFolder::new("commands");
     fs::create_dir(folder.join("public")).expect("it is empty");
     fs::write(folder.join("public/style.css"), vec![b' '; 3598]).expect("it can be written");

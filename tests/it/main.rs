@@ -16,6 +16,8 @@ mod any_moment;
 mod beneath;
 /// All connections together keep a bounded number of bytes.
 mod budget;
+/// The address of the client.
+mod client_info;
 /// Stopping: what is under way is finished, what can't be is counted, and nothing else is lost.
 mod drain;
 /// Pages in the place of error answers.
@@ -42,49 +44,47 @@ mod limits;
 mod listeners;
 /// What is in a folder, told to people and programs.
 mod listing;
-/// Routers in routers: what their fallbacks answer, and what their layers see.
+/// Nested routers: fallbacks and the layers that see a request.
 mod nesting;
-/// What is told of each request: to observers, to handlers and to clients.
+/// What observers, handlers and clients learn about each request.
 mod observers;
-/// Who a request comes from.
-mod origin;
-/// More connections than a process may open, and than a server may have.
+/// Too many connections, too few descriptors, and load shedding.
 mod overload;
-/// A handler that panics costs its own client a 500.
+/// A handler that panics costs only its own client: a 500.
 mod panic;
-/// Ranges of files.
-mod parts;
-/// Arguments that no request of a route can fit.
+/// Extractor types that no request of a route can satisfy.
 mod path_values;
-/// Requests sent without waiting for answers: all are answered, in order.
-mod pipeline;
-/// Only handlers hold workers: clients that are slow, idle or many do not.
-mod pool;
-/// Clients behind proxies: whom to believe about them.
+/// Pipelined requests are all answered, in order.
+mod pipelining;
+/// Clients behind proxies, and which proxies are trusted.
 mod proxies;
-/// What went wrong once.
-mod regression;
-/// Another folder in the place of the one that is served.
+/// Range requests for files.
+mod ranges;
+/// Bugs that were fixed.
+mod regressions;
+/// The served folder is replaced by another one.
 mod replaced_folder;
-/// Functions for paths and methods.
+/// Handlers for paths and methods.
 mod routes;
-/// Files on their way: whole, in part, to slow readers, and cut short.
-mod sending;
+/// Files as response bodies: whole, to slow readers, and truncated while they are sent.
+mod sending_files;
 /// Server-sent events, and how they end.
 mod sse;
-/// Answers that are read while they are sent, and readers that fail.
-mod streams;
+/// Response bodies that are read while they are sent, and readers that fail.
+mod streamed_responses;
 /// The vocabulary of all the others.
 #[allow(dead_code, unused_imports, reason = "each suite uses a part of it")]
 #[path = "../support/mod.rs"]
 mod support;
-/// Targets that mean the same.
+/// Equivalent request targets.
 mod targets;
-/// Every phase of a connection has its deadline.
+/// Every phase of a connection has its timeout.
 mod timeouts;
-/// Clients that speak TLS: as any others, and what is theirs alone.
+/// TLS: the same behaviour as without it, and what is specific to TLS.
 mod tls;
-/// What is answered over TCP is answered over Unix sockets.
+/// Unix sockets behave like TCP.
 mod unix;
-/// Connections that go on in another protocol.
+/// Connections that switch to another protocol.
 mod upgrade;
+/// Only handlers occupy workers; slow, idle and numerous clients do not.
+mod workers;

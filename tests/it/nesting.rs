@@ -19,7 +19,7 @@ fn named(name: &'static str) -> impl Fn(Request, Next<'_>) -> Response + Send + 
 }
 
 /// The names of the layers that a response has passed, the innermost first.
-fn passed(answer: &TestResponse) -> String {
+fn passed_layers(answer: &TestResponse) -> String {
     let names = answer.headers().get_all("x-passed").iter();
     let names: Vec<_> = names.filter_map(|name| name.to_str().ok()).collect();
     names.join(" ")
@@ -31,7 +31,11 @@ fn check(router: Router, expected: &[(&str, &str, u16, &str, &str)]) {
     for &(method, target, status, text, layers) in expected {
         let method = Method::from_bytes(method.as_bytes()).expect("it is a method");
         let answer = client.request(method.clone(), target).send();
-        let is = (answer.status().as_u16(), answer.text(), &*passed(&answer));
+        let is = (
+            answer.status().as_u16(),
+            answer.text(),
+            &*passed_layers(&answer),
+        );
         assert_eq!(is, (status, text, layers), "{method} {target}");
     }
 }
@@ -46,7 +50,7 @@ const NOT_FOUND: &str = "404 Not Found\n";
 const NOT_ALLOWED: &str = "405 Method Not Allowed\n";
 
 #[test]
-fn nested_fallback_stands_beside_a_named_segment() {
+fn nested_fallback_works_beside_a_parameter_route() {
     let one = || Router::new().get("/static/{n}", |Path(n): Path<String>| n);
     for router in [
         one().nest("/static", fallback()),
@@ -68,7 +72,7 @@ fn nested_fallback_stands_beside_a_named_segment() {
 }
 
 #[test]
-fn nested_fallback_stands_beside_named_segments_of_its_own_router() {
+fn nested_fallback_works_beside_its_own_parameter_routes() {
     for (path, matched, beneath) in [
         ("/{id}", "/api/1", "/api/1/2"),
         ("/{n}.json", "/api/1.json", "/api/1"),
@@ -84,14 +88,14 @@ fn nested_fallback_stands_beside_named_segments_of_its_own_router() {
             ] {
                 let answer = client.get(target).send();
                 assert_eq!(
-                    (answer.text(), &*passed(&answer)),
+                    (answer.text(), &*passed_layers(&answer)),
                     (&*text, "inner"),
                     "{path} {target}"
                 );
             }
             let answer = client.post(matched).send();
             assert_eq!(
-                (answer.text(), &*passed(&answer)),
+                (answer.text(), &*passed_layers(&answer)),
                 (NOT_ALLOWED, "inner"),
                 "{path}"
             );
@@ -100,7 +104,7 @@ fn nested_fallback_stands_beside_named_segments_of_its_own_router() {
 }
 
 #[test]
-fn nested_fallbacks_stand_beside_each_other_in_any_order() {
+fn nested_fallbacks_can_be_added_in_any_order() {
     type Step = fn(Router) -> Router;
     let steps: [Step; 4] = [
         |router| router.nest("/a", fallback()),
@@ -146,7 +150,7 @@ fn nested_fallbacks_stand_beside_each_other_in_any_order() {
 
 /// Also if it has no fallback, and also what another router's fallback or route answers.
 #[test]
-fn layers_of_a_nested_router_see_everything_beneath_its_path() {
+fn nested_layers_see_every_request_under_their_prefix() {
     let guard = |_: Request, _: Next<'_>| StatusCode::UNAUTHORIZED;
     let admin = || Router::new().layer(guard).get("/{page}", || "secret");
     let around = || Router::new().fallback(|| "around");
@@ -179,7 +183,7 @@ fn layers_of_a_nested_router_see_everything_beneath_its_path() {
 }
 
 #[test]
-fn functions_of_other_routers_beneath_a_nested_one_are_behind_their_own_layers() {
+fn routes_under_a_nested_prefix_keep_their_own_layers() {
     let inner = || Router::new().layer(named("inner")).get("/x", || "inner");
     let post = || Router::new().layer(named("post")).post("/a/x", || "post");
     for router in [
@@ -200,7 +204,7 @@ fn functions_of_other_routers_beneath_a_nested_one_are_behind_their_own_layers()
 
 /// Each layer once, although both routers have come with the one around them.
 #[test]
-fn routers_that_are_nested_in_one_share_its_layers() {
+fn nested_routers_share_the_outer_layers_once() {
     let around = || Router::new().layer(named("around"));
     let other = Router::new().layer(named("2")).get("/z", || "z");
     let leaf = |name: &'static str| Router::new().layer(named(name)).get("/x", || "x");
@@ -220,7 +224,7 @@ fn routers_that_are_nested_in_one_share_its_layers() {
 }
 
 #[test]
-fn a_body_is_taken_as_the_fallback_that_answers_takes_it() {
+fn body_mode_is_that_of_the_nested_fallback() {
     use httpool::Handler;
     use httpool::extract::BodyStream;
 
@@ -248,14 +252,14 @@ fn a_body_is_taken_as_the_fallback_that_answers_takes_it() {
 }
 
 #[test]
-fn mistakes_in_nesting_are_told_with_the_paths_that_were_written() {
+fn nesting_errors_name_the_paths_as_written() {
     #[track_caller]
-    fn refused(build: impl FnOnce() -> Router + std::panic::UnwindSafe, why: &str) {
+    fn expect_rejected(build: impl FnOnce() -> Router + std::panic::UnwindSafe, why: &str) {
         let panic = std::panic::catch_unwind(build).expect_err("it can't be built");
         let said = panic.downcast_ref::<String>().expect("it says why");
         assert_eq!(said, why);
     }
-    refused(
+    expect_rejected(
         || {
             Router::new()
                 .nest("/a/{x}", fallback())
@@ -263,7 +267,7 @@ fn mistakes_in_nesting_are_told_with_the_paths_that_were_written() {
         },
         "/a/{y} can't have a nested fallback: /a/{x} has one already",
     );
-    refused(
+    expect_rejected(
         || {
             Router::new()
                 .merge(Router::new().nest("/a", fallback()))
@@ -271,18 +275,18 @@ fn mistakes_in_nesting_are_told_with_the_paths_that_were_written() {
         },
         "/a can't have a nested fallback: /a has one already",
     );
-    refused(
+    expect_rejected(
         || Router::new().nest("/{a}-{b}", fallback()),
         "/{a}-{b} can't be routed: Only one parameter is allowed per path segment",
     );
-    refused(
+    expect_rejected(
         || Router::new().get("/a/{x}", || "").get("/a/{*rest}", || ""),
         "/a/{*rest} can't be told from /a/{x}: both match the same requests",
     );
 }
 
 #[test]
-fn nested_fallback_answers_on_a_server() {
+fn nested_fallback_responds_over_a_socket() {
     let router = Router::new()
         .get("/static/{n}", |Path(n): Path<String>| n)
         .nest("/static", fallback());

@@ -58,7 +58,7 @@ impl Book {
     }
 }
 
-fn answer(request: Request) -> Response {
+fn respond(request: Request) -> Response {
     match request.uri().path() {
         "/panic" => panic!("a test asked for this"),
         "/read" => Body::from_reader(&b"read"[..]).into_response(),
@@ -73,16 +73,16 @@ fn answer(request: Request) -> Response {
     }
 }
 
-fn watched(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, Arc<Book>) {
+fn observed_server(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, Arc<Book>) {
     let book = Arc::new(Book::default());
     let observer = Arc::clone(&book);
     let bound = BoundServer::new(|builder| configure(builder.observer(observer)));
-    (bound.run(answer), book)
+    (bound.run(respond), book)
 }
 
 #[test]
-fn an_observer_is_told_of_every_request() {
-    let (server, book) = watched(|builder| builder.max_body(100));
+fn observer_sees_every_request() {
+    let (server, book) = observed_server(|builder| builder.max_body(100));
     let mut client = server.connect();
     for (target, status) in [
         ("/", 200),
@@ -134,8 +134,8 @@ fn an_observer_is_told_of_every_request() {
 }
 
 #[test]
-fn a_request_has_the_id_that_it_came_with() {
-    let (server, book) = watched(|builder| builder.request_ids(true));
+fn valid_request_id_is_kept() {
+    let (server, book) = observed_server(|builder| builder.request_ids(true));
     let mut client = server.connect();
     let get = |target: &str, id: &str| {
         format!("GET {target} HTTP/1.1\r\nHost: it\r\nX-Request-Id: {id}\r\n\r\n")
@@ -157,7 +157,7 @@ fn a_request_has_the_id_that_it_came_with() {
 }
 
 #[test]
-fn a_request_without_a_sane_id_gets_one() {
+fn invalid_or_missing_request_id_is_replaced() {
     #[track_caller]
     fn check(client: &mut Client, fields: &str) -> String {
         client.send(format!("GET /timed HTTP/1.1\r\nHost: it\r\n{fields}\r\n"));
@@ -173,7 +173,7 @@ fn a_request_without_a_sane_id_gets_one() {
         );
         id
     }
-    let (server, _) = watched(|builder| builder.request_ids(true));
+    let (server, _) = observed_server(|builder| builder.request_ids(true));
     let mut client = server.connect();
     let first = check(&mut client, "");
     assert_ne!(check(&mut client, "X-Request-Id: <script>\r\n"), first);
@@ -191,8 +191,8 @@ fn a_request_without_a_sane_id_gets_one() {
 }
 
 #[test]
-fn nobody_gets_an_id_or_a_time_who_did_not_ask() {
-    let (server, _) = watched(|builder| builder);
+fn request_id_and_timing_are_off_by_default() {
+    let (server, _) = observed_server(|builder| builder);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: it\r\nX-Request-Id: a\r\n\r\n");
     let response = client.expect_status(200);
@@ -201,8 +201,8 @@ fn nobody_gets_an_id_or_a_time_who_did_not_ask() {
 }
 
 #[test]
-fn a_handlers_time_is_told() {
-    let (server, _) = watched(|builder| builder.server_timing(true));
+fn server_timing_reports_handler_time() {
+    let (server, _) = observed_server(|builder| builder.server_timing(true));
     let mut client = server.connect();
     for target in ["/", "/panic"] {
         let response = client.get(target).expect_response();

@@ -30,26 +30,23 @@ fn limit_descriptors(more: u64) {
 }
 
 #[test]
-fn a_server_out_of_descriptors_waits_for_some() {
-    in_own_process(
-        "overload::a_server_out_of_descriptors_waits_for_some",
-        || {
-            let server = BoundServer::new(|builder| builder);
-            let mut clients: Vec<Client> = (0..30).map(|_| server.connect()).collect();
-            limit_descriptors(SERVER + 5);
-            let server = server.run(describe);
-            for mut client in clients.drain(..) {
-                client.get("/").expect_body("GET / ");
-            }
-            assert_eq!(server.handle().snapshot().accepted, 30);
-            server.expect_open(0);
-        },
-    );
+fn accept_resumes_after_descriptors_run_out() {
+    in_own_process("overload::accept_resumes_after_descriptors_run_out", || {
+        let server = BoundServer::new(|builder| builder);
+        let mut clients: Vec<Client> = (0..30).map(|_| server.connect()).collect();
+        limit_descriptors(SERVER + 5);
+        let server = server.run(describe);
+        for mut client in clients.drain(..) {
+            client.get("/").expect_body("GET / ");
+        }
+        assert_eq!(server.handle().snapshot().accepted, 30);
+        server.expect_open(0);
+    });
 }
 
 /// Each of them may ask for a file, and take its time.
 #[test]
-fn clients_are_let_in_as_far_as_there_are_descriptors_for_their_files() {
+fn descriptor_limit_bounds_open_connections() {
     const LIMIT: usize = 200;
     const SPARE: usize = 64;
     let limit_to = |current| {
@@ -84,20 +81,17 @@ fn clients_are_let_in_as_far_as_there_are_descriptors_for_their_files() {
         clients[0].expect_bytes(1);
         open
     };
-    in_own_process(
-        "overload::clients_are_let_in_as_far_as_there_are_descriptors_for_their_files",
-        || {
-            assert!(check(2) <= LIMIT);
-            assert!(check(1) > LIMIT);
-        },
-    );
+    in_own_process("overload::descriptor_limit_bounds_open_connections", || {
+        assert!(check(2) <= LIMIT);
+        assert!(check(1) > LIMIT);
+    });
 }
 
 /// A file is asked for when there is no descriptor left to open it.
 #[test]
-fn a_file_that_can_not_be_opened_now_is_to_be_asked_for_again() {
+fn file_without_a_free_descriptor_is_503_with_retry_after() {
     in_own_process(
-        "overload::a_file_that_can_not_be_opened_now_is_to_be_asked_for_again",
+        "overload::file_without_a_free_descriptor_is_503_with_retry_after",
         || {
             let folder = TempDir::new();
             folder.file("file", "content");
@@ -121,31 +115,28 @@ fn a_file_that_can_not_be_opened_now_is_to_be_asked_for_again() {
 /// The last accept finds neither a descriptor nor a client, and when there are descriptors again
 /// there is still no client to tell that the pause is over.
 #[test]
-fn a_server_that_was_out_of_descriptors_rests_when_nobody_comes() {
-    in_own_process(
-        "overload::a_server_that_was_out_of_descriptors_rests_when_nobody_comes",
-        || {
-            // For one of these the last client takes the last descriptor.
-            for clients in 5..=5 + SERVER {
-                let server = BoundServer::new(|builder| builder);
-                let mut clients: Vec<Client> = (0..clients).map(|_| server.connect()).collect();
-                limit_descriptors(SERVER + 5);
-                let server = server.run(describe);
-                for mut client in clients.drain(..) {
-                    client.get("/").expect_body("GET / ");
-                }
-                server.expect_open(0);
-                // Time is the subject: a thread that never waits uses all of it.
-                let before = processor_time();
-                thread::sleep(4 * SOON);
-                let used = processor_time() - before;
-                assert!(used < 2 * SOON, "{used:?} of processor time for nothing");
-                server.expect_serving();
-                drop(server);
-                limit_descriptors(1000);
+fn server_is_idle_after_descriptors_ran_out() {
+    in_own_process("overload::server_is_idle_after_descriptors_ran_out", || {
+        // For one of these the last client takes the last descriptor.
+        for clients in 5..=5 + SERVER {
+            let server = BoundServer::new(|builder| builder);
+            let mut clients: Vec<Client> = (0..clients).map(|_| server.connect()).collect();
+            limit_descriptors(SERVER + 5);
+            let server = server.run(describe);
+            for mut client in clients.drain(..) {
+                client.get("/").expect_body("GET / ");
             }
-        },
-    );
+            server.expect_open(0);
+            // Time is the subject: a thread that never waits uses all of it.
+            let before = processor_time();
+            thread::sleep(4 * SOON);
+            let used = processor_time() - before;
+            assert!(used < 2 * SOON, "{used:?} of processor time for nothing");
+            server.expect_serving();
+            drop(server);
+            limit_descriptors(1000);
+        }
+    });
 }
 
 fn processor_time() -> Duration {
@@ -154,31 +145,36 @@ fn processor_time() -> Duration {
 }
 
 #[test]
-fn a_drain_out_of_descriptors_loses_nothing() {
-    in_own_process("overload::a_drain_out_of_descriptors_loses_nothing", || {
-        let server = BoundServer::new(|builder| builder);
-        let mut clients: Vec<Client> = (0..30).map(|_| server.connect()).collect();
-        for client in &mut clients {
-            client.get("/");
-        }
-        limit_descriptors(SERVER + 5);
-        server.handle().shutdown();
-        let server = server.run(describe);
-        for mut client in clients.drain(..) {
-            assert!(client.expect_body("GET / ").announces_close());
-        }
-        let report = server.expect_end();
-        assert_eq!(
-            (report.accepted, report.answered, report.aborted),
-            (30, 30, 0)
-        );
-    });
+fn drain_without_free_descriptors_loses_nothing() {
+    in_own_process(
+        "overload::drain_without_free_descriptors_loses_nothing",
+        || {
+            let server = BoundServer::new(|builder| builder);
+            let mut clients: Vec<Client> = (0..30).map(|_| server.connect()).collect();
+            for client in &mut clients {
+                client.get("/");
+            }
+            limit_descriptors(SERVER + 5);
+            server.handle().shutdown();
+            let server = server.run(describe);
+            for mut client in clients.drain(..) {
+                assert!(client.expect_body("GET / ").announces_close());
+            }
+            let report = server.expect_end();
+            assert_eq!(
+                (report.accepted, report.answered, report.aborted),
+                (30, 30, 0)
+            );
+        },
+    );
 }
 
 /// A server whose two workers are held until the gate opens, and the clients that they are with.
 #[track_caller]
-fn held(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, Gate, [Client; 2]) {
-    held_by(configure, |waiter| {
+fn server_with_blocked_workers(
+    configure: impl FnOnce(Builder) -> Builder,
+) -> (TestServer, Gate, [Client; 2]) {
+    server_with_blocked_handler(configure, |waiter| {
         move |request: Request| {
             if request.uri() == "/gate" {
                 waiter.wait();
@@ -190,7 +186,7 @@ fn held(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, Gate, [Clien
 
 /// The same with another handler, which stops at the gate where it is asked to.
 #[track_caller]
-fn held_by<H: Handler>(
+fn server_with_blocked_handler<H: Handler>(
     configure: impl FnOnce(Builder) -> Builder,
     handler: impl FnOnce(GateWaiter) -> H,
 ) -> (TestServer, Gate, [Client; 2]) {
@@ -212,9 +208,9 @@ fn expect_queued(server: &TestServer, connections: usize) {
 }
 
 #[test]
-fn what_waits_while_all_workers_are_held_is_seen() {
+fn queue_length_is_visible_while_workers_are_blocked() {
     let gone = {
-        let (server, gate, mut held) = held(|builder| builder);
+        let (server, gate, mut held) = server_with_blocked_workers(|builder| builder);
         let mut kept = server.connect();
         let mut waiting: Vec<Client> = (0..5).map(|_| server.connect()).collect();
         for client in &mut waiting {
@@ -238,8 +234,8 @@ fn what_waits_while_all_workers_are_held_is_seen() {
 }
 
 #[test]
-fn a_request_that_has_waited_too_long_is_shed_while_all_workers_are_held() {
-    let (server, gate, held) = held(|builder| builder.queue_timeout(SOON));
+fn requests_are_shed_while_all_workers_are_blocked() {
+    let (server, gate, held) = server_with_blocked_workers(|builder| builder.queue_timeout(SOON));
     let mut client = server.connect();
     // Two in one piece have waited together.
     client.send([request::post("/", "body"), request::get("/")].concat());
@@ -249,7 +245,7 @@ fn a_request_that_has_waited_too_long_is_shed_while_all_workers_are_held() {
     // The next one has a wait of its own, on the same connection.
     client.get("/");
     expect_shed(&mut client);
-    expect_shed_in_all(&server, (3, 0));
+    expect_shed_counts(&server, (3, 0));
     eventually("that counts as answered", || {
         server.handle().snapshot().answered == 3
     });
@@ -262,17 +258,18 @@ fn a_request_that_has_waited_too_long_is_shed_while_all_workers_are_held() {
 }
 
 #[test]
-fn a_body_that_will_not_be_handled_is_not_asked_for() {
+fn shed_request_gets_no_100_continue() {
     let outcomes = Arc::new(Outcomes::default());
     let observer = Arc::clone(&outcomes);
-    let (server, _gate, _held) = held(|builder| builder.queue_timeout(SOON).observer(observer));
+    let (server, _gate, _held) =
+        server_with_blocked_workers(|builder| builder.queue_timeout(SOON).observer(observer));
     let mut client = server.connect();
     let head = "PUT / HTTP/1.1\r\nHost: it\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
     let response = client.send(head).expect_status(503);
     assert_eq!(response.header("retry-after"), Some("1"), "{response:?}");
     assert!(response.announces_close(), "{response:?}");
     client.finish_sending().expect_closed();
-    expect_shed_in_all(&server, (1, 0));
+    expect_shed_counts(&server, (1, 0));
     let outcomes = outcomes.0.lock().expect("nobody panicked");
     assert_eq!(*outcomes, [Outcome::Rejected(Overload::Late.into())]);
 }
@@ -295,8 +292,9 @@ impl Handler for Reading {
 
 /// Whether it is to be gathered, and how large it may be, only the handler knows.
 #[test]
-fn a_body_that_has_not_come_is_not_waited_for_when_it_is_shed() {
-    let (server, gate, held) = held_by(|builder| builder.queue_timeout(SOON), Reading);
+fn shedding_does_not_wait_for_a_streamed_body() {
+    let (server, gate, held) =
+        server_with_blocked_handler(|builder| builder.queue_timeout(SOON), Reading);
     let chunked = request::chunked_head("/");
     let starts = [
         request::post_head("/", 9),
@@ -317,7 +315,7 @@ fn a_body_that_has_not_come_is_not_waited_for_when_it_is_shed() {
     let mut client = server.connect();
     client.post("/", "whole");
     expect_shed(&mut client);
-    expect_shed_in_all(&server, (starts.len() as u64 + 1, 0));
+    expect_shed_counts(&server, (starts.len() as u64 + 1, 0));
     gate.open();
     for mut client in held {
         client.expect_status(200);
@@ -338,8 +336,9 @@ impl Observer for Outcomes {
 }
 
 #[test]
-fn of_too_many_that_wait_the_oldest_are_shed() {
-    let (server, gate, held) = held(|builder| builder.queue_timeout(NEVER).queue_limit(2));
+fn full_queue_sheds_the_oldest_requests() {
+    let (server, gate, held) =
+        server_with_blocked_workers(|builder| builder.queue_timeout(NEVER).queue_limit(2));
     let mut waiting = Vec::new();
     for number in 0..5usize {
         let mut client = server.connect();
@@ -350,7 +349,7 @@ fn of_too_many_that_wait_the_oldest_are_shed() {
         }
         expect_queued(&server, waiting.len().min(2));
     }
-    expect_shed_in_all(&server, (0, 3));
+    expect_shed_counts(&server, (0, 3));
     gate.open();
     for mut client in held.into_iter().chain(waiting.drain(3..)) {
         client.expect_status(200);
@@ -358,8 +357,8 @@ fn of_too_many_that_wait_the_oldest_are_shed() {
 }
 
 #[test]
-fn nothing_is_shed_in_a_drain() {
-    let (server, gate, held) = held(|builder| {
+fn drain_sheds_nothing() {
+    let (server, gate, held) = server_with_blocked_workers(|builder| {
         // The two that are to be held may have to wait for workers, too.
         let builder = builder.queue_timeout(SOON).queue_limit(2);
         builder.drain_idle(NEVER).drain_timeout(NEVER)
@@ -399,7 +398,7 @@ impl Read for Told {
 }
 
 #[test]
-fn no_code_of_a_handler_runs_beside_the_workers() {
+fn body_readers_run_on_worker_threads_only() {
     let (gate, reads) = (Gate::new(), Gate::new());
     reads.open();
     let (waiter, told) = (gate.waiter(), reads.waiter());
@@ -443,7 +442,7 @@ fn no_code_of_a_handler_runs_beside_the_workers() {
 
 /// So many have waited for too long, and so many were too many.
 #[track_caller]
-fn expect_shed_in_all(server: &TestServer, requests: (u64, u64)) {
+fn expect_shed_counts(server: &TestServer, requests: (u64, u64)) {
     eventually(&format!("{requests:?} are shed"), || {
         let progress = server.handle().snapshot();
         (progress.shed_late, progress.shed_full) == requests

@@ -3,14 +3,14 @@ use httpool::Request;
 use crate::support::{TestServer, describe, request};
 
 /// Panics where it is asked to.
-fn moody(request: Request) -> String {
+fn panics_on_request(request: Request) -> String {
     assert_ne!(request.uri(), "/panic", "a test asked for this");
     describe(request)
 }
 
 #[test]
-fn a_panic_is_answered_500_and_the_connection_stays() {
-    let server = TestServer::spawn(|builder| builder, moody);
+fn handler_panic_is_500_and_keeps_the_connection() {
+    let server = TestServer::spawn(|builder| builder, panics_on_request);
     let mut client = server.connect();
     let response = client.post("/panic", "a body").expect_status(500);
     assert_eq!(response.text(), "500 Internal Server Error\n");
@@ -24,8 +24,8 @@ fn a_panic_is_answered_500_and_the_connection_stays() {
 }
 
 #[test]
-fn one_worker_survives_ten_panics_in_a_row() {
-    let server = TestServer::spawn(|builder| builder.workers(1), moody);
+fn worker_survives_repeated_panics() {
+    let server = TestServer::spawn(|builder| builder.workers(1), panics_on_request);
     let mut client = server.connect();
     for _ in 0..10 {
         client.get("/panic").expect_status(500);
@@ -35,8 +35,8 @@ fn one_worker_survives_ten_panics_in_a_row() {
 }
 
 #[test]
-fn pipelined_requests_around_a_panic_are_answered() {
-    let server = TestServer::spawn(|builder| builder, moody);
+fn panic_does_not_affect_pipelined_requests() {
+    let server = TestServer::spawn(|builder| builder, panics_on_request);
     let mut client = server.connect();
     client.send(
         [

@@ -43,7 +43,7 @@ fn expect_no_start(router: impl Fn() -> Router, why: &str) {
 }
 
 #[test]
-fn a_path_with_too_few_names_is_told_when_a_server_starts() {
+fn too_few_path_parameters_fail_at_start() {
     let hint = "change `Path<..>` or the path";
     expect_no_start(
         || Router::new().get("/users/{id}", two),
@@ -78,7 +78,7 @@ fn a_path_with_too_few_names_is_told_when_a_server_starts() {
 }
 
 #[test]
-fn a_path_with_too_many_names_is_told_where_it_is_written() {
+fn too_many_path_parameters_fail_at_registration() {
     expect_panic(
         || Router::<()>::new().get("/{a}/{b}", one),
         "the function for GET /{a}/{b} takes 1 value of the path, which has 2 names: change \
@@ -102,7 +102,7 @@ fn a_path_with_too_many_names_is_told_where_it_is_written() {
 }
 
 #[test]
-fn names_of_the_routers_around_count() {
+fn parameters_of_outer_routers_count() {
     let shelf = Router::new().get("/{title}", two).fallback(one);
     let router: Router = Router::new().nest("/shelves/{shelf}", shelf).with_state(());
     let client = Client::new(router);
@@ -111,7 +111,7 @@ fn names_of_the_routers_around_count() {
 }
 
 #[test]
-fn a_type_that_no_path_of_the_route_fits_is_answered_500_and_logged() {
+fn impossible_path_type_is_500_and_logged() {
     #[derive(Deserialize)]
     struct Place {
         shelf: u8,
@@ -159,7 +159,7 @@ fn a_type_that_no_path_of_the_route_fits_is_answered_500_and_logged() {
 }
 
 #[test]
-fn a_handler_that_does_not_ask_its_router_answers_500() {
+fn unchecked_router_reports_500_at_the_first_request() {
     struct Own(Router);
     impl Handler for Own {
         fn handle(&self, request: &mut httpool::Request) -> httpool::Response {
@@ -177,7 +177,7 @@ fn a_handler_that_does_not_ask_its_router_answers_500() {
 }
 
 #[test]
-fn a_query_or_form_whose_type_is_never_read_from_text_is_answered_500_and_logged() {
+fn impossible_query_or_form_type_is_500_and_logged() {
     #[derive(Deserialize)]
     struct Page {
         from: u32,

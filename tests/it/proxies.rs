@@ -1,5 +1,5 @@
-/// Those that pass on TLS, and say in the clear whose it is.
-mod passing_on_tls;
+/// Proxies that forward TLS after a PROXY header.
+mod tls_passthrough;
 
 use std::io;
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use crate::support::request::{PROXY_V1, PROXY_V2};
 use crate::support::{BoundServer, Client, TempPath, TestServer, request, unique_loopback};
 
 /// What is known of who sent a request; `peer` stands for the other end of the connection.
-fn describe(request: Request) -> String {
+fn proxy_and_client(request: Request) -> String {
     let origin = ClientInfo::of(&request).expect("it came over a connection");
     let peer = origin.peer();
     let name = |node: Option<httpool::PeerAddr>| match node {
@@ -29,7 +29,7 @@ fn trusting(proxy: &str) -> impl FnOnce(Builder) -> Builder {
 
 /// A server for proxies alone, those on loopback addresses.
 #[track_caller]
-fn proxied(configure: impl FnOnce(Builder) -> Builder) -> BoundServer {
+fn proxy_protocol_server(configure: impl FnOnce(Builder) -> Builder) -> BoundServer {
     let address: ListenAddr = "127.0.0.1:0".parse().expect("an address");
     let builder = Server::builder().listen_proxy_protocol(address).workers(2);
     let builder = configure(trusting("127.0.0.0/8")(builder));
@@ -41,12 +41,12 @@ fn get_with(fields: &str) -> String {
 }
 
 #[test]
-fn who_is_not_trusted_is_not_believed() {
+fn untrusted_forwarding_headers_are_ignored() {
     let fields = "X-Forwarded-For: 192.0.2.1\r\nForwarded: for=192.0.2.2\r\n";
     for server in [
-        TestServer::spawn(|builder| builder, describe),
-        TestServer::spawn(trusting("192.0.2.0/24"), describe),
-        TestServer::spawn(trusting("unix"), describe),
+        TestServer::spawn(|builder| builder, proxy_and_client),
+        TestServer::spawn(trusting("192.0.2.0/24"), proxy_and_client),
+        TestServer::spawn(trusting("unix"), proxy_and_client),
     ] {
         let mut client = server.connect();
         client.send(get_with(fields)).expect_body("nobody for peer");
@@ -54,8 +54,8 @@ fn who_is_not_trusted_is_not_believed() {
 }
 
 #[test]
-fn a_trusted_proxy_says_who_its_client_is() {
-    let server = TestServer::spawn(trusting("127.0.0.1"), describe);
+fn trusted_proxy_sets_the_client_address() {
+    let server = TestServer::spawn(trusting("127.0.0.1"), proxy_and_client);
     let mut proxy = server.connect();
     // Each request on a connection is somebody else's.
     for (fields, expected) in [
@@ -74,9 +74,9 @@ fn a_trusted_proxy_says_who_its_client_is() {
 }
 
 #[test]
-fn the_operator_says_which_field_the_proxies_set() {
+fn forwarded_by_selects_the_header() {
     let forwarded = |builder: Builder| builder.forwarded_by(ForwardedBy::Forwarded);
-    let server = TestServer::spawn(|b| forwarded(trusting("127.0.0.1")(b)), describe);
+    let server = TestServer::spawn(|b| forwarded(trusting("127.0.0.1")(b)), proxy_and_client);
     let fields = "Forwarded: for=\"192.0.2.1:80\"\r\nX-Forwarded-For: 203.0.113.9\r\n";
     let mut proxy = server.connect();
     proxy
@@ -85,11 +85,11 @@ fn the_operator_says_which_field_the_proxies_set() {
 }
 
 #[test]
-fn a_proxy_on_a_unix_socket_can_be_trusted() {
+fn unix_socket_proxy_can_be_trusted() {
     let path = TempPath::new("proxies.sock");
     let builder = Server::builder().listen(path.as_ref()).workers(2);
     let builder = trusting("unix")(builder);
-    let server = BoundServer::from(builder.bind().expect("the path is free")).run(describe);
+    let server = BoundServer::from(builder.bind().expect("the path is free")).run(proxy_and_client);
     let mut proxy = server.connect();
     proxy
         .send(get_with("X-Forwarded-For: 192.0.2.1\r\n"))
@@ -97,8 +97,8 @@ fn a_proxy_on_a_unix_socket_can_be_trusted() {
 }
 
 #[test]
-fn a_proxy_protocol_header_says_who_the_client_of_a_connection_is() {
-    let server = proxied(|builder| builder).run(describe);
+fn proxy_protocol_header_sets_the_client_address() {
+    let server = proxy_protocol_server(|builder| builder).run(proxy_and_client);
     for header in [PROXY_V1, PROXY_V2] {
         let mut proxy = server.connect();
         // At once, in bytes, and with requests behind it or later.
@@ -124,21 +124,21 @@ fn a_proxy_protocol_header_says_who_the_client_of_a_connection_is() {
 }
 
 #[test]
-fn a_unix_socket_can_be_for_proxies() {
+fn unix_socket_can_require_proxy_protocol() {
     let path = TempPath::new("proxied.sock");
     let builder = Server::builder()
         .listen_proxy_protocol(path.as_ref())
         .workers(1);
     let builder = trusting("unix")(builder);
-    let server = BoundServer::from(builder.bind().expect("the path is free")).run(describe);
+    let server = BoundServer::from(builder.bind().expect("the path is free")).run(proxy_and_client);
     let mut proxy = server.connect();
     proxy.send([PROXY_V2, &request::get("/")].concat());
     proxy.expect_body("peer for 192.0.2.1:4711");
 }
 
 #[test]
-fn a_proxy_may_come_for_itself_or_for_somebody_without_an_address() {
-    let server = proxied(|builder| builder).run(describe);
+fn proxy_protocol_unknown_and_local_are_accepted() {
+    let server = proxy_protocol_server(|builder| builder).run(proxy_and_client);
     for (header, expected) in [
         (&b"PROXY UNKNOWN\r\n"[..], "peer for nobody"),
         (b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0", "peer for nobody"),
@@ -151,8 +151,8 @@ fn a_proxy_may_come_for_itself_or_for_somebody_without_an_address() {
 }
 
 #[test]
-fn behind_one_that_passes_on_bytes_may_be_one_that_passes_on_requests() {
-    let server = proxied(trusting("192.0.2.1")).run(describe);
+fn http_proxy_behind_a_proxy_protocol_proxy_is_supported() {
+    let server = proxy_protocol_server(trusting("192.0.2.1")).run(proxy_and_client);
     let mut proxy = server.connect();
     proxy.send(
         [
@@ -163,7 +163,7 @@ fn behind_one_that_passes_on_bytes_may_be_one_that_passes_on_requests() {
     );
     proxy.expect_body("192.0.2.1:4711 for 198.51.100.7");
 
-    let server = proxied(|builder| builder).run(describe);
+    let server = proxy_protocol_server(|builder| builder).run(proxy_and_client);
     let mut proxy = server.connect();
     proxy.send(
         [
@@ -176,8 +176,8 @@ fn behind_one_that_passes_on_bytes_may_be_one_that_passes_on_requests() {
 }
 
 #[test]
-fn what_does_not_begin_with_a_header_is_closed_without_an_answer() {
-    let server = proxied(|builder| builder).run(describe);
+fn missing_or_bad_proxy_header_closes_silently() {
+    let server = proxy_protocol_server(|builder| builder).run(proxy_and_client);
     for nonsense in [
         &request::get("/")[..],
         b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 99999\r\n",
@@ -201,8 +201,8 @@ fn what_does_not_begin_with_a_header_is_closed_without_an_answer() {
 }
 
 #[test]
-fn a_header_is_never_guessed() {
-    let server = TestServer::spawn(trusting("127.0.0.1"), describe);
+fn proxy_header_is_rejected_on_a_plain_listener() {
+    let server = TestServer::spawn(trusting("127.0.0.1"), proxy_and_client);
     for header in [PROXY_V1, PROXY_V2] {
         let mut proxy = server.connect();
         proxy.send([header, &request::get("/")].concat());
@@ -212,9 +212,10 @@ fn a_header_is_never_guessed() {
 }
 
 #[test]
-fn a_header_that_does_not_come_in_time_ends_its_connection_in_silence() {
+fn late_proxy_header_closes_silently() {
     let patience = Duration::from_secs(1);
-    let server = proxied(|builder| builder.head_timeout(patience)).run(describe);
+    let server =
+        proxy_protocol_server(|builder| builder.head_timeout(patience)).run(proxy_and_client);
     let mut silent = server.connect();
     let mut slow = server.connect();
     slow.send(&PROXY_V1[..20]);
@@ -226,11 +227,12 @@ fn a_header_that_does_not_come_in_time_ends_its_connection_in_silence() {
 }
 
 #[test]
-fn who_is_not_trusted_is_not_let_in_where_proxies_come() {
+fn untrusted_peers_of_a_proxy_listener_are_closed() {
     let builder = Server::builder()
         .listen_proxy_protocol("127.0.0.1:0".parse::<ListenAddr>().expect("an address"));
     let builder = trusting("192.0.2.0/24")(builder.workers(1));
-    let server = BoundServer::from(builder.bind().expect("some port is free")).run(describe);
+    let server =
+        BoundServer::from(builder.bind().expect("some port is free")).run(proxy_and_client);
     let mut client = server.connect();
     let _ = client.try_send([PROXY_V1, &request::get("/")].concat());
     assert_eq!(client.read_rest().0, b"");
@@ -238,7 +240,7 @@ fn who_is_not_trusted_is_not_let_in_where_proxies_come() {
 }
 
 #[test]
-fn a_listener_for_proxies_needs_one_that_is_trusted() {
+fn proxy_listener_requires_a_trusted_proxy() {
     let address: ListenAddr = "127.0.0.1:0".parse().expect("an address");
     let error = Server::builder().listen_proxy_protocol(address).bind();
     let error = error.expect_err("nobody could come in");
@@ -250,7 +252,7 @@ fn a_listener_for_proxies_needs_one_that_is_trusted() {
 }
 
 #[test]
-fn an_adopted_listener_may_be_for_proxies_and_another_not() {
+fn proxy_protocol_is_set_per_listener() {
     let listener = TcpListener::bind((unique_loopback(), 0)).expect("the address is free");
     let builder = Server::builder()
         .adopt_proxy_protocol(listener)
@@ -258,7 +260,7 @@ fn an_adopted_listener_may_be_for_proxies_and_another_not() {
     let builder = trusting("127.0.0.0/8")(builder.workers(2));
     let server = BoundServer::from(builder.bind().expect("it listens"));
     let addresses = server.addresses().to_vec();
-    let _server = server.run(describe);
+    let _server = server.run(proxy_and_client);
     let mut proxy = Client::connect(&addresses[0]);
     proxy.send([PROXY_V2, &request::get("/")].concat());
     proxy.expect_body("peer for 192.0.2.1:4711");
@@ -267,15 +269,15 @@ fn an_adopted_listener_may_be_for_proxies_and_another_not() {
 }
 
 #[test]
-fn a_drain_ends_connections_that_are_not_introduced_and_answers_those_that_are() {
-    let server = proxied(|builder| builder);
+fn drain_closes_connections_without_a_proxy_header() {
+    let server = proxy_protocol_server(|builder| builder);
     let mut silent = server.connect();
     let mut slow = server.connect();
     slow.send(&PROXY_V1[..20]);
     let mut asking = server.connect();
     asking.send([PROXY_V1, &request::get("/")].concat());
     server.handle().shutdown();
-    let server = server.run(describe);
+    let server = server.run(proxy_and_client);
     assert!(
         asking
             .expect_body("peer for 192.0.2.1:4711")

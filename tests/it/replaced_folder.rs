@@ -15,7 +15,7 @@ fn content(files: &ServeDir, target: &str) -> (u16, Option<u64>) {
 
 /// As site generators do: `rm -rf dist && mkdir dist`.
 #[test]
-fn a_folder_that_is_made_anew_is_served() {
+fn recreated_folder_is_served() {
     let outer = TempDir::new();
     outer.file("dist/a", "old").file("dist/gone", "old");
     let files = ServeDir::new(outer.path("dist")).expect("the folder can be served");
@@ -30,7 +30,7 @@ fn a_folder_that_is_made_anew_is_served() {
 
 /// As deployments do: `ln -sfn releases/2 current`.
 #[test]
-fn a_link_that_is_switched_is_followed() {
+fn switched_symlink_is_followed() {
     let outer = TempDir::new();
     outer
         .file("releases/1/a", "1")
@@ -56,7 +56,7 @@ fn a_link_that_is_switched_is_followed() {
 }
 
 #[test]
-fn while_there_is_no_folder_clients_are_told_to_come_again() {
+fn missing_folder_is_503_with_retry_after() {
     let outer = TempDir::new();
     outer.file("dist/a", "a");
     let files = ServeDir::new(outer.path("dist")).expect("the folder can be served");

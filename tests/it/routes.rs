@@ -29,7 +29,7 @@ fn expect_status(client: &Client, target: &str, status: u16, body: &str) {
 }
 
 #[test]
-fn a_path_finds_its_function() {
+fn paths_select_their_handler() {
     let router = Router::new()
         .get("/", || "home")
         .get("/users/{id}", |Path(id): Path<u64>| format!("user {id}"))
@@ -60,7 +60,7 @@ fn a_path_finds_its_function() {
 }
 
 #[test]
-fn hostile_paths_reach_no_other_function() {
+fn hostile_paths_reach_no_other_handler() {
     let router = Router::new()
         .get("/public/{name}", |Path(name): Path<String>| name)
         .get("/private", || "secret");
@@ -86,7 +86,7 @@ fn hostile_paths_reach_no_other_function() {
 }
 
 #[test]
-fn methods_are_told_apart() {
+fn methods_select_their_handler() {
     let router = Router::new()
         .get("/both", || "got")
         .post("/both", || (StatusCode::CREATED, "made"))
@@ -108,7 +108,7 @@ fn methods_are_told_apart() {
 }
 
 #[test]
-fn routers_are_nested_with_their_states() {
+fn nested_routers_keep_their_states() {
     let visits = Arc::new(AtomicUsize::new(0));
     let count = |State(visits): State<Arc<AtomicUsize>>| {
         format!("visit {}", visits.fetch_add(1, Ordering::Relaxed))
@@ -135,7 +135,7 @@ fn routers_are_nested_with_their_states() {
 }
 
 #[test]
-fn functions_take_parts_of_a_state() {
+fn handlers_take_parts_of_a_state() {
     #[derive(Clone)]
     struct App {
         name: &'static str,
@@ -160,7 +160,7 @@ fn functions_take_parts_of_a_state() {
 }
 
 #[test]
-fn a_fallback_is_nested_beside_a_route_for_all_paths() {
+fn nested_fallback_works_beside_a_catch_all_route() {
     let api = Router::new()
         .get("/{*path}", |Path(path): Path<String>| path)
         .fallback(|| (StatusCode::NOT_FOUND, "none in the api"));
@@ -173,7 +173,7 @@ fn a_fallback_is_nested_beside_a_route_for_all_paths() {
 }
 
 #[test]
-fn a_nested_fallback_answers_the_same_in_whatever_order_it_is_written() {
+fn nested_fallback_does_not_depend_on_order() {
     let marked = |name: &'static str| {
         move |request: Request, next: Next<'_>| {
             let mut response = next.run(request);
@@ -213,7 +213,7 @@ fn a_nested_fallback_answers_the_same_in_whatever_order_it_is_written() {
 
 /// It is one of its routes.
 #[test]
-fn a_nested_fallback_is_not_asked_for_another_method_of_a_route_beside_it() {
+fn nested_fallback_does_not_answer_other_methods_of_a_route() {
     let inner = || Router::new().get("/", || "root").fallback(|| "fallback");
     for router in [
         Router::new().nest("/a", inner()).post("/a", || "post"),
@@ -242,7 +242,7 @@ struct Tags {
 }
 
 #[test]
-fn bodies_and_queries_are_read_as_what_is_wanted() {
+fn bodies_and_queries_are_deserialized() {
     let router = Router::new()
         .post("/json", |Json(user): Json<User>| Json(user))
         .post("/form", |Form(user): Form<User>| Json(user))
@@ -265,49 +265,49 @@ fn bodies_and_queries_are_read_as_what_is_wanted() {
     assert_eq!(response.text(), r#"{"name":"é","tags":["b"]}"#);
 
     #[track_caller]
-    fn refused(answer: TestResponse, status: u16, why: &str) {
+    fn expect_rejected(answer: TestResponse, status: u16, why: &str) {
         assert_eq!(answer.status(), status, "{answer:?}");
         assert!(answer.text().contains(why), "{answer:?}");
     }
-    refused(
+    expect_rejected(
         post("/json", "text/plain", "{}"),
         415,
         "must be application/json",
     );
-    refused(post("/json", json, "{\n\"name\":}"), 400, "line 2 column 8");
-    refused(
+    expect_rejected(post("/json", json, "{\n\"name\":}"), 400, "line 2 column 8");
+    expect_rejected(
         post("/json", json, r#"{"name":"a","tags":["b",7]}"#),
         422,
         "invalid JSON body: tags[1]: invalid type: integer `7`, expected a string",
     );
     let missing = "invalid JSON body: name is missing";
-    refused(post("/json", json, "{}"), 422, missing);
-    refused(
+    expect_rejected(post("/json", json, "{}"), 422, missing);
+    expect_rejected(
         post("/form", json, "name=a"),
         415,
         "must be application/x-www-form",
     );
-    refused(post("/form", form, "tags=a"), 422, "missing field `name`");
-    refused(client.get("/query").send(), 400, "missing field `name`");
+    expect_rejected(post("/form", form, "tags=a"), 422, "missing field `name`");
+    expect_rejected(client.get("/query").send(), 400, "missing field `name`");
     let twice = "\"name\" is there more than once";
-    refused(post("/form", form, "name=a&name=b"), 422, twice);
-    refused(client.get("/query?name=a&name=b").send(), 400, twice);
-    refused(post("/form", form, "name=%FF"), 422, "not UTF-8");
-    refused(client.get("/query?name=%FF").send(), 400, "not UTF-8");
+    expect_rejected(post("/form", form, "name=a&name=b"), 422, twice);
+    expect_rejected(client.get("/query?name=a&name=b").send(), 400, twice);
+    expect_rejected(post("/form", form, "name=%FF"), 422, "not UTF-8");
+    expect_rejected(client.get("/query?name=%FF").send(), 400, "not UTF-8");
     // A type is asked of content only.
     for content_type in [json, form, "text/plain"] {
         let no_content = "the request has no content";
-        refused(post("/json", content_type, ""), 400, no_content);
-        refused(post("/form", content_type, ""), 422, "missing field `name`");
+        expect_rejected(post("/json", content_type, ""), 400, no_content);
+        expect_rejected(post("/form", content_type, ""), 422, "missing field `name`");
     }
-    refused(client.post("/json").send(), 400, "where JSON is expected");
+    expect_rejected(client.post("/json").send(), 400, "where JSON is expected");
     assert_eq!(client.post("/tags").send().text(), "[]");
     let latin = client.post("/text").body(vec![b'a', 0xE9]).send();
-    refused(latin, 400, "the body is no text");
+    expect_rejected(latin, 400, "the body is no text");
 }
 
 #[test]
-fn a_function_reads_a_body_while_it_comes() {
+fn handler_reads_a_streamed_body() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let upload = move |Path(name): Path<String>, mut body: BodyStream<12>| {
@@ -357,7 +357,7 @@ fn a_function_reads_a_body_while_it_comes() {
 }
 
 #[test]
-fn what_is_missing_is_none_and_what_is_wrong_is_rejected() {
+fn optional_extractors_reject_invalid_values() {
     #[derive(Debug, Deserialize)]
     struct Page {
         from: u32,
@@ -412,7 +412,7 @@ fn what_is_missing_is_none_and_what_is_wrong_is_rejected() {
 }
 
 #[test]
-fn a_function_may_answer_a_rejection_itself() {
+fn handler_can_take_the_rejection() {
     let router = Router::new()
         .get("/mine/{id}", |id: Result<Path<u8>, Rejection>| match id {
             Ok(Path(id)) => id.to_string(),
@@ -434,7 +434,7 @@ fn a_function_may_answer_a_rejection_itself() {
 
 /// The asterisk asks about the server as a whole (RFC 9110 section 9.3.7).
 #[test]
-fn a_router_tells_that_there_is_a_server() {
+fn options_asterisk_is_204() {
     let router = Router::new()
         .get("/", || "home")
         .fallback(|| StatusCode::NOT_FOUND);
@@ -446,7 +446,7 @@ fn a_router_tells_that_there_is_a_server() {
 }
 
 #[test]
-fn a_path_that_is_no_text_passes_the_layers_of_its_route() {
+fn non_utf8_path_runs_the_layers_of_its_route() {
     let inner = Router::new()
         .layer(|_: Request, _: Next<'_>| StatusCode::UNAUTHORIZED)
         .get("/{x}", |Path(x): Path<String>| x);
@@ -459,7 +459,7 @@ fn a_path_that_is_no_text_passes_the_layers_of_its_route() {
 }
 
 #[test]
-fn a_rejection_has_the_form_that_the_client_prefers() {
+fn rejections_respect_the_accept_header() {
     let router = Router::new().get("/{id}", |Path(id): Path<u8>| id.to_string());
     let client = client_of(router);
     let response = client.get("/x").header("accept", "application/json").send();
@@ -477,9 +477,9 @@ fn a_rejection_has_the_form_that_the_client_prefers() {
 }
 
 #[test]
-fn what_can_not_be_told_apart_is_refused_when_it_is_built() {
+fn ambiguous_routes_panic_when_added() {
     #[track_caller]
-    fn refused(build: impl FnOnce() -> Router + std::panic::UnwindSafe, why: &str) {
+    fn expect_rejected(build: impl FnOnce() -> Router + std::panic::UnwindSafe, why: &str) {
         let panic = std::panic::catch_unwind(build).expect_err("it can't be built");
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let said = text.or_else(|| panic.downcast_ref().copied());
@@ -487,30 +487,30 @@ fn what_can_not_be_told_apart_is_refused_when_it_is_built() {
         assert!(said.contains(why), "{said}");
     }
     let get = || Router::<()>::new().get("/a/{x}", || "");
-    refused(
+    expect_rejected(
         move || get().get("/a/{x}", || ""),
         "/a/{x} has a function for GET already",
     );
     let why = "/a/{y} can't be told from /a/{x}: both match the same requests";
-    refused(move || get().get("/a/{y}", || ""), why);
-    refused(move || get().get("b", || ""), "\"b\" does not begin with /");
+    expect_rejected(move || get().get("/a/{y}", || ""), why);
+    expect_rejected(move || get().get("b", || ""), "\"b\" does not begin with /");
     let both = || Router::<()>::new().any("/café", || "").get("/café", || "");
     for same in ["/café", "/%63af%c3%a9"] {
         let why = "/caf%C3%A9 has a function for GET already";
-        refused(move || both().get(same, || ""), why);
-        refused(move || both().merge(Router::new().get(same, || "")), why);
+        expect_rejected(move || both().get(same, || ""), why);
+        expect_rejected(move || both().merge(Router::new().get(same, || "")), why);
         let why = "/caf%C3%A9 has a function for any method already";
-        refused(move || both().any(same, || ""), why);
+        expect_rejected(move || both().any(same, || ""), why);
     }
     for foreign in ["/:id", "/b/*", "/b/*path"] {
         let why = "names are written {name} and {*rest}";
-        refused(move || get().get(foreign, || ""), why);
-        refused(move || get().nest(foreign, Router::new()), why);
+        expect_rejected(move || get().get(foreign, || ""), why);
+        expect_rejected(move || get().nest(foreign, Router::new()), why);
     }
     for unreachable in ["/b/../c", "/b/.", "/%2e%2E/b", "/.%2e"] {
         let why = "no request has a segment . or ..";
-        refused(move || get().get(unreachable, || ""), why);
-        refused(move || get().nest(unreachable, Router::new()), why);
+        expect_rejected(move || get().get(unreachable, || ""), why);
+        expect_rejected(move || get().nest(unreachable, Router::new()), why);
     }
     for (path, why) in [
         ("/b/", "nest(\"/b/\", ..): write nest(\"/b\", ..)"),
@@ -523,30 +523,30 @@ fn what_can_not_be_told_apart_is_refused_when_it_is_built() {
         ),
         ("b", "\"b\" does not begin with /"),
     ] {
-        refused(move || get().nest(path, Router::new()), why);
+        expect_rejected(move || get().nest(path, Router::new()), why);
     }
     let inner = || Router::new().get("/{x}", || "");
-    refused(
+    expect_rejected(
         move || get().nest("/a", inner()),
         "/a/{x} has a function for GET already",
     );
-    refused(
+    expect_rejected(
         move || get().merge(Router::new().get("/a/{x}", || "")),
         "/a/{x} has a function for GET already",
     );
-    refused(
+    expect_rejected(
         || Router::new().merge(Router::new().fallback(|| "")),
         "a router that is merged has no fallback",
     );
     let files = || Router::<()>::new().fallback(|| "");
-    refused(
+    expect_rejected(
         move || files().nest("/a", files()).nest("/a", files()),
         "/a can't have a nested fallback: /a has one already",
     );
 }
 
 #[test]
-fn a_router_serves() {
+fn router_serves_over_tcp() {
     let router = Router::new()
         .get("/users/{id}", |Path(id): Path<u64>| format!("user {id}"))
         .get("/who", |origin: ClientInfo| origin.peer().to_string());

@@ -12,23 +12,23 @@ use crate::support::{
 };
 
 over_every_transport! {
-    clients_that_go_give_their_workers_back_at_once,
-    a_client_that_has_finished_sending_gets_its_events,
+    closed_clients_release_their_workers_at_once,
+    half_closed_client_gets_its_events,
 }
 
 /// The next request's events are those that are sent here.
 fn channel() -> (SyncSender<Event>, impl Fn(Request) -> Events) {
     let (sender, receiver) = sync_channel(1);
-    (sender, answering(receiver))
+    (sender, responding_with(receiver))
 }
 
 /// The first request is answered with these events, each later one with none.
-fn answering(events: Receiver<Event>) -> impl Fn(Request) -> Events {
-    answering_with(events, |events| events)
+fn responding_with(events: Receiver<Event>) -> impl Fn(Request) -> Events {
+    responding_with_changed(events, |events| events)
 }
 
 /// The same, with these events changed like this.
-fn answering_with(
+fn responding_with_changed(
     events: Receiver<Event>,
     change: fn(Events) -> Events,
 ) -> impl Fn(Request) -> Events {
@@ -58,7 +58,7 @@ fn expect_event(client: &mut Client, event: &str) {
 }
 
 #[test]
-fn each_event_leaves_at_once() {
+fn each_event_is_sent_at_once() {
     let (sender, handler) = channel();
     let server = TestServer::spawn(|builder| builder, handler);
     let mut client = server.connect();
@@ -86,7 +86,7 @@ fn each_event_leaves_at_once() {
 }
 
 #[test]
-fn a_client_learns_what_it_has_missed() {
+fn last_event_id_resumes_the_stream() {
     let numbers = |request: Request| {
         let last = last_event_id(request.headers()).and_then(|id| id.parse().ok());
         let first = last.map_or(0, |last: u64| last.saturating_add(1));
@@ -111,7 +111,7 @@ fn a_client_learns_what_it_has_missed() {
 }
 
 #[test]
-fn an_iterator_that_waits_holds_its_worker_and_no_other() {
+fn blocking_iterator_holds_only_its_worker() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let handler = move |request: Request| {
@@ -137,7 +137,7 @@ fn an_iterator_that_waits_holds_its_worker_and_no_other() {
 }
 
 #[test]
-fn a_silent_stream_notices_that_its_client_has_left() {
+fn silent_stream_detects_a_closed_client() {
     let (sender, receiver) = sync_channel(0);
     let receiver = Mutex::new(Some(receiver));
     let handler = move |_: Request| {
@@ -157,7 +157,7 @@ fn a_silent_stream_notices_that_its_client_has_left() {
 }
 
 /// Each event takes a worker while it is waited for, and none longer.
-fn clients_that_go_give_their_workers_back_at_once(transport: Transport) {
+fn closed_clients_release_their_workers_at_once(transport: Transport) {
     let senders = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&senders);
     let handler = move |request: Request| {
@@ -193,9 +193,9 @@ fn clients_that_go_give_their_workers_back_at_once(transport: Transport) {
     }
 }
 
-fn a_client_that_has_finished_sending_gets_its_events(transport: Transport) {
+fn half_closed_client_gets_its_events(transport: Transport) {
     let (sender, receiver) = sync_channel(1);
-    let handler = answering_with(receiver, |events| events.keep_alive(NEVER));
+    let handler = responding_with_changed(receiver, |events| events.keep_alive(NEVER));
     let server = transport.spawn(|builder| builder, handler);
     let mut client = server.connect();
     client.get("/");
@@ -209,7 +209,7 @@ fn a_client_that_has_finished_sending_gets_its_events(transport: Transport) {
 }
 
 #[test]
-fn an_iterator_is_not_asked_for_a_client_that_is_gone() {
+fn iterator_stops_when_the_client_is_gone() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -234,7 +234,7 @@ fn an_iterator_is_not_asked_for_a_client_that_is_gone() {
 }
 
 #[test]
-fn a_stream_that_asks_for_it_ends_with_the_drain() {
+fn end_when_ends_the_stream_on_drain() {
     let server = BoundServer::new(|builder| builder);
     let handle = server.handle();
     let (sender, receiver) = sync_channel(1);
@@ -258,7 +258,7 @@ fn a_stream_that_asks_for_it_ends_with_the_drain() {
 }
 
 #[test]
-fn a_stream_that_does_not_end_is_cut_at_the_deadline_and_counted() {
+fn endless_events_are_aborted_at_the_drain_deadline() {
     let (sender, handler) = channel();
     let server = TestServer::spawn(|builder| builder.drain_timeout(SOON), handler);
     let mut client = server.connect();

@@ -43,7 +43,7 @@ fn site(folder: &TempDir) -> Router {
 }
 
 #[test]
-fn nobody_gets_past_a_nested_layer_by_another_way_to_write_a_path() {
+fn encoded_paths_cannot_bypass_a_nested_layer() {
     let folder = folder();
     let client = Client::new(site(&folder));
     for path in [
@@ -82,7 +82,7 @@ fn nobody_gets_past_a_nested_layer_by_another_way_to_write_a_path() {
 }
 
 #[test]
-fn a_layer_sees_one_path_for_all_ways_to_encode_what_is_unreserved() {
+fn layers_see_the_normalized_path() {
     let guard = |request: Request, next: Next<'_>| match request.uri().path().starts_with("/admin/")
     {
         true => StatusCode::FORBIDDEN.into_response(),
@@ -148,7 +148,7 @@ fn dot_segments_are_resolved_within_a_folder() {
 
 /// Files that a layer or router has around them are not left upwards.
 #[test]
-fn a_nested_folder_is_not_left_by_dot_segments() {
+fn dot_segments_cannot_leave_a_nested_folder() {
     let folder = folder();
     let files = |name: &str| ServeDir::new(folder.path(name)).expect("there is such a folder");
     let router: Router = Router::new()
@@ -168,7 +168,7 @@ fn a_nested_folder_is_not_left_by_dot_segments() {
 
 /// A router does not tell reserved characters from their encoding, and layers see what was sent.
 #[test]
-fn a_layer_that_compares_paths_is_passed_by_a_reserved_character_and_a_nested_one_is_not() {
+fn nested_layer_matches_percent_encoded_paths() {
     let room = || Router::new().get("/{*rest}", || SECRET);
     let compares = |request: Request, next: Next<'_>| {
         if request.uri().path().starts_with("/@admin/") {
@@ -190,7 +190,7 @@ fn a_layer_that_compares_paths_is_passed_by_a_reserved_character_and_a_nested_on
 
 /// Who takes a body, and how, is found as who answers is.
 #[test]
-fn a_body_is_taken_as_its_function_wants_it_for_all_ways_to_write_a_path() {
+fn body_mode_does_not_depend_on_path_encoding() {
     let length = |mut body: BodyStream| {
         let length = io::copy(&mut body, &mut io::sink())?;
         io::Result::Ok(length.to_string())
@@ -205,7 +205,7 @@ fn a_body_is_taken_as_its_function_wants_it_for_all_ways_to_write_a_path() {
 }
 
 /// The same path with some of its octets encoded that need not be, in digits of either case.
-fn rewritten(path: &str, random: &mut Random) -> String {
+fn reencoded(path: &str, random: &mut Random) -> String {
     let mut rest = path.as_bytes();
     let mut written = String::new();
     while let Some((octet, after)) = rest.split_first() {
@@ -234,7 +234,7 @@ fn rewritten(path: &str, random: &mut Random) -> String {
 }
 
 #[test]
-fn targets_that_mean_the_same_are_answered_the_same() {
+fn equivalent_targets_get_the_same_response() {
     const PARTS: [&str; 16] = [
         "/",
         "admin",
@@ -262,7 +262,7 @@ fn targets_that_mean_the_same_are_answered_the_same() {
             .map(|_| PARTS[random.below(PARTS.len())])
             .collect();
         let path = format!("/{parts}");
-        let other = rewritten(&path, &mut random);
+        let other = reencoded(&path, &mut random);
         let [one, two] = [&path, &other].map(|path| {
             let answer = client.get(path).send();
             (answer.status(), answer.text().to_owned())
@@ -273,7 +273,7 @@ fn targets_that_mean_the_same_are_answered_the_same() {
 }
 
 #[test]
-fn a_route_can_be_written_as_it_is_read() {
+fn routes_can_be_written_unencoded() {
     let router = Router::new()
         .get("/café", || "coffee")
         .get("/a b?", || "a and b")
@@ -291,7 +291,7 @@ fn a_route_can_be_written_as_it_is_read() {
 }
 
 #[test]
-fn a_path_has_functions_for_several_methods_however_it_is_written() {
+fn methods_of_differently_encoded_routes_are_merged() {
     for (path, other, sent) in [
         ("/café", "/%63af%c3%a9", "/caf%C3%A9"),
         ("/a b", "/a%20b", "/a%20b"),

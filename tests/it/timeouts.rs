@@ -22,7 +22,7 @@ fn check(configure: impl FnOnce(Builder) -> Builder, sent: impl AsRef<[u8]>, say
 }
 
 #[test]
-fn a_head_that_does_not_end_is_answered_408() {
+fn incomplete_head_is_408() {
     for start in ["G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: it\r\n"] {
         check(
             |builder| builder.head_timeout(SOON),
@@ -33,7 +33,7 @@ fn a_head_that_does_not_end_is_answered_408() {
 }
 
 #[test]
-fn a_later_head_that_does_not_end_is_answered_408() {
+fn incomplete_head_of_a_later_request_is_408() {
     let server = BoundServer::new(|builder| builder.head_timeout(SOON));
     let mut client = server.connect();
     client.send([request::post("/", "whole"), b"POST / HT".to_vec()].concat());
@@ -44,7 +44,7 @@ fn a_later_head_that_does_not_end_is_answered_408() {
 }
 
 #[test]
-fn a_head_that_trickles_in_is_answered_408() {
+fn trickling_head_is_408() {
     let server = BoundServer::new(|builder| builder.head_timeout(SOON));
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nX: ");
@@ -56,7 +56,7 @@ fn a_head_that_trickles_in_is_answered_408() {
 }
 
 #[test]
-fn a_connection_without_a_byte_ends_in_silence() {
+fn connection_without_a_request_closes_silently() {
     let server = BoundServer::new(|builder| builder.head_timeout(SOON).idle_timeout(NEVER));
     let (mut silent, mut nearly) = (server.connect(), server.connect());
     // An empty line is nothing yet.
@@ -67,7 +67,7 @@ fn a_connection_without_a_byte_ends_in_silence() {
 }
 
 #[test]
-fn a_body_that_does_not_end_is_answered_408() {
+fn incomplete_body_is_408() {
     for start in [
         request::post_head("/", 10),
         [&request::post_head("/", 10)[..], b"half"].concat(),
@@ -83,7 +83,7 @@ fn a_body_that_does_not_end_is_answered_408() {
 }
 
 #[test]
-fn a_body_that_trickles_in_is_answered_408() {
+fn trickling_body_is_408() {
     let server = BoundServer::new(|builder| builder.body_timeout(SOON));
     let mut client = server.connect();
     client.send(request::post_head("/", 1_000_000));
@@ -98,7 +98,7 @@ fn a_body_that_trickles_in_is_answered_408() {
 const FAST: usize = 1_000_000_000;
 
 #[test]
-fn who_sends_too_slowly_on_average_is_answered_408() {
+fn client_below_the_minimum_rate_gets_408() {
     let never = |builder: Builder| builder.head_timeout(NEVER).body_timeout(NEVER);
     for (start, says) in [
         ("GET / HTTP/1.1\r\nX: ".into(), "head took too long"),
@@ -117,7 +117,7 @@ fn who_sends_too_slowly_on_average_is_answered_408() {
 }
 
 #[test]
-fn who_sends_fast_enough_has_all_the_time_that_this_gives() {
+fn client_above_the_minimum_rate_may_take_its_time() {
     let server = BoundServer::new(|builder| {
         let builder = builder.head_timeout(NEVER).body_timeout(NEVER);
         builder.min_rate(1).min_rate_grace(SOON)
@@ -135,7 +135,7 @@ fn who_sends_fast_enough_has_all_the_time_that_this_gives() {
 }
 
 #[test]
-fn a_client_that_reads_too_slowly_on_average_is_cut() {
+fn reader_below_the_minimum_rate_is_aborted() {
     let server = BoundServer::new(|builder| {
         let builder = builder.write_timeout(NEVER);
         builder.min_rate(FAST).min_rate_grace(SOON)
@@ -154,7 +154,7 @@ fn a_client_that_reads_too_slowly_on_average_is_cut() {
 }
 
 #[test]
-fn idle_connections_have_a_time_of_their_own() {
+fn idle_connections_have_their_own_timeout() {
     let server = BoundServer::new(|builder| {
         let builder = builder.head_timeout(SOON).body_timeout(SOON);
         builder.write_timeout(SOON).idle_timeout(NEVER)
@@ -170,7 +170,7 @@ fn idle_connections_have_a_time_of_their_own() {
 }
 
 #[test]
-fn a_handler_may_take_longer_than_any_client() {
+fn handler_time_does_not_count_against_the_client() {
     let server = BoundServer::new(|builder| {
         let builder = builder.workers(1).head_timeout(SOON).body_timeout(SOON);
         builder.write_timeout(SOON).idle_timeout(SOON)
@@ -187,7 +187,7 @@ fn a_handler_may_take_longer_than_any_client() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_cut() {
+fn client_that_does_not_read_is_aborted() {
     let server = BoundServer::new(|builder| builder.write_timeout(SOON));
     let mut client = server.connect();
     client.get("/");

@@ -16,7 +16,7 @@ fn serve(path: &TempPath, handler: impl Handler) -> TestServer {
 }
 
 #[test]
-fn a_router_serves() {
+fn router_serves_over_a_unix_socket() {
     use httpool::ClientInfo;
     use httpool::Router;
     use httpool::extract::{Path, State};
@@ -43,7 +43,7 @@ fn a_router_serves() {
 }
 
 #[test]
-fn a_stream_goes_on_while_its_client_reads() {
+fn drain_finishes_a_stream_that_is_read() {
     let path = TempPath::new("streams.sock");
     let server = serve(&path, |request: Request| match request.uri().path() {
         "/" => Body::from_reader(io::repeat(b'x').take(HUGE as u64)),
@@ -66,7 +66,7 @@ fn a_stream_goes_on_while_its_client_reads() {
 }
 
 #[test]
-fn events_leave_at_once() {
+fn events_are_sent_at_once() {
     let (sender, receiver) = sync_channel(0);
     let receiver = Mutex::new(Some(receiver));
     let path = TempPath::new("sse.sock");

@@ -13,18 +13,18 @@ use crate::support::{
 };
 
 over_every_transport! {
-    a_connection_goes_on_in_the_protocol_that_was_asked_for,
-    what_was_sent_behind_the_request_is_read_first,
-    an_upgrade_waits_for_a_client_that_does_not_read,
-    a_request_with_a_body_is_read_to_its_end_first,
-    what_it_was_upgraded_to_may_panic,
-    reads_and_writes_have_time_limits,
-    the_servers_times_are_those_of_a_stream_at_first,
-    a_drain_waits_for_a_stream_that_knows_of_it,
-    a_stream_that_does_not_end_in_time_is_cut_and_counted,
-    a_stream_on_another_thread_holds_no_worker_and_is_counted,
-    a_streamed_body_must_be_at_its_end,
-    a_place_in_the_lot_is_given_back,
+    upgrade_switches_the_protocol,
+    bytes_behind_the_request_are_read_first,
+    upgrade_starts_after_earlier_responses_are_read,
+    upgrade_request_body_is_read_first,
+    panic_in_an_upgraded_stream_is_contained,
+    stream_reads_and_writes_time_out,
+    stream_starts_with_the_server_timeouts,
+    drain_waits_for_a_stream_that_checks_is_draining,
+    stream_open_at_the_drain_deadline_is_aborted,
+    stream_on_another_thread_holds_no_worker,
+    upgrade_requires_a_fully_read_body,
+    upgraded_connections_release_their_poller_slot,
 }
 
 const ASK: &str = "GET /lines HTTP/1.1\r\nHost: it\r\nConnection: keep-alive, Upgrade\r\nUpgrade: x, Line-Echo\r\n\r\n";
@@ -41,29 +41,29 @@ pub(crate) fn echo(stream: Stream) -> io::Result<()> {
 }
 
 /// Answers `/lines` with an upgrade to this.
-fn upgrade(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> impl Handler {
+fn upgrade_handler(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> impl Handler {
     move |request: Request| match request.uri().path() {
         "/lines" => Upgrade::new("line-echo", serve.clone()).into_response(),
         _ => "in HTTP".into_response(),
     }
 }
 
-fn echoing(transport: Transport) -> TestServer {
+fn echo_server(transport: Transport) -> TestServer {
     let serve = |stream: Stream| echo(stream).expect("the client stays to the end");
-    transport.spawn(|builder| builder, upgrade(serve))
+    transport.spawn(|builder| builder, upgrade_handler(serve))
 }
 
 /// A client whose connection speaks the other protocol.
 #[track_caller]
-fn switched(server: &TestServer) -> Client {
+fn upgraded_client(server: &TestServer) -> Client {
     let mut client = server.connect();
     client.send(ASK);
-    expect_switched(&mut client);
+    expect_upgraded(&mut client);
     client
 }
 
 #[track_caller]
-fn expect_switched(client: &mut Client) {
+fn expect_upgraded(client: &mut Client) {
     let response = client.expect_status(101);
     assert_eq!(response.header("upgrade"), Some("line-echo"));
     assert_eq!(response.header("connection"), Some("upgrade"));
@@ -79,12 +79,12 @@ fn close_counts(server: &TestServer, reason: &str) -> u64 {
     ending.expect("there is such a reason").1
 }
 
-fn a_connection_goes_on_in_the_protocol_that_was_asked_for(transport: Transport) {
-    let server = echoing(transport);
+fn upgrade_switches_the_protocol(transport: Transport) {
+    let server = echo_server(transport);
     let mut client = server.connect();
     client.get("/").expect_body("in HTTP");
     client.send(ASK);
-    expect_switched(&mut client);
+    expect_upgraded(&mut client);
     client.send("one\ntwo");
     assert_eq!(client.expect_bytes(4), b"ONE\n");
     client.send("\n");
@@ -97,14 +97,14 @@ fn a_connection_goes_on_in_the_protocol_that_was_asked_for(transport: Transport)
     assert_eq!((report.answered, report.aborted), (3, 0));
 }
 
-fn what_was_sent_behind_the_request_is_read_first(transport: Transport) {
-    let server = echoing(transport);
+fn bytes_behind_the_request_are_read_first(transport: Transport) {
+    let server = echo_server(transport);
     let mut client = server.connect();
     let lines = "line\n".repeat(20_000);
     let sent = [&request::get("/")[..], ASK.as_bytes(), lines.as_bytes()].concat();
     let sending = client.send_in_background(sent);
     client.expect_body("in HTTP");
-    expect_switched(&mut client);
+    expect_upgraded(&mut client);
     assert!(client.expect_bytes(lines.len()) == lines.to_uppercase().as_bytes());
     sending
         .join()
@@ -112,9 +112,9 @@ fn what_was_sent_behind_the_request_is_read_first(transport: Transport) {
         .expect("all is taken");
 }
 
-fn an_upgrade_waits_for_a_client_that_does_not_read(transport: Transport) {
+fn upgrade_starts_after_earlier_responses_are_read(transport: Transport) {
     let serve = |stream: Stream| echo(stream).expect("the client stays to the end");
-    let lines = upgrade(serve);
+    let lines = upgrade_handler(serve);
     let server = transport.spawn(
         |builder| {
             builder
@@ -135,14 +135,14 @@ fn an_upgrade_waits_for_a_client_that_does_not_read(transport: Transport) {
     // Nobody holds the worker yet.
     server.expect_serving();
     slow.expect_body(vec![b'x'; HUGE]);
-    expect_switched(&mut slow);
+    expect_upgraded(&mut slow);
     assert_eq!(slow.expect_bytes(5), b"LINE\n");
 }
 
 /// Such a request is answered 426, and its connection stays.
 #[track_caller]
-fn check_not_asked(head: &str) {
-    let server = echoing(Transport::Tcp);
+fn expect_upgrade_required(head: &str) {
+    let server = echo_server(Transport::Tcp);
     let mut client = server.connect();
     let response = client.send(head).expect_status(426);
     assert_eq!(response.header("upgrade"), Some("line-echo"), "{head}");
@@ -151,7 +151,7 @@ fn check_not_asked(head: &str) {
 }
 
 #[test]
-fn nobody_is_upgraded_who_has_not_asked_for_it() {
+fn upgrade_must_be_requested() {
     for fields in [
         "",
         "Upgrade: line-echo\r\n",
@@ -161,9 +161,9 @@ fn nobody_is_upgraded_who_has_not_asked_for_it() {
         "Connection: upgrades\r\nUpgrade: line-echo\r\n",
         "Connection: upgrade\r\nUpgrade: line-echo x\r\n",
     ] {
-        check_not_asked(&format!("GET /lines HTTP/1.1\r\nHost: it\r\n{fields}\r\n"));
+        expect_upgrade_required(&format!("GET /lines HTTP/1.1\r\nHost: it\r\n{fields}\r\n"));
     }
-    let server = echoing(Transport::Tcp);
+    let server = echo_server(Transport::Tcp);
     let mut head = server.connect();
     let response = head
         .send(ASK.replace("GET", "HEAD"))
@@ -179,7 +179,7 @@ fn nobody_is_upgraded_who_has_not_asked_for_it() {
 }
 
 #[test]
-fn an_upgrade_under_another_status_is_an_answer() {
+fn upgrade_with_another_status_is_a_plain_response() {
     let server = TestServer::spawn(
         |builder| builder,
         |_: Request| {
@@ -193,24 +193,24 @@ fn an_upgrade_under_another_status_is_an_answer() {
     }
 }
 
-fn a_request_with_a_body_is_read_to_its_end_first(transport: Transport) {
-    let server = echoing(transport);
+fn upgrade_request_body_is_read_first(transport: Transport) {
+    let server = echo_server(transport);
     let mut client = server.connect();
     let head = ASK
         .replace("GET", "POST")
         .replace("\r\n\r\n", "\r\nContent-Length: 5\r\n\r\n");
     client.send(head).send("hello").send("line\n");
-    expect_switched(&mut client);
+    expect_upgraded(&mut client);
     assert_eq!(client.expect_bytes(5), b"LINE\n");
 }
 
-fn what_it_was_upgraded_to_may_panic(transport: Transport) {
+fn panic_in_an_upgraded_stream_is_contained(transport: Transport) {
     let server = transport.spawn(
         |builder| builder,
-        upgrade(|_: Stream| panic!("a test asked for this")),
+        upgrade_handler(|_: Stream| panic!("a test asked for this")),
     );
     for _ in 0..4 {
-        let mut client = switched(&server);
+        let mut client = upgraded_client(&server);
         client.read_rest();
     }
     server.expect_serving();
@@ -218,7 +218,7 @@ fn what_it_was_upgraded_to_may_panic(transport: Transport) {
 }
 
 /// Tells what comes of reading a byte.
-fn reading() -> (
+fn read_result() -> (
     impl Fn(Stream) + Clone + Send + Sync + 'static,
     Receiver<Result<usize, ErrorKind>>,
 ) {
@@ -230,7 +230,7 @@ fn reading() -> (
     (serve, receiver)
 }
 
-fn reads_and_writes_have_time_limits(transport: Transport) {
+fn stream_reads_and_writes_time_out(transport: Transport) {
     let (sender, receiver) = bounded(2);
     let serve = move |mut stream: Stream| {
         stream.set_read_timeout(Some(SOON));
@@ -249,8 +249,8 @@ fn reads_and_writes_have_time_limits(transport: Transport) {
             .read_exact(&mut [0])
             .expect("the client sends a byte");
     };
-    let server = transport.spawn(|builder| builder, upgrade(serve));
-    let mut client = switched(&server);
+    let server = transport.spawn(|builder| builder, upgrade_handler(serve));
+    let mut client = upgraded_client(&server);
     for _ in 0..2 {
         let kind = receiver.recv_timeout(TIMEOUT).expect("it takes too long");
         assert_eq!(kind, Err(ErrorKind::WouldBlock));
@@ -260,10 +260,10 @@ fn reads_and_writes_have_time_limits(transport: Transport) {
     server.expect_open(0);
 }
 
-fn the_servers_times_are_those_of_a_stream_at_first(transport: Transport) {
-    let (serve, receiver) = reading();
-    let server = transport.spawn(|builder| builder.idle_timeout(SOON), upgrade(serve));
-    let mut client = switched(&server);
+fn stream_starts_with_the_server_timeouts(transport: Transport) {
+    let (serve, receiver) = read_result();
+    let server = transport.spawn(|builder| builder.idle_timeout(SOON), upgrade_handler(serve));
+    let mut client = upgraded_client(&server);
     client.expect_closed();
     assert_eq!(
         receiver.recv_timeout(TIMEOUT),
@@ -271,7 +271,7 @@ fn the_servers_times_are_those_of_a_stream_at_first(transport: Transport) {
     );
 }
 
-fn a_drain_waits_for_a_stream_that_knows_of_it(transport: Transport) {
+fn drain_waits_for_a_stream_that_checks_is_draining(transport: Transport) {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let serve = move |mut stream: Stream| {
@@ -284,8 +284,11 @@ fn a_drain_waits_for_a_stream_that_knows_of_it(transport: Transport) {
         }
         stream.write_all(b"goodbye").expect("the client is there");
     };
-    let server = transport.spawn(|builder| builder.drain_timeout(NEVER), upgrade(serve));
-    let mut client = switched(&server);
+    let server = transport.spawn(
+        |builder| builder.drain_timeout(NEVER),
+        upgrade_handler(serve),
+    );
+    let mut client = upgraded_client(&server);
     gate.expect_arrived(1);
     gate.open();
     server.handle().shutdown();
@@ -294,13 +297,13 @@ fn a_drain_waits_for_a_stream_that_knows_of_it(transport: Transport) {
     assert_eq!((report.answered, report.aborted), (1, 0));
 }
 
-fn a_stream_that_does_not_end_in_time_is_cut_and_counted(transport: Transport) {
-    let (serve, receiver) = reading();
+fn stream_open_at_the_drain_deadline_is_aborted(transport: Transport) {
+    let (serve, receiver) = read_result();
     let server = transport.spawn(
         |builder| builder.idle_timeout(NEVER).drain_timeout(SOON),
-        upgrade(serve),
+        upgrade_handler(serve),
     );
-    let mut client = switched(&server);
+    let mut client = upgraded_client(&server);
     server.handle().shutdown();
     assert_eq!(client.read_rest(), (Vec::new(), transport.end_on_abort()));
     let failure = receiver.recv_timeout(TIMEOUT);
@@ -311,7 +314,7 @@ fn a_stream_that_does_not_end_in_time_is_cut_and_counted(transport: Transport) {
 }
 
 /// A server that gives streams away, and those streams.
-fn giving(
+fn server_sending_streams(
     transport: Transport,
     workers: usize,
     drain_timeout: Duration,
@@ -320,14 +323,14 @@ fn giving(
     let serve = move |stream: Stream| give.send(stream).expect("the test takes it");
     let server = transport.spawn(
         |builder| builder.workers(workers).drain_timeout(drain_timeout),
-        upgrade(serve),
+        upgrade_handler(serve),
     );
     (server, given)
 }
 
-fn a_stream_on_another_thread_holds_no_worker_and_is_counted(transport: Transport) {
-    let (server, given) = giving(transport, 1, NEVER);
-    let mut clients: Vec<_> = (0..2).map(|_| switched(&server)).collect();
+fn stream_on_another_thread_holds_no_worker(transport: Transport) {
+    let (server, given) = server_sending_streams(transport, 1, NEVER);
+    let mut clients: Vec<_> = (0..2).map(|_| upgraded_client(&server)).collect();
     let threads: Vec<_> = given
         .iter()
         .take(clients.len())
@@ -353,9 +356,9 @@ fn a_stream_on_another_thread_holds_no_worker_and_is_counted(transport: Transpor
 }
 
 #[test]
-fn a_stream_that_is_kept_elsewhere_does_not_hold_the_end() {
-    let (server, given) = giving(Transport::Tcp, 2, SOON);
-    let _client = switched(&server);
+fn stored_stream_does_not_delay_shutdown() {
+    let (server, given) = server_sending_streams(Transport::Tcp, 2, SOON);
+    let _client = upgraded_client(&server);
     let mut stream = given.recv_timeout(TIMEOUT).expect("it is given away");
     let report = server.shut_down();
     assert_eq!((report.aborted, report.abandoned_workers), (1, 0));
@@ -364,10 +367,10 @@ fn a_stream_that_is_kept_elsewhere_does_not_hold_the_end() {
 }
 
 #[test]
-fn a_client_that_resets_is_an_error_for_its_stream_alone() {
-    let (serve, receiver) = reading();
-    let server = TestServer::spawn(|builder| builder, upgrade(serve));
-    switched(&server).reset();
+fn client_reset_is_an_error_of_its_stream_only() {
+    let (serve, receiver) = read_result();
+    let server = TestServer::spawn(|builder| builder, upgrade_handler(serve));
+    upgraded_client(&server).reset();
     let failure = receiver.recv_timeout(TIMEOUT);
     assert_eq!(failure, Ok(Err(ErrorKind::ConnectionReset)));
     server.expect_open(0);
@@ -394,7 +397,7 @@ impl Handler for Streaming {
     }
 }
 
-fn a_streamed_body_must_be_at_its_end(transport: Transport) {
+fn upgrade_requires_a_fully_read_body(transport: Transport) {
     let server = transport.spawn(|builder| builder, Streaming);
     let head = |target: &str| {
         let head = ASK.replace("GET /lines", &format!("POST {target}"));
@@ -402,7 +405,7 @@ fn a_streamed_body_must_be_at_its_end(transport: Transport) {
     };
     let mut client = server.connect();
     client.send(head("/lines")).send("hello").send("line\n");
-    expect_switched(&mut client);
+    expect_upgraded(&mut client);
     assert_eq!(client.expect_bytes(5), b"LINE\n");
     let mut client = server.connect();
     client.send(head("/unread"));
@@ -411,14 +414,14 @@ fn a_streamed_body_must_be_at_its_end(transport: Transport) {
     assert_eq!(response.header(UPGRADE.as_str()), None);
 }
 
-fn a_place_in_the_lot_is_given_back(transport: Transport) {
+fn upgraded_connections_release_their_poller_slot(transport: Transport) {
     // More than there are places, one after another, each of which has parked before.
-    let server = echoing(transport);
+    let server = echo_server(transport);
     for _ in 0..50 {
         let mut client = server.connect();
         client.get("/").expect_body("in HTTP");
         client.send(ASK);
-        expect_switched(&mut client);
+        expect_upgraded(&mut client);
         client.finish_sending().expect_closed();
     }
     eventually("all have ended", || close_counts(&server, "upgraded") == 50);

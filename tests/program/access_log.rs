@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::{Program, TempDir, TempPath, eventually, request};
 
 /// The program with an access log, and more arguments.
-fn logging_to(path: &TempPath, arguments: &[&str]) -> Program {
+fn spawn_with_log(path: &TempPath, arguments: &[&str]) -> Program {
     let name = path.text();
     Program::spawn(&[&["--access-log", name][..], arguments].concat())
 }
@@ -24,11 +24,11 @@ fn lines(path: impl AsRef<Path>) -> Vec<String> {
 }
 
 #[test]
-fn every_request_has_its_line_when_the_program_has_ended() {
+fn every_request_is_logged_at_exit() {
     const CLIENTS: usize = 8;
     const REQUESTS: usize = 500;
     let path = TempPath::new("access");
-    let program = logging_to(&path, &["--workers", "4"]);
+    let program = spawn_with_log(&path, &["--workers", "4"]);
     std::thread::scope(|scope| {
         for number in 0..CLIENTS {
             let mut client = program.connect();
@@ -52,9 +52,9 @@ fn every_request_has_its_line_when_the_program_has_ended() {
 }
 
 #[test]
-fn what_is_asked_and_refused_stands_in_the_log() {
+fn handled_and_rejected_requests_are_logged() {
     let path = TempPath::new("combined");
-    let program = logging_to(&path, &["--max-body", "10"]);
+    let program = spawn_with_log(&path, &["--max-body", "10"]);
     let mut client = program.connect();
     client.send(
         "GET /a HTTP/1.1\r\nHost: it\r\nReferer: http://b/\r\n\
@@ -94,7 +94,7 @@ fn json_lines_name_the_request() {
         "--workers",
         "1",
     ];
-    let program = logging_to(&path, &json);
+    let program = spawn_with_log(&path, &json);
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let mut client = program.connect();
     client.send(format!(
@@ -117,9 +117,9 @@ fn json_lines_name_the_request() {
 }
 
 #[test]
-fn a_log_that_was_renamed_is_opened_again_and_loses_nothing() {
+fn renamed_log_is_reopened_without_loss() {
     let (path, rotated) = (TempPath::new("rotate"), TempPath::new("rotate.1"));
-    let mut program = logging_to(&path, &[]);
+    let mut program = spawn_with_log(&path, &[]);
     let mut client = program.connect();
     client.get("/before").expect_status(200);
     fs::rename(&path, &rotated).expect("the log is there");
@@ -137,9 +137,9 @@ fn a_log_that_was_renamed_is_opened_again_and_loses_nothing() {
 }
 
 #[test]
-fn a_log_does_not_wait_for_the_end() {
+fn log_lines_are_written_promptly() {
     let path = TempPath::new("soon");
-    let program = logging_to(&path, &[]);
+    let program = spawn_with_log(&path, &[]);
     program.connect().get("/soon").expect_status(200);
     eventually("the line is there", || {
         fs::read_to_string(&path).is_ok_and(|text| text.contains("/soon"))
@@ -147,7 +147,7 @@ fn a_log_does_not_wait_for_the_end() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_is_no_reason_to_stop() {
+fn unwritable_log_does_not_stop_the_server() {
     let mut program = Program::spawn(&["--access-log", "/dev/full"]);
     program.connect().get("/").expect_status(200);
     program.expect_line("the access log can't be written: No space left on device");
@@ -175,7 +175,7 @@ fn standard_output_may_be_a_socket() {
 }
 
 #[test]
-fn socket_that_is_no_standard_stream_is_named() {
+fn socket_other_than_a_standard_stream_is_an_error() {
     let path = TempPath::new("socket");
     let _listener = UnixListener::bind(&path).expect("the name is free");
     let arguments = ["--listen", "127.0.0.1:0", "--access-log", path.text()];
@@ -184,10 +184,10 @@ fn socket_that_is_no_standard_stream_is_named() {
 }
 
 #[test]
-fn a_torn_line_of_a_former_process_does_not_spoil_the_next_one() {
+fn torn_line_of_an_earlier_process_is_ended_first() {
     let path = TempPath::new("torn");
     fs::write(&path, "127.0.0.1 - - [10/Oct").expect("the folder is writable");
-    let program = logging_to(&path, &[]);
+    let program = spawn_with_log(&path, &[]);
     program.connect().get("/next").expect_status(200);
     program.signal(Signal::TERM);
     program.expect_exit(0);
@@ -198,7 +198,7 @@ fn a_torn_line_of_a_former_process_does_not_spoil_the_next_one() {
 }
 
 /// The program with more in its access log than a pipe takes, and the pipe, which nobody reads.
-pub(crate) fn logging_to_nobody(
+pub(crate) fn spawn_with_unread_log(
     folder: &TempDir,
     arguments: &[&str],
     variables: &[(&str, &str)],
@@ -218,9 +218,9 @@ pub(crate) fn logging_to_nobody(
 }
 
 #[test]
-fn a_log_that_nobody_reads_does_not_keep_the_program() {
+fn unread_log_does_not_delay_exit() {
     let folder = TempDir::new();
-    let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1s"], &[]);
+    let (mut program, _ends) = spawn_with_unread_log(&folder, &["--drain-timeout", "1s"], &[]);
     program.signal(Signal::TERM);
     program.expect_line(", 1000 responses, 0 aborted");
     program.expect_line("lines of the access log are lost: its output stands still");
@@ -228,10 +228,10 @@ fn a_log_that_nobody_reads_does_not_keep_the_program() {
 }
 
 #[test]
-fn lines_that_are_lost_are_told_while_nobody_reads_the_log_and_counted_at_the_end() {
+fn lost_lines_are_reported_and_counted() {
     const REQUESTS: u64 = 2000;
     let folder = TempDir::new();
-    let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1s"], &[]);
+    let (mut program, _ends) = spawn_with_unread_log(&folder, &["--drain-timeout", "1s"], &[]);
     let mut client = program.connect();
     let path = format!("/{}", "long".repeat(1000));
     for _ in 0..REQUESTS {
@@ -249,9 +249,9 @@ fn lines_that_are_lost_are_told_while_nobody_reads_the_log_and_counted_at_the_en
 }
 
 #[test]
-fn a_second_signal_does_not_wait_for_a_log_that_nobody_reads() {
+fn second_signal_does_not_wait_for_an_unread_log() {
     let folder = TempDir::new();
-    let (mut program, _ends) = logging_to_nobody(&folder, &["--drain-timeout", "1h"], &[]);
+    let (mut program, _ends) = spawn_with_unread_log(&folder, &["--drain-timeout", "1h"], &[]);
     program.signal(Signal::TERM);
     program.expect_line(", 1000 responses, 0 aborted");
     program.signal_until_exit(Signal::TERM);
@@ -263,7 +263,7 @@ fn a_second_signal_does_not_wait_for_a_log_that_nobody_reads() {
 }
 
 #[test]
-fn a_log_that_cannot_be_opened_is_one_line() {
+fn unopenable_log_is_a_one_line_error() {
     let arguments = ["--listen", "127.0.0.1:0", "--access-log", "/no/such/folder"];
     let exit = crate::support::run_program(&arguments, &[]);
     exit.expect_line(1, "cannot write to the access log /no/such/folder: ");

@@ -7,7 +7,7 @@ use crate::support::{
 };
 
 /// The program with one worker, and where it answers those who watch it.
-fn watched(arguments: &[&str]) -> (Program, ListenAddr) {
+fn spawn_with_admin(arguments: &[&str]) -> (Program, ListenAddr) {
     let watching = ["--workers", "1", "--admin", "127.0.0.1:0"];
     let listen = ["--listen", "127.0.0.1:0"];
     let mut program = Program::start(&[&listen[..], &watching, arguments].concat(), &[]);
@@ -24,8 +24,8 @@ fn call(address: &ListenAddr, target: &str) -> (u16, String) {
 }
 
 #[test]
-fn a_server_tells_how_it_is_until_it_ends() {
-    let (program, admin) = watched(&["--drain-delay", "1h"]);
+fn admin_answers_until_the_server_ends() {
+    let (program, admin) = spawn_with_admin(&["--drain-delay", "1h"]);
     let mut client = program.connect();
     client.post("/", "one").expect_body("one");
     assert_eq!(call(&admin, "/healthz").0, 200);
@@ -66,7 +66,7 @@ fn a_server_tells_how_it_is_until_it_ends() {
 }
 
 #[test]
-fn who_watches_is_answered_while_every_worker_is_in_a_handler() {
+fn admin_answers_while_every_worker_is_busy() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let server = TestServer::spawn(
@@ -98,8 +98,8 @@ fn who_watches_is_answered_while_every_worker_is_in_a_handler() {
 }
 
 #[test]
-fn figures_come_in_the_form_that_is_preferred() {
-    let (_program, admin) = watched(&[]);
+fn metrics_format_follows_the_accept_header() {
+    let (_program, admin) = spawn_with_admin(&[]);
     let check = |accept: &str, content_type: &str, last: &str| {
         let mut client = Client::connect(&admin);
         let head = format!("GET /metrics HTTP/1.1\r\nHost: it\r\nAccept: {accept}\r\n\r\n");
@@ -123,8 +123,8 @@ fn figures_come_in_the_form_that_is_preferred() {
 }
 
 #[test]
-fn what_is_refused_is_counted_by_its_reason_and_not_as_answered() {
-    let (program, admin) = watched(&["--max-body", "3"]);
+fn rejected_requests_are_counted_by_reason() {
+    let (program, admin) = spawn_with_admin(&["--max-body", "3"]);
     let figure = |name: &str| {
         let (_, metrics) = call(&admin, "/metrics");
         let mut lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
@@ -145,7 +145,7 @@ fn what_is_refused_is_counted_by_its_reason_and_not_as_answered() {
 }
 
 #[test]
-fn an_admin_address_that_is_taken_is_one_line() {
+fn admin_address_in_use_is_a_one_line_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
     let exit = run_program(&["--listen", "127.0.0.1:0", "--admin", &address], &[]);
@@ -153,8 +153,8 @@ fn an_admin_address_that_is_taken_is_one_line() {
 }
 
 #[test]
-fn the_limit_of_connections_is_logged_and_counted() {
-    let (mut program, admin) = watched(&["--max-connections", "1"]);
+fn connection_limit_is_logged_and_counted() {
+    let (mut program, admin) = spawn_with_admin(&["--max-connections", "1"]);
     let limit = |reached: u64| {
         let metrics = call(&admin, "/metrics").1;
         let lines = [
@@ -187,7 +187,7 @@ fn the_limit_of_connections_is_logged_and_counted() {
 }
 
 #[test]
-fn the_limit_of_descriptors_is_logged_once() {
+fn descriptor_limit_is_logged_once() {
     for (descriptors, level, connections) in
         [(65, "WARN", "1 connection"), (80, "INFO", "16 connections")]
     {

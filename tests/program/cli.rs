@@ -73,7 +73,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn a_wrong_flag_or_value_is_one_line_that_names_it() {
+fn wrong_flag_or_value_is_a_one_line_error() {
     #[track_caller]
     fn check(arguments: &[&str], part: &str) {
         run(arguments, &[]).expect_line(MISUSED, part);
@@ -103,7 +103,7 @@ fn a_wrong_flag_or_value_is_one_line_that_names_it() {
 }
 
 #[test]
-fn flags_of_tls_without_tls_are_misuse_in_check_and_start() {
+fn tls_flags_without_tls_are_rejected() {
     #[track_caller]
     fn check(arguments: &[&str], part: &str) {
         run(arguments, &[]).expect_line(MISUSED, part);
@@ -131,7 +131,7 @@ fn flags_of_tls_without_tls_are_misuse_in_check_and_start() {
 }
 
 #[test]
-fn a_variable_with_a_misspelt_name_is_a_warning_that_names_the_nearest() {
+fn misspelt_variable_warns_with_the_nearest_name() {
     let misspelt = [("HTTPOOL_WORKER", "3"), ("HTTPOOL_MAX_BODDY", "1")];
     let checked = run(&["--check"], &misspelt);
     assert_eq!(checked.code, Some(CLEAN), "{checked:?}");
@@ -156,7 +156,7 @@ fn a_variable_with_a_misspelt_name_is_a_warning_that_names_the_nearest() {
 }
 
 #[test]
-fn a_log_file_of_a_dash_is_standard_output() {
+fn log_file_dash_is_standard_output() {
     let manager = Manager::new("dash");
     let server = Program::start(
         &["--listen=127.0.0.1:0", "--log-file", "-"],
@@ -173,7 +173,7 @@ fn a_log_file_of_a_dash_is_standard_output() {
 }
 
 #[test]
-fn a_wrong_variable_is_one_line_that_names_the_variable() {
+fn wrong_variable_is_a_one_line_error() {
     #[track_caller]
     fn check(variable: &str, value: &str) {
         run(&[], &[(variable, value)]).expect_line(MISUSED, &format!("{variable} {value:?}: "));
@@ -189,7 +189,7 @@ fn a_wrong_variable_is_one_line_that_names_the_variable() {
 }
 
 #[test]
-fn a_right_configuration_passes_the_check() {
+fn valid_configuration_passes_the_check() {
     let log = scratch("checked.log");
     let finished = run(
         &["--check", "--log-file", text(&log)],
@@ -206,7 +206,7 @@ fn a_right_configuration_passes_the_check() {
 }
 
 #[test]
-fn the_check_warns_of_limits_that_contradict_each_other() {
+fn check_warns_about_contradicting_limits() {
     let limits = [
         "--check",
         "--max-body",
@@ -227,7 +227,7 @@ fn the_check_warns_of_limits_that_contradict_each_other() {
 }
 
 #[test]
-fn the_check_does_not_listen() {
+fn check_does_not_listen() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = taken.local_addr().expect("it is bound").to_string();
     assert_eq!(
@@ -237,7 +237,7 @@ fn the_check_does_not_listen() {
 }
 
 #[test]
-fn addresses_that_conflict_are_named_by_check_and_start() {
+fn conflicting_addresses_are_reported() {
     #[track_caller]
     fn check(arguments: &[&str], part: &str) {
         run(arguments, &[]).expect_line(MISUSED, part);
@@ -290,7 +290,7 @@ fn addresses_that_conflict_are_named_by_check_and_start() {
 }
 
 #[test]
-fn the_check_finds_what_would_stop_the_start() {
+fn check_finds_errors_that_prevent_the_start() {
     let file = scratch("a-file");
     fs::write(&file, "").expect("Cargo's folder is writable");
     let below = file.join("x.log");
@@ -339,7 +339,7 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
-fn an_address_in_use_is_one_line() {
+fn address_in_use_is_a_one_line_error() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = taken.local_addr().expect("it is bound").to_string();
     let expected = format!("cannot listen on {address}: ");
@@ -353,14 +353,14 @@ fn an_address_in_use_is_one_line() {
 }
 
 #[test]
-fn sockets_that_are_announced_but_missing_are_one_line() {
+fn missing_passed_sockets_are_a_one_line_error() {
     // The program would see the test's own descriptors, so this asks for one that can't be open.
     let variables = [("LISTEN_FDS", "1"), ("LISTEN_FDS_FIRST_FD", "1000000")];
     run(&[], &variables).expect_line(FAILED, "LISTEN_FDS");
 }
 
 #[test]
-fn the_ready_line_names_every_address_and_a_signal_ends_it_cleanly() {
+fn ready_line_names_every_address() {
     let signals = [Signal::TERM, Signal::INT].into_iter();
     for signal in signals.filter(|signal| !ignores_signal(*signal)) {
         let arguments = [
@@ -383,7 +383,7 @@ fn the_ready_line_names_every_address_and_a_signal_ends_it_cleanly() {
 }
 
 #[test]
-fn localhost_is_both_loopback_addresses() {
+fn localhost_means_both_loopback_addresses() {
     let mut server = Program::start(&[], &[("HTTPOOL_LISTEN", "localhost:0")]);
     let line = server.expect_line("listening on");
     assert!(line.contains("http://127.0.0.1:"), "{line}");
@@ -429,7 +429,7 @@ fn port_means_every_interface() {
 }
 
 #[test]
-fn an_address_in_another_form_is_told_which_one_is_right() {
+fn malformed_address_error_shows_the_right_form() {
     #[track_caller]
     fn check(address: &str, part: &str) {
         run(&["--listen", address], &[]).expect_line(MISUSED, part);
@@ -447,7 +447,7 @@ fn an_address_in_another_form_is_told_which_one_is_right() {
 }
 
 #[test]
-fn a_file_in_the_place_of_a_socket_outlives_the_program() {
+fn regular_file_at_a_socket_path_is_kept() {
     let paths = ["public", "admin"].map(|name| scratch(&format!("{name}.sock")));
     let [public, admin] = [&paths[0], &paths[1]].map(|path| format!("unix:{}", path.display()));
     let arguments = ["--listen", &public, "--admin", &admin];
@@ -467,7 +467,7 @@ fn a_file_in_the_place_of_a_socket_outlives_the_program() {
 }
 
 #[test]
-fn sockets_beside_the_server_get_their_modes_too() {
+fn admin_and_redirect_sockets_get_their_modes() {
     let paths = ["public", "admin"].map(|name| scratch(&format!("mode-{name}.sock")));
     let public = format!("unix:{}?mode=660", paths[0].display());
     let admin = format!("unix:{}?mode=600", paths[1].display());
@@ -484,7 +484,7 @@ fn sockets_beside_the_server_get_their_modes_too() {
 }
 
 #[test]
-fn json_logs_are_one_object_a_line() {
+fn json_log_is_one_object_per_line() {
     let arguments = [
         "--listen=127.0.0.1:0",
         "--log-format=json",
@@ -501,7 +501,7 @@ fn json_logs_are_one_object_a_line() {
 }
 
 #[test]
-fn why_it_does_not_start_is_an_error_in_the_journal() {
+fn start_errors_have_error_priority_in_the_journal() {
     #[track_caller]
     fn check(code: i32, arguments: &[&str], start: &str) {
         let exit = run_with_journal(arguments);
@@ -531,7 +531,7 @@ fn why_it_does_not_start_is_an_error_in_the_journal() {
 }
 
 #[test]
-fn a_log_file_gets_everything_and_standard_error_nothing() {
+fn log_file_replaces_standard_error() {
     let log = scratch("only-here.log");
     fs::write(&log, "from before\n").expect("Cargo's folder is writable");
     let manager = Manager::new("log-file");
@@ -554,7 +554,7 @@ fn a_log_file_gets_everything_and_standard_error_nothing() {
 }
 
 #[test]
-fn the_service_manager_hears_of_the_start_and_of_the_drain() {
+fn service_manager_is_notified_of_start_and_drain() {
     let manager = Manager::new("life");
     // The drain lasts until the second signal, as nobody waits for its delay to pass.
     let server = Program::start(

@@ -48,7 +48,7 @@ const CODED: &str = "POST / HTTP/1.1\r\nHost: it\r\nAccept: text/html\r\n\
                      Transfer-Encoding: gzip, chunked\r\n\r\n";
 
 #[test]
-fn files_are_pages_for_browsers() {
+fn browsers_get_the_error_pages() {
     let pages = [
         ("405.html", "<h1>No &amp; never</h1>"),
         ("5xx.html", "down"),
@@ -74,7 +74,7 @@ fn files_are_pages_for_browsers() {
 }
 
 #[test]
-fn pages_are_read_again_at_a_signal() {
+fn error_pages_are_reloaded_on_a_signal() {
     let folder = Folder::new("reloaded", &[("4xx.html", "old")]);
     let mut program = Program::spawn(&["--error-pages", folder.name()]);
     check(&program, PUT, 405, "old");
@@ -91,7 +91,7 @@ fn pages_are_read_again_at_a_signal() {
 }
 
 #[test]
-fn a_bad_folder_is_found_at_the_start() {
+fn bad_error_page_folder_fails_the_start() {
     let empty = Folder::new("empty", &[("index.html", "no page of an error")]);
     let large = Folder::new("large", &[("500.html", &"x".repeat(256 * 1024 + 1))]);
     let odd = Folder::new("odd", &[]);
@@ -112,7 +112,7 @@ fn a_bad_folder_is_found_at_the_start() {
 }
 
 #[test]
-fn a_page_of_the_largest_size_is_one() {
+fn error_page_of_the_maximum_size_is_used() {
     let folder = Folder::new("largest", &[("500.html", &"x".repeat(256 * 1024))]);
     assert!(ErrorPageDir::open(folder.name()).is_ok());
 }

@@ -4,7 +4,7 @@ use crate::support::{Client, Program, request};
 
 /// The server's memory is that of a process of its own.
 #[test]
-fn pipelines_that_nobody_reads_do_not_grow_the_server() {
+fn unread_pipelines_do_not_grow_memory() {
     const PIPELINES: usize = 8;
     const REQUESTS: usize = 4_000;
     const BODY: usize = 8 * 1024;
@@ -41,7 +41,7 @@ fn pipelines_that_nobody_reads_do_not_grow_the_server() {
 /// What the README promises of memory, with clients that each leave a response unread. The system
 /// takes most of each response into its own buffers, and the server must count all that it keeps.
 #[test]
-fn responses_that_nobody_reads_stay_within_the_budget() {
+fn unread_responses_stay_within_the_budget() {
     const CLIENTS: usize = 60;
     const BODY: usize = 4 * 1024 * 1024;
     const BUDGET: u64 = 32 * 1024 * 1024;

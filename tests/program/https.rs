@@ -64,7 +64,7 @@ impl TlsServer {
 }
 
 #[test]
-fn the_program_speaks_tls_where_it_is_told_to() {
+fn tls_is_served_on_its_listeners_only() {
     let secure = TlsServer::spawn("speaks", &[]);
     let mut client = secure.connect();
     client.post("/", "over TLS").expect_body("over TLS");
@@ -79,7 +79,7 @@ fn the_program_speaks_tls_where_it_is_told_to() {
 }
 
 #[test]
-fn certificates_are_read_again_at_a_signal() {
+fn certificates_are_reloaded_on_a_signal() {
     let mut secure = TlsServer::spawn("signal", &[]);
     let mut open = secure.connect();
     open.get("/").expect_status(200);
@@ -106,7 +106,7 @@ fn certificates_are_read_again_at_a_signal() {
 }
 
 #[test]
-fn clients_may_have_to_show_a_certificate() {
+fn client_certificates_can_be_required() {
     let staff = CertificateAuthority::new();
     let ca = TempPath::new("staff.pem");
     fs::write(&ca, staff.certificate()).expect("the folder is writable");
@@ -141,7 +141,7 @@ fn clients_may_have_to_show_a_certificate() {
 }
 
 #[test]
-fn whoever_comes_without_is_sent_on() {
+fn plain_http_is_redirected() {
     // Nobody else has this address, so the port is free.
     let redirects = format!("{}:8080", unique_loopback());
     let secure = TlsServer::spawn("redirects", &["--redirect-http", &redirects]);
@@ -194,7 +194,7 @@ fn redirect_refuses_malformed_hosts() {
 }
 
 #[test]
-fn who_is_sent_on_is_in_the_log_and_in_the_figures() {
+fn redirects_are_logged_and_counted() {
     let path = TempPath::new("sent-on");
     let (redirects, admin) = [unique_loopback(), unique_loopback()]
         .map(|host| format!("{host}:8080"))
@@ -242,7 +242,7 @@ fn who_is_sent_on_is_in_the_log_and_in_the_figures() {
 }
 
 #[test]
-fn whoever_comes_with_tls_is_told_to_keep_to_it() {
+fn hsts_is_sent_over_tls() {
     let secure = TlsServer::spawn("hsts", &["--hsts", "365d"]);
     let header = |mut client: Client| {
         let response = client.get("/").expect_status(200);
@@ -293,7 +293,7 @@ fn hsts_covers_subdomains_and_preload_lists_if_asked() {
 }
 
 #[test]
-fn a_socket_passed_in_may_be_for_tls() {
+fn passed_socket_can_be_for_tls() {
     let authority = CertificateAuthority::new();
     let files = authority.issue(&[NAME]).files("passed");
     let listener = TcpListener::bind((unique_loopback(), 0)).expect("the address is free");
@@ -311,7 +311,7 @@ fn a_socket_passed_in_may_be_for_tls() {
 }
 
 #[test]
-fn a_unix_socket_may_be_for_tls() {
+fn unix_socket_can_be_for_tls() {
     let authority = CertificateAuthority::new();
     let files = authority.issue(&[NAME]).files("unix");
     let path = TempPath::new("https.sock");
@@ -340,7 +340,7 @@ fn a_unix_socket_may_be_for_tls() {
 }
 
 #[test]
-fn what_is_wrong_with_certificates_is_one_line() {
+fn certificate_errors_are_one_line() {
     let authority = CertificateAuthority::new();
     let (files, others) = (
         authority.issue(&[NAME]).files("one"),
@@ -369,7 +369,7 @@ fn what_is_wrong_with_certificates_is_one_line() {
 }
 
 #[test]
-fn a_certificate_that_has_expired_is_a_warning() {
+fn expired_certificate_is_a_warning() {
     let authority = CertificateAuthority::new();
     let expired = authority.issue_with(&[NAME], |params| {
         params.not_before = date_time_ymd(2000, 1, 1);
@@ -398,7 +398,7 @@ fn a_certificate_that_has_expired_is_a_warning() {
 }
 
 #[test]
-fn failed_handshakes_are_logged_with_a_limit() {
+fn failed_handshake_logging_is_rate_limited() {
     let mut secure = TlsServer::spawn("failed", &[]);
     let stranger = CertificateAuthority::new().client();
     for _ in 0..7 {
@@ -422,7 +422,7 @@ fn failed_handshakes_are_logged_with_a_limit() {
 
 /// The commands of docs/tls.md for a certificate, word by word.
 #[test]
-fn the_certificate_of_the_readme_works() {
+fn documented_certificate_commands_work() {
     let readme = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("docs/tls.md");
     let readme = fs::read_to_string(readme).expect("it is there");
     let start = readme.find("openssl req -x509").expect("it has the recipe");

@@ -5,29 +5,29 @@
     reason = "a function that is a handler owns its request"
 )]
 
-/// The line for each request.
+/// The access log.
 mod access_log;
-/// The server beside the server.
+/// The admin listener.
 mod admin;
-/// The program's flags, variables and complaints.
+/// Flags, environment variables and error messages.
 mod cli;
+/// The echo service, its flags and the served folder.
+mod echo;
 /// Error pages from a folder.
 mod error_pages;
-/// Memory under clients that pipeline and read nothing.
+/// Memory use with clients that pipeline and read nothing.
 mod greedy;
-/// The program with TLS: its certificates, and how clients come to use them.
+/// TLS: certificates, redirects and HSTS.
 mod https;
-/// What a service manager is told.
-mod manager;
-/// The program: the echo, its flags and its exit codes.
-mod program;
 /// The program behind proxies.
 mod proxies;
-/// A log file that is rotated while the program runs.
+/// SIGHUP and SIGUSR1: a rotated log file, a replaced folder.
 mod reload;
-/// The program and signals: one drains, another one ends it at once.
+/// Notifications to the service manager.
+mod service_manager;
+/// SIGTERM and SIGINT: the first one drains, the second one aborts.
 mod signals;
-/// The vocabulary of all the others.
+/// Helpers that all suites share.
 #[allow(
     dead_code,
     unused_imports,
@@ -36,5 +36,5 @@ mod signals;
 )]
 #[path = "../support/mod.rs"]
 mod support;
-/// Servers that stop under load, and are followed by others.
+/// Restarts under load lose no request.
 mod zero_loss;

@@ -8,7 +8,7 @@ use crate::support::{Client, Program, address_in, request, run_program, unique_l
 
 /// One block, as handlers see it and the echo shows it.
 #[test]
-fn the_echo_shows_who_it_was_asked_by() {
+fn echo_shows_the_client() {
     let program = Program::spawn(&["--trusted-proxy", "127.0.0.0/8"]);
     let mut client = program.connect();
     let address = client.local_addr();
@@ -32,7 +32,7 @@ fn the_echo_shows_who_it_was_asked_by() {
 }
 
 #[test]
-fn the_program_listens_for_proxies_where_it_is_told_to_and_nowhere_else() {
+fn proxy_protocol_is_read_on_its_listeners_only() {
     let address = format!("{}:0", unique_loopback());
     let arguments = [
         "--listen-proxy-protocol",
@@ -51,7 +51,7 @@ fn the_program_listens_for_proxies_where_it_is_told_to_and_nowhere_else() {
 }
 
 #[test]
-fn a_passed_socket_is_for_proxies_if_its_name_says_so() {
+fn passed_socket_name_selects_proxy_protocol() {
     let trusting = ["--trusted-proxy", "127.0.0.0/8"];
     for (name, status) in [("proxied", 200), ("httpool.socket", 400)] {
         let listener = TcpListener::bind((unique_loopback(), 0)).expect("the address is free");
@@ -64,7 +64,7 @@ fn a_passed_socket_is_for_proxies_if_its_name_says_so() {
 }
 
 #[test]
-fn the_program_asks_whom_to_let_in() {
+fn proxy_listener_requires_trusted_proxy_flag() {
     let exit = run_program(&["--listen-proxy-protocol", "127.0.0.1:0"], &[]);
     exit.expect_line(2, "--listen-proxy-protocol: needs a --trusted-proxy");
     let variables = [("HTTPOOL_TRUSTED_PROXY", "127.0.0.1")];
@@ -76,7 +76,7 @@ fn the_program_asks_whom_to_let_in() {
 }
 
 #[test]
-fn refused_peers_and_missing_headers_are_logged() {
+fn rejected_proxy_connections_are_logged() {
     let spawn = |trusted| {
         let listen = format!("{}:0", unique_loopback());
         let arguments = [
@@ -100,7 +100,7 @@ fn refused_peers_and_missing_headers_are_logged() {
 }
 
 #[test]
-fn the_program_listens_for_them_or_takes_their_socket() {
+fn tls_behind_proxy_protocol_is_served() {
     let authority = CertificateAuthority::new();
     let files = authority.issue(&[NAME]).files("proxied");
     let pair = [

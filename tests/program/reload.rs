@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use crate::support::{Program, TempDir, TempPath, eventually};
 
 /// The program with a log file, once it listens.
-fn logging_to(path: &TempPath) -> Program {
+fn spawn_with_log_file(path: &TempPath) -> Program {
     let name = path.text();
     let arguments = ["--listen", "127.0.0.1:0", "--log-file", name];
     let program = Program::start(&arguments, &[]);
@@ -22,9 +22,9 @@ fn expect_line(path: impl AsRef<Path>, part: &str) {
 }
 
 #[test]
-fn a_log_file_that_was_renamed_is_opened_again() {
+fn renamed_log_file_is_reopened() {
     let (path, rotated) = (TempPath::new("log"), TempPath::new("log.1"));
-    let program = logging_to(&path);
+    let program = spawn_with_log_file(&path);
     fs::rename(&path, &rotated).expect("the log is there");
     program.signal(Signal::USR1);
     expect_line(&path, "log file reopened");
@@ -39,9 +39,9 @@ fn a_log_file_that_was_renamed_is_opened_again() {
 }
 
 #[test]
-fn a_log_file_that_cannot_be_opened_again_stays() {
+fn unopenable_log_file_keeps_the_old_one() {
     let (path, rotated) = (TempPath::new("stays"), TempPath::new("stays.1"));
-    let program = logging_to(&path);
+    let program = spawn_with_log_file(&path);
     fs::rename(&path, &rotated).expect("the log is there");
     fs::create_dir(&path).expect("the name is free");
     program.signal(Signal::USR1);
@@ -56,7 +56,7 @@ fn a_log_file_that_cannot_be_opened_again_stays() {
 }
 
 #[test]
-fn without_a_log_file_the_signal_does_no_harm() {
+fn reload_signal_without_a_log_file_is_harmless() {
     let mut program = Program::spawn(&[]);
     program.signal(Signal::USR1);
     program.expect_line("ignored: no log file, certificate or folder to reload");
@@ -66,7 +66,7 @@ fn without_a_log_file_the_signal_does_no_harm() {
 }
 
 #[test]
-fn a_folder_that_was_replaced_is_reopened() {
+fn replaced_folder_is_reopened() {
     let outer = TempDir::new();
     outer.file("dist/a", "old").file("new/a", "newer");
     let dist = outer.path("dist");

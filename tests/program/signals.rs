@@ -31,7 +31,7 @@ fn busy(arguments: &[&str]) -> (Program, Client) {
 }
 
 #[test]
-fn a_signal_drains_and_the_program_ends_well() {
+fn signal_drains_and_exits_0() {
     for signal in stopping() {
         let (program, mut client) = busy(&["--drain-timeout", "1h"]);
         let mut idle = program.connect();
@@ -47,14 +47,14 @@ fn a_signal_drains_and_the_program_ends_well() {
 }
 
 #[test]
-fn an_idle_program_ends_well() {
+fn idle_program_exits_0_on_a_signal() {
     let program = Program::spawn(&[]);
     program.signal(Signal::TERM);
     program.expect_exit(0);
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn second_signal_aborts_at_once() {
     for signal in stopping() {
         let (program, mut client) = busy(&["--drain-timeout", "1h"]);
         program.signal(signal);
@@ -67,7 +67,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn a_doubled_signal_counts_once() {
+fn duplicated_signal_counts_once() {
     let (program, mut client) = busy(&["--drain-timeout", "1h"]);
     program.signal(Signal::TERM);
     program.signal(Signal::TERM);
@@ -77,7 +77,7 @@ fn a_doubled_signal_counts_once() {
 }
 
 #[test]
-fn what_the_deadline_cuts_is_in_the_exit_code() {
+fn aborted_requests_set_the_exit_code() {
     let (program, mut client) = busy(&["--drain-timeout", "100ms"]);
     program.signal(Signal::TERM);
     let exit = program.expect_exit(3);
@@ -88,7 +88,7 @@ fn what_the_deadline_cuts_is_in_the_exit_code() {
 /// A program has no handler that never returns. One that checks JSON takes its time, and a deadline
 /// that comes before the last of it has been received is tried again.
 #[test]
-fn a_handler_that_the_deadline_cuts_is_in_the_exit_code() {
+fn aborted_handlers_set_the_exit_code() {
     const SIZE: usize = 64 * 1024 * 1024;
     let head = format!(
         "POST / HTTP/1.1\r\nHost: it\r\nContent-Type: application/json\r\n\
@@ -108,7 +108,7 @@ fn a_handler_that_the_deadline_cuts_is_in_the_exit_code() {
 }
 
 #[test]
-fn the_delay_serves_on() {
+fn shutdown_delay_keeps_serving() {
     let program = Program::spawn(&["--drain-delay", "1h"]);
     let mut client = program.connect();
     client.get("/").expect_status(200);
@@ -142,7 +142,7 @@ fn hup_and_usr1_reload() {
 }
 
 #[test]
-fn signals_ignored_at_the_start_stay_ignored() {
+fn ignored_signals_stay_ignored() {
     let mut program = Program::spawn_ignoring_signals();
     for signal in [Signal::HUP, Signal::INT] {
         assert!(!program.catches(signal), "{signal:?}");
@@ -212,7 +212,7 @@ impl Stalled {
 }
 
 #[test]
-fn signals_during_the_start_are_for_the_server() {
+fn signals_during_the_start_are_kept() {
     for signal in stopping() {
         let mut stalled = Stalled::start(&format!("start-{}", signal.as_raw()));
         for reload in caught().filter(|signal| [Signal::HUP, Signal::USR1].contains(signal)) {
@@ -232,14 +232,14 @@ fn signals_during_the_start_are_for_the_server() {
 }
 
 #[test]
-fn a_second_signal_ends_a_start_that_stands_still() {
+fn second_signal_ends_a_stuck_start() {
     let stalled = Stalled::start("twice");
     stalled.program.signal_until_exit(Signal::TERM);
     stalled.program.expect_exit(1);
 }
 
 #[test]
-fn a_signal_at_once_loses_no_exit_code() {
+fn immediate_signal_keeps_the_exit_code() {
     for _ in 0..10 {
         let program = Program::start(&["--listen", "127.0.0.1:0"], &[]);
         eventually("the program catches the signal", || {

@@ -35,7 +35,7 @@ struct Load {
 impl Load {
     /// Asks on one connection for as long as it is kept, and then on the next, until the load is
     /// over. Whether it was refused before.
-    fn keep_asking(&self, address: &ListenAddr) -> bool {
+    fn keep_requesting(&self, address: &ListenAddr) -> bool {
         while let Some(mut client) = connect(address) {
             // Only a connection that has just been made may be one that the server never saw.
             let mut is_new = true;
@@ -87,13 +87,13 @@ impl Load {
         self.answered.load(Ordering::Relaxed)
     }
 
-    fn reset(&self) -> usize {
+    fn resets(&self) -> usize {
         self.reset.load(Ordering::Relaxed)
     }
 
     /// Waits until so many more requests are answered.
     #[track_caller]
-    fn expect_answers(&self, more: usize) {
+    fn expect_responses(&self, more: usize) {
         let before = self.answered();
         eventually("the load is answered", || self.answered() >= before + more);
     }
@@ -141,12 +141,12 @@ fn most_resets(drains: usize) -> usize {
 }
 
 #[test]
-fn a_drain_under_kept_connections_answers_everything() {
-    drain_under(Load::keep_asking);
+fn drain_under_keep_alive_load_loses_nothing() {
+    drain_under(Load::keep_requesting);
 }
 
 #[test]
-fn a_drain_under_new_connections_answers_whoever_the_system_has_let_in() {
+fn drain_under_new_connections_answers_all_accepted() {
     drain_under(Load::keep_connecting);
 }
 
@@ -159,7 +159,7 @@ fn drain_under(call: fn(&Load, &ListenAddr) -> bool) {
         thread::scope(|scope| {
             let _ends = Ends(&load);
             let clients = [(); CLIENTS].map(|()| scope.spawn(|| call(&load, program.address())));
-            load.expect_answers(LOADED);
+            load.expect_responses(LOADED);
             program.signal(Signal::TERM);
             for client in clients {
                 let is_refused = client.join().expect("a client loses nothing");
@@ -168,7 +168,7 @@ fn drain_under(call: fn(&Load, &ListenAddr) -> bool) {
         });
         program.expect_exit(0);
         answered += load.answered();
-        reset += load.reset();
+        reset += load.resets();
     }
     println!("{DRAINS} drains: {answered} answered, {reset} reset");
     let most = most_resets(DRAINS);
@@ -176,7 +176,7 @@ fn drain_under(call: fn(&Load, &ListenAddr) -> bool) {
 }
 
 #[test]
-fn a_drain_finishes_large_bodies_in_both_directions() {
+fn drain_finishes_large_bodies_in_both_directions() {
     const SIZE: usize = 10 * 1024 * 1024;
     let body = Random::new(7).bytes(SIZE);
     let request = request::post("/", &body);
@@ -208,7 +208,7 @@ fn a_drain_finishes_large_bodies_in_both_directions() {
 }
 
 #[test]
-fn restarts_behind_a_passed_socket_lose_and_refuse_nobody() {
+fn restarts_behind_a_passed_socket_lose_no_client() {
     let listener = TcpListener::bind((unique_loopback(), 0)).expect("the port is free");
     let address = listener.local_addr().expect("it is bound").into();
     let start = || Program::spawn_with_listener(&listener, &PATIENT);
@@ -218,11 +218,11 @@ fn restarts_behind_a_passed_socket_lose_and_refuse_nobody() {
         }
         start()
     });
-    assert_eq!(load.reset(), 0, "clients were reset");
+    assert_eq!(load.resets(), 0, "clients were reset");
 }
 
 #[test]
-fn servers_that_share_a_port_hand_over_and_refuse_nobody() {
+fn servers_sharing_a_port_lose_no_client() {
     let shared = ["--reuse-port", PATIENT[0], PATIENT[1]];
     let mut first = Some(Program::spawn(&shared));
     let address = first.as_ref().expect("it is there").address().clone();
@@ -236,7 +236,7 @@ fn servers_that_share_a_port_hand_over_and_refuse_nobody() {
         stop(former);
         next
     });
-    let (answered, reset) = (load.answered(), load.reset());
+    let (answered, reset) = (load.answered(), load.resets());
     println!("{RESTARTS} hand-overs: {answered} answered, {reset} reset");
     let most = most_resets(RESTARTS);
     assert!(reset <= most, "{reset} were reset, {answered} answered");
@@ -254,7 +254,7 @@ fn replace_under_load(
         let ends = Ends(&load);
         let clients: [_; CLIENTS] = std::array::from_fn(|number| {
             let call = match number % 2 {
-                0 => Load::keep_asking,
+                0 => Load::keep_requesting,
                 _ => Load::keep_connecting,
             };
             let load = &load;
@@ -263,10 +263,10 @@ fn replace_under_load(
             })
         });
         let last = (0..RESTARTS).fold(first, |former, _| {
-            load.expect_answers(LOADED);
+            load.expect_responses(LOADED);
             replace(Some(former))
         });
-        load.expect_answers(LOADED);
+        load.expect_responses(LOADED);
         drop(ends);
         for client in clients {
             client.join().expect("a client loses nothing");

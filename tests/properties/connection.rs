@@ -160,11 +160,11 @@ fn request(slot: &RequestBuffer) -> Request {
         fields,
         close: slot.context.persistence == Persistence::Close,
         body: request.body().as_bytes().to_vec(),
-        wire: wire(RawRequest::of(request).expect("every request came somehow")),
+        wire: raw_requests(RawRequest::of(request).expect("every request came somehow")),
     }
 }
 
-fn wire(wire: &RawRequest) -> reference::RawRequest {
+fn raw_requests(wire: &RawRequest) -> reference::RawRequest {
     let field = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
     let chunks = wire.chunks().map(|chunk| (chunk.size, chunk.line.to_vec()));
     reference::RawRequest {

@@ -39,7 +39,7 @@ fn cases(usual: u32) -> ProptestConfig {
 
 /// What fuzzing starts from, and what it once found: each of these files is a case.
 #[test]
-fn the_seeds_of_the_fuzz_targets() {
+fn fuzz_seeds_pass() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
     // They are no part of a published crate.
     if !seeds.exists() {
@@ -61,7 +61,7 @@ fn the_seeds_of_the_fuzz_targets() {
 
 /// No generator makes this much.
 #[test]
-fn extensions_and_trailers_up_to_their_limit() {
+fn extensions_and_trailers_are_accepted_up_to_their_limit() {
     for overhead in 16 * 1024 - 1..=16 * 1024 + 1 {
         let filler = "a".repeat(overhead);
         let (some, rest) = filler.split_at(overhead / 3);
@@ -80,7 +80,7 @@ proptest! {
     #![proptest_config(cases(1000))]
 
     #[test]
-    fn requests_are_read_as_the_rules_say_however_they_are_cut(
+    fn requests_match_the_reference_at_any_split(
         stream in generate::stream().prop_map(Bytes),
         reads in generate::reads(),
     ) {
@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn spoilt_requests_are_read_as_the_rules_say_however_they_are_cut(
+    fn damaged_requests_match_the_reference_at_any_split(
         stream in generate::spoilt(generate::stream()).prop_map(Bytes),
         reads in generate::reads(),
     ) {
@@ -96,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_as_the_rules_say_however_they_are_cut(
+    fn any_bytes_match_the_reference_at_any_split(
         bytes in generate::anything().prop_map(Bytes),
         reads in generate::reads(),
     ) {
@@ -108,7 +108,7 @@ proptest! {
     #![proptest_config(cases(250))]
 
     #[test]
-    fn chunks_are_joined_to_what_was_cut(
+    fn chunked_coding_round_trips(
         chunks in generate::chunks(),
         trailers in generate::trailers(),
         reads in generate::reads(),
@@ -117,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn a_response_arrives_as_it_was_meant(
+    fn responses_arrive_as_described(
         text in generate::response().prop_map(Bytes),
     ) {
         response::check_described(&text.0);

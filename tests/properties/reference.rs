@@ -87,7 +87,7 @@ fn read_one(bytes: &[u8], limits: &Limits) -> Result<(Request, usize), End> {
     // Nothing behind the limit has a say in what becomes of a head.
     let window = &bytes_left[..bytes_left.len().min(limits.head)];
     let Some(end) = find(window, b"\r\n\r\n") else {
-        let mut faults = faults_of_a_part(window);
+        let mut faults = faults_of_partial_head(window);
         if bytes_left.len() < limits.head {
             // Other line ends than CRLF would have ended it.
             return Err(End::Head(faults));
@@ -135,7 +135,7 @@ fn head(head: &[u8], limits: &Limits) -> Result<(Request, Framing), Faults> {
     let (method, target, minor) = request_line(line, &mut faults);
     let mut fields = Vec::new();
     for line in field_lines {
-        match field(line) {
+        match header(line) {
             Some(field) => fields.push(field),
             None => _ = faults.insert(StatusCode::BAD_REQUEST),
         }
@@ -197,7 +197,11 @@ fn head(head: &[u8], limits: &Limits) -> Result<(Request, Framing), Faults> {
                 close,
                 body: Vec::new(),
                 wire: RawRequest {
-                    fields: field_lines.iter().copied().filter_map(as_written).collect(),
+                    fields: field_lines
+                        .iter()
+                        .copied()
+                        .filter_map(raw_request)
+                        .collect(),
                     ..RawRequest::default()
                 },
             };
@@ -213,7 +217,7 @@ fn head(head: &[u8], limits: &Limits) -> Result<(Request, Framing), Faults> {
 
 /// What no continuation of this part of a head could mend. It may find less than there is, for
 /// the decoder need not refuse before the head is whole.
-fn faults_of_a_part(part: &[u8]) -> Faults {
+fn faults_of_partial_head(part: &[u8]) -> Faults {
     let mut faults = Faults::new();
     let mut lines: Vec<&[u8]> = split(part, b"\n");
     let last = lines.pop().unwrap_or_default();
@@ -236,14 +240,14 @@ fn faults_of_a_part(part: &[u8]) -> Faults {
                     .is_none()
                     .then_some(StatusCode::BAD_REQUEST),
             );
-        } else if field(line).is_none() {
+        } else if header(line).is_none() {
             faults.insert(StatusCode::BAD_REQUEST);
         }
     }
     let can_go_on = if lines.is_empty() {
-        starts_a_request_line(last)
+        may_start_request_line(last)
     } else {
-        last == b"\r" || starts_a_field(last)
+        last == b"\r" || may_start_header(last)
     };
     if !can_go_on {
         faults.insert(StatusCode::BAD_REQUEST);
@@ -251,7 +255,7 @@ fn faults_of_a_part(part: &[u8]) -> Faults {
     faults
 }
 
-fn starts_a_request_line(part: &[u8]) -> bool {
+fn may_start_request_line(part: &[u8]) -> bool {
     let words = split(part, b" ");
     let (method, target) = (words[0], words.get(1).copied().unwrap_or_default());
     words.len() <= 3
@@ -264,7 +268,7 @@ fn starts_a_request_line(part: &[u8]) -> bool {
         })
 }
 
-fn starts_a_field(part: &[u8]) -> bool {
+fn may_start_header(part: &[u8]) -> bool {
     let name = split(part, b":")[0];
     let value = &part[name.len()..];
     let value = value.strip_suffix(b"\r").unwrap_or(value);
@@ -444,12 +448,12 @@ fn transfer_coding(value: &[u8]) -> Result<Framing, StatusCode> {
 }
 
 /// Name and value of a line that is known to be a field.
-fn as_written(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+fn raw_request(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let (name, value) = line.split_at(find(line, b":")?);
     Some((name.to_vec(), trim(&value[1..]).to_vec()))
 }
 
-fn field(line: &[u8]) -> Option<(String, Vec<u8>)> {
+fn header(line: &[u8]) -> Option<(String, Vec<u8>)> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
     let is_field =
@@ -608,14 +612,14 @@ fn chunked(bytes: &[u8], limits: &Limits, wire: &mut RawRequest) -> Result<(Vec<
     }
     loop {
         let trailer = line(&bytes[at..], &[b"\r\n", b"\n", b":\r\n"], |line| {
-            (line.is_empty() || field(line).is_some()) && overhead + line.len() <= MAX_OVERHEAD
+            (line.is_empty() || header(line).is_some()) && overhead + line.len() <= MAX_OVERHEAD
         })?;
         at += trailer.len() + 2;
         overhead += trailer.len();
         if trailer.is_empty() {
             return Ok((body, at));
         }
-        wire.trailers.extend(as_written(trailer));
+        wire.trailers.extend(raw_request(trailer));
     }
 }
 

@@ -3,12 +3,12 @@ use std::io::Read as _;
 use httpool::{ClientCertificates, ClientInfo, Request, Tls};
 use rustls::version::{TLS12, TLS13};
 
-use super::{expect_ended, name};
+use super::{expect_close_count, tls_parameters};
 use crate::support::tls::{CertificateAuthority, NAME, bind, der};
 use crate::support::{TempPath, describe, request};
 
 #[test]
-fn a_client_gets_the_certificate_of_the_name_that_it_asks_for() {
+fn certificate_is_selected_by_server_name() {
     let authority = CertificateAuthority::new();
     let (first, second) = (
         authority.issue(&[NAME, "second.example"]),
@@ -18,7 +18,7 @@ fn a_client_gets_the_certificate_of_the_name_that_it_asks_for() {
         .certificate_pem(&*first.certificate, &*first.key)
         .certificate_pem(&*second.certificate, &*second.key)
         .build();
-    let server = bind(tls.expect("they fit"), |builder| builder).run(name);
+    let server = bind(tls.expect("they fit"), |builder| builder).run(tls_parameters);
     for (asked, expected) in [
         (NAME, Some(&first)),
         ("second.example", Some(&first)),
@@ -44,7 +44,7 @@ fn a_client_gets_the_certificate_of_the_name_that_it_asks_for() {
 }
 
 #[test]
-fn clients_may_have_to_show_a_certificate() {
+fn client_certificates_can_be_required() {
     let (authority, staff, others) = (
         CertificateAuthority::new(),
         CertificateAuthority::new(),
@@ -95,12 +95,12 @@ fn clients_may_have_to_show_a_certificate() {
             }
         }
     }
-    expect_ended(&required, "handshake_failed", 8);
-    expect_ended(&optional, "handshake_failed", 4);
+    expect_close_count(&required, "handshake_failed", 8);
+    expect_close_count(&optional, "handshake_failed", 4);
 }
 
 #[test]
-fn certificates_are_read_again_and_open_connections_stay() {
+fn certificate_reload_keeps_open_connections() {
     let authority = CertificateAuthority::new();
     let (old, new) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
     let files = old.files("reloaded");
@@ -129,7 +129,7 @@ fn certificates_are_read_again_and_open_connections_stay() {
 }
 
 #[test]
-fn what_is_wrong_with_files_is_one_line_that_names_the_file() {
+fn file_errors_are_one_line_that_names_the_file() {
     let authority = CertificateAuthority::new();
     let (one, other) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
     let files = one.files("wrong");
@@ -175,7 +175,7 @@ fn what_is_wrong_with_files_is_one_line_that_names_the_file() {
 
 /// RFC 8446 section 4.2.3, RFC 5246 section 7.4.1.4.1.
 #[test]
-fn a_client_that_no_certificate_fits_gets_handshake_failure() {
+fn client_without_a_usable_certificate_gets_handshake_failure() {
     use rustls::SignatureScheme::{ECDSA_NISTP384_SHA384, ED25519};
     use rustls::{AlertDescription, Error};
 
@@ -193,5 +193,5 @@ fn a_client_that_no_certificate_fits_gets_handshake_failure() {
             failures += 1;
         }
     }
-    expect_ended(&server, "handshake_failed", failures);
+    expect_close_count(&server, "handshake_failed", failures);
 }

@@ -6,7 +6,7 @@ use rustls::crypto::ring::default_provider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, ClientConfig, ClientConnection, Error, HandshakeKind};
 
-use super::{expect_ended, name, own_config};
+use super::{expect_close_count, own_config, tls_parameters};
 use crate::support::tls::{CertificateAuthority, NAME, TlsServer, bind};
 use crate::support::{Client, Gate, NEVER, Random, SOON, describe, request};
 
@@ -21,9 +21,9 @@ fn first_flight(config: &Arc<ClientConfig>) -> Vec<u8> {
 }
 
 #[test]
-fn a_handler_sees_what_was_agreed_on() {
+fn handler_sees_the_negotiated_parameters() {
     let authority = CertificateAuthority::new();
-    let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(name);
+    let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(tls_parameters);
     for (version, expected) in [(&TLS12, "TLSv1.2"), (&TLS13, "TLSv1.3")] {
         let config = authority.client_with(&[version], None);
         let mut client = server.connect().with_tls(&config, NAME);
@@ -36,7 +36,7 @@ fn a_handler_sees_what_was_agreed_on() {
 
 /// RFC 7301 section 3.2.
 #[test]
-fn who_speaks_only_another_protocol_is_told_that_there_is_none() {
+fn alpn_mismatch_gets_no_application_protocol() {
     let secure = TlsServer::spawn(|builder| builder, describe);
     let mut config = ClientConfig::clone(&secure.config);
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -45,7 +45,7 @@ fn who_speaks_only_another_protocol_is_told_that_there_is_none() {
     let error = error.get_ref().and_then(|error| error.downcast_ref());
     let told = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
     assert_eq!(error, Some(&told));
-    expect_ended(&secure.server, "handshake_failed", 1);
+    expect_close_count(&secure.server, "handshake_failed", 1);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn stalled_handshakes_hold_no_worker() {
 }
 
 #[test]
-fn a_handshake_that_waits_too_long_for_a_worker_is_given_up() {
+fn handshake_is_shed_after_the_queue_timeout() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let secure = TlsServer::spawn(
@@ -88,13 +88,13 @@ fn a_handshake_that_waits_too_long_for_a_worker_is_given_up() {
     let mut late = secure.server.connect();
     late.send(first_flight(&secure.config));
     assert_eq!(late.read_rest().0, b"");
-    expect_ended(&secure.server, "handshake_failed", 1);
+    expect_close_count(&secure.server, "handshake_failed", 1);
     gate.open();
     busy.expect_body("at last");
 }
 
 #[test]
-fn a_handshake_has_its_deadline() {
+fn stalled_handshake_times_out() {
     let authority = CertificateAuthority::new();
     let hello = first_flight(&authority.client());
     for (sent, why) in [
@@ -110,12 +110,12 @@ fn a_handshake_has_its_deadline() {
         client.send(sent);
         let server = server.run(describe);
         client.read_rest();
-        expect_ended(&server, why, 1);
+        expect_close_count(&server, why, 1);
     }
 }
 
 #[test]
-fn after_the_handshake_the_time_of_the_head_begins() {
+fn head_timeout_starts_after_the_handshake() {
     let secure = TlsServer::spawn(
         |builder| builder.handshake_timeout(NEVER).head_timeout(SOON),
         describe,
@@ -129,7 +129,7 @@ fn after_the_handshake_the_time_of_the_head_begins() {
 }
 
 #[test]
-fn a_handshake_may_be_cut_anywhere() {
+fn handshake_can_be_split_anywhere() {
     let secure = TlsServer::spawn(|builder| builder, describe);
     let mut random = Random::new(3);
     for round in 0..20 {
@@ -166,7 +166,7 @@ fn a_handshake_may_be_cut_anywhere() {
 }
 
 #[test]
-fn a_request_in_the_clear_is_told_to_use_https() {
+fn plain_http_gets_400_that_names_https() {
     let secure = TlsServer::spawn(|builder| builder, describe);
     for sent in [
         request::get("/"),
@@ -185,11 +185,11 @@ fn a_request_in_the_clear_is_told_to_use_https() {
         assert!(response.text().contains("https://"), "{}", response.text());
         client.finish_sending().expect_closed();
     }
-    expect_ended(&secure.server, "answered", 3);
+    expect_close_count(&secure.server, "answered", 3);
 }
 
 #[test]
-fn nonsense_ends_its_own_connection_alone() {
+fn garbage_closes_only_its_own_connection() {
     let secure = TlsServer::spawn(|builder| builder.workers(1), describe);
     let hello = first_flight(&secure.config);
     let mut random = Random::new(11);
@@ -212,7 +212,7 @@ fn nonsense_ends_its_own_connection_alone() {
 #[test]
 fn sessions_are_resumed() {
     let authority = CertificateAuthority::new();
-    let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(name);
+    let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(tls_parameters);
     for (version, name) in [(&TLS12, "TLSv1.2"), (&TLS13, "TLSv1.3")] {
         let config = authority.client_with(&[version], None);
         for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
@@ -225,7 +225,7 @@ fn sessions_are_resumed() {
 }
 
 #[test]
-fn a_request_behind_its_handshake_is_answered_in_a_drain() {
+fn drain_answers_a_request_behind_its_handshake() {
     let authority = CertificateAuthority::new();
     let server = bind(authority.issue(&[NAME]).tls(), |builder| {
         builder.drain_idle(NEVER)
@@ -247,11 +247,11 @@ fn a_request_behind_its_handshake_is_answered_in_a_drain() {
 }
 
 #[test]
-fn a_config_of_ones_own_is_taken_as_it_is() {
+fn custom_rustls_config_is_used_unchanged() {
     let authority = CertificateAuthority::new();
     let issued = authority.issue(&[NAME]);
     let config = own_config(&issued, default_provider(), &TLS12);
-    let server = bind(config.into(), |builder| builder).run(name);
+    let server = bind(config.into(), |builder| builder).run(tls_parameters);
     let mut client = server.connect().with_tls(&authority.client(), NAME);
     client
         .get("/")
@@ -259,7 +259,7 @@ fn a_config_of_ones_own_is_taken_as_it_is() {
 }
 
 #[test]
-fn nobody_is_offered_early_data() {
+fn early_data_is_never_offered() {
     let authority = CertificateAuthority::new();
     let issued = authority.issue(&[NAME]);
     let mut config = own_config(&issued, default_provider(), &TLS13);

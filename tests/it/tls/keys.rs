@@ -9,12 +9,12 @@ use rustls::{
     Tls13CipherSuite,
 };
 
-use super::{expect_ended, own_config, record, send_raw};
+use super::{encrypt, expect_close_count, own_config, send_raw};
 use crate::support::tls::{CertificateAuthority, NAME, TlsServer, bind};
 use crate::support::{End, HUGE, SOON, TIMEOUT, describe, request};
 
 /// The same suite for a server that sends no more records than that with the same keys.
-fn lasting(suite: SupportedCipherSuite, records: u64) -> SupportedCipherSuite {
+fn limited_suite(suite: SupportedCipherSuite, records: u64) -> SupportedCipherSuite {
     let common = |common: &CipherSuiteCommon| CipherSuiteCommon {
         suite: common.suite,
         hash_provider: common.hash_provider,
@@ -52,7 +52,7 @@ fn serve(
     let authority = CertificateAuthority::new();
     let mut provider = default_provider();
     for suite in &mut provider.cipher_suites {
-        *suite = lasting(*suite, records);
+        *suite = limited_suite(*suite, records);
     }
     let mut config = own_config(&authority.issue(&[NAME]), provider, version);
     config.max_fragment_size = size;
@@ -63,19 +63,19 @@ fn serve(
 }
 
 #[test]
-fn new_keys_are_no_request() {
+fn key_update_is_not_a_request() {
     let secure = TlsServer::spawn(|builder| builder.idle_timeout(SOON), describe);
     let mut client = secure.connect();
     client.get("/").expect_body("GET / ");
     client.tls().refresh_traffic_keys().expect("it is TLS 1.3");
-    let keys = record(&mut client, "");
+    let keys = encrypt(&mut client, "");
     send_raw(&mut client, &keys);
     client.expect_closed();
-    expect_ended(&secure.server, "idle", 1);
+    expect_close_count(&secure.server, "idle", 1);
 }
 
 #[test]
-fn keys_may_be_changed_on_the_way() {
+fn client_may_update_its_keys() {
     let secure = TlsServer::spawn(|builder| builder, describe);
     let mut client = secure.connect();
     client.get("/").expect_body("GET / ");
@@ -87,7 +87,7 @@ fn keys_may_be_changed_on_the_way() {
 
 /// TLS 1.2 has no way to get others.
 #[test]
-fn a_connection_ends_in_order_before_its_keys_are_used_up() {
+fn tls12_connection_closes_before_its_keys_are_used_up() {
     let secure = serve(&TLS12, 100, None, describe);
     for round in 1..=2 {
         let mut client = secure.connect();
@@ -97,12 +97,12 @@ fn a_connection_ends_in_order_before_its_keys_are_used_up() {
         }
         assert!((20..80).contains(&answers), "{answers} answers");
         client.finish_sending().expect_closed();
-        expect_ended(&secure.server, "answered", round);
+        expect_close_count(&secure.server, "answered", round);
     }
 }
 
 #[test]
-fn what_was_asked_behind_an_answer_that_wears_the_keys_is_answered() {
+fn pipelined_requests_are_answered_at_the_key_limit() {
     let secure = serve(&TLS12, 100, None, |request: Request| {
         match request.uri().path() {
             "/large" => vec![b'x'; 1_000_000],
@@ -118,7 +118,7 @@ fn what_was_asked_behind_an_answer_that_wears_the_keys_is_answered() {
 }
 
 #[test]
-fn an_answer_that_keys_do_not_last_for_is_cut_and_not_told_to_be_all() {
+fn response_beyond_the_key_limit_is_aborted() {
     // The same number of bytes takes more records where these are small.
     for (records, size, length) in [(1000, None, HUGE), (1000, Some(105), 1_000_000)] {
         let secure = serve(
@@ -138,7 +138,7 @@ fn an_answer_that_keys_do_not_last_for_is_cut_and_not_told_to_be_all() {
             let (part, end) = client.read_rest();
             assert_eq!(end, End::Reset);
             assert!(part.len() < length, "something is missing");
-            expect_ended(&secure.server, "failed", times);
+            expect_close_count(&secure.server, "failed", times);
         }
         assert_eq!(secure.server.handle().snapshot().answered, 2);
         secure.connect().get("/small").expect_body("small");
@@ -146,7 +146,7 @@ fn an_answer_that_keys_do_not_last_for_is_cut_and_not_told_to_be_all() {
 }
 
 #[test]
-fn a_stream_that_keys_do_not_last_for_fails_and_says_no_goodbye() {
+fn upgraded_stream_beyond_the_key_limit_fails() {
     let (sender, receiver) = bounded(1);
     let secure = serve(&TLS12, 1000, None, move |_: Request| {
         let sender = sender.clone();
@@ -169,7 +169,7 @@ fn a_stream_that_keys_do_not_last_for_fails_and_says_no_goodbye() {
 }
 
 #[test]
-fn a_connection_goes_on_where_its_keys_can_be_renewed() {
+fn tls13_connection_renews_its_keys() {
     let body = vec![b'x'; HUGE];
     let content = body.clone();
     let secure = serve(&TLS13, 200, None, move |request: Request| {

@@ -1,22 +1,22 @@
-//! A client of these tests takes no end for one unless the server says goodbye first
-//! (`close_notify`), so each `expect_closed` is about that too.
+//! The clients of these tests report an end of file without `close_notify` as an error, so each
+//! `expect_closed` checks that the server sent one.
 
-/// What is answered without TLS is answered over it.
-mod answers;
-/// Whose they are, and who has to show one.
+/// Server certificates and client certificates.
 mod certificates;
-/// Each side says that it has finished, and only when it has.
-mod ends;
-/// Before the first request: what is agreed on, and what becomes of those who do not agree.
+/// `close_notify`: sent and expected exactly when the data is complete.
+mod closing;
+/// Error messages about certificate and key files.
+mod file_errors;
+/// Handshakes: what is negotiated, and how they fail.
 mod handshakes;
-/// Keys that are changed, and those that are used up.
+/// Key updates, and keys that reach their limit.
 mod keys;
-/// Records that come in part or damaged, or bring nothing.
+/// Records that are partial, corrupt or empty.
 mod records;
-/// Bodies that are read while they come, and other protocols.
+/// The same responses as without TLS.
+mod responses;
+/// Streamed request bodies and upgrades.
 mod streams;
-/// What is wrong with files of certificates and keys, in words that help.
-mod wrong_files;
 
 use std::io::Write as _;
 
@@ -30,7 +30,7 @@ use crate::support::tls::{IssuedCertificate, der};
 use crate::support::{Client, TestServer, eventually};
 
 /// Says what a handler sees of TLS.
-fn name(request: Request) -> String {
+fn tls_parameters(request: Request) -> String {
     let origin = ClientInfo::of(&request).expect("it came over a connection");
     let tls = origin.tls().expect("it came over TLS");
     format!(
@@ -59,22 +59,22 @@ fn own_config(
 }
 
 /// How many connections have ended for this reason.
-fn ended(server: &TestServer, why: &str) -> u64 {
+fn close_count(server: &TestServer, why: &str) -> u64 {
     let mut close_counts = server.handle().close_counts();
     let ending = close_counts.find(|(reason, _)| reason.as_str() == why);
     ending.expect("there is such a reason").1
 }
 
 #[track_caller]
-fn expect_ended(server: &TestServer, why: &str, times: u64) {
+fn expect_close_count(server: &TestServer, why: &str, times: u64) {
     eventually(&format!("{times} connections have ended {why}"), || {
-        ended(server, why) == times
+        close_count(server, why) == times
     });
 }
 
 /// The record that these bytes come to, which is not sent.
 #[track_caller]
-fn record(client: &mut Client, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+fn encrypt(client: &mut Client, bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let mut record = Vec::new();
     let (tls, bytes) = (client.tls(), bytes.as_ref());
     tls.writer().write_all(bytes).expect("it has room");

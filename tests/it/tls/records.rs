@@ -3,16 +3,16 @@ use std::net::Shutdown;
 
 use httpool::Request;
 
-use super::{expect_ended, record, send_raw};
+use super::{encrypt, expect_close_count, send_raw};
 use crate::support::tls::TlsServer;
 use crate::support::{Gate, SOON, describe, request};
 
 #[test]
-fn a_damaged_record_ends_the_connection_and_no_handler_sees_it() {
+fn corrupt_record_closes_the_connection_unhandled() {
     let secure = TlsServer::spawn(|builder| builder, describe);
     let mut client = secure.connect();
     client.get("/").expect_body("GET / ");
-    let mut damaged = record(&mut client, request::get("/damaged"));
+    let mut damaged = encrypt(&mut client, request::get("/damaged"));
     let last = damaged.len() - 1;
     damaged[last] ^= 1;
     send_raw(&mut client, &damaged);
@@ -21,31 +21,31 @@ fn a_damaged_record_ends_the_connection_and_no_handler_sees_it() {
     let answer = rustls::Stream::new(tls, socket).read(&mut buffer);
     let error = answer.expect_err("there is no answer");
     assert!(error.to_string().contains("BadRecordMac"), "{error}");
-    expect_ended(&secure.server, "failed", 1);
+    expect_close_count(&secure.server, "failed", 1);
     assert_eq!(secure.server.handle().snapshot().answered, 1);
 }
 
 #[test]
-fn damage_behind_the_last_answer_is_thrown_away_like_everything() {
+fn corrupt_record_after_the_last_response_is_discarded() {
     let secure = TlsServer::spawn(|builder| builder, describe);
     let mut client = secure.connect();
     client.send("nonsense\r\n\r\n").expect_status(400);
     client.expect_closed();
-    let mut damaged = record(&mut client, "more");
+    let mut damaged = encrypt(&mut client, "more");
     damaged[8] ^= 1;
     send_raw(&mut client, &damaged);
     let ended = client.socket().shutdown(Shutdown::Write);
     ended.expect("the connection is there");
-    expect_ended(&secure.server, "answered", 1);
+    expect_close_count(&secure.server, "answered", 1);
 }
 
 #[test]
-fn with_the_first_byte_of_its_record_a_request_has_begun() {
+fn request_begins_with_the_first_byte_of_its_record() {
     for count in [1, 5, 6, 30] {
         let secure = TlsServer::spawn(|builder| builder.head_timeout(SOON), describe);
         let mut late = secure.connect();
         late.get("/").expect_body("GET / ");
-        let begun = record(&mut late, request::get("/late"));
+        let begun = encrypt(&mut late, request::get("/late"));
         send_raw(&mut late, &begun[..count]);
         assert!(late.expect_status(408).announces_close());
 
@@ -54,9 +54,9 @@ fn with_the_first_byte_of_its_record_a_request_has_begun() {
         for client in [&mut slow, &mut aborted] {
             client.get("/").expect_body("GET / ");
         }
-        let begun = record(&mut slow, request::get("/slow"));
+        let begun = encrypt(&mut slow, request::get("/slow"));
         send_raw(&mut slow, &begun[..count]);
-        let never = record(&mut aborted, request::get("/never"));
+        let never = encrypt(&mut aborted, request::get("/never"));
         send_raw(&mut aborted, &never[..count]);
         secure.server.begin_drain();
         send_raw(&mut slow, &begun[count..]);
@@ -68,7 +68,7 @@ fn with_the_first_byte_of_its_record_a_request_has_begun() {
 }
 
 #[test]
-fn an_answer_in_a_drain_is_not_the_last_before_a_request_that_has_begun() {
+fn drain_waits_for_a_request_that_has_begun() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let secure = TlsServer::spawn(
@@ -80,8 +80,8 @@ fn an_answer_in_a_drain_is_not_the_last_before_a_request_that_has_begun() {
     );
     let mut client = secure.connect();
     client.try_handshake().expect("the server takes part");
-    let one = record(&mut client, request::get("/one"));
-    let next = record(&mut client, request::get("/two"));
+    let one = encrypt(&mut client, request::get("/one"));
+    let next = encrypt(&mut client, request::get("/two"));
     send_raw(&mut client, &[&one, &next[..20]].concat());
     gate.expect_arrived(1);
     secure.server.begin_drain();
@@ -94,22 +94,22 @@ fn an_answer_in_a_drain_is_not_the_last_before_a_request_that_has_begun() {
 }
 
 #[test]
-fn the_end_behind_what_brings_no_content_is_seen() {
+fn eof_after_a_record_without_content_is_seen() {
     let secure = TlsServer::spawn(|builder| builder, describe);
     for (whole, why) in [(false, "client_left"), (true, "client_closed")] {
         let mut client = secure.connect();
         client.get("/").expect_body("GET / ");
         let sent = if whole {
             client.tls().refresh_traffic_keys().expect("it is TLS 1.3");
-            record(&mut client, "")
+            encrypt(&mut client, "")
         } else {
-            let mut begun = record(&mut client, request::get("/"));
+            let mut begun = encrypt(&mut client, request::get("/"));
             begun.truncate(20);
             begun
         };
         send_raw(&mut client, &sent);
         let ended = client.socket().shutdown(Shutdown::Write);
         ended.expect("the connection is there");
-        expect_ended(&secure.server, why, 1);
+        expect_close_count(&secure.server, why, 1);
     }
 }

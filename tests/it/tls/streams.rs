@@ -8,7 +8,7 @@ use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::Role;
 use tungstenite::{Error, Message, WebSocket};
 
-use super::expect_ended;
+use super::expect_close_count;
 use crate::support::tls::{NAME, TlsServer};
 use crate::support::{Client, Gate, HUGE, Random, SOON, TIMEOUT, request};
 
@@ -37,7 +37,7 @@ impl Handler for Patient {
 }
 
 #[test]
-fn bodies_are_read_while_they_come_and_other_protocols_spoken() {
+fn streamed_bodies_and_upgrades_work_over_tls() {
     let secure = TlsServer::spawn(|builder| builder, Patient);
     let body = Random::new(11).bytes(2 * 1024 * 1024 + 13);
     let mut client = secure.connect();
@@ -74,7 +74,7 @@ fn echo(stream: Stream) {
 }
 
 #[test]
-fn websocket_is_spoken() {
+fn websocket_works_over_tls() {
     let secure = TlsServer::spawn(
         |builder| builder,
         |request: Request| {
@@ -107,7 +107,7 @@ fn websocket_is_spoken() {
     let end = socket.read();
     assert!(matches!(end, Err(Error::ConnectionClosed)), "{end:?}");
     secure.server.expect_open(0);
-    expect_ended(&secure.server, "upgraded", 1);
+    expect_close_count(&secure.server, "upgraded", 1);
 }
 
 /// A server that upgrades everyone, and a client that has heard of it.
@@ -124,7 +124,7 @@ fn upgraded(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> (TlsServe
 }
 
 #[test]
-fn a_write_that_took_too_long_takes_nothing_from_the_next() {
+fn timed_out_write_does_not_corrupt_the_next() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let (_secure, mut client) = upgraded(move |mut stream: Stream| {
@@ -153,7 +153,7 @@ fn a_write_that_took_too_long_takes_nothing_from_the_next() {
 }
 
 #[test]
-fn a_stream_whose_client_does_not_read_is_not_finished_for_ever() {
+fn finish_times_out_when_the_client_does_not_read() {
     let (sender, receiver) = bounded(1);
     let (_secure, _client) = upgraded(move |mut stream: Stream| {
         stream.set_write_timeout(Some(SOON));
@@ -169,7 +169,7 @@ fn a_stream_whose_client_does_not_read_is_not_finished_for_ever() {
 }
 
 #[test]
-fn a_stream_that_is_dropped_in_a_write_does_not_say_that_this_was_all() {
+fn stream_dropped_in_a_write_sends_no_close_notify() {
     let (secure, mut client) = upgraded(|mut stream: Stream| {
         stream.set_write_timeout(Some(SOON));
         let late = stream.write_all(&vec![b'x'; HUGE]);
@@ -183,7 +183,7 @@ fn a_stream_that_is_dropped_in_a_write_does_not_say_that_this_was_all() {
 }
 
 #[test]
-fn a_stream_without_its_goodbye_has_no_end() {
+fn eof_without_close_notify_is_an_error() {
     for announced in [true, false] {
         let (sender, receiver) = bounded(1);
         let (_secure, mut client) = upgraded(move |mut stream: Stream| {

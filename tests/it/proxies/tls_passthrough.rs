@@ -22,14 +22,14 @@ fn spawn(
         let origin = ClientInfo::of(&request).expect("it came over a connection");
         let version = origin.tls().expect("it came over TLS").version();
         let scheme = origin.scheme().expect("it came over TLS").clone();
-        format!("{} with {scheme} over {version}", describe(request))
+        format!("{} with {scheme} over {version}", proxy_and_client(request))
     })
 }
 
 const EXPECTED: &str = "peer for 192.0.2.1:4711 with https over TLSv1.3";
 
 #[test]
-fn a_header_and_a_handshake_may_be_cut_anywhere() {
+fn proxy_header_and_handshake_can_be_split_anywhere() {
     let authority = CertificateAuthority::new();
     let server = spawn(&authority, |builder| builder);
     for header in [PROXY_V1, PROXY_V2] {
@@ -52,7 +52,7 @@ fn a_header_and_a_handshake_may_be_cut_anywhere() {
 }
 
 #[test]
-fn whoever_is_not_introduced_or_speaks_no_tls_gets_no_answer_but_a_400() {
+fn missing_proxy_header_or_tls_is_rejected() {
     let authority = CertificateAuthority::new();
     let server = spawn(&authority, |builder| builder);
     let mut direct = server.connect().with_tls(&authority.client(), NAME);
@@ -66,7 +66,7 @@ fn whoever_is_not_introduced_or_speaks_no_tls_gets_no_answer_but_a_400() {
 }
 
 #[test]
-fn header_and_handshake_have_a_deadline_each() {
+fn proxy_header_and_handshake_have_separate_timeouts() {
     let authority = CertificateAuthority::new();
     let brief = Duration::from_millis(100);
     let server = spawn(&authority, |builder| builder.head_timeout(brief));
@@ -78,7 +78,7 @@ fn header_and_handshake_have_a_deadline_each() {
 
 /// A drain waits for a request that may be behind what has come, and for nothing else.
 #[test]
-fn a_drain_lets_go_whoever_is_only_introduced() {
+fn drain_closes_connections_without_a_request() {
     let authority = CertificateAuthority::new();
     let server = spawn(&authority, |builder| builder);
     let mut silent = server.connect();

@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 #[test]
-fn requests_over_tls_are_answered_as_all_others() {
+fn requests_over_tls_get_the_same_responses() {
     let authority = CertificateAuthority::new();
     let server = bind(authority.issue(&[NAME]).tls(), |builder| builder).run(describe);
     for version in [&TLS12, &TLS13] {
@@ -41,7 +41,7 @@ fn large_bodies_arrive_whole_in_both_directions() {
 }
 
 #[test]
-fn files_arrive_as_they_are() {
+fn files_arrive_unchanged() {
     let folder = TempDir::new();
     let mut random = Random::new(9);
     let contents = [0, 1, 40_000, 3_000_001].map(|size| random.bytes(size));
@@ -91,7 +91,7 @@ fn a_slow_reader_holds_no_worker_and_gets_every_byte() {
 }
 
 #[test]
-fn what_tls_keeps_of_an_answer_counts_against_the_budget() {
+fn encrypted_response_bytes_count_against_the_budget() {
     let body = bytes::Bytes::from(vec![b'x'; HUGE]);
     let secure = TlsServer::spawn(|builder| builder, move |_: Request| body.clone());
     let mut client = secure.connect();
@@ -108,7 +108,7 @@ fn what_tls_keeps_of_an_answer_counts_against_the_budget() {
 }
 
 #[test]
-fn one_server_listens_with_tls_and_without() {
+fn server_can_listen_with_and_without_tls() {
     let authority = CertificateAuthority::new();
     let tls = authority.issue(&[NAME]).tls();
     let server = BoundServer::new(|builder| {
@@ -130,7 +130,7 @@ fn one_server_listens_with_tls_and_without() {
 }
 
 #[test]
-fn what_is_answered_over_tcp_is_answered_over_unix_sockets() {
+fn tls_works_over_unix_sockets() {
     let authority = CertificateAuthority::new();
     let path = TempPath::new("tls.sock");
     let address = format!("unix:{}", path.as_ref().display());

@@ -19,7 +19,7 @@ fn gated(waiter: GateWaiter) -> impl Fn(Request) -> String {
 /// A ring for work in the channel was heard by a worker that had just received an event, and the
 /// work waited for that worker's handler although another was idle.
 #[test]
-fn a_ring_that_a_busy_worker_hears_is_passed_on() {
+fn wakeup_received_by_a_busy_worker_is_passed_on() {
     for _ in 0..40 {
         let gate = Gate::new();
         let server = TestServer::spawn(|builder| builder.workers(2), gated(gate.waiter()));
@@ -34,7 +34,7 @@ fn a_ring_that_a_busy_worker_hears_is_passed_on() {
 
 /// Deadlines were measured when a worker came to it, so that a client paid for a busy pool.
 #[test]
-fn a_request_that_came_in_time_is_answered_however_late_a_worker_looks() {
+fn deadlines_do_not_count_time_waiting_for_a_worker() {
     let gate = Gate::new();
     let configure = |builder: httpool::Builder| {
         builder
@@ -63,7 +63,7 @@ fn a_request_that_came_in_time_is_answered_however_late_a_worker_looks() {
 /// Pipelined requests ran one after another while everyone else waited, and the answers to the
 /// first left with that to the last.
 #[test]
-fn slow_pipelined_requests_take_turns_with_other_clients() {
+fn slow_pipelined_requests_yield_to_other_clients() {
     let gates = [Gate::new(), Gate::new()];
     let waiters = gates.each_ref().map(Gate::waiter);
     let handler = move |request: Request| {
@@ -92,7 +92,7 @@ fn slow_pipelined_requests_take_turns_with_other_clients() {
 
 /// No moment lies a `Duration::MAX` from now, and looking for one panicked.
 #[test]
-fn the_longest_times_are_times_like_others() {
+fn duration_max_is_a_valid_timeout() {
     let forever = Duration::MAX;
     let configure = |builder: httpool::Builder| {
         builder
@@ -114,7 +114,7 @@ fn the_longest_times_are_times_like_others() {
 
 /// A client takes 1xx for an interim answer, and the next answer for that to its request.
 #[test]
-fn a_handler_can_not_give_an_interim_answer() {
+fn handler_cannot_return_an_interim_response() {
     let handler = |_: Request| -> Response {
         let mut response = Response::default();
         *response.status_mut() = StatusCode::CONTINUE;
@@ -126,7 +126,7 @@ fn a_handler_can_not_give_an_interim_answer() {
 
 /// The handler had taken the request, and with it what the client accepts.
 #[test]
-fn the_answer_to_a_panic_has_the_form_that_the_client_accepts() {
+fn panic_response_respects_the_accept_header() {
     let handler = |request: Request| -> &'static str { panic!("a test asked for {request:?}") };
     let server = TestServer::spawn(|builder| builder, handler);
     let mut client = server.connect();
@@ -140,7 +140,7 @@ fn the_answer_to_a_panic_has_the_form_that_the_client_accepts() {
 
 /// Empty lines are no request, but kept a connection from ever waiting, and so from its deadline.
 #[test]
-fn endless_empty_lines_meet_the_deadline() {
+fn endless_empty_lines_time_out() {
     let configure = |builder: httpool::Builder| {
         builder
             .workers(1)

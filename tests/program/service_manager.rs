@@ -7,7 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, unbounded};
 use rustix::process::Signal;
 
-use crate::access_log::logging_to_nobody;
+use crate::access_log::spawn_with_unread_log;
 use crate::support::{
     Gate, Program, TIMEOUT, TempDir, TempPath, TestServer, eventually, run_program,
 };
@@ -80,7 +80,7 @@ fn expect_message(messages: &Receiver<String>, start: &str) {
 }
 
 #[test]
-fn a_manager_with_an_abstract_name_hears_the_same() {
+fn abstract_notify_socket_is_supported() {
     let Abstract { name, messages } = Abstract::new("abstract");
     let variables = [("NOTIFY_SOCKET", &*name), ("WATCHDOG_USEC", "60000")];
     let program = Program::spawn_with(&[], &variables);
@@ -96,7 +96,7 @@ fn a_manager_with_an_abstract_name_hears_the_same() {
 }
 
 #[test]
-fn a_manager_that_cannot_be_told_is_a_warning() {
+fn unreachable_notify_socket_is_a_warning() {
     #[track_caller]
     fn check(variables: &[(&str, &str)], part: &str) {
         let mut program = Program::spawn_with(&["--drain-idle", "0"], variables);
@@ -120,7 +120,7 @@ fn a_manager_that_cannot_be_told_is_a_warning() {
 }
 
 #[test]
-fn a_manager_hears_how_the_server_is() {
+fn service_manager_gets_status_and_watchdog() {
     let manager = Manager::new("hears");
     let path = manager.path.text();
     let variables = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "60000")];
@@ -143,12 +143,12 @@ fn a_manager_hears_how_the_server_is() {
 }
 
 #[test]
-fn what_is_read_again_and_stands_still_keeps_nobody_from_stopping() {
+fn stuck_reload_does_not_delay_shutdown() {
     let (manager, folder) = (Manager::new("stops"), TempDir::new());
     let path = manager.path.text();
     let variables = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "60000")];
     let arguments = ["--drain-timeout", "1s"];
-    let (mut program, _ends) = logging_to_nobody(&folder, &arguments, &variables);
+    let (mut program, _ends) = spawn_with_unread_log(&folder, &arguments, &variables);
     manager.expect("READY=1");
     // The log that is written to can't be exchanged.
     program.signal(Signal::USR1);
@@ -162,7 +162,7 @@ fn what_is_read_again_and_stands_still_keeps_nobody_from_stopping() {
 }
 
 #[test]
-fn a_log_file_that_nobody_reads_is_not_waited_for() {
+fn unread_log_file_is_not_waited_for() {
     let (manager, folder) = (Manager::new("pipe"), TempDir::new());
     let path = manager.path.text();
     let pipe = folder.pipe("pipe").path("pipe");
@@ -186,7 +186,7 @@ fn a_log_file_that_nobody_reads_is_not_waited_for() {
 }
 
 #[test]
-fn a_server_whose_workers_are_all_stuck_does_not_move() {
+fn stuck_workers_stop_the_watchdog() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let server = TestServer::spawn(

@@ -14,7 +14,7 @@ fn post(program: &Program, content_type: &str, body: &[u8]) -> Response {
 }
 
 #[test]
-fn what_is_posted_comes_back() {
+fn posted_bodies_are_echoed() {
     #[track_caller]
     fn check(program: &Program, content_type: &str, body: &[u8], expected: &str) {
         let response = post(program, content_type, body);
@@ -41,7 +41,7 @@ fn what_is_posted_comes_back() {
 }
 
 #[test]
-fn chunked_bodies_come_back() {
+fn chunked_bodies_are_echoed() {
     let program = Program::spawn(&[]);
     let body = Random::new(2).bytes(1024 * 1024);
     let mut client = program.connect();
@@ -52,7 +52,7 @@ fn chunked_bodies_come_back() {
 }
 
 #[test]
-fn a_mistake_in_json_is_named_with_its_place() {
+fn json_errors_name_their_position() {
     let program = Program::spawn(&[]);
     for content_type in ["application/json", "application/problem+json"] {
         let field = format!("Content-Type: {content_type}\r\n");
@@ -64,14 +64,14 @@ fn a_mistake_in_json_is_named_with_its_place() {
 }
 
 #[test]
-fn raw_json_comes_back_unread() {
+fn raw_json_is_echoed_unparsed() {
     let program = Program::spawn(&["--echo-json", "raw"]);
     let response = post(&program, "Content-Type: application/json\r\n", b"{broken");
     assert_eq!((response.status, response.text()), (200, "{broken".into()));
 }
 
 #[test]
-fn a_page_welcomes() {
+fn root_serves_a_welcome_page() {
     let program = Program::spawn(&[]);
     let mut client = program.connect();
     let page = client.get("/any/path").expect_status(200);
@@ -90,7 +90,7 @@ fn a_page_welcomes() {
 }
 
 #[test]
-fn other_methods_are_told_what_is_allowed() {
+fn other_methods_are_405_with_allow() {
     let program = Program::spawn(&[]);
     let mut client = program.connect();
     for (method, status) in [
@@ -108,7 +108,7 @@ fn other_methods_are_told_what_is_allowed() {
 }
 
 #[test]
-fn a_folder_is_served_in_place_of_the_echo() {
+fn folder_replaces_the_echo() {
     let folder = TempDir::new();
     folder
         .file("index.html", "<p>page</p>")
@@ -131,7 +131,7 @@ fn a_folder_is_served_in_place_of_the_echo() {
 }
 
 #[test]
-fn a_folder_is_served_where_a_sandbox_forbids_openat2() {
+fn folder_is_served_without_openat2() {
     let folder = TempDir::new();
     folder.file("sub/a.txt", "text");
     let root = folder.path("");
@@ -164,7 +164,7 @@ fn deadlines_are_flags() {
 /// To check so much JSON holds the worker for longer than others may wait. That they come just then
 /// is tried until it is so.
 #[test]
-fn what_is_shed_is_a_flag() {
+fn queue_timeout_is_a_flag() {
     #[track_caller]
     fn check(flags: &[&str]) {
         let program = Program::spawn(&[&["--workers", "1"], flags].concat());

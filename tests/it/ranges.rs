@@ -13,7 +13,7 @@ use crate::support::{Client, End, HUGE, Random, Response, TempDir, TestServer, c
 /// A file that is older than this build of the tests, so that its tag is strong.
 const OLD: &str = "/LICENSE-MIT";
 
-fn old() -> (ServeDir, Vec<u8>) {
+fn old_file() -> (ServeDir, Vec<u8>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let content = fs::read(folder.join(&OLD[1..])).expect("it is there");
     (
@@ -27,7 +27,7 @@ fn serve(folder: &TempDir) -> TestServer {
     TestServer::spawn(|builder| builder, files)
 }
 
-fn ask_for(client: &mut Client, target: &str, ranges: &str) {
+fn get_ranges(client: &mut Client, target: &str, ranges: &str) {
     client.send(format!(
         "GET {target} HTTP/1.1\r\nHost: it\r\nRange: bytes={ranges}\r\n\r\n"
     ));
@@ -66,7 +66,7 @@ fn parts(response: &Response) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_part_of_any_file_is_sent_as_it_is() {
+fn single_range_is_exact_for_any_file_size() {
     let folder = TempDir::new();
     let server = serve(&folder);
     let mut client = server.connect();
@@ -80,7 +80,7 @@ fn a_part_of_any_file_is_sent_as_it_is() {
             (format!("1-{}", size - 2), 1..size - 1),
             (format!("2-{}", 2 * size), 2..size),
         ] {
-            ask_for(&mut client, "/file.txt", &range);
+            get_ranges(&mut client, "/file.txt", &range);
             let response = client.expect_status(206);
             let said = format!("bytes {}-{}/{size}", part.start, part.end - 1);
             assert_eq!(response.header("content-range"), Some(&*said));
@@ -90,13 +90,13 @@ fn a_part_of_any_file_is_sent_as_it_is() {
 }
 
 #[test]
-fn several_parts_come_in_one_answer() {
+fn several_ranges_come_in_one_multipart_response() {
     let folder = TempDir::new();
     let content = Random::new(9).bytes(1_000_000);
     folder.file("file.txt", &content);
     let server = serve(&folder);
     let mut client = server.connect();
-    ask_for(
+    get_ranges(
         &mut client,
         "/file.txt",
         "900000-, 0-0, 5000-399999, 6000-7000",
@@ -115,13 +115,13 @@ fn several_parts_come_in_one_answer() {
         assert!(*part == content[start..end], "{start}-{end}");
     }
     // What touches is one part, and needs no parts.
-    ask_for(&mut client, "/file.txt", "10-19,20-29,5-12");
+    get_ranges(&mut client, "/file.txt", "10-19,20-29,5-12");
     assert!(client.expect_status(206).body == content[5..30]);
 }
 
 /// zsync asks for twenty in one request.
 #[test]
-fn sixty_four_ranges_are_sent_and_one_more_is_refused() {
+fn sixty_four_ranges_are_the_limit() {
     let folder = TempDir::new();
     let content = Random::new(10).bytes(100_000);
     folder.file("file.txt", &content);
@@ -131,21 +131,21 @@ fn sixty_four_ranges_are_sent_and_one_more_is_refused() {
         let each = (0..count).map(|index| format!("{0}-{0}", index * 1000));
         each.collect::<Vec<_>>().join(",")
     };
-    ask_for(&mut client, "/file.txt", &ranges(64));
+    get_ranges(&mut client, "/file.txt", &ranges(64));
     let parts = parts(&client.expect_status(206));
     assert_eq!(parts.len(), 64);
     for (index, (_, part)) in parts.iter().enumerate() {
         assert_eq!(*part, content[index * 1000..=index * 1000]);
     }
-    ask_for(&mut client, "/file.txt", &ranges(65));
+    get_ranges(&mut client, "/file.txt", &ranges(65));
     client.expect_status(416);
     // Ranges that overlap are one, and so few enough.
-    ask_for(&mut client, "/file.txt", &(ranges(65) + ",0-"));
+    get_ranges(&mut client, "/file.txt", &(ranges(65) + ",0-"));
     assert!(client.expect_status(206).body == content);
 }
 
 #[test]
-fn space_before_the_equals_sign_makes_no_range() {
+fn space_before_the_equals_sign_invalidates_a_range() {
     let folder = TempDir::new();
     folder.file("file", "0123456789");
     let server = serve(&folder);
@@ -155,7 +155,7 @@ fn space_before_the_equals_sign_makes_no_range() {
 }
 
 #[test]
-fn what_can_not_be_sent_in_parts_is_refused_or_whole() {
+fn bad_ranges_are_416_or_ignored() {
     let folder = TempDir::new();
     folder
         .file("file", "0123456789")
@@ -164,7 +164,7 @@ fn what_can_not_be_sent_in_parts_is_refused_or_whole() {
     let server = serve(&folder);
     let mut client = server.connect();
     for ranges in ["10-", "100-200, 50-", "-0"] {
-        ask_for(&mut client, "/file", ranges);
+        get_ranges(&mut client, "/file", ranges);
         let response = client.expect_status(416);
         assert_eq!(
             response.header("content-range"),
@@ -173,21 +173,21 @@ fn what_can_not_be_sent_in_parts_is_refused_or_whole() {
         );
     }
     for ranges in ["", "x", "5-4", "1-2;3-4", "0-1, x"] {
-        ask_for(&mut client, "/file", ranges);
+        get_ranges(&mut client, "/file", ranges);
         client.expect_body("0123456789");
     }
-    ask_for(&mut client, "/none", "0-");
+    get_ranges(&mut client, "/none", "0-");
     client.expect_body("");
     // As many as a head has room for.
     let many: Vec<_> = (0..900)
         .map(|index| format!("{0}-{0}", index * 60 * 3))
         .collect();
-    ask_for(&mut client, "/many", &many.join(","));
+    get_ranges(&mut client, "/many", &many.join(","));
     assert_eq!(
         client.expect_status(416).header("content-range"),
         Some("bytes */100000")
     );
-    ask_for(&mut client, "/many", &"0-,".repeat(5000));
+    get_ranges(&mut client, "/many", &"0-,".repeat(5000));
     assert_eq!(client.expect_status(206).body.len(), 100_000);
     client.send("HEAD /file HTTP/1.1\r\nHost: it\r\nRange: bytes=0-1\r\n\r\n");
     let response = client.expect_response_to_head();
@@ -198,8 +198,8 @@ fn what_can_not_be_sent_in_parts_is_refused_or_whole() {
 }
 
 #[test]
-fn a_download_goes_on_only_if_it_is_of_the_same_file() {
-    let (files, content) = old();
+fn if_range_resumes_only_an_unchanged_file() {
+    let (files, content) = old_file();
     let first = get(&files, OLD, &[]);
     let tag = header(&first, ETAG).expect("there is a tag").to_owned();
     let date = header(&first, LAST_MODIFIED)
@@ -222,7 +222,7 @@ fn a_download_goes_on_only_if_it_is_of_the_same_file() {
         assert_eq!(header(&response, ETAG), Some(&*tag));
     }
     // Where equal times mean nothing, a date brings the whole.
-    let (by_change, _) = old();
+    let (by_change, _) = old_file();
     let by_change = by_change.entity_tags(EntityTags::Change);
     let fields = [(RANGE, "bytes=10-"), (IF_RANGE, &*date)];
     assert_eq!(get(&by_change, OLD, &fields).status(), 200);
@@ -232,7 +232,7 @@ fn a_download_goes_on_only_if_it_is_of_the_same_file() {
 }
 
 #[test]
-fn a_part_of_a_copy_is_of_the_copy() {
+fn ranges_apply_to_the_precompressed_file() {
     let folder = TempDir::new();
     folder
         .file("a.css", "0123456789")
@@ -264,12 +264,12 @@ fn a_part_of_a_copy_is_of_the_copy() {
 }
 
 #[test]
-fn parts_of_a_file_that_is_cut_short_are_not_passed_off_as_whole() {
+fn file_truncated_during_multipart_resets_the_connection() {
     let folder = TempDir::new();
     let file = folder.sparse("file", HUGE as u64);
     let server = serve(&folder);
     let mut client = server.connect();
-    ask_for(&mut client, "/file", &format!("0-0,1000-{}", HUGE - 1));
+    get_ranges(&mut client, "/file", &format!("0-0,1000-{}", HUGE - 1));
     client.expect_bytes(1);
     file.set_len(2000).expect("a file can be cut");
     assert_eq!(client.read_rest().1, End::Reset);

@@ -56,7 +56,7 @@ impl Read for Gated {
     }
 }
 
-fn answer(request: Request) -> Body {
+fn respond(request: Request) -> Body {
     match request.uri().path() {
         "/open" => Body::from_reader(digits()),
         "/sized" => Body::from_sized_reader(digits(), LENGTH),
@@ -72,11 +72,11 @@ fn answer(request: Request) -> Body {
 }
 
 fn server() -> TestServer {
-    TestServer::spawn(|builder| builder, answer)
+    TestServer::spawn(|builder| builder, respond)
 }
 
 #[test]
-fn a_body_whose_length_nobody_knows_comes_in_chunks() {
+fn body_of_unknown_length_is_chunked() {
     let server = server();
     let mut client = server.connect();
     for _ in 0..2 {
@@ -89,7 +89,7 @@ fn a_body_whose_length_nobody_knows_comes_in_chunks() {
 }
 
 #[test]
-fn a_body_of_known_length_says_it() {
+fn body_of_known_length_has_content_length() {
     let server = server();
     let mut client = server.connect();
     for target in ["/sized", "/more"] {
@@ -100,7 +100,7 @@ fn a_body_of_known_length_says_it() {
 }
 
 #[test]
-fn an_old_client_gets_the_body_until_the_end() {
+fn http10_body_ends_with_the_connection() {
     let server = server();
     let mut client = server.connect();
     client.send("GET /open HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
@@ -115,7 +115,7 @@ fn an_old_client_gets_the_body_until_the_end() {
 }
 
 #[test]
-fn the_head_alone_asks_no_reader() {
+fn head_request_does_not_read_the_body() {
     let server = TestServer::spawn(
         |builder| builder,
         |request: Request| match *request.method() {
@@ -132,7 +132,7 @@ fn the_head_alone_asks_no_reader() {
 
 /// A client must see that something is missing, whatever the framing would tell it.
 #[track_caller]
-fn check_cut(target: &str, version: &str) {
+fn expect_reset(target: &str, version: &str) {
     let server = server();
     let mut client = server.connect();
     client.send(format!("GET {target} HTTP/{version}\r\nHost: it\r\n\r\n"));
@@ -147,16 +147,16 @@ fn check_cut(target: &str, version: &str) {
 }
 
 #[test]
-fn a_reader_that_fails_cuts_its_connection() {
+fn failing_reader_resets_the_connection() {
     for target in ["/failing", "/failing-sized", "/short"] {
-        check_cut(target, "1.1");
-        check_cut(target, "1.0");
+        expect_reset(target, "1.1");
+        expect_reset(target, "1.0");
     }
 }
 
 /// Where only the end of the connection ends a body, a part must not end as the whole does.
 #[test]
-fn an_old_client_whose_answer_is_cut_is_reset() {
+fn aborted_http10_response_resets_the_connection() {
     type Configure = fn(Builder) -> Builder;
     let slow: Configure = |builder| builder.write_timeout(SOON);
     let small: Configure = |builder| builder.max_buffered_memory(1000);
@@ -166,7 +166,7 @@ fn an_old_client_whose_answer_is_cut_is_reset() {
         ("buffer_limit", small),
         ("forced", forced),
     ] {
-        let server = TestServer::spawn(configure, answer);
+        let server = TestServer::spawn(configure, respond);
         let mut client = server.connect();
         client.send("GET /endless HTTP/1.0\r\n\r\n").expect_bytes(1);
         if why == "forced" {
@@ -185,7 +185,7 @@ fn an_old_client_whose_answer_is_cut_is_reset() {
 }
 
 #[test]
-fn a_reader_that_panics_costs_nobody_else_anything() {
+fn panicking_reader_affects_no_other_client() {
     // Both workers meet it.
     let server = server();
     for _ in 0..4 {
@@ -194,11 +194,11 @@ fn a_reader_that_panics_costs_nobody_else_anything() {
         assert_eq!(client.read_rest().1, End::Reset);
     }
     server.expect_serving();
-    check_cut("/panicking", "1.1");
+    expect_reset("/panicking", "1.1");
 }
 
 #[test]
-fn a_client_that_does_not_read_holds_no_worker_and_little_memory() {
+fn slow_reader_holds_no_worker_and_little_memory() {
     let server = TestServer::spawn(
         |builder| {
             builder
@@ -206,7 +206,7 @@ fn a_client_that_does_not_read_holds_no_worker_and_little_memory() {
                 .write_timeout(NEVER)
                 .min_rate_grace(NEVER)
         },
-        answer,
+        respond,
     );
     let mut slow: Vec<_> = (0..8).map(|_| server.connect()).collect();
     for client in &mut slow {
@@ -227,7 +227,7 @@ fn a_client_that_does_not_read_holds_no_worker_and_little_memory() {
 }
 
 #[test]
-fn what_a_reader_has_given_is_not_kept_back() {
+fn partial_reads_are_sent_at_once() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let server = TestServer::spawn(
@@ -254,7 +254,7 @@ fn what_a_reader_has_given_is_not_kept_back() {
 }
 
 #[test]
-fn requests_behind_a_stream_wait_for_its_end() {
+fn requests_behind_a_stream_are_answered_after_it() {
     let server = server();
     let mut client = server.connect();
     client.send(
@@ -271,7 +271,7 @@ fn requests_behind_a_stream_wait_for_its_end() {
 }
 
 #[test]
-fn a_drain_sends_a_stream_to_its_end() {
+fn drain_finishes_a_stream() {
     let server = TestServer::spawn(
         |builder| builder.write_timeout(NEVER),
         |_: Request| Body::from_reader(io::repeat(b'x').take(HUGE as u64)),
@@ -289,10 +289,10 @@ fn a_drain_sends_a_stream_to_its_end() {
 }
 
 #[test]
-fn a_stream_that_does_not_end_in_time_is_cut_and_counted() {
+fn endless_stream_is_aborted_at_the_drain_deadline() {
     let server = TestServer::spawn(
         |builder| builder.write_timeout(NEVER).drain_timeout(SOON),
-        answer,
+        respond,
     );
     // One whose client takes everything, and one whose client takes nothing.
     let (mut greedy, mut lazy) = (server.connect(), server.connect());

@@ -13,14 +13,14 @@ use crate::support::{
 };
 
 over_every_transport! {
-    a_file_arrives_as_it_is,
+    file_arrives_unchanged,
 }
 
 /// Files that are read behind their heads, and files that are not.
 const SIZES: [usize; 6] = [0, 1, 1024, 4 * 1024, 4 * 1024 + 1, 3_000_000];
 
 /// Sends the file of a path whole, or more of it than there is.
-fn sender(folder: &Arc<TempDir>) -> impl Fn(Request) -> Response + Send + Sync + 'static {
+fn send_file(folder: &Arc<TempDir>) -> impl Fn(Request) -> Response + Send + Sync + 'static {
     let folder = Arc::clone(folder);
     move |request: Request| {
         let path = request.uri().path().trim_start_matches('/');
@@ -37,14 +37,14 @@ fn sender(folder: &Arc<TempDir>) -> impl Fn(Request) -> Response + Send + Sync +
     }
 }
 
-fn a_file_arrives_as_it_is(transport: Transport) {
+fn file_arrives_unchanged(transport: Transport) {
     let folder = Arc::new(TempDir::new());
     let mut random = Random::new(5);
     let contents = SIZES.map(|size| random.bytes(size));
     for content in &contents {
         folder.file(&content.len().to_string(), content);
     }
-    let server = transport.spawn(|builder| builder, sender(&folder));
+    let server = transport.spawn(|builder| builder, send_file(&folder));
     let mut client = server.connect();
     for content in &contents {
         let target = format!("/{}", content.len());
@@ -66,11 +66,11 @@ fn a_file_arrives_as_it_is(transport: Transport) {
 }
 
 #[test]
-fn an_old_client_gets_the_whole_of_it() {
+fn http10_client_gets_the_whole_file() {
     let folder = Arc::new(TempDir::new());
     let content = Random::new(6).bytes(200_000);
     folder.file("file", &content);
-    let server = TestServer::spawn(|builder| builder, sender(&folder));
+    let server = TestServer::spawn(|builder| builder, send_file(&folder));
     let mut client = server.connect();
     client.send("GET /file HTTP/1.0\r\n\r\n");
     client.expect_body(&content);
@@ -79,12 +79,12 @@ fn an_old_client_gets_the_whole_of_it() {
 
 /// The client must see that something is missing.
 #[test]
-fn a_file_that_is_shorter_than_announced_resets_its_connection() {
+fn short_file_resets_the_connection() {
     let folder = Arc::new(TempDir::new());
     for size in SIZES {
         folder.file(&size.to_string(), Random::new(7).bytes(size));
     }
-    let server = TestServer::spawn(|builder| builder, sender(&folder));
+    let server = TestServer::spawn(|builder| builder, send_file(&folder));
     for size in SIZES {
         for more in [1, 100_000] {
             let mut client = server.connect();
@@ -97,10 +97,10 @@ fn a_file_that_is_shorter_than_announced_resets_its_connection() {
 }
 
 #[test]
-fn a_file_that_is_cut_short_while_it_is_sent_resets_its_connection() {
+fn file_truncated_while_sent_resets_the_connection() {
     let folder = Arc::new(TempDir::new());
     let file = folder.sparse("file", HUGE as u64);
-    let server = TestServer::spawn(|builder| builder, sender(&folder));
+    let server = TestServer::spawn(|builder| builder, send_file(&folder));
     let mut client = server.connect();
     client.get("/file").expect_bytes(1);
     file.set_len(1000).expect("a file can be cut");
@@ -112,7 +112,7 @@ fn a_file_that_is_cut_short_while_it_is_sent_resets_its_connection() {
 
 /// Nor is it a fault of the client's.
 #[test]
-fn a_file_that_can_not_be_read_resets_its_connection() {
+fn unreadable_file_resets_the_connection() {
     let folder = Arc::new(TempDir::new());
     folder.file("file", [7; 100_000]);
     let server = TestServer::spawn(
@@ -141,7 +141,7 @@ fn a_file_that_can_not_be_read_resets_its_connection() {
 }
 
 #[test]
-fn a_file_that_the_system_does_not_send_is_read() {
+fn file_without_sendfile_support_is_read() {
     // This process's own memory, which can be read as a file and not sent as one.
     let content: &'static [u8] = Random::new(8).bytes(3_000_000).leak();
     let start = content.as_ptr().addr() as u64;
@@ -159,10 +159,10 @@ fn a_file_that_the_system_does_not_send_is_read() {
 }
 
 #[test]
-fn a_file_that_grows_while_it_is_sent_has_the_length_that_was_announced() {
+fn growing_file_keeps_its_content_length() {
     let folder = Arc::new(TempDir::new());
     let file = folder.sparse("file", HUGE as u64);
-    let server = TestServer::spawn(|builder| builder, sender(&folder));
+    let server = TestServer::spawn(|builder| builder, send_file(&folder));
     let mut client = server.connect();
     client.get("/file");
     client.send(request::get("/none"));
@@ -180,9 +180,9 @@ fn a_file_that_grows_while_it_is_sent_has_the_length_that_was_announced() {
 }
 
 #[test]
-fn ten_gibibytes_for_a_slow_reader_cost_no_worker_and_no_memory() {
+fn slow_readers_of_large_files_cost_no_worker_or_memory() {
     in_own_process(
-        "sending::ten_gibibytes_for_a_slow_reader_cost_no_worker_and_no_memory",
+        "sending_files::slow_readers_of_large_files_cost_no_worker_or_memory",
         || {
             let folder = Arc::new(TempDir::new());
             folder.sparse("large", 10 << 30);
@@ -193,7 +193,7 @@ fn ten_gibibytes_for_a_slow_reader_cost_no_worker_and_no_memory() {
                         .write_timeout(NEVER)
                         .min_rate_grace(NEVER)
                 },
-                sender(&folder),
+                send_file(&folder),
             );
             let mut readers: Vec<_> = (0..50).map(|_| server.connect()).collect();
             for client in &mut readers {
@@ -225,10 +225,10 @@ fn ten_gibibytes_for_a_slow_reader_cost_no_worker_and_no_memory() {
 
 /// Who reads as fast as it comes waits for others, too.
 #[test]
-fn a_fast_reader_leaves_the_worker_to_others() {
+fn fast_reader_does_not_starve_other_clients() {
     let folder = Arc::new(TempDir::new());
     folder.sparse("large", 10 << 30);
-    let server = TestServer::spawn(|builder| builder.workers(1), sender(&folder));
+    let server = TestServer::spawn(|builder| builder.workers(1), send_file(&folder));
     let mut greedy = server.connect();
     greedy.get("/large").expect_bytes(1000);
     let mut others = 0;
@@ -247,10 +247,10 @@ fn a_fast_reader_leaves_the_worker_to_others() {
 }
 
 #[test]
-fn a_drain_sends_a_file_to_its_end() {
+fn drain_finishes_sending_a_file() {
     let folder = Arc::new(TempDir::new());
     folder.sparse("file", HUGE as u64);
-    let server = TestServer::spawn(|builder| builder.write_timeout(NEVER), sender(&folder));
+    let server = TestServer::spawn(|builder| builder.write_timeout(NEVER), send_file(&folder));
     let mut client = server.connect();
     client.get("/file").expect_bytes(1);
     server.begin_drain();
@@ -262,12 +262,12 @@ fn a_drain_sends_a_file_to_its_end() {
 }
 
 #[test]
-fn a_file_that_is_not_taken_in_time_is_cut_and_counted() {
+fn file_unfinished_at_the_drain_deadline_is_aborted() {
     let folder = Arc::new(TempDir::new());
     folder.sparse("file", HUGE as u64);
     let server = TestServer::spawn(
         |builder| builder.write_timeout(NEVER).drain_timeout(SOON),
-        sender(&folder),
+        send_file(&folder),
     );
     let mut client = server.connect();
     client.get("/file").expect_bytes(1);
@@ -280,7 +280,7 @@ fn a_file_that_is_not_taken_in_time_is_cut_and_counted() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_read_until_it_ends() {
+fn special_file_is_read_until_eof() {
     let server = TestServer::spawn(
         |builder| builder,
         |_: Request| {

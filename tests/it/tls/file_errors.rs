@@ -23,7 +23,7 @@ fn check(certificate: &str, key: &str, wrong: &str, start: &str, end: &str) {
 }
 
 #[test]
-fn the_error_of_a_key_says_what_it_is_and_what_helps() {
+fn key_errors_name_the_problem_and_the_fix() {
     let check = |key, start, end| check("v3.pem", key, key, start, end);
     for key in [
         "encrypted.pem",
@@ -66,7 +66,7 @@ fn the_error_of_a_key_says_what_it_is_and_what_helps() {
 }
 
 #[test]
-fn the_error_of_a_certificate_says_what_it_is_and_what_helps() {
+fn certificate_errors_name_the_problem_and_the_fix() {
     let check = |certificate, start, end| check(certificate, "p-256.pem", certificate, start, end);
     let start = "the certificate is X.509 version 1; version 3 is required";
     check("v1.pem", start, "with -extfile signs one)");
@@ -90,7 +90,7 @@ fn the_error_of_a_certificate_says_what_it_is_and_what_helps() {
 }
 
 #[test]
-fn an_authority_in_der_is_named_as_such() {
+fn der_authority_is_reported() {
     let builder = Tls::builder().certificate_files(file("v3.pem"), file("p-256.pem"));
     let error = builder.client_authorities_file(file("v3.der")).build();
     let text = error.expect_err("it is DER").to_string();
@@ -98,7 +98,7 @@ fn an_authority_in_der_is_named_as_such() {
 }
 
 #[test]
-fn the_error_of_a_wrong_key_names_both_files() {
+fn mismatched_key_error_names_both_files() {
     let authority = crate::support::tls::CertificateAuthority::new();
     let other = authority.issue(&["other.example"]).files("wrong-key");
     let key = other.key.as_ref().display().to_string();

@@ -6,15 +6,15 @@ use socket2::{Domain, Socket, Type};
 use crate::support::{BoundServer, Client, TempPath, TestServer};
 
 /// Who is said to have sent a request.
-fn name(request: Request) -> String {
+fn peer_and_client(request: Request) -> String {
     let origin = ClientInfo::of(&request).expect("it came over a connection");
     let client = origin.client().expect("nobody is in between");
     format!("{} {client}", origin.peer())
 }
 
 #[test]
-fn a_handler_learns_who_its_client_is() {
-    let server = TestServer::spawn(|builder| builder, name);
+fn handler_sees_the_client_address() {
+    let server = TestServer::spawn(|builder| builder, peer_and_client);
     let mut clients = [server.connect(), server.connect()];
     for _ in 0..2 {
         for client in &mut clients {
@@ -25,8 +25,8 @@ fn a_handler_learns_who_its_client_is() {
 }
 
 #[test]
-fn a_request_that_comes_in_parts_has_an_origin_too() {
-    let server = TestServer::spawn(|builder| builder, name);
+fn request_received_in_parts_has_client_info() {
+    let server = TestServer::spawn(|builder| builder, peer_and_client);
     let mut client = server.connect();
     let address = client.local_addr();
     client.send("POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
@@ -37,7 +37,7 @@ fn a_request_that_comes_in_parts_has_an_origin_too() {
 }
 
 #[test]
-fn a_client_that_came_over_ipv6_to_an_ipv4_address_is_told_by_that() {
+fn dual_stack_listener_reports_ipv4_clients_as_ipv4() {
     // A service manager may pass in a socket that takes both. A machine may lack IPv6.
     let Ok(listener) = Socket::new(Domain::IPV6, Type::STREAM, None) else {
         return;
@@ -49,7 +49,7 @@ fn a_client_that_came_over_ipv6_to_an_ipv4_address_is_told_by_that() {
         .expect("there is a free port");
     listener.listen(16).expect("it is bound");
     let server = Server::builder().adopt(listener).workers(2).bind();
-    let server = BoundServer::from(server.expect("it listens")).run(name);
+    let server = BoundServer::from(server.expect("it listens")).run(peer_and_client);
     let ListenAddr::Tcp { port, .. } = *server.address() else {
         panic!("{} is no TCP address", server.address());
     };
@@ -61,9 +61,9 @@ fn a_client_that_came_over_ipv6_to_an_ipv4_address_is_told_by_that() {
 }
 
 #[test]
-fn a_client_of_a_unix_socket_has_no_address() {
+fn unix_socket_clients_have_no_address() {
     let path = TempPath::new("origin.sock");
     let builder = Server::builder().listen(path.as_ref()).workers(2);
-    let server = BoundServer::from(builder.bind().expect("the path is free")).run(name);
+    let server = BoundServer::from(builder.bind().expect("the path is free")).run(peer_and_client);
     server.connect().get("/").expect_body("unix unix");
 }

@@ -4,12 +4,12 @@ use std::net::Shutdown;
 
 use httpool::{Body, Request};
 
-use super::expect_ended;
+use super::expect_close_count;
 use crate::support::tls::TlsServer;
 use crate::support::{End, Gate, HUGE, SOON, TempDir, describe, request};
 
 #[test]
-fn a_client_that_has_finished_sending_is_answered() {
+fn half_closed_client_gets_its_responses() {
     let secure = TlsServer::spawn(|builder| builder, describe);
     for _ in 0..2 {
         // It says so, and its connection ends in this direction.
@@ -44,34 +44,34 @@ fn a_client_that_has_finished_sending_is_answered() {
 }
 
 #[test]
-fn a_body_that_is_cut_off_is_none() {
+fn truncated_body_is_not_handled() {
     let secure = TlsServer::spawn(|builder| builder, describe);
     let mut client = secure.connect();
     client.send([&request::post_head("/", 10)[..], b"half"].concat());
     let ended = client.socket().shutdown(Shutdown::Write);
     ended.expect("the connection is there");
-    expect_ended(&secure.server, "client_left", 1);
+    expect_close_count(&secure.server, "client_left", 1);
     assert_eq!(secure.server.handle().snapshot().answered, 0);
 }
 
 #[test]
-fn idle_connections_are_told_when_they_end() {
+fn idle_connections_get_close_notify() {
     let secure = TlsServer::spawn(|builder| builder.idle_timeout(SOON), describe);
     let mut client = secure.connect();
     client.get("/").expect_body("GET / ");
     client.expect_closed();
-    expect_ended(&secure.server, "idle", 1);
+    expect_close_count(&secure.server, "idle", 1);
 }
 
 #[test]
-fn a_reader_that_is_too_slow_is_cut_and_not_told_that_it_has_all() {
+fn aborted_response_has_no_close_notify() {
     let secure = TlsServer::spawn(
         |builder| builder.write_timeout(SOON),
         |_: Request| vec![b'x'; HUGE],
     );
     let mut client = secure.connect();
     client.get("/").expect_bytes(100);
-    expect_ended(&secure.server, "slow_reader", 1);
+    expect_close_count(&secure.server, "slow_reader", 1);
     let mut rest = Vec::new();
     let (tls, socket) = client.tls_and_socket();
     let end = rustls::Stream::new(tls, socket).read_to_end(&mut rest);
@@ -81,7 +81,7 @@ fn a_reader_that_is_too_slow_is_cut_and_not_told_that_it_has_all() {
 
 /// It is the file that fails, and not the socket, though both are asked at once.
 #[test]
-fn a_file_that_can_not_be_read_resets_its_connection() {
+fn unreadable_file_resets_the_connection() {
     let folder = TempDir::new();
     folder.file("file", [7; 100_000]);
     let secure = TlsServer::spawn(
@@ -94,11 +94,11 @@ fn a_file_that_can_not_be_read_resets_its_connection() {
     let mut client = secure.connect();
     client.get("/");
     assert_eq!(client.read_rest().1, End::Reset);
-    expect_ended(&secure.server, "broken", 1);
+    expect_close_count(&secure.server, "broken", 1);
 }
 
 #[test]
-fn a_drain_finishes_what_is_under_way_over_tls() {
+fn drain_finishes_requests_over_tls() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let secure = TlsServer::spawn(

@@ -23,7 +23,7 @@ fn gated(waiter: GateWaiter) -> impl Fn(Request) -> Vec<u8> {
 }
 
 #[test]
-fn one_free_worker_answers_while_all_others_are_held() {
+fn one_free_worker_responds_while_the_others_block() {
     const WORKERS: usize = 8;
     let gate = Gate::new();
     let server = TestServer::spawn(|builder| builder.workers(WORKERS), gated(gate.waiter()));
@@ -48,7 +48,7 @@ fn one_free_worker_answers_while_all_others_are_held() {
 }
 
 #[test]
-fn nobody_waits_behind_a_handler_that_blocks() {
+fn no_request_waits_behind_a_blocking_handler() {
     for _ in 0..10 {
         let gate = Gate::new();
         let server = TestServer::spawn(|builder| builder, gated(gate.waiter()));
@@ -93,45 +93,48 @@ fn every_worker_is_used() {
 }
 
 #[test]
-fn two_workers_hold_thousands_of_sleepers() {
+fn two_workers_hold_thousands_of_idle_connections() {
     const IDLE: usize = 2_000;
     const HALF: usize = 200;
     /// Both ends of each connection are here, and something is left for everything else.
     const DESCRIPTORS: u64 = 5_000;
-    in_own_process("pool::two_workers_hold_thousands_of_sleepers", || {
-        let limit = getrlimit(Resource::Nofile).current;
-        if limit.is_some_and(|limit| limit < DESCRIPTORS) {
-            println!("skipped: needs {DESCRIPTORS} descriptors, and may have {limit:?}");
-            return;
-        }
-        let server = TestServer::spawn(
-            |builder| builder.head_timeout(NEVER).idle_timeout(NEVER),
-            describe,
-        );
-        let mut idle: Vec<Client> = (0..IDLE).map(|_| server.connect()).collect();
-        for client in &mut idle {
-            client.get("/first").expect_body("GET /first ");
-        }
-        let mut half: Vec<Client> = (0..HALF).map(|_| server.connect()).collect();
-        for client in &mut half {
-            client.send("GET /half HTTP/1.1\r\nHo");
-        }
-        server.expect_open(IDLE + HALF);
-        for _ in 0..50 {
-            server.expect_serving();
-        }
-        for client in idle.iter_mut().step_by(7) {
-            client.get("/again").expect_body("GET /again ");
-        }
-        for client in &mut half {
-            client.send("st: it\r\n\r\n").expect_body("GET /half ");
-        }
-        let report = server.shut_down();
-        assert_eq!((report.accepted, report.aborted), (2_250, 0));
-        for client in &mut idle {
-            client.expect_closed();
-        }
-    });
+    in_own_process(
+        "workers::two_workers_hold_thousands_of_idle_connections",
+        || {
+            let limit = getrlimit(Resource::Nofile).current;
+            if limit.is_some_and(|limit| limit < DESCRIPTORS) {
+                println!("skipped: needs {DESCRIPTORS} descriptors, and may have {limit:?}");
+                return;
+            }
+            let server = TestServer::spawn(
+                |builder| builder.head_timeout(NEVER).idle_timeout(NEVER),
+                describe,
+            );
+            let mut idle: Vec<Client> = (0..IDLE).map(|_| server.connect()).collect();
+            for client in &mut idle {
+                client.get("/first").expect_body("GET /first ");
+            }
+            let mut half: Vec<Client> = (0..HALF).map(|_| server.connect()).collect();
+            for client in &mut half {
+                client.send("GET /half HTTP/1.1\r\nHo");
+            }
+            server.expect_open(IDLE + HALF);
+            for _ in 0..50 {
+                server.expect_serving();
+            }
+            for client in idle.iter_mut().step_by(7) {
+                client.get("/again").expect_body("GET /again ");
+            }
+            for client in &mut half {
+                client.send("st: it\r\n\r\n").expect_body("GET /half ");
+            }
+            let report = server.shut_down();
+            assert_eq!((report.accepted, report.aborted), (2_250, 0));
+            for client in &mut idle {
+                client.expect_closed();
+            }
+        },
+    );
 }
 
 #[test]
@@ -194,7 +197,7 @@ fn slow_senders_hold_no_worker() {
 }
 
 #[test]
-fn bytes_of_two_clients_never_mix() {
+fn bytes_of_different_clients_never_mix() {
     const CLIENTS: u64 = 8;
     const REQUESTS: usize = 40;
     let server = TestServer::spawn(|builder| builder, mirror);
@@ -227,7 +230,7 @@ fn bytes_of_two_clients_never_mix() {
 }
 
 #[test]
-fn nothing_of_one_request_is_seen_by_the_next() {
+fn reused_buffers_leak_nothing_to_the_next_request() {
     /// A function owns its request; only who borrows it could find what was there before.
     struct Show;
 
@@ -278,11 +281,11 @@ impl Handler for ByteByByte {
 }
 
 #[test]
-fn nobody_else_is_woken_while_a_handler_reads_from_its_client() {
+fn blocking_read_in_a_handler_wakes_no_other_worker() {
     const BYTES: usize = 300;
     let upgrade = b"GET / HTTP/1.1\r\nHost: it\r\nConnection: upgrade\r\nUpgrade: bytes\r\n\r\n";
     in_own_process(
-        "pool::nobody_else_is_woken_while_a_handler_reads_from_its_client",
+        "workers::blocking_read_in_a_handler_wakes_no_other_worker",
         || {
             for head in [request::post_head("/", BYTES), upgrade.to_vec()] {
                 let (sender, receiver) = bounded(0);

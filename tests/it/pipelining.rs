@@ -6,7 +6,7 @@ use httpool::{BodyMode, Builder, Handler, Request, Response};
 use crate::support::{Client, End, NEVER, Random, TestServer, describe, mirror, request};
 
 #[test]
-fn two_hundred_requests_are_answered_in_order() {
+fn two_hundred_pipelined_requests_are_answered_in_order() {
     let server = TestServer::spawn(|builder| builder, describe);
     let mut random = Random::new(1);
     let mut requests = Vec::new();
@@ -40,7 +40,7 @@ fn two_hundred_requests_are_answered_in_order() {
 }
 
 #[test]
-fn it_does_not_matter_where_requests_are_cut() {
+fn packet_boundaries_do_not_matter() {
     let requests = [
         request::get("/first"),
         request::post("/second", "a body"),
@@ -72,7 +72,7 @@ fn it_does_not_matter_where_requests_are_cut() {
 }
 
 #[test]
-fn a_client_may_send_thousands_before_it_reads() {
+fn client_may_pipeline_thousands_before_reading() {
     const REQUESTS: usize = 4_000;
     // More than any socket buffers hold, so that the server has to stop in the middle.
     const PADDING: usize = 10_000;
@@ -93,7 +93,7 @@ fn a_client_may_send_thousands_before_it_reads() {
 }
 
 #[test]
-fn what_follows_the_last_request_is_not_answered() {
+fn requests_after_connection_close_are_ignored() {
     let server = TestServer::spawn(|builder| builder, mirror);
     let mut client = server.connect();
     client.send(
@@ -112,7 +112,7 @@ fn what_follows_the_last_request_is_not_answered() {
 /// Drains a server while one client sends this request without end, and returns what the client has
 /// received.
 #[track_caller]
-fn drain_under_endless(
+fn drain_during_endless_requests(
     request: Vec<u8>,
     configure: impl FnOnce(Builder) -> Builder,
     handler: impl Handler,
@@ -154,19 +154,19 @@ fn only_the_last_says_close(received: &[u8]) -> bool {
 }
 
 #[test]
-fn a_client_that_pipelines_without_end_does_not_delay_a_drain() {
+fn endless_pipelining_does_not_delay_drain() {
     for request in [
         request::get("/"),
         request::post("/", "some content"),
         request::post_chunked("/", "some content", 5),
     ] {
-        let received = drain_under_endless(request, |builder| builder, describe);
+        let received = drain_during_endless_requests(request, |builder| builder, describe);
         assert!(only_the_last_says_close(&received));
     }
 }
 
 #[test]
-fn a_client_that_streams_bodies_without_end_does_not_delay_a_drain() {
+fn endless_streamed_bodies_do_not_delay_drain() {
     struct Reader;
     impl Handler for Reader {
         fn handle(&self, request: &mut Request) -> Response {
@@ -179,12 +179,12 @@ fn a_client_that_streams_bodies_without_end_does_not_delay_a_drain() {
         }
     }
     let request = request::post("/", "x".repeat(10_000));
-    let received = drain_under_endless(request, |builder| builder, Reader);
+    let received = drain_during_endless_requests(request, |builder| builder, Reader);
     assert!(only_the_last_says_close(&received));
 }
 
 #[test]
-fn a_client_that_sends_empty_lines_without_end_does_not_delay_a_drain() {
+fn endless_empty_lines_do_not_delay_drain() {
     let server = TestServer::spawn(|builder| builder.drain_timeout(NEVER), describe);
     let client: Client = server.connect();
     thread::scope(|scope| {
