@@ -1,4 +1,4 @@
-//! Error pages that are files.
+//! Error pages from files.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -15,14 +15,15 @@ use crate::fs::regular_file;
 use crate::message::{ErrorPages, Html, IntoResponse as _, Problem, ProblemFormat, Response};
 use crate::sync::ignore_poison;
 
-/// The largest page in bytes. They are kept in memory, and there may be two hundred.
-const LARGEST: u64 = 256 * 1024;
+/// Largest page in bytes. Pages are kept in memory, and there may be two hundred.
+const MAX_PAGE: u64 = 256 * 1024;
 
-/// [Error pages](crate::Builder::error_pages) from a folder: `404.html` for one status, `4xx.html`
-/// and `5xx.html` for all others of their class. Clients that prefer HTML get them, as they are.
+/// [Error pages](crate::Builder::error_pages) from the files of a folder: `404.html` for one
+/// status, `4xx.html` and `5xx.html` for all other statuses of a class. They are sent unchanged to
+/// clients that prefer HTML.
 ///
-/// They are read when this is made and when it is [told to](Self::reload), never for an answer. A
-/// page has 256 KiB at most, in UTF-8; other files in the folder are passed over.
+/// The files are read by [`open`](Self::open) and by [`reload`](Self::reload), never for a
+/// response. A page is UTF-8 and has at most 256 KiB. Other files in the folder are ignored.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -44,21 +45,22 @@ pub struct ErrorPageDir {
     pages: RwLock<Pages>,
 }
 
-/// By the names of their files without the extension.
+/// The pages by file name without the extension.
 type Pages = BTreeMap<Box<str>, Bytes>;
 
-/// Why there are no pages in a folder. As text it is one line that names the folder, or the file.
+/// The error of a folder that provides no pages. Its text is one line and begins with the path of
+/// the folder or file.
 ///
 /// ```
 /// use httpool::ErrorPageDir;
 ///
-/// let error = ErrorPageDir::open("/no/such/folder").expect_err("there is none");
+/// let error = ErrorPageDir::open("/no/such/folder").expect_err("the folder does not exist");
 /// assert!(error.to_string().starts_with("/no/such/folder: "));
 /// ```
 #[derive(Debug)]
 pub struct ErrorPageDirError {
     path: PathBuf,
-    why: Reason,
+    reason: Reason,
 }
 
 #[derive(Debug)]
@@ -70,23 +72,23 @@ enum Reason {
 }
 
 impl ErrorPageDir {
-    /// Reads the pages in this folder.
+    /// Reads the pages of this folder.
     ///
     /// # Errors
     ///
-    /// If it can't be read, has no page, or has one that can't be read, is too large, or is not
-    /// UTF-8.
+    /// If the folder can't be read or has no page, or if a page can't be read, is too large, or is
+    /// not UTF-8.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, ErrorPageDirError> {
         let path = path.into();
         let pages = RwLock::new(read(&path)?);
         Ok(Self { path, pages })
     }
 
-    /// Reads them again.
+    /// Reads the pages again.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open). Those that were read before stay then.
+    /// As [`open`](Self::open). The previous pages are then kept.
     pub fn reload(&self) -> Result<(), ErrorPageDirError> {
         let pages = read(&self.path)?;
         *ignore_poison(self.pages.write()) = pages;
@@ -111,39 +113,39 @@ impl ErrorPages for ErrorPageDir {
             page.clone()
         };
         let mut response = Html(page).into_response();
-        let fields = response.headers_mut();
-        fields.insert(VARY, HeaderValue::from_static("accept"));
+        let headers = response.headers_mut();
+        headers.insert(VARY, HeaderValue::from_static("accept"));
         Some(response)
     }
 }
 
 fn read(folder: &Path) -> Result<Pages, ErrorPageDirError> {
-    let wrong = |path: &Path, why| ErrorPageDirError {
+    let failed = |path: &Path, reason| ErrorPageDirError {
         path: path.to_owned(),
-        why,
+        reason,
     };
     let mut pages = Pages::new();
-    for entry in fs::read_dir(folder).map_err(|error| wrong(folder, error.into()))? {
+    for entry in fs::read_dir(folder).map_err(|error| failed(folder, error.into()))? {
         let name = entry
-            .map_err(|error| wrong(folder, error.into()))?
+            .map_err(|error| failed(folder, error.into()))?
             .file_name();
-        let Some(of) = name.to_str().and_then(|name| name.strip_suffix(".html")) else {
+        let Some(status) = name.to_str().and_then(|name| name.strip_suffix(".html")) else {
             continue;
         };
-        if is_of_errors(of) {
+        if is_error_status(status) {
             let path = folder.join(&name);
-            let page = read_page(&path).map_err(|why| wrong(&path, why))?;
-            pages.insert(of.into(), page);
+            let page = read_page(&path).map_err(|reason| failed(&path, reason))?;
+            pages.insert(status.into(), page);
         }
     }
     if pages.is_empty() {
-        return Err(wrong(folder, Reason::Empty));
+        return Err(failed(folder, Reason::Empty));
     }
     Ok(pages)
 }
 
-/// Whether these are a status of an error, or a class of them.
-fn is_of_errors(text: &str) -> bool {
+/// Whether a file name without its extension is an error status or a class of them.
+fn is_error_status(text: &str) -> bool {
     matches!(
         text.as_bytes(),
         [b'4' | b'5', b'0'..=b'9', b'0'..=b'9'] | [b'4' | b'5', b'x', b'x']
@@ -153,8 +155,8 @@ fn is_of_errors(text: &str) -> bool {
 fn read_page(path: &Path) -> Result<Bytes, Reason> {
     let mut page = Vec::new();
     let file = regular_file::open(path)?;
-    file.take(LARGEST + 1).read_to_end(&mut page)?;
-    if page.len() as u64 > LARGEST {
+    file.take(MAX_PAGE + 1).read_to_end(&mut page)?;
+    if page.len() as u64 > MAX_PAGE {
         return Err(Reason::TooLarge);
     }
     match String::from_utf8(page) {
@@ -172,12 +174,12 @@ impl From<io::Error> for Reason {
 impl fmt::Display for ErrorPageDirError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.path.display())?;
-        match &self.why {
+        match &self.reason {
             Reason::System(error) => error.fmt(f),
-            Reason::TooLarge => write!(f, "it has more than {} KiB", LARGEST / 1024),
-            Reason::NotText => f.write_str("it is not UTF-8"),
+            Reason::TooLarge => write!(f, "larger than {} KiB", MAX_PAGE / 1024),
+            Reason::NotText => f.write_str("not valid UTF-8"),
             Reason::Empty => {
-                f.write_str("there is no page, such as 404.html, 4xx.html or 5xx.html")
+                f.write_str("no error page found (for example 404.html, 4xx.html or 5xx.html)")
             }
         }
     }
@@ -185,7 +187,7 @@ impl fmt::Display for ErrorPageDirError {
 
 impl Error for ErrorPageDirError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.why {
+        match &self.reason {
             Reason::System(error) => Some(error),
             _ => None,
         }

@@ -1,6 +1,11 @@
-//! What handlers are built from: routes, extractors, layers, files, events, JSON.
+//! Building blocks of handlers: routes, extractors, layers, files, events, JSON.
 
-#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+#[cfg(any(
+    feature = "brotli",
+    feature = "files",
+    feature = "gzip",
+    feature = "zstd"
+))]
 pub(crate) mod content_coding;
 pub(crate) mod error_page_dir;
 #[cfg(feature = "router")]

@@ -86,7 +86,7 @@ fn error_pages_are_reloaded_on_a_signal() {
     folder.write("404.html", b"\xff");
     program.signal(Signal::USR1);
     let line = program.expect_line("error page reload failed, keeping the old ones");
-    assert!(line.contains("404.html: it is not UTF-8"), "{line}");
+    assert!(line.contains("404.html: not valid UTF-8"), "{line}");
     check(&program, PUT, 405, "new");
 }
 
@@ -97,8 +97,8 @@ fn bad_error_page_folder_fails_the_start() {
     let odd = Folder::new("odd", &[]);
     fs::create_dir(odd.0.join("404.html")).expect("the name is free");
     for (folder, why) in [
-        (empty.name(), "there is no page, such as 404.html"),
-        (large.name(), "500.html: it has more than 256 KiB"),
+        (empty.name(), "no error page found (for example 404.html"),
+        (large.name(), "500.html: larger than 256 KiB"),
         (odd.name(), "404.html: it is no file"),
         ("/nonexistent", "/nonexistent: No such file"),
     ] {

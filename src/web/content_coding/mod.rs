@@ -1,57 +1,37 @@
-//! Content in fewer bytes (RFC 9110 section 8.4.1).
+//! Content codings (RFC 9110 section 8.4.1).
 
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+mod decode;
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod encode;
 
-use std::io::{self, BufRead, Read, Write as _};
+use http::{HeaderMap, HeaderValue};
 
-#[cfg(feature = "brotli")]
-use brotli_decompressor::{BrotliDecoderParameter, Decompressor};
-use http::HeaderMap;
-
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 pub(crate) use self::encode::Flush;
-use self::encode::{Encoding, PART, encoder};
-use crate::message::Body;
 use crate::message::headers::accept_encoding;
-use crate::message::headers::accept_encoding::is_coding;
 
-/// A coding that content may be in.
+/// A content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "features decide which codings a build uses")]
 pub(crate) enum ContentCoding {
-    #[cfg(feature = "zstd")]
     Zstd,
-    #[cfg(feature = "brotli")]
     Brotli,
-    #[cfg(feature = "gzip")]
     Gzip,
 }
 
-/// How hard to try: in each coding what makes most text a third or less and takes little time for
-/// it, as answers are made while a client waits.
-#[cfg(feature = "zstd")]
-const ZSTD_LEVEL: i32 = 3;
-#[cfg(feature = "brotli")]
-const BROTLI_QUALITY: u32 = 4;
-
-/// How far back brotli looks, as a power of two: what it keeps for each answer is a few times that.
-#[cfg(feature = "brotli")]
-const BROTLI_WINDOW: u32 = 19;
-
-/// Read at a time.
-#[cfg(feature = "brotli")]
-const BUFFER: usize = 16 * 1024;
-
-/// The furthest that zstd may have to look back, as a power of two: what every reader of it should
-/// take (RFC 8878 section 3.1.1.1.2), and no more, for it is what a request may cost in memory.
-#[cfg(feature = "zstd")]
-const ZSTD_WINDOW: u32 = 23;
-
-const COUNT: usize = cfg!(feature = "zstd") as usize
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+const SUPPORTED: usize = cfg!(feature = "zstd") as usize
     + cfg!(feature = "brotli") as usize
     + cfg!(feature = "gzip") as usize;
 
+/// The server's order of preference, which decides between codings that a client accepts equally.
+/// There are two: a response that is encoded while the client waits should take little time, and a
+/// file that was compressed in advance should be small.
 impl ContentCoding {
-    /// All that are known, in the order in which they are chosen where a client likes several alike.
-    pub(crate) const ALL: [Self; COUNT] = [
+    /// The codings that this build can encode and decode, the fastest first.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    pub(crate) const FASTEST_FIRST: [Self; SUPPORTED] = [
         #[cfg(feature = "zstd")]
         Self::Zstd,
         #[cfg(feature = "brotli")]
@@ -60,186 +40,125 @@ impl ContentCoding {
         Self::Gzip,
     ];
 
-    /// The name that is registered for it.
+    /// The codings of compressed files, the smallest first.
+    #[cfg(feature = "files")]
+    const SMALLEST_FIRST: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
+
+    /// The coding for a response that is encoded while it is sent: the one with the highest quality
+    /// (RFC 9110 section 12.5.3). `None` if the client prefers unencoded content or does not say.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    pub(crate) fn preferred(request: &HeaderMap) -> Option<Self> {
+        accept_encoding::wanted(request, Self::FASTEST_FIRST, Self::name).next()
+    }
+
+    /// The codings in which a compressed file may be sent, best first: those that the client accepts
+    /// at least as much as unencoded content.
+    #[cfg(feature = "files")]
+    pub(crate) fn of_files(request: &HeaderMap) -> impl Iterator<Item = Self> {
+        accept_encoding::wanted(request, Self::SMALLEST_FIRST, Self::name)
+    }
+}
+
+impl ContentCoding {
+    /// The registered name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            #[cfg(feature = "zstd")]
             Self::Zstd => "zstd",
-            #[cfg(feature = "brotli")]
             Self::Brotli => "br",
-            #[cfg(feature = "gzip")]
             Self::Gzip => "gzip",
         }
     }
 
-    /// The one of this name.
+    /// Finds a coding that this build can decode by its name.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|coding| is_coding(name, coding.name()))
+        let mut all = Self::FASTEST_FIRST.into_iter();
+        all.find(|coding| accept_encoding::is_coding(name, coding.name()))
     }
 
-    /// Which coding a client with these fields prefers: the first of those with the highest weight
-    /// (RFC 9110 section 12.5.3). `None` if it would rather have none, or says nothing.
-    pub(crate) fn preferred(request: &HeaderMap) -> Option<Self> {
-        accept_encoding::wanted(request, Self::ALL, Self::name).next()
+    /// The value of `Content-Encoding`.
+    pub(crate) const fn value(self) -> HeaderValue {
+        HeaderValue::from_static(self.name())
     }
 
-    /// About how much memory [`encode`](Self::encode) keeps for that: most of it is what may be
-    /// repeated, and where to find it.
-    const fn held(self) -> usize {
-        let state = match self {
-            #[cfg(feature = "zstd")]
-            Self::Zstd => 4096 * 1024,
-            #[cfg(feature = "brotli")]
-            Self::Brotli => 4608 * 1024,
-            #[cfg(feature = "gzip")]
-            Self::Gzip => 384 * 1024,
-        };
-        state + PART
-    }
-
-    /// What this body gives, in the coding.
-    pub(crate) fn encode(self, body: Body, flush: Flush) -> Body {
-        let held = body.held() + self.held();
-        Body::from_watching(Encoding::new(self, body, flush)).holding(held)
-    }
-
-    /// These bytes in the coding.
-    pub(crate) fn compress(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
-        let mut encoder = encoder(self);
-        encoder.write_all(bytes)?;
-        encoder.finish()
-    }
-
-    /// What this reader gives in the coding, without it.
-    pub(crate) fn decode<'r>(self, reader: impl BufRead + 'r) -> Box<dyn Read + 'r> {
+    /// The extension of a compressed file.
+    #[cfg(feature = "files")]
+    pub(crate) const fn extension(self) -> &'static str {
         match self {
-            #[cfg(feature = "zstd")]
-            Self::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(reader)
-                    .expect("it takes no more than memory");
-                decoder
-                    .window_log_max(ZSTD_WINDOW)
-                    .expect("it is one of zstd's windows");
-                Box::new(decoder)
-            }
-            #[cfg(feature = "brotli")]
-            Self::Brotli => {
-                let mut decoder = Decompressor::new(reader, BUFFER);
-                // Windows beyond those of RFC 7932, of up to a gigabyte.
-                let large = BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW;
-                decoder.set_parameter(large, 0);
-                Box::new(decoder)
-            }
-            #[cfg(feature = "gzip")]
-            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+            Self::Zstd => ".zst",
+            Self::Brotli => ".br",
+            Self::Gzip => ".gz",
+        }
+    }
+
+    /// The suffix of a compressed file's entity tag. The tag differs from that of the original even
+    /// if both names are links to one file.
+    #[cfg(feature = "files")]
+    pub(crate) const fn tag_suffix(self) -> &'static str {
+        match self {
+            Self::Zstd => "-zstd",
+            Self::Brotli => "-br",
+            Self::Gzip => "-gzip",
         }
     }
 }
 
-#[cfg(all(test, feature = "brotli", feature = "gzip", feature = "zstd"))]
+#[cfg(all(
+    test,
+    feature = "brotli",
+    feature = "files",
+    feature = "gzip",
+    feature = "zstd"
+))]
 mod tests {
-    use std::io::Cursor;
-
-    use http::HeaderValue;
     use http::header::ACCEPT_ENCODING;
 
+    use super::ContentCoding::{Brotli, Gzip, Zstd};
     use super::*;
 
-    #[track_caller]
-    fn check(accepted: &'static str, expected: Option<ContentCoding>) {
-        let mut request = HeaderMap::new();
-        request.insert(ACCEPT_ENCODING, HeaderValue::from_static(accepted));
-        let preferred = ContentCoding::preferred(&request);
-        assert_eq!(preferred, expected, "{accepted}");
+    fn accepting(accepted: &'static str) -> HeaderMap {
+        let value = HeaderValue::from_static(accepted);
+        [(ACCEPT_ENCODING, value)].into_iter().collect()
     }
 
     #[test]
-    fn the_coding_is_what_the_client_prefers() {
-        check("", None);
-        check("identity", None);
-        check("deflate, compress", None);
-        check("gzip", Some(ContentCoding::Gzip));
-        check("X-GZip;q=0.1", Some(ContentCoding::Gzip));
-        check("gzip, deflate, br, zstd", Some(ContentCoding::Zstd));
-        check("gzip, br", Some(ContentCoding::Brotli));
-        check("gzip;q=0.8, br;q=0.5", Some(ContentCoding::Gzip));
-        check("gzip;q=0", None);
-        check("*", Some(ContentCoding::Zstd));
-        check("zstd;q=0, *;q=0.1", Some(ContentCoding::Brotli));
-        check("*;q=0", None);
-        check("gzip;q=0.5, identity", None);
-        check("gzip;q=0.5, identity;q=0.5", Some(ContentCoding::Gzip));
-        check("gzip;q=nonsense", None);
-    }
-
-    /// Gives so many bytes at a time.
-    struct Parts(Cursor<Vec<u8>>, usize);
-
-    impl Read for Parts {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let count = self.1.min(buffer.len());
-            self.0.read(&mut buffer[..count])
-        }
-    }
-
-    /// How long 1 MiB of JSON lines is with a flush after each read, in thousandths of its length
-    /// without.
-    fn length_with_flushes(coding: ContentCoding, part: usize) -> usize {
-        let mut lines = String::new();
-        for number in 0_u32.. {
-            let hash = number.wrapping_mul(2_654_435_761);
-            let line = format!("{{\"id\":{number},\"user\":{hash},\"event\":\"login\"}}\n");
-            lines.push_str(&line);
-            if lines.len() > 1 << 20 {
-                break;
-            }
-        }
-        let length = |flush| {
-            let mut encoded = Vec::new();
-            let parts = Parts(Cursor::new(lines.clone().into()), part);
-            let mut body = coding.encode(Body::from_reader(parts), flush);
-            let read = body.read_to_end(&mut encoded);
-            read.expect("it can be encoded");
-            encoded.len()
-        };
-        length(Flush::PerRead) * 1000 / length(Flush::WhenFull)
-    }
-
-    /// Is interrupted before each byte.
-    struct Interrupted(&'static [u8], bool);
-
-    impl Read for Interrupted {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.1 = !self.1;
-            match self.1 {
-                true => Err(io::ErrorKind::Interrupted.into()),
-                false => self.0.read(&mut buffer[..1]),
-            }
+    fn responses_use_the_clients_preferred_coding() {
+        for (accepted, expected) in [
+            ("", None),
+            ("identity", None),
+            ("deflate, compress", None),
+            ("gzip", Some(Gzip)),
+            ("X-GZip;q=0.1", Some(Gzip)),
+            ("gzip, deflate, br, zstd", Some(Zstd)),
+            ("gzip, br", Some(Brotli)),
+            ("gzip;q=0.8, br;q=0.5", Some(Gzip)),
+            ("gzip;q=0", None),
+            ("*", Some(Zstd)),
+            ("zstd;q=0, *;q=0.1", Some(Brotli)),
+            ("*;q=0", None),
+            ("gzip;q=0.5, identity", None),
+            ("gzip;q=0.5, identity;q=0.5", Some(Gzip)),
+            ("gzip;q=nonsense", None),
+        ] {
+            let preferred = ContentCoding::preferred(&accepting(accepted));
+            assert_eq!(preferred, expected, "{accepted}");
         }
     }
 
     #[test]
-    fn a_read_that_is_interrupted_ends_no_content() {
-        for coding in ContentCoding::ALL {
-            let body = Body::from_reader(Interrupted(b"tea, and no milk", false));
-            let mut encoded = Vec::new();
-            // This reads again after each interruption, as a connection does.
-            let read = coding
-                .encode(body, Flush::PerRead)
-                .read_to_end(&mut encoded);
-            read.expect("it can be encoded");
-            let mut decoded = String::new();
-            let read = coding.decode(&encoded[..]).read_to_string(&mut decoded);
-            read.expect("it is in this coding");
-            assert_eq!(decoded, "tea, and no milk", "{coding:?}");
-        }
-    }
-
-    #[test]
-    fn a_flush_per_read_costs_little_where_reads_are_large() {
-        for coding in ContentCoding::ALL {
-            assert!(length_with_flushes(coding, PART) < 1020, "{coding:?}");
+    fn files_use_the_clients_preferred_then_smallest_coding() {
+        for (accepted, expected) in [
+            ("gzip, deflate, br, zstd", &[Brotli, Zstd, Gzip][..]),
+            ("gzip, br;q=0.9", &[Gzip, Brotli]),
+            ("X-GZip, br;q=0.9", &[Gzip, Brotli]),
+            ("gzip;q=0", &[]),
+            ("identity, gzip;q=0.5, br", &[Brotli]),
+            ("*", &[Brotli, Zstd, Gzip]),
+            ("*;q=0.1, gzip;q=0.2, identity;q=0", &[Gzip, Brotli, Zstd]),
+            ("", &[]),
+        ] {
+            let codings: Vec<_> = ContentCoding::of_files(&accepting(accepted)).collect();
+            assert_eq!(codings, expected, "{accepted}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Requests that depend on what the client has already (RFC 9110 section 13).
+//! Conditional requests (RFC 9110 section 13).
 
 use std::time::SystemTime;
 
@@ -10,56 +10,56 @@ use http::header::{
 
 use super::validators::{Date, Validators};
 
-/// What the conditions of a GET or HEAD come to.
+/// The result of a GET or HEAD request's preconditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precondition {
-    /// The content is to be sent.
+    /// Send the content.
     Send,
-    /// The client has it.
+    /// The client has the current content (304).
     NotModified,
-    /// It is not what the client wants to know more of.
+    /// A precondition failed (412).
     Failed,
 }
 
 /// How two entity tags are compared (section 8.8.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comparison {
-    /// Equal ones that are both strong.
+    /// Tags are equal if their opaque parts are and both are strong.
     Strong,
-    /// Equal but for `W/`.
+    /// Tags are equal if their opaque parts are.
     Weak,
 }
 
-/// Looks at the conditions in the order of section 13.2.2. What can't be read is no condition if it
-/// is a date, and is matched by nothing if it is a list of tags. What has no validators is there, which
-/// `*` asks, and no date says anything of it.
-pub(crate) fn evaluate(fields: &HeaderMap, validators: Option<&Validators>) -> Precondition {
+/// Evaluates the preconditions in the order of section 13.2.2. An invalid date is ignored; an
+/// invalid list of tags matches nothing. A representation without validators exists, so `*` matches
+/// it, and dates say nothing about it.
+pub(crate) fn evaluate(headers: &HeaderMap, validators: Option<&Validators>) -> Precondition {
     let modified = validators.map(|validators| validators.modified);
-    if fields.contains_key(IF_MATCH) {
-        if !matches(fields, &IF_MATCH, validators, Comparison::Strong) {
+    if headers.contains_key(IF_MATCH) {
+        if !matches(headers, &IF_MATCH, validators, Comparison::Strong) {
             return Precondition::Failed;
         }
-    } else if is_after(modified, date(fields, &IF_UNMODIFIED_SINCE)) == Some(true) {
+    } else if is_after(modified, date(headers, &IF_UNMODIFIED_SINCE)) == Some(true) {
         return Precondition::Failed;
     }
-    let is_known = if fields.contains_key(IF_NONE_MATCH) {
-        matches(fields, &IF_NONE_MATCH, validators, Comparison::Weak)
+    let is_current = if headers.contains_key(IF_NONE_MATCH) {
+        matches(headers, &IF_NONE_MATCH, validators, Comparison::Weak)
     } else {
-        is_after(modified, date(fields, &IF_MODIFIED_SINCE)) == Some(false)
+        is_after(modified, date(headers, &IF_MODIFIED_SINCE)) == Some(false)
     };
-    if is_known {
+    if is_current {
         Precondition::NotModified
     } else {
         Precondition::Send
     }
 }
 
-/// Whether a part of the content is of use to the client: it has other parts of the same, or says
-/// nothing of such (section 13.1.5).
+/// Whether a range may be sent: the request has no `If-Range`, or the header matches the current
+/// representation (section 13.1.5).
 ///
-/// A date is compared exactly, and counts only where equal times mean equal bytes.
-pub(crate) fn allow_ranges(fields: &HeaderMap, validators: &Validators) -> bool {
-    let mut values = fields.get_all(IF_RANGE).iter();
+/// A date must be equal, and counts only where equal times mean equal bytes.
+pub(crate) fn allow_ranges(headers: &HeaderMap, validators: &Validators) -> bool {
+    let mut values = headers.get_all(IF_RANGE).iter();
     match (values.next(), values.next()) {
         (None, _) => true,
         (Some(value), None) => match parse_date(value) {
@@ -70,20 +70,20 @@ pub(crate) fn allow_ranges(fields: &HeaderMap, validators: &Validators) -> bool 
     }
 }
 
-/// Whether the one is after the other, if there are both.
+/// Whether `one` is after `other`. `None` if one of them is missing.
 fn is_after(one: Option<SystemTime>, other: Option<SystemTime>) -> Option<bool> {
     Some(one? > other?)
 }
 
-/// Whether a field names the entity tag, or any.
+/// Whether this header lists the entity tag, or is `*`.
 fn matches(
-    fields: &HeaderMap,
+    headers: &HeaderMap,
     name: &HeaderName,
     validators: Option<&Validators>,
     comparison: Comparison,
 ) -> bool {
-    let ours = validators.and_then(|validators| Tag::whole(&validators.tag));
-    fields.get_all(name).iter().any(|value| {
+    let ours = validators.and_then(|validators| Tag::parse(&validators.tag));
+    headers.get_all(name).iter().any(|value| {
         let value = value.as_bytes().trim_ascii();
         value == b"*"
             || Tags(value).any(|tag| ours.is_some_and(|ours| ours.equals(tag, comparison)))
@@ -94,19 +94,19 @@ fn matches(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tag<'a> {
     is_weak: bool,
-    /// With its quotes.
+    /// The tag with its quotes.
     opaque: &'a [u8],
 }
 
 impl<'a> Tag<'a> {
-    /// The one that this is.
-    fn whole(text: &'a str) -> Option<Self> {
-        let (tag, rest) = Self::first(text.as_bytes())?;
+    /// Parses text that is one tag and nothing else.
+    fn parse(text: &'a str) -> Option<Self> {
+        let (tag, rest) = Self::parse_first(text.as_bytes())?;
         rest.is_empty().then_some(tag)
     }
 
-    /// The one that this begins with, and the rest.
-    fn first(value: &'a [u8]) -> Option<(Self, &'a [u8])> {
+    /// Parses the tag at the start, and returns the rest.
+    fn parse_first(value: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (is_weak, quoted) = match value.strip_prefix(b"W/") {
             Some(rest) => (true, rest),
             None => (false, value),
@@ -118,22 +118,22 @@ impl<'a> Tag<'a> {
     }
 
     fn equals(self, other: Self, comparison: Comparison) -> bool {
-        let may_be = comparison == Comparison::Weak || !(self.is_weak || other.is_weak);
-        may_be && self.opaque == other.opaque
+        let is_comparable = comparison == Comparison::Weak || !(self.is_weak || other.is_weak);
+        is_comparable && self.opaque == other.opaque
     }
 }
 
-/// The tags of a list, as far as it is one.
+/// The tags of a list, up to the first syntax error.
 struct Tags<'a>(&'a [u8]);
 
 impl<'a> Iterator for Tags<'a> {
     type Item = Tag<'a>;
 
     fn next(&mut self) -> Option<Tag<'a>> {
-        let is_between = |byte: &u8| b", \t".contains(byte);
-        let start = self.0.iter().position(|byte| !is_between(byte))?;
-        let (tag, rest) = Tag::first(&self.0[start..])?;
-        // What follows is another one after a comma, or the end.
+        let is_separator = |byte: &u8| b", \t".contains(byte);
+        let start = self.0.iter().position(|byte| !is_separator(byte))?;
+        let (tag, rest) = Tag::parse_first(&self.0[start..])?;
+        // A comma and another tag, or the end, must follow.
         self.0 = match rest.trim_ascii_start() {
             rest @ ([] | [b',', ..]) => rest,
             _ => &[],
@@ -142,9 +142,9 @@ impl<'a> Iterator for Tags<'a> {
     }
 }
 
-/// The date that a field says, if it says one and nothing else.
-fn date(fields: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    let mut values = fields.get_all(name).iter();
+/// Parses a date header. `None` if it is repeated or invalid.
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    let mut values = headers.get_all(name).iter();
     let date = parse_date(values.next()?);
     date.filter(|_| values.next().is_none())
 }
@@ -167,12 +167,12 @@ mod tests {
     fn validators(tag: &str) -> Validators {
         Validators {
             tag: tag.to_owned(),
-            modified: httpdate::parse_http_date(THEN).expect("it is a date"),
+            modified: httpdate::parse_http_date(THEN).expect("the date is valid"),
             date: Date::Weak,
         }
     }
 
-    fn fields(lines: &[(HeaderName, &str)]) -> HeaderMap {
+    fn headers(lines: &[(HeaderName, &str)]) -> HeaderMap {
         let value = |value: &str| HeaderValue::from_str(value).expect("test values are valid");
         lines
             .iter()
@@ -182,12 +182,12 @@ mod tests {
 
     #[track_caller]
     fn check(tag: &str, lines: &[(HeaderName, &str)], expected: Precondition) {
-        let outcome = evaluate(&fields(lines), Some(&validators(tag)));
+        let outcome = evaluate(&headers(lines), Some(&validators(tag)));
         assert_eq!(outcome, expected, "{tag} {lines:?}");
     }
 
     #[test]
-    fn each_condition_by_itself() {
+    fn single_conditions() {
         check("\"a\"", &[], Send);
         for (list, is_matched) in [
             ("\"a\"", true),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_tags_are_enough_to_keep_what_there_is_and_no_more() {
+    fn weak_tags_match_if_none_match_only() {
         check("W/\"a\"", &[(IF_NONE_MATCH, "\"a\"")], NotModified);
         check("\"a\"", &[(IF_NONE_MATCH, "W/\"a\"")], NotModified);
         check("W/\"a\"", &[(IF_MATCH, "W/\"a\"")], Failed);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_go_before_dates_and_failure_before_what_is_known() {
+    fn tags_precede_dates_and_failure_precedes_not_modified() {
         let (same, other) = ("\"a\"", "\"b\"");
         check(
             same,
@@ -281,10 +281,10 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_of_what_the_client_has_parts_of() {
+    fn if_range_must_match_strongly() {
         #[track_caller]
         fn check(tag: &str, value: &str, expected: bool) {
-            let allowed = allow_ranges(&fields(&[(IF_RANGE, value)]), &validators(tag));
+            let allowed = allow_ranges(&headers(&[(IF_RANGE, value)]), &validators(tag));
             assert_eq!(allowed, expected, "{tag} {value}");
         }
         check("\"a\"", "\"a\"", true);
@@ -303,16 +303,16 @@ mod tests {
                 date: Date::Strong,
                 ..validators("\"a\"")
             };
-            let allowed = allow_ranges(&fields(&[(IF_RANGE, date)]), &strong);
+            let allowed = allow_ranges(&headers(&[(IF_RANGE, date)]), &strong);
             assert_eq!(allowed, expected, "{date}");
         }
         assert!(allow_ranges(&HeaderMap::new(), &validators("W/\"a\"")));
-        let twice = fields(&[(IF_RANGE, "\"a\""), (IF_RANGE, "\"a\"")]);
+        let twice = headers(&[(IF_RANGE, "\"a\""), (IF_RANGE, "\"a\"")]);
         assert!(!allow_ranges(&twice, &validators("\"a\"")));
     }
 
     #[test]
-    fn what_has_no_validators_is_there_and_no_more_is_known_of_it() {
+    fn without_validators_only_a_star_matches() {
         for (name, value, expected) in [
             (IF_MATCH, "*", Send),
             (IF_MATCH, "\"a\"", Failed),
@@ -321,19 +321,19 @@ mod tests {
             (IF_MODIFIED_SINCE, AFTER, Send),
             (IF_UNMODIFIED_SINCE, BEFORE, Send),
         ] {
-            let outcome = evaluate(&fields(&[(name.clone(), value)]), None);
+            let outcome = evaluate(&headers(&[(name.clone(), value)]), None);
             assert_eq!(outcome, expected, "{name} {value}");
         }
     }
 
     #[test]
-    fn a_date_before_all_time_is_one() {
+    fn the_epoch_is_a_valid_date() {
         let epoch = Validators {
             tag: "\"a\"".to_owned(),
             modified: UNIX_EPOCH + Duration::ZERO,
             date: Date::Weak,
         };
-        let since = fields(&[(IF_MODIFIED_SINCE, "Thu, 01 Jan 1970 00:00:00 GMT")]);
+        let since = headers(&[(IF_MODIFIED_SINCE, "Thu, 01 Jan 1970 00:00:00 GMT")]);
         assert_eq!(evaluate(&since, Some(&epoch)), NotModified);
     }
 }

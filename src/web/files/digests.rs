@@ -1,4 +1,4 @@
-//! Digests of files' contents, which are kept while the files stay as they are.
+//! Digests of file contents, cached while a file is unchanged.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -9,66 +9,67 @@ use std::sync::{Mutex, MutexGuard};
 
 use sha2::{Digest as _, Sha256};
 
-use super::validators::State;
+use super::validators::FileState;
 use crate::sync::ignore_poison;
 use crate::web::EntityTags;
 
-/// The largest file that is read for its tag: it takes a worker's time, a tenth of a second or so.
-const LARGEST: u64 = 64 * 1024 * 1024;
+/// Largest file that is read for its entity tag. Reading it occupies a worker for about a tenth of
+/// a second.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
 
-/// Most digests that are kept, which is some megabytes. More are taken again.
-const MOST: usize = 16 * 1024;
+/// Most digests that are cached, a few megabytes. A full cache is cleared.
+const MAX_CACHED: usize = 16 * 1024;
 
-/// Bytes of a digest that a tag has.
-const LENGTH: usize = 16;
+/// The bytes of a digest that the tag shows.
+const DIGEST_LENGTH: usize = 16;
 
-/// Bytes that are read at once.
+/// Bytes read at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// What entity tags are made of, and the digests that are known.
+/// The kind of entity tags, and the cached digests.
 #[derive(Debug, Default)]
 pub(crate) struct Digests {
-    pub(crate) basis: EntityTags,
-    known: Mutex<HashMap<State, [u8; LENGTH]>>,
+    pub(crate) kind: EntityTags,
+    cached: Mutex<HashMap<FileState, [u8; DIGEST_LENGTH]>>,
 }
 
 impl Digests {
-    /// That of a file whose times would tell a change.
-    pub(crate) fn settled(&self, state: &State, file: &File) -> Option<String> {
-        let known = self.lock().get(state).copied();
-        if let Some(digest) = known {
-            return Some(written(digest));
+    /// The digest of a file whose times would show a change. It is cached.
+    pub(crate) fn cached(&self, state: &FileState, file: &File) -> Option<String> {
+        let cached = self.lock().get(state).copied();
+        if let Some(digest) = cached {
+            return Some(hex(digest));
         }
         let digest = digest(state, file)?;
-        let mut known = self.lock();
-        if known.len() >= MOST {
-            known.clear();
+        let mut cached = self.lock();
+        if cached.len() >= MAX_CACHED {
+            cached.clear();
         }
-        known.insert(*state, digest);
-        Some(written(digest))
+        cached.insert(*state, digest);
+        Some(hex(digest))
     }
 
-    /// That of a file that may change without its times telling so.
-    pub(crate) fn young(state: &State, file: &File) -> Option<String> {
-        digest(state, file).map(written)
+    /// The digest of a file that may change again without a change of its times. It is not cached.
+    pub(crate) fn uncached(state: &FileState, file: &File) -> Option<String> {
+        digest(state, file).map(hex)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<State, [u8; LENGTH]>> {
-        ignore_poison(self.known.lock())
+    fn lock(&self) -> MutexGuard<'_, HashMap<FileState, [u8; DIGEST_LENGTH]>> {
+        ignore_poison(self.cached.lock())
     }
 }
 
-fn digest(state: &State, file: &File) -> Option<[u8; LENGTH]> {
-    if state.size() > LARGEST {
+fn digest(state: &FileState, file: &File) -> Option<[u8; DIGEST_LENGTH]> {
+    if state.size() > MAX_FILE {
         return None;
     }
     read(file, state.size())
-        .inspect_err(|error| log::debug!("no digest of a file for its entity tag: {error}"))
+        .inspect_err(|error| log::debug!("can't read a file for its entity tag: {error}"))
         .ok()
 }
 
-/// Reads as much as the file had: what is appended meanwhile is not waited for.
-fn read(file: &File, size: u64) -> io::Result<[u8; LENGTH]> {
+/// Reads `size` bytes and ignores anything that is appended meanwhile.
+fn read(file: &File, size: u64) -> io::Result<[u8; DIGEST_LENGTH]> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; CHUNK];
     let mut from = 0;
@@ -82,13 +83,13 @@ fn read(file: &File, size: u64) -> io::Result<[u8; LENGTH]> {
         hasher.update(&buffer[..count]);
         from += count as u64;
     }
-    let mut digest = [0; LENGTH];
-    digest.copy_from_slice(&hasher.finalize()[..LENGTH]);
+    let mut digest = [0; DIGEST_LENGTH];
+    digest.copy_from_slice(&hasher.finalize()[..DIGEST_LENGTH]);
     Ok(digest)
 }
 
-fn written(digest: [u8; LENGTH]) -> String {
-    let mut text = String::with_capacity(2 * LENGTH);
+fn hex(digest: [u8; DIGEST_LENGTH]) -> String {
+    let mut text = String::with_capacity(2 * DIGEST_LENGTH);
     for byte in digest {
         let written = write!(text, "{byte:02x}");
         debug_assert!(written.is_ok(), "writing to a string can't fail");

@@ -1,4 +1,4 @@
-//! What a file is, by its name.
+//! Media types of files, by their extensions.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -6,15 +6,15 @@ use std::path::Path;
 
 use http::HeaderValue;
 
-use super::coding::FileCoding;
+use crate::web::content_coding::ContentCoding;
 
-/// What nothing is known of.
-const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+/// The type of files whose extension is unknown.
+const UNKNOWN: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// Where the table of mime_guess has another format of the same name, an outdated type, or none.
+/// Extensions for which mime_guess has another format, an outdated type or none.
 ///
-/// A `.ts` is a segment of a stream (RFC 8216), which players refuse under another type. It is the
-/// name of TypeScript sources, too, and no browser runs those.
+/// A `.ts` is a stream segment (RFC 8216), which players refuse under another type. TypeScript
+/// sources have this extension too, but no browser runs those.
 const CORRECTIONS: [(&str, &str); 18] = [
     ("cjs", "text/javascript"),
     ("deb", "application/vnd.debian.binary-package"),
@@ -36,8 +36,8 @@ const CORRECTIONS: [(&str, &str); 18] = [
     ("wrz", "model/vrml"),
 ];
 
-/// Types of text that are XML under another name than `text/xml`.
-const XML: [&str; 5] = [
+/// `text/` types that are XML, apart from `text/xml`.
+const XML_TYPES: [&str; 5] = [
     "text/mathml",
     "text/x-ms-contact",
     "text/x-ms-group",
@@ -45,23 +45,23 @@ const XML: [&str; 5] = [
     "text/x-suse-ymp",
 ];
 
-/// Names of files that are compressed with gzip, of which the type is that of the content.
-const COMPRESSED: [&str; 5] = ["svgz", "wrz", "x3dbz", "x3dvz", "x3dz"];
+/// Extensions of gzip-compressed formats. Their media type is that of the uncompressed content.
+const GZIPPED: [&str; 5] = ["svgz", "wrz", "x3dbz", "x3dvz", "x3dz"];
 
-/// What a name says of a file.
+/// The media type and coding of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Described {
+pub(crate) struct ContentType {
     pub(crate) media_type: HeaderValue,
-    /// The coding in which the file lies there, of itself.
-    pub(crate) coding: Option<FileCoding>,
+    /// The coding that the format itself has.
+    pub(crate) coding: Option<ContentCoding>,
 }
 
-/// The types that a program gives to names, which go before those that are known here.
+/// Media types that a program has set for extensions. They take precedence over the known ones.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MediaTypes(Vec<(String, HeaderValue)>);
 
 impl MediaTypes {
-    /// Gives a type to names that end with a dot and this.
+    /// Sets the media type of an extension, given with or without its dot.
     pub(crate) fn set(&mut self, extension: &str, media_type: HeaderValue) {
         let extension = extension.strip_prefix('.').unwrap_or(extension);
         self.0
@@ -69,14 +69,14 @@ impl MediaTypes {
         self.0.push((extension.to_owned(), media_type));
     }
 
-    /// What a file with this name is.
-    pub(crate) fn of(&self, path: &[u8]) -> Described {
+    /// The media type and coding of a file with this name.
+    pub(crate) fn content_type_of(&self, path: &[u8]) -> ContentType {
         let extension = Path::new(OsStr::from_bytes(path)).extension();
         let extension = extension.and_then(OsStr::to_str).unwrap_or_default();
         let is = |name: &str| name.eq_ignore_ascii_case(extension);
-        if let Some((_, said)) = self.0.iter().find(|(known, _)| is(known)) {
-            return Described {
-                media_type: said.clone(),
+        if let Some((_, media_type)) = self.0.iter().find(|(known, _)| is(known)) {
+            return ContentType {
+                media_type: media_type.clone(),
                 coding: None,
             };
         }
@@ -85,19 +85,19 @@ impl MediaTypes {
             Some((_, media_type)) => Some(*media_type),
             None => mime_guess::from_ext(extension).first_raw(),
         };
-        Described {
-            media_type: media_type.map_or(BYTES, content_type),
-            coding: COMPRESSED
+        ContentType {
+            media_type: media_type.map_or(UNKNOWN, content_type),
+            coding: GZIPPED
                 .iter()
                 .any(|name| is(name))
-                .then_some(FileCoding::Gzip),
+                .then_some(ContentCoding::Gzip),
         }
     }
 }
 
-/// The value of `Content-Type`. Text is UTF-8: a browser that is told nothing guesses, and what it
-/// guesses depends on the reader's country. An XML document says itself in what it is written, and a
-/// `charset` would overrule it (RFC 7303 section 3).
+/// The value of `Content-Type`. Text is UTF-8: without a `charset`, a browser guesses by the
+/// reader's locale. An XML document declares its own encoding, which a `charset` would override
+/// (RFC 7303 section 3).
 fn content_type(media_type: &'static str) -> HeaderValue {
     match media_type {
         "text/html" => HeaderValue::from_static("text/html; charset=utf-8"),
@@ -106,14 +106,14 @@ fn content_type(media_type: &'static str) -> HeaderValue {
             HeaderValue::from_static("text/javascript; charset=utf-8")
         }
         text if text.starts_with("text/") && !is_xml(text) => {
-            HeaderValue::try_from(format!("{text}; charset=utf-8")).unwrap_or(BYTES)
+            HeaderValue::try_from(format!("{text}; charset=utf-8")).unwrap_or(UNKNOWN)
         }
         other => HeaderValue::from_static(other),
     }
 }
 
 fn is_xml(media_type: &str) -> bool {
-    media_type.ends_with("/xml") || media_type.ends_with("+xml") || XML.contains(&media_type)
+    media_type.ends_with("/xml") || media_type.ends_with("+xml") || XML_TYPES.contains(&media_type)
 }
 
 #[cfg(test)]
@@ -121,11 +121,13 @@ mod tests {
     use super::*;
 
     fn of(path: impl AsRef<[u8]>) -> HeaderValue {
-        MediaTypes::default().of(path.as_ref()).media_type
+        MediaTypes::default()
+            .content_type_of(path.as_ref())
+            .media_type
     }
 
     #[test]
-    fn a_name_tells_the_type() {
+    fn media_type_follows_the_extension() {
         for (path, expected) in [
             ("index.html", "text/html; charset=utf-8"),
             ("a/b.min.js", "text/javascript; charset=utf-8"),
@@ -169,7 +171,7 @@ mod tests {
         assert_eq!(of("a.dtd"), "application/xml-dtd");
         for extension in ["mml", "opml", "rng", "rss", "svg", "vml", "xhtml", "ymp"] {
             let media_type = of(format!("a.{extension}"));
-            let media_type = media_type.to_str().expect("it is readable");
+            let media_type = media_type.to_str().expect("media types are ASCII");
             assert!(!media_type.contains("charset"), "{media_type}");
         }
     }
@@ -182,24 +184,31 @@ mod tests {
             ("A.SVGZ", "image/svg+xml"),
             ("a.wrz", "model/vrml"),
         ] {
-            let described = types.of(path.as_bytes());
+            let described = types.content_type_of(path.as_bytes());
             assert_eq!(described.media_type, media_type, "{path}");
-            assert_eq!(described.coding, Some(FileCoding::Gzip), "{path}");
+            assert_eq!(described.coding, Some(ContentCoding::Gzip), "{path}");
         }
         for path in ["a.svg", "a.gz", "a.tgz", "svgz"] {
-            assert_eq!(types.of(path.as_bytes()).coding, None, "{path}");
+            assert_eq!(
+                types.content_type_of(path.as_bytes()).coding,
+                None,
+                "{path}"
+            );
         }
     }
 
     #[test]
-    fn a_type_that_is_set_goes_first() {
+    fn configured_types_take_precedence() {
         let mut types = MediaTypes::default();
         let plain = HeaderValue::from_static("text/plain");
         types.set("ts", HeaderValue::from_static("x/y"));
         types.set(".TS", plain.clone());
         types.set("svgz", HeaderValue::from_static("application/gzip"));
-        assert_eq!(types.of(b"a.ts").media_type, plain);
-        assert_eq!(types.of(b"a.svgz").coding, None);
-        assert_eq!(types.of(b"a.css").media_type, "text/css; charset=utf-8");
+        assert_eq!(types.content_type_of(b"a.ts").media_type, plain);
+        assert_eq!(types.content_type_of(b"a.svgz").coding, None);
+        assert_eq!(
+            types.content_type_of(b"a.css").media_type,
+            "text/css; charset=utf-8"
+        );
     }
 }

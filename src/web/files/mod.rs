@@ -1,8 +1,7 @@
-//! A folder of files as a handler.
+//! A handler that serves a folder of files.
 
 pub(crate) mod respond;
 
-mod coding;
 mod conditions;
 mod digests;
 mod listing;
@@ -27,11 +26,11 @@ pub use crate::fs::folder::Symlinks;
 use crate::fs::folder::{Folder, Found, Missed};
 use crate::fs::root::Root;
 
-/// What caches may do with a file unless they are told otherwise: keep it, and ask each time whether
-/// it is still the same, which costs an answer without content.
-const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
+/// The default `Cache-Control`: caches keep a file and revalidate it each time, which costs a 304
+/// response.
+const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// Serves a folder: `GET` and `HEAD` of what is in it.
+/// Serves the files of a folder in response to `GET` and `HEAD`.
 ///
 /// ```no_run
 /// use httpool::{ServeDir, Server};
@@ -45,48 +44,49 @@ const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
 ///
 /// # Paths
 ///
-/// A server has resolved the segments `.` and `..` of a request's path before any handler sees it;
-/// in a path that a program makes itself they name nothing. The path is percent-decoded once, segment
-/// by segment. The system looks for the file
-/// beneath the root and nowhere else (`openat2` with `RESOLVE_BENEATH`), so that neither `..` in any
-/// form nor a symbolic link that is put there at the wrong moment leads out. Where that call is
-/// missing (before Linux 5.6) or not allowed, as in many sandboxes, the server goes from folder to
-/// folder itself, to the same effect: it logs so once, pays two system calls for each, and finds
-/// nothing where links lead up and down again through more than 4096. Only regular files are served,
-/// and names that begin with a dot are not, but for `/.well-known/`.
+/// The server resolves the segments `.` and `..` of a request's path before any handler sees it. In
+/// a path that a program makes itself, they match no file. The path is percent-decoded once,
+/// segment by segment. Files are opened with `openat2` and `RESOLVE_BENEATH`, so neither `..` in
+/// any form nor a symbolic link created at the wrong moment leads outside the folder. Where that
+/// call is missing (before Linux 5.6) or forbidden, for example in many sandboxes, the server opens
+/// one folder after another itself, with the same result. It logs this once and needs two system
+/// calls for each folder. It finds no file if links go up and down again through more than 4096
+/// folders. Only regular files are served. Names that begin with a dot are not served, except
+/// `/.well-known/`.
 ///
-/// A path that ends with a slash is a folder: its `index.html` is served. A folder without the slash
-/// is redirected to the one with it.
+/// For a path that ends with a slash, the `index.html` of that folder is served. The path of a
+/// folder without the slash is redirected to the path with it.
 ///
-/// # Another folder in its place
+/// # Replacing the folder
 ///
-/// The folder is held open, and the path is looked at again at most once a second, by a request. When
-/// it names another folder, because a build made it anew or a symbolic link was switched, that one is
-/// served from then on, and the log says so; [`reload`](Self::reload) does so at once. A request is
-/// answered from one of them. While the path names no folder, what is still in the old one is served,
-/// and what is not found is answered 503 with `Retry-After` rather than 404.
+/// The folder is kept open. At most once a second, a request checks which folder the path names
+/// now. If it is another one, because a build created it anew or a symbolic link was switched, that
+/// folder is served from then on, and a message is logged. [`reload`](Self::reload) does this at
+/// once. Each response comes from one of the two. While the path names no folder, files that are
+/// still in the old folder are served, and missing files get 503 with `Retry-After` instead of 404.
 ///
-/// # Answers
+/// # Responses
 ///
-/// Each has its [media type](Self::media_type) by its name. Text is UTF-8, and XML says itself in
-/// what it is written. `.svgz` is sent with `Content-Encoding: gzip`. `ETag`, `Last-Modified` and all
-/// conditional fields are as in RFC 9110 section 13, in the order of its section 13.2.2.
-/// [Entity tags](Self::entity_tags) are the same on all copies of a file that keep its time, and
-/// strong unless the file has changed within the last two seconds. One or several ranges are sent as asked
-/// for (section 14). Ranges that overlap or lie close together become one; more than 64 of the others
-/// are answered 416. A date in `If-Range` brings the part if it is that of
-/// `Last-Modified` and the tag is made of it; two fields of `Range` or `If-Range` bring the whole.
-/// `Cache-Control` is `no-cache` unless it is [set](Self::cache_control).
+/// Files get their [media type](Self::media_type) by their extension. Text is sent as UTF-8, except
+/// XML, which declares its own encoding. `.svgz` is sent with `Content-Encoding: gzip`. `ETag`,
+/// `Last-Modified` and all conditional headers work as in RFC 9110 section 13, in the order of
+/// section 13.2.2. [Entity tags](Self::entity_tags) are the same for all copies of a file that keep
+/// its modification time. They are strong unless the file has changed within the last two seconds.
+/// One or several ranges are sent (section 14). Ranges that overlap or lie close together are
+/// joined; a request for more than 64 ranges after that gets 416. A date in `If-Range` allows a
+/// range if it is equal to `Last-Modified` and the entity tag is made of that time. A repeated
+/// `Range` or `If-Range` header gets the whole file. `Cache-Control` is `no-cache` unless it is
+/// [set](Self::cache_control).
 ///
-/// Content is sent as [`Body::from_file`](crate::Body::from_file) says: a file that is cut short
-/// meanwhile resets its connection. Put files in place by renaming them. Each answer keeps its file
-/// open until it is sent; when the process may open no more, requests are answered 503 with
-/// `Retry-After`.
+/// Content is sent as described for [`Body::from_file`](crate::Body::from_file): if a file is
+/// truncated while it is sent, the connection is reset. Replace files by renaming new ones over
+/// them. Each response keeps its file open until it is sent. When the process has reached its limit
+/// of open files, requests get 503 with `Retry-After`.
 ///
 /// # Under a router
 ///
-/// It can be a [fallback](crate::Router::fallback), and be [nested](crate::Router::nest) as a router
-/// is: what leads to it is no part of files' names.
+/// It can be a [fallback](crate::Router::fallback), and can be [nested](crate::Router::nest) like a
+/// router. File names do not include the path at which it is nested.
 ///
 /// ```no_run
 /// use httpool::{ServeDir, Router};
@@ -109,22 +109,22 @@ pub struct ServeDir {
     media_types: MediaTypes,
     entity_tags: Digests,
     cache_control: HeaderValue,
-    /// How paths begin of what never changes, without their first slash.
+    /// Path prefixes of immutable files, without the first slash.
     immutable: Vec<Vec<u8>>,
 }
 
-/// Whether compressed copies are looked for.
+/// Whether compressed copies of files are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Copies {
     Ignored,
     Served,
 }
 
-/// Whether it is told what is in a folder.
+/// Whether folders are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listings {
-    None,
-    Told,
+    Disabled,
+    Enabled,
 }
 
 impl ServeDir {
@@ -132,25 +132,25 @@ impl ServeDir {
     ///
     /// # Errors
     ///
-    /// If it is no folder, or can't be read.
+    /// If it is not a folder, or can't be read.
     pub fn new(root: impl AsRef<Path>) -> io::Result<Self> {
         Ok(Self {
             root: Root::new(root.as_ref())?,
             under: String::new(),
             dotfiles: Dotfiles::Hidden,
             copies: Copies::Ignored,
-            listing: Listings::None,
+            listing: Listings::Disabled,
             fallback: None,
             media_types: MediaTypes::default(),
             entity_tags: Digests::default(),
-            cache_control: ASK_EACH_TIME,
+            cache_control: REVALIDATE,
             immutable: Vec::new(),
         })
     }
 
-    /// Serves it under this path, as `/static`, which is no part of files' names; what is asked for
-    /// elsewhere is not found. It is in the form in which requests have it: `/caf%C3%A9`, not `/café`.
-    /// By default that is where a router has it, and `/` without one.
+    /// Serves the folder under this path, for example `/static`. File names do not include it, and
+    /// requests outside it get 404. Write it as requests do: `/caf%C3%A9`, not `/café`. Default:
+    /// the path at which a router has it, and `/` without a router.
     ///
     /// ```no_run
     /// use httpool::{ServeDir, Handler, IntoResponse, Request};
@@ -168,15 +168,15 @@ impl ServeDir {
         self
     }
 
-    /// Which symbolic links are followed: those that stay beneath the root by default.
+    /// Sets which symbolic links are followed. Default: links that stay within the folder.
     #[must_use]
     pub fn symlinks(mut self, symlinks: Symlinks) -> Self {
         self.root.set_symlinks(symlinks);
         self
     }
 
-    /// Whether names that begin with a dot are served: not by default, but for `/.well-known/`
-    /// (RFC 8615), which always is.
+    /// Sets whether names that begin with a dot are served. Default: false. `/.well-known/` (RFC
+    /// 8615) is always served.
     #[must_use]
     pub fn dotfiles(mut self, served: bool) -> Self {
         self.dotfiles = if served {
@@ -187,11 +187,13 @@ impl ServeDir {
         self
     }
 
-    /// Whether `style.css.br`, `style.css.zst` or `style.css.gz` is sent in place of `style.css` to
-    /// clients that take it (`Accept-Encoding`): not by default. Every file then varies by that, and
-    /// costs a look for each coding that its client takes.
+    /// Sets whether `style.css.br`, `style.css.zst` or `style.css.gz` is sent instead of
+    /// `style.css` to clients that accept it (`Accept-Encoding`). Default: false. Of codings that a
+    /// client accepts equally, the first in this order is sent. Every file then varies by
+    /// `Accept-Encoding`, and costs one lookup for each coding that the client accepts.
     ///
-    /// Nobody looks whether both say the same. A copy is served only where its original is.
+    /// The server does not check that a copy matches its original. It serves a copy only if the
+    /// original exists.
     #[must_use]
     pub fn precompressed(mut self, served: bool) -> Self {
         self.copies = if served {
@@ -202,32 +204,38 @@ impl ServeDir {
         self
     }
 
-    /// Whether a folder without an `index.html` is answered with what is in it: not by default.
+    /// Sets whether a folder without an `index.html` is listed. Default: false.
     ///
-    /// It shows what would be served and nothing else: as a page that sorts by name, size or time
-    /// (`?sort=size&order=desc`), or as JSON for clients that prefer `application/json` (`Accept`).
+    /// A listing shows only files and folders that would be served. It is an HTML page that sorts
+    /// by name, size or time (`?sort=size&order=desc`), or JSON for clients that prefer
+    /// `application/json` (`Accept`).
     ///
-    /// A folder with more than 10,000 names is shown in pages of 10,000, sorted by name alone. In JSON
-    /// `complete` is false then, `names` is the number of names, and `next` is the link to the next
-    /// page (`?after=NAME`).
+    /// A folder with more than 10,000 names is listed in pages of 10,000, sorted by name only. In
+    /// JSON, `complete` is then false, `names` is the number of names, and `next` is the link to
+    /// the next page (`?after=NAME`).
     #[must_use]
-    pub fn listing(mut self, told: bool) -> Self {
-        self.listing = if told { Listings::Told } else { Listings::None };
+    pub fn listing(mut self, enabled: bool) -> Self {
+        self.listing = if enabled {
+            Listings::Enabled
+        } else {
+            Listings::Disabled
+        };
         self
     }
 
-    /// A file, as `index.html`, that is served where there is none: for programs in a browser that
-    /// read the path themselves. There is none by default.
+    /// Sets a file, for example `index.html`, that is served in place of missing files. This is for
+    /// browser applications that route by the path themselves. Default: none.
     ///
-    /// A path whose last segment has a dot seems to be that of a file, and is not found unless the
-    /// client asks for HTML: a script that is missing must not be answered with a page. A file that
-    /// is not served by its own name is none here either; [`find`](Self::find) tells.
+    /// If the last segment of the path contains a dot, the file is served only to clients that
+    /// accept HTML; others get 404, because a missing script must not be answered with a page. A
+    /// file that would not be served under its own name is not served as a fallback either; check
+    /// it with [`find`](Self::find).
     ///
     /// ```no_run
     /// use httpool::ServeDir;
     ///
     /// let app = ServeDir::new("dist")?.immutable("/assets/").fallback("index.html");
-    /// // Now, rather than with the first client.
+    /// // Fail now, not at the first request.
     /// app.find("index.html")?;
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -238,8 +246,8 @@ impl ServeDir {
         self
     }
 
-    /// The `Cache-Control` of all files: `no-cache` by default, so that caches keep a file and ask
-    /// each time whether it is still the same.
+    /// Sets the `Cache-Control` of all files. Default: `no-cache`, so caches keep a file and
+    /// revalidate it each time.
     ///
     /// ```no_run
     /// use httpool::{ServeDir, http::HeaderValue};
@@ -254,30 +262,30 @@ impl ServeDir {
         self
     }
 
-    /// Sets what entity tags are made of: [size and time of modification](EntityTags::Mtime) by
-    /// default, so that the servers of a fleet give the copies of a file one tag.
+    /// Sets what entity tags are made of. Default: [size and modification time](EntityTags::Mtime),
+    /// so that all servers of a fleet give the copies of a file the same tag.
     ///
     /// ```no_run
     /// use httpool::{EntityTags, ServeDir};
     ///
-    /// // ServeDir are replaced by others of the same size and time.
+    /// // Files are replaced by others of the same size and time.
     /// let files = ServeDir::new("public")?.entity_tags(EntityTags::Change);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[must_use]
     pub fn entity_tags(mut self, tags: EntityTags) -> Self {
-        self.entity_tags.basis = tags;
+        self.entity_tags.kind = tags;
         self
     }
 
-    /// Sets the `Content-Type` of files whose names end with a dot and this extension, in any case,
-    /// in place of the known one. Can be called again for more. It is sent as it is: name the
-    /// `charset` of text.
+    /// Sets the `Content-Type` of files with this extension, in any case, in place of the known
+    /// one. Call it again for more extensions. The value is sent unchanged: include the `charset`
+    /// of text.
     ///
     /// ```no_run
     /// use httpool::{ServeDir, http::HeaderValue};
     ///
-    /// // Not segments of a stream here, but TypeScript.
+    /// // TypeScript sources, not stream segments.
     /// let source = HeaderValue::from_static("text/plain; charset=utf-8");
     /// let files = ServeDir::new("public")?.media_type("ts", source);
     /// # Ok::<(), std::io::Error>(())
@@ -288,8 +296,9 @@ impl ServeDir {
         self
     }
 
-    /// Files whose paths begin with this, as `/assets/`, never change under their names: caches may
-    /// keep them for a year and need not ask. Can be called again for more.
+    /// Declares that files whose paths begin with this prefix, for example `/assets/`, never
+    /// change: caches may keep them for a year without revalidation. Call it again for more
+    /// prefixes.
     #[must_use]
     pub fn immutable(mut self, prefix: &str) -> Self {
         let prefix = prefix.strip_prefix('/').unwrap_or(prefix);
@@ -297,7 +306,7 @@ impl ServeDir {
         self
     }
 
-    /// Opens the folder that the path names now, in place of the one that is open.
+    /// Opens the folder that the path names now, and serves it instead of the open one.
     ///
     /// ```no_run
     /// use std::sync::Arc;
@@ -307,7 +316,7 @@ impl ServeDir {
     /// let files = Arc::new(ServeDir::new("/srv/site/current")?);
     /// let server = Server::builder().listen("localhost:4000").bind()?;
     /// let reloads = Arc::clone(&files);
-    /// // When `current` was switched, from any thread:
+    /// // After `current` was switched, from any thread:
     /// std::thread::spawn(move || reloads.reload());
     /// server.run(files)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -315,16 +324,16 @@ impl ServeDir {
     ///
     /// # Errors
     ///
-    /// If it can't be opened. The one that is open is served on then.
+    /// If it can't be opened. The open folder is then still served.
     pub fn reload(&self) -> io::Result<()> {
         self.root.reopen()
     }
 
-    /// Whether there is a file of this name that would be served.
+    /// Checks that this file exists and would be served.
     ///
     /// # Errors
     ///
-    /// Why not.
+    /// The reason why it would not be served.
     pub fn find(&self, file: impl AsRef<Path>) -> io::Result<()> {
         let path = file.as_ref().as_os_str().as_bytes();
         let folder = self.root.current().folder;
@@ -337,7 +346,7 @@ impl ServeDir {
         }
     }
 
-    /// Opens what a program names, by the rules for what clients name.
+    /// Opens a file that the program names, under the rules for files that clients name.
     fn open_named(&self, folder: &Folder, path: &[u8]) -> Result<Found, Missed> {
         if may_be_served(path, self.dotfiles) {
             folder.find(path)

@@ -1,4 +1,4 @@
-//! Several parts of a file in one answer (RFC 9110 section 14.6).
+//! Responses with several ranges of a file (RFC 9110 section 14.6).
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -10,7 +10,7 @@ use http::HeaderValue;
 
 use crate::message::{Body, request_id};
 
-/// What stands between the parts, and nowhere in them: nobody can know it when the file is made.
+/// The boundary between the parts. It is random, so a file can't be written to contain it.
 #[derive(Debug)]
 pub(crate) struct Boundary(String);
 
@@ -20,14 +20,14 @@ impl Boundary {
         Self(String::from_utf8_lossy(id.as_bytes()).into_owned())
     }
 
-    /// The media type of such an answer.
+    /// The media type of the response.
     pub(crate) fn media_type(&self) -> HeaderValue {
         let text = format!("multipart/byteranges; boundary={}", self.0);
-        HeaderValue::try_from(text).expect("digits are valid in a field")
+        HeaderValue::try_from(text).expect("letters and digits are valid in a header value")
     }
 }
 
-/// The parts of a file of this length and type, each behind what it is.
+/// The body: the given ranges of a file of this length and type, each with its headers.
 pub(crate) fn body(
     file: File,
     length: u64,
@@ -37,8 +37,8 @@ pub(crate) fn body(
 ) -> Body {
     let Boundary(boundary) = boundary;
     let mut pieces = Vec::with_capacity(2 * parts.len() + 1);
-    // A line break belongs to each boundary. Before the first one it may be left out (RFC 2046 section
-    // 5.1.1), and zsync looks for it.
+    // Each boundary begins with a line break. RFC 2046 section 5.1.1 allows to omit the first one,
+    // but zsync looks for it.
     for part in parts {
         let (first, last) = (part.start, part.end - 1);
         let mut head = format!("\r\n--{boundary}\r\ncontent-type: ").into_bytes();
@@ -48,17 +48,17 @@ pub(crate) fn body(
         pieces.extend([Piece::Text(head), Piece::Part(part.clone())]);
     }
     pieces.push(Piece::Text(format!("\r\n--{boundary}--\r\n").into_bytes()));
-    let whole = pieces.iter().map(Piece::length).sum();
+    let length_sum = pieces.iter().map(Piece::length).sum();
     let mut pieces = pieces.into_iter();
     let reader = Reader {
         file,
         piece: pieces.next(),
         pieces,
     };
-    Body::from_sized_reader(reader, whole)
+    Body::from_sized_reader(reader, length_sum)
 }
 
-/// Gives one piece after the other.
+/// Reads one piece after another.
 #[derive(Debug)]
 struct Reader {
     file: File,
@@ -69,7 +69,7 @@ struct Reader {
 #[derive(Debug)]
 enum Piece {
     Text(Vec<u8>),
-    /// Of the file.
+    /// A range of the file.
     Part(Range<u64>),
 }
 
@@ -81,7 +81,7 @@ impl Piece {
         }
     }
 
-    /// Takes its first bytes, as many as there is room for.
+    /// Reads from the start of the piece, as much as fits.
     fn read(&mut self, file: &File, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Text(text) => {
@@ -94,7 +94,8 @@ impl Piece {
                 let left = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
                 let room = left.min(buffer.len());
                 match file.read_at(&mut buffer[..room], part.start)? {
-                    // What follows would stand where the client expects the rest of this.
+                    // The file is truncated. The next piece would stand where the client expects
+                    // the rest of this one.
                     0 if room > 0 => Err(ErrorKind::UnexpectedEof.into()),
                     count => {
                         part.start += count as u64;
@@ -119,7 +120,7 @@ impl Read for Reader {
             }
             match piece.read(&self.file, &mut buffer[filled..]) {
                 Ok(count) => filled += count,
-                // It will fail again, once what comes before has been sent.
+                // Return the bytes so far; the next read fails again.
                 Err(_) if filled > 0 => break,
                 Err(error) => return Err(error),
             }

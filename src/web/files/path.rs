@@ -1,4 +1,4 @@
-//! From a request's path to the name of a file beneath the root.
+//! Converts the path of a request into a file name relative to the root.
 
 use std::borrow::Cow;
 
@@ -7,29 +7,29 @@ use percent_encoding::percent_decode_str;
 /// The folder that is served although its name begins with a dot (RFC 8615).
 const WELL_KNOWN: &[u8] = b".well-known";
 
-/// What a request's path names: segments that are decoded once and are each the name of something,
-/// so that no joining of them leads out of the root.
+/// The file or folder that a request's path names. Its segments are decoded once, and each is one
+/// valid name, so their path never leads outside the root.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Name<'a> {
-    /// Without a slash at either end; empty for the root.
+    /// Without a slash at either end. Empty for the root.
     pub(crate) path: Cow<'a, [u8]>,
     pub(crate) kind: Kind,
 }
 
-/// What a path says that it names.
+/// Whether a path names a file or a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     File,
-    /// It ends with a slash.
+    /// The path ends with a slash.
     Folder,
 }
 
-/// Why a path names nothing.
+/// The reason why a path names nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unnamed {
+pub(crate) enum PathError {
     /// No file can have this name.
     Malformed,
-    /// There is no such file, whatever the folder holds.
+    /// No file with this name is served.
     Missing,
 }
 
@@ -41,12 +41,12 @@ pub(crate) enum Dotfiles {
 }
 
 impl<'a> Name<'a> {
-    /// Reads what is left of a request's path behind where the files are served.
-    pub(crate) fn read(path: &'a str, dotfiles: Dotfiles) -> Result<Self, Unnamed> {
+    /// Parses the part of a request's path after the path at which the files are served.
+    pub(crate) fn parse(path: &'a str, dotfiles: Dotfiles) -> Result<Self, PathError> {
         let (path, kind) = match path.strip_prefix('/') {
-            // Where the files are served, without a slash and with it.
+            // The path at which the files are served, without and with a final slash.
             None if path.is_empty() => return Ok(Self::root(Kind::File)),
-            None => return Err(Unnamed::Missing),
+            None => return Err(PathError::Missing),
             Some("") => return Ok(Self::root(Kind::Folder)),
             Some(path) => match path.strip_suffix('/') {
                 Some(folder) => (folder, Kind::Folder),
@@ -71,28 +71,28 @@ impl<'a> Name<'a> {
     }
 }
 
-/// Whether a file of this name, which is relative, may be served, whether or not there is one.
+/// Whether a file with this relative path may be served, if it exists.
 pub(crate) fn may_be_served(path: &[u8], dotfiles: Dotfiles) -> bool {
     let mut segments = path.split(|byte| *byte == b'/').enumerate();
     segments.all(|(index, segment)| check(segment, index == 0, dotfiles).is_ok())
 }
 
-/// Whether something may have this name, as it stands in a folder.
-fn check(name: &[u8], is_first: bool, dotfiles: Dotfiles) -> Result<(), Unnamed> {
+/// Checks one name.
+fn check(name: &[u8], is_first: bool, dotfiles: Dotfiles) -> Result<(), PathError> {
     if name.contains(&0) {
-        return Err(Unnamed::Malformed);
+        return Err(PathError::Malformed);
     }
-    // A backslash is a byte as any other: nothing takes `%5C` for a slash, and no request has one that
-    // is not encoded.
+    // A backslash is an ordinary byte: the system does not treat it as a separator, and requests
+    // contain it only as `%5C`.
     let is_name = !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/');
     if is_name && is_visible(name, is_first, dotfiles) {
         Ok(())
     } else {
-        Err(Unnamed::Missing)
+        Err(PathError::Missing)
     }
 }
 
-/// Whether what has this name is served and listed; `is_first` in the root itself.
+/// Whether a name is served and listed. `is_first` is true for names in the root.
 pub(crate) fn is_visible(name: &[u8], is_first: bool, dotfiles: Dotfiles) -> bool {
     !name.starts_with(b".") || dotfiles == Dotfiles::Served || (is_first && name == WELL_KNOWN)
 }
@@ -102,8 +102,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(path: &str, expected: Result<(&str, Kind), Unnamed>) {
-        let name = Name::read(path, Dotfiles::Hidden);
+    fn check(path: &str, expected: Result<(&str, Kind), PathError>) {
+        let name = Name::parse(path, Dotfiles::Hidden);
         let name = name.map(|name| {
             let path = String::from_utf8_lossy(&name.path).into_owned();
             (path, name.kind)
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_decoded_once() {
+    fn paths_are_decoded_once() {
         check("/", Ok(("", Kind::Folder)));
         check("", Ok(("", Kind::File)));
         check("/a/b.txt", Ok(("a/b.txt", Kind::File)));
@@ -123,14 +123,14 @@ mod tests {
         check("/%252e%252e/x", Ok(("%2e%2e/x", Kind::File)));
         check("/%252Fetc", Ok(("%2Fetc", Kind::File)));
         check("/100%", Ok(("100%", Kind::File)));
-        check("/...", Err(Unnamed::Missing));
+        check("/...", Err(PathError::Missing));
         check("/a..b", Ok(("a..b", Kind::File)));
         check("/a%5C..%5cx", Ok(("a\\..\\x", Kind::File)));
         check("/%5C/", Ok(("\\", Kind::Folder)));
     }
 
     #[test]
-    fn nothing_leads_out() {
+    fn no_path_leads_outside_the_root() {
         for path in [
             "//",
             "//evil",
@@ -153,15 +153,15 @@ mod tests {
             "x",
             "/%2e%2e%2fx",
         ] {
-            check(path, Err(Unnamed::Missing));
+            check(path, Err(PathError::Missing));
         }
         for path in ["/%00", "/a%00.txt", "/a/b%00/c", "/..%00/"] {
-            check(path, Err(Unnamed::Malformed));
+            check(path, Err(PathError::Malformed));
         }
     }
 
     #[test]
-    fn names_with_a_dot_are_hidden_but_one() {
+    fn dotfiles_are_hidden_except_well_known() {
         for path in [
             "/.git/config",
             "/a/.env",
@@ -169,8 +169,8 @@ mod tests {
             "/a/.well-known/x",
             "/.well-known2",
         ] {
-            check(path, Err(Unnamed::Missing));
-            assert!(Name::read(path, Dotfiles::Served).is_ok(), "{path}");
+            check(path, Err(PathError::Missing));
+            assert!(Name::parse(path, Dotfiles::Served).is_ok(), "{path}");
         }
         for (path, hidden, served) in [
             (".env", false, true),
@@ -185,6 +185,6 @@ mod tests {
         }
         let path = "/.well-known/security.txt";
         check(path, Ok((&path[1..], Kind::File)));
-        assert!(Name::read("/..", Dotfiles::Served).is_err());
+        assert!(Name::parse("/..", Dotfiles::Served).is_err());
     }
 }

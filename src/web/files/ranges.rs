@@ -1,4 +1,4 @@
-//! Parts of a file (RFC 9110 section 14).
+//! Range requests (RFC 9110 section 14).
 
 use std::ops::Range;
 
@@ -7,111 +7,113 @@ use http::header::RANGE;
 
 use crate::message::headers::list;
 
-/// Most parts that one response has. Players and document viewers ask for a few, zsync for twenty.
-const MOST: usize = 64;
+/// Most ranges in one response. Players and document viewers request a few, zsync twenty.
+const MAX_RANGES: usize = 64;
 
-/// Parts that have fewer bytes between them than the line and fields of another part are sent as one
-/// (section 15.3.7.2).
+/// Ranges with at most this many bytes between them are sent as one. The boundary and headers of
+/// another part would take about as many (section 15.3.7.2).
 const GAP: u64 = 128;
 
-/// What a request asks for of a file.
+/// The ranges of a file that a request selects.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// All of it: no part is asked for, or in a way that is not understood.
+pub(crate) enum RangeRequest {
+    /// The whole file: the request has no `Range`, or it is not valid.
     Whole,
-    /// This.
+    /// One range.
     Part(Range<u64>),
-    /// These, none of which touches another, in the order in which they were asked for.
+    /// Several ranges in the order of the request, no two of which touch.
     Parts(Vec<Range<u64>>),
-    /// Nothing that there is, or more parts than one response has.
-    Nothing,
+    /// No range within the file, or more than [`MAX_RANGES`] ranges (416).
+    Unsatisfiable,
 }
 
-impl Wanted {
-    /// Reads the `Range` field of a GET of something of this length.
-    pub(crate) fn read(fields: &HeaderMap, length: u64) -> Self {
-        let mut values = fields.get_all(RANGE).iter();
+impl RangeRequest {
+    /// Parses the `Range` header of a GET request for content of this length.
+    pub(crate) fn parse(headers: &HeaderMap, length: u64) -> Self {
+        let mut values = headers.get_all(RANGE).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return Self::Whole;
         };
-        // Of nothing there is no part.
+        // Empty content has no ranges.
         if length == 0 {
             return Self::Whole;
         }
         let set = value.to_str().ok().and_then(|value| value.split_once('='));
         match set {
-            // Space before `=` is no part of the grammar (section 14.2).
-            Some((unit, set)) if unit.eq_ignore_ascii_case("bytes") => Self::of(set, length),
+            // The grammar allows no space before `=` (section 14.2).
+            Some((unit, set)) if unit.eq_ignore_ascii_case("bytes") => {
+                Self::from_specs(set, length)
+            }
             _ => Self::Whole,
         }
     }
 
-    fn of(set: &str, length: u64) -> Self {
-        let mut asked = list::text_items(set)
-            .filter(|one| !one.is_empty())
+    fn from_specs(specs: &str, length: u64) -> Self {
+        let mut specs = list::text_items(specs)
+            .filter(|spec| !spec.is_empty())
             .peekable();
-        if asked.peek().is_none() {
+        if specs.peek().is_none() {
             return Self::Whole;
         }
-        // One mistake, and none of it is understood.
-        let Some(asked) = asked.map(Asked::parse).collect::<Option<Vec<_>>>() else {
+        // One invalid range invalidates the header.
+        let Some(specs) = specs.map(RangeSpec::parse).collect::<Option<Vec<_>>>() else {
             return Self::Whole;
         };
-        let there = asked.into_iter().filter_map(|asked| asked.within(length));
-        let mut parts = coalesce(there.collect());
+        let ranges = specs.into_iter().filter_map(|spec| spec.resolve(length));
+        let mut parts = join_touching(ranges.collect());
         match parts.len() {
-            0 => Self::Nothing,
+            0 => Self::Unsatisfiable,
             1 => Self::Part(parts.swap_remove(0)),
-            2..=MOST => Self::Parts(parts),
-            _ => Self::Nothing,
+            2..=MAX_RANGES => Self::Parts(parts),
+            _ => Self::Unsatisfiable,
         }
     }
 }
 
-/// What stands between commas.
+/// One item of the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    /// From here to there, that byte included.
-    FromTo(u64, u64),
-    /// From here to the end.
+enum RangeSpec {
+    /// From the first position to the last, inclusive.
+    Bounded(u64, u64),
+    /// From this position to the end.
     From(u64),
-    /// So many at the end.
-    Last(u64),
+    /// This many bytes at the end.
+    Suffix(u64),
 }
 
-impl Asked {
+impl RangeSpec {
     fn parse(text: &str) -> Option<Self> {
         let (first, last) = text.split_once('-')?;
         match (first, last) {
-            ("", last) => Some(Self::Last(position(last)?)),
-            (first, "") => Some(Self::From(position(first)?)),
+            ("", last) => Some(Self::Suffix(parse_number(last)?)),
+            (first, "") => Some(Self::From(parse_number(first)?)),
             (first, last) => {
-                let (first, last) = (position(first)?, position(last)?);
-                (first <= last).then_some(Self::FromTo(first, last))
+                let (first, last) = (parse_number(first)?, parse_number(last)?);
+                (first <= last).then_some(Self::Bounded(first, last))
             }
         }
     }
 
-    /// What there is of it.
-    fn within(self, length: u64) -> Option<Range<u64>> {
+    /// The part of the range that is within the content, if any.
+    fn resolve(self, length: u64) -> Option<Range<u64>> {
         let part = match self {
-            Self::FromTo(first, last) => first..last.saturating_add(1).min(length),
+            Self::Bounded(first, last) => first..last.saturating_add(1).min(length),
             Self::From(first) => first..length,
-            Self::Last(count) => length.saturating_sub(count)..length,
+            Self::Suffix(count) => length.saturating_sub(count)..length,
         };
         (part.start < part.end).then_some(part)
     }
 }
 
-/// A number of digits; one that is too large for any file is as good as the largest.
-fn position(text: &str) -> Option<u64> {
+/// Parses a number. One that is too large for any file becomes the largest.
+fn parse_number(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Makes one part of those that touch, where the first of them was asked for. Sorting bounds the work
-/// for as many ranges as a request's head has room for.
-fn coalesce(parts: Vec<Range<u64>>) -> Vec<Range<u64>> {
+/// Joins ranges that touch; the result stands where the first of them stood. Sorting keeps this
+/// fast for as many ranges as fit into a request head.
+fn join_touching(parts: Vec<Range<u64>>) -> Vec<Range<u64>> {
     let mut sorted: Vec<_> = parts.into_iter().enumerate().collect();
     sorted.sort_unstable_by_key(|(_, part)| part.start);
     let mut joined: Vec<(usize, Range<u64>)> = Vec::new();
@@ -140,13 +142,13 @@ mod tests {
 
     use super::*;
 
-    fn read(value: &str, length: u64) -> Wanted {
+    fn read(value: &str, length: u64) -> RangeRequest {
         let value = HeaderValue::from_str(value).expect("test values are valid");
-        Wanted::read(&[(RANGE, value)].into_iter().collect(), length)
+        RangeRequest::parse(&[(RANGE, value)].into_iter().collect(), length)
     }
 
     #[track_caller]
-    fn check(value: &str, expected: &Wanted) {
+    fn check(value: &str, expected: &RangeRequest) {
         assert_eq!(&read(value, 1000), expected, "{value}");
     }
 
@@ -166,12 +168,12 @@ mod tests {
             ("bytes=1-2, 5000-", 1..3),
             ("bytes=0-99999999999999999999999", 0..1000),
         ] {
-            check(value, &Wanted::Part(part));
+            check(value, &RangeRequest::Part(part));
         }
     }
 
     #[test]
-    fn what_is_not_understood_is_no_range() {
+    fn invalid_ranges_are_ignored() {
         for value in [
             "",
             "bytes",
@@ -194,74 +196,88 @@ mod tests {
             "bytes=--1",
             "bytes=1-2;3-4",
         ] {
-            check(value, &Wanted::Whole);
+            check(value, &RangeRequest::Whole);
         }
         let twice = HeaderValue::from_static("bytes=0-0");
-        let fields = [(RANGE, twice.clone()), (RANGE, twice)]
+        let headers = [(RANGE, twice.clone()), (RANGE, twice)]
             .into_iter()
             .collect();
-        assert_eq!(Wanted::read(&fields, 1000), Wanted::Whole);
-        assert_eq!(read("bytes=0-", 0), Wanted::Whole);
+        assert_eq!(RangeRequest::parse(&headers, 1000), RangeRequest::Whole);
+        assert_eq!(read("bytes=0-", 0), RangeRequest::Whole);
     }
 
     #[test]
-    fn what_there_is_not_is_not_sent() {
+    fn ranges_outside_the_content_are_unsatisfiable() {
         for value in [
             "bytes=1000-",
             "bytes=1000-2000, 5000-",
             "bytes=-0",
             "bytes=99999999999999999999999-",
         ] {
-            check(value, &Wanted::Nothing);
+            check(value, &RangeRequest::Unsatisfiable);
         }
     }
 
     #[test]
-    fn ranges_that_touch_are_one_and_others_keep_their_order() {
-        check("bytes=0-9, 900-909", &Wanted::Parts(vec![0..10, 900..910]));
-        check("bytes=900-909, 0-9", &Wanted::Parts(vec![900..910, 0..10]));
-        check("bytes=0-9, 5-20, 20-30", &Wanted::Part(0..31));
-        check("bytes=0-9, 138-200", &Wanted::Part(0..201));
-        check("bytes=0-9, 139-200", &Wanted::Parts(vec![0..10, 139..201]));
-        // The third joins the first two.
+    fn touching_ranges_are_joined_and_order_is_kept() {
+        check(
+            "bytes=0-9, 900-909",
+            &RangeRequest::Parts(vec![0..10, 900..910]),
+        );
+        check(
+            "bytes=900-909, 0-9",
+            &RangeRequest::Parts(vec![900..910, 0..10]),
+        );
+        check("bytes=0-9, 5-20, 20-30", &RangeRequest::Part(0..31));
+        check("bytes=0-9, 138-200", &RangeRequest::Part(0..201));
+        check(
+            "bytes=0-9, 139-200",
+            &RangeRequest::Parts(vec![0..10, 139..201]),
+        );
+        // The third range joins the first two.
         check(
             "bytes=0-9, 300-309, 100-200, 700-",
-            &Wanted::Parts(vec![0..310, 700..1000]),
+            &RangeRequest::Parts(vec![0..310, 700..1000]),
         );
         check(
             "bytes=700-, 0-9, 300-309, 100-200",
-            &Wanted::Parts(vec![700..1000, 0..310]),
+            &RangeRequest::Parts(vec![700..1000, 0..310]),
         );
     }
 
     #[test]
-    fn thousands_of_ranges_are_one_or_refused() {
+    fn thousands_of_ranges_are_joined_or_refused() {
         let same = "0-,".repeat(5000);
         assert_eq!(
             read(&format!("bytes={same}"), 1_000_000),
-            Wanted::Part(0..1_000_000)
+            RangeRequest::Part(0..1_000_000)
         );
         let small: String = (0..5000)
             .map(|index| format!("{}-{},", index * 200, index * 200))
             .collect();
-        assert_eq!(read(&format!("bytes={small}"), 1_000_000), Wanted::Nothing);
-        // Those that touch count as one, in whatever order they come.
+        assert_eq!(
+            read(&format!("bytes={small}"), 1_000_000),
+            RangeRequest::Unsatisfiable
+        );
+        // Touching ranges count as one, in any order.
         assert_eq!(
             read(&format!("bytes={small}0-"), 1_000_000),
-            Wanted::Part(0..1_000_000)
+            RangeRequest::Part(0..1_000_000)
         );
         let few = |count: usize| -> String {
             let ranges = (0..count).map(|index| format!("{0}-{0},", index * 200));
             ranges.collect()
         };
         let read = |count| read(&format!("bytes={}", few(count)), 1_000_000);
-        assert!(matches!(read(MOST), Wanted::Parts(parts) if parts.len() == MOST));
-        assert_eq!(read(MOST + 1), Wanted::Nothing);
+        assert!(
+            matches!(read(MAX_RANGES), RangeRequest::Parts(parts) if parts.len() == MAX_RANGES)
+        );
+        assert_eq!(read(MAX_RANGES + 1), RangeRequest::Unsatisfiable);
     }
 
     proptest! {
         #[test]
-        fn parts_are_what_was_asked_for_and_never_more_than_there_is(
+        fn parts_cover_the_requested_ranges_within_the_content(
             asked in prop::collection::vec((0_u64..3000, prop::option::of(0_u64..3000)), 1..20),
             length in 1_u64..2500,
         ) {
@@ -271,14 +287,14 @@ mod tests {
             };
             let set: Vec<_> = asked.iter().map(one).collect();
             let parts = match read(&format!("bytes={}", set.join(",")), length) {
-                Wanted::Part(part) => vec![part],
-                Wanted::Parts(parts) => parts,
-                Wanted::Nothing => {
-                    // With a gap between any two, no more than these fit.
-                    prop_assert!(asked.iter().all(|(first, _)| *first >= length) || length > MOST as u64 * GAP);
+                RangeRequest::Part(part) => vec![part],
+                RangeRequest::Parts(parts) => parts,
+                RangeRequest::Unsatisfiable => {
+                    // If no two touch, no more than these fit.
+                    prop_assert!(asked.iter().all(|(first, _)| *first >= length) || length > MAX_RANGES as u64 * GAP);
                     vec![]
                 }
-                Wanted::Whole => return Err(TestCaseError::fail("it is understood")),
+                RangeRequest::Whole => return Err(TestCaseError::fail("a valid header selects ranges")),
             };
             for (index, part) in parts.iter().enumerate() {
                 prop_assert!(part.start < part.end && part.end <= length);
@@ -294,11 +310,11 @@ mod tests {
         }
 
         #[test]
-        fn nonsense_is_read_without_harm(value in "bytes=[-0-9, ]{0,60}", length in any::<u64>()) {
+        fn arbitrary_ranges_stay_within_the_content(value in "bytes=[-0-9, ]{0,60}", length in any::<u64>()) {
             match read(value.trim_end(), length) {
-                Wanted::Part(part) => prop_assert!(part.start < part.end && part.end <= length),
-                Wanted::Parts(parts) => prop_assert!(parts.iter().all(|part| part.start < part.end && part.end <= length)),
-                Wanted::Whole | Wanted::Nothing => {}
+                RangeRequest::Part(part) => prop_assert!(part.start < part.end && part.end <= length),
+                RangeRequest::Parts(parts) => prop_assert!(parts.iter().all(|part| part.start < part.end && part.end <= length)),
+                RangeRequest::Whole | RangeRequest::Unsatisfiable => {}
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What is answered with a file that was found.
+//! Responses with a file.
 
 use std::fs::{File, Metadata};
 use std::ops::Range;
@@ -10,32 +10,32 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::coding::FileCoding;
 use super::conditions;
 use super::conditions::Precondition;
 use super::digests::Digests;
 use super::multipart;
 use super::multipart::Boundary;
-use super::ranges::Wanted;
+use super::ranges::RangeRequest;
 use super::validators::Validators;
 use crate::message::{Body, Problem, Request, Response};
+use crate::web::content_coding::ContentCoding;
 
-const IN_BYTES: HeaderValue = HeaderValue::from_static("bytes");
+const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 
-/// Fields that one answer has, so that their map is made once.
-const FIELDS: usize = 8;
+/// Most headers of such a response, so that the map is allocated once.
+const MAX_HEADERS: usize = 8;
 
-/// What was chosen to be sent (RFC 9110 section 3.2).
+/// The selected representation (RFC 9110 section 3.2).
 #[derive(Debug)]
 pub(crate) struct Representation {
     file: File,
     length: u64,
     media_type: HeaderValue,
-    coding: Option<FileCoding>,
+    coding: Option<ContentCoding>,
     validators: Validators,
 }
 
-/// What caches are told.
+/// The caching headers of a response.
 #[derive(Debug)]
 pub(crate) struct Caching<'a> {
     pub(crate) control: &'a HeaderValue,
@@ -47,7 +47,7 @@ impl Representation {
         file: File,
         metadata: &Metadata,
         media_type: HeaderValue,
-        coding: Option<FileCoding>,
+        coding: Option<ContentCoding>,
         tags: &Digests,
     ) -> Self {
         let validators = Validators::new(&file, metadata, coding, tags, SystemTime::now());
@@ -60,99 +60,103 @@ impl Representation {
         }
     }
 
-    /// The answer to a GET or HEAD.
-    pub(crate) fn answer(self, request: &Request, caching: Caching<'_>) -> Response {
-        let fields = request.headers();
-        match conditions::evaluate(fields, Some(&self.validators)) {
+    /// Responds to a GET or HEAD request.
+    pub(crate) fn respond(self, request: &Request, caching: Caching<'_>) -> Response {
+        let headers = request.headers();
+        match conditions::evaluate(headers, Some(&self.validators)) {
             Precondition::Send => {}
             Precondition::NotModified => return self.not_modified(caching),
             Precondition::Failed => {
-                return Problem::new(StatusCode::PRECONDITION_FAILED).answer(fields);
+                return Problem::new(StatusCode::PRECONDITION_FAILED).answer(headers);
             }
         }
-        // Ranges are of GET alone.
-        let may_be_part =
-            request.method() == Method::GET && conditions::allow_ranges(fields, &self.validators);
-        let wanted = if may_be_part {
-            Wanted::read(fields, self.length)
+        // Ranges apply to GET only.
+        let allows_ranges =
+            request.method() == Method::GET && conditions::allow_ranges(headers, &self.validators);
+        let ranges = if allows_ranges {
+            RangeRequest::parse(headers, self.length)
         } else {
-            Wanted::Whole
+            RangeRequest::Whole
         };
-        match wanted {
-            Wanted::Part(part) => self.part(part, caching),
-            // What decodes such an answer would decode what stands between the parts, too.
-            Wanted::Parts(parts) if self.coding.is_none() => self.parts(&parts, caching),
-            Wanted::Whole | Wanted::Parts(_) => self.whole(caching),
-            Wanted::Nothing => self.nothing(fields),
+        match ranges {
+            RangeRequest::Part(part) => self.part(part, caching),
+            // A client that decodes a multipart response would decode the boundaries, too.
+            RangeRequest::Parts(parts) if self.coding.is_none() => self.parts(&parts, caching),
+            RangeRequest::Whole | RangeRequest::Parts(_) => self.whole(caching),
+            RangeRequest::Unsatisfiable => self.unsatisfiable(headers),
         }
     }
 
     fn whole(self, caching: Caching<'_>) -> Response {
-        let fields = self.fields(self.media_type.clone(), caching);
+        let headers = self.content_headers(self.media_type.clone(), caching);
         let body = Body::from_file(self.file, 0..self.length);
-        respond(StatusCode::OK, fields, body)
+        response(StatusCode::OK, headers, body)
     }
 
     fn part(self, part: Range<u64>, caching: Caching<'_>) -> Response {
-        let mut fields = self.fields(self.media_type.clone(), caching);
+        let mut headers = self.content_headers(self.media_type.clone(), caching);
         let bytes = format!("{}-{}", part.start, part.end - 1);
-        fields.insert(CONTENT_RANGE, content_range(&bytes, self.length));
+        headers.insert(CONTENT_RANGE, content_range(&bytes, self.length));
         let body = Body::from_file(self.file, part);
-        respond(StatusCode::PARTIAL_CONTENT, fields, body)
+        response(StatusCode::PARTIAL_CONTENT, headers, body)
     }
 
     fn parts(self, parts: &[Range<u64>], caching: Caching<'_>) -> Response {
         let boundary = Boundary::new();
-        let fields = self.fields(boundary.media_type(), caching);
+        let headers = self.content_headers(boundary.media_type(), caching);
         let body = multipart::body(self.file, self.length, &self.media_type, parts, &boundary);
-        respond(StatusCode::PARTIAL_CONTENT, fields, body)
+        response(StatusCode::PARTIAL_CONTENT, headers, body)
     }
 
-    /// The fields that tell which state of the file it is are those of a 200 (RFC 9110 section
-    /// 15.4.5); those of the content are left out.
+    /// A 304 has the validators and caching headers of a 200 (RFC 9110 section 15.4.5), but no
+    /// content headers.
     fn not_modified(&self, caching: Caching<'_>) -> Response {
-        respond(StatusCode::NOT_MODIFIED, self.state(caching), Body::empty())
+        response(
+            StatusCode::NOT_MODIFIED,
+            self.validator_headers(caching),
+            Body::empty(),
+        )
     }
 
-    fn nothing(&self, request: &HeaderMap) -> Response {
+    fn unsatisfiable(&self, request: &HeaderMap) -> Response {
         let mut response = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE).answer(request);
-        let fields = response.headers_mut();
-        fields.insert(CONTENT_RANGE, content_range("*", self.length));
-        fields.insert(ACCEPT_RANGES, IN_BYTES);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_RANGE, content_range("*", self.length));
+        headers.insert(ACCEPT_RANGES, BYTES);
         response
     }
 
-    /// The fields of an answer with content of this type.
-    fn fields(&self, media_type: HeaderValue, caching: Caching<'_>) -> HeaderMap {
-        let mut fields = self.state(caching);
-        fields.insert(CONTENT_TYPE, media_type);
-        fields.insert(ACCEPT_RANGES, IN_BYTES);
+    /// The headers of a response with content of this type.
+    fn content_headers(&self, media_type: HeaderValue, caching: Caching<'_>) -> HeaderMap {
+        let mut headers = self.validator_headers(caching);
+        headers.insert(CONTENT_TYPE, media_type);
+        headers.insert(ACCEPT_RANGES, BYTES);
         if let Some(coding) = self.coding {
-            fields.insert(CONTENT_ENCODING, coding.value());
+            headers.insert(CONTENT_ENCODING, coding.value());
         }
-        fields
+        headers
     }
 
-    fn state(&self, caching: Caching<'_>) -> HeaderMap {
-        let mut fields = HeaderMap::with_capacity(FIELDS);
-        fields.insert(ETAG, self.validators.etag());
-        fields.insert(LAST_MODIFIED, self.validators.last_modified());
-        fields.insert(CACHE_CONTROL, caching.control.clone());
+    fn validator_headers(&self, caching: Caching<'_>) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(MAX_HEADERS);
+        headers.insert(ETAG, self.validators.etag());
+        headers.insert(LAST_MODIFIED, self.validators.last_modified());
+        headers.insert(CACHE_CONTROL, caching.control.clone());
         if let Some(vary) = caching.vary {
-            fields.insert(VARY, vary);
+            headers.insert(VARY, vary);
         }
-        fields
+        headers
     }
 }
 
-fn respond(status: StatusCode, fields: HeaderMap, body: Body) -> Response {
+fn response(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    *response.headers_mut() = fields;
+    *response.headers_mut() = headers;
     response
 }
 
 fn content_range(bytes: &str, length: u64) -> HeaderValue {
     let text = format!("bytes {bytes}/{length}");
-    HeaderValue::try_from(text).expect("digits are valid in a field")
+    HeaderValue::try_from(text).expect("digits and - are valid in a header value")
 }

@@ -1,4 +1,4 @@
-//! From a request to the file that answers it.
+//! Chooses the file for a request.
 
 use std::borrow::Cow;
 use std::fs::{File, Metadata};
@@ -8,15 +8,14 @@ use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, StatusCode, Uri};
 use log::{debug, error};
 
-use super::coding::FileCoding;
 use super::conditions;
 use super::conditions::Precondition;
 use super::listing;
-use super::listing::{Asked, Listing};
-use super::media_type::Described;
-use super::path::{Kind, Name, Unnamed};
+use super::listing::{Listing, Query};
+use super::media_type::ContentType;
+use super::path::{Kind, Name, PathError};
 use super::respond::{Caching, Representation};
-use super::{ASK_EACH_TIME, Copies, Listings, join};
+use super::{Copies, Listings, REVALIDATE, join};
 use crate::fs::folder::{Folder, Found, Missed};
 use crate::fs::root::{Current, Named};
 use crate::message::headers::media_type::accepted;
@@ -24,44 +23,45 @@ use crate::message::problem::try_again;
 use crate::message::response::method_not_allowed;
 use crate::message::{BodyMode, Handler, IntoResponse, Problem, Request, Response};
 use crate::web::ServeDir;
+use crate::web::content_coding::ContentCoding;
 
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
-/// What caches may do with what never changes under its name: keep it for a year.
-const KEEP: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// The `Cache-Control` of immutable files: keep them for a year.
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-const BY_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
-const BY_BOTH: HeaderValue = HeaderValue::from_static("accept, accept-encoding");
+const VARY_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
+const VARY_BOTH: HeaderValue = HeaderValue::from_static("accept, accept-encoding");
 
-/// The file that stands for its folder.
+/// The file that is served for a folder.
 const INDEX: &[u8] = b"index.html";
 
 impl ServeDir {
-    fn answer(&self, request: &Request, under: usize) -> Response {
+    fn respond(&self, request: &Request, under: usize) -> Response {
         match *request.method() {
             Method::GET | Method::HEAD => self.serve(request, under),
             _ => method_not_allowed(request, ALLOWED),
         }
     }
 
-    /// A router says how many bytes of the path have led here; what [`under`](Self::under) says
-    /// goes before that.
+    /// `under` is the length of the path at which a router has the folder. A path set with
+    /// [`under`](Self::under) replaces it.
     fn serve(&self, request: &Request, under: usize) -> Response {
         let path = request.uri().path();
         let rest = match &*self.under {
             "" => path.get(under..),
-            said => path.strip_prefix(said),
+            prefix => path.strip_prefix(prefix),
         };
         let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
-            return refuse(Missed::Missing, request);
+            return error_response(Missed::Missing, request);
         };
         let current = self.root.current();
-        let name = match Name::read(rest, self.dotfiles) {
+        let name = match Name::parse(rest, self.dotfiles) {
             Ok(name) => name,
-            Err(Unnamed::Missing) => return self.stand_in(&current, request),
-            Err(Unnamed::Malformed) => {
+            Err(PathError::Missing) => return self.respond_missing(&current, request),
+            Err(PathError::Malformed) => {
                 let problem =
-                    Problem::new(StatusCode::BAD_REQUEST).detail("no file has such a name");
+                    Problem::new(StatusCode::BAD_REQUEST).detail("no file can have this name");
                 return problem.answer(request.headers());
             }
         };
@@ -71,91 +71,91 @@ impl ServeDir {
         };
         match (current.folder.find(&path), name.kind) {
             (Ok(Found::File(file, metadata)), _) => {
-                let never_changes = self.immutable.iter().any(|prefix| path.starts_with(prefix));
+                let is_immutable = self.immutable.iter().any(|prefix| path.starts_with(prefix));
                 let caching = Caching {
-                    control: if never_changes {
-                        &KEEP
+                    control: if is_immutable {
+                        &IMMUTABLE
                     } else {
                         &self.cache_control
                     },
                     vary: self.vary(),
                 };
-                self.choose(&current.folder, &path, file, &metadata, request)
-                    .answer(request, caching)
+                self.select(&current.folder, &path, file, &metadata, request)
+                    .respond(request, caching)
             }
             (Ok(Found::Folder), Kind::File) => redirect(request.uri()),
             (Ok(Found::Folder) | Err(Missed::Missing), _) => self
                 .list(&current.folder, &name, request)
-                .unwrap_or_else(|| self.stand_in(&current, request)),
-            (Err(missed), _) => refuse(missed, request),
+                .unwrap_or_else(|| self.respond_missing(&current, request)),
+            (Err(missed), _) => error_response(missed, request),
         }
     }
 
-    /// Answers with what is in a folder that has no index, if that may be told.
+    /// Lists a folder without an index, if listings are enabled.
     fn list(&self, root: &Folder, name: &Name<'_>, request: &Request) -> Option<Response> {
-        if self.listing == Listings::None || name.kind == Kind::File {
+        if self.listing == Listings::Disabled || name.kind == Kind::File {
             return None;
         }
         let folder = match root.read_folder(&name.path) {
             Ok(folder) => folder,
             Err(Missed::Missing) => return None,
-            Err(missed) => return Some(refuse(missed, request)),
+            Err(missed) => return Some(error_response(missed, request)),
         };
-        let fields = request.headers();
-        Some(match conditions::evaluate(fields, None) {
+        let headers = request.headers();
+        Some(match conditions::evaluate(headers, None) {
             Precondition::NotModified => listing::not_modified(),
-            Precondition::Failed => Problem::new(StatusCode::PRECONDITION_FAILED).answer(fields),
+            Precondition::Failed => Problem::new(StatusCode::PRECONDITION_FAILED).answer(headers),
             Precondition::Send => {
-                let asked = Asked::read(request.uri().query().unwrap_or_default());
-                match Listing::read(root, folder, &name.path, self.dotfiles, &asked) {
-                    Ok(listing) => listing.answer(request, &asked),
-                    Err(missed) => refuse(missed, request),
+                let query = Query::parse(request.uri().query().unwrap_or_default());
+                match Listing::read(root, folder, &name.path, self.dotfiles, &query) {
+                    Ok(listing) => listing.respond(request, &query),
+                    Err(missed) => error_response(missed, request),
                 }
             }
         })
     }
 
-    /// Answers where there is no file.
-    fn stand_in(&self, current: &Current, request: &Request) -> Response {
+    /// Responds in place of a missing file.
+    fn respond_missing(&self, current: &Current, request: &Request) -> Response {
         let missing = || match current.path {
-            Named::Folder | Named::Unknown => refuse(Missed::Missing, request),
-            // What is not found now is there again when the folder is.
+            Named::Folder | Named::Unknown => error_response(Missed::Missing, request),
+            // The file may exist again when the folder does.
             Named::Nothing => {
-                let gone = io::Error::other("the folder is not there");
-                refuse(Missed::Busy(gone), request)
+                let error = io::Error::other("the folder does not exist");
+                error_response(Missed::Busy(error), request)
             }
         };
         let path = request.uri().path();
-        let seems_file = path
+        let looks_like_file = path
             .rsplit('/')
             .next()
             .is_some_and(|name| name.contains('.'));
         let Some(fallback) = &self.fallback else {
             return missing();
         };
-        if seems_file && !asks_for_page(request.headers()) {
+        if looks_like_file && !accepts_html(request.headers()) {
             return missing();
         }
         match self.open_named(&current.folder, fallback) {
             Ok(Found::File(file, metadata)) => {
                 let caching = Caching {
                     control: &self.cache_control,
-                    vary: if seems_file {
-                        Some(BY_BOTH)
+                    vary: if looks_like_file {
+                        Some(VARY_BOTH)
                     } else {
                         self.vary()
                     },
                 };
-                self.choose(&current.folder, fallback, file, &metadata, request)
-                    .answer(request, caching)
+                self.select(&current.folder, fallback, file, &metadata, request)
+                    .respond(request, caching)
             }
             Ok(Found::Folder) | Err(Missed::Missing) => missing(),
-            Err(missed) => refuse(missed, request),
+            Err(missed) => error_response(missed, request),
         }
     }
 
-    /// The file itself, or the copy of it that the client likes best.
-    fn choose(
+    /// Selects the file itself, or its compressed copy that the client prefers.
+    fn select(
         &self,
         root: &Folder,
         path: &[u8],
@@ -164,9 +164,9 @@ impl ServeDir {
         request: &Request,
     ) -> Representation {
         let tags = &self.entity_tags;
-        let Described { media_type, coding } = self.media_types.of(path);
+        let ContentType { media_type, coding } = self.media_types.content_type_of(path);
         if coding.is_none() && self.copies == Copies::Served {
-            for coding in FileCoding::wanted(request.headers()) {
+            for coding in ContentCoding::of_files(request.headers()) {
                 let copy = [path, coding.extension().as_bytes()].concat();
                 if let Ok(Found::File(file, metadata)) = root.find(&copy) {
                     return Representation::new(file, &metadata, media_type, Some(coding), tags);
@@ -176,15 +176,15 @@ impl ServeDir {
         Representation::new(file, metadata, media_type, coding, tags)
     }
 
-    /// What files are chosen by besides their names.
+    /// The request headers by which files are selected.
     fn vary(&self) -> Option<HeaderValue> {
-        (self.copies == Copies::Served).then_some(BY_ENCODING)
+        (self.copies == Copies::Served).then_some(VARY_ENCODING)
     }
 }
 
 impl Handler for ServeDir {
     fn handle(&self, request: &mut Request) -> Response {
-        self.answer(request, 0)
+        self.respond(request, 0)
     }
 
     fn body_mode(&self, _: &Request) -> BodyMode {
@@ -192,7 +192,7 @@ impl Handler for ServeDir {
     }
 }
 
-/// A router of nothing else, which can be nested.
+/// A router with this folder as its fallback, which can be nested.
 #[cfg(feature = "router")]
 impl<S: Send + Sync + 'static> From<ServeDir> for crate::web::Router<S> {
     fn from(files: ServeDir) -> Self {
@@ -204,24 +204,24 @@ impl<S: Send + Sync + 'static> From<ServeDir> for crate::web::Router<S> {
 #[diagnostic::do_not_recommend]
 impl crate::web::router::Takes<Self> for ServeDir {}
 
-/// As a function of a router, which has no arguments but the whole request.
+/// Lets a router call the folder like a function whose only argument is the request.
 #[cfg(feature = "router")]
 #[diagnostic::do_not_recommend]
 impl<S> crate::web::router::Function<S, Self> for ServeDir {
     const BODY_MODE: BodyMode = BodyMode::HeadOnly;
 
     fn call(&self, call: &mut crate::web::extract::RequestContext<'_, S>) -> Response {
-        self.answer(call.request(), call.under())
+        self.respond(call.request(), call.under())
     }
 }
 
-/// Whether a page would be of use to the client, who says so.
-fn asks_for_page(fields: &HeaderMap) -> bool {
-    accepted(fields).any(|(range, weight)| range.is("text/html") && weight > 0)
+/// Whether the client accepts HTML explicitly.
+fn accepts_html(headers: &HeaderMap) -> bool {
+    accepted(headers).any(|(range, weight)| range.is("text/html") && weight > 0)
 }
 
-/// To the same path with a slash behind it. It is said from where the client is: so it is right
-/// behind a proxy that changes paths, and can't be read as another host whatever the path is.
+/// Redirects to the path with a final slash. `Location` is relative, so it is correct behind a
+/// proxy that changes paths. It begins with `./`, so no path can be taken for another host.
 fn redirect(uri: &Uri) -> Response {
     let name = uri.path().rsplit('/').next().unwrap_or_default();
     let target = match uri.query() {
@@ -229,28 +229,28 @@ fn redirect(uri: &Uri) -> Response {
         None => format!("./{name}/"),
     };
     let mut response = StatusCode::MOVED_PERMANENTLY.into_response();
-    let fields = response.headers_mut();
-    // What a request's target may have in it, a field may have.
+    let headers = response.headers_mut();
+    // A valid request target is a valid header value.
     if let Ok(target) = HeaderValue::try_from(target) {
-        fields.insert(LOCATION, target);
+        headers.insert(LOCATION, target);
     }
-    fields.insert(CACHE_CONTROL, ASK_EACH_TIME);
+    headers.insert(CACHE_CONTROL, REVALIDATE);
     response
 }
 
-fn refuse(missed: Missed, request: &Request) -> Response {
+fn error_response(missed: Missed, request: &Request) -> Response {
     let path = request.uri().path();
-    let answer = |status| Problem::new(status).answer(request.headers());
+    let response = |status| Problem::new(status).answer(request.headers());
     match missed {
-        Missed::Missing => answer(StatusCode::NOT_FOUND),
-        Missed::Forbidden => answer(StatusCode::FORBIDDEN),
+        Missed::Missing => response(StatusCode::NOT_FOUND),
+        Missed::Forbidden => response(StatusCode::FORBIDDEN),
         Missed::Busy(error) => {
-            debug!("{path:?} can't be opened now: {error}");
-            try_again(answer(StatusCode::SERVICE_UNAVAILABLE))
+            debug!("can't open {path:?} now: {error}");
+            try_again(response(StatusCode::SERVICE_UNAVAILABLE))
         }
         Missed::Failed(error) => {
-            error!("{path:?} can't be opened: {error}");
-            answer(StatusCode::INTERNAL_SERVER_ERROR)
+            error!("can't open {path:?}: {error}");
+            response(StatusCode::INTERNAL_SERVER_ERROR)
         }
     }
 }

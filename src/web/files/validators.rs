@@ -1,4 +1,4 @@
-//! What tells one state of a file from another (RFC 9110 section 8.8).
+//! Entity tags and modification times of files (RFC 9110 section 8.8).
 
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -6,17 +6,16 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
-use super::coding::FileCoding;
 use super::digests::Digests;
+use crate::web::content_coding::ContentCoding;
 
-/// A file that has changed within this time may change again without that being seen: systems write
-/// down the time of a change in steps, from milliseconds to the two seconds of FAT.
+/// A file that has changed within this time may change again without a visible change of its times:
+/// systems record times with a granularity from milliseconds to two seconds (FAT).
 const TOO_RECENT: Duration = Duration::from_secs(2);
 
-/// The beginning of 1990, in seconds. A file that says that it was modified before was given a fixed
-/// time by a tool, so that builds are reproducible: 0 (OSTree), 1 (Nix), 1980 (zip, Gradle), 1985
-/// (npm). Such a time tells nothing of the content.
-const FIRST_TRUSTED: i64 = 631_152_000;
+/// The start of 1990, in seconds. Tools give files a fixed, earlier time for reproducible builds: 0
+/// (OSTree), 1 (Nix), 1980 (zip, Gradle), 1985 (npm). Such a time says nothing about the content.
+const EARLIEST_TRUSTED: i64 = 631_152_000;
 
 /// What an entity tag is made of.
 ///
@@ -30,44 +29,44 @@ const FIRST_TRUSTED: i64 = 631_152_000;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EntityTags {
-    /// The size and the time of modification, to the nanosecond: the same on all copies of a file
-    /// that keep its time. Where that time tells nothing, because it is before 1990 or in the future,
-    /// the tag is that of [`Change`](Self::Change).
+    /// The size and the modification time, in nanoseconds: the same for all copies of a file that
+    /// keep its time. If that time is before 1990 or in the future, it says nothing about the
+    /// content, and the tag is that of [`Change`](Self::Change).
     #[default]
     Mtime,
-    /// The size, the time of modification, the inode number, and the time of the last change of
-    /// anything about the file, which only the system can set. It tells every change, and two copies
-    /// apart.
+    /// The size, the modification time, the inode number, and the time of the last change of the
+    /// file or its metadata, which only the system can set. The tag changes with every change, and
+    /// differs between two copies.
     Change,
-    /// The content (SHA-256), for files of up to 64 MiB; larger ones have the tag of
-    /// [`Mtime`](Self::Mtime). A file is read when it is asked for first, and again when it has
+    /// The content (SHA-256) of files of up to 64 MiB. Larger files have the tag of
+    /// [`Mtime`](Self::Mtime). A file is read for the first request, and again after it has
     /// changed.
     Content,
 }
 
-/// The validators of one representation of a file. Its tag is strong, unless the file has changed so
-/// recently that another change might not be seen.
+/// The validators of one representation of a file. The tag is strong unless the file has changed so
+/// recently that another change might not be visible.
 #[derive(Debug)]
 pub(crate) struct Validators {
-    /// With its quotes, and `W/` if it is weak.
+    /// The tag with its quotes, and with `W/` if it is weak.
     pub(crate) tag: String,
-    /// To the second, and never later than now.
+    /// In whole seconds, and never in the future.
     pub(crate) modified: SystemTime,
     pub(crate) date: Date,
 }
 
-/// What equal times of modification mean.
+/// What equal modification times mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Date {
-    /// Equal bytes.
+    /// The content is equal.
     Strong,
-    /// Nothing that parts of a file could be put together by.
+    /// The content may differ, so ranges must not be combined.
     Weak,
 }
 
-/// What the system says of a file.
+/// The metadata of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct State {
+pub(crate) struct FileState {
     device: u64,
     inode: u64,
     size: u64,
@@ -78,7 +77,7 @@ pub(crate) struct State {
 /// Seconds since the epoch, and nanoseconds.
 type Time = (i64, i64);
 
-/// Whether a change from now on would be seen in the times of a file.
+/// Whether a change from now on would be visible in the times of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Age {
     Settled,
@@ -89,12 +88,12 @@ impl Validators {
     pub(crate) fn new(
         file: &File,
         metadata: &Metadata,
-        coding: Option<FileCoding>,
+        coding: Option<ContentCoding>,
         tags: &Digests,
         now: SystemTime,
     ) -> Self {
-        let state = State::of(metadata);
-        let (opaque, age, date) = match tags.basis {
+        let state = FileState::of(metadata);
+        let (opaque, age, date) = match tags.kind {
             EntityTags::Mtime => state.by_mtime(now),
             EntityTags::Change => state.by_change(now),
             EntityTags::Content => state
@@ -105,32 +104,33 @@ impl Validators {
             Age::Settled => "",
             Age::Young => "W/",
         };
-        let suffix = coding.map_or("", FileCoding::suffix);
+        let suffix = coding.map_or("", ContentCoding::tag_suffix);
         Self {
             tag: format!("{strength}\"{:x}-{opaque}{suffix}\"", state.size),
-            modified: modified_before(metadata, now),
+            modified: clamped_mtime(metadata, now),
             date,
         }
     }
 
-    /// Whether equal tags mean equal bytes.
+    /// Whether equal tags mean equal content.
     pub(crate) fn is_strong(&self) -> bool {
         self.tag.starts_with('"')
     }
 
-    /// The tag as the value of a field.
+    /// The value of `ETag`.
     pub(crate) fn etag(&self) -> HeaderValue {
-        HeaderValue::from_str(&self.tag).expect("digits and quotes are valid in a field")
+        HeaderValue::from_str(&self.tag)
+            .expect("hexadecimal digits and quotes are valid in a header value")
     }
 
-    /// The time as the value of a field.
+    /// The value of `Last-Modified`.
     pub(crate) fn last_modified(&self) -> HeaderValue {
         let text = httpdate::fmt_http_date(self.modified);
-        HeaderValue::try_from(text).expect("a date is valid in a field")
+        HeaderValue::try_from(text).expect("a date is a valid header value")
     }
 }
 
-impl State {
+impl FileState {
     fn of(file: &Metadata) -> Self {
         Self {
             device: file.dev(),
@@ -146,7 +146,7 @@ impl State {
     }
 
     fn by_mtime(&self, now: SystemTime) -> (String, Age, Date) {
-        if self.modified.0 < FIRST_TRUSTED || at(self.modified) > now {
+        if self.modified.0 < EARLIEST_TRUSTED || system_time(self.modified) > now {
             return self.by_change(now);
         }
         let age = age(self.modified, now);
@@ -168,7 +168,7 @@ impl State {
         (opaque, self.age(now), Date::Weak)
     }
 
-    /// `None` if the content is too large, or can't be read.
+    /// `None` if the file is too large or can't be read.
     fn by_content(
         &self,
         file: &File,
@@ -177,8 +177,8 @@ impl State {
     ) -> Option<(String, Age, Date)> {
         let age = self.age(now);
         let digest = match age {
-            Age::Settled => digests.settled(self, file),
-            Age::Young => Digests::young(self, file),
+            Age::Settled => digests.cached(self, file),
+            Age::Young => Digests::uncached(self, file),
         };
         Some((digest?, age, Date::Weak))
     }
@@ -192,14 +192,14 @@ impl State {
 }
 
 fn age(time: Time, now: SystemTime) -> Age {
-    match now.duration_since(at(time)) {
+    match now.duration_since(system_time(time)) {
         Ok(age) if age > TOO_RECENT => Age::Settled,
         _ => Age::Young,
     }
 }
 
-/// FNV-1a of 64 bits over these numbers, each as eight bytes, the least significant one first. It is
-/// the same in every version and on every machine, as tags of copies have to be.
+/// 64-bit FNV-1a of these numbers, each as eight bytes in little-endian order. It is the same in
+/// every version and on every machine, as tags of copies must be.
 fn hash(numbers: &[i64]) -> String {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0100_0000_01b3;
@@ -210,16 +210,15 @@ fn hash(numbers: &[i64]) -> String {
     format!("{hash:016x}")
 }
 
-/// When a file was modified, to the second and never later than now: a time to come can't be told
-/// (section 8.8.2.1).
-pub(crate) fn modified_before(file: &Metadata, now: SystemTime) -> SystemTime {
-    let modified = at((file.mtime(), file.mtime_nsec())).min(now);
+/// The modification time in whole seconds. A time in the future becomes now (section 8.8.2.1).
+pub(crate) fn clamped_mtime(file: &Metadata, now: SystemTime) -> SystemTime {
+    let modified = system_time((file.mtime(), file.mtime_nsec())).min(now);
     let since = modified.duration_since(SystemTime::UNIX_EPOCH);
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.map_or(0, |since| since.as_secs()))
 }
 
-/// The time of a file, or the beginning of time if it is before that or cannot be.
-fn at((seconds, nanos): Time) -> SystemTime {
+/// Converts a file's time. An invalid time, or one before the epoch, becomes the epoch.
+fn system_time((seconds, nanos): Time) -> SystemTime {
     let seconds = u64::try_from(seconds).unwrap_or_default();
     let nanos = u32::try_from(nanos).unwrap_or_default();
     let since = Duration::new(seconds, nanos);
@@ -236,8 +235,8 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000)
     }
 
-    fn state(inode: u64, modified: Time, changed: Time) -> State {
-        State {
+    fn state(inode: u64, modified: Time, changed: Time) -> FileState {
+        FileState {
             device: 1,
             inode,
             size: 14,
@@ -246,7 +245,7 @@ mod tests {
         }
     }
 
-    /// A balancer's other servers may run another version.
+    /// The other servers behind a load balancer may run another version.
     #[test]
     fn hash_is_fixed() {
         assert_eq!(hash(&[]), "cbf29ce484222325");
@@ -254,12 +253,16 @@ mod tests {
     }
 
     #[test]
-    fn copies_have_one_tag_where_their_time_can_be_trusted() {
+    fn copies_with_a_trusted_time_have_the_same_tag() {
         let tags = |modified| {
             let of = |inode, changed| state(inode, modified, (changed, 0)).by_mtime(now());
             (of(7, 1_700_000_000), of(8, 1_800_000_000))
         };
-        for modified in [(FIRST_TRUSTED, 0), (1_600_000_000, 5), (1_999_999_990, 0)] {
+        for modified in [
+            (EARLIEST_TRUSTED, 0),
+            (1_600_000_000, 5),
+            (1_999_999_990, 0),
+        ] {
             let (one, other) = tags(modified);
             assert_eq!(one, other, "{modified:?}");
             assert_eq!((one.1, one.2), (Age::Settled, Date::Strong));
@@ -285,7 +288,7 @@ mod tests {
         let modified = (1_999_999_999, 0);
         let (_, age, date) = state(7, modified, modified).by_mtime(now());
         assert_eq!((age, date), (Age::Young, Date::Weak));
-        // A copy that has just been made has the time of its original.
+        // A new copy can have the modification time of its original.
         let old = (1_600_000_000, 0);
         let (_, age, date) = state(7, old, modified).by_mtime(now());
         assert_eq!((age, date), (Age::Settled, Date::Strong));

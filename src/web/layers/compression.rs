@@ -221,7 +221,7 @@ fn is_several_parts(essence: &[u8]) -> bool {
 
 /// Says of an answer that it is in this coding, and takes back what is not true of it any more.
 fn label(coding: ContentCoding, fields: &mut HeaderMap) {
-    fields.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    fields.insert(CONTENT_ENCODING, coding.value());
     fields.remove(CONTENT_LENGTH);
     fields.remove(ACCEPT_RANGES);
     if let Some(weak) = weakened(fields) {

@@ -148,7 +148,7 @@ fn coding(request: &HeaderMap) -> Result<Option<ContentCoding>, Problem> {
 
 /// The codings that are known, as a list.
 fn known() -> HeaderValue {
-    let names: Vec<_> = ContentCoding::ALL
+    let names: Vec<_> = ContentCoding::FASTEST_FIRST
         .iter()
         .map(|coding| coding.name())
         .collect();

@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_has_the_form_of_what_is_sent_for_it() {
+    fn routes_match_every_encoding_of_their_path() {
         check("/café", "/caf%C3%A9", &["/caf%C3%A9", "/%63af%c3%a9"]);
         check("/a b?#", "/a%20b%3F%23", &["/a%20b%3f%23"]);
         check(
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stay_as_they_are() {
+    fn parameters_are_not_encoded() {
         assert_eq!(
             of_route("/é/{größe}/{{é}}/{*rest}"),
             "/%C3%A9/{größe}/{{%C3%A9}}/{*rest}"
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_is_as_long_as_it_was_sent() {
+    fn prefix_length_is_that_of_the_sent_path() {
         assert_eq!(length_of(1, "/c%2B%2B/x"), 8);
         assert_eq!(length_of(2, "/%61/b"), 6);
         assert_eq!(length_of(0, "/x"), 0);

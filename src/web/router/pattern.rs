@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_covers_itself_and_what_is_beneath_it() {
+    fn pattern_covers_its_path_and_all_paths_beneath_it() {
         check(
             "/a",
             &["/a", "/a/", "/a/b/c", "/a//"],
@@ -192,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn names_have_values() {
+    fn parameters_have_values() {
         let pattern = pattern("/of/{user}/v{major}.x");
         let values: Vec<_> = pattern.values("/of/ada/v7.x/rest").collect();
         assert_eq!(values, [("user", "ada"), ("major", "7")]);
     }
 
     #[test]
-    fn what_is_written_out_is_more_specific() {
+    fn literal_text_is_more_specific() {
         let rising = [
             "/{a}",
             "/{a}/x",
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_at_and_beneath_a_path_are_more_specific_than_it() {
+    fn routes_beneath_a_nested_path_are_more_specific() {
         for (nested, route, expected) in [
             ("/a", "/a", false),
             ("/a", "/a/{x}", false),

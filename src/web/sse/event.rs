@@ -1,14 +1,14 @@
-//! One event, as it is written.
+//! A single event and its text format.
 
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// What ends a line for the reader of a stream.
+/// The characters that end a line in an event stream.
 const LINE_END: [char; 2] = ['\r', '\n'];
 
-/// One event of a stream (HTML section 9.2.6).
+/// One event of an event stream (HTML section 9.2.6).
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,31 +24,32 @@ const LINE_END: [char; 2] = ['\r', '\n'];
 /// assert_eq!(Event::retry(Duration::from_secs(2)).to_string(), "retry: 2000\n\n");
 /// ```
 ///
-/// No value can begin another field or another event. In data and comments, a line end (CR, LF, or
-/// both) begins another line of the same; clients get it as LF. A name or an id has none.
+/// No value can inject another field or another event. In data and comments, a line end (CR, LF or
+/// CRLF) starts another line of the same field; clients receive it as LF. A name or an id can't
+/// contain a line end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
     name: Option<Cow<'static, str>>,
     id: Option<String>,
-    /// The lines of everything else, each with its end.
+    /// The lines of all other fields, each with its line end.
     lines: String,
 }
 
-/// A name or an id that would be something else to its reader.
+/// The error of a name or an id that would end its line, or that browsers ignore.
 ///
 /// ```
 /// use httpool::sse::Event;
 ///
-/// let error = Event::data("").try_id("7\ndata: 8").expect_err("it would be two lines");
-/// assert_eq!(error.to_string(), "the field `id` can't have this value");
+/// let error = Event::data("").try_id("7\ndata: 8").expect_err("the id contains a line end");
+/// assert_eq!(error.to_string(), "invalid value for the field `id`");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventError {
-    what: &'static str,
+    field: &'static str,
 }
 
 impl Event {
-    /// An event with this data, which a browser passes to `onmessage`.
+    /// An event with this data. Browsers pass it to `onmessage`.
     #[must_use]
     pub fn data(data: impl AsRef<str>) -> Self {
         let mut event = Self::default();
@@ -68,13 +69,13 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// If the value can't be written as JSON.
+    /// If the value can't be serialized.
     #[cfg(feature = "json")]
     pub fn json(value: &impl serde::Serialize) -> serde_json::Result<Self> {
         serde_json::to_string(value).map(Self::data)
     }
 
-    /// A comment. It is no event for a browser, but keeps the connection.
+    /// A comment. Browsers ignore it, but it keeps the connection open.
     #[must_use]
     pub fn comment(comment: impl AsRef<str>) -> Self {
         let mut event = Self::default();
@@ -82,7 +83,8 @@ impl Event {
         event
     }
 
-    /// No event, but how long a browser waits before it connects again, to the millisecond.
+    /// Sets how long browsers wait before they reconnect, in milliseconds. Browsers report no event
+    /// for it.
     #[must_use]
     pub fn retry(after: Duration) -> Self {
         Self {
@@ -91,43 +93,46 @@ impl Event {
         }
     }
 
-    /// Gives the event a name: a browser passes it to those who listen to that instead of to
-    /// `onmessage`.
+    /// Sets the name of the event. Browsers pass the event to the listeners of this name instead of
+    /// to `onmessage`.
     ///
     /// # Panics
     ///
-    /// If the name has a line end; see [`try_name`](Self::try_name).
+    /// If the name contains a line end; see [`try_name`](Self::try_name).
     #[must_use]
     #[track_caller]
     pub fn name(mut self, name: &'static str) -> Self {
-        assert!(!name.contains(LINE_END), "{name:?} is no event's name");
+        assert!(
+            !name.contains(LINE_END),
+            "the event name {name:?} contains a line end"
+        );
         self.name = Some(name.into());
         self
     }
 
-    /// The same with a name that is not known before.
+    /// Sets a name that is computed at run time.
     ///
     /// # Errors
     ///
-    /// If it has a line end.
+    /// If the name contains a line end.
     pub fn try_name(mut self, name: impl Into<String>) -> Result<Self, EventError> {
         self.name = Some(checked("event", name.into(), &LINE_END)?.into());
         Ok(self)
     }
 
-    /// Gives the event a number, which a browser that connects again names as the last that it has
-    /// seen ([`last_event_id`](super::last_event_id)).
+    /// Sets a number as the id. A browser that reconnects sends the last id that it received
+    /// ([`last_event_id`](super::last_event_id)).
     #[must_use]
     pub fn id(mut self, id: u64) -> Self {
         self.id = Some(id.to_string());
         self
     }
 
-    /// The same with an id that is no number. An empty one has the browser forget the last.
+    /// Sets text as the id. Empty text makes browsers forget the last id.
     ///
     /// # Errors
     ///
-    /// If it has a line end, or a NUL, with which a browser would not take it.
+    /// If the id contains a line end, or a NUL, because browsers ignore an id with a NUL.
     pub fn try_id(mut self, id: impl Into<String>) -> Result<Self, EventError> {
         self.id = Some(checked("id", id.into(), &['\r', '\n', '\0'])?);
         Ok(self)
@@ -137,21 +142,21 @@ impl Event {
         let mut rest = text;
         while let Some(end) = rest.find(LINE_END) {
             self.lines.extend([start, &rest[..end], "\n"]);
-            let behind = &rest[end..];
-            rest = behind.strip_prefix("\r\n").unwrap_or(&behind[1..]);
+            let after = &rest[end..];
+            rest = after.strip_prefix("\r\n").unwrap_or(&after[1..]);
         }
         self.lines.extend([start, rest, "\n"]);
     }
 }
 
-fn checked(what: &'static str, value: String, never: &[char]) -> Result<String, EventError> {
-    if value.contains(never) {
-        return Err(EventError { what });
+fn checked(field: &'static str, value: String, forbidden: &[char]) -> Result<String, EventError> {
+    if value.contains(forbidden) {
+        return Err(EventError { field });
     }
     Ok(value)
 }
 
-/// As it is sent: its lines, and the empty one that ends it.
+/// Writes the event as it is sent: its lines and the empty line that ends it.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(name) = &self.name {
@@ -166,7 +171,7 @@ impl fmt::Display for Event {
 
 impl fmt::Display for EventError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the field `{}` can't have this value", self.what)
+        write!(f, "invalid value for the field `{}`", self.field)
     }
 }
 
@@ -182,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn data_of_several_lines_stays_data() {
+    fn data_of_several_lines_stays_one_event() {
         check(&Event::data(""), "data: \n\n");
         check(&Event::data(" a"), "data:  a\n\n");
         check(&Event::data("a\n"), "data: a\ndata: \n\n");
@@ -195,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_begins_no_event() {
+    fn comments_inject_no_event() {
         check(&Event::comment(""), ": \n\n");
         check(
             &Event::comment("a\rdata: b\n\n"),
@@ -204,15 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn an_event_has_a_name_and_an_id() {
+    fn events_have_a_name_and_an_id() {
         let event = Event::data("a").id(7).name("news");
         check(&event, "event: news\nid: 7\ndata: a\n\n");
-        let event = Event::data("a").try_id("é: 1").expect("it is one");
+        let event = Event::data("a").try_id("é: 1").expect("the id is valid");
         check(&event, "id: é: 1\ndata: a\n\n");
     }
 
     #[test]
-    fn a_name_or_an_id_with_a_line_end_is_refused() {
+    fn names_and_ids_with_a_line_end_are_refused() {
         for value in ["a\n", "\ra", "a\r\ndata: b"] {
             assert!(Event::data("").try_name(value).is_err(), "{value:?}");
             assert!(Event::data("").try_id(value).is_err(), "{value:?}");
@@ -220,7 +225,7 @@ mod tests {
         assert!(Event::data("").try_name("a\0").is_ok());
         let error = Event::data("")
             .try_id("a\0")
-            .expect_err("it would not be taken");
-        assert_eq!(error.to_string(), "the field `id` can't have this value");
+            .expect_err("the id contains a NUL");
+        assert_eq!(error.to_string(), "invalid value for the field `id`");
     }
 }

@@ -1,4 +1,4 @@
-//! Server-sent events: an answer that goes on while there is news (HTML section 9.2,
+//! Server-sent events: responses that send events as they happen (HTML section 9.2,
 //! <https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 //!
 //! ```
@@ -8,44 +8,44 @@
 //! use httpool::Request;
 //! use httpool::sse::{Event, Events};
 //!
-//! // From an iterator: its `next` may take as long as it likes.
+//! // From an iterator. Its `next` may block.
 //! let countdown = |_: Request| {
 //!     let seconds = (0..10).rev().inspect(|_| std::thread::sleep(Duration::from_secs(1)));
 //!     Events::new(seconds.map(|second: u8| Event::data(second.to_string())))
 //! };
 //!
-//! // From a channel: whoever has the sender says what happens.
+//! // From a channel. The owner of the sender sends events.
 //! let news = |_: Request| {
 //!     let (sender, receiver) = mpsc::sync_channel(16);
-//!     // ... keep the sender where news come from ...
+//!     // ... keep the sender where events happen ...
 //! #   drop(sender);
 //!     Events::received(receiver)
 //! };
 //! ```
 //!
-//! # What it costs
+//! # Cost
 //!
-//! Each event leaves at once. A client that does not take them is parked, and waits for room
-//! without a worker. But **who waits for an event holds a worker**, for an iterator blocks where it
-//! is asked, and so does a channel. A server with 16 workers has 15 such clients at most, or 16 and
-//! nobody else is answered. This is for a few listeners, such as the pages of an administrator;
-//! thousands want a server that is made of futures.
+//! Each event is sent at once. A client that reads slowly is parked and occupies no worker. But **a
+//! stream that waits for its next event occupies a worker**, because an iterator and a channel
+//! block. With 16 workers, 15 such streams leave one worker for all other requests; 16 leave none.
+//! Use this for a few clients, for example the pages of an administrator. For thousands, use a
+//! server with an async runtime.
 //!
-//! # How it ends
+//! # How a stream ends
 //!
-//! A stream ends with its iterator, or when every sender of its channel is gone, or when its client
-//! is. While a channel is silent, the server looks at the connection ten times a second: a client
-//! that has closed it, or has lost it, holds no worker any longer. A client that has only finished
-//! sending gets a comment, and then its events.
+//! A stream ends when its iterator ends, when every sender of its channel is dropped, or when its
+//! client is gone. While a channel is empty, the server checks the connection ten times a second,
+//! so a client that has closed or lost its connection occupies no worker. A client that has only
+//! finished sending receives a comment, and then its events.
 //!
-//! An iterator can't be interrupted. Before each `next` the server looks whether the client is there;
-//! a client that goes while `next` blocks **holds the worker until `next` returns**. The same holds
-//! for every reader of [`Body::from_reader`], and for a [layer](crate::Layer) that reads events
-//! itself to pass them on. A client whose machine is lost says nothing: that is found out by what is
-//! sent to it, so channels send a [comment](Events::keep_alive) while nothing happens.
+//! An iterator can't be interrupted. The server checks the client before each `next`; if the client
+//! disconnects while `next` blocks, **the worker stays occupied until `next` returns**. This also
+//! applies to every reader of [`Body::from_reader`], and to a [layer](crate::Layer) that reads
+//! events to pass them on. If the client's machine fails, the connection shows it only when
+//! something is sent, so channels send a [comment](Events::keep_alive) while no event happens.
 //!
-//! A drain waits for streams as for all answers, and cuts at its deadline what has not ended. So a
-//! stream should know of the drain, and [`Events::end_when`] asks:
+//! A drain waits for streams like for all responses, and aborts them at its deadline. End a stream
+//! early with [`Events::end_when`]:
 //!
 //! ```
 //! use std::sync::mpsc::Receiver;
@@ -58,8 +58,8 @@
 //! }
 //! ```
 //!
-//! Browsers connect again when a stream has ended, and say in `Last-Event-ID` which event they have
-//! seen last ([`last_event_id`]).
+//! Browsers reconnect after a stream has ended, and send the id of the last event that they
+//! received in `Last-Event-ID` ([`last_event_id`]).
 
 mod event;
 mod stream;
@@ -72,23 +72,23 @@ use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 
 pub use self::event::{Event, EventError};
-use self::stream::{EventReader, SLICE};
+use self::stream::{CHECK_INTERVAL, EventReader};
 use crate::message::{Body, IntoResponse, Response};
 
-/// What a client that connects again has seen last.
+/// The id of the last event that a reconnecting client has received.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// By this nginx is told to pass on what it gets at once.
+/// Tells nginx not to buffer the response.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Proxies close what has been silent for a minute; half of that arrives in time.
+/// Proxies close connections that are silent for a minute. Half of that is early enough.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// An answer of [`Event`]s, each sent when it comes. [The module](self) says what it costs and how
-/// it ends.
+/// A response that sends [`Event`]s as they happen. See the [module](self) for its costs and how it
+/// ends.
 ///
-/// The answer is `text/event-stream` that nobody is to store (`Cache-Control: no-store`), and says
-/// `X-Accel-Buffering: no`, for nginx keeps back what it gets unless it is told not to.
+/// The response has the type `text/event-stream` and `Cache-Control: no-store`. It has
+/// `X-Accel-Buffering: no`, because nginx buffers responses by default.
 ///
 /// ```
 /// use std::sync::mpsc::sync_channel;
@@ -100,7 +100,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 ///
 /// let client = Client::new(|_: Request| {
 ///     let (sender, receiver) = sync_channel(1);
-///     sender.send(Event::data("hello")).expect("there is room");
+///     sender.send(Event::data("hello")).expect("the channel has room");
 ///     Events::received(receiver).keep_alive(Duration::from_secs(10))
 /// });
 /// assert_eq!(client.get("/").send().text(), "data: hello\n\n");
@@ -108,22 +108,23 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 pub struct Events {
     source: EventSource,
     keep_alive: Duration,
-    is_over: Option<IsOver>,
-    /// A client that has finished sending was sent something, to learn whether it is there.
-    has_asked: bool,
+    end_when: Option<EndWhen>,
+    /// Whether a client that has finished sending was sent a comment, which shows whether it is
+    /// still there.
+    has_probed: bool,
 }
 
-/// Where events come from.
+/// The source of events.
 enum EventSource {
     Iterator(Box<dyn Iterator<Item = Event> + Send>),
     Channel(Receiver<Event>),
 }
 
-type IsOver = Box<dyn FnMut() -> bool + Send>;
+type EndWhen = Box<dyn FnMut() -> bool + Send>;
 
 impl Events {
-    /// The events of an iterator. Each `next` may block, and holds the worker for that long. If it
-    /// panics, the connection is reset.
+    /// Sends the events of an iterator. Each `next` may block, and occupies the worker meanwhile.
+    /// If it panics, the connection is reset.
     #[must_use]
     pub fn new<I>(events: I) -> Self
     where
@@ -133,32 +134,32 @@ impl Events {
         Self::from_source(EventSource::Iterator(Box::new(events.into_iter())))
     }
 
-    /// The events that come through a channel, until every sender is gone. It should be a
-    /// [`sync_channel`](std::sync::mpsc::sync_channel) with room for a few events, into which one
-    /// puts with `try_send`: the client may take nothing for a while, and a sender must neither wait
-    /// for it nor gather events for it without end.
+    /// Sends the events of a channel, until every sender is dropped. Use a
+    /// [`sync_channel`](std::sync::mpsc::sync_channel) with room for a few events, and send with
+    /// `try_send`: if the client reads nothing for a while, the sender must neither block nor
+    /// collect events without limit.
     #[must_use]
     pub fn received(events: Receiver<Event>) -> Self {
         Self::from_source(EventSource::Channel(events))
     }
 
-    /// How long a channel may be silent before the client is sent a comment, which keeps proxies
-    /// from closing the connection and finds out whether the client's machine is there. 30 seconds if
-    /// it is not set. An iterator can't be interrupted while it is asked for its next event, and nothing
-    /// is sent meanwhile; it may give [comments](Event::comment) itself.
+    /// Sets how long a channel may be silent before the client is sent a comment. Comments keep
+    /// proxies from closing the connection, and detect clients whose machine has failed. Default:
+    /// 30 seconds. This does not apply to iterators, because a blocked `next` can't be interrupted;
+    /// an iterator can return [comments](Event::comment) itself.
     ///
-    /// A tenth of a second is the least: anything shorter counts as that, also zero.
+    /// The minimum is 100 milliseconds; shorter times, including zero, count as that.
     #[must_use]
     pub fn keep_alive(mut self, every: Duration) -> Self {
-        self.keep_alive = every.max(SLICE);
+        self.keep_alive = every.max(CHECK_INTERVAL);
         self
     }
 
-    /// Ends the stream once this is true. It is asked before each event, and ten times a second
-    /// while a channel is silent.
+    /// Ends the stream once this function returns true. It is called before each event, and ten
+    /// times a second while a channel is empty.
     #[must_use]
-    pub fn end_when(mut self, is_over: impl FnMut() -> bool + Send + 'static) -> Self {
-        self.is_over = Some(Box::new(is_over));
+    pub fn end_when(mut self, end: impl FnMut() -> bool + Send + 'static) -> Self {
+        self.end_when = Some(Box::new(end));
         self
     }
 
@@ -166,8 +167,8 @@ impl Events {
         Self {
             source,
             keep_alive: KEEP_ALIVE,
-            is_over: None,
-            has_asked: false,
+            end_when: None,
+            has_probed: false,
         }
     }
 }
@@ -175,11 +176,11 @@ impl Events {
 impl IntoResponse for Events {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from_watching(EventReader::new(self)));
-        let fields = response.headers_mut();
+        let headers = response.headers_mut();
         let event_stream = HeaderValue::from_static("text/event-stream");
-        fields.insert(CONTENT_TYPE, event_stream);
-        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        fields.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        headers.insert(CONTENT_TYPE, event_stream);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
         response
     }
 }
@@ -192,8 +193,8 @@ impl fmt::Debug for Events {
     }
 }
 
-/// The id of the event that the client has seen last, if this request comes after the end of a
-/// stream. It is the client's to choose, like anything in a request.
+/// The id of the last event that the client received, if it reconnects after the end of a stream.
+/// Like all request data, it can be any value.
 ///
 /// ```
 /// use httpool::http::HeaderMap;
@@ -209,7 +210,7 @@ impl fmt::Debug for Events {
 /// ```
 #[must_use]
 pub fn last_event_id(request: &HeaderMap) -> Option<&str> {
-    // Browsers send it as UTF-8.
+    // Browsers send UTF-8.
     let id = request.get(LAST_EVENT_ID)?.as_bytes();
     std::str::from_utf8(id).ok().filter(|id| !id.is_empty())
 }

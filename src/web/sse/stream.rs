@@ -1,4 +1,4 @@
-//! Events as they are read while they are sent.
+//! Reads events as the content of a response.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 use super::{Event, EventSource, Events};
 use crate::message::body::{Client, ClientGone, Presence, ReadWatching};
 
-/// How long a channel's stream waits before it asks whether it is over and whether its client is
-/// there. As often as the server looks at its deadlines, and as often as a silent client is sent
-/// anything.
-pub(crate) const SLICE: Duration = Duration::from_millis(100);
+/// How often a stream with an empty channel checks `end_when` and its client. The server checks its
+/// deadlines as often. It is also the minimum of [`Events::keep_alive`].
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Events, and what of the last one has not been read.
+/// Events, and the rest of the last event that was read.
 pub(crate) struct EventReader {
     events: Events,
     bytes: Vec<u8>,
@@ -44,7 +43,7 @@ impl ReadWatching for EventReader {
 }
 
 impl Events {
-    /// Waits for the next event, or for the time in which there is none, or for the client's end.
+    /// Waits for the next event, until a comment is due or the client is gone.
     fn next(&mut self, client: &dyn Client) -> Result<Option<Event>, ClientGone> {
         let since = Instant::now();
         loop {
@@ -61,10 +60,10 @@ impl Events {
             match client.presence() {
                 Presence::Here => {}
                 Presence::Gone => return Err(ClientGone),
-                // The system tells nothing more of a client that has closed its end before
-                // something is sent to it.
-                Presence::Finished if !self.has_asked => {
-                    self.has_asked = true;
+                // The system shows nothing more about a client that has shut down its sending side
+                // until something is sent to it.
+                Presence::Finished if !self.has_probed => {
+                    self.has_probed = true;
                     return Ok(Some(Event::comment("")));
                 }
                 Presence::Finished => {}
@@ -74,17 +73,17 @@ impl Events {
                 EventSource::Channel(receiver) => receiver,
             };
             let silent = self.keep_alive.saturating_sub(since.elapsed());
-            match receiver.recv_timeout(silent.min(SLICE)) {
+            match receiver.recv_timeout(silent.min(CHECK_INTERVAL)) {
                 Ok(event) => return Ok(Some(event)),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
-                Err(RecvTimeoutError::Timeout) if SLICE < silent => {}
+                Err(RecvTimeoutError::Timeout) if CHECK_INTERVAL < silent => {}
                 Err(RecvTimeoutError::Timeout) => return Ok(Some(Event::comment(""))),
             }
         }
     }
 
     fn is_over(&mut self) -> bool {
-        self.is_over.as_mut().is_some_and(|is_over| is_over())
+        self.end_when.as_mut().is_some_and(|end| end())
     }
 }
 
@@ -97,91 +96,94 @@ mod tests {
     use crate::message::body::Anyone;
 
     fn next(events: &mut Events) -> Option<Event> {
-        events.next(&Anyone).expect("nobody says that he is gone")
+        events.next(&Anyone).expect("the client is present")
     }
 
-    /// A client of which the next looks find this.
-    struct Seen(Mutex<Vec<Presence>>);
+    /// A client that returns these presences, the last one first.
+    struct Presences(Mutex<Vec<Presence>>);
 
-    impl Client for Seen {
+    impl Client for Presences {
         fn presence(&self) -> Presence {
-            let mut seen = self.0.lock().expect("nobody panics with it");
-            seen.pop().expect("nobody looks once more")
+            let mut presences = self.0.lock().expect("no thread panics with the lock");
+            presences.pop().expect("a presence is left")
         }
     }
 
     #[test]
-    fn a_client_that_is_gone_ends_the_wait() {
+    fn disconnected_client_ends_the_stream() {
         let (_sender, receiver) = sync_channel(1);
         let mut events = Events::received(receiver);
-        let seen = [Presence::Here, Presence::Here, Presence::Gone];
-        let client = Seen(Mutex::new(seen.into_iter().rev().collect()));
+        let presences = [Presence::Here, Presence::Here, Presence::Gone];
+        let client = Presences(Mutex::new(presences.into_iter().rev().collect()));
         assert!(events.next(&client).is_err());
-        let endless = std::iter::repeat_with(|| -> Event { panic!("it is not asked") });
-        let client = Seen(Mutex::new(vec![Presence::Gone]));
+        let endless = std::iter::repeat_with(|| -> Event { panic!("next must not be called") });
+        let client = Presences(Mutex::new(vec![Presence::Gone]));
         assert!(Events::new(endless).next(&client).is_err());
     }
 
     #[test]
-    fn a_client_that_has_finished_sending_is_asked_once_by_a_comment() {
+    fn half_closed_client_receives_one_comment() {
         let (sender, receiver) = sync_channel(1);
         let mut events = Events::received(receiver);
-        let client = Seen(Mutex::new(vec![Presence::Finished; 2]));
+        let client = Presences(Mutex::new(vec![Presence::Finished; 2]));
         assert_eq!(events.next(&client).ok(), Some(Some(Event::comment(""))));
-        sender.send(Event::data("a")).expect("it is received");
+        sender.send(Event::data("a")).expect("the receiver is open");
         assert_eq!(events.next(&client).ok(), Some(Some(Event::data("a"))));
         drop(sender);
         assert_eq!(events.next(&client).ok(), Some(None));
     }
 
     #[test]
-    fn an_event_may_be_read_in_pieces() {
+    fn events_can_be_read_in_pieces() {
         let mut stream = EventReader::new(Events::new(["a", "b"].map(Event::data)));
         let mut piece = [0; 5];
         assert_eq!(
             stream
                 .read_watching(&mut piece, &Anyone)
-                .expect("it is in memory"),
+                .expect("the events are in memory"),
             5
         );
         assert_eq!(&piece, b"data:");
-        // What is read at a time is of one event.
+        // A read returns bytes of one event only.
         let mut rest = [0; 100];
         assert_eq!(
             stream
                 .read_watching(&mut rest, &Anyone)
-                .expect("it is in memory"),
+                .expect("the events are in memory"),
             4
         );
         assert_eq!(
             stream
                 .read_watching(&mut rest, &Anyone)
-                .expect("it is in memory"),
+                .expect("the events are in memory"),
             9
         );
         assert_eq!(
             stream
                 .read_watching(&mut rest, &Anyone)
-                .expect("it is in memory"),
+                .expect("the events are in memory"),
             0
         );
     }
 
     #[test]
-    fn a_silent_channel_gives_comments() {
+    fn silent_channel_sends_comments() {
         let (sender, receiver) = sync_channel(1);
         let mut events = Events::received(receiver).keep_alive(Duration::ZERO);
         let since = Instant::now();
         assert_eq!(next(&mut events), Some(Event::comment("")));
-        assert!(since.elapsed() >= SLICE, "nothing is sent all the time");
-        sender.send(Event::data("a")).expect("it is received");
+        assert!(
+            since.elapsed() >= CHECK_INTERVAL,
+            "comments must not follow each other at once"
+        );
+        sender.send(Event::data("a")).expect("the receiver is open");
         assert_eq!(next(&mut events), Some(Event::data("a")));
         drop(sender);
         assert_eq!(next(&mut events), None);
     }
 
     #[test]
-    fn a_silent_channel_asks_whether_it_is_over() {
+    fn silent_channel_checks_end_when() {
         let (_sender, receiver) = sync_channel(1);
         let mut asked = 0;
         let mut events = Events::received(receiver).end_when(move || {
@@ -192,9 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_gives_nothing_that_waits() {
+    fn end_when_drops_queued_events() {
         let (sender, receiver) = sync_channel(1);
-        sender.send(Event::data("a")).expect("there is room");
+        sender.send(Event::data("a")).expect("the channel has room");
         assert_eq!(
             next(&mut Events::received(receiver).end_when(|| true)),
             None

@@ -1,4 +1,4 @@
-//! What is in a folder, for who looks around.
+//! Listings of folders.
 
 mod names;
 mod page;
@@ -13,62 +13,62 @@ use rustix::fs::Dir;
 
 use self::names::{Names, by_name};
 use super::path::{Dotfiles, is_visible};
-use super::validators::modified_before;
-use super::{ASK_EACH_TIME, join};
+use super::validators::clamped_mtime;
+use super::{REVALIDATE, join};
 use crate::fs::folder::{Folder, Missed};
 use crate::message::headers::media_type;
 use crate::message::problem::page::POLICY;
 use crate::message::{IntoResponse as _, Request, Response};
 
-/// Most names that one response shows. Each costs four system calls, and their number bounds the
-/// memory of a response, however many names the folder has.
-const MOST: usize = 10_000;
+/// Most names in one response. Each costs four system calls. The limit also bounds the memory of a
+/// response, regardless of the number of names in the folder.
+const PAGE_SIZE: usize = 10_000;
 
-/// What of a folder would be served.
+/// The files and folders in a folder that would be served.
 #[derive(Debug)]
 pub(crate) struct Listing {
     entries: Vec<Entry>,
     extent: Extent,
 }
 
-/// How much of a folder is shown.
+/// How much of a folder a listing shows.
 #[derive(Debug)]
 enum Extent {
     Whole,
-    /// The names of one page. Size and time are not known of the others, so these are sorted by name
-    /// alone.
+    /// One page of the names. Size and time of the other names are not known, so pages are sorted
+    /// by name only.
     Page {
-        /// How many names there are on all pages.
+        /// The number of names on all pages.
         names: u64,
-        /// The last name of this page, if another one follows.
+        /// The last name of this page, if another page follows.
         next: Option<Vec<u8>>,
     },
 }
 
-/// The form of a listing.
+/// The format of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum Format {
     Html,
     Json,
 }
 
-/// What the query asks for.
+/// The parameters of the query.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Query {
     order: Order,
-    /// The name behind which the page begins.
+    /// The page begins after this name.
     after: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
 struct Entry {
     name: Vec<u8>,
-    /// None for a folder.
+    /// `None` for a folder.
     size: Option<u64>,
     modified: SystemTime,
 }
 
-/// How entries are sorted; folders come first in any case.
+/// The order of entries. Folders always come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Order {
     column: Column,
@@ -89,15 +89,15 @@ enum Direction {
 }
 
 impl Listing {
-    /// Looks at what is in the folder of this name, as far as it would be served.
+    /// Reads the folder, and keeps the entries that would be served.
     pub(crate) fn read(
         root: &Folder,
         folder: Dir,
         path: &[u8],
         dotfiles: Dotfiles,
-        asked: &Asked,
+        query: &Query,
     ) -> Result<Self, Missed> {
-        let mut names = Names::new(MOST, asked.after.as_deref());
+        let mut names = Names::new(PAGE_SIZE, query.after.as_deref());
         for entry in folder {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
@@ -105,19 +105,19 @@ impl Listing {
                 names.add(name);
             }
         }
-        let seen = names.seen();
-        let (names, is_more) = names.finish();
-        let extent = match (&asked.after, is_more) {
+        let count = names.count();
+        let (names, has_more) = names.finish();
+        let extent = match (&query.after, has_more) {
             (None, false) => Extent::Whole,
             _ => Extent::Page {
-                names: seen,
-                next: names.last().filter(|_| is_more).cloned(),
+                names: count,
+                next: names.last().filter(|_| has_more).cloned(),
             },
         };
         let now = SystemTime::now();
         let mut entries = Vec::with_capacity(names.len());
         for name in names {
-            // What is found as a request would find it is what a request would get.
+            // Resolve the name as for a request, so the listing shows what a request would get.
             match root.look(&join(path, &name)) {
                 Ok(metadata) => entries.extend(Entry::new(name, &metadata, now)),
                 Err(Missed::Missing | Missed::Forbidden) => {}
@@ -125,21 +125,21 @@ impl Listing {
             }
         }
         if let Extent::Whole = extent {
-            asked.order.sort(&mut entries);
+            query.order.sort(&mut entries);
         }
         Ok(Self { entries, extent })
     }
 
-    /// The response in the form that the client prefers.
-    pub(crate) fn answer(self, request: &Request, asked: &Asked) -> Response {
+    /// The response in the format that the client prefers.
+    pub(crate) fn respond(self, request: &Request, query: &Query) -> Response {
         let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
-        let mut response = match Form::preferred(request.headers()) {
-            Form::Json => page::json(&self, &path).into_response(),
-            Form::Html => page::html(&self, &path, asked.order).into_response(),
+        let mut response = match Format::preferred(request.headers()) {
+            Format::Json => page::json(&self, &path).into_response(),
+            Format::Html => page::html(&self, &path, query.order).into_response(),
         };
-        let fields = response.headers_mut();
-        fields.insert(CONTENT_SECURITY_POLICY, POLICY);
-        mark(fields);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+        set_caching(headers);
         response
     }
 }
@@ -149,38 +149,38 @@ impl Entry {
         (metadata.is_file() || metadata.is_dir()).then(|| Self {
             name,
             size: metadata.is_file().then_some(metadata.len()),
-            modified: modified_before(metadata, now),
+            modified: clamped_mtime(metadata, now),
         })
     }
 }
 
-impl Form {
-    /// A page, unless the client prefers JSON.
+impl Format {
+    /// HTML, unless the client prefers JSON.
     fn preferred(request: &HeaderMap) -> Self {
-        const FORMS: [(Form, &[&str]); 2] = [
-            (Form::Html, &["text/html"]),
-            (Form::Json, &["application/json"]),
+        const FORMATS: [(Format, &[&str]); 2] = [
+            (Format::Html, &["text/html"]),
+            (Format::Json, &["application/json"]),
         ];
-        media_type::preferred(request, &FORMS).unwrap_or(Self::Html)
+        media_type::preferred(request, &FORMATS).unwrap_or(Self::Html)
     }
 }
 
-/// The answer to who wants to know of nothing that is there.
+/// The 304 response for a listing.
 pub(crate) fn not_modified() -> Response {
     let mut response = StatusCode::NOT_MODIFIED.into_response();
-    mark(response.headers_mut());
+    set_caching(response.headers_mut());
     response
 }
 
-/// Tells caches what they may do.
-fn mark(fields: &mut HeaderMap) {
-    fields.insert(CACHE_CONTROL, ASK_EACH_TIME);
-    fields.insert(VARY, HeaderValue::from_static("accept"));
+/// Sets the caching headers.
+fn set_caching(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, REVALIDATE);
+    headers.insert(VARY, HeaderValue::from_static("accept"));
 }
 
-impl Asked {
-    /// What a query such as `sort=size&order=desc` asks for; what it says otherwise counts for nothing.
-    pub(crate) fn read(query: &str) -> Self {
+impl Query {
+    /// Parses a query, for example `sort=size&order=desc`. Other parameters and values are ignored.
+    pub(crate) fn parse(query: &str) -> Self {
         let mut order = Order {
             column: Column::Name,
             direction: Direction::Up,

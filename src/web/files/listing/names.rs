@@ -1,33 +1,33 @@
-//! Which names of a folder one response shows, in bounded memory however many there are.
+//! Selects the names for one page of a listing, in bounded memory for any number of names.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// The names of a page: the first ones by name behind a given one.
+/// The first names after a given one, in order.
 #[derive(Debug)]
 pub(crate) struct Names<'a> {
-    most: usize,
+    limit: usize,
     after: Option<&'a [u8]>,
-    /// One more than a page has, if there are so many: the last of them is at the top.
+    /// At most one name more than a page has. The last name in order is on top.
     kept: BinaryHeap<Name>,
-    seen: u64,
+    count: u64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Name(Vec<u8>);
 
 impl<'a> Names<'a> {
-    pub(crate) fn new(most: usize, after: Option<&'a [u8]>) -> Self {
+    pub(crate) fn new(limit: usize, after: Option<&'a [u8]>) -> Self {
         Self {
-            most,
+            limit,
             after,
             kept: BinaryHeap::new(),
-            seen: 0,
+            count: 0,
         }
     }
 
     pub(crate) fn add(&mut self, name: &[u8]) {
-        self.seen += 1;
+        self.count += 1;
         let is_before = |other: &[u8]| by_name(name, other).is_lt();
         if self
             .after
@@ -35,7 +35,7 @@ impl<'a> Names<'a> {
         {
             return;
         }
-        if self.kept.len() <= self.most {
+        if self.kept.len() <= self.limit {
             self.kept.push(Name(name.to_vec()));
         } else if let Some(mut last) = self.kept.peek_mut()
             && is_before(&last.0)
@@ -44,21 +44,21 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// How many names there are, on this page or not.
-    pub(crate) fn seen(&self) -> u64 {
-        self.seen
+    /// The number of names on all pages.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
     }
 
-    /// The names of the page in their order, and whether more names follow them.
+    /// The names of the page in order, and whether more names follow.
     pub(crate) fn finish(self) -> (Vec<Vec<u8>>, bool) {
         let mut names: Vec<_> = self.kept.into_sorted_vec();
-        let is_more = names.len() > self.most;
-        names.truncate(self.most);
-        (names.into_iter().map(|Name(name)| name).collect(), is_more)
+        let has_more = names.len() > self.limit;
+        names.truncate(self.limit);
+        (names.into_iter().map(|Name(name)| name).collect(), has_more)
     }
 }
 
-/// Without regard to case, and by their bytes where that does not tell two names apart.
+/// Compares names without case. If they are equal, compares their bytes.
 pub(crate) fn by_name(one: &[u8], other: &[u8]) -> Ordering {
     let folded = one.iter().map(u8::to_ascii_lowercase);
     let folded = folded.cmp(other.iter().map(u8::to_ascii_lowercase));
@@ -83,18 +83,18 @@ mod tests {
 
     use super::*;
 
-    fn pages(names: &[Vec<u8>], most: usize) -> Vec<Vec<u8>> {
+    fn pages(names: &[Vec<u8>], limit: usize) -> Vec<Vec<u8>> {
         let (mut all, mut after) = (Vec::new(), None::<Vec<u8>>);
         loop {
-            let mut page = Names::new(most, after.as_deref());
+            let mut page = Names::new(limit, after.as_deref());
             names.iter().for_each(|name| page.add(name));
-            assert_eq!(page.seen(), names.len() as u64);
-            assert!(page.kept.len() <= most + 1);
-            let (shown, is_more) = page.finish();
-            assert!(shown.len() <= most);
+            assert_eq!(page.count(), names.len() as u64);
+            assert!(page.kept.len() <= limit + 1);
+            let (shown, has_more) = page.finish();
+            assert!(shown.len() <= limit);
             after = shown.last().cloned();
             all.extend(shown);
-            if !is_more {
+            if !has_more {
                 return all;
             }
         }
@@ -104,12 +104,12 @@ mod tests {
         #[test]
         fn pages_show_every_name_once_in_order(
             names in prop::collection::hash_set("[aAbB\\PC]{1,3}", 0..40),
-            most in 1_usize..8,
+            limit in 1_usize..8,
         ) {
             let names: Vec<_> = names.into_iter().map(String::into_bytes).collect();
             let mut sorted = names.clone();
             sorted.sort_by(|one, other| by_name(one, other));
-            prop_assert_eq!(pages(&names, most), sorted);
+            prop_assert_eq!(pages(&names, limit), sorted);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a listing looks, for people and for programs.
+//! Renders listings as HTML and JSON.
 
 use std::time::SystemTime;
 
@@ -8,42 +8,42 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::{Column, Direction, Entry, Extent, Listing, MOST, Order};
+use super::{Column, Direction, Entry, Extent, Listing, Order, PAGE_SIZE};
 use crate::message::problem::page::Page;
 use crate::message::{Html, IntoResponse};
 use crate::web::Json;
 
-/// What of a name is not written as it is in a link.
+/// The characters of a name that are percent-encoded in a link.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// For people.
-const MINUTE: &[BorrowedFormatItem<'_>] =
+/// The time format in HTML.
+const HTML_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]");
 
-/// For programs (RFC 3339).
-const SECOND: &[BorrowedFormatItem<'_>] =
+/// The time format in JSON (RFC 3339).
+const JSON_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
 #[derive(Serialize)]
-struct Folder {
+struct JsonListing {
     path: String,
-    /// Whether all of the folder is in this response.
+    /// Whether this response has all entries of the folder.
     complete: bool,
-    /// How many names all pages have, where there are several.
+    /// The number of names on all pages, if there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     names: Option<u64>,
     /// The link to the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
-    entries: Vec<Shown>,
+    entries: Vec<JsonEntry>,
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct JsonEntry {
     name: String,
     href: String,
     r#type: &'static str,
@@ -53,7 +53,7 @@ struct Shown {
 }
 
 pub(crate) fn json(listing: &Listing, path: &str) -> impl IntoResponse {
-    let entries = listing.entries.iter().map(|entry| Shown {
+    let entries = listing.entries.iter().map(|entry| JsonEntry {
         name: String::from_utf8_lossy(&entry.name).into_owned(),
         href: href(entry),
         r#type: if entry.size.is_some() {
@@ -62,13 +62,13 @@ pub(crate) fn json(listing: &Listing, path: &str) -> impl IntoResponse {
             "folder"
         },
         size: entry.size,
-        modified: written(entry.modified, SECOND),
+        modified: format_time(entry.modified, JSON_TIME),
     });
     let (names, next) = match &listing.extent {
         Extent::Whole => (None, None),
         Extent::Page { names, next } => (Some(*names), next.as_deref().map(page_after)),
     };
-    Json(Folder {
+    Json(JsonListing {
         path: path.to_owned(),
         complete: names.is_none(),
         names,
@@ -106,23 +106,23 @@ pub(crate) fn html(listing: &Listing, path: &str, order: Order) -> Html<String> 
         } else {
             "</a></td><td>"
         });
-        page.text(&entry.size.map_or_else(String::new, size));
+        page.text(&entry.size.map_or_else(String::new, format_size));
         page.markup("</td><td>");
-        page.text(&written(entry.modified, MINUTE));
+        page.text(&format_time(entry.modified, HTML_TIME));
         page.markup("</td></tr>\n");
     }
     page.markup("</tbody>\n</table>\n");
     if let Extent::Page { names, next } = &listing.extent {
-        pages(*names, next.as_deref(), &mut page);
+        page_links(*names, next.as_deref(), &mut page);
     }
     Html(page.finish())
 }
 
-/// What is not on this page, and how to get to it.
-fn pages(names: u64, next: Option<&[u8]>, page: &mut Page) {
+/// Adds the number of names and the links to other pages.
+fn page_links(names: u64, next: Option<&[u8]>, page: &mut Page) {
     page.markup("<p>");
     page.text(&format!(
-        "This folder has {names} names. They are shown in pages of {MOST}, sorted by name."
+        "This folder has {names} names. They are shown in pages of {PAGE_SIZE}, sorted by name."
     ));
     page.markup(" <a href=\"?\">First page</a>");
     if let Some(next) = next {
@@ -133,7 +133,7 @@ fn pages(names: u64, next: Option<&[u8]>, page: &mut Page) {
     page.markup("</p>\n");
 }
 
-/// The link to the page that begins behind this name.
+/// The link to the page that begins after this name.
 fn page_after(name: &[u8]) -> String {
     format!("?after={}", percent_encode(name, ENCODED))
 }
@@ -144,7 +144,8 @@ fn plain_heading(text: &str, page: &mut Page) {
     page.markup("</th>");
 }
 
-/// A column's heading: a link that sorts by it, the other way round if that is so already.
+/// A column heading with a link that sorts by the column. For the current order, the link reverses
+/// it.
 fn heading(column: Column, text: &str, order: Order, page: &mut Page) {
     let direction = (order.column == column).then_some(order.direction);
     page.markup(match direction {
@@ -165,19 +166,19 @@ fn heading(column: Column, text: &str, order: Order, page: &mut Page) {
     page.markup("</a></th>");
 }
 
-/// Relative to the folder, and no other thing than a name whatever is in it.
+/// A link relative to the folder. It begins with `./`, so no name can be taken for another URL.
 fn href(entry: &Entry) -> String {
     let slash = if entry.size.is_none() { "/" } else { "" };
     format!("./{}{slash}", percent_encode(&entry.name, ENCODED))
 }
 
-/// It fails for no time between the epoch and now.
-fn written(time: SystemTime, form: &[BorrowedFormatItem<'_>]) -> String {
+/// This fails for no time between the epoch and now.
+fn format_time(time: SystemTime, form: &[BorrowedFormatItem<'_>]) -> String {
     OffsetDateTime::from(time).format(form).unwrap_or_default()
 }
 
-/// In the largest unit of which there is one.
-fn size(bytes: u64) -> String {
+/// Formats a size in the largest unit of which there is at least one.
+fn format_size(bytes: u64) -> String {
     const UNITS: [(u32, &str); 4] = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     match UNITS.iter().find(|(shift, _)| bytes >> shift > 0) {
         Some((shift, unit)) => {
@@ -193,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_in_the_largest_unit() {
+    fn sizes_use_the_largest_unit() {
         for (bytes, expected) in [
             (0, "0 B"),
             (1023, "1023 B"),
@@ -202,7 +203,7 @@ mod tests {
             (10 << 30, "10.0 GiB"),
             (u64::MAX, "16777215.9 TiB"),
         ] {
-            assert_eq!(size(bytes), expected);
+            assert_eq!(format_size(bytes), expected);
         }
     }
 }
