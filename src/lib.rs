@@ -58,11 +58,14 @@
 //! * `metrics`: health checks and metrics for Prometheus in [`services`], with prometheus-client
 //!   and procfs.
 //!
-//! The crate runs on Linux, because it is built on epoll.
+//! The crate compiles on Linux only, because it is built on epoll.
 
 #![forbid(unsafe_code)]
 // docs.rs shows the feature that each item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("httpool compiles on Linux only, because it uses epoll and other Linux system calls");
 
 mod connection;
 mod fs;
