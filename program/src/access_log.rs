@@ -1,4 +1,4 @@
-//! Where the line for each request goes.
+//! The access log: where the line for each request goes.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,23 +10,24 @@ use super::log_file::{LogFile, standard_output};
 use super::logging;
 use super::signals::Watch;
 
-/// How long an output that is slow may keep the program from ending although the drain has taken all
-/// its time.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// Once the drain has used all its time, a slow output may delay the end of the program this much
+/// longer.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 
-/// The file that is asked for, if it is one.
+/// The path of the access log, unless it is standard output.
 pub(crate) fn file(args: &Args) -> Option<&Path> {
-    logging::not_stdout(args.access_log.as_deref())
+    logging::unless_stdout(args.access_log.as_deref())
 }
 
-/// Begins the log that is asked for. The file, too, if it is one.
+/// Starts the access log, if there is one. Also returns the file, if it is one.
 pub(crate) fn start(args: &Args) -> Result<(Option<AccessLog>, Option<LogFile>), String> {
     if args.access_log.is_none() {
         return Ok((None, None));
     }
     let file = file(args)
         .map(|path| LogFile::open("access log", path))
-        .transpose()?;
+        .transpose()
+        .map_err(|error| format!("--access-log {error}"))?;
     let format = args
         .access_log_format
         .map_or(AccessFormat::Combined, Into::into);
@@ -38,9 +39,9 @@ pub(crate) fn start(args: &Args) -> Result<(Option<AccessLog>, Option<LogFile>),
     Ok((Some(log), file))
 }
 
-/// Writes what has not been written, as far as the output takes it in what is left of the drain's
-/// time, and before somebody insists on the end.
+/// Writes the remaining lines. It stop_signals at the end of `left` (at least [`LAST_WRITES`]), or when a
+/// second signal asks for an immediate stop.
 pub(crate) fn finish(log: AccessLog, left: Duration, watch: &Watch) {
-    let (start, patience) = (Instant::now(), left.max(FAREWELL));
-    log.finish_while(|| start.elapsed() < patience && !watch.has_insisted());
+    let (start, timeout) = (Instant::now(), left.max(LAST_WRITES));
+    log.finish_while(|| start.elapsed() < timeout && !watch.must_stop_now());
 }

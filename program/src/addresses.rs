@@ -1,14 +1,14 @@
-//! The addresses of all flags together.
+//! Checks the addresses of all flags against each other.
 
 use httpool::ListenAddr;
 
 use super::cli::Args;
 
-/// An address, the flag that names it, and whether its port is shared with others.
+/// An address, its flag, and whether other servers may share its port.
 type Named<'a> = (&'a ListenAddr, &'static str, bool);
 
-/// Finds two addresses that can't be listened on together. The system would say that somebody else
-/// listens there.
+/// Finds two addresses that conflict. Without this check, the system would report that another
+/// program listens there.
 pub(crate) fn check(args: &Args, listen: &[ListenAddr]) -> Result<(), String> {
     let all: Vec<Named<'_>> = [
         (listen, "listen", args.reuse_port),

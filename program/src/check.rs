@@ -1,19 +1,19 @@
-//! `--check`: whether the server could start as it is told to, found out without starting it.
+//! `--check`: finds out whether the server could start, without starting it.
 
 use std::env;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use httpool::{ErrorPageDir, ListenAddr};
+use httpool::ListenAddr;
 use rustix::fs::{Access, access};
 
 use super::cli::Args;
 use super::log_file::standard_stream;
 use super::{access_log, cli, files, https, logging};
 
-/// Looks at what parsing could not: the names, folders and files that the values stand for. What may be
-/// intended is a warning on standard error.
+/// Checks the names, folders and files that the flags refer to. Settings that may be intended are
+/// warnings on standard error.
 pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<&'static str, String> {
     let has_warned = logging::set_up_for_check()?;
     warn(args);
@@ -27,17 +27,15 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<&'static st
     for address in addresses.iter().chain(others.into_iter().flatten()) {
         address.check().map_err(|error| error.to_string())?;
     }
-    if let Some(path) = &args.error_pages {
-        ErrorPageDir::open(path).map_err(|why| format!("cannot read the error pages: {why}"))?;
-    }
+    files::error_pages(args)?;
     https::tls(args)?;
-    for (name, path) in [
-        ("log file", logging::file(args)),
-        ("access log", access_log::file(args)),
+    for (flag, path) in [
+        ("log-file", logging::file(args)),
+        ("access-log", access_log::file(args)),
     ] {
         if let Some(path) = path {
             check_log_file(path)
-                .map_err(|why| format!("cannot write to the {name} {}: {why}", path.display()))?;
+                .map_err(|error| format!("--{flag} {}: {error}", path.display()))?;
         }
     }
     files::open(args)?;
@@ -47,8 +45,8 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<&'static st
     })
 }
 
-/// Warns of what has no effect: of one of two flags that contradict each other, and of variables whose
-/// names are wrong.
+/// Warns about settings without effect: limits that contradict each other, and variables with
+/// misspelt names.
 pub(crate) fn warn(args: &Args) {
     let flag = |name: &str| format!("--{}", name.replace('_', "-"));
     for conflict in args.builder().conflicts() {
@@ -68,7 +66,7 @@ fn check_log_file(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether a file can be made beside this path, asked without making one.
+/// Checks that a file can be created at this path, without creating one.
 fn check_folder(path: &Path) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,

@@ -1,4 +1,4 @@
-//! One clear line for a wrong flag or a wrong value, whatever it is that is wrong.
+//! One line for each wrong flag or value.
 
 use std::error::Error as _;
 
@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
 use super::environment;
 
-/// Flags that had another name, and their names now.
+/// Flags that were renamed: the old name and the new name.
 pub(crate) const RENAMED_FLAGS: [(&str, &str); 7] = [
     ("listen-proxied", "listen-proxy-protocol"),
     ("listen-tls-proxied", "listen-tls-proxy-protocol"),
@@ -17,7 +17,7 @@ pub(crate) const RENAMED_FLAGS: [(&str, &str); 7] = [
     ("json", "echo-json"),
 ];
 
-/// Values of flags that had another name: the flag, the old value, the value now.
+/// Values that were renamed: the flag, the old value and the new value.
 const RENAMED_VALUES: [(&str, &str, &str); 2] = [
     ("--symlinks", "beneath", "inside"),
     ("--symlinks", "none", "never"),
@@ -38,7 +38,7 @@ fn renamed_value(flag: &str, value: &str) -> Option<&'static str> {
     found.map(|(_, _, new)| *new)
 }
 
-/// The error for a variable of a renamed flag, if the environment has one.
+/// The error for the variable of a renamed flag, if it is set.
 pub(crate) fn renamed_variable(is_set: impl Fn(&str) -> bool) -> Option<String> {
     RENAMED_FLAGS.iter().find_map(|(old, new)| {
         let (old, new) = (environment::variable(old), environment::variable(new));
@@ -46,17 +46,17 @@ pub(crate) fn renamed_variable(is_set: impl Fn(&str) -> bool) -> Option<String> 
     })
 }
 
-/// Where a wrong value came from, and so what the line has to name.
+/// The source of a wrong value, which decides whether the line names the flag or the variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ValueSource {
     CommandLine,
     Environment,
 }
 
-/// Says in one line what is wrong, and with which flag or variable.
-pub(crate) fn one_line(error: &Error, origin: ValueSource) -> String {
+/// One line that names the flag or the variable and says what is wrong with it.
+pub(crate) fn one_line(error: &Error, source: ValueSource) -> String {
     let flag = text(error, ContextKind::InvalidArg).unwrap_or_default();
-    let name = name(&flag, origin);
+    let name = name(&flag, source);
     let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
     if let Some(new) = renamed_value(&flag, &value) {
         return format!("{name} {value:?}: renamed, use {new}");
@@ -71,14 +71,14 @@ pub(crate) fn one_line(error: &Error, origin: ValueSource) -> String {
         },
         ErrorKind::InvalidValue => match choices(error) {
             Some(choices) => format!("{name} {value:?}: not one of {choices}"),
-            None => format!("{name} {value:?}: not a value of this flag"),
+            None => format!("{name} {value:?}: not a valid value"),
         },
         ErrorKind::ValueValidation => match error.source() {
             Some(reason) => format!("{name} {value:?}: {reason}"),
-            None => format!("{name} {value:?}: not a value of this flag"),
+            None => format!("{name} {value:?}: not a valid value"),
         },
-        ErrorKind::TooManyValues if origin == ValueSource::Environment => {
-            format!("{name} {value:?}: neither true nor false")
+        ErrorKind::TooManyValues if source == ValueSource::Environment => {
+            format!("{name} {value:?}: not true or false")
         }
         ErrorKind::TooManyValues => format!("{name} {value:?}: this flag takes no value"),
         ErrorKind::ArgumentConflict => format!("{name}: given more than once"),
@@ -89,16 +89,16 @@ pub(crate) fn one_line(error: &Error, origin: ValueSource) -> String {
             }
         }
         ErrorKind::UnknownArgument => {
-            format!("{flag:?}: unexpected, the program takes flags only")
+            format!("{flag:?}: unexpected argument, all settings are flags")
         }
         _ => first_line(error),
     }
 }
 
-/// The flag's name without the placeholder of its value, or its variable's.
-fn name(flag: &str, origin: ValueSource) -> String {
+/// The name of the flag without the placeholder of its value, or the name of its variable.
+fn name(flag: &str, source: ValueSource) -> String {
     let name = flag.split(' ').next().unwrap_or_default();
-    match origin {
+    match source {
         ValueSource::CommandLine => name.to_owned(),
         ValueSource::Environment => environment::variable(name.trim_start_matches('-')),
     }
@@ -118,7 +118,7 @@ fn choices(error: &Error) -> Option<String> {
     }
 }
 
-/// What `clap` itself says, without the usage and the hints that follow.
+/// The message of `clap`, without the usage and the hints below it.
 fn first_line(error: &Error) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();

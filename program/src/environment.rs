@@ -1,7 +1,7 @@
-//! What the environment says: `HTTPOOL_…` for every flag, and `PORT`.
+//! Settings from the environment: `HTTPOOL_…` for each flag, and `PORT`.
 //!
-//! A variable is its flag, typed: it is turned into an argument and goes the way of all arguments.
-//! So there is one parser, one set of rules, and no list of variables to keep.
+//! Each variable is turned into an argument of its flag and parsed with the command line. So there
+//! is one parser, one set of rules, and no list of variables to maintain.
 
 use std::ffi::{OsStr, OsString};
 
@@ -15,7 +15,7 @@ pub(crate) fn variable(flag: &str) -> String {
     format!("HTTPOOL_{}", flag.replace('-', "_").to_uppercase())
 }
 
-/// The flags that have a variable: all but those that only print something.
+/// The flags that have a variable: all except `--help` and `--version`.
 pub(crate) fn flags(command: &Command) -> impl Iterator<Item = (&Arg, &str)> {
     command
         .get_arguments()
@@ -23,9 +23,9 @@ pub(crate) fn flags(command: &Command) -> impl Iterator<Item = (&Arg, &str)> {
         .filter_map(|flag| Some((flag, flag.get_long()?)))
 }
 
-/// The arguments that the environment adds to those of the command line, which go before it.
+/// The arguments that the environment adds. They precede those of the command line.
 ///
-/// Variables without a flag are passed over, as [`nearest`] says.
+/// Variables without a flag are ignored; [`nearest`] finds those that are misspelt.
 pub(crate) fn arguments(
     command: &Command,
     typed: &ArgMatches,
@@ -45,14 +45,14 @@ pub(crate) fn arguments(
             ArgAction::Append => {
                 arguments.extend(pieces(&value).map(|piece| argument(name, &piece)));
             }
-            // A switch that says neither yes nor no comes here, and the parser refuses its value.
+            // The parser rejects the value of a switch that is neither yes nor no.
             _ => arguments.push(argument(name, &value)),
         }
     }
     arguments
 }
 
-/// The variable of a flag whose name is like this one, if there is no variable of this name.
+/// The variable of a flag with a name similar to this one, unless a flag has exactly this variable.
 pub(crate) fn nearest(command: &Command, name: &str) -> Option<String> {
     let rest = name.strip_prefix("HTTPOOL_")?;
     let is_discovery = rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_");
@@ -72,7 +72,7 @@ pub(crate) fn nearest(command: &Command, name: &str) -> Option<String> {
     variables.contains(&near).then_some(near)
 }
 
-/// Where `PORT` says to listen, if it is set: on every interface, over IPv4 and IPv6, as the
+/// The address that `PORT` asks for, if it is set: every interface, over IPv4 and IPv6, as
 /// platforms that set it expect.
 pub(crate) fn port(
     lookup: impl Fn(&str) -> Option<OsString>,
@@ -95,8 +95,8 @@ fn argument(name: &str, value: &OsStr) -> OsString {
     argument
 }
 
-/// The parts of a list with commas or spaces. What is not UTF-8 stays whole, for the parser to
-/// refuse.
+/// The parts of a list with commas or spaces. A value that is not UTF-8 stays whole, and the parser
+/// rejects it.
 fn pieces(list: &OsStr) -> impl Iterator<Item = OsString> {
     let parts: Vec<OsString> = match list.to_str() {
         Some(text) => text

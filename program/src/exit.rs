@@ -1,36 +1,39 @@
-//! The exit codes of the program.
+//! The program's exit codes.
 
 use std::process::ExitCode;
 
 use httpool::DrainReport;
 
-/// Why the program ended.
+/// The reason why the program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    Clean,
+    Complete,
     Failed,
-    Misused,
+    Usage,
     Aborted,
 }
 
 impl Exit {
-    pub(crate) const ALL: [Self; 4] = [Self::Clean, Self::Failed, Self::Misused, Self::Aborted];
+    pub(crate) const ALL: [Self; 4] = [Self::Complete, Self::Failed, Self::Usage, Self::Aborted];
 
     pub(crate) const fn code(self) -> u8 {
         match self {
-            Self::Clean => 0,
+            Self::Complete => 0,
             Self::Failed => 1,
-            Self::Misused => 2,
+            Self::Usage => 2,
             Self::Aborted => 3,
         }
     }
 
     pub(crate) const fn meaning(self) -> &'static str {
         match self {
-            Self::Clean => "stopped; every request got its full response",
-            Self::Failed => "could not start, or failed while running",
-            Self::Misused => "wrong usage: a flag, a variable or its value",
-            Self::Aborted => "stopped, but requests were aborted or handlers were still running",
+            Self::Complete => "shutdown complete; every request got its full response",
+            Self::Failed => "the server could not start or could not continue",
+            Self::Usage => "wrong usage: a flag, a variable or a value",
+            Self::Aborted => {
+                "shutdown complete, but requests were aborted, or a handler had not returned 250 ms \
+                 after the deadline"
+            }
         }
     }
 }
@@ -40,7 +43,7 @@ impl From<&DrainReport> for Exit {
         if report.aborted > 0 || report.abandoned_workers > 0 {
             Self::Aborted
         } else {
-            Self::Clean
+            Self::Complete
         }
     }
 }

@@ -1,16 +1,16 @@
-//! `--root` and what goes with it.
+//! Folders: `--root` with the flags that go with it, and `--error-pages`.
 
-use httpool::ServeDir;
+use httpool::{ErrorPageDir, ServeDir};
 
 use super::cli::Args;
 
-/// The folder that is to be served, if there is one.
+/// Opens the folder to serve, if there is one.
 pub(crate) fn open(args: &Args) -> Result<Option<ServeDir>, String> {
     let Some(root) = &args.root else {
         return Ok(None);
     };
     let files = ServeDir::new(root)
-        .map_err(|error| format!("cannot serve {}: {error}", root.display()))?
+        .map_err(|error| format!("--root {}: {error}", root.display()))?
         .precompressed(args.precompressed)
         .listing(args.listing)
         .dotfiles(args.dotfiles)
@@ -30,11 +30,16 @@ pub(crate) fn open(args: &Args) -> Result<Option<ServeDir>, String> {
     match &args.fallback {
         Some(file) => {
             let found = files.find(file);
-            found.map_err(|error| {
-                format!("cannot serve the fallback {}: {error}", file.display())
-            })?;
+            found.map_err(|error| format!("--fallback {}: {error}", file.display()))?;
             Ok(Some(files.fallback(file)))
         }
         None => Ok(Some(files)),
     }
+}
+
+/// Opens the folder of error pages, if there is one.
+pub(crate) fn error_pages(args: &Args) -> Result<Option<ErrorPageDir>, String> {
+    let pages = args.error_pages.as_ref().map(ErrorPageDir::open);
+    let pages = pages.transpose();
+    pages.map_err(|error| format!("--error-pages {error}"))
 }

@@ -1,14 +1,26 @@
-//! Flags that say how something is done which another flag asks for, and so nothing without it.
+//! Rules between flags: flags that have no effect without another flag.
+
+use std::time::Duration;
 
 use super::cli::Args;
+use super::value_parsers::Span;
 
-/// A flag, and whether it is there.
-type Said = (&'static str, bool);
+/// The shortest max-age that the preload lists of browsers accept: https://hstspreload.org.
+const MIN_PRELOAD: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Finds a flag without the one that it needs, which is an error: whoever wrote it expects that it does
-/// something.
-pub(crate) fn check(args: &Args) -> Result<(), String> {
-    let of_root: &[Said] = &[
+/// A flag, and whether it is given.
+type Given = (&'static str, bool);
+
+/// Rejects a flag whose required flag is missing. It would have no effect, and its user expects
+/// one. `has_tls_socket` says whether a socket for TLS was passed in.
+pub(crate) fn check(args: &Args, has_tls_socket: bool) -> Result<(), String> {
+    check_needs(args)?;
+    let error = tls_error(args, has_tls_socket).or_else(|| hsts_error(args, has_tls_socket));
+    error.map_or(Ok(()), |line| Err(line.to_owned()))
+}
+
+fn check_needs(args: &Args) -> Result<(), String> {
+    let of_root: &[Given] = &[
         ("symlinks", args.symlinks.is_some()),
         ("precompressed", args.precompressed),
         ("listing", args.listing),
@@ -19,7 +31,7 @@ pub(crate) fn check(args: &Args) -> Result<(), String> {
         ("etag", args.etag.is_some()),
         ("media-type", !args.media_type.is_empty()),
     ];
-    let of_proxies: &[Said] = &[
+    let of_proxies: &[Given] = &[
         (
             "listen-proxy-protocol",
             !args.listen_proxy_protocol.is_empty(),
@@ -29,20 +41,20 @@ pub(crate) fn check(args: &Args) -> Result<(), String> {
             !args.listen_tls_proxy_protocol.is_empty(),
         ),
     ];
-    let of_fields: &[Said] = &[("forwarded-by", args.forwarded_by.is_some())];
-    let of_log: &[Said] = &[("access-log-format", args.access_log_format.is_some())];
-    let of_authorities: &[Said] = &[("tls-client-auth", args.tls_client_auth.is_some())];
-    let believes = !args.trusted_proxy.is_empty();
+    let of_headers: &[Given] = &[("forwarded-by", args.forwarded_by.is_some())];
+    let of_log: &[Given] = &[("access-log-format", args.access_log_format.is_some())];
+    let of_authorities: &[Given] = &[("tls-client-auth", args.tls_client_auth.is_some())];
+    let has_proxy = !args.trusted_proxy.is_empty();
     for (is_met, need, flags) in [
         (
-            believes,
+            has_proxy,
             "a --trusted-proxy, because all other peers are rejected",
             of_proxies,
         ),
         (
-            believes,
+            has_proxy,
             "a --trusted-proxy, because only trusted proxies are believed",
-            of_fields,
+            of_headers,
         ),
         (args.root.is_some(), "--root", of_root),
         (
@@ -55,9 +67,49 @@ pub(crate) fn check(args: &Args) -> Result<(), String> {
         if is_met {
             continue;
         }
-        if let Some((flag, _)) = flags.iter().find(|(_, is_said)| *is_said) {
+        if let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given) {
             return Err(format!("--{flag}: needs {need}"));
         }
     }
     Ok(())
+}
+
+fn tls_error(args: &Args, has_socket: bool) -> Option<&'static str> {
+    let listens = listens_tls(args, has_socket);
+    if args.tls_cert.len() != args.tls_key.len() {
+        Some("--tls-cert and --tls-key: give one key for each certificate")
+    } else if args.tls_cert.is_empty() && !args.listen_tls.is_empty() {
+        Some("--listen-tls: needs --tls-cert and --tls-key")
+    } else if args.tls_cert.is_empty() && !args.listen_tls_proxy_protocol.is_empty() {
+        Some("--listen-tls-proxy-protocol: needs --tls-cert and --tls-key")
+    } else if args.tls_cert.is_empty() && has_socket {
+        Some("LISTEN_FDNAMES: a socket for TLS needs --tls-cert and --tls-key")
+    } else if !args.tls_cert.is_empty() && !listens {
+        Some("--tls-cert: needs a --listen-tls address")
+    } else if !args.tls_client_ca.is_empty() && !listens {
+        Some("--tls-client-ca: needs a --listen-tls address")
+    } else {
+        None
+    }
+}
+
+fn hsts_error(args: &Args, has_socket: bool) -> Option<&'static str> {
+    // A trusted proxy may speak TLS with the clients, and say so in its headers.
+    let has_https = listens_tls(args, has_socket) || !args.trusted_proxy.is_empty();
+    let is_long = args.hsts.is_some_and(|Span(time)| time >= MIN_PRELOAD);
+    if !args.redirect_http.is_empty() && !has_https {
+        Some("--redirect-http: needs a --listen-tls address, or a --trusted-proxy that speaks TLS")
+    } else if args.hsts_preload && !(is_long && args.hsts_include_subdomains) {
+        Some("--hsts-preload: needs --hsts 1y or longer, and --hsts-include-subdomains")
+    } else if args.hsts_include_subdomains && args.hsts.is_none() {
+        Some("--hsts-include-subdomains: needs --hsts")
+    } else if args.hsts.is_some() && !has_https {
+        Some("--hsts: needs a --listen-tls address, or a --trusted-proxy that speaks TLS")
+    } else {
+        None
+    }
+}
+
+fn listens_tls(args: &Args, has_socket: bool) -> bool {
+    has_socket || !args.listen_tls.is_empty() || !args.listen_tls_proxy_protocol.is_empty()
 }

@@ -1,69 +1,21 @@
-//! TLS as the flags say, and how clients come to use it.
-
-use std::time::Duration;
+//! TLS settings from flags, `Strict-Transport-Security`, and the redirect to https.
 
 use http::header::{HOST, HeaderMap, HeaderValue, LOCATION, STRICT_TRANSPORT_SECURITY};
 use http::uri::{Authority, Scheme};
 use http::{StatusCode, Uri};
 use httpool::{
     ClientInfo, Handler, IntoResponse as _, ListenAddr, Problem, Request, Response, Server, Tls,
-    http,
+    TlsError, http,
 };
 
 use super::cli::Args;
 use super::value_parsers::Span;
 
-/// The ports that addresses do not name.
+/// The default ports of http and https.
 const HTTP: u16 = 80;
 const HTTPS: u16 = 443;
 
-/// What of these flags lacks another one, if there may be sockets for TLS besides.
-pub(crate) fn misuse(args: &Args, has_socket: bool) -> Option<&'static str> {
-    let addresses = args
-        .listen_tls
-        .iter()
-        .chain(&args.listen_tls_proxy_protocol);
-    let listens = has_socket || addresses.count() > 0;
-    // A proxy that speaks TLS is believed when it says so, and clients are sent on to it.
-    let has_https = listens || !args.trusted_proxy.is_empty();
-    if args.tls_cert.len() != args.tls_key.len() {
-        Some("--tls-cert and --tls-key: give one key for each certificate")
-    } else if args.tls_cert.is_empty() && !args.listen_tls.is_empty() {
-        Some("--listen-tls: needs a --tls-cert and its --tls-key")
-    } else if args.tls_cert.is_empty() && !args.listen_tls_proxy_protocol.is_empty() {
-        Some("--listen-tls-proxy-protocol: needs a --tls-cert and its --tls-key")
-    } else if args.tls_cert.is_empty() && has_socket {
-        Some("a socket that was passed in for TLS needs a --tls-cert and its --tls-key")
-    } else if !args.tls_cert.is_empty() && !listens {
-        Some("--tls-cert: needs a --listen-tls address")
-    } else if !args.tls_client_ca.is_empty() && !listens {
-        Some("--tls-client-ca: needs a --listen-tls address")
-    } else if !args.redirect_http.is_empty() && !has_https {
-        Some(
-            "--redirect-http: needs a --listen-tls, or the --trusted-proxy that speaks TLS instead",
-        )
-    } else {
-        hsts_misuse(args).or((args.hsts.is_some() && !has_https).then_some(
-            "--hsts: needs a --listen-tls, or the --trusted-proxy that speaks TLS instead",
-        ))
-    }
-}
-
-/// What the lists of browsers ask for: https://hstspreload.org.
-const SHORTEST_PRELOAD: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-fn hsts_misuse(args: &Args) -> Option<&'static str> {
-    let lasts = args.hsts.is_some_and(|Span(time)| time >= SHORTEST_PRELOAD);
-    if args.hsts_preload && !(lasts && args.hsts_include_subdomains) {
-        Some("--hsts-preload: needs --hsts 1y or longer, and --hsts-include-subdomains")
-    } else if args.hsts_include_subdomains && args.hsts.is_none() {
-        Some("--hsts-include-subdomains: needs --hsts")
-    } else {
-        None
-    }
-}
-
-/// The certificates, and who needs one; none if nobody is to speak TLS.
+/// Reads the certificates and keys. `None` if there is no TLS.
 pub(crate) fn tls(args: &Args) -> Result<Option<Tls>, String> {
     if args.tls_cert.is_empty() {
         return Ok(None);
@@ -77,10 +29,31 @@ pub(crate) fn tls(args: &Args) -> Result<Option<Tls>, String> {
         builder.client_authorities_file(authorities)
     });
     let tls = builder.build();
-    tls.map(Some).map_err(|error| format!("TLS: {error}"))
+    tls.map(Some).map_err(|error| tls_error(args, &error))
 }
 
-/// Tells those who came with https that they are to keep to it (RFC 6797).
+/// Names the flags of the file in which something is wrong. The error itself names the file.
+fn tls_error(args: &Args, error: &TlsError) -> String {
+    let flags: Vec<&str> = [
+        ("--tls-cert", &args.tls_cert),
+        ("--tls-key", &args.tls_key),
+        ("--tls-client-ca", &args.tls_client_ca),
+    ]
+    .into_iter()
+    .filter(|(_, paths)| {
+        paths
+            .iter()
+            .any(|path| Some(path.as_path()) == error.file())
+    })
+    .map(|(flag, _)| flag)
+    .collect();
+    match flags.is_empty() {
+        true => format!("cannot set up TLS: {error}"),
+        false => format!("{} {error}", flags.join(" and ")),
+    }
+}
+
+/// Sets `Strict-Transport-Security` in responses over https (RFC 6797).
 pub(crate) fn hsts(
     args: &Args,
     Span(time): Span,
@@ -91,23 +64,24 @@ pub(crate) fn hsts(
     };
     let preload = if args.hsts_preload { "; preload" } else { "" };
     let value = format!("max-age={}{subdomains}{preload}", time.as_secs());
-    let value = HeaderValue::try_from(value).expect("it is ASCII");
-    move |fields, origin| {
-        if origin.scheme() == Some(&Scheme::HTTPS) {
-            fields.insert(STRICT_TRANSPORT_SECURITY, value.clone());
+    let value = HeaderValue::try_from(value).expect("the value is ASCII");
+    move |headers, client_info| {
+        if client_info.scheme() == Some(&Scheme::HTTPS) {
+            headers.insert(STRICT_TRANSPORT_SECURITY, value.clone());
         }
     }
 }
 
-/// Sends everyone on to the same address with https.
+/// Redirects every request to the same address with https.
 #[derive(Debug)]
 pub(crate) struct Redirect {
     port: u16,
 }
 
 impl Redirect {
-    /// To the port where this server speaks TLS, for clients that name one; whoever names none gets
-    /// none, for the usual one may be passed on to another.
+    /// Redirects to the first TLS port of this server if the client's `Host` has a port. Without
+    /// one, the location has none either: a proxy or firewall may forward the default port to this
+    /// server.
     pub(crate) fn to(server: &Server) -> Self {
         let port = server.tls_addrs().find_map(|address| match address {
             ListenAddr::Tcp { port, .. } => Some(*port),
@@ -146,7 +120,7 @@ impl Handler for Redirect {
     }
 }
 
-/// What is asked for on a server; all of it for the asterisk, which is no part of an address.
+/// The path and query of a request. `OPTIONS *` has none, and the redirect leads to `/`.
 fn target(uri: &Uri) -> &str {
     match uri.path_and_query() {
         Some(target) if target.as_str().starts_with('/') => target.as_str(),
@@ -159,18 +133,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_are_sent_on_to_where_they_wanted_to_go() {
+    fn redirect_keeps_host_path_and_query() {
         #[track_caller]
         fn check(target: &str, host: Option<&str>, expected: Option<&str>) {
             let mut request = Request::default();
-            *request.uri_mut() = target.parse().expect("the target is one");
+            *request.uri_mut() = target.parse().expect("the target is valid");
             if let Some(host) = host {
-                let host = HeaderValue::from_str(host).expect("it is a value");
+                let host = HeaderValue::from_str(host).expect("the host is a header value");
                 request.headers_mut().insert(HOST, host);
             }
             let response = Redirect { port: 4443 }.handle(&mut request);
             let location = response.headers().get(LOCATION);
-            let location = location.map(|value| value.to_str().expect("it is ASCII"));
+            let location = location.map(|value| value.to_str().expect("the location is ASCII"));
             assert_eq!(location, expected, "{target} {host:?}");
             let status = if expected.is_some() { 308 } else { 400 };
             assert_eq!(response.status(), status, "{target} {host:?}");

@@ -1,4 +1,4 @@
-//! Files that lines are appended to.
+//! Files to append lines to: the log file and the access log.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -9,30 +9,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl, fstat};
 
-/// A file of messages, or of requests. Whoever rotates logs renames it and then has it opened again.
+/// A log file. To rotate it, rename the file and send SIGHUP: [`Self::reopen`] then creates a new
+/// one.
 #[derive(Debug, Clone)]
 pub(crate) struct LogFile {
-    /// What it is to people.
+    /// The name of this log in messages.
     pub(crate) name: &'static str,
     path: PathBuf,
     lines: Arc<Mutex<Lines<File>>>,
 }
 
-/// An output in which each line begins at the start of a line, whatever became of the one before.
+/// An output in which each line starts at the beginning of a line, even if the line before it was
+/// written in part.
 #[derive(Debug)]
 struct Lines<W> {
     output: W,
     end: End,
 }
 
-/// What the output ends with.
+/// The state of the last line of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Line,
-    /// A part of a line, whose rest may follow.
+    /// The last line is incomplete, and its rest may follow.
     Part,
-    /// A part of a line whose rest is lost.
-    TornLine,
+    /// The last line is incomplete, and its rest is lost.
+    Torn,
 }
 
 impl LogFile {
@@ -40,20 +42,19 @@ impl LogFile {
         Ok(Self {
             name,
             path: path.to_owned(),
-            lines: Arc::new(Mutex::new(Self::append(name, path)?)),
+            lines: Arc::new(Mutex::new(Self::append(path)?)),
         })
     }
 
-    /// Opens it again under its name. What is open stays open if that can't be.
+    /// Opens the file again by its path. If that fails, the open file stays in use.
     pub(crate) fn reopen(&self) -> Result<(), String> {
-        let lines = Self::append(self.name, &self.path)?;
+        let lines = Self::append(&self.path)?;
         *self.lock() = lines;
         Ok(())
     }
 
-    fn append(name: &str, path: &Path) -> Result<Lines<File>, String> {
-        append(path)
-            .map_err(|error| format!("cannot write to the {name} {}: {error}", path.display()))
+    fn append(path: &Path) -> Result<Lines<File>, String> {
+        append(path).map_err(|error| format!("{}: {error}", path.display()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Lines<File>> {
@@ -74,11 +75,12 @@ impl Write for LogFile {
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let begins_with_end = bytes.first() == Some(&b'\n');
-        // No line is empty: a line end here ends a line of which another file has a part.
+        // No line is empty. This newline ends a line whose first part is in the file before the
+        // reopening.
         if begins_with_end && self.end == End::Line {
             return Ok(1);
         }
-        if !begins_with_end && !bytes.is_empty() && self.end == End::TornLine {
+        if !begins_with_end && !bytes.is_empty() && self.end == End::Torn {
             self.output.write_all(b"\n")?;
             self.end = End::Line;
         }
@@ -88,8 +90,8 @@ impl<W: Write> Write for Lines<W> {
             Ok(count) if bytes[count - 1] == b'\n' => self.end = End::Line,
             Ok(_) => self.end = End::Part,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Writers give up the rest of what they could not write.
-            Err(_) if self.end == End::Part => self.end = End::TornLine,
+            // The writer does not retry the rest of this line.
+            Err(_) if self.end == End::Part => self.end = End::Torn,
             Err(_) => {}
         }
         written
@@ -100,14 +102,15 @@ impl<W: Write> Write for Lines<W> {
     }
 }
 
-/// Standard output as a file, which takes bytes at once: what it says of them is what became of them.
+/// Standard output without a buffer, so that the result of each write is the result of the system
+/// call.
 pub(crate) fn standard_output() -> io::Result<File> {
     Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
-/// Whether this path names what standard output or standard error is, and no regular file.
-/// `/dev/stdout` can't be opened if that is a socket, as under systemd, or a pipe of another user,
-/// as in some containers.
+/// The standard output or standard error that this path names, if it names one that is no regular
+/// file. `/dev/stdout` can't be opened if it is a socket, as under systemd, or a pipe of another
+/// user, as in some containers.
 pub(crate) fn standard_stream(path: &Path) -> Option<File> {
     let named = path.metadata().ok().filter(|named| !named.is_file())?;
     let is_it = |stream: &BorrowedFd<'_>| {
@@ -124,14 +127,14 @@ fn append(path: &Path) -> io::Result<Lines<File>> {
         Err(error) => standard_stream(path).ok_or_else(|| explain(error, path))?,
     };
     let end = match is_torn(path, &output) {
-        true => End::TornLine,
+        true => End::Torn,
         false => End::Line,
     };
     Ok(Lines { output, end })
 }
 
-/// Appending is what lets several processes, and a rotation that truncates, share a file. A pipe that
-/// nobody reads is an error rather than waited for.
+/// Opens the file for appending, so that several processes can share it and a rotation may truncate
+/// it. Opening a pipe without a reader fails and does not block.
 fn open(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .append(true)
@@ -149,13 +152,13 @@ fn explain(error: io::Error, path: &Path) -> io::Error {
             .is_ok_and(|found| found.file_type().is_socket())
     };
     match is_socket(path) {
-        true => io::Error::new(error.kind(), "a socket can't be opened as a file"),
+        true => io::Error::new(error.kind(), "this is a socket, not a file"),
         false => error,
     }
 }
 
-/// Whether a former process has left a part of a line at the end: the disk was full, or the process
-/// was killed. What can't be read is taken for whole.
+/// Whether the file ends with an incomplete line, because the disk was full or a process was
+/// killed. A file that can't be read counts as complete.
 fn is_torn(path: &Path, file: &File) -> bool {
     let Ok(metadata) = file.metadata() else {
         return false;
@@ -186,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    /// A disk with room for so many more bytes.
+    /// A disk with room for a number of bytes.
     struct Disk {
         content: Vec<u8>,
         room: usize,
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn line_after_a_torn_one_begins_at_the_start() {
+    fn line_after_a_torn_line_starts_on_its_own() {
         let content = Vec::new();
         let output = Disk { content, room: 8 };
         let end = End::Line;
@@ -224,8 +227,8 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_ends_a_torn_line_itself_adds_no_empty_one() {
-        for (end, expected) in [(End::TornLine, &b"\nnext\n"[..]), (End::Line, b"next\n")] {
+    fn newline_after_a_torn_line_adds_no_empty_line() {
+        for (end, expected) in [(End::Torn, &b"\nnext\n"[..]), (End::Line, b"next\n")] {
             let output = Disk {
                 content: Vec::new(),
                 room: 100,
@@ -238,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn torn_line_of_a_former_process_is_ended() {
+    fn torn_line_of_an_earlier_process_is_ended() {
         let path = temp_dir().join(format!("httpool-torn-{}", process::id()));
         for (before, after) in [
             ("", "next\n"),
@@ -246,11 +249,11 @@ mod tests {
             ("who", "who\nnext\n"),
         ] {
             fs::write(&path, before).expect("the folder is writable");
-            let mut log = LogFile::open("log", &path).expect("it can be opened");
-            log.write_all(b"next\n").expect("it can be written");
-            let content = fs::read_to_string(&path).expect("it is there");
+            let mut log = LogFile::open("log", &path).expect("the file can be opened");
+            log.write_all(b"next\n").expect("the file can be written");
+            let content = fs::read_to_string(&path).expect("the file exists");
             assert_eq!(content, after);
         }
-        fs::remove_file(&path).expect("it is ours");
+        fs::remove_file(&path).expect("the test owns the file");
     }
 }

@@ -1,4 +1,4 @@
-//! Where messages go, and what they look like.
+//! The program's log: its outputs and its formats.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -19,18 +19,19 @@ use super::cli::{Args, LogFormat};
 use super::log_file::{LogFile, standard_output};
 use super::systemd;
 
-/// The path that is standard output.
+/// The path that means standard output.
 const STDOUT: &str = "-";
 
-/// Sends every message, and every panic, where the flags say. The file, if it is one.
+/// Sends all messages and panics to the output of the flags. Returns the log file, if it is one.
 pub(crate) fn set_up(args: &Args) -> Result<Option<LogFile>, String> {
     let file = file(args)
         .map(|path| LogFile::open("log file", path))
-        .transpose()?;
+        .transpose()
+        .map_err(|error| format!("--log-file {error}"))?;
     let logger = match &file {
         Some(file) => to_stream(args, file.clone()),
         None if args.log_file.is_some() => {
-            let output = standard_output().map_err(|error| format!("standard output: {error}"))?;
+            let output = standard_output().map_err(|error| format!("--log-file -: {error}"))?;
             to_output(args, output)
         }
         None => to_output(args, io::stderr()),
@@ -40,58 +41,58 @@ pub(crate) fn set_up(args: &Args) -> Result<Option<LogFile>, String> {
     Ok(file)
 }
 
-/// Sends warnings to standard error, for a check that starts nothing. What is returned becomes true
-/// with the first.
+/// Sends warnings to standard error, for `--check`. The returned flag becomes true with the first
+/// warning.
 pub(crate) fn set_up_for_check() -> Result<Arc<AtomicBool>, String> {
-    let layout = match systemd::is_journal(io::stderr()) {
-        true => Layout::Journal,
-        false => Layout::Warning,
+    let format = match systemd::is_journal(io::stderr()) {
+        true => LineFormat::Journal,
+        false => LineFormat::Warning,
     };
-    let has_warned = Arc::new(AtomicBool::new(false));
-    let stream = Noticed {
-        has_warned: Arc::clone(&has_warned),
+    let has_written = Arc::new(AtomicBool::new(false));
+    let stream = WriteDetector {
+        has_written: Arc::clone(&has_written),
         stream: io::stderr(),
     };
-    init(Lines::boxed(LevelFilter::Warn, layout, stream))?;
-    Ok(has_warned)
+    init(Lines::boxed(LevelFilter::Warn, format, stream))?;
+    Ok(has_written)
 }
 
 fn init(logger: Box<dyn SharedLogger>) -> Result<(), String> {
     CombinedLogger::init(vec![logger]).map_err(|error| error.to_string())
 }
 
-/// The file that messages go to, if it is one.
+/// The path of the log file, unless it is standard output.
 pub(crate) fn file(args: &Args) -> Option<&Path> {
-    not_stdout(args.log_file.as_deref())
+    unless_stdout(args.log_file.as_deref())
 }
 
-/// This path, unless it is the one that is standard output.
-pub(crate) fn not_stdout(path: Option<&Path>) -> Option<&Path> {
+/// This path, unless it means standard output.
+pub(crate) fn unless_stdout(path: Option<&Path>) -> Option<&Path> {
     path.filter(|path| *path != Path::new(STDOUT))
 }
 
-/// Says why the program ends, to the log and to whoever started it, but only once to each.
+/// Reports why the program ends: to the log, and to standard error if the log is elsewhere.
 pub(crate) fn failure(args: &Args, reason: &str) {
     log::error!("{reason}");
     if args.log_file.is_some() || args.log_level == LevelFilter::Off {
-        complain(reason);
+        print_error(reason);
     }
 }
 
-/// Says what is wrong to whoever started the program, also where there is no log.
-pub(crate) fn complain(reason: &str) {
+/// Writes an error to standard error, also if there is no log.
+pub(crate) fn print_error(reason: &str) {
     let priority = match systemd::is_journal(io::stderr()) {
         true => format!("<{}>", priority(Level::Error)),
         false => String::new(),
     };
-    // A reader that went away is no reason to fail.
+    // The program does not fail because standard error is closed.
     let _ = writeln!(io::stderr(), "{priority}httpool: {reason}");
 }
 
 fn to_output(args: &Args, stream: impl Write + AsFd + Send + 'static) -> Box<dyn SharedLogger> {
     match args.log_format {
         LogFormat::Text if systemd::is_journal(&stream) => {
-            Lines::boxed(args.log_level, Layout::Journal, stream)
+            Lines::boxed(args.log_level, LineFormat::Journal, stream)
         }
         _ => to_stream(args, stream),
     }
@@ -99,9 +100,9 @@ fn to_output(args: &Args, stream: impl Write + AsFd + Send + 'static) -> Box<dyn
 
 fn to_stream(args: &Args, stream: impl Write + Send + 'static) -> Box<dyn SharedLogger> {
     match args.log_format {
-        // The parts of a message are gathered, so that lines of several writers don't mix.
-        LogFormat::Text => WriteLogger::new(args.log_level, text_config(), WholeLines::new(stream)),
-        LogFormat::Json => Lines::boxed(args.log_level, Layout::Json, stream),
+        // Gathers the parts of each message, so that lines of several processes do not mix.
+        LogFormat::Text => WriteLogger::new(args.log_level, text_config(), LineBuffer::new(stream)),
+        LogFormat::Json => Lines::boxed(args.log_level, LineFormat::Json, stream),
     }
 }
 
@@ -116,7 +117,7 @@ fn text_config() -> Config {
         .build()
 }
 
-/// A handler's panic is news for the log, not a reason to write past it.
+/// Writes the panics of handlers to the log instead of standard error.
 fn log_panic(info: &PanicHookInfo<'_>) {
     let payload = info.payload();
     let message = payload
@@ -127,31 +128,31 @@ fn log_panic(info: &PanicHookInfo<'_>) {
     let thread = thread::current();
     let name = thread.name().unwrap_or("unnamed");
     match info.location() {
-        Some(place) => log::error!("thread {name} panicked at {place}: {message}"),
+        Some(location) => log::error!("thread {name} panicked at {location}: {message}"),
         None => log::error!("thread {name} panicked: {message}"),
     }
 }
 
-/// What a message looks like where `simplelog` has no form for it.
+/// Formats that `simplelog` does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
+enum LineFormat {
     /// One JSON object a line.
     Json,
-    /// Text with the priority in front, in the form the journal reads; it knows the time itself.
+    /// Text with a priority in front, as the journal reads it. The journal adds the time.
     Journal,
-    /// Text for whoever has the configuration checked.
+    /// Warnings of `--check`.
     Warning,
 }
 
-/// A stream that remembers that something has been written to it.
-struct Noticed<W> {
-    has_warned: Arc<AtomicBool>,
+/// A stream that records whether anything was written to it.
+struct WriteDetector<W> {
+    has_written: Arc<AtomicBool>,
     stream: W,
 }
 
-impl<W: Write> Write for Noticed<W> {
+impl<W: Write> Write for WriteDetector<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.has_warned.store(true, Ordering::Relaxed);
+        self.has_written.store(true, Ordering::Relaxed);
         self.stream.write(bytes)
     }
 
@@ -160,21 +161,21 @@ impl<W: Write> Write for Noticed<W> {
     }
 }
 
-/// Gathers the parts of a line, escapes it, and writes it with a single write. What can't be
+/// Gathers the parts of a line, escapes it, and writes it with a single write. A line that can't be
 /// written is lost.
-struct WholeLines<W> {
+struct LineBuffer<W> {
     output: W,
     line: Vec<u8>,
 }
 
-impl<W> WholeLines<W> {
+impl<W> LineBuffer<W> {
     fn new(output: W) -> Self {
         let line = Vec::new();
         Self { output, line }
     }
 }
 
-impl<W: Write> Write for WholeLines<W> {
+impl<W: Write> Write for LineBuffer<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(bytes);
         if self.line.ends_with(b"\n") {
@@ -191,18 +192,18 @@ impl<W: Write> Write for WholeLines<W> {
     }
 }
 
-/// Writes each message with a single write, formatted before the output is locked.
+/// Formats each message before locking the output, and writes it with a single write.
 struct Lines<W> {
     level: LevelFilter,
-    layout: Layout,
+    format: LineFormat,
     output: Mutex<W>,
 }
 
 impl<W: Write + Send + 'static> Lines<W> {
-    fn boxed(level: LevelFilter, layout: Layout, output: W) -> Box<Self> {
+    fn boxed(level: LevelFilter, format: LineFormat, output: W) -> Box<Self> {
         Box::new(Self {
             level,
-            layout,
+            format,
             output: Mutex::new(output),
         })
     }
@@ -217,13 +218,13 @@ impl<W: Write + Send + 'static> Log for Lines<W> {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let text = match self.layout {
-            Layout::Json => json(record, SystemTime::now()),
-            Layout::Journal => journal(record),
-            Layout::Warning => format!("httpool: warning: {}\n", record.args()),
+        let text = match self.format {
+            LineFormat::Json => json(record, SystemTime::now()),
+            LineFormat::Journal => journal(record),
+            LineFormat::Warning => format!("httpool: warning: {}\n", record.args()),
         };
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        // A log that can't be written is no reason to stop serving, and there is nowhere to say so.
+        // The server continues if its log can't be written, and there is no place to report it.
         let _ = output.write_all(text.as_bytes());
     }
 
@@ -260,7 +261,7 @@ fn json(record: &Record<'_>, now: SystemTime) -> String {
     )
 }
 
-/// The journal takes each line for a message of its own, so each gets the priority.
+/// The journal reads each line as a message of its own, so each line gets the priority.
 fn journal(record: &Record<'_>) -> String {
     let priority = priority(record.level());
     let message = if record.level() >= Level::Debug {
@@ -273,7 +274,7 @@ fn journal(record: &Record<'_>) -> String {
     lines.collect()
 }
 
-/// Of a message, to the journal (sd-daemon(3)).
+/// The priority of a level in the journal (sd-daemon(3)).
 fn priority(level: Level) -> u8 {
     match level {
         Level::Error => 3,
@@ -288,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_json_line_is_one_line_whatever_the_message() {
+    fn json_message_is_one_line() {
         let line = json(
             &Record::builder()
                 .level(Level::Warn)
@@ -306,12 +307,12 @@ mod tests {
     }
 
     #[test]
-    fn no_line_has_characters_that_terminals_obey() {
+    fn control_characters_are_escaped_in_all_formats() {
         let message = "\u{1b}[2J\u{9b}2J\u{85}\u{2028}\u{202e}\u{2066}x";
-        let mut text = WholeLines::new(Vec::new());
+        let mut text = LineBuffer::new(Vec::new());
         let written = writeln!(text, "a {message}");
-        written.expect("memory takes everything");
-        let text = String::from_utf8(text.output).expect("it is text");
+        written.expect("writing to memory succeeds");
+        let text = String::from_utf8(text.output).expect("the line is UTF-8");
         let args = format_args!("{message}");
         let record = Record::builder().level(Level::Info).args(args).build();
         for line in [
@@ -319,7 +320,7 @@ mod tests {
             journal(&record),
             json(&record, SystemTime::UNIX_EPOCH),
         ] {
-            let content = line.strip_suffix('\n').expect("it is one line");
+            let content = line.strip_suffix('\n').expect("the output is one line");
             assert!(
                 content.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
                 "{line:?}"
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_sees_a_priority_on_every_line() {
+    fn each_journal_line_has_a_priority() {
         #[track_caller]
         fn check(level: Level, message: &str, expected: &str) {
             let text = journal(
@@ -347,13 +348,16 @@ mod tests {
     }
 
     #[test]
-    fn messages_below_the_level_are_not_written() {
-        let lines = Lines::boxed(LevelFilter::Info, Layout::Journal, Vec::new());
+    fn messages_below_the_level_are_dropped() {
+        let lines = Lines::boxed(LevelFilter::Info, LineFormat::Journal, Vec::new());
         for (level, message) in [(Level::Debug, "no"), (Level::Info, "yes")] {
             let mut record = Record::builder();
             lines.log(&record.level(level).args(format_args!("{message}")).build());
         }
-        let written = lines.output.into_inner().expect("nobody panicked");
+        let written = lines
+            .output
+            .into_inner()
+            .expect("the mutex is not poisoned");
         assert_eq!(written, b"<6>yes\n");
     }
 }

@@ -1,4 +1,4 @@
-//! The `httpool` program: flags and environment into a server, and an exit code out of it.
+//! The `httpool` program: starts a server from flags and variables, and returns an exit code.
 
 #![forbid(unsafe_code)]
 
@@ -27,79 +27,75 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use httpool::services::Echo;
-use httpool::{DrainReport, ErrorPageDir, ListenAddr, Server};
+use httpool::{Builder, DrainReport, ListenAddr, Server, Tls};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use cli::{Args, Stop};
+use cli::{Args, CliExit};
 use exit::Exit;
 use https::Redirect;
 use log_file::LogFile;
 use observers::Observers;
 use side_server::SideServer;
-use signals::{Caught, Reloaded, Starting};
-use systemd::Passed;
+use signals::{CaughtSignals, Reloadable, Starting};
+use systemd::PassedSocket;
 
-/// Returning ends the process, and with it any worker whose handler never came back.
+/// Returning from `main` ends the process, including workers whose handlers have not returned.
 fn main() -> ExitCode {
-    // First: until then a signal to reload ends the process.
-    let caught = Caught::install();
-    // While there is no thread that could read the environment: it changes it.
+    // This comes first: until a signal is caught, SIGHUP ends the process.
+    let caught = CaughtSignals::install();
+    // This changes the environment, so it runs before there is a second thread.
     let passed = systemd::passed_sockets();
     match caught {
         Ok(caught) => program(caught, passed).into(),
-        Err(error) => complain(&no_signals(&error), Exit::Failed).into(),
+        Err(error) => print_error(&signal_error(&error), Exit::Failed).into(),
     }
 }
 
-fn program(caught: Caught, passed: io::Result<Vec<Passed>>) -> Exit {
+fn program(caught: CaughtSignals, passed: io::Result<Vec<PassedSocket>>) -> Exit {
     let args = match cli::parse(env::args_os(), |name| env::var_os(name)) {
         Ok(args) => args,
-        Err(stop) => {
-            caught.give_back();
-            return match stop {
-                Stop::Shown(text) => say(&text, Exit::Clean),
-                Stop::Wrong(line) => complain(&line, Exit::Misused),
+        Err(exit) => {
+            caught.restore_default();
+            return match exit {
+                CliExit::Print(text) => print(&text, Exit::Complete),
+                CliExit::Error(line) => print_error(&line, Exit::Usage),
             };
         }
     };
     let passed = match passed {
         Ok(passed) => passed,
         Err(error) => {
-            return complain(&format!("the sockets in LISTEN_FDS: {error}"), Exit::Failed);
+            return print_error(&format!("LISTEN_FDS: {error}"), Exit::Failed);
         }
     };
-    // Sockets passed in are the manager's choice of where to listen: they replace the default.
+    // Sockets that were passed in replace the default address.
     let addresses = if passed.is_empty() || args.names_addresses() {
         match args.addresses(|name| env::var_os(name)) {
             Ok(addresses) => addresses,
-            Err(line) => return complain(&line, Exit::Misused),
+            Err(line) => return print_error(&line, Exit::Usage),
         }
     } else {
         Vec::new()
     };
-    if let Err(line) = flag_rules::check(&args) {
-        return complain(&line, Exit::Misused);
-    }
-    if let Err(line) = addresses::check(&args, &addresses) {
-        return complain(&line, Exit::Misused);
-    }
-    if let Some(line) = https::misuse(&args, passed.iter().any(|passed| passed.is_tls)) {
-        return complain(line, Exit::Misused);
+    let has_tls_socket = passed.iter().any(|passed| passed.is_tls);
+    let checked = flag_rules::check(&args, has_tls_socket);
+    if let Err(line) = checked.and_then(|()| addresses::check(&args, &addresses)) {
+        return print_error(&line, Exit::Usage);
     }
     if args.check {
-        caught.give_back();
+        caught.restore_default();
         return match check::check(&args, &addresses) {
-            Ok(text) => say(text, Exit::Clean),
-            Err(line) => complain(&line, Exit::Failed),
+            Ok(text) => print(text, Exit::Complete),
+            Err(line) => print_error(&line, Exit::Failed),
         };
     }
     let starting = match caught.watch() {
         Ok(starting) => starting,
-        Err(error) => return complain(&no_signals(&error), Exit::Failed),
+        Err(error) => return print_error(&signal_error(&error), Exit::Failed),
     };
     let log_file = match logging::set_up(&args) {
         Ok(file) => file,
-        Err(line) => return complain(&line, Exit::Failed),
+        Err(line) => return print_error(&line, Exit::Failed),
     };
     match serve(&args, addresses, passed, log_file, starting) {
         Ok(exit) => exit,
@@ -113,47 +109,19 @@ fn program(caught: Caught, passed: io::Result<Vec<Passed>>) -> Exit {
 fn serve(
     args: &Args,
     addresses: Vec<ListenAddr>,
-    passed: Vec<Passed>,
+    passed: Vec<PassedSocket>,
     log_file: Option<LogFile>,
     starting: Starting,
 ) -> Result<Exit, String> {
     check::warn(args);
     raise_descriptor_limit();
     let folder = files::open(args)?.map(Arc::new);
-    let builder = addresses
-        .into_iter()
-        .fold(args.builder(), httpool::Builder::listen);
-    let builder = (args.listen_proxy_protocol.iter().cloned())
-        .fold(builder, httpool::Builder::listen_proxy_protocol);
     let tls = https::tls(args)?;
-    let builder = tls.iter().fold(builder, |builder, tls| {
-        let addresses = args.listen_tls.iter().cloned();
-        let builder = addresses.fold(builder, |builder, address| {
-            builder.listen_tls(address, tls.clone())
-        });
-        let addresses = args.listen_tls_proxy_protocol.iter().cloned();
-        addresses.fold(builder, |builder, address| {
-            builder.listen_tls_proxy_protocol(address, tls.clone())
-        })
-    });
-    let builder = (passed.into_iter()).fold(builder, |builder, passed| {
-        // There is a certificate if a socket is for TLS, or it is misuse.
-        let tls = tls.as_ref().filter(|_| passed.is_tls).cloned();
-        match (tls, passed.is_proxied) {
-            (None, false) => builder.adopt(passed.socket),
-            (None, true) => builder.adopt_proxy_protocol(passed.socket),
-            (Some(tls), false) => builder.adopt_tls(passed.socket, tls),
-            (Some(tls), true) => builder.adopt_tls_proxy_protocol(passed.socket, tls),
-        }
-    });
+    let builder = listen(args, addresses, passed, tls.as_ref());
     let (access_log, access_file) = access_log::start(args)?;
     let observers = Observers::new(args, access_log.as_ref());
     let builder = observers.observe(builder);
-    let pages = (args.error_pages.as_ref())
-        .map(ErrorPageDir::open)
-        .transpose()
-        .map_err(|error| format!("cannot read the error pages: {error}"))?
-        .map(Arc::new);
+    let pages = files::error_pages(args)?.map(Arc::new);
     let builder = match &pages {
         Some(pages) => builder.error_pages(Arc::clone(pages)),
         None => builder,
@@ -171,22 +139,22 @@ fn serve(
         .then(|| SideServer::redirect(args, &observers, Redirect::to(&server)))
         .transpose()?;
     let files = (log_file.into_iter().chain(access_file))
-        .map(Reloaded::Log)
-        .chain(pages.map(Reloaded::Pages))
-        .chain(tls.map(Reloaded::Tls))
-        .chain(folder.clone().map(Reloaded::Folder))
+        .map(Reloadable::Log)
+        .chain(pages.map(Reloadable::Pages))
+        .chain(tls.map(Reloadable::Tls))
+        .chain(folder.clone().map(Reloadable::Folder))
         .collect();
     let longest_drain = args.drain_delay.0.saturating_add(args.drain_timeout.0);
     let watch = starting
         .serve(server.handle(), longest_drain, files)
-        .map_err(|error| no_signals(&error))?;
+        .map_err(|error| signal_error(&error))?;
     announce(&server, args.workers);
     let result = match folder {
         Some(folder) => server.run(folder),
         None => server.run(Echo::new(args.echo_json.into())),
     };
-    // First, for what follows may have to wait.
-    let exit = result.as_ref().map(tell);
+    // This comes first, because the steps below may wait.
+    let exit = result.as_ref().map(log_report);
     redirect
         .into_iter()
         .chain(admin)
@@ -201,18 +169,50 @@ fn serve(
     exit.map_err(|error| format!("the server failed: {error}"))
 }
 
-/// Says what came of the server.
-fn tell(report: &DrainReport) -> Exit {
+/// A builder with the settings of the flags, the addresses and the sockets that were passed in.
+fn listen(
+    args: &Args,
+    addresses: Vec<ListenAddr>,
+    passed: Vec<PassedSocket>,
+    tls: Option<&Tls>,
+) -> Builder {
+    let builder = addresses.into_iter().fold(args.builder(), Builder::listen);
+    let builder =
+        (args.listen_proxy_protocol.iter().cloned()).fold(builder, Builder::listen_proxy_protocol);
+    let builder = tls.into_iter().fold(builder, |builder, tls| {
+        let addresses = args.listen_tls.iter().cloned();
+        let builder = addresses.fold(builder, |builder, address| {
+            builder.listen_tls(address, tls.clone())
+        });
+        let addresses = args.listen_tls_proxy_protocol.iter().cloned();
+        addresses.fold(builder, |builder, address| {
+            builder.listen_tls_proxy_protocol(address, tls.clone())
+        })
+    });
+    passed.into_iter().fold(builder, |builder, passed| {
+        // The flags were checked: a socket for TLS has a certificate.
+        let tls = tls.filter(|_| passed.is_tls).cloned();
+        match (tls, passed.has_proxy_header) {
+            (None, false) => builder.adopt(passed.socket),
+            (None, true) => builder.adopt_proxy_protocol(passed.socket),
+            (Some(tls), false) => builder.adopt_tls(passed.socket, tls),
+            (Some(tls), true) => builder.adopt_tls_proxy_protocol(passed.socket, tls),
+        }
+    })
+}
+
+/// Logs the result of the shutdown.
+fn log_report(report: &DrainReport) -> Exit {
     let exit = Exit::from(report);
     match exit {
-        Exit::Clean => log::info!("{report}"),
+        Exit::Complete => log::info!("{report}"),
         _ => log::warn!("{report}"),
     }
     exit
 }
 
-/// As many descriptors as this process may have: the soft limit is low for the sake of programs
-/// that still use `select`, and every connection takes one.
+/// Raises the soft limit of open files to the hard limit. The soft limit is low for programs that
+/// use `select`, and each connection needs a descriptor.
 fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -221,17 +221,17 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// Tells people and the service manager. Clients that come from now on wait in the kernel's queue
-/// until the workers run, so that nobody is told too early.
+/// Reports that the server listens, to the log and to the service manager. Until the workers run,
+/// new clients wait in the kernel's queue, so this is not too early.
 fn announce(server: &Server, workers: usize) {
-    let addresses = listed(server);
+    let addresses = address_list(server);
     let plural = if workers == 1 { "" } else { "s" };
     log::info!("listening on {addresses} with {workers} worker{plural}");
     systemd::ready(&format!("listening on {addresses}"));
 }
 
-/// Its addresses, each in the form a client would use.
-fn listed(server: &Server) -> String {
+/// The server's addresses, each as a client would write it.
+fn address_list(server: &Server) -> String {
     let texts: Vec<String> = server
         .local_addrs()
         .iter()
@@ -243,11 +243,11 @@ fn listed(server: &Server) -> String {
             _ => address.to_string(),
         })
         .collect();
-    sentence(&texts)
+    join(&texts)
 }
 
 /// `a`, `a and b`, `a, b and c`.
-fn sentence(texts: &[String]) -> String {
+fn join(texts: &[String]) -> String {
     match texts.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, before)) => format!("{} and {last}", before.join(", ")),
@@ -255,18 +255,18 @@ fn sentence(texts: &[String]) -> String {
     }
 }
 
-/// A reader that went away is no reason to fail.
-fn say(text: &str, exit: Exit) -> Exit {
+/// The program does not fail because standard output is closed.
+fn print(text: &str, exit: Exit) -> Exit {
     let _ = io::stdout().write_all(text.as_bytes());
     exit
 }
 
-fn no_signals(error: &io::Error) -> String {
-    format!("cannot wait for signals: {error}")
+fn signal_error(error: &io::Error) -> String {
+    format!("cannot catch signals: {error}")
 }
 
-fn complain(line: &str, exit: Exit) -> Exit {
-    logging::complain(line);
+fn print_error(line: &str, exit: Exit) -> Exit {
+    logging::print_error(line);
     exit
 }
 
@@ -275,11 +275,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_read_like_a_sentence() {
+    fn texts_are_joined_with_commas_and_and() {
         #[track_caller]
         fn check(addresses: &[&str], expected: &str) {
             let texts: Vec<String> = addresses.iter().copied().map(String::from).collect();
-            assert_eq!(sentence(&texts), expected);
+            assert_eq!(join(&texts), expected);
         }
         check(&["a"], "a");
         check(&["a", "b"], "a and b");

@@ -1,4 +1,4 @@
-//! Who is told of each request, at whichever server of this program.
+//! The observers of requests, for every server of this program.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use httpool::services::{AccessLines, AccessLog, RequestMetrics};
 
 use super::cli::Args;
 
-/// Those that are asked for.
+/// The observers that the flags ask for.
 #[derive(Debug)]
 pub(crate) struct Observers {
     meter: Option<Arc<RequestMetrics>>,
@@ -17,13 +17,13 @@ pub(crate) struct Observers {
 impl Observers {
     pub(crate) fn new(args: &Args, access_log: Option<&AccessLog>) -> Self {
         Self {
-            // Nobody asks for figures where there is no address to ask at.
+            // Metrics can only be read through `--admin`.
             meter: (!args.admin.is_empty()).then(|| Arc::new(RequestMetrics::new())),
             lines: access_log.map(AccessLog::lines),
         }
     }
 
-    /// Has a server tell them.
+    /// Adds the observers to a server.
     pub(crate) fn observe(&self, builder: Builder) -> Builder {
         let builder = match &self.meter {
             Some(meter) => builder.observer(Arc::clone(meter)),

@@ -67,7 +67,7 @@ impl SideServer {
     }
 
     fn start(
-        what: &'static str,
+        purpose: &'static str,
         builder: Builder,
         addresses: &[ListenAddr],
         handler: impl Handler,
@@ -79,22 +79,22 @@ impl SideServer {
             .fold(builder, Builder::listen)
             .bind()
             .map_err(|error| error.to_string())?;
-        let listed = super::listed(&server);
+        let addresses = super::address_list(&server);
         let handle = server.handle();
         let run = move || {
             if let Err(error) = server.run(handler) {
-                log::error!("the server for {what} failed: {error}");
+                log::error!("the server for {purpose} failed: {error}");
             }
         };
         let thread = thread::Builder::new()
             .name("side".into())
             .spawn(run)
             .map_err(|error| format!("cannot start a thread: {error}"))?;
-        log::info!("{what} on {listed}");
+        log::info!("{purpose} on {addresses}");
         Ok(Self { handle, thread })
     }
 
-    /// Stops the server and waits for its thread.
+    /// Shuts the server down and waits for its thread.
     pub(crate) fn finish(self) {
         self.handle.shutdown();
         if self.thread.join().is_err() {

@@ -1,8 +1,8 @@
-//! What signals ask for: SIGTERM and SIGINT drain the server, a second one aborts what is left, and
-//! SIGHUP and SIGUSR1 have files opened or read again.
+//! Signals: SIGTERM and SIGINT start the shutdown, a second one aborts open requests, and SIGHUP
+//! and SIGUSR1 reopen log files and reload certificates, error pages and the folder.
 //!
-//! A signal that was ignored when the program started stays ignored: `nohup` ignores SIGHUP, and a
-//! shell without job control ignores SIGINT for what it starts with `&`.
+//! A signal that was ignored when the program started stays ignored. `nohup` ignores SIGHUP, and a
+//! shell without job control ignores SIGINT for commands with `&`.
 
 use std::convert::Infallible;
 use std::ffi::c_int;
@@ -25,91 +25,92 @@ use super::exit::Exit;
 use super::log_file::LogFile;
 use super::systemd;
 
-/// Signals this close to the first are the same wish: a terminal's doubled Ctrl-C, or one sent to
-/// the process and to its group.
-const SAME_WISH: Duration = Duration::from_millis(300);
+/// Signals within this time of the first one count as the same request. Ctrl-C may arrive twice,
+/// and a signal may be sent both to the process and to its group.
+const DUPLICATE_TIME: Duration = Duration::from_millis(300);
 
-/// More signals than fit are more than anyone needs to be understood.
-const UNHEARD: usize = 8;
+/// The number of stop signals that can wait. Two are enough to stop at once, so more may be
+/// dropped.
+const MAX_WAITING: usize = 8;
 
-/// The signals that are caught from the start of the program, before its flags are known. Until a
-/// signal is caught it ends the process, also one that asks for a reload.
+/// Signals that are caught from the start of the program, before its flags are parsed. Until then a
+/// signal ends the process, even one that asks for a reload.
 #[derive(Debug)]
-pub(crate) struct Caught {
+pub(crate) struct CaughtSignals {
     signals: Signals,
     ignored: Ignored,
-    /// Whether SIGTERM ends the process, as it does by default.
-    is_given_back: Arc<AtomicBool>,
+    /// Whether SIGTERM ends the process, which is the default of the system.
+    is_restored: Arc<AtomicBool>,
 }
 
 /// The threads that wait for signals while the server starts.
 #[derive(Debug)]
 pub(crate) struct Starting {
     watch: Watch,
-    /// Where the watching thread gets the server from.
+    /// Sends the server to the signal thread.
     server: Sender<Serving>,
     reloads: Receiver<c_int>,
 }
 
-/// The server that signals are about.
+/// The server that the signals control.
 #[derive(Debug)]
 struct Serving {
     handle: Handle,
     longest_drain: Duration,
 }
 
-/// The threads that wait for signals while the server runs. One of them also tells the service manager
-/// how it goes. Files are the other one's, for whatever it opens may stand still.
+/// The threads that wait for signals while the server runs. The signal thread also reports to the
+/// service manager. Reloading has a thread of its own, because opening a file may block.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    /// Nothing is ever sent: that it is dropped says that the server has stopped.
+    /// Never carries a message. The signal thread ends when it is dropped.
     running: Sender<Infallible>,
-    /// Disconnected when a second signal has asked to stop at once.
-    insisted: Receiver<Infallible>,
-    /// Where signals other than Ctrl-C come from.
+    /// Disconnected once a second signal has asked to stop at once.
+    stopping_now: Receiver<Infallible>,
+    /// The source of all signals other than Ctrl-C.
     source: Source,
     thread: JoinHandle<()>,
 }
 
-/// What a signal to reload is for.
+/// Something that SIGHUP and SIGUSR1 reload.
 #[derive(Debug)]
-pub(crate) enum Reloaded {
-    /// It is opened again, for whoever has renamed it.
+pub(crate) enum Reloadable {
+    /// Reopened under its name, after a rotation has renamed the file.
     Log(LogFile),
-    /// They are read again.
+    /// Read again.
     Pages(Arc<ErrorPageDir>),
-    /// Its certificates and keys are read again.
+    /// Certificates and keys are read again.
     Tls(Tls),
-    /// It is opened again, for whoever has put another one in its place.
+    /// Reopened under its name, after another folder has replaced it.
     Folder(Arc<ServeDir>),
 }
 
-impl Caught {
-    /// Catches signals from here on. Nothing is done about them before [`Self::watch`].
+impl CaughtSignals {
+    /// Catches signals from now on. They have no effect until [`Self::watch`].
     pub(crate) fn install() -> io::Result<Self> {
         let ignored = Ignored::read();
-        let is_given_back = Arc::new(AtomicBool::new(false));
+        let is_restored = Arc::new(AtomicBool::new(false));
         let caught = [SIGTERM, SIGHUP, SIGUSR1].into_iter();
         let caught: Vec<c_int> = caught.filter(|signal| !ignored.has(*signal)).collect();
         if caught.contains(&SIGTERM) {
-            flag::register_conditional_default(SIGTERM, Arc::clone(&is_given_back))?;
+            flag::register_conditional_default(SIGTERM, Arc::clone(&is_restored))?;
         }
         Ok(Self {
             signals: Signals::new(caught)?,
             ignored,
-            is_given_back,
+            is_restored,
         })
     }
 
-    /// Has SIGTERM end the process again: there will be no server that it could drain.
-    pub(crate) fn give_back(self) {
-        self.is_given_back.store(true, Ordering::Relaxed);
+    /// Lets SIGTERM end the process again, because no server will start that it could drain.
+    pub(crate) fn restore_default(self) {
+        self.is_restored.store(true, Ordering::Relaxed);
     }
 
-    /// Catches Ctrl-C too, and begins to act on signals.
+    /// Catches Ctrl-C too, and starts to handle signals.
     pub(crate) fn watch(mut self) -> io::Result<Starting> {
-        let (stop, stops) = bounded(UNHEARD);
-        // One reload that waits is enough: it reads whatever is there then.
+        let (stop, stop_signals) = bounded(MAX_WAITING);
+        // One waiting reload is enough: it reads the newest files.
         let (reload, reloads) = bounded(1);
         if !self.ignored.has(SIGINT) {
             let stop = stop.clone();
@@ -120,7 +121,7 @@ impl Caught {
         }
         let source = self.signals.handle();
         let (running, stopped) = bounded(0);
-        let (patient, insisted) = bounded(0);
+        let (stop_now, stopping_now) = bounded(0);
         let (server, started) = bounded(1);
         spawn("dispatch", move || {
             for signal in self.signals.forever() {
@@ -131,15 +132,15 @@ impl Caught {
             }
         })?;
         let thread = spawn("signals", move || {
-            let mut heard = SignalState::default();
-            if let Some(serving) = wait_for_start(&mut heard, &stops, &started) {
-                watch(heard, &stops, &stopped, patient, &serving);
+            let mut state = SignalState::default();
+            if let Some(serving) = wait_for_start(&mut state, &stop_signals, &started) {
+                watch(state, &stop_signals, &stopped, stop_now, &serving);
             }
         })?;
         Ok(Starting {
             watch: Watch {
                 running,
-                insisted,
+                stopping_now,
                 source,
                 thread,
             },
@@ -150,13 +151,13 @@ impl Caught {
 }
 
 impl Starting {
-    /// Goes on for this server, which drains for so long at most. Signals that came during the start
-    /// are for it.
+    /// Continues with this server, whose drain takes at most `longest_drain`. It also receives the
+    /// signals that arrived during the start.
     pub(crate) fn serve(
         self,
         handle: Handle,
         longest_drain: Duration,
-        files: Vec<Reloaded>,
+        files: Vec<Reloadable>,
     ) -> io::Result<Watch> {
         let (server, reloads) = (handle.clone(), self.reloads);
         spawn("reloads", move || {
@@ -169,34 +170,33 @@ impl Starting {
             longest_drain,
         };
         let sent = self.server.send(serving);
-        debug_assert!(sent.is_ok(), "the thread waits for it");
+        debug_assert!(sent.is_ok(), "the signal thread waits for the server");
         Ok(self.watch)
     }
 }
 
 impl Watch {
-    /// Whether nothing is to be waited for any more.
-    pub(crate) fn has_insisted(&self) -> bool {
-        self.insisted.try_recv() == Err(TryRecvError::Disconnected)
+    /// Whether a second signal has asked to stop at once.
+    pub(crate) fn must_stop_now(&self) -> bool {
+        self.stopping_now.try_recv() == Err(TryRecvError::Disconnected)
     }
 
-    /// Ends the threads. The server has stopped, so that signals mean nothing any more. What is being
-    /// read again is not waited for.
+    /// Ends the threads after the server has stopped. It does not wait for a reload in progress.
     pub(crate) fn finish(self) {
         drop(self.running);
         self.source.close();
         if self.thread.join().is_err() {
-            log::debug!("the thread that waits for signals panicked");
+            log::debug!("the signal thread panicked");
         }
     }
 }
 
-/// The signals that the process ignored when it started, as a mask.
+/// The signals that the process ignored at its start, as a bit mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ignored(u64);
 
 impl Ignored {
-    /// None where `/proc` is not mounted.
+    /// Empty if `/proc` is not mounted.
     fn read() -> Self {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         Self::parse(&status)
@@ -218,17 +218,17 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
     thread::Builder::new().name(name.into()).spawn(body)
 }
 
-/// The server, once it has started; `None` if it will not. A signal to stop waits for it, so that
-/// clients of a moment between are served; a second one ends a start that stands still.
+/// Waits for the server to start; `None` if it does not. A signal to stop waits too, so that
+/// clients that connected in the meantime are served. A second signal ends a start that hangs.
 fn wait_for_start(
-    heard: &mut SignalState,
-    stops: &Receiver<Instant>,
+    state: &mut SignalState,
+    stop_signals: &Receiver<Instant>,
     started: &Receiver<Serving>,
 ) -> Option<Serving> {
     loop {
         select! {
             recv(started) -> serving => return serving.ok(),
-            recv(stops) -> stop => if heard.signal(stop.ok()?) == SignalAction::StopNow {
+            recv(stop_signals) -> stop => if state.signal(stop.ok()?) == SignalAction::StopNow {
                 process::exit(Exit::Failed.code().into());
             },
         }
@@ -236,38 +236,38 @@ fn wait_for_start(
 }
 
 fn watch(
-    mut heard: SignalState,
-    stops: &Receiver<Instant>,
+    mut state: SignalState,
+    stop_signals: &Receiver<Instant>,
     stopped: &Receiver<Infallible>,
-    patient: Sender<Infallible>,
+    stop_now: Sender<Infallible>,
     serving: &Serving,
 ) {
     let handle = &serving.handle;
     let mut reports = systemd::Reports::new(handle, serving.longest_drain);
-    let mut patient = Some(patient);
-    if heard.first.is_some() {
+    let mut stop_now = Some(stop_now);
+    if state.first.is_some() {
         stop(handle);
-        reports.tell(handle);
+        reports.send(handle);
     }
     loop {
-        let pulse = reports.interval().map_or_else(never, after);
+        let next_report = reports.interval().map_or_else(never, after);
         select! {
             recv(stopped) -> _ => return,
-            recv(stops) -> signal => match signal {
-                Ok(at) => match heard.signal(at) {
+            recv(stop_signals) -> signal => match signal {
+                Ok(at) => match state.signal(at) {
                     SignalAction::Stop => stop(handle),
                     SignalAction::StopNow => {
                         handle.shutdown_now();
-                        drop(patient.take());
+                        drop(stop_now.take());
                         log::warn!("aborting open requests");
                     }
                     SignalAction::Nothing => continue,
                 },
                 Err(_) => return,
             },
-            recv(pulse) -> _ => {}
+            recv(next_report) -> _ => {}
         }
-        reports.tell(handle);
+        reports.send(handle);
     }
 }
 
@@ -276,9 +276,9 @@ fn stop(handle: &Handle) {
     log::info!("shutting down; send the signal again to abort open requests");
 }
 
-/// Nothing that is wrong now ends what went well so far.
-fn reload(signal: c_int, handle: &Handle, files: &[Reloaded]) {
-    // A server that drains has said so, and is not to seem ready again.
+/// Reloads everything. An error changes nothing: the old files stay in use.
+fn reload(signal: c_int, handle: &Handle, files: &[Reloadable]) {
+    // A draining server has already reported this to the manager and must not appear ready again.
     let is_running = || handle.phase() == Phase::Running;
     if is_running() {
         systemd::reloading();
@@ -287,13 +287,13 @@ fn reload(signal: c_int, handle: &Handle, files: &[Reloaded]) {
         let name = signal_name(signal).unwrap_or("signal");
         log::info!("{name} ignored: no log file, certificate or folder to reload");
     }
-    files.iter().for_each(Reloaded::reload);
+    files.iter().for_each(Reloadable::reload);
     if is_running() {
         systemd::reloaded();
     }
 }
 
-impl Reloaded {
+impl Reloadable {
     fn reload(&self) {
         match self {
             Self::Log(file) => match file.reopen() {
@@ -322,7 +322,7 @@ impl Reloaded {
     }
 }
 
-/// What a signal asks for, in the light of those before it.
+/// The effect of a signal, given the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SignalAction {
     Stop,
@@ -330,7 +330,7 @@ enum SignalAction {
     Nothing,
 }
 
-/// The signals heard so far.
+/// The stop signals received so far.
 #[derive(Debug, Default)]
 struct SignalState {
     first: Option<Instant>,
@@ -343,7 +343,9 @@ impl SignalState {
                 self.first = Some(at);
                 SignalAction::Stop
             }
-            Some(first) if at.saturating_duration_since(first) < SAME_WISH => SignalAction::Nothing,
+            Some(first) if at.saturating_duration_since(first) < DUPLICATE_TIME => {
+                SignalAction::Nothing
+            }
             Some(_) => SignalAction::StopNow,
         }
     }
@@ -354,10 +356,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_doubled_signal_is_one_and_a_later_one_insists() {
+    fn doubled_signal_counts_once_and_later_one_aborts() {
         let start = Instant::now();
-        let mut heard = SignalState::default();
-        let mut after = |millis| heard.signal(start + Duration::from_millis(millis));
+        let mut state = SignalState::default();
+        let mut after = |millis| state.signal(start + Duration::from_millis(millis));
         assert_eq!(after(0), SignalAction::Stop);
         assert_eq!(after(1), SignalAction::Nothing);
         assert_eq!(after(299), SignalAction::Nothing);

@@ -1,4 +1,4 @@
-//! Values as people write them: sizes, spans of time, and numbers within a range.
+//! Parsers of flag values: sizes, times, and numbers within a range.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-/// A number of bytes, such as `65536`, `64KiB` or `10MB`.
+/// A number of bytes, for example `65536`, `64KiB` or `10MB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) usize);
 
-/// A span of time, such as `30s`, `100ms` or `1m30s`.
+/// A time, for example `30s`, `100ms` or `1m30s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
-/// A year as `humantime` reads `1y`: a bit longer than 365 days.
+/// A year as `humantime` reads `1y`, which is a little longer than 365 days.
 const YEAR: Duration = Duration::from_secs(31_557_600);
 
-/// The longest span accepted: far beyond any use, and far from where adding it to a point in time
-/// overflows.
+/// The longest time accepted. It is longer than any use, and so short that adding it to an instant
+/// can't overflow.
 const LONGEST: Duration = YEAR;
 
-/// The longest time that browsers are told to remember something for.
+/// The longest max-age of `Strict-Transport-Security`.
 const LONGEST_POLICY: Duration = Duration::from_secs(10 * YEAR.as_secs());
 
 impl FromStr for Size {
@@ -31,8 +31,8 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let size: ByteSize = text
             .parse()
-            .map_err(|_| "not a size: write it as in 65536, 64KiB or 10MiB")?;
-        // What is too large for `bytesize` has become the largest number there is.
+            .map_err(|_| "not a size: write 65536, 64KiB or 10MiB, for example")?;
+        // `bytesize` turns sizes that are too large into the largest number.
         match isize::try_from(size.as_u64()) {
             Ok(bytes) => Ok(Self(bytes.unsigned_abs())),
             Err(_) => Err("more than this machine can address".into()),
@@ -40,7 +40,7 @@ impl FromStr for Size {
     }
 }
 
-/// The largest unit that leaves no fraction, so that what is shown is exactly what is meant.
+/// Uses the largest unit without a fraction, so that the text is exact.
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [(usize, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
@@ -60,17 +60,17 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match Self::parse(text)? {
-            Self(span) if span > LONGEST => Err("longer than a year".into()),
+            Self(span) if span > LONGEST => Err("longer than one year".into()),
             span => Ok(span),
         }
     }
 }
 
 impl Span {
-    /// Reads one of any length.
+    /// Parses a time of any length.
     fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        // Nothing is nothing in every unit; any other number needs one.
+        // Zero is the same in every unit; any other number needs one.
         if text == "0" {
             return Ok(Self(Duration::ZERO));
         }
@@ -84,12 +84,12 @@ impl Span {
             ));
         }
         let span = humantime::parse_duration(text)
-            .map_err(|_| "not a span of time: write it as in 500ms, 30s or 1m30s")?;
+            .map_err(|_| "not a time: write 500ms, 30s or 1m30s, for example")?;
         Ok(Self(span))
     }
 }
 
-/// How long a browser remembers a policy: years are usual.
+/// Parses the max-age of `Strict-Transport-Security`, which is often years.
 pub(crate) fn policy(text: &str) -> Result<Span, String> {
     match Span::parse(text)? {
         Span(span) if span > LONGEST_POLICY => Err("longer than ten years".into()),
@@ -97,7 +97,7 @@ pub(crate) fn policy(text: &str) -> Result<Span, String> {
     }
 }
 
-/// Without spaces, as it has to be typed where a space would end the argument.
+/// Has no spaces, so that it can be pasted into a command line.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = humantime::format_duration(self.0).to_string();
@@ -105,16 +105,16 @@ impl fmt::Display for Span {
     }
 }
 
-/// A limit on bytes that is of no use below `least`.
+/// Parses a size of at least `least`.
 pub(crate) fn size_from(least: usize) -> impl Fn(&str) -> Result<Size, String> + Clone {
     move |text| match text.parse()? {
         size @ Size(bytes) if bytes >= least => Ok(size),
-        _ => Err(format!("too small: the least is {}", Size(least))),
+        _ => Err(format!("too small: at least {} is required", Size(least))),
     }
 }
 
-/// A time limit. Zero is refused: some programs take it for "never", some for "at once", and
-/// either would surprise someone.
+/// Parses a timeout. Zero is rejected, because some programs read it as "never" and others as "at
+/// once".
 pub(crate) fn limit(text: &str) -> Result<Span, String> {
     match text.parse()? {
         Span(Duration::ZERO) => Err("must be greater than zero".into()),
@@ -122,7 +122,7 @@ pub(crate) fn limit(text: &str) -> Result<Span, String> {
     }
 }
 
-/// A whole number within `range`.
+/// Parses a whole number within `range`.
 pub(crate) fn count(
     range: RangeInclusive<usize>,
 ) -> impl Fn(&str) -> Result<usize, String> + Clone {
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_as_people_write_them() {
+    fn sizes_have_units_or_none() {
         #[track_caller]
         fn check(text: &str, bytes: usize) {
             assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
@@ -155,22 +155,22 @@ mod tests {
     }
 
     #[test]
-    fn wrong_sizes_say_what_would_be_right() {
+    fn wrong_sizes_are_errors_with_an_example() {
         #[track_caller]
         fn check(text: &str, part: &str) {
-            let why = text.parse::<Size>().expect_err("the text is no size");
-            assert!(why.contains(part), "{text}: {why}");
+            let error = text.parse::<Size>().expect_err("the text is not a size");
+            assert!(error.contains(part), "{text}: {error}");
         }
         for text in ["", "MiB", "10Q", "-1", "1e9", "inf", "1.2.3KiB"] {
             check(text, "not a size");
         }
         check("99999999EiB", "address");
-        assert!(size_from(256)("255").is_err_and(|why| why.contains("256B")));
+        assert!(size_from(256)("255").is_err_and(|error| error.contains("256B")));
         assert_eq!(size_from(256)("256"), Ok(Size(256)));
     }
 
     #[test]
-    fn spans_need_a_unit_unless_they_are_nothing() {
+    fn times_need_a_unit_unless_zero() {
         #[track_caller]
         fn check(text: &str, millis: u64) {
             assert_eq!(
@@ -186,8 +186,8 @@ mod tests {
         check("1m30s", 90_000);
         check("1m 30s", 90_000);
         check(" 2min ", 120_000);
-        let why = "30".parse::<Span>().expect_err("a number without a unit");
-        assert!(why.contains("30s"), "{why}");
+        let error = "30".parse::<Span>().expect_err("a number without a unit");
+        assert!(error.contains("30s"), "{error}");
         for text in [
             "",
             "soon",
@@ -200,13 +200,13 @@ mod tests {
         }
         assert_eq!("1y".parse(), Ok(Span(YEAR)));
         assert_eq!(policy("10y"), Ok(Span(LONGEST_POLICY)));
-        assert!(policy("11y").is_err_and(|why| why.contains("ten years")));
+        assert!(policy("11y").is_err_and(|error| error.contains("ten years")));
         assert!(limit("0ms").is_err());
         assert!(limit("1ms").is_ok());
     }
 
     #[test]
-    fn what_is_shown_can_be_read_back() {
+    fn displayed_values_parse_to_the_same() {
         for bytes in [
             0,
             1,
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(workers("4096"), Ok(4096));
         for text in ["0", "4097", "-1", "two", "", "1.0"] {
             assert!(
-                workers(text).is_err_and(|why| why.contains("1 to 4096")),
+                workers(text).is_err_and(|error| error.contains("1 to 4096")),
                 "{text}"
             );
         }

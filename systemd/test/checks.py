@@ -59,14 +59,14 @@ def status(rig: Rig) -> None:
 
     rig.write(SETTINGS, "HTTPOOL_WORKERS=1\n")
     rig.systemctl("start", SERVICE)
-    wait_for_status("serving: 0 connections open, 0 of 1 workers busy, 0 requests answered")
+    wait_for_status("serving: 0 connections, 0 of 1 workers busy, 0 responses")
     for _ in range(3):
         rig.ask("echo", "4000", "10")
-    wait_for_status("serving: 0 connections open, 0 of 1 workers busy, 3 requests answered")
+    wait_for_status("serving: 0 connections, 0 of 1 workers busy, 3 responses")
     upload = rig.client("upload", "4000", "1000000")
     assert upload.stdout and upload.stdout.readline() == "half\n"
-    wait_for_status("serving: 1 connections open, 0 of 1 workers busy, 3 requests answered")
-    with _busy(rig, "serving: 2 connections open, 1 of 1 workers busy"):
+    wait_for_status("serving: 1 connections, 0 of 1 workers busy, 3 responses")
+    with _busy(rig, "serving: 2 connections, 1 of 1 workers busy"):
         assert "1 of 1 workers busy" in rig.systemctl("status", SERVICE)
     upload.kill()
     rig.systemctl("stop", SERVICE)
@@ -100,7 +100,7 @@ def restarts_under_load(rig: Rig) -> None:
         rig.systemctl("start", SOCKET)
         load = rig.client("load", "4000")
         for _ in range(RESTARTS):
-            served = re.compile(r"[1-9]\d\d+ requests answered")
+            served = re.compile(r"[1-9]\d\d+ responses")
             wait_for("a load", lambda: served.search(rig.tell(SERVICE, "StatusText")))
             before = rig.tell(SERVICE, "MainPID")
             rig.systemctl("restart", SERVICE)
@@ -134,7 +134,7 @@ def draining(rig: Rig) -> None:
     rig.systemctl("stop", "--no-block", SERVICE)
     wait_for(
         "the status of a drain",
-        lambda: rig.tell(SERVICE, "StatusText").startswith("draining: 1 connections open"),
+        lambda: rig.tell(SERVICE, "StatusText").startswith("draining: 1 connections,"),
     )
     said, _ = upload.communicate("go on\n", timeout=20)
     assert said == "whole\n", said
@@ -201,7 +201,7 @@ def stuck_workers(rig: Rig) -> None:
     """a server whose workers are all stuck in what they do is restarted"""
     with rig.drop_in(SERVICE, "WatchdogSec=3s\nRestartSec=100ms\nEnvironment=HTTPOOL_WORKERS=2"):
         rig.systemctl("start", SERVICE)
-        with _busy(rig, "2 connections open, 2 of 2 workers busy"):
+        with _busy(rig, "2 connections, 2 of 2 workers busy"):
             _is_restarted(rig)
 
 

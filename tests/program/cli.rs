@@ -103,6 +103,31 @@ fn wrong_flag_or_value_is_a_one_line_error() {
 }
 
 #[test]
+fn renamed_flags_and_values_are_usage_errors() {
+    for (old, new) in [
+        ("listen-proxied", "listen-proxy-protocol"),
+        ("listen-tls-proxied", "listen-tls-proxy-protocol"),
+        ("shed-after", "queue-timeout"),
+        ("rate-grace", "min-rate-grace"),
+        ("max-buffered", "max-buffered-memory"),
+        ("max-head", "max-header-size"),
+        ("json", "echo-json"),
+    ] {
+        let line = format!("--{old}: renamed, use --{new}");
+        run(&[&format!("--{old}"), "1"], &[]).expect_line(MISUSED, &line);
+        run(&[&format!("--{old}=1"), "--check"], &[]).expect_line(MISUSED, &line);
+        let variable = |flag: &str| format!("HTTPOOL_{}", flag.replace('-', "_").to_uppercase());
+        let line = format!("{}: renamed, use {}", variable(old), variable(new));
+        run(&[], &[(&variable(old), "1")]).expect_line(MISUSED, &line);
+    }
+    for (old, new) in [("beneath", "inside"), ("none", "never")] {
+        let line = format!("{old:?}: renamed, use {new}");
+        run(&["--symlinks", old], &[]).expect_line(MISUSED, &line);
+        run(&[], &[("HTTPOOL_SYMLINKS", old)]).expect_line(MISUSED, &line);
+    }
+}
+
+#[test]
 fn tls_flags_without_tls_are_rejected() {
     #[track_caller]
     fn check(arguments: &[&str], part: &str) {
@@ -294,7 +319,7 @@ fn check_finds_errors_that_prevent_the_start() {
     let file = scratch("a-file");
     fs::write(&file, "").expect("Cargo's folder is writable");
     let below = file.join("x.log");
-    run(&["--check", "--log-file", text(&below)], &[]).expect_line(FAILED, "log file");
+    run(&["--check", "--log-file", text(&below)], &[]).expect_line(FAILED, "--log-file ");
 
     let occupied = format!("unix:{}", file.display());
     run(&["--check", "--listen", &occupied], &[]).expect_line(FAILED, "no socket");
@@ -309,12 +334,12 @@ fn check_finds_errors_that_prevent_the_start() {
     );
     run(&["--check", "--admin", &group], &[]).expect_line(FAILED, "there is no group");
 
-    run(&["--check", "--root", text(&file)], &[]).expect_line(FAILED, "cannot serve");
+    run(&["--check", "--root", text(&file)], &[]).expect_line(FAILED, "--root ");
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let missing = ["--check", "--root", folder, "--fallback", "missing.html"];
-    run(&missing, &[]).expect_line(FAILED, "cannot serve the fallback missing.html");
+    run(&missing, &[]).expect_line(FAILED, "--fallback missing.html: ");
     let hidden = ["--check", "--root", folder, "--fallback", ".gitignore"];
-    run(&hidden, &[]).expect_line(FAILED, "cannot serve the fallback .gitignore");
+    run(&hidden, &[]).expect_line(FAILED, "--fallback .gitignore: ");
 }
 
 #[test]
@@ -515,18 +540,18 @@ fn start_errors_have_error_priority_in_the_journal() {
     check(
         FAILED,
         &["--log-file", "/no/such/folder"],
-        "<3>httpool: cannot write to the log file",
+        "<3>httpool: --log-file /no/such/folder: ",
     );
-    check(FAILED, &missing, "<3>cannot serve /nonexistent");
+    check(FAILED, &missing, "<3>--root /nonexistent: ");
     check(
         FAILED,
         &[&missing[..], &["--log-file", text(&log)]].concat(),
-        "<3>httpool: cannot serve /nonexistent",
+        "<3>httpool: --root /nonexistent: ",
     );
     check(
         FAILED,
         &[&missing[..], &["--check"]].concat(),
-        "<3>httpool: cannot serve /nonexistent",
+        "<3>httpool: --root /nonexistent: ",
     );
 }
 
@@ -571,7 +596,7 @@ fn service_manager_is_notified_of_start_and_drain() {
     for _ in 0..2 {
         let draining = manager.expect("STOPPING=1");
         assert!(
-            draining.contains("STATUS=draining: 0 connections open"),
+            draining.contains("STATUS=draining: 0 connections,"),
             "{draining}"
         );
         assert!(draining.contains("EXTEND_TIMEOUT_USEC="), "{draining}");

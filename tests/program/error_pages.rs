@@ -104,7 +104,7 @@ fn bad_error_page_folder_fails_the_start() {
     ] {
         let listen = ["--listen", "127.0.0.1:0", "--error-pages", folder];
         let exit = run_program(&listen, &[]);
-        exit.expect_line(1, "cannot read the error pages: ");
+        exit.expect_line(1, "--error-pages ");
         assert!(exit.errors.contains(why), "{}", exit.errors);
         let checked = run_program(&[&listen[..], &["--check"]].concat(), &[]);
         checked.expect_line(1, why);

@@ -351,15 +351,17 @@ fn certificate_errors_are_one_line() {
     let folder = TempDir::new();
     folder.pipe("pipe");
     let run = |arguments: &[&str]| run_program(&[&listen[..], arguments].concat(), &[]);
-    run(&[]).expect_line(2, "--listen-tls: needs a --tls-cert");
+    run(&[]).expect_line(2, "--listen-tls: needs --tls-cert");
     run(&["--tls-cert", certificate]).expect_line(2, "give one key for each certificate");
     for check in [&[][..], &["--check"]] {
         let run = |arguments: &[&str]| run(&[arguments, check].concat());
         let missing = format!("{key}.missing");
-        run(&["--tls-cert", certificate, "--tls-key", &missing]).expect_line(1, &missing);
+        let expected = format!("--tls-key {missing}: ");
+        run(&["--tls-cert", certificate, "--tls-key", &missing]).expect_line(1, &expected);
         let pipe = folder.path("pipe").display().to_string();
-        run(&["--tls-cert", &pipe, "--tls-key", key]).expect_line(1, "pipe: it is no file");
-        let wrong = format!("{}: the key is not that", others.key.text());
+        run(&["--tls-cert", &pipe, "--tls-key", key])
+            .expect_line(1, &format!("--tls-cert {pipe}: "));
+        let wrong = format!("--tls-key {}: the key is not that", others.key.text());
         run(&["--tls-cert", certificate, "--tls-key", others.key.text()]).expect_line(1, &wrong);
     }
     let run = |arguments: &[&str]| run_program(arguments, &[]);

@@ -133,5 +133,5 @@ fn tls_behind_proxy_protocol_is_served() {
 
     let run = |flags: &[&[&str]]| run_program(&flags.concat(), &[]);
     run(&[&listen, &pair]).expect_line(2, "--listen-tls-proxy-protocol: needs a --trusted-proxy");
-    run(&[&listen, &trust]).expect_line(2, "--listen-tls-proxy-protocol: needs a --tls-cert");
+    run(&[&listen, &trust]).expect_line(2, "--listen-tls-proxy-protocol: needs --tls-cert");
 }

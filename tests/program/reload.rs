@@ -45,10 +45,7 @@ fn unopenable_log_file_keeps_the_old_one() {
     fs::rename(&path, &rotated).expect("the log is there");
     fs::create_dir(&path).expect("the name is free");
     program.signal(Signal::USR1);
-    expect_line(
-        &rotated,
-        "log file not reopened, keeping the old file: cannot write to the log file",
-    );
+    expect_line(&rotated, "log file not reopened, keeping the old file: ");
     program.signal(Signal::TERM);
     program.expect_exit(0);
     expect_line(&rotated, ", 0 aborted");

@@ -1,4 +1,4 @@
-//! Words that flags take, and what they mean.
+//! Flag values that are one of a list of words, and their meaning for the library.
 
 use clap::ValueEnum;
 use httpool::services::{AccessFormat, JsonCheck};
@@ -20,16 +20,16 @@ impl From<Json> for JsonCheck {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Links {
+pub(crate) enum SymlinkChoice {
     Inside,
     Never,
 }
 
-impl From<Links> for Symlinks {
-    fn from(links: Links) -> Self {
+impl From<SymlinkChoice> for Symlinks {
+    fn from(links: SymlinkChoice) -> Self {
         match links {
-            Links::Inside => Self::Inside,
-            Links::Never => Self::Never,
+            SymlinkChoice::Inside => Self::Inside,
+            SymlinkChoice::Never => Self::Never,
         }
     }
 }
@@ -59,8 +59,8 @@ pub(crate) enum ForwardingHeaders {
 }
 
 impl From<ForwardingHeaders> for ForwardedBy {
-    fn from(fields: ForwardingHeaders) -> Self {
-        match fields {
+    fn from(headers: ForwardingHeaders) -> Self {
+        match headers {
             ForwardingHeaders::XForwarded => Self::XForwarded,
             ForwardingHeaders::XForwardedFor => Self::XForwardedFor,
             ForwardingHeaders::Forwarded => Self::Forwarded,

@@ -4,8 +4,8 @@ use clap::ArgAction;
 
 use super::*;
 
-/// Parses with these arguments and variables.
-fn parse_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Args, Stop> {
+/// Parses these arguments and variables.
+fn parse_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Args, CliExit> {
     let typed = ["httpool"].iter().chain(arguments).map(OsString::from);
     parse(typed, environment_of(variables))
 }
@@ -19,13 +19,13 @@ fn environment_of<'a>(variables: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<
 
 #[track_caller]
 fn parsed(arguments: &[&str], variables: &[(&str, &str)]) -> Args {
-    parse_with(arguments, variables).expect("the arguments are right")
+    parse_with(arguments, variables).expect("the arguments are valid")
 }
 
 #[track_caller]
-fn complaint(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+fn error_line(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     match parse_with(arguments, variables) {
-        Err(Stop::Wrong(line)) => line,
+        Err(CliExit::Error(line)) => line,
         other => panic!("{arguments:?} {variables:?} gave {other:?}"),
     }
 }
@@ -33,18 +33,18 @@ fn complaint(arguments: &[&str], variables: &[(&str, &str)]) -> String {
 #[track_caller]
 fn help() -> String {
     match parse_with(&["--help"], &[]) {
-        Err(Stop::Shown(text)) => text,
+        Err(CliExit::Print(text)) => text,
         other => panic!("--help gave {other:?}"),
     }
 }
 
 #[test]
-fn the_table_of_flags_is_sound() {
+fn clap_accepts_the_flags() {
     command().debug_assert();
 }
 
 #[test]
-fn without_arguments_everything_is_at_its_default() {
+fn no_arguments_give_the_defaults() {
     let args = parsed(&[], &[]);
     let addresses = args.addresses(environment_of(&[]));
     assert_eq!(
@@ -60,9 +60,9 @@ fn without_arguments_everything_is_at_its_default() {
 }
 
 #[test]
-fn every_flag_has_its_variable_by_rule() {
+fn every_flag_has_a_variable() {
     assert_eq!(environment::variable("max-body"), "HTTPOOL_MAX_BODY");
-    // A value of the right type for each flag; a new flag without one fails here.
+    // A valid value for each flag. A new flag without one fails here.
     let values = [
         ("listen", "[::1]:80"),
         ("workers", "3"),
@@ -139,8 +139,8 @@ fn every_flag_has_its_variable_by_rule() {
 }
 
 #[test]
-fn help_names_every_flag_its_default_and_its_variable() {
-    // Lines may break anywhere between words.
+fn help_names_flags_defaults_and_variables() {
+    // Lines may break between any two words.
     let help = help().split_whitespace().collect::<Vec<_>>().join(" ");
     for flag in command().get_arguments() {
         let name = flag.get_long().expect("every flag has a long name");
@@ -166,12 +166,55 @@ fn help_names_every_flag_its_default_and_its_variable() {
 }
 
 #[test]
-fn the_command_line_wins_and_an_empty_variable_is_none() {
+fn document_lists_every_flag_with_its_default() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/flags.md");
+    let document = std::fs::read_to_string(path).expect("the document exists");
+    let command = command();
+    let mut documented = Vec::new();
+    for row in document.lines().filter(|line| line.starts_with("| `--")) {
+        // A `|` between values is escaped.
+        let row = row.replace("\\|", "/");
+        let mut cells = row.split('|').map(str::trim).skip(1);
+        let (flags, default) = (cells.next(), cells.next());
+        let default = default.expect("each row has a default").replace('`', "");
+        for flag in flags.expect("each row has a flag").split(", ") {
+            let name = flag.trim_matches('`').trim_start_matches("--");
+            let name = name.split(' ').next().unwrap_or_default();
+            documented.push(name.to_owned());
+            let flag = command
+                .get_arguments()
+                .find(|flag| flag.get_long() == Some(name))
+                .unwrap_or_else(|| panic!("there is no flag --{name}"));
+            let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+            let in_help = help
+                .split_once("[default: ")
+                .map(|(_, text)| text.to_owned());
+            let typed = flag.get_default_values().first();
+            let typed = typed.map(|value| value.to_string_lossy().into_owned());
+            // The number of workers depends on the machine.
+            let takes_value = flag.get_action().takes_values() && name != "workers";
+            if let Some(expected) = in_help.or(typed).filter(|_| takes_value) {
+                assert!(
+                    expected.starts_with(&default),
+                    "--{name}: {default} and {expected}"
+                );
+            }
+        }
+    }
+    let flags: Vec<&str> = environment::flags(&command).map(|(_, name)| name).collect();
+    documented.sort();
+    let mut flags = flags;
+    flags.sort();
+    assert_eq!(documented, flags);
+}
+
+#[test]
+fn command_line_precedes_variables() {
     let args = parsed(&["--workers", "2"], &[("HTTPOOL_WORKERS", "5")]);
     assert_eq!(args.workers, 2);
     let args = parsed(
         &["--workers", "2"],
-        &[("HTTPOOL_WORKERS", "wrong, but not asked")],
+        &[("HTTPOOL_WORKERS", "wrong, but not read")],
     );
     assert_eq!(args.workers, 2);
     let args = parsed(
@@ -213,7 +256,7 @@ fn addresses_are_repeated_flags_or_a_list() {
 }
 
 #[test]
-fn an_address_for_proxies_or_for_tls_is_an_address() {
+fn any_listen_flag_replaces_port_and_default() {
     for flag in [
         "--listen-proxy-protocol",
         "--listen-tls",
@@ -238,7 +281,7 @@ fn proxies_are_repeated_flags_or_a_list() {
 }
 
 #[test]
-fn port_is_for_those_who_give_no_address() {
+fn port_counts_only_without_an_address() {
     let port = environment_of(&[("PORT", "8080")]);
     let wrong = environment_of(&[("PORT", "http")]);
 
@@ -250,10 +293,10 @@ fn port_is_for_those_who_give_no_address() {
     let given = parsed(&["--listen", "localhost:1"], &[]);
     assert_eq!(given.addresses(&port), Ok(given.listen.clone()));
     assert_eq!(given.addresses(&wrong), Ok(given.listen.clone()));
-    let why = parsed(&[], &[])
+    let error = parsed(&[], &[])
         .addresses(&wrong)
         .expect_err("the port is a word");
-    assert!(why.starts_with("PORT \"http\": "), "{why}");
+    assert!(error.starts_with("PORT \"http\": "), "{error}");
     assert!(
         parsed(&[], &[])
             .addresses(environment_of(&[("PORT", "")]))
@@ -262,12 +305,12 @@ fn port_is_for_those_who_give_no_address() {
 }
 
 #[test]
-fn a_wrong_value_is_one_line_that_names_the_flag_or_the_variable() {
+fn wrong_value_is_one_line_that_names_its_source() {
     #[track_caller]
     fn check(name: &str, value: &str, reason: &str) {
         let variable = environment::variable(name);
-        let typed = complaint(&[&format!("--{name}"), value], &[]);
-        let set = complaint(&[], &[(&variable, value)]);
+        let typed = error_line(&[&format!("--{name}"), value], &[]);
+        let set = error_line(&[], &[(&variable, value)]);
         for (line, start) in [
             (typed, &format!("--{name} ")),
             (set, &format!("{variable} ")),
@@ -288,7 +331,7 @@ fn a_wrong_value_is_one_line_that_names_the_flag_or_the_variable() {
     check("head-timeout", "0s", "must be greater than zero");
     check("handshake-timeout", "0s", "must be greater than zero");
     check("hsts", "11y", "longer than ten years");
-    check("idle-timeout", "2000d", "longer than a year");
+    check("idle-timeout", "2000d", "longer than one year");
     check("tls-client-auth", "maybe", "required, optional");
     check("queue-timeout", "0s", "must be greater than zero");
     check("queue-limit", "many", "0 to 10000000");
@@ -314,10 +357,10 @@ fn a_wrong_value_is_one_line_that_names_the_flag_or_the_variable() {
 }
 
 #[test]
-fn other_mistakes_are_one_line_too() {
+fn other_usage_errors_are_one_line() {
     #[track_caller]
     fn check(arguments: &[&str], expected: &str) {
-        let line = complaint(arguments, &[]);
+        let line = error_line(arguments, &[]);
         assert!(line.contains(expected), "{line}");
         assert_eq!(line.lines().count(), 1, "{line}");
     }
@@ -338,26 +381,26 @@ fn other_mistakes_are_one_line_too() {
         &["--check=yes"],
         "--check \"yes\": this flag takes no value",
     );
-    let line = complaint(&[], &[("HTTPOOL_CHECK", "maybe")]);
-    assert_eq!(line, "HTTPOOL_CHECK \"maybe\": neither true nor false");
+    let line = error_line(&[], &[("HTTPOOL_CHECK", "maybe")]);
+    assert_eq!(line, "HTTPOOL_CHECK \"maybe\": not true or false");
 }
 
 #[test]
-fn renamed_flags_variables_and_values_name_the_new_one() {
+fn renamed_flags_and_values_name_the_new_one() {
     use crate::cli_error::RENAMED_FLAGS;
     for (old, new) in RENAMED_FLAGS {
         for typed in [format!("--{old}"), format!("--{old}=1")] {
-            let line = complaint(&[&typed], &[]);
+            let line = error_line(&[&typed], &[]);
             assert_eq!(line, format!("--{old}: renamed, use --{new}"));
         }
         let (before, now) = (environment::variable(old), environment::variable(new));
-        let line = complaint(&[], &[(&before, "1")]);
+        let line = error_line(&[], &[(&before, "1")]);
         assert_eq!(line, format!("{before}: renamed, use {now}"));
     }
     for (old, new) in [("beneath", "inside"), ("none", "never")] {
-        let line = complaint(&["--symlinks", old], &[]);
+        let line = error_line(&["--symlinks", old], &[]);
         assert_eq!(line, format!("--symlinks {old:?}: renamed, use {new}"));
-        let line = complaint(&[], &[("HTTPOOL_SYMLINKS", old)]);
+        let line = error_line(&[], &[("HTTPOOL_SYMLINKS", old)]);
         assert_eq!(
             line,
             format!("HTTPOOL_SYMLINKS {old:?}: renamed, use {new}")

@@ -1,6 +1,6 @@
-//! The service manager: sockets it passes in, what it is told, and its journal.
+//! The service manager: passed sockets, notifications and the journal.
 //!
-//! Each part does nothing where its variable is not set.
+//! Each part does nothing if its variable is not set.
 
 mod notify;
 mod reports;
@@ -17,21 +17,21 @@ use sd_notify::NotifyState;
 use notify::notify;
 pub(crate) use reports::Reports;
 
-/// A listening socket that was passed in, and what its name (`FileDescriptorName=`) says of it.
+/// A listening socket that was passed in, and the meaning of its name (`FileDescriptorName=`).
 #[derive(Debug)]
-pub(crate) struct Passed {
+pub(crate) struct PassedSocket {
     pub(crate) socket: OwnedFd,
     /// Proxies begin each connection with a PROXY protocol header.
-    pub(crate) is_proxied: bool,
+    pub(crate) has_proxy_header: bool,
     /// Clients speak TLS.
     pub(crate) is_tls: bool,
 }
 
-/// The listening sockets passed in, in the order of the unit file.
+/// The listening sockets that were passed in, in the order of the unit file.
 ///
-/// This takes their variables out of the environment, so it is to be called before there is a
-/// second thread, and once.
-pub(crate) fn passed_sockets() -> io::Result<Vec<Passed>> {
+/// This removes their variables from the environment. Call it once, and before there is a second
+/// thread.
+pub(crate) fn passed_sockets() -> io::Result<Vec<PassedSocket>> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut names = names.split(':');
     let mut passed = ListenFd::from_env();
@@ -39,22 +39,22 @@ pub(crate) fn passed_sockets() -> io::Result<Vec<Passed>> {
         .map(|index| {
             let socket = take(&mut passed, index)?;
             let name = names.next().unwrap_or_default();
-            Ok(Passed {
+            Ok(PassedSocket {
                 socket,
-                is_proxied: matches!(name, "proxied" | "tls-proxied"),
+                has_proxy_header: matches!(name, "proxied" | "tls-proxied"),
                 is_tls: matches!(name, "tls" | "tls-proxied"),
             })
         })
         .collect()
 }
 
-/// The server listens.
+/// Reports that the server listens.
 pub(crate) fn ready(status: &str) {
     notify::check_watchdog();
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// Settings are read again, until [`reloaded`].
+/// Reports that a reload has begun. It ends with [`reloaded`].
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
@@ -62,13 +62,13 @@ pub(crate) fn reloading() {
     }
 }
 
-/// The server goes on with what it has read.
+/// Reports that the reload has ended.
 pub(crate) fn reloaded() {
     notify(&[NotifyState::Ready]);
 }
 
-/// Whether this output is the stream to the journal that the manager opened, and not, say, a file or
-/// pipe that it was redirected to since.
+/// Whether this output is the stream to the journal that the manager opened. It is not if it was
+/// redirected, for example to a file or a pipe.
 pub(crate) fn is_journal(output: impl AsFd) -> bool {
     let Ok(stream) = env::var("JOURNAL_STREAM") else {
         return false;
@@ -82,7 +82,8 @@ pub(crate) fn is_journal(output: impl AsFd) -> bool {
 }
 
 fn take(passed: &mut ListenFd, index: usize) -> io::Result<OwnedFd> {
-    // Only the attempt tells which kind it is; one that fails leaves the socket in its place.
+    // Only trying tells which kind of socket it is. If the attempt fails, the socket stays in the
+    // list.
     let socket: Option<OwnedFd> = match passed.take_unix_listener(index) {
         Ok(socket) => socket.map(OwnedFd::from),
         Err(_) => passed.take_tcp_listener(index)?.map(OwnedFd::from),

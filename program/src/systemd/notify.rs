@@ -1,6 +1,7 @@
-//! The socket on which the service manager is told how the service is (sd_notify(3)).
+//! The service manager's notification socket (sd_notify(3)).
 //!
-//! The crate `sd-notify` takes `@name` for the path of a file (0.5), so its messages are sent here.
+//! The crate `sd-notify` 0.5 treats `@name` as the path of a file, so this module sends the
+//! messages itself.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -13,27 +14,28 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// Whether the last message did not arrive, and that has been logged.
-static IS_DEAF: AtomicBool = AtomicBool::new(false);
+/// Whether the last message could not be sent and a warning about it was logged.
+static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 
-/// The value of `NOTIFY_SOCKET`, if there is a manager that wants to be told.
+/// The value of `NOTIFY_SOCKET`, if it is set.
 pub(super) fn socket() -> Option<OsString> {
     env::var_os("NOTIFY_SOCKET").filter(|value| !value.is_empty())
 }
 
-/// For how long the manager waits for a sign of life before it acts.
+/// The time after which the manager restarts a service that sends no watchdog message.
 pub(super) fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled().filter(|time| !time.is_zero())
 }
 
-/// Tells the manager this. What can't be told is a warning, once until something can be told again.
+/// Sends these states to the manager. The first failure is logged as a warning, and again after a
+/// success.
 pub(super) fn notify(states: &[NotifyState<'_>]) {
     let Some(socket) = socket().filter(|_| !states.is_empty()) else {
         return;
     };
     match send(&socket, states) {
-        Ok(()) => IS_DEAF.store(false, Ordering::Relaxed),
-        Err(error) if IS_DEAF.swap(true, Ordering::Relaxed) => {
+        Ok(()) => HAS_FAILED.store(false, Ordering::Relaxed),
+        Err(error) if HAS_FAILED.swap(true, Ordering::Relaxed) => {
             log::debug!("cannot notify the service manager: {error}");
         }
         Err(error) => {
@@ -42,20 +44,20 @@ pub(super) fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Warns if the manager wants signs of life that it can't get.
+/// Warns if the watchdog is configured but cannot work.
 pub(super) fn check_watchdog() {
-    let Some(wanted) = env::var_os("WATCHDOG_USEC").filter(|value| !value.is_empty()) else {
+    let Some(timeout) = env::var_os("WATCHDOG_USEC").filter(|value| !value.is_empty()) else {
         return;
     };
-    let is_number = wanted
+    let is_number = timeout
         .to_str()
         .is_some_and(|text| text.parse::<u64>().is_ok());
     if !is_number {
-        log::warn!("WATCHDOG_USEC {wanted:?}: not a number of microseconds, so it is ignored");
+        log::warn!("WATCHDOG_USEC {timeout:?}: not a number of microseconds, ignored");
     } else if watchdog().is_some() && socket().is_none() {
         log::warn!(
-            "WATCHDOG_USEC is set and NOTIFY_SOCKET is not: the service manager gets no signs of \
-             life (a unit needs NotifyAccess=main)"
+            "WATCHDOG_USEC is set but NOTIFY_SOCKET is not, so no watchdog messages are sent \
+             (set NotifyAccess=main in the unit)"
         );
     }
 }
@@ -70,7 +72,7 @@ fn send(socket: &OsStr, states: &[NotifyState<'_>]) -> io::Result<()> {
     }
 }
 
-/// A name behind `@` is abstract, everything else is a path.
+/// A name after `@` is abstract; all other values are paths.
 fn address(socket: &OsStr) -> io::Result<SocketAddr> {
     match socket.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name),

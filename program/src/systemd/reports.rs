@@ -1,4 +1,5 @@
-//! What the manager hears while the server runs: how it is, and that it moves.
+//! Regular reports to the service manager: a status line, and watchdog messages while the server
+//! makes progress.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -8,167 +9,165 @@ use sd_notify::NotifyState;
 
 use super::notify::{self, notify};
 
-/// How often the manager hears how the server is.
-const PULSE: Duration = Duration::from_secs(1);
+/// Time between two reports.
+const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The same for a watchdog that is in a hurry.
-const MOMENT: Duration = Duration::from_millis(10);
+/// Shortest time between two reports, for a watchdog with a very short timeout.
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long the manager is asked to be patient, each time it hears that the drain goes on. Several
-/// pulses long, so that a machine under load may miss some.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// The extension of the stop timeout that each report of a drain asks for. It lasts several
+/// intervals, so that a machine under load may miss some reports.
+const STOP_EXTENSION: Duration = Duration::from_secs(15);
 
-/// How much longer than its drain the program may take to end: what is left of logs is written, and the
-/// servers beside it stop.
-const LEAVING: Duration = Duration::from_secs(5);
+/// Time that the program may need after the drain, to write the rest of the logs and to stop the
+/// side servers.
+const EXIT_TIME: Duration = Duration::from_secs(5);
 
-/// What the manager hears while the server runs.
+/// Reports to the manager while the server runs.
 #[derive(Debug)]
 pub(crate) struct Reports {
-    /// The manager restarts what it has not heard from for so long.
+    /// The manager restarts the service after this time without a watchdog message.
     watchdog: Option<Duration>,
-    /// How long the end takes if all goes well.
-    longest_end: Duration,
-    end_began: Option<Instant>,
-    seen: Heartbeat,
+    /// Longest time from the signal to the end of the program, if there is no fault.
+    longest_shutdown: Duration,
+    shutdown_began: Option<Instant>,
+    last: Heartbeat,
     answered: u64,
-    standstill: Option<Standstill>,
+    stall: Option<Stall>,
     status: String,
 }
 
-/// Where the server stands in its life.
+/// The phase of the server, as the reports distinguish it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Course {
+enum ReportPhase {
     Serving,
-    /// It has a deadline for this, and handlers may use all of it.
+    /// Handlers may use all the time until the deadline of the drain.
     Draining,
-    /// That deadline has passed.
+    /// The deadline of the drain has passed.
     Overdue,
 }
 
-/// What has not moved since the last look, though it should have.
+/// A part of the server that has made no progress since the last report, although it should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standstill {
+enum Stall {
     Acceptor,
     Workers,
 }
 
 impl Reports {
-    /// Reports on this server, which drains for so long at most.
+    /// Reports for this server, whose drain takes at most `longest_drain`.
     pub(crate) fn new(handle: &Handle, longest_drain: Duration) -> Self {
         Self {
             watchdog: notify::watchdog(),
-            longest_end: longest_drain.saturating_add(LEAVING),
-            end_began: None,
-            seen: handle.heartbeat(),
+            longest_shutdown: longest_drain.saturating_add(EXIT_TIME),
+            shutdown_began: None,
+            last: handle.heartbeat(),
             answered: 0,
-            standstill: None,
+            stall: None,
             status: String::new(),
         }
     }
 
-    /// How often the manager is to hear, if there is one. The watchdog hears three times before it
-    /// would act, so that one late look is no restart.
+    /// Time between two reports; `None` if there is no manager. Three reports fit into the timeout
+    /// of the watchdog, so that one late report causes no restart.
     pub(crate) fn interval(&self) -> Option<Duration> {
         notify::socket()?;
-        let watchdog = self.watchdog.map(|patience| patience / 3);
-        Some(watchdog.map_or(PULSE, |interval| interval.clamp(MOMENT, PULSE)))
+        let watchdog = self.watchdog.map(|timeout| timeout / 3);
+        Some(watchdog.map_or(INTERVAL, |interval| interval.clamp(MIN_INTERVAL, INTERVAL)))
     }
 
-    /// Tells how the server is, and that it moves, if it does.
-    pub(crate) fn tell(&mut self, handle: &Handle) {
-        let (progress, heartbeat) = (handle.snapshot(), handle.heartbeat());
-        let course = self.course(progress.phase);
-        let drains = course != Course::Serving;
-        let acceptor_moves = heartbeat.acceptor_moved_since(&self.seen);
-        let work_moves = match course {
-            Course::Serving => heartbeat.moved_since(&self.seen),
-            Course::Draining | Course::Overdue => progress.answered > self.answered,
+    /// Sends a report, with a watchdog message if the server makes progress.
+    pub(crate) fn send(&mut self, handle: &Handle) {
+        let (snapshot, heartbeat) = (handle.snapshot(), handle.heartbeat());
+        let phase = self.phase(snapshot.phase);
+        let drains = phase != ReportPhase::Serving;
+        let acceptor_moves = heartbeat.acceptor_moved_since(&self.last);
+        let work_moves = match phase {
+            ReportPhase::Serving => heartbeat.moved_since(&self.last),
+            ReportPhase::Draining | ReportPhase::Overdue => snapshot.answered > self.answered,
         };
-        let standstill = standstill(course, acceptor_moves, work_moves);
-        let status = status(&progress);
+        let stall = stall(phase, acceptor_moves, work_moves);
+        let status = status(&snapshot);
         let mut states = Vec::new();
         if drains {
             states.push(NotifyState::Stopping);
         }
-        if drains && standstill.is_none() {
-            let patience = PATIENCE.as_micros().try_into().unwrap_or(u32::MAX);
-            states.push(NotifyState::ExtendTimeoutUsec(patience));
+        if drains && stall.is_none() {
+            let timeout = STOP_EXTENSION.as_micros().try_into().unwrap_or(u32::MAX);
+            states.push(NotifyState::ExtendTimeoutUsec(timeout));
         }
         if drains || status != self.status {
             states.push(NotifyState::Status(&status));
         }
-        if self.watchdog.is_some() && standstill.is_none() {
+        if self.watchdog.is_some() && stall.is_none() {
             states.push(NotifyState::Watchdog);
         }
         notify(&states);
-        // Handlers that take long are no news where nobody acts on it, nor is that a drain has time.
-        let is_news = match course {
-            Course::Serving => self.watchdog.is_some(),
-            Course::Draining | Course::Overdue => standstill.is_some(),
+        // Log a stall only if it has a consequence. While serving, that is if there is a watchdog;
+        // during a drain, after its deadline.
+        let is_relevant = match phase {
+            ReportPhase::Serving => self.watchdog.is_some(),
+            ReportPhase::Draining | ReportPhase::Overdue => stall.is_some(),
         };
-        if is_news {
-            self.note(standstill);
+        if is_relevant {
+            self.log_change(stall);
         }
-        self.seen = heartbeat;
-        self.answered = progress.answered;
+        self.last = heartbeat;
+        self.answered = snapshot.answered;
         self.status = status;
     }
 
-    fn course(&mut self, phase: Phase) -> Course {
+    fn phase(&mut self, phase: Phase) -> ReportPhase {
         if phase == Phase::Running {
-            return Course::Serving;
+            return ReportPhase::Serving;
         }
-        let began = self.end_began.get_or_insert_with(Instant::now);
-        if began.elapsed() < self.longest_end {
-            Course::Draining
+        let began = self.shutdown_began.get_or_insert_with(Instant::now);
+        if began.elapsed() < self.longest_shutdown {
+            ReportPhase::Draining
         } else {
-            Course::Overdue
+            ReportPhase::Overdue
         }
     }
 
-    /// Says it once, however long it lasts.
-    fn note(&mut self, standstill: Option<Standstill>) {
-        if standstill == self.standstill {
+    /// Logs each change once, however long it lasts.
+    fn log_change(&mut self, stall: Option<Stall>) {
+        if stall == self.stall {
             return;
         }
-        match standstill {
-            Some(standstill) => log::warn!("{standstill}"),
+        match stall {
+            Some(stall) => log::warn!("{stall}"),
             None => log::info!("the server makes progress again"),
         }
-        self.standstill = standstill;
+        self.stall = stall;
     }
 }
 
-fn standstill(course: Course, acceptor_moves: bool, work_moves: bool) -> Option<Standstill> {
-    match course {
-        Course::Serving if !acceptor_moves => Some(Standstill::Acceptor),
-        Course::Serving if !work_moves => Some(Standstill::Workers),
-        Course::Overdue if !acceptor_moves && !work_moves => Some(Standstill::Acceptor),
-        Course::Serving | Course::Draining | Course::Overdue => None,
+fn stall(phase: ReportPhase, acceptor_moves: bool, work_moves: bool) -> Option<Stall> {
+    match phase {
+        ReportPhase::Serving if !acceptor_moves => Some(Stall::Acceptor),
+        ReportPhase::Serving if !work_moves => Some(Stall::Workers),
+        ReportPhase::Overdue if !acceptor_moves && !work_moves => Some(Stall::Acceptor),
+        ReportPhase::Serving | ReportPhase::Draining | ReportPhase::Overdue => None,
     }
 }
 
-fn status(progress: &Snapshot) -> String {
+fn status(snapshot: &Snapshot) -> String {
     let Snapshot {
         open,
         answered,
         busy,
         workers,
         ..
-    } = progress;
-    let word = if progress.phase > Phase::Running {
+    } = snapshot;
+    let word = if snapshot.phase > Phase::Running {
         "draining"
     } else {
         "serving"
     };
-    format!(
-        "{word}: {open} connections open, {busy} of {workers} workers busy, \
-         {answered} requests answered"
-    )
+    format!("{word}: {open} connections, {busy} of {workers} workers busy, {answered} responses")
 }
 
-impl fmt::Display for Standstill {
+impl fmt::Display for Stall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Acceptor => "the acceptor has made no progress since the last check",
@@ -184,12 +183,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_should_move_and_does_not_stands_still() {
-        use Course::{Draining, Overdue, Serving};
-        use Standstill::{Acceptor, Workers};
+    fn missing_progress_is_a_stall_where_it_is_due() {
+        use ReportPhase::{Draining, Overdue, Serving};
+        use Stall::{Acceptor, Workers};
         #[track_caller]
-        fn check(course: Course, acceptor: bool, work: bool, expected: Option<Standstill>) {
-            assert_eq!(standstill(course, acceptor, work), expected);
+        fn check(phase: ReportPhase, acceptor: bool, work: bool, expected: Option<Stall>) {
+            assert_eq!(stall(phase, acceptor, work), expected);
         }
         check(Serving, true, true, None);
         check(Serving, true, false, Some(Workers));
@@ -202,21 +201,21 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_overdue_when_its_own_time_is_over() {
+    fn shutdown_is_overdue_after_its_longest_time() {
         #[track_caller]
-        fn check(longest_drain: Duration, since: Duration, expected: Course) {
+        fn check(longest_drain: Duration, since: Duration, expected: ReportPhase) {
             let server = Server::builder().listen("127.0.0.1:0").bind();
             let handle = server.expect("loopback has a free port").handle();
             let mut reports = Reports::new(&handle, longest_drain);
-            assert_eq!(reports.course(Phase::Running), Course::Serving);
-            assert_eq!(reports.course(Phase::Announcing), Course::Draining);
-            reports.end_began = Instant::now().checked_sub(since);
-            assert_eq!(reports.course(Phase::Draining), expected);
-            assert_eq!(reports.course(Phase::Stopped), expected);
+            assert_eq!(reports.phase(Phase::Running), ReportPhase::Serving);
+            assert_eq!(reports.phase(Phase::Announcing), ReportPhase::Draining);
+            reports.shutdown_began = Instant::now().checked_sub(since);
+            assert_eq!(reports.phase(Phase::Draining), expected);
+            assert_eq!(reports.phase(Phase::Stopped), expected);
         }
         let second = Duration::from_secs(1);
-        check(second, second, Course::Draining);
-        check(second, second + LEAVING, Course::Overdue);
-        check(Duration::MAX, second + LEAVING, Course::Draining);
+        check(second, second, ReportPhase::Draining);
+        check(second, second + EXIT_TIME, ReportPhase::Overdue);
+        check(Duration::MAX, second + EXIT_TIME, ReportPhase::Draining);
     }
 }
