@@ -92,11 +92,14 @@ impl CaughtSignals {
         let is_restored = Arc::new(AtomicBool::new(false));
         let caught = [SIGTERM, SIGHUP, SIGUSR1].into_iter();
         let caught: Vec<c_int> = caught.filter(|signal| !ignored.has(*signal)).collect();
-        if caught.contains(&SIGTERM) {
+        let catches_term = caught.contains(&SIGTERM);
+        // This comes first, so that a signal between the two registrations is not lost.
+        let signals = Signals::new(caught)?;
+        if catches_term {
             flag::register_conditional_default(SIGTERM, Arc::clone(&is_restored))?;
         }
         Ok(Self {
-            signals: Signals::new(caught)?,
+            signals,
             ignored,
             is_restored,
         })
