@@ -112,7 +112,7 @@ impl Handler for Redirect {
         let Some(location) = self.location(request) else {
             return Problem::new(StatusCode::BAD_REQUEST)
                 .detail("a redirect to https needs a Host header")
-                .answer(request.headers());
+                .to_response(request.headers());
         };
         let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
         response.headers_mut().insert(LOCATION, location);

@@ -145,7 +145,7 @@ impl Transaction {
             original = self.original(buffers, service);
             &original
         };
-        let mut response = problem.answer(request.headers());
+        let mut response = problem.to_response(request.headers());
         if problem.status() == StatusCode::SERVICE_UNAVAILABLE {
             response = problem::try_again(response);
         }

@@ -106,14 +106,14 @@ impl Admin {
     fn answer(&self, request: &Request) -> Response {
         let fields = request.headers();
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = Problem::new(StatusCode::METHOD_NOT_ALLOWED).answer(fields);
+            let mut response = Problem::new(StatusCode::METHOD_NOT_ALLOWED).to_response(fields);
             response.headers_mut().insert(ALLOW, ALLOWED);
             return response;
         }
         let unavailable = |why| {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE)
                 .detail(why)
-                .answer(fields)
+                .to_response(fields)
         };
         match request.uri().path() {
             "/healthz" if self.is_alive() => "alive\n".into_response(),
@@ -122,12 +122,12 @@ impl Admin {
                 "ready\n".into_response()
             }
             "/readyz" => unavailable("the server is stopping"),
-            "/metrics" => self
-                .metrics(fields)
-                .unwrap_or_else(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR).answer(fields)),
+            "/metrics" => self.metrics(fields).unwrap_or_else(|_| {
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR).to_response(fields)
+            }),
             _ => Problem::new(StatusCode::NOT_FOUND)
                 .detail("there are /healthz, /readyz and /metrics")
-                .answer(fields),
+                .to_response(fields),
         }
     }
 

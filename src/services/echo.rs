@@ -76,7 +76,7 @@ impl Echo {
         {
             return Problem::new(StatusCode::BAD_REQUEST)
                 .detail(format!("the body is not JSON: {mistake}"))
-                .answer(fields);
+                .to_response(fields);
         }
         let content_type = request.headers_mut().remove(CONTENT_TYPE);
         let mut response = Response::new(mem::take(request.body_mut()));

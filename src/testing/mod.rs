@@ -365,7 +365,7 @@ fn refuse(
     request: &Request,
 ) -> Response {
     let problem = Problem::new(refusal.status()).detail(why);
-    let mut response = problem.answer(request.headers());
+    let mut response = problem.to_response(request.headers());
     handler.server_response(request, &mut response);
     response
 }

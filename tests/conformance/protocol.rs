@@ -83,7 +83,7 @@ pub(crate) fn converse(parts: &[&[u8]]) -> Result<Outcome, String> {
                 Err(refusal) => {
                     let why = slot.explain(refusal, input.unread(), &LIMITS);
                     let problem = Problem::new(refusal.status()).detail(why);
-                    let response = problem.answer(slot.request.headers());
+                    let response = problem.to_response(slot.request.headers());
                     conversation.put(&response, &slot, Ending::Close);
                     return Ok(conversation.end(After::Closed));
                 }

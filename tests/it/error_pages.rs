@@ -23,7 +23,7 @@ fn handler(request: Request) -> Response {
     match request.uri().path() {
         "/problem" => Problem::new(StatusCode::NOT_FOUND)
             .detail("no <b>tea</b>")
-            .answer(fields),
+            .to_response(fields),
         "/unaware" => Problem::new(StatusCode::CONFLICT)
             .detail("tea")
             .into_response(),
@@ -35,7 +35,7 @@ fn handler(request: Request) -> Response {
             response
         }
         "/replaced" => {
-            let mut response = Problem::new(StatusCode::NOT_FOUND).answer(fields);
+            let mut response = Problem::new(StatusCode::NOT_FOUND).to_response(fields);
             *response.body_mut() = "other content".into();
             response
         }
@@ -46,14 +46,14 @@ fn handler(request: Request) -> Response {
             response
         }
         "/beyond" => {
-            let mut response = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE).answer(fields);
+            let mut response = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE).to_response(fields);
             let length = HeaderValue::from_static("bytes */7");
             response.headers_mut().insert(CONTENT_RANGE, length);
             response
         }
         "/mapped" => (StatusCode::CONFLICT, None::<&str>).into_response(),
         "/known" => {
-            let problem = Problem::new(StatusCode::NOT_FOUND).answer(fields);
+            let problem = Problem::new(StatusCode::NOT_FOUND).to_response(fields);
             (StatusCode::BAD_GATEWAY, problem).into_response()
         }
         "/no-error" => (StatusCode::OK, None::<&str>).into_response(),

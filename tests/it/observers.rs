@@ -64,7 +64,7 @@ fn respond(request: Request) -> Response {
         "/read" => Body::from_reader(&b"read"[..]).into_response(),
         "/sized" => Body::from_sized_reader(&b"sized"[..], 5).into_response(),
         "/interim" => StatusCode::CONTINUE.into_response(),
-        "/problem" => Problem::new(StatusCode::GONE).answer(request.headers()),
+        "/problem" => Problem::new(StatusCode::GONE).to_response(request.headers()),
         "/timed" => {
             let id = &request.headers()["x-request-id"];
             id.to_str().expect("it is text").to_owned().into_response()

@@ -32,7 +32,7 @@ const RETRY: HeaderValue = HeaderValue::from_static("1");
 ///     .body(Default::default())?;
 /// let response = Problem::new(StatusCode::NOT_FOUND)
 ///     .detail("there is no such user")
-///     .answer(request.headers());
+///     .to_response(request.headers());
 /// assert_eq!(response.headers()["content-type"], "application/problem+json");
 /// # Ok::<(), httpool::http::Error>(())
 /// ```
@@ -132,7 +132,7 @@ impl Problem {
 
     /// The response to a request with these headers.
     #[must_use]
-    pub fn answer(&self, request: &HeaderMap) -> Response {
+    pub fn to_response(&self, request: &HeaderMap) -> Response {
         self.tell(request, Audience::Known)
     }
 
@@ -318,7 +318,7 @@ mod tests {
         }
         let response = Problem::new(StatusCode::BAD_REQUEST)
             .detail("a \"<b>\"\n& 'c'")
-            .answer(&request);
+            .to_response(&request);
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         assert_eq!(response.headers()[CONTENT_TYPE], content_type, "{accept}");
         let body = String::from_utf8_lossy(response.body().as_bytes()).into_owned();
@@ -364,7 +364,7 @@ mod tests {
             request.insert(ACCEPT, HeaderValue::from_static(accept));
             let id = HeaderValue::from_str(id).expect("test values are valid");
             request.insert(REQUEST_ID, id);
-            let response = Problem::new(StatusCode::NOT_FOUND).answer(&request);
+            let response = Problem::new(StatusCode::NOT_FOUND).to_response(&request);
             let body = String::from_utf8_lossy(response.body().as_bytes()).into_owned();
             assert!(body.ends_with(expected), "{body}");
         }

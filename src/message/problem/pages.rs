@@ -110,7 +110,7 @@ impl Pages {
         if let Some(page) = pages.and_then(|pages| pages.page(&problem, &request)) {
             replace(response, page);
         } else if audience == Audience::Unknown {
-            replace(response, problem.answer(&request));
+            replace(response, problem.to_response(&request));
         }
         if pages.is_some() {
             vary(response.headers_mut(), "accept");

@@ -99,7 +99,7 @@ pub(crate) fn method_not_allowed(request: &Request, allowed: HeaderValue) -> Res
     let mut response = if *request.method() == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
     } else {
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED).answer(request.headers())
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED).to_response(request.headers())
     };
     response.headers_mut().insert(ALLOW, allowed);
     response

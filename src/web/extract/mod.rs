@@ -70,7 +70,7 @@ pub trait FromRequest<S, Access = Reads>: Sized {
     /// How many names the path of a route may have for it: any number, unless it says otherwise. A
     /// router refuses a function for a path that does not have so many.
     #[must_use]
-    fn names() -> RangeInclusive<usize> {
+    fn path_parameters() -> RangeInclusive<usize> {
         0..=usize::MAX
     }
 
@@ -295,7 +295,7 @@ pub struct Form<T>(
 );
 
 impl<S, T: DeserializeOwned> FromRequest<S> for Path<T> {
-    fn names() -> RangeInclusive<usize> {
+    fn path_parameters() -> RangeInclusive<usize> {
         names_for::<T>()
     }
 
@@ -394,8 +394,8 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
 impl<S, A, T: OptionalFromRequest<S, A>> FromRequest<S, A> for Option<T> {
     const BODY_MODE: BodyMode = T::BODY_MODE;
 
-    fn names() -> RangeInclusive<usize> {
-        0..=*T::names().end()
+    fn path_parameters() -> RangeInclusive<usize> {
+        0..=*T::path_parameters().end()
     }
 
     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
@@ -434,8 +434,8 @@ impl<S> OptionalFromRequest<S> for ClientInfo {
 impl<S, A, T: FromRequest<S, A>> FromRequest<S, A> for Result<T, Rejection> {
     const BODY_MODE: BodyMode = T::BODY_MODE;
 
-    fn names() -> RangeInclusive<usize> {
-        T::names()
+    fn path_parameters() -> RangeInclusive<usize> {
+        T::path_parameters()
     }
 
     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {

@@ -66,8 +66,8 @@ impl Rejection {
 
     /// The answer to a request that had these header fields.
     #[must_use]
-    pub fn answer(&self, request: &HeaderMap) -> Response {
-        Problem::from(self.clone()).answer(request)
+    pub fn to_response(&self, request: &HeaderMap) -> Response {
+        Problem::from(self.clone()).to_response(request)
     }
 }
 

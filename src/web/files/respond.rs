@@ -67,7 +67,7 @@ impl Representation {
             Precondition::Send => {}
             Precondition::NotModified => return self.not_modified(caching),
             Precondition::Failed => {
-                return Problem::new(StatusCode::PRECONDITION_FAILED).answer(headers);
+                return Problem::new(StatusCode::PRECONDITION_FAILED).to_response(headers);
             }
         }
         // Ranges apply to GET only.
@@ -119,7 +119,7 @@ impl Representation {
     }
 
     fn unsatisfiable(&self, request: &HeaderMap) -> Response {
-        let mut response = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE).answer(request);
+        let mut response = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE).to_response(request);
         let headers = response.headers_mut();
         headers.insert(CONTENT_RANGE, content_range("*", self.length));
         headers.insert(ACCEPT_RANGES, BYTES);

@@ -62,7 +62,7 @@ impl ServeDir {
             Err(PathError::Malformed) => {
                 let problem =
                     Problem::new(StatusCode::BAD_REQUEST).detail("no file can have this name");
-                return problem.answer(request.headers());
+                return problem.to_response(request.headers());
             }
         };
         let path = match name.kind {
@@ -104,7 +104,9 @@ impl ServeDir {
         let headers = request.headers();
         Some(match conditions::evaluate(headers, None) {
             Precondition::NotModified => listing::not_modified(),
-            Precondition::Failed => Problem::new(StatusCode::PRECONDITION_FAILED).answer(headers),
+            Precondition::Failed => {
+                Problem::new(StatusCode::PRECONDITION_FAILED).to_response(headers)
+            }
             Precondition::Send => {
                 let query = Query::parse(request.uri().query().unwrap_or_default());
                 match Listing::read(root, folder, &name.path, self.dotfiles, &query) {
@@ -240,7 +242,7 @@ fn redirect(uri: &Uri) -> Response {
 
 fn error_response(missed: Missed, request: &Request) -> Response {
     let path = request.uri().path();
-    let response = |status| Problem::new(status).answer(request.headers());
+    let response = |status| Problem::new(status).to_response(request.headers());
     match missed {
         Missed::Missing => response(StatusCode::NOT_FOUND),
         Missed::Forbidden => response(StatusCode::FORBIDDEN),

@@ -148,7 +148,7 @@ impl Layer for BasicAuth {
             }
             None => {
                 let problem = Problem::new(StatusCode::UNAUTHORIZED);
-                let mut response = problem.answer(request.headers());
+                let mut response = problem.to_response(request.headers());
                 let fields = response.headers_mut();
                 fields.insert(WWW_AUTHENTICATE, self.challenge.clone());
                 response

@@ -98,7 +98,7 @@ impl Layer for Decompression {
             Ok(Some(_)) if request.body().as_withheld().is_some() => return next.handle(request),
             Ok(Some(coding)) => coding,
             Err(problem) => {
-                let mut response = problem.answer(request.headers());
+                let mut response = problem.to_response(request.headers());
                 let fields = response.headers_mut();
                 fields.insert(ACCEPT_ENCODING, known());
                 return response;
@@ -106,7 +106,7 @@ impl Layer for Decompression {
         };
         match self.decode(coding, request.body().as_bytes()) {
             Ok(content) => request.body_mut().replace_content(content),
-            Err(problem) => return problem.answer(request.headers()),
+            Err(problem) => return problem.to_response(request.headers()),
         }
         let fields = request.headers_mut();
         fields.remove(CONTENT_ENCODING);

@@ -167,7 +167,7 @@ impl Layer for RateLimit {
             return next.handle(request);
         };
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS);
-        let mut response = problem.answer(request.headers());
+        let mut response = problem.to_response(request.headers());
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let fields = response.headers_mut();
         fields.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));

@@ -28,7 +28,7 @@ pub trait Function<S, Arguments, Access = Reads>: Send + Sync + 'static {
 
     /// How many names the path of a route may have for its arguments.
     #[must_use]
-    fn names() -> RangeInclusive<usize> {
+    fn path_parameters() -> RangeInclusive<usize> {
         0..=usize::MAX
     }
 
@@ -78,10 +78,10 @@ macro_rules! function {
             const BODY_MODE: BodyMode =
                 BodyMode::Buffered$(.or($argument::BODY_MODE))*$(.or($last::BODY_MODE))?;
 
-            fn names() -> RangeInclusive<usize> {
+            fn path_parameters() -> RangeInclusive<usize> {
                 let names = 0..=usize::MAX;
-                $(let names = common(names, $argument::names());)*
-                $(let names = common(names, $last::names());)?
+                $(let names = common(names, $argument::path_parameters());)*
+                $(let names = common(names, $last::path_parameters());)?
                 names
             }
 
@@ -94,13 +94,13 @@ macro_rules! function {
                 $(
                     let $argument = match $argument::from_request(call) {
                         Ok(argument) => argument,
-                        Err(rejection) => return rejection.answer(call.request().headers()),
+                        Err(rejection) => return rejection.to_response(call.request().headers()),
                     };
                 )*
                 $(
                     let $last = match $last::from_request(call) {
                         Ok(argument) => argument,
-                        Err(rejection) => return rejection.answer(call.request().headers()),
+                        Err(rejection) => return rejection.to_response(call.request().headers()),
                     };
                 )?
                 self($($argument,)* $($last)?).into_response()

@@ -201,7 +201,7 @@ impl<S: 'static> Endpoint<S> {
         Self {
             answer: Arc::new(move |call| function.call(call)),
             body_mode: F::BODY_MODE,
-            names: F::names(),
+            names: F::path_parameters(),
             home: None,
             layers: Layers::default(),
         }

@@ -61,7 +61,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             }
             None => Problem::new(StatusCode::BAD_REQUEST)
                 .detail("the path is not UTF-8")
-                .answer(request.headers()),
+                .to_response(request.headers()),
         };
         layers.run(request, &answer)
     }
@@ -156,7 +156,7 @@ fn answer_nothing(request: &Request) -> Response {
     if asks_about_server(request) {
         return StatusCode::NO_CONTENT.into_response();
     }
-    Problem::new(StatusCode::NOT_FOUND).answer(request.headers())
+    Problem::new(StatusCode::NOT_FOUND).to_response(request.headers())
 }
 
 /// A router that needs nothing more is a handler.
