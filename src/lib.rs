@@ -65,7 +65,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(target_os = "linux"))]
-compile_error!("httpool compiles on Linux only, because it uses epoll and other Linux system calls");
+compile_error!(
+    "httpool compiles on Linux only, because it uses epoll and other Linux system calls"
+);
 
 mod connection;
 mod fs;
