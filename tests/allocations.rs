@@ -1,7 +1,7 @@
-//! How often a request asks the allocator for memory: it does not.
+//! Serving a request allocates no memory.
 //!
-//! The counts are of the whole process. Cargo's test harness has a thread of its own that asks for
-//! memory whenever it likes, so this does without: `harness = false`, and a plain `main`.
+//! The counts cover the whole process. Cargo's test harness has a thread that allocates at any
+//! time, so this test sets `harness = false` and has a plain `main`.
 
 use std::alloc::System;
 use std::io::{Read, Write};
@@ -26,17 +26,17 @@ const LIMITS: Limits = Limits {
     body: 1024,
 };
 
-/// Enough for buffers to reach the size that they keep.
+/// Enough requests for buffers to reach their final size.
 const WARM_UP: usize = 100;
 
 const REQUESTS: usize = 10_000;
 
-/// What may be allocated beside the requests: the acceptor asks for memory each time that it wakes,
-/// which is about once a millisecond at most, and the date is made once a second. This is more, so
-/// that the test does not hang on a moment's timing.
+/// Allocations outside of requests: the acceptor allocates at each wakeup, at most about once a
+/// millisecond, and the date is formatted once a second. The limit is higher, so that the test does
+/// not depend on timing.
 const BESIDE_PER_MILLISECOND: usize = 4;
 
-/// How often memory was asked for within `work`.
+/// How often `work` allocates.
 fn allocations(work: impl FnOnce()) -> usize {
     let region = Region::new(ALLOCATOR);
     work();
@@ -54,7 +54,7 @@ fn main() {
     decompression_bomb();
 }
 
-/// Decoding and encoding, with buffers reused as a worker does.
+/// Decoding and encoding with reused buffers, as a worker does.
 fn the_protocol() {
     let (mut decoder, mut slot) = (Decoder::default(), RequestBuffer::default());
     let mut input = Input::with_capacity(16 * 1024);
@@ -88,12 +88,12 @@ impl Handler for Hello {
     }
 }
 
-/// From socket to socket, with a handler that borrows the request.
+/// Over a socket, with a handler that borrows the request.
 fn borrowing_handler() {
     check(|builder| builder, GET, Hello, 0);
 }
 
-/// The same with a function, which owns its request: it pays for a header map, in two pieces.
+/// Over a socket, with a function that owns its request: the new header map costs two allocations.
 fn owning_handler() {
     check(|builder| builder, GET, |_: Request| Body::from("hello"), 2);
 }
@@ -112,11 +112,11 @@ fn borrowing_layer() {
     check(|builder| builder, GET, handler, 0);
 }
 
-/// What a trusted proxy says of a request's client is kept in one piece. For a connection that
-/// nobody speaks for, trust costs none.
+/// The client that a trusted proxy names is kept in one allocation. Without forwarding headers
+/// there is none.
 fn behind_proxies() {
     let trusting = |builder: Builder| {
-        let proxy: httpool::TrustedProxy = "127.0.0.1".parse().expect("a proxy");
+        let proxy: httpool::TrustedProxy = "127.0.0.1".parse().expect("the proxy is valid");
         builder
             .trusted_proxy(proxy)
             .forwarded_by(httpool::ForwardedBy::Forwarded)
@@ -133,7 +133,11 @@ fn check(
     most_per_request: usize,
 ) {
     let builder = Server::builder()
-        .listen("127.0.0.1:0".parse::<ListenAddr>().expect("an address"))
+        .listen(
+            "127.0.0.1:0"
+                .parse::<ListenAddr>()
+                .expect("the address is valid"),
+        )
         .workers(2);
     let server = configure(builder).bind().expect("some port is free");
     let address = server.local_addrs()[0].to_string();
@@ -148,15 +152,15 @@ fn check(
     let mut ask = || {
         client
             .write_all(message)
-            .expect("the server takes a request");
+            .expect("the server reads the request");
         let count = client.read(&mut buffer).expect("the server answers");
-        // One call of the server sends the whole answer, and one receives it.
+        // The server sends the whole response in one call, and the client receives it in one.
         assert!(buffer[..count].ends_with(b"\r\n\r\nhello"));
     };
     (0..WARM_UP).for_each(|_| ask());
     let began = Instant::now();
     let allocations = allocations(|| (0..REQUESTS).for_each(|_| ask()));
-    let milliseconds = usize::try_from(began.elapsed().as_millis()).expect("it is not that slow");
+    let milliseconds = usize::try_from(began.elapsed().as_millis()).expect("the time fits");
     let most = most_per_request * REQUESTS + BESIDE_PER_MILLISECOND * (milliseconds + 1);
     println!("{allocations} allocations for {REQUESTS} requests in {milliseconds} ms");
     assert!(allocations <= most, "{allocations} for {REQUESTS}");
@@ -166,8 +170,7 @@ fn check(
     assert_eq!(report.expect("the server does not fail").aborted, 0);
 }
 
-/// Of what is short in its coding and long without, no more is undone than the limit, and what
-/// brotli looks back.
+/// Decompression of a small body with huge content stops at the limit, plus brotli's window.
 #[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
 fn decompression_bomb() {
     use std::io;
@@ -182,11 +185,11 @@ fn decompression_bomb() {
     let handler = Layered::new(|_: Request| "undone").layer(Decompression::new(64 * 1024));
     let check = |coding: &str, encoder: &mut dyn Read| {
         let mut bomb = Vec::new();
-        encoder.read_to_end(&mut bomb).expect("it can be encoded");
+        encoder.read_to_end(&mut bomb).expect("encoding succeeds");
         let mut request = http::Request::post("/")
             .header("content-encoding", coding)
             .body(Body::from(bomb))
-            .expect("it is a request");
+            .expect("the request is valid");
         let region = Region::new(ALLOCATOR);
         let status = handler.handle(&mut request).status();
         let taken = region.change().bytes_allocated;
@@ -199,6 +202,6 @@ fn decompression_bomb() {
         "br",
         &mut brotli::CompressorReader::new(content(), 4096, 1, 18),
     );
-    let mut zstd = zstd::stream::read::Encoder::new(content(), 1).expect("it is a level");
+    let mut zstd = zstd::stream::read::Encoder::new(content(), 1).expect("the level is valid");
     check("zstd", &mut zstd);
 }

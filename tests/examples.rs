@@ -1,7 +1,7 @@
 //! Each example runs and does what its head comment says.
 //!
-//! Cargo builds the examples for `cargo test` but not for `cargo test --test examples`: for that,
-//! `cargo build --examples` comes first.
+//! `cargo test` builds the examples, but `cargo test --test examples` does not: run `cargo build
+//! --examples` first.
 
 use std::env;
 use std::ffi::OsStr;
@@ -16,13 +16,13 @@ use std::time::Duration;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message, WebSocket};
 
-/// Longer than anything here takes on a busy machine: who waits as long as this waits in vain.
+/// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running example, ended when it is dropped.
+/// A running example. It is killed on drop.
 struct Example {
     child: Child,
-    /// What it prints; disconnected when it has closed its standard output.
+    /// The lines that it prints; disconnected when it closes its standard output.
     lines: Receiver<String>,
     address: String,
 }
@@ -38,7 +38,7 @@ impl Example {
         Self::start_with(name, &[])
     }
 
-    /// The same with these arguments before the address.
+    /// Starts the example with these arguments before the address.
     fn start_with(name: &str, arguments: &[&OsStr]) -> Self {
         let mut child = Command::new(path(name))
             .args(arguments)
@@ -47,11 +47,11 @@ impl Example {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start, was it built? {error}"));
-        let output = child.stdout.take().expect("it is piped");
+        let output = child.stdout.take().expect("standard output is piped");
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                // A test that has ended listens no more.
+                // Fails if the test has ended.
                 let _ = sender.send(line);
             }
         });
@@ -76,21 +76,25 @@ impl Example {
         line.expect("the example prints a line in time")
     }
 
-    /// A WebSocket that it has opened.
+    /// Opens a WebSocket.
     fn open_websocket(&self) -> WebSocket<TcpStream> {
         let stream = TcpStream::connect(&self.address).expect("the example listens");
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("the timeout is not zero");
         let url = format!("ws://{}/echo", self.address);
-        let (socket, response) = tungstenite::client(url, stream).expect("it speaks WebSocket");
+        let (socket, response) =
+            tungstenite::client(url, stream).expect("the server accepts the handshake");
         assert_eq!(response.status(), 101);
         socket
     }
 
     /// The other end of its standard input.
     fn input(&mut self) -> ChildStdin {
-        self.child.stdin.take().expect("it is taken once")
+        self.child
+            .stdin
+            .take()
+            .expect("standard input is taken once")
     }
 
     fn get(&self, path: &str) -> Answer {
@@ -117,24 +121,26 @@ impl Example {
         );
         stream
             .write_all(request.as_bytes())
-            .expect("the example takes a request");
+            .expect("the example reads the request");
         let mut answer = String::new();
         stream
             .read_to_string(&mut answer)
             .expect("the example answers in time");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+        let (head, body) = answer
+            .split_once("\r\n\r\n")
+            .expect("the response has a head");
         let status = head
             .split(' ')
             .nth(1)
             .and_then(|status| status.parse().ok());
         Answer {
-            status: status.expect("an answer has a status"),
+            status: status.expect("the response has a status"),
             head: head.to_ascii_lowercase(),
             body: body.to_owned(),
         }
     }
 
-    /// Asks for events with these fields, and waits until they begin to come.
+    /// Requests events with these headers, and waits for the response head.
     fn listen(&self, fields: &str) -> BufReader<TcpStream> {
         let stream = TcpStream::connect(&self.address).expect("the example listens");
         stream
@@ -144,17 +150,19 @@ impl Example {
             &stream,
             "GET /events HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"
         )
-        .expect("the example takes a request");
+        .expect("the example reads the request");
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
         while line != "\r\n" {
             line.clear();
-            reader.read_line(&mut line).expect("a head comes in time");
+            reader
+                .read_line(&mut line)
+                .expect("the head arrives in time");
         }
         reader
     }
 
-    /// Waits for the example to end by itself, and returns what it printed last.
+    /// Waits for the example to end by itself, and returns its remaining output.
     #[track_caller]
     fn expect_end(mut self) -> String {
         let mut last = String::new();
@@ -165,8 +173,8 @@ impl Example {
             }
         };
         assert_eq!(end, mpsc::RecvTimeoutError::Disconnected);
-        // Its output is closed: it has ended or is about to.
-        let status = self.child.wait().expect("it is our child");
+        // Its output is closed: it has ended or is about to end.
+        let status = self.child.wait().expect("the child can be waited for");
         assert!(status.success(), "{status}");
         last
     }
@@ -174,21 +182,25 @@ impl Example {
 
 impl Drop for Example {
     fn drop(&mut self) {
-        // It fails if the example has ended, which is just as well.
+        // Fails if the example has ended, which does not matter.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The next events, each of which comes in a chunk, but for comments.
+/// The next events, each of which arrives in one chunk. Comments are skipped.
 fn read_events(reader: &mut BufReader<TcpStream>, count: usize) -> String {
     let mut events = Vec::new();
     while events.len() < count {
         let mut size = String::new();
-        reader.read_line(&mut size).expect("a chunk comes in time");
+        reader
+            .read_line(&mut size)
+            .expect("a chunk arrives in time");
         let size = usize::from_str_radix(size.trim_end(), 16).expect("a chunk has a size");
         let mut chunk = vec![0; size + 2];
-        reader.read_exact(&mut chunk).expect("it comes whole");
+        reader
+            .read_exact(&mut chunk)
+            .expect("the chunk is complete");
         chunk.truncate(size);
         let event = String::from_utf8(chunk).expect("events are text");
         if !event.starts_with(':') {
@@ -198,10 +210,10 @@ fn read_events(reader: &mut BufReader<TcpStream>, count: usize) -> String {
     events.concat()
 }
 
-/// Tests are built to `deps`, examples to `examples` beside it.
+/// Tests are built in `deps`, examples in `examples` beside it.
 fn path(name: &str) -> PathBuf {
     let test = env::current_exe().expect("the test knows its path");
-    let target = test.ancestors().nth(2).expect("it is in deps");
+    let target = test.ancestors().nth(2).expect("the test is in deps");
     target.join("examples").join(name)
 }
 
@@ -295,7 +307,7 @@ fn middleware_wraps_the_handler() {
     let answer = middleware.get("/poem");
     assert!(answer.head.contains("vary: accept-encoding"));
     assert!(answer.body.len() > 5000);
-    // What is compressed is no text: its head tells.
+    // HEAD, because a compressed body is not text.
     let head = "HEAD /poem HTTP/1.1\r\nAccept-Encoding: gzip\r\n";
     let answer = middleware.send(head, "");
     assert!(
@@ -331,7 +343,7 @@ fn sse_sends_events_to_every_listener() {
         let said = "id: 1\ndata: hello\n\nid: 2\ndata: two\ndata: lines\n\n";
         assert_eq!(read_events(listener, 2), said);
     }
-    // Who comes again gets what it has missed.
+    // A client that reconnects gets the events that it missed.
     let mut again = sse.listen("Last-Event-ID: 1\r\n");
     assert_eq!(
         read_events(&mut again, 1),
@@ -383,24 +395,24 @@ fn websocket_echoes() {
     let [mut first, mut second] = sockets;
     first
         .send(Message::Ping("p".into()))
-        .expect("a ping is sent");
-    let pong = first.read().expect("a ping is answered");
+        .expect("the ping can be sent");
+    let pong = first.read().expect("a pong comes back");
     assert_eq!(pong, Message::Pong("p".into()));
-    first.close(None).expect("a goodbye is sent");
-    let goodbye = first.read().expect("a goodbye comes back");
+    first.close(None).expect("the close frame can be sent");
+    let goodbye = first.read().expect("a close frame comes back");
     assert!(goodbye.is_close(), "{goodbye}");
     let end = first.read();
     assert!(matches!(end, Err(tungstenite::Error::ConnectionClosed)));
-    // Larger than it takes.
+    // Larger than the example accepts.
     let huge = Message::text("x".repeat(70_000));
     second.send(huge).expect("a message can be sent");
     assert_eq!(close_code(&mut second), CloseCode::Size);
 }
 
-/// The code of the close frame that comes next.
+/// The code of the next close frame.
 #[track_caller]
 fn close_code(socket: &mut WebSocket<TcpStream>) -> CloseCode {
-    match socket.read().expect("a frame comes") {
+    match socket.read().expect("a frame arrives") {
         Message::Close(Some(frame)) => frame.code,
         message => panic!("no close frame with a code: {message}"),
     }
@@ -409,7 +421,7 @@ fn close_code(socket: &mut WebSocket<TcpStream>) -> CloseCode {
 #[test]
 fn websocket_names_protocol_errors() {
     let example = Example::start("websocket");
-    // The mask is zero, so the content is as it is.
+    // The mask is zero, so the payload is sent unchanged.
     for (frame, code) in [
         (&b"\x81\x01a"[..], CloseCode::Protocol),
         (b"\xf1\x81\0\0\0\0a", CloseCode::Protocol),
@@ -421,7 +433,7 @@ fn websocket_names_protocol_errors() {
         (b"\x82\xff\0\0\0\x10\0\0\0\0\0\0\0\0", CloseCode::Size),
     ] {
         let mut socket = example.open_websocket();
-        // More than the frame, which must not have the close frame destroyed.
+        // More than the frame; the excess must not destroy the close frame.
         let sent = [frame, &[0x81; 2_000]].concat();
         socket.get_mut().write_all(&sent).expect("a frame is sent");
         let named = close_code(&mut socket);
@@ -478,14 +490,14 @@ fn websocket_closes_quiet_and_busy_clients_on_drain() {
     let told = loop {
         busy.send(Message::text("on and on"))
             .expect("a message can be sent");
-        match busy.read().expect("something comes back") {
+        match busy.read().expect("the server responds") {
             Message::Close(told) => break told,
             message => assert_eq!(message, Message::text("on and on")),
         }
     };
     let code = told.map(|told| told.code);
     assert_eq!(code, Some(CloseCode::Away));
-    let goodbye = quiet.read().expect("a goodbye comes");
+    let goodbye = quiet.read().expect("a close frame arrives");
     assert!(goodbye.is_close(), "{goodbye}");
     drop((quiet, busy));
     let report = example.expect_end();
@@ -534,24 +546,27 @@ mod tls {
 
     use super::*;
 
-    /// A certificate for this machine, and its key.
+    /// A certificate for localhost, and its key.
     fn issue() -> CertifiedKey<rcgen::KeyPair> {
         let issued = generate_simple_self_signed(["localhost".into()]);
-        issued.expect("it is a name")
+        issued.expect("the server name is valid")
     }
 
-    /// What the example answers to somebody who believes this certificate alone.
+    /// The response of the example to a client that trusts only this certificate.
     fn ask(tls: &Example, believed: &CertificateDer<'static>) -> Result<String, std::io::Error> {
         let mut roots = RootCertStore::empty();
-        roots.add(believed.clone()).expect("it is a certificate");
+        roots
+            .add(believed.clone())
+            .expect("the certificate is valid");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .expect("the provider knows them")
+            .expect("the provider supports the versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let name = "localhost".try_into().expect("it is a name");
-        let client = ClientConnection::new(Arc::new(config), name).expect("all is there");
+        let name = "localhost".try_into().expect("the server name is valid");
+        let client =
+            ClientConnection::new(Arc::new(config), name).expect("the configuration is complete");
         let stream = TcpStream::connect(&tls.address).expect("the example listens");
         let mut stream = StreamOwned::new(client, stream);
         stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
@@ -583,9 +598,9 @@ mod tls {
         write(&new);
         let mut input = tls.input();
         input.write_all(b"\n").expect("the example reads its input");
-        assert_eq!(tls.line(), "the certificate is read again");
+        assert_eq!(tls.line(), "the new certificate is used");
         ask(&tls, new.cert.der()).expect("it is believed");
-        ask(&tls, old.cert.der()).expect_err("it is another one");
-        fs::remove_dir_all(&folder).expect("the folder is ours");
+        ask(&tls, old.cert.der()).expect_err("the new certificate is not trusted");
+        fs::remove_dir_all(&folder).expect("the folder is writable");
     }
 }

@@ -1,10 +1,10 @@
-//! The layers of the library: which folder of `src` may name which.
+//! The layers of the library: which folder of `src` may import which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each layer with the layers that it may name, as in the table of ARCHITECTURE.md.
+/// Each layer with the layers that it may import, as in the table of ARCHITECTURE.md.
 const LAYERS: [(&str, &[&str]); 11] = [
     ("logging", &["sync"]),
     ("sync", &[]),
@@ -40,7 +40,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The first segments of all paths that begin at the crate root, in code and not in comments.
+/// The first segments of all `crate::` paths in code, without comments.
 fn imported_layers(source: &str) -> BTreeSet<String> {
     let code = source
         .lines()
@@ -65,7 +65,7 @@ fn imported_layers(source: &str) -> BTreeSet<String> {
     names
 }
 
-/// An import of the crate root's names would hide which layer it needs.
+/// An import through the crate root would hide which layer it needs.
 #[test]
 fn no_layer_imports_a_higher_one() {
     let mut wrong = Vec::new();

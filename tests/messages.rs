@@ -1,7 +1,7 @@
-//! Mistakes of a user of the library are told in sentences that help.
+//! The compiler explains common mistakes of users of the library.
 //!
-//! The rest of what the compiler says differs from one version to the next, so only the sentences
-//! are looked for. Each file in `tests/messages` but one has a mistake.
+//! Other text of the compiler differs between versions, so only the explanations are compared. Each
+//! file in `tests/messages` except one has a mistake.
 
 use std::env;
 use std::fs;
@@ -9,20 +9,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-/// A compiler that knows this crate.
+/// A compiler with this crate as a dependency.
 struct Compiler {
     dependencies: PathBuf,
     library: PathBuf,
 }
 
 impl Compiler {
-    /// With the library that was built last of those that compile what is right: builds with other
-    /// features may lie beside it.
+    /// Takes the newest library with which the correct file compiles: builds with other features
+    /// may be in the same folder.
     fn new() -> Self {
         let test = env::current_exe().expect("the test knows its path");
-        let dependencies = test.parent().expect("it is in deps");
+        let dependencies = test.parent().expect("the test is in deps");
         let mut libraries: Vec<_> = fs::read_dir(dependencies)
-            .expect("it is there")
+            .expect("the folder exists")
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| is_library(path))
             .collect();
@@ -38,10 +38,10 @@ impl Compiler {
                 Err(why) => said = why,
             }
         }
-        panic!("what is right does not compile: {said}");
+        panic!("the correct file does not compile: {said}");
     }
 
-    /// What the compiler says of this file if it does not take it.
+    /// Compiles the file, and returns the compiler's errors if it fails.
     fn compile(&self, name: &str) -> Result<(), String> {
         let output = Command::new(env::var_os("RUSTC").unwrap_or("rustc".into()))
             .args(["--edition", "2024", "--emit", "metadata", "--out-dir"])
@@ -52,19 +52,19 @@ impl Compiler {
             .arg(format!("httpool={}", self.library.display()))
             .arg(file(name))
             .output()
-            .expect("there is a compiler");
+            .expect("the compiler can be run");
         if output.status.success() {
             return Ok(());
         }
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    /// The sentence is there, and an error that points at the line with the mistake.
+    /// Expects the explanation, in an error that points at the line with the mistake.
     #[track_caller]
     fn check(&self, name: &str, sentence: &str) {
-        let said = self.compile(name).expect_err("it has a mistake");
+        let said = self.compile(name).expect_err("the file must not compile");
         assert!(said.contains(sentence), "{name}: {sentence}\n{said}");
-        let text = fs::read_to_string(file(name)).expect("it is there");
+        let text = fs::read_to_string(file(name)).expect("the file exists");
         let marked = text
             .lines()
             .position(|line| line.ends_with("// The mistake."));
@@ -75,7 +75,7 @@ impl Compiler {
     }
 }
 
-/// The file of this name, which has one mistake.
+/// The path of a file of `tests/messages`.
 fn file(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/messages");
     folder.join(name).with_extension("rs")

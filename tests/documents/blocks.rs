@@ -1,17 +1,17 @@
-//! The code and the commands of a document, word by word.
+//! The code blocks of a document, and their commands.
 
 use std::fs;
 use std::path::Path;
 
-/// What stands between two lines of backticks.
+/// A fenced code block.
 #[derive(Debug)]
 pub(crate) struct Block {
-    /// What stands behind the first backticks, such as `rust,no_run`.
+    /// The info string, for example `rust,no_run`.
     language: String,
     pub(crate) text: String,
-    /// The text since the block before.
+    /// The text between the previous block and this one.
     pub(crate) before: String,
-    /// The number of the first line in the document.
+    /// The line number of the block's first line.
     pub(crate) line: usize,
 }
 
@@ -25,7 +25,8 @@ impl Block {
         !self.language.contains("no_run")
     }
 
-    /// The program that a reader makes of it. The text says that code without `main` goes into one.
+    /// The program that a reader makes of the block. As the text says, code without `main` goes
+    /// into one.
     pub(crate) fn program(&self) -> String {
         match self.text.contains("fn main()") {
             true => self.text.clone(),
@@ -33,7 +34,7 @@ impl Block {
         }
     }
 
-    /// The features that the text before it names: "feature `tls`", "features `a` and `b`".
+    /// The features that the preceding text names: "feature `tls`", "features `a` and `b`".
     pub(crate) fn features(&self) -> Vec<&str> {
         let last = self.before.trim_end().rsplit("\n\n").next();
         let Some((_, named)) = last.and_then(|text| text.split_once("(feature")) else {
@@ -43,8 +44,8 @@ impl Block {
         inside.split('`').skip(1).step_by(2).collect()
     }
 
-    /// Its commands: what stands behind `$`, or each line of a script. A line that ends with a
-    /// backslash goes on in the next one.
+    /// The commands of the block: the text after each `$`, or each line of a script. A trailing
+    /// backslash continues a line.
     pub(crate) fn commands(&self) -> Vec<String> {
         if !self.is("sh") && !self.is("console") {
             return Vec::new();
@@ -63,10 +64,10 @@ impl Block {
     }
 }
 
-/// All blocks of a document of this repository.
+/// All blocks of a document in this repository.
 pub(crate) fn of(document: &str) -> Vec<Block> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(document);
-    let text = fs::read_to_string(path).expect("the document is there");
+    let text = fs::read_to_string(path).expect("the document exists");
     let (mut blocks, mut before, mut open) = (Vec::new(), String::new(), None::<Block>);
     for (index, line) in text.lines().enumerate() {
         match (line.trim_start().strip_prefix("```"), &mut open) {

@@ -1,5 +1,5 @@
-//! What the documents name exists, what they show works as it is copied, and what the library offers
-//! is shown.
+//! The documents name only what exists, their code works as it is copied, and every public item has
+//! an example.
 
 mod blocks;
 mod pasted;
@@ -8,7 +8,7 @@ mod serving;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the tests of a module are written, and the line that begins the one of this name.
+/// The file that contains the tests of a module, and the line that begins the test `name`.
 fn home(module: &str, name: &str) -> (PathBuf, String) {
     let tests = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("tests");
     let declared = format!("fn {name}(");
@@ -28,7 +28,7 @@ fn home(module: &str, name: &str) -> (PathBuf, String) {
     (file, declared)
 }
 
-/// The same for a record of the conformance table.
+/// The file of a topic of the conformance table, and the line that names the record.
 fn record(topic: &str, id: &str) -> (PathBuf, String) {
     let tests = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("tests");
     let file = tests.join("conformance").join(topic).with_extension("toml");
@@ -43,32 +43,31 @@ fn file_stem(file: &Path) -> String {
 #[test]
 fn tests_named_in_the_documents_exist() {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("docs/wire.md");
-    let document = fs::read_to_string(path).expect("the document is there");
+    let document = fs::read_to_string(path).expect("the document exists");
     let rows = document.lines().filter(|line| line.starts_with("| "));
     let held_by = rows.filter_map(|row| row.split(" | ").nth(1));
     let mut named = 0;
     for column in held_by {
-        // What stands between backticks.
+        // The text between backticks.
         for name in column.split('`').skip(1).step_by(2) {
             let (file, line) = match (name.rsplit_once("::"), name.split_once(": ")) {
                 (Some((module, test)), _) => home(module, test),
                 (None, Some((topic, id))) => record(topic, id),
-                // All of a topic.
+                // A whole topic.
                 (None, None) => record(name, ""),
             };
             let text = fs::read_to_string(&file);
             let text = text.unwrap_or_else(|error| panic!("{name}: {}: {error}", file.display()));
             let is_there = name == file_stem(&file) || text.contains(&line);
-            assert!(is_there, "{name} is no test");
+            assert!(is_there, "{name} is not a test");
             named += 1;
         }
     }
     assert!(named > 80, "only {named} names were found");
 }
 
-/// What this line declares if that is for users of the library. Clippy sees to it that nothing else
-/// is `pub` (`unreachable_pub`). What belongs to something else is indented: an example of that
-/// shows it.
+/// The name of the public item that this line declares. Clippy ensures that nothing else is `pub`
+/// (`unreachable_pub`). Indented items are skipped: the example of their parent shows them.
 fn item(line: &str) -> Option<&str> {
     const KINDS: [&str; 6] = ["const", "enum", "fn", "struct", "trait", "type"];
     let (kind, rest) = line.strip_prefix("pub ")?.split_once(' ')?;
@@ -76,11 +75,11 @@ fn item(line: &str) -> Option<&str> {
     KINDS.contains(&kind).then(|| name.into_iter().next())?
 }
 
-/// The Rust files in a folder, but for those of what is no part of the documentation.
+/// The Rust files in a folder, without modules that are hidden from the documentation.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     const HIDDEN: [&str; 1] = ["http1"];
-    for entry in fs::read_dir(folder).expect("the folder is there") {
-        let path = entry.expect("it can be read").path();
+    for entry in fs::read_dir(folder).expect("the folder exists") {
+        let path = entry.expect("the file can be read").path();
         if path.is_dir() && !HIDDEN.contains(&&*file_stem(&path)) {
             sources(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -95,7 +94,7 @@ fn every_public_item_has_an_example() {
     let (mut files, mut items, mut without) = (Vec::new(), 0, Vec::new());
     sources(&folder, &mut files);
     for file in files {
-        let text = fs::read_to_string(&file).expect("it can be read");
+        let text = fs::read_to_string(&file).expect("the file can be read");
         let lines: Vec<&str> = text.lines().collect();
         for (number, line) in lines.iter().enumerate() {
             let Some(name) = item(line) else { continue };
@@ -115,7 +114,7 @@ fn every_public_item_has_an_example() {
 #[test]
 fn every_public_module_starts_with_an_example() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("src");
-    let library = fs::read_to_string(folder.join("lib.rs")).expect("it is there");
+    let library = fs::read_to_string(folder.join("lib.rs")).expect("the file exists");
     let declared = library
         .lines()
         .filter_map(|line| line.strip_prefix("pub mod "));
@@ -132,7 +131,7 @@ fn every_public_module_starts_with_an_example() {
     assert!(modules >= 3, "only {modules} modules were found");
 }
 
-/// The documents in a folder, and in those below it that Git knows.
+/// The documents that Git tracks in a folder and below it.
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let folders = [
@@ -157,7 +156,7 @@ fn links_between_documents_resolve() {
     let mut links = 0;
     for document in documents() {
         let text = fs::read_to_string(&document).expect("the document can be read");
-        let folder = document.parent().expect("it is in a folder");
+        let folder = document.parent().expect("the path has a parent");
         for link in text
             .split("](")
             .skip(1)

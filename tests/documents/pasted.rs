@@ -1,8 +1,8 @@
 //! README and guide, copied word by word into an empty folder.
 //!
-//! Their code is built, and run where it ends by itself. What serves on port 4000 there is given a free
-//! port here. Each command of README is run or skipped, as [`COMMANDS`] says. What takes longer is
-//! ignored by `cargo test` and run by `.ci/run`.
+//! Their code is built, and run if it ends by itself. Code that serves on port 4000 gets a free
+//! port instead. Each command is run or skipped, as [`COMMANDS`] says. The slow tests are ignored
+//! by `cargo test` and run by `.ci/run`.
 
 use std::fs;
 use std::ops::Deref;
@@ -23,7 +23,7 @@ const PAGES: [&str; 5] = [
     "docs/systemd.md",
 ];
 
-/// What becomes of the commands of README that begin like this.
+/// How to test the commands that begin with each of these prefixes.
 const COMMANDS: &[(&str, Fate)] = &[
     ("cargo install --locked --path program", Fate::Install),
     ("cargo new hello", Fate::Project),
@@ -49,14 +49,14 @@ const COMMANDS: &[(&str, Fate)] = &[
     ("curl ", Fate::Run),
 ];
 
-/// What becomes of a command.
+/// How a command is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// A release build, by `readme_installs_a_command`.
+    /// In a release build, by `readme_installs_a_command`.
     Install,
-    /// The folder that the code is built in.
+    /// It creates the project in which the code is built.
     Project,
-    /// It stays while the commands behind it in its block run.
+    /// It keeps running during the following commands of its block.
     Serve,
     Run,
     /// It is not run, for this reason.
@@ -73,8 +73,8 @@ fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// An empty folder outside of the workspace, to which Cargo would add a new project. It is removed at
-/// the end.
+/// An empty folder outside of the workspace, because `cargo new` would add a project to the
+/// workspace. It is removed on drop.
 struct EmptyFolder(PathBuf);
 
 impl EmptyFolder {
@@ -103,7 +103,7 @@ impl Drop for EmptyFolder {
 
 #[track_caller]
 fn expect_success(what: &str, command: &mut Command) -> Output {
-    let output = command.output().expect("it can be started");
+    let output = command.output().expect("the program can be started");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{what}: {}\n{said}", output.status);
     output
@@ -115,10 +115,7 @@ fn every_readme_command_is_run_or_skipped() {
     let commands: Vec<String> = blocks.iter().flat_map(Block::commands).collect();
     assert!(commands.len() > 15, "only {commands:?} were found");
     for command in &commands {
-        assert!(
-            fate_of(command).is_some(),
-            "{command}: is it to be run? Say so in COMMANDS"
-        );
+        assert!(fate_of(command).is_some(), "{command}: add it to COMMANDS");
     }
     for (start, _) in COMMANDS {
         let is_there = commands.iter().any(|command| command.starts_with(start));
@@ -133,7 +130,7 @@ fn code_has_no_hidden_lines() {
         let manifest = manifest_of(&blocks);
         for block in blocks.iter().filter(|block| block.is("rust")) {
             let place = format!("{document}:{}", block.line);
-            // rustdoc hides such lines; whoever copies from the file, or from a page, gets them.
+            // rustdoc hides such lines, but a reader who copies from the file gets them.
             let hidden = block
                 .text
                 .lines()
@@ -144,14 +141,14 @@ fn code_has_no_hidden_lines() {
                 let is_there = manifest.contains(&format!("\n{name} = "));
                 assert!(
                     !is_named || is_there,
-                    "{place}: no toml of the document has {name}"
+                    "{place}: no Cargo.toml of the document has {name}"
                 );
             }
         }
     }
 }
 
-/// What the document wants in `Cargo.toml`, with the features that its code wants.
+/// The `Cargo.toml` that the document shows, with the features that its code needs.
 fn manifest_of(blocks: &[Block]) -> String {
     let toml = blocks.iter().filter(|block| block.is("toml"));
     let mut manifest: String = toml.map(|block| block.text.as_str()).collect();
@@ -176,18 +173,18 @@ fn build(document: &str, folder: &Path) -> PathBuf {
             .args(["new", "hello"])
             .current_dir(folder),
     );
-    std::os::unix::fs::symlink(repository(), folder.join("httpool")).expect("it is empty");
-    // The versions are those of this repository, so that nothing is fetched.
-    fs::copy(repository().join("Cargo.lock"), project.join("Cargo.lock")).expect("it is there");
+    std::os::unix::fs::symlink(repository(), folder.join("httpool")).expect("the folder is empty");
+    // The lock file of this repository, so that nothing is downloaded.
+    fs::copy(repository().join("Cargo.lock"), project.join("Cargo.lock")).expect("the file exists");
     let manifest = project.join("Cargo.toml");
-    let made = fs::read_to_string(&manifest).expect("cargo has made it");
+    let made = fs::read_to_string(&manifest).expect("cargo new created it");
     let made = made.replace("[dependencies]\n", "") + &manifest_of(&blocks);
-    fs::write(&manifest, made).expect("it can be written");
+    fs::write(&manifest, made).expect("the file can be written");
     let programs = project.join("src/bin");
-    fs::create_dir(&programs).expect("cargo has made the folder");
+    fs::create_dir(&programs).expect("cargo new created the folder");
     for block in blocks.iter().filter(|block| block.is("rust")) {
         let file = programs.join(format!("line_{}.rs", block.line));
-        fs::write(file, block.program()).expect("it can be written");
+        fs::write(file, block.program()).expect("the file can be written");
     }
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pasted-target");
     let mut cargo = Command::new("cargo");
@@ -222,10 +219,10 @@ fn code_builds_and_runs_in_an_empty_folder() {
                         .with_extension("rs"),
                     changed,
                 )
-                .expect("it can be written");
+                .expect("the file can be written");
                 let mut cargo = Command::new("cargo");
                 let cargo = cargo.args(["build", "--offline", "--bin", &name]);
-                let target = programs.parent().expect("it is in target");
+                let target = programs.parent().expect("the folder is in target");
                 expect_success(
                     &place,
                     cargo
@@ -242,7 +239,7 @@ fn code_builds_and_runs_in_an_empty_folder() {
                     println!("{place}: built and run on another port");
                 }
             } else {
-                println!("{place}: built, not run: it is a part, or needs files of its own");
+                println!("{place}: built, not run: it is incomplete or needs other files");
             }
         }
         assert_eq!(
@@ -253,9 +250,9 @@ fn code_builds_and_runs_in_an_empty_folder() {
     }
 }
 
-/// A command, for which the programs of this folder are commands, too.
+/// A shell command with the programs of this folder in its PATH.
 fn shell(command: &str, programs: &Path, folder: &Path) -> Command {
-    let path = std::env::var("PATH").expect("there is one");
+    let path = std::env::var("PATH").expect("PATH is set");
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).current_dir(folder);
     shell.env("PATH", format!("{}:{path}", programs.display()));
@@ -266,10 +263,10 @@ fn shell(command: &str, programs: &Path, folder: &Path) -> Command {
 #[ignore = "it needs curl and openssl: .ci/run"]
 fn readme_commands_print_what_is_shown() {
     let folder = EmptyFolder::new("commands");
-    fs::create_dir(folder.join("public")).expect("it is empty");
-    fs::write(folder.join("public/style.css"), vec![b' '; 3598]).expect("it can be written");
+    fs::create_dir(folder.join("public")).expect("the folder is empty");
+    fs::write(folder.join("public/style.css"), vec![b' '; 3598]).expect("the file can be written");
     let program = Path::new(env!("CARGO_BIN_EXE_httpool"));
-    let programs = program.parent().expect("it is in a folder");
+    let programs = program.parent().expect("the path has a parent");
     let mut shown = 0;
     for block in PAGES.into_iter().flat_map(blocks::of) {
         let mut serving = None;
@@ -292,13 +289,13 @@ fn readme_commands_print_what_is_shown() {
                 }
                 Some(Fate::Skip(why)) => println!("skipped: {command}: {why}"),
                 Some(Fate::Install | Fate::Project) => println!("run by another test: {command}"),
-                None => panic!("{command}: is it to be run?"),
+                None => panic!("{command}: add it to COMMANDS"),
             }
         }
     }
     assert!(
         shown >= 6,
-        "only {shown} commands were compared with what README shows"
+        "only {shown} commands were compared with their output in the README"
     );
 }
 
@@ -318,7 +315,7 @@ fn with_port(command: &str, port: u16) -> String {
         .replace("localhost:4443", &port)
 }
 
-/// What stands behind a command up to the next one.
+/// The output that the block shows for a command.
 fn expected_of(block: &Block, command: &str) -> Vec<String> {
     let start = format!("$ {command}");
     let mut lines = block.text.lines().skip_while(|line| *line != start).skip(1);
@@ -329,7 +326,7 @@ fn expected_of(block: &Block, command: &str) -> Vec<String> {
     comparable(expected.as_bytes())
 }
 
-/// The lines, without what is different each time: times, tags, and ports of clients.
+/// The lines without what differs in each run: dates, tags, and ports of clients.
 fn comparable(text: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
     let lines = text.trim_end().lines();
@@ -357,7 +354,7 @@ fn readme_installs_a_command() {
     let blocks: Vec<Block> = PAGES.into_iter().flat_map(blocks::of).collect();
     let mut commands = blocks.iter().flat_map(Block::commands);
     let install = commands.find(|command| fate_of(command) == Some(Fate::Install));
-    let install = install.expect("it is there");
+    let install = install.expect("a page shows an install command");
     let mut command = shell(&install, &folder, repository());
     expect_success(&install, command.env("CARGO_INSTALL_ROOT", &*folder));
     let version = expect_success(

@@ -1,4 +1,4 @@
-//! Programs that serve, while they do.
+//! Programs that serve, while they run.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long a program may take to listen, answer or end: what a failure costs.
+/// How long a program may take to listen, to answer or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A program that listens. It is killed when this is dropped.
+/// A program that listens. It is killed on drop.
 pub(crate) struct Serving {
     child: Child,
     pub(crate) port: u16,
 }
 
-/// A port on which nobody listens.
+/// A port on which no program listens.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("some port is free");
     listener.local_addr().expect("it is bound").port()
 }
 
@@ -27,7 +27,7 @@ impl Serving {
     /// Starts a program that listens on this port, and waits until it does.
     #[track_caller]
     pub(crate) fn start(command: &mut Command, port: u16) -> Self {
-        let child = command.spawn().expect("it can be started");
+        let child = command.spawn().expect("the program can be started");
         let mut serving = Self { child, port };
         let deadline = Instant::now() + PATIENCE;
         while serving.connect().is_err() {
@@ -50,13 +50,15 @@ impl Serving {
 
     #[track_caller]
     pub(crate) fn expect_ok(&mut self, target: &str) {
-        let mut stream = self.connect().expect("it listens");
+        let mut stream = self.connect().expect("the server listens");
         let head = format!("GET {target} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n");
-        stream.write_all(head.as_bytes()).expect("it is received");
+        stream
+            .write_all(head.as_bytes())
+            .expect("the server reads the request");
         let mut response = String::new();
         stream
             .read_to_string(&mut response)
-            .expect("there is a response");
+            .expect("the server responds");
         assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
     }
 
@@ -66,32 +68,33 @@ impl Serving {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
                 return status;
             }
-            assert!(Instant::now() < deadline, "it does not end");
+            assert!(Instant::now() < deadline, "the program does not end");
             thread::sleep(Duration::from_millis(10));
         }
     }
 }
 
-/// A request of which a part has been received before SIGTERM gets its response, and then the program
-/// ends by itself.
+/// Expects that a request received in part before SIGTERM gets its response, and that the program
+/// then ends by itself.
 #[track_caller]
 pub(crate) fn expect_drain(mut serving: Serving) {
-    let mut stream = serving.connect().expect("it listens");
+    let mut stream = serving.connect().expect("the server listens");
     let request = b"GET / HTTP/1.1\r\nHost: it\r\n\r\n";
     let (part, rest) = request.split_at(20);
-    // The part of the second one comes with the first, whose response tells that both are here.
+    // Part of the second request is sent with the first one, whose response shows that both were
+    // received.
     stream
         .write_all(&[request, part].concat())
-        .expect("they are received");
+        .expect("the server reads the bytes");
     let mut first = Vec::new();
     while !first.ends_with(b"hello\n") {
         let mut byte = [0];
-        stream.read_exact(&mut byte).expect("there is a response");
+        stream.read_exact(&mut byte).expect("the server responds");
         first.push(byte[0]);
     }
-    let pid = i32::try_from(serving.child.id()).expect("it is a process id");
-    let pid = Pid::from_raw(pid).expect("it is not zero");
-    kill_process(pid, Signal::TERM).expect("it runs");
+    let pid = i32::try_from(serving.child.id()).expect("the process id fits");
+    let pid = Pid::from_raw(pid).expect("the process id is not zero");
+    kill_process(pid, Signal::TERM).expect("the program is running");
     let deadline = Instant::now() + PATIENCE;
     while serving.connect().is_ok() {
         assert!(
@@ -104,7 +107,7 @@ pub(crate) fn expect_drain(mut serving: Serving) {
     let mut second = String::new();
     stream
         .read_to_string(&mut second)
-        .expect("there is a response");
+        .expect("the server responds");
     assert!(second.ends_with("\r\n\r\nhello\n"), "{second}");
     let status = serving.wait();
     assert!(status.success(), "{status}");

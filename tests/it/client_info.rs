@@ -5,7 +5,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::support::{BoundServer, Client, TempPath, TestServer};
 
-/// Who is said to have sent a request.
+/// The peer and the client of a request.
 fn peer_and_client(request: Request) -> String {
     let origin = ClientInfo::of(&request).expect("it came over a connection");
     let client = origin.client().expect("nobody is in between");
@@ -38,7 +38,7 @@ fn request_received_in_parts_has_client_info() {
 
 #[test]
 fn dual_stack_listener_reports_ipv4_clients_as_ipv4() {
-    // A service manager may pass in a socket that takes both. A machine may lack IPv6.
+    // A service manager may pass in a dual-stack socket. Some machines have no IPv6.
     let Ok(listener) = Socket::new(Domain::IPV6, Type::STREAM, None) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! What nested routers answer, and which of their layers see it.
+//! Responses of nested routers, and the layers that see a request.
 
 use httpool::Router;
 use httpool::extract::Path;
@@ -8,7 +8,7 @@ use httpool::{BodyMode, Next, Request, Response};
 
 use crate::support::TestServer;
 
-/// Names itself in each response that passes it.
+/// A layer that appends its name to the header `x-passed`.
 fn named(name: &'static str) -> impl Fn(Request, Next<'_>) -> Response + Send + Sync + 'static {
     move |request, next| {
         let mut response = next.run(request);
@@ -18,7 +18,7 @@ fn named(name: &'static str) -> impl Fn(Request, Next<'_>) -> Response + Send + 
     }
 }
 
-/// The names of the layers that a response has passed, the innermost first.
+/// The names of the layers that the response passed, innermost first.
 fn passed_layers(answer: &TestResponse) -> String {
     let names = answer.headers().get_all("x-passed").iter();
     let names: Vec<_> = names.filter_map(|name| name.to_str().ok()).collect();
@@ -29,7 +29,7 @@ fn passed_layers(answer: &TestResponse) -> String {
 fn check(router: Router, expected: &[(&str, &str, u16, &str, &str)]) {
     let client = Client::new(router);
     for &(method, target, status, text, layers) in expected {
-        let method = Method::from_bytes(method.as_bytes()).expect("it is a method");
+        let method = Method::from_bytes(method.as_bytes()).expect("the method is valid");
         let answer = client.request(method.clone(), target).send();
         let is = (
             answer.status().as_u16(),
@@ -148,7 +148,8 @@ fn nested_fallbacks_can_be_added_in_any_order() {
     }
 }
 
-/// Also if it has no fallback, and also what another router's fallback or route answers.
+/// Including a router without a fallback, and requests that another router's fallback or route
+/// would answer.
 #[test]
 fn nested_layers_see_every_request_under_their_prefix() {
     let guard = |_: Request, _: Next<'_>| StatusCode::UNAUTHORIZED;
@@ -202,7 +203,7 @@ fn routes_under_a_nested_prefix_keep_their_own_layers() {
     }
 }
 
-/// Each layer once, although both routers have come with the one around them.
+/// Each layer runs once, although both nested routers come from the same outer router.
 #[test]
 fn nested_routers_share_the_outer_layers_once() {
     let around = || Router::new().layer(named("around"));
@@ -237,7 +238,7 @@ fn body_mode_is_that_of_the_nested_fallback() {
         router.body_mode(
             &request
                 .body(httpool::Body::empty())
-                .expect("it is a request"),
+                .expect("the request is valid"),
         )
     };
     assert_eq!(body_mode("POST", "/up/x"), BodyMode::Buffered);
@@ -255,8 +256,10 @@ fn body_mode_is_that_of_the_nested_fallback() {
 fn nesting_errors_name_the_paths_as_written() {
     #[track_caller]
     fn expect_rejected(build: impl FnOnce() -> Router + std::panic::UnwindSafe, why: &str) {
-        let panic = std::panic::catch_unwind(build).expect_err("it can't be built");
-        let said = panic.downcast_ref::<String>().expect("it says why");
+        let panic = std::panic::catch_unwind(build).expect_err("building it panics");
+        let said = panic
+            .downcast_ref::<String>()
+            .expect("the message is a string");
         assert_eq!(said, why);
     }
     expect_rejected(

@@ -8,7 +8,7 @@ use httpool::{
 
 use crate::support::{BoundServer, Client, TestServer, request};
 
-/// Writes down what it is told.
+/// An observer that records what it receives.
 #[derive(Debug, Default)]
 struct Book(Mutex<Vec<Line>>);
 
@@ -33,14 +33,14 @@ impl Observer for Book {
             received: exchange.received(),
             sent: exchange.sent(),
         };
-        self.0.lock().expect("nobody panicked").push(line);
+        self.0.lock().expect("no thread panicked").push(line);
     }
 }
 
 impl Book {
     #[track_caller]
     fn expect(&self, lines: &[(&str, Outcome, u16, u64, Option<u64>)]) {
-        let written = self.0.lock().expect("nobody panicked").clone();
+        let written = self.0.lock().expect("no thread panicked").clone();
         let written: Vec<_> = written
             .iter()
             .map(|line| {
@@ -67,7 +67,10 @@ fn respond(request: Request) -> Response {
         "/problem" => Problem::new(StatusCode::GONE).to_response(request.headers()),
         "/timed" => {
             let id = &request.headers()["x-request-id"];
-            id.to_str().expect("it is text").to_owned().into_response()
+            id.to_str()
+                .expect("the value is ASCII")
+                .to_owned()
+                .into_response()
         }
         _ => "hello".into_response(),
     }
@@ -147,11 +150,11 @@ fn valid_request_id_is_kept() {
     let response = client.expect_status(410);
     assert_eq!(response.header("x-request-id"), Some("from-afar.2"));
     assert!(response.text().contains("from-afar.2"));
-    // The handler has taken the request with it.
+    // The handler took the request before it panicked.
     client.send(get("/panic", "from-afar.3"));
     assert!(client.expect_status(500).text().contains("from-afar.3"));
     server.shut_down();
-    let lines = book.0.lock().expect("nobody panicked");
+    let lines = book.0.lock().expect("no thread panicked");
     let ids: Vec<_> = lines.iter().filter_map(|line| line.id.as_deref()).collect();
     assert_eq!(ids, ["from-afar.1", "from-afar.2", "from-afar.3"]);
 }
@@ -164,9 +167,9 @@ fn invalid_or_missing_request_id_is_replaced() {
         let response = client.expect_status(200);
         let id = response
             .header("x-request-id")
-            .expect("it has an id")
+            .expect("the response has an id")
             .to_owned();
-        assert_eq!(response.text(), id, "the handler sees the same");
+        assert_eq!(response.text(), id, "the handler sees the same id");
         assert!(
             id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
             "{id}"
@@ -186,7 +189,7 @@ fn invalid_or_missing_request_id_is_replaced() {
     let response = client.send("GET / HTTP/1.1\r\n\r\n").expect_status(400);
     assert!(
         response.header("x-request-id").is_some(),
-        "a refusal has one"
+        "an error response has an id"
     );
 }
 
@@ -206,8 +209,12 @@ fn server_timing_reports_handler_time() {
     let mut client = server.connect();
     for target in ["/", "/panic"] {
         let response = client.get(target).expect_response();
-        let timing = response.header("server-timing").expect("it is told");
-        let time = timing.strip_prefix("handler;dur=").expect("it has a name");
+        let timing = response
+            .header("server-timing")
+            .expect("the header is present");
+        let time = timing
+            .strip_prefix("handler;dur=")
+            .expect("the metric is named handler");
         assert!(time.parse::<f64>().is_ok_and(|time| time >= 0.0), "{time}");
     }
 }

@@ -17,16 +17,16 @@ use crate::support::{
     eventually, in_own_process, open_descriptors, request,
 };
 
-/// What a server opens when it starts.
+/// Descriptors that a server opens at start.
 const SERVER: u64 = 4;
 
-/// What this process may open beyond what it has open now.
+/// Limits this process to `more` descriptors beyond those that are open now.
 fn limit_descriptors(more: u64) {
     let limit = Rlimit {
         current: Some(open_descriptors() as u64 + more),
         maximum: getrlimit(Resource::Nofile).maximum,
     };
-    setrlimit(Resource::Nofile, limit).expect("a limit can be lowered");
+    setrlimit(Resource::Nofile, limit).expect("lowering a limit is allowed");
 }
 
 #[test]
@@ -44,14 +44,15 @@ fn accept_resumes_after_descriptors_run_out() {
     });
 }
 
-/// Each of them may ask for a file, and take its time.
+/// Each connection may also hold a file open.
 #[test]
 fn descriptor_limit_bounds_open_connections() {
     const LIMIT: usize = 200;
     const SPARE: usize = 64;
     let limit_to = |current| {
         let maximum = getrlimit(Resource::Nofile).maximum;
-        setrlimit(Resource::Nofile, Rlimit { current, maximum }).expect("it is below the maximum");
+        setrlimit(Resource::Nofile, Rlimit { current, maximum })
+            .expect("the limit is below the maximum");
     };
     let check = |descriptors: usize| {
         let folder = TempDir::new();
@@ -61,7 +62,7 @@ fn descriptor_limit_bounds_open_connections() {
             let builder = builder.descriptors_per_connection(descriptors);
             builder.write_timeout(NEVER).min_rate_grace(NEVER)
         });
-        // The clients are in this process, too.
+        // The clients are in the same process.
         limit_to(getrlimit(Resource::Nofile).maximum);
         let server = server.run(move |_: Request| File::open(folder.path("file")));
         let mut clients: Vec<Client> = (0..LIMIT).map(|_| server.connect()).collect();
@@ -77,7 +78,7 @@ fn descriptor_limit_bounds_open_connections() {
         for client in clients.drain(..most) {
             client.reset();
         }
-        // There is room for others.
+        // Closed connections make room for others.
         clients[0].expect_bytes(1);
         open
     };
@@ -87,7 +88,7 @@ fn descriptor_limit_bounds_open_connections() {
     });
 }
 
-/// A file is asked for when there is no descriptor left to open it.
+/// The request arrives when no descriptor is left to open the file.
 #[test]
 fn file_without_a_free_descriptor_is_503_with_retry_after() {
     in_own_process(
@@ -112,12 +113,12 @@ fn file_without_a_free_descriptor_is_503_with_retry_after() {
     );
 }
 
-/// The last accept finds neither a descriptor nor a client, and when there are descriptors again
-/// there is still no client to tell that the pause is over.
+/// The last accept fails for lack of descriptors, although no client is waiting. No client arrives
+/// later to end the acceptor's pause.
 #[test]
 fn server_is_idle_after_descriptors_ran_out() {
     in_own_process("overload::server_is_idle_after_descriptors_ran_out", || {
-        // For one of these the last client takes the last descriptor.
+        // With one of these counts, the last client takes the last descriptor.
         for clients in 5..=5 + SERVER {
             let server = BoundServer::new(|builder| builder);
             let mut clients: Vec<Client> = (0..clients).map(|_| server.connect()).collect();
@@ -127,11 +128,14 @@ fn server_is_idle_after_descriptors_ran_out() {
                 client.get("/").expect_body("GET / ");
             }
             server.expect_open(0);
-            // Time is the subject: a thread that never waits uses all of it.
+            // Measures processor time: a thread that spins uses all of it.
             let before = processor_time();
             thread::sleep(4 * SOON);
             let used = processor_time() - before;
-            assert!(used < 2 * SOON, "{used:?} of processor time for nothing");
+            assert!(
+                used < 2 * SOON,
+                "an idle server used {used:?} of processor time"
+            );
             server.expect_serving();
             drop(server);
             limit_descriptors(1000);
@@ -169,7 +173,7 @@ fn drain_without_free_descriptors_loses_nothing() {
     );
 }
 
-/// A server whose two workers are held until the gate opens, and the clients that they are with.
+/// A server whose two workers are blocked until the gate opens, and the clients that block them.
 #[track_caller]
 fn server_with_blocked_workers(
     configure: impl FnOnce(Builder) -> Builder,
@@ -184,7 +188,7 @@ fn server_with_blocked_workers(
     })
 }
 
-/// The same with another handler, which stops at the gate where it is asked to.
+/// Like [`server_with_blocked_workers`], with a handler that waits at the gate for `/gate`.
 #[track_caller]
 fn server_with_blocked_handler<H: Handler>(
     configure: impl FnOnce(Builder) -> Builder,
@@ -202,7 +206,7 @@ fn server_with_blocked_handler<H: Handler>(
 
 #[track_caller]
 fn expect_queued(server: &TestServer, connections: usize) {
-    eventually(&format!("{connections} connections wait"), || {
+    eventually(&format!("{connections} connections are queued"), || {
         server.handle().snapshot().queued == connections
     });
 }
@@ -217,7 +221,7 @@ fn queue_length_is_visible_while_workers_are_blocked() {
             client.get("/");
         }
         expect_queued(&server, waiting.len());
-        // Its connection is parked, and nobody is there to hear of its request.
+        // Its connection is parked, and no worker is free to poll it.
         kept.get("/");
         expect_queued(&server, waiting.len() + 1);
         gate.open();
@@ -237,16 +241,16 @@ fn queue_length_is_visible_while_workers_are_blocked() {
 fn requests_are_shed_while_all_workers_are_blocked() {
     let (server, gate, held) = server_with_blocked_workers(|builder| builder.queue_timeout(SOON));
     let mut client = server.connect();
-    // Two in one piece have waited together.
+    // Both are received in one read and have waited equally long.
     client.send([request::post("/", "body"), request::get("/")].concat());
     for _ in 0..2 {
         expect_shed(&mut client);
     }
-    // The next one has a wait of its own, on the same connection.
+    // The next request on the same connection has its own queue time.
     client.get("/");
     expect_shed(&mut client);
     expect_shed_counts(&server, (3, 0));
-    eventually("that counts as answered", || {
+    eventually("shed requests count as answered", || {
         server.handle().snapshot().answered == 3
     });
     assert_eq!(server.handle().snapshot().busy, 2);
@@ -270,11 +274,11 @@ fn shed_request_gets_no_100_continue() {
     assert!(response.announces_close(), "{response:?}");
     client.finish_sending().expect_closed();
     expect_shed_counts(&server, (1, 0));
-    let outcomes = outcomes.0.lock().expect("nobody panicked");
+    let outcomes = outcomes.0.lock().expect("no thread panicked");
     assert_eq!(*outcomes, [Outcome::Rejected(Overload::Late.into())]);
 }
 
-/// Reads bodies of a few bytes while they come.
+/// Reads streamed bodies of up to 10 bytes.
 struct Reading(GateWaiter);
 
 impl Handler for Reading {
@@ -290,7 +294,7 @@ impl Handler for Reading {
     }
 }
 
-/// Whether it is to be gathered, and how large it may be, only the handler knows.
+/// Only the handler knows whether the body is buffered and how large it may be.
 #[test]
 fn shedding_does_not_wait_for_a_streamed_body() {
     let (server, gate, held) =
@@ -308,10 +312,10 @@ fn shedding_does_not_wait_for_a_streamed_body() {
         let response = client.expect_status(503);
         assert_eq!(response.header("retry-after"), Some("1"), "{response:?}");
         assert!(response.announces_close(), "{response:?}");
-        // What was sent before that was known harms nobody.
+        // Bytes sent before the client sees the 503 do not matter.
         client.send("whole").finish_sending().expect_closed();
     }
-    // All of this one is here.
+    // This request is complete.
     let mut client = server.connect();
     client.post("/", "whole");
     expect_shed(&mut client);
@@ -324,13 +328,13 @@ fn shedding_does_not_wait_for_a_streamed_body() {
     client.post("/", "too much of it").expect_status(413);
 }
 
-/// What became of requests.
+/// Records the outcome of each request.
 #[derive(Default)]
 struct Outcomes(Mutex<Vec<Outcome>>);
 
 impl Observer for Outcomes {
     fn answered(&self, exchange: &RequestRecord<'_>) {
-        let mut outcomes = self.0.lock().expect("nobody panicked");
+        let mut outcomes = self.0.lock().expect("no thread panicked");
         outcomes.push(exchange.outcome());
     }
 }
@@ -359,7 +363,7 @@ fn full_queue_sheds_the_oldest_requests() {
 #[test]
 fn drain_sheds_nothing() {
     let (server, gate, held) = server_with_blocked_workers(|builder| {
-        // The two that are to be held may have to wait for workers, too.
+        // The two requests that block the workers may have to wait for a worker, too.
         let builder = builder.queue_timeout(SOON).queue_limit(2);
         builder.drain_idle(NEVER).drain_timeout(NEVER)
     });
@@ -370,7 +374,7 @@ fn drain_sheds_nothing() {
         client.get("/");
     }
     expect_queued(&server, clients.len());
-    // Time is the subject: by then they would have been shed.
+    // Sleeps: without a drain, the requests would be shed by then.
     thread::sleep(2 * SOON);
     gate.open();
     for client in &mut clients {
@@ -383,7 +387,7 @@ fn drain_sheds_nothing() {
     assert_eq!((report.answered, report.aborted), (5, 0));
 }
 
-/// A reader without end, which tells that it is read and insists on a worker's thread.
+/// An endless reader that reports each read and checks that it runs on a worker thread.
 struct Told(GateWaiter);
 
 impl Read for Told {
@@ -415,7 +419,7 @@ fn body_readers_run_on_worker_threads_only() {
     let mut reader = server.connect();
     reader.get("/reader");
     reads.expect_arrived(1);
-    eventually("the client takes no more", || {
+    eventually("the socket buffers are full", || {
         server.handle().snapshot().busy == 0
     });
     let mut held = [(); 2].map(|()| server.connect());
@@ -423,12 +427,12 @@ fn body_readers_run_on_worker_threads_only() {
         client.get("/gate");
     }
     gate.expect_arrived(2);
-    // There is room for more of the answer, and no worker to read it.
-    eventually("the answer could go on", || {
+    // The socket becomes writable, and no worker is free to read more of the body.
+    eventually("the reader's connection is queued", || {
         reader.expect_bytes(16 * 1024);
         server.handle().snapshot().queued == 1
     });
-    // Whoever comes is shed meanwhile.
+    // New requests are shed meanwhile.
     let mut client = server.connect();
     client.get("/");
     expect_shed(&mut client);
@@ -440,10 +444,10 @@ fn body_readers_run_on_worker_threads_only() {
     }
 }
 
-/// So many have waited for too long, and so many were too many.
+/// Waits until this many requests were shed for (queue timeout, queue limit).
 #[track_caller]
 fn expect_shed_counts(server: &TestServer, requests: (u64, u64)) {
-    eventually(&format!("{requests:?} are shed"), || {
+    eventually(&format!("{requests:?} requests are shed"), || {
         let progress = server.handle().snapshot();
         (progress.shed_late, progress.shed_full) == requests
     });

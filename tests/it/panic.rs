@@ -2,7 +2,7 @@ use httpool::Request;
 
 use crate::support::{TestServer, describe, request};
 
-/// Panics where it is asked to.
+/// Panics for `/panic`.
 fn panics_on_request(request: Request) -> String {
     assert_ne!(request.uri(), "/panic", "a test asked for this");
     describe(request)

@@ -1,4 +1,5 @@
-//! Arguments that no request of a route can fit: a mistake of the program, not of the client.
+//! Extractor types that no request of a route can satisfy: an error of the program, not of the
+//! client.
 
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,18 +26,22 @@ fn two(Path((one, two)): Two) -> String {
 #[track_caller]
 fn expect_panic<T>(build: impl FnOnce() -> T, why: &str) {
     let Err(panic) = catch_unwind(AssertUnwindSafe(build)) else {
-        panic!("it was built, without {why:?}");
+        panic!("building it did not panic with {why:?}");
     };
-    let said = panic.downcast_ref::<String>().expect("it says why");
+    let said = panic
+        .downcast_ref::<String>()
+        .expect("the message is a string");
     assert_eq!(said, why);
 }
 
-/// A server does not start with this router, and neither does a client in a test.
+/// Both a server and a test client reject this router at start.
 #[track_caller]
 fn expect_no_start(router: impl Fn() -> Router, why: &str) {
     let server = Server::builder().listen("127.0.0.1:0").bind();
     let server = server.expect("the address is free");
-    let error = server.run(Layered::new(router())).expect_err("it says why");
+    let error = server
+        .run(Layered::new(router()))
+        .expect_err("the server does not start");
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert_eq!(error.to_string(), why);
     expect_panic(|| Client::new(router()), why);
@@ -132,7 +137,7 @@ fn impossible_path_type_is_500_and_logged() {
                 Err(rejection) => rejection.status(),
             },
         );
-    // A handler of one's own need not ask the router when it starts.
+    // Custom handlers need not check their router at start.
     let client = Client::new(router);
     for (target, why) in [
         ("/place/7", "Place>: the path has no name \"title\""),
@@ -153,7 +158,7 @@ fn impossible_path_type_is_500_and_logged() {
         );
         assert!(lines[0].starts_with("ERROR"), "{lines:?}");
     }
-    // The client's own mistake stays its own.
+    // A client error is still answered 400.
     assert_eq!(client.get("/place/x").send().status(), 400);
     assert!(lines_with("GET /place/x").is_empty());
 }

@@ -13,7 +13,7 @@ fn two_hundred_pipelined_requests_are_answered_in_order() {
     let mut answers = Vec::new();
     for number in 0..200 {
         let target = format!("/{number}");
-        // Larger than what is gathered into one write, now and then.
+        // Some bodies are larger than one combined write.
         let body = "x".repeat(random.below(20_000));
         let (request, answer) = match number % 3 {
             0 => (request::get(&target), format!("GET {target} ")),
@@ -35,7 +35,7 @@ fn two_hundred_pipelined_requests_are_answered_in_order() {
         client.expect_body(answer);
     }
     let sent = sending.join().expect("sending does not panic");
-    sent.expect("everything is taken");
+    sent.expect("the server reads everything");
     client.finish_sending().expect_closed();
 }
 
@@ -74,7 +74,7 @@ fn packet_boundaries_do_not_matter() {
 #[test]
 fn client_may_pipeline_thousands_before_reading() {
     const REQUESTS: usize = 4_000;
-    // More than any socket buffers hold, so that the server has to stop in the middle.
+    // More than socket buffers hold, so that the server has to pause writing.
     const PADDING: usize = 10_000;
     let server = TestServer::spawn(
         |builder| builder,
@@ -109,8 +109,7 @@ fn requests_after_connection_close_are_ignored() {
     client.finish_sending().expect_closed();
 }
 
-/// Drains a server while one client sends this request without end, and returns what the client has
-/// received.
+/// Drains a server while one client repeats `request` endlessly; returns what the client received.
 #[track_caller]
 fn drain_during_endless_requests(
     request: Vec<u8>,
@@ -128,7 +127,7 @@ fn drain_during_endless_requests(
         client.expect_bytes(1);
         let reading = scope.spawn(move || {
             let received = client.read_rest();
-            // The other half has nobody to write to then.
+            // Ends the sending thread with an error.
             drop(client);
             received
         });
@@ -144,7 +143,7 @@ fn drain_during_endless_requests(
     })
 }
 
-/// Whether the last response, and only that, says that it is the last.
+/// Whether the last response, and only that one, announces the close.
 fn only_the_last_says_close(received: &[u8]) -> bool {
     let received = String::from_utf8_lossy(received).to_ascii_lowercase();
     let announces_close = |head: &str| head.contains("connection: close");

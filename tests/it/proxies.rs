@@ -10,9 +10,9 @@ use httpool::{Builder, ClientInfo, ForwardedBy, ListenAddr, Request, Server, Tru
 use crate::support::request::{PROXY_V1, PROXY_V2};
 use crate::support::{BoundServer, Client, TempPath, TestServer, request, unique_loopback};
 
-/// What is known of who sent a request; `peer` stands for the other end of the connection.
+/// The proxy and the client of a request; `peer` stands for the other end of the connection.
 fn proxy_and_client(request: Request) -> String {
-    let origin = ClientInfo::of(&request).expect("it came over a connection");
+    let origin = ClientInfo::of(&request).expect("the request came over a connection");
     let peer = origin.peer();
     let name = |node: Option<httpool::PeerAddr>| match node {
         Some(node) if node == peer => "peer".to_owned(),
@@ -23,14 +23,14 @@ fn proxy_and_client(request: Request) -> String {
 }
 
 fn trusting(proxy: &str) -> impl FnOnce(Builder) -> Builder {
-    let proxy: TrustedProxy = proxy.parse().expect("the text is a proxy");
+    let proxy: TrustedProxy = proxy.parse().expect("the proxy is valid");
     move |builder| builder.trusted_proxy(proxy)
 }
 
-/// A server for proxies alone, those on loopback addresses.
+/// A server with a PROXY protocol listener that trusts loopback addresses.
 #[track_caller]
 fn proxy_protocol_server(configure: impl FnOnce(Builder) -> Builder) -> BoundServer {
-    let address: ListenAddr = "127.0.0.1:0".parse().expect("an address");
+    let address: ListenAddr = "127.0.0.1:0".parse().expect("the address is valid");
     let builder = Server::builder().listen_proxy_protocol(address).workers(2);
     let builder = configure(trusting("127.0.0.0/8")(builder));
     BoundServer::from(builder.bind().expect("the address is free"))
@@ -57,7 +57,7 @@ fn untrusted_forwarding_headers_are_ignored() {
 fn trusted_proxy_sets_the_client_address() {
     let server = TestServer::spawn(trusting("127.0.0.1"), proxy_and_client);
     let mut proxy = server.connect();
-    // Each request on a connection is somebody else's.
+    // Each request on a proxy's connection may belong to another client.
     for (fields, expected) in [
         ("", "nobody for peer"),
         ("X-Forwarded-For: 192.0.2.1\r\n", "peer for 192.0.2.1"),
@@ -101,7 +101,7 @@ fn proxy_protocol_header_sets_the_client_address() {
     let server = proxy_protocol_server(|builder| builder).run(proxy_and_client);
     for header in [PROXY_V1, PROXY_V2] {
         let mut proxy = server.connect();
-        // At once, in bytes, and with requests behind it or later.
+        // The header is sent with a request, byte by byte, and with several requests.
         proxy.send([header, &request::get("/")].concat());
         proxy.expect_body("peer for 192.0.2.1:4711");
         proxy.get("/").expect_body("peer for 192.0.2.1:4711");
@@ -186,7 +186,7 @@ fn missing_or_bad_proxy_header_closes_silently() {
         &[0; 10_000],
     ] {
         let mut client = server.connect();
-        // It may be closed before all of it has been sent.
+        // The server may close the connection before all bytes are sent.
         let _ = client.try_send(nonsense);
         assert_eq!(client.read_rest().0, b"", "{}", nonsense.escape_ascii());
     }
@@ -228,8 +228,11 @@ fn late_proxy_header_closes_silently() {
 
 #[test]
 fn untrusted_peers_of_a_proxy_listener_are_closed() {
-    let builder = Server::builder()
-        .listen_proxy_protocol("127.0.0.1:0".parse::<ListenAddr>().expect("an address"));
+    let builder = Server::builder().listen_proxy_protocol(
+        "127.0.0.1:0"
+            .parse::<ListenAddr>()
+            .expect("the address is valid"),
+    );
     let builder = trusting("192.0.2.0/24")(builder.workers(1));
     let server =
         BoundServer::from(builder.bind().expect("some port is free")).run(proxy_and_client);
@@ -241,9 +244,9 @@ fn untrusted_peers_of_a_proxy_listener_are_closed() {
 
 #[test]
 fn proxy_listener_requires_a_trusted_proxy() {
-    let address: ListenAddr = "127.0.0.1:0".parse().expect("an address");
+    let address: ListenAddr = "127.0.0.1:0".parse().expect("the address is valid");
     let error = Server::builder().listen_proxy_protocol(address).bind();
-    let error = error.expect_err("nobody could come in");
+    let error = error.expect_err("a trusted proxy is required");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     assert!(
         error.to_string().ends_with("no proxy is trusted"),
@@ -254,11 +257,13 @@ fn proxy_listener_requires_a_trusted_proxy() {
 #[test]
 fn proxy_protocol_is_set_per_listener() {
     let listener = TcpListener::bind((unique_loopback(), 0)).expect("the address is free");
-    let builder = Server::builder()
-        .adopt_proxy_protocol(listener)
-        .listen("127.0.0.1:0".parse::<ListenAddr>().expect("an address"));
+    let builder = Server::builder().adopt_proxy_protocol(listener).listen(
+        "127.0.0.1:0"
+            .parse::<ListenAddr>()
+            .expect("the address is valid"),
+    );
     let builder = trusting("127.0.0.0/8")(builder.workers(2));
-    let server = BoundServer::from(builder.bind().expect("it listens"));
+    let server = BoundServer::from(builder.bind().expect("the server listens"));
     let addresses = server.addresses().to_vec();
     let _server = server.run(proxy_and_client);
     let mut proxy = Client::connect(&addresses[0]);

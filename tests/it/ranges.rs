@@ -10,12 +10,12 @@ use httpool::{EntityTags, ServeDir};
 
 use crate::support::{Client, End, HUGE, Random, Response, TempDir, TestServer, call, get, header};
 
-/// A file that is older than this build of the tests, so that its tag is strong.
+/// A file older than this build of the tests, so that its entity tag is strong.
 const OLD: &str = "/LICENSE-MIT";
 
 fn old_file() -> (ServeDir, Vec<u8>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let content = fs::read(folder.join(&OLD[1..])).expect("it is there");
+    let content = fs::read(folder.join(&OLD[1..])).expect("the file exists");
     (
         ServeDir::new(folder).expect("the folder can be served"),
         content,
@@ -33,19 +33,19 @@ fn get_ranges(client: &mut Client, target: &str, ranges: &str) {
     ));
 }
 
-/// What each part says that it is, and its bytes.
+/// The head and the content of each part.
 #[track_caller]
 fn parts(response: &Response) -> Vec<(String, Vec<u8>)> {
     let media_type = response.header("content-type").unwrap_or_default();
     let boundary = media_type.strip_prefix("multipart/byteranges; boundary=");
-    let line = format!("--{}", boundary.expect("there are several parts"));
+    let line = format!("--{}", boundary.expect("the response is multipart"));
     let rest = response.body.strip_prefix(b"\r\n");
-    let mut rest = rest.expect("a line break precedes the first boundary, too");
+    let mut rest = rest.expect("a line break precedes the first boundary");
     let mut parts = Vec::new();
     loop {
         rest = rest
             .strip_prefix(line.as_bytes())
-            .expect("a part begins or all ends");
+            .expect("a boundary follows");
         if rest == b"--\r\n" {
             return parts;
         }
@@ -59,7 +59,7 @@ fn parts(response: &Response) -> Vec<(String, Vec<u8>)> {
         let end = rest
             .windows(next.len())
             .position(|these| these == next.as_bytes());
-        let (content, after) = rest.split_at(end.expect("a part ends"));
+        let (content, after) = rest.split_at(end.expect("the part has an end"));
         parts.push((head, content.to_vec()));
         rest = &after[2..];
     }
@@ -114,12 +114,12 @@ fn several_ranges_come_in_one_multipart_response() {
         assert_eq!(*head, said);
         assert!(*part == content[start..end], "{start}-{end}");
     }
-    // What touches is one part, and needs no parts.
+    // Adjacent ranges are merged into a single one, which needs no multipart response.
     get_ranges(&mut client, "/file.txt", "10-19,20-29,5-12");
     assert!(client.expect_status(206).body == content[5..30]);
 }
 
-/// zsync asks for twenty in one request.
+/// zsync requests twenty ranges at once.
 #[test]
 fn sixty_four_ranges_are_the_limit() {
     let folder = TempDir::new();
@@ -139,7 +139,7 @@ fn sixty_four_ranges_are_the_limit() {
     }
     get_ranges(&mut client, "/file.txt", &ranges(65));
     client.expect_status(416);
-    // Ranges that overlap are one, and so few enough.
+    // Overlapping ranges are merged first and then counted.
     get_ranges(&mut client, "/file.txt", &(ranges(65) + ",0-"));
     assert!(client.expect_status(206).body == content);
 }
@@ -178,7 +178,7 @@ fn bad_ranges_are_416_or_ignored() {
     }
     get_ranges(&mut client, "/none", "0-");
     client.expect_body("");
-    // As many as a head has room for.
+    // As many ranges as fit into a request head.
     let many: Vec<_> = (0..900)
         .map(|index| format!("{0}-{0}", index * 60 * 3))
         .collect();
@@ -201,9 +201,11 @@ fn bad_ranges_are_416_or_ignored() {
 fn if_range_resumes_only_an_unchanged_file() {
     let (files, content) = old_file();
     let first = get(&files, OLD, &[]);
-    let tag = header(&first, ETAG).expect("there is a tag").to_owned();
+    let tag = header(&first, ETAG)
+        .expect("the response has an entity tag")
+        .to_owned();
     let date = header(&first, LAST_MODIFIED)
-        .expect("there is a date")
+        .expect("the response has a date")
         .to_owned();
     assert!(tag.starts_with('"'), "{tag}");
     for (validator, status) in [
@@ -221,12 +223,12 @@ fn if_range_resumes_only_an_unchanged_file() {
         assert_eq!(response.body().length(), Some(sent));
         assert_eq!(header(&response, ETAG), Some(&*tag));
     }
-    // Where equal times mean nothing, a date brings the whole.
+    // With tags from change times, a date in If-Range never matches.
     let (by_change, _) = old_file();
     let by_change = by_change.entity_tags(EntityTags::Change);
     let fields = [(RANGE, "bytes=10-"), (IF_RANGE, &*date)];
     assert_eq!(get(&by_change, OLD, &fields).status(), 200);
-    // A range that there is not is none of a file that has changed.
+    // If-Range is checked before the range: an unsatisfiable range of a changed file is ignored.
     let beyond = [(RANGE, "bytes=999999-"), (IF_RANGE, "\"other\"")];
     assert_eq!(get(&files, OLD, &beyond).status(), 200);
 }
@@ -256,7 +258,7 @@ fn ranges_apply_to_the_precompressed_file() {
     assert_eq!(
         header(&response, CONTENT_LENGTH),
         None,
-        "the server says it"
+        "the server sets Content-Length"
     );
     let several = [(ACCEPT_ENCODING, "br"), (RANGE, "bytes=0-0,-1")];
     assert_eq!(get(&files, "/a.css", &several).status(), 200);
@@ -271,6 +273,6 @@ fn file_truncated_during_multipart_resets_the_connection() {
     let mut client = server.connect();
     get_ranges(&mut client, "/file", &format!("0-0,1000-{}", HUGE - 1));
     client.expect_bytes(1);
-    file.set_len(2000).expect("a file can be cut");
+    file.set_len(2000).expect("the file can be truncated");
     assert_eq!(client.read_rest().1, End::Reset);
 }

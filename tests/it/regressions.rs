@@ -6,7 +6,7 @@ use httpool::{Request, Response};
 
 use crate::support::{Client, Gate, GateWaiter, NEVER, TestServer, describe, mirror, request};
 
-/// Stops at a gate where it is asked to.
+/// Waits at the gate for `/gate`.
 fn gated(waiter: GateWaiter) -> impl Fn(Request) -> String {
     move |request: Request| {
         if request.uri() == "/gate" {
@@ -16,8 +16,8 @@ fn gated(waiter: GateWaiter) -> impl Fn(Request) -> String {
     }
 }
 
-/// A ring for work in the channel was heard by a worker that had just received an event, and the
-/// work waited for that worker's handler although another was idle.
+/// A wakeup for queued work reached a worker that had just received an event. The work then waited
+/// for that worker's handler, although another worker was idle.
 #[test]
 fn wakeup_received_by_a_busy_worker_is_passed_on() {
     for _ in 0..40 {
@@ -32,7 +32,7 @@ fn wakeup_received_by_a_busy_worker_is_passed_on() {
     }
 }
 
-/// Deadlines were measured when a worker came to it, so that a client paid for a busy pool.
+/// Deadlines were checked when a worker became free, so that clients of a busy pool timed out.
 #[test]
 fn deadlines_do_not_count_time_waiting_for_a_worker() {
     let gate = Gate::new();
@@ -46,22 +46,22 @@ fn deadlines_do_not_count_time_waiting_for_a_worker() {
     let (mut head, mut body) = (server.connect(), server.connect());
     head.send("GET /head HTTP/1.1\r\nHo");
     body.send(request::post_head("/body", 2)).send("o");
-    // The only worker has seen both when it has answered this.
+    // The only worker has read both partial requests before it answers this one.
     let mut holder = server.connect();
     holder.get("/").expect_status(200);
     holder.get("/gate");
     gate.expect_arrived(1);
     head.send("st: it\r\n\r\n");
     body.send("k");
-    // Time is the subject here: both deadlines pass while nobody can look.
+    // Sleeps until both deadlines have passed while no worker is free.
     thread::sleep(Duration::from_millis(500));
     gate.open();
     head.expect_status(200);
     body.expect_status(200);
 }
 
-/// Pipelined requests ran one after another while everyone else waited, and the answers to the
-/// first left with that to the last.
+/// Pipelined requests ran one after another while other clients waited, and the first responses
+/// were sent with the last one.
 #[test]
 fn slow_pipelined_requests_yield_to_other_clients() {
     let gates = [Gate::new(), Gate::new()];
@@ -81,7 +81,7 @@ fn slow_pipelined_requests_yield_to_other_clients() {
     let mut modest = server.connect();
     modest.get("/modest");
     server.expect_open(2);
-    // Longer than a turn.
+    // Longer than a worker's turn.
     thread::sleep(Duration::from_millis(20));
     gates[0].open();
     greedy.expect_body("GET /0 ");
@@ -90,7 +90,7 @@ fn slow_pipelined_requests_yield_to_other_clients() {
     greedy.expect_body("GET /1 ");
 }
 
-/// No moment lies a `Duration::MAX` from now, and looking for one panicked.
+/// `Instant::now() + Duration::MAX` panicked.
 #[test]
 fn duration_max_is_a_valid_timeout() {
     let forever = Duration::MAX;
@@ -112,7 +112,7 @@ fn duration_max_is_a_valid_timeout() {
     assert_eq!(server.shut_down().aborted, 0);
 }
 
-/// A client takes 1xx for an interim answer, and the next answer for that to its request.
+/// A client would take a 1xx response for an interim one, and the next response for the final one.
 #[test]
 fn handler_cannot_return_an_interim_response() {
     let handler = |_: Request| -> Response {
@@ -124,7 +124,7 @@ fn handler_cannot_return_an_interim_response() {
     server.connect().get("/").expect_status(500);
 }
 
-/// The handler had taken the request, and with it what the client accepts.
+/// The handler took the request, including its Accept header.
 #[test]
 fn panic_response_respects_the_accept_header() {
     let handler = |request: Request| -> &'static str { panic!("a test asked for {request:?}") };
@@ -138,7 +138,8 @@ fn panic_response_respects_the_accept_header() {
     );
 }
 
-/// Empty lines are no request, but kept a connection from ever waiting, and so from its deadline.
+/// Empty lines are not a request, but they kept the connection from being parked, so that its
+/// deadline was never checked.
 #[test]
 fn endless_empty_lines_time_out() {
     let configure = |builder: httpool::Builder| {

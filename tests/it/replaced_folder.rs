@@ -1,4 +1,4 @@
-//! Another folder in the place of the one that is served.
+//! The served folder is replaced by another one.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -50,7 +50,7 @@ fn switched_symlink_is_followed() {
     });
     expect_status(&files, "/sub/", 200);
     switch("1");
-    files.reload().expect("it is there");
+    files.reload().expect("the folder exists");
     assert_eq!(content(&files, "/a"), (200, Some(1)));
     expect_status(&files, "/sub/", 404);
 }
@@ -62,7 +62,7 @@ fn missing_folder_is_503_with_retry_after() {
     let files = ServeDir::new(outer.path("dist")).expect("the folder can be served");
     fs::rename(outer.path("dist"), outer.path("aside")).expect("the folder is writable");
     assert!(files.reload().is_err());
-    // What is still in the old one is sent.
+    // Files of the old folder are still served.
     assert_eq!(content(&files, "/a"), (200, Some(1)));
     let missing = expect_status(&files, "/b", 503);
     assert_eq!(header(&missing, RETRY_AFTER), Some("1"));

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::{Gate, TestServer};
 
-/// The type says what the router's state is: none.
+/// Fixes the router's state type to `()`.
 fn client_of(router: Router) -> Client {
     Client::new(router)
 }
@@ -71,11 +71,11 @@ fn hostile_paths_reach_no_other_handler() {
     for target in ["/private%00", "/public/a%00b", "/private%", "/public/%zz"] {
         assert_eq!(client.get(target).send().status(), 400, "{target}");
     }
-    // Dot segments are resolved before a route is chosen, and layers see the same path.
+    // Dot segments are resolved before routing, and layers see the resolved path.
     for target in ["/public/../private", "/public/%2e%2e/private", "/./private"] {
         expect_status(&client, target, 200, "secret");
     }
-    // A name stands for one segment, whatever is in it; what to make of that is the function's.
+    // A parameter matches one segment, whatever the decoded text is; the handler has to judge it.
     for (target, name) in [
         ("/public/..%2F..%2Fprivate", "../../private"),
         ("/public/%252e", "%2e"),
@@ -103,7 +103,7 @@ fn methods_select_their_handler() {
     assert_eq!(response.headers()[ALLOW], "GET, HEAD, POST, OPTIONS");
     assert_eq!(client.options("/own").send().text(), "options of its own");
     assert_eq!(client.head("/own").send().headers()[ALLOW], "OPTIONS");
-    let brew = Method::from_bytes(b"BREW").expect("it is a method");
+    let brew = Method::from_bytes(b"BREW").expect("the method is valid");
     assert_eq!(client.request(brew, "/any").send().text(), "BREW");
 }
 
@@ -211,7 +211,7 @@ fn nested_fallback_does_not_depend_on_order() {
     }
 }
 
-/// It is one of its routes.
+/// The path is a route of the nested router.
 #[test]
 fn nested_fallback_does_not_answer_other_methods_of_a_route() {
     let inner = || Router::new().get("/", || "root").fallback(|| "fallback");
@@ -234,7 +234,7 @@ struct User {
     tags: Vec<String>,
 }
 
-/// A form that may be empty.
+/// A form whose fields are all optional.
 #[derive(Debug, Deserialize)]
 struct Tags {
     #[serde(default)]
@@ -294,7 +294,7 @@ fn bodies_and_queries_are_deserialized() {
     expect_rejected(client.get("/query?name=a&name=b").send(), 400, twice);
     expect_rejected(post("/form", form, "name=%FF"), 422, "not UTF-8");
     expect_rejected(client.get("/query?name=%FF").send(), 400, "not UTF-8");
-    // A type is asked of content only.
+    // The content type matters only if there is content.
     for content_type in [json, form, "text/plain"] {
         let no_content = "the request has no content";
         expect_rejected(post("/json", content_type, ""), 400, no_content);
@@ -344,13 +344,13 @@ fn handler_reads_a_streamed_body() {
     let response = client.expect_body("elsewhere: Some(Some(1000000))");
     assert!(response.announces_close());
 
-    // Each function has its own limit.
+    // Each handler has its own body limit.
     for (method, most) in [("PUT", 12), ("POST", 9)] {
         let mut client = server.connect();
         client.send(head(method, "/stream/files/a", most + 1));
         client.expect_status(413);
     }
-    // What has come with its head is no other body.
+    // A body that arrives with its head is treated the same.
     let mut client = server.connect();
     client.send(head("PUT", "/stream/files/a", 7) + "at once");
     client.expect_body("a: 4 and 3");
@@ -421,10 +421,10 @@ fn handler_can_take_the_rejection() {
         .get("/origin", |origin: Option<ClientInfo>| {
             origin.map_or("nobody", |_| "somebody")
         });
-    // It has come from nowhere.
+    // This request has no connection.
     let mut request = http::Request::get("/origin")
         .body(Body::empty())
-        .expect("it is a request");
+        .expect("the request is valid");
     let response = router.handle(&mut request);
     assert_eq!(response.body().as_bytes(), b"nobody");
     let client = client_of(router);
@@ -432,7 +432,7 @@ fn handler_can_take_the_rejection() {
     expect_status(&client, "/mine/x", 200, "mine: 400 Bad Request");
 }
 
-/// The asterisk asks about the server as a whole (RFC 9110 section 9.3.7).
+/// The asterisk form addresses the server as a whole (RFC 9110 section 9.3.7).
 #[test]
 fn options_asterisk_is_204() {
     let router = Router::new()
@@ -464,7 +464,7 @@ fn rejections_respect_the_accept_header() {
     let client = client_of(router);
     let response = client.get("/x").header("accept", "application/json").send();
     assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
-    // One that a function gives as its answer, too.
+    // Also for a rejection that the handler returns.
     let router = Router::new().get("/{id}", |id: Result<Path<u8>, Rejection>| {
         id.map(|Path(id)| id.to_string())
     });
@@ -480,10 +480,10 @@ fn rejections_respect_the_accept_header() {
 fn ambiguous_routes_panic_when_added() {
     #[track_caller]
     fn expect_rejected(build: impl FnOnce() -> Router + std::panic::UnwindSafe, why: &str) {
-        let panic = std::panic::catch_unwind(build).expect_err("it can't be built");
+        let panic = std::panic::catch_unwind(build).expect_err("building it panics");
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let said = text.or_else(|| panic.downcast_ref().copied());
-        let said = said.expect("it says why");
+        let said = said.expect("the message is a string");
         assert!(said.contains(why), "{said}");
     }
     let get = || Router::<()>::new().get("/a/{x}", || "");

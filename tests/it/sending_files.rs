@@ -16,20 +16,20 @@ over_every_transport! {
     file_arrives_unchanged,
 }
 
-/// Files that are read behind their heads, and files that are not.
+/// Sizes that are sent in one write with the head, and sizes that use sendfile.
 const SIZES: [usize; 6] = [0, 1, 1024, 4 * 1024, 4 * 1024 + 1, 3_000_000];
 
-/// Sends the file of a path whole, or more of it than there is.
+/// Sends the file named by the path. `NAME+N` announces N bytes more than the file has.
 fn send_file(folder: &Arc<TempDir>) -> impl Fn(Request) -> Response + Send + Sync + 'static {
     let folder = Arc::clone(folder);
     move |request: Request| {
         let path = request.uri().path().trim_start_matches('/');
         let (name, more) = path.split_once('+').unwrap_or((path, "0"));
-        let more: u64 = more.parse().expect("tests ask for numbers");
+        let more: u64 = more.parse().expect("the suffix is a number");
         match File::open(folder.path(name)) {
             Ok(file) if more == 0 => file.into_response(),
             Ok(file) => {
-                let length = file.metadata().expect("it is a file").len();
+                let length = file.metadata().expect("the metadata is readable").len();
                 Body::from_file(file, 0..length + more).into_response()
             }
             Err(_) => (StatusCode::OK, "no file").into_response(),
@@ -55,7 +55,7 @@ fn file_arrives_unchanged(transport: Transport) {
         let response = client.expect_response_to_head();
         assert_eq!(response.header("content-length"), Some(&*length));
     }
-    // All at once.
+    // Pipelined.
     let requests = contents
         .iter()
         .map(|content| request::get(&format!("/{}", content.len())));
@@ -77,7 +77,7 @@ fn http10_client_gets_the_whole_file() {
     client.expect_closed();
 }
 
-/// The client must see that something is missing.
+/// The client must notice that bytes are missing.
 #[test]
 fn short_file_resets_the_connection() {
     let folder = Arc::new(TempDir::new());
@@ -103,14 +103,14 @@ fn file_truncated_while_sent_resets_the_connection() {
     let server = TestServer::spawn(|builder| builder, send_file(&folder));
     let mut client = server.connect();
     client.get("/file").expect_bytes(1);
-    file.set_len(1000).expect("a file can be cut");
+    file.set_len(1000).expect("the file can be truncated");
     let (received, end) = client.read_rest();
     assert_eq!(end, End::Reset);
     assert!(received.len() < HUGE);
     server.expect_serving();
 }
 
-/// Nor is it a fault of the client's.
+/// The client is not at fault either.
 #[test]
 fn unreadable_file_resets_the_connection() {
     let folder = Arc::new(TempDir::new());
@@ -121,7 +121,9 @@ fn unreadable_file_resets_the_connection() {
             let length = request.uri().path().trim_start_matches('/').parse();
             let file = File::options().write(true).open(folder.path("file"));
             match length {
-                Ok(length) => Body::from_file(file.expect("it may be written"), 0..length),
+                Ok(length) => {
+                    Body::from_file(file.expect("the file can be opened for writing"), 0..length)
+                }
                 Err(_) => Body::from("no file"),
             }
         },
@@ -142,13 +144,13 @@ fn unreadable_file_resets_the_connection() {
 
 #[test]
 fn file_without_sendfile_support_is_read() {
-    // This process's own memory, which can be read as a file and not sent as one.
+    // This process's memory can be read as a file but does not support sendfile.
     let content: &'static [u8] = Random::new(8).bytes(3_000_000).leak();
     let start = content.as_ptr().addr() as u64;
     let server = TestServer::spawn(
         |builder| builder,
         move |_: Request| {
-            let memory = File::open("/proc/self/mem").expect("there is a /proc");
+            let memory = File::open("/proc/self/mem").expect("/proc is mounted");
             Body::from_file(memory, start..start + content.len() as u64)
         },
     );
@@ -210,11 +212,11 @@ fn slow_readers_of_large_files_cost_no_worker_or_memory() {
                 }
                 assert_eq!(server.handle().snapshot().buffered, 0);
             }
-            // The clients, which are in this process, too, keep what they have received: two reads
-            // of 64 KiB at most.
+            // The clients are in this process and keep what they received: at most two reads of 64
+            // KiB.
             let grown = resident_memory().saturating_sub(before);
             let most = readers.len() as u64 * 256 * 1024;
-            assert!(grown < most, "{grown} bytes more are resident");
+            assert!(grown < most, "resident memory grew by {grown} bytes");
             for client in readers {
                 client.reset();
             }
@@ -223,7 +225,7 @@ fn slow_readers_of_large_files_cost_no_worker_or_memory() {
     );
 }
 
-/// Who reads as fast as it comes waits for others, too.
+/// A client that reads as fast as the server sends must wait its turn.
 #[test]
 fn fast_reader_does_not_starve_other_clients() {
     let folder = Arc::new(TempDir::new());
@@ -240,7 +242,7 @@ fn fast_reader_does_not_starve_other_clients() {
         }
         assert!(
             !reader.is_finished(),
-            "it was read before others were answered"
+            "the file was sent before other clients were answered"
         );
         server.handle().shutdown_now();
     });

@@ -16,40 +16,40 @@ over_every_transport! {
     half_closed_client_gets_its_events,
 }
 
-/// The next request's events are those that are sent here.
+/// The first request is answered with the events that are sent through the channel.
 fn channel() -> (SyncSender<Event>, impl Fn(Request) -> Events) {
     let (sender, receiver) = sync_channel(1);
     (sender, responding_with(receiver))
 }
 
-/// The first request is answered with these events, each later one with none.
+/// Answers the first request with `events`, and later ones with none.
 fn responding_with(events: Receiver<Event>) -> impl Fn(Request) -> Events {
     responding_with_changed(events, |events| events)
 }
 
-/// The same, with these events changed like this.
+/// Like [`responding_with`], with `change` applied to the events.
 fn responding_with_changed(
     events: Receiver<Event>,
     change: fn(Events) -> Events,
 ) -> impl Fn(Request) -> Events {
     let events = Mutex::new(Some(events));
-    move |_| match events.lock().expect("nobody panics with it").take() {
+    move |_| match events.lock().expect("no thread panicked").take() {
         Some(events) => change(Events::received(events)),
         None => Events::new([]),
     }
 }
 
-/// Reads the head of an answer.
+/// Reads a response head.
 #[track_caller]
 fn expect_head(client: &mut Client) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.extend(client.expect_bytes(1));
     }
-    String::from_utf8(head).expect("a head is text")
+    String::from_utf8(head).expect("the head is ASCII")
 }
 
-/// Reads one chunk, which is one event.
+/// Reads one chunk, which holds one event.
 #[track_caller]
 fn expect_event(client: &mut Client, event: &str) {
     let chunk = format!("{:x}\r\n{event}\r\n", event.len());
@@ -72,16 +72,16 @@ fn each_event_is_sent_at_once() {
     ] {
         assert!(head.contains(field), "{head}");
     }
-    // Each has come before the next one happens.
+    // Each event arrives before the next one is sent.
     for number in 0..3 {
         let event = Event::data("one\r\ntwo").name("news").id(number);
-        sender.send(event).expect("the stream goes on");
+        sender.send(event).expect("the stream is open");
         let event = format!("event: news\nid: {number}\ndata: one\ndata: two\n\n");
         expect_event(&mut client, &event);
     }
     drop(sender);
     assert_eq!(client.expect_bytes(5), b"0\r\n\r\n");
-    // The connection stays.
+    // The connection is kept.
     client.get("/").expect_body("");
 }
 
@@ -141,8 +141,8 @@ fn silent_stream_detects_a_closed_client() {
     let (sender, receiver) = sync_channel(0);
     let receiver = Mutex::new(Some(receiver));
     let handler = move |_: Request| {
-        let receiver = receiver.lock().expect("nobody panics with it").take();
-        Events::received(receiver.expect("it is asked once")).keep_alive(SOON)
+        let receiver = receiver.lock().expect("no thread panicked").take();
+        Events::received(receiver.expect("there is one request")).keep_alive(SOON)
     };
     let server = TestServer::spawn(|builder| builder, handler);
     let mut client = server.connect();
@@ -151,12 +151,12 @@ fn silent_stream_detects_a_closed_client() {
     expect_event(&mut client, ": \n\n");
     client.reset();
     server.expect_open(0);
-    eventually("nobody listens", || {
+    eventually("the receiver is dropped", || {
         sender.try_send(Event::data("")) == Err(TrySendError::Disconnected(Event::data("")))
     });
 }
 
-/// Each event takes a worker while it is waited for, and none longer.
+/// Each stream occupies a worker while it waits for an event, and not after the client left.
 fn closed_clients_release_their_workers_at_once(transport: Transport) {
     let senders = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&senders);
@@ -165,7 +165,7 @@ fn closed_clients_release_their_workers_at_once(transport: Transport) {
             return Events::new([]);
         }
         let (sender, receiver) = sync_channel(1);
-        kept.lock().expect("nobody panics with it").push(sender);
+        kept.lock().expect("no thread panicked").push(sender);
         Events::received(receiver).keep_alive(NEVER)
     };
     let server = transport.spawn(|builder| builder.workers(8), handler);
@@ -176,15 +176,16 @@ fn closed_clients_release_their_workers_at_once(transport: Transport) {
         client
     });
     let mut clients: Vec<Client> = clients.collect();
-    eventually("all workers wait", || server.handle().snapshot().busy == 8);
-    // One resets its connection, and the others end theirs in order, which is how they would finish
-    // sending, too.
+    eventually("all workers are busy", || {
+        server.handle().snapshot().busy == 8
+    });
+    // One client resets its connection; the others close theirs, which looks like half-closing.
     clients.remove(0).reset();
     drop(clients);
     server.expect_serving();
     server.expect_open(0);
-    for sender in &*senders.lock().expect("nobody panics with it") {
-        eventually("nobody listens", || {
+    for sender in &*senders.lock().expect("no thread panicked") {
+        eventually("the receiver is dropped", || {
             matches!(
                 sender.try_send(Event::data("")),
                 Err(TrySendError::Disconnected(_))
@@ -202,7 +203,7 @@ fn half_closed_client_gets_its_events(transport: Transport) {
     expect_head(&mut client);
     client.finish_sending();
     expect_event(&mut client, ": \n\n");
-    sender.send(Event::data("a")).expect("the stream goes on");
+    sender.send(Event::data("a")).expect("the stream is open");
     expect_event(&mut client, "data: a\n\n");
     drop(sender);
     assert_eq!(client.expect_bytes(5), b"0\r\n\r\n");
@@ -240,15 +241,15 @@ fn end_when_ends_the_stream_on_drain() {
     let (sender, receiver) = sync_channel(1);
     let receiver = Mutex::new(Some(receiver));
     let server = server.run(move |_: Request| {
-        let receiver = receiver.lock().expect("nobody panics with it").take();
+        let receiver = receiver.lock().expect("no thread panicked").take();
         let handle = handle.clone();
-        Events::received(receiver.expect("it is asked once"))
+        Events::received(receiver.expect("there is one request"))
             .end_when(move || handle.phase() > Phase::Running)
     });
     let mut client = server.connect();
     client.get("/");
     expect_head(&mut client);
-    sender.send(Event::data("a")).expect("the stream goes on");
+    sender.send(Event::data("a")).expect("the stream is open");
     expect_event(&mut client, "data: a\n\n");
     server.begin_drain();
     let (rest, end) = client.read_rest();
@@ -268,8 +269,8 @@ fn endless_events_are_aborted_at_the_drain_deadline() {
     let report = server.expect_end();
     assert_eq!((report.answered, report.aborted), (0, 1));
     assert_eq!(report.abandoned_workers, 1);
-    // Its worker ends when it learns of that.
+    // The blocked worker ends when the channel is closed.
     drop(sender);
     let (rest, _) = client.read_rest();
-    assert!(!rest.ends_with(b"0\r\n\r\n"), "it is not whole");
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "the body must be incomplete");
 }

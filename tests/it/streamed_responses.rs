@@ -7,7 +7,7 @@ use crate::support::{End, Gate, GateWaiter, HUGE, NEVER, SOON, TestServer, reque
 
 const LENGTH: u64 = 200_000;
 
-/// A body of [`LENGTH`] bytes from a reader.
+/// A reader of [`LENGTH`] bytes.
 fn digits() -> impl Read + Send {
     io::repeat(b'7').take(LENGTH)
 }
@@ -16,7 +16,7 @@ fn all_digits() -> Vec<u8> {
     vec![b'7'; 200_000]
 }
 
-/// Some bytes, and then a failure.
+/// Some bytes, then an error.
 struct Failing(Cursor<Vec<u8>>);
 
 impl Read for Failing {
@@ -28,7 +28,7 @@ impl Read for Failing {
     }
 }
 
-/// Panics when it is read, and when it is dropped.
+/// Panics when it is read, and again when it is dropped.
 struct Panicking;
 
 impl Read for Panicking {
@@ -43,7 +43,7 @@ impl Drop for Panicking {
     }
 }
 
-/// Gives nothing before its gate is open, and then one part.
+/// Blocks until its gate opens, then yields one part.
 struct Gated {
     waiter: GateWaiter,
     left: &'static [u8],
@@ -130,7 +130,7 @@ fn head_request_does_not_read_the_body() {
     client.get("/").expect_body("still here");
 }
 
-/// A client must see that something is missing, whatever the framing would tell it.
+/// The client must notice that bytes are missing, whatever the framing.
 #[track_caller]
 fn expect_reset(target: &str, version: &str) {
     let server = server();
@@ -141,7 +141,7 @@ fn expect_reset(target: &str, version: &str) {
     assert!(!received.ends_with(b"0\r\n\r\n"), "{target}");
     server.expect_serving();
     server.expect_open(0);
-    // It was not answered, and nothing of it is left.
+    // Only the request before it counts as answered, and no bytes stay buffered.
     let progress = server.handle().snapshot();
     assert_eq!((progress.answered, progress.buffered), (1, 0), "{target}");
 }
@@ -154,7 +154,7 @@ fn failing_reader_resets_the_connection() {
     }
 }
 
-/// Where only the end of the connection ends a body, a part must not end as the whole does.
+/// Where the end of the connection ends the body, a partial body must not end with a clean close.
 #[test]
 fn aborted_http10_response_resets_the_connection() {
     type Configure = fn(Builder) -> Builder;
@@ -186,7 +186,7 @@ fn aborted_http10_response_resets_the_connection() {
 
 #[test]
 fn panicking_reader_affects_no_other_client() {
-    // Both workers meet it.
+    // Four times, so that both workers see the panic.
     let server = server();
     for _ in 0..4 {
         let mut client = server.connect();
@@ -216,7 +216,7 @@ fn slow_reader_holds_no_worker_and_little_memory() {
     for _ in 0..10 {
         server.expect_serving();
     }
-    // Every one of them was asked for more than sockets can hold.
+    // Every client requested more than socket buffers hold.
     let buffered = server.handle().snapshot().buffered;
     assert!(buffered < slow.len() * 200_000, "{buffered} bytes are kept");
     for client in slow {
@@ -294,7 +294,7 @@ fn endless_stream_is_aborted_at_the_drain_deadline() {
         |builder| builder.write_timeout(NEVER).drain_timeout(SOON),
         respond,
     );
-    // One whose client takes everything, and one whose client takes nothing.
+    // One client reads everything, and the other one reads nothing.
     let (mut greedy, mut lazy) = (server.connect(), server.connect());
     greedy.get("/endless");
     lazy.get("/endless");

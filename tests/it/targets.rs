@@ -1,4 +1,4 @@
-//! Targets that mean the same, and are written in other ways.
+//! Equivalent request targets.
 
 use std::io;
 
@@ -21,9 +21,9 @@ fn folder() -> TempDir {
     folder
 }
 
-/// A site with rooms that ask for a key.
+/// A site with nested routers that require a key.
 fn site(folder: &TempDir) -> Router {
-    let files = |name: &str| ServeDir::new(folder.path(name)).expect("there is such a folder");
+    let files = |name: &str| ServeDir::new(folder.path(name)).expect("the folder exists");
     let room = |name: &str| {
         Router::new()
             .layer(
@@ -92,7 +92,7 @@ fn layers_see_the_normalized_path() {
         .layer(guard)
         .get("/admin/{*rest}", || SECRET)
         .fallback(|request: Request| {
-            let wire = RawRequest::of(&request).expect("it came over a socket");
+            let wire = RawRequest::of(&request).expect("the request came over a socket");
             let line = String::from_utf8_lossy(wire.request_line());
             format!("{} of {line}", request.uri())
         });
@@ -109,7 +109,8 @@ fn layers_see_the_normalized_path() {
         .expect_body("http://x:80/a?%61 of GET HTTP://x:80/%61?%61 HTTP/1.1");
 }
 
-/// apt asks for `./Packages` in a flat repository, and `curl --path-as-is` for whatever it is told.
+/// apt requests `./Packages` in a flat repository, and `curl --path-as-is` sends any path
+/// unchanged.
 #[test]
 fn dot_segments_are_resolved_within_a_folder() {
     let outer = TempDir::new();
@@ -146,11 +147,11 @@ fn dot_segments_are_resolved_within_a_folder() {
     }
 }
 
-/// Files that a layer or router has around them are not left upwards.
+/// Dot segments cannot climb above the prefix of a nested router.
 #[test]
 fn dot_segments_cannot_leave_a_nested_folder() {
     let folder = folder();
-    let files = |name: &str| ServeDir::new(folder.path(name)).expect("there is such a folder");
+    let files = |name: &str| ServeDir::new(folder.path(name)).expect("the folder exists");
     let router: Router = Router::new()
         .nest("/static", files("admin"))
         .get("/a.txt", || "a route");
@@ -166,7 +167,8 @@ fn dot_segments_cannot_leave_a_nested_folder() {
     }
 }
 
-/// A router does not tell reserved characters from their encoding, and layers see what was sent.
+/// Routes match a reserved character and its encoding alike, while layers see the path as it was
+/// sent.
 #[test]
 fn nested_layer_matches_percent_encoded_paths() {
     let room = || Router::new().get("/{*rest}", || SECRET);
@@ -188,7 +190,7 @@ fn nested_layer_matches_percent_encoded_paths() {
     }
 }
 
-/// Who takes a body, and how, is found as who answers is.
+/// The body mode is looked up like the route.
 #[test]
 fn body_mode_does_not_depend_on_path_encoding() {
     let length = |mut body: BodyStream| {
@@ -204,7 +206,8 @@ fn body_mode_does_not_depend_on_path_encoding() {
     }
 }
 
-/// The same path with some of its octets encoded that need not be, in digits of either case.
+/// The same path with some unreserved characters percent-encoded, and hexadecimal digits of either
+/// case.
 fn reencoded(path: &str, random: &mut Random) -> String {
     let mut rest = path.as_bytes();
     let mut written = String::new();

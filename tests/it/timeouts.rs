@@ -7,7 +7,7 @@ use httpool::{Builder, Request};
 
 use crate::support::{BoundServer, HUGE, NEVER, SOON, eventually, mirror, request};
 
-/// What is sent is answered 408 with a text that says this, and ends the connection.
+/// Expects a 408 that contains `says`, and then a close.
 #[track_caller]
 fn check(configure: impl FnOnce(Builder) -> Builder, sent: impl AsRef<[u8]>, says: &str) {
     let server = BoundServer::new(configure);
@@ -59,7 +59,7 @@ fn trickling_head_is_408() {
 fn connection_without_a_request_closes_silently() {
     let server = BoundServer::new(|builder| builder.head_timeout(SOON).idle_timeout(NEVER));
     let (mut silent, mut nearly) = (server.connect(), server.connect());
-    // An empty line is nothing yet.
+    // An empty line does not start a request.
     nearly.send("\r\n");
     let _server = server.run(mirror);
     silent.expect_closed();
@@ -94,7 +94,7 @@ fn trickling_body_is_408() {
     client.finish_sending().expect_closed();
 }
 
-/// Far more than anyone sends in these tests.
+/// Far above the rate of any client in these tests.
 const FAST: usize = 1_000_000_000;
 
 #[test]
@@ -123,13 +123,13 @@ fn client_above_the_minimum_rate_may_take_its_time() {
         builder.min_rate(1).min_rate_grace(SOON)
     });
     let (mut steady, mut late) = (server.connect(), server.connect());
-    // It has sent enough for many times as long as this test may take.
+    // It has sent enough for a rate of 1 byte per second during the whole test.
     steady
         .send(request::post_head("/", 6_000))
         .send([b'x'; 5_000]);
     late.send(request::post_head("/", 6_000));
     let _server = server.run(mirror);
-    // The deadline of someone else tells that the grace is over.
+    // The 408 of the other client shows that the grace period is over.
     late.expect_status(408);
     steady.send([b'x'; 1_000]).expect_body([b'x'; 6_000]);
 }
@@ -143,13 +143,13 @@ fn reader_below_the_minimum_rate_is_aborted() {
     let mut client = server.connect();
     client.get("/");
     let server = server.run(|_: Request| vec![b'x'; HUGE]);
-    // It goes on taking something, and time is the subject: without a pause it would be fast.
+    // It keeps reading slowly: without the pause it would be fast enough.
     let (mut part, mut taken) = ([0; 10_000], 0);
     while let Ok(count @ 1..) = client.socket().read(&mut part) {
         taken += count;
         thread::sleep(SOON / 100);
     }
-    assert!(taken < HUGE, "it was not cut");
+    assert!(taken < HUGE, "the response was not aborted");
     assert_eq!(server.handle().snapshot().answered, 0);
 }
 
@@ -164,7 +164,7 @@ fn idle_connections_have_their_own_timeout() {
     other.send("POST");
     let _server = server.run(mirror);
     idle.expect_body("before");
-    // The deadline of someone else tells that the other times are over.
+    // The 408 of the other client shows that the other timeouts have passed.
     other.expect_status(408);
     idle.post("/", "after").expect_body("after");
 }
@@ -178,7 +178,7 @@ fn handler_time_does_not_count_against_the_client() {
     let mut client = server.connect();
     client.post("/", "slow").post("/", "and again");
     let _server = server.run(|request: Request| {
-        // Time itself is what this is about.
+        // Sleeps longer than every timeout.
         thread::sleep(3 * SOON);
         mirror(request)
     });
@@ -192,11 +192,11 @@ fn client_that_does_not_read_is_aborted() {
     let mut client = server.connect();
     client.get("/");
     let server = server.run(|_: Request| vec![b'x'; HUGE]);
-    eventually("the request has come and its connection is cut", || {
+    eventually("the request was accepted and its connection closed", || {
         let progress = server.handle().snapshot();
         progress.accepted == 1 && progress.open == 0
     });
     let (received, _) = client.read_rest();
-    assert!(received.len() < HUGE, "the answer is cut");
+    assert!(received.len() < HUGE, "the response was not aborted");
     assert_eq!(server.handle().snapshot().answered, 0);
 }

@@ -7,7 +7,7 @@ use httpool::{Body, Handler, Request};
 
 use crate::support::{BoundServer, End, HUGE, NEVER, TempPath, TestServer};
 
-/// A server at a path of its own.
+/// A server on a Unix socket.
 #[track_caller]
 fn serve(path: &TempPath, handler: impl Handler) -> TestServer {
     let address = format!("unix:{}", path.as_ref().display());
@@ -52,7 +52,7 @@ fn drain_finishes_a_stream_that_is_read() {
     let mut client = server.connect();
     client.get("/");
     client.expect_bytes(1);
-    // Slow clients hold no worker here either.
+    // Slow clients occupy no worker here either.
     let mut slow: Vec<_> = (0..4).map(|_| server.connect()).collect();
     for client in &mut slow {
         client.get("/");
@@ -71,15 +71,15 @@ fn events_are_sent_at_once() {
     let receiver = Mutex::new(Some(receiver));
     let path = TempPath::new("sse.sock");
     let server = serve(&path, move |_: Request| {
-        let receiver = receiver.lock().expect("nobody panics with it").take();
-        Events::received(receiver.expect("it is asked once"))
+        let receiver = receiver.lock().expect("no thread panicked").take();
+        Events::received(receiver.expect("there is one request"))
     });
     let mut client = server.connect();
     client.get("/");
     let mut received = Vec::new();
     for event in ["data: a\n\n", "data: b\n\n"] {
         let data = event.trim_start_matches("data: ").trim_end();
-        sender.send(Event::data(data)).expect("the stream goes on");
+        sender.send(Event::data(data)).expect("the stream is open");
         while !received.ends_with(format!("\r\n9\r\n{event}\r\n").as_bytes()) {
             received.extend(client.expect_bytes(1));
         }

@@ -29,7 +29,7 @@ over_every_transport! {
 
 const ASK: &str = "GET /lines HTTP/1.1\r\nHost: it\r\nConnection: keep-alive, Upgrade\r\nUpgrade: x, Line-Echo\r\n\r\n";
 
-/// Gives back each line in capitals.
+/// Echoes each line in upper case.
 pub(crate) fn echo(stream: Stream) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
@@ -40,7 +40,7 @@ pub(crate) fn echo(stream: Stream) -> io::Result<()> {
     stream.get_mut().finish()
 }
 
-/// Answers `/lines` with an upgrade to this.
+/// Answers `/lines` with an upgrade to `serve`.
 fn upgrade_handler(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> impl Handler {
     move |request: Request| match request.uri().path() {
         "/lines" => Upgrade::new("line-echo", serve.clone()).into_response(),
@@ -49,11 +49,11 @@ fn upgrade_handler(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> im
 }
 
 fn echo_server(transport: Transport) -> TestServer {
-    let serve = |stream: Stream| echo(stream).expect("the client stays to the end");
+    let serve = |stream: Stream| echo(stream).expect("the client stays connected");
     transport.spawn(|builder| builder, upgrade_handler(serve))
 }
 
-/// A client whose connection speaks the other protocol.
+/// A client whose connection has switched the protocol.
 #[track_caller]
 fn upgraded_client(server: &TestServer) -> Client {
     let mut client = server.connect();
@@ -72,11 +72,11 @@ fn expect_upgraded(client: &mut Client) {
     }
 }
 
-/// How often connections have ended for this reason.
+/// How many connections have closed for this reason.
 fn close_counts(server: &TestServer, reason: &str) -> u64 {
     let mut close_counts = server.handle().close_counts();
     let ending = close_counts.find(|(known, _)| known.as_str() == reason);
-    ending.expect("there is such a reason").1
+    ending.expect("the reason exists").1
 }
 
 fn upgrade_switches_the_protocol(transport: Transport) {
@@ -108,12 +108,12 @@ fn bytes_behind_the_request_are_read_first(transport: Transport) {
     assert!(client.expect_bytes(lines.len()) == lines.to_uppercase().as_bytes());
     sending
         .join()
-        .expect("a sender does not panic")
-        .expect("all is taken");
+        .expect("the sending thread does not panic")
+        .expect("the server reads everything");
 }
 
 fn upgrade_starts_after_earlier_responses_are_read(transport: Transport) {
-    let serve = |stream: Stream| echo(stream).expect("the client stays to the end");
+    let serve = |stream: Stream| echo(stream).expect("the client stays connected");
     let lines = upgrade_handler(serve);
     let server = transport.spawn(
         |builder| {
@@ -129,17 +129,17 @@ fn upgrade_starts_after_earlier_responses_are_read(transport: Transport) {
     );
     let mut slow = server.connect();
     slow.send([&request::get("/huge")[..], ASK.as_bytes(), b"line\n"].concat());
-    eventually("the answer before it is kept", || {
+    eventually("the earlier response is buffered", || {
         server.handle().snapshot().buffered > 0
     });
-    // Nobody holds the worker yet.
+    // No worker is occupied yet.
     server.expect_serving();
     slow.expect_body(vec![b'x'; HUGE]);
     expect_upgraded(&mut slow);
     assert_eq!(slow.expect_bytes(5), b"LINE\n");
 }
 
-/// Such a request is answered 426, and its connection stays.
+/// Expects 426 for such a request, on a connection that is kept.
 #[track_caller]
 fn expect_upgrade_required(head: &str) {
     let server = echo_server(Transport::Tcp);
@@ -183,7 +183,7 @@ fn upgrade_with_another_status_is_a_plain_response() {
     let server = TestServer::spawn(
         |builder| builder,
         |_: Request| {
-            let upgrade = Upgrade::new("line-echo", |_| panic!("nobody is upgraded"));
+            let upgrade = Upgrade::new("line-echo", |_| panic!("the upgrade must not run"));
             (StatusCode::IM_A_TEAPOT, upgrade)
         },
     );
@@ -217,7 +217,7 @@ fn panic_in_an_upgraded_stream_is_contained(transport: Transport) {
     server.expect_open(0);
 }
 
-/// Tells what comes of reading a byte.
+/// A handler that sends the result of reading one byte.
 fn read_result() -> (
     impl Fn(Stream) + Clone + Send + Sync + 'static,
     Receiver<Result<usize, ErrorKind>>,
@@ -243,7 +243,7 @@ fn stream_reads_and_writes_time_out(transport: Transport) {
         sender
             .send(written.map_err(|error| error.kind()))
             .expect("the test listens");
-        // It goes on all the same.
+        // The stream still works afterwards.
         stream.set_read_timeout(None);
         stream
             .read_exact(&mut [0])
@@ -252,7 +252,9 @@ fn stream_reads_and_writes_time_out(transport: Transport) {
     let server = transport.spawn(|builder| builder, upgrade_handler(serve));
     let mut client = upgraded_client(&server);
     for _ in 0..2 {
-        let kind = receiver.recv_timeout(TIMEOUT).expect("it takes too long");
+        let kind = receiver
+            .recv_timeout(TIMEOUT)
+            .expect("the stream reports in time");
         assert_eq!(kind, Err(ErrorKind::WouldBlock));
     }
     client.send("x");
@@ -282,7 +284,9 @@ fn drain_waits_for_a_stream_that_checks_is_draining(transport: Transport) {
             let kind = stream.read(&mut [0]).map_err(|error| error.kind());
             assert_eq!(kind, Err(ErrorKind::WouldBlock));
         }
-        stream.write_all(b"goodbye").expect("the client is there");
+        stream
+            .write_all(b"goodbye")
+            .expect("the client is connected");
     };
     let server = transport.spawn(
         |builder| builder.drain_timeout(NEVER),
@@ -313,14 +317,14 @@ fn stream_open_at_the_drain_deadline_is_aborted(transport: Transport) {
     assert_eq!(report.abandoned_workers, 0);
 }
 
-/// A server that gives streams away, and those streams.
+/// A server that sends its upgraded streams to the test.
 fn server_sending_streams(
     transport: Transport,
     workers: usize,
     drain_timeout: Duration,
 ) -> (TestServer, Receiver<Stream>) {
     let (give, given) = bounded(100);
-    let serve = move |stream: Stream| give.send(stream).expect("the test takes it");
+    let serve = move |stream: Stream| give.send(stream).expect("the test receives it");
     let server = transport.spawn(
         |builder| builder.workers(workers).drain_timeout(drain_timeout),
         upgrade_handler(serve),
@@ -348,8 +352,8 @@ fn stream_on_another_thread_holds_no_worker(transport: Transport) {
     for thread in threads {
         thread
             .join()
-            .expect("an echo does not panic")
-            .expect("nor does it fail");
+            .expect("the echo thread does not panic")
+            .expect("the echo succeeds");
     }
     let report = server.expect_end();
     assert_eq!((report.answered, report.aborted), (3, 0));
@@ -359,7 +363,9 @@ fn stream_on_another_thread_holds_no_worker(transport: Transport) {
 fn stored_stream_does_not_delay_shutdown() {
     let (server, given) = server_sending_streams(Transport::Tcp, 2, SOON);
     let _client = upgraded_client(&server);
-    let mut stream = given.recv_timeout(TIMEOUT).expect("it is given away");
+    let mut stream = given
+        .recv_timeout(TIMEOUT)
+        .expect("the stream is passed on");
     let report = server.shut_down();
     assert_eq!((report.aborted, report.abandoned_workers), (1, 0));
     let failure = stream.read(&mut [0]).map_err(|error| error.kind());
@@ -377,7 +383,7 @@ fn client_reset_is_an_error_of_its_stream_only() {
     server.expect_serving();
 }
 
-/// Streams a body, and upgrades when it has read as much as its path says.
+/// Reads the body for `/lines` and no body otherwise, then upgrades.
 struct Streaming;
 
 impl Handler for Streaming {
@@ -388,7 +394,7 @@ impl Handler for Streaming {
                 return Problem::new(StatusCode::BAD_REQUEST).into_response();
             }
         }
-        let serve = |stream: Stream| echo(stream).expect("the client stays to the end");
+        let serve = |stream: Stream| echo(stream).expect("the client stays connected");
         Upgrade::new("line-echo", serve).into_response()
     }
 
@@ -415,7 +421,7 @@ fn upgrade_requires_a_fully_read_body(transport: Transport) {
 }
 
 fn upgraded_connections_release_their_poller_slot(transport: Transport) {
-    // More than there are places, one after another, each of which has parked before.
+    // More connections than the poller has slots, one after another; each was parked before.
     let server = echo_server(transport);
     for _ in 0..50 {
         let mut client = server.connect();
@@ -424,5 +430,7 @@ fn upgraded_connections_release_their_poller_slot(transport: Transport) {
         expect_upgraded(&mut client);
         client.finish_sending().expect_closed();
     }
-    eventually("all have ended", || close_counts(&server, "upgraded") == 50);
+    eventually("all connections have closed", || {
+        close_counts(&server, "upgraded") == 50
+    });
 }

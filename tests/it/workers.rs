@@ -12,7 +12,7 @@ use crate::support::{
     request, wakeups,
 };
 
-/// Stops at the gate where it is asked to, and gives bodies back.
+/// Waits at the gate for `/gate`, and echoes the body.
 fn gated(waiter: GateWaiter) -> impl Fn(Request) -> Vec<u8> {
     move |request: Request| {
         if request.uri() == "/gate" {
@@ -56,7 +56,7 @@ fn no_request_waits_behind_a_blocking_handler() {
         for client in &mut clients {
             client.post("/", "before").expect_body("before");
         }
-        // They come as one flock, and one in the middle of it blocks.
+        // All requests arrive together, and one in the middle blocks its worker.
         let blocked = clients.len() / 2;
         for (number, client) in clients.iter_mut().enumerate() {
             let target = if number == blocked { "/gate" } else { "/" };
@@ -96,7 +96,7 @@ fn every_worker_is_used() {
 fn two_workers_hold_thousands_of_idle_connections() {
     const IDLE: usize = 2_000;
     const HALF: usize = 200;
-    /// Both ends of each connection are here, and something is left for everything else.
+    /// Both ends of each connection are in this process; the rest is for everything else.
     const DESCRIPTORS: u64 = 5_000;
     in_own_process(
         "workers::two_workers_hold_thousands_of_idle_connections",
@@ -160,7 +160,7 @@ fn slow_readers_hold_no_worker() {
     for reader in &mut readers {
         reader.get("/large");
     }
-    // Two workers have answered them all, and nobody has read a byte.
+    // Two workers have answered all of them, and no client has read a byte.
     gate.expect_arrived(READERS);
     for _ in 0..10 {
         server.expect_serving();
@@ -220,7 +220,7 @@ fn bytes_of_different_clients_never_mix() {
                     let sending = client.send_in_background(request);
                     client.expect_body(&body);
                     let sent = sending.join().expect("sending does not panic");
-                    sent.expect("the whole body is taken");
+                    sent.expect("the server reads the whole body");
                 }
             });
         }
@@ -231,7 +231,7 @@ fn bytes_of_different_clients_never_mix() {
 
 #[test]
 fn reused_buffers_leak_nothing_to_the_next_request() {
-    /// A function owns its request; only who borrows it could find what was there before.
+    /// Borrows the request: a function handler would own it and could not see leftovers.
     struct Show;
 
     impl Handler for Show {
@@ -248,14 +248,14 @@ fn reused_buffers_leak_nothing_to_the_next_request() {
     let mut client = server.connect();
     client.send(secret).expect_body(told);
     client.get("/").expect_body(plain);
-    // In one piece, for both to be read at once.
+    // In one piece, so that both are read at once.
     client.send([secret.as_bytes(), &request::get("/")].concat());
     client.expect_body(told);
     client.expect_body(plain);
     server.connect().get("/").expect_body(plain);
 }
 
-/// Reads what its client sends byte by byte, as a body or in another protocol, and tells who reads.
+/// Reads a body or an upgraded stream byte by byte, and sends the name of the reading thread.
 struct ByteByByte(Sender<String>);
 
 impl Handler for ByteByByte {
@@ -291,13 +291,15 @@ fn blocking_read_in_a_handler_wakes_no_other_worker() {
                 let (sender, receiver) = bounded(0);
                 let server = TestServer::spawn(|builder| builder, ByteByByte(sender));
                 let mut client = server.connect();
-                // Once it has parked, it is watched.
+                // After its first request, the connection is parked and polled.
                 client.get("/").expect_body("read");
                 client.send(head);
                 let mut before = None;
                 for _ in 0..BYTES {
                     client.send("x");
-                    let reader = receiver.recv_timeout(TIMEOUT).expect("the byte is read");
+                    let reader = receiver
+                        .recv_timeout(TIMEOUT)
+                        .expect("the handler reads the byte");
                     let others = |name: &str| name.starts_with("httpool-") && name != reader;
                     let woken = wakeups(others);
                     let woken = woken - *before.get_or_insert(woken);

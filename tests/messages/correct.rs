@@ -1,4 +1,4 @@
-//! What is right, so that the others are wrong for the reason that they should be.
+//! Correct code: it must compile, so that the other files fail because of their mistakes only.
 
 use httpool::http::StatusCode;
 use httpool::http::header::ETAG;

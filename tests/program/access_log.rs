@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use crate::support::{Program, TempDir, TempPath, eventually, request};
 
-/// The program with an access log, and more arguments.
+/// Starts the program with an access log and further arguments.
 fn spawn_with_log(path: &TempPath, arguments: &[&str]) -> Program {
     let name = path.text();
     Program::spawn(&[&["--access-log", name][..], arguments].concat())
 }
 
 fn lines(path: impl AsRef<Path>) -> Vec<String> {
-    let text = fs::read_to_string(path).expect("there is a log");
+    let text = fs::read_to_string(path).expect("the log exists");
     assert!(
         text.is_empty() || text.ends_with('\n'),
-        "a line is broken off"
+        "the last line is incomplete"
     );
     text.lines().map(str::to_owned).collect()
 }
@@ -48,7 +48,7 @@ fn every_request_is_logged_at_exit() {
     assert!(lines.iter().all(|line| line.starts_with("127.0.0.1 - - [")));
     lines.sort_unstable_by_key(|line| line.split('"').nth(1).map(str::to_owned));
     lines.dedup();
-    assert_eq!(lines.len(), CLIENTS * REQUESTS, "no two are the same");
+    assert_eq!(lines.len(), CLIENTS * REQUESTS, "ids repeat");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn handled_and_rejected_requests_are_logged() {
 #[test]
 fn json_lines_name_the_request() {
     let path = TempPath::new("json");
-    // Lines of one worker stand in the order of their requests.
+    // One worker writes lines in the order of the requests.
     let json = [
         "--access-log-format",
         "json",
@@ -103,12 +103,14 @@ fn json_lines_name_the_request() {
     let response = client.expect_status(200);
     assert_eq!(response.header("x-request-id"), Some("from-afar"));
     let response = client.get("/b").expect_status(200);
-    let id = response.header("x-request-id").expect("it got one");
+    let id = response
+        .header("x-request-id")
+        .expect("the response has an id");
     program.signal(Signal::TERM);
     program.expect_exit(0);
     let lines: Vec<Value> = lines(&path)
         .iter()
-        .map(|line| serde_json::from_str(line).expect("each is JSON"))
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
         .collect();
     assert_eq!(lines[0]["request_id"], "from-afar");
     assert_eq!(lines[0]["traceparent"], traceparent);
@@ -122,7 +124,7 @@ fn renamed_log_is_reopened_without_loss() {
     let mut program = spawn_with_log(&path, &[]);
     let mut client = program.connect();
     client.get("/before").expect_status(200);
-    fs::rename(&path, &rotated).expect("the log is there");
+    fs::rename(&path, &rotated).expect("the log exists");
     program.signal(Signal::USR1);
     program.expect_line("access log reopened");
     client.get("/after").expect_status(200);
@@ -141,7 +143,7 @@ fn log_lines_are_written_promptly() {
     let path = TempPath::new("soon");
     let program = spawn_with_log(&path, &[]);
     program.connect().get("/soon").expect_status(200);
-    eventually("the line is there", || {
+    eventually("the line is written", || {
         fs::read_to_string(&path).is_ok_and(|text| text.contains("/soon"))
     });
 }
@@ -157,7 +159,7 @@ fn unwritable_log_does_not_stop_the_server() {
     program.expect_exit(0);
 }
 
-/// Under systemd, standard output is a socket, which can't be opened by its path.
+/// Under systemd, standard output is a socket, which cannot be opened by its path.
 #[test]
 fn standard_output_may_be_a_socket() {
     for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
@@ -197,16 +199,16 @@ fn torn_line_of_an_earlier_process_is_ended_first() {
     assert!(lines[1].starts_with("127.0.0.1 - - [") && lines[1].contains("GET /next"));
 }
 
-/// The program with more in its access log than a pipe takes, and the pipe, which nobody reads.
+/// Starts the program with an unread pipe as its access log, and more lines than the pipe holds.
 pub(crate) fn spawn_with_unread_log(
     folder: &TempDir,
     arguments: &[&str],
     variables: &[(&str, &str)],
 ) -> (Program, File) {
     let pipe = folder.pipe("log").path("log");
-    // Whoever opens both ends waits for nobody.
+    // Opening both ends does not block.
     let ends = File::options().read(true).write(true).open(&pipe);
-    let name = pipe.to_str().expect("the path is text");
+    let name = pipe.to_str().expect("the path is UTF-8");
     let arguments = [&["--access-log", name][..], arguments].concat();
     let program = Program::spawn_with(&arguments, variables);
     let mut client = program.connect();
@@ -241,8 +243,8 @@ fn lost_lines_are_reported_and_counted() {
     program.signal(Signal::TERM);
     let line = program.expect_line("lines of the access log are lost: its output stands still");
     let mut numbers = line.split(' ').filter_map(|word| word.parse::<u64>().ok());
-    let lost = numbers.next().expect("it says how many");
-    // A pipe has taken some of those that came before.
+    let lost = numbers.next().expect("the count is a number");
+    // The pipe holds some of the earlier lines.
     assert!((REQUESTS..=REQUESTS + 1000).contains(&lost), "{line}");
     let exit = program.expect_exit(0);
     assert_eq!(exit.errors.matches("being lost").count(), 1, "{exit:?}");

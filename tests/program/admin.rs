@@ -6,7 +6,7 @@ use crate::support::{
     Client, Gate, Program, TestServer, address_in, eventually, request, run_program,
 };
 
-/// The program with one worker, and where it answers those who watch it.
+/// Starts the program with one worker and an admin listener.
 fn spawn_with_admin(arguments: &[&str]) -> (Program, ListenAddr) {
     let watching = ["--workers", "1", "--admin", "127.0.0.1:0"];
     let listen = ["--listen", "127.0.0.1:0"];
@@ -50,10 +50,10 @@ fn admin_answers_until_the_server_ends() {
         );
     }
     assert!(metrics.contains("httpool_queue_wait_seconds_bucket{le=\"0.0001\"} "));
-    // What has begun keeps the drain from its end.
+    // The partial request keeps the drain from finishing.
     client.send(request::post_head("/", 4)).send("ha");
     program.signal(Signal::TERM);
-    eventually("it is not ready", || call(&admin, "/readyz").0 == 503);
+    eventually("it must not be ready", || call(&admin, "/readyz").0 == 503);
     assert_eq!(call(&admin, "/healthz").0, 200);
     assert!(call(&admin, "/metrics").1.contains("httpool_draining 1\n"));
     client.send("lf").expect_body("half");
@@ -61,7 +61,7 @@ fn admin_answers_until_the_server_ends() {
     program.expect_exit(0);
     assert!(
         Client::try_connect(&admin).is_err(),
-        "its port is released, too"
+        "the admin port is released, too"
     );
 }
 
@@ -83,7 +83,7 @@ fn admin_answers_while_every_worker_is_busy() {
         client.get("/");
     }
     gate.expect_arrived(2);
-    eventually("the third is seen to wait", || {
+    eventually("the third client has to wait", || {
         let (status, metrics) = call(admin.address(), "/metrics");
         assert_eq!(status, 200);
         metrics.contains("httpool_connections{state=\"queued\"} 1\n")
@@ -138,7 +138,7 @@ fn rejected_requests_are_counted_by_reason() {
     assert_eq!(figure(too_large), 0);
     program.connect().post("/", "four").expect_status(413);
     program.connect().post("/", "one").expect_body("one");
-    eventually("it is counted", || {
+    eventually("the limit is counted", || {
         figure("httpool_requests_answered_total") == 1
     });
     assert_eq!((figure(too_large), figure(client_error)), (1, 1));
@@ -146,7 +146,7 @@ fn rejected_requests_are_counted_by_reason() {
 
 #[test]
 fn admin_address_in_use_is_a_one_line_error() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
     let exit = run_program(&["--listen", "127.0.0.1:0", "--admin", &address], &[]);
     exit.expect_line(1, &format!("cannot listen on {address}: "));
@@ -174,11 +174,11 @@ fn connection_limit_is_logged_and_counted() {
     second.post("/", "second");
     drop(first);
     second.expect_body("second");
-    eventually("it is counted again", || limit(2));
+    eventually("the limit is counted again", || limit(2));
     program.signal(Signal::TERM);
     drop(second);
     let errors = program.expect_exit(0).errors;
-    // A client that comes and goes writes no line each time.
+    // Clients that connect and leave do not log a line each.
     assert_eq!(
         errors.matches("limit of 1 connection").count(),
         1,
@@ -198,7 +198,7 @@ fn descriptor_limit_is_logged_once() {
         let mut lines = errors
             .lines()
             .filter(|line| line.contains("descriptor limit"));
-        let line = lines.next().expect("it is logged");
+        let line = lines.next().expect("the line is logged");
         let expected =
             format!("descriptor limit (ulimit -n) of {descriptors} allows {connections} at most");
         assert!(line.contains(level) && line.ends_with(&expected), "{line}");

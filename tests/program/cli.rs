@@ -1,4 +1,4 @@
-//! The program as a person or a script meets it: what it prints, where, and its exit code.
+//! The command line: what the program prints, where it prints it, and its exit code.
 
 use std::env;
 use std::fs;
@@ -16,7 +16,7 @@ const CLEAN: i32 = 0;
 const FAILED: i32 = 1;
 const MISUSED: i32 = 2;
 
-/// A service manager that listens to what services tell it.
+/// A service manager that receives notifications.
 #[derive(Debug)]
 struct Manager {
     path: String,
@@ -25,7 +25,7 @@ struct Manager {
 
 impl Manager {
     fn new(name: &str) -> Self {
-        // Cargo's folder may have a longer name than a socket can have.
+        // The path of Cargo's folder may exceed the limit for socket paths.
         let path = env::temp_dir().join(format!("httpool-{}-{name}", process::id()));
         let _ = fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).expect("the folder is writable");
@@ -41,7 +41,7 @@ impl Manager {
         ("NOTIFY_SOCKET", &self.path)
     }
 
-    /// The next message, which contains `part`.
+    /// Waits for the next message, which must contain `part`.
     #[track_caller]
     fn expect(&self, part: &str) -> String {
         let mut buffer = [0; 4096];
@@ -61,7 +61,7 @@ impl Drop for Manager {
     }
 }
 
-/// A file of this test in the folder that Cargo keeps for tests.
+/// A file of this test in Cargo's folder for tests.
 fn scratch(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_file(&path);
@@ -69,7 +69,7 @@ fn scratch(name: &str) -> PathBuf {
 }
 
 fn text(path: &Path) -> &str {
-    path.to_str().expect("the path is of readable names")
+    path.to_str().expect("the path is UTF-8")
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn tls_flags_without_tls_are_rejected() {
         &["--tls-client-auth", "optional"],
         "--tls-client-auth: needs --tls-client-ca",
     );
-    // A proxy may speak TLS.
+    // A proxy may terminate TLS.
     let behind = [
         "--hsts",
         "365d",
@@ -169,7 +169,7 @@ fn misspelt_variable_warns_with_the_nearest_name() {
     let mut server = Program::start(&["--listen=127.0.0.1:0"], &misspelt);
     server.expect_line("did you mean HTTPOOL_WORKERS?");
 
-    // What Kubernetes and Docker set beside a service of this name.
+    // Variables that Kubernetes and Docker set next to a service with this name.
     let discovery = [
         ("HTTPOOL_PORT", "tcp://10.0.0.1:80"),
         ("HTTPOOL_PORT_80_TCP_ADDR", "10.0.0.1"),
@@ -227,7 +227,7 @@ fn valid_configuration_passes_the_check() {
     assert_eq!(finished.code, Some(CLEAN), "{finished:?}");
     assert_eq!(finished.output, "configuration is valid\n");
     assert_eq!(finished.errors, "");
-    assert!(!log.exists(), "a check leaves nothing behind");
+    assert!(!log.exists(), "the check must not create files");
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn conflicting_addresses_are_reported() {
         run(arguments, &[]).expect_line(MISUSED, part);
         run(&[arguments, &["--check"]].concat(), &[]).expect_line(MISUSED, part);
     }
-    // No server gets as far as to listen on these.
+    // The start fails before it listens on any of these.
     check(
         &["--listen", "127.0.0.1:4000", "--listen", "127.0.0.1:4000"],
         "--listen 127.0.0.1:4000: given twice",
@@ -294,7 +294,7 @@ fn conflicting_addresses_are_reported() {
         ],
         "--admin unix:./twice.sock?mode=600: ",
     );
-    // These fit together.
+    // These settings are consistent.
     let apart = [
         "--listen",
         "127.0.0.1:0",
@@ -369,7 +369,7 @@ fn address_in_use_is_a_one_line_error() {
     let address = taken.local_addr().expect("it is bound").to_string();
     let expected = format!("cannot listen on {address}: ");
     run(&["--listen", &address], &[]).expect_line(FAILED, &expected);
-    // With no log to say it in, it is said all the same.
+    // The error also reaches standard error when the log cannot be opened.
     run(&["--listen", &address, "--log-level", "off"], &[]).expect_line(FAILED, &expected);
     let log = scratch("in-use.log");
     run(&["--listen", &address, "--log-file", text(&log)], &[]).expect_line(FAILED, &expected);
@@ -379,7 +379,7 @@ fn address_in_use_is_a_one_line_error() {
 
 #[test]
 fn missing_passed_sockets_are_a_one_line_error() {
-    // The program would see the test's own descriptors, so this asks for one that can't be open.
+    // The program would see the descriptors of the test, so this names one that cannot be open.
     let variables = [("LISTEN_FDS", "1"), ("LISTEN_FDS_FIRST_FD", "1000000")];
     run(&[], &variables).expect_line(FAILED, "LISTEN_FDS");
 }
@@ -412,7 +412,7 @@ fn localhost_means_both_loopback_addresses() {
     let mut server = Program::start(&[], &[("HTTPOOL_LISTEN", "localhost:0")]);
     let line = server.expect_line("listening on");
     assert!(line.contains("http://127.0.0.1:"), "{line}");
-    // A machine without IPv6 has one loopback address only.
+    // Without IPv6, the machine has one loopback address only.
     if TcpListener::bind("[::1]:0").is_ok() {
         assert!(line.contains("http://[::1]:"), "{line}");
     }
@@ -437,11 +437,11 @@ fn port_means_every_interface() {
     };
     connect(
         "127.0.0.1",
-        port("http://0.0.0.0:").expect("there is a port"),
+        port("http://0.0.0.0:").expect("some port is free"),
     );
-    // A machine without IPv6 has the other only.
+    // Without IPv6, the machine has the other one only.
     if TcpListener::bind("[::]:0").is_ok() {
-        connect("::1", port("http://[::]:").expect("there is a port"));
+        connect("::1", port("http://[::]:").expect("some port is free"));
     }
 
     let variables = [
@@ -479,15 +479,15 @@ fn regular_file_at_a_socket_path_is_kept() {
     let mut server = Program::start(&arguments, &[]);
     server.expect_line("listening on unix:");
     for path in &paths {
-        fs::remove_file(path).expect("it is there");
+        fs::remove_file(path).expect("the file exists");
         fs::write(path, "precious").expect("the path is free");
     }
     server.signal(Signal::TERM);
     server.expect_exit(CLEAN);
     for path in &paths {
-        let content = fs::read_to_string(path).expect("it is still there");
+        let content = fs::read_to_string(path).expect("the file still exists");
         assert_eq!(content, "precious");
-        fs::remove_file(path).expect("it is there");
+        fs::remove_file(path).expect("the file exists");
     }
 }
 
@@ -500,7 +500,7 @@ fn admin_and_redirect_sockets_get_their_modes() {
     let mut server = Program::start(&arguments, &[]);
     server.expect_line("listening on unix:");
     let modes = paths.each_ref().map(|path| {
-        let file = fs::symlink_metadata(path).expect("it is there");
+        let file = fs::symlink_metadata(path).expect("the file exists");
         file.permissions().mode() & 0o7777
     });
     assert_eq!(modes, [0o660, 0o600]);
@@ -581,7 +581,7 @@ fn log_file_replaces_standard_error() {
 #[test]
 fn service_manager_is_notified_of_start_and_drain() {
     let manager = Manager::new("life");
-    // The drain lasts until the second signal, as nobody waits for its delay to pass.
+    // The drain lasts until the second signal: its delay is too long to wait for.
     let server = Program::start(
         &["--listen=127.0.0.1:0", "--drain-delay=1h"],
         &[manager.variable()],
@@ -601,7 +601,7 @@ fn service_manager_is_notified_of_start_and_drain() {
         );
         assert!(draining.contains("EXTEND_TIMEOUT_USEC="), "{draining}");
     }
-    // The second report came a second after the first, so this is no doubled signal.
+    // The second status came a second after the first one, so this is not a duplicated signal.
     server.signal(Signal::TERM);
     server.expect_exit(CLEAN);
 }

@@ -9,7 +9,7 @@ fn post(program: &Program, content_type: &str, body: &[u8]) -> Response {
     let sending = client.send_in_background(body.to_vec());
     let response = client.expect_response();
     let sent = sending.join().expect("sending does not panic");
-    sent.expect("the whole body is taken");
+    sent.expect("the server reads the whole body");
     response
 }
 
@@ -20,7 +20,7 @@ fn posted_bodies_are_echoed() {
         let response = post(program, content_type, body);
         assert_eq!(response.status, 200, "{response:?}");
         assert_eq!(response.header("content-type"), Some(expected));
-        assert!(response.body == body, "{content_type:?}: every byte");
+        assert!(response.body == body, "{content_type:?}: the body differs");
     }
     let program = Program::spawn(&["--workers", "2"]);
     let mebibyte = Random::new(1).bytes(1024 * 1024);
@@ -48,7 +48,7 @@ fn chunked_bodies_are_echoed() {
     let sending = client.send_in_background(request::post_chunked("/", &body, 4093));
     client.expect_body(&body);
     let sent = sending.join().expect("sending does not panic");
-    sent.expect("the whole body is taken");
+    sent.expect("the server reads the whole body");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn folder_replaces_the_echo() {
         .file("assets/a.js", "script")
         .file(".env", "secret");
     let root = folder.path("");
-    let root = root.to_str().expect("it is readable");
+    let root = root.to_str().expect("the file is readable");
     let flags = ["--fallback", "index.html", "--immutable", "/assets/"];
     let program = Program::spawn(&[&["--root", root], &flags[..]].concat());
     let mut client = program.connect();
@@ -135,7 +135,7 @@ fn folder_is_served_without_openat2() {
     let folder = TempDir::new();
     folder.file("sub/a.txt", "text");
     let root = folder.path("");
-    let root = root.to_str().expect("it is readable");
+    let root = root.to_str().expect("the file is readable");
     let mut program = without_openat2(|| {
         let mut program = Program::start(&["--listen", "127.0.0.1:0", "--root", root], &[]);
         program.expect_line("openat2 can't be called here");
@@ -161,8 +161,8 @@ fn deadlines_are_flags() {
     program.connect().expect_closed();
 }
 
-/// To check so much JSON holds the worker for longer than others may wait. That they come just then
-/// is tried until it is so.
+/// Checking this much JSON occupies the worker for longer than the queue timeout. The test repeats
+/// until another request arrives at that moment.
 #[test]
 fn queue_timeout_is_a_flag() {
     #[track_caller]
@@ -175,8 +175,8 @@ fn queue_timeout_is_a_flag() {
              Content-Length: {length}\r\n\r\n{body}"
         );
         let mut others = [(); 8].map(|()| program.connect());
-        eventually("somebody is shed", || {
-            // It may be shed itself, before the whole of it has come.
+        eventually("a request is shed", || {
+            // The request itself may be shed before all of it has arrived.
             let _ = program.connect().try_send(&request);
             for other in &mut others {
                 other.get("/");

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::support::{Program, TempPath, run_program};
 
-/// A folder that goes with all that is in it.
+/// A folder that is removed on drop with its content.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -23,11 +23,11 @@ impl Folder {
     }
 
     fn write(&self, file: &str, page: impl AsRef<[u8]>) {
-        fs::write(self.0.join(file), page).expect("the folder is there");
+        fs::write(self.0.join(file), page).expect("the folder exists");
     }
 
     fn name(&self) -> &str {
-        self.0.to_str().expect("the path is text")
+        self.0.to_str().expect("the path is UTF-8")
     }
 }
 
@@ -65,7 +65,7 @@ fn browsers_get_the_error_pages() {
     assert_eq!(response.header("allow"), Some("GET, HEAD, POST, OPTIONS"));
     let plain = PUT.replace("text/html", "*/*");
     check(&program, &plain, 405, "405 Method Not Allowed\n");
-    // What has no page of its own or of its class is told as always.
+    // A status without a page of its own or of its class has the built-in page.
     let broken = "POST / HTTP/1.1\r\nHost: it\r\nAccept: text/html\r\n\
                   Content-Type: application/json\r\nContent-Length: 1\r\n\r\n{";
     let response = program.connect().send(broken).expect_status(400);

@@ -2,7 +2,7 @@
 
 use crate::support::{Client, Program, request};
 
-/// The server's memory is that of a process of its own.
+/// The server runs in a process of its own, so its memory can be measured.
 #[test]
 fn unread_pipelines_do_not_grow_memory() {
     const PIPELINES: usize = 8;
@@ -24,28 +24,29 @@ fn unread_pipelines_do_not_grow_memory() {
     for client in &mut pipelines {
         client.expect_bytes(1);
     }
-    // Each of these waits for a turn of whoever can go on, and a turn is some dozens of requests.
+    // Each of these waits for a turn of every client that can make progress, and a turn is some
+    // dozens of requests.
     for round in 0..200 {
         let body = format!("round {round}");
         good.post("/", &body).expect_body(&body);
     }
     let grown = program.peak_memory() - before;
-    assert!(grown < BOUND, "{grown} bytes more");
+    assert!(grown < BOUND, "memory grew by {grown} bytes");
     drop(program);
     for thread in sending {
         let sent = thread.join().expect("sending does not panic");
-        assert!(sent.is_err(), "the server did not take everything");
+        assert!(sent.is_err(), "the server stopped reading");
     }
 }
 
-/// What the README promises of memory, with clients that each leave a response unread. The system
-/// takes most of each response into its own buffers, and the server must count all that it keeps.
+/// Checks the README's memory limit with clients that each leave a response unread. The kernel
+/// buffers most of each response, and the server must count everything that it keeps.
 #[test]
 fn unread_responses_stay_within_the_budget() {
     const CLIENTS: usize = 60;
     const BODY: usize = 4 * 1024 * 1024;
     const BUDGET: u64 = 32 * 1024 * 1024;
-    /// What two workers have in hand, and what the allocator needs.
+    /// The buffers of two workers, and overhead of the allocator.
     const BESIDE: u64 = 32 * 1024 * 1024;
     let flags = [
         "--workers",
@@ -62,7 +63,7 @@ fn unread_responses_stay_within_the_budget() {
     good.post("/", "first").expect_body("first");
     let before = program.peak_memory();
 
-    // Each sends the next request at once, and reads nothing.
+    // Each client sends its next request at once and reads nothing.
     let requests = [
         request::post("/", vec![b'x'; BODY]),
         request::post("/", "next"),
@@ -74,10 +75,10 @@ fn unread_responses_stay_within_the_budget() {
         .map(|client| client.send_in_background(requests.clone()))
         .collect();
     for thread in sending {
-        // Who finds no room is refused, and may be left.
+        // A client over the limit is refused, and its connection does not matter.
         let _ = thread.join().expect("sending does not panic");
     }
     good.post("/", "beside").expect_body("beside");
     let grown = program.peak_memory() - before;
-    assert!(grown < BUDGET + BESIDE, "{grown} bytes more");
+    assert!(grown < BUDGET + BESIDE, "memory grew by {grown} bytes");
 }

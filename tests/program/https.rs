@@ -14,10 +14,10 @@ use crate::support::{
     Client, Program, TempDir, TempPath, address_in, run_program, unique_loopback,
 };
 
-/// The program with a certificate, and clients that believe it.
+/// The program with a certificate, and clients that trust it.
 struct TlsServer {
     program: Program,
-    /// Where it speaks TLS, and where it does not.
+    /// Its TLS listener and its plain listener.
     address: ListenAddr,
     plain: ListenAddr,
     authority: CertificateAuthority,
@@ -25,7 +25,7 @@ struct TlsServer {
 }
 
 impl TlsServer {
-    /// Starts it with TLS and without, and with these arguments.
+    /// Starts the program with and without TLS, and with these arguments.
     #[track_caller]
     fn spawn(name: &str, arguments: &[&str]) -> Self {
         let authority = CertificateAuthority::new();
@@ -44,7 +44,7 @@ impl TlsServer {
         ];
         let mut program = Program::start(&[&all[..], arguments].concat(), &[]);
         let line = program.expect_line("listening on http://");
-        let secure = line.find("https://").expect("it says so");
+        let secure = line.find("https://").expect("the line names the address");
         Self {
             address: address_in(&line[secure..]),
             plain: address_in(&line),
@@ -69,7 +69,7 @@ fn tls_is_served_on_its_listeners_only() {
     let mut client = secure.connect();
     client.post("/", "over TLS").expect_body("over TLS");
     let origin = client.get("/?origin").expect_status(200).text();
-    let origin: serde_json::Value = serde_json::from_str(&origin).expect("it is JSON");
+    let origin: serde_json::Value = serde_json::from_str(&origin).expect("the body is JSON");
     assert_eq!(origin["scheme"], "https");
     assert_eq!(origin["tls"]["version"], "TLSv1.3");
     assert_eq!(origin["tls"]["server_name"], NAME);
@@ -85,8 +85,14 @@ fn certificates_are_reloaded_on_a_signal() {
     open.get("/").expect_status(200);
     let shown = |secure: &TlsServer| {
         let mut client = secure.connect();
-        client.try_handshake().expect("the program takes part");
-        client.tls().peer_certificates().expect("it is shown")[0].clone()
+        client
+            .try_handshake()
+            .expect("the program completes the handshake");
+        client
+            .tls()
+            .peer_certificates()
+            .expect("the server has a certificate")[0]
+            .clone()
     };
     let before = shown(&secure);
     fs::write(&secure.files.certificate, "").expect("the folder is writable");
@@ -134,7 +140,7 @@ fn client_certificates_can_be_required() {
                     .authority
                     .client_with(&[&rustls::version::TLS12], None);
                 let shaken = secure.connect_as(&config).try_handshake();
-                assert!(shaken.is_err(), "it is not let in");
+                assert!(shaken.is_err(), "the client is rejected");
             }
         }
     }
@@ -142,10 +148,10 @@ fn client_certificates_can_be_required() {
 
 #[test]
 fn plain_http_is_redirected() {
-    // Nobody else has this address, so the port is free.
+    // No other test uses this address, so the port is free.
     let redirects = format!("{}:8080", unique_loopback());
     let secure = TlsServer::spawn("redirects", &["--redirect-http", &redirects]);
-    let mut client = Client::connect(&redirects.parse().expect("it is an address"));
+    let mut client = Client::connect(&redirects.parse().expect("the address is valid"));
     client.send("GET /a?b HTTP/1.1\r\nHost: example.org\r\n\r\n");
     let response = client.expect_status(308);
     assert_eq!(response.header("location"), Some("https://example.org/a?b"));
@@ -167,7 +173,7 @@ fn plain_http_is_redirected() {
 fn redirect_refuses_malformed_hosts() {
     let redirects = format!("{}:8080", unique_loopback());
     let secure = TlsServer::spawn("hosts", &["--redirect-http", &redirects]);
-    let address = redirects.parse().expect("it is an address");
+    let address = redirects.parse().expect("the address is valid");
     let call = |host: &str| {
         let mut client = Client::connect(&address);
         client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
@@ -212,7 +218,7 @@ fn redirects_are_logged_and_counted() {
             "--request-ids",
         ],
     );
-    let connect = |address: &str| Client::connect(&address.parse().expect("it is an address"));
+    let connect = |address: &str| Client::connect(&address.parse().expect("the address is valid"));
     let sent_on = connect(&redirects).get("/sent?on").expect_status(308);
     assert!(sent_on.header("x-request-id").is_some(), "{sent_on:?}");
     let mut refused = connect(&redirects);
@@ -231,7 +237,7 @@ fn redirects_are_logged_and_counted() {
     }
     secure.program.signal(Signal::TERM);
     secure.program.expect_exit(0);
-    let log = fs::read_to_string(&path).expect("there is a log");
+    let log = fs::read_to_string(&path).expect("the log exists");
     for part in [
         r#""GET /sent?on HTTP/1.1" 308 0 "#,
         r#""-" 400 "#,
@@ -255,7 +261,7 @@ fn hsts_is_sent_over_tls() {
         Some("max-age=31536000")
     );
     assert_eq!(header(Client::connect(&secure.plain)), None);
-    // Those that the server makes itself, too.
+    // Including responses that the server generates itself.
     let refused = secure.connect().send("nonsense\r\n\r\n").expect_status(400);
     let told = refused.header("strict-transport-security");
     assert_eq!(told, Some("max-age=31536000"));
@@ -267,7 +273,7 @@ fn hsts_covers_subdomains_and_preload_lists_if_asked() {
         let secure = TlsServer::spawn("hsts-options", arguments);
         let response = secure.connect().get("/").expect_status(200);
         let told = response.header("strict-transport-security");
-        told.expect("it is told").to_owned()
+        told.expect("the header is present").to_owned()
     };
     let mut arguments = vec!["--hsts", "2y", "--hsts-include-subdomains"];
     assert_eq!(told(&arguments), "max-age=63115200; includeSubDomains");
@@ -326,10 +332,10 @@ fn unix_socket_can_be_for_tls() {
     ];
     let mut program = Program::start(&arguments, &[]);
     program.expect_line(&format!("listening on {address}"));
-    let address = address.parse().expect("it is an address");
+    let address = address.parse().expect("the address is valid");
     let mut client = Client::connect(&address).with_tls(&authority.client(), NAME);
     let origin = client.get("/?origin").expect_status(200).text();
-    let origin: serde_json::Value = serde_json::from_str(&origin).expect("it is JSON");
+    let origin: serde_json::Value = serde_json::from_str(&origin).expect("the body is JSON");
     assert_eq!(origin["scheme"], "https");
     assert_eq!(origin["tls"]["server_name"], NAME);
     let mut clear = Client::connect(&address);
@@ -408,7 +414,7 @@ fn failed_handshake_logging_is_rate_limited() {
         shaken.expect_err("the client does not trust the certificate");
     }
     let line = secure.program.expect_line("TLS handshake failed");
-    // Both authorities have the same name, so the client finds a wrong signature.
+    // Both authorities have the same name, so the client sees an invalid signature.
     let reason = "the client could not verify the server's signature (alert 51)";
     assert!(line.contains("INFO") && line.contains("127."), "{line}");
     assert!(line.ends_with(reason), "{line}");
@@ -422,25 +428,29 @@ fn failed_handshake_logging_is_rate_limited() {
     );
 }
 
-/// The commands of docs/tls.md for a certificate, word by word.
+/// Runs the commands of docs/tls.md for a certificate, word by word.
 #[test]
 fn documented_certificate_commands_work() {
     let readme = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("docs/tls.md");
-    let readme = fs::read_to_string(readme).expect("it is there");
-    let start = readme.find("openssl req -x509").expect("it has the recipe");
-    let (recipe, _) = readme[start..].split_once("\nhttpool").expect("both");
+    let readme = fs::read_to_string(readme).expect("the file exists");
+    let start = readme
+        .find("openssl req -x509")
+        .expect("docs/tls.md has the commands");
+    let (recipe, _) = readme[start..]
+        .split_once("\nhttpool")
+        .expect("the page starts the program after the commands");
     let folder = TempDir::new();
     let ran = Command::new("/bin/sh")
         .args(["-c", recipe])
         .current_dir(&folder)
         .output()
-        .expect("there is a shell");
+        .expect("the shell can be run");
     if ran.status.code() == Some(127) {
         return println!("skipped: there is no openssl");
     }
     assert!(ran.status.success(), "{ran:?}");
     let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path(name));
-    let text = |path: &Path| path.to_str().expect("the path is text").to_owned();
+    let text = |path: &Path| path.to_str().expect("the path is UTF-8").to_owned();
     let arguments = [
         ["--listen-tls", "127.0.0.1:0"],
         ["--tls-cert", &text(&certificate)],
@@ -448,7 +458,7 @@ fn documented_certificate_commands_work() {
     ];
     let mut program = Program::start(arguments.as_flattened(), &[]);
     let address = address_in(&program.expect_line("listening on https://"));
-    let certificate = fs::read_to_string(certificate).expect("it was made");
+    let certificate = fs::read_to_string(certificate).expect("openssl created it");
     let config = CertificateAuthority::client_trusting(&certificate);
     for name in ["localhost", "127.0.0.1", "::1"] {
         let mut client = Client::connect(&address).with_tls(&config, name);

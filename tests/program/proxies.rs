@@ -6,7 +6,7 @@ use crate::support::request::{PROXY_V1, PROXY_V2};
 use crate::support::tls::{CertificateAuthority, NAME};
 use crate::support::{Client, Program, address_in, request, run_program, unique_loopback};
 
-/// One block, as handlers see it and the echo shows it.
+/// One address block, as handlers see it and as the echo shows it.
 #[test]
 fn echo_shows_the_client() {
     let program = Program::spawn(&["--trusted-proxy", "127.0.0.0/8"]);
@@ -55,7 +55,7 @@ fn passed_socket_name_selects_proxy_protocol() {
     let trusting = ["--trusted-proxy", "127.0.0.0/8"];
     for (name, status) in [("proxied", 200), ("httpool.socket", 400)] {
         let listener = TcpListener::bind((unique_loopback(), 0)).expect("the address is free");
-        let address = listener.local_addr().expect("it listens").into();
+        let address = listener.local_addr().expect("the server listens").into();
         let _program = Program::spawn_with_named_listener(&listener, name, &trusting);
         let mut proxy = Client::connect(&address);
         proxy.send([PROXY_V1, &request::get("/")].concat());

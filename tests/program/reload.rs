@@ -5,7 +5,7 @@ use rustix::process::Signal;
 
 use crate::support::{Program, TempDir, TempPath, eventually};
 
-/// The program with a log file, once it listens.
+/// Starts the program with a log file, and waits until it listens.
 fn spawn_with_log_file(path: &TempPath) -> Program {
     let name = path.text();
     let arguments = ["--listen", "127.0.0.1:0", "--log-file", name];
@@ -25,13 +25,13 @@ fn expect_line(path: impl AsRef<Path>, part: &str) {
 fn renamed_log_file_is_reopened() {
     let (path, rotated) = (TempPath::new("log"), TempPath::new("log.1"));
     let program = spawn_with_log_file(&path);
-    fs::rename(&path, &rotated).expect("the log is there");
+    fs::rename(&path, &rotated).expect("the log exists");
     program.signal(Signal::USR1);
     expect_line(&path, "log file reopened");
     program.signal(Signal::TERM);
     program.expect_exit(0);
     expect_line(&path, ", 0 aborted");
-    let before = fs::read_to_string(&rotated).expect("it was renamed");
+    let before = fs::read_to_string(&rotated).expect("the log was renamed");
     assert!(
         before.contains("listening on") && !before.contains(", 0 aborted"),
         "{before}"
@@ -42,14 +42,14 @@ fn renamed_log_file_is_reopened() {
 fn unopenable_log_file_keeps_the_old_one() {
     let (path, rotated) = (TempPath::new("stays"), TempPath::new("stays.1"));
     let program = spawn_with_log_file(&path);
-    fs::rename(&path, &rotated).expect("the log is there");
+    fs::rename(&path, &rotated).expect("the log exists");
     fs::create_dir(&path).expect("the name is free");
     program.signal(Signal::USR1);
     expect_line(&rotated, "log file not reopened, keeping the old file: ");
     program.signal(Signal::TERM);
     program.expect_exit(0);
     expect_line(&rotated, ", 0 aborted");
-    fs::remove_dir(&path).expect("nothing was put into it");
+    fs::remove_dir(&path).expect("the file is empty");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn replaced_folder_is_reopened() {
     let outer = TempDir::new();
     outer.file("dist/a", "old").file("new/a", "newer");
     let dist = outer.path("dist");
-    let root = dist.to_str().expect("it is readable");
+    let root = dist.to_str().expect("the file is readable");
     let mut program = Program::spawn(&["--root", root]);
     program.connect().get("/a").expect_body("old");
     fs::rename(&dist, outer.path("before")).expect("the folder is writable");

@@ -12,14 +12,14 @@ use crate::support::{
     Gate, Program, TIMEOUT, TempDir, TempPath, TestServer, eventually, run_program,
 };
 
-/// A service manager's ear. Like a manager it always listens: who tells it something waits until it
-/// has heard.
+/// A service manager's notify socket. Like a manager it always receives: the sender blocks until
+/// its message is read.
 struct Manager {
     path: TempPath,
     messages: Receiver<String>,
 }
 
-/// One that listens on an abstract name.
+/// A notify socket with an abstract name.
 struct Abstract {
     name: String,
     messages: Receiver<String>,
@@ -51,7 +51,7 @@ impl Abstract {
     }
 }
 
-/// What is sent to this socket.
+/// Receives the messages that are sent to this socket.
 fn listen(socket: UnixDatagram) -> Receiver<String> {
     let (heard, messages) = unbounded();
     thread::spawn(move || {
@@ -66,7 +66,7 @@ fn listen(socket: UnixDatagram) -> Receiver<String> {
     messages
 }
 
-/// Waits for a message with a line that begins like this.
+/// Waits for a message with a line that begins with `start`.
 #[track_caller]
 fn expect_message(messages: &Receiver<String>, start: &str) {
     let deadline = Instant::now() + TIMEOUT;
@@ -135,7 +135,7 @@ fn service_manager_gets_status_and_watchdog() {
     program.signal(Signal::TERM);
     manager.expect("STOPPING=1");
     manager.expect("EXTEND_TIMEOUT_USEC=");
-    // A drain may take as long as it has been given.
+    // A drain may take as long as its timeout allows.
     manager.expect("WATCHDOG=1");
     manager.expect("STATUS=draining: 1 connections,");
     program.signal_until_exit(Signal::TERM);
@@ -150,7 +150,7 @@ fn stuck_reload_does_not_delay_shutdown() {
     let arguments = ["--drain-timeout", "1s"];
     let (mut program, _ends) = spawn_with_unread_log(&folder, &arguments, &variables);
     manager.expect("READY=1");
-    // The log that is written to can't be exchanged.
+    // The log cannot be reopened while a write to it is blocked.
     program.signal(Signal::USR1);
     manager.expect("RELOADING=1");
     manager.expect("WATCHDOG=1");
@@ -170,7 +170,7 @@ fn unread_log_file_is_not_waited_for() {
         "--listen",
         "127.0.0.1:0",
         "--log-file",
-        pipe.to_str().expect("the path is text"),
+        pipe.to_str().expect("the path is UTF-8"),
     ];
     let ends = File::options().read(true).write(true).open(&pipe);
     let program = Program::start(&arguments, &[("NOTIFY_SOCKET", path)]);
@@ -198,7 +198,7 @@ fn stuck_workers_stop_the_watchdog() {
     );
     let handle = server.handle();
     let start = handle.heartbeat();
-    eventually("an idle server moves", || {
+    eventually("an idle server makes progress", || {
         handle.heartbeat().moved_since(&start)
     });
     let mut clients = [(); 2].map(|()| server.connect());
@@ -208,12 +208,14 @@ fn stuck_workers_stop_the_watchdog() {
     gate.expect_arrived(2);
     assert_eq!(handle.snapshot().busy, 2);
     let stuck = handle.heartbeat();
-    // Its acceptor goes on.
+    // The acceptor still runs.
     let beside = server.connect();
     server.expect_open(3);
     assert!(!handle.heartbeat().moved_since(&stuck));
     gate.open();
-    eventually("it moves again", || handle.heartbeat().moved_since(&stuck));
+    eventually("the server makes progress again", || {
+        handle.heartbeat().moved_since(&stuck)
+    });
     for mut client in clients {
         client.expect_body("passed");
     }

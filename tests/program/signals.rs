@@ -9,13 +9,13 @@ use rustix::process::Signal;
 use crate::support::tls::{CertificateAuthority, CertificateFiles, NAME};
 use crate::support::{Client, Program, TempDir, eventually, ignores_signal, request};
 
-/// The signals that drain the program. The tests themselves may run where Ctrl-C is ignored.
+/// The signals that drain the program. The tests may run where SIGINT is ignored.
 fn stopping() -> impl Iterator<Item = Signal> {
     let signals = [Signal::TERM, Signal::INT].into_iter();
     signals.filter(|signal| !ignores_signal(*signal))
 }
 
-/// The signals that the program is to catch from its start on.
+/// The signals that the program catches from its start on.
 fn caught() -> impl Iterator<Item = Signal> {
     let reloading = [Signal::HUP, Signal::USR1].into_iter();
     stopping().chain(reloading.filter(|signal| !ignores_signal(*signal)))
@@ -59,7 +59,7 @@ fn second_signal_aborts_at_once() {
         let (program, mut client) = busy(&["--drain-timeout", "1h"]);
         program.signal(signal);
         program.expect_refused();
-        // Two within a moment count as one.
+        // Two signals within a moment count as one.
         program.signal_until_exit(signal);
         program.expect_exit(3);
         client.read_rest();
@@ -85,8 +85,8 @@ fn aborted_requests_set_the_exit_code() {
     client.read_rest();
 }
 
-/// A program has no handler that never returns. One that checks JSON takes its time, and a deadline
-/// that comes before the last of it has been received is tried again.
+/// The program has no handler that never returns, but checking JSON takes a while. The test retries
+/// if the deadline passes before the whole body has been received.
 #[test]
 fn aborted_handlers_set_the_exit_code() {
     const SIZE: usize = 64 * 1024 * 1024;
@@ -113,7 +113,7 @@ fn shutdown_delay_keeps_serving() {
     let mut client = program.connect();
     client.get("/").expect_status(200);
     program.signal(Signal::TERM);
-    // The answer that says close tells that the signal has come.
+    // A response with `Connection: close` shows that the signal was received.
     while !client.get("/").expect_status(200).announces_close() {}
     client.expect_closed();
     assert!(
@@ -160,8 +160,8 @@ fn ignored_signals_stay_ignored() {
     assert_eq!(reloads, 1, "{exit:?}");
 }
 
-/// The program, whose start stands still: its first line is about a certificate that has expired,
-/// and nobody reads the log.
+/// The program, blocked at start: its first line is about an expired certificate, and the log is
+/// not read.
 struct Stalled {
     program: Program,
     log: File,
@@ -186,7 +186,7 @@ impl Stalled {
         let files = expired.files(name);
         let arguments = [
             ["--listen-tls", "127.0.0.1:0"],
-            ["--log-file", pipe.to_str().expect("the path is text")],
+            ["--log-file", pipe.to_str().expect("the path is UTF-8")],
             ["--tls-cert", files.certificate.text()],
             ["--tls-key", files.key.text()],
         ];
@@ -201,7 +201,7 @@ impl Stalled {
         }
     }
 
-    /// Reads the log until this is in it.
+    /// Reads the log until it contains `part`.
     fn expect_line(&mut self, part: &str) {
         let mut text = String::new();
         eventually(&format!("{part:?} is in the log"), || {

@@ -9,38 +9,38 @@ use socket2::{SockFilter, SockRef};
 
 use crate::support::{Client, End, Program, Random, SOON, eventually, request, unique_loopback};
 
-/// Clients that ask at the same time.
+/// Clients that send requests at the same time.
 const CLIENTS: usize = 64;
 
 const DRAINS: usize = 50;
 
 const RESTARTS: usize = 20;
 
-/// Answers that show that a load is on.
+/// Responses after which the load counts as started.
 const LOADED: usize = 300;
 
-/// A client that asks again and again is never idle for so long, whatever else the machine does.
+/// A client that sends request after request is never idle for this long, even on a busy machine.
 const PATIENT: [&str; 2] = ["--drain-idle", "10s"];
 
-/// What clients see while servers come and go.
+/// What clients see while servers are replaced.
 #[derive(Debug, Default)]
 struct Load {
     answered: AtomicUsize,
-    /// Connections that were reset before a byte of the answer came.
+    /// Connections that were reset before the first byte of a response.
     reset: AtomicUsize,
-    /// They are to stop.
+    /// Tells the clients to stop.
     is_over: AtomicBool,
 }
 
 impl Load {
-    /// Asks on one connection for as long as it is kept, and then on the next, until the load is
-    /// over. Whether it was refused before.
+    /// Sends requests on one connection until it is closed, and then on the next one, until the
+    /// load ends. Returns whether a connection was refused before that.
     fn keep_requesting(&self, address: &ListenAddr) -> bool {
         while let Some(mut client) = connect(address) {
-            // Only a connection that has just been made may be one that the server never saw.
+            // Only a new connection may be unknown to the server.
             let mut is_new = true;
             loop {
-                // What can't be sent shows in what comes.
+                // A failed write shows as a missing response.
                 let _ = client.try_send(request::post("/", "kept"));
                 if is_new && client.is_reset_early() {
                     self.reset.fetch_add(1, Ordering::Relaxed);
@@ -61,7 +61,7 @@ impl Load {
         true
     }
 
-    /// The same on a connection for each request.
+    /// Like [`Load::keep_requesting`], with a connection for each request.
     fn keep_connecting(&self, address: &ListenAddr) -> bool {
         while let Some(mut client) = connect(address) {
             let _ = client.try_send(request::get_and_close("/"));
@@ -91,11 +91,13 @@ impl Load {
         self.reset.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many more requests are answered.
+    /// Waits until this many more requests are answered.
     #[track_caller]
     fn expect_responses(&self, more: usize) {
         let before = self.answered();
-        eventually("the load is answered", || self.answered() >= before + more);
+        eventually("the clients are answered", || {
+            self.answered() >= before + more
+        });
     }
 
     fn end(&self) {
@@ -103,7 +105,8 @@ impl Load {
     }
 }
 
-/// A client that panics must not leave the others behind.
+/// Ends the load when it is dropped, so that a client that panics does not leave the others
+/// running.
 struct Ends<'a>(&'a Load);
 
 impl Drop for Ends<'_> {
@@ -112,7 +115,8 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// A connection, unless it is refused. Whoever finds a queue full is not answered, and tries again.
+/// Connects, unless the connection is refused. A full accept queue does not answer, and the client
+/// tries again.
 fn connect(address: &ListenAddr) -> Option<Client> {
     loop {
         match Client::try_connect_within(address, SOON) {
@@ -123,11 +127,11 @@ fn connect(address: &ListenAddr) -> Option<Client> {
     }
 }
 
-/// How many clients may be reset in so many drains. The system completes handshakes by itself. Where
-/// it lets a program filter what comes to a listener, new ones are kept off while the others end.
-/// Where not, it tells nobody of one that is under way when a listener closes: that client believes
-/// that it is connected, and is reset. That happens to one of some thousands, and must not become
-/// more.
+/// The most clients that may be reset during this many drains. The kernel completes handshakes by
+/// itself. If it supports filters on a listener, new connections are kept out while the listener
+/// closes. If it does not, a handshake under way when the listener closes is lost: the client
+/// believes that it is connected, and is reset. This happens to one connection in some thousands,
+/// and must not become more.
 fn most_resets(drains: usize) -> usize {
     let listener = TcpListener::bind((unique_loopback(), 0)).expect("the port is free");
     let all = SockFilter::new(0x06, 0, 0, u32::MAX);
@@ -150,7 +154,7 @@ fn drain_under_new_connections_answers_all_accepted() {
     drain_under(Load::keep_connecting);
 }
 
-/// Drains again and again while clients ask in this way.
+/// Drains the program repeatedly while clients send requests.
 fn drain_under(call: fn(&Load, &ListenAddr) -> bool) {
     let (mut answered, mut reset) = (0, 0);
     for _ in 0..DRAINS {
@@ -162,8 +166,8 @@ fn drain_under(call: fn(&Load, &ListenAddr) -> bool) {
             load.expect_responses(LOADED);
             program.signal(Signal::TERM);
             for client in clients {
-                let is_refused = client.join().expect("a client loses nothing");
-                assert!(is_refused, "the port is released");
+                let is_refused = client.join().expect("the client loses no request");
+                assert!(is_refused, "the port is still in use");
             }
         });
         program.expect_exit(0);
@@ -196,12 +200,12 @@ fn drain_finishes_large_bodies_in_both_directions() {
         for sent in [sending, asking] {
             sent.join()
                 .expect("sending does not panic")
-                .expect("the whole request is taken");
+                .expect("the server reads the whole request");
         }
         let (rest, end) = download.read_rest();
-        assert!(rest.ends_with(&body), "the answer is whole");
+        assert!(rest.ends_with(&body), "the response is incomplete");
         assert_eq!(end, End::Closed);
-        // Who does not close holds the drain for a second.
+        // Connections that stay open would hold the drain for a second.
         drop((upload, download));
         program.expect_exit(0);
     }
@@ -225,10 +229,14 @@ fn restarts_behind_a_passed_socket_lose_no_client() {
 fn servers_sharing_a_port_lose_no_client() {
     let shared = ["--reuse-port", PATIENT[0], PATIENT[1]];
     let mut first = Some(Program::spawn(&shared));
-    let address = first.as_ref().expect("it is there").address().clone();
+    let address = first
+        .as_ref()
+        .expect("the first server is running")
+        .address()
+        .clone();
     let load = replace_under_load(&address, |former| {
         let Some(former) = former else {
-            return first.take().expect("the first is asked for once");
+            return first.take().expect("the first server is taken once");
         };
         let listen = address.to_string();
         let mut next = Program::start(&[&["--listen", &listen], &shared[..]].concat(), &[]);
@@ -242,8 +250,8 @@ fn servers_sharing_a_port_lose_no_client() {
     assert!(reset <= most, "{reset} were reset, {answered} answered");
 }
 
-/// Has `replace` put one server in the place of another again and again, while clients ask; none of
-/// them is refused.
+/// Replaces one server by the next one repeatedly while clients send requests. No client may be
+/// refused.
 fn replace_under_load(
     address: &ListenAddr,
     mut replace: impl FnMut(Option<Program>) -> Program,
@@ -259,7 +267,7 @@ fn replace_under_load(
             };
             let load = &load;
             scope.spawn(move || {
-                assert!(!call(load, address), "nobody is refused");
+                assert!(!call(load, address), "a connection was refused");
             })
         });
         let last = (0..RESTARTS).fold(first, |former, _| {
@@ -269,7 +277,7 @@ fn replace_under_load(
         load.expect_responses(LOADED);
         drop(ends);
         for client in clients {
-            client.join().expect("a client loses nothing");
+            client.join().expect("the client loses no request");
         }
         last
     });

@@ -1,4 +1,4 @@
-//! The chunked coding is undone to what it was made from.
+//! Decoding the chunked coding returns what was encoded.
 
 use httpool::http1::{Decoder, Event, Input, Limits, RequestBuffer};
 
@@ -10,19 +10,20 @@ const LIMITS: Limits = Limits {
     body: 1024 * 1024,
 };
 
-/// One chunk and how it is written.
+/// A chunk and how it is encoded.
 #[derive(Debug, Clone)]
 pub struct Chunk {
-    /// Not empty: an empty chunk is the last.
+    /// Not empty: an empty chunk is the last one.
     pub content: Vec<u8>,
-    /// How many zeros stand before its size.
+    /// How many zeros precede its size.
     pub zeros: usize,
     pub upper_case: bool,
-    /// What stands between size and line end.
+    /// The bytes between the size and the end of the line.
     pub extension: String,
 }
 
-/// These chunks and trailers are decoded to their content, up to the byte that follows them.
+/// Expects that these chunks and trailers are decoded to their content, up to the byte that follows
+/// them.
 pub fn check(chunks: &[Chunk], trailers: &[String], reads: &[Read]) {
     let mut bytes = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     let mut expected: Vec<u8> = Vec::new();
@@ -62,9 +63,9 @@ pub fn check(chunks: &[Chunk], trailers: &[String], reads: &[Read]) {
         loop {
             match decoder.decode(&mut input, &mut slot, &LIMITS) {
                 Ok(Event::Request) => bodies.push(slot.request.body().as_bytes().to_vec()),
-                Ok(Event::Continue) => panic!("nobody waits"),
+                Ok(Event::Continue) => panic!("no client sends Expect"),
                 Ok(Event::Stream | Event::HeadOnly | Event::Discarded(_)) => {
-                    panic!("nobody streams")
+                    panic!("no body is streamed")
                 }
                 Ok(Event::Incomplete(_)) => break,
                 Err(refusal) => panic!("{refusal}: {:?}", bytes.escape_ascii().to_string()),

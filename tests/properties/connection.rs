@@ -1,4 +1,4 @@
-//! What is true of any bytes on a connection, however they are cut.
+//! What holds for any bytes on a connection, however they are split.
 
 use httpool::RawRequest;
 use httpool::http::Version;
@@ -17,21 +17,21 @@ pub const LIMITS: Limits = Limits {
 /// How the next bytes are received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Read {
-    /// At most this many bytes; at least one, or nothing would ever end.
+    /// The most bytes to receive; at least one, or decoding would never end.
     pub size: usize,
-    /// Into the body that is being received, where there is one with a known length.
+    /// Into the body that is being received, if there is one of known length.
     pub direct: bool,
 }
 
-/// What came of some bytes.
+/// The result of decoding some bytes.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     requests: Vec<Request>,
     end: Result<Progress, RequestError>,
 }
 
-/// The bytes give the requests that the reference finds in them, and the same requests and the
-/// same end when they are cut like this, or byte by byte.
+/// Expects the requests that the reference finds in `bytes`, and the same result when the bytes are
+/// split like `reads` or byte by byte.
 pub fn check(bytes: &[u8], reads: &[Read]) {
     let whole = decode(bytes, &[]);
     check_against_reference(bytes, &whole);
@@ -40,31 +40,31 @@ pub fn check(bytes: &[u8], reads: &[Read]) {
         assert_eq!(
             decode(bytes, reads),
             whole,
-            "{:?} cut into {reads:?}",
+            "{:?} split into {reads:?}",
             show(bytes)
         );
     }
 }
 
-/// [`check`], with nothing but the bytes.
+/// [`check`] with the bytes alone.
 pub fn check_whole(bytes: &[u8]) {
     check(bytes, &[]);
 }
 
-/// [`check`], with an input whose first line says how the rest is cut.
+/// [`check`] with an input whose first line says how the rest is split.
 pub fn check_planned(input: &[u8]) {
     let (reads, bytes) = planned(input);
     check(bytes, &reads);
 }
 
-/// The same, where the rest follows a head that announces chunks.
+/// [`check_planned`] with a body: the rest follows a head that announces chunks.
 pub fn check_planned_chunks(input: &[u8]) {
     let (reads, body) = planned(input);
     let head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     check(&[head, body].concat(), &reads);
 }
 
-/// Takes the first line off, each of whose bytes is a read.
+/// Takes off the first line, each of whose bytes describes a read.
 fn planned(input: &[u8]) -> (Vec<Read>, &[u8]) {
     let end = input.iter().position(|byte| *byte == b'\n');
     let (plan, rest) = input.split_at(end.unwrap_or(0));
@@ -75,7 +75,7 @@ fn planned(input: &[u8]) -> (Vec<Read>, &[u8]) {
     (reads.collect(), rest.strip_prefix(b"\n").unwrap_or(rest))
 }
 
-/// Decodes `bytes`, received by these reads again and again; all at once if there are none.
+/// Decodes `bytes`, received by cycling through `reads`; all at once if there are none.
 fn decode(mut bytes: &[u8], reads: &[Read]) -> Outcome {
     let (mut decoder, mut slot, mut input) = (
         Decoder::default(),
@@ -102,10 +102,11 @@ fn decode(mut bytes: &[u8], reads: &[Read]) -> Outcome {
         loop {
             match decoder.decode(&mut input, &mut slot, &LIMITS) {
                 Ok(Event::Request) => outcome.requests.push(request(&slot)),
-                // Whether a client waits depends on what has come behind its head.
+                // Whether a client waits for 100 Continue depends on the bytes received after its
+                // head.
                 Ok(Event::Continue) => {}
                 Ok(Event::Stream | Event::HeadOnly | Event::Discarded(_)) => {
-                    panic!("nobody streams")
+                    panic!("no body is streamed")
                 }
                 Ok(Event::Incomplete(progress)) => {
                     outcome.end = Ok(progress);
@@ -160,7 +161,9 @@ fn request(slot: &RequestBuffer) -> Request {
         fields,
         close: slot.context.persistence == Persistence::Close,
         body: request.body().as_bytes().to_vec(),
-        wire: raw_requests(RawRequest::of(request).expect("every request came somehow")),
+        wire: raw_requests(
+            RawRequest::of(request).expect("every decoded request has its raw form"),
+        ),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Bytes to try: requests that are almost right, and anything else.
+//! Bytes to try: requests that are almost right, and any other bytes.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use proptest::sample::select;
 use crate::chunks::Chunk;
 use crate::connection::Read;
 
-/// What a mistake is made of: bytes that mean something somewhere in a request.
+/// Material for mistakes: bytes that have a meaning somewhere in a request.
 const SPOILS: [&[u8]; 24] = [
     b"\r",
     b"\n",
@@ -37,7 +37,7 @@ const SPOILS: [&[u8]; 24] = [
     b"Host: y\r\n",
 ];
 
-/// Bytes that are shown as text where they fail.
+/// Bytes that are shown as text when a test fails.
 #[derive(Clone)]
 pub struct Bytes(pub Vec<u8>);
 
@@ -47,7 +47,7 @@ impl fmt::Debug for Bytes {
     }
 }
 
-/// Several requests, one after another, most of them right.
+/// Several requests, one after another, most of them valid.
 pub fn stream() -> impl Strategy<Value = Vec<u8>> {
     (vec(request(), 0..4), any::<prop::sample::Index>(), 0..3).prop_map(
         |(requests, aborted, whole)| {
@@ -60,7 +60,7 @@ pub fn stream() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// The same with a few bytes put in, taken out or replaced.
+/// The same bytes with a few inserted, removed or replaced.
 pub fn spoilt(stream: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let place = any::<prop::sample::Index>();
     let mistake = (place, 0..3_usize, select(&SPOILS[..]));
@@ -75,7 +75,7 @@ pub fn spoilt(stream: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = V
     })
 }
 
-/// Any bytes, and any sequence of parts that mean something.
+/// Any bytes, and any sequence of parts that have a meaning.
 pub fn anything() -> impl Strategy<Value = Vec<u8>> {
     let parts = prop_oneof![
         4 => select(&SPOILS[..]).prop_map(<[u8]>::to_vec),
@@ -217,7 +217,7 @@ fn field() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The framing fields, the empty line, and the body.
+/// The framing headers, the empty line, and the body.
 fn framed() -> impl Strategy<Value = Vec<u8>> {
     let length = prop_oneof![0..12_usize, 95..105_usize];
     let with_length = (length, select(vec!["", "0", "+", "-", " "])).prop_map(|(length, sign)| {

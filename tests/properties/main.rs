@@ -1,8 +1,8 @@
-//! What is true of all bytes, tried with many: requests however they are cut, responses whatever
-//! a handler says.
+//! Properties that hold for all bytes, tested with random ones: requests however they are split,
+//! responses whatever a handler returns.
 //!
-//! The properties are functions that take bytes; here proptest makes the bytes, and in `fuzz/` a
-//! fuzzer does. Each run tries other cases; `PROPTEST_CASES` asks for more of them.
+//! The properties are functions that take bytes. Here proptest generates the bytes; in `fuzz/` a
+//! fuzzer does. Each run tries other cases; `PROPTEST_CASES` sets their number.
 
 #![allow(
     unreachable_pub,
@@ -13,9 +13,9 @@
 mod chunks;
 /// A sequence of requests.
 mod connection;
-/// Bytes to try: requests that are almost right, and anything else.
+/// Bytes to try: requests that are almost right, and any other bytes.
 mod generate;
-/// The rules, read a second time.
+/// A second implementation of the rules.
 mod reference;
 /// Responses.
 mod response;
@@ -26,8 +26,8 @@ use std::path::Path;
 use generate::Bytes;
 use proptest::prelude::*;
 
-/// So many that all together take a few seconds unoptimised. A failure prints its bytes, which
-/// belong in a unit test: nothing is kept in files.
+/// As many cases as take a few seconds in total without optimisation. A failure prints its bytes,
+/// which belong in a unit test; no file records them.
 fn cases(usual: u32) -> ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES").ok();
     ProptestConfig {
@@ -37,11 +37,11 @@ fn cases(usual: u32) -> ProptestConfig {
     }
 }
 
-/// What fuzzing starts from, and what it once found: each of these files is a case.
+/// The seeds of the fuzzers, and inputs that failed once: each file is a case.
 #[test]
 fn fuzz_seeds_pass() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-    // They are no part of a published crate.
+    // A published crate does not contain them.
     if !seeds.exists() {
         return;
     }
@@ -59,7 +59,7 @@ fn fuzz_seeds_pass() {
     check("response", response::check_described);
 }
 
-/// No generator makes this much.
+/// The generators do not produce this much.
 #[test]
 fn extensions_and_trailers_are_accepted_up_to_their_limit() {
     for overhead in 16 * 1024 - 1..=16 * 1024 + 1 {

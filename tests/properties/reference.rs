@@ -1,33 +1,33 @@
-//! A second reading of the rules, to hold the decoder against: the whole byte string at once, by
-//! plain splitting, slow and without state. It shares no code with the crate; of the `http` crate
-//! it takes what a URI is.
+//! A second implementation of the rules, which the decoder is compared with: it takes the whole
+//! byte string at once, splits it, and is slow and stateless. It shares no code with the crate; it
+//! takes the definition of a URI from the `http` crate.
 //!
-//! Where a request breaks several rules, which one the decoder names is its own choice. So a fault
-//! here is the set of statuses that would all be true, and the decoder's must be among them.
+//! If a request breaks several rules, the decoder may report any of them. So a fault here is the
+//! set of all correct statuses, and the decoder's must be among them.
 
 use std::collections::BTreeSet;
 
 use httpool::http::{Method, StatusCode, Uri};
 use httpool::http1::{Limits, MAX_FIELDS};
 
-/// What stood at the end of the bytes.
+/// What the bytes end with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// Not a byte of another request.
+    /// No byte of a further request.
     Nothing,
-    /// A part of a head. If there are faults, the rest can't mend them: the decoder may refuse
-    /// now or later.
+    /// A partial head. If there are faults, the rest cannot mend them: the decoder may reject the
+    /// request now or later.
     Head(Faults),
     /// A head and a part of its body.
     Body,
-    /// Something that must be refused with one of these.
+    /// A request that must be rejected with one of these statuses.
     Refused(Faults),
 }
 
-/// Statuses that are each a true answer; empty if nothing is wrong.
+/// Statuses that are all correct; empty if the request is valid.
 pub type Faults = BTreeSet<StatusCode>;
 
-/// A request, taken apart.
+/// A parsed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     pub line: Vec<u8>,
@@ -35,33 +35,33 @@ pub struct Request {
     pub uri: Uri,
     /// The minor version.
     pub minor: u8,
-    /// Names in lower case, in the order of their names; those of one name as they came.
+    /// Names in lower case, sorted by name; headers of the same name in the order received.
     pub fields: Vec<(String, Vec<u8>)>,
     pub close: bool,
     pub body: Vec<u8>,
     pub wire: RawRequest,
 }
 
-/// A request as it was written.
+/// A request as it was sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RawRequest {
     pub head: Vec<u8>,
-    /// Names and values, in their order.
+    /// Names and values, in order.
     pub fields: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Sizes, and the lines that they stand in.
+    /// Sizes, and the lines that contain them.
     pub chunks: Vec<(u64, Vec<u8>)>,
-    /// How many chunks came behind those.
+    /// The number of chunks after those.
     pub unkept_chunks: u64,
     pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// When this many bytes of chunk lines are kept, no more are.
+/// No more chunk lines are kept after this many bytes.
 const KEPT_LINES: usize = 16 * 1024;
 
-/// Most bytes of chunk extensions and trailers in one body.
+/// The most bytes of chunk extensions and trailers in one body.
 const MAX_OVERHEAD: usize = 16 * 1024;
 
-/// The requests in `bytes`, and what comes after the last of them.
+/// The requests in `bytes`, and what follows the last one.
 pub fn read(bytes: &[u8], limits: &Limits) -> (Vec<Request>, End) {
     let (mut requests, mut rest) = (Vec::new(), bytes);
     loop {
@@ -84,12 +84,12 @@ fn read_one(bytes: &[u8], limits: &Limits) -> Result<(Request, usize), End> {
     if bytes_left.is_empty() || bytes_left == b"\r" {
         return Err(End::Nothing);
     }
-    // Nothing behind the limit has a say in what becomes of a head.
+    // Bytes beyond the limit do not affect a head.
     let window = &bytes_left[..bytes_left.len().min(limits.head)];
     let Some(end) = find(window, b"\r\n\r\n") else {
         let mut faults = faults_of_partial_head(window);
         if bytes_left.len() < limits.head {
-            // Other line ends than CRLF would have ended it.
+            // Line ends other than CRLF would have ended it.
             return Err(End::Head(faults));
         }
         faults.insert(if window.contains(&b'\n') {
@@ -122,13 +122,13 @@ enum Framing {
     Chunked,
 }
 
-/// A whole head without its last two line ends.
+/// A complete head without its last two line ends.
 fn head(head: &[u8], limits: &Limits) -> Result<(Request, Framing), Faults> {
     let mut faults = Faults::new();
     let lines: Vec<&[u8]> = split(head, b"\r\n");
     let (line, field_lines) = (lines[0], &lines[1..]);
 
-    // Other line ends than CRLF are faults, but they end lines to whoever counts them.
+    // Line ends other than CRLF are faults, but they count as line ends.
     if head.iter().filter(|byte| **byte == b'\n').count() > MAX_FIELDS {
         faults.insert(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
@@ -215,8 +215,8 @@ fn head(head: &[u8], limits: &Limits) -> Result<(Request, Framing), Faults> {
     }
 }
 
-/// What no continuation of this part of a head could mend. It may find less than there is, for
-/// the decoder need not refuse before the head is whole.
+/// Faults that no continuation of this partial head can mend. It may find fewer than there are,
+/// because the decoder may wait until the head is complete.
 fn faults_of_partial_head(part: &[u8]) -> Faults {
     let mut faults = Faults::new();
     let mut lines: Vec<&[u8]> = split(part, b"\n");
@@ -227,7 +227,7 @@ fn faults_of_partial_head(part: &[u8]) -> Faults {
     for (index, line) in lines.iter().enumerate() {
         let Some(line) = line.strip_suffix(b"\r") else {
             faults.insert(StatusCode::BAD_REQUEST);
-            // With its wrong end, it may be wrong in itself.
+            // Its line end is a fault already, and the line may have others.
             if index == 0 {
                 request_line(line, &mut faults);
             }
@@ -277,8 +277,8 @@ fn may_start_header(part: &[u8]) -> bool {
         && (part.is_empty() || !name.is_empty())
 }
 
-/// Method, target and minor version of a line `method SP target SP version`; of a wrong one,
-/// whatever keeps the rest going.
+/// Method, target and minor version of a line `method SP target SP version`; for an invalid line,
+/// any values with which the rest can be read.
 fn request_line(line: &[u8], faults: &mut Faults) -> (String, String, u8) {
     let is_end = |byte: &u8| *byte == b'\r' || *byte == b'\n';
     if line.iter().any(is_end) {
@@ -314,7 +314,7 @@ fn request_line(line: &[u8], faults: &mut Faults) -> (String, String, u8) {
     (text(0), text(1), minor)
 }
 
-/// The target, if it has the form that goes with the method (RFC 9112 section 3.2).
+/// The target, if it has the form that the method requires (RFC 9112 section 3.2).
 fn uri(method: &str, target: &str) -> Option<Uri> {
     let lower = target.to_ascii_lowercase();
     let is_absolute = lower.starts_with("http://") || lower.starts_with("https://");
@@ -334,7 +334,7 @@ fn uri(method: &str, target: &str) -> Option<Uri> {
         .flatten()
 }
 
-/// The same target with its path as RFC 3986 section 6.2.2 would have it written.
+/// The same target with its path normalized as in RFC 3986 section 6.2.2.
 fn in_normal_form(target: &str) -> String {
     let (before_query, query) = match target.find('?') {
         Some(at) => target.split_at(at),
@@ -386,7 +386,7 @@ fn segment_in_normal_form(segment: &str) -> String {
             octets.push((byte, byte == b'%'));
             continue;
         };
-        let octet = u8::from_str_radix(digits, 16).expect("these are digits");
+        let octet = u8::from_str_radix(digits, 16).expect("the digits are a number");
         bytes.nth(1);
         octets.push((octet, true));
     }
@@ -401,7 +401,7 @@ fn segment_in_normal_form(segment: &str) -> String {
     octets.iter().map(write).collect()
 }
 
-/// Whether a target in absolute form names the host that the field names.
+/// Whether the host of a target in absolute form equals the Host header.
 fn agree(uri: &Uri, host: Option<&[u8]>) -> bool {
     let Some(authority) = uri.authority() else {
         return true;
@@ -430,7 +430,7 @@ fn is_continue(value: &[u8]) -> bool {
     !members.is_empty() && members.iter().all(is_known)
 }
 
-/// Chunked alone is known. With others before it, it says where the body ends at least.
+/// Only `chunked` alone is supported. With codings before it, it still delimits the body.
 fn transfer_coding(value: &[u8]) -> Result<Framing, StatusCode> {
     let members: Vec<Vec<u8>> = split(value, b",")
         .into_iter()
@@ -447,7 +447,7 @@ fn transfer_coding(value: &[u8]) -> Result<Framing, StatusCode> {
     }
 }
 
-/// Name and value of a line that is known to be a field.
+/// Name and value of a line that is known to be a header.
 fn raw_request(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let (name, value) = line.split_at(find(line, b":")?);
     Some((name.to_vec(), trim(&value[1..]).to_vec()))
@@ -474,7 +474,7 @@ fn content_length(value: &[u8], limits: &Limits) -> Result<Framing, StatusCode> 
     }
 }
 
-/// `uri-host [ ":" port ]`, or nothing.
+/// `uri-host [ ":" port ]`, or empty.
 fn is_host(value: &[u8]) -> bool {
     let Ok(value) = std::str::from_utf8(value) else {
         return false;
@@ -513,8 +513,8 @@ fn is_encoded(text: &str) -> bool {
     text.split('%').skip(1).all(is_octet)
 }
 
-/// An IPv6 address as RFC 3986 section 3.2.2 writes it: eight groups, of which `::` stands for one
-/// or more, and the last two of which may be an IPv4 address.
+/// An IPv6 address as in RFC 3986 section 3.2.2: eight groups, of which `::` stands for one or
+/// more, and the last two of which may be an IPv4 address.
 fn is_ipv6(literal: &str) -> bool {
     let is_octet = |part: &str| {
         part.parse::<u8>()
@@ -524,7 +524,7 @@ fn is_ipv6(literal: &str) -> bool {
         (1..=4).contains(&part.len()) && part.chars().all(|char| char.is_ascii_hexdigit())
     };
     let is_ipv4 = |part: &str| part.split('.').count() == 4 && part.split('.').all(is_octet);
-    // How many groups stand there.
+    // The number of groups.
     let count = |part: &str, may_end_in_ipv4: bool| {
         let parts: Vec<&str> = match part {
             "" => Vec::new(),
@@ -623,11 +623,11 @@ fn chunked(bytes: &[u8], limits: &Limits, wire: &mut RawRequest) -> Result<(Vec<
     }
 }
 
-/// The first line of `bytes`, which must be good. If its end is not here, one of the `close_counts`
-/// must make it good.
+/// The first line of `bytes`, which must be valid. If its end is missing, one of the `endings`
+/// must make it valid.
 fn line<'a>(
     bytes: &'a [u8],
-    close_counts: &[&[u8]],
+    endings: &[&[u8]],
     is_good: impl Fn(&[u8]) -> bool,
 ) -> Result<&'a [u8], End> {
     let whole = |bytes: &[u8]| {
@@ -639,7 +639,7 @@ fn line<'a>(
         return Ok(&bytes[..length]);
     }
     let could_be = |ending: &&[u8]| whole(&[bytes, ending].concat()).is_some();
-    if !bytes.contains(&b'\n') && close_counts.iter().any(could_be) {
+    if !bytes.contains(&b'\n') && endings.iter().any(could_be) {
         return Err(End::Body);
     }
     Err(End::Refused(Faults::from([StatusCode::BAD_REQUEST])))
@@ -661,7 +661,7 @@ fn size_line(line: &[u8]) -> Option<(u64, usize)> {
     Some((u64::from_str_radix(digits, 16).ok()?, extra))
 }
 
-/// What follows one extension with its semicolon (RFC 9112 section 7.1.1).
+/// The bytes after one extension with its semicolon (RFC 9112 section 7.1.1).
 fn extension(line: &[u8]) -> Option<&[u8]> {
     let (_, name) = trim_start(line)
         .split_at_checked(1)
@@ -676,13 +676,13 @@ fn extension(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// What follows the token that these bytes begin with.
+/// The bytes after the token that these bytes begin with.
 fn token(bytes: &[u8]) -> Option<&[u8]> {
     let length = bytes.iter().take_while(|byte| is_token_byte(byte)).count();
     (length > 0).then(|| &bytes[length..])
 }
 
-/// What follows the quotation mark that ends a quoted string.
+/// The bytes after the quotation mark that ends a quoted string.
 fn end_of_quoted(mut bytes: &[u8]) -> Option<&[u8]> {
     loop {
         let (byte, rest) = match bytes {
@@ -726,7 +726,7 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|part| part == what)
 }
 
-/// Cut at every `separator`; one part at least.
+/// Splits at every `separator`; returns at least one part.
 fn split<'a>(mut bytes: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
     let mut parts = Vec::new();
     while let Some(end) = find(bytes, separator) {

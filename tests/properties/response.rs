@@ -1,4 +1,4 @@
-//! Whatever a handler answers, the client reads exactly that, and no second response.
+//! Whatever response a handler returns, the client reads exactly that one, and no second response.
 
 use std::io::Cursor;
 use std::time::UNIX_EPOCH;
@@ -10,7 +10,7 @@ use httpool::http1::{
 };
 use httpool::{Body, Response};
 
-/// A response as its bytes say it, read by the rules for clients (RFC 9112 section 6.3).
+/// A response as a client reads it (RFC 9112 section 6.3).
 #[derive(Debug)]
 struct Received {
     status: u16,
@@ -18,11 +18,11 @@ struct Received {
     body: Vec<u8>,
 }
 
-/// Bytes that a reader gives at a time.
+/// Bytes that a reader yields per read.
 const PART: usize = 17;
 
-/// This response, which has this body, arrives as it was meant, and where it ends the next one
-/// begins.
+/// Expects that this response, which has this body, arrives unchanged, and that the next response
+/// begins where it ends.
 pub fn check(response: &Response, body: &[u8], context: &ResponseContext, ending: Ending) {
     let mut out = Vec::new();
     match encode(response, context, ending, &Date::new(UNIX_EPOCH), &mut out) {
@@ -36,12 +36,12 @@ pub fn check(response: &Response, body: &[u8], context: &ResponseContext, ending
             }
             out.extend_from_slice(LAST_CHUNK);
         }
-        Content::Switched => panic!("nothing upgrades"),
+        Content::Switched => panic!("no response upgrades"),
     }
     let shown = out.escape_ascii().to_string();
     let received = receive(&out, context.is_head).unwrap_or_else(|why| panic!("{why}: {shown}"));
 
-    // An interim response is none: the client would take the next answer for this one's.
+    // An interim response is replaced: the client would take the next response for the final one.
     let meant = match response.status() {
         status if status.is_informational() => StatusCode::INTERNAL_SERVER_ERROR,
         status => status,
@@ -76,7 +76,7 @@ pub fn check(response: &Response, body: &[u8], context: &ResponseContext, ending
     };
     assert_eq!(values("connection"), connection, "{shown}");
 
-    // The handler's own fields are all there, in their order, but for those that are ours.
+    // All headers of the handler are there, in order, except those that the server sets.
     for name in response.headers().keys() {
         if [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE].contains(name) {
             continue;
@@ -89,17 +89,20 @@ pub fn check(response: &Response, body: &[u8], context: &ResponseContext, ending
     let is_theirs = |name: &str| ours.iter().all(|ours| ours != name);
     for (name, _) in &received.fields {
         let was_given = response.headers().contains_key(name);
-        assert!(was_given || !is_theirs(name), "{name} is nobody's: {shown}");
+        assert!(
+            was_given || !is_theirs(name),
+            "unexpected header {name}: {shown}"
+        );
     }
 }
 
-/// [`check`], with a response that a text describes.
+/// [`check`] with a response that a text describes.
 pub fn check_described(text: &[u8]) {
     let (response, body, context, ending) = described(text);
     check(&response, &body, &context, ending);
 }
 
-/// Reads the one response that `bytes` must be, to the last byte.
+/// Reads the one response that `bytes` must contain, to the last byte.
 fn receive(bytes: &[u8], to_head: bool) -> Result<Received, String> {
     let end = bytes.windows(4).position(|part| part == b"\r\n\r\n");
     let end = end.ok_or("the head does not end")?;
@@ -160,7 +163,7 @@ fn receive(bytes: &[u8], to_head: bool) -> Result<Received, String> {
     })
 }
 
-/// What chunks hold, and how long they are with the last one.
+/// The content of the chunks, and their length including the last one.
 fn unchunked(bytes: &[u8]) -> Result<(Vec<u8>, usize), String> {
     let (mut body, mut at) = (Vec::new(), 0);
     loop {
@@ -189,9 +192,10 @@ fn trim(value: &[u8]) -> &[u8] {
     &value[..value.len() - end]
 }
 
-/// A response that a text describes, and its body: `status words` on the first line, where the
-/// words HEAD, 1.0 and close mean what they say, and reader and sized who brings the body; fields,
-/// an empty line, the body. A field that can't be made is one that a handler can't give.
+/// A response that a text describes, and its body: `status words` on the first line, then headers,
+/// an empty line and the body. The words `HEAD`, `1.0` and `close` describe the request; `reader`
+/// and `sized` choose the kind of body. Headers that cannot be constructed are skipped: a handler
+/// cannot return them either.
 fn described(text: &[u8]) -> (Response, Vec<u8>, ResponseContext, Ending) {
     let mut lines = text.split(|byte| *byte == b'\n');
     let first = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();

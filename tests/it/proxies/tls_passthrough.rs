@@ -5,13 +5,13 @@ use super::*;
 use crate::support::TestServer;
 use crate::support::tls::{CertificateAuthority, NAME};
 
-/// A server for them alone.
+/// A server with a TLS listener behind the PROXY protocol.
 #[track_caller]
 fn spawn(
     authority: &CertificateAuthority,
     configure: impl FnOnce(Builder) -> Builder,
 ) -> TestServer {
-    let address: ListenAddr = "127.0.0.1:0".parse().expect("an address");
+    let address: ListenAddr = "127.0.0.1:0".parse().expect("the address is valid");
     let tls = authority.issue(&[NAME]).tls();
     let builder = Server::builder()
         .listen_tls_proxy_protocol(address, tls)
@@ -19,9 +19,9 @@ fn spawn(
     let builder = configure(trusting("127.0.0.0/8")(builder));
     let bound = BoundServer::from(builder.bind().expect("the address is free"));
     bound.run(|request: Request| {
-        let origin = ClientInfo::of(&request).expect("it came over a connection");
-        let version = origin.tls().expect("it came over TLS").version();
-        let scheme = origin.scheme().expect("it came over TLS").clone();
+        let origin = ClientInfo::of(&request).expect("the request came over a connection");
+        let version = origin.tls().expect("the request came over TLS").version();
+        let scheme = origin.scheme().expect("the request came over TLS").clone();
         format!("{} with {scheme} over {version}", proxy_and_client(request))
     })
 }
@@ -37,12 +37,14 @@ fn proxy_header_and_handshake_can_be_split_anywhere() {
             let mut client = server.connect().with_tls(&authority.client(), NAME);
             let (tls, socket) = client.tls_and_socket();
             let mut all = header.to_vec();
-            tls.write_tls(&mut all).expect("a Vec takes all");
+            tls.write_tls(&mut all).expect("writing to a Vec succeeds");
             let (first, second) = all.split_at(end.min(all.len()));
-            socket.write_all(first).expect("it is there");
-            // Whether both come in one turn or in two is left to chance, and must not matter.
+            socket.write_all(first).expect("the server reads the bytes");
+            // The server may read both parts in one turn or in two; the result must be the same.
             thread::yield_now();
-            socket.write_all(second).expect("it is there");
+            socket
+                .write_all(second)
+                .expect("the server reads the bytes");
             client.get("/").expect_body(EXPECTED);
             client.get("/").expect_body(EXPECTED);
         }
@@ -58,7 +60,7 @@ fn missing_proxy_header_or_tls_is_rejected() {
     let mut direct = server.connect().with_tls(&authority.client(), NAME);
     direct
         .try_handshake()
-        .expect_err("nobody has introduced it");
+        .expect_err("the PROXY header is missing");
     let mut plain = server.connect();
     plain.send([PROXY_V1, &request::get("/")].concat());
     plain.expect_status(400);
@@ -76,7 +78,7 @@ fn proxy_header_and_handshake_have_separate_timeouts() {
     server.connect().send(PROXY_V1).expect_closed();
 }
 
-/// A drain waits for a request that may be behind what has come, and for nothing else.
+/// A drain waits only for connections that may have sent a request.
 #[test]
 fn drain_closes_connections_without_a_request() {
     let authority = CertificateAuthority::new();

@@ -18,7 +18,10 @@ fn certificate_is_selected_by_server_name() {
         .certificate_pem(&*first.certificate, &*first.key)
         .certificate_pem(&*second.certificate, &*second.key)
         .build();
-    let server = bind(tls.expect("they fit"), |builder| builder).run(tls_parameters);
+    let server = bind(tls.expect("the key matches the certificate"), |builder| {
+        builder
+    })
+    .run(tls_parameters);
     for (asked, expected) in [
         (NAME, Some(&first)),
         ("second.example", Some(&first)),
@@ -30,12 +33,15 @@ fn certificate_is_selected_by_server_name() {
         let mut client = server.connect().with_tls(&authority.client(), asked);
         let shaken = client.try_handshake();
         let Some(expected) = expected else {
-            let error = shaken.expect_err("nobody has this name");
+            let error = shaken.expect_err("no certificate has this name");
             assert!(error.to_string().contains("not valid for name"), "{error}");
             continue;
         };
-        shaken.expect("somebody has this name");
-        let shown = client.tls().peer_certificates().expect("it is shown");
+        shaken.expect("a certificate has this name");
+        let shown = client
+            .tls()
+            .peer_certificates()
+            .expect("the server has a certificate");
         assert_eq!(shown[0], der(&expected.certificate), "{asked}");
         client
             .get("/")
@@ -57,9 +63,12 @@ fn client_certificates_can_be_required() {
             .client_authorities_pem(staff.certificate())
             .client_certificates(policy)
             .build();
-        bind(tls.expect("they fit"), |builder| builder).run(|request: Request| {
-            let origin = ClientInfo::of(&request).expect("it came over a connection");
-            let tls = origin.tls().expect("it came over TLS");
+        bind(tls.expect("the key matches the certificate"), |builder| {
+            builder
+        })
+        .run(|request: Request| {
+            let origin = ClientInfo::of(&request).expect("the request came over a connection");
+            let tls = origin.tls().expect("the request came over TLS");
             tls.peer_certificates()
                 .first()
                 .map_or_else(Vec::new, |one| one.to_vec())
@@ -75,7 +84,7 @@ fn client_certificates_can_be_required() {
             let config = authority.client_with(&[version], own);
             for server in [&required, &optional] {
                 let is_optional = std::ptr::eq(server, &optional);
-                // The second time the session is resumed.
+                // The second connection resumes the session.
                 for _ in 0..2 {
                     let mut client = server.connect().with_tls(&config, NAME);
                     if let_in || (own.is_none() && is_optional) {
@@ -83,13 +92,14 @@ fn client_certificates_can_be_required() {
                         client.get("/").expect_body(shown);
                         continue;
                     }
-                    // A client of TLS 1.3 learns of it after its own part is done.
+                    // With TLS 1.3 the client sees the alert only after its own handshake is
+                    // complete.
                     let sent = client.try_send(request::get("/"));
                     let mut buffer = [0; 100];
                     let (tls, socket) = client.tls_and_socket();
                     let mut stream = rustls::Stream::new(tls, socket);
                     let end = sent.and_then(|()| stream.read(&mut buffer));
-                    let error = end.expect_err("it is not let in").to_string();
+                    let error = end.expect_err("the client is rejected").to_string();
                     assert!(error.contains("received fatal alert"), "{error}");
                 }
             }
@@ -105,26 +115,35 @@ fn certificate_reload_keeps_open_connections() {
     let (old, new) = (authority.issue(&[NAME]), authority.issue(&[NAME]));
     let files = old.files("reloaded");
     let builder = Tls::builder().certificate_files(files.certificate.as_ref(), files.key.as_ref());
-    let tls = builder.build().expect("they fit");
+    let tls = builder.build().expect("the key matches the certificate");
     let server = bind(tls.clone(), |builder| builder).run(describe);
     let shown = || {
         let mut client = server.connect().with_tls(&authority.client(), NAME);
-        client.try_handshake().expect("the server takes part");
-        client.tls().peer_certificates().expect("it is shown")[0].clone()
+        client.try_handshake().expect("the handshake succeeds");
+        client
+            .tls()
+            .peer_certificates()
+            .expect("the server has a certificate")[0]
+            .clone()
     };
     let mut open = server.connect().with_tls(&authority.client(), NAME);
     open.get("/").expect_body("GET / ");
 
     std::fs::write(&files.key, &new.key).expect("the folder is writable");
-    let error = tls.reload().expect_err("they do not fit");
+    let error = tls
+        .reload()
+        .expect_err("the key does not match the certificate");
     assert_eq!(error.file(), Some(files.key.as_ref()));
     assert_eq!(shown(), der(&old.certificate));
 
     files.write(&new);
-    tls.reload().expect("they fit again");
+    tls.reload()
+        .expect("the new key matches the new certificate");
     assert_eq!(shown(), der(&new.certificate));
     open.get("/still").expect_body("GET /still ");
-    open.tls().refresh_traffic_keys().expect("it is TLS 1.3");
+    open.tls()
+        .refresh_traffic_keys()
+        .expect("the connection uses TLS 1.3");
     open.get_and_close("/still").expect_body("GET /still ");
 }
 
@@ -136,7 +155,7 @@ fn file_errors_are_one_line_that_names_the_file() {
     #[track_caller]
     fn check(certificate: &TempPath, key: &TempPath, wrong: &TempPath, part: &str) {
         let builder = Tls::builder().certificate_files(certificate.as_ref(), key.as_ref());
-        let error = builder.build().expect_err("something is wrong");
+        let error = builder.build().expect_err("the files are invalid");
         assert_eq!(error.file(), Some(wrong.as_ref()));
         let expected = format!("{}: {part}", wrong.as_ref().display());
         assert!(error.to_string().starts_with(&expected), "{error}");

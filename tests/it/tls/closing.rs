@@ -12,32 +12,32 @@ use crate::support::{End, Gate, HUGE, SOON, TempDir, describe, request};
 fn half_closed_client_gets_its_responses() {
     let secure = TlsServer::spawn(|builder| builder, describe);
     for _ in 0..2 {
-        // It says so, and its connection ends in this direction.
+        // The client sends close_notify and shuts down its writing side.
         let mut client = secure.connect();
         client.get("/one").get("/two").finish_sending();
         client.expect_body("GET /one ");
         client.expect_body("GET /two ");
         client.expect_closed();
 
-        // It only says so.
+        // The client sends close_notify only.
         let mut client = secure.connect();
         client.get("/one").expect_body("GET /one ");
         client
             .tls()
             .writer()
             .write_all(&request::get("/two"))
-            .expect("it has room");
+            .expect("the TLS buffer has room");
         client.tls().send_close_notify();
         let (tls, socket) = client.tls_and_socket();
-        tls.write_tls(socket).expect("the server takes the bytes");
+        tls.write_tls(socket).expect("the server reads the bytes");
         client.expect_body("GET /two ");
         client.expect_closed();
 
-        // Its connection ends, and it has not said so.
+        // The client shuts down its writing side without close_notify.
         let mut client = secure.connect();
         client.get("/one");
         let ended = client.socket().shutdown(Shutdown::Write);
-        ended.expect("the connection is there");
+        ended.expect("the connection is open");
         client.expect_body("GET /one ");
         client.expect_closed();
     }
@@ -49,7 +49,7 @@ fn truncated_body_is_not_handled() {
     let mut client = secure.connect();
     client.send([&request::post_head("/", 10)[..], b"half"].concat());
     let ended = client.socket().shutdown(Shutdown::Write);
-    ended.expect("the connection is there");
+    ended.expect("the connection is open");
     expect_close_count(&secure.server, "client_left", 1);
     assert_eq!(secure.server.handle().snapshot().answered, 0);
 }
@@ -75,11 +75,15 @@ fn aborted_response_has_no_close_notify() {
     let mut rest = Vec::new();
     let (tls, socket) = client.tls_and_socket();
     let end = rustls::Stream::new(tls, socket).read_to_end(&mut rest);
-    assert!(end.is_err(), "{} bytes pass for the whole", rest.len());
-    assert!(rest.len() < HUGE, "something was cut");
+    assert!(
+        end.is_err(),
+        "a partial body of {} bytes looks complete",
+        rest.len()
+    );
+    assert!(rest.len() < HUGE, "the response was not aborted");
 }
 
-/// It is the file that fails, and not the socket, though both are asked at once.
+/// The file fails and not the socket, although one call uses both.
 #[test]
 fn unreadable_file_resets_the_connection() {
     let folder = TempDir::new();
@@ -88,7 +92,10 @@ fn unreadable_file_resets_the_connection() {
         |builder| builder,
         move |_: Request| {
             let file = File::options().write(true).open(folder.path("file"));
-            Body::from_file(file.expect("it may be written"), 0..100_000)
+            Body::from_file(
+                file.expect("the file can be opened for writing"),
+                0..100_000,
+            )
         },
     );
     let mut client = secure.connect();
@@ -122,7 +129,7 @@ fn drain_finishes_requests_over_tls() {
     silent.expect_closed();
     gate.open();
     let response = busy.expect_status(200);
-    assert!(response.body == vec![b'x'; HUGE], "every byte is there");
+    assert!(response.body == vec![b'x'; HUGE], "the body is incomplete");
     assert!(response.announces_close());
     busy.finish_sending().expect_closed();
     let report = secure.server.expect_end();

@@ -9,11 +9,12 @@ fn file(name: &str) -> PathBuf {
     files.join(name)
 }
 
-/// The error is about this file, and begins and ends like this. `FILE` stands for the file's path.
+/// Expects an error about the file `wrong` that begins with `start` and ends with `end`. `FILE`
+/// stands for the file's path.
 #[track_caller]
 fn check(certificate: &str, key: &str, wrong: &str, start: &str, end: &str) {
     let builder = Tls::builder().certificate_files(file(certificate), file(key));
-    let error = builder.build().expect_err("something is wrong");
+    let error = builder.build().expect_err("the files are invalid");
     assert_eq!(error.file(), Some(&*file(wrong)));
     let path = file(wrong).display().to_string();
     let text = error.to_string();
@@ -41,7 +42,7 @@ fn key_errors_name_the_problem_and_the_fix() {
         #[cfg(not(feature = "aws-lc-rs"))]
         ("rsa-8192.pem", "it is an RSA key of 8192 bits; supported"),
     ] {
-        // What AWS-LC takes is not the certificate's key.
+        // AWS-LC accepts the key, but it does not match the certificate.
         if cfg!(feature = "aws-lc-rs") && key == "p-521.pem" {
             continue;
         }
@@ -93,7 +94,7 @@ fn certificate_errors_name_the_problem_and_the_fix() {
 fn der_authority_is_reported() {
     let builder = Tls::builder().certificate_files(file("v3.pem"), file("p-256.pem"));
     let error = builder.client_authorities_file(file("v3.der")).build();
-    let text = error.expect_err("it is DER").to_string();
+    let text = error.expect_err("DER is rejected").to_string();
     assert!(text.contains("the certificate is DER"), "{text}");
 }
 
@@ -103,7 +104,10 @@ fn mismatched_key_error_names_both_files() {
     let other = authority.issue(&["other.example"]).files("wrong-key");
     let key = other.key.as_ref().display().to_string();
     let builder = Tls::builder().certificate_files(file("v3.pem"), &key);
-    let text = builder.build().expect_err("they do not fit").to_string();
+    let text = builder
+        .build()
+        .expect_err("the key does not match the certificate")
+        .to_string();
     let certificate = file("v3.pem").display().to_string();
     let expected = format!(
         "{key}: the key is not that of the certificate (openssl pkey -in {key} -pubout and openssl \

@@ -10,13 +10,15 @@ use super::{expect_close_count, own_config, tls_parameters};
 use crate::support::tls::{CertificateAuthority, NAME, TlsServer, bind};
 use crate::support::{Client, Gate, NEVER, Random, SOON, describe, request};
 
-/// The bytes with which a client begins.
+/// A ClientHello.
 fn first_flight(config: &Arc<ClientConfig>) -> Vec<u8> {
-    let name = NAME.try_into().expect("it is a name");
+    let name = NAME.try_into().expect("the server name is valid");
     let client = ClientConnection::new(Arc::clone(config), name);
     let mut bytes = Vec::new();
-    let written = client.expect("it is right").write_tls(&mut bytes);
-    written.expect("memory takes everything");
+    let written = client
+        .expect("the client configuration is valid")
+        .write_tls(&mut bytes);
+    written.expect("writing to a Vec succeeds");
     bytes
 }
 
@@ -41,7 +43,7 @@ fn alpn_mismatch_gets_no_application_protocol() {
     let mut config = ClientConfig::clone(&secure.config);
     config.alpn_protocols = vec![b"h2".to_vec()];
     let mut client = secure.server.connect().with_tls(&Arc::new(config), NAME);
-    let error = client.try_handshake().expect_err("there is no h2");
+    let error = client.try_handshake().expect_err("h2 is not offered");
     let error = error.get_ref().and_then(|error| error.downcast_ref());
     let told = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
     assert_eq!(error, Some(&told));
@@ -57,7 +59,7 @@ fn stalled_handshakes_hold_no_worker() {
     let hello = first_flight(&secure.config);
     let mut stalled: Vec<Client> = (0..20).map(|_| secure.server.connect()).collect();
     for (index, client) in stalled.iter_mut().enumerate() {
-        // From nothing to all of it.
+        // From no bytes to all of them.
         client.send(&hello[..hello.len() * index / 19]);
     }
     let mut good = secure.connect();
@@ -121,7 +123,7 @@ fn head_timeout_starts_after_the_handshake() {
         describe,
     );
     let mut silent = secure.connect();
-    silent.try_handshake().expect("the server takes part");
+    silent.try_handshake().expect("the handshake succeeds");
     silent.expect_closed();
     let mut slow = secure.connect();
     slow.send("GET / HT").expect_status(408);
@@ -139,12 +141,12 @@ fn handshake_can_be_split_anywhere() {
             .tls()
             .writer()
             .write_all(&request::post("/", "body"))
-            .expect("it has room");
+            .expect("the TLS buffer has room");
         while client.tls().is_handshaking() || client.tls().wants_write() {
             let mut flight = Vec::new();
             while client.tls().wants_write() {
                 let written = client.tls().write_tls(&mut flight);
-                written.expect("memory takes everything");
+                written.expect("writing to a Vec succeeds");
             }
             let mut rest = &flight[..];
             while !rest.is_empty() {
@@ -152,13 +154,14 @@ fn handshake_can_be_split_anywhere() {
                 client
                     .socket()
                     .write_all(part)
-                    .expect("the server takes the bytes");
+                    .expect("the server reads the bytes");
                 rest = behind;
             }
             if client.tls().is_handshaking() {
                 let (tls, socket) = client.tls_and_socket();
                 tls.read_tls(socket).expect("the server answers");
-                tls.process_new_packets().expect("the server makes sense");
+                tls.process_new_packets()
+                    .expect("the server's records are valid");
             }
         }
         client.expect_body("POST / body");
@@ -174,7 +177,7 @@ fn plain_http_gets_400_that_names_https() {
         request::post("/", vec![b'x'; 1_000_000]),
     ] {
         let mut client = secure.server.connect();
-        // The server may end it before all is sent.
+        // The server may close before all bytes are sent.
         let _ = client.try_send(sent);
         let response = client.expect_status(400);
         assert!(response.announces_close());
@@ -241,7 +244,7 @@ fn drain_answers_a_request_behind_its_handshake() {
     client.get("/late");
     assert!(client.expect_body("GET /late ").announces_close());
     client.expect_closed();
-    // Whoever does not go on is cut, and there is no request that would be lost by that.
+    // The stalled handshake is aborted; it carries no request that could be lost.
     handle.shutdown_now();
     assert_eq!(server.expect_end().aborted, 0);
 }

@@ -13,7 +13,7 @@ use super::{encrypt, expect_close_count, own_config, send_raw};
 use crate::support::tls::{CertificateAuthority, NAME, TlsServer, bind};
 use crate::support::{End, HUGE, SOON, TIMEOUT, describe, request};
 
-/// The same suite for a server that sends no more records than that with the same keys.
+/// A copy of the suite that allows this many records per key.
 fn limited_suite(suite: SupportedCipherSuite, records: u64) -> SupportedCipherSuite {
     let common = |common: &CipherSuiteCommon| CipherSuiteCommon {
         suite: common.suite,
@@ -41,7 +41,7 @@ fn limited_suite(suite: SupportedCipherSuite, records: u64) -> SupportedCipherSu
     }
 }
 
-/// A server whose keys last for so many records, perhaps of this size.
+/// A server whose keys last for `records` records, optionally of at most `size` bytes.
 #[track_caller]
 fn serve(
     version: &'static SupportedProtocolVersion,
@@ -67,7 +67,10 @@ fn key_update_is_not_a_request() {
     let secure = TlsServer::spawn(|builder| builder.idle_timeout(SOON), describe);
     let mut client = secure.connect();
     client.get("/").expect_body("GET / ");
-    client.tls().refresh_traffic_keys().expect("it is TLS 1.3");
+    client
+        .tls()
+        .refresh_traffic_keys()
+        .expect("the connection uses TLS 1.3");
     let keys = encrypt(&mut client, "");
     send_raw(&mut client, &keys);
     client.expect_closed();
@@ -80,12 +83,15 @@ fn client_may_update_its_keys() {
     let mut client = secure.connect();
     client.get("/").expect_body("GET / ");
     for _ in 0..3 {
-        client.tls().refresh_traffic_keys().expect("it is TLS 1.3");
+        client
+            .tls()
+            .refresh_traffic_keys()
+            .expect("the connection uses TLS 1.3");
         client.get("/new").expect_body("GET /new ");
     }
 }
 
-/// TLS 1.2 has no way to get others.
+/// TLS 1.2 cannot renew its keys.
 #[test]
 fn tls12_connection_closes_before_its_keys_are_used_up() {
     let secure = serve(&TLS12, 100, None, describe);
@@ -119,7 +125,7 @@ fn pipelined_requests_are_answered_at_the_key_limit() {
 
 #[test]
 fn response_beyond_the_key_limit_is_aborted() {
-    // The same number of bytes takes more records where these are small.
+    // With smaller records, fewer bytes use up the keys.
     for (records, size, length) in [(1000, None, HUGE), (1000, Some(105), 1_000_000)] {
         let secure = serve(
             &TLS12,
@@ -137,7 +143,7 @@ fn response_beyond_the_key_limit_is_aborted() {
             client.send(format!("GET {target} HTTP/1.0\r\n\r\n"));
             let (part, end) = client.read_rest();
             assert_eq!(end, End::Reset);
-            assert!(part.len() < length, "something is missing");
+            assert!(part.len() < length, "the response must be incomplete");
             expect_close_count(&secure.server, "failed", times);
         }
         assert_eq!(secure.server.handle().snapshot().answered, 2);
@@ -163,7 +169,7 @@ fn upgraded_stream_beyond_the_key_limit_fails() {
     client.expect_status(101);
     let (part, end) = client.read_rest();
     assert_eq!(end, End::Truncated);
-    assert!(part.len() < HUGE, "something is missing");
+    assert!(part.len() < HUGE, "the response must be incomplete");
     let ends = receiver.recv_timeout(TIMEOUT).expect("the stream ends");
     assert_eq!(ends, [Err(ErrorKind::Other); 2]);
 }

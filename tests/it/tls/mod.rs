@@ -29,13 +29,13 @@ use rustls::{ServerConfig, SupportedProtocolVersion};
 use crate::support::tls::{IssuedCertificate, der};
 use crate::support::{Client, TestServer, eventually};
 
-/// Says what a handler sees of TLS.
+/// Responds with what a handler sees of TLS.
 fn tls_parameters(request: Request) -> String {
-    let origin = ClientInfo::of(&request).expect("it came over a connection");
-    let tls = origin.tls().expect("it came over TLS");
+    let origin = ClientInfo::of(&request).expect("the request came over a connection");
+    let tls = origin.tls().expect("the request came over TLS");
     format!(
         "{} {} {} {} {}",
-        origin.scheme().expect("nobody is in between"),
+        origin.scheme().expect("there is no proxy"),
         tls.version(),
         tls.server_name().unwrap_or("-"),
         String::from_utf8_lossy(tls.alpn().unwrap_or(b"-")),
@@ -43,43 +43,45 @@ fn tls_parameters(request: Request) -> String {
     )
 }
 
-/// A configuration that is not this crate's.
+/// A rustls configuration that is not built by this crate.
 fn own_config(
     issued: &IssuedCertificate,
     provider: CryptoProvider,
     version: &'static SupportedProtocolVersion,
 ) -> ServerConfig {
-    let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("it is a key");
+    let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("the key is valid");
     let config = ServerConfig::builder_with_provider(provider.into())
         .with_protocol_versions(&[version])
-        .expect("the provider knows it")
+        .expect("the provider supports the version")
         .with_no_client_auth()
         .with_single_cert(vec![der(&issued.certificate)], key);
-    config.expect("they fit")
+    config.expect("the key matches the certificate")
 }
 
-/// How many connections have ended for this reason.
+/// How many connections have closed for this reason.
 fn close_count(server: &TestServer, why: &str) -> u64 {
     let mut close_counts = server.handle().close_counts();
     let ending = close_counts.find(|(reason, _)| reason.as_str() == why);
-    ending.expect("there is such a reason").1
+    ending.expect("the reason exists").1
 }
 
 #[track_caller]
 fn expect_close_count(server: &TestServer, why: &str, times: u64) {
-    eventually(&format!("{times} connections have ended {why}"), || {
+    eventually(&format!("{times} connections closed with {why}"), || {
         close_count(server, why) == times
     });
 }
 
-/// The record that these bytes come to, which is not sent.
+/// Encrypts bytes into one record without sending it.
 #[track_caller]
 fn encrypt(client: &mut Client, bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let mut record = Vec::new();
     let (tls, bytes) = (client.tls(), bytes.as_ref());
-    tls.writer().write_all(bytes).expect("it has room");
+    tls.writer()
+        .write_all(bytes)
+        .expect("the TLS buffer has room");
     let written = tls.write_tls(&mut record);
-    written.expect("memory takes everything");
+    written.expect("writing to a Vec succeeds");
     record
 }
 
@@ -87,5 +89,5 @@ fn encrypt(client: &mut Client, bytes: impl AsRef<[u8]>) -> Vec<u8> {
 #[track_caller]
 fn send_raw(client: &mut Client, bytes: &[u8]) {
     let sent = client.socket().write_all(bytes);
-    sent.expect("the server takes the bytes");
+    sent.expect("the server reads the bytes");
 }

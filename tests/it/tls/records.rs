@@ -19,7 +19,7 @@ fn corrupt_record_closes_the_connection_unhandled() {
     let mut buffer = [0; 100];
     let (tls, socket) = client.tls_and_socket();
     let answer = rustls::Stream::new(tls, socket).read(&mut buffer);
-    let error = answer.expect_err("there is no answer");
+    let error = answer.expect_err("the connection fails");
     assert!(error.to_string().contains("BadRecordMac"), "{error}");
     expect_close_count(&secure.server, "failed", 1);
     assert_eq!(secure.server.handle().snapshot().answered, 1);
@@ -35,7 +35,7 @@ fn corrupt_record_after_the_last_response_is_discarded() {
     damaged[8] ^= 1;
     send_raw(&mut client, &damaged);
     let ended = client.socket().shutdown(Shutdown::Write);
-    ended.expect("the connection is there");
+    ended.expect("the connection is open");
     expect_close_count(&secure.server, "answered", 1);
 }
 
@@ -79,7 +79,7 @@ fn drain_waits_for_a_request_that_has_begun() {
         },
     );
     let mut client = secure.connect();
-    client.try_handshake().expect("the server takes part");
+    client.try_handshake().expect("the handshake succeeds");
     let one = encrypt(&mut client, request::get("/one"));
     let next = encrypt(&mut client, request::get("/two"));
     send_raw(&mut client, &[&one, &next[..20]].concat());
@@ -100,7 +100,10 @@ fn eof_after_a_record_without_content_is_seen() {
         let mut client = secure.connect();
         client.get("/").expect_body("GET / ");
         let sent = if whole {
-            client.tls().refresh_traffic_keys().expect("it is TLS 1.3");
+            client
+                .tls()
+                .refresh_traffic_keys()
+                .expect("the connection uses TLS 1.3");
             encrypt(&mut client, "")
         } else {
             let mut begun = encrypt(&mut client, request::get("/"));
@@ -109,7 +112,7 @@ fn eof_after_a_record_without_content_is_seen() {
         };
         send_raw(&mut client, &sent);
         let ended = client.socket().shutdown(Shutdown::Write);
-        ended.expect("the connection is there");
+        ended.expect("the connection is open");
         expect_close_count(&secure.server, why, 1);
     }
 }

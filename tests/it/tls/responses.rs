@@ -53,7 +53,7 @@ fn files_arrive_unchanged() {
         |builder| builder.workers(1),
         move |request: Request| {
             let name = request.uri().path().trim_start_matches('/');
-            File::open(folder.path(name)).expect("tests call for what is there")
+            File::open(folder.path(name)).expect("the file exists")
         },
     );
     let mut slow = secure.connect();
@@ -65,10 +65,7 @@ fn files_arrive_unchanged() {
     }
     slow.get("/1");
     let rest = slow.expect_bytes(HUGE);
-    assert!(
-        rest.ends_with(&[0; 1000]),
-        "it is what comes behind the head"
-    );
+    assert!(rest.ends_with(&[0; 1000]), "the body has the wrong content");
 }
 
 #[test]
@@ -86,7 +83,7 @@ fn a_slow_reader_holds_no_worker_and_gets_every_byte() {
     quick.get("/").expect_body("small");
     slow.get("/");
     let rest = slow.expect_bytes(HUGE);
-    assert!(rest.ends_with(b"xxx"), "it is what comes behind the head");
+    assert!(rest.ends_with(b"xxx"), "the body has the wrong content");
     quick.get_and_close("/").expect_body("small");
 }
 
@@ -96,13 +93,13 @@ fn encrypted_response_bytes_count_against_the_budget() {
     let secure = TlsServer::spawn(|builder| builder, move |_: Request| body.clone());
     let mut client = secure.connect();
     client.get("/").expect_bytes(100);
-    // The bytes are the handler's, but encrypted they are this client's alone.
-    eventually("a part is kept", || {
+    // The plaintext is shared with the handler, but its encrypted copy belongs to this connection.
+    eventually("some bytes are buffered", || {
         let kept = secure.server.handle().snapshot().buffered;
         (1..=64 * 1024).contains(&kept)
     });
     drop(client);
-    eventually("nothing is kept", || {
+    eventually("no bytes are buffered", || {
         secure.server.handle().snapshot().buffered == 0
     });
 }
@@ -112,16 +109,16 @@ fn server_can_listen_with_and_without_tls() {
     let authority = CertificateAuthority::new();
     let tls = authority.issue(&[NAME]).tls();
     let server = BoundServer::new(|builder| {
-        let address: httpool::ListenAddr = "127.0.0.1:0".parse().expect("an address");
+        let address: httpool::ListenAddr = "127.0.0.1:0".parse().expect("the address is valid");
         builder.listen_tls(address, tls)
     });
     let [plain, secure] = server
         .addresses()
         .to_vec()
         .try_into()
-        .expect("two addresses");
+        .expect("there are two addresses");
     let _server = server.run(|request: Request| {
-        let origin = ClientInfo::of(&request).expect("it came over a connection");
+        let origin = ClientInfo::of(&request).expect("the request came over a connection");
         format!("{}", origin.tls().is_some())
     });
     Client::connect(&plain).get("/").expect_body("false");

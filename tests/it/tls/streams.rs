@@ -12,7 +12,7 @@ use super::expect_close_count;
 use crate::support::tls::{NAME, TlsServer};
 use crate::support::{Client, Gate, HUGE, Random, SOON, TIMEOUT, request};
 
-/// Reads bodies while they come and gives them back, or speaks another protocol that does.
+/// Echoes bodies that are read while they arrive, and upgrades to an echo protocol.
 struct Patient;
 
 impl Handler for Patient {
@@ -21,7 +21,7 @@ impl Handler for Patient {
             return Upgrade::new("echo", |mut stream: Stream| {
                 let mut part = [0; 1000];
                 while let Ok(count @ 1..) = stream.read(&mut part) {
-                    stream.write_all(&part[..count]).expect("it is taken");
+                    stream.write_all(&part[..count]).expect("the client reads");
                 }
             })
             .into_response();
@@ -57,7 +57,7 @@ fn streamed_bodies_and_upgrades_work_over_tls() {
     secure.server.expect_open(0);
 }
 
-/// Gives back messages until its client says goodbye.
+/// Echoes messages until the client closes the WebSocket.
 fn echo(stream: Stream) {
     let mut socket = WebSocket::from_raw_socket(stream, Role::Server, None);
     loop {
@@ -65,7 +65,7 @@ fn echo(stream: Stream) {
             Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
                 socket.send(message).expect("the client reads");
             }
-            // tungstenite answers pings and goodbyes itself.
+            // tungstenite answers pings and close frames itself.
             Ok(_) => {}
             Err(Error::ConnectionClosed) => return,
             Err(error) => panic!("{error}"),
@@ -79,7 +79,10 @@ fn websocket_works_over_tls() {
         |builder| builder,
         |request: Request| {
             let key = request.headers().get(SEC_WEBSOCKET_KEY);
-            let accept = derive_accept_key(key.expect("it is WebSocket").as_bytes());
+            let accept = derive_accept_key(
+                key.expect("the request is a WebSocket handshake")
+                    .as_bytes(),
+            );
             let fields = [(SEC_WEBSOCKET_ACCEPT, accept)];
             (fields, Upgrade::new("websocket", echo))
         },
@@ -88,7 +91,7 @@ fn websocket_works_over_tls() {
     let (tls, socket) = client.tls_and_socket();
     let stream = rustls::Stream::new(tls, socket);
     let opened = tungstenite::client(format!("wss://{NAME}/"), stream);
-    let (mut socket, response) = opened.expect("it speaks WebSocket");
+    let (mut socket, response) = opened.expect("the server accepts the handshake");
     assert_eq!(response.status(), 101);
     let large = Random::new(5).bytes(300_000);
     for message in [Message::text("hello"), Message::text(""), large.into()] {
@@ -97,20 +100,20 @@ fn websocket_works_over_tls() {
         assert!(answer == message, "{} bytes came back", answer.len());
     }
     let ping = socket.send(Message::Ping("p".into()));
-    ping.expect("a ping is sent");
-    let pong = socket.read().expect("a ping is answered");
+    ping.expect("the ping can be sent");
+    let pong = socket.read().expect("a pong comes back");
     assert_eq!(pong, Message::Pong("p".into()));
-    socket.close(None).expect("a goodbye is sent");
-    let goodbye = socket.read().expect("a goodbye comes back");
+    socket.close(None).expect("the close frame can be sent");
+    let goodbye = socket.read().expect("a close frame comes back");
     assert!(goodbye.is_close(), "{goodbye}");
-    // An end of TLS that was not announced would be another error.
+    // A TLS connection closed without close_notify would be another error.
     let end = socket.read();
     assert!(matches!(end, Err(Error::ConnectionClosed)), "{end:?}");
     secure.server.expect_open(0);
     expect_close_count(&secure.server, "upgraded", 1);
 }
 
-/// A server that upgrades everyone, and a client that has heard of it.
+/// A server that upgrades every request, and an upgraded client.
 #[track_caller]
 fn upgraded(serve: impl Fn(Stream) + Clone + Send + Sync + 'static) -> (TlsServer, Client) {
     let secure = TlsServer::spawn(
@@ -144,11 +147,13 @@ fn timed_out_write_does_not_corrupt_the_next() {
     let mut rest = Vec::new();
     let (tls, socket) = client.tls_and_socket();
     let end = rustls::Stream::new(tls, socket).read_to_end(&mut rest);
-    end.expect("the end is announced");
-    let content = rest.strip_suffix(b"goodbye").expect("it comes last");
+    end.expect("the server sends close_notify");
+    let content = rest
+        .strip_suffix(b"goodbye")
+        .expect("the last write comes last");
     assert!(
         content.iter().all(|byte| *byte == b'x'),
-        "nothing else came"
+        "the content is corrupt"
     );
 }
 
@@ -179,7 +184,7 @@ fn stream_dropped_in_a_write_sends_no_close_notify() {
     let mut rest = Vec::new();
     let (tls, socket) = client.tls_and_socket();
     let end = rustls::Stream::new(tls, socket).read_to_end(&mut rest);
-    end.expect_err("it was not all");
+    end.expect_err("the missing close_notify is an error");
 }
 
 #[test]
@@ -197,7 +202,7 @@ fn eof_without_close_notify_is_an_error() {
             client.finish_sending();
         } else {
             let ended = client.socket().shutdown(Shutdown::Write);
-            ended.expect("the connection is there");
+            ended.expect("the connection is open");
         }
         let expected = if announced {
             Ok(7)
