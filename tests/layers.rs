@@ -25,6 +25,10 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("services", &["logging", "sync", "message", "server", "web"]),
 ];
 
+/// The files outside of `src/connection/http1` that may name the codec of HTTP/1.1: the worker's
+/// buffers, and the two that write or read bodies around it.
+const BESIDE_THE_PROTOCOL: [&str; 3] = ["body_writer.rs", "upgrade.rs", "worker_buffers.rs"];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -77,6 +81,28 @@ fn no_layer_imports_a_higher_one() {
                     wrong.push(format!("{} names crate::{name}", file.display()));
                 }
             }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A second protocol comes beside `http1`, so the common part of a connection must not depend on it.
+#[test]
+fn common_part_of_a_connection_names_no_protocol() {
+    let folder = root().join("src/connection");
+    let mut wrong = Vec::new();
+    for file in sources(&folder) {
+        let path = file
+            .strip_prefix(&folder)
+            .expect("the file is in the folder");
+        let is_exempt = path.starts_with("http1")
+            || path.starts_with("tests")
+            || BESIDE_THE_PROTOCOL
+                .iter()
+                .any(|name| path == Path::new(name));
+        let source = fs::read_to_string(&file).expect("the file can be read");
+        if !is_exempt && imported_layers(&source).contains("http1") {
+            wrong.push(format!("{} names crate::http1", file.display()));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -1,4 +1,4 @@
-//! Waiting for a socket, as handlers may and connections never do.
+//! Blocking calls on a socket, for handlers. A connection itself never blocks.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -8,16 +8,16 @@ use rustix::io::Errno;
 
 use crate::net::transport::{Received, Socket};
 
-/// How often whoever waits looks whether he still may: it is what the end of a server that is
-/// forced to stop may be late by, and less than it waits for its workers.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often a blocking call checks whether it may continue. A forced shutdown can be late by this
+/// time, and waits longer than this for its workers.
+const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Why a wait was in vain.
+/// Why a blocking call failed.
 #[derive(Debug)]
 pub(super) enum BlockingError {
-    /// It took too long.
+    /// The deadline passed.
     Late,
-    /// Nobody may wait any longer.
+    /// The call may not continue.
     Stopped,
     /// The socket failed.
     Failed(io::Error),
@@ -29,44 +29,43 @@ impl From<io::Error> for BlockingError {
     }
 }
 
-/// Receives as [`Socket::receive`] does, and waits until then, as long as it `may`, if nothing is
-/// there.
+/// Receives like [`Socket::receive`], and waits for bytes until the deadline while `may` returns true.
 pub(super) fn receive(
     socket: &mut Socket,
     buffer: &mut Vec<u8>,
-    until: Option<Instant>,
+    deadline: Option<Instant>,
     may: impl Fn() -> bool,
 ) -> Result<Received, BlockingError> {
     while may() {
         match socket.receive(buffer)? {
-            Received::Nothing => wait(socket, PollFlags::IN, until)?,
+            Received::Nothing => wait(socket, PollFlags::IN, deadline)?,
             received => return Ok(received),
         }
     }
     Err(BlockingError::Stopped)
 }
 
-/// Sends from the start of `bytes`, of which there are some, as soon as there is room, and returns
-/// how many are taken.
+/// Sends from the start of `bytes`, which are not empty, once there is room. Returns how many bytes
+/// were taken.
 pub(super) fn send(
     socket: &mut Socket,
     bytes: &[u8],
-    until: Option<Instant>,
+    deadline: Option<Instant>,
     may: impl Fn() -> bool,
 ) -> Result<usize, BlockingError> {
     while may() {
         match socket.take(bytes)? {
-            0 => wait(socket, PollFlags::OUT, until)?,
+            0 => wait(socket, PollFlags::OUT, deadline)?,
             count => return Ok(count),
         }
     }
     Err(BlockingError::Stopped)
 }
 
-/// Does this again whenever there is room, until it is done.
+/// Repeats `step` whenever there is room, until it returns true.
 pub(super) fn complete(
     socket: &mut Socket,
-    until: Option<Instant>,
+    deadline: Option<Instant>,
     may: impl Fn() -> bool,
     step: impl Fn(&mut Socket) -> io::Result<bool>,
 ) -> Result<(), BlockingError> {
@@ -74,21 +73,27 @@ pub(super) fn complete(
         if step(socket)? {
             return Ok(());
         }
-        wait(socket, PollFlags::OUT, until)?;
+        wait(socket, PollFlags::OUT, deadline)?;
     }
     Err(BlockingError::Stopped)
 }
 
-/// Waits for this, for a moment at most.
-fn wait(socket: &Socket, what: PollFlags, until: Option<Instant>) -> Result<(), BlockingError> {
-    let left = until.map_or(LOOK, |until| {
-        until.saturating_duration_since(Instant::now()).min(LOOK)
+/// Waits for `events`, for one interval at most.
+fn wait(
+    socket: &Socket,
+    events: PollFlags,
+    deadline: Option<Instant>,
+) -> Result<(), BlockingError> {
+    let left = deadline.map_or(INTERVAL, |deadline| {
+        deadline
+            .saturating_duration_since(Instant::now())
+            .min(INTERVAL)
     });
     if left.is_zero() {
         return Err(BlockingError::Late);
     }
     let left = Timespec::try_from(left).ok();
-    match poll(&mut [PollFd::new(socket, what)], left.as_ref()) {
+    match poll(&mut [PollFd::new(socket, events)], left.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(io::Error::from(error).into()),
     }

@@ -1,4 +1,4 @@
-//! A body that is read while it is sent.
+//! A response body that is read from a reader while it is sent.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -7,52 +7,52 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::http1::{LAST_CHUNK, chunk_line};
 use crate::message::body::{BodySource, Client, ClientGone};
 
-/// Read at a time.
+/// Bytes per read.
 const PART: usize = 64 * 1024;
 
-/// Room for the line before a part in the chunked coding.
+/// Room for the chunk size line before a part.
 const LINE: usize = 8;
 
-/// What stands behind a part in the chunked coding.
+/// The line end behind a chunk.
 const LINE_END: &[u8] = b"\r\n";
 
-/// A reader, and what it has given and the client has not taken.
+/// A reader with the part that it has returned and that is not yet sent.
 pub(super) struct BodyWriter {
     source: Option<BodySource>,
-    coding: StreamFraming,
+    framing: BodyFraming,
     buffer: Box<[u8]>,
-    /// What of the buffer is to be sent.
+    /// The range of the buffer that is to be sent.
     start: usize,
     end: usize,
 }
 
-/// How the client is to know where the body ends.
+/// How the end of the body is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StreamFraming {
-    /// The last chunk tells.
+enum BodyFraming {
+    /// By the last chunk.
     Chunks,
-    /// Its length does, or the end of the connection.
+    /// By its length or the end of the connection.
     Plain,
 }
 
-/// What came of asking for more.
+/// The result of a refill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refill {
     /// There is more to send.
     More,
-    /// That was all.
+    /// The body is complete.
     End,
-    /// The client is gone, and nothing is read for it.
+    /// The client has closed the connection.
     Gone,
 }
 
 impl BodyWriter {
-    /// For a body whose head says that it comes in chunks, or says its length, or neither.
+    /// Writes `source`. A body of known length is not sent in chunks, even with `in_chunks`.
     pub(super) fn new(source: BodySource, in_chunks: bool) -> Self {
         Self {
-            coding: match in_chunks && source.length.is_none() {
-                true => StreamFraming::Chunks,
-                false => StreamFraming::Plain,
+            framing: match in_chunks && source.length.is_none() {
+                true => BodyFraming::Chunks,
+                false => BodyFraming::Plain,
             },
             source: Some(source),
             buffer: vec![0; LINE + PART + LINE_END.len()].into(),
@@ -61,18 +61,18 @@ impl BodyWriter {
         }
     }
 
-    /// What is to be sent next.
+    /// The bytes to send next.
     pub(super) fn ready(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
-    /// So much of it has been sent.
+    /// Notes that `sent` bytes were sent.
     pub(super) fn advance(&mut self, sent: usize) {
         self.start += sent;
-        debug_assert!(self.start <= self.end, "only what is ready is sent");
+        debug_assert!(self.start <= self.end, "only ready bytes are sent");
     }
 
-    /// How much memory it keeps.
+    /// Bytes of memory that it keeps.
     pub(super) fn held(&self) -> usize {
         self.buffer.len() + self.source.as_ref().map_or(0, |source| source.held)
     }
@@ -81,8 +81,8 @@ impl BodyWriter {
     ///
     /// # Errors
     ///
-    /// If the reader fails or panics, or ends before its length: what the client has is not the
-    /// whole, and it must not take it for that.
+    /// If the reader fails or panics, or ends before its length. The client must not take the part that
+    /// it has received for the whole body.
     pub(super) fn refill(&mut self, client: &dyn Client) -> io::Result<Refill> {
         let Some(source) = &mut self.source else {
             return Ok(Refill::End);
@@ -93,13 +93,13 @@ impl BodyWriter {
             Err(error) => return Err(error),
         };
         (self.start, self.end) = (LINE, LINE + count);
-        match (self.coding, count) {
-            (StreamFraming::Chunks, 0) => self.put_last_chunk(),
-            (StreamFraming::Chunks, _) => self.put_chunk_around(count),
-            (StreamFraming::Plain, _) => {}
+        match (self.framing, count) {
+            (BodyFraming::Chunks, 0) => self.put_last_chunk(),
+            (BodyFraming::Chunks, _) => self.put_chunk_around(count),
+            (BodyFraming::Plain, _) => {}
         }
         if count == 0 {
-            self.let_go();
+            self.drop_source();
         }
         Ok(match self.ready() {
             [] => Refill::End,
@@ -121,8 +121,8 @@ impl BodyWriter {
         self.buffer[self.start..self.end].copy_from_slice(LAST_CHUNK);
     }
 
-    /// Drops the reader, which is the handler's and may panic.
-    fn let_go(&mut self) {
+    /// Drops the reader. It is the handler's and may panic.
+    fn drop_source(&mut self) {
         let source = self.source.take();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(source)));
     }
@@ -130,23 +130,23 @@ impl BodyWriter {
 
 impl Drop for BodyWriter {
     fn drop(&mut self) {
-        self.let_go();
+        self.drop_source();
     }
 }
 
 impl fmt::Debug for BodyWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream")
-            .field("coding", &self.coding)
+        f.debug_struct("BodyWriter")
+            .field("framing", &self.framing)
             .finish_non_exhaustive()
     }
 }
 
-/// Reads some bytes; a panic is a failure like any other.
+/// Reads some bytes. A panic becomes an error.
 fn read(source: &mut BodySource, part: &mut [u8], client: &dyn Client) -> io::Result<usize> {
     loop {
         let read = catch_unwind(AssertUnwindSafe(|| source.read_for(part, client)));
-        match read.unwrap_or_else(|_| Err(io::Error::other("it panicked"))) {
+        match read.unwrap_or_else(|_| Err(io::Error::other("the reader panicked"))) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => return result,
         }
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::message::body::{Anyone, Reader};
 
-    /// Gives its parts one by one, and fails where one is `None`.
+    /// Returns its parts one by one, and fails where one is `None`.
     struct Parts(Vec<Option<&'static [u8]>>);
 
     impl Read for Parts {
@@ -173,7 +173,7 @@ mod tests {
         }
     }
 
-    /// Everything that would be sent, and how it ends.
+    /// Everything that would be sent, and whether the body is complete.
     fn send(
         length: Option<u64>,
         in_chunks: bool,
@@ -185,19 +185,19 @@ mod tests {
             length,
             held: 0,
         };
-        let mut stream = BodyWriter::new(source, in_chunks);
+        let mut body = BodyWriter::new(source, in_chunks);
         let mut sent = Vec::new();
         loop {
-            match stream.refill(&Anyone) {
-                Ok(Refill::Gone) => panic!("it is here"),
+            match body.refill(&Anyone) {
+                Ok(Refill::Gone) => panic!("the client is there"),
                 Ok(Refill::End) => return (sent, true),
                 Ok(Refill::More) => {}
                 Err(_) => return (sent, false),
             }
-            // As a socket might take it.
-            while let [first, ..] = *stream.ready() {
+            // A socket may take any number of bytes.
+            while let [first, ..] = *body.ready() {
                 sent.push(first);
-                stream.advance(1);
+                body.advance(1);
             }
         }
     }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_is_a_chunk() {
+    fn each_part_becomes_a_chunk() {
         let parts = [Some(&b"hello"[..]), Some(b"0123456789abcdef")];
         check(
             None,
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_kept() {
+    fn body_keeps_its_length() {
         check(Some(5), false, &[Some(b"he"), Some(b"llo")], b"hello", true);
         check(Some(4), false, &[Some(b"hello"), None], b"hell", true);
         check(Some(0), false, &[Some(b"hello")], b"", true);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_no_end() {
+    fn failure_is_not_an_end() {
         for in_chunks in [false, true] {
             check(None, in_chunks, &[None], b"", false);
         }
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_part_has_room() {
+    fn largest_part_fits_the_buffer() {
         let large: &'static [u8] = &[b'x'; 2 * PART];
         let (sent, ended) = send(None, true, &[Some(large)]);
         assert!(ended);

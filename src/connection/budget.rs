@@ -1,17 +1,16 @@
-//! How many bytes all connections together may keep.
+//! The memory budget of all connections together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What the connections of one server may keep in memory of requests that are not complete and
-/// answers that are not taken.
+/// The memory of a server's connections for incomplete requests and unsent responses, and its limit.
 #[derive(Debug)]
 pub(crate) struct Budget {
     most: usize,
     held: AtomicUsize,
 }
 
-/// What one connection keeps of it; given back when this is dropped.
+/// One connection's share of the budget. Dropping it frees the share.
 #[derive(Debug)]
 pub(super) struct Share {
     budget: Arc<Budget>,
@@ -26,12 +25,12 @@ impl Budget {
         }
     }
 
-    /// How many bytes may be kept.
+    /// The limit in bytes.
     pub(super) fn most(&self) -> usize {
         self.most
     }
 
-    /// How many bytes are kept now.
+    /// The bytes in use.
     pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
@@ -45,7 +44,7 @@ impl Share {
         }
     }
 
-    /// Makes it at least this large, if that is within the budget.
+    /// Grows the share to at least `bytes`. Returns false if the budget has no room.
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
             return true;
@@ -59,7 +58,7 @@ impl Share {
         true
     }
 
-    /// Makes it at most this large.
+    /// Shrinks the share to at most `bytes`.
     pub(super) fn shrink(&mut self, bytes: usize) {
         if let Some(less) = self.bytes.checked_sub(bytes).filter(|less| *less > 0) {
             self.budget.held.fetch_sub(less, Ordering::Relaxed);
@@ -79,17 +78,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_grow_within_the_budget_and_are_given_back() {
+    fn shares_grow_within_the_budget_and_are_freed() {
         let budget = Arc::new(Budget::new(10));
         let (mut one, mut other) = (Share::new(&budget), Share::new(&budget));
         assert!(one.grow(6));
         assert!(!other.grow(5));
         assert!(other.grow(4));
-        assert!(one.grow(3), "it has more already");
+        assert!(one.grow(3), "the share is larger already");
         assert_eq!(budget.held(), 10);
 
         other.shrink(5);
-        assert_eq!(budget.held(), 10, "it has less already");
+        assert_eq!(budget.held(), 10, "the share is smaller already");
         other.shrink(1);
         assert!(one.grow(9));
         assert!(!other.grow(2));

@@ -1,25 +1,24 @@
-//! Something that its owner gives away for a while.
+//! A value that its owner gives away for a while.
 
 use std::ops::{Deref, DerefMut};
 
-/// What a connection has, but for the time in which it is lent.
+/// A value that can be taken and put back. Using it in between is a defect, and panics.
 #[derive(Debug)]
 pub(super) struct Checkout<T>(Option<T>);
 
-/// What the owner would have to break for a panic here.
-const IS_HERE: &str = "nothing is used while it is lent";
+const TAKEN: &str = "a value is not used while it is taken";
 
 impl<T> Checkout<T> {
-    pub(super) fn new(thing: T) -> Self {
-        Self(Some(thing))
+    pub(super) fn new(value: T) -> Self {
+        Self(Some(value))
     }
 
-    pub(super) fn lend(&mut self) -> T {
-        self.0.take().expect(IS_HERE)
+    pub(super) fn take(&mut self) -> T {
+        self.0.take().expect(TAKEN)
     }
 
-    pub(super) fn take_back(&mut self, thing: T) {
-        self.0 = Some(thing);
+    pub(super) fn put_back(&mut self, value: T) {
+        self.0 = Some(value);
     }
 }
 
@@ -27,12 +26,12 @@ impl<T> Deref for Checkout<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_ref().expect(IS_HERE)
+        self.0.as_ref().expect(TAKEN)
     }
 }
 
 impl<T> DerefMut for Checkout<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect(IS_HERE)
+        self.0.as_mut().expect(TAKEN)
     }
 }

@@ -1,4 +1,4 @@
-//! What a connection and whoever drives it tell each other.
+//! What the server passes to a connection that it drives, and what the connection returns.
 
 use std::time::Instant;
 
@@ -10,41 +10,42 @@ use crate::message::Overload;
 pub(crate) enum WakeReason {
     /// The socket may have become readable or writable.
     Ready,
-    /// The same, and the client has finished sending or is gone: read on until that shows.
+    /// The client has closed its side or is gone. No further event will report that.
     HungUp,
     /// The deadline of its [`Pending`] has passed.
     Expired,
-    /// The server drains: an idle connection ends now.
+    /// The server drains: an idle connection closes now.
     Recalled,
-    /// As it [asked for](DriveResult::Unwatch): nobody is told of its socket until it parks.
+    /// The connection [asked for this](DriveResult::Unwatch): until it parks, events of its socket
+    /// wake no worker.
     Unwatched,
 }
 
-/// What becomes of requests that have come in full.
+/// How complete requests are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// The handler answers them.
+    /// By the handler.
     Handle,
-    /// They are answered 503 at once, and no code of the handler's runs unless an answer is
-    /// [owed](super::Connection::owes).
+    /// With a 503 at once. No code of the handler runs, unless a response is
+    /// [unsent](super::Connection::has_unsent).
     Shed(Overload),
 }
 
-/// What comes of driving a connection.
+/// What the server does with a connection that was driven.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum DriveResult {
-    /// It can do nothing until this.
+    /// Parks it until this event.
     Park(Pending),
-    /// It could go on, but others have waited long enough.
+    /// Drives it again after other connections had their turn.
     Requeue,
-    /// It goes on by lending its socket to a handler, and nobody is to be woken by what comes
-    /// meanwhile.
+    /// Drives it again with [`WakeReason::Unwatched`]: the connection will check out its socket to a
+    /// handler, and events of the socket must wake no worker meanwhile.
     Unwatch,
-    /// It has ended.
+    /// Closes it.
     Close(CloseReason),
 }
 
-/// What a connection waits for, and until when.
+/// The event that a connection waits for, and its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pending {
     pub(crate) what: WaitFor,
@@ -52,28 +53,28 @@ pub(crate) struct Pending {
 }
 
 impl WaitFor {
-    /// Whether nothing has been asked that is not answered.
+    /// Whether the connection has no request and no unsent response.
     pub(crate) fn is_idle(self) -> bool {
         matches!(self, Self::FirstRequest | Self::NextRequest)
     }
 }
 
-/// What a connection waits for.
+/// The event that a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WaitFor {
-    /// The first byte ever.
+    /// The first byte on the connection.
     FirstRequest,
     /// The first byte of another request.
     NextRequest,
-    /// The rest of a handshake.
+    /// The rest of a TLS handshake.
     #[cfg(feature = "_tls")]
     Handshake,
-    /// The rest of a head.
+    /// The rest of a request head.
     Head,
-    /// The rest of a body.
+    /// The rest of a request body.
     Body,
-    /// Room for the rest of an answer.
+    /// Room in the socket for the rest of a response.
     Room,
-    /// The client's own end, after the last answer.
-    Goodbye,
+    /// The client's close after the last response.
+    PeerClose,
 }

@@ -1,70 +1,78 @@
-//! The time before the first request on a connection over TLS: client and server agree on keys.
+//! The TLS handshake at the start of a connection.
 
 use std::fmt::Display;
 use std::io;
 
 use super::Phase;
+use super::connection_io::ConnectionIo;
 use super::deadlines::Deadlines;
-use super::{
-    Admission, CloseReason, Connection, DriveResult, Service, State, WaitFor, WakeReason,
-    WorkerBuffers,
-};
+use super::state::State;
+use super::{Admission, CloseReason, DriveResult, Service, WaitFor, WakeReason, WorkerBuffers};
 use crate::message::TlsInfo;
-use crate::message::request_error::RequestError;
 use crate::net::tls::HandshakeError;
 use crate::net::transport::Handshake;
 
-impl Connection {
-    /// Goes on with the handshake. A verdict if the connection can't go on to requests now.
+/// What a step of the handshake leads to.
+pub(super) enum HandshakeStep {
+    /// The handshake has succeeded or failed, as the connection's state says.
+    Ended,
+    /// The client does not speak TLS. The socket is plain now, for a response that says so.
+    NotTls,
+    /// The connection can't continue now.
+    Pending(DriveResult),
+}
+
+impl ConnectionIo {
+    /// Continues the handshake.
     pub(super) fn handshake(
         &mut self,
         wake: WakeReason,
-        treatment: Admission,
+        admission: Admission,
         buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> io::Result<Option<DriveResult>> {
+    ) -> io::Result<HandshakeStep> {
+        let close = |reason| Ok(HandshakeStep::Pending(DriveResult::Close(reason)));
         if service.phase.get() >= Phase::Forced {
-            return Ok(Some(DriveResult::Close(CloseReason::Forced)));
+            return close(CloseReason::Forced);
         }
-        // A handshake costs more than most answers, and without one no answer can be sent.
-        if let Admission::Shed(_) = treatment {
+        // A handshake costs more than most responses, and without one no 503 can be sent.
+        if let Admission::Shed(_) = admission {
             self.log_failure(&"it waited too long for a worker", buffers, service);
-            return Ok(Some(DriveResult::Close(CloseReason::HandshakeFailed)));
+            return close(CloseReason::HandshakeFailed);
         }
         let handshake = match self.socket.handshake() {
             Ok(handshake) => handshake,
             Err(error) => {
                 self.log_failure(&HandshakeError(&error), buffers, service);
-                self.reject()?;
-                return Ok(None);
+                self.fail_handshake()?;
+                return Ok(HandshakeStep::Ended);
             }
         };
         let what = match handshake {
             Handshake::Done => {
                 if let Some(connection) = self.socket.tls() {
-                    self.origin = self.origin.over(TlsInfo::of(connection));
+                    self.client_info = self.client_info.over(TlsInfo::of(connection));
                 }
-                self.state = State::Open;
+                self.state = State::Http;
                 self.deadlines = Deadlines::new(buffers.now, &service.config);
                 service.grace.begin(buffers.now);
-                return Ok(None);
+                return Ok(HandshakeStep::Ended);
             }
             Handshake::NotTls => {
                 self.log_failure(&"the client does not speak TLS", buffers, service);
                 self.socket.become_plain();
-                self.refuse(RequestError::NotTls, buffers, service);
-                return Ok(None);
+                return Ok(HandshakeStep::NotTls);
             }
             Handshake::Left => {
                 if self.socket.held() == 0 {
-                    return Ok(Some(DriveResult::Close(CloseReason::ClientClosed)));
+                    return close(CloseReason::ClientClosed);
                 }
                 self.log_failure(&"the client closed the connection", buffers, service);
-                return Ok(Some(DriveResult::Close(CloseReason::HandshakeFailed)));
+                return close(CloseReason::HandshakeFailed);
             }
             Handshake::Silent => match wake {
-                WakeReason::Recalled => return Ok(Some(DriveResult::Close(CloseReason::Drained))),
-                WakeReason::Expired => return Ok(Some(DriveResult::Close(CloseReason::Idle))),
+                WakeReason::Recalled => return close(CloseReason::Drained),
+                WakeReason::Expired => return close(CloseReason::Idle),
                 _ => WaitFor::FirstRequest,
             },
             Handshake::WantsRead => WaitFor::Handshake,
@@ -72,13 +80,13 @@ impl Connection {
         };
         if wake == WakeReason::Expired {
             self.log_failure(&"the client took too long", buffers, service);
-            return Ok(Some(DriveResult::Close(CloseReason::HandshakeFailed)));
+            return close(CloseReason::HandshakeFailed);
         }
         if !self.share.grow(self.socket.held()) {
-            return Ok(Some(DriveResult::Close(CloseReason::BufferLimit)));
+            return close(CloseReason::BufferLimit);
         }
-        let wait = self.deadlines.for_handshake(what, &service.config);
-        Ok(Some(DriveResult::Park(wait)))
+        let pending = self.deadlines.for_handshake(what, &service.config);
+        Ok(HandshakeStep::Pending(DriveResult::Park(pending)))
     }
 
     fn log_failure(&self, reason: &dyn Display, buffers: &WorkerBuffers, service: &Service) {
@@ -90,11 +98,11 @@ impl Connection {
         );
     }
 
-    /// Ends a connection whose handshake has failed. Its client may still be sending, and is to get
-    /// the alert that says why.
-    fn reject(&mut self) -> io::Result<()> {
+    /// Begins a lingering close after a failed handshake, so that a client that is still sending
+    /// receives the alert.
+    fn fail_handshake(&mut self) -> io::Result<()> {
         self.socket.become_plain();
-        self.state = State::Rejected;
+        self.state = State::TlsFailed;
         self.socket.finish_sending()
     }
 }

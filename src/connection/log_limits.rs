@@ -1,18 +1,18 @@
-//! Log lines that any client can cause, and how often each kind is written.
+//! Rate limits for log lines that any client can cause.
 
 use std::fmt::{Arguments, Display};
 use std::time::{Duration, Instant};
 
 use log::{debug, info};
 
-use super::Connection;
+use super::connection_io::ConnectionIo;
 use crate::logging::LogLimit;
 
-/// Lines of one kind in an interval: enough to see whether one client fails or all do.
+/// Lines of one kind per interval: enough to see whether one client fails or all do.
 const LINES: u32 = 5;
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// One limit for each kind of line that the connections of a server cause.
+/// One limit for each kind of line.
 #[derive(Debug)]
 pub(crate) struct LogLimits {
     pub(crate) full: LogLimit,
@@ -46,7 +46,7 @@ pub(crate) fn log_limited(limit: &LogLimit, now: Instant, peer: &dyn Display, li
     }
 }
 
-impl Connection {
+impl ConnectionIo {
     pub(super) fn log_limited(&self, limit: &LogLimit, now: Instant, line: Arguments<'_>) {
         log_limited(limit, now, self, line);
     }

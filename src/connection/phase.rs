@@ -1,13 +1,13 @@
-//! Where a server's life stands.
+//! The phases of a server's life.
 
 use crate::sync::atomic::{AtomicU8, Ordering};
 
-/// Where a server's life stands. It only goes forward.
+/// The phase of a server's life. Phases only advance.
 ///
 /// ```
 /// use httpool::{Handle, Phase};
 ///
-/// /// For a load balancer.
+/// /// For a load balancer's readiness check.
 /// fn is_ready(server: &Handle) -> bool {
 ///     server.phase() == Phase::Running
 /// }
@@ -15,16 +15,16 @@ use crate::sync::atomic::{AtomicU8, Ordering};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Serving.
+    /// The server accepts and serves.
     Running,
-    /// Still accepting and serving, but the last answer on each connection says
-    /// `Connection: close`, so that clients and load balancers turn away.
+    /// The server still accepts and serves, but the last response on each connection has
+    /// `Connection: close`, so that clients and load balancers use other servers.
     Announcing,
-    /// The listeners are closed; what is under way is finished.
+    /// The listeners are closed. Requests that were received are finished.
     Draining,
-    /// The deadline has passed: what is left is cut.
+    /// The deadline has passed, and open requests are aborted.
     Forced,
-    /// Nothing is left.
+    /// All connections are closed.
     Stopped,
 }
 
@@ -38,7 +38,7 @@ impl Phase {
     ];
 }
 
-/// The phase, shared by everyone who acts on it.
+/// The current phase, shared by all threads of a server.
 #[derive(Debug)]
 pub(crate) struct PhaseCell(AtomicU8);
 
@@ -51,7 +51,7 @@ impl PhaseCell {
         Phase::ALL[usize::from(self.0.load(Ordering::SeqCst))]
     }
 
-    /// Goes forward to `phase`; a phase that has passed does not come back.
+    /// Advances to `phase`, unless the current phase is later.
     pub(crate) fn advance(&self, phase: Phase) {
         self.0.fetch_max(phase as u8, Ordering::SeqCst);
     }

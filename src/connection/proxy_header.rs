@@ -1,20 +1,21 @@
-//! The time before the first request on a connection that a proxy begins: it says first whom it
-//! passes on bytes for.
+//! The header of the PROXY protocol at the start of a connection: the address of the client for
+//! which the proxy connects.
 
 use std::io;
 
 use log::debug;
 
 use super::Phase;
-use super::{CloseReason, Connection, DriveResult, Service, State, WakeReason, WorkerBuffers};
-use crate::http1::Progress;
+use super::connection_io::ConnectionIo;
+use super::state::State;
+use super::{CloseReason, DriveResult, Service, WakeReason, WorkerBuffers};
 use crate::net::proxy::{Malformed, ProxyHeader};
 use crate::net::transport::Received;
 
-impl Connection {
-    /// Takes what the proxy says. A verdict if the connection can't go on to requests: what has not
-    /// said whom it speaks for is owed no answer.
-    pub(super) fn introduce(
+impl ConnectionIo {
+    /// Reads the header. Returns a result if the connection can't continue now. A connection without
+    /// a valid header is closed without a response.
+    pub(super) fn read_proxy_header(
         &mut self,
         wake: WakeReason,
         buffers: &mut WorkerBuffers,
@@ -27,22 +28,22 @@ impl Connection {
             let before = buffers.input.unread().len();
             let received = self.socket.peek(buffers.input.room())?;
             let parsed = ProxyHeader::decode(buffers.input.unread());
-            // What follows the header is for whoever receives next, which may be TLS.
+            // Bytes behind the header stay in the socket: they may be TLS.
             let end = match &parsed {
                 Ok(Some((_, length))) => *length,
                 _ => buffers.input.unread().len(),
             };
             self.socket.skip(end - before)?;
             match parsed {
-                Ok(Some((statement, _))) => {
+                Ok(Some((header, _))) => {
                     buffers.input.clear();
-                    self.origin = statement.apply(&self.origin);
-                    self.state = self.stage_after_introduction();
+                    self.client_info = header.apply(&self.client_info);
+                    self.state = self.state_after_proxy_header();
                     self.deadlines = self.state.deadlines(buffers.now, &service.config);
                     service.grace.begin(buffers.now);
-                    match self.origin.client() {
-                        Some(client) => debug!("{self}: a connection for {client}"),
-                        None => debug!("{self}: a connection for somebody who is not named"),
+                    match self.client_info.client() {
+                        Some(client) => debug!("{self}: the proxy connects for {client}"),
+                        None => debug!("{self}: the proxy names no client"),
                     }
                     return Ok(None);
                 }
@@ -56,13 +57,13 @@ impl Connection {
             match received {
                 Received::Full | Received::Short => {}
                 Received::Nothing => {
-                    let verdict = self.wait_for_request(Progress::Nothing, wake, buffers, service);
-                    return Ok(Some(match verdict {
+                    let result = self.wait_for_first_byte(wake, buffers.now, service);
+                    return Ok(Some(match result {
                         DriveResult::Close(_) if !buffers.input.is_empty() => {
                             self.log_no_header("it took too long", buffers, service);
                             DriveResult::Close(CloseReason::NoProxyHeader)
                         }
-                        verdict => verdict,
+                        result => result,
                     }));
                 }
                 Received::End if buffers.input.is_empty() => {
@@ -82,11 +83,11 @@ impl Connection {
         self.log_limited(limit, buffers.now, line);
     }
 
-    fn stage_after_introduction(&self) -> State {
+    fn state_after_proxy_header(&self) -> State {
         #[cfg(feature = "_tls")]
         if self.socket.tls().is_some() {
-            return State::Handshake;
+            return State::TlsHandshake;
         }
-        State::Open
+        State::Http
     }
 }

@@ -1,4 +1,5 @@
-//! A request and its answer: who asked, what is answered, and who is told of it.
+//! One request with its response, in any protocol: the client, the handler's call, the responses that
+//! the server makes itself, and the record for observers.
 
 use std::borrow::Cow;
 use std::mem;
@@ -9,55 +10,81 @@ use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use log::error;
 
-use super::body_writer::BodyWriter;
-use super::{Service, WorkerBuffers};
-use crate::http1;
-use crate::http1::{Content, Ending};
-use crate::message::body;
+use super::Service;
 use crate::message::problem;
 use crate::message::request_error::RequestError;
 use crate::message::request_id;
 use crate::message::request_id::REQUEST_ID;
-use crate::message::{ClientInfo, Outcome, Problem, Request, RequestRecord, Response};
-use crate::message::{Overload, RejectReason};
+use crate::message::{
+    ClientInfo, Outcome, Overload, Problem, RawRequest, RejectReason, Request, RequestRecord,
+    Response,
+};
 
 /// <https://www.w3.org/TR/server-timing/>
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// What is known of a request when its answer is made, and told then.
+/// A request as its protocol keeps it, complete or not.
+pub(super) trait ReceivedRequest {
+    /// The request. A handler may have changed or taken it.
+    fn request(&self) -> &Request;
+
+    fn request_mut(&mut self) -> &mut Request;
+
+    /// The request head as it arrived, as far as it was understood.
+    fn original(&self) -> Request;
+
+    /// The bytes of the head, for observers.
+    fn raw_request(&self) -> RawRequest;
+
+    /// The request line, for the log.
+    fn request_line(&self) -> Cow<'_, str>;
+}
+
+/// One request with its response. The same steps serve every protocol: [`begin`](Self::begin), a
+/// response by [`handle`](Self::handle), [`shed`](Self::shed) or [`reject`](Self::reject),
+/// [`decorate`](Self::decorate), and [`observe`](Self::observe) after the response is encoded.
 pub(super) struct Transaction {
-    origin: ClientInfo,
+    client_info: ClientInfo,
     since: Instant,
     received: u64,
     id: Option<HeaderValue>,
     outcome: Outcome,
-    turn: Turn,
-    handling: Option<Duration>,
+    call: HandlerCall,
+    handler_time: Option<Duration>,
 }
 
-/// Whether the handler has had the request, and may have changed or taken it.
+/// Whether the handler was called, and may have changed or taken the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Before,
-    After,
+enum HandlerCall {
+    Pending,
+    Begun,
+}
+
+/// The content of an encoded response, for observers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    /// The status that was sent, after any interim one.
+    pub(super) status: StatusCode,
+    /// The length of the content, if it is known.
+    pub(super) length: Option<u64>,
 }
 
 impl Transaction {
-    /// Begins the account of a request that has been coming since then from there. The request
-    /// learns of that here, and gets its id.
-    pub(super) fn open(
+    /// Begins with a request that has been arriving since `since`. Gives the request its client and
+    /// its id.
+    pub(super) fn begin(
         since: Instant,
-        from: &ClientInfo,
+        peer: &ClientInfo,
         request: &mut Request,
         service: &Service,
     ) -> Self {
         #[cfg(feature = "proxy")]
-        let origin = (service.config.trust).client_info(from, request.headers());
+        let client_info = (service.config.trust).client_info(peer, request.headers());
         #[cfg(not(feature = "proxy"))]
-        let origin = from.clone();
-        request.body_mut().set_origin(origin.clone());
+        let client_info = peer.clone();
+        request.body_mut().set_origin(client_info.clone());
         Self {
-            origin,
+            client_info,
             since,
             received: request.body().length().unwrap_or_default(),
             id: service
@@ -65,84 +92,86 @@ impl Transaction {
                 .request_ids
                 .then(|| request_id::ensure(request.headers_mut())),
             outcome: Outcome::Handled,
-            turn: Turn::Before,
-            handling: None,
+            call: HandlerCall::Pending,
+            handler_time: None,
         }
     }
 
-    /// So much of the content has come.
-    pub(super) fn note_received(&mut self, bytes: u64) {
+    /// Sets the bytes of content that were received, if not the whole body was.
+    pub(super) fn set_received(&mut self, bytes: u64) {
         self.received = bytes;
     }
 
-    /// Whether the answer is the handler's own.
+    /// Whether the response is the handler's own.
     pub(super) fn is_handled(&self) -> bool {
         self.outcome == Outcome::Handled
     }
 
-    /// The handler's answer. If it panics, only its own client notices.
+    /// Calls the handler. A panic becomes a 500.
     #[inline(always)]
-    pub(super) fn handle(&mut self, buffers: &mut WorkerBuffers, service: &Service) -> Response {
+    pub(super) fn handle(
+        &mut self,
+        received: &mut impl ReceivedRequest,
+        service: &Service,
+    ) -> Response {
         let began = service.config.server_timing.then(Instant::now);
-        self.turn = Turn::After;
-        let request = &mut buffers.slot.request;
-        let answer = catch_unwind(AssertUnwindSafe(|| service.handler.handle(request)));
-        self.handling = began.map(|began| began.elapsed());
-        match answer {
+        self.call = HandlerCall::Begun;
+        let request = received.request_mut();
+        let result = catch_unwind(AssertUnwindSafe(|| service.handler.handle(request)));
+        self.handler_time = began.map(|began| began.elapsed());
+        match result {
             Ok(response) => response,
             Err(_) => {
-                error!("the handler panicked on {}", self.name(buffers));
+                error!("the handler panicked on {}", self.name(received));
                 self.outcome = Outcome::Panicked;
                 let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR);
-                self.respond(&problem, buffers, service)
+                self.respond(&problem, received, service)
             }
         }
     }
 
-    /// The answer to a request for which there is no worker.
+    /// The 503 response to a request that waited too long or in too long a queue.
     pub(super) fn shed(
         &mut self,
-        why: Overload,
-        buffers: &mut WorkerBuffers,
+        overload: Overload,
+        received: &impl ReceivedRequest,
         service: &Service,
     ) -> Response {
-        self.outcome = Outcome::Rejected(RejectReason::Overload(why));
-        buffers.shed += 1;
-        let why = match why {
-            Overload::Late => "the request has waited for too long",
-            Overload::Full => "too many requests wait",
+        self.outcome = Outcome::Rejected(RejectReason::Overload(overload));
+        let detail = match overload {
+            Overload::Late => "the request waited too long for a worker",
+            Overload::Full => "too many requests are waiting",
         };
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(why);
-        self.respond(&problem, buffers, service)
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(detail);
+        self.respond(&problem, received, service)
     }
 
-    /// The answer to a request that is not taken.
-    pub(super) fn refuse(
+    /// The response to a request that is rejected, with the reason in words.
+    pub(super) fn reject(
         &mut self,
-        refusal: RequestError,
-        buffers: &WorkerBuffers,
+        error: RequestError,
+        detail: Cow<'static, str>,
+        received: &impl ReceivedRequest,
         service: &Service,
     ) -> Response {
-        self.outcome = Outcome::Rejected(RejectReason::Request(refusal));
-        let unread = buffers.input.unread();
-        let why = buffers.slot.explain(refusal, unread, &service.limits());
-        let problem = Problem::new(refusal.status()).detail(why);
-        self.respond(&problem, buffers, service)
+        self.outcome = Outcome::Rejected(RejectReason::Request(error));
+        let problem = Problem::new(error.status()).detail(detail);
+        self.respond(&problem, received, service)
     }
 
-    /// A response that the server makes itself, completed by the layers that the handler has.
+    /// A response that the server makes itself, completed by the handler's layers.
     pub(super) fn respond(
         &self,
         problem: &Problem,
-        buffers: &WorkerBuffers,
+        received: &impl ReceivedRequest,
         service: &Service,
     ) -> Response {
-        let left = &buffers.slot.request;
+        let left = received.request();
         let original;
-        let request = if self.turn == Turn::Before && !left.headers().is_empty() {
+        let request = if self.call == HandlerCall::Pending && !left.headers().is_empty() {
             left
         } else {
-            original = self.original(buffers, service);
+            original = self.original(received);
             &original
         };
         let mut response = problem.to_response(request.headers());
@@ -153,108 +182,71 @@ impl Transaction {
         response
     }
 
-    /// Has the answer say what was asked for besides: an error page, fields of all answers, the
-    /// request's id, and its handler's time. In place, for a response is large to move.
-    pub(super) fn mark(&self, response: &mut Response, buffers: &WorkerBuffers, service: &Service) {
-        if response.status().is_informational() {
-            self.settle(response, buffers, service);
-        }
+    /// Completes a response: its error page, the default headers, the request id and the handler's
+    /// time. It does so in place, because a response is large to move.
+    pub(super) fn decorate(
+        &self,
+        response: &mut Response,
+        received: &impl ReceivedRequest,
+        service: &Service,
+    ) {
         service
             .error_pages
-            .apply(response, || self.fields(buffers, service));
-        service.default_headers.apply(response, &self.origin);
-        if let Some(time) = self.handling {
-            say_time(time, response);
+            .apply(response, || self.headers(received));
+        service.default_headers.apply(response, &self.client_info);
+        if let Some(time) = self.handler_time {
+            add_server_timing(time, response);
         }
         if let Some(id) = &self.id {
-            say_id(id, response);
+            set_request_id(id, response);
         }
     }
 
-    /// What the log calls the request.
-    pub(super) fn name(&self, buffers: &WorkerBuffers) -> String {
-        name(&buffers.slot.request_line(), self.id.as_ref())
+    /// The request's name in the log.
+    pub(super) fn name(&self, received: &impl ReceivedRequest) -> String {
+        name(&received.request_line(), self.id.as_ref())
     }
 
-    /// The request's fields, even if a handler has taken them away.
-    fn fields<'d>(&self, buffers: &'d WorkerBuffers, service: &Service) -> Cow<'d, HeaderMap> {
-        let left = buffers.slot.request.headers();
+    /// The request's headers, even if a handler has taken them.
+    fn headers<'r>(&self, received: &'r impl ReceivedRequest) -> Cow<'r, HeaderMap> {
+        let left = received.request().headers();
         if !left.is_empty() {
             return Cow::Borrowed(left);
         }
-        Cow::Owned(mem::take(self.original(buffers, service).headers_mut()))
+        Cow::Owned(mem::take(self.original(received).headers_mut()))
     }
 
-    /// The head of the request as it came, as far as it is known.
-    fn original(&self, buffers: &WorkerBuffers, service: &Service) -> Request {
-        let mut request = buffers
-            .slot
-            .original(buffers.input.unread(), &service.limits());
+    fn original(&self, received: &impl ReceivedRequest) -> Request {
+        let mut request = received.original();
         if let Some(id) = &self.id {
             request.headers_mut().insert(REQUEST_ID, id.clone());
         }
         request
     }
 
-    /// Gathers the whole answer, and tells of it.
-    pub(super) fn close(
-        &self,
-        response: Response,
-        ending: Ending,
-        buffers: &mut WorkerBuffers,
-        service: &Service,
-    ) {
-        let date = buffers.date();
-        let head = buffers.write_queue.bytes();
-        let content = http1::encode(&response, &buffers.slot.context, ending, &date, head);
-        if !service.observers.is_empty() {
-            self.tell(&response, content, buffers, service);
-        }
-        match (content, response.into_body().into_content()) {
-            (Content::Switched, body::Content::Upgrade(upgrade)) => {
-                buffers.write_queue.push_upgrade(upgrade);
-            }
-            // A body that has not come is nobody's response: who gives it back has wanted it.
-            (Content::Omitted, _) | (_, body::Content::Upgrade(_) | body::Content::Withheld(_)) => {
-            }
-            (_, body::Content::Memory(bytes)) => buffers.write_queue.push_body(bytes),
-            (_, body::Content::Reader(source)) => {
-                let in_chunks = content == Content::FollowsInChunks;
-                buffers
-                    .write_queue
-                    .push_stream(BodyWriter::new(source, in_chunks));
-            }
-            (_, body::Content::File(part)) => buffers.write_queue.push_file(part),
-        }
-    }
-
+    /// Passes the record of the transaction to the observers, on this worker.
     #[cold]
-    fn tell(
+    pub(super) fn observe(
         &self,
-        response: &Response,
-        content: Content,
-        buffers: &WorkerBuffers,
+        sent: Sent,
+        received: &impl ReceivedRequest,
+        worker: usize,
         service: &Service,
     ) {
         service.observers.tell(&RequestRecord {
-            worker: buffers.worker,
-            wire: &buffers.slot.raw_request(),
-            origin: &self.origin,
+            worker,
+            wire: &received.raw_request(),
+            origin: &self.client_info,
             id: self.id.as_ref(),
             outcome: self.outcome,
-            status: http1::last_status(response),
+            status: sent.status,
             received: self.received,
-            sent: match content {
-                Content::Omitted => Some(0),
-                Content::Switched => None,
-                Content::Follows | Content::FollowsInChunks => response.body().length(),
-            },
+            sent: sent.length,
             duration: self.since.elapsed(),
         });
     }
 }
 
-/// What the log calls a request with this line and id.
 fn name(line: &str, id: Option<&HeaderValue>) -> String {
     match id.and_then(|id| id.to_str().ok()) {
         Some(id) => format!("{line:?} (request {id})"),
@@ -263,14 +255,14 @@ fn name(line: &str, id: Option<&HeaderValue>) -> String {
 }
 
 #[cold]
-fn say_time(time: Duration, response: &mut Response) {
+fn add_server_timing(time: Duration, response: &mut Response) {
     let value = format!("handler;dur={:.3}", time.as_secs_f64() * 1e3);
-    let value = HeaderValue::try_from(value).expect("it is ASCII");
+    let value = HeaderValue::try_from(value).expect("digits are valid in a header");
     response.headers_mut().append(SERVER_TIMING, value);
 }
 
 #[cold]
-fn say_id(id: &HeaderValue, response: &mut Response) {
+fn set_request_id(id: &HeaderValue, response: &mut Response) {
     response.headers_mut().insert(REQUEST_ID, id.clone());
 }
 
@@ -279,7 +271,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_names_a_request_by_its_line_and_its_id() {
+    fn log_names_a_request_by_line_and_id() {
         let id = HeaderValue::from_static("a-1");
         let line = "GET /\u{1b} HTTP/1.1";
         let named = name(line, Some(&id));

@@ -1,40 +1,37 @@
-//! The end of HTTP on a connection, and the beginning of another protocol.
+//! A connection that continues in another protocol.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 #[cfg(feature = "_tls")]
 use std::thread;
 use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, UPGRADE};
-use http::{StatusCode, Version};
 use log::error;
 
 use super::Phase;
 use super::blocking;
 use super::blocking::BlockingError;
 use super::phase::PhaseCell;
-use super::transaction::Transaction;
-use super::{Connection, Service, WorkerBuffers};
+use super::{Connection, Service};
 use crate::http1::Input;
-use crate::message::headers::list::lists;
+use crate::message::Stream;
 use crate::message::upgrade::UpgradedConnection;
-use crate::message::{Problem, Response, Stream};
 use crate::net::transport::{Received, Socket};
 
 /// Room for one receive.
 const ROOM: usize = 8 * 1024;
 
-/// The connection on which another protocol is spoken, as a [`Stream`] uses it.
+/// The connection of a [`Stream`], after the upgrade.
 pub(super) struct Upgraded {
     socket: Socket,
     input: Input,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
     phase: Arc<PhaseCell>,
-    /// What counts the connection.
-    _berth: Box<dyn Send + Sync>,
+    /// Counts the connection as upgraded until it is dropped.
+    _guard: Box<dyn Send + Sync>,
 }
 
 impl UpgradedConnection for Upgraded {
@@ -62,9 +59,9 @@ impl Upgraded {
         &mut self,
         step: impl Fn(&mut Socket) -> io::Result<bool>,
     ) -> Result<(), BlockingError> {
-        let until = moment(self.write_timeout);
+        let deadline = deadline(self.write_timeout);
         let may = || Self::may_wait(&self.phase);
-        blocking::complete(&mut self.socket, until, may, step)
+        blocking::complete(&mut self.socket, deadline, may, step)
     }
 
     fn may_wait(phase: &PhaseCell) -> bool {
@@ -77,11 +74,11 @@ impl Read for Upgraded {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let until = moment(self.read_timeout);
-        // Under TLS something may come that brings nothing to read.
+        let deadline = deadline(self.read_timeout);
+        // A TLS record may bring nothing to read.
         while self.input.is_empty() {
             let may = || Self::may_wait(&self.phase);
-            match blocking::receive(&mut self.socket, self.input.room(), until, may)? {
+            match blocking::receive(&mut self.socket, self.input.room(), deadline, may)? {
                 Received::End if self.socket.is_cut_off() => {
                     return Err(ErrorKind::UnexpectedEof.into());
                 }
@@ -102,22 +99,22 @@ impl Write for Upgraded {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let until = moment(self.write_timeout);
+        let deadline = deadline(self.write_timeout);
         let may = || Self::may_wait(&self.phase);
-        let taken = blocking::send(&mut self.socket, buffer, until, may)?;
-        match blocking::complete(&mut self.socket, until, may, Socket::send_rest) {
+        let taken = blocking::send(&mut self.socket, buffer, deadline, may)?;
+        match blocking::complete(&mut self.socket, deadline, may, Socket::send_rest) {
             Ok(()) | Err(BlockingError::Late) => Ok(taken),
-            Err(vain) => Err(vain.into()),
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// Sends what a write has taken and not sent in its time.
+    /// Sends the rest that an earlier write could not send before its timeout.
     fn flush(&mut self) -> io::Result<()> {
         Ok(self.complete(Socket::send_rest)?)
     }
 }
 
-/// Under TLS the client is told that this is the end, unless it is none.
+/// Sends `close_notify`, unless the stream ends by a panic or an abort.
 #[cfg(feature = "_tls")]
 impl Drop for Upgraded {
     fn drop(&mut self) {
@@ -125,15 +122,15 @@ impl Drop for Upgraded {
             && !thread::panicking()
             && self.socket.send_rest().is_ok_and(|is_all| is_all)
         {
-            // It may be gone.
+            // The client may have gone.
             let _ = self.socket.send_close_notify();
         }
     }
 }
 
 impl From<BlockingError> for io::Error {
-    fn from(vain: BlockingError) -> Self {
-        match vain {
+    fn from(error: BlockingError) -> Self {
+        match error {
             BlockingError::Late => ErrorKind::WouldBlock.into(),
             BlockingError::Stopped => Self::new(
                 ErrorKind::ConnectionAborted,
@@ -145,77 +142,30 @@ impl From<BlockingError> for io::Error {
 }
 
 impl Connection {
-    /// Speaks the other protocol, once an answer has said so and has left. `berth` counts the
-    /// connection from now on.
-    pub(crate) fn run_upgrade(&mut self, berth: impl Send + Sync + 'static, service: &Service) {
-        let Some(upgrade) = self
-            .unsent
-            .take()
-            .and_then(|write_queue| write_queue.into_upgrade())
-        else {
+    /// Runs the protocol of an upgrade whose response has been sent. The connection keeps `guard` for
+    /// that time.
+    pub(crate) fn run_upgrade(&mut self, guard: impl Send + Sync + 'static, service: &Service) {
+        let io = &mut self.io;
+        let unsent = io.unsent.take();
+        let Some(upgrade) = unsent.and_then(|queue| queue.into_upgrade()) else {
             return;
         };
-        let mut input = Input::with_capacity(ROOM.max(self.carried.len()));
-        input.extend(&std::mem::take(&mut self.carried));
+        let mut input = Input::with_capacity(ROOM.max(io.carried.len()));
+        input.extend(&mem::take(&mut io.carried));
         let stream = Stream::new(Upgraded {
-            socket: self.socket.lend(),
+            socket: io.socket.take(),
             input,
             read_timeout: Some(service.config.idle_timeout),
             write_timeout: Some(service.config.write_timeout),
             phase: Arc::clone(&service.phase),
-            _berth: Box::new(berth),
+            _guard: Box::new(guard),
         });
         if catch_unwind(AssertUnwindSafe(|| upgrade.serve(stream))).is_err() {
-            error!("{self}: what it was upgraded to panicked");
+            error!("{self}: the upgraded protocol's function panicked");
         }
     }
 }
 
-impl Transaction {
-    /// Sees to an answer with an interim status, which is none unless another protocol follows that
-    /// was asked for.
-    #[cold]
-    pub(super) fn settle(
-        &self,
-        response: &mut Response,
-        buffers: &WorkerBuffers,
-        service: &Service,
-    ) {
-        let Some(protocol) = response.body().protocol().cloned() else {
-            let request = self.name(buffers);
-            error!("the handler answered {request} with an interim status; a 500 is sent");
-            return;
-        };
-        let fields = buffers.slot.fields();
-        // What answers HEAD has no content, and a protocol would begin in its place.
-        let is_wanted = buffers.slot.context.version == Version::HTTP_11
-            && !buffers.slot.context.is_head
-            && lists(&fields, &CONNECTION, "upgrade")
-            && (protocol.to_str()).is_ok_and(|protocol| lists(&fields, &UPGRADE, protocol));
-        if !is_wanted {
-            let problem = Problem::new(StatusCode::UPGRADE_REQUIRED)
-                .detail("there is nothing here but what Upgrade names");
-            *response = self.respond(&problem, buffers, service);
-            response.headers_mut().insert(UPGRADE, protocol);
-        }
-    }
-
-    /// Takes an upgrade back that must not happen: the request's body has not been read to its end.
-    pub(super) fn withdraw(
-        &self,
-        response: &mut Response,
-        buffers: &WorkerBuffers,
-        service: &Service,
-    ) {
-        if response.body().protocol().is_some() {
-            let request = self.name(buffers);
-            error!("the handler upgraded {request} before the end of its body; a 500 is sent");
-            let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR);
-            *response = self.respond(&problem, buffers, service);
-        }
-    }
-}
-
-fn moment(timeout: Option<Duration>) -> Option<Instant> {
+fn deadline(timeout: Option<Duration>) -> Option<Instant> {
     Instant::now().checked_add(timeout?)
 }

@@ -1,4 +1,4 @@
-//! What a worker has at hand for whichever connection it drives.
+//! The buffers of a worker, for the connection that it drives.
 
 use std::mem;
 use std::time::{Duration, Instant, SystemTime};
@@ -6,23 +6,23 @@ use std::time::{Duration, Instant, SystemTime};
 use super::write_queue::WriteQueue;
 use crate::http1::{Date, Input, RequestBuffer};
 
-/// Room for one receive. Larger than nearly every head, so that a request is one call; larger
-/// bodies are received straight to where they stay.
+/// Room for one receive. Nearly every head fits, so that a request takes one call. Larger bodies are
+/// received directly into their own memory.
 const INPUT_ROOM: usize = 16 * 1024;
 
-/// A worker's own buffers, lent to each connection that it drives, so that a connection that
-/// sleeps holds none. Between two drives they are empty.
+/// The buffers of a worker. A connection uses them while the worker drives it, so that a parked
+/// connection has none. They are empty between two connections.
 #[derive(Debug)]
 pub(crate) struct WorkerBuffers {
-    /// The number of the worker that sits at it.
+    /// The worker's number.
     pub(super) worker: usize,
     pub(super) input: Input,
     pub(super) write_queue: WriteQueue,
-    pub(super) slot: RequestBuffer,
+    pub(super) request: RequestBuffer,
     pub(super) now: Instant,
-    /// Requests answered in full at this desk.
+    /// Responses that this worker has sent in full.
     pub(super) answered: u64,
-    /// Those of them that no handler has seen, since somebody asked.
+    /// Requests shed since the last [`take_overload`](Self::take_overload).
     pub(super) shed: u64,
     date: Date,
     date_until: Instant,
@@ -35,7 +35,7 @@ impl WorkerBuffers {
             worker,
             input: Input::with_capacity(INPUT_ROOM),
             write_queue: WriteQueue::default(),
-            slot: RequestBuffer::default(),
+            request: RequestBuffer::default(),
             now,
             answered: 0,
             shed: 0,
@@ -44,7 +44,7 @@ impl WorkerBuffers {
         }
     }
 
-    /// Puts new things on the desk, for nobody knows what state they are in.
+    /// Replaces the buffers after a panic, which may have left them in any state.
     pub(crate) fn replace(&mut self) {
         *self = Self {
             answered: self.answered,
@@ -52,17 +52,17 @@ impl WorkerBuffers {
         };
     }
 
-    /// Requests answered in full at this desk.
+    /// Responses that this worker has sent in full.
     pub(crate) fn answered(&self) -> u64 {
         self.answered
     }
 
-    /// How many requests were shed at this desk since this was asked last.
+    /// Requests shed since the last call.
     pub(crate) fn take_overload(&mut self) -> u64 {
         mem::take(&mut self.shed)
     }
 
-    /// The `Date` of this moment, made once a second.
+    /// The current `Date`, formatted once a second.
     pub(super) fn date(&mut self) -> Date {
         if self.now >= self.date_until {
             let now = SystemTime::now();
@@ -76,16 +76,17 @@ impl WorkerBuffers {
         self.date
     }
 
-    /// Looks at the clock again, where a handler may have run: its client is not to pay for that.
+    /// Reads the clock again after a handler may have run: its time must not count against the
+    /// client.
     pub(super) fn catch_up(&mut self) -> Instant {
         self.now = self.now.max(Instant::now());
         self.now
     }
 
-    /// Gives back buffers that an unusual request has made large, and lets go of the request
-    /// itself: what it holds must not live until the next one comes.
+    /// Frees buffers that an unusual request has enlarged, and drops the request, so that its parts do
+    /// not live until the next one.
     pub(super) fn reset(&mut self) {
-        self.slot.clear();
+        self.request.clear();
         if self.input.capacity() > INPUT_ROOM {
             self.input = Input::with_capacity(INPUT_ROOM);
         }

@@ -1,4 +1,4 @@
-//! Bytes on their way to a client.
+//! The output of a connection that has not been sent.
 
 use std::io::{self, ErrorKind, Read as _};
 use std::mem;
@@ -12,80 +12,80 @@ use crate::message::Upgrade;
 use crate::message::body::{Client, FilePart};
 use crate::net::transport::{FileSent, Socket};
 
-/// Bodies up to this size are copied behind their heads, so that many small answers leave in one
-/// call; larger ones are sent from where they are.
+/// Bodies up to this size are copied behind their heads, so that many small responses leave in one
+/// call. Larger ones are sent from their own memory.
 const COPIED_BODY: usize = 8 * 1024;
 
-/// Parts of files up to this size are read behind their heads; larger ones are sent from the
-/// system's memory. That takes a call more and copies less: of 1 KiB reading costs a sixth less time
-/// than sending, of 8 KiB a twelfth more, of 32 KiB half as much again.
+/// Files up to this size are read behind their heads. Larger ones are sent by the kernel (`sendfile`),
+/// which takes one more call and copies less. For 1 KiB, reading takes a sixth less time than sending;
+/// for 8 KiB a twelfth more, for 32 KiB half as much again.
 const READ_FILE: u64 = 4 * 1024;
 
-/// A body of more than this is not counted while others share it: the memory is the handler's, who
-/// gives the same bytes to everyone.
+/// A larger body does not count against the budget while it is shared: the memory is the handler's,
+/// which sends the same bytes to several clients.
 const COUNTED_BODY: usize = 64 * 1024;
 
-/// Answers are gathered up to this many bytes before they are sent.
+/// Responses are collected up to this many bytes before they are sent.
 const GATHERED: usize = 64 * 1024;
 
-/// Bytes sent before other connections get their turn, if a client reads as fast as that.
+/// Bytes sent to a fast client before other connections have their turn.
 const SENT_PER_TURN: usize = 1024 * 1024;
 
-/// Answers gathered to leave together: heads and small bodies in one buffer, at most one large
-/// body behind it.
+/// Responses that are sent together: heads and small bodies in one buffer, with at most one large body
+/// behind it.
 #[derive(Debug, Default)]
 pub(super) struct WriteQueue {
     bytes: Vec<u8>,
-    /// How many of those bytes have gone.
-    gone: usize,
+    /// How many of those bytes have been sent.
+    sent: usize,
     tail: PendingBody,
-    answers: u64,
-    owed: Option<Backlog>,
+    responses: u64,
+    backlog: Option<Backlog>,
 }
 
-/// The body of the last answer, as far as it has not gone.
+/// The unsent part of the last response's body.
 #[derive(Debug, Default)]
 enum PendingBody {
     #[default]
     None,
-    Whole(Whole),
+    Memory(Memory),
     BodyWriter(Box<BodyWriter>),
     File(FilePart),
-    /// There is none, and no other answer.
+    /// No body: another protocol follows the response.
     Upgrade(Box<Upgrade>),
 }
 
 /// A body in memory.
 #[derive(Debug)]
-struct Whole {
+struct Memory {
     left: Bytes,
-    /// What it had at first, all of which is kept until nothing is left.
+    /// The size of its memory, which is kept until all of it is sent.
     kept: usize,
 }
 
-/// What the client does not take at once.
+/// The progress of output that the client does not read at once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Backlog {
-    /// Since when it could have been taken.
+    /// When the socket first had no room.
     pub(super) since: Instant,
-    /// How many bytes have been taken since.
+    /// Bytes that were sent since.
     pub(super) taken: u64,
 }
 
-/// Whether everything has been sent.
+/// The result of a flush.
 #[derive(Debug)]
 pub(super) enum FlushResult {
-    /// Everything has, and this many answers with it.
+    /// Everything has been sent, and with it this many responses.
     All(u64),
-    /// The same, and what follows is not HTTP.
+    /// Everything has been sent, and another protocol follows.
     Last(u64),
-    /// The client does not read fast enough; this many bytes went.
+    /// The socket has no room for the rest; this many bytes were sent.
     Part(usize, Backlog),
-    /// The client reads on, but others have waited long enough.
+    /// The client reads on, but it is the turn of other connections.
     Enough,
-    /// The client does not wait for the rest of the answer.
+    /// The client has closed the connection.
     Gone,
-    /// The rest of the answer is not to be had.
+    /// The rest of the body can't be read.
     Broken(io::Error),
 }
 
@@ -94,14 +94,14 @@ impl WriteQueue {
         self.bytes.is_empty() && matches!(self.tail, PendingBody::None)
     }
 
-    /// Whether it must be sent before another answer can be gathered.
+    /// Whether it must be sent before another response can be added.
     pub(super) fn is_full(&self) -> bool {
         !matches!(self.tail, PendingBody::None)
             || self.bytes.len() >= GATHERED
-            || self.owed.is_some()
+            || self.backlog.is_some()
     }
 
-    /// Where heads are appended.
+    /// The buffer to which heads are appended.
     pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
         debug_assert!(
             matches!(self.tail, PendingBody::None),
@@ -110,67 +110,67 @@ impl WriteQueue {
         &mut self.bytes
     }
 
-    /// Appends the body of the answer whose head was appended last.
+    /// Appends a body in memory to the last head.
     pub(super) fn push_body(&mut self, body: Bytes) {
         if body.len() <= COPIED_BODY {
             self.bytes().extend_from_slice(&body);
         } else {
-            self.tail = PendingBody::Whole(Whole::new(body));
+            self.tail = PendingBody::Memory(Memory::new(body));
         }
     }
 
-    /// The same for a body that is read while it is sent.
-    pub(super) fn push_stream(&mut self, stream: BodyWriter) {
-        self.tail = PendingBody::BodyWriter(Box::new(stream));
+    /// Appends a body from a reader to the last head.
+    pub(super) fn push_reader(&mut self, body: BodyWriter) {
+        self.tail = PendingBody::BodyWriter(Box::new(body));
     }
 
-    /// The same for a part of a file.
+    /// Appends a part of a file to the last head.
     pub(super) fn push_file(&mut self, mut part: FilePart) {
         if (1..=READ_FILE).contains(&part.left) {
             part.read_behind(self.bytes());
         }
-        // What could not be read is not to be had: it stays, and sending it will say so.
+        // A part that could not be read stays, and sending it reports the error.
         if part.left > 0 {
             self.tail = PendingBody::File(part);
         }
     }
 
-    /// What follows the answer whose head was appended last is in another protocol.
+    /// Continues in another protocol after the last head.
     pub(super) fn push_upgrade(&mut self, upgrade: Box<Upgrade>) {
         self.tail = PendingBody::Upgrade(upgrade);
     }
 
-    /// That protocol, if there is one.
+    /// The upgrade that follows, if there is one.
     pub(super) fn into_upgrade(self) -> Option<Upgrade> {
         match self.tail {
             PendingBody::Upgrade(upgrade) => Some(*upgrade),
             PendingBody::None
-            | PendingBody::Whole(_)
+            | PendingBody::Memory(_)
             | PendingBody::BodyWriter(_)
             | PendingBody::File(_) => None,
         }
     }
 
-    /// Counts a whole answer.
-    pub(super) fn push_answer(&mut self) {
-        self.answers += 1;
+    /// Counts a complete response.
+    pub(super) fn push_response(&mut self) {
+        self.responses += 1;
     }
 
-    /// How many answers have not left in full.
-    pub(super) fn answers(&self) -> u64 {
-        self.answers
+    /// Responses that have not been sent in full.
+    pub(super) fn responses(&self) -> u64 {
+        self.responses
     }
 
-    /// How much memory waits here.
+    /// Bytes of memory that count against the budget.
     pub(super) fn held(&self) -> usize {
-        self.bytes.len() - self.gone + self.tail.held()
+        self.bytes.len() - self.sent + self.tail.held()
     }
 
     pub(super) fn flush(&mut self, socket: &mut Socket, now: Instant) -> io::Result<FlushResult> {
         let mut progress = 0;
         loop {
             loop {
-                let (first, second) = (&self.bytes[self.gone..], self.tail.ready());
+                let (first, second) = (&self.bytes[self.sent..], self.tail.ready());
                 let left = first.len() + second.len();
                 if left == 0 {
                     break;
@@ -181,7 +181,7 @@ impl WriteQueue {
                     _ => socket.send(first, second)?,
                 };
                 if count == 0 {
-                    return Ok(self.owe(progress));
+                    return Ok(self.block(progress));
                 }
                 progress += count;
                 self.advance(count);
@@ -195,9 +195,9 @@ impl WriteQueue {
                 return Ok(flushed);
             }
             self.bytes.clear();
-            self.gone = 0;
-            // Whoever has taken everything is not slow, however long the rest takes to come.
-            self.owed = None;
+            self.sent = 0;
+            // A client that has read everything is not slow, however long the reader takes.
+            self.backlog = None;
             match self.tail.refill(socket) {
                 Ok(Refill::End) => break,
                 Ok(Refill::Gone) => return Ok(FlushResult::Gone),
@@ -208,18 +208,18 @@ impl WriteQueue {
                 Err(error) => return Ok(FlushResult::Broken(error)),
             }
         }
-        let answers = mem::take(&mut self.answers);
+        let responses = mem::take(&mut self.responses);
         match self.tail {
             PendingBody::None => {}
-            PendingBody::Upgrade(_) => return Ok(FlushResult::Last(answers)),
-            PendingBody::Whole(_) | PendingBody::BodyWriter(_) | PendingBody::File(_) => {
+            PendingBody::Upgrade(_) => return Ok(FlushResult::Last(responses)),
+            PendingBody::Memory(_) | PendingBody::BodyWriter(_) | PendingBody::File(_) => {
                 self.tail = PendingBody::None;
             }
         }
-        Ok(FlushResult::All(answers))
+        Ok(FlushResult::All(responses))
     }
 
-    /// Sends of the file behind the head. Nothing comes of it if all of it has gone.
+    /// Sends the file behind the head. Returns nothing once all of it is sent.
     fn flush_file(
         &mut self,
         progress: &mut usize,
@@ -236,7 +236,7 @@ impl WriteQueue {
                     *progress += count;
                     self.advance(count);
                 }
-                FileSent::Nothing => return Ok(Some(self.owe(*progress))),
+                FileSent::Nothing => return Ok(Some(self.block(*progress))),
                 FileSent::End => {
                     let what = format!("the file ends {} bytes before its length", part.left);
                     let error = io::Error::new(ErrorKind::UnexpectedEof, what);
@@ -248,39 +248,39 @@ impl WriteQueue {
         Ok(None)
     }
 
-    /// The client does not take more now, whenever the answer was begun.
-    fn owe(&mut self, progress: usize) -> FlushResult {
-        let owed = self.owed.get_or_insert_with(|| Backlog {
+    /// Notes that the socket has no room.
+    fn block(&mut self, progress: usize) -> FlushResult {
+        let backlog = self.backlog.get_or_insert_with(|| Backlog {
             since: Instant::now(),
             taken: 0,
         });
-        FlushResult::Part(progress, *owed)
+        FlushResult::Part(progress, *backlog)
     }
 
-    /// What is left, in no more memory than it needs; this one is empty afterwards.
+    /// Moves the unsent output out of this queue, in as little memory as possible.
     pub(super) fn take(&mut self) -> Self {
         let mut left = mem::take(self);
-        left.bytes.drain(..left.gone);
+        left.bytes.drain(..left.sent);
         left.bytes.shrink_to_fit();
-        left.gone = 0;
-        if let PendingBody::Whole(body) = &mut left.tail {
-            body.give_back();
+        left.sent = 0;
+        if let PendingBody::Memory(body) = &mut left.tail {
+            body.shrink();
         }
         left
     }
 
     fn advance(&mut self, sent: usize) {
-        if let Some(owed) = &mut self.owed {
-            owed.taken += sent as u64;
+        if let Some(backlog) = &mut self.backlog {
+            backlog.taken += sent as u64;
         }
-        let of_bytes = sent.min(self.bytes.len() - self.gone);
-        self.gone += of_bytes;
+        let of_bytes = sent.min(self.bytes.len() - self.sent);
+        self.sent += of_bytes;
         self.tail.advance(sent - of_bytes);
     }
 }
 
 impl FilePart {
-    /// Appends what is left, or as much of it as one look into the file gives.
+    /// Appends the rest of the part, or as much of it as one read returns.
     fn read_behind(&mut self, bytes: &mut Vec<u8>) {
         let (start, left) = (bytes.len(), self.left.min(READ_FILE) as usize);
         bytes.resize(start + left, 0);
@@ -288,14 +288,14 @@ impl FilePart {
         bytes.truncate(start + count);
     }
 
-    /// Sends as much as goes in one call, and no more than `most`.
+    /// Sends at most `most` bytes in one call.
     fn send(&self, most: usize, socket: &mut Socket) -> io::Result<FileSent> {
         let count = usize::try_from(self.left).map_or(most, |left| left.min(most));
         socket.send_file(&self.file, self.offset, count)
     }
 }
 
-impl Whole {
+impl Memory {
     fn new(body: Bytes) -> Self {
         Self {
             kept: body.len(),
@@ -314,10 +314,10 @@ impl Whole {
         }
     }
 
-    /// Keeps what is left in memory of its own once more than half is gone. A client that takes all
-    /// but the end of each response would otherwise keep all of them. However slowly a body goes, no
-    /// more bytes are copied than it has.
-    fn give_back(&mut self) {
+    /// Copies the rest into memory of its own once more than half is sent. Otherwise a client that
+    /// reads all but the end of each response would keep the memory of all of them. In total, no more
+    /// bytes are copied than the body has.
+    fn shrink(&mut self) {
         if self.left.len() <= self.kept / 2 && !self.is_shared() {
             *self = Self::new(Bytes::copy_from_slice(&self.left));
         }
@@ -328,32 +328,32 @@ impl PendingBody {
     fn ready(&self) -> &[u8] {
         match self {
             Self::None | Self::File(_) | Self::Upgrade(_) => &[],
-            Self::Whole(body) => &body.left,
-            Self::BodyWriter(stream) => stream.ready(),
+            Self::Memory(body) => &body.left,
+            Self::BodyWriter(body) => body.ready(),
         }
     }
 
     fn advance(&mut self, sent: usize) {
         match self {
             Self::None | Self::Upgrade(_) => {}
-            Self::Whole(body) => body.left.advance(sent),
-            Self::BodyWriter(stream) => stream.advance(sent),
+            Self::Memory(body) => body.left.advance(sent),
+            Self::BodyWriter(body) => body.advance(sent),
             Self::File(part) => part.advance(sent),
         }
     }
 
     fn refill(&mut self, client: &dyn Client) -> io::Result<Refill> {
         match self {
-            Self::None | Self::Whole(_) | Self::File(_) | Self::Upgrade(_) => Ok(Refill::End),
-            Self::BodyWriter(stream) => stream.refill(client),
+            Self::None | Self::Memory(_) | Self::File(_) | Self::Upgrade(_) => Ok(Refill::End),
+            Self::BodyWriter(body) => body.refill(client),
         }
     }
 
     fn held(&self) -> usize {
         match self {
             Self::None | Self::File(_) | Self::Upgrade(_) => 0,
-            Self::Whole(body) => body.held(),
-            Self::BodyWriter(stream) => stream.held(),
+            Self::Memory(body) => body.held(),
+            Self::BodyWriter(body) => body.held(),
         }
     }
 }
@@ -364,7 +364,7 @@ mod tests {
 
     const MIB: usize = 1024 * 1024;
 
-    /// An outbox in which this body waits.
+    /// A queue with this body.
     fn write_queue(body: impl Into<Bytes>) -> WriteQueue {
         let mut write_queue = WriteQueue::default();
         write_queue.push_body(body.into());
@@ -372,20 +372,20 @@ mod tests {
     }
 
     #[test]
-    fn a_body_counts_in_full_while_its_memory_is_kept() {
+    fn body_counts_in_full_while_its_memory_is_kept() {
         let mut write_queue = write_queue(vec![b'x'; MIB]);
         write_queue.advance(MIB / 2 - 1);
         write_queue = write_queue.take();
-        assert_eq!(write_queue.held(), MIB, "nothing can be given back");
+        assert_eq!(write_queue.held(), MIB, "nothing can be freed");
         write_queue.advance(1);
-        assert_eq!(write_queue.held(), MIB, "nothing is given back");
+        assert_eq!(write_queue.held(), MIB, "nothing is freed");
         write_queue = write_queue.take();
         assert_eq!(write_queue.held(), MIB / 2);
         assert_eq!(write_queue.tail.ready().len(), MIB / 2);
     }
 
     #[test]
-    fn a_body_that_others_share_does_not_count_and_is_not_copied() {
+    fn shared_body_does_not_count_and_is_not_copied() {
         let shared = Bytes::from(vec![b'x'; MIB]);
         let mut write_queue = write_queue(shared.clone());
         write_queue.advance(MIB - 1);

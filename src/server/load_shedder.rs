@@ -133,7 +133,7 @@ impl LoadShedder {
             // A worker may have taken the intended connection.
             let is_right = is_right(&job);
             // A response in progress may come from a handler's reader.
-            if is_right && !job.client.connection.owes() {
+            if is_right && !job.client.connection.has_unsent() {
                 self.drive(shared, job, reason, now);
                 continue;
             }

@@ -350,7 +350,7 @@ impl ServerState {
         if aborted {
             self.stats.add_aborted(client.connection.unfinished());
         }
-        client.connection.prepare_end();
+        client.connection.prepare_close();
         self.dismiss(client);
     }
 

@@ -322,7 +322,7 @@ impl RequestBuilder<'_> {
         };
         slot.request.body_mut().set_origin(self.origin);
         let mut response = handler.handle(&mut slot.request);
-        Pages::default().apply(&mut response, || Cow::Owned(slot.fields()));
+        Pages::default().apply(&mut response, || Cow::Owned(slot.headers()));
         // A failure that the handler takes for its own.
         if let Some(refusal) = failure.and_then(|failure| failure.get().copied())
             && response.status().is_server_error()

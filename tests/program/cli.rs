@@ -244,9 +244,9 @@ fn check_warns_about_contradicting_limits() {
     assert_eq!(finished.output, "configuration is valid, with warnings\n");
     assert_eq!(
         finished.errors,
-        "httpool: warning: --max-body 67108864 is over --max-buffered-memory 33554432: \
-         a body over --max-buffered-memory is refused with 413\n\
-         httpool: warning: --drain-idle 40s is over --drain-timeout 30s: \
+        "httpool: warning: --max-body 67108864 exceeds --max-buffered-memory 33554432: \
+         a body over --max-buffered-memory is rejected with 413\n\
+         httpool: warning: --drain-idle 40s exceeds --drain-timeout 30s: \
          a drain closes idle connections at --drain-timeout\n"
     );
 }

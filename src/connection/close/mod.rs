@@ -1,98 +1,91 @@
-//! How a connection ends when its last answer has been made.
+//! The close of a connection after its last response.
 
 use std::io;
 
+#[cfg(feature = "_tls")]
 use log::debug;
 
+use super::connection_io::ConnectionIo;
+use super::state::State;
 use super::write_queue::Backlog;
-use super::{CloseReason, Connection, DriveResult, Service, State, WorkerBuffers};
+use super::{CloseReason, DriveResult, Service, WorkerBuffers};
 use crate::net::transport::Received;
 
-/// Receives per turn while what comes is thrown away.
+/// Receives of discarded bytes before other connections have their turn.
 const DISCARDS_PER_TURN: usize = 16;
 
-/// How a connection ends after its last answer.
+/// How a connection closes after its last response (RFC 9112 section 9.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CloseMode {
-    /// The client has said that it sends nothing more.
+    /// At once: the client has announced that it sends nothing more.
     Plain,
-    /// The client may still be sending.
+    /// After a lingering close: the client may still be sending.
     Linger,
 }
 
-impl Connection {
-    /// After the last answer has been sent.
-    pub(super) fn end(
+impl ConnectionIo {
+    /// Continues to close the connection; the last response has been sent.
+    pub(super) fn close(
         &mut self,
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> io::Result<DriveResult> {
         match self.state {
-            State::Closing(close_mode) => {
+            State::Closing(mode) => {
                 if !self.socket.send_close_notify()? {
-                    let owed = Backlog {
+                    let backlog = Backlog {
                         since: buffers.catch_up(),
                         taken: 0,
                     };
-                    return Ok(self.wait_for_room(0, owed, buffers, service));
+                    return Ok(self.wait_for_room(0, backlog, buffers, service));
                 }
-                if close_mode == CloseMode::Plain {
-                    return Ok(DriveResult::Close(self.end_reason()));
+                if mode == CloseMode::Plain {
+                    return Ok(DriveResult::Close(self.close_reason()));
                 }
                 self.socket.finish_sending()?;
-                // What still comes is not looked at, be it right or damaged.
+                // Discarded bytes need not be valid TLS records.
                 #[cfg(feature = "_tls")]
                 self.socket.become_plain();
-                self.state = State::Lingering;
+                self.state = State::LingeringClose;
             }
-            State::Open | State::Lingering => {}
+            State::Http | State::LingeringClose => {}
             #[cfg(feature = "proxy")]
-            State::Introduction => {}
+            State::ProxyHeader => {}
             #[cfg(feature = "_tls")]
-            State::Handshake | State::Rejected => {}
+            State::TlsHandshake | State::TlsFailed => {}
         }
-        let verdict = DriveResult::Park(self.deadlines.for_goodbye(buffers.now));
+        let result = DriveResult::Park(self.deadlines.for_peer_close(buffers.now));
         for _ in 0..DISCARDS_PER_TURN {
             buffers.input.clear();
             match self.socket.receive(buffers.input.room())? {
                 Received::Full | Received::Short => {}
-                Received::Nothing => return Ok(verdict),
-                Received::End => return Ok(DriveResult::Close(self.end_reason())),
+                Received::Nothing => return Ok(result),
+                Received::End => return Ok(DriveResult::Close(self.close_reason())),
             }
         }
         Ok(DriveResult::Requeue)
     }
 
-    /// Why a connection ends on which nothing is left to send.
-    pub(super) fn end_reason(&self) -> CloseReason {
+    /// The reason for the close of a connection that has nothing left to send.
+    pub(super) fn close_reason(&self) -> CloseReason {
         match self.state {
             #[cfg(feature = "_tls")]
-            State::Rejected => CloseReason::HandshakeFailed,
+            State::TlsFailed => CloseReason::HandshakeFailed,
             _ => CloseReason::Answered,
         }
     }
 
-    /// To be called before it is closed. Who has a part of an answer must not take it for the
-    /// whole, and an orderly end would say that it is where only that ends the body.
-    pub(crate) fn prepare_end(&self) {
-        if self.owes()
-            && let Err(error) = self.socket.reset_on_close()
-        {
-            debug!("{self}: can't be reset: {error}");
-        }
-    }
-
-    /// Says goodbye to a client that has got all that was for it. Without that it can't know.
+    /// Tells a TLS client that it has received everything, if that is the case.
     #[cfg(feature = "_tls")]
-    pub(super) fn part(&mut self, why: CloseReason) {
-        if why.is_orderly()
+    pub(super) fn send_close_notify(&mut self, reason: CloseReason) {
+        if reason.is_orderly()
             && let Err(error) = self.socket.send_close_notify()
         {
-            debug!("{self}: it does not hear the goodbye: {error}");
+            debug!("{self}: close_notify can't be sent: {error}");
         }
     }
 }
 
-/// Only over TLS is there something to say.
+// A plain connection sends no close_notify.
 #[cfg(all(test, feature = "_tls"))]
 mod tests;

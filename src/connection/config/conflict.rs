@@ -1,4 +1,4 @@
-//! Limits and times that contradict each other.
+//! Settings that contradict each other.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::Config;
 use crate::connection::defaults;
 
-/// Two settings of a [`Builder`](crate::Builder) of which one keeps the other from having its effect.
-/// The server runs with both, as [`consequence`](Self::consequence) says.
+/// A setting of a [`Builder`](crate::Builder) that another setting makes ineffective.
+///
+/// The server runs nevertheless, with the [`consequence`](Self::consequence).
 ///
 /// ```
 /// use httpool::Server;
@@ -24,35 +25,34 @@ pub struct Conflict {
     consequence: &'static str,
 }
 
-/// A setting by the name of its setter, and its value as it is shown.
+/// The name of a setter, and its value for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Setting {
     name: &'static str,
     value: String,
 }
 
-/// A setting that must not be over another one, and what happens if it is.
+/// A setting that must not exceed another one, and the consequence if it does.
 struct Rule {
     setting: &'static str,
     other: &'static str,
-    /// Both values, if the first one is over the second.
+    /// Both values, if the first one exceeds the second.
     over: fn(&Config) -> Option<(String, String)>,
     consequence: &'static str,
 }
 
-/// All of them.
 const RULES: [Rule; 6] = [
     Rule {
         setting: "max_body",
         other: "max_buffered_memory",
         over: |config| over(config.max_body, config.max_buffered_memory),
-        consequence: "a body over max_buffered_memory is refused with 413",
+        consequence: "a body over max_buffered_memory is rejected with 413",
     },
     Rule {
         setting: "max_header_size",
         other: "max_buffered_memory",
         over: |config| over(config.max_header_size, config.max_buffered_memory),
-        consequence: "a head over max_buffered_memory is refused with 431 if it comes in parts",
+        consequence: "a head over max_buffered_memory is rejected with 431 if it arrives in parts",
     },
     Rule {
         setting: "drain_idle",
@@ -73,7 +73,7 @@ const RULES: [Rule; 6] = [
         setting: "queue_limit",
         other: "max_connections",
         over: |config| match config.queue_limit {
-            // Then it is meant to have none.
+            // The default means that there is no limit.
             defaults::QUEUE_LIMIT => None,
             limit => over(limit, config.max_connections),
         },
@@ -108,7 +108,7 @@ impl Config {
 }
 
 impl Conflict {
-    /// The name of the setting that is over the [other](Self::other).
+    /// The name of the setting that exceeds the [other](Self::other).
     #[must_use]
     pub fn setting(&self) -> &'static str {
         self.setting.name
@@ -120,14 +120,14 @@ impl Conflict {
         self.other.name
     }
 
-    /// What the server does with both.
+    /// The effect of the contradiction.
     #[must_use]
     pub fn consequence(&self) -> &'static str {
         self.consequence
     }
 
-    /// The same as it is [shown](fmt::Display), with other names for the settings: a program may
-    /// have flags for them.
+    /// Describes the conflict like [`Display`](fmt::Display), with `name` applied to the names of the
+    /// settings. A program can pass the names of its flags.
     ///
     /// ```
     /// use httpool::Server;
@@ -136,8 +136,8 @@ impl Conflict {
     /// let flag = |name: &str| format!("--{}", name.replace('_', "-"));
     /// assert_eq!(
     ///     builder.conflicts()[0].named(flag),
-    ///     "--max-body 2000000 is over --max-buffered-memory 1000000: \
-    ///      a body over --max-buffered-memory is refused with 413"
+    ///     "--max-body 2000000 exceeds --max-buffered-memory 1000000: \
+    ///      a body over --max-buffered-memory is rejected with 413"
     /// );
     /// ```
     #[must_use]
@@ -152,7 +152,7 @@ impl Conflict {
             });
         let consequence = words.collect::<Vec<_>>().join(" ");
         let (setting, other) = (name(self.setting.name), name(self.other.name));
-        format!("{setting} {value} is over {other} {limit}: {consequence}")
+        format!("{setting} {value} exceeds {other} {limit}: {consequence}")
     }
 }
 
@@ -183,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_have_no_conflict() {
+    fn defaults_have_no_conflict() {
         check(|config| config.workers = 1, &[]);
     }
 
     #[test]
-    fn each_conflict_says_what_happens() {
+    fn each_conflict_names_its_consequence() {
         check(
             |config| {
                 (
@@ -198,21 +198,21 @@ mod tests {
                 ) = (30, 20, 10);
             },
             &[
-                "max_body 30 is over max_buffered_memory 10: a body over max_buffered_memory is refused with 413",
-                "max_header_size 20 is over max_buffered_memory 10: \
-                 a head over max_buffered_memory is refused with 431 if it comes in parts",
+                "max_body 30 exceeds max_buffered_memory 10: a body over max_buffered_memory is rejected with 413",
+                "max_header_size 20 exceeds max_buffered_memory 10: \
+                 a head over max_buffered_memory is rejected with 431 if it arrives in parts",
             ],
         );
         let seconds = Duration::from_secs;
         check(
             |config| (config.drain_idle, config.drain_timeout) = (seconds(2), seconds(1)),
-            &["drain_idle 2s is over drain_timeout 1s: \
+            &["drain_idle 2s exceeds drain_timeout 1s: \
                a drain closes idle connections at drain_timeout"],
         );
         check(
             |config| (config.min_rate_grace, config.body_timeout) = (seconds(2), seconds(1)),
             &[
-                "min_rate_grace 2s is over body_timeout 1s: min_rate has no effect on request bodies",
+                "min_rate_grace 2s exceeds body_timeout 1s: min_rate has no effect on request bodies",
             ],
         );
         check(
@@ -228,8 +228,8 @@ mod tests {
                 config.workers = 4;
             },
             &[
-                "queue_limit 3 is over max_connections 2: queue_limit has no effect",
-                "workers 4 is over max_connections 2: some workers never have a connection",
+                "queue_limit 3 exceeds max_connections 2: queue_limit has no effect",
+                "workers 4 exceeds max_connections 2: some workers never have a connection",
             ],
         );
     }

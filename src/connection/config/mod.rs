@@ -1,4 +1,4 @@
-//! The limits and times of a server.
+//! The limits and timeouts of a server.
 
 mod conflict;
 
@@ -9,7 +9,7 @@ pub use self::conflict::Conflict;
 use crate::net::proxy::Trust;
 use crate::sync::CENTURY;
 
-/// The limits and times of one server, as the builder has bounded them.
+/// The limits and timeouts of one server, after the builder has checked them.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) workers: usize,
@@ -37,7 +37,7 @@ pub(crate) struct Config {
     pub(crate) trust: Trust,
 }
 
-/// What a [`Builder`](crate::Builder) starts from, and why.
+/// The default settings of a [`Builder`](crate::Builder), with their reasons.
 ///
 /// ```
 /// use httpool::{Server, defaults};
@@ -52,84 +52,85 @@ pub mod defaults {
 
     /// Workers for each core the process may use.
     ///
-    /// Handlers block: on a disk, a database, another service. A worker that waits needs no core, so
-    /// there are more workers than cores; four times as many keep the cores busy while three
-    /// quarters of each handler's time is waiting. A program whose handlers wait longer wants more, one whose
-    /// handlers only compute wants one for each core.
+    /// Handlers block on disks, databases and other services, and a blocked worker needs no core. Four
+    /// workers per core keep the cores busy while handlers wait three quarters of their time. Use more
+    /// if handlers wait longer, and one per core if they only compute.
     pub const WORKERS_PER_CORE: usize = 4;
 
-    /// Most connections open at once. Each costs [descriptors](DESCRIPTORS_PER_CONNECTION) and, idle,
-    /// a few hundred bytes; the default suits a descriptor limit of 33,000 and up, and
+    /// Connections that may be open at once. Each costs [descriptors](DESCRIPTORS_PER_CONNECTION), and an
+    /// idle one a few hundred bytes. The default needs a descriptor limit of 33,000;
     /// [`Builder::bind`](crate::Builder::bind) lowers it to what the process may open.
     pub const MAX_CONNECTIONS: usize = 16_384;
 
-    /// Descriptors that a connection may need: its socket, and the file that it is sent. All clients
-    /// may ask for a file and take their time, and a server that had let in more of them than it has
-    /// descriptors for could then open nothing and let nobody in.
+    /// Descriptors per connection: its socket, and a file that is being sent. If all clients download
+    /// files slowly, a server with fewer descriptors could open no file and accept no connection.
     pub const DESCRIPTORS_PER_CONNECTION: usize = 2;
 
-    /// Longest request head, request line and fields together. Most servers allow between 8 and
-    /// 64 KiB; cookies and tokens of real clients stay under 16.
+    /// Longest request head in bytes, request line and headers together. Most servers allow between 8
+    /// and 64 KiB; cookies and tokens of real clients stay under 16 KiB.
     pub const MAX_HEADER_SIZE: usize = 16 * 1024;
 
-    /// Largest request body. It is buffered whole, so a few clients that send slowly could fill the
-    /// memory; [`MAX_BUFFERED_MEMORY`] bounds what all of them together keep.
+    /// Largest request body in bytes. Bodies are buffered whole; [`MAX_BUFFERED_MEMORY`] limits the memory
+    /// that slow clients can take with them.
     pub const MAX_BODY: usize = 10 * 1024 * 1024;
 
     pub use crate::message::handler::MAX_STREAMED_BODY;
 
-    /// Most bytes that all connections together keep of requests that are not complete and of
-    /// answers that are not sent. Two dozen of the largest bodies at a time, and little enough for
-    /// a machine with a gigabyte.
+    /// Memory in bytes of all connections together for incomplete requests and unsent responses. It is
+    /// enough for two dozen of the largest bodies at a time, and suits a machine with one gigabyte.
     pub const MAX_BUFFERED_MEMORY: usize = 256 * 1024 * 1024;
 
-    /// From a connection's first moment to the end of its TLS handshake. It takes two round trips and
-    /// a millisecond, and a client that needs much longer for it would need as long for each request.
+    /// Time from the start of a connection to the end of its TLS handshake, which usually takes two
+    /// round trips and a millisecond.
     #[cfg(feature = "_tls")]
     pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// From a connection's first moment, or a later request's first byte, to the end of its head.
+    /// Time from the start of a connection, or the first byte of a later request, to the end of the
+    /// request head.
     pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// From the end of the head to the end of the body. The largest body passes in this time at
-    /// 35 KiB/s; who sends much slower meets [`MIN_RATE`] long before. For a body that is
-    /// [streamed](crate::BodyMode::Streaming) it is the longest silence: a gibibyte may take longer.
+    /// Time from the end of the head to the end of the body. The largest body arrives in this time at
+    /// 35 KiB/s; a much slower client fails [`MIN_RATE`] long before. For a
+    /// [streamed](crate::BodyMode::Streaming) body it is the longest pause, because a gibibyte may take
+    /// longer.
     pub const BODY_TIMEOUT: Duration = Duration::from_secs(300);
 
-    /// From the end of an answer to the first byte of the next request. Longer than the 60 s of
-    /// common load balancers, so that they close first and never send into a closing connection.
+    /// Time from the end of a response to the first byte of the next request. It is longer than the 60 s
+    /// of common load balancers, so that they close first and never send a request into a connection
+    /// that is closing.
     pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
-    /// Longest time in which a client takes no byte of its answer; every byte taken restarts it.
+    /// Longest time in which a client reads no byte of its response; every byte restarts it.
     pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// Slowest average, in bytes a second, at which a head or body may come and an answer may be
-    /// taken, once [`MIN_RATE_GRACE`] has passed. A modem is ten times as fast; a client that sends a
-    /// byte now and then to keep its connection is not.
+    /// Lowest average rate in bytes a second at which a head or body may arrive and a response be read,
+    /// after [`MIN_RATE_GRACE`]. A modem is ten times as fast; an attacker that sends single bytes to
+    /// hold its connection is slower.
     pub const MIN_RATE: usize = 500;
 
-    /// How long nobody asks how fast a client is: long enough for a bad network to recover, and as
-    /// long as [`HEAD_TIMEOUT`], which is all that most heads need.
+    /// Time before [`MIN_RATE`] applies: long enough for a bad network to recover, and as long as
+    /// [`HEAD_TIMEOUT`].
     pub const MIN_RATE_GRACE: Duration = Duration::from_secs(10);
 
-    /// Longest wait for a worker. Who waits for ten seconds and sees nothing of an answer is about to
-    /// go, or his proxy is, and a handler that works for him then works for nobody.
+    /// Longest wait for a worker. After ten seconds without a response, a client or its proxy is about
+    /// to give up, and the handler's work would be lost.
     pub const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// Most connections that wait for a worker: all that may be open by default, so that only time
-    /// counts. A limit of a few handlers' time for each worker sheds sooner.
+    /// Connections that may wait for a worker. The default is all that may be open, so that only
+    /// [`QUEUE_TIMEOUT`] counts. A limit of a few requests per worker sheds sooner.
     pub const QUEUE_LIMIT: usize = MAX_CONNECTIONS;
 
-    /// From the moment the listeners close to the cut.
+    /// Time from the close of the listeners until open requests are aborted.
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// How long to go on accepting after the announcement, so that a load balancer can turn away.
+    /// Time for which a server still accepts after the start of a shutdown, so that a load balancer can
+    /// notice.
     pub const DRAIN_DELAY: Duration = Duration::ZERO;
 
-    /// How long idle connections are kept once draining, for a request that was already on its way.
+    /// Time for which a drain keeps idle connections open, for requests that are already on their way.
     pub const DRAIN_IDLE: Duration = Duration::from_millis(100);
 
-    /// [`WORKERS_PER_CORE`] for each core that this process may use.
+    /// The default number of workers: [`WORKERS_PER_CORE`] for each core that this process may use.
     #[must_use]
     pub fn workers() -> usize {
         thread::available_parallelism().map_or(1, usize::from) * WORKERS_PER_CORE
@@ -167,10 +168,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Until when at least more than these bytes must have moved, if they are all since then.
+    /// The deadline by which more than `moved` bytes must have moved since `since`.
     pub(crate) fn slowest(&self, since: Instant, moved: u64) -> Instant {
         match moved.checked_div(self.min_rate as u64) {
-            // A century of seconds is no deadline, and no sum of it and others overflows.
+            // A century works as no deadline, and sums with other times don't overflow.
             Some(seconds) => {
                 since + self.min_rate_grace + Duration::from_secs(seconds.min(CENTURY))
             }

@@ -1,4 +1,5 @@
-/// Two that speak TLS.
+#[cfg(feature = "proxy")]
+mod proxy_header;
 #[cfg(feature = "_tls")]
 pub(super) mod tls;
 
@@ -8,16 +9,26 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::message::Overload;
-use crate::message::{BodyMode, IntoResponse, PeerAddr, Request, Response};
+use crate::http1::CONTINUE;
+use crate::message::{BodyMode, IntoResponse, Overload, PeerAddr, Request, Response};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// The head of a request with a body of five bytes.
 const UPLOAD: &[u8] = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
 
-/// Reads bodies while they come, and gives them back.
-struct Reader;
+/// A connection, its client and its server.
+struct Rig {
+    connection: Connection,
+    client: UnixStream,
+    service: Service,
+    buffers: WorkerBuffers,
+}
 
-impl Handler for Reader {
+/// Echoes bodies that it reads while they arrive.
+struct StreamingEcho;
+
+impl Handler for StreamingEcho {
     fn handle(&self, request: &mut Request) -> Response {
         let mut content = Vec::new();
         let read = request.body_mut().read_to_end(&mut content);
@@ -29,32 +40,62 @@ impl Handler for Reader {
     }
 }
 
-/// A connection of a server that answers everything, and the client's end of it.
-fn connect(now: Instant) -> (Connection, UnixStream, Service) {
-    connect_to(now, |_: Request| "yes")
+impl Rig {
+    fn new(now: Instant, handler: impl Handler) -> Self {
+        Self::with_protocol(&ListenerProtocol::default(), now, handler)
+    }
+
+    fn with_protocol(protocol: &ListenerProtocol, now: Instant, handler: impl Handler) -> Self {
+        let service = serve(handler);
+        let (client, socket) = pair();
+        Self {
+            connection: Connection::new(socket, PeerAddr::UNIX, protocol, now, &service),
+            client,
+            service,
+            buffers: WorkerBuffers::new(0),
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.client.write_all(bytes).expect("the socket has room");
+    }
+
+    fn drive(&mut self, wake: WakeReason, now: Instant) -> DriveResult {
+        self.drive_with(wake, Admission::Handle, now)
+    }
+
+    fn drive_with(&mut self, wake: WakeReason, admission: Admission, now: Instant) -> DriveResult {
+        self.connection
+            .drive(wake, admission, now, &mut self.buffers, &self.service)
+    }
+
+    /// Everything that the client has received so far.
+    fn received(&mut self) -> Vec<u8> {
+        let mut received = vec![0; 1024];
+        let count = self.client.read(&mut received).expect("bytes have arrived");
+        received.truncate(count);
+        received
+    }
+
+    /// Reads until `end` has arrived.
+    fn read_until(&mut self, end: &[u8]) {
+        let timeout = self.client.set_read_timeout(Some(Duration::from_secs(10)));
+        timeout.expect("a socket can have a timeout");
+        let (mut received, mut part) = (Vec::new(), [0; 4096]);
+        while !received.ends_with(end) {
+            let count = self.client.read(&mut part).expect("more arrives");
+            assert!(count > 0, "the connection is open");
+            received.extend_from_slice(&part[..count]);
+        }
+    }
 }
 
-fn connect_to(now: Instant, handler: impl Handler) -> (Connection, UnixStream, Service) {
-    connect_as(&ListenerProtocol::default(), now, handler)
-}
-
-fn connect_as(
-    opening: &ListenerProtocol,
-    now: Instant,
-    handler: impl Handler,
-) -> (Connection, UnixStream, Service) {
-    let (client, ours) = UnixStream::pair().expect("a pair of sockets can be made");
-    ours.set_nonblocking(true)
-        .expect("a socket can be made non-blocking");
-    let service = serve(handler);
-    let connection = Connection::new(
-        Socket::new(ours.into()),
-        PeerAddr::UNIX,
-        opening,
-        now,
-        &service,
-    );
-    (connection, client, service)
+/// The client's socket and the server's.
+fn pair() -> (UnixStream, Socket) {
+    let (client, socket) = UnixStream::pair().expect("sockets can be created");
+    let set = socket.set_nonblocking(true);
+    set.expect("a socket can be non-blocking");
+    (client, Socket::new(socket.into()))
 }
 
 pub(super) fn serve(handler: impl Handler) -> Service {
@@ -71,194 +112,124 @@ pub(super) fn serve(handler: impl Handler) -> Service {
     }
 }
 
-#[test]
-fn a_hang_up_is_heard_after_the_deadline_too() {
-    let now = Instant::now();
-    let (mut connection, mut client, service) = connect(now);
-    client
-        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        .expect("a request is sent");
-    client
-        .shutdown(Shutdown::Write)
-        .expect("a client may finish sending");
-    // The wake-up came in time, but nobody was free to act on it.
-    let late = now + service.config.head_timeout;
-    let verdict = connection.drive(
-        WakeReason::HungUp,
-        Admission::Handle,
-        late,
-        &mut WorkerBuffers::new(0),
-        &service,
-    );
-    assert!(
-        matches!(verdict, DriveResult::Close(CloseReason::ClientClosed)),
-        "{verdict:?}"
-    );
-}
-
-/// Its time is not its client's: neither for the next request nor for taking the answer.
-#[test]
-fn a_wait_begins_when_the_handler_has_ended() {
-    for (length, what) in [(3, WaitFor::NextRequest), (10_000_000, WaitFor::Room)] {
-        let began = Instant::now();
-        // As long ago as if the handler had taken all this time.
-        let long_ago = began - Duration::from_secs(200);
-        let (mut connection, mut client, service) =
-            connect_to(long_ago, move |_: Request| vec![b'x'; length]);
-        client
-            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            .expect("a request is sent");
-        let mut buffers = WorkerBuffers::new(0);
-        match connection.drive(
-            WakeReason::Ready,
-            Admission::Handle,
-            long_ago,
-            &mut buffers,
-            &service,
-        ) {
-            DriveResult::Park(wait) => {
-                assert_eq!(wait.what, what);
-                assert!(wait.deadline > began, "{what:?}");
-            }
-            verdict => panic!("{what:?}: {verdict:?}"),
-        }
+/// What the connection waits for.
+#[track_caller]
+fn parked(result: DriveResult) -> Pending {
+    match result {
+        DriveResult::Park(pending) => pending,
+        _ => panic!("{result:?}"),
     }
 }
 
-/// However late in a drain it is admitted.
-#[test]
-fn a_new_connection_has_the_whole_grace_of_a_drain() {
-    let start = Instant::now();
-    let (_, _client, service) = connect(start);
-    service.phase.advance(Phase::Draining);
-    let late = start + Duration::from_secs(60);
-    let (ours, mut client) = UnixStream::pair().expect("a pair of sockets can be made");
-    ours.set_nonblocking(true)
-        .expect("a socket can be made non-blocking");
-    let socket = Socket::new(ours.into());
-    let mut connection = Connection::new(
-        socket,
-        PeerAddr::UNIX,
-        &ListenerProtocol::default(),
-        late,
-        &service,
-    );
-    let mut buffers = WorkerBuffers::new(0);
-    let mut drive = |after: Duration| {
-        let now = late + after;
-        connection.drive(
-            WakeReason::Ready,
-            Admission::Handle,
-            now,
-            &mut buffers,
-            &service,
-        )
-    };
-    let grace = service.config.drain_idle;
-    let verdict = drive(grace - Duration::from_nanos(1));
-    assert!(matches!(verdict, DriveResult::Park(_)), "{verdict:?}");
-    // What has come by then is answered.
-    client
-        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        .expect("a request is sent");
-    let verdict = drive(grace);
+#[track_caller]
+fn assert_closed(result: DriveResult, expected: CloseReason) {
     assert!(
-        matches!(
-            verdict,
-            DriveResult::Park(Pending {
-                what: WaitFor::Goodbye,
-                ..
-            })
-        ),
-        "{verdict:?}"
+        matches!(result, DriveResult::Close(reason) if reason == expected),
+        "{result:?} instead of {expected:?}"
     );
 }
 
-/// Whoever owes us reading is not to pay for the time of handlers.
 #[test]
-fn no_handler_runs_while_an_answer_is_owed() {
+fn hang_up_is_noticed_after_the_deadline() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| "yes");
+    rig.send(GET);
+    let closed = rig.client.shutdown(Shutdown::Write);
+    closed.expect("a client can close its side");
+    // The event came in time, but all workers were busy.
+    let late = now + rig.service.config.head_timeout;
+    assert_closed(
+        rig.drive(WakeReason::HungUp, late),
+        CloseReason::ClientClosed,
+    );
+}
+
+/// The time of the handler counts neither against the next request nor against the read of the
+/// response.
+#[test]
+fn wait_starts_after_the_handler() {
+    for (length, expected) in [(3, WaitFor::NextRequest), (10_000_000, WaitFor::Room)] {
+        let began = Instant::now();
+        // As if the handler had run since then.
+        let long_ago = began - Duration::from_secs(200);
+        let mut rig = Rig::new(long_ago, move |_: Request| vec![b'x'; length]);
+        rig.send(GET);
+        let pending = parked(rig.drive(WakeReason::Ready, long_ago));
+        assert_eq!(pending.what, expected);
+        assert!(pending.deadline > began, "{expected:?}");
+    }
+}
+
+#[test]
+fn new_connection_has_the_whole_grace_of_a_drain() {
+    let start = Instant::now();
+    let mut rig = Rig::new(start, |_: Request| "yes");
+    rig.service.phase.advance(Phase::Draining);
+    let late = start + Duration::from_secs(60);
+    let (client, socket) = pair();
+    let protocol = ListenerProtocol::default();
+    rig.connection = Connection::new(socket, PeerAddr::UNIX, &protocol, late, &rig.service);
+    rig.client = client;
+    let grace = rig.service.config.drain_idle;
+    parked(rig.drive(WakeReason::Ready, late + grace - Duration::from_nanos(1)));
+    // A request that has arrived by the end of the grace gets a response.
+    rig.send(GET);
+    let pending = parked(rig.drive(WakeReason::Ready, late + grace));
+    assert_eq!(pending.what, WaitFor::PeerClose);
+}
+
+#[test]
+fn no_handler_runs_while_a_response_is_unsent() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
     let now = Instant::now();
-    let (mut connection, mut client, service) = connect_to(now, move |_: Request| {
+    let mut rig = Rig::new(now, move |_: Request| {
         counted.fetch_add(1, Ordering::Relaxed);
         vec![b'x'; 300]
     });
-    let requests = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3000);
-    client.write_all(&requests).expect("the requests are sent");
-    let mut buffers = WorkerBuffers::new(0);
-    let mut drive = || {
-        connection.drive(
-            WakeReason::Ready,
-            Admission::Handle,
-            now,
-            &mut buffers,
-            &service,
-        )
-    };
-    let verdict = loop {
-        match drive() {
+    rig.send(&GET.repeat(3000));
+    let result = loop {
+        match rig.drive(WakeReason::Ready, now) {
             DriveResult::Requeue => {}
-            verdict => break verdict,
+            result => break result,
         }
     };
-    let waits_for_room = |verdict: &DriveResult| match verdict {
-        DriveResult::Park(wait) => wait.what == WaitFor::Room,
-        _ => false,
-    };
-    assert!(waits_for_room(&verdict), "{verdict:?}");
+    assert_eq!(parked(result).what, WaitFor::Room);
     let before = calls.load(Ordering::Relaxed);
-    let verdict = drive();
-    assert!(waits_for_room(&verdict), "{verdict:?}");
+    let pending = parked(rig.drive(WakeReason::Ready, now));
+    assert_eq!(pending.what, WaitFor::Room);
     assert_eq!(calls.load(Ordering::Relaxed), before);
 }
 
-/// Every part that comes would wake somebody who has nothing to do with it.
+/// Otherwise every part that arrives would wake a worker.
 #[test]
-fn a_body_that_has_not_come_is_read_where_nobody_is_told_of_it() {
+fn streamed_body_is_read_unwatched_if_it_has_not_arrived() {
     let now = Instant::now();
-    let mut buffers = WorkerBuffers::new(0);
     for here in 0..=5 {
-        let (mut connection, mut client, service) = connect_to(now, Reader);
-        let mut drive =
-            |wake| connection.drive(wake, Admission::Handle, now, &mut buffers, &service);
+        let mut rig = Rig::new(now, StreamingEcho);
         let (start, end) = b"hello".split_at(here);
-        client
-            .write_all(&[UPLOAD, start].concat())
-            .expect("a part is sent");
-        let mut verdict = drive(WakeReason::Ready);
+        rig.send(&[UPLOAD, start].concat());
+        let mut result = rig.drive(WakeReason::Ready, now);
         if here < 5 {
-            assert!(
-                matches!(verdict, DriveResult::Unwatch),
-                "{here}: {verdict:?}"
-            );
-            client.write_all(end).expect("the rest is sent");
-            verdict = drive(WakeReason::Unwatched);
+            assert!(matches!(result, DriveResult::Unwatch), "{here}: {result:?}");
+            rig.send(end);
+            result = rig.drive(WakeReason::Unwatched, now);
         }
-        assert!(
-            matches!(verdict, DriveResult::Requeue),
-            "{here}: {verdict:?}"
-        );
-        let verdict = drive(WakeReason::Ready);
-        assert!(
-            matches!(verdict, DriveResult::Park(_)),
-            "{here}: {verdict:?}"
-        );
-        let mut answer = [0; 1024];
-        let count = client.read(&mut answer).expect("there is an answer");
-        assert!(answer[..count].ends_with(b"hello"), "{here}");
+        assert!(matches!(result, DriveResult::Requeue), "{here}: {result:?}");
+        parked(rig.drive(WakeReason::Ready, now));
+        assert!(rig.received().ends_with(b"hello"), "{here}");
     }
 }
 
-/// Nothing of the handler's may run that could say how it would take the body.
+/// A shed request runs no code of the handler, so its body mode is unknown.
 #[test]
-fn a_body_that_has_not_come_is_not_waited_for_when_it_is_shed() {
+fn shed_request_does_not_wait_for_its_body() {
     let now = Instant::now();
     let late = Admission::Shed(Overload::Late);
     for (wakes, sent) in [
         (vec![(WakeReason::Ready, late)], ""),
         (vec![(WakeReason::Ready, late)], "hell"),
-        // It was to be read while it comes, and its worker had others to drive first.
+        // The body was to be streamed, and the worker had other connections to drive first.
         (
             vec![
                 (WakeReason::Ready, Admission::Handle),
@@ -267,252 +238,64 @@ fn a_body_that_has_not_come_is_not_waited_for_when_it_is_shed() {
             "hell",
         ),
     ] {
-        let (mut connection, mut client, service) = connect_to(now, Reader);
-        let sent = [UPLOAD, sent.as_bytes()].concat();
-        client.write_all(&sent).expect("a part is sent");
-        let mut buffers = WorkerBuffers::new(0);
-        let verdicts = wakes.iter().map(|(wake, treatment)| {
-            connection.drive(*wake, *treatment, now, &mut buffers, &service)
-        });
-        let verdict = verdicts.last();
-        assert!(matches!(verdict, Some(DriveResult::Park(_))), "{verdict:?}");
-        let mut answer = Vec::new();
-        let read = client.read_to_end(&mut answer);
-        read.expect("the connection ends in order");
-        assert!(answer.starts_with(b"HTTP/1.1 503 "), "{answer:?}");
-        assert_eq!(buffers.take_overload(), 1);
+        let mut rig = Rig::new(now, StreamingEcho);
+        rig.send(&[UPLOAD, sent.as_bytes()].concat());
+        let results = wakes
+            .iter()
+            .map(|(wake, admission)| rig.drive_with(*wake, *admission, now));
+        parked(results.last().expect("the connection was driven"));
+        let mut response = Vec::new();
+        let read = rig.client.read_to_end(&mut response);
+        read.expect("the connection is closed in order");
+        assert!(response.starts_with(b"HTTP/1.1 503 "), "{response:?}");
+        assert_eq!(rig.buffers.take_overload(), 1);
     }
 }
 
-/// A client that waits to be told to go on, and leaves no room to tell it.
-fn connect_full(handler: impl Handler) -> (Connection, UnixStream, Service) {
-    let (connection, mut client, service) = connect_to(Instant::now(), handler);
-    let ours = connection.as_fd().try_clone_to_owned();
-    let mut ours = UnixStream::from(ours.expect("a descriptor can be copied"));
-    while ours.write(&[0; 4096]).is_ok() {}
+/// A client that expects a 100 response and leaves no room for it.
+fn connect_full(handler: impl Handler) -> Rig {
+    let mut rig = Rig::new(Instant::now(), handler);
+    let socket = rig.connection.as_fd().try_clone_to_owned();
+    let mut socket = UnixStream::from(socket.expect("a descriptor can be copied"));
+    while socket.write(&[0; 4096]).is_ok() {}
     let expecting = b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n";
-    let head = [b"POST / HTTP/1.1\r\nHost: x\r\n", &expecting[..]].concat();
-    client.write_all(&head).expect("a head is sent");
-    (connection, client, service)
-}
-
-/// Reads until this has come.
-fn read_until(mut client: &UnixStream, end: &[u8]) {
-    let deadlines = client.set_read_timeout(Some(Duration::from_secs(10)));
-    deadlines.expect("a socket can have a time limit");
-    let (mut received, mut part) = (Vec::new(), [0; 4096]);
-    while !received.ends_with(end) {
-        let count = client.read(&mut part).expect("more comes");
-        assert!(count > 0, "this is the end");
-        received.extend_from_slice(&part[..count]);
-    }
+    rig.send(&[b"POST / HTTP/1.1\r\nHost: x\r\n", &expecting[..]].concat());
+    rig
 }
 
 #[test]
-fn who_leaves_no_room_is_told_to_continue_when_there_is_some() {
+fn full_socket_receives_100_once_there_is_room() {
     let now = Instant::now();
-    let mut buffers = WorkerBuffers::new(0);
-    let (mut connection, mut client, service) =
-        connect_full(|request: Request| request.into_body().into_bytes());
-    let mut drive = || {
-        connection.drive(
-            WakeReason::Ready,
-            Admission::Handle,
-            now,
-            &mut buffers,
-            &service,
-        )
-    };
-    for what in [WaitFor::Room, WaitFor::Body, WaitFor::NextRequest] {
-        match drive() {
-            DriveResult::Park(wait) => assert_eq!(wait.what, what),
-            verdict => panic!("{what:?}: {verdict:?}"),
-        }
-        match what {
-            WaitFor::Room => read_until(&client, &[0]),
+    let mut rig = connect_full(|request: Request| request.into_body().into_bytes());
+    for expected in [WaitFor::Room, WaitFor::Body, WaitFor::NextRequest] {
+        let pending = parked(rig.drive(WakeReason::Ready, now));
+        assert_eq!(pending.what, expected);
+        match expected {
+            WaitFor::Room => rig.read_until(&[0]),
             WaitFor::Body => {
-                read_until(&client, CONTINUE);
-                client.write_all(b"hello").expect("a body is sent");
+                rig.read_until(CONTINUE);
+                rig.send(b"hello");
             }
-            _ => read_until(&client, b"hello"),
+            _ => rig.read_until(b"hello"),
         }
     }
 }
 
 #[test]
-fn who_is_not_told_to_continue_in_time_is_told_both() {
+fn late_100_is_sent_before_the_408() {
     let now = Instant::now();
-    let mut buffers = WorkerBuffers::new(0);
-    let (mut connection, mut client, mut service) = connect_full(Reader);
-    service.config.body_timeout = Duration::from_millis(10);
-    let mut drive = |wake| connection.drive(wake, Admission::Handle, now, &mut buffers, &service);
-    let verdict = drive(WakeReason::Ready);
-    assert!(matches!(verdict, DriveResult::Unwatch), "{verdict:?}");
-    match drive(WakeReason::Unwatched) {
-        DriveResult::Park(wait) => assert_eq!(wait.what, WaitFor::Room),
-        verdict => panic!("{verdict:?}"),
-    }
-    client.set_nonblocking(true).expect("it is a socket");
-    while client.read(&mut [0; 4096]).is_ok() {}
-    let verdict = drive(WakeReason::Ready);
-    assert!(matches!(verdict, DriveResult::Park(_)), "{verdict:?}");
-    let mut told = Vec::new();
-    let read = client.read_to_end(&mut told);
-    read.expect("nothing is sent behind it");
-    assert!(told.starts_with(&[CONTINUE, b"HTTP/1.1 408 "].concat()));
-}
-
-#[cfg(feature = "proxy")]
-mod introduction {
-    use super::*;
-
-    const HEADER: &[u8] = b"PROXY TCP6 2001:db8::1 2001:db8::2 4711 80\r\n";
-    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-
-    fn connect(now: Instant) -> (Connection, UnixStream, Service) {
-        connect_as(
-            &ListenerProtocol::default().behind_proxy(),
-            now,
-            |request: Request| {
-                let client = ClientInfo::of(&request).and_then(ClientInfo::client);
-                client.map_or_else(String::new, |client| client.to_string())
-            },
-        )
-    }
-
-    #[test]
-    fn a_header_and_a_request_may_be_cut_anywhere() {
-        let now = Instant::now();
-        let all = [HEADER, REQUEST].concat();
-        let mut buffers = WorkerBuffers::new(0);
-        for end in 0..all.len() {
-            let (mut connection, mut client, service) = connect(now);
-            for part in [&all[..end], &all[end..]] {
-                client.write_all(part).expect("a part is sent");
-                let verdict = connection.drive(
-                    WakeReason::Ready,
-                    Admission::Handle,
-                    now,
-                    &mut buffers,
-                    &service,
-                );
-                assert!(
-                    matches!(verdict, DriveResult::Park(_)),
-                    "{end}: {verdict:?}"
-                );
-            }
-            let mut answer = [0; 1024];
-            let count = client.read(&mut answer).expect("there is an answer");
-            assert!(answer[..count].ends_with(b"[2001:db8::1]:4711"), "{end}");
-        }
-    }
-
-    #[test]
-    fn what_comes_before_a_request_is_none_and_what_follows_may_be_one() {
-        let now = Instant::now();
-        let mut buffers = WorkerBuffers::new(0);
-        let (mut connection, mut client, service) = connect(now);
-        client.write_all(&HEADER[..9]).expect("a part is sent");
-        connection.drive(
-            WakeReason::Ready,
-            Admission::Handle,
-            now,
-            &mut buffers,
-            &service,
-        );
-        assert_eq!(connection.unfinished(), 0);
-        client.write_all(&HEADER[9..]).expect("the rest is sent");
-        client.write_all(REQUEST).expect("a request is sent");
-        assert_eq!(connection.unfinished(), 1);
-        connection.drive(
-            WakeReason::Ready,
-            Admission::Handle,
-            now,
-            &mut buffers,
-            &service,
-        );
-        assert_eq!(connection.unfinished(), 0);
-    }
-
-    #[test]
-    fn what_follows_a_header_has_a_time_of_its_own() {
-        let begin = Instant::now();
-        let mut buffers = WorkerBuffers::new(0);
-        let (mut connection, mut client, service) = connect(begin);
-        client.write_all(&HEADER[..9]).expect("a part is sent");
-        connection.drive(
-            WakeReason::Ready,
-            Admission::Handle,
-            begin,
-            &mut buffers,
-            &service,
-        );
-        client.write_all(&HEADER[9..]).expect("the rest is sent");
-        // The wake-up came in time, but nobody was free to act on it.
-        let late = begin + service.config.head_timeout;
-        let verdict = connection.drive(
-            WakeReason::Expired,
-            Admission::Handle,
-            late,
-            &mut buffers,
-            &service,
-        );
-        let DriveResult::Park(wait) = verdict else {
-            panic!("{verdict:?}");
-        };
-        assert_eq!(wait.deadline, late + service.config.head_timeout);
-    }
-
-    #[test]
-    fn a_header_that_comes_in_part_is_no_idle_client() {
-        let begin = Instant::now();
-        let mut buffers = WorkerBuffers::new(0);
-        let (mut connection, mut client, service) = connect(begin);
-        client.write_all(&HEADER[..9]).expect("a part is sent");
-        let late = begin + service.config.head_timeout;
-        let verdict = connection.drive(
-            WakeReason::Expired,
-            Admission::Handle,
-            late,
-            &mut buffers,
-            &service,
-        );
-        assert!(
-            matches!(verdict, DriveResult::Close(CloseReason::NoProxyHeader)),
-            "{verdict:?}"
-        );
-    }
-
-    #[test]
-    fn a_part_of_a_header_counts_against_the_budget() {
-        let now = Instant::now();
-        let (mut connection, mut client, mut service) = connect(now);
-        service.budget = Arc::new(Budget::new(8));
-        connection.share = Share::new(&service.budget);
-        client.write_all(&HEADER[..8]).expect("a part is sent");
-        let mut buffers = WorkerBuffers::new(0);
-        let verdict = connection.drive(
-            WakeReason::Ready,
-            Admission::Handle,
-            now,
-            &mut buffers,
-            &service,
-        );
-        assert!(matches!(verdict, DriveResult::Park(_)), "{verdict:?}");
-        assert_eq!(service.budget.held(), 8);
-        client.write_all(&HEADER[8..9]).expect("a part is sent");
-        let verdict = connection.drive(
-            WakeReason::Ready,
-            Admission::Handle,
-            now,
-            &mut buffers,
-            &service,
-        );
-        assert!(
-            matches!(verdict, DriveResult::Close(CloseReason::BufferLimit)),
-            "{verdict:?}"
-        );
-        drop(connection);
-        assert_eq!(service.budget.held(), 0);
-    }
+    let mut rig = connect_full(StreamingEcho);
+    rig.service.config.body_timeout = Duration::from_millis(10);
+    let result = rig.drive(WakeReason::Ready, now);
+    assert!(matches!(result, DriveResult::Unwatch), "{result:?}");
+    let pending = parked(rig.drive(WakeReason::Unwatched, now));
+    assert_eq!(pending.what, WaitFor::Room);
+    let set = rig.client.set_nonblocking(true);
+    set.expect("a socket can be non-blocking");
+    while rig.client.read(&mut [0; 4096]).is_ok() {}
+    parked(rig.drive(WakeReason::Ready, now));
+    let mut received = Vec::new();
+    let read = rig.client.read_to_end(&mut received);
+    read.expect("the connection is closed in order");
+    assert!(received.starts_with(&[CONTINUE, b"HTTP/1.1 408 "].concat()));
 }

@@ -383,7 +383,7 @@ impl RequestBuffer {
 
     /// The headers as received, even if a handler has taken the request.
     #[must_use]
-    pub fn fields(&self) -> HeaderMap {
+    pub fn headers(&self) -> HeaderMap {
         mem::take(self.copy().request.headers_mut())
     }
 

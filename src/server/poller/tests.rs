@@ -181,7 +181,7 @@ fn an_end_wakes_whoever_waits() {
         WaitFor::FirstRequest,
         WaitFor::Head,
         WaitFor::Body,
-        WaitFor::Goodbye,
+        WaitFor::PeerClose,
     ] {
         let mut rig = Rig::new(1);
         let (_, peer) = rig.settle(what);
@@ -349,7 +349,7 @@ fn recall_takes_what_waits_for_that_kind() {
         WaitFor::Head,
         WaitFor::NextRequest,
         WaitFor::Body,
-        WaitFor::Goodbye,
+        WaitFor::PeerClose,
     ];
     let _peers: Vec<_> = kinds.map(|what| rig.settle(what)).into();
     let recall = |kind: fn(WaitFor) -> bool| {

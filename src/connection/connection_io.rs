@@ -1,0 +1,205 @@
+//! The part of a connection that every protocol needs: socket, buffers, deadlines and budget.
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::time::Instant;
+
+use log::error;
+
+use super::budget::Share;
+use super::checkout::Checkout;
+use super::deadlines::Deadlines;
+use super::state::State;
+use super::write_queue::{Backlog, FlushResult, WriteQueue};
+use super::{CloseReason, DriveResult, Service, WaitFor, WakeReason, WorkerBuffers};
+use crate::message::{ClientInfo, PeerAddr};
+use crate::net::ListenerProtocol;
+use crate::net::transport::{Received, Socket};
+
+/// A client's socket with the buffers, deadlines and budget of its connection.
+pub(super) struct ConnectionIo {
+    pub(super) socket: Checkout<Socket>,
+    pub(super) client_info: ClientInfo,
+    /// Received bytes that were not consumed when the connection was parked.
+    pub(super) carried: Box<[u8]>,
+    /// Output that was not sent when the connection was parked.
+    pub(super) unsent: Option<Box<WriteQueue>>,
+    pub(super) state: State,
+    pub(super) readiness: Readiness,
+    pub(super) deadlines: Deadlines,
+    /// The connection's share of the memory budget: its incomplete requests and unsent output.
+    pub(super) share: Share,
+}
+
+/// Whether the socket may have bytes to receive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// There may be some.
+    Readable,
+    /// There are none; the next event of the poller reports new ones.
+    Drained,
+    /// The client has closed its side, and no further event will report that.
+    HungUp,
+}
+
+impl ConnectionIo {
+    pub(super) fn new(
+        socket: Socket,
+        peer: PeerAddr,
+        protocol: &ListenerProtocol,
+        now: Instant,
+        service: &Service,
+    ) -> Self {
+        let state = State::first(protocol);
+        Self {
+            socket: Checkout::new(socket),
+            client_info: ClientInfo::new(peer),
+            carried: Box::default(),
+            unsent: None,
+            state,
+            readiness: Readiness::Readable,
+            deadlines: state.deadlines(now, &service.config),
+            share: Share::new(&service.budget),
+        }
+    }
+
+    /// Responses that have not been sent in full.
+    pub(super) fn unsent_responses(&self) -> u64 {
+        self.unsent.as_ref().map_or(0, |queue| queue.responses())
+    }
+
+    /// Notes that bytes may have arrived since the last receive.
+    pub(super) fn expect_more(&mut self) {
+        if self.readiness == Readiness::Drained {
+            self.readiness = Readiness::Readable;
+        }
+    }
+
+    /// Receives into `buffer` if the socket may have bytes.
+    pub(super) fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<Received> {
+        if self.readiness == Readiness::Drained {
+            return Ok(Received::Nothing);
+        }
+        let received = self.socket.receive(buffer)?;
+        let is_drained = matches!(received, Received::Short | Received::Nothing);
+        if is_drained && self.readiness == Readiness::Readable {
+            self.readiness = Readiness::Drained;
+        }
+        Ok(received)
+    }
+
+    /// Sends the write queue. Returns a result if the connection can't continue now.
+    pub(super) fn send(
+        &mut self,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> io::Result<Option<DriveResult>> {
+        let was_empty = buffers.write_queue.is_empty();
+        match buffers.write_queue.flush(&mut self.socket, buffers.now)? {
+            FlushResult::All(responses) => {
+                buffers.answered += responses;
+                if !was_empty && self.deadlines.waits_for() == Some(WaitFor::Room) {
+                    self.deadlines.end();
+                }
+                Ok(None)
+            }
+            FlushResult::Last(responses) => {
+                buffers.answered += responses;
+                Ok(Some(DriveResult::Close(CloseReason::Upgraded)))
+            }
+            FlushResult::Enough => {
+                self.deadlines.end();
+                Ok(Some(self.keep(buffers, DriveResult::Requeue)))
+            }
+            FlushResult::Part(progress, backlog) => Ok(Some(
+                self.wait_for_room(progress, backlog, buffers, service),
+            )),
+            FlushResult::Gone => Ok(Some(DriveResult::Close(CloseReason::ClientLeft))),
+            FlushResult::Broken(error) => {
+                error!("{self}: reading the response body failed: {error}");
+                Ok(Some(DriveResult::Close(CloseReason::Broken)))
+            }
+        }
+    }
+
+    /// Parks the connection until the client reads, or closes it at the write deadline.
+    pub(super) fn wait_for_room(
+        &mut self,
+        progress: usize,
+        backlog: Backlog,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> DriveResult {
+        let now = buffers.catch_up();
+        let pending = self
+            .deadlines
+            .for_room(progress, backlog, now, &service.config);
+        // The send before this was the last attempt at the deadline.
+        if pending.deadline <= now {
+            DriveResult::Close(CloseReason::SlowReader)
+        } else {
+            self.keep(buffers, DriveResult::Park(pending))
+        }
+    }
+
+    /// Returns `result` if the budget has room for the unsent output, and closes otherwise.
+    pub(super) fn keep(&mut self, buffers: &WorkerBuffers, result: DriveResult) -> DriveResult {
+        let held = buffers.input.unread().len() + buffers.write_queue.held() + self.socket.held();
+        if self.share.grow(held) {
+            result
+        } else {
+            DriveResult::Close(CloseReason::BufferLimit)
+        }
+    }
+
+    /// Parks the connection until the first byte of a request, or closes it if it is idle for too
+    /// long or the server drains.
+    pub(super) fn wait_for_first_byte(
+        &mut self,
+        wake: WakeReason,
+        now: Instant,
+        service: &Service,
+    ) -> DriveResult {
+        match wake {
+            WakeReason::Recalled => DriveResult::Close(CloseReason::Drained),
+            WakeReason::Expired if self.deadlines.waits_for().is_some() => {
+                DriveResult::Close(CloseReason::Idle)
+            }
+            _ => DriveResult::Park(self.deadlines.for_first_byte(now, &service.config)),
+        }
+    }
+
+    /// Moves what was kept while the connection was parked into the worker's buffers.
+    pub(super) fn unpack(&mut self, buffers: &mut WorkerBuffers) {
+        if !self.carried.is_empty() {
+            buffers.input.extend(&mem::take(&mut self.carried));
+        }
+        if let Some(unsent) = self.unsent.take() {
+            buffers.write_queue = *unsent;
+        }
+    }
+
+    /// Moves what the connection must keep out of the worker's buffers, into as little memory as
+    /// possible. `held` is what its protocol keeps.
+    pub(super) fn pack(&mut self, held: usize, buffers: &mut WorkerBuffers) {
+        if !buffers.input.is_empty() {
+            self.carried = buffers.input.unread().into();
+            buffers.input.clear();
+        }
+        if !buffers.write_queue.is_empty() {
+            self.unsent = Some(Box::new(buffers.write_queue.take()));
+        }
+        let unsent = self.unsent.as_ref().map_or(0, |queue| queue.held());
+        self.share
+            .shrink(self.carried.len() + held + self.socket.held() + unsent);
+        buffers.reset();
+    }
+}
+
+/// Writes the peer's address, for the log.
+impl fmt::Display for ConnectionIo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.client_info.peer().fmt(f)
+    }
+}
