@@ -51,7 +51,7 @@ topics![
 ];
 
 #[test]
-fn the_table_is_whole() {
+fn conformance_records_are_complete() {
     let files = fs::read_dir(folder()).expect("the table is there");
     let mut topics: Vec<_> = files
         .filter_map(|file| {
@@ -85,7 +85,7 @@ fn the_table_is_whole() {
 /// Writes the corpus that fuzzing goes on from, into `FUZZ_CORPUS` if that is set.
 #[test]
 #[ignore = "writes files for the fuzz targets; fuzz/README.md says when"]
-fn seeds_for_the_fuzzer() {
+fn write_fuzzer_seeds() {
     let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     let corpus = env::var_os("FUZZ_CORPUS").map_or(usual, PathBuf::from);
     let Written {

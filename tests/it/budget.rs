@@ -27,7 +27,7 @@ fn keep_most(server: &TestServer) -> (Client, usize) {
 }
 
 #[test]
-fn a_request_that_finds_no_room_is_told_to_come_again() {
+fn a_request_over_the_free_budget_gets_503_with_retry_after() {
     let server = server();
     let (mut first, share) = keep_most(&server);
     assert!(share < 71_000, "{share}");
@@ -59,7 +59,7 @@ fn a_request_that_finds_no_room_is_told_to_come_again() {
 
 /// It could come again for ever.
 #[test]
-fn a_request_that_can_never_have_room_is_refused_as_too_large() {
+fn a_request_over_the_whole_budget_gets_413() {
     let server = server();
     let waiting =
         "POST / HTTP/1.1\r\nHost: it\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n";
@@ -90,7 +90,7 @@ fn a_request_that_can_never_have_room_is_refused_as_too_large() {
 }
 
 #[test]
-fn a_head_that_finds_no_room_is_told_to_come_again() {
+fn a_head_over_the_free_budget_gets_503() {
     let server = server();
     let (_first, share) = keep_most(&server);
     let mut first = server.connect();
@@ -107,7 +107,7 @@ fn a_head_that_finds_no_room_is_told_to_come_again() {
 }
 
 #[test]
-fn what_a_request_keeps_beside_its_body_counts() {
+fn headers_and_chunk_records_count_towards_the_budget() {
     let server = server();
     let mut client = server.connect();
     let fields: String = (0..90).map(|number| format!("X-{number}: y\r\n")).collect();
@@ -127,7 +127,7 @@ fn what_a_request_keeps_beside_its_body_counts() {
 }
 
 #[test]
-fn a_client_that_goes_gives_its_share_back() {
+fn a_reset_releases_its_share_of_the_budget() {
     let server = server();
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: it\r\n");
@@ -137,7 +137,7 @@ fn a_client_that_goes_gives_its_share_back() {
 }
 
 #[test]
-fn an_answer_that_is_not_taken_is_cut_if_there_is_no_room_for_it() {
+fn an_unread_response_over_the_budget_is_aborted() {
     let server = TestServer::spawn(
         |builder| {
             let builder = builder.max_buffered_memory(BUDGET);
@@ -157,7 +157,7 @@ fn an_answer_that_is_not_taken_is_cut_if_there_is_no_room_for_it() {
 }
 
 #[test]
-fn an_answer_that_many_share_does_not_count() {
+fn shared_response_bytes_do_not_count() {
     let shared = Bytes::from(vec![b'x'; HUGE]);
     let given = shared.clone();
     let server = TestServer::spawn(
@@ -178,7 +178,7 @@ fn an_answer_that_many_share_does_not_count() {
 }
 
 #[test]
-fn a_body_counts_until_it_is_answered() {
+fn a_request_body_counts_until_the_response() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let server = TestServer::spawn(

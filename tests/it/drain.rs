@@ -18,7 +18,7 @@ fn gated(waiter: GateWaiter) -> impl Fn(Request) -> String {
 }
 
 #[test]
-fn a_request_under_way_is_finished() {
+fn drain_finishes_a_request_in_progress() {
     let gate = Gate::new();
     let server = TestServer::spawn(|builder| builder, gated(gate.waiter()));
     let mut client = server.connect();
@@ -37,7 +37,7 @@ fn a_request_under_way_is_finished() {
 }
 
 #[test]
-fn pipelined_requests_are_finished_and_only_the_last_says_close() {
+fn drain_finishes_pipelined_requests_and_closes_after_the_last() {
     const REQUESTS: usize = 200;
     let gate = Gate::new();
     let server = TestServer::spawn(|builder| builder, gated(gate.waiter()));
@@ -63,7 +63,7 @@ fn pipelined_requests_are_finished_and_only_the_last_says_close() {
 }
 
 #[test]
-fn a_request_that_comes_while_another_one_is_handled_is_answered() {
+fn drain_answers_a_request_sent_during_a_handler() {
     let gate = Gate::new();
     let server = TestServer::spawn(|builder| builder, gated(gate.waiter()));
     let mut client = server.connect();
@@ -80,7 +80,7 @@ fn a_request_that_comes_while_another_one_is_handled_is_answered() {
 }
 
 #[test]
-fn a_large_answer_is_finished() {
+fn drain_finishes_a_large_response() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let server = TestServer::spawn(
@@ -102,7 +102,7 @@ fn a_large_answer_is_finished() {
 }
 
 #[test]
-fn idle_connections_are_closed_in_order() {
+fn drain_closes_idle_connections() {
     let server = TestServer::spawn(|builder| builder, describe);
     let mut used = server.connect();
     used.get("/").expect_body("GET / ");
@@ -118,7 +118,7 @@ fn idle_connections_are_closed_in_order() {
 }
 
 #[test]
-fn a_request_within_the_idle_grace_is_answered() {
+fn drain_answers_a_request_within_the_idle_grace() {
     let server = TestServer::spawn(
         |builder| builder.drain_idle(NEVER).body_timeout(SOON),
         describe,
@@ -140,7 +140,7 @@ fn a_request_within_the_idle_grace_is_answered() {
 }
 
 #[test]
-fn who_waits_in_the_kernels_queue_is_answered() {
+fn drain_answers_clients_in_the_accept_queue() {
     const CLIENTS: usize = 300;
     let server = BoundServer::new(|builder| builder.max_connections(10));
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
@@ -166,7 +166,7 @@ fn who_waits_in_the_kernels_queue_is_answered() {
 }
 
 #[test]
-fn what_has_begun_to_arrive_is_waited_for() {
+fn drain_waits_for_partial_requests() {
     let server = TestServer::spawn(|builder| builder, describe);
     let halves = [
         ("GET /head HT", "TP/1.1\r\nHost: it\r\n\r\n", "GET /head "),
@@ -201,7 +201,7 @@ fn what_has_begun_to_arrive_is_waited_for() {
 }
 
 #[test]
-fn a_handler_that_does_not_return_is_counted() {
+fn drain_counts_a_stuck_handler() {
     let gate = Gate::new();
     let server = TestServer::spawn(|builder| builder.drain_timeout(SOON), gated(gate.waiter()));
     let mut client = server.connect();
@@ -217,7 +217,7 @@ fn a_handler_that_does_not_return_is_counted() {
 }
 
 #[test]
-fn requests_behind_a_handler_that_does_not_return_are_counted() {
+fn drain_counts_requests_queued_behind_a_stuck_handler() {
     let gate = Gate::new();
     let server = TestServer::spawn(
         |builder| builder.workers(1).drain_timeout(SOON),
@@ -234,7 +234,7 @@ fn requests_behind_a_handler_that_does_not_return_are_counted() {
 }
 
 #[test]
-fn what_is_unfinished_at_the_deadline_is_cut_and_counted() {
+fn drain_aborts_and_counts_requests_at_the_deadline() {
     #[track_caller]
     fn check(sent: &[u8]) {
         // Made before, for it may take longer than the drain.
@@ -261,7 +261,7 @@ fn what_is_unfinished_at_the_deadline_is_cut_and_counted() {
 }
 
 #[test]
-fn shutting_down_now_cuts_at_once() {
+fn shutdown_now_aborts_at_once() {
     let gate = Gate::new();
     let server = TestServer::spawn(
         |builder| builder.drain_timeout(NEVER).drain_idle(NEVER),
@@ -281,7 +281,7 @@ fn shutting_down_now_cuts_at_once() {
 }
 
 #[test]
-fn shutting_down_now_ends_a_drain() {
+fn shutdown_now_ends_a_drain() {
     let server = TestServer::spawn(|builder| builder.drain_timeout(NEVER), describe);
     let mut half = server.connect();
     half.send(request::post_head("/", 1));
@@ -292,7 +292,7 @@ fn shutting_down_now_ends_a_drain() {
 }
 
 #[test]
-fn the_delay_announces_the_end_and_serves_on() {
+fn drain_delay_serves_and_announces_close() {
     let server = TestServer::spawn(|builder| builder.drain_delay(NEVER), describe);
     let mut before = server.connect();
     assert!(!before.get("/").expect_body("GET / ").announces_close());
@@ -315,7 +315,7 @@ fn the_delay_announces_the_end_and_serves_on() {
 }
 
 #[test]
-fn the_delay_ends() {
+fn drain_delay_ends() {
     let server = TestServer::spawn(|builder| builder.drain_delay(SOON), describe);
     let mut idle = server.connect();
     idle.get("/").expect_body("GET / ");
@@ -325,7 +325,7 @@ fn the_delay_ends() {
 }
 
 #[test]
-fn a_handle_outlives_its_server() {
+fn a_handle_works_after_its_server_ended() {
     let server = TestServer::spawn(|builder| builder, describe);
     server.expect_serving();
     let handle = server.handle().clone();
@@ -338,7 +338,7 @@ fn a_handle_outlives_its_server() {
 }
 
 #[test]
-fn clients_are_refused_once_the_drain_has_begun() {
+fn drain_refuses_new_clients() {
     let gate = Gate::new();
     let server = BoundServer::at(&format!("{}:0", unique_loopback()), |builder| builder);
     let server = server.run(gated(gate.waiter()));
@@ -354,7 +354,7 @@ fn clients_are_refused_once_the_drain_has_begun() {
 }
 
 #[test]
-fn the_same_port_can_be_bound_two_hundred_times_in_a_row() {
+fn one_port_can_be_bound_two_hundred_times_in_a_row() {
     let mut address = SocketAddr::from((unique_loopback(), 0));
     for round in 0..200 {
         let server = Server::builder()
@@ -382,7 +382,7 @@ fn the_same_port_can_be_bound_two_hundred_times_in_a_row() {
 }
 
 #[test]
-fn every_listener_is_drained() {
+fn drain_covers_every_listener() {
     let (first, second) = (unique_loopback(), unique_loopback());
     let any_port = |ip: Ipv4Addr| SocketAddr::from((ip, 0));
     let server = Server::builder()
@@ -407,7 +407,7 @@ fn every_listener_is_drained() {
 }
 
 #[test]
-fn an_answer_on_its_way_is_not_destroyed_by_what_the_client_sends() {
+fn late_client_bytes_do_not_reset_the_last_response() {
     let gate = Gate::new();
     let server = TestServer::spawn(|builder| builder, gated(gate.waiter()));
     let mut client = server.connect();
@@ -423,7 +423,7 @@ fn an_answer_on_its_way_is_not_destroyed_by_what_the_client_sends() {
 }
 
 #[test]
-fn bodies_are_read_to_their_end_while_draining() {
+fn drain_reads_bodies_to_their_end() {
     let server = TestServer::spawn(|builder| builder, mirror);
     let body = vec![b'x'; 5 * 1024 * 1024];
     let mut client = server.connect();

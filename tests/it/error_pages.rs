@@ -69,7 +69,7 @@ fn html(target: &str) -> String {
 }
 
 #[test]
-fn a_page_stands_in_the_place_of_an_error() {
+fn error_pages_replace_error_bodies() {
     let server = TestServer::spawn(|builder| builder.error_pages(page), handler);
     let mut client = server.connect();
     for (target, status, text) in [
@@ -92,7 +92,7 @@ fn a_page_stands_in_the_place_of_an_error() {
 }
 
 #[test]
-fn what_an_answer_says_besides_stays() {
+fn error_pages_keep_other_headers() {
     let server = TestServer::spawn(|builder| builder.error_pages(page), handler);
     let response = server.connect().send(html("/allow")).expect_status(405);
     assert_eq!(response.header("allow"), Some("GET"));
@@ -114,7 +114,7 @@ fn what_an_answer_says_besides_stays() {
 }
 
 #[test]
-fn what_layers_say_stays_and_a_page_is_not_bound_by_the_policy_of_another() {
+fn error_pages_keep_layer_headers_but_not_the_built_in_policy() {
     let policy = |builder: fn(httpool::Builder) -> httpool::Builder, target| {
         let handler = Layered::new(handler).layer(SecurityHeaders::new());
         let server = TestServer::spawn(builder, handler);
@@ -138,7 +138,7 @@ fn what_layers_say_stays_and_a_page_is_not_bound_by_the_policy_of_another() {
 }
 
 #[test]
-fn without_a_page_the_answer_is_as_it_would_be() {
+fn the_response_is_unchanged_without_an_error_page() {
     let with = TestServer::spawn(|builder| builder.error_pages(page), handler);
     let without = TestServer::spawn(|builder| builder, handler);
     let [paged, plain] = [&with, &without].map(|server| {
@@ -150,7 +150,7 @@ fn without_a_page_the_answer_is_as_it_would_be() {
 }
 
 #[test]
-fn an_answer_says_that_it_might_have_been_a_page() {
+fn possible_error_pages_add_vary() {
     let server = TestServer::spawn(|builder| builder.error_pages(page), handler);
     let mut client = server.connect();
     for (target, status, vary) in [
@@ -167,7 +167,7 @@ fn an_answer_says_that_it_might_have_been_a_page() {
 
 /// A layer that saw the policy of a built-in page has left it alone.
 #[test]
-fn a_page_in_the_place_of_a_built_in_one_has_the_policy_of_the_site() {
+fn error_pages_have_the_sites_policy() {
     let handler = Layered::new(handler).layer(SecurityHeaders::new());
     let server = TestServer::spawn(|builder| builder.error_pages(page), handler);
     let response = server.connect().send(html("/problem")).expect_status(404);
@@ -178,7 +178,7 @@ fn a_page_in_the_place_of_a_built_in_one_has_the_policy_of_the_site() {
 
 /// A status around a problem is the one that it is told with.
 #[test]
-fn a_problem_is_told_with_the_status_of_its_answer() {
+fn a_problem_shows_the_status_of_its_response() {
     let server = TestServer::spawn(|builder| builder, handler);
     let mut client = server.connect();
     for (target, status, title) in [
@@ -192,7 +192,7 @@ fn a_problem_is_told_with_the_status_of_its_answer() {
 
 /// A function that answers a `Problem` does not know what its client accepts; the server does.
 #[test]
-fn a_problem_is_told_in_the_form_that_the_client_prefers() {
+fn a_problem_has_the_format_that_the_client_prefers() {
     let server = TestServer::spawn(|builder| builder, handler);
     let mut client = server.connect();
     for (accept, content_type, part) in [
@@ -218,7 +218,7 @@ fn a_problem_is_told_in_the_form_that_the_client_prefers() {
 }
 
 #[test]
-fn a_test_sees_the_form_that_the_client_prefers() {
+fn the_test_client_negotiates_the_problem_format() {
     let client = httpool::testing::Client::new(handler);
     let answer = client
         .get("/unaware")
@@ -238,7 +238,7 @@ fn refused(configure: impl FnOnce(httpool::Builder) -> httpool::Builder, request
 }
 
 #[test]
-fn refusals_of_the_server_have_pages() {
+fn the_servers_own_errors_have_pages() {
     let host = "Host: it\r\nAccept: text/html\r\n";
     let large = format!("POST / HTTP/1.1\r\n{host}Content-Length: 100\r\n\r\n");
     let text = refused(|builder| builder.max_body(10), &large);
@@ -251,7 +251,7 @@ fn refusals_of_the_server_have_pages() {
 }
 
 #[test]
-fn an_id_stands_on_the_page_of_who_has_one() {
+fn error_pages_show_the_request_id() {
     let server = TestServer::spawn(|builder| builder.request_ids(true), handler);
     let mut client = server.connect();
     client.send(html("/unaware"));
@@ -261,7 +261,7 @@ fn an_id_stands_on_the_page_of_who_has_one() {
 }
 
 #[test]
-fn what_a_page_shows_is_shown_as_text() {
+fn error_pages_escape_html() {
     let hostile = |request: Request| {
         let target = request.uri().to_string();
         Problem::new(StatusCode::BAD_REQUEST).detail(format!(

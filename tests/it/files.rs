@@ -16,8 +16,8 @@ use crate::support::{
 };
 
 over_every_transport! {
-    files_arrive_whole_in_part_and_not_at_all,
-    a_large_file_for_a_slow_reader_holds_no_worker,
+    whole_partial_and_missing_files_share_a_connection,
+    a_slow_reader_of_a_large_file_holds_no_worker,
 }
 
 fn files(folder: &TempDir) -> ServeDir {
@@ -25,7 +25,7 @@ fn files(folder: &TempDir) -> ServeDir {
 }
 
 #[test]
-fn a_file_is_described() {
+fn file_responses_have_headers() {
     let folder = TempDir::new();
     folder.file("a b/page.html", "<p>page</p>");
     let files = files(&folder);
@@ -47,7 +47,7 @@ fn a_file_is_described() {
 }
 
 #[test]
-fn other_methods_are_told_what_is_allowed() {
+fn other_methods_get_405_with_allow() {
     let folder = TempDir::new();
     let files = files(&folder);
     for (method, status) in [
@@ -62,7 +62,7 @@ fn other_methods_are_told_what_is_allowed() {
 }
 
 #[test]
-fn a_client_that_has_a_file_is_told_so() {
+fn conditional_requests_get_304() {
     let folder = TempDir::new();
     folder.file("a.txt", "text");
     let files = files(&folder);
@@ -100,7 +100,7 @@ fn a_client_that_has_a_file_is_told_so() {
 }
 
 #[test]
-fn a_tag_is_strong_once_a_change_would_be_seen() {
+fn entity_tags_become_strong_with_age() {
     let folder = TempDir::new();
     folder.file("a.txt", "text");
     let files = files(&folder);
@@ -140,7 +140,7 @@ fn tag_of(files: &ServeDir, target: &str) -> String {
 }
 
 #[test]
-fn copies_of_a_file_have_one_tag() {
+fn copies_of_a_file_have_the_same_entity_tag() {
     let (one, other) = (TempDir::new(), TempDir::new());
     for folder in [&one, &other] {
         folder.file("a.txt", "text");
@@ -166,7 +166,7 @@ fn copies_of_a_file_have_one_tag() {
 }
 
 #[test]
-fn a_tag_of_the_content_is_the_same_whatever_the_times() {
+fn content_entity_tags_ignore_times() {
     let folder = TempDir::new();
     folder
         .file("a.txt", "text")
@@ -199,7 +199,7 @@ fn a_tag_of_the_content_is_the_same_whatever_the_times() {
 }
 
 #[test]
-fn a_copy_is_sent_to_who_takes_it() {
+fn precompressed_files_are_sent_if_accepted() {
     let folder = TempDir::new();
     folder
         .file("a.css", "0123456789")
@@ -264,7 +264,7 @@ fn a_copy_is_sent_to_who_takes_it() {
 }
 
 #[test]
-fn xml_has_no_charset_and_compressed_svg_its_coding() {
+fn xml_has_no_charset_and_svgz_has_a_content_coding() {
     let folder = TempDir::new();
     folder
         .file("a.xml", "<?xml version='1.0' encoding='iso-8859-1'?><a/>")
@@ -297,7 +297,7 @@ fn xml_has_no_charset_and_compressed_svg_its_coding() {
 }
 
 #[test]
-fn what_never_changes_is_kept_and_the_rest_is_as_one_says() {
+fn immutable_and_other_files_have_their_cache_control() {
     let folder = TempDir::new();
     folder.file("assets/a.js", "").file("b.js", "");
     let files = files(&folder)
@@ -315,7 +315,7 @@ fn what_never_changes_is_kept_and_the_rest_is_as_one_says() {
 }
 
 #[test]
-fn a_program_in_a_browser_gets_its_page_and_no_page_for_a_script() {
+fn the_fallback_page_is_not_sent_for_scripts() {
     let folder = TempDir::new();
     folder
         .file("app.html", "the app")
@@ -345,7 +345,7 @@ fn a_program_in_a_browser_gets_its_page_and_no_page_for_a_script() {
 }
 
 #[test]
-fn nothing_stands_in_for_what_is_elsewhere() {
+fn the_fallback_applies_under_its_prefix_only() {
     let folder = TempDir::new();
     folder.file("app.html", "the app");
     let files = files(&folder).under("/static").fallback("app.html");
@@ -361,7 +361,7 @@ fn nothing_stands_in_for_what_is_elsewhere() {
 }
 
 #[test]
-fn what_stands_in_is_what_may_be_served() {
+fn the_fallback_must_be_a_file_that_may_be_served() {
     let folder = TempDir::new();
     folder.file(".env", "secret");
     let hidden = files(&folder).fallback(".env");
@@ -373,7 +373,7 @@ fn what_stands_in_is_what_may_be_served() {
 }
 
 #[test]
-fn what_can_not_be_served_is_said() {
+fn opening_an_unservable_folder_or_file_fails() {
     let outer = TempDir::new();
     outer.file("outside", "x").file("root/a", "x");
     let root = outer.path("root");
@@ -388,7 +388,7 @@ fn what_can_not_be_served_is_said() {
     assert!(files.find("link").is_err());
 }
 
-fn files_arrive_whole_in_part_and_not_at_all(transport: Transport) {
+fn whole_partial_and_missing_files_share_a_connection(transport: Transport) {
     let folder = TempDir::new();
     let content = Random::new(3).bytes(300_000);
     folder.file("file", &content);
@@ -413,7 +413,7 @@ fn files_arrive_whole_in_part_and_not_at_all(transport: Transport) {
     }
 }
 
-fn a_large_file_for_a_slow_reader_holds_no_worker(transport: Transport) {
+fn a_slow_reader_of_a_large_file_holds_no_worker(transport: Transport) {
     let folder = TempDir::new();
     folder.file("small", "small").sparse("large", HUGE as u64);
     let server = transport.spawn(
@@ -439,7 +439,7 @@ fn a_large_file_for_a_slow_reader_holds_no_worker(transport: Transport) {
 }
 
 #[test]
-fn a_router_may_have_files_in_a_place() {
+fn files_can_be_nested_in_a_router() {
     use httpool::Router;
 
     use crate::support::TestServer;
@@ -466,7 +466,7 @@ fn a_router_may_have_files_in_a_place() {
 }
 
 #[test]
-fn a_router_tells_files_where_they_are() {
+fn nested_files_learn_their_prefix() {
     use httpool::{Router, http::StatusCode, testing::Client};
 
     let folder = TempDir::new();
@@ -509,7 +509,7 @@ fn a_router_tells_files_where_they_are() {
 
 /// As a layer may that stands behind the choice of a route.
 #[test]
-fn a_path_that_is_changed_after_it_was_routed_is_not_found() {
+fn a_path_changed_after_routing_is_not_found() {
     use httpool::{Next, Request, Router, testing::Client};
 
     let folder = TempDir::new();

@@ -78,10 +78,10 @@ impl Manner {
 }
 
 #[test]
-fn a_crowd_of_every_manner_is_ended_beside_a_good_client() {
+fn slow_clients_are_closed_beside_a_good_client() {
     const EACH: usize = 20;
     in_own_process(
-        "greedy::a_crowd_of_every_manner_is_ended_beside_a_good_client",
+        "greedy::slow_clients_are_closed_beside_a_good_client",
         || {
             let huge = Bytes::from(vec![b'x'; HUGE]);
             let server = BoundServer::new(|builder| {
@@ -138,7 +138,7 @@ fn a_crowd_of_every_manner_is_ended_beside_a_good_client() {
 }
 
 #[test]
-fn a_flood_of_connections_is_served_in_its_turn() {
+fn a_flood_of_connections_is_served_in_order() {
     const MOST: usize = 10;
     const FLOOD: usize = 4 * MOST;
     let server = BoundServer::new(|builder| {

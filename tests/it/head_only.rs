@@ -13,11 +13,11 @@ use httpool::{BodyMode, Handler, IntoResponse, Layered, Next, Request, Response}
 use crate::support::{Client, NEVER, TestServer, Transport, over_every_transport, request};
 
 over_every_transport! {
-    a_refused_client_that_waits_is_not_told_to_send_its_body,
-    a_refused_body_is_discarded_while_it_comes,
-    a_refused_body_of_a_last_request_is_discarded_too,
-    a_refused_body_that_is_malformed_or_too_large_ends_the_connection,
-    a_drain_does_not_wait_for_a_refused_body,
+    a_rejected_request_gets_no_100_continue,
+    a_rejected_body_is_discarded_as_it_arrives,
+    a_rejected_body_of_the_last_request_is_discarded,
+    a_malformed_or_large_rejected_body_closes_the_connection,
+    drain_does_not_wait_for_a_rejected_body,
 }
 
 fn router() -> Router {
@@ -36,7 +36,7 @@ fn waiting(method: &str, target: &str) -> String {
     head(method, target, 5).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n")
 }
 
-fn a_refused_client_that_waits_is_not_told_to_send_its_body(transport: Transport) {
+fn a_rejected_request_gets_no_100_continue(transport: Transport) {
     let server = transport.spawn(|builder| builder, router());
     for (method, target, status) in [
         ("PUT", "/notes", 405),
@@ -59,7 +59,7 @@ fn a_refused_client_that_waits_is_not_told_to_send_its_body(transport: Transport
     client.send("hello").expect_body("hello");
 }
 
-fn a_refused_body_is_discarded_while_it_comes(transport: Transport) {
+fn a_rejected_body_is_discarded_as_it_arrives(transport: Transport) {
     let server = transport.spawn(|builder| builder.body_timeout(NEVER), router());
     let mut client = server.connect();
     for _ in 0..3 {
@@ -75,7 +75,7 @@ fn a_refused_body_is_discarded_while_it_comes(transport: Transport) {
     assert_eq!(server.handle().snapshot().buffered, 0);
 }
 
-fn a_refused_body_of_a_last_request_is_discarded_too(transport: Transport) {
+fn a_rejected_body_of_the_last_request_is_discarded(transport: Transport) {
     let server = transport.spawn(|builder| builder, router());
     let mut client = server.connect();
     let last = head("POST", "/nothing", 5).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
@@ -85,7 +85,7 @@ fn a_refused_body_of_a_last_request_is_discarded_too(transport: Transport) {
     server.expect_open(0);
 }
 
-fn a_refused_body_that_is_malformed_or_too_large_ends_the_connection(transport: Transport) {
+fn a_malformed_or_large_rejected_body_closes_the_connection(transport: Transport) {
     let server = transport.spawn(|builder| builder.max_body(10), router());
     let mut client = server.connect();
     client.send(head("POST", "/nothing", 11));
@@ -100,7 +100,7 @@ fn a_refused_body_that_is_malformed_or_too_large_ends_the_connection(transport: 
     server.expect_open(0);
 }
 
-fn a_drain_does_not_wait_for_a_refused_body(transport: Transport) {
+fn drain_does_not_wait_for_a_rejected_body(transport: Transport) {
     let server = transport.spawn(|builder| builder.drain_timeout(NEVER), router());
     let mut client = server.connect();
     client.send(head("POST", "/nothing", 5)).expect_status(404);
@@ -120,7 +120,7 @@ fn counting(passed: &Arc<AtomicUsize>) -> impl Fn(Request, Next<'_>) -> Response
 }
 
 #[test]
-fn a_refusal_by_the_head_passes_every_layer() {
+fn a_head_only_rejection_passes_every_layer() {
     let passed = Arc::default();
     let router = router()
         .layer(Cors::allow_origins(["https://shop.example"]))
@@ -141,7 +141,7 @@ fn a_refusal_by_the_head_passes_every_layer() {
 
 /// One that reads what is not there yet gets it, and decides then.
 #[test]
-fn a_layer_that_looks_at_a_body_gets_it() {
+fn a_layer_that_reads_the_body_receives_it() {
     fn signed(request: Request, next: Next<'_>) -> Response {
         match request.body().as_bytes() {
             b"hello" => next.run(request),
@@ -172,7 +172,7 @@ fn a_layer_that_looks_at_a_body_gets_it() {
 
 /// A router is asked before its layers have seen the request.
 #[test]
-fn a_request_that_a_layer_sends_elsewhere_has_its_body() {
+fn a_rerouted_request_keeps_its_body() {
     fn moved(mut request: Request, next: Next<'_>) -> Response {
         if request.uri().path() == "/old" {
             *request.method_mut() = Method::POST;
@@ -198,7 +198,7 @@ fn a_request_that_a_layer_sends_elsewhere_has_its_body() {
 }
 
 #[test]
-fn a_handler_behind_layers_that_change_a_request_has_its_body() {
+fn a_handler_behind_a_method_changing_layer_gets_the_body() {
     struct Mirror;
 
     impl Handler for Mirror {
@@ -235,7 +235,7 @@ fn a_handler_behind_layers_that_change_a_request_has_its_body() {
 
 /// Who gives back a body that it has said not to need has it all the same.
 #[test]
-fn a_handler_that_gives_back_the_body_after_all_has_it() {
+fn a_head_only_handler_that_returns_the_body_has_it() {
     struct Liar;
 
     impl Handler for Liar {
@@ -255,7 +255,7 @@ fn a_handler_that_gives_back_the_body_after_all_has_it() {
 }
 
 #[test]
-fn a_streamed_body_over_its_limit_is_refused_by_its_length() {
+fn a_streamed_body_over_its_limit_is_rejected_by_length() {
     let router = Router::new().put("/up", |_: BodyStream<4>| "taken");
     let server = TestServer::spawn(|builder| builder, router);
     let mut client = server.connect();
@@ -264,7 +264,7 @@ fn a_streamed_body_over_its_limit_is_refused_by_its_length() {
 
 #[cfg(feature = "basic-auth")]
 #[test]
-fn who_does_not_say_who_it_is_need_not_send_a_body() {
+fn an_unauthenticated_client_need_not_send_a_body() {
     use httpool::layers::BasicAuth;
 
     let auth = || BasicAuth::of("it", [("alice", "tea")]);
@@ -283,7 +283,7 @@ fn who_does_not_say_who_it_is_need_not_send_a_body() {
 }
 
 #[test]
-fn files_need_no_body() {
+fn file_handlers_need_no_body() {
     use httpool::ServeDir;
 
     let files = || ServeDir::new(env!("CARGO_MANIFEST_DIR")).expect("there is a folder");

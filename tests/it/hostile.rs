@@ -34,7 +34,7 @@ fn check_all<'a>(sent: impl IntoIterator<Item = &'a [u8]>) {
 }
 
 #[test]
-fn nonsense_harms_nobody() {
+fn invalid_requests_harm_no_other_client() {
     check_all([
         &b"\0"[..],
         b"\0\0\0\0\0\0\0\0\r\n\r\n",
@@ -80,7 +80,7 @@ fn nonsense_harms_nobody() {
 }
 
 #[test]
-fn other_protocols_harm_nobody() {
+fn other_protocols_harm_no_other_client() {
     let client_hello = [
         &b"\x16\x03\x01\x00\x75\x01\x00\x00\x71\x03\x03"[..],
         &[0x5a; 32],
@@ -96,7 +96,7 @@ fn other_protocols_harm_nobody() {
 }
 
 #[test]
-fn heads_without_end_harm_nobody() {
+fn endless_heads_harm_no_other_client() {
     let endless = |start: &str, more: &str| {
         let mut bytes = start.as_bytes().to_vec();
         bytes.extend_from_slice(more.repeat(200_000 / more.len()).as_bytes());
@@ -126,7 +126,7 @@ fn heads_without_end_harm_nobody() {
 }
 
 #[test]
-fn random_bytes_harm_nobody() {
+fn random_bytes_harm_no_other_client() {
     let mut random = Random::new(4000);
     let sent: Vec<Vec<u8>> = (0..300)
         .map(|_| {
@@ -138,7 +138,7 @@ fn random_bytes_harm_nobody() {
 }
 
 #[test]
-fn damaged_requests_harm_nobody() {
+fn damaged_requests_harm_no_other_client() {
     let whole = request::post_chunked("/target?query", "a body of some length", 7);
     let mut random = Random::new(5000);
     let server = TestServer::spawn(|builder| builder, mirror);
@@ -170,7 +170,7 @@ fn damaged_requests_harm_nobody() {
 }
 
 #[test]
-fn resets_harm_nobody() {
+fn resets_harm_no_other_client() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let server = TestServer::spawn(

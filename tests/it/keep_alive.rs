@@ -24,7 +24,7 @@ fn requests_share_a_connection() {
 }
 
 #[test]
-fn a_client_may_close() {
+fn a_client_may_request_close() {
     let server = TestServer::spawn(|builder| builder, describe);
     for connection in ["close", "Close", "keep-alive, close", "close, te"] {
         let mut client = server.connect();
@@ -37,7 +37,7 @@ fn a_client_may_close() {
 }
 
 #[test]
-fn a_handler_may_close() {
+fn a_handler_may_request_close() {
     let server = TestServer::spawn(
         |builder| builder,
         |request: Request| {
@@ -56,7 +56,7 @@ fn a_handler_may_close() {
 }
 
 #[test]
-fn http_1_0_closes_unless_it_is_asked_not_to() {
+fn http_1_0_closes_without_keep_alive() {
     let server = TestServer::spawn(|builder| builder, describe);
     let mut client = server.connect();
     for _ in 0..2 {
@@ -70,7 +70,7 @@ fn http_1_0_closes_unless_it_is_asked_not_to() {
 }
 
 #[test]
-fn idle_connections_are_closed() {
+fn idle_timeout_closes_connections() {
     let configure = |builder: Builder| builder.idle_timeout(SOON).head_timeout(NEVER);
     let server = TestServer::spawn(configure, describe);
     let mut client = server.connect();
@@ -79,7 +79,7 @@ fn idle_connections_are_closed() {
 }
 
 #[test]
-fn a_client_that_has_finished_sending_is_answered() {
+fn a_half_closed_client_gets_its_response() {
     let server = TestServer::spawn(|builder| builder, mirror);
     let mut client = server.connect();
     client.post("/", "last words").finish_sending();
@@ -88,7 +88,7 @@ fn a_client_that_has_finished_sending_is_answered() {
 }
 
 #[test]
-fn a_client_that_finishes_sending_during_the_handler_is_answered() {
+fn a_half_close_during_the_handler_keeps_the_response() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let server = TestServer::spawn(
@@ -109,7 +109,7 @@ fn a_client_that_finishes_sending_during_the_handler_is_answered() {
 }
 
 #[test]
-fn head_is_answered_without_the_body() {
+fn head_gets_no_body() {
     let server = TestServer::spawn(|builder| builder, |_: Request| "twelve bytes");
     let mut client = server.connect();
     client.send("HEAD / HTTP/1.1\r\nHost: it\r\n\r\n");
@@ -120,7 +120,7 @@ fn head_is_answered_without_the_body() {
 }
 
 #[test]
-fn answers_that_have_no_body_have_none() {
+fn responses_204_and_304_have_no_body() {
     #[track_caller]
     fn check(status: StatusCode) {
         let server = TestServer::spawn(|builder| builder, move |_: Request| (status, "too much"));
@@ -137,7 +137,7 @@ fn answers_that_have_no_body_have_none() {
 }
 
 #[test]
-fn an_answer_says_when_it_was_made() {
+fn responses_have_a_date() {
     let server = TestServer::spawn(|builder| builder, describe);
     let mut client = server.connect();
     // A date has whole seconds.
@@ -152,7 +152,7 @@ fn an_answer_says_when_it_was_made() {
 }
 
 #[test]
-fn a_client_that_waits_for_100_is_told_to_go_on() {
+fn expect_continue_gets_100() {
     let server = TestServer::spawn(|builder| builder, mirror);
     let mut client = server.connect();
     for _ in 0..2 {
@@ -171,7 +171,7 @@ fn a_client_that_waits_for_100_is_told_to_go_on() {
 }
 
 #[test]
-fn a_client_that_does_not_wait_for_100_gets_none() {
+fn continue_is_not_sent_without_need() {
     #[track_caller]
     fn check(request: &str) {
         let server = TestServer::spawn(|builder| builder, mirror);
@@ -184,7 +184,7 @@ fn a_client_that_does_not_wait_for_100_gets_none() {
 }
 
 #[test]
-fn a_body_may_come_long_after_its_head() {
+fn a_body_may_arrive_long_after_its_head() {
     let server = TestServer::spawn(|builder| builder, mirror);
     let mut client = server.connect();
     client.send(request::post_head("/", 8)).send("half");

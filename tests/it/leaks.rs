@@ -46,8 +46,8 @@ fn live(path: &TempPath) {
 }
 
 #[test]
-fn fifty_lives_leave_nothing_behind() {
-    in_own_process("leaks::fifty_lives_leave_nothing_behind", || {
+fn fifty_servers_leak_nothing() {
+    in_own_process("leaks::fifty_servers_leak_nothing", || {
         let path = TempPath::new("leaks.sock");
         // What the process needs once, it has after one life.
         live(&path);
@@ -63,40 +63,34 @@ fn fifty_lives_leave_nothing_behind() {
 }
 
 #[test]
-fn a_server_that_never_ran_leaves_nothing_behind() {
-    in_own_process(
-        "leaks::a_server_that_never_ran_leaves_nothing_behind",
-        || {
-            let descriptors = open_descriptors();
-            for _ in 0..3 {
-                drop(BoundServer::new(|builder| builder));
-            }
-            assert_eq!(open_descriptors(), descriptors);
-        },
-    );
+fn a_server_that_never_ran_leaks_nothing() {
+    in_own_process("leaks::a_server_that_never_ran_leaks_nothing", || {
+        let descriptors = open_descriptors();
+        for _ in 0..3 {
+            drop(BoundServer::new(|builder| builder));
+        }
+        assert_eq!(open_descriptors(), descriptors);
+    });
 }
 
 #[test]
-fn a_worker_that_was_abandoned_ends_with_its_handler() {
+fn an_abandoned_worker_ends_with_its_handler() {
     use crate::support::{Gate, SOON};
-    in_own_process(
-        "leaks::a_worker_that_was_abandoned_ends_with_its_handler",
-        || {
-            let (descriptors, resting) = (open_descriptors(), threads());
-            let gate = Gate::new();
-            let waiter = gate.waiter();
-            let server = TestServer::spawn(
-                |builder| builder.drain_timeout(SOON),
-                move |_: Request| waiter.wait(),
-            );
-            let mut client = server.connect();
-            client.get("/");
-            gate.expect_arrived(1);
-            assert_eq!(server.shut_down().abandoned_workers, 1);
-            gate.open();
-            drop(client);
-            eventually("as many threads as before", || threads() == resting);
-            assert_eq!(open_descriptors(), descriptors);
-        },
-    );
+    in_own_process("leaks::an_abandoned_worker_ends_with_its_handler", || {
+        let (descriptors, resting) = (open_descriptors(), threads());
+        let gate = Gate::new();
+        let waiter = gate.waiter();
+        let server = TestServer::spawn(
+            |builder| builder.drain_timeout(SOON),
+            move |_: Request| waiter.wait(),
+        );
+        let mut client = server.connect();
+        client.get("/");
+        gate.expect_arrived(1);
+        assert_eq!(server.shut_down().abandoned_workers, 1);
+        gate.open();
+        drop(client);
+        eventually("as many threads as before", || threads() == resting);
+        assert_eq!(open_descriptors(), descriptors);
+    });
 }

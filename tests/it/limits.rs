@@ -35,7 +35,7 @@ fn post_with(fields: &str, body: &str) -> String {
 }
 
 #[test]
-fn malformed_heads_are_answered_400() {
+fn malformed_heads_get_400() {
     check("nonsense\r\n\r\n", 400, "request line");
     check("GET  / HTTP/1.1\r\nHost: it\r\n\r\n", 400, "request line");
     check("GET / HTTP/1.1 \r\nHost: it\r\n\r\n", 400, "CRLF");
@@ -53,7 +53,7 @@ fn malformed_heads_are_answered_400() {
 }
 
 #[test]
-fn doubtful_framing_is_answered_400() {
+fn ambiguous_framing_gets_400() {
     check(
         post_with("Content-Length: +1\r\n", "x"),
         400,
@@ -92,7 +92,7 @@ fn doubtful_framing_is_answered_400() {
 }
 
 #[test]
-fn bodies_over_the_limit_are_answered_413() {
+fn bodies_over_the_limit_get_413() {
     let largest = "x".repeat(MAX_BODY);
     let server = limited();
     let mut client = server.connect();
@@ -107,7 +107,7 @@ fn bodies_over_the_limit_are_answered_413() {
 }
 
 #[test]
-fn a_body_over_the_limit_is_answered_before_it_comes() {
+fn a_body_over_the_limit_gets_413_before_it_arrives() {
     check(request::post_head("/", MAX_BODY + 1), 413, "too large");
     check(request::post_head("/", usize::MAX), 413, "too large");
     check(
@@ -123,7 +123,7 @@ fn a_body_over_the_limit_is_answered_before_it_comes() {
 }
 
 #[test]
-fn an_answer_survives_a_client_that_goes_on_sending() {
+fn an_error_response_survives_further_client_bytes() {
     let server = limited();
     let mut client = server.connect();
     client.send(request::post_head("/", 1024 * 1024));
@@ -134,7 +134,7 @@ fn an_answer_survives_a_client_that_goes_on_sending() {
 }
 
 #[test]
-fn a_client_that_never_stops_sending_is_left() {
+fn a_client_that_never_stops_sending_is_closed() {
     let server = limited();
     let mut client = server.connect();
     client.send(request::post_head("/", usize::MAX));
@@ -147,7 +147,7 @@ fn a_client_that_never_stops_sending_is_left() {
 }
 
 #[test]
-fn long_request_lines_are_answered_414() {
+fn long_request_lines_get_414() {
     check(
         format!("GET /{}", "x".repeat(MAX_HEADER_SIZE)),
         414,
@@ -157,7 +157,7 @@ fn long_request_lines_are_answered_414() {
 }
 
 #[test]
-fn long_heads_are_answered_431() {
+fn long_heads_get_431() {
     let field = "A: b\r\n";
     let long = field.repeat(MAX_HEADER_SIZE / field.len());
     check(get_with(&format!("Host: it\r\n{long}")), 431, "too large");
@@ -166,7 +166,7 @@ fn long_heads_are_answered_431() {
 }
 
 #[test]
-fn heads_of_many_fields_are_answered_431() {
+fn heads_with_too_many_headers_get_431() {
     let server = TestServer::spawn(|builder| builder, mirror);
     let mut fields = "Host: it\r\n".to_owned();
     for number in 1..100 {
@@ -180,7 +180,7 @@ fn heads_of_many_fields_are_answered_431() {
 }
 
 #[test]
-fn unknown_expectations_are_answered_417() {
+fn unknown_expectations_get_417() {
     check(
         post_with("Expect: miracles\r\nContent-Length: 1\r\n", ""),
         417,
@@ -189,7 +189,7 @@ fn unknown_expectations_are_answered_417() {
 }
 
 #[test]
-fn unknown_transfer_codings_are_answered_501() {
+fn unknown_transfer_codings_get_501() {
     check(
         post_with("Transfer-Encoding: gzip, chunked\r\n", ""),
         501,
@@ -198,13 +198,13 @@ fn unknown_transfer_codings_are_answered_501() {
 }
 
 #[test]
-fn unknown_versions_are_answered_505() {
+fn unknown_versions_get_505() {
     check("GET / HTTP/2.0\r\nHost: it\r\n\r\n", 505, "HTTP/1.1");
     check("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "HTTP/1.1");
 }
 
 #[test]
-fn what_came_before_a_bad_request_is_answered_first() {
+fn requests_before_a_bad_request_are_answered_first() {
     let server = limited();
     let mut client = server.connect();
     client.send([request::post("/", "good"), b"bad\r\n\r\n".to_vec()].concat());
@@ -214,7 +214,7 @@ fn what_came_before_a_bad_request_is_answered_first() {
 }
 
 #[test]
-fn an_error_comes_in_the_form_that_the_client_accepts() {
+fn errors_have_the_format_that_the_client_accepts() {
     #[track_caller]
     fn check(accept: &str, content_type: &str) -> String {
         let server = limited();
@@ -242,7 +242,7 @@ fn an_error_comes_in_the_form_that_the_client_accepts() {
 }
 
 #[test]
-fn connections_over_the_limit_wait_for_one_to_leave() {
+fn connections_over_the_limit_wait_for_one_to_close() {
     let server = TestServer::spawn(|builder| builder.max_connections(2), mirror);
     let connect = |body: &str| -> Client {
         let mut client = server.connect();

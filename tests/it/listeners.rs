@@ -16,7 +16,7 @@ fn bind_unix(path: &TempPath) -> Result<BoundServer, BindError> {
 }
 
 #[test]
-fn a_unix_socket_serves_and_goes_with_the_server() {
+fn a_unix_socket_serves_and_is_removed_at_the_end() {
     let path = TempPath::new("serves.sock");
     let server = bind_unix(&path).expect("the path is free").run(mirror);
     assert_eq!(server.address(), &ListenAddr::from(path.as_ref()));
@@ -38,7 +38,7 @@ fn a_unix_socket_serves_and_goes_with_the_server() {
 }
 
 #[test]
-fn a_unix_socket_that_nobody_listens_on_is_replaced() {
+fn a_stale_unix_socket_is_replaced() {
     let path = TempPath::new("stale.sock");
     drop(UnixListener::bind(path.as_ref()).expect("the path is free"));
     assert!(path.as_ref().exists(), "closing leaves the file");
@@ -57,7 +57,7 @@ fn a_unix_socket_in_use_is_left_alone() {
 }
 
 #[test]
-fn a_file_that_is_no_socket_is_left_alone() {
+fn a_file_that_is_not_a_socket_is_left_alone() {
     let path = TempPath::new("file");
     fs::write(&path, "precious").expect("the path is free");
     let error = bind_unix(&path).expect_err("something is there");
@@ -79,7 +79,7 @@ fn a_successors_unix_socket_is_left_alone() {
 }
 
 #[test]
-fn a_file_that_took_a_unix_sockets_place_is_left_alone() {
+fn a_file_that_replaced_the_socket_is_left_alone() {
     let path = TempPath::new("replaced.sock");
     let replace = || {
         fs::remove_file(&path).expect("it is there");
@@ -120,7 +120,7 @@ fn a_unix_socket_with_a_full_queue_is_in_use() {
 }
 
 #[test]
-fn a_unix_socket_gets_its_mode_and_group() {
+fn a_unix_socket_has_its_mode_and_group() {
     let path = TempPath::new("rights.sock");
     // A group that this process may give a file to: any for root, else its own.
     let group = match rustix::process::geteuid().is_root() {
@@ -155,7 +155,7 @@ fn a_unix_socket_gets_its_mode_and_group() {
 }
 
 #[test]
-fn a_unix_path_that_is_too_long_is_an_error_that_says_so() {
+fn a_long_unix_path_is_an_error_with_the_limit() {
     let path = std::path::PathBuf::from(format!("/tmp/{}", "x".repeat(200)));
     let error = Server::builder().listen(path.as_path()).bind();
     let error = error.expect_err("no socket has such a path").to_string();
@@ -163,7 +163,7 @@ fn a_unix_path_that_is_too_long_is_an_error_that_says_so() {
 }
 
 #[test]
-fn clients_of_a_unix_socket_are_drained_from_its_queue() {
+fn drain_answers_clients_queued_at_a_unix_socket() {
     let path = TempPath::new("queue.sock");
     let server = bind_unix(&path).expect("the path is free");
     let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
@@ -215,7 +215,7 @@ fn with_a_port(mut attempt: impl FnMut(u16) -> Result<Server, BindError>) -> Opt
 }
 
 #[test]
-fn an_ipv6_address_leaves_the_port_of_ipv4_addresses_alone() {
+fn ipv4_and_ipv6_addresses_can_share_a_port() {
     // A machine may lack IPv6.
     if TcpListener::bind("[::]:0").is_err() {
         return;
@@ -246,7 +246,7 @@ fn an_ipv6_address_leaves_the_port_of_ipv4_addresses_alone() {
 }
 
 #[test]
-fn an_asterisk_is_every_interface_over_both_protocols() {
+fn an_asterisk_is_every_interface_of_ipv4_and_ipv6() {
     let server = with_a_port(|_| Server::builder().listen("*:0").workers(1).bind());
     let server = BoundServer::from(server.expect("some port is free for both"));
     let addresses = server.addresses().to_vec();
@@ -272,7 +272,7 @@ fn expect_reachable(address: &ListenAddr) {
 }
 
 #[test]
-fn an_address_in_use_is_an_error_that_names_it() {
+fn an_address_in_use_is_an_error_with_the_address() {
     let server = TestServer::spawn(|builder| builder, describe);
     let builder = Server::builder().listen(server.address().clone());
     let error = builder.bind().expect_err("the address is in use");
@@ -286,7 +286,7 @@ fn an_address_in_use_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_port_without_the_right_to_bind_is_an_error_that_says_so() {
+fn a_privileged_port_is_an_error_with_advice() {
     let start = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
     if start.is_ok_and(|start| start.trim() == "0") {
         println!("skipped: here every process may bind every port");
@@ -308,14 +308,14 @@ fn a_port_without_the_right_to_bind_is_an_error_that_says_so() {
 }
 
 #[test]
-fn nothing_to_listen_on_is_an_error() {
+fn a_server_without_listeners_is_an_error() {
     let error = Server::builder().bind().expect_err("there is no address");
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     assert_eq!(error.address(), None);
 }
 
 #[test]
-fn an_adopted_listener_serves_and_is_handed_on_with_its_queue() {
+fn an_adopted_listener_survives_with_its_queue() {
     let listener = TcpListener::bind((unique_loopback(), 0)).expect("the address is free");
     let adopt = || {
         let listener = listener.try_clone().expect("a listener can be cloned");
@@ -336,7 +336,7 @@ fn an_adopted_listener_serves_and_is_handed_on_with_its_queue() {
 }
 
 #[test]
-fn a_socket_that_does_not_listen_is_not_adopted() {
+fn a_socket_that_does_not_listen_is_an_error() {
     let (socket, _other) = std::os::unix::net::UnixStream::pair().expect("sockets can be made");
     let error = Server::builder().adopt(socket).bind();
     let error = error.expect_err("it does not listen");

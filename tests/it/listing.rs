@@ -45,7 +45,7 @@ fn names(files: &ServeDir, target: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_folder_without_an_index_is_listed_if_that_is_wanted() {
+fn a_folder_without_an_index_is_listed_if_enabled() {
     let folder = TempDir::new();
     folder
         .file("sub/a.txt", "abc")
@@ -74,7 +74,7 @@ fn a_folder_without_an_index_is_listed_if_that_is_wanted() {
 }
 
 #[test]
-fn programs_are_told_in_json() {
+fn a_listing_can_be_json() {
     let folder = TempDir::new();
     folder.file("b c.txt", "12345").file("a/x", "");
     let file = File::options().write(true).open(folder.path("b c.txt"));
@@ -98,7 +98,7 @@ fn programs_are_told_in_json() {
 }
 
 #[test]
-fn it_is_sorted_as_asked_for_with_folders_first() {
+fn a_listing_is_sorted_with_folders_first() {
     let folder = TempDir::new();
     folder
         .file("b", "1")
@@ -136,7 +136,7 @@ fn it_is_sorted_as_asked_for_with_folders_first() {
 }
 
 #[test]
-fn no_name_is_more_than_text() {
+fn names_in_a_listing_are_escaped() {
     let folder = TempDir::new();
     let names = [
         "<script>alert(1)<",
@@ -189,7 +189,7 @@ fn no_name_is_more_than_text() {
 
 /// One policy for both.
 #[test]
-fn what_is_listed_is_what_is_served() {
+fn listed_files_are_the_served_files() {
     let outer = TempDir::new();
     outer
         .file("secret", "x")
@@ -233,7 +233,7 @@ fn what_is_listed_is_what_is_served() {
 }
 
 #[test]
-fn what_may_not_be_read_is_not_listed() {
+fn unreadable_files_are_not_listed() {
     let folder = TempDir::new();
     folder
         .file("closed", "x")
@@ -254,8 +254,8 @@ fn what_may_not_be_read_is_not_listed() {
 
 /// What can't be looked at now is not what is not there.
 #[test]
-fn a_listing_without_descriptors_is_none() {
-    in_own_process("listing::a_listing_without_descriptors_is_none", || {
+fn a_listing_without_descriptors_gets_503() {
+    in_own_process("listing::a_listing_without_descriptors_gets_503", || {
         let folder = TempDir::new();
         folder.file("a", "x");
         let files = listing(&folder);
@@ -333,7 +333,7 @@ fn names_with_a_backslash_are_listed_and_served() {
 }
 
 #[test]
-fn a_listing_has_no_validator_and_is_there() {
+fn a_listing_has_no_validators() {
     let folder = TempDir::new();
     folder.file("a", "x");
     let files = listing(&folder);
@@ -356,7 +356,7 @@ fn a_listing_has_no_validator_and_is_there() {
 }
 
 #[test]
-fn a_large_folder_is_shown_in_pages_sorted_by_name() {
+fn a_large_folder_is_listed_in_pages_by_name() {
     let folder = TempDir::new();
     for index in 0..10_002 {
         folder.file(&format!("{index:05}"), "");

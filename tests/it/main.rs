@@ -1,48 +1,42 @@
-//! What clients, operators and embedding programs may rely on, shown over real sockets.
+//! Tests of the library over real sockets.
 //!
-//! A test waits for events, never for time; every wait ends after [`support::TIMEOUT`] with a
-//! message. A handler that must be slow stands at a [`support::Gate`] that the test opens.
+//! A test waits for events, never for a fixed time. Every wait fails after [`support::TIMEOUT`] with
+//! a message. A handler that must be slow waits at a [`support::Gate`] until the test opens it.
 
 #![allow(
     clippy::needless_pass_by_value,
     reason = "a function that is a handler owns its request"
 )]
 
-/// What handlers say, and can't say.
-mod answers;
-/// A server that stops at any moment of what any client does.
-mod any_moment;
-/// A folder of files: what is found beneath it, and that nothing else is.
-mod beneath;
-/// All connections together keep a bounded number of bytes.
+/// The memory budget that all connections share.
 mod budget;
 /// The address of the client.
 mod client_info;
-/// Stopping: what is under way is finished, what can't be is counted, and nothing else is lost.
+/// Graceful shutdown.
 mod drain;
-/// Pages in the place of error answers.
+/// Custom bodies of error responses.
 mod error_pages;
-/// A folder of files: what is said of them.
+/// Headers of file responses.
 mod files;
-/// Crowds of clients that are slow or greedy: they are ended, and a good client is served.
+/// Many slow and greedy clients at once: they are closed, and a good client is served.
 mod greedy;
-/// Requests that are answered when their heads are here, whatever becomes of their bodies.
+/// Text from handlers in response headers and bodies.
+mod handler_responses;
+/// Requests that get their response before the body arrives.
 mod head_only;
-/// Nonsense, malice and resets: an error or an end for their sender, nothing for anyone else.
+/// Invalid requests and resets affect no other client.
 mod hostile;
-/// Bodies that handlers read while they come: how fast, how much, and what happens otherwise.
-mod intake;
-/// One connection after its first answer: it stays, or it ends, as both sides said.
+/// Connection reuse.
 mod keep_alive;
-/// What stands between the server and a handler.
+/// Layers between the server and a handler.
 mod layers;
-/// Descriptors and threads: as many after a server's life as before it.
+/// No server leaks descriptors or threads.
 mod leaks;
-/// Every limit has its answer, and the answer arrives.
+/// Limits and their error responses.
 mod limits;
-/// Unix sockets, and sockets that someone else opened.
+/// TCP, Unix and inherited listeners.
 mod listeners;
-/// What is in a folder, told to people and programs.
+/// Folder listings as HTML and JSON.
 mod listing;
 /// Nested routers: fallbacks and the layers that see a request.
 mod nesting;
@@ -52,12 +46,16 @@ mod observers;
 mod overload;
 /// A handler that panics costs only its own client: a 500.
 mod panic;
+/// Request paths and files: which are served, and which never are.
+mod path_resolution;
 /// Extractor types that no request of a route can satisfy.
 mod path_values;
 /// Pipelined requests are all answered, in order.
 mod pipelining;
 /// Clients behind proxies, and which proxies are trusted.
 mod proxies;
+/// Shutdown at random moments of random clients.
+mod random_shutdown;
 /// Range requests for files.
 mod ranges;
 /// Bugs that were fixed.
@@ -70,9 +68,11 @@ mod routes;
 mod sending_files;
 /// Server-sent events, and how they end.
 mod sse;
+/// Request bodies that handlers read while they arrive.
+mod streamed_bodies;
 /// Response bodies that are read while they are sent, and readers that fail.
 mod streamed_responses;
-/// The vocabulary of all the others.
+/// Helpers that all test suites share.
 #[allow(dead_code, unused_imports, reason = "each suite uses a part of it")]
 #[path = "../support/mod.rs"]
 mod support;

@@ -23,7 +23,7 @@ fn with(credentials: impl AsRef<[u8]>) -> Builder {
 }
 
 #[test]
-fn who_gives_name_and_password_is_let_in() {
+fn valid_credentials_are_accepted() {
     for (credentials, said) in [
         ("ada:lovelace", "hello, ada"),
         ("grete:mañana: ☕", "hello, grete"),
@@ -35,7 +35,7 @@ fn who_gives_name_and_password_is_let_in() {
 }
 
 #[test]
-fn everybody_else_is_asked() {
+fn other_requests_get_a_challenge() {
     #[track_caller]
     fn check(request: Builder) {
         let response = call(&library(), request);
@@ -76,7 +76,7 @@ fn everybody_else_is_asked() {
 }
 
 #[test]
-fn a_check_of_ones_own_decides() {
+fn a_custom_check_decides() {
     let auth = BasicAuth::checked_by("Library", |name, password| password == format!("{name}!"));
     let handler = Layered::new(greet).layer(auth);
     assert_eq!(text(&call(&handler, with("eva:eva!"))), "hello, eva");
@@ -84,7 +84,7 @@ fn a_check_of_ones_own_decides() {
 }
 
 #[test]
-fn a_realm_cannot_break_out_of_its_quotes() {
+fn a_realm_is_escaped() {
     let auth = BasicAuth::of(r#"A "quoted\" realm"#, []);
     let answer = call(&Layered::new(greet).layer(auth), get("/"));
     let expected = r#"Basic realm="A \"quoted\\\" realm", charset="UTF-8""#;
@@ -97,7 +97,7 @@ fn a_realm_cannot_break_out_of_its_quotes() {
 }
 
 #[test]
-fn a_user_is_an_argument() {
+fn a_handler_can_take_the_user() {
     use httpool::Router;
 
     let name = |User(name): User| name;

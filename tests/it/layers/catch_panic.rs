@@ -10,7 +10,7 @@ fn sorry(message: &str) -> (StatusCode, String) {
 }
 
 #[test]
-fn a_panic_is_answered_as_one_likes() {
+fn catch_panic_makes_the_response() {
     let handler = |request: Request| -> String {
         match request.uri().path() {
             "/formatted" => panic!("no {}", "tea"),
@@ -36,7 +36,7 @@ fn a_panic_is_answered_as_one_likes() {
 }
 
 #[test]
-fn a_panic_that_is_caught_costs_no_connection() {
+fn a_caught_panic_keeps_the_connection() {
     let handler = Layered::new(|_: Request| -> &str { panic!("as this test wants") })
         .layer(CatchPanic::new(sorry));
     let server = TestServer::spawn(|builder| builder, handler);

@@ -98,7 +98,7 @@ fn the_client_chooses_the_coding() {
 }
 
 #[test]
-fn what_is_settled_stays_as_it_is() {
+fn unsuitable_responses_are_not_compressed() {
     for (name, value) in [
         (CONTENT_ENCODING, "br"),
         (CONTENT_TYPE, "image/png"),
@@ -127,7 +127,7 @@ fn what_is_settled_stays_as_it_is() {
 }
 
 #[test]
-fn types_tell_what_gets_shorter() {
+fn only_compressible_types_are_compressed() {
     for (content_type, is_shorter) in [
         ("text/html; charset=utf-8", true),
         ("TEXT/CSS", true),
@@ -146,7 +146,7 @@ fn types_tell_what_gets_shorter() {
 }
 
 #[test]
-fn validators_are_those_of_what_is_sent() {
+fn compression_adjusts_validators() {
     for (tag, expected) in [("\"a\"", "W/\"a\""), ("W/\"a\"", "W/\"a\"")] {
         let handler = with(ETAG, tag);
         assert_eq!(call(&handler, accepting("br")).headers()[ETAG], expected);
@@ -165,7 +165,7 @@ fn validators_are_those_of_what_is_sent() {
 }
 
 #[test]
-fn what_tells_of_compressed_content_has_its_validators() {
+fn bodiless_responses_have_the_compressed_validators() {
     let handler = |status| {
         serve(move |_| {
             let mut fields = HeaderMap::new();
@@ -195,7 +195,7 @@ fn what_tells_of_compressed_content_has_its_validators() {
 }
 
 #[test]
-fn an_error_is_told_as_it_is() {
+fn errors_are_not_compressed() {
     let long = "x".repeat(5000);
     let handler = serve(move |_| {
         let problem = Problem::new(StatusCode::NOT_FOUND).detail(long.clone());
@@ -220,7 +220,7 @@ fn get_in(client: &mut Client, coding: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_comes_from_a_reader_is_compressed_while_it_is_sent() {
+fn a_reader_is_compressed_while_it_is_sent() {
     const LENGTH: u64 = 2 << 20;
     let (_server, mut client) = client_of(|| Body::from_reader(io::repeat(b'x').take(LENGTH)));
     for coding in ["zstd", "br", "gzip"] {
@@ -280,7 +280,7 @@ fn chunk(client: &mut Client) -> Vec<u8> {
 }
 
 #[test]
-fn lines_of_a_live_stream_arrive_as_they_come() {
+fn lines_of_a_live_stream_are_flushed() {
     for (coding, content_type) in [
         ("zstd", "application/x-ndjson"),
         ("br", "text/plain"),
@@ -324,7 +324,7 @@ fn lines_of_a_live_stream_arrive_as_they_come() {
 }
 
 #[test]
-fn what_is_long_is_compressed_while_it_is_sent() {
+fn long_content_is_compressed_while_it_is_sent() {
     let long = "tea, and no milk. ".repeat(100_000);
     let content = long.clone();
     let (_server, mut client) = client_of(move || content.clone().into());
@@ -335,7 +335,7 @@ fn what_is_long_is_compressed_while_it_is_sent() {
 }
 
 #[test]
-fn what_is_kept_to_compress_counts() {
+fn compression_state_counts_towards_the_budget() {
     let noise = Random::new(7).bytes(HUGE);
     let least = noise.len();
     let server = TestServer::spawn(
@@ -377,7 +377,7 @@ fn a_file_is_compressed_while_it_is_sent() {
 }
 
 #[test]
-fn a_reader_that_ends_early_does_not_pass_for_the_whole() {
+fn a_short_reader_resets_the_connection() {
     let answer = || Body::from_sized_reader(io::Cursor::new(tea()), 1_000_000);
     let (_server, mut client) = client_of(answer);
     client.send("GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: gzip\r\n\r\n");
@@ -387,7 +387,7 @@ fn a_reader_that_ends_early_does_not_pass_for_the_whole() {
 }
 
 #[test]
-fn head_tells_what_get_would() {
+fn head_has_the_headers_of_get() {
     let head = || http::Request::head("/").header("accept-encoding", "gzip");
     let noise = Random::new(7).bytes(4096);
     for (content, coding) in [(tea(), Some("gzip")), (noise, None)] {
@@ -419,7 +419,7 @@ fn head_tells_what_get_would() {
 }
 
 #[test]
-fn a_compressed_stream_that_waits_ends_when_its_client_has_gone() {
+fn a_waiting_compressed_stream_ends_with_its_client() {
     let (sender, receiver) = sync_channel(1);
     let receiver = Mutex::new(Some(receiver));
     let handler = serve(move |_| {

@@ -44,7 +44,7 @@ fn check(fields: &HeaderMap, expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn an_allowed_page_may_read_answers() {
+fn an_allowed_origin_may_read_responses() {
     let response = call(&around(shop()), get("/").header("origin", SHOP));
     assert_eq!(text(&response), "GET");
     check(
@@ -58,7 +58,7 @@ fn an_allowed_page_may_read_answers() {
 }
 
 #[test]
-fn a_question_before_a_request_is_answered() {
+fn a_preflight_is_answered() {
     let response = call(&around(shop()), preflight(SHOP));
     assert_eq!((response.status().as_u16(), text(&response)), (204, ""));
     check(
@@ -78,7 +78,7 @@ fn a_question_before_a_request_is_answered() {
 }
 
 #[test]
-fn a_stranger_is_told_nothing() {
+fn an_unknown_origin_gets_no_cors_headers() {
     for origin in [
         "https://evil.example",
         "https://shop.example.evil.example",
@@ -107,7 +107,7 @@ fn a_stranger_is_told_nothing() {
 }
 
 #[test]
-fn a_public_answer_never_goes_with_credentials() {
+fn any_origin_excludes_credentials() {
     let response = call(
         &around(Cors::any_origin()),
         get("/").header("origin", "null"),
@@ -126,7 +126,7 @@ fn a_public_answer_never_goes_with_credentials() {
 
 /// A cache may keep an answer that was fetched for no page, and give it to a page.
 #[test]
-fn a_public_answer_says_so_whoever_asks() {
+fn any_origin_does_not_depend_on_the_request() {
     let handler = around(Cors::any_origin().expose_headers([ETAG]));
     for request in [get("/"), get("/").header("origin", SHOP)] {
         let response = call(&handler, request);
@@ -142,7 +142,7 @@ fn a_public_answer_says_so_whoever_asks() {
 }
 
 #[test]
-fn what_a_handler_says_does_not_count() {
+fn cors_headers_of_the_handler_are_replaced() {
     let loose = |_: Request| {
         let mut fields = HeaderMap::new();
         for (name, value) in [
@@ -176,7 +176,7 @@ fn other_options_reach_the_handler() {
 }
 
 #[test]
-fn what_is_no_origin_is_found_when_the_program_starts() {
+fn an_invalid_origin_panics_at_startup() {
     for wrong in [
         "https://shop.example/",
         "https://shop.example/path",
@@ -211,7 +211,7 @@ fn what_is_no_origin_is_found_when_the_program_starts() {
 
 /// Browsers ask without credentials.
 #[test]
-fn a_question_is_answered_before_other_layers_ask_for_anything() {
+fn a_preflight_is_answered_before_other_layers() {
     let handler = Layered::new(|_: Request| "hello")
         .layer(shop())
         .layer(|_: Request, _: Next<'_>| StatusCode::UNAUTHORIZED);

@@ -48,7 +48,7 @@ fn check(response: &Response, status: StatusCode, part: &str) {
 }
 
 #[test]
-fn a_handler_sees_what_was_meant() {
+fn a_handler_receives_the_decoded_body() {
     for coding in ["zstd", "br", "gzip", "x-gzip"] {
         let body = encoded(coding, &b"hello"[..]);
         let request = post(coding).header("content-length", body.len());
@@ -61,7 +61,7 @@ fn a_handler_sees_what_was_meant() {
 }
 
 #[test]
-fn no_more_is_undone_than_a_limit() {
+fn decompression_stops_at_its_limit() {
     for coding in ["zstd", "br", "gzip"] {
         let fits = encoded(coding, Cursor::new(vec![b'x'; LIMIT]));
         check(&send(&undone(), post(coding), fits), StatusCode::OK, "xxx");
@@ -76,7 +76,7 @@ fn no_more_is_undone_than_a_limit() {
 }
 
 #[test]
-fn what_is_broken_is_refused() {
+fn invalid_compressed_bodies_get_400() {
     let noise = Random::new(7).bytes(50_000);
     for coding in ["zstd", "br", "gzip"] {
         let whole = encoded(coding, &b"hello, world, hello, world"[..]);
@@ -97,7 +97,7 @@ fn what_is_broken_is_refused() {
 }
 
 #[test]
-fn what_is_unknown_or_twice_is_refused() {
+fn unknown_or_several_codings_get_415() {
     for (coding, part) in [
         ("deflate", "unknown"),
         ("gzip, gzip", "several"),
@@ -114,7 +114,7 @@ fn what_is_unknown_or_twice_is_refused() {
 }
 
 #[test]
-fn a_request_still_knows_where_it_comes_from() {
+fn decompression_keeps_the_client_info() {
     let tell = |request: Request| format!("{}", ClientInfo::of(&request).is_some());
     let handler = Layered::new(tell).layer(Decompression::new(LIMIT));
     let server = TestServer::spawn(|builder| builder, handler);
@@ -143,7 +143,7 @@ impl Handler for Streaming {
 }
 
 #[test]
-fn what_is_streamed_stays_in_its_coding_however_it_is_cut() {
+fn streamed_bodies_are_not_decompressed() {
     let handler = Layered::new(Streaming).layer(Decompression::new(LIMIT));
     let server = TestServer::spawn(|builder| builder, handler);
     let body = encoded("gzip", &b"hello"[..]);
@@ -159,7 +159,7 @@ fn what_is_streamed_stays_in_its_coding_however_it_is_cut() {
 }
 
 #[test]
-fn a_request_without_content_passes_whatever_coding_it_names() {
+fn a_request_without_content_passes_with_any_coding() {
     for method in ["GET", "HEAD", "DELETE", "OPTIONS", "POST"] {
         for coding in ["identity", "gzip", "br", "zstd", "deflate", "gzip, br"] {
             let request = http::Request::builder().method(method).uri("/");
@@ -177,7 +177,7 @@ fn a_request_without_content_passes_whatever_coding_it_names() {
 }
 
 #[test]
-fn a_chunked_body_without_content_passes_whatever_coding_it_names() {
+fn an_empty_chunked_body_passes_with_any_coding() {
     let server = TestServer::spawn(|builder| builder, undone());
     let head = "POST / HTTP/1.1\r\nHost: it\r\nContent-Encoding: gzip\r\n";
     for framing in [
@@ -191,7 +191,7 @@ fn a_chunked_body_without_content_passes_whatever_coding_it_names() {
 }
 
 #[test]
-fn content_in_an_unknown_coding_is_refused_before_it_is_sent() {
+fn an_unknown_coding_is_rejected_before_the_body() {
     let server = TestServer::spawn(|builder| builder, undone());
     let head = "POST / HTTP/1.1\r\nHost: it\r\nContent-Encoding: deflate\r\n\
                 Expect: 100-continue\r\n";

@@ -9,9 +9,10 @@ mod decompression;
 mod order;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
-mod security_fields;
+
+mod security_headers;
 mod server_responses;
-mod time_limit;
+mod timeout;
 
 use httpool::http::request::Builder;
 use httpool::http::{self, HeaderMap};

@@ -20,7 +20,7 @@ fn named(name: &'static str) -> impl Layer {
 }
 
 #[test]
-fn what_is_written_first_sees_the_request_first() {
+fn layers_run_in_the_order_they_are_added() {
     let handler = Layered::new(|_: Request| "z")
         .layer(named("a"))
         .layer(named("b"))
@@ -31,7 +31,7 @@ fn what_is_written_first_sees_the_request_first() {
 }
 
 #[test]
-fn a_layer_may_answer_itself() {
+fn a_layer_may_respond_itself() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
     let handler = Layered::new(move |_: Request| {
@@ -79,7 +79,7 @@ mod routers {
     use super::*;
 
     #[test]
-    fn all_requests_of_a_router_pass_its_layers() {
+    fn layers_of_a_router_see_all_its_requests() {
         let router: Router = Router::new()
             .get("/a", || "a")
             .layer(named("1"))
@@ -96,7 +96,7 @@ mod routers {
     }
 
     #[test]
-    fn layers_of_nested_routers_come_behind_those_around_them() {
+    fn layers_of_nested_routers_run_inside_the_outer_ones() {
         let inner = Router::new().layer(named("3")).get("/", || "inner");
         let api = Router::new()
             .nest("/inner", inner)
@@ -122,7 +122,7 @@ mod routers {
     }
 
     #[test]
-    fn functions_of_one_path_are_each_behind_their_own_layers() {
+    fn methods_of_one_path_keep_their_own_layers() {
         let members = || {
             let of_all = Router::new().layer(named("m"));
             of_all
@@ -164,7 +164,7 @@ mod routers {
     }
 
     #[test]
-    fn a_layer_in_front_may_choose_another_route() {
+    fn a_layer_before_routing_may_change_the_route() {
         let router: Router = Router::new()
             .layer(Renamed)
             .get("/renamed", || "here")
@@ -193,7 +193,7 @@ impl Layer for Filled {
 }
 
 #[test]
-fn origin_and_wire_survive_a_layer_that_replaces_the_body() {
+fn client_info_and_raw_request_survive_a_replaced_body() {
     let replaced = |request: Request, next: Next<'_>| next.run(request.map(|_| "new".into()));
     let other = |_: Request, next: Next<'_>| next.run(Request::new("other".into()));
     let handler = |request: Request| tell_provenance(&request);
@@ -221,7 +221,7 @@ fn origin_and_wire_survive_a_layer_that_replaces_the_body() {
 }
 
 #[test]
-fn functions_of_a_router_learn_the_origin_behind_a_layer_that_replaces_the_body() {
+fn routed_functions_get_client_info_after_a_replaced_body() {
     use httpool::Router;
 
     let replaced = |request: Request, next: Next<'_>| next.run(request.map(|_| "new".into()));

@@ -13,7 +13,7 @@ use crate::support::{TestServer, eventually};
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
-fn who_asks_too_often_is_told_when_to_come_again() {
+fn requests_over_the_limit_get_429_with_retry_after() {
     let handler = Layered::new(|_: Request| "hello").layer(RateLimit::new(3, HOUR));
     for _ in 0..3 {
         assert_eq!(call(&handler, get("/")).status(), 200);
@@ -28,7 +28,7 @@ fn who_asks_too_often_is_told_when_to_come_again() {
 }
 
 #[test]
-fn requests_come_back_with_time() {
+fn the_limit_recovers_with_time() {
     let limit = RateLimit::new(1, Duration::from_millis(1));
     let handler = Layered::new(|_: Request| "hello").layer(limit);
     assert_eq!(call(&handler, get("/")).status(), 200);
@@ -38,7 +38,7 @@ fn requests_come_back_with_time() {
 }
 
 #[test]
-fn each_client_has_its_own() {
+fn each_client_has_its_own_limit() {
     let handler = Layered::new(|_: Request| "hello").layer(RateLimit::new(1, HOUR));
     let server = TestServer::spawn(|builder| builder, handler);
     let mut client = server.connect();
@@ -49,7 +49,7 @@ fn each_client_has_its_own() {
 }
 
 #[test]
-fn a_layer_that_replaces_bodies_leaves_each_client_its_own_limit() {
+fn rate_limit_works_behind_a_replaced_body() {
     let handler = Layered::new(|_: Request| "hello")
         .layer(|request: Request, next: Next<'_>| next.run(request.map(|_| "new".into())))
         .layer(RateLimit::new(1, HOUR));
@@ -70,7 +70,7 @@ fn a_layer_that_replaces_bodies_leaves_each_client_its_own_limit() {
 
 /// Their limit is a limit, and not that of clients with an address.
 #[test]
-fn clients_without_an_address_share_a_limit_of_their_own() {
+fn clients_without_an_address_share_one_limit() {
     let handler = Layered::new(|_: Request| "hello").layer(RateLimit::new(1, HOUR));
     let client = Client::new(handler);
     let unix = || client.get("/").unix_peer().send().status();
@@ -89,7 +89,7 @@ fn clients_without_an_address_share_a_limit_of_their_own() {
 }
 
 #[test]
-fn behind_a_proxy_clients_are_those_that_it_names() {
+fn rate_limit_uses_the_clients_that_a_proxy_names() {
     use httpool::TrustedProxy;
 
     let proxy: TrustedProxy = "127.0.0.1".parse().expect("it is an address");
@@ -111,7 +111,7 @@ fn behind_a_proxy_clients_are_those_that_it_names() {
 }
 
 #[test]
-fn a_limit_of_nothing_is_found_when_the_program_starts() {
+fn an_invalid_rate_limit_panics_at_startup() {
     let century = 100 * 365 * 24 * HOUR;
     for (requests, time, why) in [
         (0, HOUR, "a client has no requests"),

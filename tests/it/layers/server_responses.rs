@@ -113,7 +113,7 @@ fn requests() -> Vec<(u16, String)> {
 }
 
 #[test]
-fn a_page_of_an_allowed_origin_may_read_what_the_server_answers_itself() {
+fn an_allowed_origin_may_read_the_servers_own_responses() {
     for (status, sent) in requests() {
         let handler = Layered::new(Moody).layer(shop());
         let sent = sent.replace("ORIGIN", &format!("Origin: {SHOP}"));
@@ -130,7 +130,7 @@ fn a_page_of_an_allowed_origin_may_read_what_the_server_answers_itself() {
 }
 
 #[test]
-fn nobody_is_allowed_whose_origin_is_strange_or_not_known() {
+fn other_origins_get_no_cors_headers_on_server_responses() {
     let strange = ["Origin: https://evil.example", "Origin: null", "X: y"];
     for (number, (status, sent)) in requests().into_iter().enumerate() {
         let handler = Layered::new(Moody).layer(shop());
@@ -172,7 +172,7 @@ fn preflight(origin: &str) -> String {
 }
 
 #[test]
-fn a_page_may_read_that_a_request_was_shed() {
+fn an_allowed_origin_may_read_a_shed_response() {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let handler = move |request: Request| {
@@ -219,7 +219,7 @@ fn a_page_may_read_that_a_request_was_shed() {
 }
 
 #[test]
-fn a_page_may_read_an_error_page() {
+fn an_allowed_origin_may_read_an_error_page() {
     let server = TestServer::spawn(
         |builder| {
             let page = |_: &Problem, request: &HeaderMap| {
@@ -245,7 +245,7 @@ fn a_page_may_read_an_error_page() {
 }
 
 #[test]
-fn security_fields_are_on_what_the_server_answers_itself() {
+fn security_headers_are_on_server_responses() {
     for (status, sent) in requests() {
         let handler = Layered::new(Moody).layer(SecurityHeaders::new());
         let response = respond(handler, &sent.replace("ORIGIN", "X: y"), status);

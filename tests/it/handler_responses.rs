@@ -36,7 +36,7 @@ fn repeat(request: Request) -> Response {
 }
 
 #[test]
-fn nothing_that_is_said_begins_another_field_or_answer() {
+fn injected_line_breaks_never_add_headers_or_responses() {
     let server = TestServer::spawn(|builder| builder, repeat);
     let mut client = server.connect();
     for said in [INJECTION, "x\nset-cookie: a=b", "x\rset-cookie: a=b", "x\0"] {
@@ -63,7 +63,7 @@ fn nothing_that_is_said_begins_another_field_or_answer() {
 }
 
 #[test]
-fn what_is_said_arrives() {
+fn handler_text_arrives_in_headers_and_body() {
     let server = TestServer::spawn(|builder| builder, repeat);
     let mut client = server.connect();
     let response = client.post("/value", "a b\té").expect_status(200);
@@ -78,7 +78,7 @@ fn what_is_said_arrives() {
 }
 
 #[test]
-fn fields_of_all_answers_are_on_those_of_the_server_too() {
+fn default_headers_are_on_the_servers_own_responses() {
     let server = TestServer::spawn(
         |builder| {
             builder.max_body(10).default_headers(|fields, origin| {

@@ -23,7 +23,7 @@ fn files(folder: &TempDir) -> ServeDir {
 }
 
 #[test]
-fn a_folder_is_its_index_behind_a_slash() {
+fn a_folder_with_slash_serves_its_index() {
     let folder = TempDir::new();
     folder
         .file("index.html", "root")
@@ -57,7 +57,7 @@ fn a_folder_is_its_index_behind_a_slash() {
 }
 
 #[test]
-fn nothing_outside_is_served() {
+fn nothing_outside_the_folder_is_served() {
     let outer = TempDir::new();
     outer
         .file("secret", "secret")
@@ -119,7 +119,7 @@ fn nothing_outside_is_served() {
 
 /// They are no paths, and lead where no path does: this one out of a folder in /proc.
 #[test]
-fn links_of_the_system_are_not_followed() {
+fn magic_links_of_proc_are_not_followed() {
     let inside = TempDir::new();
     let open = File::open(&inside).expect("a folder can be opened");
     let own = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
@@ -131,7 +131,7 @@ fn links_of_the_system_are_not_followed() {
 
 /// Whatever a client writes, it gets a file of the folder or an error.
 #[test]
-fn no_random_path_leads_out() {
+fn no_random_path_leaves_the_folder() {
     const PIECES: [&str; 16] = [
         "/", "..", ".", "%2e", "%2f", "%5c", "\\", "a", "secret", "%00", "%25", "2e", "%c0%ae",
         "up", "out", "%",
@@ -165,7 +165,7 @@ fn no_random_path_leads_out() {
 
 /// Somebody puts a link in the place of a folder, again and again.
 #[test]
-fn a_link_that_is_put_there_meanwhile_leads_nowhere() {
+fn a_link_swapped_in_during_lookup_is_not_followed() {
     let outer = TempDir::new();
     outer.file("out/x", "the secret").file("root/real/x", "x");
     let (root, ends) = (outer.path("root"), AtomicBool::new(false));
@@ -224,7 +224,7 @@ fn only_regular_files_are_served() {
 }
 
 #[test]
-fn names_of_any_bytes_are_served() {
+fn file_names_with_any_bytes_are_served() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
     let folder = TempDir::new();
@@ -248,7 +248,7 @@ fn names_of_any_bytes_are_served() {
 }
 
 #[test]
-fn the_well_known_folder_is_no_secret() {
+fn the_well_known_folder_is_served() {
     let folder = TempDir::new();
     folder
         .file(".well-known/security.txt", "x")
@@ -259,7 +259,7 @@ fn the_well_known_folder_is_no_secret() {
 }
 
 #[test]
-fn what_may_not_be_read_is_forbidden() {
+fn unreadable_files_are_forbidden() {
     let folder = TempDir::new();
     folder.file("a", "x").file("closed/x", "x");
     folder
@@ -275,7 +275,7 @@ fn what_may_not_be_read_is_forbidden() {
 
 /// What is in it is no secret to who knows the names.
 #[test]
-fn a_folder_that_may_be_entered_need_not_be_readable() {
+fn files_in_an_unreadable_searchable_folder_are_served() {
     let folder = TempDir::new();
     folder.file("a/x", "x").file("b/index.html", "index");
     folder
@@ -298,9 +298,9 @@ fn a_folder_that_may_be_entered_need_not_be_readable() {
 
 /// All that is tested here and of listings holds where the system does not walk.
 #[test]
-fn the_same_holds_without_openat2() {
+fn file_tests_pass_without_openat2() {
     without_openat2(|| {
-        for module in ["beneath::", "listing::"] {
+        for module in ["path_resolution::", "listing::"] {
             rerun_module(module, "without_openat2");
         }
     });
@@ -308,7 +308,7 @@ fn the_same_holds_without_openat2() {
 
 /// Links of all kinds, in and out and round about: who walks finds what the system does.
 #[test]
-fn the_same_is_found_without_openat2() {
+fn lookups_without_openat2_find_the_same_files() {
     const PIECES: [&str; 9] = ["..", ".", "", "a", "b", "file", "link0", "link1", "link2"];
     let mut random = Random::new(9);
     let mut found = 0;
@@ -356,9 +356,9 @@ fn the_same_is_found_without_openat2() {
 
 /// Each worker may walk, and what is spared for all of them together are 64 descriptors.
 #[test]
-fn who_walks_a_deep_tree_holds_few_descriptors() {
+fn walking_a_deep_tree_holds_few_descriptors() {
     in_own_process(
-        "beneath::who_walks_a_deep_tree_holds_few_descriptors",
+        "path_resolution::walking_a_deep_tree_holds_few_descriptors",
         || {
             let folder = TempDir::new();
             let deep = "d/".repeat(500);
@@ -378,7 +378,7 @@ fn who_walks_a_deep_tree_holds_few_descriptors() {
 
 /// A link of 3 KB can lead up and down again 600 times.
 #[test]
-fn an_end_is_found_without_openat2_however_links_lead() {
+fn lookups_without_openat2_end_at_long_links() {
     let folder = TempDir::new();
     let deep = "d/".repeat(500);
     folder.file(&format!("{deep}x"), "x");
@@ -390,7 +390,7 @@ fn an_end_is_found_without_openat2_however_links_lead() {
 }
 
 #[test]
-fn a_folder_that_can_be_looked_into_in_no_way_is_an_error() {
+fn an_inaccessible_folder_is_an_error() {
     let folder = TempDir::new();
     folder
         .file("closed/x", "x")

@@ -13,24 +13,24 @@ use crate::support::{
 };
 
 over_every_transport! {
-    a_handler_runs_before_the_body_has_come,
-    a_body_that_has_come_is_read_all_the_same,
-    what_a_reader_gets_does_not_depend_on_how_a_body_is_cut,
-    requests_before_and_behind_a_body_are_answered_in_order,
-    an_answer_does_not_wait_for_the_body_behind_it,
-    a_client_that_waits_for_100_gets_it_with_the_first_read,
-    who_stops_sending_is_answered_408,
-    a_body_that_ends_early_is_answered_400,
-    what_is_left_unread_is_thrown_away_if_it_is_here_and_little,
-    an_early_answer_arrives_while_the_client_goes_on_sending,
-    a_panic_while_reading_costs_its_own_client_a_500,
-    a_body_is_over_when_its_request_is_answered,
-    who_reads_on_another_thread_is_told_that_it_is_over,
-    a_drain_reads_a_body_to_its_end,
-    a_body_that_does_not_end_in_time_is_cut_and_counted,
-    a_connection_waits_as_before_when_its_body_has_been_read,
-    an_idle_time_begins_behind_a_body_that_was_read,
-    who_goes_before_his_body_is_read_is_noticed,
+    a_handler_runs_before_the_body_has_arrived,
+    a_body_that_arrived_with_the_head_is_read,
+    packet_boundaries_do_not_change_the_result,
+    requests_around_a_streamed_body_are_answered_in_order,
+    a_response_does_not_wait_for_the_next_body,
+    continue_is_sent_with_the_first_read,
+    a_client_that_stops_sending_gets_408,
+    a_body_that_ends_early_gets_400,
+    a_small_unread_rest_is_discarded,
+    an_early_response_arrives_during_the_upload,
+    a_panic_while_reading_gets_500,
+    a_body_ends_with_the_response,
+    a_read_on_another_thread_fails_after_the_response,
+    drain_reads_a_streamed_body_to_its_end,
+    drain_aborts_a_body_at_the_deadline,
+    a_connection_is_idle_again_after_a_streamed_body,
+    the_idle_timeout_starts_after_a_streamed_body,
+    a_half_close_before_the_read_is_noticed,
 }
 
 /// A handler that reads bodies of at most so many bytes while they come.
@@ -77,7 +77,7 @@ fn read(body: &mut Body, count: usize) -> Vec<u8> {
     content
 }
 
-fn a_handler_runs_before_the_body_has_come(transport: Transport) {
+fn a_handler_runs_before_the_body_has_arrived(transport: Transport) {
     for (start, end) in [
         ([&request::post_head("/", 9)[..], b"half"].concat(), "whole"),
         (
@@ -104,7 +104,7 @@ fn a_handler_runs_before_the_body_has_come(transport: Transport) {
     }
 }
 
-fn a_body_that_has_come_is_read_all_the_same(transport: Transport) {
+fn a_body_that_arrived_with_the_head_is_read(transport: Transport) {
     let server = server(transport);
     let mut client = server.connect();
     client.get("/").expect_body("");
@@ -115,7 +115,7 @@ fn a_body_that_has_come_is_read_all_the_same(transport: Transport) {
 }
 
 /// The network cuts where it likes, and a handler must not notice.
-fn what_a_reader_gets_does_not_depend_on_how_a_body_is_cut(transport: Transport) {
+fn packet_boundaries_do_not_change_the_result(transport: Transport) {
     let server = transport.spawn(
         |builder| builder,
         Reading(5, |request: Request| {
@@ -143,7 +143,7 @@ fn what_a_reader_gets_does_not_depend_on_how_a_body_is_cut(transport: Transport)
     }
 }
 
-fn requests_before_and_behind_a_body_are_answered_in_order(transport: Transport) {
+fn requests_around_a_streamed_body_are_answered_in_order(transport: Transport) {
     let server = server(transport);
     let mut client = server.connect();
     let body = vec![b'x'; 300_000];
@@ -166,7 +166,7 @@ fn requests_before_and_behind_a_body_are_answered_in_order(transport: Transport)
         .expect("all is taken");
 }
 
-fn an_answer_does_not_wait_for_the_body_behind_it(transport: Transport) {
+fn a_response_does_not_wait_for_the_next_body(transport: Transport) {
     let server = server(transport);
     let mut client = server.connect();
     client.send([request::post("/", "first"), request::post_head("/", 6)].concat());
@@ -175,7 +175,7 @@ fn an_answer_does_not_wait_for_the_body_behind_it(transport: Transport) {
 }
 
 #[test]
-fn trailer_fields_are_known_at_the_end() {
+fn trailers_are_known_at_the_end_of_the_body() {
     let server = TestServer::spawn(
         |builder| builder,
         reading(|mut request: Request| {
@@ -198,7 +198,7 @@ fn trailer_fields_are_known_at_the_end() {
     client.expect_body("0 5 7 3");
 }
 
-fn a_client_that_waits_for_100_gets_it_with_the_first_read(transport: Transport) {
+fn continue_is_sent_with_the_first_read(transport: Transport) {
     let server = transport.spawn(
         |builder| builder,
         reading(|request: Request| match request.uri().path() {
@@ -256,7 +256,7 @@ fn check_failure(
     server.expect_open(0);
 }
 
-fn who_stops_sending_is_answered_408(transport: Transport) {
+fn a_client_that_stops_sending_gets_408(transport: Transport) {
     for start in [
         request::post_head("/", 10),
         [&request::post_head("/", 10)[..], b"half"].concat(),
@@ -268,7 +268,7 @@ fn who_stops_sending_is_answered_408(transport: Transport) {
 }
 
 #[test]
-fn who_sends_too_slowly_on_average_is_answered_408() {
+fn a_client_below_the_min_rate_gets_408() {
     let server = TestServer::spawn(
         |builder| {
             let fast = 1_000_000_000;
@@ -287,7 +287,7 @@ fn who_sends_too_slowly_on_average_is_answered_408() {
     client.finish_sending().expect_closed();
 }
 
-fn a_body_that_ends_early_is_answered_400(transport: Transport) {
+fn a_body_that_ends_early_gets_400(transport: Transport) {
     for start in [
         [&request::post_head("/", 10)[..], b"half"].concat(),
         [&request::chunked_head("/")[..], b"4\r\nhalf\r\n0\r\n"].concat(),
@@ -304,7 +304,7 @@ fn a_body_that_ends_early_is_answered_400(transport: Transport) {
 }
 
 #[test]
-fn broken_chunks_are_answered_400() {
+fn invalid_chunks_get_400() {
     for chunks in ["x", "4\r\nhalf!", "4\r\nhalf\r\n-1", "0\r\nA b\r\n\r\n"] {
         let sent = [&request::chunked_head("/")[..], chunks.as_bytes()].concat();
         check_failure(
@@ -319,7 +319,7 @@ fn broken_chunks_are_answered_400() {
 }
 
 #[test]
-fn chunks_over_the_limit_are_answered_413() {
+fn chunks_over_the_limit_get_413() {
     let sent = [&request::chunked_head("/")[..], b"4\r\nhalf\r\n7\r\n"].concat();
     check_failure(
         Transport::Tcp,
@@ -332,7 +332,7 @@ fn chunks_over_the_limit_are_answered_413() {
 }
 
 #[test]
-fn a_limit_of_its_own_is_a_streamed_bodys() {
+fn a_streamed_body_has_its_own_limit() {
     let server = TestServer::spawn(|builder| builder.max_body(4), Reading(10, gather));
     let mut client = server.connect();
     client.post("/", "eightish").expect_body("eightish");
@@ -342,7 +342,7 @@ fn a_limit_of_its_own_is_a_streamed_bodys() {
 }
 
 #[test]
-fn a_handler_may_answer_a_failure_itself() {
+fn a_handler_may_respond_to_a_read_error() {
     let server = TestServer::spawn(
         |builder| builder,
         reading(|request: Request| gather(request).map_err(|_| StatusCode::IM_A_TEAPOT)),
@@ -353,7 +353,7 @@ fn a_handler_may_answer_a_failure_itself() {
     client.finish_sending().expect_closed();
 }
 
-fn what_is_left_unread_is_thrown_away_if_it_is_here_and_little(transport: Transport) {
+fn a_small_unread_rest_is_discarded(transport: Transport) {
     let server = transport.spawn(
         |builder| builder.max_body(4),
         reading(|_: Request| "enough"),
@@ -375,7 +375,7 @@ fn what_is_left_unread_is_thrown_away_if_it_is_here_and_little(transport: Transp
     client.finish_sending().expect_closed();
 }
 
-fn an_early_answer_arrives_while_the_client_goes_on_sending(transport: Transport) {
+fn an_early_response_arrives_during_the_upload(transport: Transport) {
     let server = transport.spawn(|builder| builder, reading(|_: Request| "enough"));
     let mut client = server.connect();
     let sending = client.send_in_background(request::post("/", vec![b'x'; HUGE]));
@@ -387,7 +387,7 @@ fn an_early_answer_arrives_while_the_client_goes_on_sending(transport: Transport
     server.expect_open(0);
 }
 
-fn a_panic_while_reading_costs_its_own_client_a_500(transport: Transport) {
+fn a_panic_while_reading_gets_500(transport: Transport) {
     let server = transport.spawn(
         |builder| builder,
         reading(|mut request: Request| {
@@ -420,14 +420,14 @@ impl Handler for Unsure {
 }
 
 #[test]
-fn who_panics_over_a_head_gets_the_body_whole() {
+fn a_panic_in_body_mode_means_buffered() {
     let server = TestServer::spawn(|builder| builder, Unsure);
     let mut client = server.connect();
     client.send(request::post_head("/", 9)).send("half");
     client.send("whole").expect_body("halfwhole");
 }
 
-fn a_body_is_over_when_its_request_is_answered(transport: Transport) {
+fn a_body_ends_with_the_response(transport: Transport) {
     let kept: Arc<Mutex<Option<Body>>> = Arc::default();
     let keep = Arc::clone(&kept);
     let server = transport.spawn(
@@ -452,7 +452,7 @@ fn a_body_is_over_when_its_request_is_answered(transport: Transport) {
 }
 
 #[test]
-fn a_body_as_an_answer_has_nothing_to_give() {
+fn a_request_body_as_response_is_empty() {
     let server = TestServer::spawn(|builder| builder, reading(Request::into_body));
     let mut client = server.connect();
     client.send(request::post_head("/", 9));
@@ -460,7 +460,7 @@ fn a_body_as_an_answer_has_nothing_to_give() {
     server.expect_open(0);
 }
 
-fn who_reads_on_another_thread_is_told_that_it_is_over(transport: Transport) {
+fn a_read_on_another_thread_fails_after_the_response(transport: Transport) {
     let gate = Gate::new();
     let waiter = gate.waiter();
     let (sender, receiver) = bounded(1);
@@ -514,7 +514,7 @@ fn half_way(
     (server, client)
 }
 
-fn a_drain_reads_a_body_to_its_end(transport: Transport) {
+fn drain_reads_a_streamed_body_to_its_end(transport: Transport) {
     let (server, mut client) = half_way(transport, |builder| builder.drain_timeout(NEVER));
     server.begin_drain();
     client.send("whole");
@@ -524,7 +524,7 @@ fn a_drain_reads_a_body_to_its_end(transport: Transport) {
     assert_eq!((report.answered, report.aborted), (1, 0));
 }
 
-fn a_body_that_does_not_end_in_time_is_cut_and_counted(transport: Transport) {
+fn drain_aborts_a_body_at_the_deadline(transport: Transport) {
     let (server, mut client) = half_way(transport, |builder| builder.drain_timeout(SOON));
     server.handle().shutdown();
     let (received, _) = client.read_rest();
@@ -535,7 +535,7 @@ fn a_body_that_does_not_end_in_time_is_cut_and_counted(transport: Transport) {
 }
 
 /// Until its handler is done, nobody else is told of what comes on it.
-fn a_connection_waits_as_before_when_its_body_has_been_read(transport: Transport) {
+fn a_connection_is_idle_again_after_a_streamed_body(transport: Transport) {
     let server = server(transport);
     let mut clients = [(); 3].map(|()| server.connect());
     for _ in 0..20 {
@@ -554,7 +554,7 @@ fn a_connection_waits_as_before_when_its_body_has_been_read(transport: Transport
     assert_eq!(server.expect_end().aborted, 0);
 }
 
-fn an_idle_time_begins_behind_a_body_that_was_read(transport: Transport) {
+fn the_idle_timeout_starts_after_a_streamed_body(transport: Transport) {
     let server = transport.spawn(|builder| builder.idle_timeout(SOON), reading(gather));
     let mut client = server.connect();
     client.send(request::post_head("/", 9)).send("half");
@@ -562,7 +562,7 @@ fn an_idle_time_begins_behind_a_body_that_was_read(transport: Transport) {
     client.expect_closed();
 }
 
-fn who_goes_before_his_body_is_read_is_noticed(transport: Transport) {
+fn a_half_close_before_the_read_is_noticed(transport: Transport) {
     for (rest, read) in [("", Err(ErrorKind::UnexpectedEof)), ("whole", Ok(9))] {
         let gate = Gate::new();
         let waiter = gate.waiter();
@@ -628,35 +628,38 @@ fn a_slow_upload_holds_its_worker() {
 }
 
 #[test]
-fn a_large_body_is_read_in_little_memory() {
-    in_own_process("intake::a_large_body_is_read_in_little_memory", || {
-        let gate = Gate::new();
-        let waiter = gate.waiter();
-        let server = TestServer::spawn(
-            |builder| builder.max_buffered_memory(64 * 1024),
-            reading(move |mut request: Request| {
-                let body = request.body_mut();
-                let half = io::copy(&mut body.take(HUGE as u64 / 2), &mut io::sink());
-                waiter.wait();
-                let rest = io::copy(body, &mut io::sink());
-                format!("{} {}", half.expect("a half"), rest.expect("the rest"))
-            }),
-        );
-        let mut client = server.connect();
-        let request = request::post("/", vec![b'x'; HUGE]);
-        let before = resident_memory();
-        let sending = client.send_in_background(request);
-        gate.expect_arrived(1);
-        // What has come by now is far more.
-        let grown = resident_memory().saturating_sub(before);
-        assert!(grown < HUGE as u64 / 8, "{grown} bytes for a half");
-        assert_eq!(server.handle().snapshot().buffered, 0);
-        gate.open();
-        client.expect_body(format!("{0} {0}", HUGE / 2));
-        sending
-            .join()
-            .expect("a sender does not panic")
-            .expect("all is taken");
-        assert_eq!(server.handle().snapshot().buffered, 0);
-    });
+fn a_large_body_is_streamed_in_little_memory() {
+    in_own_process(
+        "streamed_bodies::a_large_body_is_streamed_in_little_memory",
+        || {
+            let gate = Gate::new();
+            let waiter = gate.waiter();
+            let server = TestServer::spawn(
+                |builder| builder.max_buffered_memory(64 * 1024),
+                reading(move |mut request: Request| {
+                    let body = request.body_mut();
+                    let half = io::copy(&mut body.take(HUGE as u64 / 2), &mut io::sink());
+                    waiter.wait();
+                    let rest = io::copy(body, &mut io::sink());
+                    format!("{} {}", half.expect("a half"), rest.expect("the rest"))
+                }),
+            );
+            let mut client = server.connect();
+            let request = request::post("/", vec![b'x'; HUGE]);
+            let before = resident_memory();
+            let sending = client.send_in_background(request);
+            gate.expect_arrived(1);
+            // What has come by now is far more.
+            let grown = resident_memory().saturating_sub(before);
+            assert!(grown < HUGE as u64 / 8, "{grown} bytes for a half");
+            assert_eq!(server.handle().snapshot().buffered, 0);
+            gate.open();
+            client.expect_body(format!("{0} {0}", HUGE / 2));
+            sending
+                .join()
+                .expect("a sender does not panic")
+                .expect("all is taken");
+            assert_eq!(server.handle().snapshot().buffered, 0);
+        },
+    );
 }

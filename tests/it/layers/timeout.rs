@@ -13,7 +13,7 @@ fn hurry(request: Request) -> Result<&'static str, TooLate> {
 }
 
 #[test]
-fn who_finds_no_time_left_gives_up() {
+fn an_expired_deadline_gives_503() {
     assert_eq!(text(&call(&hurry, get("/"))), "no hurry");
     let patient = Layered::new(hurry).layer(Timeout::new(NEVER));
     assert_eq!(text(&call(&patient, get("/"))), "in time");
@@ -24,7 +24,7 @@ fn who_finds_no_time_left_gives_up() {
 }
 
 #[test]
-fn the_stricter_of_two_limits_counts() {
+fn the_stricter_of_two_timeouts_counts() {
     for limits in [[Duration::ZERO, NEVER], [NEVER, Duration::ZERO]] {
         let [first, second] = limits.map(Timeout::new);
         let handler = Layered::new(hurry).layer(first).layer(second);
@@ -33,13 +33,13 @@ fn the_stricter_of_two_limits_counts() {
 }
 
 #[test]
-fn no_limit_is_too_long() {
+fn the_longest_timeout_is_accepted() {
     let handler = Layered::new(hurry).layer(Timeout::new(Duration::MAX));
     assert_eq!(text(&call(&handler, get("/"))), "no hurry");
 }
 
 #[test]
-fn a_deadline_is_an_argument() {
+fn a_handler_can_take_the_deadline() {
     use std::time::Instant;
 
     use httpool::Router;
@@ -53,7 +53,7 @@ fn a_deadline_is_an_argument() {
 }
 
 #[test]
-fn a_client_is_told_in_its_form_that_it_took_too_long() {
+fn a_timeout_response_has_the_clients_format() {
     let handler = Layered::new(hurry).layer(Timeout::new(Duration::ZERO));
     let server = TestServer::spawn(|builder| builder, handler);
     let mut client = server.connect();

@@ -6,7 +6,7 @@ use httpool::{Layered, Request};
 use super::{call, get, values};
 
 #[test]
-fn browsers_are_told_to_be_careful() {
+fn security_headers_are_added() {
     let handler = Layered::new(|_: Request| StatusCode::NOT_FOUND).layer(SecurityHeaders::new());
     let answer = call(&handler, get("/"));
     for (name, expected) in [
@@ -22,7 +22,7 @@ fn browsers_are_told_to_be_careful() {
 }
 
 #[test]
-fn fields_are_chosen_and_those_of_an_answer_stay() {
+fn security_headers_can_be_chosen_and_overridden() {
     let own = |_: Request| {
         let mut fields = HeaderMap::new();
         fields.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -358,7 +358,7 @@ impl Visitor {
 /// Clients of all kinds do what they have to do in an order that is the same in every run, and
 /// somewhere among it the server is told to stop.
 #[test]
-fn a_shutdown_at_any_moment_loses_nothing_of_anybody() {
+fn shutdown_at_any_moment_loses_no_request() {
     let authority = CertificateAuthority::new();
     let large = Bytes::from(Random::new(0).bytes(LARGE));
     for seed in 0..ROUNDS {
