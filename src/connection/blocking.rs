@@ -38,7 +38,7 @@ pub(super) fn receive(
 ) -> Result<Received, BlockingError> {
     while may() {
         match socket.receive(buffer)? {
-            Received::Nothing => wait(socket, PollFlags::IN, deadline)?,
+            Received::WouldBlock => wait(socket, PollFlags::IN, deadline)?,
             received => return Ok(received),
         }
     }
@@ -54,7 +54,7 @@ pub(super) fn send(
     may: impl Fn() -> bool,
 ) -> Result<usize, BlockingError> {
     while may() {
-        match socket.take(bytes)? {
+        match socket.write(bytes)? {
             0 => wait(socket, PollFlags::OUT, deadline)?,
             count => return Ok(count),
         }

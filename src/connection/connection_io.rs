@@ -79,10 +79,10 @@ impl ConnectionIo {
     /// Receives into `buffer` if the socket may have bytes.
     pub(super) fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<Received> {
         if self.readiness == Readiness::Drained {
-            return Ok(Received::Nothing);
+            return Ok(Received::WouldBlock);
         }
         let received = self.socket.receive(buffer)?;
-        let is_drained = matches!(received, Received::Short | Received::Nothing);
+        let is_drained = matches!(received, Received::Short | Received::WouldBlock);
         if is_drained && self.readiness == Readiness::Readable {
             self.readiness = Readiness::Drained;
         }

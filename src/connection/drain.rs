@@ -103,7 +103,7 @@ mod tests {
         let service = serve(|_: Request| "yes");
         let ours = Socket::new(ours.into()).with_tls(config.config());
         let ours = ours.expect("the configuration is right");
-        let opening = ListenerProtocol::default().over(config);
+        let opening = ListenerProtocol::default().with_tls(config);
         let mut connection = Connection::new(ours, PeerAddr::UNIX, &opening, start, &service);
         service.phase.advance(Phase::Draining);
         let late = start + Duration::from_secs(5);

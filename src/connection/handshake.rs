@@ -51,7 +51,7 @@ impl ConnectionIo {
         let what = match handshake {
             Handshake::Done => {
                 if let Some(connection) = self.socket.tls() {
-                    self.client_info = self.client_info.over(TlsInfo::of(connection));
+                    self.client_info = self.client_info.with_tls(TlsInfo::of(connection));
                 }
                 self.state = State::Http;
                 self.deadlines = Deadlines::new(buffers.now, &service.config);
@@ -60,23 +60,23 @@ impl ConnectionIo {
             }
             Handshake::NotTls => {
                 self.log_failure(&"the client does not speak TLS", buffers, service);
-                self.socket.become_plain();
+                self.socket.remove_tls();
                 return Ok(HandshakeStep::NotTls);
             }
-            Handshake::Left => {
+            Handshake::Closed => {
                 if self.socket.held() == 0 {
                     return close(CloseReason::ClientClosed);
                 }
                 self.log_failure(&"the client closed the connection", buffers, service);
                 return close(CloseReason::HandshakeFailed);
             }
-            Handshake::Silent => match wake {
+            Handshake::NotStarted => match wake {
                 WakeReason::Recalled => return close(CloseReason::Drained),
                 WakeReason::Expired => return close(CloseReason::Idle),
                 _ => WaitFor::FirstRequest,
             },
             Handshake::WantsRead => WaitFor::Handshake,
-            Handshake::WantsRoom => WaitFor::Room,
+            Handshake::WantsWrite => WaitFor::Room,
         };
         if wake == WakeReason::Expired {
             self.log_failure(&"the client took too long", buffers, service);
@@ -101,8 +101,8 @@ impl ConnectionIo {
     /// Begins a lingering close after a failed handshake, so that a client that is still sending
     /// receives the alert.
     fn fail_handshake(&mut self) -> io::Result<()> {
-        self.socket.become_plain();
+        self.socket.remove_tls();
         self.state = State::TlsFailed;
-        self.socket.finish_sending()
+        self.socket.shutdown_write()
     }
 }

@@ -133,9 +133,9 @@ impl Protocol {
     }
 
     /// Whether a request may have begun to arrive on a connection that is open.
-    fn has_begun(&self, io: &ConnectionIo) -> bool {
+    fn has_partial_record(&self, io: &ConnectionIo) -> bool {
         match self {
-            Self::Http1(http1) => http1.has_begun(io),
+            Self::Http1(http1) => http1.has_partial_record(io),
         }
     }
 
@@ -246,7 +246,7 @@ impl Connection {
     pub(crate) fn unfinished(&self) -> u64 {
         let io = &self.io;
         let may_be_one = match io.state {
-            State::Http => self.protocol.has_begun(io),
+            State::Http => self.protocol.has_partial_record(io),
             // A request may follow the header or the handshake.
             #[cfg(feature = "proxy")]
             State::ProxyHeader => io.socket.has_unread(),

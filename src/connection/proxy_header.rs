@@ -56,7 +56,7 @@ impl ConnectionIo {
             }
             match received {
                 Received::Full | Received::Short => {}
-                Received::Nothing => {
+                Received::WouldBlock => {
                     let result = self.wait_for_first_byte(wake, buffers.now, service);
                     return Ok(Some(match result {
                         DriveResult::Close(_) if !buffers.input.is_empty() => {

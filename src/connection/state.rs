@@ -33,12 +33,12 @@ impl State {
     pub(super) fn first(protocol: &ListenerProtocol) -> Self {
         let ListenerProtocol {
             #[cfg(feature = "proxy")]
-            is_proxied,
+            expects_proxy_header,
             #[cfg(feature = "_tls")]
             tls,
         } = protocol;
         #[cfg(feature = "proxy")]
-        if *is_proxied {
+        if *expects_proxy_header {
             return Self::ProxyHeader;
         }
         #[cfg(feature = "_tls")]

@@ -79,7 +79,7 @@ impl Transaction {
         service: &Service,
     ) -> Self {
         #[cfg(feature = "proxy")]
-        let client_info = (service.config.trust).client_info(peer, request.headers());
+        let client_info = (service.config.trusted_proxies).client_info(peer, request.headers());
         #[cfg(not(feature = "proxy"))]
         let client_info = peer.clone();
         request.body_mut().set_origin(client_info.clone());
@@ -233,10 +233,10 @@ impl Transaction {
         worker: usize,
         service: &Service,
     ) {
-        service.observers.tell(&RequestRecord {
+        service.observers.notify(&RequestRecord {
             worker,
-            wire: &received.raw_request(),
-            origin: &self.client_info,
+            raw_request: &received.raw_request(),
+            client_info: &self.client_info,
             id: self.id.as_ref(),
             outcome: self.outcome,
             status: sent.status,

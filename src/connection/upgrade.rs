@@ -50,7 +50,7 @@ impl UpgradedConnection for Upgraded {
     fn finish(&mut self) -> io::Result<()> {
         self.flush()?;
         self.complete(Socket::send_close_notify)?;
-        self.socket.finish_sending()
+        self.socket.shutdown_write()
     }
 }
 
@@ -79,11 +79,11 @@ impl Read for Upgraded {
         while self.input.is_empty() {
             let may = || Self::may_wait(&self.phase);
             match blocking::receive(&mut self.socket, self.input.room(), deadline, may)? {
-                Received::End if self.socket.is_cut_off() => {
+                Received::End if self.socket.is_truncated() => {
                     return Err(ErrorKind::UnexpectedEof.into());
                 }
                 Received::End => return Ok(0),
-                Received::Full | Received::Short | Received::Nothing => {}
+                Received::Full | Received::Short | Received::WouldBlock => {}
             }
         }
         let received = self.input.unread();
@@ -102,7 +102,7 @@ impl Write for Upgraded {
         let deadline = deadline(self.write_timeout);
         let may = || Self::may_wait(&self.phase);
         let taken = blocking::send(&mut self.socket, buffer, deadline, may)?;
-        match blocking::complete(&mut self.socket, deadline, may, Socket::send_rest) {
+        match blocking::complete(&mut self.socket, deadline, may, Socket::flush) {
             Ok(()) | Err(BlockingError::Late) => Ok(taken),
             Err(error) => Err(error.into()),
         }
@@ -110,7 +110,7 @@ impl Write for Upgraded {
 
     /// Sends the rest that an earlier write could not send before its timeout.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(self.complete(Socket::send_rest)?)
+        Ok(self.complete(Socket::flush)?)
     }
 }
 
@@ -120,7 +120,7 @@ impl Drop for Upgraded {
     fn drop(&mut self) {
         if Self::may_wait(&self.phase)
             && !thread::panicking()
-            && self.socket.send_rest().is_ok_and(|is_all| is_all)
+            && self.socket.flush().is_ok_and(|is_all| is_all)
         {
             // The client may have gone.
             let _ = self.socket.send_close_notify();

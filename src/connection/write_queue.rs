@@ -236,7 +236,7 @@ impl WriteQueue {
                     *progress += count;
                     self.advance(count);
                 }
-                FileSent::Nothing => return Ok(Some(self.block(*progress))),
+                FileSent::WouldBlock => return Ok(Some(self.block(*progress))),
                 FileSent::End => {
                     let what = format!("the file ends {} bytes before its length", part.left);
                     let error = io::Error::new(ErrorKind::UnexpectedEof, what);

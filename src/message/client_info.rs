@@ -100,7 +100,7 @@ impl ClientInfo {
 
     /// The same origin over an encrypted connection.
     #[cfg(feature = "_tls")]
-    pub(crate) fn over(&self, tls: TlsInfo) -> Self {
+    pub(crate) fn with_tls(&self, tls: TlsInfo) -> Self {
         let mut route = self.route();
         // A proxy that passes on bytes can't tell the scheme.
         route.scheme = Some(Scheme::Https);
@@ -168,7 +168,7 @@ impl ClientInfo {
 
     /// The same peer with this path of the client.
     #[cfg(feature = "proxy")]
-    pub(crate) fn with(&self, route: ProxyRoute) -> Self {
+    pub(crate) fn with_route(&self, route: ProxyRoute) -> Self {
         Self {
             peer: self.peer,
             more: Some(Arc::new(More {

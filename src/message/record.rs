@@ -21,8 +21,8 @@ use super::{ClientInfo, RawRequest};
 /// struct Mistakes(AtomicU64);
 ///
 /// impl Observer for Mistakes {
-///     fn answered(&self, exchange: &RequestRecord<'_>) {
-///         if exchange.status().is_client_error() {
+///     fn on_response(&self, record: &RequestRecord<'_>) {
+///         if record.status().is_client_error() {
 ///             self.0.fetch_add(1, Ordering::Relaxed);
 ///         }
 ///     }
@@ -39,13 +39,13 @@ pub trait Observer: Send + Sync + 'static {
     /// A request has its answer. This is called on the worker, before the answer leaves, so what it
     /// takes the client waits for: it should be quick, and not block. One that panics costs the
     /// connection.
-    fn answered(&self, exchange: &RequestRecord<'_>);
+    fn on_response(&self, record: &RequestRecord<'_>);
 }
 
 /// One observer for several servers, or for a server and whoever reads from it.
 impl<O: Observer + ?Sized> Observer for Arc<O> {
-    fn answered(&self, exchange: &RequestRecord<'_>) {
-        (**self).answered(exchange);
+    fn on_response(&self, record: &RequestRecord<'_>) {
+        (**self).on_response(record);
     }
 }
 
@@ -59,10 +59,10 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 /// struct Slow;
 ///
 /// impl Observer for Slow {
-///     fn answered(&self, exchange: &RequestRecord<'_>) {
-///         if exchange.duration() > Duration::from_secs(1) {
-///             let request = String::from_utf8_lossy(exchange.raw_request().request_line());
-///             eprintln!("{request} took {:?}", exchange.duration());
+///     fn on_response(&self, record: &RequestRecord<'_>) {
+///         if record.duration() > Duration::from_secs(1) {
+///             let request = String::from_utf8_lossy(record.raw_request().request_line());
+///             eprintln!("{request} took {:?}", record.duration());
 ///         }
 ///     }
 /// }
@@ -70,8 +70,8 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 #[derive(Debug)]
 pub struct RequestRecord<'a> {
     pub(crate) worker: usize,
-    pub(crate) wire: &'a RawRequest,
-    pub(crate) origin: &'a ClientInfo,
+    pub(crate) raw_request: &'a RawRequest,
+    pub(crate) client_info: &'a ClientInfo,
     pub(crate) id: Option<&'a HeaderValue>,
     pub(crate) outcome: Outcome,
     pub(crate) status: StatusCode,
@@ -88,9 +88,9 @@ pub struct RequestRecord<'a> {
 /// struct Complain;
 ///
 /// impl Observer for Complain {
-///     fn answered(&self, exchange: &RequestRecord<'_>) {
-///         if let Outcome::Rejected(reason) = exchange.outcome() {
-///             eprintln!("{} was rejected: {reason}", exchange.client_info().peer());
+///     fn on_response(&self, record: &RequestRecord<'_>) {
+///         if let Outcome::Rejected(reason) = record.outcome() {
+///             eprintln!("{} was rejected: {reason}", record.client_info().peer());
 ///         }
 ///     }
 /// }
@@ -213,13 +213,13 @@ impl RequestRecord<'_> {
     /// The request's head as it came. Nothing of one that could not be read.
     #[must_use]
     pub fn raw_request(&self) -> &RawRequest {
-        self.wire
+        self.raw_request
     }
 
     /// Who sent the request.
     #[must_use]
     pub fn client_info(&self) -> &ClientInfo {
-        self.origin
+        self.client_info
     }
 
     /// What identifies the request, if the server [gives ids](crate::Builder::request_ids).
@@ -275,9 +275,9 @@ impl Observers {
         self.0.is_empty()
     }
 
-    pub(crate) fn tell(&self, exchange: &RequestRecord<'_>) {
+    pub(crate) fn notify(&self, record: &RequestRecord<'_>) {
         for observer in &self.0 {
-            observer.answered(exchange);
+            observer.on_response(record);
         }
     }
 }

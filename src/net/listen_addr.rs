@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// The longest path that a Unix socket can have (`sun_path` in unix(7), without its final zero).
-pub(crate) const LONGEST_PATH: usize = 107;
+pub(crate) const MAX_PATH: usize = 107;
 
 /// The host that stands for every interface.
 pub(crate) const EVERY_INTERFACE: &str = "*";
@@ -134,7 +134,7 @@ impl UnixAddr {
         if path.is_empty() {
             return Err(ListenAddrError::NoPath);
         }
-        if path.len() > LONGEST_PATH {
+        if path.len() > MAX_PATH {
             return Err(ListenAddrError::PathTooLong);
         }
         let settings = settings.into_iter().flat_map(|text| text.split('&'));
@@ -308,7 +308,7 @@ impl fmt::Display for ListenAddrError {
             Self::PathTooLong => {
                 return write!(
                     f,
-                    "the path is too long: a Unix socket's has at most {LONGEST_PATH} bytes"
+                    "the path is too long: a Unix socket's has at most {MAX_PATH} bytes"
                 );
             }
             Self::BadMode => "the mode is not octal digits up to 777, as in ?mode=660",
@@ -359,8 +359,8 @@ mod tests {
     #[test]
     fn wrong_addresses_say_what_is_wrong() {
         #[track_caller]
-        fn check(text: &str, why: ListenAddrError) {
-            assert_eq!(text.parse::<ListenAddr>(), Err(why), "{text}");
+        fn check(text: &str, reason: ListenAddrError) {
+            assert_eq!(text.parse::<ListenAddr>(), Err(reason), "{text}");
         }
         check("", ListenAddrError::NoPort);
         check("localhost", ListenAddrError::NoPort);
@@ -375,7 +375,7 @@ mod tests {
         check("https://localhost/", ListenAddrError::Url);
         check("unix:", ListenAddrError::NoPath);
         check("unix:?mode=660", ListenAddrError::NoPath);
-        let long = format!("unix:/{}", "x".repeat(LONGEST_PATH));
+        let long = format!("unix:/{}", "x".repeat(MAX_PATH));
         check(&long, ListenAddrError::PathTooLong);
         for mode in ["", "rw", "-1", "+6", "888", "1777", "7777777777777"] {
             check(&format!("unix:s?mode={mode}"), ListenAddrError::BadMode);

@@ -24,17 +24,17 @@ use crate::message::PeerAddr;
 pub(crate) const BACKLOG: u16 = 4096;
 
 /// How long a connection from this machine to itself may take.
-const SEALING: Timespec = Timespec {
+const CONNECT_TIMEOUT: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 1_000_000,
 };
 
 /// How often to look for a port that is free on both loopback addresses.
-const PORT_TRIES: usize = 16;
+const PORT_ATTEMPTS: usize = 16;
 
 /// A filter that drops what begins a handshake, a segment with SYN, and passes everything else. What
 /// it reads begins with the TCP header (RFC 9293 section 3.1), whose flags are in byte 13.
-const NO_HANDSHAKES: [SockFilter; 4] = [
+const DROP_SYN: [SockFilter; 4] = [
     // Load a byte; jump if this bit is set; return so many bytes of the segment.
     SockFilter::new(0x30, 0, 0, 13),
     SockFilter::new(0x45, 0, 1, 0x02),
@@ -46,10 +46,10 @@ const NO_HANDSHAKES: [SockFilter; 4] = [
 #[derive(Debug)]
 pub(crate) struct Listener {
     /// Before the socket, so that its file is removed while it is open.
-    origin: ListenerSource,
+    source: ListenerSource,
     socket: OwnedFd,
     address: ListenAddr,
-    opening: ListenerProtocol,
+    protocol: ListenerProtocol,
     /// Nobody can begin a handshake any more; those that have begun end.
     is_filtered: bool,
 }
@@ -97,11 +97,11 @@ impl BindError {
     }
 
     /// A text that was to be an address is none.
-    pub(crate) fn no_address(why: ListenAddrError) -> Self {
-        Self::without_address(io::Error::new(io::ErrorKind::InvalidInput, why))
+    pub(crate) fn invalid_address(reason: ListenAddrError) -> Self {
+        Self::without_address(io::Error::new(io::ErrorKind::InvalidInput, reason))
     }
 
-    pub(crate) fn nowhere() -> Self {
+    pub(crate) fn no_listeners() -> Self {
         Self::without_address(io::Error::new(
             io::ErrorKind::InvalidInput,
             "no address was given",
@@ -109,9 +109,9 @@ impl BindError {
     }
 
     #[cfg(feature = "proxy")]
-    pub(crate) fn untrusted(address: &ListenAddr) -> Self {
-        let why = "it is for proxies, and no proxy is trusted";
-        Self::at(address, io::Error::new(io::ErrorKind::InvalidInput, why))
+    pub(crate) fn no_trusted_proxy(address: &ListenAddr) -> Self {
+        let reason = "it is for proxies, and no proxy is trusted";
+        Self::at(address, io::Error::new(io::ErrorKind::InvalidInput, reason))
     }
 
     pub(crate) fn at(address: &ListenAddr, source: io::Error) -> Self {
@@ -173,9 +173,9 @@ impl Listener {
         socket.set_nonblocking(true)?;
         let socket = OwnedFd::from(socket);
         Ok(Self {
-            origin: ListenerSource::Own(file),
+            source: ListenerSource::Own(file),
             address: local_address(&socket)?,
-            opening: ListenerProtocol::default(),
+            protocol: ListenerProtocol::default(),
             is_filtered: false,
             socket,
         })
@@ -197,8 +197,8 @@ impl Listener {
             }
             Ok(Self {
                 address,
-                opening: ListenerProtocol::default(),
-                origin: ListenerSource::Adopted,
+                protocol: ListenerProtocol::default(),
+                source: ListenerSource::Adopted,
                 is_filtered: false,
                 socket,
             })
@@ -207,8 +207,8 @@ impl Listener {
     }
 
     /// The same, but its connections begin with this.
-    pub(crate) fn with(mut self, opening: ListenerProtocol) -> Self {
-        self.opening = opening;
+    pub(crate) fn with_protocol(mut self, protocol: ListenerProtocol) -> Self {
+        self.protocol = protocol;
         self
     }
 
@@ -219,19 +219,19 @@ impl Listener {
 
     /// Whether proxies introduce their clients on it.
     #[cfg(feature = "proxy")]
-    pub(crate) fn is_proxied(&self) -> bool {
-        self.opening.is_proxied
+    pub(crate) fn expects_proxy_header(&self) -> bool {
+        self.protocol.expects_proxy_header
     }
 
     /// Whether clients speak TLS on it.
     #[cfg(feature = "_tls")]
     pub(crate) fn is_tls(&self) -> bool {
-        self.opening.tls.is_some()
+        self.protocol.tls.is_some()
     }
 
     /// What comes on its connections before requests.
-    pub(crate) fn opening(&self) -> &ListenerProtocol {
-        &self.opening
+    pub(crate) fn protocol(&self) -> &ListenerProtocol {
+        &self.protocol
     }
 
     /// A connection that waits and its other end, or `None` if there is none.
@@ -248,18 +248,16 @@ impl Listener {
         }
     }
 
-    /// Lets nobody else in, so that the queue can be emptied and then [closed](Self::seal). Who comes
+    /// Lets nobody else in, so that the queue can be emptied and then [closed](Self::close_queue). Who comes
     /// now tries again a second later, and then finds the next server, or is refused. An adopted
     /// socket is left as it is, for whoever comes next.
-    pub(crate) fn shut(&mut self) -> io::Result<()> {
-        let ListenerSource::Own(file) = &mut self.origin else {
+    pub(crate) fn refuse_new(&mut self) -> io::Result<()> {
+        let ListenerSource::Own(file) = &mut self.source else {
             return Ok(());
         };
         // Without its file nobody finds a Unix socket, while those in its queue are served.
         if file.take().is_none() && matches!(self.address, ListenAddr::Tcp { .. }) {
-            self.is_filtered = SockRef::from(&self.socket)
-                .attach_filter(&NO_HANDSHAKES)
-                .is_ok();
+            self.is_filtered = SockRef::from(&self.socket).attach_filter(&DROP_SYN).is_ok();
         }
         if !self.is_filtered {
             // A full queue takes nobody, but it loses those whose handshakes are under way.
@@ -270,14 +268,14 @@ impl Listener {
 
     /// Whether clients who have begun a handshake end it although nobody else is let in. Otherwise
     /// they are lost when the queue closes, and nobody knows of them.
-    pub(crate) fn ends_handshakes(&self) -> bool {
+    pub(crate) fn completes_handshakes(&self) -> bool {
         self.is_filtered
     }
 
     /// Lets nobody else into the emptied queue, unless someone has come into it since: what waits
     /// in it when the socket is closed is reset. The shortest queue still has room for one, and a
     /// connection from here to itself takes it.
-    pub(crate) fn seal(&self) -> bool {
+    pub(crate) fn close_queue(&self) -> bool {
         if self.is_filtered {
             return true;
         }
@@ -294,8 +292,8 @@ impl Listener {
     }
 
     /// Whether its queue is ours to empty.
-    pub(crate) fn is_own(&self) -> bool {
-        matches!(self.origin, ListenerSource::Own(_))
+    pub(crate) fn is_owned(&self) -> bool {
+        matches!(self.source, ListenerSource::Own(_))
     }
 }
 
@@ -307,7 +305,7 @@ impl AsFd for Listener {
 
 /// Listens on each address of a host.
 fn bind_host(host: &str, port: u16, reuse_port: bool) -> io::Result<Vec<Listener>> {
-    let mut tries = PORT_TRIES;
+    let mut tries = PORT_ATTEMPTS;
     loop {
         match bind_all(&resolve(host, port)?, reuse_port) {
             // The second address follows the first to the port that the system chose, and there
@@ -322,7 +320,7 @@ fn bind_host(host: &str, port: u16, reuse_port: bool) -> io::Result<Vec<Listener
 
 fn bind_all(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<Listener>> {
     let mut chosen = None;
-    each_of(addresses, |address| {
+    open_each(addresses, |address| {
         let mut address = *address;
         if let Some(port) = chosen {
             address.set_port(port);
@@ -337,7 +335,7 @@ fn bind_all(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<Listen
 
 /// What comes of each address. A family that this machine lacks is passed over as long as one address
 /// is left.
-pub(crate) fn each_of<T>(
+pub(crate) fn open_each<T>(
     addresses: &[SocketAddr],
     mut open: impl FnMut(&SocketAddr) -> io::Result<T>,
 ) -> io::Result<Vec<T>> {
@@ -400,7 +398,7 @@ fn bind_unix(address: &UnixAddr) -> io::Result<Listener> {
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
     let file = SocketFile::bind(&socket, address)?;
     socket.listen(BACKLOG.into())?;
-    file.check_place()?;
+    file.check_identity()?;
     Listener::own(socket, Some(file))
 }
 
@@ -412,7 +410,10 @@ fn connects_to(address: SocketAddr) -> io::Result<bool> {
         Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
         result => return result.map(|()| true),
     }
-    poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&SEALING))?;
+    poll(
+        &mut [PollFd::new(&socket, PollFlags::OUT)],
+        Some(&CONNECT_TIMEOUT),
+    )?;
     Ok(socket.peer_addr().is_ok())
 }
 

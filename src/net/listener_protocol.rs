@@ -8,7 +8,7 @@ use super::Tls;
 pub(crate) struct ListenerProtocol {
     /// A proxy says whom it passes on bytes for, before anything else.
     #[cfg(feature = "proxy")]
-    pub(crate) is_proxied: bool,
+    pub(crate) expects_proxy_header: bool,
     /// Client and server agree on TLS.
     #[cfg(feature = "_tls")]
     pub(crate) tls: Option<Tls>,
@@ -17,12 +17,12 @@ pub(crate) struct ListenerProtocol {
 impl ListenerProtocol {
     #[cfg(feature = "proxy")]
     pub(crate) fn behind_proxy(mut self) -> Self {
-        self.is_proxied = true;
+        self.expects_proxy_header = true;
         self
     }
 
     #[cfg(feature = "_tls")]
-    pub(crate) fn over(mut self, tls: Tls) -> Self {
+    pub(crate) fn with_tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }

@@ -12,12 +12,12 @@ use log::{info, warn};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::listen_addr::LONGEST_PATH;
+use super::listen_addr::MAX_PATH;
 use super::{ListenAddrError, UnixAddr};
 
 /// A server that starts has bound its socket for a moment before it listens, and refuses connections
 /// like one that has ended. What refuses them for longer than this has ended.
-const STARTING: Duration = Duration::from_millis(50);
+const STARTUP_GAP: Duration = Duration::from_millis(50);
 
 /// The file of a socket that was bound here. It is removed when this is dropped, which has to be
 /// before the socket is closed: until then no other file can get its inode number.
@@ -40,7 +40,7 @@ impl SocketFile {
         let path = address.path();
         check_path(path)?;
         let group = address.wanted_group().map(group_id).transpose()?;
-        remove_refusing(path)?;
+        remove_stale(path)?;
         socket.bind(&SockAddr::unix(path)?)?;
         // No link is followed, and what is done afterwards is done to the file that this has opened.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -53,12 +53,12 @@ impl SocketFile {
                 inode: stat.st_ino,
             },
         };
-        protect(&opened, address.wanted_mode(), group)?;
+        set_permissions(&opened, address.wanted_mode(), group)?;
         Ok(file)
     }
 
     /// An error if another file has taken its place.
-    pub(crate) fn check_place(&self) -> io::Result<()> {
+    pub(crate) fn check_identity(&self) -> io::Result<()> {
         match Identity::at(&self.path) {
             Some(found) if found == self.identity => Ok(()),
             _ => Err(io::ErrorKind::AddrInUse.into()),
@@ -93,9 +93,9 @@ impl Identity {
 
 /// Whether a socket can have this path: it is short enough, and no other kind of file is there.
 pub(crate) fn check_path(path: &Path) -> io::Result<()> {
-    if path.as_os_str().len() > LONGEST_PATH {
-        let why = ListenAddrError::PathTooLong;
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    if path.as_os_str().len() > MAX_PATH {
+        let reason = ListenAddrError::PathTooLong;
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     }
     match std::fs::symlink_metadata(path) {
         Ok(file) if !file.file_type().is_socket() => Err(io::Error::new(
@@ -122,12 +122,12 @@ pub(crate) fn check_group(name: &str) -> io::Result<()> {
 }
 
 /// Removes the socket that a server has left that was killed.
-fn remove_refusing(path: &Path) -> io::Result<()> {
+fn remove_stale(path: &Path) -> io::Result<()> {
     let found = Identity::at(path);
     if found.is_none() || !refuses(path)? {
         return Ok(());
     }
-    thread::sleep(STARTING);
+    thread::sleep(STARTUP_GAP);
     if !refuses(path)? || Identity::at(path) != found {
         return Ok(());
     }
@@ -145,7 +145,7 @@ fn refuses(path: &Path) -> io::Result<bool> {
     Ok(error.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
 }
 
-fn protect(file: &OwnedFd, mode: Option<u32>, group: Option<Gid>) -> io::Result<()> {
+fn set_permissions(file: &OwnedFd, mode: Option<u32>, group: Option<Gid>) -> io::Result<()> {
     if group.is_some() {
         rustix::fs::chownat(file, "", None, group, AtFlags::EMPTY_PATH)?;
     }

@@ -254,7 +254,7 @@ impl Acceptor {
             match listener.accept() {
                 Ok(Some((socket, peer))) => {
                     self.go_on();
-                    self.admit(socket, peer, listener.opening());
+                    self.admit(socket, peer, listener.protocol());
                 }
                 // Without a free descriptor even an empty queue is an error, so there is one.
                 Ok(None) => {
@@ -288,7 +288,7 @@ impl Acceptor {
     fn admit(&self, socket: Socket, peer: PeerAddr, opening: &ListenerProtocol) {
         let shared = &self.shared;
         #[cfg(feature = "proxy")]
-        if opening.is_proxied && !shared.service.config.trust.includes(&peer) {
+        if opening.expects_proxy_header && !shared.service.config.trusted_proxies.contains(&peer) {
             let limit = &shared.service.log_limits.untrusted_proxies;
             let line = format_args!("connection refused: the peer is not a trusted proxy");
             return log_limited(limit, Instant::now(), &peer, line);
@@ -351,7 +351,7 @@ impl Acceptor {
     /// Lets nobody else into the listeners' queues.
     fn shut(&mut self) {
         for listener in &mut self.listeners {
-            if let Err(error) = listener.shut() {
+            if let Err(error) = listener.refuse_new() {
                 debug!("a listener could not be shut: {error}");
             }
         }
@@ -362,8 +362,8 @@ impl Acceptor {
     fn release(&mut self, handshakes: bool) {
         let mut listeners = mem::take(&mut self.listeners);
         listeners.retain(|listener| {
-            let waits = handshakes && listener.ends_handshakes();
-            listener.is_own() && (self.empty(listener) == Queue::Stuck || waits)
+            let waits = handshakes && listener.completes_handshakes();
+            listener.is_owned() && (self.empty(listener) == Queue::Stuck || waits)
         });
         self.listeners = listeners;
     }
@@ -374,7 +374,7 @@ impl Acceptor {
             while queue == Queue::Unknown {
                 queue = self.accept(listener, ACCEPTS_PER_TURN);
             }
-            if queue == Queue::Stuck || listener.seal() {
+            if queue == Queue::Stuck || listener.close_queue() {
                 return queue;
             }
         }
@@ -387,7 +387,7 @@ impl Acceptor {
         let shared = Arc::clone(&self.shared);
         let config = &shared.service.config;
         let deadline = started + config.drain_timeout;
-        let handshakes_until = if self.listeners.iter().any(Listener::ends_handshakes) {
+        let handshakes_until = if self.listeners.iter().any(Listener::completes_handshakes) {
             started + config.drain_idle.min(HANDSHAKE)
         } else {
             started

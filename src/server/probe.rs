@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use crate::net::BindError;
-use crate::net::listener::{each_of, open_tcp, resolve};
+use crate::net::listener::{open_each, open_tcp, resolve};
 use crate::net::socket_file;
 use crate::net::{ListenAddr, UnixAddr};
 
@@ -70,7 +70,7 @@ impl ListenAddr {
 }
 
 fn check_host(host: &str, port: u16) -> io::Result<()> {
-    each_of(&resolve(host, port)?, |address| {
+    open_each(&resolve(host, port)?, |address| {
         match open_tcp(*address, true) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(()),
             result => result.map(drop),

@@ -255,7 +255,7 @@ impl RequestBuilder<'_> {
             other => panic!("no client comes by {other}"),
         });
         let peer = ClientInfo::new(self.origin.peer());
-        self.origin = peer.with(peer.route().on_behalf_of(client, scheme));
+        self.origin = peer.with_route(peer.route().on_behalf_of(client, scheme));
         self
     }
 

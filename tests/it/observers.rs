@@ -23,7 +23,7 @@ struct Line {
 }
 
 impl Observer for Book {
-    fn answered(&self, exchange: &RequestRecord<'_>) {
+    fn on_response(&self, exchange: &RequestRecord<'_>) {
         let line = Line {
             request_line: String::from_utf8_lossy(exchange.raw_request().request_line())
                 .into_owned(),

@@ -333,7 +333,7 @@ fn shedding_does_not_wait_for_a_streamed_body() {
 struct Outcomes(Mutex<Vec<Outcome>>);
 
 impl Observer for Outcomes {
-    fn answered(&self, exchange: &RequestRecord<'_>) {
+    fn on_response(&self, exchange: &RequestRecord<'_>) {
         let mut outcomes = self.0.lock().expect("no thread panicked");
         outcomes.push(exchange.outcome());
     }

@@ -42,10 +42,10 @@ impl ConnectionIo {
                 if mode == CloseMode::Plain {
                     return Ok(DriveResult::Close(self.close_reason()));
                 }
-                self.socket.finish_sending()?;
+                self.socket.shutdown_write()?;
                 // Discarded bytes need not be valid TLS records.
                 #[cfg(feature = "_tls")]
-                self.socket.become_plain();
+                self.socket.remove_tls();
                 self.state = State::LingeringClose;
             }
             State::Http | State::LingeringClose => {}
@@ -59,7 +59,7 @@ impl ConnectionIo {
             buffers.input.clear();
             match self.socket.receive(buffers.input.room())? {
                 Received::Full | Received::Short => {}
-                Received::Nothing => return Ok(result),
+                Received::WouldBlock => return Ok(result),
                 Received::End => return Ok(DriveResult::Close(self.close_reason())),
             }
         }

@@ -41,7 +41,7 @@ fn close_notify_waits_for_room_until_the_deadline() {
             Body::from_reader(filler)
         });
         let ours = Socket::new(ours.into()).with_tls(config.config());
-        let opening = ListenerProtocol::default().over(config);
+        let opening = ListenerProtocol::default().with_tls(config);
         let ours = ours.expect("the configuration is valid");
         let mut connection = Connection::new(ours, PeerAddr::UNIX, &opening, now, &service);
         let mut buffers = WorkerBuffers::new(0);

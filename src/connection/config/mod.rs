@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 pub use self::conflict::Conflict;
 #[cfg(feature = "proxy")]
-use crate::net::proxy::Trust;
+use crate::net::proxy::TrustedProxies;
 use crate::sync::CENTURY;
 
 /// The limits and timeouts of one server, after the builder has checked them.
@@ -34,7 +34,7 @@ pub(crate) struct Config {
     pub(crate) request_ids: bool,
     pub(crate) server_timing: bool,
     #[cfg(feature = "proxy")]
-    pub(crate) trust: Trust,
+    pub(crate) trusted_proxies: TrustedProxies,
 }
 
 /// The default settings of a [`Builder`](crate::Builder), with their reasons.
@@ -162,7 +162,7 @@ impl Default for Config {
             request_ids: false,
             server_timing: false,
             #[cfg(feature = "proxy")]
-            trust: Trust::default(),
+            trusted_proxies: TrustedProxies::default(),
         }
     }
 }

@@ -49,13 +49,13 @@ impl Http1 {
     }
 
     /// Whether a request may have begun to arrive.
-    pub(super) fn has_begun(&self, io: &ConnectionIo) -> bool {
+    pub(super) fn has_partial_record(&self, io: &ConnectionIo) -> bool {
         let is_arriving = matches!(
             io.deadlines.waits_for(),
             Some(WaitFor::Head | WaitFor::Body)
         ) || !io.carried.is_empty()
             || self.decoder.held() > 0
-            || io.socket.has_begun()
+            || io.socket.has_partial_record()
             || io.socket.has_unread();
         is_arriving && !self.decoder.is_discarding()
     }
@@ -202,8 +202,8 @@ impl Http1 {
         match io.receive(buffer)? {
             Received::Full | Received::Short => Ok(None),
             // A part of a TLS record has arrived.
-            Received::Nothing if waiting::progress(io, progress) != progress => Ok(None),
-            Received::Nothing => match overdue(io, buffers) {
+            Received::WouldBlock if waiting::progress(io, progress) != progress => Ok(None),
+            Received::WouldBlock => match overdue(io, buffers) {
                 Some(error) => {
                     self.reject(io, error, buffers, service);
                     Ok(None)

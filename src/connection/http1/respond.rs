@@ -233,7 +233,7 @@ fn decorate(
 
 /// Whether bytes of another request have arrived.
 fn has_more(io: &ConnectionIo, buffers: &WorkerBuffers) -> bool {
-    !buffers.input.is_empty() || io.socket.has_begun()
+    !buffers.input.is_empty() || io.socket.has_partial_record()
 }
 
 /// Appends the response to the write queue, and passes the transaction to the observers.

@@ -71,7 +71,7 @@ pub(super) fn overdue(io: &ConnectionIo, buffers: &WorkerBuffers) -> Option<Requ
 /// The progress of a request, where a part of a TLS record counts as a part of its head.
 pub(super) fn progress(io: &ConnectionIo, decoded: Progress) -> Progress {
     match decoded {
-        Progress::Nothing if io.socket.has_begun() => Progress::Head,
+        Progress::Nothing if io.socket.has_partial_record() => Progress::Head,
         _ => decoded,
     }
 }

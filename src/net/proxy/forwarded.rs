@@ -25,29 +25,29 @@ pub(crate) struct Hop {
 }
 
 /// What all lines of `X-Forwarded-For` say. An empty element stands for someone who was not named.
-pub(crate) fn x_forwarded_for(fields: &HeaderMap) -> impl Iterator<Item = Hop> {
-    let lines = fields.get_all(&X_FORWARDED_FOR).iter().rev();
+pub(crate) fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Hop> {
+    let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
     let elements = lines.flat_map(|line| list::items(line.as_bytes()).rev());
     elements.map(|element| Hop {
-        client: node(element),
+        client: parse_address(element),
         scheme: None,
     })
 }
 
 /// The last scheme that `X-Forwarded-Proto` names; `None` if it is not there.
-pub(crate) fn x_forwarded_proto(fields: &HeaderMap) -> Option<Option<Scheme>> {
-    let line = fields.get_all(&X_FORWARDED_PROTO).iter().next_back()?;
+pub(crate) fn x_forwarded_proto(headers: &HeaderMap) -> Option<Option<Scheme>> {
+    let line = headers.get_all(&X_FORWARDED_PROTO).iter().next_back()?;
     let last = list::items(line.as_bytes()).next_back();
-    Some(last.and_then(scheme))
+    Some(last.and_then(parse_scheme))
 }
 
 /// What all lines of `Forwarded` say. Empty elements are passed over (RFC 9110 section 5.6.1.2).
-pub(crate) fn forwarded(fields: &HeaderMap) -> impl Iterator<Item = Hop> {
-    let lines = fields.get_all(&FORWARDED).iter().rev();
+pub(crate) fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Hop> {
+    let lines = headers.get_all(&FORWARDED).iter().rev();
     let elements = lines.flat_map(|line| Elements(Some(line.as_bytes())));
     elements
         .filter(|element| !element.is_empty())
-        .map(|element| hop(element).unwrap_or_default())
+        .map(|element| parse_element(element).unwrap_or_default())
 }
 
 /// The elements of a line of `Forwarded`, the last one first.
@@ -82,24 +82,24 @@ fn is_escaped(before: &[u8]) -> bool {
 }
 
 /// An element of `Forwarded` (RFC 7239 section 4); `None` if it is none.
-fn hop(element: &[u8]) -> Option<Hop> {
+fn parse_element(element: &[u8]) -> Option<Hop> {
     let mut hop = Hop::default();
-    let (mut is_for_known, mut is_proto_known) = (false, false);
+    let (mut has_for, mut has_proto) = (false, false);
     let mut rest = element;
     loop {
         rest = rest.trim_ascii_start();
         if !rest.is_empty() && !rest.starts_with(b";") {
             let (name, value);
-            (name, value, rest) = pair(rest)?;
+            (name, value, rest) = parse_parameter(rest)?;
             // No parameter may be there twice.
             if name.eq_ignore_ascii_case(b"for") {
-                hop.client = forwarded_node(value);
-                if std::mem::replace(&mut is_for_known, true) {
+                hop.client = parse_node(value);
+                if std::mem::replace(&mut has_for, true) {
                     return None;
                 }
             } else if name.eq_ignore_ascii_case(b"proto") {
-                hop.scheme = scheme(value);
-                if std::mem::replace(&mut is_proto_known, true) {
+                hop.scheme = parse_scheme(value);
+                if std::mem::replace(&mut has_proto, true) {
                     return None;
                 }
             }
@@ -115,11 +115,11 @@ fn hop(element: &[u8]) -> Option<Hop> {
 
 /// A parameter's name and value, and what follows it. Escapes in a value stay as they are: nothing
 /// that is of use here has any.
-fn pair(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let (name, text) = token(text)?;
+fn parse_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (name, text) = split_token(text)?;
     let text = text.strip_prefix(b"=")?;
     let Some(quoted) = text.strip_prefix(b"\"") else {
-        let (value, rest) = token(text)?;
+        let (value, rest) = split_token(text)?;
         return Some((name, value, rest));
     };
     let end = (0..quoted.len()).find(|at| quoted[*at] == b'"' && !is_escaped(&quoted[..*at]))?;
@@ -127,7 +127,7 @@ fn pair(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 /// What a text begins with until something that no token has (RFC 9110 section 5.6.2).
-fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
+fn split_token(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     let end = text.iter().position(|byte| !is_of_token(byte));
     let (token, rest) = text.split_at(end.unwrap_or(text.len()));
@@ -136,13 +136,13 @@ fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// A node identifier (RFC 7239 section 6). An IPv6 address without brackets is none: it could have
 /// a port at its end.
-fn forwarded_node(text: &[u8]) -> Option<PeerAddr> {
+fn parse_node(text: &[u8]) -> Option<PeerAddr> {
     let colons = text.iter().filter(|byte| **byte == b':').count();
-    (colons < 2 || text.starts_with(b"[")).then(|| node(text))?
+    (colons < 2 || text.starts_with(b"[")).then(|| parse_address(text))?
 }
 
 /// An address with or without a port.
-fn node(text: &[u8]) -> Option<PeerAddr> {
+fn parse_address(text: &[u8]) -> Option<PeerAddr> {
     let text = str::from_utf8(text).ok()?;
     let (ip, port) = match text.strip_prefix('[') {
         Some(bracketed) => {
@@ -170,7 +170,7 @@ fn node(text: &[u8]) -> Option<PeerAddr> {
     Some(PeerAddr::new(ip, port))
 }
 
-fn scheme(name: &[u8]) -> Option<Scheme> {
+fn parse_scheme(name: &[u8]) -> Option<Scheme> {
     [(&b"http"[..], Scheme::Http), (b"https", Scheme::Https)]
         .into_iter()
         .find_map(|(known, scheme)| name.eq_ignore_ascii_case(known).then_some(scheme))

@@ -70,7 +70,7 @@ impl ProxyHeader {
         match self {
             Self::Local => client_info.clone(),
             Self::Proxied(client, scheme) => {
-                client_info.with(client_info.route().on_behalf_of(client, scheme))
+                client_info.with_route(client_info.route().on_behalf_of(client, scheme))
             }
         }
     }

@@ -63,13 +63,13 @@ pub enum ForwardedBy {
 
 /// Who is believed, and about what.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Trust {
+pub(crate) struct TrustedProxies {
     nets: Vec<IpNet>,
     unix: bool,
-    by: ForwardedBy,
+    forwarded_by: ForwardedBy,
 }
 
-impl Trust {
+impl TrustedProxies {
     pub(crate) fn add(&mut self, proxy: TrustedProxy) {
         match proxy {
             TrustedProxy::Net(net) => self.nets.push(canonical(net)),
@@ -77,8 +77,8 @@ impl Trust {
         }
     }
 
-    pub(crate) fn set_by(&mut self, by: ForwardedBy) {
-        self.by = by;
+    pub(crate) fn set_forwarded_by(&mut self, forwarded_by: ForwardedBy) {
+        self.forwarded_by = forwarded_by;
     }
 
     /// Whether nobody is believed.
@@ -86,35 +86,35 @@ impl Trust {
         self.nets.is_empty() && !self.unix
     }
 
-    pub(crate) fn includes(&self, node: &PeerAddr) -> bool {
-        match node.ip() {
+    pub(crate) fn contains(&self, address: &PeerAddr) -> bool {
+        match address.ip() {
             Some(ip) => self.nets.iter().any(|net| net.contains(&ip)),
-            None => self.unix && node.is_unix(),
+            None => self.unix && address.is_unix(),
         }
     }
 
     /// Where a request with these fields comes from, if all that is known without them is
     /// `origin`.
-    pub(crate) fn client_info(&self, origin: &ClientInfo, fields: &HeaderMap) -> ClientInfo {
+    pub(crate) fn client_info(&self, connection: &ClientInfo, headers: &HeaderMap) -> ClientInfo {
         if self.is_empty() {
-            return origin.clone();
+            return connection.clone();
         }
-        let before = origin.route();
-        let route = self.read(before, fields);
-        if route == before {
-            return origin.clone();
+        let direct = connection.route();
+        let route = self.read(direct, headers);
+        if route == direct {
+            return connection.clone();
         }
-        origin.with(route)
+        connection.with_route(route)
     }
 
-    fn read(&self, before: ProxyRoute, fields: &HeaderMap) -> ProxyRoute {
-        match self.by {
-            ForwardedBy::Forwarded => self.walk(before, forwarded::forwarded(fields)),
-            ForwardedBy::XForwardedFor => self.walk(before, forwarded::x_forwarded_for(fields)),
+    fn read(&self, direct: ProxyRoute, headers: &HeaderMap) -> ProxyRoute {
+        match self.forwarded_by {
+            ForwardedBy::Forwarded => self.walk(direct, forwarded::forwarded(headers)),
+            ForwardedBy::XForwardedFor => self.walk(direct, forwarded::x_forwarded_for(headers)),
             ForwardedBy::XForwarded => {
-                let route = self.walk(before, forwarded::x_forwarded_for(fields));
-                match forwarded::x_forwarded_proto(fields) {
-                    Some(scheme) if self.believes(&before) => ProxyRoute { scheme, ..route },
+                let route = self.walk(direct, forwarded::x_forwarded_for(headers));
+                match forwarded::x_forwarded_proto(headers) {
+                    Some(scheme) if self.trusts(&direct) => ProxyRoute { scheme, ..route },
                     _ => route,
                 }
             }
@@ -122,14 +122,10 @@ impl Trust {
     }
 
     /// Each statement is believed if it is from someone who is, beginning with the nearest.
-    fn walk(
-        &self,
-        before: ProxyRoute,
-        statements: impl Iterator<Item = forwarded::Hop>,
-    ) -> ProxyRoute {
-        let mut route = before;
-        for hop in statements {
-            if !self.believes(&route) {
+    fn walk(&self, direct: ProxyRoute, hops: impl Iterator<Item = forwarded::Hop>) -> ProxyRoute {
+        let mut route = direct;
+        for hop in hops {
+            if !self.trusts(&route) {
                 break;
             }
             route = route.on_behalf_of(hop.client, hop.scheme);
@@ -138,8 +134,8 @@ impl Trust {
     }
 
     /// Whether whoever seems to be the client is a proxy that is believed.
-    fn believes(&self, route: &ProxyRoute) -> bool {
-        (route.client).is_some_and(|client| self.includes(&client))
+    fn trusts(&self, route: &ProxyRoute) -> bool {
+        (route.client).is_some_and(|client| self.contains(&client))
     }
 }
 

@@ -15,9 +15,9 @@ fn peer() -> ClientInfo {
     ClientInfo::new(peer.into())
 }
 
-fn trust(proxies: &[&str], by: ForwardedBy) -> Trust {
-    let mut trust = Trust::default();
-    trust.set_by(by);
+fn trust(proxies: &[&str], by: ForwardedBy) -> TrustedProxies {
+    let mut trust = TrustedProxies::default();
+    trust.set_forwarded_by(by);
     for proxy in proxies {
         trust.add(proxy.parse().expect("the text is a proxy"));
     }
@@ -25,17 +25,17 @@ fn trust(proxies: &[&str], by: ForwardedBy) -> Trust {
 }
 
 /// Proxy, client and scheme, as text.
-fn told(origin: &ClientInfo) -> String {
+fn text_of(client_info: &ClientInfo) -> String {
     let text = |node: Option<PeerAddr>| node.map_or("-".to_owned(), |node| node.to_string());
-    let scheme = origin.scheme().map_or("-", http::uri::Scheme::as_str);
+    let scheme = client_info.scheme().map_or("-", http::uri::Scheme::as_str);
     format!(
         "{} {} {scheme}",
-        text(origin.proxy()),
-        text(origin.client())
+        text(client_info.proxy()),
+        text(client_info.client())
     )
 }
 
-fn fields<'a>(lines: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap {
+fn headers<'a>(lines: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap {
     lines
         .into_iter()
         .map(|(name, value)| {
@@ -52,11 +52,11 @@ fn fields<'a>(lines: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap 
 
 /// What lines of one field tell, behind 10.0.0.0/8 and 2001:db8::/32.
 #[track_caller]
-fn walk(by: ForwardedBy, name: &str, lines: &[&str], expected: &str) {
+fn check_lines(by: ForwardedBy, name: &str, lines: &[&str], expected: &str) {
     let trust = trust(&["10.0.0.0/8", "2001:db8::/32"], by);
-    let fields = fields(lines.iter().map(|line| (name, *line)));
+    let headers = headers(lines.iter().map(|line| (name, *line)));
     assert_eq!(
-        told(&trust.client_info(&peer(), &fields)),
+        text_of(&trust.client_info(&peer(), &headers)),
         expected,
         "{lines:?}"
     );
@@ -66,7 +66,7 @@ fn walk(by: ForwardedBy, name: &str, lines: &[&str], expected: &str) {
 fn x_forwarded_for_is_walked_from_the_right() {
     #[track_caller]
     fn check(lines: &[&str], expected: &str) {
-        walk(
+        check_lines(
             ForwardedBy::XForwardedFor,
             "x-forwarded-for",
             lines,
@@ -134,7 +134,7 @@ fn x_forwarded_for_is_walked_from_the_right() {
 fn forwarded_is_walked_from_the_right() {
     #[track_caller]
     fn check(lines: &[&str], expected: &str) {
-        walk(ForwardedBy::Forwarded, "forwarded", lines, expected);
+        check_lines(ForwardedBy::Forwarded, "forwarded", lines, expected);
     }
     check(&[], "- 10.0.0.1:9 http");
     check(&["for=192.0.2.1"], "10.0.0.1:9 192.0.2.1 -");
@@ -225,8 +225,8 @@ fn the_last_scheme_that_x_forwarded_proto_names_counts() {
     #[track_caller]
     fn check(lines: &[(&str, &str)], expected: &str) {
         let trust = trust(&["10.0.0.0/8"], ForwardedBy::XForwarded);
-        let told = told(&trust.client_info(&peer(), &fields(lines.iter().copied())));
-        assert_eq!(told, expected, "{lines:?}");
+        let text = text_of(&trust.client_info(&peer(), &headers(lines.iter().copied())));
+        assert_eq!(text, expected, "{lines:?}");
     }
     let client = ("x-forwarded-for", "192.0.2.1");
     check(&[client], "10.0.0.1:9 192.0.2.1 -");
@@ -248,7 +248,7 @@ fn the_last_scheme_that_x_forwarded_proto_names_counts() {
 
 /// Every field says something else.
 fn contradiction() -> HeaderMap {
-    fields([
+    headers([
         ("forwarded", "for=192.0.2.1;proto=https"),
         ("x-forwarded-for", "192.0.2.2"),
         ("x-forwarded-proto", "https"),
@@ -265,7 +265,7 @@ fn only_the_fields_that_the_proxies_set_are_believed() {
     ] {
         let trust = trust(&["10.0.0.1"], by);
         assert_eq!(
-            told(&trust.client_info(&peer(), &contradiction())),
+            text_of(&trust.client_info(&peer(), &contradiction())),
             expected
         );
     }
@@ -288,9 +288,9 @@ fn an_empty_list_trusts_nobody_and_no_list_trusts_others() {
 #[test]
 fn proxies_are_networks_addresses_and_those_on_this_machine() {
     #[track_caller]
-    fn check(proxy: &str, node: PeerAddr, includes: bool) {
+    fn check(proxy: &str, address: PeerAddr, expected: bool) {
         let trust = trust(&[proxy], ForwardedBy::default());
-        assert_eq!(trust.includes(&node), includes, "{proxy}: {node}");
+        assert_eq!(trust.contains(&address), expected, "{proxy}: {address}");
     }
     let ip = |text: &str| PeerAddr::from(text.parse::<IpAddr>().expect("the text is an address"));
     check("10.1.2.3/8", ip("10.255.0.1"), true);
@@ -330,15 +330,15 @@ fn proxies_are_networks_addresses_and_those_on_this_machine() {
 fn ten_thousand_elements_are_walked() {
     let trust = trust(&["10.0.0.0/8"], ForwardedBy::XForwardedFor);
     let lines = format!("192.0.2.1{}", ", 10.0.0.2".repeat(10_000));
-    let told = told(&trust.client_info(&peer(), &fields([("x-forwarded-for", &*lines)])));
-    assert_eq!(told, "10.0.0.2 192.0.2.1 -");
+    let text = text_of(&trust.client_info(&peer(), &headers([("x-forwarded-for", &*lines)])));
+    assert_eq!(text, "10.0.0.2 192.0.2.1 -");
 }
 
 proptest! {
     /// Whatever a client sends, it says nothing about whom the proxies have seen.
     #[test]
     fn what_a_client_sends_does_not_count(
-        lies in vec(line(), 0..4),
+        forged in vec(any_line(), 0..4),
         same_line in any::<bool>(),
         chain in 0..4usize,
     ) {
@@ -348,14 +348,14 @@ proptest! {
         ] {
             let trust = trust(&["10.0.0.0/8"], by);
             let honest = [&[client][..], &vec![proxy; chain]].concat().join(", ");
-            let expected = trust.client_info(&peer(), &fields([(name, &*honest)]));
+            let expected = trust.client_info(&peer(), &headers([(name, &*honest)]));
             let mut map = HeaderMap::new();
             let name: HeaderName = name.parse().expect("the text is a field name");
-            for lie in &lies {
-                map.append(&name, lie.clone());
+            for line in &forged {
+                map.append(&name, line.clone());
             }
             // A proxy appends to the last line, or adds one.
-            let appended = match lies.last() {
+            let appended = match forged.last() {
                 Some(last) if same_line => [last.as_bytes(), b", ", honest.as_bytes()].concat(),
                 _ => honest.into_bytes(),
             };
@@ -382,7 +382,7 @@ proptest! {
 }
 
 /// The value of a field: anything, or something like what proxies write.
-fn line() -> impl Strategy<Value = HeaderValue> {
+fn any_line() -> impl Strategy<Value = HeaderValue> {
     let nonsense = vec(prop_oneof![0x20..0x7f_u8, 0x80..=0xff_u8], 0..40);
     let part = select(vec![
         "for=",

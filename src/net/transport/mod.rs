@@ -26,7 +26,7 @@ use crate::message::body::{Client, Presence};
 
 /// One client's socket.
 ///
-/// Who finds [nothing](Received::Nothing) to receive waits until the descriptor is readable, and who
+/// Who finds [nothing](Received::WouldBlock) to receive waits until the descriptor is readable, and who
 /// can send nothing until it is writable, with TLS too: what TLS itself has to send meanwhile goes
 /// along with the next bytes. Only a [`Handshake`] may wait for the one or the other.
 #[derive(Debug)]
@@ -48,14 +48,14 @@ pub(crate) enum Received {
     /// Some bytes, and no more are there.
     Short,
     /// None are there now.
-    Nothing,
+    WouldBlock,
     /// The client has finished sending.
     End,
 }
 
 /// Read of a file at a time that the system can't send by itself, or not to a client that speaks TLS:
 /// there it is four of the largest records, which leave in one call.
-const READ: usize = 64 * 1024;
+const MAX_FILE_READ: usize = 64 * 1024;
 
 /// What came of sending from a file.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(crate) enum FileSent {
     /// So many bytes went.
     Some(usize),
     /// The socket would block.
-    Nothing,
+    WouldBlock,
     /// The file has no byte there.
     End,
     /// The file can't be read.
@@ -72,13 +72,13 @@ pub(crate) enum FileSent {
 
 /// Reads up to `count` bytes of a file, to be sent by hand; if there are none, that is all that comes
 /// of sending it.
-fn read_part(file: &File, offset: u64, count: usize) -> Result<Vec<u8>, FileSent> {
-    let mut part = vec![0; count.min(READ)];
-    match file.read_at(&mut part, offset) {
+fn read_chunk(file: &File, offset: u64, count: usize) -> Result<Vec<u8>, FileSent> {
+    let mut chunk = vec![0; count.min(MAX_FILE_READ)];
+    match file.read_at(&mut chunk, offset) {
         Ok(0) => Err(FileSent::End),
         Ok(count) => {
-            part.truncate(count);
-            Ok(part)
+            chunk.truncate(count);
+            Ok(chunk)
         }
         Err(error) => Err(FileSent::Unreadable(error)),
     }
@@ -132,21 +132,21 @@ impl Socket {
         self.plain.send(first, second)
     }
 
-    /// Sends from the start of these bytes and returns how many are [seen to](Self::send_rest), which
+    /// Sends from the start of these bytes and returns how many are [seen to](Self::flush), which
     /// may be more than went; none if there is no room.
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
-            return session.take(&self.plain, bytes);
+            return session.write(&self.plain, bytes);
         }
         self.plain.send(bytes, &[])
     }
 
     /// Sends what is left of what was [taken](Self::take). Whether all of it has gone.
-    pub(crate) fn send_rest(&mut self) -> io::Result<bool> {
+    pub(crate) fn flush(&mut self) -> io::Result<bool> {
         #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
-            return session.send_rest(&self.plain);
+            return session.flush(&self.plain);
         }
         Ok(true)
     }
@@ -188,10 +188,10 @@ impl Socket {
     }
 
     /// Whether a part of something has come of which nothing can be received before the rest.
-    pub(crate) fn has_begun(&self) -> bool {
+    pub(crate) fn has_partial_record(&self) -> bool {
         #[cfg(feature = "_tls")]
         if let Some(session) = &self.session {
-            return session.has_begun();
+            return session.has_partial_record();
         }
         false
     }
@@ -222,7 +222,7 @@ impl Socket {
 
     /// Whether the end that was received may be none that the client wanted: it speaks TLS, and has not
     /// said goodbye.
-    pub(crate) fn is_cut_off(&self) -> bool {
+    pub(crate) fn is_truncated(&self) -> bool {
         #[cfg(feature = "_tls")]
         if let Some(session) = &self.session {
             return !session.has_received_close_notify();
@@ -231,8 +231,8 @@ impl Socket {
     }
 
     /// Tells the client that nothing more will be sent, once the goodbye is said.
-    pub(crate) fn finish_sending(&self) -> io::Result<()> {
-        self.plain.finish_sending()
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        self.plain.shutdown_write()
     }
 }
 
@@ -283,7 +283,7 @@ impl Socket {
     }
 
     /// Ends TLS: what follows in either direction is bytes as they are.
-    pub(crate) fn become_plain(&mut self) {
+    pub(crate) fn remove_tls(&mut self) {
         self.session = None;
     }
 

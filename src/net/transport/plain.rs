@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
-use super::{FileSent, Received, read_part};
+use super::{FileSent, Received, read_chunk};
 use crate::message::body::Presence;
 use crate::sync::recv;
 
@@ -25,7 +25,7 @@ impl Plain {
             Ok((_, 0)) => Ok(Received::End),
             Ok((_, count)) if count == room => Ok(Received::Full),
             Ok(_) => Ok(Received::Short),
-            Err(Errno::AGAIN) => Ok(Received::Nothing),
+            Err(Errno::AGAIN) => Ok(Received::WouldBlock),
             Err(error) => Err(error.into()),
         }
     }
@@ -62,21 +62,21 @@ impl Plain {
         match sent {
             Ok(0) => Ok(FileSent::End),
             Ok(count) => Ok(FileSent::Some(count)),
-            Err(Errno::AGAIN) => Ok(FileSent::Nothing),
-            Err(_) => self.send_by_hand(file, offset, count),
+            Err(Errno::AGAIN) => Ok(FileSent::WouldBlock),
+            Err(_) => self.send_copied(file, offset, count),
         }
     }
 
     /// The system does not tell whether the socket failed, or the file, or only `sendfile`, which not
     /// every file system has. Reading and sending do.
     #[cold]
-    fn send_by_hand(&self, file: &File, offset: u64, count: usize) -> io::Result<FileSent> {
-        let part = match read_part(file, offset, count) {
-            Ok(part) => part,
+    fn send_copied(&self, file: &File, offset: u64, count: usize) -> io::Result<FileSent> {
+        let chunk = match read_chunk(file, offset, count) {
+            Ok(chunk) => chunk,
             Err(sent) => return Ok(sent),
         };
-        Ok(match self.send(&part, &[])? {
-            0 => FileSent::Nothing,
+        Ok(match self.send(&chunk, &[])? {
+            0 => FileSent::WouldBlock,
             count => FileSent::Some(count),
         })
     }
@@ -113,7 +113,7 @@ impl Plain {
         )?)
     }
 
-    pub(crate) fn finish_sending(&self) -> io::Result<()> {
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         Ok(rustix::net::shutdown(&self.0, Shutdown::Write)?)
     }
 }

@@ -36,23 +36,27 @@ impl Builder {
     pub fn bind(self) -> Result<Server, BindError> {
         let mut listeners = Vec::new();
         for (socket, opening) in self.adopted {
-            listeners.push(Listener::adopt(socket)?.with(opening));
+            listeners.push(Listener::adopt(socket)?.with_protocol(opening));
         }
         for (address, opening) in &self.addresses {
             let address = address
                 .as_ref()
-                .map_err(|why| BindError::no_address(*why))?;
+                .map_err(|why| BindError::invalid_address(*why))?;
             let bound = Listener::bind(address, self.reuse_port)?;
-            listeners.extend(bound.into_iter().map(|one| one.with(opening.clone())));
+            listeners.extend(
+                bound
+                    .into_iter()
+                    .map(|one| one.with_protocol(opening.clone())),
+            );
         }
         if listeners.is_empty() {
-            return Err(BindError::nowhere());
+            return Err(BindError::no_listeners());
         }
         #[cfg(feature = "proxy")]
-        if self.config.trust.is_empty()
-            && let Some(listener) = listeners.iter().find(|one| one.is_proxied())
+        if self.config.trusted_proxies.is_empty()
+            && let Some(listener) = listeners.iter().find(|one| one.expects_proxy_header())
         {
-            return Err(BindError::untrusted(listener.address()));
+            return Err(BindError::no_trusted_proxy(listener.address()));
         }
         let waker = Arc::new(Waker::new().map_err(BindError::without_address)?);
         let addresses = listeners.iter().map(Listener::address).cloned().collect();

@@ -94,14 +94,14 @@ impl Builder {
         address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
         tls: impl Into<Tls>,
     ) -> Self {
-        self.listen_for(address, ListenerProtocol::default().over(tls.into()))
+        self.listen_for(address, ListenerProtocol::default().with_tls(tls.into()))
     }
 
     /// [Takes over](Self::adopt) a socket on which clients speak TLS, as where it
     /// [listens](Self::listen_tls) for them.
     #[cfg(feature = "_tls")]
     pub fn adopt_tls(self, listener: impl Into<OwnedFd>, tls: impl Into<Tls>) -> Self {
-        self.adopt_for(listener, ListenerProtocol::default().over(tls.into()))
+        self.adopt_for(listener, ListenerProtocol::default().with_tls(tls.into()))
     }
 
     /// Listens on this address for proxies that begin each connection with a header of the PROXY
@@ -127,7 +127,9 @@ impl Builder {
     ) -> Self {
         self.listen_for(
             address,
-            ListenerProtocol::default().behind_proxy().over(tls.into()),
+            ListenerProtocol::default()
+                .behind_proxy()
+                .with_tls(tls.into()),
         )
     }
 
@@ -141,7 +143,9 @@ impl Builder {
     ) -> Self {
         self.adopt_for(
             listener,
-            ListenerProtocol::default().behind_proxy().over(tls.into()),
+            ListenerProtocol::default()
+                .behind_proxy()
+                .with_tls(tls.into()),
         )
     }
 

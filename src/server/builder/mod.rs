@@ -374,7 +374,7 @@ impl Builder {
     /// ```
     #[cfg(feature = "proxy")]
     pub fn trusted_proxy(mut self, proxy: impl Into<TrustedProxy>) -> Self {
-        self.config.trust.add(proxy.into());
+        self.config.trusted_proxies.add(proxy.into());
         self
     }
 
@@ -382,7 +382,7 @@ impl Builder {
     /// [`ForwardedBy::XForwarded`].
     #[cfg(feature = "proxy")]
     pub fn forwarded_by(mut self, by: ForwardedBy) -> Self {
-        self.config.trust.set_by(by);
+        self.config.trusted_proxies.set_forwarded_by(by);
         self
     }
 }

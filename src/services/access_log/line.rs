@@ -326,11 +326,11 @@ mod tests {
         head: &[u8],
         change: impl FnOnce(&mut RequestRecord<'_>),
     ) -> String {
-        let wire = RawRequest::new(head.to_vec().into(), None);
+        let raw_request = RawRequest::new(head.to_vec().into(), None);
         let mut exchange = RequestRecord {
             worker: 0,
-            wire: &wire,
-            origin,
+            raw_request: &raw_request,
+            client_info: origin,
             id: None,
             outcome: Outcome::Handled,
             status: StatusCode::OK,
@@ -416,7 +416,8 @@ mod tests {
     #[cfg(feature = "proxy")]
     fn the_origin_is_the_same_block_as_elsewhere() {
         let direct = ClientInfo::new(node("[2001:db8::1]:80"));
-        let proxied = |client, scheme| direct.with(direct.route().on_behalf_of(client, scheme));
+        let proxied =
+            |client, scheme| direct.with_route(direct.route().on_behalf_of(client, scheme));
         let named = proxied(Some(node("192.0.2.1:4")), Some(client_info::Scheme::Https));
         let local = ClientInfo::new(PeerAddr::UNIX);
         for origin in [&direct, &local, &named, &proxied(None, None)] {

@@ -232,7 +232,7 @@ impl LogState {
 }
 
 impl Observer for AccessLines {
-    fn answered(&self, exchange: &RequestRecord<'_>) {
+    fn on_response(&self, exchange: &RequestRecord<'_>) {
         let LogState {
             format,
             gathered,
@@ -415,12 +415,12 @@ mod tests {
 
     /// Tells of requests until that has cost a line, and how many those were.
     fn fill(lines: &AccessLines) -> u64 {
-        let wire = RawRequest::new(b"GET / HTTP/1.1\r\n\r\n"[..].into(), None);
+        let raw_request = RawRequest::new(b"GET / HTTP/1.1\r\n\r\n"[..].into(), None);
         let origin = ClientInfo::new(crate::message::PeerAddr::UNIX);
         let exchange = RequestRecord {
             worker: 1,
-            wire: &wire,
-            origin: &origin,
+            raw_request: &raw_request,
+            client_info: &origin,
             id: None,
             outcome: Outcome::Handled,
             status: StatusCode::OK,
@@ -430,7 +430,7 @@ mod tests {
         };
         let mut told = 0;
         while lines.0.untold.load(Ordering::Relaxed) == 0 {
-            lines.answered(&exchange);
+            lines.on_response(&exchange);
             told += 1;
         }
         told

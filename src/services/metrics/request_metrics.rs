@@ -110,7 +110,7 @@ impl RequestMetrics {
 }
 
 impl Observer for RequestMetrics {
-    fn answered(&self, exchange: &RequestRecord<'_>) {
+    fn on_response(&self, exchange: &RequestRecord<'_>) {
         let method = number_of_method(exchange.raw_request().request_line());
         let duration = u64::try_from(exchange.duration().as_nanos()).unwrap_or(u64::MAX);
         let mut counts = self.0.of(exchange.worker());

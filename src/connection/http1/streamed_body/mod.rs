@@ -262,7 +262,7 @@ impl ChannelState {
             let sent = blocking::send(&mut self.socket, self.interim, deadline, &may)?;
             self.interim = &self.interim[sent..];
         }
-        blocking::complete(&mut self.socket, deadline, may, Socket::send_rest)
+        blocking::complete(&mut self.socket, deadline, may, Socket::flush)
     }
 
     /// Discards the content that the handler has not read, if it is here and short.

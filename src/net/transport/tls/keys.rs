@@ -7,11 +7,11 @@ use rustls::SupportedCipherSuite;
 use super::HEADER;
 
 /// The most content of a record (RFC 8446 section 5.1).
-const RECORD: usize = 16 * 1024;
+const MAX_RECORD: usize = 16 * 1024;
 
 /// Kept for records without content, which rustls makes by itself: the end of the handshake, and
 /// alerts.
-const OTHERS: u64 = 16;
+const RESERVED: u64 = 16;
 
 /// How many records may still be sent with the keys of a connection.
 ///
@@ -29,12 +29,12 @@ pub(crate) struct Keys {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     /// Others come when they are used up.
-    Endless,
+    Unlimited,
     /// So many records, and half of what it was at first: from there on the next answer should be the
     /// last, which has as much again.
     Left { records: u64, half: u64 },
     /// Something was to be sent that they did not last for.
-    Over,
+    Exhausted,
 }
 
 impl Keys {
@@ -42,15 +42,15 @@ impl Keys {
     /// it is not the usual one.
     pub(crate) fn new(largest: Option<usize>) -> Self {
         Self {
-            record: largest.map_or(RECORD, |size| size - HEADER),
-            life: Life::Endless,
+            record: largest.map_or(MAX_RECORD, |size| size - HEADER),
+            life: Life::Unlimited,
         }
     }
 
     /// This is agreed on.
-    pub(crate) fn agree(&mut self, suite: Option<SupportedCipherSuite>) {
+    pub(crate) fn set_cipher_suite(&mut self, suite: Option<SupportedCipherSuite>) {
         if let Some(SupportedCipherSuite::Tls12(suite)) = suite {
-            let records = suite.common.confidentiality_limit.saturating_sub(OTHERS);
+            let records = suite.common.confidentiality_limit.saturating_sub(RESERVED);
             let half = records / 2;
             self.life = Life::Left { records, half };
         }
@@ -64,7 +64,7 @@ impl Keys {
     pub(crate) fn take(&mut self, content: usize) -> io::Result<()> {
         if let Life::Left { records, half } = self.life {
             let left = records.checked_sub(content.div_ceil(self.record) as u64);
-            self.life = left.map_or(Life::Over, |records| Life::Left { records, half });
+            self.life = left.map_or(Life::Exhausted, |records| Life::Left { records, half });
         }
         self.check()
     }
@@ -72,17 +72,17 @@ impl Keys {
     /// Whether what is to be sent so far could be.
     pub(crate) fn check(&self) -> io::Result<()> {
         match self.life {
-            Life::Endless | Life::Left { .. } => Ok(()),
-            Life::Over => Err(io::Error::other("its keys are used up")),
+            Life::Unlimited | Life::Left { .. } => Ok(()),
+            Life::Exhausted => Err(io::Error::other("its keys are used up")),
         }
     }
 
     /// Whether the next answer should be the last.
     pub(crate) fn are_near_limit(&self) -> bool {
         match self.life {
-            Life::Endless => false,
+            Life::Unlimited => false,
             Life::Left { records, half } => records < half,
-            Life::Over => true,
+            Life::Exhausted => true,
         }
     }
 }
@@ -97,7 +97,7 @@ mod tests {
 
     fn agreed(suite: SupportedCipherSuite) -> Keys {
         let mut keys = Keys::new(None);
-        keys.agree(Some(suite));
+        keys.set_cipher_suite(Some(suite));
         keys
     }
 

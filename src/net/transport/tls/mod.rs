@@ -11,19 +11,19 @@ use rustls::{ServerConfig, ServerConnection};
 
 use self::keys::Keys;
 use super::plain::Plain;
-use super::{FileSent, READ, Received, read_part};
+use super::{FileSent, MAX_FILE_READ, Received, read_chunk};
 
 /// Calls to receive for one caller: rustls takes 4 KiB with each.
-const READS: usize = 16;
+const MAX_READS: usize = 16;
 
 /// The most that rustls keeps of a record or of a message of the handshake that is not complete.
-const LONGEST_PART: usize = 0xffff;
+const MAX_PARTIAL: usize = 0xffff;
 
 /// What the first byte of a record says that is a part of a handshake (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
 
 /// The same of a record with content.
-const CONTENT: u8 = 23;
+const APPLICATION_DATA: u8 = 23;
 
 /// What a record begins with: its type, a version and how much follows.
 const HEADER: usize = 5;
@@ -39,7 +39,7 @@ pub(crate) struct Session {
     /// Content that is decrypted and has not been received.
     decrypted: usize,
     /// Bytes that have come of a handshake that is not at its end.
-    coming: usize,
+    handshake_bytes: usize,
     records: Records,
     /// Whether the client has said that nothing more comes from it.
     has_received_close_notify: bool,
@@ -50,7 +50,7 @@ pub(crate) struct Session {
 struct Records {
     header: [u8; HEADER],
     /// Bytes that have come of a record that is not complete.
-    come: usize,
+    filled: usize,
 }
 
 /// How far a handshake has come.
@@ -59,22 +59,22 @@ pub(crate) enum Handshake {
     /// Both sides have agreed.
     Done,
     /// Not a byte of it is here.
-    Silent,
+    NotStarted,
     /// The client is to send.
     WantsRead,
     /// The client is to receive.
-    WantsRoom,
+    WantsWrite,
     /// The client has gone.
-    Left,
+    Closed,
     /// What the client sends is no TLS, and is still to be received.
     NotTls,
 }
 
-/// What came of reading what may be there.
+/// What outcome of reading what may be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Came {
+enum ReadOutcome {
     /// There may be more.
-    Some,
+    More,
     /// There is no more, but perhaps the end.
     Last,
     End,
@@ -94,13 +94,13 @@ impl Session {
     pub(crate) fn new(config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
         let largest_record = config.max_fragment_size;
         let mut connection = ServerConnection::new(config)?;
-        connection.set_buffer_limit(Some(READ));
+        connection.set_buffer_limit(Some(MAX_FILE_READ));
         Ok(Self {
             connection,
             keys: Keys::new(largest_record),
             encrypted: 0,
             decrypted: 0,
-            coming: 0,
+            handshake_bytes: 0,
             records: Records::default(),
             has_received_close_notify: false,
         })
@@ -111,53 +111,54 @@ impl Session {
     }
 
     pub(crate) fn handshake(&mut self, socket: &Plain) -> io::Result<Handshake> {
-        if self.coming == 0 {
+        if self.handshake_bytes == 0 {
             match first_byte(socket) {
-                Ok(None) => return Ok(Handshake::Left),
+                Ok(None) => return Ok(Handshake::Closed),
                 Ok(Some(HANDSHAKE)) => {}
                 Ok(Some(_)) => return Ok(Handshake::NotTls),
-                Err(error) if is_later(&error) => return Ok(Handshake::Silent),
+                Err(error) if would_block(&error) => return Ok(Handshake::NotStarted),
                 Err(error) => return Err(error),
             }
         }
-        self.flush(socket)?;
+        self.send_encrypted(socket)?;
         while self.connection.is_handshaking() {
             if self.connection.wants_write() {
-                return Ok(Handshake::WantsRoom);
+                return Ok(Handshake::WantsWrite);
             }
             // To the end, if it has come: nothing else will tell of it.
             match self.read(socket) {
-                Ok(Came::End) => return Ok(Handshake::Left),
-                Ok(Came::Some | Came::Last) => {}
-                Err(error) if is_later(&error) => return Ok(Handshake::WantsRead),
+                Ok(ReadOutcome::End) => return Ok(Handshake::Closed),
+                Ok(ReadOutcome::More | ReadOutcome::Last) => {}
+                Err(error) if would_block(&error) => return Ok(Handshake::WantsRead),
                 Err(error) => return Err(error),
             }
         }
-        self.coming = 0;
-        self.keys.agree(self.connection.negotiated_cipher_suite());
+        self.handshake_bytes = 0;
+        self.keys
+            .set_cipher_suite(self.connection.negotiated_cipher_suite());
         Ok(Handshake::Done)
     }
 
     pub(crate) fn receive(&mut self, socket: &Plain, buffer: &mut Vec<u8>) -> io::Result<Received> {
         let before = buffer.len();
-        let mut came = Came::Some;
-        for _ in 0..READS {
-            self.deliver(buffer)?;
+        let mut outcome = ReadOutcome::More;
+        for _ in 0..MAX_READS {
+            self.move_decrypted(buffer)?;
             if buffer.len() == buffer.capacity() {
                 return Ok(Received::Full);
             }
-            let some = buffer.len() > before;
+            let has_received = buffer.len() > before;
             // Whoever gets nothing will not ask again, and must not miss the end.
-            if some && came == Came::Last {
+            if has_received && outcome == ReadOutcome::Last {
                 return Ok(Received::Short);
             }
-            came = match self.read(socket) {
-                // The end is told when all that came before it has been.
-                Ok(Came::End) if some => return Ok(Received::Full),
-                Ok(Came::End) => return Ok(Received::End),
-                Ok(came) => came,
-                Err(error) if is_later(&error) && some => return Ok(Received::Short),
-                Err(error) if is_later(&error) => return Ok(Received::Nothing),
+            outcome = match self.read(socket) {
+                // The end is told when all that outcome before it has been.
+                Ok(ReadOutcome::End) if has_received => return Ok(Received::Full),
+                Ok(ReadOutcome::End) => return Ok(Received::End),
+                Ok(outcome) => outcome,
+                Err(error) if would_block(&error) && has_received => return Ok(Received::Short),
+                Err(error) if would_block(&error) => return Ok(Received::WouldBlock),
                 Err(error) => return Err(error),
             }
         }
@@ -176,45 +177,45 @@ impl Session {
             self.encrypted <= first.len() + second.len(),
             "what did not go comes again"
         );
-        self.send_on(socket, first, second)
+        self.send_content(socket, first, second)
     }
 
-    fn send_on(&mut self, socket: &Plain, first: &[u8], second: &[u8]) -> io::Result<usize> {
+    fn send_content(&mut self, socket: &Plain, first: &[u8], second: &[u8]) -> io::Result<usize> {
         if self.encrypted == 0 {
             self.encrypted = self.encrypt(&[IoSlice::new(first), IoSlice::new(second)])?;
         }
-        let sent = self.flush(socket)?;
-        let gone = if self.connection.wants_write() {
+        let sent = self.send_encrypted(socket)?;
+        let acknowledged = if self.connection.wants_write() {
             // A byte stays with the sender for as long as anything does here.
             sent.min(self.encrypted.saturating_sub(1))
         } else {
             self.encrypted
         };
-        self.encrypted -= gone;
-        Ok(gone)
+        self.encrypted -= acknowledged;
+        Ok(acknowledged)
     }
 
     /// What is encrypted is taken, and goes sooner or later: whoever gives it need not come again with
     /// the same.
-    pub(crate) fn take(&mut self, socket: &Plain, bytes: &[u8]) -> io::Result<usize> {
-        if !self.send_rest(socket)? {
+    pub(crate) fn write(&mut self, socket: &Plain, bytes: &[u8]) -> io::Result<usize> {
+        if !self.flush(socket)? {
             return Ok(0);
         }
         let taken = self.encrypt(&[IoSlice::new(bytes)])?;
-        self.flush(socket)?;
+        self.send_encrypted(socket)?;
         Ok(taken)
     }
 
     /// Encrypts from the start of all slices, and returns how much.
     fn encrypt(&mut self, content: &[IoSlice<'_>]) -> io::Result<usize> {
         let count: usize = content.iter().map(|slice| slice.len()).sum();
-        self.keys.take(count.min(READ))?;
+        self.keys.take(count.min(MAX_FILE_READ))?;
         self.connection.writer().write_vectored(content)
     }
 
     /// Sends what is encrypted. Whether all of it has gone.
-    pub(crate) fn send_rest(&mut self, socket: &Plain) -> io::Result<bool> {
-        self.flush(socket)?;
+    pub(crate) fn flush(&mut self, socket: &Plain) -> io::Result<bool> {
+        self.send_encrypted(socket)?;
         Ok(!self.connection.wants_write())
     }
 
@@ -226,16 +227,16 @@ impl Session {
         offset: u64,
         count: usize,
     ) -> io::Result<FileSent> {
-        let mut part = Vec::new();
+        let mut chunk = Vec::new();
         // What is encrypted already need not be read again.
         if self.encrypted == 0 {
-            part = match read_part(file, offset, count) {
-                Ok(part) => part,
+            chunk = match read_chunk(file, offset, count) {
+                Ok(chunk) => chunk,
                 Err(sent) => return Ok(sent),
             };
         }
-        Ok(match self.send_on(socket, &part, &[])? {
-            0 => FileSent::Nothing,
+        Ok(match self.send_content(socket, &chunk, &[])? {
+            0 => FileSent::WouldBlock,
             count => FileSent::Some(count),
         })
     }
@@ -246,8 +247,8 @@ impl Session {
     }
 
     /// Whether a part of a record is here that may bring content.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.records.kind() == Some(CONTENT)
+    pub(crate) fn has_partial_record(&self) -> bool {
+        self.records.kind() == Some(APPLICATION_DATA)
     }
 
     /// Whether the next answer should be the last, because the keys do not last for many more.
@@ -257,8 +258,11 @@ impl Session {
 
     /// How much memory is kept here, about.
     pub(crate) fn held(&self) -> usize {
-        let coming = self.coming.min(LONGEST_PART).max(self.records.come);
-        self.encrypted + self.decrypted + coming
+        let partial = self
+            .handshake_bytes
+            .min(MAX_PARTIAL)
+            .max(self.records.filled);
+        self.encrypted + self.decrypted + partial
     }
 
     /// Says that nothing more comes (RFC 8446 section 6.1) to a client that may have waited for it.
@@ -269,7 +273,7 @@ impl Session {
         }
         self.keys.check()?;
         self.connection.send_close_notify();
-        self.send_rest(socket)
+        self.flush(socket)
     }
 
     /// Whether the client has said so.
@@ -278,7 +282,7 @@ impl Session {
     }
 
     /// Moves what is decrypted to `buffer`, as far as its capacity goes.
-    fn deliver(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
+    fn move_decrypted(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
         while self.decrypted > 0 && buffer.len() < buffer.capacity() {
             let mut reader = self.connection.reader();
             let content = reader.fill_buf()?;
@@ -290,8 +294,8 @@ impl Session {
         Ok(())
     }
 
-    /// Receives and decrypts what came.
-    fn read(&mut self, socket: &Plain) -> io::Result<Came> {
+    /// Receives and decrypts what outcome.
+    fn read(&mut self, socket: &Plain) -> io::Result<ReadOutcome> {
         let mut source = RecordReader {
             socket,
             records: &mut self.records,
@@ -301,29 +305,29 @@ impl Session {
         let is_empty = source.is_empty;
         let processed = self.connection.process_new_packets();
         // What answers it: a part of the handshake, or an alert that says what was wrong.
-        let flushed = self.flush(socket);
+        let flushed = self.send_encrypted(socket);
         let state = processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         flushed?;
         if self.connection.is_handshaking() {
-            self.coming += count;
+            self.handshake_bytes += count;
         }
         self.decrypted = state.plaintext_bytes_to_read();
         self.has_received_close_notify = state.peer_has_closed();
         Ok(match count {
-            0 => Came::End,
+            0 => ReadOutcome::End,
             // The end has come, and nothing else will tell of it.
-            _ if is_empty && !state.peer_has_closed() => Came::Last,
-            _ => Came::Some,
+            _ if is_empty && !state.peer_has_closed() => ReadOutcome::Last,
+            _ => ReadOutcome::More,
         })
     }
 
     /// Sends what is encrypted, as far as the client takes it, and returns how many bytes went.
-    fn flush(&mut self, socket: &Plain) -> io::Result<usize> {
+    fn send_encrypted(&mut self, socket: &Plain) -> io::Result<usize> {
         let mut sent = 0;
         while self.connection.wants_write() {
             match self.connection.write_tls(&mut RecordWriter(socket)) {
                 Ok(count) => sent += count,
-                Err(error) if is_later(&error) => break,
+                Err(error) if would_block(&error) => break,
                 Err(error) => return Err(error),
             }
         }
@@ -334,21 +338,21 @@ impl Session {
 impl Records {
     /// What the record is that is not complete.
     fn kind(&self) -> Option<u8> {
-        (self.come > 0).then_some(self.header[0])
+        (self.filled > 0).then_some(self.header[0])
     }
 
-    fn follow(&mut self, mut bytes: &[u8]) {
+    fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let count = bytes.len().min(self.end() - self.come);
-            if let Some(header) = self.header.get_mut(self.come..) {
+            let count = bytes.len().min(self.end() - self.filled);
+            if let Some(header) = self.header.get_mut(self.filled..) {
                 for (to, from) in header.iter_mut().zip(&bytes[..count]) {
                     *to = *from;
                 }
             }
-            self.come += count;
+            self.filled += count;
             bytes = &bytes[count..];
-            if self.come >= HEADER && self.come == self.end() {
-                self.come = 0;
+            if self.filled >= HEADER && self.filled == self.end() {
+                self.filled = 0;
             }
         }
     }
@@ -356,7 +360,7 @@ impl Records {
     /// Where the header ends, or the record once that is known.
     fn end(&self) -> usize {
         let [_, _, _, length @ ..] = self.header;
-        match self.come {
+        match self.filled {
             HEADER.. => HEADER + usize::from(u16::from_be_bytes(length)),
             _ => HEADER,
         }
@@ -365,11 +369,11 @@ impl Records {
 
 impl Read for RecordReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let was_begun = self.records.come > 0;
+        let had_partial = self.records.filled > 0;
         let count = self.socket.read(buffer, RecvFlags::empty())?;
-        self.records.follow(&buffer[..count]);
+        self.records.feed(&buffer[..count]);
         // With the look that finds nothing rustls gives back the room for a record in parts.
-        self.is_empty = count < buffer.len() && !was_begun;
+        self.is_empty = count < buffer.len() && !had_partial;
         Ok(count)
     }
 }
@@ -396,6 +400,6 @@ fn first_byte(socket: &Plain) -> io::Result<Option<u8>> {
     Ok((count > 0).then_some(byte[0]))
 }
 
-fn is_later(error: &io::Error) -> bool {
+fn would_block(error: &io::Error) -> bool {
     error.kind() == ErrorKind::WouldBlock
 }
