@@ -1,9 +1,9 @@
-//! What slow and greedy clients cost: how long the requests of good clients beside them take, how
-//! much memory the server holds, and how long the attackers stay. It fails if a good request
-//! fails, if the server holds more than it may, or if an attacker stays for too long.
+//! Measures what slow and greedy clients cost: the response times of good clients beside them, the
+//! server's memory, and how long the attackers stay. It fails if a good request fails, if the
+//! server uses too much memory, or if an attacker stays too long.
 //!
-//! `cargo bench --bench greedy` plays all attacks, which takes some minutes, and
-//! `cargo bench --bench greedy -- head` those that have `head` in their names.
+//! `cargo bench --bench greedy` runs all attacks in some minutes, and `cargo bench --bench greedy
+//! -- head` those with `head` in their names.
 
 mod attack;
 mod serving;
@@ -13,43 +13,43 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use attack::{Attack, Experience, Habit, Manner, Neighbours, Record, ask_anew};
+use attack::{Attack, AttackKind, ConnectionUse, GoodClients, GoodResults, Record, request_once};
 use rustix::process::{Resource, getrlimit};
 use serving::Serving;
 
-/// Descriptors that a process needs for everything but attackers.
+/// Descriptors that a process needs beside those of the attackers.
 const SPARE: usize = 200;
 
-/// What all connections together may keep of requests and answers; the server is told so.
+/// The server's budget for requests and responses of all connections.
 const MAX_BUFFERED_MEMORY: usize = 32 * 1024 * 1024;
 
-/// What the server may hold for each attacker beyond that: its connection, and what the allocator
-/// takes for its pieces.
-const EACH: usize = 8 * 1024;
+/// Memory beyond that for each attacker: its connection, and the allocator's overhead for its
+/// buffers.
+const PER_ATTACKER: usize = 8 * 1024;
 
-/// What it may hold in any case: the workers' buffers, and what the allocator does not give back.
-const ALWAYS: usize = 32 * 1024 * 1024;
+/// Memory in any case: the workers' buffers, and memory that the allocator does not return.
+const BASE: usize = 32 * 1024 * 1024;
 
-/// The slowest rate that the server is told to bear, in bytes a second. More than the usual: what
-/// a slow reader takes is small beside what the system's own buffers take at first.
+/// The server's minimum rate in bytes a second. It is above the default, because a slow reader
+/// takes little compared with what the kernel's buffers take at first.
 const MIN_RATE: usize = 100_000;
 
-/// How much longer than its deadlines the last attacker may stay: a second for which the server
-/// reads on after its last answer, and what a busy machine needs.
+/// How much longer than its timeouts the last attacker may stay: a second for which the server
+/// lingers, and the delays of a busy machine.
 const SLACK: Duration = Duration::from_secs(4);
 
-/// Between two looks at the server.
-const LOOK: Duration = Duration::from_millis(50);
+/// Time between two samples of the server.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How large everything is.
+/// The sizes of a run.
 #[derive(Debug)]
 struct Scale {
     attackers: usize,
-    /// Every timeout of the server, and the grace before a rate is asked for.
+    /// Every timeout of the server, and the grace period of the minimum rate.
     deadline: Duration,
-    /// Between two acts of an attacker.
+    /// Time between two actions of an attacker.
     beat: Duration,
-    /// For how long an attacker that is ended comes again.
+    /// How long disconnected attackers reconnect.
     attack: Duration,
 }
 
@@ -68,29 +68,29 @@ const TRIAL: Scale = Scale {
 };
 
 /// One attack on a server of its own.
-struct Scene {
+struct Scenario {
     name: &'static str,
-    manners: Vec<Manner>,
+    kinds: Vec<AttackKind>,
     /// Settings of the server beside the usual ones.
     settings: Vec<String>,
-    habit: Habit,
-    /// How many deadlines may pass until everyone is gone.
+    connections: ConnectionUse,
+    /// How many timeouts may pass until every attacker is gone.
     rounds: u32,
 }
 
-/// What came of it.
+/// The result of an attack.
 struct Outcome {
-    experience: Experience,
+    good: GoodResults,
     record: Record,
-    /// Bytes by which the server grew at most.
+    /// Peak growth of the server's memory, in bytes.
     grown: u64,
-    /// Bytes that the sockets of this machine hold at most, on both sides.
+    /// Peak memory of all sockets of this machine, on both sides, in bytes.
     sockets: u64,
-    /// How long the last attacker was there.
+    /// How long the last attacker stayed.
     stay: Option<Duration>,
-    /// The share of a processor that the server used.
+    /// The server's share of one processor.
     load: f64,
-    /// How long a client had to wait that came in the middle.
+    /// How long a client that connected during the attack waited.
     latecomer: Option<Duration>,
 }
 
@@ -99,54 +99,55 @@ fn main() -> ExitCode {
     let is_trial = serving::is_trial();
     let mut scale = if is_trial { TRIAL } else { FULL };
     scale.fit();
-    let mut scenes = scenes(&scale);
+    let mut scenarios = scenarios(&scale);
     let wanted = env::args().skip(1).find(|word| !word.starts_with('-'));
     match wanted {
-        Some(part) => scenes.retain(|scene| scene.name.contains(&part)),
-        // In a trial all attackers at once are enough.
-        None if is_trial => scenes.retain(|scene| scene.habit == Habit::Stay || scene.is_mixed()),
+        Some(part) => scenarios.retain(|scenario| scenario.name.contains(&part)),
+        // `cargo test` only runs all attackers at once.
+        None if is_trial => scenarios
+            .retain(|scenario| scenario.connections == ConnectionUse::Keep || scenario.is_mixed()),
         None => {}
     }
 
     println!(
-        "Good requests with their times in ms, and what the attackers cost; every deadline is {:?}.",
+        "Good requests with their times in ms, and the cost of the attackers; every timeout is {:?}.",
         scale.deadline
     );
     print_row(&COLUMNS.map(|(title, _)| title.to_owned()));
-    let mut complaints = Vec::new();
-    for scene in &scenes {
-        let outcome = scene.play(&scale);
-        outcome.print(scene);
-        complaints.extend(outcome.complaints(scene, &scale));
+    let mut errors = Vec::new();
+    for scenario in &scenarios {
+        let outcome = scenario.play(&scale);
+        outcome.print(scenario);
+        errors.extend(outcome.errors(scenario, &scale));
     }
-    for complaint in &complaints {
-        println!("failed: {complaint}");
+    for error in &errors {
+        println!("failed: {error}");
     }
-    if complaints.is_empty() {
+    if errors.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
 }
 
-fn scenes(scale: &Scale) -> Vec<Scene> {
-    let scene = |name, manners| Scene {
+fn scenarios(scale: &Scale) -> Vec<Scenario> {
+    let scenario = |name, kinds| Scenario {
         name,
-        manners,
+        kinds,
         settings: Vec::new(),
-        habit: Habit::Return,
+        connections: ConnectionUse::Renew,
         rounds: 1,
     };
-    let many = |manner| vec![manner; scale.attackers];
-    let mut scenes = vec![scene("nobody", Vec::new())];
-    scenes.extend(Manner::ALL.map(|manner| scene(manner.name(), many(manner))));
-    let all = Manner::ALL.into_iter().cycle().take(scale.attackers);
-    scenes.push(scene("all of these", all.collect()));
-    for scene in &mut scenes {
-        // The system's buffers grow and take some bytes for a client that takes none, and each
-        // time that is a beginning.
-        if scene.manners.contains(&Manner::Pipeliner) {
-            scene.rounds = 3;
+    let many = |kind| vec![kind; scale.attackers];
+    let mut scenarios = vec![scenario("none", Vec::new())];
+    scenarios.extend(AttackKind::ALL.map(|kind| scenario(kind.name(), many(kind))));
+    let all = AttackKind::ALL.into_iter().cycle().take(scale.attackers);
+    scenarios.push(scenario("all of these", all.collect()));
+    for scenario in &mut scenarios {
+        // The kernel's buffers grow and take some bytes for a client that reads nothing; each time
+        // the timeout starts again.
+        if scenario.kinds.contains(&AttackKind::Pipeliner) {
+            scenario.rounds = 3;
         }
     }
     let half = scale.attackers / 2;
@@ -154,20 +155,20 @@ fn scenes(scale: &Scale) -> Vec<Scene> {
         ("over max_connections", format!("max_connections={half}")),
         ("over the descriptors", format!("descriptors={half}")),
     ] {
-        scenes.push(Scene {
+        scenarios.push(Scenario {
             settings: vec![setting],
-            // A newcomer waits with the attackers, so the good clients are there before.
-            habit: Habit::Stay,
-            // Two halves, one after the other, and those who tried in vain to connect.
+            // New clients wait with the attackers, so the good clients connect first.
+            connections: ConnectionUse::Keep,
+            // Two halves, one after the other, and the clients that failed to connect.
             rounds: 3,
-            ..scene(name, many(Manner::Silent))
+            ..scenario(name, many(AttackKind::Silent))
         });
     }
-    scenes
+    scenarios
 }
 
 impl Scale {
-    /// Makes it as small as the limit of descriptors asks for.
+    /// Reduces the sizes to the limit of descriptors.
     fn fit(&mut self) {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let most = usize::try_from(limit).map_or(usize::MAX, |limit| limit.saturating_sub(SPARE));
@@ -194,40 +195,43 @@ impl Scale {
     }
 }
 
-impl Scene {
+impl Scenario {
     fn is_mixed(&self) -> bool {
-        self.manners.windows(2).any(|two| two[0] != two[1])
+        self.kinds.windows(2).any(|two| two[0] != two[1])
     }
 
     fn play(&self, scale: &Scale) -> Outcome {
         let server = Serving::start_with(&[scale.settings(), self.settings.clone()].concat());
         let address = server.address();
         for _ in 0..100 {
-            ask_anew(address).expect("the server answers");
+            request_once(address).expect("the server responds");
         }
-        let neighbours = Neighbours::begin(address, self.habit);
+        let good_clients = GoodClients::begin(address, self.connections);
         let (quiet, resident) = (server.descriptors(), server.resident());
         let (cpu, start) = (server.processor_time(), Instant::now());
 
-        let attack = Attack::begin(address, &self.manners, scale.beat);
+        let attack = Attack::begin(address, &self.kinds, scale.beat);
         let mut latecomer = None;
         let mut sockets = 0;
-        // When attackers were there for the last time.
+        // When the last attacker was connected.
         let mut seen = start;
         let is_over = loop {
-            thread::sleep(LOOK);
+            thread::sleep(SAMPLE_INTERVAL);
             let now = Instant::now();
             let ends = start + scale.attack;
             if now >= ends {
                 attack.stop_coming();
             }
-            if self.habit == Habit::Stay && latecomer.is_none() && now >= start + scale.attack / 2 {
+            if self.connections == ConnectionUse::Keep
+                && latecomer.is_none()
+                && now >= start + scale.attack / 2
+            {
                 latecomer = Some(thread::spawn(move || {
-                    ask_anew(address).map(|()| now.elapsed())
+                    request_once(address).map(|()| now.elapsed())
                 }));
             }
             sockets = sockets.max(serving::process::socket_memory());
-            // A neighbour's second connection is soon gone.
+            // A good client's second connection closes soon.
             if server.descriptors() > quiet {
                 seen = now;
             } else if now >= ends {
@@ -238,13 +242,13 @@ impl Scene {
             }
         };
         let load = (server.processor_time() - cpu).as_secs_f64() / start.elapsed().as_secs_f64();
-        let experience = neighbours.leave();
+        let good = good_clients.leave();
         let grown = server.peak().saturating_sub(resident);
         let latecomer = latecomer.map(|thread| thread.join().expect("a client does not panic"));
         let record = attack.leave();
         Outcome {
             stay: is_over.then(|| seen.saturating_duration_since(record.last.unwrap_or(seen))),
-            experience,
+            good,
             record,
             grown,
             sockets,
@@ -253,9 +257,9 @@ impl Scene {
         }
     }
 
-    /// Most bytes by which the server may grow.
+    /// Limit of the server's growth in bytes.
     fn bound(&self) -> u64 {
-        (ALWAYS + MAX_BUFFERED_MEMORY + EACH * self.manners.len()) as u64
+        (BASE + MAX_BUFFERED_MEMORY + PER_ATTACKER * self.kinds.len()) as u64
     }
 }
 
@@ -286,16 +290,16 @@ fn print_row(cells: &[String; 14]) {
 }
 
 impl Outcome {
-    fn print(&self, scene: &Scene) {
-        let Experience {
+    fn print(&self, scenario: &Scenario) {
+        let GoodResults {
             kept,
             new,
             failures,
-        } = &self.experience;
-        let attackers = scene.manners.len();
+        } = &self.good;
+        let attackers = scenario.kinds.len();
         let all = [&kept[..], new].concat();
         print_row(&[
-            scene.name.to_owned(),
+            scenario.name.to_owned(),
             attackers.to_string(),
             (all.len() + failures.len()).to_string(),
             failures.len().to_string(),
@@ -312,46 +316,48 @@ impl Outcome {
         ]);
         let statuses = &self.record.statuses;
         if !statuses.is_empty() {
-            let answers = statuses
+            let responses = statuses
                 .iter()
                 .map(|(status, count)| format!("{count} x {status}"));
             println!(
-                "{:>20}  answered {}",
+                "{:>20}  statuses {}",
                 "",
-                answers.collect::<Vec<_>>().join(", ")
+                responses.collect::<Vec<_>>().join(", ")
             );
         }
         if let Some(wait) = self.latecomer {
             println!(
-                "{:>20}  who comes in the middle is answered after {}",
+                "{:>20}  a client that connects during the attack waits {}",
                 "",
                 seconds(wait)
             );
         }
     }
 
-    fn complaints(&self, scene: &Scene, scale: &Scale) -> Vec<String> {
-        let mut complaints = Vec::new();
-        let name = scene.name;
-        if let Some(failure) = self.experience.failures.first() {
-            complaints.push(format!("{name}: a good request: {failure}"));
+    fn errors(&self, scenario: &Scenario, scale: &Scale) -> Vec<String> {
+        let mut errors = Vec::new();
+        let name = scenario.name;
+        if let Some(failure) = self.good.failures.first() {
+            errors.push(format!("{name}: a good request: {failure}"));
         }
-        if scene.habit == Habit::Stay && self.latecomer.is_none() {
-            complaints.push(format!("{name}: who came in the middle is not answered"));
+        if scenario.connections == ConnectionUse::Keep && self.latecomer.is_none() {
+            errors.push(format!(
+                "{name}: the client that connected during the attack got no response"
+            ));
         }
-        if self.grown > scene.bound() {
-            let (grown, bound) = (self.grown, scene.bound());
-            complaints.push(format!("{name}: {grown} bytes of memory, and not {bound}"));
+        if self.grown > scenario.bound() {
+            let (grown, bound) = (self.grown, scenario.bound());
+            errors.push(format!("{name}: {grown} bytes of memory, over {bound}"));
         }
-        let most = scale.deadline * scene.rounds + SLACK;
+        let most = scale.deadline * scenario.rounds + SLACK;
         if self.stay.is_none_or(|stay| stay > most) {
-            complaints.push(format!("{name}: attackers are there after {most:?}"));
+            errors.push(format!("{name}: attackers remain after {most:?}"));
         }
-        complaints
+        errors
     }
 }
 
-/// So many percent of the requests took no longer than this.
+/// This percentage of the requests took no longer than this.
 fn millis(times: &[Duration], percent: usize) -> String {
     let mut times = times.to_vec();
     times.sort_unstable();

@@ -1,5 +1,5 @@
-//! What the protocol costs: bytes into requests, and responses into bytes, without a socket.
-//! Buffers are reused from request to request as a worker does.
+//! Measures the protocol: bytes into requests, and responses into bytes, without a socket. Buffers
+//! are reused from request to request, as in a worker.
 
 mod messages;
 
@@ -29,7 +29,7 @@ fn decode(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What a function that owns its request pays beside a handler that borrows it.
+/// The extra cost of a function that owns its request, compared with a handler that borrows it.
 fn own(criterion: &mut Criterion) {
     let mut decoding = Decoding::new();
     criterion.bench_function("decode/get_curl_owned", |bencher| {
@@ -58,7 +58,7 @@ fn encode(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What reading JSON costs that nothing is made of: the echo's check is this.
+/// The cost of validating JSON without building a value, as the echo does.
 fn json(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("json");
     let length = 65_536;

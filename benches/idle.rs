@@ -1,11 +1,11 @@
-//! What a connection that sleeps costs the server: user memory for each of ten thousand, all of
-//! which have been answered once and are kept. What the system holds for a socket comes on top.
+//! Measures the memory of an idle connection: user memory for each of ten thousand that have had
+//! one response. The kernel's memory for a socket is not included.
 
 mod serving;
 
-use serving::{MEMORY, Serving, ask};
+use serving::{MEMORY, Serving, send_request};
 
-/// Connections before the count, so that every worker has its own buffers by then.
+/// Connections before the measurement, so that every worker has its own buffers by then.
 const WARM_UP: usize = 256;
 
 fn main() {
@@ -13,13 +13,13 @@ fn main() {
     let connections = if serving::is_trial() { 500 } else { 10_000 };
     let server = Serving::start();
     for _ in 0..WARM_UP {
-        ask(&mut server.connect());
+        send_request(&mut server.connect());
     }
     let before = server.figure(MEMORY);
     let streams: Vec<_> = (0..connections)
         .map(|_| {
             let mut stream = server.connect();
-            ask(&mut stream);
+            send_request(&mut stream);
             stream
         })
         .collect();

@@ -1,13 +1,12 @@
-//! What a request costs the whole server, over loopback, on connections that are kept: with more
-//! and more of them, beside more and more that sleep, with more and more workers, and with those
-//! who are told of each request.
+//! Measures a request in the whole server, over loopback, on keep-alive connections: with more and
+//! more connections, idle connections, workers, and observers.
 //!
 //! The client is one thread of this process that sends a request on each connection and then
-//! receives each answer. It shares the machine with the server, so requests per second tell of
-//! both; the server's processor time per request is its own.
+//! receives each response. It shares the machine with the server, so requests per second depend on
+//! both. The server's processor time per request is its own.
 //!
-//! Machines do other things at times, and what is to be compared must not meet them at different
-//! times: all scenes take turns, every second round backwards, and medians are shown.
+//! The machine may do other work at times, and compared scenarios must not meet it differently: all
+//! scenarios take turns, every second round backwards, and medians are shown.
 
 mod serving;
 
@@ -15,20 +14,20 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use serving::{CPU, GET, Serving, ask};
+use serving::{CPU, GET, Serving, send_request};
 
-/// Connections that ask, where something else is varied.
-const ASKING: usize = 64;
+/// Busy connections, where something else varies.
+const BUSY: usize = 64;
 
-/// Connections that ask in turn. One alone puts a worker to sleep and wakes it for each request.
+/// Numbers of busy connections. A single one puts a worker to sleep and wakes it for each request.
 const CONNECTIONS: [usize; 5] = [1, 10, 64, 1_000, 10_000];
 
-/// Connections that sleep, as many as a process may open with 20,000 descriptors.
-const SLEEPING: [usize; 4] = [100, 1_000, 10_000, 19_800];
+/// Numbers of idle connections, as many as a process may open with 20,000 descriptors.
+const IDLE: [usize; 4] = [100, 1_000, 10_000, 19_800];
 
 const WORKERS: [usize; 6] = [1, 2, 4, 8, 16, 64];
 
-/// What may be done for each request besides.
+/// Additional work for each request.
 const BESIDE: [(&str, &str); 5] = [
     ("figures", "meter=1"),
     ("lines (common)", "access_log=1"),
@@ -40,11 +39,11 @@ const BESIDE: [(&str, &str); 5] = [
 const ROUNDS: usize = 7;
 const REQUESTS: usize = 100_000;
 
-struct Scene {
+struct Scenario {
     named: String,
     setting: Option<String>,
-    asking: usize,
-    sleeping: usize,
+    busy: usize,
+    idle: usize,
     costs: Vec<Cost>,
 }
 
@@ -61,80 +60,79 @@ fn main() {
     } else {
         (ROUNDS, 1)
     };
-    let mut scenes = scenes();
+    let mut scenarios = scenarios();
     for round in 0..rounds {
         if round % 2 == 1 {
-            scenes.reverse();
+            scenarios.reverse();
         }
-        for scene in &mut scenes {
-            let cost = scene.measure(share);
-            scene.costs.push(cost);
+        for scenario in &mut scenarios {
+            let cost = scenario.measure(share);
+            scenario.costs.push(cost);
         }
         if round % 2 == 1 {
-            scenes.reverse();
+            scenarios.reverse();
         }
     }
-    let usual = scenes.iter().position(|scene| scene.asking == ASKING);
-    let usual = scenes[usual.expect("it is among them")].cpu(0.5);
+    let usual = scenarios.iter().position(|scenario| scenario.busy == BUSY);
+    let usual = scenarios[usual.expect("the scenario exists")].cpu(0.5);
     println!(
-        "{:>26}  requests/s  CPU us/request   least    most  to {ASKING} alone",
+        "{:>26}  requests/s  CPU us/request   least    most  to {BUSY} alone",
         ""
     );
-    for scene in &scenes {
+    for scenario in &scenarios {
         println!(
             "{:>26}  {:>10.0}  {:>14.2}  {:>6.2}  {:>6.2}  {:>11.2}",
-            scene.named,
-            quantile(&scene.costs, 0.5, |cost| cost.requests_per_second),
-            scene.cpu(0.5),
-            scene.cpu(0.0),
-            scene.cpu(1.0),
-            scene.cpu(0.5) / usual,
+            scenario.named,
+            quantile(&scenario.costs, 0.5, |cost| cost.requests_per_second),
+            scenario.cpu(0.5),
+            scenario.cpu(0.0),
+            scenario.cpu(1.0),
+            scenario.cpu(0.5) / usual,
         );
     }
 }
 
-fn scenes() -> Vec<Scene> {
-    let scene = |named: String, setting, asking, sleeping| Scene {
+fn scenarios() -> Vec<Scenario> {
+    let scenario = |named: String, setting, busy, idle| Scenario {
         named,
         setting,
-        asking,
-        sleeping,
+        busy,
+        idle,
         costs: Vec::new(),
     };
-    let asking = CONNECTIONS.map(|count| scene(format!("{count} connections"), None, count, 0));
-    let sleeping = SLEEPING.map(|count| {
-        let named = format!("{ASKING} beside {count} that sleep");
-        scene(named, None, ASKING, count)
+    let busy = CONNECTIONS.map(|count| scenario(format!("{count} connections"), None, count, 0));
+    let idle = IDLE.map(|count| {
+        let named = format!("{BUSY} beside {count} idle");
+        scenario(named, None, BUSY, count)
     });
     let workers = WORKERS.map(|count| {
-        let named = format!("{ASKING} and {count} workers");
-        scene(named, Some(format!("workers={count}")), ASKING, 0)
+        let named = format!("{BUSY} and {count} workers");
+        scenario(named, Some(format!("workers={count}")), BUSY, 0)
     });
     let beside = BESIDE.map(|(what, setting)| {
-        scene(
-            format!("{ASKING} and {what}"),
-            Some(setting.into()),
-            ASKING,
-            0,
-        )
+        scenario(format!("{BUSY} and {what}"), Some(setting.into()), BUSY, 0)
     });
-    let scenes = asking.into_iter().chain(sleeping).chain(workers);
+    let scenarios = busy.into_iter().chain(idle).chain(workers);
     if cfg!(feature = "metrics") {
-        scenes.chain(beside).collect()
+        scenarios.chain(beside).collect()
     } else {
-        scenes.collect()
+        scenarios.collect()
     }
 }
 
-impl Scene {
+impl Scenario {
     fn measure(&self, share: usize) -> Cost {
         let mut settings = vec!["idle_timeout=600000".into(), "max_connections=19900".into()];
         settings.extend(self.setting.clone());
         let server = Serving::start_with(&settings);
-        let _sleeping = connect(&server, self.sleeping / share);
-        let mut streams = connect(&server, self.asking.min(19_900 / share));
-        let length = streams.iter_mut().map(ask).max().unwrap_or_default();
-        let mut answer = vec![0; length];
+        let _idle = connect(&server, self.idle / share);
+        let mut streams = connect(&server, self.busy.min(19_900 / share));
+        let length = streams
+            .iter_mut()
+            .map(send_request)
+            .max()
+            .unwrap_or_default();
+        let mut response = vec![0; length];
 
         let rounds = (REQUESTS / share).div_ceil(streams.len());
         let cpu = server.figure(CPU);
@@ -144,7 +142,9 @@ impl Scene {
                 stream.write_all(GET).expect("the server takes a request");
             }
             for stream in &mut streams {
-                stream.read_exact(&mut answer).expect("the server answers");
+                stream
+                    .read_exact(&mut response)
+                    .expect("the server responds");
             }
         }
         let took = began.elapsed();
@@ -165,7 +165,7 @@ impl Scene {
 fn connect(server: &Serving, connections: usize) -> Vec<TcpStream> {
     let connections = (0..connections).map(|_| {
         let mut stream = server.connect();
-        ask(&mut stream);
+        send_request(&mut stream);
         stream
     });
     connections.collect()

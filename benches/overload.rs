@@ -1,44 +1,44 @@
-//! What a server does with three times the load that it can take.
+//! Measures a server under three times the load that it can handle.
 //!
-//! Its handlers wait 5 ms or compute for 5 ms, so what its workers or the processors can take is
-//! known. The load has a fixed rate and each request its due moment; nobody asks less because the server is slow. An answer is good if it
-//! comes within a second, for then somebody may still wait for it. `cargo bench --bench overload`
-//! fails if shedding does not keep what is good near what it is at capacity, or has those wait who
-//! are answered.
+//! Its handlers wait 5 ms or compute for 5 ms, so the capacity of its workers or processors is
+//! known. The load has a fixed rate, and each request a due moment; clients do not slow down with
+//! the server. A response is good if it arrives within a second, while a client may still wait for
+//! it. `cargo bench --bench overload` fails if the good responses under load shedding fall far
+//! below capacity, or if handled requests wait too long.
 
+mod fixed_rate;
 mod serving;
-mod steady;
 
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use fixed_rate::Load;
 use serving::{QUERY, QUERY_TIME, SUM, Serving};
-use steady::Load;
 
 const WORKERS: usize = 8;
 
-/// More than there are requests under way at any time while the server sheds.
+/// More than the requests that are open at any time while the server sheds.
 const CONNECTIONS: usize = 1_000;
 
 const DURATION: Duration = Duration::from_secs(3);
 
-/// How long somebody waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a client waits for a response.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Of what is good at capacity, the share that must be good under overload.
+/// The share of the good responses at capacity that must be good under overload.
 const LEAST_SHARE: f64 = 0.9;
 
-/// What the slowest answers but one in a hundred may take under overload besides what they may wait
-/// and what the handler takes: a machine does something else too.
+/// What the 99th percentile may take under overload beside the queue timeout and the handler,
+/// because the machine does other work too.
 const SPARE: Duration = Duration::from_millis(45);
 
-/// What the handlers do.
+/// The kind of handlers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Work {
     /// They wait, and need no processor.
     Wait,
-    /// They compute, and whoever sheds takes a processor from them.
+    /// They compute, and shedding takes processor time from them.
     Compute,
 }
 
@@ -47,7 +47,7 @@ struct Case {
     work: Work,
     name: &'static str,
     setting: &'static str,
-    /// In what the server can take.
+    /// As a multiple of the server's capacity.
     load: f64,
     sheds: bool,
 }
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     println!(
         "what                 load   200s/s   good/s   503s/s   p50 ms   p99 ms p99.9 ms   p99 of 503s"
     );
-    let mut faults = Vec::new();
+    let mut failures = Vec::new();
     for work in [Work::Wait, Work::Compute] {
         println!("handlers {}", work.name());
         let mut capacity = 0.0;
@@ -79,17 +79,17 @@ fn main() -> ExitCode {
             }
             let share = good / capacity;
             if share < LEAST_SHARE {
-                faults.push(format!("{}: {share:.2} of capacity is good", case.name));
+                failures.push(format!("{}: {share:.2} of the capacity is good", case.name));
             }
             if p99 > case.most() {
-                faults.push(format!("{}: p99 is {p99:?}", case.name));
+                failures.push(format!("{}: p99 is {p99:?}", case.name));
             }
         }
     }
-    if serving::is_trial() || faults.is_empty() {
+    if serving::is_trial() || failures.is_empty() {
         return ExitCode::SUCCESS;
     }
-    eprintln!("\n{}", faults.join("\n"));
+    eprintln!("\n{}", failures.join("\n"));
     ExitCode::FAILURE
 }
 
@@ -108,7 +108,7 @@ impl Work {
         }
     }
 
-    /// How many of them go on at the same time.
+    /// How many handlers run at the same time.
     fn at_once(self) -> usize {
         match self {
             Self::Wait => WORKERS,
@@ -137,13 +137,13 @@ impl Case {
         self
     }
 
-    /// What the slowest but one in a hundred may take. Workers that compute share the processors.
+    /// The limit of the 99th percentile. Workers that compute share the processors.
     fn most(&self) -> Duration {
         let takes = QUERY_TIME * WORKERS as u32 / self.work.at_once() as u32;
         Duration::from_millis(100) + takes + SPARE
     }
 
-    /// Good answers a second, and the time within which 99 of 100 came.
+    /// Good responses a second, and their 99th percentile.
     fn run(&self) -> (f64, Duration) {
         let workers = format!("workers={WORKERS}");
         let server = Serving::start_with(&[workers, self.setting.into()]);
@@ -162,24 +162,24 @@ impl Case {
             request: request.as_bytes(),
             other: None,
         };
-        let outcome = load.run().expect("the server answers");
+        let outcome = load.run().expect("the server responds");
         let times = &outcome.times;
         let a_second = |count: usize| count as f64 / duration.as_secs_f64();
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
-        // What comes after the last request was due is no rate at which the server goes on.
-        let good = a_second(outcome.while_asked.min(times.count_within(PATIENCE)));
+        // Responses after the last due moment do not show a rate that the server can sustain.
+        let good = a_second(outcome.on_time.min(times.count_within(TIMEOUT)));
         let p99 = times.within(0.99);
         println!(
             "{:<18}{:>5}x {:>8.0} {:>8.0} {:>8.0} {:>8.1} {:>8.1} {:>8.1} {:>13.1}",
             self.name,
             self.load,
-            a_second(outcome.while_asked),
+            a_second(outcome.on_time),
             good,
-            a_second(outcome.refused_times.count()),
+            a_second(outcome.error_times.count()),
             millis(times.within(0.5)),
             millis(p99),
             millis(times.within(0.999)),
-            millis(outcome.refused_times.within(0.99)),
+            millis(outcome.error_times.within(0.99)),
         );
         (good, p99)
     }

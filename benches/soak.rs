@@ -1,13 +1,13 @@
-//! Ten minutes of everything that clients do, and what is left of it.
+//! Runs ten minutes of all kinds of client behaviour, and checks that nothing grows.
 //!
-//! Good clients ask over connections that are kept or not, pipeline, post with lengths and in
-//! chunks, and check every answer; beside them others are slow, send too much or nonsense, or go
-//! in the middle. Memory, descriptors and threads of the server are told as time passes. It fails
-//! if a good answer is wrong, if descriptors or threads do not come back to what they were, or if
-//! memory goes on growing.
+//! Good clients use kept and single connections, pipeline, post with lengths and in chunks, and
+//! check every response. Beside them other clients are slow, send too much or invalid bytes, or
+//! leave early. The bench prints the server's memory, descriptors and threads over time. It fails
+//! if a good response is wrong, if descriptors or threads do not return to their start, or if
+//! memory keeps growing.
 //!
 //! `cargo bench --bench soak` takes ten minutes, `SOAK_SECONDS=30 cargo bench --bench soak` half a
-//! one.
+//! minute.
 
 #[path = "../tests/support/random.rs"]
 mod random;
@@ -28,23 +28,23 @@ use serving::{ECHO, GET, HELLO, Serving};
 /// Clients at a time, each a thread that plays one part after another.
 const CLIENTS: usize = 24;
 
-/// How long anything may take for a good client.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of everything for a good client.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Lines of the table.
-const LOOKS: u32 = 20;
+/// Rows of the table.
+const SAMPLES: u32 = 20;
 
-/// What the memory of the last third may be above that of the first: what the allocator needs
-/// until it has seen the worst mixture, and nothing that grows with requests.
+/// How much memory the last third may use above the first: the allocator needs some until it has
+/// seen the worst mixture, and nothing may grow with requests.
 const GROWTH: u64 = 8 * 1024 * 1024;
 
-/// How long the server may take to forget its clients.
-const SETTLING: Duration = Duration::from_secs(15);
+/// Time for the server to close its clients' connections.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What a client does with one connection, or with a few.
+/// The behaviour of a client on one connection, or on a few.
 type Part = fn(SocketAddr, &mut Random) -> io::Result<()>;
 
-/// Parts whose every answer must be right.
+/// Parts whose every response must be right.
 const GOOD: [(&str, Part); 5] = [
     ("kept", kept),
     ("closed", closed),
@@ -66,15 +66,15 @@ const BAD: [(&str, Part); 8] = [
 ];
 
 #[derive(Default)]
-struct Tally {
+struct Counts {
     counts: [AtomicUsize; GOOD.len() + BAD.len()],
     wrong: AtomicUsize,
     is_over: AtomicBool,
 }
 
-/// The server as it is at one moment.
+/// A sample of the server.
 #[derive(Debug, Clone, Copy)]
-struct Look {
+struct Sample {
     resident: u64,
     descriptors: usize,
     threads: usize,
@@ -82,11 +82,11 @@ struct Look {
 
 fn main() -> ExitCode {
     serving::serve_if_asked();
-    let asked = env::var("SOAK_SECONDS")
+    let seconds = env::var("SOAK_SECONDS")
         .ok()
-        .and_then(|asked| asked.parse().ok());
+        .and_then(|seconds| seconds.parse().ok());
     let usual = if serving::is_trial() { 1.5 } else { 600.0 };
-    let duration = Duration::from_secs_f64(asked.unwrap_or(usual));
+    let duration = Duration::from_secs_f64(seconds.unwrap_or(usual));
     let settings = [
         "workers=8",
         "head_timeout=1000",
@@ -96,69 +96,75 @@ fn main() -> ExitCode {
         "max_body=200000",
     ];
     let server = Serving::start_with(&settings.map(str::to_owned));
-    // What a server has once it has answered, it keeps.
+    // Memory that a server uses after its first responses, it keeps.
     for _ in 0..100 {
-        kept(server.address(), &mut Random::new(0)).expect("the server answers");
+        kept(server.address(), &mut Random::new(0)).expect("the server responds");
     }
-    let rest = Look::at(&server);
+    let rest = Sample::at(&server);
     println!(
         "{:>7} {:>9} {:>11} {:>7} {:>9}",
         "seconds", "KiB", "descriptors", "threads", "parts"
     );
     println!("{}", rest.row(Duration::ZERO, 0));
 
-    let tally = Arc::new(Tally::default());
+    let counts = Arc::new(Counts::default());
     let clients: Vec<_> = (0..CLIENTS)
         .map(|seed| {
-            let (tally, address) = (Arc::clone(&tally), server.address());
-            thread::spawn(move || tally.play(address, Random::new(seed as u64)))
+            let (counts, address) = (Arc::clone(&counts), server.address());
+            thread::spawn(move || counts.play(address, Random::new(seed as u64)))
         })
         .collect();
     let began = Instant::now();
-    let mut looks = Vec::new();
-    for number in 1..=LOOKS {
-        thread::sleep((duration * number / LOOKS).saturating_sub(began.elapsed()));
-        let look = Look::at(&server);
-        println!("{}", look.row(began.elapsed(), tally.played()));
-        looks.push(look);
+    let mut samples = Vec::new();
+    for number in 1..=SAMPLES {
+        thread::sleep((duration * number / SAMPLES).saturating_sub(began.elapsed()));
+        let sample = Sample::at(&server);
+        println!("{}", sample.row(began.elapsed(), counts.played()));
+        samples.push(sample);
     }
-    tally.is_over.store(true, Ordering::Relaxed);
+    counts.is_over.store(true, Ordering::Relaxed);
     for client in clients {
         client.join().expect("a client does not panic");
     }
-    let settled = rest.expect_again(&server);
-    tally.print();
+    let settled = rest.wait_until_restored(&server);
+    counts.print();
 
-    let third = looks.len() / 3;
-    let most = |looks: &[Look]| looks.iter().map(|look| look.resident).max().unwrap_or(0);
-    let growth = most(&looks[2 * third..]).saturating_sub(most(&looks[..third]));
+    let third = samples.len() / 3;
+    let most = |samples: &[Sample]| {
+        samples
+            .iter()
+            .map(|sample| sample.resident)
+            .max()
+            .unwrap_or(0)
+    };
+    let growth = most(&samples[2 * third..]).saturating_sub(most(&samples[..third]));
     println!(
         "memory of the last third above that of the first: {} KiB",
         growth / 1024
     );
-    let wrong = tally.wrong.load(Ordering::Relaxed);
-    let complaints = [
+    let wrong = counts.wrong.load(Ordering::Relaxed);
+    let errors = [
         (
             wrong > 0,
-            format!("{wrong} good clients did not get what they should"),
+            format!("{wrong} good clients got a wrong response"),
         ),
         (
             !settled,
             format!(
-                "descriptors or threads stay: {:?} and not {rest:?}",
-                Look::at(&server)
+                "descriptors or threads remain: {:?} instead of {rest:?}",
+                Sample::at(&server)
             ),
         ),
         (growth > GROWTH, "memory grows".to_owned()),
     ];
-    for (_, complaint) in complaints.iter().filter(|(is_so, _)| *is_so) {
-        println!("failed: {complaint}");
+    for (_, error) in errors.iter().filter(|(is_so, _)| *is_so) {
+        println!("failed: {error}");
     }
-    ExitCode::from(u8::from(complaints.iter().any(|(is_so, _)| *is_so)))
+    ExitCode::from(u8::from(errors.iter().any(|(is_so, _)| *is_so)))
 }
 
-impl Tally {
-    /// Plays parts until time is over.
+impl Counts {
+    /// Plays parts until the time is over.
     fn play(&self, address: SocketAddr, mut random: Random) {
         while !self.is_over.load(Ordering::Relaxed) {
             let part = random.below(GOOD.len() + BAD.len());
@@ -168,7 +174,7 @@ impl Tally {
                     self.wrong.fetch_add(1, Ordering::Relaxed);
                 }
             } else {
-                // The server may end it at any point.
+                // The server may close it at any point.
                 let _ = BAD[part - GOOD.len()].1(address, &mut random);
             }
             self.counts[part].fetch_add(1, Ordering::Relaxed);
@@ -185,11 +191,11 @@ impl Tally {
         let played = names.zip(&self.counts);
         let played =
             played.map(|(name, count)| format!("{name} {}", count.load(Ordering::Relaxed)));
-        println!("parts played: {}", played.collect::<Vec<_>>().join(", "));
+        println!("parts: {}", played.collect::<Vec<_>>().join(", "));
     }
 }
 
-impl Look {
+impl Sample {
     fn at(server: &Serving) -> Self {
         Self {
             resident: server.resident(),
@@ -208,9 +214,9 @@ impl Look {
         format!("{seconds:>7.1} {kib:>9} {descriptors:>11} {threads:>7} {parts:>9}")
     }
 
-    /// Whether descriptors and threads become what they were.
-    fn expect_again(self, server: &Serving) -> bool {
-        let deadline = Instant::now() + SETTLING;
+    /// Whether descriptors and threads return to their start.
+    fn wait_until_restored(self, server: &Serving) -> bool {
+        let deadline = Instant::now() + SETTLE_TIMEOUT;
         loop {
             let now = Self::at(server);
             if (now.descriptors, now.threads) == (self.descriptors, self.threads) {
@@ -227,28 +233,28 @@ impl Look {
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     Ok(stream)
 }
 
-/// Reads one answer, which has this body.
+/// Reads one response, which has this body.
 fn expect(stream: &mut TcpStream, body: &[u8]) -> io::Result<()> {
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     loop {
-        let end = answer.windows(4).position(|part| part == b"\r\n\r\n");
-        if let Some(end) = end.filter(|end| answer.len() >= end + 4 + body.len()) {
-            let is_right = answer.starts_with(b"HTTP/1.1 200 ") && answer[end + 4..] == *body;
+        let end = response.windows(4).position(|part| part == b"\r\n\r\n");
+        if let Some(end) = end.filter(|end| response.len() >= end + 4 + body.len()) {
+            let is_right = response.starts_with(b"HTTP/1.1 200 ") && response[end + 4..] == *body;
             let wrong =
-                || io::Error::other(format!("{:?}", String::from_utf8_lossy(&answer[..end])));
+                || io::Error::other(format!("{:?}", String::from_utf8_lossy(&response[..end])));
             return if is_right { Ok(()) } else { Err(wrong()) };
         }
-        // No more than this answer, for another may be behind it.
-        let missing = end.map_or(1, |end| end + 4 + body.len() - answer.len());
+        // Only this response, because another may follow it.
+        let missing = end.map_or(1, |end| end + 4 + body.len() - response.len());
         let mut part = vec![0; missing];
         match stream.read(&mut part)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => answer.extend_from_slice(&part[..count]),
+            count => response.extend_from_slice(&part[..count]),
         }
     }
 }
@@ -269,7 +275,7 @@ fn closed(address: SocketAddr, _: &mut Random) -> io::Result<()> {
     expect(&mut stream, HELLO)?;
     match stream.read(&mut [0])? {
         0 => Ok(()),
-        _ => Err(io::Error::other("something follows the last answer")),
+        _ => Err(io::Error::other("unexpected bytes after the last response")),
     }
 }
 
@@ -313,7 +319,7 @@ fn in_chunks(address: SocketAddr, random: &mut Random) -> io::Result<()> {
     expect(&mut stream, &body)
 }
 
-/// Sends a byte now and then until the server has had enough.
+/// Sends a byte now and then until the server closes the connection.
 fn trickle(mut stream: TcpStream, start: &[u8], random: &mut Random) -> io::Result<()> {
     stream.write_all(start)?;
     let pause = Duration::from_millis(50 + random.below(200) as u64);
@@ -364,7 +370,7 @@ fn half_closed(address: SocketAddr, random: &mut Random) -> io::Result<()> {
     stream.read_to_end(&mut Vec::new()).map(drop)
 }
 
-/// Goes without a goodbye, with something unread or not.
+/// Resets the connection, with unread bytes or without.
 fn reset(address: SocketAddr, random: &mut Random) -> io::Result<()> {
     let stream = connect(address)?;
     let sent = GET.repeat(3);

@@ -1,24 +1,24 @@
-//! How long the slowest answers take.
+//! Measures the slowest responses.
 //!
-//! The load has a fixed rate and each request its due moment, so what is told is what somebody
-//! would have waited. `cargo bench --bench tail` measures this server at 70 % of what it can do,
-//! and with one handler in twenty that takes 20 ms; `cargo bench --bench tail -- ADDRESS RATE
-//! [SECONDS]` puts that rate on any server, and `compare/compare.py --tail RATE` on all others.
+//! The load has a fixed rate, and each request a due moment, so the times are those that clients
+//! would see. `cargo bench --bench tail` measures this server at 70 % of its capacity, and with one
+//! handler in twenty that takes 20 ms. `cargo bench --bench tail -- ADDRESS RATE [SECONDS]` puts
+//! that rate on any server, and `compare/compare.py --tail RATE` on the other servers.
 
+mod fixed_rate;
 mod serving;
-mod steady;
 
 use std::env;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use serving::{GET, SLOW, Serving, ask};
-use steady::{Load, Times};
+use fixed_rate::{Load, Times};
+use serving::{GET, SLOW, Serving, send_request};
 
-/// As many as the other measurements have.
+/// As many connections as in the other measurements.
 const CONNECTIONS: usize = 64;
 
-/// Rate of the load in which one request of twenty is slow: those take two workers of eight on
+/// Rate of the load in which one request of twenty is slow: those occupy two of eight workers on
 /// average.
 const MIXED_RATE: f64 = 2_000.0;
 
@@ -86,7 +86,7 @@ fn tell(address: SocketAddr, rate: f64, duration: Duration, other: Option<usize>
         request: GET,
         other: other.map(|each| (each, slow.as_bytes())),
     };
-    let outcome = load.run().expect("the server answers");
+    let outcome = load.run().expect("the server responds");
     let times: &Times = &outcome.times;
     let micros = |share| times.within(share).as_secs_f64() * 1e6;
     println!(
@@ -107,19 +107,25 @@ fn tell(address: SocketAddr, rate: f64, duration: Duration, other: Option<usize>
     }
 }
 
-/// Requests a second if one thread asks on every connection and then reads every answer.
+/// Requests a second if one thread sends on every connection and then reads every response.
 fn capacity(server: &Serving) -> f64 {
     use std::io::{Read, Write};
     let mut streams: Vec<_> = (0..CONNECTIONS).map(|_| server.connect()).collect();
-    let length = streams.iter_mut().map(ask).max().unwrap_or_default();
-    let mut answer = vec![0; length];
+    let length = streams
+        .iter_mut()
+        .map(send_request)
+        .max()
+        .unwrap_or_default();
+    let mut response = vec![0; length];
     let (began, mut answered) = (Instant::now(), 0);
     while began.elapsed() < Duration::from_secs(2) {
         for stream in &mut streams {
             stream.write_all(GET).expect("the server takes a request");
         }
         for stream in &mut streams {
-            stream.read_exact(&mut answer).expect("the server answers");
+            stream
+                .read_exact(&mut response)
+                .expect("the server responds");
             answered += 1;
         }
     }

@@ -1,11 +1,11 @@
-//! Clients that are slow or greedy: thousands of connections, all on one thread.
+//! Slow and greedy clients: thousands of connections on one thread.
 //!
-//! Each attacker acts once a beat, by its script: it sends a little or as much as is taken, and
-//! receives all, little or nothing. One whose connection has ended comes again, as long as the
-//! attack goes on. Their segments are as small as those of a network, so that the system's own
-//! buffers do not hold what the server would have to keep.
+//! Each attacker acts once a beat, by its script: it sends a little or as much as the server takes,
+//! and receives everything, little or nothing. An attacker whose connection has ended reconnects as
+//! long as the attack lasts. Their segments are as small as those of a network, so that the
+//! kernel's buffers do not hold what the server would have to buffer.
 
-mod neighbour;
+mod good_clients;
 mod script;
 
 use std::collections::BTreeMap;
@@ -20,42 +20,42 @@ use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use socket2::{Domain, Socket, Type};
 
-pub(crate) use neighbour::{Experience, Habit, Neighbours, ask_anew};
-pub(crate) use script::Manner;
+pub(crate) use good_clients::{ConnectionUse, GoodClients, GoodResults, request_once};
+pub(crate) use script::AttackKind;
 use script::{Reading, Script};
 
-/// Parts of a beat, in each of which a part of the attackers acts.
+/// Parts of a beat. In each of them a part of the attackers acts.
 const SLICES: usize = 100;
 
-/// What fits into one frame of an Ethernet.
+/// The payload of one Ethernet frame.
 const SEGMENT: u32 = 1460;
 
-/// Room for what has come and was not read, of those who do not want to read.
+/// The receive buffer of attackers that do not read.
 const SMALL_WINDOW: usize = 4 * 1024;
 
-/// Room for what the server has not taken: a flood is to wait in the server's buffers, not here.
+/// The send buffer of attackers: a flood must wait in the server's buffers, not here.
 const SEND_ROOM: usize = 16 * 1024;
 
-/// Beats for which an attacker goes on that has been told of the end.
+/// Beats for which an attacker continues after the server has finished sending.
 const DEAF: u32 = 1;
 
-/// Attackers at work.
+/// The attackers of one attack.
 pub(crate) struct Attack {
     stage: Arc<AtomicU8>,
     thread: JoinHandle<Record>,
 }
 
-/// The stages of an attack: who is ended comes again; who is there stays; all leave.
+/// The stages of an attack: attackers whose connection ended reconnect; attackers stay; all leave.
 const COMING: u8 = 0;
 const STAYING: u8 = 1;
 const LEAVING: u8 = 2;
 
-/// What came of an attack.
+/// The result of an attack.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
-    /// When the last connection was begun.
+    /// The start of the last connection.
     pub(crate) last: Option<Instant>,
-    /// The first status that each connection was answered.
+    /// The first status of each connection.
     pub(crate) statuses: BTreeMap<u16, u64>,
     /// Processor time that the attackers used.
     pub(crate) cpu: Duration,
@@ -66,28 +66,28 @@ struct Attacker {
     line: Option<Line>,
 }
 
-/// A connection.
+/// One attacker's connection.
 struct Line {
     socket: Socket,
     beats: u32,
     sent: usize,
-    /// How its first answer starts.
-    answer: Vec<u8>,
-    /// The beat in which it learnt that the server has finished sending.
+    /// The start of its first response.
+    response: Vec<u8>,
+    /// The beat in which it saw that the server has finished sending.
     told: Option<u32>,
 }
 
 impl Attack {
-    /// Lets loose one attacker of each of these manners. `beat` is the time between two acts.
-    pub(crate) fn begin(address: SocketAddr, manners: &[Manner], beat: Duration) -> Self {
-        let scripts: BTreeMap<_, _> = manners
+    /// Starts one attacker for each of these scripts. `beat` is the time between two actions.
+    pub(crate) fn begin(address: SocketAddr, kinds: &[AttackKind], beat: Duration) -> Self {
+        let scripts: BTreeMap<_, _> = kinds
             .iter()
-            .map(|manner| (*manner, Arc::new(manner.script())))
+            .map(|kind| (*kind, Arc::new(kind.script())))
             .collect();
-        let attackers: Vec<_> = manners
+        let attackers: Vec<_> = kinds
             .iter()
-            .map(|manner| Attacker {
-                script: Arc::clone(&scripts[manner]),
+            .map(|kind| Attacker {
+                script: Arc::clone(&scripts[kind]),
                 line: None,
             })
             .collect();
@@ -99,12 +99,12 @@ impl Attack {
         }
     }
 
-    /// From now on nobody comes again.
+    /// Stops reconnecting.
     pub(crate) fn stop_coming(&self) {
         self.stage.store(STAYING, Ordering::Relaxed);
     }
 
-    /// Ends it.
+    /// Ends the attack.
     pub(crate) fn leave(self) -> Record {
         self.stage.store(LEAVING, Ordering::Relaxed);
         self.thread.join().expect("attackers do not panic")
@@ -122,7 +122,7 @@ fn attack(
     let mut due = Instant::now();
     for slice in (0..SLICES).cycle() {
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        // Who is late does not make up for more than a beat.
+        // A late attacker does not make up for more than one beat.
         due = (due + beat / SLICES as u32).max(Instant::now() - beat);
         let stage = stage.load(Ordering::Relaxed);
         if stage == LEAVING {
@@ -131,7 +131,7 @@ fn attack(
         for attacker in attackers.iter_mut().skip(slice).step_by(SLICES) {
             if attacker.line.is_none() && stage == COMING {
                 record.last = Some(Instant::now());
-                // Without a port it tries again.
+                // Retries if no port is free.
                 attacker.line = Line::connect(address, &attacker.script).ok();
             }
             attacker.act(&mut buffer, &mut record);
@@ -153,7 +153,7 @@ impl Attacker {
         let is_done = line.told.is_some_and(|told| line.beats > told + DEAF)
             || script.beats.is_some_and(|beats| line.beats >= beats);
         if is_done {
-            // A reset: an orderly end would keep the port for a minute.
+            // A reset, because an orderly close would keep the port for a minute.
             let _ = line.socket.set_linger(Some(Duration::ZERO));
         }
         if is_done || sent.is_err() || received.is_err() {
@@ -180,12 +180,12 @@ impl Line {
             socket,
             beats: 0,
             sent: 0,
-            answer: Vec::new(),
+            response: Vec::new(),
             told: None,
         })
     }
 
-    /// Sends what is left of the start, or a beat's share of what follows.
+    /// Sends the rest of the start, or the bytes of one beat.
     fn send(&mut self, script: &Script) -> io::Result<()> {
         let mut share = script.share;
         loop {
@@ -235,14 +235,14 @@ impl Line {
 
     fn note(&mut self, received: &[u8], record: &mut Record) {
         const STATUS: usize = "HTTP/1.1 200".len();
-        let missing = STATUS - self.answer.len();
+        let missing = STATUS - self.response.len();
         if missing == 0 {
             return;
         }
         let taken = received.len().min(missing);
-        self.answer.extend_from_slice(&received[..taken]);
+        self.response.extend_from_slice(&received[..taken]);
         if taken == missing {
-            let status = std::str::from_utf8(&self.answer[9..]).ok();
+            let status = std::str::from_utf8(&self.response[9..]).ok();
             let status = status.and_then(|status| status.parse().ok());
             *record
                 .statuses
@@ -252,7 +252,7 @@ impl Line {
     }
 }
 
-/// Passes over errors that only mean "not now".
+/// Ignores errors that mean "not now".
 fn forgive(error: io::Error) -> io::Result<()> {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(()),

@@ -1,47 +1,47 @@
-//! What each kind of attacker does.
+//! The scripts of the attackers.
 
 use crate::serving::LARGE;
 
 /// A kind of attacker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Manner {
+pub(crate) enum AttackKind {
     /// Connects and sends nothing.
     Silent,
-    /// Sends a head without end, one byte a beat.
+    /// Sends a head that never ends, one byte a beat.
     SlowHead,
-    /// Sends nearly as long a head as is allowed, and then one byte a beat.
+    /// Sends a head of nearly the maximum length, then one byte a beat.
     LongHead,
     /// Sends a body, one byte a beat.
     SlowBody,
-    /// Sends a head of many long fields, and then a body, one byte a beat.
+    /// Sends a head with many long headers, then a body, one byte a beat.
     LongHeadAndBody,
-    /// Sends nearly all of a large body, and then nothing.
+    /// Sends nearly all of a large body, then nothing.
     LargeBody,
     /// Sends a body in chunks of one byte, a thousand bytes a beat.
     TinyChunks,
-    /// Asks for a large answer and takes nothing of it.
+    /// Requests a large response and reads nothing.
     NoReader,
-    /// Asks for a large answer and takes so little of it that it never stops for long.
+    /// Requests a large response and reads so little that it never pauses for long.
     SlowReader,
-    /// Sends requests without end and takes no answer.
+    /// Sends requests without end and reads no response.
     Pipeliner,
-    /// Sends header fields without end.
+    /// Sends headers without end.
     HeaderFlood,
-    /// Connects, and leaves a beat later.
+    /// Connects, and disconnects a beat later.
     Visitor,
 }
 
-/// What an attacker does with its connection.
+/// The actions of an attacker on its connection.
 #[derive(Debug)]
 pub(super) struct Script {
-    /// Sent first, as fast as it is taken.
+    /// Sent first, as fast as the server takes it.
     pub(super) start: Vec<u8>,
-    /// Sent afterwards, again and again.
+    /// Sent afterwards, repeatedly.
     pub(super) more: Vec<u8>,
-    /// Bytes of `more` that are sent in a beat.
+    /// Bytes of `more` per beat.
     pub(super) share: usize,
     pub(super) reading: Reading,
-    /// Beats after which it leaves; otherwise it stays for as long as it can.
+    /// Beats after which it disconnects; `None` to stay as long as possible.
     pub(super) beats: Option<u32>,
 }
 
@@ -53,7 +53,7 @@ pub(super) enum Reading {
     Nothing,
 }
 
-impl Manner {
+impl AttackKind {
     pub(crate) const ALL: [Self; 12] = [
         Self::Silent,
         Self::SlowHead,
@@ -87,7 +87,7 @@ impl Manner {
     }
 
     pub(super) fn script(self) -> Script {
-        /// As much as a flood sends in a beat.
+        /// Bytes per beat of a flood.
         const FLOOD: usize = 64 * 1024;
         let script = |start: &str, more: &str, share: usize| Script {
             start: start.into(),

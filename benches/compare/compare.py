@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Compares httpool with other servers: processor time per request, beside that of the floor.
+"""Compares httpool with other servers: processor time per request, as a ratio to the floor.
 
 Every server does the same job in the same scenarios, on the loopback interface, under the same
-load. README.md in this directory says how and why; Python's standard library, wrk and Cargo are
-enough to run it.
+load. README.md in this directory describes how and why. It needs Python's standard library, wrk
+and Cargo.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from servers import (
     target,
 )
 
-# Descriptors that a server or client wants beside those of its idle connections.
+# Descriptors that a server or client needs beside those of its idle connections.
 SPARE_FILES = 500
 
 
@@ -47,8 +47,8 @@ def main() -> int:
     options = _options()
     for tool in ("cargo", "wrk", "strace") if options.syscalls else ("cargo", "wrk"):
         if not shutil.which(tool):
-            sys.exit(f"{tool} is not installed, and it takes that")
-    # As after Ctrl-C, what has been started is ended.
+            sys.exit(f"{tool} is not installed, but required")
+    # As after Ctrl-C, started processes are stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     bench = Bench(options)
     try:
@@ -75,42 +75,42 @@ def _options() -> argparse.Namespace:
         "--only",
         type=_some_of(servers),
         metavar="A,B",
-        help=f"these servers, besides the floor: {', '.join(servers)}",
+        help=f"only these servers, and the floor: {', '.join(servers)}",
     )
     parser.add_argument(
         "--scenario",
         type=_some_of(scenarios),
         metavar="A,B",
-        help=f"these scenarios: {', '.join(scenarios)}",
+        help=f"only these scenarios: {', '.join(scenarios)}",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="in which all take turns (3)")
-    parser.add_argument("--seconds", type=int, default=3, help="of load for each turn (3)")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (3)")
+    parser.add_argument("--seconds", type=int, default=3, help="load for each turn (3)")
     parser.add_argument(
-        "--pin", action="store_true", help="the server on one processor, the load on another"
+        "--pin", action="store_true", help="pin the server to one processor, the load to another"
     )
     parser.add_argument(
         "--threads",
         type=int,
         metavar="N",
-        help="of the peers that serve without blocking (one for each processor)",
+        help="threads of the non-blocking servers (one for each processor)",
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="of httpool (its own default)")
+    parser.add_argument("--workers", type=int, metavar="N", help="workers of httpool (its default)")
     parser.add_argument(
         "--syscalls",
         action="store_true",
-        help="count system calls instead, in get64 if no scenario is named",
+        help="count system calls instead, in get64 unless a scenario is given",
     )
     parser.add_argument(
         "--tail",
         type=int,
         metavar="RATE",
-        help="measure how long GET takes at this fixed rate instead, on 64 connections",
+        help="measure the time of GET at this fixed rate instead, on 64 connections",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures there")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to a file")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to a file")
     options = parser.parse_args()
     if options.rounds < 1 or options.seconds < 1:
-        parser.error("there is at least one round, of at least one second")
+        parser.error("--rounds and --seconds must be at least 1")
     return options
 
 
@@ -119,7 +119,7 @@ def _some_of(known: list[str]) -> Callable[[str], list[str]]:
         found = text.split(",")
         for name in found:
             if name not in known:
-                raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(known)}")
+                raise argparse.ArgumentTypeError(f"{name} is not one of {', '.join(known)}")
         return found
 
     return names
@@ -137,7 +137,7 @@ class Bench:
         self.load_cpu: int | None = None
         self.load_threads = 2
         self.threads = options.threads or len(os.sched_getaffinity(0))
-        # Those that can be had, and where their programs are.
+        # The programs of the available servers.
         self.programs: dict[str, Path] = {}
         self.servers: list[Server] = []
         self.scenarios: list[Scenario] = []
@@ -148,7 +148,7 @@ class Bench:
         self._choose_scenarios()
         self._choose_servers()
         if self.load_cpu is not None:
-            # wrk inherits it. The builds, before, had all processors.
+            # wrk inherits it. The builds before used all processors.
             os.sched_setaffinity(0, {self.load_cpu})
 
     def clean_up(self) -> None:
@@ -161,20 +161,20 @@ class Bench:
         for scenario in self.scenarios:
             of_scenario = results[scenario.name] = {name: [] for name in names}
             for number in range(self.options.rounds):
-                # Forth and back, so that nobody always comes first.
+                # Alternating order, so that no server is always first.
                 for server in self.servers[:: -1 if number % 2 else 1]:
                     outcome = self._measure(server, scenario)
                     of_scenario[server.name].append(outcome)
-                    said = outcome
+                    text = outcome
                     if isinstance(outcome, Measurement):
-                        said = f"{outcome.cpu:.2f} µs/request, {outcome.per_second:,.0f} requests/s"
-                    say(f"{scenario.name} {number + 1}/{self.options.rounds} {server.name}: {said}")
-            # What there is, should it be stopped before the end.
+                        text = f"{outcome.cpu:.2f} µs/request, {outcome.per_second:,.0f} requests/s"
+                    say(f"{scenario.name} {number + 1}/{self.options.rounds} {server.name}: {text}")
+            # Written now, in case the comparison is interrupted.
             self._write_json(results)
         parts = [report.overview(results, names, self.scenarios), self._circumstances()]
         if {OURS, FLOOR} < set(names) and self.options.rounds > 1:
             parts.append(
-                "Round by round, and in how many of them it was cheaper:\n\n"
+                "Ratios of the same round, and in how many rounds httpool was cheaper:\n\n"
                 + report.beside(results, names, self.scenarios)
             )
         for scenario in self.scenarios:
@@ -220,7 +220,7 @@ class Bench:
     def _pin(self) -> None:
         processors = sorted(os.sched_getaffinity(0))
         if len(processors) < 2:
-            sys.exit("--pin wants two processors")
+            sys.exit("--pin needs two processors")
         self.server_cpu, self.load_cpu = processors[:2]
         self.load_threads = 1
         self.threads = self.options.threads or 1
@@ -228,14 +228,14 @@ class Bench:
     def _choose_scenarios(self) -> None:
         wanted = self.options.scenario or (["get64"] if self.options.syscalls else None)
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        # Servers inherit it.
+        # Servers inherit the limit.
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         for scenario in SCENARIOS:
             if wanted and scenario.name not in wanted:
                 continue
             if scenario.idle + SPARE_FILES > most:
                 say(
-                    f"{scenario.name} is left out: a process may have {most} files open (ulimit -n)"
+                    f"{scenario.name} is left out: the limit of open files is {most} (ulimit -n)"
                 )
             else:
                 self.scenarios.append(scenario)
@@ -259,7 +259,7 @@ class Bench:
             else:
                 self.servers.append(server)
         if not self.servers:
-            sys.exit("no server is left")
+            sys.exit("no server is available")
 
     def _measure(self, server: Server, scenario: Scenario) -> Measurement | str:
         if unable := self._unable(server, scenario):
@@ -292,7 +292,7 @@ class Bench:
         return Running(command, setting.port, self.folder / f"{server.name}.log", self.server_cpu)
 
     def _root(self, size: int) -> Path:
-        """A folder with a file of this size."""
+        """Creates a folder with a file of this size."""
         root = self.folder / f"root-{size}"
         root.mkdir(exist_ok=True)
         with (root / FILE).open("wb") as file:
@@ -314,7 +314,7 @@ class Bench:
     def _write_json(self, results: report.Results) -> None:
         if not self.options.json:
             return
-        figures = {
+        rows = {
             scenario: {
                 name: [
                     dataclasses.asdict(one) if isinstance(one, Measurement) else {"failed": one}
@@ -324,8 +324,8 @@ class Bench:
             }
             for scenario, of_scenario in results.items()
         }
-        told = {"circumstances": self._circumstances(), "results": figures}
-        self.options.json.write_text(json.dumps(told, indent=1))
+        content = {"circumstances": self._circumstances(), "results": rows}
+        self.options.json.write_text(json.dumps(content, indent=1))
 
 
 if __name__ == "__main__":

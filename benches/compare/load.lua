@@ -1,4 +1,4 @@
--- What wrk sends. Arguments: "get", "post BYTES", or "pipeline DEPTH".
+-- The requests that wrk sends. Arguments: "get", "post BYTES", or "pipeline DEPTH".
 
 local pipelined
 

@@ -1,4 +1,4 @@
-"""Tables of what was measured."""
+"""Tables of the results."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from scenarios import Measurement, Scenario
 from servers import FLOOR, HERE, OURS, Missing, find_nginx
 from tails import Tail
 
-# By scenario and server: one of each round, or why there is none.
+# By scenario and server: a measurement for each round, or the reason why it failed.
 Results = dict[str, dict[str, list["Measurement | str"]]]
 
-# Processors that others keep busy, on average, from which on a measurement is suspect.
+# If other processes keep more processors busy on average, a note says so.
 DISTURBED = 0.15
 
 
 def ratios(of_server: list[Measurement | str], of_other: list[Measurement | str]) -> list[float]:
-    """Processor time per request beside another's, in each round in which there are both."""
+    """Ratios of processor time per request, for each round in which both were measured."""
     return [
         one.cpu / other.cpu
         for one, other in zip(of_server, of_other)
@@ -42,9 +42,9 @@ def overview(results: Results, names: list[str], scenarios: list[Scenario]) -> s
 
 
 def beside(results: Results, names: list[str], scenarios: list[Scenario]) -> str:
-    """What ours takes of what each other takes, round by round: this says more than the ratios to
+    """Ratios of httpool to each other server, round by round. They are more precise than ratios to
     the floor, because the two ran within the same minute. One row for each other server."""
-    rows = [[f"{OURS} beside", *(scenario.name for scenario in scenarios)]]
+    rows = [[f"{OURS} relative to", *(scenario.name for scenario in scenarios)]]
     for name in names:
         if name in (OURS, FLOOR):
             continue
@@ -59,7 +59,7 @@ def beside(results: Results, names: list[str], scenarios: list[Scenario]) -> str
 
 
 def details(results: Results, names: list[str], scenario: Scenario) -> str:
-    """One row for each server that was measured, the cheapest first, then why others were not."""
+    """One row for each measured server, the cheapest first, then those that were not measured."""
     of_scenario = results.get(scenario.name, {})
     heads = [
         "server", "ratio to the floor", "CPU µs/request", "user", "system", "requests/s",
@@ -87,7 +87,7 @@ def details(results: Results, names: list[str], scenario: Scenario) -> str:
 
 
 class Figures:
-    """What the rounds of one server say together."""
+    """Medians over the rounds of one server."""
 
     def __init__(self, rounds: list[Measurement]) -> None:
         self._rounds = rounds
@@ -109,7 +109,7 @@ class Figures:
     def notes(self) -> list[str]:
         notes = sorted({note for one in self._rounds for note in one.notes})
         if self.middle("foreign") > DISTURBED:
-            notes.append(f"others kept {self.middle('foreign'):.2f} processors busy")
+            notes.append(f"other processes kept {self.middle('foreign'):.2f} processors busy")
         if self.middle("stolen") > DISTURBED:
             notes.append(f"the host took {self.middle('stolen'):.2f} processors")
         return notes
@@ -142,28 +142,28 @@ def tails(found: dict[str, list[Tail]]) -> str:
 
 
 def circumstances() -> str:
-    """The machine, and what was measured on it, in one paragraph."""
+    """The machine and the versions, in one paragraph."""
     locked = (HERE / "peers" / "Cargo.lock").read_text()
     peers = [
         f"{name} {version}"
         for name, version in re.findall(r'name = "(.*)"\nversion = "(.*)"', locked)
         if name in ("hyper", "axum", "actix-web", "tokio", "tiny_http", "rouille")
     ]
-    told = [
+    parts = [
         f"{os.cpu_count()} cores ({_processor()})",
         f"Linux {platform.release()}",
-        _says(r"^(rustc \S+)", "rustc", "--version"),
-        _says(r"^(wrk \S+)", "wrk", "-v"),
+        _version(r"^(rustc \S+)", "rustc", "--version"),
+        _version(r"^(wrk \S+)", "wrk", "-v"),
         *peers,
         _nginx(),
-        _says(r"(go\d\S*)", "go", "version"),
+        _version(r"(go\d\S*)", "go", "version"),
     ]
-    return ", ".join(part for part in told if part) + "."
+    return ", ".join(part for part in parts if part) + "."
 
 
 def _nginx() -> str | None:
     try:
-        return _says(r"(nginx/\S+)", str(find_nginx()), "-v")
+        return _version(r"(nginx/\S+)", str(find_nginx()), "-v")
     except Missing:
         return None
 
@@ -174,9 +174,9 @@ def _processor() -> str:
     return found[1] if found else platform.machine()
 
 
-def _says(pattern: str, *command: str) -> str | None:
+def _version(pattern: str, *command: str) -> str | None:
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             command,
             check=False,
             stdin=subprocess.DEVNULL,
@@ -187,12 +187,12 @@ def _says(pattern: str, *command: str) -> str | None:
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(pattern, said, re.MULTILINE)
+    found = re.search(pattern, output, re.MULTILINE)
     return found[1] if found else None
 
 
 def _spread(values: list[float]) -> str:
-    """The median, with the smallest and the largest."""
+    """The median with the smallest and the largest value."""
     if not values:
         return "–"
     middle = f"{median(values):.2f}"
@@ -200,7 +200,7 @@ def _spread(values: list[float]) -> str:
 
 
 def _whole(values: list[float]) -> str:
-    """The same without decimals."""
+    """The median with the smallest and the largest value, without decimals."""
     return f"{median(values):,.0f} ({min(values):,.0f}–{max(values):,.0f})"
 
 

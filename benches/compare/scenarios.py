@@ -1,4 +1,4 @@
-"""What is measured: each scenario, and one measurement of it."""
+"""The scenarios, and one measurement of a scenario."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Scenario:
     name: str
     what: str
     connections: int
-    # For load.lua.
+    # Arguments of load.lua.
     load: tuple[str, ...] = ("get",)
-    # For wrk itself.
+    # Options of wrk.
     options: tuple[str, ...] = ()
-    # For our server.
+    # Flags of httpool.
     flags: tuple[str, ...] = ()
-    # Connections beside those under load, each of which has been answered once.
+    # Idle connections that have had one response.
     idle: int = 0
-    # Bytes of the file that is asked for, if one is.
+    # Size of the requested file; 0 for none.
     file: int = 0
     scheme: str = "http"
 
@@ -43,7 +43,7 @@ SCENARIOS = [
     Scenario("get64", "GET on 64 connections", 64),
     Scenario("get1", "GET on one connection", 1),
     Scenario("post1k", "POST of 1 KiB of JSON on 64 connections", 64, load=("post", "1024")),
-    # Checking JSON is work that the peers don't do, and here there is much of it.
+    # The other servers do not validate JSON, which is much work here.
     Scenario(
         "post64k",
         "POST of 64 KiB on 32 connections",
@@ -51,7 +51,7 @@ SCENARIOS = [
         load=("post", "65536"),
         flags=("--echo-json", "raw"),
     ),
-    Scenario("check64k", "the same, and this server checks it", 32, load=("post", "65536")),
+    Scenario("check64k", "as post64k, but httpool validates the JSON", 32, load=("post", "65536")),
     Scenario("pipeline16", "GET on 64 connections, 16 at a time", 64, load=("pipeline", "16")),
     Scenario(
         "close",
@@ -65,13 +65,13 @@ SCENARIOS = [
     Scenario("tls1k", "as file1k over TLS", 64, file=1024, scheme="https"),
     Scenario("tls1m", "as file1m over TLS", 16, file=MIB, scheme="https"),
     Scenario("tls1g", "as file1g over TLS", 2, file=1024 * MIB, scheme="https"),
-    Scenario("idle10k", "GET on 16 connections beside 10,000 that are idle", 16, idle=10_000),
+    Scenario("idle10k", "GET on 16 connections beside 10,000 idle ones", 16, idle=10_000),
 ]
 
 
 @dataclass
 class Measurement:
-    """One server in one scenario in one round. Times per request are microseconds."""
+    """One server in one scenario in one round. Times are microseconds per request."""
 
     requests: int
     per_second: float
@@ -80,11 +80,11 @@ class Measurement:
     p50: int
     p99: int
     resident_kib: int
-    # Of the machine: processors kept busy by others, and taken by the host, on average.
+    # Processors used by other processes, and taken by the host, on average.
     foreign: float
     stolen: float
     notes: list[str]
-    # With idle connections: bytes of memory for each.
+    # Bytes of memory for each idle connection.
     per_idle: float | None = None
 
     @property
@@ -93,7 +93,7 @@ class Measurement:
 
 
 class Failed(Exception):
-    """There is nothing to measure."""
+    """The measurement failed."""
 
 
 def measure(running: Running, scenario: Scenario, seconds: int, threads: int) -> Measurement:
@@ -125,7 +125,7 @@ def _load(running: Running, scenario: Scenario, seconds: int, threads: int) -> M
     if not session(running.leader):
         raise Failed("the server has ended")
     if requests == 0:
-        raise Failed("no request was answered")
+        raise Failed("no response arrived")
     notes = [
         f"{name} errors: {figures[name]}"
         for name in ("connect", "read", "write", "status", "timeout")
@@ -149,7 +149,7 @@ def _load(running: Running, scenario: Scenario, seconds: int, threads: int) -> M
 
 
 def wrk(port: int, scenario: Scenario, seconds: int, threads: int) -> dict[str, int]:
-    """Runs the load, and returns what load.lua says of it."""
+    """Runs the load, and returns the results from load.lua."""
     command = [
         "wrk",
         f"-t{min(threads, scenario.connections)}",
@@ -183,72 +183,72 @@ def wrk(port: int, scenario: Scenario, seconds: int, threads: int) -> dict[str, 
 
 
 def _own_cpu() -> float:
-    """Seconds that this process and the children it has waited for have run."""
+    """Processor time of this process and its finished children, in seconds."""
     kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, kinds))
 
 
 class Idle:
-    """Connections that have been answered once and are kept, for the length of `with`."""
+    """Connections that have had one response and stay open during `with`."""
 
-    # Requests under way while they are opened.
+    # Open requests while the connections are opened.
     AT_ONCE = 100
-    # Seconds: without an answer, and for all.
+    # Seconds without a response, and in total.
     STALL = 3.0
     MOST = 30.0
 
     def __init__(self, port: int, count: int) -> None:
         self._port = port
         self._count = count
-        self._answered: list[socket.socket] = []
-        self._asked: dict[int, socket.socket] = {}
+        self._idle: list[socket.socket] = []
+        self._pending: dict[int, socket.socket] = {}
 
     def __enter__(self) -> Idle:
         try:
             self._open()
         except (OSError, Failed) as error:
-            count = len(self._answered)
+            count = len(self._idle)
             self.__exit__()
             raise Failed(
-                f"{count} of {self._count} idle connections were answered: {error}"
+                f"{count} of {self._count} idle connections got a response: {error}"
             ) from error
         return self
 
     def __exit__(self, *_: object) -> None:
-        for client in (*self._answered, *self._asked.values()):
+        for client in (*self._idle, *self._pending.values()):
             client.close()
 
     def closed(self) -> int:
-        """How many the server has closed since."""
-        return sum(1 for client in self._answered if not _is_open(client))
+        """The number of connections that the server has closed."""
+        return sum(1 for client in self._idle if not _is_open(client))
 
     def _open(self) -> None:
         began = progress = time.monotonic()
         with select.epoll() as poll:
-            while len(self._answered) < self._count:
-                self._ask(poll)
+            while len(self._idle) < self._count:
+                self._open_more(poll)
                 now = time.monotonic()
                 for descriptor, _ in poll.poll(0.2):
-                    # Of a small answer one part tells that it has come.
-                    if not self._asked[descriptor].recv(4096):
-                        raise Failed("the server closed one")
+                    # A small response arrives in one part.
+                    if not self._pending[descriptor].recv(4096):
+                        raise Failed("the server closed a connection")
                     poll.unregister(descriptor)
-                    self._answered.append(self._asked.pop(descriptor))
+                    self._idle.append(self._pending.pop(descriptor))
                     progress = now
                 if now - progress > self.STALL or now - began > self.MOST:
-                    raise Failed("no more came")
+                    raise Failed("no further response arrived")
 
-    def _ask(self, poll: select.epoll) -> None:
-        missing = self._count - len(self._answered)
-        while len(self._asked) < min(self.AT_ONCE, missing):
-            client = socket.create_connection(("127.0.0.1", self._port), job.PATIENCE)
-            self._asked[client.fileno()] = client
+    def _open_more(self, poll: select.epoll) -> None:
+        missing = self._count - len(self._idle)
+        while len(self._pending) < min(self.AT_ONCE, missing):
+            client = socket.create_connection(("127.0.0.1", self._port), job.TIMEOUT)
+            self._pending[client.fileno()] = client
             poll.register(client, select.EPOLLIN)
             client.sendall(job.GET)
 
 
 def _is_open(client: socket.socket) -> bool:
-    # With a timeout it would wait for as long, whatever the flags.
+    # With a timeout, recv would wait for it, whatever the flags.
     client.setblocking(False)
     try:
         return client.recv(1, socket.MSG_PEEK) != b""

@@ -1,4 +1,4 @@
-"""The servers: how each is built, started and ended."""
+"""The servers: how each is built, started and stopped."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PACKAGE = HERE.parent.parent
 OURS = "httpool"
 FLOOR = "floor"
 
-# The file that is asked for in scenarios of files, in the root of a server.
+# The requested file in the root of a server.
 FILE = "file.html"
 
-# Blocking servers answer with more threads than there are processors.
+# Threads of the blocking servers.
 POOL = 4
 
 NGINX = """
@@ -48,44 +48,44 @@ http {{
         listen 127.0.0.1:{port} {tls};
         location / {{
             default_type text/html;
-            {answer}
+            {response}
         }}
     }}
 }}
 """
 
 NGINX_PAGE = 'return 200 "<h1>Welcome to my Server</h1>";'
-# As Debian has it set, and most guides.
+# As in Debian's default and most guides.
 NGINX_FILES = "root {root}; sendfile on; tcp_nopush on; add_header Cache-Control no-cache;"
 
 NGINX_TLS = "ssl backlog=4096; ssl_certificate {certificate}; ssl_certificate_key {key}"
 
 
 class Missing(Exception):
-    """The server can't be had on this machine."""
+    """The server is not available on this machine."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a server is started with."""
+    """The settings of a server."""
 
     port: int
     threads: int
-    # Ours: `--workers`, if it is not to choose itself, and what a scenario asks for besides.
+    # httpool only: `--workers`, if not the default, and flags of the scenario.
     workers: int | None
     flags: tuple[str, ...]
-    # Where it may write.
+    # A folder for its files.
     folder: Path
-    # The folder to serve, if one is to be served.
+    # The folder to serve, if any.
     root: Path | None
-    # A certificate and its key, if it is to speak TLS.
+    # A certificate and its key, for TLS.
     tls: tuple[Path, Path] | None
 
 
 @dataclass(frozen=True)
 class Server:
     name: str
-    # Makes sure that it is there, and says where.
+    # Builds or finds the program, and returns its path.
     build: Callable[[Path], Path]
     command: Callable[[Path, Setting], list[str]]
     # Whether it can echo.
@@ -95,11 +95,11 @@ class Server:
 
 
 class Running:
-    """A server that runs, as the leader of a session of its own. Ended at the end of `with`."""
+    """A running server in a session of its own, stopped at the end of `with`."""
 
     def __init__(self, command: list[str], port: int, log: Path, cpu: int | None) -> None:
         self.port = port
-        # Variables that are meant for our server would make it another than the one described.
+        # Without variables that would change the settings of httpool.
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -126,20 +126,20 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # As long as the leader is not waited for, its number is no other's.
-        for how, patience in ((signal.SIGTERM, 2), (signal.SIGKILL, 2)):
+        # The leader's process id is not reused before the process is waited for.
+        for how, timeout in ((signal.SIGTERM, 2), (signal.SIGKILL, 2)):
             for pid in session(self.leader):
-                # It may have ended by itself.
+                # It may have ended already.
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, how)
-            deadline = time.monotonic() + patience
+            deadline = time.monotonic() + timeout
             while session(self.leader) and time.monotonic() < deadline:
                 time.sleep(0.02)
         self._process.wait()
         self._log.close()
 
     def _wait(self) -> None:
-        """Until it listens."""
+        """Waits until the server listens."""
         deadline = time.monotonic() + 15
         while True:
             try:
@@ -149,8 +149,8 @@ class Running:
                 ended = self._process.poll()
                 if ended is not None or time.monotonic() > deadline:
                     how = "listens on no port" if ended is None else f"ended with {ended}"
-                    said = Path(self._log.name).read_text(errors="replace").strip()[-300:]
-                    raise Missing(f"it {how}: {said}") from None
+                    output = Path(self._log.name).read_text(errors="replace").strip()[-300:]
+                    raise Missing(f"it {how}: {output}") from None
                 time.sleep(0.02)
 
 
@@ -162,14 +162,14 @@ def free_port() -> int:
 
 
 def target() -> Path:
-    """Where Cargo puts what it builds for this package."""
-    asked = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
-    told = subprocess.run(asked, cwd=PACKAGE, check=True, stdout=subprocess.PIPE).stdout
-    return Path(json.loads(told)["target_directory"])
+    """Cargo's target directory of this package."""
+    command = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
+    output = subprocess.run(command, cwd=PACKAGE, check=True, stdout=subprocess.PIPE).stdout
+    return Path(json.loads(output)["target_directory"])
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate that nobody knows, of the kind that is usual, and its key."""
+    """A self-signed certificate of a common kind, and its key."""
     found = folder / "certificate.pem", folder / "key.pem"
     if not all(path.exists() for path in found):
         made = ["openssl", "req", "-x509", "-nodes", "-days", "7", "-subj", "/CN=localhost"]
@@ -180,7 +180,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 def _run(command: list[str], folder: Path, **environment: str) -> None:
     if not shutil.which(command[0]):
-        raise Missing(f"{command[0]} is not installed, which it takes")
+        raise Missing(f"{command[0]} is not installed, but required")
     done = subprocess.run(
         command,
         check=False,
@@ -197,7 +197,7 @@ def _run(command: list[str], folder: Path, **environment: str) -> None:
 
 def _build_ours(out: Path) -> Path:
     _run(["cargo", "build", "--release", "--locked", "--bin", OURS], PACKAGE)
-    # The next build may have another profile, and would replace it while it is measured.
+    # A copy, because another build could replace the program during the measurement.
     return Path(shutil.copy2(out.parent / "release" / OURS, out / OURS))
 
 
@@ -238,7 +238,7 @@ def _build_go(out: Path) -> Path:
 
 
 def find_nginx(_: Path | None = None) -> Path:
-    # Where Debian puts it, which is not in everyone's path.
+    # Debian's path may not be in PATH.
     found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if not found:
         raise Missing("it is not installed")
@@ -261,7 +261,7 @@ def _command_of_nginx(program: Path, setting: Setting) -> list[str]:
             files=files,
             connections=files - 1000,
             user="user root;" if os.geteuid() == 0 else "",
-            answer=NGINX_FILES.format(root=setting.root) if setting.root else NGINX_PAGE,
+            response=NGINX_FILES.format(root=setting.root) if setting.root else NGINX_PAGE,
         )
     )
     folder = str(setting.folder)

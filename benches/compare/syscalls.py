@@ -1,4 +1,4 @@
-"""System calls per request, as strace counts them."""
+"""System calls per request, counted by strace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from usage import session
 def count(
     running: Running, scenario: Scenario, seconds: int, threads: int, folder: Path
 ) -> dict[str, float]:
-    """Each call's name and number per request."""
+    """Returns the number per request for each call."""
     summary = folder / "strace"
     attached = [option for pid in session(running.leader) for option in ("-p", str(pid))]
     strace = subprocess.Popen(
@@ -26,7 +26,7 @@ def count(
         text=True,
     )
     try:
-        # It says when it has each process.
+        # It prints a line for each attached process.
         for _ in attached[::2]:
             line = strace.stderr.readline() if strace.stderr else ""
             if " attached" not in line:
@@ -36,12 +36,12 @@ def count(
         os.kill(strace.pid, signal.SIGINT)
         strace.communicate()
     if requests == 0:
-        raise Failed("no request was answered")
+        raise Failed("no response arrived")
     return {name: calls / requests for name, calls in _calls(summary.read_text()).items()}
 
 
 def _calls(summary: str) -> dict[str, int]:
-    """The lines are: share of time, seconds, time per call, calls, errors if any, name."""
+    """The columns are: share of time, seconds, time per call, calls, errors if any, name."""
     calls = {}
     for line in summary.splitlines():
         words = line.split()

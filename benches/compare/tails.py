@@ -1,4 +1,4 @@
-"""How long the slowest answers take at a fixed rate, as benches/tail.rs measures it."""
+"""Times of the slowest responses at a fixed rate, measured by benches/tail.rs."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Tail:
 
 
 def build() -> Path:
-    """The program that makes the load."""
+    """Builds the load generator, and returns its path."""
     command = ["cargo", "bench", "--bench", "tail", "--no-run", "--message-format", "json"]
     done = subprocess.run(
         command, check=False, cwd=PACKAGE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     for line in done.stdout.splitlines():
-        told = json.loads(line)
-        if told.get("executable") and told["target"]["name"] == "tail":
-            return Path(told["executable"])
+        message = json.loads(line)
+        if message.get("executable") and message["target"]["name"] == "tail":
+            return Path(message["executable"])
     raise Missing("the load can't be built: cargo bench --bench tail --no-run")
 
 

@@ -1,4 +1,4 @@
-"""What processes use, as the system tells it."""
+"""Resource usage of processes, from /proc."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 @dataclass(frozen=True)
 class Usage:
-    """Of all processes of one session: seconds of processor time, and memory now."""
+    """Processor time in seconds and current memory of all processes of one session."""
 
     user: float
     system: float
@@ -24,7 +24,7 @@ class Usage:
 
 
 def session(leader: int) -> list[int]:
-    """The processes of the session that this one leads."""
+    """The processes of the session with this leader."""
     return [pid for pid, fields in _stats() if int(fields[3]) == leader and fields[0] != "Z"]
 
 
@@ -37,14 +37,14 @@ def usage(leader: int) -> Usage:
         system += int(fields[12])
         pages += int(fields[21])
         if pid == leader:
-            # Of its children that have ended.
+            # Time of its finished children.
             user += int(fields[13])
             system += int(fields[14])
     return Usage(user / TICKS, system / TICKS, pages * PAGE_KIB)
 
 
 def machine() -> tuple[float, float]:
-    """Seconds that all processors together have worked, and that the host has taken from them."""
+    """Seconds that all processors were busy, and that the host took from them."""
     with open("/proc/stat") as stat:
         times = [int(number) / TICKS for number in stat.readline().split()[1:]]
     user, nice, system, _idle, _wait, interrupts, soft_interrupts, stolen = times[:8]
@@ -52,21 +52,21 @@ def machine() -> tuple[float, float]:
 
 
 def accepted() -> int:
-    """Connections that have been accepted on this machine."""
+    """Connections accepted on this machine."""
     with open("/proc/net/snmp") as snmp:
         names, values = (line.split() for line in snmp if line.startswith("Tcp:"))
     return int(values[names.index("PassiveOpens")])
 
 
 def _stats() -> Iterator[tuple[int, list[str]]]:
-    """Each process with the fields of its stat that follow the name; the first is its state."""
+    """Each process with the fields of its stat after the name; the first is its state."""
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
         try:
             with open(f"/proc/{entry}/stat") as stat:
-                # The name is in brackets and may contain some.
+                # The name is in parentheses and may contain some.
                 yield int(entry), stat.read().rpartition(")")[2].split()
         except OSError:
-            # It has ended meanwhile.
+            # The process has ended.
             continue

@@ -1,4 +1,4 @@
-//! What the instructions were when somebody last looked and found them right.
+//! The accepted instruction counts.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-/// Where they are kept, for Cargo runs a bench in the package's directory.
+/// The file of the baseline. Cargo runs a bench in the package's directory.
 pub(crate) const FILE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../benches/instructions/baseline.toml"
@@ -22,13 +22,13 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    /// What was accepted.
+    /// The accepted counts.
     pub(crate) fn read() -> Result<Self, String> {
         let text = fs::read_to_string(FILE).map_err(|error| format!("{FILE}: {error}"))?;
         toml::from_str(&text).map_err(|error| format!("{FILE}: {error}"))
     }
 
-    /// Makes these the accepted ones.
+    /// Accepts these counts.
     pub(crate) fn write(&self) -> Result<(), String> {
         let mut text =
             "# Written by `cargo bench --bench instructions -- --accept`.\n\n[tools]\n".to_owned();
@@ -43,7 +43,7 @@ impl Baseline {
     }
 }
 
-/// What counts depend on beside this package, as it is here.
+/// The tools here that counts depend on, beside this package.
 pub(crate) fn tools() -> Result<BTreeMap<String, String>, String> {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     Ok([
@@ -56,7 +56,7 @@ pub(crate) fn tools() -> Result<BTreeMap<String, String>, String> {
     .into())
 }
 
-/// What valgrind shows to the programs that it runs: the same processor everywhere, but for this.
+/// What valgrind shows of the processor to programs: the same everywhere, except this.
 fn cpu() -> String {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {

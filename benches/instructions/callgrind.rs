@@ -6,16 +6,16 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{self, Command};
 
-/// Makes libc take the same copying routines whatever the processor, and none that copies with one
-/// repeated instruction: that one would be counted again for every byte.
+/// Makes libc choose the same copying routines on every processor, and none that copies with one
+/// repeated instruction: valgrind would count it again for every byte.
 const TUNABLES: &str = "glibc.cpu.hwcaps=-AVX2,-AVX_Fast_Unaligned_Load,-ERMS";
 
-/// One run of a program. Its counts can be had when it has ended.
+/// One run of a program. Its counts are available after its end.
 pub(crate) struct Counting {
     directory: PathBuf,
 }
 
-/// What the threads of one run have executed.
+/// Instructions executed by the threads of one run.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
     pub(crate) main_thread: u64,
@@ -30,8 +30,8 @@ impl Counting {
         Self { directory }
     }
 
-    /// A command that runs the program and counts. Its environment is empty, for what is in it
-    /// moves the stack, and may be meant for the program.
+    /// A command that runs the program and counts. Its environment is empty, because variables move
+    /// the stack and may be meant for the program.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut output = OsString::from("--callgrind-out-file=");
         output.push(self.directory.join("counts"));
@@ -49,7 +49,7 @@ impl Counting {
         command
     }
 
-    /// What the program has executed, now that it has ended.
+    /// Instructions executed by the program, which has ended.
     pub(crate) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for entry in fs::read_dir(&self.directory).expect("it was made before the program ran") {
@@ -75,7 +75,7 @@ impl Counting {
 
 impl Drop for Counting {
     fn drop(&mut self) {
-        // It is in the directory for what is built, where it does no harm.
+        // It is in the build directory, where it does no harm.
         let _ = fs::remove_dir_all(&self.directory);
     }
 }

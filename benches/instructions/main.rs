@@ -1,9 +1,8 @@
-//! What a request costs in instructions in user space, and whether that is more than it was.
+//! Counts the instructions of a request in user space, and compares them with a baseline.
 //!
-//! Times depend on the machine and on what else it does; these counts hardly do, so a regression
-//! can be held against a baseline that is part of the package. valgrind counts. The count for one
-//! is the difference between many and few, divided by how many there are between them: start-up and
-//! end are not in it.
+//! Times depend on the machine and its other load; these counts hardly do, so a baseline in the
+//! package shows a regression. valgrind counts. The count for one request is the difference between
+//! many and few requests, divided by their difference in number: start-up and shutdown cancel out.
 
 mod baseline;
 mod callgrind;
@@ -19,7 +18,7 @@ use std::process::ExitCode;
 
 use baseline::Baseline;
 
-/// By how many percent a count may be over the baseline.
+/// Percent by which a count may exceed the baseline.
 const TOLERANCE: f64 = 5.0;
 
 fn main() -> ExitCode {
@@ -28,7 +27,7 @@ fn main() -> ExitCode {
     }
     let is_asked = |name| env::args().any(|argument| argument == name);
     let outcome = if !is_asked("--bench") {
-        // `cargo test --benches`: it runs, and valgrind may be missing.
+        // `cargo test --benches`: only check that it runs; valgrind may be missing.
         protocol::try_out();
         server::try_out();
         Ok(())
@@ -46,10 +45,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Makes the counts of today the baseline.
+/// Accepts today's counts as the baseline.
 fn accept() -> Result<(), String> {
     let tools = baseline::tools()?;
-    // If there is none, or none that can be read, all counts are new.
+    // Without a readable baseline, all counts are new.
     let before = Baseline::read().unwrap_or_default();
     let instructions = measure(&before);
     Baseline {
@@ -57,11 +56,11 @@ fn accept() -> Result<(), String> {
         instructions,
     }
     .write()?;
-    println!("\n{} is rewritten", baseline::FILE);
+    println!("\n{} rewritten", baseline::FILE);
     Ok(())
 }
 
-/// Fails if a count is too far above the baseline, or one of them has no other.
+/// Fails if a count is too far above the baseline, unless the tools differ.
 fn compare() -> Result<(), String> {
     let tools = baseline::tools()?;
     let before = Baseline::read()?;
@@ -74,12 +73,12 @@ fn compare() -> Result<(), String> {
         let change = change(*before.instructions.get(name)?, *now);
         (change > TOLERANCE).then(|| format!("{name} is {change:.1} % over the baseline"))
     });
-    let mut faults: Vec<_> = unmatched.collect();
+    let mut failures: Vec<_> = unmatched.collect();
     if tools == before.tools {
-        faults.extend(over);
+        failures.extend(over);
     } else {
-        // Another compiler's code is not this package's regression.
-        println!("\nThe baseline was measured elsewhere, so what is over it is no failure:");
+        // Other code of another compiler is not a regression of this package.
+        println!("\nThe baseline was measured elsewhere, so increases are not failures:");
         for (name, here) in &tools {
             match before.tools.get(name) {
                 Some(there) if there == here => {}
@@ -89,14 +88,14 @@ fn compare() -> Result<(), String> {
         }
         over.for_each(|over| println!("  {over}"));
     }
-    if faults.is_empty() {
+    if failures.is_empty() {
         return Ok(());
     }
-    faults.push("If that is meant: cargo bench --bench instructions -- --accept".to_owned());
-    Err(faults.join("\n"))
+    failures.push("To accept this: cargo bench --bench instructions -- --accept".to_owned());
+    Err(failures.join("\n"))
 }
 
-/// Counts everything, and prints each count beside what it was.
+/// Counts everything, and prints each count beside the baseline.
 fn measure(before: &Baseline) -> BTreeMap<String, u64> {
     let heads = ["instructions", "baseline", "now", "change"];
     println!(

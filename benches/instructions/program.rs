@@ -1,4 +1,4 @@
-//! The program that is counted, in a process of its own.
+//! The measured program, in a process of its own.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -8,22 +8,23 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Where it is.
+/// The path of the program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_httpool");
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The program, ended when it is dropped.
+/// The running program, stopped on drop.
 pub(crate) struct Program {
     child: Child,
-    /// Kept so that it can go on writing.
+    /// Kept open so that the program can keep writing.
     log: BufReader<ChildStderr>,
     address: SocketAddr,
 }
 
 impl Program {
-    /// Starts it with this command, which may be another's with the program as its last word.
+    /// Starts the program with this command, which may be valgrind's with the program as its last
+    /// argument.
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command
             .args(["--listen", "127.0.0.1:0", "--workers", "1"])
@@ -35,7 +36,7 @@ impl Program {
         let mut said = String::new();
         let address = loop {
             let length = log.read_line(&mut said).expect("it logs text");
-            assert_ne!(length, 0, "it does not listen: {said}");
+            assert_ne!(length, 0, "the server does not listen: {said}");
             let after = said.split_once("listening on http://");
             if let Some(address) = after.and_then(|(_, line)| line.split(' ').next()) {
                 break address.parse().expect("it says its address");
@@ -48,30 +49,33 @@ impl Program {
         }
     }
 
-    /// A connection whose first request the server waits for already.
+    /// A connection whose first request the server already waits for.
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("it listens");
         stream.set_nodelay(true).expect("it is a socket");
         stream
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("it is not zero");
         self.sleep();
         stream
     }
 
-    /// Returns when all threads of the server sleep. What comes next finds it in the same state each
-    /// time, however the machine shares its time between client and server.
+    /// Waits until all threads of the server sleep, so that the next request finds it in the same
+    /// state, however the machine schedules client and server.
     pub(crate) fn sleep(&self) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut before = self.look();
         loop {
             let now = self.look();
-            // Each thread was seen at another moment. If none has run between two looks, there is
-            // one moment at which all slept.
+            // Each thread was sampled at another moment. If none has run between two samples, all
+            // slept at one moment.
             if now == before && now.iter().all(|thread| thread.sleeps) {
                 return;
             }
-            assert!(Instant::now() < deadline, "it sleeps when it has answered");
+            assert!(
+                Instant::now() < deadline,
+                "the server sleeps after a response"
+            );
             before = now;
         }
     }
@@ -85,7 +89,7 @@ impl Program {
             .collect()
     }
 
-    /// Ends it in good order, so that all is counted.
+    /// Shuts it down, so that everything is counted.
     pub(crate) fn stop(mut self) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).expect("it runs");
@@ -98,13 +102,13 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It fails if the server has ended, which is just as well.
+        // This fails if the server has ended already, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What the system knows of a thread.
+/// The kernel's statistics of a thread.
 #[derive(Debug, PartialEq, Eq)]
 struct Thread {
     sleeps: bool,

@@ -1,4 +1,4 @@
-//! The protocol's part: decoding and encoding, in a process that does nothing else.
+//! Counts decoding and encoding, in a process that does nothing else.
 
 use std::env;
 use std::process::Stdio;
@@ -10,14 +10,14 @@ use crate::messages::{
     BROWSER_GET, CURL_GET, Decoding, Encoding, plain_response, post, rich_response,
 };
 
-/// The argument that makes this bench do what is counted; a name and a number follow it.
+/// The argument that makes this bench run the measured work; a name and a number follow.
 const REPEAT: &str = "repeat";
 
-/// Start-up is in both, and what is between them is of the repeats alone.
+/// Start-up is in both, so the difference is the repetitions alone.
 const FEW: u64 = 1_000;
 const MANY: u64 = 3_000;
 
-/// What is repeated.
+/// The repeated work.
 type Work = fn(repeats: u64);
 
 const CASES: [(&str, Work); 6] = [
@@ -37,7 +37,7 @@ const CASES: [(&str, Work); 6] = [
     }),
 ];
 
-/// Does the work that is counted if this process was started for it, and says whether it was.
+/// Runs the measured work if this process was started for it, and returns whether it was.
 pub(crate) fn repeat_if_asked() -> bool {
     let mut arguments = env::args().skip(1);
     if arguments.next().as_deref() != Some(REPEAT) {
@@ -53,7 +53,7 @@ pub(crate) fn repeat_if_asked() -> bool {
     true
 }
 
-/// Does all of it once, uncounted.
+/// Runs all of it once, uncounted.
 pub(crate) fn try_out() {
     for (_, work) in CASES {
         work(1);

@@ -1,4 +1,4 @@
-//! The whole server's part: the program with one worker, from socket to socket.
+//! Counts the whole server: the program with one worker, from socket to socket.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,29 +8,29 @@ use crate::callgrind::{Counting, Counts};
 use crate::messages::{BODY, CURL_GET, post};
 use crate::program::{PROGRAM, Program};
 
-/// Start-up and the end are in both, and what is between them is of the messages alone.
+/// Start-up and shutdown are in both, so the difference is the requests alone.
 const FEW: u64 = 100;
 const MANY: u64 = 600;
 
 const PIPELINED: usize = 16;
 
-/// What is sent again and again, each time when the last answer has come.
+/// A request that is sent repeatedly, each time after the last response.
 struct Case {
     name: &'static str,
-    /// How the program is started besides.
+    /// Additional arguments of the program.
     flags: &'static [&'static str],
     message: fn() -> Vec<u8>,
     requests: usize,
-    /// What each answer ends with, and has nowhere else.
+    /// The end of each response, which occurs nowhere else in it.
     ending: &'static [u8],
     connections: Connections,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Connections {
-    /// All messages go over one.
+    /// All requests use one connection.
     Kept,
-    /// Each message has its own.
+    /// Each request has its own connection.
     Closed,
 }
 
@@ -81,7 +81,7 @@ const CASES: [Case; 5] = [
     },
 ];
 
-/// Exchanges some messages of each kind, uncounted.
+/// Sends some requests of each kind, uncounted.
 pub(crate) fn try_out() {
     for case in &CASES {
         let server = Program::start(Command::new(PROGRAM).env_clear().args(case.flags));
@@ -110,8 +110,8 @@ impl Case {
             other_threads,
         } = counting.counts();
         match self.connections {
-            // The acceptor looks at the deadlines ten times a second, which takes more instructions
-            // when it takes longer, and does nothing else for connections that are kept.
+            // The acceptor sweeps the deadlines ten times a second, which takes more instructions
+            // in a longer run, and does nothing else for kept connections.
             Connections::Kept => other_threads,
             Connections::Closed => other_threads + main_thread,
         }
@@ -122,11 +122,19 @@ impl Case {
         let mut kept = None;
         for _ in 0..messages {
             let stream = kept.get_or_insert_with(|| server.connect());
-            stream.write_all(&message).expect("it takes a request");
+            stream
+                .write_all(&message)
+                .expect("the server takes a request");
             self.receive(stream);
             if self.connections == Connections::Closed {
-                let more = stream.read(&mut [0]).expect("it ends the connection");
-                assert_eq!(more, 0, "{}: nothing follows the answer", self.name);
+                let more = stream
+                    .read(&mut [0])
+                    .expect("the server closes the connection");
+                assert_eq!(
+                    more, 0,
+                    "{}: unexpected bytes after the response",
+                    self.name
+                );
                 kept = None;
             }
             server.sleep();
@@ -136,18 +144,18 @@ impl Case {
     }
 
     fn receive(&self, stream: &mut TcpStream) {
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         let mut buffer = [0; 8 * 1024];
-        while self.close_counts(&answers) < self.requests {
-            let count = stream.read(&mut buffer).expect("it answers");
-            assert_ne!(count, 0, "{}: it answers every request", self.name);
-            answers.extend(&buffer[..count]);
+        while self.count_ends(&responses) < self.requests {
+            let count = stream.read(&mut buffer).expect("the server responds");
+            assert_ne!(count, 0, "{}: the server closed the connection", self.name);
+            responses.extend(&buffer[..count]);
         }
-        assert!(answers.starts_with(b"HTTP/1.1 200 "), "{}", self.name);
+        assert!(responses.starts_with(b"HTTP/1.1 200 "), "{}", self.name);
     }
 
-    fn close_counts(&self, answers: &[u8]) -> usize {
-        let parts = answers.windows(self.ending.len());
+    fn count_ends(&self, responses: &[u8]) -> usize {
+        let parts = responses.windows(self.ending.len());
         parts.filter(|part| *part == self.ending).count()
     }
 }

@@ -1,4 +1,4 @@
-//! The messages whose cost is measured, and what a worker keeps from one to the next.
+//! The measured messages, and the buffers that a worker reuses.
 
 use std::hint::black_box;
 use std::time::SystemTime;
@@ -35,7 +35,7 @@ pub(crate) const BROWSER_GET: &str = "GET /assets/app.js?v=20 HTTP/1.1\r\n\
     If-None-Match: \"33a64df551425fcc55e4d42a148795d9f25f89d4\"\r\n\
     Cache-Control: max-age=0\r\n\r\n";
 
-/// What is posted: one KiB.
+/// The posted body: one KiB.
 pub(crate) const BODY: [u8; 1024] = [b'x'; 1024];
 
 /// A post of [`BODY`], whole or in chunks of this many bytes.
@@ -69,7 +69,7 @@ pub(crate) fn plain_response() -> Response {
     plain
 }
 
-/// A page with the fields that a cache wants.
+/// A page with headers for caches.
 pub(crate) fn rich_response() -> Response {
     let mut rich = Response::new(Body::from(BODY.to_vec()));
     for (name, value) in [
@@ -86,7 +86,7 @@ pub(crate) fn rich_response() -> Response {
     rich
 }
 
-/// Bytes into requests, with buffers that are kept.
+/// Bytes into requests, with reused buffers.
 pub(crate) struct Decoding {
     decoder: Decoder,
     pub(crate) slot: RequestBuffer,
@@ -104,7 +104,7 @@ impl Decoding {
 
     /// Decodes a message that is one request.
     pub(crate) fn decode(&mut self, message: &[u8]) {
-        // Receiving copies it here too, if from the system.
+        // Receiving copies the bytes too, from the kernel.
         self.input.room().extend_from_slice(message);
         let event = self
             .decoder
@@ -114,7 +114,7 @@ impl Decoding {
     }
 }
 
-/// Responses into bytes, in answer to curl's `GET`, with a buffer that is kept.
+/// Responses into bytes, in response to curl's `GET`, with a reused buffer.
 pub(crate) struct Encoding {
     asked: RequestBuffer,
     date: Date,

@@ -1,4 +1,4 @@
-//! A server in a process of its own, so that what is measured is the server's and no client's.
+//! A server in a process of its own, so that measurements do not include the client.
 
 #![allow(dead_code, reason = "each bench needs a part of it")]
 
@@ -18,50 +18,50 @@ use rustix::time::{ClockId, clock_gettime};
 /// The argument that makes a bench the server.
 const SERVE: &str = "serve";
 
-/// What clients send.
+/// The usual request.
 pub(crate) const GET: &[u8] =
     b"GET / HTTP/1.1\r\nHost: localhost:4000\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
 
-/// A server, ended when it is dropped.
+/// A server, stopped on drop.
 pub(crate) struct Serving {
     child: Child,
     address: SocketAddr,
 }
 
-/// Asks for the nanoseconds that the server's threads have run, in the system too.
+/// Requests the nanoseconds that the server's threads have run, in the kernel too.
 pub(crate) const CPU: &str = "/cpu";
 
-/// Asks for the bytes of the server's memory that are resident.
+/// Requests the resident memory of the server in bytes.
 pub(crate) const MEMORY: &str = "/memory";
 
-/// Asks for the request's own body.
+/// Requests the request's own body.
 pub(crate) const ECHO: &str = "/echo";
 
-/// What is answered otherwise.
+/// The response to any other request.
 pub(crate) const HELLO: &[u8] = b"Hello, World!";
 
-/// Asks for many bytes.
+/// Requests a large response.
 pub(crate) const LARGE: &str = "/large";
 
-/// How many those are.
+/// The size of that response.
 pub(crate) const LARGE_SIZE: usize = 256 * 1024;
 
-/// Asks for an answer that takes [`SLOW_TIME`].
+/// Requests a response that takes [`SLOW_TIME`].
 pub(crate) const SLOW: &str = "/slow";
 
-/// As long as a query to a database may take.
+/// The time of a slow database query.
 const SLOW_TIME: Duration = Duration::from_millis(20);
 
-/// Asks for an answer that takes [`QUERY_TIME`].
+/// Requests a response that takes [`QUERY_TIME`].
 pub(crate) const QUERY: &str = "/query";
 
-/// As long as a query takes that finds an index.
+/// The time of a database query with an index.
 pub(crate) const QUERY_TIME: Duration = Duration::from_millis(5);
 
-/// Asks for an answer that takes [`QUERY_TIME`] of a processor.
+/// Requests a response that takes [`QUERY_TIME`] of processor time.
 pub(crate) const SUM: &str = "/sum";
 
-/// Answers with few bytes or many, and with its own figures if asked for them.
+/// Responds with few or many bytes, or with its own measurements.
 struct Bench;
 
 impl Handler for Bench {
@@ -88,7 +88,7 @@ impl Handler for Bench {
     }
 }
 
-/// Keeps a processor busy until this thread has had it for so long.
+/// Uses this much processor time on this thread.
 fn compute(time: Duration) {
     let had = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
     let end = had() + time;
@@ -97,7 +97,7 @@ fn compute(time: Duration) {
     }
 }
 
-/// Makes this process the server if it was started as one. The first thing that a bench does.
+/// Turns this process into the server if it was started as one. Call it first in every bench.
 pub(crate) fn serve_if_asked() {
     if env::args().nth(1).as_deref() != Some(SERVE) {
         return;
@@ -108,7 +108,7 @@ pub(crate) fn serve_if_asked() {
     println!("{}", server.local_addrs()[0]);
     let handle = server.handle();
     thread::spawn(move || {
-        // It ends with the process that started it.
+        // The server ends with the process that started it.
         let _ = io::stdin().read(&mut [0]);
         handle.shutdown_now();
     });
@@ -116,13 +116,13 @@ pub(crate) fn serve_if_asked() {
     std::process::exit(0);
 }
 
-/// Whether this is a trial, as in `cargo test --benches`, and not `cargo bench`.
+/// Whether this is a trial run of `cargo test --benches`, and not `cargo bench`.
 pub(crate) fn is_trial() -> bool {
     !env::args().any(|argument| argument == "--bench")
 }
 
 impl Serving {
-    /// A server as it is by default.
+    /// A server with the defaults.
     pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
@@ -152,7 +152,7 @@ impl Serving {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("it listens");
+        let stream = TcpStream::connect(self.address).expect("the server listens");
         stream.set_nodelay(true).expect("it is a socket");
         stream
     }
@@ -164,31 +164,33 @@ impl Serving {
             stream,
             "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
         )
-        .expect("it takes a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        let number = answer
+        .expect("the server takes a request");
+        let mut response = String::new();
+        stream
+            .read_to_string(&mut response)
+            .expect("the server responds");
+        let number = response
             .rsplit('\n')
             .next()
             .and_then(|last| last.parse().ok());
-        number.expect("it answers with a number")
+        number.expect("the response is a number")
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // It fails if the server has ended, which is just as well.
+        // This fails if the server has ended already, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Sends the request and receives the answer, and returns its length.
-pub(crate) fn ask(stream: &mut TcpStream) -> usize {
+/// Sends the request, receives the response, and returns its length.
+pub(crate) fn send_request(stream: &mut TcpStream) -> usize {
     stream.write_all(GET).expect("the server takes a request");
     let mut buffer = [0; 1024];
-    let count = stream.read(&mut buffer).expect("the server answers");
-    // One call of the server sends the whole answer, and one receives it.
+    let count = stream.read(&mut buffer).expect("the server responds");
+    // The server sends the whole response with one call, and one call receives it.
     assert!(buffer[..count].ends_with(b"\r\n\r\nHello, World!"));
     count
 }

@@ -1,11 +1,11 @@
-//! The server's process, seen from outside: asking the server itself takes a descriptor.
+//! The server's process, measured from outside: a request for it would take a descriptor.
 
 use std::fs;
 use std::time::Duration;
 
 use super::Serving;
 
-/// Bytes that the sockets of this machine hold, on both sides and of everyone.
+/// Memory of all sockets of this machine, on both sides, in bytes.
 pub(crate) fn socket_memory() -> u64 {
     let counts = fs::read_to_string("/proc/net/sockstat").expect("Linux has it");
     let pages = counts.lines().find_map(|line| {
@@ -19,30 +19,30 @@ pub(crate) fn socket_memory() -> u64 {
 }
 
 impl Serving {
-    /// How many descriptors are open.
+    /// Number of open descriptors.
     pub(crate) fn descriptors(&self) -> usize {
         let open = fs::read_dir(self.file("fd")).expect("the server runs");
         open.count()
     }
 
-    /// How many threads there are.
+    /// Number of threads.
     pub(crate) fn threads(&self) -> usize {
         fs::read_dir(self.file("task"))
             .expect("the server runs")
             .count()
     }
 
-    /// Bytes of memory that are resident.
+    /// Resident memory in bytes.
     pub(crate) fn resident(&self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// Most bytes that were resident at any time.
+    /// Peak resident memory in bytes.
     pub(crate) fn peak(&self) -> u64 {
         self.status("VmHWM:")
     }
 
-    /// Processor time that the threads have used.
+    /// Processor time of all threads.
     pub(crate) fn processor_time(&self) -> Duration {
         let threads = fs::read_dir(self.file("task")).expect("the server runs");
         let nanoseconds = threads.map(|thread| {

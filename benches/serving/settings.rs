@@ -1,11 +1,11 @@
-//! What a bench may tell its server: `name=number`, where times are in milliseconds.
+//! The settings that a bench passes to its server: `name=number`, with times in milliseconds.
 
 use std::time::Duration;
 
 use httpool::{Builder, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The first, second or third format, in a file that is gone when the server ends.
+/// The first, second or third format, in a file that is deleted when the server ends.
 #[cfg(feature = "access-log")]
 fn access_log(format: usize) -> httpool::services::AccessLines {
     use httpool::services::{AccessFormat, AccessLog};
@@ -24,7 +24,7 @@ fn access_log(format: usize) -> httpool::services::AccessLines {
 
 pub(super) fn bind(builder: Builder, settings: impl Iterator<Item = String>) -> Server {
     let mut descriptors = None;
-    // No answer here comes from a file.
+    // No response here comes from a file.
     let builder = builder.descriptors_per_connection(1);
     let builder = settings.fold(builder, |builder, setting| {
         let (name, number) = setting.split_once('=').expect("a setting has a name");
@@ -52,11 +52,11 @@ pub(super) fn bind(builder: Builder, settings: impl Iterator<Item = String>) -> 
                 descriptors = Some(number as u64);
                 builder
             }
-            _ => panic!("there is no setting {name}"),
+            _ => panic!("unknown setting {name}"),
         }
     });
     let server = builder.bind().expect("some port is free");
-    // Afterwards, for the server fits its connections to what it may open.
+    // Set last, because the server fits its connections to this limit.
     if let Some(most) = descriptors {
         let limit = Rlimit {
             current: Some(most),

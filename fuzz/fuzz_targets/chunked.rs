@@ -1,4 +1,4 @@
-//! Chunked bodies: the first line says how the bytes are cut, the rest follows a head that
+//! Chunked bodies: the first line says how the bytes are split, the rest follows a head that
 //! announces chunks.
 
 #![no_main]

@@ -1,4 +1,4 @@
-//! Whole connections: the first line says how the bytes are cut, the rest is what a client sends.
+//! Whole connections: the first line says how the bytes are split, the rest comes from a client.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Heads: the input is what a client sends.
+//! Heads: the input comes from a client.
 
 #![no_main]
 

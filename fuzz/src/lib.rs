@@ -1,5 +1,5 @@
-//! The properties of `tests/properties/`, for the fuzz targets: there is one place that says what
-//! is true, and two that try.
+//! The properties of `tests/properties/` for the fuzz targets. Tests and fuzzers share one
+//! implementation.
 
 #[path = "../../tests/properties/connection.rs"]
 pub mod connection;

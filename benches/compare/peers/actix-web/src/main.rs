@@ -1,4 +1,4 @@
-//! actix-web, which gives each of its workers a runtime with one thread.
+//! actix-web, with a single-threaded runtime for each worker.
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::web::{self, Bytes};

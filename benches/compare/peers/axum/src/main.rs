@@ -36,6 +36,6 @@ fn main() {
         let app = Router::new().route("/", get(page).post(echo));
         axum::serve(listener, app).await
     };
-    // Spawned, for what the main thread runs itself is not run by a worker.
+    // Spawned, because the main thread's future does not run on a worker.
     let _ = runtime.block_on(runtime.spawn(serve));
 }

@@ -1,8 +1,8 @@
-//! The floor: what a server with epoll can't do without. Each thread waits for events, receives
-//! what has come, and sends canned answers. It reads the first request of each kind to learn how
-//! long one is and how it is answered, and afterwards only counts bytes: it is no server.
+//! The floor: the minimum work of a server with epoll. Each thread waits for events, receives
+//! bytes, and sends canned responses. It parses the first request of each kind to learn its length
+//! and its response; afterwards it only counts bytes. It is not a real server.
 
-mod answer;
+mod response;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use rustix::net::{
     send, socket_with, sockopt,
 };
 
-use answer::Answer;
+use response::Response;
 
 const EVENTS: usize = 512;
 const BUFFER: usize = 256 * 1024;
@@ -27,30 +27,30 @@ const BACKLOG: i32 = 4096;
 struct Floor {
     epoll: OwnedFd,
     listener: OwnedFd,
-    /// By the number of their sockets.
+    /// Indexed by descriptor.
     connections: Vec<Option<Connection>>,
-    /// One of each kind of request.
-    known: Vec<Rc<Answer>>,
+    /// One for each kind of request.
+    known: Vec<Rc<Response>>,
     buffer: Vec<u8>,
 }
 
 struct Connection {
     socket: OwnedFd,
-    answer: Option<Rc<Answer>>,
-    /// The first request, until it is known.
+    response: Option<Rc<Response>>,
+    /// The first request, until its kind is known.
     first: Vec<u8>,
-    /// Bytes of requests that have come and are not answered.
+    /// Bytes of requests that were received and have no response yet.
     received: usize,
-    /// Bytes of answers that are to be sent, and where in an answer they start.
+    /// Bytes of responses to send, and their offset in a response.
     owed: usize,
     offset: usize,
-    /// Whether it is watched for room to send.
+    /// Whether it is registered for output.
     is_full: bool,
 }
 
-/// What is to become of a connection.
+/// What happens to a connection next.
 #[derive(PartialEq, Eq)]
-enum Fate {
+enum Next {
     Stays,
     Ends,
 }
@@ -72,7 +72,7 @@ impl Floor {
         let listener = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_socket_reuseaddr(&listener, true)?;
         sockopt::set_socket_reuseport(&listener, true)?;
-        // What is accepted inherits it.
+        // Accepted sockets inherit it.
         sockopt::set_tcp_nodelay(&listener, true)?;
         bind(&listener, &address)?;
         listen(&listener, BACKLOG)?;
@@ -99,7 +99,7 @@ impl Floor {
                 let socket = event.data.u64() as usize;
                 if socket == self.listener.as_raw_fd() as usize {
                     self.accept()?;
-                } else if self.drive(socket, event.flags) == Fate::Ends {
+                } else if self.drive(socket, event.flags) == Next::Ends {
                     self.connections[socket] = None;
                 }
             }
@@ -119,20 +119,20 @@ impl Floor {
         Ok(())
     }
 
-    fn drive(&mut self, socket: usize, flags: EventFlags) -> Fate {
+    fn drive(&mut self, socket: usize, flags: EventFlags) -> Next {
         let Some(connection) = &mut self.connections[socket] else {
-            return Fate::Stays;
+            return Next::Stays;
         };
         if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             match recv(&connection.socket, &mut *self.buffer, RecvFlags::empty()) {
-                Ok((0, _)) => return Fate::Ends,
+                Ok((0, _)) => return Next::Ends,
                 Ok((count, _)) => connection.count(&self.buffer[..count], &mut self.known),
                 Err(Errno::AGAIN) => {}
-                Err(_) => return Fate::Ends,
+                Err(_) => return Next::Ends,
             }
         }
         if connection.send().is_err() {
-            return Fate::Ends;
+            return Next::Ends;
         }
         let is_full = connection.owed > 0;
         if is_full != connection.is_full {
@@ -141,10 +141,10 @@ impl Floor {
             flags.set(EventFlags::OUT, is_full);
             let socket = &connection.socket;
             if epoll::modify(&self.epoll, socket, data(socket), flags).is_err() {
-                return Fate::Ends;
+                return Next::Ends;
             }
         }
-        connection.fate()
+        connection.next()
     }
 }
 
@@ -152,7 +152,7 @@ impl Connection {
     fn new(socket: OwnedFd) -> Self {
         Self {
             socket,
-            answer: None,
+            response: None,
             first: Vec::new(),
             received: 0,
             owed: 0,
@@ -161,48 +161,48 @@ impl Connection {
         }
     }
 
-    /// Takes note of what has come.
-    fn count(&mut self, bytes: &[u8], known: &mut Vec<Rc<Answer>>) {
+    /// Counts the received bytes.
+    fn count(&mut self, bytes: &[u8], known: &mut Vec<Rc<Response>>) {
         self.received += bytes.len();
-        if self.answer.is_none() {
+        if self.response.is_none() {
             self.learn(bytes, known);
         }
-        if let Some(answer) = &self.answer {
-            self.owed += self.received / answer.request * answer.length;
-            self.received %= answer.request;
+        if let Some(response) = &self.response {
+            self.owed += self.received / response.request * response.length;
+            self.received %= response.request;
         }
     }
 
-    fn learn(&mut self, bytes: &[u8], known: &mut Vec<Rc<Answer>>) {
+    fn learn(&mut self, bytes: &[u8], known: &mut Vec<Rc<Response>>) {
         let first = if self.first.is_empty() {
             bytes
         } else {
             self.first.extend_from_slice(bytes);
             &self.first
         };
-        if let Some(answer) = known.iter().find(|known| first.starts_with(&known.head)) {
-            self.answer = Some(Rc::clone(answer));
-        } else if let Some(answer) = Answer::to(first) {
-            let answer = Rc::new(answer);
-            known.push(Rc::clone(&answer));
-            self.answer = Some(answer);
+        if let Some(response) = known.iter().find(|known| first.starts_with(&known.head)) {
+            self.response = Some(Rc::clone(response));
+        } else if let Some(response) = Response::to(first) {
+            let response = Rc::new(response);
+            known.push(Rc::clone(&response));
+            self.response = Some(response);
         } else if self.first.is_empty() {
             self.first = bytes.to_vec();
         }
     }
 
-    /// Sends what the client takes.
+    /// Sends as much as the client takes.
     fn send(&mut self) -> Result<(), Errno> {
-        let Some(answer) = &self.answer else {
+        let Some(response) = &self.response else {
             return Ok(());
         };
         while self.owed > 0 {
-            let end = answer.repeated.len().min(self.offset + self.owed);
-            let part = &answer.repeated[self.offset..end];
+            let end = response.repeated.len().min(self.offset + self.owed);
+            let part = &response.repeated[self.offset..end];
             match send(&self.socket, part, SendFlags::NOSIGNAL) {
                 Ok(count) => {
                     self.owed -= count;
-                    self.offset = (self.offset + count) % answer.length;
+                    self.offset = (self.offset + count) % response.length;
                 }
                 Err(Errno::AGAIN) => break,
                 Err(error) => return Err(error),
@@ -211,10 +211,12 @@ impl Connection {
         Ok(())
     }
 
-    fn fate(&self) -> Fate {
-        match &self.answer {
-            Some(answer) if answer.is_last && self.owed == 0 && self.received == 0 => Fate::Ends,
-            _ => Fate::Stays,
+    fn next(&self) -> Next {
+        match &self.response {
+            Some(response) if response.is_last && self.owed == 0 && self.received == 0 => {
+                Next::Ends
+            }
+            _ => Next::Stays,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! hyper's HTTP/1.1 connections on tokio's runtime with many threads.
+//! hyper's HTTP/1.1 connections on tokio's multi-threaded runtime.
 
 use std::convert::Infallible;
 
@@ -13,7 +13,7 @@ use peer_job::{BYTES, HTML, PAGE};
 use tokio::net::TcpListener;
 use tokio::runtime;
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn handle(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::default());
     match *request.method() {
         Method::GET => {
@@ -53,10 +53,10 @@ fn main() {
             tokio::spawn(
                 http1::Builder::new()
                     .timer(TokioTimer::new())
-                    .serve_connection(TokioIo::new(stream), service_fn(answer)),
+                    .serve_connection(TokioIo::new(stream), service_fn(handle)),
             );
         }
     };
-    // Spawned, for what the main thread runs itself is not run by a worker.
+    // Spawned, because the main thread's future does not run on a worker.
     let _ = runtime.block_on(runtime.spawn(accept));
 }

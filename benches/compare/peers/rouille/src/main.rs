@@ -5,7 +5,7 @@ use std::io::Read;
 use peer_job::{BYTES, HTML, PAGE};
 use rouille::{Request, Response};
 
-fn answer(request: &Request) -> Response {
+fn handle(request: &Request) -> Response {
     match request.method() {
         "GET" => Response::from_data(HTML, PAGE),
         "POST" => {
@@ -25,5 +25,5 @@ fn answer(request: &Request) -> Response {
 
 fn main() {
     let (address, threads) = peer_job::arguments();
-    rouille::start_server_with_pool(address, Some(threads), answer);
+    rouille::start_server_with_pool(address, Some(threads), handle);
 }

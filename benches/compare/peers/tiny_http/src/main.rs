@@ -1,12 +1,12 @@
-//! tiny_http: it reads each connection on a thread of its own, and these threads answer.
+//! tiny_http: it reads each connection on a thread of its own; the threads here respond.
 
 use std::thread;
 
 use peer_job::{BYTES, HTML, PAGE};
 use tiny_http::{Header, Method, Request, Response, Server};
 
-fn answer(mut request: Request) {
-    // A client that has gone is no concern of the server.
+fn handle(mut request: Request) {
+    // A client that has left is not an error.
     let _ = match request.method() {
         Method::Get => request.respond(Response::from_data(PAGE).with_header(content_type(HTML))),
         Method::Post => {
@@ -15,7 +15,7 @@ fn answer(mut request: Request) {
             let kind = content_type(kind.map_or(BYTES, |field| field.value.as_str()));
             let mut body = Vec::with_capacity(request.body_length().unwrap_or(0));
             match request.as_reader().read_to_end(&mut body) {
-                // It would answer long bodies in chunks, and the others don't.
+                // By default it would send long bodies in chunks, unlike the other servers.
                 Ok(_) => request.respond(
                     Response::from_data(body)
                         .with_header(kind)
@@ -39,7 +39,7 @@ fn main() {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Ok(request) = server.recv() {
-                    answer(request);
+                    handle(request);
                 }
             });
         }

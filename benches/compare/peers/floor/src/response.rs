@@ -1,26 +1,26 @@
-//! What is learnt from a request.
+//! Canned responses, learnt from the first request of each kind.
 
 use peer_job::{HTML, PAGE};
 
-/// So many bytes of answers can be sent with one call.
+/// Bytes of responses that one call can send.
 const REPEATED: usize = 128 * 1024;
 
-/// How a kind of request is answered.
-pub struct Answer {
-    /// The head of such a request, by which it is known again.
+/// The response to one kind of request.
+pub struct Response {
+    /// The head of such a request, which identifies it.
     pub head: Vec<u8>,
     /// The length of such a request.
     pub request: usize,
-    /// The length of one answer.
+    /// The length of one response.
     pub length: usize,
-    /// Answers, one behind the other.
+    /// Several responses in a row.
     pub repeated: Vec<u8>,
-    /// Whether the connection ends with it.
+    /// Whether the connection closes after it.
     pub is_last: bool,
 }
 
-impl Answer {
-    /// Learns from the first request of its kind; `None` as long as its head is not complete.
+impl Response {
+    /// Learns from the first request of its kind; `None` while its head is incomplete.
     pub fn to(request: &[u8]) -> Option<Self> {
         let end = request.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
         let (head, _) = request.split_at(end + 4);
@@ -36,21 +36,21 @@ impl Answer {
         } else {
             (HTML, PAGE.to_owned())
         };
-        let mut answer = format!(
+        let mut response = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\
              date: Mon, 23 Nov 2026 11:00:00 GMT\r\n",
             body.len()
         );
         if is_last {
-            answer.push_str("connection: close\r\n");
+            response.push_str("connection: close\r\n");
         }
-        answer.push_str("\r\n");
-        answer.push_str(&body);
+        response.push_str("\r\n");
+        response.push_str(&body);
         Some(Self {
             head: head.to_vec(),
             request: head.len() + body_length,
-            length: answer.len(),
-            repeated: answer.repeat((REPEATED / answer.len()).max(2)).into(),
+            length: response.len(),
+            repeated: response.repeat((REPEATED / response.len()).max(2)).into(),
             is_last,
         })
     }

@@ -1,8 +1,8 @@
 //! A load at a fixed rate, whatever the server does.
 //!
-//! A client that waits for an answer before it asks again asks less of a server that is slow, and
-//! never sees what others would have waited. Here each request has a moment at which it is due;
-//! its time runs from there, also while it waits for a connection that is free.
+//! A client that waits for a response before the next request sends fewer requests to a slow
+//! server, and never sees the waiting times of others. Here each request has a due moment, from
+//! which its time counts, including the wait for a free connection.
 
 #![allow(dead_code, reason = "each bench needs a part of it")]
 
@@ -15,10 +15,10 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 
-/// How long answers are waited for after the last request was due.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for responses after the last due moment.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is asked of a server.
+/// The parameters of a load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load<'a> {
     pub(crate) address: SocketAddr,
@@ -27,25 +27,25 @@ pub(crate) struct Load<'a> {
     pub(crate) rate: f64,
     pub(crate) duration: Duration,
     pub(crate) request: &'a [u8],
-    /// Another request, in the place of each one of so many.
+    /// Another request, in the place of one request in this many.
     pub(crate) other: Option<(usize, &'a [u8])>,
 }
 
-/// How long answers took, from the moment that their requests were due.
+/// Response times, from the due moment of each request.
 #[derive(Debug, Default)]
 pub(crate) struct Times {
     sorted: Vec<Duration>,
 }
 
-/// What came of a load.
+/// The results of a load.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) times: Times,
     pub(crate) other_times: Times,
-    /// Of answers with another status than 2xx, to either request.
-    pub(crate) refused_times: Times,
-    /// Other answers that came before the last request was due.
-    pub(crate) while_asked: usize,
+    /// Responses with another status than 2xx, to either request.
+    pub(crate) error_times: Times,
+    /// Other responses that arrived before the last due moment.
+    pub(crate) on_time: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,28 +62,28 @@ struct Due {
 
 struct Connection {
     stream: TcpStream,
-    asked: Option<Due>,
-    /// What is known of the answer, once it has begun.
-    answer: Option<Answer>,
+    request: Option<Due>,
+    /// What is known of the response once it has begun.
+    response: Option<Response>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Answer {
-    is_refusal: bool,
-    /// How many bytes are missing.
+struct Response {
+    is_error: bool,
+    /// Missing bytes.
     missing: usize,
 }
 
 struct Run<'a> {
     load: Load<'a>,
     end: Instant,
-    /// Bytes of the answers to the usual request and to the other.
+    /// Bytes of the responses to the usual request and to the other one.
     lengths: [usize; 2],
     connections: Vec<Connection>,
-    /// The one that has been free for longest comes first: all are used, and none is idle for so
-    /// long that the server ends it.
+    /// The connection that has been free longest comes first: all are used, and none is idle for so
+    /// long that the server closes it.
     free: VecDeque<usize>,
-    /// Requests that are due and find no connection free.
+    /// Requests that are due while no connection is free.
     waiting: VecDeque<Due>,
     outcome: Outcome,
     buffer: Vec<u8>,
@@ -94,12 +94,12 @@ impl Times {
         self.sorted.len()
     }
 
-    /// How many came within this time.
+    /// How many arrived within this time.
     pub(crate) fn count_within(&self, time: Duration) -> usize {
         self.sorted.partition_point(|one| *one <= time)
     }
 
-    /// The time within which this share of all answers came.
+    /// The time within which this share of all responses arrived.
     pub(crate) fn within(&self, share: f64) -> Duration {
         let rank = (self.sorted.len() as f64 * share).ceil() as usize;
         let index = rank.clamp(1, self.sorted.len().max(1)) - 1;
@@ -108,7 +108,7 @@ impl Times {
 }
 
 impl Load<'_> {
-    /// Puts it on the server.
+    /// Runs the load.
     pub(crate) fn run(self) -> io::Result<Outcome> {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut run = Run::new(self, &poll)?;
@@ -116,7 +116,7 @@ impl Load<'_> {
         let total = (self.duration.as_secs_f64() * self.rate) as u32;
         let began = Instant::now();
         run.end = began + self.duration;
-        let end = run.end + PATIENCE;
+        let end = run.end + TIMEOUT;
         let (mut sent, mut events) = (0, Vec::with_capacity(256));
         while sent < total || !run.is_done() {
             let now = Instant::now();
@@ -124,7 +124,7 @@ impl Load<'_> {
                 return Err(ErrorKind::TimedOut.into());
             }
             while sent < total && began + gap * sent <= now {
-                run.ask_or_wait(began + gap * sent)?;
+                run.send_or_queue(began + gap * sent)?;
                 sent += 1;
             }
             let next = if sent < total {
@@ -132,8 +132,8 @@ impl Load<'_> {
             } else {
                 end
             };
-            let patience = next.saturating_duration_since(Instant::now());
-            let timeout = rustix::event::Timespec::try_from(patience).ok();
+            let wait = next.saturating_duration_since(Instant::now());
+            let timeout = rustix::event::Timespec::try_from(wait).ok();
             events.clear();
             match epoll::wait(&poll, spare_capacity(&mut events), timeout.as_ref()) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -146,14 +146,14 @@ impl Load<'_> {
         let mut outcome = run.outcome;
         outcome.times.sorted.sort_unstable();
         outcome.other_times.sorted.sort_unstable();
-        outcome.refused_times.sorted.sort_unstable();
+        outcome.error_times.sorted.sort_unstable();
         Ok(outcome)
     }
 }
 
 impl<'a> Run<'a> {
     fn new(load: Load<'a>, poll: &OwnedFd) -> io::Result<Self> {
-        let length = |request: &[u8]| answer_length(load.address, request);
+        let length = |request: &[u8]| response_length(load.address, request);
         let lengths = [
             length(load.request)?,
             load.other.map_or(Ok(0), |(_, request)| length(request))?,
@@ -167,8 +167,8 @@ impl<'a> Run<'a> {
             epoll::add(poll, &stream, data, EventFlags::IN)?;
             connections.push(Connection {
                 stream,
-                asked: None,
-                answer: None,
+                request: None,
+                response: None,
             });
         }
         Ok(Self {
@@ -187,14 +187,14 @@ impl<'a> Run<'a> {
         self.free.len() == self.connections.len() && self.waiting.is_empty()
     }
 
-    fn ask_or_wait(&mut self, at: Instant) -> io::Result<()> {
+    fn send_or_queue(&mut self, at: Instant) -> io::Result<()> {
         let Outcome {
             times,
             other_times,
-            refused_times,
+            error_times,
             ..
         } = &self.outcome;
-        let count = times.count() + other_times.count() + refused_times.count();
+        let count = times.count() + other_times.count() + error_times.count();
         let begun = count + self.waiting.len() + self.connections.len() - self.free.len();
         let kind = match self.load.other {
             Some((each, _)) if begun.is_multiple_of(each) => Kind::Other,
@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
         };
         let due = Due { at, kind };
         match self.free.pop_front() {
-            Some(index) => self.ask(index, due),
+            Some(index) => self.send_request(index, due),
             None => {
                 self.waiting.push_back(due);
                 Ok(())
@@ -210,14 +210,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn ask(&mut self, index: usize, due: Due) -> io::Result<()> {
+    fn send_request(&mut self, index: usize, due: Due) -> io::Result<()> {
         let connection = &mut self.connections[index];
         let request = match (due.kind, self.load.other) {
             (Kind::Other, Some((_, request))) => request,
             _ => self.load.request,
         };
-        connection.asked = Some(due);
-        // A request is far smaller than what a socket holds, and none is sent behind another.
+        connection.request = Some(due);
+        // A request is far smaller than a socket's buffer, and requests are not pipelined.
         connection.stream.write_all(request)
     }
 
@@ -229,33 +229,33 @@ impl<'a> Run<'a> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
         };
-        let Some(due) = connection.asked else {
-            return Err(io::Error::other("an answer to nothing"));
+        let Some(due) = connection.request else {
+            return Err(io::Error::other("a response without a request"));
         };
-        let mut answer = match connection.answer.take() {
-            Some(answer) => answer,
-            None => Answer::begin(received, self.lengths[due.kind as usize])?,
+        let mut response = match connection.response.take() {
+            Some(response) => response,
+            None => Response::begin(received, self.lengths[due.kind as usize])?,
         };
-        answer.missing = answer
+        response.missing = response
             .missing
             .checked_sub(received.len())
-            .ok_or_else(|| io::Error::other("an answer is longer than the first one"))?;
-        if answer.missing > 0 {
-            connection.answer = Some(answer);
+            .ok_or_else(|| io::Error::other("a response is longer than the first one"))?;
+        if response.missing > 0 {
+            connection.response = Some(response);
             return Ok(());
         }
-        connection.asked = None;
+        connection.request = None;
         let now = Instant::now();
         let outcome = &mut self.outcome;
         let times = match due.kind {
-            _ if answer.is_refusal => &mut outcome.refused_times,
+            _ if response.is_error => &mut outcome.error_times,
             Kind::Usual => &mut outcome.times,
             Kind::Other => &mut outcome.other_times,
         };
         times.sorted.push(now - due.at);
-        outcome.while_asked += usize::from(!answer.is_refusal && now <= self.end);
+        outcome.on_time += usize::from(!response.is_error && now <= self.end);
         match self.waiting.pop_front() {
-            Some(due) => self.ask(index, due),
+            Some(due) => self.send_request(index, due),
             None => {
                 self.free.push_back(index);
                 Ok(())
@@ -264,45 +264,45 @@ impl<'a> Run<'a> {
     }
 }
 
-impl Answer {
-    /// What the first bytes say of an answer, which is this long if it is no refusal.
+impl Response {
+    /// Parses the first bytes of a response, which has this length if it is not an error.
     fn begin(received: &[u8], usual: usize) -> io::Result<Self> {
-        let is_refusal = !received.starts_with(b"HTTP/1.1 2");
-        let length = if is_refusal {
+        let is_error = !received.starts_with(b"HTTP/1.1 2");
+        let length = if is_error {
             whole_length(received)
         } else {
             Some(usual)
         };
         Ok(Self {
-            is_refusal,
+            is_error,
             missing: length.ok_or_else(|| io::Error::other("a head came in pieces"))?,
         })
     }
 }
 
-/// How many bytes this is answered with; every answer but a refusal is as long as the first.
-fn answer_length(address: SocketAddr, request: &[u8]) -> io::Result<usize> {
+/// The length of the response to this; every response but an error is as long as the first.
+fn response_length(address: SocketAddr, request: &[u8]) -> io::Result<usize> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(request)?;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     loop {
         let mut part = [0; 4096];
         let count = stream.read(&mut part)?;
         if count == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        answer.extend_from_slice(&part[..count]);
-        if let Some(length) = whole_length(&answer).filter(|length| *length <= answer.len()) {
+        response.extend_from_slice(&part[..count]);
+        if let Some(length) = whole_length(&response).filter(|length| *length <= response.len()) {
             return Ok(length);
         }
     }
 }
 
-/// How long the answer at the start of some bytes is, once its head is there.
-fn whole_length(answer: &[u8]) -> Option<usize> {
-    let end = answer.windows(4).position(|part| part == b"\r\n\r\n")? + 4;
-    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+/// The length of the response at the start of some bytes, once its head has arrived.
+fn whole_length(response: &[u8]) -> Option<usize> {
+    let end = response.windows(4).position(|part| part == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&response[..end]).to_ascii_lowercase();
     let length = head.lines().find_map(|line| {
         line.strip_prefix("content-length:")?
             .trim()
