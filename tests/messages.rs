@@ -101,7 +101,7 @@ fn compiler_messages_explain_the_mistake() {
         ("asynchronous_layer", "remove `async`"),
         ("clone", "`App: Clone` is not satisfied"),
         ("headers", "`&str` does not say header fields"),
-        ("function", "Html<&str>` can't answer requests"),
+        ("function", "Html<&str>` can't handle requests"),
         ("handler", "a handler can't return `u16`"),
         ("layer", "`&str` is no layer"),
         ("order", "must be the last argument"),

@@ -268,7 +268,7 @@ fn nesting_errors_name_the_paths_as_written() {
                 .nest("/a/{x}", fallback())
                 .nest("/a/{y}", fallback())
         },
-        "/a/{y} can't have a nested fallback: /a/{x} has one already",
+        "/a/{y} can't have a nested fallback: /a/{x} already has one",
     );
     expect_rejected(
         || {
@@ -276,15 +276,15 @@ fn nesting_errors_name_the_paths_as_written() {
                 .merge(Router::new().nest("/a", fallback()))
                 .nest("/a", fallback())
         },
-        "/a can't have a nested fallback: /a has one already",
+        "/a can't have a nested fallback: /a already has one",
     );
     expect_rejected(
         || Router::new().nest("/{a}-{b}", fallback()),
-        "/{a}-{b} can't be routed: Only one parameter is allowed per path segment",
+        "invalid path /{a}-{b}: Only one parameter is allowed per path segment",
     );
     expect_rejected(
         || Router::new().get("/a/{x}", || "").get("/a/{*rest}", || ""),
-        "/a/{*rest} can't be told from /a/{x}: both match the same requests",
+        "/a/{*rest} conflicts with /a/{x}: both match the same requests",
     );
 }
 

@@ -53,22 +53,22 @@ fn too_few_path_parameters_fail_at_start() {
     expect_no_start(
         || Router::new().get("/users/{id}", two),
         &format!(
-            "the function for GET /users/{{id}} takes 2 values of the path, which has 1 name: {hint}"
+            "the function for GET /users/{{id}} takes 2 path parameters, but the path has 1: {hint}"
         ),
     );
     expect_no_start(
         || Router::new().nest("/users", Router::new().any("/", one)),
         &format!(
-            "the function for any method /users takes 1 value of the path, which has 0 names: {hint}"
+            "the function for any method /users takes 1 path parameter, but the path has 0: {hint}"
         ),
     );
     expect_no_start(
         || Router::new().nest("/{a}", Router::new().fallback(two)),
-        &format!("the fallback in /{{a}} takes 2 values of the path, which has 1 name: {hint}"),
+        &format!("the fallback in /{{a}} takes 2 path parameters, but the path has 1: {hint}"),
     );
     expect_no_start(
         || Router::new().fallback(|_: Result<Path<u8>, Rejection>| ""),
-        &format!("the fallback takes 1 value of the path, which has 0 names: {hint}"),
+        &format!("the fallback takes 1 path parameter, but the path has 0: {hint}"),
     );
     expect_no_start(
         || {
@@ -77,7 +77,7 @@ fn too_few_path_parameters_fail_at_start() {
                 .get("/c/{a}", two)
         },
         &format!(
-            "the function for GET /c/{{a}} takes 2 values of the path, which has 1 name: {hint}"
+            "the function for GET /c/{{a}} takes 2 path parameters, but the path has 1: {hint}"
         ),
     );
 }
@@ -86,23 +86,23 @@ fn too_few_path_parameters_fail_at_start() {
 fn too_many_path_parameters_fail_at_registration() {
     expect_panic(
         || Router::<()>::new().get("/{a}/{b}", one),
-        "the function for GET /{a}/{b} takes 1 value of the path, which has 2 names: change \
+        "the function for GET /{a}/{b} takes 1 path parameter, but the path has 2: change \
          `Path<..>` or the path",
     );
     expect_panic(
         || Router::<()>::new().nest("/{a}", Router::new().get("/{b}", one)),
-        "the function for GET /{a}/{b} takes 1 value of the path, which has 2 names: change \
+        "the function for GET /{a}/{b} takes 1 path parameter, but the path has 2: change \
          `Path<..>` or the path",
     );
     expect_panic(
         || Router::<()>::new().nest("/{a}/{b}", Router::new().fallback(one)),
-        "the fallback in /{a}/{b} takes 1 value of the path, which has 2 names: change `Path<..>` or \
+        "the fallback in /{a}/{b} takes 1 path parameter, but the path has 2: change `Path<..>` or \
          the path",
     );
     expect_panic(
         || Router::<()>::new().get("/{a}/{b}", |_: Two, _: Path<u8>| ""),
-        "the function for GET /{a}/{b} takes different numbers of values of the path, which has 2 \
-         names: change `Path<..>` or the path",
+        "the function for GET /{a}/{b} takes different numbers of path parameters, but the path \
+         has 2: change `Path<..>` or the path",
     );
 }
 

@@ -489,59 +489,62 @@ fn ambiguous_routes_panic_when_added() {
     let get = || Router::<()>::new().get("/a/{x}", || "");
     expect_rejected(
         move || get().get("/a/{x}", || ""),
-        "/a/{x} has a function for GET already",
+        "/a/{x} already has a function for GET",
     );
-    let why = "/a/{y} can't be told from /a/{x}: both match the same requests";
+    let why = "/a/{y} conflicts with /a/{x}: both match the same requests";
     expect_rejected(move || get().get("/a/{y}", || ""), why);
-    expect_rejected(move || get().get("b", || ""), "\"b\" does not begin with /");
+    expect_rejected(
+        move || get().get("b", || ""),
+        "the path \"b\" must begin with /",
+    );
     let both = || Router::<()>::new().any("/café", || "").get("/café", || "");
     for same in ["/café", "/%63af%c3%a9"] {
-        let why = "/caf%C3%A9 has a function for GET already";
+        let why = "/caf%C3%A9 already has a function for GET";
         expect_rejected(move || both().get(same, || ""), why);
         expect_rejected(move || both().merge(Router::new().get(same, || "")), why);
-        let why = "/caf%C3%A9 has a function for any method already";
+        let why = "/caf%C3%A9 already has a function for any method";
         expect_rejected(move || both().any(same, || ""), why);
     }
     for foreign in ["/:id", "/b/*", "/b/*path"] {
-        let why = "names are written {name} and {*rest}";
+        let why = "write path parameters as {name} and {*rest}";
         expect_rejected(move || get().get(foreign, || ""), why);
         expect_rejected(move || get().nest(foreign, Router::new()), why);
     }
     for unreachable in ["/b/../c", "/b/.", "/%2e%2E/b", "/.%2e"] {
-        let why = "no request has a segment . or ..";
+        let why = "requests never have a segment . or ..";
         expect_rejected(move || get().get(unreachable, || ""), why);
         expect_rejected(move || get().nest(unreachable, Router::new()), why);
     }
     for (path, why) in [
         ("/b/", "nest(\"/b/\", ..): write nest(\"/b\", ..)"),
         ("/b//", "nest(\"/b//\", ..): write nest(\"/b\", ..)"),
-        ("", "nest(\"\", ..): a router is nested beneath a segment"),
-        ("/", "nest(\"/\", ..): a router is nested beneath a segment"),
+        ("", "nest(\"\", ..): the path needs a segment"),
+        ("/", "nest(\"/\", ..): the path needs a segment"),
         (
             "/b/{*x}",
-            "nest(\"/b/{*x}\", ..): write {name} in the place of {*name}",
+            "nest(\"/b/{*x}\", ..): write {name} instead of {*name}",
         ),
-        ("b", "\"b\" does not begin with /"),
+        ("b", "the path \"b\" must begin with /"),
     ] {
         expect_rejected(move || get().nest(path, Router::new()), why);
     }
     let inner = || Router::new().get("/{x}", || "");
     expect_rejected(
         move || get().nest("/a", inner()),
-        "/a/{x} has a function for GET already",
+        "/a/{x} already has a function for GET",
     );
     expect_rejected(
         move || get().merge(Router::new().get("/a/{x}", || "")),
-        "/a/{x} has a function for GET already",
+        "/a/{x} already has a function for GET",
     );
     expect_rejected(
         || Router::new().merge(Router::new().fallback(|| "")),
-        "a router that is merged has no fallback",
+        "a merged router can't have a fallback",
     );
     let files = || Router::<()>::new().fallback(|| "");
     expect_rejected(
         move || files().nest("/a", files()).nest("/a", files()),
-        "/a can't have a nested fallback: /a has one already",
+        "/a can't have a nested fallback: /a already has one",
     );
 }
 

@@ -278,20 +278,20 @@ mod tests {
     proptest! {
         #[test]
         fn parts_cover_the_requested_ranges_within_the_content(
-            asked in prop::collection::vec((0_u64..3000, prop::option::of(0_u64..3000)), 1..20),
+            specs in prop::collection::vec((0_u64..3000, prop::option::of(0_u64..3000)), 1..20),
             length in 1_u64..2500,
         ) {
             let one = |(first, more): &(u64, Option<u64>)| match more {
                 Some(more) => format!("{first}-{}", first + more),
                 None => format!("{first}-"),
             };
-            let set: Vec<_> = asked.iter().map(one).collect();
+            let set: Vec<_> = specs.iter().map(one).collect();
             let parts = match read(&format!("bytes={}", set.join(",")), length) {
                 RangeRequest::Part(part) => vec![part],
                 RangeRequest::Parts(parts) => parts,
                 RangeRequest::Unsatisfiable => {
                     // If no two touch, no more than these fit.
-                    prop_assert!(asked.iter().all(|(first, _)| *first >= length) || length > MAX_RANGES as u64 * GAP);
+                    prop_assert!(specs.iter().all(|(first, _)| *first >= length) || length > MAX_RANGES as u64 * GAP);
                     vec![]
                 }
                 RangeRequest::Whole => return Err(TestCaseError::fail("a valid header selects ranges")),
@@ -301,7 +301,7 @@ mod tests {
                 prop_assert!(parts[..index].iter().all(|other| !touch(other, part)));
             }
             if !parts.is_empty() {
-                for (first, more) in asked.iter().filter(|(first, _)| *first < length) {
+                for (first, more) in specs.iter().filter(|(first, _)| *first < length) {
                     let last = more.map_or(length, |more| (first + more + 1).min(length)) - 1;
                     let is_in = |part: &Range<u64>| part.contains(first) && part.contains(&last);
                     prop_assert!(parts.iter().any(is_in));

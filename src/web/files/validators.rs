@@ -22,7 +22,7 @@ const EARLIEST_TRUSTED: i64 = 631_152_000;
 /// ```no_run
 /// use httpool::{EntityTags, ServeDir};
 ///
-/// // Every build gives all of its files one time.
+/// // Every build gives all files the same time.
 /// let files = ServeDir::new("public")?.entity_tags(EntityTags::Content);
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -55,12 +55,12 @@ pub(crate) struct Validators {
     pub(crate) date: Date,
 }
 
-/// What equal modification times mean.
+/// Whether equal modification times mean equal content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Date {
-    /// The content is equal.
+    /// They do.
     Strong,
-    /// The content may differ, so ranges must not be combined.
+    /// They may not, so ranges must not be combined.
     Weak,
 }
 

@@ -1,15 +1,15 @@
-//! Functions as they are written into what the server calls.
+//! The functions that a router calls.
 
 use std::ops::RangeInclusive;
 
 use crate::message::{BodyMode, IntoResponse, Response};
 use crate::web::extract::{FromRequest, Reads, RequestContext};
 
-/// A function that a [`Router`](crate::web::Router) may call: up to eight arguments that each implement
-/// [`FromRequest`], and an answer that implements [`IntoResponse`].
+/// A function that a [`Router`](crate::web::Router) can call. It has up to eight arguments, which
+/// each implement [`FromRequest`], and returns a type that implements [`IntoResponse`].
 ///
-/// The arguments are taken from the request in their order. The first that the request does not
-/// have is answered with its [`Rejection`](crate::web::extract::Rejection), and the function is not called.
+/// The arguments are extracted from the request in order. If one can't be extracted, the response
+/// is its [`Rejection`](crate::web::extract::Rejection), and the function is not called.
 ///
 /// ```
 /// use httpool::http::{Method, StatusCode};
@@ -23,22 +23,22 @@ use crate::web::extract::{FromRequest, Reads, RequestContext};
 /// let router: Router = Router::new().get("/users/{id}", show);
 /// ```
 pub trait Function<S, Arguments, Access = Reads>: Send + Sync + 'static {
-    /// How its arguments want the body of a request.
+    /// How the arguments need the body of a request.
     const BODY_MODE: BodyMode = BodyMode::Buffered;
 
-    /// How many names the path of a route may have for its arguments.
+    /// The numbers of path parameters with which the arguments can be extracted.
     #[must_use]
     fn path_parameters() -> RangeInclusive<usize> {
         0..=usize::MAX
     }
 
-    /// Takes the arguments from the call, and calls the function.
+    /// Extracts the arguments and calls the function.
     fn call(&self, call: &mut RequestContext<'_, S>) -> Response;
 }
 
-/// The arguments of a function, whatever they are: `(A, B)` of an `Fn(A, B)`. A
-/// [`Router`](crate::web::Router) asks for this beside [`Function`], so that the compiler knows which
-/// arguments are meant before it looks what they are, and names the one that can't be taken from a
+/// Names the arguments of a function, of any types: `(A, B)` for an `Fn(A, B)`. A
+/// [`Router`](crate::web::Router) requires this in addition to [`Function`]. The compiler then
+/// infers the argument types first, and its error names the argument that can't be extracted from a
 /// request.
 ///
 /// ```
@@ -51,14 +51,14 @@ pub trait Function<S, Arguments, Access = Reads>: Send + Sync + 'static {
 /// assert_eq!(count_arguments(|_: u8, _: bool| "hello"), "(u8, bool)");
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't answer requests",
+    message = "`{Self}` can't handle requests",
     label = "not a function with at most eight arguments",
-    note = "functions, closures and `ServeDir` answer requests; what answers always the same is a \
-            closure, too: `|| \"hello\"`"
+    note = "functions, closures and `ServeDir` handle requests; for a constant response, write a \
+            closure: `|| \"hello\"`"
 )]
 pub trait Takes<Arguments> {}
 
-/// What is there for arguments behind each other, of which the last one may take the request away.
+/// Implements both traits for one number of arguments. The last argument may consume the request.
 macro_rules! function {
     ([$($argument:ident)*] [$($last:ident $any:ident)?] $access:ident) => {
         impl<F, R, $($argument,)* $($last)?> Takes<($($argument,)* $($last,)?)> for F
@@ -79,10 +79,10 @@ macro_rules! function {
                 BodyMode::Buffered$(.or($argument::BODY_MODE))*$(.or($last::BODY_MODE))?;
 
             fn path_parameters() -> RangeInclusive<usize> {
-                let names = 0..=usize::MAX;
-                $(let names = common(names, $argument::path_parameters());)*
-                $(let names = common(names, $last::path_parameters());)?
-                names
+                let counts = 0..=usize::MAX;
+                $(let counts = intersection(counts, $argument::path_parameters());)*
+                $(let counts = intersection(counts, $last::path_parameters());)?
+                counts
             }
 
             #[allow(
@@ -119,6 +119,6 @@ function!([A B C D E] [G Access] Access);
 function!([A B C D E G] [H Access] Access);
 function!([A B C D E G H] [I Access] Access);
 
-fn common(one: RangeInclusive<usize>, other: RangeInclusive<usize>) -> RangeInclusive<usize> {
+fn intersection(one: RangeInclusive<usize>, other: RangeInclusive<usize>) -> RangeInclusive<usize> {
     *one.start().max(other.start())..=*one.end().min(other.end())
 }

@@ -1,4 +1,4 @@
-//! From a request to the function that answers it, and from the request to its arguments.
+//! Routes requests to functions and extracts their arguments.
 //!
 //! ```
 //! use httpool::Router;
@@ -14,8 +14,8 @@
 //! assert_eq!(client.get("/greet/ada").send().text(), "hello, ada");
 //! ```
 //!
-//! [`Router`] says how paths are written, [`FromRequest`](crate::extract::FromRequest) what may be an argument, and
-//! [`IntoResponse`](crate::IntoResponse) what may be returned.
+//! [`Router`] describes the syntax of paths. [`FromRequest`](crate::extract::FromRequest) describes
+//! arguments, and [`IntoResponse`](crate::IntoResponse) describes return values.
 
 pub(crate) mod table;
 

@@ -1,4 +1,5 @@
-//! The form in which a router compares paths: nothing is percent-encoded that need not be.
+//! The normal form in which a router compares paths: only characters that must be percent-encoded
+//! are encoded.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,48 +8,52 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::message::path::normal_path;
 
-/// What a request can't have as it is.
-const UNSENDABLE: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'?').add(b'\\');
+/// The characters that a request can contain only percent-encoded.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'?').add(b'\\');
 
-/// The path of a request. Of reserved characters, those that have no meaning in a path are not told
-/// from their encoding: neither `ServeDir` nor an argument tells them apart, and so nobody gets past a
-/// nested router's layers by the one or the other. Layers around it see which of them was sent.
-pub(crate) fn of_request(path: &str) -> Cow<'_, str> {
-    normal_path(path, is_plain)
+/// Normalizes the path of a request. It decodes reserved characters that have no meaning in a path,
+/// because `ServeDir` and extractors do not distinguish them from their encoding. So no request
+/// bypasses the layers of a nested router by its encoding. Layers around the router see the path as
+/// it was sent.
+pub(crate) fn normalize_request(path: &str) -> Cow<'_, str> {
+    normal_path(path, is_unencoded)
 }
 
-/// The path of a route, as somebody has written it in a program.
-pub(crate) fn of_route(path: &str) -> String {
-    let sendable = encode(path);
-    // A brace that is none of a name's is written twice.
-    let normal = normal_path(&sendable, |octet| {
-        is_plain(octet) && !b"{}".contains(&octet)
+/// Normalizes the path of a route.
+pub(crate) fn normalize_route(path: &str) -> String {
+    let encoded = encode(path);
+    // A literal brace is written twice.
+    let normal = normal_path(&encoded, |octet| {
+        is_unencoded(octet) && !b"{}".contains(&octet)
     });
     normal.replace("%7B", "{{").replace("%7D", "}}")
 }
 
-/// How long the first segments of a path are as they were sent: so many, each with its slash.
-pub(crate) fn length_of(slashes: usize, sent: &str) -> usize {
+/// The length of the first segments of a path as it was sent. `slashes` is the number of segments;
+/// each begins with a slash.
+pub(crate) fn prefix_length(slashes: usize, sent: &str) -> usize {
     let end = sent.match_indices('/').nth(slashes);
     end.map_or(sent.len(), |(end, _)| end)
 }
 
-fn is_plain(octet: u8) -> bool {
+fn is_unencoded(octet: u8) -> bool {
     octet.is_ascii_graphic() && !b"/%#?\\".contains(&octet)
 }
 
 fn encode(path: &str) -> String {
-    let literal = |text| utf8_percent_encode(text, UNSENDABLE).to_string();
-    match name_in(path) {
-        Some(name) => {
-            literal(&path[..name.start]) + &path[name.clone()] + &encode(&path[name.end..])
+    let literal = |text| utf8_percent_encode(text, ENCODED).to_string();
+    match find_parameter(path) {
+        Some(parameter) => {
+            literal(&path[..parameter.start])
+                + &path[parameter.clone()]
+                + &encode(&path[parameter.end..])
         }
         None => literal(path),
     }
 }
 
-/// Where the first name stands, with its braces.
-pub(crate) fn name_in(path: &str) -> Option<Range<usize>> {
+/// Finds the first parameter, with its braces.
+pub(crate) fn find_parameter(path: &str) -> Option<Range<usize>> {
     let mut from = 0;
     loop {
         let start = from + path[from..].find('{')?;
@@ -66,11 +71,15 @@ mod tests {
 
     #[track_caller]
     fn check(route: &str, form: &str, sent: &[&str]) {
-        assert_eq!(of_route(route), form);
-        assert_eq!(of_route(form), form, "once and twice is the same");
+        assert_eq!(normalize_route(route), form);
+        assert_eq!(
+            normalize_route(form),
+            form,
+            "normalizing twice changes nothing"
+        );
         let plain = form.replace("{{", "{").replace("}}", "}");
         for path in sent {
-            assert_eq!(of_request(path), plain, "{path}");
+            assert_eq!(normalize_request(path), plain, "{path}");
         }
     }
 
@@ -96,16 +105,16 @@ mod tests {
     #[test]
     fn parameters_are_not_encoded() {
         assert_eq!(
-            of_route("/é/{größe}/{{é}}/{*rest}"),
+            normalize_route("/é/{größe}/{{é}}/{*rest}"),
             "/%C3%A9/{größe}/{{%C3%A9}}/{*rest}"
         );
-        assert_eq!(of_route("/{é"), "/{%C3%A9");
+        assert_eq!(normalize_route("/{é"), "/{%C3%A9");
     }
 
     #[test]
     fn prefix_length_is_that_of_the_sent_path() {
-        assert_eq!(length_of(1, "/c%2B%2B/x"), 8);
-        assert_eq!(length_of(2, "/%61/b"), 6);
-        assert_eq!(length_of(0, "/x"), 0);
+        assert_eq!(prefix_length(1, "/c%2B%2B/x"), 8);
+        assert_eq!(prefix_length(2, "/%61/b"), 6);
+        assert_eq!(prefix_length(0, "/x"), 0);
     }
 }

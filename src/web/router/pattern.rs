@@ -1,15 +1,15 @@
 //! The segments of a route's path, and which of two paths is more specific.
 //!
-//! matchit chooses between routes. A nested fallback is no route: matchit refuses it beside a route
-//! with a name in the same place, such as `/static/{name}`. So what is nested is compared with
-//! routes here, in the order in which matchit compares routes with each other.
+//! matchit chooses between routes. A nested fallback is not a route, because matchit rejects a
+//! catch-all beside a route with a parameter in the same place, for example `/static/{name}`. So
+//! nested routers are compared with routes here, in matchit's own order.
 
 use std::cmp::Ordering;
 use std::iter;
 
-use super::path::name_in;
+use super::path::find_parameter;
 
-/// A path as it is written in a program, in the form in which paths are compared.
+/// The path of a route in normal form.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     path: String,
@@ -19,18 +19,18 @@ pub(crate) struct Pattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Segment {
     Literal(String),
-    /// `{name}`, with what is written before and after it in the same segment.
-    Named {
-        before: String,
+    /// `{name}`, with the literal text prefix and suffix it in the same segment.
+    Parameter {
+        prefix: String,
         name: String,
-        after: String,
+        suffix: String,
     },
     /// `{*name}`.
-    Rest,
+    CatchAll,
 }
 
 impl Pattern {
-    /// The pattern of a path that matchit accepts.
+    /// Parses a path that matchit accepts.
     pub(crate) fn parse(path: String) -> Self {
         let segments = path.split('/').skip(1).map(Segment::parse).collect();
         Self { path, segments }
@@ -40,26 +40,26 @@ impl Pattern {
         &self.path
     }
 
-    /// The number of segments, and of slashes.
+    /// The number of segments, which is the number of slashes.
     pub(crate) fn depth(&self) -> usize {
         self.segments.len()
     }
 
-    /// How many names it has.
-    pub(crate) fn names(&self) -> usize {
-        let is_named = |segment: &&Segment| !matches!(segment, Segment::Literal(_));
-        self.segments.iter().filter(is_named).count()
+    /// The number of parameters.
+    pub(crate) fn parameter_count(&self) -> usize {
+        let is_parameter = |segment: &&Segment| !matches!(segment, Segment::Literal(_));
+        self.segments.iter().filter(is_parameter).count()
     }
 
-    /// Whether no request can be told from those of the other one, whatever the names are.
+    /// Whether both match the same requests, regardless of the names of parameters.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.depth() == other.depth() && self.pairs(other).all(|(one, two)| one.is_same(two))
     }
 
-    /// Whether a request's path is this one or beneath it.
+    /// Whether this pattern matches the path of a request or a prefix of its segments.
     pub(crate) fn covers(&self, path: &str) -> bool {
         let mut parts = path.split('/');
-        // Nothing is beneath the path `*`.
+        // The path `*` has no segments.
         parts.next() == Some("")
             && (self.segments.iter()).all(|segment| {
                 parts
@@ -68,16 +68,16 @@ impl Pattern {
             })
     }
 
-    /// The names and their values in a path that this one [covers](Self::covers).
+    /// The parameters and their values in a path that this pattern [covers](Self::covers).
     pub(crate) fn values<'p>(&'p self, path: &'p str) -> impl Iterator<Item = (&'p str, &'p str)> {
         let parts = path.split('/').skip(1);
         iter::zip(&self.segments, parts).filter_map(|(segment, part)| match segment {
-            Segment::Named { name, .. } => Some((name.as_str(), segment.value_in(part)?)),
-            Segment::Literal(_) | Segment::Rest => None,
+            Segment::Parameter { name, .. } => Some((name.as_str(), segment.value_in(part)?)),
+            Segment::Literal(_) | Segment::CatchAll => None,
         })
     }
 
-    /// How two paths that cover one request compare: the more specific one is greater.
+    /// Compares two patterns that cover the same request. The more specific one is greater.
     pub(crate) fn specificity(&self, other: &Self) -> Ordering {
         let ranks = self
             .pairs(other)
@@ -86,7 +86,7 @@ impl Pattern {
         first.unwrap_or_else(|| self.depth().cmp(&other.depth()))
     }
 
-    /// Whether everything beneath this path is more specific than a route that matches it as well.
+    /// Whether all paths beneath this one are more specific than a route that also matches them.
     pub(crate) fn is_more_specific_than(&self, route: &Self) -> bool {
         for (mine, theirs) in self.pairs(route) {
             match mine.rank().cmp(&theirs.rank()) {
@@ -108,50 +108,50 @@ impl Pattern {
 impl Segment {
     fn parse(written: &str) -> Self {
         let literal = |text: &str| text.replace("{{", "{").replace("}}", "}");
-        match name_in(written) {
+        match find_parameter(written) {
             None => Self::Literal(literal(written)),
-            Some(range) if written[range.clone()].starts_with("{*") => Self::Rest,
-            Some(range) => Self::Named {
-                before: literal(&written[..range.start]),
+            Some(range) if written[range.clone()].starts_with("{*") => Self::CatchAll,
+            Some(range) => Self::Parameter {
+                prefix: literal(&written[..range.start]),
                 name: written[range.start + 1..range.end - 1].to_owned(),
-                after: literal(&written[range.end..]),
+                suffix: literal(&written[range.end..]),
             },
         }
     }
 
-    /// What stands in this segment of a request's path for the name, if the segment matches. A name
-    /// does not stand for nothing.
+    /// The value of the parameter in this segment of a request's path, if the segment matches. A
+    /// value is not empty.
     fn value_in<'p>(&self, part: &'p str) -> Option<&'p str> {
         match self {
             Self::Literal(text) => (text == part).then_some(part),
-            Self::Named { before, after, .. } => {
-                let value = part.strip_prefix(&**before)?.strip_suffix(&**after)?;
+            Self::Parameter { prefix, suffix, .. } => {
+                let value = part.strip_prefix(&**prefix)?.strip_suffix(&**suffix)?;
                 (!value.is_empty()).then_some(value)
             }
-            Self::Rest => Some(part),
+            Self::CatchAll => Some(part),
         }
     }
 
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (
-                Self::Named { before, after, .. },
-                Self::Named {
-                    before: other_before,
-                    after: other_after,
+                Self::Parameter { prefix, suffix, .. },
+                Self::Parameter {
+                    prefix: other_prefix,
+                    suffix: other_suffix,
                     ..
                 },
-            ) => before == other_before && after == other_after,
+            ) => prefix == other_prefix && suffix == other_suffix,
             _ => self == other,
         }
     }
 
-    /// A segment that is written out goes before one with a name, and of these the one that has more
-    /// written around its name goes first.
+    /// Literal segments rank above segments with a parameter. Of these, the one with more literal
+    /// text ranks higher.
     fn rank(&self) -> (u8, usize, usize) {
         match self {
-            Self::Rest => (0, 0, 0),
-            Self::Named { before, after, .. } => (1, before.len(), after.len()),
+            Self::CatchAll => (0, 0, 0),
+            Self::Parameter { prefix, suffix, .. } => (1, prefix.len(), suffix.len()),
             Self::Literal(_) => (2, 0, 0),
         }
     }

@@ -1,4 +1,4 @@
-//! One path of a router, and the functions that it has.
+//! The functions for one path of a router.
 
 use std::fmt;
 use std::mem;
@@ -15,28 +15,28 @@ use crate::message::{BodyMode, Request, Response};
 use crate::web::extract::RequestContext;
 use crate::web::layer::Layers;
 
-/// A path and what it has for each method.
+/// A path and its function for each method.
 pub(crate) struct Route<S> {
     pub(crate) path: Pattern,
     pub(crate) methods: Vec<(Method, Endpoint<S>)>,
-    /// For every other method.
+    /// The function for all other methods.
     pub(crate) any: Option<Endpoint<S>>,
-    /// Those of the routers that all of it has come with.
+    /// The layers of the nested and merged routers from which the whole route comes.
     pub(crate) layers: Layers,
 }
 
-/// Answers a call, whatever its arguments were.
-type Answer<S> = dyn Fn(&mut RequestContext<'_, S>) -> Response + Send + Sync;
+/// A function without the types of its arguments.
+type AnyFunction<S> = dyn Fn(&mut RequestContext<'_, S>) -> Response + Send + Sync;
 
-/// A function and how it wants the body of a request.
+/// A function and how it needs the body of a request.
 pub(crate) struct Endpoint<S> {
-    answer: Arc<Answer<S>>,
+    function: Arc<AnyFunction<S>>,
     pub(crate) body_mode: BodyMode,
-    /// How many names its path may have.
-    names: RangeInclusive<usize>,
-    /// The index of the nested router that it is of, `None` for the outermost one.
-    home: Option<usize>,
-    /// Those that it was put behind.
+    /// The numbers of path parameters that its path may have.
+    parameters: RangeInclusive<usize>,
+    /// The index of the nested router to which it belongs. `None` for the outermost router.
+    owner: Option<usize>,
+    /// The layers that are already part of `function`.
     layers: Layers,
 }
 
@@ -50,39 +50,39 @@ impl<S> Route<S> {
         }
     }
 
-    /// Whether it has no function yet.
-    pub(crate) fn is_free(&self) -> bool {
+    /// Whether the route has no function yet.
+    pub(crate) fn is_empty(&self) -> bool {
         self.methods.is_empty() && self.any.is_none()
     }
 
-    pub(crate) fn answer(&self, call: &mut RequestContext<'_, S>) -> Response {
+    pub(crate) fn call(&self, call: &mut RequestContext<'_, S>) -> Response {
         match self.function(call.request.method()) {
-            Some(endpoint) => endpoint.answer(call),
+            Some(endpoint) => endpoint.call(call),
             None => method_not_allowed(call.request, self.allowed()),
         }
     }
 
-    /// Its functions, and what each is for.
+    /// The functions, each with the name of its method.
     pub(crate) fn functions(&self) -> impl Iterator<Item = (&str, &Endpoint<S>)> {
         let methods = self.methods.iter();
         let methods = methods.map(|(method, endpoint)| (method.as_str(), endpoint));
         methods.chain(self.any.iter().map(|endpoint| ("any method", endpoint)))
     }
 
-    /// The indices of the nested routers that its functions are of.
-    pub(crate) fn homes(&self) -> impl Iterator<Item = Option<usize>> {
-        self.functions().map(|(_, endpoint)| endpoint.home)
+    /// The indices of the nested routers to which the functions belong.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = Option<usize>> {
+        self.functions().map(|(_, endpoint)| endpoint.owner)
     }
 
-    /// Has its functions be of other nested routers.
-    pub(crate) fn move_home(&mut self, moved: impl Fn(Option<usize>) -> Option<usize>) {
+    /// Replaces the indices of the nested routers.
+    pub(crate) fn map_owners(&mut self, owner: impl Fn(Option<usize>) -> Option<usize>) {
         let methods = self.methods.iter_mut().map(|(_, endpoint)| endpoint);
         for endpoint in methods.chain(&mut self.any) {
-            endpoint.home = moved(endpoint.home);
+            endpoint.owner = owner(endpoint.owner);
         }
     }
 
-    /// The layers of the function for this request alone complete a response that the server has made.
+    /// Completes a response of the server with the layers of the function for this request.
     pub(crate) fn server_response(&self, request: &Request, response: &mut Response) {
         if let Some(endpoint) = self.function(request.method()) {
             endpoint.layers.server_response(request, response);
@@ -95,8 +95,8 @@ impl<S> Route<S> {
             methods.find(|(method, _)| method == wanted)
         };
         let found = of(method).or_else(|| {
-            let stands_in = *method == Method::HEAD;
-            stands_in.then(|| of(&Method::GET)).flatten()
+            let is_head = *method == Method::HEAD;
+            is_head.then(|| of(&Method::GET)).flatten()
         });
         found.map(|(_, endpoint)| endpoint).or(self.any.as_ref())
     }
@@ -105,48 +105,48 @@ impl<S> Route<S> {
         let mut allowed: Vec<&str> = Vec::new();
         for (method, _) in &self.methods {
             allowed.push(method.as_str());
-            let says_head = || self.methods.iter().any(|(other, _)| other == Method::HEAD);
-            if *method == Method::GET && !says_head() {
+            let has_head = || self.methods.iter().any(|(other, _)| other == Method::HEAD);
+            if *method == Method::GET && !has_head() {
                 allowed.push(Method::HEAD.as_str());
             }
         }
         if !allowed.contains(&Method::OPTIONS.as_str()) {
             allowed.push(Method::OPTIONS.as_str());
         }
-        HeaderValue::try_from(allowed.join(", ")).expect("methods are valid in a field")
+        HeaderValue::try_from(allowed.join(", ")).expect("methods are valid in a header value")
     }
 }
 
 impl<S: 'static> Route<S> {
-    /// Adds the functions of another route, which has none that this one has. Each stays behind the
-    /// layers that it was behind.
+    /// Adds the functions of another route, for methods that this one does not have. Each function
+    /// keeps its layers.
     pub(crate) fn join(&mut self, other: Self) {
-        if self.is_free() {
+        if self.is_empty() {
             *self = other;
             return;
         }
-        self.hand_layers_on();
+        self.move_layers_to_functions();
         let mut other = other;
-        other.hand_layers_on();
+        other.move_layers_to_functions();
         self.methods.extend(other.methods);
         self.any = self.any.take().or(other.any);
     }
 
-    /// Puts the layers around each function, in the place of all of them.
-    fn hand_layers_on(&mut self) {
+    /// Moves the layers of the route to each of its functions.
+    fn move_layers_to_functions(&mut self) {
         let layers = mem::take(&mut self.layers);
         if layers.is_empty() {
             return;
         }
         let methods = self.methods.iter_mut().map(|(_, endpoint)| endpoint);
         for endpoint in methods.chain(&mut self.any) {
-            endpoint.put_behind(layers.clone());
+            endpoint.wrap(layers.clone());
         }
     }
 }
 
 impl<S: Send + Sync + 'static> Route<S> {
-    /// The same for a router that has given its functions this state.
+    /// Gives all functions their state.
     pub(crate) fn bind<T: 'static>(self, state: &Arc<S>) -> Route<T> {
         let methods = self.methods.into_iter();
         Route {
@@ -163,31 +163,31 @@ impl<S: Send + Sync + 'static> Route<S> {
 impl<S: Send + Sync + 'static> Endpoint<S> {
     pub(crate) fn bind<T: 'static>(self, state: &Arc<S>) -> Endpoint<T> {
         let Self {
-            answer,
+            function,
             body_mode,
-            names,
-            home,
+            parameters,
+            owner,
             layers,
         } = self;
         let state = Arc::clone(state);
         Endpoint {
-            answer: Arc::new(move |call| answer(&mut call.with_state(&state))),
+            function: Arc::new(move |call| function(&mut call.with_state(&state))),
             body_mode,
-            names,
-            home,
+            parameters,
+            owner,
             layers,
         }
     }
 }
 
 impl<S: 'static> Endpoint<S> {
-    fn put_behind(&mut self, layers: Layers) {
+    fn wrap(&mut self, layers: Layers) {
         self.layers = layers.before(&self.layers);
-        let answer = Arc::clone(&self.answer);
-        self.answer = Arc::new(move |call| {
+        let function = Arc::clone(&self.function);
+        self.function = Arc::new(move |call| {
             let (parameters, state, under) = (call.parameters, call.state, call.under);
             layers.run(call.request, &|request| {
-                answer(&mut RequestContext {
+                function(&mut RequestContext {
                     request,
                     parameters,
                     state,
@@ -199,52 +199,52 @@ impl<S: 'static> Endpoint<S> {
 
     pub(crate) fn new<A: 'static, C: 'static, F: Function<S, A, C>>(function: F) -> Self {
         Self {
-            answer: Arc::new(move |call| function.call(call)),
+            function: Arc::new(move |call| function.call(call)),
             body_mode: F::BODY_MODE,
-            names: F::path_parameters(),
-            home: None,
+            parameters: F::path_parameters(),
+            owner: None,
             layers: Layers::default(),
         }
     }
 }
 
 impl<S> Endpoint<S> {
-    /// Why it can't be called with requests of this path, which may get more names in front when its
-    /// router is nested.
-    pub(crate) fn has_too_many_names(&self, path: &Pattern) -> Option<String> {
-        let is_wrong = path.names() > *self.names.end();
-        is_wrong.then(|| self.misfit(path))
+    /// The reason reason the function can't be called for requests of this path, if it has too many
+    /// parameters. Nesting may still add parameters, so too few are allowed.
+    pub(crate) fn too_many_parameters(&self, path: &Pattern) -> Option<String> {
+        let is_wrong = path.parameter_count() > *self.parameters.end();
+        is_wrong.then(|| self.mismatch(path))
     }
 
-    /// The same for a path that gets no more names.
-    pub(crate) fn misfits(&self, path: &Pattern) -> Option<String> {
-        let is_wrong = !self.names.contains(&path.names());
-        is_wrong.then(|| self.misfit(path))
+    /// The reason reason the function can't be called for requests of this path, once all parameters
+    /// are known.
+    pub(crate) fn parameter_mismatch(&self, path: &Pattern) -> Option<String> {
+        let is_wrong = !self.parameters.contains(&path.parameter_count());
+        is_wrong.then(|| self.mismatch(path))
     }
 
-    fn misfit(&self, path: &Pattern) -> String {
-        let count = |count: usize, what: &str| match count {
-            1 => format!("1 {what}"),
-            count => format!("{count} {what}s"),
+    fn mismatch(&self, path: &Pattern) -> String {
+        let most = *self.parameters.end();
+        let wanted = match most {
+            // The arguments need different numbers.
+            _ if self.parameters.is_empty() => "different numbers of path parameters".to_owned(),
+            1 => "1 path parameter".to_owned(),
+            _ => format!("{most} path parameters"),
         };
-        // Arguments that contradict each other.
-        let wanted = match self.names.is_empty() {
-            true => "different numbers of values".to_owned(),
-            false => count(*self.names.end(), "value"),
-        };
-        let names = count(path.names(), "name");
-        format!("takes {wanted} of the path, which has {names}: change `Path<..>` or the path")
+        let given = path.parameter_count();
+        format!("takes {wanted}, but the path has {given}: change `Path<..>` or the path")
     }
 
-    pub(crate) fn answer(&self, call: &mut RequestContext<'_, S>) -> Response {
-        // A layer has led the request here, and the router was asked without it.
+    pub(crate) fn call(&self, call: &mut RequestContext<'_, S>) -> Response {
+        // A layer has changed the request, so it reached another function than the one whose body
+        // mode was used.
         if self.body_mode != BodyMode::HeadOnly
             && let Some(body) = call.request.body().as_withheld()
         {
             body.want();
             return Response::default();
         }
-        (self.answer)(call)
+        (self.function)(call)
     }
 }
 

@@ -185,10 +185,10 @@ mod tests {
     #[test]
     fn silent_channel_checks_end_when() {
         let (_sender, receiver) = sync_channel(1);
-        let mut asked = 0;
+        let mut calls = 0;
         let mut events = Events::received(receiver).end_when(move || {
-            asked += 1;
-            asked == 3
+            calls += 1;
+            calls == 3
         });
         assert_eq!(next(&mut events), None);
     }

@@ -1,4 +1,4 @@
-//! From a request to the function that answers it.
+//! Finds the function for a request and calls it.
 
 use std::borrow::Cow;
 use std::io;
@@ -14,88 +14,90 @@ use crate::web::router::path;
 use crate::web::router::pattern::Pattern;
 use crate::web::router::route::{Endpoint, Route};
 
-/// What a request is to a router.
-struct Found<'r, 'p, S> {
+/// What a router found for a request.
+struct Match<'r, 'p, S> {
     target: Target<'r, S>,
     layers: Cow<'r, Layers>,
-    named: Named<'r, 'p, S>,
+    parameters: ParameterSource<'r, 'p, S>,
 }
 
-/// Where the names of the path are written.
-enum Named<'r, 'p, S> {
+/// The source of the path parameters.
+enum ParameterSource<'r, 'p, S> {
     Route(matchit::Params<'r, 'p>),
-    /// In the path of a router whose fallback answers.
+    /// The path of the nested router whose fallback responds.
     Nested(&'r Nested<S>),
-    Nowhere,
+    None,
 }
 
 enum Target<'r, S> {
-    /// One that has a function for the request's method, or tells which methods it has.
+    /// A route with a function for the method. A route without one responds with its methods.
     Route(&'r Route<S>),
     Fallback {
         endpoint: &'r Endpoint<S>,
-        /// Bytes of the path that have led to the router whose fallback it is.
+        /// The length of the path at which the router of this fallback is nested.
         under: usize,
     },
-    Nothing,
+    NotFound,
 }
 
 impl<S: Send + Sync + 'static> Router<S> {
-    fn answer(&self, request: &mut Request, state: &S) -> Response {
+    fn dispatch(&self, request: &mut Request, state: &S) -> Response {
         let (target, layers, parameters) = {
-            let path = path::of_request(request.uri().path());
+            let path = path::normalize_request(request.uri().path());
             let found = self.find(request, &path);
-            (found.target, found.layers, found.named.parameters(&path))
+            (found.target, found.layers, found.parameters.read(&path))
         };
-        let answer = |request: &mut Request| match &parameters {
+        let respond = |request: &mut Request| match &parameters {
             Some(parameters) => {
                 let mut call = RequestContext::new(request, parameters, state);
                 match &target {
-                    Target::Route(route) => route.answer(&mut call),
+                    Target::Route(route) => route.call(&mut call),
                     Target::Fallback { endpoint, under } => {
                         call.under = *under;
-                        endpoint.answer(&mut call)
+                        endpoint.call(&mut call)
                     }
-                    Target::Nothing => answer_nothing(request),
+                    Target::NotFound => not_found(request),
                 }
             }
             None => Problem::new(StatusCode::BAD_REQUEST)
                 .detail("the path is not UTF-8")
                 .to_response(request.headers()),
         };
-        layers.run(request, &answer)
+        layers.run(request, &respond)
     }
 
-    fn find<'p>(&self, request: &Request, path: &'p str) -> Found<'_, 'p, S> {
+    fn find<'p>(&self, request: &Request, path: &'p str) -> Match<'_, 'p, S> {
         let matched = self.paths.at(path).ok();
         let route = matched.as_ref().map(|found| &self.routes[*found.value]);
-        let named = matched.map_or(Named::Nowhere, |found| Named::Route(found.params));
+        let parameters = matched.map_or(ParameterSource::None, |found| {
+            ParameterSource::Route(found.params)
+        });
         if let Some(route) = route
             && route.function(request.method()).is_some()
-            && !self.nested.has_fallback_before(path, route)
+            && !self.nested.has_more_specific_fallback(path, route)
         {
-            return Found {
+            return Match {
                 target: Target::Route(route),
-                layers: self.nested.layers_before(path, route),
-                named,
+                layers: self.nested.layers_of_route(path, route),
+                parameters,
             };
         }
         let fallback = self.nested.fallback_for(path);
-        let layers = self.nested.layers_for(path, fallback);
+        let layers = self.nested.layers_of_fallback(path, fallback);
         if let Some(route) = route
-            && fallback.is_none_or(|index| self.nested.is_home_of(index, route))
+            && fallback.is_none_or(|index| self.nested.owns_function_of(index, route))
         {
-            return Found {
+            return Match {
                 target: Target::Route(route),
                 layers: Cow::Owned(layers.into_owned().and_missing(&route.layers)),
-                named,
+                parameters,
             };
         }
         let nested = fallback.map(|index| &self.nested[index]);
-        Found {
+        Match {
             target: self.fallback_of(nested, request),
             layers,
-            named: nested.map_or(Named::Nowhere, Named::Nested),
+            parameters: nested.map_or(ParameterSource::None, ParameterSource::Nested),
         }
     }
 
@@ -107,71 +109,71 @@ impl<S: Send + Sync + 'static> Router<S> {
     ) -> Target<'r, S> {
         let (fallback, depth) = match nested {
             Some(nested) => (&nested.fallback, nested.path.depth()),
-            None if asks_about_server(request) => return Target::Nothing,
+            None if is_about_server(request) => return Target::NotFound,
             None => (&self.fallback, 0),
         };
-        let under = path::length_of(depth, request.uri().path());
+        let under = path::prefix_length(depth, request.uri().path());
         fallback
             .as_ref()
-            .map_or(Target::Nothing, |endpoint| Target::Fallback {
+            .map_or(Target::NotFound, |endpoint| Target::Fallback {
                 endpoint,
                 under,
             })
     }
 
-    /// How what is going to answer this request takes its body.
-    fn intake_of(&self, request: &Request) -> BodyMode {
-        let path = path::of_request(request.uri().path());
+    /// The body mode for a request.
+    fn find_body_mode(&self, request: &Request) -> BodyMode {
+        let path = path::normalize_request(request.uri().path());
         let found = self.find(request, &path);
         let endpoint = match found.target {
             Target::Route(route) => route.function(request.method()),
             Target::Fallback { endpoint, .. } => Some(endpoint),
-            Target::Nothing => None,
+            Target::NotFound => None,
         };
-        // What no function answers is answered 404, 405, or with the methods of its path.
+        // Without a function, the response is a 404, a 405, or the methods of the path.
         let body_mode = endpoint.map_or(BodyMode::HeadOnly, |endpoint| endpoint.body_mode);
         let body_mode = found.layers.body_mode(request, body_mode);
         self.layers.body_mode(request, body_mode)
     }
 }
 
-impl<S> Named<'_, '_, S> {
-    /// The names and what this path has for them; `None` if that is not UTF-8.
-    fn parameters(&self, path: &str) -> Option<Parameters> {
+impl<S> ParameterSource<'_, '_, S> {
+    /// The path parameters and their values. `None` if one of them is not UTF-8.
+    fn read(&self, path: &str) -> Option<Parameters> {
         match self {
             Self::Route(found) => Parameters::decode(found.iter()),
             Self::Nested(nested) => Parameters::decode(nested.path.values(path)),
-            Self::Nowhere => Some(Parameters::default()),
+            Self::None => Some(Parameters::default()),
         }
     }
 }
 
-/// Whether it is about the server as a whole (RFC 9110 section 9.3.7).
-fn asks_about_server(request: &Request) -> bool {
+/// Whether the request asks about the server as a whole (RFC 9110 section 9.3.7).
+fn is_about_server(request: &Request) -> bool {
     *request.method() == Method::OPTIONS && request.uri().path() == "*"
 }
 
-/// What a router without a fallback answers where it has no route.
-fn answer_nothing(request: &Request) -> Response {
-    if asks_about_server(request) {
+/// The response of a router without a fallback if no route matches.
+fn not_found(request: &Request) -> Response {
+    if is_about_server(request) {
         return StatusCode::NO_CONTENT.into_response();
     }
     Problem::new(StatusCode::NOT_FOUND).to_response(request.headers())
 }
 
-/// A router that needs nothing more is a handler.
+/// A router that needs no more state is a handler.
 impl Handler for Router {
     fn handle(&self, request: &mut Request) -> Response {
         self.layers
-            .run(request, &|request| self.answer(request, &()))
+            .run(request, &|request| self.dispatch(request, &()))
     }
 
     fn body_mode(&self, request: &Request) -> BodyMode {
-        self.intake_of(request)
+        self.find_body_mode(request)
     }
 
     fn server_response(&self, request: &Request, response: &mut Response) {
-        let path = path::of_request(request.uri().path());
+        let path = path::normalize_request(request.uri().path());
         let found = self.find(request, &path);
         if let Target::Route(route) = found.target {
             route.server_response(request, response);
@@ -183,23 +185,23 @@ impl Handler for Router {
     fn check(&self) -> io::Result<()> {
         let routes = self.routes.iter().flat_map(|route| {
             (route.functions()).filter_map(|(method, endpoint)| {
-                let why = endpoint.misfits(&route.path)?;
+                let reason = endpoint.parameter_mismatch(&route.path)?;
                 Some(format!(
-                    "the function for {method} {} {why}",
+                    "the function for {method} {} {reason}",
                     route.path.as_str()
                 ))
             })
         });
         let nested = self.nested.fallbacks().filter_map(|(path, endpoint)| {
-            let why = endpoint.misfits(path)?;
-            Some(format!("the fallback in {} {why}", path.as_str()))
+            let reason = endpoint.parameter_mismatch(path)?;
+            Some(format!("the fallback in {} {reason}", path.as_str()))
         });
         let root = self.fallback.iter().filter_map(|endpoint| {
-            let why = endpoint.misfits(&Pattern::parse(String::new()))?;
-            Some(format!("the fallback {why}"))
+            let reason = endpoint.parameter_mismatch(&Pattern::parse(String::new()))?;
+            Some(format!("the fallback {reason}"))
         });
         match routes.chain(nested).chain(root).next() {
-            Some(why) => Err(io::Error::new(io::ErrorKind::InvalidInput, why)),
+            Some(reason) => Err(io::Error::new(io::ErrorKind::InvalidInput, reason)),
             None => Ok(()),
         }
     }

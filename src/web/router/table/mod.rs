@@ -1,4 +1,4 @@
-//! Which function answers which request.
+//! The router.
 
 mod dispatch;
 mod nested;
@@ -17,7 +17,8 @@ use crate::message::path::is_dot_segment;
 use crate::web::Layer;
 use crate::web::layer::Layers;
 
-/// Chooses a function by a request's path and method, and gives it arguments from the request.
+/// Chooses a function by the path and method of a request, and calls it with arguments extracted
+/// from the request.
 ///
 /// ```
 /// use httpool::http::{self, StatusCode};
@@ -45,46 +46,47 @@ use crate::web::layer::Layers;
 ///
 /// # Paths
 ///
-/// `/users/{id}` has a name for one segment, `/files/{*path}` for the rest of a path, which is not
-/// empty. A segment that is written out goes before one with a name. `/users` and `/users/` are two
-/// paths. No segment begins with `:` or `*`, by which other routers know a name: it would be taken
-/// for itself, and never be asked for.
+/// `/users/{id}` has a parameter for one segment. `/files/{*path}` has a parameter for the rest of
+/// a path, which must not be empty. Literal segments take precedence over parameters. `/users` and
+/// `/users/` are different paths. A segment must not begin with `:` or `*`, the parameter syntax of
+/// other routers: it would be literal text that no request asks for.
 ///
-/// It does not matter how a path is percent-encoded: `/%63af%c3%a9` finds the route `/café`. What a
-/// name stands for is decoded afterwards, so that `%2F` is no new segment, and answered 400 if it is
-/// not UTF-8 then. A [layer](Layer) that looks at [`Uri::path`](http::Uri::path) sees what can be
-/// encoded in two ways without another meaning in one way (RFC 3986 section 6.2.2): letters, digits,
-/// `-`, `.`, `_` and `~` as they are, and hexadecimal digits in upper case. Reserved characters are
-/// as they were sent, `/c++` or `/c%2B%2B`. So a layer that compares prefixes is passed by paths that
-/// this router takes for the same: put it on a [nested](Self::nest) router. The segments `.` and `..`,
-/// encoded or not, are resolved (section 5.2.4) before layers and routes see the path: for
-/// `/public/../admin` they see `/admin`. [`RawRequest`](crate::RawRequest) has all of it as it was sent.
+/// Percent-encoding makes no difference: `/%63af%c3%a9` matches the route `/café`. Parameters are
+/// decoded after a route was chosen, so `%2F` does not separate segments. A value that is not UTF-8
+/// gets 400. A [layer](Layer) sees [`Uri::path`](http::Uri::path) in the normal form of RFC 3986
+/// section 6.2.2: letters, digits, `-`, `.`, `_` and `~` are not encoded, and hexadecimal digits
+/// are in upper case. Reserved characters stay as they were sent, `/c++` or `/c%2B%2B`. The router
+/// treats both as the same path, so a layer that compares prefixes can be bypassed: add it to a
+/// [nested](Self::nest) router instead. The segments `.` and `..`, encoded or not, are resolved
+/// (section 5.2.4) before layers and routes see the path: for `/public/../admin` they see `/admin`.
+/// [`RawRequest`](crate::RawRequest) has the target as it was sent.
 ///
 /// # Methods
 ///
-/// HEAD is answered by the function for GET, without the content. OPTIONS tells the methods of a
-/// path unless it has a function of its own, and `OPTIONS *` that there is a server. Any other
-/// method that a path does not have is answered 405 with `Allow`.
+/// The function for GET also responds to HEAD, and the server omits the content. OPTIONS returns
+/// the methods of a path, unless the path has a function for OPTIONS. `OPTIONS *` gets 204. All
+/// other methods that a path does not have get 405 with `Allow`.
 ///
 /// # Layers
 ///
-/// All requests of a router pass its [layers](Layer) in the order in which these are written,
-/// wherever its routes are written, and whether a route answers them or none does (404, 405,
-/// OPTIONS). Those of a nested or merged router come behind those of the one around it.
+/// All requests to a router pass its [layers](Layer) in the order in which the layers are added.
+/// This includes requests that no route matches (404, 405, OPTIONS) and does not depend on where
+/// routes are added. The layers of a nested or merged router come after those of the outer router.
 ///
-/// The layers of a nested router see everything beneath its path, except what a function of another
-/// router answers that is written for the path itself. So an authentication that is a layer of a
-/// router nested in `/admin` covers every request beneath `/admin`, also one that no route matches,
-/// and also one that a fallback or a route for all paths, such as `/{*path}`, answers. The layers of
-/// a merged router see what its own routes answer.
+/// The layers of a nested router see all requests beneath its path, except those for which another
+/// router has a route that is at least as specific as that path, for example `/admin/login` for a
+/// router nested at `/admin`. So an authentication layer of a router nested at `/admin` covers
+/// every other request beneath `/admin`, including those that no route matches, and those that
+/// match a fallback or a catch-all route like `/{*path}`. The layers of a merged router see only
+/// the requests of its own routes.
 ///
-/// Where a path has functions of several routers, each is behind the layers of its own. It does not
-/// matter in which order routes, nested and merged routers are written.
+/// If a path has functions of several routers, each is behind the layers of its own router. The
+/// order in which routes, nested and merged routers are added makes no difference.
 ///
 /// # State
 ///
-/// Functions that take a [`State`](crate::web::extract::State) make a `Router<S>`, which is no handler until it
-/// has [one](Self::with_state).
+/// Functions with a [`State`](crate::web::extract::State) argument make a `Router<S>`. It becomes a
+/// handler by [`with_state`](Self::with_state).
 pub struct Router<S = ()> {
     paths: matchit::Router<usize>,
     routes: Vec<Route<S>>,
@@ -102,7 +104,7 @@ impl<S: Send + Sync + 'static> Default for Router<S> {
 macro_rules! methods {
     ($($name:ident $method:ident)*) => {
         $(
-            #[doc = concat!("Answers ", stringify!($method), " of this path, as [`route`](Self::route) does.")]
+            #[doc = concat!("Adds a function for ", stringify!($method), ", like [`route`](Self::route).")]
             #[doc = ""]
             #[doc = "# Panics"]
             #[doc = ""]
@@ -121,7 +123,7 @@ macro_rules! methods {
 }
 
 impl<S: Send + Sync + 'static> Router<S> {
-    /// One that answers every request 404.
+    /// A router without routes. It responds 404 to every request.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -133,7 +135,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         }
     }
 
-    /// Has this function answer this method of this path.
+    /// Adds a function for one method of a path.
     ///
     /// ```
     /// use httpool::http::Method;
@@ -148,10 +150,9 @@ impl<S: Send + Sync + 'static> Router<S> {
     ///
     /// # Panics
     ///
-    /// If the path does not begin with `/`, is none that can be routed, can't be told from
-    /// another one, or has a function for this method already; if it has a segment that begins
-    /// with `:` or `*`, or is `.` or `..`; or if it has more names than the function's
-    /// [`Path`](crate::web::extract::Path) takes.
+    /// If the path does not begin with `/`, is invalid, conflicts with another path, or already has
+    /// a function for this method. If a segment begins with `:` or `*`, or is `.` or `..`. If the
+    /// path has more parameters than the function's [`Path`](crate::web::extract::Path) takes.
     #[must_use]
     #[track_caller]
     pub fn route<A: 'static, C: 'static>(
@@ -160,7 +161,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         path: &str,
         function: impl Takes<A> + Function<S, A, C>,
     ) -> Self {
-        let mut route = Route::new(Pattern::parse(path_of(path)));
+        let mut route = Route::new(Pattern::parse(checked_path(path)));
         route.methods.push((method, Endpoint::new(function)));
         self.join(route);
         self
@@ -175,7 +176,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         options OPTIONS
     }
 
-    /// Has this function answer every method of this path that no other function answers.
+    /// Adds a function for all methods of a path that have no function of their own.
     ///
     /// ```
     /// use httpool::bytes::Bytes;
@@ -188,8 +189,8 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// }
     ///
     /// let router: Router = Router::new().any("/hook", hook);
-    /// let answer = Client::new(router).put("/hook").body("tea").send();
-    /// assert_eq!(answer.text(), "PUT with 3 bytes");
+    /// let response = Client::new(router).put("/hook").body("tea").send();
+    /// assert_eq!(response.text(), "PUT with 3 bytes");
     /// ```
     ///
     /// # Panics
@@ -202,17 +203,19 @@ impl<S: Send + Sync + 'static> Router<S> {
         path: &str,
         function: impl Takes<A> + Function<S, A, C>,
     ) -> Self {
-        let mut route = Route::new(Pattern::parse(path_of(path)));
+        let mut route = Route::new(Pattern::parse(checked_path(path)));
         route.any = Some(Endpoint::new(function));
         self.join(route);
         self
     }
 
-    /// Puts the routes of another router behind this path. Its [fallback](Self::fallback), if it
-    /// has one, answers the path and what is beneath it and is none of its routes, and leaves to
-    /// functions around it what these have, written before or after it. It does so beside routes with
-    /// names, too: with `/static/{name}` and a fallback nested in `/static`, `/static/a/b` is for the
-    /// fallback. Functions see the request's whole path. `ServeDir` can be nested, too.
+    /// Adds the routes of another router beneath this path. If that router has a
+    /// [fallback](Self::fallback), it responds to all other requests at or beneath the path. Routes
+    /// of the outer router that are at least as specific as this path keep their requests,
+    /// regardless of the order in which they are added. A fallback works beside routes with
+    /// parameters, too: with `/static/{name}` and a fallback nested at `/static`, the fallback
+    /// responds to `/static/a/b`. Functions see the whole path of the request. `ServeDir` can be
+    /// nested as well.
     ///
     /// ```
     /// use httpool::Router;
@@ -223,21 +226,22 @@ impl<S: Send + Sync + 'static> Router<S> {
     ///
     /// # Panics
     ///
-    /// If the path does not begin with `/`, ends with it or has a name for the rest of a path, if
-    /// the fallback of another router is nested there already (names are not told apart), or as [`route`](Self::route).
+    /// If the path does not begin with `/`, ends with `/`, or has a catch-all parameter. If the
+    /// fallback of another router is already nested there (the names of parameters make no
+    /// difference). Otherwise as [`route`](Self::route).
     #[must_use]
     #[track_caller]
     pub fn nest(mut self, path: &str, router: impl Into<Self>) -> Self {
         let router = router.into();
         check_nested(path);
-        let path = path_of(path);
+        let path = checked_path(path);
         check_path(&path);
         self.absorb(router, &path, true);
         self
     }
 
-    /// Adds the routes of another router, behind its layers: for functions that share a layer and no
-    /// path.
+    /// Adds the routes of another router with its layers. Use it for functions that share a layer
+    /// but no path prefix.
     ///
     /// ```
     /// use httpool::http::StatusCode;
@@ -265,17 +269,17 @@ impl<S: Send + Sync + 'static> Router<S> {
     ///
     /// # Panics
     ///
-    /// If the other router has a [fallback](Self::fallback), or as [`route`](Self::route).
+    /// If the other router has a [fallback](Self::fallback). Otherwise as [`route`](Self::route).
     #[must_use]
     #[track_caller]
     pub fn merge(mut self, router: Self) -> Self {
         let has_fallback = router.fallback.is_some();
-        assert!(!has_fallback, "a router that is merged has no fallback");
+        assert!(!has_fallback, "a merged router can't have a fallback");
         self.absorb(router, "", false);
         self
     }
 
-    /// Has this function answer what no route does.
+    /// Sets the function for requests that no route matches.
     ///
     /// ```
     /// use httpool::http::{StatusCode, Uri};
@@ -287,8 +291,8 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// }
     ///
     /// let router: Router = Router::new().get("/", || "hello").fallback(nothing_here);
-    /// let answer = Client::new(router).get("/tea").send();
-    /// assert_eq!(answer.text(), "404 Not Found: no /tea here, try /\n");
+    /// let response = Client::new(router).get("/tea").send();
+    /// assert_eq!(response.text(), "404 Not Found: no /tea here, try /\n");
     /// ```
     #[must_use]
     pub fn fallback<A: 'static, C: 'static>(
@@ -299,7 +303,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
-    /// Has every request pass this [layer](Layer), behind those that were added before.
+    /// Adds a [layer](Layer) for all requests, behind the layers added before.
     ///
     /// ```
     /// use httpool::http::StatusCode;
@@ -324,10 +328,10 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
-    /// Gives functions what they take as [`State`](crate::web::extract::State). Most states are an `Arc` of what
-    /// all functions share: each that takes it gets a clone.
+    /// Sets the value that functions take as [`State`](crate::web::extract::State). Each function
+    /// that takes it gets a clone, so most states are an `Arc`.
     ///
-    /// What comes of it can be nested in a router with another state.
+    /// The resulting router can be nested in a router with another state.
     ///
     /// ```
     /// use httpool::Router;
@@ -354,53 +358,53 @@ impl<S: Send + Sync + 'static> Router<S> {
         }
     }
 
-    /// Adds what another router has, behind its layers.
+    /// Adds the routes, nested routers and fallback of another router, with its layers.
     #[track_caller]
     fn absorb(&mut self, router: Self, under: &str, is_nested: bool) {
-        // One that has neither is the same as the routes that it has.
-        let has_home = is_nested && !(router.fallback.is_none() && router.layers.is_empty());
-        let home = has_home.then(|| {
+        // Without layers and a fallback, a nested router is the same as its routes.
+        let is_kept = is_nested && !(router.fallback.is_none() && router.layers.is_empty());
+        let index = is_kept.then(|| {
             self.nested.add(Nested {
                 path: Pattern::parse(under.to_owned()),
                 layers: router.layers.clone(),
                 fallback: router.fallback,
-                around: None,
+                parent: None,
             })
         });
-        let offset = (self.nested).adopt(router.nested, under, &router.layers, home);
+        let offset = (self.nested).append(router.nested, under, &router.layers, index);
         for mut route in router.routes {
             route.path = match route.path.as_str() {
                 "/" if is_nested => Pattern::parse(under.to_owned()),
                 rest => Pattern::parse(format!("{under}{rest}")),
             };
             route.layers = router.layers.before(&route.layers);
-            route.move_home(|inner| inner.map_or(home, |index| Some(index + offset)));
+            route.map_owners(|inner| inner.map_or(index, |inner| Some(inner + offset)));
             self.join(route);
         }
     }
 
-    /// Adds the functions of a route, whose path may have some of other methods.
+    /// Adds the functions of a route to the route of the same path, if there is one.
     #[track_caller]
     fn join(&mut self, other: Route<S>) {
         let path = other.path.as_str().to_owned();
         let route = self.find_or_add(&other.path);
         for (method, _) in &other.methods {
             let is_new = route.methods.iter().all(|(known, _)| known != method);
-            assert!(is_new, "{path} has a function for {method} already");
+            assert!(is_new, "{path} already has a function for {method}");
         }
         assert!(
             route.any.is_none() || other.any.is_none(),
-            "{path} has a function for any method already"
+            "{path} already has a function for any method"
         );
         for (method, endpoint) in other.functions() {
-            if let Some(why) = endpoint.has_too_many_names(&other.path) {
-                panic!("the function for {method} {path} {why}");
+            if let Some(reason) = endpoint.too_many_parameters(&other.path) {
+                panic!("the function for {method} {path} {reason}");
             }
         }
         route.join(other);
     }
 
-    /// The route of this path, made if there is none.
+    /// The route of this path. It is created if it does not exist.
     #[track_caller]
     fn find_or_add(&mut self, path: &Pattern) -> &mut Route<S> {
         let mut routes = self.routes.iter();
@@ -420,56 +424,55 @@ fn insert<T>(paths: &mut matchit::Router<T>, path: &str, value: T) {
     match paths.insert(path, value) {
         Ok(()) => {}
         Err(InsertError::Conflict { with }) => {
-            panic!("{path} can't be told from {with}: both match the same requests")
+            panic!("{path} conflicts with {with}: both match the same requests")
         }
-        Err(why) => panic!("{path} can't be routed: {why}"),
+        Err(reason) => panic!("invalid path {path}: {reason}"),
     }
 }
 
-/// Panics if no router can be nested in this path.
+/// Panics if no router can be nested at this path.
 #[track_caller]
 fn check_nested(written: &str) {
     let trimmed = written.trim_end_matches('/');
     assert!(
         !trimmed.is_empty(),
-        "nest({written:?}, ..): a router is nested beneath a segment, such as \"/api\"; merge(..) adds \
-         routes without one"
+        "nest({written:?}, ..): the path needs a segment, for example \"/api\"; merge(..) adds routes \
+         without a prefix"
     );
     assert!(
         trimmed == written,
-        "nest({written:?}, ..): write nest({trimmed:?}, ..); the path of a nested router ends without a \
+        "nest({written:?}, ..): write nest({trimmed:?}, ..); the path of a nested router has no final \
          slash"
     );
     assert!(
         !written.contains("{*"),
-        "nest({written:?}, ..): write {{name}} in the place of {{*name}}; nothing is beneath the rest of \
-         a path"
+        "nest({written:?}, ..): write {{name}} instead of {{*name}}; no path is beneath a catch-all"
     );
 }
 
-/// Panics if nothing can be routed at this path, as a route of it would.
+/// Panics if the path is not valid for a route.
 #[track_caller]
 fn check_path(path: &str) {
     insert(&mut matchit::Router::new(), path, ());
 }
 
-/// The form of a path that somebody has written in a program, in which it is compared.
+/// Checks the path of a route, and returns its normal form.
 #[track_caller]
-fn path_of(written: &str) -> String {
+fn checked_path(written: &str) -> String {
     assert!(
         written.starts_with('/'),
-        "{written:?} does not begin with /"
+        "the path {written:?} must begin with /"
     );
-    let is_foreign = written.split('/').any(|part| part.starts_with([':', '*']));
+    let is_other_syntax = written.split('/').any(|part| part.starts_with([':', '*']));
     assert!(
-        !is_foreign,
-        "{written}: names are written {{name}} and {{*rest}}"
+        !is_other_syntax,
+        "{written}: write path parameters as {{name}} and {{*rest}}"
     );
-    let path = path::of_route(written);
+    let path = path::normalize_route(written);
     assert!(
         !path.split('/').any(is_dot_segment),
-        "{written}: no request has a segment . or .., which are resolved before: write the path \
-         without it"
+        "{written}: requests never have a segment . or .., because the server resolves them: \
+         write the path without them"
     );
     path
 }
