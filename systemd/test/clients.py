@@ -1,11 +1,11 @@
-"""Clients for the checks, which run in the container's network.
+"""Clients of the checks, which run in the network of the container.
 
-    clients.py get PORT [TARGET]       the status and the body of GET, of / unless it says else
-    clients.py tls PORT TARGET CERT    the same over TLS, from who has this certificate
-    clients.py echo PORT SIZE          posts so many bytes and compares them with what comes back
-    clients.py upload PORT SIZE        the same in two halves: says "half", and waits for a line
-    clients.py busy PORT               has so much JSON read, again and again, that it takes a worker
-    clients.py load PORT               asks until standard input ends, then says what came of it
+    clients.py get PORT [TARGET]       prints status and body of GET (default target: /)
+    clients.py tls PORT TARGET CERT    like get, over TLS, and trusts this certificate
+    clients.py echo PORT SIZE          posts SIZE bytes and compares them with the response
+    clients.py upload PORT SIZE        like echo, in two halves: prints "half", then reads a line
+    clients.py busy PORT               posts large JSON bodies in a loop, which keeps a worker busy
+    clients.py load PORT               sends requests until standard input ends, then prints counts
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ import threading
 import time
 from collections import Counter
 
-PATIENCE = 20
+TIMEOUT = 20
 
-# Seconds for which a server that ends keeps a connection without a request (--drain-idle). Who asks
-# later than that after he has asked last may find it closed, and has lost nothing.
+# A server in a drain keeps idle connections for this many seconds (--drain-idle). A client whose
+# last request is older may find the connection closed, and has lost no request.
 GRACE = 0.1
 
-# Each kind of client: one keeps its connection, the other makes a new one for each request.
+# Clients of each kind: with one connection, and with a new connection for each request.
 CLIENTS = 4
 
 
 def main() -> None:
-    what, port, *rest = sys.argv[1:]
-    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=PATIENCE)
-    if what == "get":
+    command, port, *rest = sys.argv[1:]
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=TIMEOUT)
+    if command == "get":
         _get(connection, rest[0] if rest else "/")
-    elif what == "tls":
+    elif command == "tls":
         target, certificate = rest
         trust = ssl.create_default_context(cafile=certificate)
         _get(http.client.HTTPSConnection("localhost", int(port), context=trust), target)
-    elif what == "echo":
+    elif command == "echo":
         body = b"x" * int(rest[0])
         connection.request("POST", "/", body)
-        assert connection.getresponse().read() == body, "another body came back"
-    elif what == "upload":
+        assert connection.getresponse().read() == body, "the response has another body"
+    elif command == "upload":
         _upload(connection, int(rest[0]))
-    elif what == "busy":
+    elif command == "busy":
         _keep_busy(connection)
     else:
         _load(int(port))
@@ -51,8 +51,8 @@ def main() -> None:
 
 def _get(connection: http.client.HTTPConnection, target: str) -> None:
     connection.request("GET", target)
-    answer = connection.getresponse()
-    print(answer.status, answer.read().decode())
+    response = connection.getresponse()
+    print(response.status, response.read().decode())
 
 
 def _upload(connection: http.client.HTTPConnection, size: int) -> None:
@@ -62,9 +62,9 @@ def _upload(connection: http.client.HTTPConnection, size: int) -> None:
     print("half", flush=True)
     sys.stdin.readline()
     connection.send(b"x" * (size - size // 2))
-    answer = connection.getresponse()
-    assert answer.read() == b"x" * size, "another body came back"
-    assert answer.getheader("Connection") == "close", "the last answer does not say so"
+    response = connection.getresponse()
+    assert response.read() == b"x" * size, "the response has another body"
+    assert response.getheader("Connection") == "close", "the last response does not say close"
     print("whole")
 
 
@@ -72,46 +72,46 @@ def _keep_busy(connection: http.client.HTTPConnection) -> None:
     body = b"[%s]" % b",".join([b"1"] * 3_000_000)
     while True:
         connection.request("POST", "/", body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        assert answer.read() == body, "another body came back"
+        response = connection.getresponse()
+        assert response.read() == body, "the response has another body"
 
 
 def _load(port: int) -> None:
-    tally: Counter[str] = Counter()
-    over = threading.Event()
+    counts: Counter[str] = Counter()
+    done = threading.Event()
     clients = [
-        threading.Thread(target=_ask, args=(port, keeps, tally, over))
+        threading.Thread(target=_send_requests, args=(port, keeps, counts, done))
         for keeps in (True, False)
         for _ in range(CLIENTS)
     ]
     for client in clients:
         client.start()
     sys.stdin.read()
-    over.set()
+    done.set()
     for client in clients:
         client.join()
-    print(json.dumps(tally))
+    print(json.dumps(counts))
 
 
-def _ask(port: int, keeps: bool, tally: Counter[str], over: threading.Event) -> None:
+def _send_requests(port: int, keeps: bool, counts: Counter[str], done: threading.Event) -> None:
     connection = None
-    fields = {} if keeps else {"Connection": "close"}
-    asked = now = time.monotonic()
-    while not over.is_set():
-        asked, now = now, time.monotonic()
-        is_late = connection and now - asked > GRACE
+    headers = {} if keeps else {"Connection": "close"}
+    last = now = time.monotonic()
+    while not done.is_set():
+        last, now = now, time.monotonic()
+        is_late = connection and now - last > GRACE
         try:
-            connection = connection or http.client.HTTPConnection("127.0.0.1", port, PATIENCE)
-            connection.request("POST", "/", b"asked", fields)
-            answer = connection.getresponse()
-            assert answer.read() == b"asked", "another body came back"
-            ends = answer.will_close
+            connection = connection or http.client.HTTPConnection("127.0.0.1", port, TIMEOUT)
+            connection.request("POST", "/", b"asked", headers)
+            response = connection.getresponse()
+            assert response.read() == b"asked", "the response has another body"
+            ends = response.will_close
         except (OSError, http.client.HTTPException, AssertionError) as error:
             is_closed = isinstance(error, ConnectionError)
-            tally["late" if is_late and is_closed else repr(error)] += 1
+            counts["late" if is_late and is_closed else repr(error)] += 1
             ends = True
         else:
-            tally["answered"] += 1
+            counts["responses"] += 1
         if ends and connection:
             connection.close()
             connection = None

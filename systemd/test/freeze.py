@@ -1,6 +1,6 @@
-"""Holds single threads still, as long as it runs and they are there.
+"""Stops single threads until it ends or they do.
 
-    freeze.py THREAD...       says "frozen" when they are
+    freeze.py THREAD...       prints "frozen" once all of them are stopped
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 PTRACE_SEIZE = 0x4206
 PTRACE_INTERRUPT = 0x4207
 
-# Of threads, and not of children only (__WALL).
+# Waits for threads too, not only for children (__WALL).
 ALL = 0x40000000
 
 
@@ -23,7 +23,7 @@ def main() -> None:
         _trace(PTRACE_INTERRUPT, thread)
         os.waitpid(thread, ALL)
     print("frozen", flush=True)
-    # Whoever waits for their process hears of its end only after this one has.
+    # The parent of their process is notified of its end only after this process has reaped them.
     for thread in threads:
         while not _has_ended(thread):
             pass

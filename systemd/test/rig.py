@@ -1,8 +1,8 @@
-"""A real systemd in a throw-away container.
+"""A real systemd in a temporary container.
 
-The root of the container is that of this machine, read through an overlay whose upper layer is in
-memory, in a mount and pid name space of its own and in a control group of its own: nothing is
-written to the machine, and when the process that holds the name space ends, all of it is gone.
+The container has a mount namespace, a pid namespace and a control group of its own. Its root is an
+overlay over the root of this machine, with the upper layer in memory. So nothing is written to the
+machine, and everything disappears with the process that holds the namespaces.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 TOOLS = ("systemd-nspawn", "unshare", "nsenter", "setpriv", "findmnt", "journalctl", "openssl")
 UNITS = Path("/etc/systemd/system")
 
-# Seconds: for all, for the boot, and for what a check waits for.
-MOST = 300
-BOOT = 30
-PATIENCE = 15
+# Timeouts in seconds: of all checks, of the boot, and of one step of a check.
+TOTAL_TIMEOUT = 300
+BOOT_TIMEOUT = 30
+TIMEOUT = 15
 
 
 def missing() -> str | None:
-    """Why there can be no container here."""
+    """Returns why a container can't run here, or None."""
     if os.geteuid() != 0:
-        return "it takes root"
+        return "needs root"
     absent = [tool for tool in TOOLS if not shutil.which(tool)]
     if absent:
         return f"{', '.join(absent)} not found (Debian: systemd-container, util-linux, openssl)"
     if not _hierarchies():
-        return "no control groups of version 2 and none named systemd are mounted"
+        return "neither cgroup v2 nor the hierarchy named systemd is mounted"
     return None
 
 
 def run_inside(command: list[str]) -> int:
-    """Runs a command where a container can be started, and ends all that it leaves behind."""
+    """Runs a command that can start a container, and then ends all its processes."""
     groups = [Path(parent) / f"httpool-test.{os.getpid()}" for parent in _hierarchies()]
     for group in groups:
         group.mkdir()
@@ -57,9 +57,9 @@ def run_inside(command: list[str]) -> int:
         preexec_fn=enter,
     )
     try:
-        return inside.wait(MOST)
+        return inside.wait(TOTAL_TIMEOUT)
     except subprocess.TimeoutExpired:
-        print(f"it has not ended after {MOST} s", file=sys.stderr)
+        print(f"no end within {TOTAL_TIMEOUT} s", file=sys.stderr)
         return 1
     finally:
         inside.kill()
@@ -69,17 +69,17 @@ def run_inside(command: list[str]) -> int:
 
 
 class Rig:
-    """A container that has booted, and what can be done in it."""
+    """A booted container, with operations for the checks."""
 
     def __init__(self, install: Callable[[Path], object]) -> None:
-        """`install` is called with the container's root before it boots."""
+        """Calls `install` with the root of the container, then boots it."""
         self._clients: list[subprocess.Popen[str]] = []
         self._root = _make_root()
         install(self._root)
         self._nspawn = self._start()
-        self._leader = wait_for("a systemd", self._find_leader, BOOT)
-        wait_for("the end of the boot", self._has_booted, BOOT)
-        # systemd forgets how a stopped unit ended, unless another one refers to it.
+        self._leader = wait_for("a systemd", self._find_leader, BOOT_TIMEOUT)
+        wait_for("the end of the boot", self._has_booted, BOOT_TIMEOUT)
+        # systemd forgets how a stopped unit ended unless another unit refers to it.
         units = [file.name for file in self.path(UNITS).glob("httpool.*")]
         self.write(UNITS / "test-keeps.target", f"[Unit]\nAfter={' '.join(units)}\n")
         self.systemctl("daemon-reload")
@@ -88,10 +88,10 @@ class Rig:
     def stop(self) -> None:
         self._nspawn.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._nspawn.wait(PATIENCE)
+            self._nspawn.wait(TIMEOUT)
 
     def run(self, *command: str, check: bool = True) -> str:
-        """What a command in the container prints."""
+        """Runs a command in the container and returns its standard output."""
         done = self._within("-a", command)
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(command)}: {done.stdout}{done.stderr}".strip())
@@ -101,7 +101,7 @@ class Rig:
         return self._within("-a", command).returncode
 
     def client(self, *arguments: str) -> subprocess.Popen[str]:
-        """Starts one of the clients of `clients.py` in the container's network."""
+        """Starts a client of `clients.py` in the network of the container."""
         clients = str(Path(__file__).with_name("clients.py"))
         client = subprocess.Popen(
             ["nsenter", "-t", str(self._leader), "-n", sys.executable, clients, *arguments],
@@ -114,7 +114,7 @@ class Rig:
         return client
 
     def end_clients(self) -> None:
-        """Ends those that a check has left."""
+        """Kills the clients that a check has left running."""
         for client in self._clients:
             client.kill()
             client.wait()
@@ -122,9 +122,9 @@ class Rig:
 
     @contextlib.contextmanager
     def frozen(self, *threads: int) -> Iterator[None]:
-        """While these threads of the container stand still, and others go on."""
+        """Stops these threads of the container inside the `with` block."""
         freeze = str(Path(__file__).with_name("freeze.py"))
-        # It is a child of nsenter, and ends with it.
+        # The process is a child of nsenter and ends with it.
         enter = ["nsenter", "-t", str(self._leader), "-p", "--", "setpriv", "--pdeathsig", "KILL"]
         process = subprocess.Popen(
             [*enter, sys.executable, freeze, *map(str, threads)],
@@ -139,23 +139,23 @@ class Rig:
             process.kill()
             process.wait()
 
-    def ask(self, *arguments: str) -> str:
-        """What such a client says."""
+    def run_client(self, *arguments: str) -> str:
+        """Runs a client of `clients.py` to its end and returns its output."""
         client = self.client(*arguments)
-        said, _ = client.communicate(timeout=PATIENCE * 2)
+        output, _ = client.communicate(timeout=TIMEOUT * 2)
         if client.returncode != 0:
-            raise AssertionError(said.strip())
-        return said.strip()
+            raise AssertionError(output.strip())
+        return output.strip()
 
     def systemctl(self, *arguments: str) -> str:
         return self.run("systemctl", "--no-pager", *arguments)
 
-    def tell(self, unit: str, what: str) -> str:
-        """A property of a unit."""
-        return self.systemctl("show", "-p", what, "--value", unit)
+    def property(self, unit: str, name: str) -> str:
+        """Returns a property of a unit."""
+        return self.systemctl("show", "-p", name, "--value", unit)
 
     def path(self, file: Path) -> Path:
-        """Where clients find a file of the container."""
+        """Returns the path of a file of the container on this machine."""
         return self._root / file.relative_to("/")
 
     def write(self, file: Path, text: str) -> None:
@@ -165,7 +165,7 @@ class Rig:
 
     @contextlib.contextmanager
     def drop_in(self, unit: str, text: str) -> Iterator[None]:
-        """What stands in a unit for a while."""
+        """Adds settings to a unit inside the `with` block."""
         folder = UNITS / f"{unit}.d"
         self.write(folder / "zz-test.conf", f"[Service]\n{text}\n")
         self.systemctl("daemon-reload")
@@ -215,20 +215,20 @@ class Rig:
         return self.run("systemctl", "is-system-running", check=False) in ("running", "degraded")
 
 
-def wait_for(what: str, look: Callable[[], Found | None], patience: float = PATIENCE) -> Found:
-    """What `look` finds in the end."""
-    deadline = time.monotonic() + patience
+def wait_for(name: str, look: Callable[[], Result | None], timeout: float = TIMEOUT) -> Result:
+    """Calls `look` until it returns a true value, and returns that."""
+    deadline = time.monotonic() + timeout
     while True:
         found = look()
         if found:
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {patience} s: {what}")
+            raise AssertionError(f"not within {timeout} s: {name}")
         time.sleep(0.05)
 
 
 def _hierarchies() -> list[str]:
-    """Where control groups are that systemd-nspawn would change."""
+    """Returns the mount points of the control groups that systemd-nspawn changes."""
     listed = subprocess.run(
         ["findmnt", "-rno", "TARGET,FSTYPE,OPTIONS", "-t", "cgroup,cgroup2"],
         check=False,
@@ -242,7 +242,7 @@ def _hierarchies() -> list[str]:
 
 
 def _remove(group: Path) -> None:
-    """A group is empty a moment after its last process has ended."""
+    """Removes a group, which becomes empty soon after its last process has ended."""
     for _ in range(50):
         folders = sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True)
         for folder in (*folders, group):
@@ -251,11 +251,11 @@ def _remove(group: Path) -> None:
         if not group.exists():
             return
         time.sleep(0.1)
-    print(f"{group} is left", file=sys.stderr)
+    print(f"cannot remove {group}", file=sys.stderr)
 
 
 def _make_root() -> Path:
-    """This machine's files without its services."""
+    """Mounts a root with the files of this machine, but without its services."""
     layers = Path("/run/httpool-test")
     _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
     layers.mkdir()
