@@ -1,4 +1,4 @@
-//! What `deploy/kubernetes.yaml` says fits together, and fits the program.
+//! The settings in `deploy/kubernetes.yaml` agree with each other and with the program.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,11 +10,11 @@ use bytesize::ByteSize;
 use httpool::ListenAddr;
 use saphyr::{LoadableYamlNode, YamlOwned};
 
-/// From a drain's deadline to the end of the process, with much to spare.
-const LAST: Duration = Duration::from_secs(5);
+/// Time from the deadline of a drain to the end of the process, with a large margin.
+const EXIT_TIME: Duration = Duration::from_secs(5);
 
-/// What the program has without any load, with much to spare; it is some 4 MiB.
-const BASE: u64 = 32 << 20;
+/// Memory of the program without load, about 4 MiB, with a large margin.
+const BASE_MEMORY: u64 = 32 << 20;
 
 struct Manifest {
     deployment: YamlOwned,
@@ -26,15 +26,17 @@ impl Manifest {
     fn read() -> Self {
         let path =
             Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("deploy/kubernetes.yaml");
-        let text = fs::read_to_string(path).expect("the manifest is there");
+        let text = fs::read_to_string(path).expect("the manifest exists");
         let documents = YamlOwned::load_from_str(&text).expect("the manifest is YAML");
         let of_kind = |kind| {
             let mut found = documents.iter().filter(|one| text_of(&one["kind"]) == kind);
-            let one = found.next().unwrap_or_else(|| panic!("there is no {kind}"));
-            assert!(found.next().is_none(), "there are two of kind {kind}");
+            let one = found
+                .next()
+                .unwrap_or_else(|| panic!("no document is a {kind}"));
+            assert!(found.next().is_none(), "two documents are a {kind}");
             one.clone()
         };
-        assert_eq!(documents.len(), 3, "each document is looked at");
+        assert_eq!(documents.len(), 3, "the tests read three documents");
         Self {
             deployment: of_kind("Deployment"),
             service: of_kind("Service"),
@@ -48,11 +50,11 @@ impl Manifest {
 
     fn container(&self) -> &YamlOwned {
         let containers = &self.template()["spec"]["containers"];
-        assert_eq!(items(containers).len(), 1, "there is one container");
+        assert_eq!(items(containers).len(), 1, "the pod has one container");
         &containers[0]
     }
 
-    /// The variables that the program gets.
+    /// The environment variables of the program.
     fn variables(&self) -> HashMap<&str, &str> {
         let pairs = items(&self.container()["env"]).iter();
         pairs
@@ -61,41 +63,41 @@ impl Manifest {
     }
 
     fn time(&self, name: &str) -> Duration {
-        humantime::parse_duration(self.variables()[name]).expect("it is a time")
+        humantime::parse_duration(self.variables()[name]).expect("the variable is a time")
     }
 
     fn size(&self, name: &str) -> u64 {
         size(self.variables()[name])
     }
 
-    /// The container's port of this name.
+    /// The port of the container with this name.
     fn port(&self, name: &str) -> i64 {
         let ports = items(&self.container()["ports"]);
         let port = ports.iter().find(|port| text_of(&port["name"]) == name);
-        number(&port.unwrap_or_else(|| panic!("no port is called {name}"))["containerPort"])
+        number(&port.unwrap_or_else(|| panic!("no port has the name {name}"))["containerPort"])
     }
 }
 
 fn text_of(node: &YamlOwned) -> &str {
-    node.as_str().expect("it is text")
+    node.as_str().expect("the node is text")
 }
 
 fn number(node: &YamlOwned) -> i64 {
-    node.as_integer().expect("it is a number")
+    node.as_integer().expect("the node is a number")
 }
 
 fn items(node: &YamlOwned) -> &[YamlOwned] {
-    node.as_vec().expect("it is a list")
+    node.as_vec().expect("the node is a list")
 }
 
-/// What the program calls MiB, Kubernetes calls Mi.
+/// Parses a size of the program. Kubernetes writes Mi for MiB.
 fn size(text: &str) -> u64 {
-    let size: ByteSize = text.parse().expect("it is a size");
+    let size: ByteSize = text.parse().expect("the text is a size");
     size.as_u64()
 }
 
 #[test]
-fn the_program_accepts_the_settings() {
+fn program_accepts_the_settings() {
     let manifest = Manifest::read();
     let checked = Command::new(env!("CARGO_BIN_EXE_httpool"))
         .arg("--check")
@@ -103,21 +105,21 @@ fn the_program_accepts_the_settings() {
         .envs(manifest.variables())
         .output()
         .expect("the program runs");
-    let complaint = String::from_utf8_lossy(&checked.stderr);
-    assert!(checked.status.success(), "{complaint}");
+    let errors = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{errors}");
 }
 
 #[test]
-fn ports_are_those_that_the_program_listens_on() {
+fn ports_match_the_addresses_of_the_program() {
     let manifest = Manifest::read();
     for (variable, name) in [("HTTPOOL_LISTEN", "http"), ("HTTPOOL_ADMIN", "admin")] {
         let address: ListenAddr = manifest.variables()[variable]
             .parse()
-            .expect("it is an address");
+            .expect("the variable is an address");
         let ListenAddr::Tcp { host, port } = address else {
-            panic!("{variable} is no TCP address");
+            panic!("{variable} is not a TCP address");
         };
-        assert_eq!(host, "*", "{variable} is for everyone");
+        assert_eq!(host, "*", "{variable} listens on every interface");
         assert_eq!(manifest.port(name), i64::from(port), "{name}");
     }
     let ports = items(&manifest.service["spec"]["ports"]);
@@ -125,33 +127,33 @@ fn ports_are_those_that_the_program_listens_on() {
         .iter()
         .map(|port| text_of(&port["targetPort"]))
         .collect();
-    assert_eq!(targets, ["http"], "the admin port is for no client");
+    assert_eq!(targets, ["http"], "clients can't reach the admin port");
 }
 
 #[test]
-fn probes_ask_what_the_admin_server_answers() {
+fn probes_use_paths_of_the_admin_server() {
     let manifest = Manifest::read();
-    // `tests/it/admin.rs` asks for these.
+    // `tests/program/admin.rs` tests these paths.
     for (probe, path) in [("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")] {
-        let asked = &manifest.container()[probe]["httpGet"];
-        assert_eq!(text_of(&asked["path"]), path, "{probe}");
-        assert_eq!(text_of(&asked["port"]), "admin", "{probe}");
+        let request = &manifest.container()[probe]["httpGet"];
+        assert_eq!(text_of(&request["path"]), path, "{probe}");
+        assert_eq!(text_of(&request["port"]), "admin", "{probe}");
     }
 }
 
 #[test]
-fn a_drain_ends_before_it_is_killed() {
+fn grace_period_is_longer_than_a_drain() {
     let manifest = Manifest::read();
     let pod = &manifest.template()["spec"];
     let grace = number(&pod["terminationGracePeriodSeconds"]).unsigned_abs();
     let drain = manifest.time("HTTPOOL_DRAIN_DELAY") + manifest.time("HTTPOOL_DRAIN_TIMEOUT");
-    assert!(Duration::from_secs(grace) >= drain + LAST, "{drain:?}");
-    // Its sleep would come before the program knows of its end.
+    assert!(Duration::from_secs(grace) >= drain + EXIT_TIME, "{drain:?}");
+    // A preStop hook would delay the signal that starts the drain.
     assert!(!manifest.container().contains_mapping_key("lifecycle"));
 }
 
 #[test]
-fn one_instance_at_a_time_may_be_away() {
+fn one_instance_at_a_time_may_be_unavailable() {
     let manifest = Manifest::read();
     let labels = &manifest.template()["metadata"]["labels"];
     let pod = &manifest.template()["spec"];
@@ -169,21 +171,21 @@ fn one_instance_at_a_time_may_be_away() {
 }
 
 #[test]
-fn memory_is_enough_for_what_the_settings_allow() {
+fn memory_limit_covers_the_settings() {
     let manifest = Manifest::read();
     let workers: u64 = manifest.variables()["HTTPOOL_WORKERS"]
         .parse()
-        .expect("it is a number");
-    // Each worker may have a request and its answer in hand, besides the buffer they came in.
-    let in_hand = 3 * workers * manifest.size("HTTPOOL_MAX_BODY");
-    // The allocator needs about as much again as is kept (README.md).
-    let kept = 2 * manifest.size("HTTPOOL_MAX_BUFFERED_MEMORY");
+        .expect("the variable is a number");
+    // Each worker may hold a request body, its receive buffer and a response body.
+    let of_workers = 3 * workers * manifest.size("HTTPOOL_MAX_BODY");
+    // A margin of the same size for the allocator.
+    let buffered = 2 * manifest.size("HTTPOOL_MAX_BUFFERED_MEMORY");
     let limit = text_of(&manifest.container()["resources"]["limits"]["memory"]);
-    assert!(size(&format!("{limit}B")) >= in_hand + kept + BASE);
+    assert!(size(&format!("{limit}B")) >= of_workers + buffered + BASE_MEMORY);
 }
 
 #[test]
-fn the_container_may_do_nothing_but_serve() {
+fn container_has_no_unneeded_rights() {
     let manifest = Manifest::read();
     let own = &manifest.container()["securityContext"];
     assert_eq!(own["readOnlyRootFilesystem"].as_bool(), Some(true));
