@@ -36,7 +36,10 @@ fn greet(
     let greeting = format!("hello, {name}\n");
     match program.guests.send(name) {
         Ok(()) => Ok(greeting),
-        Err(_) => Err((StatusCode::SERVICE_UNAVAILABLE, "nobody writes any more\n")),
+        Err(_) => Err((
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the guest book is closed\n",
+        )),
     }
 }
 

@@ -34,7 +34,7 @@ fn respond(request: &Request) -> Response {
 /// The server sends a `Problem` in the format that the request's `Accept` header prefers.
 fn take_order(content: &[u8]) -> Result<Json<Order>, Problem> {
     serde_json::from_slice(content).map(Json).map_err(|error| {
-        Problem::new(StatusCode::BAD_REQUEST).detail(format!("this is no order: {error}"))
+        Problem::new(StatusCode::BAD_REQUEST).detail(format!("invalid order: {error}"))
     })
 }
 

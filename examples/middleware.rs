@@ -39,7 +39,7 @@ fn poem() -> String {
 }
 
 fn admin(User(name): User) -> String {
-    format!("all that {name} may see\n")
+    format!("only {name} sees this\n")
 }
 
 /// The server can't interrupt a handler, so a slow handler checks its deadline itself.
@@ -52,7 +52,7 @@ fn slow(deadline: Deadline) -> Result<&'static str, TooLate> {
 }
 
 fn broken() -> &'static str {
-    panic!("this function is broken")
+    panic!("a defect in this handler")
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -45,10 +45,11 @@ impl IntoResponse for BookError {
     fn into_response(self) -> Response {
         let problem = match self {
             Self::NoBook(id) => {
-                Problem::new(StatusCode::NOT_FOUND).detail(format!("there is no book {id}"))
+                Problem::new(StatusCode::NOT_FOUND).detail(format!("book {id} not found"))
             }
-            Self::NoTitle => Problem::new(StatusCode::UNPROCESSABLE_ENTITY)
-                .detail("a book without a title is none"),
+            Self::NoTitle => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY).detail("the title is missing")
+            }
         };
         problem.into_response()
     }

@@ -80,12 +80,12 @@ impl Room {
         }
     }
 
-    fn say(&self, words: &str) {
+    fn post_message(&self, words: &str) {
         let mut inside = self.lock();
         inside.said += 1;
         let number = inside.said;
         let event = Event::data(words).id(number);
-        inside.tell(&event);
+        inside.broadcast(&event);
         inside.last.push_back((number, event));
         if inside.last.len() > REMEMBERED {
             inside.last.pop_front();
@@ -96,7 +96,7 @@ impl Room {
     fn listen(&self, last_seen: Option<u64>) -> Option<Receiver<Event>> {
         let mut inside = self.lock();
         // This send removes listeners that have disconnected, so that they are not counted.
-        inside.tell(&Event::comment("another one listens"));
+        inside.broadcast(&Event::comment("another listener"));
         if inside.listeners.len() >= LISTENERS {
             return None;
         }
@@ -120,14 +120,14 @@ impl Room {
 
 impl Inside {
     /// Sends the event to every listener without blocking, and drops listeners with a full queue.
-    fn tell(&mut self, event: &Event) {
+    fn broadcast(&mut self, event: &Event) {
         let takes_it = |listener: &SyncSender<Event>| listener.try_send(event.clone()).is_ok();
         self.listeners.retain(takes_it);
     }
 }
 
-fn say(State(room): State<Room>, words: String) -> StatusCode {
-    room.say(&words);
+fn post_message(State(room): State<Room>, words: String) -> StatusCode {
+    room.post_message(&words);
     StatusCode::NO_CONTENT
 }
 
@@ -135,7 +135,7 @@ fn events(State(room): State<Room>, request: HeaderMap) -> Result<Events, Proble
     let last_seen = last_event_id(&request).and_then(|id| id.parse().ok());
     let Some(receiver) = room.listen(last_seen) else {
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE);
-        return Err(problem.detail("too many are listening"));
+        return Err(problem.detail("too many listeners"));
     };
     let is_over = move || room.server.phase() > Phase::Running;
     Ok(Events::received(receiver).end_when(is_over))
@@ -155,7 +155,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let router: Router = Router::new()
         .get("/", || Html(PAGE))
         .get("/events", events)
-        .post("/say", say)
+        .post("/say", post_message)
         .with_state(Room::new(server.handle()));
     let report = server.run(router)?;
     println!("{report}");

@@ -22,7 +22,7 @@ use httpool::{ClientInfo, Request, Server, Tls};
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let (Some(certificate), Some(key)) = (arguments.next(), arguments.next()) else {
-        return Err("which certificate, and which key?".into());
+        return Err("usage: tls CERTIFICATE KEY [ADDR]".into());
     };
     let address = arguments.next().unwrap_or("localhost:4443".into());
     let tls = Tls::builder().certificate_files(certificate, key).build()?;
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .is_ok_and(|read| read > 0)
         {
             match tls.reload() {
-                Ok(()) => println!("the certificate is read again"),
+                Ok(()) => println!("certificate reloaded"),
                 // The old certificate stays in use.
                 Err(error) => println!("{error}"),
             }
@@ -53,6 +53,6 @@ fn greet(request: &Request) -> String {
             tls.cipher_suite(),
             tls.server_name().unwrap_or("no name")
         ),
-        None => "hello, everybody can read this\n".into(),
+        None => "hello, this connection is not encrypted\n".into(),
     }
 }

@@ -77,16 +77,12 @@ fn open(mut headers: HeaderMap) -> Response {
         return (
             StatusCode::UPGRADE_REQUIRED,
             wanted,
-            "WebSocket 13 is spoken here",
+            "WebSocket version 13 is required",
         )
             .into_response();
     }
     if is_foreign(&headers) {
-        return (
-            StatusCode::FORBIDDEN,
-            "pages of other sites have no business here",
-        )
-            .into_response();
+        return (StatusCode::FORBIDDEN, "the page comes from another origin").into_response();
     }
     let Some(key) = headers.remove(SEC_WEBSOCKET_KEY).filter(is_key) else {
         return (StatusCode::BAD_REQUEST, "the key is not 16 bytes in base64").into_response();
@@ -170,7 +166,7 @@ fn fail(
 fn close(mut socket: WebSocket<Stream>) -> Result<(), tungstenite::Error> {
     socket.close(Some(CloseFrame {
         code: CloseCode::Away,
-        reason: "the server stops".into(),
+        reason: "the server shuts down".into(),
     }))?;
     let until = Instant::now() + CHECK_INTERVAL;
     while Instant::now() < until {

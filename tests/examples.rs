@@ -273,7 +273,7 @@ fn routes_stores_books() {
     assert_eq!(routes.get("/books").body, r#"{"1":{"title":"Afloat"}}"#);
     assert_eq!(routes.get("/books?from=2").body, "{}");
     for (answer, status, reason) in [
-        (routes.get("/books/2"), 404, "there is no book 2"),
+        (routes.get("/books/2"), 404, "book 2 not found"),
         (routes.get("/books/x"), 400, "is no id"),
         (routes.get("/books?from=x"), 400, "the query is wrong"),
         (routes.post("/books", "{"), 400, "the body is not JSON"),
@@ -285,7 +285,7 @@ fn routes_stores_books() {
         (
             routes.post("/books", r#"{"title": ""}"#),
             422,
-            "without a title",
+            "the title is missing",
         ),
         (routes.post("/books/1", ""), 405, ""),
         (routes.get("/"), 200, "/books"),
@@ -323,7 +323,7 @@ fn middleware_wraps_the_handler() {
             .contains("www-authenticate: basic realm=\"admin\"")
     );
     let head = "GET /admin HTTP/1.1\r\nAuthorization: Basic YWRhOmxvdmVsYWNl\r\n";
-    assert_eq!(middleware.send(head, "").body, "all that ada may see\n");
+    assert_eq!(middleware.send(head, "").body, "only ada sees this\n");
     let answer = middleware.get("/slow");
     assert_eq!(answer.status, 503);
     assert!(answer.head.contains("retry-after: 1"));
@@ -361,7 +361,7 @@ fn sse_limits_its_listeners() {
     let _listeners: Vec<_> = (0..6).map(|_| sse.listen("")).collect();
     let answer = sse.get("/events");
     assert_eq!(answer.status, 503);
-    assert!(answer.body.contains("too many are listening"));
+    assert!(answer.body.contains("too many listeners"));
     assert_eq!(sse.post("/say", "hello").status, 204);
 }
 
@@ -598,7 +598,7 @@ mod tls {
         write(&new);
         let mut input = tls.input();
         input.write_all(b"\n").expect("the example reads its input");
-        assert_eq!(tls.line(), "the new certificate is used");
+        assert_eq!(tls.line(), "certificate reloaded");
         ask(&tls, new.cert.der()).expect("it is believed");
         ask(&tls, old.cert.der()).expect_err("the new certificate is not trusted");
         fs::remove_dir_all(&folder).expect("the folder is writable");

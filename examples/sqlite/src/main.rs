@@ -57,11 +57,11 @@ impl IntoResponse for NoteError {
     fn into_response(self) -> Response {
         let problem = match self {
             Self::NoNote(id) => {
-                Problem::new(StatusCode::NOT_FOUND).detail(format!("there is no note {id}"))
+                Problem::new(StatusCode::NOT_FOUND).detail(format!("note {id} not found"))
             }
             // The database's message is for the operator, not for clients.
             Self::Database(error) => {
-                eprintln!("the database failed: {error}");
+                eprintln!("database error: {error}");
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
             }
         };

@@ -25,22 +25,22 @@ impl Notes {
             .arg(database)
             .stdout(Stdio::piped())
             .spawn()
-            .expect("it was built");
-        let output = child.stdout.take().expect("it is piped");
+            .expect("the program is built");
+        let output = child.stdout.take().expect("stdout is piped");
         let mut line = String::new();
         BufReader::new(output)
             .read_line(&mut line)
-            .expect("it says where it listens");
+            .expect("the program prints its address");
         let address = line.trim_end().strip_prefix("listening on http://");
         Self {
-            address: address.expect("it says so first").to_owned(),
+            address: address.expect("the first line has the address").to_owned(),
             child,
         }
     }
 
     /// Sends a request, and returns the status and content of the response.
-    fn ask(&self, method: &str, target: &str, content: &str) -> (u16, Value) {
-        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+    fn send(&self, method: &str, target: &str, content: &str) -> (u16, Value) {
+        let mut stream = TcpStream::connect(&self.address).expect("the program listens");
         stream
             .set_read_timeout(Some(TIMEOUT))
             .expect("the timeout is not zero");
@@ -51,22 +51,24 @@ impl Notes {
         );
         stream
             .write_all(request.as_bytes())
-            .expect("it takes a request");
+            .expect("the program takes a request");
         let mut response = String::new();
         stream
             .read_to_string(&mut response)
-            .expect("it responds in time");
-        let (head, content) = response.split_once("\r\n\r\n").expect("there is a head");
+            .expect("the response arrives in time");
+        let (head, content) = response
+            .split_once("\r\n\r\n")
+            .expect("the response has a head");
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
         let value = serde_json::from_str(content);
         (
-            status.expect("there is a status"),
+            status.expect("the head has a status"),
             value.unwrap_or_else(|_| content.into()),
         )
     }
 
     fn add(&self, text: &str) -> (u16, Value) {
-        self.ask("POST", "/notes", &json!({ "text": text }).to_string())
+        self.send("POST", "/notes", &json!({ "text": text }).to_string())
     }
 }
 
@@ -79,7 +81,7 @@ impl Drop for Notes {
 
 #[test]
 fn notes_are_kept() {
-    let directory = tempfile::tempdir().expect("there is room");
+    let directory = tempfile::tempdir().expect("a directory can be created");
     let database = directory.path().join("notes.sqlite");
     let notes = Notes::start(&database);
     let hostile = "'); DROP TABLE note; --\0é";
@@ -88,31 +90,31 @@ fn notes_are_kept() {
         (201, json!({ "id": 1, "text": hostile }))
     );
     assert_eq!(notes.add("two").0, 201);
-    assert_eq!(notes.ask("DELETE", "/notes/2", "").0, 204);
+    assert_eq!(notes.send("DELETE", "/notes/2", "").0, 204);
     // This kills the program; it does not shut down cleanly.
     drop(notes);
 
     let notes = Notes::start(&database);
     let kept = json!([{ "id": 1, "text": hostile }]);
-    assert_eq!(notes.ask("GET", "/notes", ""), (200, kept));
-    assert_eq!(notes.ask("GET", "/notes?after=1", ""), (200, json!([])));
-    assert_eq!(notes.add("three").1["id"], 3, "an id is not used again");
+    assert_eq!(notes.send("GET", "/notes", ""), (200, kept));
+    assert_eq!(notes.send("GET", "/notes?after=1", ""), (200, json!([])));
+    assert_eq!(notes.add("three").1["id"], 3, "ids are not reused");
 }
 
 #[test]
 fn errors_name_the_reason() {
-    let directory = tempfile::tempdir().expect("there is room");
+    let directory = tempfile::tempdir().expect("a directory can be created");
     let notes = Notes::start(&directory.path().join("notes.sqlite"));
     for (method, target, content, status, reason) in [
-        ("GET", "/notes/7", "", 404, "there is no note 7"),
-        ("DELETE", "/notes/7", "", 404, "there is no note 7"),
+        ("GET", "/notes/7", "", 404, "note 7 not found"),
+        ("DELETE", "/notes/7", "", 404, "note 7 not found"),
         ("GET", "/notes/x", "", 400, "is no id"),
         ("GET", "/notes?after=x", "", 400, "the query is wrong"),
         ("POST", "/notes", "{", 400, "the body is not JSON"),
         ("POST", "/notes", "{}", 422, "text is missing"),
         ("PUT", "/notes", "", 405, ""),
     ] {
-        let (found, content) = notes.ask(method, target, content);
+        let (found, content) = notes.send(method, target, content);
         assert_eq!(found, status, "{method} {target}: {content}");
         assert!(content.to_string().contains(reason), "{content}");
     }
@@ -122,7 +124,7 @@ fn errors_name_the_reason() {
 fn all_workers_read_and_write_at_once() {
     const WRITERS: usize = 8;
     const NOTES: usize = 20;
-    let directory = tempfile::tempdir().expect("there is room");
+    let directory = tempfile::tempdir().expect("a directory can be created");
     let notes = Notes::start(&directory.path().join("notes.sqlite"));
     thread::scope(|scope| {
         for writer in 0..WRITERS {
@@ -131,15 +133,15 @@ fn all_workers_read_and_write_at_once() {
                 for note in 0..NOTES {
                     let (status, response) = notes.add(&format!("{note} of {writer}"));
                     assert_eq!(status, 201, "{response}");
-                    let id = response["id"].as_i64().expect("it has one");
-                    let (status, read) = notes.ask("GET", &format!("/notes/{id}"), "");
+                    let id = response["id"].as_i64().expect("the note has an id");
+                    let (status, read) = notes.send("GET", &format!("/notes/{id}"), "");
                     assert_eq!((status, read), (200, response));
                 }
             });
         }
     });
-    let (_, first) = notes.ask("GET", "/notes", "");
-    let (_, rest) = notes.ask("GET", "/notes?after=100", "");
+    let (_, first) = notes.send("GET", "/notes", "");
+    let (_, rest) = notes.send("GET", "/notes?after=100", "");
     let count = |page: &Value| page.as_array().map_or(0, Vec::len);
     assert_eq!(count(&first) + count(&rest), WRITERS * NOTES);
 }
