@@ -37,7 +37,7 @@ pub(crate) fn body(
 ) -> Body {
     let Boundary(boundary) = boundary;
     let mut pieces = Vec::with_capacity(2 * parts.len() + 1);
-    // Each boundary begins with a line break. RFC 2046 section 5.1.1 allows to omit the first one,
+    // Each boundary begins with a line break. RFC 2046 section 5.1.1 makes the first one optional,
     // but zsync looks for it.
     for part in parts {
         let (first, last) = (part.start, part.end - 1);
@@ -48,14 +48,14 @@ pub(crate) fn body(
         pieces.extend([Piece::Text(head), Piece::Part(part.clone())]);
     }
     pieces.push(Piece::Text(format!("\r\n--{boundary}--\r\n").into_bytes()));
-    let length_sum = pieces.iter().map(Piece::length).sum();
+    let total = pieces.iter().map(Piece::length).sum();
     let mut pieces = pieces.into_iter();
     let reader = Reader {
         file,
         piece: pieces.next(),
         pieces,
     };
-    Body::from_sized_reader(reader, length_sum)
+    Body::from_sized_reader(reader, total)
 }
 
 /// Reads one piece after another.

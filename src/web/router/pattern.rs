@@ -19,7 +19,7 @@ pub(crate) struct Pattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Segment {
     Literal(String),
-    /// `{name}`, with the literal text prefix and suffix it in the same segment.
+    /// `{name}`, with the literal text before and after it in the same segment.
     Parameter {
         prefix: String,
         name: String,

@@ -209,14 +209,14 @@ impl<S: 'static> Endpoint<S> {
 }
 
 impl<S> Endpoint<S> {
-    /// The reason reason the function can't be called for requests of this path, if it has too many
+    /// The reason why the function can't be called for requests of this path, if it has too many
     /// parameters. Nesting may still add parameters, so too few are allowed.
     pub(crate) fn too_many_parameters(&self, path: &Pattern) -> Option<String> {
         let is_wrong = path.parameter_count() > *self.parameters.end();
         is_wrong.then(|| self.mismatch(path))
     }
 
-    /// The reason reason the function can't be called for requests of this path, once all parameters
+    /// The reason why the function can't be called for requests of this path, once all parameters
     /// are known.
     pub(crate) fn parameter_mismatch(&self, path: &Pattern) -> Option<String> {
         let is_wrong = !self.parameters.contains(&path.parameter_count());

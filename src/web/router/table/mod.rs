@@ -1,5 +1,6 @@
 //! The router.
 
+mod checks;
 mod dispatch;
 mod nested;
 
@@ -7,13 +8,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
-use matchit::InsertError;
 
+use self::checks::{check_nested, check_path, checked_path, insert};
 use self::nested::{AllNested, Nested};
 use super::pattern::Pattern;
 use super::route::{Endpoint, Route};
-use super::{Function, Takes, path};
-use crate::message::path::is_dot_segment;
+use super::{Function, Takes};
 use crate::web::Layer;
 use crate::web::layer::Layers;
 
@@ -417,64 +417,6 @@ impl<S: Send + Sync + 'static> Router<S> {
         });
         &mut self.routes[index]
     }
-}
-
-#[track_caller]
-fn insert<T>(paths: &mut matchit::Router<T>, path: &str, value: T) {
-    match paths.insert(path, value) {
-        Ok(()) => {}
-        Err(InsertError::Conflict { with }) => {
-            panic!("{path} conflicts with {with}: both match the same requests")
-        }
-        Err(reason) => panic!("invalid path {path}: {reason}"),
-    }
-}
-
-/// Panics if no router can be nested at this path.
-#[track_caller]
-fn check_nested(written: &str) {
-    let trimmed = written.trim_end_matches('/');
-    assert!(
-        !trimmed.is_empty(),
-        "nest({written:?}, ..): the path needs a segment, for example \"/api\"; merge(..) adds routes \
-         without a prefix"
-    );
-    assert!(
-        trimmed == written,
-        "nest({written:?}, ..): write nest({trimmed:?}, ..); the path of a nested router has no final \
-         slash"
-    );
-    assert!(
-        !written.contains("{*"),
-        "nest({written:?}, ..): write {{name}} instead of {{*name}}; no path is beneath a catch-all"
-    );
-}
-
-/// Panics if the path is not valid for a route.
-#[track_caller]
-fn check_path(path: &str) {
-    insert(&mut matchit::Router::new(), path, ());
-}
-
-/// Checks the path of a route, and returns its normal form.
-#[track_caller]
-fn checked_path(written: &str) -> String {
-    assert!(
-        written.starts_with('/'),
-        "the path {written:?} must begin with /"
-    );
-    let is_other_syntax = written.split('/').any(|part| part.starts_with([':', '*']));
-    assert!(
-        !is_other_syntax,
-        "{written}: write path parameters as {{name}} and {{*rest}}"
-    );
-    let path = path::normalize_route(written);
-    assert!(
-        !path.split('/').any(is_dot_segment),
-        "{written}: requests never have a segment . or .., because the server resolves them: \
-         write the path without them"
-    );
-    path
 }
 
 impl<S> fmt::Debug for Router<S> {
