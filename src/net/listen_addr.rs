@@ -1,4 +1,4 @@
-//! Where a server listens, and how that is written.
+//! Addresses to listen on, and their text form.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -6,17 +6,17 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// The longest path that a Unix socket can have (`sun_path` in unix(7), without its final zero).
+/// Longest path of a Unix socket (`sun_path` in unix(7) without its final zero byte).
 pub(crate) const MAX_PATH: usize = 107;
 
-/// The host that stands for every interface.
+/// The host that means every interface.
 pub(crate) const EVERY_INTERFACE: &str = "*";
 
-/// Where to listen.
+/// An address to listen on: TCP or a Unix socket.
 ///
-/// An IPv6 address takes IPv6 connections only, `[::]` too, whatever the system's default
-/// (`net.ipv6.bindv6only`) is. `*` is every interface, over IPv4 and IPv6, and so is a port with
-/// nothing before the colon.
+/// An IPv6 address, including `[::]`, accepts IPv6 connections only, whatever the system default
+/// (`net.ipv6.bindv6only`) is. `*` is every interface over IPv4 and IPv6. A port without a host
+/// (`:8080`) means the same.
 ///
 /// ```
 /// use httpool::ListenAddr;
@@ -32,10 +32,10 @@ pub(crate) const EVERY_INTERFACE: &str = "*";
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ListenAddr {
-    /// A host name or address, and a port; `localhost` is both loopback addresses, `*` every
-    /// interface. Port 0 lets the system choose.
+    /// A host name or IP address, and a port. `localhost` is both loopback addresses, `*` every
+    /// interface. With port 0 the system chooses one.
     Tcp {
-        /// A name, an IPv4 address, an IPv6 address without its brackets, or `*`.
+        /// A host name, an IPv4 address, an IPv6 address without brackets, or `*`.
         host: String,
         /// The port.
         port: u16,
@@ -44,11 +44,11 @@ pub enum ListenAddr {
     Unix(UnixAddr),
 }
 
-/// The path of a Unix socket, and the access rights of its file.
+/// The path of a Unix socket, and the permissions of its file.
 ///
-/// To connect to a Unix socket takes the right to write to its file. Without a mode, the process'
-/// umask decides which the file has: 755 in most cases, which lets only its owner connect. Mode and
-/// group are set before the socket listens, so that no client connects with other rights.
+/// A client needs write permission on the file to connect. Without a mode, the umask of the process
+/// decides: the usual result is 755, so only the owner can connect. Mode and group are set before
+/// the socket listens, so no client can connect with other permissions.
 ///
 /// ```
 /// use httpool::{ListenAddr, Server, UnixAddr};
@@ -69,7 +69,7 @@ pub struct UnixAddr {
 }
 
 impl UnixAddr {
-    /// A socket at this path.
+    /// Creates an address for the socket at `path`.
     ///
     /// ```
     /// let address = httpool::UnixAddr::new("/run/app.sock");
@@ -84,7 +84,7 @@ impl UnixAddr {
         }
     }
 
-    /// Sets the permission bits of the socket's file, `0o777` at most.
+    /// Sets the permission bits of the file, at most `0o777`.
     ///
     /// ```
     /// let address = httpool::UnixAddr::new("/run/app.sock").mode(0o600);
@@ -95,8 +95,8 @@ impl UnixAddr {
         self
     }
 
-    /// Sets the group of the socket's file, by its name or its number. The process has to be a
-    /// member of it, or root.
+    /// Sets the group of the file, by name or number. The process must be a member of the group, or
+    /// root.
     ///
     /// ```
     /// let address = httpool::UnixAddr::new("/run/app.sock").mode(0o660).group("www-data");
@@ -107,7 +107,7 @@ impl UnixAddr {
         self
     }
 
-    /// The path of the socket.
+    /// Returns the path of the socket.
     ///
     /// ```
     /// let address = httpool::UnixAddr::new("/run/app.sock").mode(0o600);
@@ -247,7 +247,7 @@ impl fmt::Display for UnixAddr {
     }
 }
 
-/// Permission bits, as chmod(1) takes them.
+/// Parses permission bits in the form of chmod(1).
 fn octal(text: &str) -> Result<u32, ListenAddrError> {
     let is_octal = text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
     u32::from_str_radix(text, 8)
@@ -256,36 +256,37 @@ fn octal(text: &str) -> Result<u32, ListenAddrError> {
         .ok_or(ListenAddrError::BadMode)
 }
 
-/// Why a text is no [`ListenAddr`].
+/// The error when a text is not a [`ListenAddr`].
 ///
 /// ```
 /// use httpool::ListenAddr;
 ///
-/// let error = "localhost".parse::<ListenAddr>().expect_err("there is no port");
-/// println!("localhost is no address: {error}");
+/// let error = "localhost".parse::<ListenAddr>().expect_err("the port is missing");
+/// println!("localhost: {error}");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListenAddrError {
-    /// There is no `:` with a port behind it.
+    /// The text has no `:` followed by a port.
     NoPort,
-    /// A port alone does not say on which interfaces.
+    /// The text is only a port, so the interfaces are unknown.
     OnlyPort(u16),
-    /// What stands behind the last `:` is no number from 0 to 65535.
+    /// The text after the last `:` is not a number from 0 to 65535.
     BadPort,
-    /// The host has spaces or slashes, or its brackets hold no IPv6 address.
+    /// The host contains spaces or slashes, or its brackets do not contain an IPv6 address.
     BadHost,
-    /// An IPv6 address needs brackets before a port can follow.
+    /// An IPv6 address with a port has no brackets.
     Unbracketed,
-    /// It is a URL.
+    /// The text is a URL.
     Url,
-    /// `unix:` without a path.
+    /// No path follows `unix:`.
     NoPath,
-    /// The path is longer than that of a Unix socket can be.
+    /// The path is too long for a Unix socket.
     PathTooLong,
-    /// The mode of a Unix socket is not three octal digits.
+    /// The mode of a Unix socket is not octal digits up to 777.
     BadMode,
-    /// What follows the path of a Unix socket is neither its mode nor its group, or is given twice.
+    /// The part after the path of a Unix socket is neither a mode nor a group, or sets one of them
+    /// twice.
     BadSetting,
 }
 
@@ -321,7 +322,7 @@ impl fmt::Display for ListenAddrError {
 
 impl std::error::Error for ListenAddrError {}
 
-/// What is an address already is none that is wrong.
+/// Lets functions accept a [`ListenAddr`] where they accept a text.
 impl From<Infallible> for ListenAddrError {
     fn from(never: Infallible) -> Self {
         match never {}
@@ -333,7 +334,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_come_back_as_they_were_written() {
+    fn addresses_keep_their_text_form() {
         for text in [
             "localhost:4000",
             "127.0.0.1:0",
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_addresses_say_what_is_wrong() {
+    fn malformed_addresses_name_the_error() {
         #[track_caller]
         fn check(text: &str, reason: ListenAddrError) {
             assert_eq!(text.parse::<ListenAddr>(), Err(reason), "{text}");

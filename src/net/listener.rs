@@ -1,4 +1,4 @@
-//! Sockets that listen.
+//! Listening sockets.
 
 use std::fmt;
 use std::io;
@@ -19,23 +19,23 @@ use super::transport::Socket;
 use super::{ListenAddr, ListenAddrError, UnixAddr};
 use crate::message::PeerAddr;
 
-/// Connections that may wait in the kernel for the acceptor: as many as Linux allows by itself
-/// (`net.core.somaxconn`). Who comes when they are too many tries again a second later.
+/// Length of the accept queue, the default maximum of Linux (`net.core.somaxconn`). If the queue is
+/// full, the client's kernel retries after a second.
 pub(crate) const BACKLOG: u16 = 4096;
 
-/// How long a connection from this machine to itself may take.
+/// Timeout of the connection that [`close_queue`](Listener::close_queue) makes to this machine.
 const CONNECT_TIMEOUT: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 1_000_000,
 };
 
-/// How often to look for a port that is free on both loopback addresses.
+/// Attempts to find a port that is free on both loopback addresses.
 const PORT_ATTEMPTS: usize = 16;
 
-/// A filter that drops what begins a handshake, a segment with SYN, and passes everything else. What
-/// it reads begins with the TCP header (RFC 9293 section 3.1), whose flags are in byte 13.
+/// A socket filter that drops segments with SYN, which begin a handshake, and passes all others.
+/// Its input starts with the TCP header (RFC 9293 section 3.1), which has the flags in byte 13.
 const DROP_SYN: [SockFilter; 4] = [
-    // Load a byte; jump if this bit is set; return so many bytes of the segment.
+    // Load a byte, jump if the bit is set, return the number of bytes to keep.
     SockFilter::new(0x30, 0, 0, 13),
     SockFilter::new(0x45, 0, 1, 0x02),
     SockFilter::new(0x06, 0, 0, 0),
@@ -45,25 +45,25 @@ const DROP_SYN: [SockFilter; 4] = [
 /// A listening socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    /// Before the socket, so that its file is removed while it is open.
+    /// This field comes before the socket, so that the file is removed while the socket is open.
     source: ListenerSource,
     socket: OwnedFd,
     address: ListenAddr,
     protocol: ListenerProtocol,
-    /// Nobody can begin a handshake any more; those that have begun end.
+    /// Whether new handshakes are dropped. Handshakes in progress still complete.
     is_filtered: bool,
 }
 
-/// Who a listening socket belongs to.
+/// The owner of a listening socket.
 #[derive(Debug)]
 enum ListenerSource {
-    /// It was opened here and is closed here; this file, if any, goes with it.
+    /// This server opened the socket and closes it. The socket may have a file.
     Own(Option<SocketFile>),
-    /// Another process opened it, and goes on using it.
+    /// Another process opened the socket and keeps using it.
     Adopted,
 }
 
-/// Why a server could not listen.
+/// The error when a server cannot listen.
 ///
 /// ```
 /// use httpool::{ListenAddr, Server};
@@ -71,7 +71,7 @@ enum ListenerSource {
 /// let bind = |address: &ListenAddr| Server::builder().listen(address.clone()).bind();
 /// let first = bind(&"127.0.0.1:0".parse()?)?;
 /// let taken = &first.local_addrs()[0];
-/// let error = bind(taken).expect_err("somebody listens there");
+/// let error = bind(taken).expect_err("the address is in use");
 /// assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
 /// assert_eq!(error.address(), Some(taken));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -83,20 +83,20 @@ pub struct BindError {
 }
 
 impl BindError {
-    /// The address that could not be listened on; `None` if it is no address, if a listener that was
-    /// handed in is none, or if nothing was given to listen on.
+    /// Returns the address that failed. It is `None` if the text is not an address, if a socket
+    /// that was passed in does not listen, or if the server has no address.
     #[must_use]
     pub fn address(&self) -> Option<&ListenAddr> {
         self.address.as_ref()
     }
 
-    /// What kind of failure it is.
+    /// Returns the kind of the underlying error.
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
     }
 
-    /// A text that was to be an address is none.
+    /// The error for a text that is not an address.
     pub(crate) fn invalid_address(reason: ListenAddrError) -> Self {
         Self::without_address(io::Error::new(io::ErrorKind::InvalidInput, reason))
     }
@@ -104,13 +104,13 @@ impl BindError {
     pub(crate) fn no_listeners() -> Self {
         Self::without_address(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "no address was given",
+            "no address to listen on",
         ))
     }
 
     #[cfg(feature = "proxy")]
     pub(crate) fn no_trusted_proxy(address: &ListenAddr) -> Self {
-        let reason = "it is for proxies, and no proxy is trusted";
+        let reason = "it expects the PROXY protocol, but no proxy is trusted";
         Self::at(address, io::Error::new(io::ErrorKind::InvalidInput, reason))
     }
 
@@ -159,7 +159,8 @@ impl std::error::Error for BindError {
 }
 
 impl Listener {
-    /// Opens every socket that `address` stands for, shared with others if they `reuse_port` too.
+    /// Opens all sockets that `address` means. With `reuse_port`, other sockets can share the port
+    /// if they set this option too.
     pub(crate) fn bind(address: &ListenAddr, reuse_port: bool) -> Result<Vec<Self>, BindError> {
         let bound = match address {
             ListenAddr::Tcp { host, port } => bind_host(host, *port, reuse_port),
@@ -168,7 +169,7 @@ impl Listener {
         bound.map_err(|source| BindError::at(address, source))
     }
 
-    /// A socket that was opened here, and its file.
+    /// Wraps a socket that this server opened, with its file.
     fn own(socket: socket2::Socket, file: Option<SocketFile>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let socket = OwnedFd::from(socket);
@@ -181,7 +182,7 @@ impl Listener {
         })
     }
 
-    /// Takes over a socket that listens already.
+    /// Takes over a socket that already listens.
     pub(crate) fn adopt(socket: OwnedFd) -> Result<Self, BindError> {
         let adopt = |socket: OwnedFd| -> io::Result<Self> {
             if !rustix::net::sockopt::socket_acceptconn(&socket)? {
@@ -206,35 +207,35 @@ impl Listener {
         adopt(socket).map_err(BindError::without_address)
     }
 
-    /// The same, but its connections begin with this.
+    /// Sets the protocols that come before HTTP.
     pub(crate) fn with_protocol(mut self, protocol: ListenerProtocol) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// Where it listens: with the real port where 0 was asked for.
+    /// Returns the local address, with the real port if port 0 was requested.
     pub(crate) fn address(&self) -> &ListenAddr {
         &self.address
     }
 
-    /// Whether proxies introduce their clients on it.
+    /// Whether connections begin with a PROXY protocol header.
     #[cfg(feature = "proxy")]
     pub(crate) fn expects_proxy_header(&self) -> bool {
         self.protocol.expects_proxy_header
     }
 
-    /// Whether clients speak TLS on it.
+    /// Whether connections use TLS.
     #[cfg(feature = "_tls")]
     pub(crate) fn is_tls(&self) -> bool {
         self.protocol.tls.is_some()
     }
 
-    /// What comes on its connections before requests.
+    /// Returns the protocols that come before HTTP.
     pub(crate) fn protocol(&self) -> &ListenerProtocol {
         &self.protocol
     }
 
-    /// A connection that waits and its other end, or `None` if there is none.
+    /// Accepts a waiting connection and returns it with its peer, or `None` if no connection waits.
     pub(crate) fn accept(&self) -> io::Result<Option<(Socket, PeerAddr)>> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         match rustix::net::acceptfrom_with(&self.socket, flags) {
@@ -248,33 +249,35 @@ impl Listener {
         }
     }
 
-    /// Lets nobody else in, so that the queue can be emptied and then [closed](Self::close_queue). Who comes
-    /// now tries again a second later, and then finds the next server, or is refused. An adopted
-    /// socket is left as it is, for whoever comes next.
+    /// Refuses new clients, so that the queue can be emptied and then [closed](Self::close_queue).
+    /// A new client retries after a second and then reaches the next server, or is refused. An
+    /// adopted socket does not change, because another process keeps using it.
     pub(crate) fn refuse_new(&mut self) -> io::Result<()> {
         let ListenerSource::Own(file) = &mut self.source else {
             return Ok(());
         };
-        // Without its file nobody finds a Unix socket, while those in its queue are served.
+        // Without its file, clients cannot find a Unix socket. Clients in its queue are still
+        // accepted.
         if file.take().is_none() && matches!(self.address, ListenAddr::Tcp { .. }) {
             self.is_filtered = SockRef::from(&self.socket).attach_filter(&DROP_SYN).is_ok();
         }
         if !self.is_filtered {
-            // A full queue takes nobody, but it loses those whose handshakes are under way.
+            // With a queue of length 0 the kernel refuses new clients, but it also loses handshakes
+            // in progress.
             rustix::net::listen(&self.socket, 0)?;
         }
         Ok(())
     }
 
-    /// Whether clients who have begun a handshake end it although nobody else is let in. Otherwise
-    /// they are lost when the queue closes, and nobody knows of them.
+    /// Whether handshakes in progress complete although new clients are refused. Otherwise they are
+    /// lost when the queue closes, and the server does not learn of them.
     pub(crate) fn completes_handshakes(&self) -> bool {
         self.is_filtered
     }
 
-    /// Lets nobody else into the emptied queue, unless someone has come into it since: what waits
-    /// in it when the socket is closed is reset. The shortest queue still has room for one, and a
-    /// connection from here to itself takes it.
+    /// Closes the empty queue and returns true, or returns false if a client has entered it in the
+    /// meantime: closing the socket would reset that client. The shortest queue has room for one
+    /// client, so a connection from this machine fills it.
     pub(crate) fn close_queue(&self) -> bool {
         if self.is_filtered {
             return true;
@@ -291,7 +294,7 @@ impl Listener {
         connects_to(address).unwrap_or(false)
     }
 
-    /// Whether its queue is ours to empty.
+    /// Whether this server may empty and close the queue.
     pub(crate) fn is_owned(&self) -> bool {
         matches!(self.source, ListenerSource::Own(_))
     }
@@ -303,15 +306,15 @@ impl AsFd for Listener {
     }
 }
 
-/// Listens on each address of a host.
+/// Listens on every address of a host.
 fn bind_host(host: &str, port: u16, reuse_port: bool) -> io::Result<Vec<Listener>> {
-    let mut tries = PORT_ATTEMPTS;
+    let mut attempts = PORT_ATTEMPTS;
     loop {
         match bind_all(&resolve(host, port)?, reuse_port) {
-            // The second address follows the first to the port that the system chose, and there
-            // someone else may sit.
-            Err(error) if port == 0 && error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {
-                tries -= 1;
+            // The system chose the port for the first address. Another process may use it on the
+            // second address.
+            Err(error) if port == 0 && error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {
+                attempts -= 1;
             }
             result => return result,
         }
@@ -333,8 +336,8 @@ fn bind_all(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<Listen
     })
 }
 
-/// What comes of each address. A family that this machine lacks is passed over as long as one address
-/// is left.
+/// Calls `open` for each address. An address family that this machine lacks is skipped if another
+/// address works.
 pub(crate) fn open_each<T>(
     addresses: &[SocketAddr],
     mut open: impl FnMut(&SocketAddr) -> io::Result<T>,
@@ -354,7 +357,8 @@ pub(crate) fn open_each<T>(
     }
 }
 
-/// `localhost` is both loopback addresses, whatever the hosts file says (RFC 6761 section 6.3).
+/// Resolves a host. `localhost` is both loopback addresses, whatever the hosts file says (RFC 6761
+/// section 6.3).
 pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let both = |v4: Ipv4Addr, v6: Ipv6Addr| {
         let ips = [IpAddr::from(v4), IpAddr::from(v6)];
@@ -373,21 +377,22 @@ pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 
 fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<Listener> {
     let socket = open_tcp(address, reuse_port)?;
-    // What it accepts inherits this: an answer is one write, and waiting for more is only delay.
+    // Accepted sockets inherit TCP_NODELAY. A response is sent with one call, so waiting for more
+    // data only delays it.
     socket.set_tcp_nodelay(true)?;
     socket.listen(BACKLOG.into())?;
     Listener::own(socket, None)
 }
 
-/// A socket that is bound and does not listen yet.
+/// Opens and binds a socket that does not listen yet.
 pub(crate) fn open_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<socket2::Socket> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
-        // So that an address means the same on every system and whatever else is listened on, and
-        // never takes the port of an IPv4 address.
+        // The address then means the same on every system, and never takes the port of an IPv4
+        // address.
         socket.set_only_v6(true)?;
     }
-    // Connections that this port has closed lately must not keep it from being bound again.
+    // Recently closed connections must not keep the port from being bound again.
     socket.set_reuse_address(true)?;
     rustix::net::sockopt::set_socket_reuseport(&socket, reuse_port)?;
     socket.bind(&address.into())?;
@@ -402,7 +407,7 @@ fn bind_unix(address: &UnixAddr) -> io::Result<Listener> {
     Listener::own(socket, Some(file))
 }
 
-/// Whether a connection from this machine is made at once.
+/// Whether a connection from this machine succeeds at once.
 fn connects_to(address: SocketAddr) -> io::Result<bool> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;

@@ -1,15 +1,15 @@
-//! What comes on a connection before its first request.
+//! The protocols that come before HTTP on a listener's connections.
 
 #[cfg(feature = "_tls")]
 use super::Tls;
 
-/// Parts that come in this order, each or none.
+/// The protocols in their order. Each is optional.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ListenerProtocol {
-    /// A proxy says whom it passes on bytes for, before anything else.
+    /// The connection begins with a PROXY protocol header.
     #[cfg(feature = "proxy")]
     pub(crate) expects_proxy_header: bool,
-    /// Client and server agree on TLS.
+    /// The connection uses TLS.
     #[cfg(feature = "_tls")]
     pub(crate) tls: Option<Tls>,
 }

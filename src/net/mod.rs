@@ -1,4 +1,4 @@
-//! Listeners, transports, TLS and proxies: everything that touches a socket.
+//! Listeners, transports, TLS and proxies: all code that uses sockets.
 
 mod listen_addr;
 pub(crate) mod listener;

@@ -1,5 +1,5 @@
-//! The file of a Unix socket: it is made, gets its access rights, and is removed as long as it is
-//! the one that was made here.
+//! Creates the file of a Unix socket, sets its permissions, and removes it if it is still the same
+//! file.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -15,19 +15,20 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::listen_addr::MAX_PATH;
 use super::{ListenAddrError, UnixAddr};
 
-/// A server that starts has bound its socket for a moment before it listens, and refuses connections
-/// like one that has ended. What refuses them for longer than this has ended.
+/// A starting server binds its socket shortly before it listens. In between, the socket refuses
+/// connections like one of a stopped server. A socket that refuses them for longer than this is
+/// stale.
 const STARTUP_GAP: Duration = Duration::from_millis(50);
 
-/// The file of a socket that was bound here. It is removed when this is dropped, which has to be
-/// before the socket is closed: until then no other file can get its inode number.
+/// The file of a socket that this server bound. Dropping it removes the file. Drop it before the
+/// socket closes: until then no other file can get the same inode number.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
     identity: Identity,
 }
 
-/// Which file it is, whatever its name is.
+/// Identifies a file independently of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: u64,
@@ -35,14 +36,14 @@ struct Identity {
 }
 
 impl SocketFile {
-    /// Binds the socket to this address, in place of a socket that refuses connections.
+    /// Binds the socket to this address, and replaces a socket that refuses connections.
     pub(crate) fn bind(socket: &Socket, address: &UnixAddr) -> io::Result<Self> {
         let path = address.path();
         check_path(path)?;
         let group = address.wanted_group().map(group_id).transpose()?;
         remove_stale(path)?;
         socket.bind(&SockAddr::unix(path)?)?;
-        // No link is followed, and what is done afterwards is done to the file that this has opened.
+        // Symbolic links are not followed, and all later steps use this open file.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&opened)?;
@@ -57,7 +58,7 @@ impl SocketFile {
         Ok(file)
     }
 
-    /// An error if another file has taken its place.
+    /// Fails if another file has replaced this one.
     pub(crate) fn check_identity(&self) -> io::Result<()> {
         match Identity::at(&self.path) {
             Some(found) if found == self.identity => Ok(()),
@@ -75,7 +76,7 @@ impl Drop for SocketFile {
                     warn!("cannot remove the socket {path}: {error}");
                 }
             }
-            Some(_) => info!("{path} is another file now: it is not removed"),
+            Some(_) => info!("{path} is not removed, because another file has replaced it"),
             None => {}
         }
     }
@@ -91,7 +92,7 @@ impl Identity {
     }
 }
 
-/// Whether a socket can have this path: it is short enough, and no other kind of file is there.
+/// Checks that a socket can have this path: it is short enough, and no other kind of file is there.
 pub(crate) fn check_path(path: &Path) -> io::Result<()> {
     if path.as_os_str().len() > MAX_PATH {
         let reason = ListenAddrError::PathTooLong;
@@ -100,13 +101,13 @@ pub(crate) fn check_path(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(file) if !file.file_type().is_socket() => Err(io::Error::new(
             io::ErrorKind::AddrInUse,
-            "there is a file of this name that is no socket",
+            "a file that is not a socket has this path",
         )),
         _ => Ok(()),
     }
 }
 
-/// Whether there is this group and this process may give it a file.
+/// Checks that the group exists and that this process may give it a file.
 pub(crate) fn check_group(name: &str) -> io::Result<()> {
     let group = group_id(name)?;
     let is_member = rustix::process::getegid() == group
@@ -117,11 +118,11 @@ pub(crate) fn check_group(name: &str) -> io::Result<()> {
     }
     Err(io::Error::new(
         io::ErrorKind::PermissionDenied,
-        format!("this process is no member of the group {name}"),
+        format!("this process is not a member of the group {name}"),
     ))
 }
 
-/// Removes the socket that a server has left that was killed.
+/// Removes the socket that a killed server left.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let found = Identity::at(path);
     if found.is_none() || !refuses(path)? {
@@ -137,7 +138,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether no server listens there. One whose queue is full does.
+/// Whether no server listens on this path. A server with a full queue listens.
 fn refuses(path: &Path) -> io::Result<bool> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -150,14 +151,14 @@ fn set_permissions(file: &OwnedFd, mode: Option<u32>, group: Option<Gid>) -> io:
         rustix::fs::chownat(file, "", None, group, AtFlags::EMPTY_PATH)?;
     }
     if let Some(mode) = mode {
-        // A descriptor that only stands for a path has no other way to a change of mode.
+        // A descriptor opened with O_PATH has no other way to change the mode.
         let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
         rustix::fs::chmod(path, Mode::from_raw_mode(mode))?;
     }
     Ok(())
 }
 
-/// The group of this name, or of this number if no group has such a name.
+/// The group with this name, or else with this number.
 fn group_id(name: &str) -> io::Result<Gid> {
     let found = nix::unistd::Group::from_name(name)?;
     let id = found.map(|group| group.gid.as_raw());

@@ -322,7 +322,7 @@ fn check_finds_errors_that_prevent_the_start() {
     run(&["--check", "--log-file", text(&below)], &[]).expect_line(FAILED, "--log-file ");
 
     let occupied = format!("unix:{}", file.display());
-    run(&["--check", "--listen", &occupied], &[]).expect_line(FAILED, "no socket");
+    run(&["--check", "--listen", &occupied], &[]).expect_line(FAILED, "not a socket");
 
     let nowhere = format!("unix:{}/x.sock", file.display());
     run(&["--check", "--listen", &nowhere], &[]).expect_line(FAILED, "cannot listen on unix:");

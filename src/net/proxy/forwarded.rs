@@ -1,8 +1,9 @@
-//! What proxies write into requests: `Forwarded` (RFC 7239), and the fields that were there
-//! before it.
+//! Reads the forwarding headers of proxies: `Forwarded` (RFC 7239), `X-Forwarded-For` and
+//! `X-Forwarded-Proto`.
 //!
-//! All is read from the right, the end of the last line, to which the nearest proxy has appended:
-//! what stands on the left may be a client's, and must not decide how the rest is read.
+//! All headers are read from the right, beginning at the end of the last line, where the nearest
+//! proxy has appended. The left part can come from a client and must not affect how the rest is
+//! read.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,16 +16,16 @@ use crate::message::headers::list;
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What a proxy says of the connection that it has a request from.
+/// One hop of a request, as a proxy describes it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hop {
-    /// The other end; `None` if the proxy does not know it, does not tell, or not in a form that
-    /// is understood.
+    /// The address from which the proxy received the request. It is `None` if the proxy does not
+    /// know it, hides it, or writes it in an unknown form.
     pub(crate) client: Option<PeerAddr>,
     pub(crate) scheme: Option<Scheme>,
 }
 
-/// What all lines of `X-Forwarded-For` say. An empty element stands for someone who was not named.
+/// Returns the hops in all `X-Forwarded-For` lines. An empty element is a hop without an address.
 pub(crate) fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Hop> {
     let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
     let elements = lines.flat_map(|line| list::items(line.as_bytes()).rev());
@@ -34,14 +35,15 @@ pub(crate) fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Hop> 
     })
 }
 
-/// The last scheme that `X-Forwarded-Proto` names; `None` if it is not there.
+/// Returns the last scheme in `X-Forwarded-Proto`, or `None` without this header.
 pub(crate) fn x_forwarded_proto(headers: &HeaderMap) -> Option<Option<Scheme>> {
     let line = headers.get_all(&X_FORWARDED_PROTO).iter().next_back()?;
     let last = list::items(line.as_bytes()).next_back();
     Some(last.and_then(parse_scheme))
 }
 
-/// What all lines of `Forwarded` say. Empty elements are passed over (RFC 9110 section 5.6.1.2).
+/// Returns the hops in all `Forwarded` lines. Empty elements are skipped (RFC 9110 section
+/// 5.6.1.2).
 pub(crate) fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Hop> {
     let lines = headers.get_all(&FORWARDED).iter().rev();
     let elements = lines.flat_map(|line| Elements(Some(line.as_bytes())));
@@ -50,7 +52,7 @@ pub(crate) fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Hop> {
         .map(|element| parse_element(element).unwrap_or_default())
 }
 
-/// The elements of a line of `Forwarded`, the last one first.
+/// The elements of a `Forwarded` line, in reverse order.
 struct Elements<'a>(Option<&'a [u8]>);
 
 impl<'a> Iterator for Elements<'a> {
@@ -74,14 +76,14 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-/// Whether what follows this in a quoted string has lost its meaning (RFC 9110 section 5.6.4).
+/// Whether the byte after `before` is escaped in a quoted string (RFC 9110 section 5.6.4).
 fn is_escaped(before: &[u8]) -> bool {
     let others = before.iter().rposition(|byte| *byte != b'\\');
     let backslashes = before.len() - others.map_or(0, |at| at + 1);
     !backslashes.is_multiple_of(2)
 }
 
-/// An element of `Forwarded` (RFC 7239 section 4); `None` if it is none.
+/// Parses an element of `Forwarded` (RFC 7239 section 4). Returns `None` if it is malformed.
 fn parse_element(element: &[u8]) -> Option<Hop> {
     let mut hop = Hop::default();
     let (mut has_for, mut has_proto) = (false, false);
@@ -91,7 +93,7 @@ fn parse_element(element: &[u8]) -> Option<Hop> {
         if !rest.is_empty() && !rest.starts_with(b";") {
             let (name, value);
             (name, value, rest) = parse_parameter(rest)?;
-            // No parameter may be there twice.
+            // A parameter must not occur twice.
             if name.eq_ignore_ascii_case(b"for") {
                 hop.client = parse_node(value);
                 if std::mem::replace(&mut has_for, true) {
@@ -113,8 +115,8 @@ fn parse_element(element: &[u8]) -> Option<Hop> {
     }
 }
 
-/// A parameter's name and value, and what follows it. Escapes in a value stay as they are: nothing
-/// that is of use here has any.
+/// Splits off a parameter and returns its name, its value and the rest. Escapes in the value stay:
+/// no value of interest contains any.
 fn parse_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (name, text) = split_token(text)?;
     let text = text.strip_prefix(b"=")?;
@@ -126,7 +128,7 @@ fn parse_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((name, &quoted[..end], &quoted[end + 1..]))
 }
 
-/// What a text begins with until something that no token has (RFC 9110 section 5.6.2).
+/// Splits off a token (RFC 9110 section 5.6.2).
 fn split_token(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     let end = text.iter().position(|byte| !is_of_token(byte));
@@ -134,14 +136,14 @@ fn split_token(text: &[u8]) -> Option<(&[u8], &[u8])> {
     (!token.is_empty()).then_some((token, rest))
 }
 
-/// A node identifier (RFC 7239 section 6). An IPv6 address without brackets is none: it could have
-/// a port at its end.
+/// Parses a node identifier (RFC 7239 section 6). An IPv6 address needs brackets, because its end
+/// could be a port.
 fn parse_node(text: &[u8]) -> Option<PeerAddr> {
     let colons = text.iter().filter(|byte| **byte == b':').count();
     (colons < 2 || text.starts_with(b"[")).then(|| parse_address(text))?
 }
 
-/// An address with or without a port.
+/// Parses an IP address with or without a port.
 fn parse_address(text: &[u8]) -> Option<PeerAddr> {
     let text = str::from_utf8(text).ok()?;
     let (ip, port) = match text.strip_prefix('[') {
@@ -161,7 +163,7 @@ fn parse_address(text: &[u8]) -> Option<PeerAddr> {
             (ip.parse::<Ipv4Addr>().ok()?.into(), port)
         }
     };
-    // RFC 7239 section 6.3: a proxy may have its own name for a port.
+    // A proxy may use an obfuscated port (RFC 7239 section 6.3).
     if port.starts_with('_') {
         return Some(ip.into());
     }

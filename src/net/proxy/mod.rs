@@ -1,4 +1,4 @@
-//! Whom to believe about clients that have not come themselves.
+//! Trusted proxies, and what they say about their clients.
 
 mod forwarded;
 mod header;
@@ -14,7 +14,7 @@ pub(crate) use self::header::{Malformed, ProxyHeader};
 use crate::message::client_info::ProxyRoute;
 use crate::message::{ClientInfo, PeerAddr};
 
-/// Proxies that are believed when they say who their client is.
+/// A proxy that is trusted to name its clients.
 ///
 /// ```
 /// use httpool::TrustedProxy;
@@ -28,15 +28,15 @@ use crate::message::{ClientInfo, PeerAddr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrustedProxy {
-    /// Those with an address in this network. One for IPv4 that is written as one for IPv6
-    /// (`::ffff:10.0.0.0/104`) counts as what it is.
+    /// Proxies with an address in this network. An IPv4-mapped IPv6 network (`::ffff:10.0.0.0/104`)
+    /// is the IPv4 network.
     Net(IpNet),
-    /// Those on this machine that connect to a Unix socket.
+    /// Proxies on this machine that connect to a Unix socket.
     Unix,
 }
 
-/// Which fields proxies set, and so which are believed. Others are left alone, for a client can
-/// send them, and a proxy that does not know them passes them on.
+/// The forwarding headers that your proxies set. Only these are trusted. Other headers are ignored,
+/// because a client can send them and a proxy that does not know them forwards them.
 ///
 /// ```
 /// use httpool::{ForwardedBy, Server, TrustedProxy};
@@ -51,8 +51,8 @@ pub enum TrustedProxy {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ForwardedBy {
-    /// `X-Forwarded-For`, to which each proxy appends whom it has the request from, and
-    /// `X-Forwarded-Proto`, which the last one sets.
+    /// `X-Forwarded-For`, to which each proxy appends the address from which it received the
+    /// request, and `X-Forwarded-Proto`, which the last proxy sets.
     #[default]
     XForwarded,
     /// `X-Forwarded-For` alone.
@@ -61,7 +61,7 @@ pub enum ForwardedBy {
     Forwarded,
 }
 
-/// Who is believed, and about what.
+/// The trusted proxies, and the headers that they set.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TrustedProxies {
     nets: Vec<IpNet>,
@@ -81,7 +81,7 @@ impl TrustedProxies {
         self.forwarded_by = forwarded_by;
     }
 
-    /// Whether nobody is believed.
+    /// Whether no proxy is trusted.
     pub(crate) fn is_empty(&self) -> bool {
         self.nets.is_empty() && !self.unix
     }
@@ -93,8 +93,8 @@ impl TrustedProxies {
         }
     }
 
-    /// Where a request with these fields comes from, if all that is known without them is
-    /// `origin`.
+    /// Returns the client information of a request with these headers. `connection` is what is
+    /// known without them.
     pub(crate) fn client_info(&self, connection: &ClientInfo, headers: &HeaderMap) -> ClientInfo {
         if self.is_empty() {
             return connection.clone();
@@ -121,7 +121,7 @@ impl TrustedProxies {
         }
     }
 
-    /// Each statement is believed if it is from someone who is, beginning with the nearest.
+    /// Follows the hops, beginning with the nearest one, as long as a trusted proxy describes them.
     fn walk(&self, direct: ProxyRoute, hops: impl Iterator<Item = forwarded::Hop>) -> ProxyRoute {
         let mut route = direct;
         for hop in hops {
@@ -133,7 +133,7 @@ impl TrustedProxies {
         route
     }
 
-    /// Whether whoever seems to be the client is a proxy that is believed.
+    /// Whether the client of this route is a trusted proxy.
     fn trusts(&self, route: &ProxyRoute) -> bool {
         (route.client).is_some_and(|client| self.contains(&client))
     }
@@ -173,13 +173,13 @@ impl fmt::Display for TrustedProxy {
     }
 }
 
-/// A text is no [`TrustedProxy`].
+/// The error when a text is not a [`TrustedProxy`].
 ///
 /// ```
 /// use httpool::TrustedProxy;
 ///
-/// let error = "proxy.example".parse::<TrustedProxy>().expect_err("a name is no address");
-/// println!("proxy.example is nobody to trust: {error}");
+/// let error = "proxy.example".parse::<TrustedProxy>().expect_err("names are not accepted");
+/// println!("cannot trust proxy.example: {error}");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrustedProxyError;

@@ -7,7 +7,7 @@ use proptest::sample::select;
 
 use super::*;
 
-/// The peer of every request here, and another trusted proxy.
+/// The peer of every request in these tests, and another trusted proxy.
 const PEER: &str = "10.0.0.1:9";
 
 fn peer() -> ClientInfo {
@@ -24,7 +24,7 @@ fn trust(proxies: &[&str], by: ForwardedBy) -> TrustedProxies {
     trust
 }
 
-/// Proxy, client and scheme, as text.
+/// The proxy, the client and the scheme as text.
 fn text_of(client_info: &ClientInfo) -> String {
     let text = |node: Option<PeerAddr>| node.map_or("-".to_owned(), |node| node.to_string());
     let scheme = client_info.scheme().map_or("-", http::uri::Scheme::as_str);
@@ -39,8 +39,8 @@ fn headers<'a>(lines: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap
     lines
         .into_iter()
         .map(|(name, value)| {
-            let name: HeaderName = name.parse().expect("the text is a field name");
-            (name, value.parse().expect("the text is a field value"))
+            let name: HeaderName = name.parse().expect("the text is a header name");
+            (name, value.parse().expect("the text is a header value"))
         })
         .collect::<Vec<_>>()
         .into_iter()
@@ -50,7 +50,7 @@ fn headers<'a>(lines: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap
         })
 }
 
-/// What lines of one field tell, behind 10.0.0.0/8 and 2001:db8::/32.
+/// Checks the result for the lines of one header, behind 10.0.0.0/8 and 2001:db8::/32.
 #[track_caller]
 fn check_lines(by: ForwardedBy, name: &str, lines: &[&str], expected: &str) {
     let trust = trust(&["10.0.0.0/8", "2001:db8::/32"], by);
@@ -63,7 +63,7 @@ fn check_lines(by: ForwardedBy, name: &str, lines: &[&str], expected: &str) {
 }
 
 #[test]
-fn x_forwarded_for_is_walked_from_the_right() {
+fn x_forwarded_for_is_read_from_the_right() {
     #[track_caller]
     fn check(lines: &[&str], expected: &str) {
         check_lines(
@@ -80,12 +80,12 @@ fn x_forwarded_for_is_walked_from_the_right() {
     check(&["[2001:db9::1]"], "10.0.0.1:9 2001:db9::1 -");
     check(&["[2001:db9::1]:80"], "10.0.0.1:9 [2001:db9::1]:80 -");
     check(&[" \t192.0.2.1\t "], "10.0.0.1:9 192.0.2.1 -");
-    // What a client has sent itself stands on the left.
+    // Elements that the client sent are on the left.
     check(&["203.0.113.9, 192.0.2.1"], "10.0.0.1:9 192.0.2.1 -");
     check(&["203.0.113.9", "192.0.2.1"], "10.0.0.1:9 192.0.2.1 -");
     check(&["10.0.0.2, 192.0.2.1"], "10.0.0.1:9 192.0.2.1 -");
     check(&["garbage,,\", 192.0.2.1"], "10.0.0.1:9 192.0.2.1 -");
-    // A chain of trusted proxies, in one line or several.
+    // A chain of trusted proxies, in one or several lines.
     check(&["192.0.2.1, 10.0.0.2"], "10.0.0.2 192.0.2.1 -");
     check(
         &["203.0.113.9, 192.0.2.1", "10.0.0.2"],
@@ -96,9 +96,9 @@ fn x_forwarded_for_is_walked_from_the_right() {
         "10.0.0.3 192.0.2.1 -",
     );
     check(&["192.0.2.1, ::ffff:10.0.0.2"], "10.0.0.2 192.0.2.1 -");
-    // Nobody but trusted proxies: the farthest has asked for itself.
+    // Only trusted proxies: the farthest one sent the request itself.
     check(&["10.0.0.3, 10.0.0.2"], "10.0.0.2 10.0.0.3 -");
-    // Whoever the nearest proxy speaks for is not known, and nothing left of that counts.
+    // The client of the nearest proxy is unknown, and the elements to its left do not count.
     for unknown in [
         "",
         "unknown",
@@ -131,7 +131,7 @@ fn x_forwarded_for_is_walked_from_the_right() {
 }
 
 #[test]
-fn forwarded_is_walked_from_the_right() {
+fn forwarded_is_read_from_the_right() {
     #[track_caller]
     fn check(lines: &[&str], expected: &str) {
         check_lines(ForwardedBy::Forwarded, "forwarded", lines, expected);
@@ -155,7 +155,7 @@ fn forwarded_is_walked_from_the_right() {
         "10.0.0.1:9 192.0.2.1 -",
     );
     check(&["for=192.0.2.1,,", " , "], "10.0.0.1:9 192.0.2.1 -");
-    // What a client has sent itself stands on the left, and can't reach over the comma.
+    // Elements that the client sent are on the left, and cannot reach across the comma.
     check(
         &["for=203.0.113.9, for=192.0.2.1"],
         "10.0.0.1:9 192.0.2.1 -",
@@ -176,7 +176,7 @@ fn forwarded_is_walked_from_the_right() {
         &["a=\"\\, for=\"[2001:db9::1]\""],
         "10.0.0.1:9 2001:db9::1 -",
     );
-    // The scheme is the one of the connection to the farthest trusted proxy.
+    // The scheme is that of the connection to the farthest trusted proxy.
     check(
         &["for=192.0.2.1;proto=https, for=10.0.0.2;proto=http"],
         "10.0.0.2 192.0.2.1 https",
@@ -221,7 +221,7 @@ fn forwarded_is_walked_from_the_right() {
 }
 
 #[test]
-fn the_last_scheme_that_x_forwarded_proto_names_counts() {
+fn last_scheme_of_x_forwarded_proto_counts() {
     #[track_caller]
     fn check(lines: &[(&str, &str)], expected: &str) {
         let trust = trust(&["10.0.0.0/8"], ForwardedBy::XForwarded);
@@ -246,7 +246,7 @@ fn the_last_scheme_that_x_forwarded_proto_names_counts() {
     check(&[(proto, "https")], "- 10.0.0.1:9 https");
 }
 
-/// Every field says something else.
+/// Headers that contradict each other.
 fn contradiction() -> HeaderMap {
     headers([
         ("forwarded", "for=192.0.2.1;proto=https"),
@@ -257,7 +257,7 @@ fn contradiction() -> HeaderMap {
 }
 
 #[test]
-fn only_the_fields_that_the_proxies_set_are_believed() {
+fn only_configured_headers_are_trusted() {
     for (by, expected) in [
         (ForwardedBy::XForwarded, "10.0.0.1:9 192.0.2.2 https"),
         (ForwardedBy::XForwardedFor, "10.0.0.1:9 192.0.2.2 -"),
@@ -272,7 +272,7 @@ fn only_the_fields_that_the_proxies_set_are_believed() {
 }
 
 #[test]
-fn an_empty_list_trusts_nobody_and_no_list_trusts_others() {
+fn untrusted_peers_cannot_name_clients() {
     for by in [
         ForwardedBy::XForwarded,
         ForwardedBy::XForwardedFor,
@@ -286,7 +286,7 @@ fn an_empty_list_trusts_nobody_and_no_list_trusts_others() {
 }
 
 #[test]
-fn proxies_are_networks_addresses_and_those_on_this_machine() {
+fn trusted_proxies_match_networks_and_unix() {
     #[track_caller]
     fn check(proxy: &str, address: PeerAddr, expected: bool) {
         let trust = trust(&[proxy], ForwardedBy::default());
@@ -301,7 +301,7 @@ fn proxies_are_networks_addresses_and_those_on_this_machine() {
     check("0.0.0.0/0", ip("2001:db8::1"), false);
     check("::/0", ip("2001:db8::1"), true);
     check("2001:db8::/32", ip("2001:db8:ffff::1"), true);
-    // However an IPv4 address is written.
+    // An IPv4 address counts in both forms.
     check("10.0.0.0/8", ip("::ffff:10.0.0.1"), true);
     check("::ffff:10.0.0.0/104", ip("10.0.0.1"), true);
     check("::ffff:10.0.0.1", ip("10.0.0.1"), true);
@@ -327,7 +327,7 @@ fn proxies_are_networks_addresses_and_those_on_this_machine() {
 }
 
 #[test]
-fn ten_thousand_elements_are_walked() {
+fn ten_thousand_elements_are_read() {
     let trust = trust(&["10.0.0.0/8"], ForwardedBy::XForwardedFor);
     let lines = format!("192.0.2.1{}", ", 10.0.0.2".repeat(10_000));
     let text = text_of(&trust.client_info(&peer(), &headers([("x-forwarded-for", &*lines)])));
@@ -335,9 +335,9 @@ fn ten_thousand_elements_are_walked() {
 }
 
 proptest! {
-    /// Whatever a client sends, it says nothing about whom the proxies have seen.
+    /// Headers from a client never affect what the proxies report.
     #[test]
-    fn what_a_client_sends_does_not_count(
+    fn headers_from_clients_do_not_count(
         forged in vec(any_line(), 0..4),
         same_line in any::<bool>(),
         chain in 0..4usize,
@@ -350,11 +350,11 @@ proptest! {
             let honest = [&[client][..], &vec![proxy; chain]].concat().join(", ");
             let expected = trust.client_info(&peer(), &headers([(name, &*honest)]));
             let mut map = HeaderMap::new();
-            let name: HeaderName = name.parse().expect("the text is a field name");
+            let name: HeaderName = name.parse().expect("the text is a header name");
             for line in &forged {
                 map.append(&name, line.clone());
             }
-            // A proxy appends to the last line, or adds one.
+            // A proxy appends to the last line, or adds a line.
             let appended = match forged.last() {
                 Some(last) if same_line => [last.as_bytes(), b", ", honest.as_bytes()].concat(),
                 _ => honest.into_bytes(),
@@ -364,24 +364,24 @@ proptest! {
         }
     }
 
-    /// What is once decided about a connection stays so, however many bytes come.
+    /// Once a header is accepted or rejected, more bytes do not change the result.
     #[test]
-    fn a_verdict_on_a_header_is_final(bytes in beginning()) {
-        let mut verdict = Ok(None);
+    fn decoding_a_header_is_final(bytes in beginning()) {
+        let mut result = Ok(None);
         for end in 0..=bytes.len() {
             let parsed = ProxyHeader::decode(&bytes[..end]);
-            if verdict != Ok(None) {
-                prop_assert_eq!(parsed, verdict);
+            if result != Ok(None) {
+                prop_assert_eq!(parsed, result);
             }
             if let Ok(Some((_, length))) = parsed {
                 prop_assert!(length <= end);
             }
-            verdict = parsed;
+            result = parsed;
         }
     }
 }
 
-/// The value of a field: anything, or something like what proxies write.
+/// A random header value, or one similar to those of proxies.
 fn any_line() -> impl Strategy<Value = HeaderValue> {
     let nonsense = vec(prop_oneof![0x20..0x7f_u8, 0x80..=0xff_u8], 0..40);
     let part = select(vec![
@@ -408,7 +408,7 @@ fn any_line() -> impl Strategy<Value = HeaderValue> {
     })
 }
 
-/// Bytes of which many are nearly a header of the PROXY protocol.
+/// Bytes that are often almost a PROXY protocol header.
 fn beginning() -> impl Strategy<Value = Vec<u8>> {
     let part = select(vec![
         &b"PROXY "[..],

@@ -1,4 +1,4 @@
-//! What a server that speaks TLS is told.
+//! Builds the TLS configuration of a server.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::error::Reason;
 use super::provider;
 use crate::net::{Tls, TlsError};
 
-/// The only protocol that is spoken inside (RFC 7301 section 6).
+/// The ALPN name of HTTP/1.1 (RFC 7301 section 6), the only protocol that is offered.
 const HTTP: &[u8] = b"http/1.1";
 
-/// Builds a [`Tls`]: versions 1.2 and 1.3, the protocol `http/1.1`, sessions that clients resume with
-/// tickets, and these certificates.
+/// Builds a [`Tls`] with TLS 1.2 and 1.3, the ALPN protocol `http/1.1`, session tickets, and the
+/// given certificates.
 ///
 /// ```no_run
 /// use httpool::{ClientCertificates, Tls};
@@ -32,13 +32,13 @@ const HTTP: &[u8] = b"http/1.1";
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct TlsBuilder {
-    /// Chains and their keys.
+    /// Certificate chains and their keys.
     certificates: Vec<(Pem, Pem)>,
     authorities: Vec<Pem>,
     policy: ClientCertificates,
 }
 
-/// What becomes of clients without a certificate, where certificates are asked for.
+/// Whether clients need a certificate, if the server requests certificates.
 ///
 /// ```no_run
 /// use httpool::{ClientCertificates, ClientInfo, Request, Tls};
@@ -49,7 +49,7 @@ pub struct TlsBuilder {
 ///     .client_certificates(ClientCertificates::Optional)
 ///     .build()?;
 ///
-/// // Everybody may read, and staff may write.
+/// // Everyone may read, staff may write.
 /// fn may_write(request: &Request) -> bool {
 ///     let tls = ClientInfo::of(request).and_then(ClientInfo::tls);
 ///     tls.is_some_and(|tls| !tls.peer_certificates().is_empty())
@@ -59,28 +59,30 @@ pub struct TlsBuilder {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientCertificates {
-    /// They are not let in.
+    /// Clients without a certificate are rejected.
     #[default]
     Required,
-    /// They are let in, and handlers see that they have [none](crate::message::TlsInfo::peer_certificates).
+    /// Clients without a certificate are accepted. Handlers see that they have
+    /// [none](crate::message::TlsInfo::peer_certificates).
     Optional,
 }
 
 impl TlsBuilder {
-    /// A certificate from a file, with those behind it that lead to its authority, and its private key
-    /// (PKCS #8, PKCS #1 or SEC 1) from another or the same, all as PEM (RFC 7468). Each call adds
-    /// one.
+    /// Adds a certificate chain and its private key (PKCS #8, PKCS #1 or SEC 1) from PEM files (RFC
+    /// 7468). The certificate comes first, then those that lead to its authority. Both can be in
+    /// the same file. Each call adds one certificate.
     ///
-    /// A client that asks for a name gets the first certificate that is for this name and whose key
-    /// it understands. If there is none, or it asks for no name, it gets the first that it
-    /// understands.
+    /// A client that sends a server name (SNI) gets the first certificate that is valid for this
+    /// name and whose key the client supports. Without such a certificate, or without a name, the
+    /// client gets the first one that it supports.
     pub fn certificate_files(mut self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         let files = (Pem::File(chain.into()), Pem::File(key.into()));
         self.certificates.push(files);
         self
     }
 
-    /// The same from memory.
+    /// Adds a certificate chain and its private key from memory, as
+    /// [`certificate_files`](Self::certificate_files) does from files.
     ///
     /// ```no_run
     /// use std::env;
@@ -98,33 +100,34 @@ impl TlsBuilder {
         self
     }
 
-    /// Asks clients for a certificate that one of the authorities in this file has given them; each
-    /// call adds some. Default: clients are asked for none.
+    /// Requests client certificates and accepts those that an authority in this PEM file has
+    /// issued. Each call adds authorities. By default the server requests no certificates.
     pub fn client_authorities_file(mut self, authorities: impl Into<PathBuf>) -> Self {
         self.authorities.push(Pem::File(authorities.into()));
         self
     }
 
-    /// The same from memory.
+    /// Adds authorities for client certificates from memory, as
+    /// [`client_authorities_file`](Self::client_authorities_file) does from a file.
     pub fn client_authorities_pem(mut self, authorities: impl Into<Vec<u8>>) -> Self {
         self.authorities.push(Pem::Memory(authorities.into()));
         self
     }
 
-    /// What becomes of clients that are asked for a certificate and have none. Default: they are
-    /// not let in. One that is not good is never let in.
+    /// Sets whether clients without a certificate are accepted, if certificates are requested. By
+    /// default they are rejected. Clients with an invalid certificate are always rejected.
     pub fn client_certificates(mut self, policy: ClientCertificates) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Reads all files. Certificates that have expired, or are for later, are taken, with a warning
-    /// in the log.
+    /// Reads all files. A certificate that has expired, or is not valid yet, is accepted with a
+    /// warning in the log.
     ///
     /// # Errors
     ///
-    /// If there is no certificate, a file is no regular one, can't be read or holds something else, or a key is not
-    /// that of its certificate.
+    /// Returns an error if there is no certificate, if a file cannot be read, is not a regular file
+    /// or has other contents, or if a key does not belong to its certificate.
     pub fn build(self) -> Result<Tls, TlsError> {
         let config = self.config()?;
         Ok(Tls::new(Arc::new(config), Some(self)))
@@ -134,11 +137,11 @@ impl TlsBuilder {
         let certificates = Certificates::read(&self.certificates)?;
         let mut config = ServerConfig::builder_with_provider(provider::provider())
             .with_safe_default_protocol_versions()
-            .map_err(TlsError::of_all)?
+            .map_err(TlsError::of_configuration)?
             .with_client_cert_verifier(self.verifier()?)
             .with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols = vec![HTTP.to_vec()];
-        config.ticketer = provider::ticketer().map_err(TlsError::of_all)?;
+        config.ticketer = provider::ticketer().map_err(TlsError::of_configuration)?;
         Ok(config)
     }
 
@@ -160,6 +163,7 @@ impl TlsBuilder {
             ClientCertificates::Optional => builder.allow_unauthenticated(),
         };
         let verifier = builder.build();
-        verifier.map_err(|error| TlsError::of_all(rustls::Error::General(error.to_string())))
+        verifier
+            .map_err(|error| TlsError::of_configuration(rustls::Error::General(error.to_string())))
     }
 }

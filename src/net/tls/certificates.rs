@@ -1,4 +1,4 @@
-//! Certificates and keys: where they come from, and which of them a client gets.
+//! Reads certificates and keys, and selects the certificate for a client.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,61 +22,63 @@ use super::{der, provider};
 use crate::fs::regular_file;
 use crate::net::TlsError;
 
-/// Text in which there are certificates or keys.
+/// PEM text with certificates or keys.
 #[derive(Clone)]
 pub(crate) enum Pem {
     File(PathBuf),
     Memory(Vec<u8>),
 }
 
-/// The certificates of a server, in the order in which they were named.
+/// The certificates of a server, in the order of configuration.
 #[derive(Debug)]
 pub(crate) struct Certificates(Vec<Arc<CertifiedKey>>);
 
 impl Certificates {
-    /// Reads chains and their keys.
+    /// Reads certificate chains and their keys.
     pub(crate) fn read(pairs: &[(Pem, Pem)]) -> Result<Self, TlsError> {
         if pairs.is_empty() {
-            return Err(TlsError::new(None, Reason::Nothing));
+            return Err(TlsError::new(None, Reason::NoCertificates));
         }
-        let read = pairs.iter().map(|(chain, key)| certified(chain, key));
+        let read = pairs.iter().map(|(chain, key)| load(chain, key));
         read.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The first that this is right for.
-    fn find(&self, is_right: impl Fn(&CertifiedKey) -> bool) -> Option<&Arc<CertifiedKey>> {
-        self.0.iter().find(|one| is_right(one))
+    /// Returns the first certificate that matches.
+    fn find(&self, matches: impl Fn(&CertifiedKey) -> bool) -> Option<&Arc<CertifiedKey>> {
+        self.0.iter().find(|certificate| matches(certificate))
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let is_understood = |one: &CertifiedKey| {
-            let scheme = one.key.choose_scheme(hello.signature_schemes());
+        let is_supported = |certified: &CertifiedKey| {
+            let scheme = certified.key.choose_scheme(hello.signature_schemes());
             scheme.is_some()
         };
         let named = hello.server_name().filter(|_| self.0.len() > 1);
         let named = named.and_then(|name| ServerName::try_from(name).ok());
         let found = named
-            .and_then(|name| self.find(|one| is_for(one, &name) && is_understood(one)))
-            .or_else(|| self.find(is_understood));
+            .and_then(|name| {
+                self.find(|certified| is_valid_for(certified, &name) && is_supported(certified))
+            })
+            .or_else(|| self.find(is_supported));
         found.cloned().or_else(|| self.without_scheme())
     }
 }
 
 impl Certificates {
-    /// The first certificate with a key that no client can use.
+    /// Returns the first certificate with a key that no client can use.
     ///
-    /// If there is no certificate, rustls sends the alert `access_denied`. If a certificate's key has
-    /// no scheme in common with the client, it sends `handshake_failure`, as RFC 8446 section 4.2.3
-    /// has it.
+    /// Without a certificate, rustls sends the alert `access_denied`. If the key has no scheme in
+    /// common with the client, rustls sends `handshake_failure`, as RFC 8446 section 4.2.3
+    /// requires.
     fn without_scheme(&self) -> Option<Arc<CertifiedKey>> {
         let chain = self.0.first()?.cert.clone();
         Some(Arc::new(CertifiedKey::new(chain, Arc::new(NoScheme))))
     }
 }
 
-/// A key for no signature scheme and no cipher suite.
+/// A key that supports no signature scheme and no cipher suite.
 #[derive(Debug)]
 struct NoScheme;
 
@@ -91,7 +93,7 @@ impl SigningKey for NoScheme {
 }
 
 impl Pem {
-    /// Everything that is a certificate.
+    /// Reads all certificates in the text.
     pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let text = self.text()?;
         let found = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
@@ -108,7 +110,7 @@ impl Pem {
         let text = self.text()?;
         PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
             self.error(match (error, Contents::of(&text)) {
-                // The old way to encrypt has headers that are no PEM (RFC 7468).
+                // Traditional OpenSSL encryption adds headers that RFC 7468 does not allow.
                 (pem::Error::NoItemsFound, found)
                 | (_, found @ Contents::Pem(Label::EncryptedKey)) => Reason::NoKey(found),
                 (error, _) => Reason::MalformedKey(error),
@@ -141,7 +143,7 @@ impl Pem {
     }
 }
 
-/// Keys are nobody's to read.
+/// Does not print keys.
 impl fmt::Debug for Pem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -151,20 +153,20 @@ impl fmt::Debug for Pem {
     }
 }
 
-fn certified(chain: &Pem, key: &Pem) -> Result<Arc<CertifiedKey>, TlsError> {
+fn load(chain: &Pem, key: &Pem) -> Result<Arc<CertifiedKey>, TlsError> {
     let certificates = chain.certificates()?;
-    warn_of_time(chain, &certificates[0]);
+    warn_if_not_valid_now(chain, &certificates[0]);
     let secret = key.key()?;
     let provider = provider::provider();
     let signing = (provider.key_provider).load_private_key(secret.clone_key());
     let signing = signing.map_err(|_| key.error(Reason::UnsupportedKey(der::describe(&secret))))?;
     let certified = CertifiedKey::new(certificates, signing);
     match certified.keys_match() {
-        // A key that does not tell its public key can't be compared, and is taken.
+        // A key that does not reveal its public key cannot be compared, so it is accepted.
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
             Ok(Arc::new(certified))
         }
-        Err(rustls::Error::InconsistentKeys(_)) if is_of_another(&certified) => {
+        Err(rustls::Error::InconsistentKeys(_)) if belongs_to_later(&certified) => {
             Err(chain.error(Reason::WrongOrder))
         }
         Err(rustls::Error::InconsistentKeys(_)) => {
@@ -175,15 +177,15 @@ fn certified(chain: &Pem, key: &Pem) -> Result<Arc<CertifiedKey>, TlsError> {
     }
 }
 
-/// Whether the key is that of a certificate behind the first.
-fn is_of_another(certified: &CertifiedKey) -> bool {
+/// Whether the key belongs to a certificate after the first certified.
+fn belongs_to_later(certified: &CertifiedKey) -> bool {
     let others = certified.cert.iter().skip(1);
     others
         .map(|other| CertifiedKey::new(vec![other.clone()], Arc::clone(&certified.key)))
         .any(|other| other.keys_match().is_ok())
 }
 
-/// Why rustls does not take a certificate.
+/// The reason why rustls rejects a certificate.
 fn rejected(certificate: &CertificateDer<'_>, error: rustls::Error) -> Reason {
     match der::is_version_1(certificate) {
         true => Reason::Version1,
@@ -191,14 +193,15 @@ fn rejected(certificate: &CertificateDer<'_>, error: rustls::Error) -> Reason {
     }
 }
 
-/// Whether this certificate is for this name.
-fn is_for(one: &CertifiedKey, name: &ServerName<'_>) -> bool {
-    let certificate = one.cert.first().map(ParsedCertificate::try_from);
+/// Whether the certificate is valid for this name.
+fn is_valid_for(certified: &CertifiedKey, name: &ServerName<'_>) -> bool {
+    let certificate = certified.cert.first().map(ParsedCertificate::try_from);
     matches!(certificate, Some(Ok(certificate)) if verify_server_name(&certificate, name).is_ok())
 }
 
-/// Whoever asks rustls whether nobody vouches for a certificate learns first that its time is over.
-fn warn_of_time(chain: &Pem, certificate: &CertificateDer<'_>) {
+/// Warns if the certificate has expired or is not valid yet. rustls reports these errors before an
+/// unknown issuer, so verifying against no roots reveals them.
+fn warn_if_not_valid_now(chain: &Pem, certificate: &CertificateDer<'_>) {
     let Ok(parsed) = ParsedCertificate::try_from(certificate) else {
         return;
     };
@@ -209,7 +212,7 @@ fn warn_of_time(chain: &Pem, certificate: &CertificateDer<'_>) {
         UnixTime::now(),
         provider::provider().signature_verification_algorithms.all,
     );
-    let what = match verified {
+    let problem = match verified {
         Err(rustls::Error::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
         )) => "has expired",
@@ -219,7 +222,7 @@ fn warn_of_time(chain: &Pem, certificate: &CertificateDer<'_>) {
         _ => return,
     };
     match chain.file() {
-        Some(file) => warn!("the certificate in {} {what}", file.display()),
-        None => warn!("a certificate {what}"),
+        Some(file) => warn!("the certificate in {} {problem}", file.display()),
+        None => warn!("a certificate {problem}"),
     }
 }

@@ -1,9 +1,9 @@
-//! What is in a file in which there should be a certificate or a key, and is not.
+//! Recognizes what a file contains instead of a certificate or key.
 
 use super::der;
 use super::der::Kind;
 
-/// What was found in the place of what is needed.
+/// The contents of a file without the required certificate or key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contents {
     Der(Kind),
@@ -11,7 +11,7 @@ pub(crate) enum Contents {
     Unknown,
 }
 
-/// What PEM says that it holds, as far as somebody may take it for a certificate or key.
+/// A PEM label that can be confused with a certificate or key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Label {
     Certificate,
@@ -26,7 +26,7 @@ pub(crate) enum Label {
 
 const BEGIN: &str = "-----BEGIN ";
 
-/// The header of a key that is encrypted the old way (RFC 1421 section 4.6.1.1).
+/// The header of a key with traditional OpenSSL encryption (RFC 1421 section 4.6.1.1).
 const ENCRYPTED: &str = "Proc-Type: 4,ENCRYPTED";
 
 impl Contents {

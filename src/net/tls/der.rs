@@ -1,4 +1,4 @@
-//! Reads as much DER (X.690) as it takes to say what a key or certificate is that rustls rejects.
+//! Reads enough DER (X.690) to describe a key or certificate that rustls rejects.
 
 use rustls::pki_types::PrivateKeyDer;
 
@@ -6,10 +6,10 @@ const INTEGER: u8 = 0x02;
 const OCTET_STRING: u8 = 0x04;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
-/// `[0]`, constructed: in a certificate its version, in a SEC 1 key its curve.
+/// `[0]`, constructed: the version in a certificate, the curve in a SEC 1 key.
 const CONTEXT_0: u8 = 0xa0;
 
-/// The contents of object identifiers, and the names of what they identify.
+/// Contents of object identifiers, and the names of their objects.
 const RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
 const EC: &[u8] = b"\x2a\x86\x48\xce\x3d\x02\x01";
 const ALGORITHMS: [(&[u8], &str); 6] = [
@@ -28,40 +28,40 @@ const CURVES: [(&[u8], &str); 5] = [
     (b"\x2b\x81\x04\x00\x0a", "secp256k1"),
 ];
 
-/// What a whole file of DER holds, by its first elements.
+/// What a DER file contains, according to its first elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Certificate,
     Key,
     EncryptedKey,
-    /// PKCS #12: a certificate and its key behind a password.
+    /// PKCS #12: a certificate and its key, protected by a password.
     Pkcs12,
 }
 
-/// A tag, its content, and what follows.
+/// The tag and content of an element, and the bytes after it.
 type Element<'a> = (u8, &'a [u8], &'a [u8]);
 
 pub(crate) fn kind(bytes: &[u8]) -> Option<Kind> {
-    let content = expect(bytes, SEQUENCE)?.0;
+    let content = expect_tag(bytes, SEQUENCE)?.0;
     match element(content)? {
         (INTEGER, [3], _) => Some(Kind::Pkcs12),
         (INTEGER, _, _) => Some(Kind::Key),
-        // RFC 5958 section 3: the algorithm comes first.
+        // The algorithm comes first (RFC 5958 section 3).
         (SEQUENCE, [OBJECT_IDENTIFIER, ..], _) => Some(Kind::EncryptedKey),
         (SEQUENCE, _, _) => Some(Kind::Certificate),
         _ => None,
     }
 }
 
-/// Whether a certificate is of version 1, which has no field for its version.
+/// Whether a certificate is X.509 version 1, which has no version field.
 pub(crate) fn is_version_1(certificate: &[u8]) -> bool {
-    let first = expect(certificate, SEQUENCE)
-        .and_then(|(certificate, _)| expect(certificate, SEQUENCE))
+    let first = expect_tag(certificate, SEQUENCE)
+        .and_then(|(certificate, _)| expect_tag(certificate, SEQUENCE))
         .and_then(|(signed, _)| element(signed));
     matches!(first, Some((INTEGER, _, _)))
 }
 
-/// What a key is, with its article.
+/// Describes a key, with its article.
 pub(crate) fn describe(key: &PrivateKeyDer<'_>) -> String {
     let described = match key {
         PrivateKeyDer::Pkcs1(key) => rsa(key.secret_pkcs1_der()),
@@ -74,9 +74,9 @@ pub(crate) fn describe(key: &PrivateKeyDer<'_>) -> String {
 
 /// RFC 8017 appendix A.1.2.
 fn rsa(key: &[u8]) -> Option<String> {
-    let (content, _) = expect(key, SEQUENCE)?;
-    let (_version, rest) = expect(content, INTEGER)?;
-    let (modulus, _) = expect(rest, INTEGER)?;
+    let (content, _) = expect_tag(key, SEQUENCE)?;
+    let (_version, rest) = expect_tag(content, INTEGER)?;
+    let (modulus, _) = expect_tag(rest, INTEGER)?;
     let leading = modulus.iter().take_while(|byte| **byte == 0).count();
     let modulus = &modulus[leading..];
     let unused = modulus.first()?.leading_zeros() as usize;
@@ -86,28 +86,28 @@ fn rsa(key: &[u8]) -> Option<String> {
 
 /// RFC 5915 section 3.
 fn sec1(key: &[u8]) -> Option<String> {
-    let (content, _) = expect(key, SEQUENCE)?;
-    let (_version, rest) = expect(content, INTEGER)?;
-    let (_key, rest) = expect(rest, OCTET_STRING)?;
-    let (parameters, _) = expect(rest, CONTEXT_0)?;
+    let (content, _) = expect_tag(key, SEQUENCE)?;
+    let (_version, rest) = expect_tag(content, INTEGER)?;
+    let (_key, rest) = expect_tag(rest, OCTET_STRING)?;
+    let (parameters, _) = expect_tag(rest, CONTEXT_0)?;
     curve(parameters)
 }
 
 /// RFC 5958 section 2.
 fn pkcs8(key: &[u8]) -> Option<String> {
-    let (content, _) = expect(key, SEQUENCE)?;
-    let (_version, rest) = expect(content, INTEGER)?;
-    let (algorithm, rest) = expect(rest, SEQUENCE)?;
-    let (name, parameters) = expect(algorithm, OBJECT_IDENTIFIER)?;
+    let (content, _) = expect_tag(key, SEQUENCE)?;
+    let (_version, rest) = expect_tag(content, INTEGER)?;
+    let (algorithm, rest) = expect_tag(rest, SEQUENCE)?;
+    let (name, parameters) = expect_tag(algorithm, OBJECT_IDENTIFIER)?;
     match name {
-        RSA => rsa(expect(rest, OCTET_STRING)?.0),
+        RSA => rsa(expect_tag(rest, OCTET_STRING)?.0),
         EC => curve(parameters),
         _ => named(&ALGORITHMS, name).map(String::from),
     }
 }
 
 fn curve(parameters: &[u8]) -> Option<String> {
-    let (name, _) = expect(parameters, OBJECT_IDENTIFIER)?;
+    let (name, _) = expect_tag(parameters, OBJECT_IDENTIFIER)?;
     let name = named(&CURVES, name).unwrap_or("an unknown curve");
     Some(format!("a key of {name}"))
 }
@@ -119,13 +119,13 @@ fn named(names: &[(&[u8], &'static str)], name: &[u8]) -> Option<&'static str> {
         .map(|(_, text)| *text)
 }
 
-/// The content of the first element, if it has this tag, and what follows.
-fn expect(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+/// Returns the content of the first element if it has this tag, and the bytes after it.
+fn expect_tag(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (found, content, rest) = element(bytes)?;
     (found == tag).then_some((content, rest))
 }
 
-/// The first element. A length that takes more than four bytes is not read.
+/// Splits off the first element. A length of more than four bytes is rejected.
 fn element(bytes: &[u8]) -> Option<Element<'_>> {
     let (&[tag, length], rest) = bytes.split_first_chunk()?;
     let (length, rest) = match length {
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_told_by_its_first_elements() {
+    fn der_files_are_recognized() {
         let key = include_bytes!("../../../tests/it/tls/files/p-256.der");
         assert_eq!(kind(key), Some(Kind::Key));
         let encrypted = include_bytes!("../../../tests/it/tls/files/encrypted.der");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_or_no_der_is_nothing() {
+    fn truncated_der_is_rejected() {
         let key: &[u8] = include_bytes!("../../../tests/it/tls/files/p-256.der");
         for end in 0..key.len() {
             assert_eq!(kind(&key[..end]), None, "{end}");

@@ -1,4 +1,4 @@
-//! What can be wrong with certificates and keys.
+//! Errors in certificates and keys.
 
 use std::error::Error;
 use std::fmt;
@@ -11,7 +11,8 @@ use super::contents::{Contents, Label};
 use super::der::Kind;
 use super::provider;
 
-/// Why there is no [`Tls`](crate::net::Tls). As text it is one line that names the file.
+/// The error when a [`Tls`](crate::net::Tls) cannot be built. Its text is one line that names the
+/// file.
 ///
 /// ```
 /// use std::path::Path;
@@ -35,23 +36,23 @@ pub(crate) enum Reason {
     Unreadable(io::Error),
     MalformedCertificate(pem::Error),
     MalformedKey(pem::Error),
-    /// There is something else.
+    /// The file has other contents.
     NoCertificate(Contents),
     NoKey(Contents),
-    /// The certificate is another key's.
+    /// The certificate belongs to another key.
     WrongKey {
         certificate: Option<PathBuf>,
     },
-    /// The key is that of a certificate behind the first.
+    /// The key belongs to a certificate after the first one.
     WrongOrder,
-    /// The key is of this kind.
+    /// Keys of this kind are not supported.
     UnsupportedKey(String),
     Version1,
     Rejected(rustls::Error),
-    /// It is about no file: the configuration as a whole.
-    Unusable(rustls::Error),
-    /// No certificate was named.
-    Nothing,
+    /// The configuration as a whole is invalid.
+    Configuration(rustls::Error),
+    /// No certificate was configured.
+    NoCertificates,
 }
 
 impl TlsError {
@@ -62,50 +63,50 @@ impl TlsError {
         }
     }
 
-    /// One that is nobody's alone.
-    pub(crate) fn of_all(error: rustls::Error) -> Self {
-        Self::new(None, Reason::Unusable(error))
+    /// An error that belongs to no single file.
+    pub(crate) fn of_configuration(error: rustls::Error) -> Self {
+        Self::new(None, Reason::Configuration(error))
     }
 
-    /// The file in which something is wrong; `None` if it came from memory.
+    /// Returns the file that caused the error, or `None` if the data came from memory.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 }
 
-/// Each text says what is wrong, and the command that helps.
+/// Each text names the problem and a command that helps.
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
             write!(f, "{}: ", file.display())?;
         }
-        let file = shown(self.file());
+        let file = file_argument(self.file());
         match &self.reason {
             Reason::Unreadable(error) => error.fmt(f),
-            // The error's own text is for programmers.
+            // The text of pem::Error is for programmers.
             Reason::MalformedCertificate(_) => write!(
                 f,
-                "it is not well-formed PEM (openssl x509 -in {file} -noout reads it if it is whole)"
+                "the file is not well-formed PEM (openssl x509 -in {file} -noout reads it if it is whole)"
             ),
             Reason::MalformedKey(_) => write!(
                 f,
-                "it is not well-formed PEM (openssl pkey -in {file} -noout reads it if it is whole)"
+                "the file is not well-formed PEM (openssl pkey -in {file} -noout reads it if it is whole)"
             ),
             Reason::NoCertificate(found) => no_certificate(*found, &file, f),
             Reason::NoKey(found) => no_key(*found, &file, f),
             Reason::WrongKey { certificate } => write!(
                 f,
-                "the key is not that of the certificate (openssl pkey -in {file} -pubout and \
+                "the key does not belong to the certificate (openssl pkey -in {file} -pubout and \
                  openssl x509 -in {} -noout -pubkey print the same for a pair)",
-                shown(certificate.as_deref())
+                file_argument(certificate.as_deref())
             ),
             Reason::WrongOrder => f.write_str(
-                "the certificate of the key is not the first; put it before those of its authorities",
+                "the certificate of the key is not the first in the file; put it before those of its authorities",
             ),
             Reason::UnsupportedKey(kind) => write!(
                 f,
-                "it is {kind}; supported are {} (openssl genpkey -algorithm EC -pkeyopt \
+                "this is {kind}; supported are {} (openssl genpkey -algorithm EC -pkeyopt \
                  ec_paramgen_curve:P-256 creates a key, which needs a certificate of its own)",
                 provider::KEYS
             ),
@@ -118,14 +119,14 @@ impl fmt::Display for TlsError {
                 "the certificate is damaged or has an extension that is not supported \
                  (openssl x509 -in {file} -noout -text shows it)"
             ),
-            Reason::Unusable(error) => error.fmt(f),
-            Reason::Nothing => f.write_str("there is no certificate"),
+            Reason::Configuration(error) => error.fmt(f),
+            Reason::NoCertificates => f.write_str("no certificate is configured"),
         }
     }
 }
 
-/// A file in a command.
-fn shown(file: Option<&Path>) -> String {
+/// A file name for use in a command.
+fn file_argument(file: Option<&Path>) -> String {
     file.map_or_else(|| "FILE".into(), |file| file.display().to_string())
 }
 
@@ -139,23 +140,23 @@ fn no_certificate(found: Contents, file: &str, f: &mut fmt::Formatter<'_>) -> fm
         Contents::Der(Kind::Pkcs12) => pkcs12(file, f),
         Contents::Der(Kind::Key | Kind::EncryptedKey)
         | Contents::Pem(Label::Key | Label::EncryptedKey | Label::OpenSshKey) => f.write_str(
-            "there is no certificate in it, but a private key; are certificate and key swapped?",
+            "the file contains a private key instead of a certificate; are certificate and key swapped?",
         ),
         Contents::Pem(Label::Request) => f.write_str(
-            "there is no certificate in it, but a certificate request, which an authority signs \
+            "the file contains a certificate request instead of a certificate; an authority signs it \
              (openssl req -x509 creates a certificate that is signed by its own key)",
         ),
         Contents::Pem(Label::Trusted) => write!(
             f,
-            "there is no certificate in it, but a TRUSTED CERTIFICATE of OpenSSL (openssl x509 -in \
-             {file} -out cert.pem converts it)"
+            "the certificate is a TRUSTED CERTIFICATE of OpenSSL; CERTIFICATE is required (openssl x509 \
+             -in {file} -out cert.pem converts it)"
         ),
         Contents::Pem(Label::Pkcs7) => write!(
             f,
             "the certificates are PKCS #7; PEM is required (openssl pkcs7 -print_certs -in {file} \
              -out cert.pem converts them)"
         ),
-        _ => f.write_str("there is no certificate in it"),
+        _ => f.write_str("the file contains no certificate"),
     }
 }
 
@@ -168,30 +169,30 @@ fn no_key(found: Contents, file: &str, f: &mut fmt::Formatter<'_>) -> fmt::Resul
         ),
         Contents::Der(Kind::Pkcs12) => pkcs12(file, f),
         Contents::Der(Kind::Certificate) | Contents::Pem(Label::Certificate) => f.write_str(
-            "there is no private key in it, but a certificate; are certificate and key swapped?",
+            "the file contains a certificate instead of a private key; are certificate and key swapped?",
         ),
         Contents::Der(Kind::EncryptedKey) | Contents::Pem(Label::EncryptedKey) => write!(
             f,
-            "the private key is encrypted, and there is no way to give a password (openssl pkey -in \
-             {file} -out key.pem decrypts it)"
+            "the private key is encrypted, which is not supported (openssl pkey -in {file} -out key.pem \
+             decrypts it)"
         ),
         Contents::Pem(Label::OpenSshKey) => write!(
             f,
-            "the private key is in the format of OpenSSH (ssh-keygen -p -m PKCS8 -f {file} converts \
+            "the private key has the OpenSSH format (ssh-keygen -p -m PKCS8 -f {file} converts \
              it in place)"
         ),
         Contents::Pem(Label::PublicKey) => {
-            f.write_str("there is no private key in it, but a public key")
+            f.write_str("the file contains a public key instead of a private key")
         }
-        _ => f.write_str("there is no private key in it"),
+        _ => f.write_str("the file contains no private key"),
     }
 }
 
 fn pkcs12(file: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(
         f,
-        "it is PKCS #12; PEM is required (openssl pkcs12 -in {file} -nodes -out both.pem converts it, \
-         and both.pem is certificate and key)"
+        "the file is PKCS #12; PEM is required (openssl pkcs12 -in {file} -nodes -out both.pem converts it, \
+         and both.pem serves as certificate and key)"
     )
 }
 
@@ -200,7 +201,7 @@ impl Error for TlsError {
         match &self.reason {
             Reason::Unreadable(error) => Some(error),
             Reason::MalformedCertificate(error) | Reason::MalformedKey(error) => Some(error),
-            Reason::Rejected(error) | Reason::Unusable(error) => Some(error),
+            Reason::Rejected(error) | Reason::Configuration(error) => Some(error),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Why a handshake failed, in plain words for the log.
+//! Describes failed handshakes in plain words for the log.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
@@ -6,8 +6,8 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
-/// The reason for the end of a handshake. rustls' own text is Rust code for many of them, and calls
-/// each side the peer.
+/// The reason why a handshake failed. The text of rustls is Rust code for many reasons, and calls
+/// both sides the peer.
 pub(crate) struct HandshakeError<'a>(pub(crate) &'a io::Error);
 
 impl Display for HandshakeError<'_> {
@@ -22,55 +22,55 @@ impl Display for HandshakeError<'_> {
 
 fn reason(error: &Error) -> Cow<'static, str> {
     let text = match error {
-        Error::PeerIncompatible(why) => incompatible(why),
+        Error::PeerIncompatible(error) => incompatible(error),
         Error::NoApplicationProtocol => "the client offers no protocol of this server (ALPN)",
         Error::AlertReceived(alert) => return alert_from_client(*alert).into(),
         Error::NoCertificatesPresented => "the client presented no certificate",
-        Error::InvalidCertificate(why) => certificate(why),
+        Error::InvalidCertificate(error) => certificate(error),
         Error::InvalidMessage(_)
         | Error::InappropriateMessage { .. }
         | Error::InappropriateHandshakeMessage { .. }
         | Error::PeerMisbehaved(_)
         | Error::PeerSentOversizedRecord
         | Error::DecryptError => "the client sent invalid TLS",
-        Error::General(why) => return why.clone().into(),
-        Error::Other(why) => return why.to_string().into(),
+        Error::General(text) => return text.clone().into(),
+        Error::Other(error) => return error.to_string().into(),
         _ => "the server cannot continue it",
     };
     text.into()
 }
 
-fn incompatible(why: &PeerIncompatible) -> &'static str {
-    use PeerIncompatible as Why;
-    match why {
-        Why::Tls12NotOffered
-        | Why::Tls12NotOfferedOrEnabled
-        | Why::SupportedVersionsExtensionRequired
-        | Why::ServerTlsVersionIsDisabledByOurConfig => {
+fn incompatible(error: &PeerIncompatible) -> &'static str {
+    use PeerIncompatible as Reason;
+    match error {
+        Reason::Tls12NotOffered
+        | Reason::Tls12NotOfferedOrEnabled
+        | Reason::SupportedVersionsExtensionRequired
+        | Reason::ServerTlsVersionIsDisabledByOurConfig => {
             "the client offers no version of TLS that this server has enabled"
         }
-        Why::NoCipherSuitesInCommon
-        | Why::NoSignatureSchemesInCommon
-        | Why::SignatureAlgorithmsExtensionRequired => {
+        Reason::NoCipherSuitesInCommon
+        | Reason::NoSignatureSchemesInCommon
+        | Reason::SignatureAlgorithmsExtensionRequired => {
             "the client offers no cipher suite or signature scheme that the server's certificates allow"
         }
-        Why::NoKxGroupsInCommon | Why::NamedGroupsExtensionRequired => {
+        Reason::NoKxGroupsInCommon | Reason::NamedGroupsExtensionRequired => {
             "the client offers no key exchange group of this server"
         }
         _ => "the client lacks a TLS feature that this server requires",
     }
 }
 
-fn certificate(why: &CertificateError) -> &'static str {
-    use CertificateError as Why;
-    match why {
-        Why::Expired | Why::ExpiredContext { .. } => "the client's certificate has expired",
-        Why::NotValidYet | Why::NotValidYetContext { .. } => {
+fn certificate(error: &CertificateError) -> &'static str {
+    use CertificateError as Reason;
+    match error {
+        Reason::Expired | Reason::ExpiredContext { .. } => "the client's certificate has expired",
+        Reason::NotValidYet | Reason::NotValidYetContext { .. } => {
             "the client's certificate is not valid yet"
         }
-        Why::UnknownIssuer => "the client's certificate is not from an accepted authority",
-        Why::Revoked => "the client's certificate is revoked",
-        Why::InvalidPurpose | Why::InvalidPurposeContext { .. } => {
+        Reason::UnknownIssuer => "the client's certificate is not from an accepted authority",
+        Reason::Revoked => "the client's certificate is revoked",
+        Reason::InvalidPurpose | Reason::InvalidPurposeContext { .. } => {
             "the client's certificate is not for clients (extendedKeyUsage)"
         }
         _ => "the client's certificate is not valid",
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_socket_is_its_own_reason() {
+    fn socket_errors_keep_their_text() {
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         assert_eq!(HandshakeError(&reset).to_string(), reset.to_string());
     }

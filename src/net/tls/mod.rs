@@ -1,4 +1,4 @@
-//! TLS for a server: its certificates, whom it asks for theirs, and what it tells handlers.
+//! TLS configuration: certificates, client certificates and cryptography.
 
 mod builder;
 mod certificates;
@@ -18,8 +18,8 @@ pub use self::error::TlsError;
 pub(crate) use self::handshake_error::HandshakeError;
 use crate::sync::ignore_poison;
 
-/// How a server speaks TLS. Clones are the same, so keep one to [reload](Self::reload) what the
-/// server has.
+/// The TLS configuration of a server. Clones share it, so keep a clone to [reload](Self::reload)
+/// the certificates of a running server.
 ///
 /// ```no_run
 /// use httpool::{Server, Tls};
@@ -30,21 +30,21 @@ use crate::sync::ignore_poison;
 /// let server = Server::builder()
 ///     .listen_tls("*:443", tls.clone())
 ///     .bind()?;
-/// // Whenever the files have changed:
+/// // When the files have changed:
 /// tls.reload()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// For all that the [builder](Self::builder) does not offer there is rustls' own
-/// [`ServerConfig`], which becomes a `Tls` as it is, but without early data
-/// (`max_early_data_size`), which this server does not read. It says itself which protocols it speaks
-/// (`alpn_protocols`, of which this server knows `http/1.1`) and how sessions are resumed.
+/// For options that the [builder](Self::builder) does not have, convert a rustls [`ServerConfig`]
+/// into a `Tls`. It is used unchanged except for early data (`max_early_data_size`), which is
+/// disabled because this server does not read it. The config decides which protocols are offered
+/// (`alpn_protocols`, of which this server supports `http/1.1`) and how sessions are resumed.
 ///
 /// ```no_run
 /// use httpool::Tls;
 /// use httpool::rustls::ServerConfig;
 ///
-/// fn speaking_as(config: ServerConfig) -> Tls {
+/// fn from_rustls(config: ServerConfig) -> Tls {
 ///     config.into()
 /// }
 /// ```
@@ -52,25 +52,25 @@ use crate::sync::ignore_poison;
 pub struct Tls(Arc<TlsState>);
 
 struct TlsState {
-    /// What new connections begin with.
+    /// The configuration of new connections.
     config: RwLock<Arc<ServerConfig>>,
-    /// What it was made of; nothing that is known, if it was made elsewhere.
+    /// The source of the configuration; `None` if it came from rustls.
     source: Option<TlsBuilder>,
 }
 
 impl Tls {
-    /// Begins with no certificate.
+    /// Returns a builder without certificates.
     pub fn builder() -> TlsBuilder {
         TlsBuilder::default()
     }
 
-    /// Reads all files again that were named to the [builder](Self::builder). Connections that are
-    /// open go on as they began, new ones get what is in the files now, and sessions from before are
-    /// not resumed. What was not made of files stays as it is.
+    /// Reads all files of the [builder](Self::builder) again. Open connections keep their
+    /// configuration, new connections use the new one, and earlier sessions are not resumed. A
+    /// configuration from rustls does not change.
     ///
     /// # Errors
     ///
-    /// The same as of [`TlsBuilder::build`]; then everything stays as it was.
+    /// Returns the errors of [`TlsBuilder::build`]. The current configuration then stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         if let Some(source) = &self.0.source {
             self.replace(source.config()?);
@@ -78,7 +78,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Begins new connections with this. Those that are open go on as they began.
+    /// Replaces the configuration of new connections. Open connections keep theirs.
     pub fn replace(&self, config: impl Into<Arc<ServerConfig>>) {
         *ignore_poison(self.0.config.write()) = without_early_data(config.into());
     }

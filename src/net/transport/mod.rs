@@ -1,4 +1,4 @@
-//! The sockets of clients: TCP and Unix streams alike, never blocking, with TLS on them or without.
+//! Sockets of clients: non-blocking TCP and Unix streams, with or without TLS.
 
 mod plain;
 #[cfg(feature = "_tls")]
@@ -24,54 +24,53 @@ pub(crate) use self::tls::Handshake;
 use self::tls::Session;
 use crate::message::body::{Client, Presence};
 
-/// One client's socket.
+/// The socket of one client.
 ///
-/// Who finds [nothing](Received::WouldBlock) to receive waits until the descriptor is readable, and who
-/// can send nothing until it is writable, with TLS too: what TLS itself has to send meanwhile goes
-/// along with the next bytes. Only a [`Handshake`] may wait for the one or the other.
+/// After [`WouldBlock`](Received::WouldBlock), wait until the descriptor is readable. If nothing
+/// can be sent, wait until it is writable. This holds for TLS too: records that TLS itself has to
+/// send leave with the next bytes. Only a [`Handshake`] may have to wait for either.
 #[derive(Debug)]
 pub(crate) struct Socket {
     plain: Plain,
-    /// How many bytes have been received.
+    /// Number of bytes received.
     received: u64,
-    /// Boxed, so that a connection without costs no more for it than this.
+    /// Boxed, so that it costs a connection without TLS one pointer.
     #[cfg(feature = "_tls")]
     session: Option<Box<Session>>,
 }
 
-/// What came of receiving.
+/// The result of receiving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// As many bytes as there was room for, or as are taken at a time: there may be more, and the
-    /// descriptor need not become readable for them.
+    /// The buffer is full, or the limit per call is reached. More bytes may be available, even if
+    /// the descriptor does not become readable again.
     Full,
-    /// Some bytes, and no more are there.
+    /// Some bytes were received, and no more are available.
     Short,
-    /// None are there now.
+    /// No bytes are available.
     WouldBlock,
     /// The client has finished sending.
     End,
 }
 
-/// Read of a file at a time that the system can't send by itself, or not to a client that speaks TLS:
-/// there it is four of the largest records, which leave in one call.
+/// Bytes read from a file at a time, if `sendfile` cannot be used or the client uses TLS. With TLS
+/// these are four records of maximum size, which leave in one call.
 const MAX_FILE_READ: usize = 64 * 1024;
 
-/// What came of sending from a file.
+/// The result of sending from a file.
 #[derive(Debug)]
 pub(crate) enum FileSent {
-    /// So many bytes went.
+    /// This number of bytes was sent.
     Some(usize),
     /// The socket would block.
     WouldBlock,
-    /// The file has no byte there.
+    /// The file ends before the offset.
     End,
-    /// The file can't be read.
+    /// The file cannot be read.
     Unreadable(io::Error),
 }
 
-/// Reads up to `count` bytes of a file, to be sent by hand; if there are none, that is all that comes
-/// of sending it.
+/// Reads up to `count` bytes of a file. If there are none, returns the result of sending instead.
 fn read_chunk(file: &File, offset: u64, count: usize) -> Result<Vec<u8>, FileSent> {
     let mut chunk = vec![0; count.min(MAX_FILE_READ)];
     match file.read_at(&mut chunk, offset) {
@@ -85,7 +84,7 @@ fn read_chunk(file: &File, offset: u64, count: usize) -> Result<Vec<u8>, FileSen
 }
 
 impl Socket {
-    /// The socket must not block.
+    /// Wraps a non-blocking socket.
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self {
             plain: Plain(socket),
@@ -95,7 +94,7 @@ impl Socket {
         }
     }
 
-    /// Appends what is there to `buffer`, as far as its capacity goes.
+    /// Appends available bytes to `buffer`, up to its capacity.
     pub(crate) fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<Received> {
         let before = buffer.len();
         let received = self.receive_into(buffer);
@@ -112,18 +111,19 @@ impl Socket {
         self.plain.receive(buffer, RecvFlags::empty())
     }
 
-    /// How many bytes have been [received](Self::receive) so far.
+    /// Returns the number of bytes [received](Self::receive) so far.
     pub(crate) fn received(&self) -> u64 {
         self.received
     }
 
-    /// How many bytes have arrived that were not received; under TLS, encrypted ones.
+    /// Returns the number of bytes that have arrived but were not received. With TLS these are
+    /// encrypted bytes.
     pub(crate) fn unread(&self) -> usize {
         self.plain.unread() + self.held()
     }
 
-    /// Sends from the start of both slices in one call and returns how many bytes went; none if
-    /// the socket would block. What did not go must come again, before anything else.
+    /// Sends both slices in one call and returns the number of bytes sent, which is 0 if the socket
+    /// would block. The next call must begin with the bytes that were not sent.
     pub(crate) fn send(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
         #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
@@ -132,8 +132,8 @@ impl Socket {
         self.plain.send(first, second)
     }
 
-    /// Sends from the start of these bytes and returns how many are [seen to](Self::flush), which
-    /// may be more than went; none if there is no room.
+    /// Accepts bytes and returns their number, which is 0 if the socket would block. Accepted bytes
+    /// may still wait to be [flushed](Self::flush).
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
@@ -142,7 +142,7 @@ impl Socket {
         self.plain.send(bytes, &[])
     }
 
-    /// Sends what is left of what was [taken](Self::take). Whether all of it has gone.
+    /// Sends the rest of the [written](Self::write) bytes. Returns whether all bytes were sent.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
@@ -151,8 +151,8 @@ impl Socket {
         Ok(true)
     }
 
-    /// Sends these bytes, which others follow at once, so that they may leave together; otherwise as
-    /// [`send`](Self::send).
+    /// Sends bytes as [`send`](Self::send) does, and tells the kernel that more bytes follow at
+    /// once, so that they can share a segment.
     pub(crate) fn send_more(&mut self, bytes: &[u8]) -> io::Result<usize> {
         #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
@@ -161,8 +161,8 @@ impl Socket {
         self.plain.send_more(bytes)
     }
 
-    /// Sends up to `count` bytes of a file, which is a regular one, from `offset` on. An error is the
-    /// socket's.
+    /// Sends up to `count` bytes of a regular file, starting at `offset`. A returned error is an
+    /// error of the socket.
     pub(crate) fn send_file(
         &mut self,
         file: &File,
@@ -187,7 +187,8 @@ impl Socket {
         self.plain.has_unread()
     }
 
-    /// Whether a part of something has come of which nothing can be received before the rest.
+    /// Whether part of a record has arrived, so that nothing can be received before the rest
+    /// arrives.
     pub(crate) fn has_partial_record(&self) -> bool {
         #[cfg(feature = "_tls")]
         if let Some(session) = &self.session {
@@ -196,7 +197,7 @@ impl Socket {
         false
     }
 
-    /// Whether it can not send for ever, and should be given up for another after the next answer.
+    /// Whether the connection should close after the next response, because its keys will not last.
     pub(crate) fn keys_near_limit(&self) -> bool {
         #[cfg(feature = "_tls")]
         if let Some(session) = &self.session {
@@ -205,13 +206,14 @@ impl Socket {
         false
     }
 
-    /// Has the connection reset when it is closed: the client learns that what it has is not all.
+    /// Makes the kernel reset the connection when it is closed, so that the client knows that its
+    /// data is incomplete.
     pub(crate) fn reset_on_close(&self) -> io::Result<()> {
         self.plain.reset_on_close()
     }
 
-    /// Tells a client that speaks TLS that nothing more comes, so that it knows that it has all.
-    /// Whether that has gone; if there is no room for it, come again.
+    /// Sends the TLS alert `close_notify`, which tells the client that its data is complete.
+    /// Returns whether the alert was sent; if not, call this again.
     pub(crate) fn send_close_notify(&mut self) -> io::Result<bool> {
         #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
@@ -220,8 +222,8 @@ impl Socket {
         Ok(true)
     }
 
-    /// Whether the end that was received may be none that the client wanted: it speaks TLS, and has not
-    /// said goodbye.
+    /// Whether the received end may be a truncation: the client uses TLS and has not sent
+    /// `close_notify`.
     pub(crate) fn is_truncated(&self) -> bool {
         #[cfg(feature = "_tls")]
         if let Some(session) = &self.session {
@@ -230,26 +232,30 @@ impl Socket {
         false
     }
 
-    /// Tells the client that nothing more will be sent, once the goodbye is said.
+    /// Shuts down the sending side. With TLS, call [`send_close_notify`](Self::send_close_notify)
+    /// first.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         self.plain.shutdown_write()
     }
 }
 
-/// Below what TLS is about.
+/// Access to the bytes below TLS.
 #[cfg(feature = "proxy")]
 impl Socket {
-    /// Appends what is there to `buffer`, as far as its capacity goes, and leaves it there.
+    /// Appends available bytes to `buffer`, up to its capacity, and leaves them in the socket.
     pub(crate) fn peek(&self, buffer: &mut Vec<u8>) -> io::Result<Received> {
         self.plain.receive(buffer, RecvFlags::PEEK)
     }
 
-    /// Receives so many bytes, which are [known](Self::peek).
+    /// Receives and discards `count` bytes that were [peeked](Self::peek).
     pub(crate) fn skip(&self, count: usize) -> io::Result<()> {
-        let mut known = vec![0; count];
+        let mut discarded = vec![0; count];
         let mut skipped = 0;
         while skipped < count {
-            match self.plain.read(&mut known[skipped..], RecvFlags::empty())? {
+            match self
+                .plain
+                .read(&mut discarded[skipped..], RecvFlags::empty())?
+            {
                 0 => return Err(ErrorKind::UnexpectedEof.into()),
                 count => skipped += count,
             }
@@ -260,7 +266,7 @@ impl Socket {
 
 #[cfg(feature = "_tls")]
 impl Socket {
-    /// The same socket with this session on it, which begins with its handshake.
+    /// Adds a TLS session, which begins with its handshake.
     pub(crate) fn with_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
         let session = Session::new(config).map_err(io::Error::other)?;
         Ok(Self {
@@ -269,7 +275,7 @@ impl Socket {
         })
     }
 
-    /// Goes on with the handshake, as far as that goes without waiting.
+    /// Continues the handshake until it has to wait.
     pub(crate) fn handshake(&mut self) -> io::Result<Handshake> {
         match &mut self.session {
             Some(session) => session.handshake(&self.plain),
@@ -277,17 +283,18 @@ impl Socket {
         }
     }
 
-    /// What is agreed on with a client that speaks TLS.
+    /// Returns the TLS connection, if the client uses TLS.
     pub(crate) fn tls(&self) -> Option<&ServerConnection> {
         self.session.as_deref().map(Session::connection)
     }
 
-    /// Ends TLS: what follows in either direction is bytes as they are.
+    /// Removes TLS: later bytes in both directions are not encrypted.
     pub(crate) fn remove_tls(&mut self) {
         self.session = None;
     }
 
-    /// How much memory TLS keeps of what is not complete or has not been taken.
+    /// Returns the memory that TLS keeps for incomplete records and for content that was not
+    /// received.
     pub(crate) fn held(&self) -> usize {
         self.session.as_ref().map_or(0, |session| session.held())
     }
@@ -295,13 +302,13 @@ impl Socket {
 
 #[cfg(not(feature = "_tls"))]
 impl Socket {
-    /// How much memory is kept of what is not complete or has not been taken.
+    /// Returns the memory that is kept for bytes that were not received: none without TLS.
     pub(crate) fn held(&self) -> usize {
         0
     }
 }
 
-/// With TLS as without: who has closed its socket reads no record.
+/// With TLS too, a client that has closed its socket reads nothing more.
 impl Client for Socket {
     fn presence(&self) -> Presence {
         self.plain.presence()

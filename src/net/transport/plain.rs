@@ -1,4 +1,4 @@
-//! A socket, and nothing between it and the connection.
+//! Sockets without TLS.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -14,16 +14,16 @@ use super::{FileSent, Received, read_chunk};
 use crate::message::body::Presence;
 use crate::sync::recv;
 
-/// A TCP or Unix stream that does not block.
+/// A non-blocking TCP or Unix stream.
 #[derive(Debug)]
 pub(crate) struct Plain(pub(crate) OwnedFd);
 
 impl Plain {
     pub(crate) fn receive(&self, buffer: &mut Vec<u8>, flags: RecvFlags) -> io::Result<Received> {
-        let room = buffer.capacity() - buffer.len();
+        let free = buffer.capacity() - buffer.len();
         match retry_on_intr(|| recv(&self.0, spare_capacity(buffer), flags)) {
             Ok((_, 0)) => Ok(Received::End),
-            Ok((_, count)) if count == room => Ok(Received::Full),
+            Ok((_, count)) if count == free => Ok(Received::Full),
             Ok(_) => Ok(Received::Short),
             Err(Errno::AGAIN) => Ok(Received::WouldBlock),
             Err(error) => Err(error.into()),
@@ -51,7 +51,7 @@ impl Plain {
         none_if_full(retry_on_intr(|| rustix::net::send(&self.0, bytes, flags)))
     }
 
-    /// It has no flag against `SIGPIPE`: Rust programs ignore that signal unless they ask for it.
+    /// `sendfile` has no flag against `SIGPIPE`. Rust programs ignore that signal by default.
     pub(crate) fn send_file(
         &self,
         file: &File,
@@ -67,8 +67,8 @@ impl Plain {
         }
     }
 
-    /// The system does not tell whether the socket failed, or the file, or only `sendfile`, which not
-    /// every file system has. Reading and sending do.
+    /// The error does not tell whether the socket, the file or only `sendfile` failed, which not
+    /// every file system supports. Reading and sending separately does.
     #[cold]
     fn send_copied(&self, file: &File, offset: u64, count: usize) -> io::Result<FileSent> {
         let chunk = match read_chunk(file, offset, count) {
@@ -90,18 +90,13 @@ impl Plain {
         usize::try_from(count).unwrap_or(usize::MAX)
     }
 
-    /// What is known of the client. A failure to ask is none of it.
+    /// Asks the kernel whether the client is still connected. If that fails, the client counts as
+    /// present.
     pub(crate) fn presence(&self) -> Presence {
-        let mut asked = [PollFd::new(&self.0, PollFlags::RDHUP)];
-        match poll(&mut asked, Some(&Timespec::default())) {
-            Ok(_)
-                if asked[0]
-                    .revents()
-                    .intersects(PollFlags::HUP | PollFlags::ERR) =>
-            {
-                Presence::Gone
-            }
-            Ok(_) if asked[0].revents().contains(PollFlags::RDHUP) => Presence::Finished,
+        let mut fds = [PollFd::new(&self.0, PollFlags::RDHUP)];
+        match poll(&mut fds, Some(&Timespec::default())) {
+            Ok(_) if fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) => Presence::Gone,
+            Ok(_) if fds[0].revents().contains(PollFlags::RDHUP) => Presence::Finished,
             Ok(_) | Err(_) => Presence::Here,
         }
     }
@@ -118,17 +113,17 @@ impl Plain {
     }
 }
 
-/// What needs to know where something ends before it receives it.
+/// Calls for TLS and the PROXY protocol, which receive exact lengths.
 #[cfg(any(feature = "proxy", feature = "_tls"))]
 impl Plain {
-    /// Receives into `buffer` and returns how many bytes came; none if the client has finished
-    /// sending.
+    /// Receives into `buffer` and returns the number of bytes, which is 0 if the client has
+    /// finished sending.
     pub(crate) fn read(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
         let (count, _) = retry_on_intr(|| recv(&self.0, &mut *buffer, flags))?;
         Ok(count)
     }
 
-    /// Sends from the start of all slices in one call and returns how many bytes went.
+    /// Sends all slices in one call and returns the number of bytes sent.
     #[cfg(feature = "_tls")]
     pub(crate) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         Ok(retry_on_intr(|| {
@@ -138,7 +133,7 @@ impl Plain {
     }
 }
 
-/// Returns how many bytes were sent: 0 if the send buffer is full.
+/// Returns the number of bytes sent, which is 0 if the send buffer is full.
 fn none_if_full(sent: Result<usize, Errno>) -> io::Result<usize> {
     match sent {
         Err(Errno::AGAIN) => Ok(0),

@@ -170,24 +170,29 @@ fn file_errors_are_one_line_that_names_the_file() {
     let text = one.certificate.replacen('M', "\u{1}", 1);
     std::fs::write(&broken, text).expect("the folder is writable");
     let (certificate, key) = (&files.certificate, &files.key);
-    check(&empty, key, &empty, "there is no certificate");
-    check(key, key, key, "there is no certificate");
-    check(certificate, &empty, &empty, "there is no private key");
+    check(&empty, key, &empty, "the file contains no certificate");
+    check(key, key, key, "the file contains a private key");
+    check(
+        certificate,
+        &empty,
+        &empty,
+        "the file contains no private key",
+    );
     check(
         certificate,
         certificate,
         certificate,
-        "there is no private key",
+        "the file contains a certificate",
     );
     check(&missing, key, &missing, "No such file");
     check(certificate, &missing, &missing, "No such file");
-    check(&broken, key, &broken, "it is not well-formed PEM");
+    check(&broken, key, &broken, "the file is not well-formed PEM");
     std::fs::write(key, &other.key).expect("the folder is writable");
     check(
         certificate,
         key,
         key,
-        "the key is not that of the certificate",
+        "the key does not belong to the certificate",
     );
     assert!(Tls::builder().build().is_err(), "there is no certificate");
 }

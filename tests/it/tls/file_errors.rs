@@ -35,12 +35,12 @@ fn key_errors_name_the_problem_and_the_fix() {
         check(key, "the private key is encrypted", end);
     }
     for (key, kind) in [
-        ("rsa-1024.pem", "it is an RSA key of 1024 bits; supported"),
-        ("p-521.pem", "it is a key of P-521; supported"),
-        ("secp256k1.pem", "it is a key of secp256k1; supported"),
-        ("ed448.pem", "it is an Ed448 key; supported"),
+        ("rsa-1024.pem", "this is an RSA key of 1024 bits; supported"),
+        ("p-521.pem", "this is a key of P-521; supported"),
+        ("secp256k1.pem", "this is a key of secp256k1; supported"),
+        ("ed448.pem", "this is an Ed448 key; supported"),
         #[cfg(not(feature = "aws-lc-rs"))]
-        ("rsa-8192.pem", "it is an RSA key of 8192 bits; supported"),
+        ("rsa-8192.pem", "this is an RSA key of 8192 bits; supported"),
     ] {
         // AWS-LC accepts the key, but it does not match the certificate.
         if cfg!(feature = "aws-lc-rs") && key == "p-521.pem" {
@@ -50,19 +50,15 @@ fn key_errors_name_the_problem_and_the_fix() {
     }
     let end = "(openssl pkey -inform der -in FILE -out key.pem converts it)";
     check("p-256.der", "the private key is DER", end);
-    check("both.p12", "it is PKCS #12", "certificate and key)");
+    check("both.p12", "the file is PKCS #12", "certificate and key)");
     let end = "(ssh-keygen -p -m PKCS8 -f FILE converts it in place)";
-    check(
-        "openssh.pem",
-        "the private key is in the format of OpenSSH",
-        end,
-    );
+    check("openssh.pem", "the private key has the OpenSSH format", end);
     check(
         "public.pem",
-        "there is no private key in it, but a public key",
+        "the file contains a public key instead of a private key",
         "",
     );
-    let start = "there is no private key in it, but a certificate";
+    let start = "the file contains a certificate instead of a private key";
     check("v3.pem", start, "are certificate and key swapped?");
 }
 
@@ -78,13 +74,13 @@ fn certificate_errors_name_the_problem_and_the_fix() {
     let end = "(openssl x509 -in FILE -out cert.pem converts it)";
     check(
         "trusted.pem",
-        "there is no certificate in it, but a TRUSTED",
+        "the certificate is a TRUSTED CERTIFICATE",
         end,
     );
-    let start = "there is no certificate in it, but a certificate request";
+    let start = "the file contains a certificate request instead";
     check("request.pem", start, "signed by its own key)");
-    check("both.p12", "it is PKCS #12", "certificate and key)");
-    let start = "there is no certificate in it, but a private key";
+    check("both.p12", "the file is PKCS #12", "certificate and key)");
+    let start = "the file contains a private key instead";
     check("p-256.pem", start, "are certificate and key swapped?");
     let start = "the certificate of the key is not the first";
     check("wrong-order.pem", start, "before those of its authorities");
@@ -110,7 +106,7 @@ fn mismatched_key_error_names_both_files() {
         .to_string();
     let certificate = file("v3.pem").display().to_string();
     let expected = format!(
-        "{key}: the key is not that of the certificate (openssl pkey -in {key} -pubout and openssl \
+        "{key}: the key does not belong to the certificate (openssl pkey -in {key} -pubout and openssl \
          x509 -in {certificate} -noout -pubkey print the same for a pair)"
     );
     assert_eq!(text, expected);

@@ -1,4 +1,4 @@
-//! How long the keys of a connection last.
+//! Limits how much is encrypted with the keys of a connection.
 
 use std::io;
 
@@ -6,83 +6,84 @@ use rustls::SupportedCipherSuite;
 
 use super::HEADER;
 
-/// The most content of a record (RFC 8446 section 5.1).
+/// Maximum content of a record (RFC 8446 section 5.1).
 const MAX_RECORD: usize = 16 * 1024;
 
-/// Kept for records without content, which rustls makes by itself: the end of the handshake, and
-/// alerts.
+/// Records reserved for those that rustls sends by itself: the end of the handshake, and alerts.
 const RESERVED: u64 = 16;
 
-/// How many records may still be sent with the keys of a connection.
+/// Counts the records that may still be sent with the keys of a connection.
 ///
-/// A cipher hides what is encrypted with one key for so many records; with AES-GCM rustls says 2^24
-/// (RFC 8446 section 5.5). In TLS 1.3 it goes on with other keys then. TLS 1.2 has none: there it
-/// drops what it is to encrypt, without an error, and tells the client that this was all. So it is
-/// not asked to.
+/// A key is safe for a limited number of records: rustls uses 2^24 for AES-GCM (RFC 8446 section
+/// 5.5). TLS 1.3 then changes keys. TLS 1.2 cannot: rustls silently drops further content and sends
+/// `close_notify`, as if it were complete. So the connection stops sending before that.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    /// Content of a record.
-    record: usize,
-    life: Life,
+    /// Maximum content of a record on this connection.
+    max_content: usize,
+    lifetime: Lifetime,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Life {
-    /// Others come when they are used up.
+enum Lifetime {
+    /// The keys are replaced when they are used up.
     Unlimited,
-    /// So many records, and half of what it was at first: from there on the next answer should be the
-    /// last, which has as much again.
+    /// The remaining records, and half of the initial number. Below half, the next response should
+    /// be the last one, so it has as many records again.
     Left { records: u64, half: u64 },
-    /// Something was to be sent that they did not last for.
+    /// Content was to be sent for which the keys did not last.
     Exhausted,
 }
 
 impl Keys {
-    /// Of a connection whose handshake has not come to its end. `largest` is the size of a record, if
-    /// it is not the usual one.
+    /// Creates the keys of a connection before its handshake completes. `largest` is the record
+    /// size if it is not the default.
     pub(crate) fn new(largest: Option<usize>) -> Self {
         Self {
-            record: largest.map_or(MAX_RECORD, |size| size - HEADER),
-            life: Life::Unlimited,
+            max_content: largest.map_or(MAX_RECORD, |size| size - HEADER),
+            lifetime: Lifetime::Unlimited,
         }
     }
 
-    /// This is agreed on.
+    /// Sets the cipher suite that the handshake chose.
     pub(crate) fn set_cipher_suite(&mut self, suite: Option<SupportedCipherSuite>) {
         if let Some(SupportedCipherSuite::Tls12(suite)) = suite {
             let records = suite.common.confidentiality_limit.saturating_sub(RESERVED);
             let half = records / 2;
-            self.life = Life::Left { records, half };
+            self.lifetime = Lifetime::Left { records, half };
         }
     }
 
-    /// So much content is to be encrypted.
+    /// Accounts for content that is to be encrypted.
     ///
     /// # Errors
     ///
-    /// If they don't last for that; and then always.
+    /// Returns an error if the keys do not last for the content, and on every later call.
     pub(crate) fn take(&mut self, content: usize) -> io::Result<()> {
-        if let Life::Left { records, half } = self.life {
-            let left = records.checked_sub(content.div_ceil(self.record) as u64);
-            self.life = left.map_or(Life::Exhausted, |records| Life::Left { records, half });
+        if let Lifetime::Left { records, half } = self.lifetime {
+            let left = records.checked_sub(content.div_ceil(self.max_content) as u64);
+            self.lifetime = left.map_or(Lifetime::Exhausted, |records| Lifetime::Left {
+                records,
+                half,
+            });
         }
         self.check()
     }
 
-    /// Whether what is to be sent so far could be.
+    /// Fails if earlier content could not be sent.
     pub(crate) fn check(&self) -> io::Result<()> {
-        match self.life {
-            Life::Unlimited | Life::Left { .. } => Ok(()),
-            Life::Exhausted => Err(io::Error::other("its keys are used up")),
+        match self.lifetime {
+            Lifetime::Unlimited | Lifetime::Left { .. } => Ok(()),
+            Lifetime::Exhausted => Err(io::Error::other("the keys of the connection are used up")),
         }
     }
 
-    /// Whether the next answer should be the last.
+    /// Whether the next response should be the last one.
     pub(crate) fn are_near_limit(&self) -> bool {
-        match self.life {
-            Life::Unlimited => false,
-            Life::Left { records, half } => records < half,
-            Life::Exhausted => true,
+        match self.lifetime {
+            Lifetime::Unlimited => false,
+            Lifetime::Left { records, half } => records < half,
+            Lifetime::Exhausted => true,
         }
     }
 }
@@ -95,13 +96,13 @@ mod tests {
 
     const GIB: usize = 1024 * 1024 * 1024;
 
-    fn agreed(suite: SupportedCipherSuite) -> Keys {
+    fn keys_of(suite: SupportedCipherSuite) -> Keys {
         let mut keys = Keys::new(None);
         keys.set_cipher_suite(Some(suite));
         keys
     }
 
-    /// How many GiB leave before keys are worn, and before they are used up.
+    /// How many GiB can be sent before the keys are near their limit, and in all.
     fn life(mut keys: Keys) -> (usize, usize) {
         let [mut fresh, mut all] = [0; 2];
         while all < 1000 && keys.take(GIB).is_ok() {
@@ -112,8 +113,8 @@ mod tests {
     }
 
     #[test]
-    fn keys_last_as_long_as_their_cipher_hides_what_they_encrypt() {
-        // 2^24 records of 2^14 bytes, but for what is kept.
+    fn keys_last_until_the_limit_of_the_cipher() {
+        // 2^24 records of 2^14 bytes, less the reserved records.
         let limited = (127, 255);
         let unlimited = (1000, 1000);
         for (suite, expected) in [
@@ -129,25 +130,25 @@ mod tests {
             (cipher_suite::TLS13_AES_128_GCM_SHA256, unlimited),
             (cipher_suite::TLS13_AES_256_GCM_SHA384, unlimited),
         ] {
-            assert_eq!(life(agreed(suite)), expected, "{suite:?}");
+            assert_eq!(life(keys_of(suite)), expected, "{suite:?}");
         }
     }
 
     #[test]
-    fn a_record_is_one_however_little_it_brings() {
+    fn short_content_counts_as_a_whole_record() {
         let mut keys = Keys::new(Some(105));
-        keys.life = Life::Left {
+        keys.lifetime = Lifetime::Left {
             records: 10,
             half: 5,
         };
-        keys.take(1).expect("there are 10");
-        keys.take(100).expect("there are 9");
-        keys.take(101).expect("there are 8");
+        keys.take(1).expect("10 records are left");
+        keys.take(100).expect("9 records are left");
+        keys.take(101).expect("8 records are left");
         assert!(!keys.are_near_limit());
-        keys.take(200).expect("there are 6");
+        keys.take(200).expect("6 records are left");
         assert!(keys.are_near_limit());
-        keys.take(401).expect_err("there are 4");
-        keys.take(1).expect_err("something was not sent before it");
-        keys.check().expect_err("it was not");
+        keys.take(401).expect_err("4 records are left");
+        keys.take(1).expect_err("earlier content was not sent");
+        keys.check().expect_err("earlier content was not sent");
     }
 }

@@ -1,4 +1,4 @@
-//! TLS on a socket that does not block: rustls knows the protocol, and here bytes go in and out.
+//! TLS on a non-blocking socket: moves bytes between the socket and rustls.
 
 mod keys;
 
@@ -13,81 +13,81 @@ use self::keys::Keys;
 use super::plain::Plain;
 use super::{FileSent, MAX_FILE_READ, Received, read_chunk};
 
-/// Calls to receive for one caller: rustls takes 4 KiB with each.
+/// Maximum calls to receive for one caller. rustls reads 4 KiB per call.
 const MAX_READS: usize = 16;
 
-/// The most that rustls keeps of a record or of a message of the handshake that is not complete.
+/// Maximum that rustls keeps of an incomplete record or handshake message.
 const MAX_PARTIAL: usize = 0xffff;
 
-/// What the first byte of a record says that is a part of a handshake (RFC 8446 section 5.1).
+/// The record type of a handshake (RFC 8446 section 5.1), which is the first byte of a record.
 const HANDSHAKE: u8 = 22;
 
-/// The same of a record with content.
+/// The record type of application data.
 const APPLICATION_DATA: u8 = 23;
 
-/// What a record begins with: its type, a version and how much follows.
+/// Size of a record header: type, version and length.
 const HEADER: usize = 5;
 
-/// One client's TLS.
+/// The TLS session of one client.
 #[derive(Debug)]
 pub(crate) struct Session {
     connection: ServerConnection,
     keys: Keys,
-    /// Content that is encrypted and that its sender does not know to have gone: what it sends next
-    /// begins with it.
+    /// Encrypted content that the caller does not know to be sent. The next call begins with this
+    /// content again.
     encrypted: usize,
-    /// Content that is decrypted and has not been received.
+    /// Decrypted content that was not received.
     decrypted: usize,
-    /// Bytes that have come of a handshake that is not at its end.
+    /// Bytes received of an incomplete handshake.
     handshake_bytes: usize,
     records: Records,
-    /// Whether the client has said that nothing more comes from it.
+    /// Whether the client has sent `close_notify`.
     has_received_close_notify: bool,
 }
 
-/// Follows where records end among the bytes that come.
+/// Finds the ends of records in the received bytes.
 #[derive(Debug, Default)]
 struct Records {
     header: [u8; HEADER],
-    /// Bytes that have come of a record that is not complete.
+    /// Bytes received of an incomplete record.
     filled: usize,
 }
 
-/// How far a handshake has come.
+/// The state of a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handshake {
-    /// Both sides have agreed.
+    /// The handshake is complete.
     Done,
-    /// Not a byte of it is here.
+    /// No byte of it has arrived.
     NotStarted,
-    /// The client is to send.
+    /// The client has to send.
     WantsRead,
-    /// The client is to receive.
+    /// The client has to receive.
     WantsWrite,
-    /// The client has gone.
+    /// The client has closed the connection.
     Closed,
-    /// What the client sends is no TLS, and is still to be received.
+    /// The received bytes are not TLS. They are still in the socket.
     NotTls,
 }
 
-/// What outcome of reading what may be there.
+/// The result of reading from the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadOutcome {
-    /// There may be more.
+    /// More bytes may be available.
     More,
-    /// There is no more, but perhaps the end.
+    /// No more bytes are available, except possibly the end.
     Last,
     End,
 }
 
-/// The socket, as rustls wants it to receive.
+/// The socket as rustls reads from it.
 struct RecordReader<'a> {
     socket: &'a Plain,
     records: &'a mut Records,
     is_empty: bool,
 }
 
-/// The socket, as rustls wants it to send.
+/// The socket as rustls writes to it.
 struct RecordWriter<'a>(&'a Plain);
 
 impl Session {
@@ -125,7 +125,7 @@ impl Session {
             if self.connection.wants_write() {
                 return Ok(Handshake::WantsWrite);
             }
-            // To the end, if it has come: nothing else will tell of it.
+            // Read until the end if it has arrived, because no later event reports it.
             match self.read(socket) {
                 Ok(ReadOutcome::End) => return Ok(Handshake::Closed),
                 Ok(ReadOutcome::More | ReadOutcome::Last) => {}
@@ -148,12 +148,12 @@ impl Session {
                 return Ok(Received::Full);
             }
             let has_received = buffer.len() > before;
-            // Whoever gets nothing will not ask again, and must not miss the end.
+            // A caller that receives nothing does not call again, so it must not miss the end.
             if has_received && outcome == ReadOutcome::Last {
                 return Ok(Received::Short);
             }
             outcome = match self.read(socket) {
-                // The end is told when all that outcome before it has been.
+                // The end is reported after all content before it.
                 Ok(ReadOutcome::End) if has_received => return Ok(Received::Full),
                 Ok(ReadOutcome::End) => return Ok(Received::End),
                 Ok(outcome) => outcome,
@@ -165,8 +165,8 @@ impl Session {
         Ok(Received::Full)
     }
 
-    /// Bytes are told to have gone when they have, and not when they are encrypted. So whoever sends
-    /// knows how fast the client takes them, and comes again as long as there is a rest.
+    /// Reports bytes as sent when they have left, not when they are encrypted. So the caller knows
+    /// how fast the client reads, and calls again until nothing is left.
     pub(crate) fn send(
         &mut self,
         socket: &Plain,
@@ -175,7 +175,7 @@ impl Session {
     ) -> io::Result<usize> {
         debug_assert!(
             self.encrypted <= first.len() + second.len(),
-            "what did not go comes again"
+            "the caller passes unsent bytes again"
         );
         self.send_content(socket, first, second)
     }
@@ -186,7 +186,7 @@ impl Session {
         }
         let sent = self.send_encrypted(socket)?;
         let acknowledged = if self.connection.wants_write() {
-            // A byte stays with the sender for as long as anything does here.
+            // The last byte is not reported while encrypted bytes are left.
             sent.min(self.encrypted.saturating_sub(1))
         } else {
             self.encrypted
@@ -195,31 +195,31 @@ impl Session {
         Ok(acknowledged)
     }
 
-    /// What is encrypted is taken, and goes sooner or later: whoever gives it need not come again with
-    /// the same.
+    /// Encrypted content counts as accepted and is sent sooner or later, so the caller does not
+    /// pass it again.
     pub(crate) fn write(&mut self, socket: &Plain, bytes: &[u8]) -> io::Result<usize> {
         if !self.flush(socket)? {
             return Ok(0);
         }
-        let taken = self.encrypt(&[IoSlice::new(bytes)])?;
+        let accepted = self.encrypt(&[IoSlice::new(bytes)])?;
         self.send_encrypted(socket)?;
-        Ok(taken)
+        Ok(accepted)
     }
 
-    /// Encrypts from the start of all slices, and returns how much.
+    /// Encrypts from the start of the slices and returns the number of bytes encrypted.
     fn encrypt(&mut self, content: &[IoSlice<'_>]) -> io::Result<usize> {
         let count: usize = content.iter().map(|slice| slice.len()).sum();
         self.keys.take(count.min(MAX_FILE_READ))?;
         self.connection.writer().write_vectored(content)
     }
 
-    /// Sends what is encrypted. Whether all of it has gone.
+    /// Sends encrypted bytes. Returns whether all of them were sent.
     pub(crate) fn flush(&mut self, socket: &Plain) -> io::Result<bool> {
         self.send_encrypted(socket)?;
         Ok(!self.connection.wants_write())
     }
 
-    /// What the system could send by itself has to be encrypted first.
+    /// TLS needs the content of the file in memory to encrypt it.
     pub(crate) fn send_file(
         &mut self,
         socket: &Plain,
@@ -228,7 +228,7 @@ impl Session {
         count: usize,
     ) -> io::Result<FileSent> {
         let mut chunk = Vec::new();
-        // What is encrypted already need not be read again.
+        // Content that is already encrypted need not be read again.
         if self.encrypted == 0 {
             chunk = match read_chunk(file, offset, count) {
                 Ok(chunk) => chunk,
@@ -241,22 +241,22 @@ impl Session {
         })
     }
 
-    /// Whether there is content that has not been received.
+    /// Whether there is decrypted content that was not received.
     pub(crate) fn has_unread(&self) -> bool {
         self.decrypted > 0
     }
 
-    /// Whether a part of a record is here that may bring content.
+    /// Whether part of an application data record has arrived.
     pub(crate) fn has_partial_record(&self) -> bool {
         self.records.kind() == Some(APPLICATION_DATA)
     }
 
-    /// Whether the next answer should be the last, because the keys do not last for many more.
+    /// Whether the next response should be the last one, because the keys are near their limit.
     pub(crate) fn keys_near_limit(&self) -> bool {
         self.keys.are_near_limit()
     }
 
-    /// How much memory is kept here, about.
+    /// Returns the approximate memory that this session keeps for received and sent bytes.
     pub(crate) fn held(&self) -> usize {
         let partial = self
             .handshake_bytes
@@ -265,8 +265,8 @@ impl Session {
         self.encrypted + self.decrypted + partial
     }
 
-    /// Says that nothing more comes (RFC 8446 section 6.1) to a client that may have waited for it.
-    /// Whether that has gone. It fails if something is missing before.
+    /// Sends `close_notify` (RFC 8446 section 6.1). Returns whether it was sent. Fails if earlier
+    /// content could not be sent.
     pub(crate) fn send_close_notify(&mut self, socket: &Plain) -> io::Result<bool> {
         if self.connection.is_handshaking() {
             return Ok(true);
@@ -276,12 +276,12 @@ impl Session {
         self.flush(socket)
     }
 
-    /// Whether the client has said so.
+    /// Whether the client has sent `close_notify`.
     pub(crate) fn has_received_close_notify(&self) -> bool {
         self.has_received_close_notify
     }
 
-    /// Moves what is decrypted to `buffer`, as far as its capacity goes.
+    /// Moves decrypted content to `buffer`, up to its capacity.
     fn move_decrypted(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
         while self.decrypted > 0 && buffer.len() < buffer.capacity() {
             let mut reader = self.connection.reader();
@@ -294,7 +294,7 @@ impl Session {
         Ok(())
     }
 
-    /// Receives and decrypts what outcome.
+    /// Receives bytes and decrypts them.
     fn read(&mut self, socket: &Plain) -> io::Result<ReadOutcome> {
         let mut source = RecordReader {
             socket,
@@ -304,7 +304,7 @@ impl Session {
         let count = self.connection.read_tls(&mut source)?;
         let is_empty = source.is_empty;
         let processed = self.connection.process_new_packets();
-        // What answers it: a part of the handshake, or an alert that says what was wrong.
+        // Send the reply: a handshake message, or an alert that names the error.
         let flushed = self.send_encrypted(socket);
         let state = processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         flushed?;
@@ -315,13 +315,13 @@ impl Session {
         self.has_received_close_notify = state.peer_has_closed();
         Ok(match count {
             0 => ReadOutcome::End,
-            // The end has come, and nothing else will tell of it.
+            // The end has arrived, and no later event reports it.
             _ if is_empty && !state.peer_has_closed() => ReadOutcome::Last,
             _ => ReadOutcome::More,
         })
     }
 
-    /// Sends what is encrypted, as far as the client takes it, and returns how many bytes went.
+    /// Sends encrypted bytes until the socket would block, and returns their number.
     fn send_encrypted(&mut self, socket: &Plain) -> io::Result<usize> {
         let mut sent = 0;
         while self.connection.wants_write() {
@@ -336,7 +336,7 @@ impl Session {
 }
 
 impl Records {
-    /// What the record is that is not complete.
+    /// The type of the incomplete record, if there is one.
     fn kind(&self) -> Option<u8> {
         (self.filled > 0).then_some(self.header[0])
     }
@@ -357,7 +357,7 @@ impl Records {
         }
     }
 
-    /// Where the header ends, or the record once that is known.
+    /// The end of the header, or of the record once its length is known.
     fn end(&self) -> usize {
         let [_, _, _, length @ ..] = self.header;
         match self.filled {
@@ -372,7 +372,8 @@ impl Read for RecordReader<'_> {
         let had_partial = self.records.filled > 0;
         let count = self.socket.read(buffer, RecvFlags::empty())?;
         self.records.feed(&buffer[..count]);
-        // With the look that finds nothing rustls gives back the room for a record in parts.
+        // A read that finds nothing makes rustls free the buffer of a partial record, so one more
+        // read is needed after a partial record.
         self.is_empty = count < buffer.len() && !had_partial;
         Ok(count)
     }
@@ -393,7 +394,7 @@ impl Write for RecordWriter<'_> {
     }
 }
 
-/// The next byte, which is still to be received; `None` at the end.
+/// Peeks at the next byte. Returns `None` at the end.
 fn first_byte(socket: &Plain) -> io::Result<Option<u8>> {
     let mut byte = [0];
     let count = socket.read(&mut byte, RecvFlags::PEEK)?;
