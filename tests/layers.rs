@@ -9,7 +9,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("logging", &["sync"]),
     ("sync", &[]),
     ("fs", &["sync"]),
-    ("message", &[]),
+    ("message", &["logging"]),
     ("net", &["sync", "fs", "message"]),
     ("http1", &["message"]),
     (

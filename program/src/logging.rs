@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::SystemTime;
 
-use httpool::logging::{escape_json, escape_text};
+use httpool::logging::{escape_json_string, escape_text, panic_message};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use serde_json::Value;
 use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger};
 use time::macros::format_description;
 
@@ -119,12 +118,7 @@ fn text_config() -> Config {
 
 /// Writes the panics of handlers to the log instead of standard error.
 fn log_panic(info: &PanicHookInfo<'_>) {
-    let payload = info.payload();
-    let message = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
+    let message = panic_message(info.payload()).unwrap_or("no message");
     let thread = thread::current();
     let name = thread.name().unwrap_or("unnamed");
     match info.location() {
@@ -253,11 +247,11 @@ impl<W: Write + Send + 'static> SharedLogger for Lines<W> {
 
 fn json(record: &Record<'_>, now: SystemTime) -> String {
     format!(
-        "{{\"ts\":\"{}\",\"level\":\"{}\",\"target\":{},\"message\":{}}}\n",
+        "{{\"ts\":\"{}\",\"level\":\"{}\",\"target\":\"{}\",\"message\":\"{}\"}}\n",
         humantime::format_rfc3339_millis(now),
         record.level().as_str().to_lowercase(),
-        Value::from(record.target()),
-        escape_json(&Value::from(record.args().to_string()).to_string()),
+        escape_json_string(record.target()),
+        escape_json_string(&record.args().to_string()),
     )
 }
 
@@ -286,6 +280,8 @@ fn priority(level: Level) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

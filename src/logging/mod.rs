@@ -15,6 +15,8 @@
 
 mod escape;
 mod limit;
+mod panic;
 
-pub use self::escape::{escape_json, escape_text, is_unsafe};
+pub use self::escape::{escape_json, escape_json_string, escape_text, is_unsafe};
 pub use self::limit::{LogLimit, Suppressed};
+pub use self::panic::panic_message;

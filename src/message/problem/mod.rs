@@ -4,7 +4,6 @@ pub(crate) mod page;
 pub(crate) mod pages;
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use bytes::Bytes;
 use http::header::{
@@ -16,6 +15,7 @@ use self::page::{POLICY, Page};
 use super::headers::media_type;
 use super::request_id::{REQUEST_ID, is_sane};
 use super::{Body, IntoResponse, Response};
+use crate::logging::escape_json_string;
 
 /// The `Retry-After` of a 503, in seconds. Most requests that occupy the server take less.
 const RETRY: HeaderValue = HeaderValue::from_static("1");
@@ -191,9 +191,7 @@ impl Problem {
         );
         if !self.detail.is_empty() {
             json.push_str(r#","detail":""#);
-            for character in self.detail.chars() {
-                push_json(character, &mut json);
-            }
+            json.push_str(&escape_json_string(&self.detail));
             json.push('"');
         }
         if let Some(id) = id {
@@ -292,17 +290,6 @@ impl ProblemFormat {
     }
 }
 
-fn push_json(character: char, json: &mut String) {
-    match character {
-        '"' | '\\' => json.extend(['\\', character]),
-        '\0'..='\x1f' => {
-            let written = write!(json, "\\u{:04x}", u32::from(character));
-            debug_assert!(written.is_ok(), "writing to a string can't fail");
-        }
-        _ => json.push(character),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http::header::ACCEPT;
@@ -332,7 +319,7 @@ mod tests {
         const JSON: &str = "application/problem+json";
         let text = "400 Bad Request: a \"<b>\"\n& 'c'\n";
         let html = "<p>a &quot;&lt;b&gt;&quot;\n&amp; &#39;c&#39;</p>";
-        let json = r#""status":400,"detail":"a \"<b>\"\u000a& 'c'"}"#;
+        let json = r#""status":400,"detail":"a \"<b>\"\n& 'c'"}"#;
         check("", TEXT, text);
         check("*/*", TEXT, text);
         check("image/png", TEXT, text);
