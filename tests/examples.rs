@@ -275,7 +275,7 @@ fn routes_stores_books() {
     for (answer, status, reason) in [
         (routes.get("/books/2"), 404, "book 2 not found"),
         (routes.get("/books/x"), 400, "is no id"),
-        (routes.get("/books?from=x"), 400, "the query is wrong"),
+        (routes.get("/books?from=x"), 400, "invalid query"),
         (routes.post("/books", "{"), 400, "the body is not JSON"),
         (
             routes.post("/books", r#"{"title": 1}"#),

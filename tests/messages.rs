@@ -95,15 +95,15 @@ fn compiler_messages_explain_the_mistake() {
     let compiler = Compiler::new();
     for (name, sentence) in [
         ("return_type", "a handler can't return `Trouble`"),
-        ("argument", "`User` can't be taken from a request here"),
+        ("argument", "`User` can't be an argument of this function"),
         ("asynchronous", "remove `async`"),
         ("asynchronous_handler", "remove `async`"),
         ("asynchronous_layer", "remove `async`"),
         ("clone", "`App: Clone` is not satisfied"),
-        ("headers", "`&str` does not say header fields"),
+        ("headers", "`&str` can't be used as response headers"),
         ("function", "Html<&str>` can't handle requests"),
         ("handler", "a handler can't return `u16`"),
-        ("layer", "`&str` is no layer"),
+        ("layer", "`&str` is not a layer"),
         ("order", "must be the last argument"),
         ("order_of_body", "must be the last argument"),
         ("order_of_closure", "must be the last argument"),
@@ -111,7 +111,7 @@ fn compiler_messages_explain_the_mistake() {
             "state",
             "a router with the state `App` has no `State<Mailer>`",
         ),
-        ("stateful", "`Router<App>` is no handler"),
+        ("stateful", "`Router<App>` is not a handler"),
         (
             "stateless",
             "a router with the state `()` has no `State<App>`",

@@ -52,9 +52,9 @@ pub const MAX_STREAMED_BODY: u64 = 1024 * 1024 * 1024;
 /// A handler may block; the pool exists for that. If it panics, its client receives a 500, and no
 /// other request is affected.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no handler",
-    note = "handlers are functions of a `Request`, routers (one whose functions take a `State` needs \
-            `with_state`), or whatever implements `Handler`"
+    message = "`{Self}` is not a handler",
+    note = "a handler is a function that takes a `Request`, a router (call `with_state` first if its \
+            functions take a `State`), or a type that implements `Handler`"
 )]
 pub trait Handler: Send + Sync + 'static {
     /// Responds to one request. The server drops what is left in `request` afterwards.

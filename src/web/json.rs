@@ -1,4 +1,4 @@
-//! Values as JSON.
+//! JSON responses and request bodies.
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -10,7 +10,7 @@ use crate::message::{IntoResponse, Response};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// As an answer a value, written as JSON.
+/// As a response, a value serialized as JSON.
 ///
 /// ```
 /// use httpool::{IntoResponse, Json};
@@ -25,13 +25,13 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// assert_eq!(response.body().as_bytes(), br#"{"name":"Ada"}"#);
 /// ```
 ///
-/// A value that can't be written as JSON, such as a map whose keys are no text, is logged and
-/// answered 500, whatever status stands around it.
+/// If a value can't be serialized, for example a map with keys that are not strings, the error is
+/// logged. The response is then 500, whatever status or headers were returned with the value.
 ///
-/// With the feature `router` it is an argument of functions too: the request's body, read as JSON.
-/// Content that does not say that it is JSON is answered 415, content that is none 400 with line and
-/// column, content that is another value than is wanted 422 with the path of the value, such as
-/// `user.tags[1]`. A request without content is answered 400, whatever type it names.
+/// With the feature `router` it is also an argument of functions: the request's body, parsed as
+/// JSON. A content type other than JSON is answered 415. Invalid JSON is answered 400 with line and
+/// column. JSON that does not fit the type is answered 422 with the path of the wrong value, for
+/// example `user.tags[1]`. A request without a body is answered 400, whatever its content type.
 #[cfg_attr(
     feature = "router",
     doc = r#"
@@ -62,8 +62,8 @@ impl<T: Serialize> IntoResponse for Json<T> {
                 response.headers_mut().insert(CONTENT_TYPE, JSON);
                 response
             }
-            Err(why) => {
-                error!("an answer can't be written as JSON: {why}");
+            Err(error) => {
+                error!("a response can't be serialized as JSON: {error}");
                 failed(StatusCode::INTERNAL_SERVER_ERROR)
             }
         }
@@ -77,13 +77,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_json_is_an_error_whatever_stands_around_it() {
-        let answer = || Json(BTreeMap::from([([1, 2], "a key that is no text")]));
+    fn values_that_are_not_json_become_a_500() {
+        let invalid = || Json(BTreeMap::from([([1, 2], "a key that is not a string")]));
         for response in [
-            answer().into_response(),
-            (StatusCode::CREATED, answer()).into_response(),
-            ([("x-name", "value")], answer()).into_response(),
-            (StatusCode::CREATED, [("x-name", "value")], answer()).into_response(),
+            invalid().into_response(),
+            (StatusCode::CREATED, invalid()).into_response(),
+            ([("x-name", "value")], invalid()).into_response(),
+            (StatusCode::CREATED, [("x-name", "value")], invalid()).into_response(),
         ] {
             assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
             assert!(!response.headers().contains_key("x-name"));

@@ -1,4 +1,4 @@
-//! What stands between the server and a handler.
+//! Layers: middleware between the server and a handler.
 
 use std::fmt;
 use std::io;
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::message::body::Provenance;
 use crate::message::{BodyMode, Handler, IntoResponse, Request, Response};
 
-/// Sees requests before a handler does, and its answers afterwards: middleware.
+/// Handles requests before a handler does, and its responses afterwards: middleware.
 ///
-/// A layer passes a request on by giving it to [`Next`], or answers it itself. Every
-/// `Fn(Request, Next) -> impl IntoResponse + Send + Sync` is a layer:
+/// A layer passes a request on to [`Next`], or responds itself. Every `Fn(Request, Next) -> impl
+/// IntoResponse + Send + Sync` is a layer:
 ///
 /// ```
 /// use httpool::http::StatusCode;
@@ -30,8 +30,8 @@ use crate::message::{BodyMode, Handler, IntoResponse, Request, Response};
 ///
 /// # Order
 ///
-/// What is written first sees the request first, and its answer last. This holds for
-/// [`Layered::layer`] and `Router::layer` alike:
+/// The layer that is added first sees the request first, and its response last. This holds for
+/// [`Layered::layer`] and `Router::layer`:
 ///
 /// ```
 /// use httpool::{Handler, Layered, Next, Request};
@@ -46,18 +46,18 @@ use crate::message::{BodyMode, Handler, IntoResponse, Request, Response};
 /// }
 /// ```
 ///
-/// # Around some paths
+/// # Layers for a part of the paths
 ///
-/// Put a layer on the nested router that has these paths: it sees everything beneath them, whether a
-/// route matches it or not. Don't compare prefixes: a router takes
-/// paths for the same that a layer sees in several forms. `/%40admin/` finds what is nested in
-/// `/@admin`, and does not begin with `/@admin/`.
+/// To cover a part of the paths, add the layer to the router that is nested there: it sees every
+/// request beneath that path, whether a route matches or not. Do not compare path prefixes in a
+/// layer. A router decodes paths before it matches them, and a layer sees them undecoded:
+/// `/%40admin/` reaches a router nested at `/@admin`, but does not begin with `/@admin/`.
 ///
-/// # Another body
+/// # Replacing the request
 ///
-/// A layer may give the request another body, or pass on another request. [`ClientInfo`](crate::ClientInfo)
-/// and [`RawRequest`](crate::RawRequest) stay those of the request that has come: [`Next`] attaches them to what
-/// it passes on.
+/// A layer may replace the request or its body. [`ClientInfo`](crate::ClientInfo) and
+/// [`RawRequest`](crate::RawRequest) stay those of the received request: [`Next`] attaches them to
+/// the request that it passes on.
 ///
 /// ```
 /// use httpool::testing::Client;
@@ -70,33 +70,35 @@ use crate::message::{BodyMode, Handler, IntoResponse, Request, Response};
 ///
 /// # Responses of the server
 ///
-/// What the server answers itself passes no layer: to what is no request, is too long or late, or
-/// comes while there are too many, and in the place of a handler that panics. A layer completes such
+/// Responses that the server makes itself do not pass through layers: refusals of invalid,
+/// oversized, late or excess requests, and the 500 of a handler that panics. A layer completes such
 /// a response in [`server_response`](Self::server_response), as [`Cors`](crate::layers::Cors) and
-/// [`SecurityHeaders`](crate::layers::SecurityHeaders) do: those around a whole handler complete all of
-/// them, and those of a nested router the ones to requests for its paths.
-/// [`Builder::default_headers`](crate::Builder::default_headers) adds fields to all responses. Handlers
-/// that panic are seen behind [`CatchPanic`](crate::layers::CatchPanic).
+/// [`SecurityHeaders`](crate::layers::SecurityHeaders) do. Layers around the whole handler complete
+/// all of them; layers of a nested router complete those to requests for its paths.
+/// [`Builder::default_headers`](crate::Builder::default_headers) adds headers to all responses. To
+/// see panics of handlers in layers, add [`CatchPanic`](crate::layers::CatchPanic).
 ///
-/// # Bodies that have not come
+/// # Bodies that have not arrived
 ///
-/// A request that no handler wants the body of is handled when its head is here
-/// ([`BodyMode::HeadOnly`]), as one that no route takes. Its layers see it with its head, and where one
-/// of them looks at the body there is nothing. The response is then dropped, and the request passes
-/// the layers again when its body has come: so a layer that reads bodies may see such a request twice.
+/// If no handler needs a request's body, for example because no route matches, the request is
+/// handled as soon as its head has arrived ([`BodyMode::HeadOnly`]). Layers then see the request
+/// without content. If a layer reads the body in that case, the response is dropped, and the
+/// request passes through the layers again when its body has arrived. So a layer that reads bodies
+/// may see such a request twice.
 ///
 /// # Cost
 ///
-/// As with [`Handler`], the trait lends the request and a function owns it: to pass through a layer
-/// that implements the trait itself, as those of [`layers`](crate::layers) do, takes no memory.
+/// As with [`Handler`], the trait borrows the request and a function owns it. A layer that
+/// implements the trait itself, as those of [`layers`](crate::layers) do, allocates nothing to pass
+/// a request on.
 ///
 /// ```
 /// use httpool::http::{HeaderValue, header::SERVER};
 /// use httpool::{Layer, Next, Request, Response};
 ///
-/// struct SayWho;
+/// struct ServerName;
 ///
-/// impl Layer for SayWho {
+/// impl Layer for ServerName {
 ///     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
 ///         let mut response = next.handle(request);
 ///         response.headers_mut().insert(SERVER, HeaderValue::from_static("teapot"));
@@ -105,17 +107,18 @@ use crate::message::{BodyMode, Handler, IntoResponse, Request, Response};
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no layer",
-    note = "layers are functions of a `Request` and a `Next`, or whatever implements `Layer`; a \
-            closure says the types of both: `|request: Request, next: Next<'_>| ..`"
+    message = "`{Self}` is not a layer",
+    note = "a layer is a function that takes a `Request` and a `Next`, or a type that implements \
+            `Layer`; a closure must name both types: `|request: Request, next: Next<'_>| ..`"
 )]
 pub trait Layer: Send + Sync + 'static {
-    /// Answers one request, or has `next` do it.
+    /// Responds to one request, or passes it to `next`.
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response;
 
-    /// How to take the body of this request, of which nothing but the head is known, if what is
-    /// behind this layer takes it like that. A layer that is going to refuse the request by its head
-    /// says [`BodyMode::HeadOnly`], so that the client need not send the body for that.
+    /// Chooses how the body of this request is received. Only the head is known at this point.
+    /// `behind` is the choice of the handler and the layers behind this one. A layer that refuses a
+    /// request by its head should return [`BodyMode::HeadOnly`], so that the client need not send
+    /// the body.
     ///
     /// ```
     /// use httpool::http::StatusCode;
@@ -147,17 +150,17 @@ pub trait Layer: Send + Sync + 'static {
         behind
     }
 
-    /// Completes a response that the server makes itself, of which
-    /// [`Handler::server_response`](crate::Handler::server_response) says more. Layers do so in the
-    /// order in which they see responses. Default: the response stays as it is.
+    /// Completes a response that the server makes itself; see
+    /// [`Handler::server_response`](crate::Handler::server_response). Layers are called in the
+    /// order in which they see responses. The default changes nothing.
     ///
     /// ```
     /// use httpool::http::{HeaderValue, header::SERVER};
     /// use httpool::{Layer, Next, Request, Response};
     ///
-    /// struct SayWho;
+    /// struct ServerName;
     ///
-    /// impl Layer for SayWho {
+    /// impl Layer for ServerName {
     ///     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
     ///         let mut response = next.handle(request);
     ///         self.server_response(request, &mut response);
@@ -174,7 +177,7 @@ pub trait Layer: Send + Sync + 'static {
     }
 }
 
-/// The layers behind one, and the handler behind them all.
+/// The rest of the layers, and the handler.
 ///
 /// ```
 /// use std::time::Instant;
@@ -182,14 +185,14 @@ pub trait Layer: Send + Sync + 'static {
 /// use httpool::testing::Client;
 /// use httpool::{Layered, Next, Request, Response};
 ///
-/// fn time(request: Request, next: Next<'_>) -> Response {
-///     let (target, began) = (request.uri().clone(), Instant::now());
+/// fn measure(request: Request, next: Next<'_>) -> Response {
+///     let (target, start) = (request.uri().clone(), Instant::now());
 ///     let response = next.run(request);
-///     println!("{target} took {:?}", began.elapsed());
+///     println!("{target} took {:?}", start.elapsed());
 ///     response
 /// }
 ///
-/// let client = Client::new(Layered::new(|_: Request| "hello").layer(time));
+/// let client = Client::new(Layered::new(|_: Request| "hello").layer(measure));
 /// assert_eq!(client.get("/").send().text(), "hello");
 /// ```
 pub struct Next<'a> {
@@ -205,8 +208,8 @@ pub struct Next<'a> {
 /// use httpool::{Handler, Layered, Request};
 ///
 /// let handler = Layered::new(|_: Request| "hello").layer(SecurityHeaders::new());
-/// let answer = handler.handle(&mut Request::default());
-/// assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+/// let response = handler.handle(&mut Request::default());
+/// assert_eq!(response.headers()["x-content-type-options"], "nosniff");
 /// ```
 #[derive(Debug)]
 pub struct Layered<H> {
@@ -219,13 +222,13 @@ pub struct Layered<H> {
 pub(crate) struct Layers(Vec<Arc<dyn Layer>>);
 
 impl Next<'_> {
-    /// The answer to this request.
+    /// Responds to the request.
     pub fn run(self, mut request: Request) -> Response {
         self.handle(&mut request)
     }
 
-    /// The same for a request that is lent. What is left in it afterwards need not be what was in
-    /// it: a handler that is a function takes it away.
+    /// Responds to a borrowed request. Afterwards its content may be gone: a handler that is a
+    /// function takes the request.
     pub fn handle(self, request: &mut Request) -> Response {
         let Self {
             layers,
@@ -246,7 +249,7 @@ impl Next<'_> {
 }
 
 impl<H: Handler> Layered<H> {
-    /// The handler, without a layer yet.
+    /// Wraps the handler, without layers.
     pub fn new(handler: H) -> Self {
         Self {
             handler,
@@ -254,7 +257,7 @@ impl<H: Handler> Layered<H> {
         }
     }
 
-    /// Adds a layer, behind those that were added before.
+    /// Adds a layer, inside those that were added before.
     #[must_use]
     pub fn layer(mut self, layer: impl Layer) -> Self {
         self.layers.push(layer);
@@ -265,7 +268,7 @@ impl<H: Handler> Layered<H> {
 impl<H: Handler> Handler for Layered<H> {
     fn handle(&self, request: &mut Request) -> Response {
         self.layers.run(request, &|request| {
-            // A layer has made another request of it.
+            // A layer has replaced the request, and the handler needs the body after all.
             if let Some(body) = request.body().as_withheld()
                 && self.handler.body_mode(request) != BodyMode::HeadOnly
             {
@@ -304,19 +307,19 @@ impl Layers {
         self.0.is_empty()
     }
 
-    /// These, and those behind them.
+    /// These layers, with the others inside them.
     #[cfg(feature = "router")]
     pub(crate) fn before(&self, others: &Self) -> Self {
         Self([&self.0[..], &others.0].concat())
     }
 
-    /// How to take a body that what is behind them takes like that.
+    /// How to receive a body if the handler inside these layers chooses `behind`.
     pub(crate) fn body_mode(&self, request: &Request, behind: BodyMode) -> BodyMode {
         let layers = self.0.iter().rev();
         layers.fold(behind, |behind, layer| layer.body_mode(request, behind))
     }
 
-    /// These, and then those of the others that are not among them.
+    /// These layers, and then those of the others that are not among them.
     #[cfg(feature = "router")]
     pub(crate) fn and_missing(mut self, others: &Self) -> Self {
         for layer in &others.0 {
@@ -327,7 +330,7 @@ impl Layers {
         self
     }
 
-    /// They complete a response that the server has made, as it would pass them.
+    /// Completes a response of the server, in the order in which layers see responses.
     pub(crate) fn server_response(&self, request: &Request, response: &mut Response) {
         for layer in self.0.iter().rev() {
             layer.server_response(request, response);
@@ -343,7 +346,7 @@ impl Layers {
         if layers.is_empty() {
             return handler(request);
         }
-        // A layer may give the request another body, or pass on another request.
+        // Kept because a layer may replace the request or its body.
         let provenance = request.body().provenance();
         let next = Next {
             layers,
@@ -354,7 +357,7 @@ impl Layers {
     }
 }
 
-/// One layer for several handlers.
+/// Shares one layer between several handlers.
 impl<L: Layer + ?Sized> Layer for Arc<L> {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
         (**self).handle(request, next)

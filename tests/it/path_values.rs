@@ -140,12 +140,12 @@ fn impossible_path_type_is_500_and_logged() {
     // Custom handlers need not check their router at start.
     let client = Client::new(router);
     for (target, why) in [
-        ("/place/7", "Place>: the path has no name \"title\""),
+        ("/place/7", "Place>: the path has no parameter \"title\""),
         (
             "/list/7",
-            "shelf: a value is text, which can't be read as a sequence",
+            "shelf: a parameter is text and can't be parsed as a sequence",
         ),
-        ("/result/7", "Place>: the path has no name \"title\""),
+        ("/result/7", "Place>: the path has no parameter \"title\""),
     ] {
         let answer = client.get(target).send();
         assert_eq!(answer.status(), 500, "{target}");
@@ -176,7 +176,7 @@ fn unchecked_router_reports_500_at_the_first_request() {
     assert_eq!(client.get("/own/7").send().status(), 500);
     let lines = lines_with("GET /own/7: ");
     assert!(
-        lines[0].contains("2 values are wanted of a path that has 1"),
+        lines[0].contains("the type needs 2 parameters, but the path has 1"),
         "{lines:?}"
     );
 }
@@ -211,7 +211,7 @@ fn impossible_query_or_form_type_is_500_and_logged() {
         let lines = lines_with(line);
         let why = "invalid type: string \"7\", expected u32";
         assert!(lines.len() == 1 && lines[0].contains(why), "{lines:?}");
-        assert!(lines[0].contains("write two arguments"), "{lines:?}");
+        assert!(lines[0].contains("use two arguments"), "{lines:?}");
     }
     assert_eq!(client.get("/flat").send().status(), 400);
 }

@@ -49,7 +49,7 @@ fn paths_select_their_handler() {
         expect_status(&client, nothing, 404, "404 Not Found\n");
     }
     let wrong =
-        "400 Bad Request: the path is wrong: \"x\" is no id: invalid digit found in string\n";
+        "400 Bad Request: invalid path: \"x\" is not a valid id: invalid digit found in string\n";
     expect_status(&client, "/users/x", 400, wrong);
     expect_status(
         &client,
@@ -289,21 +289,21 @@ fn bodies_and_queries_are_deserialized() {
     );
     expect_rejected(post("/form", form, "tags=a"), 422, "missing field `name`");
     expect_rejected(client.get("/query").send(), 400, "missing field `name`");
-    let twice = "\"name\" is there more than once";
+    let twice = "\"name\" occurs more than once";
     expect_rejected(post("/form", form, "name=a&name=b"), 422, twice);
     expect_rejected(client.get("/query?name=a&name=b").send(), 400, twice);
     expect_rejected(post("/form", form, "name=%FF"), 422, "not UTF-8");
     expect_rejected(client.get("/query?name=%FF").send(), 400, "not UTF-8");
     // The content type matters only if there is content.
     for content_type in [json, form, "text/plain"] {
-        let no_content = "the request has no content";
+        let no_content = "the request has no body";
         expect_rejected(post("/json", content_type, ""), 400, no_content);
         expect_rejected(post("/form", content_type, ""), 422, "missing field `name`");
     }
-    expect_rejected(client.post("/json").send(), 400, "where JSON is expected");
+    expect_rejected(client.post("/json").send(), 400, "but JSON is expected");
     assert_eq!(client.post("/tags").send().text(), "[]");
     let latin = client.post("/text").body(vec![b'a', 0xE9]).send();
-    expect_rejected(latin, 400, "the body is no text");
+    expect_rejected(latin, 400, "the body is not UTF-8");
 }
 
 #[test]

@@ -31,10 +31,10 @@ use crate::message::Response;
 /// An invalid name or value (RFC 9110 section 5.5), for example one with a line end, is logged and
 /// becomes a 500, whatever status the tuple has. Nothing of such a value is sent.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say header fields",
-    note = "before its last element, a tuple that is an answer has a `StatusCode`, a `HeaderMap` \
-            or an array of names and values such as `[(CONTENT_TYPE, \"text/csv\")]`, or a status \
-            and one of the others"
+    message = "`{Self}` can't be used as response headers",
+    note = "in a tuple, the elements before the last are a `StatusCode`, or headers, or a \
+            `StatusCode` and headers; headers are a `HeaderMap` or an array of names and values, \
+            for example `[(CONTENT_TYPE, \"text/csv\")]`"
 )]
 pub trait Headers {
     /// Converts the headers into a map.

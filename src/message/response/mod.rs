@@ -60,11 +60,11 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// handler sets.
 #[diagnostic::on_unimplemented(
     message = "a handler can't return `{Self}`",
-    note = "answers are such as `&'static str`, `String`, `Json<T>`, `StatusCode`, \
-            `(StatusCode, T)`, `Result<T, E>` of two answers, `http::Response<Body>`, or whatever \
-            implements `IntoResponse`",
-    note = "handlers are plain functions and may block: where the answer is a future, remove `async` \
-            from the function"
+    note = "a handler can return, for example, `&'static str`, `String`, `Json<T>`, `StatusCode`, \
+            `(StatusCode, T)`, `Result<T, E>` of two such types, `http::Response<Body>`, or a type \
+            that implements `IntoResponse`",
+    note = "handlers are ordinary functions and may block: if the function returns a future, remove \
+            `async` from it"
 )]
 pub trait IntoResponse {
     /// Makes the response.

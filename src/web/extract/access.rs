@@ -1,24 +1,25 @@
-//! What arguments leave of a request to one another.
+//! Whether an argument reads the request or consumes it.
 
-/// An argument that leaves the request as it is: what every [`FromRequest`](super::FromRequest) does that
-/// does not say otherwise.
+/// Marks an argument that leaves the request as it is. This is the default of
+/// [`FromRequest`](super::FromRequest).
 ///
 /// ```
 /// use httpool::extract::{RequestContext, FromRequest, Reads, Rejection};
 ///
 /// struct Length(Option<u64>);
 ///
-/// // The same as `FromRequest<S>`.
+/// // Equal to `FromRequest<S>`.
 /// impl<S> FromRequest<S, Reads> for Length {
-///     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-///         Ok(Self(call.request().body().length()))
+///     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+///         Ok(Self(context.request().body().length()))
 ///     }
 /// }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reads {}
 
-/// An argument that takes the request or its body away. It must be the last argument of a function.
+/// Marks an argument that takes the request or its body away. It must be the last argument of a
+/// function.
 ///
 /// ```
 /// use std::mem;
@@ -30,8 +31,8 @@ pub enum Reads {}
 /// struct Head(Parts);
 ///
 /// impl<S> FromRequest<S, Consumes> for Head {
-///     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-///         let (head, _) = mem::take(call.request_mut()).into_parts();
+///     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+///         let (head, _) = mem::take(context.request_mut()).into_parts();
 ///         Ok(Self(head))
 ///     }
 /// }
@@ -39,7 +40,7 @@ pub enum Reads {}
 /// let router: Router = Router::new().get("/", |Head(head): Head| format!("{:?}", head.version));
 /// ```
 ///
-/// An argument behind it would find nothing, so such a function does not compile:
+/// A later argument would find nothing, so such a function does not compile:
 ///
 /// ```compile_fail,E0277
 /// use httpool::Request;

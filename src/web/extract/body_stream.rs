@@ -1,14 +1,14 @@
-//! An argument that is read while it comes.
+//! An argument that is read while it arrives.
 
 use std::io::{self, Read};
 
 use super::{Consumes, FromRequest, OptionalFromRequest, Rejection, RequestContext};
-use super::{is_bodiless, unless};
+use super::{has_empty_body, take_unless};
 use crate::message::handler::MAX_STREAMED_BODY;
 use crate::message::{Body, BodyMode};
 
-/// The request's body, which the function reads while it comes: as [`BodyMode::Streaming`] of at most
-/// `MOST` bytes. The function holds a worker for as long as that takes.
+/// The request's body, which the function reads while it arrives ([`BodyMode::Streaming`]), with a
+/// limit of `MOST` bytes. The function occupies a worker for that time.
 ///
 /// ```
 /// use std::io;
@@ -16,35 +16,37 @@ use crate::message::{Body, BodyMode};
 /// use httpool::Router;
 /// use httpool::extract::BodyStream;
 ///
-/// fn weigh(mut body: BodyStream<{ 8 << 30 }>) -> io::Result<String> {
-///     // What the client does wrong, it is told.
+/// fn measure(mut body: BodyStream<{ 8 << 30 }>) -> io::Result<String> {
+///     // An error of the client, for example a timeout, becomes its response.
 ///     let count = io::copy(&mut body, &mut io::sink())?;
 ///     Ok(format!("{count} bytes\n"))
 /// }
 ///
-/// let router: Router = Router::new().put("/scales", weigh);
+/// let router: Router = Router::new().put("/files", measure);
 /// ```
 ///
-/// It is the last argument. A request has one body: whatever else takes it (`Bytes`, `Json` and
-/// others) gets nothing of it beside this.
+/// It must be the last argument. A request has one body: other body arguments, for example `Bytes`
+/// or `Json`, are empty beside this one.
 #[derive(Debug)]
 pub struct BodyStream<const MOST: u64 = { MAX_STREAMED_BODY }>(
-    /// The body, to read.
+    /// The body, a reader.
     pub Body,
 );
 
 impl<S, const MOST: u64> FromRequest<S, Consumes> for BodyStream<MOST> {
     const BODY_MODE: BodyMode = BodyMode::Streaming { most: MOST };
 
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Body::from_request(call).map(Self)
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Body::from_request(context).map(Self)
     }
 }
 
-/// A body that is empty is missing.
+/// `None` if the body is empty.
 impl<S, const MOST: u64> OptionalFromRequest<S, Consumes> for BodyStream<MOST> {
-    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
-        unless(is_bodiless(call), call)
+    fn optional_from_request(
+        context: &mut RequestContext<'_, S>,
+    ) -> Result<Option<Self>, Rejection> {
+        take_unless(has_empty_body(context), context)
     }
 }
 

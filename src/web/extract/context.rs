@@ -3,7 +3,8 @@
 use super::Parameters;
 use crate::message::Request;
 
-/// A request on its way to the function that answers it: what [`FromRequest`](super::FromRequest) takes arguments from.
+/// A request on its way to the function that handles it. [`FromRequest`](super::FromRequest) takes
+/// arguments from it.
 ///
 /// ```
 /// use httpool::http::Version;
@@ -11,22 +12,22 @@ use crate::message::Request;
 /// use httpool::extract::{RequestContext, FromRequest, Rejection};
 ///
 /// /// Whether the client speaks HTTP/1.0.
-/// struct IsOld(bool);
+/// struct IsHttp10(bool);
 ///
-/// impl<S> FromRequest<S> for IsOld {
-///     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-///         Ok(Self(call.request().version() == Version::HTTP_10))
+/// impl<S> FromRequest<S> for IsHttp10 {
+///     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+///         Ok(Self(context.request().version() == Version::HTTP_10))
 ///     }
 /// }
 ///
-/// let router: Router = Router::new().get("/", |IsOld(old): IsOld| old.to_string());
+/// let router: Router = Router::new().get("/", |IsHttp10(is_http10): IsHttp10| is_http10.to_string());
 /// ```
 #[derive(Debug)]
 pub struct RequestContext<'a, S = ()> {
     pub(in crate::web) request: &'a mut Request,
     pub(in crate::web) parameters: &'a Parameters,
     pub(in crate::web) state: &'a S,
-    /// Bytes of the path that have led to a router whose fallback this is for.
+    /// Length of the path prefix of the router whose fallback is called. Zero for routes.
     pub(in crate::web) under: usize,
 }
 
@@ -40,13 +41,13 @@ impl<'a, S> RequestContext<'a, S> {
         }
     }
 
-    /// How many bytes of the path have led to a router whose fallback this is for.
+    /// Length in bytes of the path prefix of the router whose fallback is called.
     #[cfg(feature = "files")]
     pub(crate) fn under(&self) -> usize {
         self.under
     }
 
-    /// The same for functions that share another state.
+    /// A context with another state, for a function of a nested router.
     pub(crate) fn with_state<'s, T>(&'s mut self, state: &'s T) -> RequestContext<'s, T> {
         RequestContext {
             request: self.request,
@@ -56,25 +57,26 @@ impl<'a, S> RequestContext<'a, S> {
         }
     }
 
-    /// The request, without what other arguments have taken from it.
+    /// The request, without the parts that other arguments have taken.
     #[must_use]
     pub fn request(&self) -> &Request {
         self.request
     }
 
-    /// The same, to take something from.
+    /// The request, to take a part of it away.
     pub fn request_mut(&mut self) -> &mut Request {
         self.request
     }
 
-    /// What stands in the request's path where the route has `{names}`.
+    /// The values of the route's `{names}` in the request's path.
     #[must_use]
     pub fn parameters(&self) -> &'a Parameters {
         self.parameters
     }
 
-    /// What the router [was given](crate::Router::with_state). An argument that needs a part of it asks for
-    /// what [`FromRef`](super::FromRef) that part, and may be taken like any other:
+    /// The state of the router, as given to [`Router::with_state`](crate::Router::with_state). An
+    /// argument that needs a part of the state requires [`FromRef`](super::FromRef) of that part
+    /// and takes it like any other argument:
     ///
     /// ```
     /// use std::collections::HashMap;
@@ -85,15 +87,15 @@ impl<'a, S> RequestContext<'a, S> {
     /// use httpool::extract::{RequestContext, FromRequest, FromRef, Rejection, State};
     /// use httpool::testing::Client;
     ///
-    /// /// Who has which token.
+    /// /// Users by their tokens.
     /// type Sessions = Arc<HashMap<String, String>>;
     ///
     /// struct User(String);
     ///
     /// impl<S: FromRef<Sessions>> FromRequest<S> for User {
-    ///     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-    ///         let State(sessions) = State::<Sessions>::extract(call)?;
-    ///         let token = call.request().headers().get("x-token");
+    ///     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    ///         let State(sessions) = State::<Sessions>::from_request(context)?;
+    ///         let token = context.request().headers().get("x-token");
     ///         let user = token.and_then(|token| sessions.get(token.to_str().ok()?));
     ///         match user {
     ///             Some(name) => Ok(Self(name.clone())),

@@ -1,72 +1,74 @@
-//! A body that is JSON as an argument.
+//! A JSON body as an argument.
 
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::{FromRequest, OptionalFromRequest, Rejection, RequestContext};
-use super::{is_bodiless, unless, wanted};
+use super::{has_empty_body, take_unless, unsupported_content_type};
 use crate::message::headers::media_type::MediaType;
 use crate::web::Json;
 
 impl<S, T: DeserializeOwned> FromRequest<S> for Json<T> {
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        let request = call.request();
-        if is_bodiless(call) {
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        let request = context.request();
+        if has_empty_body(context) {
             return Err(Rejection::new(
                 StatusCode::BAD_REQUEST,
-                "the request has no content where JSON is expected",
+                "the request has no body, but JSON is expected",
             ));
         }
-        let said = MediaType::of_content(request.headers());
-        if !said.is_some_and(MediaType::is_json) {
-            return Err(wanted("application/json"));
+        let content_type = MediaType::of_content(request.headers());
+        if !content_type.is_some_and(MediaType::is_json) {
+            return Err(unsupported_content_type("application/json"));
         }
         let json = request.body().as_bytes();
         let parsed = serde_json::from_slice(json);
-        parsed.map(Self).map_err(|why| reject::<T>(json, &why))
+        parsed.map(Self).map_err(|error| reject::<T>(json, &error))
     }
 }
 
-/// A body that is empty is missing.
+/// `None` if the body is empty.
 impl<S, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
-    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
-        unless(is_bodiless(call), call)
+    fn optional_from_request(
+        context: &mut RequestContext<'_, S>,
+    ) -> Result<Option<Self>, Rejection> {
+        take_unless(has_empty_body(context), context)
     }
 }
 
-fn reject<T: DeserializeOwned>(json: &[u8], why: &serde_json::Error) -> Rejection {
-    match why.classify() {
+fn reject<T: DeserializeOwned>(json: &[u8], error: &serde_json::Error) -> Rejection {
+    match error.classify() {
         Category::Data => Rejection::new(
             StatusCode::UNPROCESSABLE_ENTITY,
-            format!("invalid JSON body: {}", place_of::<T>(json, why)),
+            format!("invalid JSON body: {}", locate::<T>(json, error)),
         ),
         _ => Rejection::new(
             StatusCode::BAD_REQUEST,
-            format!("the body is not JSON: {why}"),
+            format!("the body is not JSON: {error}"),
         ),
     }
 }
 
-/// The path of the value that is wrong, such as `user.tags[1]`, and what is wrong with it. The value is
-/// read a second time for that: to keep the path costs time that only a wrong body is to take.
-fn place_of<T: DeserializeOwned>(json: &[u8], why: &serde_json::Error) -> String {
+/// The path of the wrong value, for example `user.tags[1]`, and the error. The body is parsed a
+/// second time for this: tracking the path costs time, which only a wrong body should take.
+fn locate<T: DeserializeOwned>(json: &[u8], error: &serde_json::Error) -> String {
     let mut json = serde_json::Deserializer::from_slice(json);
-    let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut json) else {
-        return why.to_string();
+    let Err(located) = serde_path_to_error::deserialize::<_, T>(&mut json) else {
+        return error.to_string();
     };
-    // A name may be a key that the client has chosen.
-    let path = error.path().to_string().escape_debug().to_string();
-    let why = error.inner().to_string();
+    // A name in the path may be a map key that the client has chosen.
+    let path = located.path().to_string().escape_debug().to_string();
+    let error = located.inner().to_string();
     let (path, dot) = match path.as_str() {
         "." | "?" => ("", ""),
         path => (path.trim_end_matches(".?"), "."),
     };
-    let missing = why.strip_prefix("missing field `");
+    let missing = error.strip_prefix("missing field `");
     match missing.and_then(|rest| rest.split_once('`')) {
         Some((name, _)) => format!("{path}{dot}{name} is missing"),
-        None if path.is_empty() => why,
-        None => format!("{path}: {why}"),
+        None if path.is_empty() => error,
+        None => format!("{path}: {error}"),
     }
 }
 
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code, reason = "only errors are looked at")]
+    #[allow(dead_code, reason = "the test reads only errors")]
     struct User {
         name: String,
         #[serde(default)]
@@ -94,13 +96,13 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(rename_all = "lowercase")]
-    #[allow(dead_code, reason = "only errors are looked at")]
+    #[allow(dead_code, reason = "the test reads only errors")]
     enum Kind {
         Guest { until: u32 },
     }
 
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code, reason = "only errors are looked at")]
+    #[allow(dead_code, reason = "the test reads only errors")]
     struct Order {
         user: User,
         #[serde(flatten)]
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code, reason = "only errors are looked at")]
+    #[allow(dead_code, reason = "the test reads only errors")]
     struct Place {
         #[serde(default)]
         shelf: u8,
@@ -116,16 +118,16 @@ mod tests {
 
     #[track_caller]
     fn check<T: DeserializeOwned>(json: &str, status: u16, expected: &str) {
-        let Err(why) = serde_json::from_str::<T>(json) else {
-            panic!("{json} is what is wanted");
+        let Err(error) = serde_json::from_str::<T>(json) else {
+            panic!("{json} is valid");
         };
-        let rejection = reject::<T>(json.as_bytes(), &why);
-        let (is, text) = (rejection.status().as_u16(), rejection.to_string());
-        assert_eq!((is, &*text), (status, expected), "{json}");
+        let rejection = reject::<T>(json.as_bytes(), &error);
+        let (actual, text) = (rejection.status().as_u16(), rejection.to_string());
+        assert_eq!((actual, &*text), (status, expected), "{json}");
     }
 
     #[test]
-    fn wrong_values_are_named_by_their_path() {
+    fn errors_name_the_path_of_the_value() {
         let check_user = |user: &str, expected: &str| {
             let expected = format!("invalid JSON body: {expected}");
             check::<[User; 1]>(&format!("[{user}]"), 422, &expected);
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_has_no_path_is_described() {
+    fn errors_without_a_path_describe_the_value() {
         let text = "invalid JSON body: invalid type: integer `7`, expected struct User at line 1 \
                     column 1";
         check::<User>("7", 422, text);
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_named_by_line_and_column() {
+    fn invalid_json_is_reported_with_line_and_column() {
         check::<User>(
             "{\n\"name\":}",
             400,

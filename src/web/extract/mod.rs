@@ -1,4 +1,4 @@
-//! Arguments of functions, from requests.
+//! Function arguments taken from requests.
 
 mod access;
 mod arity;
@@ -18,24 +18,24 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 
 pub use self::access::{Consumes, Reads};
-use self::arity::names_for;
+use self::arity::parameter_count;
 pub use self::body_stream::BodyStream;
 pub use self::context::RequestContext;
-use self::parameters::Mismatch;
 pub use self::parameters::Parameters;
+use self::parameters::ParseError;
 pub use self::rejection::Rejection;
 use crate::message::headers::media_type::MediaType;
 use crate::message::{Body, BodyMode, ClientInfo, Request};
 
-/// What a function may have as an argument.
+/// An argument of a route's function.
 ///
-/// Besides those of this module: [`Method`], [`Uri`] and [`HeaderMap`], copied; the body as
-/// [`Bytes`], or as a [`String`] if it is UTF-8; [`ClientInfo`]; `Option<T>` for what a request may or
-/// may not have ([`OptionalFromRequest`]); `Result<T, Rejection>` for who wants to answer a rejection
-/// otherwise. The whole [`Request`] and its [`Body`] are taken out of the call: they are the last
-/// argument, which the compiler sees to ([`Consumes`]).
+/// Besides the types of this module, arguments can be: [`Method`], [`Uri`] and [`HeaderMap`],
+/// cloned; the body as [`Bytes`], or as a [`String`] if it is UTF-8; [`ClientInfo`]; `Option<T>`
+/// for an optional argument ([`OptionalFromRequest`]); `Result<T, Rejection>` for a function that
+/// responds to rejections itself. [`Request`] and [`Body`] are moved out of the request, so they
+/// must be the last argument, which the compiler checks ([`Consumes`]).
 ///
-/// One's own is one function:
+/// An argument type of your own takes one function:
 ///
 /// ```
 /// use httpool::http::StatusCode;
@@ -45,11 +45,11 @@ use crate::message::{Body, BodyMode, ClientInfo, Request};
 /// struct Token(String);
 ///
 /// impl<S> FromRequest<S> for Token {
-///     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-///         let value = call.request().headers().get("x-token");
+///     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+///         let value = context.request().headers().get("x-token");
 ///         match value.and_then(|value| value.to_str().ok()) {
 ///             Some(token) => Ok(Self(token.to_owned())),
-///             None => Err(Rejection::new(StatusCode::UNAUTHORIZED, "there is no token")),
+///             None => Err(Rejection::new(StatusCode::UNAUTHORIZED, "the token is missing")),
 ///         }
 ///     }
 /// }
@@ -57,33 +57,34 @@ use crate::message::{Body, BodyMode, ClientInfo, Request};
 /// let router: Router = Router::new().get("/", |Token(token): Token| token);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be taken from a request here",
-    note = "arguments of functions are such as `Path<T>`, `Query<T>`, `Json<T>`, `State<S>` of \
-            the router's own state, or whatever implements `FromRequest<S>`",
-    note = "an argument that takes the request or its body away, such as `Request`, `Body` and \
-            `BodyStream`, must be the last argument: write the others before it"
+    message = "`{Self}` can't be an argument of this function",
+    note = "an argument is, for example, `Path<T>`, `Query<T>`, `Json<T>`, `State<S>` of the \
+            router's own state, or a type that implements `FromRequest<S>`",
+    note = "an argument that takes the request or its body, for example `Request`, `Body` or \
+            `BodyStream`, must be the last argument"
 )]
 pub trait FromRequest<S, Access = Reads>: Sized {
-    /// How the body of a request must be taken for it: whole, unless it says otherwise.
+    /// How the request's body is received for this argument. Default: buffered.
     const BODY_MODE: BodyMode = BodyMode::Buffered;
 
-    /// How many names the path of a route may have for it: any number, unless it says otherwise. A
-    /// router refuses a function for a path that does not have so many.
+    /// How many parameters the path of a route may have for this argument. Default: any number. A
+    /// router rejects a function on a path with another number of parameters.
     #[must_use]
     fn path_parameters() -> RangeInclusive<usize> {
         0..=usize::MAX
     }
 
-    /// Takes it from the call.
+    /// Takes the argument from the request.
     ///
     /// # Errors
     ///
-    /// What the request lacks, for its client.
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection>;
+    /// If the request does not have a valid value. The rejection becomes the response.
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection>;
 }
 
-/// What a function may have as an `Option`: `None` if it is missing. What is there and can't be read is
-/// rejected all the same, for it is a mistake of who has sent it, and nobody would learn of it.
+/// An argument that can be optional: `Option<T>` is `None` if the value is missing. An invalid
+/// value is still rejected, because it is a mistake of the client that would otherwise go
+/// unnoticed.
 ///
 /// | argument | is missing if |
 /// |---|---|
@@ -112,29 +113,31 @@ pub trait FromRequest<S, Access = Reads>: Sized {
 /// assert_eq!(client.get("/?from=seven").send().status(), 400);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "a request can't be without `{Self}`",
-    note = "`Option<T>` is an argument if `T` implements `OptionalFromRequest<S>`, which says when it is \
-            missing; `Result<T, Rejection>` is one for every argument `T`",
-    note = "an argument that takes the body away, such as `Option<BodyStream>`, must be the last \
-            argument: write the others before it"
+    message = "`{Self}` can't be an optional argument",
+    note = "`Option<T>` is an argument if `T` implements `OptionalFromRequest<S>`, which defines when \
+            it is missing; `Result<T, Rejection>` is an argument for every argument `T`",
+    note = "an argument that takes the body, for example `Option<BodyStream>`, must be the last \
+            argument"
 )]
 pub trait OptionalFromRequest<S, Access = Reads>: FromRequest<S, Access> {
-    /// Takes it from the call, if it is there.
+    /// Takes the argument from the request, if the request has it.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, for the request's client.
-    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection>;
+    /// If the value is present and invalid. The rejection becomes the response.
+    fn optional_from_request(
+        context: &mut RequestContext<'_, S>,
+    ) -> Result<Option<Self>, Rejection>;
 }
 
-/// What stands in the path where the route has `{names}`: a value of a route with one, a tuple in
-/// their order, or a struct by their names. A value that can't be read as such is answered 400. Text
-/// is a `String`, for it is decoded.
+/// The values of the route's `{names}` in the request's path: a single value for a route with one
+/// name, a tuple in the order of the names, or a struct with fields of these names. A value that
+/// can't be parsed is answered 400. Text is a `String`, because it is percent-decoded.
 ///
-/// A tuple or a single value for a path with another number of names is a mistake of the program: a
-/// router panics where the path has too many names, and does not start where it has too few (a router
-/// around it may have added some). A struct with a field that the path does not name is found only by
-/// a request, which is answered 500, and the log says why.
+/// A single value or a tuple must match the number of names in the path. With too many names in the
+/// path, the router panics when the route is added. With too few, the server does not start (an
+/// outer router may have added some). A struct with a field that the path does not name is found
+/// only by a request: the response is 500, and the log has the reason.
 ///
 /// ```
 /// use httpool::Router;
@@ -148,17 +151,17 @@ pub trait OptionalFromRequest<S, Access = Reads>: FromRequest<S, Access> {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Path<T>(
-    /// What was read.
+    /// The parsed value.
     pub T,
 );
 
-/// What stands in the target behind the question mark, as a struct of its names. A name that is there
-/// several times is a `Vec`. What can't be read as such is answered 400, which names what is wrong;
-/// so is what is not UTF-8 when it is decoded.
+/// The query of the request's target, parsed into a struct. A name that occurs several times
+/// becomes a `Vec`. A query that can't be parsed, or is not UTF-8 after decoding, is answered 400
+/// with the reason.
 ///
-/// All values are text, and serde gives the fields of a struct with `#[serde(flatten)]` no more than
-/// that: numbers and booleans among them are never read. Such a function is answered 500, and the log
-/// says why. Take two queries instead, of which each finds its names:
+/// All values are text. For structs with `#[serde(flatten)]`, serde passes them on as text, so
+/// numbers and booleans in them can't be parsed. The response is then 500, and the log has the
+/// reason. Use two `Query` arguments instead; each takes the names that it knows:
 ///
 /// ```
 /// use httpool::Router;
@@ -179,8 +182,8 @@ pub struct Path<T>(
 ///     .get("/books", |Query(page): Query<Page>, Query(filter): Query<Filter>| {
 ///         format!("books of {} from {}", filter.author, page.from)
 ///     });
-/// let answer = Client::new(router).get("/books?author=ada&from=7").send();
-/// assert_eq!(answer.text(), "books of ada from 7");
+/// let response = Client::new(router).get("/books?author=ada&from=7").send();
+/// assert_eq!(response.text(), "books of ada from 7");
 /// ```
 ///
 /// ```
@@ -198,12 +201,11 @@ pub struct Path<T>(
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Query<T>(
-    /// What was read.
+    /// The parsed value.
     pub T,
 );
 
-/// What the router [was given](super::Router::with_state), or a part of it: what it
-/// [provides](FromRef).
+/// The [state of the router](super::Router::with_state), or a part of it ([`FromRef`]).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -222,13 +224,11 @@ pub struct Query<T>(
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State<T>(
-    /// The state, or the part of it.
+    /// The state or its part.
     pub T,
 );
 
-/// What functions may take of a router's state as their [`State`]. Every state provides a clone of
-/// itself. One of several parts says how each is had, so that a function names the part that it
-/// wants and nothing else:
+/// Converts the router's state into a part that a handler takes as [`State<T>`](State).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -257,11 +257,11 @@ pub struct State<T>(
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a router with the state `{Self}` has no `State<{T}>`",
-    note = "`with_state` gives a router its state; a state that can be cloned provides itself, and \
-            `impl FromRef<{T}> for {Self}` has it provide `{T}` too"
+    note = "`with_state` sets the router's state; a state that is `Clone` can be taken whole, and \
+            `impl FromRef<{T}> for {Self}` makes its part `{T}` available"
 )]
 pub trait FromRef<T> {
-    /// The part, which is best something that is cheap to clone.
+    /// Returns the part. It should be cheap to clone, for example an `Arc`.
     fn provide(&self) -> T;
 }
 
@@ -271,9 +271,10 @@ impl<T: Clone> FromRef<T> for T {
     }
 }
 
-/// The request's body as a form sends it (`application/x-www-form-urlencoded`), read as a
-/// [`Query`] is, with the same limit of `#[serde(flatten)]`. Content of another type is answered 415, and content that can't be read as what is
-/// wanted 422. A request without content is a form without fields, whatever type it names.
+/// The body of a submitted form (`application/x-www-form-urlencoded`), parsed like a [`Query`],
+/// with the same limit of `#[serde(flatten)]`. Another content type is answered 415, and a body
+/// that can't be parsed 422. A request without a body is a form without fields, whatever its
+/// content type.
 ///
 /// ```
 /// use httpool::Router;
@@ -290,103 +291,109 @@ impl<T: Clone> FromRef<T> for T {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form<T>(
-    /// What was read.
+    /// The parsed value.
     pub T,
 );
 
 impl<S, T: DeserializeOwned> FromRequest<S> for Path<T> {
     fn path_parameters() -> RangeInclusive<usize> {
-        names_for::<T>()
+        parameter_count::<T>()
     }
 
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        let parsed = call.parameters().parse();
-        let reject = |why: Mismatch| why.reject::<Self>(StatusCode::BAD_REQUEST, "path", call);
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        let parsed = context.parameters().parse();
+        let reject =
+            |error: ParseError| error.reject::<Self>(StatusCode::BAD_REQUEST, "path", context);
         parsed.map(Self).map_err(reject)
     }
 }
 
 impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        let parsed = urlencoded::parse(query(call).as_bytes());
-        let reject = |why: Mismatch| why.reject::<Self>(StatusCode::BAD_REQUEST, "query", call);
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        let parsed = urlencoded::parse(query(context).as_bytes());
+        let reject =
+            |error: ParseError| error.reject::<Self>(StatusCode::BAD_REQUEST, "query", context);
         parsed.map(Self).map_err(reject)
     }
 }
 
 impl<S: FromRef<T>, T> FromRequest<S> for State<T> {
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Ok(Self(call.state().provide()))
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Ok(Self(context.state().provide()))
     }
 }
 
 impl<S> FromRequest<S> for Method {
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Ok(call.request().method().clone())
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Ok(context.request().method().clone())
     }
 }
 
 impl<S> FromRequest<S> for Uri {
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Ok(call.request().uri().clone())
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Ok(context.request().uri().clone())
     }
 }
 
 impl<S> FromRequest<S> for HeaderMap {
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Ok(call.request().headers().clone())
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Ok(context.request().headers().clone())
     }
 }
 
 impl<S> FromRequest<S> for ClientInfo {
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Self::optional_from_request(call)?.ok_or_else(|| {
-            Rejection::new(StatusCode::BAD_REQUEST, "nobody knows who has sent this")
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Self::optional_from_request(context)?.ok_or_else(|| {
+            Rejection::new(StatusCode::BAD_REQUEST, "the client's address is unknown")
         })
     }
 }
 
 impl<S> FromRequest<S, Consumes> for Request {
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Ok(mem::take(call.request_mut()))
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Ok(mem::take(context.request_mut()))
     }
 }
 
 impl<S> FromRequest<S, Consumes> for Body {
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Ok(mem::take(call.request_mut().body_mut()))
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Ok(mem::take(context.request_mut().body_mut()))
     }
 }
 
 impl<S> FromRequest<S> for Bytes {
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Ok(call.request().body().to_bytes())
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Ok(context.request().body().to_bytes())
     }
 }
 
 impl<S> FromRequest<S> for String {
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        let body = call.request().body().as_bytes();
-        std::str::from_utf8(body).map(str::to_owned).map_err(|why| {
-            Rejection::new(
-                StatusCode::BAD_REQUEST,
-                format!("the body is no text: {why}"),
-            )
-        })
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        let body = context.request().body().as_bytes();
+        std::str::from_utf8(body)
+            .map(str::to_owned)
+            .map_err(|error| {
+                Rejection::new(
+                    StatusCode::BAD_REQUEST,
+                    format!("the body is not UTF-8: {error}"),
+                )
+            })
     }
 }
 
 impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         const FORM: &str = "application/x-www-form-urlencoded";
-        let request = call.request();
-        let said = MediaType::of_content(request.headers());
-        if !is_bodiless(call) && !said.is_some_and(|said| said.is(FORM)) {
-            return Err(wanted(FORM));
+        let request = context.request();
+        let content_type = MediaType::of_content(request.headers());
+        if !has_empty_body(context)
+            && !content_type.is_some_and(|content_type| content_type.is(FORM))
+        {
+            return Err(unsupported_content_type(FORM));
         }
         let parsed = urlencoded::parse(request.body().as_bytes());
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        let reject = |why: Mismatch| why.reject::<Self>(status, "form", call);
+        let reject = |error: ParseError| error.reject::<Self>(status, "form", context);
         parsed.map(Self).map_err(reject)
     }
 }
@@ -398,36 +405,44 @@ impl<S, A, T: OptionalFromRequest<S, A>> FromRequest<S, A> for Option<T> {
         0..=*T::path_parameters().end()
     }
 
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        T::optional_from_request(call)
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        T::optional_from_request(context)
     }
 }
 
-/// A path of a route without names has none.
+/// `None` if the route has no names in its path.
 impl<S, T: DeserializeOwned> OptionalFromRequest<S> for Path<T> {
-    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
-        unless(call.parameters().iter().next().is_none(), call)
+    fn optional_from_request(
+        context: &mut RequestContext<'_, S>,
+    ) -> Result<Option<Self>, Rejection> {
+        take_unless(context.parameters().iter().next().is_none(), context)
     }
 }
 
-/// A query that is empty is missing.
+/// `None` if the query is empty or missing.
 impl<S, T: DeserializeOwned> OptionalFromRequest<S> for Query<T> {
-    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
-        unless(query(call).is_empty(), call)
+    fn optional_from_request(
+        context: &mut RequestContext<'_, S>,
+    ) -> Result<Option<Self>, Rejection> {
+        take_unless(query(context).is_empty(), context)
     }
 }
 
-/// A body that is empty is missing.
+/// `None` if the body is empty.
 impl<S, T: DeserializeOwned> OptionalFromRequest<S> for Form<T> {
-    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
-        unless(is_bodiless(call), call)
+    fn optional_from_request(
+        context: &mut RequestContext<'_, S>,
+    ) -> Result<Option<Self>, Rejection> {
+        take_unless(has_empty_body(context), context)
     }
 }
 
-/// A request that did not come over a connection has none.
+/// `None` if the request did not arrive on a connection.
 impl<S> OptionalFromRequest<S> for ClientInfo {
-    fn optional_from_request(call: &mut RequestContext<'_, S>) -> Result<Option<Self>, Rejection> {
-        Ok(Self::of(call.request()).cloned())
+    fn optional_from_request(
+        context: &mut RequestContext<'_, S>,
+    ) -> Result<Option<Self>, Rejection> {
+        Ok(Self::of(context.request()).cloned())
     }
 }
 
@@ -438,31 +453,31 @@ impl<S, A, T: FromRequest<S, A>> FromRequest<S, A> for Result<T, Rejection> {
         T::path_parameters()
     }
 
-    fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Ok(T::from_request(call))
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Ok(T::from_request(context))
     }
 }
 
-pub(crate) fn wanted(content_type: &str) -> Rejection {
-    let reason = format!("the body must be {content_type}, and say so");
+pub(crate) fn unsupported_content_type(expected: &str) -> Rejection {
+    let reason = format!("Content-Type must be {expected}");
     Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason)
 }
 
-/// The argument of a request that has something to read it from.
-pub(crate) fn unless<S, A, T: FromRequest<S, A>>(
+/// Takes the argument from the request unless it is missing.
+pub(crate) fn take_unless<S, A, T: FromRequest<S, A>>(
     is_missing: bool,
-    call: &mut RequestContext<'_, S>,
+    context: &mut RequestContext<'_, S>,
 ) -> Result<Option<T>, Rejection> {
     if is_missing {
         return Ok(None);
     }
-    T::from_request(call).map(Some)
+    T::from_request(context).map(Some)
 }
 
-fn query<'c, S>(call: &'c RequestContext<'_, S>) -> &'c str {
-    call.request().uri().query().unwrap_or_default()
+fn query<'c, S>(context: &'c RequestContext<'_, S>) -> &'c str {
+    context.request().uri().query().unwrap_or_default()
 }
 
-pub(crate) fn is_bodiless<S>(call: &RequestContext<'_, S>) -> bool {
-    call.request().body().length() == Some(0)
+pub(crate) fn has_empty_body<S>(context: &RequestContext<'_, S>) -> bool {
+    context.request().body().length() == Some(0)
 }

@@ -1,4 +1,4 @@
-//! What stands in a path where its route has names.
+//! The parameters of a request's path.
 
 use std::fmt;
 
@@ -12,10 +12,11 @@ use serde::forward_to_deserialize_any;
 
 use super::{Rejection, RequestContext};
 
-/// The parts of a request's path that a route names, percent-decoded, in their order.
+/// The parameters of a request's path: the values of the route's `{names}`, percent-decoded, in the
+/// order of the path.
 ///
-/// Functions take them as [`Path`](super::Path); what implements [`FromRequest`](super::FromRequest) finds them
-/// in its [`RequestContext`](super::RequestContext):
+/// Functions take them as [`Path`](super::Path). An implementation of
+/// [`FromRequest`](super::FromRequest) finds them in its [`RequestContext`](super::RequestContext):
 ///
 /// ```
 /// use httpool::http::StatusCode;
@@ -26,10 +27,10 @@ use super::{Rejection, RequestContext};
 /// struct Language(String);
 ///
 /// impl<S> FromRequest<S> for Language {
-///     fn from_request(call: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-///         match call.parameters().get("language") {
+///     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+///         match context.parameters().get("language") {
 ///             Some(known @ ("en" | "zh")) => Ok(Self(known.to_owned())),
-///             _ => Err(Rejection::new(StatusCode::NOT_FOUND, "nobody has translated this")),
+///             _ => Err(Rejection::new(StatusCode::NOT_FOUND, "there is no translation")),
 ///         }
 ///     }
 /// }
@@ -41,17 +42,17 @@ use super::{Rejection, RequestContext};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parameters(Vec<(Box<str>, String)>);
 
-/// Why parameters are not what a function wants.
+/// Why the parameters can't be parsed as a type.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Mismatch {
-    /// The value that a client has sent.
-    OfValue(String),
-    /// The type: no path of the route can be read as it.
-    OfProgram(String),
+pub(crate) enum ParseError {
+    /// The client sent a wrong value.
+    Client(String),
+    /// The type does not fit any path of the route: a mistake of the program.
+    Program(String),
 }
 
 impl Parameters {
-    /// `None` if one of them is not UTF-8.
+    /// Decodes the parameters. `None` if one of them is not UTF-8.
     pub(crate) fn decode<'p>(raw: impl Iterator<Item = (&'p str, &'p str)>) -> Option<Self> {
         let decoded = raw.map(|(name, value)| {
             let value = percent_decode_str(value).decode_utf8().ok()?;
@@ -60,64 +61,65 @@ impl Parameters {
         decoded.collect::<Option<_>>().map(Self)
     }
 
-    /// The value of this name.
+    /// The value of the parameter with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().find(|(other, _)| **other == *name)?;
         Some(value)
     }
 
-    /// Names and values.
+    /// Names and values, in the order of the path.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// As a struct by their names, as a tuple by their order, or as one value if there is one.
-    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Mismatch> {
-        T::deserialize(AllOf(&self.0))
+    /// Parses the parameters as a struct by their names, as a tuple by their order, or as a single
+    /// value.
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, ParseError> {
+        T::deserialize(AllParameters(&self.0))
     }
 }
 
-/// All parameters, as whatever is wanted.
-struct AllOf<'a>(&'a [(Box<str>, String)]);
+/// Deserializes all parameters.
+struct AllParameters<'a>(&'a [(Box<str>, String)]);
 
-/// One value: text, and whatever can be read from text.
+/// Deserializes the text of one parameter.
 #[derive(Clone, Copy)]
-struct One<'a> {
+struct Parameter<'a> {
     name: &'a str,
     value: &'a str,
 }
 
-impl<'a> AllOf<'a> {
-    fn values(&self) -> impl Iterator<Item = One<'a>> + use<'a> {
-        self.0.iter().map(|(name, value)| One { name, value })
+impl<'a> AllParameters<'a> {
+    fn values(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
+        self.0.iter().map(|(name, value)| Parameter { name, value })
     }
 
-    fn only(&self) -> Result<One<'a>, Mismatch> {
+    fn single(&self) -> Result<Parameter<'a>, ParseError> {
         match self.0 {
-            [(name, value)] => Ok(One { name, value }),
-            all => Err(Mismatch::OfProgram(format!(
-                "one value is wanted of a path that has {}",
+            [(name, value)] => Ok(Parameter { name, value }),
+            all => Err(ParseError::Program(format!(
+                "the type needs one parameter, but the path has {}",
                 all.len()
             ))),
         }
     }
 }
 
-macro_rules! of_the_only_one {
+macro_rules! delegate_to_single {
     ($($method:ident)*) => {
         $(
-            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-                self.only()?.$method(visitor)
+            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
+                self.single()?.$method(visitor)
             }
         )*
     };
 }
 
-impl<'de> Deserializer<'de> for AllOf<'_> {
-    type Error = Mismatch;
+impl<'de> Deserializer<'de> for AllParameters<'_> {
+    type Error = ParseError;
 
-    of_the_only_one! {
+    delegate_to_single! {
         deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
         deserialize_i128 deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
         deserialize_u128 deserialize_f32 deserialize_f64 deserialize_char deserialize_str
@@ -125,11 +127,11 @@ impl<'de> Deserializer<'de> for AllOf<'_> {
         deserialize_identifier
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         self.deserialize_map(visitor)
     }
 
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         visitor.visit_unit()
     }
 
@@ -137,7 +139,7 @@ impl<'de> Deserializer<'de> for AllOf<'_> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
+    ) -> Result<V::Value, ParseError> {
         visitor.visit_unit()
     }
 
@@ -145,11 +147,11 @@ impl<'de> Deserializer<'de> for AllOf<'_> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
+    ) -> Result<V::Value, ParseError> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         visitor.visit_seq(SeqDeserializer::new(self.values()))
     }
 
@@ -157,10 +159,10 @@ impl<'de> Deserializer<'de> for AllOf<'_> {
         self,
         length: usize,
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
+    ) -> Result<V::Value, ParseError> {
         if length != self.0.len() {
-            return Err(Mismatch::OfProgram(format!(
-                "{length} values are wanted of a path that has {}",
+            return Err(ParseError::Program(format!(
+                "the type needs {length} parameters, but the path has {}",
                 self.0.len()
             )));
         }
@@ -172,13 +174,13 @@ impl<'de> Deserializer<'de> for AllOf<'_> {
         _: &'static str,
         length: usize,
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
+    ) -> Result<V::Value, ParseError> {
         self.deserialize_tuple(length, visitor)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         visitor.visit_map(MapDeserializer::new(
-            self.values().map(|one| (one.name, one)),
+            self.values().map(|parameter| (parameter.name, parameter)),
         ))
     }
 
@@ -187,7 +189,7 @@ impl<'de> Deserializer<'de> for AllOf<'_> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
+    ) -> Result<V::Value, ParseError> {
         self.deserialize_map(visitor)
     }
 
@@ -196,44 +198,47 @@ impl<'de> Deserializer<'de> for AllOf<'_> {
         name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
-        self.only()?.deserialize_enum(name, variants, visitor)
+    ) -> Result<V::Value, ParseError> {
+        self.single()?.deserialize_enum(name, variants, visitor)
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         visitor.visit_unit()
     }
 }
 
-macro_rules! read {
+macro_rules! parse {
     ($($method:ident $visit:ident)*) => {
         $(
-            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-                let parsed = self.value.parse().map_err(|why| self.mismatch(why))?;
+            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
+                let parsed = self.value.parse().map_err(|error| self.error(error))?;
                 visitor.$visit(parsed)
             }
         )*
     };
 }
 
-impl One<'_> {
-    fn mismatch(self, why: impl fmt::Display) -> Mismatch {
-        Mismatch::OfValue(format!("{:?} is no {}: {why}", self.value, self.name))
+impl Parameter<'_> {
+    fn error(self, reason: impl fmt::Display) -> ParseError {
+        ParseError::Client(format!(
+            "{:?} is not a valid {}: {reason}",
+            self.value, self.name
+        ))
     }
 
-    /// The same for what a visitor says, who does not know which value it is about.
-    fn about(self, mismatch: Mismatch) -> Mismatch {
-        match mismatch {
-            Mismatch::OfValue(why) => self.mismatch(why),
-            Mismatch::OfProgram(why) => Mismatch::OfProgram(format!("{}: {why}", self.name)),
+    /// Adds the parameter to an error of a visitor, which does not know the parameter.
+    fn add_name(self, error: ParseError) -> ParseError {
+        match error {
+            ParseError::Client(reason) => self.error(reason),
+            ParseError::Program(reason) => ParseError::Program(format!("{}: {reason}", self.name)),
         }
     }
 }
 
-impl<'de> Deserializer<'de> for One<'_> {
-    type Error = Mismatch;
+impl<'de> Deserializer<'de> for Parameter<'_> {
+    type Error = ParseError;
 
-    read! {
+    parse! {
         deserialize_bool visit_bool
         deserialize_i8 visit_i8 deserialize_i16 visit_i16 deserialize_i32 visit_i32
         deserialize_i64 visit_i64 deserialize_i128 visit_i128
@@ -248,11 +253,13 @@ impl<'de> Deserializer<'de> for One<'_> {
         ignored_any
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        visitor.visit_str(self.value).map_err(|why| self.about(why))
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
+        visitor
+            .visit_str(self.value)
+            .map_err(|error| self.add_name(error))
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         visitor.visit_some(self)
     }
 
@@ -260,7 +267,7 @@ impl<'de> Deserializer<'de> for One<'_> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
+    ) -> Result<V::Value, ParseError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -269,13 +276,15 @@ impl<'de> Deserializer<'de> for One<'_> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
-        let value: de::value::StrDeserializer<'_, Mismatch> = self.value.into_deserializer();
-        visitor.visit_enum(value).map_err(|why| self.about(why))
+    ) -> Result<V::Value, ParseError> {
+        let value: de::value::StrDeserializer<'_, ParseError> = self.value.into_deserializer();
+        visitor
+            .visit_enum(value)
+            .map_err(|error| self.add_name(error))
     }
 }
 
-impl<'de> IntoDeserializer<'de, Mismatch> for One<'_> {
+impl<'de> IntoDeserializer<'de, ParseError> for Parameter<'_> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -283,65 +292,70 @@ impl<'de> IntoDeserializer<'de, Mismatch> for One<'_> {
     }
 }
 
-impl Mismatch {
-    /// The rejection of a request whose part of this name can't be read as an argument.
+impl ParseError {
+    /// The rejection of a request whose `part` ("path", "query" or "form") can't be parsed as
+    /// `Argument`.
     pub(crate) fn reject<Argument>(
         self,
         status: StatusCode,
         part: &str,
-        call: &RequestContext<'_, impl Sized>,
+        context: &RequestContext<'_, impl Sized>,
     ) -> Rejection {
         match self {
-            Self::OfValue(why) => Rejection::new(status, format!("the {part} is wrong: {why}")),
-            Self::OfProgram(why) => {
+            Self::Client(reason) => Rejection::new(status, format!("invalid {part}: {reason}")),
+            Self::Program(reason) => {
                 let argument = std::any::type_name::<Argument>();
-                Rejection::of_program(call.request(), format_args!("{argument}: {why}"))
+                Rejection::program_error(context.request(), format_args!("{argument}: {reason}"))
             }
         }
     }
 }
 
-/// A value is always text, and the names are those of the route: what does not fit these fits no
-/// request.
-impl de::Error for Mismatch {
-    fn custom<T: fmt::Display>(why: T) -> Self {
-        Self::OfValue(why.to_string())
+/// Errors of serde's visitors. A value is always text, and the route fixes the names: an error
+/// about a type or a name holds for every request of the route.
+impl de::Error for ParseError {
+    fn custom<T: fmt::Display>(reason: T) -> Self {
+        Self::Client(reason.to_string())
     }
 
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::OfProgram(format!(
-            "a value is text, which can't be read as {expected}"
+        Self::Program(format!(
+            "a parameter is text and can't be parsed as {expected}"
         ))
     }
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
-        Self::OfProgram(format!("the path has {length} names, {expected} is wanted"))
+        Self::Program(format!(
+            "the path has {length} parameters, but the type needs {expected}"
+        ))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::OfProgram(format!("the path has no name {field:?}"))
+        Self::Program(format!("the path has no parameter {field:?}"))
     }
 
     fn unknown_field(field: &str, _: &'static [&'static str]) -> Self {
-        Self::OfProgram(format!(
-            "the path has the name {field:?}, which is no field"
+        Self::Program(format!(
+            "the path has the parameter {field:?}, which is not a field"
         ))
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::OfProgram(format!("the path has the name {field:?} more than once"))
+        Self::Program(format!(
+            "the path has the parameter {field:?} more than once"
+        ))
     }
 }
 
-impl fmt::Display for Mismatch {
+impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OfValue(why) | Self::OfProgram(why) => f.write_str(why),
+            Self::Client(reason) | Self::Program(reason) => f.write_str(reason),
         }
     }
 }
 
-impl std::error::Error for Mismatch {}
+impl std::error::Error for ParseError {}
 
 #[cfg(test)]
 mod tests {
@@ -357,15 +371,15 @@ mod tests {
     }
 
     #[track_caller]
-    fn expect_mismatch<T: DeserializeOwned + fmt::Debug>(raw: &[(&str, &str)], why: &str) {
-        let mismatch = parameters(raw).parse::<T>().expect_err("it does not match");
-        assert_eq!(mismatch, Mismatch::OfValue(why.to_owned()));
+    fn expect_client_error<T: DeserializeOwned + fmt::Debug>(raw: &[(&str, &str)], reason: &str) {
+        let error = parameters(raw).parse::<T>().expect_err("T does not fit");
+        assert_eq!(error, ParseError::Client(reason.to_owned()));
     }
 
     #[track_caller]
-    fn expect_mistake<T: DeserializeOwned + fmt::Debug>(raw: &[(&str, &str)], why: &str) {
-        let mismatch = parameters(raw).parse::<T>().expect_err("it does not match");
-        assert_eq!(mismatch, Mismatch::OfProgram(why.to_owned()));
+    fn expect_program_error<T: DeserializeOwned + fmt::Debug>(raw: &[(&str, &str)], reason: &str) {
+        let error = parameters(raw).parse::<T>().expect_err("T does not fit");
+        assert_eq!(error, ParseError::Program(reason.to_owned()));
     }
 
     #[derive(Debug, PartialEq, serde::Deserialize)]
@@ -381,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_what_is_wanted() {
+    fn parameters_are_parsed_as_many_types() {
         let two = [("shelf", "7"), ("title", "a%20%2F%C3%A9")];
         let title = String::from("a /é");
         expect(&two, (7_u8, title.clone()));
@@ -403,23 +417,23 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_match_says_why() {
-        expect_mismatch::<u8>(
+    fn wrong_values_are_reported_with_the_reason() {
+        expect_client_error::<u8>(
             &[("id", "x")],
-            "\"x\" is no id: invalid digit found in string",
+            "\"x\" is not a valid id: invalid digit found in string",
         );
-        expect_mismatch::<u8>(
+        expect_client_error::<u8>(
             &[("id", "256")],
-            "\"256\" is no id: number too large to fit in target type",
+            "\"256\" is not a valid id: number too large to fit in target type",
         );
-        expect_mismatch::<Kind>(
+        expect_client_error::<Kind>(
             &[("kind", "pen")],
-            "\"pen\" is no kind: unknown variant `pen`, expected `book`",
+            "\"pen\" is not a valid kind: unknown variant `pen`, expected `book`",
         );
     }
 
     #[test]
-    fn types_that_no_path_of_the_route_fits_are_mistakes_of_the_program() {
+    fn types_that_never_fit_the_route_are_program_errors() {
         #[derive(Debug, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Strict {
@@ -437,22 +451,31 @@ mod tests {
             _strict: Strict,
         }
         let two = [("a", "1"), ("b", "2")];
-        expect_mistake::<u8>(&two, "one value is wanted of a path that has 2");
-        expect_mistake::<(u8, u8)>(&[("a", "1")], "2 values are wanted of a path that has 1");
-        expect_mistake::<[u8; 3]>(&two, "3 values are wanted of a path that has 2");
-        expect_mistake::<Place>(&[("shelf", "1")], "the path has no name \"title\"");
-        expect_mistake::<Strict>(&two, "the path has the name \"a\", which is no field");
-        expect_mistake::<Strict>(
-            &[("id", "1"), ("id", "2")],
-            "the path has the name \"id\" more than once",
+        expect_program_error::<u8>(&two, "the type needs one parameter, but the path has 2");
+        expect_program_error::<(u8, u8)>(
+            &[("a", "1")],
+            "the type needs 2 parameters, but the path has 1",
         );
-        let no_sequence = "id: a value is text, which can't be read as a sequence";
-        expect_mistake::<Deep>(&[("id", "1")], no_sequence);
-        expect_mistake::<Flat>(&[("id", "1")], "a value is text, which can't be read as u8");
+        expect_program_error::<[u8; 3]>(&two, "the type needs 3 parameters, but the path has 2");
+        expect_program_error::<Place>(&[("shelf", "1")], "the path has no parameter \"title\"");
+        expect_program_error::<Strict>(
+            &two,
+            "the path has the parameter \"a\", which is not a field",
+        );
+        expect_program_error::<Strict>(
+            &[("id", "1"), ("id", "2")],
+            "the path has the parameter \"id\" more than once",
+        );
+        let not_a_sequence = "id: a parameter is text and can't be parsed as a sequence";
+        expect_program_error::<Deep>(&[("id", "1")], not_a_sequence);
+        expect_program_error::<Flat>(
+            &[("id", "1")],
+            "a parameter is text and can't be parsed as u8",
+        );
     }
 
     #[test]
-    fn what_is_not_utf_8_is_no_parameter() {
+    fn parameters_must_be_utf_8() {
         assert_eq!(Parameters::decode([("id", "%FF")].into_iter()), None);
         assert_eq!(parameters(&[("id", "%zz")]).get("id"), Some("%zz"));
     }

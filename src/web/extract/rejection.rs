@@ -1,4 +1,4 @@
-//! Why a request has no arguments for the function that would answer it.
+//! The error of a request that lacks an argument of its function.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -11,8 +11,8 @@ use log::error;
 use crate::logging::LogLimit;
 use crate::message::{IntoResponse, Problem, Request, Response};
 
-/// A request does not have what a function wants to know. As an answer it says what is missing, in
-/// the form that the client prefers ([`Problem`]).
+/// A request does not have a valid value for an argument of its function. As a response it names
+/// the problem, in the form that the client prefers ([`Problem`]).
 ///
 /// ```
 /// use httpool::http::StatusCode;
@@ -23,7 +23,7 @@ use crate::message::{IntoResponse, Problem, Request, Response};
 /// fn show(id: Result<Path<u64>, Rejection>) -> (StatusCode, String) {
 ///     match id {
 ///         Ok(Path(id)) => (StatusCode::OK, format!("user {id}")),
-///         Err(rejection) => (StatusCode::NOT_FOUND, format!("no user, for {rejection}")),
+///         Err(rejection) => (StatusCode::NOT_FOUND, format!("no such user: {rejection}")),
 ///     }
 /// }
 ///
@@ -33,12 +33,12 @@ use crate::message::{IntoResponse, Problem, Request, Response};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     status: StatusCode,
-    /// Empty where the client is told no more than the status.
+    /// Empty if the response is the status alone.
     reason: Cow<'static, str>,
 }
 
 impl Rejection {
-    /// With a status of the 4xx class, and a sentence for the client.
+    /// Creates a rejection with a status of the 4xx class and a sentence for the client.
     #[must_use]
     pub fn new(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -47,24 +47,26 @@ impl Rejection {
         }
     }
 
-    /// A function that can't be called with any request of its route. The log says why, the client is
-    /// told that it is not its fault.
-    pub(crate) fn of_program(request: &Request, why: impl fmt::Display) -> Self {
-        static MISTAKES: LogLimit = LogLimit::new(10, Duration::from_secs(60));
-        if let Some(suppressed) = MISTAKES.allow(Instant::now()) {
+    /// The rejection of a request whose function fits no request of its route. It is a 500 without
+    /// a detail; the reason goes to the log.
+    pub(crate) fn program_error(request: &Request, reason: impl fmt::Display) -> Self {
+        static LIMIT: LogLimit = LogLimit::new(10, Duration::from_secs(60));
+        if let Some(suppressed) = LIMIT.allow(Instant::now()) {
             let (method, path) = (request.method(), request.uri().path());
-            error!("{method} {path}: 500, a mistake of the program: {why}{suppressed}");
+            error!(
+                "{method} {path}: 500 because of a mistake in the program: {reason}{suppressed}"
+            );
         }
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "")
     }
 
-    /// The status of its answer.
+    /// The status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The answer to a request that had these header fields.
+    /// The response to a request with these headers, in the form that the client prefers.
     #[must_use]
     pub fn to_response(&self, request: &HeaderMap) -> Response {
         Problem::from(self.clone()).to_response(request)
@@ -81,7 +83,7 @@ impl From<Rejection> for Problem {
     }
 }
 
-/// As a [`Problem`], which a server tells in the form that the client prefers.
+/// Responds with a [`Problem`], in the form that the client prefers.
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         Problem::from(self).into_response()

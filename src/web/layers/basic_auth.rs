@@ -1,4 +1,4 @@
-//! Users with passwords (RFC 7617).
+//! Basic authentication (RFC 7617).
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use subtle::{Choice, ConstantTimeEq as _};
 use crate::message::{BodyMode, Problem, Request, Response};
 use crate::web::{Layer, Next};
 
-/// Lets those in who give a name and a password (Basic authentication, RFC 7617). To everyone else
-/// the answer is 401, upon which browsers ask their users.
+/// Requires a name and a password (Basic authentication, RFC 7617). Other requests are answered
+/// 401, and browsers then ask their users for a password.
 ///
 /// ```
 /// use httpool::http::{self, StatusCode};
@@ -21,7 +21,7 @@ use crate::web::{Layer, Next};
 /// use httpool::{Handler, Layered, Request};
 ///
 /// fn greet(request: Request) -> String {
-///     format!("hello, {}", User::of(&request).unwrap_or("whoever you are"))
+///     format!("hello, {}", User::of(&request).unwrap_or("stranger"))
 /// }
 ///
 /// let handler = Layered::new(greet).layer(BasicAuth::of("Library", [("ada", "lovelace")]));
@@ -35,16 +35,16 @@ use crate::web::{Layer, Next};
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
-/// Names and passwords travel as they are: use it over TLS only. How long a comparison takes tells
-/// nothing of names and passwords in the list; of [one's own check](Self::checked_by) one has to
-/// see to that oneself.
+/// Names and passwords are sent unencrypted: use this layer only over TLS. Comparing with the list
+/// takes constant time, so response times reveal nothing about it. A [check of your
+/// own](Self::checked_by) has to ensure that itself.
 pub struct BasicAuth {
     challenge: HeaderValue,
     check: Check,
 }
 
-/// Who has been let in by [`BasicAuth`]. As an argument of a routed function it needs that layer
-/// before the function; without it the answer is 403.
+/// The name of a user that [`BasicAuth`] has authenticated. As an argument of a route's function it
+/// needs that layer around the function; without the layer the response is 403.
 ///
 /// ```
 /// # #[cfg(feature = "router")] {
@@ -68,24 +68,28 @@ pub struct User(
 );
 
 enum Check {
-    /// The digest of each name and password, so that all that is compared is of one length.
+    /// The digest of each name and password: values of one length can be compared in constant time.
     List(Vec<[u8; 32]>),
-    Own(Box<OwnCheck>),
+    Custom(Box<CustomCheck>),
 }
 
-type OwnCheck = dyn Fn(&str, &str) -> bool + Send + Sync;
+type CustomCheck = dyn Fn(&str, &str) -> bool + Send + Sync;
 
 impl BasicAuth {
-    /// Lets in who has one of these names with its password. The realm tells users where they are.
+    /// Accepts users with these names and passwords. Browsers show the realm when they ask for a
+    /// password.
     ///
     /// # Panics
     ///
-    /// If the realm has anything but printable ASCII characters, or a name a colon.
+    /// If the realm has characters other than printable ASCII, or if a name has a colon.
     #[must_use]
     #[track_caller]
     pub fn of<'u>(realm: &str, users: impl IntoIterator<Item = (&'u str, &'u str)>) -> Self {
         let digests = users.into_iter().map(|(name, password)| {
-            assert!(!name.contains(':'), "the name {name:?} has a colon");
+            assert!(
+                !name.contains(':'),
+                "the name {name:?} must not contain a colon"
+            );
             Sha256::digest(format!("{name}:{password}")).into()
         });
         Self {
@@ -94,7 +98,7 @@ impl BasicAuth {
         }
     }
 
-    /// Lets in whose name and password this function takes.
+    /// Accepts users whose name and password pass a check.
     ///
     /// ```
     /// use httpool::layers::BasicAuth;
@@ -107,7 +111,7 @@ impl BasicAuth {
     ///
     /// # Panics
     ///
-    /// If the realm has anything but printable ASCII characters.
+    /// If the realm has characters other than printable ASCII.
     #[must_use]
     #[track_caller]
     pub fn checked_by(
@@ -116,26 +120,26 @@ impl BasicAuth {
     ) -> Self {
         Self {
             challenge: challenge(realm),
-            check: Check::Own(Box::new(check)),
+            check: Check::Custom(Box::new(check)),
         }
     }
 
-    /// Who has sent these fields, if he is to be let in.
+    /// The user that these headers authenticate.
     fn user(&self, request: &HeaderMap) -> Option<User> {
         let credentials = credentials(request)?;
         let (name, password) = credentials.split_once(':')?;
-        let is_right = match &self.check {
+        let is_valid = match &self.check {
             Check::List(digests) => {
                 let given = Sha256::digest(&credentials);
-                // All are compared, whichever it is.
+                // Every digest is compared, so that the time does not depend on the match.
                 let found = digests.iter().fold(Choice::from(0), |found, digest| {
                     found | digest.ct_eq(given.as_slice())
                 });
                 found.into()
             }
-            Check::Own(check) => check(name, password),
+            Check::Custom(check) => check(name, password),
         };
-        is_right.then(|| User(name.to_owned()))
+        is_valid.then(|| User(name.to_owned()))
     }
 }
 
@@ -149,15 +153,15 @@ impl Layer for BasicAuth {
             None => {
                 let problem = Problem::new(StatusCode::UNAUTHORIZED);
                 let mut response = problem.to_response(request.headers());
-                let fields = response.headers_mut();
-                fields.insert(WWW_AUTHENTICATE, self.challenge.clone());
+                let headers = response.headers_mut();
+                headers.insert(WWW_AUTHENTICATE, self.challenge.clone());
                 response
             }
         }
     }
 
     fn body_mode(&self, request: &Request, behind: BodyMode) -> BodyMode {
-        // A check of the program's own may take long, or count, and is not asked twice.
+        // A check of the program may be slow or count attempts, so it runs only once, in `handle`.
         match credentials(request.headers()) {
             Some(_) => behind,
             None => BodyMode::HeadOnly,
@@ -165,7 +169,7 @@ impl Layer for BasicAuth {
     }
 }
 
-/// What a request says of its user, in a form that can be right.
+/// The well-formed credentials of a request, decoded: a name, a colon and a password.
 fn credentials(request: &HeaderMap) -> Option<String> {
     let mut lines = request.get_all(AUTHORIZATION).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else {
@@ -176,13 +180,14 @@ fn credentials(request: &HeaderMap) -> Option<String> {
         return None;
     }
     let credentials = String::from_utf8(STANDARD.decode(token.trim()).ok()?).ok()?;
-    // They stand in logs and on pages.
-    let is_sane = credentials.contains(':') && !credentials.contains(char::is_control);
-    is_sane.then_some(credentials)
+    // Control characters are refused, because names appear in logs and on pages.
+    let is_well_formed = credentials.contains(':') && !credentials.contains(char::is_control);
+    is_well_formed.then_some(credentials)
 }
 
 impl User {
-    /// The name of who has sent this request; `None` if nobody has asked.
+    /// The name of the user that sent this request. `None` if no [`BasicAuth`] is around the
+    /// handler.
     #[must_use]
     pub fn of(request: &Request) -> Option<&str> {
         let user = request.extensions().get::<Self>();
@@ -193,39 +198,39 @@ impl User {
 #[cfg(feature = "router")]
 impl<S> crate::web::extract::FromRequest<S> for User {
     fn from_request(
-        call: &mut crate::web::extract::RequestContext<'_, S>,
+        context: &mut crate::web::extract::RequestContext<'_, S>,
     ) -> Result<Self, crate::web::extract::Rejection> {
         use crate::web::extract::{OptionalFromRequest as _, Rejection};
 
-        Self::optional_from_request(call)?
-            .ok_or_else(|| Rejection::new(StatusCode::FORBIDDEN, "nobody has said who this is"))
+        Self::optional_from_request(context)?
+            .ok_or_else(|| Rejection::new(StatusCode::FORBIDDEN, "the user is not authenticated"))
     }
 }
 
-/// Without the layer there is none.
+/// `None` without the layer.
 #[cfg(feature = "router")]
 impl<S> crate::web::extract::OptionalFromRequest<S> for User {
     fn optional_from_request(
-        call: &mut crate::web::extract::RequestContext<'_, S>,
+        context: &mut crate::web::extract::RequestContext<'_, S>,
     ) -> Result<Option<Self>, crate::web::extract::Rejection> {
-        Ok(call.request().extensions().get().cloned())
+        Ok(context.request().extensions().get().cloned())
     }
 }
 
-/// What a client is told that has given nothing, or nothing right.
+/// The value of `WWW-Authenticate`.
 #[track_caller]
 fn challenge(realm: &str) -> HeaderValue {
     let is_printable = |c: char| c == ' ' || c.is_ascii_graphic();
     assert!(
         realm.chars().all(is_printable),
-        "the realm {realm:?} has other than printable ASCII characters"
+        "the realm {realm:?} must be printable ASCII"
     );
     let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
     let challenge = format!("Basic realm=\"{quoted}\", charset=\"UTF-8\"");
-    HeaderValue::try_from(challenge).expect("all of it is printable")
+    HeaderValue::try_from(challenge).expect("the realm is printable ASCII")
 }
 
-/// Shows no passwords, not even their digests.
+/// Hides the passwords, even their digests.
 impl fmt::Debug for BasicAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BasicAuth")

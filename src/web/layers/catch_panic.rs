@@ -1,21 +1,21 @@
-//! What a client gets when a handler panics.
+//! Responses for handlers that panic.
 
-use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use log::error;
 
+use crate::logging::panic_message;
 use crate::message::{IntoResponse, Request, Response};
 use crate::web::{Layer, Next};
 
-/// Answers as one likes when what is behind it panics.
+/// Responds with a response of your own when the handler behind it panics.
 ///
-/// Without it the server answers with a [`Problem`](crate::Problem) of status 500, for which there
-/// may be an [error page](crate::Builder::error_pages), and tells observers of the panic. With it
-/// they see an answer like any other, and layers before this one do, too: add it behind those that
-/// add fields to answers, such as [`Cors`](crate::layers::Cors). What a body's reader does
-/// while it is sent is not seen here.
+/// Without this layer the server responds with a [`Problem`](crate::Problem) of status 500, which
+/// an [error page](crate::Builder::error_pages) may replace, and reports the panic to observers.
+/// With it, observers and outer layers see an ordinary response. Layers that add headers to
+/// responses, for example [`Cors`](crate::layers::Cors), should be outside it, so add them first.
+/// Panics of a body's reader, which is read while the response is sent, are not caught here.
 ///
 /// ```
 /// use httpool::http::StatusCode;
@@ -27,7 +27,7 @@ use crate::web::{Layer, Next};
 /// assert_eq!(handler.handle(&mut Request::default()).body().as_bytes(), b"something broke");
 /// ```
 pub struct CatchPanic<F> {
-    answer: F,
+    respond: F,
 }
 
 impl<F, R> CatchPanic<F>
@@ -35,10 +35,11 @@ where
     F: Fn(&str) -> R + Send + Sync + 'static,
     R: IntoResponse,
 {
-    /// With a function that makes the answer. It is given the panic's message, which is empty if the
-    /// panic has none, and is for the program's own eyes rather than the client's.
-    pub fn new(answer: F) -> Self {
-        Self { answer }
+    /// Creates the layer from a function that makes the response. The function receives the panic's
+    /// message, or an empty string if there is none. The message is for the program's own use, not
+    /// for clients.
+    pub fn new(respond: F) -> Self {
+        Self { respond }
     }
 }
 
@@ -52,19 +53,11 @@ where
         match catch_unwind(AssertUnwindSafe(|| next.handle(request))) {
             Ok(response) => response,
             Err(panic) => {
-                let message = message(&*panic);
+                let message = panic_message(&*panic).unwrap_or_default();
                 error!("a handler panicked on {method} {target}: {message}");
-                (self.answer)(message).into_response()
+                (self.respond)(message).into_response()
             }
         }
-    }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(message), _) => message,
-        (None, Some(message)) => message,
-        (None, None) => "",
     }
 }
 

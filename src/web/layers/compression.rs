@@ -1,4 +1,4 @@
-//! Answers in fewer bytes.
+//! Compresses responses.
 
 use std::io;
 use std::mem;
@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::is_here;
+use super::is_in_memory;
 use crate::message::headers::list::lists;
 use crate::message::headers::media_type::essence;
 use crate::message::headers::vary::vary;
@@ -18,41 +18,44 @@ use crate::message::{Body, Request, Response};
 use crate::web::content_coding::{ContentCoding, Flush};
 use crate::web::{Layer, Next};
 
-/// Content that is shorter is sent as it is: it fits into a packet either way.
-const SHORTEST: u64 = 1024;
+/// Default for the shortest content that is compressed. Shorter content fits into one packet either
+/// way.
+const DEFAULT_SHORTEST: u64 = 1024;
 
-/// Content in memory that is longer is compressed while it is sent, so that what is compressed is
-/// not all in memory, too, and the client does not wait for the whole.
-const LONGEST_AT_ONCE: usize = 256 * 1024;
+/// The longest content in memory that is compressed before it is sent. Longer content is compressed
+/// while it is sent: its compressed form is never whole in memory, and the client receives the
+/// first bytes sooner.
+const MAX_AT_ONCE: usize = 256 * 1024;
 
-/// Fields with a digest of the content as it was (RFC 9530).
+/// Headers with a digest of the uncompressed content (RFC 9530).
 const DIGESTS: [HeaderName; 3] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("repr-digest"),
     HeaderName::from_static("digest"),
 ];
 
-/// Compresses answers, as far as the client accepts it: in zstd, brotli or gzip, of those whose
-/// features are on, and in this order where the client likes several alike.
+/// Compresses responses with zstd, brotli or gzip, if the client accepts one of them and its
+/// feature is enabled. If the client accepts several equally, this order decides.
 ///
-/// What is compressed is text, and what is written in it (JSON, XML, SVG, scripts), fonts that are
-/// not compressed yet, and WebAssembly, of 1 KiB and more. What is not: a part of something (206),
-/// what is in a coding already or has a digest, what says `Cache-Control: no-transform`, and
-/// server-sent events: each of these streams stays open for long and would keep as much memory as is
-/// said below. Error answers that tell a [`Problem`](crate::Problem) are not compressed either, for
-/// their content is settled last.
+/// Compressed are text and text-based types (JSON, XML, SVG, scripts), uncompressed fonts, and
+/// WebAssembly, from 1 KiB on. Not compressed are partial responses (206), responses that have a
+/// content coding or a digest, responses with `Cache-Control: no-transform`, and server-sent
+/// events: each of their streams stays open for long and would hold the memory described below.
+/// Error responses from a [`Problem`](crate::Problem) are not compressed either, because their
+/// content is chosen after all layers.
 ///
-/// Each answer that could be compressed says `Vary: accept-encoding`. A strong `ETag` becomes a weak
-/// one, as one is of the bytes, and `Accept-Ranges` is left out. A 304 says `Vary`, too, and has the
-/// weak tag for whom asked with it (RFC 9110 section 15.4.5), and so does a part say `Vary`.
+/// Each response that could be compressed has `Vary: accept-encoding`; so do 304 and 206 responses
+/// for such content. Compression makes a strong `ETag` weak, because a strong one identifies exact
+/// bytes, and removes `Accept-Ranges`. A 304 has the weak tag if the client sent that one (RFC 9110
+/// section 15.4.5).
 ///
-/// Bodies from readers are compressed while they are sent, in bounded memory, and what the reader
-/// gives at a time is compressed and sent at once: lines of a log or of JSON arrive as they come. A
-/// reader that gives little at a time is compressed less well for that: where each read gives 4 KiB,
-/// the content is 5 % longer, and where it gives 64 bytes, twice as long. Files and content in memory, which nobody waits for, are
-/// compressed as well as the coding can. What is kept for that, up to 4.6 MiB beside the content,
-/// counts in [`Builder::max_buffered_memory`](crate::Builder::max_buffered_memory)
-/// while the client does not take it.
+/// Bodies from readers are compressed while they are sent, in bounded memory. The result of each
+/// read is compressed and sent at once, so lines of a log or of JSON arrive without delay. Short
+/// reads compress less well: with 4 KiB a read, the content is 5 % longer, and with 64 bytes a
+/// read, twice as long. Files and content in memory are compressed as well as the coding allows.
+/// The compressor's memory, up to 4.6 MiB beside the content, counts in
+/// [`Builder::max_buffered_memory`](crate::Builder::max_buffered_memory) until the client has
+/// received the response.
 ///
 /// ```
 /// use httpool::http;
@@ -63,70 +66,72 @@ const DIGESTS: [HeaderName; 3] = [
 /// let mut request = http::Request::get("/")
 ///     .header("accept-encoding", "gzip, br, zstd")
 ///     .body(Default::default())?;
-/// let answer = handler.handle(&mut request);
-/// assert!(answer.headers().contains_key("content-encoding"));
-/// assert!(answer.body().length() < Some(200));
+/// let response = handler.handle(&mut request);
+/// assert!(response.headers().contains_key("content-encoding"));
+/// assert!(response.body().length() < Some(200));
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
-/// Compression tells of secrets: who can have a page show something of his own beside a secret, and
-/// sees how long the compressed page is, finds out the secret piece by piece (BREACH). Leave pages
-/// out that have both.
+/// Compression can leak secrets (BREACH). If an attacker can place text on a page beside a secret
+/// and observe the page's compressed length, the attacker can guess the secret piece by piece. Do
+/// not compress pages that contain both.
 #[derive(Debug, Clone, Copy)]
 pub struct Compression {
     shortest: u64,
 }
 
 impl Compression {
-    /// With what is said above.
+    /// Creates the layer with the defaults described above.
     #[must_use]
     pub fn new() -> Self {
-        Self { shortest: SHORTEST }
+        Self {
+            shortest: DEFAULT_SHORTEST,
+        }
     }
 
-    /// Sends content of fewer bytes as it is. Default: 1024.
+    /// Sets the shortest content that is compressed, in bytes. Default: 1024.
     #[must_use]
     pub fn shortest(mut self, bytes: u64) -> Self {
         self.shortest = bytes;
         self
     }
 
-    fn concern(self, response: &Response) -> Concern {
-        let (status, fields) = (response.status(), response.headers());
-        let is_settled = fields.contains_key(CONTENT_ENCODING)
-            || DIGESTS.iter().any(|name| fields.contains_key(name))
-            || lists(fields, &CACHE_CONTROL, "no-transform");
-        if is_settled || told(response).is_some() {
-            return Concern::None;
+    fn applies(self, response: &Response) -> Applies {
+        let (status, headers) = (response.status(), response.headers());
+        let is_fixed = headers.contains_key(CONTENT_ENCODING)
+            || DIGESTS.iter().any(|name| headers.contains_key(name))
+            || lists(headers, &CACHE_CONTROL, "no-transform");
+        if is_fixed || told(response).is_some() {
+            return Applies::Not;
         }
-        let essence = essence(fields);
+        let essence = essence(headers);
         match status {
-            // It need not say of which type that is which the client has.
-            StatusCode::NOT_MODIFIED if essence.is_none_or(is_compressible) => Concern::Whole,
+            // A 304 may omit the type of the content that the client has.
+            StatusCode::NOT_MODIFIED if essence.is_none_or(is_compressible) => Applies::Elsewhere,
             StatusCode::PARTIAL_CONTENT
-                if essence.is_some_and(|of| is_compressible(of) || is_several_parts(of)) =>
+                if essence.is_some_and(|of| is_compressible(of) || is_multipart(of)) =>
             {
-                Concern::Whole
+                Applies::Elsewhere
             }
             StatusCode::NOT_MODIFIED
             | StatusCode::PARTIAL_CONTENT
             | StatusCode::NO_CONTENT
-            | StatusCode::RESET_CONTENT => Concern::None,
-            _ if status.is_informational() || fields.contains_key(CONTENT_RANGE) => Concern::None,
-            _ if length(response).is_some_and(|length| length < self.shortest) => Concern::None,
-            _ if essence.is_some_and(is_compressible) => Concern::Content,
-            _ => Concern::None,
+            | StatusCode::RESET_CONTENT => Applies::Not,
+            _ if status.is_informational() || headers.contains_key(CONTENT_RANGE) => Applies::Not,
+            _ if length(response).is_some_and(|length| length < self.shortest) => Applies::Not,
+            _ if essence.is_some_and(is_compressible) => Applies::Here,
+            _ => Applies::Not,
         }
     }
 }
 
-/// What is to be compressed of what an answer is about.
+/// How compression applies to a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Concern {
-    None,
-    /// What it tells of, not what it has: it is a 304 or a part.
-    Whole,
-    Content,
+enum Applies {
+    Not,
+    /// To the content that the response refers to but does not contain: a 304 or a part.
+    Elsewhere,
+    Here,
 }
 
 impl Default for Compression {
@@ -139,33 +144,33 @@ impl Layer for Compression {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
         let coding = ContentCoding::preferred(request.headers());
         let is_head = *request.method() == Method::HEAD;
-        let asked = request.headers().get_all(IF_NONE_MATCH);
-        let asked: Vec<_> = asked.iter().cloned().collect();
+        let if_none_match = request.headers().get_all(IF_NONE_MATCH);
+        let if_none_match: Vec<_> = if_none_match.iter().cloned().collect();
         let mut response = next.handle(request);
-        let concern = self.concern(&response);
-        if concern == Concern::None {
+        let applies = self.applies(&response);
+        if applies == Applies::Not {
             return response;
         }
         vary(response.headers_mut(), "accept-encoding");
         let Some(coding) = coding else {
             return response;
         };
-        if concern == Concern::Whole {
+        if applies == Applies::Elsewhere {
             if response.status() == StatusCode::NOT_MODIFIED {
-                match_weakly(&asked, response.headers_mut());
+                weaken_not_modified(&if_none_match, response.headers_mut());
             }
             return response;
         }
         let body = response.body_mut();
-        // To HEAD a handler may answer without making the content.
-        let is_made = is_here(body) && !(is_head && body.as_bytes().is_empty());
-        *body = if is_made && body.as_bytes().len() <= LONGEST_AT_ONCE {
+        // A response to HEAD may omit the content.
+        let is_complete = is_in_memory(body) && !(is_head && body.as_bytes().is_empty());
+        *body = if is_complete && body.as_bytes().len() <= MAX_AT_ONCE {
             match compress(coding, body.as_bytes()) {
                 Some(compressed) => compressed.into(),
                 None => return response,
             }
         } else if is_head {
-            // How long it would be only compressing would tell.
+            // The compressed length would be known only after compression.
             Body::from_reader(io::empty())
         } else {
             let flush = match body.is_live() {
@@ -174,12 +179,12 @@ impl Layer for Compression {
             };
             coding.encode(mem::take(body), flush)
         };
-        label(coding, response.headers_mut());
+        update_headers(coding, response.headers_mut());
         response
     }
 }
 
-/// How long its content is, as far as is known. To HEAD a handler may state it without making it.
+/// The length of the content, if it is known. A response to HEAD may state it without content.
 fn length(response: &Response) -> Option<u64> {
     let stated = || {
         let stated = response.headers().get(CONTENT_LENGTH)?;
@@ -191,7 +196,7 @@ fn length(response: &Response) -> Option<u64> {
     }
 }
 
-/// Whether content of this type gets shorter, as a rule.
+/// Whether content of this type usually gets shorter.
 fn is_compressible(essence: &[u8]) -> bool {
     let essence = essence.to_ascii_lowercase();
     match &essence[..] {
@@ -215,42 +220,44 @@ fn is_compressible(essence: &[u8]) -> bool {
     }
 }
 
-fn is_several_parts(essence: &[u8]) -> bool {
+fn is_multipart(essence: &[u8]) -> bool {
     essence.eq_ignore_ascii_case(b"multipart/byteranges")
 }
 
-/// Says of an answer that it is in this coding, and takes back what is not true of it any more.
-fn label(coding: ContentCoding, fields: &mut HeaderMap) {
-    fields.insert(CONTENT_ENCODING, coding.value());
-    fields.remove(CONTENT_LENGTH);
-    fields.remove(ACCEPT_RANGES);
-    if let Some(weak) = weakened(fields) {
-        fields.insert(ETAG, weak);
+/// Changes the headers of a compressed response: adds the coding, and removes or weakens headers
+/// that no longer hold.
+fn update_headers(coding: ContentCoding, headers: &mut HeaderMap) {
+    headers.insert(CONTENT_ENCODING, coding.value());
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(ACCEPT_RANGES);
+    if let Some(weak) = weakened(headers) {
+        headers.insert(ETAG, weak);
     }
 }
 
-/// The weak form of the tag of an answer that has a strong one.
-fn weakened(fields: &HeaderMap) -> Option<HeaderValue> {
-    let tag = fields.get(ETAG)?.as_bytes();
+/// The weak form of a strong `ETag`.
+fn weakened(headers: &HeaderMap) -> Option<HeaderValue> {
+    let tag = headers.get(ETAG)?.as_bytes();
     let weak = tag.starts_with(b"\"").then(|| [b"W/", tag].concat())?;
-    Some(HeaderValue::try_from(weak).expect("it is a valid value with two letters more"))
+    Some(HeaderValue::try_from(weak).expect("two letters before a valid value are valid"))
 }
 
-/// Has a 304 name the weak tag, if the client has what was compressed under that one.
-fn match_weakly(asked: &[HeaderValue], fields: &mut HeaderMap) {
-    let Some(weak) = weakened(fields) else {
+/// Weakens the `ETag` of a 304 if the client asked with the weak tag, that is, has the compressed
+/// content.
+fn weaken_not_modified(if_none_match: &[HeaderValue], headers: &mut HeaderMap) {
+    let Some(weak) = weakened(headers) else {
         return;
     };
-    let is_in = |line: &HeaderValue| {
-        let mut places = line.as_bytes().windows(weak.len());
-        places.any(|place| place == weak.as_bytes())
+    let has_weak = |line: &HeaderValue| {
+        let mut windows = line.as_bytes().windows(weak.len());
+        windows.any(|window| window == weak.as_bytes())
     };
-    if asked.iter().any(is_in) {
-        fields.insert(ETAG, weak);
+    if if_none_match.iter().any(has_weak) {
+        headers.insert(ETAG, weak);
     }
 }
 
-/// These bytes in this coding, unless that makes them more.
+/// The compressed bytes. `None` if they are not fewer.
 fn compress(coding: ContentCoding, bytes: &[u8]) -> Option<Vec<u8>> {
     let compressed = coding.compress(bytes).ok()?;
     (compressed.len() < bytes.len()).then_some(compressed)

@@ -1,4 +1,4 @@
-//! Which pages of other sites may read answers (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
+//! Cross-origin resource sharing (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
 
 use std::time::Duration;
 
@@ -14,32 +14,31 @@ use crate::message::request_id::REQUEST_ID;
 use crate::message::{IntoResponse, Request, Response};
 use crate::web::{Layer, Next};
 
-/// Allows pages of other origins to read answers, as browsers ask before they let them (CORS).
+/// Allows pages of other origins to read responses (CORS).
 ///
-/// It answers a browser's question before a request (a *preflight*) itself, and adds fields to
-/// answers to allowed origins. To all others it says nothing, and their browsers keep the answer
-/// from the page; the request itself is not stopped, for only browsers say an origin, and they have
-/// sent it already. What must not be done for strangers needs another guard.
+/// This layer responds to *preflight* requests, which browsers send before some requests, and adds
+/// headers to responses for allowed origins. For other origins it adds no headers, and the browser
+/// withholds the response from the page. The request itself is still handled: only browsers send an
+/// origin, and they have sent the request by then. CORS does not replace authorization.
 ///
-/// It alone says which origins are allowed: it takes `Access-Control-Allow-Origin` and
-/// `Access-Control-Allow-Credentials` of a handler away, which would contradict it. Routes with
-/// rules of their own are nested in routers with other layers. Where every page is allowed, all
-/// answers say so, whoever asks: a cache may keep one that no page has asked for, and give it to a
-/// page. Where some are, all answers say by `Vary` that they depend on who asks.
+/// This layer alone decides which origins are allowed: it removes `Access-Control-Allow-Origin` and
+/// `Access-Control-Allow-Credentials` that a handler has set. For routes with other rules, nest a
+/// router with its own layers. With any origin allowed, every response has the header, also to
+/// requests without an origin, because a cache may store such a response and serve it to a page.
+/// With a list of origins, every response has `Vary: origin`.
 ///
-/// Responses that the server makes itself say the same (408, 413, 431, 503, the 500 of a panic): a
-/// page reads that its upload was too large, and takes no server that is busy for one that is gone.
-/// Where the origin is not known, because the header line that names it has not come, a list of
-/// origins allows nobody. A preflight that the server would answer 503, as one of too many requests,
-/// gets the answer that it would have had: its page sends the request then, and can read the 503 to
-/// that.
+/// Responses that the server makes itself (408, 413, 431, 503, the 500 of a panic) have the headers
+/// too, so a page can tell an upload that was too large or a busy server from a network error. If
+/// the request's `Origin` did not arrive, a list of origins allows none. A preflight that the
+/// server refuses with 503 because of load gets its usual response instead: the page then sends its
+/// request and can read the 503 to that.
 ///
-/// Pages may also read `Retry-After` of a response that has it, and `X-Request-Id` where the request
-/// has one, as all have with [`Builder::request_ids`](crate::Builder::request_ids).
+/// Pages may also read `Retry-After` if the response has it, and `X-Request-Id` if the request has
+/// an id ([`Builder::request_ids`](crate::Builder::request_ids)).
 ///
-/// It belongs before layers that answer themselves, as [`BasicAuth`](crate::layers) and `RateLimit`
-/// do. Browsers ask without credentials, and need an answer of the 2xx class: behind such a layer
-/// they would be told 401, and a page could not even read that it asks too often.
+/// Add this layer before layers that refuse requests, for example [`BasicAuth`](crate::layers) and
+/// `RateLimit`. Browsers send preflights without credentials and require a 2xx response. Inside
+/// such a layer, a preflight would get a 401, and a page could not read a 429.
 ///
 /// ```
 /// use httpool::http::{self, Method, header};
@@ -55,23 +54,23 @@ use crate::web::{Layer, Next};
 /// let mut request = http::Request::get("/")
 ///     .header("origin", "https://shop.example")
 ///     .body(Default::default())?;
-/// let answer = handler.handle(&mut request);
-/// assert_eq!(answer.headers()["access-control-allow-origin"], "https://shop.example");
+/// let response = handler.handle(&mut request);
+/// assert_eq!(response.headers()["access-control-allow-origin"], "https://shop.example");
 /// # Ok::<(), http::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Cors {
     origins: Origins,
-    /// Said to whoever is allowed to read an answer.
-    always: Vec<(HeaderName, HeaderValue)>,
-    /// Said to who asks before.
+    /// Headers of responses to allowed origins.
+    common: Vec<(HeaderName, HeaderValue)>,
+    /// Headers of responses to preflights.
     preflight: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// What a response to a request says.
-struct Told {
-    /// The origin that may read it.
-    allowed: Option<HeaderValue>,
+/// The properties of a request that decide the CORS headers of its response.
+struct Decision {
+    /// The value of `Access-Control-Allow-Origin`.
+    allow_origin: Option<HeaderValue>,
     /// The request has an id, and so has the response.
     has_id: bool,
 }
@@ -79,11 +78,11 @@ struct Told {
 #[derive(Debug, Clone)]
 enum Origins {
     Any,
-    Some(Vec<HeaderValue>),
+    List(Vec<HeaderValue>),
 }
 
 impl Cors {
-    /// Allows every page to read answers that need no credentials.
+    /// Allows every page to read responses, without credentials.
     ///
     /// ```
     /// use std::time::Duration;
@@ -100,32 +99,35 @@ impl Cors {
         Self::new(Origins::Any)
     }
 
-    /// Allows pages of these origins, each written as browsers send it: `https://shop.example`,
-    /// with a port if it is another than the scheme's.
+    /// Allows pages of these origins. Each is written as browsers send it, for example
+    /// `https://shop.example`, with a port if it is not the scheme's default.
     ///
     /// # Panics
     ///
-    /// If one of them is no such origin.
+    /// If an origin is invalid.
     #[must_use]
     #[track_caller]
     pub fn allow_origins<'o>(origins: impl IntoIterator<Item = &'o str>) -> Self {
         let mut values = Vec::new();
         for origin in origins {
-            assert!(is_origin(origin), "{origin:?} is no origin");
-            values.push(HeaderValue::try_from(origin).expect("an origin is valid in a field"));
+            assert!(
+                is_origin(origin),
+                "{origin:?} is not an origin, for example https://shop.example"
+            );
+            values.push(HeaderValue::try_from(origin).expect("an origin is a valid header value"));
         }
-        Self::new(Origins::Some(values))
+        Self::new(Origins::List(values))
     }
 
     fn new(origins: Origins) -> Self {
         Self {
             origins,
-            always: Vec::new(),
+            common: Vec::new(),
             preflight: Vec::new(),
         }
     }
 
-    /// Allows requests with these methods besides GET, HEAD and POST, for which no browser asks.
+    /// Allows requests with these methods. GET, HEAD and POST need no permission.
     #[must_use]
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         let names = methods.into_iter().map(|method| method.to_string());
@@ -133,8 +135,8 @@ impl Cors {
         self
     }
 
-    /// Allows requests with these fields, such as `Authorization`, or `Content-Type` for anything
-    /// but forms and text.
+    /// Allows requests with these headers, for example `Authorization`, or `Content-Type` with a
+    /// value other than plain text or a form.
     #[must_use]
     pub fn allow_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         let names = names.into_iter().map(|name| name.to_string());
@@ -142,20 +144,20 @@ impl Cors {
         self
     }
 
-    /// Lets pages see these fields of answers, besides the few that they always see.
+    /// Lets pages read these response headers, in addition to the few that they can always read.
     #[must_use]
     pub fn expose_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         let names = names.into_iter().map(|name| name.to_string());
-        set(&mut self.always, ACCESS_CONTROL_EXPOSE_HEADERS, names);
+        set(&mut self.common, ACCESS_CONTROL_EXPOSE_HEADERS, names);
         self
     }
 
-    /// Allows requests with cookies and other credentials: what a page reads then is what its user
-    /// may read.
+    /// Allows requests with cookies and other credentials. Pages can then read what their user may
+    /// read.
     ///
     /// # Panics
     ///
-    /// If [every page](Self::public) is allowed: any of them could act for whoever looks at it.
+    /// If [any origin](Self::any_origin) is allowed: every page could act on behalf of its visitor.
     #[must_use]
     #[track_caller]
     pub fn credentials(mut self) -> Self {
@@ -164,12 +166,12 @@ impl Cors {
             "credentials need a list of origins"
         );
         let allowed = [String::from("true")];
-        set(&mut self.always, ACCESS_CONTROL_ALLOW_CREDENTIALS, allowed);
+        set(&mut self.common, ACCESS_CONTROL_ALLOW_CREDENTIALS, allowed);
         self
     }
 
-    /// How long browsers need not ask again, in whole seconds. Most take no more than two hours, and
-    /// five seconds if nothing is said.
+    /// Sets how long browsers cache a preflight's response, in whole seconds. Most browsers limit
+    /// it to two hours, and use five seconds by default.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         let seconds = [age.as_secs().to_string()];
@@ -177,100 +179,103 @@ impl Cors {
         self
     }
 
-    /// What is said to this origin: itself, if it is allowed, and to nobody in particular what is
-    /// said to all.
-    fn allowed(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
+    /// The value of `Access-Control-Allow-Origin` for this origin, if it is allowed. `*` if any
+    /// origin is.
+    fn allow_origin(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
         match &self.origins {
             Origins::Any => Some(HeaderValue::from_static("*")),
-            Origins::Some(origins) => origin.filter(|origin| origins.contains(origin)).cloned(),
+            Origins::List(origins) => origin.filter(|origin| origins.contains(origin)).cloned(),
         }
     }
 
-    fn say(&self, told: &Told, fields: &mut HeaderMap) {
-        // What a handler says of this would contradict it.
+    fn add_headers(&self, decision: &Decision, headers: &mut HeaderMap) {
+        // Headers of the handler could contradict this layer.
         for name in [
             ACCESS_CONTROL_ALLOW_ORIGIN,
             ACCESS_CONTROL_ALLOW_CREDENTIALS,
         ] {
-            fields.remove(name);
+            headers.remove(name);
         }
-        if let Origins::Some(_) = self.origins {
-            vary(fields, "origin");
+        if let Origins::List(_) = self.origins {
+            vary(headers, "origin");
         }
-        if let Some(origin) = &told.allowed {
-            fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            fields.extend(self.always.iter().cloned());
-            let has_wait = fields.contains_key(RETRY_AFTER);
-            for (name, is_there) in [(REQUEST_ID, told.has_id), (RETRY_AFTER, has_wait)] {
-                if is_there {
-                    fields.append(ACCESS_CONTROL_EXPOSE_HEADERS, name.into());
+        if let Some(origin) = &decision.allow_origin {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            headers.extend(self.common.iter().cloned());
+            let has_retry_after = headers.contains_key(RETRY_AFTER);
+            for (name, is_present) in [
+                (REQUEST_ID, decision.has_id),
+                (RETRY_AFTER, has_retry_after),
+            ] {
+                if is_present {
+                    headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, name.into());
                 }
             }
         }
     }
 
-    fn told(&self, request: &Request) -> Told {
-        let fields = request.headers();
-        Told {
-            allowed: self.allowed(fields.get(ORIGIN)),
-            has_id: fields.contains_key(REQUEST_ID),
+    fn decide(&self, request: &Request) -> Decision {
+        let headers = request.headers();
+        Decision {
+            allow_origin: self.allow_origin(headers.get(ORIGIN)),
+            has_id: headers.contains_key(REQUEST_ID),
         }
     }
 
-    fn answer_preflight(&self, told: &Told) -> Response {
+    fn respond_to_preflight(&self, decision: &Decision) -> Response {
         let mut response = StatusCode::NO_CONTENT.into_response();
-        let fields = response.headers_mut();
-        if told.allowed.is_some() {
-            fields.extend(self.preflight.iter().cloned());
+        let headers = response.headers_mut();
+        if decision.allow_origin.is_some() {
+            headers.extend(self.preflight.iter().cloned());
         }
-        self.say(told, fields);
+        self.add_headers(decision, headers);
         response
     }
 }
 
 impl Layer for Cors {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
-        let told = self.told(request);
+        let decision = self.decide(request);
         if is_preflight(request) {
-            return self.answer_preflight(&told);
+            return self.respond_to_preflight(&decision);
         }
         let mut response = next.handle(request);
-        self.say(&told, response.headers_mut());
+        self.add_headers(&decision, response.headers_mut());
         response
     }
 
     fn server_response(&self, request: &Request, response: &mut Response) {
-        let told = self.told(request);
-        let is_shed = response.status() == StatusCode::SERVICE_UNAVAILABLE;
-        if is_shed && told.allowed.is_some() && is_preflight(request) {
-            *response = self.answer_preflight(&told);
+        let decision = self.decide(request);
+        let is_overload = response.status() == StatusCode::SERVICE_UNAVAILABLE;
+        if is_overload && decision.allow_origin.is_some() && is_preflight(request) {
+            *response = self.respond_to_preflight(&decision);
         } else {
-            self.say(&told, response.headers_mut());
+            self.add_headers(&decision, response.headers_mut());
         }
     }
 }
 
-/// Whether a browser asks before a request.
+/// Whether a request is a preflight.
 fn is_preflight(request: &Request) -> bool {
-    let fields = request.headers();
+    let headers = request.headers();
     *request.method() == Method::OPTIONS
-        && fields.contains_key(ORIGIN)
-        && fields.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 fn set(
-    fields: &mut Vec<(HeaderName, HeaderValue)>,
+    headers: &mut Vec<(HeaderName, HeaderValue)>,
     name: HeaderName,
     values: impl IntoIterator<Item = String>,
 ) {
     let values: Vec<_> = values.into_iter().collect();
     let value = HeaderValue::try_from(values.join(", ")).expect("names and numbers are valid");
-    fields.retain(|(other, _)| *other != name);
-    fields.push((name, value));
+    headers.retain(|(other, _)| *other != name);
+    headers.push((name, value));
 }
 
-/// A scheme and a host, perhaps with a port, and nothing else, as browsers write it: in lower case,
-/// and without the scheme's own port.
+/// Whether the text is an origin as browsers write it: a scheme, a host in lower case, and a port
+/// unless it is the scheme's default.
 fn is_origin(text: &str) -> bool {
     if text.contains(|c: char| c.is_ascii_uppercase() || c == '@') {
         return false;

@@ -1,4 +1,4 @@
-//! Requests whose content comes in fewer bytes.
+//! Decompresses request bodies.
 
 use std::fmt;
 use std::io::Read as _;
@@ -11,13 +11,12 @@ use crate::message::{BodyMode, Problem, Request, Response};
 use crate::web::content_coding::ContentCoding;
 use crate::web::{Layer, Next};
 
-/// Undoes the coding of requests' content (`Content-Encoding`), so that handlers see what was meant:
-/// zstd, brotli or gzip, of those whose features are on.
+/// Decompresses request bodies (`Content-Encoding`) with zstd, brotli or gzip, if the feature is
+/// enabled, so that handlers see the decoded content.
 ///
-/// Content of more than a [limit](Self::new) when it is undone is answered 413, whatever it was
-/// on the wire: no more than that is ever undone. What is in another coding or in several is
-/// answered 415 with `Accept-Encoding`, and what is broken, or has more
-/// behind its end, 400.
+/// Content that is larger than the [limit](Self::new) after decoding is answered 413, and never
+/// decoded beyond it. An unknown coding, or several codings, are answered 415 with
+/// `Accept-Encoding`. Content that is invalid, or is followed by other bytes, is answered 400.
 ///
 /// ```
 /// use httpool::http::{self, StatusCode};
@@ -33,50 +32,48 @@ use crate::web::{Layer, Next};
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
-/// A request without content passes, whatever coding it names, and the field that names it is
-/// removed.
+/// A request without content is passed on, whatever its coding, with `Content-Encoding` removed.
 ///
-/// A body that is [streamed](crate::BodyMode::Streaming) is left in its coding, and so is the field that
-/// says so.
+/// A [streamed](crate::BodyMode::Streaming) body is passed on encoded, with its `Content-Encoding`.
 ///
-/// For zstd and brotli, whoever undoes them has to keep what may be repeated: up to 8 MiB and 16 MiB
-/// while it does.
+/// The zstd decoder needs up to 8 MiB of memory while it works, and the brotli decoder up to 16
+/// MiB.
 #[derive(Debug, Clone, Copy)]
 pub struct Decompression {
     max_body: usize,
 }
 
 impl Decompression {
-    /// With a limit for the largest content in bytes, undone. A server's own
-    /// [`max_body`](crate::Builder::max_body) is of what comes over the wire.
+    /// Creates the layer with a limit for decoded content, in bytes. The server's
+    /// [`max_body`](crate::Builder::max_body) limits the encoded content.
     #[must_use]
     pub fn new(max_body: usize) -> Self {
         Self { max_body }
     }
 
-    /// What these bytes in the coding are.
+    /// Decodes the content.
     fn decode(self, coding: ContentCoding, bytes: &[u8]) -> Result<Vec<u8>, Problem> {
         let (mut content, mut rest) = (Vec::new(), bytes);
         let limit = (self.max_body as u64).saturating_add(1);
         let mut decoder = coding.decode(&mut rest);
         let mut end = decoder.by_ref().take(limit).read_to_end(&mut content);
         if end.is_ok() && content.len() <= self.max_body {
-            // Whether it has read what is not its own, a decoder says when it is asked once more.
+            // A decoder checks the end of its input only when it is read once more.
             end = decoder.read(&mut [0]);
         }
         drop(decoder);
         let coding = coding.name();
-        let broken = |why: &dyn fmt::Display| {
+        let invalid = |reason: &dyn fmt::Display| {
             Problem::new(StatusCode::BAD_REQUEST)
-                .detail(format!("the content is not in the coding {coding}: {why}"))
+                .detail(format!("the content is not valid {coding}: {reason}"))
         };
-        end.map_err(|error| broken(&error))?;
+        end.map_err(|error| invalid(&error))?;
         if content.len() > self.max_body {
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE)
-                .detail("the content is too large when its coding is undone"));
+                .detail("the decoded content is too large"));
         }
         if !rest.is_empty() {
-            return Err(broken(&"more follows its end"));
+            return Err(invalid(&"other bytes follow its end"));
         }
         Ok(content)
     }
@@ -88,19 +85,20 @@ impl Layer for Decompression {
             return next.handle(request);
         }
         if request.body().length() == Some(0) {
-            // Clients name a coding in every request. Without content there is none to undo.
+            // Some clients name a coding in every request, even without content.
             request.headers_mut().remove(CONTENT_ENCODING);
             return next.handle(request);
         }
         let coding = match coding(request.headers()) {
             Ok(None) => return next.handle(request),
-            // It has not come, for what is behind this layer needs none of it.
+            // The body has not arrived, because neither the handler nor a layer behind this one
+            // needs it.
             Ok(Some(_)) if request.body().as_withheld().is_some() => return next.handle(request),
             Ok(Some(coding)) => coding,
             Err(problem) => {
                 let mut response = problem.to_response(request.headers());
-                let fields = response.headers_mut();
-                fields.insert(ACCEPT_ENCODING, known());
+                let headers = response.headers_mut();
+                headers.insert(ACCEPT_ENCODING, supported());
                 return response;
             }
         };
@@ -108,14 +106,14 @@ impl Layer for Decompression {
             Ok(content) => request.body_mut().replace_content(content),
             Err(problem) => return problem.to_response(request.headers()),
         }
-        let fields = request.headers_mut();
-        fields.remove(CONTENT_ENCODING);
-        // What was announced is the length of something else now.
-        fields.remove(CONTENT_LENGTH);
+        let headers = request.headers_mut();
+        headers.remove(CONTENT_ENCODING);
+        // It was the length of the encoded content.
+        headers.remove(CONTENT_LENGTH);
         next.handle(request)
     }
 
-    /// A coding that is not known is refused before its content is sent.
+    /// Refuses an unknown coding before the client sends the content.
     fn body_mode(&self, request: &Request, behind: BodyMode) -> BodyMode {
         match behind {
             BodyMode::Buffered if coding(request.headers()).is_err() => BodyMode::HeadOnly,
@@ -124,33 +122,33 @@ impl Layer for Decompression {
     }
 }
 
-/// The coding that a request's content is in.
+/// The coding of the request's content.
 fn coding(request: &HeaderMap) -> Result<Option<ContentCoding>, Problem> {
-    let unknown = |why| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).detail(why);
+    let unsupported = |reason| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).detail(reason);
     let mut found = None;
     for line in request.get_all(CONTENT_ENCODING) {
         let line = line
             .to_str()
-            .map_err(|_| unknown("the coding has no name"))?;
+            .map_err(|_| unsupported("Content-Encoding is invalid"))?;
         for name in list::text_items(line).filter(|name| !name.is_empty()) {
             if name.eq_ignore_ascii_case("identity") {
                 continue;
             }
             let coding = ContentCoding::from_name(name);
-            let coding = coding.ok_or_else(|| unknown("the content is in an unknown coding"))?;
+            let coding = coding.ok_or_else(|| unsupported("the content coding is unknown"))?;
             if found.replace(coding).is_some() {
-                return Err(unknown("the content is in several codings"));
+                return Err(unsupported("the content has several codings"));
             }
         }
     }
     Ok(found)
 }
 
-/// The codings that are known, as a list.
-fn known() -> HeaderValue {
+/// The enabled codings, as a list for `Accept-Encoding`.
+fn supported() -> HeaderValue {
     let names: Vec<_> = ContentCoding::FASTEST_FIRST
         .iter()
         .map(|coding| coding.name())
         .collect();
-    HeaderValue::try_from(names.join(", ")).expect("they are tokens")
+    HeaderValue::try_from(names.join(", ")).expect("names of codings are tokens")
 }

@@ -1,5 +1,5 @@
-//! Layers that many programs want. [`Layer`](crate::Layer) says how they are put around a handler,
-//! and in which order they see requests.
+//! Layers that many programs need. [`Layer`](crate::Layer) describes how to add them, and in which
+//! order they see requests.
 //!
 //! ```
 //! use std::time::Duration;
@@ -14,7 +14,7 @@
 //!     .layer(Timeout::new(Duration::from_secs(5)));
 //! ```
 //!
-//! An id for each request needs no layer: the server gives it
+//! Request ids need no layer: the server assigns them
 //! ([`Builder::request_ids`](crate::Builder::request_ids)), so that refused requests have one, too.
 
 pub(crate) mod security_headers;
@@ -44,8 +44,8 @@ pub use self::rate_limit::RateLimit;
 pub use self::security_headers::SecurityHeaders;
 pub use self::timeout::{Deadline, Timeout, TooLate};
 
-/// Whether all of it is in memory.
+/// Whether the whole body is in memory.
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
-fn is_here(body: &crate::message::Body) -> bool {
+fn is_in_memory(body: &crate::message::Body) -> bool {
     body.as_withheld().is_none() && body.length() == Some(body.as_bytes().len() as u64)
 }

@@ -1,4 +1,4 @@
-//! So many requests of one client, and no more.
+//! Limits the request rate of each client.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,41 +20,42 @@ use log::warn;
 
 use crate::logging::LogLimit;
 use crate::message::{ClientInfo, Problem, Request, Response};
-use crate::sync::ignore_poison;
+use crate::sync::{CENTURY, ignore_poison};
 use crate::web::{Layer, Next};
 
-/// Clients that are told apart. Each takes some 50 bytes, and only while it has used some of what it
-/// may.
-const MOST_CLIENTS: usize = 65_536;
+/// Largest number of clients that are counted one by one. Each takes about 50 bytes, while it has
+/// used a part of its quota.
+const MAX_CLIENTS: usize = 65_536;
 
-/// What all others use together, so that one of them who asks too often is not all of them. Each takes
-/// as much as a client.
-const CROWDS: u16 = 4096;
+/// Number of groups that share a quota once [`MAX_CLIENTS`] is reached. Several groups keep one
+/// busy client from using up the quota of all others. A group takes as much memory as a client.
+const GROUPS: u16 = 4096;
 
-/// As long as there are no more than this, nobody looks which of them can be forgotten.
-const FEW_CLIENTS: usize = 1024;
+/// Up to this number of clients, idle ones are not removed.
+const PRUNE_ABOVE: usize = 1024;
 
-/// How often the log may say that clients share a limit.
+/// How often the log may warn that clients share a limit.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// Longer than anybody waits, and short enough to be counted in nanoseconds.
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// Largest period. In nanoseconds it fits into 64 bits.
+const MAX_PERIOD: Duration = Duration::from_secs(CENTURY);
 
-/// Answers a client 429 with `Retry-After` when it asks too often.
+/// Responds 429 with `Retry-After` to clients that send too many requests.
 ///
-/// Each client has so many requests at once, and gets them back evenly over a time. Who is a client
-/// is [`ClientInfo::client`]: behind proxies say [whom to believe](crate::ClientInfo), or the proxy is one
-/// client for all. An IPv4 address is a client, and of IPv6 addresses the first 64 bits are, for
-/// who has one of them has them all.
+/// Each client may send a number of requests at once, and regains them evenly over a period. A
+/// client is identified by [`ClientInfo::client`]. Behind a proxy, configure [trusted
+/// proxies](crate::ClientInfo); otherwise the proxy counts as one client. Each IPv4 address is a
+/// client. IPv6 addresses with the same first 64 bits are one client, because a host usually
+/// controls all of them.
 ///
-/// A request whose client has no known address is limited too: a limit that passes such requests
-/// could be evaded. All requests through Unix sockets count as one client, all requests whose client
-/// a trusted proxy does not name as another, and all requests without an [`ClientInfo`] as a third. A
-/// warning in the log, at most once an hour, says that this happens, and what to change.
+/// Requests whose client's address is unknown are limited too, because passing them would allow
+/// clients to evade the limit. All requests through Unix sockets count as one client, all requests
+/// whose client a trusted proxy does not name as another, and all requests without a [`ClientInfo`]
+/// as a third. A warning in the log, at most once an hour, says so and how to change it.
 ///
-/// 65,536 clients are told apart at a time. While that many have used some of what they may, the
-/// others fall into 4,096 crowds, each of which has what one client has. Nobody can choose whose
-/// crowd is theirs.
+/// Up to 65,536 clients are counted one by one, as long as they have used a part of their quota.
+/// Beyond that, other clients are hashed into 4,096 groups, each with the quota of one client. The
+/// hash has a random key, so clients cannot choose their group.
 ///
 /// ```
 /// use std::time::Duration;
@@ -67,16 +68,16 @@ const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 ///     .layer(RateLimit::new(2, Duration::from_secs(60)));
 /// let mut ask = || handler.handle(&mut Request::default());
 /// assert_eq!((ask().status(), ask().status()), (StatusCode::OK, StatusCode::OK));
-/// let answer = ask();
-/// assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
-/// assert_eq!(answer.headers()["retry-after"], "30");
+/// let response = ask();
+/// assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+/// assert_eq!(response.headers()["retry-after"], "30");
 /// ```
 ///
-/// There is no `RateLimit` field: what it says is a draft still.
+/// The layer sends no `RateLimit` header, because its specification is still a draft.
 pub struct RateLimit {
-    limiter: RateLimiter<Key, Clients, Steady>,
-    clock: Steady,
-    /// The second in which clients were forgotten last.
+    limiter: RateLimiter<Key, Clients, LayerClock>,
+    clock: LayerClock,
+    /// The second in which idle clients were last removed.
     pruned: AtomicU64,
     warnings: LogLimit,
 }
@@ -84,48 +85,48 @@ pub struct RateLimit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     V4(Ipv4Addr),
-    /// The network that it can choose addresses from.
+    /// The network of the client, in which it can choose its address.
     V6([u8; 8]),
     Unknown(Unknown),
-    /// Some of those who are not told apart.
-    Crowd(u16),
+    /// A group of clients that are not counted one by one.
+    Group(u16),
 }
 
-/// Why a client has no address.
+/// Why the address of a client is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Unknown {
     UnixSocket,
     NotNamed,
-    NoOrigin,
+    NoClientInfo,
 }
 
-/// What each client has used.
+/// The used quota of each client.
 #[derive(Debug, Default)]
 struct Clients(Mutex<HashMap<Key, Nanos>>);
 
-/// The time since the layer was made.
+/// The time since the layer was created.
 #[derive(Debug, Clone, Copy)]
-struct Steady(Instant);
+struct LayerClock(Instant);
 
 impl RateLimit {
-    /// So many requests at once, and so many in each such time.
+    /// Allows each client `requests` requests at once, and as many in each `time`.
     ///
     /// # Panics
     ///
-    /// If either is zero, if there is less than a nanosecond for each request, or if the time is more
-    /// than a century.
+    /// If either is zero, if there is less than a nanosecond for each request, or if the time is
+    /// more than a century.
     #[must_use]
     #[track_caller]
     pub fn new(requests: u32, time: Duration) -> Self {
         let Some(burst) = NonZeroU32::new(requests) else {
-            panic!("a client has no requests");
+            panic!("the number of requests must be greater than zero");
         };
-        assert!(time <= CENTURY, "{time:?} is more than a century");
+        assert!(time <= MAX_PERIOD, "{time:?} is more than a century");
         let Some(quota) = Quota::with_period(time / requests) else {
-            panic!("there is no nanosecond for each request");
+            panic!("{time:?} is less than a nanosecond for each request");
         };
         let quota = quota.allow_burst(burst);
-        let clock = Steady(Instant::now());
+        let clock = LayerClock(Instant::now());
         Self {
             limiter: RateLimiter::new(quota, Clients::default(), clock),
             clock,
@@ -134,7 +135,7 @@ impl RateLimit {
         }
     }
 
-    /// Clients without an address share a limit, and their operator should know.
+    /// Warns the operator that clients without an address share a limit.
     #[cold]
     fn warn(&self, unknown: Unknown) {
         if let Some(suppressed) = self.warnings.allow(Instant::now()) {
@@ -142,13 +143,13 @@ impl RateLimit {
         }
     }
 
-    /// How long the client has to wait, if it has to.
+    /// Counts a request of the client. The error is the time until the next one is allowed.
     fn check(&self, client: Key) -> Result<(), Duration> {
         let now = self.clock.now();
         let second = Duration::from(now).as_secs();
         if self.pruned.load(Ordering::Relaxed) != second
             && self.pruned.swap(second, Ordering::Relaxed) != second
-            && self.limiter.len() > FEW_CLIENTS
+            && self.limiter.len() > PRUNE_ABOVE
         {
             self.limiter.retain_recent();
         }
@@ -169,18 +170,18 @@ impl Layer for RateLimit {
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS);
         let mut response = problem.to_response(request.headers());
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        let fields = response.headers_mut();
-        fields.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        let headers = response.headers_mut();
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         response
     }
 }
 
 impl Key {
     fn of(request: &Request) -> Self {
-        let Some(origin) = ClientInfo::of(request) else {
-            return Self::Unknown(Unknown::NoOrigin);
+        let Some(client_info) = ClientInfo::of(request) else {
+            return Self::Unknown(Unknown::NoClientInfo);
         };
-        let Some(client) = origin.client() else {
+        let Some(client) = client_info.client() else {
             return Self::Unknown(Unknown::NotNamed);
         };
         match client.ip() {
@@ -199,15 +200,15 @@ impl Unknown {
         match self {
             Self::UnixSocket => {
                 "all clients of a Unix socket share one limit; if a proxy connects to it, add it with \
-                 Builder::trusted_proxy and have it name its clients"
+                 Builder::trusted_proxy and configure it to send its clients' addresses"
             }
             Self::NotNamed => {
-                "a trusted proxy does not name its clients, which share one limit; have it set the \
-                 header that Builder::forwarded_by names"
+                "a trusted proxy does not send its clients' addresses, so they share one limit; configure \
+                 it to send the header that Builder::forwarded_by names"
             }
-            Self::NoOrigin => {
-                "requests without an Origin share one limit; a handler around this layer has replaced \
-                 their bodies: make it a layer"
+            Self::NoClientInfo => {
+                "requests without a ClientInfo share one limit; a handler around this layer has \
+                 replaced their bodies: make that handler a layer"
             }
         }
     }
@@ -228,9 +229,9 @@ impl StateStore for Clients {
     {
         let mut clients = self.lock();
         let client = match clients.len() {
-            MOST_CLIENTS.. if !clients.contains_key(client) => {
+            MAX_CLIENTS.. if !clients.contains_key(client) => {
                 let hash = clients.hasher().hash_one(client);
-                Key::Crowd((hash % u64::from(CROWDS)) as u16)
+                Key::Group((hash % u64::from(GROUPS)) as u16)
             }
             _ => *client,
         };
@@ -254,7 +255,7 @@ impl ShrinkableKeyedStateStore<Key> for Clients {
     }
 }
 
-impl Clock for Steady {
+impl Clock for LayerClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
@@ -284,27 +285,27 @@ mod tests {
     }
 
     #[test]
-    fn who_has_a_network_has_all_its_addresses() {
+    fn ipv6_addresses_of_a_network_are_one_client() {
         assert_eq!(ipv6(1, 1), ipv6(1, 2));
         assert_ne!(ipv6(1, 1), ipv6(2, 1));
     }
 
-    /// One network of IPv6 (a /48) has as many clients as there is room for.
+    /// One IPv6 network (a /48) holds as many clients as the limiter counts one by one.
     #[test]
-    fn who_finds_no_room_is_one_of_a_crowd() {
+    fn clients_beyond_the_limit_share_groups() {
         let limit = RateLimit::new(1, Duration::from_secs(3600));
         for network in 0..=u16::MAX {
             assert_eq!(limit.check(ipv6(network, 1)), Ok(()), "{network}");
         }
-        assert_eq!(limit.limiter.len(), MOST_CLIENTS);
+        assert_eq!(limit.limiter.len(), MAX_CLIENTS);
         assert!(limit.check(ipv6(0, 1)).is_err());
         let others = |count: u32| (0..count).map(|number| Key::V4(number.into()));
-        // Which crowd is whose is chance: of so many nearly each has one of its own.
-        let answered = others(256).filter(|client| limit.check(*client).is_ok());
-        assert!(answered.count() > 128);
-        let answered = others(20 * u32::from(CROWDS)).filter(|client| limit.check(*client).is_ok());
-        assert!(answered.count() < usize::from(CROWDS));
-        assert!(limit.limiter.len() <= MOST_CLIENTS + usize::from(CROWDS));
+        // The hash is random; of 256 clients nearly each gets a group of its own.
+        let allowed = others(256).filter(|client| limit.check(*client).is_ok());
+        assert!(allowed.count() > 128);
+        let allowed = others(20 * u32::from(GROUPS)).filter(|client| limit.check(*client).is_ok());
+        assert!(allowed.count() < usize::from(GROUPS));
+        assert!(limit.limiter.len() <= MAX_CLIENTS + usize::from(GROUPS));
     }
 
     #[test]
@@ -312,8 +313,8 @@ mod tests {
         use crate::message::PeerAddr;
 
         let mut request: Request = Request::default();
-        let no_origin = Key::of(&request);
-        assert_eq!(no_origin, Key::Unknown(Unknown::NoOrigin));
+        let no_client_info = Key::of(&request);
+        assert_eq!(no_client_info, Key::Unknown(Unknown::NoClientInfo));
         request
             .body_mut()
             .set_origin(ClientInfo::new(PeerAddr::UNIX));
@@ -322,17 +323,17 @@ mod tests {
         let limit = RateLimit::new(1, Duration::from_secs(3600));
         assert_eq!(limit.check(unix), Ok(()));
         assert!(limit.check(unix).is_err());
-        assert_eq!(limit.check(no_origin), Ok(()));
+        assert_eq!(limit.check(no_client_info), Ok(()));
         limit.warn(Unknown::UnixSocket);
         let is_next_suppressed = limit.warnings.allow(Instant::now()).is_none();
         assert!(is_next_suppressed, "the warning is counted");
     }
 
     #[test]
-    fn who_has_used_nothing_lately_is_forgotten() {
+    fn idle_clients_are_removed() {
         let limit = RateLimit::new(1, Duration::from_nanos(1));
-        for number in 0..2 * FEW_CLIENTS {
-            let number = u32::try_from(number).expect("there are not so many");
+        for number in 0..2 * PRUNE_ABOVE {
+            let number = u32::try_from(number).expect("the number is small");
             assert_eq!(limit.check(Key::V4(number.into())), Ok(()));
         }
         limit.limiter.retain_recent();

@@ -1,4 +1,4 @@
-//! Fields that tell browsers to be careful.
+//! Response headers that restrict what browsers do.
 
 use http::header::{
     CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -9,35 +9,34 @@ use crate::message::problem::pages::PolicyOfOthers;
 use crate::message::{Request, Response};
 use crate::web::{Layer, Next};
 
-/// Adds fields that tell browsers to be careful. What an answer says of them itself stays. An
-/// [error page](crate::ErrorPages) in the place of an answer has them, too, and so do responses that
-/// the server makes itself.
+/// Adds security headers to responses. Headers that a response already has stay. [Error
+/// pages](crate::ErrorPages) and responses that the server makes itself have them, too.
 ///
-/// | field | value |
+/// | header | value |
 /// |---|---|
-/// | `X-Content-Type-Options` | `nosniff`: what is not said to be a script or a style is none |
-/// | `Referrer-Policy` | `strict-origin-when-cross-origin`: other sites learn the origin only |
-/// | `Content-Security-Policy` | `base-uri 'self'; frame-ancestors 'self'; object-src 'none'`: no other site may frame a page, and markup that slips in can't move its links |
+/// | `X-Content-Type-Options` | `nosniff`: browsers run only content with the type of a script or a style |
+/// | `Referrer-Policy` | `strict-origin-when-cross-origin`: other sites see only the origin |
+/// | `Content-Security-Policy` | `base-uri 'self'; frame-ancestors 'self'; object-src 'none'`: no other site can frame a page, and injected markup cannot redirect its links |
 ///
-/// These break hardly any site. A policy that names where scripts may come from protects much more,
-/// and only the program knows them:
+/// The defaults break hardly any site. A policy that lists the sources of scripts protects much
+/// better, but only the program knows them:
 ///
 /// ```
 /// use httpool::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 /// use httpool::layers::SecurityHeaders;
 ///
-/// let careful = SecurityHeaders::new().with(
+/// let strict = SecurityHeaders::new().with(
 ///     CONTENT_SECURITY_POLICY,
 ///     HeaderValue::from_static("default-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
 /// );
 /// ```
 ///
-/// `Strict-Transport-Security` is not among them: who sends it should be whoever speaks TLS.
+/// `Strict-Transport-Security` is not included: the server that terminates TLS should send it.
 #[derive(Debug, Clone)]
 pub struct SecurityHeaders(Vec<(HeaderName, HeaderValue)>);
 
 impl SecurityHeaders {
-    /// Those of the table.
+    /// Creates the layer with the headers of the table.
     #[must_use]
     pub fn new() -> Self {
         let value = HeaderValue::from_static;
@@ -51,7 +50,7 @@ impl SecurityHeaders {
         ])
     }
 
-    /// Adds a field, or gives it another value.
+    /// Adds a header, or replaces its value.
     #[must_use]
     pub fn with(self, name: HeaderName, value: HeaderValue) -> Self {
         let mut others = self.without(&name);
@@ -59,14 +58,14 @@ impl SecurityHeaders {
         others
     }
 
-    /// Leaves a field out.
+    /// Removes a header.
     ///
     /// ```
     /// use httpool::http::header::REFERRER_POLICY;
     /// use httpool::layers::SecurityHeaders;
     ///
-    /// // The proxy in front of this server sends one of its own.
-    /// let fields = SecurityHeaders::new().without(&REFERRER_POLICY);
+    /// // The proxy in front of this server sends this header itself.
+    /// let headers = SecurityHeaders::new().without(&REFERRER_POLICY);
     /// ```
     #[must_use]
     pub fn without(mut self, name: &HeaderName) -> Self {
@@ -89,13 +88,13 @@ impl Layer for SecurityHeaders {
     }
 
     fn server_response(&self, _: &Request, response: &mut Response) {
-        for (name, value) in &self.0 {
+        for (name, own) in &self.0 {
             match response.headers().get(name) {
                 None => {
-                    response.headers_mut().insert(name, value.clone());
+                    response.headers_mut().insert(name, own.clone());
                 }
-                Some(said) if *name == CONTENT_SECURITY_POLICY && *said == POLICY => {
-                    let policy = PolicyOfOthers(value.clone());
+                Some(value) if *name == CONTENT_SECURITY_POLICY && *value == POLICY => {
+                    let policy = PolicyOfOthers(own.clone());
                     response.extensions_mut().insert(policy);
                 }
                 Some(_) => {}

@@ -1,4 +1,4 @@
-//! How long an answer may take.
+//! Time limits for responses.
 
 use std::error::Error;
 use std::fmt;
@@ -11,12 +11,13 @@ use crate::message::{IntoResponse, Problem, Request, Response};
 use crate::sync::CENTURY;
 use crate::web::{Layer, Next};
 
-/// Gives each request a [`Deadline`], so long after this layer has seen it.
+/// Gives each request a [`Deadline`]: the time at which this layer sees the request, plus a
+/// timeout.
 ///
-/// A handler is a function that may block, and nothing can stop a function from outside. So this
-/// stops none: it tells handlers how much time is left, for the timeouts of what they wait for, and
-/// a handler that asks and finds none left gives up with an answer. One that does not ask takes as
-/// long as it takes, and its answer is sent.
+/// A handler is a function that may block, and a function can't be stopped from outside. So this
+/// layer stops nothing. It tells handlers how much time is left, which they use as a timeout for
+/// operations that block. A handler that finds no time left returns an error response. A handler
+/// that does not ask takes its time, and its response is sent.
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,25 +29,25 @@ use crate::web::{Layer, Next};
 ///     let deadline = Deadline::of(&request);
 ///     let mut found = String::new();
 ///     for shelf in 1..=3 {
-///         let left = deadline.remaining()?;
-///         found += &look_at(shelf, left);
+///         let timeout = deadline.remaining()?;
+///         found += &search_shelf(shelf, timeout);
 ///     }
 ///     Ok(found)
 /// }
-/// # fn look_at(shelf: u8, _timeout: Duration) -> String { shelf.to_string() }
+/// # fn search_shelf(shelf: u8, _timeout: Duration) -> String { shelf.to_string() }
 ///
-/// let patient = Layered::new(search).layer(Timeout::new(Duration::from_secs(60)));
-/// assert_eq!(patient.handle(&mut Request::default()).body().as_bytes(), b"123");
-/// let hasty = Layered::new(search).layer(Timeout::new(Duration::ZERO));
-/// assert_eq!(hasty.handle(&mut Request::default()).status(), 503);
+/// let long = Layered::new(search).layer(Timeout::new(Duration::from_secs(60)));
+/// assert_eq!(long.handle(&mut Request::default()).body().as_bytes(), b"123");
+/// let none = Layered::new(search).layer(Timeout::new(Duration::ZERO));
+/// assert_eq!(none.handle(&mut Request::default()).status(), 503);
 /// ```
 ///
-/// Of two of these around a handler the stricter counts.
+/// With two of these layers around a handler, the earlier deadline holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeout(Duration);
 
-/// Until when an answer is wanted. As an argument of a routed function, or of any request; where no
-/// [`Timeout`] has seen the request, it is a century away.
+/// The time by which a response is wanted. It is an argument of routed functions, and available
+/// from any request. Without a [`Timeout`] around the handler it is a century away.
 ///
 /// ```
 /// # #[cfg(feature = "router")] {
@@ -72,17 +73,17 @@ pub struct Timeout(Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
-/// A [`Deadline`] has passed. As an answer it is a 503 with `Retry-After`; a program that speaks for
-/// another one, and has waited for that, may rather answer 504.
+/// A [`Deadline`] has passed. As a response it is a 503 with `Retry-After`. A gateway that waited
+/// for another server may return 504 instead.
 ///
 /// ```
 /// use httpool::http::StatusCode;
 /// use httpool::layers::{Deadline, TooLate};
 /// use httpool::{Problem, Request};
 ///
-/// fn pass_on(request: Request) -> Result<String, Problem> {
-///     let answer = ask_another(Deadline::of(&request));
-///     answer.map_err(|_: TooLate| Problem::new(StatusCode::GATEWAY_TIMEOUT))
+/// fn forward(request: Request) -> Result<String, Problem> {
+///     let response = ask_another(Deadline::of(&request));
+///     response.map_err(|_: TooLate| Problem::new(StatusCode::GATEWAY_TIMEOUT))
 /// }
 /// # fn ask_another(deadline: Deadline) -> Result<String, TooLate> {
 /// #     deadline.remaining().map(|left| format!("{left:?}"))
@@ -93,7 +94,7 @@ pub struct Deadline(Instant);
 pub struct TooLate;
 
 impl Timeout {
-    /// A century at most.
+    /// Creates the layer. The timeout is at most a century.
     #[must_use]
     pub fn new(limit: Duration) -> Self {
         Self(limit.min(Duration::from_secs(CENTURY)))
@@ -109,18 +110,18 @@ impl Layer for Timeout {
 }
 
 impl Deadline {
-    /// The one of this request.
+    /// The deadline of this request.
     #[must_use]
     pub fn of(request: &Request) -> Self {
-        let given = request.extensions().get().copied();
-        given.unwrap_or_else(|| Self(Instant::now() + Duration::from_secs(CENTURY)))
+        let deadline = request.extensions().get().copied();
+        deadline.unwrap_or_else(|| Self(Instant::now() + Duration::from_secs(CENTURY)))
     }
 
-    /// How much time is left, which is more than none.
+    /// The time left, which is never zero.
     ///
     /// # Errors
     ///
-    /// If none is.
+    /// If no time is left.
     pub fn remaining(self) -> Result<Duration, TooLate> {
         match self.0.saturating_duration_since(Instant::now()) {
             Duration::ZERO => Err(TooLate),
@@ -128,7 +129,7 @@ impl Deadline {
         }
     }
 
-    /// The moment itself.
+    /// The point in time.
     #[must_use]
     pub fn at(self) -> Instant {
         self.0
@@ -138,15 +139,16 @@ impl Deadline {
 #[cfg(feature = "router")]
 impl<S> crate::web::extract::FromRequest<S> for Deadline {
     fn from_request(
-        call: &mut crate::web::extract::RequestContext<'_, S>,
+        context: &mut crate::web::extract::RequestContext<'_, S>,
     ) -> Result<Self, crate::web::extract::Rejection> {
-        Ok(Self::of(call.request()))
+        Ok(Self::of(context.request()))
     }
 }
 
 impl IntoResponse for TooLate {
     fn into_response(self) -> Response {
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail("it took too long");
+        let problem =
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail("the request took too long");
         try_again(problem.into_response())
     }
 }

@@ -114,17 +114,17 @@ fn rate_limit_uses_the_clients_that_a_proxy_names() {
 fn an_invalid_rate_limit_panics_at_startup() {
     let century = 100 * 365 * 24 * HOUR;
     for (requests, time, why) in [
-        (0, HOUR, "a client has no requests"),
-        (1, Duration::ZERO, "there is no nanosecond for each request"),
+        (0, HOUR, "the number of requests must be greater than zero"),
+        (1, Duration::ZERO, "less than a nanosecond for each request"),
         (
             2,
             Duration::from_nanos(1),
-            "there is no nanosecond for each request",
+            "less than a nanosecond for each request",
         ),
         (
             u32::MAX,
             Duration::from_secs(1),
-            "there is no nanosecond for each request",
+            "less than a nanosecond for each request",
         ),
         (1, century + HOUR, "is more than a century"),
         (1, Duration::MAX, "is more than a century"),

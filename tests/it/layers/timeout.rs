@@ -60,5 +60,9 @@ fn a_timeout_response_has_the_clients_format() {
     client.send("GET / HTTP/1.1\r\nHost: it\r\nAccept: application/json\r\n\r\n");
     let response = client.expect_status(503);
     assert_eq!(response.header("retry-after"), Some("1"));
-    assert!(response.text().contains(r#""detail":"it took too long""#));
+    assert!(
+        response
+            .text()
+            .contains(r#""detail":"the request took too long""#)
+    );
 }
