@@ -47,7 +47,7 @@ impl SideServer {
             .max_connections(MAX_ADMIN_CONNECTIONS)
             // A health check that is open at shutdown does not delay the end.
             .drain_timeout(Duration::ZERO);
-        let handler = Admin::new(main_server).meter(meter);
+        let handler = Admin::new(main_server).request_metrics(meter);
         Self::start("health and metrics", builder, &args.admin, handler)
     }
 

@@ -1,4 +1,4 @@
-//! What those ask who watch a server: is it alive, is it ready, what are its figures.
+//! Health checks and metrics for operators: is the server alive, is it ready, what are its metrics.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -14,19 +14,19 @@ use crate::sync::ignore_poison;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 
-/// An answer is true for the moment only.
+/// Responses describe the present and must not be cached.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD");
 
-/// A server that is looked at twice within this time is not judged again: it may just not have come
-/// to show itself.
-const LOOK: Duration = Duration::from_secs(1);
+/// Shortest time between two liveness checks. Within a shorter time, a healthy acceptor may not
+/// have made progress.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Answers for another server: `/healthz` whether it is alive, `/readyz` whether it takes new
-/// clients, `/metrics` its figures for Prometheus.
+/// Serves health checks and metrics of another server: `/healthz` (liveness), `/readyz` (readiness
+/// for new clients), and `/metrics` for Prometheus.
 ///
-/// Serve it from a server of its own, which answers when every worker of the other is busy:
+/// Serve it from a server of its own, which responds even when all workers of the other are busy:
 ///
 /// ```
 /// use std::thread;
@@ -46,56 +46,57 @@ const LOOK: Duration = Duration::from_secs(1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// * `/healthz` is 200 while the server's acceptor goes round, and 503 if it has not since the last
-///   look, a second ago or more. Handlers that take long are no illness.
-/// * `/readyz` is 200 while the server runs, and 503 from the start of its drain, or its
-///   [delay](crate::Builder::drain_delay).
+/// * `/healthz` is 200 while the server's acceptor makes progress, and 503 if it has made none
+///   since the last check, which was at least a second ago. Slow handlers do not matter.
+/// * `/readyz` is 200 while the server runs, and 503 from the start of its drain, or of its [drain
+///   delay](crate::Builder::drain_delay).
 /// * `/metrics` is in the text format of Prometheus (0.0.4), or in that of OpenMetrics (1.0.0) for
-///   clients whose `Accept` prefers it, as that of Prometheus itself does.
+///   clients that prefer it by `Accept`, as Prometheus itself does.
 #[derive(Debug)]
 pub struct Admin {
     handle: Handle,
-    meter: Option<Arc<RequestMetrics>>,
+    request_metrics: Option<Arc<RequestMetrics>>,
     health: Mutex<Health>,
 }
 
 #[derive(Debug)]
 struct Health {
-    looked: Instant,
+    checked: Instant,
     heartbeat: Heartbeat,
     is_alive: bool,
 }
 
 impl Admin {
-    /// Answers for the server with this handle.
+    /// Serves the health and the metrics of the server with this handle.
     #[must_use]
     pub fn new(handle: Handle) -> Self {
         let health = Health {
-            looked: Instant::now(),
+            checked: Instant::now(),
             heartbeat: handle.heartbeat(),
             is_alive: true,
         };
         Self {
             handle,
-            meter: None,
+            request_metrics: None,
             health: Mutex::new(health),
         }
     }
 
-    /// Has `/metrics` tell of requests, too: give the same one to the server.
+    /// Adds the metrics of requests to `/metrics`. Pass the same object to
+    /// [`Builder::observer`](crate::Builder::observer) of the server.
     #[must_use]
-    pub fn meter(mut self, meter: Arc<RequestMetrics>) -> Self {
-        self.meter = Some(meter);
+    pub fn request_metrics(mut self, metrics: Arc<RequestMetrics>) -> Self {
+        self.request_metrics = Some(metrics);
         self
     }
 
     fn is_alive(&self) -> bool {
         let mut health = ignore_poison(self.health.lock());
         let now = Instant::now();
-        if now.saturating_duration_since(health.looked) >= LOOK {
+        if now.saturating_duration_since(health.checked) >= CHECK_INTERVAL {
             let heartbeat = self.handle.heartbeat();
             *health = Health {
-                looked: now,
+                checked: now,
                 heartbeat,
                 is_alive: heartbeat.acceptor_moved_since(&health.heartbeat),
             };
@@ -103,48 +104,48 @@ impl Admin {
         health.is_alive
     }
 
-    fn answer(&self, request: &Request) -> Response {
-        let fields = request.headers();
+    fn respond(&self, request: &Request) -> Response {
+        let headers = request.headers();
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = Problem::new(StatusCode::METHOD_NOT_ALLOWED).to_response(fields);
+            let mut response = Problem::new(StatusCode::METHOD_NOT_ALLOWED).to_response(headers);
             response.headers_mut().insert(ALLOW, ALLOWED);
             return response;
         }
-        let unavailable = |why| {
+        let unavailable = |reason| {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE)
-                .detail(why)
-                .to_response(fields)
+                .detail(reason)
+                .to_response(headers)
         };
         match request.uri().path() {
             "/healthz" if self.is_alive() => "alive\n".into_response(),
-            "/healthz" => unavailable("the server stands still"),
+            "/healthz" => unavailable("the server makes no progress"),
             "/readyz" if self.handle.snapshot().phase == Phase::Running => {
                 "ready\n".into_response()
             }
-            "/readyz" => unavailable("the server is stopping"),
-            "/metrics" => self.metrics(fields).unwrap_or_else(|_| {
-                Problem::new(StatusCode::INTERNAL_SERVER_ERROR).to_response(fields)
+            "/readyz" => unavailable("the server is shutting down"),
+            "/metrics" => self.metrics(headers).unwrap_or_else(|_| {
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR).to_response(headers)
             }),
             _ => Problem::new(StatusCode::NOT_FOUND)
-                .detail("there are /healthz, /readyz and /metrics")
-                .to_response(fields),
+                .detail("the paths are /healthz, /readyz and /metrics")
+                .to_response(headers),
         }
     }
 
     fn metrics(&self, request: &HeaderMap) -> Result<Response, fmt::Error> {
-        let form = metrics::Form::preferred(request);
-        let text = metrics::text(form, &self.handle, self.meter.as_ref())?;
+        let format = metrics::Format::preferred(request);
+        let text = metrics::text(format, &self.handle, self.request_metrics.as_ref())?;
         let mut response = text.into_response();
-        let fields = response.headers_mut();
-        fields.insert(CONTENT_TYPE, form.content_type());
-        vary(fields, "accept");
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, format.content_type());
+        vary(headers, "accept");
         Ok(response)
     }
 }
 
 impl Handler for Admin {
     fn handle(&self, request: &mut Request) -> Response {
-        let mut response = self.answer(request);
+        let mut response = self.respond(request);
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         response
     }
@@ -162,13 +163,13 @@ mod tests {
     use crate::server::Server;
 
     fn server() -> Server {
-        let address: ListenAddr = "127.0.0.1:0".parse().expect("it is an address");
+        let address: ListenAddr = "127.0.0.1:0".parse().expect("the address is valid");
         let server = Server::builder().listen(address).workers(3).bind();
         server.expect("a port is free")
     }
 
     #[track_caller]
-    fn ask(admin: &Admin, method: Method, path: &str) -> (u16, String) {
+    fn send(admin: &Admin, method: Method, path: &str) -> (u16, String) {
         let mut request = http::Request::builder()
             .method(method)
             .uri(path)
@@ -182,58 +183,58 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_ready_until_it_stops() {
+    fn server_is_ready_until_it_drains() {
         let server = server();
         let admin = Admin::new(server.handle());
-        assert_eq!(ask(&admin, Method::GET, "/healthz").0, 200);
-        assert_eq!(ask(&admin, Method::GET, "/readyz").0, 200);
+        assert_eq!(send(&admin, Method::GET, "/healthz").0, 200);
+        assert_eq!(send(&admin, Method::GET, "/readyz").0, 200);
         server.handle().shutdown();
-        assert_eq!(ask(&admin, Method::GET, "/readyz?verbose").0, 503);
-        assert_eq!(ask(&admin, Method::GET, "/healthz").0, 200);
+        assert_eq!(send(&admin, Method::GET, "/readyz?verbose").0, 503);
+        assert_eq!(send(&admin, Method::GET, "/healthz").0, 200);
     }
 
-    /// Has the last look be so long ago that the next one counts.
-    fn looked_long_ago(admin: &Admin) {
-        let mut health = admin.health.lock().expect("nobody has panicked");
-        let earlier = health.looked.checked_sub(LOOK);
-        health.looked = earlier.expect("the machine is up for longer");
+    /// Moves the last check into the past, so that the next one checks again.
+    fn expire_check(admin: &Admin) {
+        let mut health = admin.health.lock().expect("no thread panicked");
+        let earlier = health.checked.checked_sub(CHECK_INTERVAL);
+        health.checked = earlier.expect("the machine has been up for longer");
     }
 
     #[test]
-    fn a_server_that_stands_still_is_not_alive_until_it_moves() {
+    fn server_without_progress_is_not_alive() {
         let server = server();
         let handle = server.handle();
         let admin = Admin::new(handle.clone());
-        // Nobody runs it.
-        looked_long_ago(&admin);
+        // The server is not running yet.
+        expire_check(&admin);
         assert_eq!(
-            ask(&admin, Method::GET, "/healthz"),
+            send(&admin, Method::GET, "/healthz"),
             (
                 503,
-                "503 Service Unavailable: the server stands still\n".into()
+                "503 Service Unavailable: the server makes no progress\n".into()
             )
         );
-        // It is not judged again so soon.
-        assert_eq!(ask(&admin, Method::GET, "/healthz").0, 503);
+        // The next check is too soon to be a new one.
+        assert_eq!(send(&admin, Method::GET, "/healthz").0, 503);
         let running = thread::spawn(move || server.run(|_: Request| "hello"));
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            looked_long_ago(&admin);
-            if ask(&admin, Method::GET, "/healthz").0 == 200 {
+            expire_check(&admin);
+            if send(&admin, Method::GET, "/healthz").0 == 200 {
                 break;
             }
-            assert!(Instant::now() < deadline, "it is alive");
+            assert!(Instant::now() < deadline, "the server is alive");
             thread::sleep(Duration::from_millis(1));
         }
         handle.shutdown();
-        let ended = running.join().expect("it does not panic");
-        ended.expect("it does not fail");
+        let result = running.join().expect("the server does not panic");
+        result.expect("the server does not fail");
     }
 
     #[test]
-    fn other_questions_are_refused() {
+    fn other_paths_and_methods_are_refused() {
         let admin = Admin::new(server().handle());
-        assert_eq!(ask(&admin, Method::GET, "/").0, 404);
-        assert_eq!(ask(&admin, Method::POST, "/healthz").0, 405);
+        assert_eq!(send(&admin, Method::GET, "/").0, 404);
+        assert_eq!(send(&admin, Method::POST, "/healthz").0, 405);
     }
 }

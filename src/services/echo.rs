@@ -1,4 +1,4 @@
-//! The echo server: what is posted comes back.
+//! The echo service: responds with the request's own body.
 
 use std::mem;
 
@@ -17,9 +17,9 @@ const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS"
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 
-/// Answers `POST` with the request's own body, byte for byte and with its `Content-Type`
-/// (`text/plain` if it has none), and `GET` with a welcome page, on every path. With the query
-/// `?origin`, the answer to `GET` is the request's [`ClientInfo`] as JSON.
+/// Responds to `POST` with the request's body, byte for byte and with its `Content-Type`
+/// (`text/plain` if it has none), and to `GET` with a welcome page, on every path. With the query
+/// `?origin`, `GET` returns the request's [`ClientInfo`] as JSON.
 ///
 /// ```
 /// use httpool::services::{Echo, JsonCheck};
@@ -37,7 +37,7 @@ pub struct Echo {
     json: JsonCheck,
 }
 
-/// What [`Echo`] does with a body whose content type is JSON.
+/// Whether [`Echo`] checks bodies whose content type is JSON.
 ///
 /// ```
 /// use httpool::services::{Echo, JsonCheck};
@@ -54,29 +54,29 @@ pub struct Echo {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JsonCheck {
-    /// It must be JSON (RFC 8259), or the answer is 400 and names line and column.
+    /// An invalid body (RFC 8259) is answered 400 with line and column.
     #[default]
     Strict,
-    /// It is echoed unread.
+    /// The body is not parsed.
     Raw,
 }
 
 impl Echo {
-    /// An echo that treats JSON like this.
+    /// Creates an echo service with this check of JSON.
     #[must_use]
     pub const fn new(json: JsonCheck) -> Self {
         Self { json }
     }
 
     fn echo(self, request: &mut Request) -> Response {
-        let fields = request.headers();
+        let headers = request.headers();
         if self.json == JsonCheck::Strict
-            && MediaType::of_content(fields).is_some_and(MediaType::is_json)
-            && let Err(mistake) = check_json(request.body().as_bytes())
+            && MediaType::of_content(headers).is_some_and(MediaType::is_json)
+            && let Err(error) = check_json(request.body().as_bytes())
         {
             return Problem::new(StatusCode::BAD_REQUEST)
-                .detail(format!("the body is not JSON: {mistake}"))
-                .to_response(fields);
+                .detail(format!("the body is not JSON: {error}"))
+                .to_response(headers);
         }
         let content_type = request.headers_mut().remove(CONTENT_TYPE);
         let mut response = Response::new(mem::take(request.body_mut()));
@@ -92,7 +92,7 @@ impl Handler for Echo {
         match *request.method() {
             Method::POST => self.echo(request),
             Method::GET | Method::HEAD if request.uri().query() == Some("origin") => {
-                origin(request)
+                client_info(request)
             }
             Method::GET | Method::HEAD => Html(PAGE).into_response(),
             _ => method_not_allowed(request, ALLOWED),
@@ -107,16 +107,16 @@ impl Handler for Echo {
     }
 }
 
-/// Where the request comes from, on a line.
-fn origin(request: &Request) -> Response {
-    let origin = serde_json::to_string(&ClientInfo::of(request)).unwrap_or_default();
-    let mut response = Response::new(format!("{origin}\n").into());
+/// The request's `ClientInfo`, on one line.
+fn client_info(request: &Request) -> Response {
+    let json = serde_json::to_string(&ClientInfo::of(request)).unwrap_or_default();
+    let mut response = Response::new(format!("{json}\n").into());
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
 }
 
-/// Checks the grammar without building anything of it. JSON is UTF-8 (RFC 8259 section 8.1), and
-/// what is passed over unread has not been looked at for that.
+/// Checks the grammar without building a value. JSON must be UTF-8 (RFC 8259 section 8.1), and
+/// serde_json does not check that in values that it ignores.
 fn check_json(body: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(body).map_err(|error| {
         let before = &body[..error.valid_up_to()];
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_come_back_as_they_were() {
+    fn bodies_are_returned_unchanged() {
         for (content_type, body) in [
             (
                 "application/json",
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_in_json_is_named_with_its_place() {
+    fn json_errors_have_line_and_column() {
         for (content_type, body, place) in [
             (
                 "application/json",
@@ -188,26 +188,26 @@ mod tests {
         ] {
             let response = post(JsonCheck::Strict, content_type, body);
             assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{content_type}");
-            let said = String::from_utf8_lossy(response.body().as_bytes()).into_owned();
-            assert!(said.contains(place), "{said}");
+            let text = String::from_utf8_lossy(response.body().as_bytes()).into_owned();
+            assert!(text.contains(place), "{text}");
         }
     }
 
     #[test]
-    fn raw_json_is_not_looked_at() {
+    fn raw_json_is_not_checked() {
         let response = post(JsonCheck::Raw, "application/json", b"{broken");
         assert_eq!(response.status(), StatusCode::OK);
     }
 
     #[test]
-    fn deep_json_is_no_danger() {
+    fn deeply_nested_json_is_refused() {
         let deep = "[".repeat(1_000_000);
         let response = post(JsonCheck::Strict, "application/json", deep.as_bytes());
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     }
 
     #[test]
-    fn other_methods_are_told_what_is_allowed() {
+    fn other_methods_get_the_allowed_ones() {
         for (method, status) in [
             (Method::OPTIONS, StatusCode::NO_CONTENT),
             (Method::PUT, StatusCode::METHOD_NOT_ALLOWED),

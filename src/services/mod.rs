@@ -1,5 +1,5 @@
-//! What the program serves. Each is an ordinary handler that a user of the library could have
-//! written.
+//! The services of the program. Each is an ordinary handler or observer, built on the library's
+//! public interface.
 //!
 //! ```
 //! # #[cfg(feature = "json")] {

@@ -1,4 +1,4 @@
-//! Something for each worker, so that none waits for another.
+//! Values that are split into shards, so that workers do not wait for each other.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -6,26 +6,26 @@ use crossbeam_utils::CachePadded;
 
 use crate::sync::ignore_poison;
 
-/// Workers of larger pools share them in turns, and so do those of several servers.
-const LANES: usize = 64;
+/// Number of shards. In larger pools, and with several servers, workers share them.
+const SHARDS: usize = 64;
 
-/// One for each worker. Its lock is the worker's own, and so free but while somebody reads it, or a
-/// worker that shares it is at the same point.
+/// One value for each worker, each behind its own lock. A lock is contended only while the values
+/// are read, or by a worker with the same shard.
 #[derive(Debug)]
 pub(crate) struct Sharded<T>(Box<[CachePadded<Mutex<T>>]>);
 
 impl<T: Default> Sharded<T> {
     pub(crate) fn new() -> Self {
-        Self((0..LANES).map(|_| CachePadded::default()).collect())
+        Self((0..SHARDS).map(|_| CachePadded::default()).collect())
     }
 
-    /// The one of this worker.
+    /// The value of this worker.
     pub(crate) fn of(&self, worker: usize) -> MutexGuard<'_, T> {
-        ignore_poison(self.0[worker % LANES].lock())
+        ignore_poison(self.0[worker % SHARDS].lock())
     }
 
-    /// All of them, one after another.
+    /// All values, locked one after another.
     pub(crate) fn all(&self) -> impl Iterator<Item = MutexGuard<'_, T>> {
-        self.0.iter().map(|lane| ignore_poison(lane.lock()))
+        self.0.iter().map(|shard| ignore_poison(shard.lock()))
     }
 }

@@ -1,4 +1,4 @@
-//! What a request's line in the access log looks like.
+//! Formats the lines of the access log.
 
 use std::fmt;
 use std::io::Write;
@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::logging::escape_json;
+use crate::logging::{escape_json, escape_json_string};
 use crate::message::{ClientInfo, Outcome, PeerAddr, RequestRecord};
 
 const JSON_TIME: &[BorrowedFormatItem<'_>] =
@@ -19,7 +19,7 @@ const JSON_TIME: &[BorrowedFormatItem<'_>] =
 const COMMON_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
-/// What the lines of an [`AccessLog`](crate::services::AccessLog) look like.
+/// The format of an [`AccessLog`](crate::services::AccessLog).
 ///
 /// ```
 /// use std::io::{self, IsTerminal};
@@ -39,52 +39,53 @@ const COMMON_TIME: &[BorrowedFormatItem<'_>] =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessFormat {
-    /// The Common Log Format: client, time, request line, status, bytes of the answer's content. If
-    /// the server [gives ids](crate::Builder::request_ids), the request's is behind them, in quotes.
+    /// Common Log Format: client, time, request line, status, and length of the response's content.
+    /// If the server [assigns ids](crate::Builder::request_ids), the request's id follows in
+    /// quotes.
     Common,
-    /// The same with `Referer` and `User-Agent` before the id, as most programs that read such logs
-    /// expect.
+    /// Combined Log Format: `Common` with `Referer` and `User-Agent` before the id. Most log
+    /// analyzers expect it.
     Combined,
-    /// One JSON object a line, with all that is known; what is not has no name in it. `outcome` is
-    /// there for requests that no handler has answered: `refused`, with its `reason`, or `panicked`.
+    /// One JSON object on each line. Unknown members are omitted. `outcome` is present if no
+    /// handler has responded: `refused`, with its `reason`, or `panicked`.
     Json,
 }
 
-/// The time as it stands in lines, made once a second.
+/// The formatted time, cached for a second.
 #[derive(Debug, Default)]
-pub(crate) struct Stamp {
+pub(crate) struct Timestamp {
     second: u64,
     text: String,
-    /// How much of the text is the second.
-    length: usize,
+    /// Length of the text up to the seconds.
+    seconds_length: usize,
 }
 
 pub(crate) fn write_line(
     format: AccessFormat,
-    exchange: &RequestRecord<'_>,
+    record: &RequestRecord<'_>,
     now: SystemTime,
-    stamp: &mut Stamp,
+    timestamp: &mut Timestamp,
     out: &mut Vec<u8>,
 ) {
     match format {
         AccessFormat::Common => {
-            write_common(exchange, now, stamp, out);
-            push_id(exchange, out);
+            write_common(record, now, timestamp, out);
+            push_id(record, out);
         }
         AccessFormat::Combined => {
-            write_common(exchange, now, stamp, out);
-            for value in fields(exchange, ["referer", "user-agent"]) {
+            write_common(record, now, timestamp, out);
+            for value in header_values(record, ["referer", "user-agent"]) {
                 push_quoted(value.unwrap_or(b"-"), out);
             }
-            push_id(exchange, out);
+            push_id(record, out);
         }
-        AccessFormat::Json => write_json(exchange, now, stamp, out),
+        AccessFormat::Json => write_json(record, now, timestamp, out),
     }
     out.push(b'\n');
 }
 
-fn push_id(exchange: &RequestRecord<'_>, out: &mut Vec<u8>) {
-    if let Some(id) = exchange.id() {
+fn push_id(record: &RequestRecord<'_>, out: &mut Vec<u8>) {
+    if let Some(id) = record.id() {
         push_quoted(id.as_bytes(), out);
     }
 }
@@ -96,48 +97,48 @@ fn push_quoted(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_common(
-    exchange: &RequestRecord<'_>,
+    record: &RequestRecord<'_>,
     now: SystemTime,
-    stamp: &mut Stamp,
+    timestamp: &mut Timestamp,
     out: &mut Vec<u8>,
 ) {
-    match exchange.client_info().client() {
+    match record.client_info().client() {
         Some(client) => push(client.ip().map_or(client, PeerAddr::from), out),
         None => out.push(b'-'),
     }
     out.extend_from_slice(b" - - [");
-    out.extend_from_slice(stamp.at(now, COMMON_TIME).as_bytes());
+    out.extend_from_slice(timestamp.at(now, COMMON_TIME).as_bytes());
     out.extend_from_slice(b"] \"");
-    match exchange.raw_request().request_line() {
+    match record.raw_request().request_line() {
         b"" => out.push(b'-'),
         line => push_escaped(line, out),
     }
     out.extend_from_slice(b"\" ");
-    out.extend_from_slice(exchange.status().as_str().as_bytes());
+    out.extend_from_slice(record.status().as_str().as_bytes());
     out.push(b' ');
-    match exchange.sent() {
+    match record.sent() {
         Some(sent) => out.extend_from_slice(itoa::Buffer::new().format(sent).as_bytes()),
         None => out.push(b'-'),
     }
 }
 
-impl Stamp {
-    fn at(&mut self, now: SystemTime, form: &[BorrowedFormatItem<'_>]) -> &str {
+impl Timestamp {
+    fn at(&mut self, now: SystemTime, format: &[BorrowedFormatItem<'_>]) -> &str {
         let second = since_epoch(now).as_secs();
         if second != self.second || self.text.is_empty() {
             self.second = second;
-            // It fails for no time that a clock shows.
-            self.text = OffsetDateTime::from(now).format(form).unwrap_or_default();
-            self.length = self.text.len();
+            // Formatting succeeds for every time that a clock shows.
+            self.text = OffsetDateTime::from(now).format(format).unwrap_or_default();
+            self.seconds_length = self.text.len();
         }
         &self.text
     }
 
-    /// The same with milliseconds, as RFC 3339 has it.
-    fn with_millis(&mut self, now: SystemTime, form: &[BorrowedFormatItem<'_>]) -> &str {
-        self.at(now, form);
-        self.text.truncate(self.length);
-        // The digit before them makes three of them.
+    /// The time with milliseconds (RFC 3339).
+    fn with_millis(&mut self, now: SystemTime, format: &[BorrowedFormatItem<'_>]) -> &str {
+        self.at(now, format);
+        self.text.truncate(self.seconds_length);
+        // The digit in front pads the number to three digits.
         let millis = 1000 + since_epoch(now).subsec_millis();
         self.text.push('.');
         self.text.push_str(&itoa::Buffer::new().format(millis)[1..]);
@@ -151,44 +152,52 @@ fn since_epoch(now: SystemTime) -> Duration {
         .unwrap_or_default()
 }
 
-fn write_json(exchange: &RequestRecord<'_>, now: SystemTime, stamp: &mut Stamp, out: &mut Vec<u8>) {
-    let line = exchange.raw_request().request_line();
-    let mut words = line.splitn(3, |byte| *byte == b' ');
-    let (outcome, reason) = match exchange.outcome() {
+fn write_json(
+    record: &RequestRecord<'_>,
+    now: SystemTime,
+    timestamp: &mut Timestamp,
+    out: &mut Vec<u8>,
+) {
+    let line = record.raw_request().request_line();
+    let mut parts = line.splitn(3, |byte| *byte == b' ');
+    let (outcome, reason) = match record.outcome() {
         Outcome::Handled => (None, None),
         Outcome::Panicked => (Some("panicked"), None),
         Outcome::Rejected(reason) => (Some("refused"), Some(reason.as_str())),
     };
     let names = ["host", "referer", "user-agent", "traceparent"];
-    let [host, referer, user_agent, traceparent] = fields(exchange, names);
-    let duration = u64::try_from(exchange.duration().as_micros()).unwrap_or(u64::MAX);
-    let mut object = Object { out, mark: b'{' };
-    object.put("ts", Some(stamp.with_millis(now, JSON_TIME)));
-    object.put_origin("origin", exchange.client_info());
-    object.put("method", words.next().filter(|method| !method.is_empty()));
-    object.put("target", words.next());
-    object.put("version", words.next());
+    let [host, referer, user_agent, traceparent] = header_values(record, names);
+    let duration = u64::try_from(record.duration().as_micros()).unwrap_or(u64::MAX);
+    let mut object = Object {
+        out,
+        separator: b'{',
+    };
+    object.put("ts", Some(timestamp.with_millis(now, JSON_TIME)));
+    object.put_client_info("client_info", record.client_info());
+    object.put("method", parts.next().filter(|method| !method.is_empty()));
+    object.put("target", parts.next());
+    object.put("version", parts.next());
     object.put("host", host);
-    object.put_number("status", Some(exchange.status().as_u16().into()));
+    object.put_number("status", Some(record.status().as_u16().into()));
     object.put("outcome", outcome);
     object.put("reason", reason);
-    object.put_number("received", Some(exchange.received()));
-    object.put_number("sent", exchange.sent());
+    object.put_number("received", Some(record.received()));
+    object.put_number("sent", record.sent());
     object.put_number("duration_us", Some(duration));
     object.put("referer", referer);
     object.put("user_agent", user_agent);
-    object.put("request_id", exchange.id());
+    object.put("request_id", record.id());
     object.put("traceparent", traceparent);
     out.push(b'}');
 }
 
-/// An object of the JSON format, on its way. What there is not has no name in it.
+/// Writes a JSON object. Members without a value are omitted.
 ///
-/// Through serde's traits for the whole of it a line would take twice as long.
+/// Serializing a whole line with serde takes twice as long.
 struct Object<'a> {
     out: &'a mut Vec<u8>,
-    /// What comes before the next name.
-    mark: u8,
+    /// The byte before the next member: `{` or `,`.
+    separator: u8,
 }
 
 impl Object<'_> {
@@ -205,53 +214,48 @@ impl Object<'_> {
             .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
-    /// What its `Serialize` says, in a third of the time.
-    fn put_origin(&mut self, name: &str, origin: &ClientInfo) {
+    /// Writes the same JSON as the `Serialize` of `ClientInfo`, in a third of the time.
+    fn put_client_info(&mut self, name: &str, client_info: &ClientInfo) {
         self.name(name);
-        let mut block = Object {
+        let mut object = Object {
             out: self.out,
-            mark: b'{',
+            separator: b'{',
         };
-        block.put_node("peer", Some(origin.peer()));
-        block.put_node("proxy", origin.proxy());
-        block.put_node("client", origin.client());
-        block.put("scheme", origin.scheme().map(Scheme::as_str));
+        object.put_addr("peer", Some(client_info.peer()));
+        object.put_addr("proxy", client_info.proxy());
+        object.put_addr("client", client_info.client());
+        object.put("scheme", client_info.scheme().map(Scheme::as_str));
         #[cfg(feature = "_tls")]
-        if let Some(tls) = origin.tls() {
-            block.name("tls");
-            push_value(tls, block.out);
+        if let Some(tls) = client_info.tls() {
+            object.name("tls");
+            push_value(tls, object.out);
         }
         self.out.push(b'}');
     }
 
-    /// No node has anything in its text that needs an escape.
-    fn put_node(&mut self, name: &str, node: Option<PeerAddr>) {
-        let Some(node) = node else { return };
+    /// The text of an address needs no escapes.
+    fn put_addr(&mut self, name: &str, addr: Option<PeerAddr>) {
+        let Some(addr) = addr else { return };
         self.name(name);
         self.out.push(b'"');
-        push(node, self.out);
+        push(addr, self.out);
         self.out.push(b'"');
     }
 
     fn name(&mut self, name: &str) {
-        self.out.extend_from_slice(&[self.mark, b'"']);
+        self.out.extend_from_slice(&[self.separator, b'"']);
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
-        self.mark = b',';
+        self.separator = b',';
     }
 }
 
-/// Appends a string, which most likely needs no escapes.
+/// Appends a JSON string.
 fn push_text(text: &[u8], out: &mut Vec<u8>) {
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    // Without an end at the first that isn't, several are looked at at once.
-    if text.iter().fold(true, |plain, byte| plain & is_plain(byte)) {
-        out.push(b'"');
-        out.extend_from_slice(text);
-        out.push(b'"');
-        return;
-    }
-    push_value(&String::from_utf8_lossy(text), out);
+    let text = String::from_utf8_lossy(text);
+    out.push(b'"');
+    out.extend_from_slice(escape_json_string(&text).as_bytes());
+    out.push(b'"');
 }
 
 fn push_value(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
@@ -260,16 +264,16 @@ fn push_value(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
     out.extend_from_slice(escape_json(&json.unwrap_or_default()).as_bytes());
 }
 
-/// The values of the first field lines of these names.
-fn fields<'a, const N: usize>(
-    exchange: &'a RequestRecord<'_>,
+/// The values of the first header line with each name.
+fn header_values<'a, const N: usize>(
+    record: &'a RequestRecord<'_>,
     names: [&str; N],
 ) -> [Option<&'a [u8]>; N] {
     let mut values = [None; N];
-    for (name, value) in exchange.raw_request().field_lines() {
-        let is_it = |wanted: &&str| name.eq_ignore_ascii_case(wanted.as_bytes());
-        if let Some(place) = names.iter().position(is_it) {
-            values[place].get_or_insert(value);
+    for (name, value) in record.raw_request().field_lines() {
+        let is_name = |wanted: &&str| name.eq_ignore_ascii_case(wanted.as_bytes());
+        if let Some(index) = names.iter().position(is_name) {
+            values[index].get_or_insert(value);
         }
     }
     values
@@ -279,7 +283,7 @@ fn push(value: impl fmt::Display, out: &mut Vec<u8>) {
     write!(out, "{value}").expect("writing to a Vec can't fail");
 }
 
-/// Appends what a client has sent so that it ends neither its quotes nor its line.
+/// Appends bytes of the client, escaped so that they end neither the quotes nor the line.
 fn push_escaped(bytes: &[u8], out: &mut Vec<u8>) {
     for &byte in bytes {
         match byte {
@@ -307,30 +311,30 @@ mod tests {
         change: impl FnOnce(&mut RequestRecord<'_>),
     ) -> String {
         line_from(
-            &ClientInfo::new(node("192.0.2.7:4711")),
+            &ClientInfo::new(addr("192.0.2.7:4711")),
             format,
             head,
             change,
         )
     }
 
-    fn node(address: &str) -> PeerAddr {
-        let address: std::net::SocketAddr = address.parse().expect("an address");
+    fn addr(address: &str) -> PeerAddr {
+        let address: std::net::SocketAddr = address.parse().expect("the address is valid");
         address.into()
     }
 
     #[track_caller]
     fn line_from(
-        origin: &ClientInfo,
+        client_info: &ClientInfo,
         format: AccessFormat,
         head: &[u8],
         change: impl FnOnce(&mut RequestRecord<'_>),
     ) -> String {
         let raw_request = RawRequest::new(head.to_vec().into(), None);
-        let mut exchange = RequestRecord {
+        let mut record = RequestRecord {
             worker: 0,
             raw_request: &raw_request,
-            client_info: origin,
+            client_info,
             id: None,
             outcome: Outcome::Handled,
             status: StatusCode::OK,
@@ -338,11 +342,11 @@ mod tests {
             sent: Some(2326),
             duration: Duration::from_micros(1500),
         };
-        change(&mut exchange);
+        change(&mut record);
         let mut out = Vec::new();
         let now = SystemTime::UNIX_EPOCH + NOW;
-        write_line(format, &exchange, now, &mut Stamp::default(), &mut out);
-        String::from_utf8(out).expect("lines are text")
+        write_line(format, &record, now, &mut Timestamp::default(), &mut out);
+        String::from_utf8(out).expect("lines are UTF-8")
     }
 
     static ID: HeaderValue = HeaderValue::from_static("a-1");
@@ -350,18 +354,18 @@ mod tests {
     const HEAD: &[u8] = b"GET /a?b HTTP/1.1\r\nHost: x\r\nuser-AGENT: curl/8 \"\\\xe9\r\n\r\n";
 
     #[test]
-    fn text_lines_are_as_programs_expect_them() {
+    fn text_lines_have_the_usual_form() {
         let common = "192.0.2.7 - - [10/Oct/2000:13:55:36 +0000] \"GET /a?b HTTP/1.1\" 200 2326";
-        let same = |_: &mut RequestRecord<'_>| {};
+        let unchanged = |_: &mut RequestRecord<'_>| {};
         assert_eq!(
-            line(AccessFormat::Common, HEAD, same),
+            line(AccessFormat::Common, HEAD, unchanged),
             format!("{common}\n")
         );
         assert_eq!(
-            line(AccessFormat::Combined, HEAD, same),
+            line(AccessFormat::Combined, HEAD, unchanged),
             format!("{common} \"-\" \"curl/8 \\x22\\x5C\\xE9\"\n"),
         );
-        let named = |exchange: &mut RequestRecord<'_>| exchange.id = Some(&ID);
+        let named = |record: &mut RequestRecord<'_>| record.id = Some(&ID);
         assert_eq!(
             line(AccessFormat::Common, HEAD, named),
             format!("{common} \"a-1\"\n")
@@ -370,23 +374,23 @@ mod tests {
             line(AccessFormat::Combined, HEAD, named),
             format!("{common} \"-\" \"curl/8 \\x22\\x5C\\xE9\" \"a-1\"\n"),
         );
-        let refused = line(AccessFormat::Common, b"", |exchange| {
-            exchange.status = StatusCode::BAD_REQUEST;
-            exchange.sent = None;
+        let refused = line(AccessFormat::Common, b"", |record| {
+            record.status = StatusCode::BAD_REQUEST;
+            record.sent = None;
         });
         assert!(refused.ends_with("] \"-\" 400 -\n"), "{refused}");
     }
 
     #[test]
-    fn json_lines_have_everything() {
-        let text = line(AccessFormat::Json, HEAD, |exchange| {
-            exchange.id = Some(&ID);
-            exchange.outcome = Outcome::Rejected(RequestError::HeadTimeout.into());
+    fn json_lines_have_all_members() {
+        let text = line(AccessFormat::Json, HEAD, |record| {
+            record.id = Some(&ID);
+            record.outcome = Outcome::Rejected(RequestError::HeadTimeout.into());
         });
-        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let value: serde_json::Value = serde_json::from_str(&text).expect("the line is JSON");
         let expected = serde_json::json!({
             "ts": "2000-10-10T13:55:36.789Z",
-            "origin": {
+            "client_info": {
                 "peer": "192.0.2.7:4711", "client": "192.0.2.7:4711", "scheme": "http",
             },
             "method": "GET", "target": "/a?b", "version": "HTTP/1.1",
@@ -399,36 +403,39 @@ mod tests {
     }
 
     #[test]
-    fn json_lines_have_no_characters_that_terminals_obey() {
+    fn json_lines_have_no_terminal_control_characters() {
         let agent = "\u{9b}2J\u{85}\u{2028}\u{202e}\u{2066}x\u{7f}";
         let head = format!("GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: {agent}\r\n\r\n");
         let text = line(AccessFormat::Json, head.as_bytes(), |_| {});
-        let content = text.strip_suffix('\n').expect("it is one line");
+        let content = text.strip_suffix('\n').expect("the text is one line");
         assert!(
             content.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
             "{content:?}"
         );
-        let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let value: serde_json::Value = serde_json::from_str(&text).expect("the line is JSON");
         assert_eq!(value["user_agent"], agent);
     }
 
     #[test]
     #[cfg(feature = "proxy")]
-    fn the_origin_is_the_same_block_as_elsewhere() {
-        let direct = ClientInfo::new(node("[2001:db8::1]:80"));
+    fn client_info_is_written_as_it_serializes() {
+        let direct = ClientInfo::new(addr("[2001:db8::1]:80"));
         let proxied =
             |client, scheme| direct.with_route(direct.route().on_behalf_of(client, scheme));
-        let named = proxied(Some(node("192.0.2.1:4")), Some(client_info::Scheme::Https));
+        let named = proxied(Some(addr("192.0.2.1:4")), Some(client_info::Scheme::Https));
         let local = ClientInfo::new(PeerAddr::UNIX);
-        for origin in [&direct, &local, &named, &proxied(None, None)] {
-            let text = line_from(origin, AccessFormat::Json, HEAD, |_| {});
-            let block = serde_json::to_string(origin).expect("it can be JSON");
-            assert!(text.contains(&format!(",\"origin\":{block},\"")), "{text}");
+        for client_info in [&direct, &local, &named, &proxied(None, None)] {
+            let text = line_from(client_info, AccessFormat::Json, HEAD, |_| {});
+            let json = serde_json::to_string(client_info).expect("client info is JSON");
+            assert!(
+                text.contains(&format!(",\"client_info\":{json},\"")),
+                "{text}"
+            );
         }
     }
 
     #[test]
-    fn nothing_that_is_sent_ends_a_line_or_its_quotes() {
+    fn text_from_clients_ends_neither_line_nor_quotes() {
         for byte in 0..=u8::MAX {
             let mut out = Vec::new();
             push_escaped(&[b'a', byte, b'b'], &mut out);

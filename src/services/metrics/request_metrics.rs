@@ -1,4 +1,4 @@
-//! Counts requests: how many of which kind, how long they took, how large they were.
+//! Counts requests, their durations and sizes.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,17 @@ use http::StatusCode;
 use crate::message::{Observer, Outcome, RejectReason, RequestRecord};
 use crate::services::sharded::Sharded;
 
-/// Methods that are told apart; anybody can invent others.
+/// Methods with a label of their own. Clients can invent others, which would create any number of
+/// labels.
 const METHODS: [&str; 8] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE",
 ];
 const OTHER: &str = "other";
 
-/// By the first digit of the status.
+/// Classes by the first digit of the status.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// From what a small answer takes here to what nobody waits for, in nanoseconds.
+/// Bounds in nanoseconds: from the time of a small response to longer than most clients wait.
 pub(crate) const DURATIONS: [u64; 14] = [
     50_000,
     100_000,
@@ -34,7 +35,7 @@ pub(crate) const DURATIONS: [u64; 14] = [
     10_000_000_000,
 ];
 
-/// From an empty body to the largest that is taken by default and a little more.
+/// Bounds in bytes: from an empty body to a little more than the default limit.
 pub(crate) const SIZES: [u64; 8] = [
     0,
     256,
@@ -46,8 +47,8 @@ pub(crate) const SIZES: [u64; 8] = [
     16 << 20,
 ];
 
-/// Counts requests for the [`Admin`](crate::services::Admin) server's `/metrics`: by method and status, why
-/// they were refused, how long they took, how large they and their answers were.
+/// Counts requests for the [`Admin`](crate::services::Admin) server's `/metrics`: by method and
+/// status, by the reason of a refusal, by duration, and by the sizes of requests and responses.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -55,12 +56,12 @@ pub(crate) const SIZES: [u64; 8] = [
 /// use httpool::services::{Admin, RequestMetrics};
 /// use httpool::Server;
 ///
-/// let meter = Arc::new(RequestMetrics::new());
+/// let metrics = Arc::new(RequestMetrics::new());
 /// let server = Server::builder()
 ///     .listen("127.0.0.1:0")
-///     .observer(Arc::clone(&meter))
+///     .observer(Arc::clone(&metrics))
 ///     .bind()?;
-/// let admin = Admin::new(server.handle()).meter(meter);
+/// let admin = Admin::new(server.handle()).request_metrics(metrics);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -76,7 +77,8 @@ pub(crate) struct Counts {
     pub(crate) sent: Histogram<{ SIZES.len() }>,
 }
 
-/// How many values lie below each bound and above the one before; the last are above them all.
+/// Counts of values between bounds: `buckets[i]` counts values up to bound `i` and above the
+/// previous one.
 #[derive(Debug, Clone)]
 pub(crate) struct Histogram<const BOUNDS: usize> {
     buckets: [u64; BOUNDS],
@@ -91,36 +93,36 @@ impl Default for RequestMetrics {
 }
 
 impl RequestMetrics {
-    /// One that has counted nothing.
+    /// Creates metrics that are all zero.
     #[must_use]
     pub fn new() -> Self {
         Self(Sharded::new())
     }
 
-    /// What all workers have counted so far. Every reason to refuse is there, for a figure that comes
-    /// with its first occurrence hides that one from whoever looks at how figures grow.
+    /// The sum over all workers. Every reason for a refusal is present, even with a count of zero:
+    /// a series that begins with its first occurrence hides that one from `rate()`.
     pub(crate) fn counts(&self) -> Counts {
         let reasons = RejectReason::ALL.map(RejectReason::as_str).into_iter();
-        let nothing = Counts {
-            refused: reasons.map(|why| (why, 0)).collect(),
+        let zero = Counts {
+            refused: reasons.map(|reason| (reason, 0)).collect(),
             ..Counts::default()
         };
-        self.0.all().fold(nothing, |sum, counts| sum.and(&counts))
+        self.0.all().fold(zero, |sum, counts| sum.plus(&counts))
     }
 }
 
 impl Observer for RequestMetrics {
-    fn on_response(&self, exchange: &RequestRecord<'_>) {
-        let method = number_of_method(exchange.raw_request().request_line());
-        let duration = u64::try_from(exchange.duration().as_nanos()).unwrap_or(u64::MAX);
-        let mut counts = self.0.of(exchange.worker());
-        counts.requests[method][number_of_class(exchange.status())] += 1;
+    fn on_response(&self, record: &RequestRecord<'_>) {
+        let method = method_index(record.raw_request().request_line());
+        let duration = u64::try_from(record.duration().as_nanos()).unwrap_or(u64::MAX);
+        let mut counts = self.0.of(record.worker());
+        counts.requests[method][class_index(record.status())] += 1;
         counts.durations.add(&DURATIONS, duration);
-        counts.received.add(&SIZES, exchange.received());
-        if let Some(sent) = exchange.sent() {
+        counts.received.add(&SIZES, record.received());
+        if let Some(sent) = record.sent() {
             counts.sent.add(&SIZES, sent);
         }
-        match exchange.outcome() {
+        match record.outcome() {
             Outcome::Handled => {}
             Outcome::Panicked => counts.panicked += 1,
             Outcome::Rejected(reason) => {
@@ -131,7 +133,7 @@ impl Observer for RequestMetrics {
 }
 
 impl Counts {
-    /// Method, class of status, and how many there were.
+    /// Number of requests by method and status class.
     pub(crate) fn requests(
         &self,
     ) -> impl Iterator<Item = ([(&'static str, &'static str); 2], u64)> {
@@ -143,19 +145,19 @@ impl Counts {
         })
     }
 
-    /// Why requests were refused, and how many.
+    /// Number of refused requests by reason.
     pub(crate) fn refused(&self) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
         let refused = self.refused.iter();
-        refused.map(|(why, count)| ([("reason", *why)], *count))
+        refused.map(|(reason, count)| ([("reason", *reason)], *count))
     }
 
-    fn and(mut self, other: &Self) -> Self {
+    fn plus(mut self, other: &Self) -> Self {
         let counts = self.requests.iter_mut().flatten();
         counts
             .zip(other.requests.iter().flatten())
             .for_each(|(sum, count)| *sum += count);
-        for (why, count) in &other.refused {
-            *self.refused.entry(why).or_default() += count;
+        for (reason, count) in &other.refused {
+            *self.refused.entry(reason).or_default() += count;
         }
         self.panicked += other.panicked;
         self.durations.merge(&other.durations);
@@ -166,7 +168,7 @@ impl Counts {
 }
 
 impl<const BOUNDS: usize> Histogram<BOUNDS> {
-    /// The number of values in each bucket, those above all bounds at the end.
+    /// The count of each bucket; the last one counts values above all bounds.
     pub(crate) fn counts(&self) -> impl Iterator<Item = u64> {
         self.buckets.into_iter().chain([self.above])
     }
@@ -176,8 +178,8 @@ impl<const BOUNDS: usize> Histogram<BOUNDS> {
     }
 
     fn add(&mut self, bounds: &[u64; BOUNDS], value: u64) {
-        let place = bounds.partition_point(|bound| *bound < value);
-        *self.buckets.get_mut(place).unwrap_or(&mut self.above) += 1;
+        let index = bounds.partition_point(|bound| *bound < value);
+        *self.buckets.get_mut(index).unwrap_or(&mut self.above) += 1;
         self.sum = self.sum.saturating_add(value);
     }
 
@@ -201,7 +203,7 @@ impl<const BOUNDS: usize> Default for Histogram<BOUNDS> {
     }
 }
 
-fn number_of_method(request_line: &[u8]) -> usize {
+fn method_index(request_line: &[u8]) -> usize {
     let is_method = |method: &&str| {
         let rest = request_line.strip_prefix(method.as_bytes());
         rest.is_some_and(|rest| rest.starts_with(b" "))
@@ -209,7 +211,7 @@ fn number_of_method(request_line: &[u8]) -> usize {
     METHODS.iter().position(is_method).unwrap_or(METHODS.len())
 }
 
-fn number_of_class(status: StatusCode) -> usize {
+fn class_index(status: StatusCode) -> usize {
     let digit = usize::from(status.as_u16() / 100);
     digit.saturating_sub(1).min(CLASSES.len() - 1)
 }
@@ -219,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_of_the_class_of_its_first_digit() {
+    fn status_class_is_the_first_digit() {
         for (status, class) in [
             (StatusCode::SWITCHING_PROTOCOLS, "1xx"),
             (StatusCode::NO_CONTENT, "2xx"),
@@ -227,7 +229,7 @@ mod tests {
             (StatusCode::NOT_FOUND, "4xx"),
             (StatusCode::BAD_GATEWAY, "5xx"),
         ] {
-            assert_eq!(CLASSES[number_of_class(status)], class, "{status}");
+            assert_eq!(CLASSES[class_index(status)], class, "{status}");
         }
     }
 }
