@@ -141,3 +141,39 @@ fn architecture_shows_the_same_layers() {
     });
     assert_eq!(rows, expected.collect());
 }
+
+/// All files and folders below this folder.
+fn paths(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder can be listed");
+    entries
+        .map(|entry| entry.expect("the entry can be read").path())
+        .flat_map(|path| match path.is_dir() {
+            true => [paths(&path), vec![path]].concat(),
+            false => vec![path],
+        })
+        .collect()
+}
+
+/// Every file or folder in backticks exists, either at the root or by its last segments in `src` or
+/// `program`.
+#[test]
+fn architecture_names_existing_files() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the file can be read");
+    let code: Vec<PathBuf> = ["src", "program/src"]
+        .iter()
+        .flat_map(|folder| paths(&root().join(folder)))
+        .collect();
+    let is_path = |name: &&str| {
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_./-".contains(c);
+        name.chars().all(is_plain)
+            && !name.starts_with('/')
+            && (name.ends_with(".rs") || name.ends_with(".md") || name.ends_with('/'))
+    };
+    let named: BTreeSet<&str> = text.split('`').skip(1).step_by(2).filter(is_path).collect();
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|name| !root().join(name).exists() && !code.iter().any(|path| path.ends_with(name)))
+        .collect();
+    assert!(named.len() > 50, "only {} paths were found", named.len());
+    assert!(missing.is_empty(), "{missing:?}");
+}
