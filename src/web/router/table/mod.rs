@@ -73,12 +73,12 @@ use crate::web::layer::Layers;
 /// This includes requests that no route matches (404, 405, OPTIONS) and does not depend on where
 /// routes are added. The layers of a nested or merged router come after those of the outer router.
 ///
-/// The layers of a nested router see all requests beneath its path, except those for which another
-/// router has a route that is at least as specific as that path, for example `/admin/login` for a
-/// router nested at `/admin`. So an authentication layer of a router nested at `/admin` covers
-/// every other request beneath `/admin`, including those that no route matches, and those that
-/// match a fallback or a catch-all route like `/{*path}`. The layers of a merged router see only
-/// the requests of its own routes.
+/// The layers of a nested router see all requests beneath its path. The exception is a request for
+/// which another router has a route at least as specific as that path, for example `/admin/login`
+/// beside a router nested at `/admin`. So an authentication layer of a router nested at `/admin`
+/// covers every other request beneath `/admin`. This includes requests that no route matches, and
+/// requests that match a fallback or a catch-all route, for example `/{*path}`. The layers of a
+/// merged router see only the requests of its own routes.
 ///
 /// If a path has functions of several routers, each is behind the layers of its own router. The
 /// order in which routes, nested and merged routers are added makes no difference.
