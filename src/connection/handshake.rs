@@ -51,7 +51,7 @@ impl ConnectionIo {
         let what = match handshake {
             Handshake::Done => {
                 if let Some(connection) = self.socket.tls() {
-                    self.client_info = self.client_info.with_tls(TlsInfo::of(connection));
+                    self.client_info = self.client_info.with_tls(TlsInfo::new(connection));
                 }
                 self.state = State::Http;
                 self.deadlines = Deadlines::new(buffers.now, &service.config);

@@ -1,4 +1,4 @@
-//! What is told of a request when its answer is made.
+//! Observers, and the record of a request that they receive.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode};
 use super::request_error::RequestError;
 use super::{ClientInfo, RawRequest};
 
-/// Is told of every request, for logs and figures.
+/// Receives a record of every request, for logs and metrics.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -36,20 +36,20 @@ use super::{ClientInfo, RawRequest};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Observer: Send + Sync + 'static {
-    /// A request has its answer. This is called on the worker, before the answer leaves, so what it
-    /// takes the client waits for: it should be quick, and not block. One that panics costs the
+    /// Called when a request has its response, on the worker and before the response is sent. The
+    /// client waits for this call, so it should be quick and not block. A panic closes the
     /// connection.
     fn on_response(&self, record: &RequestRecord<'_>);
 }
 
-/// One observer for several servers, or for a server and whoever reads from it.
+/// Shares one observer between several servers, or between a server and code that reads from it.
 impl<O: Observer + ?Sized> Observer for Arc<O> {
     fn on_response(&self, record: &RequestRecord<'_>) {
         (**self).on_response(record);
     }
 }
 
-/// A request and its answer, as an [`Observer`] sees them.
+/// A request and its response, as an [`Observer`] receives them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -80,7 +80,7 @@ pub struct RequestRecord<'a> {
     pub(crate) duration: Duration,
 }
 
-/// Who has answered a request.
+/// Where a response came from.
 ///
 /// ```
 /// use httpool::{RequestRecord, Observer, Outcome};
@@ -98,11 +98,11 @@ pub struct RequestRecord<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The handler.
+    /// The handler returned it.
     Handled,
-    /// The server: the handler panicked.
+    /// The server sent it, because the handler panicked.
     Panicked,
-    /// The server, without calling the handler.
+    /// The server sent it without calling the handler.
     Rejected(RejectReason),
 }
 
@@ -202,67 +202,67 @@ impl fmt::Display for RejectReason {
 }
 
 impl RequestRecord<'_> {
-    /// The number of the worker, from 0: an observer that keeps something for each of them writes
-    /// it without getting into another's way. The acceptor, which answers those that wait too long
-    /// for a worker, counts as one more.
+    /// Returns the number of the worker, starting at 0. An observer can keep data per worker
+    /// without contention. The acceptor, which answers requests that waited too long for a worker,
+    /// has the number after the last worker.
     #[must_use]
     pub fn worker(&self) -> usize {
         self.worker
     }
 
-    /// The request's head as it came. Nothing of one that could not be read.
+    /// Returns the request head as received. It is empty if the head could not be parsed.
     #[must_use]
     pub fn raw_request(&self) -> &RawRequest {
         self.raw_request
     }
 
-    /// Who sent the request.
+    /// Returns the client, and the proxy it came through.
     #[must_use]
     pub fn client_info(&self) -> &ClientInfo {
         self.client_info
     }
 
-    /// What identifies the request, if the server [gives ids](crate::Builder::request_ids).
+    /// Returns the request id, if the server [assigns ids](crate::Builder::request_ids).
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.id?.to_str().ok()
     }
 
-    /// Who has answered.
+    /// Returns where the response came from.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
 
-    /// The answer's status code.
+    /// Returns the status code of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// Bytes of the request's content, as far as it came.
+    /// Returns the number of body bytes received.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received
     }
 
-    /// Bytes of content that the client gets, if it takes them all; `None` if only the answer's
-    /// reader knows.
+    /// Returns the size of the response body in bytes, which the client receives if it reads all.
+    /// It is `None` if the size is not known in advance.
     #[must_use]
     pub fn sent(&self) -> Option<u64> {
         self.sent
     }
 
-    /// From the moment that a worker began to receive the request, or found it behind another one,
-    /// until its answer was made. Of a request that came in parts this is the time that its client
-    /// took, too.
+    /// Returns the time from when a worker began to receive the request, or found it pipelined
+    /// behind another one, until the response was ready. If the request arrived in parts, this
+    /// includes the time that the client took.
     #[must_use]
     pub fn duration(&self) -> Duration {
         self.duration
     }
 }
 
-/// All that are told. They are asked for nothing while there are none.
+/// The observers of a server. Without any, no records are made.
 #[derive(Default)]
 pub(crate) struct Observers(Vec<Box<dyn Observer>>);
 

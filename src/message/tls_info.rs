@@ -1,12 +1,12 @@
-//! What a connection over TLS is known by.
+//! Information about the TLS connection of a request.
 
 use std::fmt;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ProtocolVersion, ServerConnection};
 
-/// What the two ends of a connection over TLS have agreed on. It is about the other end of the
-/// connection, which is a proxy if the client has come through one.
+/// What a client and the server agreed on in the TLS handshake. The client is the peer of the
+/// connection, which is a proxy if the request came through one.
 ///
 /// ```
 /// use httpool::{ClientInfo, Request};
@@ -32,7 +32,7 @@ pub struct TlsInfo {
     peer_certificates: Vec<CertificateDer<'static>>,
 }
 
-/// A version of TLS.
+/// A TLS version.
 ///
 /// ```
 /// use httpool::TlsVersion;
@@ -51,7 +51,7 @@ pub enum TlsVersion {
 }
 
 impl TlsVersion {
-    /// The name that OpenSSL and nginx use: `TLSv1.2`, `TLSv1.3`, or `unknown`.
+    /// Returns the name that OpenSSL and nginx use: `TLSv1.2`, `TLSv1.3` or `unknown`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -70,8 +70,8 @@ impl fmt::Display for TlsVersion {
 }
 
 impl TlsInfo {
-    /// Of a connection whose handshake is done.
-    pub(crate) fn of(connection: &ServerConnection) -> Self {
+    /// Reads the information from a connection after its handshake.
+    pub(crate) fn new(connection: &ServerConnection) -> Self {
         Self {
             version: match connection.protocol_version() {
                 Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
@@ -95,41 +95,42 @@ impl TlsInfo {
         }
     }
 
-    /// The version of TLS.
+    /// Returns the TLS version.
     #[must_use]
     pub fn version(&self) -> TlsVersion {
         self.version
     }
 
-    /// The cipher suite, by its registered name.
+    /// Returns the registered name of the cipher suite.
     #[must_use]
     pub fn cipher_suite(&self) -> &'static str {
         self.cipher_suite
     }
 
-    /// The name of the server that the client has asked for, in lower case (SNI, RFC 6066 section 3). It need not be
-    /// the one in the `Host` field of a request.
+    /// Returns the server name that the client requested, in lower case (SNI, RFC 6066 section 3).
+    /// It can differ from the `Host` header of a request.
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
 
-    /// The protocol that was agreed on, `http/1.1`, if the client has asked (ALPN, RFC 7301).
+    /// Returns the negotiated protocol, `http/1.1`, if the client offered protocols (ALPN, RFC
+    /// 7301).
     #[must_use]
     pub fn alpn(&self) -> Option<&[u8]> {
         self.alpn.as_deref()
     }
 
-    /// The other end's certificate (DER), verified, and behind it those that lead to its authority. None
-    /// if it has none, or if it was not asked for one.
+    /// Returns the verified certificate of the peer in DER, followed by those that lead to its
+    /// authority. The list is empty if the peer has no certificate or was not asked for one.
     #[must_use]
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         &self.peer_certificates
     }
 }
 
-/// As part of an origin: an object with the members `version`, `cipher_suite`, `server_name` (if
-/// the other end has named one) and `certificates`, the number of those that it has shown.
+/// Serializes as an object with the members `version`, `cipher_suite`, `server_name` (if the client
+/// requested one) and `certificates`, the number of certificates presented.
 #[cfg(feature = "json")]
 impl serde::Serialize for TlsInfo {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -367,7 +367,7 @@ fn certificate_errors_are_one_line() {
         let pipe = folder.path("pipe").display().to_string();
         run(&["--tls-cert", &pipe, "--tls-key", key])
             .expect_line(1, &format!("--tls-cert {pipe}: "));
-        let wrong = format!("--tls-key {}: the key is not that", others.key.text());
+        let wrong = format!("--tls-key {}: the key does not belong", others.key.text());
         run(&["--tls-cert", certificate, "--tls-key", others.key.text()]).expect_line(1, &wrong);
     }
     let run = |arguments: &[&str]| run_program(arguments, &[]);
