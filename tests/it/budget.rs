@@ -14,14 +14,14 @@ fn expect_buffered(server: &TestServer, what: &str, is_so: impl Fn(usize) -> boo
     eventually(what, || is_so(server.handle().snapshot().buffered));
 }
 
-/// A client that keeps most of the budget, and how much that is.
+/// A client that uses most of the budget, and the number of bytes.
 #[track_caller]
 fn keep_most(server: &TestServer) -> (Client, usize) {
     let mut client = server.connect();
     client
         .send(request::post_head("/", 80_000))
         .send([b'x'; 70_000]);
-    // Its head counts too, with some more for each field.
+    // The head counts too, with an overhead per header.
     expect_buffered(server, "a client has its share", |bytes| bytes > 70_000);
     (client, server.handle().snapshot().buffered)
 }
@@ -48,7 +48,7 @@ fn a_request_over_the_free_budget_gets_503_with_retry_after() {
         });
     }
 
-    // What comes in one piece needs no room.
+    // A request that arrives in one piece needs no budget.
     server.expect_serving();
     server.connect().post("/", "small").expect_body("small");
 
@@ -57,7 +57,7 @@ fn a_request_over_the_free_budget_gets_503_with_retry_after() {
     keep_most(&server);
 }
 
-/// It could come again for ever.
+/// A 503 would let the client retry forever.
 #[test]
 fn a_request_over_the_whole_budget_gets_413() {
     let server = server();
@@ -74,7 +74,7 @@ fn a_request_over_the_whole_budget_gets_413() {
     client.send(request::chunked_head("/"));
     let chunk = [&b"2710\r\n"[..], &[b'x'; 10_000], b"\r\n"].concat();
     for _ in 0..10 {
-        // Who is refused may have been left.
+        // The server may have closed a rejected connection.
         drop(client.try_send(&chunk));
     }
     client.expect_status(413);
@@ -84,7 +84,7 @@ fn a_request_over_the_whole_budget_gets_413() {
     client.send("GET / HTTP/1.1\r\n");
     client.send(format!("X: {}", "y".repeat(100)));
     client.expect_status(431);
-    // What comes in one piece needs none.
+    // A request that arrives in one piece needs no budget.
     let whole = request::post("/", "z".repeat(1000));
     server.connect().send(whole).expect_body("z".repeat(1000));
 }

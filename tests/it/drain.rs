@@ -9,7 +9,7 @@ use crate::support::{
     expect_refused, mirror, request, unique_loopback,
 };
 
-/// Stops at the gate, whatever it is asked, and says what that was.
+/// Waits at the gate, then describes the request.
 fn gated(waiter: GateWaiter) -> impl Fn(Request) -> String {
     move |request: Request| {
         waiter.wait();
@@ -128,7 +128,7 @@ fn drain_answers_a_request_within_the_idle_grace() {
     let (mut fresh, mut late) = (server.connect(), server.connect());
     server.expect_open(3);
     server.begin_drain();
-    // The deadline of a third tells that time has passed.
+    // Another client's timeout shows that time has passed.
     late.send(request::post_head("/", 1)).expect_status(408);
     late.expect_closed();
     for client in [&mut used, &mut fresh] {
@@ -148,7 +148,7 @@ fn drain_answers_clients_in_the_accept_queue() {
         client.get(&format!("/{number}"));
     }
     let mut silent = server.connect();
-    // Not one of them has been accepted when the server is to end.
+    // The server is told to stop before it has accepted any of them.
     server.handle().shutdown();
     let server = server.run(describe);
     for (number, client) in clients.iter_mut().enumerate() {
@@ -189,7 +189,7 @@ fn drain_waits_for_partial_requests() {
     let mut idle = server.connect();
     server.expect_open(4);
     server.begin_drain();
-    // The grace of idle connections is over: these are waited for longer.
+    // The grace for idle connections is over; partial requests have longer.
     idle.expect_closed();
     for (client, (_, half, answer)) in clients.iter_mut().zip(halves) {
         client.send(half);
@@ -237,7 +237,7 @@ fn drain_counts_requests_queued_behind_a_stuck_handler() {
 fn drain_aborts_and_counts_requests_at_the_deadline() {
     #[track_caller]
     fn check(sent: &[u8]) {
-        // Made before, for it may take longer than the drain.
+        // Allocated first, since that may take longer than the drain.
         let answer = Bytes::from(vec![b'x'; HUGE]);
         let server = TestServer::spawn(
             |builder| builder.drain_timeout(SOON).write_timeout(NEVER),
@@ -252,9 +252,9 @@ fn drain_aborts_and_counts_requests_at_the_deadline() {
         let (received, _) = client.read_rest();
         assert!(received.len() < HUGE);
     }
-    // The answer is not read.
+    // The client does not read the response.
     check(&request::get("/"));
-    // The request does not end.
+    // The request is incomplete.
     check(b"GET / HT");
     check(&request::post_head("/", 1));
     check(&request::chunked_head("/"));
@@ -416,7 +416,7 @@ fn late_client_bytes_do_not_reset_the_last_response() {
     server.begin_drain();
     gate.open();
     assert!(client.expect_body("GET / ").announces_close());
-    // A request that crossed the last answer is lost, but not with a reset.
+    // A request that crosses the last response is lost, but without a reset.
     client.get("/late").finish_sending();
     assert_eq!(client.read_rest(), (Vec::new(), End::Closed));
     assert_eq!(server.expect_end().aborted, 0);

@@ -5,7 +5,7 @@ use httpool::{Html, IntoResponse, Layered, Problem, ProblemFormat, Request, Resp
 
 use crate::support::{Client, TestServer};
 
-/// A page that says what it is told.
+/// Shows the format, the status and the message of the problem.
 fn page(problem: &Problem, request: &HeaderMap) -> Option<Response> {
     let form = ProblemFormat::preferred(request);
     let text = format!(
@@ -105,7 +105,7 @@ fn error_pages_keep_other_headers() {
         .expect_status(416);
     assert_eq!(response.header("content-range"), Some("bytes */7"));
     assert_eq!(response.text(), "Html 416 ");
-    // The policy of the page that was there before would be another one's.
+    // The policy belonged to the page that was replaced.
     let response = server
         .connect()
         .send(self::html("/problem"))
@@ -130,7 +130,7 @@ fn error_pages_keep_layer_headers_but_not_the_built_in_policy() {
         let (said, page) = policy(|builder| builder.error_pages(page), target);
         assert!(ours(&said) && page.starts_with("Html 4"), "{said} {page}");
     }
-    // The built-in page has one, under which no script can run.
+    // The built-in page has its own policy, which allows no script.
     for target in ["/problem", "/unaware"] {
         let (said, page) = policy(|builder| builder, target);
         assert!(said.starts_with("default-src 'none'"), "{said} {page}");
@@ -165,7 +165,7 @@ fn possible_error_pages_add_vary() {
     }
 }
 
-/// A layer that saw the policy of a built-in page has left it alone.
+/// The layer kept the policy of the built-in page, which is replaced later.
 #[test]
 fn error_pages_have_the_sites_policy() {
     let handler = Layered::new(handler).layer(SecurityHeaders::new());
@@ -176,7 +176,7 @@ fn error_pages_have_the_sites_policy() {
     assert_eq!(response.header("content-security-policy"), Some(own));
 }
 
-/// A status around a problem is the one that it is told with.
+/// The status of the response replaces the status of the problem.
 #[test]
 fn a_problem_shows_the_status_of_its_response() {
     let server = TestServer::spawn(|builder| builder, handler);
@@ -190,7 +190,8 @@ fn a_problem_shows_the_status_of_its_response() {
     }
 }
 
-/// A function that answers a `Problem` does not know what its client accepts; the server does.
+/// A function that returns a `Problem` does not know which format its client accepts; the server
+/// does.
 #[test]
 fn a_problem_has_the_format_that_the_client_prefers() {
     let server = TestServer::spawn(|builder| builder, handler);
@@ -212,7 +213,7 @@ fn a_problem_has_the_format_that_the_client_prefers() {
         assert_eq!(response.header("vary"), Some("accept"));
         assert!(response.text().contains(part), "{}", response.text());
     }
-    // A status alone is an answer of its own.
+    // A bare status is a complete response.
     let response = client.send(html("/status")).expect_status(403);
     assert_eq!(response.text(), "");
 }

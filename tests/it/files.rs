@@ -84,7 +84,7 @@ fn conditional_requests_get_304() {
         412
     );
 
-    // The same length and the same time, and not the same file.
+    // A different file with the same length and time.
     let files = files.entity_tags(EntityTags::Change);
     let first = expect_status(&files, "/a.txt", 200);
     let tag = header(&first, ETAG).expect("there is a tag").to_owned();
@@ -116,7 +116,7 @@ fn entity_tags_become_strong_with_age() {
     });
     let strong = tag(&expect_status(&files, "/a.txt", 200));
     assert_eq!(weak, format!("W/{strong}"));
-    // A time to come is none that can be relied on, nor can it be told.
+    // A time in the future is unreliable and must not be sent as Last-Modified.
     let file = fs::File::options().write(true).open(folder.path("a.txt"));
     let later = SystemTime::now() + Duration::from_secs(100_000);
     file.and_then(|file| file.set_modified(later))
@@ -149,13 +149,13 @@ fn copies_of_a_file_have_the_same_entity_tag() {
     let tags = || [&one, &other].map(|folder| tag_of(&files(folder), "/a.txt"));
     let tag = "\"4-961fb0d277a2739a\"";
     assert_eq!(tags(), [tag, tag]);
-    // What changes nothing in it changes no tag.
+    // Changes of the metadata do not change the tag.
     other.set_permissions("a.txt", 0o600);
     fs::hard_link(other.path("a.txt"), other.path("link")).expect("a link can be made");
     assert_eq!(tags(), [tag, tag]);
     set_modified(&other, "a.txt", 1_600_000_000, 123_456_790);
     assert_ne!(tags()[1], tag);
-    // These times are given to every file, whatever is in it.
+    // Build tools set these times on every file, whatever its content.
     for seconds in [0, 1, 499_162_500] {
         for folder in [&one, &other] {
             set_modified(folder, "a.txt", seconds, 0);
@@ -183,7 +183,7 @@ fn content_entity_tags_ignore_times() {
     }
     let files = files(&folder).entity_tags(EntityTags::Content);
     let tag = |target: &str| tag_of(&files, target).trim_start_matches("W/").to_owned();
-    // The first half of what sha256sum says.
+    // The first half of the output of sha256sum.
     assert_eq!(tag("/a.txt"), "\"4-982d9e3eb996f559e633f4d194def376\"");
     assert_eq!(tag("/b.txt"), tag("/a.txt"));
     assert_ne!(tag("/c.txt"), tag("/a.txt"));
@@ -507,7 +507,7 @@ fn nested_files_learn_their_prefix() {
     assert_eq!(there.header("location"), Some("./files/"));
 }
 
-/// As a layer may that stands behind the choice of a route.
+/// A layer behind the router may change the path.
 #[test]
 fn a_path_changed_after_routing_is_not_found() {
     use httpool::{Next, Request, Router, testing::Client};

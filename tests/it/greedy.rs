@@ -1,4 +1,5 @@
-//! The crowds here run alone: they need more descriptors than a process may have by default.
+//! These tests run in their own process: they need more descriptors than a process may have by
+//! default.
 
 use bytes::Bytes;
 use httpool::{Body, Request};
@@ -7,27 +8,27 @@ use crate::support::{
     BoundServer, Client, HUGE, NEVER, SOON, describe, eventually, in_own_process, request,
 };
 
-/// An answer of which no socket buffers can hold a thousand.
+/// Size of a response; no socket buffer holds a thousand of them.
 const LARGE: usize = HUGE / 1_000;
 
 /// A way to be slow or greedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
-    /// Never sends.
+    /// Sends nothing.
     Silent,
-    /// Sends this, and then one byte after another.
+    /// Sends this text, then single bytes.
     Trickles(&'static str),
     /// Sends a body in chunks of one byte.
     TinyChunks,
-    /// Asks for a huge answer and does not read.
+    /// Requests a huge response and does not read it.
     NeverReads,
-    /// The same, but takes a byte now and then.
+    /// Requests a huge response and reads single bytes.
     Sips,
-    /// Sends request upon request and does not read.
+    /// Pipelines requests and does not read.
     Pipelines,
-    /// Sends field upon field.
+    /// Sends endless headers.
     Floods,
-    /// Goes without a goodbye, and comes again.
+    /// Resets the connection and connects again.
     ComesAndGoes,
 }
 
@@ -52,7 +53,7 @@ impl Manner {
             Self::TinyChunks => drop(client.send(request::chunked_head("/"))),
             Self::NeverReads | Self::Sips => drop(client.get("/huge")),
             Self::Pipelines => drop(client.send(request::get("/large").repeat(1_000))),
-            // More than is read of a head, or time would decide what it is answered.
+            // More than the limit for a head; otherwise a timeout would decide the status.
             Self::Floods => drop(
                 client
                     .send("GET / HTTP/1.1\r\n")
@@ -61,7 +62,7 @@ impl Manner {
         }
     }
 
-    /// Does a little more. The server may have ended the connection.
+    /// Does a little more. The server may have closed the connection.
     fn go_on(self, client: &mut Client) {
         let _ = match self {
             Self::Silent | Self::NeverReads | Self::ComesAndGoes => Ok(()),
@@ -96,7 +97,7 @@ fn slow_clients_are_closed_beside_a_good_client() {
                 crowd.push((manner, client));
             }
             good.post("/", "first");
-            // The whole crowd is there from the server's first moment.
+            // All clients have connected before the server starts.
             let server = server.run(move |request: Request| match request.uri().path() {
                 "/huge" => Body::from(huge.clone()),
                 "/large" => Body::from(huge.slice(..LARGE)),

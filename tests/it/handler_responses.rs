@@ -5,10 +5,10 @@ use httpool::{IntoResponse, Problem, Redirect, Request, Response};
 
 use crate::support::{TestServer, request};
 
-/// What would be another field, or another answer, if it were sent as it is.
+/// Would add a header and a second response if it were sent unchanged.
 const INJECTION: &str = "x\r\nset-cookie: a=b\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
-/// Says what the client asks for, wherever a handler can say anything.
+/// Puts the request body into every part of a response that a handler can set.
 fn repeat(request: Request) -> Response {
     let said = String::from_utf8_lossy(request.body().as_bytes()).into_owned();
     match request.uri().path() {
@@ -54,7 +54,7 @@ fn injected_line_breaks_never_add_headers_or_responses() {
             assert_eq!(response.header("set-cookie"), None, "{target}");
             assert_eq!(response.header("x-name"), None, "{target}");
         }
-        // The next answer is that to the next request.
+        // The next response belongs to the next request.
         client.post("/content", "fine").expect_body("fine");
     }
     client

@@ -31,7 +31,7 @@ fn head(method: &str, target: &str, length: usize) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: it\r\nContent-Length: {length}\r\n\r\n")
 }
 
-/// The head of a request whose client waits before it sends five bytes.
+/// The head of a request with a body of five bytes and `Expect: 100-continue`.
 fn waiting(method: &str, target: &str) -> String {
     head(method, target, 5).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n")
 }
@@ -110,7 +110,7 @@ fn drain_does_not_wait_for_a_rejected_body(transport: Transport) {
     assert_eq!((report.answered, report.aborted), (1, 0), "{report:?}");
 }
 
-/// A layer that a request passes, and how often.
+/// A layer that counts the requests that pass.
 fn counting(passed: &Arc<AtomicUsize>) -> impl Fn(Request, Next<'_>) -> Response + use<> {
     let passed = Arc::clone(passed);
     move |request: Request, next: Next<'_>| {
@@ -139,7 +139,7 @@ fn a_head_only_rejection_passes_every_layer() {
     assert_eq!(passed.load(Ordering::SeqCst), 2);
 }
 
-/// One that reads what is not there yet gets it, and decides then.
+/// A layer that reads the body causes it to be received.
 #[test]
 fn a_layer_that_reads_the_body_receives_it() {
     fn signed(request: Request, next: Next<'_>) -> Response {
@@ -170,7 +170,7 @@ fn a_layer_that_reads_the_body_receives_it() {
     }
 }
 
-/// A router is asked before its layers have seen the request.
+/// The router chooses the body mode before its layers see the request.
 #[test]
 fn a_rerouted_request_keeps_its_body() {
     fn moved(mut request: Request, next: Next<'_>) -> Response {
@@ -233,7 +233,7 @@ fn a_handler_behind_a_method_changing_layer_gets_the_body() {
     client.send(waiting("PUT", "/")).expect_status(405);
 }
 
-/// Who gives back a body that it has said not to need has it all the same.
+/// A handler that asks for no body and still returns it gets it.
 #[test]
 fn a_head_only_handler_that_returns_the_body_has_it() {
     struct Liar;

@@ -2,11 +2,11 @@ use httpool::Request;
 
 use crate::support::{Client, Gate, HUGE, NEVER, Random, TestServer, mirror, request};
 
-/// Whatever is sent is answered with an error or with nothing, and nobody else notices.
+/// The response is an error or nothing, and the other client notices nothing.
 #[track_caller]
 fn check(server: &TestServer, neighbour: &mut Client, sent: &[u8]) {
     let mut client = server.connect();
-    // The server may close before it has everything.
+    // The server may close before it has received everything.
     let _ = client.try_send(sent);
     let _ = client.try_finish_sending();
     let (received, _) = client.read_rest();
@@ -156,7 +156,7 @@ fn damaged_requests_harm_no_other_client() {
         let mut client = server.connect();
         let _ = client.try_send(&damaged);
         let _ = client.try_finish_sending();
-        // Some damage is none that a server can see.
+        // Some damaged requests are still valid.
         let (received, _) = client.read_rest();
         let received = String::from_utf8_lossy(&received);
         assert!(

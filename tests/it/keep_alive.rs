@@ -140,7 +140,7 @@ fn responses_204_and_304_have_no_body() {
 fn responses_have_a_date() {
     let server = TestServer::spawn(|builder| builder, describe);
     let mut client = server.connect();
-    // A date has whole seconds.
+    // The Date header has a resolution of seconds.
     let before = SystemTime::now() - Duration::from_secs(1);
     let response = client.get("/").expect_status(200);
     let date = response.header("date").expect("there is a date");
@@ -177,9 +177,9 @@ fn continue_is_not_sent_without_need() {
         let server = TestServer::spawn(|builder| builder, mirror);
         server.connect().send(request).expect_body("body");
     }
-    // The body came along.
+    // The body arrived with the head.
     check("POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody");
-    // HTTP/1.0 knows no 100.
+    // HTTP/1.0 has no 100 responses.
     check("POST / HTTP/1.0\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody");
 }
 
@@ -188,7 +188,7 @@ fn a_body_may_arrive_long_after_its_head() {
     let server = TestServer::spawn(|builder| builder, mirror);
     let mut client = server.connect();
     client.send(request::post_head("/", 8)).send("half");
-    // An answer to someone else tells that time has passed.
+    // A response to another client shows that time has passed.
     server.expect_serving();
     client.send("half").expect_body("halfhalf");
     client.get("/").expect_body("");

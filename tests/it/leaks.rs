@@ -12,7 +12,7 @@ fn threads() -> usize {
     tasks.count()
 }
 
-/// A server with clients at every stage of a connection.
+/// Runs a server with clients in every state of a connection.
 fn live(path: &TempPath) {
     let server = Server::builder()
         .listen(std::net::SocketAddr::from(([127, 0, 0, 1], 0)))
@@ -49,7 +49,7 @@ fn live(path: &TempPath) {
 fn fifty_servers_leak_nothing() {
     in_own_process("leaks::fifty_servers_leak_nothing", || {
         let path = TempPath::new("leaks.sock");
-        // What the process needs once, it has after one life.
+        // The first run allocates what a process needs once.
         live(&path);
         let descriptors = open_descriptors();
         let resting = threads();
@@ -57,7 +57,7 @@ fn fifty_servers_leak_nothing() {
             live(&path);
         }
         assert_eq!(open_descriptors(), descriptors);
-        // A thread that has been joined may be seen for a moment longer.
+        // A joined thread may be listed for a moment longer.
         eventually("as many threads as before", || threads() == resting);
     });
 }

@@ -13,7 +13,7 @@ fn limited() -> TestServer {
     )
 }
 
-/// A request is answered with this status and a text that says this, and ends its connection.
+/// The response has this status and contains this text, and the connection closes.
 #[track_caller]
 fn check(request: impl AsRef<[u8]>, status: u16, says: &str) {
     let server = limited();

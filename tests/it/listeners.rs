@@ -94,7 +94,7 @@ fn a_file_that_replaced_the_socket_is_left_alone() {
     replace();
     server.shut_down();
     expect_left();
-    // One that never runs, too.
+    // The same applies to a server that never runs.
     let server = bind_unix(&path).expect("the path is free");
     replace();
     drop(server);
@@ -122,7 +122,7 @@ fn a_unix_socket_with_a_full_queue_is_in_use() {
 #[test]
 fn a_unix_socket_has_its_mode_and_group() {
     let path = TempPath::new("rights.sock");
-    // A group that this process may give a file to: any for root, else its own.
+    // A group that this process may assign to a file: any for root, else its own.
     let group = match rustix::process::geteuid().is_root() {
         true => 1,
         false => rustix::process::getegid().as_raw(),
@@ -198,7 +198,7 @@ fn localhost_is_both_loopback_addresses() {
     );
 }
 
-/// Tries until a port is free that the addresses of a test can share.
+/// Tries ports until one is free for all addresses of a test.
 #[track_caller]
 fn with_a_port(mut attempt: impl FnMut(u16) -> Result<Server, BindError>) -> Option<Server> {
     for _ in 0..100 {
@@ -262,7 +262,7 @@ fn an_asterisk_is_every_interface_of_ipv4_and_ipv6() {
     server.shut_down();
 }
 
-/// A client of this machine is answered there.
+/// A local client gets a response at this address.
 #[track_caller]
 fn expect_reachable(address: &ListenAddr) {
     let address = address.to_string().replace("0.0.0.0", "127.0.0.1");
@@ -327,7 +327,7 @@ fn an_adopted_listener_survives_with_its_queue() {
     let address = first.address().clone();
     assert_eq!(first.shut_down().accepted, 1);
 
-    // Nobody runs, and nobody is refused.
+    // No server runs, and no client is refused.
     let mut waiting = crate::support::Client::connect(&address);
     waiting.get("/waiting");
     let second = adopt().run(describe);

@@ -26,7 +26,7 @@ fn text(response: &Response) -> String {
     String::from_utf8_lossy(response.body().as_bytes()).into_owned()
 }
 
-/// What a listing says in JSON.
+/// A listing in JSON.
 #[track_caller]
 fn told(files: &ServeDir, target: &str) -> Value {
     let response = get(files, target, &[(ACCEPT, "application/json")]);
@@ -181,13 +181,13 @@ fn names_in_a_listing_are_escaped() {
         let href = entry["href"].as_str().expect("each has a link");
         expect_status(&files, href.trim_start_matches('.'), 200);
     }
-    // The name of a folder stands in its page.
+    // The page of a folder shows its name.
     let page = text(&expect_status(&files, "/%3Cb%3E/", 200));
     assert!(page.contains("<h1>/&lt;b&gt;/</h1>"), "{page}");
     assert!(!page.contains("<b>"));
 }
 
-/// One policy for both.
+/// Listings and files follow the same policy.
 #[test]
 fn listed_files_are_the_served_files() {
     let outer = TempDir::new();
@@ -252,7 +252,7 @@ fn unreadable_files_are_not_listed() {
         .set_permissions("out", 0o700);
 }
 
-/// What can't be looked at now is not what is not there.
+/// A temporary failure must not look like a missing file.
 #[test]
 fn a_listing_without_descriptors_gets_503() {
     in_own_process("listing::a_listing_without_descriptors_gets_503", || {
@@ -260,7 +260,7 @@ fn a_listing_without_descriptors_gets_503() {
         folder.file("a", "x");
         let files = listing(&folder);
         let mut all = exhaust_descriptors();
-        // One is enough: the folder is closed again before its names are looked at.
+        // One descriptor is enough: the folder is closed before its entries are examined.
         expect_status(&files, "/", 503);
         assert!(all.pop().is_some());
         expect_status(&files, "/", 200);
@@ -295,7 +295,7 @@ fn head_of_a_listing_has_the_length_of_get() {
     assert_eq!(head.header("content-length"), Some(&*length));
 }
 
-/// As pip asks for an index of packages: none of these types is what a listing is in JSON.
+/// pip asks for a package index like this; a JSON listing is none of these types.
 #[test]
 fn json_is_sent_only_to_clients_that_accept_it() {
     let folder = TempDir::new();

@@ -117,7 +117,7 @@ fn nothing_outside_the_folder_is_served() {
     expect_status(&files.dotfiles(true), "/.env", 200);
 }
 
-/// They are no paths, and lead where no path does: this one out of a folder in /proc.
+/// Magic links are not paths: this one leads to a folder outside /proc.
 #[test]
 fn magic_links_of_proc_are_not_followed() {
     let inside = TempDir::new();
@@ -129,7 +129,7 @@ fn magic_links_of_proc_are_not_followed() {
     expect_status(&files, &format!("/{}", open.as_raw_fd()), 404);
 }
 
-/// Whatever a client writes, it gets a file of the folder or an error.
+/// Every request gets a file of the folder, a redirect or an error.
 #[test]
 fn no_random_path_leaves_the_folder() {
     const PIECES: [&str; 16] = [
@@ -163,7 +163,7 @@ fn no_random_path_leaves_the_folder() {
     }
 }
 
-/// Somebody puts a link in the place of a folder, again and again.
+/// Another thread keeps swapping a folder and a link.
 #[test]
 fn a_link_swapped_in_during_lookup_is_not_followed() {
     let outer = TempDir::new();
@@ -211,7 +211,7 @@ fn only_regular_files_are_served() {
     let _socket = UnixListener::bind(folder.path("socket")).expect("a socket can be made");
     let files = files(&folder);
     expect_status(&files, "/socket", 404);
-    // Who waits at a pipe for a reader must not believe that there is one.
+    // Opening a FIFO would wake a writer that waits for a reader.
     let watch = inotify::init(inotify::CreateFlags::NONBLOCK).expect("there is inotify");
     let pipe = folder.path("pipe");
     inotify::add_watch(&watch, pipe, inotify::WatchFlags::OPEN).expect("it can be watched");
@@ -273,7 +273,7 @@ fn unreadable_files_are_forbidden() {
     folder.set_permissions("closed", 0o700);
 }
 
-/// What is in it is no secret to who knows the names.
+/// The permission to search a folder is enough to open a file by name.
 #[test]
 fn files_in_an_unreadable_searchable_folder_are_served() {
     let folder = TempDir::new();
@@ -296,7 +296,7 @@ fn files_in_an_unreadable_searchable_folder_are_served() {
         .set_permissions("b", 0o700);
 }
 
-/// All that is tested here and of listings holds where the system does not walk.
+/// Runs the tests of this module and of listings with the fallback, which walks the path.
 #[test]
 fn file_tests_pass_without_openat2() {
     without_openat2(|| {
@@ -306,7 +306,7 @@ fn file_tests_pass_without_openat2() {
     });
 }
 
-/// Links of all kinds, in and out and round about: who walks finds what the system does.
+/// Random links within, out of and into cycles: the walk finds the same files as openat2.
 #[test]
 fn lookups_without_openat2_find_the_same_files() {
     const PIECES: [&str; 9] = ["..", ".", "", "a", "b", "file", "link0", "link1", "link2"];
@@ -354,7 +354,7 @@ fn lookups_without_openat2_find_the_same_files() {
     assert!(found > 1000, "only {found} were found");
 }
 
-/// Each worker may walk, and what is spared for all of them together are 64 descriptors.
+/// Each worker may walk a path, and 64 spare descriptors must suffice for all workers.
 #[test]
 fn walking_a_deep_tree_holds_few_descriptors() {
     in_own_process(
@@ -366,7 +366,7 @@ fn walking_a_deep_tree_holds_few_descriptors() {
             symlink("../d/../../top", folder.path("d/d/up")).expect("a link can be made");
             let files = without_openat2(|| files(&folder));
             let mut all = exhaust_descriptors();
-            // Where it is, and where it goes.
+            // A walk needs two descriptors: the current folder and the next entry.
             for (left, status) in [(0, 503), (1, 503), (2, 200)] {
                 expect_status(&files, &format!("/{deep}x"), status);
                 assert!(left == 2 || all.pop().is_some());
@@ -376,7 +376,7 @@ fn walking_a_deep_tree_holds_few_descriptors() {
     );
 }
 
-/// A link of 3 KB can lead up and down again 600 times.
+/// A link target of 3 KB can go up and down 600 times.
 #[test]
 fn lookups_without_openat2_end_at_long_links() {
     let folder = TempDir::new();

@@ -16,44 +16,44 @@ use crate::upgrade::echo;
 
 const ROUNDS: u64 = 40;
 
-/// Clients at the same time.
+/// Concurrent clients.
 const CLIENTS: usize = 12;
 
-/// More than sockets take of an answer that nobody reads.
+/// Larger than what sockets buffer of an unread response.
 const LARGE: usize = 8 * 1024 * 1024;
 
-/// The way by which a client comes.
+/// How a client connects.
 #[derive(Debug, Clone, Copy)]
 enum Way {
     Plain,
     Proxied,
     TlsServer,
-    /// Through a proxy that passes on TLS.
+    /// TLS behind a PROXY protocol header.
     SecureProxied,
 }
 
 const WAYS: [Way; 4] = [Way::Plain, Way::Proxied, Way::TlsServer, Way::SecureProxied];
 
-/// What a proxy says first.
+/// The PROXY protocol header.
 const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 80\r\n";
 
-/// What a client comes for.
+/// What a client does.
 #[derive(Debug, Clone, Copy)]
 enum Errand {
-    /// A request with a body, whose length it says.
+    /// A request with a Content-Length body.
     Whole,
     Chunked,
-    /// Several requests at once.
+    /// Several pipelined requests.
     Pipeline,
-    /// One after another, each when the one before is answered.
+    /// Several requests on one connection, each after the response before.
     Kept,
-    /// A body that is sent when it is asked for.
+    /// A request with `Expect: 100-continue`.
     Expecting,
-    /// A body that is read while it comes.
+    /// A request body that the handler streams.
     Streamed,
-    /// An answer that is taken slowly.
+    /// A large response that the client reads slowly.
     Large,
-    /// Another protocol.
+    /// An upgrade to another protocol.
     Switched,
 }
 
@@ -68,45 +68,45 @@ const ERRANDS: [Errand; 8] = [
     Errand::Switched,
 ];
 
-/// What a client does next. Whatever it waits for must come.
+/// The next step of a client. Everything that it waits for must arrive.
 #[derive(Debug)]
 enum Step {
-    /// Begins a handshake of TLS.
+    /// Starts the TLS handshake.
     Hello,
-    /// Ends it.
+    /// Completes the TLS handshake.
     ShakeHands,
     Send(Vec<u8>),
-    /// Is told to send its body.
+    /// Expects `100 Continue`.
     Continue,
-    /// Gets this answer.
+    /// Expects a response with this body.
     Answer(String),
-    /// Takes some of a large one.
+    /// Reads a part of the large response.
     Part(usize),
-    /// Takes all that is left of it.
+    /// Reads the rest of the large response.
     Rest,
-    /// Is told that the other protocol begins.
+    /// Expects `101 Switching Protocols`.
     Switched,
-    /// Gets these bytes in it.
+    /// Expects these bytes in the new protocol.
     Bytes(String),
-    /// Has no more to say.
+    /// Shuts down the sending side.
     Finish,
-    /// Sees the end.
+    /// Expects the end of the connection.
     Closed,
 }
 
-/// A client, and what it has before it.
+/// A client and its remaining steps.
 #[derive(Debug)]
 struct Visitor {
     client: Client,
     way: Way,
     errand: Errand,
     steps: VecDeque<Step>,
-    /// What it has got of a large answer.
+    /// Bytes received of the large response.
     taken: Vec<u8>,
     answered: u64,
 }
 
-/// Says whose step it was that has failed, and in which round.
+/// Prints the client whose step failed, and the seed.
 struct Told(u64, Way, Errand);
 
 impl Drop for Told {
@@ -118,13 +118,13 @@ impl Drop for Told {
     }
 }
 
-/// The server at which they are.
+/// The server under test.
 struct House {
     server: BoundServer,
     config: Arc<ClientConfig>,
 }
 
-/// Gives back bodies, has something large, and speaks another protocol.
+/// Echoes bodies, sends a large response, and upgrades.
 struct Everything {
     large: Bytes,
 }
@@ -166,7 +166,7 @@ impl House {
             .listen_tls(address.clone(), tls.clone())
             .listen_tls_proxy_protocol(address, tls)
             .trusted_proxy(proxy)
-            // Who reads a body or speaks another protocol holds one.
+            // A streamed body or an upgraded connection occupies a worker.
             .workers(CLIENTS + 1)
             .drain_idle(NEVER)
             .drain_timeout(NEVER);
@@ -262,7 +262,7 @@ fn steps(random: &mut Random, way: Way, errand: Errand, number: usize) -> VecDeq
     script.steps
 }
 
-/// What a client is to do, as it is written.
+/// Builds the steps of a client.
 struct Script<'r> {
     random: &'r mut Random,
     steps: VecDeque<Step>,
@@ -274,7 +274,7 @@ impl Script<'_> {
         self.steps.push_back(Step::Answer(answer.to_owned()));
     }
 
-    /// Sends it in pieces.
+    /// Sends the bytes in random pieces.
     fn send(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let (piece, rest) = bytes.split_at(1 + self.random.below(bytes.len()));
@@ -283,8 +283,8 @@ impl Script<'_> {
         }
     }
 
-    /// Sends these in pieces of which each but the last ends within one of them: whenever one has
-    /// come, something is behind it.
+    /// Sends the requests in pieces. Each piece but the last ends within a request, so that a
+    /// complete request always has a part of the next one behind it.
     fn send_joined(&mut self, requests: &[Vec<u8>]) {
         let mut piece = Vec::new();
         for request in requests {
@@ -344,8 +344,8 @@ impl Visitor {
         }
     }
 
-    /// The server has said that this was the last answer. What was sent before must be answered; what
-    /// was not may be asked elsewhere.
+    /// The server announced that this was the last response. Requests sent before must be answered;
+    /// the client may send the others to another server.
     #[track_caller]
     fn expect_to_be_done(&mut self) {
         let has_sent_more = matches!(self.steps.front(), Some(Step::Answer(_)));
@@ -355,8 +355,8 @@ impl Visitor {
     }
 }
 
-/// Clients of all kinds do what they have to do in an order that is the same in every run, and
-/// somewhere among it the server is told to stop.
+/// Random clients take their steps in an order that depends on the seed alone. At a random step the
+/// server shuts down.
 #[test]
 fn shutdown_at_any_moment_loses_no_request() {
     let authority = CertificateAuthority::new();

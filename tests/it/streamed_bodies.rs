@@ -33,7 +33,7 @@ over_every_transport! {
     a_half_close_before_the_read_is_noticed,
 }
 
-/// A handler that reads bodies of at most so many bytes while they come.
+/// A handler that streams bodies of at most this many bytes.
 struct Reading<F>(u64, F);
 
 impl<F, R> Handler for Reading<F>
@@ -59,7 +59,7 @@ where
     Reading(u64::MAX, answer)
 }
 
-/// Gives back what it has read.
+/// Returns the body.
 fn gather(mut request: Request) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     request.body_mut().read_to_end(&mut content)?;
@@ -70,7 +70,7 @@ fn server(transport: Transport) -> TestServer {
     transport.spawn(|builder| builder, reading(gather))
 }
 
-/// Reads so many bytes.
+/// Reads this many bytes.
 fn read(body: &mut Body, count: usize) -> Vec<u8> {
     let mut content = vec![0; count];
     body.read_exact(&mut content).expect("the bytes have come");
@@ -114,7 +114,7 @@ fn a_body_that_arrived_with_the_head_is_read(transport: Transport) {
     client.send(chunked).expect_body("in chunks");
 }
 
-/// The network cuts where it likes, and a handler must not notice.
+/// The boundaries of packets are arbitrary, and a handler must not depend on them.
 fn packet_boundaries_do_not_change_the_result(transport: Transport) {
     let server = transport.spawn(
         |builder| builder,
@@ -134,7 +134,7 @@ fn packet_boundaries_do_not_change_the_result(transport: Transport) {
             let (mut one, mut two) = (server.connect(), server.connect());
             one.send([&head[..], content.as_bytes()].concat());
             two.send(head);
-            // Who was refused at its head has perhaps been left.
+            // The server may have closed a connection that it rejected.
             drop(two.try_send(content));
             for response in [one.expect_status(status), two.expect_status(status)] {
                 assert!(status != 200 || response.text() == answer, "{response:?}");
@@ -214,13 +214,13 @@ fn continue_is_sent_with_the_first_read(transport: Transport) {
     let mut client = server.connect();
     client.send(head("/")).expect_status(100);
     client.send("hello").expect_body("hello");
-    // Nobody knows whether the body will come.
+    // The server cannot know whether the body will arrive.
     let response = client.send(head("/unread")).expect_body("");
     assert!(response.announces_close(), "{response:?}");
     client.finish_sending().expect_closed();
 }
 
-/// A handler learns of a failure of this kind, and the client is told this status.
+/// The handler's read fails with this kind, and the client gets this status.
 #[track_caller]
 fn check_failure(
     transport: Transport,
@@ -250,7 +250,7 @@ fn check_failure(
     assert_eq!(receiver.recv_timeout(TIMEOUT), Ok([kind; 2]));
     let response = client.expect_status(status);
     assert!(response.announces_close(), "{response:?}");
-    // Who has finished already has been left.
+    // The server may have closed the connection.
     drop(client.try_finish_sending());
     client.expect_closed();
     server.expect_open(0);
@@ -369,7 +369,7 @@ fn a_small_unread_rest_is_discarded(transport: Transport) {
         client.send(request::post_chunked("/", "unread", 2));
         assert!(!client.expect_body("enough").announces_close());
     }
-    // What is malformed is no body that ends.
+    // A malformed rest has no known end.
     client.send([&request::chunked_head("/")[..], b"4\r\nhalf!"].concat());
     assert!(client.expect_body("enough").announces_close());
     client.finish_sending().expect_closed();
@@ -380,7 +380,7 @@ fn an_early_response_arrives_during_the_upload(transport: Transport) {
     let mut client = server.connect();
     let sending = client.send_in_background(request::post("/", vec![b'x'; HUGE]));
     assert!(client.expect_body("enough").announces_close());
-    // Whether the rest was taken is nobody's concern.
+    // The rest may or may not be received.
     drop(client.try_finish_sending());
     let _ = client.read_rest();
     let _ = sending.join().expect("a sender does not panic");
@@ -406,7 +406,7 @@ fn a_panic_while_reading_gets_500(transport: Transport) {
     server.expect_serving();
 }
 
-/// Its own question makes it panic; its answer does not.
+/// Panics in `body_mode` only.
 struct Unsure;
 
 impl Handler for Unsure {
@@ -534,7 +534,7 @@ fn drain_aborts_a_body_at_the_deadline(transport: Transport) {
     assert_eq!(report.abandoned_workers, 0);
 }
 
-/// Until its handler is done, nobody else is told of what comes on it.
+/// The poller watches the connection again once its handler has returned.
 fn a_connection_is_idle_again_after_a_streamed_body(transport: Transport) {
     let server = server(transport);
     let mut clients = [(); 3].map(|()| server.connect());
@@ -589,7 +589,7 @@ fn a_half_close_before_the_read_is_noticed(transport: Transport) {
     }
 }
 
-/// This is what streaming costs, and why it must be asked for.
+/// Streaming has this cost, so a handler must request it.
 #[test]
 fn a_slow_upload_holds_its_worker() {
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -649,7 +649,7 @@ fn a_large_body_is_streamed_in_little_memory() {
             let before = resident_memory();
             let sending = client.send_in_background(request);
             gate.expect_arrived(1);
-            // What has come by now is far more.
+            // Far more than this has arrived by now.
             let grown = resident_memory().saturating_sub(before);
             assert!(grown < HUGE as u64 / 8, "{grown} bytes for a half");
             assert_eq!(server.handle().snapshot().buffered, 0);

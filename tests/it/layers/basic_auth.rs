@@ -69,7 +69,7 @@ fn other_requests_get_a_challenge() {
     ] {
         check(get("/").header("authorization", wrong));
     }
-    // Two lines could be two people.
+    // Two headers could name two users.
     let (right, wrong) = ("Basic YWRhOmxvdmVsYWNl", "Basic YWRhOmFkYQ==");
     let twice = get("/").header("authorization", right);
     check(twice.header("authorization", wrong));

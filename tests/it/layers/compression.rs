@@ -18,7 +18,7 @@ use crate::support::{
     Client, Gate, GateWaiter, HUGE, NEVER, Random, TempPath, TestServer, eventually,
 };
 
-/// Text that is shorter in every coding.
+/// Text that every coding shortens.
 fn tea() -> Vec<u8> {
     "tea, and no milk. ".repeat(200).into()
 }
@@ -27,7 +27,7 @@ fn serve(answer: impl Fn(Request) -> Response + Send + Sync + 'static) -> impl H
     Layered::new(answer).layer(Compression::new())
 }
 
-/// A handler that answers with this content, as text and with one field more.
+/// A handler that returns this text with one more header.
 fn with(name: HeaderName, value: &'static str) -> impl Handler {
     serve(move |_| {
         let mut response = plain(tea());
@@ -232,7 +232,7 @@ fn a_reader_is_compressed_while_it_is_sent() {
     }
 }
 
-/// What can be decoded of content that has not ended.
+/// Decodes content that has not ended yet.
 fn decoded_so_far(coding: &str, content: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     let end = match coding {
@@ -246,7 +246,7 @@ fn decoded_so_far(coding: &str, content: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Gives a line at a time, and waits at the door before each one but the first.
+/// Yields one line at a time, and waits at the gate before each line but the first.
 struct Lines {
     left: u32,
     waiter: Option<GateWaiter>,
@@ -266,7 +266,7 @@ impl Read for Lines {
     }
 }
 
-/// The next chunk of a body in the chunked coding.
+/// The next chunk of a chunked body.
 fn chunk(client: &mut Client) -> Vec<u8> {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
@@ -399,7 +399,7 @@ fn head_has_the_headers_of_get() {
         assert_eq!(said.map(HeaderValue::as_bytes), coding.map(str::as_bytes));
     }
 
-    // It says how long it would be, and does not make it.
+    // The handler sets the length and makes no body.
     let handler = serve(|_| {
         let mut response = plain(Body::empty());
         response.headers_mut().insert(CONTENT_LENGTH, 5000.into());

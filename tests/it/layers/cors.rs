@@ -30,7 +30,7 @@ fn preflight(origin: &str) -> Builder {
         .header("access-control-request-headers", "content-type")
 }
 
-/// What the answer says of who may read it.
+/// The CORS headers are exactly these.
 #[track_caller]
 fn check(fields: &HeaderMap, expected: &[(&str, &str)]) {
     let said = fields
@@ -100,7 +100,7 @@ fn an_unknown_origin_gets_no_cors_headers() {
         assert_eq!(response.status(), 204);
         check(response.headers(), &[]);
     }
-    // Caches must not give what a stranger gets to somebody else, nor the other way round.
+    // A cache must not serve a response for one origin to another origin.
     let response = call(&around(shop()), get("/"));
     check(response.headers(), &[]);
     assert_eq!(values(response.headers(), "vary"), ["origin"]);
@@ -124,7 +124,7 @@ fn any_origin_excludes_credentials() {
     assert_eq!(fields["access-control-allow-origin"], SHOP);
 }
 
-/// A cache may keep an answer that was fetched for no page, and give it to a page.
+/// A cache may keep a response to a request without Origin and serve it to a page.
 #[test]
 fn any_origin_does_not_depend_on_the_request() {
     let handler = around(Cors::any_origin().expose_headers([ETAG]));
@@ -209,7 +209,7 @@ fn an_invalid_origin_panics_at_startup() {
     ]);
 }
 
-/// Browsers ask without credentials.
+/// Browsers send preflights without credentials.
 #[test]
 fn a_preflight_is_answered_before_other_layers() {
     let handler = Layered::new(|_: Request| "hello")

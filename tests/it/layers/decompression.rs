@@ -10,7 +10,7 @@ use crate::support::{Random, TestServer};
 
 const LIMIT: usize = 100_000;
 
-/// Says what it has got.
+/// Returns the body, and whether the headers about its coding are present.
 fn undone() -> impl Handler {
     let tell = |request: Request| {
         let fields = request.headers();
@@ -131,7 +131,7 @@ fn decompression_keeps_the_client_info() {
     client.send(head).send(body).expect_body("true");
 }
 
-/// Tells how much it reads, and the coding of that.
+/// Returns the number of bytes read and their coding.
 struct Streaming;
 
 impl Handler for Streaming {
@@ -205,7 +205,7 @@ fn an_unknown_coding_is_rejected_before_the_body() {
         let response = sent.expect_status(415);
         assert_eq!(response.header("accept-encoding"), Some("zstd, br, gzip"));
     }
-    // A coding that is known is undone, whether the client waits or not.
+    // A known coding is decoded, whether or not the client waits for 100.
     let body = encoded("gzip", &b"hello"[..]);
     let head = head.replace("deflate", "gzip");
     let mut client = server.connect();
@@ -213,7 +213,7 @@ fn an_unknown_coding_is_rejected_before_the_body() {
     let interim = client.expect_bytes("HTTP/1.1 100 Continue\r\n\r\n".len());
     assert!(interim.starts_with(b"HTTP/1.1 100 "));
     client.send(body).expect_body("[false, false] hello");
-    // A request that is refused for another reason need not send its content either.
+    // A request that is rejected for another reason need not send its body either.
     let handler = Layered::new(OnlyGet).layer(Decompression::new(LIMIT));
     let server = TestServer::spawn(|builder| builder, handler);
     let mut client = server.connect();

@@ -18,14 +18,14 @@ use httpool::http::request::Builder;
 use httpool::http::{self, HeaderMap};
 use httpool::{Body, Handler, Response};
 
-/// What a handler answers to a request without a body, in memory.
+/// Calls a handler directly with a request without a body.
 #[track_caller]
 fn call(handler: &impl Handler, request: Builder) -> Response {
     let mut request = request.body(Body::empty()).expect("it is a request");
     handler.handle(&mut request)
 }
 
-/// The same with a body.
+/// Calls a handler directly with a request and a body.
 #[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
 #[track_caller]
 fn send(handler: &impl Handler, request: Builder, body: impl Into<Body>) -> Response {
@@ -41,7 +41,7 @@ fn text(response: &Response) -> &str {
     std::str::from_utf8(response.body().as_bytes()).expect("it is text")
 }
 
-/// The values of all lines of this field.
+/// All values of this header.
 fn values<'f>(fields: &'f HeaderMap, name: &str) -> Vec<&'f str> {
     let values = fields.get_all(name).iter();
     values

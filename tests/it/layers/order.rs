@@ -9,7 +9,7 @@ use httpool::{
 
 use super::{call, get, text};
 
-/// Puts its name before what the answer says.
+/// Prepends its name to the response body.
 fn named(name: &'static str) -> impl Layer {
     move |request: Request, next: Next<'_>| {
         let mut response = next.run(request);
@@ -47,7 +47,7 @@ fn a_layer_may_respond_itself() {
     assert_eq!(text(&call(&handler, get("/"))), "handled");
 }
 
-/// A layer that lends what it is lent.
+/// A layer that borrows the request.
 struct Renamed;
 
 impl Layer for Renamed {
@@ -153,7 +153,7 @@ mod routers {
             assert_eq!(said(Method::POST, "/files"), "1ffile");
             assert_eq!(said(Method::GET, "/files/x"), "1ffile");
             assert_eq!(said(Method::PUT, "/account"), "1m405 Method Not Allowed\n");
-            // It is of nobody but the router around them.
+            // Both routers have this path, so only the outer layer runs.
             assert_eq!(said(Method::PUT, "/books"), "1405 Method Not Allowed\n");
             let response = call(&router, http::Request::options("/books"));
             let allowed = response.headers()[ALLOW].to_str().expect("they are names");
@@ -173,7 +173,7 @@ mod routers {
     }
 }
 
-/// Tells where the request comes from, and its first line.
+/// Describes the client, the request line and the body.
 fn tell_provenance(request: &Request) -> String {
     let origin = ClientInfo::of(request).map(|origin| origin.peer().to_string());
     let line = RawRequest::of(request).map(RawRequest::request_line);
@@ -182,7 +182,7 @@ fn tell_provenance(request: &Request) -> String {
     format!("{origin:?} {line:?} {content}")
 }
 
-/// A layer that gives the request that it is lent another body.
+/// A layer that replaces the body of the borrowed request.
 struct Filled;
 
 impl Layer for Filled {
@@ -214,7 +214,7 @@ fn client_info_and_raw_request_survive_a_replaced_body() {
     assert_eq!(call(Box::new(move |r| layered.handle(r))), told("filled"));
     let layered = Layered::new(Layered::new(handler).layer(Filled)).layer(other);
     assert_eq!(call(Box::new(move |r| layered.handle(r))), told("filled"));
-    // A layer behind sees them, too.
+    // A later layer sees them, too.
     let tell = |request: Request, _: Next<'_>| tell_provenance(&request);
     let layered = Layered::new(handler).layer(Filled).layer(tell);
     assert_eq!(call(Box::new(move |r| layered.handle(r))), told("filled"));

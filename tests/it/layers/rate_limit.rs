@@ -44,7 +44,7 @@ fn each_client_has_its_own_limit() {
     let mut client = server.connect();
     client.get("/").expect_status(200);
     client.get("/").expect_status(429);
-    // Another connection is no other client.
+    // Another connection from the same address is the same client.
     server.connect().get("/").expect_status(429);
 }
 
@@ -68,7 +68,7 @@ fn rate_limit_works_behind_a_replaced_body() {
     );
 }
 
-/// Their limit is a limit, and not that of clients with an address.
+/// They have a limit, separate from that of clients with an address.
 #[test]
 fn clients_without_an_address_share_one_limit() {
     let handler = Layered::new(|_: Request| "hello").layer(RateLimit::new(1, HOUR));
@@ -103,10 +103,10 @@ fn rate_limit_uses_the_clients_that_a_proxy_names() {
     assert_eq!((call("192.0.2.1"), call("192.0.2.1")), (200, 429));
     assert_eq!(call("192.0.2.2"), 200);
     assert_eq!(call("192.0.2.3, 192.0.2.2"), 429);
-    // Who has one address of an IPv6 network has all of them.
+    // All addresses of an IPv6 network count as one client.
     assert_eq!((call("2001:db8::1"), call("2001:db8::2")), (200, 429));
     assert_eq!(call("2001:db8:0:1::1"), 200);
-    // Whom the proxy does not name is one client with all others of that kind.
+    // Clients that the proxy does not name share one limit.
     assert_eq!((call("unknown"), call("nonsense")), (200, 429));
 }
 

@@ -21,20 +21,20 @@ fn shop() -> Cors {
         .expose_headers([ETAG])
 }
 
-/// The values of all lines of this header.
+/// All values of this header.
 fn values<'r>(response: &'r support::Response, name: &str) -> Vec<&'r str> {
     let lines = response.headers.iter().filter(|(known, _)| known == name);
     lines.map(|(_, value)| value.as_str()).collect()
 }
 
-/// Panics, upgrades, or reads a body while it comes, where it is asked to.
+/// Panics, upgrades or streams a body, depending on the path.
 struct Moody;
 
 impl Handler for Moody {
     fn handle(&self, request: &mut Request) -> Response {
         match request.uri().path() {
             "/panic" => panic!("a test asked for this"),
-            // A handler that is a function has taken the request away when it panics.
+            // A function handler has moved the request out when it panics.
             "/taken" => {
                 let _ = std::mem::take(request);
                 panic!("a test asked for this")
@@ -61,7 +61,7 @@ fn limits(builder: Builder) -> Builder {
     builder.head_timeout(SOON).body_timeout(SOON)
 }
 
-/// What the server answers to these bytes.
+/// The server's response to these bytes.
 #[track_caller]
 fn respond(handler: impl Handler, sent: &str, status: u16) -> support::Response {
     let server = BoundServer::new(limits);
@@ -71,7 +71,7 @@ fn respond(handler: impl Handler, sent: &str, status: u16) -> support::Response 
     client.expect_status(status)
 }
 
-/// Requests that the server answers itself, each with a place for header lines.
+/// Requests that the server answers itself, with a placeholder for more header lines.
 fn requests() -> Vec<(u16, String)> {
     let long = "x".repeat(1000);
     let fields = "x: y\r\n".repeat(101);
@@ -143,7 +143,7 @@ fn other_origins_get_no_cors_headers_on_server_responses() {
             "{response:?}"
         );
     }
-    // A line that has not come whole may name another origin.
+    // An incomplete header line may be the start of another origin.
     let aborted = format!("GET / HTTP/1.1\r\nHost: it\r\nOrigin: {SHOP}");
     let late = format!(
         "GET /{} HTTP/1.1\r\nOrigin: {SHOP}\r\n\r\n",
@@ -157,7 +157,7 @@ fn other_origins_get_no_cors_headers_on_server_responses() {
             values(&response, "vary").contains(&"origin"),
             "{response:?}"
         );
-        // Where everybody is allowed, nothing need be known.
+        // A policy for any origin does not depend on the request.
         let response = respond(Layered::new(Moody).layer(Cors::any_origin()), &sent, status);
         let allowed = values(&response, "access-control-allow-origin");
         assert_eq!(allowed, ["*"], "{response:?}");
@@ -191,7 +191,7 @@ fn an_allowed_origin_may_read_a_shed_response() {
     }
     gate.expect_arrived(held.len());
     let mut client = server.connect();
-    // The first is asked before the second: without its answer there is no second.
+    // Browsers send the preflight first; without its response they do not send the request.
     let response = client.send(preflight(SHOP)).expect_status(204);
     assert_eq!(values(&response, "access-control-allow-origin"), [SHOP]);
     assert_eq!(values(&response, "access-control-allow-methods"), ["PUT"]);
@@ -231,7 +231,7 @@ fn an_allowed_origin_may_read_an_error_page() {
         Layered::new(Moody).layer(shop()),
     );
     for (status, sent) in requests() {
-        // Of a head that is not whole, too, it is known what the client accepts.
+        // The Accept header of an incomplete head counts, too.
         let lines = format!("Origin: {SHOP}\r\nAccept: text/html");
         let mut client = server.connect();
         let response = client.send(sent.replace("ORIGIN", &lines));
@@ -305,7 +305,7 @@ fn layers_of_a_nested_router_complete_responses_to_its_paths() {
     }
 }
 
-/// Adds a header to what the server answers itself.
+/// Adds a header to the server's own responses.
 struct Named(HeaderName);
 
 impl httpool::Layer for Named {

@@ -6,7 +6,7 @@ use httpool::{Layered, Request};
 use super::{call, get, text};
 use crate::support::{NEVER, TestServer};
 
-/// Gives up if no time is left, and says whether there is a limit else.
+/// Fails if no time is left, and reports whether there is a deadline.
 fn hurry(request: Request) -> Result<&'static str, TooLate> {
     let left = Deadline::of(&request).remaining()?;
     Ok(if left > NEVER { "no hurry" } else { "in time" })
