@@ -10,26 +10,30 @@ fn server() -> TestServer {
 }
 
 #[track_caller]
-fn expect_buffered(server: &TestServer, what: &str, is_so: impl Fn(usize) -> bool) {
-    eventually(what, || is_so(server.handle().snapshot().buffered));
+fn expect_buffered(server: &TestServer, description: &str, condition: impl Fn(usize) -> bool) {
+    eventually(description, || {
+        condition(server.handle().snapshot().buffered)
+    });
 }
 
 /// A client that uses most of the budget, and the number of bytes.
 #[track_caller]
-fn keep_most(server: &TestServer) -> (Client, usize) {
+fn use_most(server: &TestServer) -> (Client, usize) {
     let mut client = server.connect();
     client
         .send(request::post_head("/", 80_000))
         .send([b'x'; 70_000]);
     // The head counts too, with an overhead per header.
-    expect_buffered(server, "a client has its share", |bytes| bytes > 70_000);
+    expect_buffered(server, "the client's bytes are counted", |bytes| {
+        bytes > 70_000
+    });
     (client, server.handle().snapshot().buffered)
 }
 
 #[test]
 fn a_request_over_the_free_budget_gets_503_with_retry_after() {
     let server = server();
-    let (mut first, share) = keep_most(&server);
+    let (mut first, share) = use_most(&server);
     assert!(share < 71_000, "{share}");
 
     let most = "y".repeat(40_000);
@@ -43,9 +47,11 @@ fn a_request_over_the_free_budget_gets_503_with_retry_after() {
         assert_eq!(response.header("retry-after"), Some("1"), "{response:?}");
         assert!(response.announces_close(), "{response:?}");
         second.finish_sending().expect_closed();
-        expect_buffered(&server, "only the first has a share", |bytes| {
-            bytes == share
-        });
+        expect_buffered(
+            &server,
+            "only the first client's bytes are counted",
+            |bytes| bytes == share,
+        );
     }
 
     // A request that arrives in one piece needs no budget.
@@ -53,17 +59,17 @@ fn a_request_over_the_free_budget_gets_503_with_retry_after() {
     server.connect().post("/", "small").expect_body("small");
 
     first.send([b'x'; 10_000]).expect_body([b'x'; 80_000]);
-    expect_buffered(&server, "nobody has a share", |bytes| bytes == 0);
-    keep_most(&server);
+    expect_buffered(&server, "nothing is buffered", |bytes| bytes == 0);
+    use_most(&server);
 }
 
 /// A 503 would let the client retry forever.
 #[test]
 fn a_request_over_the_whole_budget_gets_413() {
     let server = server();
-    let waiting =
+    let head =
         "POST / HTTP/1.1\r\nHost: it\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n";
-    for start in [waiting.as_bytes(), &request::post_head("/", 100_000)] {
+    for start in [head.as_bytes(), &request::post_head("/", 100_000)] {
         let mut client = server.connect();
         client.send(start);
         let response = client.expect_status(413);
@@ -92,11 +98,11 @@ fn a_request_over_the_whole_budget_gets_413() {
 #[test]
 fn a_head_over_the_free_budget_gets_503() {
     let server = server();
-    let (_first, share) = keep_most(&server);
+    let (_first, share) = use_most(&server);
     let mut first = server.connect();
     first.send("GET / HTTP/1.1\r\n");
     first.send(format!("X: {}", "y".repeat(15_000)));
-    expect_buffered(&server, "a head has a share", |bytes| {
+    expect_buffered(&server, "the head is counted", |bytes| {
         bytes > share + 15_000
     });
     let mut client = server.connect();
@@ -110,18 +116,18 @@ fn a_head_over_the_free_budget_gets_503() {
 fn headers_and_chunk_records_count_towards_the_budget() {
     let server = server();
     let mut client = server.connect();
-    let fields: String = (0..90).map(|number| format!("X-{number}: y\r\n")).collect();
+    let headers: String = (0..90).map(|number| format!("X-{number}: y\r\n")).collect();
     client.send(format!(
-        "POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 9\r\n{fields}\r\n."
+        "POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 9\r\n{headers}\r\n."
     ));
-    expect_buffered(&server, "the fields have a share", |bytes| bytes > 10_000);
+    expect_buffered(&server, "the headers are counted", |bytes| bytes > 10_000);
 
     let server = self::server();
     let mut client = server.connect();
     client
         .send(request::chunked_head("/"))
         .send("1\r\nx\r\n".repeat(5_000));
-    expect_buffered(&server, "the chunks have a share", |bytes| {
+    expect_buffered(&server, "the chunks are counted", |bytes| {
         bytes > 5_000 + 15_000
     });
 }
@@ -131,9 +137,9 @@ fn a_reset_releases_its_share_of_the_budget() {
     let server = server();
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: it\r\n");
-    expect_buffered(&server, "a part of a head is kept", |bytes| bytes == 26);
+    expect_buffered(&server, "the partial head is counted", |bytes| bytes == 26);
     client.reset();
-    expect_buffered(&server, "nothing is kept", |bytes| bytes == 0);
+    expect_buffered(&server, "nothing is buffered", |bytes| bytes == 0);
 }
 
 #[test]
@@ -147,7 +153,7 @@ fn an_unread_response_over_the_budget_is_aborted() {
     );
     let mut client = server.connect();
     client.get("/");
-    eventually("its connection is cut", || {
+    eventually("the connection is aborted", || {
         let progress = server.handle().snapshot();
         progress.accepted == 1 && progress.open == 0
     });
@@ -159,13 +165,13 @@ fn an_unread_response_over_the_budget_is_aborted() {
 #[test]
 fn shared_response_bytes_do_not_count() {
     let shared = Bytes::from(vec![b'x'; HUGE]);
-    let given = shared.clone();
+    let body = shared.clone();
     let server = TestServer::spawn(
         |builder| {
             let builder = builder.max_buffered_memory(BUDGET);
             builder.write_timeout(NEVER).min_rate_grace(NEVER)
         },
-        move |_: Request| given.clone(),
+        move |_: Request| body.clone(),
     );
     let mut slow = server.connect();
     slow.get("/");
@@ -188,11 +194,11 @@ fn a_request_body_counts_until_the_response() {
             mirror(request)
         },
     );
-    let (mut client, share) = keep_most(&server);
+    let (mut client, share) = use_most(&server);
     client.send([b'x'; 10_000]);
     gate.expect_arrived(1);
     assert_eq!(server.handle().snapshot().buffered, share);
     gate.open();
     client.expect_body([b'x'; 80_000]);
-    expect_buffered(&server, "nothing is kept", |bytes| bytes == 0);
+    expect_buffered(&server, "nothing is buffered", |bytes| bytes == 0);
 }

@@ -96,7 +96,7 @@ fn drain_finishes_a_large_response() {
     gate.open();
     server.begin_drain();
     let response = client.expect_status(200);
-    assert!(response.body == vec![b'x'; HUGE], "every byte is there");
+    assert!(response.body == vec![b'x'; HUGE], "the body is complete");
     client.finish_sending().expect_closed();
     assert_eq!(server.expect_end().aborted, 0);
 }
@@ -191,9 +191,9 @@ fn drain_waits_for_partial_requests() {
     server.begin_drain();
     // The grace for idle connections is over; partial requests have longer.
     idle.expect_closed();
-    for (client, (_, half, answer)) in clients.iter_mut().zip(halves) {
+    for (client, (_, half, response)) in clients.iter_mut().zip(halves) {
         client.send(half);
-        assert!(client.expect_body(answer).announces_close());
+        assert!(client.expect_body(response).announces_close());
         client.expect_closed();
     }
     let report = server.expect_end();
@@ -238,10 +238,10 @@ fn drain_aborts_and_counts_requests_at_the_deadline() {
     #[track_caller]
     fn check(sent: &[u8]) {
         // Allocated first, since that may take longer than the drain.
-        let answer = Bytes::from(vec![b'x'; HUGE]);
+        let response = Bytes::from(vec![b'x'; HUGE]);
         let server = TestServer::spawn(
             |builder| builder.drain_timeout(SOON).write_timeout(NEVER),
-            move |_: Request| answer.clone(),
+            move |_: Request| response.clone(),
         );
         let (mut client, _idle) = (server.connect(), server.connect());
         client.send(sent);
@@ -433,6 +433,6 @@ fn drain_reads_bodies_to_their_end() {
     let sending = client.send_in_background(body[1..].to_vec());
     assert!(client.expect_body(&body).announces_close());
     let sent = sending.join().expect("sending does not panic");
-    sent.expect("the whole body is taken");
+    sent.expect("the whole body is sent");
     assert_eq!(server.expect_end().aborted, 0);
 }

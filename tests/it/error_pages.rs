@@ -7,23 +7,23 @@ use crate::support::{Client, TestServer};
 
 /// Shows the format, the status and the message of the problem.
 fn page(problem: &Problem, request: &HeaderMap) -> Option<Response> {
-    let form = ProblemFormat::preferred(request);
+    let format = ProblemFormat::preferred(request);
     let text = format!(
-        "{form:?} {} {}",
+        "{format:?} {} {}",
         problem.status().as_u16(),
         problem.message()
     );
-    let is_wanted = problem.status() != StatusCode::GONE;
-    is_wanted.then(|| Html(text).into_response())
+    let replaces = problem.status() != StatusCode::GONE;
+    replaces.then(|| Html(text).into_response())
 }
 
 fn handler(request: Request) -> Response {
-    let fields = request.headers();
+    let headers = request.headers();
     let text = HeaderValue::from_static("text/plain");
     match request.uri().path() {
         "/problem" => Problem::new(StatusCode::NOT_FOUND)
             .detail("no <b>tea</b>")
-            .to_response(fields),
+            .to_response(headers),
         "/unaware" => Problem::new(StatusCode::CONFLICT)
             .detail("tea")
             .into_response(),
@@ -35,7 +35,7 @@ fn handler(request: Request) -> Response {
             response
         }
         "/replaced" => {
-            let mut response = Problem::new(StatusCode::NOT_FOUND).to_response(fields);
+            let mut response = Problem::new(StatusCode::NOT_FOUND).to_response(headers);
             *response.body_mut() = "other content".into();
             response
         }
@@ -46,20 +46,20 @@ fn handler(request: Request) -> Response {
             response
         }
         "/beyond" => {
-            let mut response = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE).to_response(fields);
+            let mut response = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE).to_response(headers);
             let length = HeaderValue::from_static("bytes */7");
             response.headers_mut().insert(CONTENT_RANGE, length);
             response
         }
         "/mapped" => (StatusCode::CONFLICT, None::<&str>).into_response(),
         "/known" => {
-            let problem = Problem::new(StatusCode::NOT_FOUND).to_response(fields);
+            let problem = Problem::new(StatusCode::NOT_FOUND).to_response(headers);
             (StatusCode::BAD_GATEWAY, problem).into_response()
         }
         "/no-error" => (StatusCode::OK, None::<&str>).into_response(),
         "/nothing" => StatusCode::GONE.into_response(),
         "/gone" => Problem::new(StatusCode::GONE).into_response(),
-        "/panic" => panic!("as this test wants"),
+        "/panic" => panic!("a test asked for this"),
         _ => "fine".into_response(),
     }
 }
@@ -125,15 +125,18 @@ fn error_pages_keep_layer_headers_but_not_the_built_in_policy() {
         let policy = response.header("content-security-policy").map(String::from);
         (policy.unwrap_or_default(), response.text())
     };
-    let ours = |policy: &str| policy.starts_with("base-uri 'self'");
+    let is_site_policy = |policy: &str| policy.starts_with("base-uri 'self'");
     for target in ["/status", "/unaware"] {
-        let (said, page) = policy(|builder| builder.error_pages(page), target);
-        assert!(ours(&said) && page.starts_with("Html 4"), "{said} {page}");
+        let (policy, page) = policy(|builder| builder.error_pages(page), target);
+        assert!(
+            is_site_policy(&policy) && page.starts_with("Html 4"),
+            "{policy} {page}"
+        );
     }
     // The built-in page has its own policy, which allows no script.
     for target in ["/problem", "/unaware"] {
-        let (said, page) = policy(|builder| builder, target);
-        assert!(said.starts_with("default-src 'none'"), "{said} {page}");
+        let (policy, page) = policy(|builder| builder, target);
+        assert!(policy.starts_with("default-src 'none'"), "{policy} {page}");
     }
 }
 
@@ -221,17 +224,20 @@ fn a_problem_has_the_format_that_the_client_prefers() {
 #[test]
 fn the_test_client_negotiates_the_problem_format() {
     let client = httpool::testing::Client::new(handler);
-    let answer = client
+    let response = client
         .get("/unaware")
         .header("accept", "application/json")
         .send();
-    assert!(answer.text().contains(r#""detail":"tea""#));
-    let answer = client.get("/no-error").header("accept", "text/html").send();
-    assert_eq!(answer.text(), "404 Not Found\n");
+    assert!(response.text().contains(r#""detail":"tea""#));
+    let response = client.get("/no-error").header("accept", "text/html").send();
+    assert_eq!(response.text(), "404 Not Found\n");
 }
 
 #[track_caller]
-fn refused(configure: impl FnOnce(httpool::Builder) -> httpool::Builder, request: &str) -> String {
+fn error_text(
+    configure: impl FnOnce(httpool::Builder) -> httpool::Builder,
+    request: &str,
+) -> String {
     let server = TestServer::spawn(|builder| configure(builder.error_pages(page)), handler);
     let mut client = server.connect();
     let _ = client.try_send(request);
@@ -242,13 +248,13 @@ fn refused(configure: impl FnOnce(httpool::Builder) -> httpool::Builder, request
 fn the_servers_own_errors_have_pages() {
     let host = "Host: it\r\nAccept: text/html\r\n";
     let large = format!("POST / HTTP/1.1\r\n{host}Content-Length: 100\r\n\r\n");
-    let text = refused(|builder| builder.max_body(10), &large);
+    let text = error_text(|builder| builder.max_body(10), &large);
     assert_eq!(text, "Html 413 the request body is too large");
     let version = format!("GET / HTTP/3.0\r\n{host}\r\n");
-    assert!(refused(|builder| builder, &version).contains("505"));
+    assert!(error_text(|builder| builder, &version).contains("505"));
     let head = format!("GET / HTTP/1.1\r\n{host}X: {}\r\n\r\n", "x".repeat(2000));
-    assert!(refused(|builder| builder.max_header_size(1024), &head).contains("431"));
-    assert!(refused(|builder| builder, "nonsense\r\n\r\n").contains("400"));
+    assert!(error_text(|builder| builder.max_header_size(1024), &head).contains("431"));
+    assert!(error_text(|builder| builder, "nonsense\r\n\r\n").contains("400"));
 }
 
 #[test]
@@ -257,7 +263,9 @@ fn error_pages_show_the_request_id() {
     let mut client = server.connect();
     client.send(html("/unaware"));
     let response = client.expect_status(409);
-    let id = response.header("x-request-id").expect("each has one");
+    let id = response
+        .header("x-request-id")
+        .expect("the response has an ID");
     assert!(response.text().contains(id), "{}", response.text());
 }
 

@@ -21,7 +21,7 @@ over_every_transport! {
 }
 
 fn files(folder: &TempDir) -> ServeDir {
-    ServeDir::new(folder).expect("the folder can be served")
+    ServeDir::new(folder).expect("the folder can be opened")
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn file_responses_have_headers() {
         assert_eq!(header(&response, CACHE_CONTROL), Some("no-cache"));
         assert_eq!(header(&response, ACCEPT_RANGES), Some("bytes"));
         assert_eq!(header(&response, VARY), None);
-        let tag = header(&response, ETAG).expect("there is a tag");
+        let tag = header(&response, ETAG).expect("the response has an ETag");
         assert!(tag.trim_start_matches("W/").starts_with("\"b-"), "{tag}");
         assert!(header(&response, LAST_MODIFIED).is_some());
     }
@@ -67,9 +67,11 @@ fn conditional_requests_get_304() {
     folder.file("a.txt", "text");
     let files = files(&folder);
     let first = expect_status(&files, "/a.txt", 200);
-    let tag = header(&first, ETAG).expect("there is a tag").to_owned();
+    let tag = header(&first, ETAG)
+        .expect("the response has an ETag")
+        .to_owned();
     let date = header(&first, LAST_MODIFIED)
-        .expect("there is a date")
+        .expect("the response has a date")
         .to_owned();
     for known in [(IF_NONE_MATCH, &*tag), (IF_MODIFIED_SINCE, &*date)] {
         let response = get(&files, "/a.txt", &[known]);
@@ -87,12 +89,14 @@ fn conditional_requests_get_304() {
     // A different file with the same length and time.
     let files = files.entity_tags(EntityTags::Change);
     let first = expect_status(&files, "/a.txt", 200);
-    let tag = header(&first, ETAG).expect("there is a tag").to_owned();
+    let tag = header(&first, ETAG)
+        .expect("the response has an ETag")
+        .to_owned();
     let then = fs::metadata(folder.path("a.txt")).and_then(|known| known.modified());
     folder.file("b.txt", "next");
     let new = fs::File::options().write(true).open(folder.path("b.txt"));
-    let new = new.and_then(|file| file.set_modified(then.expect("it is known")));
-    new.expect("a time can be set");
+    let new = new.and_then(|file| file.set_modified(then.expect("the time is known")));
+    new.expect("the time can be set");
     fs::rename(folder.path("b.txt"), folder.path("a.txt")).expect("the folder is writable");
     let response = get(&files, "/a.txt", &[(IF_NONE_MATCH, &tag)]);
     assert_eq!(response.status(), 200);
@@ -107,11 +111,11 @@ fn entity_tags_become_strong_with_age() {
     let tag = |response: &Response| {
         header(response, ETAG)
             .map(str::to_owned)
-            .expect("there is a tag")
+            .expect("the response has an ETag")
     };
     let weak = tag(&expect_status(&files, "/a.txt", 200));
     assert!(weak.starts_with("W/\""), "{weak}");
-    eventually("the file has its time behind it", || {
+    eventually("the file is old enough", || {
         tag(&expect_status(&files, "/a.txt", 200)).starts_with('"')
     });
     let strong = tag(&expect_status(&files, "/a.txt", 200));
@@ -120,7 +124,7 @@ fn entity_tags_become_strong_with_age() {
     let file = fs::File::options().write(true).open(folder.path("a.txt"));
     let later = SystemTime::now() + Duration::from_secs(100_000);
     file.and_then(|file| file.set_modified(later))
-        .expect("a time can be set");
+        .expect("the time can be set");
     let response = expect_status(&files, "/a.txt", 200);
     assert!(tag(&response).starts_with("W/\""));
     let said = header(&response, LAST_MODIFIED).map(httpdate::parse_http_date);
@@ -131,12 +135,14 @@ fn set_modified(folder: &TempDir, name: &str, seconds: u64, nanos: u32) {
     let file = fs::File::options().write(true).open(folder.path(name));
     let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
     file.and_then(|file| file.set_modified(time))
-        .expect("a time can be set");
+        .expect("the time can be set");
 }
 
 fn tag_of(files: &ServeDir, target: &str) -> String {
     let response = expect_status(files, target, 200);
-    header(&response, ETAG).expect("there is a tag").to_owned()
+    header(&response, ETAG)
+        .expect("the response has an ETag")
+        .to_owned()
 }
 
 #[test]
@@ -151,7 +157,7 @@ fn copies_of_a_file_have_the_same_entity_tag() {
     assert_eq!(tags(), [tag, tag]);
     // Changes of the metadata do not change the tag.
     other.set_permissions("a.txt", 0o600);
-    fs::hard_link(other.path("a.txt"), other.path("link")).expect("a link can be made");
+    fs::hard_link(other.path("a.txt"), other.path("link")).expect("a link can be created");
     assert_eq!(tags(), [tag, tag]);
     set_modified(&other, "a.txt", 1_600_000_000, 123_456_790);
     assert_ne!(tags()[1], tag);
@@ -192,7 +198,7 @@ fn content_entity_tags_ignore_times() {
     folder.file("a.txt", "next");
     set_modified(&folder, "a.txt", 1_600_000_000, 0);
     assert_eq!(tag("/a.txt"), tag("/c.txt"));
-    eventually("the file has its time behind it", || {
+    eventually("the file is old enough", || {
         tag_of(&files, "/a.txt").starts_with('"')
     });
     assert_eq!(tag("/a.txt"), tag("/c.txt"));
@@ -209,7 +215,7 @@ fn precompressed_files_are_sent_if_accepted() {
         .file("c.css.gz", "alone")
         .file("index.html", "page")
         .file("index.html.zst", "z");
-    fs::hard_link(folder.path("b.css"), folder.path("b.css.gz")).expect("a link can be made");
+    fs::hard_link(folder.path("b.css"), folder.path("b.css.gz")).expect("a link can be created");
     let by_default = get(&files(&folder), "/a.css", &[(ACCEPT_ENCODING, "br")]);
     assert_eq!(header(&by_default, CONTENT_ENCODING), None);
     assert_eq!(by_default.body().length(), Some(10));
@@ -235,7 +241,9 @@ fn precompressed_files_are_sent_if_accepted() {
             Some("accept-encoding"),
             "{accepted}"
         );
-        let tag = header(&response, ETAG).expect("there is a tag").to_owned();
+        let tag = header(&response, ETAG)
+            .expect("the response has an ETag")
+            .to_owned();
         let known = [(ACCEPT_ENCODING, accepted), (IF_NONE_MATCH, &*tag)];
         let known = get(&files, "/a.css", &known);
         assert_eq!(
@@ -379,12 +387,12 @@ fn opening_an_unservable_folder_or_file_fails() {
     let root = outer.path("root");
     assert!(ServeDir::new(root.join("missing")).is_err());
     assert!(ServeDir::new(root.join("a")).is_err());
-    let files = ServeDir::new(&root).expect("the folder can be served");
+    let files = ServeDir::new(&root).expect("the folder can be opened");
     assert!(files.find("a").is_ok());
     assert!(files.find(Path::new("/a")).is_ok());
     assert!(files.find("b").is_err());
     assert!(files.find("../outside").is_err());
-    symlink("../outside", root.join("link")).expect("a link can be made");
+    symlink("../outside", root.join("link")).expect("a link can be created");
     assert!(files.find("link").is_err());
 }
 
@@ -394,11 +402,12 @@ fn whole_partial_and_missing_files_share_a_connection(transport: Transport) {
     folder.file("file", &content);
     let server = transport.spawn(|builder| builder, files(&folder));
     let mut client = server.connect();
-    let call =
-        |method: &str, fields: &str| format!("{method} /file HTTP/1.1\r\nHost: it\r\n{fields}\r\n");
+    let call = |method: &str, headers: &str| {
+        format!("{method} /file HTTP/1.1\r\nHost: it\r\n{headers}\r\n")
+    };
     for _ in 0..2 {
         let whole = client.get("/file").expect_body(&content);
-        let tag = whole.header("etag").expect("there is a tag");
+        let tag = whole.header("etag").expect("the response has an ETag");
         for (range, part) in [("5-9", &content[5..10]), ("50000-", &content[50_000..])] {
             client.send(call("GET", &format!("Range: bytes={range}\r\n")));
             let response = client.expect_status(206);
@@ -516,12 +525,12 @@ fn a_path_changed_after_routing_is_not_found() {
     folder.file("x.txt", "x");
     for changed in ["/", "/x.txt", "/static-x.txt", "/stati\u{e9}/x.txt"] {
         let change = move |mut request: Request, next: Next<'_>| {
-            *request.uri_mut() = changed.parse().expect("it is a target");
+            *request.uri_mut() = changed.parse().expect("the target is valid");
             next.run(request)
         };
         let nested = Router::new().layer(change).fallback(files(&folder));
         let router: Router = Router::new().nest("/static", nested);
-        let answer = Client::new(router).get("/static/x.txt").send();
-        assert_eq!(answer.status(), 404, "{changed}");
+        let response = Client::new(router).get("/static/x.txt").send();
+        assert_eq!(response.status(), 404, "{changed}");
     }
 }

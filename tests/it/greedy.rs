@@ -13,7 +13,7 @@ const LARGE: usize = HUGE / 1_000;
 
 /// A way to be slow or greedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
+enum Behavior {
     /// Sends nothing.
     Silent,
     /// Sends this text, then single bytes.
@@ -23,38 +23,38 @@ enum Manner {
     /// Requests a huge response and does not read it.
     NeverReads,
     /// Requests a huge response and reads single bytes.
-    Sips,
+    ReadsSlowly,
     /// Pipelines requests and does not read.
     Pipelines,
     /// Sends endless headers.
-    Floods,
+    EndlessHeaders,
     /// Resets the connection and connects again.
-    ComesAndGoes,
+    Reconnects,
 }
 
-const MANNERS: [Manner; 10] = [
-    Manner::Silent,
-    Manner::Trickles("GET / HTTP/1.1\r\nX: "),
-    Manner::Trickles("POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 1000000\r\n\r\n"),
-    Manner::Trickles("POST / HTTP/1.1\r\nHost: it\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n"),
-    Manner::TinyChunks,
-    Manner::NeverReads,
-    Manner::Sips,
-    Manner::Pipelines,
-    Manner::Floods,
-    Manner::ComesAndGoes,
+const BEHAVIORS: [Behavior; 10] = [
+    Behavior::Silent,
+    Behavior::Trickles("GET / HTTP/1.1\r\nX: "),
+    Behavior::Trickles("POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 1000000\r\n\r\n"),
+    Behavior::Trickles("POST / HTTP/1.1\r\nHost: it\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n"),
+    Behavior::TinyChunks,
+    Behavior::NeverReads,
+    Behavior::ReadsSlowly,
+    Behavior::Pipelines,
+    Behavior::EndlessHeaders,
+    Behavior::Reconnects,
 ];
 
-impl Manner {
+impl Behavior {
     fn begin(self, client: &mut Client) {
         match self {
-            Self::Silent | Self::ComesAndGoes => {}
+            Self::Silent | Self::Reconnects => {}
             Self::Trickles(start) => drop(client.send(start)),
             Self::TinyChunks => drop(client.send(request::chunked_head("/"))),
-            Self::NeverReads | Self::Sips => drop(client.get("/huge")),
+            Self::NeverReads | Self::ReadsSlowly => drop(client.get("/huge")),
             Self::Pipelines => drop(client.send(request::get("/large").repeat(1_000))),
             // More than the limit for a head; otherwise a timeout would decide the status.
-            Self::Floods => drop(
+            Self::EndlessHeaders => drop(
                 client
                     .send("GET / HTTP/1.1\r\n")
                     .send("X: y\r\n".repeat(4_000)),
@@ -63,17 +63,17 @@ impl Manner {
     }
 
     /// Does a little more. The server may have closed the connection.
-    fn go_on(self, client: &mut Client) {
+    fn advance(self, client: &mut Client) {
         let _ = match self {
-            Self::Silent | Self::NeverReads | Self::ComesAndGoes => Ok(()),
+            Self::Silent | Self::NeverReads | Self::Reconnects => Ok(()),
             Self::Trickles(_) => client.try_send("x"),
             Self::TinyChunks => client.try_send("1\r\nx\r\n".repeat(10)),
-            Self::Sips => {
+            Self::ReadsSlowly => {
                 client.expect_bytes(1);
                 Ok(())
             }
             Self::Pipelines => client.try_send(request::get("/large")),
-            Self::Floods => client.try_send("X: y\r\n".repeat(100)),
+            Self::EndlessHeaders => client.try_send("X: y\r\n".repeat(100)),
         };
     }
 }
@@ -90,11 +90,11 @@ fn slow_clients_are_closed_beside_a_good_client() {
                 builder.write_timeout(SOON).idle_timeout(NEVER)
             });
             let mut good = server.connect();
-            let mut crowd: Vec<(Manner, Client)> = Vec::new();
-            for manner in MANNERS.repeat(EACH) {
+            let mut clients: Vec<(Behavior, Client)> = Vec::new();
+            for behavior in BEHAVIORS.repeat(EACH) {
                 let mut client = server.connect();
-                manner.begin(&mut client);
-                crowd.push((manner, client));
+                behavior.begin(&mut client);
+                clients.push((behavior, client));
             }
             good.post("/", "first");
             // All clients have connected before the server starts.
@@ -104,17 +104,17 @@ fn slow_clients_are_closed_beside_a_good_client() {
                 _ => request.into_body(),
             });
             good.expect_body("first");
-            let mut came = 1 + crowd.len() as u64;
+            let mut accepted = 1 + clients.len() as u64;
             eventually("only the good client is left", || {
-                for (manner, client) in &mut crowd {
-                    manner.go_on(client);
+                for (behavior, client) in &mut clients {
+                    behavior.advance(client);
                 }
                 if server.handle().snapshot().open == 1 {
                     return true;
                 }
-                for (manner, client) in &mut crowd {
-                    if *manner == Manner::ComesAndGoes && came < 1_000 {
-                        came += 1;
+                for (behavior, client) in &mut clients {
+                    if *behavior == Behavior::Reconnects && accepted < 1_000 {
+                        accepted += 1;
                         std::mem::replace(client, server.connect()).reset();
                     }
                 }
@@ -123,15 +123,15 @@ fn slow_clients_are_closed_beside_a_good_client() {
             });
             good.post("/", "afterwards").expect_body("afterwards");
 
-            for (manner, client) in &mut crowd {
-                match manner {
-                    Manner::Trickles(_) | Manner::TinyChunks => drop(client.expect_status(408)),
-                    Manner::Floods => drop(client.expect_status(431)),
+            for (behavior, client) in &mut clients {
+                match behavior {
+                    Behavior::Trickles(_) | Behavior::TinyChunks => drop(client.expect_status(408)),
+                    Behavior::EndlessHeaders => drop(client.expect_status(431)),
                     _ => {}
                 }
             }
             let progress = server.handle().snapshot();
-            assert_eq!((progress.open, progress.accepted), (1, came));
+            assert_eq!((progress.open, progress.accepted), (1, accepted));
             assert_eq!(progress.buffered, 0);
             assert_eq!(server.shut_down().aborted, 0);
         },
@@ -153,7 +153,7 @@ fn a_flood_of_connections_is_served_in_order() {
     late.get("/late");
     let server = server.run(describe);
     good.expect_body("GET /first ");
-    eventually("the last in the queue is accepted", || {
+    eventually("the last queued client is accepted", || {
         good.get("/beside").expect_body("GET /beside ");
         let progress = server.handle().snapshot();
         assert!(progress.open <= MOST, "{progress:?}");

@@ -10,28 +10,28 @@ const INJECTION: &str = "x\r\nset-cookie: a=b\r\n\r\nHTTP/1.1 200 OK\r\ncontent-
 
 /// Puts the request body into every part of a response that a handler can set.
 fn repeat(request: Request) -> Response {
-    let said = String::from_utf8_lossy(request.body().as_bytes()).into_owned();
+    let text = String::from_utf8_lossy(request.body().as_bytes()).into_owned();
     match request.uri().path() {
-        "/value" => ([("x-name", said)], "").into_response(),
-        "/name" => ([(said, "x")], "").into_response(),
-        "/typed" => (StatusCode::OK, [(CONTENT_TYPE, said)], "").into_response(),
+        "/value" => ([("x-name", text)], "").into_response(),
+        "/name" => ([(text, "x")], "").into_response(),
+        "/typed" => (StatusCode::OK, [(CONTENT_TYPE, text)], "").into_response(),
         "/map" => {
-            let value = HeaderValue::try_from(said);
+            let value = HeaderValue::try_from(text);
             value.map_or(StatusCode::BAD_REQUEST.into_response(), |value| {
                 let name = HeaderName::from_static("x-name");
                 (HeaderMap::from_iter([(name, value)]), "").into_response()
             })
         }
-        "/redirect" => Redirect::to(&said).into_response(),
+        "/redirect" => Redirect::to(&text).into_response(),
         "/problem" => Problem::new(StatusCode::BAD_REQUEST)
-            .detail(said)
+            .detail(text)
             .into_response(),
-        "/event" => Events::new([Event::data(&said), Event::comment(&said)]).into_response(),
-        "/event-name" => match Event::data("").try_name(said) {
+        "/event" => Events::new([Event::data(&text), Event::comment(&text)]).into_response(),
+        "/event-name" => match Event::data("").try_name(text) {
             Ok(event) => Events::new([event]).into_response(),
             Err(_) => StatusCode::BAD_REQUEST.into_response(),
         },
-        _ => said.into_response(),
+        _ => text.into_response(),
     }
 }
 
@@ -39,7 +39,7 @@ fn repeat(request: Request) -> Response {
 fn injected_line_breaks_never_add_headers_or_responses() {
     let server = TestServer::spawn(|builder| builder, repeat);
     let mut client = server.connect();
-    for said in [INJECTION, "x\nset-cookie: a=b", "x\rset-cookie: a=b", "x\0"] {
+    for text in [INJECTION, "x\nset-cookie: a=b", "x\rset-cookie: a=b", "x\0"] {
         for (target, status) in [
             ("/value", 500),
             ("/name", 500),
@@ -50,7 +50,7 @@ fn injected_line_breaks_never_add_headers_or_responses() {
             ("/event", 200),
             ("/content", 200),
         ] {
-            let response = client.post(target, said).expect_status(status);
+            let response = client.post(target, text).expect_status(status);
             assert_eq!(response.header("set-cookie"), None, "{target}");
             assert_eq!(response.header("x-name"), None, "{target}");
         }
@@ -81,19 +81,21 @@ fn handler_text_arrives_in_headers_and_body() {
 fn default_headers_are_on_the_servers_own_responses() {
     let server = TestServer::spawn(
         |builder| {
-            builder.max_body(10).default_headers(|fields, origin| {
-                let known = fields.contains_key("x-handler");
-                let said = format!("{known} {}", origin.peer().ip().is_some());
-                let said = HeaderValue::try_from(said).expect("it is ASCII");
-                fields.insert("x-all", said);
-            })
+            builder
+                .max_body(10)
+                .default_headers(|headers, client_info| {
+                    let known = headers.contains_key("x-handler");
+                    let text = format!("{known} {}", client_info.peer().ip().is_some());
+                    let text = HeaderValue::try_from(text).expect("the value is ASCII");
+                    headers.insert("x-all", text);
+                })
         },
         |request: Request| {
             assert_ne!(request.uri().path(), "/panic", "a test asked for this");
             ([(HeaderName::from_static("x-handler"), "a")], "hello")
         },
     );
-    for (sent, status, said) in [
+    for (sent, status, text) in [
         (request::get("/"), 200, "true true"),
         (request::get("/panic"), 500, "false true"),
         (request::post("/", "more than ten"), 413, "false true"),
@@ -101,6 +103,6 @@ fn default_headers_are_on_the_servers_own_responses() {
         (b"nonsense\r\n\r\n".to_vec(), 400, "false true"),
     ] {
         let response = server.connect().send(sent).expect_status(status);
-        assert_eq!(response.header("x-all"), Some(said), "{status}");
+        assert_eq!(response.header("x-all"), Some(text), "{status}");
     }
 }

@@ -286,7 +286,7 @@ fn an_unauthenticated_client_need_not_send_a_body() {
 fn file_handlers_need_no_body() {
     use httpool::ServeDir;
 
-    let files = || ServeDir::new(env!("CARGO_MANIFEST_DIR")).expect("there is a folder");
+    let files = || ServeDir::new(env!("CARGO_MANIFEST_DIR")).expect("the folder can be opened");
     let nested = Router::new().nest("/files", files());
     for server in [
         TestServer::spawn(|builder| builder, files()),

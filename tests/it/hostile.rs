@@ -4,7 +4,7 @@ use crate::support::{Client, Gate, HUGE, NEVER, Random, TestServer, mirror, requ
 
 /// The response is an error or nothing, and the other client notices nothing.
 #[track_caller]
-fn check(server: &TestServer, neighbour: &mut Client, sent: &[u8]) {
+fn check(server: &TestServer, other: &mut Client, sent: &[u8]) {
     let mut client = server.connect();
     // The server may close before it has received everything.
     let _ = client.try_send(sent);
@@ -14,20 +14,20 @@ fn check(server: &TestServer, neighbour: &mut Client, sent: &[u8]) {
     let is_error = received.starts_with("HTTP/1.1 4") || received.starts_with("HTTP/1.1 5");
     assert!(
         received.is_empty() || is_error,
-        "{received:?} answers {:?}",
+        "{received:?} is the response to {:?}",
         String::from_utf8_lossy(&sent[..sent.len().min(200)])
     );
-    neighbour.post("/", "fine").expect_body("fine");
+    other.post("/", "fine").expect_body("fine");
 }
 
 #[track_caller]
 fn check_all<'a>(sent: impl IntoIterator<Item = &'a [u8]>) {
     let server = TestServer::spawn(|builder| builder.max_header_size(8 * 1024), mirror);
-    let mut neighbour = server.connect();
+    let mut other = server.connect();
     for sent in sent {
-        check(&server, &mut neighbour, sent);
+        check(&server, &mut other, sent);
     }
-    drop(neighbour);
+    drop(other);
     server.expect_open(0);
     let report = server.shut_down();
     assert_eq!((report.aborted, report.abandoned_workers), (0, 0));
@@ -142,7 +142,7 @@ fn damaged_requests_harm_no_other_client() {
     let whole = request::post_chunked("/target?query", "a body of some length", 7);
     let mut random = Random::new(5000);
     let server = TestServer::spawn(|builder| builder, mirror);
-    let mut neighbour = server.connect();
+    let mut other = server.connect();
     for _ in 0..500 {
         let mut damaged = whole.clone();
         for _ in 0..=random.below(3) {
@@ -163,9 +163,9 @@ fn damaged_requests_harm_no_other_client() {
             received.is_empty() || received.starts_with("HTTP/1.1 "),
             "{received:?}"
         );
-        neighbour.post("/", "fine").expect_body("fine");
+        other.post("/", "fine").expect_body("fine");
     }
-    drop(neighbour);
+    drop(other);
     server.expect_open(0);
 }
 
@@ -187,8 +187,8 @@ fn resets_harm_no_other_client() {
             _ => mirror(request),
         },
     );
-    type Reach = fn(&mut Client);
-    let stages: [(&str, Reach); 10] = [
+    type Enter = fn(&mut Client);
+    let states: [(&str, Enter); 10] = [
         ("before the first byte", |_| {}),
         ("within the head", |client| {
             client.send("GET / HT");
@@ -199,15 +199,15 @@ fn resets_harm_no_other_client() {
         ("within a chunk", |client| {
             client.send(request::chunked_head("/")).send("8\r\nhalf");
         }),
-        ("after the interim answer", |client| {
+        ("after the interim response", |client| {
             client.send("POST / HTTP/1.1\r\nHost: it\r\nContent-Length: 4\r\n");
             client.send("Expect: 100-continue\r\n\r\n");
             client.expect_status(100);
         }),
-        ("before the answer", |client| {
+        ("before the response", |client| {
             client.get("/");
         }),
-        ("within the answer", |client| {
+        ("within the response", |client| {
             client.get("/huge");
             client.expect_bytes(1000);
         }),
@@ -222,11 +222,11 @@ fn resets_harm_no_other_client() {
             client.send("nonsense\r\n\r\n").expect_status(400);
         }),
     ];
-    for (stage, reach) in stages {
+    for (state, enter) in states {
         let mut client = server.connect();
-        reach(&mut client);
+        enter(&mut client);
         client.reset();
-        println!("reset {stage}");
+        println!("reset {state}");
         server.expect_serving();
         server.expect_open(0);
     }

@@ -43,8 +43,8 @@ fn a_handler_may_request_close() {
         |request: Request| {
             let mut response = "bye".into_response();
             if request.uri() == "/last" {
-                let fields = response.headers_mut();
-                fields.insert(CONNECTION, HeaderValue::from_static("close"));
+                let headers = response.headers_mut();
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             response
         },
@@ -143,11 +143,11 @@ fn responses_have_a_date() {
     // The Date header has a resolution of seconds.
     let before = SystemTime::now() - Duration::from_secs(1);
     let response = client.get("/").expect_status(200);
-    let date = response.header("date").expect("there is a date");
-    let date = httpdate::parse_http_date(date).expect("it is a date");
+    let date = response.header("date").expect("the response has a date");
+    let date = httpdate::parse_http_date(date).expect("the date is valid");
     assert!(
         before <= date && date <= SystemTime::now(),
-        "{date:?} is now"
+        "{date:?} is not the current time"
     );
 }
 

@@ -8,12 +8,12 @@ use crate::support::{
 };
 
 fn threads() -> usize {
-    let tasks = fs::read_dir("/proc/self/task").expect("there is a /proc");
+    let tasks = fs::read_dir("/proc/self/task").expect("/proc is mounted");
     tasks.count()
 }
 
 /// Runs a server with clients in every state of a connection.
-fn live(path: &TempPath) {
+fn run_server(path: &TempPath) {
     let server = Server::builder()
         .listen(std::net::SocketAddr::from(([127, 0, 0, 1], 0)))
         .listen(path.as_ref())
@@ -50,15 +50,15 @@ fn fifty_servers_leak_nothing() {
     in_own_process("leaks::fifty_servers_leak_nothing", || {
         let path = TempPath::new("leaks.sock");
         // The first run allocates what a process needs once.
-        live(&path);
+        run_server(&path);
         let descriptors = open_descriptors();
-        let resting = threads();
+        let threads_before = threads();
         for _ in 0..50 {
-            live(&path);
+            run_server(&path);
         }
         assert_eq!(open_descriptors(), descriptors);
         // A joined thread may be listed for a moment longer.
-        eventually("as many threads as before", || threads() == resting);
+        eventually("as many threads as before", || threads() == threads_before);
     });
 }
 
@@ -77,7 +77,7 @@ fn a_server_that_never_ran_leaks_nothing() {
 fn an_abandoned_worker_ends_with_its_handler() {
     use crate::support::{Gate, SOON};
     in_own_process("leaks::an_abandoned_worker_ends_with_its_handler", || {
-        let (descriptors, resting) = (open_descriptors(), threads());
+        let (descriptors, threads_before) = (open_descriptors(), threads());
         let gate = Gate::new();
         let waiter = gate.waiter();
         let server = TestServer::spawn(
@@ -90,7 +90,7 @@ fn an_abandoned_worker_ends_with_its_handler() {
         assert_eq!(server.shut_down().abandoned_workers, 1);
         gate.open();
         drop(client);
-        eventually("as many threads as before", || threads() == resting);
+        eventually("as many threads as before", || threads() == threads_before);
         assert_eq!(open_descriptors(), descriptors);
     });
 }

@@ -15,23 +15,23 @@ fn limited() -> TestServer {
 
 /// The response has this status and contains this text, and the connection closes.
 #[track_caller]
-fn check(request: impl AsRef<[u8]>, status: u16, says: &str) {
+fn check(request: impl AsRef<[u8]>, status: u16, text: &str) {
     let server = limited();
     let mut client = server.connect();
     client.send(request);
     let response = client.expect_status(status);
-    assert!(response.text().contains(says), "{response:?}");
+    assert!(response.text().contains(text), "{response:?}");
     assert!(response.announces_close(), "{response:?}");
     client.finish_sending().expect_closed();
     server.expect_serving();
 }
 
-fn get_with(fields: &str) -> String {
-    format!("GET / HTTP/1.1\r\n{fields}\r\n")
+fn get_with(headers: &str) -> String {
+    format!("GET / HTTP/1.1\r\n{headers}\r\n")
 }
 
-fn post_with(fields: &str, body: &str) -> String {
-    format!("POST / HTTP/1.1\r\nHost: it\r\n{fields}\r\n{body}")
+fn post_with(headers: &str, body: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: it\r\n{headers}\r\n{body}")
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_client_that_never_stops_sending_is_closed() {
     client.expect_status(413);
     let deadline = Instant::now() + TIMEOUT;
     while client.try_send([b'x'; 64 * 1024]).is_ok() {
-        assert!(Instant::now() < deadline, "the server reads on and on");
+        assert!(Instant::now() < deadline, "the server keeps reading");
     }
     server.expect_open(0);
 }
@@ -158,8 +158,8 @@ fn long_request_lines_get_414() {
 
 #[test]
 fn long_heads_get_431() {
-    let field = "A: b\r\n";
-    let long = field.repeat(MAX_HEADER_SIZE / field.len());
+    let header = "A: b\r\n";
+    let long = header.repeat(MAX_HEADER_SIZE / header.len());
     check(get_with(&format!("Host: it\r\n{long}")), 431, "too large");
     let endless = format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(MAX_HEADER_SIZE));
     check(endless, 431, "too large");
@@ -168,13 +168,13 @@ fn long_heads_get_431() {
 #[test]
 fn heads_with_too_many_headers_get_431() {
     let server = TestServer::spawn(|builder| builder, mirror);
-    let mut fields = "Host: it\r\n".to_owned();
+    let mut headers = "Host: it\r\n".to_owned();
     for number in 1..100 {
-        write!(fields, "A{number}: b\r\n").expect("strings take everything");
+        write!(headers, "A{number}: b\r\n").expect("writing to a string succeeds");
     }
     let mut client = server.connect();
-    client.send(get_with(&fields)).expect_status(200);
-    client.send(get_with(&format!("{fields}B: c\r\n")));
+    client.send(get_with(&headers)).expect_status(200);
+    client.send(get_with(&format!("{headers}B: c\r\n")));
     client.expect_status(431);
     client.expect_closed();
 }
@@ -230,7 +230,7 @@ fn errors_have_the_format_that_the_client_accepts() {
     );
     assert!(page.contains("<h1>413 Payload Too Large</h1>"), "{page}");
     let problem = check("Accept: application/json\r\n", "application/problem+json");
-    let problem: serde_json::Value = serde_json::from_str(&problem).expect("it is JSON");
+    let problem: serde_json::Value = serde_json::from_str(&problem).expect("the body is JSON");
     assert_eq!(problem["status"], 413);
     assert_eq!(problem["title"], "Payload Too Large");
     assert_eq!(problem["detail"], "the request body is too large");

@@ -18,7 +18,7 @@ fn bind_unix(path: &TempPath) -> Result<BoundServer, BindError> {
 #[test]
 fn a_unix_socket_serves_and_is_removed_at_the_end() {
     let path = TempPath::new("serves.sock");
-    let server = bind_unix(&path).expect("the path is free").run(mirror);
+    let server = bind_unix(&path).expect("the path can be bound").run(mirror);
     assert_eq!(server.address(), &ListenAddr::from(path.as_ref()));
     let body = vec![b'x'; 1_000_000];
     let mut client = server.connect();
@@ -26,7 +26,7 @@ fn a_unix_socket_serves_and_is_removed_at_the_end() {
         let sending = client.send_in_background(crate::support::request::post("/", &body));
         client.expect_body(&body);
         let sent = sending.join().expect("sending does not panic");
-        sent.expect("the whole body is taken");
+        sent.expect("the whole body is sent");
     }
     let report = server.shut_down();
     client.expect_closed();
@@ -34,22 +34,24 @@ fn a_unix_socket_serves_and_is_removed_at_the_end() {
         (report.accepted, report.answered, report.aborted),
         (1, 3, 0)
     );
-    assert!(!path.as_ref().exists(), "the file is gone");
+    assert!(!path.as_ref().exists(), "the server removed its file");
 }
 
 #[test]
 fn a_stale_unix_socket_is_replaced() {
     let path = TempPath::new("stale.sock");
-    drop(UnixListener::bind(path.as_ref()).expect("the path is free"));
-    assert!(path.as_ref().exists(), "closing leaves the file");
-    let server = bind_unix(&path).expect("a stale file is no hindrance");
+    drop(UnixListener::bind(path.as_ref()).expect("the path can be bound"));
+    assert!(path.as_ref().exists(), "closing keeps the file");
+    let server = bind_unix(&path).expect("the stale socket is replaced");
     server.run(describe).expect_serving();
 }
 
 #[test]
 fn a_unix_socket_in_use_is_left_alone() {
     let path = TempPath::new("used.sock");
-    let server = bind_unix(&path).expect("the path is free").run(describe);
+    let server = bind_unix(&path)
+        .expect("the path can be bound")
+        .run(describe);
     let error = bind_unix(&path).expect_err("the path is in use");
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     assert_eq!(error.address(), Some(&ListenAddr::from(path.as_ref())));
@@ -59,43 +61,52 @@ fn a_unix_socket_in_use_is_left_alone() {
 #[test]
 fn a_file_that_is_not_a_socket_is_left_alone() {
     let path = TempPath::new("file");
-    fs::write(&path, "precious").expect("the path is free");
-    let error = bind_unix(&path).expect_err("something is there");
+    fs::write(&path, "precious").expect("the path can be bound");
+    let error = bind_unix(&path).expect_err("the path is in use");
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
-    let content = fs::read_to_string(&path).expect("it is still there");
+    let content = fs::read_to_string(&path).expect("the file still exists");
     assert_eq!(content, "precious");
 }
 
 #[test]
 fn a_successors_unix_socket_is_left_alone() {
     let path = TempPath::new("successor.sock");
-    let first = bind_unix(&path).expect("the path is free").run(describe);
-    fs::remove_file(&path).expect("it is there");
-    let second = bind_unix(&path).expect("the path is free").run(describe);
+    let first = bind_unix(&path)
+        .expect("the path can be bound")
+        .run(describe);
+    fs::remove_file(&path).expect("the file exists");
+    let second = bind_unix(&path)
+        .expect("the path can be bound")
+        .run(describe);
     first.shut_down();
     second.expect_serving();
     second.shut_down();
-    assert!(!path.as_ref().exists(), "the second one's file is gone");
+    assert!(
+        !path.as_ref().exists(),
+        "the second server removed its file"
+    );
 }
 
 #[test]
 fn a_file_that_replaced_the_socket_is_left_alone() {
     let path = TempPath::new("replaced.sock");
     let replace = || {
-        fs::remove_file(&path).expect("it is there");
-        fs::write(&path, "precious").expect("the path is free");
+        fs::remove_file(&path).expect("the file exists");
+        fs::write(&path, "precious").expect("the path can be bound");
     };
     let expect_left = || {
-        let content = fs::read_to_string(&path).expect("it is still there");
+        let content = fs::read_to_string(&path).expect("the file still exists");
         assert_eq!(content, "precious");
-        fs::remove_file(&path).expect("it is there");
+        fs::remove_file(&path).expect("the file exists");
     };
-    let server = bind_unix(&path).expect("the path is free").run(describe);
+    let server = bind_unix(&path)
+        .expect("the path can be bound")
+        .run(describe);
     replace();
     server.shut_down();
     expect_left();
     // The same applies to a server that never runs.
-    let server = bind_unix(&path).expect("the path is free");
+    let server = bind_unix(&path).expect("the path can be bound");
     replace();
     drop(server);
     expect_left();
@@ -104,19 +115,20 @@ fn a_file_that_replaced_the_socket_is_left_alone() {
 #[test]
 fn a_unix_socket_with_a_full_queue_is_in_use() {
     let path = TempPath::new("full.sock");
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("sockets can be made");
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket can be created");
     let address = SockAddr::unix(path.as_ref()).expect("the path is short");
-    socket.bind(&address).expect("the path is free");
-    socket.listen(0).expect("it is bound");
+    socket.bind(&address).expect("the path can be bound");
+    socket.listen(0).expect("the socket is bound");
     let connect = || {
-        let client = Socket::new(Domain::UNIX, Type::STREAM, None).expect("sockets can be made");
-        client.set_nonblocking(true).expect("it is open");
+        let client =
+            Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket can be created");
+        client.set_nonblocking(true).expect("the socket is open");
         client.connect(&address).map(|()| client)
     };
     let _queued: Vec<_> = std::iter::from_fn(|| connect().ok()).collect();
     let error = bind_unix(&path).expect_err("the path is in use");
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
-    assert!(path.as_ref().exists(), "it is left alone");
+    assert!(path.as_ref().exists(), "the file is kept");
 }
 
 #[test]
@@ -128,7 +140,7 @@ fn a_unix_socket_has_its_mode_and_group() {
         false => rustix::process::getegid().as_raw(),
     };
     let rights = || {
-        let file = fs::symlink_metadata(&path).expect("it is there");
+        let file = fs::symlink_metadata(&path).expect("the file exists");
         (file.mode() & 0o7777, file.gid())
     };
     for mode in [0o660, 0o600, 0o777] {
@@ -146,26 +158,26 @@ fn a_unix_socket_has_its_mode_and_group() {
 
     let address = UnixAddr::new(path.as_ref()).group("no-such-group");
     let error = Server::builder().listen(address).bind();
-    let error = error.expect_err("there is no such group").to_string();
+    let error = error.expect_err("the group does not exist").to_string();
     assert!(
         error.ends_with("there is no group no-such-group"),
         "{error}"
     );
-    assert!(!path.as_ref().exists(), "nothing is left");
+    assert!(!path.as_ref().exists(), "the socket file is removed");
 }
 
 #[test]
 fn a_long_unix_path_is_an_error_with_the_limit() {
     let path = std::path::PathBuf::from(format!("/tmp/{}", "x".repeat(200)));
     let error = Server::builder().listen(path.as_path()).bind();
-    let error = error.expect_err("no socket has such a path").to_string();
+    let error = error.expect_err("the path is too long").to_string();
     assert!(error.contains("at most 107 bytes"), "{error}");
 }
 
 #[test]
 fn drain_answers_clients_queued_at_a_unix_socket() {
     let path = TempPath::new("queue.sock");
-    let server = bind_unix(&path).expect("the path is free");
+    let server = bind_unix(&path).expect("the path can be bound");
     let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.get("/");
@@ -202,8 +214,8 @@ fn localhost_is_both_loopback_addresses() {
 #[track_caller]
 fn with_a_port(mut attempt: impl FnMut(u16) -> Result<Server, BindError>) -> Option<Server> {
     for _ in 0..100 {
-        let free = TcpListener::bind("0.0.0.0:0").expect("there is a free port");
-        let port = free.local_addr().expect("it is bound").port();
+        let free = TcpListener::bind("0.0.0.0:0").expect("a port is free");
+        let port = free.local_addr().expect("the socket is bound").port();
         drop(free);
         match attempt(port) {
             Ok(server) => return Some(server),
@@ -248,7 +260,7 @@ fn ipv4_and_ipv6_addresses_can_share_a_port() {
 #[test]
 fn an_asterisk_is_every_interface_of_ipv4_and_ipv6() {
     let server = with_a_port(|_| Server::builder().listen("*:0").workers(1).bind());
-    let server = BoundServer::from(server.expect("some port is free for both"));
+    let server = BoundServer::from(server.expect("a port is free for both"));
     let addresses = server.addresses().to_vec();
     let server = server.run(describe);
     addresses.iter().for_each(expect_reachable);
@@ -267,7 +279,7 @@ fn an_asterisk_is_every_interface_of_ipv4_and_ipv6() {
 fn expect_reachable(address: &ListenAddr) {
     let address = address.to_string().replace("0.0.0.0", "127.0.0.1");
     let address = address.replace("[::]", "[::1]").parse();
-    let mut client = crate::support::Client::connect(&address.expect("it is an address"));
+    let mut client = crate::support::Client::connect(&address.expect("the address is valid"));
     client.get("/").expect_body("GET / ");
 }
 
@@ -289,11 +301,11 @@ fn an_address_in_use_is_an_error_with_the_address() {
 fn a_privileged_port_is_an_error_with_advice() {
     let start = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
     if start.is_ok_and(|start| start.trim() == "0") {
-        println!("skipped: here every process may bind every port");
+        println!("skipped: every process may bind every port here");
         return;
     }
     without_privileges(|| {
-        let address: ListenAddr = "127.0.0.1:1".parse().expect("an address");
+        let address: ListenAddr = "127.0.0.1:1".parse().expect("the address is valid");
         let bound = Server::builder().listen(address.clone()).bind();
         for error in [address.check().err(), bound.err()] {
             let error = error.expect("the port is privileged");
@@ -309,7 +321,9 @@ fn a_privileged_port_is_an_error_with_advice() {
 
 #[test]
 fn a_server_without_listeners_is_an_error() {
-    let error = Server::builder().bind().expect_err("there is no address");
+    let error = Server::builder()
+        .bind()
+        .expect_err("the server has no address");
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     assert_eq!(error.address(), None);
 }
@@ -320,7 +334,7 @@ fn an_adopted_listener_survives_with_its_queue() {
     let adopt = || {
         let listener = listener.try_clone().expect("a listener can be cloned");
         let server = Server::builder().adopt(listener).workers(2).bind();
-        BoundServer::from(server.expect("it listens"))
+        BoundServer::from(server.expect("the listener can be adopted"))
     };
     let first = adopt().run(describe);
     first.expect_serving();
@@ -337,8 +351,8 @@ fn an_adopted_listener_survives_with_its_queue() {
 
 #[test]
 fn a_socket_that_does_not_listen_is_an_error() {
-    let (socket, _other) = std::os::unix::net::UnixStream::pair().expect("sockets can be made");
+    let (socket, _other) = std::os::unix::net::UnixStream::pair().expect("a socket can be created");
     let error = Server::builder().adopt(socket).bind();
-    let error = error.expect_err("it does not listen");
+    let error = error.expect_err("the socket does not listen");
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
 }

@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 fn listing(folder: &TempDir) -> ServeDir {
-    let files = ServeDir::new(folder).expect("the folder can be served");
+    let files = ServeDir::new(folder).expect("the folder can be opened");
     files.listing(true)
 }
 
@@ -28,19 +28,24 @@ fn text(response: &Response) -> String {
 
 /// A listing in JSON.
 #[track_caller]
-fn told(files: &ServeDir, target: &str) -> Value {
+fn json(files: &ServeDir, target: &str) -> Value {
     let response = get(files, target, &[(ACCEPT, "application/json")]);
     assert_eq!(response.status(), 200, "{target}");
     assert_eq!(header(&response, CONTENT_TYPE), Some("application/json"));
     assert_eq!(header(&response, VARY), Some("accept"));
-    serde_json::from_slice(response.body().as_bytes()).expect("it is JSON")
+    serde_json::from_slice(response.body().as_bytes()).expect("the body is JSON")
 }
 
 #[track_caller]
 fn names(files: &ServeDir, target: &str) -> Vec<String> {
-    let told = told(files, target);
-    let entries = told["entries"].as_array().expect("there are entries");
-    let name = |entry: &Value| entry["name"].as_str().expect("each has a name").to_owned();
+    let json = json(files, target);
+    let entries = json["entries"].as_array().expect("the listing has entries");
+    let name = |entry: &Value| {
+        entry["name"]
+            .as_str()
+            .expect("every entry has a name")
+            .to_owned()
+    };
     entries.iter().map(name).collect()
 }
 
@@ -80,10 +85,10 @@ fn a_listing_can_be_json() {
     let file = File::options().write(true).open(folder.path("b c.txt"));
     let then = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
     file.and_then(|file| file.set_modified(then))
-        .expect("a time can be set");
-    let told = told(&listing(&folder), "/");
-    assert_eq!(told["path"], "/");
-    assert_eq!(told["complete"], true);
+        .expect("the time can be set");
+    let json = json(&listing(&folder), "/");
+    assert_eq!(json["path"], "/");
+    assert_eq!(json["complete"], true);
     let expected = serde_json::json!({
         "name": "b c.txt",
         "href": "./b%20c.txt",
@@ -91,10 +96,10 @@ fn a_listing_can_be_json() {
         "size": 5,
         "modified": "2001-09-09T01:46:40Z",
     });
-    assert_eq!(told["entries"][1], expected);
-    assert_eq!(told["entries"][0]["href"], "./a/");
-    assert_eq!(told["entries"][0]["type"], "folder");
-    assert_eq!(told["entries"][0]["size"], Value::Null);
+    assert_eq!(json["entries"][1], expected);
+    assert_eq!(json["entries"][0]["href"], "./a/");
+    assert_eq!(json["entries"][0]["type"], "folder");
+    assert_eq!(json["entries"][0]["size"], Value::Null);
 }
 
 #[test]
@@ -110,7 +115,7 @@ fn a_listing_is_sorted_with_folders_first() {
         let file = File::options().write(true).open(folder.path(name));
         let then = UNIX_EPOCH + Duration::from_secs(seconds);
         file.and_then(|file| file.set_modified(then))
-            .expect("a time can be set");
+            .expect("the time can be set");
     }
     let files = listing(&folder);
     for (query, expected) in [
@@ -153,7 +158,7 @@ fn names_in_a_listing_are_escaped() {
     }
     folder.file("<b>/x", "");
     let odd = folder.as_ref().join(OsStr::from_bytes(b"\xff<i>"));
-    fs::write(odd, "x").expect("it is a name");
+    fs::write(odd, "x").expect("the name is valid");
     let files = listing(&folder);
     let response = get(
         &files,
@@ -174,11 +179,11 @@ fn names_in_a_listing_are_escaped() {
     let policy = header(&response, CONTENT_SECURITY_POLICY).unwrap_or_default();
     assert!(policy.starts_with("default-src 'none'"), "{policy}");
     // Each link leads to its file.
-    let told = told(&files, "/");
-    let entries = told["entries"].as_array().expect("there are entries");
+    let json = json(&files, "/");
+    let entries = json["entries"].as_array().expect("the listing has entries");
     assert_eq!(entries.len(), names.len() + 2);
     for entry in entries {
-        let href = entry["href"].as_str().expect("each has a link");
+        let href = entry["href"].as_str().expect("every entry has a link");
         expect_status(&files, href.trim_start_matches('.'), 200);
     }
     // The page of a folder shows its name.
@@ -200,15 +205,15 @@ fn listed_files_are_the_served_files() {
         .file("root/sub/.well-known/x", "x")
         .file("root/sub/y", "x");
     let root = outer.path("root");
-    symlink("../secret", root.join("out")).expect("a link can be made");
-    symlink("file", root.join("in")).expect("a link can be made");
-    symlink("../file", root.join("sub/up")).expect("a link can be made");
-    symlink("nothing", root.join("broken")).expect("a link can be made");
-    symlink("/etc", root.join("etc")).expect("a link can be made");
+    symlink("../secret", root.join("out")).expect("a link can be created");
+    symlink("file", root.join("in")).expect("a link can be created");
+    symlink("../file", root.join("sub/up")).expect("a link can be created");
+    symlink("nothing", root.join("broken")).expect("a link can be created");
+    symlink("/etc", root.join("etc")).expect("a link can be created");
     outer.pipe("root/pipe");
     let files = || {
         ServeDir::new(&root)
-            .expect("the folder can be served")
+            .expect("the folder can be opened")
             .listing(true)
     };
     let check = |files: &ServeDir, target: &str, expected: &[&str]| {
@@ -240,7 +245,7 @@ fn unreadable_files_are_not_listed() {
         .file("open", "x")
         .file("in/x", "x")
         .file("out/x", "x");
-    symlink("closed", folder.path("link")).expect("a link can be made");
+    symlink("closed", folder.path("link")).expect("a link can be created");
     folder
         .set_permissions("closed", 0o000)
         .set_permissions("out", 0o000);
@@ -272,9 +277,9 @@ fn head_of_a_listing_has_the_length_of_get() {
     let folder = TempDir::new();
     folder.file("sub/a", "x").file("site/index.html", "index");
     let files = listing(&folder);
-    for fields in [vec![], vec![(ACCEPT, "application/json")]] {
-        let whole = get(&files, "/sub/", &fields);
-        let head = call(&files, Method::HEAD, "/sub/", &fields);
+    for headers in [vec![], vec![(ACCEPT, "application/json")]] {
+        let whole = get(&files, "/sub/", &headers);
+        let head = call(&files, Method::HEAD, "/sub/", &headers);
         assert_eq!(head.status(), 200);
         assert_eq!(head.headers(), whole.headers());
         assert_eq!(head.body().length(), whole.body().length());
@@ -323,7 +328,7 @@ fn names_with_a_backslash_are_listed_and_served() {
     folder.file("a\\b.txt", "file").file("c\\d/x", "nested");
     let files = listing(&folder);
     assert_eq!(names(&files, "/"), ["c\\d", "a\\b.txt"]);
-    assert_eq!(told(&files, "/")["entries"][1]["href"], "./a%5Cb.txt");
+    assert_eq!(json(&files, "/")["entries"][1]["href"], "./a%5Cb.txt");
     let server = TestServer::spawn(|builder| builder, files);
     let mut client = server.connect();
     client.get("/a%5Cb.txt").expect_body("file");
@@ -364,7 +369,7 @@ fn a_large_folder_is_listed_in_pages_by_name() {
     }
     folder.file("00000 x/in", "");
     let files = listing(&folder);
-    let first = told(&files, "/?sort=size&order=desc");
+    let first = json(&files, "/?sort=size&order=desc");
     assert_eq!(first["complete"], false);
     assert_eq!(first["names"], 10_003);
     assert_eq!(first["entries"].as_array().map(Vec::len), Some(10_000));
@@ -372,7 +377,7 @@ fn a_large_folder_is_listed_in_pages_by_name() {
     assert_eq!(first["entries"][1]["href"], "./00000%20x/");
     assert_eq!(first["entries"][9999]["name"], "09998");
     assert_eq!(first["next"], "?after=09998");
-    let second = told(&files, "/?after=09998");
+    let second = json(&files, "/?after=09998");
     assert_eq!(second["complete"], false);
     assert_eq!(second["next"], Value::Null);
     assert_eq!(names(&files, "/?after=09998"), ["09999", "10000", "10001"]);
@@ -390,7 +395,7 @@ fn hidden_names_do_not_count_towards_a_page() {
         folder.file(&format!(".{index}"), "");
     }
     folder.file("a", "");
-    let told = told(&listing(&folder), "/");
-    assert_eq!(told["complete"], true);
-    assert_eq!(told["entries"].as_array().map(Vec::len), Some(1));
+    let json = json(&listing(&folder), "/");
+    assert_eq!(json["complete"], true);
+    assert_eq!(json["entries"].as_array().map(Vec::len), Some(1));
 }

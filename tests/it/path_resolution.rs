@@ -19,7 +19,7 @@ use crate::support::{
 };
 
 fn files(folder: &TempDir) -> ServeDir {
-    ServeDir::new(folder).expect("the folder can be served")
+    ServeDir::new(folder).expect("the folder can be opened")
 }
 
 #[test]
@@ -64,14 +64,14 @@ fn nothing_outside_the_folder_is_served() {
         .file("root/inner/x", "x")
         .file("root/.env", "secret");
     let root = outer.path("root");
-    symlink("../secret", root.join("out")).expect("a link can be made");
-    symlink(outer.path("secret"), root.join("absolute")).expect("a link can be made");
-    symlink("..", root.join("up")).expect("a link can be made");
-    symlink("inner/x", root.join("in")).expect("a link can be made");
-    symlink("loop", root.join("loop")).expect("a link can be made");
-    symlink("/proc/self/fd/0", root.join("magic")).expect("a link can be made");
-    symlink("inner", root.join("folder")).expect("a link can be made");
-    let files = ServeDir::new(&root).expect("the folder can be served");
+    symlink("../secret", root.join("out")).expect("a link can be created");
+    symlink(outer.path("secret"), root.join("absolute")).expect("a link can be created");
+    symlink("..", root.join("up")).expect("a link can be created");
+    symlink("inner/x", root.join("in")).expect("a link can be created");
+    symlink("loop", root.join("loop")).expect("a link can be created");
+    symlink("/proc/self/fd/0", root.join("magic")).expect("a link can be created");
+    symlink("inner", root.join("folder")).expect("a link can be created");
+    let files = ServeDir::new(&root).expect("the folder can be opened");
     expect_status(&files, "/in", 200);
     expect_status(&files, "/folder/x", 200);
     let files = files.symlinks(Symlinks::Never);
@@ -122,9 +122,9 @@ fn nothing_outside_the_folder_is_served() {
 fn magic_links_of_proc_are_not_followed() {
     let inside = TempDir::new();
     let open = File::open(&inside).expect("a folder can be opened");
-    let own = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
-    assert!(fs::read_dir(&own).is_ok(), "this test can go there");
-    let files = ServeDir::new("/proc/self/fd").expect("the folder can be served");
+    let link = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
+    assert!(fs::read_dir(&link).is_ok(), "the link can be followed");
+    let files = ServeDir::new("/proc/self/fd").expect("the folder can be opened");
     expect_status(&files, &format!("/{}/", open.as_raw_fd()), 404);
     expect_status(&files, &format!("/{}", open.as_raw_fd()), 404);
 }
@@ -138,9 +138,9 @@ fn no_random_path_leaves_the_folder() {
     ];
     let outer = TempDir::new();
     outer.file("secret", "secret").file("root/a/a", "a");
-    symlink("..", outer.path("root/up")).expect("a link can be made");
-    symlink("../secret", outer.path("root/a/out")).expect("a link can be made");
-    let files = ServeDir::new(outer.path("root")).expect("the folder can be served");
+    symlink("..", outer.path("root/up")).expect("a link can be created");
+    symlink("../secret", outer.path("root/a/out")).expect("a link can be created");
+    let files = ServeDir::new(outer.path("root")).expect("the folder can be opened");
     let mut random = Random::new(4);
     for _ in 0..20_000 {
         let count = 1 + random.below(8);
@@ -155,7 +155,7 @@ fn no_random_path_leaves_the_folder() {
         match response.status().as_u16() {
             200 => assert_eq!(response.body().length(), Some(1), "{target}"),
             301 => {
-                let location = header(&response, LOCATION).expect("it leads somewhere");
+                let location = header(&response, LOCATION).expect("the redirect has a Location");
                 assert!(location.starts_with("./"), "{target}: {location}");
             }
             status => assert!(status == 404 || status == 400, "{target}: {status}"),
@@ -168,13 +168,13 @@ fn no_random_path_leaves_the_folder() {
 fn a_link_swapped_in_during_lookup_is_not_followed() {
     let outer = TempDir::new();
     outer.file("out/x", "the secret").file("root/real/x", "x");
-    let (root, ends) = (outer.path("root"), AtomicBool::new(false));
-    symlink("../out", root.join("link")).expect("a link can be made");
-    let files = ServeDir::new(&root).expect("the folder can be served");
+    let (root, stop) = (outer.path("root"), AtomicBool::new(false));
+    symlink("../out", root.join("link")).expect("a link can be created");
+    let files = ServeDir::new(&root).expect("the folder can be opened");
     thread::scope(|scope| {
         scope.spawn(|| {
             let swap = |from: &str, to: &str| fs::rename(root.join(from), root.join(to));
-            while !ends.load(Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 for (from, to) in [
                     ("real", "x"),
                     ("link", "real"),
@@ -185,21 +185,21 @@ fn a_link_swapped_in_during_lookup_is_not_followed() {
                 }
             }
         });
-        let answer = || get(&files, "/real/x", &[]);
-        let answers: Vec<_> = (0..20_000)
-            .map(|_| answer())
-            .map(|answer| (answer.status().as_u16(), answer.body().length()))
+        let response = || get(&files, "/real/x", &[]);
+        let responses: Vec<_> = (0..20_000)
+            .map(|_| response())
+            .map(|response| (response.status().as_u16(), response.body().length()))
             .collect();
-        ends.store(true, Ordering::Relaxed);
-        for answer in &answers {
+        stop.store(true, Ordering::Relaxed);
+        for response in &responses {
             assert!(
-                matches!(answer, (200, Some(1)) | (404 | 503, _)),
-                "{answer:?}"
+                matches!(response, (200, Some(1)) | (404 | 503, _)),
+                "{response:?}"
             );
         }
         assert!(
-            answers.iter().any(|(status, _)| *status == 200),
-            "it was never there"
+            responses.iter().any(|(status, _)| *status == 200),
+            "no lookup succeeded"
         );
     });
 }
@@ -208,17 +208,17 @@ fn a_link_swapped_in_during_lookup_is_not_followed() {
 fn only_regular_files_are_served() {
     let folder = TempDir::new();
     folder.pipe("pipe");
-    let _socket = UnixListener::bind(folder.path("socket")).expect("a socket can be made");
+    let _socket = UnixListener::bind(folder.path("socket")).expect("a socket can be created");
     let files = files(&folder);
     expect_status(&files, "/socket", 404);
     // Opening a FIFO would wake a writer that waits for a reader.
-    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).expect("there is inotify");
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).expect("inotify is available");
     let pipe = folder.path("pipe");
-    inotify::add_watch(&watch, pipe, inotify::WatchFlags::OPEN).expect("it can be watched");
+    inotify::add_watch(&watch, pipe, inotify::WatchFlags::OPEN).expect("the file can be watched");
     expect_status(&files, "/pipe", 404);
     expect_status(&files, "/pipe/", 404);
     let opened = rustix::io::read(&watch, &mut [0; 512]);
-    assert_eq!(opened, Err(Errno::AGAIN), "it was opened");
+    assert_eq!(opened, Err(Errno::AGAIN), "the FIFO was opened");
     expect_status(&files, &format!("/{}", "a".repeat(300)), 404);
     expect_status(&files, &format!("/{}", "a/".repeat(3000)), 404);
 }
@@ -232,7 +232,7 @@ fn file_names_with_any_bytes_are_served() {
         .file("%41", "1")
         .file("\u{e9}.txt", "22")
         .file("a\nb", "333");
-    fs::write(folder.as_ref().join(OsStr::from_bytes(b"\xff")), "4444").expect("it is a name");
+    fs::write(folder.as_ref().join(OsStr::from_bytes(b"\xff")), "4444").expect("the name is valid");
     let files = files(&folder);
     for (target, length) in [
         ("/%2541", 1),
@@ -324,34 +324,34 @@ fn lookups_without_openat2_find_the_same_files() {
             for link in ["link0", "link1", "link2"] {
                 let target = path(5);
                 let target = if target.is_empty() { "/" } else { &target };
-                symlink(target, outer.path(place).join(link)).expect("a link can be made");
+                symlink(target, outer.path(place).join(link)).expect("a link can be created");
             }
         }
-        let open = || ServeDir::new(outer.path("root")).expect("the folder can be served");
+        let open = || ServeDir::new(outer.path("root")).expect("the folder can be opened");
         for symlinks in [Symlinks::Inside, Symlinks::Never] {
-            let by_system = open().symlinks(symlinks).listing(true);
+            let with_openat2 = open().symlinks(symlinks).listing(true);
             let by_walking = without_openat2(open).symlinks(symlinks).listing(true);
             for _ in 0..40 {
                 let target = format!("/{}", path(4));
-                let answers = [&by_system, &by_walking].map(|files| {
-                    let answer = get(files, &target, &[]);
+                let responses = [&with_openat2, &by_walking].map(|files| {
+                    let response = get(files, &target, &[]);
                     (
-                        answer.status(),
-                        answer.body().as_bytes().to_vec(),
-                        answer.body().length(),
+                        response.status(),
+                        response.body().as_bytes().to_vec(),
+                        response.body().length(),
                     )
                 });
                 assert_eq!(
-                    answers[0],
-                    answers[1],
+                    responses[0],
+                    responses[1],
                     "{target} in {}",
                     outer.path("root").display()
                 );
-                found += usize::from(answers[0].0 == 200);
+                found += usize::from(responses[0].0 == 200);
             }
         }
     }
-    assert!(found > 1000, "only {found} were found");
+    assert!(found > 1000, "only {found} lookups succeeded");
 }
 
 /// Each worker may walk a path, and 64 spare descriptors must suffice for all workers.
@@ -363,7 +363,7 @@ fn walking_a_deep_tree_holds_few_descriptors() {
             let folder = TempDir::new();
             let deep = "d/".repeat(500);
             folder.file(&format!("{deep}x"), "x").file("top", "top");
-            symlink("../d/../../top", folder.path("d/d/up")).expect("a link can be made");
+            symlink("../d/../../top", folder.path("d/d/up")).expect("a link can be created");
             let files = without_openat2(|| files(&folder));
             let mut all = exhaust_descriptors();
             // A walk needs two descriptors: the current folder and the next entry.
@@ -383,7 +383,7 @@ fn lookups_without_openat2_end_at_long_links() {
     let deep = "d/".repeat(500);
     folder.file(&format!("{deep}x"), "x");
     let target = format!("{}x", "../d/".repeat(600));
-    symlink(target, folder.path(&format!("{deep}link"))).expect("a link can be made");
+    symlink(target, folder.path(&format!("{deep}link"))).expect("a link can be created");
     expect_status(&files(&folder), &format!("/{deep}link"), 200);
     let files = without_openat2(|| files(&folder));
     expect_status(&files, &format!("/{deep}link"), 404);
@@ -398,10 +398,10 @@ fn an_inaccessible_folder_is_an_error() {
     let opened = without_openat2(|| {
         let mut opened = None;
         without_privileges(|| opened = Some(ServeDir::new(folder.path("closed"))));
-        opened.expect("it was tried")
+        opened.expect("the closure ran")
     });
     folder.set_permissions("closed", 0o700);
-    let error = opened.expect_err("nothing can be found in it");
+    let error = opened.expect_err("the folder is inaccessible");
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     for forbidden in ["openat2", "not implemented", "openat", "denied"] {
         assert!(error.to_string().contains(forbidden), "{error}");

@@ -24,68 +24,73 @@ const LARGE: usize = 8 * 1024 * 1024;
 
 /// How a client connects.
 #[derive(Debug, Clone, Copy)]
-enum Way {
+enum Access {
     Plain,
     Proxied,
-    TlsServer,
+    Tls,
     /// TLS behind a PROXY protocol header.
-    SecureProxied,
+    TlsProxied,
 }
 
-const WAYS: [Way; 4] = [Way::Plain, Way::Proxied, Way::TlsServer, Way::SecureProxied];
+const ACCESSES: [Access; 4] = [
+    Access::Plain,
+    Access::Proxied,
+    Access::Tls,
+    Access::TlsProxied,
+];
 
 /// The PROXY protocol header.
-const HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 80\r\n";
+const PROXY_HEADER: &[u8] = b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 80\r\n";
 
 /// What a client does.
 #[derive(Debug, Clone, Copy)]
-enum Errand {
+enum Scenario {
     /// A request with a Content-Length body.
-    Whole,
+    WithLength,
     Chunked,
     /// Several pipelined requests.
     Pipeline,
     /// Several requests on one connection, each after the response before.
-    Kept,
+    KeepAlive,
     /// A request with `Expect: 100-continue`.
-    Expecting,
+    ExpectContinue,
     /// A request body that the handler streams.
     Streamed,
     /// A large response that the client reads slowly.
     Large,
     /// An upgrade to another protocol.
-    Switched,
+    Upgraded,
 }
 
-const ERRANDS: [Errand; 8] = [
-    Errand::Whole,
-    Errand::Chunked,
-    Errand::Pipeline,
-    Errand::Kept,
-    Errand::Expecting,
-    Errand::Streamed,
-    Errand::Large,
-    Errand::Switched,
+const SCENARIOS: [Scenario; 8] = [
+    Scenario::WithLength,
+    Scenario::Chunked,
+    Scenario::Pipeline,
+    Scenario::KeepAlive,
+    Scenario::ExpectContinue,
+    Scenario::Streamed,
+    Scenario::Large,
+    Scenario::Upgraded,
 ];
 
 /// The next step of a client. Everything that it waits for must arrive.
 #[derive(Debug)]
 enum Step {
     /// Starts the TLS handshake.
-    Hello,
+    ClientHello,
     /// Completes the TLS handshake.
-    ShakeHands,
+    Handshake,
     Send(Vec<u8>),
     /// Expects `100 Continue`.
     Continue,
     /// Expects a response with this body.
-    Answer(String),
+    Response(String),
     /// Reads a part of the large response.
-    Part(usize),
+    ReadPart(usize),
     /// Reads the rest of the large response.
-    Rest,
+    ReadRest,
     /// Expects `101 Switching Protocols`.
-    Switched,
+    Upgraded,
     /// Expects these bytes in the new protocol.
     Bytes(String),
     /// Shuts down the sending side.
@@ -96,10 +101,10 @@ enum Step {
 
 /// A client and its remaining steps.
 #[derive(Debug)]
-struct Visitor {
+struct TestClient {
     client: Client,
-    way: Way,
-    errand: Errand,
+    access: Access,
+    scenario: Scenario,
     steps: VecDeque<Step>,
     /// Bytes received of the large response.
     taken: Vec<u8>,
@@ -107,37 +112,37 @@ struct Visitor {
 }
 
 /// Prints the client whose step failed, and the seed.
-struct Told(u64, Way, Errand);
+struct FailureNote(u64, Access, Scenario);
 
-impl Drop for Told {
+impl Drop for FailureNote {
     fn drop(&mut self) {
-        let Self(seed, way, errand) = self;
+        let Self(seed, access, scenario) = self;
         if thread::panicking() {
-            println!("seed {seed}: {way:?}, {errand:?}");
+            println!("seed {seed}: {access:?}, {scenario:?}");
         }
     }
 }
 
 /// The server under test.
-struct House {
+struct TestBed {
     server: BoundServer,
     config: Arc<ClientConfig>,
 }
 
 /// Echoes bodies, sends a large response, and upgrades.
-struct Everything {
+struct TestHandler {
     large: Bytes,
 }
 
-impl Handler for Everything {
+impl Handler for TestHandler {
     fn handle(&self, request: &mut Request) -> Response {
         match request.uri().path() {
             "/large" => self.large.clone().into_response(),
             "/lines" => {
-                let serve = |stream| echo(stream).expect("the client stays to the end");
+                let serve = |stream| echo(stream).expect("the client stays connected");
                 Upgrade::new("line-echo", serve).into_response()
             }
-            _ => gather(mem::take(request)).into_response(),
+            _ => read_all(mem::take(request)).into_response(),
         }
     }
 
@@ -149,16 +154,16 @@ impl Handler for Everything {
     }
 }
 
-fn gather(mut request: Request) -> io::Result<Vec<u8>> {
+fn read_all(mut request: Request) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     request.body_mut().read_to_end(&mut content)?;
     Ok(content)
 }
 
-impl House {
+impl TestBed {
     fn new(authority: &CertificateAuthority) -> Self {
-        let address: ListenAddr = "127.0.0.1:0".parse().expect("it is an address");
-        let proxy: TrustedProxy = "127.0.0.1".parse().expect("it is one");
+        let address: ListenAddr = "127.0.0.1:0".parse().expect("the address is valid");
+        let proxy: TrustedProxy = "127.0.0.1".parse().expect("the proxy is valid");
         let tls = authority.issue(&[NAME]).tls();
         let builder = Server::builder()
             .listen(address.clone())
@@ -171,66 +176,68 @@ impl House {
             .drain_idle(NEVER)
             .drain_timeout(NEVER);
         Self {
-            server: BoundServer::from(builder.bind().expect("ports are free")),
+            server: BoundServer::from(builder.bind().expect("the ports are free")),
             config: authority.client(),
         }
     }
 
     #[track_caller]
-    fn visit(&self, random: &mut Random, number: usize) -> Visitor {
-        let way = WAYS[random.below(WAYS.len())];
-        let errand = ERRANDS[random.below(ERRANDS.len())];
-        let [plain, proxied, secure, secure_proxied] = self.server.addresses() else {
-            panic!("{:?} are four", self.server.addresses());
+    fn connect(&self, random: &mut Random, number: usize) -> TestClient {
+        let access = ACCESSES[random.below(ACCESSES.len())];
+        let scenario = SCENARIOS[random.below(SCENARIOS.len())];
+        let [plain, proxied, tls, tls_proxied] = self.server.addresses() else {
+            panic!("{:?}", self.server.addresses());
         };
-        let client = match way {
-            Way::Plain => Client::connect(plain),
-            Way::Proxied => Client::connect(proxied),
-            Way::TlsServer => Client::connect(secure).with_tls(&self.config, NAME),
-            Way::SecureProxied => {
-                let mut proxy = Client::connect(secure_proxied);
-                proxy.send(HEADER);
+        let client = match access {
+            Access::Plain => Client::connect(plain),
+            Access::Proxied => Client::connect(proxied),
+            Access::Tls => Client::connect(tls).with_tls(&self.config, NAME),
+            Access::TlsProxied => {
+                let mut proxy = Client::connect(tls_proxied);
+                proxy.send(PROXY_HEADER);
                 proxy.with_tls(&self.config, NAME)
             }
         };
-        Visitor {
+        TestClient {
             client,
-            way,
-            errand,
-            steps: steps(random, way, errand, number),
+            access,
+            scenario,
+            steps: steps(random, access, scenario, number),
             taken: Vec::new(),
             answered: 0,
         }
     }
 }
 
-fn steps(random: &mut Random, way: Way, errand: Errand, number: usize) -> VecDeque<Step> {
-    let mut text = |what: &str| format!("{what} {number} {}", "x".repeat(random.below(2000)));
+fn steps(random: &mut Random, access: Access, scenario: Scenario, number: usize) -> VecDeque<Step> {
+    let mut text = |name: &str| format!("{name} {number} {}", "x".repeat(random.below(2000)));
     let bodies: [String; 4] = ["a", "b", "c", "d"].map(&mut text);
     let body = &bodies[0];
     let mut script = Script {
         random,
         steps: VecDeque::new(),
     };
-    match way {
-        Way::Plain => {}
-        Way::Proxied => script.send(HEADER),
-        Way::TlsServer | Way::SecureProxied => script.steps.extend([Step::Hello, Step::ShakeHands]),
-    }
-    match errand {
-        Errand::Whole => script.call(&request::post("/", body), body),
-        Errand::Chunked => script.call(&request::post_chunked("/", body, 100), body),
-        Errand::Streamed => script.call(&request::post_chunked("/streamed", body, 100), body),
-        Errand::Pipeline => {
-            script.send_joined(&bodies.each_ref().map(|body| request::post("/", body)));
-            script.steps.extend(bodies.map(Step::Answer));
+    match access {
+        Access::Plain => {}
+        Access::Proxied => script.send(PROXY_HEADER),
+        Access::Tls | Access::TlsProxied => {
+            script.steps.extend([Step::ClientHello, Step::Handshake])
         }
-        Errand::Kept => {
+    }
+    match scenario {
+        Scenario::WithLength => script.call(&request::post("/", body), body),
+        Scenario::Chunked => script.call(&request::post_chunked("/", body, 100), body),
+        Scenario::Streamed => script.call(&request::post_chunked("/streamed", body, 100), body),
+        Scenario::Pipeline => {
+            script.send_joined(&bodies.each_ref().map(|body| request::post("/", body)));
+            script.steps.extend(bodies.map(Step::Response));
+        }
+        Scenario::KeepAlive => {
             for body in &bodies {
                 script.call(&request::post("/", body), body);
             }
         }
-        Errand::Expecting => {
+        Scenario::ExpectContinue => {
             let head = format!(
                 "POST / HTTP/1.1\r\nHost: it\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
                 body.len()
@@ -239,17 +246,17 @@ fn steps(random: &mut Random, way: Way, errand: Errand, number: usize) -> VecDeq
             script.steps.push_back(Step::Continue);
             script.call(body.as_bytes(), body);
         }
-        Errand::Large => {
+        Scenario::Large => {
             script.send(&request::get_and_close("/large"));
-            let parts = [(); 8].map(|()| Step::Part(script.random.below(LARGE / 8)));
+            let parts = [(); 8].map(|()| Step::ReadPart(script.random.below(LARGE / 8)));
             script.steps.extend(parts);
-            script.steps.push_back(Step::Rest);
+            script.steps.push_back(Step::ReadRest);
         }
-        Errand::Switched => {
+        Scenario::Upgraded => {
             script.send(
                 b"GET /lines HTTP/1.1\r\nHost: it\r\nConnection: Upgrade\r\nUpgrade: line-echo\r\n\r\n",
             );
-            script.steps.push_back(Step::Switched);
+            script.steps.push_back(Step::Upgraded);
             for line in bodies {
                 script.send(format!("{line}\n").as_bytes());
                 script
@@ -269,9 +276,9 @@ struct Script<'r> {
 }
 
 impl Script<'_> {
-    fn call(&mut self, request: &[u8], answer: &str) {
+    fn call(&mut self, request: &[u8], response: &str) {
         self.send(request);
-        self.steps.push_back(Step::Answer(answer.to_owned()));
+        self.steps.push_back(Step::Response(response.to_owned()));
     }
 
     /// Sends the bytes in random pieces.
@@ -297,39 +304,39 @@ impl Script<'_> {
     }
 }
 
-impl Visitor {
+impl TestClient {
     #[track_caller]
     fn take_step(&mut self, large: &Bytes) {
         let client = &mut self.client;
-        match self.steps.pop_front().expect("there is one") {
-            Step::Hello => {
+        match self.steps.pop_front().expect("a step is left") {
+            Step::ClientHello => {
                 let (tls, socket) = client.tls_and_socket();
-                tls.write_tls(socket).expect("the server takes it");
+                tls.write_tls(socket).expect("the ClientHello is sent");
             }
-            Step::ShakeHands => client.try_handshake().expect("it is let in"),
+            Step::Handshake => client.try_handshake().expect("the TLS handshake succeeds"),
             Step::Send(bytes) => {
                 client.send(bytes);
             }
             Step::Continue => {
                 client.expect_status(100);
             }
-            Step::Answer(body) => {
-                let is_last = client.expect_body(body).announces_close();
+            Step::Response(body) => {
+                let announces_close = client.expect_body(body).announces_close();
                 self.answered += 1;
-                if is_last {
-                    self.expect_to_be_done();
+                if announces_close {
+                    self.expect_closed_after_last();
                 }
             }
-            Step::Part(count) => self.taken.extend(client.expect_bytes(count)),
-            Step::Rest => {
+            Step::ReadPart(count) => self.taken.extend(client.expect_bytes(count)),
+            Step::ReadRest => {
                 let (rest, end) = client.read_rest();
                 self.taken.extend(rest);
                 assert_eq!(end, End::Closed);
                 assert!(self.taken.starts_with(b"HTTP/1.1 200 "));
-                assert!(self.taken.ends_with(large), "the answer is whole");
+                assert!(self.taken.ends_with(large), "the response is complete");
                 self.answered += 1;
             }
-            Step::Switched => {
+            Step::Upgraded => {
                 client.expect_status(101);
                 self.answered += 1;
             }
@@ -347,9 +354,13 @@ impl Visitor {
     /// The server announced that this was the last response. Requests sent before must be answered;
     /// the client may send the others to another server.
     #[track_caller]
-    fn expect_to_be_done(&mut self) {
-        let has_sent_more = matches!(self.steps.front(), Some(Step::Answer(_)));
-        assert!(!has_sent_more, "{} are not answered", self.steps.len());
+    fn expect_closed_after_last(&mut self) {
+        let has_sent_more = matches!(self.steps.front(), Some(Step::Response(_)));
+        assert!(
+            !has_sent_more,
+            "{} requests got no response",
+            self.steps.len()
+        );
         self.steps.clear();
         self.client.expect_closed();
     }
@@ -363,14 +374,14 @@ fn shutdown_at_any_moment_loses_no_request() {
     let large = Bytes::from(Random::new(0).bytes(LARGE));
     for seed in 0..ROUNDS {
         let mut random = Random::new(seed);
-        let house = House::new(&authority);
-        let mut visitors: Vec<Visitor> = (0..CLIENTS)
-            .map(|number| house.visit(&mut random, number))
+        let bed = TestBed::new(&authority);
+        let mut clients: Vec<TestClient> = (0..CLIENTS)
+            .map(|number| bed.connect(&mut random, number))
             .collect();
-        let server = house.server.run(Everything {
+        let server = bed.server.run(TestHandler {
             large: large.clone(),
         });
-        let all: usize = visitors.iter().map(|visitor| visitor.steps.len()).sum();
+        let all: usize = clients.iter().map(|client| client.steps.len()).sum();
         let (stop_at, spins) = (random.below(all), random.below(100_000));
         let mut stopper = None;
         for step in 0.. {
@@ -381,18 +392,18 @@ fn shutdown_at_any_moment_loses_no_request() {
                     handle.shutdown();
                 }));
             }
-            let is_busy = |visitor: &&mut Visitor| !visitor.steps.is_empty();
-            let mut busy: Vec<_> = visitors.iter_mut().filter(is_busy).collect();
+            let is_busy = |client: &&mut TestClient| !client.steps.is_empty();
+            let mut busy: Vec<_> = clients.iter_mut().filter(is_busy).collect();
             if busy.is_empty() {
                 break;
             }
-            let visitor = busy.swap_remove(random.below(busy.len()));
-            let _told = Told(seed, visitor.way, visitor.errand);
-            visitor.take_step(&large);
+            let client = busy.swap_remove(random.below(busy.len()));
+            let _note = FailureNote(seed, client.access, client.scenario);
+            client.take_step(&large);
         }
-        let answered: u64 = visitors.iter().map(|visitor| visitor.answered).sum();
-        drop(visitors);
-        let stopper = stopper.expect("there were so many steps");
+        let answered: u64 = clients.iter().map(|client| client.answered).sum();
+        drop(clients);
+        let stopper = stopper.expect("the shutdown was started");
         stopper.join().expect("shutting down does not panic");
         let report = server.expect_end();
         assert_eq!(

@@ -34,16 +34,16 @@ over_every_transport! {
 }
 
 /// A handler that streams bodies of at most this many bytes.
-struct Reading<F>(u64, F);
+struct Streaming<F>(u64, F);
 
-impl<F, R> Handler for Reading<F>
+impl<F, R> Handler for Streaming<F>
 where
     F: Fn(Request) -> R + Send + Sync + 'static,
     R: IntoResponse,
 {
     fn handle(&self, request: &mut Request) -> Response {
-        let Self(_, answer) = self;
-        answer(mem::take(request)).into_response()
+        let Self(_, function) = self;
+        function(mem::take(request)).into_response()
     }
 
     fn body_mode(&self, _: &Request) -> BodyMode {
@@ -51,29 +51,29 @@ where
     }
 }
 
-fn reading<F, R>(answer: F) -> Reading<F>
+fn streaming<F, R>(function: F) -> Streaming<F>
 where
     F: Fn(Request) -> R + Send + Sync + 'static,
     R: IntoResponse,
 {
-    Reading(u64::MAX, answer)
+    Streaming(u64::MAX, function)
 }
 
 /// Returns the body.
-fn gather(mut request: Request) -> io::Result<Vec<u8>> {
+fn read_all(mut request: Request) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     request.body_mut().read_to_end(&mut content)?;
     Ok(content)
 }
 
 fn server(transport: Transport) -> TestServer {
-    transport.spawn(|builder| builder, reading(gather))
+    transport.spawn(|builder| builder, streaming(read_all))
 }
 
 /// Reads this many bytes.
 fn read(body: &mut Body, count: usize) -> Vec<u8> {
     let mut content = vec![0; count];
-    body.read_exact(&mut content).expect("the bytes have come");
+    body.read_exact(&mut content).expect("the bytes arrive");
     content
 }
 
@@ -89,10 +89,10 @@ fn a_handler_runs_before_the_body_has_arrived(transport: Transport) {
         let waiter = gate.waiter();
         let server = transport.spawn(
             |builder| builder,
-            reading(move |mut request: Request| {
+            streaming(move |mut request: Request| {
                 let first = read(request.body_mut(), 4);
                 waiter.wait();
-                gather(request).map(|rest| [first, rest].concat())
+                read_all(request).map(|rest| [first, rest].concat())
             }),
         );
         let mut client = server.connect();
@@ -118,12 +118,12 @@ fn a_body_that_arrived_with_the_head_is_read(transport: Transport) {
 fn packet_boundaries_do_not_change_the_result(transport: Transport) {
     let server = transport.spawn(
         |builder| builder,
-        Reading(5, |request: Request| {
+        Streaming(5, |request: Request| {
             let here = request.body().as_bytes().len();
-            gather(request).map(|content| format!("{here} {}", content.len()))
+            read_all(request).map(|content| format!("{here} {}", content.len()))
         }),
     );
-    for (body, status, answer) in [("whole", 200, "0 5"), ("larger", 413, "")] {
+    for (body, status, expected) in [("whole", 200, "0 5"), ("larger", 413, "")] {
         for (head, content) in [
             (request::post_head("/", body.len()), body.to_owned()),
             (
@@ -137,7 +137,7 @@ fn packet_boundaries_do_not_change_the_result(transport: Transport) {
             // The server may have closed a connection that it rejected.
             drop(two.try_send(content));
             for response in [one.expect_status(status), two.expect_status(status)] {
-                assert!(status != 200 || response.text() == answer, "{response:?}");
+                assert!(status != 200 || response.text() == expected, "{response:?}");
             }
         }
     }
@@ -162,8 +162,8 @@ fn requests_around_a_streamed_body_are_answered_in_order(transport: Transport) {
     client.expect_body("");
     sending
         .join()
-        .expect("a sender does not panic")
-        .expect("all is taken");
+        .expect("the sender does not panic")
+        .expect("everything is sent");
 }
 
 fn a_response_does_not_wait_for_the_next_body(transport: Transport) {
@@ -178,17 +178,18 @@ fn a_response_does_not_wait_for_the_next_body(transport: Transport) {
 fn trailers_are_known_at_the_end_of_the_body() {
     let server = TestServer::spawn(
         |builder| builder,
-        reading(|mut request: Request| {
-            let wire = RawRequest::of(&request)
+        streaming(|mut request: Request| {
+            let raw_request = RawRequest::of(&request)
                 .cloned()
-                .expect("it came over a wire");
-            let before = wire.trailers().len() + wire.chunks().count();
-            let content = io::copy(request.body_mut(), &mut io::sink()).expect("it can be read");
-            let sum = wire.trailers()["sum"].to_str().map(str::to_owned);
+                .expect("the request has its raw form");
+            let before = raw_request.trailers().len() + raw_request.chunks().count();
+            let content =
+                io::copy(request.body_mut(), &mut io::sink()).expect("the body can be read");
+            let sum = raw_request.trailers()["sum"].to_str().map(str::to_owned);
             format!(
                 "{before} {content} {} {}",
-                sum.expect("it is text"),
-                wire.chunks().count()
+                sum.expect("the text is UTF-8"),
+                raw_request.chunks().count()
             )
         }),
     );
@@ -201,9 +202,9 @@ fn trailers_are_known_at_the_end_of_the_body() {
 fn continue_is_sent_with_the_first_read(transport: Transport) {
     let server = transport.spawn(
         |builder| builder,
-        reading(|request: Request| match request.uri().path() {
+        streaming(|request: Request| match request.uri().path() {
             "/unread" => Ok(Vec::new()),
-            _ => gather(request),
+            _ => read_all(request),
         }),
     );
     let head = |target: &str| {
@@ -233,12 +234,13 @@ fn check_failure(
     let (sender, receiver) = bounded(1);
     let server = transport.spawn(
         configure,
-        Reading(most, move |mut request: Request| {
-            let failure = io::copy(request.body_mut(), &mut io::sink()).expect_err("it fails");
-            let again = request.body_mut().read(&mut [0]);
-            let again = again.expect_err("it fails again");
-            let kinds = [failure.kind(), again.kind()];
-            sender.send(kinds).expect("the test listens");
+        Streaming(most, move |mut request: Request| {
+            let failure =
+                io::copy(request.body_mut(), &mut io::sink()).expect_err("the read fails");
+            let failure_after = request.body_mut().read(&mut [0]);
+            let failure_after = failure_after.expect_err("the next read fails");
+            let kinds = [failure.kind(), failure_after.kind()];
+            sender.send(kinds).expect("the test receives");
             StatusCode::INTERNAL_SERVER_ERROR
         }),
     );
@@ -277,7 +279,7 @@ fn a_client_below_the_min_rate_gets_408() {
                 .min_rate(fast)
                 .min_rate_grace(SOON)
         },
-        reading(gather),
+        streaming(read_all),
     );
     let mut client = server.connect();
     client.send(request::post_head("/", 1_000_000));
@@ -333,7 +335,7 @@ fn chunks_over_the_limit_get_413() {
 
 #[test]
 fn a_streamed_body_has_its_own_limit() {
-    let server = TestServer::spawn(|builder| builder.max_body(4), Reading(10, gather));
+    let server = TestServer::spawn(|builder| builder.max_body(4), Streaming(10, read_all));
     let mut client = server.connect();
     client.post("/", "eightish").expect_body("eightish");
     client.send(request::post_head("/", 11));
@@ -345,7 +347,7 @@ fn a_streamed_body_has_its_own_limit() {
 fn a_handler_may_respond_to_a_read_error() {
     let server = TestServer::spawn(
         |builder| builder,
-        reading(|request: Request| gather(request).map_err(|_| StatusCode::IM_A_TEAPOT)),
+        streaming(|request: Request| read_all(request).map_err(|_| StatusCode::IM_A_TEAPOT)),
     );
     let mut client = server.connect();
     client.send(request::chunked_head("/")).send("x");
@@ -356,7 +358,7 @@ fn a_handler_may_respond_to_a_read_error() {
 fn a_small_unread_rest_is_discarded(transport: Transport) {
     let server = transport.spawn(
         |builder| builder.max_body(4),
-        reading(|_: Request| "enough"),
+        streaming(|_: Request| "enough"),
     );
     let mut client = server.connect();
     for _ in 0..3 {
@@ -376,21 +378,21 @@ fn a_small_unread_rest_is_discarded(transport: Transport) {
 }
 
 fn an_early_response_arrives_during_the_upload(transport: Transport) {
-    let server = transport.spawn(|builder| builder, reading(|_: Request| "enough"));
+    let server = transport.spawn(|builder| builder, streaming(|_: Request| "enough"));
     let mut client = server.connect();
     let sending = client.send_in_background(request::post("/", vec![b'x'; HUGE]));
     assert!(client.expect_body("enough").announces_close());
     // The rest may or may not be received.
     drop(client.try_finish_sending());
     let _ = client.read_rest();
-    let _ = sending.join().expect("a sender does not panic");
+    let _ = sending.join().expect("the sender does not panic");
     server.expect_open(0);
 }
 
 fn a_panic_while_reading_gets_500(transport: Transport) {
     let server = transport.spawn(
         |builder| builder,
-        reading(|mut request: Request| {
+        streaming(|mut request: Request| {
             if request.uri().path() == "/panic" {
                 read(request.body_mut(), 4);
                 panic!("a test asked for this");
@@ -407,11 +409,11 @@ fn a_panic_while_reading_gets_500(transport: Transport) {
 }
 
 /// Panics in `body_mode` only.
-struct Unsure;
+struct PanickingBodyMode;
 
-impl Handler for Unsure {
+impl Handler for PanickingBodyMode {
     fn handle(&self, request: &mut Request) -> Response {
-        gather(mem::take(request)).into_response()
+        read_all(mem::take(request)).into_response()
     }
 
     fn body_mode(&self, _: &Request) -> BodyMode {
@@ -421,7 +423,7 @@ impl Handler for Unsure {
 
 #[test]
 fn a_panic_in_body_mode_means_buffered() {
-    let server = TestServer::spawn(|builder| builder, Unsure);
+    let server = TestServer::spawn(|builder| builder, PanickingBodyMode);
     let mut client = server.connect();
     client.send(request::post_head("/", 9)).send("half");
     client.send("whole").expect_body("halfwhole");
@@ -432,7 +434,7 @@ fn a_body_ends_with_the_response(transport: Transport) {
     let keep = Arc::clone(&kept);
     let server = transport.spawn(
         |builder| builder,
-        reading(move |mut request: Request| {
+        streaming(move |mut request: Request| {
             read(request.body_mut(), 4);
             let mut kept = keep.lock().unwrap_or_else(PoisonError::into_inner);
             *kept = Some(request.into_body());
@@ -444,7 +446,7 @@ fn a_body_ends_with_the_response(transport: Transport) {
     assert!(client.expect_body("kept").announces_close());
     client.send("whole").finish_sending().expect_closed();
     let body = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let failure = body.expect("it was kept").read(&mut [0]);
+    let failure = body.expect("the body was kept").read(&mut [0]);
     assert_eq!(
         failure.map_err(|error| error.kind()),
         Err(ErrorKind::NotConnected)
@@ -453,7 +455,7 @@ fn a_body_ends_with_the_response(transport: Transport) {
 
 #[test]
 fn a_request_body_as_response_is_empty() {
-    let server = TestServer::spawn(|builder| builder, reading(Request::into_body));
+    let server = TestServer::spawn(|builder| builder, streaming(Request::into_body));
     let mut client = server.connect();
     client.send(request::post_head("/", 9));
     assert_eq!(client.read_rest().1, End::Reset);
@@ -466,7 +468,7 @@ fn a_read_on_another_thread_fails_after_the_response(transport: Transport) {
     let (sender, receiver) = bounded(1);
     let server = transport.spawn(
         |builder| builder.body_timeout(NEVER).min_rate_grace(NEVER),
-        reading(move |mut request: Request| {
+        streaming(move |mut request: Request| {
             let sender: Sender<_> = sender.clone();
             let waiter = waiter.clone();
             let begun = waiter.clone();
@@ -476,7 +478,7 @@ fn a_read_on_another_thread_fails_after_the_response(transport: Transport) {
                 let failure = request.body_mut().read(&mut [0]);
                 sender
                     .send(failure.map_err(|error| error.kind()))
-                    .expect("the test listens");
+                    .expect("the test receives");
             });
             waiter.wait();
             "early"
@@ -494,7 +496,7 @@ fn a_read_on_another_thread_fails_after_the_response(transport: Transport) {
 }
 
 /// A server whose handler has read half of a body.
-fn half_way(
+fn half_read(
     transport: Transport,
     configure: impl FnOnce(Builder) -> Builder,
 ) -> (TestServer, Client) {
@@ -502,10 +504,10 @@ fn half_way(
     let waiter = gate.waiter();
     let server = transport.spawn(
         configure,
-        reading(move |mut request: Request| {
+        streaming(move |mut request: Request| {
             read(request.body_mut(), 4);
             waiter.wait();
-            gather(request)
+            read_all(request)
         }),
     );
     let mut client = server.connect();
@@ -515,7 +517,7 @@ fn half_way(
 }
 
 fn drain_reads_a_streamed_body_to_its_end(transport: Transport) {
-    let (server, mut client) = half_way(transport, |builder| builder.drain_timeout(NEVER));
+    let (server, mut client) = half_read(transport, |builder| builder.drain_timeout(NEVER));
     server.begin_drain();
     client.send("whole");
     assert!(client.expect_body("whole").announces_close());
@@ -525,7 +527,7 @@ fn drain_reads_a_streamed_body_to_its_end(transport: Transport) {
 }
 
 fn drain_aborts_a_body_at_the_deadline(transport: Transport) {
-    let (server, mut client) = half_way(transport, |builder| builder.drain_timeout(SOON));
+    let (server, mut client) = half_read(transport, |builder| builder.drain_timeout(SOON));
     server.handle().shutdown();
     let (received, _) = client.read_rest();
     assert!(received.is_empty(), "{received:?}");
@@ -555,7 +557,7 @@ fn a_connection_is_idle_again_after_a_streamed_body(transport: Transport) {
 }
 
 fn the_idle_timeout_starts_after_a_streamed_body(transport: Transport) {
-    let server = transport.spawn(|builder| builder.idle_timeout(SOON), reading(gather));
+    let server = transport.spawn(|builder| builder.idle_timeout(SOON), streaming(read_all));
     let mut client = server.connect();
     client.send(request::post_head("/", 9)).send("half");
     client.send("whole").expect_body("halfwhole");
@@ -569,11 +571,11 @@ fn a_half_close_before_the_read_is_noticed(transport: Transport) {
         let (sender, receiver) = bounded(1);
         let server = transport.spawn(
             |builder| builder,
-            reading(move |request: Request| {
+            streaming(move |request: Request| {
                 waiter.wait();
-                let read = gather(request).map(|content| content.len());
+                let read = read_all(request).map(|content| content.len());
                 let read = read.map_err(|error| error.kind());
-                sender.send(read).expect("the test listens");
+                sender.send(read).expect("the test receives");
                 "read"
             }),
         );
@@ -593,27 +595,27 @@ fn a_half_close_before_the_read_is_noticed(transport: Transport) {
 #[test]
 fn a_slow_upload_holds_its_worker() {
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
-    let note = {
+    let record = {
         let seen = Arc::clone(&seen);
-        move |what: &str| {
+        move |event: &str| {
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.push(what.to_owned());
+            seen.push(event.to_owned());
         }
     };
     let gate = Gate::new();
     let waiter = gate.waiter();
     let server = TestServer::spawn(
         |builder| builder.workers(1),
-        reading(move |mut request: Request| {
+        streaming(move |mut request: Request| {
             let is_upload = request.body().length() != Some(0);
             if is_upload {
                 read(request.body_mut(), 4);
-                note("half");
+                record("half");
                 waiter.wait();
             }
-            let answer = gather(request);
-            note(if is_upload { "whole" } else { "other" });
-            answer
+            let response = read_all(request);
+            record(if is_upload { "whole" } else { "other" });
+            response
         }),
     );
     let (mut slow, mut other) = (server.connect(), server.connect());
@@ -636,12 +638,16 @@ fn a_large_body_is_streamed_in_little_memory() {
             let waiter = gate.waiter();
             let server = TestServer::spawn(
                 |builder| builder.max_buffered_memory(64 * 1024),
-                reading(move |mut request: Request| {
+                streaming(move |mut request: Request| {
                     let body = request.body_mut();
                     let half = io::copy(&mut body.take(HUGE as u64 / 2), &mut io::sink());
                     waiter.wait();
                     let rest = io::copy(body, &mut io::sink());
-                    format!("{} {}", half.expect("a half"), rest.expect("the rest"))
+                    format!(
+                        "{} {}",
+                        half.expect("the first half is read"),
+                        rest.expect("the second half is read")
+                    )
                 }),
             );
             let mut client = server.connect();
@@ -657,8 +663,8 @@ fn a_large_body_is_streamed_in_little_memory() {
             client.expect_body(format!("{0} {0}", HUGE / 2));
             sending
                 .join()
-                .expect("a sender does not panic")
-                .expect("all is taken");
+                .expect("the sender does not panic")
+                .expect("everything is sent");
             assert_eq!(server.handle().snapshot().buffered, 0);
         },
     );

@@ -8,7 +8,7 @@ use httpool::{Handler, Layered, Request};
 
 use super::{call, get, text};
 
-fn library() -> impl Handler {
+fn protected() -> impl Handler {
     let auth = BasicAuth::of("Library", [("ada", "lovelace"), ("grete", "mañana: ☕")]);
     Layered::new(greet).layer(auth)
 }
@@ -24,21 +24,21 @@ fn with(credentials: impl AsRef<[u8]>) -> Builder {
 
 #[test]
 fn valid_credentials_are_accepted() {
-    for (credentials, said) in [
+    for (credentials, expected) in [
         ("ada:lovelace", "hello, ada"),
         ("grete:mañana: ☕", "hello, grete"),
     ] {
-        assert_eq!(text(&call(&library(), with(credentials))), said);
+        assert_eq!(text(&call(&protected(), with(credentials))), expected);
     }
     let lower = get("/").header("authorization", "basic  YWRhOmxvdmVsYWNl");
-    assert_eq!(text(&call(&library(), lower)), "hello, ada");
+    assert_eq!(text(&call(&protected(), lower)), "hello, ada");
 }
 
 #[test]
 fn other_requests_get_a_challenge() {
     #[track_caller]
     fn check(request: Builder) {
-        let response = call(&library(), request);
+        let response = call(&protected(), request);
         assert_eq!(response.status(), 401);
         let challenge = &response.headers()["www-authenticate"];
         assert_eq!(challenge, "Basic realm=\"Library\", charset=\"UTF-8\"");
@@ -86,9 +86,9 @@ fn a_custom_check_decides() {
 #[test]
 fn a_realm_is_escaped() {
     let auth = BasicAuth::of(r#"A "quoted\" realm"#, []);
-    let answer = call(&Layered::new(greet).layer(auth), get("/"));
+    let response = call(&Layered::new(greet).layer(auth), get("/"));
     let expected = r#"Basic realm="A \"quoted\\\" realm", charset="UTF-8""#;
-    assert_eq!(answer.headers()["www-authenticate"], expected);
+    assert_eq!(response.headers()["www-authenticate"], expected);
     for wrong in ["a\r\nset-cookie: b=c", "a\0", "caffè"] {
         assert!(catch_unwind(|| BasicAuth::of(wrong, [])).is_err());
         assert!(catch_unwind(|| BasicAuth::checked_by(wrong, |_, _| true)).is_err());

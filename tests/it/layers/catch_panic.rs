@@ -5,7 +5,7 @@ use httpool::{Layered, Request};
 use super::{call, get, text};
 use crate::support::TestServer;
 
-fn sorry(message: &str) -> (StatusCode, String) {
+fn describe_panic(message: &str) -> (StatusCode, String) {
     (StatusCode::BAD_GATEWAY, format!("sorry: {message}"))
 }
 
@@ -19,8 +19,8 @@ fn catch_panic_makes_the_response() {
             _ => "tea".into(),
         }
     };
-    let handler = Layered::new(handler).layer(CatchPanic::new(sorry));
-    for (target, status, said) in [
+    let handler = Layered::new(handler).layer(CatchPanic::new(describe_panic));
+    for (target, status, expected) in [
         ("/formatted", 502, "sorry: no tea"),
         ("/plain", 502, "sorry: no cups"),
         ("/value", 502, "sorry: "),
@@ -29,7 +29,7 @@ fn catch_panic_makes_the_response() {
         let response = call(&handler, get(target));
         assert_eq!(
             (response.status().as_u16(), text(&response)),
-            (status, said),
+            (status, expected),
             "{target}"
         );
     }
@@ -37,12 +37,12 @@ fn catch_panic_makes_the_response() {
 
 #[test]
 fn a_caught_panic_keeps_the_connection() {
-    let handler = Layered::new(|_: Request| -> &str { panic!("as this test wants") })
-        .layer(CatchPanic::new(sorry));
+    let handler = Layered::new(|_: Request| -> &str { panic!("a test asked for this") })
+        .layer(CatchPanic::new(describe_panic));
     let server = TestServer::spawn(|builder| builder, handler);
     let mut client = server.connect();
     for _ in 0..3 {
         let response = client.get("/").expect_status(502);
-        assert_eq!(response.text(), "sorry: as this test wants");
+        assert_eq!(response.text(), "sorry: a test asked for this");
     }
 }

@@ -23,8 +23,8 @@ fn tea() -> Vec<u8> {
     "tea, and no milk. ".repeat(200).into()
 }
 
-fn serve(answer: impl Fn(Request) -> Response + Send + Sync + 'static) -> impl Handler {
-    Layered::new(answer).layer(Compression::new())
+fn serve(response: impl Fn(Request) -> Response + Send + Sync + 'static) -> impl Handler {
+    Layered::new(response).layer(Compression::new())
 }
 
 /// A handler that returns this text with one more header.
@@ -38,30 +38,30 @@ fn with(name: HeaderName, value: &'static str) -> impl Handler {
 }
 
 fn plain(content: impl Into<Body>) -> Response {
-    let mut fields = HeaderMap::new();
-    fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    (fields, content.into()).into_response()
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    (headers, content.into()).into_response()
 }
 
 fn accepting(codings: &str) -> Builder {
     get("/").header("accept-encoding", codings)
 }
 
-fn decoded(coding: &str, content: &[u8]) -> Vec<u8> {
+fn decode(coding: &str, content: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     let read = match coding {
         "zstd" => zstd::stream::read::Decoder::new(content)
             .and_then(|mut decoder| decoder.read_to_end(&mut plain)),
         "br" => brotli::Decompressor::new(content, 4096).read_to_end(&mut plain),
         "gzip" => flate2::read::GzDecoder::new(content).read_to_end(&mut plain),
-        other => panic!("{other} is not known"),
+        other => panic!("unknown coding: {other}"),
     };
-    read.expect("it is in this coding");
+    read.expect("the content can be decoded");
     plain
 }
 
 #[track_caller]
-fn expect_as_it_is(response: &Response) {
+fn expect_uncompressed(response: &Response) {
     assert_eq!(response.headers().get(CONTENT_ENCODING), None);
 }
 
@@ -76,12 +76,12 @@ fn the_client_chooses_the_coding() {
         ("*", "zstd"),
     ] {
         let response = call(&handler, accepting(accepted));
-        let fields = response.headers();
-        assert_eq!(fields[CONTENT_ENCODING], coding, "{accepted}");
-        assert_eq!(values(fields, "vary"), ["accept-encoding"]);
+        let headers = response.headers();
+        assert_eq!(headers[CONTENT_ENCODING], coding, "{accepted}");
+        assert_eq!(values(headers, "vary"), ["accept-encoding"]);
         let content = response.body().as_bytes();
         assert!(content.len() < 500, "{coding}: {}", content.len());
-        assert_eq!(decoded(coding, content), tea());
+        assert_eq!(decode(coding, content), tea());
     }
     for accepted in [
         "",
@@ -91,7 +91,7 @@ fn the_client_chooses_the_coding() {
         "gzip;q=0.1, identity",
     ] {
         let response = call(&handler, accepting(accepted));
-        expect_as_it_is(&response);
+        expect_uncompressed(&response);
         assert_eq!(values(response.headers(), "vary"), ["accept-encoding"]);
         assert_eq!(response.body().as_bytes(), tea());
     }
@@ -113,22 +113,22 @@ fn unsuitable_responses_are_not_compressed() {
         assert!(!response.headers().contains_key(VARY), "{name}: {value}");
     }
     for status in [204, 205, 206, 304] {
-        let status = StatusCode::from_u16(status).expect("it is a status");
+        let status = StatusCode::from_u16(status).expect("the status is valid");
         let handler = serve(move |_| (status, plain(tea())).into_response());
-        expect_as_it_is(&call(&handler, accepting("gzip")));
+        expect_uncompressed(&call(&handler, accepting("gzip")));
     }
     for short in [0, 1, 1023] {
         let handler = serve(move |_| plain(vec![b'x'; short]));
-        expect_as_it_is(&call(&handler, accepting("gzip")));
+        expect_uncompressed(&call(&handler, accepting("gzip")));
     }
     let noise = Random::new(7).bytes(4096);
     let handler = serve(move |_| plain(noise.clone()));
-    expect_as_it_is(&call(&handler, accepting("gzip, br, zstd")));
+    expect_uncompressed(&call(&handler, accepting("gzip, br, zstd")));
 }
 
 #[test]
 fn only_compressible_types_are_compressed() {
-    for (content_type, is_shorter) in [
+    for (content_type, compresses) in [
         ("text/html; charset=utf-8", true),
         ("TEXT/CSS", true),
         ("application/json", true),
@@ -141,7 +141,7 @@ fn only_compressible_types_are_compressed() {
     ] {
         let response = call(&with(CONTENT_TYPE, content_type), accepting("gzip"));
         let is_compressed = response.headers().contains_key(CONTENT_ENCODING);
-        assert_eq!(is_compressed, is_shorter, "{content_type}");
+        assert_eq!(is_compressed, compresses, "{content_type}");
     }
 }
 
@@ -168,25 +168,29 @@ fn compression_adjusts_validators() {
 fn bodiless_responses_have_the_compressed_validators() {
     let handler = |status| {
         serve(move |_| {
-            let mut fields = HeaderMap::new();
-            fields.insert(ETAG, HeaderValue::from_static("\"a\""));
+            let mut headers = HeaderMap::new();
+            headers.insert(ETAG, HeaderValue::from_static("\"a\""));
             if status == StatusCode::PARTIAL_CONTENT {
-                fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
             }
-            (status, fields, Body::empty()).into_response()
+            (status, headers, Body::empty()).into_response()
         })
     };
-    let same = handler(StatusCode::NOT_MODIFIED);
-    for (accepted, asked, expected) in [
+    let not_modified = handler(StatusCode::NOT_MODIFIED);
+    for (accepted, if_none_match, expected) in [
         ("br", "W/\"a\"", "W/\"a\""),
         ("br", "\"b\", W/\"a\"", "W/\"a\""),
         ("br", "\"a\"", "\"a\""),
         ("br", "*", "\"a\""),
         ("identity", "W/\"a\"", "\"a\""),
     ] {
-        let request = accepting(accepted).header("if-none-match", asked);
-        let response = call(&same, request);
-        assert_eq!(response.headers()[ETAG], expected, "{accepted} {asked}");
+        let request = accepting(accepted).header("if-none-match", if_none_match);
+        let response = call(&not_modified, request);
+        assert_eq!(
+            response.headers()[ETAG],
+            expected,
+            "{accepted} {if_none_match}"
+        );
         assert_eq!(values(response.headers(), "vary"), ["accept-encoding"]);
     }
     let part = call(&handler(StatusCode::PARTIAL_CONTENT), accepting("br"));
@@ -201,17 +205,17 @@ fn errors_are_not_compressed() {
         let problem = Problem::new(StatusCode::NOT_FOUND).detail(long.clone());
         problem.into_response()
     });
-    expect_as_it_is(&call(&handler, accepting("gzip")));
+    expect_uncompressed(&call(&handler, accepting("gzip")));
 }
 
-fn client_of(answer: impl Fn() -> Body + Send + Sync + 'static) -> (TestServer, Client) {
-    let server = TestServer::spawn(|builder| builder, serve(move |_| plain(answer())));
+fn serve_body(response: impl Fn() -> Body + Send + Sync + 'static) -> (TestServer, Client) {
+    let server = TestServer::spawn(|builder| builder, serve(move |_| plain(response())));
     let client = server.connect();
     (server, client)
 }
 
 #[track_caller]
-fn get_in(client: &mut Client, coding: &str) -> Vec<u8> {
+fn get_compressed(client: &mut Client, coding: &str) -> Vec<u8> {
     let head = format!("GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: {coding}\r\n\r\n");
     let response = client.send(head).expect_status(200);
     assert_eq!(response.header("content-encoding"), Some(coding));
@@ -222,27 +226,27 @@ fn get_in(client: &mut Client, coding: &str) -> Vec<u8> {
 #[test]
 fn a_reader_is_compressed_while_it_is_sent() {
     const LENGTH: u64 = 2 << 20;
-    let (_server, mut client) = client_of(|| Body::from_reader(io::repeat(b'x').take(LENGTH)));
+    let (_server, mut client) = serve_body(|| Body::from_reader(io::repeat(b'x').take(LENGTH)));
     for coding in ["zstd", "br", "gzip"] {
-        let content = get_in(&mut client, coding);
+        let content = get_compressed(&mut client, coding);
         assert!(content.len() < 10_000, "{coding}: {}", content.len());
-        let plain = decoded(coding, &content);
+        let plain = decode(coding, &content);
         assert_eq!(plain.len() as u64, LENGTH);
         assert!(plain.iter().all(|byte| *byte == b'x'), "{coding}");
     }
 }
 
 /// Decodes content that has not ended yet.
-fn decoded_so_far(coding: &str, content: &[u8]) -> Vec<u8> {
+fn decode_partial(coding: &str, content: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     let end = match coding {
         "zstd" => zstd::stream::read::Decoder::new(content)
             .and_then(|mut decoder| decoder.read_to_end(&mut plain)),
         "br" => brotli::Decompressor::new(content, 4096).read_to_end(&mut plain),
         "gzip" => flate2::read::GzDecoder::new(content).read_to_end(&mut plain),
-        other => panic!("{other} is not known"),
+        other => panic!("unknown coding: {other}"),
     };
-    end.expect_err("it has not ended");
+    end.expect_err("the content is incomplete");
     plain
 }
 
@@ -258,7 +262,7 @@ impl Read for Lines {
         match self.left {
             0 => return Ok(0),
             3 => {}
-            _ => self.waiter.as_ref().expect("there is a gate").wait(),
+            _ => self.waiter.as_ref().expect("a gate is set").wait(),
         }
         self.left -= 1;
         buffer[..LINE.len()].copy_from_slice(LINE);
@@ -273,7 +277,7 @@ fn chunk(client: &mut Client) -> Vec<u8> {
         line.extend(client.expect_bytes(1));
     }
     let size = str::from_utf8(&line).expect("a chunk begins with its size");
-    let size = usize::from_str_radix(size.trim(), 16).expect("the size is a number");
+    let size = usize::from_str_radix(size.trim(), 16).expect("the chunk size is hexadecimal");
     let mut part = client.expect_bytes(size + 2);
     part.truncate(size);
     part
@@ -308,7 +312,7 @@ fn lines_of_a_live_stream_are_flushed() {
         }
         let mut content = chunk(&mut client);
         let line = "{\"event\":\"tea is ready\"}\n";
-        assert_eq!(decoded_so_far(coding, &content), line.as_bytes());
+        assert_eq!(decode_partial(coding, &content), line.as_bytes());
         // The reader waits before the second line.
         gate.expect_arrived(1);
         gate.open();
@@ -319,7 +323,7 @@ fn lines_of_a_live_stream_are_flushed() {
             }
             content.extend(part);
         }
-        assert_eq!(decoded(coding, &content), line.repeat(3).as_bytes());
+        assert_eq!(decode(coding, &content), line.repeat(3).as_bytes());
     }
 }
 
@@ -327,17 +331,17 @@ fn lines_of_a_live_stream_are_flushed() {
 fn long_content_is_compressed_while_it_is_sent() {
     let long = "tea, and no milk. ".repeat(100_000);
     let content = long.clone();
-    let (_server, mut client) = client_of(move || content.clone().into());
+    let (_server, mut client) = serve_body(move || content.clone().into());
     for coding in ["zstd", "br", "gzip"] {
-        let content = get_in(&mut client, coding);
-        assert!(decoded(coding, &content) == long.as_bytes(), "{coding}");
+        let content = get_compressed(&mut client, coding);
+        assert!(decode(coding, &content) == long.as_bytes(), "{coding}");
     }
 }
 
 #[test]
 fn compression_state_counts_towards_the_budget() {
     let noise = Random::new(7).bytes(HUGE);
-    let least = noise.len();
+    let body_length = noise.len();
     let server = TestServer::spawn(
         |builder| {
             let builder = builder.max_buffered_memory(2 * HUGE);
@@ -350,11 +354,11 @@ fn compression_state_counts_towards_the_budget() {
         client.send(format!(
             "GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: {coding}\r\n\r\n"
         ));
-        eventually("it is counted", || {
-            server.handle().snapshot().buffered > least + state
+        eventually("the state is counted", || {
+            server.handle().snapshot().buffered > body_length + state
         });
         client.reset();
-        eventually("nothing is kept", || {
+        eventually("nothing is buffered", || {
             server.handle().snapshot().buffered == 0
         });
     }
@@ -366,20 +370,20 @@ fn a_file_is_compressed_while_it_is_sent() {
     fs::write(&path, tea()).expect("a file can be written");
     let open = {
         let path = path.as_ref().to_owned();
-        move || File::open(&path).expect("it is there")
+        move || File::open(&path).expect("the file exists")
     };
     let end = tea().len() as u64;
-    let (_server, mut client) = client_of(move || Body::from_file(open(), 5..end));
+    let (_server, mut client) = serve_body(move || Body::from_file(open(), 5..end));
     for coding in ["zstd", "br", "gzip"] {
-        let content = get_in(&mut client, coding);
-        assert_eq!(decoded(coding, &content), tea()[5..], "{coding}");
+        let content = get_compressed(&mut client, coding);
+        assert_eq!(decode(coding, &content), tea()[5..], "{coding}");
     }
 }
 
 #[test]
 fn a_short_reader_resets_the_connection() {
-    let answer = || Body::from_sized_reader(io::Cursor::new(tea()), 1_000_000);
-    let (_server, mut client) = client_of(answer);
+    let response = || Body::from_sized_reader(io::Cursor::new(tea()), 1_000_000);
+    let (_server, mut client) = serve_body(response);
     client.send("GET / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: gzip\r\n\r\n");
     let (received, end) = client.read_rest();
     assert_eq!(end, crate::support::End::Reset);
@@ -392,11 +396,12 @@ fn head_has_the_headers_of_get() {
     let noise = Random::new(7).bytes(4096);
     for (content, coding) in [(tea(), Some("gzip")), (noise, None)] {
         let handler = serve(move |_| plain(content.clone()));
-        let (got, told) = (call(&handler, accepting("gzip")), call(&handler, head()));
-        assert_eq!(told.headers(), got.headers());
-        assert_eq!(told.body().length(), got.body().length());
-        let said = told.headers().get(CONTENT_ENCODING);
-        assert_eq!(said.map(HeaderValue::as_bytes), coding.map(str::as_bytes));
+        let (get_response, head_response) =
+            (call(&handler, accepting("gzip")), call(&handler, head()));
+        assert_eq!(head_response.headers(), get_response.headers());
+        assert_eq!(head_response.body().length(), get_response.body().length());
+        let found = head_response.headers().get(CONTENT_ENCODING);
+        assert_eq!(found.map(HeaderValue::as_bytes), coding.map(str::as_bytes));
     }
 
     // The handler sets the length and makes no body.
@@ -411,7 +416,7 @@ fn head_has_the_headers_of_get() {
     assert_eq!(values(response.headers(), "vary"), ["accept-encoding"]);
     assert_eq!(response.body().length(), None);
 
-    let (_server, mut client) = client_of(|| tea().into());
+    let (_server, mut client) = serve_body(|| tea().into());
     client.send("HEAD / HTTP/1.1\r\nHost: it\r\nAccept-Encoding: gzip\r\n\r\n");
     let response = client.expect_response_to_head();
     assert_eq!(response.header("content-encoding"), Some("gzip"));
@@ -423,8 +428,8 @@ fn a_waiting_compressed_stream_ends_with_its_client() {
     let (sender, receiver) = sync_channel(1);
     let receiver = Mutex::new(Some(receiver));
     let handler = serve(move |_| {
-        let receiver = receiver.lock().expect("nobody panics with it").take();
-        let events = Events::received(receiver.expect("there is one request"));
+        let receiver = receiver.lock().expect("the mutex is not poisoned").take();
+        let events = Events::received(receiver.expect("the handler runs once"));
         let mut response = events.keep_alive(NEVER).into_response();
         let content_type = HeaderValue::from_static("text/plain");
         response.headers_mut().insert(CONTENT_TYPE, content_type);

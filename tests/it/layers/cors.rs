@@ -19,7 +19,7 @@ fn shop() -> Cors {
         .max_age(Duration::from_secs(600))
 }
 
-fn around(cors: Cors) -> impl Handler {
+fn with_cors(cors: Cors) -> impl Handler {
     Layered::new(|request: Request| request.method().to_string()).layer(cors)
 }
 
@@ -32,20 +32,20 @@ fn preflight(origin: &str) -> Builder {
 
 /// The CORS headers are exactly these.
 #[track_caller]
-fn check(fields: &HeaderMap, expected: &[(&str, &str)]) {
-    let said = fields
+fn check(headers: &HeaderMap, expected: &[(&str, &str)]) {
+    let found = headers
         .iter()
         .filter(|(name, _)| name.as_str().starts_with("access-control"));
-    let mut said: Vec<_> = said
-        .map(|(name, value)| (name.as_str(), value.to_str().expect("it is text")))
+    let mut found: Vec<_> = found
+        .map(|(name, value)| (name.as_str(), value.to_str().expect("the text is UTF-8")))
         .collect();
-    said.sort_unstable();
-    assert_eq!(said, expected);
+    found.sort_unstable();
+    assert_eq!(found, expected);
 }
 
 #[test]
 fn an_allowed_origin_may_read_responses() {
-    let response = call(&around(shop()), get("/").header("origin", SHOP));
+    let response = call(&with_cors(shop()), get("/").header("origin", SHOP));
     assert_eq!(text(&response), "GET");
     check(
         response.headers(),
@@ -59,7 +59,7 @@ fn an_allowed_origin_may_read_responses() {
 
 #[test]
 fn a_preflight_is_answered() {
-    let response = call(&around(shop()), preflight(SHOP));
+    let response = call(&with_cors(shop()), preflight(SHOP));
     assert_eq!((response.status().as_u16(), text(&response)), (204, ""));
     check(
         response.headers(),
@@ -90,18 +90,18 @@ fn an_unknown_origin_gets_no_cors_headers() {
         "",
     ] {
         let response = call(
-            &around(shop().credentials()),
+            &with_cors(shop().credentials()),
             get("/").header("origin", origin),
         );
         assert_eq!(text(&response), "GET");
         check(response.headers(), &[]);
         assert_eq!(values(response.headers(), "vary"), ["origin"], "{origin}");
-        let response = call(&around(shop().credentials()), preflight(origin));
+        let response = call(&with_cors(shop().credentials()), preflight(origin));
         assert_eq!(response.status(), 204);
         check(response.headers(), &[]);
     }
     // A cache must not serve a response for one origin to another origin.
-    let response = call(&around(shop()), get("/"));
+    let response = call(&with_cors(shop()), get("/"));
     check(response.headers(), &[]);
     assert_eq!(values(response.headers(), "vary"), ["origin"]);
 }
@@ -109,25 +109,25 @@ fn an_unknown_origin_gets_no_cors_headers() {
 #[test]
 fn any_origin_excludes_credentials() {
     let response = call(
-        &around(Cors::any_origin()),
+        &with_cors(Cors::any_origin()),
         get("/").header("origin", "null"),
     );
     check(response.headers(), &[("access-control-allow-origin", "*")]);
     assert!(!response.headers().contains_key(VARY));
     assert!(catch_unwind(|| Cors::any_origin().credentials()).is_err());
     let response = call(
-        &around(shop().credentials()),
+        &with_cors(shop().credentials()),
         get("/").header("origin", SHOP),
     );
-    let fields = response.headers();
-    assert_eq!(fields["access-control-allow-credentials"], "true");
-    assert_eq!(fields["access-control-allow-origin"], SHOP);
+    let headers = response.headers();
+    assert_eq!(headers["access-control-allow-credentials"], "true");
+    assert_eq!(headers["access-control-allow-origin"], SHOP);
 }
 
 /// A cache may keep a response to a request without Origin and serve it to a page.
 #[test]
 fn any_origin_does_not_depend_on_the_request() {
-    let handler = around(Cors::any_origin().expose_headers([ETAG]));
+    let handler = with_cors(Cors::any_origin().expose_headers([ETAG]));
     for request in [get("/"), get("/").header("origin", SHOP)] {
         let response = call(&handler, request);
         check(
@@ -143,17 +143,17 @@ fn any_origin_does_not_depend_on_the_request() {
 
 #[test]
 fn cors_headers_of_the_handler_are_replaced() {
-    let loose = |_: Request| {
-        let mut fields = HeaderMap::new();
+    let permissive = |_: Request| {
+        let mut headers = HeaderMap::new();
         for (name, value) in [
             ("access-control-allow-origin", "*"),
             ("access-control-allow-credentials", "true"),
         ] {
-            fields.insert(name, HeaderValue::from_static(value));
+            headers.insert(name, HeaderValue::from_static(value));
         }
-        (fields, "hello")
+        (headers, "hello")
     };
-    let handler = Layered::new(loose).layer(shop());
+    let handler = Layered::new(permissive).layer(shop());
     for origin in [SHOP, "https://evil.example"] {
         let response = call(&handler, get("/").header("origin", origin));
         let allowed = values(response.headers(), "access-control-allow-origin");
@@ -171,7 +171,7 @@ fn other_options_reach_the_handler() {
         http::Request::options("/").header("origin", SHOP),
         http::Request::options("/").header("access-control-request-method", "PUT"),
     ] {
-        assert_eq!(text(&call(&around(shop()), request)), "OPTIONS");
+        assert_eq!(text(&call(&with_cors(shop()), request)), "OPTIONS");
     }
 }
 

@@ -11,16 +11,16 @@ use crate::support::{Random, TestServer};
 const LIMIT: usize = 100_000;
 
 /// Returns the body, and whether the headers about its coding are present.
-fn undone() -> impl Handler {
-    let tell = |request: Request| {
-        let fields = request.headers();
-        let stated = ["content-encoding", "content-length"].map(|name| fields.contains_key(name));
+fn decompressing() -> impl Handler {
+    let describe = |request: Request| {
+        let headers = request.headers();
+        let present = ["content-encoding", "content-length"].map(|name| headers.contains_key(name));
         format!(
-            "{stated:?} {}",
+            "{present:?} {}",
             String::from_utf8_lossy(request.body().as_bytes())
         )
     };
-    Layered::new(tell).layer(Decompression::new(LIMIT))
+    Layered::new(describe).layer(Decompression::new(LIMIT))
 }
 
 fn encoded(coding: &str, content: impl Read) -> Vec<u8> {
@@ -31,9 +31,9 @@ fn encoded(coding: &str, content: impl Read) -> Vec<u8> {
         "br" => brotli::CompressorReader::new(content, 4096, 1, 22).read_to_end(&mut encoded),
         "gzip" | "x-gzip" => flate2::read::GzEncoder::new(content, flate2::Compression::fast())
             .read_to_end(&mut encoded),
-        other => panic!("{other} is not known"),
+        other => panic!("unknown coding: {other}"),
     };
-    read.expect("it can be encoded");
+    read.expect("encoding succeeds");
     encoded
 }
 
@@ -52,25 +52,29 @@ fn a_handler_receives_the_decoded_body() {
     for coding in ["zstd", "br", "gzip", "x-gzip"] {
         let body = encoded(coding, &b"hello"[..]);
         let request = post(coding).header("content-length", body.len());
-        let response = send(&undone(), request, body);
+        let response = send(&decompressing(), request, body);
         assert_eq!(text(&response), "[false, false] hello", "{coding}");
     }
-    let response = send(&undone(), post("identity"), "hello");
+    let response = send(&decompressing(), post("identity"), "hello");
     assert_eq!(text(&response), "[true, false] hello");
-    assert_eq!(text(&call(&undone(), get("/"))), "[false, false] ");
+    assert_eq!(text(&call(&decompressing(), get("/"))), "[false, false] ");
 }
 
 #[test]
 fn decompression_stops_at_its_limit() {
     for coding in ["zstd", "br", "gzip"] {
         let fits = encoded(coding, Cursor::new(vec![b'x'; LIMIT]));
-        check(&send(&undone(), post(coding), fits), StatusCode::OK, "xxx");
+        check(
+            &send(&decompressing(), post(coding), fits),
+            StatusCode::OK,
+            "xxx",
+        );
         let over = encoded(coding, Cursor::new(vec![b'x'; LIMIT + 1]));
-        let response = send(&undone(), post(coding), over);
+        let response = send(&decompressing(), post(coding), over);
         check(&response, StatusCode::PAYLOAD_TOO_LARGE, "too large");
         let bomb = encoded(coding, io::repeat(0).take(16 << 20));
         assert!(bomb.len() < 200_000, "{coding}: {}", bomb.len());
-        let response = send(&undone(), post(coding), bomb);
+        let response = send(&decompressing(), post(coding), bomb);
         check(&response, StatusCode::PAYLOAD_TOO_LARGE, "too large");
     }
 }
@@ -80,7 +84,7 @@ fn invalid_compressed_bodies_get_400() {
     let noise = Random::new(7).bytes(50_000);
     for coding in ["zstd", "br", "gzip"] {
         let whole = encoded(coding, &b"hello, world, hello, world"[..]);
-        let aborted = whole[..whole.len() - 1].to_vec();
+        let truncated = whole[..whole.len() - 1].to_vec();
         let garbage = [&whole[..], b"garbage"].concat();
         // More than a decoder reads at a time.
         let long = [
@@ -89,8 +93,8 @@ fn invalid_compressed_bodies_get_400() {
         ]
         .concat();
         let nonsense = b"nonsense".to_vec();
-        for broken in [aborted, nonsense, garbage, long] {
-            let response = send(&undone(), post(coding), broken);
+        for broken in [truncated, nonsense, garbage, long] {
+            let response = send(&decompressing(), post(coding), broken);
             check(
                 &response,
                 StatusCode::BAD_REQUEST,
@@ -108,19 +112,19 @@ fn unknown_or_several_codings_get_415() {
         ("gzip,br", "several"),
         ("rot13\u{a0}", "Content-Encoding is invalid"),
     ] {
-        let response = send(&undone(), post(coding), "hello");
+        let response = send(&decompressing(), post(coding), "hello");
         check(&response, StatusCode::UNSUPPORTED_MEDIA_TYPE, part);
         assert_eq!(response.headers()["accept-encoding"], "zstd, br, gzip");
     }
     let twice = post("gzip").header("content-encoding", "br");
-    let response = send(&undone(), twice, "hello");
+    let response = send(&decompressing(), twice, "hello");
     check(&response, StatusCode::UNSUPPORTED_MEDIA_TYPE, "several");
 }
 
 #[test]
 fn decompression_keeps_the_client_info() {
-    let tell = |request: Request| format!("{}", ClientInfo::of(&request).is_some());
-    let handler = Layered::new(tell).layer(Decompression::new(LIMIT));
+    let describe = |request: Request| format!("{}", ClientInfo::of(&request).is_some());
+    let handler = Layered::new(describe).layer(Decompression::new(LIMIT));
     let server = TestServer::spawn(|builder| builder, handler);
     let body = encoded("gzip", &b"hello"[..]);
     let head = format!(
@@ -136,7 +140,7 @@ struct Streaming;
 
 impl Handler for Streaming {
     fn handle(&self, request: &mut Request) -> Response {
-        let count = io::copy(request.body_mut(), &mut io::sink()).expect("all of it comes");
+        let count = io::copy(request.body_mut(), &mut io::sink()).expect("the body is complete");
         let coding = &request.headers()["content-encoding"];
         format!("{count} {coding:?}").into_response()
     }
@@ -168,13 +172,13 @@ fn a_request_without_content_passes_with_any_coding() {
         for coding in ["identity", "gzip", "br", "zstd", "deflate", "gzip, br"] {
             let request = http::Request::builder().method(method).uri("/");
             let request = request.header("content-encoding", coding);
-            let response = send(&undone(), request, Body::empty());
+            let response = send(&decompressing(), request, Body::empty());
             check(&response, StatusCode::OK, "[false, false] ");
         }
     }
     let length = post("gzip").header("content-length", "0");
     check(
-        &send(&undone(), length, Body::empty()),
+        &send(&decompressing(), length, Body::empty()),
         StatusCode::OK,
         "[false, true] ",
     );
@@ -182,7 +186,7 @@ fn a_request_without_content_passes_with_any_coding() {
 
 #[test]
 fn an_empty_chunked_body_passes_with_any_coding() {
-    let server = TestServer::spawn(|builder| builder, undone());
+    let server = TestServer::spawn(|builder| builder, decompressing());
     let head = "POST / HTTP/1.1\r\nHost: it\r\nContent-Encoding: gzip\r\n";
     for framing in [
         "Content-Length: 0\r\n\r\n",
@@ -196,7 +200,7 @@ fn an_empty_chunked_body_passes_with_any_coding() {
 
 #[test]
 fn an_unknown_coding_is_rejected_before_the_body() {
-    let server = TestServer::spawn(|builder| builder, undone());
+    let server = TestServer::spawn(|builder| builder, decompressing());
     let head = "POST / HTTP/1.1\r\nHost: it\r\nContent-Encoding: deflate\r\n\
                 Expect: 100-continue\r\n";
     for framing in ["Content-Length: 5", "Transfer-Encoding: chunked"] {

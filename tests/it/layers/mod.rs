@@ -21,7 +21,7 @@ use httpool::{Body, Handler, Response};
 /// Calls a handler directly with a request without a body.
 #[track_caller]
 fn call(handler: &impl Handler, request: Builder) -> Response {
-    let mut request = request.body(Body::empty()).expect("it is a request");
+    let mut request = request.body(Body::empty()).expect("the request is valid");
     handler.handle(&mut request)
 }
 
@@ -29,7 +29,7 @@ fn call(handler: &impl Handler, request: Builder) -> Response {
 #[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
 #[track_caller]
 fn send(handler: &impl Handler, request: Builder, body: impl Into<Body>) -> Response {
-    let mut request = request.body(body.into()).expect("it is a request");
+    let mut request = request.body(body.into()).expect("the request is valid");
     handler.handle(&mut request)
 }
 
@@ -38,13 +38,13 @@ fn get(target: &str) -> Builder {
 }
 
 fn text(response: &Response) -> &str {
-    std::str::from_utf8(response.body().as_bytes()).expect("it is text")
+    std::str::from_utf8(response.body().as_bytes()).expect("the text is UTF-8")
 }
 
 /// All values of this header.
-fn values<'f>(fields: &'f HeaderMap, name: &str) -> Vec<&'f str> {
-    let values = fields.get_all(name).iter();
+fn values<'f>(headers: &'f HeaderMap, name: &str) -> Vec<&'f str> {
+    let values = headers.get_all(name).iter();
     values
-        .map(|value| value.to_str().expect("it is text"))
+        .map(|value| value.to_str().expect("the text is UTF-8"))
         .collect()
 }

@@ -13,8 +13,8 @@ use super::{call, get, text};
 fn named(name: &'static str) -> impl Layer {
     move |request: Request, next: Next<'_>| {
         let mut response = next.run(request);
-        let said = String::from_utf8_lossy(response.body().as_bytes());
-        *response.body_mut() = format!("{name}{said}").into();
+        let body = String::from_utf8_lossy(response.body().as_bytes());
+        *response.body_mut() = format!("{name}{body}").into();
         response
     }
 }
@@ -57,9 +57,9 @@ impl Layer for Renamed {
     }
 }
 
-struct Tell;
+struct EchoPath;
 
-impl Handler for Tell {
+impl Handler for EchoPath {
     fn handle(&self, request: &mut Request) -> Response {
         request.uri().path().to_owned().into_response()
     }
@@ -67,7 +67,7 @@ impl Handler for Tell {
 
 #[test]
 fn a_layer_may_change_the_request() {
-    let handler = Layered::new(Tell).layer(Arc::new(Renamed));
+    let handler = Layered::new(EchoPath).layer(Arc::new(Renamed));
     assert_eq!(text(&call(&handler, get("/"))), "/renamed");
 }
 
@@ -85,8 +85,8 @@ mod routers {
             .layer(named("1"))
             .get("/b/{x}", |Path(x): Path<String>| x)
             .layer(named("2"));
-        for (target, said) in [("/a", "12a"), ("/b/c", "12c"), ("/c", "12404 Not Found\n")] {
-            assert_eq!(text(&call(&router, get(target))), said, "{target}");
+        for (target, body) in [("/a", "12a"), ("/b/c", "12c"), ("/c", "12404 Not Found\n")] {
+            assert_eq!(text(&call(&router, get(target))), body, "{target}");
         }
         let response = call(&router, http::Request::delete("/a"));
         assert_eq!(text(&response), "12405 Method Not Allowed\n");
@@ -108,14 +108,14 @@ mod routers {
             .nest("/api", api)
             .get("/", || "home")
             .layer(named("1"));
-        for (target, said) in [
+        for (target, body) in [
             ("/", "1home"),
             ("/api/users", "12users"),
             ("/api/inner", "123inner"),
             ("/api/nothing", "12none"),
             ("/nothing", "1404 Not Found\n"),
         ] {
-            assert_eq!(text(&call(&router, get(target))), said, "{target}");
+            assert_eq!(text(&call(&router, get(target))), body, "{target}");
         }
         let response = call(&router, http::Request::delete("/api/inner"));
         assert_eq!(text(&response), "123405 Method Not Allowed\n");
@@ -142,21 +142,23 @@ mod routers {
                 .nest("/files", files())
                 .get("/files", || "folder")
                 .with_state(());
-            let said = |method: Method, target: &'static str| {
+            let body = |method: Method, target: &'static str| {
                 let request = http::Request::builder().method(method).uri(target);
                 text(&call(&router, request)).to_owned()
             };
-            assert_eq!(said(Method::GET, "/books"), "1all");
-            assert_eq!(said(Method::POST, "/books"), "1madded");
-            assert_eq!(said(Method::GET, "/account"), "1myours");
-            assert_eq!(said(Method::GET, "/files"), "1folder");
-            assert_eq!(said(Method::POST, "/files"), "1ffile");
-            assert_eq!(said(Method::GET, "/files/x"), "1ffile");
-            assert_eq!(said(Method::PUT, "/account"), "1m405 Method Not Allowed\n");
+            assert_eq!(body(Method::GET, "/books"), "1all");
+            assert_eq!(body(Method::POST, "/books"), "1madded");
+            assert_eq!(body(Method::GET, "/account"), "1myours");
+            assert_eq!(body(Method::GET, "/files"), "1folder");
+            assert_eq!(body(Method::POST, "/files"), "1ffile");
+            assert_eq!(body(Method::GET, "/files/x"), "1ffile");
+            assert_eq!(body(Method::PUT, "/account"), "1m405 Method Not Allowed\n");
             // Both routers have this path, so only the outer layer runs.
-            assert_eq!(said(Method::PUT, "/books"), "1405 Method Not Allowed\n");
+            assert_eq!(body(Method::PUT, "/books"), "1405 Method Not Allowed\n");
             let response = call(&router, http::Request::options("/books"));
-            let allowed = response.headers()[ALLOW].to_str().expect("they are names");
+            let allowed = response.headers()[ALLOW]
+                .to_str()
+                .expect("methods are text");
             let mut allowed: Vec<&str> = allowed.split(", ").collect();
             allowed.sort_unstable();
             assert_eq!(allowed, ["GET", "HEAD", "OPTIONS", "POST"]);
@@ -174,12 +176,12 @@ mod routers {
 }
 
 /// Describes the client, the request line and the body.
-fn tell_provenance(request: &Request) -> String {
-    let origin = ClientInfo::of(request).map(|origin| origin.peer().to_string());
+fn describe_source(request: &Request) -> String {
+    let client_info = ClientInfo::of(request).map(|client_info| client_info.peer().to_string());
     let line = RawRequest::of(request).map(RawRequest::request_line);
     let line = line.map(|line| String::from_utf8_lossy(line).into_owned());
     let content = String::from_utf8_lossy(request.body().as_bytes());
-    format!("{origin:?} {line:?} {content}")
+    format!("{client_info:?} {line:?} {content}")
 }
 
 /// A layer that replaces the body of the borrowed request.
@@ -196,28 +198,40 @@ impl Layer for Filled {
 fn client_info_and_raw_request_survive_a_replaced_body() {
     let replaced = |request: Request, next: Next<'_>| next.run(request.map(|_| "new".into()));
     let other = |_: Request, next: Next<'_>| next.run(Request::new("other".into()));
-    let handler = |request: Request| tell_provenance(&request);
+    let handler = |request: Request| describe_source(&request);
     let call = |handler: Box<dyn Fn(&mut Request) -> Response + Send + Sync>| {
         let handler = move |mut request: Request| handler(&mut request);
-        let answer = Client::new(handler).post("/a").body("old").send();
-        answer.text().to_owned()
+        let response = Client::new(handler).post("/a").body("old").send();
+        response.text().to_owned()
     };
-    let told = |content: &str| {
+    let expected = |content: &str| {
         let line = r#"Some("127.0.0.1:49152") Some("POST /a HTTP/1.1")"#;
         format!("{line} {content}")
     };
     let layered = Layered::new(handler).layer(replaced);
-    assert_eq!(call(Box::new(move |r| layered.handle(r))), told("new"));
+    assert_eq!(call(Box::new(move |r| layered.handle(r))), expected("new"));
     let layered = Layered::new(handler).layer(replaced).layer(other);
-    assert_eq!(call(Box::new(move |r| layered.handle(r))), told("other"));
+    assert_eq!(
+        call(Box::new(move |r| layered.handle(r))),
+        expected("other")
+    );
     let layered = Layered::new(handler).layer(Filled);
-    assert_eq!(call(Box::new(move |r| layered.handle(r))), told("filled"));
+    assert_eq!(
+        call(Box::new(move |r| layered.handle(r))),
+        expected("filled")
+    );
     let layered = Layered::new(Layered::new(handler).layer(Filled)).layer(other);
-    assert_eq!(call(Box::new(move |r| layered.handle(r))), told("filled"));
+    assert_eq!(
+        call(Box::new(move |r| layered.handle(r))),
+        expected("filled")
+    );
     // A later layer sees them, too.
-    let tell = |request: Request, _: Next<'_>| tell_provenance(&request);
-    let layered = Layered::new(handler).layer(Filled).layer(tell);
-    assert_eq!(call(Box::new(move |r| layered.handle(r))), told("filled"));
+    let responding = |request: Request, _: Next<'_>| describe_source(&request);
+    let layered = Layered::new(handler).layer(Filled).layer(responding);
+    assert_eq!(
+        call(Box::new(move |r| layered.handle(r))),
+        expected("filled")
+    );
 }
 
 #[test]
@@ -225,7 +239,7 @@ fn routed_functions_get_client_info_after_a_replaced_body() {
     use httpool::Router;
 
     let replaced = |request: Request, next: Next<'_>| next.run(request.map(|_| "new".into()));
-    let peer = |origin: ClientInfo, body: String| format!("{} {body}", origin.peer());
+    let peer = |client_info: ClientInfo, body: String| format!("{} {body}", client_info.peer());
     let nested = Router::new().layer(replaced).post("/nested", peer);
     let router: Router = Router::new()
         .layer(replaced)
@@ -233,7 +247,7 @@ fn routed_functions_get_client_info_after_a_replaced_body() {
         .nest("/in", nested);
     let client = Client::new(router);
     for target in ["/", "/in/nested"] {
-        let answer = client.post(target).body("old").send();
-        assert_eq!(answer.text(), "127.0.0.1:49152 new", "{target}");
+        let response = client.post(target).body("old").send();
+        assert_eq!(response.text(), "127.0.0.1:49152 new", "{target}");
     }
 }

@@ -21,9 +21,9 @@ fn requests_over_the_limit_get_429_with_retry_after() {
     for _ in 0..3 {
         let response = call(&handler, get("/"));
         assert_eq!(response.status(), 429);
-        let wait = response.headers()["retry-after"].to_str().ok();
-        let wait = wait.and_then(|seconds| seconds.parse::<u64>().ok());
-        assert!(matches!(wait, Some(1..=1200)), "{wait:?}");
+        let seconds = response.headers()["retry-after"].to_str().ok();
+        let seconds = seconds.and_then(|seconds| seconds.parse::<u64>().ok());
+        assert!(matches!(seconds, Some(1..=1200)), "{seconds:?}");
     }
 }
 
@@ -32,7 +32,7 @@ fn the_limit_recovers_with_time() {
     let limit = RateLimit::new(1, Duration::from_millis(1));
     let handler = Layered::new(|_: Request| "hello").layer(limit);
     assert_eq!(call(&handler, get("/")).status(), 200);
-    eventually("there is another request", || {
+    eventually("a request is allowed again", || {
         call(&handler, get("/")).status() == 200
     });
 }
@@ -92,7 +92,7 @@ fn clients_without_an_address_share_one_limit() {
 fn rate_limit_uses_the_clients_that_a_proxy_names() {
     use httpool::TrustedProxy;
 
-    let proxy: TrustedProxy = "127.0.0.1".parse().expect("it is an address");
+    let proxy: TrustedProxy = "127.0.0.1".parse().expect("the address is valid");
     let handler = Layered::new(|_: Request| "hello").layer(RateLimit::new(1, HOUR));
     let server = TestServer::spawn(|builder| builder.trusted_proxy(proxy), handler);
     let mut connection = server.connect();
@@ -113,7 +113,7 @@ fn rate_limit_uses_the_clients_that_a_proxy_names() {
 #[test]
 fn an_invalid_rate_limit_panics_at_startup() {
     let century = 100 * 365 * 24 * HOUR;
-    for (requests, time, why) in [
+    for (requests, time, expected) in [
         (0, HOUR, "the number of requests must be greater than zero"),
         (1, Duration::ZERO, "less than a nanosecond for each request"),
         (
@@ -130,10 +130,13 @@ fn an_invalid_rate_limit_panics_at_startup() {
         (1, Duration::MAX, "is more than a century"),
     ] {
         let panic =
-            catch_unwind(|| RateLimit::new(requests, time)).expect_err("there is no such limit");
-        let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or(panic.downcast_ref::<&str>().copied());
-        assert!(said.is_some_and(|said| said.contains(why)), "{said:?}");
+            catch_unwind(|| RateLimit::new(requests, time)).expect_err("the limit is invalid");
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or(panic.downcast_ref::<&str>().copied());
+        assert!(
+            message.is_some_and(|message| message.contains(expected)),
+            "{message:?}"
+        );
     }
     let _ = [
         RateLimit::new(1, Duration::from_nanos(1)),

@@ -28,9 +28,9 @@ fn values<'r>(response: &'r support::Response, name: &str) -> Vec<&'r str> {
 }
 
 /// Panics, upgrades or streams a body, depending on the path.
-struct Moody;
+struct TestHandler;
 
-impl Handler for Moody {
+impl Handler for TestHandler {
     fn handle(&self, request: &mut Request) -> Response {
         match request.uri().path() {
             "/panic" => panic!("a test asked for this"),
@@ -74,7 +74,7 @@ fn respond(handler: impl Handler, sent: &str, status: u16) -> support::Response 
 /// Requests that the server answers itself, with a placeholder for more header lines.
 fn requests() -> Vec<(u16, String)> {
     let long = "x".repeat(1000);
-    let fields = "x: y\r\n".repeat(101);
+    let headers = "x: y\r\n".repeat(101);
     let with = |status, line: &str, rest: &str| {
         (
             status,
@@ -98,7 +98,7 @@ fn requests() -> Vec<(u16, String)> {
         with(408, "POST /stream", "Content-Length: 10\r\n\r\nabc"),
         with(408, "GET /", "X: y"),
         with(431, "GET /", &format!("X: {long}\r\n\r\n")),
-        with(431, "GET /", &fields),
+        with(431, "GET /", &headers),
         with(400, "POST /", "Content-Length: x\r\n\r\n"),
         with(400, "POST /", "Transfer-Encoding: chunked\r\n\r\nnone\r\n"),
         with(400, "GET /", "no field\r\n\r\n"),
@@ -115,7 +115,7 @@ fn requests() -> Vec<(u16, String)> {
 #[test]
 fn an_allowed_origin_may_read_the_servers_own_responses() {
     for (status, sent) in requests() {
-        let handler = Layered::new(Moody).layer(shop());
+        let handler = Layered::new(TestHandler).layer(shop());
         let sent = sent.replace("ORIGIN", &format!("Origin: {SHOP}"));
         let response = respond(handler, &sent, status);
         let allowed = values(&response, "access-control-allow-origin");
@@ -133,7 +133,7 @@ fn an_allowed_origin_may_read_the_servers_own_responses() {
 fn other_origins_get_no_cors_headers_on_server_responses() {
     let strange = ["Origin: https://evil.example", "Origin: null", "X: y"];
     for (number, (status, sent)) in requests().into_iter().enumerate() {
-        let handler = Layered::new(Moody).layer(shop());
+        let handler = Layered::new(TestHandler).layer(shop());
         let sent = sent.replace("ORIGIN", strange[number % strange.len()]);
         let response = respond(handler, &sent, status);
         let allowed = values(&response, "access-control-allow-origin");
@@ -144,13 +144,13 @@ fn other_origins_get_no_cors_headers_on_server_responses() {
         );
     }
     // An incomplete header line may be the start of another origin.
-    let aborted = format!("GET / HTTP/1.1\r\nHost: it\r\nOrigin: {SHOP}");
+    let incomplete = format!("GET / HTTP/1.1\r\nHost: it\r\nOrigin: {SHOP}");
     let late = format!(
         "GET /{} HTTP/1.1\r\nOrigin: {SHOP}\r\n\r\n",
         "x".repeat(1000)
     );
-    for (status, sent) in [(408, aborted), (414, late)] {
-        let response = respond(Layered::new(Moody).layer(shop()), &sent, status);
+    for (status, sent) in [(408, incomplete), (414, late)] {
+        let response = respond(Layered::new(TestHandler).layer(shop()), &sent, status);
         let allowed = values(&response, "access-control-allow-origin");
         assert!(allowed.is_empty(), "{response:?}");
         assert!(
@@ -158,7 +158,11 @@ fn other_origins_get_no_cors_headers_on_server_responses() {
             "{response:?}"
         );
         // A policy for any origin does not depend on the request.
-        let response = respond(Layered::new(Moody).layer(Cors::any_origin()), &sent, status);
+        let response = respond(
+            Layered::new(TestHandler).layer(Cors::any_origin()),
+            &sent,
+            status,
+        );
         let allowed = values(&response, "access-control-allow-origin");
         assert_eq!(allowed, ["*"], "{response:?}");
     }
@@ -228,7 +232,7 @@ fn an_allowed_origin_may_read_an_error_page() {
             };
             limits(builder).error_pages(page)
         },
-        Layered::new(Moody).layer(shop()),
+        Layered::new(TestHandler).layer(shop()),
     );
     for (status, sent) in requests() {
         // The Accept header of an incomplete head counts, too.
@@ -247,7 +251,7 @@ fn an_allowed_origin_may_read_an_error_page() {
 #[test]
 fn security_headers_are_on_server_responses() {
     for (status, sent) in requests() {
-        let handler = Layered::new(Moody).layer(SecurityHeaders::new());
+        let handler = Layered::new(TestHandler).layer(SecurityHeaders::new());
         let response = respond(handler, &sent.replace("ORIGIN", "X: y"), status);
         assert_eq!(values(&response, "x-content-type-options"), ["nosniff"]);
     }
@@ -296,12 +300,12 @@ fn layers_of_a_nested_router_complete_responses_to_its_paths() {
         ("nonsense\r\n\r\n".into(), 400, "x-outer"),
     ] {
         let response = respond(router(), &sent, status);
-        let mut said: Vec<_> = (response.headers.iter())
+        let mut found: Vec<_> = (response.headers.iter())
             .map(|(name, _)| name.as_str())
             .filter(|name| name.starts_with("x-"))
             .collect();
-        said.sort_unstable();
-        assert_eq!(said.join(" "), names, "{sent}");
+        found.sort_unstable();
+        assert_eq!(found.join(" "), names, "{sent}");
     }
 }
 

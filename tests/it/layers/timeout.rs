@@ -7,35 +7,39 @@ use super::{call, get, text};
 use crate::support::{NEVER, TestServer};
 
 /// Fails if no time is left, and reports whether there is a deadline.
-fn hurry(request: Request) -> Result<&'static str, TooLate> {
+fn remaining(request: Request) -> Result<&'static str, TooLate> {
     let left = Deadline::of(&request).remaining()?;
-    Ok(if left > NEVER { "no hurry" } else { "in time" })
+    Ok(if left > NEVER {
+        "no deadline"
+    } else {
+        "time left"
+    })
 }
 
 #[test]
 fn an_expired_deadline_gives_503() {
-    assert_eq!(text(&call(&hurry, get("/"))), "no hurry");
-    let patient = Layered::new(hurry).layer(Timeout::new(NEVER));
-    assert_eq!(text(&call(&patient, get("/"))), "in time");
-    let hasty = Layered::new(hurry).layer(Timeout::new(Duration::ZERO));
-    let response = call(&hasty, get("/"));
+    assert_eq!(text(&call(&remaining, get("/"))), "no deadline");
+    let long = Layered::new(remaining).layer(Timeout::new(NEVER));
+    assert_eq!(text(&call(&long, get("/"))), "time left");
+    let expired = Layered::new(remaining).layer(Timeout::new(Duration::ZERO));
+    let response = call(&expired, get("/"));
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "1");
 }
 
 #[test]
 fn the_stricter_of_two_timeouts_counts() {
-    for limits in [[Duration::ZERO, NEVER], [NEVER, Duration::ZERO]] {
-        let [first, second] = limits.map(Timeout::new);
-        let handler = Layered::new(hurry).layer(first).layer(second);
-        assert_eq!(call(&handler, get("/")).status(), 503, "{limits:?}");
+    for timeouts in [[Duration::ZERO, NEVER], [NEVER, Duration::ZERO]] {
+        let [first, second] = timeouts.map(Timeout::new);
+        let handler = Layered::new(remaining).layer(first).layer(second);
+        assert_eq!(call(&handler, get("/")).status(), 503, "{timeouts:?}");
     }
 }
 
 #[test]
 fn the_longest_timeout_is_accepted() {
-    let handler = Layered::new(hurry).layer(Timeout::new(Duration::MAX));
-    assert_eq!(text(&call(&handler, get("/"))), "no hurry");
+    let handler = Layered::new(remaining).layer(Timeout::new(Duration::MAX));
+    assert_eq!(text(&call(&handler, get("/"))), "no deadline");
 }
 
 #[test]
@@ -54,7 +58,7 @@ fn a_handler_can_take_the_deadline() {
 
 #[test]
 fn a_timeout_response_has_the_clients_format() {
-    let handler = Layered::new(hurry).layer(Timeout::new(Duration::ZERO));
+    let handler = Layered::new(remaining).layer(Timeout::new(Duration::ZERO));
     let server = TestServer::spawn(|builder| builder, handler);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: it\r\nAccept: application/json\r\n\r\n");
