@@ -56,28 +56,28 @@ fn main() {
 
 /// Decoding and encoding with reused buffers, as a worker does.
 fn the_protocol() {
-    let (mut decoder, mut slot) = (Decoder::default(), RequestBuffer::default());
+    let (mut decoder, mut buffer) = (Decoder::default(), RequestBuffer::default());
     let mut input = Input::with_capacity(16 * 1024);
     let mut output = Vec::with_capacity(1024);
     let response = Response::new(Body::from("hello"));
     let date = Date::new(SystemTime::UNIX_EPOCH);
-    let mut answer = || {
+    let mut process = || {
         input.room().extend_from_slice(GET);
-        let event = decoder.decode(&mut input, &mut slot, &LIMITS);
+        let event = decoder.decode(&mut input, &mut buffer, &LIMITS);
         assert_eq!(event, Ok(Event::Request));
-        assert_eq!(slot.request.headers().len(), 3);
+        assert_eq!(buffer.request.headers().len(), 3);
         output.clear();
         let content = http1::encode(
             &response,
-            &slot.context,
+            &buffer.context,
             Ending::KeepAlive,
             &date,
             &mut output,
         );
         assert_eq!(content, Content::Follows);
     };
-    (0..WARM_UP).for_each(|_| answer());
-    assert_eq!(allocations(|| (0..REQUESTS).for_each(|_| answer())), 0);
+    (0..WARM_UP).for_each(|_| process());
+    assert_eq!(allocations(|| (0..REQUESTS).for_each(|_| process())), 0);
 }
 
 struct Hello;
@@ -149,7 +149,7 @@ fn check(
         .set_read_timeout(Some(Duration::from_secs(20)))
         .expect("the timeout is not zero");
     let mut buffer = [0; 1024];
-    let mut ask = || {
+    let mut request_once = || {
         client
             .write_all(message)
             .expect("the server reads the request");
@@ -157,9 +157,9 @@ fn check(
         // The server sends the whole response in one call, and the client receives it in one.
         assert!(buffer[..count].ends_with(b"\r\n\r\nhello"));
     };
-    (0..WARM_UP).for_each(|_| ask());
+    (0..WARM_UP).for_each(|_| request_once());
     let began = Instant::now();
-    let allocations = allocations(|| (0..REQUESTS).for_each(|_| ask()));
+    let allocations = allocations(|| (0..REQUESTS).for_each(|_| request_once()));
     let milliseconds = usize::try_from(began.elapsed().as_millis()).expect("the time fits");
     let most = most_per_request * REQUESTS + BESIDE_PER_MILLISECOND * (milliseconds + 1);
     println!("{allocations} allocations for {REQUESTS} requests in {milliseconds} ms");

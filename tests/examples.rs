@@ -27,7 +27,7 @@ struct Example {
     address: String,
 }
 
-struct Answer {
+struct Response {
     status: u16,
     head: String,
     body: String,
@@ -97,11 +97,11 @@ impl Example {
             .expect("standard input is taken once")
     }
 
-    fn get(&self, path: &str) -> Answer {
+    fn get(&self, path: &str) -> Response {
         self.send(&format!("GET {path} HTTP/1.1\r\n"), "")
     }
 
-    fn post(&self, path: &str, body: &str) -> Answer {
+    fn post(&self, path: &str, body: &str) -> Response {
         let head = format!(
             "POST {path} HTTP/1.1\r\nAccept: application/json\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n",
@@ -110,7 +110,7 @@ impl Example {
         self.send(&head, body)
     }
 
-    fn send(&self, head: &str, body: &str) -> Answer {
+    fn send(&self, head: &str, body: &str) -> Response {
         let mut stream = TcpStream::connect(&self.address).expect("the example listens");
         stream
             .set_read_timeout(Some(PATIENCE))
@@ -122,18 +122,18 @@ impl Example {
         stream
             .write_all(request.as_bytes())
             .expect("the example reads the request");
-        let mut answer = String::new();
+        let mut response = String::new();
         stream
-            .read_to_string(&mut answer)
+            .read_to_string(&mut response)
             .expect("the example answers in time");
-        let (head, body) = answer
+        let (head, body) = response
             .split_once("\r\n\r\n")
             .expect("the response has a head");
         let status = head
             .split(' ')
             .nth(1)
             .and_then(|status| status.parse().ok());
-        Answer {
+        Response {
             status: status.expect("the response has a status"),
             head: head.to_ascii_lowercase(),
             body: body.to_owned(),
@@ -220,9 +220,9 @@ fn path(name: &str) -> PathBuf {
 #[test]
 fn hello_greets() {
     let hello = Example::start("hello");
-    let answer = hello.get("/some/path?x=1");
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.body, "Hello! You asked for /some/path?x=1\n");
+    let response = hello.get("/some/path?x=1");
+    assert_eq!(response.status, 200);
+    assert_eq!(response.body, "Hello! You asked for /some/path?x=1\n");
 }
 
 #[test]
@@ -235,10 +235,10 @@ fn json_echo_returns_what_it_parsed() {
         ),
         (r#"{"item": "tea"}"#, r#"{"item":"tea","cups":1}"#),
     ] {
-        let answer = json_echo.post("/", body);
-        assert_eq!(answer.status, 200, "{body}");
-        assert!(answer.head.contains("content-type: application/json"));
-        assert_eq!(answer.body, expected);
+        let response = json_echo.post("/", body);
+        assert_eq!(response.status, 200, "{body}");
+        assert!(response.head.contains("content-type: application/json"));
+        assert_eq!(response.body, expected);
     }
 }
 
@@ -250,29 +250,29 @@ fn json_echo_names_mistakes() {
         (r#"{"item": "tea", "cups": "two"}"#, "line 1 column 29"),
         (r#"{"cups": 2}"#, "missing field `item`"),
     ] {
-        let answer = json_echo.post("/", body);
-        assert_eq!(answer.status, 400, "{body}");
+        let response = json_echo.post("/", body);
+        assert_eq!(response.status, 400, "{body}");
         assert!(
-            answer
+            response
                 .head
                 .contains("content-type: application/problem+json")
         );
-        assert!(answer.body.contains(mistake), "{}", answer.body);
+        assert!(response.body.contains(mistake), "{}", response.body);
     }
-    let answer = json_echo.get("/");
-    assert_eq!(answer.status, 405);
-    assert!(answer.head.contains("allow: post"));
+    let response = json_echo.get("/");
+    assert_eq!(response.status, 405);
+    assert!(response.head.contains("allow: post"));
 }
 
 #[test]
 fn routes_stores_books() {
     let routes = Example::start("routes");
-    let answer = routes.post("/books", r#"{"title": "Afloat"}"#);
-    assert_eq!((answer.status, &*answer.body), (201, "/books/1\n"));
+    let response = routes.post("/books", r#"{"title": "Afloat"}"#);
+    assert_eq!((response.status, &*response.body), (201, "/books/1\n"));
     assert_eq!(routes.get("/books/1").body, r#"{"title":"Afloat"}"#);
     assert_eq!(routes.get("/books").body, r#"{"1":{"title":"Afloat"}}"#);
     assert_eq!(routes.get("/books?from=2").body, "{}");
-    for (answer, status, reason) in [
+    for (response, status, reason) in [
         (routes.get("/books/2"), 404, "book 2 not found"),
         (routes.get("/books/x"), 400, "is no id"),
         (routes.get("/books?from=x"), 400, "invalid query"),
@@ -290,8 +290,8 @@ fn routes_stores_books() {
         (routes.post("/books/1", ""), 405, ""),
         (routes.get("/"), 200, "/books"),
     ] {
-        assert_eq!(answer.status, status, "{}", answer.body);
-        assert!(answer.body.contains(reason), "{}", answer.body);
+        assert_eq!(response.status, status, "{}", response.body);
+        assert!(response.body.contains(reason), "{}", response.body);
     }
 }
 
@@ -299,37 +299,37 @@ fn routes_stores_books() {
 #[test]
 fn middleware_wraps_the_handler() {
     let middleware = Example::start("middleware");
-    let answer = middleware.get("/");
-    assert_eq!((answer.status, &*answer.body), (200, "hello\n"));
+    let response = middleware.get("/");
+    assert_eq!((response.status, &*response.body), (200, "hello\n"));
     for field in ["x-took-microseconds: ", "x-content-type-options: nosniff"] {
-        assert!(answer.head.contains(field), "{}", answer.head);
+        assert!(response.head.contains(field), "{}", response.head);
     }
-    let answer = middleware.get("/poem");
-    assert!(answer.head.contains("vary: accept-encoding"));
-    assert!(answer.body.len() > 5000);
+    let response = middleware.get("/poem");
+    assert!(response.head.contains("vary: accept-encoding"));
+    assert!(response.body.len() > 5000);
     // HEAD, because a compressed body is not text.
     let head = "HEAD /poem HTTP/1.1\r\nAccept-Encoding: gzip\r\n";
-    let answer = middleware.send(head, "");
+    let response = middleware.send(head, "");
     assert!(
-        answer.head.contains("content-encoding: gzip"),
+        response.head.contains("content-encoding: gzip"),
         "{}",
-        answer.head
+        response.head
     );
-    let answer = middleware.get("/admin");
-    assert_eq!(answer.status, 401);
+    let response = middleware.get("/admin");
+    assert_eq!(response.status, 401);
     assert!(
-        answer
+        response
             .head
             .contains("www-authenticate: basic realm=\"admin\"")
     );
     let head = "GET /admin HTTP/1.1\r\nAuthorization: Basic YWRhOmxvdmVsYWNl\r\n";
     assert_eq!(middleware.send(head, "").body, "only ada sees this\n");
-    let answer = middleware.get("/slow");
-    assert_eq!(answer.status, 503);
-    assert!(answer.head.contains("retry-after: 1"));
-    let answer = middleware.get("/broken");
-    assert_eq!(answer.status, 500);
-    assert!(answer.body.contains("we are looking into it"));
+    let response = middleware.get("/slow");
+    assert_eq!(response.status, 503);
+    assert!(response.head.contains("retry-after: 1"));
+    let response = middleware.get("/broken");
+    assert_eq!(response.status, 500);
+    assert!(response.body.contains("we are looking into it"));
 }
 
 #[test]
@@ -359,9 +359,9 @@ fn sse_sends_events_to_every_listener() {
 fn sse_limits_its_listeners() {
     let sse = Example::start("sse");
     let _listeners: Vec<_> = (0..6).map(|_| sse.listen("")).collect();
-    let answer = sse.get("/events");
-    assert_eq!(answer.status, 503);
-    assert!(answer.body.contains("too many listeners"));
+    let response = sse.get("/events");
+    assert_eq!(response.status, 503);
+    assert!(response.body.contains("too many listeners"));
     assert_eq!(sse.post("/say", "hello").status, 204);
 }
 
@@ -369,9 +369,9 @@ fn sse_limits_its_listeners() {
 fn files_serves_a_folder_next_to_routes() {
     let files = Example::start("files");
     assert!(files.get("/").body.contains("docs/wire.md"));
-    let answer = files.get("/docs/wire.md");
-    assert_eq!(answer.status, 200);
-    assert!(answer.body.starts_with("# What we promise on the wire"));
+    let response = files.get("/docs/wire.md");
+    assert_eq!(response.status, 200);
+    assert!(response.body.starts_with("# What we promise on the wire"));
     let part = files.send("GET /docs/wire.md HTTP/1.1\r\nRange: bytes=2-8\r\n", "");
     assert_eq!((part.status, &*part.body), (206, "What we"));
     assert_eq!(files.get("/docs/../Cargo.toml").status, 404);
@@ -388,8 +388,8 @@ fn websocket_echoes() {
             socket
                 .send(Message::text(text))
                 .expect("a message can be sent");
-            let answer = socket.read().expect("a message comes back");
-            assert_eq!(answer, Message::text(text));
+            let response = socket.read().expect("a message comes back");
+            assert_eq!(response, Message::text(text));
         }
     }
     let [mut first, mut second] = sockets;
@@ -399,8 +399,8 @@ fn websocket_echoes() {
     let pong = first.read().expect("a pong comes back");
     assert_eq!(pong, Message::Pong("p".into()));
     first.close(None).expect("the close frame can be sent");
-    let goodbye = first.read().expect("a close frame comes back");
-    assert!(goodbye.is_close(), "{goodbye}");
+    let close_frame = first.read().expect("a close frame comes back");
+    assert!(close_frame.is_close(), "{close_frame}");
     let end = first.read();
     assert!(matches!(end, Err(tungstenite::Error::ConnectionClosed)));
     // Larger than the example accepts.
@@ -452,14 +452,14 @@ fn websocket_handshake_follows_rfc_6455() {
         );
         example.send(&head, "")
     };
-    for answer in [
+    for response in [
         example.get("/echo"),
         ask("8", KEY, ""),
         ask("13, 8", KEY, ""),
     ] {
-        assert_eq!(answer.status, 426);
+        assert_eq!(response.status, 426);
         for field in ["sec-websocket-version: 13", "upgrade: websocket"] {
-            assert!(answer.head.contains(field), "{}", answer.head);
+            assert!(response.head.contains(field), "{}", response.head);
         }
     }
     for key in [
@@ -487,18 +487,18 @@ fn websocket_closes_quiet_and_busy_clients_on_drain() {
     let mut example = Example::start("websocket");
     let (mut quiet, mut busy) = (example.open_websocket(), example.open_websocket());
     drop(example.input());
-    let told = loop {
+    let frame = loop {
         busy.send(Message::text("on and on"))
             .expect("a message can be sent");
         match busy.read().expect("the server responds") {
-            Message::Close(told) => break told,
+            Message::Close(frame) => break frame,
             message => assert_eq!(message, Message::text("on and on")),
         }
     };
-    let code = told.map(|told| told.code);
+    let code = frame.map(|frame| frame.code);
     assert_eq!(code, Some(CloseCode::Away));
-    let goodbye = quiet.read().expect("a close frame arrives");
-    assert!(goodbye.is_close(), "{goodbye}");
+    let close_frame = quiet.read().expect("a close frame arrives");
+    assert!(close_frame.is_close(), "{close_frame}");
     drop((quiet, busy));
     let report = example.expect_end();
     assert!(report.contains(", 0 aborted"), "{report}");
@@ -570,9 +570,9 @@ mod tls {
         let stream = TcpStream::connect(&tls.address).expect("the example listens");
         let mut stream = StreamOwned::new(client, stream);
         stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        Ok(response)
     }
 
     #[test]
@@ -588,12 +588,15 @@ mod tls {
         let (old, new) = (issue(), issue());
         write(&old);
         let mut tls = Example::start_with("tls", &[files[0].as_os_str(), files[1].as_os_str()]);
-        let answer = ask(&tls, old.cert.der()).expect("it is believed");
+        let response = ask(&tls, old.cert.der()).expect("it is believed");
         assert!(
-            answer.contains("hello over TLSv1.3 with TLS13_"),
-            "{answer}"
+            response.contains("hello over TLSv1.3 with TLS13_"),
+            "{response}"
         );
-        assert!(answer.ends_with("you know me as localhost\n"), "{answer}");
+        assert!(
+            response.ends_with("you know me as localhost\n"),
+            "{response}"
+        );
 
         write(&new);
         let mut input = tls.input();

@@ -27,7 +27,7 @@ impl Compiler {
             .filter(|path| is_library(path))
             .collect();
         libraries.sort_by_key(|path| modified(path));
-        let mut said = String::from("no library was built");
+        let mut output = String::from("no library was built");
         while let Some(library) = libraries.pop() {
             let compiler = Self {
                 dependencies: dependencies.to_owned(),
@@ -35,10 +35,10 @@ impl Compiler {
             };
             match compiler.compile("correct") {
                 Ok(()) => return compiler,
-                Err(why) => said = why,
+                Err(errors) => output = errors,
             }
         }
-        panic!("the correct file does not compile: {said}");
+        panic!("the correct file does not compile: {output}");
     }
 
     /// Compiles the file, and returns the compiler's errors if it fails.
@@ -62,15 +62,15 @@ impl Compiler {
     /// Expects the explanation, in an error that points at the line with the mistake.
     #[track_caller]
     fn check(&self, name: &str, sentence: &str) {
-        let said = self.compile(name).expect_err("the file must not compile");
-        assert!(said.contains(sentence), "{name}: {sentence}\n{said}");
+        let output = self.compile(name).expect_err("the file must not compile");
+        assert!(output.contains(sentence), "{name}: {sentence}\n{output}");
         let text = fs::read_to_string(file(name)).expect("the file exists");
         let marked = text
             .lines()
             .position(|line| line.ends_with("// The mistake."));
         if let Some(index) = marked {
             let place = format!("{name}.rs:{}:", index + 1);
-            assert!(said.contains(&place), "{place}\n{said}");
+            assert!(output.contains(&place), "{place}\n{output}");
         }
     }
 }

@@ -104,8 +104,12 @@ impl Drop for EmptyFolder {
 #[track_caller]
 fn expect_success(what: &str, command: &mut Command) -> Output {
     let output = command.output().expect("the program can be started");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{what}: {}\n{said}", output.status);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{what}: {}\n{stderr}",
+        output.status
+    );
     output
 }
 
@@ -287,7 +291,7 @@ fn readme_commands_print_what_is_shown() {
                     }
                     println!("run: {command}");
                 }
-                Some(Fate::Skip(why)) => println!("skipped: {command}: {why}"),
+                Some(Fate::Skip(reason)) => println!("skipped: {command}: {reason}"),
                 Some(Fate::Install | Fate::Project) => println!("run by another test: {command}"),
                 None => panic!("{command}: add it to COMMANDS"),
             }

@@ -19,8 +19,8 @@ fn named(name: &'static str) -> impl Fn(Request, Next<'_>) -> Response + Send + 
 }
 
 /// The names of the layers that the response passed, innermost first.
-fn passed_layers(answer: &TestResponse) -> String {
-    let names = answer.headers().get_all("x-passed").iter();
+fn passed_layers(response: &TestResponse) -> String {
+    let names = response.headers().get_all("x-passed").iter();
     let names: Vec<_> = names.filter_map(|name| name.to_str().ok()).collect();
     names.join(" ")
 }
@@ -30,11 +30,11 @@ fn check(router: Router, expected: &[(&str, &str, u16, &str, &str)]) {
     let client = Client::new(router);
     for &(method, target, status, text, layers) in expected {
         let method = Method::from_bytes(method.as_bytes()).expect("the method is valid");
-        let answer = client.request(method.clone(), target).send();
+        let response = client.request(method.clone(), target).send();
         let is = (
-            answer.status().as_u16(),
-            answer.text(),
-            &*passed_layers(&answer),
+            response.status().as_u16(),
+            response.text(),
+            &*passed_layers(&response),
         );
         assert_eq!(is, (status, text, layers), "{method} {target}");
     }
@@ -86,16 +86,16 @@ fn nested_fallback_works_beside_its_own_parameter_routes() {
                 (matched, "route".to_owned()),
                 (beneath, format!("fallback {beneath}")),
             ] {
-                let answer = client.get(target).send();
+                let response = client.get(target).send();
                 assert_eq!(
-                    (answer.text(), &*passed_layers(&answer)),
+                    (response.text(), &*passed_layers(&response)),
                     (&*text, "inner"),
                     "{path} {target}"
                 );
             }
-            let answer = client.post(matched).send();
+            let response = client.post(matched).send();
             assert_eq!(
-                (answer.text(), &*passed_layers(&answer)),
+                (response.text(), &*passed_layers(&response)),
                 (NOT_ALLOWED, "inner"),
                 "{path}"
             );
@@ -255,12 +255,12 @@ fn body_mode_is_that_of_the_nested_fallback() {
 #[test]
 fn nesting_errors_name_the_paths_as_written() {
     #[track_caller]
-    fn expect_rejected(build: impl FnOnce() -> Router + std::panic::UnwindSafe, why: &str) {
+    fn expect_rejected(build: impl FnOnce() -> Router + std::panic::UnwindSafe, reason: &str) {
         let panic = std::panic::catch_unwind(build).expect_err("building it panics");
-        let said = panic
+        let message = panic
             .downcast_ref::<String>()
             .expect("the message is a string");
-        assert_eq!(said, why);
+        assert_eq!(message, reason);
     }
     expect_rejected(
         || {

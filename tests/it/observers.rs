@@ -10,7 +10,7 @@ use crate::support::{BoundServer, Client, TestServer, request};
 
 /// An observer that records what it receives.
 #[derive(Debug, Default)]
-struct Book(Mutex<Vec<Line>>);
+struct Recorder(Mutex<Vec<Line>>);
 
 #[derive(Debug, Clone, PartialEq)]
 struct Line {
@@ -22,22 +22,21 @@ struct Line {
     sent: Option<u64>,
 }
 
-impl Observer for Book {
-    fn on_response(&self, exchange: &RequestRecord<'_>) {
+impl Observer for Recorder {
+    fn on_response(&self, record: &RequestRecord<'_>) {
         let line = Line {
-            request_line: String::from_utf8_lossy(exchange.raw_request().request_line())
-                .into_owned(),
-            id: exchange.id().map(str::to_owned),
-            outcome: exchange.outcome(),
-            status: exchange.status().as_u16(),
-            received: exchange.received(),
-            sent: exchange.sent(),
+            request_line: String::from_utf8_lossy(record.raw_request().request_line()).into_owned(),
+            id: record.id().map(str::to_owned),
+            outcome: record.outcome(),
+            status: record.status().as_u16(),
+            received: record.received(),
+            sent: record.sent(),
         };
         self.0.lock().expect("no thread panicked").push(line);
     }
 }
 
-impl Book {
+impl Recorder {
     #[track_caller]
     fn expect(&self, lines: &[(&str, Outcome, u16, u64, Option<u64>)]) {
         let written = self.0.lock().expect("no thread panicked").clone();
@@ -76,16 +75,16 @@ fn respond(request: Request) -> Response {
     }
 }
 
-fn observed_server(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, Arc<Book>) {
-    let book = Arc::new(Book::default());
-    let observer = Arc::clone(&book);
+fn observed_server(configure: impl FnOnce(Builder) -> Builder) -> (TestServer, Arc<Recorder>) {
+    let recorder = Arc::new(Recorder::default());
+    let observer = Arc::clone(&recorder);
     let bound = BoundServer::new(|builder| configure(builder.observer(observer)));
-    (bound.run(respond), book)
+    (bound.run(respond), recorder)
 }
 
 #[test]
 fn observer_sees_every_request() {
-    let (server, book) = observed_server(|builder| builder.max_body(100));
+    let (server, recorder) = observed_server(|builder| builder.max_body(100));
     let mut client = server.connect();
     for (target, status) in [
         ("/", 200),
@@ -110,7 +109,7 @@ fn observer_sees_every_request() {
     server.connect().send("nonsense\r\n\r\n").expect_status(400);
     server.shut_down();
     let handled = Outcome::Handled;
-    book.expect(&[
+    recorder.expect(&[
         ("GET / HTTP/1.1", handled, 200, 0, Some(5)),
         ("GET /panic HTTP/1.1", Outcome::Panicked, 500, 0, Some(26)),
         ("GET /sized HTTP/1.1", handled, 200, 0, Some(5)),
@@ -138,7 +137,7 @@ fn observer_sees_every_request() {
 
 #[test]
 fn valid_request_id_is_kept() {
-    let (server, book) = observed_server(|builder| builder.request_ids(true));
+    let (server, recorder) = observed_server(|builder| builder.request_ids(true));
     let mut client = server.connect();
     let get = |target: &str, id: &str| {
         format!("GET {target} HTTP/1.1\r\nHost: it\r\nX-Request-Id: {id}\r\n\r\n")
@@ -154,7 +153,7 @@ fn valid_request_id_is_kept() {
     client.send(get("/panic", "from-afar.3"));
     assert!(client.expect_status(500).text().contains("from-afar.3"));
     server.shut_down();
-    let lines = book.0.lock().expect("no thread panicked");
+    let lines = recorder.0.lock().expect("no thread panicked");
     let ids: Vec<_> = lines.iter().filter_map(|line| line.id.as_deref()).collect();
     assert_eq!(ids, ["from-afar.1", "from-afar.2", "from-afar.3"]);
 }
@@ -162,8 +161,8 @@ fn valid_request_id_is_kept() {
 #[test]
 fn invalid_or_missing_request_id_is_replaced() {
     #[track_caller]
-    fn check(client: &mut Client, fields: &str) -> String {
-        client.send(format!("GET /timed HTTP/1.1\r\nHost: it\r\n{fields}\r\n"));
+    fn check(client: &mut Client, headers: &str) -> String {
+        client.send(format!("GET /timed HTTP/1.1\r\nHost: it\r\n{headers}\r\n"));
         let response = client.expect_status(200);
         let id = response
             .header("x-request-id")

@@ -333,9 +333,9 @@ fn shedding_does_not_wait_for_a_streamed_body() {
 struct Outcomes(Mutex<Vec<Outcome>>);
 
 impl Observer for Outcomes {
-    fn on_response(&self, exchange: &RequestRecord<'_>) {
+    fn on_response(&self, record: &RequestRecord<'_>) {
         let mut outcomes = self.0.lock().expect("no thread panicked");
-        outcomes.push(exchange.outcome());
+        outcomes.push(record.outcome());
     }
 }
 
@@ -388,9 +388,9 @@ fn drain_sheds_nothing() {
 }
 
 /// An endless reader that reports each read and checks that it runs on a worker thread.
-struct Told(GateWaiter);
+struct ReportingReader(GateWaiter);
 
-impl Read for Told {
+impl Read for ReportingReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let thread = thread::current();
         let name = thread.name().unwrap_or("nobody");
@@ -405,7 +405,7 @@ impl Read for Told {
 fn body_readers_run_on_worker_threads_only() {
     let (gate, reads) = (Gate::new(), Gate::new());
     reads.open();
-    let (waiter, told) = (gate.waiter(), reads.waiter());
+    let (waiter, reported) = (gate.waiter(), reads.waiter());
     let server = TestServer::spawn(
         |builder| builder.queue_timeout(SOON).write_timeout(NEVER),
         move |request: Request| {
@@ -413,7 +413,7 @@ fn body_readers_run_on_worker_threads_only() {
                 waiter.wait();
                 return Body::empty();
             }
-            Body::from_sized_reader(Told(told.clone()), HUGE as u64)
+            Body::from_sized_reader(ReportingReader(reported.clone()), HUGE as u64)
         },
     );
     let mut reader = server.connect();

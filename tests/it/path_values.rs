@@ -24,27 +24,27 @@ fn two(Path((one, two)): Two) -> String {
 }
 
 #[track_caller]
-fn expect_panic<T>(build: impl FnOnce() -> T, why: &str) {
+fn expect_panic<T>(build: impl FnOnce() -> T, reason: &str) {
     let Err(panic) = catch_unwind(AssertUnwindSafe(build)) else {
-        panic!("building it did not panic with {why:?}");
+        panic!("building it did not panic with {reason:?}");
     };
-    let said = panic
+    let message = panic
         .downcast_ref::<String>()
         .expect("the message is a string");
-    assert_eq!(said, why);
+    assert_eq!(message, reason);
 }
 
 /// Both a server and a test client reject this router at start.
 #[track_caller]
-fn expect_no_start(router: impl Fn() -> Router, why: &str) {
+fn expect_no_start(router: impl Fn() -> Router, reason: &str) {
     let server = Server::builder().listen("127.0.0.1:0").bind();
     let server = server.expect("the address is free");
     let error = server
         .run(Layered::new(router()))
         .expect_err("the server does not start");
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert_eq!(error.to_string(), why);
-    expect_panic(|| Client::new(router()), why);
+    assert_eq!(error.to_string(), reason);
+    expect_panic(|| Client::new(router()), reason);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn impossible_path_type_is_500_and_logged() {
         );
     // Custom handlers need not check their router at start.
     let client = Client::new(router);
-    for (target, why) in [
+    for (target, reason) in [
         ("/place/7", "Place>: the path has no parameter \"title\""),
         (
             "/list/7",
@@ -147,13 +147,13 @@ fn impossible_path_type_is_500_and_logged() {
         ),
         ("/result/7", "Place>: the path has no parameter \"title\""),
     ] {
-        let answer = client.get(target).send();
-        assert_eq!(answer.status(), 500, "{target}");
-        let is_told = answer.text().contains("title");
-        assert!(!is_told, "{target}: {}", answer.text());
+        let response = client.get(target).send();
+        assert_eq!(response.status(), 500, "{target}");
+        let names_field = response.text().contains("title");
+        assert!(!names_field, "{target}: {}", response.text());
         let lines = lines_with(&format!("GET {target}: "));
         assert!(
-            lines.len() == 1 && lines[0].contains(why),
+            lines.len() == 1 && lines[0].contains(reason),
             "{target}: {lines:?}"
         );
         assert!(lines[0].starts_with("ERROR"), "{lines:?}");
@@ -203,14 +203,14 @@ fn impossible_query_or_form_type_is_500_and_logged() {
     let client = Client::new(router);
     let form = client.post("/flat").body("from=7");
     let form = form.header("content-type", "application/x-www-form-urlencoded");
-    for (answer, line) in [
+    for (response, line) in [
         (client.get("/flat?from=7").send(), "GET /flat: "),
         (form.send(), "POST /flat: "),
     ] {
-        assert_eq!(answer.status(), 500, "{line}");
+        assert_eq!(response.status(), 500, "{line}");
         let lines = lines_with(line);
-        let why = "invalid type: string \"7\", expected u32";
-        assert!(lines.len() == 1 && lines[0].contains(why), "{lines:?}");
+        let reason = "invalid type: string \"7\", expected u32";
+        assert!(lines.len() == 1 && lines[0].contains(reason), "{lines:?}");
         assert!(lines[0].contains("use two arguments"), "{lines:?}");
     }
     assert_eq!(client.get("/flat").send().status(), 400);

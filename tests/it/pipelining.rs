@@ -10,12 +10,12 @@ fn two_hundred_pipelined_requests_are_answered_in_order() {
     let server = TestServer::spawn(|builder| builder, describe);
     let mut random = Random::new(1);
     let mut requests = Vec::new();
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for number in 0..200 {
         let target = format!("/{number}");
         // Some bodies are larger than one combined write.
         let body = "x".repeat(random.below(20_000));
-        let (request, answer) = match number % 3 {
+        let (request, response) = match number % 3 {
             0 => (request::get(&target), format!("GET {target} ")),
             1 => (
                 request::post(&target, &body),
@@ -27,12 +27,12 @@ fn two_hundred_pipelined_requests_are_answered_in_order() {
             ),
         };
         requests.extend(request);
-        answers.push(answer);
+        responses.push(response);
     }
     let mut client = server.connect();
     let sending = client.send_in_background(requests);
-    for answer in answers {
-        client.expect_body(answer);
+    for response in responses {
+        client.expect_body(response);
     }
     let sent = sending.join().expect("sending does not panic");
     sent.expect("the server reads everything");
@@ -57,7 +57,7 @@ fn packet_boundaries_do_not_matter() {
         for piece in requests.chunks(size) {
             client.send(piece);
         }
-        for answer in [
+        for response in [
             "GET /first ",
             "POST /second a body",
             "POST /third a body in chunks",
@@ -65,7 +65,7 @@ fn packet_boundaries_do_not_matter() {
             "POST /fifth ",
             "GET /last ",
         ] {
-            client.expect_body(answer);
+            client.expect_body(response);
         }
         client.expect_closed();
     }

@@ -12,14 +12,18 @@ use crate::support::{BoundServer, Client, TempPath, TestServer, request, unique_
 
 /// The proxy and the client of a request; `peer` stands for the other end of the connection.
 fn proxy_and_client(request: Request) -> String {
-    let origin = ClientInfo::of(&request).expect("the request came over a connection");
-    let peer = origin.peer();
+    let client_info = ClientInfo::of(&request).expect("the request came over a connection");
+    let peer = client_info.peer();
     let name = |node: Option<httpool::PeerAddr>| match node {
         Some(node) if node == peer => "peer".to_owned(),
         Some(node) => node.to_string(),
-        None => "nobody".to_owned(),
+        None => "none".to_owned(),
     };
-    format!("{} for {}", name(origin.proxy()), name(origin.client()))
+    format!(
+        "{} for {}",
+        name(client_info.proxy()),
+        name(client_info.client())
+    )
 }
 
 fn trusting(proxy: &str) -> impl FnOnce(Builder) -> Builder {
@@ -36,20 +40,20 @@ fn proxy_protocol_server(configure: impl FnOnce(Builder) -> Builder) -> BoundSer
     BoundServer::from(builder.bind().expect("the address is free"))
 }
 
-fn get_with(fields: &str) -> String {
-    format!("GET / HTTP/1.1\r\nHost: it\r\n{fields}\r\n")
+fn get_with(headers: &str) -> String {
+    format!("GET / HTTP/1.1\r\nHost: it\r\n{headers}\r\n")
 }
 
 #[test]
 fn untrusted_forwarding_headers_are_ignored() {
-    let fields = "X-Forwarded-For: 192.0.2.1\r\nForwarded: for=192.0.2.2\r\n";
+    let headers = "X-Forwarded-For: 192.0.2.1\r\nForwarded: for=192.0.2.2\r\n";
     for server in [
         TestServer::spawn(|builder| builder, proxy_and_client),
         TestServer::spawn(trusting("192.0.2.0/24"), proxy_and_client),
         TestServer::spawn(trusting("unix"), proxy_and_client),
     ] {
         let mut client = server.connect();
-        client.send(get_with(fields)).expect_body("nobody for peer");
+        client.send(get_with(headers)).expect_body("none for peer");
     }
 }
 
@@ -58,18 +62,18 @@ fn trusted_proxy_sets_the_client_address() {
     let server = TestServer::spawn(trusting("127.0.0.1"), proxy_and_client);
     let mut proxy = server.connect();
     // Each request on a proxy's connection may belong to another client.
-    for (fields, expected) in [
-        ("", "nobody for peer"),
+    for (headers, expected) in [
+        ("", "none for peer"),
         ("X-Forwarded-For: 192.0.2.1\r\n", "peer for 192.0.2.1"),
         (
             "X-Forwarded-For: 203.0.113.9\r\nHost2: x\r\nx-forwarded-for: 192.0.2.1, 127.0.0.1\r\n",
             "127.0.0.1 for 192.0.2.1",
         ),
-        ("X-Forwarded-For: somebody\r\n", "peer for nobody"),
-        ("Forwarded: for=192.0.2.1\r\n", "nobody for peer"),
-        ("", "nobody for peer"),
+        ("X-Forwarded-For: nonsense\r\n", "peer for none"),
+        ("Forwarded: for=192.0.2.1\r\n", "none for peer"),
+        ("", "none for peer"),
     ] {
-        proxy.send(get_with(fields)).expect_body(expected);
+        proxy.send(get_with(headers)).expect_body(expected);
     }
 }
 
@@ -77,10 +81,10 @@ fn trusted_proxy_sets_the_client_address() {
 fn forwarded_by_selects_the_header() {
     let forwarded = |builder: Builder| builder.forwarded_by(ForwardedBy::Forwarded);
     let server = TestServer::spawn(|b| forwarded(trusting("127.0.0.1")(b)), proxy_and_client);
-    let fields = "Forwarded: for=\"192.0.2.1:80\"\r\nX-Forwarded-For: 203.0.113.9\r\n";
+    let headers = "Forwarded: for=\"192.0.2.1:80\"\r\nX-Forwarded-For: 203.0.113.9\r\n";
     let mut proxy = server.connect();
     proxy
-        .send(get_with(fields))
+        .send(get_with(headers))
         .expect_body("peer for 192.0.2.1:80");
 }
 
@@ -140,9 +144,9 @@ fn unix_socket_can_require_proxy_protocol() {
 fn proxy_protocol_unknown_and_local_are_accepted() {
     let server = proxy_protocol_server(|builder| builder).run(proxy_and_client);
     for (header, expected) in [
-        (&b"PROXY UNKNOWN\r\n"[..], "peer for nobody"),
-        (b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0", "peer for nobody"),
-        (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", "nobody for peer"),
+        (&b"PROXY UNKNOWN\r\n"[..], "peer for none"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0", "peer for none"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", "none for peer"),
     ] {
         let mut proxy = server.connect();
         proxy.send([header, &request::get("/")].concat());
@@ -213,15 +217,15 @@ fn proxy_header_is_rejected_on_a_plain_listener() {
 
 #[test]
 fn late_proxy_header_closes_silently() {
-    let patience = Duration::from_secs(1);
+    let timeout = Duration::from_secs(1);
     let server =
-        proxy_protocol_server(|builder| builder.head_timeout(patience)).run(proxy_and_client);
+        proxy_protocol_server(|builder| builder.head_timeout(timeout)).run(proxy_and_client);
     let mut silent = server.connect();
     let mut slow = server.connect();
     slow.send(&PROXY_V1[..20]);
-    let mut introduced = server.connect();
-    introduced.send(PROXY_V1);
-    for client in [&mut silent, &mut slow, &mut introduced] {
+    let mut header_only = server.connect();
+    header_only.send(PROXY_V1);
+    for client in [&mut silent, &mut slow, &mut header_only] {
         client.expect_closed();
     }
 }
@@ -270,7 +274,7 @@ fn proxy_protocol_is_set_per_listener() {
     proxy.send([PROXY_V2, &request::get("/")].concat());
     proxy.expect_body("peer for 192.0.2.1:4711");
     let mut client = Client::connect(&addresses[1]);
-    client.get("/").expect_body("nobody for peer");
+    client.get("/").expect_body("none for peer");
 }
 
 #[test]
@@ -279,12 +283,12 @@ fn drain_closes_connections_without_a_proxy_header() {
     let mut silent = server.connect();
     let mut slow = server.connect();
     slow.send(&PROXY_V1[..20]);
-    let mut asking = server.connect();
-    asking.send([PROXY_V1, &request::get("/")].concat());
+    let mut complete = server.connect();
+    complete.send([PROXY_V1, &request::get("/")].concat());
     server.handle().shutdown();
     let server = server.run(proxy_and_client);
     assert!(
-        asking
+        complete
             .expect_body("peer for 192.0.2.1:4711")
             .announces_close()
     );

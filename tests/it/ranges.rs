@@ -82,8 +82,8 @@ fn single_range_is_exact_for_any_file_size() {
         ] {
             get_ranges(&mut client, "/file.txt", &range);
             let response = client.expect_status(206);
-            let said = format!("bytes {}-{}/{size}", part.start, part.end - 1);
-            assert_eq!(response.header("content-range"), Some(&*said));
+            let content_range = format!("bytes {}-{}/{size}", part.start, part.end - 1);
+            assert_eq!(response.header("content-range"), Some(&*content_range));
             assert!(response.body == content[part], "{range} of {size}");
         }
     }
@@ -107,11 +107,11 @@ fn several_ranges_come_in_one_multipart_response() {
     let parts = parts(&response);
     assert_eq!(parts.len(), expected.len());
     for ((head, part), (start, end)) in parts.iter().zip(expected) {
-        let said = format!(
+        let content_range = format!(
             "\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-range: bytes {start}-{}/1000000",
             end - 1
         );
-        assert_eq!(*head, said);
+        assert_eq!(*head, content_range);
         assert!(*part == content[start..end], "{start}-{end}");
     }
     // Adjacent ranges are merged into a single one, which needs no multipart response.
@@ -226,8 +226,8 @@ fn if_range_resumes_only_an_unchanged_file() {
     // With tags from change times, a date in If-Range never matches.
     let (by_change, _) = old_file();
     let by_change = by_change.entity_tags(EntityTags::Change);
-    let fields = [(RANGE, "bytes=10-"), (IF_RANGE, &*date)];
-    assert_eq!(get(&by_change, OLD, &fields).status(), 200);
+    let headers = [(RANGE, "bytes=10-"), (IF_RANGE, &*date)];
+    assert_eq!(get(&by_change, OLD, &headers).status(), 200);
     // If-Range is checked before the range: an unsatisfiable range of a changed file is ignored.
     let beyond = [(RANGE, "bytes=999999-"), (IF_RANGE, "\"other\"")];
     assert_eq!(get(&files, OLD, &beyond).status(), 200);

@@ -20,9 +20,9 @@ fn client_of(router: Router) -> Client {
 
 #[track_caller]
 fn expect_status(client: &Client, target: &str, status: u16, body: &str) {
-    let answer = client.get(target).send();
+    let response = client.get(target).send();
     assert_eq!(
-        (answer.status().as_u16(), answer.text()),
+        (response.status().as_u16(), response.text()),
         (status, body),
         "{target}"
     );
@@ -197,7 +197,7 @@ fn nested_fallback_does_not_depend_on_order() {
             .nest("/a", inner()),
     ] {
         let client = client_of(router);
-        for (answer, text, passed) in [
+        for (response, text, passed) in [
             (client.get("/a/").send(), "fallback", "inner"),
             (client.put("/a/").send(), "fallback", "inner"),
             (client.post("/a/").send(), "post", "around"),
@@ -205,8 +205,8 @@ fn nested_fallback_does_not_depend_on_order() {
             (client.post("/a").send(), "any", "around"),
             (client.post("/a/x").send(), "fallback", "inner"),
         ] {
-            assert_eq!(answer.text(), text);
-            assert_eq!(answer.header("x-passed"), Some(passed));
+            assert_eq!(response.text(), text);
+            assert_eq!(response.header("x-passed"), Some(passed));
         }
     }
 }
@@ -265,9 +265,9 @@ fn bodies_and_queries_are_deserialized() {
     assert_eq!(response.text(), r#"{"name":"é","tags":["b"]}"#);
 
     #[track_caller]
-    fn expect_rejected(answer: TestResponse, status: u16, why: &str) {
-        assert_eq!(answer.status(), status, "{answer:?}");
-        assert!(answer.text().contains(why), "{answer:?}");
+    fn expect_rejected(response: TestResponse, status: u16, reason: &str) {
+        assert_eq!(response.status(), status, "{response:?}");
+        assert!(response.text().contains(reason), "{response:?}");
     }
     expect_rejected(
         post("/json", "text/plain", "{}"),
@@ -390,7 +390,7 @@ fn optional_extractors_reject_invalid_values() {
     assert_eq!(client.get("/query?from=x").send().status(), 400);
     assert_eq!(client.get("/query?other=7").send().status(), 400);
     let (json, form) = ("application/json", "application/x-www-form-urlencoded");
-    for (target, content_type, body, status, said) in [
+    for (target, content_type, body, status, message) in [
         ("/json", json, r#"{"from":7}"#, 200, "Some(7)"),
         ("/json", json, "", 200, "None"),
         ("/json", "text/plain", "", 200, "None"),
@@ -403,10 +403,10 @@ fn optional_extractors_reject_invalid_values() {
         ("/form", "text/plain", "from=7", 415, ""),
     ] {
         let request = client.post(target).header(CONTENT_TYPE, content_type);
-        let answer = request.body(body).send();
-        assert_eq!(answer.status(), status, "{target} {content_type} {body}");
+        let response = request.body(body).send();
+        assert_eq!(response.status(), status, "{target} {content_type} {body}");
         if status == 200 {
-            assert_eq!(answer.text(), said);
+            assert_eq!(response.text(), message);
         }
     }
 }
@@ -418,17 +418,17 @@ fn handler_can_take_the_rejection() {
             Ok(Path(id)) => id.to_string(),
             Err(rejection) => format!("mine: {}", rejection.status()),
         })
-        .get("/origin", |origin: Option<ClientInfo>| {
-            origin.map_or("nobody", |_| "somebody")
+        .get("/client_info", |client_info: Option<ClientInfo>| {
+            client_info.map_or("none", |_| "some")
         });
     // This request has no connection.
-    let mut request = http::Request::get("/origin")
+    let mut request = http::Request::get("/client_info")
         .body(Body::empty())
         .expect("the request is valid");
     let response = router.handle(&mut request);
-    assert_eq!(response.body().as_bytes(), b"nobody");
+    assert_eq!(response.body().as_bytes(), b"none");
     let client = client_of(router);
-    expect_status(&client, "/origin", 200, "somebody");
+    expect_status(&client, "/client_info", 200, "some");
     expect_status(&client, "/mine/x", 200, "mine: 400 Bad Request");
 }
 
@@ -479,43 +479,43 @@ fn rejections_respect_the_accept_header() {
 #[test]
 fn ambiguous_routes_panic_when_added() {
     #[track_caller]
-    fn expect_rejected(build: impl FnOnce() -> Router + std::panic::UnwindSafe, why: &str) {
+    fn expect_rejected(build: impl FnOnce() -> Router + std::panic::UnwindSafe, reason: &str) {
         let panic = std::panic::catch_unwind(build).expect_err("building it panics");
         let text = panic.downcast_ref::<String>().map(String::as_str);
-        let said = text.or_else(|| panic.downcast_ref().copied());
-        let said = said.expect("the message is a string");
-        assert!(said.contains(why), "{said}");
+        let message = text.or_else(|| panic.downcast_ref().copied());
+        let message = message.expect("the message is a string");
+        assert!(message.contains(reason), "{message}");
     }
     let get = || Router::<()>::new().get("/a/{x}", || "");
     expect_rejected(
         move || get().get("/a/{x}", || ""),
         "/a/{x} already has a function for GET",
     );
-    let why = "/a/{y} conflicts with /a/{x}: both match the same requests";
-    expect_rejected(move || get().get("/a/{y}", || ""), why);
+    let reason = "/a/{y} conflicts with /a/{x}: both match the same requests";
+    expect_rejected(move || get().get("/a/{y}", || ""), reason);
     expect_rejected(
         move || get().get("b", || ""),
         "the path \"b\" must begin with /",
     );
     let both = || Router::<()>::new().any("/café", || "").get("/café", || "");
     for same in ["/café", "/%63af%c3%a9"] {
-        let why = "/caf%C3%A9 already has a function for GET";
-        expect_rejected(move || both().get(same, || ""), why);
-        expect_rejected(move || both().merge(Router::new().get(same, || "")), why);
-        let why = "/caf%C3%A9 already has a function for any method";
-        expect_rejected(move || both().any(same, || ""), why);
+        let reason = "/caf%C3%A9 already has a function for GET";
+        expect_rejected(move || both().get(same, || ""), reason);
+        expect_rejected(move || both().merge(Router::new().get(same, || "")), reason);
+        let reason = "/caf%C3%A9 already has a function for any method";
+        expect_rejected(move || both().any(same, || ""), reason);
     }
     for foreign in ["/:id", "/b/*", "/b/*path"] {
-        let why = "write path parameters as {name} and {*rest}";
-        expect_rejected(move || get().get(foreign, || ""), why);
-        expect_rejected(move || get().nest(foreign, Router::new()), why);
+        let reason = "write path parameters as {name} and {*rest}";
+        expect_rejected(move || get().get(foreign, || ""), reason);
+        expect_rejected(move || get().nest(foreign, Router::new()), reason);
     }
     for unreachable in ["/b/../c", "/b/.", "/%2e%2E/b", "/.%2e"] {
-        let why = "requests never have a segment . or ..";
-        expect_rejected(move || get().get(unreachable, || ""), why);
-        expect_rejected(move || get().nest(unreachable, Router::new()), why);
+        let reason = "requests never have a segment . or ..";
+        expect_rejected(move || get().get(unreachable, || ""), reason);
+        expect_rejected(move || get().nest(unreachable, Router::new()), reason);
     }
-    for (path, why) in [
+    for (path, reason) in [
         ("/b/", "nest(\"/b/\", ..): write nest(\"/b\", ..)"),
         ("/b//", "nest(\"/b//\", ..): write nest(\"/b\", ..)"),
         ("", "nest(\"\", ..): the path needs a segment"),
@@ -526,7 +526,7 @@ fn ambiguous_routes_panic_when_added() {
         ),
         ("b", "the path \"b\" must begin with /"),
     ] {
-        expect_rejected(move || get().nest(path, Router::new()), why);
+        expect_rejected(move || get().nest(path, Router::new()), reason);
     }
     let inner = || Router::new().get("/{x}", || "");
     expect_rejected(
@@ -552,7 +552,9 @@ fn ambiguous_routes_panic_when_added() {
 fn router_serves_over_tcp() {
     let router = Router::new()
         .get("/users/{id}", |Path(id): Path<u64>| format!("user {id}"))
-        .get("/who", |origin: ClientInfo| origin.peer().to_string());
+        .get("/who", |client_info: ClientInfo| {
+            client_info.peer().to_string()
+        });
     let server = TestServer::spawn(|builder| builder, router);
     let mut client = server.connect();
     client.get("/users/7").expect_body("user 7");

@@ -161,7 +161,7 @@ fn aborted_http10_response_resets_the_connection() {
     let slow: Configure = |builder| builder.write_timeout(SOON);
     let small: Configure = |builder| builder.max_buffered_memory(1000);
     let forced: Configure = |builder| builder.write_timeout(NEVER);
-    for (why, configure) in [
+    for (reason, configure) in [
         ("slow_reader", slow),
         ("buffer_limit", small),
         ("forced", forced),
@@ -169,15 +169,15 @@ fn aborted_http10_response_resets_the_connection() {
         let server = TestServer::spawn(configure, respond);
         let mut client = server.connect();
         client.send("GET /endless HTTP/1.0\r\n\r\n").expect_bytes(1);
-        if why == "forced" {
+        if reason == "forced" {
             server.handle().shutdown_now();
         }
         server.expect_open(0);
-        assert_eq!(client.read_rest().1, End::Reset, "{why}");
+        assert_eq!(client.read_rest().1, End::Reset, "{reason}");
         let mut close_counts = server.handle().close_counts();
         assert_eq!(
             close_counts
-                .find(|(reason, _)| reason.as_str() == why)
+                .find(|(known, _)| known.as_str() == reason)
                 .map(|(_, count)| count),
             Some(1)
         );

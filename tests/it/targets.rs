@@ -67,8 +67,8 @@ fn encoded_paths_cannot_bypass_a_nested_layer() {
         "http://localhost/x/../admin/secret.html",
     ] {
         assert_eq!(client.get(path).send().status(), 401, "{path}");
-        let answer = client.get(path).header("x-key", "sesame").send();
-        assert_eq!(answer.text(), SECRET, "{path}");
+        let response = client.get(path).header("x-key", "sesame").send();
+        assert_eq!(response.text(), SECRET, "{path}");
     }
     for path in [
         "/%2561dmin/secret.html",
@@ -92,8 +92,8 @@ fn layers_see_the_normalized_path() {
         .layer(guard)
         .get("/admin/{*rest}", || SECRET)
         .fallback(|request: Request| {
-            let wire = RawRequest::of(&request).expect("the request came over a socket");
-            let line = String::from_utf8_lossy(wire.request_line());
+            let raw_request = RawRequest::of(&request).expect("the request came over a socket");
+            let line = String::from_utf8_lossy(raw_request.request_line());
             format!("{} of {line}", request.uri())
         });
     let server = TestServer::spawn(|builder| builder, router);
@@ -156,8 +156,8 @@ fn dot_segments_cannot_leave_a_nested_folder() {
         .nest("/static", files("admin"))
         .get("/a.txt", || "a route");
     let client = Client::new(router);
-    let answer = client.get("/static/x/../secret.html").send();
-    assert_eq!(answer.text(), SECRET);
+    let response = client.get("/static/x/../secret.html").send();
+    assert_eq!(response.text(), SECRET);
     assert_eq!(client.get("/static/../a.txt").send().text(), "a route");
     for path in [
         "/static/../static2/../index.html",
@@ -267,8 +267,8 @@ fn equivalent_targets_get_the_same_response() {
         let path = format!("/{parts}");
         let other = reencoded(&path, &mut random);
         let [one, two] = [&path, &other].map(|path| {
-            let answer = client.get(path).send();
-            (answer.status(), answer.text().to_owned())
+            let response = client.get(path).send();
+            (response.status(), response.text().to_owned())
         });
         assert_eq!(one, two, "{path} and {other}");
         assert!(!one.1.contains(SECRET), "{path}");

@@ -27,7 +27,9 @@ fn router_serves_over_a_unix_socket() {
             "/state",
             |State(state): State<&'static str>, text: String| format!("{state} {text}"),
         )
-        .get("/who", |origin: ClientInfo| origin.peer().to_string())
+        .get("/who", |client_info: ClientInfo| {
+            client_info.peer().to_string()
+        })
         .with_state("shared");
     let path = TempPath::new("router.sock");
     let server = serve(&path, router);
@@ -36,8 +38,8 @@ fn router_serves_over_a_unix_socket() {
     client.post("/state", "text").expect_body("shared text");
     client.get("/who").expect_body("unix");
     client.get("/users/x").expect_status(400);
-    let refused = client.post("/users/7", "").expect_status(405);
-    assert_eq!(refused.header("allow"), Some("GET, HEAD, OPTIONS"));
+    let not_allowed = client.post("/users/7", "").expect_status(405);
+    assert_eq!(not_allowed.header("allow"), Some("GET, HEAD, OPTIONS"));
     client.get_and_close("/nothing").expect_status(404);
     client.expect_closed();
 }

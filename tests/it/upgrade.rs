@@ -152,7 +152,7 @@ fn expect_upgrade_required(head: &str) {
 
 #[test]
 fn upgrade_must_be_requested() {
-    for fields in [
+    for headers in [
         "",
         "Upgrade: line-echo\r\n",
         "Connection: upgrade\r\n",
@@ -161,7 +161,7 @@ fn upgrade_must_be_requested() {
         "Connection: upgrades\r\nUpgrade: line-echo\r\n",
         "Connection: upgrade\r\nUpgrade: line-echo x\r\n",
     ] {
-        expect_upgrade_required(&format!("GET /lines HTTP/1.1\r\nHost: it\r\n{fields}\r\n"));
+        expect_upgrade_required(&format!("GET /lines HTTP/1.1\r\nHost: it\r\n{headers}\r\n"));
     }
     let server = echo_server(Transport::Tcp);
     let mut head = server.connect();

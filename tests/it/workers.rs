@@ -145,7 +145,7 @@ fn slow_readers_hold_no_worker() {
     gate.open();
     let waiter = gate.waiter();
     let content = Arc::new(Random::new(8).bytes(SIZE));
-    let answer = Arc::clone(&content);
+    let response = Arc::clone(&content);
     let server = TestServer::spawn(
         |builder| builder.write_timeout(NEVER),
         move |request: Request| {
@@ -153,7 +153,7 @@ fn slow_readers_hold_no_worker() {
                 return Vec::new();
             }
             waiter.wait();
-            answer.to_vec()
+            response.to_vec()
         },
     );
     let mut readers: Vec<Client> = (0..READERS).map(|_| server.connect()).collect();
@@ -236,23 +236,23 @@ fn reused_buffers_leak_nothing_to_the_next_request() {
 
     impl Handler for Show {
         fn handle(&self, request: &mut Request) -> Response {
-            let (fields, body) = (request.headers(), request.body().as_bytes());
-            format!("{} {fields:?} {body:?}", request.uri()).into_response()
+            let (headers, body) = (request.headers(), request.body().as_bytes());
+            format!("{} {headers:?} {body:?}", request.uri()).into_response()
         }
     }
 
     let server = TestServer::spawn(|builder| builder.workers(1), Show);
     let secret = "POST /secret HTTP/1.1\r\nHost: it\r\nSecret: 1\r\nContent-Length: 1\r\n\r\n!";
-    let told = r#"/secret {"host": "it", "secret": "1", "content-length": "1"} [33]"#;
-    let plain = r#"/ {"host": "it"} []"#;
+    let secret_response = r#"/secret {"host": "it", "secret": "1", "content-length": "1"} [33]"#;
+    let plain_response = r#"/ {"host": "it"} []"#;
     let mut client = server.connect();
-    client.send(secret).expect_body(told);
-    client.get("/").expect_body(plain);
+    client.send(secret).expect_body(secret_response);
+    client.get("/").expect_body(plain_response);
     // In one piece, so that both are read at once.
     client.send([secret.as_bytes(), &request::get("/")].concat());
-    client.expect_body(told);
-    client.expect_body(plain);
-    server.connect().get("/").expect_body(plain);
+    client.expect_body(secret_response);
+    client.expect_body(plain_response);
+    server.connect().get("/").expect_body(plain_response);
 }
 
 /// Reads a body or an upgraded stream byte by byte, and sends the name of the reading thread.

@@ -29,8 +29,8 @@ impl Manager {
         let path = env::temp_dir().join(format!("httpool-{}-{name}", process::id()));
         let _ = fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).expect("the folder is writable");
-        let patience = socket.set_read_timeout(Some(TIMEOUT));
-        patience.expect("the time is not zero");
+        let timeout = socket.set_read_timeout(Some(TIMEOUT));
+        timeout.expect("the time is not zero");
         Self {
             path: text(&path).to_owned(),
             socket,

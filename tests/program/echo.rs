@@ -126,8 +126,8 @@ fn folder_replaces_the_echo() {
     let kept = script.header("cache-control").unwrap_or_default();
     assert!(kept.contains("immutable"), "{kept}");
     client.get("/.env").expect_status(404);
-    let refused = client.post("/", "x").expect_status(405);
-    assert_eq!(refused.header("allow"), Some("GET, HEAD, OPTIONS"));
+    let not_allowed = client.post("/", "x").expect_status(405);
+    assert_eq!(not_allowed.header("allow"), Some("GET, HEAD, OPTIONS"));
 }
 
 #[test]
@@ -181,9 +181,9 @@ fn queue_timeout_is_a_flag() {
             for other in &mut others {
                 other.get("/");
             }
-            let answers = others.each_mut().map(|other| other.expect_response());
-            let shed = answers.iter().find(|answer| answer.status == 503);
-            shed.is_some_and(|answer| answer.header("retry-after") == Some("1"))
+            let responses = others.each_mut().map(|other| other.expect_response());
+            let shed = responses.iter().find(|response| response.status == 503);
+            shed.is_some_and(|response| response.header("retry-after") == Some("1"))
         });
     }
     check(&["--queue-timeout", "2ms"]);

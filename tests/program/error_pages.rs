@@ -96,7 +96,7 @@ fn bad_error_page_folder_fails_the_start() {
     let large = Folder::new("large", &[("500.html", &"x".repeat(256 * 1024 + 1))]);
     let odd = Folder::new("odd", &[]);
     fs::create_dir(odd.0.join("404.html")).expect("the name is free");
-    for (folder, why) in [
+    for (folder, reason) in [
         (empty.name(), "no error page found (for example 404.html"),
         (large.name(), "500.html: larger than 256 KiB"),
         (odd.name(), "404.html: it is no file"),
@@ -105,9 +105,9 @@ fn bad_error_page_folder_fails_the_start() {
         let listen = ["--listen", "127.0.0.1:0", "--error-pages", folder];
         let exit = run_program(&listen, &[]);
         exit.expect_line(1, "--error-pages ");
-        assert!(exit.errors.contains(why), "{}", exit.errors);
+        assert!(exit.errors.contains(reason), "{}", exit.errors);
         let checked = run_program(&[&listen[..], &["--check"]].concat(), &[]);
-        checked.expect_line(1, why);
+        checked.expect_line(1, reason);
     }
 }
 

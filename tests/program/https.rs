@@ -68,11 +68,12 @@ fn tls_is_served_on_its_listeners_only() {
     let secure = TlsServer::spawn("speaks", &[]);
     let mut client = secure.connect();
     client.post("/", "over TLS").expect_body("over TLS");
-    let origin = client.get("/?origin").expect_status(200).text();
-    let origin: serde_json::Value = serde_json::from_str(&origin).expect("the body is JSON");
-    assert_eq!(origin["scheme"], "https");
-    assert_eq!(origin["tls"]["version"], "TLSv1.3");
-    assert_eq!(origin["tls"]["server_name"], NAME);
+    let client_info = client.get("/?origin").expect_status(200).text();
+    let client_info: serde_json::Value =
+        serde_json::from_str(&client_info).expect("the body is JSON");
+    assert_eq!(client_info["scheme"], "https");
+    assert_eq!(client_info["tls"]["version"], "TLSv1.3");
+    assert_eq!(client_info["tls"]["server_name"], NAME);
     secure.program.signal(Signal::TERM);
     client.expect_closed();
     secure.program.expect_exit(0);
@@ -125,12 +126,12 @@ fn client_certificates_can_be_required() {
         let with = secure
             .authority
             .client_with(rustls::ALL_VERSIONS, Some(&own));
-        let origin = secure
+        let client_info = secure
             .connect_as(&with)
             .get("/?origin")
             .expect_status(200)
             .text();
-        assert!(origin.contains(r#""certificates":1"#), "{origin}");
+        assert!(client_info.contains(r#""certificates":1"#), "{client_info}");
         match status {
             Some(status) => {
                 secure.connect().get("/").expect_status(status);
@@ -221,8 +222,8 @@ fn redirects_are_logged_and_counted() {
     let connect = |address: &str| Client::connect(&address.parse().expect("the address is valid"));
     let sent_on = connect(&redirects).get("/sent?on").expect_status(308);
     assert!(sent_on.header("x-request-id").is_some(), "{sent_on:?}");
-    let mut refused = connect(&redirects);
-    refused.send("nonsense\r\n\r\n").expect_status(400);
+    let mut rejected = connect(&redirects);
+    rejected.send("nonsense\r\n\r\n").expect_status(400);
     secure.connect().get("/served").expect_status(200);
     let metrics = connect(&admin).get("/metrics").expect_status(200).text();
     for line in [
@@ -262,24 +263,24 @@ fn hsts_is_sent_over_tls() {
     );
     assert_eq!(header(Client::connect(&secure.plain)), None);
     // Including responses that the server generates itself.
-    let refused = secure.connect().send("nonsense\r\n\r\n").expect_status(400);
-    let told = refused.header("strict-transport-security");
-    assert_eq!(told, Some("max-age=31536000"));
+    let rejected = secure.connect().send("nonsense\r\n\r\n").expect_status(400);
+    let header = rejected.header("strict-transport-security");
+    assert_eq!(header, Some("max-age=31536000"));
 }
 
 #[test]
 fn hsts_covers_subdomains_and_preload_lists_if_asked() {
-    let told = |arguments: &[&str]| {
+    let hsts = |arguments: &[&str]| {
         let secure = TlsServer::spawn("hsts-options", arguments);
         let response = secure.connect().get("/").expect_status(200);
-        let told = response.header("strict-transport-security");
-        told.expect("the header is present").to_owned()
+        let header = response.header("strict-transport-security");
+        header.expect("the header is present").to_owned()
     };
     let mut arguments = vec!["--hsts", "2y", "--hsts-include-subdomains"];
-    assert_eq!(told(&arguments), "max-age=63115200; includeSubDomains");
+    assert_eq!(hsts(&arguments), "max-age=63115200; includeSubDomains");
     arguments.push("--hsts-preload");
     assert_eq!(
-        told(&arguments),
+        hsts(&arguments),
         "max-age=63115200; includeSubDomains; preload"
     );
     let run = |arguments: &[&str]| run_program(arguments, &[]);
@@ -334,10 +335,11 @@ fn unix_socket_can_be_for_tls() {
     program.expect_line(&format!("listening on {address}"));
     let address = address.parse().expect("the address is valid");
     let mut client = Client::connect(&address).with_tls(&authority.client(), NAME);
-    let origin = client.get("/?origin").expect_status(200).text();
-    let origin: serde_json::Value = serde_json::from_str(&origin).expect("the body is JSON");
-    assert_eq!(origin["scheme"], "https");
-    assert_eq!(origin["tls"]["server_name"], NAME);
+    let client_info = client.get("/?origin").expect_status(200).text();
+    let client_info: serde_json::Value =
+        serde_json::from_str(&client_info).expect("the body is JSON");
+    assert_eq!(client_info["scheme"], "https");
+    assert_eq!(client_info["tls"]["server_name"], NAME);
     let mut clear = Client::connect(&address);
     clear.get("/").expect_status(400);
     program.signal(Signal::TERM);

@@ -53,12 +53,12 @@ impl Abstract {
 
 /// Receives the messages that are sent to this socket.
 fn listen(socket: UnixDatagram) -> Receiver<String> {
-    let (heard, messages) = unbounded();
+    let (sender, messages) = unbounded();
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(count) = socket.recv(&mut buffer) {
             let message = String::from_utf8_lossy(&buffer[..count]).into_owned();
-            if heard.send(message).is_err() {
+            if sender.send(message).is_err() {
                 return;
             }
         }
@@ -105,9 +105,9 @@ fn unreachable_notify_socket_is_a_warning() {
         let errors = program.expect_exit(0).errors;
         assert_eq!(errors.matches("[WARN]").count(), 1, "once: {errors}");
     }
-    let nobody = format!("@httpool-it-{}-nobody", std::process::id());
+    let unbound = format!("@httpool-it-{}-unbound", std::process::id());
     let long = format!("/{}", "x".repeat(200));
-    for socket in [&*nobody, "/nonexistent/socket", "vsock:2:1234", "@", &long] {
+    for socket in [&*unbound, "/nonexistent/socket", "vsock:2:1234", "@", &long] {
         let part = format!("NOTIFY_SOCKET {socket:?}: ");
         check(
             &[("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "60000")],
@@ -209,7 +209,7 @@ fn stuck_workers_stop_the_watchdog() {
     assert_eq!(handle.snapshot().busy, 2);
     let stuck = handle.heartbeat();
     // The acceptor still runs.
-    let beside = server.connect();
+    let extra = server.connect();
     server.expect_open(3);
     assert!(!handle.heartbeat().moved_since(&stuck));
     gate.open();
@@ -219,6 +219,6 @@ fn stuck_workers_stop_the_watchdog() {
     for mut client in clients {
         client.expect_body("passed");
     }
-    drop(beside);
+    drop(extra);
     assert_eq!(server.shut_down().aborted, 0);
 }

@@ -20,7 +20,7 @@ const RESTARTS: usize = 20;
 const LOADED: usize = 300;
 
 /// A client that sends request after request is never idle for this long, even on a busy machine.
-const PATIENT: [&str; 2] = ["--drain-idle", "10s"];
+const LONG_IDLE: [&str; 2] = ["--drain-idle", "10s"];
 
 /// What clients see while servers are replaced.
 #[derive(Debug, Default)]
@@ -107,9 +107,9 @@ impl Load {
 
 /// Ends the load when it is dropped, so that a client that panics does not leave the others
 /// running.
-struct Ends<'a>(&'a Load);
+struct EndOnDrop<'a>(&'a Load);
 
-impl Drop for Ends<'_> {
+impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
         self.0.end();
     }
@@ -158,10 +158,10 @@ fn drain_under_new_connections_answers_all_accepted() {
 fn drain_under(call: fn(&Load, &ListenAddr) -> bool) {
     let (mut answered, mut reset) = (0, 0);
     for _ in 0..DRAINS {
-        let program = Program::spawn(&PATIENT);
+        let program = Program::spawn(&LONG_IDLE);
         let load = Load::default();
         thread::scope(|scope| {
-            let _ends = Ends(&load);
+            let _ends = EndOnDrop(&load);
             let clients = [(); CLIENTS].map(|()| scope.spawn(|| call(&load, program.address())));
             load.expect_responses(LOADED);
             program.signal(Signal::TERM);
@@ -189,17 +189,17 @@ fn drain_finishes_large_bodies_in_both_directions() {
         let mut upload = program.connect();
         upload.send(&request[..SIZE / 2]);
         let mut download = program.connect();
-        let asking = download.send_in_background(request.clone());
+        let downloading = download.send_in_background(request.clone());
         download.expect_bytes(15);
         program.signal(Signal::TERM);
         program.expect_refused();
-        let sending = upload.send_in_background(request[SIZE / 2..].to_vec());
-        let answer = upload.expect_body(&body);
-        assert!(answer.announces_close());
+        let uploading = upload.send_in_background(request[SIZE / 2..].to_vec());
+        let response = upload.expect_body(&body);
+        assert!(response.announces_close());
         upload.expect_closed();
-        for sent in [sending, asking] {
+        for sent in [uploading, downloading] {
             sent.join()
-                .expect("sending does not panic")
+                .expect("uploading does not panic")
                 .expect("the server reads the whole request");
         }
         let (rest, end) = download.read_rest();
@@ -215,7 +215,7 @@ fn drain_finishes_large_bodies_in_both_directions() {
 fn restarts_behind_a_passed_socket_lose_no_client() {
     let listener = TcpListener::bind((unique_loopback(), 0)).expect("the port is free");
     let address = listener.local_addr().expect("it is bound").into();
-    let start = || Program::spawn_with_listener(&listener, &PATIENT);
+    let start = || Program::spawn_with_listener(&listener, &LONG_IDLE);
     let load = replace_under_load(&address, |former| {
         if let Some(former) = former {
             stop(former);
@@ -227,7 +227,7 @@ fn restarts_behind_a_passed_socket_lose_no_client() {
 
 #[test]
 fn servers_sharing_a_port_lose_no_client() {
-    let shared = ["--reuse-port", PATIENT[0], PATIENT[1]];
+    let shared = ["--reuse-port", LONG_IDLE[0], LONG_IDLE[1]];
     let mut first = Some(Program::spawn(&shared));
     let address = first
         .as_ref()
@@ -259,7 +259,7 @@ fn replace_under_load(
     let load = Load::default();
     let first = replace(None);
     let last = thread::scope(|scope| {
-        let ends = Ends(&load);
+        let end_on_drop = EndOnDrop(&load);
         let clients: [_; CLIENTS] = std::array::from_fn(|number| {
             let call = match number % 2 {
                 0 => Load::keep_requesting,
@@ -275,7 +275,7 @@ fn replace_under_load(
             replace(Some(former))
         });
         load.expect_responses(LOADED);
-        drop(ends);
+        drop(end_on_drop);
         for client in clients {
             client.join().expect("the client loses no request");
         }

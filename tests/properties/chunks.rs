@@ -47,7 +47,7 @@ pub fn check(chunks: &[Chunk], trailers: &[String], reads: &[Read]) {
     let next = b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n";
     bytes.extend(next);
 
-    let (mut decoder, mut slot, mut input) = (
+    let (mut decoder, mut buffer, mut input) = (
         Decoder::default(),
         RequestBuffer::default(),
         Input::default(),
@@ -61,14 +61,14 @@ pub fn check(chunks: &[Chunk], trailers: &[String], reads: &[Read]) {
         rest = others;
         input.room().extend_from_slice(part);
         loop {
-            match decoder.decode(&mut input, &mut slot, &LIMITS) {
-                Ok(Event::Request) => bodies.push(slot.request.body().as_bytes().to_vec()),
+            match decoder.decode(&mut input, &mut buffer, &LIMITS) {
+                Ok(Event::Request) => bodies.push(buffer.request.body().as_bytes().to_vec()),
                 Ok(Event::Continue) => panic!("no client sends Expect"),
                 Ok(Event::Stream | Event::HeadOnly | Event::Discarded(_)) => {
                     panic!("no body is streamed")
                 }
                 Ok(Event::Incomplete(_)) => break,
-                Err(refusal) => panic!("{refusal}: {:?}", bytes.escape_ascii().to_string()),
+                Err(error) => panic!("{error}: {:?}", bytes.escape_ascii().to_string()),
             }
         }
     }

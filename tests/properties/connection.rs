@@ -77,7 +77,7 @@ fn planned(input: &[u8]) -> (Vec<Read>, &[u8]) {
 
 /// Decodes `bytes`, received by cycling through `reads`; all at once if there are none.
 fn decode(mut bytes: &[u8], reads: &[Read]) -> Outcome {
-    let (mut decoder, mut slot, mut input) = (
+    let (mut decoder, mut buffer, mut input) = (
         Decoder::default(),
         RequestBuffer::default(),
         Input::default(),
@@ -100,8 +100,8 @@ fn decode(mut bytes: &[u8], reads: &[Read]) -> Outcome {
             _ => input.room().extend_from_slice(part),
         }
         loop {
-            match decoder.decode(&mut input, &mut slot, &LIMITS) {
-                Ok(Event::Request) => outcome.requests.push(request(&slot)),
+            match decoder.decode(&mut input, &mut buffer, &LIMITS) {
+                Ok(Event::Request) => outcome.requests.push(request(&buffer)),
                 // Whether a client waits for 100 Continue depends on the bytes received after its
                 // head.
                 Ok(Event::Continue) => {}
@@ -112,8 +112,8 @@ fn decode(mut bytes: &[u8], reads: &[Read]) -> Outcome {
                     outcome.end = Ok(progress);
                     break;
                 }
-                Err(refusal) => {
-                    outcome.end = Err(refusal);
+                Err(error) => {
+                    outcome.end = Err(error);
                     return outcome;
                 }
             }
@@ -126,14 +126,14 @@ fn check_against_reference(bytes: &[u8], outcome: &Outcome) {
     let (requests, end) = reference::read(bytes, &LIMITS);
     assert_eq!(outcome.requests, requests, "{:?}", show(bytes));
     let is_among = |faults: &reference::Faults| match outcome.end {
-        Err(refusal) => faults.contains(&refusal.status()),
+        Err(error) => faults.contains(&error.status()),
         Ok(_) => false,
     };
     let agrees = match &end {
         End::Nothing => outcome.end == Ok(Progress::Nothing),
         End::Head(faults) => outcome.end == Ok(Progress::Head) || is_among(faults),
         End::Body => outcome.end == Ok(Progress::Body),
-        End::Refused(faults) => is_among(faults),
+        End::Rejected(faults) => is_among(faults),
     };
     assert!(
         agrees,
@@ -143,39 +143,37 @@ fn check_against_reference(bytes: &[u8], outcome: &Outcome) {
     );
 }
 
-fn request(slot: &RequestBuffer) -> Request {
-    let request = &slot.request;
-    let mut fields: Vec<_> = request
+fn request(buffer: &RequestBuffer) -> Request {
+    let request = &buffer.request;
+    let mut headers: Vec<_> = request
         .headers()
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
         .collect();
-    fields.sort_by(|(one, _), (other, _)| one.cmp(other));
-    assert_eq!(request.version(), slot.context.version);
-    assert_eq!(request.method() == "HEAD", slot.context.is_head);
+    headers.sort_by(|(one, _), (other, _)| one.cmp(other));
+    assert_eq!(request.version(), buffer.context.version);
+    assert_eq!(request.method() == "HEAD", buffer.context.is_head);
     Request {
-        line: slot.request_line().into_owned().into_bytes(),
+        line: buffer.request_line().into_owned().into_bytes(),
         method: request.method().to_string(),
         uri: request.uri().clone(),
-        minor: u8::from(slot.context.version == Version::HTTP_11),
-        fields,
-        close: slot.context.persistence == Persistence::Close,
+        minor: u8::from(buffer.context.version == Version::HTTP_11),
+        headers,
+        close: buffer.context.persistence == Persistence::Close,
         body: request.body().as_bytes().to_vec(),
-        wire: raw_requests(
-            RawRequest::of(request).expect("every decoded request has its raw form"),
-        ),
+        raw: raw_requests(RawRequest::of(request).expect("every decoded request has its raw form")),
     }
 }
 
-fn raw_requests(wire: &RawRequest) -> reference::RawRequest {
-    let field = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
-    let chunks = wire.chunks().map(|chunk| (chunk.size, chunk.line.to_vec()));
+fn raw_requests(raw: &RawRequest) -> reference::RawRequest {
+    let header = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
+    let chunks = raw.chunks().map(|chunk| (chunk.size, chunk.line.to_vec()));
     reference::RawRequest {
-        head: wire.head().to_vec(),
-        fields: wire.field_lines().map(field).collect(),
+        head: raw.head().to_vec(),
+        headers: raw.field_lines().map(header).collect(),
         chunks: chunks.collect(),
-        unkept_chunks: wire.unkept_chunks(),
-        trailers: wire.trailer_lines().map(field).collect(),
+        unkept_chunks: raw.unkept_chunks(),
+        trailers: raw.trailer_lines().map(header).collect(),
     }
 }
 

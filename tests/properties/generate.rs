@@ -48,7 +48,7 @@ impl fmt::Debug for Bytes {
 }
 
 /// Several requests, one after another, most of them valid.
-pub fn stream() -> impl Strategy<Value = Vec<u8>> {
+pub fn requests() -> impl Strategy<Value = Vec<u8>> {
     (vec(request(), 0..4), any::<prop::sample::Index>(), 0..3).prop_map(
         |(requests, aborted, whole)| {
             let mut stream = requests.concat();
@@ -61,7 +61,7 @@ pub fn stream() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// The same bytes with a few inserted, removed or replaced.
-pub fn spoilt(stream: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+pub fn damaged_requests(stream: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let place = any::<prop::sample::Index>();
     let mistake = (place, 0..3_usize, select(&SPOILS[..]));
     (stream, vec(mistake, 1..4)).prop_map(|(mut stream, mistakes)| {
@@ -76,7 +76,7 @@ pub fn spoilt(stream: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = V
 }
 
 /// Any bytes, and any sequence of parts that have a meaning.
-pub fn anything() -> impl Strategy<Value = Vec<u8>> {
+pub fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
     let parts = prop_oneof![
         4 => select(&SPOILS[..]).prop_map(<[u8]>::to_vec),
         1 => vec(any::<u8>(), 0..4),
@@ -145,13 +145,13 @@ pub fn response() -> impl Strategy<Value = Vec<u8>> {
         "[ -~\t]{0,30}".prop_map(String::into_bytes),
         vec(any::<u8>(), 0..30),
     ];
-    let field = (name, value).prop_map(|(name, value)| [name.as_bytes(), b":", &value].concat());
+    let header = (name, value).prop_map(|(name, value)| [name.as_bytes(), b":", &value].concat());
     let body = prop_oneof![Just(Vec::new()), vec(any::<u8>(), 0..60)];
-    (status, words, vec(field, 0..8), body).prop_map(|(status, words, fields, body)| {
+    (status, words, vec(header, 0..8), body).prop_map(|(status, words, headers, body)| {
         let mut text =
             format!("{status}{}{}{}{}\n", words.0, words.1, words.2, words.3).into_bytes();
-        for field in fields {
-            text.extend(field);
+        for header in headers {
+            text.extend(header);
             text.push(b'\n');
         }
         text.push(b'\n');
@@ -180,7 +180,7 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
         8 => Just("Host: x\r\n"),
         1 => select(vec!["", "Host:\r\n", "host: [::1]:80\r\n", "Host: a b\r\n", "Host: x\r\nHost: x\r\n"]),
     ];
-    let fields = vec(field(), 0..5).prop_map(|fields| fields.concat());
+    let headers = vec(header(), 0..5).prop_map(|headers| headers.concat());
     let many = select(vec![0_usize, 0, 0, 0, 0, 0, 0, 97, 98, 99, 100]);
     (
         before,
@@ -188,15 +188,15 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
         target,
         version,
         host,
-        fields,
+        headers,
         many,
         framed(),
     )
         .prop_map(
-            |(before, method, target, version, host, fields, many, framed)| {
+            |(before, method, target, version, host, headers, many, framed)| {
                 let many = "A:\r\n".repeat(many);
                 let mut bytes =
-                    format!("{before}{method} {target} {version}\r\n{host}{fields}{many}")
+                    format!("{before}{method} {target} {version}\r\n{host}{headers}{many}")
                         .into_bytes();
                 bytes.extend(framed);
                 bytes
@@ -204,7 +204,7 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
         )
 }
 
-fn field() -> impl Strategy<Value = String> {
+fn header() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[A-Za-z-]{1,8}:[ \t]{0,2}[ -~]{0,20}[ \t]?\r\n",
         3 => select(vec![

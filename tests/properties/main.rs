@@ -81,23 +81,23 @@ proptest! {
 
     #[test]
     fn requests_match_the_reference_at_any_split(
-        stream in generate::stream().prop_map(Bytes),
+        requests in generate::requests().prop_map(Bytes),
         reads in generate::reads(),
     ) {
-        connection::check(&stream.0, &reads);
+        connection::check(&requests.0, &reads);
     }
 
     #[test]
     fn damaged_requests_match_the_reference_at_any_split(
-        stream in generate::spoilt(generate::stream()).prop_map(Bytes),
+        requests in generate::damaged_requests(generate::requests()).prop_map(Bytes),
         reads in generate::reads(),
     ) {
-        connection::check(&stream.0, &reads);
+        connection::check(&requests.0, &reads);
     }
 
     #[test]
     fn any_bytes_match_the_reference_at_any_split(
-        bytes in generate::anything().prop_map(Bytes),
+        bytes in generate::any_bytes().prop_map(Bytes),
         reads in generate::reads(),
     ) {
         connection::check(&bytes.0, &reads);

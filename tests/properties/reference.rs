@@ -21,7 +21,7 @@ pub enum End {
     /// A head and a part of its body.
     Body,
     /// A request that must be rejected with one of these statuses.
-    Refused(Faults),
+    Rejected(Faults),
 }
 
 /// Statuses that are all correct; empty if the request is valid.
@@ -36,10 +36,10 @@ pub struct Request {
     /// The minor version.
     pub minor: u8,
     /// Names in lower case, sorted by name; headers of the same name in the order received.
-    pub fields: Vec<(String, Vec<u8>)>,
+    pub headers: Vec<(String, Vec<u8>)>,
     pub close: bool,
     pub body: Vec<u8>,
-    pub wire: RawRequest,
+    pub raw: RawRequest,
 }
 
 /// A request as it was sent.
@@ -47,7 +47,7 @@ pub struct Request {
 pub struct RawRequest {
     pub head: Vec<u8>,
     /// Names and values, in order.
-    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// Sizes, and the lines that contain them.
     pub chunks: Vec<(u64, Vec<u8>)>,
     /// The number of chunks after those.
@@ -97,10 +97,10 @@ fn read_one(bytes: &[u8], limits: &Limits) -> Result<(Request, usize), End> {
         } else {
             StatusCode::URI_TOO_LONG
         });
-        return Err(End::Refused(faults));
+        return Err(End::Rejected(faults));
     };
-    let (mut request, framing) = head(&window[..end], limits).map_err(End::Refused)?;
-    request.wire.head = window[..end + 4].to_vec();
+    let (mut request, framing) = head(&window[..end], limits).map_err(End::Rejected)?;
+    request.raw.head = window[..end + 4].to_vec();
     let after = start + end + 4;
     let length = match framing {
         Framing::Length(length) => {
@@ -109,7 +109,7 @@ fn read_one(bytes: &[u8], limits: &Limits) -> Result<(Request, usize), End> {
             length
         }
         Framing::Chunked => {
-            let (body, length) = chunked(&bytes[after..], limits, &mut request.wire)?;
+            let (body, length) = chunked(&bytes[after..], limits, &mut request.raw)?;
             request.body = body;
             length
         }
@@ -133,15 +133,15 @@ fn head(head: &[u8], limits: &Limits) -> Result<(Request, Framing), Faults> {
         faults.insert(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
     let (method, target, minor) = request_line(line, &mut faults);
-    let mut fields = Vec::new();
+    let mut headers = Vec::new();
     for line in field_lines {
         match header(line) {
-            Some(field) => fields.push(field),
+            Some(field) => headers.push(field),
             None => _ = faults.insert(StatusCode::BAD_REQUEST),
         }
     }
     let values = |name: &str| -> Vec<&[u8]> {
-        let named = fields.iter().filter(|(is, _)| is == name);
+        let named = headers.iter().filter(|(is, _)| is == name);
         named.map(|(_, value)| &value[..]).collect()
     };
 
@@ -187,17 +187,17 @@ fn head(head: &[u8], limits: &Limits) -> Result<(Request, Framing), Faults> {
     }
     match (framing, uri) {
         (Ok(framing), Some(uri)) if faults.is_empty() => {
-            fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+            headers.sort_by(|(one, _), (other, _)| one.cmp(other));
             let request = Request {
                 line: line.to_vec(),
                 method,
                 uri,
                 minor,
-                fields,
+                headers,
                 close,
                 body: Vec::new(),
-                wire: RawRequest {
-                    fields: field_lines
+                raw: RawRequest {
+                    headers: field_lines
                         .iter()
                         .copied()
                         .filter_map(raw_request)
@@ -565,9 +565,9 @@ fn is_ip_future(literal: &str) -> bool {
 }
 
 /// The content of a chunked body, and how many bytes it took.
-fn chunked(bytes: &[u8], limits: &Limits, wire: &mut RawRequest) -> Result<(Vec<u8>, usize), End> {
-    let refused = |status| End::Refused(Faults::from([status]));
-    let broken = || refused(StatusCode::BAD_REQUEST);
+fn chunked(bytes: &[u8], limits: &Limits, raw: &mut RawRequest) -> Result<(Vec<u8>, usize), End> {
+    let rejected = |status| End::Rejected(Faults::from([status]));
+    let broken = || rejected(StatusCode::BAD_REQUEST);
     let (mut body, mut at, mut overhead, mut kept) = (Vec::new(), 0, 0, 0);
     loop {
         let line = line(
@@ -589,15 +589,15 @@ fn chunked(bytes: &[u8], limits: &Limits, wire: &mut RawRequest) -> Result<(Vec<
         overhead += extra;
         if kept < KEPT_LINES {
             kept += line.len() + 2;
-            wire.chunks.push((size, line.to_vec()));
+            raw.chunks.push((size, line.to_vec()));
         } else {
-            wire.unkept_chunks += 1;
+            raw.unkept_chunks += 1;
         }
         if size == 0 {
             break;
         }
         if size > (limits.body - body.len()) as u64 {
-            return Err(refused(StatusCode::PAYLOAD_TOO_LARGE));
+            return Err(rejected(StatusCode::PAYLOAD_TOO_LARGE));
         }
         let rest = &bytes[at..];
         let size = usize::try_from(size).map_err(|_| broken())?;
@@ -619,7 +619,7 @@ fn chunked(bytes: &[u8], limits: &Limits, wire: &mut RawRequest) -> Result<(Vec<
         if trailer.is_empty() {
             return Ok((body, at));
         }
-        wire.trailers.extend(raw_request(trailer));
+        raw.trailers.extend(raw_request(trailer));
     }
 }
 
@@ -642,7 +642,7 @@ fn line<'a>(
     if !bytes.contains(&b'\n') && endings.iter().any(could_be) {
         return Err(End::Body);
     }
-    Err(End::Refused(Faults::from([StatusCode::BAD_REQUEST])))
+    Err(End::Rejected(Faults::from([StatusCode::BAD_REQUEST])))
 }
 
 /// The size in a line `digits *( padding ";" padding extension )`, and how many bytes of it are

@@ -14,7 +14,7 @@ use httpool::{Body, Response};
 #[derive(Debug)]
 struct Received {
     status: u16,
-    fields: Vec<(String, Vec<u8>)>,
+    headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
 }
 
@@ -39,7 +39,8 @@ pub fn check(response: &Response, body: &[u8], context: &ResponseContext, ending
         Content::Switched => panic!("no response upgrades"),
     }
     let shown = out.escape_ascii().to_string();
-    let received = receive(&out, context.is_head).unwrap_or_else(|why| panic!("{why}: {shown}"));
+    let received =
+        receive(&out, context.is_head).unwrap_or_else(|reason| panic!("{reason}: {shown}"));
 
     // An interim response is replaced: the client would take the next response for the final one.
     let meant = match response.status() {
@@ -56,7 +57,7 @@ pub fn check(response: &Response, body: &[u8], context: &ResponseContext, ending
     }
 
     let values = |name: &str| -> Vec<_> {
-        let named = received.fields.iter().filter(|(is, _)| is == name);
+        let named = received.headers.iter().filter(|(is, _)| is == name);
         named.map(|(_, value)| &value[..]).collect()
     };
     let is_known = response.body().length().is_some() || received.status == 205;
@@ -87,7 +88,7 @@ pub fn check(response: &Response, body: &[u8], context: &ResponseContext, ending
     }
     let ours = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, DATE];
     let is_theirs = |name: &str| ours.iter().all(|ours| ours != name);
-    for (name, _) in &received.fields {
+    for (name, _) in &received.headers {
         let was_given = response.headers().contains_key(name);
         assert!(
             was_given || !is_theirs(name),
@@ -125,7 +126,7 @@ fn receive(bytes: &[u8], to_head: bool) -> Result<Received, String> {
         _ => return Err("no status line".into()),
     };
     let status = status.map_err(|error| error.to_string())?;
-    let mut fields = Vec::new();
+    let mut headers = Vec::new();
     for line in &lines[1..] {
         let colon = line.iter().position(|byte| *byte == b':');
         let (name, value) = line.split_at(colon.ok_or("a line without a colon")?);
@@ -135,11 +136,11 @@ fn receive(bytes: &[u8], to_head: bool) -> Result<Received, String> {
             return Err("a name that is no token".into());
         }
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-        fields.push((name, trim(&value[1..]).to_vec()));
+        headers.push((name, trim(&value[1..]).to_vec()));
     }
     let value = |name: &str| -> Option<&[u8]> {
-        let field = fields.iter().find(|(is, _)| is == name);
-        field.map(|(_, value)| &value[..])
+        let header = headers.iter().find(|(is, _)| is == name);
+        header.map(|(_, value)| &value[..])
     };
     let framing = (value("transfer-encoding"), value("content-length"));
     let (body, length) = match framing {
@@ -158,7 +159,7 @@ fn receive(bytes: &[u8], to_head: bool) -> Result<Received, String> {
     }
     Ok(Received {
         status,
-        fields,
+        headers,
         body,
     })
 }

@@ -19,9 +19,15 @@ fn spawn(
     let builder = configure(trusting("127.0.0.0/8")(builder));
     let bound = BoundServer::from(builder.bind().expect("the address is free"));
     bound.run(|request: Request| {
-        let origin = ClientInfo::of(&request).expect("the request came over a connection");
-        let version = origin.tls().expect("the request came over TLS").version();
-        let scheme = origin.scheme().expect("the request came over TLS").clone();
+        let client_info = ClientInfo::of(&request).expect("the request came over a connection");
+        let version = client_info
+            .tls()
+            .expect("the request came over TLS")
+            .version();
+        let scheme = client_info
+            .scheme()
+            .expect("the request came over TLS")
+            .clone();
         format!("{} with {scheme} over {version}", proxy_and_client(request))
     })
 }
@@ -84,17 +90,17 @@ fn drain_closes_connections_without_a_request() {
     let authority = CertificateAuthority::new();
     let server = spawn(&authority, |builder| builder);
     let mut silent = server.connect();
-    let mut introduced = server.connect();
-    introduced.send(PROXY_V1);
-    let mut agreed = server.connect();
-    let mut agreed = {
-        agreed.send(PROXY_V2);
-        agreed.with_tls(&authority.client(), NAME)
+    let mut header_only = server.connect();
+    header_only.send(PROXY_V1);
+    let mut handshaken = server.connect();
+    let mut handshaken = {
+        handshaken.send(PROXY_V2);
+        handshaken.with_tls(&authority.client(), NAME)
     };
-    agreed.get("/").expect_body(EXPECTED);
+    handshaken.get("/").expect_body(EXPECTED);
     let report = server.shut_down();
     assert_eq!((report.answered, report.aborted), (1, 0));
-    for client in [&mut silent, &mut introduced, &mut agreed] {
+    for client in [&mut silent, &mut header_only, &mut handshaken] {
         client.expect_closed();
     }
 }

@@ -31,13 +31,13 @@ fn certificate_is_selected_by_server_name() {
         ("127.0.0.1", None),
     ] {
         let mut client = server.connect().with_tls(&authority.client(), asked);
-        let shaken = client.try_handshake();
+        let handshake = client.try_handshake();
         let Some(expected) = expected else {
-            let error = shaken.expect_err("no certificate has this name");
+            let error = handshake.expect_err("no certificate has this name");
             assert!(error.to_string().contains("not valid for name"), "{error}");
             continue;
         };
-        shaken.expect("a certificate has this name");
+        handshake.expect("a certificate has this name");
         let shown = client
             .tls()
             .peer_certificates()
@@ -67,8 +67,8 @@ fn client_certificates_can_be_required() {
             builder
         })
         .run(|request: Request| {
-            let origin = ClientInfo::of(&request).expect("the request came over a connection");
-            let tls = origin.tls().expect("the request came over TLS");
+            let client_info = ClientInfo::of(&request).expect("the request came over a connection");
+            let tls = client_info.tls().expect("the request came over TLS");
             tls.peer_certificates()
                 .first()
                 .map_or_else(Vec::new, |one| one.to_vec())
@@ -212,8 +212,8 @@ fn client_without_a_usable_certificate_gets_handshake_failure() {
             let mut client = server.connect().with_tls(&config, NAME);
             let error = client.try_handshake().expect_err("the key is of P-256");
             let error = error.get_ref().and_then(|error| error.downcast_ref());
-            let told = Error::AlertReceived(AlertDescription::HandshakeFailure);
-            assert_eq!(error, Some(&told), "{version:?}");
+            let alert = Error::AlertReceived(AlertDescription::HandshakeFailure);
+            assert_eq!(error, Some(&alert), "{version:?}");
             failures += 1;
         }
     }

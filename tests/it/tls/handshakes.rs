@@ -45,8 +45,8 @@ fn alpn_mismatch_gets_no_application_protocol() {
     let mut client = secure.server.connect().with_tls(&Arc::new(config), NAME);
     let error = client.try_handshake().expect_err("h2 is not offered");
     let error = error.get_ref().and_then(|error| error.downcast_ref());
-    let told = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
-    assert_eq!(error, Some(&told));
+    let alert = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
+    assert_eq!(error, Some(&alert));
     expect_close_count(&secure.server, "handshake_failed", 1);
 }
 
@@ -99,7 +99,7 @@ fn handshake_is_shed_after_the_queue_timeout() {
 fn stalled_handshake_times_out() {
     let authority = CertificateAuthority::new();
     let hello = first_flight(&authority.client());
-    for (sent, why) in [
+    for (sent, reason) in [
         (&hello[..0], "idle"),
         (&hello[..1], "handshake_failed"),
         (&hello[..hello.len() - 1], "handshake_failed"),
@@ -112,7 +112,7 @@ fn stalled_handshake_times_out() {
         client.send(sent);
         let server = server.run(describe);
         client.read_rest();
-        expect_close_count(&server, why, 1);
+        expect_close_count(&server, reason, 1);
     }
 }
 

@@ -97,11 +97,11 @@ fn tls12_connection_closes_before_its_keys_are_used_up() {
     let secure = serve(&TLS12, 100, None, describe);
     for round in 1..=2 {
         let mut client = secure.connect();
-        let mut answers = 1;
+        let mut responses = 1;
         while !client.get("/").expect_body("GET / ").announces_close() {
-            answers += 1;
+            responses += 1;
         }
-        assert!((20..80).contains(&answers), "{answers} answers");
+        assert!((20..80).contains(&responses), "{responses} responses");
         client.finish_sending().expect_closed();
         expect_close_count(&secure.server, "answered", round);
     }
@@ -186,8 +186,8 @@ fn tls13_connection_renews_its_keys() {
     });
     let mut client = secure.connect();
     for _ in 0..300 {
-        let answer = client.get("/").expect_body("small");
-        assert!(!answer.announces_close());
+        let response = client.get("/").expect_body("small");
+        assert!(!response.announces_close());
     }
     client.get("/huge").expect_body(&body);
     client.get_and_close("/").expect_body("small");

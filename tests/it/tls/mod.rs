@@ -31,11 +31,11 @@ use crate::support::{Client, TestServer, eventually};
 
 /// Responds with what a handler sees of TLS.
 fn tls_parameters(request: Request) -> String {
-    let origin = ClientInfo::of(&request).expect("the request came over a connection");
-    let tls = origin.tls().expect("the request came over TLS");
+    let client_info = ClientInfo::of(&request).expect("the request came over a connection");
+    let tls = client_info.tls().expect("the request came over TLS");
     format!(
         "{} {} {} {} {}",
-        origin.scheme().expect("there is no proxy"),
+        client_info.scheme().expect("there is no proxy"),
         tls.version(),
         tls.server_name().unwrap_or("-"),
         String::from_utf8_lossy(tls.alpn().unwrap_or(b"-")),
@@ -59,16 +59,16 @@ fn own_config(
 }
 
 /// How many connections have closed for this reason.
-fn close_count(server: &TestServer, why: &str) -> u64 {
+fn close_count(server: &TestServer, reason: &str) -> u64 {
     let mut close_counts = server.handle().close_counts();
-    let ending = close_counts.find(|(reason, _)| reason.as_str() == why);
+    let ending = close_counts.find(|(known, _)| known.as_str() == reason);
     ending.expect("the reason exists").1
 }
 
 #[track_caller]
-fn expect_close_count(server: &TestServer, why: &str, times: u64) {
-    eventually(&format!("{times} connections closed with {why}"), || {
-        close_count(server, why) == times
+fn expect_close_count(server: &TestServer, reason: &str, times: u64) {
+    eventually(&format!("{times} connections closed with {reason}"), || {
+        close_count(server, reason) == times
     });
 }
 

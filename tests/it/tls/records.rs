@@ -18,8 +18,8 @@ fn corrupt_record_closes_the_connection_unhandled() {
     send_raw(&mut client, &damaged);
     let mut buffer = [0; 100];
     let (tls, socket) = client.tls_and_socket();
-    let answer = rustls::Stream::new(tls, socket).read(&mut buffer);
-    let error = answer.expect_err("the connection fails");
+    let response = rustls::Stream::new(tls, socket).read(&mut buffer);
+    let error = response.expect_err("the connection fails");
     assert!(error.to_string().contains("BadRecordMac"), "{error}");
     expect_close_count(&secure.server, "failed", 1);
     assert_eq!(secure.server.handle().snapshot().answered, 1);
@@ -45,8 +45,8 @@ fn request_begins_with_the_first_byte_of_its_record() {
         let secure = TlsServer::spawn(|builder| builder.head_timeout(SOON), describe);
         let mut late = secure.connect();
         late.get("/").expect_body("GET / ");
-        let begun = encrypt(&mut late, request::get("/late"));
-        send_raw(&mut late, &begun[..count]);
+        let request = encrypt(&mut late, request::get("/late"));
+        send_raw(&mut late, &request[..count]);
         assert!(late.expect_status(408).announces_close());
 
         let secure = TlsServer::spawn(|builder| builder, describe);
@@ -54,12 +54,12 @@ fn request_begins_with_the_first_byte_of_its_record() {
         for client in [&mut slow, &mut aborted] {
             client.get("/").expect_body("GET / ");
         }
-        let begun = encrypt(&mut slow, request::get("/slow"));
-        send_raw(&mut slow, &begun[..count]);
+        let request = encrypt(&mut slow, request::get("/slow"));
+        send_raw(&mut slow, &request[..count]);
         let never = encrypt(&mut aborted, request::get("/never"));
         send_raw(&mut aborted, &never[..count]);
         secure.server.begin_drain();
-        send_raw(&mut slow, &begun[count..]);
+        send_raw(&mut slow, &request[count..]);
         assert!(slow.expect_body("GET /slow ").announces_close());
         secure.server.handle().shutdown_now();
         let report = secure.server.expect_end();
@@ -96,7 +96,7 @@ fn drain_waits_for_a_request_that_has_begun() {
 #[test]
 fn eof_after_a_record_without_content_is_seen() {
     let secure = TlsServer::spawn(|builder| builder, describe);
-    for (whole, why) in [(false, "client_left"), (true, "client_closed")] {
+    for (whole, reason) in [(false, "client_left"), (true, "client_closed")] {
         let mut client = secure.connect();
         client.get("/").expect_body("GET / ");
         let sent = if whole {
@@ -106,13 +106,13 @@ fn eof_after_a_record_without_content_is_seen() {
                 .expect("the connection uses TLS 1.3");
             encrypt(&mut client, "")
         } else {
-            let mut begun = encrypt(&mut client, request::get("/"));
-            begun.truncate(20);
-            begun
+            let mut request = encrypt(&mut client, request::get("/"));
+            request.truncate(20);
+            request
         };
         send_raw(&mut client, &sent);
         let ended = client.socket().shutdown(Shutdown::Write);
         ended.expect("the connection is open");
-        expect_close_count(&secure.server, why, 1);
+        expect_close_count(&secure.server, reason, 1);
     }
 }

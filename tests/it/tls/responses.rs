@@ -118,8 +118,8 @@ fn server_can_listen_with_and_without_tls() {
         .try_into()
         .expect("there are two addresses");
     let _server = server.run(|request: Request| {
-        let origin = ClientInfo::of(&request).expect("the request came over a connection");
-        format!("{}", origin.tls().is_some())
+        let client_info = ClientInfo::of(&request).expect("the request came over a connection");
+        format!("{}", client_info.tls().is_some())
     });
     Client::connect(&plain).get("/").expect_body("false");
     let mut client = Client::connect(&secure).with_tls(&authority.client(), NAME);

@@ -13,9 +13,9 @@ use crate::support::tls::{NAME, TlsServer};
 use crate::support::{Client, Gate, HUGE, Random, SOON, TIMEOUT, request};
 
 /// Echoes bodies that are read while they arrive, and upgrades to an echo protocol.
-struct Patient;
+struct EchoHandler;
 
-impl Handler for Patient {
+impl Handler for EchoHandler {
     fn handle(&self, request: &mut Request) -> Response {
         if request.headers().contains_key(UPGRADE) {
             return Upgrade::new("echo", |mut stream: Stream| {
@@ -38,7 +38,7 @@ impl Handler for Patient {
 
 #[test]
 fn streamed_bodies_and_upgrades_work_over_tls() {
-    let secure = TlsServer::spawn(|builder| builder, Patient);
+    let secure = TlsServer::spawn(|builder| builder, EchoHandler);
     let body = Random::new(11).bytes(2 * 1024 * 1024 + 13);
     let mut client = secure.connect();
     client.post("/", &body).expect_body(&body);
@@ -83,8 +83,8 @@ fn websocket_works_over_tls() {
                 key.expect("the request is a WebSocket handshake")
                     .as_bytes(),
             );
-            let fields = [(SEC_WEBSOCKET_ACCEPT, accept)];
-            (fields, Upgrade::new("websocket", echo))
+            let headers = [(SEC_WEBSOCKET_ACCEPT, accept)];
+            (headers, Upgrade::new("websocket", echo))
         },
     );
     let mut client = secure.connect();
@@ -96,16 +96,16 @@ fn websocket_works_over_tls() {
     let large = Random::new(5).bytes(300_000);
     for message in [Message::text("hello"), Message::text(""), large.into()] {
         socket.send(message.clone()).expect("a message can be sent");
-        let answer = socket.read().expect("a message comes back");
-        assert!(answer == message, "{} bytes came back", answer.len());
+        let reply = socket.read().expect("a message comes back");
+        assert!(reply == message, "{} bytes came back", reply.len());
     }
     let ping = socket.send(Message::Ping("p".into()));
     ping.expect("the ping can be sent");
     let pong = socket.read().expect("a pong comes back");
     assert_eq!(pong, Message::Pong("p".into()));
     socket.close(None).expect("the close frame can be sent");
-    let goodbye = socket.read().expect("a close frame comes back");
-    assert!(goodbye.is_close(), "{goodbye}");
+    let close = socket.read().expect("a close frame comes back");
+    assert!(close.is_close(), "{close}");
     // A TLS connection closed without close_notify would be another error.
     let end = socket.read();
     assert!(matches!(end, Err(Error::ConnectionClosed)), "{end:?}");
