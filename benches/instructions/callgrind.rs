@@ -26,7 +26,7 @@ impl Counting {
     pub(crate) fn new() -> Self {
         let name = format!("instructions-{}", process::id());
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&directory).expect("Cargo's directory for this can be written to");
+        fs::create_dir_all(&directory).expect("the target directory is writable");
         Self { directory }
     }
 
@@ -52,8 +52,8 @@ impl Counting {
     /// Instructions executed by the program, which has ended.
     pub(crate) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        for entry in fs::read_dir(&self.directory).expect("it was made before the program ran") {
-            let path = entry.expect("it can be listed").path();
+        for entry in fs::read_dir(&self.directory).expect("the directory exists") {
+            let path = entry.expect("the directory can be listed").path();
             let text = fs::read_to_string(path).expect("counts are text");
             let number = |field| {
                 let value = text.lines().find_map(|line| line.strip_prefix(field))?;

@@ -32,14 +32,14 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program can be started");
-        let mut log = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut log = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let mut said = String::new();
         let address = loop {
-            let length = log.read_line(&mut said).expect("it logs text");
+            let length = log.read_line(&mut said).expect("the log is text");
             assert_ne!(length, 0, "the server does not listen: {said}");
             let after = said.split_once("listening on http://");
             if let Some(address) = after.and_then(|(_, line)| line.split(' ').next()) {
-                break address.parse().expect("it says its address");
+                break address.parse().expect("the log has an address");
             }
         };
         Self {
@@ -51,11 +51,11 @@ impl Program {
 
     /// A connection whose first request the server already waits for.
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("it listens");
-        stream.set_nodelay(true).expect("it is a socket");
+        let stream = TcpStream::connect(self.address).expect("the program listens");
+        stream.set_nodelay(true).expect("the option exists for TCP");
         stream
             .set_read_timeout(Some(TIMEOUT))
-            .expect("it is not zero");
+            .expect("the timeout is not zero");
         self.sleep();
         stream
     }
@@ -92,10 +92,10 @@ impl Program {
     /// Shuts it down, so that everything is counted.
     pub(crate) fn stop(mut self) {
         let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("it runs");
+        kill_process(pid, Signal::TERM).expect("the program runs");
         let mut said = String::new();
-        self.log.read_to_string(&mut said).expect("it logs text");
-        let status = self.child.wait().expect("it is a child");
+        self.log.read_to_string(&mut said).expect("the log is text");
+        let status = self.child.wait().expect("the program is a child");
         assert!(status.success(), "{status}: {said}");
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn repeat_if_asked() -> bool {
     let (_, work) = CASES
         .into_iter()
         .find(|(known, _)| *known == name)
-        .expect("it is one of the names");
+        .expect("the name is known");
     work(repeats.expect("a number follows"));
     true
 }

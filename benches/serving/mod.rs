@@ -102,8 +102,11 @@ pub(crate) fn serve_if_asked() {
     if env::args().nth(1).as_deref() != Some(SERVE) {
         return;
     }
-    let builder =
-        Server::builder().listen("127.0.0.1:0".parse::<ListenAddr>().expect("an address"));
+    let builder = Server::builder().listen(
+        "127.0.0.1:0"
+            .parse::<ListenAddr>()
+            .expect("the address is valid"),
+    );
     let server = settings::bind(builder, env::args().skip(2));
     println!("{}", server.local_addrs()[0]);
     let handle = server.handle();
@@ -112,7 +115,7 @@ pub(crate) fn serve_if_asked() {
         let _ = io::stdin().read(&mut [0]);
         handle.shutdown_now();
     });
-    server.run(Bench).expect("the system has room for a server");
+    server.run(Bench).expect("the server can run");
     std::process::exit(0);
 }
 
@@ -135,15 +138,15 @@ impl Serving {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("what runs can be started again");
+            .expect("the bench can be started again");
         let mut line = String::new();
-        let output = child.stdout.take().expect("it is piped");
+        let output = child.stdout.take().expect("stdout is piped");
         BufReader::new(output)
             .read_line(&mut line)
-            .expect("it prints text");
+            .expect("the output is text");
         Self {
             child,
-            address: line.trim().parse().expect("it prints its address"),
+            address: line.trim().parse().expect("the server prints its address"),
         }
     }
 
@@ -153,7 +156,7 @@ impl Serving {
 
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("the server listens");
-        stream.set_nodelay(true).expect("it is a socket");
+        stream.set_nodelay(true).expect("the option exists for TCP");
         stream
     }
 
@@ -201,10 +204,10 @@ fn cpu() -> u64 {
 }
 
 fn memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let status = std::fs::read_to_string("/proc/self/status").expect("the file exists on Linux");
     let resident = status
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"))
         .and_then(|amount| amount.trim().parse::<u64>().ok());
-    resident.expect("Linux tells it in kB") * 1024
+    resident.expect("the value is in kB") * 1024
 }

@@ -7,7 +7,7 @@ use super::Serving;
 
 /// Memory of all sockets of this machine, on both sides, in bytes.
 pub(crate) fn socket_memory() -> u64 {
-    let counts = fs::read_to_string("/proc/net/sockstat").expect("Linux has it");
+    let counts = fs::read_to_string("/proc/net/sockstat").expect("the file exists on Linux");
     let pages = counts.lines().find_map(|line| {
         line.strip_prefix("TCP:")?
             .rsplit(' ')
@@ -15,7 +15,7 @@ pub(crate) fn socket_memory() -> u64 {
             .parse::<u64>()
             .ok()
     });
-    pages.expect("Linux tells it in pages") * 4096
+    pages.expect("the value is in pages") * 4096
 }
 
 impl Serving {
@@ -46,7 +46,10 @@ impl Serving {
     pub(crate) fn processor_time(&self) -> Duration {
         let threads = fs::read_dir(self.file("task")).expect("the server runs");
         let nanoseconds = threads.map(|thread| {
-            let file = thread.expect("threads are listed").path().join("schedstat");
+            let file = thread
+                .expect("the directory can be listed")
+                .path()
+                .join("schedstat");
             let times = fs::read_to_string(file).expect("the server's threads stay");
             let used = times.split(' ').next().and_then(|used| used.parse().ok());
             used.unwrap_or(0)
@@ -60,7 +63,7 @@ impl Serving {
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"))
             .and_then(|amount| amount.trim().parse::<u64>().ok());
-        amount.expect("Linux tells it in kB") * 1024
+        amount.expect("the value is in kB") * 1024
     }
 
     fn file(&self, name: &str) -> String {

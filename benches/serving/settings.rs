@@ -16,9 +16,9 @@ fn access_log(format: usize) -> httpool::services::AccessLines {
         AccessFormat::Json,
     ];
     let path = std::env::temp_dir().join(format!("httpool-bench-{}", std::process::id()));
-    let file = std::fs::File::create_new(&path).expect("a file can be made");
-    std::fs::remove_file(path).expect("it is there");
-    let log = AccessLog::start(formats[format - 1], file).expect("there are threads");
+    let file = std::fs::File::create_new(&path).expect("the file can be created");
+    std::fs::remove_file(path).expect("the file exists");
+    let log = AccessLog::start(formats[format - 1], file).expect("the thread can be started");
     log.lines()
 }
 
@@ -55,7 +55,7 @@ pub(super) fn bind(builder: Builder, settings: impl Iterator<Item = String>) -> 
             _ => panic!("unknown setting {name}"),
         }
     });
-    let server = builder.bind().expect("some port is free");
+    let server = builder.bind().expect("a port is free");
     // Set last, because the server fits its connections to this limit.
     if let Some(most) = descriptors {
         let limit = Rlimit {
