@@ -10,7 +10,7 @@ use super::queue_times::QueueTimeCounters;
 use super::stats::Stats;
 use super::task::ReadyTask;
 use super::waker::Waker;
-use super::worker_activity::{WorkerActivity, is_within};
+use super::worker_activity::{WorkerActivity, is_in_turn};
 use crate::connection::Phase;
 use crate::connection::phase::PhaseCell;
 use crate::connection::{Budget, CloseReason};
@@ -39,7 +39,7 @@ pub struct Handle {
     phase: Arc<PhaseCell>,
     max_connections: usize,
     stats: Arc<Stats>,
-    turns: Arc<WorkerActivity>,
+    activity: Arc<WorkerActivity>,
     queue_times: Arc<QueueTimeCounters>,
     budget: Arc<Budget>,
     queue: Weak<Receiver<ReadyTask>>,
@@ -149,10 +149,10 @@ impl Handle {
             phase: Arc::clone(&server.phase),
             max_connections: server.max_connections,
             stats: Arc::clone(&server.stats),
-            turns: Arc::clone(&server.turns),
+            activity: Arc::clone(&server.activity),
             queue_times: Arc::clone(&server.queue_times),
             budget: Arc::clone(&server.budget),
-            queue: Arc::downgrade(&server.jobs),
+            queue: Arc::downgrade(&server.ready_rx),
             acceptor: Arc::downgrade(&server.waker),
         }
     }
@@ -183,18 +183,18 @@ impl Handle {
             phase: self.phase.get(),
             open: self.stats.open(),
             max_connections: self.max_connections,
-            limit_reached: self.stats.full(),
+            limit_reached: self.stats.limit_reached(),
             accepted: self.stats.accepted(),
             answered: self.stats.answered(),
             shed_late: self.stats.shed(Overload::Late),
             shed_full: self.stats.shed(Overload::Full),
             aborted: self.stats.aborted(),
             buffered: self.budget.held(),
-            workers: self.turns.workers(),
+            workers: self.activity.workers(),
             busy: self
-                .turns
+                .activity
                 .counts()
-                .filter(|turns| is_within(*turns))
+                .filter(|turns| is_in_turn(*turns))
                 .count(),
             queued: self.queued(),
         }
@@ -212,7 +212,7 @@ impl Handle {
     /// }
     /// ```
     pub fn close_counts(&self) -> impl Iterator<Item = (CloseReason, u64)> {
-        self.stats.ended().into_iter()
+        self.stats.close_counts().into_iter()
     }
 
     /// Returns how long ready connections have waited for a worker so far.
@@ -231,8 +231,8 @@ impl Handle {
         let taken = self.queue_times.taken();
         let heartbeat = Heartbeat {
             rounds: self.stats.rounds(),
-            turns: self.turns.counts().sum(),
-            is_any_free: self.turns.counts().any(|turns| !is_within(turns)),
+            turns: self.activity.counts().sum(),
+            is_any_free: self.activity.counts().any(|turns| !is_in_turn(turns)),
             is_any_waiting: self.queued() > 0,
             taken,
         };

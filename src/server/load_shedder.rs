@@ -69,9 +69,9 @@ impl LoadShedder {
 
     /// Moves connections with pending events into the ready channel, where their waiting is counted.
     fn gather(&mut self, shared: &ServerState) {
-        shared.look(&mut self.events, Some(Duration::ZERO));
+        shared.poll(&mut self.events, Some(Duration::ZERO));
         if shared.enqueue_all(&mut self.events) || self.events.waker_fired() {
-            shared.idle_workers.call();
+            shared.idle_workers.wake_one();
         }
     }
 
@@ -93,12 +93,12 @@ impl LoadShedder {
             self.marks.pop_front();
         }
         let count = self.late.saturating_sub(taken);
-        let is_late = |job: &ReadyTask| shared.is_late(job.since, now);
+        let is_late = |ready: &ReadyTask| shared.is_late(ready.since, now);
         self.shed_oldest(shared, count, Overload::Late, now, is_late);
 
         let gap = shared.service.config.queue_timeout / MARKS;
         let is_due = |mark: &Mark| now.saturating_duration_since(mark.at) >= gap;
-        if !shared.jobs.is_empty() && self.marks.back().is_none_or(is_due) {
+        if !shared.ready_rx.is_empty() && self.marks.back().is_none_or(is_due) {
             let end = self.end(shared);
             // The time is read after all counted connections have arrived.
             let at = Instant::now();
@@ -112,7 +112,7 @@ impl LoadShedder {
         let limit = shared.service.config.queue_limit;
         let standing = self.latest.saturating_sub(self.taken(shared));
         let excess = standing.saturating_sub(limit as u64);
-        let is_excess = |_: &ReadyTask| shared.jobs.len() >= limit;
+        let is_excess = |_: &ReadyTask| shared.ready_rx.len() >= limit;
         self.shed_oldest(shared, excess, Overload::Full, now, is_excess);
         self.latest = self.end(shared);
     }
@@ -127,17 +127,17 @@ impl LoadShedder {
         is_right: impl Fn(&ReadyTask) -> bool,
     ) {
         for _ in 0..count.min(MAX_SHED_PER_ROUND) {
-            let Ok(job) = shared.jobs.try_recv() else {
+            let Ok(ready) = shared.ready_rx.try_recv() else {
                 return;
             };
             // A worker may have taken the intended connection.
-            let is_right = is_right(&job);
+            let is_right = is_right(&ready);
             // A response in progress may come from a handler's reader.
-            if is_right && !job.client.connection.has_unsent() {
-                self.drive(shared, job, reason, now);
+            if is_right && !ready.task.connection.has_unsent() {
+                self.drive(shared, ready, reason, now);
                 continue;
             }
-            shared.hand_over(job);
+            shared.hand_over(ready);
             self.returned += 1;
             if !is_right {
                 return;
@@ -145,21 +145,21 @@ impl LoadShedder {
         }
     }
 
-    fn drive(&mut self, shared: &ServerState, job: ReadyTask, reason: Overload, now: Instant) {
+    fn drive(&mut self, shared: &ServerState, ready: ReadyTask, reason: Overload, now: Instant) {
         let ReadyTask {
-            mut client,
+            mut task,
             wake,
             since,
-        } = job;
-        let index = shared.turns.workers();
+        } = ready;
+        let index = shared.activity.workers();
         let waited = since.map(|since| now.saturating_duration_since(since));
         shared.queue_times.note(index, waited);
-        let treatment = Admission::Shed(reason);
-        let verdict = shared.turn(&mut self.buffers, &mut client, wake, treatment, now);
+        let admission = Admission::Shed(reason);
+        let result = shared.drive(&mut self.buffers, &mut task, wake, admission, now);
         shared.stats.set_answered(index, self.buffers.answered());
-        if let Some((client, wake)) = shared.follow(client, verdict) {
+        if let Some((task, wake)) = shared.apply_result(task, result) {
             shared.hand_over(ReadyTask {
-                client,
+                task,
                 wake,
                 since: Some(now),
             });
@@ -173,6 +173,6 @@ impl LoadShedder {
 
     /// The value of [`taken`](Self::taken) once all connections now in the channel are gone.
     fn end(&self, shared: &ServerState) -> u64 {
-        self.taken(shared) + shared.jobs.len() as u64
+        self.taken(shared) + shared.ready_rx.len() as u64
     }
 }

@@ -79,10 +79,10 @@ pub struct Server {
     phase: Arc<PhaseCell>,
     budget: Arc<Budget>,
     stats: Arc<Stats>,
-    turns: Arc<WorkerActivity>,
+    activity: Arc<WorkerActivity>,
     queue_times: Arc<QueueTimeCounters>,
-    ready: Sender<ReadyTask>,
-    jobs: Arc<Receiver<ReadyTask>>,
+    ready_tx: Sender<ReadyTask>,
+    ready_rx: Arc<Receiver<ReadyTask>>,
     /// Wakes the acceptor.
     waker: Arc<Waker>,
 }
@@ -92,11 +92,11 @@ struct ServerState {
     service: Service,
     max_connections: usize,
     poller: Poller<Box<Task>>,
-    ready: Sender<ReadyTask>,
-    jobs: Arc<Receiver<ReadyTask>>,
+    ready_tx: Sender<ReadyTask>,
+    ready_rx: Arc<Receiver<ReadyTask>>,
     idle_workers: IdleWorkers,
     stats: Arc<Stats>,
-    turns: Arc<WorkerActivity>,
+    activity: Arc<WorkerActivity>,
     queue_times: Arc<QueueTimeCounters>,
 }
 
@@ -115,7 +115,7 @@ impl Server {
     /// Returns the [addresses](Self::local_addrs) that serve TLS.
     #[cfg(feature = "_tls")]
     pub fn tls_addrs(&self) -> impl Iterator<Item = &ListenAddr> {
-        let listeners = self.listeners.iter().filter(|one| one.is_tls());
+        let listeners = self.listeners.iter().filter(|listener| listener.is_tls());
         listeners.map(Listener::address)
     }
 
@@ -175,16 +175,16 @@ impl Server {
                 log_limits: LogLimits::new(),
             },
             max_connections: self.max_connections,
-            ready: self.ready,
-            jobs: self.jobs,
+            ready_tx: self.ready_tx,
+            ready_rx: self.ready_rx,
             idle_workers: IdleWorkers::new(
-                Arc::clone(&self.turns),
+                Arc::clone(&self.activity),
                 thread::available_parallelism().map_or(1, usize::from),
                 workers_waker,
                 Arc::clone(&self.waker),
             ),
             stats: self.stats,
-            turns: self.turns,
+            activity: self.activity,
             queue_times: self.queue_times,
         });
         let (done, workers_done) = crossbeam_channel::bounded(0);
@@ -220,18 +220,18 @@ impl ServerState {
     }
 
     /// Queues a task for any worker.
-    fn enqueue(&self, job: ReadyTask) {
-        let sent = self.ready.send(job);
+    fn enqueue(&self, ready: ReadyTask) {
+        let sent = self.ready_tx.send(ready);
         debug_assert!(sent.is_ok(), "the receiver lives as long as the sender");
     }
 
     /// Queues a task for any worker, and wakes an idle one.
-    fn hand_over(&self, job: ReadyTask) {
-        self.enqueue(job);
-        self.idle_workers.call();
+    fn hand_over(&self, ready: ReadyTask) {
+        self.enqueue(ready);
+        self.idle_workers.wake_one();
     }
 
-    fn look(&self, events: &mut Events, timeout: Option<Duration>) {
+    fn poll(&self, events: &mut Events, timeout: Option<Duration>) {
         if let Err(error) = self.poller.wait(events, timeout) {
             error!("waiting for connections failed: {error}");
         }
@@ -240,14 +240,10 @@ impl ServerState {
     /// Queues the connections of all these events for any worker. Returns whether there were any.
     fn enqueue_all(&self, events: &mut Events) -> bool {
         let mut since = None;
-        while let Some((client, wake)) = self.poller.next_ready(events) {
+        while let Some((task, wake)) = self.poller.next_ready(events) {
             // The clock is read once for all of them.
             let since = Some(*since.get_or_insert_with(Instant::now));
-            self.enqueue(ReadyTask {
-                client,
-                wake,
-                since,
-            });
+            self.enqueue(ReadyTask { task, wake, since });
         }
         since.is_some()
     }
@@ -260,68 +256,65 @@ impl ServerState {
     }
 
     /// Drives a connection once.
-    fn turn(
+    fn drive(
         &self,
         buffers: &mut WorkerBuffers,
-        client: &mut Task,
+        task: &mut Task,
         wake: WakeReason,
-        treatment: Admission,
+        admission: Admission,
         now: Instant,
     ) -> DriveResult {
-        let turn = || {
-            let connection = &mut client.connection;
-            connection.drive(wake, treatment, now, buffers, &self.service)
+        let drive = || {
+            let connection = &mut task.connection;
+            connection.drive(wake, admission, now, buffers, &self.service)
         };
-        let verdict = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
+        let result = catch_unwind(AssertUnwindSafe(drive)).unwrap_or_else(|_| {
             error!("a connection was dropped because driving it panicked");
             buffers.replace();
             DriveResult::Close(CloseReason::Panicked)
         });
-        if let Admission::Shed(why) = treatment {
-            self.stats.add_shed(why, buffers.take_overload());
+        if let Admission::Shed(reason) = admission {
+            self.stats.add_shed(reason, buffers.take_overload());
         }
-        if let DriveResult::Close(CloseReason::Upgraded) = verdict {
-            self.run_upgrade(client);
+        if let DriveResult::Close(CloseReason::Upgraded) = result {
+            self.run_upgrade(task);
         }
-        verdict
+        result
     }
 
     /// Applies the result of a drive, and returns the connection if it is still ready.
-    fn follow(
+    fn apply_result(
         &self,
-        mut client: Box<Task>,
-        verdict: DriveResult,
+        mut task: Box<Task>,
+        result: DriveResult,
     ) -> Option<(Box<Task>, WakeReason)> {
-        match verdict {
-            DriveResult::Close(why) => self.close(*client, why),
-            _ if self.phase() >= Phase::Forced => self.close(*client, CloseReason::Forced),
-            DriveResult::Park(wait) => return self.park(client, wait),
-            DriveResult::Requeue => return Some((client, WakeReason::Ready)),
+        match result {
+            DriveResult::Close(reason) => self.close(*task, reason),
+            _ if self.phase() >= Phase::Forced => self.close(*task, CloseReason::Forced),
+            DriveResult::Park(pending) => return self.park(task, pending),
+            DriveResult::Requeue => return Some((task, WakeReason::Ready)),
             DriveResult::Unwatch => {
-                self.unwatch(&mut client);
-                return Some((client, WakeReason::Unwatched));
+                self.unwatch(&mut task);
+                return Some((task, WakeReason::Unwatched));
             }
         }
         None
     }
 
     /// Parks a connection, and returns it if it is ready again.
-    fn park(&self, mut client: Box<Task>, wait: Pending) -> Option<(Box<Task>, WakeReason)> {
-        let token = client.token.or_else(|| self.poller.reserve());
-        client.token = token;
+    fn park(&self, mut task: Box<Task>, pending: Pending) -> Option<(Box<Task>, WakeReason)> {
+        let token = task.token.or_else(|| self.poller.reserve());
+        task.token = token;
         let Some(token) = token else {
-            error!("{}: closed: the poller is full", client.connection);
+            error!("{}: closed: the poller is full", task.connection);
             return None;
         };
-        match self.poller.park(token, client, wait) {
+        match self.poller.park(token, task, pending) {
             Parked::Waiting => None,
-            Parked::Called(client, wake) => Some((client, wake)),
-            Parked::Failed(client, error) => {
-                error!(
-                    "{}: epoll can't watch the socket: {error}",
-                    client.connection
-                );
-                self.close(*client, CloseReason::Failed);
+            Parked::Called(task, wake) => Some((task, wake)),
+            Parked::Failed(task, error) => {
+                error!("{}: epoll can't watch the socket: {error}", task.connection);
+                self.close(*task, CloseReason::Failed);
                 None
             }
         }
@@ -329,53 +322,53 @@ impl ServerState {
 
     /// Stops polling a connection until it parks again.
     #[cold]
-    fn unwatch(&self, client: &mut Task) {
-        if let Some(token) = client.token.take() {
-            self.poller.deregister(token, &client.connection);
+    fn unwatch(&self, task: &mut Task) {
+        if let Some(token) = task.token.take() {
+            self.poller.deregister(token, &task.connection);
         }
     }
 
     /// Closes a connection, and counts the requests that a drain aborts by that.
-    fn close(&self, client: Task, why: CloseReason) {
-        debug!("{}: closed: {why}", client.connection);
+    fn close(&self, task: Task, reason: CloseReason) {
+        debug!("{}: closed: {reason}", task.connection);
         // The `UpgradeGuard` counts the close of an upgraded connection.
-        if !matches!(why, CloseReason::Upgraded) {
-            self.stats.add_ended(why);
+        if !matches!(reason, CloseReason::Upgraded) {
+            self.stats.add_close(reason);
         }
-        let aborted = match why {
+        let aborted = match reason {
             CloseReason::Forced => true,
             CloseReason::SlowReader | CloseReason::BufferLimit => self.phase() >= Phase::Draining,
             _ => false,
         };
         if aborted {
-            self.stats.add_aborted(client.connection.unfinished());
+            self.stats.add_aborted(task.connection.unfinished());
         }
-        client.connection.prepare_close();
-        self.dismiss(client);
+        task.connection.prepare_close();
+        self.release(task);
     }
 
     /// Drops a connection. Its slot is released first, so that an event that arrives before the socket
     /// is closed finds no connection.
-    fn dismiss(&self, client: Task) {
-        if let Some(token) = client.token {
+    fn release(&self, task: Task) {
+        if let Some(token) = task.token {
             self.poller.release(token);
         }
-        drop(client);
+        drop(task);
     }
 
     /// Closes a connection and aborts its open requests.
-    fn abort(&self, client: Task) {
-        self.close(client, CloseReason::Forced);
+    fn abort(&self, task: Task) {
+        self.close(task, CloseReason::Forced);
     }
 
     fn abort_parked(&self) {
-        self.poller.recall(|_| true, |client| self.abort(*client));
+        self.poller.recall(|_| true, |task| self.abort(*task));
     }
 
     /// Makes the workers end.
     fn stop(&self) {
         self.service.phase.advance(Phase::Stopped);
-        self.idle_workers.call_all();
+        self.idle_workers.wake_all();
     }
 }
 

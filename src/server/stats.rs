@@ -14,19 +14,19 @@ use crate::message::Overload;
 pub(super) struct Stats {
     open: AtomicUsize,
     /// The acceptor is woken when fewer connections than this are open.
-    wanted: AtomicUsize,
+    wake_below: AtomicUsize,
     accepted: AtomicU64,
     aborted: AtomicU64,
     /// Closed connections, for each reason.
-    ended: [AtomicU64; CloseReason::ALL.len()],
+    closed: [AtomicU64; CloseReason::ALL.len()],
     /// Rounds of the acceptor's loop.
     rounds: AtomicU64,
     /// Requests shed because they had waited too long; they count as answered, too.
-    late: AtomicU64,
+    shed_late: AtomicU64,
     /// How often the limit of open connections was reached.
-    full: AtomicU64,
+    limit_reached: AtomicU64,
     /// Requests shed because the queue was too long.
-    queue_full: AtomicU64,
+    shed_full: AtomicU64,
     /// One counter for each worker and one for the acceptor, written by that thread alone. A shared
     /// counter would be a cache line that all cores contend for.
     answered: Box<[CachePadded<AtomicU64>]>,
@@ -44,14 +44,14 @@ impl Stats {
     pub(super) fn new(workers: usize, waker: &Arc<Waker>) -> Self {
         Self {
             open: AtomicUsize::new(0),
-            wanted: AtomicUsize::new(0),
+            wake_below: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             aborted: AtomicU64::new(0),
-            ended: Default::default(),
+            closed: Default::default(),
             rounds: AtomicU64::new(0),
-            late: AtomicU64::new(0),
-            full: AtomicU64::new(0),
-            queue_full: AtomicU64::new(0),
+            shed_late: AtomicU64::new(0),
+            limit_reached: AtomicU64::new(0),
+            shed_full: AtomicU64::new(0),
             answered: (0..=workers).map(|_| CachePadded::default()).collect(),
             waker: Arc::downgrade(waker),
         }
@@ -85,39 +85,40 @@ impl Stats {
     }
 
     pub(super) fn shed(&self, reason: Overload) -> u64 {
-        self.of(reason).load(Ordering::Relaxed)
+        self.shed_count(reason).load(Ordering::Relaxed)
     }
 
     pub(super) fn add_shed(&self, reason: Overload, requests: u64) {
-        self.of(reason).fetch_add(requests, Ordering::Relaxed);
+        self.shed_count(reason)
+            .fetch_add(requests, Ordering::Relaxed);
     }
 
-    fn of(&self, reason: Overload) -> &AtomicU64 {
+    fn shed_count(&self, reason: Overload) -> &AtomicU64 {
         match reason {
-            Overload::Late => &self.late,
-            Overload::Full => &self.queue_full,
+            Overload::Late => &self.shed_late,
+            Overload::Full => &self.shed_full,
         }
     }
 
-    pub(super) fn full(&self) -> u64 {
-        self.full.load(Ordering::Relaxed)
+    pub(super) fn limit_reached(&self) -> u64 {
+        self.limit_reached.load(Ordering::Relaxed)
     }
 
-    pub(super) fn add_full(&self) {
-        self.full.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn add_limit_reached(&self) {
+        self.limit_reached.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn add_aborted(&self, requests: u64) {
         self.aborted.fetch_add(requests, Ordering::Relaxed);
     }
 
-    pub(super) fn add_ended(&self, reason: CloseReason) {
-        self.ended[reason as usize].fetch_add(1, Ordering::Relaxed);
+    pub(super) fn add_close(&self, reason: CloseReason) {
+        self.closed[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn ended(&self) -> [(CloseReason, u64); CloseReason::ALL.len()] {
+    pub(super) fn close_counts(&self) -> [(CloseReason, u64); CloseReason::ALL.len()] {
         CloseReason::ALL.map(|reason| {
-            let count = &self.ended[reason as usize];
+            let count = &self.closed[reason as usize];
             (reason, count.load(Ordering::Relaxed))
         })
     }
@@ -136,15 +137,15 @@ impl Stats {
 
     /// Wakes the acceptor each time that a connection closes and leaves fewer than this open. Check
     /// [`open`](Self::open) again before waiting.
-    pub(super) fn wake_below(&self, wanted: usize) {
-        self.wanted.store(wanted, Ordering::SeqCst);
+    pub(super) fn wake_below(&self, limit: usize) {
+        self.wake_below.store(limit, Ordering::SeqCst);
     }
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let left = self.stats.open.fetch_sub(1, Ordering::SeqCst) - 1;
-        if left < self.stats.wanted.load(Ordering::SeqCst)
+        if left < self.stats.wake_below.load(Ordering::SeqCst)
             && let Some(waker) = self.stats.waker.upgrade()
         {
             waker.wake();

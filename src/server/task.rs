@@ -18,7 +18,7 @@ pub(super) struct Task {
 
 /// A ready connection and the reason for its wake-up.
 pub(super) struct ReadyTask {
-    pub(super) client: Box<Task>,
+    pub(super) task: Box<Task>,
     pub(super) wake: WakeReason,
     /// When it began to wait for a worker; `None` if it came from the poller directly.
     pub(super) since: Option<Instant>,

@@ -20,14 +20,14 @@ struct UpgradeGuard {
 impl ServerState {
     /// Runs a connection's upgrade on this thread until it ends.
     #[cold]
-    pub(super) fn run_upgrade(&self, client: &mut Task) {
-        self.unwatch(client);
+    pub(super) fn run_upgrade(&self, task: &mut Task) {
+        self.unwatch(task);
         let guard = UpgradeGuard {
-            _connection_guard: client.connection_guard.take(),
+            _connection_guard: task.connection_guard.take(),
             stats: Arc::clone(&self.stats),
             phase: Arc::clone(&self.service.phase),
         };
-        client.connection.run_upgrade(guard, &self.service);
+        task.connection.run_upgrade(guard, &self.service);
     }
 }
 
@@ -35,7 +35,7 @@ impl Drop for UpgradeGuard {
     fn drop(&mut self) {
         // This comes before the connection guard is dropped, as with every close. A reader that sees no
         // open connection then sees the reason, and the drain ends only after the last guard is dropped.
-        self.stats.add_ended(CloseReason::Upgraded);
+        self.stats.add_close(CloseReason::Upgraded);
         if self.phase.get() >= Phase::Forced {
             self.stats.add_aborted(1);
         }

@@ -15,7 +15,7 @@ impl WorkerActivity {
     }
 
     /// Marks the beginning or the end of a worker's turn.
-    pub(super) fn count(&self, worker: usize) {
+    pub(super) fn mark(&self, worker: usize) {
         let turns = &self.0[worker];
         turns.store(turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
@@ -31,6 +31,6 @@ impl WorkerActivity {
 }
 
 /// Whether a worker with this count is within a turn.
-pub(super) fn is_within(count: u64) -> bool {
+pub(super) fn is_in_turn(count: u64) -> bool {
     !count.is_multiple_of(2)
 }

@@ -168,7 +168,7 @@ fn connection_limit_is_logged_and_counted() {
     assert!(limit(0));
     let mut first = program.connect();
     first.post("/", "first").expect_body("first");
-    program.expect_line("limit of 1 connection reached; new clients wait until one ends");
+    program.expect_line("limit of 1 connection reached; new clients wait until one closes");
     assert!(limit(1));
     let mut second = program.connect();
     second.post("/", "second");

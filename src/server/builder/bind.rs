@@ -1,4 +1,4 @@
-//! From what a server is told to one that listens.
+//! Binds a configured server to its addresses.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,32 +21,32 @@ use crate::server::waker::Waker;
 use crate::server::worker_activity::WorkerActivity;
 use crate::sync::channel;
 
-/// Descriptors that are left for everything but connections: listeners, logs, what handlers have open
-/// while they run, the program's own.
+/// Descriptors kept for everything but connections: listeners, logs, files that handlers open while
+/// they run, the program's own.
 const SPARE_DESCRIPTORS: u64 = 64;
 
 impl Builder {
-    /// Starts to listen. From here on clients can connect; they are answered when the server
+    /// Starts to listen. Clients can connect from now on, and get responses once the server
     /// [runs](Server::run).
     ///
     /// # Errors
     ///
-    /// If an address is none or can't be listened on, or there is none; or if it is for proxies and
-    /// none is trusted.
+    /// If there is no address, or one is invalid or can't be bound. If an address is for the PROXY
+    /// protocol and no proxy is trusted.
     pub fn bind(self) -> Result<Server, BindError> {
         let mut listeners = Vec::new();
-        for (socket, opening) in self.adopted {
-            listeners.push(Listener::adopt(socket)?.with_protocol(opening));
+        for (socket, protocol) in self.adopted {
+            listeners.push(Listener::adopt(socket)?.with_protocol(protocol));
         }
-        for (address, opening) in &self.addresses {
+        for (address, protocol) in &self.addresses {
             let address = address
                 .as_ref()
-                .map_err(|why| BindError::invalid_address(*why))?;
+                .map_err(|error| BindError::invalid_address(*error))?;
             let bound = Listener::bind(address, self.reuse_port)?;
             listeners.extend(
                 bound
                     .into_iter()
-                    .map(|one| one.with_protocol(opening.clone())),
+                    .map(|listener| listener.with_protocol(protocol.clone())),
             );
         }
         if listeners.is_empty() {
@@ -54,25 +54,27 @@ impl Builder {
         }
         #[cfg(feature = "proxy")]
         if self.config.trusted_proxies.is_empty()
-            && let Some(listener) = listeners.iter().find(|one| one.expects_proxy_header())
+            && let Some(listener) = listeners
+                .iter()
+                .find(|listener| listener.expects_proxy_header())
         {
             return Err(BindError::no_trusted_proxy(listener.address()));
         }
         let waker = Arc::new(Waker::new().map_err(BindError::without_address)?);
         let addresses = listeners.iter().map(Listener::address).cloned().collect();
         let max_connections = affordable(&self.config);
-        // Whoever is in the kernel's queues when the drain begins is admitted over the limit.
+        // Connections in the kernel's queues when the drain begins are accepted above the limit.
         let backlog = (usize::from(BACKLOG) + 1) * listeners.len();
         let capacity = max_connections + backlog;
-        let (ready, jobs) = channel::bounded(capacity);
+        let (ready_tx, ready_rx) = channel::bounded(capacity);
         Ok(Server {
             max_connections,
             capacity,
             stats: Arc::new(Stats::new(self.config.workers, &waker)),
-            turns: Arc::new(WorkerActivity::new(self.config.workers)),
+            activity: Arc::new(WorkerActivity::new(self.config.workers)),
             queue_times: Arc::new(QueueTimeCounters::new(self.config.workers)),
-            ready,
-            jobs: Arc::new(jobs),
+            ready_tx,
+            ready_rx: Arc::new(ready_rx),
             budget: Arc::new(Budget::new(self.config.max_buffered_memory)),
             phase: Arc::new(PhaseCell::new()),
             waker,
@@ -86,26 +88,27 @@ impl Builder {
     }
 }
 
-/// As many connections as were asked for, or as the process may open.
+/// Returns the configured limit of connections, or a lower one if the process may open too few
+/// descriptors.
 fn affordable(config: &Config) -> usize {
-    let wanted = config.max_connections;
+    let configured = config.max_connections;
     let Some(descriptors) = getrlimit(Resource::Nofile).current else {
-        return wanted;
+        return configured;
     };
-    let spared = descriptors.saturating_sub(SPARE_DESCRIPTORS);
-    let affordable = spared / config.descriptors_per_connection as u64;
+    let available = descriptors.saturating_sub(SPARE_DESCRIPTORS);
+    let affordable = available / config.descriptors_per_connection as u64;
     match usize::try_from(affordable.max(1)) {
-        Ok(affordable) if affordable < wanted => {
-            say_affordable(affordable, descriptors, config.workers);
+        Ok(affordable) if affordable < configured => {
+            log_affordable(affordable, descriptors, config.workers);
             affordable
         }
-        _ => wanted,
+        _ => configured,
     }
 }
 
-/// Says that the process may have fewer descriptors than connections. All servers of a process have
-/// the same descriptors, so a program with several says it once.
-fn say_affordable(affordable: usize, descriptors: u64, workers: usize) {
+/// Logs that the descriptor limit lowers the limit of connections. All servers of a process share
+/// the descriptors, so a program with several servers logs it at most once a minute.
+fn log_affordable(affordable: usize, descriptors: u64, workers: usize) {
     static LIMIT: LogLimit = LogLimit::new(1, Duration::from_secs(60));
     if LIMIT.allow(Instant::now()).is_none() {
         return;

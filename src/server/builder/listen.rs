@@ -1,4 +1,4 @@
-//! Where a server listens, and what comes there before requests.
+//! The addresses and sockets of a server, and the protocol on each.
 
 use std::os::fd::OwnedFd;
 
@@ -9,8 +9,8 @@ use crate::net::{ListenAddr, ListenAddrError};
 use crate::server::Builder;
 
 impl Builder {
-    /// Listens on this address, which may be a text; each call adds one. Of one that is wrong
-    /// [`bind`](Self::bind) tells.
+    /// Listens on this address, which may be a string. Each call adds one. [`bind`](Self::bind)
+    /// reports an invalid address.
     ///
     /// ```
     /// use std::net::{Ipv4Addr, SocketAddr};
@@ -22,7 +22,7 @@ impl Builder {
     ///     .listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     ///     .bind()?;
     ///
-    /// let error = Server::builder().listen("localhost").bind().expect_err("there is no port");
+    /// let error = Server::builder().listen("localhost").bind().expect_err("the port is missing");
     /// assert!(error.to_string().starts_with("cannot listen: no port"));
     /// # Ok::<(), httpool::BindError>(())
     /// ```
@@ -30,9 +30,9 @@ impl Builder {
         self.listen_for(address, ListenerProtocol::default())
     }
 
-    /// Takes over a socket that listens already, such as one that systemd has opened. It is never
-    /// closed to clients: the drain stops accepting from it, and what waits in its queue is for
-    /// whoever listens next.
+    /// Adopts a socket that listens already, for example one that systemd opened. The server never
+    /// closes it to clients: the drain stops accepting from it, and the clients in its queue are
+    /// left to the next process that accepts.
     ///
     /// ```
     /// use std::net::TcpListener;
@@ -46,12 +46,12 @@ impl Builder {
         self.adopt_for(listener, ListenerProtocol::default())
     }
 
-    /// Listens on this address for proxies that begin each connection with a header of the PROXY
-    /// protocol, version 1 or 2, which says whom it is for; each call adds one.
+    /// Listens on this address for proxies that begin each connection with a PROXY protocol header,
+    /// version 1 or 2, which names the client. Each call adds an address.
     ///
-    /// A connection that begins with anything else is closed without an answer, and so is one that
-    /// has not sent its header by the [`head_timeout`](Self::head_timeout). Whoever is not a
-    /// [trusted proxy](Self::trusted_proxy) is not let in.
+    /// A connection that begins with anything else, or that has not sent its header within the
+    /// [`head_timeout`](Self::head_timeout), is closed without a response. A peer that is not a
+    /// [trusted proxy](Self::trusted_proxy) is disconnected at once.
     #[cfg(feature = "proxy")]
     pub fn listen_proxy_protocol(
         self,
@@ -60,19 +60,19 @@ impl Builder {
         self.listen_for(address, ListenerProtocol::default().behind_proxy())
     }
 
-    /// [Takes over](Self::adopt) a socket on which proxies begin each connection with a header of
-    /// the PROXY protocol, as where it [listens](Self::listen_proxy_protocol) for them.
+    /// [Adopts](Self::adopt) a socket for proxies that begin each connection with a PROXY protocol
+    /// header, as [`listen_proxy_protocol`](Self::listen_proxy_protocol) does for an address.
     #[cfg(feature = "proxy")]
     pub fn adopt_proxy_protocol(self, listener: impl Into<OwnedFd>) -> Self {
         self.adopt_for(listener, ListenerProtocol::default().behind_proxy())
     }
 
-    /// Listens on this address for clients that speak TLS; each call adds one. A request that comes
-    /// there in the clear is answered 400, and its connection ends.
+    /// Listens on this address for TLS clients. Each call adds an address. A request without TLS
+    /// gets a 400, and its connection is closed.
     ///
-    /// A client that does not come to an agreement by the
-    /// [`handshake_timeout`](Self::handshake_timeout) is let go. Handlers find what was agreed on in
-    /// [`ClientInfo::tls`](crate::ClientInfo::tls).
+    /// A client that has not completed the TLS handshake within the
+    /// [`handshake_timeout`](Self::handshake_timeout) is disconnected. Handlers find the negotiated
+    /// parameters in [`ClientInfo::tls`](crate::ClientInfo::tls).
     ///
     /// ```no_run
     /// use httpool::{ClientInfo, Request, Server, Tls};
@@ -84,7 +84,7 @@ impl Builder {
     ///     .bind()?;
     /// server.run(|request: Request| match ClientInfo::of(&request).and_then(ClientInfo::tls) {
     ///     Some(tls) => format!("hello over {}\n", tls.version()),
-    ///     None => "hello, everybody can read this\n".into(),
+    ///     None => "hello without encryption\n".into(),
     /// })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -97,16 +97,16 @@ impl Builder {
         self.listen_for(address, ListenerProtocol::default().with_tls(tls.into()))
     }
 
-    /// [Takes over](Self::adopt) a socket on which clients speak TLS, as where it
-    /// [listens](Self::listen_tls) for them.
+    /// [Adopts](Self::adopt) a socket for TLS clients, as [`listen_tls`](Self::listen_tls) does for
+    /// an address.
     #[cfg(feature = "_tls")]
     pub fn adopt_tls(self, listener: impl Into<OwnedFd>, tls: impl Into<Tls>) -> Self {
         self.adopt_for(listener, ListenerProtocol::default().with_tls(tls.into()))
     }
 
-    /// Listens on this address for proxies that begin each connection with a header of the PROXY
-    /// protocol, as where it [listens for them](Self::listen_proxy_protocol), and then pass on what clients
-    /// send that speak [TLS](Self::listen_tls) with this server; each call adds one.
+    /// Listens on this address for proxies that begin each connection with a [PROXY protocol
+    /// header](Self::listen_proxy_protocol) and then pass on the bytes of clients that speak
+    /// [TLS](Self::listen_tls) with this server. Each call adds an address.
     ///
     /// ```no_run
     /// use httpool::{Request, Server, Tls, TrustedProxy};
@@ -133,8 +133,8 @@ impl Builder {
         )
     }
 
-    /// [Takes over](Self::adopt) a socket on which proxies pass on TLS, as where it
-    /// [listens](Self::listen_tls_proxy_protocol) for them.
+    /// [Adopts](Self::adopt) a socket for proxies that pass on TLS, as
+    /// [`listen_tls_proxy_protocol`](Self::listen_tls_proxy_protocol) does for an address.
     #[cfg(all(feature = "proxy", feature = "_tls"))]
     pub fn adopt_tls_proxy_protocol(
         self,
@@ -152,15 +152,15 @@ impl Builder {
     fn listen_for(
         mut self,
         address: impl TryInto<ListenAddr, Error: Into<ListenAddrError>>,
-        opening: ListenerProtocol,
+        protocol: ListenerProtocol,
     ) -> Self {
         let address = address.try_into().map_err(Into::into);
-        self.addresses.push((address, opening));
+        self.addresses.push((address, protocol));
         self
     }
 
-    fn adopt_for(mut self, listener: impl Into<OwnedFd>, opening: ListenerProtocol) -> Self {
-        self.adopted.push((listener.into(), opening));
+    fn adopt_for(mut self, listener: impl Into<OwnedFd>, protocol: ListenerProtocol) -> Self {
+        self.adopted.push((listener.into(), protocol));
         self
     }
 }

@@ -1,4 +1,4 @@
-//! What a server is told before it listens.
+//! Configures a server before it listens.
 
 mod bind;
 mod listen;
@@ -20,13 +20,13 @@ use crate::net::{ForwardedBy, TrustedProxy};
 use crate::net::{ListenAddr, ListenAddrError};
 use crate::sync::CENTURY;
 
-const LONGEST: Duration = Duration::from_secs(CENTURY);
+const MAX_DURATION: Duration = Duration::from_secs(CENTURY);
 
-/// What a place in the parking lot can be numbered by, and then some.
-const MOST_CONNECTIONS: usize = 1 << 24;
+/// The largest limit of connections. The poller numbers its slots with 32 bits.
+const CONNECTIONS_CEILING: usize = 1 << 24;
 
-/// Builds a [`Server`](crate::Server). Everything but an address has a [default](crate::defaults). A
-/// time longer than a century counts as a century.
+/// Builds a [`Server`](crate::Server). Everything but the address has a [default](crate::defaults).
+/// A time longer than a century counts as a century.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,7 +44,7 @@ const MOST_CONNECTIONS: usize = 1 << 24;
 #[must_use = "a builder does nothing until it binds"]
 pub struct Builder {
     config: Config,
-    /// Those that are wrong are told of when it binds.
+    /// `bind` reports the invalid ones.
     addresses: Vec<(Result<ListenAddr, ListenAddrError>, ListenerProtocol)>,
     adopted: Vec<(OwnedFd, ListenerProtocol)>,
     reuse_port: bool,
@@ -54,49 +54,49 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Shares the ports that are [listened](Self::listen) on with other servers of the same user
-    /// that do so too (`SO_REUSEPORT`), such as the next version of this one. The system gives each
-    /// of them some of the clients. Default: no, and a port that is taken is an error.
+    /// Shares the [listened](Self::listen) ports with other servers of the same user that do so too
+    /// (`SO_REUSEPORT`), for example with the next version of this program. The kernel distributes
+    /// clients among them. Default: no, and a port in use is an error.
     ///
-    /// The next server can listen before this one drains, so that nobody is refused. But each has a
-    /// queue of its own, and a client whose system has chosen one that takes nobody any more tries
-    /// again a second later. With a socket that a service manager keeps ([`adopt`](Self::adopt))
-    /// nobody waits so long.
+    /// The next server can listen before this one drains, so no client is refused. But each server
+    /// has its own queue, and a client whose queue is no longer accepted from tries again a second
+    /// later. A socket that a service manager keeps ([`adopt`](Self::adopt)) avoids that second.
     pub fn reuse_port(mut self, reuse: bool) -> Self {
         self.reuse_port = reuse;
         self
     }
 
-    /// The number of threads that run handlers, at least one. Default:
+    /// Sets the number of threads that run handlers, at least one. Default:
     /// [`defaults::workers`](crate::defaults::workers).
     pub fn workers(mut self, workers: usize) -> Self {
         self.config.workers = workers.max(1);
         self
     }
 
-    /// The most connections open at once, from one to sixteen million; others wait in the kernel's
-    /// queue. Default: [`MAX_CONNECTIONS`](crate::defaults::MAX_CONNECTIONS). [`bind`](Self::bind)
-    /// lowers it to what the process's descriptor limit allows, as
-    /// [`descriptors_per_connection`](Self::descriptors_per_connection) says.
+    /// Sets the limit of open connections, from one to sixteen million. Further clients wait in the
+    /// kernel's queue. Default: [`MAX_CONNECTIONS`](crate::defaults::MAX_CONNECTIONS).
+    /// [`bind`](Self::bind) lowers the limit if the process may not open enough descriptors
+    /// ([`descriptors_per_connection`](Self::descriptors_per_connection)).
     pub fn max_connections(mut self, connections: usize) -> Self {
-        self.config.max_connections = connections.clamp(1, MOST_CONNECTIONS);
+        self.config.max_connections = connections.clamp(1, CONNECTIONS_CEILING);
         self
     }
 
-    /// How many descriptors a connection may need at once, at least one: its socket, and what its
-    /// answer comes from while it is sent, such as a file. Default:
+    /// Sets how many descriptors one connection may need at once, at least one: its socket, and for
+    /// example the file from which a response is sent. Default:
     /// [`DESCRIPTORS_PER_CONNECTION`](crate::defaults::DESCRIPTORS_PER_CONNECTION).
     ///
-    /// Only the process's limit is divided by it: without enough of them for
-    /// [`max_connections`](Self::max_connections), fewer clients are let in, so that each of them can
-    /// be sent a file. Where no handler answers with files, 1 lets in twice as many.
+    /// The process's descriptor limit is divided by this number. If that is less than
+    /// [`max_connections`](Self::max_connections), fewer clients are accepted, so that every one of
+    /// them can be sent a file. If no handler responds with files, the value 1 allows twice as many
+    /// clients.
     pub fn descriptors_per_connection(mut self, descriptors: usize) -> Self {
         self.config.descriptors_per_connection = descriptors.max(1);
         self
     }
 
-    /// The settings of which one keeps another from having its effect. [`bind`](Self::bind) accepts
-    /// them; a program should warn of them.
+    /// Returns the settings that keep another setting from having its effect. [`bind`](Self::bind)
+    /// accepts them; a program should warn about them.
     ///
     /// ```
     /// use httpool::Server;
@@ -111,186 +111,190 @@ impl Builder {
         self.config.conflicts()
     }
 
-    /// The longest request head in bytes; a longer one is answered 431, or 414 if the request
-    /// line alone is longer. Default: [`MAX_HEADER_SIZE`](crate::defaults::MAX_HEADER_SIZE).
+    /// Sets the largest request head in bytes. A larger one gets a 431, or a 414 if the request
+    /// line alone is larger. Default: [`MAX_HEADER_SIZE`](crate::defaults::MAX_HEADER_SIZE).
     pub fn max_header_size(mut self, bytes: usize) -> Self {
         self.config.max_header_size = bytes;
         self
     }
 
-    /// The largest request body in bytes; a larger one is answered 413 before it is read. One that
-    /// its handler [streams](crate::BodyMode::Streaming) has a limit of its own. So has one that could never
-    /// be kept: a body over [`max_buffered_memory`](Self::max_buffered_memory) is too large, unless it comes in one
-    /// piece with its head. Default: [`MAX_BODY`](crate::defaults::MAX_BODY).
+    /// Sets the largest request body in bytes. A larger one gets a 413 before it is read. A body
+    /// that its handler [streams](crate::BodyMode::Streaming) has its own limit. A body over
+    /// [`max_buffered_memory`](Self::max_buffered_memory) is also too large, because it can't be
+    /// buffered, unless it arrives in one piece with its head. Default:
+    /// [`MAX_BODY`](crate::defaults::MAX_BODY).
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.config.max_body = bytes;
         self
     }
 
-    /// The most bytes that all connections together keep of requests that are not complete and of
-    /// answers that their clients have not taken. When that much is kept, a request that needs
-    /// more is answered 503 with `Retry-After`, and its connection ends, or 413 if it alone needs more
-    /// than that; an answer that its client does not take is cut. Requests that come in one piece and answers that are taken at once
-    /// need none. A body of more than 64 KiB that is shared with others, as clones of one
-    /// [`Bytes`](bytes::Bytes) are, does not count. Default:
+    /// Sets how many bytes all connections together may buffer of incomplete requests and of unsent
+    /// responses. Above that, a request that needs more gets a 503 with `Retry-After`, and its
+    /// connection is closed. A request that alone needs more than the limit gets a 413. A response
+    /// that its client does not read is aborted. Requests that arrive in one piece and responses
+    /// that are read at once need no buffer. A body of more than 64 KiB that is shared, as clones
+    /// of one [`Bytes`](bytes::Bytes) are, does not count. Default:
     /// [`MAX_BUFFERED_MEMORY`](crate::defaults::MAX_BUFFERED_MEMORY).
     ///
-    /// A response counts with all of its bytes until more than half of them are taken; the rest is
-    /// then moved to memory of its own size.
+    /// A response counts with all of its bytes until more than half of them are sent. The rest then
+    /// moves to memory of its own size.
     ///
-    /// What workers have in hand comes on top: for each the input buffer, what one receive gives, and
-    /// the request and answer of its handler. So does what the allocator keeps: with the GNU C library,
-    /// set `MALLOC_MMAP_THRESHOLD_=131072` in the environment, or it may keep as much again.
+    /// Workers use more on top: each has an input buffer, the bytes of one receive, and the request
+    /// and response of its handler. The allocator also keeps memory: with the GNU C library, set
+    /// `MALLOC_MMAP_THRESHOLD_=131072` in the environment, or it may keep the same amount again.
     pub fn max_buffered_memory(mut self, bytes: usize) -> Self {
         self.config.max_buffered_memory = bytes;
         self
     }
 
-    /// How long a head may take, from the connection's first moment or a later request's first
-    /// byte to its end. Afterwards the answer is 408, or nothing if not a byte has come. Default:
-    /// [`HEAD_TIMEOUT`](crate::defaults::HEAD_TIMEOUT).
-    pub fn head_timeout(mut self, patience: Duration) -> Self {
-        self.config.head_timeout = patience.min(LONGEST);
+    /// Sets how long a request head may take: from the start of the connection, or the first byte
+    /// of a later request, to the end of the head. Afterwards the client gets a 408, or no response
+    /// if no byte arrived. Default: [`HEAD_TIMEOUT`](crate::defaults::HEAD_TIMEOUT).
+    pub fn head_timeout(mut self, timeout: Duration) -> Self {
+        self.config.head_timeout = timeout.min(MAX_DURATION);
         self
     }
 
-    /// How long a body may take, from the end of the head to its own end; of one that its handler
-    /// [streams](crate::BodyMode::Streaming), how long a read may wait for more. Afterwards the answer is
-    /// 408. Default: [`BODY_TIMEOUT`](crate::defaults::BODY_TIMEOUT).
-    pub fn body_timeout(mut self, patience: Duration) -> Self {
-        self.config.body_timeout = patience.min(LONGEST);
+    /// Sets how long a request body may take, from the end of the head to the end of the body. For
+    /// a body that its handler [streams](crate::BodyMode::Streaming), it is how long a read may
+    /// wait for more bytes. Afterwards the client gets a 408 response. Default:
+    /// [`BODY_TIMEOUT`](crate::defaults::BODY_TIMEOUT).
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.config.body_timeout = timeout.min(MAX_DURATION);
         self
     }
 
-    /// How long a connection is kept without a request, from the end of an answer to the next
-    /// request's first byte. Default: [`IDLE_TIMEOUT`](crate::defaults::IDLE_TIMEOUT).
-    pub fn idle_timeout(mut self, patience: Duration) -> Self {
-        self.config.idle_timeout = patience.min(LONGEST);
+    /// Sets how long a connection is kept open without a request, from the end of a response to the
+    /// first byte of the next request. Default: [`IDLE_TIMEOUT`](crate::defaults::IDLE_TIMEOUT).
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.config.idle_timeout = timeout.min(MAX_DURATION);
         self
     }
 
-    /// How long a client may take no byte of its answer; each byte taken starts it again.
-    /// Afterwards the answer is cut. Default:
+    /// Sets how long a client may read no byte of its response. Each byte restarts the timeout.
+    /// Afterwards the response is aborted. Default:
     /// [`WRITE_TIMEOUT`](crate::defaults::WRITE_TIMEOUT).
-    pub fn write_timeout(mut self, patience: Duration) -> Self {
-        self.config.write_timeout = patience.min(LONGEST);
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.config.write_timeout = timeout.min(MAX_DURATION);
         self
     }
 
-    /// The slowest average, in bytes a second, at which a client may send a head or a body or take
-    /// an answer, from the beginning of each and once [`min_rate_grace`](Self::min_rate_grace) has
-    /// passed. A request that comes slower is answered 408, an answer that is taken slower is
-    /// cut. 0 is as slow as the timeouts allow. Default:
-    /// [`MIN_RATE`](crate::defaults::MIN_RATE).
+    /// Sets the minimum average rate, in bytes a second, at which a client must send a head or a
+    /// body and read a response. The average begins with each head, body or response, and is
+    /// enforced once [`min_rate_grace`](Self::min_rate_grace) has passed. A slower request gets a
+    /// 408; a response that is read slower is aborted. 0 means no minimum besides the timeouts.
+    /// Default: [`MIN_RATE`](crate::defaults::MIN_RATE).
     pub fn min_rate(mut self, bytes_per_second: usize) -> Self {
         self.config.min_rate = bytes_per_second;
         self
     }
 
-    /// How long a client may be slower than [`min_rate`](Self::min_rate). Default:
+    /// Sets how long a client may be slower than [`min_rate`](Self::min_rate). Default:
     /// [`MIN_RATE_GRACE`](crate::defaults::MIN_RATE_GRACE).
     pub fn min_rate_grace(mut self, grace: Duration) -> Self {
-        self.config.min_rate_grace = grace.min(LONGEST);
+        self.config.min_rate_grace = grace.min(MAX_DURATION);
         self
     }
 
-    /// How long a request may wait for a worker. One that has waited longer is answered 503 with
-    /// `Retry-After`, its handler does not run, and its connection is kept if it has come whole.
-    /// Default: [`QUEUE_TIMEOUT`](crate::defaults::QUEUE_TIMEOUT).
+    /// Sets how long a request may wait for a worker. A request that has waited longer gets a 503
+    /// with `Retry-After` and its handler does not run. Its connection is kept if the request has
+    /// arrived whole. Default: [`QUEUE_TIMEOUT`](crate::defaults::QUEUE_TIMEOUT).
     ///
-    /// A worker that comes to such a request answers it so; if none does, the thread in
-    /// [`run`](crate::Server::run) answers, about a sixteenth of this time later at most. Requests
-    /// that have come when the server begins to [drain](crate::Phase::Draining) are handled, however
-    /// long they wait.
+    /// A worker that takes such a request sends the 503. If no worker is free, the thread in
+    /// [`run`](crate::Server::run) sends it, late by at most about a sixteenth of this time.
+    /// Requests that have arrived when the server begins to [drain](crate::Phase::Draining) are
+    /// handled, however long they wait.
     ///
     /// ```
     /// use std::time::Duration;
     ///
     /// use httpool::Server;
     ///
-    /// // Clients of this one ask again elsewhere after a second.
+    /// // Clients of this server retry elsewhere after a second.
     /// let builder = Server::builder().queue_timeout(Duration::from_secs(1)).queue_limit(1000);
     /// ```
-    pub fn queue_timeout(mut self, patience: Duration) -> Self {
-        self.config.queue_timeout = patience.min(LONGEST);
+    pub fn queue_timeout(mut self, timeout: Duration) -> Self {
+        self.config.queue_timeout = timeout.min(MAX_DURATION);
         self
     }
 
-    /// How many connections may wait for a worker. If there are more, the requests of those who have
-    /// waited for longest are answered as after [`queue_timeout`](Self::queue_timeout). Default:
-    /// [`QUEUE_LIMIT`](crate::defaults::QUEUE_LIMIT).
+    /// Sets how many connections may wait for a worker. Above that, the requests of the connections
+    /// that have waited longest get the same 503 as after [`queue_timeout`](Self::queue_timeout).
+    /// Default: [`QUEUE_LIMIT`](crate::defaults::QUEUE_LIMIT).
     ///
-    /// It is looked at once a millisecond while workers are busy, and those count that have waited
-    /// since the last look: what a quick pool takes up in a moment is no queue.
+    /// The server checks this once a millisecond while workers are busy. Only connections that have
+    /// waited since the last check count, because a fast pool empties a burst within a moment.
     pub fn queue_limit(mut self, connections: usize) -> Self {
         self.config.queue_limit = connections;
         self
     }
 
-    /// How long the drain may take, from the moment that the listeners close to the cut. Default:
-    /// [`DRAIN_TIMEOUT`](crate::defaults::DRAIN_TIMEOUT).
-    pub fn drain_timeout(mut self, patience: Duration) -> Self {
-        self.config.drain_timeout = patience.min(LONGEST);
+    /// Sets how long the drain may take, from closing the listeners to aborting the open requests.
+    /// Default: [`DRAIN_TIMEOUT`](crate::defaults::DRAIN_TIMEOUT).
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.config.drain_timeout = timeout.min(MAX_DURATION);
         self
     }
 
-    /// How long to go on accepting after shutdown was asked for, while every connection's last
-    /// answer says `Connection: close`. Default: [`DRAIN_DELAY`](crate::defaults::DRAIN_DELAY).
+    /// Sets how long the server goes on accepting after a shutdown began. Meanwhile the last
+    /// response on each connection says `Connection: close`. Default:
+    /// [`DRAIN_DELAY`](crate::defaults::DRAIN_DELAY).
     pub fn drain_delay(mut self, delay: Duration) -> Self {
-        self.config.drain_delay = delay.min(LONGEST);
+        self.config.drain_delay = delay.min(MAX_DURATION);
         self
     }
 
-    /// How long idle connections are kept once the drain has begun, for a request that is already
-    /// on its way, and listeners (a tenth of a second at most) for a handshake that is. The time
-    /// begins again with each connection that is accepted and each TLS handshake that ends. When it
-    /// is over, a client that pipelines requests gets responses to those that have arrived. Default:
-    /// [`DRAIN_IDLE`](crate::defaults::DRAIN_IDLE).
+    /// Sets how long the drain keeps idle connections, for a request that is already on its way,
+    /// and listeners (for a tenth of a second at most), for a handshake that is in progress. The
+    /// time starts again with each accepted connection and each completed TLS handshake.
+    /// Afterwards, a client that pipelines requests gets responses to those that have arrived.
+    /// Default: [`DRAIN_IDLE`](crate::defaults::DRAIN_IDLE).
     pub fn drain_idle(mut self, grace: Duration) -> Self {
-        self.config.drain_idle = grace.min(LONGEST);
+        self.config.drain_idle = grace.min(MAX_DURATION);
         self
     }
 
-    /// Identifies every request: by its `X-Request-Id` if that is one field of 1 to 64 letters,
-    /// digits and `-._:=+/@`, by a new id if not. The handler finds it in that field, the response
-    /// says it in the same, and so do error answers and an [`RequestRecord`](crate::RequestRecord). Default:
-    /// no; it takes two allocations a request.
+    /// Gives every request an id: its `X-Request-Id`, if that is one header of 1 to 64 letters,
+    /// digits and `-._:=+/@`, or else a new id. The handler finds it in that header. The response
+    /// has the same header, and error responses and the [`RequestRecord`](crate::RequestRecord)
+    /// have the id, too. Default: no, because it costs two allocations a request.
     ///
     /// ```
     /// use httpool::{Request, Server};
     ///
     /// let builder = Server::builder().request_ids(true);
     /// let handler = |request: Request| {
-    ///     // For what this handler asks of others, so that their logs say the same.
+    ///     // Send the id along in requests to other services, so that their logs name it, too.
     ///     let id = request.headers().get("x-request-id");
     ///     format!("this is request {id:?}\n")
     /// };
     /// # let _ = (builder, handler);
     /// ```
-    pub fn request_ids(mut self, wanted: bool) -> Self {
-        self.config.request_ids = wanted;
+    pub fn request_ids(mut self, enabled: bool) -> Self {
+        self.config.request_ids = enabled;
         self
     }
 
-    /// Adds [`Server-Timing`](https://www.w3.org/TR/server-timing/) to every answer of a handler,
-    /// with the milliseconds that it took: browsers show it beside their own times. Default: no.
-    pub fn server_timing(mut self, wanted: bool) -> Self {
-        self.config.server_timing = wanted;
+    /// Adds [`Server-Timing`](https://www.w3.org/TR/server-timing/) to every response of a handler,
+    /// with the milliseconds that the handler took. Browsers show it next to their own timings.
+    /// Default: no.
+    pub fn server_timing(mut self, enabled: bool) -> Self {
+        self.config.server_timing = enabled;
         self
     }
 
-    /// Has this [`Observer`] told of every request; each call adds one.
+    /// Adds an [`Observer`], which is called for every request. Each call adds one.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observers.push(observer);
         self
     }
 
-    /// Has pages of one's own in the place of error answers. They are asked for each answer with a
-    /// status of 400 and above that tells a [`Problem`](crate::Problem), the server's own refusals
-    /// among them, or that has no content. Where they have no page, the answer stays. Error answers
-    /// with other content are their handler's own. Default: none.
+    /// Replaces error responses by your own pages. The server asks for a page for each response
+    /// with a status of 400 or above that comes from a [`Problem`](crate::Problem) (including the
+    /// server's own) or has no content. If there is no page, the response is sent unchanged, and so
+    /// are error responses in which a handler has set other content. Default: none.
     ///
-    /// A page need not be HTML:
+    /// A page can have any format, for example JSON:
     ///
     /// ```
     /// # #[cfg(feature = "json")] {
@@ -313,12 +317,13 @@ impl Builder {
         self
     }
 
-    /// Has this function add fields to every answer, also to those that the server makes itself. It
-    /// gets the fields that an answer has already, and is told who asks. Default: none. What depends on
-    /// the request is a [layer's](crate::Layer::server_response).
+    /// Sets a function that adds headers to every response, including those that the server makes
+    /// itself. The function receives the headers that the response already has and the client's
+    /// information. Default: none. For headers that depend on the request, use a
+    /// [layer](crate::Layer::server_response).
     ///
-    /// It is called on a worker, or, for who is turned away because no worker is free, on the thread
-    /// that runs the server: it should be quick, and not block. If it panics, that costs the
+    /// The function runs on a worker. If a request is refused because no worker is free, it runs on
+    /// the thread that runs the server, so it must be quick and must not block. A panic closes the
     /// connection.
     ///
     /// ```
@@ -327,10 +332,10 @@ impl Builder {
     /// use httpool::http::header::STRICT_TRANSPORT_SECURITY;
     /// use httpool::http::uri::Scheme;
     ///
-    /// let builder = Server::builder().default_headers(|fields, origin| {
-    ///     if origin.scheme() == Some(&Scheme::HTTPS) {
+    /// let builder = Server::builder().default_headers(|headers, client| {
+    ///     if client.scheme() == Some(&Scheme::HTTPS) {
     ///         let year = HeaderValue::from_static("max-age=31536000");
-    ///         fields.insert(STRICT_TRANSPORT_SECURITY, year);
+    ///         headers.insert(STRICT_TRANSPORT_SECURITY, year);
     ///     }
     /// });
     /// ```
@@ -342,20 +347,21 @@ impl Builder {
         self
     }
 
-    /// How long a client may take to agree on TLS, from the connection's first moment. Afterwards the
-    /// connection ends; otherwise the [`head_timeout`](Self::head_timeout) begins. Default:
+    /// Sets how long a client may take for the TLS handshake, from the start of the connection.
+    /// Afterwards the connection is closed. The [`head_timeout`](Self::head_timeout) begins when
+    /// the handshake has completed. Default:
     /// [`HANDSHAKE_TIMEOUT`](crate::defaults::HANDSHAKE_TIMEOUT).
     #[cfg(feature = "_tls")]
-    pub fn handshake_timeout(mut self, patience: Duration) -> Self {
-        self.config.handshake_timeout = patience.min(LONGEST);
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.config.handshake_timeout = timeout.min(MAX_DURATION);
         self
     }
 
-    /// Believes these proxies when they say whom they pass on requests for; each call adds some.
-    /// Default: nobody is believed.
+    /// Trusts what these proxies say about their clients. Each call adds proxies. Default: no proxy
+    /// is trusted.
     ///
-    /// Whoever is believed can pretend to be anybody. So name only proxies that you run, and have
-    /// them set the [field](Self::forwarded_by) that is read.
+    /// A trusted proxy can claim any client address. Name only proxies that you run, and configure
+    /// them to set the [header](Self::forwarded_by) that the server reads.
     ///
     /// ```
     /// use httpool::{ClientInfo, Request, Server, TrustedProxy};
@@ -367,7 +373,7 @@ impl Builder {
     ///     .bind()?;
     /// let handler = |request: Request| match ClientInfo::of(&request).and_then(ClientInfo::client) {
     ///     Some(client) => format!("hello, {client}\n"),
-    ///     None => "a proxy does not say who you are\n".into(),
+    ///     None => "the proxy names no client\n".into(),
     /// };
     /// # let _ = (server, handler);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -378,7 +384,7 @@ impl Builder {
         self
     }
 
-    /// Which fields the [trusted proxies](Self::trusted_proxy) set. Default:
+    /// Sets which headers the [trusted proxies](Self::trusted_proxy) set. Default:
     /// [`ForwardedBy::XForwarded`].
     #[cfg(feature = "proxy")]
     pub fn forwarded_by(mut self, by: ForwardedBy) -> Self {

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool as Hint;
 use std::time::Duration;
 
 use super::waker::Waker;
-use super::worker_activity::{WorkerActivity, is_within};
+use super::worker_activity::{WorkerActivity, is_in_turn};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::{Condvar, Mutex, MutexGuard, ignore_poison};
 
@@ -44,8 +44,8 @@ pub(super) struct IdleWorkers {
     wakeup: Condvar,
     /// Whether a worker has looked for events recently. It only influences when the acceptor looks
     /// for events, so relaxed ordering suffices.
-    looked: Hint,
-    turns: Arc<WorkerActivity>,
+    was_polled: Hint,
+    activity: Arc<WorkerActivity>,
     /// Whether the stall detector runs.
     is_detecting: AtomicBool,
     stall_detector: Arc<Waker>,
@@ -78,10 +78,10 @@ pub(super) enum IdleAction {
 }
 
 impl IdleWorkers {
-    /// Creates the state for the workers of `turns`, of which `cores` can run at once. `waker` wakes the
+    /// Creates the state for these workers, of which `cores` can run at once. `waker` wakes the
     /// watching worker, `stall_detector` the thread that calls [`StallDetector::tick`].
     pub(super) fn new(
-        turns: Arc<WorkerActivity>,
+        activity: Arc<WorkerActivity>,
         cores: usize,
         waker: Waker,
         stall_detector: Arc<Waker>,
@@ -92,8 +92,8 @@ impl IdleWorkers {
             idle: AtomicUsize::new(0),
             state: Mutex::default(),
             wakeup: Condvar::new(),
-            looked: Hint::new(false),
-            turns,
+            was_polled: Hint::new(false),
+            activity,
             is_detecting: AtomicBool::new(false),
             stall_detector,
         }
@@ -101,7 +101,7 @@ impl IdleWorkers {
 
     /// Parks a worker that has no work: it sleeps until it is woken, or is told to poll.
     /// `has_work` is called after the worker counts as idle, so that work queued in between is seen.
-    pub(super) fn rest(&self, has_work: impl Fn() -> bool) -> IdleAction {
+    pub(super) fn park(&self, has_work: impl Fn() -> bool) -> IdleAction {
         let mut state = self.lock();
         self.idle.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -137,35 +137,35 @@ impl IdleWorkers {
     }
 
     /// Records that a worker has looked for events.
-    pub(super) fn note_look(&self) {
-        if !self.looked.load(Ordering::Relaxed) {
-            self.looked.store(true, Ordering::Relaxed);
+    pub(super) fn note_poll(&self) {
+        if !self.was_polled.load(Ordering::Relaxed) {
+            self.was_polled.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether no worker has looked for events since the last call, and no worker watches.
     pub(super) fn is_neglected(&self) -> bool {
-        !self.looked.swap(false, Ordering::Relaxed) && !self.lock().is_watched
+        !self.was_polled.swap(false, Ordering::Relaxed) && !self.lock().is_watched
     }
 
-    /// Wakes an idle worker if the `jobs` that a busy worker leaves in the channel justify a wake-up,
+    /// Wakes an idle worker if the work that a busy worker leaves in the channel justifies a wake-up,
     /// and no running worker would take them as soon.
-    pub(super) fn wake_if_worth(&self, jobs: usize, turn_time: &TurnTime) {
+    pub(super) fn wake_if_worth(&self, queued: usize, turn_time: &TurnTime) {
         fence(Ordering::SeqCst);
         let idle = self.idle.load(Ordering::SeqCst);
-        if idle == 0 || jobs == 0 {
+        if idle == 0 || queued == 0 {
             return;
         }
-        let has_core = || self.turns.workers() - idle < self.cores;
-        if turn_time.is_slow() || turn_time.of(jobs) > WORTHWHILE && has_core() {
-            self.call();
+        let has_core = || self.activity.workers() - idle < self.cores;
+        if turn_time.is_slow() || turn_time.of(queued) > WORTHWHILE && has_core() {
+            self.wake_one();
         } else {
             self.start_detector();
         }
     }
 
     /// Wakes one idle worker, if there is one, for work that any worker may take.
-    pub(super) fn call(&self) {
+    pub(super) fn wake_one(&self) {
         if !self.has_idle() {
             return;
         }
@@ -182,7 +182,7 @@ impl IdleWorkers {
     }
 
     /// Wakes all idle workers.
-    pub(super) fn call_all(&self) {
+    pub(super) fn wake_all(&self) {
         let _state = self.lock();
         self.wakeup.notify_all();
         self.waker.wake();
@@ -198,7 +198,7 @@ impl IdleWorkers {
     /// Whether no worker watches although one sleeps, or because all are within turns.
     fn is_unwatched(&self) -> bool {
         let state = self.lock();
-        !state.is_watched && (state.sleeping > 0 || self.turns.counts().all(is_within))
+        !state.is_watched && (state.sleeping > 0 || self.activity.counts().all(is_in_turn))
     }
 
     /// Starts the stall detector unless it runs.
@@ -255,15 +255,15 @@ impl StallDetector {
     /// worker watches, it wakes an idle worker. The detector stops after some ticks without need.
     pub(super) fn tick(&mut self, idle_workers: &IdleWorkers, work_waits: impl Fn() -> bool) {
         let mut stuck = false;
-        for (seen, turns) in self.seen.iter_mut().zip(idle_workers.turns.counts()) {
-            stuck |= is_within(turns) && turns == *seen;
+        for (seen, turns) in self.seen.iter_mut().zip(idle_workers.activity.counts()) {
+            stuck |= is_in_turn(turns) && turns == *seen;
             *seen = turns;
         }
         let is_needed = || work_waits() || idle_workers.is_unwatched();
         if is_needed() {
             self.quiet = 0;
             if stuck {
-                idle_workers.call();
+                idle_workers.wake_one();
             }
             return;
         }

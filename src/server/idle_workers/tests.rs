@@ -25,7 +25,7 @@ fn rang(waker: &Waker) -> bool {
 
 #[track_caller]
 fn expect_watch(idle_workers: &IdleWorkers) {
-    assert_eq!(idle_workers.rest(|| false), IdleAction::Poll);
+    assert_eq!(idle_workers.park(|| false), IdleAction::Poll);
 }
 
 /// Has as many workers sleep, and returns once they do. Each tells when it has woken.
@@ -33,7 +33,7 @@ fn sleepers(idle_workers: &Arc<IdleWorkers>, count: usize) -> Receiver<IdleActio
     let (woken, receiver) = mpsc::channel();
     for _ in 0..count {
         let (idle_workers, woken) = (Arc::clone(idle_workers), woken.clone());
-        thread::spawn(move || woken.send(idle_workers.rest(|| false)));
+        thread::spawn(move || woken.send(idle_workers.park(|| false)));
     }
     // Who counts as sleeping has let go of the lock, and so waits already.
     let deadline = Instant::now() + PATIENCE;
@@ -59,7 +59,7 @@ fn one_watches_and_the_others_sleep() {
     expect_watch(&idle_workers);
     let woken = sleepers(&idle_workers, 2);
     assert_eq!(idle_workers.idle.load(Ordering::SeqCst), 3);
-    idle_workers.call();
+    idle_workers.wake_one();
     expect_woken(&woken);
 }
 
@@ -67,7 +67,7 @@ fn one_watches_and_the_others_sleep() {
 fn work_that_came_in_between_is_seen_before_resting() {
     let idle_workers = idle_workers(1, 1);
     let was_idle = Cell::new(false);
-    let duty = idle_workers.rest(|| {
+    let duty = idle_workers.park(|| {
         was_idle.set(idle_workers.has_idle());
         true
     });
@@ -79,16 +79,16 @@ fn work_that_came_in_between_is_seen_before_resting() {
 #[test]
 fn a_call_wakes_a_sleeper_or_else_a_watcher_or_nobody() {
     let idle_workers = idle_workers(2, 1);
-    idle_workers.call();
+    idle_workers.wake_one();
     assert!(!rang(&idle_workers.waker), "nobody is idle");
 
     expect_watch(&idle_workers);
     let woken = sleepers(&idle_workers, 1);
-    idle_workers.call();
+    idle_workers.wake_one();
     expect_woken(&woken);
     assert!(!rang(&idle_workers.waker), "the sleeper is enough");
 
-    idle_workers.call();
+    idle_workers.wake_one();
     assert!(rang(&idle_workers.waker), "only a watcher is left");
 }
 
@@ -97,7 +97,7 @@ fn everyone_is_woken_at_the_end() {
     let idle_workers = idle_workers(4, 1);
     expect_watch(&idle_workers);
     let woken = sleepers(&idle_workers, 3);
-    idle_workers.call_all();
+    idle_workers.wake_all();
     for _ in 0..3 {
         expect_woken(&woken);
     }
@@ -128,7 +128,7 @@ fn the_watcher_leaves_it_to_the_patrol_while_turns_are_quick() {
     expect_watch(&idle_workers);
     idle_workers.stop_watching(&TurnTime::default());
     assert!(!rang(&idle_workers.stall_detector));
-    idle_workers.call();
+    idle_workers.wake_one();
     expect_woken(&woken);
 }
 
@@ -150,7 +150,7 @@ fn the_last_one_to_leave_has_the_patrol_look_while_turns_are_long() {
 fn events_are_neglected_if_nobody_looks_or_watches() {
     let idle_workers = idle_workers(1, 1);
     assert!(idle_workers.is_neglected());
-    idle_workers.note_look();
+    idle_workers.note_poll();
     assert!(!idle_workers.is_neglected());
     assert!(idle_workers.is_neglected(), "that was before the last time");
     expect_watch(&idle_workers);
@@ -166,12 +166,12 @@ fn work_is_worth_a_call_if_it_takes_long() {
     #[track_caller]
     fn check(
         idle_workers: &IdleWorkers,
-        jobs: usize,
+        queued: usize,
         turn_time: &TurnTime,
         called: bool,
         is_detecting: bool,
     ) {
-        idle_workers.wake_if_worth(jobs, turn_time);
+        idle_workers.wake_if_worth(queued, turn_time);
         assert_eq!(rang(&idle_workers.waker), called);
         assert_eq!(rang(&idle_workers.stall_detector), is_detecting);
         idle_workers.is_detecting.store(false, Ordering::SeqCst);
@@ -196,7 +196,7 @@ fn the_patrol_wakes_someone_if_a_worker_is_stuck_and_work_waits() {
     let mut stall_detector = StallDetector::new(2);
     expect_watch(&idle_workers);
 
-    idle_workers.turns.count(0);
+    idle_workers.activity.mark(0);
     stall_detector.tick(&idle_workers, || true);
     assert!(!rang(&idle_workers.waker), "it may have begun just now");
     stall_detector.tick(&idle_workers, || false);
@@ -209,12 +209,12 @@ fn the_patrol_wakes_someone_if_a_worker_is_stuck_and_work_waits() {
 
     // A worker that goes from turn to turn is not stuck, however it looks at each moment.
     for _ in 0..5 {
-        idle_workers.turns.count(0);
-        idle_workers.turns.count(0);
+        idle_workers.activity.mark(0);
+        idle_workers.activity.mark(0);
         stall_detector.tick(&idle_workers, || true);
         assert!(!rang(&idle_workers.waker));
     }
-    idle_workers.turns.count(0);
+    idle_workers.activity.mark(0);
     stall_detector.tick(&idle_workers, || true);
     stall_detector.tick(&idle_workers, || true);
     assert!(
@@ -230,7 +230,7 @@ fn the_patrol_sees_to_it_that_someone_watches() {
     expect_watch(&idle_workers);
     let woken = sleepers(&idle_workers, 1);
     idle_workers.stop_watching(&TurnTime::default());
-    idle_workers.turns.count(0);
+    idle_workers.activity.mark(0);
     stall_detector.tick(&idle_workers, || false);
     assert_eq!(idle_workers.lock().sleeping, 1);
     stall_detector.tick(&idle_workers, || false);
@@ -246,9 +246,9 @@ fn the_patrol_walks_while_all_are_within_turns() {
         (0..=QUIET_TICKS).for_each(|_| stall_detector.tick(&idle_workers, || false));
         stall_detector.is_due(&idle_workers)
     };
-    (0..2).for_each(|worker| idle_workers.turns.count(worker));
+    (0..2).for_each(|worker| idle_workers.activity.mark(worker));
     assert!(still_walks(&mut stall_detector));
-    idle_workers.turns.count(1);
+    idle_workers.activity.mark(1);
     assert!(!still_walks(&mut stall_detector));
 }
 

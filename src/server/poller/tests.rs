@@ -72,14 +72,14 @@ impl Rig {
     /// Who is to be driven by now. An event of a local socket is there when the peer's call
     /// returns, so there is nothing to wait for.
     fn next(&mut self) -> Option<(UnixStream, WakeReason)> {
-        self.look();
+        self.poll();
         self.poller.next_ready(&mut self.events)
     }
 
     /// The system has nothing to tell.
     #[track_caller]
     fn expect_silence(&mut self) {
-        self.look();
+        self.poll();
         assert!(self.events.received.is_empty());
     }
 
@@ -91,7 +91,7 @@ impl Rig {
         assert!(self.poller.next_ready(&mut self.events).is_none(), "{when}");
     }
 
-    fn look(&mut self) {
+    fn poll(&mut self) {
         let looked = self.poller.wait(&mut self.events, Some(Duration::ZERO));
         looked.expect("the lot can be waited in");
     }
@@ -234,7 +234,7 @@ fn a_stale_event_never_wakes_the_next_holder_of_the_place() {
     let mut rig = Rig::new(1);
     let (old, peer) = rig.settle(WaitFor::NextRequest);
     send(&peer);
-    rig.look();
+    rig.poll();
     // Before the event is claimed, its connection leaves and another takes its place.
     let mut gone = Vec::new();
     rig.poller.recall(|_| true, |tenant| gone.push(tenant));
@@ -384,7 +384,7 @@ fn the_bell_wakes_and_is_no_connection() {
     rig.waker.wake();
     assert!(rig.next().is_none());
     assert!(rig.events.waker_fired());
-    rig.look();
+    rig.poll();
     assert!(rig.poller.next_ready(&mut rig.events).is_none());
     assert!(!rig.events.waker_fired(), "it is heard once a ring");
 }

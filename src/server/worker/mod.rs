@@ -18,7 +18,7 @@ const EVENTS: usize = 64;
 
 /// Connections driven between two looks for events while work waits, so that the ready channel does
 /// not starve epoll.
-const DRIVES_PER_LOOK: u32 = 61;
+const DRIVES_PER_POLL: u32 = 61;
 
 /// Consecutive drives of one connection, if events keep arriving for it, before other connections.
 const DRIVES_IN_A_ROW: u32 = 16;
@@ -47,18 +47,18 @@ impl Worker {
 
     /// Works until the server has stopped.
     pub(super) fn run(mut self) {
-        while let Some(job) = self.next() {
-            self.drive(job);
+        while let Some(ready) = self.next() {
+            self.drive(ready);
         }
         // One wake-up wakes one watching worker, and the next one must end, too.
-        self.shared.idle_workers.call_all();
+        self.shared.idle_workers.wake_all();
     }
 
     /// Returns the next connection to drive; `None` once the server has stopped.
     fn next(&mut self) -> Option<ReadyTask> {
         self.drives = self.drives.wrapping_add(1);
-        if self.drives.is_multiple_of(DRIVES_PER_LOOK) {
-            self.look(Some(Duration::ZERO));
+        if self.drives.is_multiple_of(DRIVES_PER_POLL) {
+            self.poll(Some(Duration::ZERO));
             self.share();
         }
         let mut was_idle = false;
@@ -66,24 +66,24 @@ impl Worker {
             if self.shared.phase() == Phase::Stopped {
                 return None;
             }
-            if let Ok(job) = self.shared.jobs.try_recv() {
+            if let Ok(ready) = self.shared.ready_rx.try_recv() {
                 if was_idle {
                     self.wake_if_worth();
                 }
-                return Some(job);
+                return Some(ready);
             }
             let shared = &self.shared;
-            let has_work = || !shared.jobs.is_empty() || shared.phase() == Phase::Stopped;
+            let has_work = || !shared.ready_rx.is_empty() || shared.phase() == Phase::Stopped;
             was_idle = true;
-            if shared.idle_workers.rest(has_work) == IdleAction::Retry {
+            if shared.idle_workers.park(has_work) == IdleAction::Retry {
                 continue;
             }
-            self.look(None);
+            self.poll(None);
             self.shared.idle_workers.stop_watching(&self.turn_time);
-            if let Some((client, wake)) = self.shared.poller.next_ready(&mut self.events) {
+            if let Some((task, wake)) = self.shared.poller.next_ready(&mut self.events) {
                 self.share();
                 return Some(ReadyTask {
-                    client,
+                    task,
                     wake,
                     since: None,
                 });
@@ -91,9 +91,9 @@ impl Worker {
         }
     }
 
-    fn look(&mut self, timeout: Option<Duration>) {
-        self.shared.look(&mut self.events, timeout);
-        self.shared.idle_workers.note_look();
+    fn poll(&mut self, timeout: Option<Duration>) {
+        self.shared.poll(&mut self.events, timeout);
+        self.shared.idle_workers.note_poll();
     }
 
     /// Puts all received events into the ready channel for other workers.
@@ -102,34 +102,36 @@ impl Worker {
             self.wake_if_worth();
         }
         // The waker fired for work in the channel, but it woke this worker, which has other work.
-        if self.events.waker_fired() && !self.shared.jobs.is_empty() {
-            self.shared.idle_workers.call();
+        if self.events.waker_fired() && !self.shared.ready_rx.is_empty() {
+            self.shared.idle_workers.wake_one();
         }
     }
 
     /// Wakes an idle worker for the work in the channel if that is worth a wake-up.
     fn wake_if_worth(&self) {
         let ServerState {
-            jobs, idle_workers, ..
+            ready_rx,
+            idle_workers,
+            ..
         } = &*self.shared;
-        idle_workers.wake_if_worth(jobs.len(), &self.turn_time);
+        idle_workers.wake_if_worth(ready_rx.len(), &self.turn_time);
     }
 
-    fn drive(&mut self, job: ReadyTask) {
+    fn drive(&mut self, ready: ReadyTask) {
         let ReadyTask {
-            mut client,
+            mut task,
             mut wake,
             mut since,
-        } = job;
+        } = ready;
         for _ in 0..DRIVES_IN_A_ROW {
             // Dropping a connection may also run a handler's code.
-            self.shared.turns.count(self.index);
-            let verdict = self.turn(&mut client, wake, since.take());
-            let is_others_turn = matches!(verdict, DriveResult::Requeue);
-            let followed = self.shared.follow(client, verdict);
-            self.shared.turns.count(self.index);
-            match followed {
-                Some(called) => (client, wake) = called,
+            self.shared.activity.mark(self.index);
+            let result = self.turn(&mut task, wake, since.take());
+            let is_others_turn = matches!(result, DriveResult::Requeue);
+            let next = self.shared.apply_result(task, result);
+            self.shared.activity.mark(self.index);
+            match next {
+                Some(ready) => (task, wake) = ready,
                 None => return,
             }
             if is_others_turn {
@@ -137,31 +139,31 @@ impl Worker {
             }
         }
         // Connections with pending events go before this one.
-        self.look(Some(Duration::ZERO));
+        self.poll(Some(Duration::ZERO));
         self.share();
         self.shared.hand_over(ReadyTask {
-            client,
+            task,
             wake,
             since: Some(Instant::now()),
         });
     }
 
-    fn turn(&mut self, client: &mut Task, wake: WakeReason, since: Option<Instant>) -> DriveResult {
+    fn turn(&mut self, task: &mut Task, wake: WakeReason, since: Option<Instant>) -> DriveResult {
         let (buffers, shared) = (&mut self.buffers, &self.shared);
         let began = Instant::now();
         let waited = since.map(|since| began.saturating_duration_since(since));
         shared.queue_times.note(self.index, waited);
         // A drain accepts no new connections and handles every request already received.
-        let treatment = if shared.is_late(since, began) && shared.phase() < Phase::Draining {
+        let admission = if shared.is_late(since, began) && shared.phase() < Phase::Draining {
             Admission::Shed(Overload::Late)
         } else {
             Admission::Handle
         };
-        let verdict = shared.turn(buffers, client, wake, treatment, began);
+        let result = shared.drive(buffers, task, wake, admission, began);
         self.turn_time.note(elapsed(began));
         let answered = self.buffers.answered();
         shared.stats.set_answered(self.index, answered);
-        verdict
+        result
     }
 }
 

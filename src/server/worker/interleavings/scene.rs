@@ -110,7 +110,7 @@ impl Scene {
         let [waker, workers_bell] =
             [(); 2].map(|()| Waker::new().expect("the system has descriptors"));
         let waker = Arc::new(waker);
-        let (ready, jobs) = channel::bounded(CONNECTIONS);
+        let (ready_tx, ready_rx) = channel::bounded(CONNECTIONS);
         let turns = Arc::new(WorkerActivity::new(workers));
         let shared = ServerState {
             poller: Poller::new(CONNECTIONS, &workers_bell).expect("the system has descriptors"),
@@ -126,8 +126,8 @@ impl Scene {
                 log_limits: LogLimits::new(),
             },
             max_connections: CONNECTIONS,
-            ready,
-            jobs: Arc::new(jobs),
+            ready_tx,
+            ready_rx: Arc::new(ready_rx),
             idle_workers: IdleWorkers::new(
                 Arc::clone(&turns),
                 workers,
@@ -156,7 +156,7 @@ impl Scene {
                 Start::Quick => {}
                 // It stays slow for more turns than a scene has.
                 Start::Slow => worker.turn_time.note(Duration::from_secs(60)),
-                Start::Looking => worker.drives = DRIVES_PER_LOOK - 1,
+                Start::Looking => worker.drives = DRIVES_PER_POLL - 1,
             }
             worker.run();
         };
@@ -172,8 +172,8 @@ impl Scene {
             self.shared.enqueue(waiting(client, WakeReason::Ready));
             peer
         });
-        if !self.shared.jobs.is_empty() {
-            self.shared.idle_workers.call();
+        if !self.shared.ready_rx.is_empty() {
+            self.shared.idle_workers.wake_one();
         }
         peers
     }
@@ -196,7 +196,7 @@ impl Scene {
     pub(super) fn tire_detector(&mut self) {
         // Workers look for events themselves, so what has come is not the patrol's.
         let round = |scene: &mut Self| {
-            scene.shared.idle_workers.note_look();
+            scene.shared.idle_workers.note_poll();
             scene.tick();
         };
         let mut rounds = 0;
@@ -252,7 +252,7 @@ impl Scene {
         shared.abort_parked();
         shared.stop();
         self.join();
-        while let Ok(job) = shared.jobs.try_recv() {
+        while let Ok(job) = shared.ready_rx.try_recv() {
             shared.abort(*job.client);
         }
         shared.abort_parked();
@@ -262,14 +262,15 @@ impl Scene {
 
     fn tick(&mut self) {
         self.load_shedder.tick(&self.shared);
-        let (idle_workers, jobs) = (&self.shared.idle_workers, &self.shared.jobs);
-        self.stall_detector.tick(idle_workers, || !jobs.is_empty());
+        let (idle_workers, ready_rx) = (&self.shared.idle_workers, &self.shared.ready_rx);
+        self.stall_detector
+            .tick(idle_workers, || !ready_rx.is_empty());
     }
 
     /// A worker shares work while another is idle.
     fn call_detector(&self) {
         let idle_workers = &self.shared.idle_workers;
-        assert_eq!(idle_workers.rest(|| false), IdleAction::Poll);
+        assert_eq!(idle_workers.park(|| false), IdleAction::Poll);
         idle_workers.wake_if_worth(1, &TurnTime::default());
         idle_workers.stop_watching(&TurnTime::default());
     }
