@@ -9,8 +9,9 @@ use crate::connection::CloseReason;
 use crate::connection::Phase;
 use crate::connection::phase::PhaseCell;
 
-/// Counts a connection as open until its stream is dropped, then as closed, and as aborted if that
-/// happens after the drain's deadline.
+/// Counts a connection as open until its stream is dropped, then as closed. The connection also counts
+/// as aborted if the server is already [forced](Phase::Forced) to stop: the drain's deadline has passed,
+/// or [`Handle::shutdown_now`](super::Handle::shutdown_now) was called.
 struct UpgradeGuard {
     _connection_guard: Option<ConnectionGuard>,
     stats: Arc<Stats>,

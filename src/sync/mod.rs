@@ -1,13 +1,14 @@
 //! Synchronisation primitives: locks, atomics, the ready channel, and the system calls through which
 //! threads wake each other or learn of clients.
 //!
-//! They come from the standard library, crossbeam and the system. Tests built with `--cfg loom` replace
-//! them by models with the same names, and loom runs the code in all interleavings
+//! They come from the standard library, crossbeam and the system. Tests built with `--cfg loom`
+//! replace them by models with the same names, and loom runs the code in all interleavings
 //! (`server/worker/interleavings`).
 
 use std::sync::{LockResult, PoisonError};
 
-/// In seconds: longer than any server runs, and short enough that no sum of times overflows.
+/// A century in seconds: longer than any server runs, and short enough that no sum of times
+/// overflows.
 pub(crate) const CENTURY: u64 = 100 * 365 * 24 * 60 * 60;
 
 /// Returns the guard of a lock, even if the lock is poisoned: a thread has panicked while it held the

@@ -42,8 +42,8 @@ pub(super) struct IdleWorkers {
     idle: AtomicUsize,
     state: Mutex<IdleState>,
     wakeup: Condvar,
-    /// Whether a worker has looked for events recently. It only influences when the acceptor looks
-    /// for events, so relaxed ordering suffices.
+    /// Whether a worker has polled for events since the last check. Accesses are relaxed: after a stale
+    /// value the acceptor only polls once more than needed, or one check later.
     was_polled: Hint,
     activity: Arc<WorkerActivity>,
     /// Whether the stall detector runs.
@@ -136,14 +136,14 @@ impl IdleWorkers {
         }
     }
 
-    /// Records that a worker has looked for events.
+    /// Records that a worker has polled for events.
     pub(super) fn note_poll(&self) {
         if !self.was_polled.load(Ordering::Relaxed) {
             self.was_polled.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether no worker has looked for events since the last call, and no worker watches.
+    /// Whether no worker has polled for events since the last call, and no worker watches.
     pub(super) fn is_neglected(&self) -> bool {
         !self.was_polled.swap(false, Ordering::Relaxed) && !self.lock().is_watched
     }

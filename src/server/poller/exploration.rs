@@ -1,229 +1,239 @@
-//! The parking protocol, tried in every order. Whatever befalls a place does so under its lock, one
-//! thing after another, so all that threads can do to it are sequences of these steps; each one up
-//! to a length is played on a real lot, and held against what a connection may rely on.
+//! Tests the parking protocol in every order of events. Each change to a slot happens under its
+//! lock, so concurrent threads can only cause sequences of the steps below. Every sequence of a
+//! fixed length runs on a real poller and is compared with a model of one connection.
 
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::*;
 
-/// How long the sequences are; seven were tried once, in seven minutes.
-const STEPS: u32 = 5;
+/// The length of the sequences. Length seven was tried once and took seven minutes.
+const LENGTH: u32 = 5;
 
-/// What can befall one place.
+/// What can happen to one slot.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// The worker that has the connection parks it, to wait for the client's bytes.
-    ParkForBytes,
-    /// The same, to wait for room to send.
+    /// The worker parks the connection to wait for input.
+    ParkForInput,
+    /// The worker parks the connection to wait for room in the send buffer.
     ParkForRoom,
-    /// An event comes.
-    RequestContext(Sign),
-    /// One that was received before the last tenant left comes only now.
-    CallLate,
-    /// The deadlines are swept, and this one has passed.
+    /// An event arrives.
+    Notify(EventKind),
+    /// An event that was received for the slot's previous connection is processed.
+    NotifyStale,
+    /// The deadlines are swept after this one has passed.
     Expire,
     /// Idle connections are recalled.
     Recall,
-    /// The connection ends, and its place is another's.
-    Leave,
+    /// The connection closes, and another one reserves its slot.
+    Release,
 }
 
-/// What an event says.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sign {
-    Bytes,
+enum EventKind {
+    Input,
     Room,
     HangUp,
 }
 
-const ALL: [Step; 9] = [
-    Step::ParkForBytes,
+const STEPS: [Step; 9] = [
+    Step::ParkForInput,
     Step::ParkForRoom,
-    Step::RequestContext(Sign::Bytes),
-    Step::RequestContext(Sign::Room),
-    Step::RequestContext(Sign::HangUp),
-    Step::CallLate,
+    Step::Notify(EventKind::Input),
+    Step::Notify(EventKind::Room),
+    Step::Notify(EventKind::HangUp),
+    Step::NotifyStale,
     Step::Expire,
     Step::Recall,
-    Step::Leave,
+    Step::Release,
 ];
 
-/// A connection and all that is known of it from outside.
-struct Scene<'a> {
+/// The model of a connection, as the poller's caller sees it.
+struct Model<'a> {
     poller: &'a Poller<OwnedFd>,
     token: Token,
-    /// The ticket that the place had before.
-    former: Token,
+    /// The token that the slot had before.
+    previous: Token,
     /// The connection, while a worker has it.
-    held: Option<OwnedFd>,
-    /// What it waits for, while it is parked.
+    with_worker: Option<OwnedFd>,
+    /// What the connection waits for, while it is parked.
     parked: Option<WaitFor>,
     has_parked: bool,
-    /// An event has come since the worker got the connection.
-    called: bool,
-    /// A hang-up has come, and the connection was not told.
-    hung_up: bool,
+    /// Whether an event has arrived since the worker received the connection.
+    has_event: bool,
+    /// Whether a hang-up has arrived that was not reported.
+    has_hung_up: bool,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> Model<'a> {
     fn new(poller: &'a Poller<OwnedFd>) -> Self {
-        let former = poller.reserve().expect("there is a place");
-        poller.release(former);
-        Self::after(poller, former)
+        let previous = poller.reserve().expect("the poller has a free slot");
+        poller.release(previous);
+        Self::with_previous(poller, previous)
     }
 
-    /// A new connection in a place that was given back.
-    fn after(poller: &'a Poller<OwnedFd>, former: Token) -> Self {
-        let token = poller.reserve().expect("the place is free again");
-        assert_eq!(token.slot, former.slot);
-        assert_ne!(token, former, "a ticket is used once");
+    /// Creates a connection in a slot that was released.
+    fn with_previous(poller: &'a Poller<OwnedFd>, previous: Token) -> Self {
+        let token = poller.reserve().expect("the slot is free again");
+        assert_eq!(token.slot, previous.slot);
+        assert_ne!(token, previous, "a token is used once");
         Self {
             poller,
             token,
-            former,
-            held: Some(descriptor()),
+            previous,
+            with_worker: Some(descriptor()),
             parked: None,
             has_parked: false,
-            called: false,
-            hung_up: false,
+            has_event: false,
+            has_hung_up: false,
         }
     }
 
-    /// Plays a step, if it can happen now.
-    fn play(&mut self, step: Step) {
+    /// Applies a step if it is possible now.
+    fn apply(&mut self, step: Step) {
         match step {
-            Step::ParkForBytes => self.park(WaitFor::NextRequest),
+            Step::ParkForInput => self.park(WaitFor::NextRequest),
             Step::ParkForRoom => self.park(WaitFor::Room),
             // A descriptor that was never registered has no events.
-            Step::RequestContext(sign) if self.has_parked => self.notify(sign),
-            Step::RequestContext(_) => {}
-            Step::CallLate => {
+            Step::Notify(kind) if self.has_parked => self.notify(kind),
+            Step::Notify(_) => {}
+            Step::NotifyStale => {
                 let woken = self
                     .poller
-                    .notify(self.former, EventFlags::IN | EventFlags::HUP);
-                assert!(woken.is_none(), "another's event wakes nobody");
+                    .notify(self.previous, EventFlags::IN | EventFlags::HUP);
+                assert!(woken.is_none(), "a stale event wakes no connection");
             }
             Step::Expire => {
                 let mut expired = Vec::new();
                 let late = Instant::now() + Duration::from_secs(3600);
-                self.poller.expired(late, |tenant| expired.push(tenant));
-                self.take_out(expired, self.parked.is_some());
+                self.poller
+                    .expired(late, |connection| expired.push(connection));
+                self.take_removed(expired, self.parked.is_some());
             }
             Step::Recall => {
                 let mut recalled = Vec::new();
                 let poller = self.poller;
-                poller.recall(WaitFor::is_idle, |tenant| recalled.push(tenant));
-                self.take_out(recalled, self.parked == Some(WaitFor::NextRequest));
+                poller.recall(WaitFor::is_idle, |connection| recalled.push(connection));
+                self.take_removed(recalled, self.parked == Some(WaitFor::NextRequest));
             }
-            Step::Leave => {
-                if let Some(tenant) = self.held.take() {
-                    // The descriptor closes only afterwards, as that of a connection does.
+            Step::Release => {
+                if let Some(connection) = self.with_worker.take() {
+                    // The descriptor is closed afterwards, as in the server.
                     self.poller.release(self.token);
-                    drop(tenant);
-                    *self = Self::after(self.poller, self.token);
+                    drop(connection);
+                    *self = Self::with_previous(self.poller, self.token);
                 }
             }
         }
     }
 
-    fn park(&mut self, what: WaitFor) {
-        let Some(tenant) = self.held.take() else {
+    fn park(&mut self, wait_for: WaitFor) {
+        let Some(connection) = self.with_worker.take() else {
             return;
         };
         let deadline = Instant::now() + Duration::from_secs(60);
-        match self
-            .poller
-            .park(self.token, tenant, Pending { what, deadline })
-        {
+        match self.poller.park(
+            self.token,
+            connection,
+            Pending {
+                what: wait_for,
+                deadline,
+            },
+        ) {
             Parked::Waiting => {
-                assert!(!self.called, "what came meanwhile is told at once");
-                self.parked = Some(what);
+                assert!(!self.has_event, "a pending event is reported at parking");
+                self.parked = Some(wait_for);
                 self.has_parked = true;
             }
-            Parked::Called(tenant, wake) => {
-                assert!(self.called, "nothing came meanwhile");
-                self.got(tenant, wake);
+            Parked::Ready(connection, wake) => {
+                assert!(self.has_event, "no event arrived in the meantime");
+                self.receive(connection, wake);
             }
             Parked::Failed(_, error) => panic!("{error}"),
         }
     }
 
-    fn notify(&mut self, sign: Sign) {
-        let flags = match sign {
-            Sign::Bytes => EventFlags::IN,
-            Sign::Room => EventFlags::OUT,
-            Sign::HangUp => EventFlags::IN | EventFlags::RDHUP,
+    fn notify(&mut self, kind: EventKind) {
+        let flags = match kind {
+            EventKind::Input => EventFlags::IN,
+            EventKind::Room => EventFlags::OUT,
+            EventKind::HangUp => EventFlags::IN | EventFlags::RDHUP,
         };
-        self.hung_up |= sign == Sign::HangUp;
+        self.has_hung_up |= kind == EventKind::HangUp;
         let woken = self.poller.notify(self.token, flags);
-        let concerns = match self.parked {
+        let is_expected = match self.parked {
             None => false,
-            Some(WaitFor::Room) => sign != Sign::Bytes,
-            Some(_) => sign != Sign::Room,
+            Some(WaitFor::Room) => kind != EventKind::Input,
+            Some(_) => kind != EventKind::Room,
         };
         assert_eq!(
             woken.is_some(),
-            concerns,
-            "it is woken by what it waits for, and by nothing else"
+            is_expected,
+            "exactly the awaited kind of event wakes a connection"
         );
         match woken {
-            Some((tenant, wake)) => self.got(tenant, wake),
-            None if self.parked.is_none() => self.called = true,
-            // Not what it waits for: it will look at that direction itself before it waits for it.
+            Some((connection, wake)) => self.receive(connection, wake),
+            None if self.parked.is_none() => self.has_event = true,
+            // The connection does not wait for this kind. It will check that direction before it
+            // waits for it.
             None => {}
         }
     }
 
-    /// A worker has the connection again, because of an event.
-    fn got(&mut self, tenant: OwnedFd, wake: WakeReason) {
-        let expected = match self.hung_up {
+    /// Gives the connection to a worker because of an event.
+    fn receive(&mut self, connection: OwnedFd, wake: WakeReason) {
+        let expected = match self.has_hung_up {
             true => WakeReason::HungUp,
             false => WakeReason::Ready,
         };
-        assert_eq!(wake, expected, "a hang-up is told, and once");
-        self.hung_up = false;
-        self.has_back(tenant);
+        assert_eq!(wake, expected, "a hang-up is reported once");
+        self.has_hung_up = false;
+        self.take_back(connection);
     }
 
-    fn take_out(&mut self, mut taken: Vec<OwnedFd>, expected: bool) {
-        assert_eq!(taken.len(), usize::from(expected), "who is parked, once");
-        if let Some(tenant) = taken.pop() {
-            self.has_back(tenant);
+    fn take_removed(&mut self, mut taken: Vec<OwnedFd>, expected: bool) {
+        assert_eq!(
+            taken.len(),
+            usize::from(expected),
+            "a parked connection is removed once"
+        );
+        if let Some(connection) = taken.pop() {
+            self.take_back(connection);
         }
     }
 
-    fn has_back(&mut self, tenant: OwnedFd) {
-        assert!(self.held.is_none(), "a connection has one owner");
-        self.held = Some(tenant);
+    fn take_back(&mut self, connection: OwnedFd) {
+        assert!(self.with_worker.is_none(), "a connection has one owner");
+        self.with_worker = Some(connection);
         self.parked = None;
-        self.called = false;
+        self.has_event = false;
     }
 
-    /// Leaves the lot as it was found.
+    /// Releases the slot, so that the poller is empty again.
     fn end(mut self) {
         if self.parked.is_some() {
-            self.play(Step::Expire);
+            self.apply(Step::Expire);
         }
-        assert!(self.held.is_some(), "a connection is never lost");
+        assert!(self.with_worker.is_some(), "a connection is never lost");
         self.poller.release(self.token);
     }
 }
 
 fn descriptor() -> OwnedFd {
-    eventfd(0, EventfdFlags::CLOEXEC).expect("a descriptor can be made")
+    eventfd(0, EventfdFlags::CLOEXEC).expect("the system has descriptors")
 }
 
 #[test]
 fn no_wake_up_is_lost_in_any_order_of_events() {
-    let waker = Waker::new().expect("a bell can be made");
-    let poller = Poller::new(1, &waker).expect("a lot can be made");
-    let steps = ALL.len();
-    for mut code in 0..steps.pow(STEPS) {
-        let mut scene = Scene::new(&poller);
-        for _ in 0..STEPS {
-            scene.play(ALL[code % steps]);
+    let waker = Waker::new().expect("the system has descriptors");
+    let poller = Poller::new(1, &waker).expect("the system has descriptors");
+    let steps = STEPS.len();
+    for mut code in 0..steps.pow(LENGTH) {
+        let mut model = Model::new(&poller);
+        for _ in 0..LENGTH {
+            model.apply(STEPS[code % steps]);
             code /= steps;
         }
-        scene.end();
+        model.end();
     }
 }

@@ -5,9 +5,9 @@
 //! event that arrives while a worker has the connection is delivered when the worker parks it. So no
 //! event is lost, and no wake-up needs a system call of its own.
 //!
-//! A connection is registered for input only. A new socket is writable, and reporting that would wake
-//! a worker for nothing; most connections never fill their send buffer. The first time that one does,
-//! it is registered for output too, and stays so.
+//! A connection is registered for input only. A new socket is writable, and reporting that would
+//! wake a worker for nothing; most connections never fill their send buffer. When a connection
+//! fills it for the first time, it is registered for output too, and stays registered.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -70,7 +70,7 @@ struct SlotState<T> {
     generation: u32,
     /// Whether the connection is registered for output, too.
     watches_output: bool,
-    state: Occupant<T>,
+    occupant: Occupant<T>,
 }
 
 enum Occupant<T> {
@@ -83,7 +83,7 @@ enum Occupant<T> {
     /// A worker has the connection.
     Away,
     /// A worker has the connection, and an event has arrived since.
-    Called(WakeReason),
+    Notified(WakeReason),
 }
 
 #[derive(Default)]
@@ -97,7 +97,7 @@ pub(super) enum Parked<T> {
     /// The connection is parked.
     Waiting,
     /// An event arrived in the meantime: drive the connection again.
-    Called(T, WakeReason),
+    Ready(T, WakeReason),
     /// The connection can't be registered.
     Failed(T, io::Error),
 }
@@ -132,7 +132,7 @@ impl<T: AsFd> Poller<T> {
         drop(free);
         let mut state = lock(&self.slot(slot).state);
         state.watches_output = false;
-        state.state = Occupant::Reserved;
+        state.occupant = Occupant::Reserved;
         Some(Token {
             slot,
             generation: state.generation,
@@ -140,16 +140,16 @@ impl<T: AsFd> Poller<T> {
     }
 
     /// Parks the connection that owns `token`.
-    pub(super) fn park(&self, token: Token, parked: T, wait: Pending) -> Parked<T> {
+    pub(super) fn park(&self, token: Token, parked: T, pending: Pending) -> Parked<T> {
         let slot = self.slot(token.slot);
         let mut state = lock(&slot.state);
         debug_assert_eq!(state.generation, token.generation);
-        let needs_output = wait.what == WaitFor::Room && !state.watches_output;
+        let needs_output = pending.what == WaitFor::Room && !state.watches_output;
         // A thread that receives the first event waits for the lock held here.
-        let registered = match state.state {
-            Occupant::Called(wake) => {
-                state.state = Occupant::Away;
-                return Parked::Called(parked, wake);
+        let registered = match state.occupant {
+            Occupant::Notified(wake) => {
+                state.occupant = Occupant::Away;
+                return Parked::Ready(parked, wake);
             }
             Occupant::Reserved => {
                 let flags = interest(needs_output);
@@ -164,8 +164,8 @@ impl<T: AsFd> Poller<T> {
         }
         state.watches_output |= needs_output;
         slot.deadline
-            .store(self.millis(wait.deadline), Ordering::Relaxed);
-        state.state = Occupant::Parked(parked, wait.what);
+            .store(self.millis(pending.deadline), Ordering::Relaxed);
+        state.occupant = Occupant::Parked(parked, pending.what);
         Parked::Waiting
     }
 
@@ -173,7 +173,7 @@ impl<T: AsFd> Poller<T> {
     pub(super) fn release(&self, token: Token) {
         let mut state = lock(&self.slot(token.slot).state);
         state.generation = state.generation.wrapping_add(1);
-        state.state = Occupant::Vacant;
+        state.occupant = Occupant::Vacant;
         drop(state);
         lock(&self.free).returned.push(token.slot);
     }
@@ -207,7 +207,7 @@ impl<T: AsFd> Poller<T> {
         while let Some(event) = events.received.get(events.taken) {
             events.taken += 1;
             match Token::of(event.data).map(|token| self.notify(token, event.flags)) {
-                Some(Some(called)) => return Some(called),
+                Some(Some(ready)) => return Some(ready),
                 Some(None) => {}
                 None => events.waker_fired = true,
             }
@@ -232,10 +232,10 @@ impl<T: AsFd> Poller<T> {
         }
     }
 
-    /// Removes every parked connection whose `WaitFor` matches.
-    pub(super) fn recall(&self, mut kind: impl FnMut(WaitFor) -> bool, mut take: impl FnMut(T)) {
+    /// Removes every parked connection whose [`WaitFor`] matches.
+    pub(super) fn recall(&self, mut matches: impl FnMut(WaitFor) -> bool, mut take: impl FnMut(T)) {
         for slot in self.slots() {
-            let parked = lock(&slot.state).take(slot, &mut kind);
+            let parked = lock(&slot.state).take(slot, &mut matches);
             if let Some(parked) = parked {
                 take(parked);
             }
@@ -256,9 +256,9 @@ impl<T: AsFd> Poller<T> {
         } else {
             WakeReason::Ready
         };
-        match state.state {
-            Occupant::Parked(_, what) => {
-                let direction = match what {
+        match state.occupant {
+            Occupant::Parked(_, wait_for) => {
+                let direction = match wait_for {
                     WaitFor::Room => EventFlags::OUT,
                     _ => EventFlags::IN,
                 };
@@ -268,11 +268,11 @@ impl<T: AsFd> Poller<T> {
                 let parked = state.take(slot, |_| true)?;
                 Some((parked, wake))
             }
-            Occupant::Away | Occupant::Called(WakeReason::Ready) => {
-                state.state = Occupant::Called(wake);
+            Occupant::Away | Occupant::Notified(WakeReason::Ready) => {
+                state.occupant = Occupant::Notified(wake);
                 None
             }
-            Occupant::Vacant | Occupant::Reserved | Occupant::Called(_) => None,
+            Occupant::Vacant | Occupant::Reserved | Occupant::Notified(_) => None,
         }
     }
 
@@ -285,7 +285,7 @@ impl<T: AsFd> Poller<T> {
                     state: Mutex::new(SlotState {
                         generation: 0,
                         watches_output: false,
-                        state: Occupant::Vacant,
+                        occupant: Occupant::Vacant,
                     }),
                 })
                 .collect()
@@ -307,12 +307,12 @@ impl<T: AsFd> Poller<T> {
 }
 
 impl<T> SlotState<T> {
-    fn take(&mut self, slot: &Slot<T>, kind: impl FnOnce(WaitFor) -> bool) -> Option<T> {
-        if !matches!(self.state, Occupant::Parked(_, what) if kind(what)) {
+    fn take(&mut self, slot: &Slot<T>, matches: impl FnOnce(WaitFor) -> bool) -> Option<T> {
+        if !matches!(self.occupant, Occupant::Parked(_, wait_for) if matches(wait_for)) {
             return None;
         }
         slot.deadline.store(NEVER, Ordering::Relaxed);
-        match std::mem::replace(&mut self.state, Occupant::Away) {
+        match std::mem::replace(&mut self.occupant, Occupant::Away) {
             Occupant::Parked(parked, _) => Some(parked),
             _ => None,
         }
@@ -354,9 +354,9 @@ impl Events {
 }
 
 /// The events to register for.
-fn interest(in_output: bool) -> EventFlags {
+fn interest(with_output: bool) -> EventFlags {
     let mut flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-    flags.set(EventFlags::OUT, in_output);
+    flags.set(EventFlags::OUT, with_output);
     flags
 }
 

@@ -10,14 +10,14 @@ use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A lot, and the thread of the test as its only worker.
-struct Rig {
+/// A poller whose only worker is the thread of the test.
+struct Fixture {
     poller: Poller<UnixStream>,
     waker: Waker,
     events: Events,
 }
 
-impl Rig {
+impl Fixture {
     fn new(capacity: usize) -> Self {
         let waker = Waker::new().expect("the system has descriptors");
         Self {
@@ -28,62 +28,71 @@ impl Rig {
     }
 
     fn reserve(&self) -> Token {
-        self.poller.reserve().expect("the lot has a free place")
+        self.poller.reserve().expect("the poller has a free slot")
     }
 
     /// Parks a new connection.
-    fn settle(&mut self, what: WaitFor) -> (Token, UnixStream) {
-        let (tenant, peer) = pair();
+    fn park_new(&mut self, wait_for: WaitFor) -> (Token, UnixStream) {
+        let (connection, peer) = pair();
         let token = self.reserve();
-        self.expect_waits(token, tenant, what);
-        assert_ne!(what, WaitFor::Room, "that one would be woken at once");
-        self.expect_silence();
+        self.expect_parked(token, connection, wait_for);
+        assert_ne!(
+            wait_for,
+            WaitFor::Room,
+            "a writable socket is ready at once"
+        );
+        self.expect_no_event();
         (token, peer)
     }
 
     #[track_caller]
-    fn expect_waits(&self, token: Token, tenant: UnixStream, what: WaitFor) {
-        let parked = self.poller.park(token, tenant, until(what, HOUR));
+    fn expect_parked(&self, token: Token, connection: UnixStream, wait_for: WaitFor) {
+        let parked = self.poller.park(token, connection, until(wait_for, HOUR));
         assert!(matches!(parked, Parked::Waiting));
     }
 
     #[track_caller]
-    fn expect_called(&self, token: Token, tenant: UnixStream, expected: WakeReason) -> UnixStream {
+    fn expect_ready(
+        &self,
+        token: Token,
+        connection: UnixStream,
+        expected: WakeReason,
+    ) -> UnixStream {
         match self
             .poller
-            .park(token, tenant, until(WaitFor::NextRequest, HOUR))
+            .park(token, connection, until(WaitFor::NextRequest, HOUR))
         {
-            Parked::Called(tenant, wake) => {
+            Parked::Ready(connection, wake) => {
                 assert_eq!(wake, expected);
-                tenant
+                connection
             }
-            Parked::Waiting => panic!("it waits, although something has come"),
-            Parked::Failed(_, error) => panic!("it can't be watched: {error}"),
+            Parked::Waiting => panic!("the connection parked despite a pending event"),
+            Parked::Failed(_, error) => panic!("the connection can't be registered: {error}"),
         }
     }
 
     #[track_caller]
     fn expect_next(&mut self, expected: WakeReason) -> UnixStream {
-        let (tenant, wake) = self.next().expect("somebody is to be driven");
+        let (connection, wake) = self.next().expect("a connection is ready");
         assert_eq!(wake, expected);
-        tenant
+        connection
     }
 
-    /// Who is to be driven by now. An event of a local socket is there when the peer's call
-    /// returns, so there is nothing to wait for.
+    /// Returns the next ready connection. An event of a local socket is pending when the peer's
+    /// call returns, so nothing is waited for.
     fn next(&mut self) -> Option<(UnixStream, WakeReason)> {
         self.poll();
         self.poller.next_ready(&mut self.events)
     }
 
-    /// The system has nothing to tell.
+    /// Asserts that epoll reports no event.
     #[track_caller]
-    fn expect_silence(&mut self) {
+    fn expect_no_event(&mut self) {
         self.poll();
         assert!(self.events.received.is_empty());
     }
 
-    /// The events received last wake nobody, however often they are claimed.
+    /// Asserts that the events received last wake no connection, even if they are processed again.
     #[track_caller]
     fn expect_stale(&mut self, when: &str) {
         assert!(!self.events.received.is_empty());
@@ -93,36 +102,41 @@ impl Rig {
 
     fn poll(&mut self) {
         let looked = self.poller.wait(&mut self.events, Some(Duration::ZERO));
-        looked.expect("the lot can be waited in");
+        looked.expect("epoll can be waited for");
     }
 }
 
-/// Both ends of a connection.
+/// Creates both ends of a connection.
 fn pair() -> (UnixStream, UnixStream) {
-    let (tenant, peer) = UnixStream::pair().expect("the system has descriptors");
-    tenant.set_nonblocking(true).expect("it is a socket");
-    (tenant, peer)
+    let (connection, peer) = UnixStream::pair().expect("the system has descriptors");
+    connection
+        .set_nonblocking(true)
+        .expect("a socket can be non-blocking");
+    (connection, peer)
 }
 
-fn until(what: WaitFor, patience: Duration) -> Pending {
-    let deadline = Instant::now() + patience;
-    Pending { what, deadline }
+fn until(wait_for: WaitFor, timeout: Duration) -> Pending {
+    let deadline = Instant::now() + timeout;
+    Pending {
+        what: wait_for,
+        deadline,
+    }
 }
 
 fn send(mut peer: &UnixStream) {
     peer.write_all(b"x").expect("a byte fits");
 }
 
-/// Sends until there is no room.
-fn fill(mut tenant: &UnixStream) {
-    while tenant.write(&[0; 4096]).is_ok() {}
+/// Sends until the send buffer is full.
+fn fill(mut connection: &UnixStream) {
+    while connection.write(&[0; 4096]).is_ok() {}
 }
 
-/// How many bytes are there, and whether more can come.
-fn drain(mut tenant: &UnixStream) -> (usize, bool) {
+/// Reads all available bytes. Returns their count and whether the peer may send more.
+fn drain(mut connection: &UnixStream) -> (usize, bool) {
     let mut total = 0;
     loop {
-        match tenant.read(&mut [0; 64]) {
+        match connection.read(&mut [0; 64]) {
             Ok(0) => return (total, false),
             Ok(count) => total += count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (total, true),
@@ -132,218 +146,225 @@ fn drain(mut tenant: &UnixStream) -> (usize, bool) {
 }
 
 #[test]
-fn what_was_there_before_parking_is_noticed() {
-    let mut rig = Rig::new(1);
-    let (tenant, peer) = pair();
+fn input_before_parking_is_reported() {
+    let mut fixture = Fixture::new(1);
+    let (connection, peer) = pair();
     send(&peer);
-    rig.expect_waits(rig.reserve(), tenant, WaitFor::FirstRequest);
-    let tenant = rig.expect_next(WakeReason::Ready);
-    assert_eq!(drain(&tenant), (1, true));
+    fixture.expect_parked(fixture.reserve(), connection, WaitFor::FirstRequest);
+    let connection = fixture.expect_next(WakeReason::Ready);
+    assert_eq!(drain(&connection), (1, true));
 }
 
 #[test]
-fn an_event_that_comes_while_a_worker_has_the_connection_is_handed_over_at_parking() {
-    let mut rig = Rig::new(1);
-    let (token, peer) = rig.settle(WaitFor::NextRequest);
+fn event_while_with_a_worker_is_reported_at_parking() {
+    let mut fixture = Fixture::new(1);
+    let (token, peer) = fixture.park_new(WaitFor::NextRequest);
     send(&peer);
-    let tenant = rig.expect_next(WakeReason::Ready);
-    assert_eq!(drain(&tenant), (1, true));
+    let connection = fixture.expect_next(WakeReason::Ready);
+    assert_eq!(drain(&connection), (1, true));
 
     send(&peer);
-    assert!(rig.next().is_none(), "a worker has it");
-    let tenant = rig.expect_called(token, tenant, WakeReason::Ready);
-    assert_eq!(drain(&tenant), (1, true));
+    assert!(fixture.next().is_none(), "a worker has the connection");
+    let connection = fixture.expect_ready(token, connection, WakeReason::Ready);
+    assert_eq!(drain(&connection), (1, true));
 
-    // It is handed over once.
-    rig.expect_waits(token, tenant, WaitFor::NextRequest);
-    assert!(rig.next().is_none());
+    // The event is reported once.
+    fixture.expect_parked(token, connection, WaitFor::NextRequest);
+    assert!(fixture.next().is_none());
     send(&peer);
-    rig.expect_next(WakeReason::Ready);
+    fixture.expect_next(WakeReason::Ready);
 }
 
 #[test]
-fn an_end_that_comes_while_a_worker_has_the_connection_is_not_taken_for_less() {
-    let mut rig = Rig::new(1);
-    let (token, peer) = rig.settle(WaitFor::NextRequest);
+fn hang_up_while_with_a_worker_is_reported_as_hang_up() {
+    let mut fixture = Fixture::new(1);
+    let (token, peer) = fixture.park_new(WaitFor::NextRequest);
     send(&peer);
-    let tenant = rig.expect_next(WakeReason::Ready);
+    let connection = fixture.expect_next(WakeReason::Ready);
     send(&peer);
-    assert!(rig.next().is_none());
+    assert!(fixture.next().is_none());
     drop(peer);
-    assert!(rig.next().is_none());
-    let tenant = rig.expect_called(token, tenant, WakeReason::HungUp);
-    assert_eq!(drain(&tenant), (2, false));
+    assert!(fixture.next().is_none());
+    let connection = fixture.expect_ready(token, connection, WakeReason::HungUp);
+    assert_eq!(drain(&connection), (2, false));
 }
 
 #[test]
-fn an_end_wakes_whoever_waits() {
-    for what in [
+fn hang_up_wakes_every_parked_connection() {
+    for wait_for in [
         WaitFor::FirstRequest,
         WaitFor::Head,
         WaitFor::Body,
         WaitFor::PeerClose,
     ] {
-        let mut rig = Rig::new(1);
-        let (_, peer) = rig.settle(what);
+        let mut fixture = Fixture::new(1);
+        let (_, peer) = fixture.park_new(wait_for);
         drop(peer);
-        rig.expect_next(WakeReason::HungUp);
+        fixture.expect_next(WakeReason::HungUp);
     }
 }
 
 #[test]
-fn who_waits_for_bytes_is_not_told_of_room_to_send() {
-    let mut rig = Rig::new(1);
-    // The place of one that waited for room tells the next one nothing of it.
-    let (tenant, _peer) = pair();
-    let token = rig.reserve();
-    rig.expect_waits(token, tenant, WaitFor::Room);
-    drop(rig.expect_next(WakeReason::Ready));
-    rig.poller.release(token);
-    rig.settle(WaitFor::Body);
+fn writable_socket_wakes_no_connection_that_waits_for_input() {
+    let mut fixture = Fixture::new(1);
+    // The slot of a connection that waited for output keeps no registration for output.
+    let (connection, _peer) = pair();
+    let token = fixture.reserve();
+    fixture.expect_parked(token, connection, WaitFor::Room);
+    drop(fixture.expect_next(WakeReason::Ready));
+    fixture.poller.release(token);
+    fixture.park_new(WaitFor::Body);
 }
 
 #[test]
-fn room_that_has_come_before_parking_is_noticed() {
-    let mut rig = Rig::new(1);
-    let (token, peer) = rig.settle(WaitFor::NextRequest);
+fn room_to_send_before_parking_is_reported() {
+    let mut fixture = Fixture::new(1);
+    let (token, peer) = fixture.park_new(WaitFor::NextRequest);
     send(&peer);
-    let tenant = rig.expect_next(WakeReason::Ready);
-    rig.expect_waits(token, tenant, WaitFor::Room);
-    rig.expect_next(WakeReason::Ready);
+    let connection = fixture.expect_next(WakeReason::Ready);
+    fixture.expect_parked(token, connection, WaitFor::Room);
+    fixture.expect_next(WakeReason::Ready);
 }
 
 #[test]
-fn room_to_send_wakes_who_waits_for_it_as_often_as_it_comes() {
-    let mut rig = Rig::new(1);
-    let (token, peer) = rig.settle(WaitFor::NextRequest);
-    peer.set_nonblocking(true).expect("it is a socket");
+fn room_to_send_is_reported_every_time() {
+    let mut fixture = Fixture::new(1);
+    let (token, peer) = fixture.park_new(WaitFor::NextRequest);
+    peer.set_nonblocking(true)
+        .expect("a socket can be non-blocking");
     send(&peer);
-    let mut tenant = rig.expect_next(WakeReason::Ready);
-    drain(&tenant);
+    let mut connection = fixture.expect_next(WakeReason::Ready);
+    drain(&connection);
     for _ in 0..3 {
-        fill(&tenant);
-        rig.expect_waits(token, tenant, WaitFor::Room);
-        rig.expect_silence();
+        fill(&connection);
+        fixture.expect_parked(token, connection, WaitFor::Room);
+        fixture.expect_no_event();
         drain(&peer);
-        tenant = rig.expect_next(WakeReason::Ready);
+        connection = fixture.expect_next(WakeReason::Ready);
     }
 }
 
 #[test]
-fn a_stale_event_never_wakes_the_next_holder_of_the_place() {
-    let mut rig = Rig::new(1);
-    let (old, peer) = rig.settle(WaitFor::NextRequest);
+fn stale_event_wakes_no_later_connection_of_the_slot() {
+    let mut fixture = Fixture::new(1);
+    let (old, peer) = fixture.park_new(WaitFor::NextRequest);
     send(&peer);
-    rig.poll();
-    // Before the event is claimed, its connection leaves and another takes its place.
+    fixture.poll();
+    // Before the event is processed, its connection is released and another one reserves the slot.
     let mut gone = Vec::new();
-    rig.poller.recall(|_| true, |tenant| gone.push(tenant));
+    fixture
+        .poller
+        .recall(|_| true, |connection| gone.push(connection));
     assert_eq!(gone.len(), 1);
-    rig.poller.release(old);
-    let new = rig.reserve();
+    fixture.poller.release(old);
+    let new = fixture.reserve();
     assert_eq!(new.slot, old.slot);
     assert_ne!(new.generation, old.generation);
 
-    let (tenant, _peer) = pair();
-    rig.expect_stale("the new one has never parked");
-    rig.expect_waits(new, tenant, WaitFor::NextRequest);
-    rig.expect_stale("the new one is parked");
-    rig.poller.recall(|_| true, |tenant| gone.push(tenant));
-    assert_eq!(gone.len(), 2, "it was still parked");
-    rig.expect_stale("the new one is with a worker");
-    let tenant = gone.pop().expect("there are two");
-    rig.expect_waits(new, tenant, WaitFor::NextRequest);
+    let (connection, _peer) = pair();
+    fixture.expect_stale("the new connection has never parked");
+    fixture.expect_parked(new, connection, WaitFor::NextRequest);
+    fixture.expect_stale("the new connection is parked");
+    fixture
+        .poller
+        .recall(|_| true, |connection| gone.push(connection));
+    assert_eq!(gone.len(), 2, "the connection was still parked");
+    fixture.expect_stale("the new connection is with a worker");
+    let connection = gone.pop().expect("two connections were recalled");
+    fixture.expect_parked(new, connection, WaitFor::NextRequest);
 }
 
 #[test]
-fn nobody_is_told_of_who_is_expelled_until_he_parks_again() {
+fn deregistered_connection_has_no_events_until_it_parks() {
     for (leaves, wake) in [(false, WakeReason::Ready), (true, WakeReason::HungUp)] {
-        let mut rig = Rig::new(1);
-        let (token, peer) = rig.settle(WaitFor::NextRequest);
+        let mut fixture = Fixture::new(1);
+        let (token, peer) = fixture.park_new(WaitFor::NextRequest);
         send(&peer);
-        let tenant = rig.expect_next(WakeReason::Ready);
+        let connection = fixture.expect_next(WakeReason::Ready);
         send(&peer);
-        assert!(rig.next().is_none(), "a worker has it");
-        rig.poller.deregister(token, &tenant);
+        assert!(fixture.next().is_none(), "a worker has the connection");
+        fixture.poller.deregister(token, &connection);
         send(&peer);
         let peer = (!leaves).then_some(peer);
-        rig.expect_silence();
+        fixture.expect_no_event();
 
-        let again = rig.reserve();
-        assert_eq!(again.slot, token.slot, "the place was given back");
-        rig.expect_waits(again, tenant, WaitFor::NextRequest);
-        let tenant = rig.expect_next(wake);
-        assert_eq!(drain(&tenant), (3, !leaves));
+        let again = fixture.reserve();
+        assert_eq!(again.slot, token.slot, "the slot was released");
+        fixture.expect_parked(again, connection, WaitFor::NextRequest);
+        let connection = fixture.expect_next(wake);
+        assert_eq!(drain(&connection), (3, !leaves));
         drop(peer);
     }
 }
 
 #[test]
-fn who_has_never_parked_can_be_expelled() {
-    let rig = Rig::new(1);
-    let token = rig.reserve();
-    let (tenant, _peer) = pair();
-    rig.poller.deregister(token, &tenant);
-    rig.expect_waits(rig.reserve(), tenant, WaitFor::FirstRequest);
+fn connection_that_never_parked_can_be_deregistered() {
+    let fixture = Fixture::new(1);
+    let token = fixture.reserve();
+    let (connection, _peer) = pair();
+    fixture.poller.deregister(token, &connection);
+    fixture.expect_parked(fixture.reserve(), connection, WaitFor::FirstRequest);
 }
 
 #[test]
-fn expired_takes_only_what_is_due() {
-    let rig = Rig::new(4);
+fn only_expired_connections_are_removed() {
+    let fixture = Fixture::new(4);
     let now = Instant::now();
     let mut peers = Vec::new();
-    let mut park = |patience| {
-        let (tenant, peer) = pair();
-        let mark = tenant.as_raw_fd();
+    let mut park = |timeout| {
+        let (connection, peer) = pair();
+        let mark = connection.as_raw_fd();
         peers.push(peer);
-        let wait = Pending {
+        let pending = Pending {
             what: WaitFor::Head,
-            deadline: now + patience,
+            deadline: now + timeout,
         };
-        let parked = rig.poller.park(rig.reserve(), tenant, wait);
+        let parked = fixture.poller.park(fixture.reserve(), connection, pending);
         assert!(matches!(parked, Parked::Waiting));
         mark
     };
     let first = park(Duration::from_secs(1));
     let second = park(Duration::from_secs(2));
     let third = park(HOUR);
-    let never_parked = rig.reserve();
+    let never_parked = fixture.reserve();
 
     let expired = |after| {
         let mut marks = Vec::new();
-        rig.poller
-            .expired(now + after, |tenant| marks.push(tenant.as_raw_fd()));
+        fixture
+            .poller
+            .expired(now + after, |connection| marks.push(connection.as_raw_fd()));
         marks
     };
     assert!(expired(Duration::from_millis(900)).is_empty());
     assert_eq!(expired(Duration::from_secs(1)), [first]);
     assert!(
         expired(Duration::from_secs(1)).is_empty(),
-        "it is taken once"
+        "a connection expires once"
     );
     assert_eq!(expired(2 * HOUR), [second, third]);
     assert!(expired(3 * HOUR).is_empty());
-    rig.poller.release(never_parked);
+    fixture.poller.release(never_parked);
 }
 
 #[test]
-fn who_is_claimed_does_not_expire() {
-    let mut rig = Rig::new(1);
-    let (token, peer) = rig.settle(WaitFor::NextRequest);
+fn connection_with_a_worker_does_not_expire() {
+    let mut fixture = Fixture::new(1);
+    let (token, peer) = fixture.park_new(WaitFor::NextRequest);
     send(&peer);
-    let tenant = rig.expect_next(WakeReason::Ready);
+    let connection = fixture.expect_next(WakeReason::Ready);
     let far = Instant::now() + 2 * HOUR;
-    rig.poller
+    fixture
+        .poller
         .expired(far, |_| panic!("a worker has the connection"));
-    rig.expect_waits(token, tenant, WaitFor::NextRequest);
+    fixture.expect_parked(token, connection, WaitFor::NextRequest);
     let mut expired = 0;
-    rig.poller.expired(far, |_| expired += 1);
+    fixture.poller.expired(far, |_| expired += 1);
     assert_eq!(expired, 1);
 }
 
 #[test]
-fn recall_takes_what_waits_for_that_kind() {
-    let mut rig = Rig::new(8);
+fn recall_removes_matching_connections() {
+    let mut fixture = Fixture::new(8);
     let kinds = [
         WaitFor::FirstRequest,
         WaitFor::Head,
@@ -351,10 +372,10 @@ fn recall_takes_what_waits_for_that_kind() {
         WaitFor::Body,
         WaitFor::PeerClose,
     ];
-    let _peers: Vec<_> = kinds.map(|what| rig.settle(what)).into();
+    let _peers: Vec<_> = kinds.map(|wait_for| fixture.park_new(wait_for)).into();
     let recall = |kind: fn(WaitFor) -> bool| {
         let mut count = 0;
-        rig.poller.recall(kind, |_| count += 1);
+        fixture.poller.recall(kind, |_| count += 1);
         count
     };
     assert_eq!(recall(WaitFor::is_idle), 2);
@@ -364,91 +385,101 @@ fn recall_takes_what_waits_for_that_kind() {
 }
 
 #[test]
-fn places_are_reused() {
-    let rig = Rig::new(1);
-    let tickets: Vec<_> = std::iter::from_fn(|| rig.poller.reserve()).collect();
-    assert_eq!(tickets.len(), BLOCK_SLOTS, "capacity comes in blocks");
-    let places: HashSet<_> = tickets.iter().map(|token| token.slot).collect();
-    assert_eq!(places.len(), tickets.len());
+fn slots_are_reused() {
+    let fixture = Fixture::new(1);
+    let tokens: Vec<_> = std::iter::from_fn(|| fixture.poller.reserve()).collect();
+    assert_eq!(tokens.len(), BLOCK_SLOTS, "capacity comes in blocks");
+    let slots: HashSet<_> = tokens.iter().map(|token| token.slot).collect();
+    assert_eq!(slots.len(), tokens.len());
 
-    rig.poller.release(tickets[7]);
-    let again = rig.reserve();
-    assert_eq!(again.slot, tickets[7].slot);
-    assert_ne!(again, tickets[7]);
-    assert!(rig.poller.reserve().is_none());
+    fixture.poller.release(tokens[7]);
+    let again = fixture.reserve();
+    assert_eq!(again.slot, tokens[7].slot);
+    assert_ne!(again, tokens[7]);
+    assert!(fixture.poller.reserve().is_none());
 }
 
 #[test]
-fn the_bell_wakes_and_is_no_connection() {
-    let mut rig = Rig::new(1);
-    rig.waker.wake();
-    assert!(rig.next().is_none());
-    assert!(rig.events.waker_fired());
-    rig.poll();
-    assert!(rig.poller.next_ready(&mut rig.events).is_none());
-    assert!(!rig.events.waker_fired(), "it is heard once a ring");
+fn waker_fires_and_is_no_connection() {
+    let mut fixture = Fixture::new(1);
+    fixture.waker.wake();
+    assert!(fixture.next().is_none());
+    assert!(fixture.events.waker_fired());
+    fixture.poll();
+    assert!(fixture.poller.next_ready(&mut fixture.events).is_none());
+    assert!(
+        !fixture.events.waker_fired(),
+        "one wake-up is reported once"
+    );
 }
 
-/// Workers that race for events and for parking, and peers each of whom sends its next byte
-/// as soon as the one before is seen, which is just when its connection is being parked. One
-/// wake-up that is lost stops its peer for good.
+/// Runs workers that race for events and for parking. Each peer sends its next byte as soon as the
+/// previous one was read, which is about when its connection parks. One lost wake-up stops its peer
+/// for good.
 #[test]
 fn no_wake_up_is_lost() {
     const WORKERS: usize = 4;
     const PEERS: usize = 8;
     const BYTES: usize = 500;
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// A connection whose every byte is told to the peer that sent it.
-    struct Tenant {
+    /// A connection that reports every byte to the peer that sent it.
+    struct Connection {
         stream: UnixStream,
         peer: usize,
         token: Token,
         seen: Sender<usize>,
     }
 
-    impl AsFd for Tenant {
+    impl AsFd for Connection {
         fn as_fd(&self) -> BorrowedFd<'_> {
             self.stream.as_fd()
         }
     }
 
-    fn drive(poller: &Poller<Tenant>, mut tenant: Tenant) {
+    fn drive(poller: &Poller<Connection>, mut connection: Connection) {
         loop {
-            let (count, is_open) = drain(&tenant.stream);
+            let (count, is_open) = drain(&connection.stream);
             for _ in 0..count {
-                // Once the test has failed nobody listens.
-                let _ = tenant.seen.send(tenant.peer);
+                // The receiver is gone once the test has failed.
+                let _ = connection.seen.send(connection.peer);
             }
             if !is_open {
-                return poller.release(tenant.token);
+                return poller.release(connection.token);
             }
-            match poller.park(tenant.token, tenant, until(WaitFor::NextRequest, HOUR)) {
+            match poller.park(
+                connection.token,
+                connection,
+                until(WaitFor::NextRequest, HOUR),
+            ) {
                 Parked::Waiting => return,
-                Parked::Called(called, _) => tenant = called,
-                Parked::Failed(_, error) => panic!("it can't be watched: {error}"),
+                Parked::Ready(called, _) => connection = called,
+                Parked::Failed(_, error) => panic!("the connection can't be registered: {error}"),
             }
         }
     }
 
-    fn work(poller: &Poller<Tenant>, is_over: &AtomicBool) {
+    fn work(poller: &Poller<Connection>, is_done: &AtomicBool) {
         let mut events = Events::with_capacity(3);
-        while !is_over.load(Ordering::Relaxed) {
-            // Looking again brings no event back that was lost: they are edge-triggered.
+        while !is_done.load(Ordering::Relaxed) {
+            // Polling again does not bring a lost event back, because events are edge-triggered.
             poller
                 .wait(&mut events, Some(Duration::from_millis(10)))
-                .expect("the lot can be waited in");
-            while let Some((tenant, _)) = poller.next_ready(&mut events) {
-                drive(poller, tenant);
+                .expect("epoll can be waited for");
+            while let Some((connection, _)) = poller.next_ready(&mut events) {
+                drive(poller, connection);
             }
         }
     }
 
-    fn play(peers: &[UnixStream], seen: &Receiver<usize>) -> Result<(), mpsc::RecvTimeoutError> {
+    fn exchange(
+        peers: &[UnixStream],
+        seen: &Receiver<usize>,
+    ) -> Result<(), mpsc::RecvTimeoutError> {
         let mut left = [BYTES; PEERS];
         peers.iter().for_each(send);
         for _ in 0..PEERS * BYTES {
-            let peer = seen.recv_timeout(PATIENCE)?;
+            let peer = seen.recv_timeout(TIMEOUT)?;
             left[peer] -= 1;
             if left[peer] > 0 {
                 send(&peers[peer]);
@@ -459,36 +490,36 @@ fn no_wake_up_is_lost() {
 
     let waker = Waker::new().expect("the system has descriptors");
     let poller = Poller::new(PEERS, &waker).expect("the system has descriptors");
-    let (seen, sightings) = mpsc::channel();
+    let (seen, received) = mpsc::channel();
     let peers: Vec<_> = (0..PEERS)
         .map(|peer| {
             let (stream, other) = pair();
-            let token = poller.reserve().expect("the lot has a free place");
+            let token = poller.reserve().expect("the poller has a free slot");
             let seen = seen.clone();
-            let tenant = Tenant {
+            let connection = Connection {
                 stream,
                 peer,
                 token,
                 seen,
             };
-            drive(&poller, tenant);
+            drive(&poller, connection);
             other
         })
         .collect();
     drop(seen);
 
-    let is_over = AtomicBool::new(false);
-    let (played, left) = thread::scope(|scope| {
+    let is_done = AtomicBool::new(false);
+    let (exchanged, left) = thread::scope(|scope| {
         for _ in 0..WORKERS {
-            scope.spawn(|| work(&poller, &is_over));
+            scope.spawn(|| work(&poller, &is_done));
         }
-        let played = play(&peers, &sightings);
+        let exchanged = exchange(&peers, &received);
         drop(peers);
-        // Every connection sees its peer's end and lets go of its sender.
-        let left = sightings.recv_timeout(PATIENCE);
-        is_over.store(true, Ordering::Relaxed);
-        (played, left)
+        // Every connection sees the end of its peer and drops its sender.
+        let left = received.recv_timeout(TIMEOUT);
+        is_done.store(true, Ordering::Relaxed);
+        (exchanged, left)
     });
-    assert_eq!(played, Ok(()));
+    assert_eq!(exchanged, Ok(()));
     assert_eq!(left, Err(mpsc::RecvTimeoutError::Disconnected));
 }

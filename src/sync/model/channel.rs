@@ -1,4 +1,4 @@
-//! The ready channel: what crossbeam promises, and no more.
+//! A model of the ready channel, with no guarantees beyond crossbeam's.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ pub(crate) struct Receiver<T>(Arc<Queue<T>>);
 
 struct Queue<T> {
     messages: Mutex<VecDeque<T>>,
-    /// How many there are, to be read without the lock: the lock would order what the channel does
-    /// not.
+    /// The number of messages, read without the lock. The lock would order memory accesses that the
+    /// real channel does not order.
     count: AtomicUsize,
 }
 
-/// A channel that never fills up: the server's has room for all connections.
+/// Creates a channel that never fills up. The server's channel has capacity for all connections.
 pub(crate) fn bounded<T>(_capacity: usize) -> (Sender<T>, Receiver<T>) {
     let queue = Arc::new(Queue {
         messages: Mutex::default(),
@@ -34,7 +34,7 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// The oldest message. One that was sent a moment ago may not be seen.
+    /// Removes the oldest message. A message that was sent a moment ago may not be visible yet.
     pub(crate) fn try_recv(&self) -> Result<T, ()> {
         fence(Ordering::SeqCst);
         if self.0.count.load(Ordering::Relaxed) == 0 {

@@ -1,4 +1,4 @@
-//! epoll, as far as the lot uses it.
+//! A model of the part of epoll that the poller uses.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -7,7 +7,7 @@ use rustix::event::Timespec;
 pub(crate) use rustix::event::epoll::{CreateFlags, Event, EventData, EventFlags, create, delete};
 use rustix::io::Result;
 
-use super::{SYSTEM, enter, is_readable};
+use super::{SYSTEM, is_readable, lock_system};
 
 pub(crate) fn add(
     epoll: impl AsFd,
@@ -15,10 +15,10 @@ pub(crate) fn add(
     data: EventData,
     flags: EventFlags,
 ) -> Result<()> {
-    let mut registered = enter();
+    let mut registered = lock_system();
     registered.push(source.as_fd().as_raw_fd());
     rustix::event::epoll::add(epoll, source, data, flags)?;
-    SYSTEM.watchers.notify_one();
+    SYSTEM.epoll_waiters.notify_one();
     Ok(())
 }
 
@@ -28,21 +28,21 @@ pub(crate) fn modify(
     data: EventData,
     flags: EventFlags,
 ) -> Result<()> {
-    let _system = enter();
+    let _system = lock_system();
     rustix::event::epoll::modify(epoll, source, data, flags)?;
-    SYSTEM.watchers.notify_one();
+    SYSTEM.epoll_waiters.notify_one();
     Ok(())
 }
 
-/// Waits for ever, or not at all: no time passes in a model.
+/// Waits without a limit, or not at all if there is a timeout: no time passes in a model.
 pub(crate) fn wait<Buf: Buffer<Event>>(
     epoll: impl AsFd,
     events: Buf,
     timeout: Option<&Timespec>,
 ) -> Result<Buf::Output> {
-    let mut system = enter();
+    let mut system = lock_system();
     while timeout.is_none() && !is_readable(&epoll) {
-        system = super::wait(&SYSTEM.watchers, system);
+        system = super::wait(&SYSTEM.epoll_waiters, system);
     }
     rustix::event::epoll::wait(epoll, events, Some(&Timespec::default()))
 }

@@ -1,13 +1,12 @@
-//! Stand-ins for [`sync`](super) that loom controls.
+//! Models of [`sync`](super) that loom controls.
 //!
-//! Locks and atomics are loom's. The system's calls are still the system's, on real descriptors
-//! that never block, so that readiness and its edges are what they are in a server. Two things
-//! about them are modelled. One lock is held around each call, by which loom knows that their
-//! order matters. And a thread that waits in the system waits for a condition variable, which each
-//! call that wakes a thread notifies.
+//! Locks and atomics are loom's. System calls are real, on descriptors that never block, so that
+//! readiness and edges are those of a real server. Two properties are modelled. One lock is held
+//! around each call, so that loom knows that their order matters. A thread that waits in the system
+//! waits for a condition variable, and each call that wakes a thread notifies it.
 //!
-//! As in the system, an event wakes one waiter of those that wait by then, who may find that a
-//! thread which came later was faster; and an event that nobody waits for stays until someone does.
+//! As in the system, an event wakes one of the threads that wait at that moment, and another thread
+//! may then be faster to take the event. An event for which no thread waits stays pending.
 
 pub(crate) mod channel;
 pub(crate) mod epoll;
@@ -27,31 +26,31 @@ use rustix::net::RecvFlags;
 pub(crate) use super::ignore_poison;
 
 loom::lazy_static! {
-    /// The system, as far as threads meet in it.
+    /// The part of the system through which threads affect each other.
     static ref SYSTEM: System = System::default();
 }
 
 #[derive(Default)]
 struct System {
-    /// What is registered with epoll. There is one instance in a model.
+    /// The descriptors registered with epoll. There is one instance in a model.
     registered: Mutex<Vec<RawFd>>,
-    /// Where they wait that wait in epoll.
-    watchers: Condvar,
-    /// Where the acceptor waits for its bell.
+    /// Wakes threads that wait in epoll.
+    epoll_waiters: Condvar,
+    /// Wakes the acceptor, which waits for its waker.
     acceptor: Condvar,
 }
 
-/// How long ago that was. No time passes in a model: what counts as slow is the test's to say.
+/// Returns zero, because no time passes in a model: the test decides which turns are slow.
 pub(crate) fn elapsed(_since: Instant) -> Duration {
     Duration::ZERO
 }
 
-/// Rings a bell.
-pub(crate) fn write(bell: impl AsFd, bytes: &[u8]) -> Result<usize> {
-    let registered = enter();
-    let written = rustix::io::write(&bell, bytes);
-    if registered.contains(&bell.as_fd().as_raw_fd()) {
-        SYSTEM.watchers.notify_one();
+/// Wakes a thread by writing to its waker.
+pub(crate) fn write(waker: impl AsFd, bytes: &[u8]) -> Result<usize> {
+    let registered = lock_system();
+    let written = rustix::io::write(&waker, bytes);
+    if registered.contains(&waker.as_fd().as_raw_fd()) {
+        SYSTEM.epoll_waiters.notify_one();
     } else {
         SYSTEM.acceptor.notify_one();
     }
@@ -63,46 +62,46 @@ pub(crate) fn recv<Buf: Buffer<u8>>(
     buffer: Buf,
     flags: RecvFlags,
 ) -> Result<(Buf::Output, usize)> {
-    let _system = enter();
+    let _system = lock_system();
     rustix::net::recv(socket, buffer, flags)
 }
 
-/// A client sends.
+/// Sends bytes as a client.
 pub(crate) fn send(mut client: &UnixStream, bytes: &str) {
-    let _system = enter();
+    let _system = lock_system();
     let sent = client.write_all(bytes.as_bytes());
-    sent.expect("the server takes a few bytes at any time");
-    SYSTEM.watchers.notify_one();
+    sent.expect("a few bytes fit into the send buffer");
+    SYSTEM.epoll_waiters.notify_one();
 }
 
-/// A client has sent everything.
+/// Ends a client's sending direction.
 pub(crate) fn finish(client: &UnixStream) {
-    let _system = enter();
+    let _system = lock_system();
     let finished = client.shutdown(Shutdown::Write);
-    finished.expect("the client has not been closed");
-    SYSTEM.watchers.notify_one();
+    finished.expect("the client is open");
+    SYSTEM.epoll_waiters.notify_one();
 }
 
-/// The acceptor waits until its bell rings.
-pub(crate) fn hear(bell: impl AsFd) {
-    let mut system = enter();
-    while !is_readable(&bell) {
+/// Waits as the acceptor until the waker fires.
+pub(crate) fn wait_for_waker(waker: impl AsFd) {
+    let mut system = lock_system();
+    while !is_readable(&waker) {
         system = wait(&SYSTEM.acceptor, system);
     }
-    let _ = rustix::io::read(bell, &mut [0u8; 8]);
+    let _ = rustix::io::read(waker, &mut [0u8; 8]);
 }
 
-/// Some time passes: others go on.
-pub(crate) fn tick() {
+/// Lets other threads run, as if time passed.
+pub(crate) fn yield_now() {
     loom::thread::yield_now();
 }
 
-fn enter() -> MutexGuard<'static, Vec<RawFd>> {
+fn lock_system() -> MutexGuard<'static, Vec<RawFd>> {
     ignore_poison(SYSTEM.registered.lock())
 }
 
-fn wait<'a, T>(place: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-    ignore_poison(place.wait(guard))
+fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    ignore_poison(condvar.wait(guard))
 }
 
 fn is_readable(descriptor: impl AsFd) -> bool {

@@ -1,33 +1,36 @@
-//! The pool's threads against each other, in every order.
+//! Tests the threads of the pool against each other in all interleavings.
 //!
-//! loom plays each scene again and again: in every order of what its threads do at locks, atomics,
-//! the ready channel and the system, and with every value that the memory model lets a load
-//! return. What plays is the code of the server: workers, roster, patrol, lot, bells and
-//! connections, on sockets and an epoll instance of the system (`sync/model.rs` has the stand-ins
-//! and what they model). The thread of the test is the acceptor and goes the acceptor's steps.
+//! Loom runs each scenario in every order of the threads' steps (at locks, atomics, the ready
+//! channel and system calls) and with every value that the memory model lets a load return. The
+//! code under test is the server's own: workers, idle workers, stall detector, poller, wakers and
+//! connections, on sockets and an epoll instance of the system. `sync/model/mod.rs` has the models
+//! of the primitives. The thread of the test takes the acceptor's steps.
 //!
-//! A wake-up that is lost leaves all threads waiting for each other, which loom tells as a
-//! deadlock. The acceptor is no way out: it waits for its bell without a timeout, and walks the
-//! patrol only while the patrol is due. So these scenes show that the patrol is started where it
-//! is needed, too.
+//! After a lost wake-up all threads wait for each other, and loom reports a deadlock. The acceptor
+//! can't resolve it: it waits for its waker without a timeout and ticks the stall detector only
+//! while the detector is due. So these scenarios also show that the detector is started where it is
+//! needed.
 //!
-//! The limits of it: two workers or three, one or two connections, and orders in which threads are
-//! interrupted twice at most (once where there are three workers); that one goes on because
-//! another waits is no interruption. No time passes, so turns are quick or slow from the start.
-//! Condition variables do not wake without reason, and the counters of the census are not played.
+//! Limits: two or three workers, one or two connections, and at most two preemptions per
+//! interleaving (one with three workers); a switch away from a thread that blocks is not a
+//! preemption. No time passes, so turns are fast or slow from the start. Condition variables do not
+//! wake spuriously, and the counters of `Stats` are not modelled.
 //!
 //! ```sh
 //! RUSTFLAGS='--cfg loom' cargo test --no-default-features --profile loom --lib interleavings
 //! ```
 //!
-//! `LOOM_MAX_PREEMPTIONS=3` allows three interruptions, and takes thirty times as long.
+//! `LOOM_MAX_PREEMPTIONS=3` allows three preemptions and takes thirty times as long.
 
-mod scene;
+mod scenario;
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use self::scene::{KEPT, LAST, Meeting, Scene, Start, answers, play, play_large};
+use self::scenario::{
+    Barrier, CLOSING_REQUEST, KEEP_ALIVE_REQUEST, Scenario, Start, explore, explore_large,
+    responses,
+};
 use crate::message::Request;
 use crate::sync;
 
@@ -40,29 +43,29 @@ const POOLS: [Pool; 3] = [
     [Start::Looking, Start::Quick],
 ];
 
-/// The one that leaves it to the patrol.
+/// The pool that leaves work to the stall detector.
 const QUICK_POOL: [Pool; 1] = [[Start::Quick, Start::Quick]];
 
-/// Two requests whose handlers wait for each other, and two workers: where work is left lying
-/// while a worker is idle, nothing goes on any more. Some of it happens `before` the workers
-/// start.
-fn side_by_side(
+/// Runs two workers and two requests whose handlers wait for each other, so that the scenario
+/// deadlocks if a request is not handled while a worker is idle. The steps of `before` come before
+/// the workers start.
+fn handled_concurrently(
     pools: &[Pool],
-    before: fn(&mut Scene) -> Vec<UnixStream>,
-    then: fn(&Scene, &mut Vec<UnixStream>),
+    before: fn(&mut Scenario) -> Vec<UnixStream>,
+    then: fn(&Scenario, &mut Vec<UnixStream>),
 ) {
     for &starts in pools {
-        play(move || {
-            let meeting = Meeting::of(2);
-            let mut scene = Scene::new(2, move |_: Request| meeting.attend());
-            let mut clients = before(&mut scene);
-            starts.into_iter().for_each(|start| scene.start(start));
-            then(&scene, &mut clients);
-            scene.serve();
-            scene.stop();
+        explore(move || {
+            let barrier = Barrier::new(2);
+            let mut scenario = Scenario::new(2, move |_: Request| barrier.wait());
+            let mut clients = before(&mut scenario);
+            starts.into_iter().for_each(|start| scenario.start(start));
+            then(&scenario, &mut clients);
+            scenario.serve();
+            scenario.stop();
             assert_eq!(clients.len(), 2);
             for client in &clients {
-                assert_eq!(answers(client), 1);
+                assert_eq!(responses(client), 1);
             }
         });
     }
@@ -70,58 +73,58 @@ fn side_by_side(
 
 fn send_all(clients: &[UnixStream]) {
     for client in clients {
-        sync::send(client, LAST);
+        sync::send(client, CLOSING_REQUEST);
     }
 }
 
 #[test]
-fn new_connections_are_handled_side_by_side() {
-    side_by_side(
+fn new_connections_are_handled_concurrently() {
+    handled_concurrently(
         &POOLS,
         |_| Vec::new(),
-        |scene, clients| {
-            clients.extend(scene.admit::<1>(LAST));
-            clients.extend(scene.admit::<1>(LAST));
+        |scenario, clients| {
+            clients.extend(scenario.admit::<1>(CLOSING_REQUEST));
+            clients.extend(scenario.admit::<1>(CLOSING_REQUEST));
         },
     );
 }
 
 #[test]
-fn connections_that_come_together_are_handled_side_by_side() {
-    side_by_side(
+fn batch_of_new_connections_is_handled_concurrently() {
+    handled_concurrently(
         &POOLS,
         |_| Vec::new(),
-        |scene, clients| clients.extend(scene.admit::<2>(LAST)),
+        |scenario, clients| clients.extend(scenario.admit::<2>(CLOSING_REQUEST)),
     );
 }
 
 #[test]
-fn parked_connections_are_handled_side_by_side() {
-    side_by_side(
+fn parked_connections_are_handled_concurrently() {
+    handled_concurrently(
         &POOLS,
-        |scene| vec![scene.settle(), scene.settle()],
+        |scenario| vec![scenario.park_new(), scenario.park_new()],
         |_, clients| send_all(clients),
     );
 }
 
 #[test]
-fn a_parked_and_a_new_connection_are_handled_side_by_side() {
-    side_by_side(
+fn parked_and_new_connections_are_handled_concurrently() {
+    handled_concurrently(
         &POOLS,
-        |scene| vec![scene.settle()],
-        |scene, clients| {
+        |scenario| vec![scenario.park_new()],
+        |scenario, clients| {
             send_all(clients);
-            clients.extend(scene.admit::<1>(LAST));
+            clients.extend(scenario.admit::<1>(CLOSING_REQUEST));
         },
     );
 }
 
 #[test]
-fn what_one_worker_receives_at_once_is_handled_side_by_side() {
-    side_by_side(
+fn events_received_together_are_handled_concurrently() {
+    handled_concurrently(
         &POOLS,
-        |scene| {
-            let clients = vec![scene.settle(), scene.settle()];
+        |scenario| {
+            let clients = vec![scenario.park_new(), scenario.park_new()];
             send_all(&clients);
             clients
         },
@@ -130,13 +133,13 @@ fn what_one_worker_receives_at_once_is_handled_side_by_side() {
 }
 
 #[test]
-fn what_comes_as_the_patrol_ends_is_handled_side_by_side() {
-    side_by_side(
+fn events_as_the_stall_detector_stops_are_handled_concurrently() {
+    handled_concurrently(
         &QUICK_POOL,
-        |scene| {
-            let clients = vec![scene.settle(), scene.settle()];
+        |scenario| {
+            let clients = vec![scenario.park_new(), scenario.park_new()];
             send_all(&clients);
-            scene.tire_detector();
+            scenario.wear_out_detector();
             clients
         },
         |_, _| {},
@@ -144,166 +147,173 @@ fn what_comes_as_the_patrol_ends_is_handled_side_by_side() {
 }
 
 #[test]
-fn a_third_worker_makes_no_difference() {
-    play_large(move || {
-        let meeting = Meeting::of(2);
-        let mut scene = Scene::new(3, move |_: Request| meeting.attend());
-        let clients = [scene.settle(), scene.settle()];
-        (0..3).for_each(|_| scene.start(Start::Quick));
+fn three_workers_handle_requests_concurrently() {
+    explore_large(move || {
+        let barrier = Barrier::new(2);
+        let mut scenario = Scenario::new(3, move |_: Request| barrier.wait());
+        let clients = [scenario.park_new(), scenario.park_new()];
+        (0..3).for_each(|_| scenario.start(Start::Quick));
         send_all(&clients);
-        scene.serve();
-        scene.stop();
-        assert_eq!(clients.each_ref().map(answers), [1, 1]);
+        scenario.serve();
+        scenario.stop();
+        assert_eq!(clients.each_ref().map(responses), [1, 1]);
     });
 }
 
 #[test]
-fn a_request_that_comes_while_its_connection_is_first_parked_is_answered() {
+fn request_during_the_first_parking_is_handled() {
     for starts in POOLS {
-        play(move || {
-            let mut scene = Scene::new(2, |_: Request| ());
-            starts.into_iter().for_each(|start| scene.start(start));
-            let [client] = scene.admit("");
-            sync::send(&client, LAST);
-            scene.serve();
-            scene.stop();
-            assert_eq!(answers(&client), 1);
+        explore(move || {
+            let mut scenario = Scenario::new(2, |_: Request| ());
+            starts.into_iter().for_each(|start| scenario.start(start));
+            let [client] = scenario.admit("");
+            sync::send(&client, CLOSING_REQUEST);
+            scenario.serve();
+            scenario.stop();
+            assert_eq!(responses(&client), 1);
         });
     }
 }
 
-/// One connection, which sends `more` while a worker goes from its first answer to parking it.
-fn while_it_is_being_parked(more: fn(&UnixStream), expected: usize) {
+/// Runs one connection, which sends `more` while a worker sends its first response and parks it.
+fn while_parking(more: fn(&UnixStream), expected: usize) {
     for workers in [1, 2] {
-        play(move || {
-            let answering = Arc::new(Meeting::of(2));
-            let first = Arc::clone(&answering);
+        explore(move || {
+            let responding = Arc::new(Barrier::new(2));
+            let first = Arc::clone(&responding);
             let handler = move |request: Request| match request.uri().path() {
-                "/kept" => first.attend(),
+                "/kept" => first.wait(),
                 _ => {}
             };
-            let mut scene = Scene::new(workers, handler);
-            let client = scene.settle();
-            (0..workers).for_each(|_| scene.start(Start::Quick));
-            sync::send(&client, KEPT);
-            answering.attend();
+            let mut scenario = Scenario::new(workers, handler);
+            let client = scenario.park_new();
+            (0..workers).for_each(|_| scenario.start(Start::Quick));
+            sync::send(&client, KEEP_ALIVE_REQUEST);
+            responding.wait();
             more(&client);
-            scene.serve();
-            scene.stop();
-            assert_eq!(answers(&client), expected);
+            scenario.serve();
+            scenario.stop();
+            assert_eq!(responses(&client), expected);
         });
     }
 }
 
 #[test]
-fn a_request_that_comes_while_its_connection_is_being_parked_is_answered() {
-    while_it_is_being_parked(|client| sync::send(client, LAST), 2);
+fn request_during_a_later_parking_is_handled() {
+    while_parking(|client| sync::send(client, CLOSING_REQUEST), 2);
 }
 
 #[test]
-fn an_end_that_comes_while_its_connection_is_being_parked_is_heard() {
-    while_it_is_being_parked(sync::finish, 1);
+fn close_during_parking_is_noticed() {
+    while_parking(sync::finish, 1);
 }
 
 #[test]
-fn an_end_that_comes_with_a_request_is_heard() {
+fn close_right_after_a_request_is_noticed() {
     for starts in POOLS {
-        play(move || {
-            let mut scene = Scene::new(2, |_: Request| ());
-            let client = scene.settle();
-            starts.into_iter().for_each(|start| scene.start(start));
-            sync::send(&client, KEPT);
+        explore(move || {
+            let mut scenario = Scenario::new(2, |_: Request| ());
+            let client = scenario.park_new();
+            starts.into_iter().for_each(|start| scenario.start(start));
+            sync::send(&client, KEEP_ALIVE_REQUEST);
             sync::finish(&client);
-            scene.serve();
-            scene.stop();
-            assert_eq!(answers(&client), 1);
+            scenario.serve();
+            scenario.stop();
+            assert_eq!(responses(&client), 1);
         });
     }
 }
 
-/// A connection is taken out of the lot for another reason, while workers hear of its request.
-fn beside_an_event(take: fn(&Scene)) {
+/// Takes a connection out of the poller for another reason while workers receive the event of its
+/// request.
+fn during_an_event(take: fn(&Scenario)) {
     for starts in POOLS {
-        play(move || {
-            let mut scene = Scene::new(2, |_: Request| ());
-            let client = scene.settle();
-            starts.into_iter().for_each(|start| scene.start(start));
-            sync::send(&client, LAST);
-            take(&scene);
-            scene.serve();
-            scene.stop();
-            assert_eq!(answers(&client), 1);
+        explore(move || {
+            let mut scenario = Scenario::new(2, |_: Request| ());
+            let client = scenario.park_new();
+            starts.into_iter().for_each(|start| scenario.start(start));
+            sync::send(&client, CLOSING_REQUEST);
+            take(&scenario);
+            scenario.serve();
+            scenario.stop();
+            assert_eq!(responses(&client), 1);
         });
     }
 }
 
 #[test]
-fn a_sweep_takes_no_connection_from_a_worker() {
-    beside_an_event(Scene::sweep);
+fn sweep_takes_no_connection_from_a_worker() {
+    during_an_event(Scenario::sweep);
 }
 
 #[test]
-fn a_recall_takes_no_connection_from_a_worker() {
-    beside_an_event(Scene::recall);
+fn recall_takes_no_connection_from_a_worker() {
+    during_an_event(Scenario::recall);
 }
 
 #[test]
-fn idle_workers_leave_when_the_server_has_stopped() {
+fn idle_workers_end_when_the_server_stops() {
     for starts in POOLS {
-        play(move || {
-            let mut scene = Scene::new(2, |_: Request| ());
-            starts.into_iter().for_each(|start| scene.start(start));
-            scene.stop();
+        explore(move || {
+            let mut scenario = Scenario::new(2, |_: Request| ());
+            starts.into_iter().for_each(|start| scenario.start(start));
+            scenario.stop();
         });
     }
-    play_large(move || {
-        let mut scene = Scene::new(3, |_: Request| ());
-        (0..3).for_each(|_| scene.start(Start::Quick));
-        scene.stop();
+    explore_large(move || {
+        let mut scenario = Scenario::new(3, |_: Request| ());
+        (0..3).for_each(|_| scenario.start(Start::Quick));
+        scenario.stop();
     });
 }
 
-/// Requests are under way when the server is forced to its end.
-fn at_the_end(before: fn(&Scene) -> Vec<UnixStream>, then: fn(&Scene, &mut Vec<UnixStream>)) {
+/// Forces the server to stop while requests are in progress.
+fn while_forced(
+    before: fn(&Scenario) -> Vec<UnixStream>,
+    then: fn(&Scenario, &mut Vec<UnixStream>),
+) {
     for starts in POOLS {
-        play(move || {
-            let mut scene = Scene::new(2, |_: Request| ());
-            let mut clients = before(&scene);
-            starts.into_iter().for_each(|start| scene.start(start));
-            then(&scene, &mut clients);
-            let aborted = scene.force();
-            let answered: usize = clients.iter().map(answers).sum();
-            assert_eq!(answered + aborted, clients.len());
+        explore(move || {
+            let mut scenario = Scenario::new(2, |_: Request| ());
+            let mut clients = before(&scenario);
+            starts.into_iter().for_each(|start| scenario.start(start));
+            then(&scenario, &mut clients);
+            let aborted = scenario.force();
+            let responded: usize = clients.iter().map(responses).sum();
+            assert_eq!(responded + aborted, clients.len());
         });
     }
 }
 
 #[test]
-fn a_new_connection_is_answered_or_cut_at_the_end() {
-    at_the_end(
+fn new_connection_is_handled_or_aborted() {
+    while_forced(
         |_| Vec::new(),
-        |scene, clients| clients.extend(scene.admit::<1>(LAST)),
+        |scenario, clients| clients.extend(scenario.admit::<1>(CLOSING_REQUEST)),
     );
 }
 
 #[test]
-fn a_connection_that_stays_is_answered_or_cut_at_the_end() {
-    at_the_end(
+fn kept_connection_is_handled_or_aborted() {
+    while_forced(
         |_| Vec::new(),
-        |scene, clients| clients.extend(scene.admit::<1>(KEPT)),
+        |scenario, clients| clients.extend(scenario.admit::<1>(KEEP_ALIVE_REQUEST)),
     );
 }
 
 #[test]
-fn a_parked_connection_is_answered_or_cut_at_the_end() {
-    at_the_end(|scene| vec![scene.settle()], |_, clients| send_all(clients));
+fn parked_connection_is_handled_or_aborted() {
+    while_forced(
+        |scenario| vec![scenario.park_new()],
+        |_, clients| send_all(clients),
+    );
 }
 
 #[test]
-fn what_one_worker_received_at_once_is_answered_or_cut_at_the_end() {
-    at_the_end(
-        |scene| {
-            let clients = vec![scene.settle(), scene.settle()];
+fn events_received_together_are_handled_or_aborted() {
+    while_forced(
+        |scenario| {
+            let clients = vec![scenario.park_new(), scenario.park_new()];
             send_all(&clients);
             clients
         },

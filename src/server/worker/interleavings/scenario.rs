@@ -1,4 +1,4 @@
-//! A pool whose every step loom decides, and what scenes are made of.
+//! A pool whose steps loom schedules, and the steps of the scenarios.
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
@@ -29,32 +29,33 @@ use crate::server::worker_activity::WorkerActivity;
 use crate::sync;
 use crate::sync::{Condvar, Mutex, channel, ignore_poison};
 
-/// What a client sends that wants no more than one answer.
-pub(super) const LAST: &str = "GET / HTTP/1.1\r\nHost: model\r\nConnection: close\r\n\r\n";
+/// A request after whose response the connection closes.
+pub(super) const CLOSING_REQUEST: &str =
+    "GET / HTTP/1.1\r\nHost: model\r\nConnection: close\r\n\r\n";
 
-/// What a client sends that stays.
-pub(super) const KEPT: &str = "GET /kept HTTP/1.1\r\nHost: model\r\n\r\n";
+/// A request after whose response the connection stays open.
+pub(super) const KEEP_ALIVE_REQUEST: &str = "GET /kept HTTP/1.1\r\nHost: model\r\n\r\n";
 
-/// How often at most threads are interrupted in one order of steps, where `LOOM_MAX_PREEMPTIONS`
-/// does not say otherwise. That another goes on because one waits is no interruption.
-const INTERRUPTIONS: usize = 2;
+/// The most preemptions per interleaving, unless `LOOM_MAX_PREEMPTIONS` is set. A switch away from
+/// a thread that blocks is not a preemption.
+const PREEMPTIONS: usize = 2;
 
-/// Steps of one order; more would mean that somebody goes round in circles.
-const STEPS: usize = 20_000;
+/// The most steps of one interleaving. More would mean an endless loop.
+const MAX_STEPS: usize = 20_000;
 
-/// Connections of a scene at most.
-const CONNECTIONS: usize = 3;
+/// The most connections of a scenario.
+const MAX_CONNECTIONS: usize = 3;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Words of a worker's stack: a connection is driven on it.
-const STACK: usize = 0x8000;
+/// The stack of a worker in words. A connection is driven on it.
+const STACK_WORDS: usize = 0x8000;
 
-/// The same for all scenes: the defaults ask the system how many cores there are.
+/// Shared by all scenarios, because the defaults ask the system for the number of cores.
 static CONFIG: LazyLock<Config> = LazyLock::new(Config::default);
 
-/// A server without listeners: the thread of the test is its acceptor.
-pub(super) struct Scene {
+/// A server without listeners. The thread of the test is its acceptor.
+pub(super) struct Scenario {
     pub(super) shared: Arc<ServerState>,
     waker: Arc<Waker>,
     stall_detector: StallDetector,
@@ -62,58 +63,59 @@ pub(super) struct Scene {
     workers: Vec<JoinHandle<()>>,
 }
 
-/// How a worker begins.
+/// The state in which a worker begins.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Start {
-    /// It takes its turns for quick ones.
+    /// It considers its turns fast.
     Quick,
-    /// It takes its turns for slow ones.
+    /// It considers its turns slow.
     Slow,
-    /// It is quick, and looks for events before it does anything else.
+    /// It considers its turns fast, and polls for events first.
     Looking,
 }
 
-/// Where threads wait until so many have come.
-pub(super) struct Meeting {
+/// Blocks threads until a number of them have arrived.
+pub(super) struct Barrier {
     missing: Mutex<usize>,
     complete: Condvar,
 }
 
-/// Plays a scene of two workers in every order of steps.
-pub(super) fn play(scene: impl Fn() + Send + Sync + 'static) {
-    play_with(INTERRUPTIONS, scene);
+/// Runs a scenario of two workers in every interleaving.
+pub(super) fn explore(scenario: impl Fn() + Send + Sync + 'static) {
+    explore_with(PREEMPTIONS, scenario);
 }
 
-/// Plays a larger scene in every order with fewer interruptions.
-pub(super) fn play_large(scene: impl Fn() + Send + Sync + 'static) {
-    play_with(INTERRUPTIONS - 1, scene);
+/// Runs a larger scenario in every interleaving with fewer preemptions.
+pub(super) fn explore_large(scenario: impl Fn() + Send + Sync + 'static) {
+    explore_with(PREEMPTIONS - 1, scenario);
 }
 
-fn play_with(interruptions: usize, scene: impl Fn() + Send + Sync + 'static) {
+fn explore_with(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = model::Builder::new();
-    builder.preemption_bound.get_or_insert(interruptions);
-    builder.max_branches = STEPS;
-    let orders = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&orders);
+    builder.preemption_bound.get_or_insert(preemptions);
+    builder.max_branches = MAX_STEPS;
+    let interleavings = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&interleavings);
     builder.check(move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-        scene();
+        counter.fetch_add(1, Ordering::Relaxed);
+        scenario();
     });
-    let orders = orders.load(Ordering::Relaxed);
-    println!("{orders} orders");
-    assert!(orders > 50, "the threads of a scene meet");
+    let interleavings = interleavings.load(Ordering::Relaxed);
+    println!("{interleavings} interleavings");
+    assert!(interleavings > 50, "the threads of a scenario interact");
 }
 
-impl Scene {
-    /// A server that is to have so many workers, all of which can run at once.
+impl Scenario {
+    /// Creates a server for this many workers, all of which can run at once.
     pub(super) fn new(workers: usize, handler: impl Handler) -> Self {
-        let [waker, workers_bell] =
+        let [waker, workers_waker] =
             [(); 2].map(|()| Waker::new().expect("the system has descriptors"));
         let waker = Arc::new(waker);
-        let (ready_tx, ready_rx) = channel::bounded(CONNECTIONS);
-        let turns = Arc::new(WorkerActivity::new(workers));
+        let (ready_tx, ready_rx) = channel::bounded(MAX_CONNECTIONS);
+        let activity = Arc::new(WorkerActivity::new(workers));
         let shared = ServerState {
-            poller: Poller::new(CONNECTIONS, &workers_bell).expect("the system has descriptors"),
+            poller: Poller::new(MAX_CONNECTIONS, &workers_waker)
+                .expect("the system has descriptors"),
             service: Service {
                 handler: Box::new(handler),
                 config: CONFIG.clone(),
@@ -125,16 +127,16 @@ impl Scene {
                 default_headers: DefaultHeaders::default(),
                 log_limits: LogLimits::new(),
             },
-            max_connections: CONNECTIONS,
+            max_connections: MAX_CONNECTIONS,
             ready_tx,
             ready_rx: Arc::new(ready_rx),
             idle_workers: IdleWorkers::new(
-                Arc::clone(&turns),
+                Arc::clone(&activity),
                 workers,
-                workers_bell,
+                workers_waker,
                 Arc::clone(&waker),
             ),
-            turns,
+            activity,
             stats: Arc::new(Stats::new(workers, &waker)),
             queue_times: Arc::new(QueueTimeCounters::new(workers)),
         };
@@ -154,22 +156,24 @@ impl Scene {
             let mut worker = Worker::new(shared, index);
             match start {
                 Start::Quick => {}
-                // It stays slow for more turns than a scene has.
+                // The average stays slow for more turns than a scenario has.
                 Start::Slow => worker.turn_time.note(Duration::from_secs(60)),
                 Start::Looking => worker.drives = DRIVES_PER_POLL - 1,
             }
             worker.run();
         };
-        let thread = thread::Builder::new().stack_size(STACK).spawn(run);
-        self.workers.push(thread.expect("there is room for it"));
+        let thread = thread::Builder::new().stack_size(STACK_WORDS).spawn(run);
+        self.workers
+            .push(thread.expect("the model allows another thread"));
     }
 
-    /// Clients connect, send this, and are handed to the workers together, as the acceptor does it.
+    /// Connects clients that send `bytes`, and queues the connections together, as the acceptor
+    /// does.
     pub(super) fn admit<const COUNT: usize>(&self, bytes: &str) -> [UnixStream; COUNT] {
         let peers = [(); COUNT].map(|()| {
-            let (client, peer) = self.connect();
+            let (task, peer) = self.connect();
             sync::send(&peer, bytes);
-            self.shared.enqueue(waiting(client, WakeReason::Ready));
+            self.shared.enqueue(ready(task, WakeReason::Ready));
             peer
         });
         if !self.shared.ready_rx.is_empty() {
@@ -178,63 +182,63 @@ impl Scene {
         peers
     }
 
-    /// A client has connected, and nothing has come of it yet: it is parked.
-    pub(super) fn settle(&self) -> UnixStream {
-        let (mut client, peer) = self.connect();
+    /// Connects a client that sends nothing, and parks the connection.
+    pub(super) fn park_new(&self) -> UnixStream {
+        let (mut task, peer) = self.connect();
         let poller = &self.shared.poller;
-        let token = poller.reserve().expect("the lot has room");
-        client.token = Some(token);
-        let wait = Pending {
+        let token = poller.reserve().expect("the poller has a free slot");
+        task.token = Some(token);
+        let pending = Pending {
             what: WaitFor::FirstRequest,
             deadline: Instant::now() + HOUR,
         };
-        assert!(matches!(poller.park(token, client, wait), Parked::Waiting));
+        assert!(matches!(poller.park(token, task, pending), Parked::Waiting));
         peer
     }
 
-    /// Has the patrol walk until it ends with its next round, if nobody needs it then.
-    pub(super) fn tire_detector(&mut self) {
-        // Workers look for events themselves, so what has come is not the patrol's.
-        let round = |scene: &mut Self| {
-            scene.shared.idle_workers.note_poll();
-            scene.tick();
+    /// Runs the stall detector until its next tick without need stops it.
+    pub(super) fn wear_out_detector(&mut self) {
+        // Workers poll for events themselves, so the detector has no events to take.
+        let round = |scenario: &mut Self| {
+            scenario.shared.idle_workers.note_poll();
+            scenario.tick();
         };
         let mut rounds = 0;
-        self.call_detector();
+        self.start_detector();
         while self.stall_detector.is_due(&self.shared.idle_workers) {
             round(self);
             rounds += 1;
         }
-        self.call_detector();
+        self.start_detector();
         (1..rounds).for_each(|_| round(self));
         assert!(self.stall_detector.is_due(&self.shared.idle_workers));
     }
 
-    /// What the acceptor does until all connections have ended.
+    /// Takes the acceptor's steps until all connections have closed.
     pub(super) fn serve(&mut self) {
         self.shared.stats.wake_below(1);
         while self.shared.stats.open() > 0 {
             if self.stall_detector.is_due(&self.shared.idle_workers) {
-                sync::tick();
+                sync::yield_now();
                 self.tick();
             } else {
-                sync::hear(&*self.waker);
+                sync::wait_for_waker(&*self.waker);
             }
         }
     }
 
-    /// Deadlines are swept, and all have passed.
+    /// Sweeps the deadlines, all of which have passed.
     pub(super) fn sweep(&self) {
         let late = Instant::now() + 2 * HOUR;
-        self.shared.poller.expired(late, |client| {
-            self.shared.hand_over(waiting(client, WakeReason::Expired));
+        self.shared.poller.expired(late, |task| {
+            self.shared.hand_over(ready(task, WakeReason::Expired));
         });
     }
 
-    /// Idle connections are recalled.
+    /// Recalls the idle connections.
     pub(super) fn recall(&self) {
-        self.shared.poller.recall(WaitFor::is_idle, |client| {
-            self.shared.hand_over(waiting(client, WakeReason::Recalled));
+        self.shared.poller.recall(WaitFor::is_idle, |task| {
+            self.shared.hand_over(ready(task, WakeReason::Recalled));
         });
     }
 
@@ -244,20 +248,20 @@ impl Scene {
         self.join();
     }
 
-    /// Ends the workers and cuts what is left, as the acceptor does it at the deadline. Returns how
-    /// many requests were cut.
+    /// Ends the workers and aborts open requests, as the acceptor does at the drain's deadline.
+    /// Returns how many requests were aborted.
     pub(super) fn force(mut self) -> usize {
         let shared = Arc::clone(&self.shared);
         shared.service.phase.advance(Phase::Forced);
         shared.abort_parked();
         shared.stop();
         self.join();
-        while let Ok(job) = shared.ready_rx.try_recv() {
-            shared.abort(*job.client);
+        while let Ok(ready) = shared.ready_rx.try_recv() {
+            shared.abort(*ready.task);
         }
         shared.abort_parked();
         assert_eq!(shared.stats.open(), 0, "a connection was lost");
-        usize::try_from(shared.stats.aborted()).expect("they were few")
+        usize::try_from(shared.stats.aborted()).expect("the count is small")
     }
 
     fn tick(&mut self) {
@@ -267,8 +271,8 @@ impl Scene {
             .tick(idle_workers, || !ready_rx.is_empty());
     }
 
-    /// A worker shares work while another is idle.
-    fn call_detector(&self) {
+    /// Starts the stall detector: a worker queues work while another one is idle.
+    fn start_detector(&self) {
         let idle_workers = &self.shared.idle_workers;
         assert_eq!(idle_workers.park(|| false), IdleAction::Poll);
         idle_workers.wake_if_worth(1, &TurnTime::default());
@@ -277,13 +281,14 @@ impl Scene {
 
     fn join(&mut self) {
         for worker in self.workers.drain(..) {
-            worker.join().expect("a worker does not panic");
+            worker.join().expect("a worker panicked");
         }
     }
 
     fn connect(&self) -> (Box<Task>, UnixStream) {
         let (peer, ours) = UnixStream::pair().expect("the system has descriptors");
-        ours.set_nonblocking(true).expect("it is a socket");
+        ours.set_nonblocking(true)
+            .expect("a socket can be non-blocking");
         let service = &self.shared.service;
         let connection = Connection::new(
             Socket::new(ours.into()),
@@ -297,16 +302,16 @@ impl Scene {
     }
 }
 
-impl Meeting {
-    pub(super) fn of(count: usize) -> Self {
+impl Barrier {
+    pub(super) fn new(count: usize) -> Self {
         Self {
             missing: Mutex::new(count),
             complete: Condvar::new(),
         }
     }
 
-    /// Comes, and waits for the others.
-    pub(super) fn attend(&self) {
+    /// Waits until all threads have arrived.
+    pub(super) fn wait(&self) {
         let mut missing = ignore_poison(self.missing.lock());
         *missing -= 1;
         if *missing == 0 {
@@ -318,18 +323,19 @@ impl Meeting {
     }
 }
 
-fn waiting(client: Box<Task>, wake: WakeReason) -> ReadyTask {
+fn ready(task: Box<Task>, wake: WakeReason) -> ReadyTask {
     ReadyTask {
-        client,
+        task,
         wake,
         since: Some(Instant::now()),
     }
 }
 
-/// How many whole answers a client has got; it gets no more.
-pub(super) fn answers(mut peer: &UnixStream) -> usize {
+/// Returns how many complete responses a client has received, after its connection has closed.
+pub(super) fn responses(mut peer: &UnixStream) -> usize {
     let mut received = String::new();
-    // What it has not sent when the server closes may come as an error after the bytes.
+    // If the client has unsent bytes when the server closes, an error may follow the received
+    // bytes.
     let _ = peer.read_to_string(&mut received);
     received.matches("HTTP/1.1 200 OK\r\n").count()
 }
