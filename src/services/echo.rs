@@ -18,8 +18,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 
 /// Responds to `POST` with the request's body, byte for byte and with its `Content-Type`
-/// (`text/plain` if it has none), and to `GET` with a welcome page, on every path. With the query
-/// `?origin`, `GET` returns the request's [`ClientInfo`] as JSON.
+/// (`text/plain` if it has none), and to `GET` with a welcome page, on every path.
+///
+/// With the query `?origin`, `GET` returns the request's [`ClientInfo`] as JSON.
 ///
 /// ```
 /// use httpool::services::{Echo, JsonCheck};

@@ -1,6 +1,5 @@
 //! The access log: one line for each request.
 
-#[cfg(feature = "access-log")]
 pub(crate) mod line;
 mod writer;
 
@@ -158,9 +157,11 @@ impl AccessLog {
         self.finish_while(|| true);
     }
 
-    /// Writes all lines so far and ends the log, but waits for the output only while
-    /// `keep_waiting` returns true, which is called every 100 ms. Lines that are unwritten then are lost,
-    /// their number goes to the program's log, and the thread stays behind with the output.
+    /// Writes all lines so far and ends the log, but waits for the output only while `keep_waiting`
+    /// returns true, which is called every 100 ms.
+    ///
+    /// Lines that are unwritten then are lost, their number goes to the program's log, and the
+    /// thread stays behind with the output.
     ///
     /// ```
     /// use std::time::{Duration, Instant};

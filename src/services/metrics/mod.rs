@@ -1,7 +1,6 @@
 //! The metrics of `/metrics`, with the usual names and units.
 
 mod format;
-#[cfg(feature = "metrics")]
 pub(crate) mod request_metrics;
 mod writer;
 
@@ -28,11 +27,11 @@ pub(crate) fn text(
     requests: Option<&Arc<RequestMetrics>>,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(ServerMetrics(handle.clone())));
+    registry.register_collector(Box::new(ServerCollector(handle.clone())));
     if let Some(requests) = requests {
         registry.register_collector(Box::new(RequestCollector(Arc::clone(requests))));
     }
-    registry.register_collector(Box::new(ProcessMetrics));
+    registry.register_collector(Box::new(ProcessCollector));
     let mut output = String::new();
     match format {
         Format::Prometheus => prometheus_text::encode(&mut output, &registry)?,
@@ -43,7 +42,7 @@ pub(crate) fn text(
 
 /// Metrics of a server.
 #[derive(Debug)]
-struct ServerMetrics(Handle);
+struct ServerCollector(Handle);
 
 /// Metrics of its requests.
 #[derive(Debug)]
@@ -51,9 +50,9 @@ struct RequestCollector(Arc<RequestMetrics>);
 
 /// Metrics of this process, with Prometheus' standard names.
 #[derive(Debug)]
-struct ProcessMetrics;
+struct ProcessCollector;
 
-impl Collector for ServerMetrics {
+impl Collector for ServerCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let snapshot = self.0.snapshot();
         let mut writer = MetricWriter(encoder);
@@ -172,7 +171,7 @@ impl Collector for RequestCollector {
     }
 }
 
-impl Collector for ProcessMetrics {
+impl Collector for ProcessCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut writer = MetricWriter(encoder);
         // Metrics that /proc does not provide are omitted.
@@ -256,13 +255,13 @@ mod tests {
             let (name, help) = lines
                 .next()
                 .and_then(|line| line.split_once(' '))
-                .expect("help");
+                .expect("each family begins with HELP");
             assert!(help.len() > 10, "{help}");
             let kind = lines.next().and_then(|line| {
                 let rest = line.strip_prefix("# TYPE ")?.strip_prefix(name)?;
                 rest.strip_prefix(' ')
             });
-            let kind = kind.expect("the type follows");
+            let kind = kind.expect("TYPE follows HELP");
             let is_named = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
             assert!(name.bytes().all(is_named), "{name}");
             let is_total = kind == "counter" && format == Format::Prometheus;

@@ -74,8 +74,9 @@ impl<'a, S> RequestContext<'a, S> {
         self.parameters
     }
 
-    /// The state of the router, as given to [`Router::with_state`](crate::Router::with_state). An
-    /// argument that needs a part of the state requires [`FromRef`](super::FromRef) of that part
+    /// The state of the router, as given to [`Router::with_state`](crate::Router::with_state).
+    ///
+    /// An argument that needs a part of the state requires [`FromRef`](super::FromRef) of that part
     /// and takes it like any other argument:
     ///
     /// ```

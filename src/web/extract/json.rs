@@ -119,7 +119,7 @@ mod tests {
     #[track_caller]
     fn check<T: DeserializeOwned>(json: &str, status: u16, expected: &str) {
         let Err(error) = serde_json::from_str::<T>(json) else {
-            panic!("{json} is valid");
+            panic!("{json} must not fit the type");
         };
         let rejection = reject::<T>(json.as_bytes(), &error);
         let (actual, text) = (rejection.status().as_u16(), rejection.to_string());

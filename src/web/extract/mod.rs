@@ -82,16 +82,17 @@ pub trait FromRequest<S, Access = Reads>: Sized {
     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection>;
 }
 
-/// An argument that can be optional: `Option<T>` is `None` if the value is missing. An invalid
-/// value is still rejected, because it is a mistake of the client that would otherwise go
-/// unnoticed.
+/// An argument that can be optional: `Option<T>` is `None` if the value is missing.
+///
+/// An invalid value is still rejected, because it is a mistake of the client that would otherwise
+/// go unnoticed.
 ///
 /// | argument | is missing if |
 /// |---|---|
 /// | `Option<Path<T>>` | the route has no `{names}` |
-/// | `Option<Query<T>>` | the query is empty, or there is none |
+/// | `Option<Query<T>>` | the query is empty or missing |
 /// | `Option<Json<T>>`, `Option<Form<T>>`, `Option<BodyStream>` | the body is empty |
-/// | `Option<ClientInfo>` | nobody knows where the request comes from |
+/// | `Option<ClientInfo>` | the request did not arrive on a connection |
 ///
 /// ```
 /// use httpool::Router;
@@ -131,8 +132,9 @@ pub trait OptionalFromRequest<S, Access = Reads>: FromRequest<S, Access> {
 }
 
 /// The values of the route's `{names}` in the request's path: a single value for a route with one
-/// name, a tuple in the order of the names, or a struct with fields of these names. A value that
-/// can't be parsed is answered 400. Text is a `String`, because it is percent-decoded.
+/// name, a tuple in the order of the names, or a struct with fields of these names.
+///
+/// A value that can't be parsed is answered 400. Text is a `String`, because it is percent-decoded.
 ///
 /// A single value or a tuple must match the number of names in the path. With too many names in the
 /// path, the router panics when the route is added. With too few, the server does not start (an
@@ -155,9 +157,10 @@ pub struct Path<T>(
     pub T,
 );
 
-/// The query of the request's target, parsed into a struct. A name that occurs several times
-/// becomes a `Vec`. A query that can't be parsed, or is not UTF-8 after decoding, is answered 400
-/// with the reason.
+/// The query of the request's target, parsed into a struct.
+///
+/// A name that occurs several times becomes a `Vec`. A query that can't be parsed, or is not UTF-8
+/// after decoding, is answered 400 with the reason.
 ///
 /// All values are text. For structs with `#[serde(flatten)]`, serde passes them on as text, so
 /// numbers and booleans in them can't be parsed. The response is then 500, and the log has the
@@ -228,7 +231,10 @@ pub struct State<T>(
     pub T,
 );
 
-/// Converts the router's state into a part that a handler takes as [`State<T>`](State).
+/// Converts the router's state into a part that a function takes as [`State<T>`](State).
+///
+/// Every state that is `Clone` converts into itself. Implement this trait for a state with several
+/// parts, so that each function can name the part it needs:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -272,9 +278,10 @@ impl<T: Clone> FromRef<T> for T {
 }
 
 /// The body of a submitted form (`application/x-www-form-urlencoded`), parsed like a [`Query`],
-/// with the same limit of `#[serde(flatten)]`. Another content type is answered 415, and a body
-/// that can't be parsed 422. A request without a body is a form without fields, whatever its
-/// content type.
+/// with the same limit of `#[serde(flatten)]`.
+///
+/// Another content type is answered 415, and a body that can't be parsed 422. A request without a
+/// body is a form without fields, whatever its content type.
 ///
 /// ```
 /// use httpool::Router;

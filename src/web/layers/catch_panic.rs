@@ -35,9 +35,10 @@ where
     F: Fn(&str) -> R + Send + Sync + 'static,
     R: IntoResponse,
 {
-    /// Creates the layer from a function that makes the response. The function receives the panic's
-    /// message, or an empty string if there is none. The message is for the program's own use, not
-    /// for clients.
+    /// Creates the layer from a function that makes the response.
+    ///
+    /// The function receives the panic's message, or an empty string if there is none. The message
+    /// is for the program's own use, not for clients.
     pub fn new(respond: F) -> Self {
         Self { respond }
     }

@@ -96,42 +96,42 @@ impl Compression {
         self
     }
 
-    fn applies(self, response: &Response) -> Applies {
+    fn scope(self, response: &Response) -> Scope {
         let (status, headers) = (response.status(), response.headers());
         let is_fixed = headers.contains_key(CONTENT_ENCODING)
             || DIGESTS.iter().any(|name| headers.contains_key(name))
             || lists(headers, &CACHE_CONTROL, "no-transform");
         if is_fixed || told(response).is_some() {
-            return Applies::Not;
+            return Scope::None;
         }
         let essence = essence(headers);
         match status {
             // A 304 may omit the type of the content that the client has.
-            StatusCode::NOT_MODIFIED if essence.is_none_or(is_compressible) => Applies::Elsewhere,
+            StatusCode::NOT_MODIFIED if essence.is_none_or(is_compressible) => Scope::Headers,
             StatusCode::PARTIAL_CONTENT
                 if essence.is_some_and(|of| is_compressible(of) || is_multipart(of)) =>
             {
-                Applies::Elsewhere
+                Scope::Headers
             }
             StatusCode::NOT_MODIFIED
             | StatusCode::PARTIAL_CONTENT
             | StatusCode::NO_CONTENT
-            | StatusCode::RESET_CONTENT => Applies::Not,
-            _ if status.is_informational() || headers.contains_key(CONTENT_RANGE) => Applies::Not,
-            _ if length(response).is_some_and(|length| length < self.shortest) => Applies::Not,
-            _ if essence.is_some_and(is_compressible) => Applies::Here,
-            _ => Applies::Not,
+            | StatusCode::RESET_CONTENT => Scope::None,
+            _ if status.is_informational() || headers.contains_key(CONTENT_RANGE) => Scope::None,
+            _ if length(response).is_some_and(|length| length < self.shortest) => Scope::None,
+            _ if essence.is_some_and(is_compressible) => Scope::Content,
+            _ => Scope::None,
         }
     }
 }
 
-/// How compression applies to a response.
+/// What compression changes of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Applies {
-    Not,
-    /// To the content that the response refers to but does not contain: a 304 or a part.
-    Elsewhere,
-    Here,
+enum Scope {
+    None,
+    /// Its headers: it is a 304 or a part, and refers to content that would be compressed.
+    Headers,
+    Content,
 }
 
 impl Default for Compression {
@@ -147,15 +147,15 @@ impl Layer for Compression {
         let if_none_match = request.headers().get_all(IF_NONE_MATCH);
         let if_none_match: Vec<_> = if_none_match.iter().cloned().collect();
         let mut response = next.handle(request);
-        let applies = self.applies(&response);
-        if applies == Applies::Not {
+        let scope = self.scope(&response);
+        if scope == Scope::None {
             return response;
         }
         vary(response.headers_mut(), "accept-encoding");
         let Some(coding) = coding else {
             return response;
         };
-        if applies == Applies::Elsewhere {
+        if scope == Scope::Headers {
             if response.status() == StatusCode::NOT_MODIFIED {
                 weaken_not_modified(&if_none_match, response.headers_mut());
             }
