@@ -28,7 +28,7 @@ pub struct RequestContext<'a, S = ()> {
     pub(in crate::web) parameters: &'a Parameters,
     pub(in crate::web) state: &'a S,
     /// Length of the path prefix of the router whose fallback is called. Zero for routes.
-    pub(in crate::web) under: usize,
+    pub(in crate::web) prefix_length: usize,
 }
 
 impl<'a, S> RequestContext<'a, S> {
@@ -37,14 +37,14 @@ impl<'a, S> RequestContext<'a, S> {
             request,
             parameters,
             state,
-            under: 0,
+            prefix_length: 0,
         }
     }
 
     /// Length in bytes of the path prefix of the router whose fallback is called.
     #[cfg(feature = "files")]
-    pub(crate) fn under(&self) -> usize {
-        self.under
+    pub(crate) fn prefix_length(&self) -> usize {
+        self.prefix_length
     }
 
     /// A context with another state, for a function of a nested router.
@@ -53,7 +53,7 @@ impl<'a, S> RequestContext<'a, S> {
             request: self.request,
             parameters: self.parameters,
             state,
-            under: self.under,
+            prefix_length: self.prefix_length,
         }
     }
 

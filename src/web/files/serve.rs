@@ -37,19 +37,19 @@ const VARY_BOTH: HeaderValue = HeaderValue::from_static("accept, accept-encoding
 const INDEX: &[u8] = b"index.html";
 
 impl ServeDir {
-    fn respond(&self, request: &Request, under: usize) -> Response {
+    fn respond(&self, request: &Request, prefix_length: usize) -> Response {
         match *request.method() {
-            Method::GET | Method::HEAD => self.serve(request, under),
+            Method::GET | Method::HEAD => self.serve(request, prefix_length),
             _ => method_not_allowed(request, ALLOWED),
         }
     }
 
     /// `under` is the length of the path at which a router has the folder. A path set with
     /// [`under`](Self::under) replaces it.
-    fn serve(&self, request: &Request, under: usize) -> Response {
+    fn serve(&self, request: &Request, prefix_length: usize) -> Response {
         let path = request.uri().path();
         let rest = match &*self.under {
-            "" => path.get(under..),
+            "" => path.get(prefix_length..),
             prefix => path.strip_prefix(prefix),
         };
         let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
@@ -213,7 +213,7 @@ impl<S> crate::web::router::Function<S, Self> for ServeDir {
     const BODY_MODE: BodyMode = BodyMode::HeadOnly;
 
     fn call(&self, call: &mut crate::web::extract::RequestContext<'_, S>) -> Response {
-        self.respond(call.request(), call.under())
+        self.respond(call.request(), call.prefix_length())
     }
 }
 

@@ -185,13 +185,14 @@ impl<S: 'static> Endpoint<S> {
         self.layers = layers.before(&self.layers);
         let function = Arc::clone(&self.function);
         self.function = Arc::new(move |call| {
-            let (parameters, state, under) = (call.parameters, call.state, call.under);
+            let (parameters, state, prefix_length) =
+                (call.parameters, call.state, call.prefix_length);
             layers.run(call.request, &|request| {
                 function(&mut RequestContext {
                     request,
                     parameters,
                     state,
-                    under,
+                    prefix_length,
                 })
             })
         });

@@ -35,7 +35,7 @@ enum Target<'r, S> {
     Fallback {
         endpoint: &'r Endpoint<S>,
         /// The length of the path at which the router of this fallback is nested.
-        under: usize,
+        prefix_length: usize,
     },
     NotFound,
 }
@@ -52,8 +52,11 @@ impl<S: Send + Sync + 'static> Router<S> {
                 let mut call = RequestContext::new(request, parameters, state);
                 match &target {
                     Target::Route(route) => route.call(&mut call),
-                    Target::Fallback { endpoint, under } => {
-                        call.under = *under;
+                    Target::Fallback {
+                        endpoint,
+                        prefix_length,
+                    } => {
+                        call.prefix_length = *prefix_length;
                         endpoint.call(&mut call)
                     }
                     Target::NotFound => not_found(request),
@@ -112,12 +115,12 @@ impl<S: Send + Sync + 'static> Router<S> {
             None if is_about_server(request) => return Target::NotFound,
             None => (&self.fallback, 0),
         };
-        let under = path::prefix_length(depth, request.uri().path());
+        let prefix_length = path::prefix_length(depth, request.uri().path());
         fallback
             .as_ref()
             .map_or(Target::NotFound, |endpoint| Target::Fallback {
                 endpoint,
-                under,
+                prefix_length,
             })
     }
 
