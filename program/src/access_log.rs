@@ -35,7 +35,7 @@ pub(crate) fn start(args: &Args) -> Result<(Option<AccessLog>, Option<LogFile>),
         Some(file) => AccessLog::start(format, file.clone()),
         None => standard_output().and_then(|output| AccessLog::start(format, output)),
     };
-    let log = log.map_err(|error| format!("cannot start a thread: {error}"))?;
+    let log = log.map_err(|error| format!("cannot start the access log: {error}"))?;
     Ok((Some(log), file))
 }
 

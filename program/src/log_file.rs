@@ -108,9 +108,9 @@ pub(crate) fn standard_output() -> io::Result<File> {
     Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
-/// The standard output or standard error that this path names, if it names one that is no regular
-/// file. `/dev/stdout` can't be opened if it is a socket, as under systemd, or a pipe of another
-/// user, as in some containers.
+/// Standard output or standard error, if this path names it and it is not a regular file. Opening
+/// `/dev/stdout` fails if it is a socket, as under systemd, or a pipe of another user, as in some
+/// containers.
 pub(crate) fn standard_stream(path: &Path) -> Option<File> {
     let named = path.metadata().ok().filter(|named| !named.is_file())?;
     let is_it = |stream: &BorrowedFd<'_>| {

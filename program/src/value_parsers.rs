@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use httpool::http::HeaderValue;
 
 /// A number of bytes, for example `65536`, `64KiB` or `10MB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +135,36 @@ pub(crate) fn count(
             range.end()
         )),
     }
+}
+
+/// Parses the prefix of a path.
+pub(crate) fn path_prefix(text: &str) -> Result<String, String> {
+    match text.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err("not a path prefix: it starts with a slash, for example /assets/".into()),
+    }
+}
+
+/// Parses an extension and its media type, for example `ts=text/plain`.
+pub(crate) fn media_type(text: &str) -> Result<(String, HeaderValue), String> {
+    let error = || "not EXT=TYPE, for example ts=text/plain".to_owned();
+    let (extension, media_type) = text.split_once('=').ok_or_else(error)?;
+    let extension = extension.strip_prefix('.').unwrap_or(extension);
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    let is_type = essence
+        .split_once('/')
+        .is_some_and(|(kind, name)| is_token(kind) && is_token(name));
+    if extension.is_empty() || extension.contains(['.', '/']) || !is_type {
+        return Err(error());
+    }
+    let value = HeaderValue::from_str(media_type).map_err(|_| error())?;
+    Ok((extension.to_owned(), value))
+}
+
+/// Whether this is a token (RFC 9110 section 5.6.2).
+fn is_token(text: &str) -> bool {
+    let is_in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_in_token)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The program's flags. The help text and the environment variables come from this one table.
 
 mod choices;
+mod command;
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueHint};
+use clap::{FromArgMatches as _, Parser, ValueHint};
 use httpool::http::HeaderValue;
 use httpool::{Builder, ListenAddr, Server, TrustedProxy, defaults};
 use log::LevelFilter;
@@ -15,10 +15,10 @@ use log::LevelFilter;
 pub(crate) use self::choices::{
     ClientAuth, Etag, ForwardingHeaders, Json, LogFormat, RequestFormat, SymlinkChoice,
 };
+use self::command::command;
 use super::cli_error::{ValueSource, one_line, renamed_variable};
 use super::environment;
-use super::exit::Exit;
-use super::value_parsers::{Size, Span, count, limit, policy, size_from};
+use super::value_parsers::{Size, Span, count, limit, media_type, path_prefix, policy, size_from};
 
 /// The address to listen on if none is given: loopback only.
 const LISTEN: &str = "localhost:4000";
@@ -414,34 +414,6 @@ impl Args {
     }
 }
 
-fn path_prefix(text: &str) -> Result<String, String> {
-    match text.starts_with('/') {
-        true => Ok(text.to_owned()),
-        false => Err("not a path prefix: it starts with a slash, for example /assets/".into()),
-    }
-}
-
-fn media_type(text: &str) -> Result<(String, HeaderValue), String> {
-    let error = || "not EXT=TYPE, for example ts=text/plain".to_owned();
-    let (extension, media_type) = text.split_once('=').ok_or_else(error)?;
-    let extension = extension.strip_prefix('.').unwrap_or(extension);
-    let essence = media_type.split(';').next().unwrap_or_default().trim();
-    let is_type = essence
-        .split_once('/')
-        .is_some_and(|(kind, name)| is_token(kind) && is_token(name));
-    if extension.is_empty() || extension.contains(['.', '/']) || !is_type {
-        return Err(error());
-    }
-    let value = HeaderValue::from_str(media_type).map_err(|_| error())?;
-    Ok((extension.to_owned(), value))
-}
-
-/// Whether this is a token (RFC 9110 section 5.6.2).
-fn is_token(text: &str) -> bool {
-    let is_in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_in_token)
-}
-
 impl CliExit {
     fn new(error: &clap::Error, source: ValueSource) -> Self {
         if error.use_stderr() {
@@ -450,57 +422,6 @@ impl CliExit {
             Self::Print(error.render().to_string())
         }
     }
-}
-
-/// The flags as a `clap` command, with the additions that are the same for all of them.
-fn command() -> clap::Command {
-    let command = Args::command();
-    let variables: Vec<(String, String)> = environment::flags(&command)
-        .map(|(flag, name)| (flag.get_id().to_string(), environment::variable(name)))
-        .collect();
-    let command = variables
-        .into_iter()
-        .fold(command, |command, (id, variable)| {
-            command.mut_arg(id, |flag| {
-                let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
-                // `-1` is a wrong value of its flag, not an unknown flag. The value of a path may
-                // be missing by mistake, and then the next flag must not become the path.
-                let is_value =
-                    flag.get_action().takes_values() && flag.get_value_hint() == ValueHint::Unknown;
-                flag.help(format!("{help} [env: {variable}]"))
-                    .allow_hyphen_values(is_value)
-            })
-        });
-    command.after_help(after_help())
-}
-
-fn after_help() -> String {
-    let mut text = format!(
-        "Environment:\n  \
-         Each flag is also a variable, shown beside it. The command line takes precedence, and an \
-         empty variable counts as unset. {} and the variables of all other repeatable flags take \
-         several values, separated by commas or spaces.\n\n  \
-         PORT            Listen on *:PORT if no address is given\n  \
-         LISTEN_FDS      Sockets passed in by systemd, which replace PORT and the default;\n                  \
-         LISTEN_FDNAMES says how each is used: proxied as by --listen-proxy-protocol,\n                  \
-         tls as by --listen-tls, tls-proxied as by --listen-tls-proxy-protocol\n  \
-         NOTIFY_SOCKET   Where to send readiness and the progress of a shutdown: a path, or\n                  \
-         @name for an abstract socket; failures are logged as a warning\n  \
-         JOURNAL_STREAM  If standard error is the journal, text has priorities instead of times\n\n\
-         Signals:\n  \
-         SIGTERM and SIGINT start a shutdown, in which every request already received is answered; \
-         a second one aborts open requests. SIGHUP and SIGUSR1 reopen log files and the folder, and \
-         reload certificates and error pages. A signal that was ignored at the start stays \
-         ignored.\n\n\
-         Exit codes:\n",
-        environment::variable("listen")
-    );
-    for exit in Exit::ALL {
-        writeln!(text, "  {}  {}", exit.code(), exit.meaning())
-            .expect("writing to a String can't fail");
-    }
-    text.truncate(text.trim_end().len());
-    text
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use std::time::Duration;
 use clap::ArgAction;
 
 use super::*;
+use crate::exit::Exit;
 
 /// Parses these arguments and variables.
 fn parse_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Args, CliExit> {
