@@ -39,8 +39,8 @@ pub(crate) fn start(args: &Args) -> Result<(Option<AccessLog>, Option<LogFile>),
     Ok((Some(log), file))
 }
 
-/// Writes the remaining lines. It stop_signals at the end of `left` (at least [`LAST_WRITES`]), or when a
-/// second signal asks for an immediate stop.
+/// Writes the remaining lines, for the time `left` of the drain and at least for [`LAST_WRITES`]. A
+/// second signal ends this at once.
 pub(crate) fn finish(log: AccessLog, left: Duration, watch: &Watch) {
     let (start, timeout) = (Instant::now(), left.max(LAST_WRITES));
     log.finish_while(|| start.elapsed() < timeout && !watch.must_stop_now());

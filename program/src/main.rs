@@ -132,8 +132,8 @@ fn serve(
     };
     let server = builder.bind().map_err(|error| error.to_string())?;
     let admin = observers
-        .meter()
-        .map(|meter| SideServer::admin(args, server.handle(), meter))
+        .metrics()
+        .map(|metrics| SideServer::admin(args, server.handle(), metrics))
         .transpose()?;
     let redirect = (!args.redirect_http.is_empty())
         .then(|| SideServer::redirect(args, &observers, Redirect::to(&server)))

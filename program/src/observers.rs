@@ -10,7 +10,7 @@ use super::cli::Args;
 /// The observers that the flags ask for.
 #[derive(Debug)]
 pub(crate) struct Observers {
-    meter: Option<Arc<RequestMetrics>>,
+    metrics: Option<Arc<RequestMetrics>>,
     lines: Option<AccessLines>,
 }
 
@@ -18,15 +18,15 @@ impl Observers {
     pub(crate) fn new(args: &Args, access_log: Option<&AccessLog>) -> Self {
         Self {
             // Metrics can only be read through `--admin`.
-            meter: (!args.admin.is_empty()).then(|| Arc::new(RequestMetrics::new())),
+            metrics: (!args.admin.is_empty()).then(|| Arc::new(RequestMetrics::new())),
             lines: access_log.map(AccessLog::lines),
         }
     }
 
     /// Adds the observers to a server.
     pub(crate) fn observe(&self, builder: Builder) -> Builder {
-        let builder = match &self.meter {
-            Some(meter) => builder.observer(Arc::clone(meter)),
+        let builder = match &self.metrics {
+            Some(metrics) => builder.observer(Arc::clone(metrics)),
             None => builder,
         };
         match &self.lines {
@@ -35,7 +35,7 @@ impl Observers {
         }
     }
 
-    pub(crate) fn meter(&self) -> Option<Arc<RequestMetrics>> {
-        self.meter.clone()
+    pub(crate) fn metrics(&self) -> Option<Arc<RequestMetrics>> {
+        self.metrics.clone()
     }
 }

@@ -41,13 +41,13 @@ impl SideServer {
     pub(crate) fn admin(
         args: &Args,
         main_server: Handle,
-        meter: Arc<RequestMetrics>,
+        metrics: Arc<RequestMetrics>,
     ) -> Result<Self, String> {
         let builder = Server::builder()
             .max_connections(MAX_ADMIN_CONNECTIONS)
             // A health check that is open at shutdown does not delay the end.
             .drain_timeout(Duration::ZERO);
-        let handler = Admin::new(main_server).request_metrics(meter);
+        let handler = Admin::new(main_server).request_metrics(metrics);
         Self::start("health and metrics", builder, &args.admin, handler)
     }
 

@@ -33,13 +33,13 @@ const DUPLICATE_TIME: Duration = Duration::from_millis(300);
 /// dropped.
 const MAX_WAITING: usize = 8;
 
-/// Signals that are caught from the start of the program, before its flags are parsed. Until then a
-/// signal ends the process, even one that asks for a reload.
+/// Signals that are caught from the start of the program, before its flags are parsed. A signal that
+/// is not caught yet ends the process, even one that asks for a reload.
 #[derive(Debug)]
 pub(crate) struct CaughtSignals {
     signals: Signals,
     ignored: Ignored,
-    /// Whether SIGTERM ends the process, which is the default of the system.
+    /// Whether SIGTERM ends the process, as it does by default.
     is_restored: Arc<AtomicBool>,
 }
 

@@ -138,7 +138,7 @@ pub(crate) struct Args {
 
     /// Headers that these proxies set, and the only ones that are trusted: x-forwarded is
     /// X-Forwarded-For and X-Forwarded-Proto [default: x-forwarded]
-    #[arg(long, value_name = "FIELD", value_enum, help_heading = "Proxies")]
+    #[arg(long, value_name = "HEADERS", value_enum, help_heading = "Proxies")]
     pub(crate) forwarded_by: Option<ForwardingHeaders>,
 
     /// Address to listen on for TLS; needs --tls-cert and --tls-key; repeatable [default: none]

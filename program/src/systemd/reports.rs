@@ -31,6 +31,7 @@ pub(crate) struct Reports {
     /// Longest time from the signal to the end of the program, if there is no fault.
     longest_shutdown: Duration,
     shutdown_began: Option<Instant>,
+    /// The heartbeat, responses, stall and status line of the last report.
     last: Heartbeat,
     answered: u64,
     stall: Option<Stall>,
