@@ -1,4 +1,4 @@
-//! What the table's requests are answered by. `README.md` lists the paths.
+//! The handler behind the table. `README.md` lists its paths.
 
 use httpool::http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
@@ -7,14 +7,14 @@ use httpool::http::{Method, StatusCode};
 use httpool::services::Echo;
 use httpool::{Body, BodyMode, Handler, IntoResponse, RawRequest, Request, Response};
 
-/// Longer or shorter than what it announces, if the server lets it.
+/// Longer or shorter than the announced length, unless the server corrects that.
 const BODY: &str = "body";
 
-pub(crate) struct ByPath {
+pub(crate) struct TableHandler {
     echo: Echo,
 }
 
-impl ByPath {
+impl TableHandler {
     pub(crate) fn new() -> Self {
         Self {
             echo: Echo::default(),
@@ -22,15 +22,15 @@ impl ByPath {
     }
 }
 
-impl Handler for ByPath {
+impl Handler for TableHandler {
     fn handle(&self, request: &mut Request) -> Response {
         let path = request.uri().path().to_owned();
-        match path.strip_prefix("/rude/") {
-            Some(manner) => rude(manner, request),
+        match path.strip_prefix("/invalid/") {
+            Some(kind) => invalid(kind, request),
             None if path == "*" || path.starts_with("/echo") => self.echo.handle(request),
             None if path == "/wire/count" => count(request).into_response(),
-            None if path.starts_with("/wire") => tell_wire(request).into_response(),
-            None => tell(request).into_response(),
+            None if path.starts_with("/wire") => describe_raw(request).into_response(),
+            None => describe(request).into_response(),
         }
     }
 
@@ -43,50 +43,54 @@ impl Handler for ByPath {
 }
 
 /// Everything that the handler saw.
-fn tell(request: &Request) -> Vec<u8> {
-    let mut told = format!("{} {}\n", request.method(), request.uri()).into_bytes();
+fn describe(request: &Request) -> Vec<u8> {
+    let mut text = format!("{} {}\n", request.method(), request.uri()).into_bytes();
     for (name, value) in request.headers() {
-        told.extend_from_slice(name.as_str().as_bytes());
-        told.extend_from_slice(b": ");
-        told.extend_from_slice(value.as_bytes());
-        told.push(b'\n');
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.push(b'\n');
     }
-    told.push(b'\n');
-    told.extend_from_slice(request.body().as_bytes());
-    told
+    text.push(b'\n');
+    text.extend_from_slice(request.body().as_bytes());
+    text
 }
 
-/// How the request was written.
-fn tell_wire(request: &Request) -> Vec<u8> {
-    let wire = RawRequest::of(request).expect("it came over a connection");
-    let mut told = [wire.request_line(), b"\n"].concat();
-    for (name, value) in wire.field_lines() {
-        told.extend([name, b"=", value, b"\n"].concat());
+/// The raw form of the request.
+fn describe_raw(request: &Request) -> Vec<u8> {
+    let raw_request = RawRequest::of(request).expect("the request has its raw form");
+    let mut text = [raw_request.request_line(), b"\n"].concat();
+    for (name, value) in raw_request.field_lines() {
+        text.extend([name, b"=", value, b"\n"].concat());
     }
-    for chunk in wire.chunks() {
-        told.extend(format!("{} in ", chunk.size).into_bytes());
-        told.extend([chunk.line, b"\n"].concat());
+    for chunk in raw_request.chunks() {
+        text.extend(format!("{} in ", chunk.size).into_bytes());
+        text.extend([chunk.line, b"\n"].concat());
     }
-    for (name, value) in wire.trailer_lines() {
-        told.extend([b"then ", name, b"=", value, b"\n"].concat());
+    for (name, value) in raw_request.trailer_lines() {
+        text.extend([b"then ", name, b"=", value, b"\n"].concat());
     }
-    told
+    text
 }
 
-/// How many of its chunks are kept, and how many are not.
+/// Numbers of kept and of discarded chunks.
 fn count(request: &Request) -> String {
-    let wire = RawRequest::of(request).expect("it came over a connection");
-    format!("{} and {}", wire.chunks().count(), wire.unkept_chunks())
+    let raw_request = RawRequest::of(request).expect("the request has its raw form");
+    format!(
+        "{} and {}",
+        raw_request.chunks().count(),
+        raw_request.unkept_chunks()
+    )
 }
 
-/// Handlers that say what a server can't let them say.
-fn rude(manner: &str, request: &Request) -> Response {
+/// Responses with headers that a server must correct or reject.
+fn invalid(kind: &str, request: &Request) -> Response {
     let mut response = Response::new(Body::from(BODY));
     let mut set = |name: HeaderName, value: &'static str| {
         let value = HeaderValue::from_static(value);
         response.headers_mut().append(name, value);
     };
-    match manner.split_once('/').unwrap_or((manner, "")) {
+    match kind.split_once('/').unwrap_or((kind, "")) {
         ("length", "short") => set(CONTENT_LENGTH, "2"),
         ("length", "long") => set(CONTENT_LENGTH, "400"),
         ("length", "twice") => {
@@ -117,9 +121,9 @@ fn rude(manner: &str, request: &Request) -> Response {
         }
         ("status", code) => {
             set(CONTENT_LENGTH, "4");
-            *response.status_mut() = code.parse().expect("the table names status codes");
+            *response.status_mut() = code.parse().expect("the table has status codes");
         }
-        // The type of a field's value refuses what would be a second field.
+        // The type of a header value rejects an injected header.
         ("value", _) => match HeaderValue::from_bytes(request.body().as_bytes()) {
             Ok(value) => drop(response.headers_mut().insert("x-value", value)),
             Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
@@ -128,7 +132,7 @@ fn rude(manner: &str, request: &Request) -> Response {
             Ok(name) => set(name, "value"),
             Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
         },
-        ("panic", _) => panic!("the table asked for it"),
+        ("panic", _) => panic!("a case asked for this"),
         ("empty", _) => *response.body_mut() = Body::empty(),
         _ => *response.status_mut() = StatusCode::NOT_FOUND,
     }

@@ -1,13 +1,13 @@
-//! The conformance table: what this server answers to which bytes, and why.
+//! The conformance table: the responses of this server to given bytes, with reasons.
 //!
-//! The cases are data, one TOML file a topic; `README.md` beside them explains a record. This
-//! driver sends each to the protocol alone, whole, cut in two at every place and byte by byte,
-//! and to a server over a socket, and expects the same answers every time.
+//! The cases are data, one TOML file per topic; `README.md` in this folder explains a record. Each
+//! case is passed to the protocol alone, whole, split in two at every position and byte by byte,
+//! and sent to a server over a socket. The responses must be the same every time.
 
-mod answer;
 mod handler;
 mod protocol;
 mod record;
+mod response;
 mod seeds;
 mod server;
 
@@ -18,13 +18,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use record::{Case, Record};
-use seeds::Written;
+use seeds::Counts;
 use server::Server;
 
-/// The fewest records that the table may have: a file that is lost by mistake is noticed.
-const AT_LEAST: usize = 300;
+/// Smallest number of records, so that a lost file is noticed.
+const MIN_RECORDS: usize = 300;
 
-/// Every file is run by the test of its name.
+/// Each file has a test of the same name.
 macro_rules! topics {
     ($($topic:ident),+ $(,)?) => {
         const TOPICS: &[&str] = &[$(stringify!($topic)),+];
@@ -39,7 +39,7 @@ macro_rules! topics {
 
 topics![
     request_line,
-    fields,
+    headers,
     host,
     framing,
     chunked,
@@ -52,101 +52,97 @@ topics![
 
 #[test]
 fn conformance_records_are_complete() {
-    let files = fs::read_dir(folder()).expect("the table is there");
+    let files = fs::read_dir(folder()).expect("the folder can be read");
     let mut topics: Vec<_> = files
         .filter_map(|file| {
             let path = file.expect("the folder can be listed").path();
-            let is_topic = path.extension().is_some_and(|end| end == "toml");
-            is_topic.then(|| path.file_stem().map(ToOwned::to_owned))?
+            let is_table = path.extension().is_some_and(|end| end == "toml");
+            is_table.then(|| path.file_stem().map(ToOwned::to_owned))?
         })
         .collect();
     let mut known = TOPICS.to_vec();
     topics.sort();
     known.sort_unstable();
-    assert_eq!(topics, known, "every file has its test");
+    assert_eq!(topics, known, "every file has a test");
 
     let records = all();
     let mut ids = HashSet::new();
     for record in &records {
-        assert!(
-            ids.insert(&record.id),
-            "two records are called {}",
-            record.id
-        );
+        assert!(ids.insert(&record.id), "duplicate record id: {}", record.id);
     }
     let cases: usize = records.iter().map(|record| record.cases().len()).sum();
-    say(&format!(
+    print_line(&format!(
         "the table: {} records, {cases} cases",
         records.len()
     ));
-    assert!(records.len() >= AT_LEAST, "records are missing");
+    assert!(records.len() >= MIN_RECORDS, "records are missing");
 }
 
-/// Writes the corpus that fuzzing goes on from, into `FUZZ_CORPUS` if that is set.
+/// Writes the corpus for the fuzz targets into `FUZZ_CORPUS`, or into `fuzz/corpus`.
 #[test]
 #[ignore = "writes files for the fuzz targets; fuzz/README.md says when"]
 fn write_fuzzer_seeds() {
-    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-    let corpus = env::var_os("FUZZ_CORPUS").map_or(usual, PathBuf::from);
-    let Written {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let corpus = env::var_os("FUZZ_CORPUS").map_or(default, PathBuf::from);
+    let Counts {
         head,
         chunked,
         connection,
-        left_out,
+        skipped,
     } = seeds::write(&all(), &corpus);
-    say(&format!(
+    print_line(&format!(
         "the fuzzer: {head} inputs for head, {chunked} for chunked, {connection} for connection; \
-         {left_out} cases are too long"
+         {skipped} cases are too long"
     ));
     assert!(chunked > 0, "no case has chunks");
 }
 
-/// Runs all cases of one file, and tells of all that fail.
+/// Runs all cases of a file and reports all failures.
 fn run(topic: &str) {
     let records = record::read(&file(topic));
     let server = Server::start();
-    let (mut cases, mut exchanges, mut failures) = (0, 0, Vec::new());
+    let (mut cases, mut runs, mut failures) = (0, 0, Vec::new());
     for record in &records {
         for case in record.cases() {
             cases += 1;
             match check(record, &case, &server) {
-                Ok(ways) => exchanges += ways,
+                Ok(splits) => runs += splits,
                 Err(failure) => failures.push(format!(
                     "{} (RFC {}) {}\n  sent: {}\n  {failure}\n",
                     record.id,
                     record.rfc,
-                    record.why,
+                    record.reason,
                     case.bytes.escape_ascii()
                 )),
             }
         }
     }
     server.stop();
-    say(&format!(
-        "{topic}: {} records, {cases} cases, {exchanges} exchanges",
+    print_line(&format!(
+        "{topic}: {} records, {cases} cases, {runs} runs",
         records.len()
     ));
     assert!(
         failures.is_empty(),
-        "{} of {cases} cases fail:\n\n{}",
+        "{} of {cases} cases failed:\n\n{}",
         failures.len(),
         failures.join("\n")
     );
 }
 
-/// Sends one case in every way. How many those were, or what the first that failed is about.
+/// Runs one case in every split. Returns the number of runs, or the first failure.
 fn check(record: &Record, case: &Case, server: &Server) -> Result<usize, String> {
-    let ways = case.ways();
-    for (way, parts) in &ways {
-        protocol::converse(parts)
-            .and_then(|outcome| answer::check_protocol(record, parts, &outcome))
-            .map_err(|failure| format!("the protocol, {way}: {failure}"))?;
+    let splits = case.splits();
+    for (split, parts) in &splits {
+        protocol::run(parts)
+            .and_then(|outcome| response::check_protocol(record, parts, &outcome))
+            .map_err(|failure| format!("the protocol, {split}: {failure}"))?;
     }
     server
-        .converse(record, case)
-        .and_then(|received| answer::check_socket(record, &received))
+        .run(record, case)
+        .and_then(|received| response::check_socket(record, &received))
         .map_err(|failure| format!("over a socket: {failure}"))?;
-    Ok(ways.len() + 1)
+    Ok(splits.len() + 1)
 }
 
 fn all() -> Vec<Record> {
@@ -164,8 +160,8 @@ fn file(topic: &str) -> PathBuf {
     folder().join(topic).with_extension("toml")
 }
 
-/// Past the test harness, which keeps to itself what a passing test prints.
-fn say(line: &str) {
-    // Nobody can do anything about a closed standard error.
+/// Prints a line even for a passing test, whose output the test harness captures.
+fn print_line(line: &str) {
+    // A closed standard error is ignored.
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

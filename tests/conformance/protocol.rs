@@ -1,4 +1,4 @@
-//! One conversation with the protocol alone: a connection without a socket, a clock or a wait.
+//! Runs a case against the protocol alone, without a socket or a clock.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use httpool::http1::{
 };
 use httpool::{Handler, IntoResponse, Problem, Request, Response};
 
-use crate::handler::ByPath;
+use crate::handler::TableHandler;
 use crate::record::After;
 use crate::server::{MAX_BODY, MAX_HEADER_SIZE};
 
@@ -20,28 +20,28 @@ pub(crate) const LIMITS: Limits = Limits {
     body: MAX_BODY,
 };
 
-/// What came of some bytes.
+/// The result of a run.
 pub(crate) struct Outcome {
     pub(crate) sent: Vec<u8>,
-    /// How often the client was told to go on.
+    /// Number of `100 Continue` responses.
     pub(crate) interims: usize,
     pub(crate) after: After,
 }
 
 #[derive(Default)]
-struct Conversation {
+struct Connection {
     sent: Vec<u8>,
     interims: usize,
 }
 
-pub(crate) fn converse(parts: &[&[u8]]) -> Result<Outcome, String> {
-    let (mut decoder, mut slot, mut input) = (
+pub(crate) fn run(parts: &[&[u8]]) -> Result<Outcome, String> {
+    let (mut decoder, mut buffer, mut input) = (
         Decoder::default(),
         RequestBuffer::default(),
         Input::default(),
     );
-    let mut conversation = Conversation::default();
-    let handler = ByPath::new();
+    let mut connection = Connection::default();
+    let handler = TableHandler::new();
     let mut after = After::Open;
     for part in parts {
         match decoder.body_room() {
@@ -50,29 +50,29 @@ pub(crate) fn converse(parts: &[&[u8]]) -> Result<Outcome, String> {
         }
         loop {
             let body_mode = |request: &Request| Some(handler.body_mode(request));
-            match decoder.decode_with(&mut input, &mut slot, &LIMITS, body_mode) {
+            match decoder.decode_with(&mut input, &mut buffer, &LIMITS, body_mode) {
                 Ok(Event::Request) => {
-                    let response = call(&handler, &mut slot);
-                    if conversation.answer(&response, &slot) == Ending::Close {
-                        return Ok(conversation.end(After::Closed));
+                    let response = call(&handler, &mut buffer);
+                    if connection.respond(&response, &buffer) == Ending::Close {
+                        return Ok(connection.end(After::Closed));
                     }
                 }
                 Ok(Event::Continue) => {
                     assert_eq!(CONTINUE, b"HTTP/1.1 100 Continue\r\n\r\n");
-                    conversation.interims += 1;
+                    connection.interims += 1;
                 }
                 Ok(Event::HeadOnly) => {
-                    let response = call(&handler, &mut slot);
+                    let response = call(&handler, &mut buffer);
                     if !decoder.can_discard(&LIMITS) {
-                        slot.context.persistence = Persistence::Close;
+                        buffer.context.persistence = Persistence::Close;
                     }
-                    if conversation.answer(&response, &slot) == Ending::Close {
-                        return Ok(conversation.end(After::Closed));
+                    if connection.respond(&response, &buffer) == Ending::Close {
+                        return Ok(connection.end(After::Closed));
                     }
                     decoder.discard(&LIMITS, Persistence::KeepAlive);
                 }
                 Ok(Event::Discarded(_)) => {}
-                Ok(Event::Stream) => panic!("nobody streams"),
+                Ok(Event::Stream) => panic!("no handler streams"),
                 Ok(Event::Incomplete(progress)) => {
                     after = match progress {
                         Progress::Nothing => After::Open,
@@ -80,34 +80,34 @@ pub(crate) fn converse(parts: &[&[u8]]) -> Result<Outcome, String> {
                     };
                     break;
                 }
-                Err(refusal) => {
-                    let why = slot.explain(refusal, input.unread(), &LIMITS);
-                    let problem = Problem::new(refusal.status()).detail(why);
-                    let response = problem.to_response(slot.request.headers());
-                    conversation.put(&response, &slot, Ending::Close);
-                    return Ok(conversation.end(After::Closed));
+                Err(error) => {
+                    let detail = buffer.explain(error, input.unread(), &LIMITS);
+                    let problem = Problem::new(error.status()).detail(detail);
+                    let response = problem.to_response(buffer.request.headers());
+                    connection.send(&response, &buffer, Ending::Close);
+                    return Ok(connection.end(After::Closed));
                 }
             }
         }
     }
-    Ok(conversation.end(after))
+    Ok(connection.end(after))
 }
 
-impl Conversation {
-    fn answer(&mut self, response: &Response, slot: &RequestBuffer) -> Ending {
-        let closes = slot.context.persistence == Persistence::Close || says_close(response);
+impl Connection {
+    fn respond(&mut self, response: &Response, buffer: &RequestBuffer) -> Ending {
+        let closes = buffer.context.persistence == Persistence::Close || has_close(response);
         let ending = if closes {
             Ending::Close
         } else {
             Ending::KeepAlive
         };
-        self.put(response, slot, ending);
+        self.send(response, buffer, ending);
         ending
     }
 
-    fn put(&mut self, response: &Response, slot: &RequestBuffer, ending: Ending) {
+    fn send(&mut self, response: &Response, buffer: &RequestBuffer, ending: Ending) {
         let date = Date::new(SystemTime::UNIX_EPOCH);
-        if encode(response, &slot.context, ending, &date, &mut self.sent) == Content::Follows {
+        if encode(response, &buffer.context, ending, &date, &mut self.sent) == Content::Follows {
             self.sent.extend_from_slice(response.body().as_bytes());
         }
     }
@@ -121,14 +121,14 @@ impl Conversation {
     }
 }
 
-fn call(handler: &ByPath, slot: &mut RequestBuffer) -> Response {
-    let request = &mut slot.request;
+fn call(handler: &TableHandler, buffer: &mut RequestBuffer) -> Response {
+    let request = &mut buffer.request;
     catch_unwind(AssertUnwindSafe(|| handler.handle(request)))
         .unwrap_or_else(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response())
 }
 
 /// Whether a response's Connection header has the option `close`.
-fn says_close(response: &Response) -> bool {
+fn has_close(response: &Response) -> bool {
     let values = response.headers().get_all(CONNECTION).iter();
     let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))

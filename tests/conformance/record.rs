@@ -1,4 +1,4 @@
-//! A record of the table, as `README.md` explains it, and the bytes that it stands for.
+//! Records of the table, as `README.md` explains them, and their bytes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,14 +6,14 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-/// A case longer than this is not cut at every place.
+/// Longer cases are not split at every position.
 const SHORT: usize = 300;
 
-/// A case longer than this is sent in pieces of [`PIECE`] instead of byte by byte.
+/// Longer cases are sent in pieces of [`PIECE`] bytes instead of byte by byte.
 const MEDIUM: usize = 2_000;
 const PIECE: usize = 997;
 
-/// What stands for each member of a record's `each`.
+/// Placeholder for each member of a record's `each`.
 const MEMBER: &str = "{each}";
 
 #[derive(Debug, Deserialize)]
@@ -27,24 +27,24 @@ struct Table {
 pub(crate) struct Record {
     pub(crate) id: String,
     pub(crate) rfc: String,
-    pub(crate) why: String,
+    pub(crate) reason: String,
     send: String,
     #[serde(default)]
     each: Vec<String>,
-    /// The client waits for `100 Continue` once it has sent the head.
+    /// The client sends the head and waits for `100 Continue`.
     #[serde(default)]
     pub(crate) interim: bool,
-    /// The client sends nothing more and says so.
+    /// The client shuts down its sending side.
     #[serde(default)]
     pub(crate) half_close: bool,
-    pub(crate) answers: Vec<Answer>,
+    pub(crate) responses: Vec<ExpectedResponse>,
     pub(crate) after: After,
 }
 
-/// What one answer must be.
+/// An expected response.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Answer {
+pub(crate) enum ExpectedResponse {
     Status(u16),
     Details(Details),
 }
@@ -54,25 +54,25 @@ pub(crate) enum Answer {
 pub(crate) struct Details {
     #[serde(default = "ok")]
     pub(crate) status: u16,
-    /// It answers HEAD: no body follows, whatever its fields say.
+    /// The response is to HEAD: no body follows.
     #[serde(default)]
     pub(crate) head: bool,
-    /// Method and target of the request that the handler saw.
+    /// Method and target that the handler saw.
     pub(crate) request: Option<String>,
-    /// Fields that the handler saw.
+    /// Headers that the handler saw.
     #[serde(default)]
     pub(crate) seen: Vec<String>,
-    /// Names of fields that the handler did not see.
+    /// Names of headers that the handler did not see.
     #[serde(default)]
     pub(crate) unseen: Vec<String>,
-    /// The content that the handler saw.
+    /// The body that the handler saw.
     pub(crate) content: Option<String>,
-    /// The body of the answer itself.
+    /// The body of the response.
     pub(crate) body: Option<String>,
-    /// Fields of the answer.
+    /// Headers of the response.
     #[serde(default)]
-    pub(crate) fields: BTreeMap<String, String>,
-    /// Names of fields that the answer does not have.
+    pub(crate) headers: BTreeMap<String, String>,
+    /// Names of headers that the response does not have.
     #[serde(default)]
     pub(crate) absent: Vec<String>,
 }
@@ -80,15 +80,15 @@ pub(crate) struct Details {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum After {
-    /// Another request is taken.
+    /// Another request is accepted.
     Open,
-    /// The server has finished sending.
+    /// The server has closed its sending side.
     Closed,
     /// The server waits for the rest of a request.
     Waiting,
 }
 
-/// The bytes of one case: those of a record, or of one member of its `each`.
+/// The bytes of one case: of a record, or of one member of its `each`.
 pub(crate) struct Case {
     pub(crate) bytes: Vec<u8>,
 }
@@ -109,7 +109,7 @@ impl Record {
     }
 }
 
-impl Answer {
+impl ExpectedResponse {
     pub(crate) fn details(&self) -> Details {
         match self {
             Self::Status(status) => Details {
@@ -122,25 +122,25 @@ impl Answer {
 }
 
 impl Case {
-    /// Everything that the network may do to the bytes, each with its name.
-    pub(crate) fn ways(&self) -> Vec<(String, Vec<&[u8]>)> {
+    /// Splits the bytes in every way, each with a description.
+    pub(crate) fn splits(&self) -> Vec<(String, Vec<&[u8]>)> {
         let bytes = &self.bytes[..];
-        let mut ways = vec![("whole".to_owned(), vec![bytes])];
-        let cuts = if bytes.len() < SHORT {
+        let mut splits = vec![("whole".to_owned(), vec![bytes])];
+        let positions = if bytes.len() < SHORT {
             (1..bytes.len()).collect()
         } else {
             vec![bytes.len() / 2, bytes.len() - 1]
         };
-        for aborted in cuts {
-            let (first, second) = bytes.split_at(aborted);
-            ways.push((format!("cut at {aborted}"), vec![first, second]));
+        for position in positions {
+            let (first, second) = bytes.split_at(position);
+            splits.push((format!("split at {position}"), vec![first, second]));
         }
         let piece = if bytes.len() < MEDIUM { 1 } else { PIECE };
-        ways.push((
+        splits.push((
             format!("in pieces of {piece}"),
             bytes.chunks(piece).collect(),
         ));
-        ways
+        splits
     }
 }
 
@@ -152,7 +152,7 @@ pub(crate) fn read(path: &Path) -> Vec<Record> {
     }
 }
 
-/// Undoes the escapes. A line break of the file itself is none of the bytes.
+/// Resolves the escapes. Line breaks of the file are ignored.
 pub(crate) fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes().filter(|byte| *byte != b'\n');
@@ -171,28 +171,28 @@ pub(crate) fn unescape(text: &str) -> Vec<u8> {
                 let (high, low) = (digit(), digit());
                 high.zip(low)
                     .and_then(|(high, low)| u8::try_from(high << 4 | low).ok())
-                    .unwrap_or_else(|| panic!("\\x wants two digits: {text}"))
+                    .unwrap_or_else(|| panic!("\\x needs two digits: {text}"))
             }
-            escape => panic!("no such escape: {escape:?} in {text}"),
+            escape => panic!("unknown escape: {escape:?} in {text}"),
         });
     }
     bytes
 }
 
-/// Writes out `{3 * ab}` as `ababab`.
+/// Expands `{3 * ab}` to `ababab`.
 fn repeat(text: &str) -> String {
     let mut written = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
         let repeated = after.split_once('}').and_then(|(inner, rest)| {
-            let (count, what) = inner.split_once(" * ")?;
-            Some((count.parse().ok()?, what, rest))
+            let (count, part) = inner.split_once(" * ")?;
+            Some((count.parse().ok()?, part, rest))
         });
-        let Some((count, what, after)): Option<(usize, _, _)> = repeated else {
-            panic!("a brace that repeats nothing: {text}");
+        let Some((count, part, after)): Option<(usize, _, _)> = repeated else {
+            panic!("braces without a repetition: {text}");
         };
         written.push_str(before);
-        written.push_str(&what.repeat(count));
+        written.push_str(&part.repeat(count));
         rest = after;
     }
     written + rest

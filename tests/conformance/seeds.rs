@@ -1,5 +1,5 @@
-//! The cases of the table as inputs for the fuzz targets, in the forms that `fuzz/README.md`
-//! explains.
+//! Writes the cases of the table as inputs for the fuzz targets, in the formats that
+//! `fuzz/README.md` describes.
 
 use std::fs;
 use std::path::Path;
@@ -9,56 +9,56 @@ use httpool::http1::{Decoder, Event, Input, Progress, RequestBuffer};
 use crate::protocol::LIMITS;
 use crate::record::Record;
 
-/// A case longer than this is left out. The commands of `fuzz/README.md` allow a little more, for
-/// the line that is put before it.
+/// Longer cases are skipped. The commands of `fuzz/README.md` allow a little more, for the added
+/// first line.
 const LONGEST: usize = 2000;
 
-/// How inputs are cut that say so in their first line, one after another.
-const CUTS: [&str; 5] = ["A", "0Q", "?", "abcdef", "~A"];
+/// Splits for inputs that name theirs in the first line, used in turn.
+const SPLITS: [&str; 5] = ["A", "0Q", "?", "abcdef", "~A"];
 
-/// How many inputs were written.
+/// Numbers of written inputs.
 #[derive(Debug, Default)]
-pub(crate) struct Written {
+pub(crate) struct Counts {
     pub(crate) head: usize,
     pub(crate) chunked: usize,
     pub(crate) connection: usize,
     /// Cases that are too long.
-    pub(crate) left_out: usize,
+    pub(crate) skipped: usize,
 }
 
-/// Writes every case into the corpus of each target that can take it, named by its record and its
+/// Writes every case into the corpus of each target that accepts it, named after its record and its
 /// number there.
-pub(crate) fn write(records: &[Record], corpus: &Path) -> Written {
-    let mut written = Written::default();
+pub(crate) fn write(records: &[Record], corpus: &Path) -> Counts {
+    let mut counts = Counts::default();
     let cases = records
         .iter()
         .flat_map(|record| (1..).zip(record.cases()).map(move |case| (record, case)));
-    for ((record, (number, case)), aborted) in cases.zip(CUTS.iter().cycle()) {
+    for ((record, (number, case)), split) in cases.zip(SPLITS.iter().cycle()) {
         if case.bytes.len() > LONGEST {
-            written.left_out += 1;
+            counts.skipped += 1;
             continue;
         }
-        let put = |target: &str, count: &mut usize, parts: &[&[u8]]| {
+        let write_input = |target: &str, count: &mut usize, parts: &[&[u8]]| {
             let folder = corpus.join(target);
-            fs::create_dir_all(&folder).expect("the corpus can be made");
+            fs::create_dir_all(&folder).expect("the corpus folder can be created");
             let file = folder.join(format!("{}-{number}", record.id));
             fs::write(file, parts.concat()).expect("the corpus can be written");
             *count += 1;
         };
-        let aborted = aborted.as_bytes();
-        put("head", &mut written.head, &[&case.bytes]);
-        let parts = [aborted, b"\n", &case.bytes];
-        put("connection", &mut written.connection, &parts);
+        let split = split.as_bytes();
+        write_input("head", &mut counts.head, &[&case.bytes]);
+        let parts = [split, b"\n", &case.bytes];
+        write_input("connection", &mut counts.connection, &parts);
         if let Some(chunks) = chunks(&case.bytes) {
-            put("chunked", &mut written.chunked, &[aborted, b"\n", chunks]);
+            write_input("chunked", &mut counts.chunked, &[split, b"\n", chunks]);
         }
     }
-    written
+    counts
 }
 
-/// What follows the first head that announces chunks.
+/// The bytes after the first head with a chunked body.
 fn chunks(bytes: &[u8]) -> Option<&[u8]> {
-    let (mut decoder, mut slot, mut input) = (
+    let (mut decoder, mut buffer, mut input) = (
         Decoder::default(),
         RequestBuffer::default(),
         Input::default(),
@@ -66,8 +66,8 @@ fn chunks(bytes: &[u8]) -> Option<&[u8]> {
     for (byte, at) in bytes.iter().zip(1..) {
         input.extend(&[*byte]);
         loop {
-            match decoder.decode(&mut input, &mut slot, &LIMITS) {
-                // Only a body of known length has a room of its own.
+            match decoder.decode(&mut input, &mut buffer, &LIMITS) {
+                // Only a body of known length has its own buffer.
                 Ok(Event::Continue | Event::Incomplete(Progress::Body))
                     if decoder.body_room().is_none() =>
                 {

@@ -1,4 +1,4 @@
-//! A server on a loopback port, and clients that see every byte of it.
+//! A server on a loopback port, and clients that receive raw bytes.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use httpool::{DrainReport, Handle, ListenAddr};
 
-use crate::handler::ByPath;
+use crate::handler::TableHandler;
 use crate::record::{After, Case, Record};
 
-/// The limits that the table is written for.
+/// The limits that the table assumes.
 pub(crate) const MAX_HEADER_SIZE: usize = 16 * 1024;
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 
-/// How long anything may take. It is what a failure costs, not what a case needs.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time for any step. Only a failing case waits this long.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For a deadline that must not pass while a case runs.
+/// For a timeout that must not expire while a case runs.
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// Sent behind a case that leaves its connection open.
+/// Sent after a case that leaves its connection open.
 pub(crate) const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n";
 
 pub(crate) struct Server {
@@ -29,7 +29,7 @@ pub(crate) struct Server {
     thread: JoinHandle<io::Result<DrainReport>>,
 }
 
-/// What a client received until its connection ended.
+/// Everything that a client received on a connection.
 pub(crate) struct Received {
     pub(crate) bytes: Vec<u8>,
     pub(crate) interims: usize,
@@ -37,7 +37,7 @@ pub(crate) struct Received {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let address: ListenAddr = "127.0.0.1:0".parse().expect("this is an address");
+        let address: ListenAddr = "127.0.0.1:0".parse().expect("the address is valid");
         let server = httpool::Server::builder()
             .listen(address)
             .workers(2)
@@ -56,7 +56,7 @@ impl Server {
         Self {
             address,
             handle,
-            thread: thread::spawn(move || server.run(ByPath::new())),
+            thread: thread::spawn(move || server.run(TableHandler::new())),
         }
     }
 
@@ -66,15 +66,16 @@ impl Server {
         ended.expect("the server does not fail");
     }
 
-    /// Sends a case and reads until the server has finished sending: at once if it closes, after
-    /// the [`PROBE`] if the connection goes on, or after the client's own end if it waits.
-    pub(crate) fn converse(&self, record: &Record, case: &Case) -> Result<Received, String> {
-        let fail = |what: &str| {
-            let what = what.to_owned();
-            move |error: io::Error| format!("{what}: {error}")
+    /// Sends a case and reads until the server has closed its sending side: at once if the case
+    /// closes the connection, after the [`PROBE`] if it stays open, or after the client's
+    /// half-close if the server waits.
+    pub(crate) fn run(&self, record: &Record, case: &Case) -> Result<Received, String> {
+        let fail = |step: &str| {
+            let step = step.to_owned();
+            move |error: io::Error| format!("{step}: {error}")
         };
         let mut socket = TcpStream::connect(&self.address).map_err(fail("connecting"))?;
-        let timeout = Some(PATIENCE);
+        let timeout = Some(TIMEOUT);
         socket
             .set_read_timeout(timeout)
             .map_err(fail("setting up"))?;
@@ -96,7 +97,7 @@ impl Server {
             }
             (bytes, interims) = (body, 1);
         }
-        // Beside the reading, for the server may answer before it has everything.
+        // Sends on another thread, since the server may respond before it has received everything.
         thread::scope(|scope| {
             let mut sending = socket.try_clone().map_err(fail("setting up"))?;
             let sender = scope.spawn(move || {
@@ -116,7 +117,10 @@ impl Server {
                 sent.map_err(fail("sending"))?;
             }
             end.map_err(|error| {
-                format!("no orderly end: {error}, after {}", received.escape_ascii())
+                format!(
+                    "no orderly close: {error}, after {}",
+                    received.escape_ascii()
+                )
             })?;
             Ok(Received {
                 bytes: received,
@@ -126,7 +130,7 @@ impl Server {
     }
 }
 
-/// How long the head at the start of some bytes is.
+/// Length of the head at the start of some bytes.
 pub(crate) fn head_length(bytes: &[u8]) -> usize {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
     end.map_or(bytes.len(), |at| at + 4)
