@@ -38,7 +38,7 @@ fn main() {
         let duration = seconds.first().map_or(duration, |seconds| {
             Duration::from_secs(seconds.parse().expect("the third argument is seconds"))
         });
-        tell(address, rate, duration, None, "given");
+        measure(address, rate, duration, None, "given");
         return;
     }
     for workers in [None, Some(16)] {
@@ -55,7 +55,7 @@ fn main() {
         } else {
             0.7 * capacity(&server)
         };
-        tell(
+        measure(
             server.address(),
             rate,
             duration,
@@ -66,7 +66,7 @@ fn main() {
     for other in [None, Some(20)] {
         let server = Serving::start_with(&["workers=8".into()]);
         let named = other.map_or("none slow", |_| "1 of 20 takes 20 ms");
-        tell(
+        measure(
             server.address(),
             MIXED_RATE,
             duration,
@@ -76,7 +76,7 @@ fn main() {
     }
 }
 
-fn tell(address: SocketAddr, rate: f64, duration: Duration, other: Option<usize>, named: &str) {
+fn measure(address: SocketAddr, rate: f64, duration: Duration, other: Option<usize>, named: &str) {
     let slow = format!("GET {SLOW} HTTP/1.1\r\nHost: bench\r\n\r\n");
     let load = Load {
         address,

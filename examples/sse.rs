@@ -33,14 +33,14 @@ const WORKERS: usize = 8;
 const LISTENERS: usize = WORKERS - 2;
 
 /// Events queued for a listener. A listener with a full queue is disconnected; browsers reconnect.
-const UNTAKEN: usize = 16;
+const QUEUE_LIMIT: usize = 16;
 
 /// Past events that are kept for listeners that reconnect.
-const REMEMBERED: usize = UNTAKEN;
+const KEPT_EVENTS: usize = QUEUE_LIMIT;
 
 const PAGE: &str = r#"<!doctype html>
 <meta charset="utf-8">
-<title>What is said</title>
+<title>Messages</title>
 <form><input name="words" autofocus> <button>Say</button></form>
 <ul></ul>
 <script>
@@ -87,7 +87,7 @@ impl Room {
         let event = Event::data(words).id(number);
         inside.broadcast(&event);
         inside.last.push_back((number, event));
-        if inside.last.len() > REMEMBERED {
+        if inside.last.len() > KEPT_EVENTS {
             inside.last.pop_front();
         }
     }
@@ -100,7 +100,7 @@ impl Room {
         if inside.listeners.len() >= LISTENERS {
             return None;
         }
-        let (sender, receiver) = sync_channel(UNTAKEN);
+        let (sender, receiver) = sync_channel(QUEUE_LIMIT);
         let missed = inside.last.iter().filter(|(number, _)| {
             let seen = last_seen.unwrap_or(inside.said);
             *number > seen

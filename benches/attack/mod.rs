@@ -37,7 +37,7 @@ const SMALL_WINDOW: usize = 4 * 1024;
 const SEND_ROOM: usize = 16 * 1024;
 
 /// Beats for which an attacker continues after the server has finished sending.
-const DEAF: u32 = 1;
+const FINISH_BEATS: u32 = 1;
 
 /// The attackers of one attack.
 pub(crate) struct Attack {
@@ -74,7 +74,7 @@ struct Line {
     /// The start of its first response.
     response: Vec<u8>,
     /// The beat in which it saw that the server has finished sending.
-    told: Option<u32>,
+    finished_at: Option<u32>,
 }
 
 impl Attack {
@@ -92,10 +92,10 @@ impl Attack {
             })
             .collect();
         let stage = Arc::new(AtomicU8::new(COMING));
-        let told = Arc::clone(&stage);
+        let shared_stage = Arc::clone(&stage);
         Self {
             stage,
-            thread: thread::spawn(move || attack(attackers, address, beat, &told)),
+            thread: thread::spawn(move || attack(attackers, address, beat, &shared_stage)),
         }
     }
 
@@ -150,7 +150,9 @@ impl Attacker {
         let sent = line.send(script);
         let received = line.receive(script, buffer, record);
         line.beats += 1;
-        let is_done = line.told.is_some_and(|told| line.beats > told + DEAF)
+        let is_done = line
+            .finished_at
+            .is_some_and(|finished| line.beats > finished + FINISH_BEATS)
             || script.beats.is_some_and(|beats| line.beats >= beats);
         if is_done {
             // A reset, because an orderly close would keep the port for a minute.
@@ -181,7 +183,7 @@ impl Line {
             beats: 0,
             sent: 0,
             response: Vec::new(),
-            told: None,
+            finished_at: None,
         })
     }
 
@@ -225,7 +227,7 @@ impl Line {
         };
         match (&self.socket).read(&mut buffer[..most]) {
             Ok(0) => {
-                self.told.get_or_insert(self.beats);
+                self.finished_at.get_or_insert(self.beats);
             }
             Ok(count) => self.note(&buffer[..count], record),
             Err(error) => forgive(error)?,
