@@ -101,12 +101,11 @@ impl<W: Write> Writer<W> {
     /// Writes lines, and returns how many bytes the output has taken. If the output ends with a
     /// part of a line, that line is ended first.
     fn write_lines(&mut self, state: &LogState, lines: &[u8]) -> (usize, io::Result<()>) {
-        let note = |rest| {
-            state
-                .being_written
-                .store(count_lines(rest), Ordering::Relaxed)
+        let note_unwritten = |rest: &[u8]| {
+            let count = count_lines(rest);
+            state.being_written.store(count, Ordering::Relaxed);
         };
-        note(lines);
+        note_unwritten(lines);
         if self.ends_inside_line {
             if let Err(error) = self.output.write_all(b"\n") {
                 return (0, Err(error));
@@ -120,7 +119,7 @@ impl<W: Write> Writer<W> {
                 Ok(count) => {
                     written += count;
                     self.ends_inside_line = lines[written - 1] != b'\n';
-                    note(&lines[written..]);
+                    note_unwritten(&lines[written..]);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return (written, Err(error)),

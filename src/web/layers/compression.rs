@@ -37,12 +37,12 @@ const DIGESTS: [HeaderName; 3] = [
 /// Compresses responses with zstd, brotli or gzip, if the client accepts one of them and its
 /// feature is enabled. If the client accepts several equally, this order decides.
 ///
-/// Compressed are text and text-based types (JSON, XML, SVG, scripts), uncompressed fonts, and
-/// WebAssembly, from 1 KiB on. Not compressed are partial responses (206), responses that have a
-/// content coding or a digest, responses with `Cache-Control: no-transform`, and server-sent
-/// events: each of their streams stays open for long and would hold the memory described below.
-/// Error responses from a [`Problem`](crate::Problem) are not compressed either, because their
-/// content is chosen after all layers.
+/// The layer compresses text and text-based types (JSON, XML, SVG, scripts), uncompressed fonts,
+/// and WebAssembly, from 1 KiB on. It does not compress partial responses (206), responses that
+/// have a content coding or a digest, and responses with `Cache-Control: no-transform`. Nor does it
+/// compress server-sent events: each of their streams stays open for long and would hold the memory
+/// described below. Error responses from a [`Problem`](crate::Problem) stay uncompressed too,
+/// because their content is chosen after all layers.
 ///
 /// Each response that could be compressed has `Vary: accept-encoding`; so do 304 and 206 responses
 /// for such content. Compression makes a strong `ETag` weak, because a strong one identifies exact

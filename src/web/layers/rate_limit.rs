@@ -27,8 +27,9 @@ use crate::web::{Layer, Next};
 /// used a part of its quota.
 const MAX_CLIENTS: usize = 65_536;
 
-/// Number of groups that share a quota once [`MAX_CLIENTS`] is reached. Several groups keep one
-/// busy client from using up the quota of all others. A group takes as much memory as a client.
+/// Number of groups into which further clients are hashed once [`MAX_CLIENTS`] is reached. The
+/// clients of a group share one quota. With several groups, one busy client cannot use up the quota
+/// of all others. A group takes as much memory as a client.
 const GROUPS: u16 = 4096;
 
 /// Up to this number of clients, idle ones are not removed.

@@ -9,8 +9,10 @@ use crate::message::problem::pages::PolicyOfOthers;
 use crate::message::{Request, Response};
 use crate::web::{Layer, Next};
 
-/// Adds security headers to responses. Headers that a response already has stay. [Error
-/// pages](crate::ErrorPages) and responses that the server makes itself have them, too.
+/// Adds security headers to responses.
+///
+/// A header that a response already has stays as it is. [Error pages](crate::ErrorPages) and
+/// responses that the server makes itself have the headers, too.
 ///
 /// | header | value |
 /// |---|---|
