@@ -1,4 +1,4 @@
-// What checks.py is for Python: it prints the lines that are counted there.
+// The counterpart of checks.py for Node, which counts the lines that this prints.
 
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
@@ -8,13 +8,13 @@ export const PAGE = "<h1>Welcome to my Server</h1>";
 export const METHODS = "GET, HEAD, POST, OPTIONS";
 export const MiB = 1024 * 1024;
 
-// No check waits longer than this, in milliseconds.
-const PATIENCE = 20_000;
+// The longest run of a check, in milliseconds.
+const TIMEOUT = 20_000;
 
 export async function check(name, body) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no end after ${PATIENCE / 1000} s`)), PATIENCE);
+    timer = setTimeout(() => reject(new Error(`not finished after ${TIMEOUT / 1000} s`)), TIMEOUT);
   });
   try {
     await Promise.race([body(), late]);
@@ -27,21 +27,21 @@ export async function check(name, body) {
   }
 }
 
-export function require(truth, otherwise) {
-  if (!truth) throw new Error(otherwise);
+export function require(condition, message) {
+  if (!condition) throw new Error(message);
 }
 
-export function expect(got, wanted, what) {
-  const [shown, instead] = [got, wanted].map((value) => JSON.stringify(value));
-  require(isDeepStrictEqual(got, wanted), `${what}: ${shown} instead of ${instead}`);
+export function expect(actual, expected, what) {
+  const [shown, instead] = [actual, expected].map((value) => JSON.stringify(value));
+  require(isDeepStrictEqual(actual, expected), `${what}: ${shown} instead of ${instead}`);
 }
 
-// Compares bytes, and shows only their digest.
-export function expectBytes(got, wanted) {
-  expect(digest(got), digest(wanted), "the body's digest");
+// Compares bytes, and shows their digests only.
+export function expectBytes(actual, expected) {
+  expect(digest(actual), digest(expected), "the body's digest");
 }
 
-// Does `work` for the numbers below `count`, at most `limit` at once.
+// Calls `work` with the numbers below `count`, at most `limit` at once.
 export async function bounded(count, limit, work) {
   let next = 0;
   const one = async () => {

@@ -1,4 +1,4 @@
-"""A check is a name and a body that raises where something is not as it must be."""
+"""A check has a name and a body that raises an exception on failure."""
 
 import contextlib
 import hashlib
@@ -6,18 +6,18 @@ import subprocess
 import threading
 import time
 
-# No check waits longer than this for a single answer, in seconds.
-PATIENCE = 20
+# The longest wait for one response, in seconds.
+TIMEOUT = 20
 
-# No family of clients that is a process of its own runs longer than this, in seconds.
-FAMILY_PATIENCE = 60
+# The longest run of a family of clients that is a process of its own, in seconds.
+FAMILY_TIMEOUT = 60
 
 OK = "  ok      "
 FAILED = "  FAILED  "
 
 
 class Checks:
-    """What was checked of one family of clients."""
+    """The checks of one family of clients."""
 
     def __init__(self):
         self.passed = 0
@@ -38,12 +38,12 @@ class Checks:
         print(f"{FAILED}{what}", flush=True)
 
     def relay(self, command):
-        """Runs a program that prints such lines itself, and counts them."""
+        """Runs a program that prints the lines of its checks, and counts them."""
         before = self.failed
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True)
-        limit = threading.Timer(FAMILY_PATIENCE, process.kill)
+        limit = threading.Timer(FAMILY_TIMEOUT, process.kill)
         limit.start()
         try:
             for line in process.stdout:
@@ -56,25 +56,25 @@ class Checks:
             process.kill()
             process.wait()
         if code != 0 and self.failed == before:
-            self.fail(f"{command[0]} ended with exit code {code}")
+            self.fail(f"{command[0]} exited with code {code}")
 
 
 def wait_for(what, look):
-    """What `look` finds in the end."""
-    deadline = time.monotonic() + PATIENCE
+    """Waits until `look` returns something true, and returns that."""
+    deadline = time.monotonic() + TIMEOUT
     while not (found := look()):
-        require(time.monotonic() < deadline, f"not within {PATIENCE} s: {what}")
+        require(time.monotonic() < deadline, f"not within {TIMEOUT} s: {what}")
         time.sleep(0.005)
     return found
 
 
-def require(truth, otherwise):
-    if not truth:
-        raise AssertionError(otherwise)
+def require(condition, message):
+    if not condition:
+        raise AssertionError(message)
 
 
-def expect(got, wanted, what):
-    require(got == wanted, f"{what}: {show(got)} instead of {show(wanted)}")
+def expect(actual, expected, what):
+    require(actual == expected, f"{what}: {show(actual)} instead of {show(expected)}")
 
 
 def expect_in(part, whole, what):
@@ -82,7 +82,7 @@ def expect_in(part, whole, what):
 
 
 def show(value):
-    """Short enough for a line, and still enough to tell two bodies apart."""
+    """Short enough for a line, with a digest to tell long bodies apart."""
     if isinstance(value, (bytes, str)) and len(value) > 200:
         data = value.encode() if isinstance(value, str) else value
         digest = hashlib.sha256(data).hexdigest()[:16]

@@ -1,4 +1,4 @@
-// The fetch that is built into Node.
+// Node's built-in fetch.
 
 import { randomBytes } from "node:crypto";
 import { subscribe } from "node:diagnostics_channel";
@@ -6,18 +6,18 @@ import {
   METHODS, MiB, PAGE, bounded, check, expect, expectBytes, require, url,
 } from "./checks.mjs";
 
-// Connections, of all that follows.
+// The number of connections opened by all checks.
 let opened = 0;
 subscribe("undici:client:connected", () => opened++);
 
 const post = (body, more = {}) => fetch(url, { method: "POST", body, ...more });
-const bytes = async (answer) => new Uint8Array(await answer.arrayBuffer());
+const bytes = async (response) => new Uint8Array(await response.arrayBuffer());
 
-// A next request may come a moment before the last one's connection is free again, and then it
-// takes another: so there can be twice as many connections as requests at once, and no more.
+// A request may start a moment before the previous one's connection is free again, and then opens
+// another one: at most twice as many connections as concurrent requests.
 const mostOf = (requests) => 2 * requests;
 
-// A stream has no length, so it is sent chunked.
+// A stream has no known length, so it is sent chunked.
 function streamed(pieces) {
   const left = [...pieces];
   return new ReadableStream({
@@ -37,21 +37,21 @@ await check("200 requests, one after another, go over few connections", async ()
 });
 
 await check("HEAD has GET's Content-Length and no body", async () => {
-  const answer = await fetch(url, { method: "HEAD" });
-  expect(answer.headers.get("content-length"), `${PAGE.length}`, "Content-Length");
-  expect(await answer.text(), "", "the body");
+  const response = await fetch(url, { method: "HEAD" });
+  expect(response.headers.get("content-length"), `${PAGE.length}`, "Content-Length");
+  expect(await response.text(), "", "the body");
 });
 
-await check("OPTIONS tells the methods; DELETE, PUT and PATCH get a 405 with Allow", async () => {
+await check("OPTIONS lists the methods; DELETE, PUT and PATCH get a 405 with Allow", async () => {
   const wanted = { OPTIONS: 204, DELETE: 405, PUT: 405, PATCH: 405 };
   for (const [method, status] of Object.entries(wanted)) {
-    const answer = await fetch(url, { method });
-    await answer.text();
-    expect([answer.status, answer.headers.get("allow")], [status, METHODS], method);
+    const response = await fetch(url, { method });
+    await response.text();
+    expect([response.status, response.headers.get("allow")], [status, METHODS], method);
   }
 });
 
-await check("200 requests, 16 at once, get their own answers over few connections", async () => {
+await check("200 requests, 16 at once, get their own responses over few connections", async () => {
   const before = opened;
   await bounded(200, 16, async (number) => {
     const body = randomBytes(number * 100);
@@ -67,11 +67,11 @@ await check("10 MiB of random bytes come back", async () => {
 
 await check("a stream of 5 MiB comes back", async () => {
   const pieces = Array.from({ length: 80 }, () => randomBytes(MiB / 16));
-  const answer = await post(streamed(pieces), { duplex: "half" });
-  expectBytes(await bytes(answer), Buffer.concat(pieces));
+  const response = await post(streamed(pieces), { duplex: "half" });
+  expectBytes(await bytes(response), Buffer.concat(pieces));
 });
 
-await check("an answer that is read piece by piece is whole", async () => {
+await check("a response that is read piece by piece is complete", async () => {
   const body = randomBytes(4 * MiB);
   const read = [];
   for await (const piece of (await post(body)).body) read.push(piece);
@@ -81,9 +81,9 @@ await check("an answer that is read piece by piece is whole", async () => {
 await check("JSON, text and forms come back with their types", async () => {
   const rows = Array.from({ length: 50_000 }, (_, n) => ({ n, é: "\u2028" }));
   const json = JSON.stringify({ rows });
-  const answer = await post(json, { headers: { "content-type": "application/json" } });
-  expect(answer.headers.get("content-type"), "application/json", "Content-Type");
-  expectBytes(await bytes(answer), Buffer.from(json));
+  const response = await post(json, { headers: { "content-type": "application/json" } });
+  expect(response.headers.get("content-type"), "application/json", "Content-Type");
+  expectBytes(await bytes(response), Buffer.from(json));
   const text = await post("text");
   expect(text.headers.get("content-type"), "text/plain;charset=UTF-8", "Content-Type");
   expect(await text.text(), "text", "the body");
@@ -92,37 +92,37 @@ await check("JSON, text and forms come back with their types", async () => {
   expect((await (await post(form)).formData()).get("a"), "b", "the form's field");
 });
 
-await check("a mistake in JSON gets a problem in JSON, with its place", async () => {
+await check("invalid JSON gets a JSON problem with the position", async () => {
   const headers = { "content-type": "application/json", accept: "application/json" };
-  const answer = await post("[1,]", { headers });
-  expect(answer.status, 400, "the status");
-  expect(answer.headers.get("content-type"), "application/problem+json", "Content-Type");
-  const { detail } = await answer.json();
+  const response = await post("[1,]", { headers });
+  expect(response.status, 400, "the status");
+  expect(response.headers.get("content-type"), "application/problem+json", "Content-Type");
+  const { detail } = await response.json();
   require(detail.includes("line 1 column 4"), `the detail is ${detail}`);
 });
 
-await check("a request that is given up in the middle harms nobody", async () => {
+await check("an aborted request affects no other client", async () => {
   for (let number = 0; number < 10; number++) {
-    const giving = new AbortController();
+    const abort = new AbortController();
     const body = new ReadableStream({
       pull(controller) {
         controller.enqueue(randomBytes(1000));
-        giving.abort();
+        abort.abort();
       },
     });
-    const asked = post(body, { duplex: "half", signal: giving.signal });
-    expect(await asked.catch((error) => error.name), "AbortError", "the outcome");
+    const pending = post(body, { duplex: "half", signal: abort.signal });
+    expect(await pending.catch((error) => error.name), "AbortError", "the outcome");
   }
   expect(await (await post("whole")).text(), "whole", "the body");
 });
 
 await check("11 MiB get a 413 and no reset", async () => {
-  const answer = await post(randomBytes(11 * MiB));
-  expect([answer.status, (await answer.text()).slice(0, 3)], [413, "413"], "the answer");
+  const response = await post(randomBytes(11 * MiB));
+  expect([response.status, (await response.text()).slice(0, 3)], [413, "413"], "the response");
 });
 
 await check("a stream of 11 MiB gets a 413 and no reset", async () => {
   const pieces = Array.from({ length: 11 }, () => randomBytes(MiB));
-  const answer = await post(streamed(pieces), { duplex: "half" });
-  expect([answer.status, (await answer.text()).slice(0, 3)], [413, "413"], "the answer");
+  const response = await post(streamed(pieces), { duplex: "half" });
+  expect([response.status, (await response.text()).slice(0, 3)], [413, "413"], "the response");
 });

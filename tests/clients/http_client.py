@@ -1,11 +1,11 @@
-"""http.client of Python's standard library: one request after another, step by step."""
+"""http.client of Python's standard library: sequential requests, sent step by step."""
 
 import http.client
 import json
 import os
 import socket
 
-from checks import PATIENCE, expect, expect_in
+from checks import TIMEOUT, expect, expect_in
 from httpool import MAX_BODY, METHODS, PAGE
 
 
@@ -13,26 +13,26 @@ class Connection(http.client.HTTPConnection):
     """A connection that counts how often it was opened."""
 
     def __init__(self, port, host="127.0.0.1", source=None):
-        super().__init__(host, port, timeout=PATIENCE, source_address=source)
+        super().__init__(host, port, timeout=TIMEOUT, source_address=source)
         self.opened = 0
 
     def connect(self):
         super().connect()
         self.opened += 1
 
-    def ask(self, method, target="/any", body=None, fields={}, **options):
-        """A request, and its answer with the body read."""
-        self.request(method, target, body, fields, **options)
-        return self.answer()
+    def exchange(self, method, target="/any", body=None, headers={}, **options):
+        """Sends a request, and returns the response with its body."""
+        self.request(method, target, body, headers, **options)
+        return self.receive()
 
-    def answer(self):
-        answer = self.getresponse()
-        answer.body = answer.read()
-        return answer
+    def receive(self):
+        response = self.getresponse()
+        response.body = response.read()
+        return response
 
 
 class UnixConnection(Connection):
-    """The same over a Unix socket."""
+    """A connection over a Unix socket."""
 
     def __init__(self, path):
         super().__init__(None)
@@ -40,13 +40,13 @@ class UnixConnection(Connection):
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE)
+        self.sock.settimeout(TIMEOUT)
         self.sock.connect(str(self.path))
         self.opened += 1
 
 
 class OldConnection(Connection):
-    """One that speaks HTTP/1.0."""
+    """A connection that uses HTTP/1.0."""
 
     _http_vsn = 10
     _http_vsn_str = "HTTP/1.0"
@@ -54,54 +54,56 @@ class OldConnection(Connection):
 
 def run(check, stage):
     with stage.server() as server:
-        one_connection(check, server)
+        sequential(check, server)
         uploads(check, server.port)
-        ends(check, server.port)
-        with check("the server ends with exit code 0, nothing cut, no warning"):
+        connection_ends(check, server.port)
+        with check("the server exits with code 0, nothing aborted, no warning"):
             server.expect_clean_end()
-    # In a server's own count.
     with stage.server() as server, check("500 requests are 1 connection in the server's count"):
         connection = Connection(server.port)
         for number in range(500):
-            connection.ask("POST", body=b"%d" % number)
+            connection.exchange("POST", body=b"%d" % number)
         connection.close()
         report = server.expect_clean_end()
         expect((report.accepted, report.answered), (1, 500), "connections and requests")
 
 
-def one_connection(check, server):
+def sequential(check, server):
     connection = Connection(server.port)
-    with check("500 requests of all kinds go over one connection, each with its own answer"):
+    with check("500 requests of all kinds use one connection, and each gets its own response"):
         for number in range(500):
             kind = number % 5
             if kind == 0:
-                answer = connection.ask("GET", f"/{number}")
-                expect((answer.status, answer.body), (200, PAGE), "the answer to GET")
+                response = connection.exchange("GET", f"/{number}")
+                expect((response.status, response.body), (200, PAGE), "the response to GET")
             elif kind == 1:
-                answer = connection.ask("HEAD", f"/{number}")
-                expect((answer.status, answer.body), (200, b""), "the answer to HEAD")
-                expect(answer.getheader("Content-Length"), str(len(PAGE)), "Content-Length")
+                response = connection.exchange("HEAD", f"/{number}")
+                expect((response.status, response.body), (200, b""), "the response to HEAD")
+                expect(response.getheader("Content-Length"), str(len(PAGE)), "Content-Length")
             elif kind == 2:
                 body = os.urandom(number * 50)
-                answer = connection.ask("POST", f"/{number}", body)
-                expect((answer.status, answer.body), (200, body), "the answer to POST")
+                response = connection.exchange("POST", f"/{number}", body)
+                expect((response.status, response.body), (200, body), "the response to POST")
             elif kind == 3:
                 pieces = [b"%d," % piece for piece in range(number)]
-                answer = connection.ask("POST", f"/{number}", iter(pieces), encode_chunked=True)
-                expect((answer.status, answer.body), (200, b"".join(pieces)), "the answer")
+                response = connection.exchange("POST", f"/{number}", iter(pieces),
+                                               encode_chunked=True)
+                expect((response.status, response.body), (200, b"".join(pieces)), "the response")
             else:
-                answer = connection.ask("DELETE", f"/{number}")
-                expect((answer.status, answer.getheader("Allow")), (405, METHODS), "the answer")
+                response = connection.exchange("DELETE", f"/{number}")
+                allow = response.getheader("Allow")
+                expect((response.status, allow), (405, METHODS), "the response")
         expect(connection.opened, 1, "connections opened")
     with check("OPTIONS *"):
-        answer = connection.ask("OPTIONS", "*")
-        expect((answer.status, answer.getheader("Allow")), (204, METHODS), "the answer")
+        response = connection.exchange("OPTIONS", "*")
+        expect((response.status, response.getheader("Allow")), (204, METHODS), "the response")
         expect(connection.opened, 1, "connections opened")
     connection.close()
-    with check("a Unix socket serves the same"):
+    with check("a Unix socket works the same"):
         connection = UnixConnection(server.socket)
         for number in range(50):
-            expect(connection.ask("POST", body=b"%d" % number).body, b"%d" % number, "the body")
+            body = b"%d" % number
+            expect(connection.exchange("POST", body=body).body, body, "the body")
         expect(connection.opened, 1, "connections opened")
         connection.close()
 
@@ -110,39 +112,40 @@ def uploads(check, port):
     connection = Connection(port)
     with check("10 MiB from an iterator, chunked, come back"):
         pieces = [os.urandom(40_960) for _ in range(256)]
-        answer = connection.ask("POST", body=iter(pieces), encode_chunked=True)
-        expect((answer.status, answer.body), (200, b"".join(pieces)), "the answer")
+        response = connection.exchange("POST", body=iter(pieces), encode_chunked=True)
+        expect((response.status, response.body), (200, b"".join(pieces)), "the response")
     with check("chunks of one byte come back"):
-        answer = connection.ask("POST", body=iter([b"x"] * 2000), encode_chunked=True)
-        expect((answer.status, answer.body), (200, b"x" * 2000), "the answer")
+        response = connection.exchange("POST", body=iter([b"x"] * 2000), encode_chunked=True)
+        expect((response.status, response.body), (200, b"x" * 2000), "the response")
     with check("10 MB of JSON come back, with their type"):
         text = json.dumps(["é\u2028\"" * 20] * 36_000).encode()
-        fields = {"Content-Type": "application/json; charset=utf-8"}
-        answer = connection.ask("POST", body=text, fields=fields)
-        expect((answer.status, answer.body), (200, text), "the answer")
-        expect(answer.getheader("Content-Type"), fields["Content-Type"], "Content-Type")
+        headers = {"Content-Type": "application/json; charset=utf-8"}
+        response = connection.exchange("POST", body=text, headers=headers)
+        expect((response.status, response.body), (200, text), "the response")
+        expect(response.getheader("Content-Type"), headers["Content-Type"], "Content-Type")
         expect(connection.opened, 1, "connections opened")
-    with check("a client that expects `100 Continue` gets it, then the answer"):
+    with check("a client that expects `100 Continue` gets it, then the response"):
         expecting(connection, 5)
-        expect_in(b"HTTP/1.1 100 Continue\r\n\r\n", connection.sock.recv(1024), "what came")
+        expect_in(b"HTTP/1.1 100 Continue\r\n\r\n", connection.sock.recv(1024), "the bytes")
         connection.send(b"hello")
-        expect(connection.answer().body, b"hello", "the body")
+        expect(connection.receive().body, b"hello", "the body")
     with check("the same again on that connection"):
         expecting(connection, 5)
-        connection.send(b"again")  # http.client passes over the interim answer itself.
-        expect(connection.answer().body, b"again", "the body")
+        connection.send(b"again")  # http.client skips the interim response.
+        expect(connection.receive().body, b"again", "the body")
         expect(connection.opened, 1, "connections opened")
-    with check("a client that expects, with too much to send, gets a 413 instead"):
+    with check("a client that expects `100 Continue` with a body over the limit gets a 413"):
         expecting(connection, MAX_BODY + 1)
-        answer = connection.answer()
-        expect((answer.status, answer.getheader("Connection")), (413, "close"), "the answer")
+        response = connection.receive()
+        expect((response.status, response.getheader("Connection")), (413, "close"), "the response")
     connection.close()
     for how, options in [("with its length", {}), ("chunked", {"encode_chunked": True})]:
-        with check(f"11 MiB sent {how}, to the last byte, get a 413 and no reset"):
+        with check(f"11 MiB sent {how}, completely, get a 413 and no reset"):
             connection = Connection(port)
             body = os.urandom(11 * 1024 * 1024)
-            answer = connection.ask("POST", body=iter([body]) if options else body, **options)
-            expect((answer.status, answer.getheader("Connection")), (413, "close"), "the answer")
+            content = iter([body]) if options else body
+            response = connection.exchange("POST", body=content, **options)
+            expect((response.status, response.getheader("Connection")), (413, "close"), "response")
             connection.close()
 
 
@@ -154,22 +157,22 @@ def expecting(connection, length, target="/any"):
     connection.endheaders()
 
 
-def ends(check, port):
-    with check("HTTP/1.0 gets its answer, and the end of the connection"):
+def connection_ends(check, port):
+    with check("HTTP/1.0 gets a response, and its connection is closed"):
         connection = OldConnection(port)
         for number in range(3):
-            answer = connection.ask("POST", body=b"%d" % number)
-            expect((answer.body, answer.will_close), (b"%d" % number, True), "the answer")
+            response = connection.exchange("POST", body=b"%d" % number)
+            expect((response.body, response.will_close), (b"%d" % number, True), "the response")
         expect(connection.opened, 3, "connections opened")
-    with check("HTTP/1.0 with `Connection: keep-alive` keeps it"):
+    with check("HTTP/1.0 with `Connection: keep-alive` keeps the connection"):
         connection = OldConnection(port)
         for number in range(3):
-            answer = connection.ask("POST", body=b"%d" % number,
-                                    fields={"Connection": "keep-alive"})
-            expect((answer.body, answer.will_close), (b"%d" % number, False), "the answer")
+            response = connection.exchange("POST", body=b"%d" % number,
+                                    headers={"Connection": "keep-alive"})
+            expect((response.body, response.will_close), (b"%d" % number, False), "the response")
         expect(connection.opened, 1, "connections opened")
         connection.close()
-    with check("a client that leaves its connection in the middle of a body harms nobody"):
+    with check("a client that disconnects in the middle of a body affects no other client"):
         for _ in range(20):
             connection = Connection(port)
             connection.putrequest("POST", "/any")
@@ -177,11 +180,11 @@ def ends(check, port):
             connection.endheaders(b"not all of it")
             connection.close()
         connection = Connection(port)
-        expect(connection.ask("POST", body=b"all of it").body, b"all of it", "the body")
+        expect(connection.exchange("POST", body=b"all of it").body, b"all of it", "the body")
         connection.close()
-    with check("a request without Host gets a 400 and the end"):
+    with check("a request without Host gets a 400 and a close"):
         connection = Connection(port)
         connection.putrequest("GET", "/", skip_host=True)
         connection.endheaders()
-        answer = connection.answer()
-        expect((answer.status, answer.getheader("Connection")), (400, "close"), "the answer")
+        response = connection.receive()
+        expect((response.status, response.getheader("Connection")), (400, "close"), "the response")

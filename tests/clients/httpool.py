@@ -12,21 +12,21 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from checks import PATIENCE, wait_for
+from checks import TIMEOUT, wait_for
 
-# What the server is asked to hold: its default, spelled out because checks go up to it and beyond.
+# The server's default for --max-body, which checks reach and exceed.
 MAX_BODY = 10 * 1024 * 1024
 
 PAGE = b"<h1>Welcome to my Server</h1>"
 METHODS = "GET, HEAD, POST, OPTIONS"
 
-# Longer than its drain timeout.
-STOP_PATIENCE = 40
+# Longer than the server's drain timeout, in seconds.
+STOP_TIMEOUT = 40
 
 
 @dataclass
 class Report:
-    """The last line that it logs, and how it ended."""
+    """The server's last log line, and its exit code."""
 
     accepted: int
     answered: int
@@ -35,7 +35,7 @@ class Report:
 
 
 class Server:
-    """A running server on an address, usually with a port of its own, and on a Unix socket."""
+    """A running server on a TCP address, by default with a free port, and on a Unix socket."""
 
     def __init__(self, program, scratch, *flags, listen="127.0.0.1:0"):
         self.socket = Path(scratch, f"httpool-{time.monotonic_ns()}.sock")
@@ -56,9 +56,9 @@ class Server:
         addresses = re.findall(r"http://[\d.]+:\d+", ready)
         self.url = addresses[0]
         self.port = int(self.url.rpartition(":")[2])
-        # Where it speaks TLS, if the flags ask for it.
+        # Its TLS listeners, if the flags ask for them.
         self.secure_urls = re.findall(r"https://[\d.]+:\d+", ready)
-        # The last one is for proxies, if the flags ask for such a one.
+        # The last one reads the PROXY protocol, if the flags ask for it.
         self.proxied_port = int(addresses[-1].rpartition(":")[2])
 
     def __enter__(self):
@@ -68,54 +68,54 @@ class Server:
         self.end()
 
     def wait_for_line(self, part):
-        """The next line that has this in it."""
-        deadline = time.monotonic() + PATIENCE
+        """The next line that contains `part`."""
+        deadline = time.monotonic() + TIMEOUT
         while True:
             try:
                 line = self._lines.get(timeout=max(0, deadline - time.monotonic()))
             except queue.Empty:
                 line = None
             if line is None:
-                raise AssertionError(f"no line says {part!r}: {self.log}")
+                raise AssertionError(f"no line contains {part!r}: {self.log}")
             if part in line:
                 return line
 
     def is_frozen(self):
-        """Whether each of its threads has been stopped."""
+        """Whether all of its threads are stopped by SIGSTOP."""
         tasks = Path(f"/proc/{self._process.pid}/task").glob("*/stat")
         return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
 
     def wait_until_unconnected(self):
-        """Until both ends of every TCP connection to it have been closed."""
-        wait_for("no connection", lambda: not _connections(self.port))
+        """Waits until both ends of every TCP connection to it are closed."""
+        wait_for("all connections are closed", lambda: not _connections(self.port))
 
     def terminate(self):
         self.send(signal.SIGTERM)
 
-    def send(self, which):
-        self._process.send_signal(which)
+    def send(self, number):
+        self._process.send_signal(number)
 
     def stop(self):
-        """Stops it, and tells what it says of its whole life."""
+        """Stops it, and returns its report."""
         self.terminate()
         return self.wait_for_end()
 
     def wait_for_end(self):
-        code = self._process.wait(STOP_PATIENCE)
-        self._reader.join(PATIENCE)
-        figures = re.search(
+        code = self._process.wait(STOP_TIMEOUT)
+        self._reader.join(TIMEOUT)
+        counts = re.search(
             r": (\d+) connections, (\d+) responses, (\d+) aborted", self.log[-1])
-        if figures is None:
+        if counts is None:
             raise AssertionError(f"the last line of the log is {self.log[-1]!r}")
-        self.report = Report(*map(int, figures.groups()), code)
+        self.report = Report(*map(int, counts.groups()), code)
         return self.report
 
     def expect_clean_end(self):
-        """Stops it if it has not been; no request was aborted, and nothing was worth a warning."""
+        """Stops it if it runs. Expects code 0, no aborted request and no warning in the log."""
         report = self.report or self.stop()
-        complaints = [line for line in self.log if "[ERROR]" in line or "[WARN]" in line]
-        if report.code != 0 or report.aborted != 0 or complaints:
-            raise AssertionError(f"{report}, with {complaints}")
+        warnings = [line for line in self.log if "[ERROR]" in line or "[WARN]" in line]
+        if report.code != 0 or report.aborted != 0 or warnings:
+            raise AssertionError(f"{report}, with {warnings}")
         return report
 
     def _read(self):
@@ -125,14 +125,14 @@ class Server:
         self._lines.put(None)
 
     def end(self):
-        """Ends it now, however it is."""
+        """Kills it."""
         self._process.kill()
         self._process.wait()
-        self._reader.join(PATIENCE)
+        self._reader.join(TIMEOUT)
 
 
 def unread(address, port):
-    """How many connections have something for this address that has not been read."""
+    """The number of connections with unread bytes for this address."""
     ip = int.from_bytes(socket.inet_aton(address), sys.byteorder)
     local = f"{ip:08X}:{port:04X}"
     queues = [row[3] for row in _connections(port) if row[0] == local]
@@ -140,7 +140,7 @@ def unread(address, port):
 
 
 def _connections(port):
-    """Those of this port, from either side, that are open at least halfway (proc(5))."""
+    """The connections of this port, from either side, that are at least half open (proc(5))."""
     listening, time_wait = "0A", "06"
     rows = [line.split()[1:5] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return [row for row in rows
@@ -149,6 +149,6 @@ def _connections(port):
 
 
 def _quiet_environment():
-    """Without what would change the server's flags or the form of its log."""
+    """The environment without variables that change the server's flags or its log format."""
     foreign = ("HTTPOOL_", "PORT", "LISTEN_", "NOTIFY_SOCKET", "JOURNAL_STREAM")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}

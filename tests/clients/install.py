@@ -1,4 +1,4 @@
-"""Gets the clients that are not here."""
+"""Installs missing clients."""
 
 import importlib.util
 import os
@@ -12,25 +12,25 @@ HERE = Path(__file__).resolve().parent
 
 UNDICI = "6.29.1"
 
-# As it was when the run began, with the way to the registries.
+# The environment at the start, with the proxy settings that reach the registries.
 ENVIRONMENT = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
 
 # The Debian package of a command.
 PACKAGES = {"curl": "curl", "node": "nodejs", "npm": "npm", "nginx": "nginx", "haproxy": "haproxy"}
 
-# Asked by every package that would start a service.
+# Debian packages ask it whether they may start a service.
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def debian(commands):
-    """Installs what is missing of these, if that is allowed. If not, their families will say so."""
+    """Installs missing Debian packages as root. Other users' families are skipped with a reason."""
     packages = [PACKAGES[command] for command in sorted(commands) if not shutil.which(command)]
     if importlib.util.find_spec("pip") is None:
         packages.append("python3-pip")
     if not packages or os.geteuid() != 0:
         return
     with no_services():
-        # One by one, so that one that can't be had stops no other.
+        # One by one, so that a failure does not affect the others.
         _run(["apt-get", "update"])
         for package in packages:
             reason = _run(["apt-get", "install", "-y", "--no-install-recommends", package])
@@ -38,7 +38,7 @@ def debian(commands):
 
 
 def requests(scratch):
-    """Makes it importable, or says why not."""
+    """Installs requests. Returns the reason if it fails."""
     target = Path(scratch, "python")
     reason = _run([sys.executable, "-m", "pip", "install", "--disable-pip-version-check",
                    "--target", target, "--requirement", HERE / "requirements.txt"])
@@ -48,7 +48,7 @@ def requests(scratch):
 
 
 def undici(scratch):
-    """Makes it requirable from the directory `node`, or says why not."""
+    """Installs undici into the directory `node`. Returns the reason if it fails."""
     target = Path(scratch, "node")
     target.mkdir()
     return _run(["npm", "install", "--prefix", target, "--no-audit", "--no-fund",
@@ -57,7 +57,7 @@ def undici(scratch):
 
 @contextmanager
 def no_services():
-    """The servers are installed for their programs; nothing must begin to listen."""
+    """Keeps installed packages from starting their services."""
     if POLICY.exists():
         yield
         return
@@ -70,7 +70,7 @@ def no_services():
 
 
 def _run(command):
-    """Runs it, and returns the first error that it tells if it fails."""
+    """Runs a command. Returns its first error message if it fails."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=300, env=ENVIRONMENT)
@@ -78,6 +78,6 @@ def _run(command):
         return str(error)
     if done.returncode == 0:
         return None
-    said = [line for line in done.stdout.splitlines() if line.strip()]
-    errors = [line for line in said if line.lower().startswith(("e:", "error", "npm err"))]
-    return (errors + said[-1:] + [f"exit code {done.returncode}"])[0]
+    output = [line for line in done.stdout.splitlines() if line.strip()]
+    errors = [line for line in output if line.lower().startswith(("e:", "error", "npm err"))]
+    return (errors + output[-1:] + [f"exit code {done.returncode}"])[0]

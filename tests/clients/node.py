@@ -1,4 +1,4 @@
-"""Node's clients, each a script of its own."""
+"""Node's clients; each has its own script."""
 
 from pathlib import Path
 
@@ -11,5 +11,5 @@ def run(check, stage):
     with stage.server() as server:
         check.relay(["node", HERE / SCRIPTS[stage.family], server.url, server.socket,
                      Path(stage.scratch, "node")])
-        with check("the server ends with exit code 0, nothing cut, no warning"):
+        with check("the server exits with code 0, nothing aborted, no warning"):
             server.expect_clean_end()

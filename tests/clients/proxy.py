@@ -1,4 +1,4 @@
-"""nginx and HAProxy in front of the server, seen by a client that talks to them."""
+"""nginx and HAProxy in front of the server, tested by clients of the proxy."""
 
 import json
 import os
@@ -13,29 +13,29 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
 
-from checks import PATIENCE, expect, expect_in, require
+from checks import TIMEOUT, expect, expect_in, require
 from http_client import Connection, UnixConnection, expecting
 from httpool import MAX_BODY, METHODS, PAGE
 
 HERE = Path(__file__).resolve().parent
 
-# Clients that ask at the same time. The proxies keep at least as many connections upstream.
+# Concurrent clients. The proxies keep at least as many connections upstream.
 CLIENTS = 8
 
-# What becomes of a POST whose connection upstream is closed as it comes, and which can't be tried
-# again: nginx answers, HAProxy leaves that to the client and closes its connection.
+# The outcome of a POST whose upstream connection is closed at that moment, and which must not be
+# retried: nginx responds with 502, HAProxy closes the client's connection.
 LOST = ("POST 502", "POST unanswered")
 
 
-# Where the proxies listen for clients that have addresses, and what those are.
+# The proxies' TCP address, and the source addresses of their clients.
 FRONT = "127.0.90.1"
 SOURCES = ("127.0.90.2", "127.0.90.3")
 
 
 class Proxy:
-    """A running proxy that listens on a Unix socket, and on a port."""
+    """A running proxy that listens on a Unix socket and on a TCP port."""
 
-    # Where its configuration is.
+    # The directory of its configuration.
     directory = HERE
 
     def __init__(self, kind, *servers, watched=False):
@@ -45,12 +45,12 @@ class Proxy:
         self.front = home / "front.sock"
         self.admin = home / "admin.sock"
         self.port = _free_port()
-        self._said = home / "said"
+        self._output = home / "output"
         self._watched = watched
         start = {"nginx": self._nginx, "haproxy": self._haproxy}[kind]
-        with self._said.open("wb") as said:
-            self._process = subprocess.Popen(start(home, servers), cwd=home, stderr=said,
-                                             stdin=subprocess.DEVNULL, stdout=said)
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(start(home, servers), cwd=home, stderr=output,
+                                             stdin=subprocess.DEVNULL, stdout=output)
         try:
             self._wait_until_it_listens()
         except BaseException:
@@ -61,10 +61,10 @@ class Proxy:
         return self
 
     def __exit__(self, *_):
-        # nginx ends its workers on SIGTERM; killed, it would leave them behind.
+        # On SIGTERM nginx stops its workers; if killed, it would leave them running.
         self._process.terminate()
         try:
-            self._process.wait(PATIENCE)
+            self._process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -74,11 +74,11 @@ class Proxy:
         return UnixConnection(self.front)
 
     def connection_from(self, source):
-        """One of a client with this address."""
+        """A connection from this source address."""
         return Connection(self.port, FRONT, (source, 0))
 
     def values(self, *servers):
-        """What stands in the configuration in place of which name."""
+        """The values of the placeholders in the configuration."""
         if self.kind == "nginx":
             return {"SERVERS": "\n".join(f"server 127.0.0.1:{server.port};" for server in servers),
                     "SOCKET": servers[0].socket}
@@ -89,15 +89,15 @@ class Proxy:
                 "WATCHED": f"{lines[0]} check inter 100ms" if self._watched else ""}
 
     def command(self, text):
-        """What HAProxy says to a command."""
+        """HAProxy's response to a command on its admin socket."""
         with socket.socket(socket.AF_UNIX) as admin:
-            admin.settimeout(PATIENCE)
+            admin.settimeout(TIMEOUT)
             admin.connect(str(self.admin))
             admin.sendall(f"{text}\n".encode())
             return admin.makefile().read()
 
     def statistics(self, backend, server):
-        """What HAProxy knows of a server, by the names of its columns."""
+        """HAProxy's statistics of a server, by column."""
         table = self.command("show stat").splitlines()
         names = table[0].removeprefix("# ").split(",")
         rows = [dict(zip(names, line.split(","))) for line in table[1:] if line]
@@ -107,7 +107,7 @@ class Proxy:
     def _nginx(self, home, servers):
         (home / "temporary").mkdir()
         config = self._configure(home, "nginx.conf", servers)
-        # Started by root, its workers would be someone else, who can't enter this directory.
+        # If root starts it, its workers would be another user without access to this directory.
         user = "user root;" if os.geteuid() == 0 else ""
         return ["nginx", "-p", home, "-e", "stderr", "-c", config, "-g", f"daemon off; {user}"]
 
@@ -126,14 +126,14 @@ class Proxy:
         return config
 
     def _wait_until_it_listens(self):
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 self.connection().connect()
                 return
             except OSError:
                 time.sleep(0.02)
-        raise AssertionError(f"{self.kind} does not listen: {self._said.read_text()}")
+        raise AssertionError(f"{self.kind} does not listen: {self._output.read_text()}")
 
 
 def run(check, stage):
@@ -141,61 +141,62 @@ def run(check, stage):
     with stage.server() as server:
         with Proxy(kind, server, watched=True) as proxy:
             both_ways(check, proxy)
-            too_large(check, proxy)
-            with check("the server ends clean while the proxy keeps connections to it"):
+            body_too_large(check, proxy)
+            with check("the server exits cleanly while the proxy keeps connections to it"):
                 server.expect_clean_end()
     few_connections(check, stage, kind)
     idle(check, stage, kind)
-    origins(check, stage, kind)
+    client_addresses(check, stage, kind)
     drain(check, stage, kind)
     drain(check, stage, kind, "--drain-delay", "250ms")
-    # With no time for what is on its way, so that something is.
+    # Without a drain for idle connections, so that some requests are lost.
     drain(check, stage, kind, "--drain-idle", "0ms")
 
 
 def both_ways(check, proxy):
-    # Where the proxy does what; HAProxy knows no places and passes on all as it comes.
-    places = {"nginx": ["/", "/streamed/", "/plain/", "/unix/"], "haproxy": ["/"]}[proxy.kind]
-    for place in places:
+    # nginx has a location for each configuration; HAProxy streams everything.
+    locations = {"nginx": ["/", "/streamed/", "/plain/", "/unix/"], "haproxy": ["/"]}[proxy.kind]
+    for location in locations:
         connection = proxy.connection()
-        with check(f"{place}: GET, HEAD, OPTIONS and DELETE come through"):
-            answer = connection.ask("GET", place)
-            expect((answer.status, answer.body), (200, PAGE), "the answer to GET")
-            answer = connection.ask("HEAD", place)
-            expect((answer.status, answer.getheader("Content-Length"), answer.body),
-                   (200, str(len(PAGE)), b""), "the answer to HEAD")
+        with check(f"{location}: GET, HEAD, OPTIONS and DELETE are forwarded"):
+            response = connection.exchange("GET", location)
+            expect((response.status, response.body), (200, PAGE), "the response to GET")
+            response = connection.exchange("HEAD", location)
+            expect((response.status, response.getheader("Content-Length"), response.body),
+                   (200, str(len(PAGE)), b""), "the response to HEAD")
             for method, status in [("OPTIONS", 204), ("DELETE", 405)]:
-                answer = connection.ask(method, place)
-                expect((answer.status, answer.getheader("Allow")), (status, METHODS), method)
+                response = connection.exchange(method, location)
+                expect((response.status, response.getheader("Allow")), (status, METHODS), method)
         for size in (0, 1, 70_000, MAX_BODY):
-            with check(f"{place}: {size} bytes come back, with their length and chunked"):
+            with check(f"{location}: {size} bytes come back, with their length and chunked"):
                 body = os.urandom(size)
-                answer = connection.ask("POST", place, body)
-                expect((answer.status, answer.body), (200, body), "the answer")
+                response = connection.exchange("POST", location, body)
+                expect((response.status, response.body), (200, body), "the response")
                 pieces = [body[at:at + 30_000] for at in range(0, size, 30_000)]
-                answer = connection.ask("POST", place, iter(pieces), encode_chunked=True)
-                expect((answer.status, answer.body), (200, body), "the answer to chunks")
-        with check(f"{place}: a client that expects `100 Continue` gets it, then the answer"):
+                response = connection.exchange("POST", location, iter(pieces), encode_chunked=True)
+                expect((response.status, response.body), (200, body), "the response to chunks")
+        with check(f"{location}: a client that expects `100 Continue` gets it, then the response"):
             for _ in range(3):
-                expecting(connection, 5, place)
-                expect_in(b" 100 Continue\r\n", connection.sock.recv(1024), "what came")
+                expecting(connection, 5, location)
+                expect_in(b" 100 Continue\r\n", connection.sock.recv(1024), "the received bytes")
                 connection.send(b"hello")
-                expect(connection.answer().body, b"hello", "the body")
-        with check(f"{place}: a mistake in JSON gets its 400"):
-            answer = connection.ask("POST", place, b"[1,]", {"Content-Type": "application/json"})
-            expect(answer.status, 400, "the status")
-            expect_in(b"line 1 column 4", answer.body, "the body")
-        with check(f"{place}: the client's connection to the proxy was one all the time"):
+                expect(connection.receive().body, b"hello", "the body")
+        with check(f"{location}: invalid JSON gets a 400"):
+            response = connection.exchange("POST", location, b"[1,]",
+                                           {"Content-Type": "application/json"})
+            expect(response.status, 400, "the status")
+            expect_in(b"line 1 column 4", response.body, "the body")
+        with check(f"{location}: the client used one connection to the proxy"):
             expect(connection.opened, 1, "connections opened")
         connection.close()
     if proxy.kind == "haproxy":
-        with check("HAProxy's health check finds the server up"):
-            expect(health(proxy), "L7OK 204", "the state of the check")
+        with check("HAProxy's health check reports the server as up"):
+            expect(health(proxy), "L7OK 204", "the state of the health check")
 
 
 def health(proxy):
-    """What HAProxy's last health check saw, once there was one."""
-    deadline = time.monotonic() + PATIENCE
+    """The result of HAProxy's last health check; waits for the first one."""
+    deadline = time.monotonic() + TIMEOUT
     while True:
         row = proxy.statistics("watched", "s0")
         if row["check_status"] not in ("", "INI") or time.monotonic() > deadline:
@@ -203,50 +204,51 @@ def health(proxy):
         time.sleep(0.02)
 
 
-def too_large(check, proxy):
+def body_too_large(check, proxy):
     streamed = {"nginx": "/streamed/", "haproxy": "/"}[proxy.kind]
-    for place in sorted({streamed, "/"}):
-        with check(f"{place}: a body over the limit gets the server's 413"):
+    for location in sorted({streamed, "/"}):
+        with check(f"{location}: a body over the limit gets the server's 413"):
             connection = proxy.connection()
-            answer = connection.ask("POST", place, os.urandom(11 * 1024 * 1024))
-            expect(answer.status, 413, "the status")
-            expect_in(b"the request body is too large", answer.body, "the body")
+            response = connection.exchange("POST", location, os.urandom(11 * 1024 * 1024))
+            expect(response.status, 413, "the status")
+            expect_in(b"the request body is too large", response.body, "the body")
             connection.close()
-    with check(f"{streamed}: and gets it before it has ended, so it is passed on while it comes"):
+    with check(f"{streamed}: the 413 arrives before the body is complete, so the body is streamed"):
         connection = proxy.connection()
         connection.putrequest("POST", streamed)
         connection.putheader("Transfer-Encoding", "chunked")
         connection.endheaders()
         for _ in range(11):
             connection.send(b"100000\r\n" + bytes(1024 * 1024) + b"\r\n")
-        answer = connection.answer()
-        expect(answer.status, 413, "the status")
-        expect_in(b"the request body is too large", answer.body, "the body")
+        response = connection.receive()
+        expect(response.status, 413, "the status")
+        expect_in(b"the request body is too large", response.body, "the body")
         connection.close()
     if proxy.kind == "haproxy":
-        with check("and a client that asks first is told so by the server, without an interim 100"):
+        with check("a client that sends Expect gets the server's 413 without an interim 100"):
             connection = proxy.connection()
             expecting(connection, MAX_BODY + 1)
-            expect_in(b"HTTP/1.1 413 ", connection.sock.recv(1024), "what came")
+            expect_in(b"HTTP/1.1 413 ", connection.sock.recv(1024), "the received bytes")
             connection.close()
 
 
 def few_connections(check, stage, kind):
     total = 800
     with stage.server() as server, Proxy(kind, server) as proxy:
-        with check(f"{total} requests of {CLIENTS} clients at once get their own answers"):
+        with check(f"{total} requests of {CLIENTS} concurrent clients get their own responses"):
             load = Load(proxy, total)
             load.run()
-            expect(dict(load.outcomes()), {"right": total}, "what they got")
-        with check(f"they went over at most {CLIENTS} connections in the server's count"):
+            expect(dict(load.outcomes()), {"right": total}, "the outcomes")
+        with check(f"the server counts at most {CLIENTS} connections"):
             report = server.expect_clean_end()
             expect(report.answered, total, "requests answered")
-            require(0 < report.accepted <= CLIENTS, f"there were {report.accepted}")
+            require(0 < report.accepted <= CLIENTS, f"{report.accepted} connections")
     with stage.server() as server, Proxy(kind, server) as proxy:
-        with check("100 clients, one after another, share one connection in the server's count"):
+        with check("100 clients, one after another, share one connection to the server"):
             for number in range(100):
                 connection = proxy.connection()
-                expect(connection.ask("POST", body=b"%d" % number).body, b"%d" % number, "the body")
+                body = b"%d" % number
+                expect(connection.exchange("POST", body=body).body, body, "the body")
                 connection.close()
             report = server.expect_clean_end()
             expect((report.accepted, report.answered), (1, 100), "connections and requests")
@@ -254,52 +256,52 @@ def few_connections(check, stage, kind):
 
 def idle(check, stage, kind):
     with stage.server("--idle-timeout", "200ms") as server, Proxy(kind, server) as proxy:
-        with check("the proxy notices that an idle connection was closed, and takes another"):
+        with check("the proxy notices a closed idle connection and opens another one"):
             connection = proxy.connection()
             for number in range(3):
                 body = b"%d" % number
-                answer = connection.ask("POST", body=body)
-                expect((answer.status, answer.body), (200, body), "the answer")
+                response = connection.exchange("POST", body=body)
+                expect((response.status, response.body), (200, body), "the response")
                 server.wait_until_unconnected()
             connection.close()
             report = server.expect_clean_end()
             expect((report.accepted, report.answered), (3, 3), "connections and requests")
 
 
-def origins(check, stage, kind):
-    """Whom the server takes for the client, whatever that client says of itself."""
+def client_addresses(check, stage, kind):
+    """The client address that the server sees, whatever headers the client sends."""
     trusting = ("--listen-proxy-protocol", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1",
                 "--trusted-proxy", "unix")
-    for field in ("x-forwarded", "x-forwarded-for", "forwarded"):
-        with stage.server(*trusting, "--forwarded-by", field) as server:
+    for name in ("x-forwarded", "x-forwarded-for", "forwarded"):
+        with stage.server(*trusting, "--forwarded-by", name) as server:
             with Proxy(kind, server) as proxy:
-                # What a proxy does not say is not known.
-                scheme = None if field == "x-forwarded-for" else "http"
-                places = {"nginx": ["/fields/", "/unix/fields/"], "haproxy": ["/fields/"]}[kind]
-                for place in places:
-                    origin(check, proxy, place, scheme, f" with {field}")
-                if kind == "haproxy" and field == "x-forwarded":
-                    origin(check, proxy, "/v1/", None, " with version 1 of the PROXY protocol")
-                    origin(check, proxy, "/v2/", "http", " with version 2 of it")
+                # Without X-Forwarded-Proto, the scheme is unknown.
+                scheme = None if name == "x-forwarded-for" else "http"
+                locations = ["/headers/", "/unix/headers/"] if kind == "nginx" else ["/headers/"]
+                for location in locations:
+                    client_address(check, proxy, location, scheme, f" with {name}")
+                if kind == "haproxy" and name == "x-forwarded":
+                    client_address(check, proxy, "/v1/", None, " with version 1 of PROXY")
+                    client_address(check, proxy, "/v2/", "http", " with version 2 of PROXY")
             server.expect_clean_end()
     with stage.server() as server, Proxy(kind, server) as proxy:
-        with check("a server that trusts nobody takes the proxy for the client"):
+        with check("a server without trusted proxies reports the proxy as the client"):
             connection = proxy.connection_from(SOURCES[0])
-            block = json.loads(connection.ask("GET", "/fields/?origin").body)
-            expect((block.get("proxy"), block["client"]), (None, block["peer"]), "the origin")
+            block = json.loads(connection.exchange("GET", "/headers/?origin").body)
+            expect((block.get("proxy"), block["client"]), (None, block["peer"]), "the client info")
             connection.close()
 
 
-def origin(check, proxy, place, scheme, how):
-    lies = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https",
+def client_address(check, proxy, location, scheme, how):
+    forged = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https",
             "Forwarded": "for=203.0.113.9;proto=https"}
-    with check(f"{place}: two clients in turns are told by their addresses{how}, and their lies "
-               "are not believed"):
+    with check(f"{location}: two alternating clients are told apart by address{how}, and their own "
+               "forwarding headers are ignored"):
         connections = [proxy.connection_from(source) for source in SOURCES]
-        for fields in ({}, lies, {}, lies):
+        for headers in ({}, forged, {}, forged):
             for source, connection in zip(SOURCES, connections):
-                answer = connection.ask("GET", f"{place}?origin", fields=fields)
-                block = json.loads(answer.body)
+                response = connection.exchange("GET", f"{location}?origin", headers=headers)
+                block = json.loads(response.body)
                 require(block.get("proxy") == block["peer"], f"the proxy is not the peer: {block}")
                 expect(block["client"].split(":")[0], source, "the client")
                 expect(block.get("scheme"), scheme, "the scheme")
@@ -314,7 +316,7 @@ def _free_port():
 
 
 def drain(check, stage, kind, *flags):
-    """One of two servers is told to stop in the middle of a load."""
+    """Shuts down one of two servers under load."""
     total = 2000
     how = f" with {' '.join(flags)}" if flags else ""
     with stage.server(*flags) as leaving, stage.server() as staying:
@@ -323,29 +325,29 @@ def drain(check, stage, kind, *flags):
             load.at(total // 4, leaving.terminate)
             load.run()
             report, other = leaving.wait_for_end(), staying.stop()
-        with check(f"a server that stops under load{how} ends clean"):
+        with check(f"a server that stops under load{how} exits cleanly"):
             leaving.expect_clean_end()
             require(report.answered > 0 and other.answered > total // 4,
-                    f"not both have worked: {report}, {other}")
-        with check(f"of {total} requests, no GET fails, and no answer is wrong or cut"):
+                    f"only one of them has responded: {report}, {other}")
+        with check(f"of {total} requests, no GET fails, and no response is wrong or incomplete"):
             bad = {outcome: count for outcome, count in load.outcomes().items()
                    if outcome not in ("right", *LOST)}
-            expect(bad, {}, "what else they got")
+            expect(bad, {}, "other outcomes")
         lost = sum(load.outcomes()[outcome] for outcome in LOST)
         with check(f"at most {CLIENTS} POSTs are lost{how}, on connections that were being closed: "
                    f"{lost} were"):
-            require(lost <= CLIENTS, f"these are more than {CLIENTS}")
-        with check("the servers answered what the clients got, and nothing twice"):
+            require(lost <= CLIENTS, f"more than {CLIENTS}")
+        with check("the servers sent every response once"):
             right = load.outcomes()["right"]
             answered = report.answered + other.answered
-            require(right <= answered <= total, f"{answered} were answered, {right} got it")
+            require(right <= answered <= total, f"{answered} responses sent, {right} received")
         if "--drain-delay" in flags:
-            with check("while it still accepts, its answers make the proxy close its connections"):
-                require(report.accepted > 2 * CLIENTS, f"there were {report.accepted} connections")
+            with check("during the drain delay, responses make the proxy close its connections"):
+                require(report.accepted > 2 * CLIENTS, f"{report.accepted} connections")
 
 
 class Load:
-    """A bounded number of requests, GET and POST by turns, from a few clients at once."""
+    """A number of requests, GET and POST in turn, from concurrent clients."""
 
     def __init__(self, proxy, total):
         self._results = []
@@ -355,19 +357,19 @@ class Load:
         self._lock = threading.Lock()
 
     def outcomes(self):
-        """What became of how many."""
+        """The count of each outcome."""
         return Counter(self._results)
 
     def so_far(self):
-        """How many requests that are."""
+        """The number of finished requests."""
         return len(self._results)
 
     def at(self, count, event):
-        """Does this when so many requests have been answered."""
+        """Calls `event` after `count` requests."""
         self._at = (count, event)
 
-    def goes_on(self):
-        """Whether a client is to ask once more; it may be made to wait for the answer."""
+    def may_continue(self):
+        """Whether a client sends another request; may block."""
         return True
 
     def run(self):
@@ -378,31 +380,31 @@ class Load:
         connection = self._proxy.connection()
         noise = random.Random(first).randbytes(20_000)
         for number in range(first, self._total, CLIENTS):
-            if not self.goes_on():
+            if not self.may_continue():
                 break
             method = "GET" if number % 2 else "POST"
             body = b"%d " % number + noise[:number * 37 % len(noise)]
-            self._tell(self.ask(connection, method, body if method == "POST" else None))
+            self._record(self.exchange(connection, method, body if method == "POST" else None))
         connection.close()
 
-    def ask(self, connection, method, body):
-        """What becomes of a request."""
+    def exchange(self, connection, method, body):
+        """Sends a request, and returns its outcome."""
         try:
             connection.request(method, "/any", body)
-            answer = connection.getresponse()
+            response = connection.getresponse()
         except ConnectionError:
             connection.close()
             return f"{method} unanswered"
         try:
-            got = answer.read()
+            got = response.read()
         except (OSError, HTTPException) as error:
             connection.close()
-            return f"{method} cut: {error!r}"
-        if answer.status != 200:
-            return f"{method} {answer.status}"
+            return f"{method} incomplete: {error!r}"
+        if response.status != 200:
+            return f"{method} {response.status}"
         return "right" if got == (body or PAGE) else f"{method} wrong"
 
-    def _tell(self, outcome):
+    def _record(self, outcome):
         with self._lock:
             self._results.append(outcome)
             due = self._at is not None and len(self._results) == self._at[0]

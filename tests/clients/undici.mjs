@@ -1,4 +1,4 @@
-// undici with its own hands: a client that pipelines, pools, streams.
+// undici: pipelining, a pool, streams.
 
 import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
@@ -10,69 +10,69 @@ import {
 
 const undici = createRequire(`${scratch}/`)("undici");
 const path = "/any";
-// What may be pipelined: undici waits behind anything else until it has been answered.
+// Marks requests that may be pipelined: undici waits for the response to any other one.
 const idempotent = true;
 
-const bytes = async (answer) => new Uint8Array(await answer.body.arrayBuffer());
+const bytes = async (response) => new Uint8Array(await response.body.arrayBuffer());
 
-// One connection, and how many were opened and how many requests were out on it at once.
+// One connection, with the number of connections opened and the most requests in flight.
 function single(origin, options) {
   const pool = new undici.Pool(origin, { connections: 1, ...options });
-  const seen = { opened: 0, together: 0 };
+  const seen = { opened: 0, inFlight: 0 };
   pool.on("connect", () => seen.opened++);
-  const ask = async (request) => {
-    const answer = pool.request({ path, ...request });
-    const look = () => (seen.together = Math.max(seen.together, pool.stats.running));
+  const send = async (request) => {
+    const response = pool.request({ path, ...request });
+    const look = () => (seen.inFlight = Math.max(seen.inFlight, pool.stats.running));
     setImmediate(look);
-    return answer.finally(look);
+    return response.finally(look);
   };
-  return { ask, seen, close: () => pool.close() };
+  return { send, seen, close: () => pool.close() };
 }
 
-await check("1000 requests, ten at once on one connection, get their own answers", async () => {
-  const { ask, seen, close } = single(url, { pipelining: 10 });
+await check("1000 requests, ten at once on one connection, get their own responses", async () => {
+  const { send, seen, close } = single(url, { pipelining: 10 });
   await bounded(1000, 30, async (number) => {
     if (number % 3 === 0) {
-      const answer = await ask({ method: "GET", path: `/${number}` });
-      expect([answer.statusCode, await answer.body.text()], [200, PAGE], "the answer");
+      const response = await send({ method: "GET", path: `/${number}` });
+      expect([response.statusCode, await response.body.text()], [200, PAGE], "the response");
     } else {
       const body = `${number} `.repeat(number);
-      const answer = await ask({ method: "POST", body, idempotent });
-      expectBytes(await bytes(answer), Buffer.from(body));
+      const response = await send({ method: "POST", body, idempotent });
+      expectBytes(await bytes(response), Buffer.from(body));
     }
   });
   await close();
   expect(seen.opened, 1, "connections opened");
-  expect(seen.together, 10, "requests that were out at once");
+  expect(seen.inFlight, 10, "requests in flight");
 });
 
-await check("pipelined HEAD, OPTIONS and DELETE don't shift the answers", async () => {
-  const { ask, seen, close } = single(url, { pipelining: 10 });
+await check("pipelined HEAD, OPTIONS and DELETE don't shift the responses", async () => {
+  const { send, seen, close } = single(url, { pipelining: 10 });
   const wanted = [["GET", 200], ["HEAD", 200], ["OPTIONS", 204], ["DELETE", 405]];
   await bounded(200, 20, async (number) => {
     const [method, status] = wanted[number % wanted.length];
-    // undici takes a new connection after HEAD unless it is told not to.
-    const answer = await ask({ method, blocking: false, reset: false, idempotent });
-    const body = await answer.body.text();
-    expect(answer.statusCode, status, `the status of ${method}`);
+    // undici opens a new connection after HEAD unless `reset` is false.
+    const response = await send({ method, blocking: false, reset: false, idempotent });
+    const body = await response.body.text();
+    expect(response.statusCode, status, `the status of ${method}`);
     if (method === "GET") expect(body, PAGE, "the page");
     if (method === "HEAD") expect(body, "", "the body of HEAD");
-    if (status !== 200) expect(answer.headers.allow, METHODS, "Allow");
+    if (status !== 200) expect(response.headers.allow, METHODS, "Allow");
   });
   await close();
   expect(seen.opened, 1, "connections opened");
-  require(seen.together > 1, "no two requests were out at once");
+  require(seen.inFlight > 1, "there were never two requests in flight");
 });
 
-await check("an error in the pipeline is answered in its place", async () => {
-  const { ask, seen, close } = single(url, { pipelining: 10 });
+await check("an error in the pipeline keeps its place", async () => {
+  const { send, seen, close } = single(url, { pipelining: 10 });
   const headers = { "content-type": "application/json" };
   await bounded(100, 20, async (number) => {
     const broken = number % 7 === 0;
     const body = broken ? "{" : `[${number}]`;
-    const answer = await ask({ method: "POST", headers, body, idempotent });
-    const echoed = await answer.body.text();
-    expect(answer.statusCode, broken ? 400 : 200, "the status");
+    const response = await send({ method: "POST", headers, body, idempotent });
+    const echoed = await response.body.text();
+    expect(response.statusCode, broken ? 400 : 200, "the status");
     if (!broken) expect(echoed, body, "the body");
   });
   await close();
@@ -101,15 +101,15 @@ await check("client.pipeline, which sends while it receives", async () => {
   await pipeline(
     Readable.from(pieces),
     client.pipeline({ method: "POST", path }, ({ body }) => body),
-    async function (answer) {
-      for await (const piece of answer) read.push(piece);
+    async function (response) {
+      for await (const piece of response) read.push(piece);
     },
   );
   expectBytes(Buffer.concat(read), Buffer.concat(pieces));
   await client.close();
 });
 
-await check("a pool of four connections answers 400 requests, and opens no fifth", async () => {
+await check("a pool sends 400 requests over four connections", async () => {
   let opened = 0;
   const pool = new undici.Pool(url, { connections: 4, pipelining: 5 });
   pool.on("connect", () => opened++);
@@ -121,24 +121,25 @@ await check("a pool of four connections answers 400 requests, and opens no fifth
   expect(opened, 4, "connections opened");
 });
 
-await check("11 MiB get a 413 and no reset, and the client goes on", async () => {
+await check("11 MiB get a 413 and no reset, and the client stays usable", async () => {
   const client = new undici.Client(url);
   const pieces = Array.from({ length: 11 }, () => randomBytes(MiB));
   for (const body of [Buffer.concat(pieces), Readable.from(pieces)]) {
-    const answer = await client.request({ method: "POST", path, body });
-    expect([answer.statusCode, (await answer.body.text()).slice(0, 3)], [413, "413"], "the answer");
+    const response = await client.request({ method: "POST", path, body });
+    const text = await response.body.text();
+    expect([response.statusCode, text.slice(0, 3)], [413, "413"], "the response");
   }
   const next = await client.request({ method: "GET", path });
   expect(await next.body.text(), PAGE, "the page");
   await client.close();
 });
 
-await check("a Unix socket serves the same, pipelined", async () => {
-  const { ask, seen, close } = single("http://localhost", { pipelining: 10, socketPath });
+await check("a Unix socket works the same, pipelined", async () => {
+  const { send, seen, close } = single("http://localhost", { pipelining: 10, socketPath });
   await bounded(200, 20, async (number) => {
-    const answer = await ask({ method: "POST", body: `${number}`, idempotent });
-    expect(await answer.body.text(), `${number}`, "the body");
+    const response = await send({ method: "POST", body: `${number}`, idempotent });
+    expect(await response.body.text(), `${number}`, "the body");
   });
   await close();
-  expect(seen, { opened: 1, together: 10 }, "what was opened, and out at once");
+  expect(seen, { opened: 1, inFlight: 10 }, "connections opened, and requests in flight");
 });

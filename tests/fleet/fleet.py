@@ -1,4 +1,4 @@
-"""Three instances on addresses of their own, a proxy in front of them, and clients."""
+"""Three instances with an address each, a proxy in front of them, and clients."""
 
 import ctypes
 import http.client
@@ -12,18 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from checks import PATIENCE, wait_for
+from checks import TIMEOUT, wait_for
 from httpool import Server, unread
 from proxy import CLIENTS, Load, Proxy
 
-# As haproxy.cfg and nginx.conf have them, and how many idle connections they keep to a server.
+# As in haproxy.cfg and nginx.conf: the addresses, and the idle connections kept to a server.
 ADDRESSES = {"one": "127.0.0.11", "two": "127.0.0.12", "three": "127.0.0.13"}
 KEPT = 8
 
 
 def may_filter():
-    """Whether the system lets this user filter what comes to a socket, as a server does before it
-    closes its port. One that may not resets whoever is shaking hands with it."""
+    """Whether this user may attach a filter to a socket, as a server does before it closes its
+    listener. Without the filter, clients in the middle of a TCP handshake are reset."""
     attach_filter, take_all = 26, struct.pack("HBBI", 0x06, 0, 0, 0xFFFFFFFF)
     code = ctypes.create_string_buffer(take_all)
     with socket.socket() as probe:
@@ -36,7 +36,7 @@ def may_filter():
 
 
 class Instance:
-    """One place of the fleet, with the server that runs there now."""
+    """A member of the fleet, with the server that currently runs there."""
 
     def __init__(self, run, name, port, admin_port, flags):
         self.name = name
@@ -51,30 +51,30 @@ class Instance:
         self.server = self._run("--admin", f"{self.address}:{self.admin_port}", *self._flags,
                                 listen=f"{self.address}:{self.port}")
         admin = next(line for line in self.server.log if "health and metrics on" in line)
-        # The same ones at the next start, if these were 0.
+        # A port of 0 becomes fixed for the next start.
         self.port = self.server.port
         self.admin_port = int(re.search(r":(\d+)$", admin)[1])
 
     def answered(self):
-        """The requests that it says it has answered."""
-        connection = http.client.HTTPConnection(self.address, self.admin_port, timeout=PATIENCE)
+        """The number of responses in its metrics."""
+        connection = http.client.HTTPConnection(self.address, self.admin_port, timeout=TIMEOUT)
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
         connection.close()
         return int(re.search(r"^httpool_requests_answered_total (\d+)$", text, re.MULTILINE)[1])
 
     def unread(self):
-        """The connections to it on which something has come that it has not read."""
+        """The number of connections to it with unread bytes."""
         return unread(self.address, self.port)
 
 
 class Fleet:
-    """Three instances that differ in their addresses only."""
+    """Three instances that differ only in their addresses."""
 
     def __init__(self, program, scratch, *flags):
         run = partial(Server, program, scratch)
         self._instances = []
-        # The first one takes ports that are free, and the others the same ones elsewhere.
+        # The first one chooses free ports, and the others use the same ones on their addresses.
         self.port = self.admin_port = 0
         try:
             for name in ADDRESSES:
@@ -100,31 +100,31 @@ class Fleet:
 
 
 class Balancer(Proxy):
-    """A proxy with a configuration of this directory."""
+    """A proxy with a configuration from this directory."""
 
     directory = Path(__file__).resolve().parent
 
     def values(self, fleet):
         return {"PORT": fleet.port, "ADMIN_PORT": fleet.admin_port}
 
-    def sees(self, instance):
-        """What HAProxy thinks of an instance."""
+    def state_of(self, instance):
+        """HAProxy's state of an instance."""
         return self.statistics("fleet", instance.name)["status"]
 
     def retries(self):
-        """How often HAProxy has tried again, at the same server or at another one."""
+        """How often HAProxy has retried, on the same server or on another one."""
         rows = [self.statistics("fleet", name) for name in ADDRESSES]
         return sum(int(row["wretr"]) + int(row["wredis"]) for row in rows)
 
 
 class Clients(Load):
-    """They ask one request after another, until they are told to stop."""
+    """Clients that send request after request until they are stopped."""
 
     def __init__(self, proxy):
         super().__init__(proxy, sys.maxsize)
         self.slowest = 0
         self._pace = threading.Condition()
-        self._standing = 0
+        self._waiting = 0
         self._is_paused = False
         self._is_over = False
 
@@ -138,33 +138,33 @@ class Clients(Load):
             self._is_over = True
             self._pace.notify_all()
         self._pool.shutdown()
-        # A client that could not go on says why.
+        # Raises the exception of a client that failed.
         self._run.result()
 
-    def goes_on(self):
+    def may_continue(self):
         with self._pace:
-            self._standing += 1
+            self._waiting += 1
             self._pace.notify_all()
             self._pace.wait_for(lambda: self._is_over or not self._is_paused)
-            self._standing -= 1
+            self._waiting -= 1
             return not self._is_over
 
-    def ask(self, *request):
+    def exchange(self, *request):
         begun = time.monotonic()
-        outcome = super().ask(*request)
+        outcome = super().exchange(*request)
         self.slowest = max(self.slowest, time.monotonic() - begun)
         return outcome
 
-    def hold(self):
-        """No request begins any more."""
+    def pause(self):
+        """Starts no more requests."""
         with self._pace:
             self._is_paused = True
 
-    def wait_until_still(self):
-        """Until no request is under way."""
+    def wait_until_idle(self):
+        """Waits until no request is in flight."""
         with self._pace:
-            if not self._pace.wait_for(lambda: self._standing == CLIENTS, PATIENCE):
-                raise AssertionError(f"{CLIENTS - self._standing} clients wait for their answers")
+            if not self._pace.wait_for(lambda: self._waiting == CLIENTS, TIMEOUT):
+                raise AssertionError(f"{CLIENTS - self._waiting} clients still wait")
 
     def resume(self):
         with self._pace:
@@ -172,6 +172,6 @@ class Clients(Load):
             self._pace.notify_all()
 
     def wait_for_more(self, count):
-        """Until so many more requests have had their outcome."""
-        wanted = self.so_far() + count
-        wait_for(f"{count} more requests", lambda: self.so_far() >= wanted)
+        """Waits until `count` more requests have finished."""
+        target = self.so_far() + count
+        wait_for(f"{count} more requests", lambda: self.so_far() >= target)

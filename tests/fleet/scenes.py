@@ -1,4 +1,4 @@
-"""What happens to a fleet under load, and what its clients must not notice of it."""
+"""Restarts and kills instances under load, and checks that clients do not notice."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from checks import expect, require, wait_for
 from fleet import KEPT, Balancer, Clients, Fleet, may_filter
 from proxy import CLIENTS
 
-# Longer than HAProxy takes to see that a server is not ready, which haproxy.cfg decides.
+# Longer than HAProxy takes to detect that a server is not ready (see haproxy.cfg).
 DELAY = "1s"
 
-# Longer than a proxy takes between a connection and its first request, on a busy machine.
+# Longer than a proxy takes from a connection to its first request, on a busy machine.
 IDLE = "1s"
 
-# Requests before and after something happens, so that it happens under load.
+# Requests before and after each event, so that it happens under load.
 SOME = 500
 
 
 @dataclass
 class Stage:
-    """What stands in front of which program."""
+    """The proxy and the program of a run."""
 
     kind: str
     program: Path
@@ -35,17 +35,17 @@ class Stage:
 
 @dataclass
 class Restart:
-    """How an instance was restarted, with the seconds from its SIGTERM and from its next start."""
+    """How an instance was restarted, in seconds from SIGTERM and from its next start."""
 
     name: str
-    # nginx does not look, and tells nobody.
-    turned_away: float | None
-    # What it says itself.
+    # nginx has no health checks.
+    seen_down: float | None
+    # From its log.
     drained: str
     back: float
 
     def __str__(self):
-        seen = f"seen down after {self.turned_away:.2f} s, " if self.turned_away else ""
+        seen = f"seen down after {self.seen_down:.2f} s, " if self.seen_down else ""
         return f"{self.name}: {seen}{self.drained}, back {self.back:.2f} s after its start"
 
 
@@ -61,14 +61,15 @@ def rolling_restart(check, stage):
     total, right = load.so_far(), load.outcomes()["right"]
     if stage.kind == "haproxy" or may_filter():
         with check(f"rolling restart: of {total} requests, GET and POST, none fails"):
-            expect(dict(load.outcomes()), {"right": total}, "what became of them")
+            expect(dict(load.outcomes()), {"right": total}, "the outcomes")
     else:
         with check(f"rolling restart: of {total} requests, no GET fails, and a POST only if its "
-                   f"connection is reset by a closing port, as this user may not filter: "
+                   f"connection is reset by a closing listener, as this user may not filter: "
                    f"{total - right} did"):
             only_posts(load)
-            require(total - right <= 3 * CLIENTS, f"{CLIENTS} clients came at most, three times")
-    with check(f"rolling restart: {right} requests were answered right, and {answered} by servers"):
+            require(total - right <= 3 * CLIENTS, f"more than {CLIENTS} for each of three restarts")
+    with check(f"rolling restart: clients got {right} correct responses, "
+               f"and servers sent {answered}"):
         expect(answered, right, "requests answered")
 
 
@@ -78,51 +79,51 @@ def no_delay(check, stage):
     with check(f"without a drain delay: of {load.so_far()} requests, no GET fails, and at most one "
                f"POST for each idle connection: {failed} did"):
         only_posts(load)
-        require(failed <= 3 * KEPT, f"no more than {KEPT} are kept to each of three servers")
+        require(failed <= 3 * KEPT, f"more than {KEPT} for each of three servers")
 
 
 def restart_all(check, stage, *flags):
-    """Restarts one instance after the other under load: the load, and how many were answered."""
+    """Restarts the instances in turn under load. Returns the load and the number of responses."""
     answered = 0
     with stage.fleet(*flags) as fleet, Balancer(stage.kind, fleet) as proxy:
         with Clients(proxy) as load:
             load.wait_for_more(SOME)
             for instance in fleet:
                 leaving = instance.server
-                tell(restart(proxy, instance))
+                log(restart(proxy, instance))
                 answered += leaving.report.answered
-                with check(f"{instance.name} has ended with exit code 0 and cut nothing"):
+                with check(f"{instance.name} exited with code 0 and aborted nothing"):
                     leaving.expect_clean_end()
                 load.wait_for_more(SOME)
         if stage.kind == "haproxy":
-            tell(f"HAProxy tried again {proxy.retries()} times")
-        tell(f"the slowest answer took {load.slowest:.2f} s")
+            log(f"HAProxy retried {proxy.retries()} times")
+        log(f"the slowest response took {load.slowest:.2f} s")
         answered += sum(instance.server.stop().answered for instance in fleet)
     return load, answered
 
 
 def restart(proxy, instance):
-    """Ends a server, starts the next one, and returns when the proxy has noticed."""
+    """Stops a server, starts the next one, and waits until the proxy uses it."""
     leaving = instance.server
     begun = time.monotonic()
     leaving.terminate()
-    turned_away = None
+    seen_down = None
     if proxy.kind == "haproxy":
-        wait_for("an end, as HAProxy sees it", lambda: proxy.sees(instance) == "DOWN")
-        turned_away = time.monotonic() - begun
+        wait_for("HAProxy marks the server as down", lambda: proxy.state_of(instance) == "DOWN")
+        seen_down = time.monotonic() - begun
     leaving.wait_for_end()
     begun = time.monotonic()
     instance.start()
     wait_until_back(proxy, instance)
     back = time.monotonic() - begun
     drained = leaving.log[-1].rpartition("complete in ")[2].partition(":")[0]
-    return Restart(instance.name, turned_away, f"drained in {drained}", back)
+    return Restart(instance.name, seen_down, f"drained in {drained}", back)
 
 
 def wait_until_back(proxy, instance):
-    """Until the proxy gives it requests, so that it is safe to end another one."""
+    """Waits until the proxy sends it requests, so that another one can be stopped."""
     if proxy.kind == "haproxy":
-        wait_for("a server, as HAProxy sees it", lambda: proxy.sees(instance) == "UP")
+        wait_for("HAProxy marks the server as up", lambda: proxy.state_of(instance) == "UP")
     wait_for("a request from the proxy", lambda: instance.answered() > 0)
 
 
@@ -140,52 +141,52 @@ def killed(check, stage):
                    f"did"):
             only_posts(load)
             require(failed <= CLIENTS + KEPT,
-                    f"{CLIENTS} connections were in use at most, and {KEPT} idle")
-        with check(f"SIGKILL: two servers answer the next {later.so_far()} requests"):
-            expect(dict(later.outcomes()), {"right": later.so_far()}, "what became of them")
+                    f"more than {CLIENTS} busy and {KEPT} idle connections")
+        with check(f"SIGKILL: two servers respond to the next {later.so_far()} requests"):
+            expect(dict(later.outcomes()), {"right": later.so_far()}, "the outcomes")
         with Clients(proxy) as load:
             victim.start()
             wait_until_back(proxy, victim)
             load.wait_for_more(SOME)
         with check("SIGKILL: the next server gets requests again, and none fails"):
-            expect(dict(load.outcomes()), {"right": load.so_far()}, "what became of them")
+            expect(dict(load.outcomes()), {"right": load.so_far()}, "the outcomes")
 
 
 def killed_with_requests(check, stage):
-    """It is frozen first, so that what it has when it is killed is known."""
+    """Stops the server with SIGSTOP before it is killed, so that its unread requests are known."""
     with stage.fleet() as fleet, Balancer(stage.kind, fleet) as proxy:
         victim = fleet["two"]
         others = [instance for instance in fleet if instance is not victim]
         with Clients(proxy) as load:
             load.wait_for_more(SOME)
-            load.hold()
-            load.wait_until_still()
-            wait_for("the servers' counts",
+            load.pause()
+            load.wait_until_idle()
+            wait_for("the servers' response counts match",
                      lambda: sum(instance.answered() for instance in fleet) == load.so_far())
             answered = victim.answered()
             if stage.kind == "haproxy":
-                # It would see that the server does not answer, and give it no more requests.
+                # Otherwise HAProxy would mark the server as down and send it no more requests.
                 proxy.command("disable health fleet/two")
             victim.server.send(signal.SIGSTOP)
-            wait_for("the stop of every thread", victim.server.is_frozen)
+            wait_for("every thread is stopped", victim.server.is_frozen)
             load.resume()
             wait_for("a request of every client at the frozen server",
                      lambda: victim.unread() == CLIENTS)
-            load.hold()
+            load.pause()
             victim.server.end()
-            load.wait_until_still()
+            load.wait_until_idle()
             failed = failures(load)
             load.resume()
             load.wait_for_more(SOME)
         answered += sum(instance.server.stop().answered for instance in others)
         posts, gets = CLIENTS // 2, CLIENTS - CLIENTS // 2
-        with check(f"SIGKILL with {gets} GETs and {posts} POSTs unread: these POSTs fail, these "
-                   f"GETs are answered by others, and so is what comes then"):
+        with check(f"SIGKILL with {gets} GETs and {posts} POSTs unread: these POSTs fail, "
+                   f"other servers respond to these GETs and to all later requests"):
             only_posts(load)
-            expect((failed, failures(load)), (posts, posts), "requests failed, then and to the end")
+            expect((failed, failures(load)), (posts, posts), "failed requests, then and later")
         right = load.outcomes()["right"]
-        with check(f"SIGKILL: {right} requests were answered right, and servers answered "
-                   f"{answered}: none was done twice, or done and failed"):
+        with check(f"SIGKILL: clients got {right} correct responses, and servers sent "
+                   f"{answered}: no request was handled twice, or handled and failed"):
             expect(answered, right, "requests answered")
 
 
@@ -195,11 +196,11 @@ def failures(load):
 
 
 def only_posts(load):
-    """Nothing but POSTs failed, and no answer was a wrong one."""
+    """Expects that only POSTs failed, and that no response was wrong."""
     bad = {outcome: count for outcome, count in load.outcomes().items()
            if outcome.startswith("GET") or outcome.endswith("wrong")}
     expect(bad, {}, "what else became of them")
 
 
-def tell(what):
+def log(what):
     print(f"          {what}", flush=True)

@@ -1,4 +1,4 @@
-"""Chromium without a window, spoken to over two pipes (the DevTools protocol)."""
+"""Headless Chromium, controlled over two pipes with the DevTools protocol."""
 
 import base64
 import fcntl
@@ -8,10 +8,10 @@ import select
 import subprocess
 import time
 
-from checks import PATIENCE
+from checks import TIMEOUT
 
-# Two descriptors that a browser with this flag reads commands from and writes answers to.
-COMMANDS, ANSWERS = 3, 4
+# With --remote-debugging-pipe, the browser reads commands and writes replies on these descriptors.
+COMMANDS, REPLIES = 3, 4
 
 FLAGS = (
     "--headless=new", "--remote-debugging-pipe", "--no-first-run", "--no-default-browser-check",
@@ -21,22 +21,22 @@ FLAGS = (
 
 
 class Browser:
-    """One page of a browser. What it loads and what it complains about is kept."""
+    """A page of a browser, with its requests and error messages."""
 
     def __init__(self, command, scratch):
         ours, theirs = _pipe(), _pipe()
 
         def connect():
             os.dup2(ours[0], COMMANDS)
-            os.dup2(theirs[1], ANSWERS)
+            os.dup2(theirs[1], REPLIES)
 
-        # Root gets no sandbox, and nothing but our own server is visited.
+        # The sandbox does not work for root; only our own server is visited.
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
         with open(os.path.join(scratch, "browser.log"), "wb") as log:
             self._process = subprocess.Popen(
                 [command, *FLAGS, *sandbox, f"--user-data-dir={scratch}/profile", "about:blank"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=connect,
-                close_fds=True, pass_fds=(COMMANDS, ANSWERS))
+                close_fds=True, pass_fds=(COMMANDS, REPLIES))
         os.close(ours[0])
         os.close(theirs[1])
         self._out, self._in = ours[1], theirs[0]
@@ -45,7 +45,7 @@ class Browser:
         self._session = None
         self._events = []
         self.requests = []
-        self.complaints = []
+        self.errors = []
         self.status = None
 
     def __enter__(self):
@@ -63,26 +63,26 @@ class Browser:
         os.close(self._in)
 
     def visit(self, url, scheme="light", width=1000, height=600):
-        """Loads a page as somebody with such a screen sees it."""
+        """Loads a page with this colour scheme and screen size."""
         self._call("Emulation.setEmulatedMedia",
                    features=[{"name": "prefers-color-scheme", "value": scheme}])
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                    deviceScaleFactor=1, mobile=False)
         self._call("Page.navigate", url="about:blank")
         self._wait_for("Page.loadEventFired")
-        self.requests, self.complaints, self.status = [], [], None
+        self.requests, self.errors, self.status = [], [], None
         self._call("Page.navigate", url=url)
         self._wait_for("Page.loadEventFired")
 
     def screenshot(self):
         return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
 
-    def ask(self, expression):
-        """The value of some script's expression on the page."""
-        answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
-        if "exceptionDetails" in answer:
-            raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
-        return answer["result"].get("value")
+    def evaluate(self, expression):
+        """Evaluates a JavaScript expression on the page."""
+        reply = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
+        if "exceptionDetails" in reply:
+            raise AssertionError(f"{expression}: {reply['exceptionDetails']}")
+        return reply["result"].get("value")
 
     def _call(self, method, **parameters):
         self._number += 1
@@ -93,12 +93,12 @@ class Browser:
         while data:
             data = data[os.write(self._out, data):]
         while True:
-            answer = self._receive()
-            if answer.get("id") == self._number:
-                if "error" in answer:
-                    raise AssertionError(f"{method}: {answer['error']}")
-                return answer["result"]
-            self._note(answer)
+            reply = self._receive()
+            if reply.get("id") == self._number:
+                if "error" in reply:
+                    raise AssertionError(f"{method}: {reply['error']}")
+                return reply["result"]
+            self._note(reply)
 
     def _wait_for(self, method):
         while not any(event["method"] == method for event in self._events):
@@ -113,18 +113,18 @@ class Browser:
         elif method == "Network.responseReceived" and what["type"] == "Document":
             self.status = what["response"]["status"]
         elif method == "Log.entryAdded" and what["entry"]["source"] != "network":
-            self.complaints.append(what["entry"]["text"])
+            self.errors.append(what["entry"]["text"])
         elif method in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown"):
-            self.complaints.append(str(what))
+            self.errors.append(str(what))
         elif method == "Page.javascriptDialogOpening":
-            raise AssertionError(f"a script of the page runs: {what['message']}")
+            raise AssertionError(f"a script of the page opened a dialog: {what['message']}")
 
     def _receive(self):
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while b"\0" not in self._received:
             left = max(0, deadline - time.monotonic())
             if not select.select([self._in], [], [], left)[0]:
-                raise AssertionError(f"the browser says nothing for {PATIENCE} s")
+                raise AssertionError(f"the browser sends nothing for {TIMEOUT} s")
             data = os.read(self._in, 1 << 20)
             if not data:
                 raise AssertionError("the browser has ended")
@@ -134,7 +134,7 @@ class Browser:
 
 
 def _pipe():
-    """Both ends far above the descriptors that the browser wants them as."""
+    """A pipe whose descriptors do not collide with COMMANDS and REPLIES."""
     ends = os.pipe()
     moved = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
     for end in ends:

@@ -1,4 +1,4 @@
-"""What can be seen on a screenshot."""
+"""Pixels of a screenshot."""
 
 import struct
 import zlib
@@ -7,11 +7,11 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class Picture:
-    """The pixels of a PNG file with eight bits a channel and no interlacing."""
+    """The pixels of a PNG file with 8 bits per channel and no interlacing."""
 
     def __init__(self, png):
         if not png.startswith(SIGNATURE):
-            raise AssertionError("it is no PNG file")
+            raise AssertionError("not a PNG file")
         data, at = b"", len(SIGNATURE)
         while at < len(png):
             length, kind = struct.unpack(">I4s", png[at:at + 8])
@@ -20,7 +20,7 @@ class Picture:
                 self.width, self.height, depth, colour, _, _, laced = struct.unpack(
                     ">IIBBBBB", content)
                 if depth != 8 or colour not in (2, 6) or laced:
-                    raise AssertionError("it is another kind of PNG file than browsers write")
+                    raise AssertionError("unsupported kind of PNG file")
                 self.channels = 3 if colour == 2 else 4
             elif kind == b"IDAT":
                 data += content
@@ -28,7 +28,7 @@ class Picture:
         self.rows = list(self._rows(zlib.decompress(data)))
 
     def colours(self):
-        """How often each colour is there."""
+        """The number of pixels of each colour."""
         counts = {}
         for row in self.rows:
             for at in range(0, len(row), self.channels):
@@ -37,7 +37,7 @@ class Picture:
         return counts
 
     def _rows(self, data):
-        """Undoes the filter of each row (RFC 2083 section 6)."""
+        """Reverses the filter of each row (RFC 2083 section 6)."""
         size, step = self.width * self.channels, self.channels
         before = bytearray(size)
         for start in range(0, len(data), size + 1):
