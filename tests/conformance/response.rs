@@ -74,7 +74,7 @@ impl Response {
     /// Takes the next response, framed as RFC 9112 section 6.3 requires of a client.
     fn read(rest: &mut &[u8], is_head: bool) -> Result<Self, String> {
         let whole = *rest;
-        let broken = |what: &str| format!("{what} in {:?}", whole.escape_ascii().to_string());
+        let broken = |name: &str| format!("{name} in {:?}", whole.escape_ascii().to_string());
         let length = head_length(whole);
         let (head, after) = whole.split_at(length);
         let head = head
@@ -236,14 +236,14 @@ impl Response {
 }
 
 fn expect_equal<T: PartialEq + std::fmt::Debug>(
-    what: &str,
+    name: &str,
     expected: &T,
     got: &T,
 ) -> Result<(), String> {
     if expected == got {
         return Ok(());
     }
-    Err(format!("{what}: {expected:?} expected, got {got:?}"))
+    Err(format!("{name}: {expected:?} expected, got {got:?}"))
 }
 
 fn escaped(bytes: &[u8]) -> String {

@@ -148,7 +148,7 @@ fn drain_answers_clients_in_the_accept_queue() {
         client.get(&format!("/{number}"));
     }
     let mut silent = server.connect();
-    // The server is told to stop before it has accepted any of them.
+    // Shutdown begins before the server has accepted any of them.
     server.handle().shutdown();
     let server = server.run(describe);
     for (number, client) in clients.iter_mut().enumerate() {

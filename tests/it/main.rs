@@ -14,6 +14,8 @@ mod budget;
 mod client_info;
 /// Graceful shutdown.
 mod drain;
+/// Entity tags of files.
+mod entity_tags;
 /// Custom bodies of error responses.
 mod error_pages;
 /// Headers of file responses.

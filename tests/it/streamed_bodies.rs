@@ -454,7 +454,7 @@ fn a_body_ends_with_the_response(transport: Transport) {
 }
 
 #[test]
-fn a_request_body_as_response_is_empty() {
+fn a_streamed_body_as_response_is_reset() {
     let server = TestServer::spawn(|builder| builder, streaming(Request::into_body));
     let mut client = server.connect();
     client.send(request::post_head("/", 9));

@@ -285,7 +285,7 @@ impl Client {
         assert_eq!(
             (excerpt(&rest), end),
             (excerpt(b""), End::Closed),
-            "what came before the end, and the end"
+            "bytes before the end, and how it ended"
         );
     }
 

@@ -131,10 +131,10 @@ fn an_allowed_origin_may_read_the_servers_own_responses() {
 
 #[test]
 fn other_origins_get_no_cors_headers_on_server_responses() {
-    let strange = ["Origin: https://evil.example", "Origin: null", "X: y"];
+    let others = ["Origin: https://evil.example", "Origin: null", "X: y"];
     for (number, (status, sent)) in requests().into_iter().enumerate() {
         let handler = Layered::new(TestHandler).layer(shop());
-        let sent = sent.replace("ORIGIN", strange[number % strange.len()]);
+        let sent = sent.replace("ORIGIN", others[number % others.len()]);
         let response = respond(handler, &sent, status);
         let allowed = values(&response, "access-control-allow-origin");
         assert!(allowed.is_empty(), "{sent} {response:?}");
