@@ -1,4 +1,4 @@
-//! An open folder, and what is opened beneath it.
+//! An open folder, and how files inside it are opened.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -14,11 +14,11 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::walk::open_beneath;
 
-/// How often something is looked for again while others rename folders on the way to it.
-const TRIES: usize = 16;
+/// How often a path is resolved again because folders on it were renamed concurrently.
+const MAX_TRIES: usize = 16;
 
-/// Most links that are followed on the way to something: as many as the system does.
-const MOST_LINKS: usize = 40;
+/// The most symbolic links followed for one path; the kernel has the same limit.
+const MAX_LINKS: usize = 40;
 
 /// Which symbolic links a folder follows, both in serving and in listing.
 ///
@@ -39,55 +39,57 @@ pub enum Symlinks {
     Never,
 }
 
-/// The folder beneath which everything is found. It stays open while there is a clone of this.
+/// A folder that paths are resolved in. It stays open while a clone of this exists.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     open: Arc<OwnedFd>,
     identity: Identity,
     symlinks: Symlinks,
-    walker: Walker,
+    resolver: Resolver,
 }
 
-/// Device and inode number. No other folder has those of one that is open, be it removed or not.
+/// Device and inode number. While a folder is open, even a removed one, no other folder has the
+/// same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity(u64, u64);
 
-/// Who goes from folder to folder.
+/// How paths are resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Walker {
-    /// The system, in one call (`openat2`).
-    System,
-    /// This process, where that call is missing (before Linux 5.6) or not allowed: a sandbox that
-    /// looks at the flags of calls can't see those of this one, and may forbid it altogether.
-    Process,
+enum Resolver {
+    /// By the kernel in one `openat2` call.
+    Openat2,
+    /// By this process, one folder at a time. This is the fallback if `openat2` is missing (before
+    /// Linux 5.6) or forbidden. Some sandboxes forbid it because they can't inspect its flags,
+    /// which it takes by reference.
+    Walk,
 }
 
-/// What was opened.
+/// A path that was opened.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum Opened {
     File(File, Metadata),
     Folder,
 }
 
-/// Why nothing was opened.
+/// Why a path was not opened.
 #[derive(Debug)]
-pub(crate) enum Missed {
-    /// There is nothing of this name that may be served.
-    Missing,
-    /// The system does not let this process read it.
+pub(crate) enum OpenError {
+    /// No file of this name may be served.
+    NotFound,
+    /// The process has no permission to read it.
     Forbidden,
-    /// The system can't open it now.
+    /// The system can't open it now, but may be able to later.
     Busy(io::Error),
     Failed(io::Error),
 }
 
 impl Identity {
     fn of(found: &Stat) -> Self {
-        // Their types are not the same on all systems.
+        // The types of these fields differ between systems.
         Self(found.st_dev as _, found.st_ino as _)
     }
 
-    /// That of what a path names now.
+    /// Returns the identity of the folder that a path names now.
     pub(crate) fn at(path: &Path) -> Result<Self, Errno> {
         stat(path).map(|found| Self::of(&found))
     }
@@ -96,19 +98,19 @@ impl Identity {
 impl Folder {
     /// # Errors
     ///
-    /// If it is no folder, or none that can be read.
+    /// If it is not a folder, or can't be read.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let mut folder = Self::open_with(path, Symlinks::default(), Walker::System)?;
+        let mut folder = Self::open_with(path, Symlinks::default(), Resolver::Openat2)?;
         match folder.resolve(b"", OFlags::RDONLY) {
             Ok(_) => Ok(folder),
-            Err(forbidden @ (Errno::NOSYS | Errno::PERM)) => {
-                folder.walker = Walker::Process;
+            Err(reason @ (Errno::NOSYS | Errno::PERM)) => {
+                folder.resolver = Resolver::Walk;
                 folder
                     .resolve(b"", OFlags::RDONLY)
-                    .map_err(|error| unable(forbidden, error))?;
+                    .map_err(|error| no_resolver(reason, error))?;
                 log::info!(
-                    "files are looked for a folder at a time, which is slower: openat2 can't be \
-                     called here ({forbidden})"
+                    "openat2 can't be called here ({reason}): paths are resolved one folder at a \
+                     time, which is slower"
                 );
                 Ok(folder)
             }
@@ -116,19 +118,19 @@ impl Folder {
         }
     }
 
-    /// Opens what this path names, with the same rules as this one.
+    /// Opens the folder that this path names, with the same settings.
     pub(crate) fn reopen(&self, path: &Path) -> Result<Self, Errno> {
-        Self::open_with(path, self.symlinks, self.walker)
+        Self::open_with(path, self.symlinks, self.resolver)
     }
 
-    fn open_with(path: &Path, symlinks: Symlinks, walker: Walker) -> Result<Self, Errno> {
+    fn open_with(path: &Path, symlinks: Symlinks, resolver: Resolver) -> Result<Self, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = rustix::fs::open(path, flags, Mode::empty())?;
         Ok(Self {
             identity: Identity::of(&fstat(&open)?),
             open: Arc::new(open),
             symlinks,
-            walker,
+            resolver,
         })
     }
 
@@ -140,120 +142,118 @@ impl Folder {
         self.symlinks = symlinks;
     }
 
-    /// Opens the file of this name, which is relative, or finds that it is a folder. Nothing is waited
-    /// for.
+    /// Opens the file at this relative path without blocking, or finds that it is a folder.
     ///
-    /// To open anything else is to do something with it: who waits for a reader at a pipe goes on, and
-    /// is killed by what it writes when the pipe is closed again. So it is asked before what this is.
-    /// A link may lead that question out of the root, and all that comes of it then is that nothing is
-    /// opened; what is opened is beneath.
-    pub(crate) fn find(&self, path: &[u8]) -> Result<Found, Missed> {
-        let flags = match self.kind(path) {
+    /// The file type is checked first, because opening a file of another type has side effects. For
+    /// example, a process that waits for a reader of a pipe would continue, and would be killed by
+    /// `SIGPIPE` once the pipe is closed. A symbolic link may lead this check out of the folder. In
+    /// that case nothing is opened, because opening itself stays inside the folder.
+    pub(crate) fn open_path(&self, path: &[u8]) -> Result<Opened, OpenError> {
+        let flags = match self.file_type(path) {
             Ok(FileType::RegularFile) => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
-            // It is found even if it may not be read.
+            // A folder is found even if it may not be read.
             Ok(FileType::Directory) => OFlags::PATH | OFlags::DIRECTORY,
-            Ok(_) | Err(Errno::NOENT) => return Err(Missed::Missing),
-            // Whatever is wrong, opening it beneath the root says it without telling of elsewhere.
+            Ok(_) | Err(Errno::NOENT) => return Err(OpenError::NotFound),
+            // For any other error, opening the path reports it, without revealing anything outside
+            // the folder.
             Err(_) => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
         };
         let file = File::from(self.resolve(path, flags)?);
-        let metadata = file.metadata().map_err(Missed::Failed)?;
+        let metadata = file.metadata().map_err(OpenError::Failed)?;
         if metadata.is_file() {
-            Ok(Found::File(file, metadata))
+            Ok(Opened::File(file, metadata))
         } else if metadata.is_dir() {
-            Ok(Found::Folder)
+            Ok(Opened::Folder)
         } else {
-            Err(Missed::Missing)
+            Err(OpenError::NotFound)
         }
     }
 
-    /// Opens the folder of this name to read what is in it.
-    pub(crate) fn read_folder(&self, path: &[u8]) -> Result<Dir, Missed> {
+    /// Opens the folder at this path to list it.
+    pub(crate) fn read_dir(&self, path: &[u8]) -> Result<Dir, OpenError> {
         let folder = self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         Ok(Dir::new(folder)?)
     }
 
-    /// Looks at what has this name without opening it, as far as it may be opened.
-    pub(crate) fn look(&self, path: &[u8]) -> Result<Metadata, Missed> {
+    /// Returns the metadata of a path without opening it, if the process may open it.
+    pub(crate) fn metadata(&self, path: &[u8]) -> Result<Metadata, OpenError> {
         let file = File::from(self.resolve(path, OFlags::PATH)?);
-        let metadata = file.metadata().map_err(Missed::Failed)?;
+        let metadata = file.metadata().map_err(OpenError::Failed)?;
         let access = if metadata.is_dir() {
             Access::EXEC_OK
         } else {
             Access::READ_OK
         };
         match accessat(&*self.open, path, access, AtFlags::EACCESS) {
-            Err(Errno::ACCESS) => Err(Missed::Forbidden),
-            // Nothing that matters here, or what asking for it will say.
+            Err(Errno::ACCESS) => Err(OpenError::Forbidden),
+            // Other errors are irrelevant here, or are reported when the path is opened.
             _ => Ok(metadata),
         }
     }
 
-    /// What has this name, wherever links lead.
-    fn kind(&self, path: &[u8]) -> Result<FileType, Errno> {
+    /// Returns the type of a path, following all symbolic links.
+    fn file_type(&self, path: &[u8]) -> Result<FileType, Errno> {
         let path = if path.is_empty() { b"." } else { path };
         let told = statx(&*self.open, path, AtFlags::NO_AUTOMOUNT, StatxFlags::TYPE)?;
         Ok(FileType::from_raw_mode(told.stx_mode.into()))
     }
 
-    /// Finds a name without leaving the root, whatever is renamed and linked meanwhile: who walks looks
-    /// at each step.
+    /// Opens a path without leaving the folder, even if files are renamed or linked concurrently:
+    /// every step of the resolution is checked.
     fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { b"." } else { path };
         let flags = flags | OFlags::CLOEXEC;
         let mut tries = 0;
         loop {
             tries += 1;
-            let found = retry_on_intr(|| match self.walker {
-                Walker::System => self.ask_system(path, flags),
-                Walker::Process => self.walk(path, flags),
+            let found = retry_on_intr(|| match self.resolver {
+                Resolver::Openat2 => self.openat2(path, flags),
+                Resolver::Walk => self.walk(path, flags),
             });
             match found {
-                Err(Errno::AGAIN) if tries < TRIES => {}
+                Err(Errno::AGAIN) if tries < MAX_TRIES => {}
                 found => return found,
             }
         }
     }
 
-    fn ask_system(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let within = match self.symlinks {
-            Symlinks::Inside => within,
-            Symlinks::Never => within | ResolveFlags::NO_SYMLINKS,
+    fn openat2(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        let how = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let how = match self.symlinks {
+            Symlinks::Inside => how,
+            Symlinks::Never => how | ResolveFlags::NO_SYMLINKS,
         };
-        openat2(&*self.open, path, flags, Mode::empty(), within)
+        openat2(&*self.open, path, flags, Mode::empty(), how)
     }
 
     fn walk(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let most_links = match self.symlinks {
-            Symlinks::Inside => MOST_LINKS,
+        let max_links = match self.symlinks {
+            Symlinks::Inside => MAX_LINKS,
             Symlinks::Never => 0,
         };
-        open_beneath(self.open.as_fd(), path, flags, most_links)
+        open_beneath(self.open.as_fd(), path, flags, max_links)
     }
 }
 
-/// Why a folder can be looked into in neither way.
-fn unable(forbidden: Errno, error: Errno) -> io::Error {
+/// The error if neither way of resolving paths works.
+fn no_resolver(reason: Errno, error: Errno) -> io::Error {
     let error = io::Error::from(error);
     io::Error::new(
         error.kind(),
-        format!(
-            "openat2 can't be called here ({forbidden}), nor can openat look into it ({error})"
-        ),
+        format!("openat2 can't be called here ({reason}), and openat can't open it ({error})"),
     )
 }
 
-impl From<Errno> for Missed {
+impl From<Errno> for OpenError {
     fn from(error: Errno) -> Self {
         match error {
-            // The last three: a link that leads out, one that is not followed, a socket.
+            // The last three mean: a link that leads out, a link that is not followed, a socket.
             Errno::NOENT
             | Errno::NOTDIR
             | Errno::NAMETOOLONG
             | Errno::XDEV
             | Errno::LOOP
-            | Errno::NXIO => Self::Missing,
+            | Errno::NXIO => Self::NotFound,
             Errno::ACCESS | Errno::PERM => Self::Forbidden,
             Errno::AGAIN | Errno::MFILE | Errno::NFILE | Errno::NOMEM => Self::Busy(error.into()),
             _ => Self::Failed(error.into()),

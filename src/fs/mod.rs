@@ -1,4 +1,4 @@
-//! Files: opened without waiting for them, and beneath a folder.
+//! Opens files without blocking, and inside a folder.
 
 #[cfg(feature = "files")]
 pub(crate) mod folder;

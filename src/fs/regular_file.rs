@@ -1,4 +1,4 @@
-//! Files that are read whole.
+//! Opens files that are read whole.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -7,22 +7,23 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Opens a file to read it. Anything else that has a name is refused, and not opened unless it is put
-/// there just now: that alone is to use a pipe or a device. Then it is not waited for.
+/// Opens a regular file for reading. Other file types are refused without opening them, because
+/// opening a pipe or a device has side effects. If the file is replaced between the check and the
+/// opening, another type may be opened, but without blocking, and is refused then.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    expect_file(&fs::metadata(path)?)?;
+    require_regular(&fs::metadata(path)?)?;
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits().cast_signed())
         .open(path)?;
-    expect_file(&file.metadata()?)?;
+    require_regular(&file.metadata()?)?;
     Ok(file)
 }
 
-fn expect_file(found: &Metadata) -> io::Result<()> {
-    if !found.is_file() {
-        return Err(io::Error::other("it is no file"));
+fn require_regular(metadata: &Metadata) -> io::Result<()> {
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a regular file"));
     }
     Ok(())
 }
@@ -38,11 +39,11 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// Somebody puts a pipe in the place of a file, again and again.
+    /// Another thread keeps exchanging the file for a pipe.
     #[test]
-    fn a_pipe_that_is_put_there_meanwhile_is_not_waited_for() {
+    fn pipe_that_replaces_a_file_does_not_block() {
         let folder = temp_dir().join(format!("httpool-regular-file-{}", process::id()));
         fs::create_dir_all(&folder).expect("the folder is writable");
         let (file, pipe) = (folder.join("file"), folder.join("pipe"));
@@ -53,18 +54,18 @@ mod tests {
         thread::spawn(move || {
             for _ in 0..20_000 {
                 if let Ok(file) = open(&opened) {
-                    assert!(file.metadata().is_ok_and(|found| found.is_file()));
+                    assert!(file.metadata().is_ok_and(|metadata| metadata.is_file()));
                 }
             }
             done.send(())
         });
         let start = Instant::now();
         let mut ended = Err(TryRecvError::Empty);
-        while ended == Err(TryRecvError::Empty) && start.elapsed() < PATIENCE {
-            renameat_with(CWD, &file, CWD, &pipe, RenameFlags::EXCHANGE).expect("both are there");
+        while ended == Err(TryRecvError::Empty) && start.elapsed() < TIMEOUT {
+            renameat_with(CWD, &file, CWD, &pipe, RenameFlags::EXCHANGE).expect("both files exist");
             ended = end.try_recv();
         }
-        fs::remove_dir_all(&folder).expect("it is ours");
-        assert_eq!(ended, Ok(()), "it waits, or has panicked");
+        fs::remove_dir_all(&folder).expect("the folder can be removed");
+        assert_eq!(ended, Ok(()), "the reader blocks or has panicked");
     }
 }

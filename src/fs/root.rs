@@ -1,4 +1,4 @@
-//! The folder that a path names: another one after the path was given to another folder.
+//! The folder that a path names, which is reopened when the path names another folder.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,55 +11,55 @@ use rustix::io::Errno;
 use super::folder::{Folder, Identity, Symlinks};
 use crate::sync::ignore_poison;
 
-/// How often a request looks whether the path names the same folder, in milliseconds: it costs a
-/// system call.
+/// How often requests check whether the path still names the open folder, in milliseconds. A check
+/// costs a system call.
 const INTERVAL: u64 = 1000;
 
-/// A folder by its path.
+/// A folder that is identified by its path.
 #[derive(Debug)]
 pub(crate) struct Root {
     path: PathBuf,
-    current: RwLock<Current>,
-    /// When this was made, by which `next` is counted.
+    current: RwLock<CurrentFolder>,
+    /// The start of the time in which `next_check` is measured.
     start: Instant,
-    /// When the path is looked at next, in milliseconds.
-    next: AtomicU64,
+    /// When the path is checked next, in milliseconds since `start`.
+    next_check: AtomicU64,
 }
 
-/// What requests are answered from.
+/// The folder from which requests are served.
 #[derive(Debug, Clone)]
-pub(crate) struct Current {
+pub(crate) struct CurrentFolder {
     pub(crate) folder: Folder,
-    pub(crate) path: Named,
+    pub(crate) path_state: PathState,
 }
 
-/// What the path names.
+/// What the path names, compared with the open folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Named {
-    /// The folder that is open.
-    Folder,
-    /// Nothing, or no folder.
-    Nothing,
-    /// That can't be found out, or the folder can't be opened.
+pub(crate) enum PathState {
+    /// The open folder.
+    Same,
+    /// No folder.
+    Missing,
+    /// Unknown: the path can't be checked, or its folder can't be opened.
     Unknown,
 }
 
 impl Root {
     /// # Errors
     ///
-    /// If it is no folder, or none that can be read.
+    /// If it is not a folder, or can't be read.
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
-        // It is to name the same place when the process has gone elsewhere.
+        // The path stays valid if the process changes its working directory.
         let path = std::path::absolute(path)?;
         let folder = Folder::open(&path)?;
         Ok(Self {
             path,
-            current: RwLock::new(Current {
+            current: RwLock::new(CurrentFolder {
                 folder,
-                path: Named::Folder,
+                path_state: PathState::Same,
             }),
             start: Instant::now(),
-            next: AtomicU64::new(INTERVAL),
+            next_check: AtomicU64::new(INTERVAL),
         })
     }
 
@@ -68,11 +68,11 @@ impl Root {
         current.folder.set_symlinks(symlinks);
     }
 
-    /// The folder for one request, all of which is answered from it.
-    pub(crate) fn current(&self) -> Current {
+    /// Returns the folder for one request, which is served from it alone.
+    pub(crate) fn current(&self) -> CurrentFolder {
         let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if is_due(&self.next, now) {
-            self.look();
+        if is_due(&self.next_check, now) {
+            self.check();
         }
         self.get()
     }
@@ -81,12 +81,12 @@ impl Root {
     ///
     /// # Errors
     ///
-    /// If it can't be opened. The one that is open stays then.
+    /// If it can't be opened. The open folder then stays in use.
     pub(crate) fn reopen(&self) -> io::Result<()> {
         let before = self.get();
         match before.folder.reopen(&self.path) {
             Ok(folder) => {
-                self.set(&before, folder, Named::Folder);
+                self.set(&before, folder, PathState::Same);
                 Ok(())
             }
             Err(error) => {
@@ -96,70 +96,67 @@ impl Root {
         }
     }
 
-    /// Looks whether the path names the folder that is open, and opens another one.
-    fn look(&self) {
+    /// Checks whether the path names the open folder, and opens another folder.
+    fn check(&self) {
         let before = self.get();
         match Identity::at(&self.path) {
-            Ok(named) if named == before.folder.identity() => {
+            Ok(identity) if identity == before.folder.identity() => {
                 let folder = before.folder.clone();
-                self.set(&before, folder, Named::Folder);
+                self.set(&before, folder, PathState::Same);
             }
             Ok(_) => match before.folder.reopen(&self.path) {
-                Ok(folder) => self.set(&before, folder, Named::Folder),
+                Ok(folder) => self.set(&before, folder, PathState::Same),
                 Err(error) => self.set_failed(before, error),
             },
             Err(error) => self.set_failed(before, error),
         }
     }
 
-    fn set(&self, before: &Current, folder: Folder, named: Named) {
+    fn set(&self, before: &CurrentFolder, folder: Folder, path_state: PathState) {
         let path = self.path.display();
-        match before.path {
+        match before.path_state {
             _ if folder.identity() != before.folder.identity() => {
-                log::info!("{path} is another folder now, which is served from here on");
+                log::info!("{path} is another folder now, serving the new one");
             }
-            Named::Folder => return,
-            Named::Nothing | Named::Unknown => log::info!("{path} is there again"),
+            PathState::Same => return,
+            PathState::Missing | PathState::Unknown => log::info!("{path} is available again"),
         }
-        self.put(Current {
-            folder,
-            path: named,
-        });
+        self.put(CurrentFolder { folder, path_state });
     }
 
-    /// Keeps what is open, and says once why.
-    fn set_failed(&self, before: Current, error: Errno) {
-        let named = match error {
-            Errno::NOENT | Errno::NOTDIR => Named::Nothing,
-            _ => Named::Unknown,
+    /// Keeps the open folder, and logs the reason once.
+    fn set_failed(&self, before: CurrentFolder, error: Errno) {
+        let path_state = match error {
+            Errno::NOENT | Errno::NOTDIR => PathState::Missing,
+            _ => PathState::Unknown,
         };
-        if before.path == named {
+        if before.path_state == path_state {
             return;
         }
         let path = self.path.display();
-        match named {
-            Named::Nothing => log::error!(
-                "{path} is no folder any more ({error}): files that are not found get 503 until it \
+        match path_state {
+            PathState::Missing => log::error!(
+                "{path} is no longer a folder ({error}): requests for missing files get 503 until it \
                  is one again"
             ),
-            _ => log::error!("{path} can't be opened again ({error}): the folder before is served"),
+            _ => log::error!("{path} can't be reopened ({error}): still serving the old folder"),
         }
-        self.put(Current {
+        self.put(CurrentFolder {
             folder: before.folder,
-            path: named,
+            path_state,
         });
     }
 
-    fn get(&self) -> Current {
+    fn get(&self) -> CurrentFolder {
         ignore_poison(self.current.read()).clone()
     }
 
-    fn put(&self, current: Current) {
+    fn put(&self, current: CurrentFolder) {
         *ignore_poison(self.current.write()) = current;
     }
 }
 
-/// Whether it is time to look, for one caller in each interval.
+/// Whether a check is due. It returns true to one caller in each interval.
 fn is_due(next: &AtomicU64, now: u64) -> bool {
     let due = next.load(Ordering::Relaxed);
     let after = now.saturating_add(INTERVAL);
@@ -174,10 +171,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_caller_looks_in_each_interval() {
+    fn one_caller_checks_in_each_interval() {
         let next = AtomicU64::new(INTERVAL);
-        let looks: Vec<u64> = (0..5000).filter(|now| is_due(&next, *now)).collect();
-        assert_eq!(looks, [1000, 2000, 3000, 4000]);
+        let checks: Vec<u64> = (0..5000).filter(|now| is_due(&next, *now)).collect();
+        assert_eq!(checks, [1000, 2000, 3000, 4000]);
         assert!(is_due(&next, 9000));
         assert!(!is_due(&next, 9999));
     }

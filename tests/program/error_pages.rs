@@ -99,7 +99,7 @@ fn bad_error_page_folder_fails_the_start() {
     for (folder, reason) in [
         (empty.name(), "no error page found (for example 404.html"),
         (large.name(), "500.html: larger than 256 KiB"),
-        (odd.name(), "404.html: it is no file"),
+        (odd.name(), "404.html: not a regular file"),
         ("/nonexistent", "/nonexistent: No such file"),
     ] {
         let listen = ["--listen", "127.0.0.1:0", "--error-pages", folder];

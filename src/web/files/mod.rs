@@ -23,7 +23,7 @@ use self::media_type::MediaTypes;
 use self::path::{Dotfiles, may_be_served};
 pub use self::validators::EntityTags;
 pub use crate::fs::folder::Symlinks;
-use crate::fs::folder::{Folder, Found, Missed};
+use crate::fs::folder::{Folder, OpenError, Opened};
 use crate::fs::root::Root;
 
 /// The default `Cache-Control`: caches keep a file and revalidate it each time, which costs a 304
@@ -338,20 +338,20 @@ impl ServeDir {
         let path = file.as_ref().as_os_str().as_bytes();
         let folder = self.root.current().folder;
         match self.open_named(&folder, path.strip_prefix(b"/").unwrap_or(path)) {
-            Ok(Found::File(..)) => Ok(()),
-            Ok(Found::Folder) => Err(io::ErrorKind::IsADirectory.into()),
-            Err(Missed::Missing) => Err(io::ErrorKind::NotFound.into()),
-            Err(Missed::Forbidden) => Err(io::ErrorKind::PermissionDenied.into()),
-            Err(Missed::Busy(error) | Missed::Failed(error)) => Err(error),
+            Ok(Opened::File(..)) => Ok(()),
+            Ok(Opened::Folder) => Err(io::ErrorKind::IsADirectory.into()),
+            Err(OpenError::NotFound) => Err(io::ErrorKind::NotFound.into()),
+            Err(OpenError::Forbidden) => Err(io::ErrorKind::PermissionDenied.into()),
+            Err(OpenError::Busy(error) | OpenError::Failed(error)) => Err(error),
         }
     }
 
     /// Opens a file that the program names, under the rules for files that clients name.
-    fn open_named(&self, folder: &Folder, path: &[u8]) -> Result<Found, Missed> {
+    fn open_named(&self, folder: &Folder, path: &[u8]) -> Result<Opened, OpenError> {
         if may_be_served(path, self.dotfiles) {
-            folder.find(path)
+            folder.open_path(path)
         } else {
-            Err(Missed::Missing)
+            Err(OpenError::NotFound)
         }
     }
 }

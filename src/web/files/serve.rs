@@ -16,8 +16,8 @@ use super::media_type::ContentType;
 use super::path::{Kind, Name, PathError};
 use super::respond::{Caching, Representation};
 use super::{Copies, Listings, REVALIDATE, join};
-use crate::fs::folder::{Folder, Found, Missed};
-use crate::fs::root::{Current, Named};
+use crate::fs::folder::{Folder, OpenError, Opened};
+use crate::fs::root::{CurrentFolder, PathState};
 use crate::message::headers::media_type::accepted;
 use crate::message::problem::try_again;
 use crate::message::response::method_not_allowed;
@@ -53,7 +53,7 @@ impl ServeDir {
             prefix => path.strip_prefix(prefix),
         };
         let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
-            return error_response(Missed::Missing, request);
+            return error_response(OpenError::NotFound, request);
         };
         let current = self.root.current();
         let name = match Name::parse(rest, self.dotfiles) {
@@ -69,8 +69,8 @@ impl ServeDir {
             Kind::File => Cow::Borrowed(&*name.path),
             Kind::Folder => Cow::Owned(join(&name.path, INDEX)),
         };
-        match (current.folder.find(&path), name.kind) {
-            (Ok(Found::File(file, metadata)), _) => {
+        match (current.folder.open_path(&path), name.kind) {
+            (Ok(Opened::File(file, metadata)), _) => {
                 let is_immutable = self.immutable.iter().any(|prefix| path.starts_with(prefix));
                 let caching = Caching {
                     control: if is_immutable {
@@ -83,8 +83,8 @@ impl ServeDir {
                 self.select(&current.folder, &path, file, &metadata, request)
                     .respond(request, caching)
             }
-            (Ok(Found::Folder), Kind::File) => redirect(request.uri()),
-            (Ok(Found::Folder) | Err(Missed::Missing), _) => self
+            (Ok(Opened::Folder), Kind::File) => redirect(request.uri()),
+            (Ok(Opened::Folder) | Err(OpenError::NotFound), _) => self
                 .list(&current.folder, &name, request)
                 .unwrap_or_else(|| self.respond_missing(&current, request)),
             (Err(missed), _) => error_response(missed, request),
@@ -96,9 +96,9 @@ impl ServeDir {
         if self.listing == Listings::Disabled || name.kind == Kind::File {
             return None;
         }
-        let folder = match root.read_folder(&name.path) {
+        let folder = match root.read_dir(&name.path) {
             Ok(folder) => folder,
-            Err(Missed::Missing) => return None,
+            Err(OpenError::NotFound) => return None,
             Err(missed) => return Some(error_response(missed, request)),
         };
         let headers = request.headers();
@@ -118,13 +118,13 @@ impl ServeDir {
     }
 
     /// Responds in place of a missing file.
-    fn respond_missing(&self, current: &Current, request: &Request) -> Response {
-        let missing = || match current.path {
-            Named::Folder | Named::Unknown => error_response(Missed::Missing, request),
+    fn respond_missing(&self, current: &CurrentFolder, request: &Request) -> Response {
+        let missing = || match current.path_state {
+            PathState::Same | PathState::Unknown => error_response(OpenError::NotFound, request),
             // The file may exist again when the folder does.
-            Named::Nothing => {
+            PathState::Missing => {
                 let error = io::Error::other("the folder does not exist");
-                error_response(Missed::Busy(error), request)
+                error_response(OpenError::Busy(error), request)
             }
         };
         let path = request.uri().path();
@@ -139,7 +139,7 @@ impl ServeDir {
             return missing();
         }
         match self.open_named(&current.folder, fallback) {
-            Ok(Found::File(file, metadata)) => {
+            Ok(Opened::File(file, metadata)) => {
                 let caching = Caching {
                     control: &self.cache_control,
                     vary: if looks_like_file {
@@ -151,7 +151,7 @@ impl ServeDir {
                 self.select(&current.folder, fallback, file, &metadata, request)
                     .respond(request, caching)
             }
-            Ok(Found::Folder) | Err(Missed::Missing) => missing(),
+            Ok(Opened::Folder) | Err(OpenError::NotFound) => missing(),
             Err(missed) => error_response(missed, request),
         }
     }
@@ -170,7 +170,7 @@ impl ServeDir {
         if coding.is_none() && self.copies == Copies::Served {
             for coding in ContentCoding::of_files(request.headers()) {
                 let copy = [path, coding.extension().as_bytes()].concat();
-                if let Ok(Found::File(file, metadata)) = root.find(&copy) {
+                if let Ok(Opened::File(file, metadata)) = root.open_path(&copy) {
                     return Representation::new(file, &metadata, media_type, Some(coding), tags);
                 }
             }
@@ -240,17 +240,17 @@ fn redirect(uri: &Uri) -> Response {
     response
 }
 
-fn error_response(missed: Missed, request: &Request) -> Response {
+fn error_response(error: OpenError, request: &Request) -> Response {
     let path = request.uri().path();
     let response = |status| Problem::new(status).to_response(request.headers());
-    match missed {
-        Missed::Missing => response(StatusCode::NOT_FOUND),
-        Missed::Forbidden => response(StatusCode::FORBIDDEN),
-        Missed::Busy(error) => {
+    match error {
+        OpenError::NotFound => response(StatusCode::NOT_FOUND),
+        OpenError::Forbidden => response(StatusCode::FORBIDDEN),
+        OpenError::Busy(error) => {
             debug!("can't open {path:?} now: {error}");
             try_again(response(StatusCode::SERVICE_UNAVAILABLE))
         }
-        Missed::Failed(error) => {
+        OpenError::Failed(error) => {
             error!("can't open {path:?}: {error}");
             response(StatusCode::INTERNAL_SERVER_ERROR)
         }

@@ -15,7 +15,7 @@ use self::names::{Names, by_name};
 use super::path::{Dotfiles, is_visible};
 use super::validators::clamped_mtime;
 use super::{REVALIDATE, join};
-use crate::fs::folder::{Folder, Missed};
+use crate::fs::folder::{Folder, OpenError};
 use crate::message::headers::media_type;
 use crate::message::problem::page::POLICY;
 use crate::message::{IntoResponse as _, Request, Response};
@@ -96,7 +96,7 @@ impl Listing {
         path: &[u8],
         dotfiles: Dotfiles,
         query: &Query,
-    ) -> Result<Self, Missed> {
+    ) -> Result<Self, OpenError> {
         let mut names = Names::new(PAGE_SIZE, query.after.as_deref());
         for entry in folder {
             let entry = entry?;
@@ -118,9 +118,9 @@ impl Listing {
         let mut entries = Vec::with_capacity(names.len());
         for name in names {
             // Resolve the name as for a request, so the listing shows what a request would get.
-            match root.look(&join(path, &name)) {
+            match root.metadata(&join(path, &name)) {
                 Ok(metadata) => entries.extend(Entry::new(name, &metadata, now)),
-                Err(Missed::Missing | Missed::Forbidden) => {}
+                Err(OpenError::NotFound | OpenError::Forbidden) => {}
                 Err(missed) => return Err(missed),
             }
         }
