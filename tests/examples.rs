@@ -65,7 +65,7 @@ impl Example {
             .strip_prefix("listening on http")
             .map(|rest| rest.trim_start_matches('s'))
             .and_then(|rest| rest.strip_prefix("://"))
-            .unwrap_or_else(|| panic!("{name} says {line:?} first"))
+            .unwrap_or_else(|| panic!("the first line of {name} is {line:?}"))
             .to_owned();
         example
     }
@@ -141,14 +141,14 @@ impl Example {
     }
 
     /// Requests events with these headers, and waits for the response head.
-    fn listen(&self, fields: &str) -> BufReader<TcpStream> {
+    fn listen(&self, headers: &str) -> BufReader<TcpStream> {
         let stream = TcpStream::connect(&self.address).expect("the example listens");
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("the timeout is not zero");
         write!(
             &stream,
-            "GET /events HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"
+            "GET /events HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
         )
         .expect("the example reads the request");
         let mut reader = BufReader::new(stream);
@@ -301,8 +301,8 @@ fn middleware_wraps_the_handler() {
     let middleware = Example::start("middleware");
     let response = middleware.get("/");
     assert_eq!((response.status, &*response.body), (200, "hello\n"));
-    for field in ["x-took-microseconds: ", "x-content-type-options: nosniff"] {
-        assert!(response.head.contains(field), "{}", response.head);
+    for header in ["x-took-microseconds: ", "x-content-type-options: nosniff"] {
+        assert!(response.head.contains(header), "{}", response.head);
     }
     let response = middleware.get("/poem");
     assert!(response.head.contains("vary: accept-encoding"));
@@ -340,8 +340,8 @@ fn sse_sends_events_to_every_listener() {
         assert_eq!(sse.post("/say", words).status, 204);
     }
     for listener in &mut listeners {
-        let said = "id: 1\ndata: hello\n\nid: 2\ndata: two\ndata: lines\n\n";
-        assert_eq!(read_events(listener, 2), said);
+        let expected = "id: 1\ndata: hello\n\nid: 2\ndata: two\ndata: lines\n\n";
+        assert_eq!(read_events(listener, 2), expected);
     }
     // A client that reconnects gets the events that it missed.
     let mut again = sse.listen("Last-Event-ID: 1\r\n");
@@ -445,7 +445,7 @@ fn websocket_names_protocol_errors() {
 fn websocket_handshake_follows_rfc_6455() {
     const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAA==";
     let example = Example::start("websocket");
-    let ask = |version: &str, key: &str, more: &str| {
+    let upgrade = |version: &str, key: &str, more: &str| {
         let head = format!(
             "GET /echo HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: {version}\r\nSec-WebSocket-Key: {key}\r\n{more}"
@@ -454,12 +454,12 @@ fn websocket_handshake_follows_rfc_6455() {
     };
     for response in [
         example.get("/echo"),
-        ask("8", KEY, ""),
-        ask("13, 8", KEY, ""),
+        upgrade("8", KEY, ""),
+        upgrade("13, 8", KEY, ""),
     ] {
         assert_eq!(response.status, 426);
-        for field in ["sec-websocket-version: 13", "upgrade: websocket"] {
-            assert!(response.head.contains(field), "{}", response.head);
+        for header in ["sec-websocket-version: 13", "upgrade: websocket"] {
+            assert!(response.head.contains(header), "{}", response.head);
         }
     }
     for key in [
@@ -469,7 +469,7 @@ fn websocket_handshake_follows_rfc_6455() {
         "AAAAAAAAAAAAAAAAAAAAAAAA",
         "!AAAAAAAAAAAAAAAAAAAAA==",
     ] {
-        assert_eq!(ask("13", key, "").status, 400, "{key}");
+        assert_eq!(upgrade("13", key, "").status, 400, "{key}");
     }
     for origin in [
         "http://elsewhere.example",
@@ -478,7 +478,7 @@ fn websocket_handshake_follows_rfc_6455() {
         "http://localhost.example",
     ] {
         let origin = format!("Origin: {origin}\r\n");
-        assert_eq!(ask("13", KEY, &origin).status, 403, "{origin}");
+        assert_eq!(upgrade("13", KEY, &origin).status, 403, "{origin}");
     }
 }
 
@@ -553,10 +553,13 @@ mod tls {
     }
 
     /// The response of the example to a client that trusts only this certificate.
-    fn ask(tls: &Example, believed: &CertificateDer<'static>) -> Result<String, std::io::Error> {
+    fn get_over_tls(
+        tls: &Example,
+        trusted: &CertificateDer<'static>,
+    ) -> Result<String, std::io::Error> {
         let mut roots = RootCertStore::empty();
         roots
-            .add(believed.clone())
+            .add(trusted.clone())
             .expect("the certificate is valid");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
@@ -588,7 +591,7 @@ mod tls {
         let (old, new) = (issue(), issue());
         write(&old);
         let mut tls = Example::start_with("tls", &[files[0].as_os_str(), files[1].as_os_str()]);
-        let response = ask(&tls, old.cert.der()).expect("it is believed");
+        let response = get_over_tls(&tls, old.cert.der()).expect("the certificate is trusted");
         assert!(
             response.contains("hello over TLSv1.3 with TLS13_"),
             "{response}"
@@ -602,8 +605,8 @@ mod tls {
         let mut input = tls.input();
         input.write_all(b"\n").expect("the example reads its input");
         assert_eq!(tls.line(), "certificate reloaded");
-        ask(&tls, new.cert.der()).expect("it is believed");
-        ask(&tls, old.cert.der()).expect_err("the new certificate is not trusted");
+        get_over_tls(&tls, new.cert.der()).expect("the certificate is trusted");
+        get_over_tls(&tls, old.cert.der()).expect_err("the new certificate is not trusted");
         fs::remove_dir_all(&folder).expect("the folder is writable");
     }
 }

@@ -45,9 +45,9 @@ fn tests_named_in_the_documents_exist() {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join("docs/wire.md");
     let document = fs::read_to_string(path).expect("the document exists");
     let rows = document.lines().filter(|line| line.starts_with("| "));
-    let held_by = rows.filter_map(|row| row.split(" | ").nth(1));
+    let columns = rows.filter_map(|row| row.split(" | ").nth(1));
     let mut named = 0;
-    for column in held_by {
+    for column in columns {
         // The text between backticks.
         for name in column.split('`').skip(1).step_by(2) {
             let (file, line) = match (name.rsplit_once("::"), name.split_once(": ")) {

@@ -24,34 +24,34 @@ const PAGES: [&str; 5] = [
 ];
 
 /// How to test the commands that begin with each of these prefixes.
-const COMMANDS: &[(&str, Fate)] = &[
-    ("cargo install --locked --path program", Fate::Install),
-    ("cargo new hello", Fate::Project),
+const COMMANDS: &[(&str, Action)] = &[
+    ("cargo install --locked --path program", Action::Install),
+    ("cargo new hello", Action::Project),
     (
         "cargo run --release",
-        Fate::Skip("it builds and starts what `httpool` is"),
+        Action::Skip("it builds and starts the same program as `httpool`"),
     ),
-    ("cargo test", Fate::Skip("it runs this")),
+    ("cargo test", Action::Skip("it would run this test")),
     (
         "cargo build --release",
-        Fate::Skip("`.ci/run` does it before"),
+        Action::Skip("`.ci/run` runs it first"),
     ),
     (
         "sudo system",
-        Fate::Skip("`systemd/test/run` does it as root, in a container"),
+        Action::Skip("`systemd/test/run` runs it as root, in a container"),
     ),
     (
         "httpool --listen-tls '*:443'",
-        Fate::Skip("it needs a certificate of a public name"),
+        Action::Skip("it needs a certificate for a public name"),
     ),
-    ("httpool", Fate::Serve),
-    ("openssl ", Fate::Run),
-    ("curl ", Fate::Run),
+    ("httpool", Action::Serve),
+    ("openssl ", Action::Run),
+    ("curl ", Action::Run),
 ];
 
 /// How a command is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Action {
     /// In a release build, by `readme_installs_a_command`.
     Install,
     /// It creates the project in which the code is built.
@@ -63,10 +63,10 @@ enum Fate {
     Skip(&'static str),
 }
 
-fn fate_of(command: &str) -> Option<Fate> {
+fn action_of(command: &str) -> Option<Action> {
     let mut known = COMMANDS.iter();
     let found = known.find(|(start, _)| command.starts_with(start));
-    found.map(|(_, fate)| *fate)
+    found.map(|(_, action)| *action)
 }
 
 fn repository() -> &'static Path {
@@ -82,7 +82,7 @@ impl EmptyFolder {
         let name = format!("httpool-{name}-{}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).expect("a folder can be made");
+        fs::create_dir_all(&folder).expect("a folder can be created");
         Self(folder)
     }
 }
@@ -119,7 +119,10 @@ fn every_readme_command_is_run_or_skipped() {
     let commands: Vec<String> = blocks.iter().flat_map(Block::commands).collect();
     assert!(commands.len() > 15, "only {commands:?} were found");
     for command in &commands {
-        assert!(fate_of(command).is_some(), "{command}: add it to COMMANDS");
+        assert!(
+            action_of(command).is_some(),
+            "{command}: add it to COMMANDS"
+        );
     }
     for (start, _) in COMMANDS {
         let is_there = commands.iter().any(|command| command.starts_with(start));
@@ -275,9 +278,9 @@ fn readme_commands_print_what_is_shown() {
     for block in PAGES.into_iter().flat_map(blocks::of) {
         let mut serving = None;
         for command in block.commands() {
-            match fate_of(&command) {
-                Some(Fate::Serve) => serving = Some(serve(&command, programs, &folder)),
-                Some(Fate::Run) => {
+            match action_of(&command) {
+                Some(Action::Serve) => serving = Some(serve(&command, programs, &folder)),
+                Some(Action::Run) => {
                     if command.contains("localhost:") && serving.is_none() {
                         serving = Some(serve("httpool", programs, &folder));
                     }
@@ -291,8 +294,10 @@ fn readme_commands_print_what_is_shown() {
                     }
                     println!("run: {command}");
                 }
-                Some(Fate::Skip(reason)) => println!("skipped: {command}: {reason}"),
-                Some(Fate::Install | Fate::Project) => println!("run by another test: {command}"),
+                Some(Action::Skip(reason)) => println!("skipped: {command}: {reason}"),
+                Some(Action::Install | Action::Project) => {
+                    println!("run by another test: {command}")
+                }
                 None => panic!("{command}: add it to COMMANDS"),
             }
         }
@@ -357,7 +362,7 @@ fn readme_installs_a_command() {
     let folder = EmptyFolder::new("installed");
     let blocks: Vec<Block> = PAGES.into_iter().flat_map(blocks::of).collect();
     let mut commands = blocks.iter().flat_map(Block::commands);
-    let install = commands.find(|command| fate_of(command) == Some(Fate::Install));
+    let install = commands.find(|command| action_of(command) == Some(Action::Install));
     let install = install.expect("a page shows an install command");
     let mut command = shell(&install, &folder, repository());
     expect_success(&install, command.env("CARGO_INSTALL_ROOT", &*folder));

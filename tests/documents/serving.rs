@@ -20,7 +20,7 @@ pub(crate) struct Serving {
 /// A port on which no program listens.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("some port is free");
-    listener.local_addr().expect("it is bound").port()
+    listener.local_addr().expect("the listener is bound").port()
 }
 
 impl Serving {
@@ -31,7 +31,10 @@ impl Serving {
         let mut serving = Self { child, port };
         let deadline = Instant::now() + PATIENCE;
         while serving.connect().is_err() {
-            let ended = serving.child.try_wait().expect("it is ours");
+            let ended = serving
+                .child
+                .try_wait()
+                .expect("the child can be waited for");
             assert!(ended.is_none(), "{command:?} has ended: {ended:?}");
             assert!(
                 Instant::now() < deadline,
@@ -65,7 +68,7 @@ impl Serving {
     fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.try_wait().expect("it is ours") {
+            if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
                 return status;
             }
             assert!(Instant::now() < deadline, "the program does not end");

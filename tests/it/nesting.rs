@@ -73,7 +73,7 @@ fn nested_fallback_works_beside_a_parameter_route() {
 
 #[test]
 fn nested_fallback_works_beside_its_own_parameter_routes() {
-    for (path, matched, beneath) in [
+    for (path, matched, below) in [
         ("/{id}", "/api/1", "/api/1/2"),
         ("/{n}.json", "/api/1.json", "/api/1"),
         ("/{a}/x", "/api/1/x", "/api/1/y"),
@@ -84,7 +84,7 @@ fn nested_fallback_works_beside_its_own_parameter_routes() {
             let client = Client::new(Router::<()>::new().nest("/api", route(inner)));
             for (target, text) in [
                 (matched, "route".to_owned()),
-                (beneath, format!("fallback {beneath}")),
+                (below, format!("fallback {below}")),
             ] {
                 let response = client.get(target).send();
                 assert_eq!(

@@ -78,14 +78,14 @@ fn slow_pipelined_requests_yield_to_other_clients() {
     let mut greedy = server.connect();
     greedy.send([request::get("/0"), request::get("/1")].concat());
     gates[0].expect_arrived(1);
-    let mut modest = server.connect();
-    modest.get("/modest");
+    let mut other = server.connect();
+    other.get("/other");
     server.expect_open(2);
     // Longer than a worker's turn.
     thread::sleep(Duration::from_millis(20));
     gates[0].open();
     greedy.expect_body("GET /0 ");
-    modest.expect_body("GET /modest ");
+    other.expect_body("GET /other ");
     gates[1].open();
     greedy.expect_body("GET /1 ");
 }

@@ -20,7 +20,7 @@ fn recreated_folder_is_served() {
     outer.file("dist/a", "old").file("dist/gone", "old");
     let files = ServeDir::new(outer.path("dist")).expect("the folder can be served");
     assert_eq!(content(&files, "/a"), (200, Some(3)));
-    fs::remove_dir_all(outer.path("dist")).expect("it is ours");
+    fs::remove_dir_all(outer.path("dist")).expect("the folder can be removed");
     outer.file("dist/a", "newer");
     eventually("the new folder is served", || {
         content(&files, "/a") == (200, Some(5))
@@ -37,7 +37,7 @@ fn switched_symlink_is_followed() {
         .file("releases/2/a", "22")
         .file("releases/2/sub/b.txt", "b");
     let switch = |release: &str| {
-        symlink(format!("releases/{release}"), outer.path("next")).expect("a link can be made");
+        symlink(format!("releases/{release}"), outer.path("next")).expect("a link can be created");
         fs::rename(outer.path("next"), outer.path("current")).expect("the folder is writable");
     };
     switch("1");
@@ -70,7 +70,7 @@ fn missing_folder_is_503_with_retry_after() {
     fs::write(outer.path("dist"), "no folder").expect("the folder is writable");
     assert!(files.reload().is_err());
     expect_status(&files, "/b", 503);
-    fs::remove_file(outer.path("dist")).expect("it is ours");
+    fs::remove_file(outer.path("dist")).expect("the file can be removed");
     fs::rename(outer.path("aside"), outer.path("dist")).expect("the folder is writable");
     eventually("the folder is found again", || {
         content(&files, "/b").0 == 404

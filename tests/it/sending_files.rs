@@ -286,7 +286,7 @@ fn special_file_is_read_until_eof() {
     let server = TestServer::spawn(
         |builder| builder,
         |_: Request| {
-            let (reader, mut writer) = io::pipe().expect("a pipe can be made");
+            let (reader, mut writer) = io::pipe().expect("a pipe can be created");
             writer
                 .write_all(b"through a pipe")
                 .expect("a pipe takes a few bytes");

@@ -64,13 +64,13 @@ fn each_event_is_sent_at_once() {
     let mut client = server.connect();
     client.get("/");
     let head = expect_head(&mut client);
-    for field in [
+    for header in [
         "content-type: text/event-stream\r\n",
         "cache-control: no-store\r\n",
         "x-accel-buffering: no\r\n",
         "transfer-encoding: chunked\r\n",
     ] {
-        assert!(head.contains(field), "{head}");
+        assert!(head.contains(header), "{head}");
     }
     // Each event arrives before the next one is sent.
     for number in 0..3 {

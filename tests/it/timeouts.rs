@@ -9,13 +9,13 @@ use crate::support::{BoundServer, HUGE, NEVER, SOON, eventually, mirror, request
 
 /// Expects a 408 that contains `says`, and then a close.
 #[track_caller]
-fn check(configure: impl FnOnce(Builder) -> Builder, sent: impl AsRef<[u8]>, says: &str) {
+fn check(configure: impl FnOnce(Builder) -> Builder, sent: impl AsRef<[u8]>, expected: &str) {
     let server = BoundServer::new(configure);
     let mut client = server.connect();
     client.send(sent);
     let server = server.run(mirror);
     let response = client.expect_status(408);
-    assert!(response.text().contains(says), "{response:?}");
+    assert!(response.text().contains(expected), "{response:?}");
     assert!(response.announces_close(), "{response:?}");
     client.finish_sending().expect_closed();
     server.expect_open(0);
@@ -58,12 +58,12 @@ fn trickling_head_is_408() {
 #[test]
 fn connection_without_a_request_closes_silently() {
     let server = BoundServer::new(|builder| builder.head_timeout(SOON).idle_timeout(NEVER));
-    let (mut silent, mut nearly) = (server.connect(), server.connect());
+    let (mut silent, mut empty_line) = (server.connect(), server.connect());
     // An empty line does not start a request.
-    nearly.send("\r\n");
+    empty_line.send("\r\n");
     let _server = server.run(mirror);
     silent.expect_closed();
-    nearly.expect_closed();
+    empty_line.expect_closed();
 }
 
 #[test]
@@ -100,7 +100,7 @@ const FAST: usize = 1_000_000_000;
 #[test]
 fn client_below_the_minimum_rate_gets_408() {
     let never = |builder: Builder| builder.head_timeout(NEVER).body_timeout(NEVER);
-    for (start, says) in [
+    for (start, expected) in [
         ("GET / HTTP/1.1\r\nX: ".into(), "head took too long"),
         (request::post_head("/", 1_000_000), "body took too long"),
     ] {
@@ -110,7 +110,7 @@ fn client_below_the_minimum_rate_gets_408() {
         let _server = server.run(mirror);
         let trickle = client.trickle(b'x');
         let response = client.expect_status(408);
-        assert!(response.text().contains(says), "{response:?}");
+        assert!(response.text().contains(expected), "{response:?}");
         drop(trickle);
         client.finish_sending().expect_closed();
     }

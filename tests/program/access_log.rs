@@ -163,7 +163,7 @@ fn unwritable_log_does_not_stop_the_server() {
 #[test]
 fn standard_output_may_be_a_socket() {
     for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
-        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets can be made");
+        let (ours, theirs) = UnixStream::pair().expect("a socket pair can be created");
         let program = Program::spawn_with_output(theirs, &["--access-log", name]);
         program.connect().get("/in-a-socket").expect_status(200);
         program.signal(Signal::TERM);
@@ -216,7 +216,7 @@ pub(crate) fn spawn_with_unread_log(
     for _ in 0..1000 {
         client.get(&path).expect_status(200);
     }
-    (program, ends.expect("it is ours"))
+    (program, ends.expect("the pipe can be opened"))
 }
 
 #[test]

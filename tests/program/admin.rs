@@ -125,29 +125,32 @@ fn metrics_format_follows_the_accept_header() {
 #[test]
 fn rejected_requests_are_counted_by_reason() {
     let (program, admin) = spawn_with_admin(&["--max-body", "3"]);
-    let figure = |name: &str| {
+    let metric = |name: &str| {
         let (_, metrics) = call(&admin, "/metrics");
         let mut lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
-        let figure = lines
+        let metric = lines
             .next()
             .and_then(|rest| rest.trim().parse::<u64>().ok());
-        figure.unwrap_or_else(|| panic!("no {name} in {metrics}"))
+        metric.unwrap_or_else(|| panic!("no {name} in {metrics}"))
     };
     let too_large = r#"httpool_requests_refused_total{reason="body_too_large"}"#;
     let client_error = r#"httpool_requests_total{method="POST",status="4xx"}"#;
-    assert_eq!(figure(too_large), 0);
+    assert_eq!(metric(too_large), 0);
     program.connect().post("/", "four").expect_status(413);
     program.connect().post("/", "one").expect_body("one");
     eventually("the limit is counted", || {
-        figure("httpool_requests_answered_total") == 1
+        metric("httpool_requests_answered_total") == 1
     });
-    assert_eq!((figure(too_large), figure(client_error)), (1, 1));
+    assert_eq!((metric(too_large), metric(client_error)), (1, 1));
 }
 
 #[test]
 fn admin_address_in_use_is_a_one_line_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
-    let address = taken.local_addr().expect("it is bound").to_string();
+    let address = taken
+        .local_addr()
+        .expect("the listener is bound")
+        .to_string();
     let exit = run_program(&["--listen", "127.0.0.1:0", "--admin", &address], &[]);
     exit.expect_line(1, &format!("cannot listen on {address}: "));
 }

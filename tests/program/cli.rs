@@ -48,7 +48,7 @@ impl Manager {
         let length = self
             .socket
             .recv(&mut buffer)
-            .expect("the service says something");
+            .expect("the service sends a message");
         let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
         assert!(message.contains(part), "{part:?} is not in {message}");
         message
@@ -254,7 +254,10 @@ fn check_warns_about_contradicting_limits() {
 #[test]
 fn check_does_not_listen() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    let address = taken.local_addr().expect("it is bound").to_string();
+    let address = taken
+        .local_addr()
+        .expect("the listener is bound")
+        .to_string();
     assert_eq!(
         run(&["--check", "--listen", &address], &[]).code,
         Some(CLEAN)
@@ -366,7 +369,10 @@ fn help_and_version_go_to_standard_output() {
 #[test]
 fn address_in_use_is_a_one_line_error() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    let address = taken.local_addr().expect("it is bound").to_string();
+    let address = taken
+        .local_addr()
+        .expect("the listener is bound")
+        .to_string();
     let expected = format!("cannot listen on {address}: ");
     run(&["--listen", &address], &[]).expect_line(FAILED, &expected);
     // The error also reaches standard error when the log cannot be opened.
@@ -445,7 +451,7 @@ fn port_means_every_interface() {
     }
 
     let variables = [
-        ("PORT", "wrong, but not asked"),
+        ("PORT", "invalid, but unused"),
         ("HTTPOOL_LISTEN", "127.0.0.1:0"),
     ];
     let mut server = Program::start(&[], &variables);

@@ -55,8 +55,8 @@ fn chunked_bodies_are_echoed() {
 fn json_errors_name_their_position() {
     let program = Program::spawn(&[]);
     for content_type in ["application/json", "application/problem+json"] {
-        let field = format!("Content-Type: {content_type}\r\n");
-        let response = post(&program, &field, b"{\"a\": 1,\n \"b\" 2}");
+        let header = format!("Content-Type: {content_type}\r\n");
+        let response = post(&program, &header, b"{\"a\": 1,\n \"b\" 2}");
         assert_eq!(response.status, 400);
         assert!(response.text().contains("line 2 column 6"), "{response:?}");
         assert!(!response.announces_close());

@@ -117,7 +117,7 @@ fn client_certificates_can_be_required() {
     let staff = CertificateAuthority::new();
     let ca = TempPath::new("staff.pem");
     fs::write(&ca, staff.certificate()).expect("the folder is writable");
-    let own = staff.issue(&["somebody"]);
+    let certificate = staff.issue(&["client"]);
     for (policy, status) in [("required", None), ("optional", Some(200))] {
         let secure = TlsServer::spawn(
             policy,
@@ -125,7 +125,7 @@ fn client_certificates_can_be_required() {
         );
         let with = secure
             .authority
-            .client_with(rustls::ALL_VERSIONS, Some(&own));
+            .client_with(rustls::ALL_VERSIONS, Some(&certificate));
         let client_info = secure
             .connect_as(&with)
             .get("/?origin")
@@ -140,8 +140,8 @@ fn client_certificates_can_be_required() {
                 let config = secure
                     .authority
                     .client_with(&[&rustls::version::TLS12], None);
-                let shaken = secure.connect_as(&config).try_handshake();
-                assert!(shaken.is_err(), "the client is rejected");
+                let handshake = secure.connect_as(&config).try_handshake();
+                assert!(handshake.is_err(), "the client is rejected");
             }
         }
     }
@@ -158,7 +158,7 @@ fn plain_http_is_redirected() {
     assert_eq!(response.header("location"), Some("https://example.org/a?b"));
     client.send("POST / HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 4\r\n\r\nbody");
     let ListenAddr::Tcp { port, .. } = secure.address else {
-        panic!("{} is no TCP address", secure.address);
+        panic!("{} is not a TCP address", secure.address);
     };
     let expected = format!("https://localhost:{port}/");
     assert_eq!(
@@ -220,8 +220,11 @@ fn redirects_are_logged_and_counted() {
         ],
     );
     let connect = |address: &str| Client::connect(&address.parse().expect("the address is valid"));
-    let sent_on = connect(&redirects).get("/sent?on").expect_status(308);
-    assert!(sent_on.header("x-request-id").is_some(), "{sent_on:?}");
+    let redirected = connect(&redirects).get("/sent?on").expect_status(308);
+    assert!(
+        redirected.header("x-request-id").is_some(),
+        "{redirected:?}"
+    );
     let mut rejected = connect(&redirects);
     rejected.send("nonsense\r\n\r\n").expect_status(400);
     secure.connect().get("/served").expect_status(200);
@@ -304,7 +307,7 @@ fn passed_socket_can_be_for_tls() {
     let authority = CertificateAuthority::new();
     let files = authority.issue(&[NAME]).files("passed");
     let listener = TcpListener::bind((unique_loopback(), 0)).expect("the address is free");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the listener is bound");
     let arguments = [
         "--tls-cert",
         files.certificate.text(),
@@ -412,8 +415,8 @@ fn failed_handshake_logging_is_rate_limited() {
     let mut secure = TlsServer::spawn("failed", &[]);
     let stranger = CertificateAuthority::new().client();
     for _ in 0..7 {
-        let shaken = secure.connect_as(&stranger).try_handshake();
-        shaken.expect_err("the client does not trust the certificate");
+        let handshake = secure.connect_as(&stranger).try_handshake();
+        handshake.expect_err("the client does not trust the certificate");
     }
     let line = secure.program.expect_line("TLS handshake failed");
     // Both authorities have the same name, so the client sees an invalid signature.
@@ -448,7 +451,7 @@ fn documented_certificate_commands_work() {
         .output()
         .expect("the shell can be run");
     if ran.status.code() == Some(127) {
-        return println!("skipped: there is no openssl");
+        return println!("skipped: openssl not found");
     }
     assert!(ran.status.success(), "{ran:?}");
     let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path(name));

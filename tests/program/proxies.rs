@@ -16,9 +16,9 @@ fn echo_shows_the_client() {
     client.send(format!("{target}\r\n")).expect_body(format!(
         "{{\"peer\":\"{address}\",\"client\":\"{address}\",\"scheme\":\"http\"}}\n"
     ));
-    let fields = "X-Forwarded-For: ::1, [2001:db8::1]:80\r\nX-Forwarded-Proto: https\r\n";
+    let headers = "X-Forwarded-For: ::1, [2001:db8::1]:80\r\nX-Forwarded-Proto: https\r\n";
     let response = client
-        .send(format!("{target}{fields}\r\n"))
+        .send(format!("{target}{headers}\r\n"))
         .expect_body(format!(
             "{{\"peer\":\"{address}\",\"proxy\":\"{address}\",\
          \"client\":\"[2001:db8::1]:80\",\"scheme\":\"https\"}}\n"
@@ -45,9 +45,12 @@ fn proxy_protocol_is_read_on_its_listeners_only() {
     assert!(!line.contains(" and "), "{line}");
     let mut proxy = Client::connect(&address_in(&line));
     proxy.send([PROXY_V2, &request::get("/?origin")].concat());
-    let answer = proxy.expect_status(200).body;
-    let answer = String::from_utf8_lossy(&answer);
-    assert!(answer.contains("\"client\":\"192.0.2.1:4711\""), "{answer}");
+    let response = proxy.expect_status(200).body;
+    let response = String::from_utf8_lossy(&response);
+    assert!(
+        response.contains("\"client\":\"192.0.2.1:4711\""),
+        "{response}"
+    );
 }
 
 #[test]
@@ -117,17 +120,17 @@ fn tls_behind_proxy_protocol_is_served() {
     let mut listening = Program::start(&all, &[]);
     let line = listening.expect_line("listening on https://");
     let listener = TcpListener::bind((unique_loopback(), 0)).expect("the address is free");
-    let passed = listener.local_addr().expect("it is bound").into();
+    let passed = listener.local_addr().expect("the listener is bound").into();
     let _inheriting =
         Program::spawn_with_named_listener(&listener, "tls-proxied", &[&pair[..], &trust].concat());
     for address in [address_in(&line), passed] {
         let mut proxy = Client::connect(&address);
         proxy.send(PROXY_V2);
         let mut client = proxy.with_tls(&authority.client(), NAME);
-        let answer = client.get("/?origin").expect_status(200).text();
+        let response = client.get("/?origin").expect_status(200).text();
         assert!(
-            answer.contains(r#""client":"192.0.2.1:4711","scheme":"https""#),
-            "{answer}"
+            response.contains(r#""client":"192.0.2.1:4711","scheme":"https""#),
+            "{response}"
         );
     }
 

@@ -175,7 +175,7 @@ fn unread_log_file_is_not_waited_for() {
     let ends = File::options().read(true).write(true).open(&pipe);
     let program = Program::start(&arguments, &[("NOTIFY_SOCKET", path)]);
     manager.expect("READY=1");
-    drop(ends.expect("it is ours"));
+    drop(ends.expect("the pipe can be opened"));
     program.signal(Signal::USR1);
     manager.expect("RELOADING=1");
     manager.expect("READY=1");

@@ -95,7 +95,7 @@ fn aborted_handlers_set_the_exit_code() {
          Content-Length: {SIZE}\r\n\r\n"
     );
     let body = [b"[", "1,".repeat(SIZE / 2 - 1).as_bytes(), b"1"].concat();
-    let is_cut_in_its_handler = || {
+    let is_aborted_in_its_handler = || {
         let limits = ["--max-body", "64MiB", "--max-buffered-memory", "256MiB"];
         let program = Program::spawn(&[&limits[..], &["--drain-timeout", "50ms"]].concat());
         let mut client = program.connect();
@@ -104,7 +104,7 @@ fn aborted_handlers_set_the_exit_code() {
         let exit = program.expect_exit(3);
         exit.errors.contains(", 1 aborted (1 in handlers)")
     };
-    assert!((0..10).any(|_| is_cut_in_its_handler()));
+    assert!((0..10).any(|_| is_aborted_in_its_handler()));
 }
 
 #[test]
@@ -177,7 +177,7 @@ impl Stalled {
             .write(true)
             .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
             .open(&pipe)
-            .expect("it is ours");
+            .expect("the pipe can be opened");
         while log.write(&[b'\n'; 4096]).is_ok() {}
         let expired = CertificateAuthority::new().issue_with(&[NAME], |params| {
             params.not_before = date_time_ymd(2000, 1, 1);

@@ -214,7 +214,7 @@ fn drain_finishes_large_bodies_in_both_directions() {
 #[test]
 fn restarts_behind_a_passed_socket_lose_no_client() {
     let listener = TcpListener::bind((unique_loopback(), 0)).expect("the port is free");
-    let address = listener.local_addr().expect("it is bound").into();
+    let address = listener.local_addr().expect("the listener is bound").into();
     let start = || Program::spawn_with_listener(&listener, &LONG_IDLE);
     let load = replace_under_load(&address, |former| {
         if let Some(former) = former {

@@ -181,7 +181,7 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
         1 => select(vec!["", "Host:\r\n", "host: [::1]:80\r\n", "Host: a b\r\n", "Host: x\r\nHost: x\r\n"]),
     ];
     let headers = vec(header(), 0..5).prop_map(|headers| headers.concat());
-    let many = select(vec![0_usize, 0, 0, 0, 0, 0, 0, 97, 98, 99, 100]);
+    let extra = select(vec![0_usize, 0, 0, 0, 0, 0, 0, 97, 98, 99, 100]);
     (
         before,
         method,
@@ -189,14 +189,14 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
         version,
         host,
         headers,
-        many,
+        extra,
         framed(),
     )
         .prop_map(
-            |(before, method, target, version, host, headers, many, framed)| {
-                let many = "A:\r\n".repeat(many);
+            |(before, method, target, version, host, headers, extra, framed)| {
+                let extra = "A:\r\n".repeat(extra);
                 let mut bytes =
-                    format!("{before}{method} {target} {version}\r\n{host}{headers}{many}")
+                    format!("{before}{method} {target} {version}\r\n{host}{headers}{extra}")
                         .into_bytes();
                 bytes.extend(framed);
                 bytes

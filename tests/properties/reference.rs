@@ -136,7 +136,7 @@ fn head(head: &[u8], limits: &Limits) -> Result<(Request, Framing), Faults> {
     let mut headers = Vec::new();
     for line in field_lines {
         match header(line) {
-            Some(field) => headers.push(field),
+            Some(header) => headers.push(header),
             None => _ = faults.insert(StatusCode::BAD_REQUEST),
         }
     }

@@ -86,12 +86,12 @@ pub fn check(response: &Response, body: &[u8], context: &ResponseContext, ending
         let given: Vec<_> = given.map(|value| trim(value.as_bytes())).collect();
         assert_eq!(values(name.as_str()), given, "{shown}");
     }
-    let ours = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, DATE];
-    let is_theirs = |name: &str| ours.iter().all(|ours| ours != name);
+    let own = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, DATE];
+    let is_handlers = |name: &str| own.iter().all(|own| own != name);
     for (name, _) in &received.headers {
         let was_given = response.headers().contains_key(name);
         assert!(
-            was_given || !is_theirs(name),
+            was_given || !is_handlers(name),
             "unexpected header {name}: {shown}"
         );
     }
@@ -133,7 +133,7 @@ fn receive(bytes: &[u8], to_head: bool) -> Result<Received, String> {
         let is_token =
             |byte: &u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(byte);
         if name.is_empty() || !name.iter().all(is_token) {
-            return Err("a name that is no token".into());
+            return Err("a header name that is not a token".into());
         }
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         headers.push((name, trim(&value[1..]).to_vec()));
@@ -152,7 +152,7 @@ fn receive(bytes: &[u8], to_head: bool) -> Result<Received, String> {
             (rest[..length.min(rest.len())].to_vec(), length)
         }
         (None, None) if value("connection") == Some(b"close") => (rest.to_vec(), rest.len()),
-        _ => return Err("nobody knows where the body ends".into()),
+        _ => return Err("the end of the body is unknown".into()),
     };
     if rest.len() != length {
         return Err(format!("{} bytes follow instead of {length}", rest.len()));
@@ -173,7 +173,9 @@ fn unchunked(bytes: &[u8]) -> Result<(Vec<u8>, usize), String> {
         let end = end.ok_or("a chunk's line does not end")?;
         let digits = String::from_utf8_lossy(&rest[..end]);
         let size = usize::from_str_radix(&digits, 16).map_err(|error| error.to_string())?;
-        let data = rest.get(end + 2..end + 2 + size).ok_or("a chunk is cut")?;
+        let data = rest
+            .get(end + 2..end + 2 + size)
+            .ok_or("a chunk is truncated")?;
         body.extend_from_slice(data);
         at += end + 2 + size + 2;
         if bytes.get(at - 2..at) != Some(b"\r\n") {
@@ -200,7 +202,7 @@ fn trim(value: &[u8]) -> &[u8] {
 fn described(text: &[u8]) -> (Response, Vec<u8>, ResponseContext, Ending) {
     let mut lines = text.split(|byte| *byte == b'\n');
     let first = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
-    let says = |what: &str| first.split(' ').any(|word| word == what);
+    let has_word = |expected: &str| first.split(' ').any(|word| word == expected);
     let status = first.split(' ').next().and_then(|word| word.parse().ok());
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status.unwrap_or(StatusCode::OK);
@@ -217,20 +219,20 @@ fn described(text: &[u8]) -> (Response, Vec<u8>, ResponseContext, Ending) {
     let body = lines.collect::<Vec<_>>().join(&b'\n');
     let length = body.len() as u64;
     let reader = Cursor::new(body.clone());
-    *response.body_mut() = match (says("reader"), says("sized")) {
+    *response.body_mut() = match (has_word("reader"), has_word("sized")) {
         (true, _) => Body::from_reader(reader),
         (_, true) => Body::from_sized_reader(reader, length),
         _ => Body::from(body.clone()),
     };
     let context = ResponseContext {
-        version: match says("1.0") {
+        version: match has_word("1.0") {
             true => Version::HTTP_10,
             false => Version::HTTP_11,
         },
-        is_head: says("HEAD"),
+        is_head: has_word("HEAD"),
         ..ResponseContext::default()
     };
-    let ending = match says("close") || is_open_ended(&response, &context) {
+    let ending = match has_word("close") || is_open_ended(&response, &context) {
         true => Ending::Close,
         false => Ending::KeepAlive,
     };

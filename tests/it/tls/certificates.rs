@@ -78,17 +78,23 @@ fn client_certificates_can_be_required() {
         serve(ClientCertificates::Required),
         serve(ClientCertificates::Optional),
     );
-    let (ours, theirs) = (staff.issue(&["somebody"]), others.issue(&["somebody"]));
+    let (trusted, untrusted) = (staff.issue(&["client"]), others.issue(&["client"]));
     for version in [&TLS12, &TLS13] {
-        for (own, let_in) in [(None, false), (Some(&ours), true), (Some(&theirs), false)] {
-            let config = authority.client_with(&[version], own);
+        for (certificate, accepted) in [
+            (None, false),
+            (Some(&trusted), true),
+            (Some(&untrusted), false),
+        ] {
+            let config = authority.client_with(&[version], certificate);
             for server in [&required, &optional] {
                 let is_optional = std::ptr::eq(server, &optional);
                 // The second connection resumes the session.
                 for _ in 0..2 {
                     let mut client = server.connect().with_tls(&config, NAME);
-                    if let_in || (own.is_none() && is_optional) {
-                        let shown = own.map_or_else(Vec::new, |own| der(&own.certificate).to_vec());
+                    if accepted || (certificate.is_none() && is_optional) {
+                        let shown = certificate.map_or_else(Vec::new, |certificate| {
+                            der(&certificate.certificate).to_vec()
+                        });
                         client.get("/").expect_body(shown);
                         continue;
                     }
