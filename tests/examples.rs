@@ -274,7 +274,7 @@ fn routes_stores_books() {
     assert_eq!(routes.get("/books?from=2").body, "{}");
     for (response, status, reason) in [
         (routes.get("/books/2"), 404, "book 2 not found"),
-        (routes.get("/books/x"), 400, "is no id"),
+        (routes.get("/books/x"), 400, "is not a valid id"),
         (routes.get("/books?from=x"), 400, "invalid query"),
         (routes.post("/books", "{"), 400, "the body is not JSON"),
         (
