@@ -154,12 +154,12 @@ fn an_unread_response_over_the_budget_is_aborted() {
     let mut client = server.connect();
     client.get("/");
     eventually("the connection is aborted", || {
-        let progress = server.handle().snapshot();
-        progress.accepted == 1 && progress.open == 0
+        let snapshot = server.handle().snapshot();
+        snapshot.accepted == 1 && snapshot.open == 0
     });
     assert!(client.read_rest().0.len() < HUGE);
-    let progress = server.handle().snapshot();
-    assert_eq!((progress.answered, progress.buffered), (0, 0));
+    let snapshot = server.handle().snapshot();
+    assert_eq!((snapshot.answered, snapshot.buffered), (0, 0));
 }
 
 #[test]

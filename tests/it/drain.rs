@@ -332,9 +332,9 @@ fn a_handle_works_after_its_server_ended() {
     server.shut_down();
     handle.shutdown();
     handle.shutdown_now();
-    let progress = handle.snapshot();
-    assert_eq!((progress.phase, progress.open), (Phase::Stopped, 0));
-    assert_eq!((progress.accepted, progress.answered), (1, 1));
+    let snapshot = handle.snapshot();
+    assert_eq!((snapshot.phase, snapshot.open), (Phase::Stopped, 0));
+    assert_eq!((snapshot.accepted, snapshot.answered), (1, 1));
 }
 
 #[test]

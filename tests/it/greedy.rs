@@ -130,9 +130,9 @@ fn slow_clients_are_closed_beside_a_good_client() {
                     _ => {}
                 }
             }
-            let progress = server.handle().snapshot();
-            assert_eq!((progress.open, progress.accepted), (1, accepted));
-            assert_eq!(progress.buffered, 0);
+            let snapshot = server.handle().snapshot();
+            assert_eq!((snapshot.open, snapshot.accepted), (1, accepted));
+            assert_eq!(snapshot.buffered, 0);
             assert_eq!(server.shut_down().aborted, 0);
         },
     );
@@ -155,9 +155,9 @@ fn a_flood_of_connections_is_served_in_order() {
     good.expect_body("GET /first ");
     eventually("the last queued client is accepted", || {
         good.get("/beside").expect_body("GET /beside ");
-        let progress = server.handle().snapshot();
-        assert!(progress.open <= MOST, "{progress:?}");
-        progress.accepted == FLOOD as u64 + 2
+        let snapshot = server.handle().snapshot();
+        assert!(snapshot.open <= MOST, "{snapshot:?}");
+        snapshot.accepted == FLOOD as u64 + 2
     });
     late.expect_body("GET /late ");
     for mut silent in flood {

@@ -256,9 +256,9 @@ fn connections_over_the_limit_wait_for_one_to_close() {
     for _ in 0..20 {
         second.post("/", "again").expect_body("again");
     }
-    let progress = server.handle().snapshot();
-    assert_eq!(progress.accepted, 2);
-    assert_eq!((progress.max_connections, progress.limit_reached), (2, 1));
+    let snapshot = server.handle().snapshot();
+    assert_eq!(snapshot.accepted, 2);
+    assert_eq!((snapshot.max_connections, snapshot.limit_reached), (2, 1));
     drop(first);
     third.expect_body("third");
     assert_eq!(server.handle().snapshot().accepted, 3);

@@ -334,7 +334,7 @@ fn an_adopted_listener_survives_with_its_queue() {
     let adopt = || {
         let listener = listener.try_clone().expect("a listener can be cloned");
         let server = Server::builder().adopt(listener).workers(2).bind();
-        BoundServer::from(server.expect("the listener can be adopted"))
+        BoundServer::from(server.expect("the listener is valid"))
     };
     let first = adopt().run(describe);
     first.expect_serving();
