@@ -1,7 +1,7 @@
-//! Escapes text that others have sent before it is written into a log.
+//! Escapes text from clients before it is written to a log.
 //!
-//! A terminal, or an editor in which a log is read, obeys control characters: they move the cursor,
-//! and let a line look like another one. Unicode has more of them than ASCII: the C1 controls, which
+//! Terminals and editors obey control characters in a log: these move the cursor, or make a line
+//! look like another one. Unicode has more control characters than ASCII: the C1 controls, which
 //! begin terminal sequences as ESC does, two line separators, and the marks that change the
 //! direction of text.
 //!
@@ -11,14 +11,14 @@
 //! let name = "gpj.\u{202e}exe";
 //! assert_eq!(escape_text(name), r"gpj.\u{202e}exe");
 //!
-//! let line = serde_json::to_string(name).expect("a string can be JSON");
+//! let line = serde_json::to_string(name).expect("a string is valid JSON");
 //! assert_eq!(escape_json(&line), r#""gpj.\u202eexe""#);
 //! ```
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether this character changes how the text around it is shown.
+/// Returns whether this character changes how the text around it is displayed.
 ///
 /// ```
 /// use httpool::logging::is_unsafe;
@@ -35,8 +35,8 @@ pub fn is_unsafe(character: char) -> bool {
         )
 }
 
-/// Text for a log that people read: [unsafe](is_unsafe) characters are written as `\u{202e}`. Line
-/// ends and tabs stay.
+/// Escapes text for a log that people read: [unsafe](is_unsafe) characters become for example
+/// `\u{202e}`. Line ends and tabs stay.
 ///
 /// ```
 /// use httpool::logging::escape_text;
@@ -51,8 +51,9 @@ pub fn escape_text(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// JSON for a log: [unsafe](is_unsafe) characters are written as `\u202e`, which is the same JSON.
-/// JSON itself requires that only of the controls in ASCII, so a serializer leaves the others.
+/// Escapes JSON for a log: [unsafe](is_unsafe) characters become for example `\u202e`, and the JSON
+/// value stays equal. JSON requires escapes only for ASCII control characters, so serializers leave
+/// the others.
 ///
 /// ```
 /// use httpool::logging::escape_json;
@@ -61,13 +62,13 @@ pub fn escape_text(text: &str) -> Cow<'_, str> {
 /// ```
 #[must_use]
 pub fn escape_json(json: &str) -> Cow<'_, str> {
-    // Those of ASCII stand between values, and none is left in a string, but for DEL.
+    // ASCII control characters occur only between values: serializers escape them in strings,
+    // except DEL.
     let is_escaped = |character| is_unsafe(character) && character >= '\u{7f}';
     escape(json, is_escaped, push_json_escape)
 }
 
-/// Text as the content of a JSON string, without the quotes around it. [Unsafe](is_unsafe)
-/// characters are escaped as well as those that JSON requires.
+/// C0, DEL, C1, the separators, and every character with the Unicode property `Bidi_Control`.
 ///
 /// ```
 /// use httpool::logging::escape_json_string;

@@ -1,7 +1,8 @@
-//! Limits how often a log line is written that clients can cause.
+//! Limits how often log lines are written that clients can cause.
 //!
-//! Each kind of line has a [`LogLimit`] of its own, so that many lines of one kind do not suppress
-//! another kind. What all connections of a server share keeps it; a program may keep it in a `static`.
+//! Each kind of line has its own [`LogLimit`], so that many lines of one kind do not suppress
+//! another kind. A server keeps its limits in the state that all connections share. A program may
+//! keep one in a `static`.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -21,10 +22,11 @@ use std::time::{Duration, Instant};
 
 use crate::sync::ignore_poison;
 
-/// Allows so many lines in each interval and counts the lines that it suppresses.
+/// Allows a number of lines in each interval and counts the suppressed ones.
 ///
-/// The first line of an interval is allowed at once, and names how many lines were suppressed before
-/// it. Ask it only when there is a line to write, and write the line if the result is `Some`:
+/// The first line of an interval is allowed, and states how many lines were suppressed before it.
+/// Call [`allow`](Self::allow) only when there is a line to write, and write the line if the result
+/// is `Some`:
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -55,8 +57,8 @@ struct Window {
     suppressed: u64,
 }
 
-/// How many lines were suppressed before a line that is allowed. As text it is empty for none, and
-/// otherwise the end of that line.
+/// How many lines were suppressed before an allowed line. Its text is appended to that line, and is
+/// empty for zero.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -87,9 +89,9 @@ impl LogLimit {
         }
     }
 
-    /// Whether a line may be written now; `None` counts it as suppressed.
+    /// Returns whether a line may be written now. `None` counts the line as suppressed.
     ///
-    /// `now` may be a moment that was read a little earlier, on any thread.
+    /// `now` may be slightly in the past, and different threads may pass times out of order.
     pub fn allow(&self, now: Instant) -> Option<Suppressed> {
         let mut window = ignore_poison(self.window.lock());
         let is_over = |since: Instant| now.saturating_duration_since(since) >= self.interval;
@@ -122,7 +124,7 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(10);
 
-    /// What is appended to the lines that are allowed at these seconds.
+    /// Returns the texts appended to the lines that are allowed at these seconds.
     fn allowed(lines: u32, seconds: &[u64]) -> Vec<(u64, String)> {
         let (limit, start) = (LogLimit::new(lines, INTERVAL), Instant::now());
         let at = |second: u64| limit.allow(start + Duration::from_secs(second));
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_begins_with_its_first_line() {
+    fn interval_begins_with_its_first_line() {
         let none = String::new;
         assert_eq!(
             allowed(1, &[7, 16, 17]),
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_moment_belongs_to_the_current_interval() {
+    fn earlier_time_belongs_to_the_current_interval() {
         let (limit, start) = (LogLimit::new(1, INTERVAL), Instant::now());
         assert!(limit.allow(start + INTERVAL).is_some());
         assert_eq!(limit.allow(start), None);

@@ -1,4 +1,4 @@
-//! Log lines that clients can cause: how many are written, and how their text is escaped.
+//! Log lines that clients can cause: limits how many are written, and escapes their text.
 //!
 //! ```
 //! use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Handlers without a server, for tests of one's own.
+//! Tests handlers without a server.
 //!
 //! ```
 //! use httpool::http::StatusCode;
@@ -13,25 +13,26 @@
 //! }
 //!
 //! let client = Client::new(greet);
-//! let answer = client.get("/elsewhere").header("accept", "text/plain").send();
-//! assert_eq!(answer.status(), StatusCode::NOT_FOUND);
-//! assert_eq!(answer.text(), "no /elsewhere");
+//! let response = client.get("/elsewhere").header("accept", "text/plain").send();
+//! assert_eq!(response.status(), StatusCode::NOT_FOUND);
+//! assert_eq!(response.text(), "no /elsewhere");
 //! ```
 //!
-//! # What it is
+//! # What it tests
 //!
-//! A request is written as a client would send it and decoded as the server does it, and the answer
-//! encoded as the server does it. So what the server refuses is refused here: a request that is
-//! none, or a body that is larger than [the default](crate::defaults::MAX_BODY). The handler sees
-//! what it would see, with [`RawRequest`](crate::RawRequest) and [`ClientInfo`], and reads a body that it
-//! [streams](crate::BodyMode::Streaming); the answer to HEAD has no content, and the
-//! framing is not the handler's.
+//! The client encodes a request as a real client does. It is decoded by the server's code, and the
+//! response is encoded by the server's code. So an invalid request is refused as the server refuses
+//! it, and so is a body above [the default limit](crate::defaults::MAX_BODY). The handler receives
+//! the same request as in a server, including [`RawRequest`](crate::RawRequest) and [`ClientInfo`],
+//! and can [stream](crate::BodyMode::Streaming) the body. The response to HEAD has no content, and
+//! the server's code decides the framing.
 //!
-//! # What it is not
+//! # What it does not test
 //!
-//! A server. There is no connection and no pool, hence no deadline, no drain, nothing that is shed
-//! or observed, and nothing that a [`Builder`](crate::Builder) sets. A handler that panics panics
-//! in the test. Whether an answer reaches its client is for a server on port 0 to show.
+//! There is no server: no connection and no thread pool, so no timeout, no drain, no load shedding
+//! and no observer. The settings of a [`Builder`](crate::Builder) have no effect. A panic of the
+//! handler panics in the test. To test whether a response reaches its client, run a server on port
+//! 0.
 
 pub(crate) mod response;
 
@@ -62,7 +63,7 @@ const LIMITS: Limits = Limits {
     body: defaults::MAX_BODY,
 };
 
-/// Asks a handler. [The module](self) says what that shows.
+/// Sends requests to a handler without a server. [The module](self) says what this covers.
 ///
 /// ```
 /// # #[cfg(feature = "router")] {
@@ -80,7 +81,7 @@ pub struct Client {
     handler: Box<dyn Handler>,
 }
 
-/// A request that has not been sent.
+/// A request that has not been sent yet.
 ///
 /// ```
 /// use httpool::Request;
@@ -90,20 +91,20 @@ pub struct Client {
 /// let request = client.post("/").header("x-name", "Ada").body("content");
 /// assert_eq!(request.send().text(), "\"Ada\"");
 /// ```
-#[must_use = "nobody is asked before it is sent"]
+#[must_use = "a request does nothing until it is sent"]
 pub struct RequestBuilder<'a> {
     client: &'a Client,
     method: Method,
     target: String,
-    fields: HeaderMap,
+    headers: HeaderMap,
     body: Bytes,
-    origin: ClientInfo,
+    client_info: ClientInfo,
 }
 
 macro_rules! methods {
     ($($name:ident $method:ident)*) => {
         $(
-            #[doc = concat!("A ", stringify!($method), " request, as [`request`](Self::request) makes it.")]
+            #[doc = concat!("Creates a ", stringify!($method), " request, as [`request`](Self::request) does.")]
             pub fn $name(&self, target: &str) -> RequestBuilder<'_> {
                 self.request(Method::$method, target)
             }
@@ -112,16 +113,16 @@ macro_rules! methods {
 }
 
 impl Client {
-    /// A client of this handler. A handler in an `Arc` can have several.
+    /// Creates a client for this handler. Several clients can share a handler in an `Arc`.
     ///
     /// # Panics
     ///
-    /// If no server would start with the handler ([`Handler::check`]).
+    /// If no server would start with this handler ([`Handler::check`]).
     #[must_use]
     #[track_caller]
     pub fn new(handler: impl Handler) -> Self {
-        if let Err(why) = handler.check() {
-            panic!("{why}");
+        if let Err(error) = handler.check() {
+            panic!("{error}");
         }
         Self {
             handler: Box::new(handler),
@@ -138,44 +139,45 @@ impl Client {
         options OPTIONS
     }
 
-    /// A request for this target, which is sent as it is: the path, and perhaps a query.
+    /// Creates a request for this target: a path, perhaps with a query. The target is sent
+    /// unchanged.
     pub fn request(&self, method: Method, target: &str) -> RequestBuilder<'_> {
         RequestBuilder {
             client: self,
             method,
             target: target.to_owned(),
-            fields: HeaderMap::new(),
+            headers: HeaderMap::new(),
             body: Bytes::new(),
-            origin: ClientInfo::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 49152)).into()),
+            client_info: ClientInfo::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 49152)).into()),
         }
     }
 }
 
 impl RequestBuilder<'_> {
-    /// Adds a header field. `Host` and `Content-Length` are there without it.
+    /// Adds a header. `Host` and `Content-Length` are set by default.
     ///
     /// # Panics
     ///
-    /// If there is no such name or value.
+    /// If the name or the value is invalid.
     #[track_caller]
     pub fn header<K, V>(mut self, name: K, value: V) -> Self
     where
         K: TryInto<HeaderName, Error: fmt::Debug>,
         V: TryInto<HeaderValue, Error: fmt::Debug>,
     {
-        let name = name.try_into().expect("a field has such a name");
-        let value = value.try_into().expect("a field has such a value");
-        self.fields.append(name, value);
+        let name = name.try_into().expect("valid header name");
+        let value = value.try_into().expect("valid header value");
+        self.headers.append(name, value);
         self
     }
 
-    /// Sets the content.
+    /// Sets the body.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Sets the content to this value as JSON, and says so.
+    /// Sets the body to this value as JSON, and the `Content-Type`.
     ///
     /// ```
     /// use httpool::Request;
@@ -187,41 +189,41 @@ impl RequestBuilder<'_> {
     ///
     /// # Panics
     ///
-    /// If the value can't be written as JSON.
+    /// If the value can't be serialized.
     #[cfg(feature = "json")]
     #[track_caller]
     pub fn json(self, value: &impl serde::Serialize) -> Self {
-        let json = serde_json::to_vec(value).expect("the value can be written as JSON");
+        let json = serde_json::to_vec(value).expect("the value can be serialized");
         self.header(http::header::CONTENT_TYPE, "application/json")
             .body(json)
     }
 
-    /// Has the request come from this address instead of `127.0.0.1:49152`.
+    /// Sets the client's address, which is `127.0.0.1:49152` by default.
     ///
     /// ```
     /// use httpool::testing::Client;
     /// use httpool::{ClientInfo, Request};
     ///
     /// let client = Client::new(|request: Request| match ClientInfo::of(&request) {
-    ///     Some(origin) => origin.peer().to_string(),
-    ///     None => "nobody".into(),
+    ///     Some(client_info) => client_info.peer().to_string(),
+    ///     None => "unknown".into(),
     /// });
     /// let ada = ([192, 0, 2, 1], 4711).into();
     /// assert_eq!(client.get("/").peer(ada).send().text(), "192.0.2.1:4711");
     /// ```
     pub fn peer(mut self, peer: SocketAddr) -> Self {
-        self.origin = ClientInfo::new(peer.into());
+        self.client_info = ClientInfo::new(peer.into());
         self
     }
 
-    /// Has the request come through a Unix socket, whose other end has no address.
+    /// Sends the request over a Unix socket, where the client has no address.
     pub fn unix_peer(mut self) -> Self {
-        self.origin = ClientInfo::new(PeerAddr::UNIX);
+        self.client_info = ClientInfo::new(PeerAddr::UNIX);
         self
     }
 
-    /// Has the peer be a trusted proxy that says whose request it has passed on, and how the client
-    /// has come to it; `None` is what it does not say. Set the peer before.
+    /// Makes the peer a trusted proxy that names the client and the scheme of the request; `None`
+    /// means that the proxy does not name it. Call [`peer`](Self::peer) before this.
     ///
     /// ```
     /// use std::net::{IpAddr, Ipv4Addr};
@@ -231,12 +233,12 @@ impl RequestBuilder<'_> {
     /// use httpool::{ClientInfo, Request};
     ///
     /// let client = Client::new(|request: Request| match ClientInfo::of(&request) {
-    ///     Some(origin) => format!("{:?} {:?}", origin.client(), origin.scheme()),
-    ///     None => "somebody".into(),
+    ///     Some(client_info) => format!("{:?} {:?}", client_info.client(), client_info.scheme()),
+    ///     None => "unknown".into(),
     /// });
     /// let ada = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1)).into();
-    /// let answer = client.get("/").on_behalf_of(Some(ada), Some(Scheme::HTTPS)).send();
-    /// assert_eq!(answer.text(), format!("{:?} {:?}", Some(ada), Some(Scheme::HTTPS)));
+    /// let response = client.get("/").on_behalf_of(Some(ada), Some(Scheme::HTTPS)).send();
+    /// assert_eq!(response.text(), format!("{:?} {:?}", Some(ada), Some(Scheme::HTTPS)));
     /// ```
     ///
     /// # Panics
@@ -252,19 +254,19 @@ impl RequestBuilder<'_> {
         let scheme = scheme.map(|scheme| match scheme.as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
-            other => panic!("no client comes by {other}"),
+            other => panic!("the scheme is http or https, not {other}"),
         });
-        let peer = ClientInfo::new(self.origin.peer());
-        self.origin = peer.with_route(peer.route().on_behalf_of(client, scheme));
+        let peer = ClientInfo::new(self.client_info.peer());
+        self.client_info = peer.with_route(peer.route().on_behalf_of(client, scheme));
         self
     }
 
-    /// Asks, and reads the answer to its end.
+    /// Sends the request and reads the whole response.
     ///
     /// # Panics
     ///
-    /// If the handler does. If the request is not complete, because it announces more than it has.
-    /// If the answer's reader fails or ends early, where a server would reset the connection.
+    /// If the handler panics. If the request is incomplete, because it announces more than it
+    /// contains. If the body's reader fails or ends early; a server would reset the connection.
     #[must_use]
     #[track_caller]
     pub fn send(self) -> TestResponse {
@@ -272,12 +274,12 @@ impl RequestBuilder<'_> {
         let mut content = Vec::new();
         match reader.read_to_end(&mut content) {
             Ok(_) => TestResponse(HttpResponse::from_parts(head, content.into())),
-            Err(why) => panic!("the answer's reader failed: {why}"),
+            Err(error) => panic!("the reader of the response body failed: {error}"),
         }
     }
 
-    /// Asks, and leaves it to the caller to read the content: for answers that go on, as
-    /// [events](crate::sse) do.
+    /// Sends the request and returns the response with a reader of its body. Use this for responses
+    /// without an end, for example [events](crate::sse).
     ///
     /// ```
     /// use std::io::{BufRead, BufReader};
@@ -286,7 +288,7 @@ impl RequestBuilder<'_> {
     /// use httpool::sse::{Event, Events};
     /// use httpool::testing::Client;
     ///
-    /// // Nobody could read all of these.
+    /// // These events never end.
     /// let client = Client::new(|_: Request| {
     ///     Events::new((0_u64..).map(|number| Event::data(number.to_string())))
     /// });
@@ -298,58 +300,58 @@ impl RequestBuilder<'_> {
     ///
     /// # Panics
     ///
-    /// If the handler does, or if the request is not complete.
+    /// If the handler panics, or if the request is incomplete.
     #[must_use]
     #[track_caller]
     pub fn open(self) -> HttpResponse<Box<dyn Read + Send>> {
-        let (mut slot, mut input) = (RequestBuffer::default(), Input::default());
+        let (mut buffer, mut input) = (RequestBuffer::default(), Input::default());
         input.extend(&self.message());
         let handler = &self.client.handler;
         let mut decoder = Decoder::default();
         let body_mode = |request: &Request| Some(handler.body_mode(request));
-        let failure = match decoder.decode_with(&mut input, &mut slot, &LIMITS, body_mode) {
+        let body_error = match decoder.decode_with(&mut input, &mut buffer, &LIMITS, body_mode) {
             Ok(Event::Request) => None,
             Ok(Event::Stream) => decoder
-                .stream(&mut slot)
-                .map(|inflow| Upload::begin(inflow, input, &mut slot)),
-            Ok(_) => panic!("the request is not complete"),
-            Err(refusal) => {
+                .stream(&mut buffer)
+                .map(|body_decoder| Upload::begin(body_decoder, input, &mut buffer)),
+            Ok(_) => panic!("the request is incomplete"),
+            Err(error) => {
                 let unread = input.unread();
-                let why = slot.explain(refusal, unread, &LIMITS);
-                let request = slot.original(unread, &LIMITS);
-                return receive(refuse(refusal, why, &**handler, &request), &slot);
+                let reason = buffer.explain(error, unread, &LIMITS);
+                let request = buffer.original(unread, &LIMITS);
+                return receive(refuse(error, reason, &**handler, &request), &buffer);
             }
         };
-        slot.request.body_mut().set_origin(self.origin);
-        let mut response = handler.handle(&mut slot.request);
-        Pages::default().apply(&mut response, || Cow::Owned(slot.headers()));
-        // A failure that the handler takes for its own.
-        if let Some(refusal) = failure.and_then(|failure| failure.get().copied())
+        buffer.request.body_mut().set_origin(self.client_info);
+        let mut response = handler.handle(&mut buffer.request);
+        Pages::default().apply(&mut response, || Cow::Owned(buffer.headers()));
+        // The streamed body failed, and the handler may have responded with its own error.
+        if let Some(error) = body_error.and_then(|body_error| body_error.get().copied())
             && response.status().is_server_error()
         {
-            let why = refusal.reason().into();
-            response = refuse(refusal, why, &**handler, &slot.original(&[], &LIMITS));
+            let reason = error.reason().into();
+            response = refuse(error, reason, &**handler, &buffer.original(&[], &LIMITS));
         }
-        receive(response, &slot)
+        receive(response, &buffer)
     }
 
-    /// The request's message (RFC 9112 section 2.1).
+    /// Encodes the request (RFC 9112 section 2.1).
     fn message(&self) -> Vec<u8> {
         let mut message = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
-        let mut field = |name: &HeaderName, value: &[u8]| {
+        let mut write_header = |name: &HeaderName, value: &[u8]| {
             message.extend([name.as_str().as_bytes(), b": ", value, b"\r\n"].concat());
         };
-        if !self.fields.contains_key(HOST) {
-            field(&HOST, b"localhost");
+        if !self.headers.contains_key(HOST) {
+            write_header(&HOST, b"localhost");
         }
-        let says_framing = [CONTENT_LENGTH, TRANSFER_ENCODING]
+        let has_framing = [CONTENT_LENGTH, TRANSFER_ENCODING]
             .iter()
-            .any(|name| self.fields.contains_key(name));
-        if !self.body.is_empty() && !says_framing {
-            field(&CONTENT_LENGTH, self.body.len().to_string().as_bytes());
+            .any(|name| self.headers.contains_key(name));
+        if !self.body.is_empty() && !has_framing {
+            write_header(&CONTENT_LENGTH, self.body.len().to_string().as_bytes());
         }
-        for (name, value) in &self.fields {
-            field(name, value.as_bytes());
+        for (name, value) in &self.headers {
+            write_header(name, value.as_bytes());
         }
         message.extend_from_slice(b"\r\n");
         message.extend_from_slice(&self.body);
@@ -357,14 +359,14 @@ impl RequestBuilder<'_> {
     }
 }
 
-/// The answer to a request that is not taken.
+/// Returns the response to a refused request.
 fn refuse(
-    refusal: RequestError,
-    why: Cow<'static, str>,
+    error: RequestError,
+    reason: Cow<'static, str>,
     handler: &dyn Handler,
     request: &Request,
 ) -> Response {
-    let problem = Problem::new(refusal.status()).detail(why);
+    let problem = Problem::new(error.status()).detail(reason);
     let mut response = problem.to_response(request.headers());
     handler.server_response(request, &mut response);
     response
@@ -378,7 +380,7 @@ impl fmt::Debug for Client {
 
 impl fmt::Debug for RequestBuilder<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {:?}", self.method, self.target, self.fields)
+        write!(f, "{} {} {:?}", self.method, self.target, self.headers)
     }
 }
 

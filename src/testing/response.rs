@@ -1,4 +1,4 @@
-//! The answer to a request, as its client would see it.
+//! The response to a test request, as its client sees it.
 
 use std::fmt;
 use std::io::Read;
@@ -11,27 +11,27 @@ use crate::http1;
 use crate::http1::{Content, Date, Ending, RequestBuffer};
 use crate::message::{Body, RawRequest, Response};
 
-/// What was answered, as its client would see it.
+/// A response as its client sees it.
 ///
 /// ```
 /// use httpool::{Request, testing::Client};
 ///
-/// let answer = Client::new(|_: Request| "hello").get("/").send();
-/// assert_eq!((answer.status().as_u16(), answer.text()), (200, "hello"));
-/// assert_eq!(answer.header("content-length"), Some("5"));
+/// let response = Client::new(|_: Request| "hello").get("/").send();
+/// assert_eq!((response.status().as_u16(), response.text()), (200, "hello"));
+/// assert_eq!(response.header("content-length"), Some("5"));
 /// ```
 #[derive(Clone)]
 pub struct TestResponse(pub(crate) HttpResponse<Bytes>);
 
-/// The response as it would come to the client whose request stands in the slot.
+/// Encodes the response to the request in `buffer`, and decodes it as the client does.
 pub(crate) fn receive(
     response: Response,
-    slot: &RequestBuffer,
+    buffer: &RequestBuffer,
 ) -> HttpResponse<Box<dyn Read + Send>> {
     let (mut head, date) = (Vec::new(), Date::new(SystemTime::now()));
     let content = http1::encode(
         &response,
-        &slot.context,
+        &buffer.context,
         Ending::KeepAlive,
         &date,
         &mut head,
@@ -49,45 +49,45 @@ pub(crate) fn receive(
 }
 
 impl TestResponse {
-    /// The status code.
+    /// Returns the status code.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.0.status()
     }
 
-    /// The header fields.
+    /// Returns the headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.0.headers()
     }
 
-    /// The value of the first field with this name, if there is one that is ASCII.
+    /// Returns the value of the first header with this name, if it is ASCII.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers().get(name)?.to_str().ok()
     }
 
-    /// The content.
+    /// Returns the body.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.0.body()
     }
 
-    /// The content as text.
+    /// Returns the body as text.
     ///
     /// # Panics
     ///
-    /// If it is not UTF-8.
+    /// If the body is not UTF-8.
     #[must_use]
     #[track_caller]
     pub fn text(&self) -> &str {
         match std::str::from_utf8(self.bytes()) {
             Ok(text) => text,
-            Err(why) => panic!("the content is no text: {why}"),
+            Err(error) => panic!("the body is not UTF-8: {error}"),
         }
     }
 
-    /// The content, read as JSON.
+    /// Parses the body as JSON.
     ///
     /// ```
     /// use httpool::{Json, Request};
@@ -99,19 +99,19 @@ impl TestResponse {
     ///
     /// # Panics
     ///
-    /// If it is no JSON, or another value.
+    /// If the body is not JSON of this type.
     #[cfg(feature = "json")]
     #[must_use]
     #[track_caller]
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> T {
         match serde_json::from_slice(self.bytes()) {
             Ok(value) => value,
-            Err(why) => panic!("{why}: {self:?}"),
+            Err(error) => panic!("{error}: {self:?}"),
         }
     }
 }
 
-/// Status, fields and content, for the message of a failed test.
+/// Formats status, headers and body for the message of a failed test.
 impl fmt::Debug for TestResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let content = String::from_utf8_lossy(self.bytes());

@@ -1,4 +1,4 @@
-//! A request's body that the handler reads, all of which is here.
+//! A request body that the handler streams, and of which every byte is available.
 
 use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
@@ -7,41 +7,44 @@ use crate::http1::{BodyDecoder, Input, RequestBuffer};
 use crate::message::body::{BodySource, Reader};
 use crate::message::request_error::RequestError;
 
-/// What is left of the request's message.
+/// The unread part of the request.
 pub(crate) struct Upload {
     input: Input,
-    inflow: BodyDecoder,
-    failure: Arc<OnceLock<RequestError>>,
+    body_decoder: BodyDecoder,
+    body_error: Arc<OnceLock<RequestError>>,
 }
 
 impl Upload {
-    /// Gives the request in the slot this body to read, and returns where it is told if that fails.
+    /// Makes this the body of the request in `buffer`. The result receives the error if reading
+    /// fails.
     pub(crate) fn begin(
-        inflow: BodyDecoder,
+        body_decoder: BodyDecoder,
         input: Input,
-        slot: &mut RequestBuffer,
+        buffer: &mut RequestBuffer,
     ) -> Arc<OnceLock<RequestError>> {
-        let failure = Arc::default();
-        let length = inflow.length();
+        let body_error = Arc::default();
+        let length = body_decoder.length();
         let upload = Self {
             input,
-            inflow,
-            failure: Arc::clone(&failure),
+            body_decoder,
+            body_error: Arc::clone(&body_error),
         };
-        slot.request.body_mut().set_source(BodySource {
+        buffer.request.body_mut().set_source(BodySource {
             reader: Reader::Any(Box::new(upload)),
             length,
             held: 0,
         });
-        failure
+        body_error
     }
 
     fn next(&mut self, buffer: &mut [u8]) -> Result<usize, RequestError> {
-        if let Some(refusal) = self.failure.get() {
-            return Err(*refusal);
+        if let Some(error) = self.body_error.get() {
+            return Err(*error);
         }
-        match self.inflow.take(&mut self.input, buffer)? {
-            0 if !buffer.is_empty() && !self.inflow.is_done() => Err(RequestError::Incomplete),
+        match self.body_decoder.take(&mut self.input, buffer)? {
+            0 if !buffer.is_empty() && !self.body_decoder.is_done() => {
+                Err(RequestError::Incomplete)
+            }
             count => Ok(count),
         }
     }
@@ -50,6 +53,6 @@ impl Upload {
 impl Read for Upload {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.next(buffer)
-            .map_err(|refusal| io::Error::from(*self.failure.get_or_init(|| refusal)))
+            .map_err(|error| io::Error::from(*self.body_error.get_or_init(|| error)))
     }
 }
