@@ -221,7 +221,7 @@ fn steps(random: &mut Random, access: Access, scenario: Scenario, number: usize)
         Access::Plain => {}
         Access::Proxied => script.send(PROXY_HEADER),
         Access::Tls | Access::TlsProxied => {
-            script.steps.extend([Step::ClientHello, Step::Handshake])
+            script.steps.extend([Step::ClientHello, Step::Handshake]);
         }
     }
     match scenario {
@@ -374,11 +374,11 @@ fn shutdown_at_any_moment_loses_no_request() {
     let large = Bytes::from(Random::new(0).bytes(LARGE));
     for seed in 0..ROUNDS {
         let mut random = Random::new(seed);
-        let bed = TestBed::new(&authority);
+        let test_bed = TestBed::new(&authority);
         let mut clients: Vec<TestClient> = (0..CLIENTS)
-            .map(|number| bed.connect(&mut random, number))
+            .map(|number| test_bed.connect(&mut random, number))
             .collect();
-        let server = bed.server.run(TestHandler {
+        let server = test_bed.server.run(TestHandler {
             large: large.clone(),
         });
         let all: usize = clients.iter().map(|client| client.steps.len()).sum();
