@@ -108,7 +108,7 @@ fn errors_name_the_reason() {
     for (method, target, content, status, reason) in [
         ("GET", "/notes/7", "", 404, "note 7 not found"),
         ("DELETE", "/notes/7", "", 404, "note 7 not found"),
-        ("GET", "/notes/x", "", 400, "is no id"),
+        ("GET", "/notes/x", "", 400, "not a valid id"),
         ("GET", "/notes?after=x", "", 400, "invalid query"),
         ("POST", "/notes", "{", 400, "the body is not JSON"),
         ("POST", "/notes", "{}", 422, "text is missing"),
