@@ -206,7 +206,7 @@ fn body_mode_does_not_depend_on_path_encoding() {
     }
 }
 
-/// The same path with some unreserved characters percent-encoded, and hexadecimal digits of either
+/// The path with some unreserved characters percent-encoded, and hexadecimal digits of either
 /// case.
 fn reencoded(path: &str, random: &mut Random) -> String {
     let mut rest = path.as_bytes();

@@ -10,7 +10,7 @@ use crate::chunks::Chunk;
 use crate::connection::Read;
 
 /// Material for mistakes: bytes that have a meaning somewhere in a request.
-const SPOILS: [&[u8]; 24] = [
+const FRAGMENTS: [&[u8]; 24] = [
     b"\r",
     b"\n",
     b"\r\n",
@@ -50,26 +50,28 @@ impl fmt::Debug for Bytes {
 /// Several requests, one after another, most of them valid.
 pub fn requests() -> impl Strategy<Value = Vec<u8>> {
     (vec(request(), 0..4), any::<prop::sample::Index>(), 0..3).prop_map(
-        |(requests, aborted, whole)| {
+        |(requests, truncation, whole)| {
             let mut stream = requests.concat();
             if whole == 0 && !stream.is_empty() {
-                stream.truncate(aborted.index(stream.len()));
+                stream.truncate(truncation.index(stream.len()));
             }
             stream
         },
     )
 }
 
-/// The same bytes with a few inserted, removed or replaced.
-pub fn damaged_requests(stream: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
-    let place = any::<prop::sample::Index>();
-    let mistake = (place, 0..3_usize, select(&SPOILS[..]));
-    (stream, vec(mistake, 1..4)).prop_map(|(mut stream, mistakes)| {
-        for (place, removed, put) in mistakes {
-            let start = place.index(stream.len() + 1);
+/// The bytes of `requests` with a few inserted, removed or replaced.
+pub fn damaged_requests(
+    requests: impl Strategy<Value = Vec<u8>>,
+) -> impl Strategy<Value = Vec<u8>> {
+    let position = any::<prop::sample::Index>();
+    let mistake = (position, 0..3_usize, select(&FRAGMENTS[..]));
+    (requests, vec(mistake, 1..4)).prop_map(|(mut stream, mistakes)| {
+        for (position, removed, inserted) in mistakes {
+            let start = position.index(stream.len() + 1);
             let end = (start + removed).min(stream.len());
-            let put = if removed == 2 { b"" } else { put };
-            stream.splice(start..end, put.iter().copied());
+            let inserted = if removed == 2 { b"" } else { inserted };
+            stream.splice(start..end, inserted.iter().copied());
         }
         stream
     })
@@ -78,7 +80,7 @@ pub fn damaged_requests(stream: impl Strategy<Value = Vec<u8>>) -> impl Strategy
 /// Any bytes, and any sequence of parts that have a meaning.
 pub fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
     let parts = prop_oneof![
-        4 => select(&SPOILS[..]).prop_map(<[u8]>::to_vec),
+        4 => select(&FRAGMENTS[..]).prop_map(<[u8]>::to_vec),
         1 => vec(any::<u8>(), 0..4),
         1 => Just(b"GET / HTTP/1.1\r\nHost: x\r\n".to_vec()),
     ];

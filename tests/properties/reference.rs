@@ -334,7 +334,7 @@ fn uri(method: &str, target: &str) -> Option<Uri> {
         .flatten()
 }
 
-/// The same target with its path normalized as in RFC 3986 section 6.2.2.
+/// The target with its path normalized as in RFC 3986 section 6.2.2.
 fn in_normal_form(target: &str) -> String {
     let (before_query, query) = match target.find('?') {
         Some(at) => target.split_at(at),

@@ -13,7 +13,7 @@ mod handshakes;
 mod keys;
 /// Records that are partial, corrupt or empty.
 mod records;
-/// The same responses as without TLS.
+/// Responses are the same as without TLS.
 mod responses;
 /// Streamed request bodies and upgrades.
 mod streams;
