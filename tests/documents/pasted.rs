@@ -296,7 +296,7 @@ fn readme_commands_print_what_is_shown() {
                 }
                 Some(Action::Skip(reason)) => println!("skipped: {command}: {reason}"),
                 Some(Action::Install | Action::Project) => {
-                    println!("run by another test: {command}")
+                    println!("run by another test: {command}");
                 }
                 None => panic!("{command}: add it to COMMANDS"),
             }
