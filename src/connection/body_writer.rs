@@ -89,7 +89,7 @@ impl BodyWriter {
         };
         let count = match read(source, &mut self.buffer[LINE..LINE + PART], client) {
             Ok(count) => count,
-            Err(error) if ClientGone::is_why(&error) => return Ok(Refill::Gone),
+            Err(error) if ClientGone::is_source_of(&error) => return Ok(Refill::Gone),
             Err(error) => return Err(error),
         };
         (self.start, self.end) = (LINE, LINE + count);
@@ -158,7 +158,7 @@ mod tests {
     use std::io::Read;
 
     use super::*;
-    use crate::message::body::{Anyone, Reader};
+    use crate::message::body::{Reader, UnknownClient};
 
     /// Returns its parts one by one, and fails where one is `None`.
     struct Parts(Vec<Option<&'static [u8]>>);
@@ -188,7 +188,7 @@ mod tests {
         let mut body = BodyWriter::new(source, in_chunks);
         let mut sent = Vec::new();
         loop {
-            match body.refill(&Anyone) {
+            match body.refill(&UnknownClient) {
                 Ok(Refill::Gone) => panic!("the client is there"),
                 Ok(Refill::End) => return (sent, true),
                 Ok(Refill::More) => {}

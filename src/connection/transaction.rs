@@ -82,7 +82,7 @@ impl Transaction {
         let client_info = (service.config.trusted_proxies).client_info(peer, request.headers());
         #[cfg(not(feature = "proxy"))]
         let client_info = peer.clone();
-        request.body_mut().set_origin(client_info.clone());
+        request.body_mut().set_client_info(client_info.clone());
         Self {
             client_info,
             since,

@@ -1,4 +1,4 @@
-//! The origin of a request.
+//! Information about the client of a request.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,19 +8,19 @@ use super::Request;
 #[cfg(feature = "_tls")]
 use super::TlsInfo;
 
-/// The origin of a request: the peer of its connection, and the client as far as it is known.
+/// The peer and the client of a request, as far as they are known.
 ///
 /// ```
 /// use httpool::{ClientInfo, Request};
 ///
-/// fn answer(request: Request) -> String {
+/// fn respond(request: Request) -> String {
 ///     match ClientInfo::of(&request).and_then(ClientInfo::client) {
 ///         Some(client) => format!("hello, {client}\n"),
-///         None => "hello, whoever you are\n".into(),
+///         None => "hello, unknown client\n".into(),
 ///     }
 /// }
 ///
-/// assert_eq!(answer(Request::default()), "hello, whoever you are\n");
+/// assert_eq!(respond(Request::default()), "hello, unknown client\n");
 /// ```
 ///
 /// A client that connects directly is the peer. For a client behind proxies, trusted proxies name
@@ -28,7 +28,8 @@ use super::TlsInfo;
 /// it, none are.
 ///
 /// The request's [`Body`](crate::Body) carries this value: if you take the body out of the request,
-/// it goes with it ([`Body::origin`](crate::Body::origin)). It is small and cheap to clone.
+/// it goes with it ([`Body::client_info`](crate::Body::client_info)). It is small and cheap to
+/// clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientInfo {
     peer: PeerAddr,
@@ -37,7 +38,7 @@ pub struct ClientInfo {
     more: Option<Arc<More>>,
 }
 
-/// The data beside the peer.
+/// The data other than the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct More {
     route: ProxyRoute,
@@ -93,16 +94,16 @@ enum Address {
 }
 
 impl ClientInfo {
-    /// The origin of requests from this peer, before any proxy is considered.
+    /// The information about requests from this peer, before any proxy is considered.
     pub(crate) fn new(peer: PeerAddr) -> Self {
         Self { peer, more: None }
     }
 
-    /// The same origin over an encrypted connection.
+    /// Adds the TLS information of the connection.
     #[cfg(feature = "_tls")]
     pub(crate) fn with_tls(&self, tls: TlsInfo) -> Self {
         let mut route = self.route();
-        // A proxy that passes on bytes can't tell the scheme.
+        // A proxy that forwards bytes cannot tell the scheme.
         route.scheme = Some(Scheme::Https);
         Self {
             peer: self.peer,
@@ -113,8 +114,9 @@ impl ClientInfo {
         }
     }
 
-    /// The origin of this request. `None` if it did not arrive on a connection, or if its handler
-    /// has taken or replaced its body. A [layer](crate::Layer) may replace the body.
+    /// Returns the information about this request. It is `None` if the request did not arrive on a
+    /// connection, or if its handler has taken or replaced its body. A [layer](crate::Layer) may
+    /// replace the body.
     #[must_use]
     pub fn of(request: &Request) -> Option<&Self> {
         request.body().client_info()
@@ -166,7 +168,7 @@ impl ClientInfo {
         }
     }
 
-    /// The same peer with this path of the client.
+    /// Replaces the path from the client.
     #[cfg(feature = "proxy")]
     pub(crate) fn with_route(&self, route: ProxyRoute) -> Self {
         Self {
@@ -190,7 +192,7 @@ impl ProxyRoute {
         }
     }
 
-    /// The assumed client is a trusted proxy and names this hop before it.
+    /// Adds the hop that a trusted proxy, so far the assumed client, describes.
     #[cfg(feature = "proxy")]
     pub(crate) fn on_behalf_of(self, client: Option<PeerAddr>, scheme: Option<Scheme>) -> Self {
         Self {

@@ -78,14 +78,14 @@ pub trait Handler: Send + Sync + 'static {
     /// incomplete or invalid, the header lines that arrived whole, and the target `*` if the
     /// request line is unknown.
     ///
-    /// The server calls this on a worker. If a request is refused because no worker is free, it
+    /// The server calls this on a worker. If a request is rejected because no worker is free, it
     /// calls this on the thread that runs the server. So it must be quick and must not block. A
     /// panic closes the connection.
     ///
     /// ```
     /// use httpool::{Handler, Request, Response};
     ///
-    /// /// Counts what it passes on.
+    /// /// Counts the requests that it forwards.
     /// struct Counted<H>(H, std::sync::atomic::AtomicU64);
     ///
     /// impl<H: Handler> Handler for Counted<H> {
@@ -185,7 +185,7 @@ pub enum BodyMode {
     /// use httpool::http::{Method, StatusCode};
     /// use httpool::{Handler, BodyMode, IntoResponse, Request, Response};
     ///
-    /// /// Gives back what is posted.
+    /// /// Echoes the body of POST requests.
     /// struct Mirror;
     ///
     /// impl Handler for Mirror {

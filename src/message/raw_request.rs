@@ -18,20 +18,20 @@ use super::Request;
 /// ```
 /// use httpool::{Request, RawRequest};
 ///
-/// fn answer(request: Request) -> String {
-///     let Some(wire) = RawRequest::of(&request) else {
-///         return "this request never was on a wire".into();
+/// fn respond(request: Request) -> String {
+///     let Some(raw_request) = RawRequest::of(&request) else {
+///         return "this request did not arrive on a connection".into();
 ///     };
-///     let names = wire.field_lines().map(|(name, _)| String::from_utf8_lossy(name));
+///     let names = raw_request.header_lines().map(|(name, _)| String::from_utf8_lossy(name));
 ///     names.collect::<Vec<_>>().join(" then ")
 /// }
 ///
-/// assert_eq!(answer(Request::default()), "this request never was on a wire");
+/// assert_eq!(respond(Request::default()), "this request did not arrive on a connection");
 /// ```
 ///
 /// The request's [`Body`](crate::Body) carries this value: if you take the body out of the request,
-/// it goes with it ([`Body::wire`](crate::Body::wire)). For a [streamed](crate::BodyMode::Streaming)
-/// body, chunks and trailers are known after the last read.
+/// it goes with it ([`Body::raw_request`](crate::Body::raw_request)). For a
+/// [streamed](crate::BodyMode::Streaming) body, chunks and trailers are known after the last read.
 #[derive(Debug, Clone)]
 pub struct RawRequest {
     head: Bytes,
@@ -99,9 +99,9 @@ impl RawRequest {
 
     /// The name and value of each header line, in the order, number and case in which they were
     /// sent. Spaces around a value are left out.
-    pub fn field_lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub fn header_lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         // The first line is the request line.
-        lines(&self.head).skip(1).filter_map(field)
+        lines(&self.head).skip(1).filter_map(header)
     }
 
     /// The chunks of the body in their order, including the last one of size 0. Empty if the body
@@ -123,10 +123,10 @@ impl RawRequest {
     }
 
     /// The name and value of each line of the trailer section (RFC 9110 section 6.5), in the form
-    /// of [`field_lines`](Self::field_lines).
+    /// of [`header_lines`](Self::header_lines).
     pub fn trailer_lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let kept = self.chunking().map(|chunking| &chunking.trailers[..]);
-        lines(kept.unwrap_or_default()).filter_map(field)
+        lines(kept.unwrap_or_default()).filter_map(header)
     }
 
     /// The trailers as a map. They are never among the request's headers, because they were unknown
@@ -136,7 +136,7 @@ impl RawRequest {
     /// use httpool::http::HeaderValue;
     /// use httpool::{Request, RawRequest};
     ///
-    /// /// What the client has computed while it sent.
+    /// /// The digest that the client computed while it sent the body.
     /// fn digest(request: &Request) -> Option<HeaderValue> {
     ///     RawRequest::of(request)?.trailers().remove("content-digest")
     /// }
@@ -147,8 +147,8 @@ impl RawRequest {
     }
 
     /// The headers of the head as a map.
-    pub(crate) fn fields(&self) -> HeaderMap {
-        map(self.field_lines())
+    pub(crate) fn headers(&self) -> HeaderMap {
+        map(self.header_lines())
     }
 
     fn chunking(&self) -> Option<&Chunking> {
@@ -186,7 +186,7 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         .take_while(|line| !line.is_empty())
 }
 
-fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+fn header(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     Some((&line[..colon], line[colon + 1..].trim_ascii()))
 }
@@ -217,41 +217,42 @@ mod tests {
 
     #[test]
     fn fields_are_told_as_they_were_written() {
-        let wire = raw_request();
-        assert_eq!(wire.request_line(), b"PUT /a?b HTTP/1.1");
+        let raw_request = raw_request();
+        assert_eq!(raw_request.request_line(), b"PUT /a?b HTTP/1.1");
         let expected: [(&[u8], &[u8]); 4] = [
             (b"HOST", b"x"),
             (b"x-A", b"1"),
             (b"host2", b""),
             (b"X-a", b"2:3"),
         ];
-        assert!(wire.field_lines().eq(expected));
+        assert!(raw_request.header_lines().eq(expected));
     }
 
     #[test]
     fn chunks_and_trailers_are_told_as_they_were_cut() {
-        let wire = raw_request();
-        let chunks: Vec<_> = wire
+        let raw_request = raw_request();
+        let chunks: Vec<_> = raw_request
             .chunks()
             .map(|chunk| (chunk.size, chunk.line))
             .collect();
         let expected: [(u64, &[u8]); 3] = [(5, b"005;a=b"), (10, b"A "), (0, b"0")];
         assert_eq!(chunks, expected);
-        assert_eq!(wire.unkept_chunks(), 7);
+        assert_eq!(raw_request.unkept_chunks(), 7);
         assert!(
-            wire.trailer_lines()
+            raw_request
+                .trailer_lines()
                 .eq([(&b"Sum"[..], &b"1"[..]), (b"SUM", b"2")])
         );
-        let trailers = wire.trailers();
+        let trailers = raw_request.trailers();
         assert!(trailers.get_all("sum").iter().eq(["1", "2"]));
     }
 
     #[test]
     fn a_body_that_was_not_chunked_has_no_chunks() {
-        let wire = RawRequest::new(Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n"), None);
-        assert_eq!(wire.field_lines().count(), 0);
-        assert_eq!(wire.chunks().count(), 0);
-        assert_eq!(wire.trailer_lines().count(), 0);
-        assert!(wire.trailers().is_empty());
+        let raw_request = RawRequest::new(Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n"), None);
+        assert_eq!(raw_request.header_lines().count(), 0);
+        assert_eq!(raw_request.chunks().count(), 0);
+        assert_eq!(raw_request.trailer_lines().count(), 0);
+        assert!(raw_request.trailers().is_empty());
     }
 }

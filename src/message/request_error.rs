@@ -1,4 +1,4 @@
-//! The reasons why a request is refused.
+//! The reasons why a request is rejected.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -153,29 +153,27 @@ impl RequestError {
             Self::RequestLine => "the request line is malformed",
             Self::RequestTarget => "the request target is malformed",
             Self::TargetTooLong => "the request target is too long",
-            Self::FieldLine => "a header field is malformed",
+            Self::FieldLine => "a header line is malformed",
             Self::HeadTooLong => "the request head is too large",
-            Self::Host => {
-                "exactly one Host field is required, and it must name the host that is asked"
-            }
+            Self::Host => "send exactly one valid Host header",
             Self::Repeated => {
-                "Authorization, Content-Type and Origin may each be sent once, and one is repeated"
+                "Authorization, Content-Type and Origin may each be sent only once, and one is repeated"
             }
-            Self::Version => "this server speaks HTTP/1.1 and HTTP/1.0",
+            Self::Version => "this server supports HTTP/1.1 and HTTP/1.0",
             Self::ContentLength => "Content-Length is malformed",
             Self::AmbiguousFraming => {
-                "the body's length is ambiguous: Content-Length and Transfer-Encoding leave it open"
+                "the length of the body is ambiguous: check Content-Length and Transfer-Encoding"
             }
-            Self::TransferCoding => "the only transfer coding known here is chunked",
-            Self::Tunnel => "this server opens no tunnels",
-            Self::Expectation => "the only expectation known here is 100-continue",
+            Self::TransferCoding => "the only supported transfer coding is chunked",
+            Self::Tunnel => "this server does not support CONNECT",
+            Self::Expectation => "the only supported expectation is 100-continue",
             Self::BodyTooLarge => "the request body is too large",
             Self::Chunk => "the chunked body is malformed",
-            Self::Incomplete => "the connection ended before the request body",
+            Self::Incomplete => "the connection ended before the end of the request body",
             Self::HeadTimeout => "the request head took too long to arrive",
             Self::BodyTimeout => "the request body took too long to arrive",
-            Self::BufferLimit => "this server is busy with other requests at the moment",
-            Self::NotTls => "this port speaks TLS: the address begins with https://",
+            Self::BufferLimit => "this server is busy; try again later",
+            Self::NotTls => "this port uses TLS; use an https:// address",
         }
     }
 }
@@ -188,16 +186,16 @@ impl fmt::Display for RequestError {
 
 impl std::error::Error for RequestError {}
 
-/// The error that a reader of a refused body returns.
+/// The error that a reader of a rejected body returns.
 impl From<RequestError> for io::Error {
-    fn from(refusal: RequestError) -> Self {
-        let kind = match refusal {
+    fn from(error: RequestError) -> Self {
+        let kind = match error {
             RequestError::BodyTimeout => ErrorKind::TimedOut,
             RequestError::BodyTooLarge => ErrorKind::FileTooLarge,
             RequestError::Incomplete => ErrorKind::UnexpectedEof,
             _ => ErrorKind::InvalidData,
         };
-        Self::new(kind, refusal)
+        Self::new(kind, error)
     }
 }
 
@@ -206,9 +204,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_are_all() {
-        for (place, refusal) in RequestError::ALL.into_iter().enumerate() {
-            assert_eq!(refusal as usize, place, "{refusal:?}");
+    fn all_lists_every_variant() {
+        for (index, error) in RequestError::ALL.into_iter().enumerate() {
+            assert_eq!(error as usize, index, "{error:?}");
         }
         // The last variant.
         assert_eq!(RequestError::NotTls as usize + 1, RequestError::ALL.len());

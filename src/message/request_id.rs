@@ -10,26 +10,26 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest id that is accepted from a client, so that ids can't fill logs.
-const LONGEST: usize = 64;
+const MAX_LENGTH: usize = 64;
 
 /// Sets the request's id header: the client's own id if it is safe, otherwise a new one.
-pub(crate) fn ensure(fields: &mut HeaderMap) -> HeaderValue {
-    let mut given = fields.get_all(REQUEST_ID).iter();
+pub(crate) fn ensure(headers: &mut HeaderMap) -> HeaderValue {
+    let mut given = headers.get_all(REQUEST_ID).iter();
     if let (Some(id), None) = (given.next(), given.next())
-        && is_sane(id)
+        && is_safe(id)
     {
         return id.clone();
     }
     let id = new();
-    fields.insert(REQUEST_ID, id.clone());
+    headers.insert(REQUEST_ID, id.clone());
     id
 }
 
 /// Whether the id is safe in a log, a page and a shell.
-pub(crate) fn is_sane(id: &HeaderValue) -> bool {
+pub(crate) fn is_safe(id: &HeaderValue) -> bool {
     let id = id.as_bytes();
     let is_harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:=+/@".contains(byte);
-    (1..=LONGEST).contains(&id.len()) && id.iter().all(is_harmless)
+    (1..=MAX_LENGTH).contains(&id.len()) && id.iter().all(is_harmless)
 }
 
 /// A random id of 128 bits.
@@ -38,21 +38,21 @@ pub(crate) fn new() -> HeaderValue {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let [high, low] = KEYS.each_ref().map(|key| key.hash_one(number));
-    HeaderValue::try_from(format!("{high:016x}{low:016x}")).expect("digits are valid in a field")
+    HeaderValue::try_from(format!("{high:016x}{low:016x}")).expect("digits are valid in a header")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fields(ids: &[&str]) -> HeaderMap {
+    fn headers(ids: &[&str]) -> HeaderMap {
         let value = |id: &&str| HeaderValue::from_str(id).expect("test values are valid");
         ids.iter().map(|id| (REQUEST_ID, value(id))).collect()
     }
 
     #[test]
-    fn a_sane_id_stays_and_any_other_is_replaced() {
-        let long = "a".repeat(LONGEST + 1);
+    fn safe_id_stays_and_others_are_replaced() {
+        let long = "a".repeat(MAX_LENGTH + 1);
         for (given, stays) in [
             (&["8c8a:Root=1-5759e988/b.c_d+e@f"][..], true),
             (&[&long[1..]], true),
@@ -64,17 +64,17 @@ mod tests {
             (&["a", "a"], false),
             (&[], false),
         ] {
-            let mut fields = fields(given);
-            let id = ensure(&mut fields);
-            let kept: Vec<_> = fields.get_all(REQUEST_ID).iter().collect();
+            let mut headers = headers(given);
+            let id = ensure(&mut headers);
+            let kept: Vec<_> = headers.get_all(REQUEST_ID).iter().collect();
             assert_eq!(kept, [&id], "{given:?}");
             assert_eq!(given.first().is_some_and(|given| id == **given), stays);
-            assert!(is_sane(&id));
+            assert!(is_safe(&id));
         }
     }
 
     #[test]
-    fn no_two_new_ones_are_alike() {
+    fn new_ids_differ() {
         let ids: std::collections::HashSet<_> = (0..1000).map(|_| new()).collect();
         assert_eq!(ids.len(), 1000);
         assert!(ids.iter().all(|id| id.len() == 32));

@@ -13,7 +13,7 @@ use rustls::{ProtocolVersion, ServerConnection};
 /// use httpool::http::StatusCode;
 ///
 /// /// For clients with a certificate only.
-/// fn answer(request: Request) -> Result<String, StatusCode> {
+/// fn respond(request: Request) -> Result<String, StatusCode> {
 ///     let tls = ClientInfo::of(&request).and_then(ClientInfo::tls);
 ///     match tls.map(|tls| tls.peer_certificates()) {
 ///         Some([certificate, ..]) => Ok(format!("your certificate has {} bytes\n", certificate.len())),
@@ -21,7 +21,7 @@ use rustls::{ProtocolVersion, ServerConnection};
 ///     }
 /// }
 ///
-/// assert_eq!(answer(Request::default()), Err(StatusCode::FORBIDDEN));
+/// assert_eq!(respond(Request::default()), Err(StatusCode::FORBIDDEN));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsInfo {

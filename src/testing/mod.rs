@@ -322,7 +322,7 @@ impl RequestBuilder<'_> {
                 return receive(refuse(error, reason, &**handler, &request), &buffer);
             }
         };
-        buffer.request.body_mut().set_origin(self.client_info);
+        buffer.request.body_mut().set_client_info(self.client_info);
         let mut response = handler.handle(&mut buffer.request);
         Pages::default().apply(&mut response, || Cow::Owned(buffer.headers()));
         // The streamed body failed, and the handler may have responded with its own error.

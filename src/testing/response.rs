@@ -44,7 +44,7 @@ pub(crate) fn receive(
     let reader: Box<dyn Read + Send> = Box::new(body);
     let mut received = HttpResponse::new(reader);
     *received.status_mut() = status;
-    *received.headers_mut() = RawRequest::new(head.into(), None).fields();
+    *received.headers_mut() = RawRequest::new(head.into(), None).headers();
     received
 }
 

@@ -11,7 +11,7 @@ fn describe(request: &Request) -> String {
     let client_info = ClientInfo::of(request).expect("a request has client information");
     let raw_request = RawRequest::of(request).expect("a request has its raw form");
     let lines: Vec<_> = raw_request
-        .field_lines()
+        .header_lines()
         .map(|(name, value)| [name, b"=", value].concat())
         .collect();
     format!(

@@ -60,7 +60,7 @@ fn describe(request: &Request) -> Vec<u8> {
 fn describe_raw(request: &Request) -> Vec<u8> {
     let raw_request = RawRequest::of(request).expect("the request has its raw form");
     let mut text = [raw_request.request_line(), b"\n"].concat();
-    for (name, value) in raw_request.field_lines() {
+    for (name, value) in raw_request.header_lines() {
         text.extend([name, b"=", value, b"\n"].concat());
     }
     for chunk in raw_request.chunks() {

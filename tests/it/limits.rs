@@ -44,10 +44,10 @@ fn malformed_heads_get_400() {
         400,
         "request target",
     );
-    check(get_with("Host: it\r\nno colon\r\n"), 400, "header field");
-    check(get_with("Host: it\r\nA : b\r\n"), 400, "header field");
-    check(get_with("Host: it\r\nA: b\r\n c\r\n"), 400, "header field");
-    check(get_with("Host: it\r\nA: \0\r\n"), 400, "header field");
+    check(get_with("Host: it\r\nno colon\r\n"), 400, "header line");
+    check(get_with("Host: it\r\nA : b\r\n"), 400, "header line");
+    check(get_with("Host: it\r\nA: b\r\n c\r\n"), 400, "header line");
+    check(get_with("Host: it\r\nA: \0\r\n"), 400, "header line");
     check(get_with(""), 400, "Host");
     check(get_with("Host: it\r\nHost: it\r\n"), 400, "Host");
 }

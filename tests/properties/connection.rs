@@ -170,7 +170,7 @@ fn raw_requests(raw: &RawRequest) -> reference::RawRequest {
     let chunks = raw.chunks().map(|chunk| (chunk.size, chunk.line.to_vec()));
     reference::RawRequest {
         head: raw.head().to_vec(),
-        headers: raw.field_lines().map(header).collect(),
+        headers: raw.header_lines().map(header).collect(),
         chunks: chunks.collect(),
         unkept_chunks: raw.unkept_chunks(),
         trailers: raw.trailer_lines().map(header).collect(),

@@ -103,9 +103,9 @@ pub(crate) enum Presence {
 }
 
 /// A client of unknown state.
-pub(crate) struct Anyone;
+pub(crate) struct UnknownClient;
 
-/// The reason why a wait ended.
+/// The error of a wait that ended because the client left.
 #[derive(Debug)]
 pub(crate) struct ClientGone;
 
@@ -152,21 +152,21 @@ impl BodySource {
 
 impl Read for BodySource {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.read_for(buffer, &Anyone)
+        self.read_for(buffer, &UnknownClient)
     }
 }
 
-impl Client for Anyone {
+impl Client for UnknownClient {
     fn presence(&self) -> Presence {
         Presence::Here
     }
 }
 
 impl ClientGone {
-    /// Whether a reader failed for this reason.
-    pub(crate) fn is_why(error: &io::Error) -> bool {
+    /// Whether this error is the source of a reader's error.
+    pub(crate) fn is_source_of(error: &io::Error) -> bool {
         match error.get_ref() {
-            Some(why) => why.is::<Self>(),
+            Some(source) => source.is::<Self>(),
             None => false,
         }
     }
@@ -216,8 +216,8 @@ fn read_of(
     }
     match read(&mut buffer[..most])? {
         0 => {
-            let what = format!("it ended {left} bytes before its length");
-            Err(io::Error::new(ErrorKind::UnexpectedEof, what))
+            let reason = format!("the body ended {left} bytes before its length");
+            Err(io::Error::new(ErrorKind::UnexpectedEof, reason))
         }
         count => Ok(count),
     }

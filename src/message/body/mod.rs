@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes};
 use http::HeaderValue;
 
 #[cfg(test)]
-pub(crate) use self::content::Anyone;
+pub(crate) use self::content::UnknownClient;
 pub(crate) use self::content::{
     BodySource, Client, ClientGone, Content, FilePart, Presence, ReadWatching, Reader, Withheld,
 };
@@ -53,14 +53,14 @@ use super::{ClientInfo, RawRequest, Upgrade};
 #[derive(Default)]
 pub struct Body {
     content: Content,
-    wire: Option<RawRequest>,
-    origin: Option<ClientInfo>,
+    raw_request: Option<RawRequest>,
+    client_info: Option<ClientInfo>,
 }
 
 /// Data about the request that arrived with the body.
 pub(crate) struct Provenance {
-    wire: Option<RawRequest>,
-    origin: Option<ClientInfo>,
+    raw_request: Option<RawRequest>,
+    client_info: Option<ClientInfo>,
 }
 
 impl Body {
@@ -69,8 +69,8 @@ impl Body {
     pub const fn empty() -> Self {
         Self {
             content: Content::Memory(Bytes::new()),
-            wire: None,
-            origin: None,
+            raw_request: None,
+            client_info: None,
         }
     }
 
@@ -203,35 +203,35 @@ impl Body {
     /// The request as it arrived on its connection. `None` if it did not arrive on a connection.
     #[must_use]
     pub fn raw_request(&self) -> Option<&RawRequest> {
-        self.wire.as_ref()
+        self.raw_request.as_ref()
     }
 
-    /// The origin of the request that arrived with this body. `None` if it did not arrive on a
+    /// The client of the request that arrived with this body. `None` if it did not arrive on a
     /// connection.
     #[must_use]
     pub fn client_info(&self) -> Option<&ClientInfo> {
-        self.origin.as_ref()
+        self.client_info.as_ref()
     }
 
-    pub(crate) fn set_origin(&mut self, origin: ClientInfo) {
-        self.origin = Some(origin);
+    pub(crate) fn set_client_info(&mut self, client_info: ClientInfo) {
+        self.client_info = Some(client_info);
     }
 
     /// The data about the request, to keep while the body may be replaced.
     pub(crate) fn provenance(&self) -> Provenance {
         Provenance {
-            wire: self.wire.clone(),
-            origin: self.origin.clone(),
+            raw_request: self.raw_request.clone(),
+            client_info: self.client_info.clone(),
         }
     }
 
     /// Attaches this data about the request, unless the body has its own.
     pub(crate) fn restore(&mut self, provenance: &Provenance) {
-        if self.wire.is_none() {
-            self.wire.clone_from(&provenance.wire);
+        if self.raw_request.is_none() {
+            self.raw_request.clone_from(&provenance.raw_request);
         }
-        if self.origin.is_none() {
-            self.origin.clone_from(&provenance.origin);
+        if self.client_info.is_none() {
+            self.client_info.clone_from(&provenance.client_info);
         }
     }
 
@@ -245,8 +245,8 @@ impl Body {
     pub(crate) fn received(content: Bytes, head: Bytes, chunking: Option<SharedChunking>) -> Self {
         Self {
             content: Content::Memory(content),
-            wire: Some(RawRequest::new(head, chunking)),
-            origin: None,
+            raw_request: Some(RawRequest::new(head, chunking)),
+            client_info: None,
         }
     }
 
@@ -269,8 +269,8 @@ impl Body {
     pub(crate) fn withheld(head: Bytes, length: Option<u64>) -> Self {
         Self {
             content: Content::Withheld(Withheld::new(length)),
-            wire: Some(RawRequest::new(head, None)),
-            origin: None,
+            raw_request: Some(RawRequest::new(head, None)),
+            client_info: None,
         }
     }
 
@@ -376,8 +376,8 @@ impl From<Content> for Body {
     fn from(content: Content) -> Self {
         Self {
             content,
-            wire: None,
-            origin: None,
+            raw_request: None,
+            client_info: None,
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn wanted<C: Copy, const N: usize>(
 
 fn of_coding(request: &HeaderMap, coding: &str) -> Quality {
     let mut of_any = 0;
-    for (name, weight) in quality::in_field(request, &ACCEPT_ENCODING) {
+    for (name, weight) in quality::in_header(request, &ACCEPT_ENCODING) {
         if is_coding(name, coding) {
             return weight;
         }

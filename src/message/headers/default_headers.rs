@@ -19,23 +19,23 @@ impl DefaultHeaders {
 
     /// Adds the headers to a response for this client.
     #[inline]
-    pub(crate) fn apply(&self, response: &mut Response, origin: &ClientInfo) {
+    pub(crate) fn apply(&self, response: &mut Response, client: &ClientInfo) {
         if let Some(add) = &self.0 {
-            Self::add(add, response, origin);
+            Self::add(add, response, client);
         }
     }
 
     #[cold]
-    fn add(add: &Add, response: &mut Response, origin: &ClientInfo) {
-        add(response.headers_mut(), origin);
+    fn add(add: &Add, response: &mut Response, client: &ClientInfo) {
+        add(response.headers_mut(), client);
     }
 }
 
 impl fmt::Debug for DefaultHeaders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
-            Some(_) => "fields of all answers",
-            None => "no fields of all answers",
+            Some(_) => "default headers",
+            None => "no default headers",
         })
     }
 }

@@ -23,8 +23,8 @@ pub(crate) struct MediaType<'m>(&'m [u8]);
 impl<'m> MediaType<'m> {
     /// The media type of a message's content, if it has one.
     #[cfg(any(feature = "json", feature = "router"))]
-    pub(crate) fn of_content(fields: &'m HeaderMap) -> Option<Self> {
-        essence(fields).map(Self)
+    pub(crate) fn of_content(headers: &'m HeaderMap) -> Option<Self> {
+        essence(headers).map(Self)
     }
 
     pub(crate) fn is(self, other: &str) -> bool {
@@ -49,15 +49,15 @@ impl<'m> MediaType<'m> {
     feature = "router",
     feature = "zstd"
 ))]
-pub(crate) fn essence(fields: &HeaderMap) -> Option<&[u8]> {
-    let content_type = fields.get(CONTENT_TYPE)?;
+pub(crate) fn essence(headers: &HeaderMap) -> Option<&[u8]> {
+    let content_type = headers.get(CONTENT_TYPE)?;
     let essence = content_type.as_bytes().split(|byte| *byte == b';').next();
     Some(essence.unwrap_or_default().trim_ascii())
 }
 
 /// The media ranges that a client accepts (RFC 9110 section 12.5.1) with their qualities.
 pub(crate) fn accepted(request: &HeaderMap) -> impl Iterator<Item = (MediaType<'_>, Quality)> {
-    let ranges = quality::in_field(request, &ACCEPT);
+    let ranges = quality::in_header(request, &ACCEPT);
     ranges.map(|(range, weight)| (MediaType(range.as_bytes()), weight))
 }
 

@@ -9,14 +9,14 @@ use super::list;
 pub(crate) type Quality = u16;
 
 /// The quality of `1`, and of an item without one.
-const MOST: Quality = 1000;
+const MAX: Quality = 1000;
 
 /// The items in all lines of this header, without their parameters, with their qualities.
-pub(crate) fn in_field<'f>(
-    fields: &'f HeaderMap,
+pub(crate) fn in_header<'f>(
+    headers: &'f HeaderMap,
     name: &HeaderName,
 ) -> impl Iterator<Item = (&'f str, Quality)> {
-    fields
+    headers
         .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
@@ -33,7 +33,7 @@ fn weight<'p>(mut parameters: impl Iterator<Item = &'p str>) -> Quality {
         let (name, value) = parameter.split_once('=')?;
         name.eq_ignore_ascii_case("q").then_some(value)
     });
-    weight.map_or(MOST, |weight| parse(weight).unwrap_or(0))
+    weight.map_or(MAX, |weight| parse(weight).unwrap_or(0))
 }
 
 /// Parses `0` or `1` and up to three decimals.
@@ -45,7 +45,7 @@ fn parse(text: &str) -> Option<Quality> {
     let thousandths: Quality = format!("{digits:0<3}").parse().ok()?;
     match whole {
         "0" => Some(thousandths),
-        "1" if thousandths == 0 => Some(MOST),
+        "1" if thousandths == 0 => Some(MAX),
         _ => None,
     }
 }
@@ -59,16 +59,16 @@ mod tests {
 
     #[test]
     fn choices_are_read_from_all_lines() {
-        let mut fields = HeaderMap::new();
+        let mut headers = HeaderMap::new();
         for value in ["a;q=0.5, b", "c ; x=y ;Q=0.25"] {
-            fields.append(ACCEPT, HeaderValue::from_static(value));
+            headers.append(ACCEPT, HeaderValue::from_static(value));
         }
-        let found: Vec<_> = in_field(&fields, &ACCEPT).collect();
+        let found: Vec<_> = in_header(&headers, &ACCEPT).collect();
         assert_eq!(found, [("a", 500), ("b", 1000), ("c", 250)]);
     }
 
     #[test]
-    fn what_is_no_weight_is_the_least() {
+    fn malformed_quality_is_zero() {
         for (text, expected) in [
             ("1", Some(1000)),
             ("1.000", Some(1000)),

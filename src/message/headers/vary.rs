@@ -5,17 +5,17 @@ use http::header::{HeaderMap, HeaderValue, VARY};
 use super::list::lists;
 
 /// Adds this request header to the response's `Vary`.
-pub(crate) fn vary(answer: &mut HeaderMap, field: &'static str) {
-    if !lists(answer, &VARY, field) && !lists(answer, &VARY, "*") {
-        answer.append(VARY, HeaderValue::from_static(field));
+pub(crate) fn vary(response: &mut HeaderMap, header: &'static str) {
+    if !lists(response, &VARY, header) && !lists(response, &VARY, "*") {
+        response.append(VARY, HeaderValue::from_static(header));
     }
 }
 
 /// Adds the `Vary` of another response.
-pub(crate) fn vary_as(answer: &mut HeaderMap, other: &HeaderMap) {
-    for fields in other.get_all(VARY) {
-        if answer.get_all(VARY).iter().all(|known| known != fields) {
-            answer.append(VARY, fields.clone());
+pub(crate) fn merge_vary(response: &mut HeaderMap, other: &HeaderMap) {
+    for value in other.get_all(VARY) {
+        if response.get_all(VARY).iter().all(|known| known != value) {
+            response.append(VARY, value.clone());
         }
     }
 }

@@ -13,7 +13,7 @@ use http::{Response as HttpResponse, StatusCode};
 
 use self::page::{POLICY, Page};
 use super::headers::media_type;
-use super::request_id::{REQUEST_ID, is_sane};
+use super::request_id::{REQUEST_ID, is_safe};
 use super::{Body, IntoResponse, Response};
 use crate::logging::escape_json_string;
 
@@ -71,7 +71,7 @@ pub enum ProblemFormat {
 
 /// The problem that a response carries.
 #[derive(Debug, Clone)]
-struct Told {
+struct AttachedProblem {
     problem: Problem,
     audience: Audience,
     /// The text of the problem. If the body was replaced, it no longer matches.
@@ -114,7 +114,7 @@ impl Problem {
     /// ```
     #[must_use]
     pub fn of(response: &Response) -> Option<&Self> {
-        Told::by(response).map(|told| &told.problem)
+        AttachedProblem::of(response).map(|attached| &attached.problem)
     }
 
     /// The status. If the response has another status now, for example `(StatusCode::GONE,
@@ -142,7 +142,7 @@ impl Problem {
 
     fn tell(&self, request: &HeaderMap, audience: Audience) -> Response {
         let form = ProblemFormat::preferred(request);
-        let id = request.get(REQUEST_ID).filter(|id| is_sane(id));
+        let id = request.get(REQUEST_ID).filter(|id| is_safe(id));
         let id = id.and_then(|id| id.to_str().ok());
         let content = Bytes::from(match form {
             ProblemFormat::Html => self.html(id),
@@ -151,16 +151,16 @@ impl Problem {
         });
         let mut response = HttpResponse::new(Body::from(content.clone()));
         *response.status_mut() = self.status;
-        response.extensions_mut().insert(Told {
+        response.extensions_mut().insert(AttachedProblem {
             problem: self.clone(),
             audience,
             content,
         });
-        let fields = response.headers_mut();
-        fields.insert(CONTENT_TYPE, form.content_type());
-        fields.insert(VARY, HeaderValue::from_static("accept"));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, form.content_type());
+        headers.insert(VARY, HeaderValue::from_static("accept"));
         if form == ProblemFormat::Html {
-            fields.insert(CONTENT_SECURITY_POLICY, POLICY);
+            headers.insert(CONTENT_SECURITY_POLICY, POLICY);
         }
         response
     }
@@ -236,21 +236,21 @@ pub(crate) fn try_again(mut response: Response) -> Response {
 
 /// The problem of a response, and whether its form suits the client. A response whose status has
 /// changed needs a new text.
-pub(crate) fn told(response: &Response) -> Option<(&Problem, Audience)> {
-    let told = Told::by(response)?;
-    let audience = if told.problem.status == response.status() {
-        told.audience
+pub(crate) fn attached_problem(response: &Response) -> Option<(&Problem, Audience)> {
+    let attached = AttachedProblem::of(response)?;
+    let audience = if attached.problem.status == response.status() {
+        attached.audience
     } else {
         Audience::Unknown
     };
-    Some((&told.problem, audience))
+    Some((&attached.problem, audience))
 }
 
-impl Told {
-    fn by(response: &Response) -> Option<&Self> {
-        let told = response.extensions().get::<Self>()?;
+impl AttachedProblem {
+    fn of(response: &Response) -> Option<&Self> {
+        let attached = response.extensions().get::<Self>()?;
         let content = response.body().as_bytes();
-        std::ptr::eq(content, &*told.content).then_some(told)
+        std::ptr::eq(content, &*attached.content).then_some(attached)
     }
 }
 
@@ -264,9 +264,9 @@ impl ProblemFormat {
     /// use httpool::ProblemFormat;
     /// use httpool::http::{HeaderMap, HeaderValue, header::ACCEPT};
     ///
-    /// let mut fields = HeaderMap::new();
-    /// fields.insert(ACCEPT, HeaderValue::from_static("text/html, application/json;q=0.9"));
-    /// assert_eq!(ProblemFormat::preferred(&fields), ProblemFormat::Html);
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert(ACCEPT, HeaderValue::from_static("text/html, application/json;q=0.9"));
+    /// assert_eq!(ProblemFormat::preferred(&headers), ProblemFormat::Html);
     /// ```
     #[must_use]
     pub fn preferred(request: &HeaderMap) -> Self {

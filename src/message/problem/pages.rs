@@ -11,13 +11,13 @@ use http::header::{
 };
 
 use super::page::POLICY;
-use super::{Audience, told};
-use crate::message::headers::vary::{vary, vary_as};
+use super::{Audience, attached_problem};
+use crate::message::headers::vary::{merge_vary, vary};
 use crate::message::{Problem, Response};
 
 /// Headers that describe the content, which a page replaces together with it. `Content-Range` is
 /// not among them: in an error it gives the length of the file (RFC 9110 section 14.4).
-const OF_CONTENT: [HeaderName; 6] = [
+const CONTENT_HEADERS: [HeaderName; 6] = [
     CONTENT_ENCODING,
     CONTENT_LANGUAGE,
     CONTENT_LENGTH,
@@ -29,7 +29,7 @@ const OF_CONTENT: [HeaderName; 6] = [
 /// The security policy that a response had before the policy of a built-in page. It applies again
 /// if the page is replaced.
 #[derive(Debug, Clone)]
-pub(crate) struct PolicyOfOthers(pub(crate) HeaderValue);
+pub(crate) struct SitePolicy(pub(crate) HeaderValue);
 
 /// Provides pages for errors. Every `Fn(&Problem, &HeaderMap) -> Option<Response> + Send + Sync`
 /// implements it:
@@ -95,12 +95,12 @@ impl Pages {
         response: &mut Response,
         request: impl FnOnce() -> Cow<'r, HeaderMap>,
     ) {
-        let (problem, audience) = match (told(response), &self.0) {
+        let (problem, audience) = match (attached_problem(response), &self.0) {
             (Some((_, Audience::Known)), None) | (None, None) => return,
             (Some((problem, audience)), _) => {
                 (problem.clone().with_status(response.status()), audience)
             }
-            (None, Some(_)) if says_nothing(response) => {
+            (None, Some(_)) if is_bare(response) => {
                 (Problem::new(response.status()), Audience::Known)
             }
             (None, Some(_)) => return,
@@ -119,31 +119,34 @@ impl Pages {
 }
 
 /// Whether the response is an error without content.
-fn says_nothing(response: &Response) -> bool {
-    let fields = response.headers();
-    response.body().length() == Some(0) && OF_CONTENT.iter().all(|name| !fields.contains_key(name))
+fn is_bare(response: &Response) -> bool {
+    let headers = response.headers();
+    response.body().length() == Some(0)
+        && CONTENT_HEADERS
+            .iter()
+            .all(|name| !headers.contains_key(name))
 }
 
 /// Gives a response the content of another one and the headers that describe it.
 fn replace(response: &mut Response, other: Response) {
     let (mut head, body) = other.into_parts();
-    let policy = response.extensions_mut().remove::<PolicyOfOthers>();
-    let fields = response.headers_mut();
+    let policy = response.extensions_mut().remove::<SitePolicy>();
+    let headers = response.headers_mut();
     // The policy of a built-in page goes with the page; other policies belong to the site.
-    if fields.get(CONTENT_SECURITY_POLICY) == Some(&POLICY) {
-        fields.remove(CONTENT_SECURITY_POLICY);
-        fields.extend(policy.map(|policy| (CONTENT_SECURITY_POLICY, policy.0)));
+    if headers.get(CONTENT_SECURITY_POLICY) == Some(&POLICY) {
+        headers.remove(CONTENT_SECURITY_POLICY);
+        headers.extend(policy.map(|policy| (CONTENT_SECURITY_POLICY, policy.0)));
     }
-    for name in &OF_CONTENT {
-        fields.remove(name);
+    for name in &CONTENT_HEADERS {
+        headers.remove(name);
     }
-    vary_as(fields, &head.headers);
+    merge_vary(headers, &head.headers);
     head.headers.remove(VARY);
-    fields.extend(head.headers);
+    headers.extend(head.headers);
     *response.body_mut() = body;
 }
 
-/// The same pages for several servers, or for a server and the code that reloads them.
+/// Shares the pages between several servers, or between a server and the code that reloads them.
 impl<P: ErrorPages + ?Sized> ErrorPages for Arc<P> {
     fn page(&self, problem: &Problem, request: &HeaderMap) -> Option<Response> {
         (**self).page(problem, request)

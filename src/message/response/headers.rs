@@ -20,8 +20,8 @@ use crate::message::Response;
 /// use httpool::{IntoResponse, Request};
 ///
 /// let table = |_: Request| {
-///     let fields = [(CONTENT_TYPE, "text/csv"), (ETAG, "\"7\"")];
-///     (StatusCode::OK, fields, "a,b\n1,2\n")
+///     let headers = [(CONTENT_TYPE, "text/csv"), (ETAG, "\"7\"")];
+///     (StatusCode::OK, headers, "a,b\n1,2\n")
 /// };
 ///
 /// let response = ([("x-name", "Zoë\r\nSet-Cookie: a=b")], "hello").into_response();
@@ -41,12 +41,12 @@ pub trait Headers {
     ///
     /// # Errors
     ///
-    /// What is wrong with a name or value.
-    fn into_fields(self) -> Result<HeaderMap, Error>;
+    /// Returns an error if a name or value is invalid.
+    fn into_headers(self) -> Result<HeaderMap, Error>;
 }
 
 impl Headers for HeaderMap {
-    fn into_fields(self) -> Result<HeaderMap, Error> {
+    fn into_headers(self) -> Result<HeaderMap, Error> {
         Ok(self)
     }
 }
@@ -58,13 +58,13 @@ where
     K::Error: Into<Error>,
     V::Error: Into<Error>,
 {
-    fn into_fields(self) -> Result<HeaderMap, Error> {
-        let mut fields = HeaderMap::with_capacity(N);
+    fn into_headers(self) -> Result<HeaderMap, Error> {
+        let mut headers = HeaderMap::with_capacity(N);
         for (name, value) in self {
             let name = name.try_into().map_err(Into::into)?;
-            fields.append(name, value.try_into().map_err(Into::into)?);
+            headers.append(name, value.try_into().map_err(Into::into)?);
         }
-        Ok(fields)
+        Ok(headers)
     }
 }
 
@@ -80,27 +80,27 @@ impl<R: IntoResponse> IntoResponse for (StatusCode, R) {
 
 impl<F: Headers, R: IntoResponse> IntoResponse for (F, R) {
     fn into_response(self) -> Response {
-        with_fields(self.0, || self.1.into_response())
+        with_headers(self.0, || self.1.into_response())
     }
 }
 
 impl<F: Headers, R: IntoResponse> IntoResponse for (StatusCode, F, R) {
     fn into_response(self) -> Response {
-        with_fields(self.1, || (self.0, self.2).into_response())
+        with_headers(self.1, || (self.0, self.2).into_response())
     }
 }
 
-fn with_fields(fields: impl Headers, answer: impl FnOnce() -> Response) -> Response {
-    match fields.into_fields() {
-        Ok(fields) => {
-            let mut response = answer();
+fn with_headers(headers: impl Headers, make_response: impl FnOnce() -> Response) -> Response {
+    match headers.into_headers() {
+        Ok(headers) => {
+            let mut response = make_response();
             if !has_failed(&response) {
-                response.headers_mut().extend(fields);
+                response.headers_mut().extend(headers);
             }
             response
         }
-        Err(why) => {
-            error!("an answer has a field that can't be sent: {why}");
+        Err(error) => {
+            error!("response with an invalid header: {error}");
             failed(StatusCode::INTERNAL_SERVER_ERROR)
         }
     }
@@ -114,12 +114,12 @@ mod tests {
 
     #[test]
     fn fields_of_a_tuple_replace_those_of_the_answer() {
-        let mut fields = HeaderMap::new();
-        fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv"));
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv"));
         let array = || [(CONTENT_TYPE, "text/csv")];
         for response in [
-            (StatusCode::ACCEPTED, fields.clone(), "a,b").into_response(),
-            (StatusCode::ACCEPTED, (fields, "a,b")).into_response(),
+            (StatusCode::ACCEPTED, headers.clone(), "a,b").into_response(),
+            (StatusCode::ACCEPTED, (headers, "a,b")).into_response(),
             (StatusCode::ACCEPTED, array(), "a,b").into_response(),
             (array(), (StatusCode::ACCEPTED, "a,b")).into_response(),
         ] {
@@ -147,13 +147,13 @@ mod tests {
     fn what_is_no_field_is_never_sent() {
         #[track_caller]
         fn check(name: &str, value: &str) {
-            let fields = || [(name, value)];
+            let headers = || [(name, value)];
             for response in [
-                (fields(), "secret").into_response(),
-                (StatusCode::OK, fields(), "secret").into_response(),
-                (StatusCode::CREATED, (fields(), "secret")).into_response(),
-                ([("x-more", "secret")], (fields(), "secret")).into_response(),
-                (StatusCode::OK, [("x-more", "secret")], (fields(), "")).into_response(),
+                (headers(), "secret").into_response(),
+                (StatusCode::OK, headers(), "secret").into_response(),
+                (StatusCode::CREATED, (headers(), "secret")).into_response(),
+                ([("x-more", "secret")], (headers(), "secret")).into_response(),
+                (StatusCode::OK, [("x-more", "secret")], (headers(), "")).into_response(),
             ] {
                 assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
                 let names: Vec<_> = response.headers().keys().collect();

@@ -40,14 +40,14 @@ use super::{Body, IntoResponse, Response};
 ///     Ok(())
 /// }
 ///
-/// fn answer(_: Request) -> Upgrade {
+/// fn respond(_: Request) -> Upgrade {
 ///     Upgrade::new("line-echo", |stream| {
-///         // Whoever has left needs no more answers.
+///         // An error means that the client has left.
 ///         let _ = echo(stream);
 ///     })
 /// }
 ///
-/// let response = answer(Request::default()).into_response();
+/// let response = respond(Request::default()).into_response();
 /// assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
 /// ```
 pub struct Upgrade {
@@ -61,7 +61,7 @@ impl Upgrade {
     ///
     /// # Panics
     ///
-    /// If the protocol's name has characters that a header value can't have.
+    /// Panics if the protocol's name has characters that a header value can't have.
     pub fn new(protocol: &'static str, serve: impl FnOnce(Stream) + Send + 'static) -> Self {
         Self {
             protocol: HeaderValue::from_static(protocol),

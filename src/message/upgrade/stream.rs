@@ -21,9 +21,9 @@ pub(crate) trait UpgradedConnection: Read + Write + Send {
 ///
 /// Under TLS, a write that times out may have accepted bytes that are not sent yet. The next write
 /// or [`flush`](Write::flush) sends them. If the connection ends without `close_notify`, a read
-/// fails with [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), because an attacker may have cut it.
-/// With TLS 1.2 and AES-GCM, writes fail after 2^24 records, when the keys are used up; each write
-/// is at least one record. TLS 1.3 renews its keys.
+/// fails with [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), because an attacker may have
+/// truncated it. With TLS 1.2 and AES-GCM, writes fail after 2^24 records, when the keys are used
+/// up; each write is at least one record. TLS 1.3 renews its keys.
 ///
 /// The server counts the connection until this value is dropped, and a drain waits for it; check
 /// [`is_draining`](Self::is_draining). At the drain's deadline reads and writes fail with
@@ -38,7 +38,7 @@ pub(crate) trait UpgradedConnection: Read + Write + Send {
 ///
 /// use httpool::Stream;
 ///
-/// /// Gives back what comes, until the client has no more or the server stops.
+/// /// Echoes bytes until the client finishes or the server shuts down.
 /// fn echo(mut stream: Stream) -> io::Result<()> {
 ///     stream.set_read_timeout(Some(Duration::from_millis(500)));
 ///     let mut buffer = [0; 4096];
@@ -46,7 +46,7 @@ pub(crate) trait UpgradedConnection: Read + Write + Send {
 ///         match stream.read(&mut buffer) {
 ///             Ok(0) => break,
 ///             Ok(count) => stream.write_all(&buffer[..count])?,
-///             // Nothing has come for a while: does the server stop?
+///             // A timeout: check again whether the server is shutting down.
 ///             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
 ///             Err(error) => return Err(error),
 ///         }
@@ -80,12 +80,12 @@ impl Stream {
         self.0.is_draining()
     }
 
-    /// Ends the sending direction. The client can go on sending.
+    /// Ends the sending direction. The client can continue to send.
     ///
     /// # Errors
     ///
-    /// If the connection has ended, or under TLS if the client does not take the last bytes in
-    /// time.
+    /// Returns an error if the connection has ended, or under TLS if the client does not take the
+    /// last bytes in time.
     pub fn finish(&mut self) -> io::Result<()> {
         self.0.finish()
     }

@@ -270,7 +270,7 @@ fn header_values<'a, const N: usize>(
     names: [&str; N],
 ) -> [Option<&'a [u8]>; N] {
     let mut values = [None; N];
-    for (name, value) in record.raw_request().field_lines() {
+    for (name, value) in record.raw_request().header_lines() {
         let is_name = |wanted: &&str| name.eq_ignore_ascii_case(wanted.as_bytes());
         if let Some(index) = names.iter().position(is_name) {
             values[index].get_or_insert(value);

@@ -13,7 +13,7 @@ use super::is_in_memory;
 use crate::message::headers::list::lists;
 use crate::message::headers::media_type::essence;
 use crate::message::headers::vary::vary;
-use crate::message::problem::told;
+use crate::message::problem::attached_problem;
 use crate::message::{Body, Request, Response};
 use crate::web::content_coding::{ContentCoding, Flush};
 use crate::web::{Layer, Next};
@@ -101,7 +101,7 @@ impl Compression {
         let is_fixed = headers.contains_key(CONTENT_ENCODING)
             || DIGESTS.iter().any(|name| headers.contains_key(name))
             || lists(headers, &CACHE_CONTROL, "no-transform");
-        if is_fixed || told(response).is_some() {
+        if is_fixed || attached_problem(response).is_some() {
             return Scope::None;
         }
         let essence = essence(headers);

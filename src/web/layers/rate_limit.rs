@@ -281,7 +281,7 @@ mod tests {
         let mut request: Request = Request::default();
         request
             .body_mut()
-            .set_origin(ClientInfo::new(IpAddr::from(ip).into()));
+            .set_client_info(ClientInfo::new(IpAddr::from(ip).into()));
         Key::of(&request)
     }
 
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(no_client_info, Key::Unknown(Unknown::NoClientInfo));
         request
             .body_mut()
-            .set_origin(ClientInfo::new(PeerAddr::UNIX));
+            .set_client_info(ClientInfo::new(PeerAddr::UNIX));
         let unix = Key::of(&request);
         assert_eq!(unix, Key::Unknown(Unknown::UnixSocket));
         let limit = RateLimit::new(1, Duration::from_secs(3600));

@@ -5,7 +5,7 @@ use http::header::{
 };
 
 use crate::message::problem::page::POLICY;
-use crate::message::problem::pages::PolicyOfOthers;
+use crate::message::problem::pages::SitePolicy;
 use crate::message::{Request, Response};
 use crate::web::{Layer, Next};
 
@@ -96,7 +96,7 @@ impl Layer for SecurityHeaders {
                     response.headers_mut().insert(name, own.clone());
                 }
                 Some(value) if *name == CONTENT_SECURITY_POLICY && *value == POLICY => {
-                    let policy = PolicyOfOthers(own.clone());
+                    let policy = SitePolicy(own.clone());
                     response.extensions_mut().insert(policy);
                 }
                 Some(_) => {}

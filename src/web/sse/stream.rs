@@ -93,10 +93,10 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     use super::*;
-    use crate::message::body::Anyone;
+    use crate::message::body::UnknownClient;
 
     fn next(events: &mut Events) -> Option<Event> {
-        events.next(&Anyone).expect("the client is present")
+        events.next(&UnknownClient).expect("the client is present")
     }
 
     /// A client that returns these presences, the last one first.
@@ -139,7 +139,7 @@ mod tests {
         let mut piece = [0; 5];
         assert_eq!(
             stream
-                .read_watching(&mut piece, &Anyone)
+                .read_watching(&mut piece, &UnknownClient)
                 .expect("the events are in memory"),
             5
         );
@@ -148,19 +148,19 @@ mod tests {
         let mut rest = [0; 100];
         assert_eq!(
             stream
-                .read_watching(&mut rest, &Anyone)
+                .read_watching(&mut rest, &UnknownClient)
                 .expect("the events are in memory"),
             4
         );
         assert_eq!(
             stream
-                .read_watching(&mut rest, &Anyone)
+                .read_watching(&mut rest, &UnknownClient)
                 .expect("the events are in memory"),
             9
         );
         assert_eq!(
             stream
-                .read_watching(&mut rest, &Anyone)
+                .read_watching(&mut rest, &UnknownClient)
                 .expect("the events are in memory"),
             0
         );
