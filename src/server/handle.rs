@@ -4,13 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::QueueTimes;
-use super::Server;
 use super::queue_times::QueueTimeCounters;
 use super::stats::Stats;
 use super::task::ReadyTask;
 use super::waker::Waker;
 use super::worker_activity::{WorkerActivity, is_in_turn};
+use super::{QueueTimes, Server};
 use crate::connection::Phase;
 use crate::connection::phase::PhaseCell;
 use crate::connection::{Budget, CloseReason};

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use super::ServerState;
 use super::poller::Events;
 use super::task::ReadyTask;
-use crate::connection::Phase;
-use crate::connection::{Admission, WorkerBuffers};
+use crate::connection::{Admission, Phase, WorkerBuffers};
 use crate::message::Overload;
 
 /// Events taken from epoll at a time: more than arrive between two rounds.
@@ -26,11 +25,11 @@ pub(super) struct LoadShedder {
     events: Events,
     buffers: WorkerBuffers,
     /// Connections that were taken from the ready channel and put back behind the others.
-    returned: u64,
+    requeued: u64,
     /// The channel's [end](Self::end) after the last round.
-    latest: u64,
+    last_end: u64,
     /// The end of the connections known to have waited too long.
-    late: u64,
+    late_end: u64,
     /// Marks of earlier rounds, the oldest first, kept while a connection that waited then may still
     /// be waiting.
     marks: VecDeque<Mark>,
@@ -49,9 +48,9 @@ impl LoadShedder {
         Self {
             events: Events::with_capacity(EVENTS),
             buffers: WorkerBuffers::new(workers),
-            returned: 0,
-            latest: 0,
-            late: 0,
+            requeued: 0,
+            last_end: 0,
+            late_end: 0,
             marks: VecDeque::new(),
         }
     }
@@ -59,16 +58,17 @@ impl LoadShedder {
     /// Makes one round, about once a millisecond while the stall detector runs.
     pub(super) fn tick(&mut self, shared: &ServerState) {
         if shared.idle_workers.is_neglected() {
-            self.gather(shared);
+            self.queue_events(shared);
         }
-        // A drain accepts no new connections, and a client that retries would find no server.
+        // The queue of a draining server shrinks by itself, and a client that retries would find no
+        // server.
         if shared.phase() < Phase::Draining {
             self.shed(shared, Instant::now());
         }
     }
 
     /// Moves connections with pending events into the ready channel, where their waiting is counted.
-    fn gather(&mut self, shared: &ServerState) {
+    fn queue_events(&mut self, shared: &ServerState) {
         shared.poll(&mut self.events, Some(Duration::ZERO));
         if shared.enqueue_all(&mut self.events) || self.events.waker_fired() {
             shared.idle_workers.wake_one();
@@ -89,10 +89,10 @@ impl LoadShedder {
         while let Some(mark) = self.marks.front()
             && shared.is_late(Some(mark.at), now)
         {
-            self.late = mark.end;
+            self.late_end = mark.end;
             self.marks.pop_front();
         }
-        let count = self.late.saturating_sub(taken);
+        let count = self.late_end.saturating_sub(taken);
         let is_late = |ready: &ReadyTask| shared.is_late(ready.since, now);
         self.shed_oldest(shared, count, Overload::Late, now, is_late);
 
@@ -110,36 +110,36 @@ impl LoadShedder {
     /// worker may be about to take them.
     fn shed_excess(&mut self, shared: &ServerState, now: Instant) {
         let limit = shared.service.config.queue_limit;
-        let standing = self.latest.saturating_sub(self.taken(shared));
+        let standing = self.last_end.saturating_sub(self.taken(shared));
         let excess = standing.saturating_sub(limit as u64);
         let is_excess = |_: &ReadyTask| shared.ready_rx.len() >= limit;
         self.shed_oldest(shared, excess, Overload::Full, now, is_excess);
-        self.latest = self.end(shared);
+        self.last_end = self.end(shared);
     }
 
-    /// Sheds up to `count` of the oldest connections, while `is_right` holds.
+    /// Sheds up to `count` of the oldest connections, while `must_shed` holds.
     fn shed_oldest(
         &mut self,
         shared: &ServerState,
         count: u64,
         reason: Overload,
         now: Instant,
-        is_right: impl Fn(&ReadyTask) -> bool,
+        must_shed: impl Fn(&ReadyTask) -> bool,
     ) {
         for _ in 0..count.min(MAX_SHED_PER_ROUND) {
             let Ok(ready) = shared.ready_rx.try_recv() else {
                 return;
             };
             // A worker may have taken the intended connection.
-            let is_right = is_right(&ready);
+            let must_shed = must_shed(&ready);
             // A response in progress may come from a handler's reader.
-            if is_right && !ready.task.connection.has_unsent() {
+            if must_shed && !ready.task.connection.has_unsent() {
                 self.drive(shared, ready, reason, now);
                 continue;
             }
             shared.hand_over(ready);
-            self.returned += 1;
-            if !is_right {
+            self.requeued += 1;
+            if !must_shed {
                 return;
             }
         }
@@ -168,7 +168,7 @@ impl LoadShedder {
 
     /// Connections taken from the ready channel so far.
     fn taken(&self, shared: &ServerState) -> u64 {
-        shared.queue_times.taken() + self.returned
+        shared.queue_times.taken() + self.requeued
     }
 
     /// The value of [`taken`](Self::taken) once all connections now in the channel are gone.

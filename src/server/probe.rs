@@ -7,8 +7,7 @@ use rustix::fs::{Access, access};
 
 use crate::net::BindError;
 use crate::net::listener::{open_each, open_tcp, resolve};
-use crate::net::socket_file;
-use crate::net::{ListenAddr, UnixAddr};
+use crate::net::{ListenAddr, UnixAddr, socket_file};
 
 impl ListenAddr {
     /// Checks whether a server could [listen](crate::Builder::listen) on this address, without

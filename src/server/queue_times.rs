@@ -32,7 +32,7 @@ pub(super) struct QueueTimeCounters(Box<[CachePadded<ThreadCounters>]>);
 #[derive(Debug, Default)]
 struct ThreadCounters {
     /// Connections that came from epoll directly, without a wait.
-    none: AtomicU64,
+    direct: AtomicU64,
     /// Waits in the ready channel by length; the last class is above all bounds.
     classes: [AtomicU64; BOUNDS.len() + 1],
     nanoseconds: AtomicU64,
@@ -75,7 +75,7 @@ impl QueueTimeCounters {
     pub(super) fn note(&self, thread: usize, waited: Option<Duration>) {
         let counters = &self.0[thread];
         let Some(waited) = waited else {
-            return add(&counters.none, 1);
+            return add(&counters.direct, 1);
         };
         let class = BOUNDS.partition_point(|bound| *bound < waited);
         add(&counters.classes[class], 1);
@@ -85,14 +85,14 @@ impl QueueTimeCounters {
 
     pub(super) fn times(&self) -> QueueTimes {
         let sum = |count: fn(&ThreadCounters) -> &AtomicU64| self.sum(count);
-        let none = sum(|counters| &counters.none);
+        let direct = sum(|counters| &counters.direct);
         let mut counts = [0; BOUNDS.len() + 1];
         for counters in &self.0 {
             for (sum, count) in counts.iter_mut().zip(&counters.classes) {
                 *sum += count.load(Ordering::Relaxed);
             }
         }
-        counts[0] += none;
+        counts[0] += direct;
         QueueTimes {
             count: counts.iter().sum(),
             total: Duration::from_nanos(sum(|counters| &counters.nanoseconds)),
@@ -123,17 +123,17 @@ mod tests {
 
     #[test]
     fn waits_are_counted_by_their_length() {
-        let times = QueueTimeCounters::new(2);
-        times.note(0, None);
-        times.note(1, Some(BOUNDS[0]));
-        times.note(1, Some(BOUNDS[0] + Duration::from_nanos(1)));
-        times.note(2, Some(Duration::from_secs(11)));
-        let waits = times.times();
-        assert_eq!(waits.count, 4);
+        let counters = QueueTimeCounters::new(2);
+        counters.note(0, None);
+        counters.note(1, Some(BOUNDS[0]));
+        counters.note(1, Some(BOUNDS[0] + Duration::from_nanos(1)));
+        counters.note(2, Some(Duration::from_secs(11)));
+        let times = counters.times();
+        assert_eq!(times.count, 4);
         let sum = 2 * BOUNDS[0] + Duration::from_nanos(1) + Duration::from_secs(11);
-        assert_eq!(waits.total, sum);
-        assert_eq!(waits.classes[0], (BOUNDS[0], 2));
-        assert_eq!(waits.classes[1], (BOUNDS[1], 1));
-        assert!(waits.classes[2..].iter().all(|(_, count)| *count == 0));
+        assert_eq!(times.total, sum);
+        assert_eq!(times.classes[0], (BOUNDS[0], 2));
+        assert_eq!(times.classes[1], (BOUNDS[1], 1));
+        assert!(times.classes[2..].iter().all(|(_, count)| *count == 0));
     }
 }

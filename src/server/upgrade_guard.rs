@@ -5,9 +5,8 @@ use std::sync::Arc;
 use super::ServerState;
 use super::stats::{ConnectionGuard, Stats};
 use super::task::Task;
-use crate::connection::CloseReason;
-use crate::connection::Phase;
 use crate::connection::phase::PhaseCell;
+use crate::connection::{CloseReason, Phase};
 
 /// Counts a connection as open until its stream is dropped, then as closed. The connection also counts
 /// as aborted if the server is already [forced](Phase::Forced) to stop: the drain's deadline has passed,

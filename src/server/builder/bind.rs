@@ -12,13 +12,12 @@ use crate::connection::phase::PhaseCell;
 use crate::logging::LogLimit;
 use crate::net::BindError;
 use crate::net::listener::{BACKLOG, Listener};
-use crate::server::Builder;
-use crate::server::Server;
 use crate::server::counted;
 use crate::server::queue_times::QueueTimeCounters;
 use crate::server::stats::Stats;
 use crate::server::waker::Waker;
 use crate::server::worker_activity::WorkerActivity;
+use crate::server::{Builder, Server};
 use crate::sync::channel;
 
 /// Descriptors kept for everything but connections: listeners, logs, files that handlers open while

@@ -22,7 +22,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard, ignore_poison};
 /// Work that takes longer than this justifies a wake-up, which costs about a tenth of it.
 const WORTHWHILE: Duration = Duration::from_micros(100);
 
-/// If turns take longer than this and all workers are busy, the stall detector looks for events. It
+/// If turns take longer than this and all workers are busy, the stall detector polls for events. It
 /// is the detector's interval.
 const LONG: Duration = Duration::from_millis(1);
 
@@ -99,8 +99,9 @@ impl IdleWorkers {
         }
     }
 
-    /// Parks a worker that has no work: it sleeps until it is woken, or is told to poll.
-    /// `has_work` is called after the worker counts as idle, so that work queued in between is seen.
+    /// Parks a worker that has no work: either it sleeps until it is woken, or it must poll.
+    /// `has_work` is called after the worker counts as idle, so that work queued in between is
+    /// seen.
     pub(super) fn park(&self, has_work: impl Fn() -> bool) -> IdleAction {
         let mut state = self.lock();
         self.idle.fetch_add(1, Ordering::SeqCst);
@@ -226,7 +227,7 @@ impl TurnTime {
         self.0 > WORTHWHILE
     }
 
-    /// Whether a turn takes so long that another thread should look for events meanwhile.
+    /// Whether a turn takes so long that another thread should poll for events meanwhile.
     fn is_long(&self) -> bool {
         self.0 > LONG
     }

@@ -1,4 +1,5 @@
-//! A worker thread: takes a ready connection, drives it until it parks or closes, takes the next.
+//! A worker thread: it takes a ready connection, drives it until it parks or closes, and takes the
+//! next.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,20 +8,20 @@ use super::ServerState;
 use super::idle_workers::{IdleAction, TurnTime};
 use super::poller::Events;
 use super::task::{ReadyTask, Task};
-use crate::connection::Phase;
-use crate::connection::{Admission, DriveResult, WakeReason, WorkerBuffers};
+use crate::connection::{Admission, DriveResult, Phase, WakeReason, WorkerBuffers};
 use crate::message::Overload;
 use crate::sync::elapsed;
 
-/// Events taken from epoll at a time. A worker passes on the events that it takes, so this is no more
-/// than a few rounds of the pool.
+/// Events taken from epoll at a time. A worker queues the events that it takes for other workers,
+/// so this is not more than a few rounds of the pool.
 const EVENTS: usize = 64;
 
-/// Connections driven between two looks for events while work waits, so that the ready channel does
-/// not starve epoll.
+/// How many connections a worker drives between two polls while work waits. Without these polls,
+/// the ready channel would starve epoll.
 const DRIVES_PER_POLL: u32 = 61;
 
-/// Consecutive drives of one connection, if events keep arriving for it, before other connections.
+/// How often a worker drives one connection in a row, while events arrive for it, before it drives
+/// others.
 const DRIVES_IN_A_ROW: u32 = 16;
 
 /// One thread of the pool.
@@ -45,12 +46,12 @@ impl Worker {
         }
     }
 
-    /// Works until the server has stopped.
+    /// Runs until the server has stopped.
     pub(super) fn run(mut self) {
         while let Some(ready) = self.next() {
             self.drive(ready);
         }
-        // One wake-up wakes one watching worker, and the next one must end, too.
+        // A wake-up of the poller wakes only one worker, and the next one must end, too.
         self.shared.idle_workers.wake_all();
     }
 
@@ -126,7 +127,7 @@ impl Worker {
         for _ in 0..DRIVES_IN_A_ROW {
             // Dropping a connection may also run a handler's code.
             self.shared.activity.mark(self.index);
-            let result = self.turn(&mut task, wake, since.take());
+            let result = self.drive_once(&mut task, wake, since.take());
             let is_others_turn = matches!(result, DriveResult::Requeue);
             let next = self.shared.apply_result(task, result);
             self.shared.activity.mark(self.index);
@@ -148,12 +149,17 @@ impl Worker {
         });
     }
 
-    fn turn(&mut self, task: &mut Task, wake: WakeReason, since: Option<Instant>) -> DriveResult {
+    fn drive_once(
+        &mut self,
+        task: &mut Task,
+        wake: WakeReason,
+        since: Option<Instant>,
+    ) -> DriveResult {
         let (buffers, shared) = (&mut self.buffers, &self.shared);
         let began = Instant::now();
         let waited = since.map(|since| began.saturating_duration_since(since));
         shared.queue_times.note(self.index, waited);
-        // A drain accepts no new connections and handles every request already received.
+        // A drain handles every request already received, however long it has waited.
         let admission = if shared.is_late(since, began) && shared.phase() < Phase::Draining {
             Admission::Shed(Overload::Late)
         } else {
