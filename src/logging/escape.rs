@@ -68,7 +68,8 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     escape(json, is_escaped, push_json_escape)
 }
 
-/// C0, DEL, C1, the separators, and every character with the Unicode property `Bidi_Control`.
+/// Escapes text as the content of a JSON string, without the quotes around it. [Unsafe](is_unsafe)
+/// characters are escaped as well as those that JSON requires.
 ///
 /// ```
 /// use httpool::logging::escape_json_string;
@@ -77,22 +78,37 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
 /// ```
 #[must_use]
 pub fn escape_json_string(text: &str) -> Cow<'_, str> {
-    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    // Without an early exit, the compiler can check several bytes at once.
-    if text
-        .bytes()
-        .fold(true, |plain, byte| plain & is_plain(byte))
-    {
+    if is_plain_json(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
-    let is_escaped = |character| is_unsafe(character) || matches!(character, '"' | '\\');
-    escape(text, is_escaped, |character, escaped| match character {
-        '"' | '\\' => escaped.extend(['\\', character]),
-        '\n' => escaped.push_str("\\n"),
-        '\r' => escaped.push_str("\\r"),
-        '\t' => escaped.push_str("\\t"),
-        _ => push_json_escape(character, escaped),
-    })
+    let mut escaped = String::with_capacity(text.len() + 16);
+    push_json_string(text, &mut escaped);
+    Cow::Owned(escaped)
+}
+
+/// Whether these bytes are ASCII that needs no escapes in a JSON string.
+pub(crate) fn is_plain_json(text: &[u8]) -> bool {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    // Without an early exit, the compiler can check several bytes at once.
+    text.iter().fold(true, |plain, byte| plain & is_plain(byte))
+}
+
+/// Appends [`escape_json_string`] of the text.
+pub(crate) fn push_json_string(text: &str, json: &mut String) {
+    if is_plain_json(text.as_bytes()) {
+        json.push_str(text);
+        return;
+    }
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => json.extend(['\\', character]),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            _ if is_unsafe(character) => push_json_escape(character, json),
+            _ => json.push(character),
+        }
+    }
 }
 
 fn push_json_escape(character: char, json: &mut String) {
@@ -124,7 +140,7 @@ fn escape(
 mod tests {
     use super::*;
 
-    /// C0, DEL, C1, the separators, and every character that Unicode calls `Bidi_Control`.
+    /// C0, DEL, C1, the separators, and every character with the Unicode property `Bidi_Control`.
     const UNSAFE: &str = "\u{0}\u{8}\r\u{1b}\u{1f}\u{7f}\u{80}\u{85}\u{9b}\u{9f}\u{61c}\u{200e}\u{200f}\
                           \u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\
                           \u{2068}\u{2069}";

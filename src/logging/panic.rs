@@ -2,8 +2,8 @@
 
 use std::any::Any;
 
-/// The message of a panic, from its payload. `None` if the payload is not text, for example that of
-/// [`std::panic::resume_unwind`] or [`std::panic::panic_any`].
+/// Returns the message of a panic, from its payload. `None` if the payload is not text, which
+/// [`std::panic::panic_any`] allows.
 ///
 /// ```
 /// use std::panic::catch_unwind;

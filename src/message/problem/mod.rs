@@ -15,7 +15,7 @@ use self::page::{POLICY, Page};
 use super::headers::media_type;
 use super::request_id::{REQUEST_ID, is_safe};
 use super::{Body, IntoResponse, Response};
-use crate::logging::escape_json_string;
+use crate::logging::push_json_string;
 
 /// The `Retry-After` of a 503, in seconds. Most requests that occupy the server take less.
 const RETRY: HeaderValue = HeaderValue::from_static("1");
@@ -191,7 +191,7 @@ impl Problem {
         );
         if !self.detail.is_empty() {
             json.push_str(r#","detail":""#);
-            json.push_str(&escape_json_string(&self.detail));
+            push_json_string(&self.detail, &mut json);
             json.push('"');
         }
         if let Some(id) = id {

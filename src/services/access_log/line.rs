@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::logging::{escape_json, escape_json_string};
+use crate::logging::{escape_json, escape_json_string, is_plain_json};
 use crate::message::{ClientInfo, Outcome, PeerAddr, RequestRecord};
 
 const JSON_TIME: &[BorrowedFormatItem<'_>] =
@@ -252,9 +252,13 @@ impl Object<'_> {
 
 /// Appends a JSON string.
 fn push_text(text: &[u8], out: &mut Vec<u8>) {
-    let text = String::from_utf8_lossy(text);
     out.push(b'"');
-    out.extend_from_slice(escape_json_string(&text).as_bytes());
+    if is_plain_json(text) {
+        out.extend_from_slice(text);
+    } else {
+        let text = String::from_utf8_lossy(text);
+        out.extend_from_slice(escape_json_string(&text).as_bytes());
+    }
     out.push(b'"');
 }
 
