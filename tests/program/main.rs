@@ -1,4 +1,4 @@
-//! What operators may rely on: the program, its flags, its messages and its exit codes.
+//! Tests of the program: its flags, its messages and its exit codes.
 
 #![allow(
     clippy::needless_pass_by_value,

@@ -22,7 +22,7 @@ const LOADED: usize = 300;
 /// A client that sends request after request is never idle for this long, even on a busy machine.
 const LONG_IDLE: [&str; 2] = ["--drain-idle", "10s"];
 
-/// What clients see while servers are replaced.
+/// The results of clients while servers are replaced.
 #[derive(Debug, Default)]
 struct Load {
     answered: AtomicUsize,

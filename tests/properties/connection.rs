@@ -1,4 +1,4 @@
-//! What holds for any bytes on a connection, however they are split.
+//! Properties of the decoder that hold for any bytes, however they are split.
 
 use httpool::RawRequest;
 use httpool::http::Version;
