@@ -109,10 +109,10 @@ impl TrustedProxies {
 
     fn read(&self, direct: ProxyRoute, headers: &HeaderMap) -> ProxyRoute {
         match self.forwarded_by {
-            ForwardedBy::Forwarded => self.walk(direct, forwarded::forwarded(headers)),
-            ForwardedBy::XForwardedFor => self.walk(direct, forwarded::x_forwarded_for(headers)),
+            ForwardedBy::Forwarded => self.follow(direct, forwarded::forwarded(headers)),
+            ForwardedBy::XForwardedFor => self.follow(direct, forwarded::x_forwarded_for(headers)),
             ForwardedBy::XForwarded => {
-                let route = self.walk(direct, forwarded::x_forwarded_for(headers));
+                let route = self.follow(direct, forwarded::x_forwarded_for(headers));
                 match forwarded::x_forwarded_proto(headers) {
                     Some(scheme) if self.trusts(&direct) => ProxyRoute { scheme, ..route },
                     _ => route,
@@ -122,7 +122,7 @@ impl TrustedProxies {
     }
 
     /// Follows the hops, beginning with the nearest one, as long as a trusted proxy describes them.
-    fn walk(&self, direct: ProxyRoute, hops: impl Iterator<Item = forwarded::Hop>) -> ProxyRoute {
+    fn follow(&self, direct: ProxyRoute, hops: impl Iterator<Item = forwarded::Hop>) -> ProxyRoute {
         let mut route = direct;
         for hop in hops {
             if !self.trusts(&route) {

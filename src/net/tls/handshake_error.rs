@@ -35,7 +35,7 @@ fn reason(error: &Error) -> Cow<'static, str> {
         | Error::DecryptError => "the client sent invalid TLS",
         Error::General(text) => return text.clone().into(),
         Error::Other(error) => return error.to_string().into(),
-        _ => "the server cannot continue it",
+        _ => "the server cannot continue the handshake",
     };
     text.into()
 }
@@ -87,7 +87,7 @@ fn alert_from_client(alert: AlertDescription) -> String {
         | Alert::CertificateRevoked
         | Alert::UnsupportedCertificate => "the client rejected the server's certificate",
         Alert::DecryptError => "the client could not verify the server's signature",
-        _ => "the client ended it",
+        _ => "the client ended the handshake",
     };
     format!("{meaning} (alert {})", u8::from(alert))
 }
@@ -109,7 +109,7 @@ mod tests {
         );
         check(
             Error::AlertReceived(AlertDescription::UserCanceled),
-            "the client ended it (alert 90)",
+            "the client ended the handshake (alert 90)",
         );
         check(
             PeerIncompatible::Tls12NotOffered.into(),
