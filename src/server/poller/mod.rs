@@ -367,4 +367,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod exploration;
 #[cfg(test)]
+mod stress;
+#[cfg(test)]
 mod tests;

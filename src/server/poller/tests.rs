@@ -1,14 +1,11 @@
 use std::collections::HashSet;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
 
 use super::*;
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// A poller whose only worker is the thread of the test.
 struct Fixture {
@@ -107,7 +104,7 @@ impl Fixture {
 }
 
 /// Creates both ends of a connection.
-fn pair() -> (UnixStream, UnixStream) {
+pub(super) fn pair() -> (UnixStream, UnixStream) {
     let (connection, peer) = UnixStream::pair().expect("the system has descriptors");
     connection
         .set_nonblocking(true)
@@ -115,7 +112,7 @@ fn pair() -> (UnixStream, UnixStream) {
     (connection, peer)
 }
 
-fn until(wait_for: WaitFor, timeout: Duration) -> Pending {
+pub(super) fn until(wait_for: WaitFor, timeout: Duration) -> Pending {
     let deadline = Instant::now() + timeout;
     Pending {
         what: wait_for,
@@ -123,7 +120,7 @@ fn until(wait_for: WaitFor, timeout: Duration) -> Pending {
     }
 }
 
-fn send(mut peer: &UnixStream) {
+pub(super) fn send(mut peer: &UnixStream) {
     peer.write_all(b"x").expect("a byte fits");
 }
 
@@ -133,7 +130,7 @@ fn fill(mut connection: &UnixStream) {
 }
 
 /// Reads all available bytes. Returns their count and whether the peer may send more.
-fn drain(mut connection: &UnixStream) -> (usize, bool) {
+pub(super) fn drain(mut connection: &UnixStream) -> (usize, bool) {
     let mut total = 0;
     loop {
         match connection.read(&mut [0; 64]) {
@@ -411,115 +408,4 @@ fn waker_fires_and_is_no_connection() {
         !fixture.events.waker_fired(),
         "one wake-up is reported once"
     );
-}
-
-/// Runs workers that race for events and for parking. Each peer sends its next byte as soon as the
-/// previous one was read, which is about when its connection parks. One lost wake-up stops its peer
-/// for good.
-#[test]
-fn no_wake_up_is_lost() {
-    const WORKERS: usize = 4;
-    const PEERS: usize = 8;
-    const BYTES: usize = 500;
-    const TIMEOUT: Duration = Duration::from_secs(30);
-
-    /// A connection that reports every byte to the peer that sent it.
-    struct Connection {
-        stream: UnixStream,
-        peer: usize,
-        token: Token,
-        seen: Sender<usize>,
-    }
-
-    impl AsFd for Connection {
-        fn as_fd(&self) -> BorrowedFd<'_> {
-            self.stream.as_fd()
-        }
-    }
-
-    fn drive(poller: &Poller<Connection>, mut connection: Connection) {
-        loop {
-            let (count, is_open) = drain(&connection.stream);
-            for _ in 0..count {
-                // The receiver is gone once the test has failed.
-                let _ = connection.seen.send(connection.peer);
-            }
-            if !is_open {
-                return poller.release(connection.token);
-            }
-            match poller.park(
-                connection.token,
-                connection,
-                until(WaitFor::NextRequest, HOUR),
-            ) {
-                Parked::Waiting => return,
-                Parked::Ready(called, _) => connection = called,
-                Parked::Failed(_, error) => panic!("the connection can't be registered: {error}"),
-            }
-        }
-    }
-
-    fn work(poller: &Poller<Connection>, is_done: &AtomicBool) {
-        let mut events = Events::with_capacity(3);
-        while !is_done.load(Ordering::Relaxed) {
-            // Polling again does not bring a lost event back, because events are edge-triggered.
-            poller
-                .wait(&mut events, Some(Duration::from_millis(10)))
-                .expect("epoll can be waited for");
-            while let Some((connection, _)) = poller.next_ready(&mut events) {
-                drive(poller, connection);
-            }
-        }
-    }
-
-    fn exchange(
-        peers: &[UnixStream],
-        seen: &Receiver<usize>,
-    ) -> Result<(), mpsc::RecvTimeoutError> {
-        let mut left = [BYTES; PEERS];
-        peers.iter().for_each(send);
-        for _ in 0..PEERS * BYTES {
-            let peer = seen.recv_timeout(TIMEOUT)?;
-            left[peer] -= 1;
-            if left[peer] > 0 {
-                send(&peers[peer]);
-            }
-        }
-        Ok(())
-    }
-
-    let waker = Waker::new().expect("the system has descriptors");
-    let poller = Poller::new(PEERS, &waker).expect("the system has descriptors");
-    let (seen, received) = mpsc::channel();
-    let peers: Vec<_> = (0..PEERS)
-        .map(|peer| {
-            let (stream, other) = pair();
-            let token = poller.reserve().expect("the poller has a free slot");
-            let seen = seen.clone();
-            let connection = Connection {
-                stream,
-                peer,
-                token,
-                seen,
-            };
-            drive(&poller, connection);
-            other
-        })
-        .collect();
-    drop(seen);
-
-    let is_done = AtomicBool::new(false);
-    let (exchanged, left) = thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| work(&poller, &is_done));
-        }
-        let exchanged = exchange(&peers, &received);
-        drop(peers);
-        // Every connection sees the end of its peer and drops its sender.
-        let left = received.recv_timeout(TIMEOUT);
-        is_done.store(true, Ordering::Relaxed);
-        (exchanged, left)
-    });
-    assert_eq!(exchanged, Ok(()));
-    assert_eq!(left, Err(mpsc::RecvTimeoutError::Disconnected));
 }
