@@ -29,7 +29,7 @@ use crate::sync::channel::Receiver;
 /// let running = std::thread::spawn(move || server.run(|_: Request| "hello"));
 ///
 /// handle.shutdown();
-/// let report = running.join().expect("it does not panic")?;
+/// let report = running.join().expect("the server thread panicked")?;
 /// assert_eq!((report.answered, handle.phase()), (0, Phase::Stopped));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -100,7 +100,7 @@ pub struct Snapshot {
 /// # let server = Server::builder().listen("127.0.0.1:0").bind()?;
 /// let handle = server.handle();
 /// let earlier = handle.heartbeat();
-/// assert!(!handle.heartbeat().moved_since(&earlier), "it does not run yet");
+/// assert!(!handle.heartbeat().moved_since(&earlier), "the server is not running");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
