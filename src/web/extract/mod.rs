@@ -6,7 +6,9 @@ mod body_stream;
 mod context;
 #[cfg(feature = "json")]
 mod json;
+mod optional;
 mod parameters;
+mod parse_error;
 mod rejection;
 mod urlencoded;
 
@@ -21,8 +23,10 @@ pub use self::access::{Consumes, Reads};
 use self::arity::parameter_count;
 pub use self::body_stream::BodyStream;
 pub use self::context::RequestContext;
+pub use self::optional::OptionalFromRequest;
+pub(crate) use self::optional::take_unless;
 pub use self::parameters::Parameters;
-use self::parameters::ParseError;
+use self::parse_error::ParseError;
 pub use self::rejection::Rejection;
 use crate::message::headers::media_type::MediaType;
 use crate::message::{Body, BodyMode, ClientInfo, Request};
@@ -80,55 +84,6 @@ pub trait FromRequest<S, Access = Reads>: Sized {
     ///
     /// If the request does not have a valid value. The rejection becomes the response.
     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection>;
-}
-
-/// An argument that can be optional: `Option<T>` is `None` if the value is missing.
-///
-/// An invalid value is still rejected, because it is a mistake of the client that would otherwise
-/// go unnoticed.
-///
-/// | argument | is missing if |
-/// |---|---|
-/// | `Option<Path<T>>` | the route has no `{names}` |
-/// | `Option<Query<T>>` | the query is empty or missing |
-/// | `Option<Json<T>>`, `Option<Form<T>>`, `Option<BodyStream>` | the body is empty |
-/// | `Option<ClientInfo>` | the request did not arrive on a connection |
-///
-/// ```
-/// use httpool::Router;
-/// use httpool::extract::Query;
-/// use httpool::testing::Client;
-///
-/// #[derive(serde::Deserialize)]
-/// struct Page {
-///     from: u32,
-/// }
-///
-/// let router: Router = Router::new().get("/", |page: Option<Query<Page>>| match page {
-///     Some(Query(page)) => format!("from {}", page.from),
-///     None => "everything".into(),
-/// });
-/// let client = Client::new(router);
-/// assert_eq!(client.get("/").send().text(), "everything");
-/// assert_eq!(client.get("/?from=7").send().text(), "from 7");
-/// assert_eq!(client.get("/?from=seven").send().status(), 400);
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be an optional argument",
-    note = "`Option<T>` is an argument if `T` implements `OptionalFromRequest<S>`, which defines when \
-            it is missing; `Result<T, Rejection>` is an argument for every argument `T`",
-    note = "an argument that takes the body, for example `Option<BodyStream>`, must be the last \
-            argument"
-)]
-pub trait OptionalFromRequest<S, Access = Reads>: FromRequest<S, Access> {
-    /// Takes the argument from the request, if the request has it.
-    ///
-    /// # Errors
-    ///
-    /// If the value is present and invalid. The rejection becomes the response.
-    fn optional_from_request(
-        context: &mut RequestContext<'_, S>,
-    ) -> Result<Option<Self>, Rejection>;
 }
 
 /// The values of the route's `{names}` in the request's path: a single value for a route with one
@@ -405,54 +360,6 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
     }
 }
 
-impl<S, A, T: OptionalFromRequest<S, A>> FromRequest<S, A> for Option<T> {
-    const BODY_MODE: BodyMode = T::BODY_MODE;
-
-    fn path_parameters() -> RangeInclusive<usize> {
-        0..=*T::path_parameters().end()
-    }
-
-    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        T::optional_from_request(context)
-    }
-}
-
-/// `None` if the route has no names in its path.
-impl<S, T: DeserializeOwned> OptionalFromRequest<S> for Path<T> {
-    fn optional_from_request(
-        context: &mut RequestContext<'_, S>,
-    ) -> Result<Option<Self>, Rejection> {
-        take_unless(context.parameters().iter().next().is_none(), context)
-    }
-}
-
-/// `None` if the query is empty or missing.
-impl<S, T: DeserializeOwned> OptionalFromRequest<S> for Query<T> {
-    fn optional_from_request(
-        context: &mut RequestContext<'_, S>,
-    ) -> Result<Option<Self>, Rejection> {
-        take_unless(query(context).is_empty(), context)
-    }
-}
-
-/// `None` if the body is empty.
-impl<S, T: DeserializeOwned> OptionalFromRequest<S> for Form<T> {
-    fn optional_from_request(
-        context: &mut RequestContext<'_, S>,
-    ) -> Result<Option<Self>, Rejection> {
-        take_unless(has_empty_body(context), context)
-    }
-}
-
-/// `None` if the request did not arrive on a connection.
-impl<S> OptionalFromRequest<S> for ClientInfo {
-    fn optional_from_request(
-        context: &mut RequestContext<'_, S>,
-    ) -> Result<Option<Self>, Rejection> {
-        Ok(Self::of(context.request()).cloned())
-    }
-}
-
 impl<S, A, T: FromRequest<S, A>> FromRequest<S, A> for Result<T, Rejection> {
     const BODY_MODE: BodyMode = T::BODY_MODE;
 
@@ -468,17 +375,6 @@ impl<S, A, T: FromRequest<S, A>> FromRequest<S, A> for Result<T, Rejection> {
 pub(crate) fn unsupported_content_type(expected: &str) -> Rejection {
     let reason = format!("Content-Type must be {expected}");
     Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason)
-}
-
-/// Takes the argument from the request unless it is missing.
-pub(crate) fn take_unless<S, A, T: FromRequest<S, A>>(
-    is_missing: bool,
-    context: &mut RequestContext<'_, S>,
-) -> Result<Option<T>, Rejection> {
-    if is_missing {
-        return Ok(None);
-    }
-    T::from_request(context).map(Some)
 }
 
 fn query<'c, S>(context: &'c RequestContext<'_, S>) -> &'c str {

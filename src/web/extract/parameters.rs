@@ -2,15 +2,12 @@
 
 use std::fmt;
 
-use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{
-    self, DeserializeOwned, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor,
-};
+use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::{Rejection, RequestContext};
+use super::parse_error::ParseError;
 
 /// The parameters of a request's path: the values of the route's `{names}`, percent-decoded, in the
 /// order of the path.
@@ -41,15 +38,6 @@ use super::{Rejection, RequestContext};
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parameters(Vec<(Box<str>, String)>);
-
-/// Why the parameters can't be parsed as a type.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ParseError {
-    /// The client sent a wrong value.
-    Client(String),
-    /// The type does not fit any path of the route: a mistake of the program.
-    Program(String),
-}
 
 impl Parameters {
     /// Decodes the parameters. `None` if one of them is not UTF-8.
@@ -291,71 +279,6 @@ impl<'de> IntoDeserializer<'de, ParseError> for Parameter<'_> {
         self
     }
 }
-
-impl ParseError {
-    /// The rejection of a request whose `part` ("path", "query" or "form") can't be parsed as
-    /// `Argument`.
-    pub(crate) fn reject<Argument>(
-        self,
-        status: StatusCode,
-        part: &str,
-        context: &RequestContext<'_, impl Sized>,
-    ) -> Rejection {
-        match self {
-            Self::Client(reason) => Rejection::new(status, format!("invalid {part}: {reason}")),
-            Self::Program(reason) => {
-                let argument = std::any::type_name::<Argument>();
-                Rejection::program_error(context.request(), format_args!("{argument}: {reason}"))
-            }
-        }
-    }
-}
-
-/// Errors of serde's visitors. A value is always text, and the route fixes the names: an error
-/// about a type or a name holds for every request of the route.
-impl de::Error for ParseError {
-    fn custom<T: fmt::Display>(reason: T) -> Self {
-        Self::Client(reason.to_string())
-    }
-
-    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::Program(format!(
-            "a parameter is text and can't be parsed as {expected}"
-        ))
-    }
-
-    fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
-        Self::Program(format!(
-            "the path has {length} parameters, but the type needs {expected}"
-        ))
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        Self::Program(format!("the path has no parameter {field:?}"))
-    }
-
-    fn unknown_field(field: &str, _: &'static [&'static str]) -> Self {
-        Self::Program(format!(
-            "the path has the parameter {field:?}, which is not a field"
-        ))
-    }
-
-    fn duplicate_field(field: &'static str) -> Self {
-        Self::Program(format!(
-            "the path has the parameter {field:?} more than once"
-        ))
-    }
-}
-
-impl fmt::Display for ParseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Client(reason) | Self::Program(reason) => f.write_str(reason),
-        }
-    }
-}
-
-impl std::error::Error for ParseError {}
 
 #[cfg(test)]
 mod tests {

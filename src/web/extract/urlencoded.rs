@@ -4,7 +4,7 @@ use percent_encoding::percent_decode;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_html_form::Deserializer;
 
-use super::parameters::ParseError;
+use super::parse_error::ParseError;
 
 /// Parses the pairs.
 pub(crate) fn parse<T: DeserializeOwned>(input: &[u8]) -> Result<T, ParseError> {
