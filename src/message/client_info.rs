@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ipv4_address_is_written_as_usual() {
+    fn ipv4_text_matches_std() {
         for ip in [[0, 0, 0, 0], [1, 20, 255, 9], [255; 4]].map(Ipv4Addr::from) {
             assert_eq!(PeerAddr::from(IpAddr::from(ip)).to_string(), ip.to_string());
             for port in [0, 80, u16::MAX] {
@@ -332,11 +332,13 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_in_ipv6_is_an_ipv4_address() {
-        let address: SocketAddr = "[::ffff:192.0.2.1]:80".parse().expect("an address");
+    fn ipv4_mapped_address_is_ipv4() {
+        let address: SocketAddr = "[::ffff:192.0.2.1]:80"
+            .parse()
+            .expect("the text is an address");
         assert_eq!(PeerAddr::from(address).to_string(), "192.0.2.1:80");
         assert_eq!(PeerAddr::from(address.ip()).to_string(), "192.0.2.1");
-        let address: SocketAddr = "[2001:db8::1]:80".parse().expect("an address");
+        let address: SocketAddr = "[2001:db8::1]:80".parse().expect("the text is an address");
         assert_eq!(PeerAddr::from(address).to_string(), "[2001:db8::1]:80");
         assert_eq!(PeerAddr::from(address.ip()).to_string(), "2001:db8::1");
     }

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_told_as_they_were_written() {
+    fn header_lines_keep_their_form() {
         let raw_request = raw_request();
         assert_eq!(raw_request.request_line(), b"PUT /a?b HTTP/1.1");
         let expected: [(&[u8], &[u8]); 4] = [
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_and_trailers_are_told_as_they_were_cut() {
+    fn chunk_and_trailer_lines_keep_their_form() {
         let raw_request = raw_request();
         let chunks: Vec<_> = raw_request
             .chunks()
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_was_not_chunked_has_no_chunks() {
+    fn unchunked_body_has_no_chunks() {
         let raw_request = RawRequest::new(Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n"), None);
         assert_eq!(raw_request.header_lines().count(), 0);
         assert_eq!(raw_request.chunks().count(), 0);

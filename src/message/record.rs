@@ -203,8 +203,8 @@ impl fmt::Display for RejectReason {
 
 impl RequestRecord<'_> {
     /// Returns the number of the worker, starting at 0. An observer can keep data per worker
-    /// without contention. The acceptor, which answers requests that waited too long for a worker,
-    /// has the number after the last worker.
+    /// without contention. The acceptor, which responds to requests that waited too long for a
+    /// worker, has the number after the last worker.
     #[must_use]
     pub fn worker(&self) -> usize {
         self.worker

@@ -157,7 +157,7 @@ impl RequestError {
             Self::HeadTooLong => "the request head is too large",
             Self::Host => "send exactly one valid Host header",
             Self::Repeated => {
-                "Authorization, Content-Type and Origin may each be sent only once, and one is repeated"
+                "Authorization, Content-Type or Origin is repeated; send each at most once"
             }
             Self::Version => "this server supports HTTP/1.1 and HTTP/1.0",
             Self::ContentLength => "Content-Length is malformed",

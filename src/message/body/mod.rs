@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn every_body_can_be_read() {
+    fn every_kind_of_body_can_be_read() {
         let reader = || &b"hello"[..];
         check(Body::empty(), Ok(""));
         check(Body::from("hello"), Ok("hello"));
@@ -477,24 +477,24 @@ mod tests {
             Err(ErrorKind::UnexpectedEof.into()),
         );
         let license = || File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-MIT"));
-        let part = |bytes| Body::from_file(license().expect("it is there"), bytes);
+        let part = |bytes| Body::from_file(license().expect("the license exists"), bytes);
         check(part(4..11), Ok("License"));
         check(part(4..100_000), Err(ErrorKind::UnexpectedEof.into()));
     }
 
     #[test]
-    fn no_reader_gives_more_than_there_is_room_for() {
-        struct Boaster;
+    fn reader_never_overfills_the_buffer() {
+        struct Overreporting;
 
-        impl Read for Boaster {
+        impl Read for Overreporting {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
                 Ok(buffer.len() + 1)
             }
         }
 
         for mut body in [
-            Body::from_reader(Boaster),
-            Body::from_sized_reader(Boaster, 5),
+            Body::from_reader(Overreporting),
+            Body::from_sized_reader(Overreporting, 5),
         ] {
             let read = body.read(&mut [0; 10]);
             assert_eq!(read.map_err(|error| error.kind()), Err(ErrorKind::Other));
@@ -502,13 +502,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_is_no_part_of_a_body() {
+    fn read_bytes_leave_the_body() {
         let mut start = [0; 2];
         for mut body in [
             Body::from("hello"),
             Body::from_sized_reader(&b"hello"[..], 5),
         ] {
-            body.read_exact(&mut start).expect("there is more");
+            body.read_exact(&mut start)
+                .expect("the body has more bytes");
             assert_eq!((&start, body.length()), (b"he", Some(3)));
         }
     }

@@ -9,7 +9,7 @@ use super::quality::Quality;
 /// The codings of this list that the client accepts at least as much as unencoded content, best
 /// first, in the order of the list for equal qualities (RFC 9110 section 12.5.3). A client without
 /// `Accept-Encoding` gets unencoded content.
-pub(crate) fn wanted<C: Copy, const N: usize>(
+pub(crate) fn acceptable<C: Copy, const N: usize>(
     request: &HeaderMap,
     codings: [C; N],
     name: impl Fn(C) -> &'static str,
@@ -17,8 +17,8 @@ pub(crate) fn wanted<C: Copy, const N: usize>(
     let plain = of_coding(request, "identity");
     let mut weighed = codings.map(|coding| (of_coding(request, name(coding)), coding));
     weighed.sort_by_key(|(weight, _)| Quality::MAX - weight);
-    let wanted = weighed.into_iter();
-    wanted.filter_map(move |(weight, coding)| (weight > 0 && weight >= plain).then_some(coding))
+    let acceptable = weighed.into_iter();
+    acceptable.filter_map(move |(weight, coding)| (weight > 0 && weight >= plain).then_some(coding))
 }
 
 fn of_coding(request: &HeaderMap, coding: &str) -> Quality {

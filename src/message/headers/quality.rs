@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn choices_are_read_from_all_lines() {
+    fn qualities_are_read_from_all_lines() {
         let mut headers = HeaderMap::new();
         for value in ["a;q=0.5, b", "c ; x=y ;Q=0.25"] {
             headers.append(ACCEPT, HeaderValue::from_static(value));

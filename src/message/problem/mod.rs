@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_is_what_the_client_prefers() {
+    fn client_chooses_the_format() {
         const TEXT: &str = "text/plain; charset=utf-8";
         const HTML: &str = "text/html; charset=utf-8";
         const JSON: &str = "application/problem+json";
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_the_id_of_the_request() {
+    fn problem_shows_the_request_id() {
         #[track_caller]
         fn check(id: &str, accept: &'static str, expected: &str) {
             let mut request = HeaderMap::new();

@@ -94,10 +94,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_names_the_style() {
+    fn policy_contains_the_hash_of_the_style() {
         let hash = STANDARD.encode(Sha256::digest(STYLE));
         let (policy, expected) = (POLICY, format!("'sha256-{hash}'"));
-        let policy = policy.to_str().expect("it is ASCII");
+        let policy = policy.to_str().expect("the policy is ASCII");
         assert!(policy.contains(&expected), "{expected}");
     }
 }

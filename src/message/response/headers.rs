@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_of_a_tuple_replace_those_of_the_answer() {
+    fn tuple_headers_replace_response_headers() {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv"));
         let array = || [(CONTENT_TYPE, "text/csv")];
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_values_are_whatever_can_be_one() {
+    fn names_and_values_convert_from_many_types() {
         let cookies = [("set-cookie", "a=1"), ("Set-Cookie", "b=2")];
         let response = (cookies, ()).into_response();
         let cookies = response.headers().get_all(SET_COOKIE);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_field_is_never_sent() {
+    fn invalid_header_is_never_sent() {
         #[track_caller]
         fn check(name: &str, value: &str) {
             let headers = || [(name, value)];

@@ -218,7 +218,7 @@ impl<T: Into<Body>> IntoResponse for Html<T> {
 impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
     fn into_response(self) -> Response {
         match self {
-            Ok(answer) => answer.into_response(),
+            Ok(value) => value.into_response(),
             Err(error) => error.into_response(),
         }
     }
@@ -237,19 +237,20 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(answer: impl IntoResponse, status: u16, content_type: &str, content: &str) {
-        let response = answer.into_response();
-        let said = response.headers().get(CONTENT_TYPE);
-        let said = said.map_or("", |value| value.to_str().expect("it is text"));
+    fn check(value: impl IntoResponse, status: u16, content_type: &str, content: &str) {
+        let response = value.into_response();
+        let content_type_header = response.headers().get(CONTENT_TYPE);
+        let content_type_header =
+            content_type_header.map_or("", |value| value.to_str().expect("the header is text"));
         let body = String::from_utf8_lossy(response.body().as_bytes());
         assert_eq!(
-            (response.status().as_u16(), said, &*body),
+            (response.status().as_u16(), content_type_header, &*body),
             (status, content_type, content)
         );
     }
 
     #[test]
-    fn content_says_its_type() {
+    fn content_has_its_type() {
         const TEXT: &str = "text/plain; charset=utf-8";
         const BYTES: &str = "application/octet-stream";
         check("a", 200, TEXT, "a");
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_answers_with_either_side() {
+    fn result_responds_with_either_side() {
         check(
             Ok::<_, StatusCode>("tea"),
             200,
@@ -283,15 +284,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_found() {
+    fn none_is_404() {
         let text = "text/plain; charset=utf-8";
         check(Some("tea"), 200, text, "tea");
         check(None::<&str>, 404, text, "404 Not Found\n");
     }
 
     #[test]
-    fn a_folder_is_no_file() {
-        let folder = || File::open(env!("CARGO_MANIFEST_DIR")).expect("it is there");
+    fn folder_is_404() {
+        let folder = || File::open(env!("CARGO_MANIFEST_DIR")).expect("the folder exists");
         let text = "text/plain; charset=utf-8";
         check(folder(), 404, text, "404 Not Found\n");
         check((StatusCode::OK, folder()), 404, text, "404 Not Found\n");

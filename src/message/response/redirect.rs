@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_a_uri() {
+    fn redirect_target_is_encoded() {
         check("/", "/");
         check("", "");
         check(
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_begins_no_field_and_hides_no_host() {
+    fn redirect_target_cannot_inject_headers() {
         check("/\r\nset-cookie: a=b", "/%0D%0Aset-cookie:%20a=b");
         check("/\0\x7f", "/%00%7F");
         // Browsers drop tabs and read a backslash as a slash.

@@ -14,7 +14,7 @@ use super::{Body, IntoResponse, Response};
 /// A response after which HTTP ends on the connection and another protocol begins: `101 Switching
 /// Protocols` (RFC 9110 section 7.8).
 ///
-/// It answers HTTP/1.1 requests that name this protocol in `Upgrade` and send `Connection:
+/// It responds to HTTP/1.1 requests that name this protocol in `Upgrade` and send `Connection:
 /// upgrade`. Other requests, and HEAD, receive `426 Upgrade Required` with the protocol's name. The
 /// server sends `Upgrade` and `Connection` itself; add other headers as to any response. The
 /// request body must have been read to its end.

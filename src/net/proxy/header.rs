@@ -21,8 +21,8 @@ const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// and the length of the rest.
 const V2_FIXED: usize = 16;
 
-/// Longest accepted header of version 2. Addresses take at most 216 bytes. TLVs, for example the name
-/// in a client certificate, take some hundred more.
+/// Longest accepted header of version 2. Addresses take at most 216 bytes. TLVs, for example the
+/// name in a client certificate, take some hundred more.
 const V2_MAX: usize = 4096;
 
 /// Version 2 with the commands LOCAL and PROXY.

@@ -359,7 +359,7 @@ proptest! {
                 Some(last) if same_line => [last.as_bytes(), b", ", honest.as_bytes()].concat(),
                 _ => honest.into_bytes(),
             };
-            map.append(&name, HeaderValue::from_bytes(&appended).expect("its parts are values"));
+            map.append(&name, HeaderValue::from_bytes(&appended).expect("the parts are header values"));
             prop_assert_eq!(trust.client_info(&peer(), &map), expected);
         }
     }

@@ -48,14 +48,14 @@ impl ContentCoding {
     /// (RFC 9110 section 12.5.3). `None` if the client prefers unencoded content or does not say.
     #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
     pub(crate) fn preferred(request: &HeaderMap) -> Option<Self> {
-        accept_encoding::wanted(request, Self::FASTEST_FIRST, Self::name).next()
+        accept_encoding::acceptable(request, Self::FASTEST_FIRST, Self::name).next()
     }
 
     /// The codings in which a compressed file may be sent, best first: those that the client accepts
     /// at least as much as unencoded content.
     #[cfg(feature = "files")]
     pub(crate) fn of_files(request: &HeaderMap) -> impl Iterator<Item = Self> {
-        accept_encoding::wanted(request, Self::SMALLEST_FIRST, Self::name)
+        accept_encoding::acceptable(request, Self::SMALLEST_FIRST, Self::name)
     }
 }
 
