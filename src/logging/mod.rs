@@ -17,7 +17,9 @@ mod escape;
 mod limit;
 mod panic;
 
+#[cfg(feature = "access-log")]
+pub(crate) use self::escape::is_plain_json;
+pub(crate) use self::escape::push_json_string;
 pub use self::escape::{escape_json, escape_json_string, escape_text, is_unsafe};
-pub(crate) use self::escape::{is_plain_json, push_json_string};
 pub use self::limit::{LogLimit, Suppressed};
 pub use self::panic::panic_message;

@@ -5,12 +5,15 @@ use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use http::uri::Scheme;
+#[cfg(feature = "_tls")]
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::logging::{escape_json, escape_json_string, is_plain_json};
+#[cfg(feature = "_tls")]
+use crate::logging::escape_json;
+use crate::logging::{escape_json_string, is_plain_json};
 use crate::message::{ClientInfo, Outcome, PeerAddr, RequestRecord};
 
 const JSON_TIME: &[BorrowedFormatItem<'_>] =
@@ -262,6 +265,7 @@ fn push_text(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+#[cfg(feature = "_tls")]
 fn push_value(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
     let json = serde_json::to_string(value);
     debug_assert!(json.is_ok(), "writing to memory can't fail");
