@@ -39,7 +39,7 @@ fn unread_pipelines_do_not_grow_memory() {
     }
 }
 
-/// Checks the README's memory limit with clients that each leave a response unread. The kernel
+/// Checks the memory bound of docs/limits.md with clients that leave a response unread. The kernel
 /// buffers most of each response, and the server must count everything that it keeps.
 #[test]
 fn unread_responses_stay_within_the_budget() {
