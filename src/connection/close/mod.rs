@@ -17,8 +17,8 @@ const DISCARDS_PER_TURN: usize = 16;
 /// How a connection closes after its last response (RFC 9112 section 9.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CloseMode {
-    /// At once: the client has announced that it sends nothing more.
-    Plain,
+    /// At once: the client has announced that it sends nothing more, and nothing has arrived.
+    Immediate,
     /// After a lingering close: the client may still be sending.
     Linger,
 }
@@ -30,29 +30,22 @@ impl ConnectionIo {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> io::Result<DriveResult> {
-        match self.state {
-            State::Closing(mode) => {
-                if !self.socket.send_close_notify()? {
-                    let backlog = Backlog {
-                        since: buffers.catch_up(),
-                        taken: 0,
-                    };
-                    return Ok(self.wait_for_room(0, backlog, buffers, service));
-                }
-                if mode == CloseMode::Plain {
-                    return Ok(DriveResult::Close(self.close_reason()));
-                }
-                self.socket.shutdown_write()?;
-                // Discarded bytes need not be valid TLS records.
-                #[cfg(feature = "_tls")]
-                self.socket.remove_tls();
-                self.state = State::LingeringClose;
+        if let State::Closing(mode) = self.state {
+            if !self.socket.send_close_notify()? {
+                let backlog = Backlog {
+                    since: buffers.catch_up(),
+                    taken: 0,
+                };
+                return Ok(self.wait_for_room(0, backlog, buffers, service));
             }
-            State::Http | State::LingeringClose => {}
-            #[cfg(feature = "proxy")]
-            State::ProxyHeader => {}
+            if mode == CloseMode::Immediate {
+                return Ok(DriveResult::Close(self.close_reason()));
+            }
+            self.socket.shutdown_write()?;
+            // Discarded bytes need not be valid TLS records.
             #[cfg(feature = "_tls")]
-            State::TlsHandshake | State::TlsFailed => {}
+            self.socket.remove_tls();
+            self.state = State::LingeringClose;
         }
         let result = DriveResult::Park(self.deadlines.for_peer_close(buffers.now));
         for _ in 0..DISCARDS_PER_TURN {

@@ -117,10 +117,12 @@ impl Http1 {
         decorate(transaction, &mut response, buffers, service);
         let ending = self.ending(io, &response, buffers, service)?;
         if ending == Ending::Close {
-            let was_announced = buffers.request.context.persistence == Persistence::Close;
+            // Where the server ends the persistence itself, more may arrive, and it has called
+            // `expect_more`.
+            let is_last = buffers.request.context.persistence == Persistence::Close;
             let is_silent = !has_more(io, buffers) && io.readiness == Readiness::Drained;
-            io.state = State::Closing(if was_announced && is_silent {
-                CloseMode::Plain
+            io.state = State::Closing(if is_last && is_silent {
+                CloseMode::Immediate
             } else {
                 CloseMode::Linger
             });

@@ -1,7 +1,7 @@
 //! Sockets of clients: non-blocking TCP and Unix streams, with or without TLS.
 
 mod plain;
-#[cfg(feature = "_tls")]
+#[cfg_attr(not(feature = "_tls"), path = "no_tls.rs")]
 mod tls;
 
 use std::fs::File;
@@ -10,18 +10,13 @@ use std::io;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
-#[cfg(feature = "_tls")]
-use std::sync::Arc;
 
 use rustix::net::RecvFlags;
-#[cfg(feature = "_tls")]
-use rustls::{ServerConfig, ServerConnection};
 
 use self::plain::Plain;
 #[cfg(feature = "_tls")]
 pub(crate) use self::tls::Handshake;
-#[cfg(feature = "_tls")]
-use self::tls::Session;
+use self::tls::SessionBox;
 use crate::message::body::{Client, Presence};
 
 /// The socket of one client.
@@ -34,9 +29,7 @@ pub(crate) struct Socket {
     plain: Plain,
     /// Number of bytes received.
     received: u64,
-    /// Boxed, so that it costs a connection without TLS one pointer.
-    #[cfg(feature = "_tls")]
-    session: Option<Box<Session>>,
+    session: Option<SessionBox>,
 }
 
 /// The result of receiving.
@@ -89,7 +82,6 @@ impl Socket {
         Self {
             plain: Plain(socket),
             received: 0,
-            #[cfg(feature = "_tls")]
             session: None,
         }
     }
@@ -104,7 +96,6 @@ impl Socket {
 
     #[inline(always)]
     fn receive_into(&mut self, buffer: &mut Vec<u8>) -> io::Result<Received> {
-        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.receive(&self.plain, buffer);
         }
@@ -125,7 +116,6 @@ impl Socket {
     /// Sends both slices in one call and returns the number of bytes sent, which is 0 if the socket
     /// would block. The next call must begin with the bytes that were not sent.
     pub(crate) fn send(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.send(&self.plain, first, second);
         }
@@ -135,7 +125,6 @@ impl Socket {
     /// Accepts bytes and returns their number, which is 0 if the socket would block. Accepted bytes
     /// may still wait to be [flushed](Self::flush).
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.write(&self.plain, bytes);
         }
@@ -144,7 +133,6 @@ impl Socket {
 
     /// Sends the rest of the [written](Self::write) bytes. Returns whether all bytes were sent.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
-        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.flush(&self.plain);
         }
@@ -154,7 +142,6 @@ impl Socket {
     /// Sends bytes as [`send`](Self::send) does, and tells the kernel that more bytes follow at
     /// once, so that they can share a segment.
     pub(crate) fn send_more(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.send(&self.plain, bytes, &[]);
         }
@@ -169,7 +156,6 @@ impl Socket {
         offset: u64,
         count: usize,
     ) -> io::Result<FileSent> {
-        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.send_file(&self.plain, file, offset, count);
         }
@@ -178,7 +164,6 @@ impl Socket {
 
     /// Whether bytes have arrived that were not received.
     pub(crate) fn has_unread(&self) -> bool {
-        #[cfg(feature = "_tls")]
         if let Some(session) = &self.session
             && session.has_unread()
         {
@@ -190,7 +175,6 @@ impl Socket {
     /// Whether part of a record has arrived, so that nothing can be received before the rest
     /// arrives.
     pub(crate) fn has_partial_record(&self) -> bool {
-        #[cfg(feature = "_tls")]
         if let Some(session) = &self.session {
             return session.has_partial_record();
         }
@@ -199,11 +183,16 @@ impl Socket {
 
     /// Whether the connection should close after the next response, because its keys will not last.
     pub(crate) fn keys_near_limit(&self) -> bool {
-        #[cfg(feature = "_tls")]
         if let Some(session) = &self.session {
             return session.keys_near_limit();
         }
         false
+    }
+
+    /// Returns the memory that TLS keeps for incomplete records and for content that was not
+    /// received.
+    pub(crate) fn held(&self) -> usize {
+        self.session.as_ref().map_or(0, |session| session.held())
     }
 
     /// Makes the kernel reset the connection when it is closed, so that the client knows that its
@@ -215,7 +204,6 @@ impl Socket {
     /// Sends the TLS alert `close_notify`, which tells the client that its data is complete.
     /// Returns whether the alert was sent; if not, call this again.
     pub(crate) fn send_close_notify(&mut self) -> io::Result<bool> {
-        #[cfg(feature = "_tls")]
         if let Some(session) = &mut self.session {
             return session.send_close_notify(&self.plain);
         }
@@ -225,7 +213,6 @@ impl Socket {
     /// Whether the received end may be a truncation: the client uses TLS and has not sent
     /// `close_notify`.
     pub(crate) fn is_truncated(&self) -> bool {
-        #[cfg(feature = "_tls")]
         if let Some(session) = &self.session {
             return !session.has_received_close_notify();
         }
@@ -261,50 +248,6 @@ impl Socket {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(feature = "_tls")]
-impl Socket {
-    /// Adds a TLS session, which begins with its handshake.
-    pub(crate) fn with_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
-        let session = Session::new(config).map_err(io::Error::other)?;
-        Ok(Self {
-            session: Some(Box::new(session)),
-            ..self
-        })
-    }
-
-    /// Continues the handshake until it has to wait.
-    pub(crate) fn handshake(&mut self) -> io::Result<Handshake> {
-        match &mut self.session {
-            Some(session) => session.handshake(&self.plain),
-            None => Ok(Handshake::Done),
-        }
-    }
-
-    /// Returns the TLS connection, if the client uses TLS.
-    pub(crate) fn tls(&self) -> Option<&ServerConnection> {
-        self.session.as_deref().map(Session::connection)
-    }
-
-    /// Removes TLS: later bytes in both directions are not encrypted.
-    pub(crate) fn remove_tls(&mut self) {
-        self.session = None;
-    }
-
-    /// Returns the memory that TLS keeps for incomplete records and for content that was not
-    /// received.
-    pub(crate) fn held(&self) -> usize {
-        self.session.as_ref().map_or(0, |session| session.held())
-    }
-}
-
-#[cfg(not(feature = "_tls"))]
-impl Socket {
-    /// Returns the memory that is kept for bytes that were not received: none without TLS.
-    pub(crate) fn held(&self) -> usize {
-        0
     }
 }
 

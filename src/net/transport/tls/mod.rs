@@ -11,7 +11,7 @@ use rustls::{ServerConfig, ServerConnection};
 
 use self::keys::Keys;
 use super::plain::Plain;
-use super::{FileSent, MAX_FILE_READ, Received, read_chunk};
+use super::{FileSent, MAX_FILE_READ, Received, Socket, read_chunk};
 
 /// Maximum calls to receive for one caller. rustls reads 4 KiB per call.
 const MAX_READS: usize = 16;
@@ -89,6 +89,38 @@ struct RecordReader<'a> {
 
 /// The socket as rustls writes to it.
 struct RecordWriter<'a>(&'a Plain);
+
+/// A session is boxed, so that it costs a connection without TLS one pointer.
+pub(super) type SessionBox = Box<Session>;
+
+impl Socket {
+    /// Adds a TLS session, which begins with its handshake.
+    pub(crate) fn with_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let session = Session::new(config).map_err(io::Error::other)?;
+        Ok(Self {
+            session: Some(Box::new(session)),
+            ..self
+        })
+    }
+
+    /// Continues the handshake until it has to wait.
+    pub(crate) fn handshake(&mut self) -> io::Result<Handshake> {
+        match &mut self.session {
+            Some(session) => session.handshake(&self.plain),
+            None => Ok(Handshake::Done),
+        }
+    }
+
+    /// Returns the TLS connection, if the client uses TLS.
+    pub(crate) fn tls(&self) -> Option<&ServerConnection> {
+        self.session.as_deref().map(Session::connection)
+    }
+
+    /// Removes TLS: later bytes in both directions are not encrypted.
+    pub(crate) fn remove_tls(&mut self) {
+        self.session = None;
+    }
+}
 
 impl Session {
     pub(crate) fn new(config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
