@@ -32,7 +32,7 @@ impl Deadlines {
     fn first(now: Instant, timeout: Duration) -> Self {
         Self {
             pending: Some(Pending {
-                what: WaitFor::FirstRequest,
+                wait_for: WaitFor::FirstRequest,
                 deadline: now + timeout,
             }),
             since: now,
@@ -46,13 +46,13 @@ impl Deadlines {
 
     /// The event that the connection waits for.
     pub(super) fn waits_for(&self) -> Option<WaitFor> {
-        self.pending.map(|pending| pending.what)
+        self.pending.map(|pending| pending.wait_for)
     }
 
     /// The event that the connection waits for, if its deadline has passed.
     pub(super) fn overdue(&self, now: Instant) -> Option<WaitFor> {
         let pending = self.pending.filter(|pending| pending.deadline <= now)?;
-        Some(pending.what)
+        Some(pending.wait_for)
     }
 
     /// When the request began to arrive, if it did not arrive at once.
@@ -67,19 +67,19 @@ impl Deadlines {
 
     /// Waits for the next step of a TLS handshake. Its time runs from the start of the connection.
     #[cfg(feature = "_tls")]
-    pub(super) fn for_handshake(&mut self, what: WaitFor, config: &Config) -> Pending {
+    pub(super) fn for_handshake(&mut self, wait_for: WaitFor, config: &Config) -> Pending {
         let deadline = self.since + config.handshake_timeout;
-        self.set(Pending { what, deadline })
+        self.set(Pending { wait_for, deadline })
     }
 
     /// Waits for the first byte of a request.
     pub(super) fn for_first_byte(&mut self, now: Instant, config: &Config) -> Pending {
-        let (what, timeout) = match self.waits_for() {
-            Some(what @ WaitFor::FirstRequest) => (what, config.head_timeout),
+        let (wait_for, timeout) = match self.waits_for() {
+            Some(wait_for @ WaitFor::FirstRequest) => (wait_for, config.head_timeout),
             _ => (WaitFor::NextRequest, config.idle_timeout),
         };
-        let deadline = self.since(what, now) + timeout;
-        self.set(Pending { what, deadline })
+        let deadline = self.since(wait_for, now) + timeout;
+        self.set(Pending { wait_for, deadline })
     }
 
     /// Waits for the rest of a request head, of which `received` bytes have arrived.
@@ -94,15 +94,15 @@ impl Deadlines {
 
     fn for_part(
         &mut self,
-        what: WaitFor,
+        wait_for: WaitFor,
         received: usize,
         timeout: Duration,
         now: Instant,
         config: &Config,
     ) -> Pending {
-        let since = self.since(what, now);
+        let since = self.since(wait_for, now);
         let deadline = config.slowest(since, received as u64).min(since + timeout);
-        self.set(Pending { what, deadline })
+        self.set(Pending { wait_for, deadline })
     }
 
     /// Waits for room in the socket. The client has just read `progress` bytes of the response.
@@ -113,21 +113,21 @@ impl Deadlines {
         now: Instant,
         config: &Config,
     ) -> Pending {
-        let what = WaitFor::Room;
+        let wait_for = WaitFor::Room;
         let deadline = match self.pending {
-            Some(pending) if pending.what == what && progress == 0 => pending.deadline,
+            Some(pending) if pending.wait_for == wait_for && progress == 0 => pending.deadline,
             _ => config
                 .slowest(backlog.since, backlog.taken)
                 .min(now + config.write_timeout),
         };
-        self.set(Pending { what, deadline })
+        self.set(Pending { wait_for, deadline })
     }
 
     /// Waits for the client to close the connection.
     pub(super) fn for_peer_close(&mut self, now: Instant) -> Pending {
-        let what = WaitFor::PeerClose;
-        let deadline = self.since(what, now) + LINGER;
-        self.set(Pending { what, deadline })
+        let wait_for = WaitFor::PeerClose;
+        let deadline = self.since(wait_for, now) + LINGER;
+        self.set(Pending { wait_for, deadline })
     }
 
     fn set(&mut self, pending: Pending) -> Pending {
@@ -136,10 +136,12 @@ impl Deadlines {
 
     /// When the wait for this event began. The time for a first request's head runs from the start of
     /// the connection.
-    fn since(&mut self, what: WaitFor, now: Instant) -> Instant {
+    fn since(&mut self, wait_for: WaitFor, now: Instant) -> Instant {
         let continues = match self.waits_for() {
-            Some(WaitFor::FirstRequest) => matches!(what, WaitFor::FirstRequest | WaitFor::Head),
-            former => former == Some(what),
+            Some(WaitFor::FirstRequest) => {
+                matches!(wait_for, WaitFor::FirstRequest | WaitFor::Head)
+            }
+            former => former == Some(wait_for),
         };
         if !continues {
             self.since = now;
@@ -186,7 +188,7 @@ mod tests {
         let mut after = |seconds: u32, received: usize| {
             let now = start + seconds * SECOND;
             let pending = deadlines.for_head(received, now, &config);
-            assert_eq!(pending.what, WaitFor::Head);
+            assert_eq!(pending.wait_for, WaitFor::Head);
             pending.deadline - start
         };
         assert_eq!(after(0, 0), 5 * SECOND);

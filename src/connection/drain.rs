@@ -119,12 +119,12 @@ mod tests {
             while client.read_tls(&mut theirs).is_ok_and(|count| count > 0) {}
             client.process_new_packets().expect("the server speaks TLS");
             let is_over =
-                matches!(result, DriveResult::Park(wait) if wait.what != WaitFor::Handshake);
+                matches!(result, DriveResult::Park(wait) if wait.wait_for != WaitFor::Handshake);
             if is_over || matches!(result, DriveResult::Close(_)) {
                 break result;
             }
         };
-        let first = |result: &DriveResult| matches!(result, DriveResult::Park(wait) if wait.what == WaitFor::FirstRequest);
+        let first = |result: &DriveResult| matches!(result, DriveResult::Park(wait) if wait.wait_for == WaitFor::FirstRequest);
         assert!(first(&result), "{result:?}");
         assert!(!client.is_handshaking());
         let grace = service.config.drain_idle;

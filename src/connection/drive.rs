@@ -48,7 +48,7 @@ pub(crate) enum DriveResult {
 /// The event that a connection waits for, and its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pending {
-    pub(crate) what: WaitFor,
+    pub(crate) wait_for: WaitFor,
     pub(crate) deadline: Instant,
 }
 

@@ -48,7 +48,7 @@ impl ConnectionIo {
                 return Ok(HandshakeStep::Ended);
             }
         };
-        let what = match handshake {
+        let wait_for = match handshake {
             Handshake::Done => {
                 if let Some(connection) = self.socket.tls() {
                     self.client_info = self.client_info.with_tls(TlsInfo::new(connection));
@@ -85,7 +85,7 @@ impl ConnectionIo {
         if !self.share.grow(self.socket.held()) {
             return close(CloseReason::BufferLimit);
         }
-        let pending = self.deadlines.for_handshake(what, &service.config);
+        let pending = self.deadlines.for_handshake(wait_for, &service.config);
         Ok(HandshakeStep::Pending(DriveResult::Park(pending)))
     }
 

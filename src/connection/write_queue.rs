@@ -238,8 +238,8 @@ impl WriteQueue {
                 }
                 FileSent::WouldBlock => return Ok(Some(self.block(*progress))),
                 FileSent::End => {
-                    let what = format!("the file ends {} bytes before its length", part.left);
-                    let error = io::Error::new(ErrorKind::UnexpectedEof, what);
+                    let message = format!("the file ends {} bytes before its length", part.left);
+                    let error = io::Error::new(ErrorKind::UnexpectedEof, message);
                     return Ok(Some(FlushResult::Broken(error)));
                 }
                 FileSent::Unreadable(error) => return Ok(Some(FlushResult::Broken(error))),

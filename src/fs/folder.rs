@@ -194,8 +194,8 @@ impl Folder {
     /// Returns the type of a path, following all symbolic links.
     fn file_type(&self, path: &[u8]) -> Result<FileType, Errno> {
         let path = if path.is_empty() { b"." } else { path };
-        let told = statx(&*self.open, path, AtFlags::NO_AUTOMOUNT, StatxFlags::TYPE)?;
-        Ok(FileType::from_raw_mode(told.stx_mode.into()))
+        let status = statx(&*self.open, path, AtFlags::NO_AUTOMOUNT, StatxFlags::TYPE)?;
+        Ok(FileType::from_raw_mode(status.stx_mode.into()))
     }
 
     /// Opens a path without leaving the folder, even if files are renamed or linked concurrently:

@@ -55,7 +55,7 @@ fn close_notify_waits_for_room_until_the_deadline() {
                 client.write_tls(&mut socket).expect("there is room");
             }
             match drive(WakeReason::Ready, now) {
-                DriveResult::Park(wait) if wait.what == WaitFor::Room => break wait,
+                DriveResult::Park(wait) if wait.wait_for == WaitFor::Room => break wait,
                 DriveResult::Close(reason) => panic!("{reason}"),
                 _ => {}
             }

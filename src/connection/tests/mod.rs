@@ -155,7 +155,7 @@ fn wait_starts_after_the_handler() {
         let mut rig = Rig::new(long_ago, move |_: Request| vec![b'x'; length]);
         rig.send(GET);
         let pending = parked(rig.drive(WakeReason::Ready, long_ago));
-        assert_eq!(pending.what, expected);
+        assert_eq!(pending.wait_for, expected);
         assert!(pending.deadline > began, "{expected:?}");
     }
 }
@@ -175,7 +175,7 @@ fn new_connection_has_the_whole_grace_of_a_drain() {
     // A request that has arrived by the end of the grace gets a response.
     rig.send(GET);
     let pending = parked(rig.drive(WakeReason::Ready, late + grace));
-    assert_eq!(pending.what, WaitFor::PeerClose);
+    assert_eq!(pending.wait_for, WaitFor::PeerClose);
 }
 
 #[test]
@@ -194,10 +194,10 @@ fn no_handler_runs_while_a_response_is_unsent() {
             result => break result,
         }
     };
-    assert_eq!(parked(result).what, WaitFor::Room);
+    assert_eq!(parked(result).wait_for, WaitFor::Room);
     let before = calls.load(Ordering::Relaxed);
     let pending = parked(rig.drive(WakeReason::Ready, now));
-    assert_eq!(pending.what, WaitFor::Room);
+    assert_eq!(pending.wait_for, WaitFor::Room);
     assert_eq!(calls.load(Ordering::Relaxed), before);
 }
 
@@ -269,7 +269,7 @@ fn full_socket_receives_100_once_there_is_room() {
     let mut rig = connect_full(|request: Request| request.into_body().into_bytes());
     for expected in [WaitFor::Room, WaitFor::Body, WaitFor::NextRequest] {
         let pending = parked(rig.drive(WakeReason::Ready, now));
-        assert_eq!(pending.what, expected);
+        assert_eq!(pending.wait_for, expected);
         match expected {
             WaitFor::Room => rig.read_until(&[0]),
             WaitFor::Body => {
@@ -289,7 +289,7 @@ fn late_100_is_sent_before_the_408() {
     let result = rig.drive(WakeReason::Ready, now);
     assert!(matches!(result, DriveResult::Unwatch), "{result:?}");
     let pending = parked(rig.drive(WakeReason::Unwatched, now));
-    assert_eq!(pending.what, WaitFor::Room);
+    assert_eq!(pending.wait_for, WaitFor::Room);
     let set = rig.client.set_nonblocking(true);
     set.expect("a socket can be non-blocking");
     while rig.client.read(&mut [0; 4096]).is_ok() {}

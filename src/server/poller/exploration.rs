@@ -132,14 +132,10 @@ impl<'a> Model<'a> {
             return;
         };
         let deadline = Instant::now() + Duration::from_secs(60);
-        match self.poller.park(
-            self.token,
-            connection,
-            Pending {
-                what: wait_for,
-                deadline,
-            },
-        ) {
+        match self
+            .poller
+            .park(self.token, connection, Pending { wait_for, deadline })
+        {
             Parked::Waiting => {
                 assert!(!self.has_event, "a pending event is reported at parking");
                 self.parked = Some(wait_for);

@@ -144,7 +144,7 @@ impl<T: AsFd> Poller<T> {
         let slot = self.slot(token.slot);
         let mut state = lock(&slot.state);
         debug_assert_eq!(state.generation, token.generation);
-        let needs_output = pending.what == WaitFor::Room && !state.watches_output;
+        let needs_output = pending.wait_for == WaitFor::Room && !state.watches_output;
         // A thread that receives the first event waits for the lock held here.
         let registered = match state.occupant {
             Occupant::Notified(wake) => {
@@ -165,7 +165,7 @@ impl<T: AsFd> Poller<T> {
         state.watches_output |= needs_output;
         slot.deadline
             .store(self.millis(pending.deadline), Ordering::Relaxed);
-        state.occupant = Occupant::Parked(parked, pending.what);
+        state.occupant = Occupant::Parked(parked, pending.wait_for);
         Parked::Waiting
     }
 

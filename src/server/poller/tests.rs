@@ -114,10 +114,7 @@ pub(super) fn pair() -> (UnixStream, UnixStream) {
 
 pub(super) fn until(wait_for: WaitFor, timeout: Duration) -> Pending {
     let deadline = Instant::now() + timeout;
-    Pending {
-        what: wait_for,
-        deadline,
-    }
+    Pending { wait_for, deadline }
 }
 
 pub(super) fn send(mut peer: &UnixStream) {
@@ -313,7 +310,7 @@ fn only_expired_connections_are_removed() {
         let mark = connection.as_raw_fd();
         peers.push(peer);
         let pending = Pending {
-            what: WaitFor::Head,
+            wait_for: WaitFor::Head,
             deadline: now + timeout,
         };
         let parked = fixture.poller.park(fixture.reserve(), connection, pending);

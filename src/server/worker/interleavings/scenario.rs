@@ -189,7 +189,7 @@ impl Scenario {
         let token = poller.reserve().expect("the poller has a free slot");
         task.token = Some(token);
         let pending = Pending {
-            what: WaitFor::FirstRequest,
+            wait_for: WaitFor::FirstRequest,
             deadline: Instant::now() + HOUR,
         };
         assert!(matches!(poller.park(token, task, pending), Parked::Waiting));
