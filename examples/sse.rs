@@ -5,7 +5,7 @@
 //! `curl localhost:4000/say -d hello`.
 //!
 //! Each listener occupies a worker, even while no message arrives. The example therefore has more
-//! workers than listeners, and refuses further listeners with a 503 response. Press Enter to shut
+//! workers than listeners, and rejects further listeners with a 503 response. Press Enter to shut
 //! the server down: every stream ends cleanly.
 
 #![allow(

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_over_its_limit_is_refused_at_its_announcement() {
+    fn a_body_over_its_limit_is_rejected_at_its_announcement() {
         #[track_caller]
         fn check(framing: Framing, sent: &[u8]) {
             let taken = take(framing, 4, sent, 1, 100).map(|(content, ..)| content);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_coding_is_refused_behind_good_chunks() {
+    fn a_broken_coding_is_rejected_behind_good_chunks() {
         let taken = take(Framing::Chunked, 4, b"1\r\na\r\n2\r\nbcx", 1, 100);
         assert_eq!(taken.map(|(content, ..)| content), Err(RequestError::Chunk));
     }

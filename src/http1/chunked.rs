@@ -94,7 +94,7 @@ impl Chunked {
     }
 
     /// Decodes up to the next content and returns the number of bytes. A chunk of more than `room`
-    /// bytes is refused.
+    /// bytes is rejected.
     pub(super) fn pass(&mut self, input: &[u8], room: u64) -> Result<usize, RequestError> {
         for (at, byte) in input.iter().enumerate() {
             if matches!(self.state, State::Data { .. } | State::Done) {
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn anything_else_is_rejected() {
         for broken in [
             &b"\r\n"[..],
             b"x\r\n",
@@ -305,14 +305,14 @@ mod tests {
     }
 
     #[test]
-    fn content_over_the_limit_is_refused_at_its_announcement() {
+    fn content_over_the_limit_is_rejected_at_its_announcement() {
         check(b"41\r\n", Err(RequestError::BodyTooLarge));
         check(b"ffffffffffffffff\r\n", Err(RequestError::BodyTooLarge));
         check(b"1\r\nx\r\n40\r\n", Err(RequestError::BodyTooLarge));
     }
 
     #[test]
-    fn endless_extensions_and_trailers_are_refused() {
+    fn endless_extensions_and_trailers_are_rejected() {
         for start in [&b"1;"[..], b"0\r\n"] {
             let mut coded = start.to_vec();
             coded.resize(start.len() + MAX_OVERHEAD + 1, b'a');

@@ -10,9 +10,9 @@ use crate::message::request_error::RequestError;
 
 /// What is wrong with the target of the request that begins with these bytes, in words for its
 /// author. `None` if no single byte is the cause.
-pub(super) fn explain(refusal: RequestError, head: &[u8]) -> Option<String> {
+pub(super) fn explain(error: RequestError, head: &[u8]) -> Option<String> {
     if !matches!(
-        refusal,
+        error,
         RequestError::RequestTarget | RequestError::RequestLine
     ) {
         return None;
@@ -24,9 +24,9 @@ pub(super) fn explain(refusal: RequestError, head: &[u8]) -> Option<String> {
         let in_query = query.is_some_and(|query| *index > query);
         !is_taken(&target[*index..], in_query)
     })?;
-    // An incomplete request line may later be refused for other bytes, and the response must not
+    // An incomplete request line may later be rejected for other bytes, and the response must not
     // depend on how the bytes were split. A line with one space too many is read to its end.
-    let is_known = refusal == RequestError::RequestTarget || target[index] == b' ';
+    let is_known = error == RequestError::RequestTarget || target[index] == b' ';
     is_known.then(|| describe(&target[index..]))
 }
 

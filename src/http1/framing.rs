@@ -25,7 +25,7 @@ pub(super) struct FramingFields {
 }
 
 impl FramingFields {
-    /// Records one header. A repeated one is refused even if the values are equal, because a proxy
+    /// Records one header. A repeated one is rejected even if the values are equal, because a proxy
     /// in front may have used the other.
     pub(super) fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
         if name == CONTENT_LENGTH {

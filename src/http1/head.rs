@@ -17,9 +17,9 @@ use crate::message::request_error::RequestError;
 pub const MAX_FIELDS: usize = 100;
 
 /// Headers that decide about access or the meaning of content and have one value (RFC 9110 section
-/// 5.3). A proxy in front may use another line than the handler does, so a repeated one is refused,
+/// 5.3). A proxy in front may use another line than the handler does, so a repeated one is rejected,
 /// even if the values are equal. Clients send one: browsers join values that a page sets twice,
-/// Node uses the first, and nginx refuses a second `Authorization`. Where RFC 9110 defines the
+/// Node uses the first, and nginx rejects a second `Authorization`. Where RFC 9110 defines the
 /// effect of several lines, as for conditional dates, it is followed. `Host` and `Content-Length`
 /// are checked elsewhere.
 const SINGLE: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, ORIGIN];
@@ -88,7 +88,7 @@ pub(super) fn parse(
     let mut parsed = httparse::Request::new(&mut []);
     let length = match parsed.parse_with_uninit_headers(input, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,
-        Err(error) if !is_early(error, input) => return Err(refusal(error, input)),
+        Err(error) if !is_early(error, input) => return Err(request_error(error, input)),
         _ if input.len() < limits.head => return Ok(None),
         _ => return Err(too_long(input)),
     };
@@ -242,7 +242,7 @@ fn is_early(error: httparse::Error, input: &[u8]) -> bool {
     error == httparse::Error::Version && !input.contains(&b'\n')
 }
 
-fn refusal(error: httparse::Error, input: &[u8]) -> RequestError {
+fn request_error(error: httparse::Error, input: &[u8]) -> RequestError {
     match error {
         httparse::Error::TooManyHeaders => RequestError::HeadTooLong,
         httparse::Error::HeaderName | httparse::Error::HeaderValue => RequestError::FieldLine,

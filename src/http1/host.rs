@@ -8,7 +8,7 @@ use http::uri::{Authority, Scheme};
 use super::percent::is_percent_encoded;
 
 /// Whether this is `uri-host [ ":" port ]` or empty (RFC 9110 section 7.2). Anything else may be
-/// read as another host. A comma is refused although a name may have one, because two joined
+/// read as another host. A comma is rejected although a name may have one, because two joined
 /// headers look like that.
 pub(super) fn is_host(value: &[u8]) -> bool {
     let port = match value.strip_prefix(b"[") {
@@ -68,7 +68,7 @@ static NAME_BYTES: [bool; 256] = {
 };
 
 /// Whether this is the inside of an `IP-literal` (RFC 3986 section 3.2.2). Zone identifiers are
-/// refused: they have a meaning on one machine only, and clients must not send them (RFC 6874
+/// rejected: they have a meaning on one machine only, and clients must not send them (RFC 6874
 /// section 4).
 fn is_ip_literal(literal: &[u8]) -> bool {
     match literal {

@@ -24,7 +24,7 @@ pub(super) enum Path {
 }
 
 /// Checks that the target has the form that fits the method and nothing that readers interpret
-/// differently. A backslash in the path is refused, because some readers take it for a slash. In a
+/// differently. A backslash in the path is rejected, because some readers take it for a slash. In a
 /// query it is allowed, as are brackets and braces anywhere, because browsers send them. A percent
 /// sign in a query need not be an encoding: people write `?discount=5%`, and the query is for the
 /// handler.

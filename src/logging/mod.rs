@@ -9,7 +9,7 @@
 //!
 //! let name = "gpj.\u{202e}exe";
 //! if let Some(suppressed) = LIMIT.allow(Instant::now()) {
-//!     println!("upload refused: {}{suppressed}", escape_text(name));
+//!     println!("upload rejected: {}{suppressed}", escape_text(name));
 //! }
 //! ```
 

@@ -69,8 +69,9 @@ pub trait Handler: Send + Sync + 'static {
         BodyMode::Buffered
     }
 
-    /// Completes a response that the server makes instead of this handler: a refusal (400, 413, 431
-    /// and others), a timeout (408), an overload (503) or a panic (500). A handler with
+    /// Completes a response that the server makes instead of this handler, because the request
+    /// is rejected (400, 408, 413, 431 and others), the server is overloaded (503) or the handler
+    /// panicked (500). A handler with
     /// [layers](crate::Layer) passes it to them, so that [`Cors`](crate::layers::Cors) lets pages
     /// read it. A handler that wraps another handler must pass it on. The default changes nothing.
     ///

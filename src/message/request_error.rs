@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 
 use http::StatusCode;
 
-/// Why the server refuses a request. The connection closes after the response, because the
+/// Why the server rejects a request. The connection closes after the response, because the
 /// following bytes can't be trusted.
 ///
 /// ```

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_and_methods_are_refused() {
+    fn other_paths_and_methods_are_rejected() {
         let admin = Admin::new(server().handle());
         assert_eq!(send(&admin, Method::GET, "/").0, 404);
         assert_eq!(send(&admin, Method::POST, "/healthz").0, 405);

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn deeply_nested_json_is_refused() {
+    fn deeply_nested_json_is_rejected() {
         let deep = "[".repeat(1_000_000);
         let response = post(JsonCheck::Strict, "application/json", deep.as_bytes());
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);

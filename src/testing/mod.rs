@@ -21,7 +21,7 @@
 //! # What it tests
 //!
 //! The client encodes a request as a real client does. It is decoded by the server's code, and the
-//! response is encoded by the server's code. So an invalid request is refused as the server refuses
+//! response is encoded by the server's code. So an invalid request is rejected as the server rejects
 //! it, and so is a body above [the default limit](crate::defaults::MAX_BODY). The handler receives
 //! the same request as in a server, including [`RawRequest`](crate::RawRequest) and [`ClientInfo`],
 //! and can [stream](crate::BodyMode::Streaming) the body. The response to HEAD has no content, and
@@ -319,7 +319,7 @@ impl RequestBuilder<'_> {
                 let unread = input.unread();
                 let reason = buffer.explain(error, unread, &LIMITS);
                 let request = buffer.original(unread, &LIMITS);
-                return receive(refuse(error, reason, &**handler, &request), &buffer);
+                return receive(reject(error, reason, &**handler, &request), &buffer);
             }
         };
         buffer.request.body_mut().set_client_info(self.client_info);
@@ -330,7 +330,7 @@ impl RequestBuilder<'_> {
             && response.status().is_server_error()
         {
             let reason = error.reason().into();
-            response = refuse(error, reason, &**handler, &buffer.original(&[], &LIMITS));
+            response = reject(error, reason, &**handler, &buffer.original(&[], &LIMITS));
         }
         receive(response, &buffer)
     }
@@ -359,8 +359,8 @@ impl RequestBuilder<'_> {
     }
 }
 
-/// Returns the response to a refused request.
-fn refuse(
+/// Returns the response to a rejected request.
+fn reject(
     error: RequestError,
     reason: Cow<'static, str>,
     handler: &dyn Handler,

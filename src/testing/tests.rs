@@ -74,7 +74,7 @@ fn request_can_come_through_a_proxy() {
 }
 
 #[test]
-fn invalid_request_is_refused_as_by_the_server() {
+fn invalid_request_is_rejected_as_by_the_server() {
     #[track_caller]
     fn check(request: RequestBuilder<'_>, status: u16) {
         let response = request.send();

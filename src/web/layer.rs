@@ -70,8 +70,8 @@ use crate::message::{BodyMode, Handler, IntoResponse, Request, Response};
 ///
 /// # Responses of the server
 ///
-/// Responses that the server makes itself do not pass through layers: refusals of invalid,
-/// oversized, late or excess requests, and the 500 of a handler that panics. A layer completes such
+/// Responses that the server makes itself do not pass through layers: those to rejected requests
+/// (invalid, oversized, late or excess), and the 500 of a handler that panics. A layer completes such
 /// a response in [`server_response`](Self::server_response), as [`Cors`](crate::layers::Cors) and
 /// [`SecurityHeaders`](crate::layers::SecurityHeaders) do. Layers around the whole handler complete
 /// all of them; layers of a nested router complete those to requests for its paths.
@@ -116,7 +116,7 @@ pub trait Layer: Send + Sync + 'static {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response;
 
     /// Chooses how the body of this request is received. Only the head is known at this point.
-    /// `behind` is the choice of the handler and the layers behind this one. A layer that refuses a
+    /// `behind` is the choice of the handler and the layers behind this one. A layer that rejects a
     /// request by its head should return [`BodyMode::HeadOnly`], so that the client need not send
     /// the body.
     ///

@@ -183,8 +183,8 @@ fn nested_layer_matches_percent_encoded_paths() {
     assert_eq!(client.get("/@%61dmin/x").send().status(), 403);
     assert_eq!(client.get("/%40admin/x").send().text(), SECRET);
 
-    let refuses = |_: Request, _: Next<'_>| StatusCode::FORBIDDEN;
-    let client = Client::new(Router::new().nest("/@admin", room().layer(refuses)));
+    let forbids = |_: Request, _: Next<'_>| StatusCode::FORBIDDEN;
+    let client = Client::new(Router::new().nest("/@admin", room().layer(forbids)));
     for path in ["/@admin/x", "/@%61dmin/x", "/%40admin/x", "/%40%61dmin/%78"] {
         assert_eq!(client.get(path).send().status(), 403, "{path}");
     }

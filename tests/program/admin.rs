@@ -133,7 +133,7 @@ fn rejected_requests_are_counted_by_reason() {
             .and_then(|rest| rest.trim().parse::<u64>().ok());
         metric.unwrap_or_else(|| panic!("no {name} in {metrics}"))
     };
-    let too_large = r#"httpool_requests_refused_total{reason="body_too_large"}"#;
+    let too_large = r#"httpool_requests_rejected_total{reason="body_too_large"}"#;
     let client_error = r#"httpool_requests_total{method="POST",status="4xx"}"#;
     assert_eq!(metric(too_large), 0);
     program.connect().post("/", "four").expect_status(413);

@@ -75,7 +75,7 @@ fn unread_responses_stay_within_the_budget() {
         .map(|client| client.send_in_background(requests.clone()))
         .collect();
     for thread in sending {
-        // A client over the limit is refused, and its connection does not matter.
+        // A client over the limit is rejected, and its connection does not matter.
         let _ = thread.join().expect("sending does not panic");
     }
     good.post("/", "beside").expect_body("beside");

@@ -171,7 +171,7 @@ fn plain_http_is_redirected() {
 }
 
 #[test]
-fn redirect_refuses_malformed_hosts() {
+fn redirect_rejects_malformed_hosts() {
     let redirects = format!("{}:8080", unique_loopback());
     let secure = TlsServer::spawn("hosts", &["--redirect-http", &redirects]);
     let address = redirects.parse().expect("the address is valid");

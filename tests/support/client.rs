@@ -150,7 +150,7 @@ impl Client {
         self
     }
 
-    /// Sends bytes that the server may refuse.
+    /// Sends bytes that the server may reject.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             let mut stream = Stream::new(&mut **tls, &mut self.socket);

@@ -21,7 +21,7 @@ use crate::message::{Body, BodyMode, RawRequest, Request};
 pub struct RequestBuffer {
     /// The request, after [`Event::Request`].
     pub request: Request,
-    /// What the request asks of its response. For a refused request, the part that was understood.
+    /// What the request asks of its response. For a rejected request, the part that was understood.
     pub context: ResponseContext,
     /// The head as received.
     pub(super) head: Bytes,
@@ -73,7 +73,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// A [`RequestError`] if the request is refused. Do not call this again on the connection.
+    /// A [`RequestError`] if the request is rejected. Do not call this again on the connection.
     pub fn decode(
         &mut self,
         input: &mut Input,
@@ -141,7 +141,7 @@ impl Decoder {
                 }
                 // The request has its response, so nothing is missing.
                 Ok(()) => Ok(Event::Incomplete(Progress::Nothing)),
-                Err(refusal) => Err(refusal),
+                Err(error) => Err(error),
             },
         };
         self.partial = Some(partial);
@@ -401,12 +401,12 @@ impl RequestBuffer {
         copy.request
     }
 
-    /// Why this request is refused, in words for its client, with the malformed byte if there is
+    /// Why this request is rejected, in words for its client, with the malformed byte if there is
     /// one. `unread` is the input that is not consumed.
     #[must_use]
     pub fn explain(
         &self,
-        refusal: RequestError,
+        error: RequestError,
         unread: &[u8],
         limits: &Limits,
     ) -> Cow<'static, str> {
@@ -414,10 +414,10 @@ impl RequestBuffer {
             true => &unread[..unread.len().min(limits.head)],
             false => &self.head[..],
         };
-        explain::explain(refusal, head).map_or(refusal.reason().into(), Cow::Owned)
+        explain::explain(error, head).map_or(error.reason().into(), Cow::Owned)
     }
 
-    /// A copy of the head in as little memory as possible; empty for a refused head.
+    /// A copy of the head in as little memory as possible; empty for a rejected head.
     fn copy(&self) -> Self {
         let limits = Limits {
             head: self.head.len(),

@@ -75,8 +75,8 @@ fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Outcome {
                         outcome.end = Ok(Progress::Body);
                         break;
                     }
-                    Err(refusal) => {
-                        outcome.end = Err(refusal);
+                    Err(error) => {
+                        outcome.end = Err(error);
                         return outcome;
                     }
                 }
@@ -97,8 +97,8 @@ fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Outcome {
                     outcome.end = Ok(progress);
                     break;
                 }
-                Err(refusal) => {
-                    outcome.end = Err(refusal);
+                Err(error) => {
+                    outcome.end = Err(error);
                     return outcome;
                 }
             }
@@ -152,8 +152,8 @@ fn check(bytes: &[u8], requests: &[&str], end: Result<Progress, RequestError>) {
 }
 
 #[track_caller]
-fn check_refused(bytes: &[u8], refusal: RequestError) {
-    check(bytes, &[], Err(refusal));
+fn check_rejected(bytes: &[u8], error: RequestError) {
+    check(bytes, &[], Err(error));
 }
 
 #[test]
@@ -247,34 +247,34 @@ fn a_client_that_waits_is_told_to_go_on_once() {
 }
 
 #[test]
-fn malformed_heads_are_refused() {
-    check_refused(
+fn malformed_heads_are_rejected() {
+    check_rejected(
         b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
         RequestError::RequestLine,
     );
-    check_refused(b"G\x00T / HTTP/1.1\r\n", RequestError::RequestLine);
-    check_refused(b"\x16\x03\x01\x02\x00", RequestError::RequestLine);
-    check_refused(b"GET /\r\n", RequestError::RequestLine);
-    check_refused(b"GET / HTTP/2.0\r\n", RequestError::Version);
-    check_refused(b"GET / HTTX/1.1\r\n", RequestError::RequestLine);
-    check_refused(
+    check_rejected(b"G\x00T / HTTP/1.1\r\n", RequestError::RequestLine);
+    check_rejected(b"\x16\x03\x01\x02\x00", RequestError::RequestLine);
+    check_rejected(b"GET /\r\n", RequestError::RequestLine);
+    check_rejected(b"GET / HTTP/2.0\r\n", RequestError::Version);
+    check_rejected(b"GET / HTTX/1.1\r\n", RequestError::RequestLine);
+    check_rejected(
         b"GET /#f HTTP/1.1\r\nHost: x\r\n\r\n",
         RequestError::RequestTarget,
     );
-    check_refused(
+    check_rejected(
         b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
         RequestError::FieldLine,
     );
-    check_refused(
+    check_rejected(
         b"GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
         RequestError::FieldLine,
     );
-    check_refused(b"GET / HTTP/1.1\r\n\r\n", RequestError::Host);
-    check_refused(
+    check_rejected(b"GET / HTTP/1.1\r\n\r\n", RequestError::Host);
+    check_rejected(
         b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
         RequestError::Host,
     );
-    check_refused(
+    check_rejected(
         b"GET / HTTP/1.1\r\nHost: x\r\nExpect: magic\r\n\r\n",
         RequestError::Expectation,
     );
@@ -282,20 +282,20 @@ fn malformed_heads_are_refused() {
 
 #[test]
 fn lines_end_in_crlf() {
-    check_refused(
+    check_rejected(
         b"\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
         RequestError::LineEnd,
     );
-    check_refused(b"GET / HTTP/1.1\nHost: x\r\n\r\n", RequestError::LineEnd);
-    check_refused(
+    check_rejected(b"GET / HTTP/1.1\nHost: x\r\n\r\n", RequestError::LineEnd);
+    check_rejected(
         b"GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n",
         RequestError::LineEnd,
     );
-    check_refused(b"GET / HTTP/1.1\r\nHost: x\n\r\n", RequestError::LineEnd);
-    check_refused(b"GET / HTTP/1.1\r\nHost: x\r\n\n", RequestError::LineEnd);
-    check_refused(b"GET / HTTP/1.1\n\n", RequestError::LineEnd);
-    check_refused(b"GET / HTTP/1.1 \r\nHost: x\r\n\r\n", RequestError::LineEnd);
-    check_refused(b"GET / HTTP/1.1\r\nHost: x\r\r\n", RequestError::FieldLine);
+    check_rejected(b"GET / HTTP/1.1\r\nHost: x\n\r\n", RequestError::LineEnd);
+    check_rejected(b"GET / HTTP/1.1\r\nHost: x\r\n\n", RequestError::LineEnd);
+    check_rejected(b"GET / HTTP/1.1\n\n", RequestError::LineEnd);
+    check_rejected(b"GET / HTTP/1.1 \r\nHost: x\r\n\r\n", RequestError::LineEnd);
+    check_rejected(b"GET / HTTP/1.1\r\nHost: x\r\r\n", RequestError::FieldLine);
 }
 
 #[test]
@@ -324,10 +324,10 @@ fn targets_have_the_form_of_their_method() {
         ("GET", "/\\"),
         ("GET", "/\u{e9}"),
     ] {
-        check_refused(&with(method, target), RequestError::RequestTarget);
+        check_rejected(&with(method, target), RequestError::RequestTarget);
     }
     for target in ["x:443", "/", "http://x/"] {
-        check_refused(&with("CONNECT", target), RequestError::Tunnel);
+        check_rejected(&with("CONNECT", target), RequestError::Tunnel);
     }
 }
 
@@ -350,7 +350,7 @@ fn hosts_name_a_host() {
         "a b", "a/b", "u@x", "x:8a", "[::1", "[]", "[::1]x", "a,b", "x:1:2", "x:65536", ":80",
         "%4", "\u{e9}",
     ] {
-        check_refused(&with(host), RequestError::Host);
+        check_rejected(&with(host), RequestError::Host);
     }
 }
 
@@ -375,26 +375,26 @@ fn target_and_host_name_the_same_host() {
         ("http://u@x/", "x"),
         ("http://x:0x50/", "x"),
     ] {
-        check_refused(&with(target, host), RequestError::Host);
+        check_rejected(&with(target, host), RequestError::Host);
     }
 }
 
 #[test]
-fn ambiguous_or_unknown_framing_is_refused() {
+fn ambiguous_or_unknown_framing_is_rejected() {
     let with = |fields: &str| format!("POST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n");
-    check_refused(
+    check_rejected(
         with("Content-Length: 5\r\nTransfer-Encoding: chunked").as_bytes(),
         RequestError::AmbiguousFraming,
     );
-    check_refused(
+    check_rejected(
         with("Content-Length: 5\r\nContent-Length: 6").as_bytes(),
         RequestError::ContentLength,
     );
-    check_refused(
+    check_rejected(
         with("Transfer-Encoding: gzip").as_bytes(),
         RequestError::AmbiguousFraming,
     );
-    check_refused(
+    check_rejected(
         with("Transfer-Encoding: gzip, chunked").as_bytes(),
         RequestError::TransferCoding,
     );
@@ -403,14 +403,14 @@ fn ambiguous_or_unknown_framing_is_refused() {
 #[test]
 fn limits_are_kept() {
     let target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(512));
-    check_refused(target.as_bytes(), RequestError::TargetTooLong);
+    check_rejected(target.as_bytes(), RequestError::TargetTooLong);
     let field = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}", "a".repeat(512));
-    check_refused(field.as_bytes(), RequestError::HeadTooLong);
-    check_refused(
+    check_rejected(field.as_bytes(), RequestError::HeadTooLong);
+    check_rejected(
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n",
         RequestError::BodyTooLarge,
     );
-    check_refused(
+    check_rejected(
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n",
         RequestError::BodyTooLarge,
     );
@@ -427,7 +427,7 @@ fn limits_are_kept() {
 }
 
 #[test]
-fn a_request_refused_for_its_body_is_still_known() {
+fn a_request_rejected_for_its_body_is_still_known() {
     let head = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     let (mut decoder, mut slot, mut input) = (
         Decoder::default(),
@@ -439,8 +439,8 @@ fn a_request_refused_for_its_body_is_still_known() {
     assert_eq!(waits, Ok(Event::Incomplete(Progress::Body)));
     slot.clear();
     input.extend(b"nonsense");
-    let refused = decoder.decode(&mut input, &mut slot, &LIMITS);
-    assert_eq!(refused, Err(RequestError::Chunk));
+    let rejected = decoder.decode(&mut input, &mut slot, &LIMITS);
+    assert_eq!(rejected, Err(RequestError::Chunk));
     assert_eq!(slot.request.uri(), "/x");
     assert_eq!(slot.request_line(), "POST /x HTTP/1.1");
     assert_eq!(slot.context.persistence, Persistence::KeepAlive);

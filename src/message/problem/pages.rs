@@ -61,7 +61,7 @@ pub trait ErrorPages: Send + Sync + 'static {
     /// The server adds `Vary: Accept` to the response in either case (RFC 9110 section 12.5.5). A
     /// page that depends on another header must name it in `Vary` itself.
     ///
-    /// The server calls this on a worker. If a request is refused because no worker is free, it
+    /// The server calls this on a worker. If a request is rejected because no worker is free, it
     /// calls this on the thread that runs the server. So it must be quick and must not block. A
     /// panic closes the connection.
     fn page(&self, problem: &Problem, request: &HeaderMap) -> Option<Response>;

@@ -199,10 +199,10 @@ impl IntoResponse for File {
 /// body was [streamed](crate::BodyMode::Streaming), the client receives its own error instead.
 impl IntoResponse for io::Error {
     fn into_response(self) -> Response {
-        let refusal = self
+        let request_error = self
             .get_ref()
             .and_then(|cause| cause.downcast_ref::<RequestError>());
-        if refusal.is_none() {
+        if request_error.is_none() {
             error!("a handler failed: {self}");
         }
         failed(StatusCode::INTERNAL_SERVER_ERROR)

@@ -322,7 +322,7 @@ impl Builder {
     /// information. Default: none. For headers that depend on the request, use a
     /// [layer](crate::Layer::server_response).
     ///
-    /// The function runs on a worker. If a request is refused because no worker is free, it runs on
+    /// The function runs on a worker. If a request is rejected because no worker is free, it runs on
     /// the thread that runs the server, so it must be quick and must not block. A panic closes the
     /// connection.
     ///

@@ -50,7 +50,7 @@ pub enum AccessFormat {
     /// analyzers expect it.
     Combined,
     /// One JSON object on each line. Unknown members are omitted. `outcome` is present if no
-    /// handler has responded: `refused`, with its `reason`, or `panicked`.
+    /// handler has responded: `rejected`, with its `reason`, or `panicked`.
     Json,
 }
 
@@ -166,7 +166,7 @@ fn write_json(
     let (outcome, reason) = match record.outcome() {
         Outcome::Handled => (None, None),
         Outcome::Panicked => (Some("panicked"), None),
-        Outcome::Rejected(reason) => (Some("refused"), Some(reason.as_str())),
+        Outcome::Rejected(reason) => (Some("rejected"), Some(reason.as_str())),
     };
     let names = ["host", "referer", "user-agent", "traceparent"];
     let [host, referer, user_agent, traceparent] = header_values(record, names);
@@ -382,11 +382,11 @@ mod tests {
             line(AccessFormat::Combined, HEAD, named),
             format!("{common} \"-\" \"curl/8 \\x22\\x5C\\xE9\" \"a-1\"\n"),
         );
-        let refused = line(AccessFormat::Common, b"", |record| {
+        let rejected = line(AccessFormat::Common, b"", |record| {
             record.status = StatusCode::BAD_REQUEST;
             record.sent = None;
         });
-        assert!(refused.ends_with("] \"-\" 400 -\n"), "{refused}");
+        assert!(rejected.ends_with("] \"-\" 400 -\n"), "{rejected}");
     }
 
     #[test]
@@ -402,7 +402,7 @@ mod tests {
                 "peer": "192.0.2.7:4711", "client": "192.0.2.7:4711", "scheme": "http",
             },
             "method": "GET", "target": "/a?b", "version": "HTTP/1.1",
-            "host": "x", "status": 200, "outcome": "refused", "reason": "head_timeout",
+            "host": "x", "status": 200, "outcome": "rejected", "reason": "head_timeout",
             "received": 3, "sent": 2326, "duration_us": 1500,
             "user_agent": "curl/8 \"\\\u{fffd}", "request_id": "a-1",
         });

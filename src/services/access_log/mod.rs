@@ -32,7 +32,7 @@ const MAX_QUEUED: usize = 64;
 /// How often `finish_while` checks whether to keep waiting.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Writes a line for each request, including refused ones.
+/// Writes a line for each request, including rejected ones.
 ///
 /// A worker appends lines to a buffer of its own. A thread writes the buffers every second, or once
 /// one has 32 KiB, and always whole lines. The lines of one worker keep their order; lines of

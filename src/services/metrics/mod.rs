@@ -141,9 +141,9 @@ impl Collector for RequestCollector {
             counts.requests(),
         )?;
         writer.counters(
-            "httpool_requests_refused",
-            "Requests refused without a handler, by reason",
-            counts.refused(),
+            "httpool_requests_rejected",
+            "Requests rejected without a handler, by reason",
+            counts.rejected(),
         )?;
         writer.counter(
             "httpool_handler_panics",
@@ -329,8 +329,8 @@ mod tests {
             for name in [
                 r#"httpool_requests_total{method="other",status="5xx"}"#,
                 r#"httpool_requests_total{method="GET",status="1xx"}"#,
-                r#"httpool_requests_refused_total{reason="line_end"}"#,
-                r#"httpool_requests_refused_total{reason="late"}"#,
+                r#"httpool_requests_rejected_total{reason="line_end"}"#,
+                r#"httpool_requests_rejected_total{reason="late"}"#,
                 r#"httpool_connections{state="parked"}"#,
                 r#"httpool_connections_ended_total{reason="slow_reader"}"#,
                 r#"httpool_request_duration_seconds_bucket{le="0.00025"}"#,

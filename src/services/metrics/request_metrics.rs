@@ -48,7 +48,7 @@ pub(crate) const SIZES: [u64; 8] = [
 ];
 
 /// Counts requests for the [`Admin`](crate::services::Admin) server's `/metrics`: by method and
-/// status, by the reason of a refusal, by duration, and by the sizes of requests and responses.
+/// status, by the reason of a rejection, by duration, and by the sizes of requests and responses.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -70,7 +70,7 @@ pub struct RequestMetrics(Sharded<Counts>);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counts {
     requests: [[u64; CLASSES.len()]; METHODS.len() + 1],
-    refused: BTreeMap<&'static str, u64>,
+    rejected: BTreeMap<&'static str, u64>,
     pub(crate) panicked: u64,
     pub(crate) durations: Histogram<{ DURATIONS.len() }>,
     pub(crate) received: Histogram<{ SIZES.len() }>,
@@ -99,12 +99,12 @@ impl RequestMetrics {
         Self(Sharded::new())
     }
 
-    /// The sum over all workers. Every reason for a refusal is present, even with a count of zero:
+    /// The sum over all workers. Every reason for a rejection is present, even with a count of zero:
     /// a series that begins with its first occurrence hides that one from `rate()`.
     pub(crate) fn counts(&self) -> Counts {
         let reasons = RejectReason::ALL.map(RejectReason::as_str).into_iter();
         let zero = Counts {
-            refused: reasons.map(|reason| (reason, 0)).collect(),
+            rejected: reasons.map(|reason| (reason, 0)).collect(),
             ..Counts::default()
         };
         self.0.all().fold(zero, |sum, counts| sum.plus(&counts))
@@ -126,7 +126,7 @@ impl Observer for RequestMetrics {
             Outcome::Handled => {}
             Outcome::Panicked => counts.panicked += 1,
             Outcome::Rejected(reason) => {
-                *counts.refused.entry(reason.as_str()).or_default() += 1;
+                *counts.rejected.entry(reason.as_str()).or_default() += 1;
             }
         }
     }
@@ -145,10 +145,12 @@ impl Counts {
         })
     }
 
-    /// Number of refused requests by reason.
-    pub(crate) fn refused(&self) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
-        let refused = self.refused.iter();
-        refused.map(|(reason, count)| ([("reason", *reason)], *count))
+    /// Number of rejected requests by reason.
+    pub(crate) fn rejected(
+        &self,
+    ) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
+        let rejected = self.rejected.iter();
+        rejected.map(|(reason, count)| ([("reason", *reason)], *count))
     }
 
     fn plus(mut self, other: &Self) -> Self {
@@ -156,8 +158,8 @@ impl Counts {
         counts
             .zip(other.requests.iter().flatten())
             .for_each(|(sum, count)| *sum += count);
-        for (reason, count) in &other.refused {
-            *self.refused.entry(reason).or_default() += count;
+        for (reason, count) in &other.rejected {
+            *self.rejected.entry(reason).or_default() += count;
         }
         self.panicked += other.panicked;
         self.durations.merge(&other.durations);

@@ -32,7 +32,7 @@ impl ContentCoding {
             #[cfg(feature = "brotli")]
             Self::Brotli => {
                 let mut decoder = Decompressor::new(reader, BUFFER);
-                // Refuse windows beyond RFC 7932, which can be as large as a gigabyte.
+                // Reject windows beyond RFC 7932, which can be as large as a gigabyte.
                 let large = BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW;
                 decoder.set_parameter(large, 0);
                 Box::new(decoder)

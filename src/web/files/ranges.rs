@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_ranges_are_joined_or_refused() {
+    fn thousands_of_ranges_are_joined_or_rejected() {
         let same = "0-,".repeat(5000);
         assert_eq!(
             read(&format!("bytes={same}"), 1_000_000),

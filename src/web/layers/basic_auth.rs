@@ -180,7 +180,7 @@ fn credentials(request: &HeaderMap) -> Option<String> {
         return None;
     }
     let credentials = String::from_utf8(STANDARD.decode(token.trim()).ok()?).ok()?;
-    // Control characters are refused, because names appear in logs and on pages.
+    // Control characters are rejected, because names appear in logs and on pages.
     let is_well_formed = credentials.contains(':') && !credentials.contains(char::is_control);
     is_well_formed.then_some(credentials)
 }

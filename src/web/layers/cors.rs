@@ -30,13 +30,13 @@ use crate::web::{Layer, Next};
 /// Responses that the server makes itself (408, 413, 431, 503, the 500 of a panic) have the headers
 /// too, so a page can tell an upload that was too large or a busy server from a network error. If
 /// the request's `Origin` did not arrive, a list of origins allows none. A preflight that the
-/// server refuses with 503 because of load gets its usual response instead: the page then sends its
+/// server rejects with 503 because of load gets its usual response instead: the page then sends its
 /// request and can read the 503 to that.
 ///
 /// Pages may also read `Retry-After` if the response has it, and `X-Request-Id` if the request has
 /// an id ([`Builder::request_ids`](crate::Builder::request_ids)).
 ///
-/// Add this layer before layers that refuse requests, for example [`BasicAuth`](crate::layers) and
+/// Add this layer before layers that reject requests, for example [`BasicAuth`](crate::layers) and
 /// `RateLimit`. Browsers send preflights without credentials and require a 2xx response. Inside
 /// such a layer, a preflight would get a 401, and a page could not read a 429.
 ///

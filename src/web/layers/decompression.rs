@@ -113,7 +113,7 @@ impl Layer for Decompression {
         next.handle(request)
     }
 
-    /// Refuses an unknown coding before the client sends the content.
+    /// Rejects an unknown coding before the client sends the content.
     fn body_mode(&self, request: &Request, behind: BodyMode) -> BodyMode {
         match behind {
             BodyMode::Buffered if coding(request.headers()).is_err() => BodyMode::HeadOnly,

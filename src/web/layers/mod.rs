@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Request ids need no layer: the server assigns them
-//! ([`Builder::request_ids`](crate::Builder::request_ids)), so that refused requests have one, too.
+//! ([`Builder::request_ids`](crate::Builder::request_ids)), so that rejected requests have one, too.
 
 pub(crate) mod security_headers;
 pub(crate) mod timeout;

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_ids_with_a_line_end_are_refused() {
+    fn names_and_ids_with_a_line_end_are_rejected() {
         for value in ["a\n", "\ra", "a\r\ndata: b"] {
             assert!(Event::data("").try_name(value).is_err(), "{value:?}");
             assert!(Event::data("").try_id(value).is_err(), "{value:?}");
