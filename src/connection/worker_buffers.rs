@@ -22,7 +22,7 @@ pub(crate) struct WorkerBuffers {
     pub(super) now: Instant,
     /// Responses that this worker has sent in full.
     pub(super) answered: u64,
-    /// Requests shed since the last [`take_overload`](Self::take_overload).
+    /// Requests shed since the last [`take_shed`](Self::take_shed).
     pub(super) shed: u64,
     date: Date,
     date_until: Instant,
@@ -58,7 +58,7 @@ impl WorkerBuffers {
     }
 
     /// Requests shed since the last call.
-    pub(crate) fn take_overload(&mut self) -> u64 {
+    pub(crate) fn take_shed(&mut self) -> u64 {
         mem::take(&mut self.shed)
     }
 

@@ -274,7 +274,7 @@ impl ServerState {
             DriveResult::Close(CloseReason::Panicked)
         });
         if let Admission::Shed(reason) = admission {
-            self.stats.add_shed(reason, buffers.take_overload());
+            self.stats.add_shed(reason, buffers.take_shed());
         }
         if let DriveResult::Close(CloseReason::Upgraded) = result {
             self.run_upgrade(task);
