@@ -26,7 +26,7 @@
 //!
 //! A [`Handler`] is any `Fn(Request) -> impl IntoResponse + Send + Sync`, with the types of the
 //! [`http`] crate. [`IntoResponse`] lists what may be returned. [`Problem`] makes error responses
-//! in the form that the client prefers. The request body has arrived whole when the handler runs,
+//! in the format that the client prefers. The request body has arrived whole when the handler runs,
 //! unless the handler [streams](BodyMode::Streaming) it.
 //!
 //! A [`Layer`] stands between the server and a handler. [`Layered`] puts layers around any handler,

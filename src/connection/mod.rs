@@ -65,7 +65,7 @@ use self::phase::PhaseCell;
 use self::state::State;
 pub(crate) use self::worker_buffers::WorkerBuffers;
 use crate::message::headers::default_headers::DefaultHeaders;
-use crate::message::problem::pages::Pages;
+use crate::message::problem::error_pages::CustomErrorPages;
 use crate::message::record::Observers;
 #[cfg(feature = "_tls")]
 use crate::message::request_error::RequestError;
@@ -85,7 +85,7 @@ pub(crate) struct Service {
     pub(crate) grace: Grace,
     pub(crate) budget: Arc<Budget>,
     pub(crate) observers: Observers,
-    pub(crate) error_pages: Pages,
+    pub(crate) error_pages: CustomErrorPages,
     pub(crate) default_headers: DefaultHeaders,
     pub(crate) log_limits: LogLimits,
 }

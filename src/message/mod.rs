@@ -19,7 +19,7 @@ pub(crate) mod upgrade;
 pub use self::body::Body;
 pub use self::client_info::{ClientInfo, PeerAddr};
 pub use self::handler::{BodyMode, Handler};
-pub use self::problem::pages::ErrorPages;
+pub use self::problem::error_pages::ErrorPages;
 pub use self::problem::{Problem, ProblemFormat};
 pub use self::raw_request::{Chunk, RawRequest};
 pub use self::record::{Observer, Outcome, Overload, RejectReason, RequestRecord};

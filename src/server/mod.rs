@@ -46,7 +46,7 @@ use crate::connection::{
 };
 use crate::message::Handler;
 use crate::message::headers::default_headers::DefaultHeaders;
-use crate::message::problem::pages::Pages;
+use crate::message::problem::error_pages::CustomErrorPages;
 use crate::message::record::Observers;
 pub(crate) use crate::net::ListenAddr;
 use crate::net::listener::Listener;
@@ -74,7 +74,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     addresses: Vec<ListenAddr>,
     observers: Observers,
-    error_pages: Pages,
+    error_pages: CustomErrorPages,
     default_headers: DefaultHeaders,
     phase: Arc<PhaseCell>,
     budget: Arc<Budget>,

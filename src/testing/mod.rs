@@ -54,7 +54,7 @@ use crate::connection::defaults;
 use crate::http1::{Decoder, Event, Input, Limits, RequestBuffer};
 #[cfg(feature = "proxy")]
 use crate::message::client_info::Scheme;
-use crate::message::problem::pages::Pages;
+use crate::message::problem::error_pages::CustomErrorPages;
 use crate::message::request_error::RequestError;
 use crate::message::{ClientInfo, Handler, PeerAddr, Problem, Request, Response};
 
@@ -324,7 +324,7 @@ impl RequestBuilder<'_> {
         };
         buffer.request.body_mut().set_client_info(self.client_info);
         let mut response = handler.handle(&mut buffer.request);
-        Pages::default().apply(&mut response, || Cow::Owned(buffer.headers()));
+        CustomErrorPages::default().apply(&mut response, || Cow::Owned(buffer.headers()));
         // The streamed body failed, and the handler may have responded with its own error.
         if let Some(error) = body_error.and_then(|body_error| body_error.get().copied())
             && response.status().is_server_error()

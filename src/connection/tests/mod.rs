@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::http1::CONTINUE;
+use crate::message::problem::error_pages::CustomErrorPages;
 use crate::message::{BodyMode, IntoResponse, Overload, PeerAddr, Request, Response};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -106,7 +107,7 @@ pub(super) fn serve(handler: impl Handler) -> Service {
         grace: Grace::new(Config::default().drain_idle),
         budget: Arc::new(Budget::new(usize::MAX)),
         observers: Observers::default(),
-        error_pages: Pages::default(),
+        error_pages: CustomErrorPages::default(),
         default_headers: DefaultHeaders::default(),
         log_limits: LogLimits::new(),
     }

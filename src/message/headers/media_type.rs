@@ -85,7 +85,7 @@ impl Match {
     }
 }
 
-/// The form that the client prefers, of those that can be sent, each with the media types by which
+/// The format that the client prefers, of those that can be sent, each with the media types by which
 /// clients request it. With equal qualities the more specific range counts, then the one that the
 /// client names first, then the one that is offered first. `None` if the client accepts none.
 ///

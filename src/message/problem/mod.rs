@@ -1,7 +1,8 @@
-//! Error responses in the form that the client prefers.
+//! Error responses: [`Problem`], its title and layout in each format, and the choice of the format
+//! that the client prefers. The detail comes from where the problem is made.
 
-pub(crate) mod page;
-pub(crate) mod pages;
+pub(crate) mod error_pages;
+pub(crate) mod html_page;
 
 use std::borrow::Cow;
 
@@ -11,7 +12,7 @@ use http::header::{
 };
 use http::{Response as HttpResponse, StatusCode};
 
-use self::page::{POLICY, Page};
+use self::html_page::{HtmlPage, POLICY};
 use super::headers::media_type;
 use super::request_id::{REQUEST_ID, is_safe};
 use super::{Body, IntoResponse, Response};
@@ -40,7 +41,7 @@ const RETRY: HeaderValue = HeaderValue::from_static("1");
 /// It shows the request's `X-Request-Id` if that is [safe](crate::Builder::request_ids).
 ///
 /// As an [`IntoResponse`] it is plain text, because it does not know what the client accepts; the
-/// server replaces it with the form that the client prefers. [Error
+/// server replaces it with the format that the client prefers. [Error
 /// pages](crate::Builder::error_pages) can replace both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -48,7 +49,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
 }
 
-/// The form of a [`Problem`].
+/// The format of a [`Problem`].
 ///
 /// ```
 /// use httpool::ProblemFormat;
@@ -69,20 +70,22 @@ pub enum ProblemFormat {
     Text,
 }
 
-/// The problem that a response carries.
+/// The problem that a response was made from, kept in its extensions.
 #[derive(Debug, Clone)]
 struct AttachedProblem {
     problem: Problem,
-    audience: Audience,
-    /// The text of the problem. If the body was replaced, it no longer matches.
+    format_choice: FormatChoice,
+    /// The content made from the problem. A body that was replaced since is not this one.
     content: Bytes,
 }
 
-/// Whether the form was chosen by `Accept`.
+/// How the format of a response was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Audience {
-    Known,
-    Unknown,
+pub(crate) enum FormatChoice {
+    /// By the client's `Accept`.
+    Negotiated,
+    /// Without knowing what the client accepts, so it is plain text.
+    Default,
 }
 
 impl Problem {
@@ -95,7 +98,7 @@ impl Problem {
         }
     }
 
-    /// Adds a sentence about this occurrence. It is escaped where the form needs it.
+    /// Adds a sentence about this occurrence. It is escaped where the format needs it.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = detail.into();
@@ -133,18 +136,19 @@ impl Problem {
     /// The response to a request with these headers.
     #[must_use]
     pub fn to_response(&self, request: &HeaderMap) -> Response {
-        self.tell(request, Audience::Known)
+        self.encode_for(request, FormatChoice::Negotiated)
     }
 
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
-    fn tell(&self, request: &HeaderMap, audience: Audience) -> Response {
-        let form = ProblemFormat::preferred(request);
+    /// The response to a request with these headers, which remembers this problem.
+    fn encode_for(&self, request: &HeaderMap, format_choice: FormatChoice) -> Response {
+        let format = ProblemFormat::preferred(request);
         let id = request.get(REQUEST_ID).filter(|id| is_safe(id));
         let id = id.and_then(|id| id.to_str().ok());
-        let content = Bytes::from(match form {
+        let content = Bytes::from(match format {
             ProblemFormat::Html => self.html(id),
             ProblemFormat::Json => self.json(id),
             ProblemFormat::Text => self.text(id),
@@ -153,13 +157,13 @@ impl Problem {
         *response.status_mut() = self.status;
         response.extensions_mut().insert(AttachedProblem {
             problem: self.clone(),
-            audience,
+            format_choice,
             content,
         });
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, form.content_type());
+        headers.insert(CONTENT_TYPE, format.content_type());
         headers.insert(VARY, HeaderValue::from_static("accept"));
-        if form == ProblemFormat::Html {
+        if format == ProblemFormat::Html {
             headers.insert(CONTENT_SECURITY_POLICY, POLICY);
         }
         response
@@ -204,7 +208,7 @@ impl Problem {
 
     fn html(&self, id: Option<&str>) -> String {
         let title = format!("{} {}", self.status.as_u16(), self.title());
-        let mut page = Page::new(&title);
+        let mut page = HtmlPage::new(&title);
         page.markup("<h1>");
         page.text(&title);
         page.markup("</h1>\n");
@@ -224,7 +228,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        self.tell(&HeaderMap::new(), Audience::Unknown)
+        self.encode_for(&HeaderMap::new(), FormatChoice::Default)
     }
 }
 
@@ -234,16 +238,16 @@ pub(crate) fn try_again(mut response: Response) -> Response {
     response
 }
 
-/// The problem of a response, and whether its form suits the client. A response whose status has
-/// changed needs a new text.
-pub(crate) fn attached_problem(response: &Response) -> Option<(&Problem, Audience)> {
+/// The problem that a response was made from, and how its format was chosen. If the status has
+/// changed since, the content must be made again, so the choice counts as [`Default`](FormatChoice::Default).
+pub(crate) fn attached_problem(response: &Response) -> Option<(&Problem, FormatChoice)> {
     let attached = AttachedProblem::of(response)?;
-    let audience = if attached.problem.status == response.status() {
-        attached.audience
+    let format_choice = if attached.problem.status == response.status() {
+        attached.format_choice
     } else {
-        Audience::Unknown
+        FormatChoice::Default
     };
-    Some((&attached.problem, audience))
+    Some((&attached.problem, format_choice))
 }
 
 impl AttachedProblem {
@@ -255,10 +259,10 @@ impl AttachedProblem {
 }
 
 impl ProblemFormat {
-    /// The form with the highest quality in `Accept` (RFC 9110 section 12.5.1). With equal
+    /// The format with the highest quality in `Accept` (RFC 9110 section 12.5.1). With equal
     /// qualities the more specific range counts, then the first one. JSON is requested as
     /// `application/problem+json` or `application/json`; another `+json` type is another format. A
-    /// client that accepts none of the forms gets plain text.
+    /// client that accepts none of these formats gets plain text.
     ///
     /// ```
     /// use httpool::ProblemFormat;
@@ -270,7 +274,7 @@ impl ProblemFormat {
     /// ```
     #[must_use]
     pub fn preferred(request: &HeaderMap) -> Self {
-        const FORMS: [(ProblemFormat, &[&str]); 3] = [
+        const FORMATS: [(ProblemFormat, &[&str]); 3] = [
             (ProblemFormat::Text, &["text/plain"]),
             (ProblemFormat::Html, &["text/html"]),
             (
@@ -278,7 +282,7 @@ impl ProblemFormat {
                 &["application/problem+json", "application/json"],
             ),
         ];
-        media_type::preferred(request, &FORMS).unwrap_or(Self::Text)
+        media_type::preferred(request, &FORMATS).unwrap_or(Self::Text)
     }
 
     const fn content_type(self) -> HeaderValue {

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use crate::connection::config::Config;
 use crate::connection::config::Conflict;
 use crate::message::headers::default_headers::DefaultHeaders;
-use crate::message::problem::pages::Pages;
+use crate::message::problem::error_pages::CustomErrorPages;
 use crate::message::record::Observers;
 use crate::message::{ClientInfo, ErrorPages, Observer};
 use crate::net::ListenerProtocol;
@@ -49,7 +49,7 @@ pub struct Builder {
     adopted: Vec<(OwnedFd, ListenerProtocol)>,
     reuse_port: bool,
     observers: Observers,
-    error_pages: Pages,
+    error_pages: CustomErrorPages,
     default_headers: DefaultHeaders,
 }
 
@@ -313,7 +313,7 @@ impl Builder {
     /// # }
     /// ```
     pub fn error_pages(mut self, pages: impl ErrorPages) -> Self {
-        self.error_pages = Pages::new(pages);
+        self.error_pages = CustomErrorPages::new(pages);
         self
     }
 

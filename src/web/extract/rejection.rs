@@ -12,7 +12,7 @@ use crate::logging::LogLimit;
 use crate::message::{IntoResponse, Problem, Request, Response};
 
 /// A request does not have a valid value for an argument of its function. As a response it names
-/// the problem, in the form that the client prefers ([`Problem`]).
+/// the problem, in the format that the client prefers ([`Problem`]).
 ///
 /// ```
 /// use httpool::http::StatusCode;
@@ -66,7 +66,7 @@ impl Rejection {
         self.status
     }
 
-    /// The response to a request with these headers, in the form that the client prefers.
+    /// The response to a request with these headers, in the format that the client prefers.
     #[must_use]
     pub fn to_response(&self, request: &HeaderMap) -> Response {
         Problem::from(self.clone()).to_response(request)
@@ -83,7 +83,7 @@ impl From<Rejection> for Problem {
     }
 }
 
-/// Responds with a [`Problem`], in the form that the client prefers.
+/// Responds with a [`Problem`], in the format that the client prefers.
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         Problem::from(self).into_response()

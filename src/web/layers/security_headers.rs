@@ -4,8 +4,8 @@ use http::header::{
     CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 
-use crate::message::problem::page::POLICY;
-use crate::message::problem::pages::SitePolicy;
+use crate::message::problem::error_pages::SitePolicy;
+use crate::message::problem::html_page::POLICY;
 use crate::message::{Request, Response};
 use crate::web::{Layer, Next};
 

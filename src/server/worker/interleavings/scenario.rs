@@ -12,7 +12,7 @@ use crate::connection::config::Config;
 use crate::connection::phase::PhaseCell;
 use crate::connection::{Budget, Connection, Grace, LogLimits, Pending, Service, WaitFor};
 use crate::message::headers::default_headers::DefaultHeaders;
-use crate::message::problem::pages::Pages;
+use crate::message::problem::error_pages::CustomErrorPages;
 use crate::message::record::Observers;
 use crate::message::{Handler, PeerAddr};
 use crate::net::ListenerProtocol;
@@ -123,7 +123,7 @@ impl Scenario {
                 grace: Grace::new(CONFIG.drain_idle),
                 budget: Arc::new(Budget::new(usize::MAX)),
                 observers: Observers::default(),
-                error_pages: Pages::default(),
+                error_pages: CustomErrorPages::default(),
                 default_headers: DefaultHeaders::default(),
                 log_limits: LogLimits::new(),
             },

@@ -17,7 +17,7 @@ use super::validators::clamped_mtime;
 use super::{REVALIDATE, join};
 use crate::fs::folder::{Folder, OpenError};
 use crate::message::headers::media_type;
-use crate::message::problem::page::POLICY;
+use crate::message::problem::html_page::POLICY;
 use crate::message::{IntoResponse as _, Request, Response};
 
 /// Most names in one response. Each costs four system calls. The limit also bounds the memory of a

@@ -9,7 +9,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::{Column, Direction, Entry, Extent, Listing, Order, PAGE_SIZE};
-use crate::message::problem::page::Page;
+use crate::message::problem::html_page::HtmlPage;
 use crate::message::{Html, IntoResponse};
 use crate::web::Json;
 
@@ -78,7 +78,7 @@ pub(crate) fn json(listing: &Listing, path: &str) -> impl IntoResponse {
 }
 
 pub(crate) fn html(listing: &Listing, path: &str, order: Order) -> Html<String> {
-    let mut page = Page::new(path);
+    let mut page = HtmlPage::new(path);
     page.markup("<h1>");
     page.text(path);
     page.markup("</h1>\n<table>\n<thead><tr>");
@@ -119,7 +119,7 @@ pub(crate) fn html(listing: &Listing, path: &str, order: Order) -> Html<String> 
 }
 
 /// Adds the number of names and the links to other pages.
-fn page_links(names: u64, next: Option<&[u8]>, page: &mut Page) {
+fn page_links(names: u64, next: Option<&[u8]>, page: &mut HtmlPage) {
     page.markup("<p>");
     page.text(&format!(
         "This folder has {names} names. They are shown in pages of {PAGE_SIZE}, sorted by name."
@@ -138,7 +138,7 @@ fn page_after(name: &[u8]) -> String {
     format!("?after={}", percent_encode(name, ENCODED))
 }
 
-fn plain_heading(text: &str, page: &mut Page) {
+fn plain_heading(text: &str, page: &mut HtmlPage) {
     page.markup("<th>");
     page.text(text);
     page.markup("</th>");
@@ -146,7 +146,7 @@ fn plain_heading(text: &str, page: &mut Page) {
 
 /// A column heading with a link that sorts by the column. For the current order, the link reverses
 /// it.
-fn heading(column: Column, text: &str, order: Order, page: &mut Page) {
+fn heading(column: Column, text: &str, order: Order, page: &mut HtmlPage) {
     let direction = (order.column == column).then_some(order.direction);
     page.markup(match direction {
         None => "<th>",

@@ -1,4 +1,4 @@
-//! Error pages of a program's own.
+//! [`ErrorPages`]: the pages of a program that replace the built-in error responses.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,8 +10,8 @@ use http::header::{
     ETAG, HeaderName, HeaderValue, LAST_MODIFIED, VARY,
 };
 
-use super::page::POLICY;
-use super::{Audience, attached_problem};
+use super::html_page::POLICY;
+use super::{FormatChoice, attached_problem};
 use crate::message::headers::vary::{merge_vary, vary};
 use crate::message::{Problem, Response};
 
@@ -67,16 +67,16 @@ pub trait ErrorPages: Send + Sync + 'static {
     fn page(&self, problem: &Problem, request: &HeaderMap) -> Option<Response>;
 }
 
-/// The error pages of a server.
+/// The error pages that the program sets, or none.
 #[derive(Default)]
-pub(crate) struct Pages(Option<Box<dyn ErrorPages>>);
+pub(crate) struct CustomErrorPages(Option<Box<dyn ErrorPages>>);
 
-impl Pages {
+impl CustomErrorPages {
     pub(crate) fn new(pages: impl ErrorPages) -> Self {
         Self(Some(Box::new(pages)))
     }
 
-    /// Replaces an error response by its page, if there is one, or by the form that the client
+    /// Replaces an error response by its page, if there is one, or by the format that the client
     /// prefers.
     #[inline]
     pub(crate) fn apply<'r>(
@@ -95,13 +95,14 @@ impl Pages {
         response: &mut Response,
         request: impl FnOnce() -> Cow<'r, HeaderMap>,
     ) {
-        let (problem, audience) = match (attached_problem(response), &self.0) {
-            (Some((_, Audience::Known)), None) | (None, None) => return,
-            (Some((problem, audience)), _) => {
-                (problem.clone().with_status(response.status()), audience)
-            }
+        let (problem, format_choice) = match (attached_problem(response), &self.0) {
+            (Some((_, FormatChoice::Negotiated)), None) | (None, None) => return,
+            (Some((problem, format_choice)), _) => (
+                problem.clone().with_status(response.status()),
+                format_choice,
+            ),
             (None, Some(_)) if is_bare(response) => {
-                (Problem::new(response.status()), Audience::Known)
+                (Problem::new(response.status()), FormatChoice::Negotiated)
             }
             (None, Some(_)) => return,
         };
@@ -109,7 +110,7 @@ impl Pages {
         let pages = self.0.as_ref();
         if let Some(page) = pages.and_then(|pages| pages.page(&problem, &request)) {
             replace(response, page);
-        } else if audience == Audience::Unknown {
+        } else if format_choice == FormatChoice::Default {
             replace(response, problem.to_response(&request));
         }
         if pages.is_some() {
@@ -162,7 +163,7 @@ where
     }
 }
 
-impl fmt::Debug for Pages {
+impl fmt::Debug for CustomErrorPages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Some(_) => "error pages",

@@ -1,4 +1,5 @@
-//! The built-in HTML pages. Their text is escaped.
+//! The frame, style and escaping of the built-in HTML pages: error pages and listings. What the
+//! pages say is made by their callers.
 
 use http::HeaderValue;
 
@@ -40,9 +41,9 @@ pub(crate) const POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// An HTML page that is being written.
-pub(crate) struct Page(String);
+pub(crate) struct HtmlPage(String);
 
-impl Page {
+impl HtmlPage {
     /// Starts a page with this title.
     pub(crate) fn new(title: &str) -> Self {
         let mut page = Self(String::with_capacity(STYLE.len() + 1024));
