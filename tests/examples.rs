@@ -226,7 +226,7 @@ fn hello_greets() {
 }
 
 #[test]
-fn json_echo_returns_what_it_parsed() {
+fn json_echo_returns_the_parsed_order() {
     let json_echo = Example::start("json_echo");
     for (body, expected) in [
         (

@@ -37,7 +37,7 @@ pub(super) struct ConnectionIo {
 pub(super) enum Readiness {
     /// There may be some.
     Readable,
-    /// There are none; the next event of the poller reports new ones.
+    /// All bytes were received; the next event of the poller reports new ones.
     Drained,
     /// The client has closed its side, and no further event will report that.
     HungUp,

@@ -118,7 +118,7 @@ impl Protocol {
         }
     }
 
-    /// Responds to bytes that are no request, and begins to close the connection.
+    /// Responds to bytes that are not a request, and begins to close the connection.
     #[cfg(feature = "_tls")]
     fn reject(
         &mut self,

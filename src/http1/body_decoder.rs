@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_the_same_however_it_is_cut_and_taken() {
+    fn body_is_the_same_for_any_split_and_buffer_size() {
         let chunked = b"3;a=b\r\nabc\r\n005\r\ndefgh\r\n0\r\nSum: 8\r\n\r\nGET";
         let plain = b"abcdefghGET";
         for part in 1..chunked.len() {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_here_need_not_be_received() {
+    fn bytes_in_the_input_are_not_received_again() {
         let inflow = |framing| BodyDecoder::new(framing, Expectation::None, 10);
         for (sent, lacks) in [(&b"ab"[..], true), (b"abc", false), (b"abcGET", false)] {
             let mut input = Input::default();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_over_its_limit_is_rejected_at_its_announcement() {
+    fn body_over_its_limit_is_rejected_at_its_announcement() {
         #[track_caller]
         fn check(framing: Framing, sent: &[u8]) {
             let taken = take(framing, 4, sent, 1, 100).map(|(content, ..)| content);
@@ -253,13 +253,13 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_coding_is_rejected_behind_good_chunks() {
+    fn invalid_chunk_is_rejected_after_valid_chunks() {
         let taken = take(Framing::Chunked, 4, b"1\r\na\r\n2\r\nbcx", 1, 100);
         assert_eq!(taken.map(|(content, ..)| content), Err(RequestError::Chunk));
     }
 
     #[test]
-    fn what_is_not_done_says_so() {
+    fn unfinished_body_reports_that() {
         for (framing, sent) in [
             (Framing::Length(3), &b"ab"[..]),
             (Framing::Chunked, b"2\r\nab\r\n0\r\n"),

@@ -257,12 +257,12 @@ mod tests {
     }
 
     #[test]
-    fn trailers_are_skipped_and_what_follows_is_left() {
+    fn trailers_are_skipped_and_later_bytes_are_left() {
         check(b"1\r\nx\r\n0\r\nA: b\r\nC: d\r\n\r\nGET", Ok((b"x", 23)));
     }
 
     #[test]
-    fn anything_else_is_rejected() {
+    fn invalid_chunks_are_rejected() {
         for broken in [
             &b"\r\n"[..],
             b"x\r\n",

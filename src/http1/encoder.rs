@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_says_its_length_and_date() {
+    fn response_has_length_and_date() {
         let response = Response::new(Body::from("hello"));
         check(
             &response,
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_client_is_told_that_the_connection_stays() {
+    fn http_1_0_client_receives_keep_alive() {
         let context = ResponseContext {
             version: Version::HTTP_10,
             ..TERMS
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn head_keeps_the_length_and_leaves_the_body() {
+    fn head_keeps_the_length_and_omits_the_body() {
         let context = ResponseContext {
             is_head: true,
             ..TERMS
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn some_statuses_have_no_body_whatever_the_handler_gives() {
+    fn statuses_without_content_send_no_body() {
         for (status, line) in [
             (StatusCode::NO_CONTENT, "204 No Content"),
             (StatusCode::NOT_MODIFIED, "304 Not Modified"),
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interim_status_is_no_answer() {
+    fn interim_status_becomes_500() {
         let mut response = Response::new(Body::from("x"));
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         check(
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_says_to_what_and_nothing_of_content() {
+    fn upgrade_names_its_protocol_and_has_no_content() {
         let mut response = Upgrade::new("x/1", |_| ()).into_response();
         for (name, value) in [
             (ETAG, "\"e\""),
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn who_must_upgrade_is_told_to_what() {
+    fn response_426_names_the_protocol() {
         let mut response = Response::default();
         *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
         let protocol = HeaderValue::from_static("x/1");
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn reset_content_has_none() {
+    fn reset_content_has_no_content() {
         let mut response = Response::new(Body::from("x"));
         *response.status_mut() = StatusCode::RESET_CONTENT;
         check(
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_is_not_the_handlers() {
+    fn framing_headers_of_the_handler_are_dropped() {
         let mut response = Response::new(Body::from("four"));
         for (name, value) in [
             (CONTENT_LENGTH, "5"),
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_status_has_an_empty_reason() {
+    fn unknown_status_has_an_empty_reason() {
         let mut response = Response::default();
         *response.status_mut() = StatusCode::from_u16(299).expect("299 is a status");
         check(

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_byte_that_is_malformed_is_named_with_its_encoding() {
+    fn malformed_byte_is_named_with_its_encoding() {
         check("/caf\u{e9}".as_bytes(), Some("write \u{e9} as %C3%A9"));
         check(
             "/?q=\u{1f600}".as_bytes(),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_single_bytes_fault_is_not_explained() {
+    fn errors_without_a_single_wrong_byte_are_not_explained() {
         check(b"a", None);
         check(b"ftp://x", None);
         check(b"/a?100%", None);

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_have_come_whole_are_known() {
+    fn complete_lines_are_known() {
         check("", "GET", "*", &[]);
         check("POST /a HTTP/1.1", "GET", "*", &[]);
         check("POST /%61?b HTTP/1.1\r\n", "POST", "/a?b", &[]);
@@ -124,7 +124,7 @@ mod tests {
 
     /// Lines after an invalid one may not have arrived, so they must make no difference.
     #[test]
-    fn nothing_behind_a_line_that_is_not_valid_is_known() {
+    fn nothing_behind_an_invalid_line_is_known() {
         for line in [
             "none",
             " X: y",

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_unread_survives_making_room() {
+    fn unread_bytes_survive_making_room() {
         let mut input = Input::with_capacity(4);
         input.extend(b"abcd");
         input.consume(3);

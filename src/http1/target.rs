@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_need_not_be_encoded_is_not() {
+    fn unreserved_characters_are_not_encoded() {
         check("/%61dmi%6E/%7Euser%2dx%5f", "/admin/~user-x_");
         check("/a%2Etxt", "/a.txt");
         check("/.%2e.", "/...");
@@ -139,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_is_encoded_in_one_way() {
+    fn other_bytes_have_one_encoding() {
         check("/caf%c3%a9", "/caf%C3%A9");
         check("/a%2fb%3a%2B%00", "/a%2Fb%3A%2B%00");
         check("/a%20b", "/a%20b");
     }
 
     #[test]
-    fn nothing_is_undone_twice() {
+    fn nothing_is_decoded_twice() {
         check("/%2561", "/%2561");
         check("/%25%36%31", "/%2561");
         // These must not form an encoding.
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn other_segments_are_no_dot_segments() {
+    fn other_segments_are_not_dot_segments() {
         for target in [
             "/...",
             "/.a/..b/c..",

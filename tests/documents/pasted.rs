@@ -268,7 +268,7 @@ fn shell(command: &str, programs: &Path, folder: &Path) -> Command {
 
 #[test]
 #[ignore = "it needs curl and openssl: .ci/run"]
-fn readme_commands_print_what_is_shown() {
+fn readme_commands_print_the_shown_output() {
     let folder = EmptyFolder::new("commands");
     fs::create_dir(folder.join("public")).expect("the folder is empty");
     fs::write(folder.join("public/style.css"), vec![b' '; 3598]).expect("the file can be written");

@@ -190,7 +190,7 @@ impl Http1 {
                 self.stop_discarding(io);
                 return Ok(None);
             }
-            // One look is enough: empty lines are no request, however many arrive.
+            // One look is enough: empty lines are not a request, however many arrive.
             if !is_first {
                 return Ok(Some(result));
             }

@@ -157,7 +157,7 @@ fn check_rejected(bytes: &[u8], error: RequestError) {
 }
 
 #[test]
-fn a_get() {
+fn get_without_a_body() {
     check(
         b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n",
         &["GET /a?b=c HTTP/1.1 [accept=*/* host=x] "],
@@ -176,7 +176,7 @@ fn empty_lines_before_a_request_are_nothing_of_it() {
 }
 
 #[test]
-fn repeated_fields_and_empty_values_are_kept() {
+fn repeated_headers_and_empty_values_are_kept() {
     check(
         b"GET / HTTP/1.1\r\nHost: x\r\nA: 1\r\nA:\r\nA: 2 \r\n\r\n",
         &["GET / HTTP/1.1 [a= a=1 a=2 host=x] "],
@@ -185,7 +185,7 @@ fn repeated_fields_and_empty_values_are_kept() {
 }
 
 #[test]
-fn a_body_with_a_length() {
+fn body_with_a_length() {
     check(
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
         &["POST / HTTP/1.1 [content-length=5 host=x] hello"],
@@ -194,7 +194,7 @@ fn a_body_with_a_length() {
 }
 
 #[test]
-fn a_chunked_body() {
+fn chunked_body() {
     check(
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nT: 1\r\n\r\n",
         &["POST / HTTP/1.1 [host=x transfer-encoding=chunked] hello"],
@@ -203,7 +203,7 @@ fn a_chunked_body() {
 }
 
 #[test]
-fn a_pipeline_with_bodies_comes_in_order() {
+fn pipelined_requests_with_bodies_are_in_order() {
     check(
         b"POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na\
           \r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n\
@@ -234,7 +234,7 @@ fn persistence_follows_version_and_connection() {
 }
 
 #[test]
-fn a_client_that_waits_is_told_to_go_on_once() {
+fn client_that_expects_100_receives_it_once() {
     let head: &[u8] =
         b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n";
     let waiting = run([head], Way::ThroughInput);
@@ -332,7 +332,7 @@ fn targets_have_the_form_of_their_method() {
 }
 
 #[test]
-fn hosts_name_a_host() {
+fn host_header_must_name_a_host() {
     let with = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
     for host in [
         "",
@@ -355,7 +355,7 @@ fn hosts_name_a_host() {
 }
 
 #[test]
-fn target_and_host_name_the_same_host() {
+fn target_and_host_header_must_agree() {
     let with = |target: &str, host: &str| {
         format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()
     };
@@ -401,7 +401,7 @@ fn ambiguous_or_unknown_framing_is_rejected() {
 }
 
 #[test]
-fn limits_are_kept() {
+fn limits_are_enforced() {
     let target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(512));
     check_rejected(target.as_bytes(), RequestError::TargetTooLong);
     let field = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}", "a".repeat(512));
@@ -427,7 +427,7 @@ fn limits_are_kept() {
 }
 
 #[test]
-fn a_request_rejected_for_its_body_is_still_known() {
+fn request_rejected_for_its_body_is_still_known() {
     let head = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     let (mut decoder, mut slot, mut input) = (
         Decoder::default(),
@@ -447,7 +447,7 @@ fn a_request_rejected_for_its_body_is_still_known() {
 }
 
 #[test]
-fn a_body_that_nobody_has_decided_about_is_taken_if_it_is_here() {
+fn body_without_a_mode_is_taken_if_it_has_arrived() {
     let length = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
     let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     let waiting = length.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
@@ -476,7 +476,7 @@ fn a_body_that_nobody_has_decided_about_is_taken_if_it_is_here() {
 }
 
 #[test]
-fn a_body_that_the_response_does_not_need_can_be_gathered_or_discarded() {
+fn unneeded_body_can_be_gathered_or_discarded() {
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
     let begin = |head: &str| {
         let (mut decoder, mut slot, mut input) = (
