@@ -35,7 +35,7 @@ fn own(criterion: &mut Criterion) {
     criterion.bench_function("decode/get_curl_owned", |bencher| {
         bencher.iter(|| {
             decoding.decode(CURL_GET.as_bytes());
-            black_box::<Request>(std::mem::take(&mut decoding.slot.request));
+            black_box::<Request>(std::mem::take(&mut decoding.buffer.request));
         });
     });
 }

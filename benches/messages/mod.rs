@@ -89,7 +89,7 @@ pub(crate) fn rich_response() -> Response {
 /// Bytes into requests, with reused buffers.
 pub(crate) struct Decoding {
     decoder: Decoder,
-    pub(crate) slot: RequestBuffer,
+    pub(crate) buffer: RequestBuffer,
     input: Input,
 }
 
@@ -97,7 +97,7 @@ impl Decoding {
     pub(crate) fn new() -> Self {
         Self {
             decoder: Decoder::default(),
-            slot: RequestBuffer::default(),
+            buffer: RequestBuffer::default(),
             input: Input::with_capacity(16 * 1024),
         }
     }
@@ -108,9 +108,9 @@ impl Decoding {
         self.input.room().extend_from_slice(message);
         let event = self
             .decoder
-            .decode(&mut self.input, &mut self.slot, &LIMITS);
+            .decode(&mut self.input, &mut self.buffer, &LIMITS);
         assert_eq!(event, Ok(Event::Request));
-        black_box(&self.slot.request);
+        black_box(&self.buffer.request);
     }
 }
 
@@ -126,7 +126,7 @@ impl Encoding {
         let mut decoding = Decoding::new();
         decoding.decode(CURL_GET.as_bytes());
         Self {
-            asked: decoding.slot,
+            asked: decoding.buffer,
             date: Date::new(SystemTime::now()),
             output: Vec::with_capacity(4 * 1024),
         }

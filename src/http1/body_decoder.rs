@@ -42,13 +42,13 @@ impl BodyDecoder {
             Framing::Length(length) => Some(length),
             Framing::Chunked => None,
         };
-        let inflow = match length {
+        let body = match length {
             Some(length) => Self::of_length(length, most),
             None => Self::of_chunks(Chunked::new(), most),
         };
         Ok(Self {
             expectation,
-            ..inflow
+            ..body
         })
     }
 
@@ -183,20 +183,20 @@ mod tests {
         part: usize,
         room: usize,
     ) -> Result<(Vec<u8>, Vec<u8>, BodyDecoder), RequestError> {
-        let mut inflow = BodyDecoder::new(framing, Expectation::None, most)?;
+        let mut body = BodyDecoder::new(framing, Expectation::None, most)?;
         let (mut input, mut content) = (Input::default(), Vec::new());
         let mut buffer = vec![0; room];
         for part in sent.chunks(part) {
             input.extend(part);
             loop {
-                match inflow.take(&mut input, &mut buffer)? {
+                match body.take(&mut input, &mut buffer)? {
                     0 => break,
                     count => content.extend_from_slice(&buffer[..count]),
                 }
             }
         }
-        assert_eq!(inflow.taken(), content.len() as u64);
-        Ok((content, input.unread().to_vec(), inflow))
+        assert_eq!(body.taken(), content.len() as u64);
+        Ok((content, input.unread().to_vec(), body))
     }
 
     #[test]
@@ -209,13 +209,13 @@ mod tests {
                     (Framing::Length(8), &plain[..]),
                     (Framing::Chunked, &chunked[..]),
                 ] {
-                    let (content, rest, inflow) =
-                        take(framing, 8, sent, part, room).expect("it is a body");
+                    let (content, rest, body) =
+                        take(framing, 8, sent, part, room).expect("the body is valid");
                     assert_eq!(content, b"abcdefgh", "{framing:?} {part} {room}");
                     assert_eq!(rest, b"GET", "{framing:?} {part} {room}");
-                    assert!(inflow.is_done());
-                    let trailers = inflow.chunking().map(|seen| {
-                        let seen = seen.get().expect("all has come");
+                    assert!(body.is_done());
+                    let trailers = body.chunking().map(|seen| {
+                        let seen = seen.get().expect("the body is complete");
                         (seen.lines.clone(), seen.trailers.clone())
                     });
                     let expected = (b"3;a=b\r\n005\r\n0\r\n".to_vec(), b"Sum: 8\r\n".to_vec());
@@ -227,13 +227,13 @@ mod tests {
 
     #[test]
     fn bytes_in_the_input_are_not_received_again() {
-        let inflow = |framing| BodyDecoder::new(framing, Expectation::None, 10);
+        let body = |framing| BodyDecoder::new(framing, Expectation::None, 10);
         for (sent, lacks) in [(&b"ab"[..], true), (b"abc", false), (b"abcGET", false)] {
             let mut input = Input::default();
             input.extend(sent);
-            let plain = inflow(Framing::Length(3)).expect("it is small");
+            let plain = body(Framing::Length(3)).expect("the length is within the limit");
             assert_eq!(plain.lacks(&input), lacks, "{sent:?}");
-            let chunked = inflow(Framing::Chunked).expect("it may be small");
+            let chunked = body(Framing::Chunked).expect("the length is not known yet");
             assert!(chunked.lacks(&input), "{sent:?}");
         }
     }
@@ -264,9 +264,10 @@ mod tests {
             (Framing::Length(3), &b"ab"[..]),
             (Framing::Chunked, b"2\r\nab\r\n0\r\n"),
         ] {
-            let (content, _, inflow) = take(framing, 9, sent, 1, 1).expect("it is no mistake yet");
+            let (content, _, body) =
+                take(framing, 9, sent, 1, 1).expect("the received part is valid");
             assert_eq!(content, b"ab");
-            assert!(!inflow.is_done());
+            assert!(!body.is_done());
         }
     }
 }

@@ -75,12 +75,12 @@ impl Default for ResponseContext {
     }
 }
 
-/// Parses a head from the start of `input` into `slot`, which must be clear. `None` if the head is
+/// Parses a head from the start of `input` into `buffer`, which must be clear. `None` if the head is
 /// incomplete.
 pub(super) fn parse(
     input: &[u8],
     limits: &Limits,
-    slot: &mut RequestBuffer,
+    buffer: &mut RequestBuffer,
 ) -> Result<Option<Head>, RequestError> {
     // Bytes behind the limit must not decide, because they may not have arrived.
     let input = &input[..input.len().min(limits.head)];
@@ -99,10 +99,10 @@ pub(super) fn parse(
     let at = Locator { input };
     let RequestBuffer {
         request, context, ..
-    } = slot;
-    slot.arena.extend_from_slice(&input[..length]);
-    slot.head = slot.arena.split().freeze();
-    let bytes = &slot.head;
+    } = buffer;
+    buffer.arena.extend_from_slice(&input[..length]);
+    buffer.head = buffer.arena.split().freeze();
+    let bytes = &buffer.head;
 
     let (method, target) = (
         parsed.method.unwrap_or_default(),
@@ -124,7 +124,7 @@ pub(super) fn parse(
     *request.uri_mut() = Uri::from_maybe_shared(at.share(bytes, target.as_bytes()))
         .map_err(|_| RequestError::RequestTarget)?;
     if path == target::Path::Unusual {
-        target::normalize(request.uri_mut(), &mut slot.arena)?;
+        target::normalize(request.uri_mut(), &mut buffer.arena)?;
     }
 
     let mut seen = Seen::default();

@@ -77,10 +77,10 @@ impl Decoder {
     pub fn decode(
         &mut self,
         input: &mut Input,
-        slot: &mut RequestBuffer,
+        buffer: &mut RequestBuffer,
         limits: &Limits,
     ) -> Result<Event, RequestError> {
-        self.decode_with(input, slot, limits, |_| Some(BodyMode::Buffered))
+        self.decode_with(input, buffer, limits, |_| Some(BodyMode::Buffered))
     }
 
     /// Decodes like [`decode`](Self::decode) and asks `body_mode` how to receive a body. Without an
@@ -92,12 +92,12 @@ impl Decoder {
     pub fn decode_with(
         &mut self,
         input: &mut Input,
-        slot: &mut RequestBuffer,
+        buffer: &mut RequestBuffer,
         limits: &Limits,
         body_mode: impl FnOnce(&Request) -> Option<BodyMode>,
     ) -> Result<Event, RequestError> {
         if let Some(partial) = self.partial.take() {
-            return self.go_on(partial, input, slot, limits);
+            return self.go_on(partial, input, buffer, limits);
         }
         // RFC 9112 section 2.2: empty lines before the request line are ignored.
         while input.unread().starts_with(b"\r\n") {
@@ -106,37 +106,37 @@ impl Decoder {
         if matches!(input.unread(), b"" | b"\r") {
             return Ok(Event::Incomplete(Progress::Nothing));
         }
-        slot.clear();
+        buffer.clear();
         // The parser would also ignore an empty line that is a bare LF.
         if input.unread().starts_with(b"\n") {
             return Err(RequestError::LineEnd);
         }
-        let Some(head) = head::parse(input.unread(), limits, slot)? else {
+        let Some(head) = head::parse(input.unread(), limits, buffer)? else {
             return Ok(Event::Incomplete(Progress::Head));
         };
         input.consume(head.length);
-        self.begin(&head, input, slot, limits, body_mode)
+        self.begin(&head, input, buffer, limits, body_mode)
     }
 
     fn go_on(
         &mut self,
         mut partial: Box<Partial>,
         input: &mut Input,
-        slot: &mut RequestBuffer,
+        buffer: &mut RequestBuffer,
         limits: &Limits,
     ) -> Result<Event, RequestError> {
         let event = match &mut partial.rest {
             Rest::Gathered(reception) => match reception.absorb(input, limits) {
                 Ok(Absorbed::Part) => Ok(Event::Incomplete(Progress::Body)),
                 absorbed => {
-                    partial.finish(slot);
+                    partial.finish(buffer);
                     return absorbed.map(|_| Event::Request);
                 }
             },
             Rest::Streamed(_) => Ok(Event::Stream),
             Rest::Undecided(..) => Ok(Event::HeadOnly),
-            Rest::Discarded(inflow) => match inflow.discard(input) {
-                Ok(()) if inflow.is_done() => {
+            Rest::Discarded(body) => match body.discard(input) {
+                Ok(()) if body.is_done() => {
                     return Ok(Event::Discarded(partial.context.persistence));
                 }
                 // The request has its response, so nothing is missing.
@@ -192,8 +192,8 @@ impl Decoder {
         if let Some(partial) = self.partial.take()
             && let Rest::Undecided(reception, _) = partial.rest
         {
-            let inflow = reception.into_inflow(limits);
-            self.partial = Some(Box::new(Partial::discarded(inflow, after)));
+            let body = reception.into_inflow(limits);
+            self.partial = Some(Box::new(Partial::discarded(body, after)));
         }
     }
 
@@ -206,23 +206,23 @@ impl Decoder {
 
     /// The body of [`Event::Stream`]. The buffer then holds the request without content. Call
     /// [`decode`](Self::decode) again when the whole body has been read.
-    pub fn stream(&mut self, slot: &mut RequestBuffer) -> Option<BodyDecoder> {
-        self.partial.take()?.finish(slot)
+    pub fn stream(&mut self, buffer: &mut RequestBuffer) -> Option<BodyDecoder> {
+        self.partial.take()?.finish(buffer)
     }
 
     /// Whether the rest of that body is longer than `input`. For a chunked body this is assumed.
     #[must_use]
     pub fn lacks_body(&self, input: &Input) -> bool {
         match self.partial.as_ref().map(|partial| &partial.rest) {
-            Some(Rest::Streamed(inflow)) => inflow.lacks(input),
+            Some(Rest::Streamed(body)) => body.lacks(input),
             Some(Rest::Gathered(_) | Rest::Undecided(..) | Rest::Discarded(_)) | None => false,
         }
     }
 
     /// Gives up a request whose body is incomplete. The buffer then holds the known part.
-    pub fn abandon(&mut self, slot: &mut RequestBuffer) {
+    pub fn abandon(&mut self, buffer: &mut RequestBuffer) {
         if let Some(partial) = self.partial.take() {
-            partial.finish(slot);
+            partial.finish(buffer);
         }
     }
 
@@ -273,13 +273,13 @@ impl Decoder {
         &mut self,
         head: &Head,
         input: &mut Input,
-        slot: &mut RequestBuffer,
+        buffer: &mut RequestBuffer,
         limits: &Limits,
         body_mode: impl FnOnce(&Request) -> Option<BodyMode>,
     ) -> Result<Event, RequestError> {
         let length = match head.framing {
             Framing::Empty | Framing::Length(0) => {
-                slot.receive_body(Bytes::new());
+                buffer.receive_body(Bytes::new());
                 return Ok(Event::Request);
             }
             Framing::Length(length) => Some(length),
@@ -290,10 +290,10 @@ impl Decoder {
             _ => Expectation::None,
         };
         // The result must not depend on how much of the body has arrived.
-        let body_mode = body_mode(&slot.request);
+        let body_mode = body_mode(&buffer.request);
         if let Some(BodyMode::Streaming { most }) = body_mode {
-            let inflow = BodyDecoder::new(head.framing, expectation, most)?;
-            self.keep(slot, Rest::Streamed(inflow));
+            let body = BodyDecoder::new(head.framing, expectation, most)?;
+            self.keep(buffer, Rest::Streamed(body));
             return Ok(Event::Stream);
         }
         let is_undecided = body_mode == Some(BodyMode::HeadOnly);
@@ -312,9 +312,9 @@ impl Decoder {
             && let BodyCoding::Length(length) = reception.coding
             && let Some(body) = input.unread().get(..length)
         {
-            slot.arena.extend_from_slice(body);
-            let body = slot.arena.split().freeze();
-            slot.receive_body(body);
+            buffer.arena.extend_from_slice(body);
+            let body = buffer.arena.split().freeze();
+            buffer.receive_body(body);
             input.consume(length);
             return Ok(Event::Request);
         }
@@ -326,18 +326,18 @@ impl Decoder {
             BodyCoding::Chunked(_) => !waits,
         };
         if absorbs && reception.absorb(input, limits)? == Absorbed::All {
-            *slot.request.body_mut() = reception.into_body(slot.head.clone());
+            *buffer.request.body_mut() = reception.into_body(buffer.head.clone());
             return Ok(Event::Request);
         }
         let rest = match is_undecided {
             true => Rest::Undecided(reception, expectation),
             false => Rest::Gathered(reception),
         };
-        self.keep(slot, rest);
+        self.keep(buffer, rest);
         Ok(match body_mode {
             None => Event::Stream,
             Some(BodyMode::HeadOnly) => {
-                slot.withhold_body(length);
+                buffer.withhold_body(length);
                 Event::HeadOnly
             }
             Some(_) if waits => Event::Continue,
@@ -347,8 +347,8 @@ impl Decoder {
 
     /// Keeps the request of the buffer as a copy. The buffer's memory is large, and the client
     /// decides how long this waits.
-    fn keep(&mut self, slot: &RequestBuffer, rest: Rest) {
-        let own = slot.copy();
+    fn keep(&mut self, buffer: &RequestBuffer, rest: Rest) {
+        let own = buffer.copy();
         self.partial = Some(Box::new(Partial {
             request: own.request,
             context: own.context,

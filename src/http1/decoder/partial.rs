@@ -93,7 +93,7 @@ impl Partial {
     }
 
     /// The state after the response. `after` says whether another request may follow.
-    pub(super) fn discarded(inflow: BodyDecoder, after: Persistence) -> Self {
+    pub(super) fn discarded(body: BodyDecoder, after: Persistence) -> Self {
         Self {
             request: Request::default(),
             context: ResponseContext {
@@ -101,27 +101,27 @@ impl Partial {
                 ..ResponseContext::default()
             },
             head: Bytes::new(),
-            rest: Rest::Discarded(inflow),
+            rest: Rest::Discarded(body),
         }
     }
 
     /// Moves the request into the buffer, with the received part of its body.
-    pub(super) fn finish(self, slot: &mut RequestBuffer) -> Option<BodyDecoder> {
-        slot.context = self.context;
-        slot.request = self.request;
+    pub(super) fn finish(self, buffer: &mut RequestBuffer) -> Option<BodyDecoder> {
+        buffer.context = self.context;
+        buffer.request = self.request;
         let head = self.head.clone();
-        slot.head = self.head;
-        let (body, inflow) = match self.rest {
+        buffer.head = self.head;
+        let (body, decoder) = match self.rest {
             Rest::Gathered(reception) | Rest::Undecided(reception, _) => {
                 (reception.into_body(head), None)
             }
-            Rest::Streamed(inflow) | Rest::Discarded(inflow) => {
-                let body = Body::received(Bytes::new(), head, inflow.chunking());
-                (body, Some(inflow))
+            Rest::Streamed(decoder) | Rest::Discarded(decoder) => {
+                let body = Body::received(Bytes::new(), head, decoder.chunking());
+                (body, Some(decoder))
             }
         };
-        *slot.request.body_mut() = body;
-        inflow
+        *buffer.request.body_mut() = body;
+        decoder
     }
 }
 

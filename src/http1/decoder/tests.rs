@@ -6,7 +6,7 @@ const LIMITS: Limits = Limits {
     body: 100,
 };
 
-/// What came of some bytes: the requests, in a form to compare, and how it ended.
+/// The result of decoding: the requests, in a form to compare, and the end.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     requests: Vec<String>,
@@ -14,44 +14,43 @@ struct Outcome {
     end: Result<Progress, RequestError>,
 }
 
-/// How bodies get to where they stay.
+/// How bodies are received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum BodyPath {
     ThroughInput,
     Direct,
-    /// They stay nowhere.
     Streamed,
 }
 
-/// A request whose body is taken while it comes.
+/// A request whose body is decoded while it arrives.
 struct Streaming {
     shown: String,
-    inflow: BodyDecoder,
+    body: BodyDecoder,
 }
 
 impl Streaming {
-    /// Takes what is there, and says whether that was all.
-    fn go_on(&mut self, input: &mut Input) -> Result<bool, RequestError> {
+    /// Decodes the available input. Returns whether the body is complete.
+    fn advance(&mut self, input: &mut Input) -> Result<bool, RequestError> {
         let mut part = [0; 3];
         loop {
-            let count = self.inflow.take(input, &mut part)?;
+            let count = self.body.take(input, &mut part)?;
             if count == 0 {
-                return Ok(self.inflow.is_done());
+                return Ok(self.body.is_done());
             }
             self.shown += &String::from_utf8_lossy(&part[..count]);
         }
     }
 }
 
-fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Outcome {
+fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, path: BodyPath) -> Outcome {
     let mut streaming: Option<Streaming> = None;
-    let body_mode = match way {
-        Way::Streamed => BodyMode::Streaming {
+    let body_mode = match path {
+        BodyPath::Streamed => BodyMode::Streaming {
             most: LIMITS.body as u64,
         },
-        Way::ThroughInput | Way::Direct => BodyMode::Buffered,
+        BodyPath::ThroughInput | BodyPath::Direct => BodyMode::Buffered,
     };
-    let (mut decoder, mut slot, mut input) = (
+    let (mut decoder, mut buffer, mut input) = (
         Decoder::default(),
         RequestBuffer::default(),
         Input::default(),
@@ -63,12 +62,12 @@ fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Outcome {
     };
     for part in parts {
         match decoder.body_room() {
-            Some(room) if way == Way::Direct => room.extend_from_slice(part),
+            Some(room) if path == BodyPath::Direct => room.extend_from_slice(part),
             _ => input.room().extend_from_slice(part),
         }
         loop {
             if let Some(mut request) = streaming.take() {
-                match request.go_on(&mut input) {
+                match request.advance(&mut input) {
                     Ok(true) => outcome.requests.push(request.shown),
                     Ok(false) => {
                         streaming = Some(request);
@@ -81,14 +80,14 @@ fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Outcome {
                     }
                 }
             }
-            match decoder.decode_with(&mut input, &mut slot, &LIMITS, |_| Some(body_mode)) {
-                Ok(Event::Request) => outcome.requests.push(show(&slot)),
+            match decoder.decode_with(&mut input, &mut buffer, &LIMITS, |_| Some(body_mode)) {
+                Ok(Event::Request) => outcome.requests.push(show(&buffer)),
                 Ok(Event::Stream) => {
-                    let again = decoder.decode(&mut input, &mut slot, &LIMITS);
+                    let again = decoder.decode(&mut input, &mut buffer, &LIMITS);
                     assert_eq!(again, Ok(Event::Stream), "until it is taken");
-                    streaming = decoder.stream(&mut slot).map(|inflow| Streaming {
-                        shown: show(&slot),
-                        inflow,
+                    streaming = decoder.stream(&mut buffer).map(|body| Streaming {
+                        shown: show(&buffer),
+                        body,
                     });
                 }
                 Ok(Event::Continue) => outcome.continues += 1,
@@ -107,15 +106,15 @@ fn run<'a>(parts: impl IntoIterator<Item = &'a [u8]>, way: Way) -> Outcome {
     outcome
 }
 
-fn show(slot: &RequestBuffer) -> String {
-    let request = &slot.request;
+fn show(buffer: &RequestBuffer) -> String {
+    let request = &buffer.request;
     let mut fields: Vec<_> = request
         .headers()
         .iter()
         .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value.as_bytes())))
         .collect();
     fields.sort();
-    let close = match slot.context.persistence {
+    let close = match buffer.context.persistence {
         Persistence::Close => " close",
         Persistence::KeepAlive => "",
     };
@@ -138,15 +137,15 @@ fn check(bytes: &[u8], requests: &[&str], end: Result<Progress, RequestError>) {
         continues,
         end,
     };
-    for way in [Way::ThroughInput, Way::Direct, Way::Streamed] {
-        let whole = run([bytes], way);
+    for path in [BodyPath::ThroughInput, BodyPath::Direct, BodyPath::Streamed] {
+        let whole = run([bytes], path);
         assert_eq!(whole, expected(whole.continues), "whole");
         for cut in 1..bytes.len() {
             let (first, second) = bytes.split_at(cut);
-            let outcome = run([first, second], way);
+            let outcome = run([first, second], path);
             assert_eq!(outcome, expected(outcome.continues), "cut at {cut}");
         }
-        let outcome = run(bytes.chunks(1), way);
+        let outcome = run(bytes.chunks(1), path);
         assert_eq!(outcome, expected(outcome.continues), "byte by byte");
     }
 }
@@ -237,11 +236,11 @@ fn persistence_follows_version_and_connection() {
 fn client_that_expects_100_receives_it_once() {
     let head: &[u8] =
         b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n";
-    let waiting = run([head], Way::ThroughInput);
+    let waiting = run([head], BodyPath::ThroughInput);
     assert_eq!((waiting.continues, waiting.end), (1, Ok(Progress::Body)));
-    assert_eq!(run([head, b"h", b"i"], Way::Direct).continues, 1);
+    assert_eq!(run([head, b"h", b"i"], BodyPath::Direct).continues, 1);
     assert_eq!(
-        run([&[head, b"h"].concat()[..], b"i"], Way::Direct).continues,
+        run([&[head, b"h"].concat()[..], b"i"], BodyPath::Direct).continues,
         0
     );
 }
@@ -311,7 +310,7 @@ fn targets_have_the_form_of_their_method() {
         ("GET", "http://X:80/"),
         ("GET", "/?\\"),
     ] {
-        let outcome = run([&with(method, target)[..]], Way::ThroughInput);
+        let outcome = run([&with(method, target)[..]], BodyPath::ThroughInput);
         assert_eq!(outcome.requests.len(), 1, "{method} {target}");
     }
     for (method, target) in [
@@ -343,7 +342,7 @@ fn host_header_must_name_a_host() {
         "[::1]:80",
         "%41",
     ] {
-        let outcome = run([&with(host)[..]], Way::ThroughInput);
+        let outcome = run([&with(host)[..]], BodyPath::ThroughInput);
         assert_eq!(outcome.requests.len(), 1, "{host}");
     }
     for host in [
@@ -364,7 +363,7 @@ fn target_and_host_header_must_agree() {
         ("https://x:443/", "x"),
         ("http://[::1]:/", "[::1]"),
     ] {
-        let outcome = run([&with(target, host)[..]], Way::ThroughInput);
+        let outcome = run([&with(target, host)[..]], BodyPath::ThroughInput);
         assert_eq!(outcome.requests.len(), 1, "{target} {host}");
     }
     for (target, host) in [
@@ -429,21 +428,21 @@ fn limits_are_enforced() {
 #[test]
 fn request_rejected_for_its_body_is_still_known() {
     let head = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let (mut decoder, mut slot, mut input) = (
+    let (mut decoder, mut buffer, mut input) = (
         Decoder::default(),
         RequestBuffer::default(),
         Input::default(),
     );
     input.extend(head);
-    let waits = decoder.decode(&mut input, &mut slot, &LIMITS);
+    let waits = decoder.decode(&mut input, &mut buffer, &LIMITS);
     assert_eq!(waits, Ok(Event::Incomplete(Progress::Body)));
-    slot.clear();
+    buffer.clear();
     input.extend(b"nonsense");
-    let rejected = decoder.decode(&mut input, &mut slot, &LIMITS);
+    let rejected = decoder.decode(&mut input, &mut buffer, &LIMITS);
     assert_eq!(rejected, Err(RequestError::Chunk));
-    assert_eq!(slot.request.uri(), "/x");
-    assert_eq!(slot.request_line(), "POST /x HTTP/1.1");
-    assert_eq!(slot.context.persistence, Persistence::KeepAlive);
+    assert_eq!(buffer.request.uri(), "/x");
+    assert_eq!(buffer.request_line(), "POST /x HTTP/1.1");
+    assert_eq!(buffer.context.persistence, Persistence::KeepAlive);
 }
 
 #[test]
@@ -460,17 +459,17 @@ fn body_without_a_mode_is_taken_if_it_has_arrived() {
         (&*waiting, "hello", Event::Request),
         (&*waiting, "", Event::Stream),
     ] {
-        let (mut decoder, mut slot, mut input) = (
+        let (mut decoder, mut buffer, mut input) = (
             Decoder::default(),
             RequestBuffer::default(),
             Input::default(),
         );
         input.extend(head.as_bytes());
         input.extend(body.as_bytes());
-        let decoded = decoder.decode_with(&mut input, &mut slot, &LIMITS, |_| None);
+        let decoded = decoder.decode_with(&mut input, &mut buffer, &LIMITS, |_| None);
         assert_eq!(decoded, Ok(event), "{head}{body}");
-        decoder.abandon(&mut slot);
-        assert_eq!(slot.request.method(), "POST");
+        decoder.abandon(&mut buffer);
+        assert_eq!(buffer.request.method(), "POST");
         assert_eq!(decoder.held(), 0);
     }
 }
@@ -479,7 +478,7 @@ fn body_without_a_mode_is_taken_if_it_has_arrived() {
 fn unneeded_body_can_be_gathered_or_discarded() {
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
     let begin = |head: &str| {
-        let (mut decoder, mut slot, mut input) = (
+        let (mut decoder, mut buffer, mut input) = (
             Decoder::default(),
             RequestBuffer::default(),
             Input::default(),
@@ -487,22 +486,22 @@ fn unneeded_body_can_be_gathered_or_discarded() {
         input.extend(head.as_bytes());
         for _ in 0..2 {
             let body_mode = |_: &Request| Some(BodyMode::HeadOnly);
-            let decoded = decoder.decode_with(&mut input, &mut slot, &LIMITS, body_mode);
+            let decoded = decoder.decode_with(&mut input, &mut buffer, &LIMITS, body_mode);
             assert_eq!(decoded, Ok(Event::HeadOnly), "until it is decided");
         }
-        assert_eq!(slot.request.body().length(), Some(5));
-        (decoder, slot, input)
+        assert_eq!(buffer.request.body().length(), Some(5));
+        (decoder, buffer, input)
     };
 
-    let (mut decoder, mut slot, mut input) = begin(head);
+    let (mut decoder, mut buffer, mut input) = begin(head);
     assert!(decoder.can_discard(&LIMITS));
     assert_eq!(decoder.gather(&LIMITS), Ok(Expectation::None));
     input.extend(b"hello");
-    let decoded = decoder.decode(&mut input, &mut slot, &LIMITS);
+    let decoded = decoder.decode(&mut input, &mut buffer, &LIMITS);
     assert_eq!(decoded, Ok(Event::Request));
-    assert_eq!(slot.request.body().as_bytes(), b"hello");
+    assert_eq!(buffer.request.body().as_bytes(), b"hello");
 
-    let (mut decoder, mut slot, mut input) = begin(head);
+    let (mut decoder, mut buffer, mut input) = begin(head);
     decoder.discard(&LIMITS, Persistence::Close);
     for (part, event) in [
         ("hell", Event::Incomplete(Progress::Nothing)),
@@ -515,7 +514,7 @@ fn unneeded_body_can_be_gathered_or_discarded() {
             "nothing is kept"
         );
         input.extend(part.as_bytes());
-        let decoded = decoder.decode(&mut input, &mut slot, &LIMITS);
+        let decoded = decoder.decode(&mut input, &mut buffer, &LIMITS);
         assert_eq!(decoded, Ok(event), "{part}");
     }
 

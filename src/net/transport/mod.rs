@@ -192,7 +192,10 @@ impl Socket {
     /// Returns the memory that TLS keeps for incomplete records and for content that was not
     /// received.
     pub(crate) fn held(&self) -> usize {
-        self.session.as_ref().map_or(0, |session| session.held())
+        match &self.session {
+            Some(session) => session.held(),
+            None => 0,
+        }
     }
 
     /// Makes the kernel reset the connection when it is closed, so that the client knows that its
