@@ -1,5 +1,5 @@
-//! An HTTP server on a fixed pool of threads. Handlers are ordinary functions that may block; there
-//! is no async runtime.
+//! An HTTP server that runs handlers on a fixed pool of threads, the workers. Handlers are ordinary
+//! functions that may block; there is no async runtime.
 //!
 //! ```no_run
 //! use httpool::{Request, Server};
@@ -14,26 +14,27 @@
 //! # Promises
 //!
 //! * **Slow clients occupy no worker.** While a request is arriving, a response is being read, or a
-//!   connection is idle, the connection is parked in one epoll instance that all workers share. A
-//!   disk can occupy a worker, if a file is not in the page cache.
-//! * **Shutdown loses no request.** [`Handle::shutdown`] starts a drain: requests that have arrived
-//!   get their responses, connections close after their last response, and [`Server::run`] returns
-//!   a [`DrainReport`] that counts the requests that missed the deadline.
-//! * **Everything is bounded**: threads, connections, head and body sizes, and the time of every
-//!   phase. [`Builder`] sets each limit; [`defaults`] gives the default and its reason.
+//!   connection is idle, the connection waits in one epoll instance that all workers share. A slow
+//!   disk can occupy a worker that sends a file, if the file is not in the page cache.
+//! * **Shutdown loses no request.** [`Handle::shutdown`] starts an orderly shutdown, the *drain*:
+//!   requests that have arrived get their responses, connections close after their last response,
+//!   and [`Server::run`] returns a [`DrainReport`] that counts the requests that missed the deadline.
+//! * **Everything is bounded**: threads, connections, the sizes of heads (request line and headers)
+//!   and bodies, and the time of every phase. [`Builder`] sets each limit; [`defaults`] gives the
+//!   default and its reason.
 //!
 //! # Handlers
 //!
-//! A [`Handler`] is any `Fn(Request) -> impl IntoResponse + Send + Sync`, with the types of the
-//! [`http`] crate. [`IntoResponse`] lists what may be returned. [`Problem`] makes error responses
-//! in the format that the client prefers. The request body has arrived whole when the handler runs,
-//! unless the handler [streams](BodyMode::Streaming) it.
+//! A [`Handler`] is any `Fn(Request) -> impl IntoResponse` that is `Send + Sync`, with the types of
+//! the [`http`] crate. [`IntoResponse`] lists what may be returned. [`Problem`] makes error
+//! responses in the format that the client prefers. The request body has arrived whole when the
+//! handler runs, unless the handler [streams](BodyMode::Streaming) it.
 //!
-//! A [`Layer`] stands between the server and a handler. [`Layered`] puts layers around any handler,
-//! `Router::layer` around routes, and [`layers`] has the common ones. [`Builder::error_pages`]
-//! replaces error responses by your own pages. [`sse`] sends events, and [`testing`] calls handlers
-//! without a server. Errors that clients must not see, for example an [`std::io::Error`] that a
-//! handler returned, go to the `log` crate.
+//! A [`Layer`] is code that runs before or after a handler. [`Layered`] puts layers around any
+//! handler, `Router::layer` puts them around routes, and [`layers`] has the common ones.
+//! [`Builder::error_pages`] replaces the bodies of error responses with your own pages. [`sse`]
+//! sends events, and [`testing`] calls handlers without a server. Errors that clients must not see,
+//! for example an [`std::io::Error`] that a handler returned, go to the `log` crate.
 //!
 #![cfg_attr(
     all(feature = "json", feature = "router"),
@@ -48,15 +49,15 @@
 //! * `brotli`, `gzip`, `zstd`: [layers] that compress responses and decompress requests, with the
 //!   crates brotli, flate2, and zstd, which needs a C compiler.
 //! * `files`: [`ServeDir`], a handler that serves a folder, with mime_guess and sha2.
-//! * `unstable`: the HTTP/1.1 decoder and encoder in `http1`. They may change in any release.
 //! * `proxy`: clients behind trusted proxies, and the PROXY protocol, with ipnet.
 //! * `rate-limit`: a [layer](layers) that limits the requests of each client, with governor.
 //! * `router` (default): routes in [`router`] and arguments of functions in [`extract`].
 //! * `tls`: TLS with rustls and ring.
 //! * `aws-lc-rs`: TLS with rustls and AWS-LC, which needs a C compiler and some minutes to build.
-//!   Without `tls`, ring is not built. Items marked `_tls` need one of the two.
+//!   Without `tls`, ring is not built. Items marked `_tls` need `tls` or `aws-lc-rs`.
 //! * `metrics`: health checks and metrics for Prometheus in [`services`], with prometheus-client
 //!   and procfs.
+//! * `unstable`: the HTTP/1.1 decoder and encoder in `http1`. They may change in any release.
 //!
 //! The crate compiles on Linux only, because it is built on epoll.
 
