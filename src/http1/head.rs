@@ -90,7 +90,7 @@ pub(super) fn parse(
         Ok(httparse::Status::Complete(length)) => length,
         Err(error) if !is_early(error, input) => return Err(request_error(error, input)),
         _ if input.len() < limits.head => return Ok(None),
-        _ => return Err(too_long(input)),
+        _ => return Err(too_large(input)),
     };
     if !ends_in_crlf(&input[..length], parsed.headers) {
         return Err(RequestError::LineEnd);
@@ -227,10 +227,10 @@ fn ends_in_crlf(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
             .all(|field| head[..at.start(field.name.as_bytes())].ends_with(b"\r\n"))
 }
 
-/// The request line alone is too long, or the headers are.
-fn too_long(input: &[u8]) -> RequestError {
+/// Which part of the head exceeds the limit: the request line alone, or the headers with it.
+fn too_large(input: &[u8]) -> RequestError {
     if input.contains(&b'\n') {
-        RequestError::HeadTooLong
+        RequestError::HeadTooLarge
     } else {
         RequestError::TargetTooLong
     }
@@ -244,7 +244,7 @@ fn is_early(error: httparse::Error, input: &[u8]) -> bool {
 
 fn request_error(error: httparse::Error, input: &[u8]) -> RequestError {
     match error {
-        httparse::Error::TooManyHeaders => RequestError::HeadTooLong,
+        httparse::Error::TooManyHeaders => RequestError::HeadTooLarge,
         httparse::Error::HeaderName | httparse::Error::HeaderValue => RequestError::FieldLine,
         httparse::Error::Version if names_a_version(input) => RequestError::Version,
         httparse::Error::NewLine => RequestError::LineEnd,

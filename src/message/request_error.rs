@@ -12,7 +12,7 @@ use http::StatusCode;
 /// use httpool::RequestError;
 /// use httpool::http::StatusCode;
 ///
-/// assert_eq!(RequestError::HeadTooLong.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+/// assert_eq!(RequestError::HeadTooLarge.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -23,12 +23,15 @@ pub enum RequestError {
     RequestLine,
     /// The request target is malformed (RFC 9112 section 3.2).
     RequestTarget,
-    /// The request target is longer than the limit for a head.
+    /// The request line alone exceeds [`max_header_size`](crate::Builder::max_header_size), or the
+    /// target exceeds 65,534 bytes.
     TargetTooLong,
     /// A header line is malformed (RFC 9112 section 5).
     FieldLine,
-    /// The head is too long, or has more than 100 header lines.
-    HeadTooLong,
+    /// The head exceeds [`max_header_size`](crate::Builder::max_header_size), has more than 100
+    /// header lines, or does not fit into
+    /// [`max_buffered_memory`](crate::Builder::max_buffered_memory) even if all of it is free.
+    HeadTooLarge,
     /// `Host` is missing, repeated or malformed, or differs from the target's authority (RFC 9112
     /// section 3.2).
     Host,
@@ -73,7 +76,7 @@ impl RequestError {
         Self::RequestTarget,
         Self::TargetTooLong,
         Self::FieldLine,
-        Self::HeadTooLong,
+        Self::HeadTooLarge,
         Self::Host,
         Self::Repeated,
         Self::Version,
@@ -110,7 +113,7 @@ impl RequestError {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
-            Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TransferCoding | Self::Tunnel => StatusCode::NOT_IMPLEMENTED,
             Self::BufferLimit => StatusCode::SERVICE_UNAVAILABLE,
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -126,7 +129,7 @@ impl RequestError {
             Self::RequestTarget => "request_target",
             Self::TargetTooLong => "target_too_long",
             Self::FieldLine => "field_line",
-            Self::HeadTooLong => "head_too_long",
+            Self::HeadTooLarge => "head_too_large",
             Self::Host => "host",
             Self::Repeated => "repeated_header",
             Self::Version => "version",
@@ -154,7 +157,7 @@ impl RequestError {
             Self::RequestTarget => "the request target is malformed",
             Self::TargetTooLong => "the request target is too long",
             Self::FieldLine => "a header line is malformed",
-            Self::HeadTooLong => "the request head is too large",
+            Self::HeadTooLarge => "the request head is too large",
             Self::Host => "send exactly one valid Host header",
             Self::Repeated => {
                 "Authorization, Content-Type or Origin is repeated; send each at most once"

@@ -25,7 +25,7 @@ impl Http1 {
         };
         let most = service.budget.most();
         match progress {
-            Progress::Head if unfinished > most => Err(RequestError::HeadTooLong),
+            Progress::Head if unfinished > most => Err(RequestError::HeadTooLarge),
             Progress::Body if unfinished.max(self.decoder.needs()) > most => {
                 Err(RequestError::BodyTooLarge)
             }

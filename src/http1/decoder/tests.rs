@@ -404,7 +404,7 @@ fn limits_are_enforced() {
     let target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(512));
     check_rejected(target.as_bytes(), RequestError::TargetTooLong);
     let field = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}", "a".repeat(512));
-    check_rejected(field.as_bytes(), RequestError::HeadTooLong);
+    check_rejected(field.as_bytes(), RequestError::HeadTooLarge);
     check_rejected(
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n",
         RequestError::BodyTooLarge,
@@ -422,7 +422,7 @@ fn limits_are_enforced() {
     many.extend("A: b\r\n".repeat(MAX_FIELDS).as_bytes());
     many.extend(b"\r\n");
     let result = Decoder::default().decode(&mut many, &mut RequestBuffer::default(), &limits);
-    assert_eq!(result, Err(RequestError::HeadTooLong));
+    assert_eq!(result, Err(RequestError::HeadTooLarge));
 }
 
 #[test]
