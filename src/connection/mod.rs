@@ -213,7 +213,7 @@ impl Connection {
         };
         #[cfg(feature = "proxy")]
         let wake = if io.state == State::ProxyHeader {
-            if let Some(result) = io.read_proxy_header(wake, buffers, service)? {
+            if let Some(result) = io.receive_proxy_header(wake, buffers, service)? {
                 return Ok(result);
             }
             match wake {

@@ -1,5 +1,6 @@
-//! The header of the PROXY protocol at the start of a connection: the address of the client for
-//! which the proxy connects.
+//! Receives the header of the PROXY protocol at the start of a connection, which names the client for
+//! which the proxy connects, and closes connections on which it is missing, malformed or late. It is
+//! decoded in `net::proxy::header`.
 
 use std::io;
 
@@ -13,9 +14,9 @@ use crate::net::proxy::{Malformed, ProxyHeader};
 use crate::net::transport::Received;
 
 impl ConnectionIo {
-    /// Reads the header. Returns a result if the connection can't continue now. A connection without
-    /// a valid header is closed without a response.
-    pub(super) fn read_proxy_header(
+    /// Receives the header. Returns a result if the connection can't continue now. A connection
+    /// without a valid header is closed without a response.
+    pub(super) fn receive_proxy_header(
         &mut self,
         wake: WakeReason,
         buffers: &mut WorkerBuffers,
