@@ -17,8 +17,9 @@
 //!   connection is idle, the connection waits in one epoll instance that all workers share. A slow
 //!   disk can occupy a worker that sends a file, if the file is not in the page cache.
 //! * **Shutdown loses no request.** [`Handle::shutdown`] starts an orderly shutdown, the *drain*:
-//!   requests that have arrived get their responses, connections close after their last response,
-//!   and [`Server::run`] returns a [`DrainReport`] that counts the requests that missed the deadline.
+//!   requests that have arrived get their responses, and connections close after their last
+//!   response. Then [`Server::run`] returns a [`DrainReport`] that counts the requests that missed
+//!   the deadline.
 //! * **Everything is bounded**: threads, connections, the sizes of heads (request line and headers)
 //!   and bodies, and the time of every phase. [`Builder`] sets each limit; [`defaults`] gives the
 //!   default and its reason.

@@ -33,7 +33,7 @@ pub(super) fn command() -> clap::Command {
 fn after_help() -> String {
     let mut text = format!(
         "Environment:\n  \
-         Each flag is also a variable, shown beside it. The command line takes precedence, and an \
+         Each flag is also an environment variable, shown beside it. The command line takes precedence, and an \
          empty variable counts as unset. {} and the variables of all other repeatable flags take \
          several values, separated by commas or spaces.\n\n  \
          PORT            Listen on *:PORT if no address is given\n  \
@@ -42,10 +42,11 @@ fn after_help() -> String {
          tls as by --listen-tls, tls-proxied as by --listen-tls-proxy-protocol\n  \
          NOTIFY_SOCKET   Where to send readiness and the progress of a shutdown: a path, or\n                  \
          @name for an abstract socket; failures are logged as a warning\n  \
-         JOURNAL_STREAM  If standard error is the journal, text has priorities instead of times\n\n\
+         JOURNAL_STREAM  Set by systemd; if standard error is the journal, text messages have\n                  \
+         priorities instead of times\n\n\
          Signals:\n  \
-         SIGTERM and SIGINT start a shutdown, in which every request already received is answered; \
-         a second one aborts open requests. SIGHUP and SIGUSR1 reopen log files and the folder, and \
+         SIGTERM and SIGINT start a shutdown: every request already received gets its response. A \
+         second signal aborts open requests. SIGHUP and SIGUSR1 reopen log files and the folder, and \
          reload certificates and error pages. A signal that was ignored at the start stays \
          ignored.\n\n\
          Exit codes:\n",

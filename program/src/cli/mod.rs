@@ -43,7 +43,7 @@ pub(crate) struct Args {
 
     #[arg(long, value_name = "N", value_parser = count(1..=4096),
         default_value_t = defaults::workers(), help = format!(
-        "Threads that run handlers, which may block; by default {} a core",
+        "Threads that run handlers, which may block; by default {} per core",
         defaults::WORKERS_PER_CORE
     ))]
     pub(crate) workers: usize,
@@ -53,7 +53,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR")]
     pub(crate) admin: Vec<ListenAddr>,
 
-    /// Share the port with other servers that do, for example the next version of this one
+    /// Share the port with other servers that also share it, for example the next version of this
+    /// server
     #[arg(long)]
     pub(crate) reuse_port: bool,
 
@@ -78,8 +79,8 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Files")]
     pub(crate) listing: bool,
 
-    /// File of the folder to send for paths without a file, for example index.html of an
-    /// application that reads paths in the browser [default: none]
+    /// File in the folder that is sent for paths without a file, for example index.html of a web
+    /// application that handles paths in the browser [default: none]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Files")]
     pub(crate) fallback: Option<PathBuf>,
 
@@ -107,8 +108,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Json::Strict)]
     pub(crate) echo_json: Json,
 
-    /// Folder with error pages for browsers: 404.html for one status, 4xx.html and 5xx.html for all
-    /// others [default: built in]
+    /// Folder with error pages for browsers: for example 404.html for one status, and 4xx.html and
+    /// 5xx.html for all others [default: built in]
     #[arg(long, value_name = "DIR")]
     pub(crate) error_pages: Option<PathBuf>,
 
@@ -136,8 +137,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CIDR", help_heading = "Proxies")]
     pub(crate) trusted_proxy: Vec<TrustedProxy>,
 
-    /// Headers that these proxies set, and the only ones that are trusted: x-forwarded is
-    /// X-Forwarded-For and X-Forwarded-Proto [default: x-forwarded]
+    /// Headers that the trusted proxies set; all others are ignored. x-forwarded is X-Forwarded-For
+    /// and X-Forwarded-Proto [default: x-forwarded]
     #[arg(long, value_name = "HEADERS", value_enum, help_heading = "Proxies")]
     pub(crate) forwarded_by: Option<ForwardingHeaders>,
 
@@ -151,7 +152,7 @@ pub(crate) struct Args {
     pub(crate) listen_tls_proxy_protocol: Vec<ListenAddr>,
 
     /// Certificate as PEM, followed by its intermediate certificates; repeatable together with
-    /// --tls-key: a client gets the certificate for the name that it asks for, or the first one
+    /// --tls-key: a client gets the certificate for the name that it requests, or the first one
     #[arg(long, value_name = "PATH", help_heading = "TLS")]
     pub(crate) tls_cert: Vec<PathBuf>,
 
@@ -164,7 +165,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH", help_heading = "TLS")]
     pub(crate) tls_client_ca: Vec<PathBuf>,
 
-    /// Whether clients need a certificate: optional lets clients without one in; needs
+    /// Whether clients need a certificate: optional also accepts clients without one; needs
     /// --tls-client-ca [default: required]
     #[arg(long, value_name = "POLICY", value_enum, help_heading = "TLS")]
     pub(crate) tls_client_auth: Option<ClientAuth>,
@@ -181,13 +182,13 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "TLS")]
     pub(crate) hsts_include_subdomains: bool,
 
-    /// Add preload to Strict-Transport-Security, so that browsers may build it in, which takes
-    /// months to undo; needs --hsts 1y or longer and --hsts-include-subdomains
+    /// Add preload to Strict-Transport-Security, so that browsers may ship with this setting for the
+    /// site, which takes months to undo; needs --hsts 1y or longer and --hsts-include-subdomains
     #[arg(long, help_heading = "TLS")]
     pub(crate) hsts_preload: bool,
 
-    /// Connections open at once, as far as the limit of open files allows; more wait in the
-    /// kernel's queue
+    /// Largest number of open connections, as far as the limit of open files allows; more clients
+    /// wait in the kernel's queue
     #[arg(long, value_name = "N", value_parser = count(1..=10_000_000), help_heading = "Limits",
         default_value_t = defaults::MAX_CONNECTIONS)]
     pub(crate) max_connections: usize,
@@ -197,18 +198,20 @@ pub(crate) struct Args {
         default_value_t = Size(defaults::MAX_BODY))]
     pub(crate) max_body: Size,
 
-    /// Largest request line and headers together, in bytes or with a unit; more gets a 431 or 414
+    /// Largest head (request line and headers), in bytes or with a unit; a larger one gets a 431 or
+    /// 414
     #[arg(long, value_name = "SIZE", value_parser = size_from(256), help_heading = "Limits",
         default_value_t = Size(defaults::MAX_HEADER_SIZE))]
     pub(crate) max_header_size: Size,
 
-    /// Memory of all connections for incomplete requests and unsent responses; a request that needs
-    /// more gets a 503, a response that needs more is aborted
+    /// Largest memory of all connections together for incomplete requests and unsent responses; a
+    /// request that needs more gets a 503, a response that needs more is aborted
     #[arg(long, value_name = "SIZE", value_parser = size_from(64 * 1024), help_heading = "Limits",
         default_value_t = Size(defaults::MAX_BUFFERED_MEMORY))]
     pub(crate) max_buffered_memory: Size,
 
-    /// Connections that wait for a worker; above it, those that have waited longest get a 503
+    /// Largest number of connections that wait for a worker; if there are more, those that have
+    /// waited longest get a 503
     #[arg(long, value_name = "N", value_parser = count(0..=10_000_000), help_heading = "Limits",
         default_value_t = defaults::QUEUE_LIMIT)]
     pub(crate) queue_limit: usize,
@@ -245,8 +248,8 @@ pub(crate) struct Args {
         default_value_t = Span(defaults::QUEUE_TIMEOUT))]
     pub(crate) queue_timeout: Span,
 
-    /// Lowest average rate, in bytes a second, at which a head or body may arrive or a response be
-    /// taken; 0 turns it off
+    /// Lowest average rate, in bytes per second, at which a client may send a head or body or read a
+    /// response; 0 turns this limit off
     #[arg(long, value_name = "SIZE", help_heading = "Timeouts",
         default_value_t = Size(defaults::MIN_RATE))]
     pub(crate) min_rate: Size,
@@ -261,7 +264,7 @@ pub(crate) struct Args {
         default_value_t = Span(defaults::DRAIN_TIMEOUT))]
     pub(crate) drain_timeout: Span,
 
-    /// In a shutdown: how long to go on accepting first, so that load balancers notice
+    /// In a shutdown: how long to keep accepting connections first, so that load balancers notice
     #[arg(long, value_name = "TIME", help_heading = "Shutdown",
         default_value_t = Span(defaults::DRAIN_DELAY))]
     pub(crate) drain_delay: Span,
@@ -278,7 +281,7 @@ pub(crate) struct Args {
             .try_map(|name| name.parse::<LevelFilter>()))]
     pub(crate) log_level: LevelFilter,
 
-    /// Format of messages: text lines, or one JSON object a line
+    /// Format of messages: text lines, or one JSON object per line
     #[arg(long, value_name = "FORMAT", value_enum, help_heading = "Logging",
         default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
