@@ -75,6 +75,8 @@ pub(crate) enum WaitFor {
     Body,
     /// Room in the socket for the rest of a response.
     Room,
+    /// The return of a handler, while the connection is lent.
+    Handler,
     /// The client's close after the last response.
     PeerClose,
 }

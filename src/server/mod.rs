@@ -311,7 +311,7 @@ impl ServerState {
         };
         match self.poller.park(token, task, pending) {
             Parked::Waiting => None,
-            Parked::Ready(task, wake) => Some((task, wake)),
+            Parked::Ready(task, wake, _) => Some((task, wake)),
             Parked::Failed(task, error) => {
                 error!("{}: epoll can't watch the socket: {error}", task.connection);
                 self.close(*task, CloseReason::Failed);

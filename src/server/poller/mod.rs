@@ -8,9 +8,15 @@
 //! A connection is registered for input only. A new socket is writable, and reporting that would
 //! wake a worker for nothing; most connections never fill their send buffer. When a connection
 //! fills it for the first time, it is registered for output too, and stays registered.
+//!
+//! A connection's work can run elsewhere and return to it ([`lending`]): a worker that calls a
+//! handler lends the connection to its slot, from which another thread can take it meanwhile. Any
+//! thread can wake a connection or leave a message in its slot.
 
+use std::convert::Infallible;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -35,9 +41,10 @@ const NEVER: u64 = u64::MAX;
 const WAKER_TOKEN: u64 = u64::MAX;
 
 /// Parks connections of type `T`. A connection is either in the poller or with a worker.
-pub(super) struct Poller<T> {
+/// Threads that don't have it can leave messages of type `M` for it.
+pub(super) struct Poller<T, M = Infallible> {
     epoll: OwnedFd,
-    blocks: Box<[OnceLock<Block<T>>]>,
+    blocks: Box<[OnceLock<Block<T, M>>]>,
     free: Mutex<Free>,
     epoch: Instant,
 }
@@ -56,34 +63,59 @@ pub(super) struct Events {
     waker_fired: bool,
 }
 
-type Block<T> = Box<[Slot<T>]>;
+type Block<T, M> = Box<[Slot<T, M>]>;
 
-struct Slot<T> {
+struct Slot<T, M> {
     /// Milliseconds since the epoch, outside the lock so that a sweep touches nothing else.
     deadline: AtomicU64,
-    state: Mutex<SlotState<T>>,
+    state: Mutex<SlotState<T, M>>,
 }
 
-struct SlotState<T> {
+struct SlotState<T, M> {
     /// Counts the tokens issued for this slot, so that a stale event of an earlier connection does
     /// not wake the next one.
     generation: u32,
-    /// Whether the connection is registered for output, too.
-    watches_output: bool,
-    occupant: Occupant<T>,
+    watched: Watched,
+    occupant: Occupant<T, M>,
 }
 
-enum Occupant<T> {
+/// The events for which a connection is registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watched {
+    Nothing,
+    Input,
+    InputAndOutput,
+}
+
+enum Occupant<T, M> {
     /// No token is issued.
     Vacant,
-    /// A token is issued, and its connection has not parked yet.
-    Reserved,
     /// The connection is parked.
     Parked(T, WaitFor),
+    /// A worker runs a handler and has lent the connection. An event may have arrived since.
+    Lent(T, Option<WakeReason>),
     /// A worker has the connection.
     Away,
-    /// A worker has the connection, and an event has arrived since.
-    Notified(WakeReason),
+    /// A worker has the connection, and an event or messages have arrived since.
+    Notified(WakeReason, Messages<M>),
+}
+
+// Every open connection has a slot.
+const _: () = assert!(size_of::<Occupant<Box<()>, ()>>() == 16);
+
+/// Messages for a connection. Hardly any connection has some, so an empty list takes one word.
+type Messages<M> = Option<Box<Vec<M>>>;
+
+/// A connection that a poller can park.
+pub(super) trait Source {
+    /// Returns the descriptor to watch, or `None` if only other threads wake the connection.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+}
+
+impl<T: AsFd> Source for T {
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
+    }
 }
 
 #[derive(Default)]
@@ -93,16 +125,20 @@ struct Free {
 }
 
 /// The result of parking.
-pub(super) enum Parked<T> {
+pub(super) enum Parked<T, M = Infallible> {
     /// The connection is parked.
     Waiting,
-    /// An event arrived in the meantime: drive the connection again.
-    Ready(T, WakeReason),
+    /// An event or messages arrived in the meantime: drive the connection again.
+    Ready(
+        T,
+        WakeReason,
+        #[cfg_attr(not(test), expect(dead_code, reason = "HTTP/1.1 has no messages"))] Vec<M>,
+    ),
     /// The connection can't be registered.
     Failed(T, io::Error),
 }
 
-impl<T: AsFd> Poller<T> {
+impl<T: Source, M> Poller<T, M> {
     /// Creates a poller for this many connections. `waker` wakes a thread that waits in it.
     pub(super) fn new(capacity: usize, waker: &Waker) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -131,8 +167,8 @@ impl<T: AsFd> Poller<T> {
         };
         drop(free);
         let mut state = lock(&self.slot(slot).state);
-        state.watches_output = false;
-        state.occupant = Occupant::Reserved;
+        state.watched = Watched::Nothing;
+        state.occupant = Occupant::Away;
         Some(Token {
             slot,
             generation: state.generation,
@@ -140,41 +176,62 @@ impl<T: AsFd> Poller<T> {
     }
 
     /// Parks the connection that owns `token`.
-    pub(super) fn park(&self, token: Token, parked: T, pending: Pending) -> Parked<T> {
+    pub(super) fn park(&self, token: Token, parked: T, pending: Pending) -> Parked<T, M> {
         let slot = self.slot(token.slot);
         let mut state = lock(&slot.state);
         debug_assert_eq!(state.generation, token.generation);
-        let needs_output = pending.wait_for == WaitFor::Room && !state.watches_output;
-        // A thread that receives the first event waits for the lock held here.
-        let registered = match state.occupant {
-            Occupant::Notified(wake) => {
-                state.occupant = Occupant::Away;
-                return Parked::Ready(parked, wake);
-            }
-            Occupant::Reserved => {
-                let flags = interest(needs_output);
-                epoll::add(&self.epoll, &parked, token.data(), flags)
-            }
-            // If the socket became writable in the meantime, epoll reports that at once.
-            _ if needs_output => epoll::modify(&self.epoll, &parked, token.data(), interest(true)),
-            Occupant::Vacant | Occupant::Parked(..) | Occupant::Away => Ok(()),
-        };
-        if let Err(error) = registered {
-            return Parked::Failed(parked, error.into());
+        if let Occupant::Notified(wake, messages) = &mut state.occupant {
+            let (wake, messages) = (*wake, messages.take());
+            state.occupant = Occupant::Away;
+            return Parked::Ready(parked, wake, messages.map_or_else(Vec::new, |all| *all));
         }
-        state.watches_output |= needs_output;
+        if let Err(error) = self.register(token, &mut state, &parked, pending.wait_for) {
+            return Parked::Failed(parked, error);
+        }
         slot.deadline
             .store(self.millis(pending.deadline), Ordering::Relaxed);
         state.occupant = Occupant::Parked(parked, pending.wait_for);
         Parked::Waiting
     }
 
-    /// Frees the slot. The caller must own the token's connection.
+    /// Registers a connection that is about to be put into its slot. A thread that receives the first
+    /// event waits for the slot's lock, which the caller holds.
+    fn register(
+        &self,
+        token: Token,
+        state: &mut SlotState<T, M>,
+        source: &T,
+        wait_for: WaitFor,
+    ) -> io::Result<()> {
+        let Some(descriptor) = source.descriptor() else {
+            return Ok(());
+        };
+        let wanted = match wait_for {
+            WaitFor::Room => Watched::InputAndOutput,
+            _ => Watched::Input,
+        };
+        match (state.watched, wanted) {
+            (Watched::Nothing, _) => {
+                epoll::add(&self.epoll, descriptor, token.data(), wanted.interest())?;
+            }
+            // If the socket became writable in the meantime, epoll reports that at once.
+            (Watched::Input, Watched::InputAndOutput) => {
+                epoll::modify(&self.epoll, descriptor, token.data(), wanted.interest())?;
+            }
+            _ => return Ok(()),
+        }
+        state.watched = wanted;
+        Ok(())
+    }
+
+    /// Frees the slot and drops its messages. The caller must own the token's connection.
     pub(super) fn release(&self, token: Token) {
         let mut state = lock(&self.slot(token.slot).state);
         state.generation = state.generation.wrapping_add(1);
-        state.occupant = Occupant::Vacant;
+        let messages = mem::replace(&mut state.occupant, Occupant::Vacant);
         drop(state);
+        // The parts of a message may be a handler's, whose drop must not run under the lock.
+        drop(messages);
         lock(&self.free).returned.push(token.slot);
     }
 
@@ -268,15 +325,15 @@ impl<T: AsFd> Poller<T> {
                 let parked = state.take(slot, |_| true)?;
                 Some((parked, wake))
             }
-            Occupant::Away | Occupant::Notified(WakeReason::Ready) => {
-                state.occupant = Occupant::Notified(wake);
+            Occupant::Vacant => None,
+            Occupant::Lent(..) | Occupant::Away | Occupant::Notified(..) => {
+                state.occupant.note(wake);
                 None
             }
-            Occupant::Vacant | Occupant::Reserved | Occupant::Notified(_) => None,
         }
     }
 
-    fn slot(&self, index: u32) -> &Slot<T> {
+    fn slot(&self, index: u32) -> &Slot<T, M> {
         let index = index as usize;
         let block = self.blocks[index / BLOCK_SLOTS].get_or_init(|| {
             (0..BLOCK_SLOTS)
@@ -284,7 +341,7 @@ impl<T: AsFd> Poller<T> {
                     deadline: AtomicU64::new(NEVER),
                     state: Mutex::new(SlotState {
                         generation: 0,
-                        watches_output: false,
+                        watched: Watched::Nothing,
                         occupant: Occupant::Vacant,
                     }),
                 })
@@ -293,7 +350,7 @@ impl<T: AsFd> Poller<T> {
         &block[index % BLOCK_SLOTS]
     }
 
-    fn slots(&self) -> impl Iterator<Item = &Slot<T>> {
+    fn slots(&self) -> impl Iterator<Item = &Slot<T, M>> {
         self.blocks
             .iter()
             .map_while(OnceLock::get)
@@ -306,16 +363,52 @@ impl<T: AsFd> Poller<T> {
     }
 }
 
-impl<T> SlotState<T> {
-    fn take(&mut self, slot: &Slot<T>, matches: impl FnOnce(WaitFor) -> bool) -> Option<T> {
-        if !matches!(self.occupant, Occupant::Parked(_, wait_for) if matches(wait_for)) {
+impl<T, M> SlotState<T, M> {
+    /// Takes the connection if it is parked or lent and its [`WaitFor`] matches.
+    fn take(&mut self, slot: &Slot<T, M>, matches: impl FnOnce(WaitFor) -> bool) -> Option<T> {
+        let is_wanted = match self.occupant {
+            Occupant::Parked(_, wait_for) => matches(wait_for),
+            Occupant::Lent(..) => matches(WaitFor::Handler),
+            _ => false,
+        };
+        if !is_wanted {
             return None;
         }
         slot.deadline.store(NEVER, Ordering::Relaxed);
-        match std::mem::replace(&mut self.occupant, Occupant::Away) {
-            Occupant::Parked(parked, _) => Some(parked),
+        match mem::replace(&mut self.occupant, Occupant::Away) {
+            Occupant::Parked(taken, _) => Some(taken),
+            Occupant::Lent(taken, noted) => {
+                // The new owner receives the event when it parks the connection.
+                noted.into_iter().for_each(|wake| self.occupant.note(wake));
+                Some(taken)
+            }
             _ => None,
         }
+    }
+}
+
+impl<T, M> Occupant<T, M> {
+    /// Records an event for a connection that a worker has or has lent. A hang-up is kept, because
+    /// epoll reports it once.
+    fn note(&mut self, wake: WakeReason) {
+        match self {
+            Self::Away => *self = Self::Notified(wake, None),
+            Self::Notified(noted, _) | Self::Lent(_, Some(noted)) => {
+                if *noted != WakeReason::HungUp {
+                    *noted = wake;
+                }
+            }
+            Self::Lent(_, noted) => *noted = Some(wake),
+            Self::Vacant | Self::Parked(..) => {}
+        }
+    }
+}
+
+impl Watched {
+    fn interest(self) -> EventFlags {
+        let mut flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+        flags.set(EventFlags::OUT, self == Self::InputAndOutput);
+        flags
     }
 }
 
@@ -353,19 +446,17 @@ impl Events {
     }
 }
 
-/// The events to register for.
-fn interest(with_output: bool) -> EventFlags {
-    let mut flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-    flags.set(EventFlags::OUT, with_output);
-    flags
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     ignore_poison(mutex.lock())
 }
 
+#[cfg_attr(not(test), expect(dead_code, reason = "HTTP/1.1 lends no connection"))]
+mod lending;
+
 #[cfg(test)]
 mod exploration;
+#[cfg(all(test, loom))]
+mod interleavings;
 #[cfg(test)]
 mod stress;
 #[cfg(test)]

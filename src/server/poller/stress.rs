@@ -44,7 +44,7 @@ fn drive(poller: &Poller<Connection>, mut connection: Connection) {
             until(WaitFor::NextRequest, HOUR),
         ) {
             Parked::Waiting => return,
-            Parked::Ready(ready, _) => connection = ready,
+            Parked::Ready(ready, _, _) => connection = ready,
             Parked::Failed(_, error) => panic!("the connection can't be registered: {error}"),
         }
     }

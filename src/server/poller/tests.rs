@@ -59,7 +59,7 @@ impl Fixture {
             .poller
             .park(token, connection, until(WaitFor::NextRequest, HOUR))
         {
-            Parked::Ready(connection, wake) => {
+            Parked::Ready(connection, wake, _) => {
                 assert_eq!(wake, expected);
                 connection
             }

@@ -11,6 +11,8 @@
 pub(crate) mod channel;
 pub(crate) mod epoll;
 
+mod explore;
+
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -23,6 +25,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Result;
 use rustix::net::RecvFlags;
 
+pub(crate) use self::explore::{explore, explore_large, explore_small};
 pub(crate) use super::ignore_poison;
 
 loom::lazy_static! {

@@ -27,12 +27,10 @@ mod scenario;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use self::scenario::{
-    Barrier, CLOSING_REQUEST, KEEP_ALIVE_REQUEST, Scenario, Start, explore, explore_large,
-    responses,
-};
+use self::scenario::{Barrier, CLOSING_REQUEST, KEEP_ALIVE_REQUEST, Scenario, Start, responses};
 use crate::message::Request;
 use crate::sync;
+use crate::sync::{explore, explore_large};
 
 /// How the workers begin.
 type Pool = [Start; 2];

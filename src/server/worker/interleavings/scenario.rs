@@ -3,9 +3,7 @@
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use loom::model;
 use loom::thread::{self, JoinHandle};
 
 use crate::connection::config::Config;
@@ -35,13 +33,6 @@ pub(super) const CLOSING_REQUEST: &str =
 
 /// A request after whose response the connection stays open.
 pub(super) const KEEP_ALIVE_REQUEST: &str = "GET /kept HTTP/1.1\r\nHost: model\r\n\r\n";
-
-/// The most preemptions per interleaving, unless `LOOM_MAX_PREEMPTIONS` is set. A switch away from
-/// a thread that blocks is not a preemption.
-const PREEMPTIONS: usize = 2;
-
-/// The most steps of one interleaving. More would mean an endless loop.
-const MAX_STEPS: usize = 20_000;
 
 /// The most connections of a scenario.
 const MAX_CONNECTIONS: usize = 3;
@@ -78,31 +69,6 @@ pub(super) enum Start {
 pub(super) struct Barrier {
     missing: Mutex<usize>,
     complete: Condvar,
-}
-
-/// Runs a scenario of two workers in every interleaving.
-pub(super) fn explore(scenario: impl Fn() + Send + Sync + 'static) {
-    explore_with(PREEMPTIONS, scenario);
-}
-
-/// Runs a larger scenario in every interleaving with fewer preemptions.
-pub(super) fn explore_large(scenario: impl Fn() + Send + Sync + 'static) {
-    explore_with(PREEMPTIONS - 1, scenario);
-}
-
-fn explore_with(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
-    let mut builder = model::Builder::new();
-    builder.preemption_bound.get_or_insert(preemptions);
-    builder.max_branches = MAX_STEPS;
-    let interleavings = Arc::new(AtomicU64::new(0));
-    let counter = Arc::clone(&interleavings);
-    builder.check(move || {
-        counter.fetch_add(1, Ordering::Relaxed);
-        scenario();
-    });
-    let interleavings = interleavings.load(Ordering::Relaxed);
-    println!("{interleavings} interleavings");
-    assert!(interleavings > 50, "the threads of a scenario interact");
 }
 
 impl Scenario {
