@@ -21,8 +21,9 @@
 //!   response. Then [`Server::run`] returns a [`DrainReport`] that counts the requests that missed
 //!   the deadline.
 //! * **Everything is bounded**: threads, connections, the sizes of heads (request line and headers)
-//!   and bodies, and the time of every phase. [`Builder`] sets each limit; [`defaults`] gives the
-//!   default and its reason.
+//!   and bodies, and every wait for a client or a worker. [`Builder`] sets each limit; [`defaults`]
+//!   gives the default and its reason. Only a running handler has no limit, because a function that
+//!   blocks can't be stopped from outside.
 //!
 //! # Handlers
 //!
