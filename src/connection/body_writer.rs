@@ -4,7 +4,9 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::http1::{LAST_CHUNK, chunk_line};
+use http::HeaderMap;
+
+use crate::http1::{chunk_line, last_chunk};
 use crate::message::body::{BodySource, Client, ClientGone};
 
 /// Bytes per read.
@@ -20,7 +22,7 @@ const LINE_END: &[u8] = b"\r\n";
 pub(super) struct BodyWriter {
     source: Option<BodySource>,
     framing: BodyFraming,
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
     /// The range of the buffer that is to be sent.
     start: usize,
     end: usize,
@@ -55,7 +57,7 @@ impl BodyWriter {
                 false => BodyFraming::Plain,
             },
             source: Some(source),
-            buffer: vec![0; LINE + PART + LINE_END.len()].into(),
+            buffer: vec![0; LINE + PART + LINE_END.len()],
             start: 0,
             end: 0,
         }
@@ -74,14 +76,14 @@ impl BodyWriter {
 
     /// Bytes of memory that it keeps.
     pub(super) fn held(&self) -> usize {
-        self.buffer.len() + self.source.as_ref().map_or(0, |source| source.held)
+        self.buffer.capacity() + self.source.as_ref().map_or(0, |source| source.held)
     }
 
     /// Reads the next part, once everything before it has been sent.
     ///
     /// # Errors
     ///
-    /// If the reader fails or panics, or ends before its length. The client must not take the part that
+    /// If the reader or its trailers fail or panic, or the reader ends before its length. The client must not take the part that
     /// it has received for the whole body.
     pub(super) fn refill(&mut self, client: &dyn Client) -> io::Result<Refill> {
         let Some(source) = &mut self.source else {
@@ -94,7 +96,7 @@ impl BodyWriter {
         };
         (self.start, self.end) = (LINE, LINE + count);
         match (self.framing, count) {
-            (BodyFraming::Chunks, 0) => self.put_last_chunk(),
+            (BodyFraming::Chunks, 0) => self.put_last_chunk()?,
             (BodyFraming::Chunks, _) => self.put_chunk_around(count),
             (BodyFraming::Plain, _) => {}
         }
@@ -116,9 +118,21 @@ impl BodyWriter {
         self.buffer[LINE + count..self.end].copy_from_slice(LINE_END);
     }
 
-    fn put_last_chunk(&mut self) {
-        self.end = self.start + LAST_CHUNK.len();
-        self.buffer[self.start..self.end].copy_from_slice(LAST_CHUNK);
+    fn put_last_chunk(&mut self) -> io::Result<()> {
+        let trailers = self
+            .source
+            .as_mut()
+            .and_then(|source| source.trailers.take());
+        let trailers = match trailers {
+            // The function is the handler's and may panic.
+            Some(trailers) => catch_unwind(AssertUnwindSafe(trailers))
+                .map_err(|_| io::Error::other("the function for the trailers panicked"))?,
+            None => HeaderMap::new(),
+        };
+        self.buffer.clear();
+        last_chunk(&trailers, &mut self.buffer);
+        (self.start, self.end) = (0, self.buffer.len());
+        Ok(())
     }
 
     /// Drops the reader. It is the handler's and may panic.
@@ -184,6 +198,7 @@ mod tests {
             reader: Reader::Any(reader),
             length,
             held: 0,
+            trailers: None,
         };
         let mut body = BodyWriter::new(source, in_chunks);
         let mut sent = Vec::new();
@@ -255,6 +270,6 @@ mod tests {
         let (sent, ended) = send(None, true, &[Some(large)]);
         assert!(ended);
         assert!(sent.starts_with(b"10000\r\nxxx"), "{}", sent.len());
-        assert_eq!(sent.len(), 7 + PART + 2 + LAST_CHUNK.len());
+        assert_eq!(sent.len(), 7 + PART + 2 + b"0\r\n\r\n".len());
     }
 }

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
 use super::ResponseContext;
 use crate::message::Response;
+use crate::message::headers::trailers;
 
 /// The interim response for a client that waits before it sends the body (RFC 9110 section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -28,16 +29,13 @@ pub enum Content {
     /// Unchanged: its length was announced, or the connection closes after it.
     Follows,
     /// In the chunked coding: [`chunk_line`] before each non-empty part, CRLF after it, and
-    /// [`LAST_CHUNK`] at the end.
+    /// [`last_chunk`] at the end.
     FollowsInChunks,
     /// Omitted: the method or the status forbids it.
     Omitted,
     /// Omitted: another protocol follows.
     Switched,
 }
-
-/// The end of a chunked body without trailers.
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// The value of a `Date` header (RFC 9110 section 6.6.1), made once a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +110,16 @@ pub fn encode(
 /// Appends the line before a chunk of this size, which must not be 0.
 pub fn chunk_line(size: usize, out: &mut Vec<u8>) {
     write!(out, "{size:x}\r\n").expect("writing to a Vec can't fail");
+}
+
+/// Appends the end of a chunked body: the last chunk and the trailers (RFC 9112 section 7.1.2).
+/// Trailers that RFC 9110 section 6.5.1 does not allow are left out.
+pub fn last_chunk(trailers: &HeaderMap, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers::allowed(trailers) {
+        field(name.as_str().as_bytes(), value.as_bytes(), out);
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether only the end of the connection can mark the end of this response: its length is unknown

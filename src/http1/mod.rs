@@ -23,7 +23,7 @@ pub use self::body_decoder::BodyDecoder;
 pub use self::decoder::{Decoder, Event, Progress, RequestBuffer};
 pub(crate) use self::encoder::last_status;
 pub use self::encoder::{
-    CONTINUE, Content, Date, Ending, LAST_CHUNK, chunk_line, encode, is_open_ended,
+    CONTINUE, Content, Date, Ending, chunk_line, encode, is_open_ended, last_chunk,
 };
 pub use self::framing::Framing;
 pub use self::head::{Expectation, Head, MAX_FIELDS, Persistence, ResponseContext};

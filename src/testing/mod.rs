@@ -54,9 +54,10 @@ use crate::connection::defaults;
 use crate::http1::{Decoder, Event, Input, Limits, RequestBuffer};
 #[cfg(feature = "proxy")]
 use crate::message::client_info::Scheme;
+use crate::message::headers::trailers;
 use crate::message::problem::error_pages::CustomErrorPages;
 use crate::message::request_error::RequestError;
-use crate::message::{ClientInfo, Handler, PeerAddr, Problem, Request, Response};
+use crate::message::{Body, ClientInfo, Handler, PeerAddr, Problem, Request, Response};
 
 const LIMITS: Limits = Limits {
     head: defaults::MAX_HEADER_SIZE,
@@ -270,11 +271,18 @@ impl RequestBuilder<'_> {
     #[must_use]
     #[track_caller]
     pub fn send(self) -> TestResponse {
-        let (head, mut reader) = self.open().into_parts();
+        let (head, mut body) = self.receive().into_parts();
         let mut content = Vec::new();
-        match reader.read_to_end(&mut content) {
-            Ok(_) => TestResponse(HttpResponse::from_parts(head, content.into())),
-            Err(error) => panic!("the reader of the response body failed: {error}"),
+        if let Err(error) = body.read_to_end(&mut content) {
+            panic!("the reader of the response body failed: {error}");
+        }
+        let trailers = body.take_trailers().map(|trailers| trailers());
+        let sent = trailers.iter().flat_map(trailers::allowed);
+        TestResponse {
+            response: HttpResponse::from_parts(head, content.into()),
+            trailers: sent
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
         }
     }
 
@@ -304,6 +312,12 @@ impl RequestBuilder<'_> {
     #[must_use]
     #[track_caller]
     pub fn open(self) -> HttpResponse<Box<dyn Read + Send>> {
+        self.receive()
+            .map(|body| Box::new(body) as Box<dyn Read + Send>)
+    }
+
+    #[track_caller]
+    fn receive(self) -> HttpResponse<Body> {
         let (mut buffer, mut input) = (RequestBuffer::default(), Input::default());
         input.extend(&self.message());
         let handler = &self.client.handler;

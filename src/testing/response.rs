@@ -1,7 +1,6 @@
 //! The response to a test request, as its client sees it.
 
 use std::fmt;
-use std::io::Read;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -21,13 +20,13 @@ use crate::message::{Body, RawRequest, Response};
 /// assert_eq!(response.header("content-length"), Some("5"));
 /// ```
 #[derive(Clone)]
-pub struct TestResponse(pub(crate) HttpResponse<Bytes>);
+pub struct TestResponse {
+    pub(crate) response: HttpResponse<Bytes>,
+    pub(crate) trailers: HeaderMap,
+}
 
 /// Encodes the response to the request in `buffer`, and decodes it as the client does.
-pub(crate) fn receive(
-    response: Response,
-    buffer: &RequestBuffer,
-) -> HttpResponse<Box<dyn Read + Send>> {
+pub(crate) fn receive(response: Response, buffer: &RequestBuffer) -> HttpResponse<Body> {
     let (mut head, date) = (Vec::new(), Date::new(SystemTime::now()));
     let content = http1::encode(
         &response,
@@ -41,8 +40,7 @@ pub(crate) fn receive(
         Content::Omitted | Content::Switched => Body::empty(),
         Content::Follows | Content::FollowsInChunks => response.into_body(),
     };
-    let reader: Box<dyn Read + Send> = Box::new(body);
-    let mut received = HttpResponse::new(reader);
+    let mut received = HttpResponse::new(body);
     *received.status_mut() = status;
     *received.headers_mut() = RawRequest::new(head.into(), None).headers();
     received
@@ -52,13 +50,13 @@ impl TestResponse {
     /// Returns the status code.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.0.status()
+        self.response.status()
     }
 
     /// Returns the headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        self.0.headers()
+        self.response.headers()
     }
 
     /// Returns the value of the first header with this name, if it is ASCII.
@@ -67,10 +65,16 @@ impl TestResponse {
         self.headers().get(name)?.to_str().ok()
     }
 
+    /// Returns the [trailers](Body::with_trailers) that an HTTP/1.1 client receives.
+    #[must_use]
+    pub fn trailers(&self) -> &HeaderMap {
+        &self.trailers
+    }
+
     /// Returns the body.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.0.body()
+        self.response.body()
     }
 
     /// Returns the body as text.

@@ -33,6 +33,7 @@ impl Upload {
             reader: Reader::Any(Box::new(upload)),
             length,
             held: 0,
+            trailers: None,
         });
         body_error
     }

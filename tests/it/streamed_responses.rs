@@ -1,6 +1,6 @@
 use std::io::{self, Cursor, Read};
 
-use httpool::http::Method;
+use httpool::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use httpool::{Body, Builder, Request};
 
 use crate::support::{End, Gate, GateWaiter, HUGE, NEVER, SOON, TestServer, request};
@@ -56,6 +56,27 @@ impl Read for Gated {
     }
 }
 
+/// Two trailers that are sent, and two that are not allowed.
+fn trailers() -> HeaderMap {
+    let lines = [
+        ("x-count", "5"),
+        ("content-length", "7"),
+        ("x-count", "five"),
+        ("if-match", "*"),
+    ];
+    let parsed = lines.map(|(name, value)| {
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )
+    });
+    let mut trailers = HeaderMap::new();
+    for (name, value) in parsed {
+        trailers.append(name, value);
+    }
+    trailers
+}
+
 fn respond(request: Request) -> Body {
     match request.uri().path() {
         "/open" => Body::from_reader(digits()),
@@ -67,6 +88,12 @@ fn respond(request: Request) -> Body {
         "/failing-sized" => Body::from_sized_reader(Failing(Cursor::new(all_digits())), LENGTH + 1),
         "/panicking" => Body::from_reader(Panicking),
         "/endless" => Body::from_reader(io::repeat(b'x')),
+        "/trailers" => Body::from_reader(&b"hello"[..]).with_trailers(trailers),
+        "/trailers-in-memory" => Body::from("hello").with_trailers(trailers),
+        "/trailers-short" => Body::from_sized_reader(digits(), LENGTH + 1).with_trailers(trailers),
+        "/trailers-panicking" => {
+            Body::from_reader(digits()).with_trailers(|| panic!("a test asked for this"))
+        }
         _ => Body::from("not streamed"),
     }
 }
@@ -96,6 +123,38 @@ fn body_of_known_length_has_content_length() {
         let response = client.get(target).expect_body(all_digits());
         assert_eq!(response.header("content-length"), Some("200000"));
         assert_eq!(response.header("transfer-encoding"), None);
+    }
+}
+
+#[test]
+fn trailers_follow_the_last_chunk() {
+    let server = server();
+    for target in ["/trailers", "/trailers-in-memory"] {
+        let mut client = server.connect();
+        let (received, end) = client.get_and_close(target).read_rest();
+        assert_eq!(end, End::Closed, "{target}");
+        let expected = "\r\n\r\n5\r\nhello\r\n0\r\nx-count: 5\r\nx-count: five\r\n\r\n";
+        assert!(received.ends_with(expected.as_bytes()), "{target}");
+    }
+}
+
+#[test]
+fn http10_client_and_head_request_get_no_trailers() {
+    let server = server();
+    for head in ["GET /trailers HTTP/1.0", "HEAD /trailers HTTP/1.1"] {
+        let mut client = server.connect();
+        client.send(format!("{head}\r\nHost: it\r\nConnection: close\r\n\r\n"));
+        let (received, end) = client.read_rest();
+        assert_eq!(end, End::Closed, "{head}");
+        let received = String::from_utf8(received).expect("the response is ASCII");
+        assert!(!received.contains("x-count"), "{received}");
+    }
+}
+
+#[test]
+fn failing_body_with_trailers_resets_the_connection() {
+    for target in ["/trailers-short", "/trailers-panicking"] {
+        expect_reset(target, "1.1");
     }
 }
 

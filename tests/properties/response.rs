@@ -4,9 +4,9 @@ use std::io::Cursor;
 use std::time::UNIX_EPOCH;
 
 use httpool::http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
-use httpool::http::{HeaderName, HeaderValue, StatusCode, Version};
+use httpool::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use httpool::http1::{
-    Content, Date, Ending, LAST_CHUNK, ResponseContext, chunk_line, encode, is_open_ended,
+    Content, Date, Ending, ResponseContext, chunk_line, encode, is_open_ended, last_chunk,
 };
 use httpool::{Body, Response};
 
@@ -34,7 +34,7 @@ pub fn check(response: &Response, body: &[u8], context: &ResponseContext, ending
                 out.extend_from_slice(part);
                 out.extend_from_slice(b"\r\n");
             }
-            out.extend_from_slice(LAST_CHUNK);
+            last_chunk(&HeaderMap::new(), &mut out);
         }
         Content::Switched => panic!("no response upgrades"),
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use crate::message::Upgrade;
 
@@ -71,7 +72,12 @@ pub(crate) struct BodySource {
     pub(crate) length: Option<u64>,
     /// The approximate memory that the reader keeps, if it is worth counting.
     pub(crate) held: usize,
+    /// Sent behind the content. Only a source of unknown length has trailers.
+    pub(crate) trailers: Option<Trailers>,
 }
+
+/// A function that returns the trailers of a body. It is called when the content has been read.
+pub(crate) type Trailers = Box<dyn FnOnce() -> HeaderMap + Send>;
 
 /// The reader.
 pub(crate) enum Reader {

@@ -11,4 +11,5 @@ pub(crate) mod default_headers;
 pub(crate) mod list;
 pub(crate) mod media_type;
 pub(crate) mod quality;
+pub(crate) mod trailers;
 pub(crate) mod vary;

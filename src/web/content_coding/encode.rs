@@ -71,9 +71,12 @@ impl ContentCoding {
     }
 
     /// Returns a body that encodes this one while it is read.
-    pub(crate) fn encode(self, body: Body, flush: Flush) -> Body {
+    pub(crate) fn encode(self, mut body: Body, flush: Flush) -> Body {
         let memory = body.held() + self.memory();
-        Body::from_watching(EncodedBody::new(self, body, flush)).holding(memory)
+        let trailers = body.take_trailers();
+        Body::from_watching(EncodedBody::new(self, body, flush))
+            .holding(memory)
+            .with_trailer_source(trailers)
     }
 
     /// Encodes these bytes.

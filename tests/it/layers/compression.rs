@@ -11,7 +11,7 @@ use httpool::http::request::Builder;
 use httpool::http::{self, HeaderMap, StatusCode};
 use httpool::layers::Compression;
 use httpool::sse::Events;
-use httpool::{Body, Handler, IntoResponse, Layered, Problem, Request, Response};
+use httpool::{Body, Handler, IntoResponse, Layered, Problem, Request, Response, testing};
 
 use super::{call, get, values};
 use crate::support::{
@@ -196,6 +196,23 @@ fn bodiless_responses_have_the_compressed_validators() {
     let part = call(&handler(StatusCode::PARTIAL_CONTENT), accepting("br"));
     assert_eq!(part.headers()[ETAG], "\"a\"");
     assert_eq!(values(part.headers(), "vary"), ["accept-encoding"]);
+}
+
+#[test]
+fn a_compressed_body_keeps_its_trailers() {
+    let handler = serve(|_| {
+        let body = Body::from_reader(io::Cursor::new(tea()));
+        plain(body.with_trailers(|| {
+            let mut trailers = HeaderMap::new();
+            trailers.insert("x-checksum", HeaderValue::from_static("1234"));
+            trailers
+        }))
+    });
+    let client = testing::Client::new(handler);
+    let response = client.get("/").header("accept-encoding", "gzip").send();
+    assert_eq!(response.header("content-encoding"), Some("gzip"));
+    assert_eq!(decode("gzip", response.bytes()), tea());
+    assert_eq!(response.trailers()["x-checksum"], "1234");
 }
 
 #[test]

@@ -177,6 +177,7 @@ impl BodyChannel {
             reader: body::Reader::Any(Box::new(Reader(Arc::clone(&channel)))),
             length,
             held: 0,
+            trailers: None,
         });
         channel
     }
