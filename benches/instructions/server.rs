@@ -110,7 +110,7 @@ impl Case {
             other_threads,
         } = counting.counts();
         match self.connections {
-            // The acceptor sweeps the deadlines ten times a second, which takes more instructions
+            // The acceptor checks the deadlines ten times a second, which takes more instructions
             // in a longer run, and does nothing else for kept connections.
             Connections::Kept => other_threads,
             Connections::Closed => other_threads + main_thread,

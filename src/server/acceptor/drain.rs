@@ -95,7 +95,7 @@ impl Acceptor {
             }
             self.wait(false, Some(tick.min(deadline - now)))?;
             self.close_listeners(now < handshakes_until);
-            self.sweep(DRAIN_TICK);
+            self.check_deadlines(DRAIN_TICK);
             self.tick();
             let now = Instant::now();
             if shared.service.grace.is_over(now) {

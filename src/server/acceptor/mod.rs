@@ -15,7 +15,7 @@ use log::{debug, info, warn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::idle_workers::StallDetector;
+use super::idle_workers::{DETECTOR_TICK, StallDetector};
 use super::load_shedder::LoadShedder;
 use super::task::{ReadyTask, Task};
 use super::waker::Waker;
@@ -28,20 +28,16 @@ use crate::net::ListenerProtocol;
 use crate::net::listener::Listener;
 use crate::net::transport::Socket;
 
-/// How often deadlines are checked while connections are open, and so how late a timeout may be. A
-/// sweep of ten thousand connections takes about ten microseconds.
-const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
-
-/// How often the stall detector and the load shedder run. A connection may wait this long for an idle
-/// worker if a handler blocks that was fast before.
-const DETECTOR_TICK: Duration = Duration::from_millis(1);
+/// How often deadlines are checked while connections are open, and so how late a timeout may be.
+/// Checking ten thousand connections takes about ten microseconds.
+const DEADLINE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long accepting pauses when the system has no descriptors or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long to collect connections after a round that accepted several. Under a flood of connections,
-/// one round for several of them saves a tenth of the cost of a request on its own connection. A
-/// single connection is not delayed.
+/// How long to collect connections after a round that accepted several. Under a flood of
+/// connections, one round for several of them saves a tenth of the cost of a request on its own
+/// connection. A single connection is not delayed.
 const BATCH_DELAY: Duration = Duration::from_micros(50);
 
 /// Connections accepted from one listener before the next listener.
@@ -55,7 +51,7 @@ pub(super) struct Acceptor {
     workers: Vec<JoinHandle<()>>,
     /// Disconnected when the last worker has ended.
     workers_done: Receiver<()>,
-    next_sweep: Instant,
+    next_deadline_check: Instant,
     stall_detector: StallDetector,
     load_shedder: LoadShedder,
     /// Whether the last round accepted several connections from one listener.
@@ -93,7 +89,7 @@ impl Acceptor {
             waker,
             workers,
             workers_done,
-            next_sweep: Instant::now(),
+            next_deadline_check: Instant::now(),
             is_crowded: false,
             paused_until: None,
             was_full: false,
@@ -130,7 +126,8 @@ impl Acceptor {
                     let left = (since + self.shared.service.config.drain_delay)
                         .saturating_duration_since(now);
                     if left.is_zero() {
-                        // The grace begins first: a connection that sees the drain phase also sees the grace.
+                        // The grace begins first: a connection that sees the drain phase also sees
+                        // the grace.
                         self.shared.service.grace.begin(now);
                         self.shared.service.phase.advance(Phase::Draining);
                         return Ok(());
@@ -143,7 +140,7 @@ impl Acceptor {
                 self.wait(false, Some(BATCH_DELAY))?;
                 continue;
             }
-            let sweep = (self.shared.stats.open() > 0).then_some(SWEEP_INTERVAL);
+            let deadline_check = (self.shared.stats.open() > 0).then_some(DEADLINE_INTERVAL);
             // A pause that is over sets no timeout. The next accepted connection ends it.
             let pause = self
                 .paused_until
@@ -153,7 +150,7 @@ impl Acceptor {
                 .stall_detector
                 .is_due(&self.shared.idle_workers)
                 .then_some(DETECTOR_TICK);
-            let timeout = [until_drain, sweep, pause, detector]
+            let timeout = [until_drain, deadline_check, pause, detector]
                 .into_iter()
                 .flatten()
                 .min();
@@ -170,7 +167,7 @@ impl Acceptor {
                 }
                 self.listeners = listeners;
             }
-            self.sweep(SWEEP_INTERVAL);
+            self.check_deadlines(DEADLINE_INTERVAL);
             self.tick();
         }
     }
@@ -220,8 +217,9 @@ impl Acceptor {
         })
     }
 
-    /// Accepts up to `most` connections and wakes one worker for those that can be driven at once. That
-    /// worker wakes another one if needed: a wake-up for each would cost more than responding to it.
+    /// Accepts up to `most` connections and wakes one worker for those that can be driven at once.
+    /// That worker wakes another one if needed: a wake-up for each would cost more than responding
+    /// to it.
     fn accept(&mut self, listener: &Listener, most: usize) -> Queue {
         let before = self.shared.stats.accepted();
         let queue = self.accept_up_to(listener, most);
@@ -239,7 +237,8 @@ impl Acceptor {
                     self.resume();
                     self.admit(socket, peer, listener.protocol());
                 }
-                // If no descriptor is free, accept fails even on an empty queue. So one is free now.
+                // If no descriptor is free, accept fails even on an empty queue. So one is free
+                // now.
                 Ok(None) => {
                     self.resume();
                     return Queue::Empty;
@@ -302,12 +301,12 @@ impl Acceptor {
     }
 
     /// Wakes the parked connections whose deadline has passed.
-    fn sweep(&mut self, interval: Duration) {
+    fn check_deadlines(&mut self, interval: Duration) {
         let now = Instant::now();
-        if now < self.next_sweep {
+        if now < self.next_deadline_check {
             return;
         }
-        self.next_sweep = now + interval;
+        self.next_deadline_check = now + interval;
         let shared = &self.shared;
         shared.poller.expired(now, |task| {
             shared.hand_over(ReadyTask {

@@ -1,17 +1,20 @@
 //! Tracks idle workers and decides which one to wake.
 //!
 //! Waking a thread costs about as much as answering a small request, so this module wakes as few as
-//! possible. One idle worker *watches*: it waits in epoll, so that an event reaches it without another
-//! thread in between, and it takes more events at a time under load. The others *sleep* on a condition
-//! variable.
+//! possible. One idle worker *polls*: it waits in epoll, so that an event reaches it without
+//! another thread in between, and it takes more events at a time under load. The others *sleep* on
+//! a condition variable.
 //!
-//! A sleeping worker is woken in two cases: the queued work would take longer than a wake-up (estimated
-//! from each worker's recent turn times, [`TurnTime`]), or a handler blocks and its worker does not
-//! return to the poller and the ready channel. The second case cannot be predicted, so
-//! [`StallDetector`] checks once a millisecond for a worker that is stuck in one turn.
+//! How long a handler will take is unknown, so each worker uses the average of its recent turns
+//! ([`TurnTime`]). A sleeping worker is woken in three cases:
+//!
+//! * Work waits, and a single turn takes longer than 100 µs on average.
+//! * The waiting work takes longer than 100 µs in all, and fewer workers run than there are cores.
+//! * A handler blocks, so its worker is stuck in a turn while work waits or no worker polls. This
+//!   can't be predicted, so [`StallDetector`] checks for it once a millisecond.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool as Hint;
+use std::sync::atomic::AtomicBool as StdAtomicBool;
 use std::time::Duration;
 
 use super::waker::Waker;
@@ -22,9 +25,9 @@ use crate::sync::{Condvar, Mutex, MutexGuard, ignore_poison};
 /// Work that takes longer than this justifies a wake-up, which costs about a tenth of it.
 const WORTHWHILE: Duration = Duration::from_micros(100);
 
-/// If turns take longer than this and all workers are busy, the stall detector polls for events. It
-/// is the detector's interval.
-const LONG: Duration = Duration::from_millis(1);
+/// How often the stall detector and the load shedder run. A connection may wait this long for an
+/// idle worker if a handler blocks that was fast before.
+pub(super) const DETECTOR_TICK: Duration = Duration::from_millis(1);
 
 /// The moving average covers about this many turns.
 const TURN_WINDOW: u32 = 64;
@@ -38,22 +41,25 @@ pub(super) struct IdleWorkers {
     /// How many workers can run at once.
     cores: usize,
     waker: Waker,
-    /// Workers that watch or sleep, readable without the lock.
+    /// Workers that poll or sleep, readable without the lock.
     idle: AtomicUsize,
     state: Mutex<IdleState>,
     wakeup: Condvar,
-    /// Whether a worker has polled for events since the last check. Accesses are relaxed: after a stale
-    /// value the acceptor only polls once more than needed, or one check later.
-    was_polled: Hint,
+    /// Whether a worker has polled for events since the last check. Accesses are relaxed, and loom
+    /// does not model them: after a stale value the acceptor only polls once more than needed, or
+    /// one check later.
+    was_polled: StdAtomicBool,
     activity: Arc<WorkerActivity>,
     /// Whether the stall detector runs.
     is_detecting: AtomicBool,
-    stall_detector: Arc<Waker>,
+    /// Wakes the acceptor, which runs the stall detector.
+    acceptor_waker: Arc<Waker>,
 }
 
 #[derive(Debug, Default)]
 struct IdleState {
-    is_watched: bool,
+    /// Whether an idle worker waits in the poller.
+    is_polling: bool,
     sleeping: usize,
 }
 
@@ -71,7 +77,7 @@ pub(super) struct StallDetector {
 /// The next step of an idle worker.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum IdleAction {
-    /// Wait in the poller, and call [`IdleWorkers::stop_watching`] afterwards.
+    /// Wait in the poller, and call [`IdleWorkers::stop_polling`] afterwards.
     Poll,
     /// Look for work again.
     Retry,
@@ -79,12 +85,12 @@ pub(super) enum IdleAction {
 
 impl IdleWorkers {
     /// Creates the state for these workers, of which `cores` can run at once. `waker` wakes the
-    /// watching worker, `stall_detector` the thread that calls [`StallDetector::tick`].
+    /// polling worker, `acceptor_waker` the thread that calls [`StallDetector::tick`].
     pub(super) fn new(
         activity: Arc<WorkerActivity>,
         cores: usize,
         waker: Waker,
-        stall_detector: Arc<Waker>,
+        acceptor_waker: Arc<Waker>,
     ) -> Self {
         Self {
             cores,
@@ -92,17 +98,17 @@ impl IdleWorkers {
             idle: AtomicUsize::new(0),
             state: Mutex::default(),
             wakeup: Condvar::new(),
-            was_polled: Hint::new(false),
+            was_polled: StdAtomicBool::new(false),
             activity,
             is_detecting: AtomicBool::new(false),
-            stall_detector,
+            acceptor_waker,
         }
     }
 
-    /// Parks a worker that has no work: either it sleeps until it is woken, or it must poll.
-    /// `has_work` is called after the worker counts as idle, so that work queued in between is
-    /// seen.
-    pub(super) fn park(&self, has_work: impl Fn() -> bool) -> IdleAction {
+    /// Waits for work on a worker that has none: either it sleeps until it is woken, or it must
+    /// poll. `has_work` is called after the worker counts as idle, so that work queued in between
+    /// is seen.
+    pub(super) fn wait_for_work(&self, has_work: impl Fn() -> bool) -> IdleAction {
         let mut state = self.lock();
         self.idle.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -110,8 +116,8 @@ impl IdleWorkers {
             self.idle.fetch_sub(1, Ordering::SeqCst);
             return IdleAction::Retry;
         }
-        if !state.is_watched {
-            state.is_watched = true;
+        if !state.is_polling {
+            state.is_polling = true;
             return IdleAction::Poll;
         }
         state.sleeping += 1;
@@ -121,18 +127,19 @@ impl IdleWorkers {
         IdleAction::Retry
     }
 
-    /// Ends a worker's watch because it has work. A sleeping worker replaces it, at once or when the
-    /// stall detector sees a need, so that the next event does not wait until a handler returns. If no
-    /// worker sleeps, the event has to wait, and the stall detector sees that it does.
-    pub(super) fn stop_watching(&self, turn_time: &TurnTime) {
+    /// Ends a worker's polling because it has work. A sleeping worker replaces it, at once or when
+    /// the stall detector sees a need, so that the next event does not wait until a handler
+    /// returns. If no worker sleeps, the event has to wait, and the stall detector sees that it
+    /// does.
+    pub(super) fn stop_polling(&self, turn_time: &TurnTime) {
         let mut state = self.lock();
-        state.is_watched = false;
+        state.is_polling = false;
         self.idle.fetch_sub(1, Ordering::SeqCst);
         let has_sleeper = state.sleeping > 0;
         drop(state);
-        if has_sleeper && turn_time.is_slow() {
+        if has_sleeper && turn_time.justifies_wakeup() {
             self.wakeup.notify_one();
-        } else if has_sleeper || turn_time.is_long() {
+        } else if has_sleeper || turn_time.exceeds_tick() {
             self.start_detector();
         }
     }
@@ -144,13 +151,14 @@ impl IdleWorkers {
         }
     }
 
-    /// Whether no worker has polled for events since the last call, and no worker watches.
+    /// Whether no worker has polled for events since the last call, and none polls now.
     pub(super) fn is_neglected(&self) -> bool {
-        !self.was_polled.swap(false, Ordering::Relaxed) && !self.lock().is_watched
+        !self.was_polled.swap(false, Ordering::Relaxed) && !self.lock().is_polling
     }
 
-    /// Wakes an idle worker if the work that a busy worker leaves in the channel justifies a wake-up,
-    /// and no running worker would take them as soon.
+    /// Wakes an idle worker for the work that a busy worker leaves in the channel, if the work
+    /// justifies a wake-up and no running worker would take it as soon. Otherwise starts the stall
+    /// detector.
     pub(super) fn wake_if_worth(&self, queued: usize, turn_time: &TurnTime) {
         fence(Ordering::SeqCst);
         let idle = self.idle.load(Ordering::SeqCst);
@@ -158,7 +166,7 @@ impl IdleWorkers {
             return;
         }
         let has_core = || self.activity.workers() - idle < self.cores;
-        if turn_time.is_slow() || turn_time.of(queued) > WORTHWHILE && has_core() {
+        if turn_time.justifies_wakeup() || turn_time.of(queued) > WORTHWHILE && has_core() {
             self.wake_one();
         } else {
             self.start_detector();
@@ -172,12 +180,12 @@ impl IdleWorkers {
         }
         // The lock is released first, because the woken worker takes it.
         let IdleState {
-            is_watched,
+            is_polling,
             sleeping,
         } = *self.lock();
         if sleeping > 0 {
             self.wakeup.notify_one();
-        } else if is_watched {
+        } else if is_polling {
             self.waker.wake();
         }
     }
@@ -196,10 +204,10 @@ impl IdleWorkers {
         self.idle.load(Ordering::SeqCst) > 0
     }
 
-    /// Whether no worker watches although one sleeps, or because all are within turns.
-    fn is_unwatched(&self) -> bool {
+    /// Whether no worker polls although one sleeps, or because all are within turns.
+    fn is_unpolled(&self) -> bool {
         let state = self.lock();
-        !state.is_watched && (state.sleeping > 0 || self.activity.counts().all(is_in_turn))
+        !state.is_polling && (state.sleeping > 0 || self.activity.counts().all(is_in_turn))
     }
 
     /// Starts the stall detector unless it runs.
@@ -207,7 +215,7 @@ impl IdleWorkers {
         if !self.is_detecting.load(Ordering::Relaxed)
             && !self.is_detecting.swap(true, Ordering::SeqCst)
         {
-            self.stall_detector.wake();
+            self.acceptor_waker.wake();
         }
     }
 
@@ -222,14 +230,15 @@ impl TurnTime {
         self.0 = self.0 - self.0 / TURN_WINDOW + turn / TURN_WINDOW;
     }
 
-    /// Whether a single turn takes long.
-    fn is_slow(&self) -> bool {
+    /// Whether a single turn takes so long that a worker is woken for it.
+    fn justifies_wakeup(&self) -> bool {
         self.0 > WORTHWHILE
     }
 
-    /// Whether a turn takes so long that another thread should poll for events meanwhile.
-    fn is_long(&self) -> bool {
-        self.0 > LONG
+    /// Whether a turn takes longer than [`DETECTOR_TICK`], so that another thread should poll for
+    /// events meanwhile.
+    fn exceeds_tick(&self) -> bool {
+        self.0 > DETECTOR_TICK
     }
 
     /// The estimated time of this many turns.
@@ -252,15 +261,15 @@ impl StallDetector {
         idle_workers.is_detecting.load(Ordering::SeqCst)
     }
 
-    /// Checks every worker. If one has been in the same turn since the last tick, and work waits or no
-    /// worker watches, it wakes an idle worker. The detector stops after some ticks without need.
+    /// Checks every worker. If one has been in the same turn since the last tick, and work waits or
+    /// no worker polls, it wakes an idle worker. The detector stops after some ticks without need.
     pub(super) fn tick(&mut self, idle_workers: &IdleWorkers, work_waits: impl Fn() -> bool) {
         let mut stuck = false;
         for (seen, turns) in self.seen.iter_mut().zip(idle_workers.activity.counts()) {
             stuck |= is_in_turn(turns) && turns == *seen;
             *seen = turns;
         }
-        let is_needed = || work_waits() || idle_workers.is_unwatched();
+        let is_needed = || work_waits() || idle_workers.is_unpolled();
         if is_needed() {
             self.quiet = 0;
             if stuck {

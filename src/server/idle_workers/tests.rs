@@ -25,15 +25,15 @@ fn fired(waker: &Waker) -> bool {
 
 #[track_caller]
 fn expect_poll(idle_workers: &IdleWorkers) {
-    assert_eq!(idle_workers.park(|| false), IdleAction::Poll);
+    assert_eq!(idle_workers.wait_for_work(|| false), IdleAction::Poll);
 }
 
-/// Parks this many workers and returns once they sleep. Each worker reports its wake-up.
+/// Lets this many workers wait and returns once they sleep. Each worker reports its wake-up.
 fn sleepers(idle_workers: &Arc<IdleWorkers>, count: usize) -> Receiver<IdleAction> {
     let (woken, receiver) = mpsc::channel();
     for _ in 0..count {
         let (idle_workers, woken) = (Arc::clone(idle_workers), woken.clone());
-        thread::spawn(move || woken.send(idle_workers.park(|| false)));
+        thread::spawn(move || woken.send(idle_workers.wait_for_work(|| false)));
     }
     // A worker that counts as sleeping has released the lock, so it waits on the condition
     // variable.
@@ -55,7 +55,7 @@ fn slow() -> TurnTime {
 }
 
 #[test]
-fn one_worker_watches_and_the_others_sleep() {
+fn one_worker_polls_and_the_others_sleep() {
     let idle_workers = idle_workers(3, 3);
     expect_poll(&idle_workers);
     let woken = sleepers(&idle_workers, 2);
@@ -65,10 +65,10 @@ fn one_worker_watches_and_the_others_sleep() {
 }
 
 #[test]
-fn work_queued_in_between_is_seen_before_parking() {
+fn work_queued_in_between_is_seen_before_waiting() {
     let idle_workers = idle_workers(1, 1);
     let was_idle = Cell::new(false);
-    let action = idle_workers.park(|| {
+    let action = idle_workers.wait_for_work(|| {
         was_idle.set(idle_workers.has_idle());
         true
     });
@@ -98,7 +98,7 @@ fn wake_one_prefers_a_sleeping_worker() {
     idle_workers.wake_one();
     assert!(
         fired(&idle_workers.waker),
-        "only the watching worker is left"
+        "only the polling worker is left"
     );
 }
 
@@ -115,29 +115,29 @@ fn wake_all_wakes_every_worker() {
 }
 
 #[test]
-fn sleeping_worker_replaces_the_watcher_if_turns_are_slow() {
+fn sleeping_worker_replaces_the_polling_one_if_turns_are_slow() {
     let idle_workers = idle_workers(2, 1);
     expect_poll(&idle_workers);
     let woken = sleepers(&idle_workers, 1);
-    idle_workers.stop_watching(&slow());
+    idle_workers.stop_polling(&slow());
     expect_woken(&woken);
-    assert!(!fired(&idle_workers.stall_detector));
+    assert!(!fired(&idle_workers.acceptor_waker));
 }
 
 #[test]
-fn watcher_starts_the_stall_detector_if_turns_are_fast() {
+fn polling_worker_starts_the_stall_detector_if_turns_are_fast() {
     let idle_workers = idle_workers(2, 1);
     expect_poll(&idle_workers);
     let woken = sleepers(&idle_workers, 1);
-    idle_workers.stop_watching(&TurnTime::default());
+    idle_workers.stop_polling(&TurnTime::default());
     assert_eq!(idle_workers.lock().sleeping, 1);
-    assert!(fired(&idle_workers.stall_detector));
+    assert!(fired(&idle_workers.acceptor_waker));
     assert!(StallDetector::new(2).is_due(&idle_workers));
 
     // A running detector needs no wake-up.
     expect_poll(&idle_workers);
-    idle_workers.stop_watching(&TurnTime::default());
-    assert!(!fired(&idle_workers.stall_detector));
+    idle_workers.stop_polling(&TurnTime::default());
+    assert!(!fired(&idle_workers.acceptor_waker));
     idle_workers.wake_one();
     expect_woken(&woken);
 }
@@ -145,11 +145,11 @@ fn watcher_starts_the_stall_detector_if_turns_are_fast() {
 #[test]
 fn last_idle_worker_starts_the_detector_if_turns_are_long() {
     let idle_workers = idle_workers(1, 1);
-    for (turn_time, is_detecting) in [(slow(), false), (TurnTime(2 * LONG), true)] {
+    for (turn_time, is_detecting) in [(slow(), false), (TurnTime(2 * DETECTOR_TICK), true)] {
         expect_poll(&idle_workers);
-        idle_workers.stop_watching(&turn_time);
+        idle_workers.stop_polling(&turn_time);
         assert_eq!(
-            fired(&idle_workers.stall_detector),
+            fired(&idle_workers.acceptor_waker),
             is_detecting,
             "{turn_time:?}"
         );
@@ -168,7 +168,7 @@ fn events_are_neglected_if_no_worker_polls() {
     );
     expect_poll(&idle_workers);
     assert!(!idle_workers.is_neglected());
-    idle_workers.stop_watching(&TurnTime::default());
+    idle_workers.stop_polling(&TurnTime::default());
     assert!(idle_workers.is_neglected());
 }
 
@@ -186,7 +186,7 @@ fn long_work_is_worth_a_wake_up() {
     ) {
         idle_workers.wake_if_worth(queued, turn_time);
         assert_eq!(fired(&idle_workers.waker), woken);
-        assert_eq!(fired(&idle_workers.stall_detector), is_detecting);
+        assert_eq!(fired(&idle_workers.acceptor_waker), is_detecting);
         idle_workers.is_detecting.store(false, Ordering::SeqCst);
     }
     // All three workers are busy.
@@ -218,7 +218,7 @@ fn detector_wakes_a_worker_if_another_is_stuck_and_work_waits() {
     stall_detector.tick(&idle_workers, || false);
     assert!(
         !fired(&idle_workers.waker),
-        "no work waits, and a worker watches"
+        "no work waits, and a worker polls"
     );
     stall_detector.tick(&idle_workers, || true);
     assert!(fired(&idle_workers.waker));
@@ -240,12 +240,12 @@ fn detector_wakes_a_worker_if_another_is_stuck_and_work_waits() {
 }
 
 #[test]
-fn detector_wakes_a_worker_if_none_watches() {
+fn detector_wakes_a_worker_if_none_polls() {
     let idle_workers = idle_workers(2, 1);
     let mut stall_detector = StallDetector::new(2);
     expect_poll(&idle_workers);
     let woken = sleepers(&idle_workers, 1);
-    idle_workers.stop_watching(&TurnTime::default());
+    idle_workers.stop_polling(&TurnTime::default());
     idle_workers.activity.mark(0);
     stall_detector.tick(&idle_workers, || false);
     assert_eq!(idle_workers.lock().sleeping, 1);
@@ -278,7 +278,7 @@ fn detector_stops_after_quiet_ticks() {
     };
     assert!(!stall_detector.is_due(&idle_workers));
     idle_workers.start_detector();
-    assert!(fired(&idle_workers.stall_detector));
+    assert!(fired(&idle_workers.acceptor_waker));
     assert!(tick(&mut stall_detector, QUIET_TICKS, false));
     assert!(
         tick(&mut stall_detector, 1, true),
@@ -289,7 +289,7 @@ fn detector_stops_after_quiet_ticks() {
 
     idle_workers.start_detector();
     assert!(
-        fired(&idle_workers.stall_detector),
+        fired(&idle_workers.acceptor_waker),
         "the detector can be started again"
     );
 }
@@ -311,11 +311,11 @@ fn average_follows_the_turns() {
     let mut turn_time = TurnTime::default();
     turn_time.note(10 * WORTHWHILE);
     assert!(
-        !turn_time.is_slow(),
+        !turn_time.justifies_wakeup(),
         "one slow turn does not make the average slow"
     );
     (0..TURN_WINDOW).for_each(|_| turn_time.note(10 * WORTHWHILE));
-    assert!(turn_time.is_slow());
+    assert!(turn_time.justifies_wakeup());
     (0..10 * TURN_WINDOW).for_each(|_| turn_time.note(WORTHWHILE / 10));
-    assert!(!turn_time.is_slow());
+    assert!(!turn_time.justifies_wakeup());
 }

@@ -66,7 +66,8 @@ pub(super) struct Events {
 type Block<T, M> = Box<[Slot<T, M>]>;
 
 struct Slot<T, M> {
-    /// Milliseconds since the epoch, outside the lock so that a sweep touches nothing else.
+    /// Milliseconds since the epoch, outside the lock so that a check of all deadlines reads
+    /// nothing else.
     deadline: AtomicU64,
     state: Mutex<SlotState<T, M>>,
 }

@@ -76,11 +76,11 @@ impl Worker {
             let shared = &self.shared;
             let has_work = || !shared.ready_rx.is_empty() || shared.phase() == Phase::Stopped;
             was_idle = true;
-            if shared.idle_workers.park(has_work) == IdleAction::Retry {
+            if shared.idle_workers.wait_for_work(has_work) == IdleAction::Retry {
                 continue;
             }
             self.poll(None);
-            self.shared.idle_workers.stop_watching(&self.turn_time);
+            self.shared.idle_workers.stop_polling(&self.turn_time);
             if let Some((task, wake)) = self.shared.poller.next_ready(&mut self.events) {
                 self.share();
                 return Some(ReadyTask {

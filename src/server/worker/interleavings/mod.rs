@@ -240,8 +240,8 @@ fn during_an_event(take: fn(&Scenario)) {
 }
 
 #[test]
-fn sweep_takes_no_connection_from_a_worker() {
-    during_an_event(Scenario::sweep);
+fn deadline_check_takes_no_connection_from_a_worker() {
+    during_an_event(Scenario::check_deadlines);
 }
 
 #[test]

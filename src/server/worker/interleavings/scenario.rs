@@ -193,8 +193,8 @@ impl Scenario {
         }
     }
 
-    /// Sweeps the deadlines, all of which have passed.
-    pub(super) fn sweep(&self) {
+    /// Checks the deadlines, all of which have passed.
+    pub(super) fn check_deadlines(&self) {
         let late = Instant::now() + 2 * HOUR;
         self.shared.poller.expired(late, |task| {
             self.shared.hand_over(ready(task, WakeReason::Expired));
@@ -240,9 +240,9 @@ impl Scenario {
     /// Starts the stall detector: a worker queues work while another one is idle.
     fn start_detector(&self) {
         let idle_workers = &self.shared.idle_workers;
-        assert_eq!(idle_workers.park(|| false), IdleAction::Poll);
+        assert_eq!(idle_workers.wait_for_work(|| false), IdleAction::Poll);
         idle_workers.wake_if_worth(1, &TurnTime::default());
-        idle_workers.stop_watching(&TurnTime::default());
+        idle_workers.stop_polling(&TurnTime::default());
     }
 
     fn join(&mut self) {
