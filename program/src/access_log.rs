@@ -8,7 +8,7 @@ use httpool::services::{AccessFormat, AccessLog};
 use super::cli::Args;
 use super::log_file::{LogFile, standard_output};
 use super::logging;
-use super::signals::Watch;
+use super::signals::SignalThreads;
 
 /// Once the drain has used all its time, a slow output may delay the end of the program this much
 /// longer.
@@ -41,7 +41,7 @@ pub(crate) fn start(args: &Args) -> Result<(Option<AccessLog>, Option<LogFile>),
 
 /// Writes the remaining lines, for the time `left` of the drain and at least for [`LAST_WRITES`]. A
 /// second signal ends this at once.
-pub(crate) fn finish(log: AccessLog, left: Duration, watch: &Watch) {
+pub(crate) fn finish(log: AccessLog, left: Duration, signal_threads: &SignalThreads) {
     let (start, timeout) = (Instant::now(), left.max(LAST_WRITES));
-    log.finish_while(|| start.elapsed() < timeout && !watch.must_stop_now());
+    log.finish_while(|| start.elapsed() < timeout && !signal_threads.must_stop_now());
 }

@@ -89,7 +89,7 @@ fn program(caught: CaughtSignals, passed: io::Result<Vec<PassedSocket>>) -> Exit
             Err(line) => print_error(&line, Exit::Failed),
         };
     }
-    let starting = match caught.watch() {
+    let starting = match caught.start_threads() {
         Ok(starting) => starting,
         Err(error) => return print_error(&signal_error(&error), Exit::Failed),
     };
@@ -145,7 +145,7 @@ fn serve(
         .chain(folder.clone().map(Reloadable::Folder))
         .collect();
     let longest_drain = args.drain_delay.0.saturating_add(args.drain_timeout.0);
-    let watch = starting
+    let signal_threads = starting
         .serve(server.handle(), longest_drain, files)
         .map_err(|error| signal_error(&error))?;
     announce(&server, args.workers);
@@ -163,9 +163,13 @@ fn serve(
         let drained = result
             .as_ref()
             .map_or(Duration::MAX, |report| report.duration);
-        access_log::finish(log, args.drain_timeout.0.saturating_sub(drained), &watch);
+        access_log::finish(
+            log,
+            args.drain_timeout.0.saturating_sub(drained),
+            &signal_threads,
+        );
     }
-    watch.finish();
+    signal_threads.finish();
     exit.map_err(|error| format!("the server failed: {error}"))
 }
 

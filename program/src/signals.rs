@@ -46,7 +46,7 @@ pub(crate) struct CaughtSignals {
 /// The threads that wait for signals while the server starts.
 #[derive(Debug)]
 pub(crate) struct Starting {
-    watch: Watch,
+    threads: SignalThreads,
     /// Sends the server to the signal thread.
     server: Sender<Serving>,
     reloads: Receiver<c_int>,
@@ -62,7 +62,7 @@ struct Serving {
 /// The threads that wait for signals while the server runs. The signal thread also reports to the
 /// service manager. Reloading has a thread of its own, because opening a file may block.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct SignalThreads {
     /// Never carries a message. The signal thread ends when it is dropped.
     running: Sender<Infallible>,
     /// Disconnected once a second signal has asked to stop at once.
@@ -86,7 +86,7 @@ pub(crate) enum Reloadable {
 }
 
 impl CaughtSignals {
-    /// Catches signals from now on. They have no effect until [`Self::watch`].
+    /// Catches signals from now on. They have no effect until [`Self::start_threads`].
     pub(crate) fn install() -> io::Result<Self> {
         let ignored = Ignored::read();
         let is_restored = Arc::new(AtomicBool::new(false));
@@ -111,7 +111,7 @@ impl CaughtSignals {
     }
 
     /// Catches Ctrl-C too, and starts to handle signals.
-    pub(crate) fn watch(mut self) -> io::Result<Starting> {
+    pub(crate) fn start_threads(mut self) -> io::Result<Starting> {
         let (stop, stop_signals) = bounded(MAX_WAITING);
         // One waiting reload is enough: it reads the newest files.
         let (reload, reloads) = bounded(1);
@@ -137,11 +137,11 @@ impl CaughtSignals {
         let thread = spawn("signals", move || {
             let mut state = SignalState::default();
             if let Some(serving) = wait_for_start(&mut state, &stop_signals, &started) {
-                watch(state, &stop_signals, &stopped, stop_now, &serving);
+                control_server(state, &stop_signals, &stopped, stop_now, &serving);
             }
         })?;
         Ok(Starting {
-            watch: Watch {
+            threads: SignalThreads {
                 running,
                 stopping_now,
                 source,
@@ -161,7 +161,7 @@ impl Starting {
         handle: Handle,
         longest_drain: Duration,
         files: Vec<Reloadable>,
-    ) -> io::Result<Watch> {
+    ) -> io::Result<SignalThreads> {
         let (server, reloads) = (handle.clone(), self.reloads);
         spawn("reloads", move || {
             for signal in reloads {
@@ -174,11 +174,11 @@ impl Starting {
         };
         let sent = self.server.send(serving);
         debug_assert!(sent.is_ok(), "the signal thread waits for the server");
-        Ok(self.watch)
+        Ok(self.threads)
     }
 }
 
-impl Watch {
+impl SignalThreads {
     /// Whether a second signal has asked to stop at once.
     pub(crate) fn must_stop_now(&self) -> bool {
         self.stopping_now.try_recv() == Err(TryRecvError::Disconnected)
@@ -238,7 +238,7 @@ fn wait_for_start(
     }
 }
 
-fn watch(
+fn control_server(
     mut state: SignalState,
     stop_signals: &Receiver<Instant>,
     stopped: &Receiver<Infallible>,
