@@ -177,3 +177,15 @@ fn architecture_names_existing_files() {
     assert!(named.len() > 50, "only {} paths were found", named.len());
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+#[test]
+fn architecture_explains_at_most_fifteen_words() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the file can be read");
+    let rows = text
+        .lines()
+        .skip_while(|line| *line != "| word | meaning |")
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .count();
+    assert!((1..=15).contains(&rows), "{rows} words");
+}
