@@ -16,9 +16,9 @@ pub(crate) enum WakeReason {
     Expired,
     /// The server drains: an idle connection closes now.
     Recalled,
-    /// The connection [asked for this](DriveResult::Unwatch): until it parks, events of its socket
+    /// The connection [asked for this](DriveResult::Deregister): until it parks, events of its socket
     /// wake no worker.
-    Unwatched,
+    Deregistered,
 }
 
 /// How complete requests are answered.
@@ -38,9 +38,9 @@ pub(crate) enum DriveResult {
     Park(Pending),
     /// Drives it again after other connections had their turn.
     Requeue,
-    /// Drives it again with [`WakeReason::Unwatched`]: the connection will check out its socket to a
+    /// Drives it again with [`WakeReason::Deregistered`]: the connection will check out its socket to a
     /// handler, and events of the socket must wake no worker meanwhile.
-    Unwatch,
+    Deregister,
     /// Closes it.
     Close(CloseReason),
 }

@@ -208,7 +208,7 @@ impl Connection {
         // The timer doesn't fire for a connection that always has something to receive.
         let wake = match io.deadlines.overdue(buffers.now) {
             Some(WaitFor::PeerClose) => return Ok(DriveResult::Close(io.close_reason())),
-            Some(_) if wake != WakeReason::Unwatched => WakeReason::Expired,
+            Some(_) if wake != WakeReason::Deregistered => WakeReason::Expired,
             _ => wake,
         };
         #[cfg(feature = "proxy")]

@@ -293,9 +293,9 @@ impl ServerState {
             _ if self.phase() >= Phase::Forced => self.close(*task, CloseReason::Forced),
             DriveResult::Park(pending) => return self.park(task, pending),
             DriveResult::Requeue => return Some((task, WakeReason::Ready)),
-            DriveResult::Unwatch => {
-                self.unwatch(&mut task);
-                return Some((task, WakeReason::Unwatched));
+            DriveResult::Deregister => {
+                self.deregister(&mut task);
+                return Some((task, WakeReason::Deregistered));
             }
         }
         None
@@ -322,7 +322,7 @@ impl ServerState {
 
     /// Stops polling a connection until it parks again.
     #[cold]
-    fn unwatch(&self, task: &mut Task) {
+    fn deregister(&self, task: &mut Task) {
         if let Some(token) = task.token.take() {
             self.poller.deregister(token, &task.connection);
         }

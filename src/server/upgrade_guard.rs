@@ -21,7 +21,7 @@ impl ServerState {
     /// Runs a connection's upgrade on this thread until it ends.
     #[cold]
     pub(super) fn run_upgrade(&self, task: &mut Task) {
-        self.unwatch(task);
+        self.deregister(task);
         let guard = UpgradeGuard {
             _connection_guard: task.connection_guard.take(),
             stats: Arc::clone(&self.stats),

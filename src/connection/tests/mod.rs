@@ -204,7 +204,7 @@ fn no_handler_runs_while_a_response_is_unsent() {
 
 /// Otherwise every part that arrives would wake a worker.
 #[test]
-fn streamed_body_is_read_unwatched_if_it_has_not_arrived() {
+fn streamed_body_is_deregistered_if_it_has_not_arrived() {
     let now = Instant::now();
     for here in 0..=5 {
         let mut rig = Rig::new(now, StreamingEcho);
@@ -212,9 +212,12 @@ fn streamed_body_is_read_unwatched_if_it_has_not_arrived() {
         rig.send(&[UPLOAD, start].concat());
         let mut result = rig.drive(WakeReason::Ready, now);
         if here < 5 {
-            assert!(matches!(result, DriveResult::Unwatch), "{here}: {result:?}");
+            assert!(
+                matches!(result, DriveResult::Deregister),
+                "{here}: {result:?}"
+            );
             rig.send(end);
-            result = rig.drive(WakeReason::Unwatched, now);
+            result = rig.drive(WakeReason::Deregistered, now);
         }
         assert!(matches!(result, DriveResult::Requeue), "{here}: {result:?}");
         parked(rig.drive(WakeReason::Ready, now));
@@ -234,7 +237,7 @@ fn shed_request_does_not_wait_for_its_body() {
         (
             vec![
                 (WakeReason::Ready, Admission::Handle),
-                (WakeReason::Unwatched, late),
+                (WakeReason::Deregistered, late),
             ],
             "hell",
         ),
@@ -288,8 +291,8 @@ fn late_100_is_sent_before_the_408() {
     let mut rig = connect_full(StreamingEcho);
     rig.service.config.body_timeout = Duration::from_millis(10);
     let result = rig.drive(WakeReason::Ready, now);
-    assert!(matches!(result, DriveResult::Unwatch), "{result:?}");
-    let pending = parked(rig.drive(WakeReason::Unwatched, now));
+    assert!(matches!(result, DriveResult::Deregister), "{result:?}");
+    let pending = parked(rig.drive(WakeReason::Deregistered, now));
     assert_eq!(pending.wait_for, WaitFor::Room);
     let set = rig.client.set_nonblocking(true);
     set.expect("a socket can be non-blocking");

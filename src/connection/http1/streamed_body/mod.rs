@@ -103,8 +103,8 @@ impl Http1 {
             return Ok(Some(result));
         }
         // Otherwise every part that arrives would wake a worker, although only the handler reads it.
-        if wake != WakeReason::Unwatched && self.decoder.lacks_body(&buffers.input) {
-            return Ok(Some(DriveResult::Unwatch));
+        if wake != WakeReason::Deregistered && self.decoder.lacks_body(&buffers.input) {
+            return Ok(Some(DriveResult::Deregister));
         }
         let Some(decoder) = self.decoder.stream(&mut buffers.request) else {
             return Ok(None);
