@@ -59,7 +59,8 @@
 //!   Without `tls`, ring is not built. Items marked `_tls` need `tls` or `aws-lc-rs`.
 //! * `metrics`: health checks and metrics for Prometheus in [`services`], with prometheus-client
 //!   and procfs.
-//! * `unstable`: the HTTP/1.1 decoder and encoder in `http1`. They may change in any release.
+//! * `unstable`: the HTTP/1.1 decoder and encoder in `http1`, and `http2`, which the server does not
+//!   use yet. They may change in any release.
 //!
 //! The crate compiles on Linux only, because it is built on epoll.
 
@@ -87,6 +88,8 @@ pub mod http1;
     reason = "it is public with `unstable`"
 )]
 mod http1;
+#[cfg(feature = "unstable")]
+pub mod http2;
 pub mod logging;
 mod message;
 mod net;

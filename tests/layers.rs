@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer with the layers that it may import, as in the table of ARCHITECTURE.md.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("logging", &["sync"]),
     ("sync", &[]),
     ("fs", &["sync"]),
     ("message", &["logging"]),
     ("net", &["sync", "fs", "message"]),
     ("http1", &["message"]),
+    ("http2", &["message"]),
     (
         "connection",
         &["logging", "sync", "message", "net", "http1"],

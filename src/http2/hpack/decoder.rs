@@ -1,0 +1,314 @@
+//! Decodes blocks of headers.
+
+use std::ops::{ControlFlow, Range};
+
+use super::dynamic_table::DynamicTable;
+use super::{FIELD_OVERHEAD, HpackError, INITIAL_TABLE_SIZE, huffman, integer, static_table};
+
+/// A block begins with at most this many updates of the table's size: the smallest size since the
+/// last block, and the new one (RFC 7541 section 4.2).
+const MAX_SIZE_UPDATES: usize = 2;
+
+/// A decoded header. Neither name nor value is validated; both may be empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The name, in lower case if the peer follows the rules.
+    pub name: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+    /// Whether no intermediary may put this header into a table, because its value is a secret (RFC
+    /// 7541 section 7.1.3).
+    pub never_indexed: bool,
+}
+
+impl Field<'_> {
+    /// What the header counts in the size of a list of headers (RFC 9113 section 6.5.2).
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.name.len() + self.value.len() + FIELD_OVERHEAD
+    }
+}
+
+/// The decoder of a connection, with the table that the peer's encoder fills (RFC 7541).
+///
+/// Every block of a connection must be decoded in full, because later blocks refer to its headers.
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use httpool::http2::hpack::Decoder;
+///
+/// let mut decoder = Decoder::default();
+/// let mut headers = Vec::new();
+/// // `:method: GET`, and a header that the second block refers to by its index.
+/// for block in [&b"\x82\x40\x01a\x01b"[..], b"\xbe"] {
+///     let decoded = decoder.decode(block, &mut Vec::new(), 1024, |field| {
+///         headers.push((field.name.to_vec(), field.value.to_vec()));
+///         ControlFlow::<()>::Continue(())
+///     });
+///     assert_eq!(decoded, Ok(ControlFlow::Continue(())));
+/// }
+/// let pair = |name: &str, value: &str| (name.into(), value.into());
+/// assert_eq!(headers, [pair(":method", "GET"), pair("a", "b"), pair("a", "b")]);
+/// ```
+#[derive(Debug)]
+pub struct Decoder {
+    table: DynamicTable,
+    /// The largest size that the peer may choose for the table.
+    limit: u16,
+    /// Whether the next block must begin with an update, because the limit is below the size.
+    needs_update: bool,
+}
+
+impl Default for Decoder {
+    /// The decoder of a new connection, whose table may have [`INITIAL_TABLE_SIZE`] bytes.
+    fn default() -> Self {
+        Self {
+            table: DynamicTable::new(INITIAL_TABLE_SIZE),
+            limit: INITIAL_TABLE_SIZE,
+            needs_update: false,
+        }
+    }
+}
+
+impl Decoder {
+    /// Sets the largest size of the table, when the peer has acknowledged the
+    /// SETTINGS_HEADER_TABLE_SIZE that announced it. If the table may be larger now, the next block
+    /// must change that (RFC 9113 section 4.3.1).
+    pub fn set_table_limit(&mut self, limit: u16) {
+        self.limit = limit;
+        self.needs_update = self.table.max_size() > limit;
+    }
+
+    /// The bytes that the table has allocated.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.table.memory()
+    }
+
+    /// Decodes a complete block, that is a HEADERS frame and its CONTINUATION frames, and gives each
+    /// header to `sink`. If `sink` breaks, it receives no more headers, but decoding continues, so
+    /// that the table stays right; what it broke with is returned.
+    ///
+    /// Headers that exceed `most` bytes in total, each with its [`FIELD_OVERHEAD`], end the
+    /// connection, whether `sink` received them or not. Nothing is stored that exceeds `most`.
+    /// `scratch` is overwritten; its memory can be reused.
+    ///
+    /// # Errors
+    ///
+    /// All are errors of the connection. The decoder can't be used any more.
+    pub fn decode<B>(
+        &mut self,
+        block: &[u8],
+        scratch: &mut Vec<u8>,
+        most: usize,
+        mut sink: impl FnMut(Field<'_>) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B>, HpackError> {
+        let mut block = Block { rest: block };
+        self.update_size(&mut block)?;
+        let mut room = Room(most);
+        let mut flow = ControlFlow::Continue(());
+        while let Some(first) = block.rest.first() {
+            let kind = Kind::of(*first);
+            let keep = |field: Field<'_>| {
+                if flow.is_continue() {
+                    flow = sink(field);
+                }
+            };
+            match kind {
+                Kind::Indexed => self.indexed(&mut block, &mut room, keep)?,
+                Kind::Literal(indexing) => {
+                    self.literal(indexing, &mut block, scratch, &mut room, keep)?;
+                }
+                Kind::SizeUpdate => return Err(HpackError::TableSize),
+            }
+        }
+        Ok(flow)
+    }
+
+    /// Decodes the updates of the table's size at the start of a block.
+    fn update_size(&mut self, block: &mut Block<'_>) -> Result<(), HpackError> {
+        for _ in 0..MAX_SIZE_UPDATES {
+            if block.rest.first().map(|first| Kind::of(*first)) != Some(Kind::SizeUpdate) {
+                break;
+            }
+            let size = block.integer(5)?;
+            let size = u16::try_from(size).ok().filter(|size| *size <= self.limit);
+            self.table.set_max_size(size.ok_or(HpackError::TableSize)?);
+            self.needs_update = false;
+        }
+        match self.needs_update {
+            true => Err(HpackError::TableSize),
+            false => Ok(()),
+        }
+    }
+
+    /// Decodes a header that is in a table (RFC 7541 section 6.1).
+    fn indexed(
+        &self,
+        block: &mut Block<'_>,
+        room: &mut Room,
+        keep: impl FnOnce(Field<'_>),
+    ) -> Result<(), HpackError> {
+        let (name, value) = self.entry(block.integer(7)?)?;
+        let field = Field {
+            name,
+            value,
+            never_indexed: false,
+        };
+        room.take(field.size())?;
+        keep(field);
+        Ok(())
+    }
+
+    /// Decodes a header whose value, and perhaps whose name, is in the block (RFC 7541 section 6.2).
+    fn literal(
+        &mut self,
+        indexing: Indexing,
+        block: &mut Block<'_>,
+        scratch: &mut Vec<u8>,
+        room: &mut Room,
+        keep: impl FnOnce(Field<'_>),
+    ) -> Result<(), HpackError> {
+        scratch.clear();
+        room.take(FIELD_OVERHEAD)?;
+        let name = match block.integer(indexing.prefix_bits())? {
+            0 => block.string(scratch, room)?,
+            index => self.name(index, scratch, room)?,
+        };
+        let value = block.string(scratch, room)?;
+        let field = Field {
+            name: name.bytes(scratch),
+            value: value.bytes(scratch),
+            never_indexed: indexing == Indexing::Never,
+        };
+        if indexing == Indexing::Add {
+            self.table.insert(field.name, field.value);
+        }
+        keep(field);
+        Ok(())
+    }
+
+    /// The name of an entry. One of the dynamic table is copied, because the insertion of the header
+    /// may evict it.
+    fn name(
+        &self,
+        index: usize,
+        scratch: &mut Vec<u8>,
+        room: &mut Room,
+    ) -> Result<Text<'static>, HpackError> {
+        if let Some((name, _)) = static_table::get(index) {
+            room.take(name.len())?;
+            return Ok(Text::Borrowed(name));
+        }
+        let (name, _) = self.entry(index)?;
+        room.take(name.len())?;
+        let start = scratch.len();
+        scratch.extend_from_slice(name);
+        Ok(Text::Scratch(start..scratch.len()))
+    }
+
+    /// The entry of an index into both tables (RFC 7541 section 2.3.3).
+    fn entry(&self, index: usize) -> Result<(&[u8], &[u8]), HpackError> {
+        let entry = match index.checked_sub(static_table::LEN + 1) {
+            Some(index) => self.table.get(index),
+            None => static_table::get(index),
+        };
+        entry.ok_or(HpackError::Index)
+    }
+}
+
+/// What follows in a block, by its first byte (RFC 7541 section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Indexed,
+    Literal(Indexing),
+    SizeUpdate,
+}
+
+/// Whether a literal is added to the table, and whether intermediaries may add it to theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Indexing {
+    Add,
+    Without,
+    Never,
+}
+
+impl Kind {
+    fn of(first: u8) -> Self {
+        match first {
+            0x80.. => Self::Indexed,
+            0x40.. => Self::Literal(Indexing::Add),
+            0x20.. => Self::SizeUpdate,
+            0x10.. => Self::Literal(Indexing::Never),
+            _ => Self::Literal(Indexing::Without),
+        }
+    }
+}
+
+impl Indexing {
+    fn prefix_bits(self) -> u32 {
+        match self {
+            Self::Add => 6,
+            Self::Without | Self::Never => 4,
+        }
+    }
+}
+
+/// How many bytes of headers may still be decoded.
+struct Room(usize);
+
+impl Room {
+    fn take(&mut self, count: usize) -> Result<(), HpackError> {
+        self.0 = self.0.checked_sub(count).ok_or(HpackError::TooLarge)?;
+        Ok(())
+    }
+}
+
+/// Where the bytes of a string are.
+enum Text<'a> {
+    /// In the block or in the static table.
+    Borrowed(&'a [u8]),
+    Scratch(Range<usize>),
+}
+
+impl Text<'_> {
+    fn bytes<'s>(&'s self, scratch: &'s [u8]) -> &'s [u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Scratch(range) => &scratch[range.clone()],
+        }
+    }
+}
+
+/// The part of a block that is not decoded yet.
+struct Block<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Block<'a> {
+    fn integer(&mut self, prefix_bits: u32) -> Result<usize, HpackError> {
+        let (value, length) = integer::decode(self.rest, prefix_bits)?;
+        self.rest = &self.rest[length..];
+        Ok(value)
+    }
+
+    /// Decodes a string (RFC 7541 section 5.2), with a Huffman code into `scratch`.
+    fn string(&mut self, scratch: &mut Vec<u8>, room: &mut Room) -> Result<Text<'a>, HpackError> {
+        let is_coded = self.rest.first().is_some_and(|first| first & 0x80 != 0);
+        let length = self.integer(7)?;
+        let (bytes, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or(HpackError::Truncated)?;
+        self.rest = rest;
+        if !is_coded {
+            room.take(bytes.len())?;
+            return Ok(Text::Borrowed(bytes));
+        }
+        let start = scratch.len();
+        huffman::decode(bytes, room.0, scratch)?;
+        room.take(scratch.len() - start)?;
+        Ok(Text::Scratch(start..scratch.len()))
+    }
+}

@@ -1,0 +1,241 @@
+//! The dynamic table (RFC 7541 section 2.3.2).
+
+use std::collections::VecDeque;
+
+use super::FIELD_OVERHEAD;
+
+/// The first allocation for names and values.
+const FIRST_CAPACITY: usize = 256;
+
+/// The entries that a peer added, newest first. Nothing is allocated before the first one.
+///
+/// Names and values are in one buffer of at most `max_size` bytes, the largest that was allowed so
+/// far. If a new entry does not fit behind the last one, the others move to the start. That copies at
+/// most one buffer for each insertion, so the limit of a block's decoded size also bounds the copying.
+#[derive(Debug)]
+pub(super) struct DynamicTable {
+    /// The entries in the order of their insertion, after bytes of evicted ones.
+    bytes: Vec<u8>,
+    entries: VecDeque<Entry>,
+    /// The size of all entries, each with its overhead.
+    size: usize,
+    max_size: u16,
+}
+
+/// The place of an entry. Tables have at most `u16::MAX` bytes.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    start: u16,
+    name: u16,
+    value: u16,
+}
+
+impl Entry {
+    fn size(self) -> usize {
+        usize::from(self.name) + usize::from(self.value) + FIELD_OVERHEAD
+    }
+}
+
+impl DynamicTable {
+    pub(super) fn new(max_size: u16) -> Self {
+        Self {
+            bytes: Vec::new(),
+            entries: VecDeque::new(),
+            size: 0,
+            max_size,
+        }
+    }
+
+    /// The size up to which the table keeps entries.
+    pub(super) fn max_size(&self) -> u16 {
+        self.max_size
+    }
+
+    /// The allocated bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
+    /// The name and value of an entry. The newest one has index 0.
+    pub(super) fn get(&self, index: usize) -> Option<(&[u8], &[u8])> {
+        let position = self.entries.len().checked_sub(index + 1)?;
+        let entry = self.entries[position];
+        let (_, bytes) = self.bytes.split_at(entry.start.into());
+        let (name, bytes) = bytes.split_at(entry.name.into());
+        Some((name, &bytes[..entry.value.into()]))
+    }
+
+    /// Evicts what exceeds the new size. A table of size zero holds no memory.
+    pub(super) fn set_max_size(&mut self, max_size: u16) {
+        self.max_size = max_size;
+        self.evict_down_to(max_size.into());
+        if max_size == 0 {
+            self.bytes = Vec::new();
+            self.entries = VecDeque::new();
+        }
+    }
+
+    /// Adds an entry and evicts the oldest ones to make room. An entry that is larger than the table
+    /// leaves it empty, which is no error (RFC 7541 section 4.4).
+    pub(super) fn insert(&mut self, name: &[u8], value: &[u8]) {
+        let size = name.len() + value.len() + FIELD_OVERHEAD;
+        let Some(room) = usize::from(self.max_size).checked_sub(size) else {
+            self.evict_down_to(0);
+            return;
+        };
+        self.evict_down_to(room);
+        self.make_room(name.len() + value.len());
+        // The buffer is not larger than the table, whose size is a `u16`.
+        self.entries.push_back(Entry {
+            start: self.bytes.len() as u16,
+            name: name.len() as u16,
+            value: value.len() as u16,
+        });
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        self.size += size;
+    }
+
+    fn evict_down_to(&mut self, size: usize) {
+        while self.size > size {
+            let Some(oldest) = self.entries.pop_front() else {
+                break;
+            };
+            self.size -= oldest.size();
+        }
+        if self.entries.is_empty() {
+            self.bytes.clear();
+        }
+    }
+
+    /// Makes room for this many bytes behind the last entry.
+    fn make_room(&mut self, count: usize) {
+        if self.bytes.len() + count <= self.bytes.capacity() {
+            return;
+        }
+        self.move_to_start();
+        // A buffer that stays half empty is not filled again soon, so entries seldom move.
+        let enough = 2 * (self.bytes.len() + count);
+        let capacity = enough.max(FIRST_CAPACITY).min(self.max_size.into());
+        if capacity > self.bytes.capacity() {
+            self.bytes.reserve_exact(capacity - self.bytes.len());
+        }
+    }
+
+    fn move_to_start(&mut self) {
+        let unused = self.entries.front().map_or(0, |oldest| oldest.start);
+        self.bytes.drain(..usize::from(unused));
+        for entry in &mut self.entries {
+            entry.start -= unused;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All entries, newest first, as `name: value`.
+    fn entries(table: &DynamicTable) -> Vec<String> {
+        let text = |(name, value): (&[u8], &[u8])| {
+            format!("{}: {}", name.escape_ascii(), value.escape_ascii())
+        };
+        (0..)
+            .map_while(|index| table.get(index))
+            .map(text)
+            .collect()
+    }
+
+    #[test]
+    fn nothing_is_allocated_before_the_first_insertion() {
+        let mut table = DynamicTable::new(4096);
+        assert_eq!(table.memory(), 0);
+        table.set_max_size(100);
+        table.insert(&[b'x'; 69], b"");
+        assert_eq!(table.memory(), 0);
+        table.insert(b"a", b"b");
+        assert!((1..=256).contains(&table.memory()), "{}", table.memory());
+        table.set_max_size(0);
+        assert_eq!(table.memory(), 0);
+    }
+
+    #[test]
+    fn newest_entry_comes_first() {
+        let mut table = DynamicTable::new(4096);
+        table.insert(b"a", b"1");
+        table.insert(b"", b"");
+        table.insert(b"a", b"1");
+        assert_eq!(entries(&table), ["a: 1", ": ", "a: 1"]);
+        assert_eq!(table.get(usize::MAX - 1), None);
+    }
+
+    #[test]
+    fn oldest_entries_are_evicted_exactly() {
+        let mut table = DynamicTable::new(3 * 34);
+        for (name, value) in [(b"a", b"1"), (b"b", b"2"), (b"c", b"3")] {
+            table.insert(name, value);
+        }
+        assert_eq!(entries(&table), ["c: 3", "b: 2", "a: 1"]);
+        table.insert(b"d", b"4");
+        assert_eq!(entries(&table), ["d: 4", "c: 3", "b: 2"]);
+        // One byte more than the oldest needs two places.
+        table.insert(b"e", b"55");
+        assert_eq!(entries(&table), ["e: 55", "d: 4"]);
+        table.set_max_size(35 + 34);
+        assert_eq!(entries(&table), ["e: 55", "d: 4"]);
+        table.set_max_size(35 + 33);
+        assert_eq!(entries(&table), ["e: 55"]);
+        table.set_max_size(34);
+        assert!(entries(&table).is_empty());
+    }
+
+    #[test]
+    fn entry_larger_than_the_table_empties_it() {
+        let mut table = DynamicTable::new(100);
+        table.insert(b"a", b"1");
+        table.insert(b"b", &[b'x'; 67]);
+        assert_eq!(table.get(0), Some((&b"b"[..], &[b'x'; 67][..])));
+        assert_eq!(table.size, 100);
+        table.insert(b"b", &[b'x'; 68]);
+        assert!(entries(&table).is_empty());
+        assert_eq!(table.size, 0);
+        table.insert(b"c", b"3");
+        assert_eq!(entries(&table), ["c: 3"]);
+    }
+
+    /// Compares with a plain list of entries, for many lengths.
+    #[test]
+    fn entries_survive_moves_in_the_buffer() {
+        for max_size in [64, 100, 333, 1000, 4096, u16::MAX] {
+            let mut table = DynamicTable::new(max_size);
+            let mut expected: VecDeque<(Vec<u8>, Vec<u8>)> = VecDeque::new();
+            for round in 0..2000_usize {
+                let name = vec![round as u8; round * 7 % 13];
+                let value = vec![!round as u8; round * round % 71];
+                table.insert(&name, &value);
+                expected.push_front((name, value));
+                let size = |(name, value): &(Vec<u8>, Vec<u8>)| name.len() + value.len() + 32;
+                while expected.iter().map(size).sum::<usize>() > max_size.into() {
+                    expected.pop_back();
+                }
+                assert_eq!(table.get(expected.len()), None);
+                for (index, (name, value)) in expected.iter().enumerate().step_by(1 + round % 5) {
+                    assert_eq!(table.get(index), Some((&name[..], &value[..])));
+                }
+                assert!(table.bytes.capacity() <= max_size.into());
+            }
+        }
+    }
+
+    /// The smallest entries need the most places.
+    #[test]
+    fn memory_is_bounded_by_the_size_of_the_table() {
+        for length in [0, 1, 32, 500, 4000] {
+            let mut table = DynamicTable::new(4096);
+            for _ in 0..1000 {
+                table.insert(&vec![b'x'; length], b"");
+            }
+            assert!(table.memory() <= 4096 + 128 * 6, "{}", table.memory());
+        }
+    }
+}
