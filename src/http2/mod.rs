@@ -1,7 +1,35 @@
 //! HTTP/2 on bytes (RFC 9113 and RFC 7541). The server does not speak HTTP/2 yet; this module has
-//! its codec so far.
+//! its codec so far. No socket, clock or thread.
 //!
 //! The module is public with the feature `unstable`, for benches, fuzzers and tests. It may change
 //! in any release.
+//!
+//! [`Preface`] tells HTTP/2 from HTTP/1.1. [`FrameDecoder`] decodes frames, [`HeaderBlocks`]
+//! assembles the encoded fields of a request from them, and [`hpack`] decodes those. The `write_`
+//! functions encode frames. [`SendWindow`] and [`ReceiveWindow`] are the flow control,
+//! [`PeerSettings`] and [`OurSettings`] the settings. An [`Error`] says whether a broken rule ends a
+//! stream or the connection.
 
 pub mod hpack;
+
+mod error;
+mod frame;
+mod header_block;
+mod preface;
+mod settings;
+mod stream_id;
+mod window;
+
+pub use self::error::{Error, ErrorCode};
+pub use self::frame::{
+    Continuation, Data, DataEnd, Frame, FrameDecoder, Headers, write_data_head, write_goaway,
+    write_headers, write_ping, write_ping_ack, write_rst_stream, write_settings,
+    write_settings_ack, write_window_update,
+};
+pub use self::header_block::{HeaderBlock, HeaderBlocks, MAX_CONTINUATIONS};
+pub use self::preface::{PREFACE, Preface};
+pub use self::settings::{
+    MAX_MAX_FRAME_SIZE, MIN_MAX_FRAME_SIZE, OurSettings, PeerSettings, SettingsEntries,
+};
+pub use self::stream_id::StreamId;
+pub use self::window::{DEFAULT_WINDOW, MAX_WINDOW, ReceiveWindow, SendWindow};

@@ -120,7 +120,7 @@ fn every_public_module_starts_with_an_example() {
         .filter_map(|line| line.strip_prefix("pub mod "));
     let named = declared.filter_map(|rest| rest.strip_suffix(';'));
     let mut modules = 0;
-    for name in named.filter(|name| *name != "http1") {
+    for name in named.filter(|name| !["http1", "http2"].contains(name)) {
         let text = fs::read_to_string(folder.join(name).join("mod.rs"))
             .or_else(|_| fs::read_to_string(folder.join(name).with_extension("rs")));
         let text = text.unwrap_or_else(|error| panic!("{name}: {error}"));
