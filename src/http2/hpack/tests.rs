@@ -409,22 +409,67 @@ proptest! {
     }
 }
 
-/// Any bytes, or headers that are mostly valid.
+proptest! {
+    /// Huffman code, indices and eviction, by the encoder of another implementation.
+    #[test]
+    fn blocks_of_another_encoder_are_decoded(
+        blocks in vec(vec(("[a-c]{0,2}", vec(any::<u8>(), 0..200), 0..16_u8), 0..40), 1..4),
+    ) {
+        let mut encoder = httlib_hpack::Encoder::with_dynamic_size(4096);
+        let mut decoder = Decoder::default();
+        for headers in blocks {
+            let (mut block, mut expected) = (Vec::new(), Vec::new());
+            for (name, value, flags) in headers {
+                let header = (name.into_bytes(), value, flags | httlib_hpack::Encoder::BEST_FORMAT);
+                expected.push((header.0.clone(), header.1.clone()));
+                encoder.encode(header, &mut block).expect("the header can be encoded");
+            }
+            prop_assert_eq!(decode(&mut decoder, &block), Ok(expected));
+        }
+    }
+
+    /// The other decoder accepts more, and panics at some invalid blocks.
+    #[test]
+    fn valid_blocks_match_another_decoder(blocks in vec(random_block(), 1..8)) {
+        let mut other = httlib_hpack::Decoder::with_dynamic_size(4096);
+        let mut decoder = Decoder::default();
+        for block in blocks {
+            let Ok(fields) = decode(&mut decoder, &block) else {
+                break;
+            };
+            let mut expected = Vec::new();
+            let result = other.decode(&mut block.clone(), &mut expected);
+            prop_assert!(result.is_ok(), "{result:?}");
+            let expected = expected.into_iter().map(|(name, value, _)| (name, value));
+            prop_assert_eq!(fields, expected.collect::<Fields>());
+        }
+    }
+}
+
+/// Any bytes, or a block that is valid if its indices are in the table.
 fn random_block() -> impl Strategy<Value = Vec<u8>> {
     let text = || vec(any::<u8>(), 0..80);
+    let coded = |text: &[u8]| {
+        let coded = huffman::encode(text);
+        let mut output = Vec::new();
+        integer::encode(coded.len(), 0x80, 7, &mut output);
+        [output, coded].concat()
+    };
+    let first = (text(), text()).prop_map(|(name, value)| added(&name, &value));
     let header = prop_oneof![
-        (0x80..=0xff_u8).prop_map(|first| vec![first]),
+        (0x81..0xc0_u8).prop_map(|first| vec![first]),
         (text(), text()).prop_map(|(name, value)| added(&name, &value)),
-        (0x41..0x7f_u8, text()).prop_map(|(name, value)| {
-            let coded = huffman::encode(&value);
-            let mut output = vec![name];
-            integer::encode(coded.len(), 0x80, 7, &mut output);
-            [output, coded].concat()
+        (text(), text()).prop_map(move |(name, value)| {
+            [&[0x40], &coded(&name)[..], &coded(&value)].concat()
         }),
-        (0..4097_usize).prop_map(update),
+        (0x41..0x7f_u8, text()).prop_map(move |(name, value)| [vec![name], coded(&value)].concat()),
     ];
+    let updates = vec((300..4097_usize).prop_map(update), 0..3);
+    let valid = (updates, vec(first, 2), vec(header, 0..60));
     prop_oneof![
         1 => vec(any::<u8>(), 0..200),
-        3 => vec(header, 0..60).prop_map(|headers| headers.concat()),
+        5 => valid.prop_map(|(updates, first, headers)| {
+            [updates.concat(), first.concat(), headers.concat()].concat()
+        }),
     ]
 }
