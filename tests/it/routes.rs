@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use httpool::extract::{BodyStream, Form, FromRef, Path, Query, Rejection, State};
+use httpool::extract::{BodyStream, Form, HasPart, Path, Query, Rejection, State};
 use httpool::http::header::{ALLOW, CONTENT_TYPE};
 use httpool::http::{self, Method, StatusCode};
 use httpool::testing::{Client, TestResponse};
@@ -141,8 +141,8 @@ fn handlers_take_parts_of_a_state() {
         name: &'static str,
         visits: Arc<AtomicUsize>,
     }
-    impl FromRef<Arc<AtomicUsize>> for App {
-        fn provide(&self) -> Arc<AtomicUsize> {
+    impl HasPart<Arc<AtomicUsize>> for App {
+        fn part(&self) -> Arc<AtomicUsize> {
             Arc::clone(&self.visits)
         }
     }

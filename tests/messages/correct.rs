@@ -3,13 +3,13 @@
 use httpool::http::StatusCode;
 use httpool::http::header::ETAG;
 use httpool::Router;
-use httpool::extract::{Path, FromRef, State};
+use httpool::extract::{Path, HasPart, State};
 use httpool::{IntoResponse, Request, Server};
 
 struct App;
 
-impl FromRef<u8> for App {
-    fn provide(&self) -> u8 {
+impl HasPart<u8> for App {
+    fn part(&self) -> u8 {
         7
     }
 }

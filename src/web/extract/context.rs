@@ -76,8 +76,8 @@ impl<'a, S> RequestContext<'a, S> {
 
     /// The state of the router, as given to [`Router::with_state`](crate::Router::with_state).
     ///
-    /// An argument that needs a part of the state requires [`FromRef`](super::FromRef) of that part
-    /// and takes it like any other argument:
+    /// An argument that needs a part of the state requires that the state
+    /// [has that part](super::HasPart), and takes it like any other argument:
     ///
     /// ```
     /// use std::collections::HashMap;
@@ -85,7 +85,7 @@ impl<'a, S> RequestContext<'a, S> {
     ///
     /// use httpool::http::StatusCode;
     /// use httpool::Router;
-    /// use httpool::extract::{RequestContext, FromRequest, FromRef, Rejection, State};
+    /// use httpool::extract::{RequestContext, FromRequest, HasPart, Rejection, State};
     /// use httpool::testing::Client;
     ///
     /// /// Users by their tokens.
@@ -93,7 +93,7 @@ impl<'a, S> RequestContext<'a, S> {
     ///
     /// struct User(String);
     ///
-    /// impl<S: FromRef<Sessions>> FromRequest<S> for User {
+    /// impl<S: HasPart<Sessions>> FromRequest<S> for User {
     ///     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
     ///         let State(sessions) = State::<Sessions>::from_request(context)?;
     ///         let token = context.request().headers().get("x-token");

@@ -163,7 +163,7 @@ pub struct Query<T>(
     pub T,
 );
 
-/// The [state of the router](super::Router::with_state), or a part of it ([`FromRef`]).
+/// The [state of the router](super::Router::with_state), or a part of it ([`HasPart`]).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -186,16 +186,17 @@ pub struct State<T>(
     pub T,
 );
 
-/// Converts the router's state into a part that a function takes as [`State<T>`](State).
+/// A state of the router with a part that functions take as [`State<T>`](State).
 ///
-/// Every state that is `Clone` converts into itself. Implement this trait for a state with several
-/// parts, so that each function can name the part it needs:
+/// Every state that is `Clone` is its own part. Implement this trait for a state with several parts,
+/// so that each function can name the part that it needs. It is the counterpart of axum's `FromRef`,
+/// in the other direction, so that the compiler can name a part that is missing.
 ///
 /// ```
 /// use std::sync::Arc;
 ///
 /// use httpool::Router;
-/// use httpool::extract::{FromRef, State};
+/// use httpool::extract::{HasPart, State};
 ///
 /// #[derive(Clone)]
 /// struct Mailer(Arc<str>);
@@ -205,8 +206,8 @@ pub struct State<T>(
 ///     mailer: Mailer,
 /// }
 ///
-/// impl FromRef<Mailer> for App {
-///     fn provide(&self) -> Mailer {
+/// impl HasPart<Mailer> for App {
+///     fn part(&self) -> Mailer {
 ///         self.mailer.clone()
 ///     }
 /// }
@@ -219,15 +220,15 @@ pub struct State<T>(
 #[diagnostic::on_unimplemented(
     message = "a router with the state `{Self}` has no `State<{T}>`",
     note = "`with_state` sets the router's state; a state that is `Clone` can be taken whole, and \
-            `impl FromRef<{T}> for {Self}` makes its part `{T}` available"
+            `impl HasPart<{T}> for {Self}` makes its part `{T}` available"
 )]
-pub trait FromRef<T> {
+pub trait HasPart<T> {
     /// Returns the part. It should be cheap to clone, for example an `Arc`.
-    fn provide(&self) -> T;
+    fn part(&self) -> T;
 }
 
-impl<T: Clone> FromRef<T> for T {
-    fn provide(&self) -> T {
+impl<T: Clone> HasPart<T> for T {
+    fn part(&self) -> T {
         self.clone()
     }
 }
@@ -279,9 +280,9 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
     }
 }
 
-impl<S: FromRef<T>, T> FromRequest<S> for State<T> {
+impl<S: HasPart<T>, T> FromRequest<S> for State<T> {
     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        Ok(Self(context.state().provide()))
+        Ok(Self(context.state().part()))
     }
 }
 
