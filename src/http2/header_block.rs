@@ -1,25 +1,26 @@
-//! Assembles the field block of a head from HEADERS and CONTINUATION (RFC 9113 section 4.3).
+//! Assembles the header block of a head from HEADERS and CONTINUATION. RFC 9113 section 4.3 calls
+//! it a field block.
 
 use std::borrow::Cow;
 
 use super::{Continuation, Error, ErrorCode, Headers, StreamId};
 
-/// Most CONTINUATIONs of one field block. More than one is rare, and a client could send them
+/// Most CONTINUATIONs of one header block. More than one is rare, and a client could send them
 /// without end (CVE-2024-27316 and others).
 pub const MAX_CONTINUATIONS: u8 = 8;
 
-/// A whole field block, to be decoded with HPACK.
+/// A whole header block, to be decoded with [HPACK](super::hpack).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderBlock<'a> {
     /// The stream.
     pub stream: StreamId,
     /// Whether no DATA follows.
     pub end_stream: bool,
-    /// The encoded fields. They are borrowed if they came in one frame.
+    /// The encoded headers. They are borrowed if they came in one frame.
     pub encoded: Cow<'a, [u8]>,
 }
 
-/// Assembles the field blocks of one connection. It holds memory only while a block is incomplete.
+/// Assembles the header blocks of one connection. It holds memory only while a block is incomplete.
 ///
 /// The [decoder](super::FrameDecoder) guarantees that nothing comes between the frames of a block.
 ///
@@ -110,7 +111,7 @@ impl HeaderBlocks {
             return Err(out_of_order());
         }
         if partial.continuations == MAX_CONTINUATIONS {
-            let reason = "a field block has more than 8 CONTINUATIONs";
+            let reason = "a header block has more than 8 CONTINUATIONs";
             return Err(Error::connection(ErrorCode::EnhanceYourCalm, reason));
         }
         partial.continuations += 1;
@@ -131,12 +132,12 @@ impl HeaderBlocks {
 }
 
 fn too_large() -> Error {
-    let reason = "a field block exceeds the limit of a head";
+    let reason = "a header block exceeds the limit of a head";
     Error::connection(ErrorCode::EnhanceYourCalm, reason)
 }
 
 fn out_of_order() -> Error {
-    let reason = "a field block is out of order";
+    let reason = "a header block is out of order";
     Error::connection(ErrorCode::ProtocolError, reason)
 }
 
@@ -179,7 +180,7 @@ mod tests {
 
     #[test]
     fn block_is_assembled_from_every_split() {
-        let whole = b"a field block";
+        let whole = b"a header block";
         for first in 0..=whole.len() {
             for second in first..=whole.len() {
                 let mut blocks = HeaderBlocks::new(whole.len());

@@ -5,10 +5,10 @@
 //! in any release.
 //!
 //! [`Preface`] tells HTTP/2 from HTTP/1.1. [`FrameDecoder`] decodes frames, [`HeaderBlocks`]
-//! assembles the encoded fields of a request from them, and [`hpack`] decodes those. The `write_`
+//! assembles the encoded headers of a request from them, and [`hpack`] decodes those. The `write_`
 //! functions encode frames. [`SendWindow`] and [`ReceiveWindow`] are the flow control,
-//! [`PeerSettings`] and [`OurSettings`] the settings. An [`Error`] says whether a broken rule ends a
-//! stream or the connection.
+//! [`PeerSettings`] and [`OurSettings`] the settings. An [`Error`] says whether a broken rule ends
+//! a stream or the connection.
 
 pub mod hpack;
 

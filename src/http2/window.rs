@@ -271,6 +271,11 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
         /// A peer that gets every update never meets a window above its size, and loses nothing.
         #[test]
         fn receive_window_loses_no_credit(

@@ -11,7 +11,7 @@ use crate::http2::{Error, ErrorCode, StreamId};
 /// bytes more than the largest frame. DATA comes in parts as it arrives, and nothing is copied.
 ///
 /// It enforces what frames alone show: lengths, numbers of streams, padding, that SETTINGS are
-/// first and that nothing interrupts a field block. It does not know the states of streams. Where
+/// first and that nothing interrupts a header block. It does not know the states of streams. Where
 /// RFC 9113 leaves the scope of an error to the receiver, it is the connection: only a broken peer
 /// sends a malformed frame, and an error of a stream would let it go on.
 ///
@@ -37,8 +37,8 @@ enum State {
     Start,
     /// Any frame follows.
     Header,
-    /// A field block is incomplete, so its CONTINUATION follows (RFC 9113 section 6.10).
-    FieldBlock { stream: StreamId },
+    /// A header block is incomplete, so its CONTINUATION follows (RFC 9113 section 6.10).
+    HeaderBlock { stream: StreamId },
     /// The content of a DATA frame follows.
     Data(DataRest),
     /// Bytes to ignore follow: padding, or the payload of a frame that is not used.
@@ -84,7 +84,7 @@ impl FrameDecoder {
                     }
                     self.state = State::Header;
                 }
-                State::Start | State::Header | State::FieldBlock { .. } => {
+                State::Start | State::Header | State::HeaderBlock { .. } => {
                     let Some(header) = Header::parse(input) else {
                         return Ok(None);
                     };
@@ -107,10 +107,10 @@ impl FrameDecoder {
         }
     }
 
-    /// Whether input must continue a field block. The deadline of the head applies meanwhile.
+    /// Whether input must continue a header block. The deadline of the head applies meanwhile.
     #[must_use]
-    pub fn is_in_field_block(&self) -> bool {
-        matches!(self.state, State::FieldBlock { .. })
+    pub fn is_in_header_block(&self) -> bool {
+        matches!(self.state, State::HeaderBlock { .. })
     }
 
     /// Checks what the header alone shows.
@@ -129,10 +129,10 @@ impl FrameDecoder {
             State::Start if header.kind != Kind::Settings || header.has(ACK) => {
                 "the first frame is not SETTINGS"
             }
-            State::FieldBlock { stream } if !is_continuation || header.stream != Some(stream) => {
-                "a frame interrupts a field block"
+            State::HeaderBlock { stream } if !is_continuation || header.stream != Some(stream) => {
+                "a frame interrupts a header block"
             }
-            State::FieldBlock { .. } => return Ok(()),
+            State::HeaderBlock { .. } => return Ok(()),
             _ if is_continuation => "a CONTINUATION does not follow HEADERS",
             _ => return Ok(()),
         };
@@ -157,7 +157,7 @@ impl FrameDecoder {
         *input = rest;
         self.state = match (header.kind, header.stream) {
             (Kind::Headers | Kind::Continuation, Some(stream)) if !header.has(END_HEADERS) => {
-                State::FieldBlock { stream }
+                State::HeaderBlock { stream }
             }
             _ => State::Header,
         };

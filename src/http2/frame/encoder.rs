@@ -40,7 +40,7 @@ pub fn write_settings_ack(out: &mut Vec<u8>) {
     write(Kind::Settings, ACK, None, &[], out);
 }
 
-/// Writes a field block as HEADERS, and as many CONTINUATIONs as the client's
+/// Writes a header block as HEADERS, and as many CONTINUATIONs as the client's
 /// SETTINGS_MAX_FRAME_SIZE requires (RFC 9113 section 4.3).
 ///
 /// ```
@@ -144,4 +144,83 @@ pub fn write_goaway(
 pub fn write_window_update(stream: Option<StreamId>, increment: NonZeroU32, out: &mut Vec<u8>) {
     let increment = increment.get().to_be_bytes();
     write(Kind::WindowUpdate, 0, stream, &increment, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut out = Vec::new();
+        write(&mut out);
+        out
+    }
+
+    fn stream() -> StreamId {
+        StreamId::new(0x0102).expect("the number is not 0")
+    }
+
+    /// The bytes are spelled out, because the decoder could share a mistake.
+    #[test]
+    fn frames_have_the_bytes_of_rfc_9113() {
+        let increment = NonZeroU32::new(0x7fff_ffff).expect("the number is not 0");
+        let ping = *b"pingpong";
+        let cases: [(Vec<u8>, &[u8]); 8] = [
+            (written(write_settings_ack), b"\0\0\0\x04\x01\0\0\0\0"),
+            (
+                written(|out| write_data_head(stream(), 0x4000, true, out)),
+                b"\0\x40\0\0\x01\0\0\x01\x02",
+            ),
+            (
+                written(|out| write_rst_stream(stream(), ErrorCode::RefusedStream, out)),
+                b"\0\0\x04\x03\0\0\0\x01\x02\0\0\0\x07",
+            ),
+            (
+                written(|out| write_ping(ping, out)),
+                b"\0\0\x08\x06\0\0\0\0\0pingpong",
+            ),
+            (
+                written(|out| write_ping_ack(ping, out)),
+                b"\0\0\x08\x06\x01\0\0\0\0pingpong",
+            ),
+            (
+                written(|out| write_goaway(Some(StreamId::MAX), ErrorCode::NoError, b"hi", out)),
+                b"\0\0\x0a\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\0hi",
+            ),
+            (
+                written(|out| write_window_update(Some(stream()), increment, out)),
+                b"\0\0\x04\x08\0\0\0\x01\x02\x7f\xff\xff\xff",
+            ),
+            (
+                written(|out| write_window_update(None, NonZeroU32::MIN, out)),
+                b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01",
+            ),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(bytes, expected);
+        }
+    }
+
+    /// END_STREAM belongs to HEADERS even if CONTINUATIONs follow.
+    #[test]
+    fn headers_are_split_at_the_frame_size() {
+        let out = written(|out| write_headers(stream(), b"abcde", true, 2, out));
+        let expected = [
+            &b"\0\0\x02\x01\x01\0\0\x01\x02ab"[..],
+            b"\0\0\x02\x09\0\0\0\x01\x02cd",
+            b"\0\0\x01\x09\x04\0\0\x01\x02e",
+        ];
+        assert_eq!(out, expected.concat());
+        let exact = written(|out| write_headers(stream(), b"ab", false, 2, out));
+        assert_eq!(exact, b"\0\0\x02\x01\x04\0\0\x01\x02ab");
+        let empty = written(|out| write_headers(stream(), b"", false, 2, out));
+        assert_eq!(empty, b"\0\0\0\x01\x04\0\0\x01\x02");
+    }
+
+    #[test]
+    fn debug_data_of_goaway_is_cut() {
+        let out = written(|out| write_goaway(None, ErrorCode::InternalError, &[b'x'; 5000], out));
+        assert_eq!(out.len(), 9 + 8 + 1024);
+        assert_eq!(out[..3], [0, 4, 8]);
+    }
 }

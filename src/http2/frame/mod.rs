@@ -80,8 +80,8 @@ pub enum Frame<'a> {
     },
 }
 
-/// A part of a DATA frame. A frame that has arrived whole is one part. The decoder does not wait for
-/// the rest of a frame, so a small input buffer is enough for large frames.
+/// A part of a DATA frame. A frame that has arrived whole is one part. The decoder does not wait
+/// for the rest of a frame, so a small input buffer is enough for large frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Data<'a> {
     /// The stream. It may be idle or closed, which is an error.
@@ -111,9 +111,9 @@ pub enum DataEnd {
 pub struct Headers<'a> {
     /// The stream. Its number is odd.
     pub stream: StreamId,
-    /// The first fragment of the field block.
+    /// The first fragment of the header block.
     pub fragment: &'a [u8],
-    /// Whether the fragment is the whole field block.
+    /// Whether the fragment is the whole header block.
     pub end_headers: bool,
     /// Whether no DATA follows.
     pub end_stream: bool,
@@ -124,7 +124,7 @@ pub struct Headers<'a> {
 pub struct Continuation<'a> {
     /// The stream.
     pub stream: StreamId,
-    /// The next fragment of the field block.
+    /// The next fragment of the header block.
     pub fragment: &'a [u8],
     /// Whether it is the last fragment.
     pub end_headers: bool,

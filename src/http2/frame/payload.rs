@@ -19,7 +19,7 @@ fn size_error(reason: &'static str) -> Error {
 }
 
 impl Header {
-    /// Checks the stream and the length, so that a bad frame is rejected before its payload arrives.
+    /// Checks stream and length, so that a bad frame is rejected before its payload arrives.
     pub(super) fn check(self) -> Result<(), Error> {
         self.check_stream()?;
         self.check_length()

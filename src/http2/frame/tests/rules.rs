@@ -80,7 +80,7 @@ fn frame_format_of_section_4() {
 }
 
 #[test]
-fn field_blocks_of_section_4_3() {
+fn header_blocks_of_section_4_3() {
     let begun = || frame(1, 0, 1, b"ab");
     let two = |second: Vec<u8>| [begun(), second].concat();
     check(vec![
@@ -583,12 +583,12 @@ fn parts_of_data_arrive_without_the_rest() {
 }
 
 #[test]
-fn decoder_knows_when_a_field_block_is_incomplete() {
+fn decoder_knows_when_a_header_block_is_incomplete() {
     let mut decoder = FrameDecoder::new(MAX_FRAME_SIZE);
     let bytes = [empty_settings(), frame(1, 0, 1, b"a"), frame(9, 4, 1, b"b")].concat();
     let mut input = &bytes[..];
     for expected in [false, true, false] {
         assert!(decoder.decode(&mut input).is_ok());
-        assert_eq!(decoder.is_in_field_block(), expected);
+        assert_eq!(decoder.is_in_header_block(), expected);
     }
 }
