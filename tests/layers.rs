@@ -28,7 +28,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
 
 /// The files outside of `src/connection/http1` that may name the codec of HTTP/1.1: the worker's
 /// buffers, and the two that write or read bodies around it.
-const BESIDE_THE_PROTOCOL: [&str; 3] = ["body_writer.rs", "upgrade.rs", "worker_buffers.rs"];
+const BESIDE_THE_PROTOCOL: [&str; 3] = ["body_writer.rs", "upgraded.rs", "worker_buffers.rs"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

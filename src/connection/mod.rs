@@ -37,7 +37,7 @@ mod http1;
 )]
 mod log_limits;
 mod state;
-mod upgrade;
+mod upgraded;
 
 use std::fmt;
 use std::io;

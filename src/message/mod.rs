@@ -9,6 +9,7 @@ pub(crate) mod path;
 pub(crate) mod problem;
 pub(crate) mod raw_request;
 pub(crate) mod record;
+pub(crate) mod reject_reason;
 pub(crate) mod request_error;
 pub(crate) mod request_id;
 pub(crate) mod response;
@@ -22,7 +23,8 @@ pub use self::handler::{BodyMode, Handler};
 pub use self::problem::error_pages::ErrorPages;
 pub use self::problem::{Problem, ProblemFormat};
 pub use self::raw_request::{Chunk, RawRequest};
-pub use self::record::{Observer, Outcome, Overload, RejectReason, RequestRecord};
+pub use self::record::{Observer, Outcome, RequestRecord};
+pub use self::reject_reason::{Overload, RejectReason};
 pub use self::request_error::RequestError;
 pub use self::response::{Headers, Html, IntoResponse, Redirect};
 #[cfg(feature = "_tls")]

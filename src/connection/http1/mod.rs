@@ -1,10 +1,10 @@
 //! HTTP/1.1 on a connection: requests are received and answered one after another.
 
+mod interim;
 mod read_limit;
 mod request;
 mod respond;
 mod streamed_body;
-mod upgrade;
 mod waiting;
 
 use std::io;
