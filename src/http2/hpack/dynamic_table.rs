@@ -7,11 +7,11 @@ use super::FIELD_OVERHEAD;
 /// The first allocation for names and values.
 const FIRST_CAPACITY: usize = 256;
 
-/// The entries that a peer added, newest first. Nothing is allocated before the first one.
+/// The entries that a peer added. Nothing is allocated before the first one.
 ///
-/// Names and values are in one buffer of at most `max_size` bytes, the largest that was allowed so
-/// far. If a new entry does not fit behind the last one, the others move to the start. That copies at
-/// most one buffer for each insertion, so the limit of a block's decoded size also bounds the copying.
+/// Names and values are in one buffer, which never exceeds the size of the table. If a new entry does
+/// not fit behind the last one, the others move to the start. An insertion copies at most the whole
+/// buffer, and the limit of a block's decoded size bounds the number of insertions.
 #[derive(Debug)]
 pub(super) struct DynamicTable {
     /// The entries in the order of their insertion, after bytes of evicted ones.
