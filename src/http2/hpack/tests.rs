@@ -333,6 +333,25 @@ fn copied_names_stay_within_the_limit() {
     assert!(decoder.memory() <= 4096 + 128 * 6);
 }
 
+/// Huffman code makes text longer, so its end is not known before it is decoded.
+#[test]
+fn coded_text_is_stored_up_to_the_limit_only() {
+    let coded = huffman::encode(&[b'0'; 40_000]);
+    let mut block = vec![0x04];
+    integer::encode(coded.len(), 0x80, 7, &mut block);
+    block.extend(coded);
+    for (most, expected) in [
+        (1000, Err(HpackError::TooLarge)),
+        (40_037, Ok(ControlFlow::Break(()))),
+    ] {
+        let mut scratch = Vec::new();
+        let result =
+            Decoder::default().decode(&block, &mut scratch, most, |_| ControlFlow::Break(()));
+        assert_eq!(result, expected);
+        assert!(scratch.capacity() <= most, "{}", scratch.capacity());
+    }
+}
+
 /// Lengths are checked before anything is copied or allocated.
 #[test]
 fn announced_lengths_allocate_nothing() {
