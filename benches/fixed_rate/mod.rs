@@ -63,7 +63,7 @@ struct Due {
 struct Connection {
     stream: TcpStream,
     request: Option<Due>,
-    /// What is known of the response once it has begun.
+    /// The known part of a response that has begun to arrive.
     response: Option<Response>,
 }
 

@@ -56,7 +56,7 @@ pub(crate) fn tools() -> Result<BTreeMap<String, String>, String> {
     .into())
 }
 
-/// What valgrind shows of the processor to programs: the same everywhere, except this.
+/// The properties of the processor that valgrind does not hide from programs.
 fn cpu() -> String {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {

@@ -8,7 +8,7 @@ use http::uri::PathAndQuery;
 use super::percent::is_percent_encoded;
 use crate::message::request_error::RequestError;
 
-/// What is wrong with the target of the request that begins with these bytes, in words for its
+/// The error in the target of the request that begins with these bytes, in words for its
 /// author. `None` if no single byte is the cause.
 pub(super) fn explain(error: RequestError, head: &[u8]) -> Option<String> {
     if !matches!(

@@ -139,7 +139,7 @@ impl PeerSettings {
     }
 }
 
-/// What we set. The client keeps to it once it has acknowledged the frame; before, it uses the
+/// The settings that we send. The client keeps to it once it has acknowledged the frame; before, it uses the
 /// initial values of RFC 9113 section 6.5.2.
 ///
 /// ```

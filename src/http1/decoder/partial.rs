@@ -28,7 +28,7 @@ pub(super) struct Partial {
     pub(super) rest: Rest,
 }
 
-/// What happens to the rest of a body.
+/// The use of the rest of a body.
 #[derive(Debug)]
 pub(super) enum Rest {
     /// It is kept until it is complete.

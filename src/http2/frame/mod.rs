@@ -91,11 +91,11 @@ pub struct Data<'a> {
     /// The length of the whole frame with its padding, which flow control counts (RFC 9113 section
     /// 6.9.1). Only the first part of a frame has it.
     pub flow_controlled: Option<u32>,
-    /// What ends with this part.
+    /// The end that comes with this part.
     pub end: DataEnd,
 }
 
-/// What ends with a part of a DATA frame.
+/// The end that comes with a part of a DATA frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataEnd {
     /// Nothing: the frame has more content.

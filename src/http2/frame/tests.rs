@@ -1,11 +1,14 @@
 //! The rules of RFC 9113 sections 4 to 6 for frames, as a table of bytes and outcomes. Each case is
 //! also fed in two parts at every split point, and byte by byte.
 
+mod order;
 mod properties;
 mod rules;
 
 use super::*;
 use crate::http2::Error;
+
+const PROTOCOL_ERROR: &[&str] = &["connection PROTOCOL_ERROR"];
 
 const MAX_FRAME_SIZE: u32 = 16_384;
 

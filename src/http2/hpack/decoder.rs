@@ -218,7 +218,7 @@ impl Decoder {
     }
 }
 
-/// What follows in a block, by its first byte (RFC 7541 section 6).
+/// The kind of the next instruction in a block, by its first byte (RFC 7541 section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Indexed,

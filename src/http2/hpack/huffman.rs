@@ -44,7 +44,7 @@ static LONG: LongCodes = long_codes();
 struct LongCodes {
     /// The number after the last code of each length, at the left of 32 bits.
     end: [u64; LONGEST + 1],
-    /// What to add to a code of each length to get the position of its symbol.
+    /// The offset from a code of each length to the position of its symbol.
     offset: [i64; LONGEST + 1],
     /// All symbols in the order of their codes.
     symbols: [u16; 257],

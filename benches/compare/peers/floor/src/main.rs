@@ -48,7 +48,7 @@ struct Connection {
     is_full: bool,
 }
 
-/// What happens to a connection next.
+/// The next step of a connection.
 #[derive(PartialEq, Eq)]
 enum Next {
     Stays,
