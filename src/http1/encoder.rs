@@ -1,13 +1,15 @@
 //! Encodes responses (RFC 9112 sections 4 and 6).
 
 use std::io::Write;
-use std::time::SystemTime;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{DATE, UPGRADE};
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
-use super::ResponseContext;
+use super::{Date, ResponseContext};
 use crate::message::Response;
+use crate::message::head::response::{
+    content_length, is_bodiless, is_set_by_the_server, last_status, omits_content,
+};
 use crate::message::headers::trailers;
 
 /// The interim response for a client that waits before it sends the body (RFC 9110 section 15.2.1).
@@ -37,22 +39,6 @@ pub enum Content {
     Switched,
 }
 
-/// The value of a `Date` header (RFC 9110 section 6.6.1), made once a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Date([u8; 29]);
-
-impl Date {
-    /// The value for this time.
-    #[must_use]
-    pub fn new(now: SystemTime) -> Self {
-        let mut value = [b' '; 29];
-        let text = httpdate::fmt_http_date(now.max(SystemTime::UNIX_EPOCH));
-        let length = text.len().min(value.len());
-        value[..length].copy_from_slice(&text.as_bytes()[..length]);
-        Self(value)
-    }
-}
-
 /// Appends the head of `response` to `out`. The server sets the framing headers, `Connection` and
 /// `Upgrade` itself and ignores those of the response, so a handler can't announce another length
 /// than it sends. Only a 426 names a protocol in `Upgrade`.
@@ -69,8 +55,7 @@ pub fn encode(
     let (status, fields) = (last_status(response), response.headers());
     status_line(status, out);
     for (name, value) in fields {
-        let is_framing = name == CONTENT_LENGTH || name == TRANSFER_ENCODING;
-        if is_framing || name == CONNECTION || name == UPGRADE {
+        if is_set_by_the_server(name) {
             // RFC 9110 section 15.5.22.
             if name == UPGRADE && status == StatusCode::UPGRADE_REQUIRED {
                 upgrade(value, out);
@@ -84,7 +69,7 @@ pub fn encode(
     }
     let length = response.body().length();
     let content = content(status, context, length);
-    if let Some(length) = content_length(status, content, fields, length) {
+    if let Some(length) = content_length(status, context.is_head, fields, length) {
         field(
             b"content-length",
             itoa::Buffer::new().format(length).as_bytes(),
@@ -94,7 +79,7 @@ pub fn encode(
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     if !fields.contains_key(DATE) {
-        field(b"date", &date.0, out);
+        field(b"date", date.as_bytes(), out);
     }
     match (ending, context.version) {
         (Ending::Close, _) => out.extend_from_slice(b"connection: close\r\n"),
@@ -129,25 +114,6 @@ pub fn is_open_ended(response: &Response, context: &ResponseContext) -> bool {
     let (status, length) = (last_status(response), response.body().length());
     status == StatusCode::SWITCHING_PROTOCOLS
         || length.is_none() && content(status, context, length) == Content::Follows
-}
-
-/// The status that is sent. An interim status would leave the client waiting, or let it read the
-/// next bytes as another protocol. A handler that returns one has failed, unless it upgrades the
-/// connection.
-pub(crate) fn last_status(response: &Response) -> StatusCode {
-    let status = response.status();
-    if status.is_informational() {
-        return last_of_interim(response);
-    }
-    status
-}
-
-#[cold]
-fn last_of_interim(response: &Response) -> StatusCode {
-    match response.body().protocol() {
-        Some(_) => StatusCode::SWITCHING_PROTOCOLS,
-        None => StatusCode::INTERNAL_SERVER_ERROR,
-    }
 }
 
 fn status_line(status: StatusCode, out: &mut Vec<u8>) {
@@ -188,7 +154,7 @@ fn upgrade(protocol: &HeaderValue, out: &mut Vec<u8>) {
 }
 
 fn content(status: StatusCode, context: &ResponseContext, length: Option<u64>) -> Content {
-    if context.is_head || is_bodiless(status) || status == StatusCode::RESET_CONTENT {
+    if omits_content(status, context.is_head) {
         Content::Omitted
     } else if is_chunked(status, context, length) {
         Content::FollowsInChunks
@@ -202,38 +168,11 @@ fn is_chunked(status: StatusCode, context: &ResponseContext, length: Option<u64>
     length.is_none() && context.version == Version::HTTP_11 && !is_bodiless(status)
 }
 
-/// RFC 9112 section 6.3: these statuses never have a body.
-fn is_bodiless(status: StatusCode) -> bool {
-    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
-}
-
-/// The value of `Content-Length`. A handler that answers HEAD without the body of GET may state its
-/// length.
-fn content_length(
-    status: StatusCode,
-    content: Content,
-    fields: &HeaderMap,
-    length: Option<u64>,
-) -> Option<u64> {
-    if is_bodiless(status) {
-        return None;
-    }
-    // RFC 9110 section 15.3.6: content is forbidden, and a length of 0 says so.
-    if status == StatusCode::RESET_CONTENT {
-        return Some(0);
-    }
-    let stated = || fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
-    match content {
-        Content::Omitted if length == Some(0) => stated().or(Some(0)),
-        _ => length,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use http::header::ETAG;
+    use http::header::{CONNECTION, CONTENT_LENGTH, ETAG, TRANSFER_ENCODING};
 
     use super::*;
     use crate::http1::Persistence;

@@ -5,7 +5,7 @@ use std::str;
 use http::Method;
 use http::uri::PathAndQuery;
 
-use super::percent::is_percent_encoded;
+use crate::message::head::percent::is_percent_encoded;
 use crate::message::request_error::RequestError;
 
 /// The error in the target of the request that begins with these bytes, in words for its

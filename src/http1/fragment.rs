@@ -4,8 +4,8 @@ use bytes::BytesMut;
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, Uri};
 
-use super::{MAX_FIELDS, target};
 use crate::message::Request;
+use crate::message::head::{MAX_FIELDS, target};
 
 /// The request in these bytes as far as a response may depend on it: the complete lines up to the
 /// first invalid one. An unknown target is `*`.

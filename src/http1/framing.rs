@@ -3,6 +3,7 @@
 use http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 use http::{HeaderValue, Version};
 
+use crate::message::head::content_length;
 use crate::message::headers::list;
 use crate::message::request_error::RequestError;
 
@@ -30,7 +31,7 @@ impl FramingFields {
     pub(super) fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
         if name == CONTENT_LENGTH {
             let length = match self.length {
-                None => content_length(value.as_bytes()),
+                None => content_length::parse(value.as_bytes()),
                 Some(_) => Err(RequestError::ContentLength),
             };
             self.length = Some(length);
@@ -73,19 +74,6 @@ fn transfer_coding(value: &[u8]) -> Result<(), RequestError> {
         return Err(RequestError::AmbiguousFraming);
     }
     Err(RequestError::TransferCoding)
-}
-
-/// Accepts digits only: `+5`, `0x5` and `5, 5` are numbers for some readers.
-fn content_length(value: &[u8]) -> Result<u64, RequestError> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(RequestError::ContentLength);
-    }
-    value
-        .iter()
-        .try_fold(0u64, |sum, digit| {
-            sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        })
-        .ok_or(RequestError::ContentLength)
 }
 
 #[cfg(test)]

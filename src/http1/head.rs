@@ -3,26 +3,17 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderName, ORIGIN};
+use http::header::{CONNECTION, EXPECT, HOST, HeaderName};
 use http::uri::Uri;
 use http::{HeaderMap, HeaderValue, Method, Version};
 
 use super::framing::FramingFields;
-use super::host::{agree, is_host};
-use super::{Framing, Limits, RequestBuffer, target};
-use crate::message::headers::list::{self, lists};
+use super::{Framing, Limits, RequestBuffer};
+use crate::message::head::expectation::{self, Expectation};
+use crate::message::head::host::{agree, is_host};
+use crate::message::head::{MAX_FIELDS, repeats_a_single, target};
+use crate::message::headers::list::lists;
 use crate::message::request_error::RequestError;
-
-/// Most header lines in one head. Browsers send about 20; a chain of proxies adds a dozen.
-pub const MAX_FIELDS: usize = 100;
-
-/// Headers that decide about access or the meaning of content and have one value (RFC 9110 section
-/// 5.3). A proxy in front may use another line than the handler does, so a repeated one is rejected,
-/// even if the values are equal. Clients send one: browsers join values that a page sets twice,
-/// Node uses the first, and nginx rejects a second `Authorization`. Where RFC 9110 defines the
-/// effect of several lines, as for conditional dates, it is followed. `Host` and `Content-Length`
-/// are checked elsewhere.
-const SINGLE: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, ORIGIN];
 
 /// What a request determines about its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,15 +33,6 @@ pub enum Persistence {
     KeepAlive,
     /// It closes after this request.
     Close,
-}
-
-/// Whether the client waits before it sends the body (RFC 9110 section 10.1.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expectation {
-    /// It does not wait.
-    None,
-    /// It waits for `100 Continue`.
-    Continue,
 }
 
 /// The parts of a head that the protocol needs; the rest is in the request.
@@ -187,26 +169,10 @@ impl Seen {
         } else if name == CONNECTION {
             self.connection = true;
         } else if name == EXPECT {
-            self.expectation = Some(match (&self.expectation, is_continue(value.as_bytes())) {
-                (None | Some(Ok(_)), true) => Ok(Expectation::Continue),
-                _ => Err(RequestError::Expectation),
-            });
+            let so_far = self.expectation.take();
+            self.expectation = Some(expectation::and(so_far, value.as_bytes()));
         }
     }
-}
-
-#[cold]
-fn repeats_a_single(headers: &HeaderMap) -> bool {
-    let is_repeated = |name: &HeaderName| headers.get_all(name).iter().nth(1).is_some();
-    SINGLE.iter().any(is_repeated)
-}
-
-/// Whether the list of expectations has nothing but `100-continue`.
-fn is_continue(value: &[u8]) -> bool {
-    let mut members = list::items(value)
-        .filter(|member| !member.is_empty())
-        .peekable();
-    members.peek().is_some() && members.all(|one| one.eq_ignore_ascii_case(b"100-continue"))
 }
 
 fn persistence(version: Version, stated: bool, fields: &HeaderMap) -> Persistence {

@@ -14,20 +14,18 @@ mod explain;
 mod fragment;
 mod framing;
 mod head;
-mod host;
 mod input;
-mod percent;
-mod target;
 
 pub use self::body_decoder::BodyDecoder;
 pub use self::decoder::{Decoder, Event, Progress, RequestBuffer};
-pub(crate) use self::encoder::last_status;
-pub use self::encoder::{
-    CONTINUE, Content, Date, Ending, chunk_line, encode, is_open_ended, last_chunk,
-};
+pub use self::encoder::{CONTINUE, Content, Ending, chunk_line, encode, is_open_ended, last_chunk};
 pub use self::framing::Framing;
-pub use self::head::{Expectation, Head, MAX_FIELDS, Persistence, ResponseContext};
+pub use self::head::{Head, Persistence, ResponseContext};
 pub use self::input::Input;
+pub use crate::message::head::MAX_FIELDS;
+pub use crate::message::head::date::Date;
+pub use crate::message::head::expectation::Expectation;
+pub(crate) use crate::message::head::response::last_status;
 pub use crate::message::request_error::RequestError;
 
 /// The limits of a request.

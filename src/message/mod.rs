@@ -4,6 +4,15 @@
 pub(crate) mod body;
 pub(crate) mod client_info;
 pub(crate) mod handler;
+#[cfg_attr(
+    not(feature = "unstable"),
+    allow(
+        dead_code,
+        unreachable_pub,
+        reason = "parts of it are public, or used, with `unstable` only"
+    )
+)]
+pub(crate) mod head;
 pub(crate) mod headers;
 pub(crate) mod path;
 pub(crate) mod problem;

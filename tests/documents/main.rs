@@ -77,7 +77,7 @@ fn item(line: &str) -> Option<&str> {
 
 /// The Rust files in a folder, without modules that are hidden from the documentation.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    const HIDDEN: [&str; 2] = ["http1", "http2"];
+    const HIDDEN: [&str; 3] = ["head", "http1", "http2"];
     for entry in fs::read_dir(folder).expect("the folder exists") {
         let path = entry.expect("the file can be read").path();
         if path.is_dir() && !HIDDEN.contains(&&*file_stem(&path)) {

@@ -16,7 +16,7 @@ const MAX: usize = u16::MAX as usize - 1;
 
 /// Whether a target's path needs to be normalized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Path {
+pub(crate) enum Path {
     Plain,
     /// It may not be in the normal form: it has a percent sign, or a segment that begins with a
     /// dot.
@@ -29,7 +29,7 @@ pub(super) enum Path {
 /// sign in a query need not be an encoding: people write `?discount=5%`, and the query is for the
 /// handler.
 #[inline]
-pub(super) fn check(method: &Method, target: &str) -> Result<Path, RequestError> {
+pub(crate) fn check(method: &Method, target: &str) -> Result<Path, RequestError> {
     let has_form = target.starts_with('/')
         || is_absolute(target)
         || (method == Method::OPTIONS && target == "*");
@@ -81,7 +81,7 @@ fn is_absolute(target: &str) -> bool {
 /// differently. Reserved characters stay as they were sent, because their encoded form may have
 /// another meaning (RFC 3986 section 2.2).
 #[cold]
-pub(super) fn normalize(target: &mut Uri, arena: &mut BytesMut) -> Result<(), RequestError> {
+pub(crate) fn normalize(target: &mut Uri, arena: &mut BytesMut) -> Result<(), RequestError> {
     let normal = normal_path(target.path(), is_unreserved);
     let normal = match (resolve(&normal), normal) {
         (Some(resolved), _) => resolved,

@@ -10,7 +10,7 @@ use super::percent::is_percent_encoded;
 /// Whether this is `uri-host [ ":" port ]` or empty (RFC 9110 section 7.2). Anything else may be
 /// read as another host. A comma is rejected although a name may have one, because two joined
 /// headers look like that.
-pub(super) fn is_host(value: &[u8]) -> bool {
+pub(crate) fn is_host(value: &[u8]) -> bool {
     let port = match value.strip_prefix(b"[") {
         Some(rest) => {
             let end = rest.iter().position(|byte| *byte == b']');
@@ -101,7 +101,7 @@ fn is_port(port: &[u8]) -> bool {
 
 /// Whether an absolute-form target and `Host` name the same host. The target takes precedence (RFC
 /// 9112 section 3.2.2), but handlers read the header, and well-meant clients send the same in both.
-pub(super) fn agree(
+pub(crate) fn agree(
     authority: &Authority,
     scheme: Option<&Scheme>,
     host: Option<&HeaderValue>,

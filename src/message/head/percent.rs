@@ -2,7 +2,7 @@
 
 /// Whether two hexadecimal digits follow each percent sign and no octet is zero. Readers disagree
 /// about malformed encodings, and a zero ends a string in programs written in C.
-pub(super) fn is_percent_encoded(text: &[u8]) -> bool {
+pub(crate) fn is_percent_encoded(text: &[u8]) -> bool {
     let mut parts = text.split(|byte| *byte == b'%');
     parts.next();
     parts.all(|part| {
