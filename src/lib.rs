@@ -51,6 +51,7 @@
 //! * `brotli`, `gzip`, `zstd`: [layers] that compress responses and decompress requests, with the
 //!   crates brotli, flate2, and zstd, which needs a C compiler.
 //! * `files`: [`ServeDir`], a handler that serves a folder, with mime_guess and sha2.
+//! * `http2`: HTTP/2, which [`Builder::http2`] turns on.
 //! * `proxy`: clients behind trusted proxies, and the PROXY protocol, with ipnet.
 //! * `rate-limit`: a [layer](layers) that limits the requests of each client, with governor.
 //! * `router` (default): routes in [`router`] and arguments of functions in [`extract`].
@@ -59,8 +60,8 @@
 //!   Without `tls`, ring is not built. Items marked `_tls` need `tls` or `aws-lc-rs`.
 //! * `metrics`: health checks and metrics for Prometheus in [`services`], with prometheus-client
 //!   and procfs.
-//! * `unstable`: the HTTP/1.1 decoder and encoder in `http1`, and `http2`, which the server does not
-//!   use yet. They may change in any release.
+//! * `unstable`: the HTTP/1.1 decoder and encoder in `http1`, and those of HTTP/2 in `http2`. They
+//!   may change in any release.
 //!
 //! The crate compiles on Linux only, because it is built on epoll.
 
@@ -90,6 +91,14 @@ pub mod http1;
 mod http1;
 #[cfg(feature = "unstable")]
 pub mod http2;
+#[cfg(all(feature = "http2", not(feature = "unstable")))]
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "it is public with `unstable`"
+)]
+mod http2;
 pub mod logging;
 mod message;
 mod net;

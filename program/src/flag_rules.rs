@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::cli::Args;
+use super::cli::{Args, Switch};
 use super::value_parsers::Span;
 
 /// The shortest max-age that the preload lists of browsers accept: https://hstspreload.org.
@@ -44,6 +44,15 @@ fn check_needs(args: &Args) -> Result<(), String> {
     let of_headers: &[Given] = &[("forwarded-by", args.forwarded_by.is_some())];
     let of_log: &[Given] = &[("access-log-format", args.access_log_format.is_some())];
     let of_authorities: &[Given] = &[("tls-client-auth", args.tls_client_auth.is_some())];
+    let of_http2: &[Given] = &[
+        ("max-streams", args.max_streams.is_some()),
+        ("stream-window", args.stream_window.is_some()),
+        ("connection-window", args.connection_window.is_some()),
+        (
+            "handlers-per-connection",
+            args.handlers_per_connection.is_some(),
+        ),
+    ];
     let has_proxy = !args.trusted_proxy.is_empty();
     for (is_met, need, flags) in [
         (
@@ -63,6 +72,7 @@ fn check_needs(args: &Args) -> Result<(), String> {
             of_authorities,
         ),
         (args.access_log.is_some(), "--access-log", of_log),
+        (args.http2 == Switch::On, "--http2 on", of_http2),
     ] {
         if is_met {
             continue;

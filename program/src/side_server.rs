@@ -72,7 +72,8 @@ impl SideServer {
         addresses: &[ListenAddr],
         handler: impl Handler,
     ) -> Result<Self, String> {
-        let builder = builder.workers(WORKERS);
+        // Their clients send single requests, which gain nothing from HTTP/2.
+        let builder = builder.workers(WORKERS).http2(false);
         let server = addresses
             .iter()
             .cloned()

@@ -114,6 +114,14 @@ pub(crate) fn size_from(least: usize) -> impl Fn(&str) -> Result<Size, String> +
     }
 }
 
+/// Parses a window of HTTP/2. The largest is a byte smaller than 2 GiB (RFC 9113 section 6.9.1).
+pub(crate) fn window(text: &str) -> Result<Size, String> {
+    match size_from(64 * 1024)(text)? {
+        Size(bytes) if bytes >= 1 << 31 => Err("too large: it must be less than 2GiB".into()),
+        size => Ok(size),
+    }
+}
+
 /// Parses a timeout. Zero is rejected, because some programs read it as "never" and others as "at
 /// once".
 pub(crate) fn limit(text: &str) -> Result<Span, String> {
@@ -198,6 +206,9 @@ mod tests {
         check("99999999EiB", "address");
         assert!(size_from(256)("255").is_err_and(|error| error.contains("256B")));
         assert_eq!(size_from(256)("256"), Ok(Size(256)));
+        assert!(window("1KiB").is_err_and(|error| error.contains("64KiB")));
+        assert!(window("2GiB").is_err_and(|error| error.contains("2GiB")));
+        assert_eq!(window("1MiB"), Ok(Size(1 << 20)));
     }
 
     #[test]

@@ -88,6 +88,18 @@ fn wrong_flag_or_value_is_a_one_line_error() {
         &["--forwarded-by", "forwarded"],
         "--forwarded-by: needs a --trusted-proxy",
     );
+    for flag in [
+        "--max-streams=9",
+        "--stream-window=1MiB",
+        "--connection-window=1MiB",
+        "--handlers-per-connection=2",
+    ] {
+        let (name, _) = flag.split_once('=').expect("the flag has a value");
+        check(
+            &["--http2", "off", flag],
+            &format!("{name}: needs --http2 on"),
+        );
+    }
     check(&["--workers", "0"], "--workers");
     check(&["--workers", "many"], "--workers");
     check(&["--max-body", "10Q"], "--max-body");

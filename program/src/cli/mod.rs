@@ -13,12 +13,14 @@ use httpool::{Builder, ListenAddr, Server, TrustedProxy, defaults};
 use log::LevelFilter;
 
 pub(crate) use self::choices::{
-    ClientAuth, Etag, ForwardingHeaders, Json, LogFormat, RequestFormat, SymlinkChoice,
+    ClientAuth, Etag, ForwardingHeaders, Json, LogFormat, RequestFormat, Switch, SymlinkChoice,
 };
 use self::command::command;
 use super::cli_error::{ValueSource, one_line, renamed_variable};
 use super::environment;
-use super::value_parsers::{Size, Span, count, limit, media_type, path_prefix, policy, size_from};
+use super::value_parsers::{
+    Size, Span, count, limit, media_type, path_prefix, policy, size_from, window,
+};
 
 /// The address to listen on if none is given: loopback only.
 const LISTEN: &str = "localhost:4000";
@@ -216,6 +218,36 @@ pub(crate) struct Args {
         default_value_t = defaults::QUEUE_LIMIT)]
     pub(crate) queue_limit: usize,
 
+    /// Whether clients may speak HTTP/2, over TLS and without
+    #[arg(long, value_name = "SWITCH", value_enum, help_heading = "HTTP/2",
+        default_value_t = defaults::HTTP2.into())]
+    pub(crate) http2: Switch,
+
+    #[arg(long, value_name = "N", value_parser = count(1..=1_000_000), help_heading = "HTTP/2",
+        help = format!(
+        "Largest number of requests of one connection that are open at once [default: {}]",
+        defaults::MAX_STREAMS
+    ))]
+    pub(crate) max_streams: Option<usize>,
+
+    #[arg(long, value_name = "SIZE", value_parser = window, help_heading = "HTTP/2", help = format!(
+        "Largest part of a request's body that a client may send before earlier parts were taken \
+         [default: {}]",
+        Size(defaults::STREAM_WINDOW as usize)
+    ))]
+    pub(crate) stream_window: Option<Size>,
+
+    #[arg(long, value_name = "SIZE", value_parser = window, help_heading = "HTTP/2", help = format!(
+        "The same for all bodies of one connection together [default: {}]",
+        Size(defaults::CONNECTION_WINDOW as usize)
+    ))]
+    pub(crate) connection_window: Option<Size>,
+
+    /// Largest number of handlers that run at once for one connection; further requests of that
+    /// connection wait [default: half of the workers]
+    #[arg(long, value_name = "N", value_parser = count(1..=4096), help_heading = "HTTP/2")]
+    pub(crate) handlers_per_connection: Option<usize>,
+
     /// Longest time from the start of a connection to the end of its TLS handshake
     #[arg(long, value_name = "TIME", value_parser = limit, help_heading = "Timeouts",
         default_value_t = Span(defaults::HANDSHAKE_TIMEOUT))]
@@ -387,11 +419,30 @@ impl Args {
         }
     }
 
+    /// A builder with the settings of HTTP/2.
+    fn http2_builder(&self) -> Builder {
+        let number = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
+        let mut builder = Server::builder().http2(self.http2 == Switch::On);
+        if let Some(streams) = self.max_streams {
+            builder = builder.max_streams(number(streams));
+        }
+        if let Some(Size(bytes)) = self.stream_window {
+            builder = builder.stream_window(number(bytes));
+        }
+        if let Some(Size(bytes)) = self.connection_window {
+            builder = builder.connection_window(number(bytes));
+        }
+        if let Some(handlers) = self.handlers_per_connection {
+            builder = builder.handlers_per_connection(handlers);
+        }
+        builder
+    }
+
     /// A builder with all settings except the addresses.
     pub(crate) fn builder(&self) -> Builder {
         let proxies = self.trusted_proxy.iter().copied();
         proxies
-            .fold(Server::builder(), Builder::trusted_proxy)
+            .fold(self.http2_builder(), Builder::trusted_proxy)
             .forwarded_by(self.forwarded_by.map(Into::into).unwrap_or_default())
             .reuse_port(self.reuse_port)
             .request_ids(self.request_ids)

@@ -102,6 +102,11 @@ fn every_flag_has_a_variable() {
         ("max-header-size", "2KiB"),
         ("max-buffered-memory", "64KiB"),
         ("queue-limit", "9"),
+        ("http2", if defaults::HTTP2 { "off" } else { "on" }),
+        ("max-streams", "7"),
+        ("stream-window", "128KiB"),
+        ("connection-window", "2MiB"),
+        ("handlers-per-connection", "3"),
         ("handshake-timeout", "1m"),
         ("head-timeout", "1s"),
         ("body-timeout", "2s"),
@@ -336,6 +341,11 @@ fn wrong_value_is_one_line_that_names_its_source() {
     check("tls-client-auth", "maybe", "required, optional");
     check("queue-timeout", "0s", "must be greater than zero");
     check("queue-limit", "many", "0 to 10000000");
+    check("http2", "maybe", "on, off");
+    check("max-streams", "0", "1 to 1000000");
+    check("stream-window", "16KiB", "64KiB");
+    check("connection-window", "2GiB", "less than 2GiB");
+    check("handlers-per-connection", "0", "1 to 4096");
     check("drain-timeout", "for\never", "500ms");
     check("listen", "localhost", "host:port");
     check("log-level", "loud", "error, warn, info, debug, trace, off");

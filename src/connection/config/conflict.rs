@@ -41,7 +41,7 @@ struct Rule {
     consequence: &'static str,
 }
 
-const RULES: [Rule; 6] = [
+const RULES: &[Rule] = &[
     Rule {
         setting: "max_body",
         other: "max_buffered_memory",
@@ -84,6 +84,30 @@ const RULES: [Rule; 6] = [
         other: "max_connections",
         over: |config| over(config.workers, config.max_connections),
         consequence: "some workers never have a connection",
+    },
+    #[cfg(feature = "http2")]
+    Rule {
+        setting: "handlers_per_connection",
+        other: "workers",
+        over: |config| match config.http2 {
+            true => over(config.handlers_per_connection(), config.workers),
+            false => None,
+        },
+        consequence: "handlers_per_connection has no effect",
+    },
+    #[cfg(feature = "http2")]
+    Rule {
+        setting: "stream_window",
+        other: "connection_window",
+        over: |config| {
+            let windows = [config.stream_window, config.connection_window];
+            let [stream, connection] = windows.map(|window| window as usize);
+            match config.http2 {
+                true => over(stream, connection),
+                false => None,
+            }
+        },
+        consequence: "connection_window limits the body of a single stream",
     },
 ];
 
@@ -232,5 +256,29 @@ mod tests {
                 "workers 4 exceeds max_connections 2: some workers never have a connection",
             ],
         );
+    }
+
+    #[cfg(feature = "http2")]
+    #[test]
+    fn settings_of_http2_conflict_only_with_http2() {
+        for (http2, expected) in [
+            (
+                true,
+                &[
+                    "handlers_per_connection 3 exceeds workers 2: \
+                     handlers_per_connection has no effect",
+                    "stream_window 70001 exceeds connection_window 70000: \
+                     connection_window limits the body of a single stream",
+                ][..],
+            ),
+            (false, &[]),
+        ] {
+            let change = |config: &mut Config| {
+                config.http2 = http2;
+                (config.workers, config.handlers_per_connection) = (2, Some(3));
+                (config.stream_window, config.connection_window) = (70_001, 70_000);
+            };
+            check(change, expected);
+        }
     }
 }

@@ -9,6 +9,15 @@ pub use self::conflict::Conflict;
 use crate::net::proxy::TrustedProxies;
 use crate::sync::CENTURY;
 
+/// The smallest window of a connection, with which every one begins (RFC 9113 section 6.9.2). A
+/// smaller window of a stream would only slow its client down.
+#[cfg(feature = "http2")]
+pub(crate) const MIN_WINDOW: u32 = 65_535;
+
+/// The largest window (RFC 9113 section 6.9.1).
+#[cfg(feature = "http2")]
+pub(crate) const MAX_WINDOW: u32 = 0x7fff_ffff;
+
 /// The limits and timeouts of one server, after the builder has checked them.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -31,6 +40,17 @@ pub(crate) struct Config {
     pub(crate) drain_timeout: Duration,
     pub(crate) drain_delay: Duration,
     pub(crate) drain_idle: Duration,
+    #[cfg(feature = "http2")]
+    pub(crate) http2: bool,
+    #[cfg(feature = "http2")]
+    pub(crate) max_streams: u32,
+    #[cfg(feature = "http2")]
+    pub(crate) stream_window: u32,
+    #[cfg(feature = "http2")]
+    pub(crate) connection_window: u32,
+    /// `None` follows the number of workers.
+    #[cfg(feature = "http2")]
+    pub(crate) handlers_per_connection: Option<usize>,
     pub(crate) request_ids: bool,
     pub(crate) server_timing: bool,
     #[cfg(feature = "proxy")]
@@ -130,6 +150,42 @@ pub mod defaults {
     /// Time for which a drain keeps idle connections open, for requests that are already on their way.
     pub const DRAIN_IDLE: Duration = Duration::from_millis(100);
 
+    /// Whether clients may speak HTTP/2.
+    #[cfg(feature = "http2")]
+    pub const HTTP2: bool = false;
+
+    /// Streams that a client of HTTP/2 may have open on a connection, one for each request that it
+    /// has sent and whose response it has not received whole. RFC 9113 recommends at least 100, which
+    /// is what most servers allow: a page with more images than that asks for the others as responses
+    /// end.
+    #[cfg(feature = "http2")]
+    pub const MAX_STREAMS: u32 = 100;
+
+    /// Largest window of a stream: the bytes of a request body that an HTTP/2 client may send before
+    /// it must wait for the server. A client gets at most this much in one round trip, so one with a
+    /// round trip of 80 ms uploads at up to 13 MB/s. A stream begins with 64 KiB and gets more once its
+    /// body is read, so that most streams never have as much.
+    #[cfg(feature = "http2")]
+    pub const STREAM_WINDOW: u32 = 1024 * 1024;
+
+    /// Window of a connection: the bytes that all request bodies of an HTTP/2 client together may have
+    /// on their way. It allows sixteen of the [largest windows](STREAM_WINDOW), so that one body does
+    /// not stop the others. What must be buffered counts in [`MAX_BUFFERED_MEMORY`].
+    #[cfg(feature = "http2")]
+    pub const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+
+    /// The default number of handlers that may run at once for the requests of one HTTP/2 connection,
+    /// on a server with this many workers: half of them, and at least one. So one client does not take
+    /// all workers, and a proxy that has one connection for all of its clients can use half of them.
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub const fn handlers_per_connection(workers: usize) -> usize {
+        match workers / 2 {
+            0 => 1,
+            half => half,
+        }
+    }
+
     /// The default number of workers: [`WORKERS_PER_CORE`] for each core that this process may use.
     #[must_use]
     pub fn workers() -> usize {
@@ -159,6 +215,16 @@ impl Default for Config {
             drain_timeout: defaults::DRAIN_TIMEOUT,
             drain_delay: defaults::DRAIN_DELAY,
             drain_idle: defaults::DRAIN_IDLE,
+            #[cfg(feature = "http2")]
+            http2: defaults::HTTP2,
+            #[cfg(feature = "http2")]
+            max_streams: defaults::MAX_STREAMS,
+            #[cfg(feature = "http2")]
+            stream_window: defaults::STREAM_WINDOW,
+            #[cfg(feature = "http2")]
+            connection_window: defaults::CONNECTION_WINDOW,
+            #[cfg(feature = "http2")]
+            handlers_per_connection: None,
             request_ids: false,
             server_timing: false,
             #[cfg(feature = "proxy")]
@@ -168,6 +234,13 @@ impl Default for Config {
 }
 
 impl Config {
+    /// How many handlers may run at once for the requests of one HTTP/2 connection.
+    #[cfg(feature = "http2")]
+    pub(crate) fn handlers_per_connection(&self) -> usize {
+        let default = || defaults::handlers_per_connection(self.workers);
+        self.handlers_per_connection.unwrap_or_else(default)
+    }
+
     /// The deadline by which more than `moved` bytes must have moved since `since`.
     pub(crate) fn slowest(&self, since: Instant, moved: u64) -> Instant {
         match moved.checked_div(self.min_rate as u64) {
