@@ -11,6 +11,7 @@ use super::budget::Share;
 use super::checkout::Checkout;
 use super::deadlines::Deadlines;
 use super::state::State;
+use super::worker_buffers::LentBuffers;
 use super::write_queue::{Backlog, FlushResult, WriteQueue};
 use super::{CloseReason, DriveResult, Service, WaitFor, WakeReason, WorkerBuffers};
 use crate::message::{ClientInfo, PeerAddr};
@@ -25,6 +26,8 @@ pub(super) struct ConnectionIo {
     pub(super) carried: Box<[u8]>,
     /// Output that was not sent when the connection was parked.
     pub(super) unsent: Option<Box<WriteQueue>>,
+    /// Input and output of a lent connection.
+    pub(super) lent: Option<Box<LentBuffers>>,
     pub(super) state: State,
     pub(super) readiness: Readiness,
     pub(super) deadlines: Deadlines,
@@ -57,6 +60,7 @@ impl ConnectionIo {
             client_info: ClientInfo::new(peer),
             carried: Box::default(),
             unsent: None,
+            lent: None,
             state,
             readiness: Readiness::Readable,
             deadlines: state.deadlines(now, &service.config),
@@ -66,7 +70,19 @@ impl ConnectionIo {
 
     /// Responses that have not been sent in full.
     pub(super) fn unsent_responses(&self) -> u64 {
-        self.unsent.as_ref().map_or(0, |queue| queue.responses())
+        self.output().map_or(0, WriteQueue::responses)
+    }
+
+    /// Whether a parked or lent connection has output that was not sent.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.output().is_some_and(|queue| !queue.is_empty())
+    }
+
+    fn output(&self) -> Option<&WriteQueue> {
+        match &self.lent {
+            Some(lent) => Some(&lent.write_queue),
+            None => self.unsent.as_deref(),
+        }
     }
 
     /// Notes that bytes may have arrived since the last receive.
@@ -172,6 +188,9 @@ impl ConnectionIo {
 
     /// Moves what was kept while the connection was parked into the worker's buffers.
     pub(super) fn unpack(&mut self, buffers: &mut WorkerBuffers) {
+        if let Some(lent) = self.lent.take() {
+            buffers.take_back(lent);
+        }
         if !self.carried.is_empty() {
             buffers.input.extend(&mem::take(&mut self.carried));
         }

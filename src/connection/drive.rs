@@ -29,6 +29,10 @@ pub(crate) enum Admission {
     /// With a 503 at once. No code of the handler runs, unless a response is
     /// [unsent](super::Connection::has_unsent).
     Shed(Overload),
+    /// Later. A [multiplexed](super::Connection::is_multiplexed) connection receives and sends what
+    /// needs no handler and no reader; complete requests wait in it.
+    #[expect(dead_code, reason = "no connection is multiplexed yet")]
+    Protocol,
 }
 
 /// What the server does with a connection that was driven.
@@ -41,8 +45,20 @@ pub(crate) enum DriveResult {
     /// Drives it again with [`WakeReason::Deregistered`]: the connection will check out its socket to a
     /// handler, and events of the socket must wake no worker meanwhile.
     Deregister,
+    /// Lends it while the [call](super::WorkerBuffers::take_call) in the buffers runs.
+    #[expect(dead_code, reason = "no protocol makes calls yet")]
+    Lend(Lending),
     /// Closes it.
     Close(CloseReason),
+}
+
+/// How a connection is lent while a [`Call`](super::call::Call) runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lending {
+    /// When it must be driven at the latest.
+    pub(crate) deadline: Option<Instant>,
+    /// Whether it could be driven at once: it has more requests, or output to send.
+    pub(crate) is_ready: bool,
 }
 
 /// The event that a connection waits for, and its deadline.
@@ -55,7 +71,16 @@ pub(crate) struct Pending {
 impl WaitFor {
     /// Whether the connection has no request and no unsent response.
     pub(crate) fn is_idle(self) -> bool {
-        matches!(self, Self::FirstRequest | Self::NextRequest)
+        matches!(
+            self,
+            Self::FirstRequest | Self::NextRequest | Self::NextStream
+        )
+    }
+
+    /// Whether the connection has several requests at a time.
+    #[expect(dead_code, reason = "no connection is multiplexed yet")]
+    pub(crate) fn is_multiplexed(self) -> bool {
+        matches!(self, Self::NextStream | Self::Streams | Self::StreamsOrRoom)
     }
 }
 
@@ -75,6 +100,15 @@ pub(crate) enum WaitFor {
     Body,
     /// Room in the socket for the rest of a response.
     Room,
+    /// Another request on a multiplexed connection that has none.
+    #[expect(dead_code, reason = "no connection is multiplexed yet")]
+    NextStream,
+    /// Anything that the client sends on a multiplexed connection with open requests.
+    #[expect(dead_code, reason = "no connection is multiplexed yet")]
+    Streams,
+    /// The same, or room in the socket for the rest of the output.
+    #[expect(dead_code, reason = "no connection is multiplexed yet")]
+    StreamsOrRoom,
     /// The return of a handler, while the connection is lent.
     Handler,
     /// The client's close after the last response.

@@ -8,6 +8,7 @@
 //! [`Transaction`](transaction::Transaction) is one request with its response, in any protocol.
 
 pub(crate) mod body_writer;
+pub(crate) mod call;
 pub(crate) mod checkout;
 pub(crate) mod close;
 mod close_reason;
@@ -48,6 +49,7 @@ use std::time::{Duration, Instant};
 use log::debug;
 
 pub(crate) use self::budget::Budget;
+use self::call::Reply;
 pub use self::close_reason::CloseReason;
 use self::config::Config;
 pub use self::config::{Conflict, defaults};
@@ -72,6 +74,7 @@ use crate::message::request_error::RequestError;
 use crate::message::{Handler, PeerAddr};
 use crate::net::ListenerProtocol;
 use crate::net::transport::Socket;
+use crate::sync::atomic::AtomicUsize;
 
 /// Time that handlers may take on requests of one connection before the worker serves other
 /// connections and sends the responses so far. A handler that has begun is not interrupted.
@@ -88,6 +91,10 @@ pub(crate) struct Service {
     pub(crate) error_pages: CustomErrorPages,
     pub(crate) default_headers: DefaultHeaders,
     pub(crate) log_limits: LogLimits,
+    /// Handlers that wait for a streamed body on a multiplexed connection. While there are any, and no
+    /// worker is free, the load shedder drives such connections.
+    #[expect(dead_code, reason = "no connection is multiplexed yet")]
+    pub(crate) streaming: AtomicUsize,
 }
 
 /// One client's connection. It is small while it is parked, because everything that only a driven
@@ -115,6 +122,34 @@ impl Protocol {
     ) -> io::Result<DriveResult> {
         match self {
             Self::Http1(http1) => http1.drive(io, wake, admission, buffers, service),
+        }
+    }
+
+    /// Continues the turn in which the connection was lent.
+    fn resume(
+        &mut self,
+        _io: &mut ConnectionIo,
+        _buffers: &mut WorkerBuffers,
+        _service: &Service,
+    ) -> io::Result<DriveResult> {
+        match self {
+            // It makes no calls.
+            Self::Http1(_) => Ok(DriveResult::Requeue),
+        }
+    }
+
+    /// Stores the result of a call until the connection is driven.
+    fn deliver(&mut self, _reply: Reply) {
+        match self {
+            // It makes no calls.
+            Self::Http1(_) => {}
+        }
+    }
+
+    /// Whether it has several requests at a time.
+    fn is_multiplexed(&self) -> bool {
+        match self {
+            Self::Http1(_) => false,
         }
     }
 
@@ -185,6 +220,40 @@ impl Connection {
                 debug!("{self}: the socket failed: {error}");
                 DriveResult::Close(CloseReason::Failed)
             });
+        self.end_drive(result, buffers)
+    }
+
+    /// Continues the turn in which the connection was [lent](DriveResult::Lend), on the worker that
+    /// has it back with the [delivered](Self::deliver) reply.
+    #[expect(dead_code, reason = "no protocol makes calls yet")]
+    pub(crate) fn resume(&mut self, buffers: &mut WorkerBuffers, service: &Service) -> DriveResult {
+        self.io.unpack(buffers);
+        let result =
+            (self.protocol.resume(&mut self.io, buffers, service)).unwrap_or_else(|error| {
+                debug!("{self}: the socket failed: {error}");
+                DriveResult::Close(CloseReason::Failed)
+            });
+        self.end_drive(result, buffers)
+    }
+
+    /// Stores the result of a call. The connection must then be driven.
+    #[expect(dead_code, reason = "no protocol makes calls yet")]
+    pub(crate) fn deliver(&mut self, reply: Reply) {
+        self.protocol.deliver(reply);
+    }
+
+    /// Whether the connection has several requests at a time, so that it can be driven by
+    /// [`Admission::Protocol`] and lent.
+    #[expect(dead_code, reason = "no connection is multiplexed yet")]
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        self.protocol.is_multiplexed()
+    }
+
+    fn end_drive(&mut self, result: DriveResult, buffers: &mut WorkerBuffers) -> DriveResult {
+        if let DriveResult::Lend(_) = result {
+            self.io.lent = Some(buffers.lend());
+            return result;
+        }
         self.io.pack(self.protocol.held(), buffers);
         #[cfg(feature = "_tls")]
         if let DriveResult::Close(reason) = result {
@@ -261,7 +330,7 @@ impl Connection {
 
     /// Whether a response, perhaps from a handler's reader, has not been sent in full.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.io.unsent.is_some()
+        self.io.has_unsent()
     }
 
     /// Call this before the connection is dropped. If a response is incomplete, the socket is reset,

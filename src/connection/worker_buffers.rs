@@ -3,6 +3,7 @@
 use std::mem;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::call::Call;
 use super::write_queue::WriteQueue;
 use crate::http1::{Date, Input, RequestBuffer};
 
@@ -19,6 +20,10 @@ pub(crate) struct WorkerBuffers {
     pub(super) input: Input,
     pub(super) write_queue: WriteQueue,
     pub(super) request: RequestBuffer,
+    /// The call for which the connection is to be lent.
+    pub(super) call: Option<Call>,
+    /// Memory for the buffers of a lent connection.
+    spare: Option<Box<LentBuffers>>,
     pub(super) now: Instant,
     /// Responses that this worker has sent in full.
     pub(super) answered: u64,
@@ -26,6 +31,14 @@ pub(crate) struct WorkerBuffers {
     pub(super) shed: u64,
     date: Date,
     date_until: Instant,
+}
+
+/// The input and output of a lent connection. They stay with the connection while a call runs on its
+/// worker, so that another thread can drive it.
+#[derive(Debug, Default)]
+pub(super) struct LentBuffers {
+    pub(super) input: Input,
+    pub(super) write_queue: WriteQueue,
 }
 
 impl WorkerBuffers {
@@ -36,6 +49,8 @@ impl WorkerBuffers {
             input: Input::with_capacity(INPUT_ROOM),
             write_queue: WriteQueue::default(),
             request: RequestBuffer::default(),
+            call: None,
+            spare: None,
             now,
             answered: 0,
             shed: 0,
@@ -62,6 +77,30 @@ impl WorkerBuffers {
         mem::take(&mut self.shed)
     }
 
+    /// Takes the call for which the connection is to be lent.
+    #[expect(dead_code, reason = "no protocol makes calls yet")]
+    pub(crate) fn take_call(&mut self) -> Option<Call> {
+        self.call.take()
+    }
+
+    /// Moves input and output out, for a connection that is lent.
+    pub(super) fn lend(&mut self) -> Box<LentBuffers> {
+        let mut lent = self.spare.take().unwrap_or_default();
+        self.swap(&mut lent);
+        lent
+    }
+
+    /// Moves input and output of a connection that was lent back in.
+    pub(super) fn take_back(&mut self, mut lent: Box<LentBuffers>) {
+        self.swap(&mut lent);
+        self.spare = Some(lent);
+    }
+
+    fn swap(&mut self, lent: &mut LentBuffers) {
+        mem::swap(&mut self.input, &mut lent.input);
+        mem::swap(&mut self.write_queue, &mut lent.write_queue);
+    }
+
     /// The current `Date`, formatted once a second.
     pub(super) fn date(&mut self) -> Date {
         if self.now >= self.date_until {
@@ -84,10 +123,10 @@ impl WorkerBuffers {
     }
 
     /// Frees buffers that an unusual request has enlarged, and drops the request, so that its parts do
-    /// not live until the next one.
+    /// not live until the next one. Makes a new input buffer if a lent connection has kept it.
     pub(super) fn reset(&mut self) {
         self.request.clear();
-        if self.input.capacity() > INPUT_ROOM {
+        if self.input.capacity() != INPUT_ROOM {
             self.input = Input::with_capacity(INPUT_ROOM);
         }
     }

@@ -50,6 +50,7 @@ use crate::message::problem::error_pages::CustomErrorPages;
 use crate::message::record::Observers;
 pub(crate) use crate::net::ListenAddr;
 use crate::net::listener::Listener;
+use crate::sync::atomic::AtomicUsize;
 use crate::sync::channel::{Receiver, Sender};
 
 /// A bound server: clients can connect, and get responses once it [runs](Self::run).
@@ -173,6 +174,7 @@ impl Server {
                 error_pages: self.error_pages,
                 default_headers: self.default_headers,
                 log_limits: LogLimits::new(),
+                streaming: AtomicUsize::new(0),
             },
             max_connections: self.max_connections,
             ready_tx: self.ready_tx,
@@ -292,7 +294,8 @@ impl ServerState {
             DriveResult::Close(reason) => self.close(*task, reason),
             _ if self.phase() >= Phase::Forced => self.close(*task, CloseReason::Forced),
             DriveResult::Park(pending) => return self.park(task, pending),
-            DriveResult::Requeue => return Some((task, WakeReason::Ready)),
+            // A worker applies it first.
+            DriveResult::Lend(_) | DriveResult::Requeue => return Some((task, WakeReason::Ready)),
             DriveResult::Deregister => {
                 self.deregister(&mut task);
                 return Some((task, WakeReason::Deregistered));

@@ -69,6 +69,12 @@ impl Http1 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> io::Result<DriveResult> {
+        let overload = match admission {
+            Admission::Handle => None,
+            Admission::Shed(overload) => Some(overload),
+            // Only multiplexed connections are driven without their handlers.
+            Admission::Protocol => return Ok(DriveResult::Requeue),
+        };
         let limits = service.limits();
         let mut steps = STEPS_PER_TURN;
         loop {
@@ -90,21 +96,19 @@ impl Http1 {
                 return Ok(io.send(buffers, service)?.unwrap_or(DriveResult::Requeue));
             }
             let body_mode =
-                |request: &Request| streamed_body::body_mode(request, admission, service);
+                |request: &Request| streamed_body::body_mode(request, overload, service);
             let (input, request) = (&mut buffers.input, &mut buffers.request);
             let event = self.decoder.decode_with(input, request, &limits, body_mode);
-            match (event, admission) {
+            match (event, overload) {
                 (Ok(Event::Request), _) => {
                     steps -= 1;
                     self.respond(
                         io,
                         buffers,
                         service,
-                        |_, _, transaction, buffers| match admission {
-                            Admission::Handle => {
-                                transaction.handle(&mut buffers.received(service), service)
-                            }
-                            Admission::Shed(overload) => {
+                        |_, _, transaction, buffers| match overload {
+                            None => transaction.handle(&mut buffers.received(service), service),
+                            Some(overload) => {
                                 respond::shed(transaction, overload, buffers, service)
                             }
                         },
@@ -113,15 +117,13 @@ impl Http1 {
                         steps = 0;
                     }
                 }
-                (Ok(Event::Continue), Admission::Handle)
-                    if self.decoder.needs() > service.budget.most() =>
-                {
+                (Ok(Event::Continue), None) if self.decoder.needs() > service.budget.most() => {
                     self.reject(io, RequestError::BodyTooLarge, buffers, service);
                 }
-                (Ok(Event::Continue), Admission::Handle) => {
+                (Ok(Event::Continue), None) => {
                     buffers.write_queue.bytes().extend_from_slice(CONTINUE);
                 }
-                (Ok(Event::Stream), Admission::Handle) => {
+                (Ok(Event::Stream), None) => {
                     // Reading the body may take long, so this is the last request of the turn.
                     steps = 0;
                     let result = self.respond_while_streaming(io, wake, buffers, service)?;
@@ -129,7 +131,7 @@ impl Http1 {
                         return Ok(result);
                     }
                 }
-                (Ok(Event::HeadOnly), Admission::Handle) => {
+                (Ok(Event::HeadOnly), None) => {
                     steps -= 1;
                     self.respond_to_head(io, &limits, buffers, service)?;
                 }
@@ -140,7 +142,7 @@ impl Http1 {
                 (
                     Ok(Event::Continue | Event::Stream | Event::HeadOnly)
                     | Err(RequestError::BodyTooLarge),
-                    Admission::Shed(overload),
+                    Some(overload),
                 ) => self.shed_by_head(io, overload, buffers, service),
                 (Ok(Event::Incomplete(progress)), _) => {
                     let is_first = steps == STEPS_PER_TURN;

@@ -19,13 +19,11 @@ use crate::connection::connection_io::ConnectionIo;
 use crate::connection::deadlines::part_deadline;
 use crate::connection::phase::PhaseCell;
 use crate::connection::transaction::Transaction;
-use crate::connection::{
-    Admission, CloseReason, DriveResult, Phase, Service, WakeReason, WorkerBuffers,
-};
+use crate::connection::{CloseReason, DriveResult, Phase, Service, WakeReason, WorkerBuffers};
 use crate::http1::{BodyDecoder, CONTINUE, Expectation, Input, Persistence};
 use crate::message::body::{self, BodySource};
 use crate::message::request_error::RequestError;
-use crate::message::{BodyMode, Request, Response};
+use crate::message::{BodyMode, Overload, Request, Response};
 use crate::net::transport::{Received, Socket};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard, ignore_poison};
@@ -73,10 +71,10 @@ struct Reader(Arc<BodyChannel>);
 #[inline(never)]
 pub(super) fn body_mode(
     request: &Request,
-    admission: Admission,
+    overload: Option<Overload>,
     service: &Service,
 ) -> Option<BodyMode> {
-    if let Admission::Shed(_) = admission {
+    if overload.is_some() {
         return None;
     }
     let mode = catch_unwind(AssertUnwindSafe(|| service.handler.body_mode(request)));

@@ -25,6 +25,7 @@ use crate::server::waker::Waker;
 use crate::server::worker::*;
 use crate::server::worker_activity::WorkerActivity;
 use crate::sync;
+use crate::sync::atomic::AtomicUsize;
 use crate::sync::{Condvar, Mutex, channel, ignore_poison};
 
 /// A request after whose response the connection closes.
@@ -92,6 +93,7 @@ impl Scenario {
                 error_pages: CustomErrorPages::default(),
                 default_headers: DefaultHeaders::default(),
                 log_limits: LogLimits::new(),
+                streaming: AtomicUsize::new(0),
             },
             max_connections: MAX_CONNECTIONS,
             ready_tx,

@@ -1,0 +1,46 @@
+//! Calls that run while their connection is lent.
+//!
+//! A protocol with several requests at a time must not keep its connection while a handler runs: the
+//! other requests, and the client's frames, would wait for that handler. So it leaves a [`Call`] in
+//! the [`WorkerBuffers`] and returns [`DriveResult::Lend`](super::DriveResult::Lend). The server
+//! lends the connection, runs the call, and delivers its [`Reply`] to the connection. Meanwhile
+//! another thread may drive the connection.
+
+use std::sync::Arc;
+
+use super::{Service, WorkerBuffers};
+
+/// A handler's call or a read of its body reader. It uses the buffers of its worker and nothing of
+/// the connection.
+#[derive(Debug)]
+pub(crate) enum Call {}
+
+/// The result of a [`Call`], for the connection that made it.
+#[derive(Debug)]
+pub(crate) struct Reply(());
+
+/// Lets any thread have a connection driven. It keeps neither the connection nor the server alive.
+#[expect(dead_code, reason = "no protocol makes calls yet")]
+pub(crate) trait ConnectionWaker: Send + Sync {
+    /// Has the connection driven, whatever it waits for. If it is lent, its owner drives it soon.
+    fn wake(&self);
+
+    /// Has the connection driven by another thread even while it is lent. Call this before a call
+    /// waits for something that the client sends.
+    fn hand_over(&self);
+}
+
+impl Call {
+    /// Runs the call. It does not panic, whatever a handler does. `waker` creates a waker of the
+    /// connection, for calls that need one.
+    #[expect(dead_code, reason = "no protocol makes calls yet")]
+    pub(crate) fn run(
+        self,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+        waker: &dyn Fn() -> Arc<dyn ConnectionWaker>,
+    ) -> Reply {
+        let _ = (buffers, service, waker);
+        match self {}
+    }
+}
