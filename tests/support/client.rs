@@ -278,6 +278,17 @@ impl Client {
         self.take(count)
     }
 
+    /// Reads this many bytes, or learns how the connection ended before.
+    #[track_caller]
+    pub(crate) fn bytes_or_end(&mut self, count: usize) -> Result<Vec<u8>, End> {
+        while self.received.len() < count {
+            if let Some(end) = self.read_or_end() {
+                return Err(end);
+            }
+        }
+        Ok(self.take(count))
+    }
+
     /// The server closes the connection normally and sends nothing before.
     #[track_caller]
     pub(crate) fn expect_closed(&mut self) {
@@ -314,15 +325,23 @@ impl Client {
     #[track_caller]
     pub(crate) fn read_rest(&mut self) -> (Vec<u8>, End) {
         let end = loop {
-            match self.read() {
-                Ok(0) => break End::Closed,
-                Ok(_) => {}
-                Err(error) if is_reset(&error) => break End::Reset,
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break End::Truncated,
-                Err(error) => panic!("the connection does not end: {error}"),
+            if let Some(end) = self.read_or_end() {
+                break end;
             }
         };
         (std::mem::take(&mut self.received), end)
+    }
+
+    /// Reads some bytes. Returns how the connection ended if it has.
+    #[track_caller]
+    fn read_or_end(&mut self) -> Option<End> {
+        match self.read() {
+            Ok(0) => Some(End::Closed),
+            Ok(_) => None,
+            Err(error) if is_reset(&error) => Some(End::Reset),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some(End::Truncated),
+            Err(error) => panic!("neither bytes nor an end: {error}"),
+        }
     }
 
     #[track_caller]

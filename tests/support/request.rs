@@ -1,5 +1,8 @@
 //! Requests as bytes.
 
+/// A name and a value.
+pub(crate) type Field<'a> = (&'a str, &'a str);
+
 /// A request without a body.
 pub(crate) fn get(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: it\r\n\r\n").into()

@@ -116,6 +116,18 @@ impl TestServer {
         }
     }
 
+    /// Connects a client whose first bytes are those of HTTP/2, which TLS negotiates.
+    #[track_caller]
+    pub(crate) fn connect_http2(&self) -> Client {
+        let client = Client::connect(&self.address);
+        match &self.entrance {
+            ClientSetup::Open | ClientSetup::File(_) => client,
+            ClientSetup::Tls(config) => {
+                client.with_tls(&super::tls::for_http2(config), super::tls::NAME)
+            }
+        }
+    }
+
     /// Another client sends a request and receives a response.
     #[track_caller]
     pub(crate) fn expect_serving(&self) {

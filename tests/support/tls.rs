@@ -143,7 +143,15 @@ fn client_of(
                 .expect("key and certificate match")
         }
     };
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // The clients of most tests speak HTTP/1.1.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+/// The configuration of a client that speaks only HTTP/2.
+pub(crate) fn for_http2(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
     Arc::new(config)
 }
 

@@ -41,9 +41,9 @@ fn handler_sees_the_negotiated_parameters() {
 fn alpn_mismatch_gets_no_application_protocol() {
     let secure = TlsServer::spawn(|builder| builder, describe);
     let mut config = ClientConfig::clone(&secure.config);
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
     let mut client = secure.server.connect().with_tls(&Arc::new(config), NAME);
-    let error = client.try_handshake().expect_err("h2 is not offered");
+    let error = client.try_handshake().expect_err("it is not offered");
     let error = error.get_ref().and_then(|error| error.downcast_ref());
     let alert = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
     assert_eq!(error, Some(&alert));
