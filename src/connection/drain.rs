@@ -89,8 +89,8 @@ mod tests {
         use crate::connection::tests::{serve, tls};
         use crate::connection::{Admission, Connection, DriveResult, WaitFor, WorkerBuffers};
         use crate::message::{PeerAddr, Request};
-        use crate::net::ListenerProtocol;
         use crate::net::transport::Socket;
+        use crate::net::{Alpn, ListenerProtocol};
 
         let start = Instant::now();
         let (config, client_config) = tls::parties();
@@ -101,7 +101,7 @@ mod tests {
             set.expect("a socket can be made non-blocking");
         }
         let service = serve(|_: Request| "yes");
-        let ours = Socket::new(ours.into()).with_tls(config.config());
+        let ours = Socket::new(ours.into()).with_tls(config.config(Alpn::Http1));
         let ours = ours.expect("the configuration is right");
         let opening = ListenerProtocol::default().with_tls(config);
         let mut connection = Connection::new(ours, PeerAddr::UNIX, &opening, start, &service);

@@ -114,8 +114,8 @@ impl TlsInfo {
         self.server_name.as_deref()
     }
 
-    /// Returns the negotiated protocol, `http/1.1`, if the client offered protocols (ALPN, RFC
-    /// 7301).
+    /// Returns the negotiated protocol, `http/1.1` or `h2`, if the client offered protocols (ALPN,
+    /// RFC 7301).
     #[must_use]
     pub fn alpn(&self) -> Option<&[u8]> {
         self.alpn.as_deref()

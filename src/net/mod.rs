@@ -1,5 +1,7 @@
 //! Listeners, transports, TLS and proxies: all code that uses sockets.
 
+#[cfg(feature = "_tls")]
+mod alpn;
 mod listen_addr;
 pub(crate) mod listener;
 mod listener_protocol;
@@ -10,6 +12,8 @@ pub(crate) mod socket_file;
 pub(crate) mod tls;
 pub(crate) mod transport;
 
+#[cfg(feature = "_tls")]
+pub(crate) use self::alpn::Alpn;
 pub use self::listen_addr::{ListenAddr, ListenAddrError, UnixAddr};
 pub use self::listener::BindError;
 pub(crate) use self::listener_protocol::ListenerProtocol;

@@ -6,8 +6,8 @@ use super::*;
 use crate::connection::tests::{serve, tls};
 use crate::connection::{Admission, Connection, WaitFor, WakeReason};
 use crate::message::{Body, PeerAddr, Request};
-use crate::net::ListenerProtocol;
 use crate::net::transport::Socket;
+use crate::net::{Alpn, ListenerProtocol};
 
 /// A response body that fills the client's socket at its end.
 struct Filler(UnixStream);
@@ -40,7 +40,7 @@ fn close_notify_waits_for_room_until_the_deadline() {
             let filler = Filler(theirs.try_clone().expect("a socket can be cloned"));
             Body::from_reader(filler)
         });
-        let ours = Socket::new(ours.into()).with_tls(config.config());
+        let ours = Socket::new(ours.into()).with_tls(config.config(Alpn::Http1));
         let opening = ListenerProtocol::default().with_tls(config);
         let ours = ours.expect("the configuration is valid");
         let mut connection = Connection::new(ours, PeerAddr::UNIX, &opening, now, &service);

@@ -5,6 +5,8 @@ mod conflict;
 use std::time::{Duration, Instant};
 
 pub use self::conflict::Conflict;
+#[cfg(feature = "_tls")]
+use crate::net::Alpn;
 #[cfg(feature = "proxy")]
 use crate::net::proxy::TrustedProxies;
 use crate::sync::CENTURY;
@@ -234,6 +236,16 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The newest protocol that TLS clients may choose.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn newest_protocol(&self) -> Alpn {
+        #[cfg(feature = "http2")]
+        if self.http2 {
+            return Alpn::Http2;
+        }
+        Alpn::Http1
+    }
+
     /// How many handlers may run at once for the requests of one HTTP/2 connection.
     #[cfg(feature = "http2")]
     pub(crate) fn handlers_per_connection(&self) -> usize {

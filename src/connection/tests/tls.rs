@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-use crate::net::Tls;
+use crate::net::{Alpn, Tls};
 
 const NAME: &str = "it.example";
 
@@ -17,7 +17,7 @@ pub(in crate::connection) fn parties() -> (Tls, Arc<ClientConfig>) {
     let mut roots = RootCertStore::empty();
     let added = roots.add(issued.cert.der().clone());
     added.expect("the certificate can be a root");
-    let provider = Arc::clone(tls.config().crypto_provider());
+    let provider = Arc::clone(tls.config(Alpn::Http1).crypto_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider supports the versions")

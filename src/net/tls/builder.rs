@@ -10,13 +10,10 @@ use rustls::{RootCertStore, ServerConfig};
 use super::certificates::{Certificates, Pem};
 use super::error::Reason;
 use super::provider;
-use crate::net::{Tls, TlsError};
-
-/// The ALPN name of HTTP/1.1 (RFC 7301 section 6), the only protocol that is offered.
-const HTTP: &[u8] = b"http/1.1";
+use crate::net::{Alpn, Tls, TlsError};
 
 /// Builds a [`Tls`] with TLS 1.2 and 1.3, the ALPN protocol `http/1.1`, session tickets, and the
-/// given certificates.
+/// given certificates. A server with HTTP/2 prefers the ALPN protocol `h2`.
 ///
 /// ```no_run
 /// use httpool::{ClientCertificates, Tls};
@@ -140,7 +137,10 @@ impl TlsBuilder {
             .map_err(TlsError::of_configuration)?
             .with_client_cert_verifier(self.verifier()?)
             .with_cert_resolver(Arc::new(certificates));
-        config.alpn_protocols = vec![HTTP.to_vec()];
+        // The server chooses the first one that a client offers.
+        config.alpn_protocols = [Alpn::Http2, Alpn::Http1]
+            .map(|protocol| protocol.name().to_vec())
+            .into();
         config.ticketer = provider::ticketer().map_err(TlsError::of_configuration)?;
         Ok(config)
     }

@@ -18,6 +18,8 @@ use self::plain::Plain;
 pub(crate) use self::tls::Handshake;
 use self::tls::SessionBox;
 use crate::message::body::{Client, Presence};
+#[cfg(all(feature = "_tls", feature = "http2"))]
+use crate::net::Alpn;
 
 /// The socket of one client.
 ///
@@ -160,6 +162,14 @@ impl Socket {
             return session.send_file(&self.plain, file, offset, count);
         }
         self.plain.send_file(file, offset, count)
+    }
+
+    /// The protocol that the client chose in its TLS handshake. It is `None` without TLS, before the
+    /// end of the handshake, and if the client named no protocol.
+    #[cfg(all(feature = "_tls", feature = "http2"))]
+    #[allow(dead_code, reason = "connections do not choose their protocol yet")]
+    pub(crate) fn alpn(&self) -> Option<Alpn> {
+        self.session.as_ref()?.alpn()
     }
 
     /// Whether bytes have arrived that were not received.

@@ -277,10 +277,13 @@ impl Acceptor {
         }
         #[cfg(feature = "_tls")]
         let socket = match &protocol.tls {
-            Some(tls) => match socket.with_tls(tls.config()) {
-                Ok(socket) => socket,
-                Err(error) => return error!("{peer}: connection refused: {error}"),
-            },
+            Some(tls) => {
+                let config = tls.config(shared.service.config.newest_protocol());
+                match socket.with_tls(config) {
+                    Ok(socket) => socket,
+                    Err(error) => return error!("{peer}: connection refused: {error}"),
+                }
+            }
             None => socket,
         };
         let connection_guard = shared.stats.accept();

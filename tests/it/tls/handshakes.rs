@@ -51,6 +51,15 @@ fn alpn_mismatch_gets_no_application_protocol() {
 }
 
 #[test]
+fn clients_get_http1_if_http2_is_off() {
+    let secure = TlsServer::spawn(|builder| builder.http2(false), describe);
+    let mut config = ClientConfig::clone(&secure.config);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let mut client = secure.server.connect().with_tls(&Arc::new(config), NAME);
+    client.get_and_close("/").expect_body("GET / ");
+}
+
+#[test]
 fn stalled_handshakes_hold_no_worker() {
     let secure = TlsServer::spawn(
         |builder| builder.workers(1).handshake_timeout(NEVER),

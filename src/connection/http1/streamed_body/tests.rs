@@ -132,14 +132,14 @@ mod tls {
 
     use super::*;
     use crate::connection::tests::tls;
-    use crate::net::Tls;
     use crate::net::transport::Handshake;
+    use crate::net::{Alpn, Tls};
 
     /// Both ends of a connection after the handshake.
     fn handshake(tls: &Tls, config: &Arc<ClientConfig>) -> (ClientConnection, UnixStream, Socket) {
         let (mut client, socket) = pair();
         let mut socket = socket
-            .with_tls(tls.config())
+            .with_tls(tls.config(Alpn::Http1))
             .expect("the configuration is valid");
         let mut session = tls::client(config);
         thread::scope(|scope| {

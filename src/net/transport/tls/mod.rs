@@ -12,6 +12,8 @@ use rustls::{ServerConfig, ServerConnection};
 use self::keys::Keys;
 use super::plain::Plain;
 use super::{FileSent, MAX_FILE_READ, Received, Socket, read_chunk};
+#[cfg(feature = "http2")]
+use crate::net::Alpn;
 
 /// Maximum calls to receive for one caller. rustls reads 4 KiB per call.
 const MAX_READS: usize = 16;
@@ -140,6 +142,12 @@ impl Session {
 
     pub(crate) fn connection(&self) -> &ServerConnection {
         &self.connection
+    }
+
+    /// The protocol that the client chose.
+    #[cfg(feature = "http2")]
+    pub(crate) fn alpn(&self) -> Option<Alpn> {
+        self.connection.alpn_protocol().and_then(Alpn::of)
     }
 
     pub(crate) fn handshake(&mut self, socket: &Plain) -> io::Result<Handshake> {
