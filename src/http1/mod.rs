@@ -10,7 +10,6 @@ mod chunk_extension;
 mod chunked;
 mod decoder;
 mod encoder;
-mod explain;
 mod fragment;
 mod framing;
 mod head;

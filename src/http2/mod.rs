@@ -5,8 +5,9 @@
 //! in any release.
 //!
 //! [`Preface`] tells HTTP/2 from HTTP/1.1. [`FrameDecoder`] decodes frames, [`HeaderBlocks`]
-//! assembles the encoded headers of a request from them, and [`hpack`] decodes those. The `write_`
-//! functions encode frames. [`SendWindow`] and [`ReceiveWindow`] are the flow control,
+//! assembles the encoded headers of a request from them, [`hpack`] decodes those, and
+//! [`decode_head`] makes a request of them. [`encode_head`] encodes the headers of a response, and
+//! the `write_` functions encode frames. [`SendWindow`] and [`ReceiveWindow`] are the flow control,
 //! [`PeerSettings`] and [`OurSettings`] the settings. An [`Error`] says whether a broken rule ends
 //! a stream or the connection.
 
@@ -14,8 +15,10 @@ pub mod hpack;
 
 mod error;
 mod frame;
+mod head;
 mod header_block;
 mod preface;
+mod priority;
 mod settings;
 mod stream_id;
 mod window;
@@ -26,10 +29,18 @@ pub use self::frame::{
     write_headers, write_ping, write_ping_ack, write_rst_stream, write_settings,
     write_settings_ack, write_window_update,
 };
+pub use self::head::{
+    Content, Head, KeptRequest, RequestBuffer, decode_head, decode_trailers, encode_head,
+    encode_trailers, skip_head,
+};
 pub use self::header_block::{HeaderBlock, HeaderBlocks, MAX_CONTINUATIONS};
 pub use self::preface::{PREFACE, Preface};
+pub use self::priority::Priority;
 pub use self::settings::{
     MAX_MAX_FRAME_SIZE, MIN_MAX_FRAME_SIZE, OurSettings, PeerSettings, SettingsEntries,
 };
 pub use self::stream_id::StreamId;
 pub use self::window::{DEFAULT_WINDOW, MAX_WINDOW, ReceiveWindow, SendWindow};
+pub use crate::message::head::date::Date;
+pub use crate::message::head::expectation::Expectation;
+pub use crate::message::request_error::RequestError;

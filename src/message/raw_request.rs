@@ -146,6 +146,12 @@ impl RawRequest {
         map(self.trailer_lines())
     }
 
+    /// Replaces the head by a copy of it.
+    #[cfg(any(feature = "http2", feature = "unstable"))]
+    pub(crate) fn set_head(&mut self, head: Bytes) {
+        self.head = head;
+    }
+
     /// The headers of the head as a map.
     pub(crate) fn headers(&self) -> HeaderMap {
         map(self.header_lines())

@@ -28,12 +28,17 @@ pub enum RequestError {
     TargetTooLong,
     /// A header line is malformed (RFC 9112 section 5).
     FieldLine,
+    /// A pseudo-header of HTTP/2 is missing, unknown, repeated or malformed, or follows another header
+    /// (RFC 9113 section 8.3).
+    PseudoHeader,
+    /// A header that belongs to a connection of HTTP/1.1 is used in HTTP/2 (RFC 9113 section 8.2.2).
+    ConnectionHeader,
     /// The head exceeds [`max_header_size`](crate::Builder::max_header_size), has more than 100
     /// header lines, or does not fit into
     /// [`max_buffered_memory`](crate::Builder::max_buffered_memory) even if all of it is free.
     HeadTooLarge,
     /// `Host` is missing, repeated or malformed, or differs from the target's authority (RFC 9112
-    /// section 3.2).
+    /// section 3.2, RFC 9113 section 8.3.1).
     Host,
     /// `Authorization`, `Content-Type` or `Origin` is repeated (RFC 9110 section 5.3).
     Repeated,
@@ -70,12 +75,14 @@ pub enum RequestError {
 
 impl RequestError {
     /// All variants in their order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::LineEnd,
         Self::RequestLine,
         Self::RequestTarget,
         Self::TargetTooLong,
         Self::FieldLine,
+        Self::PseudoHeader,
+        Self::ConnectionHeader,
         Self::HeadTooLarge,
         Self::Host,
         Self::Repeated,
@@ -102,6 +109,8 @@ impl RequestError {
             | Self::RequestLine
             | Self::RequestTarget
             | Self::FieldLine
+            | Self::PseudoHeader
+            | Self::ConnectionHeader
             | Self::Host
             | Self::Repeated
             | Self::ContentLength
@@ -129,6 +138,8 @@ impl RequestError {
             Self::RequestTarget => "request_target",
             Self::TargetTooLong => "target_too_long",
             Self::FieldLine => "field_line",
+            Self::PseudoHeader => "pseudo_header",
+            Self::ConnectionHeader => "connection_header",
             Self::HeadTooLarge => "head_too_large",
             Self::Host => "host",
             Self::Repeated => "repeated_header",
@@ -157,6 +168,13 @@ impl RequestError {
             Self::RequestTarget => "the request target is malformed",
             Self::TargetTooLong => "the request target is too long",
             Self::FieldLine => "a header line is malformed",
+            Self::PseudoHeader => {
+                "send :method, :scheme and :path exactly once, and before all other headers"
+            }
+            Self::ConnectionHeader => {
+                "HTTP/2 has no Connection, Keep-Alive, Proxy-Connection, Transfer-Encoding or \
+                 Upgrade, and TE is trailers or absent"
+            }
             Self::HeadTooLarge => "the request head is too large",
             Self::Host => "send exactly one valid Host header",
             Self::Repeated => {

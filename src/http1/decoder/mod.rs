@@ -10,8 +10,9 @@ use http::HeaderMap;
 
 use self::partial::{Absorbed, BodyCoding, Partial, Reception, Rest, room};
 use super::chunked::Chunked;
-use super::{BodyDecoder, Framing, Input, Limits, explain, fragment};
+use super::{BodyDecoder, Framing, Input, Limits, fragment};
 use super::{Expectation, Head, Persistence, ResponseContext, head};
+use crate::message::head::explain;
 use crate::message::request_error::RequestError;
 use crate::message::{Body, BodyMode, RawRequest, Request};
 

@@ -252,6 +252,14 @@ impl Body {
         }
     }
 
+    /// Replaces the head of the raw request by a copy of it.
+    #[cfg(any(feature = "http2", feature = "unstable"))]
+    pub(crate) fn set_head(&mut self, head: &Bytes) {
+        if let Some(raw_request) = &mut self.raw_request {
+            raw_request.set_head(head.clone());
+        }
+    }
+
     /// The body of a response after which another protocol follows.
     pub(crate) fn upgrade(upgrade: Upgrade) -> Self {
         Content::Upgrade(Box::new(upgrade)).into()

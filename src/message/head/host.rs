@@ -110,14 +110,14 @@ pub(crate) fn agree(
     if authority.is_empty() || !is_host(authority) {
         return false;
     }
-    let port = match scheme {
-        Some(scheme) if *scheme == Scheme::HTTPS => b"443",
-        _ => &b"80"[..],
-    };
-    host.is_none_or(|host| {
-        let host = without_port(host.as_bytes(), port);
-        without_port(authority, port).eq_ignore_ascii_case(host)
-    })
+    let is_https = scheme.is_some_and(|scheme| *scheme == Scheme::HTTPS);
+    host.is_none_or(|host| is_same(authority, host.as_bytes(), is_https))
+}
+
+/// Whether two valid hosts are the same, up to the case and the scheme's own port.
+pub(crate) fn is_same(host: &[u8], other: &[u8], is_https: bool) -> bool {
+    let port = if is_https { &b"443"[..] } else { b"80" };
+    without_port(host, port).eq_ignore_ascii_case(without_port(other, port))
 }
 
 /// The host without the port, if it is this port or empty.

@@ -4,6 +4,7 @@
 pub(crate) mod content_length;
 pub(crate) mod date;
 pub(crate) mod expectation;
+pub(crate) mod explain;
 pub(crate) mod host;
 pub(crate) mod percent;
 pub(crate) mod response;

@@ -5,12 +5,12 @@ use std::str;
 use http::Method;
 use http::uri::PathAndQuery;
 
-use crate::message::head::percent::is_percent_encoded;
+use super::percent::is_percent_encoded;
 use crate::message::request_error::RequestError;
 
 /// The error in the target of the request that begins with these bytes, in words for its
 /// author. `None` if no single byte is the cause.
-pub(super) fn explain(error: RequestError, head: &[u8]) -> Option<String> {
+pub(crate) fn explain(error: RequestError, head: &[u8]) -> Option<String> {
     if !matches!(
         error,
         RequestError::RequestTarget | RequestError::RequestLine

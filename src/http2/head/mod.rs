@@ -1,0 +1,210 @@
+//! The heads of requests and responses (RFC 9113 section 8).
+
+mod fields;
+mod pseudo;
+mod request_buffer;
+mod response;
+#[cfg(test)]
+mod tests;
+mod text;
+mod trailers;
+
+use std::ops::ControlFlow;
+
+use http::{Method, Version};
+
+use self::fields::Seen;
+use self::pseudo::Pseudo;
+use self::text::{Assembly, HostSource, join_cookies};
+use super::hpack::{Decoder, FIELD_OVERHEAD, Field};
+use super::{Error, Priority};
+use crate::message::head::expectation::Expectation;
+use crate::message::head::{MAX_FIELDS, repeats_a_single};
+use crate::message::request_error::RequestError;
+
+pub use self::request_buffer::{KeptRequest, RequestBuffer};
+pub use self::response::{Content, encode_head, encode_trailers};
+pub use self::trailers::decode_trailers;
+
+/// The parts of a head that the protocol needs; the rest is in the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// How many bytes of content the client announces.
+    pub content_length: Option<u64>,
+    /// Whether the client waits before it sends the body.
+    pub expectation: Expectation,
+    /// How urgent the response is. `None` if the client does not say it.
+    pub priority: Option<Priority>,
+}
+
+/// Why a head is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rejection {
+    error: RequestError,
+    /// More exact than the error.
+    detail: Option<&'static str>,
+}
+
+impl Rejection {
+    const fn new(error: RequestError, detail: &'static str) -> Self {
+        Self {
+            error,
+            detail: Some(detail),
+        }
+    }
+}
+
+impl From<RequestError> for Rejection {
+    fn from(error: RequestError) -> Self {
+        Self {
+            error,
+            detail: None,
+        }
+    }
+}
+
+/// The size of decoded headers that ends the connection. Up to it, a head that is too large gets a
+/// response.
+fn most_decoded(max_header_size: usize) -> usize {
+    max_header_size
+        .saturating_add(FIELD_OVERHEAD * MAX_FIELDS)
+        .saturating_mul(4)
+}
+
+/// Decodes a header block for its effect on the table only: that of a request which is refused.
+///
+/// # Errors
+///
+/// Those of HPACK, which end the connection.
+pub fn skip_head(
+    decoder: &mut Decoder,
+    block: &[u8],
+    max_header_size: usize,
+    buffer: &mut RequestBuffer,
+) -> Result<(), Error> {
+    let most = most_decoded(max_header_size);
+    let skip = |_: Field<'_>| ControlFlow::Break(());
+    let _flow = decoder.decode(block, &mut buffer.scratch, most, skip)?;
+    Ok(())
+}
+
+/// Decodes the header block of a request into `buffer`.
+///
+/// A head is rejected that `http1` would reject, and one that is malformed by the rules of HTTP/2:
+/// those of names and values (RFC 9113 section 8.2), of pseudo-headers (section 8.3), and of the
+/// headers of a connection (section 8.2.2). Then the buffer holds the known part.
+///
+/// # Errors
+///
+/// The outer error is one of HPACK and ends the connection. The inner error rejects this request.
+pub fn decode_head(
+    decoder: &mut Decoder,
+    block: &[u8],
+    max_header_size: usize,
+    buffer: &mut RequestBuffer,
+) -> Result<Result<Head, RequestError>, Error> {
+    buffer.clear();
+    let mut assembly = Assembly {
+        text: &mut buffer.arena,
+        lines: &mut buffer.lines,
+        pseudo: &mut buffer.pseudo,
+        most: max_header_size,
+        count: 0,
+        host: HostSource::Header,
+        rejection: None,
+    };
+    let most = most_decoded(max_header_size);
+    let flow = decoder.decode(block, &mut buffer.scratch, most, |field| {
+        match assembly.add(field.name, field.value) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(rejection) => ControlFlow::Break(rejection),
+        }
+    });
+    let ended = assembly.end();
+    let readable = assembly.rejection;
+    buffer.head = buffer.arena.split().freeze();
+    let broken = match flow? {
+        ControlFlow::Continue(()) => ended.err(),
+        ControlFlow::Break(rejection) => Some(rejection),
+    };
+    let head = read_head(buffer, readable, broken);
+    Ok(head.map_err(|rejection| {
+        buffer.rejection = Some(rejection);
+        rejection.error
+    }))
+}
+
+/// Puts the text of the buffer into its request and validates it. `readable` is a rule that was
+/// broken before, `broken` one behind which nothing is known.
+fn read_head(
+    buffer: &mut RequestBuffer,
+    readable: Option<Rejection>,
+    broken: Option<Rejection>,
+) -> Result<Head, Rejection> {
+    *buffer.request.version_mut() = Version::HTTP_2;
+    let mut first = None;
+    if !buffer.head.is_empty() {
+        first = read_request_line(buffer).err();
+    }
+    let mut seen = Seen::default();
+    let read = read_lines(buffer, &mut seen);
+    match first.or(readable).or(read.err()).or(broken) {
+        Some(rejection) => Err(rejection),
+        None => seen.head(),
+    }
+}
+
+fn read_request_line(buffer: &mut RequestBuffer) -> Result<(), Rejection> {
+    let RequestBuffer {
+        request,
+        head,
+        arena,
+        pseudo,
+        is_head,
+        ..
+    } = buffer;
+    let method = pseudo.need(Pseudo::Method)?;
+    *is_head = method == b"HEAD";
+    *request.method_mut() = Method::from_bytes(method)
+        .map_err(|_| Rejection::new(RequestError::RequestLine, "the method is malformed"))?;
+    if request.method() == Method::CONNECT {
+        return Err(RequestError::Tunnel.into());
+    }
+    let start = method.len() + 1;
+    let target = head.slice(start..start + pseudo.need(Pseudo::Path)?.len());
+    *request.uri_mut() = text::uri(request.method(), target, arena)?;
+    Ok(())
+}
+
+/// Puts the header lines into the request. Those from the first invalid one on are cut off.
+fn read_lines(buffer: &mut RequestBuffer, seen: &mut Seen) -> Result<(), Rejection> {
+    let RequestBuffer {
+        request,
+        head,
+        arena,
+        lines,
+        ..
+    } = buffer;
+    let headers = request.headers_mut();
+    let mut repeats = false;
+    for line in lines.iter() {
+        let (name, value) = match fields::read(head, *line) {
+            Ok(read) => read,
+            Err(rejection) => {
+                head.truncate(line.start);
+                return Err(rejection);
+            }
+        };
+        seen.note(&head[line.name()], value.as_bytes());
+        repeats |= headers.append(name, value);
+    }
+    if repeats {
+        if seen.cookies > 1 {
+            join_cookies(headers, arena);
+        }
+        if repeats_a_single(headers) {
+            return Err(RequestError::Repeated.into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! A head as text, in the form of HTTP/1.1: assembled from the decoded headers, and read again.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{COOKIE, HeaderName};
+use http::uri::Uri;
+use http::{HeaderMap, HeaderValue, Method, Version};
+
+use super::Rejection;
+use super::pseudo::{Pseudo, PseudoHeaders, malformed};
+use crate::message::Request;
+use crate::message::head::host::{is_host, is_same};
+use crate::message::head::{MAX_FIELDS, target};
+use crate::message::request_error::RequestError;
+
+const VERSION: &[u8] = b" HTTP/2.0\r\n";
+const LINE_END: &[u8] = b"\r\n";
+const COLON: &[u8] = b": ";
+
+/// The place of a header line in the text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    pub(super) start: usize,
+    colon: usize,
+    end: usize,
+}
+
+impl Line {
+    pub(super) fn name(self) -> Range<usize> {
+        self.start..self.colon
+    }
+
+    pub(super) fn value(self) -> Range<usize> {
+        self.colon + COLON.len()..self.end
+    }
+}
+
+/// A head that is being assembled from its headers, which are not validated yet.
+pub(super) struct Assembly<'b> {
+    /// Empty before the request line is written.
+    pub(super) text: &'b mut BytesMut,
+    pub(super) lines: &'b mut Vec<Line>,
+    pub(super) pseudo: &'b mut PseudoHeaders,
+    /// Longest text.
+    pub(super) most: usize,
+    /// Headers so far, including those that are not in the text.
+    pub(super) count: usize,
+    pub(super) host: HostSource,
+    /// A broken rule that leaves the rest of the head readable.
+    pub(super) rejection: Option<Rejection>,
+}
+
+/// Which headers have named the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HostSource {
+    /// `Host`, or none so far.
+    Header,
+    /// `:authority`, which the text shows as `host`.
+    Authority,
+    /// Both. The text shows one.
+    Both,
+}
+
+impl Assembly<'_> {
+    /// Adds a decoded header. The rest of the head is unknown after an error.
+    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), Rejection> {
+        if name.starts_with(b":") {
+            return match self.text.is_empty() {
+                true => self.pseudo.add(name, value, self.most),
+                false => Err(malformed("a pseudo-header follows another header")),
+            };
+        }
+        if self.text.is_empty() {
+            self.begin()?;
+        }
+        if self.host != HostSource::Header && name == b"host" {
+            return self.compare_host(value);
+        }
+        self.append(name, value)
+    }
+
+    /// Ends the head.
+    pub(super) fn end(&mut self) -> Result<(), Rejection> {
+        let begun = match self.text.is_empty() {
+            true => self.begin(),
+            false => Ok(()),
+        };
+        if !self.text.is_empty() {
+            self.text.extend_from_slice(LINE_END);
+        }
+        begun
+    }
+
+    /// Writes the request line, and the authority as `host`.
+    fn begin(&mut self) -> Result<(), Rejection> {
+        let method = self.pseudo.need(Pseudo::Method)?;
+        let target = self.pseudo.need(match method {
+            b"CONNECT" => Pseudo::Authority,
+            _ => Pseudo::Path,
+        })?;
+        if !is_printable(method) {
+            return Err(Rejection::new(
+                RequestError::RequestLine,
+                "the method is malformed",
+            ));
+        }
+        if !is_printable(target) {
+            let detail = "the request target contains a control character";
+            return Err(Rejection::new(RequestError::RequestTarget, detail));
+        }
+        let length = method.len() + 1 + target.len() + VERSION.len() + LINE_END.len();
+        if length > self.most {
+            return Err(RequestError::TargetTooLong.into());
+        }
+        for part in [method, b" ", target, VERSION] {
+            self.text.extend_from_slice(part);
+        }
+        if let Err(rejection) = self.pseudo.is_https()
+            && method != b"CONNECT"
+        {
+            self.rejection = Some(rejection);
+        }
+        self.write_authority()
+    }
+
+    fn write_authority(&mut self) -> Result<(), Rejection> {
+        let Some(authority) = self.pseudo.get(Pseudo::Authority) else {
+            return Ok(());
+        };
+        if authority.is_empty() || !is_host(authority) {
+            let wrong = Rejection::new(RequestError::Host, ":authority is malformed");
+            self.rejection.get_or_insert(wrong);
+            return Ok(());
+        }
+        self.host = HostSource::Authority;
+        self.count += 1;
+        append(b"host", authority, self.most, self.text, self.lines)
+    }
+
+    /// Takes a `Host` beside `:authority`. It is not written, because it says the same.
+    fn compare_host(&mut self, host: &[u8]) -> Result<(), Rejection> {
+        self.count_one()?;
+        let authority = self.pseudo.get(Pseudo::Authority).unwrap_or_default();
+        let is_https = self.pseudo.is_https().unwrap_or_default();
+        let detail = match self.host {
+            HostSource::Both => "Host is repeated",
+            _ if is_host(host) && is_same(authority, host, is_https) => {
+                self.host = HostSource::Both;
+                return Ok(());
+            }
+            _ => ":authority and Host differ",
+        };
+        let wrong = Rejection::new(RequestError::Host, detail);
+        self.rejection.get_or_insert(wrong);
+        Ok(())
+    }
+
+    fn append(&mut self, name: &[u8], value: &[u8]) -> Result<(), Rejection> {
+        self.count_one()?;
+        append(name, value, self.most, self.text, self.lines)
+    }
+
+    fn count_one(&mut self) -> Result<(), Rejection> {
+        self.count += 1;
+        match self.count > MAX_FIELDS {
+            true => Err(RequestError::HeadTooLarge.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+fn append(
+    name: &[u8],
+    value: &[u8],
+    most: usize,
+    text: &mut BytesMut,
+    lines: &mut Vec<Line>,
+) -> Result<(), Rejection> {
+    let start = text.len();
+    let line = Line {
+        start,
+        colon: start + name.len(),
+        end: start + name.len() + COLON.len() + value.len(),
+    };
+    if line.end + 2 * LINE_END.len() > most {
+        return Err(RequestError::HeadTooLarge.into());
+    }
+    for part in [name, COLON, value, LINE_END] {
+        text.extend_from_slice(part);
+    }
+    lines.push(line);
+    Ok(())
+}
+
+/// Whether the text can show this in its first line.
+fn is_printable(part: &[u8]) -> bool {
+    part.iter().all(|byte| *byte >= b' ' && *byte != 0x7f)
+}
+
+/// The target of a request. RFC 9113 section 8.3.1 allows two forms.
+pub(super) fn uri(method: &Method, target: Bytes, arena: &mut BytesMut) -> Result<Uri, Rejection> {
+    let text = std::str::from_utf8(&target).map_err(|_| RequestError::RequestTarget)?;
+    if !text.starts_with('/') && text != "*" {
+        let detail = ":path does not begin with a slash";
+        return Err(Rejection::new(RequestError::RequestTarget, detail));
+    }
+    let path = target::check(method, text)?;
+    let mut uri = Uri::from_maybe_shared(target).map_err(|_| RequestError::RequestTarget)?;
+    if path == target::Path::Unusual {
+        target::normalize(&mut uri, arena)?;
+    }
+    Ok(uri)
+}
+
+/// Joins the parts of a cookie, which a client may send apart (RFC 9113 section 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap, arena: &mut BytesMut) {
+    for (index, part) in headers.get_all(COOKIE).iter().enumerate() {
+        if index > 0 {
+            arena.extend_from_slice(b"; ");
+        }
+        arena.extend_from_slice(part.as_bytes());
+    }
+    // Every part is valid, so the whole is.
+    if let Ok(joined) = HeaderValue::from_maybe_shared(arena.split().freeze()) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// The request of this text, without content. An unknown or malformed target is `*`.
+pub(super) fn read(head: &Bytes) -> Request {
+    let mut request = Request::default();
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = Uri::from_static("*");
+    let mut ends = memchr::memmem::find_iter(head, LINE_END);
+    let Some(first) = ends.next() else {
+        return request;
+    };
+    read_request_line(head, first, &mut request);
+    let mut start = first + LINE_END.len();
+    let mut has_parts = false;
+    for end in ends {
+        let Some((name, value)) = read_line(head, start..end) else {
+            break;
+        };
+        let is_cookie = name == COOKIE;
+        has_parts |= request.headers_mut().append(name, value) && is_cookie;
+        start = end + LINE_END.len();
+    }
+    if has_parts {
+        join_cookies(request.headers_mut(), &mut BytesMut::new());
+    }
+    request
+}
+
+fn read_request_line(head: &Bytes, end: usize, request: &mut Request) {
+    let line = head[..end].strip_suffix(VERSION.trim_ascii_end());
+    let Some((line, space)) = line.and_then(|line| Some((line, memchr::memchr(b' ', line)?)))
+    else {
+        return;
+    };
+    let Ok(method) = Method::from_bytes(&line[..space]) else {
+        return;
+    };
+    let target = head.slice(space + 1..line.len());
+    if let Ok(uri) = uri(&method, target, &mut BytesMut::new()) {
+        *request.uri_mut() = uri;
+    }
+    *request.method_mut() = method;
+}
+
+fn read_line(head: &Bytes, line: Range<usize>) -> Option<(HeaderName, HeaderValue)> {
+    let colon = line.start + memchr::memchr(b':', &head[line.clone()])?;
+    let name = HeaderName::from_bytes(&head[line.start..colon]).ok()?;
+    let value = head.slice((colon + COLON.len()).min(line.end)..line.end);
+    Some((name, HeaderValue::from_maybe_shared(value).ok()?))
+}
