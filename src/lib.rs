@@ -128,6 +128,8 @@ pub use net::{ClientCertificates, Tls, TlsBuilder, TlsError};
 pub use net::{ForwardedBy, TrustedProxy, TrustedProxyError};
 #[cfg(feature = "_tls")]
 pub use rustls;
+#[cfg(feature = "http2")]
+pub use server::Http2Counts;
 pub use server::{Builder, DrainReport, Handle, Heartbeat, QueueTimes, Server, Snapshot};
 #[cfg(feature = "json")]
 pub use web::Json;

@@ -15,7 +15,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("http2", &["message"]),
     (
         "connection",
-        &["logging", "sync", "message", "net", "http1"],
+        &["logging", "sync", "message", "net", "http1", "http2"],
     ),
     (
         "server",

@@ -29,6 +29,8 @@ mod drain;
 #[cfg(feature = "_tls")]
 mod handshake;
 mod http1;
+#[cfg(feature = "http2")]
+mod http2_stats;
 #[cfg_attr(
     not(any(feature = "proxy", feature = "_tls")),
     expect(
@@ -59,6 +61,8 @@ pub(crate) use self::drive::{Admission, DriveResult, Pending, WaitFor, WakeReaso
 #[cfg(feature = "_tls")]
 use self::handshake::HandshakeStep;
 use self::http1::Http1;
+#[cfg(feature = "http2")]
+pub(crate) use self::http2_stats::{Http2Event, Http2Stats};
 pub(crate) use self::log_limits::LogLimits;
 #[cfg(feature = "proxy")]
 pub(crate) use self::log_limits::log_limited;
@@ -95,6 +99,9 @@ pub(crate) struct Service {
     /// worker is free, the load shedder drives such connections.
     #[expect(dead_code, reason = "no connection is multiplexed yet")]
     pub(crate) streaming: AtomicUsize,
+    #[cfg(feature = "http2")]
+    #[allow(dead_code, reason = "no connection speaks HTTP/2 yet")]
+    pub(crate) http2_stats: Arc<Http2Stats>,
 }
 
 /// One client's connection. It is small while it is parked, because everything that only a driven

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, Version};
 
 use super::{ClientInfo, RawRequest, RejectReason};
 
@@ -120,6 +120,27 @@ impl RequestRecord<'_> {
         self.raw_request
     }
 
+    /// Returns the version of HTTP in which the request was sent. It is `None` if the head could not
+    /// be parsed.
+    ///
+    /// ```
+    /// use httpool::{RequestRecord, http::Version};
+    ///
+    /// fn is_multiplexed(record: &RequestRecord<'_>) -> bool {
+    ///     record.version() == Some(Version::HTTP_2)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        match self.raw_request.request_line().last_chunk()? {
+            b"HTTP/2.0" => Some(Version::HTTP_2),
+            b"HTTP/1.0" => Some(Version::HTTP_10),
+            // Later ones are compatible (RFC 9110 section 2.5).
+            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _] => Some(Version::HTTP_11),
+            _ => None,
+        }
+    }
+
     /// Returns the client, and the proxy it came through.
     #[must_use]
     pub fn client_info(&self) -> &ClientInfo {
@@ -189,5 +210,37 @@ impl Observers {
 impl fmt::Debug for Observers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} observers", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::PeerAddr;
+
+    #[test]
+    fn version_is_that_of_the_request_line() {
+        for (head, version) in [
+            (&b"GET / HTTP/1.0\r\n\r\n"[..], Some(Version::HTTP_10)),
+            (
+                b"GET / HTTP/1.1\r\nhost: HTTP/1.0\r\n\r\n",
+                Some(Version::HTTP_11),
+            ),
+            (b"GET /HTTP/1.0 HTTP/2.0\r\n\r\n", Some(Version::HTTP_2)),
+            (b"", None),
+        ] {
+            let record = RequestRecord {
+                worker: 0,
+                raw_request: &RawRequest::new(head.into(), None),
+                client_info: &ClientInfo::new(PeerAddr::UNIX),
+                id: None,
+                outcome: Outcome::Handled,
+                status: StatusCode::OK,
+                received: 0,
+                sent: None,
+                duration: Duration::ZERO,
+            };
+            assert_eq!(record.version(), version, "{head:?}");
+        }
     }
 }

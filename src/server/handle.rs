@@ -13,6 +13,8 @@ use super::{QueueTimes, Server};
 use crate::connection::Phase;
 use crate::connection::phase::PhaseCell;
 use crate::connection::{Budget, CloseReason};
+#[cfg(feature = "http2")]
+use crate::connection::{Http2Event, Http2Stats};
 use crate::message::Overload;
 use crate::sync::channel::Receiver;
 
@@ -40,6 +42,8 @@ pub struct Handle {
     stats: Arc<Stats>,
     activity: Arc<WorkerActivity>,
     queue_times: Arc<QueueTimeCounters>,
+    #[cfg(feature = "http2")]
+    http2_stats: Arc<Http2Stats>,
     budget: Arc<Budget>,
     queue: Weak<Receiver<ReadyTask>>,
     acceptor: Weak<Waker>,
@@ -89,6 +93,38 @@ pub struct Snapshot {
     pub busy: usize,
     /// Ready connections that wait for a worker ([`Handle::queue_times`] reports the waiting times).
     pub queued: usize,
+}
+
+/// What happened on the HTTP/2 connections of a server so far.
+///
+/// ```
+/// use httpool::Handle;
+///
+/// fn print_streams(server: &Handle) {
+///     let counts = server.http2_counts();
+///     println!("{} streams, {} refused", counts.streams, counts.refused);
+/// }
+/// ```
+#[cfg(feature = "http2")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Http2Counts {
+    /// Streams that are open now. Streams that begin and end while a worker drives their connection
+    /// do not count.
+    pub streams: usize,
+    /// Streams refused because the client had more open than
+    /// [`Builder::max_streams`](crate::Builder::max_streams) allows.
+    pub refused: u64,
+    /// Streams that the client reset.
+    pub reset_by_client: u64,
+    /// Streams that the server reset. Refused ones do not count, and a stream whose response is
+    /// complete does not either.
+    pub reset_by_server: u64,
+    /// Connections that another worker took while one of their handlers ran, so that their other
+    /// requests did not wait for it.
+    pub stolen: u64,
+    /// Responses of handlers that returned after their connection was taken.
+    pub posted: u64,
 }
 
 /// Shows a watchdog whether the server makes progress.
@@ -150,6 +186,8 @@ impl Handle {
             stats: Arc::clone(&server.stats),
             activity: Arc::clone(&server.activity),
             queue_times: Arc::clone(&server.queue_times),
+            #[cfg(feature = "http2")]
+            http2_stats: Arc::clone(&server.http2_stats),
             budget: Arc::clone(&server.budget),
             queue: Arc::downgrade(&server.ready_rx),
             acceptor: Arc::downgrade(&server.waker),
@@ -218,6 +256,38 @@ impl Handle {
     #[must_use]
     pub fn queue_times(&self) -> QueueTimes {
         self.queue_times.times()
+    }
+
+    /// Returns the counters and gauges of HTTP/2.
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub fn http2_counts(&self) -> Http2Counts {
+        let stats = &self.http2_stats;
+        Http2Counts {
+            streams: stats.streams(),
+            refused: stats.count(Http2Event::Refused),
+            reset_by_client: stats.count(Http2Event::ClientReset),
+            reset_by_server: stats.count(Http2Event::ServerReset),
+            stolen: stats.count(Http2Event::Stolen),
+            posted: stats.count(Http2Event::Posted),
+        }
+    }
+
+    /// Returns how many GOAWAYs were sent so far, for each reason: an error code (RFC 9113 section
+    /// 7), which is `NO_ERROR` for an orderly end.
+    ///
+    /// ```
+    /// use httpool::Handle;
+    ///
+    /// fn print_goaways(server: &Handle) {
+    ///     for (reason, count) in server.goaway_counts().filter(|(_, count)| *count > 0) {
+    ///         println!("{reason}: {count}");
+    ///     }
+    /// }
+    /// ```
+    #[cfg(feature = "http2")]
+    pub fn goaway_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.http2_stats.goaways()
     }
 
     /// Returns a heartbeat that shows whether the server makes progress.

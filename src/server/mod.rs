@@ -27,6 +27,8 @@ use log::{debug, error};
 
 use self::acceptor::Acceptor;
 pub use self::builder::Builder;
+#[cfg(feature = "http2")]
+pub use self::handle::Http2Counts;
 pub use self::handle::{DrainReport, Handle, Heartbeat, Snapshot};
 use self::idle_workers::IdleWorkers;
 use self::poller::{Events, Parked, Poller};
@@ -37,6 +39,8 @@ use self::task::{ReadyTask, Task};
 use self::waker::Waker;
 use self::worker::Worker;
 use self::worker_activity::WorkerActivity;
+#[cfg(feature = "http2")]
+use crate::connection::Http2Stats;
 pub(crate) use crate::connection::Phase;
 use crate::connection::config::Config;
 use crate::connection::phase::PhaseCell;
@@ -82,6 +86,8 @@ pub struct Server {
     stats: Arc<Stats>,
     activity: Arc<WorkerActivity>,
     queue_times: Arc<QueueTimeCounters>,
+    #[cfg(feature = "http2")]
+    http2_stats: Arc<Http2Stats>,
     ready_tx: Sender<ReadyTask>,
     ready_rx: Arc<Receiver<ReadyTask>>,
     /// Wakes the acceptor.
@@ -175,6 +181,8 @@ impl Server {
                 default_headers: self.default_headers,
                 log_limits: LogLimits::new(),
                 streaming: AtomicUsize::new(0),
+                #[cfg(feature = "http2")]
+                http2_stats: self.http2_stats,
             },
             max_connections: self.max_connections,
             ready_tx: self.ready_tx,

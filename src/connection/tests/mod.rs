@@ -111,6 +111,8 @@ pub(super) fn serve(handler: impl Handler) -> Service {
         default_headers: DefaultHeaders::default(),
         log_limits: LogLimits::new(),
         streaming: AtomicUsize::new(0),
+        #[cfg(feature = "http2")]
+        http2_stats: Arc::default(),
     }
 }
 

@@ -71,6 +71,8 @@ impl Builder {
             capacity,
             stats: Arc::new(Stats::new(self.config.workers, &waker)),
             activity: Arc::new(WorkerActivity::new(self.config.workers)),
+            #[cfg(feature = "http2")]
+            http2_stats: Arc::default(),
             queue_times: Arc::new(QueueTimeCounters::new(self.config.workers)),
             ready_tx,
             ready_rx: Arc::new(ready_rx),

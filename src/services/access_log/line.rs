@@ -390,6 +390,23 @@ mod tests {
     }
 
     #[test]
+    fn requests_of_http2_are_named_as_such() {
+        let head = b"POST /a?b HTTP/2.0\r\nhost: x\r\nuser-agent: curl/8\r\n\r\n";
+        let unchanged = |_: &mut RequestRecord<'_>| {};
+        for format in [AccessFormat::Common, AccessFormat::Combined] {
+            let text = line(format, head, unchanged);
+            assert!(text.contains("] \"POST /a?b HTTP/2.0\" 200 "), "{text}");
+        }
+        let text = line(AccessFormat::Json, head, unchanged);
+        let value: serde_json::Value = serde_json::from_str(&text).expect("the line is JSON");
+        let members = ["method", "target", "version", "host", "user_agent"];
+        assert_eq!(
+            members.map(|name| value[name].as_str()),
+            ["POST", "/a?b", "HTTP/2.0", "x", "curl/8"].map(Some)
+        );
+    }
+
+    #[test]
     fn json_lines_have_all_members() {
         let text = line(AccessFormat::Json, HEAD, |record| {
             record.id = Some(&ID);

@@ -127,8 +127,53 @@ impl Collector for ServerCollector {
             "httpool_draining",
             "1 while the server drains, otherwise 0",
             usize::from(snapshot.phase > Phase::Running),
-        )
+        )?;
+        #[cfg(feature = "http2")]
+        write_http2(&self.0, &mut writer)?;
+        Ok(())
     }
+}
+
+/// Metrics of its HTTP/2 connections.
+#[cfg(feature = "http2")]
+fn write_http2(handle: &Handle, writer: &mut MetricWriter<'_>) -> fmt::Result {
+    let counts = handle.http2_counts();
+    writer.gauge(
+        "httpool_http2_streams",
+        "Open streams of HTTP/2 connections",
+        counts.streams,
+    )?;
+    writer.counter(
+        "httpool_http2_streams_refused",
+        "Streams refused because the client had too many open",
+        counts.refused,
+    )?;
+    writer.counters(
+        "httpool_http2_streams_reset",
+        "Streams reset before their end, by side",
+        [
+            ("client", counts.reset_by_client),
+            ("server", counts.reset_by_server),
+        ]
+        .map(|(side, count)| ([("side", side)], count)),
+    )?;
+    writer.counters(
+        "httpool_http2_goaways",
+        "GOAWAYs sent, by reason",
+        handle
+            .goaway_counts()
+            .map(|(reason, count)| ([("reason", reason)], count)),
+    )?;
+    writer.counter(
+        "httpool_http2_connections_stolen",
+        "Connections that another worker took while one of their handlers ran",
+        counts.stolen,
+    )?;
+    writer.counter(
+        "httpool_http2_responses_posted",
+        "Responses of handlers that returned after their connection was taken",
+        counts.posted,
+    )
 }
 
 impl Collector for RequestCollector {
@@ -139,6 +184,11 @@ impl Collector for RequestCollector {
             "httpool_requests",
             "Requests with a response, by method and status class",
             counts.requests(),
+        )?;
+        writer.counters(
+            "httpool_requests_by_version",
+            "Requests with a response, by version of HTTP; unknown if the head is malformed",
+            counts.versions(),
         )?;
         writer.counters(
             "httpool_requests_rejected",
@@ -262,7 +312,8 @@ mod tests {
                 rest.strip_prefix(' ')
             });
             let kind = kind.expect("TYPE follows HELP");
-            let is_named = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+            let is_named =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
             assert!(name.bytes().all(is_named), "{name}");
             let is_total = kind == "counter" && format == Format::Prometheus;
             assert_eq!(name.ends_with("_total"), is_total, "{name}");
@@ -329,12 +380,22 @@ mod tests {
             for name in [
                 r#"httpool_requests_total{method="other",status="5xx"}"#,
                 r#"httpool_requests_total{method="GET",status="1xx"}"#,
+                r#"httpool_requests_by_version_total{version="2.0"}"#,
                 r#"httpool_requests_rejected_total{reason="line_end"}"#,
                 r#"httpool_requests_rejected_total{reason="late"}"#,
                 r#"httpool_connections{state="parked"}"#,
                 r#"httpool_connections_ended_total{reason="slow_reader"}"#,
                 r#"httpool_request_duration_seconds_bucket{le="0.00025"}"#,
                 &format!(r#"httpool_response_size_bytes_bucket{{le="{bound}"}}"#),
+            ] {
+                assert!(samples.contains_key(name), "no {name} in {text}");
+            }
+            #[cfg(feature = "http2")]
+            for name in [
+                "httpool_http2_streams",
+                r#"httpool_http2_streams_reset_total{side="client"}"#,
+                r#"httpool_http2_goaways_total{reason="ENHANCE_YOUR_CALM"}"#,
+                "httpool_http2_responses_posted_total",
             ] {
                 assert!(samples.contains_key(name), "no {name} in {text}");
             }

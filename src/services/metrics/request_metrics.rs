@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http::StatusCode;
+use http::{StatusCode, Version};
 
 use crate::message::{Observer, Outcome, RejectReason, RequestRecord};
 use crate::services::sharded::Sharded;
@@ -16,6 +16,9 @@ const OTHER: &str = "other";
 
 /// Classes by the first digit of the status.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Versions of HTTP, and requests whose head could not be parsed.
+const VERSIONS: [&str; 4] = ["1.0", "1.1", "2.0", "unknown"];
 
 /// Bounds in nanoseconds: from the time of a small response to longer than most clients wait.
 pub(crate) const DURATIONS: [u64; 14] = [
@@ -48,7 +51,8 @@ pub(crate) const SIZES: [u64; 8] = [
 ];
 
 /// Counts requests for the [`Admin`](crate::services::Admin) server's `/metrics`: by method and
-/// status, by the reason of a rejection, by duration, and by the sizes of requests and responses.
+/// status, by version of HTTP, by the reason of a rejection, by duration, and by the sizes of
+/// requests and responses.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -70,6 +74,7 @@ pub struct RequestMetrics(Sharded<Counts>);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counts {
     requests: [[u64; CLASSES.len()]; METHODS.len() + 1],
+    versions: [u64; VERSIONS.len()],
     rejected: BTreeMap<&'static str, u64>,
     pub(crate) panicked: u64,
     pub(crate) durations: Histogram<{ DURATIONS.len() }>,
@@ -117,6 +122,7 @@ impl Observer for RequestMetrics {
         let duration = u64::try_from(record.duration().as_nanos()).unwrap_or(u64::MAX);
         let mut counts = self.0.of(record.worker());
         counts.requests[method][class_index(record.status())] += 1;
+        counts.versions[version_index(record.version())] += 1;
         counts.durations.add(&DURATIONS, duration);
         counts.received.add(&SIZES, record.received());
         if let Some(sent) = record.sent() {
@@ -145,6 +151,14 @@ impl Counts {
         })
     }
 
+    /// Number of requests by version of HTTP.
+    pub(crate) fn versions(
+        &self,
+    ) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
+        let versions = VERSIONS.into_iter().zip(self.versions);
+        versions.map(|(version, count)| ([("version", version)], count))
+    }
+
     /// Number of rejected requests by reason.
     pub(crate) fn rejected(
         &self,
@@ -158,6 +172,9 @@ impl Counts {
         counts
             .zip(other.requests.iter().flatten())
             .for_each(|(sum, count)| *sum += count);
+        for (sum, count) in self.versions.iter_mut().zip(other.versions) {
+            *sum += count;
+        }
         for (reason, count) in &other.rejected {
             *self.rejected.entry(reason).or_default() += count;
         }
@@ -211,6 +228,15 @@ fn method_index(request_line: &[u8]) -> usize {
         rest.is_some_and(|rest| rest.starts_with(b" "))
     };
     METHODS.iter().position(is_method).unwrap_or(METHODS.len())
+}
+
+fn version_index(version: Option<Version>) -> usize {
+    match version {
+        Some(Version::HTTP_10) => 0,
+        Some(Version::HTTP_11) => 1,
+        Some(Version::HTTP_2) => 2,
+        _ => VERSIONS.len() - 1,
+    }
 }
 
 fn class_index(status: StatusCode) -> usize {

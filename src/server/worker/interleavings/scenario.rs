@@ -94,6 +94,8 @@ impl Scenario {
                 default_headers: DefaultHeaders::default(),
                 log_limits: LogLimits::new(),
                 streaming: AtomicUsize::new(0),
+                #[cfg(feature = "http2")]
+                http2_stats: Arc::default(),
             },
             max_connections: MAX_CONNECTIONS,
             ready_tx,
