@@ -30,6 +30,7 @@ pub(super) fn bind(builder: Builder, settings: impl Iterator<Item = String>) -> 
         let (name, number) = setting.split_once('=').expect("a setting has a name");
         let number: usize = number.parse().expect("a setting has a number");
         let time = Duration::from_millis(number as u64);
+        let small = || u32::try_from(number).expect("the number has 32 bits");
         match name {
             "workers" => builder.workers(number),
             "max_body" => builder.max_body(number),
@@ -43,6 +44,11 @@ pub(super) fn bind(builder: Builder, settings: impl Iterator<Item = String>) -> 
             "min_rate_grace" => builder.min_rate_grace(time),
             "min_rate" => builder.min_rate(number),
             "max_buffered_memory" => builder.max_buffered_memory(number),
+            "http2" => builder.http2(number > 0),
+            "max_streams" => builder.max_streams(small()),
+            "stream_window" => builder.stream_window(small()),
+            "connection_window" => builder.connection_window(small()),
+            "handlers_per_connection" => builder.handlers_per_connection(number),
             "request_ids" => builder.request_ids(number > 0),
             #[cfg(feature = "metrics")]
             "meter" => builder.observer(httpool::services::RequestMetrics::new()),
