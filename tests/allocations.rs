@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use httpool::http1::{self, Content, Date, Decoder, Ending, Event, Input, Limits, RequestBuffer};
+use httpool::http2;
 use httpool::{
     Body, Builder, Handler, Layer, Layered, ListenAddr, Next, Request, Response, Server,
 };
@@ -46,6 +47,7 @@ fn allocations(work: impl FnOnce()) -> usize {
 
 fn main() {
     the_protocol();
+    the_heads_of_http2();
     borrowing_handler();
     owning_handler();
     borrowing_layer();
@@ -78,6 +80,40 @@ fn the_protocol() {
     };
     (0..WARM_UP).for_each(|_| process());
     assert_eq!(allocations(|| (0..REQUESTS).for_each(|_| process())), 0);
+}
+
+/// Decoding and encoding the heads of a connection whose client indexes its headers.
+fn the_heads_of_http2() {
+    const FIRST: &[u8] = b"\x82\x87\x85\x41\x0elocalhost:4000\x7a\x0acurl/8.5.0\x53\x03*/*\
+                           \x60\x03a=1\x60\x03b=2";
+    const INDEXED: &[u8] = b"\x82\x87\x85\xc2\xc1\xc0\xbf\xbe";
+
+    let (mut decoder, mut encoder) = (
+        http2::hpack::Decoder::default(),
+        http2::hpack::Encoder::default(),
+    );
+    let mut buffer = http2::RequestBuffer::default();
+    let mut output = Vec::with_capacity(1024);
+    let response = Response::new(Body::from("hello"));
+    let date = Date::new(SystemTime::UNIX_EPOCH);
+    let mut process = |block: &[u8]| {
+        let head = http2::decode_head(&mut decoder, block, LIMITS.head, &mut buffer);
+        assert!(matches!(head, Ok(Ok(_))), "{head:?}");
+        assert_eq!(buffer.request.uri(), "/index.html");
+        assert_eq!(buffer.request.headers().len(), 4);
+        assert_eq!(buffer.request.headers()["cookie"], "a=1; b=2");
+        buffer.receive_body(Default::default(), None);
+        output.clear();
+        let content =
+            http2::encode_head(&response, buffer.is_head, &date, &mut encoder, &mut output);
+        assert_eq!(content, http2::Content::Follows);
+    };
+    process(FIRST);
+    (0..WARM_UP).for_each(|_| process(INDEXED));
+    assert_eq!(
+        allocations(|| (0..REQUESTS).for_each(|_| process(INDEXED))),
+        0
+    );
 }
 
 struct Hello;

@@ -1,29 +1,52 @@
 //! Tests of heads in both directions.
 
+mod limits;
+mod malformed;
+mod properties;
 mod requests;
+mod responses;
+mod trailers;
 
 use super::*;
 
-/// A header list as text, one `name: value` a line, as a header block.
-fn block(list: &str) -> Vec<u8> {
-    let fields = list.lines().map(|line| {
-        let colon = line[1..].find(':').expect("the line has a colon") + 1;
-        let value = &line[colon + 1..];
-        (&line[..colon], value.strip_prefix(' ').unwrap_or(value))
-    });
-    encode(fields.map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+/// Limit of a head.
+const MOST: usize = 16 * 1024;
+
+/// A request without other headers.
+const GET: &str = ":method: GET\n:scheme: https\n:authority: it\n:path: /\n";
+
+type Pair<'t> = (&'t [u8], &'t [u8]);
+
+/// The headers of a text, one `name: value` a line.
+fn fields(list: &str) -> Vec<Pair<'_>> {
+    list.lines()
+        .map(|line| {
+            let line = line.as_bytes();
+            let colon = line.iter().skip(1).position(|byte| *byte == b':');
+            let colon = colon.expect("the line has a colon") + 1;
+            let value = &line[colon + 1..];
+            (&line[..colon], value.strip_prefix(b" ").unwrap_or(value))
+        })
+        .collect()
 }
 
-fn encode<'f>(fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Vec<u8> {
+/// A header block of literals. The encoder would refuse names in upper case.
+fn block(fields: &[Pair<'_>]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
-        // The encoder refuses names in upper case.
         block.push(0);
         for text in [name, value] {
-            assert!(text.len() < 127 + 128, "the length has two bytes");
-            match u8::try_from(text.len()) {
-                Ok(length @ ..127) => block.push(length),
-                _ => block.extend([127, (text.len() - 127) as u8]),
+            match text.len() {
+                length @ ..127 => block.push(length as u8),
+                mut length => {
+                    block.push(127);
+                    length -= 127;
+                    while length >= 128 {
+                        block.push(length as u8 | 128);
+                        length >>= 7;
+                    }
+                    block.push(length as u8);
+                }
             }
             block.extend_from_slice(text);
         }
@@ -31,7 +54,14 @@ fn encode<'f>(fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Vec<u8> {
     block
 }
 
-fn decode(block: &[u8], buffer: &mut RequestBuffer) -> Result<Head, RequestError> {
-    let decoded = decode_head(&mut Decoder::default(), block, 16 * 1024, buffer);
-    decoded.expect("the block can be decoded")
+fn decode(fields: &[Pair<'_>]) -> (RequestBuffer, Result<Head, RequestError>) {
+    let mut buffer = RequestBuffer::default();
+    let decoded = decode_head(&mut Decoder::default(), &block(fields), MOST, &mut buffer);
+    (buffer, decoded.expect("the block can be decoded"))
+}
+
+/// The head as text, with LF and without the empty line.
+fn text(buffer: &RequestBuffer) -> String {
+    let text = String::from_utf8_lossy(buffer.raw_request().head()).replace("\r\n", "\n");
+    text.trim_end_matches('\n').to_owned()
 }
