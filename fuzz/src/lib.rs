@@ -3,6 +3,12 @@
 
 #[path = "../../tests/properties/connection.rs"]
 pub mod connection;
+#[path = "../../tests/properties/frames.rs"]
+pub mod frames;
+#[path = "../../tests/properties/hpack.rs"]
+pub mod hpack;
+#[path = "../../tests/properties/plan.rs"]
+pub mod plan;
 #[path = "../../tests/properties/reference.rs"]
 pub mod reference;
 #[path = "../../tests/properties/response.rs"]

@@ -6,6 +6,7 @@ use httpool::http1::{
     Decoder, Event, Input, Limits, Persistence, Progress, RequestBuffer, RequestError,
 };
 
+use crate::plan;
 use crate::reference::{self, End, Request};
 
 /// Small, so that they are reached.
@@ -66,13 +67,12 @@ pub fn check_planned_chunks(input: &[u8]) {
 
 /// Takes off the first line, each of whose bytes describes a read.
 fn planned(input: &[u8]) -> (Vec<Read>, &[u8]) {
-    let end = input.iter().position(|byte| *byte == b'\n');
-    let (plan, rest) = input.split_at(end.unwrap_or(0));
+    let (plan, rest) = plan::split(input);
     let reads = plan.iter().map(|byte| Read {
-        size: usize::from(byte & 0x3f) + 1,
+        size: plan::size(*byte),
         direct: byte & 0x40 != 0,
     });
-    (reads.collect(), rest.strip_prefix(b"\n").unwrap_or(rest))
+    (reads.collect(), rest)
 }
 
 /// Decodes `bytes`, received by cycling through `reads`; all at once if there are none.

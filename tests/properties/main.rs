@@ -13,8 +13,16 @@
 mod chunks;
 /// A sequence of requests.
 mod connection;
+/// The frames of HTTP/2.
+mod frames;
 /// Bytes to try: requests that are almost right, and any other bytes.
 mod generate;
+/// Bytes of HTTP/2 to try.
+mod generate_http2;
+/// The compressed headers of HTTP/2.
+mod hpack;
+/// Inputs whose first line says how the rest is split.
+mod plan;
 /// A second implementation of the rules.
 mod reference;
 /// Responses.
@@ -57,6 +65,8 @@ fn fuzz_seeds_pass() {
     check("chunked", connection::check_planned_chunks);
     check("connection", connection::check_planned);
     check("response", response::check_described);
+    check("hpack", hpack::check_planned);
+    check("frames", frames::check_planned);
 }
 
 /// The generators do not produce this much.
@@ -106,6 +116,16 @@ proptest! {
 
 proptest! {
     #![proptest_config(cases(250))]
+
+    #[test]
+    fn header_blocks_match_another_decoder(input in generate_http2::header_blocks().prop_map(Bytes)) {
+        hpack::check_planned(&input.0);
+    }
+
+    #[test]
+    fn frames_are_the_same_at_any_split(input in generate_http2::frames().prop_map(Bytes)) {
+        frames::check_planned(&input.0);
+    }
 
     #[test]
     fn chunked_coding_round_trips(
