@@ -36,17 +36,17 @@ pub(crate) enum ClientSetup {
 }
 
 impl BoundServer {
-    /// Binds a loopback port, with two workers unless `configure` changes that.
+    /// Binds a loopback port, with two workers and HTTP/2 unless `configure` changes that.
     #[track_caller]
     pub(crate) fn new(configure: impl FnOnce(Builder) -> Builder) -> Self {
         Self::at("127.0.0.1:0", configure)
     }
 
-    /// Binds `address`, with two workers unless `configure` changes that.
+    /// Binds `address`, with two workers and HTTP/2 unless `configure` changes that.
     #[track_caller]
     pub(crate) fn at(address: &str, configure: impl FnOnce(Builder) -> Builder) -> Self {
         let address: ListenAddr = address.parse().expect("tests listen on valid addresses");
-        let builder = configure(Server::builder().listen(address).workers(2));
+        let builder = configure(Server::builder().listen(address).workers(2).http2(true));
         Self(builder.bind().expect("the address is free"))
     }
 

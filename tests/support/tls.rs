@@ -199,7 +199,12 @@ pub(crate) fn bind_at(
     configure: impl FnOnce(Builder) -> Builder,
 ) -> BoundServer {
     let address: ListenAddr = address.parse().expect("tests listen on valid addresses");
-    let builder = configure(Server::builder().listen_tls(address, tls).workers(2));
+    let builder = configure(
+        Server::builder()
+            .listen_tls(address, tls)
+            .workers(2)
+            .http2(true),
+    );
     BoundServer::from(builder.bind().expect("the address is free"))
 }
 
