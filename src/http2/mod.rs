@@ -1,28 +1,34 @@
 //! HTTP/2 on bytes (RFC 9113 and RFC 7541). The server does not speak HTTP/2 yet; this module has
-//! its codec so far. No socket, clock or thread.
+//! the protocol so far. No socket, clock or thread.
 //!
 //! The module is public with the feature `unstable`, for benches, fuzzers and tests. It may change
 //! in any release.
 //!
-//! [`Preface`] tells HTTP/2 from HTTP/1.1. [`FrameDecoder`] decodes frames, [`HeaderBlocks`]
-//! assembles the encoded headers of a request from them, [`hpack`] decodes those, and
-//! [`decode_head`] makes a request of them. [`encode_head`] encodes the headers of a response, and
-//! the `write_` functions encode frames. [`SendWindow`] and [`ReceiveWindow`] are the flow control,
-//! [`PeerSettings`] and [`OurSettings`] the settings. An [`Error`] says whether a broken rule ends
-//! a stream or the connection.
+//! [`Preface`] tells HTTP/2 from HTTP/1.1. [`Mux`] is the protocol of one connection: it receives
+//! bytes and returns requests, and sends their responses. It is made of the rest.
+//!
+//! [`FrameDecoder`] decodes frames, [`HeaderBlocks`] assembles the encoded headers of a request from
+//! them, [`hpack`] decodes those, and [`decode_head`] makes a request of them. [`encode_head`]
+//! encodes the headers of a response, and the `write_` functions encode frames. [`SendWindow`] and
+//! [`ReceiveWindow`] are the flow control, [`PeerSettings`] and [`OurSettings`] the settings, and
+//! [`AbuseScore`] counts frames that cost the server more than the client. An [`Error`] says whether
+//! a broken rule ends a stream or the connection.
 
 pub mod hpack;
 
+mod abuse_score;
 mod error;
 mod frame;
 mod head;
 mod header_block;
+mod mux;
 mod preface;
 mod priority;
 mod settings;
 mod stream_id;
 mod window;
 
+pub use self::abuse_score::{AbuseKind, AbuseScore};
 pub use self::error::{Error, ErrorCode};
 pub use self::frame::{
     Continuation, Data, DataEnd, Frame, FrameDecoder, Headers, write_data_head, write_goaway,
@@ -34,6 +40,7 @@ pub use self::head::{
     encode_trailers, skip_head,
 };
 pub use self::header_block::{HeaderBlock, HeaderBlocks, MAX_CONTINUATIONS};
+pub use self::mux::{Event, Mux, MuxConfig};
 pub use self::preface::{PREFACE, Preface};
 pub use self::priority::Priority;
 pub use self::settings::{

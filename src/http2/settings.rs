@@ -23,6 +23,8 @@ const MAX_CONCURRENT_STREAMS: u16 = 3;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 const MAX_FRAME_SIZE: u16 = 5;
 const MAX_HEADER_LIST_SIZE: u16 = 6;
+/// RFC 9218 section 2.1.
+const NO_RFC7540_PRIORITIES: u16 = 9;
 
 /// The entries of a SETTINGS frame in their order, known or not.
 ///
@@ -118,6 +120,12 @@ impl PeerSettings {
                     "SETTINGS_ENABLE_PUSH is neither 0 nor 1",
                 ));
             }
+            NO_RFC7540_PRIORITIES if value > 1 => {
+                return Err(Error::connection(
+                    ErrorCode::ProtocolError,
+                    "SETTINGS_NO_RFC7540_PRIORITIES is neither 0 nor 1",
+                ));
+            }
             INITIAL_WINDOW_SIZE if value > MAX_WINDOW => {
                 return Err(Error::connection(
                     ErrorCode::FlowControlError,
@@ -161,6 +169,8 @@ pub struct OurSettings {
     pub max_frame_size: u32,
     /// The largest header list that we accept: names and values, and 32 bytes for each field.
     pub max_header_list_size: u32,
+    /// 1 if PRIORITY frames are ignored, as RFC 9113 section 5.3.2 advises (RFC 9218 section 2.1).
+    pub no_rfc7540_priorities: u32,
 }
 
 /// The initial values of RFC 9113 section 6.5.2, which need not be sent. The two limits that are
@@ -173,6 +183,7 @@ impl Default for OurSettings {
             initial_window: DEFAULT_WINDOW,
             max_frame_size: MIN_MAX_FRAME_SIZE,
             max_header_list_size: u32::MAX,
+            no_rfc7540_priorities: 0,
         }
     }
 }
@@ -201,13 +212,14 @@ impl OurSettings {
         differ.map(|(own, _)| own)
     }
 
-    fn values(&self) -> [(u16, u32); 5] {
+    fn values(&self) -> [(u16, u32); 6] {
         [
             (HEADER_TABLE_SIZE, self.header_table_size),
             (MAX_CONCURRENT_STREAMS, self.max_concurrent_streams),
             (INITIAL_WINDOW_SIZE, self.initial_window),
             (MAX_FRAME_SIZE, self.max_frame_size),
             (MAX_HEADER_LIST_SIZE, self.max_header_list_size),
+            (NO_RFC7540_PRIORITIES, self.no_rfc7540_priorities),
         ]
     }
 }
@@ -232,7 +244,7 @@ mod tests {
 
     #[test]
     fn every_setting_keeps_its_range() {
-        let cases: [(u16, u32, Option<ErrorCode>); 19] = [
+        let cases: [(u16, u32, Option<ErrorCode>); 21] = [
             (HEADER_TABLE_SIZE, 0, None),
             (HEADER_TABLE_SIZE, u32::MAX, None),
             (ENABLE_PUSH, 0, None),
@@ -262,6 +274,8 @@ mod tests {
             ),
             (MAX_HEADER_LIST_SIZE, 0, None),
             (MAX_HEADER_LIST_SIZE, u32::MAX, None),
+            (NO_RFC7540_PRIORITIES, 1, None),
+            (NO_RFC7540_PRIORITIES, 2, Some(ErrorCode::ProtocolError)),
             (0, 1, None),
             (0xffff, u32::MAX, None),
         ];

@@ -104,8 +104,8 @@ impl SendWindow {
 pub struct ReceiveWindow {
     /// The window when nothing is held and no update is due.
     size: u32,
-    /// What the peer may still send.
-    credit: u32,
+    /// What the peer may still send. It is negative after the window was reduced.
+    credit: i32,
     /// What a WINDOW_UPDATE can give back.
     due: u32,
 }
@@ -117,7 +117,8 @@ impl ReceiveWindow {
         let size = size.min(MAX_WINDOW);
         Self {
             size,
-            credit: size,
+            // It is at most 2^31-1.
+            credit: size as i32,
             due: 0,
         }
     }
@@ -125,7 +126,13 @@ impl ReceiveWindow {
     /// What the peer may still send.
     #[must_use]
     pub fn available(&self) -> u32 {
-        self.credit
+        u32::try_from(self.credit).unwrap_or(0)
+    }
+
+    /// The window when nothing is held.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        self.size
     }
 
     /// Counts a DATA frame of this stream, or of the connection if there is none, when its head
@@ -137,22 +144,30 @@ impl ReceiveWindow {
     /// whose window it is (RFC 9113 section 6.9.1).
     pub fn debit(&mut self, length: u32, stream: Option<StreamId>) -> Result<(), Error> {
         let reason = "a DATA frame exceeds the window";
-        self.credit = self.credit.checked_sub(length).ok_or(Error::of(
-            stream,
-            ErrorCode::FlowControlError,
-            reason,
-        ))?;
+        if length > self.available() {
+            return Err(Error::of(stream, ErrorCode::FlowControlError, reason));
+        }
+        self.credit -= length as i32;
         Ok(())
     }
 
     /// Makes received bytes due, because they need no memory any more. More than was received is
     /// not counted.
     pub fn release(&mut self, bytes: u32) {
-        let held = self.size - self.credit - self.due;
-        self.due += bytes.min(held);
+        let held = i64::from(self.size) - i64::from(self.credit) - i64::from(self.due);
+        // Neither a size nor what is held exceeds 2^31-1.
+        self.due += bytes.min(u32::try_from(held).unwrap_or(0));
     }
 
-    /// Makes the window larger, at most [`MAX_WINDOW`]. It never becomes smaller.
+    /// Makes the window smaller without an update, because the peer has acknowledged a smaller
+    /// SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 section 6.9.2).
+    pub fn shrink(&mut self, less: u32) {
+        let less = less.min(self.size);
+        self.size -= less;
+        self.credit -= less as i32;
+    }
+
+    /// Makes the window larger, at most [`MAX_WINDOW`]. A smaller size changes nothing.
     pub fn grow(&mut self, size: u32) {
         let size = size.min(MAX_WINDOW);
         self.due += size.saturating_sub(self.size);
@@ -165,7 +180,7 @@ impl ReceiveWindow {
             return None;
         }
         let increment = NonZeroU32::new(self.due)?;
-        self.credit += self.due;
+        self.credit += self.due as i32;
         self.due = 0;
         Some(increment)
     }

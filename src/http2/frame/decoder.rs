@@ -113,6 +113,22 @@ impl FrameDecoder {
         matches!(self.state, State::HeaderBlock { .. })
     }
 
+    /// Whether the rest of a head is missing, after [`decode`](Self::decode) has returned `None` and
+    /// left this input: the client's first SETTINGS, a header block, or so little of a frame that it
+    /// may be a HEADERS frame. The deadline of the head applies meanwhile.
+    #[must_use]
+    pub fn is_in_head(&self, rest: &[u8]) -> bool {
+        match self.state {
+            State::Start | State::HeaderBlock { .. } => true,
+            State::Header => match (rest, Header::parse(rest)) {
+                ([], _) => false,
+                (_, Some(header)) => header.kind == Kind::Headers,
+                (_, None) => true,
+            },
+            State::Data(_) | State::Skip { .. } => false,
+        }
+    }
+
     /// Checks what the header alone shows.
     fn check(&self, header: Header) -> Result<(), Error> {
         self.check_order(header)?;

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::header::{ACK, END_HEADERS, END_STREAM, Header, Kind};
+use super::header::{ACK, END_HEADERS, END_STREAM, Header, Kind, LENGTH};
 use crate::http2::{ErrorCode, OurSettings, StreamId};
 
 fn write(kind: Kind, flags: u8, stream: Option<StreamId>, payload: &[u8], out: &mut Vec<u8>) {
@@ -27,7 +27,7 @@ fn write(kind: Kind, flags: u8, stream: Option<StreamId>, payload: &[u8], out: &
 /// assert_eq!(out, b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\x01\0\0");
 /// ```
 pub fn write_settings(settings: &OurSettings, out: &mut Vec<u8>) {
-    let mut payload = Vec::with_capacity(30);
+    let mut payload = Vec::with_capacity(36);
     for (identifier, value) in settings.entries() {
         payload.extend_from_slice(&identifier.to_be_bytes());
         payload.extend_from_slice(&value.to_be_bytes());
@@ -62,11 +62,7 @@ pub fn write_headers(
     out: &mut Vec<u8>,
 ) {
     let (first, mut rest) = block.split_at(block.len().min(max_frame_size as usize));
-    let end_stream = match end_stream {
-        true => END_STREAM,
-        false => 0,
-    };
-    let flags = end_stream | end_headers(rest);
+    let flags = self::end_stream(end_stream) | end_headers(rest);
     write(Kind::Headers, flags, Some(stream), first, out);
     while !rest.is_empty() {
         let fragment;
@@ -79,6 +75,58 @@ pub fn write_headers(
             fragment,
             out,
         );
+    }
+}
+
+/// A HEADERS frame whose header block is encoded into the output itself, behind room for the frame
+/// header.
+#[derive(Debug)]
+pub(in crate::http2) struct HeadersFrame {
+    /// Where the frame starts in the output.
+    start: usize,
+}
+
+impl HeadersFrame {
+    /// Leaves room for the frame header. The header block follows.
+    pub(in crate::http2) fn begin(out: &mut Vec<u8>) -> Self {
+        let start = out.len();
+        out.extend_from_slice(&[0; LENGTH]);
+        Self { start }
+    }
+
+    /// Writes the frame header. A block that needs CONTINUATIONs is copied.
+    pub(in crate::http2) fn end(
+        self,
+        stream: StreamId,
+        end_stream: bool,
+        max_frame_size: u32,
+        out: &mut Vec<u8>,
+    ) {
+        let block = self.start + LENGTH;
+        if out.len() - block > max_frame_size as usize {
+            let copy = out.split_off(block);
+            out.truncate(self.start);
+            return write_headers(stream, &copy, end_stream, max_frame_size, out);
+        }
+        let header = Header {
+            length: (out.len() - block) as u32,
+            kind: Kind::Headers,
+            flags: END_HEADERS | self::end_stream(end_stream),
+            stream: Some(stream),
+        };
+        out[self.start..block].copy_from_slice(&header.bytes());
+    }
+
+    /// Removes what was written since the beginning.
+    pub(in crate::http2) fn cancel(self, out: &mut Vec<u8>) {
+        out.truncate(self.start);
+    }
+}
+
+fn end_stream(end_stream: bool) -> u8 {
+    match end_stream {
+        true => END_STREAM,
+        false => 0,
     }
 }
 
@@ -95,10 +143,7 @@ pub fn write_data_head(stream: StreamId, length: u32, end_stream: bool, out: &mu
     let header = Header {
         length,
         kind: Kind::Data,
-        flags: match end_stream {
-            true => END_STREAM,
-            false => 0,
-        },
+        flags: self::end_stream(end_stream),
         stream: Some(stream),
     };
     header.write(out);

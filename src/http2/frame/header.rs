@@ -17,6 +17,9 @@ pub(super) const PADDED: u8 = 0x8;
 /// The flag of HEADERS.
 pub(super) const PRIORITY: u8 = 0x20;
 
+/// The type of PRIORITY_UPDATE (RFC 9218 section 7.1).
+const PRIORITY_UPDATE: u8 = 0x10;
+
 /// The type of a frame (RFC 9113 section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -30,6 +33,7 @@ pub(super) enum Kind {
     Goaway,
     WindowUpdate,
     Continuation,
+    PriorityUpdate,
     Unknown(u8),
 }
 
@@ -48,6 +52,9 @@ impl Kind {
     ];
 
     fn from_number(number: u8) -> Self {
+        if number == PRIORITY_UPDATE {
+            return Self::PriorityUpdate;
+        }
         let known = Self::KNOWN.get(usize::from(number));
         known.copied().unwrap_or(Self::Unknown(number))
     }
@@ -64,6 +71,7 @@ impl Kind {
             Self::Goaway => 7,
             Self::WindowUpdate => 8,
             Self::Continuation => 9,
+            Self::PriorityUpdate => PRIORITY_UPDATE,
             Self::Unknown(number) => number,
         }
     }
@@ -93,10 +101,13 @@ impl Header {
     }
 
     pub(super) fn write(self, out: &mut Vec<u8>) {
-        let stream = self.stream.map_or(0, StreamId::get);
-        out.extend_from_slice(&self.length.to_be_bytes()[1..]);
-        out.extend_from_slice(&[self.kind.number(), self.flags]);
-        out.extend_from_slice(&stream.to_be_bytes());
+        out.extend_from_slice(&self.bytes());
+    }
+
+    pub(super) fn bytes(self) -> [u8; LENGTH] {
+        let [_, a, b, c] = self.length.to_be_bytes();
+        let [d, e, f, g] = self.stream.map_or(0, StreamId::get).to_be_bytes();
+        [a, b, c, self.kind.number(), self.flags, d, e, f, g]
     }
 
     pub(super) fn has(self, flag: u8) -> bool {

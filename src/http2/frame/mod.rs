@@ -10,6 +10,7 @@ mod tests;
 use std::num::NonZeroU32;
 
 pub use self::decoder::FrameDecoder;
+pub(super) use self::encoder::HeadersFrame;
 pub use self::encoder::{
     write_data_head, write_goaway, write_headers, write_ping, write_ping_ack, write_rst_stream,
     write_settings, write_settings_ack, write_window_update,
@@ -72,6 +73,13 @@ pub enum Frame<'a> {
     },
     /// CONTINUATION, always of the stream whose HEADERS came before (RFC 9113 section 6.10).
     Continuation(Continuation<'a>),
+    /// PRIORITY_UPDATE (RFC 9218 section 7.1).
+    PriorityUpdate {
+        /// The stream whose response it is about. It may be idle or closed.
+        stream: StreamId,
+        /// The value of a `Priority` header, as the client wrote it.
+        value: &'a [u8],
+    },
     /// A frame of an unknown type. The decoder skips its payload (RFC 9113 section 5.5). It is
     /// reported because a client could send such frames without end.
     Unknown {

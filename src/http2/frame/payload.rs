@@ -31,10 +31,11 @@ impl Header {
         match (self.kind, self.stream) {
             (Kind::PushPromise, _) => Err(protocol_error("a client can't push")),
             (Kind::Unknown(_) | Kind::Priority, Some(_)) | (Kind::Unknown(_), None) => Ok(()),
-            (Kind::Settings | Kind::Ping | Kind::Goaway, Some(_)) => {
+            (Kind::Settings | Kind::Ping | Kind::Goaway | Kind::PriorityUpdate, Some(_)) => {
                 Err(protocol_error("a frame of the connection is on a stream"))
             }
-            (Kind::Settings | Kind::Ping | Kind::Goaway | Kind::WindowUpdate, None) => Ok(()),
+            (Kind::Settings | Kind::Ping | Kind::Goaway, None)
+            | (Kind::WindowUpdate | Kind::PriorityUpdate, None) => Ok(()),
             (_, None) => Err(protocol_error("a frame of a stream is on stream 0")),
             (_, Some(stream)) if stream.is_client() => Ok(()),
             (_, Some(_)) => Err(protocol_error("a client's stream has an even number")),
@@ -56,6 +57,9 @@ impl Header {
             Kind::WindowUpdate if length != 4 => Err(size_error("a WINDOW_UPDATE has not 4 bytes")),
             Kind::Ping if length != 8 => Err(size_error("a PING has not 8 bytes")),
             Kind::Goaway if length < 8 => Err(size_error("a GOAWAY has less than 8 bytes")),
+            Kind::PriorityUpdate if length < 4 => {
+                Err(size_error("a PRIORITY_UPDATE has less than 4 bytes"))
+            }
             Kind::Settings => self.check_settings(),
             _ => Ok(()),
         }
@@ -109,6 +113,7 @@ impl Header {
                 debug: &payload[8..],
             },
             (Kind::WindowUpdate, _) => self.window_update(payload)?,
+            (Kind::PriorityUpdate, _) => priority_update(payload)?,
             (Kind::Continuation, Some(stream)) => Frame::Continuation(Continuation {
                 stream,
                 fragment: payload,
@@ -154,4 +159,13 @@ impl Header {
             increment,
         })
     }
+}
+
+/// RFC 9218 section 7.1. No request has an even number, because only pushes have.
+fn priority_update(payload: &[u8]) -> Result<Frame<'_>, Error> {
+    let stream = StreamId::new(number_at(payload, 0)).filter(|stream| stream.is_client());
+    Ok(Frame::PriorityUpdate {
+        stream: stream.ok_or(protocol_error("a PRIORITY_UPDATE names no request"))?,
+        value: &payload[4..],
+    })
 }

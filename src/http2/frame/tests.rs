@@ -76,6 +76,9 @@ fn show(frame: &Frame<'_>) -> String {
             text(continuation.fragment),
             end("END_HEADERS", continuation.end_headers)
         ),
+        Frame::PriorityUpdate { stream, value } => {
+            format!("PRIORITY_UPDATE {stream} '{}'", text(value))
+        }
         Frame::Unknown { kind } => format!("UNKNOWN {kind}"),
     }
 }

@@ -37,8 +37,8 @@ fn frame_format_of_section_4() {
         ),
         (
             "4.1 also on stream 0 and empty",
-            then_ping(&[frame(0x10, 0, 0, b"")]),
-            &["UNKNOWN 16", PING],
+            then_ping(&[frame(0x11, 0, 0, b"")]),
+            &["UNKNOWN 17", PING],
         ),
         (
             "4.1 unknown flags are ignored",
@@ -495,5 +495,33 @@ fn window_update_of_section_6_9() {
         ),
         ("too short", frame(8, 0, 3, &[0; 3]), FRAME_SIZE_ERROR),
         ("too long", frame(8, 0, 3, &[0; 5]), FRAME_SIZE_ERROR),
+    ]);
+}
+
+#[test]
+fn priority_update_of_rfc_9218_section_7() {
+    check(vec![
+        (
+            "7.1 a value, whatever its syntax",
+            then_ping(&[frame(16, 0xff, 0, b"\0\0\0\x03u=1,")]),
+            &["PRIORITY_UPDATE 3 'u=1,'", PING],
+        ),
+        (
+            "7.1 no value, and the reserved bit",
+            then_ping(&[frame(16, 0, 0, b"\x80\0\0\x03")]),
+            &["PRIORITY_UPDATE 3 ''", PING],
+        ),
+        ("7.1 too short", header(3, 16, 0, 0), FRAME_SIZE_ERROR),
+        ("7.1 on a stream", header(4, 16, 0, 1), PROTOCOL_ERROR),
+        (
+            "7.1 about stream 0",
+            frame(16, 0, 0, &[0; 4]),
+            PROTOCOL_ERROR,
+        ),
+        (
+            "7.1 about a push",
+            frame(16, 0, 0, &[0, 0, 0, 2]),
+            PROTOCOL_ERROR,
+        ),
     ]);
 }

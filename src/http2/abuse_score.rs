@@ -1,0 +1,218 @@
+//! How much useless work a client causes: frames that cost the server more than the client.
+
+use std::time::{Duration, Instant};
+
+use super::{Error, ErrorCode};
+
+/// What an honest client may do at once.
+const CAPACITY: u32 = 1000;
+
+/// What is forgiven per second.
+const PER_SECOND: u32 = 33;
+
+/// The bytes of content, in both directions, that forgive one.
+const BYTES_PER_REFUND: u64 = 16 * 1024;
+
+/// WINDOW_UPDATEs and PINGs that are free for each DATA frame and each response. Many clients send
+/// two WINDOW_UPDATEs for a DATA frame, and gRPC sends a PING with them to measure the bandwidth.
+const FREE_PER_FRAME: u32 = 3;
+
+/// What a client does that costs it less than the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AbuseKind {
+    /// Resets of requests before their responses (CVE-2023-44487).
+    Resets,
+    /// Frames that make the server reset a stream (CVE-2025-8671).
+    StreamErrors,
+    /// PINGs (CVE-2019-9512).
+    Pings,
+    /// SETTINGS (CVE-2019-9515).
+    Settings,
+    /// PRIORITY and PRIORITY_UPDATE (CVE-2019-9513).
+    Priorities,
+    /// WINDOW_UPDATEs.
+    WindowUpdates,
+    /// Frames without content that end nothing (CVE-2019-9518).
+    EmptyFrames,
+    /// Frames that have no effect: of unknown types, on closed streams, and requests after the
+    /// last.
+    IgnoredFrames,
+}
+
+impl AbuseKind {
+    /// All kinds in their order.
+    pub const ALL: [Self; 8] = [
+        Self::Resets,
+        Self::StreamErrors,
+        Self::Pings,
+        Self::Settings,
+        Self::Priorities,
+        Self::WindowUpdates,
+        Self::EmptyFrames,
+        Self::IgnoredFrames,
+    ];
+
+    /// The kind as a word for metrics.
+    ///
+    /// ```
+    /// use httpool::http2::AbuseKind;
+    ///
+    /// assert_eq!(AbuseKind::Pings.as_str(), "pings");
+    /// ```
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resets => "resets",
+            Self::StreamErrors => "stream_errors",
+            Self::Pings => "pings",
+            Self::Settings => "settings",
+            Self::Priorities => "priorities",
+            Self::WindowUpdates => "window_updates",
+            Self::EmptyFrames => "empty_frames",
+            Self::IgnoredFrames => "ignored_frames",
+        }
+    }
+
+    /// The reason in the error of the connection, for logs and the debug data of GOAWAY.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Resets => "too many requests are reset before their responses",
+            Self::StreamErrors => "too many frames break the rules of their streams",
+            Self::Pings => "too many PINGs",
+            Self::Settings => "too many SETTINGS",
+            Self::Priorities => "too many changes of priorities",
+            Self::WindowUpdates => "too many WINDOW_UPDATEs",
+            Self::EmptyFrames => "too many empty frames",
+            Self::IgnoredFrames => "too many frames without effect",
+        }
+    }
+
+    /// What one costs. A reset wastes a decoded head and perhaps a handler. But a browser resets
+    /// all requests of a page that is left, up to 100 at once, and may do so twice in a row.
+    const fn cost(self) -> u32 {
+        match self {
+            Self::Resets => 4,
+            Self::StreamErrors => 10,
+            Self::Pings
+            | Self::Settings
+            | Self::Priorities
+            | Self::WindowUpdates
+            | Self::EmptyFrames
+            | Self::IgnoredFrames => 1,
+        }
+    }
+}
+
+/// The score of one connection: a bucket from which useless frames take, and which refills with time
+/// and with useful work. A client that empties it is told to calm down.
+///
+/// ```
+/// use httpool::http2::{AbuseKind, AbuseScore};
+///
+/// let mut score = AbuseScore::default();
+/// while score.charge(AbuseKind::StreamErrors).is_ok() {}
+/// assert_eq!(score.emptied_by(), Some(AbuseKind::StreamErrors));
+/// ```
+#[derive(Debug)]
+pub struct AbuseScore {
+    left: u32,
+    /// WINDOW_UPDATEs and PINGs that cost nothing.
+    free: u32,
+    /// Content that has forgiven nothing yet.
+    bytes: u64,
+    /// Up to when time was forgiven.
+    refilled: Option<Instant>,
+    emptied_by: Option<AbuseKind>,
+}
+
+impl Default for AbuseScore {
+    fn default() -> Self {
+        Self {
+            left: CAPACITY,
+            free: 0,
+            bytes: 0,
+            refilled: None,
+            emptied_by: None,
+        }
+    }
+}
+
+impl AbuseScore {
+    /// Charges one frame.
+    ///
+    /// # Errors
+    ///
+    /// ENHANCE_YOUR_CALM for the connection if the client has done too much.
+    pub fn charge(&mut self, kind: AbuseKind) -> Result<(), Error> {
+        if matches!(kind, AbuseKind::WindowUpdates | AbuseKind::Pings) && self.free > 0 {
+            self.free -= 1;
+            return Ok(());
+        }
+        let Some(left) = self.left.checked_sub(kind.cost()) else {
+            self.emptied_by = Some(kind);
+            let code = ErrorCode::EnhanceYourCalm;
+            return Err(Error::connection(code, kind.reason()));
+        };
+        self.left = left;
+        Ok(())
+    }
+
+    /// Forgives what time forgives.
+    pub fn refill(&mut self, now: Instant) {
+        let since = *self.refilled.get_or_insert(now);
+        let elapsed = now.saturating_duration_since(since);
+        if elapsed >= Duration::from_secs(u64::from(CAPACITY)) {
+            self.refilled = Some(now);
+            self.refund(CAPACITY);
+            return;
+        }
+        // Less than 1,000 seconds, so the numbers are small.
+        let amount = (elapsed.as_millis() as u32) * PER_SECOND / 1000;
+        if amount > 0 {
+            let spent = Duration::from_millis(u64::from(amount * 1000 / PER_SECOND));
+            self.refilled = Some(since + spent);
+            self.refund(amount);
+        }
+    }
+
+    /// A request has its response.
+    pub fn responded(&mut self) {
+        self.refund(1);
+        self.allow_answers();
+    }
+
+    /// A DATA frame of ours with this much content, which the client may acknowledge.
+    pub fn sent(&mut self, content: usize) {
+        self.moved(content);
+        self.allow_answers();
+    }
+
+    /// Content arrived.
+    pub fn received(&mut self, content: usize) {
+        self.moved(content);
+    }
+
+    /// The kind of frame that was too much, for metrics.
+    #[must_use]
+    pub fn emptied_by(&self) -> Option<AbuseKind> {
+        self.emptied_by
+    }
+
+    fn moved(&mut self, content: usize) {
+        self.bytes += content as u64;
+        if self.bytes >= BYTES_PER_REFUND {
+            let amount = self.bytes / BYTES_PER_REFUND;
+            self.bytes %= BYTES_PER_REFUND;
+            self.refund(u32::try_from(amount).unwrap_or(CAPACITY));
+        }
+    }
+
+    fn refund(&mut self, amount: u32) {
+        self.left = self.left.saturating_add(amount).min(CAPACITY);
+    }
+
+    fn allow_answers(&mut self) {
+        self.free = (self.free + FREE_PER_FRAME).min(CAPACITY);
+    }
+}

@@ -1,0 +1,58 @@
+//! Streams that the server has reset while the client may still have sent frames for them.
+
+use std::collections::VecDeque;
+
+use crate::http2::StreamId;
+
+/// More than a client may have open at once by default.
+const MAX: usize = 128;
+
+/// The last streams that the server reset before the client ended them. What the client sent before
+/// it knew is ignored (RFC 9113 section 5.1). A stream that is forgotten is a closed stream.
+#[derive(Debug, Default)]
+pub(super) struct ResetStreams {
+    streams: VecDeque<ResetStream>,
+}
+
+#[derive(Debug)]
+struct ResetStream {
+    id: StreamId,
+    /// What the client may still send. Nothing gives it more.
+    window: u32,
+}
+
+impl ResetStreams {
+    pub(super) fn insert(&mut self, id: StreamId, window: u32) {
+        if self.streams.len() == MAX {
+            self.streams.pop_front();
+        }
+        self.streams.push_back(ResetStream { id, window });
+    }
+
+    pub(super) fn contains(&self, id: StreamId) -> bool {
+        self.streams.iter().any(|stream| stream.id == id)
+    }
+
+    /// Forgets a stream that the client has ended.
+    pub(super) fn remove(&mut self, id: StreamId) {
+        self.streams.retain(|stream| stream.id != id);
+    }
+
+    /// Counts a DATA frame. `Err` is more than the client may send, `None` another stream.
+    pub(super) fn debit(&mut self, id: StreamId, length: u32) -> Option<Result<(), ()>> {
+        let stream = self.streams.iter_mut().find(|stream| stream.id == id)?;
+        let left = stream.window.checked_sub(length);
+        stream.window = left.unwrap_or(0);
+        Some(left.map(drop).ok_or(()))
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.streams.capacity() * size_of::<ResetStream>()
+    }
+
+    pub(super) fn shrink(&mut self) {
+        if self.streams.is_empty() {
+            self.streams = VecDeque::new();
+        }
+    }
+}

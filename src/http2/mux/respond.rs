@@ -1,0 +1,207 @@
+//! Responses.
+
+use http::{HeaderMap, StatusCode};
+
+use super::Mux;
+use super::streams::{RequestState, ResponseState, Stream};
+use crate::http2::frame::HeadersFrame;
+use crate::http2::{
+    Content, Date, ErrorCode, MIN_MAX_FRAME_SIZE, StreamId, encode_head, encode_trailers,
+    write_data_head,
+};
+use crate::message::Response;
+
+/// The most content of one DATA frame. Larger frames save little and delay other streams.
+const MAX_DATA: usize = MIN_MAX_FRAME_SIZE as usize;
+
+/// Content is sent when the window has room for all that is ready or for this much: a client that
+/// gives little at a time would cost a frame for each.
+const WORTH_A_FRAME: usize = 1024;
+
+impl<T: Default> Mux<T> {
+    /// Sends the interim response 100, unless the response has begun.
+    pub fn send_continue(&mut self, stream: StreamId, out: &mut Vec<u8>) {
+        let Some(open) = self.streams.get(stream) else {
+            return;
+        };
+        if !matches!(open.response, ResponseState::Waiting { .. }) {
+            return;
+        }
+        let frame = HeadersFrame::begin(out);
+        self.encoder.begin(out);
+        self.encoder.status(StatusCode::CONTINUE, out);
+        frame.end(stream, false, self.peer.max_frame_size, out);
+    }
+
+    /// Sends the head of a response. [`Content::Follows`] means that the caller must send content
+    /// or an empty end; otherwise the response has ended. After [`Content::Switched`] nothing was
+    /// sent: HTTP/2 has no upgrades, so [reset](Self::reset) the stream with HTTP_1_1_REQUIRED.
+    ///
+    /// For a stream that is gone, nothing is sent.
+    pub fn respond(
+        &mut self,
+        stream: StreamId,
+        response: &Response,
+        is_head: bool,
+        date: &Date,
+        out: &mut Vec<u8>,
+    ) -> Content {
+        let Some(open) = self.streams.get_mut(stream) else {
+            return Content::Omitted;
+        };
+        let ResponseState::Waiting { then } = open.response else {
+            return Content::Omitted;
+        };
+        let frame = HeadersFrame::begin(out);
+        let content = match encode_head(response, is_head, date, &mut self.encoder, out) {
+            Content::Switched => {
+                frame.cancel(out);
+                return Content::Switched;
+            }
+            Content::Follows if response.body().length() == Some(0) => Content::Omitted,
+            content => content,
+        };
+        open.response = ResponseState::Sending { then };
+        let ended = content == Content::Omitted;
+        frame.end(stream, ended, self.peer.max_frame_size, out);
+        if ended {
+            self.end_response(stream, out);
+        }
+        content
+    }
+
+    /// How much content the windows allow to send now. While less is allowed than is worth a frame,
+    /// and less than is [pending](Self::set_pending), it is 0.
+    #[must_use]
+    pub fn capacity(&self, stream: StreamId) -> usize {
+        self.streams
+            .get(stream)
+            .map_or(0, |stream| self.room(stream))
+    }
+
+    fn room(&self, stream: &Stream<T>) -> usize {
+        let window = stream.send.available().min(self.send.available()) as usize;
+        let pending = stream.pending.unwrap_or(0);
+        match window < pending.min(WORTH_A_FRAME) {
+            true => 0,
+            false => window,
+        }
+    }
+
+    /// Sends content of a response, at most as much as the [capacity](Self::capacity).
+    ///
+    /// # Panics
+    ///
+    /// If it is more.
+    pub fn send_data(&mut self, stream: StreamId, content: &[u8], end: bool, out: &mut Vec<u8>) {
+        let mut rest = content;
+        loop {
+            let part;
+            (part, rest) = rest.split_at(rest.len().min(MAX_DATA));
+            let is_last = rest.is_empty();
+            if !self.send_data_head(stream, part.len(), end && is_last, out) {
+                return;
+            }
+            out.extend_from_slice(part);
+            if is_last {
+                break;
+            }
+        }
+        if end {
+            self.end_response(stream, out);
+        }
+    }
+
+    /// Writes the header of a DATA frame, unless the stream is not sending.
+    fn send_data_head(
+        &mut self,
+        stream: StreamId,
+        length: usize,
+        end: bool,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(open) = self.streams.get_mut(stream) else {
+            return false;
+        };
+        if !matches!(open.response, ResponseState::Sending { .. }) {
+            return false;
+        }
+        let size = length as u32;
+        open.send.debit(size);
+        self.send.debit(size);
+        open.last_turn = self.schedule.next_turn();
+        write_data_head(stream, size, end, out);
+        self.abuse.sent(length);
+        true
+    }
+
+    /// Ends a response with trailers. Those that RFC 9110 section 6.5.1 does not allow are left out.
+    pub fn send_trailers(&mut self, stream: StreamId, trailers: &HeaderMap, out: &mut Vec<u8>) {
+        let Some(open) = self.streams.get(stream) else {
+            return;
+        };
+        if !matches!(open.response, ResponseState::Sending { .. }) {
+            return;
+        }
+        let frame = HeadersFrame::begin(out);
+        if !encode_trailers(trailers, &mut self.encoder, out) {
+            frame.cancel(out);
+            return self.send_data(stream, b"", true, out);
+        }
+        frame.end(stream, true, self.peer.max_frame_size, out);
+        self.end_response(stream, out);
+    }
+
+    /// Says that at least this much content is ready to be sent, or that none is. `Some(0)` is an
+    /// end without content, which no window delays.
+    pub fn set_pending(&mut self, stream: StreamId, bytes: Option<usize>) {
+        if let Some(open) = self.streams.get_mut(stream) {
+            open.pending = bytes;
+        }
+    }
+
+    /// The stream to send from next, of those that have something pending and whose windows allow
+    /// it.
+    pub fn next_to_send(&mut self) -> Option<StreamId> {
+        let can_send = |stream: &Stream<T>| self.is_pending(stream) && !self.is_blocked(stream);
+        self.schedule.choose(&self.streams, can_send)
+    }
+
+    /// The streams that have content pending which the windows do not allow to send.
+    pub fn blocked(&self) -> impl Iterator<Item = StreamId> {
+        let streams = self.streams.iter();
+        let blocked = streams.filter(|stream| self.is_pending(stream) && self.is_blocked(stream));
+        blocked.map(|stream| stream.id)
+    }
+
+    fn is_pending(&self, stream: &Stream<T>) -> bool {
+        stream.pending.is_some() && matches!(stream.response, ResponseState::Sending { .. })
+    }
+
+    fn is_blocked(&self, stream: &Stream<T>) -> bool {
+        stream.pending != Some(0) && self.room(stream) == 0
+    }
+
+    /// The last frame of a response is written.
+    fn end_response(&mut self, stream: StreamId, out: &mut Vec<u8>) {
+        let Some(open) = self.streams.get_mut(stream) else {
+            return;
+        };
+        let then = match open.response {
+            ResponseState::Waiting { then } | ResponseState::Sending { then } => then,
+            ResponseState::Ended => return,
+        };
+        open.response = ResponseState::Ended;
+        open.pending = None;
+        match then {
+            None => {
+                self.abuse.responded();
+                self.settle(stream, out);
+            }
+            Some(ErrorCode::NoError) if open.request == RequestState::Ended => {
+                drop(self.remove(stream));
+            }
+            Some(code) => drop(self.reset(stream, code, out)),
+        }
+    }
+}
