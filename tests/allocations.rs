@@ -85,8 +85,8 @@ fn the_protocol() {
 /// Decoding and encoding the heads of a connection whose client indexes its headers.
 fn the_heads_of_http2() {
     const FIRST: &[u8] = b"\x82\x87\x85\x41\x0elocalhost:4000\x7a\x0acurl/8.5.0\x53\x03*/*\
-                           \x60\x03a=1\x60\x03b=2";
-    const INDEXED: &[u8] = b"\x82\x87\x85\xc2\xc1\xc0\xbf\xbe";
+                           \x60\x03a=1\x60\x03b=2\x40\x0esec-fetch-mode\x04cors";
+    const INDEXED: &[u8] = b"\x82\x87\x85\xc3\xc2\xc1\xc0\xbf\xbe";
 
     let (mut decoder, mut encoder) = (
         http2::hpack::Decoder::default(),
@@ -100,7 +100,7 @@ fn the_heads_of_http2() {
         let head = http2::decode_head(&mut decoder, block, LIMITS.head, &mut buffer);
         assert!(matches!(head, Ok(Ok(_))), "{head:?}");
         assert_eq!(buffer.request.uri(), "/index.html");
-        assert_eq!(buffer.request.headers().len(), 4);
+        assert_eq!(buffer.request.headers().len(), 5);
         assert_eq!(buffer.request.headers()["cookie"], "a=1; b=2");
         buffer.receive_body(Default::default(), None);
         output.clear();

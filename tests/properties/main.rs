@@ -19,6 +19,8 @@ mod frames;
 mod generate;
 /// Bytes of HTTP/2 to try.
 mod generate_http2;
+/// Heads of both protocols.
+mod heads;
 /// The compressed headers of HTTP/2.
 mod hpack;
 /// Inputs whose first line says how the rest is split.
@@ -141,5 +143,10 @@ proptest! {
         text in generate::response().prop_map(Bytes),
     ) {
         response::check_described(&text.0);
+    }
+
+    #[test]
+    fn both_protocols_accept_the_same_heads(head in heads::heads()) {
+        heads::check(&head);
     }
 }

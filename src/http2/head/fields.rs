@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::HeaderName;
 
+use super::names::Names;
 use super::text::Line;
 use super::{Head, Rejection};
 use crate::http2::Priority;
@@ -13,13 +14,17 @@ use crate::message::head::host::is_host;
 use crate::message::request_error::RequestError;
 
 /// Reads a header line, with its value as a part of `head`.
-pub(super) fn read(head: &Bytes, line: Line) -> Result<(HeaderName, HeaderValue), Rejection> {
+pub(super) fn read(
+    head: &Bytes,
+    line: Line,
+    names: &mut Names,
+) -> Result<(HeaderName, HeaderValue), Rejection> {
     let name = &head[line.name()];
     // `HeaderName` would accept upper case, and `HeaderValue` the spaces.
     if name.iter().any(u8::is_ascii_uppercase) {
         return Err(malformed_name(name));
     }
-    let name = HeaderName::from_bytes(name).map_err(|_| malformed_name(name))?;
+    let name = names.get(name).map_err(|_| malformed_name(name))?;
     let value = head.slice(line.value());
     if is_padded(&value) {
         return Err(malformed_value(&value));

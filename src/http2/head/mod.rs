@@ -1,6 +1,7 @@
 //! The heads of requests and responses (RFC 9113 section 8).
 
 mod fields;
+mod names;
 mod pseudo;
 mod request_buffer;
 mod response;
@@ -11,7 +12,7 @@ mod trailers;
 
 use std::ops::ControlFlow;
 
-use http::{Method, Version};
+use http::{Method, Uri, Version};
 
 use self::fields::Seen;
 use self::pseudo::Pseudo;
@@ -141,7 +142,10 @@ fn read_head(
     readable: Option<Rejection>,
     broken: Option<Rejection>,
 ) -> Result<Head, Rejection> {
-    *buffer.request.version_mut() = Version::HTTP_2;
+    let request = &mut buffer.request;
+    *request.version_mut() = Version::HTTP_2;
+    *request.method_mut() = Method::GET;
+    *request.uri_mut() = Uri::from_static("*");
     let mut first = None;
     if !buffer.head.is_empty() {
         first = read_request_line(buffer).err();
@@ -183,12 +187,13 @@ fn read_lines(buffer: &mut RequestBuffer, seen: &mut Seen) -> Result<(), Rejecti
         head,
         arena,
         lines,
+        names,
         ..
     } = buffer;
     let headers = request.headers_mut();
     let mut repeats = false;
     for line in lines.iter() {
-        let (name, value) = match fields::read(head, *line) {
+        let (name, value) = match fields::read(head, *line, names) {
             Ok(read) => read,
             Err(rejection) => {
                 head.truncate(line.start);

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use bytes::{Bytes, BytesMut};
 
 use super::Rejection;
+use super::names::Names;
 use super::pseudo::PseudoHeaders;
 use super::text::{self, Line};
 use crate::message::head::explain;
@@ -35,6 +36,7 @@ pub struct RequestBuffer {
     pub(super) scratch: Vec<u8>,
     pub(super) pseudo: PseudoHeaders,
     pub(super) lines: Vec<Line>,
+    pub(super) names: Names,
     pub(super) rejection: Option<Rejection>,
 }
 
