@@ -7,9 +7,13 @@ pub mod connection;
 pub mod frames;
 #[path = "../../tests/properties/hpack.rs"]
 pub mod hpack;
+#[path = "../../tests/properties/http2_head.rs"]
+pub mod http2_head;
 #[path = "../../tests/properties/plan.rs"]
 pub mod plan;
 #[path = "../../tests/properties/reference.rs"]
 pub mod reference;
+#[path = "../../tests/properties/reference_http2.rs"]
+pub mod reference_http2;
 #[path = "../../tests/properties/response.rs"]
 pub mod response;

@@ -3,6 +3,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 /// Bytes of a plan.
 fn plan() -> impl Strategy<Value = Vec<u8>> {
@@ -37,6 +38,100 @@ fn instruction() -> impl Strategy<Value = Vec<u8>> {
         1 => (0x20..0x40_u8).prop_map(|update| vec![update]),
         1 => vec(any::<u8>(), 0..10),
     ]
+}
+
+/// The header block of a request that has a few mistakes or none.
+pub fn head() -> impl Strategy<Value = Vec<u8>> {
+    let method = select(
+        &[
+            "GET", "HEAD", "POST", "OPTIONS", "CONNECT", "get", "G T", "",
+        ][..],
+    );
+    let scheme = select(&["http", "http", "https", "HTTP", "ftp", ""][..]);
+    let path = prop_oneof![
+        2 => Just("/"),
+        1 => select(&[
+            "/a/../b", "/%61%2f", "/%", "*", "a", "", "/a b", "/#", "/?a=%", "/\u{e9}", "//a", "/\\",
+            "/.", "http://it/",
+        ][..]),
+    ];
+    let host = || {
+        select(
+            &[
+                "it", "it", "it:80", "IT", "it:443", "it:", "a@it", "", "[::1]", "i t",
+            ][..],
+        )
+    };
+    let pseudo = (method, scheme, host(), path).prop_map(|(method, scheme, host, path)| {
+        let names = [":method", ":scheme", ":authority", ":path"];
+        let values = [method, scheme, host, path];
+        names.into_iter().zip(values).collect::<Vec<_>>()
+    });
+    let names = select(
+        &[
+            "a",
+            "a",
+            "accept",
+            "cookie",
+            "cookie",
+            "host",
+            "te",
+            "expect",
+            "content-length",
+            "upgrade",
+            "connection",
+            "transfer-encoding",
+            "content-type",
+            "origin",
+            "Name",
+            "",
+            "a b",
+            ":path",
+            ":status",
+            "priority",
+            "\u{e9}",
+        ][..],
+    );
+    let value = prop_oneof![
+        2 => select(&[
+            "b", "it", "trailers", "100-continue", "5", "", " b", "b\t", "b\r", "b\nc", "\0",
+            "u=1, i", "\u{e9}", "99999999999999999999", "+5",
+        ][..]).prop_map(str::to_owned),
+        1 => "[ -~]{0,40}",
+    ];
+    let field = (names, value).prop_map(|(name, value)| (name.to_owned(), value));
+    let remove = prop_oneof![4 => Just(None), 1 => (0..4_usize).prop_map(Some)];
+    let swap = prop_oneof![6 => Just(None), 1 => any::<prop::sample::Index>().prop_map(Some)];
+    let repeat = prop_oneof![20 => Just(1_usize), 1 => 30..60_usize];
+    (pseudo, remove, vec(field, 0..6), swap, repeat).prop_map(
+        |(mut pseudo, remove, fields, swap, repeat)| {
+            if let Some(at) = remove {
+                pseudo.remove(at);
+            }
+            let pseudo = pseudo
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()));
+            let mut all: Vec<(String, String)> = pseudo.collect();
+            for _ in 0..repeat {
+                all.extend(fields.iter().cloned());
+            }
+            if let (Some(at), false) = (swap, all.is_empty()) {
+                let last = all.len() - 1;
+                all.swap(at.index(last + 1), last);
+            }
+            let literal = |(name, value): (String, String)| {
+                let length = |text: &str| text.len() as u8;
+                let texts = [vec![0, length(&name)], name.clone().into_bytes()];
+                [
+                    texts.concat(),
+                    vec![length(&value)],
+                    value.clone().into_bytes(),
+                ]
+                .concat()
+            };
+            all.into_iter().flat_map(literal).collect()
+        },
+    )
 }
 
 /// Frames of a client after the preface.

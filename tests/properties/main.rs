@@ -23,10 +23,14 @@ mod generate_http2;
 mod heads;
 /// The compressed headers of HTTP/2.
 mod hpack;
+/// The heads of HTTP/2.
+mod http2_head;
 /// Inputs whose first line says how the rest is split.
 mod plan;
 /// A second implementation of the rules.
 mod reference;
+/// A second implementation of the rules for heads of HTTP/2.
+mod reference_http2;
 /// Responses.
 mod response;
 
@@ -69,6 +73,7 @@ fn fuzz_seeds_pass() {
     check("response", response::check_described);
     check("hpack", hpack::check_planned);
     check("frames", frames::check_planned);
+    check("http2_head", http2_head::check);
 }
 
 /// The generators do not produce this much.
@@ -90,6 +95,11 @@ fn extensions_and_trailers_are_accepted_up_to_their_limit() {
 
 proptest! {
     #![proptest_config(cases(1000))]
+
+    #[test]
+    fn http2_heads_match_the_reference(block in generate_http2::head().prop_map(Bytes)) {
+        http2_head::check(&block.0);
+    }
 
     #[test]
     fn requests_match_the_reference_at_any_split(

@@ -315,7 +315,7 @@ fn request_line(line: &[u8], faults: &mut Faults) -> (String, String, u8) {
 }
 
 /// The target, if it has the form that the method requires (RFC 9112 section 3.2).
-fn uri(method: &str, target: &str) -> Option<Uri> {
+pub fn uri(method: &str, target: &str) -> Option<Uri> {
     let lower = target.to_ascii_lowercase();
     let is_absolute = lower.starts_with("http://") || lower.starts_with("https://");
     let has_form = match method {
@@ -423,7 +423,7 @@ fn agree(uri: &Uri, host: Option<&[u8]>) -> bool {
         && host.is_none_or(|host| plain(&String::from_utf8_lossy(host)) == plain(authority))
 }
 
-fn is_continue(value: &[u8]) -> bool {
+pub fn is_continue(value: &[u8]) -> bool {
     let members = split(value, b",").into_iter().map(trim);
     let members: Vec<_> = members.filter(|member| !member.is_empty()).collect();
     let is_known = |member: &&[u8]| member.eq_ignore_ascii_case(b"100-continue");
@@ -475,7 +475,7 @@ fn content_length(value: &[u8], limits: &Limits) -> Result<Framing, StatusCode> 
 }
 
 /// `uri-host [ ":" port ]`, or empty.
-fn is_host(value: &[u8]) -> bool {
+pub fn is_host(value: &[u8]) -> bool {
     let Ok(value) = std::str::from_utf8(value) else {
         return false;
     };
@@ -703,11 +703,11 @@ fn trim_start(bytes: &[u8]) -> &[u8] {
     &bytes[spaces.count()..]
 }
 
-fn is_token_byte(byte: &u8) -> bool {
+pub fn is_token_byte(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
 }
 
-fn is_value_byte(byte: &u8) -> bool {
+pub fn is_value_byte(byte: &u8) -> bool {
     *byte == b'\t' || !byte.is_ascii_control()
 }
 
