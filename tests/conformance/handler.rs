@@ -1,11 +1,13 @@
 //! The handler behind the table. `README.md` lists its paths.
 
+use std::io::{self, Cursor, Read};
+
 use httpool::http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
-use httpool::http::{Method, StatusCode};
+use httpool::http::{HeaderMap, Method, StatusCode};
 use httpool::services::Echo;
-use httpool::{Body, BodyMode, Handler, IntoResponse, RawRequest, Request, Response};
+use httpool::{Body, BodyMode, Handler, IntoResponse, RawRequest, Request, Response, Upgrade};
 
 /// Longer or shorter than the announced length, unless the server corrects that.
 const BODY: &str = "body";
@@ -28,6 +30,13 @@ impl Handler for TableHandler {
         match path.strip_prefix("/invalid/") {
             Some(kind) => invalid(kind, request),
             None if path == "*" || path.starts_with("/echo") => self.echo.handle(request),
+            None if path.starts_with("/large/") => Body::from(large(&path)).into_response(),
+            None if path.starts_with("/reader/") => {
+                Body::from_reader(Cursor::new(large(&path))).into_response()
+            }
+            None if path == "/fails" => Body::from_reader(Failing).into_response(),
+            None if path == "/trailers" => Body::from(BODY).with_trailers(trailers).into_response(),
+            None if path == "/upgrade" => Upgrade::new("x", drop).into_response(),
             None if path == "/wire/count" => count(request).into_response(),
             None if path.starts_with("/wire") => describe_raw(request).into_response(),
             None => describe(request).into_response(),
@@ -39,6 +48,32 @@ impl Handler for TableHandler {
             path if path.starts_with("/echo") => self.echo.body_mode(request),
             _ => BodyMode::Buffered,
         }
+    }
+}
+
+/// As many bytes as the path says.
+fn large(path: &str) -> Vec<u8> {
+    let length = path
+        .rsplit('/')
+        .next()
+        .and_then(|length| length.parse().ok());
+    vec![b'x'; length.expect("the table has lengths")]
+}
+
+/// The trailers of the response at `/trailers`.
+pub(crate) fn trailers() -> HeaderMap {
+    HeaderMap::from_iter([(
+        HeaderName::from_static("x-sum"),
+        HeaderValue::from_static("1"),
+    )])
+}
+
+/// A reader that fails.
+struct Failing;
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("a case asked for this"))
     }
 }
 
@@ -106,6 +141,11 @@ fn invalid(kind: &str, request: &Request) -> Response {
         }
         ("connection", "close") => set(CONNECTION, "x, Close"),
         ("connection", "keep-alive") => set(CONNECTION, "keep-alive"),
+        ("connection", "old") => {
+            set(CONNECTION, "keep-alive");
+            set(HeaderName::from_static("keep-alive"), "timeout=5");
+            set(HeaderName::from_static("proxy-connection"), "keep-alive");
+        }
         ("connection", "upgrade") => {
             set(CONNECTION, "upgrade");
             set(UPGRADE, "websocket");

@@ -5,6 +5,7 @@
 //! and sent to a server over a socket. The responses must be the same every time.
 
 mod handler;
+mod http2;
 mod protocol;
 mod record;
 mod response;
@@ -90,9 +91,10 @@ fn write_fuzzer_seeds() {
         connection,
         skipped,
     } = seeds::write(&all(), &corpus);
+    let frames = http2::write_seeds(&corpus);
     print_line(&format!(
-        "the fuzzer: {head} inputs for head, {chunked} for chunked, {connection} for connection; \
-         {skipped} cases are too long"
+        "the fuzzer: {head} inputs for head, {chunked} for chunked, {connection} for connection, \
+         {frames} for frames; {skipped} cases are too long"
     ));
     assert!(chunked > 0, "no case has chunks");
 }

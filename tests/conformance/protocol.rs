@@ -128,7 +128,7 @@ fn call(handler: &TableHandler, buffer: &mut RequestBuffer) -> Response {
 }
 
 /// Whether a response's Connection header has the option `close`.
-fn has_close(response: &Response) -> bool {
+pub(crate) fn has_close(response: &Response) -> bool {
     let values = response.headers().get_all(CONNECTION).iter();
     let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))

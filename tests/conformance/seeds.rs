@@ -11,10 +11,10 @@ use crate::record::Record;
 
 /// Longer cases are skipped. The commands of `fuzz/README.md` allow a little more, for the added
 /// first line.
-const LONGEST: usize = 2000;
+pub(crate) const LONGEST: usize = 2000;
 
 /// Splits for inputs that name theirs in the first line, used in turn.
-const SPLITS: [&str; 5] = ["A", "0Q", "?", "abcdef", "~A"];
+pub(crate) const SPLITS: [&str; 5] = ["A", "0Q", "?", "abcdef", "~A"];
 
 /// Numbers of written inputs.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use httpool::{DrainReport, Handle, ListenAddr};
+use httpool::{Builder, DrainReport, Handle, ListenAddr};
 
 use crate::handler::TableHandler;
 use crate::record::{After, Case, Record};
@@ -36,9 +36,19 @@ pub(crate) struct Received {
 }
 
 impl Server {
+    /// A server of HTTP/1.1 alone.
     pub(crate) fn start() -> Self {
+        Self::start_with(|builder| builder.http2(false))
+    }
+
+    /// A server of HTTP/2 and HTTP/1.1.
+    pub(crate) fn start_http2() -> Self {
+        Self::start_with(|builder| builder.http2(true))
+    }
+
+    fn start_with(configure: impl FnOnce(Builder) -> Builder) -> Self {
         let address: ListenAddr = "127.0.0.1:0".parse().expect("the address is valid");
-        let server = httpool::Server::builder()
+        let server = configure(httpool::Server::builder())
             .listen(address)
             .workers(2)
             .max_header_size(MAX_HEADER_SIZE)
@@ -66,6 +76,19 @@ impl Server {
         ended.expect("the server does not fail");
     }
 
+    /// Begins the drain.
+    pub(crate) fn drain(&self) {
+        self.handle.shutdown();
+    }
+
+    pub(crate) fn connect(&self) -> io::Result<TcpStream> {
+        let socket = TcpStream::connect(&self.address)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(TIMEOUT))?;
+        socket.set_write_timeout(Some(TIMEOUT))?;
+        Ok(socket)
+    }
+
     /// Sends a case and reads until the server has closed its sending side: at once if the case
     /// closes the connection, after the [`PROBE`] if it stays open, or after the client's
     /// half-close if the server waits.
@@ -74,14 +97,7 @@ impl Server {
             let step = step.to_owned();
             move |error: io::Error| format!("{step}: {error}")
         };
-        let mut socket = TcpStream::connect(&self.address).map_err(fail("connecting"))?;
-        let timeout = Some(TIMEOUT);
-        socket
-            .set_read_timeout(timeout)
-            .map_err(fail("setting up"))?;
-        socket
-            .set_write_timeout(timeout)
-            .map_err(fail("setting up"))?;
+        let mut socket = self.connect().map_err(fail("connecting"))?;
 
         let mut bytes = &case.bytes[..];
         let mut interims = 0;
