@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind};
 
 use http::StatusCode;
 
-/// Why the server rejects a request. The connection closes after the response, because the
-/// following bytes can't be trusted.
+/// Why the server rejects a request. In HTTP/1.1 the connection closes after the response, because
+/// the following bytes can't be trusted. In HTTP/2 other requests of the connection continue.
 ///
 /// ```
 /// use httpool::RequestError;

@@ -3,6 +3,7 @@
 mod limits;
 mod malformed;
 mod properties;
+mod rejected;
 mod requests;
 mod responses;
 mod trailers;
@@ -58,6 +59,19 @@ fn decode(fields: &[Pair<'_>]) -> (RequestBuffer, Result<Head, RequestError>) {
     let mut buffer = RequestBuffer::default();
     let decoded = decode_head(&mut Decoder::default(), &block(fields), MOST, &mut buffer);
     (buffer, decoded.expect("the block can be decoded"))
+}
+
+/// Checks the error of a rejected head and its explanation.
+#[track_caller]
+fn check_rejected(fields: &[Pair<'_>], expected: RequestError, reason: &str) -> RequestBuffer {
+    let (buffer, head) = decode(fields);
+    let shown: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| format!("{}: {}", name.escape_ascii(), value.escape_ascii()))
+        .collect();
+    assert_eq!(head, Err(expected), "{shown:?}");
+    assert_eq!(buffer.explain(expected), reason, "{shown:?}");
+    buffer
 }
 
 /// The head as text, with LF and without the empty line.
