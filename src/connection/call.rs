@@ -13,11 +13,19 @@ use super::{Service, WorkerBuffers};
 /// A handler's call or a read of its body reader. It uses the buffers of its worker and nothing of
 /// the connection.
 #[derive(Debug)]
-pub(crate) enum Call {}
+pub(crate) enum Call {
+    #[cfg(test)]
+    Scripted(u8),
+}
 
 /// The result of a [`Call`], for the connection that made it.
 #[derive(Debug)]
-pub(crate) struct Reply(());
+pub(crate) enum Reply {
+    #[expect(dead_code, reason = "no protocol makes calls yet")]
+    Nothing(Box<()>),
+    #[cfg(test)]
+    Scripted(u8),
+}
 
 /// Lets any thread have a connection driven. It keeps neither the connection nor the server alive.
 #[expect(dead_code, reason = "no protocol makes calls yet")]
@@ -33,7 +41,6 @@ pub(crate) trait ConnectionWaker: Send + Sync {
 impl Call {
     /// Runs the call. It does not panic, whatever a handler does. `waker` creates a waker of the
     /// connection, for calls that need one.
-    #[expect(dead_code, reason = "no protocol makes calls yet")]
     pub(crate) fn run(
         self,
         buffers: &mut WorkerBuffers,
@@ -41,6 +48,9 @@ impl Call {
         waker: &dyn Fn() -> Arc<dyn ConnectionWaker>,
     ) -> Reply {
         let _ = (buffers, service, waker);
-        match self {}
+        match self {
+            #[cfg(test)]
+            Self::Scripted(letter) => super::scripted::run(letter, service, waker),
+        }
     }
 }

@@ -31,7 +31,6 @@ pub(crate) enum Admission {
     Shed(Overload),
     /// Later. A [multiplexed](super::Connection::is_multiplexed) connection receives and sends what
     /// needs no handler and no reader; complete requests wait in it.
-    #[expect(dead_code, reason = "no connection is multiplexed yet")]
     Protocol,
 }
 
@@ -46,7 +45,7 @@ pub(crate) enum DriveResult {
     /// handler, and events of the socket must wake no worker meanwhile.
     Deregister,
     /// Lends it while the [call](super::WorkerBuffers::take_call) in the buffers runs.
-    #[expect(dead_code, reason = "no protocol makes calls yet")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "no protocol makes calls yet"))]
     Lend(Lending),
     /// Closes it.
     Close(CloseReason),
@@ -78,7 +77,6 @@ impl WaitFor {
     }
 
     /// Whether the connection has several requests at a time.
-    #[expect(dead_code, reason = "no connection is multiplexed yet")]
     pub(crate) fn is_multiplexed(self) -> bool {
         matches!(self, Self::NextStream | Self::Streams | Self::StreamsOrRoom)
     }
@@ -101,13 +99,22 @@ pub(crate) enum WaitFor {
     /// Room in the socket for the rest of a response.
     Room,
     /// Another request on a multiplexed connection that has none.
-    #[expect(dead_code, reason = "no connection is multiplexed yet")]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "no connection is multiplexed yet")
+    )]
     NextStream,
     /// Anything that the client sends on a multiplexed connection with open requests.
-    #[expect(dead_code, reason = "no connection is multiplexed yet")]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "no connection is multiplexed yet")
+    )]
     Streams,
     /// The same, or room in the socket for the rest of the output.
-    #[expect(dead_code, reason = "no connection is multiplexed yet")]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "no connection is multiplexed yet")
+    )]
     StreamsOrRoom,
     /// The return of a handler, while the connection is lent.
     Handler,

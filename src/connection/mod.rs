@@ -39,6 +39,8 @@ mod http2_stats;
     )
 )]
 mod log_limits;
+#[cfg(test)]
+mod scripted;
 mod state;
 mod upgraded;
 
@@ -57,7 +59,7 @@ use self::config::Config;
 pub use self::config::{Conflict, defaults};
 use self::connection_io::{ConnectionIo, Readiness};
 pub(crate) use self::drain::Grace;
-pub(crate) use self::drive::{Admission, DriveResult, Pending, WaitFor, WakeReason};
+pub(crate) use self::drive::{Admission, DriveResult, Lending, Pending, WaitFor, WakeReason};
 #[cfg(feature = "_tls")]
 use self::handshake::HandshakeStep;
 use self::http1::Http1;
@@ -68,6 +70,8 @@ pub(crate) use self::log_limits::LogLimits;
 pub(crate) use self::log_limits::log_limited;
 pub use self::phase::Phase;
 use self::phase::PhaseCell;
+#[cfg(test)]
+use self::scripted::Scripted;
 use self::state::State;
 pub(crate) use self::worker_buffers::WorkerBuffers;
 use crate::message::headers::default_headers::DefaultHeaders;
@@ -97,7 +101,6 @@ pub(crate) struct Service {
     pub(crate) log_limits: LogLimits,
     /// Handlers that wait for a streamed body on a multiplexed connection. While there are any, and no
     /// worker is free, the load shedder drives such connections.
-    #[expect(dead_code, reason = "no connection is multiplexed yet")]
     pub(crate) streaming: AtomicUsize,
     #[cfg(feature = "http2")]
     #[allow(dead_code, reason = "no connection speaks HTTP/2 yet")]
@@ -115,6 +118,8 @@ pub(crate) struct Connection {
 /// [`ConnectionIo`].
 enum Protocol {
     Http1(Http1),
+    #[cfg(test)]
+    Scripted(Scripted),
 }
 
 impl Protocol {
@@ -129,27 +134,37 @@ impl Protocol {
     ) -> io::Result<DriveResult> {
         match self {
             Self::Http1(http1) => http1.drive(io, wake, admission, buffers, service),
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.drive(io, wake, admission, buffers, service),
         }
     }
 
     /// Continues the turn in which the connection was lent.
     fn resume(
         &mut self,
-        _io: &mut ConnectionIo,
-        _buffers: &mut WorkerBuffers,
-        _service: &Service,
+        io: &mut ConnectionIo,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
     ) -> io::Result<DriveResult> {
+        let _ = (&io, &buffers, service);
         match self {
             // It makes no calls.
             Self::Http1(_) => Ok(DriveResult::Requeue),
+            #[cfg(test)]
+            Self::Scripted(scripted) => {
+                let (wake, admission) = (WakeReason::Ready, Admission::Handle);
+                scripted.drive(io, wake, admission, buffers, service)
+            }
         }
     }
 
     /// Stores the result of a call until the connection is driven.
-    fn deliver(&mut self, _reply: Reply) {
+    fn deliver(&mut self, reply: Reply) {
         match self {
             // It makes no calls.
-            Self::Http1(_) => {}
+            Self::Http1(_) => drop(reply),
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.deliver(reply),
         }
     }
 
@@ -157,6 +172,8 @@ impl Protocol {
     fn is_multiplexed(&self) -> bool {
         match self {
             Self::Http1(_) => false,
+            #[cfg(test)]
+            Self::Scripted(_) => true,
         }
     }
 
@@ -171,6 +188,8 @@ impl Protocol {
     ) {
         match self {
             Self::Http1(http1) => http1.reject(io, error, buffers, service),
+            #[cfg(test)]
+            Self::Scripted(_) => {}
         }
     }
 
@@ -178,6 +197,8 @@ impl Protocol {
     fn has_partial_record(&self, io: &ConnectionIo) -> bool {
         match self {
             Self::Http1(http1) => http1.has_partial_record(io),
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.unfinished() > 0,
         }
     }
 
@@ -185,6 +206,8 @@ impl Protocol {
     fn held(&self) -> usize {
         match self {
             Self::Http1(http1) => http1.held(),
+            #[cfg(test)]
+            Self::Scripted(_) => 0,
         }
     }
 }
@@ -232,7 +255,6 @@ impl Connection {
 
     /// Continues the turn in which the connection was [lent](DriveResult::Lend), on the worker that
     /// has it back with the [delivered](Self::deliver) reply.
-    #[expect(dead_code, reason = "no protocol makes calls yet")]
     pub(crate) fn resume(&mut self, buffers: &mut WorkerBuffers, service: &Service) -> DriveResult {
         self.io.unpack(buffers);
         let result =
@@ -244,14 +266,12 @@ impl Connection {
     }
 
     /// Stores the result of a call. The connection must then be driven.
-    #[expect(dead_code, reason = "no protocol makes calls yet")]
     pub(crate) fn deliver(&mut self, reply: Reply) {
         self.protocol.deliver(reply);
     }
 
     /// Whether the connection has several requests at a time, so that it can be driven by
     /// [`Admission::Protocol`] and lent.
-    #[expect(dead_code, reason = "no connection is multiplexed yet")]
     pub(crate) fn is_multiplexed(&self) -> bool {
         self.protocol.is_multiplexed()
     }

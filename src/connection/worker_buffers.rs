@@ -78,9 +78,14 @@ impl WorkerBuffers {
     }
 
     /// Takes the call for which the connection is to be lent.
-    #[expect(dead_code, reason = "no protocol makes calls yet")]
     pub(crate) fn take_call(&mut self) -> Option<Call> {
         self.call.take()
+    }
+
+    /// Makes the buffers fit for another connection after a call whose connection another thread has.
+    pub(crate) fn end_call(&mut self) {
+        self.call = None;
+        self.reset();
     }
 
     /// Moves input and output out, for a connection that is lent.

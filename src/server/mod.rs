@@ -12,8 +12,12 @@ pub(crate) mod worker_activity;
 
 mod acceptor;
 mod builder;
+mod connection_waker;
 mod handle;
+mod lend;
 mod probe;
+#[cfg(test)]
+mod test_state;
 mod worker;
 
 use std::fmt;
@@ -31,7 +35,7 @@ pub use self::builder::Builder;
 pub use self::handle::Http2Counts;
 pub use self::handle::{DrainReport, Handle, Heartbeat, Snapshot};
 use self::idle_workers::IdleWorkers;
-use self::poller::{Events, Parked, Poller};
+use self::poller::{Events, Parked, Poller, Token};
 use self::queue_times::QueueTimeCounters;
 pub use self::queue_times::QueueTimes;
 use self::stats::Stats;
@@ -42,6 +46,7 @@ use self::worker_activity::WorkerActivity;
 #[cfg(feature = "http2")]
 use crate::connection::Http2Stats;
 pub(crate) use crate::connection::Phase;
+use crate::connection::call::Reply;
 use crate::connection::config::Config;
 use crate::connection::phase::PhaseCell;
 use crate::connection::{
@@ -98,7 +103,7 @@ pub struct Server {
 struct ServerState {
     service: Service,
     max_connections: usize,
-    poller: Poller<Box<Task>>,
+    poller: Poller<Box<Task>, Reply>,
     ready_tx: Sender<ReadyTask>,
     ready_rx: Arc<Receiver<ReadyTask>>,
     idle_workers: IdleWorkers,
@@ -249,13 +254,26 @@ impl ServerState {
 
     /// Queues the connections of all these events for any worker. Returns whether there were any.
     fn enqueue_all(&self, events: &mut Events) -> bool {
-        let mut since = None;
+        self.enqueue_some(events, Some)
+    }
+
+    /// Queues the connections of all these events that `select` returns.
+    fn enqueue_some(
+        &self,
+        events: &mut Events,
+        mut select: impl FnMut(ReadyTask) -> Option<ReadyTask>,
+    ) -> bool {
+        let (mut now, mut is_any_queued) = (None, false);
         while let Some((task, wake)) = self.poller.next_ready(events) {
             // The clock is read once for all of them.
-            let since = Some(*since.get_or_insert_with(Instant::now));
-            self.enqueue(ReadyTask { task, wake, since });
+            let since = Some(*now.get_or_insert_with(Instant::now));
+            if let Some(ready) = select(ReadyTask { task, wake, since }) {
+                self.enqueue(ready);
+                is_any_queued = true;
+            }
         }
-        since.is_some()
+        self.attend_lent(events);
+        is_any_queued
     }
 
     /// Whether a connection that has been ready since then has waited too long.
@@ -274,14 +292,9 @@ impl ServerState {
         admission: Admission,
         now: Instant,
     ) -> DriveResult {
-        let drive = || {
-            let connection = &mut task.connection;
+        let connection = &mut task.connection;
+        let result = guarded(buffers, |buffers| {
             connection.drive(wake, admission, now, buffers, &self.service)
-        };
-        let result = catch_unwind(AssertUnwindSafe(drive)).unwrap_or_else(|_| {
-            error!("a connection was dropped because driving it panicked");
-            buffers.replace();
-            DriveResult::Close(CloseReason::Panicked)
         });
         if let Admission::Shed(reason) = admission {
             self.stats.add_shed(reason, buffers.take_shed());
@@ -302,8 +315,9 @@ impl ServerState {
             DriveResult::Close(reason) => self.close(*task, reason),
             _ if self.phase() >= Phase::Forced => self.close(*task, CloseReason::Forced),
             DriveResult::Park(pending) => return self.park(task, pending),
-            // A worker applies it first.
-            DriveResult::Lend(_) | DriveResult::Requeue => return Some((task, WakeReason::Ready)),
+            DriveResult::Requeue => return Some((task, WakeReason::Ready)),
+            // Only a worker lets a connection make calls, and it runs them first.
+            DriveResult::Lend(_) => self.close(*task, CloseReason::Panicked),
             DriveResult::Deregister => {
                 self.deregister(&mut task);
                 return Some((task, WakeReason::Deregistered));
@@ -314,21 +328,33 @@ impl ServerState {
 
     /// Parks a connection, and returns it if it is ready again.
     fn park(&self, mut task: Box<Task>, pending: Pending) -> Option<(Box<Task>, WakeReason)> {
-        let token = task.token.or_else(|| self.poller.reserve());
-        task.token = token;
-        let Some(token) = token else {
-            error!("{}: closed: the poller is full", task.connection);
-            return None;
-        };
+        let token = self.reserve(&mut task)?;
         match self.poller.park(token, task, pending) {
             Parked::Waiting => None,
-            Parked::Ready(task, wake, _) => Some((task, wake)),
+            Parked::Ready(mut task, wake, replies) => {
+                task.deliver(replies);
+                Some((task, wake))
+            }
             Parked::Failed(task, error) => {
-                error!("{}: epoll can't watch the socket: {error}", task.connection);
-                self.close(*task, CloseReason::Failed);
+                self.fail_to_watch(*task, &error);
                 None
             }
         }
+    }
+
+    /// Returns the connection's token, and reserves one first if it has none.
+    fn reserve(&self, task: &mut Task) -> Option<Token> {
+        task.token = task.token.or_else(|| self.poller.reserve());
+        if task.token.is_none() {
+            error!("{}: closed: the poller is full", task.connection);
+        }
+        task.token
+    }
+
+    #[cold]
+    fn fail_to_watch(&self, task: Task, error: &io::Error) {
+        error!("{}: epoll can't watch the socket: {error}", task.connection);
+        self.close(task, CloseReason::Failed);
     }
 
     /// Stops polling a connection until it parks again.
@@ -361,10 +387,16 @@ impl ServerState {
     /// Drops a connection. Its slot is released first, so that an event that arrives before the socket
     /// is closed finds no connection.
     fn release(&self, task: Task) {
-        if let Some(token) = task.token {
-            self.poller.release(token);
+        let release = || {
+            if let Some(token) = task.token {
+                self.poller.release(token);
+            }
+            drop(task);
+        };
+        // It may drop bodies and replies, which are a handler's.
+        if catch_unwind(AssertUnwindSafe(release)).is_err() {
+            error!("dropping a connection panicked");
         }
-        drop(task);
     }
 
     /// Closes a connection and aborts its open requests.
@@ -381,6 +413,18 @@ impl ServerState {
         self.service.phase.advance(Phase::Stopped);
         self.idle_workers.wake_all();
     }
+}
+
+/// Runs a part of a drive, which closes the connection if it panics.
+fn guarded(
+    buffers: &mut WorkerBuffers,
+    drive: impl FnOnce(&mut WorkerBuffers) -> DriveResult,
+) -> DriveResult {
+    catch_unwind(AssertUnwindSafe(|| drive(buffers))).unwrap_or_else(|_| {
+        error!("a connection was dropped because driving it panicked");
+        buffers.replace();
+        DriveResult::Close(CloseReason::Panicked)
+    })
 }
 
 /// Formats a count with its noun, for example `2 workers`.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::poller::Token;
 use super::stats::ConnectionGuard;
+use crate::connection::call::Reply;
 use crate::connection::{Connection, WakeReason};
 
 /// One open connection. It has one owner at any time: the poller, the ready channel, or a worker.
@@ -30,6 +31,13 @@ impl Task {
             connection,
             token: None,
             connection_guard: Some(connection_guard),
+        }
+    }
+
+    /// Gives replies to the connection, which must then be driven.
+    pub(super) fn deliver(&mut self, replies: Vec<Reply>) {
+        for reply in replies {
+            self.connection.deliver(reply);
         }
     }
 }

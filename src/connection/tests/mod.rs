@@ -110,7 +110,7 @@ pub(super) fn serve(handler: impl Handler) -> Service {
         error_pages: CustomErrorPages::default(),
         default_headers: DefaultHeaders::default(),
         log_limits: LogLimits::new(),
-        streaming: AtomicUsize::new(0),
+        streaming: crate::sync::atomic::AtomicUsize::new(0),
         #[cfg(feature = "http2")]
         http2_stats: Arc::default(),
     }

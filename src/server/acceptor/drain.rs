@@ -80,6 +80,9 @@ impl Acceptor {
         shared.service.grace.begin(handshakes_until);
         self.close_listeners(Instant::now() < handshakes_until);
         shared.stats.wake_below(1);
+        // They announce the drain to their clients, and again once it takes no more requests.
+        self.wake_multiplexed();
+        let mut is_grace_over = false;
         while shared.phase() < Phase::Forced {
             let is_anything_open = shared.stats.open() > 0 || !self.listeners.is_empty();
             // A worker may still be in the turn that closed the last connection.
@@ -99,6 +102,9 @@ impl Acceptor {
             self.tick();
             let now = Instant::now();
             if shared.service.grace.is_over(now) {
+                if !mem::replace(&mut is_grace_over, true) {
+                    self.wake_multiplexed();
+                }
                 shared.poller.recall(WaitFor::is_idle, |task| {
                     shared.hand_over(ReadyTask {
                         task,
@@ -110,6 +116,19 @@ impl Acceptor {
         }
         self.listeners.clear();
         Ok(())
+    }
+
+    /// Has every parked multiplexed connection driven. A connection that is lent or with a worker is
+    /// driven by its owner.
+    fn wake_multiplexed(&self) {
+        let now = Instant::now();
+        self.shared.poller.recall(WaitFor::is_multiplexed, |task| {
+            self.shared.hand_over(ReadyTask {
+                task,
+                wake: WakeReason::Ready,
+                since: Some(now),
+            });
+        });
     }
 
     /// Ends the workers, aborts what is left open, and returns how many workers are stuck in a handler.

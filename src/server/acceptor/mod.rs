@@ -329,7 +329,7 @@ impl Acceptor {
         if self.stall_detector.is_due(&shared.idle_workers) {
             self.load_shedder.tick(shared);
             self.stall_detector
-                .tick(&shared.idle_workers, || !shared.ready_rx.is_empty());
+                .tick(&shared.idle_workers, || shared.has_waiting_work());
         }
     }
 }

@@ -199,7 +199,7 @@ impl IdleWorkers {
 
     /// Whether a worker is idle. Work that this thread has published before is visible to every
     /// worker that becomes idle later.
-    fn has_idle(&self) -> bool {
+    pub(super) fn has_idle(&self) -> bool {
         fence(Ordering::SeqCst);
         self.idle.load(Ordering::SeqCst) > 0
     }
@@ -217,6 +217,13 @@ impl IdleWorkers {
         {
             self.acceptor_waker.wake();
         }
+    }
+
+    /// Starts the stall detector for a lent connection that is ready.
+    pub(super) fn start_detector_for_lent(&self) {
+        // Either this thread sees that the detector has stopped, or the detector sees the connection.
+        fence(Ordering::SeqCst);
+        self.start_detector();
     }
 
     fn lock(&self) -> MutexGuard<'_, IdleState> {

@@ -4,7 +4,7 @@
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::lending::Posted;
+use super::lending::{Lent, Posted};
 use super::*;
 
 /// The length of the sequences. Six takes seven times as long.
@@ -17,6 +17,8 @@ enum Step {
     ParkForInput,
     /// The worker parks the connection to wait for room in the send buffer.
     ParkForRoom,
+    /// The worker parks the connection to wait for input or room.
+    ParkForBoth,
     /// The worker lends the connection and calls a handler. It may be ready to be driven.
     Lend { is_ready: bool },
     /// A worker takes the connection back after its handler has returned.
@@ -47,9 +49,10 @@ enum EventKind {
     HangUp,
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     Step::ParkForInput,
     Step::ParkForRoom,
+    Step::ParkForBoth,
     Step::Lend { is_ready: false },
     Step::Lend { is_ready: true },
     Step::Reclaim,
@@ -127,6 +130,7 @@ impl<'a> Model<'a> {
         match step {
             Step::ParkForInput => self.park(WaitFor::NextRequest),
             Step::ParkForRoom => self.park(WaitFor::Room),
+            Step::ParkForBoth => self.park(WaitFor::StreamsOrRoom),
             Step::Lend { is_ready } => self.lend(is_ready),
             Step::Reclaim => {
                 let reclaimed = self.poller.reclaim(self.token);
@@ -139,7 +143,9 @@ impl<'a> Model<'a> {
                 self.take_if_some(reclaimed)
             }
             Step::TakeLent => {
+                let is_ready = self.poller.is_ready_while_lent(self.token);
                 let taken = self.poller.take_lent(self.token);
+                assert_eq!(is_ready, taken.is_some());
                 let is_wanted = match self.place {
                     Place::Lent { is_ready } => is_ready || self.has_event,
                     _ => false,
@@ -153,7 +159,13 @@ impl<'a> Model<'a> {
             }
             Step::Post => self.post(),
             Step::Wake => {
-                let woken = self.poller.wake(self.token);
+                let woken = match self.poller.wake(self.token) {
+                    Delivery::Taken(connection, WakeReason::Ready) => Some(connection),
+                    delivery => {
+                        self.assert_not_taken(&delivery);
+                        None
+                    }
+                };
                 let is_parked = matches!(self.place, Place::Parked(_));
                 assert_eq!(woken.is_some(), is_parked, "a parked connection is woken");
                 self.has_event |= woken.is_none();
@@ -166,8 +178,10 @@ impl<'a> Model<'a> {
             Step::NotifyStale => {
                 let poller = self.poller;
                 let woken = poller.notify(self.previous, EventFlags::IN | EventFlags::HUP);
-                assert!(woken.is_none(), "a stale event wakes no connection");
-                assert!(poller.wake(self.previous).is_none());
+                let has_left = matches!(woken, Delivery::Left);
+                assert!(has_left, "a stale event wakes no connection");
+                assert!(matches!(poller.wake(self.previous), Delivery::Left));
+                assert!(!poller.is_ready_while_lent(self.previous));
                 assert!(poller.reclaim(self.previous).is_none());
                 assert!(poller.take_lent(self.previous).is_none());
                 let posted = poller.post(self.previous, Message::MAX);
@@ -218,8 +232,19 @@ impl<'a> Model<'a> {
         let deadline = Instant::now() + Duration::from_secs(60);
         let pending = Pending { wait_for, deadline };
         let parked = self.poller.park(self.token, connection, pending);
-        let is_expected_back = self.has_event;
-        self.check_parked(parked, Place::Parked(wait_for), is_expected_back);
+        match parked {
+            Parked::Waiting => {
+                assert!(!self.has_event, "what has arrived is reported");
+                self.park_at(Place::Parked(wait_for));
+            }
+            Parked::Ready(connection, wake, messages) => {
+                assert!(self.has_event, "nothing has arrived in the meantime");
+                self.receive_messages(&messages);
+                self.has_event = false;
+                self.receive(connection, wake);
+            }
+            Parked::Failed(_, error) => panic!("{error}"),
+        }
         true
     }
 
@@ -228,35 +253,34 @@ impl<'a> Model<'a> {
             return false;
         };
         let deadline = Some(Instant::now() + Duration::from_secs(60));
-        let lent = self.poller.lend(self.token, connection, deadline, is_ready);
-        // Messages are received first. An event alone waits in the slot.
-        let is_expected_back = !self.left.is_empty();
-        self.check_parked(lent, Place::Lent { is_ready }, is_expected_back);
+        match self.poller.lend(self.token, connection, deadline, is_ready) {
+            Lent::Waiting => self.park_at(Place::Lent { is_ready }),
+            Lent::Messages(connection, messages) => {
+                assert!(!messages.is_empty(), "nothing has arrived in the meantime");
+                self.receive_messages(&messages);
+                // An event waits in the slot.
+                self.take_back(connection);
+            }
+            Lent::Failed(_, error) => panic!("{error}"),
+        }
         true
     }
 
-    fn check_parked(
-        &mut self,
-        parked: Parked<OwnedFd, Message>,
-        place: Place,
-        is_expected_back: bool,
-    ) {
-        match parked {
-            Parked::Waiting => {
-                assert!(!is_expected_back, "what has arrived is reported");
-                assert!(self.left.is_empty(), "messages are received first");
-                self.is_registered = true;
-                self.place = place;
-            }
-            Parked::Ready(connection, wake, messages) => {
-                assert!(is_expected_back, "nothing has arrived in the meantime");
-                assert_eq!(messages, self.left, "all messages are received in order");
-                self.left.clear();
-                self.has_event = false;
-                self.receive(connection, wake);
-            }
-            Parked::Failed(_, error) => panic!("{error}"),
-        }
+    /// The connection is parked or lent.
+    fn park_at(&mut self, place: Place) {
+        assert!(self.left.is_empty(), "messages are received first");
+        self.is_registered = true;
+        self.place = place;
+    }
+
+    fn receive_messages(&mut self, messages: &[Message]) {
+        assert_eq!(messages, self.left, "all messages are received in order");
+        self.left.clear();
+    }
+
+    fn assert_not_taken(&self, delivery: &Delivery<OwnedFd>) {
+        let is_lent = matches!(self.place, Place::Lent { .. });
+        assert_eq!(matches!(delivery, Delivery::Lent), is_lent);
     }
 
     fn post(&mut self) -> bool {
@@ -287,9 +311,16 @@ impl<'a> Model<'a> {
             EventKind::HangUp => EventFlags::IN | EventFlags::RDHUP,
         };
         self.has_hung_up |= kind == EventKind::HangUp;
-        let woken = self.poller.notify(self.token, flags);
+        let woken = match self.poller.notify(self.token, flags) {
+            Delivery::Taken(connection, wake) => Some((connection, wake)),
+            delivery => {
+                self.assert_not_taken(&delivery);
+                None
+            }
+        };
         let is_expected = match self.place {
             Place::WithWorker(_) | Place::Lent { .. } | Place::InCall => false,
+            Place::Parked(WaitFor::StreamsOrRoom) => true,
             Place::Parked(WaitFor::Room) => kind != EventKind::Input,
             Place::Parked(_) => kind != EventKind::Room,
         };
@@ -340,10 +371,6 @@ impl<'a> Model<'a> {
             !matches!(before, Place::WithWorker(_)),
             "a connection has one owner"
         );
-        // A connection that was ready when it was lent has an event for its next owner.
-        if let Place::Lent { is_ready: true } = before {
-            self.has_event = true;
-        }
     }
 
     /// Releases the slot, so that the poller is empty again.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use loom::thread;
 
-use super::lending::Posted;
+use super::lending::{Lent, Posted};
 use super::*;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::explore_small;
@@ -76,12 +76,12 @@ impl Scenario {
     fn lend(&self, mut connection: Box<Connection>) {
         loop {
             match self.poller.lend(self.token, connection, None, true) {
-                Parked::Waiting => return,
-                Parked::Ready(ready, _, messages) => {
+                Lent::Waiting => return,
+                Lent::Messages(ready, messages) => {
                     connection = ready;
                     connection.responses.extend(messages);
                 }
-                Parked::Failed(_, error) => panic!("{error}"),
+                Lent::Failed(_, error) => panic!("{error}"),
             }
         }
     }
@@ -110,7 +110,7 @@ impl Scenario {
     /// Sets the flag and wakes the connection.
     fn call(&self) {
         self.flag.store(true, Ordering::SeqCst);
-        if let Some(connection) = self.poller.wake(self.token) {
+        if let Delivery::Taken(connection, _) = self.poller.wake(self.token) {
             self.park(connection);
         }
     }
@@ -135,6 +135,7 @@ fn interleavings_of_a_handler_and_a_thread_that_takes_its_connection() {
         scenario.lend(Box::default());
         let other = Arc::clone(&scenario);
         let other = thread::spawn(move || {
+            other.call();
             if let Some(connection) = other.poller.take_lent(other.token) {
                 // It runs another request's handler.
                 other.lend(connection);
@@ -145,7 +146,8 @@ fn interleavings_of_a_handler_and_a_thread_that_takes_its_connection() {
         });
         scenario.respond(1);
         other.join().expect("the other thread succeeds");
-        scenario.assert_responses(&[1, 2]);
+        let connection = scenario.assert_responses(&[1, 2]);
+        assert!(connection.has_seen_flag, "a call is never lost");
     });
 }
 
@@ -172,7 +174,7 @@ fn interleavings_of_a_call_and_a_worker_that_lends_and_parks() {
         let caller = Arc::clone(&scenario);
         let caller = thread::spawn(move || caller.call());
         // A worker has received an event.
-        if let Some(connection) = scenario.poller.wake(scenario.token) {
+        if let Delivery::Taken(connection, _) = scenario.poller.wake(scenario.token) {
             scenario.lend(connection);
             scenario.respond(1);
         } else {

@@ -1,4 +1,4 @@
-//! Work that returns to a connection.
+//! Lends connections, and returns work to them.
 //!
 //! A worker that calls a handler [lends](Poller::lend) the connection: it lies in its slot, and
 //! another thread can take and drive it while the handler runs. Afterwards the worker
@@ -12,11 +12,23 @@
 //! stays in the slot, and its owner receives it when it parks the connection. The slot's lock is never
 //! held while a connection is driven.
 
+use std::io;
 use std::time::Instant;
 
-use super::{NEVER, Occupant, Parked, Poller, Source, Token, lock};
+use super::{Delivery, LentState, NEVER, Occupant, Poller, Source, Token, lock};
 use crate::connection::{WaitFor, WakeReason};
 use crate::sync::atomic::Ordering;
+
+/// The result of lending.
+pub(in crate::server) enum Lent<T, M> {
+    /// The connection is lent.
+    Waiting,
+    /// Messages have arrived: deliver them, then lend the connection as ready. An event that has
+    /// arrived stays recorded.
+    Messages(T, Vec<M>),
+    /// The connection can't be registered.
+    Failed(T, io::Error),
+}
 
 /// The result of posting a message.
 pub(in crate::server) enum Posted<T, M> {
@@ -30,7 +42,7 @@ pub(in crate::server) enum Posted<T, M> {
 
 impl<T: Source, M> Poller<T, M> {
     /// Lends the connection that owns `token` while a handler runs. If messages have arrived, it is
-    /// returned with them, as by [`park`](Self::park).
+    /// returned with them.
     ///
     /// `is_ready` says that the connection could be driven at once, so that
     /// [`take_lent`](Self::take_lent) takes it. [`expired`](Self::expired) takes it at the deadline.
@@ -40,28 +52,27 @@ impl<T: Source, M> Poller<T, M> {
         lent: T,
         deadline: Option<Instant>,
         is_ready: bool,
-    ) -> Parked<T, M> {
+    ) -> Lent<T, M> {
         let slot = self.slot(token.slot);
         let mut state = lock(&slot.state);
         debug_assert_eq!(state.generation, token.generation);
-        let noted = match &mut state.occupant {
+        let lent_state = match &mut state.occupant {
             Occupant::Notified(wake, messages) => {
-                let wake = *wake;
                 if let Some(messages) = messages.take() {
-                    state.occupant = Occupant::Away;
-                    return Parked::Ready(lent, wake, *messages);
+                    return Lent::Messages(lent, *messages);
                 }
-                Some(wake)
+                LentState::Notified(*wake)
             }
-            _ => is_ready.then_some(WakeReason::Ready),
+            _ if is_ready => LentState::Ready,
+            _ => LentState::Quiet,
         };
         if let Err(error) = self.register(token, &mut state, &lent, WaitFor::Handler) {
-            return Parked::Failed(lent, error);
+            return Lent::Failed(lent, error);
         }
         let deadline = deadline.map_or(NEVER, |deadline| self.millis(deadline));
         slot.deadline.store(deadline, Ordering::Relaxed);
-        state.occupant = Occupant::Lent(lent, noted);
-        Parked::Waiting
+        state.occupant = Occupant::Lent(lent, lent_state);
+        Lent::Waiting
     }
 
     /// Takes a lent connection back after the handler has returned. Returns `None` if another thread
@@ -73,24 +84,23 @@ impl<T: Source, M> Poller<T, M> {
     /// Takes a lent connection for which an event has arrived, or that was ready when it was lent. Call
     /// this for a worker whose handler runs for long.
     pub(in crate::server) fn take_lent(&self, token: Token) -> Option<T> {
-        self.take_if(token, |occupant| {
-            matches!(occupant, Occupant::Lent(_, Some(_)))
-        })
+        self.take_if(token, Occupant::is_ready_while_lent)
     }
 
-    /// Wakes a connection, whatever it waits for. Returns a parked connection, which the caller must
-    /// drive or queue. Otherwise the connection's owner is notified when it parks the connection.
-    pub(in crate::server) fn wake(&self, token: Token) -> Option<T> {
+    /// Whether [`take_lent`](Self::take_lent) would take this connection.
+    pub(in crate::server) fn is_ready_while_lent(&self, token: Token) -> bool {
+        let state = lock(&self.slot(token.slot).state);
+        state.generation == token.generation && state.occupant.is_ready_while_lent()
+    }
+
+    /// Wakes a connection, whatever it waits for, and takes it if it is parked.
+    pub(in crate::server) fn wake(&self, token: Token) -> Delivery<T> {
         let slot = self.slot(token.slot);
         let mut state = lock(&slot.state);
         if state.generation != token.generation {
-            return None;
+            return Delivery::Left;
         }
-        if let Occupant::Parked(..) = state.occupant {
-            return state.take(slot, |_| true);
-        }
-        state.occupant.note(WakeReason::Ready);
-        None
+        state.deliver(slot, WakeReason::Ready)
     }
 
     /// Leaves a message for a connection that a worker has, or takes the connection.
@@ -120,5 +130,14 @@ impl<T: Source, M> Poller<T, M> {
             return None;
         }
         state.take(slot, |_| true)
+    }
+}
+
+impl<T, M> Occupant<T, M> {
+    fn is_ready_while_lent(&self) -> bool {
+        matches!(
+            self,
+            Self::Lent(_, LentState::Ready | LentState::Notified(_))
+        )
     }
 }

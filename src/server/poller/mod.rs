@@ -37,8 +37,8 @@ const BLOCK_SLOTS: usize = if cfg!(loom) { 2 } else { 1024 };
 /// The deadline of a slot in which no connection is parked.
 const NEVER: u64 = u64::MAX;
 
-/// The waker's token, which no slot can have.
-const WAKER_TOKEN: u64 = u64::MAX;
+/// A number that no token can have. Events of the waker have it.
+pub(super) const NO_TOKEN: u64 = u64::MAX;
 
 /// Parks connections of type `T`. A connection is either in the poller or with a worker.
 /// Threads that don't have it can leave messages of type `M` for it.
@@ -61,6 +61,7 @@ pub(super) struct Events {
     received: Vec<epoll::Event>,
     taken: usize,
     waker_fired: bool,
+    has_noted_lent: bool,
 }
 
 type Block<T, M> = Box<[Slot<T, M>]>;
@@ -93,12 +94,23 @@ enum Occupant<T, M> {
     Vacant,
     /// The connection is parked.
     Parked(T, WaitFor),
-    /// A worker runs a handler and has lent the connection. An event may have arrived since.
-    Lent(T, Option<WakeReason>),
+    /// A worker runs a handler and has lent the connection.
+    Lent(T, LentState),
     /// A worker has the connection.
     Away,
     /// A worker has the connection, and an event or messages have arrived since.
     Notified(WakeReason, Messages<M>),
+}
+
+/// Whether a lent connection can be driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LentState {
+    /// It waits for its client.
+    Quiet,
+    /// It was ready when it was lent. Whoever drives it finds that out.
+    Ready,
+    /// An event has arrived.
+    Notified(WakeReason),
 }
 
 // Every open connection has a slot.
@@ -125,16 +137,23 @@ struct Free {
     untouched: u32,
 }
 
+/// The result of an event or a call for a connection.
+pub(super) enum Delivery<T> {
+    /// The connection was parked. The caller owns it now, and must drive or queue it.
+    Taken(T, WakeReason),
+    /// The connection is lent. [`Poller::take_lent`] can take it.
+    Lent,
+    /// The connection does not wait for this event, or its owner receives it when it parks the
+    /// connection, or the connection is closed.
+    Left,
+}
+
 /// The result of parking.
 pub(super) enum Parked<T, M = Infallible> {
     /// The connection is parked.
     Waiting,
     /// An event or messages arrived in the meantime: drive the connection again.
-    Ready(
-        T,
-        WakeReason,
-        #[cfg_attr(not(test), expect(dead_code, reason = "HTTP/1.1 has no messages"))] Vec<M>,
-    ),
+    Ready(T, WakeReason, Vec<M>),
     /// The connection can't be registered.
     Failed(T, io::Error),
 }
@@ -143,7 +162,7 @@ impl<T: Source, M> Poller<T, M> {
     /// Creates a poller for this many connections. `waker` wakes a thread that waits in it.
     pub(super) fn new(capacity: usize, waker: &Waker) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let data = EventData::new_u64(WAKER_TOKEN);
+        let data = EventData::new_u64(NO_TOKEN);
         epoll::add(&epoll, waker, data, EventFlags::IN | EventFlags::ET)?;
         Ok(Self {
             epoll,
@@ -208,7 +227,7 @@ impl<T: Source, M> Poller<T, M> {
             return Ok(());
         };
         let wanted = match wait_for {
-            WaitFor::Room => Watched::InputAndOutput,
+            WaitFor::Room | WaitFor::StreamsOrRoom => Watched::InputAndOutput,
             _ => Watched::Input,
         };
         match (state.watched, wanted) {
@@ -253,6 +272,7 @@ impl<T: Source, M> Poller<T, M> {
         events.received.clear();
         events.taken = 0;
         events.waker_fired = false;
+        events.has_noted_lent = false;
         let buffer = spare_capacity(&mut events.received);
         match epoll::wait(&self.epoll, buffer, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -264,10 +284,14 @@ impl<T: Source, M> Poller<T, M> {
     pub(super) fn next_ready(&self, events: &mut Events) -> Option<(T, WakeReason)> {
         while let Some(event) = events.received.get(events.taken) {
             events.taken += 1;
-            match Token::of(event.data).map(|token| self.notify(token, event.flags)) {
-                Some(Some(ready)) => return Some(ready),
-                Some(None) => {}
-                None => events.waker_fired = true,
+            let Some(token) = Token::of(event.data) else {
+                events.waker_fired = true;
+                continue;
+            };
+            match self.notify(token, event.flags) {
+                Delivery::Taken(ready, wake) => return Some((ready, wake)),
+                Delivery::Lent => events.has_noted_lent = true,
+                Delivery::Left => {}
             }
         }
         None
@@ -300,13 +324,13 @@ impl<T: Source, M> Poller<T, M> {
         }
     }
 
-    /// Returns the token's connection if it is parked and waits for this event. If a worker has the
+    /// Takes the token's connection if it is parked and waits for this event. If a worker has the
     /// connection, the event is recorded for its next parking.
-    fn notify(&self, token: Token, flags: EventFlags) -> Option<(T, WakeReason)> {
+    fn notify(&self, token: Token, flags: EventFlags) -> Delivery<T> {
         let slot = self.slot(token.slot);
         let mut state = lock(&slot.state);
         if state.generation != token.generation {
-            return None;
+            return Delivery::Left;
         }
         let hung_up = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         let wake = if hung_up {
@@ -314,24 +338,17 @@ impl<T: Source, M> Poller<T, M> {
         } else {
             WakeReason::Ready
         };
-        match state.occupant {
-            Occupant::Parked(_, wait_for) => {
-                let direction = match wait_for {
-                    WaitFor::Room => EventFlags::OUT,
-                    _ => EventFlags::IN,
-                };
-                if !hung_up && !flags.intersects(direction) {
-                    return None;
-                }
-                let parked = state.take(slot, |_| true)?;
-                Some((parked, wake))
-            }
-            Occupant::Vacant => None,
-            Occupant::Lent(..) | Occupant::Away | Occupant::Notified(..) => {
-                state.occupant.note(wake);
-                None
+        if let Occupant::Parked(_, wait_for) = state.occupant {
+            let awaited = match wait_for {
+                WaitFor::Room => EventFlags::OUT,
+                WaitFor::StreamsOrRoom => EventFlags::IN | EventFlags::OUT,
+                _ => EventFlags::IN,
+            };
+            if !hung_up && !flags.intersects(awaited) {
+                return Delivery::Left;
             }
         }
+        state.deliver(slot, wake)
     }
 
     fn slot(&self, index: u32) -> &Slot<T, M> {
@@ -365,6 +382,20 @@ impl<T: Source, M> Poller<T, M> {
 }
 
 impl<T, M> SlotState<T, M> {
+    /// Takes the connection if it is parked. Otherwise records that it was woken.
+    fn deliver(&mut self, slot: &Slot<T, M>, wake: WakeReason) -> Delivery<T> {
+        if let Occupant::Parked(..) = self.occupant
+            && let Some(parked) = self.take(slot, |_| true)
+        {
+            return Delivery::Taken(parked, wake);
+        }
+        self.occupant.note(wake);
+        match self.occupant {
+            Occupant::Lent(..) => Delivery::Lent,
+            _ => Delivery::Left,
+        }
+    }
+
     /// Takes the connection if it is parked or lent and its [`WaitFor`] matches.
     fn take(&mut self, slot: &Slot<T, M>, matches: impl FnOnce(WaitFor) -> bool) -> Option<T> {
         let is_wanted = match self.occupant {
@@ -378,9 +409,11 @@ impl<T, M> SlotState<T, M> {
         slot.deadline.store(NEVER, Ordering::Relaxed);
         match mem::replace(&mut self.occupant, Occupant::Away) {
             Occupant::Parked(taken, _) => Some(taken),
-            Occupant::Lent(taken, noted) => {
-                // The new owner receives the event when it parks the connection.
-                noted.into_iter().for_each(|wake| self.occupant.note(wake));
+            Occupant::Lent(taken, state) => {
+                // The new owner receives an event when it parks the connection.
+                if let LentState::Notified(wake) = state {
+                    self.occupant.note(wake);
+                }
                 Some(taken)
             }
             _ => None,
@@ -394,12 +427,12 @@ impl<T, M> Occupant<T, M> {
     fn note(&mut self, wake: WakeReason) {
         match self {
             Self::Away => *self = Self::Notified(wake, None),
-            Self::Notified(noted, _) | Self::Lent(_, Some(noted)) => {
+            Self::Notified(noted, _) | Self::Lent(_, LentState::Notified(noted)) => {
                 if *noted != WakeReason::HungUp {
                     *noted = wake;
                 }
             }
-            Self::Lent(_, noted) => *noted = Some(wake),
+            Self::Lent(_, state) => *state = LentState::Notified(wake),
             Self::Vacant | Self::Parked(..) => {}
         }
     }
@@ -415,18 +448,26 @@ impl Watched {
 
 impl Token {
     fn data(self) -> EventData {
-        EventData::new_u64(u64::from(self.generation) << 32 | u64::from(self.slot))
+        EventData::new_u64(self.number())
+    }
+
+    fn of(data: EventData) -> Option<Self> {
+        Self::from_number(data.u64())
+    }
+
+    /// The token as a number, which is not [`NO_TOKEN`].
+    pub(super) fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.slot)
     }
 
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "the two halves of the value that `data` composes"
+        reason = "the two halves of the value that `number` composes"
     )]
-    fn of(data: EventData) -> Option<Self> {
-        let token = data.u64();
-        (token != WAKER_TOKEN).then_some(Self {
-            slot: token as u32,
-            generation: (token >> 32) as u32,
+    pub(super) fn from_number(number: u64) -> Option<Self> {
+        (number != NO_TOKEN).then_some(Self {
+            slot: number as u32,
+            generation: (number >> 32) as u32,
         })
     }
 }
@@ -438,6 +479,7 @@ impl Events {
             received: Vec::with_capacity(capacity),
             taken: 0,
             waker_fired: false,
+            has_noted_lent: false,
         }
     }
 
@@ -445,14 +487,18 @@ impl Events {
     pub(super) fn waker_fired(&self) -> bool {
         self.waker_fired
     }
+
+    /// Whether an event was for a lent connection, valid once `next_ready` has processed all events.
+    pub(super) fn has_noted_lent(&self) -> bool {
+        self.has_noted_lent
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     ignore_poison(mutex.lock())
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "HTTP/1.1 lends no connection"))]
-mod lending;
+pub(super) mod lending;
 
 #[cfg(test)]
 mod exploration;

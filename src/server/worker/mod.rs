@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ServerState;
 use super::idle_workers::{IdleAction, TurnTime};
+use super::lend::Driven;
 use super::poller::Events;
 use super::task::{ReadyTask, Task};
 use crate::connection::{Admission, DriveResult, Phase, WakeReason, WorkerBuffers};
@@ -89,6 +90,7 @@ impl Worker {
                     since: None,
                 });
             }
+            self.shared.attend_lent(&self.events);
         }
     }
 
@@ -127,9 +129,9 @@ impl Worker {
         for _ in 0..DRIVES_IN_A_ROW {
             // Dropping a connection may also run a handler's code.
             self.shared.activity.mark(self.index);
-            let result = self.drive_once(&mut task, wake, since.take());
-            let is_others_turn = matches!(result, DriveResult::Requeue);
-            let next = self.shared.apply_result(task, result);
+            let driven = self.drive_once(task, wake, since.take());
+            let is_others_turn = matches!(driven, Some((_, DriveResult::Requeue)));
+            let next = driven.and_then(|(task, result)| self.shared.apply_result(task, result));
             self.shared.activity.mark(self.index);
             match next {
                 Some(ready) => (task, wake) = ready,
@@ -149,12 +151,14 @@ impl Worker {
         });
     }
 
+    /// Drives a connection and runs its calls. Returns nothing if another thread has it afterwards, or
+    /// if it is closed.
     fn drive_once(
         &mut self,
-        task: &mut Task,
+        mut task: Box<Task>,
         wake: WakeReason,
         since: Option<Instant>,
-    ) -> DriveResult {
+    ) -> Option<Driven> {
         let (buffers, shared) = (&mut self.buffers, &self.shared);
         let began = Instant::now();
         let waited = since.map(|since| began.saturating_duration_since(since));
@@ -165,11 +169,14 @@ impl Worker {
         } else {
             Admission::Handle
         };
-        let result = shared.drive(buffers, task, wake, admission, began);
+        let driven = match shared.drive(buffers, &mut task, wake, admission, began) {
+            DriveResult::Lend(lending) => shared.run_calls(self.index, buffers, task, lending),
+            result => Some((task, result)),
+        };
         self.turn_time.note(elapsed(began));
         let answered = self.buffers.answered();
         shared.stats.set_answered(self.index, answered);
-        result
+        driven
     }
 }
 

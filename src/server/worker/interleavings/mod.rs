@@ -22,12 +22,15 @@
 //!
 //! `LOOM_MAX_PREEMPTIONS=3` allows three preemptions and takes thirty times as long.
 
+mod lending;
 mod scenario;
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use self::scenario::{Barrier, CLOSING_REQUEST, KEEP_ALIVE_REQUEST, Scenario, Start, responses};
+use self::scenario::{
+    Barrier, CLOSING_REQUEST, KEEP_ALIVE_REQUEST, Scenario, Start, received_letters, responses,
+};
 use crate::message::Request;
 use crate::sync;
 use crate::sync::{explore, explore_large};

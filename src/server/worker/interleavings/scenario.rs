@@ -2,31 +2,19 @@
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
-use std::sync::LazyLock;
 
 use loom::thread::{self, JoinHandle};
 
-use crate::connection::config::Config;
-use crate::connection::phase::PhaseCell;
-use crate::connection::{Budget, Connection, Grace, LogLimits, Pending, Service, WaitFor};
-use crate::message::headers::default_headers::DefaultHeaders;
-use crate::message::problem::error_pages::CustomErrorPages;
-use crate::message::record::Observers;
-use crate::message::{Handler, PeerAddr};
-use crate::net::ListenerProtocol;
-use crate::net::transport::Socket;
-use crate::server::idle_workers::{IdleWorkers, StallDetector};
+use crate::connection::{Pending, WaitFor};
+use crate::message::Handler;
+use crate::server::idle_workers::StallDetector;
 use crate::server::load_shedder::LoadShedder;
-use crate::server::poller::{Parked, Poller};
-use crate::server::queue_times::QueueTimeCounters;
-use crate::server::stats::Stats;
-use crate::server::task::Task;
+use crate::server::poller::Parked;
+use crate::server::test_state::{connect, connect_scripted, server_state};
 use crate::server::waker::Waker;
 use crate::server::worker::*;
-use crate::server::worker_activity::WorkerActivity;
 use crate::sync;
-use crate::sync::atomic::AtomicUsize;
-use crate::sync::{Condvar, Mutex, channel, ignore_poison};
+use crate::sync::{Condvar, Mutex, ignore_poison};
 
 /// A request after whose response the connection closes.
 pub(super) const CLOSING_REQUEST: &str =
@@ -35,16 +23,10 @@ pub(super) const CLOSING_REQUEST: &str =
 /// A request after whose response the connection stays open.
 pub(super) const KEEP_ALIVE_REQUEST: &str = "GET /kept HTTP/1.1\r\nHost: model\r\n\r\n";
 
-/// The most connections of a scenario.
-const MAX_CONNECTIONS: usize = 3;
-
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The stack of a worker in words. A connection is driven on it.
 const STACK_WORDS: usize = 0x8000;
-
-/// Shared by all scenarios, because the defaults ask the system for the number of cores.
-static CONFIG: LazyLock<Config> = LazyLock::new(Config::default);
 
 /// A server without listeners. The thread of the test is its acceptor.
 pub(super) struct Scenario {
@@ -75,43 +57,9 @@ pub(super) struct Barrier {
 impl Scenario {
     /// Creates a server for this many workers, all of which can run at once.
     pub(super) fn new(workers: usize, handler: impl Handler) -> Self {
-        let [waker, workers_waker] =
-            [(); 2].map(|()| Waker::new().expect("the system has descriptors"));
-        let waker = Arc::new(waker);
-        let (ready_tx, ready_rx) = channel::bounded(MAX_CONNECTIONS);
-        let activity = Arc::new(WorkerActivity::new(workers));
-        let shared = ServerState {
-            poller: Poller::new(MAX_CONNECTIONS, &workers_waker)
-                .expect("the system has descriptors"),
-            service: Service {
-                handler: Box::new(handler),
-                config: CONFIG.clone(),
-                phase: Arc::new(PhaseCell::new()),
-                grace: Grace::new(CONFIG.drain_idle),
-                budget: Arc::new(Budget::new(usize::MAX)),
-                observers: Observers::default(),
-                error_pages: CustomErrorPages::default(),
-                default_headers: DefaultHeaders::default(),
-                log_limits: LogLimits::new(),
-                streaming: AtomicUsize::new(0),
-                #[cfg(feature = "http2")]
-                http2_stats: Arc::default(),
-            },
-            max_connections: MAX_CONNECTIONS,
-            ready_tx,
-            ready_rx: Arc::new(ready_rx),
-            idle_workers: IdleWorkers::new(
-                Arc::clone(&activity),
-                workers,
-                workers_waker,
-                Arc::clone(&waker),
-            ),
-            activity,
-            stats: Arc::new(Stats::new(workers, &waker)),
-            queue_times: Arc::new(QueueTimeCounters::new(workers)),
-        };
+        let (shared, waker) = server_state(workers, handler);
         Self {
-            shared: Arc::new(shared),
+            shared,
             waker,
             stall_detector: StallDetector::new(workers),
             load_shedder: LoadShedder::new(workers),
@@ -141,7 +89,7 @@ impl Scenario {
     /// does.
     pub(super) fn admit<const COUNT: usize>(&self, bytes: &str) -> [UnixStream; COUNT] {
         let peers = [(); COUNT].map(|()| {
-            let (task, peer) = self.connect();
+            let (task, peer) = connect(&self.shared);
             sync::send(&peer, bytes);
             self.shared.enqueue(ready(task, WakeReason::Ready));
             peer
@@ -154,7 +102,15 @@ impl Scenario {
 
     /// Connects a client that sends nothing, and parks the connection.
     pub(super) fn park_new(&self) -> UnixStream {
-        let (mut task, peer) = self.connect();
+        self.park(connect(&self.shared))
+    }
+
+    /// The same for a multiplexed connection, on which each byte is a request.
+    pub(super) fn park_scripted(&self) -> UnixStream {
+        self.park(connect_scripted(&self.shared))
+    }
+
+    fn park(&self, (mut task, peer): (Box<Task>, UnixStream)) -> UnixStream {
         let poller = &self.shared.poller;
         let token = poller.reserve().expect("the poller has a free slot");
         task.token = Some(token);
@@ -236,9 +192,9 @@ impl Scenario {
 
     fn tick(&mut self) {
         self.load_shedder.tick(&self.shared);
-        let (idle_workers, ready_rx) = (&self.shared.idle_workers, &self.shared.ready_rx);
+        let shared = &self.shared;
         self.stall_detector
-            .tick(idle_workers, || !ready_rx.is_empty());
+            .tick(&shared.idle_workers, || shared.has_waiting_work());
     }
 
     /// Starts the stall detector: a worker queues work while another one is idle.
@@ -253,22 +209,6 @@ impl Scenario {
         for worker in self.workers.drain(..) {
             worker.join().expect("a worker panicked");
         }
-    }
-
-    fn connect(&self) -> (Box<Task>, UnixStream) {
-        let (peer, ours) = UnixStream::pair().expect("the system has descriptors");
-        ours.set_nonblocking(true)
-            .expect("a socket can be non-blocking");
-        let service = &self.shared.service;
-        let connection = Connection::new(
-            Socket::new(ours.into()),
-            PeerAddr::UNIX,
-            &ListenerProtocol::default(),
-            Instant::now(),
-            service,
-        );
-        let connection_guard = self.shared.stats.accept();
-        (Box::new(Task::new(connection, connection_guard)), peer)
     }
 }
 
@@ -308,4 +248,14 @@ pub(super) fn responses(mut peer: &UnixStream) -> usize {
     // bytes.
     let _ = peer.read_to_string(&mut received);
     received.matches("HTTP/1.1 200 OK\r\n").count()
+}
+
+/// Returns the bytes that a client has received, sorted, after its connection has closed.
+pub(super) fn received_letters(mut peer: &UnixStream) -> String {
+    let mut received = String::new();
+    // If the client has unsent bytes when the server closes, an error may follow.
+    let _ = peer.read_to_string(&mut received);
+    let mut letters: Vec<char> = received.chars().collect();
+    letters.sort_unstable();
+    letters.into_iter().collect()
 }

@@ -1,15 +1,19 @@
 //! Sheds load on the acceptor's thread while all workers are busy: it queues ready connections and
-//! responds 503 to those that have waited too long or exceed the queue limit. Handlers run on workers
-//! only.
+//! responds 503 to those that have waited too long or exceed the queue limit. It also drives
+//! multiplexed connections without their handlers ([`protocol`]). Handlers run on workers only.
+
+mod protocol;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use self::protocol::LendWatch;
 use super::ServerState;
 use super::poller::Events;
 use super::task::ReadyTask;
 use crate::connection::{Admission, Phase, WorkerBuffers};
 use crate::message::Overload;
+use crate::sync::atomic::Ordering;
 
 /// Events taken from epoll at a time: more than arrive between two rounds.
 const EVENTS: usize = 1024;
@@ -24,7 +28,9 @@ const MARKS: u32 = 16;
 pub(super) struct LoadShedder {
     events: Events,
     buffers: WorkerBuffers,
-    /// Connections that were taken from the ready channel and put back behind the others.
+    lend_watch: LendWatch,
+    /// Connections that were taken from the ready channel and not counted as waits: most were put back
+    /// behind the others.
     requeued: u64,
     /// The channel's [end](Self::end) after the last round.
     last_end: u64,
@@ -48,6 +54,7 @@ impl LoadShedder {
         Self {
             events: Events::with_capacity(EVENTS),
             buffers: WorkerBuffers::new(workers),
+            lend_watch: LendWatch::new(workers),
             requeued: 0,
             last_end: 0,
             late_end: 0,
@@ -60,6 +67,10 @@ impl LoadShedder {
         if shared.idle_workers.is_neglected() {
             self.queue_events(shared);
         }
+        self.take_overdue(shared);
+        if shared.service.streaming.load(Ordering::Relaxed) > 0 {
+            self.drive_queued(shared);
+        }
         // The queue of a draining server shrinks by itself, and a client that retries would find no
         // server.
         if shared.phase() < Phase::Draining {
@@ -68,9 +79,19 @@ impl LoadShedder {
     }
 
     /// Moves connections with pending events into the ready channel, where their waiting is counted.
+    /// Multiplexed connections are driven first.
     fn queue_events(&mut self, shared: &ServerState) {
-        shared.poll(&mut self.events, Some(Duration::ZERO));
-        if shared.enqueue_all(&mut self.events) || self.events.waker_fired() {
+        let Self {
+            events, buffers, ..
+        } = self;
+        shared.poll(events, Some(Duration::ZERO));
+        let is_any_queued = shared.enqueue_some(events, |ready| {
+            match ready.task.connection.is_multiplexed() {
+                true => shared.drive_protocol(buffers, ready),
+                false => Some(ready),
+            }
+        });
+        if is_any_queued || self.events.waker_fired() {
             shared.idle_workers.wake_one();
         }
     }
@@ -132,8 +153,11 @@ impl LoadShedder {
             };
             // A worker may have taken the intended connection.
             let must_shed = must_shed(&ready);
-            // A response in progress may come from a handler's reader.
-            if must_shed && !ready.task.connection.has_unsent() {
+            // A response in progress may come from a handler's reader. A multiplexed connection knows
+            // which.
+            let connection = &ready.task.connection;
+            let may_shed = connection.is_multiplexed() || !connection.has_unsent();
+            if must_shed && may_shed {
                 self.drive(shared, ready, reason, now);
                 continue;
             }

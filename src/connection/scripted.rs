@@ -1,0 +1,151 @@
+//! A multiplexed protocol for tests of the server: each byte is a request, and each response is a byte.
+//!
+//! A letter is handled: the handler gets the path `/x` for `x`, and the client gets the letter in upper
+//! case, or `-` if the request is shed. The [`ConnectionWaker`] is in the request's extensions. A `?`
+//! stands for everything that needs no handler, and is answered with `!` at once. After a `.` the
+//! connection closes when all requests before it are answered. A `~` announces a drain.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::call::{Call, ConnectionWaker, Reply};
+use super::connection_io::ConnectionIo;
+use super::drive::Lending;
+use super::{
+    Admission, CloseReason, Connection, DriveResult, Pending, Phase, Protocol, Service, WaitFor,
+    WakeReason, WorkerBuffers,
+};
+use crate::message::Request;
+use crate::net::transport::Received;
+
+const TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// The state of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Scripted {
+    /// Requests whose handlers have not been called.
+    waiting: VecDeque<u8>,
+    /// Calls that have not returned.
+    running: usize,
+    replies: Vec<u8>,
+    is_closing: bool,
+    has_announced: bool,
+}
+
+impl Connection {
+    /// Makes a new connection speak the protocol of this module.
+    pub(crate) fn scripted(mut self) -> Self {
+        self.protocol = Protocol::Scripted(Scripted::default());
+        self
+    }
+}
+
+impl Scripted {
+    pub(super) fn drive(
+        &mut self,
+        io: &mut ConnectionIo,
+        wake: WakeReason,
+        admission: Admission,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> io::Result<DriveResult> {
+        loop {
+            if service.phase.get() >= Phase::Draining && !self.has_announced {
+                self.has_announced = true;
+                buffers.write_queue.bytes().push(b'~');
+            }
+            self.running -= self.replies.len();
+            buffers.write_queue.bytes().append(&mut self.replies);
+            self.read(buffers);
+            if let Admission::Shed(_) = admission {
+                let shed = self.waiting.drain(..).map(|_| b'-');
+                buffers.write_queue.bytes().extend(shed);
+            }
+            if let Some(result) = io.send(buffers, service)? {
+                return Ok(result);
+            }
+            if service.phase.get() >= Phase::Forced {
+                return Ok(DriveResult::Close(CloseReason::Forced));
+            }
+            if let Some(letter) = self.next(admission) {
+                buffers.call = Some(Call::Scripted(letter));
+                return Ok(DriveResult::Lend(Lending {
+                    deadline: None,
+                    is_ready: !self.waiting.is_empty(),
+                }));
+            }
+            if self.is_closing && self.unfinished() == 0 {
+                return Ok(DriveResult::Close(CloseReason::Answered));
+            }
+            match io.receive(buffers.input.room())? {
+                Received::Full | Received::Short => {}
+                Received::WouldBlock => return Ok(self.wait(wake, buffers)),
+                Received::End => return Ok(DriveResult::Close(CloseReason::ClientLeft)),
+            }
+        }
+    }
+
+    pub(super) fn deliver(&mut self, reply: Reply) {
+        match reply {
+            Reply::Scripted(letter) => self.replies.push(letter.to_ascii_uppercase()),
+            Reply::Nothing(never) => drop(never),
+        }
+    }
+
+    /// Requests without a response.
+    pub(super) fn unfinished(&self) -> u64 {
+        (self.waiting.len() + self.running) as u64
+    }
+
+    fn read(&mut self, buffers: &mut WorkerBuffers) {
+        for byte in buffers.input.unread() {
+            match byte {
+                b'?' => buffers.write_queue.bytes().push(b'!'),
+                b'.' => self.is_closing = true,
+                letter => self.waiting.push_back(*letter),
+            }
+        }
+        buffers.input.clear();
+    }
+
+    /// The next request to handle.
+    fn next(&mut self, admission: Admission) -> Option<u8> {
+        if admission == Admission::Protocol {
+            return None;
+        }
+        let letter = self.waiting.pop_front()?;
+        self.running += 1;
+        Some(letter)
+    }
+
+    fn wait(&self, wake: WakeReason, buffers: &WorkerBuffers) -> DriveResult {
+        if wake == WakeReason::Recalled && self.unfinished() == 0 {
+            return DriveResult::Close(CloseReason::Drained);
+        }
+        if !self.waiting.is_empty() {
+            return DriveResult::Requeue;
+        }
+        let wait_for = match self.running {
+            0 => WaitFor::NextStream,
+            _ => WaitFor::Streams,
+        };
+        let deadline = buffers.now + TIMEOUT;
+        DriveResult::Park(Pending { wait_for, deadline })
+    }
+}
+
+/// Handles a request. A panic of the handler would end the test's worker.
+pub(super) fn run(
+    letter: u8,
+    service: &Service,
+    waker: &dyn Fn() -> Arc<dyn ConnectionWaker>,
+) -> Reply {
+    let mut request = Request::default();
+    let path = format!("/{}", char::from(letter));
+    *request.uri_mut() = path.parse().expect("a letter is a path");
+    request.extensions_mut().insert(waker());
+    service.handler.handle(&mut request);
+    Reply::Scripted(letter)
+}
