@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::http2::ErrorCode;
+use crate::http2::{AbuseKind, ErrorCode};
 
 /// The counters of one server. Workers share them, so none is written for every request.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub(crate) struct Http2Stats {
     events: [AtomicU64; Http2Event::COUNT],
     /// GOAWAYs that were sent, for each code.
     goaways: [AtomicU64; ErrorCode::ALL.len()],
+    /// Connections that ended because of abuse, for each kind.
+    abuse: [AtomicU64; AbuseKind::ALL.len()],
 }
 
 /// What is counted.
@@ -58,6 +60,23 @@ impl Http2Stats {
     /// The streams that are open on all connections together.
     pub(crate) fn streams(&self) -> usize {
         self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection that ended because its client did too much of this kind. Its GOAWAY
+    /// counts as well.
+    #[cold]
+    pub(crate) fn add_abuse(&self, kind: AbuseKind) {
+        self.abuse[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The connections that ended because of abuse, by the name of its kind.
+    pub(crate) fn abuse(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.abuse.iter();
+        let counts = counts.map(|count| count.load(Ordering::Relaxed));
+        AbuseKind::ALL
+            .map(AbuseKind::as_str)
+            .into_iter()
+            .zip(counts)
     }
 
     /// Counts a GOAWAY that was sent.
@@ -106,5 +125,8 @@ mod tests {
         assert_eq!(stats.count(Http2Event::ClientReset), 0);
         let counted: Vec<_> = stats.goaways().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [("NO_ERROR", 1)]);
+        stats.add_abuse(AbuseKind::Pings);
+        let counted: Vec<_> = stats.abuse().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [("pings", 1)]);
     }
 }

@@ -290,6 +290,22 @@ impl Handle {
         self.http2_stats.goaways()
     }
 
+    /// Returns how many connections ended because their clients caused too much useless work, for each
+    /// kind of work: for example `resets` or `pings`. These clients got a GOAWAY with
+    /// `ENHANCE_YOUR_CALM`.
+    ///
+    /// ```
+    /// use httpool::Handle;
+    ///
+    /// fn abused(server: &Handle) -> u64 {
+    ///     server.abuse_counts().map(|(_, count)| count).sum()
+    /// }
+    /// ```
+    #[cfg(feature = "http2")]
+    pub fn abuse_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.http2_stats.abuse()
+    }
+
     /// Returns a heartbeat that shows whether the server makes progress.
     ///
     /// The call wakes the acceptor, which sleeps while idle, so that the next heartbeat shows its

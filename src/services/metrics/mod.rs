@@ -164,6 +164,13 @@ fn write_http2(handle: &Handle, writer: &mut MetricWriter<'_>) -> fmt::Result {
             .goaway_counts()
             .map(|(reason, count)| ([("reason", reason)], count)),
     )?;
+    writer.counters(
+        "httpool_http2_abuse",
+        "Connections ended because of too much useless work, by its kind",
+        handle
+            .abuse_counts()
+            .map(|(kind, count)| ([("kind", kind)], count)),
+    )?;
     writer.counter(
         "httpool_http2_connections_stolen",
         "Connections that another worker took while one of their handlers ran",
@@ -395,6 +402,7 @@ mod tests {
                 "httpool_http2_streams",
                 r#"httpool_http2_streams_reset_total{side="client"}"#,
                 r#"httpool_http2_goaways_total{reason="ENHANCE_YOUR_CALM"}"#,
+                r#"httpool_http2_abuse_total{kind="resets"}"#,
                 "httpool_http2_responses_posted_total",
             ] {
                 assert!(samples.contains_key(name), "no {name} in {text}");
