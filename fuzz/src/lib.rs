@@ -7,6 +7,8 @@ pub mod connection;
 pub mod frames;
 #[path = "../../tests/properties/hpack.rs"]
 pub mod hpack;
+#[path = "../../tests/properties/http2_connection.rs"]
+pub mod http2_connection;
 #[path = "../../tests/properties/http2_head.rs"]
 pub mod http2_head;
 #[path = "../../tests/properties/plan.rs"]

@@ -149,6 +149,61 @@ pub fn frames() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(plan, settings, frames, rest)| [plan, settings, frames.concat(), rest].concat())
 }
 
+/// What a client sends on a connection: requests with few mistakes, and any other frames.
+pub fn connection() -> impl Strategy<Value = Vec<u8>> {
+    (
+        plan(),
+        vec(prop_oneof![3 => valid_frame(), 1 => frame()], 0..30),
+    )
+        .prop_map(|(plan, frames)| {
+            [plan, vec![0, 0, 0, 4, 0, 0, 0, 0, 0], frames.concat()].concat()
+        })
+}
+
+/// A frame that is valid if its stream is in the right state.
+fn valid_frame() -> impl Strategy<Value = Vec<u8>> {
+    // GET and POST to `it`.
+    let block = select(vec![
+        &b"\x82\x86\x84\x41\x02it"[..],
+        b"\x83\x86\x84\x01\x02it",
+        b"\x00\x01a\x01b",
+    ]);
+    let head = (1..6_u32, block, 0..2_u8)
+        .prop_map(|(stream, block, end)| encode(1, 4 | end, 2 * stream - 1, block));
+    let data = (1..6_u32, vec(any::<u8>(), 0..150), 0..2_u8)
+        .prop_map(|(stream, content, end)| encode(0, end, 2 * stream - 1, &content));
+    let update =
+        (0..6_u32, prop_oneof![1..100_u32, Just(0x7fff_0000)]).prop_map(|(stream, more)| {
+            encode(8, 0, (2 * stream).saturating_sub(1), &more.to_be_bytes())
+        });
+    let setting = prop_oneof![0..100_u32, Just(65_535_u32), Just(0x7fff_ffff)]
+        .prop_map(|window| encode(4, 0, 0, &[&[0, 4][..], &window.to_be_bytes()].concat()));
+    let reset = (1..6_u32).prop_map(|stream| encode(3, 0, 2 * stream - 1, &[0, 0, 0, 8]));
+    let others = select(vec![
+        &b"\0\0\0\x04\x01\0\0\0\0"[..],
+        b"\0\0\x08\x06\0\0\0\0\0shutdown",
+        b"\0\0\x08\x06\x01\0\0\0\0shutdown",
+        b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        b"\0\0\x07\x10\0\0\0\0\0\0\0\0\x01u=1",
+    ]);
+    prop_oneof![
+        6 => head,
+        6 => data,
+        2 => update,
+        1 => setting,
+        1 => reset,
+        1 => others.prop_map(<[u8]>::to_vec),
+    ]
+}
+
+fn encode(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
 /// A frame whose length is right more often than not.
 pub fn frame() -> impl Strategy<Value = Vec<u8>> {
     let stream = prop_oneof![4 => 0..8_u32, 1 => any::<u32>()];

@@ -23,6 +23,8 @@ mod generate_http2;
 mod heads;
 /// The compressed headers of HTTP/2.
 mod hpack;
+/// Connections of HTTP/2.
+mod http2_connection;
 /// The heads of HTTP/2.
 mod http2_head;
 /// Inputs whose first line says how the rest is split.
@@ -74,6 +76,7 @@ fn fuzz_seeds_pass() {
     check("hpack", hpack::check_planned);
     check("frames", frames::check_planned);
     check("http2_head", http2_head::check);
+    check("http2_connection", http2_connection::check_planned);
 }
 
 /// The generators do not produce this much.
@@ -132,6 +135,11 @@ proptest! {
     #[test]
     fn header_blocks_match_another_decoder(input in generate_http2::header_blocks().prop_map(Bytes)) {
         hpack::check_planned(&input.0);
+    }
+
+    #[test]
+    fn http2_connections_keep_the_rules(input in generate_http2::connection().prop_map(Bytes)) {
+        http2_connection::check_planned(&input.0);
     }
 
     #[test]

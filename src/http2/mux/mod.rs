@@ -314,8 +314,8 @@ impl<T: Default> Mux<T> {
         Some(stream)
     }
 
-    /// Whether the client has not used a stream yet.
+    /// Whether a stream has never been used. The even numbers are for pushes, and there are none.
     fn is_idle(&self, stream: StreamId) -> bool {
-        self.highest.is_none_or(|highest| stream > highest)
+        !stream.is_client() || self.highest.is_none_or(|highest| stream > highest)
     }
 }

@@ -7,8 +7,8 @@ use super::streams::{ResponseState, Stream};
 use super::{Event, Mux, OurSettingsState, Shutdown};
 use crate::http2::window::DEFAULT_WINDOW;
 use crate::http2::{
-    AbuseKind, Error, ErrorCode, Frame, Priority, RequestBuffer, SettingsEntries, StreamId,
-    write_ping_ack, write_rst_stream, write_settings_ack,
+    AbuseKind, DataEnd, Error, ErrorCode, Frame, Priority, RequestBuffer, SettingsEntries,
+    StreamId, write_ping_ack, write_rst_stream, write_settings_ack,
 };
 
 /// A client may reset a request that is older than this without cost: it did not get a response in
@@ -30,8 +30,12 @@ impl<T: Default> Mux<T> {
         out: &mut Vec<u8>,
     ) -> Result<Event<'i, T>, Error> {
         while self.shutdown < Shutdown::Broken {
+            let mut ended = None;
             let event = match self.frames.decode(input) {
-                Ok(Some(frame)) => self.receive_frame(frame, buffer, out),
+                Ok(Some(frame)) => {
+                    ended = stream_ended_by(&frame);
+                    self.receive_frame(frame, buffer, out)
+                }
                 Ok(None) => {
                     let in_head = self.frames.is_in_head(input);
                     return Ok(Event::Incomplete { in_head });
@@ -41,7 +45,13 @@ impl<T: Default> Mux<T> {
             let event = match event {
                 Ok(event) => event,
                 Err(error) => match self.reset_for(error, out) {
-                    Ok(event) => event,
+                    Ok(event) => {
+                        // As if the end had arrived behind the part that broke a rule.
+                        if let Some(stream) = ended {
+                            self.reset_streams.remove(stream);
+                        }
+                        event
+                    }
                     Err(error) => {
                         self.shutdown = Shutdown::Broken;
                         return Err(error);
@@ -238,8 +248,16 @@ impl<T: Default> Mux<T> {
         self.schedule.update();
         if let Some(stream) = self.streams.get_mut(stream) {
             stream.priority = priority;
-        } else if self.is_idle(stream) {
+        } else if stream.is_client() && self.is_idle(stream) {
             self.schedule.keep_early(stream, priority);
         }
+    }
+}
+
+/// The stream whose last content this is.
+fn stream_ended_by(frame: &Frame<'_>) -> Option<StreamId> {
+    match frame {
+        Frame::Data(data) if data.end == DataEnd::Stream => Some(data.stream),
+        _ => None,
     }
 }

@@ -163,6 +163,8 @@ impl Server {
         let mut rest = &input[..];
         loop {
             let event = self.mux.receive(&mut rest, &mut self.buffer, &mut self.out);
+            // First, because how the input is split must not matter.
+            self.show_output();
             if !matches!(event, Ok(Event::Data { .. } | Event::Incomplete { .. })) {
                 self.end_content("");
             }
@@ -171,7 +173,6 @@ impl Server {
                 Ok(event) => self.react(event),
                 Err(error) => {
                     self.error = self.error.or(Some(error));
-                    self.show_output();
                     self.mux.close(&error, &mut self.out);
                 }
             }
@@ -182,9 +183,6 @@ impl Server {
     }
 
     fn react(&mut self, event: Event<'_, u32>) {
-        if !matches!(event, Event::Data { .. }) {
-            self.show_output();
-        }
         match event {
             Event::Request { stream, ended, .. } => {
                 let end = if ended { " ended" } else { "" };

@@ -36,6 +36,20 @@ fn content_on_a_closed_stream_is_an_error_once() {
     );
 }
 
+/// The client says that nothing more is under way, so what follows is another error.
+#[test]
+fn content_on_a_closed_stream_may_end_it_again() {
+    let frames = [get(1), last_data(1, b"abc"), last_data(1, b"d")];
+    let expected = [
+        "request 1 ended",
+        "> HEADERS 1 200",
+        "> DATA 1 'ok' end",
+        "> RST_STREAM 1 STREAM_CLOSED",
+        "> RST_STREAM 1 STREAM_CLOSED",
+    ];
+    check(Policy::Respond, &frames, &expected);
+}
+
 #[test]
 fn headers_on_a_closed_stream_end_the_connection() {
     let expected = [

@@ -152,9 +152,16 @@ fn stream_errors_end_a_stream_only() {
 #[test]
 fn errors_of_the_connection_end_it() {
     let goaway = |code: &str, last: u32| format!("> GOAWAY {last} {code}");
-    let cases: [(&[Vec<u8>], &str, u32); 17] = [
+    let cases: [(&[Vec<u8>], &str, u32); 20] = [
         (&[data(1, b"a")], "PROTOCOL_ERROR", 0),
         (&[get(5), data(7, b"a")], "PROTOCOL_ERROR", 5),
+        (&[get(5), data(2, b"a")], "PROTOCOL_ERROR", 5),
+        (
+            &[get(5), rst_stream(2, ErrorCode::Cancel)],
+            "PROTOCOL_ERROR",
+            5,
+        ),
+        (&[get(5), window_update(2, 1)], "PROTOCOL_ERROR", 5),
         (&[rst_stream(1, ErrorCode::Cancel)], "PROTOCOL_ERROR", 0),
         (&[window_update(1, 1)], "PROTOCOL_ERROR", 0),
         (&[window_update(1, 0)], "PROTOCOL_ERROR", 0),
