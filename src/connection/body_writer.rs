@@ -119,14 +119,8 @@ impl BodyWriter {
     }
 
     fn put_last_chunk(&mut self) -> io::Result<()> {
-        let trailers = self
-            .source
-            .as_mut()
-            .and_then(|source| source.trailers.take());
-        let trailers = match trailers {
-            // The function is the handler's and may panic.
-            Some(trailers) => catch_unwind(AssertUnwindSafe(trailers))
-                .map_err(|_| io::Error::other("the function for the trailers panicked"))?,
+        let trailers = match &mut self.source {
+            Some(source) => take_trailers(source)?,
             None => HeaderMap::new(),
         };
         self.buffer.clear();
@@ -135,10 +129,10 @@ impl BodyWriter {
         Ok(())
     }
 
-    /// Drops the reader. It is the handler's and may panic.
     fn drop_source(&mut self) {
-        let source = self.source.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(source)));
+        if let Some(source) = self.source.take() {
+            drop_source(source);
+        }
     }
 }
 
@@ -156,8 +150,27 @@ impl fmt::Debug for BodyWriter {
     }
 }
 
+/// Drops a reader. It is the handler's and may panic.
+pub(super) fn drop_source(source: BodySource) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(source)));
+}
+
+/// The trailers of a reader that has ended. Their function is the handler's; a panic becomes an
+/// error.
+pub(super) fn take_trailers(source: &mut BodySource) -> io::Result<HeaderMap> {
+    match source.trailers.take() {
+        Some(trailers) => catch_unwind(AssertUnwindSafe(trailers))
+            .map_err(|_| io::Error::other("the function for the trailers panicked")),
+        None => Ok(HeaderMap::new()),
+    }
+}
+
 /// Reads some bytes. A panic becomes an error.
-fn read(source: &mut BodySource, part: &mut [u8], client: &dyn Client) -> io::Result<usize> {
+pub(super) fn read(
+    source: &mut BodySource,
+    part: &mut [u8],
+    client: &dyn Client,
+) -> io::Result<usize> {
     loop {
         let read = catch_unwind(AssertUnwindSafe(|| source.read_for(part, client)));
         match read.unwrap_or_else(|_| Err(io::Error::other("the reader panicked"))) {

@@ -8,6 +8,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "http2")]
+use super::http2::{HandlerCall, ReadCall, StreamReply};
 use super::{Service, WorkerBuffers};
 
 /// A handler's call or a read of its body reader. It uses the buffers of its worker and nothing of
@@ -16,19 +18,29 @@ use super::{Service, WorkerBuffers};
 pub(crate) enum Call {
     #[cfg(test)]
     Scripted(u8),
+    #[cfg(feature = "http2")]
+    Handler(HandlerCall),
+    #[cfg(feature = "http2")]
+    Read(ReadCall),
 }
 
 /// The result of a [`Call`], for the connection that made it.
 #[derive(Debug)]
+#[cfg_attr(
+    test,
+    expect(
+        clippy::large_enum_variant,
+        reason = "only tests have the small variant"
+    )
+)]
 pub(crate) enum Reply {
-    #[expect(dead_code, reason = "no protocol makes calls yet")]
-    Nothing(Box<()>),
     #[cfg(test)]
     Scripted(u8),
+    #[cfg(feature = "http2")]
+    Stream(StreamReply),
 }
 
 /// Lets any thread have a connection driven. It keeps neither the connection nor the server alive.
-#[expect(dead_code, reason = "no protocol makes calls yet")]
 pub(crate) trait ConnectionWaker: Send + Sync {
     /// Has the connection driven, whatever it waits for. If it is lent, its owner drives it soon.
     fn wake(&self);
@@ -47,10 +59,14 @@ impl Call {
         service: &Service,
         waker: &dyn Fn() -> Arc<dyn ConnectionWaker>,
     ) -> Reply {
-        let _ = (buffers, service, waker);
+        let _ = (&buffers, service, waker);
         match self {
             #[cfg(test)]
             Self::Scripted(letter) => super::scripted::run(letter, service, waker),
+            #[cfg(feature = "http2")]
+            Self::Handler(call) => Reply::Stream(call.run(buffers, service, waker)),
+            #[cfg(feature = "http2")]
+            Self::Read(call) => Reply::Stream(call.run()),
         }
     }
 }

@@ -45,7 +45,10 @@ pub(crate) enum DriveResult {
     /// handler, and events of the socket must wake no worker meanwhile.
     Deregister,
     /// Lends it while the [call](super::WorkerBuffers::take_call) in the buffers runs.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no protocol makes calls yet"))]
+    #[cfg_attr(
+        not(any(feature = "http2", test)),
+        expect(dead_code, reason = "HTTP/1.1 makes no calls")
+    )]
     Lend(Lending),
     /// Closes it.
     Close(CloseReason),
@@ -100,20 +103,20 @@ pub(crate) enum WaitFor {
     Room,
     /// Another request on a multiplexed connection that has none.
     #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no connection is multiplexed yet")
+        not(any(feature = "http2", test)),
+        expect(dead_code, reason = "no connection is multiplexed")
     )]
     NextStream,
     /// Anything that the client sends on a multiplexed connection with open requests.
     #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no connection is multiplexed yet")
+        not(any(feature = "http2", test)),
+        expect(dead_code, reason = "no connection is multiplexed")
     )]
     Streams,
     /// The same, or room in the socket for the rest of the output.
     #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no connection is multiplexed yet")
+        not(any(feature = "http2", test)),
+        expect(dead_code, reason = "no connection is multiplexed")
     )]
     StreamsOrRoom,
     /// The return of a handler, while the connection is lent.

@@ -30,7 +30,7 @@ mod drain;
 mod handshake;
 mod http1;
 #[cfg(feature = "http2")]
-mod http2_stats;
+mod http2;
 #[cfg_attr(
     not(any(feature = "proxy", feature = "_tls")),
     expect(
@@ -39,6 +39,7 @@ mod http2_stats;
     )
 )]
 mod log_limits;
+mod protocol;
 #[cfg(test)]
 mod scripted;
 mod state;
@@ -62,16 +63,14 @@ pub(crate) use self::drain::Grace;
 pub(crate) use self::drive::{Admission, DriveResult, Lending, Pending, WaitFor, WakeReason};
 #[cfg(feature = "_tls")]
 use self::handshake::HandshakeStep;
-use self::http1::Http1;
 #[cfg(feature = "http2")]
-pub(crate) use self::http2_stats::{Http2Event, Http2Stats};
+pub(crate) use self::http2::{Http2Event, Http2Stats};
 pub(crate) use self::log_limits::LogLimits;
 #[cfg(feature = "proxy")]
 pub(crate) use self::log_limits::log_limited;
 pub use self::phase::Phase;
 use self::phase::PhaseCell;
-#[cfg(test)]
-use self::scripted::Scripted;
+use self::protocol::Protocol;
 use self::state::State;
 pub(crate) use self::worker_buffers::WorkerBuffers;
 use crate::message::headers::default_headers::DefaultHeaders;
@@ -103,7 +102,6 @@ pub(crate) struct Service {
     /// worker is free, the load shedder drives such connections.
     pub(crate) streaming: AtomicUsize,
     #[cfg(feature = "http2")]
-    #[allow(dead_code, reason = "no connection speaks HTTP/2 yet")]
     pub(crate) http2_stats: Arc<Http2Stats>,
 }
 
@@ -112,104 +110,6 @@ pub(crate) struct Service {
 pub(crate) struct Connection {
     io: ConnectionIo,
     protocol: Protocol,
-}
-
-/// The protocol of a connection, with its state. It keeps no socket: each call gets the
-/// [`ConnectionIo`].
-enum Protocol {
-    Http1(Http1),
-    #[cfg(test)]
-    Scripted(Scripted),
-}
-
-impl Protocol {
-    /// Handles everything that has arrived, and returns what the connection waits for.
-    fn drive(
-        &mut self,
-        io: &mut ConnectionIo,
-        wake: WakeReason,
-        admission: Admission,
-        buffers: &mut WorkerBuffers,
-        service: &Service,
-    ) -> io::Result<DriveResult> {
-        match self {
-            Self::Http1(http1) => http1.drive(io, wake, admission, buffers, service),
-            #[cfg(test)]
-            Self::Scripted(scripted) => scripted.drive(io, wake, admission, buffers, service),
-        }
-    }
-
-    /// Continues the turn in which the connection was lent.
-    fn resume(
-        &mut self,
-        io: &mut ConnectionIo,
-        buffers: &mut WorkerBuffers,
-        service: &Service,
-    ) -> io::Result<DriveResult> {
-        let _ = (&io, &buffers, service);
-        match self {
-            // It makes no calls.
-            Self::Http1(_) => Ok(DriveResult::Requeue),
-            #[cfg(test)]
-            Self::Scripted(scripted) => {
-                let (wake, admission) = (WakeReason::Ready, Admission::Handle);
-                scripted.drive(io, wake, admission, buffers, service)
-            }
-        }
-    }
-
-    /// Stores the result of a call until the connection is driven.
-    fn deliver(&mut self, reply: Reply) {
-        match self {
-            // It makes no calls.
-            Self::Http1(_) => drop(reply),
-            #[cfg(test)]
-            Self::Scripted(scripted) => scripted.deliver(reply),
-        }
-    }
-
-    /// Whether it has several requests at a time.
-    fn is_multiplexed(&self) -> bool {
-        match self {
-            Self::Http1(_) => false,
-            #[cfg(test)]
-            Self::Scripted(_) => true,
-        }
-    }
-
-    /// Responds to bytes that are not a request, and begins to close the connection.
-    #[cfg(feature = "_tls")]
-    fn reject(
-        &mut self,
-        io: &mut ConnectionIo,
-        error: RequestError,
-        buffers: &mut WorkerBuffers,
-        service: &Service,
-    ) {
-        match self {
-            Self::Http1(http1) => http1.reject(io, error, buffers, service),
-            #[cfg(test)]
-            Self::Scripted(_) => {}
-        }
-    }
-
-    /// Whether a request may have begun to arrive on a connection that is open.
-    fn has_partial_record(&self, io: &ConnectionIo) -> bool {
-        match self {
-            Self::Http1(http1) => http1.has_partial_record(io),
-            #[cfg(test)]
-            Self::Scripted(scripted) => scripted.unfinished() > 0,
-        }
-    }
-
-    /// Bytes of memory that it keeps.
-    fn held(&self) -> usize {
-        match self {
-            Self::Http1(http1) => http1.held(),
-            #[cfg(test)]
-            Self::Scripted(_) => 0,
-        }
-    }
 }
 
 impl Connection {
@@ -223,7 +123,7 @@ impl Connection {
         service.grace.begin(now);
         Self {
             io: ConnectionIo::new(socket, peer, protocol, now, service),
-            protocol: Protocol::Http1(Http1::default()),
+            protocol: Protocol::new(service),
         }
     }
 
@@ -323,7 +223,10 @@ impl Connection {
         #[cfg(feature = "_tls")]
         let wake = if io.state == State::TlsHandshake {
             match io.handshake(wake, admission, buffers, service)? {
-                HandshakeStep::Ended => {}
+                HandshakeStep::Ended => {
+                    #[cfg(feature = "http2")]
+                    protocol.negotiate(io, buffers, service);
+                }
                 HandshakeStep::NotTls => {
                     protocol.reject(io, RequestError::NotTls, buffers, service);
                 }
@@ -341,18 +244,18 @@ impl Connection {
     /// Requests that have begun to arrive or whose responses have not been sent in full.
     pub(crate) fn unfinished(&self) -> u64 {
         let io = &self.io;
-        let may_be_one = match io.state {
-            State::Http => self.protocol.has_partial_record(io),
+        let open = match io.state {
+            State::Http => self.protocol.unfinished(io),
             // A request may follow the header or the handshake.
             #[cfg(feature = "proxy")]
-            State::ProxyHeader => io.socket.has_unread(),
+            State::ProxyHeader => u64::from(io.socket.has_unread()),
             #[cfg(feature = "_tls")]
-            State::TlsHandshake => io.socket.has_unread(),
+            State::TlsHandshake => u64::from(io.socket.has_unread()),
             #[cfg(feature = "_tls")]
-            State::TlsFailed => false,
-            State::Closing(_) | State::LingeringClose => false,
+            State::TlsFailed => 0,
+            State::Closing(_) | State::LingeringClose => 0,
         };
-        io.unsent_responses() + u64::from(may_be_one)
+        io.unsent_responses() + open
     }
 
     /// Whether a response, perhaps from a handler's reader, has not been sent in full.

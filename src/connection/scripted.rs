@@ -87,10 +87,11 @@ impl Scripted {
         }
     }
 
-    pub(super) fn deliver(&mut self, reply: Reply) {
+    pub(super) fn deliver(&mut self, reply: &Reply) {
         match reply {
             Reply::Scripted(letter) => self.replies.push(letter.to_ascii_uppercase()),
-            Reply::Nothing(never) => drop(never),
+            #[cfg(feature = "http2")]
+            Reply::Stream(_) => {}
         }
     }
 

@@ -102,9 +102,10 @@ impl Transaction {
         self.received = bytes;
     }
 
-    /// Whether the response is the handler's own.
-    pub(super) fn is_handled(&self) -> bool {
-        self.outcome == Outcome::Handled
+    /// Whether the handler has taken a failure to read the body for its own, so that the client gets
+    /// the real reason instead of this response.
+    pub(super) fn hides_failure(&self, response: &Response) -> bool {
+        response.status().is_server_error() && self.outcome == Outcome::Handled
     }
 
     /// Calls the handler. A panic becomes a 500.

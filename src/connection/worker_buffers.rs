@@ -6,6 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 use super::call::Call;
 use super::write_queue::WriteQueue;
 use crate::http1::{Date, Input, RequestBuffer};
+#[cfg(feature = "http2")]
+use crate::http2;
 
 /// Room for one receive. Nearly every head fits, so that a request takes one call. Larger bodies are
 /// received directly into their own memory.
@@ -20,6 +22,14 @@ pub(crate) struct WorkerBuffers {
     pub(super) input: Input,
     pub(super) write_queue: WriteQueue,
     pub(super) request: RequestBuffer,
+    #[cfg(feature = "http2")]
+    pub(super) http2_request: http2::RequestBuffer,
+    /// A request of HTTP/2 whose body is probably in the input.
+    #[cfg(feature = "http2")]
+    pub(super) http2_partial: http2::RequestBuffer,
+    /// Memory for content on its way from a file into frames.
+    #[cfg(feature = "http2")]
+    pub(super) scratch: Vec<u8>,
     /// The call for which the connection is to be lent.
     pub(super) call: Option<Call>,
     /// Memory for the buffers of a lent connection.
@@ -49,6 +59,12 @@ impl WorkerBuffers {
             input: Input::with_capacity(INPUT_ROOM),
             write_queue: WriteQueue::default(),
             request: RequestBuffer::default(),
+            #[cfg(feature = "http2")]
+            http2_request: http2::RequestBuffer::default(),
+            #[cfg(feature = "http2")]
+            http2_partial: http2::RequestBuffer::default(),
+            #[cfg(feature = "http2")]
+            scratch: Vec::new(),
             call: None,
             spare: None,
             now,
@@ -131,6 +147,8 @@ impl WorkerBuffers {
     /// not live until the next one. Makes a new input buffer if a lent connection has kept it.
     pub(super) fn reset(&mut self) {
         self.request.clear();
+        #[cfg(feature = "http2")]
+        self.http2_request.clear();
         if self.input.capacity() != INPUT_ROOM {
             self.input = Input::with_capacity(INPUT_ROOM);
         }

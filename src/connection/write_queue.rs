@@ -14,7 +14,7 @@ use crate::net::transport::{FileSent, Socket};
 
 /// Bodies up to this size are copied behind their heads, so that many small responses leave in one
 /// call. Larger ones are sent from their own memory.
-const COPIED_BODY: usize = 8 * 1024;
+pub(super) const COPIED_BODY: usize = 8 * 1024;
 
 /// Files up to this size are read behind their heads. Larger ones are sent by the kernel (`sendfile`),
 /// which takes one more call and copies less. For 1 KiB, reading takes a sixth less time than sending;
@@ -26,7 +26,7 @@ const READ_FILE: u64 = 4 * 1024;
 const COUNTED_BODY: usize = 64 * 1024;
 
 /// Responses are collected up to this many bytes before they are sent.
-const GATHERED: usize = 64 * 1024;
+pub(super) const GATHERED: usize = 64 * 1024;
 
 /// Bytes sent to a fast client before other connections have their turn.
 const SENT_PER_TURN: usize = 1024 * 1024;
@@ -57,7 +57,7 @@ enum PendingBody {
 
 /// A body in memory.
 #[derive(Debug)]
-struct Memory {
+pub(super) struct Memory {
     left: Bytes,
     /// The size of its memory, which is kept until all of it is sent.
     kept: usize,
@@ -296,18 +296,29 @@ impl FilePart {
 }
 
 impl Memory {
-    fn new(body: Bytes) -> Self {
+    pub(super) fn new(body: Bytes) -> Self {
         Self {
             kept: body.len(),
             left: body,
         }
     }
 
+    /// The bytes that are not sent yet.
+    pub(super) fn left(&self) -> &[u8] {
+        &self.left
+    }
+
+    /// Notes that `sent` bytes were sent.
+    pub(super) fn advance(&mut self, sent: usize) {
+        self.left.advance(sent);
+    }
+
     fn is_shared(&self) -> bool {
         self.kept > COUNTED_BODY && !self.left.is_unique()
     }
 
-    fn held(&self) -> usize {
+    /// Bytes of memory that count against the budget.
+    pub(super) fn held(&self) -> usize {
         match self.is_shared() {
             true => 0,
             false => self.kept,
@@ -317,7 +328,7 @@ impl Memory {
     /// Copies the rest into memory of its own once more than half is sent. Otherwise a client that
     /// reads all but the end of each response would keep the memory of all of them. In total, no more
     /// bytes are copied than the body has.
-    fn shrink(&mut self) {
+    pub(super) fn shrink(&mut self) {
         if self.left.len() <= self.kept / 2 && !self.is_shared() {
             *self = Self::new(Bytes::copy_from_slice(&self.left));
         }
@@ -328,7 +339,7 @@ impl PendingBody {
     fn ready(&self) -> &[u8] {
         match self {
             Self::None | Self::File(_) | Self::Upgrade(_) => &[],
-            Self::Memory(body) => &body.left,
+            Self::Memory(body) => body.left(),
             Self::BodyWriter(body) => body.ready(),
         }
     }
@@ -336,7 +347,7 @@ impl PendingBody {
     fn advance(&mut self, sent: usize) {
         match self {
             Self::None | Self::Upgrade(_) => {}
-            Self::Memory(body) => body.left.advance(sent),
+            Self::Memory(body) => body.advance(sent),
             Self::BodyWriter(body) => body.advance(sent),
             Self::File(part) => part.advance(sent),
         }

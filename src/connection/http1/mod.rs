@@ -1,6 +1,8 @@
 //! HTTP/1.1 on a connection: requests are received and answered one after another.
 
 mod interim;
+#[cfg(feature = "http2")]
+mod preface;
 mod read_limit;
 mod request;
 mod respond;
@@ -31,6 +33,9 @@ pub(super) struct Http1 {
     decoder: Decoder,
     /// How far the connection is read, once that is decided.
     read_limit: Option<Box<ReadLimit>>,
+    /// Whether the first bytes of the client may be the preface of HTTP/2.
+    #[cfg(feature = "http2")]
+    may_be_http2: bool,
 }
 
 impl Service {

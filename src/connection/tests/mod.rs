@@ -92,7 +92,7 @@ impl Rig {
 }
 
 /// The client's socket and the server's.
-fn pair() -> (UnixStream, Socket) {
+pub(super) fn pair() -> (UnixStream, Socket) {
     let (client, socket) = UnixStream::pair().expect("sockets can be created");
     let set = socket.set_nonblocking(true);
     set.expect("a socket can be non-blocking");

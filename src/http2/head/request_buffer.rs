@@ -126,6 +126,14 @@ impl RequestBuffer {
         kept
     }
 
+    /// Copies a kept request in, because its handler may have to be called a second time.
+    pub fn restore_copy(&mut self, kept: &KeptRequest) {
+        self.clear();
+        self.request = text::read(&kept.head);
+        self.is_head = kept.is_head;
+        self.head = kept.head.clone();
+    }
+
     /// Moves a request in that has waited.
     pub fn restore(&mut self, kept: KeptRequest) {
         self.clear();

@@ -142,7 +142,7 @@ impl Transaction {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) {
-        if response.status().is_server_error() && self.is_handled() {
+        if self.hides_failure(response) {
             let received = buffers.received(service);
             *response = self.reject(error, received.explain(error), &received, service);
         }

@@ -1,7 +1,6 @@
 //! Counts what happens on the HTTP/2 connections of one server.
 
-#![allow(dead_code, reason = "no connection speaks HTTP/2 yet")]
-
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::http2::{AbuseKind, ErrorCode};
@@ -93,6 +92,45 @@ impl Http2Stats {
             .map(ErrorCode::as_str)
             .into_iter()
             .zip(counts)
+    }
+}
+
+/// The open streams of one connection, as they are counted. Dropping it counts them as closed.
+#[derive(Debug)]
+pub(super) struct OpenStreams {
+    stats: Arc<Http2Stats>,
+    counted: usize,
+}
+
+impl OpenStreams {
+    pub(super) fn new(stats: &Arc<Http2Stats>) -> Self {
+        Self {
+            stats: Arc::clone(stats),
+            counted: 0,
+        }
+    }
+
+    pub(super) fn set(&mut self, streams: usize) {
+        self.stats.change_streams(self.counted, streams);
+        self.counted = streams;
+    }
+
+    pub(super) fn add(&self, event: Http2Event) {
+        self.stats.add(event);
+    }
+
+    pub(super) fn add_abuse(&self, kind: AbuseKind) {
+        self.stats.add_abuse(kind);
+    }
+
+    pub(super) fn add_goaway(&self, code: ErrorCode) {
+        self.stats.add_goaway(code);
+    }
+}
+
+impl Drop for OpenStreams {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 

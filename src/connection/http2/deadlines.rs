@@ -1,0 +1,228 @@
+//! What an HTTP/2 connection waits for, and for how long.
+
+use std::io;
+use std::mem;
+use std::time::{Duration, Instant};
+
+use super::stream::{Step, Stream};
+use super::{Flow, Http2};
+use crate::connection::config::Config;
+use crate::connection::connection_io::ConnectionIo;
+use crate::connection::{
+    Admission, CloseReason, DriveResult, Pending, Phase, Service, WaitFor, WakeReason,
+    WorkerBuffers,
+};
+use crate::http2::{Error, ErrorCode, Mux, StreamId};
+use crate::message::Overload;
+use crate::message::request_error::RequestError;
+use crate::sync::CENTURY;
+
+impl Http2 {
+    /// Parks the connection, or ends what has waited too long. Call this after everything that has
+    /// arrived was handled: a client must not pay for busy workers.
+    pub(super) fn park(
+        &mut self,
+        io: &mut ConnectionIo,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> io::Result<Flow> {
+        self.note_blocked(buffers.now);
+        let deadline = self.next_deadline(service);
+        if deadline.is_some_and(|deadline| deadline <= buffers.now) {
+            return self.expire(io, buffers, service);
+        }
+        self.count_streams();
+        let wait_for = match self.turn.blocked {
+            _ if self.mux.is_none() && self.turn.wake == WakeReason::Recalled => {
+                return Ok(Flow::Return(DriveResult::Close(CloseReason::Drained)));
+            }
+            Some(_) => WaitFor::StreamsOrRoom,
+            None if self.is_idle() => WaitFor::NextStream,
+            None => WaitFor::Streams,
+        };
+        if !self.has_room(io, buffers) {
+            return Ok(Flow::Return(DriveResult::Close(CloseReason::BufferLimit)));
+        }
+        if self.needs_worker(service) {
+            return Ok(Flow::Return(DriveResult::Requeue));
+        }
+        let blocked = self.turn.blocked.map(|pending| pending.deadline);
+        let deadlines = [blocked, deadline].into_iter().flatten();
+        let deadline = deadlines.min().unwrap_or_else(|| never(buffers.now));
+        Ok(Flow::Return(DriveResult::Park(Pending {
+            wait_for,
+            deadline,
+        })))
+    }
+
+    /// Whether work is left that only a worker can do.
+    fn needs_worker(&self, service: &Service) -> bool {
+        let most = service.config.handlers_per_connection();
+        self.turn.admission != Admission::Handle
+            && (!self.waiting.is_empty() && self.handlers < most
+                || !self.to_read.is_empty() && self.reads < most)
+    }
+
+    /// Whether there is no request.
+    fn is_idle(&self) -> bool {
+        self.mux.as_ref().is_none_or(Mux::is_empty) && self.shutdown.deadline().is_none()
+    }
+
+    /// Reserves memory for everything that the connection keeps.
+    pub(super) fn has_room(&self, io: &mut ConnectionIo, buffers: &WorkerBuffers) -> bool {
+        let buffered = buffers.input.unread().len() + buffers.write_queue.held();
+        io.share.grow(buffered + self.held() + io.socket.held())
+    }
+
+    /// Notes when the last stream has closed.
+    pub(super) fn note_idle(&mut self, now: Instant) {
+        if self.mux.as_ref().is_none_or(Mux::is_empty) {
+            self.idleness.since = now;
+        }
+    }
+
+    /// Notes which responses wait for windows.
+    fn note_blocked(&mut self, now: Instant) {
+        let Some(mux) = &mut self.mux else { return };
+        if mux.is_empty() {
+            return;
+        }
+        let blocked: Vec<_> = mux.blocked().collect();
+        for stream in blocked {
+            if let Some(Stream {
+                step: Step::Sending(sending),
+                ..
+            }) = mux.get_mut(stream)
+            {
+                sending.note_blocked(now);
+            }
+        }
+    }
+
+    /// When the next wait of the connection or of a stream has lasted too long.
+    pub(super) fn next_deadline(&self, service: &Service) -> Option<Instant> {
+        let config = &service.config;
+        let streams = self.mux.iter().flat_map(Mux::streams);
+        let streams = streams.filter_map(|(_, stream)| stream.deadline(service));
+        streams
+            .chain(self.idleness_deadline(config))
+            .chain(self.shutdown.deadline())
+            .min()
+    }
+
+    fn idleness_deadline(&self, config: &Config) -> Option<Instant> {
+        let idleness = &self.idleness;
+        if let Some((since, received)) = idleness.head {
+            let slowest = config.slowest(since, received as u64);
+            return Some(slowest.min(since + config.head_timeout));
+        }
+        if !self.is_idle() {
+            return None;
+        }
+        Some(match idleness.has_had_request {
+            true => idleness.since + config.idle_timeout,
+            false => idleness.since + config.head_timeout,
+        })
+    }
+
+    /// Ends everything whose deadline has passed.
+    fn expire(
+        &mut self,
+        io: &mut ConnectionIo,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> io::Result<Flow> {
+        let (now, config) = (buffers.now, &service.config);
+        let is_over = |deadline: Instant| deadline <= now;
+        if self.idleness_deadline(config).is_some_and(is_over) {
+            return self.expire_idle(io, buffers, service);
+        }
+        let overdue: Vec<_> = (self.mux.iter().flat_map(Mux::streams))
+            .filter(|(_, stream)| stream.deadline(service).is_some_and(is_over))
+            .map(|(id, _)| id)
+            .collect();
+        for stream in overdue {
+            self.expire_stream(stream, io, buffers, service);
+        }
+        // A wait for the PING is ended by the shutdown itself.
+        Ok(Flow::Continue)
+    }
+
+    fn expire_idle(
+        &mut self,
+        io: &mut ConnectionIo,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> io::Result<Flow> {
+        if mem::take(&mut self.idleness.head).is_some() {
+            let reason = "a head did not arrive in time";
+            let code = ErrorCode::EnhanceYourCalm;
+            self.fail(&Error::Connection { code, reason }, io, buffers);
+            return Ok(Flow::Continue);
+        }
+        if let Some(mux) = &mut self.mux {
+            mux.shut_down(ErrorCode::NoError, b"", buffers.write_queue.bytes());
+            self.stats.add_goaway(ErrorCode::NoError);
+            // The client is told if the socket has room.
+            io.send(buffers, service)?;
+        }
+        Ok(Flow::Return(DriveResult::Close(CloseReason::Idle)))
+    }
+
+    fn expire_stream(
+        &mut self,
+        stream: StreamId,
+        io: &mut ConnectionIo,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) {
+        match self.stream(stream).map(|stream| &stream.step) {
+            Some(Step::Receiving(_)) => {
+                self.restore(stream, buffers);
+                self.reject(stream, RequestError::BodyTimeout, io, buffers, service);
+            }
+            Some(Step::Waiting(_)) => {
+                self.restore(stream, buffers);
+                self.shed(stream, Overload::Late, io, buffers, service);
+            }
+            Some(Step::Sending(_)) => self.reset(stream, ErrorCode::Cancel, buffers),
+            Some(Step::Discarding(_)) => self.reset(stream, ErrorCode::NoError, buffers),
+            _ => {}
+        }
+    }
+}
+
+/// A moment that no connection lives to see.
+fn never(now: Instant) -> Instant {
+    now + Duration::from_secs(CENTURY)
+}
+
+impl Stream {
+    /// When the stream has waited too long for its client.
+    fn deadline(&self, service: &Service) -> Option<Instant> {
+        let config = &service.config;
+        match &self.step {
+            Step::Receiving(request) => {
+                let received = request.content.len() as u64;
+                let slowest = config.slowest(request.since, received);
+                Some(slowest.min(request.since + config.body_timeout))
+            }
+            Step::Sending(sending) => {
+                let backlog = sending.backlog?;
+                let slowest = config.slowest(backlog.whole.since, backlog.whole.taken);
+                Some(slowest.min(backlog.progress + config.write_timeout))
+            }
+            Step::Discarding(since) => Some(*since + config.body_timeout),
+            // A drain handles every request, however long it has waited.
+            Step::Waiting(_) if service.phase.get() < Phase::Draining => {
+                Some(self.since? + config.queue_timeout)
+            }
+            Step::Begun
+            | Step::Waiting(_)
+            | Step::Undecided(_)
+            | Step::Handling
+            | Step::Streaming(_)
+            | Step::Reading { .. } => None,
+        }
+    }
+}

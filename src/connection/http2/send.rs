@@ -1,0 +1,207 @@
+//! Sends the content of responses as the windows allow.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read as _};
+use std::time::Instant;
+
+use log::error;
+
+use super::Http2;
+use super::respond::drop_quietly;
+use super::stream::{Outflow, Outgoing, Sending, Step, StreamBacklog};
+use crate::connection::WorkerBuffers;
+use crate::connection::write_queue::{Backlog, GATHERED};
+use crate::http2::{ErrorCode, Mux, StreamId};
+use crate::message::body::BodySource;
+
+/// Most bytes of one stream before the next stream's.
+const PART: usize = 64 * 1024;
+
+/// What a stream needs after some of its content was sent.
+enum Next {
+    /// It has more content.
+    Send,
+    /// Its reader is asked for more.
+    Read,
+    /// Its response is complete.
+    Finish,
+    /// Its content can't be read.
+    Fail(io::Error),
+}
+
+impl Http2 {
+    /// Appends content to the write queue until it is full or windows end.
+    pub(super) fn fill(&mut self, buffers: &mut WorkerBuffers) {
+        while buffers.write_queue.held() < GATHERED {
+            let Some(stream) = self.mux.as_mut().and_then(Mux::next_to_send) else {
+                return;
+            };
+            self.send_part(stream, buffers);
+        }
+    }
+
+    fn send_part(&mut self, stream: StreamId, buffers: &mut WorkerBuffers) {
+        let is_sending = |step: &Step| matches!(step, Step::Sending(_));
+        let Step::Sending(mut sending) = self.take_step(stream, is_sending) else {
+            return;
+        };
+        let Some(mux) = &mut self.mux else { return };
+        let next = sending.send(stream, mux, buffers);
+        match next {
+            Next::Send => {
+                mux.set_pending(stream, Some(sending.pending()));
+                self.set_step(stream, Step::Sending(sending));
+            }
+            Next::Read => {
+                mux.set_pending(stream, None);
+                self.set_step(stream, Step::Sending(sending));
+                self.to_read.push_back(stream);
+            }
+            Next::Finish => {
+                drop_quietly(sending);
+                self.finish(stream, buffers);
+            }
+            Next::Fail(error) => {
+                error!("reading the response body of stream {stream} failed: {error}");
+                self.reset(stream, ErrorCode::InternalError, buffers);
+            }
+        }
+    }
+}
+
+impl Sending {
+    pub(super) fn new(content: Outgoing) -> Self {
+        Self {
+            content,
+            backlog: None,
+        }
+    }
+
+    /// How many bytes are ready to be sent, as far as that is known.
+    pub(super) fn pending(&self) -> usize {
+        match &self.content {
+            Outgoing::Memory(body) => body.left().len(),
+            Outgoing::File(part) => usize::try_from(part.left).unwrap_or(usize::MAX),
+            // A reader is asked only when windows allow at least one byte.
+            Outgoing::Reader(outflow) => outflow.ready().len().max(1),
+        }
+    }
+
+    /// The approximate memory.
+    pub(super) fn held(&self) -> usize {
+        match &self.content {
+            Outgoing::Memory(body) => body.held(),
+            Outgoing::File(_) => 0,
+            Outgoing::Reader(outflow) => outflow.held(),
+        }
+    }
+
+    /// The reader and its memory, if there is one.
+    pub(super) fn into_reader(self) -> Option<(BodySource, Vec<u8>)> {
+        match self.content {
+            Outgoing::Reader(outflow) => Some((outflow.source, outflow.part)),
+            Outgoing::Memory(_) | Outgoing::File(_) => None,
+        }
+    }
+
+    fn send<T: Default>(
+        &mut self,
+        stream: StreamId,
+        mux: &mut Mux<T>,
+        buffers: &mut WorkerBuffers,
+    ) -> Next {
+        let most = mux.capacity(stream).min(PART);
+        let out = buffers.write_queue.bytes();
+        let (sent, next) = match &mut self.content {
+            Outgoing::Memory(body) => {
+                let left = body.left();
+                let count = left.len().min(most);
+                let is_last = count == left.len();
+                mux.send_data(stream, &left[..count], is_last, out);
+                body.advance(count);
+                (count, if is_last { Next::Finish } else { Next::Send })
+            }
+            Outgoing::File(part) => {
+                let count = usize::try_from(part.left).map_or(most, |left| left.min(most));
+                let scratch = &mut buffers.scratch;
+                scratch.resize(count, 0);
+                match part.read(scratch) {
+                    Ok(count) => {
+                        let is_last = part.left == 0;
+                        mux.send_data(stream, &scratch[..count], is_last, out);
+                        (count, if is_last { Next::Finish } else { Next::Send })
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => (0, Next::Send),
+                    Err(error) => (0, Next::Fail(error)),
+                }
+            }
+            Outgoing::Reader(outflow) => outflow.send(stream, most, mux, out),
+        };
+        self.note_progress(sent, buffers.now);
+        next
+    }
+
+    /// Notes that the client gives no window.
+    pub(super) fn note_blocked(&mut self, now: Instant) -> StreamBacklog {
+        *self.backlog.get_or_insert(StreamBacklog {
+            whole: Backlog {
+                since: now,
+                taken: 0,
+            },
+            progress: now,
+        })
+    }
+
+    fn note_progress(&mut self, sent: usize, now: Instant) {
+        if let Some(backlog) = self.backlog.as_mut().filter(|_| sent > 0) {
+            backlog.whole.taken += sent as u64;
+            backlog.progress = now;
+        }
+    }
+}
+
+impl Outflow {
+    pub(super) fn new(source: BodySource, part: Vec<u8>) -> Self {
+        Self {
+            source,
+            part,
+            sent: 0,
+        }
+    }
+
+    fn ready(&self) -> &[u8] {
+        &self.part[self.sent..]
+    }
+
+    fn held(&self) -> usize {
+        self.part.capacity() + self.source.held
+    }
+
+    fn send<T: Default>(
+        &mut self,
+        stream: StreamId,
+        most: usize,
+        mux: &mut Mux<T>,
+        out: &mut Vec<u8>,
+    ) -> (usize, Next) {
+        let count = self.ready().len().min(most);
+        if count == 0 {
+            return (0, Next::Read);
+        }
+        let is_last = self.source.length == Some(0) && count == self.ready().len();
+        mux.send_data(stream, &self.ready()[..count], is_last, out);
+        self.sent += count;
+        let next = match is_last {
+            true => Next::Finish,
+            false if self.ready().is_empty() => Next::Read,
+            false => Next::Send,
+        };
+        (count, next)
+    }
+}
+
+impl fmt::Debug for Outflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outflow").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,104 @@
+//! The orderly end of a connection in two steps (RFC 9113 section 6.8).
+//!
+//! The first GOAWAY refuses nothing; it asks the client to open no more streams. A PING follows it.
+//! Requests that the client has sent before it read the GOAWAY arrive before the acknowledgement of
+//! the PING, and are handled. Then the second GOAWAY names the last stream, and the connection
+//! closes when its streams have ended. So no request is lost.
+
+use std::time::{Duration, Instant};
+
+use super::Http2;
+use super::stream::Step;
+use crate::connection::close::CloseMode;
+use crate::connection::connection_io::ConnectionIo;
+use crate::connection::state::State;
+use crate::connection::{Phase, Service, WorkerBuffers};
+use crate::http2::ErrorCode;
+
+/// How long the acknowledgement of the PING may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How far the end of a connection has come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Shutdown {
+    #[default]
+    None,
+    /// The first GOAWAY and the PING were sent.
+    Announced { since: Instant },
+    /// The client has acknowledged the PING.
+    Acknowledged,
+    /// The second GOAWAY was sent.
+    Last,
+}
+
+impl Shutdown {
+    /// Notes that the client has received the first GOAWAY.
+    pub(super) fn acknowledge(&mut self) {
+        if let Self::Announced { .. } = self {
+            *self = Self::Acknowledged;
+        }
+    }
+
+    /// When the server stops to wait for the acknowledgement.
+    pub(super) fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Announced { since } => Some(since + PING_TIMEOUT),
+            Self::None | Self::Acknowledged | Self::Last => None,
+        }
+    }
+}
+
+impl Http2 {
+    /// Sends the first GOAWAY, unless it was sent.
+    pub(super) fn begin_shutdown(&mut self, buffers: &mut WorkerBuffers) {
+        if let (Shutdown::None, Some(mux)) = (self.shutdown, &mut self.mux) {
+            mux.announce_shutdown(buffers.write_queue.bytes());
+            self.shutdown = Shutdown::Announced { since: buffers.now };
+        }
+    }
+
+    /// Takes the next step of the shutdown if it is due.
+    pub(super) fn shut_down_if_due(
+        &mut self,
+        io: &mut ConnectionIo,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) {
+        if matches!(self.shutdown, Shutdown::None) {
+            if service.phase.get() == Phase::Running {
+                return;
+            }
+            self.begin_shutdown(buffers);
+        }
+        let is_due = match self.shutdown {
+            Shutdown::Acknowledged => true,
+            Shutdown::Announced { .. } => {
+                (self.shutdown.deadline()).is_some_and(|deadline| deadline <= buffers.now)
+            }
+            Shutdown::None | Shutdown::Last => false,
+        };
+        let Some(mux) = &mut self.mux else { return };
+        if is_due {
+            mux.shut_down(ErrorCode::NoError, b"", buffers.write_queue.bytes());
+            self.shutdown = Shutdown::Last;
+            self.stats.add_goaway(ErrorCode::NoError);
+        }
+        if matches!(self.shutdown, Shutdown::Last) && io.state == State::Http {
+            self.close_if_done(io, buffers);
+        }
+    }
+
+    /// Closes the connection once all responses are complete.
+    fn close_if_done(&mut self, io: &mut ConnectionIo, buffers: &mut WorkerBuffers) {
+        let Some(mux) = &mut self.mux else { return };
+        let is_done = |step: &Step| matches!(step, Step::Discarding(_));
+        if mux.streams().all(|(_, stream)| is_done(&stream.step)) {
+            let discarded: Vec<_> = mux.streams().map(|(id, _)| id).collect();
+            for stream in discarded {
+                self.reset(stream, ErrorCode::NoError, buffers);
+            }
+            io.state = State::Closing(CloseMode::Linger);
+            io.deadlines.end();
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The state of one stream, as far as the connection keeps it.
+
+use std::time::Instant;
+
+use super::calls::ReadGuard;
+use super::streamed_body::Inflow;
+use crate::connection::write_queue::{Backlog, Memory};
+use crate::http2::KeptRequest;
+use crate::message::BodyMode;
+use crate::message::body::{BodySource, FilePart};
+use crate::message::head::expectation::Expectation;
+
+/// A request with its response on one stream.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    /// When the head arrived.
+    pub(super) since: Option<Instant>,
+    pub(super) step: Step,
+}
+
+/// What happens on a stream at the moment.
+#[derive(Debug, Default)]
+pub(super) enum Step {
+    /// The head has just arrived.
+    #[default]
+    Begun,
+    /// The body arrives and is kept until it is complete.
+    Receiving(Box<PartialRequest>),
+    /// The request waits for a handler. Its body may still arrive, if the handler does not need all
+    /// of it.
+    Waiting(Box<PartialRequest>),
+    /// A handler has the request.
+    Handling,
+    /// A handler has the head of the request, and may need the body after all.
+    Undecided(Box<PartialRequest>),
+    /// A handler has the request and reads its body while it arrives.
+    Streaming(Inflow),
+    /// The response is sent as the windows allow.
+    Sending(Box<Sending>),
+    /// A worker reads from the reader of the response.
+    Reading { _guard: ReadGuard },
+    /// The response is complete, and the rest of the request is discarded.
+    Discarding(Instant),
+}
+
+/// A request that is kept, with the received part of its body.
+#[derive(Debug)]
+pub(super) struct PartialRequest {
+    /// `None` while it is in the buffers of the worker that drives the connection.
+    pub(super) request: Option<KeptRequest>,
+    pub(super) mode: BodyMode,
+    pub(super) expectation: Expectation,
+    /// The announced length of the body.
+    pub(super) length: Option<u64>,
+    pub(super) content: Vec<u8>,
+    pub(super) trailers: Option<Vec<u8>>,
+    pub(super) is_ended: bool,
+    /// When the body began to arrive.
+    pub(super) since: Instant,
+}
+
+/// The unsent part of a response.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) content: Outgoing,
+    pub(super) backlog: Option<StreamBacklog>,
+}
+
+/// The progress of a response whose client gives no window.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StreamBacklog {
+    pub(super) whole: Backlog,
+    /// When the client last gave some.
+    pub(super) progress: Instant,
+}
+
+/// The content of a response that is sent as the windows allow.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    Memory(Memory),
+    File(FilePart),
+    Reader(Outflow),
+}
+
+/// A reader with the part that it has returned.
+pub(super) struct Outflow {
+    pub(super) source: BodySource,
+    pub(super) part: Vec<u8>,
+    /// How much of the part was sent.
+    pub(super) sent: usize,
+}
+
+impl PartialRequest {
+    /// The approximate memory.
+    pub(super) fn held(&self) -> usize {
+        let head = self.request.as_ref().map_or(0, KeptRequest::held);
+        head + self.content.capacity()
+    }
+}
+
+impl Stream {
+    /// The approximate memory that counts against the budget.
+    pub(super) fn held(&self) -> usize {
+        match &self.step {
+            Step::Receiving(request) | Step::Waiting(request) | Step::Undecided(request) => {
+                request.held()
+            }
+            Step::Streaming(inflow) => inflow.held(),
+            Step::Sending(sending) => sending.held(),
+            Step::Begun | Step::Handling | Step::Reading { .. } | Step::Discarding(_) => 0,
+        }
+    }
+
+    /// Whether the response has not been sent in full.
+    pub(super) fn is_unanswered(&self) -> bool {
+        !matches!(self.step, Step::Discarding(_))
+    }
+}
