@@ -107,6 +107,9 @@ impl AbuseKind {
 /// The score of one connection: a bucket from which useless frames take, and which refills with time
 /// and with useful work. A client that empties it is told to calm down.
 ///
+/// Small DATA frames cost nothing, because a gRPC client sends its messages in them. Their content
+/// needs no memory of its own, and windows and limits of bodies bound it as in HTTP/1.1.
+///
 /// ```
 /// use httpool::http2::{AbuseKind, AbuseScore};
 ///
@@ -214,5 +217,83 @@ impl AbuseScore {
 
     fn allow_answers(&mut self) {
         self.free = (self.free + FREE_PER_FRAME).min(CAPACITY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn emptied() -> AbuseScore {
+        let mut score = AbuseScore::default();
+        while score.charge(AbuseKind::Settings).is_ok() {}
+        score
+    }
+
+    /// What may be done before the next error.
+    fn left(score: &mut AbuseScore) -> u32 {
+        let mut count = 0;
+        while score.charge(AbuseKind::Settings).is_ok() {
+            count += 1;
+        }
+        count
+    }
+
+    #[test]
+    fn all_lists_every_kind() {
+        for (index, kind) in AbuseKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, index, "{kind:?}");
+        }
+        let last = AbuseKind::IgnoredFrames as usize;
+        assert_eq!(last + 1, AbuseKind::ALL.len());
+    }
+
+    #[test]
+    fn time_refills_the_bucket() {
+        let start = Instant::now();
+        for step in [1, 7, 30, 31, 100, 999, 2000] {
+            let mut score = emptied();
+            score.refill(start);
+            assert_eq!(left(&mut score), 0);
+            let mut now = start;
+            while now < start + Duration::from_secs(10) {
+                now += Duration::from_millis(step);
+                score.refill(now);
+            }
+            let left = left(&mut score);
+            assert!((325..=410).contains(&left), "{left} with {step} ms");
+        }
+    }
+
+    #[test]
+    fn bucket_is_never_more_than_full() {
+        let start = Instant::now();
+        let mut score = AbuseScore::default();
+        score.refill(start);
+        score.refill(start + Duration::from_secs(1_000_000));
+        score.refill(start + Duration::from_secs(1_000_999));
+        score.received(usize::MAX / 2);
+        score.responded();
+        assert_eq!(left(&mut score), CAPACITY);
+    }
+
+    #[test]
+    fn content_is_counted_in_any_pieces() {
+        for piece in [1, 1000, 16_384, 16_385] {
+            let mut score = emptied();
+            for _ in 0..(100 * 16_384) / piece {
+                score.received(piece);
+            }
+            assert!((98..=100).contains(&left(&mut score)));
+        }
+    }
+
+    #[test]
+    fn time_that_goes_back_changes_nothing() {
+        let start = Instant::now() + Duration::from_secs(10);
+        let mut score = emptied();
+        score.refill(start);
+        score.refill(start - Duration::from_secs(5));
+        assert_eq!(left(&mut score), 0);
     }
 }

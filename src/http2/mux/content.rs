@@ -81,14 +81,18 @@ impl<T: Default> Mux<T> {
             *left = rest.ok_or(Error::stream(data.stream, ErrorCode::ProtocolError, reason))?;
         }
         stream.arriving -= data.content.len() as u32;
-        if data.end != DataEnd::Nothing {
-            // Padding needs no memory.
-            let padding = std::mem::take(&mut stream.arriving);
-            self.release(data.stream, padding as usize, out);
-        }
-        match ended {
-            true => self.end_request(data.stream, out)?,
-            false => self.settle(data.stream, out),
+        match data.end {
+            DataEnd::Nothing => {}
+            DataEnd::Frame => {
+                // Padding needs no memory.
+                let padding = std::mem::take(&mut stream.arriving);
+                self.release(data.stream, padding as usize, out);
+                self.settle(data.stream, out);
+            }
+            DataEnd::Stream => {
+                stream.arriving = 0;
+                self.end_request(data.stream, out)?;
+            }
         }
         if state != RequestState::Receiving || data.content.is_empty() && !ended {
             return Ok(None);

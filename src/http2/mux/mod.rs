@@ -212,7 +212,7 @@ impl<T: Default> Mux<T> {
             peer: PeerSettings::default(),
             our_settings: OurSettingsState::Sent,
             streams: Streams::default(),
-            reset_streams: ResetStreams::default(),
+            reset_streams: ResetStreams::new(config.max_streams),
             highest: None,
             last: None,
             skipped: (0, 0),

@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 
 use crate::http2::StreamId;
 
-/// More than a client may have open at once by default.
-const MAX: usize = 128;
+/// How many streams are kept at least and at most. Each is looked at for a frame on any of them.
+const KEPT: std::ops::RangeInclusive<u32> = 128..=1024;
 
 /// The last streams that the server reset before the client ended them. What the client sent before
 /// it knew is ignored (RFC 9113 section 5.1). A stream that is forgotten is a closed stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ResetStreams {
     streams: VecDeque<ResetStream>,
+    most: usize,
 }
 
 #[derive(Debug)]
@@ -22,8 +23,16 @@ struct ResetStream {
 }
 
 impl ResetStreams {
+    /// For a client that may have this many streams open. All of them may be reset at once.
+    pub(super) fn new(max_streams: u32) -> Self {
+        Self {
+            streams: VecDeque::new(),
+            most: max_streams.clamp(*KEPT.start(), *KEPT.end()) as usize,
+        }
+    }
+
     pub(super) fn insert(&mut self, id: StreamId, window: u32) {
-        if self.streams.len() == MAX {
+        if self.streams.len() == self.most {
             self.streams.pop_front();
         }
         self.streams.push_back(ResetStream { id, window });

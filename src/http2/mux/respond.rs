@@ -11,9 +11,6 @@ use crate::http2::{
 };
 use crate::message::Response;
 
-/// The most content of one DATA frame. Larger frames save little and delay other streams.
-const MAX_DATA: usize = MIN_MAX_FRAME_SIZE as usize;
-
 /// Content is sent when the window has room for all that is ready or for this much: a client that
 /// gives little at a time would cost a frame for each.
 const WORTH_A_FRAME: usize = 1024;
@@ -97,7 +94,7 @@ impl<T: Default> Mux<T> {
         let mut rest = content;
         loop {
             let part;
-            (part, rest) = rest.split_at(rest.len().min(MAX_DATA));
+            (part, rest) = rest.split_at(rest.len().min(Self::MAX_DATA));
             let is_last = rest.is_empty();
             if !self.send_data_head(stream, part.len(), end && is_last, out) {
                 return;
@@ -107,6 +104,40 @@ impl<T: Default> Mux<T> {
                 break;
             }
         }
+        if end {
+            self.end_response(stream, out);
+        }
+    }
+
+    /// The most content of one DATA frame. Larger frames save little and delay other streams.
+    pub const MAX_DATA: usize = MIN_MAX_FRAME_SIZE as usize;
+
+    /// The bytes before the content of a DATA frame.
+    pub const DATA_HEADER: usize = 9;
+
+    /// Sends content that is already in `out`, as one DATA frame: the caller has appended
+    /// [`DATA_HEADER`](Self::DATA_HEADER) bytes of any kind at `start` and then the content, at most
+    /// [`MAX_DATA`](Self::MAX_DATA) bytes and at most the [capacity](Self::capacity). So a file is
+    /// read without a copy. If the stream is not sending, the bytes are removed.
+    ///
+    /// # Panics
+    ///
+    /// If the content is more, or the header is missing.
+    pub fn send_data_in_place(
+        &mut self,
+        stream: StreamId,
+        start: usize,
+        end: bool,
+        out: &mut Vec<u8>,
+    ) {
+        let behind = out.len();
+        let length = behind - start - Self::DATA_HEADER;
+        assert!(length <= Self::MAX_DATA, "the content fits into a frame");
+        if !self.send_data_head(stream, length, end, out) {
+            return out.truncate(start);
+        }
+        out.copy_within(behind.., start);
+        out.truncate(behind);
         if end {
             self.end_response(stream, out);
         }

@@ -4,6 +4,7 @@
 mod attacks;
 mod closed;
 mod content;
+mod honest;
 mod properties;
 mod respond;
 mod rules;

@@ -138,3 +138,26 @@ fn second_response_is_not_sent() {
     server.send(1, b"abc", true);
     assert_eq!(server.trace(), [""; 0]);
 }
+
+#[test]
+fn content_may_be_in_place() {
+    let mut server = Server::new(Policy::Wait);
+    server.receive(&[post(1), get(3)].concat());
+    server.begin_open(1);
+    server.trace();
+    for (content, end) in [(&b"abc"[..], false), (b"d", true)] {
+        let start = server.out.len();
+        server.out.extend_from_slice(&[7; Mux::<u32>::DATA_HEADER]);
+        server.out.extend_from_slice(content);
+        server
+            .mux
+            .send_data_in_place(id(1), start, end, &mut server.out);
+    }
+    // This response has not begun.
+    let start = server.out.len();
+    server.out.extend_from_slice(&[7; 12]);
+    server
+        .mux
+        .send_data_in_place(id(3), start, true, &mut server.out);
+    assert_eq!(server.trace(), ["> DATA 1 'abc'", "> DATA 1 'd' end"]);
+}

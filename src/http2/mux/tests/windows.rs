@@ -55,6 +55,19 @@ fn ended_request_gets_no_window() {
     assert_eq!(increments(&mut server, 1), [0; 0]);
 }
 
+/// Nor for the padding of its last frame.
+#[test]
+fn last_frame_gets_no_window() {
+    let mut server = Server::new(Policy::Wait);
+    server.receive(&post(1));
+    server.receive(&data(1, &[0; 16_384]));
+    server.receive(&data(1, &[0; 16_200]));
+    server.mux.release(id(1), 32_584, &mut server.out);
+    server.trace();
+    let padded = frame(0, PADDED | END_STREAM, 1, &[255; 256]);
+    server.expect(&padded, &["data 1 '' ended"]);
+}
+
 #[test]
 fn window_is_raised_once_and_within_a_sum() {
     let mut server = Server::new(Policy::Wait);
