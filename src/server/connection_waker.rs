@@ -31,9 +31,10 @@ impl ConnectionWaker for ServerConnectionWaker {
         };
         match shared.poller.wake(self.token) {
             Delivery::Taken(task, wake) => shared.hand_over(ready(task, wake)),
-            Delivery::Lent => shared.idle_workers.start_detector_for_lent(),
-            Delivery::Left => {}
+            Delivery::Lent => {}
+            Delivery::Left => return,
         }
+        shared.idle_workers.start_detector_for_lent();
     }
 
     fn hand_over(&self) {

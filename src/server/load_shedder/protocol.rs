@@ -13,45 +13,60 @@ use crate::connection::{Admission, DriveResult, WakeReason, WorkerBuffers};
 use crate::server::ServerState;
 use crate::server::poller::Token;
 use crate::server::task::ReadyTask;
-use crate::server::worker_activity::WorkerActivity;
+use crate::server::worker_activity::{LentConnection, WorkerActivity};
 
 /// How often a connection is driven in a row while events arrive for it.
 const DRIVES_IN_A_ROW: u32 = 4;
 
-/// Notices which connections are lent for long.
-pub(super) struct LendWatch {
-    /// The number of each worker's lend at the last look, if there was one.
-    seen: Box<[Option<u64>]>,
+/// Notices which connections are lent for long: for each worker, what the last look has found.
+pub(super) struct LendWatch(Box<[Seen]>);
+
+/// What a look has found for one worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// It has lent no connection.
+    Nothing,
+    /// It has lent a connection; the number of the lend.
+    Lent(u64),
+    /// The connection of this lend was taken. Another worker may have lent it since.
+    Taken(u64),
 }
 
 impl LendWatch {
     pub(super) fn new(workers: usize) -> Self {
-        Self {
-            seen: vec![None; workers].into(),
-        }
+        Self(vec![Seen::Nothing; workers].into())
     }
 
-    /// Returns the connections that were already lent at the last call.
-    fn overdue(&mut self, activity: &WorkerActivity) -> impl Iterator<Item = Token> {
-        self.seen
-            .iter_mut()
-            .zip(activity.lent())
-            .filter_map(|(seen, lent)| {
-                let lend = lent.map(|lent| lent.lend);
-                let is_overdue = lend.is_some() && lend == *seen;
-                *seen = lend;
-                lent.filter(|_| is_overdue).map(|lent| lent.token)
-            })
+    /// Takes the connections that were already lent at the last call, if `take` can take them.
+    fn overdue<T>(
+        &mut self,
+        activity: &WorkerActivity,
+        take: impl Fn(Token) -> Option<T>,
+    ) -> impl Iterator<Item = T> {
+        let workers = self.0.iter_mut().zip(activity.lent());
+        workers.filter_map(move |(seen, lent)| {
+            let Some(LentConnection { token, lend }) = lent else {
+                *seen = Seen::Nothing;
+                return None;
+            };
+            if *seen == Seen::Lent(lend) {
+                let taken = take(token)?;
+                *seen = Seen::Taken(lend);
+                return Some(taken);
+            }
+            if *seen != Seen::Taken(lend) {
+                *seen = Seen::Lent(lend);
+            }
+            None
+        })
     }
 }
 
 impl LoadShedder {
     /// Takes ready connections that have been lent for long, for a worker if one is idle.
     pub(super) fn take_overdue(&mut self, shared: &ServerState) {
-        for token in self.lend_watch.overdue(&shared.activity) {
-            let Some(task) = shared.poller.take_lent(token) else {
-                continue;
-            };
+        let take = |token| shared.poller.take_lent(token);
+        for task in self.lend_watch.overdue(&shared.activity, take) {
             let ready = ReadyTask {
                 task,
                 wake: WakeReason::Ready,
@@ -132,15 +147,20 @@ mod tests {
         let token = poller.reserve().expect("the poller has a free slot");
         let activity = WorkerActivity::new(2);
         let mut watch = LendWatch::new(2);
-        let mut overdue = || watch.overdue(&activity).collect::<Vec<_>>();
+        let mut overdue = |can_take| -> Vec<Token> {
+            let take = |token| Some(token).filter(|_| can_take);
+            watch.overdue(&activity, take).collect()
+        };
 
         activity.begin_lend(1, token);
-        assert_eq!(overdue(), []);
-        assert_eq!(overdue(), [token]);
-        activity.end_lend(1);
+        assert_eq!(overdue(true), []);
+        assert_eq!(overdue(false), [], "it is not ready");
+        assert_eq!(overdue(true), [token]);
+        assert_eq!(overdue(true), [], "it may be lent by another worker");
         activity.begin_lend(1, token);
-        assert_eq!(overdue(), [], "it was lent again");
+        assert_eq!(overdue(true), [], "it was lent again");
+        assert_eq!(overdue(true), [token]);
         activity.end_lend(1);
-        assert_eq!(overdue(), []);
+        assert_eq!(overdue(true), []);
     }
 }
