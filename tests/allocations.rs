@@ -48,6 +48,7 @@ fn allocations(work: impl FnOnce()) -> usize {
 fn main() {
     the_protocol();
     the_heads_of_http2();
+    the_protocol_of_http2();
     borrowing_handler();
     owning_handler();
     borrowing_layer();
@@ -114,6 +115,72 @@ fn the_heads_of_http2() {
         allocations(|| (0..REQUESTS).for_each(|_| process(INDEXED))),
         0
     );
+}
+
+/// Requests on one connection of HTTP/2, some of them with a body, whose frames are in one buffer.
+fn the_protocol_of_http2() {
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    // It puts the authority into the table.
+    const FIRST: &[u8] = b"\x82\x87\x85\x41\x0elocalhost:4000";
+    const GET: &[u8] = b"\x82\x87\x85\xbe";
+    const POST: &[u8] = b"\x83\x87\x85\xbe";
+
+    let mut output = Vec::with_capacity(64 * 1024);
+    let mut mux = http2::Mux::<()>::new(http2::MuxConfig::default(), &mut output);
+    let mut buffer = http2::RequestBuffer::default();
+    let response = Response::new(Body::from("hello"));
+    let date = Date::new(SystemTime::UNIX_EPOCH);
+    let mut input = Vec::with_capacity(1024);
+    let mut process = |input: &[u8]| {
+        let mut rest = input;
+        output.clear();
+        loop {
+            let event = mux.receive(&mut rest, &mut buffer, &mut output);
+            let (stream, ended) = match event.expect("the client keeps to the rules") {
+                http2::Event::Incomplete { .. } => break,
+                http2::Event::Request { stream, ended, .. } => (stream, ended),
+                http2::Event::Data {
+                    stream,
+                    content,
+                    ended,
+                } => {
+                    mux.release(stream, content.len(), &mut output);
+                    (stream, ended)
+                }
+                event => panic!("{event:?}"),
+            };
+            if ended {
+                let content = mux.respond(stream, &response, false, &date, &mut output);
+                assert_eq!(content, http2::Content::Follows);
+                mux.send_data(stream, b"hello", true, &mut output);
+            }
+        }
+        assert!(mux.is_empty());
+    };
+    let mut number = 1_u32;
+    let mut frame = |kind: u8, flags: u8, payload: &[u8], is_new: bool, input: &mut Vec<u8>| {
+        number += 2 * u32::from(is_new);
+        input.extend_from_slice(&[0, 0, payload.len() as u8, kind, flags]);
+        input.extend_from_slice(&number.to_be_bytes());
+        input.extend_from_slice(payload);
+    };
+    input.extend_from_slice(SETTINGS);
+    frame(1, 5, FIRST, true, &mut input);
+    process(&input);
+    let mut burst = || {
+        input.clear();
+        // So that windows never run out.
+        input.extend_from_slice(b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x0f");
+        for _ in 0..2 {
+            frame(1, 5, GET, true, &mut input);
+        }
+        frame(1, 4, POST, true, &mut input);
+        frame(0, 0, b"some content", false, &mut input);
+        frame(0, 1, b"more", false, &mut input);
+        process(&input);
+    };
+    (0..WARM_UP).for_each(|_| burst());
+    assert_eq!(allocations(|| (0..REQUESTS).for_each(|_| burst())), 0);
 }
 
 struct Hello;
