@@ -40,6 +40,8 @@ mod limits;
 mod listeners;
 /// Folder listings as HTML and JSON.
 mod listing;
+/// A blocking handler delays nothing else on its HTTP/2 connection.
+mod multiplexing;
 /// Nested routers: fallbacks and the layers that see a request.
 mod nesting;
 /// What observers, handlers and clients learn about each request.
