@@ -8,11 +8,16 @@ use std::time::Duration;
 use httpool::{Builder, DrainReport, Handle, ListenAddr};
 
 use crate::handler::TableHandler;
+use crate::http2::transport::{CERTIFICATE, Transport};
 use crate::record::{After, Case, Record};
 
 /// The limits that the table assumes.
 pub(crate) const MAX_HEADER_SIZE: usize = 16 * 1024;
 pub(crate) const MAX_BODY: usize = 64 * 1024;
+
+/// The window of a connection of HTTP/2, and that of a stream whose body is taken.
+pub(crate) const CONNECTION_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 128 * 1024;
 
 /// Longest time for any step. Only a failing case waits this long.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,7 +29,8 @@ const NEVER: Duration = Duration::from_secs(3600);
 pub(crate) const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n";
 
 pub(crate) struct Server {
-    address: String,
+    /// That for TCP alone, and perhaps that for TLS.
+    addresses: Vec<String>,
     handle: Handle,
     thread: JoinHandle<io::Result<DrainReport>>,
 }
@@ -43,13 +49,15 @@ impl Server {
 
     /// A server of HTTP/2 and HTTP/1.1.
     pub(crate) fn start_http2() -> Self {
-        Self::start_with(|builder| builder.http2(true))
+        Self::start_with(|builder| {
+            let builder = builder.http2(true).stream_window(STREAM_WINDOW);
+            let builder = builder.connection_window(CONNECTION_WINDOW);
+            builder.listen_tls(any_port(), CERTIFICATE.server.clone())
+        })
     }
 
     fn start_with(configure: impl FnOnce(Builder) -> Builder) -> Self {
-        let address: ListenAddr = "127.0.0.1:0".parse().expect("the address is valid");
-        let server = configure(httpool::Server::builder())
-            .listen(address)
+        let server = configure(httpool::Server::builder().listen(any_port()))
             .workers(2)
             .max_header_size(MAX_HEADER_SIZE)
             .max_body(MAX_BODY)
@@ -58,13 +66,14 @@ impl Server {
             .idle_timeout(NEVER)
             .bind()
             .expect("a loopback port is free");
-        let address = match &server.local_addrs()[0] {
+        let addresses = server.local_addrs().iter().map(|address| match address {
             ListenAddr::Tcp { host, port } => format!("{host}:{port}"),
             other => panic!("tests do not connect to {other}"),
-        };
+        });
+        let addresses = addresses.collect();
         let handle = server.handle();
         Self {
-            address,
+            addresses,
             handle,
             thread: thread::spawn(move || server.run(TableHandler::new())),
         }
@@ -81,8 +90,8 @@ impl Server {
         self.handle.shutdown();
     }
 
-    pub(crate) fn connect(&self) -> io::Result<TcpStream> {
-        let socket = TcpStream::connect(&self.address)?;
+    pub(crate) fn connect(&self, transport: Transport) -> io::Result<TcpStream> {
+        let socket = TcpStream::connect(&self.addresses[transport as usize])?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(TIMEOUT))?;
         socket.set_write_timeout(Some(TIMEOUT))?;
@@ -97,7 +106,7 @@ impl Server {
             let step = step.to_owned();
             move |error: io::Error| format!("{step}: {error}")
         };
-        let mut socket = self.connect().map_err(fail("connecting"))?;
+        let mut socket = self.connect(Transport::Tcp).map_err(fail("connecting"))?;
 
         let mut bytes = &case.bytes[..];
         let mut interims = 0;
@@ -144,6 +153,10 @@ impl Server {
             })
         })
     }
+}
+
+fn any_port() -> ListenAddr {
+    "127.0.0.1:0".parse().expect("the address is valid")
 }
 
 /// Length of the head at the start of some bytes.

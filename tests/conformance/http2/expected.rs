@@ -81,6 +81,10 @@ impl Expected {
         all.into_iter().cycle().take(times).collect()
     }
 
+    fn is_update(&self) -> bool {
+        matches!(self.kind, Kind::WindowUpdate)
+    }
+
     /// Compares with the frames at the start and returns how many of them match.
     fn compare(&self, frames: &[&Frame]) -> Result<usize, Match> {
         let Some(first) = frames.first() else {
@@ -272,7 +276,8 @@ impl Rule {
 }
 
 /// Compares all frames with all expectations. Frames of one stream must arrive in the order of
-/// their lines; the order of streams is free. WINDOW_UPDATEs that no line names are ignored.
+/// their lines, except WINDOW_UPDATEs; the order of streams is free. WINDOW_UPDATEs that no line
+/// names are ignored.
 pub(crate) fn compare(expected: &[Expected], received: &[Received]) -> Match {
     let mut streams: Vec<_> = expected.iter().map(|line| line.stream).collect();
     streams.extend(received.iter().map(|frame| frame.stream));
@@ -281,15 +286,14 @@ pub(crate) fn compare(expected: &[Expected], received: &[Received]) -> Match {
     let mut missing = None;
     for stream in streams {
         let lines = expected.iter().filter(|line| line.stream == stream);
-        let lines: Vec<_> = lines.collect();
-        let names_updates = lines
-            .iter()
-            .any(|line| matches!(line.kind, Kind::WindowUpdate));
+        let (updates, lines): (Vec<_>, Vec<_>) = lines.partition(|line| line.is_update());
         let frames = received.iter().filter(|frame| frame.stream == stream);
         let frames = frames.map(|frame| &frame.frame);
-        let frames: Vec<_> = frames
-            .filter(|frame| names_updates || **frame != Frame::WindowUpdate)
-            .collect();
+        let (got_updates, frames): (Vec<_>, Vec<_>) =
+            frames.partition(|frame| **frame == Frame::WindowUpdate);
+        if let Some(line) = updates.get(got_updates.len()) {
+            missing = Some(line.source.clone());
+        }
         match compare_stream(&lines, &frames) {
             Match::Complete => {}
             Match::Incomplete(what) => missing = Some(what),

@@ -14,6 +14,7 @@ mod record;
 mod scripted;
 mod socket;
 mod splits;
+pub(crate) mod transport;
 mod words;
 
 use std::collections::HashSet;
@@ -24,15 +25,13 @@ use httpool::http2::PREFACE;
 
 use self::record::{Case, Place, Record};
 use self::splits::Split;
+use self::transport::Transport;
 use crate::print_line;
 use crate::seeds::{LONGEST, SPLITS};
 use crate::server::Server;
 
 /// Smallest number of records, so that a lost file is noticed.
 const MIN_RECORDS: usize = 250;
-
-/// The server does not speak HTTP/2 yet.
-const SERVES_HTTP2: bool = false;
 
 /// Each file has a test of the same name.
 macro_rules! topics {
@@ -142,10 +141,14 @@ fn check(record: &Record, case: &Case, server: &Server) -> Result<usize, String>
             }
         }
     }
-    if record.only != Some(Place::Protocol) && SERVES_HTTP2 {
-        runs += 1;
-        socket::run(case, record.after, server)
-            .map_err(|failure| format!("over a socket: {failure}"))?;
+    if record.only != Some(Place::Protocol) {
+        for transport in [Transport::Tcp, Transport::Tls] {
+            if socket::fits(case, transport) {
+                runs += 1;
+                socket::run(case, record.after, server, transport)
+                    .map_err(|failure| format!("over {transport:?}: {failure}"))?;
+            }
+        }
     }
     Ok(runs)
 }

@@ -14,7 +14,7 @@ use httpool::{BodyMode, Handler, IntoResponse, Problem, Response};
 
 use crate::handler::{self, TableHandler};
 use crate::protocol::has_close;
-use crate::server::{MAX_BODY, MAX_HEADER_SIZE};
+use crate::server::{CONNECTION_WINDOW, MAX_BODY, MAX_HEADER_SIZE};
 
 /// The path of a handler that takes none of its body.
 const UNREAD: &str = "/unread";
@@ -54,6 +54,7 @@ impl Scripted {
     pub(crate) fn new() -> Self {
         let config = MuxConfig {
             max_header_size: MAX_HEADER_SIZE,
+            connection_window: CONNECTION_WINDOW,
             ..MuxConfig::default()
         };
         let mut out = Vec::new();
@@ -130,10 +131,10 @@ impl Scripted {
                 ended,
             } => self.data(stream, content, ended),
             Event::Trailers { stream, lines } => self.complete(stream, Some(lines)),
-            Event::ShutdownAcknowledged | Event::Goaway { .. } => {
+            Event::ShutdownAcknowledged => {
                 self.mux.shut_down(ErrorCode::NoError, b"", &mut self.out);
             }
-            Event::Reset { .. } | Event::Incomplete { .. } => {}
+            Event::Goaway { .. } | Event::Reset { .. } | Event::Incomplete { .. } => {}
         }
     }
 

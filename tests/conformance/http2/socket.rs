@@ -1,27 +1,45 @@
 //! Sends a case to a server over a socket.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::thread;
 
 use super::expected::{Match, compare};
 use super::received::Client;
 use super::record::{After, Case, Step};
+use super::transport::{Stream, Transport};
 use crate::server::Server;
 
+/// More than this is sent on another thread, since the server may respond before it has received
+/// everything.
+const LARGE: usize = 64 * 1024;
+
+/// Whether a case can be run over this transport. A TLS client can't send on another thread, and it
+/// has agreed on HTTP/2.
+pub(crate) fn fits(case: &Case, transport: Transport) -> bool {
+    let fits = |step: &Step| step.bytes.len() < LARGE && step.http1.is_empty();
+    transport == Transport::Tcp || case.steps.iter().all(fits)
+}
+
 /// Runs a case on a connection of its own. A drain ends a server, so it gets one of its own as well.
-pub(crate) fn run(case: &Case, after: After, shared: &Server) -> Result<(), String> {
+pub(crate) fn run(
+    case: &Case,
+    after: After,
+    shared: &Server,
+    transport: Transport,
+) -> Result<(), String> {
     if !case.steps.iter().any(|step| step.drains) {
-        return Connection::open(case, shared)?.run(case, after, shared);
+        return Connection::open(case, shared, transport)?.run(case, after, shared);
     }
     let own = Server::start_http2();
-    let result = Connection::open(case, &own).and_then(|open| open.run(case, after, &own));
+    let result = Connection::open(case, &own, transport);
+    let result = result.and_then(|open| open.run(case, after, &own));
     own.stop();
     result
 }
 
 struct Connection {
-    socket: TcpStream,
+    stream: Stream,
     client: Client,
     /// What a server sends that speaks HTTP/1.1.
     http1: Vec<u8>,
@@ -30,9 +48,10 @@ struct Connection {
 }
 
 impl Connection {
-    fn open(case: &Case, server: &Server) -> Result<Self, String> {
+    fn open(case: &Case, server: &Server, transport: Transport) -> Result<Self, String> {
+        let socket = server.connect(transport).map_err(fail("connecting"))?;
         Ok(Self {
-            socket: server.connect().map_err(fail("connecting"))?,
+            stream: Stream::new(socket, transport),
             client: Client::new(case.max_frame_size),
             http1: Vec::new(),
             has_ended: false,
@@ -44,42 +63,51 @@ impl Connection {
             if step.drains {
                 server.drain();
             }
-            let mut sending = self.socket.try_clone().map_err(fail("setting up"))?;
-            // Sends on another thread, since the server may respond before it has received
-            // everything.
-            thread::scope(|scope| {
-                scope.spawn(move || {
-                    // A server that has ended the connection does not receive everything.
-                    let sent = sending.write_all(&step.bytes);
-                    if sent.is_ok() && step.half_close {
-                        let _ = sending.shutdown(Shutdown::Write);
-                    }
-                });
-                let is_last = number == case.steps.len();
-                let received = self.step(step, is_last.then_some(after));
-                if self.has_ended || received.is_err() {
-                    let _ = self.socket.shutdown(Shutdown::Both);
+            let after = (number == case.steps.len()).then_some(after);
+            if step.bytes.len() < LARGE {
+                // A server that has ended the connection does not receive everything.
+                let sent = self.stream.send(&step.bytes);
+                if sent.is_ok() && step.half_close {
+                    self.stream.half_close().map_err(fail("half-closing"))?;
                 }
-                received
-            })?;
+                self.step(step, after)?;
+            } else {
+                self.large_step(step, after)?;
+            }
         }
         self.client.check_end()
+    }
+
+    fn large_step(&mut self, step: &Step, after: Option<After>) -> Result<(), String> {
+        assert!(!step.half_close, "no large step ends the connection");
+        let sending = self.stream.socket().try_clone();
+        let mut sending = sending.map_err(fail("setting up"))?;
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let _ = sending.write_all(&step.bytes);
+            });
+            let received = self.step(step, after);
+            if self.has_ended || received.is_err() {
+                let _ = self.stream.socket().shutdown(Shutdown::Both);
+            }
+            received
+        })
     }
 
     /// Receives what a step expects. After the last step, receives everything.
     fn step(&mut self, step: &Step, after: Option<After>) -> Result<(), String> {
         loop {
             match self.compare(step) {
-                Match::Incomplete(_) if self.read(step)? => {}
-                Match::Incomplete(missing) => return Err(format!("missing: {missing}")),
+                Match::Incomplete(missing) if self.has_ended => {
+                    return Err(format!("missing: {missing}"));
+                }
+                Match::Incomplete(_) => drop(self.read(step)?),
                 Match::Mismatch(failure) => return Err(failure),
                 Match::Complete => break,
             }
         }
         if after == Some(After::Waiting) {
-            self.socket
-                .shutdown(Shutdown::Write)
-                .map_err(fail("half-closing"))?;
+            self.stream.half_close().map_err(fail("half-closing"))?;
         }
         if matches!(after, Some(After::Closed | After::Waiting)) {
             while self.read(step)? {}
@@ -106,10 +134,15 @@ impl Connection {
     /// Receives more. Returns whether there was more.
     fn read(&mut self, step: &Step) -> Result<bool, String> {
         let mut bytes = [0; 16 * 1024];
-        let count = self.socket.read(&mut bytes).map_err(|error| {
-            let received = self.client.received();
-            format!("no orderly close: {error}, after {received:?}")
-        })?;
+        let count = match self.stream.read(&mut bytes) {
+            Ok(count) => count,
+            // A client that has left a request incomplete gets no close_notify.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof && step.half_close => 0,
+            Err(error) => {
+                let received = self.client.received();
+                return Err(format!("no orderly close: {error}, after {received:?}"));
+            }
+        };
         self.has_ended = count == 0;
         match step.http1.is_empty() {
             true => self.client.receive(&bytes[..count])?,
@@ -123,8 +156,9 @@ impl Connection {
 fn statuses(bytes: &[u8]) -> Vec<u16> {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.split("HTTP/1.1 ").skip(1);
-    let statuses = lines.map(|line| line.get(..3).and_then(|status| status.parse().ok()));
-    statuses.map(Option::unwrap_or_default).collect()
+    // Bodies name the version, too.
+    let statuses = lines.filter_map(|line| line.get(..3)?.parse().ok());
+    statuses.collect()
 }
 
 fn fail(step: &'static str) -> impl Fn(io::Error) -> String {
