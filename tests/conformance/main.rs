@@ -94,7 +94,7 @@ fn write_fuzzer_seeds() {
     let frames = http2::write_seeds(&corpus);
     print_line(&format!(
         "the fuzzer: {head} inputs for head, {chunked} for chunked, {connection} for connection, \
-         {frames} for frames; {skipped} cases are too long"
+         {frames} for frames and http2_connection; {skipped} cases are too long"
     ));
     assert!(chunked > 0, "no case has chunks");
 }

@@ -153,11 +153,16 @@ fn check(record: &Record, case: &Case, server: &Server) -> Result<usize, String>
     Ok(runs)
 }
 
-/// Writes the frames of every case that is short enough into the corpus of the fuzz target `frames`,
-/// named after its record and its number there. Returns how many there are.
+/// The fuzz targets whose inputs are a first line and the frames of a client.
+const FUZZ_TARGETS: [&str; 2] = ["frames", "http2_connection"];
+
+/// Writes the frames of every case that is short enough into the corpus of each target that accepts
+/// them, named after its record and its number there. Returns how many cases there are.
 pub(crate) fn write_seeds(corpus: &Path) -> usize {
-    let folder = corpus.join("frames");
-    fs::create_dir_all(&folder).expect("the corpus folder can be created");
+    let folders = FUZZ_TARGETS.map(|target| corpus.join(target));
+    for folder in &folders {
+        fs::create_dir_all(folder).expect("the corpus folder can be created");
+    }
     let records = TOPICS.iter().flat_map(|topic| record::read(&file(topic)));
     let mut splits = SPLITS.iter().cycle();
     let mut written = 0;
@@ -171,8 +176,10 @@ pub(crate) fn write_seeds(corpus: &Path) -> usize {
                 continue;
             };
             let input = [split.as_bytes(), b"\n", frames].concat();
-            let file = folder.join(format!("{}-{number}", record.id));
-            fs::write(file, input).expect("the corpus can be written");
+            for folder in &folders {
+                let file = folder.join(format!("{}-{number}", record.id));
+                fs::write(file, &input).expect("the corpus can be written");
+            }
             written += 1;
         }
     }
