@@ -36,6 +36,9 @@ impl Handler for TableHandler {
             }
             None if path == "/fails" => Body::from_reader(Failing).into_response(),
             None if path == "/trailers" => Body::from(BODY).with_trailers(trailers).into_response(),
+            None if path == "/trailers/empty" => {
+                Body::empty().with_trailers(trailers).into_response()
+            }
             None if path == "/upgrade" => Upgrade::new("x", drop).into_response(),
             None if path == "/wire/count" => count(request).into_response(),
             None if path.starts_with("/wire") => describe_raw(request).into_response(),

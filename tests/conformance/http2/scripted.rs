@@ -19,7 +19,7 @@ use crate::server::{CONNECTION_WINDOW, MAX_BODY, MAX_HEADER_SIZE};
 /// The path of a handler that takes none of its body.
 const UNREAD: &str = "/unread";
 
-/// The path of a response with trailers. The protocol gets them beside the body.
+/// The paths of responses with trailers. The protocol gets them beside the body.
 const TRAILERS: &str = "/trailers";
 
 /// Most content of one turn.
@@ -222,7 +222,7 @@ impl Scripted {
 
     fn call(&mut self, stream: StreamId) {
         let request = &mut self.buffer.request;
-        let has_trailers = request.uri().path() == TRAILERS;
+        let has_trailers = request.uri().path().starts_with(TRAILERS);
         let response = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request)));
         let response = response
             .unwrap_or_else(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response());
@@ -270,7 +270,9 @@ impl Scripted {
             let left = exchange.rest.len();
             let has_trailers = exchange.has_trailers;
             let ends = left == 0 && !has_trailers;
-            self.mux.send_data(stream, &content, ends, &mut self.out);
+            if count > 0 || ends {
+                self.mux.send_data(stream, &content, ends, &mut self.out);
+            }
             self.mux.set_pending(stream, Some(left));
             if left == 0 && has_trailers {
                 let trailers = handler::trailers();
