@@ -9,6 +9,8 @@ use socket2::{SockFilter, SockRef};
 
 use crate::support::{Client, End, Program, Random, SOON, eventually, request, unique_loopback};
 
+mod http2;
+
 /// Clients that send requests at the same time.
 const CLIENTS: usize = 64;
 
@@ -28,6 +30,8 @@ struct Load {
     answered: AtomicUsize,
     /// Connections that were reset before the first byte of a response.
     reset: AtomicUsize,
+    /// Requests that a server did not accept and that were sent again.
+    repeated: AtomicUsize,
     /// Tells the clients to stop.
     is_over: AtomicBool,
 }
@@ -91,6 +95,10 @@ impl Load {
         self.reset.load(Ordering::Relaxed)
     }
 
+    fn repeats(&self) -> usize {
+        self.repeated.load(Ordering::Relaxed)
+    }
+
     /// Waits until this many more requests are answered.
     #[track_caller]
     fn expect_responses(&self, more: usize) {
@@ -144,25 +152,32 @@ fn most_resets(drains: usize) -> usize {
     }
 }
 
+/// Sends requests until the load ends. Returns whether a connection was refused before that.
+type Call = fn(&Load, &ListenAddr) -> bool;
+
+/// Half of the clients keep their connections.
+const CALLS: [Call; 2] = [Load::keep_requesting, Load::keep_connecting];
+
 #[test]
 fn drain_under_keep_alive_load_loses_nothing() {
-    drain_under(Load::keep_requesting);
+    drain_under(CLIENTS, Load::keep_requesting, &LONG_IDLE);
 }
 
 #[test]
 fn drain_under_new_connections_answers_all_accepted() {
-    drain_under(Load::keep_connecting);
+    drain_under(CLIENTS, Load::keep_connecting, &LONG_IDLE);
 }
 
 /// Drains the program repeatedly while clients send requests.
-fn drain_under(call: fn(&Load, &ListenAddr) -> bool) {
-    let (mut answered, mut reset) = (0, 0);
+fn drain_under(clients: usize, call: Call, flags: &[&str]) {
+    let (mut sent, mut reset, mut repeated) = (0, 0, 0);
     for _ in 0..DRAINS {
-        let program = Program::spawn(&LONG_IDLE);
+        let program = Program::spawn(flags);
         let load = Load::default();
         thread::scope(|scope| {
             let _ends = EndOnDrop(&load);
-            let clients = [(); CLIENTS].map(|()| scope.spawn(|| call(&load, program.address())));
+            let start = || scope.spawn(|| call(&load, program.address()));
+            let clients: Vec<_> = (0..clients).map(|_| start()).collect();
             load.expect_responses(LOADED);
             program.signal(Signal::TERM);
             for client in clients {
@@ -170,13 +185,16 @@ fn drain_under(call: fn(&Load, &ListenAddr) -> bool) {
                 assert!(is_refused, "the port is still in use");
             }
         });
-        program.expect_exit(0);
-        answered += load.answered();
+        let sent_now = responses(program);
+        assert_eq!(sent_now, load.answered(), "responses sent and received");
+        sent += sent_now;
         reset += load.resets();
+        repeated += load.repeats();
     }
-    println!("{DRAINS} drains: {answered} answered, {reset} reset");
+    println!("{DRAINS} drains: {sent} answered, {reset} reset, {repeated} repeated");
+    expect_few_repeats(repeated, sent);
     let most = most_resets(DRAINS);
-    assert!(reset <= most, "{reset} were reset, {answered} answered");
+    assert!(reset <= most, "{reset} were reset, {sent} answered");
 }
 
 #[test]
@@ -213,66 +231,69 @@ fn drain_finishes_large_bodies_in_both_directions() {
 
 #[test]
 fn restarts_behind_a_passed_socket_lose_no_client() {
+    restart_behind_a_passed_socket(CLIENTS, CALLS, &LONG_IDLE);
+}
+
+fn restart_behind_a_passed_socket(clients: usize, calls: [Call; 2], flags: &[&str]) {
     let listener = TcpListener::bind((unique_loopback(), 0)).expect("the port is free");
     let address = listener.local_addr().expect("the listener is bound").into();
-    let start = || Program::spawn_with_listener(&listener, &LONG_IDLE);
-    let load = replace_under_load(&address, |former| {
-        if let Some(former) = former {
-            stop(former);
-        }
-        start()
+    let load = replace_under_load(clients, calls, &address, |former| {
+        let sent = former.map_or(0, stop);
+        (Program::spawn_with_listener(&listener, flags), sent)
     });
     assert_eq!(load.resets(), 0, "clients were reset");
 }
 
 #[test]
 fn servers_sharing_a_port_lose_no_client() {
-    let shared = ["--reuse-port", LONG_IDLE[0], LONG_IDLE[1]];
+    hand_over_a_shared_port(CLIENTS, CALLS, &LONG_IDLE);
+}
+
+fn hand_over_a_shared_port(clients: usize, calls: [Call; 2], flags: &[&str]) {
+    let shared = [&["--reuse-port"], flags].concat();
     let mut first = Some(Program::spawn(&shared));
     let address = first
         .as_ref()
         .expect("the first server is running")
         .address()
         .clone();
-    let load = replace_under_load(&address, |former| {
+    let load = replace_under_load(clients, calls, &address, |former| {
         let Some(former) = former else {
-            return first.take().expect("the first server is taken once");
+            return (first.take().expect("the first server is taken once"), 0);
         };
         let listen = address.to_string();
         let mut next = Program::start(&[&["--listen", &listen], &shared[..]].concat(), &[]);
         next.expect_line("listening on");
-        stop(former);
-        next
+        (next, stop(former))
     });
     let (answered, reset) = (load.answered(), load.resets());
-    println!("{RESTARTS} hand-overs: {answered} answered, {reset} reset");
     let most = most_resets(RESTARTS);
     assert!(reset <= most, "{reset} were reset, {answered} answered");
 }
 
 /// Replaces one server by the next one repeatedly while clients send requests. No client may be
-/// refused.
+/// refused. `replace` returns the next server, and the number of responses of the former one.
 fn replace_under_load(
+    clients: usize,
+    calls: [Call; 2],
     address: &ListenAddr,
-    mut replace: impl FnMut(Option<Program>) -> Program,
+    mut replace: impl FnMut(Option<Program>) -> (Program, usize),
 ) -> Load {
     let load = Load::default();
     let first = replace(None);
-    let last = thread::scope(|scope| {
+    let (last, sent) = thread::scope(|scope| {
         let end_on_drop = EndOnDrop(&load);
-        let clients: [_; CLIENTS] = std::array::from_fn(|number| {
-            let call = match number % 2 {
-                0 => Load::keep_requesting,
-                _ => Load::keep_connecting,
-            };
-            let load = &load;
+        let start = |number| {
+            let (call, load): (Call, _) = (calls[number % 2], &load);
             scope.spawn(move || {
                 assert!(!call(load, address), "a connection was refused");
             })
-        });
-        let last = (0..RESTARTS).fold(first, |former, _| {
+        };
+        let clients: Vec<_> = (0..clients).map(start).collect();
+        let last = (0..RESTARTS).fold(first, |(former, sent), _| {
             load.expect_responses(LOADED);
-            replace(Some(former))
+            let (next, more) = replace(Some(former));
+            (next, sent + more)
         });
         load.expect_responses(LOADED);
         drop(end_on_drop);
@@ -281,12 +302,35 @@ fn replace_under_load(
         }
         last
     });
-    stop(last);
+    let sent = sent + stop(last);
+    let (reset, repeated) = (load.resets(), load.repeats());
+    println!("{RESTARTS} restarts: {sent} answered, {reset} reset, {repeated} repeated");
+    expect_few_repeats(repeated, sent);
+    assert_eq!(sent, load.answered(), "responses sent and received");
     load
 }
 
+/// A server of HTTP/2 refuses a request only if the client reads nothing for a second.
 #[track_caller]
-fn stop(program: Program) {
+fn expect_few_repeats(repeated: usize, answered: usize) {
+    assert!(repeated <= answered / 100, "{repeated} of {answered}");
+}
+
+/// Stops a server and returns how many responses it has sent.
+#[track_caller]
+fn stop(program: Program) -> usize {
     program.signal(Signal::TERM);
-    program.expect_exit(0);
+    responses(program)
+}
+
+/// Waits until a server has stopped, and returns how many responses it has sent.
+#[track_caller]
+fn responses(program: Program) -> usize {
+    let exit = program.expect_exit(0);
+    let last = exit.errors.lines().last().unwrap_or_default();
+    let count = last
+        .split(", ")
+        .find_map(|part| part.strip_suffix(" responses"));
+    let count = count.and_then(|count| count.parse().ok());
+    count.unwrap_or_else(|| panic!("no count in {last:?}"))
 }

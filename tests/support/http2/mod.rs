@@ -219,6 +219,23 @@ impl Http2Client {
         stream
     }
 
+    /// Sends a POST as the server's windows allow. The server may have closed the connection.
+    #[track_caller]
+    pub(crate) fn try_post(&mut self, target: &str, body: impl AsRef<[u8]>) -> u32 {
+        let (stream, body) = (self.next_stream(), body.as_ref());
+        let headers = Frame::headers(stream, &request_fields("POST", target), 0);
+        let first = body.len().min(MAX_FRAME_SIZE);
+        if first < body.len() || first as i64 > self.send.available(stream) {
+            let _ = self.try_send_frames(&[headers]);
+            self.send_body(stream, body, END_STREAM);
+            return stream;
+        }
+        self.send.debit(stream, first);
+        // A failed write shows as a missing response.
+        let _ = self.try_send_frames(&[headers, Frame::data(stream, body, END_STREAM)]);
+        stream
+    }
+
     /// Sends one DATA frame, whatever the windows are.
     #[track_caller]
     pub(crate) fn data(&mut self, stream: u32, content: impl AsRef<[u8]>, flags: u8) -> &mut Self {
