@@ -65,7 +65,10 @@ impl Http2 {
         service: &Service,
     ) {
         if matches!(self.shutdown, Shutdown::None) {
-            if service.phase.get() == Phase::Running {
+            // The client of a new connection may be about to send its first request. It could not
+            // send it after a GOAWAY.
+            let may_begin = self.idleness.has_had_request || service.takes_no_more(buffers.now);
+            if service.phase.get() == Phase::Running || !may_begin {
                 return;
             }
             self.begin_shutdown(buffers);

@@ -444,6 +444,36 @@ fn a_drain_ends_the_connection_in_two_steps() {
     assert_eq!(rig.frames(), [Seen::Goaway(Some(3), ErrorCode::NoError)]);
 }
 
+/// Its client may be about to send a request, which a GOAWAY would forbid.
+#[test]
+fn a_drain_lets_a_new_connection_send_a_request() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| "yes");
+    rig.service.phase.advance(Phase::Announcing);
+    rig.run(WakeReason::Ready, now);
+    assert!(!rig.frames().contains(&Seen::Ping));
+    rig.send_request(1, "GET", true);
+    rig.run(WakeReason::Ready, now);
+    let frames = rig.frames();
+    assert!(frames.contains(&Seen::Ping), "{frames:?}");
+    let complete = response(1, b"yes");
+    assert!(
+        complete.iter().all(|frame| frames.contains(frame)),
+        "{frames:?}"
+    );
+}
+
+#[test]
+fn a_drain_closes_an_unused_connection_at_its_end() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| "yes");
+    rig.run(WakeReason::Ready, now);
+    rig.service.phase.advance(Phase::Draining);
+    let late = now + rig.service.config.drain_idle + Duration::from_secs(1);
+    rig.run(WakeReason::Recalled, late);
+    assert!(rig.frames().contains(&Seen::Ping));
+}
+
 #[test]
 fn http2_is_recognised_however_its_preface_is_split() {
     let now = Instant::now();

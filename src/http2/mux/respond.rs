@@ -12,8 +12,12 @@ use crate::http2::{
 use crate::message::Response;
 
 /// Content is sent when the window has room for all that is ready or for this much: a client that
-/// gives little at a time would cost a frame for each.
+/// gives little at a time would cost a frame for each. If windows are smaller from the beginning,
+/// a whole one is enough.
 const WORTH_A_FRAME: usize = 1024;
+
+/// An initial window that is smaller than this is no reason to send less.
+const SMALLEST_INITIAL: usize = 128;
 
 impl<T: Default> Mux<T> {
     /// Sends the interim response 100, unless the response has begun.
@@ -79,7 +83,11 @@ impl<T: Default> Mux<T> {
     fn room(&self, stream: &Stream<T>) -> usize {
         let window = stream.send.available().min(self.send.available()) as usize;
         let pending = stream.pending.unwrap_or(0);
-        match window < pending.min(WORTH_A_FRAME) {
+        let worth = match self.peer.initial_window as usize {
+            ..SMALLEST_INITIAL => WORTH_A_FRAME,
+            initial => initial.min(WORTH_A_FRAME),
+        };
+        match window < pending.min(worth) {
             true => 0,
             false => window,
         }

@@ -188,10 +188,25 @@ fn window_of_a_stream_may_not_overflow() {
 }
 
 #[test]
+fn window_that_is_never_larger_is_used() {
+    let mut server = Server::new(Policy::Wait);
+    server.receive(&[settings(&[(4, 128)]), get(1)].concat());
+    server.begin_open(1);
+    server.mux.set_pending(id(1), Some(1 << 20));
+    assert_eq!(server.mux.capacity(id(1)), 128);
+    server.send(1, &[0; 128], false);
+    server.receive(&window_update(1, 127));
+    assert_eq!(server.mux.capacity(id(1)), 0);
+    server.receive(&window_update(1, 1));
+    assert_eq!(server.mux.capacity(id(1)), 128);
+}
+
+#[test]
 fn little_window_is_not_used_for_much_content() {
     let mut server = Server::new(Policy::Wait);
-    server.receive(&[settings(&[(4, 1000)]), get(1)].concat());
+    server.receive(&[window_update(0, 1 << 20), get(1)].concat());
     server.begin_open(1);
+    server.send(1, &[0; 64_535], false);
     server.mux.set_pending(id(1), Some(1000));
     assert_eq!(server.mux.capacity(id(1)), 1000);
     server.mux.set_pending(id(1), Some(1001));
