@@ -225,6 +225,44 @@ fn hello_greets() {
     assert_eq!(response.body, "Hello! You asked for /some/path?x=1\n");
 }
 
+/// Also over HTTP/1.1, whose chunked coding has trailers too. `tests/clients` has a real client.
+#[test]
+fn grpc_replies_and_ends_with_a_status() {
+    let grpc = Example::start("grpc");
+    let call = |method: &str, content_type: &str, body: &str| {
+        let length = body.len();
+        let head = format!(
+            "POST /helloworld.Greeter/{method} HTTP/1.1\r\nContent-Type: {content_type}\r\n\
+             Content-Length: {length}\r\n"
+        );
+        grpc.send(&head, body)
+    };
+    let ada = "\0\0\0\0\x05\n\x03Ada";
+    let response = call("SayHello", "application/grpc", ada);
+    assert!(
+        response.head.contains("content-type: application/grpc"),
+        "{}",
+        response.head
+    );
+    let expected = "12\r\n\0\0\0\0\r\n\x0bHello, Ada!\r\n0\r\ngrpc-status: 0\r\n\r\n";
+    assert_eq!(response.body, expected);
+    let response = call("SayHelloStreamReply", "application/grpc+proto", ada);
+    assert_eq!(response.body.matches("Hello, Ada! (").count(), 5);
+    assert!(response.body.ends_with("grpc-status: 0\r\n\r\n"));
+    for (body, status) in [
+        ("\0\0\0\0\x06\n\x03Ada", 3),
+        ("\0\0\0\0\x04\n\x03Ad", 3),
+        ("\x01\0\0\0\x05\n\x03Ada", 12),
+    ] {
+        let response = call("SayHello", "application/grpc", body);
+        let header = format!("grpc-status: {status}\r\n");
+        assert!(response.head.contains(&header), "{}", response.head);
+        assert_eq!(response.body, "");
+    }
+    assert_eq!(call("SayHello", "text/plain", ada).status, 415);
+    assert_eq!(call("SayGoodbye", "application/grpc", ada).status, 404);
+}
+
 #[test]
 fn json_echo_returns_the_parsed_order() {
     let json_echo = Example::start("json_echo");

@@ -21,9 +21,9 @@ FLAGS = (
 
 
 class Browser:
-    """A page of a browser, with its requests and error messages."""
+    """A page of a browser, with its requests, responses and error messages."""
 
-    def __init__(self, command, scratch):
+    def __init__(self, command, scratch, *flags):
         ours, theirs = _pipe(), _pipe()
 
         def connect():
@@ -34,7 +34,7 @@ class Browser:
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
         with open(os.path.join(scratch, "browser.log"), "wb") as log:
             self._process = subprocess.Popen(
-                [command, *FLAGS, *sandbox, f"--user-data-dir={scratch}/profile", "about:blank"],
+                [command, *FLAGS, *flags, *sandbox, f"--user-data-dir={scratch}/profile", "about:blank"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=connect,
                 close_fds=True, pass_fds=(COMMANDS, REPLIES))
         os.close(ours[0])
@@ -45,6 +45,8 @@ class Browser:
         self._session = None
         self._events = []
         self.requests = []
+        # As the DevTools protocol describes them.
+        self.responses = []
         self.errors = []
         self.status = None
 
@@ -70,7 +72,7 @@ class Browser:
                    deviceScaleFactor=1, mobile=False)
         self._call("Page.navigate", url="about:blank")
         self._wait_for("Page.loadEventFired")
-        self.requests, self.errors, self.status = [], [], None
+        self.requests, self.responses, self.errors, self.status = [], [], [], None
         self._call("Page.navigate", url=url)
         self._wait_for("Page.loadEventFired")
 
@@ -78,8 +80,9 @@ class Browser:
         return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
 
     def evaluate(self, expression):
-        """Evaluates a JavaScript expression on the page."""
-        reply = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """Evaluates a JavaScript expression on the page. Waits for a promise."""
+        reply = self._call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in reply:
             raise AssertionError(f"{expression}: {reply['exceptionDetails']}")
         return reply["result"].get("value")
@@ -110,8 +113,10 @@ class Browser:
         method, what = event["method"], event.get("params", {})
         if method == "Network.requestWillBeSent":
             self.requests.append(what["request"]["url"])
-        elif method == "Network.responseReceived" and what["type"] == "Document":
-            self.status = what["response"]["status"]
+        elif method == "Network.responseReceived":
+            self.responses.append(what["response"])
+            if what["type"] == "Document":
+                self.status = what["response"]["status"]
         elif method == "Log.entryAdded" and what["entry"]["source"] != "network":
             self.errors.append(what["entry"]["text"])
         elif method in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown"):

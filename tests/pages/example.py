@@ -9,16 +9,22 @@ from checks import TIMEOUT, expect
 
 
 class Example:
-    def __init__(self, program, address="127.0.0.1:0"):
+    def __init__(self, program, *arguments, address="127.0.0.1:0"):
+        # Without a buffer, so that `select` sees all that is unread.
         self._process = subprocess.Popen(
-            [program, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            [program, *arguments, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            bufsize=0)
+        self.address = re.search(r"https?://([\d.:]+)", self.line())[1]
+
+    def line(self):
+        """The next line that it prints."""
         if not select.select([self._process.stdout], [], [], TIMEOUT)[0]:
-            raise AssertionError("the example does not listen")
-        self.address = re.search(r"http://([\d.:]+)", self._process.stdout.readline())[1]
+            raise AssertionError(f"the example prints nothing for {TIMEOUT} s")
+        return self._process.stdout.readline().decode()
 
     def stop(self):
         """Closes its input, and returns its report of the drain."""
-        return self._process.communicate(timeout=TIMEOUT)[0]
+        return self._process.communicate(timeout=TIMEOUT)[0].decode()
 
     def kill(self):
         self._process.kill()
