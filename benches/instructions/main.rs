@@ -6,6 +6,7 @@
 
 mod baseline;
 mod callgrind;
+mod http2;
 #[path = "../messages/mod.rs"]
 mod messages;
 mod program;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         // `cargo test --benches`: only check that it runs; valgrind may be missing.
         protocol::try_out();
         server::try_out();
+        http2::try_out();
         Ok(())
     } else if is_asked("--accept") {
         accept()
@@ -99,13 +101,15 @@ fn compare() -> Result<(), String> {
 fn measure(before: &Baseline) -> BTreeMap<String, u64> {
     let heads = ["instructions", "baseline", "now", "change"];
     println!(
-        "{:<24}{:>10}{:>10}{:>10}",
+        "{:<30}{:>10}{:>10}{:>10}",
         heads[0], heads[1], heads[2], heads[3]
     );
-    let counts = protocol::count().chain(server::count());
+    let counts = protocol::count()
+        .chain(server::count())
+        .chain(http2::count());
     counts
         .map(|(name, now)| {
-            print!("{name:<24}");
+            print!("{name:<30}");
             match before.instructions.get(name) {
                 Some(before) => println!("{before:>10}{now:>10}{:>+8.1} %", change(*before, now)),
                 None => println!("{:>10}{now:>10}", "-"),

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use httpool::Response;
 
 use crate::callgrind::Counting;
+use crate::http2;
 use crate::messages::{
     BROWSER_GET, CURL_GET, Decoding, Encoding, plain_response, post, rich_response,
 };
@@ -20,7 +21,7 @@ const MANY: u64 = 3_000;
 /// The repeated work.
 type Work = fn(repeats: u64);
 
-const CASES: [(&str, Work); 6] = [
+const CASES: [(&str, Work); 11] = [
     ("decode/get_curl", |repeats| {
         decode(CURL_GET.as_bytes(), repeats);
     }),
@@ -34,6 +35,19 @@ const CASES: [(&str, Work); 6] = [
     ("encode/plain", |repeats| encode(&plain_response(), repeats)),
     ("encode/six_fields", |repeats| {
         encode(&rich_response(), repeats);
+    }),
+    ("http2/decode_browser_first", http2::decode_first),
+    ("http2/decode_browser", |repeats| {
+        http2::decode_indexed(BROWSER_GET, repeats);
+    }),
+    ("http2/decode_curl", |repeats| {
+        http2::decode_indexed(CURL_GET, repeats);
+    }),
+    ("http2/encode_plain", |repeats| {
+        http2::encode(&plain_response(), repeats);
+    }),
+    ("http2/encode_six_fields", |repeats| {
+        http2::encode(&rich_response(), repeats);
     }),
 ];
 
