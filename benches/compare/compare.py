@@ -3,7 +3,7 @@
 
 Every server does the same job in the same scenarios, on the loopback interface, under the same
 load. README.md in this directory describes how and why. It needs Python's standard library, wrk
-and Cargo.
+and Cargo, and h2load and curl for HTTP/2.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SPARE_FILES = 500
 
 def main() -> int:
     options = _options()
-    for tool in ("cargo", "wrk", "strace") if options.syscalls else ("cargo", "wrk"):
+    for tool in ("cargo", "strace") if options.syscalls else ("cargo",):
         if not shutil.which(tool):
             sys.exit(f"{tool} is not installed, but required")
     # As after Ctrl-C, started processes are stopped.
@@ -191,7 +191,8 @@ class Bench:
                     continue
                 try:
                     with self._run(server, scenario) as running:
-                        job.warm_up(running.port)
+                        if not scenario.is_http2:
+                            job.warm_up(running.port)
                         counts[server.name] = syscalls.count(
                             running, scenario, self.options.seconds, self.load_threads, self.folder
                         )
@@ -202,9 +203,10 @@ class Bench:
 
     def tails(self) -> str:
         load = tails.build()
-        found: dict[str, list[tails.Tail]] = {server.name: [] for server in self.servers}
+        servers = [server for server in self.servers if server.http1]
+        found: dict[str, list[tails.Tail]] = {server.name: [] for server in servers}
         for number in range(self.options.rounds):
-            for server in self.servers[:: -1 if number % 2 else 1]:
+            for server in servers[:: -1 if number % 2 else 1]:
                 try:
                     with self._run(server) as running:
                         job.warm_up(running.port)
@@ -233,7 +235,11 @@ class Bench:
         for scenario in SCENARIOS:
             if wanted and scenario.name not in wanted:
                 continue
-            if scenario.idle + SPARE_FILES > most:
+            tools = ("h2load", "curl") if scenario.is_http2 else ("wrk",)
+            missing = [tool for tool in tools if not shutil.which(tool)]
+            if missing:
+                say(f"{scenario.name} is left out: {missing[0]} is not installed")
+            elif scenario.idle + SPARE_FILES > most:
                 say(
                     f"{scenario.name} is left out: the limit of open files is {most} (ulimit -n)"
                 )
@@ -249,11 +255,7 @@ class Bench:
             say(f"{server.name}: building")
             try:
                 self.programs[server.name] = server.build(out)
-                with self._run(server) as running:
-                    if server.name == FLOOR:
-                        job.check_floor(running.port)
-                    else:
-                        job.check(running.port, posts=server.posts)
+                self._check(server)
             except (Missing, job.Broken) as problem:
                 say(f"{server.name} is left out: {problem}")
             else:
@@ -261,17 +263,39 @@ class Bench:
         if not self.servers:
             sys.exit("no server is available")
 
+    def _check(self, server: Server) -> None:
+        """Checks the versions of HTTP that the scenarios need."""
+        for http2 in {scenario.is_http2 for scenario in self.scenarios}:
+            if not (server.http2 if http2 else server.http1):
+                continue
+            first = next(one for one in self.scenarios if one.is_http2 == http2)
+            plain = dataclasses.replace(first, file=0, scheme="http")
+            with self._run(server, plain) as running:
+                if server.name == FLOOR:
+                    if not http2:
+                        job.check_floor(running.port)
+                elif http2:
+                    job.check_http2(running.port, posts=server.posts)
+                else:
+                    job.check(running.port, posts=server.posts)
+
     def _measure(self, server: Server, scenario: Scenario) -> Measurement | str:
         if unable := self._unable(server, scenario):
             return unable
         try:
             with self._run(server, scenario) as running:
-                job.warm_up(running.port, scenario.scheme)
+                if scenario.is_http2:
+                    if server.name != FLOOR:
+                        job.check_http2(running.port, posts=False)
+                else:
+                    job.warm_up(running.port, scenario.scheme)
                 return measure(running, scenario, self.options.seconds, self.load_threads)
         except (Failed, Missing, job.Broken) as problem:
             return str(problem)
 
     def _unable(self, server: Server, scenario: Scenario) -> str | None:
+        if not (server.http2 if scenario.is_http2 else server.http1):
+            return "does not speak this version of HTTP"
         if scenario.posts and not server.posts:
             return "can't echo"
         if scenario.file and not server.files:
@@ -287,6 +311,7 @@ class Bench:
             folder=self.folder / server.name,
             root=self._root(scenario.file) if scenario and scenario.file else None,
             tls=certificate(self.folder) if scenario and scenario.scheme == "https" else None,
+            http2=scenario is not None and scenario.is_http2,
         )
         command = server.command(self.programs[server.name], setting)
         return Running(command, setting.port, self.folder / f"{server.name}.log", self.server_cpu)

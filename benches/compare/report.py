@@ -95,14 +95,19 @@ class Figures:
     def middle(self, figure: str) -> float:
         return float(median(getattr(one, figure) for one in self._rounds))
 
+    def time(self, figure: str) -> str:
+        """A response time, which not every load reports."""
+        unknown = any(getattr(one, figure) is None for one in self._rounds)
+        return "–" if unknown else f"{self.middle(figure):,.0f}"
+
     def cells(self) -> list[str]:
         return [
             _spread([one.cpu for one in self._rounds]),
             f"{self.middle('user'):.2f}",
             f"{self.middle('system'):.2f}",
             f"{self.middle('per_second'):,.0f}",
-            f"{self.middle('p50'):,.0f}",
-            f"{self.middle('p99'):,.0f}",
+            self.time("p50"),
+            self.time("p99"),
             f"{self.middle('resident_kib') / 1024:.1f}",
         ]
 
@@ -154,8 +159,10 @@ def circumstances() -> str:
         f"Linux {platform.release()}",
         _version(r"^(rustc \S+)", "rustc", "--version"),
         _version(r"^(wrk \S+)", "wrk", "-v"),
+        _version(r"^(h2load \S+)", "h2load", "--version"),
         *peers,
         _nginx(),
+        _version(r"^(h2o version \S+)", "h2o", "--version"),
         _version(r"(go\d\S*)", "go", "version"),
     ]
     return ", ".join(part for part in parts if part) + "."

@@ -10,6 +10,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+import h2load
 import job
 from servers import FILE, HERE, Running
 from usage import accepted, machine, session, usage
@@ -33,10 +34,16 @@ class Scenario:
     # Size of the requested file; 0 for none.
     file: int = 0
     scheme: str = "http"
+    # Requests at once on each connection, with HTTP/2; 0 for HTTP/1.1.
+    streams: int = 0
 
     @property
     def posts(self) -> bool:
         return self.load[0] == "post"
+
+    @property
+    def is_http2(self) -> bool:
+        return self.streams > 0
 
 
 SCENARIOS = [
@@ -65,6 +72,40 @@ SCENARIOS = [
     Scenario("tls1k", "as file1k over TLS", 64, file=1024, scheme="https"),
     Scenario("tls1m", "as file1m over TLS", 16, file=MIB, scheme="https"),
     Scenario("tls1g", "as file1g over TLS", 2, file=1024 * MIB, scheme="https"),
+    Scenario("h2-get1", "GET on one HTTP/2 connection, one at a time", 1, streams=1),
+    Scenario("h2-get100", "GET on one HTTP/2 connection, 100 at once", 1, streams=100),
+    Scenario("h2-get64", "GET on 64 HTTP/2 connections, one at a time on each", 64, streams=1),
+    Scenario("h2-get640", "GET on 64 HTTP/2 connections, 10 at once on each", 64, streams=10),
+    Scenario(
+        "h2-browser",
+        "as h2-get640, with the 17 headers of a browser",
+        64,
+        options=h2load.BROWSER,
+        streams=10,
+    ),
+    Scenario(
+        "h2-post1k",
+        "POST of 1 KiB of JSON on 64 HTTP/2 connections, 10 at once on each",
+        64,
+        load=("post", "1024"),
+        streams=10,
+    ),
+    Scenario(
+        "h2-post64k",
+        "POST of 64 KiB on 8 HTTP/2 connections, 4 at once on each",
+        8,
+        load=("post", "65536"),
+        options=h2load.LARGE_WINDOWS,
+        flags=("--echo-json", "raw"),
+        streams=4,
+    ),
+    Scenario(
+        "h2-idle5k",
+        "GET on 16 HTTP/2 connections, one at a time, beside 5,000 idle ones",
+        16,
+        idle=5000,
+        streams=1,
+    ),
     Scenario("idle10k", "GET on 16 connections beside 10,000 idle ones", 16, idle=10_000),
 ]
 
@@ -77,8 +118,9 @@ class Measurement:
     per_second: float
     user: float
     system: float
-    p50: int
-    p99: int
+    # h2load does not report them.
+    p50: int | None
+    p99: int | None
     resident_kib: int
     # Processors used by other processes, and taken by the host, on average.
     foreign: float
@@ -100,7 +142,8 @@ def measure(running: Running, scenario: Scenario, seconds: int, threads: int) ->
     if not scenario.idle:
         return _load(running, scenario, seconds, threads)
     before = usage(running.leader).resident_kib
-    with Idle(running.port, scenario.idle) as idle:
+    request = h2load.GET if scenario.is_http2 else job.GET
+    with Idle(running.port, scenario.idle, request) as idle:
         grown = usage(running.leader).resident_kib - before
         result = _load(running, scenario, seconds, threads)
         result.per_idle = grown * 1024 / scenario.idle
@@ -116,7 +159,7 @@ def _load(running: Running, scenario: Scenario, seconds: int, threads: int) -> M
     ours = _own_cpu()
     before = usage(running.leader)
     began = time.monotonic()
-    figures = wrk(running.port, scenario, seconds, threads)
+    figures = load(running.port, scenario, seconds, threads)
     took = time.monotonic() - began
     after = usage(running.leader)
     client = _own_cpu() - ours
@@ -129,7 +172,7 @@ def _load(running: Running, scenario: Scenario, seconds: int, threads: int) -> M
     notes = [
         f"{name} errors: {figures[name]}"
         for name in ("connect", "read", "write", "status", "timeout")
-        if figures[name]
+        if figures.get(name)
     ]
     if scenario.name == "close" and accepted() - connected < 0.9 * requests:
         notes.append("does not close")
@@ -139,8 +182,8 @@ def _load(running: Running, scenario: Scenario, seconds: int, threads: int) -> M
         per_second=requests / figures["duration"] * 1e6,
         user=(after.user - before.user) / requests * 1e6,
         system=(after.system - before.system) / requests * 1e6,
-        p50=figures["p50"],
-        p99=figures["p99"],
+        p50=figures.get("p50"),
+        p99=figures.get("p99"),
         resident_kib=after.resident_kib,
         foreign=max(0.0, busy - cpu - client) / took,
         stolen=stolen / took,
@@ -148,8 +191,22 @@ def _load(running: Running, scenario: Scenario, seconds: int, threads: int) -> M
     )
 
 
-def wrk(port: int, scenario: Scenario, seconds: int, threads: int) -> dict[str, int]:
-    """Runs the load, and returns the results from load.lua."""
+def load(port: int, scenario: Scenario, seconds: int, threads: int) -> dict[str, int]:
+    """Runs the load, and returns its results."""
+    if scenario.is_http2:
+        size = int(scenario.load[1]) if scenario.posts else 0
+        options = [*scenario.options, f"--clients={scenario.connections}"]
+        options.append(f"--max-concurrent-streams={scenario.streams}")
+        options.append(f"--threads={min(threads, scenario.connections)}")
+        try:
+            return h2load.run(port, options, size, seconds)
+        except h2load.Failed as problem:
+            raise Failed(problem) from problem
+    return _wrk(port, scenario, seconds, threads)
+
+
+def _wrk(port: int, scenario: Scenario, seconds: int, threads: int) -> dict[str, int]:
+    """The results are those of load.lua."""
     command = [
         "wrk",
         f"-t{min(threads, scenario.connections)}",
@@ -197,9 +254,10 @@ class Idle:
     STALL = 3.0
     MOST = 30.0
 
-    def __init__(self, port: int, count: int) -> None:
+    def __init__(self, port: int, count: int, request: bytes) -> None:
         self._port = port
         self._count = count
+        self._request = request
         self._idle: list[socket.socket] = []
         self._pending: dict[int, socket.socket] = {}
 
@@ -229,9 +287,12 @@ class Idle:
                 self._open_more(poll)
                 now = time.monotonic()
                 for descriptor, _ in poll.poll(0.2):
-                    # A small response arrives in one part.
-                    if not self._pending[descriptor].recv(4096):
+                    received = self._pending[descriptor].recv(4096)
+                    if not received:
                         raise Failed("the server closed a connection")
+                    # The page arrives in one part, but behind the settings of HTTP/2.
+                    if job.PAGE not in received:
+                        continue
                     poll.unregister(descriptor)
                     self._idle.append(self._pending.pop(descriptor))
                     progress = now
@@ -244,7 +305,7 @@ class Idle:
             client = socket.create_connection(("127.0.0.1", self._port), job.TIMEOUT)
             self._pending[client.fileno()] = client
             poll.register(client, select.EPOLLIN)
-            client.sendall(job.GET)
+            client.sendall(self._request)
 
 
 def _is_open(client: socket.socket) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from job import PAGE
 from usage import session
 
 HERE = Path(__file__).resolve().parent
@@ -23,6 +24,9 @@ FLOOR = "floor"
 
 # The requested file in the root of a server.
 FILE = "file.html"
+
+# Descriptors of a server.
+FILES = 20_000
 
 # Threads of the blocking servers.
 POOL = 4
@@ -45,7 +49,7 @@ http {{
     keepalive_requests 1000000000;
     keepalive_timeout 600s;
     server {{
-        listen 127.0.0.1:{port} {tls};
+        listen 127.0.0.1:{port} {options};
         location / {{
             default_type text/html;
             {response}
@@ -59,6 +63,18 @@ NGINX_PAGE = 'return 200 "<h1>Welcome to my Server</h1>";'
 NGINX_FILES = "root {root}; sendfile on; tcp_nopush on; add_header Cache-Control no-cache;"
 
 NGINX_TLS = "ssl backlog=4096; ssl_certificate {certificate}; ssl_certificate_key {key}"
+
+H2O = """
+num-threads: {threads}
+max-connections: {connections}
+http2-idle-timeout: 600
+{user}
+listen: {{ host: 127.0.0.1, port: {port} }}
+hosts: {{ default: {{ paths: {{ "/": {{ file.dir: {root} }} }} }} }}
+"""
+
+# The page, for servers that have it in a file.
+PAGE_FILE = "index.html"
 
 
 class Missing(Exception):
@@ -80,6 +96,8 @@ class Setting:
     root: Path | None
     # A certificate and its key, for TLS.
     tls: tuple[Path, Path] | None
+    # Whether the load uses HTTP/2.
+    http2: bool
 
 
 @dataclass(frozen=True)
@@ -90,6 +108,9 @@ class Server:
     command: Callable[[Path, Setting], list[str]]
     # Whether it can echo.
     posts: bool = True
+    # The versions of HTTP that it takes part with.
+    http1: bool = True
+    http2: bool = False
     # Whether it can serve a folder.
     files: bool = False
 
@@ -203,7 +224,7 @@ def _build_ours(out: Path) -> Path:
 
 def _command_of_ours(program: Path, setting: Setting) -> list[str]:
     address = f"127.0.0.1:{setting.port}"
-    command = [str(program), "--log-level", "warn"]
+    command = [str(program), "--log-level", "warn", "--http2", "on"]
     if setting.tls:
         certificate, key = map(str, setting.tls)
         command += ["--listen-tls", address, "--tls-cert", certificate, "--tls-key", key]
@@ -216,19 +237,27 @@ def _command_of_ours(program: Path, setting: Setting) -> list[str]:
     return command + list(setting.flags)
 
 
-def _in_rust(name: str, threads: int | None = None) -> Server:
+def _in_rust(
+    name: str, threads: int | None = None, *, http2: bool = False, http2_package: str | None = None
+) -> Server:
+    """A program in `peers`, and maybe another one for HTTP/2."""
+    package = f"peer-{name}"
+    packages = [package] + ([http2_package] if http2_package else [])
+
     def build(out: Path) -> Path:
-        package = f"peer-{name}"
+        chosen = [option for one in packages for option in ("-p", one)]
         _run(
-            ["cargo", "build", "--release", "--locked", "--target-dir", str(out), "-p", package],
+            ["cargo", "build", "--release", "--locked", "--target-dir", str(out), *chosen],
             HERE / "peers",
         )
         return out / "release" / package
 
     def command(program: Path, setting: Setting) -> list[str]:
+        if setting.http2 and http2_package:
+            program = program.with_name(http2_package)
         return [str(program), str(setting.port), str(threads or setting.threads)]
 
-    return Server(name, build, command)
+    return Server(name, build, command, http2=http2 or http2_package is not None)
 
 
 def _build_go(out: Path) -> Path:
@@ -246,20 +275,21 @@ def find_nginx(_: Path | None = None) -> Path:
 
 
 def _command_of_nginx(program: Path, setting: Setting) -> list[str]:
-    files = 20_000
     setting.folder.mkdir(exist_ok=True)
-    tls = "backlog=4096"
+    options = "backlog=4096"
     if setting.tls:
-        tls = NGINX_TLS.format(certificate=setting.tls[0], key=setting.tls[1])
+        options = NGINX_TLS.format(certificate=setting.tls[0], key=setting.tls[1])
+    if setting.http2:
+        options = f"http2 {options}"
     configuration = setting.folder / "nginx.conf"
     configuration.write_text(
         NGINX.format(
             folder=setting.folder,
             port=setting.port,
-            tls=tls,
+            options=options,
             threads=setting.threads,
-            files=files,
-            connections=files - 1000,
+            files=FILES,
+            connections=FILES - 1000,
             user="user root;" if os.geteuid() == 0 else "",
             response=NGINX_FILES.format(root=setting.root) if setting.root else NGINX_PAGE,
         )
@@ -268,17 +298,57 @@ def _command_of_nginx(program: Path, setting: Setting) -> list[str]:
     return [str(program), "-p", folder, "-e", f"{folder}/error.log", "-c", str(configuration)]
 
 
+def _find(name: str) -> Callable[[Path], Path]:
+    def find(_: Path) -> Path:
+        found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+        if not found:
+            raise Missing("it is not installed")
+        return Path(found)
+
+    return find
+
+
+def _folder_with_page(setting: Setting) -> Path:
+    root = setting.folder / "page"
+    root.mkdir(parents=True, exist_ok=True)
+    (root / PAGE_FILE).write_bytes(PAGE)
+    return root
+
+
+def _command_of_h2o(program: Path, setting: Setting) -> list[str]:
+    root = _folder_with_page(setting)
+    configuration = setting.folder / "h2o.conf"
+    configuration.write_text(
+        H2O.format(
+            threads=setting.threads,
+            connections=FILES - 1000,
+            user="user: root" if os.geteuid() == 0 else "",
+            port=setting.port,
+            root=root,
+        )
+    )
+    return [str(program), "-c", str(configuration)]
+
+
+def _command_of_nghttpd(program: Path, setting: Setting) -> list[str]:
+    root = _folder_with_page(setting)
+    options = ["--address=127.0.0.1", f"--workers={setting.threads}", f"--htdocs={root}"]
+    return [str(program), *options, "--no-tls", str(setting.port)]
+
+
 def _command_with_threads(program: Path, setting: Setting) -> list[str]:
     return [str(program), str(setting.port), str(setting.threads)]
 
 
 SERVERS = [
-    _in_rust(FLOOR),
-    Server(OURS, _build_ours, _command_of_ours, files=True),
-    _in_rust("hyper"),
-    _in_rust("axum"),
-    _in_rust("actix-web"),
-    Server("nginx", find_nginx, _command_of_nginx, posts=False, files=True),
+    _in_rust(FLOOR, http2_package="peer-floor-http2"),
+    Server(OURS, _build_ours, _command_of_ours, files=True, http2=True),
+    _in_rust("hyper", http2_package="peer-hyper-http2"),
+    _in_rust("axum", http2=True),
+    _in_rust("actix-web", http2=True),
+    Server("nginx", find_nginx, _command_of_nginx, posts=False, files=True, http2=True),
+    Server("h2o", _find("h2o"), _command_of_h2o, posts=False, http1=False, http2=True),
+    Server("nghttpd", _find("nghttpd"), _command_of_nghttpd, posts=False, http1=False, http2=True),
     Server("go", _build_go, _command_with_threads),
     _in_rust("tiny_http", POOL),
     _in_rust("rouille", POOL),

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from scenarios import Failed, Scenario, wrk
+from scenarios import Failed, Scenario, load
 from servers import Running
 from usage import session
 
@@ -31,7 +31,7 @@ def count(
             line = strace.stderr.readline() if strace.stderr else ""
             if " attached" not in line:
                 raise Failed(f"strace failed: {line.strip()}")
-        requests = wrk(running.port, scenario, seconds, threads)["requests"]
+        requests = load(running.port, scenario, seconds, threads)["requests"]
     finally:
         os.kill(strace.pid, signal.SIGINT)
         strace.communicate()

@@ -29,7 +29,7 @@ async fn main() -> std::io::Result<()> {
     HttpServer::new(routes)
         .workers(threads)
         .tcp_nodelay(true)
-        .bind(address)?
+        .bind_auto_h2c(address)?
         .run()
         .await
 }

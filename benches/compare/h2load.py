@@ -1,0 +1,89 @@
+"""h2load, the load of the scenarios with HTTP/2."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+
+from job import json_of_size
+
+# The headers of a browser.
+BROWSER = tuple(
+    f"--header={header}"
+    for header in (
+        "user-agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+        "Chrome/142.0.0.0 Safari/537.36",
+        "accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,"
+        "image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7",
+        "accept-encoding: gzip, deflate, br, zstd",
+        "accept-language: en-GB,en;q=0.9,de;q=0.8,fr;q=0.7",
+        "cache-control: max-age=0",
+        "pragma: no-cache",
+        "dnt: 1",
+        "cookie: session=6f1d2c9a8b7e4f50a1b2c3d4e5f60718; theme=dark; consent=all-2026-11-30",
+        "referer: http://127.0.0.1/products/overview?sort=price&page=2",
+        'sec-ch-ua: "Chromium";v="142", "Not)A;Brand";v="8"',
+        "sec-ch-ua-mobile: ?0",
+        'sec-ch-ua-platform: "Linux"',
+        "sec-fetch-dest: document",
+        "sec-fetch-mode: navigate",
+        "sec-fetch-site: same-origin",
+        "sec-fetch-user: ?1",
+        "upgrade-insecure-requests: 1",
+    )
+)
+
+# The client's windows are then not the limit of a response.
+LARGE_WINDOWS = ("--window-bits=20", "--connection-window-bits=20")
+
+# The preface, empty settings, and a HEADERS frame that ends the stream: GET, http, / and localhost.
+GET = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    + b"\0\0\0\x04\0\0\0\0\0"
+    + b"\0\0\x0e\x01\x05\0\0\0\x01\x82\x86\x84\x41\x09localhost"
+)
+
+
+class Failed(Exception):
+    """h2load failed."""
+
+
+def run(port: int, options: list[str], body: int, seconds: int) -> dict[str, int]:
+    """Sends requests for some seconds. They are POST of this many bytes, or GET if there are none.
+    The duration in the results is in microseconds."""
+    with tempfile.NamedTemporaryFile() as data:
+        if body:
+            data.write(json_of_size(body))
+            data.flush()
+            options = [*options, f"--data={data.name}", "--header=content-type: application/json"]
+        url = f"http://127.0.0.1:{port}/"
+        try:
+            done = subprocess.run(
+                ["h2load", f"--duration={seconds}", *options, url],
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=seconds + 30,
+            )
+        except subprocess.TimeoutExpired:
+            raise Failed("h2load did not end") from None
+    found = re.search(
+        r"^requests: .* (\d+) done, \d+ succeeded, (\d+) failed, (\d+) errored, (\d+) timeout$",
+        done.stdout,
+        re.MULTILINE,
+    )
+    statuses = re.search(r"^status codes: (\d+) 2xx", done.stdout, re.MULTILINE)
+    if done.returncode != 0 or not found or not statuses:
+        raise Failed(f"h2load failed: {done.stdout.strip()[-300:]}")
+    requests, failed, errored, timeout = map(int, found.groups())
+    return {
+        "requests": requests,
+        "duration": seconds * 1_000_000,
+        "read": failed + errored,
+        # Responses that were not complete at the end have a status too.
+        "status": max(0, requests - int(statuses[1])),
+        "timeout": timeout,
+    }
