@@ -3,7 +3,8 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 
-export const [url, socketPath, scratch] = process.argv.slice(2);
+// The last two are given to scripts that use TLS.
+export const [url, socketPath, scratch, secureUrl, certificate] = process.argv.slice(2);
 export const PAGE = "<h1>Welcome to my Server</h1>";
 export const METHODS = "GET, HEAD, POST, OPTIONS";
 export const MiB = 1024 * 1024;

@@ -1,5 +1,6 @@
 """Installs missing clients."""
 
+import functools
 import importlib.util
 import os
 import shutil
@@ -12,11 +13,18 @@ HERE = Path(__file__).resolve().parent
 
 UNDICI = "6.29.1"
 
+# The client of HTTP/2 in version 6 is experimental, and version 7 needs a newer Node.
+UNDICI_HTTP2 = "7.30.2"
+UNDICI_HTTP2_NODE = (20, 18)
+
 # The environment at the start, with the proxy settings that reach the registries.
 ENVIRONMENT = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
 
 # The Debian package of a command.
-PACKAGES = {"curl": "curl", "node": "nodejs", "npm": "npm", "nginx": "nginx", "haproxy": "haproxy"}
+PACKAGES = {
+    "curl": "curl", "h2load": "nghttp2-client", "haproxy": "haproxy", "nghttp": "nghttp2-client",
+    "nginx": "nginx", "node": "nodejs", "npm": "npm",
+}
 
 # Debian packages ask it whether they may start a service.
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -24,7 +32,8 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 
 def debian(commands):
     """Installs missing Debian packages as root. Other users' families are skipped with a reason."""
-    packages = [PACKAGES[command] for command in sorted(commands) if not shutil.which(command)]
+    missing = {PACKAGES[command] for command in commands if not shutil.which(command)}
+    packages = sorted(missing)
     if importlib.util.find_spec("pip") is None:
         packages.append("python3-pip")
     if not packages or os.geteuid() != 0:
@@ -37,8 +46,9 @@ def debian(commands):
             print(f"{package}: {reason or 'installed'}", flush=True)
 
 
-def requests(scratch):
-    """Installs requests. Returns the reason if it fails."""
+@functools.cache
+def python(scratch):
+    """Installs the Python libraries. Returns the reason if it fails."""
     target = Path(scratch, "python")
     reason = _run([sys.executable, "-m", "pip", "install", "--disable-pip-version-check",
                    "--target", target, "--requirement", HERE / "requirements.txt"])
@@ -49,10 +59,21 @@ def requests(scratch):
 
 def undici(scratch):
     """Installs undici into the directory `node`. Returns the reason if it fails."""
-    target = Path(scratch, "node")
+    return _npm(Path(scratch, "node"), f"undici@{UNDICI}")
+
+
+def undici_http2(scratch):
+    """Installs a newer undici into `node-http2`. Returns the reason if it fails."""
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
+    if tuple(map(int, version.lstrip("v").split(".")[:2])) < UNDICI_HTTP2_NODE:
+        return f"undici {UNDICI_HTTP2} does not run on Node {version}"
+    return _npm(Path(scratch, "node-http2"), f"undici@{UNDICI_HTTP2}")
+
+
+def _npm(target, package):
     target.mkdir()
     return _run(["npm", "install", "--prefix", target, "--no-audit", "--no-fund",
-                 "--ignore-scripts", f"undici@{UNDICI}"])
+                 "--ignore-scripts", package])
 
 
 @contextmanager
