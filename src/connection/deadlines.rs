@@ -8,7 +8,7 @@ use super::{Pending, WaitFor};
 
 /// How long a connection reads on after its last response. Otherwise bytes that the client still
 /// sends would make the kernel reset the connection and discard the response (RFC 9112 section 9.6).
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// The current wait of a connection. One wait can last over many wake-ups.
 #[derive(Debug)]

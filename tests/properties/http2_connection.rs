@@ -234,7 +234,7 @@ impl Server<'_> {
         match action {
             Action::Reset => drop(self.mux.reset(stream, ErrorCode::Cancel, &mut self.sent)),
             Action::Respond => {
-                self.mux.discard(stream, &mut self.sent);
+                self.mux.discard(stream);
                 self.respond(stream, StatusCode::OK, self.length(stream));
             }
             _ if ended => self.on_end(stream),

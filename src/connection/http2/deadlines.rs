@@ -8,6 +8,7 @@ use super::stream::{Step, Stream};
 use super::{Flow, Http2};
 use crate::connection::config::Config;
 use crate::connection::connection_io::ConnectionIo;
+use crate::connection::deadlines::LINGER;
 use crate::connection::{
     Admission, CloseReason, DriveResult, Pending, Phase, Service, WaitFor, WakeReason,
     WorkerBuffers,
@@ -212,7 +213,7 @@ impl Stream {
                 let slowest = config.slowest(backlog.whole.since, backlog.whole.taken);
                 Some(slowest.min(backlog.progress + config.write_timeout))
             }
-            Step::Discarding(since) => Some(*since + config.body_timeout),
+            Step::Discarding(since) => Some(*since + LINGER),
             // A drain handles every request, however long it has waited.
             Step::Waiting(_) if service.phase.get() < Phase::Draining => {
                 Some(self.since? + config.queue_timeout)

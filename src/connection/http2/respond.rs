@@ -209,7 +209,7 @@ impl Http2 {
         buffers.write_queue.push_response();
         let is_open = self.stream(stream).is_some();
         if is_open && let Some(mux) = &mut self.mux {
-            mux.discard(stream, buffers.write_queue.bytes());
+            mux.discard(stream);
             self.set_step(stream, Step::Discarding(buffers.now));
         }
         self.note_idle(buffers.now);

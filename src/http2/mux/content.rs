@@ -7,9 +7,6 @@ use crate::http2::{AbuseKind, Data, DataEnd, Error, ErrorCode, StreamId, write_w
 /// The most by which all windows of a connection together are raised.
 const MAX_RAISED: u32 = 4 << 20;
 
-/// A client that discards nothing of its own may wait for more than this before it sends a frame.
-const SMALL_WINDOW: u32 = 1024;
-
 impl<T: Default> Mux<T> {
     /// Content was consumed, so the client may send as much again.
     pub fn release(&mut self, stream: StreamId, bytes: usize, out: &mut Vec<u8>) {
@@ -19,7 +16,7 @@ impl<T: Default> Mux<T> {
         stream
             .receive
             .release(u32::try_from(bytes).unwrap_or(u32::MAX));
-        if stream.request != RequestState::Receiving {
+        if stream.request == RequestState::Ended {
             return;
         }
         if let Some(increment) = stream.receive.update() {
@@ -46,16 +43,14 @@ impl<T: Default> Mux<T> {
         self.release(stream, 0, out);
     }
 
-    /// The rest of a request is of no use: there are no more events of it, and the client gets no
-    /// more window. If it needs more, the stream is reset with NO_ERROR when the response has been
-    /// sent (RFC 9113 section 8.1).
-    pub fn discard(&mut self, stream: StreamId, out: &mut Vec<u8>) {
-        let Some(open) = self.streams.get_mut(stream) else {
-            return;
-        };
-        if open.request == RequestState::Receiving {
+    /// The rest of a request is of no use: there are no more events of it. The client may go on to
+    /// send it. [Reset](Self::reset) the stream with NO_ERROR if it takes too long (RFC 9113 section
+    /// 8.1), but not at once: some clients lose the response then, although it came before.
+    pub fn discard(&mut self, stream: StreamId) {
+        if let Some(open) = self.streams.get_mut(stream)
+            && open.request == RequestState::Receiving
+        {
             open.request = RequestState::Discarding;
-            self.settle(stream, out);
         }
     }
 
@@ -87,12 +82,14 @@ impl<T: Default> Mux<T> {
                 // Padding needs no memory.
                 let padding = std::mem::take(&mut stream.arriving);
                 self.release(data.stream, padding as usize, out);
-                self.settle(data.stream, out);
             }
             DataEnd::Stream => {
                 stream.arriving = 0;
-                self.end_request(data.stream, out)?;
+                self.end_request(data.stream)?;
             }
+        }
+        if state == RequestState::Discarding {
+            self.release(data.stream, data.content.len(), out);
         }
         if state != RequestState::Receiving || data.content.is_empty() && !ended {
             return Ok(None);
@@ -141,7 +138,7 @@ impl<T: Default> Mux<T> {
     }
 
     /// The client has ended a stream.
-    pub(super) fn end_request(&mut self, stream: StreamId, out: &mut Vec<u8>) -> Result<(), Error> {
+    pub(super) fn end_request(&mut self, stream: StreamId) -> Result<(), Error> {
         let Some(open) = self.streams.get_mut(stream) else {
             return Ok(());
         };
@@ -150,33 +147,17 @@ impl<T: Default> Mux<T> {
             return Err(Error::stream(stream, ErrorCode::ProtocolError, reason));
         }
         open.request = RequestState::Ended;
-        self.settle(stream, out);
+        self.settle(stream);
         Ok(())
     }
 
-    /// Removes a stream that both sides have ended, or whose client needs window to send what is
-    /// discarded.
-    pub(super) fn settle(&mut self, stream: StreamId, out: &mut Vec<u8>) {
-        let Some(open) = self.streams.get(stream) else {
-            return;
-        };
-        if open.response != ResponseState::Ended {
-            return;
-        }
-        match open.request {
-            RequestState::Receiving => {}
-            RequestState::Ended => drop(self.remove(stream)),
-            RequestState::Discarding if open.arriving > 0 => {}
-            RequestState::Discarding => {
-                let window = open.receive.available();
-                let is_enough = match open.content_left {
-                    Some(left) => left <= u64::from(window),
-                    None => window >= SMALL_WINDOW,
-                };
-                if !is_enough {
-                    drop(self.reset(stream, ErrorCode::NoError, out));
-                }
-            }
+    /// Removes a stream that both sides have ended.
+    pub(super) fn settle(&mut self, stream: StreamId) {
+        let is_over = self.streams.get(stream).is_some_and(|open| {
+            open.response == ResponseState::Ended && open.request == RequestState::Ended
+        });
+        if is_over {
+            drop(self.remove(stream));
         }
     }
 }

@@ -40,7 +40,7 @@ impl<T: Default> Mux<T> {
                     let reason = "HEADERS are on a stream that the client has ended";
                     Err(Error::stream(id, ErrorCode::StreamClosed, reason))
                 }
-                state => self.receive_trailers(block, state, buffer, out),
+                state => self.receive_trailers(block, state, buffer),
             };
         }
         match self.is_idle(id) {
@@ -162,7 +162,6 @@ impl<T: Default> Mux<T> {
         block: &HeaderBlock<'_>,
         state: RequestState,
         buffer: &mut RequestBuffer,
-        out: &mut Vec<u8>,
     ) -> Result<Option<Event<'i, T>>, Error> {
         let id = block.stream;
         let malformed = |reason| Error::stream(id, ErrorCode::ProtocolError, reason);
@@ -176,7 +175,7 @@ impl<T: Default> Mux<T> {
             return Err(malformed("HEADERS after the head do not end the stream"));
         }
         let lines = trailers.map_err(|_| malformed("the trailers are malformed"))?;
-        self.end_request(id, out)?;
+        self.end_request(id)?;
         Ok((state == RequestState::Receiving).then_some(Event::Trailers { stream: id, lines }))
     }
 

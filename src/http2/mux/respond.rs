@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode};
 
 use super::Mux;
-use super::streams::{RequestState, ResponseState, Stream};
+use super::streams::{ResponseState, Stream};
 use crate::http2::frame::HeadersFrame;
 use crate::http2::{
     Content, Date, ErrorCode, MIN_MAX_FRAME_SIZE, StreamId, encode_head, encode_trailers,
@@ -235,11 +235,9 @@ impl<T: Default> Mux<T> {
         match then {
             None => {
                 self.abuse.responded();
-                self.settle(stream, out);
+                self.settle(stream);
             }
-            Some(ErrorCode::NoError) if open.request == RequestState::Ended => {
-                drop(self.remove(stream));
-            }
+            Some(ErrorCode::NoError) => self.settle(stream),
             Some(code) => drop(self.reset(stream, code, out)),
         }
     }

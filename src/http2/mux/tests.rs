@@ -193,7 +193,7 @@ impl Server {
                 }
                 if self.policy == Policy::RespondEarly {
                     self.respond(stream.get(), "ok");
-                    self.mux.discard(stream, &mut self.out);
+                    self.mux.discard(stream);
                 }
             }
             Event::Rejected { stream, error } => {

@@ -171,13 +171,13 @@ impl Scripted {
             .content_length
             .is_some_and(|length| length > MAX_BODY as u64)
         {
-            self.mux.discard(stream, &mut self.out);
+            self.mux.discard(stream);
             return self.reject(stream, RequestError::BodyTooLarge);
         }
         if self.handler.body_mode(&self.buffer.request) == BodyMode::HeadOnly {
             self.buffer.withhold_body(head.content_length);
             self.call(stream);
-            return self.mux.discard(stream, &mut self.out);
+            return self.mux.discard(stream);
         }
         if head.expectation == Expectation::Continue {
             self.mux.send_continue(stream, &mut self.out);
@@ -201,7 +201,7 @@ impl Scripted {
             if let Some(request) = exchange.request.take() {
                 self.buffer.restore(request);
             }
-            self.mux.discard(stream, &mut self.out);
+            self.mux.discard(stream);
             return self.reject(stream, RequestError::BodyTooLarge);
         }
         self.mux.release(stream, content.len(), &mut self.out);

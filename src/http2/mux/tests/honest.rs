@@ -275,8 +275,7 @@ impl Client {
             }
             Step::Discard { nth } => {
                 if let Some(stream) = self.nth(nth, |_| true) {
-                    let out = &mut self.server.out;
-                    self.server.mux.discard(id(stream), out);
+                    self.server.mux.discard(id(stream));
                 }
             }
             _ => {}

@@ -93,7 +93,7 @@ impl Server {
                 }
             }
             Step::Reset(stream) => drop(self.mux.reset(id(stream), ErrorCode::Cancel, out)),
-            Step::Discard(stream) => self.mux.discard(id(stream), out),
+            Step::Discard(stream) => self.mux.discard(id(stream)),
             Step::Raise(stream) => self.mux.raise_window(id(stream), out),
             Step::Release(stream, bytes) => self.mux.release(id(stream), bytes, out),
             Step::Pending(stream, bytes) => self.mux.set_pending(id(stream), bytes),

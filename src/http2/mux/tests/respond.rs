@@ -120,7 +120,7 @@ fn nothing_is_sent_on_a_stream_that_is_gone() {
     server.mux.send_trailers(id(1), &map, &mut server.out);
     server.mux.release(id(1), 5, &mut server.out);
     server.mux.raise_window(id(1), &mut server.out);
-    server.mux.discard(id(1), &mut server.out);
+    server.mux.discard(id(1));
     server.mux.set_pending(id(1), Some(1));
     assert_eq!(server.mux.capacity(id(1)), 0);
     assert_eq!(server.mux.next_to_send(), None);
