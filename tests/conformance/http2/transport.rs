@@ -8,6 +8,12 @@ use httpool::Tls;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+/// What a TLS client sends at once, so that frames are split over records. Most frames are longer.
+const RECORD: usize = 11;
+
+/// The most that is split like this.
+const SHORT: usize = 1000;
+
 /// The name in the certificate.
 const NAME: &str = "it";
 
@@ -81,6 +87,13 @@ impl Stream {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Tcp(socket) => socket.write_all(bytes),
+            Self::Tls(stream) if bytes.len() < SHORT => {
+                for part in bytes.chunks(RECORD) {
+                    stream.write_all(part)?;
+                    stream.flush()?;
+                }
+                Ok(())
+            }
             Self::Tls(stream) => {
                 stream.write_all(bytes)?;
                 stream.flush()
