@@ -157,7 +157,8 @@ pub enum BodyMode {
     /// [`Builder::body_timeout`](crate::Builder::body_timeout), or if the client is slower than
     /// [`Builder::min_rate`](crate::Builder::min_rate), measured over the time that reads have
     /// waited. There is no other limit on the total time. A read fails with
-    /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the connection ends before the body,
+    /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) if the connection or the HTTP/2 stream
+    /// ends before the body,
     /// with [`FileTooLarge`](std::io::ErrorKind::FileTooLarge) above `most` bytes, and with
     /// [`InvalidData`](std::io::ErrorKind::InvalidData) if the chunked coding is broken. If the
     /// handler then responds with a 5xx status, as a [`std::io::Error`] does, the server sends the
@@ -165,17 +166,19 @@ pub enum BodyMode {
     ///
     /// A client that waits for `100 Continue` receives it at the first read (RFC 9110 section
     /// 10.1.1). If the handler leaves a part unread, the server discards it if it is small and has
-    /// arrived; otherwise the connection closes after the response. The body can't be read after
-    /// the response, wherever it is kept.
+    /// arrived; otherwise the connection closes after the response. In HTTP/2 the connection stays
+    /// open, and at most the stream is reset, after the response and with NO_ERROR. The body can't be
+    /// read after the handler has returned, wherever it is kept, so a handler can't respond in parts
+    /// while it reads.
     Streaming {
         /// Largest number of bytes.
         most: u64,
     },
     /// The handler runs when the head has arrived and responds without the body, for example with
     /// 404 or 405. A client that waits for `100 Continue` receives the response instead (RFC 9110
-    /// section 10.1.1), and the connection closes. From other clients the server discards the body
-    /// while it arrives, which occupies no memory and no worker, and the connection stays open. A
-    /// body that arrived with the head is available.
+    /// section 10.1.1), and the connection closes, unless it is of HTTP/2. From other clients the
+    /// server discards the body while it arrives, which occupies no memory and no worker, and the
+    /// connection stays open. A body that arrived with the head is available.
     ///
     /// [`Body::length`] is the announced length. If the handler or a [`Layer`](crate::Layer) uses
     /// the content, [`Body::as_bytes`] is empty and a read fails. The server then drops the

@@ -1,4 +1,4 @@
-//! A request as it arrived, byte for byte.
+//! A request as it arrived.
 
 use std::iter;
 use std::sync::{Arc, OnceLock};
@@ -8,8 +8,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Request;
 
-/// The bytes of a request as the client sent them (RFC 9112): its head, its chunks, and its
-/// trailers.
+/// A request as the client sent it: its head, its chunks, and its trailers. In HTTP/1.1 these are the
+/// bytes of the client (RFC 9112).
+///
+/// In HTTP/2 the head is compressed, so this value has the text that HTTP/1.1 would have: the request
+/// line with the version `HTTP/2.0`, `:authority` as `host`, and the headers in their order, with
+/// several `cookie` lines if the client split them. There are no chunks.
 ///
 /// A [`HeaderMap`] keeps the meaning of headers and drops their order, the case of their names and
 /// their spaces. A path is normalized. Use this type to debug a client, verify a signature over a
@@ -31,7 +35,8 @@ use super::Request;
 ///
 /// The request's [`Body`](crate::Body) carries this value: if you take the body out of the request,
 /// it goes with it ([`Body::raw_request`](crate::Body::raw_request)). For a
-/// [streamed](crate::BodyMode::Streaming) body, chunks and trailers are known after the last read.
+/// [streamed](crate::BodyMode::Streaming) body, chunks and trailers are known after the last read;
+/// in HTTP/2 the trailers of such a body are dropped.
 #[derive(Debug, Clone)]
 pub struct RawRequest {
     head: Bytes,

@@ -114,7 +114,8 @@ impl RequestRecord<'_> {
         self.worker
     }
 
-    /// Returns the request head as received. It is empty if the head could not be parsed.
+    /// Returns the request head as received, and that of HTTP/2 [as text](RawRequest). It is empty
+    /// if the head could not be parsed.
     #[must_use]
     pub fn raw_request(&self) -> &RawRequest {
         self.raw_request

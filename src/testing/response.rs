@@ -65,7 +65,7 @@ impl TestResponse {
         self.headers().get(name)?.to_str().ok()
     }
 
-    /// Returns the [trailers](Body::with_trailers) that an HTTP/1.1 client receives.
+    /// Returns the [trailers](Body::with_trailers) that a client of HTTP/1.1 or HTTP/2 receives.
     #[must_use]
     pub fn trailers(&self) -> &HeaderMap {
         &self.trailers

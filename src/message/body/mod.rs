@@ -77,8 +77,8 @@ impl Body {
     }
 
     /// A response body that is read while it is sent. Its length is known only at its end, so
-    /// HTTP/1.1 clients receive it in the chunked coding. For older clients the connection closes
-    /// after it.
+    /// HTTP/1.1 clients receive it in the chunked coding. For HTTP/1.0 clients the connection closes
+    /// after it. HTTP/2 needs neither.
     ///
     /// The bytes of one read, up to 64 KiB, are sent at once. The next read follows when the client
     /// has taken them. A read runs on a worker and may block; it occupies that worker for as long
@@ -86,7 +86,7 @@ impl Body {
     /// [Events](crate::sse) from a channel notice it at once.
     ///
     /// If the reader fails or panics, the connection is reset, so that the client does not take a
-    /// part for the whole.
+    /// part for the whole. In HTTP/2 only the stream is reset, with INTERNAL_ERROR.
     ///
     /// ```
     /// use std::io::{self, Read};
@@ -100,7 +100,7 @@ impl Body {
 
     /// A response body of exactly `length` bytes that is read while it is sent. The client learns
     /// the length in advance. Further bytes are not read. If the reader ends early, the connection
-    /// is reset.
+    /// is reset, and in HTTP/2 only the stream.
     ///
     /// ```no_run
     /// use std::fs::File;
@@ -120,10 +120,11 @@ impl Body {
     ///
     /// The kernel sends the bytes with `sendfile`, up to 1 MiB per turn of a connection, so a large
     /// file or a slow client costs no memory. Ranges up to 4 KiB are read into memory instead.
-    /// Under TLS, up to 64 KiB at a time are read, encrypted and kept until the client has taken
-    /// them. The worker waits for the disk if the file is not in the page cache.
+    /// Under TLS and in HTTP/2, up to 64 KiB at a time are read into memory and kept until the client
+    /// has taken them. The worker waits for the disk if the file is not in the page cache.
     ///
-    /// If the file is shorter than announced or can't be read, the connection is reset. Bytes that
+    /// If the file is shorter than announced or can't be read, the connection is reset, and in
+    /// HTTP/2 only the stream. Bytes that
     /// another process writes meanwhile may or may not be sent. To replace a served file, write a
     /// new one and rename it over the old one.
     ///

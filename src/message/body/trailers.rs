@@ -9,11 +9,12 @@ impl Body {
     /// Adds trailers to a response body: headers that are sent behind the content (RFC 9110 section
     /// 6.5), for example a checksum.
     ///
-    /// `trailers` is called when the content has been read. The body loses its announced length and
-    /// is sent in the chunked coding. HTTP/1.0 clients and HEAD requests get no trailers. A client
-    /// may ignore trailers unless it sends `TE: trailers`. Headers that decide about framing,
+    /// `trailers` is called when the content has been read. The body loses its announced length. In
+    /// HTTP/2 trailers are a header block that ends the stream, as gRPC needs it; in HTTP/1.1 the
+    /// body is sent in the chunked coding. HTTP/1.0 clients and HEAD requests get no trailers. A
+    /// client may ignore trailers unless it sends `TE: trailers`. Headers that decide about framing,
     /// routing, authentication or the meaning of the content are not sent as trailers (section
-    /// 6.5.1). If `trailers` panics, the connection is reset.
+    /// 6.5.1). If `trailers` panics, the connection is reset, and in HTTP/2 only the stream.
     ///
     /// An [upgrade](crate::Upgrade) has no content and no trailers.
     ///

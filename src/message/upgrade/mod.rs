@@ -19,6 +19,10 @@ use super::{Body, IntoResponse, Response};
 /// server sends `Upgrade` and `Connection` itself; add other headers as to any response. The
 /// request body must have been read to its end.
 ///
+/// HTTP/2 has no upgrades. A client of HTTP/2 gets a reset of its stream with HTTP_1_1_REQUIRED when
+/// the handler has responded. Some clients, curl among them, then repeat the request over HTTP/1.1,
+/// which calls the handler again. Browsers open WebSockets over HTTP/1.1.
+///
 /// When the head has been sent, the function receives the connection as a blocking [`Stream`]. It
 /// runs on the worker that ran the handler and *occupies it* until it returns. A program with many
 /// such connections needs as many more workers, or moves the stream to a thread of its own.

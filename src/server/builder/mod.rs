@@ -132,10 +132,10 @@ impl Builder {
 
     /// Sets how many bytes all connections together may buffer of incomplete requests and of unsent
     /// responses. Above that, a request that needs more gets a 503 with `Retry-After`, and its
-    /// connection is closed. A request that alone needs more than the limit gets a 413. A response
-    /// that its client does not read is aborted. Requests that arrive in one piece and responses
-    /// that are read at once need no buffer. A body of more than 64 KiB that is shared, as clones
-    /// of one [`Bytes`](bytes::Bytes) are, does not count. Default:
+    /// HTTP/1.1 connection is closed. A request that alone needs more than the limit gets a 413. The
+    /// connection of a client that does not read its responses is closed. Requests that arrive in
+    /// one piece and responses that are read at once need no buffer. A body of more than 64 KiB that
+    /// is shared, as clones of one [`Bytes`](bytes::Bytes) are, does not count. Default:
     /// [`MAX_BUFFERED_MEMORY`](crate::defaults::MAX_BUFFERED_MEMORY).
     ///
     /// A response counts with all of its bytes until more than half of them are sent. The rest then
@@ -151,7 +151,8 @@ impl Builder {
 
     /// Sets how long a request head may take: from the start of the connection, or the first byte
     /// of a later request, to the end of the head. Afterwards the client gets a 408, or no response
-    /// if no byte arrived. Default: [`HEAD_TIMEOUT`](crate::defaults::HEAD_TIMEOUT).
+    /// if no byte arrived. In HTTP/2 the connection ends, because the heads of all its requests come
+    /// one after another. Default: [`HEAD_TIMEOUT`](crate::defaults::HEAD_TIMEOUT).
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
         self.config.head_timeout = timeout.min(MAX_DURATION);
         self
@@ -167,14 +168,16 @@ impl Builder {
     }
 
     /// Sets how long a connection is kept open without a request, from the end of a response to the
-    /// first byte of the next request. Default: [`IDLE_TIMEOUT`](crate::defaults::IDLE_TIMEOUT).
+    /// first byte of the next request. PINGs of an HTTP/2 client are no requests. Default:
+    /// [`IDLE_TIMEOUT`](crate::defaults::IDLE_TIMEOUT).
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.config.idle_timeout = timeout.min(MAX_DURATION);
         self
     }
 
     /// Sets how long a client may read no byte of its response. Each byte restarts the timeout.
-    /// Afterwards the response is aborted. Default:
+    /// Afterwards the response is aborted. An HTTP/2 client that reads the connection, but gives no
+    /// window for one response, loses only that response. Default:
     /// [`WRITE_TIMEOUT`](crate::defaults::WRITE_TIMEOUT).
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.config.write_timeout = timeout.min(MAX_DURATION);
@@ -200,7 +203,8 @@ impl Builder {
 
     /// Sets how long a request may wait for a worker. A request that has waited longer gets a 503
     /// with `Retry-After` and its handler does not run. Its connection is kept if the request has
-    /// arrived whole. Default: [`QUEUE_TIMEOUT`](crate::defaults::QUEUE_TIMEOUT).
+    /// arrived whole, and always in HTTP/2. Default:
+    /// [`QUEUE_TIMEOUT`](crate::defaults::QUEUE_TIMEOUT).
     ///
     /// A worker that takes such a request sends the 503. If no worker is free, the thread in
     /// [`run`](crate::Server::run) sends it, late by at most about a sixteenth of this time.
@@ -221,8 +225,9 @@ impl Builder {
     }
 
     /// Sets how many connections may wait for a worker. Above that, the requests of the connections
-    /// that have waited longest get the same 503 as after [`queue_timeout`](Self::queue_timeout).
-    /// Default: [`QUEUE_LIMIT`](crate::defaults::QUEUE_LIMIT).
+    /// that have waited longest get the same 503 as after [`queue_timeout`](Self::queue_timeout). An
+    /// HTTP/2 connection counts once, however many requests it has. Default:
+    /// [`QUEUE_LIMIT`](crate::defaults::QUEUE_LIMIT).
     ///
     /// The server checks this once a millisecond while workers are busy. Only connections that have
     /// waited since the last check count, because a fast pool empties a burst within a moment.
@@ -239,8 +244,8 @@ impl Builder {
     }
 
     /// Sets how long the server goes on accepting after a shutdown began. Meanwhile the last
-    /// response on each connection says `Connection: close`. Default:
-    /// [`DRAIN_DELAY`](crate::defaults::DRAIN_DELAY).
+    /// response on each connection says `Connection: close`, or is followed by the GOAWAY of HTTP/2.
+    /// Default: [`DRAIN_DELAY`](crate::defaults::DRAIN_DELAY).
     pub fn drain_delay(mut self, delay: Duration) -> Self {
         self.config.drain_delay = delay.min(MAX_DURATION);
         self
@@ -249,8 +254,9 @@ impl Builder {
     /// Sets how long the drain keeps idle connections, for a request that is already on its way,
     /// and listeners (for a tenth of a second at most), for a handshake that is in progress. The
     /// time starts again with each accepted connection and each completed TLS handshake.
-    /// Afterwards, a client that pipelines requests gets responses to those that have arrived.
-    /// Default: [`DRAIN_IDLE`](crate::defaults::DRAIN_IDLE).
+    /// Afterwards, a client that pipelines requests gets responses to those that have arrived. An
+    /// HTTP/2 client needs no such time, because it acknowledges the end of its connection. Default:
+    /// [`DRAIN_IDLE`](crate::defaults::DRAIN_IDLE).
     pub fn drain_idle(mut self, grace: Duration) -> Self {
         self.config.drain_idle = grace.min(MAX_DURATION);
         self
