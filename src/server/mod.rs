@@ -50,13 +50,13 @@ use crate::connection::call::Reply;
 use crate::connection::config::Config;
 use crate::connection::phase::PhaseCell;
 use crate::connection::{
-    Admission, Budget, CloseReason, DriveResult, Grace, LogLimits, Pending, Service, WakeReason,
-    WorkerBuffers,
+    Admission, Budget, CloseReason, Connection, DriveResult, Grace, LogLimits, Pending, Service,
+    WakeReason, WorkerBuffers,
 };
-use crate::message::Handler;
 use crate::message::headers::default_headers::DefaultHeaders;
 use crate::message::problem::error_pages::CustomErrorPages;
 use crate::message::record::Observers;
+use crate::message::{Handler, Overload};
 pub(crate) use crate::net::ListenAddr;
 use crate::net::listener::Listener;
 use crate::sync::atomic::AtomicUsize;
@@ -283,6 +283,15 @@ impl ServerState {
         })
     }
 
+    /// How a connection is driven that has waited too long for a worker. A multiplexed connection
+    /// knows how long each of its requests has waited, and some may have arrived just now.
+    fn admission_when_late(connection: &Connection, otherwise: Admission) -> Admission {
+        match connection.is_multiplexed() {
+            true => otherwise,
+            false => Admission::Shed(Overload::Late),
+        }
+    }
+
     /// Drives a connection once.
     fn drive(
         &self,
@@ -296,8 +305,13 @@ impl ServerState {
         let result = guarded(buffers, |buffers| {
             connection.drive(wake, admission, now, buffers, &self.service)
         });
-        if let Admission::Shed(reason) = admission {
-            self.stats.add_shed(reason, buffers.take_shed());
+        let shed = buffers.take_shed();
+        if shed > 0 {
+            let reason = match admission {
+                Admission::Shed(reason) => reason,
+                Admission::Handle | Admission::Protocol => Overload::Late,
+            };
+            self.stats.add_shed(reason, shed);
         }
         if let DriveResult::Close(CloseReason::Upgraded) = result {
             self.run_upgrade(task);

@@ -178,7 +178,12 @@ impl LoadShedder {
         let index = shared.activity.workers();
         let waited = since.map(|since| now.saturating_duration_since(since));
         shared.queue_times.note(index, waited);
-        let admission = Admission::Shed(reason);
+        let admission = match reason {
+            Overload::Late => {
+                ServerState::admission_when_late(&task.connection, Admission::Protocol)
+            }
+            Overload::Full => Admission::Shed(reason),
+        };
         let result = shared.drive(&mut self.buffers, &mut task, wake, admission, now);
         shared.stats.set_answered(index, self.buffers.answered());
         if let Some((task, wake)) = shared.apply_result(task, result) {

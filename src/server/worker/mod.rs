@@ -10,7 +10,6 @@ use super::lend::Driven;
 use super::poller::Events;
 use super::task::{ReadyTask, Task};
 use crate::connection::{Admission, DriveResult, Phase, WakeReason, WorkerBuffers};
-use crate::message::Overload;
 use crate::sync::elapsed;
 
 /// Events taken from epoll at a time. A worker queues the events that it takes for other workers,
@@ -165,7 +164,7 @@ impl Worker {
         shared.queue_times.note(self.index, waited);
         // A drain handles every request already received, however long it has waited.
         let admission = if shared.is_late(since, began) && shared.phase() < Phase::Draining {
-            Admission::Shed(Overload::Late)
+            ServerState::admission_when_late(&task.connection, Admission::Handle)
         } else {
             Admission::Handle
         };
