@@ -28,6 +28,8 @@ mod handler_responses;
 mod head_only;
 /// Invalid requests and resets affect no other client.
 mod hostile;
+/// HTTP/2.
+mod http2;
 /// Connection reuse.
 mod keep_alive;
 /// Layers between the server and a handler.

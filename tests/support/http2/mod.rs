@@ -1,27 +1,27 @@
 //! A test client of HTTP/2. It sends what a test says, frame by frame if the test wants, and it
 //! fails if the server breaks a rule of RFC 9113.
 
+mod expect;
 mod frame;
+mod receive;
 mod reply;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::{Duration, Instant};
 
 use httpool::http2::hpack::Decoder;
 use httpool::http2::{ErrorCode, PREFACE};
 
 use super::request::Field;
-use super::{Client, End, Response, TIMEOUT, TestServer};
+use super::{Client, TestServer};
+use windows::{DEFAULT_WINDOW, Deadline, Windows};
 
 pub(crate) use frame::{
     ACK, END_HEADERS, END_STREAM, Frame, PADDED, encode_all, header_block, hpack_integer, kind,
     setting,
 };
 pub(crate) use reply::Reply;
-
-/// The window of a connection, and of streams without other settings (RFC 9113 section 6.9.2).
-const DEFAULT_WINDOW: i64 = 65_535;
 
 /// The longest payload that the client accepts and sends.
 const MAX_FRAME_SIZE: usize = 16_384;
@@ -54,15 +54,6 @@ enum Credit {
     Automatic,
     /// The test.
     ByTest,
-}
-
-/// The windows of one direction.
-#[derive(Debug)]
-struct Windows {
-    connection: i64,
-    /// The window of a new stream.
-    initial: i64,
-    streams: BTreeMap<u32, i64>,
 }
 
 /// A GOAWAY frame.
@@ -303,315 +294,5 @@ impl Http2Client {
     /// The GOAWAYs that have arrived so far.
     pub(crate) fn goaways(&self) -> &[Goaway] {
         &self.goaways
-    }
-
-    /// The settings of the server.
-    #[track_caller]
-    pub(crate) fn expect_settings(&mut self) -> BTreeMap<u16, u32> {
-        self.read_until("SETTINGS", |client| client.server_settings.is_some());
-        self.server_settings.clone().unwrap_or_default()
-    }
-
-    /// Reads until the stream has ended or is reset.
-    #[track_caller]
-    pub(crate) fn expect_reply(&mut self, stream: u32) -> Reply {
-        self.read_until(&format!("the end of stream {stream}"), |client| {
-            client.reply(stream).is_over()
-        });
-        let reply = self.replies.remove(&stream).expect("it has arrived");
-        // Nothing may follow.
-        let over = Reply {
-            is_ended: true,
-            ..Reply::default()
-        };
-        self.replies.insert(stream, over);
-        reply
-    }
-
-    /// Reads a whole response.
-    #[track_caller]
-    pub(crate) fn expect_response(&mut self, stream: u32) -> Response {
-        let reply = self.expect_reply(stream);
-        assert_eq!(reply.reset, None, "stream {stream}: {reply:?}");
-        reply.response.expect("a response has headers")
-    }
-
-    #[track_caller]
-    pub(crate) fn expect_status(&mut self, stream: u32, status: u16) -> Response {
-        let response = self.expect_response(stream);
-        assert_eq!(response.status, status, "stream {stream}: {response:?}");
-        response
-    }
-
-    /// Reads a whole response and checks that it is a 200 with this body.
-    #[track_caller]
-    pub(crate) fn expect_body(&mut self, stream: u32, body: impl AsRef<[u8]>) -> Response {
-        let (response, body) = (self.expect_status(stream, 200), body.as_ref());
-        assert!(
-            response.body == body,
-            "stream {stream}: {} bytes {:?} and not {} bytes {:?}",
-            response.body.len(),
-            String::from_utf8_lossy(&response.body[..response.body.len().min(100)]),
-            body.len(),
-            String::from_utf8_lossy(&body[..body.len().min(100)]),
-        );
-        response
-    }
-
-    /// Reads until a stream is reset, perhaps after a response.
-    #[track_caller]
-    pub(crate) fn expect_reset(&mut self, stream: u32) -> ErrorCode {
-        self.read_until(&format!("the reset of stream {stream}"), |client| {
-            client.reply(stream).reset.is_some()
-        });
-        self.reply(stream).reset.expect("it is reset")
-    }
-
-    /// Reads until this many GOAWAYs have arrived in total, and returns the last of them.
-    #[track_caller]
-    pub(crate) fn expect_goaway(&mut self, count: usize) -> Goaway {
-        self.read_until("GOAWAY", |client| client.goaways.len() >= count);
-        self.goaways[count - 1].clone()
-    }
-
-    /// The server ends the connection because of an error with this code.
-    #[track_caller]
-    pub(crate) fn expect_connection_error(&mut self, code: ErrorCode) -> Goaway {
-        let goaway = self.expect_goaway(1);
-        assert_eq!(goaway.code, code, "{goaway:?}");
-        let _ = self.expect_end();
-        goaway
-    }
-
-    /// Reads the PING of the server.
-    #[track_caller]
-    pub(crate) fn expect_ping(&mut self) -> [u8; 8] {
-        self.read_until("PING", |client| !client.pings.is_empty());
-        self.pings.remove(0)
-    }
-
-    /// Acknowledges a PING of the server.
-    #[track_caller]
-    pub(crate) fn acknowledge(&mut self, ping: [u8; 8]) -> &mut Self {
-        self.send_frame(&Frame::new(kind::PING, ACK, 0, ping))
-    }
-
-    /// Sends a PING and reads until its acknowledgement: the server has received everything that
-    /// was sent before.
-    #[track_caller]
-    pub(crate) fn settle(&mut self) -> &mut Self {
-        self.settled += 1;
-        let payload = self.settled.to_be_bytes();
-        self.send_frame(&Frame::ping(payload));
-        self.read_until("the acknowledgement of PING", |client| {
-            client.ping_acks.contains(&payload)
-        });
-        self
-    }
-
-    /// Reads until the connection ends, in any way.
-    #[track_caller]
-    pub(crate) fn expect_end(&mut self) -> End {
-        let deadline = Deadline::new();
-        loop {
-            match self.frame_or_end() {
-                Ok(_) => deadline.check("the end of the connection"),
-                Err(end) => return end,
-            }
-        }
-    }
-
-    /// The server closes the connection normally.
-    #[track_caller]
-    pub(crate) fn expect_closed(&mut self) {
-        assert_eq!(self.expect_end(), End::Closed);
-    }
-
-    /// Reads until something holds.
-    #[track_caller]
-    pub(crate) fn read_until(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
-        let deadline = Deadline::new();
-        while !holds(self) {
-            deadline.check(what);
-            if self.next_frame().is_none() {
-                panic!(
-                    "the connection ended before {what}; GOAWAYs: {:?}",
-                    self.goaways
-                );
-            }
-        }
-    }
-
-    /// Reads the next frame. `None` if the connection ends before.
-    #[track_caller]
-    pub(crate) fn next_frame(&mut self) -> Option<Frame> {
-        self.frame_or_end().ok()
-    }
-
-    #[track_caller]
-    fn frame_or_end(&mut self) -> Result<Frame, End> {
-        let header = self.client.bytes_or_end(frame::HEADER)?;
-        let (length, mut frame) = Frame::decode_header(&header);
-        assert!(length <= MAX_FRAME_SIZE, "{length} bytes in {frame:?}");
-        frame.payload = self.client.bytes_or_end(length)?;
-        self.note(&frame);
-        Ok(frame)
-    }
-
-    #[track_caller]
-    fn note(&mut self, frame: &Frame) {
-        let is_first = self.server_settings.is_none();
-        assert!(
-            !is_first || (frame.kind == kind::SETTINGS && !frame.has(ACK)),
-            "the first frame is SETTINGS and not {frame:?}"
-        );
-        match frame.kind {
-            kind::SETTINGS if !frame.has(ACK) => self.note_settings(frame),
-            kind::SETTINGS => assert_eq!(frame.payload, b""),
-            kind::PING => {
-                let payload = frame.payload[..].try_into();
-                let payload = payload.expect("the payload of PING has 8 bytes");
-                match frame.has(ACK) {
-                    true => self.ping_acks.push(payload),
-                    false => self.note_ping(payload),
-                }
-            }
-            kind::GOAWAY => self.goaways.push(Goaway {
-                last_stream: frame.number(0),
-                code: ErrorCode::from_number(frame.number(4)),
-                debug: String::from_utf8_lossy(&frame.payload[8..]).into_owned(),
-            }),
-            kind::WINDOW_UPDATE => self.send.credit(frame.stream, frame.number(0)),
-            kind::RST_STREAM => {
-                let code = ErrorCode::from_number(frame.number(0));
-                self.replies.entry(frame.stream).or_default().reset = Some(code);
-            }
-            kind::HEADERS => self.note_headers(frame),
-            kind::DATA => self.note_data(frame),
-            _ => panic!("a server does not send {frame:?}"),
-        }
-    }
-
-    #[track_caller]
-    fn note_settings(&mut self, frame: &Frame) {
-        let entries = frame.payload.chunks(6).map(|entry| {
-            let value = entry[2..].try_into().expect("an entry has 6 bytes");
-            (
-                u16::from_be_bytes([entry[0], entry[1]]),
-                u32::from_be_bytes(value),
-            )
-        });
-        let entries: BTreeMap<u16, u32> = entries.collect();
-        if let Some(initial) = entries.get(&setting::INITIAL_WINDOW_SIZE) {
-            self.send.set_initial(i64::from(*initial));
-        }
-        self.server_settings = Some(entries);
-        let _ = self.try_send_frames(&[Frame::new(kind::SETTINGS, ACK, 0, b"")]);
-    }
-
-    fn note_ping(&mut self, payload: [u8; 8]) {
-        self.pings.push(payload);
-        if self.answers_pings {
-            let _ = self.try_send_frames(&[Frame::new(kind::PING, ACK, 0, payload)]);
-        }
-    }
-
-    /// The server's header blocks fit into one frame in all tests.
-    #[track_caller]
-    fn note_headers(&mut self, frame: &Frame) {
-        let mut block = frame.payload.clone();
-        let mut is_whole = frame.has(END_HEADERS);
-        while !is_whole {
-            let header = self.client.bytes_or_end(frame::HEADER);
-            let (length, next) = Frame::decode_header(&header.expect("a header block is whole"));
-            assert_eq!((next.kind, next.stream), (kind::CONTINUATION, frame.stream));
-            is_whole = next.has(END_HEADERS);
-            let fragment = self.client.bytes_or_end(length);
-            block.extend(fragment.expect("a header block is whole"));
-        }
-        let fields = reply::decode(&mut self.decoder, &block);
-        assert!(frame.stream % 2 == 1, "{frame:?}");
-        self.replies
-            .entry(frame.stream)
-            .or_default()
-            .headers(frame, fields);
-    }
-
-    #[track_caller]
-    fn note_data(&mut self, frame: &Frame) {
-        let length = frame.payload.len();
-        self.receive.debit(frame.stream, length);
-        assert!(
-            self.receive.available(frame.stream) >= 0,
-            "the server keeps to the windows: {:?}",
-            self.receive
-        );
-        self.replies.entry(frame.stream).or_default().data(frame);
-        if self.credit == Credit::Automatic && length > 0 {
-            let increment = length as u32;
-            let mut frames = vec![Frame::window_update(0, increment)];
-            self.receive.credit(0, increment);
-            if !frame.has(END_STREAM) {
-                self.receive.credit(frame.stream, increment);
-                frames.push(Frame::window_update(frame.stream, increment));
-            }
-            let _ = self.try_send_frames(&frames);
-        }
-    }
-}
-
-impl Windows {
-    fn new(initial: i64) -> Self {
-        Self {
-            connection: DEFAULT_WINDOW,
-            initial,
-            streams: BTreeMap::new(),
-        }
-    }
-
-    fn stream(&mut self, stream: u32) -> &mut i64 {
-        self.streams.entry(stream).or_insert(self.initial)
-    }
-
-    fn debit(&mut self, stream: u32, length: usize) {
-        self.connection -= length as i64;
-        *self.stream(stream) -= length as i64;
-    }
-
-    fn credit(&mut self, stream: u32, increment: u32) {
-        match stream {
-            0 => self.connection += i64::from(increment),
-            stream => *self.stream(stream) += i64::from(increment),
-        }
-    }
-
-    /// Changes the windows of all streams (RFC 9113 section 6.9.2).
-    fn set_initial(&mut self, initial: i64) {
-        for window in self.streams.values_mut() {
-            *window += initial - self.initial;
-        }
-        self.initial = initial;
-    }
-
-    fn available(&self, stream: u32) -> i64 {
-        let window = self.streams.get(&stream).unwrap_or(&self.initial);
-        self.connection.min(*window)
-    }
-}
-
-/// The end of a wait.
-#[derive(Debug, Clone, Copy)]
-struct Deadline(Instant);
-
-impl Deadline {
-    /// A slow machine may need long for a large body, so each wait has more than one timeout.
-    fn new() -> Self {
-        Self(Instant::now() + 3 * TIMEOUT)
-    }
-
-    #[track_caller]
-    fn check(self, what: &str) {
-        let left = self.0.saturating_duration_since(Instant::now());
-        assert!(left > Duration::ZERO, "not in time: {what}");
     }
 }

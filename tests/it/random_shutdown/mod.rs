@@ -1,3 +1,6 @@
+/// Clients of HTTP/2.
+mod http2;
+
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::mem;
@@ -10,7 +13,8 @@ use httpool::{
 };
 use rustls::ClientConfig;
 
-use crate::support::tls::{CertificateAuthority, NAME};
+use crate::support::http2::Http2Client;
+use crate::support::tls::{CertificateAuthority, NAME, for_http2};
 use crate::support::{BoundServer, Client, End, NEVER, Random, request};
 use crate::upgrade::echo;
 
@@ -60,9 +64,17 @@ enum Scenario {
     Large,
     /// An upgrade to another protocol.
     Upgraded,
+    /// Several requests of HTTP/2, each sent before the response to the one before.
+    Http2Parallel,
+    /// Several requests of HTTP/2, each after the response before.
+    Http2KeepAlive,
+    /// Request bodies in HTTP/2 that the handler streams.
+    Http2Streamed,
+    /// Large responses in HTTP/2.
+    Http2Large,
 }
 
-const SCENARIOS: [Scenario; 8] = [
+const SCENARIOS: [Scenario; 12] = [
     Scenario::WithLength,
     Scenario::Chunked,
     Scenario::Pipeline,
@@ -71,7 +83,20 @@ const SCENARIOS: [Scenario; 8] = [
     Scenario::Streamed,
     Scenario::Large,
     Scenario::Upgraded,
+    Scenario::Http2Parallel,
+    Scenario::Http2KeepAlive,
+    Scenario::Http2Streamed,
+    Scenario::Http2Large,
 ];
+
+impl Scenario {
+    fn is_http2(self) -> bool {
+        matches!(
+            self,
+            Self::Http2Parallel | Self::Http2KeepAlive | Self::Http2Streamed | Self::Http2Large
+        )
+    }
+}
 
 /// The next step of a client. Everything that it waits for must arrive.
 #[derive(Debug)]
@@ -97,12 +122,43 @@ enum Step {
     Finish,
     /// Expects the end of the connection.
     Closed,
+    /// Expects a response with this body on a stream of HTTP/2, unless the server has said that it
+    /// does not process the stream.
+    StreamResponse(u32, String),
+    /// Expects the large response on a stream.
+    StreamLarge(u32),
+    /// Reads this many frames, or until a stream has ended.
+    ReadFrames(u32, usize),
+}
+
+/// A connection in one of the protocols.
+#[derive(Debug)]
+enum Link {
+    Http1(Client),
+    Http2(Box<Http2Client>),
+}
+
+impl Link {
+    fn client(&mut self) -> &mut Client {
+        match self {
+            Self::Http1(client) => client,
+            Self::Http2(client) => client.client(),
+        }
+    }
+
+    #[track_caller]
+    fn http2(&mut self) -> &mut Http2Client {
+        match self {
+            Self::Http1(_) => panic!("the client speaks HTTP/1.1"),
+            Self::Http2(client) => client,
+        }
+    }
 }
 
 /// A client and its remaining steps.
 #[derive(Debug)]
 struct TestClient {
-    client: Client,
+    link: Link,
     access: Access,
     scenario: Scenario,
     steps: VecDeque<Step>,
@@ -173,6 +229,7 @@ impl TestBed {
             .trusted_proxy(proxy)
             // A streamed body or an upgraded connection occupies a worker.
             .workers(CLIENTS + 1)
+            .http2(true)
             .drain_idle(NEVER)
             .drain_timeout(NEVER);
         Self {
@@ -188,18 +245,26 @@ impl TestBed {
         let [plain, proxied, tls, tls_proxied] = self.server.addresses() else {
             panic!("{:?}", self.server.addresses());
         };
+        let config = match scenario.is_http2() {
+            true => for_http2(&self.config),
+            false => Arc::clone(&self.config),
+        };
         let client = match access {
             Access::Plain => Client::connect(plain),
             Access::Proxied => Client::connect(proxied),
-            Access::Tls => Client::connect(tls).with_tls(&self.config, NAME),
+            Access::Tls => Client::connect(tls).with_tls(&config, NAME),
             Access::TlsProxied => {
                 let mut proxy = Client::connect(tls_proxied);
                 proxy.send(PROXY_HEADER);
-                proxy.with_tls(&self.config, NAME)
+                proxy.with_tls(&config, NAME)
             }
         };
+        let link = match scenario.is_http2() {
+            true => Link::Http2(Box::new(Http2Client::silent_over(client, &[]))),
+            false => Link::Http1(client),
+        };
         TestClient {
-            client,
+            link,
             access,
             scenario,
             steps: steps(random, access, scenario, number),
@@ -265,6 +330,7 @@ fn steps(random: &mut Random, access: Access, scenario: Scenario, number: usize)
             }
             script.steps.extend([Step::Finish, Step::Closed]);
         }
+        _ => script.http2(scenario, bodies),
     }
     script.steps
 }
@@ -307,7 +373,10 @@ impl Script<'_> {
 impl TestClient {
     #[track_caller]
     fn take_step(&mut self, large: &Bytes) {
-        let client = &mut self.client;
+        if let Link::Http2(_) = self.link {
+            return self.take_http2_step(large);
+        }
+        let client = self.link.client();
         match self.steps.pop_front().expect("a step is left") {
             Step::ClientHello => {
                 let (tls, socket) = client.tls_and_socket();
@@ -348,6 +417,7 @@ impl TestClient {
                 client.finish_sending();
             }
             Step::Closed => client.expect_closed(),
+            step => panic!("{step:?} is for HTTP/2"),
         }
     }
 
@@ -362,7 +432,7 @@ impl TestClient {
             self.steps.len()
         );
         self.steps.clear();
-        self.client.expect_closed();
+        self.link.client().expect_closed();
     }
 }
 
