@@ -167,9 +167,9 @@ pub enum BodyMode {
     /// A client that waits for `100 Continue` receives it at the first read (RFC 9110 section
     /// 10.1.1). If the handler leaves a part unread, the server discards it if it is small and has
     /// arrived; otherwise the connection closes after the response. In HTTP/2 the connection stays
-    /// open, and at most the stream is reset, after the response and with NO_ERROR. The body can't be
-    /// read after the handler has returned, wherever it is kept, so a handler can't respond in parts
-    /// while it reads.
+    /// open; the rest is discarded for a second, and then the stream is reset with NO_ERROR. The body
+    /// can't be read after the handler has returned, wherever it is kept, so a handler can't respond
+    /// in parts while it reads.
     Streaming {
         /// Largest number of bytes.
         most: u64,

@@ -225,7 +225,8 @@ pub(crate) struct Args {
 
     #[arg(long, value_name = "N", value_parser = count(1..=1_000_000), help_heading = "HTTP/2",
         help = format!(
-        "Largest number of requests of one connection that are open at once [default: {}]",
+        "Largest number of requests of one connection that are open at once; more are refused \
+         [default: {}]",
         defaults::MAX_STREAMS
     ))]
     pub(crate) max_streams: Option<usize>,
