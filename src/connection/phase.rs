@@ -18,7 +18,8 @@ pub enum Phase {
     /// The server accepts and serves.
     Running,
     /// The server still accepts and serves, but the last response on each connection has
-    /// `Connection: close`, so that clients and load balancers use other servers.
+    /// `Connection: close`, or HTTP/2's GOAWAY with it, so that clients and load balancers use other
+    /// servers.
     Announcing,
     /// The listeners are closed. Requests that were received are finished.
     Draining,

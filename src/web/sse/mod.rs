@@ -31,12 +31,16 @@
 //! Use this for a few clients, for example the pages of an administrator. For thousands, use a
 //! server with an async runtime.
 //!
+//! At most `Builder::handlers_per_connection` streams of one HTTP/2 connection wait for events at
+//! once, by default half as many as there are workers. Further ones wait until an event comes.
+//!
 //! # How a stream ends
 //!
 //! A stream ends when its iterator ends, when every sender of its channel is dropped, or when its
 //! client is gone. While a channel is empty, the server checks the connection ten times a second,
-//! so a client that has closed or lost its connection occupies no worker. A client that has only
-//! finished sending receives a comment, and then its events.
+//! so a client that has closed or lost its connection, or has reset the HTTP/2 stream, occupies no
+//! worker. A client of HTTP/1.1 that has only finished sending receives a comment, and then its
+//! events.
 //!
 //! An iterator can't be interrupted. The server checks the client before each `next`; if the client
 //! disconnects while `next` blocks, **the worker stays occupied until `next` returns**. This also
@@ -124,7 +128,7 @@ type EndWhen = Box<dyn FnMut() -> bool + Send>;
 
 impl Events {
     /// Sends the events of an iterator. Each `next` may block, and occupies the worker meanwhile.
-    /// If it panics, the connection is reset.
+    /// If it panics, the connection is reset, and in HTTP/2 only the stream.
     #[must_use]
     pub fn new<I>(events: I) -> Self
     where
