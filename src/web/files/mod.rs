@@ -80,8 +80,8 @@ const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 ///
 /// Content is sent as described for [`Body::from_file`](crate::Body::from_file): if a file is
 /// truncated while it is sent, the connection is reset, and in HTTP/2 only the stream. Replace files
-/// by renaming new ones over them. Each response keeps its file open until it is sent. When the process has reached its limit
-/// of open files, requests get 503 with `Retry-After`.
+/// by renaming new ones over them. Each response keeps its file open until it is sent. When the
+/// process has reached its limit of open files, requests get 503 with `Retry-After`.
 ///
 /// # Under a router
 ///
