@@ -96,20 +96,20 @@ def restarts_under_load(rig: Rig) -> None:
     """restarts with the socket lose no request and refuse no client"""
     # Records how each run ended, because systemd forgets it when the next run starts.
     records = "ExecStopPost=sh -c 'echo ended: $SERVICE_RESULT $EXIT_CODE $EXIT_STATUS'"
-    with rig.drop_in(SERVICE, records):
+    with rig.drop_in(SERVICE, f"{records}\nEnvironment=HTTPOOL_HTTP2=on"):
         rig.systemctl("start", SOCKET)
-        load = rig.client("load", "4000")
+        load, streams = rig.client("load", "4000"), rig.client("load-http2", "4000")
         for _ in range(RESTARTS):
             served = re.compile(r"[1-9]\d\d+ responses")
             wait_for("a load", lambda: served.search(rig.property(SERVICE, "StatusText")))
             before = rig.property(SERVICE, "MainPID")
             rig.systemctl("restart", SERVICE)
             assert rig.property(SERVICE, "MainPID") != before
-        responses = _end_load(load)
+        responses, over_http2 = _end_load(load), _end_load(streams)
         rig.systemctl("stop", SOCKET, SERVICE)
         wait_for("the end of each run", lambda: len(_run_ends(rig)) == RESTARTS + 1)
         assert set(_run_ends(rig)) == {"ended: success exited 0"}, _run_ends(rig)
-    print(f"      {responses} responses during {RESTARTS} restarts")
+    print(f"      {responses} responses during {RESTARTS} restarts, {over_http2} over HTTP/2")
 
 
 def _run_ends(rig: Rig) -> list[str]:

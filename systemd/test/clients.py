@@ -6,6 +6,7 @@
     clients.py upload PORT SIZE        like echo, in two halves: prints "half", then reads a line
     clients.py busy PORT               posts large JSON bodies in a loop, which keeps a worker busy
     clients.py load PORT               sends requests until standard input ends, then prints counts
+    clients.py load-http2 PORT         the same with HTTP/2 and several requests at a time
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import http2
 
 TIMEOUT = 20
 
@@ -45,8 +50,11 @@ def main() -> None:
         _upload(connection, int(rest[0]))
     elif command == "busy":
         _keep_busy(connection)
+    elif command == "load-http2":
+        _load([partial(http2.send_requests, int(port))] * CLIENTS)
     else:
-        _load(int(port))
+        keeping = [partial(_send_requests, int(port), keeps) for keeps in (True, False)]
+        _load(keeping * CLIENTS)
 
 
 def _get(connection: http.client.HTTPConnection, target: str) -> None:
@@ -76,14 +84,10 @@ def _keep_busy(connection: http.client.HTTPConnection) -> None:
         assert response.read() == body, "the response has another body"
 
 
-def _load(port: int) -> None:
+def _load(loops: list[Callable[[Counter[str], threading.Event], None]]) -> None:
     counts: Counter[str] = Counter()
     done = threading.Event()
-    clients = [
-        threading.Thread(target=_send_requests, args=(port, keeps, counts, done))
-        for keeps in (True, False)
-        for _ in range(CLIENTS)
-    ]
+    clients = [threading.Thread(target=loop, args=(counts, done)) for loop in loops]
     for client in clients:
         client.start()
     sys.stdin.read()
