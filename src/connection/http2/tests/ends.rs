@@ -1,0 +1,70 @@
+//! The end of a connection.
+
+use super::*;
+
+#[test]
+fn an_idle_connection_ends_with_goaway() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| "yes");
+    rig.send_request(1, "GET", true);
+    let pending = parked(rig.run(WakeReason::Ready, now));
+    assert_eq!(pending.deadline, now + rig.service.config.idle_timeout);
+    rig.frames();
+    let result = rig.run(WakeReason::Expired, pending.deadline);
+    assert!(matches!(result, DriveResult::Close(CloseReason::Idle)));
+    assert_eq!(rig.frames(), [Seen::Goaway(Some(1), ErrorCode::NoError)]);
+}
+
+#[test]
+fn a_drain_ends_the_connection_in_two_steps() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| "yes");
+    rig.send_request(1, "GET", true);
+    rig.run(WakeReason::Ready, now);
+    rig.frames();
+    rig.service.phase.advance(Phase::Draining);
+    let result = rig.run(WakeReason::Ready, now);
+    assert_eq!(parked(result).wait_for, WaitFor::Streams);
+    let last = StreamId::MAX.get();
+    assert_eq!(
+        rig.frames(),
+        [Seen::Goaway(Some(last), ErrorCode::NoError), Seen::Ping]
+    );
+    // A request that was on its way is handled.
+    rig.send_request(3, "GET", true);
+    rig.run(WakeReason::Ready, now);
+    assert_eq!(rig.frames(), response(3, b"yes"));
+    let result = rig.run(WakeReason::Expired, now + Duration::from_secs(1));
+    assert_eq!(parked(result).wait_for, WaitFor::PeerClose);
+    assert_eq!(rig.frames(), [Seen::Goaway(Some(3), ErrorCode::NoError)]);
+}
+/// Its client may be about to send a request, which a GOAWAY would forbid.
+#[test]
+fn a_drain_lets_a_new_connection_send_a_request() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| "yes");
+    rig.service.phase.advance(Phase::Announcing);
+    rig.run(WakeReason::Ready, now);
+    assert!(!rig.frames().contains(&Seen::Ping));
+    rig.send_request(1, "GET", true);
+    rig.run(WakeReason::Ready, now);
+    let frames = rig.frames();
+    assert!(frames.contains(&Seen::Ping), "{frames:?}");
+    let complete = response(1, b"yes");
+    assert!(
+        complete.iter().all(|frame| frames.contains(frame)),
+        "{frames:?}"
+    );
+}
+
+#[test]
+fn a_drain_closes_an_unused_connection_at_its_end() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| "yes");
+    rig.run(WakeReason::Ready, now);
+    rig.service.phase.advance(Phase::Draining);
+    let late = now + rig.service.config.drain_idle + Duration::from_secs(1);
+    rig.run(WakeReason::Recalled, late);
+    assert!(rig.frames().contains(&Seen::Ping));
+}
+

@@ -1,0 +1,57 @@
+//! The first bytes of a client.
+
+use super::*;
+
+#[test]
+fn http2_is_recognised_however_its_preface_is_split() {
+    let now = Instant::now();
+    for at in 0..PREFACE.len() {
+        let mut rig = Rig::without_preface(now, |_: Request| "yes");
+        let opening = opening();
+        rig.send(&opening[..at]);
+        let pending = parked(rig.run(WakeReason::Ready, now));
+        let expected = match at {
+            0 => WaitFor::FirstRequest,
+            _ => WaitFor::Head,
+        };
+        assert_eq!(pending.wait_for, expected, "after {at} bytes");
+        rig.send(&opening[at..]);
+        rig.send_request(1, "GET", true);
+        rig.run(WakeReason::Ready, now);
+        assert_eq!(rig.frames(), response(1, b"yes"));
+    }
+}
+
+#[test]
+fn a_client_of_http1_is_served_beside_http2() {
+    let now = Instant::now();
+    let mut rig = Rig::without_preface(now, |_: Request| "yes");
+    rig.send(b"P");
+    assert_eq!(
+        parked(rig.run(WakeReason::Ready, now)).wait_for,
+        WaitFor::Head
+    );
+    rig.send(b"UT / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    rig.run(WakeReason::Ready, now);
+    let mut received = vec![0; 1024];
+    let count = rig
+        .client
+        .read(&mut received)
+        .expect("a response has arrived");
+    assert!(received[..count].starts_with(b"HTTP/1.1 200 OK\r\n"));
+}
+
+#[test]
+fn half_a_preface_is_late_like_half_a_head() {
+    let now = Instant::now();
+    let mut rig = Rig::without_preface(now, |_: Request| "yes");
+    rig.send(&PREFACE[..20]);
+    let pending = parked(rig.run(WakeReason::Ready, now));
+    rig.run(WakeReason::Expired, pending.deadline);
+    let mut received = vec![0; 1024];
+    let count = rig
+        .client
+        .read(&mut received)
+        .expect("a response has arrived");
+    assert!(received[..count].starts_with(b"HTTP/1.1 505 "));
+}
