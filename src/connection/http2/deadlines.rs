@@ -18,6 +18,18 @@ use crate::message::Overload;
 use crate::message::request_error::RequestError;
 use crate::sync::CENTURY;
 
+/// The wait for the window of the connection, by streams whose own windows are open.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WindowWait {
+    since: Instant,
+    /// All content that was sent before the wait.
+    sent_before: u64,
+    /// All content that was sent up to the last look.
+    sent: u64,
+    /// When content was last sent.
+    progress: Instant,
+}
+
 impl Http2 {
     /// Parks the connection, or ends what has waited too long. Call this after everything that has
     /// arrived was handled: a client must not pay for busy workers.
@@ -82,20 +94,26 @@ impl Http2 {
         }
     }
 
-    /// Notes which responses wait for windows.
+    /// Notes which responses wait for windows. The window of the connection is one wait for all of
+    /// them: when it opens, they send one after another, so the last of them may wait for long.
     fn note_blocked(&mut self, now: Instant) {
         let Some(mux) = &mut self.mux else { return };
         if mux.is_empty() {
+            self.window_wait = None;
             return;
         }
+        let sent = mux.content_sent();
+        self.window_wait = match mux.blocked_by_connection().next() {
+            Some(_) => Some(WindowWait::after(self.window_wait, sent, now)),
+            None => None,
+        };
         let blocked: Vec<_> = mux.blocked().collect();
-        for stream in blocked {
-            if let Some(Stream {
-                step: Step::Sending(sending),
-                ..
-            }) = mux.get_mut(stream)
-            {
-                sending.note_blocked(now);
+        for (id, stream) in mux.streams_mut() {
+            if let Step::Sending(sending) = &mut stream.step {
+                match blocked.binary_search(&id) {
+                    Ok(_) => sending.note_blocked(now),
+                    Err(_) => sending.note_free(),
+                }
             }
         }
     }
@@ -106,6 +124,7 @@ impl Http2 {
         let streams = self.mux.iter().flat_map(Mux::streams);
         let streams = streams.filter_map(|(_, stream)| stream.deadline(service));
         streams
+            .chain(self.window_wait.map(|wait| wait.deadline(config)))
             .chain(self.idleness_deadline(config))
             .chain(self.shutdown.deadline())
             .min()
@@ -144,6 +163,16 @@ impl Http2 {
             .collect();
         for stream in overdue {
             self.expire_stream(stream, io, buffers, service);
+        }
+        if (self
+            .window_wait
+            .take_if(|wait| is_over(wait.deadline(config))))
+        .is_some()
+        {
+            let blocked = self.mux.iter().flat_map(Mux::blocked_by_connection);
+            for stream in blocked.collect::<Vec<_>>() {
+                self.reset(stream, ErrorCode::Cancel, buffers);
+            }
         }
         // A wait for the PING is ended by the shutdown itself.
         Ok(Flow::Continue)
@@ -193,6 +222,29 @@ impl Http2 {
     }
 }
 
+impl WindowWait {
+    /// Begins the wait, or continues it after this much content was sent in all.
+    fn after(former: Option<Self>, sent: u64, now: Instant) -> Self {
+        let Some(mut wait) = former else {
+            return Self {
+                since: now,
+                sent_before: sent,
+                sent,
+                progress: now,
+            };
+        };
+        if wait.sent != sent {
+            (wait.sent, wait.progress) = (sent, now);
+        }
+        wait
+    }
+
+    fn deadline(self, config: &Config) -> Instant {
+        let slowest = config.slowest(self.since, self.sent - self.sent_before);
+        slowest.min(self.progress + config.write_timeout)
+    }
+}
+
 /// A moment that no connection lives to see.
 fn never(now: Instant) -> Instant {
     now + Duration::from_secs(CENTURY)
@@ -215,8 +267,8 @@ impl Stream {
             }
             Step::Discarding(since) => Some(*since + LINGER),
             // A drain handles every request, however long it has waited.
-            Step::Waiting(_) if service.phase.get() < Phase::Draining => {
-                Some(self.since? + config.queue_timeout)
+            Step::Waiting(request) if service.phase.get() < Phase::Draining => {
+                Some(request.since + config.queue_timeout)
             }
             Step::Begun
             | Step::Waiting(_)

@@ -22,6 +22,7 @@ use std::mem;
 use std::time::Instant;
 
 pub(crate) use self::calls::{HandlerCall, ReadCall, StreamReply};
+use self::deadlines::WindowWait;
 use self::receive::Arrival;
 use self::shutdown::Shutdown;
 use self::stats::OpenStreams;
@@ -62,6 +63,7 @@ pub(super) struct Http2 {
     /// The stream whose request is in the buffers of the driving worker while its body arrives. A body
     /// that has come with its head then costs no copy of the head.
     partial: Option<StreamId>,
+    window_wait: Option<WindowWait>,
     shutdown: Shutdown,
     stats: OpenStreams,
     idleness: Idleness,
@@ -106,6 +108,7 @@ impl Http2 {
             streamed: 0,
             replies: Vec::new(),
             partial: None,
+            window_wait: None,
             shutdown: Shutdown::default(),
             stats: OpenStreams::new(&service.http2_stats),
             idleness: Idleness {
@@ -188,10 +191,11 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> io::Result<DriveResult> {
-        self.apply_replies(io, buffers, service);
         if buffers.now.elapsed() > TURN {
+            buffers.catch_up();
             self.turn.steps = 0;
         }
+        self.apply_replies(io, buffers, service);
         self.go_on(io, buffers, service)
     }
 
@@ -224,6 +228,10 @@ impl Http2 {
         if self.turn.blocked.is_none() {
             self.fill(buffers);
             if io.state != State::Http || buffers.write_queue.is_full() {
+                if self.turn.steps <= 0 {
+                    return self.end_turn(io, buffers, service);
+                }
+                self.turn.steps -= 1;
                 return self.flush(io, buffers, service);
             }
         }

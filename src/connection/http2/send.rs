@@ -142,14 +142,19 @@ impl Sending {
     }
 
     /// Notes that the client gives no window.
-    pub(super) fn note_blocked(&mut self, now: Instant) -> StreamBacklog {
-        *self.backlog.get_or_insert(StreamBacklog {
+    pub(super) fn note_blocked(&mut self, now: Instant) {
+        self.backlog.get_or_insert(StreamBacklog {
             whole: Backlog {
                 since: now,
                 taken: 0,
             },
             progress: now,
-        })
+        });
+    }
+
+    /// Notes that the client does not delay it.
+    pub(super) fn note_free(&mut self) {
+        self.backlog = None;
     }
 
     fn note_progress(&mut self, sent: usize, now: Instant) {

@@ -43,6 +43,13 @@ impl<T: Default> Mux<T> {
         self.release(stream, 0, out);
     }
 
+    /// How much content of a request may be on its way; 0 for a stream that is gone.
+    #[must_use]
+    pub fn receive_window(&self, stream: StreamId) -> u32 {
+        let stream = self.streams.get(stream);
+        stream.map_or(0, |stream| stream.receive.size())
+    }
+
     /// The rest of a request is of no use: there are no more events of it. The client may go on to
     /// send it. [Reset](Self::reset) the stream with NO_ERROR if it takes too long (RFC 9113 section
     /// 8.1), but not at once: some clients lose the response then, although it came before.

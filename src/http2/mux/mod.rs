@@ -165,6 +165,7 @@ pub struct Mux<T> {
     /// The last stream numbers that the client left out, without the ends.
     skipped: (u32, u32),
     send: SendWindow,
+    content_sent: u64,
     receive: ReceiveWindow,
     /// The sum of what windows were raised by.
     raised: u32,
@@ -217,6 +218,7 @@ impl<T: Default> Mux<T> {
             last: None,
             skipped: (0, 0),
             send: SendWindow::new(DEFAULT_WINDOW),
+            content_sent: 0,
             receive,
             raised: 0,
             schedule: Schedule::default(),

@@ -82,15 +82,19 @@ impl<T: Default> Mux<T> {
 
     fn room(&self, stream: &Stream<T>) -> usize {
         let window = stream.send.available().min(self.send.available()) as usize;
-        let pending = stream.pending.unwrap_or(0);
+        match window < self.least(stream) {
+            true => 0,
+            false => window,
+        }
+    }
+
+    /// The least content of a stream that is worth a frame.
+    fn least(&self, stream: &Stream<T>) -> usize {
         let worth = match self.peer.initial_window as usize {
             ..SMALLEST_INITIAL => WORTH_A_FRAME,
             initial => initial.min(WORTH_A_FRAME),
         };
-        match window < pending.min(worth) {
-            true => 0,
-            false => window,
-        }
+        stream.pending.unwrap_or(0).min(worth)
     }
 
     /// Sends content of a response, at most as much as the [capacity](Self::capacity).
@@ -168,6 +172,7 @@ impl<T: Default> Mux<T> {
         let size = length as u32;
         open.send.debit(size);
         self.send.debit(size);
+        self.content_sent += u64::from(size);
         open.last_turn = self.schedule.next_turn();
         write_data_head(stream, size, end, out);
         self.abuse.sent(length);
@@ -206,11 +211,27 @@ impl<T: Default> Mux<T> {
         self.schedule.choose(&self.streams, can_send)
     }
 
-    /// The streams that have content pending which the windows do not allow to send.
+    /// The streams that have content pending which their own windows do not allow to send.
     pub fn blocked(&self) -> impl Iterator<Item = StreamId> {
         let streams = self.streams.iter();
-        let blocked = streams.filter(|stream| self.is_pending(stream) && self.is_blocked(stream));
+        let blocked = streams.filter(|stream| self.is_pending(stream) && self.lacks_window(stream));
         blocked.map(|stream| stream.id)
+    }
+
+    /// The streams that have content pending which only the window of the connection does not allow
+    /// to send. When it opens, they send one after another.
+    pub fn blocked_by_connection(&self) -> impl Iterator<Item = StreamId> {
+        let streams = self.streams.iter();
+        let blocked = streams.filter(|stream| {
+            self.is_pending(stream) && self.is_blocked(stream) && !self.lacks_window(stream)
+        });
+        blocked.map(|stream| stream.id)
+    }
+
+    /// The content that was sent on all streams so far.
+    #[must_use]
+    pub fn content_sent(&self) -> u64 {
+        self.content_sent
     }
 
     fn is_pending(&self, stream: &Stream<T>) -> bool {
@@ -219,6 +240,10 @@ impl<T: Default> Mux<T> {
 
     fn is_blocked(&self, stream: &Stream<T>) -> bool {
         stream.pending != Some(0) && self.room(stream) == 0
+    }
+
+    fn lacks_window(&self, stream: &Stream<T>) -> bool {
+        (stream.send.available() as usize) < self.least(stream)
     }
 
     /// The last frame of a response is written.
