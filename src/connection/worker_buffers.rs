@@ -8,6 +8,7 @@ use super::write_queue::WriteQueue;
 use crate::http1::{Date, Input, RequestBuffer};
 #[cfg(feature = "http2")]
 use crate::http2;
+use crate::message::Overload;
 
 /// Room for one receive. Nearly every head fits, so that a request takes one call. Larger bodies are
 /// received directly into their own memory.
@@ -37,8 +38,8 @@ pub(crate) struct WorkerBuffers {
     pub(super) now: Instant,
     /// Responses that this worker has sent in full.
     pub(super) answered: u64,
-    /// Requests shed since the last [`take_shed`](Self::take_shed).
-    pub(super) shed: u64,
+    /// Requests shed since the last [`take_shed`](Self::take_shed), for each kind of overload.
+    shed: [u64; Overload::ALL.len()],
     date: Date,
     date_until: Instant,
 }
@@ -69,7 +70,7 @@ impl WorkerBuffers {
             spare: None,
             now,
             answered: 0,
-            shed: 0,
+            shed: [0; Overload::ALL.len()],
             date: Date::new(SystemTime::now()),
             date_until: now,
         }
@@ -88,9 +89,17 @@ impl WorkerBuffers {
         self.answered
     }
 
-    /// Requests shed since the last call.
-    pub(crate) fn take_shed(&mut self) -> u64 {
-        mem::take(&mut self.shed)
+    /// Counts a request that is shed.
+    pub(super) fn add_shed(&mut self, overload: Overload) {
+        self.shed[overload as usize] += 1;
+    }
+
+    /// Requests shed since the last call, if there are any.
+    pub(crate) fn take_shed(&mut self) -> Option<impl Iterator<Item = (Overload, u64)> + use<>> {
+        if self.shed.iter().all(|count| *count == 0) {
+            return None;
+        }
+        Some(Overload::ALL.into_iter().zip(mem::take(&mut self.shed)))
     }
 
     /// Takes the call for which the connection is to be lent.

@@ -305,18 +305,18 @@ impl ServerState {
         let result = guarded(buffers, |buffers| {
             connection.drive(wake, admission, now, buffers, &self.service)
         });
-        let shed = buffers.take_shed();
-        if shed > 0 {
-            let reason = match admission {
-                Admission::Shed(reason) => reason,
-                Admission::Handle | Admission::Protocol => Overload::Late,
-            };
-            self.stats.add_shed(reason, shed);
-        }
+        self.count_shed(buffers);
         if let DriveResult::Close(CloseReason::Upgraded) = result {
             self.run_upgrade(task);
         }
         result
+    }
+
+    /// Counts the requests that a drive has shed.
+    fn count_shed(&self, buffers: &mut WorkerBuffers) {
+        for (overload, requests) in buffers.take_shed().into_iter().flatten() {
+            self.stats.add_shed(overload, requests);
+        }
     }
 
     /// Applies the result of a drive, and returns the connection if it is still ready.

@@ -26,7 +26,7 @@ pub(super) fn shed(
     buffers: &mut WorkerBuffers,
     service: &Service,
 ) -> Response {
-    buffers.shed += 1;
+    buffers.add_shed(overload);
     transaction.shed(overload, &buffers.received(service), service)
 }
 

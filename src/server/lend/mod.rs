@@ -71,6 +71,7 @@ impl ServerState {
                     connection.deliver(reply);
                     connection.resume(buffers, &self.service)
                 });
+                self.count_shed(buffers);
                 Some((task, result))
             }
             None => self.post(token, buffers, reply),
