@@ -129,9 +129,9 @@ impl HandlerCall {
             CalledBody::Streamed(channel) => {
                 let body = buffers.http2_request.request.body_mut();
                 body.set_source(channel.source(waker()));
-                service.streaming.fetch_add(1, Ordering::SeqCst);
+                let streaming = Streaming::begin(service);
                 let mut response = transaction.handle(&mut buffers.received_http2(), service);
-                service.streaming.fetch_sub(1, Ordering::SeqCst);
+                drop(streaming);
                 let body = channel.close();
                 transaction.set_received(body.received);
                 if body.is_aborted {
@@ -148,6 +148,22 @@ impl HandlerCall {
             }
         };
         complete(stream, &transaction, response, is_head, buffers, service)
+    }
+}
+
+/// Counts a handler that reads its body while it arrives, until it is dropped.
+struct Streaming<'s>(&'s Service);
+
+impl<'s> Streaming<'s> {
+    fn begin(service: &'s Service) -> Self {
+        service.streaming.fetch_add(1, Ordering::SeqCst);
+        Self(service)
+    }
+}
+
+impl Drop for Streaming<'_> {
+    fn drop(&mut self) {
+        self.0.streaming.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -153,7 +153,7 @@ impl Http2 {
                 };
                 debug!("{io}: stream {stream} was reset by the {side}: {code}");
                 self.stats.add(counted);
-                self.forget(data, buffers.now);
+                self.forget(stream, data, buffers.now);
                 Action::Nothing
             }
             Ok(Event::ShutdownAcknowledged) => Action::Acknowledged,
@@ -208,9 +208,12 @@ impl Http2 {
     }
 
     /// Notes a stream that was reset. The drop of its data may run a handler's code.
-    pub(super) fn forget(&mut self, stream: Stream, now: Instant) {
-        if let Step::Streaming(_) = stream.step {
-            self.streamed -= 1;
+    pub(super) fn forget(&mut self, id: StreamId, stream: Stream, now: Instant) {
+        match stream.step {
+            Step::Streaming(_) => self.streamed -= 1,
+            Step::Waiting(_) => self.waiting.retain(|waiting| *waiting != id),
+            Step::Sending(_) => self.to_read.retain(|reading| *reading != id),
+            _ => {}
         }
         drop_quietly(stream);
         self.note_idle(now);

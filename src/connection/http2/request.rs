@@ -79,15 +79,17 @@ impl Http2 {
                 return Some(self.call(stream, CalledBody::Complete, io, buffers, service));
             }
         }
-        let mode = match is_ended {
-            true => BodyMode::Buffered,
-            false => body_mode(&buffers.http2_request.request, service),
+        let mode = match (is_ended, self.turn.admission) {
+            (true, _) => Some(BodyMode::Buffered),
+            (false, Admission::Handle) => Some(body_mode(&buffers.http2_request.request, service)),
+            // Only workers ask handlers.
+            (false, _) => None,
         };
-        if let Err(error) = self.check_length(head, mode, is_ended, service) {
+        if !is_ended && let Err(error) = check_length(head.content_length, mode, service) {
             self.reject(stream, error, io, buffers, service);
             return None;
         }
-        let is_received = mode == BodyMode::Buffered && !is_ended;
+        let is_received = mode == Some(BodyMode::Buffered) && !is_ended;
         let request = PartialRequest {
             request: (!is_received).then(|| buffers.http2_request.keep()),
             mode,
@@ -137,26 +139,6 @@ impl Http2 {
         }
     }
 
-    /// The error of a request whose announced body is too large for its mode.
-    fn check_length(
-        &self,
-        head: &Head,
-        mode: BodyMode,
-        is_ended: bool,
-        service: &Service,
-    ) -> Result<(), RequestError> {
-        let most = match mode {
-            _ if is_ended => return Ok(()),
-            BodyMode::HeadOnly => return Ok(()),
-            BodyMode::Streaming { most } => most,
-            BodyMode::Buffered => service.config.max_body.min(service.budget.most()) as u64,
-        };
-        match head.content_length {
-            Some(length) if length > most => Err(RequestError::BodyTooLarge),
-            _ => Ok(()),
-        }
-    }
-
     /// Receives the body of a request until it is complete.
     pub(super) fn receive_body(
         &mut self,
@@ -186,7 +168,10 @@ impl Http2 {
         out: &mut Vec<u8>,
         service: &Service,
     ) -> Action {
-        let held = self.held() + content.len() + io.socket.held();
+        let held = match self.grows(stream, content.len()) {
+            0 => 0,
+            more => self.held() + more + io.socket.held(),
+        };
         let Some(mux) = &mut self.mux else {
             return Action::Nothing;
         };
@@ -218,6 +203,17 @@ impl Http2 {
             | Step::Discarding(_) => {}
         }
         Action::Nothing
+    }
+
+    /// How much memory a body needs for this much more content. It grows in large steps, so this is
+    /// mostly 0.
+    fn grows(&self, stream: StreamId, more: usize) -> usize {
+        match self.stream(stream).map(|stream| &stream.step) {
+            Some(Step::Receiving(request)) => {
+                request.capacity_with(more) - request.content.capacity()
+            }
+            _ => 0,
+        }
     }
 
     /// Ends a request by its trailers.
@@ -286,6 +282,7 @@ impl Http2 {
             self.partial = None;
             request.request = Some(buffers.http2_partial.keep());
         }
+        request.since = buffers.now;
         self.set_step(stream, Step::Waiting(request));
         self.waiting.push_back(stream);
     }
@@ -334,7 +331,10 @@ impl Http2 {
                 }
                 (Step::Waiting(request), None) => {
                     self.turn.steps -= 1;
-                    return Some(self.call_partial(stream, request, io, buffers, service));
+                    let call = self.call_waiting(stream, request, io, buffers, service);
+                    if call.is_some() {
+                        return call;
+                    }
                 }
                 _ => {}
             }
@@ -342,12 +342,39 @@ impl Http2 {
         None
     }
 
+    /// The call of the handler of a request that has waited. If no handler was asked yet how it wants
+    /// the body, this one may want all of it first.
+    fn call_waiting(
+        &mut self,
+        stream: StreamId,
+        mut request: Box<PartialRequest>,
+        io: &mut ConnectionIo,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> Option<Call> {
+        if let (None, Some(kept)) = (request.mode, &request.request) {
+            let mode = body_mode(kept.request(), service);
+            request.mode = Some(mode);
+            if let Err(error) = check_length(request.length, Some(mode), service) {
+                self.restore_request(stream, request.request, buffers);
+                self.reject(stream, error, io, buffers, service);
+                return None;
+            }
+            if mode == BodyMode::Buffered && !request.is_ended {
+                self.receive_body(stream, request, buffers);
+                return None;
+            }
+        }
+        Some(self.call_partial(stream, request, io, buffers, service))
+    }
+
+    /// Whether a request has waited too long for a handler. A drain handles every request.
     fn is_late(&self, stream: StreamId, now: Instant, service: &Service) -> bool {
-        let since = self.stream(stream).and_then(|stream| stream.since);
-        service.phase.get() < Phase::Draining
-            && since.is_some_and(|since| {
-                now.saturating_duration_since(since) >= service.config.queue_timeout
-            })
+        let Some(Step::Waiting(request)) = self.stream(stream).map(|stream| &stream.step) else {
+            return false;
+        };
+        let waited = now.saturating_duration_since(request.since);
+        service.phase.get() < Phase::Draining && waited >= service.config.queue_timeout
     }
 
     /// The call of the handler of a kept request.
@@ -360,7 +387,7 @@ impl Http2 {
         service: &Service,
     ) -> Call {
         match request.mode {
-            _ if request.is_ended && !matches!(request.mode, BodyMode::Streaming { .. }) => {
+            _ if request.is_ended && !matches!(request.mode, Some(BodyMode::Streaming { .. })) => {
                 let content = mem::take(&mut request.content).into();
                 self.restore_request(stream, request.request.take(), buffers);
                 buffers
@@ -368,10 +395,10 @@ impl Http2 {
                     .receive_body(content, request.trailers.take());
                 self.call(stream, CalledBody::Complete, io, buffers, service)
             }
-            BodyMode::Streaming { most } => {
+            Some(BodyMode::Streaming { most }) => {
                 self.call_streaming(stream, *request, most, io, buffers, service)
             }
-            BodyMode::Buffered | BodyMode::HeadOnly => {
+            Some(BodyMode::Buffered | BodyMode::HeadOnly) | None => {
                 if let Some(kept) = &request.request {
                     buffers.http2_request.restore_copy(kept);
                 }
@@ -392,20 +419,20 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> Call {
-        let release_step = service.config.stream_window as usize / 2;
+        let window = self.mux.as_mut().map_or(0, |mux| {
+            mux.raise_window(stream, buffers.write_queue.bytes());
+            mux.receive_window(stream)
+        });
         let channel = BodyChannel::new(
             request.length,
             most,
             request.expectation,
-            release_step,
+            window.div_ceil(2) as usize,
             service,
         );
         self.restore_request(stream, request.request, buffers);
         let inflow = Inflow::new(channel.clone());
         inflow.push(&request.content, request.is_ended);
-        if let Some(mux) = &mut self.mux {
-            mux.raise_window(stream, buffers.write_queue.bytes());
-        }
         let call = self.call(stream, CalledBody::Streamed(channel), io, buffers, service);
         self.streamed += 1;
         self.set_step(stream, Step::Streaming(inflow));
@@ -511,6 +538,23 @@ impl Http2 {
     }
 }
 
+/// The error of a request whose announced body is too large for its mode, if that is known.
+fn check_length(
+    length: Option<u64>,
+    mode: Option<BodyMode>,
+    service: &Service,
+) -> Result<(), RequestError> {
+    let most = match mode {
+        None | Some(BodyMode::HeadOnly) => return Ok(()),
+        Some(BodyMode::Streaming { most }) => most,
+        Some(BodyMode::Buffered) => service.config.max_body.min(service.budget.most()) as u64,
+    };
+    match length {
+        Some(length) if length > most => Err(RequestError::BodyTooLarge),
+        _ => Ok(()),
+    }
+}
+
 /// Asks the handler for the body mode of a request.
 fn body_mode(request: &Request, service: &Service) -> BodyMode {
     let mode = catch_unwind(AssertUnwindSafe(|| service.handler.body_mode(request)));
@@ -522,7 +566,19 @@ fn body_mode(request: &Request, service: &Service) -> BodyMode {
 }
 
 impl PartialRequest {
+    /// The memory for the body with this much more content.
+    fn capacity_with(&self, more: usize) -> usize {
+        let (needed, held) = (self.content.len() + more, self.content.capacity());
+        if needed <= held {
+            return held;
+        }
+        let announced = self.length.and_then(|length| usize::try_from(length).ok());
+        needed.max(announced.unwrap_or(usize::MAX).min(2 * held))
+    }
+
     fn add(&mut self, content: &[u8], is_ended: bool) {
+        let capacity = self.capacity_with(content.len());
+        self.content.reserve_exact(capacity - self.content.len());
         self.content.extend_from_slice(content);
         self.is_ended |= is_ended;
     }

@@ -7,7 +7,7 @@ use http::header::CONNECTION;
 use log::{debug, error};
 
 use super::calls::{StreamReply, is_client_gone, observe};
-use super::stream::{Outflow, Outgoing, PartialRequest, Sending, Step};
+use super::stream::{Outflow, Outgoing, PartialRequest, Sending, Step, Stream};
 use super::{Http2, Http2Event};
 use crate::connection::close::CloseMode;
 use crate::connection::connection_io::ConnectionIo;
@@ -15,7 +15,7 @@ use crate::connection::state::State;
 use crate::connection::transaction::Transaction;
 use crate::connection::write_queue::{COPIED_BODY, Memory};
 use crate::connection::{Service, WorkerBuffers};
-use crate::http2::{Content, Error, ErrorCode, StreamId};
+use crate::http2::{Content, Error, ErrorCode, Mux, StreamId};
 use crate::message::body;
 use crate::message::headers::list::lists;
 use crate::message::request_error::RequestError;
@@ -91,11 +91,13 @@ impl Http2 {
         }
     }
 
-    /// Notes that a handler has returned.
+    /// Notes that a handler has returned, and reads no body any more.
     fn note_handler(&mut self, stream: StreamId) {
         self.handlers -= 1;
-        if let Some(Step::Streaming(_)) = self.stream(stream).map(|stream| &stream.step) {
+        let is_streaming = |step: &Step| matches!(step, Step::Streaming(_));
+        if let Step::Streaming(_) = self.take_step(stream, is_streaming) {
             self.streamed -= 1;
+            self.set_step(stream, Step::Handling);
         }
     }
 
@@ -129,7 +131,7 @@ impl Http2 {
         stream: StreamId,
         response: Response,
         is_head: bool,
-        io: &ConnectionIo,
+        io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
     ) {
         let date = buffers.date();
@@ -148,6 +150,10 @@ impl Http2 {
                     self.finish(stream, buffers);
                 } else {
                     self.send_later(stream, Outgoing::Memory(Memory::new(bytes)));
+                    if !self.has_room(io, buffers) {
+                        // The end of the turn closes the connection.
+                        self.turn.steps = 0;
+                    }
                 }
             }
             (Content::Follows, body::Content::File(part)) if part.left > 0 => {
@@ -222,7 +228,7 @@ impl Http2 {
             && let Some(data) = mux.reset(stream, code, out)
         {
             self.stats.add(Http2Event::ServerReset);
-            self.forget(data, buffers.now);
+            self.forget(stream, data, buffers.now);
         }
     }
 
@@ -260,7 +266,7 @@ impl Http2 {
         service: &Service,
     ) {
         self.turn.steps -= 1;
-        buffers.shed += 1;
+        buffers.add_shed(overload);
         self.respond_here(stream, io, buffers, service, |transaction, buffers| {
             transaction.shed(overload, &buffers.received_http2(), service)
         });
@@ -297,8 +303,7 @@ impl Http2 {
                 self.stats.add_abuse(kind);
             }
             mux.close(error, buffers.write_queue.bytes());
-            // The drop of a stream may run a handler's code.
-            drop_quietly(mux);
+            drop_streams(mux);
         }
         io.state = State::Closing(CloseMode::Linger);
         io.deadlines.end();
@@ -311,6 +316,22 @@ impl PartialRequest {
         let most = service.config.max_body.min(service.budget.most());
         let length = (self.length).map_or(self.content.len() as u64, |length| length);
         (length > most as u64).then_some(RequestError::BodyTooLarge)
+    }
+}
+
+/// Each drop is guarded on its own: a second panic while the first unwinds would end the process.
+impl Drop for Http2 {
+    fn drop(&mut self) {
+        self.replies.drain(..).for_each(drop_quietly);
+        if let Some(mux) = self.mux.take() {
+            drop_streams(mux);
+        }
+    }
+}
+
+fn drop_streams(mut mux: Mux<Stream>) {
+    for (_, stream) in mux.streams_mut() {
+        drop_quietly(mem::take(&mut stream.step));
     }
 }
 

@@ -48,14 +48,15 @@ pub(super) enum Step {
 pub(super) struct PartialRequest {
     /// `None` while it is in the buffers of the worker that drives the connection.
     pub(super) request: Option<KeptRequest>,
-    pub(super) mode: BodyMode,
+    /// `None` until a worker has asked the handler.
+    pub(super) mode: Option<BodyMode>,
     pub(super) expectation: Expectation,
     /// The announced length of the body.
     pub(super) length: Option<u64>,
     pub(super) content: Vec<u8>,
     pub(super) trailers: Option<Vec<u8>>,
     pub(super) is_ended: bool,
-    /// When the body began to arrive.
+    /// When the body began to arrive, or the wait for a handler began.
     pub(super) since: Instant,
 }
 
@@ -94,7 +95,8 @@ impl PartialRequest {
     /// The approximate memory.
     pub(super) fn held(&self) -> usize {
         let head = self.request.as_ref().map_or(0, KeptRequest::held);
-        head + self.content.capacity()
+        let trailers = self.trailers.as_ref().map_or(0, Vec::capacity);
+        head + self.content.capacity() + trailers
     }
 }
 

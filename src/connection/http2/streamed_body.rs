@@ -44,7 +44,8 @@ struct ChannelState {
     received: u64,
     /// Bytes that were read and are not given back to the window yet.
     unreleased: usize,
-    /// The connection is woken when this many bytes can be given back.
+    /// The connection is woken when this many bytes can be given back: half of the stream's window.
+    /// With more, the client could use up its window and wait.
     release_step: usize,
     expectation: Expectation,
     /// The reader waits, and the client waits for `100 Continue`.
@@ -188,9 +189,14 @@ impl BodyChannel {
             if mem::replace(&mut state.is_handed_over, true) {
                 state = self.wait(state);
             } else {
-                state.needs_continue = state.expectation == Expectation::Continue;
-                state.expectation = Expectation::None;
+                let expectation = mem::replace(&mut state.expectation, Expectation::None);
+                let needs_continue = expectation == Expectation::Continue;
+                state.needs_continue = needs_continue;
                 drop(state);
+                if needs_continue {
+                    // The connection may be parked until the client sends something.
+                    self.wake_connection();
+                }
                 self.hand_over_connection();
                 state = self.lock();
             }

@@ -1,20 +1,23 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::connection::call::{Call, ConnectionWaker};
 use crate::connection::tests::{pair, serve};
 use crate::connection::{
-    Admission, CloseReason, Connection, DriveResult, Pending, Phase, Service, WaitFor, WakeReason,
-    WorkerBuffers,
+    Admission, Budget, CloseReason, Connection, DriveResult, Pending, Phase, Service, WaitFor,
+    WakeReason, WorkerBuffers,
 };
 use crate::http2::hpack::Encoder;
 use crate::http2::{
     ErrorCode, Frame, FrameDecoder, OurSettings, PREFACE, StreamId, write_data_head, write_headers,
-    write_ping, write_rst_stream, write_settings,
+    write_ping, write_rst_stream, write_settings, write_window_update,
 };
-use crate::message::{BodyMode, Handler, IntoResponse, PeerAddr, Request, Response};
+use crate::message::{
+    Body, BodyMode, Handler, IntoResponse, Overload, PeerAddr, Request, Response,
+};
 use crate::net::ListenerProtocol;
 
 /// A connection of HTTP/2, its client and its server.
@@ -29,6 +32,18 @@ struct Rig {
 
 /// A waker for a connection that its test drives.
 struct NoWaker;
+
+/// Counts how often a connection was woken.
+#[derive(Default)]
+struct CountingWaker(AtomicUsize);
+
+impl ConnectionWaker for CountingWaker {
+    fn wake(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn hand_over(&self) {}
+}
 
 impl ConnectionWaker for NoWaker {
     fn wake(&self) {}
@@ -84,19 +99,41 @@ impl Rig {
         }
     }
 
+    fn set_budget(&mut self, most: usize) {
+        self.service.budget = Arc::new(Budget::new(most));
+        let (client, socket) = pair();
+        let set = client.set_nonblocking(true);
+        set.expect("a socket can be non-blocking");
+        let protocol = ListenerProtocol::default();
+        let now = Instant::now();
+        self.client = client;
+        self.connection = Connection::new(socket, PeerAddr::UNIX, &protocol, now, &self.service);
+        self.send(&opening());
+    }
+
     fn send(&mut self, bytes: &[u8]) {
         self.client.write_all(bytes).expect("the socket has room");
     }
 
     fn send_request(&mut self, number: u32, method: &str, is_ended: bool) {
+        self.send_head(number, method, &[], is_ended);
+    }
+
+    /// Sends a request whose client waits for 100 before it sends the body.
+    fn send_expecting(&mut self, number: u32) {
+        self.send_head(number, "POST", &[("expect", "100-continue")], false);
+    }
+
+    fn send_head(&mut self, number: u32, method: &str, more: &[(&str, &str)], is_ended: bool) {
         let mut block = Vec::new();
         self.encoder.begin(&mut block);
-        for (name, value) in [
+        let head = [
             (":method", method),
             (":scheme", "http"),
             (":path", "/"),
             (":authority", "x"),
-        ] {
+        ];
+        for (name, value) in head.iter().chain(more) {
             self.encoder
                 .field(name.as_bytes(), value.as_bytes(), &mut block);
         }
@@ -120,14 +157,20 @@ impl Rig {
         (self.connection).drive(wake, admission, now, &mut self.buffers, &self.service)
     }
 
-    /// Drives the connection and runs its calls until it does not ask to be lent.
+    /// Drives the connection and runs its calls until it parks or closes. A turn may end early on a
+    /// busy machine.
     fn run(&mut self, wake: WakeReason, now: Instant) -> DriveResult {
         let mut result = self.drive(wake, now);
-        while let DriveResult::Lend(_) = result {
-            let call = self.take_call();
-            result = self.finish(call);
+        loop {
+            result = match result {
+                DriveResult::Lend(_) => {
+                    let call = self.take_call();
+                    self.finish(call)
+                }
+                DriveResult::Requeue => self.drive(WakeReason::Ready, now),
+                result => return result,
+            };
         }
-        result
     }
 
     fn take_call(&mut self) -> Call {
@@ -139,6 +182,23 @@ impl Rig {
         let reply = call.run(&mut self.buffers, &self.service, &|| Arc::new(NoWaker));
         self.connection.deliver(reply);
         self.connection.resume(&mut self.buffers, &self.service)
+    }
+
+    /// Gives windows of this size to the connection and these streams.
+    fn send_windows(&mut self, numbers: &[u32], size: u32) {
+        let size = std::num::NonZeroU32::new(size).expect("the number is not 0");
+        let mut out = Vec::new();
+        for number in numbers {
+            write_window_update(StreamId::new(*number), size, &mut out);
+        }
+        self.send(&out);
+    }
+
+    /// Drives the connection on another worker while a call of the first runs.
+    fn drive_elsewhere(&mut self, now: Instant) -> DriveResult {
+        let mut other = WorkerBuffers::new(1);
+        let (wake, admission) = (WakeReason::Ready, Admission::Handle);
+        (self.connection).drive(wake, admission, now, &mut other, &self.service)
     }
 
     /// The frames that have arrived, without SETTINGS and window updates.
@@ -206,6 +266,15 @@ impl Handler for Echo {
     fn body_mode(&self, _: &Request) -> BodyMode {
         self.0
     }
+}
+
+/// The content of all these frames.
+fn content_length(frames: &[Seen]) -> usize {
+    let data = frames.iter().map(|frame| match frame {
+        Seen::Data(_, content, _) => content.len(),
+        _ => 0,
+    });
+    data.sum()
 }
 
 fn response(number: u32, content: &[u8]) -> [Seen; 2] {

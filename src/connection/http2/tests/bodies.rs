@@ -92,3 +92,108 @@ fn bodies_of_several_streams_may_arrive_in_turns() {
         expected.into_iter().flatten().collect::<Vec<_>>()
     );
 }
+
+#[test]
+fn the_time_of_a_slow_body_is_no_wait_for_a_handler() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, Echo(BodyMode::Buffered));
+    rig.service.config.handlers_per_connection = Some(1);
+    rig.send_request(1, "POST", false);
+    rig.send_request(3, "GET", true);
+    assert!(matches!(
+        rig.drive(WakeReason::Ready, now),
+        DriveResult::Lend(_)
+    ));
+    let call = rig.take_call();
+    parked(rig.drive_elsewhere(now));
+    let late = now + 2 * rig.service.config.queue_timeout;
+    rig.send_data(1, b"slow", true);
+    parked(rig.drive_elsewhere(late));
+    let reply = call.run(&mut rig.buffers, &rig.service, &|| Arc::new(NoWaker));
+    rig.connection.deliver(reply);
+    rig.run(WakeReason::Ready, late);
+    assert!(rig.frames().ends_with(&response(1, b"slow")));
+}
+
+/// The waker's count after a handler has read content of this length while the connection was parked.
+fn wakes_while_parked(rig: &mut Rig, call: Call, number: u32, content: &[u8]) -> usize {
+    let waker = Arc::new(CountingWaker::default());
+    let now = Instant::now();
+    parked(rig.drive_elsewhere(now));
+    let Rig {
+        buffers, service, ..
+    } = rig;
+    let (handlers_waker, buffers, service) = (Arc::clone(&waker), buffers, &*service);
+    let mut end = Vec::new();
+    write_data_head(stream(number), 0, true, &mut end);
+    let reply = std::thread::scope(|scope| {
+        let run = move || {
+            call.run(buffers, service, &move || {
+                let waker: Arc<dyn ConnectionWaker> = Arc::clone(&handlers_waker) as _;
+                waker
+            })
+        };
+        let handler = scope.spawn(run);
+        for part in content.chunks(16_384) {
+            let mut frame = Vec::new();
+            write_data_head(stream(number), part.len() as u32, false, &mut frame);
+            frame.extend_from_slice(part);
+            (&rig.client)
+                .write_all(&frame)
+                .expect("the socket has room");
+            let mut other = WorkerBuffers::new(1);
+            let (wake, admission) = (WakeReason::Ready, Admission::Protocol);
+            let connection = &mut rig.connection;
+            connection.drive(wake, admission, now, &mut other, service);
+        }
+        while waker.0.load(Ordering::SeqCst) == 0 && now.elapsed() < Duration::from_secs(5) {
+            std::thread::yield_now();
+        }
+        (&rig.client).write_all(&end).expect("the socket has room");
+        let mut other = WorkerBuffers::new(1);
+        let (wake, admission) = (WakeReason::Ready, Admission::Protocol);
+        (rig.connection).drive(wake, admission, now, &mut other, service);
+        handler.join().expect("the handler returns")
+    });
+    rig.connection.deliver(reply);
+    waker.0.load(Ordering::SeqCst)
+}
+
+/// Four large windows are all that a connection gives.
+#[test]
+fn a_window_that_could_not_be_raised_is_given_back() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, Echo(BodyMode::STREAMING));
+    rig.service.config.handlers_per_connection = Some(5);
+    let mut calls = Vec::new();
+    for number in [1, 3, 5, 7, 9] {
+        rig.send_request(number, "POST", false);
+        let result = match calls.is_empty() {
+            true => rig.drive(WakeReason::Ready, now),
+            false => {
+                let (wake, admission) = (WakeReason::Ready, Admission::Handle);
+                (rig.connection).drive(wake, admission, now, &mut rig.buffers, &rig.service)
+            }
+        };
+        assert!(matches!(result, DriveResult::Lend(_)), "{result:?}");
+        calls.push(rig.take_call());
+    }
+    let call = calls.pop().expect("there are five calls");
+    let window = 65_536 + (4 << 20) - 4 * ((1 << 20) - 65_536);
+    assert!(wakes_while_parked(&mut rig, call, 9, &vec![b'x'; window]) > 0);
+}
+
+#[test]
+fn a_parked_connection_is_woken_to_send_a_100() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, Echo(BodyMode::STREAMING));
+    rig.send_expecting(1);
+    assert!(matches!(
+        rig.drive(WakeReason::Ready, now),
+        DriveResult::Lend(_)
+    ));
+    let call = rig.take_call();
+    assert!(wakes_while_parked(&mut rig, call, 1, b"") > 0);
+    let frames = rig.frames();
+    assert_eq!(frames[0], Seen::Headers(1, false), "{frames:?}");
+}

@@ -75,3 +75,98 @@ fn handlers_of_reset_streams_count_until_they_return() {
     assert_eq!(parked(result).wait_for, WaitFor::NextStream);
     assert_eq!(rig.frames(), response(3, b"yes"));
 }
+
+/// Switches protocols, and reads the body while it arrives.
+struct StreamingUpgrade;
+
+impl Handler for StreamingUpgrade {
+    fn handle(&self, _: &mut Request) -> Response {
+        crate::message::Upgrade::new("other", |_| {}).into_response()
+    }
+
+    fn body_mode(&self, _: &Request) -> BodyMode {
+        BodyMode::STREAMING
+    }
+}
+
+#[test]
+fn an_upgrade_with_a_streamed_body_needs_http1() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, StreamingUpgrade);
+    rig.send_request(1, "POST", false);
+    let result = rig.run(WakeReason::Ready, now);
+    assert_eq!(parked(result).wait_for, WaitFor::NextStream);
+    assert_eq!(rig.frames(), [Seen::Reset(1, ErrorCode::Http11Required)]);
+}
+
+/// Counts how often it is asked for the mode of a body.
+struct Asked(Arc<AtomicUsize>, BodyMode);
+
+impl Handler for Asked {
+    fn handle(&self, request: &mut Request) -> Response {
+        Echo(self.1).handle(request)
+    }
+
+    fn body_mode(&self, _: &Request) -> BodyMode {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        self.1
+    }
+}
+
+#[test]
+fn only_workers_ask_handlers_for_the_mode_of_a_body() {
+    let now = Instant::now();
+    for mode in [BodyMode::Buffered, BodyMode::HeadOnly, BodyMode::STREAMING] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let mut rig = Rig::new(now, Asked(Arc::clone(&asked), mode));
+        rig.send_request(1, "POST", false);
+        // A handler that reads the body here would wait for the end of it.
+        let is_ended = mode == BodyMode::STREAMING;
+        rig.send_data(1, b"hello", is_ended);
+        let result = rig.drive_with(WakeReason::Ready, Admission::Protocol, now);
+        assert!(matches!(result, DriveResult::Requeue), "{result:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), 0, "{mode:?}");
+        if !is_ended {
+            rig.send_data(1, b"", true);
+        }
+        rig.run(WakeReason::Ready, now);
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "{mode:?}");
+        assert_eq!(rig.frames(), response(1, b"hello"), "{mode:?}");
+    }
+}
+
+#[test]
+fn a_request_that_was_reset_waits_for_no_worker() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| "yes");
+    rig.send_request(1, "GET", true);
+    let mut reset = Vec::new();
+    write_rst_stream(stream(1), ErrorCode::Cancel, &mut reset);
+    rig.send(&reset);
+    let result = rig.drive_with(WakeReason::Ready, Admission::Protocol, now);
+    assert_eq!(parked(result).wait_for, WaitFor::NextStream);
+}
+
+#[test]
+fn a_request_that_waits_too_long_for_a_handler_is_shed() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| "yes");
+    rig.service.config.handlers_per_connection = Some(1);
+    rig.send_request(1, "GET", true);
+    rig.send_request(3, "GET", true);
+    assert!(matches!(
+        rig.drive(WakeReason::Ready, now),
+        DriveResult::Lend(_)
+    ));
+    let call = rig.take_call();
+    parked(rig.drive_elsewhere(now));
+    let late = now + rig.service.config.queue_timeout;
+    let reply = call.run(&mut rig.buffers, &rig.service, &|| Arc::new(NoWaker));
+    rig.connection.deliver(reply);
+    rig.run(WakeReason::Ready, late);
+    let shed = rig.buffers.take_shed().expect("a request is shed");
+    assert_eq!(
+        shed.collect::<Vec<_>>(),
+        [(Overload::Late, 1), (Overload::Full, 0)]
+    );
+}

@@ -67,4 +67,3 @@ fn a_drain_closes_an_unused_connection_at_its_end() {
     rig.run(WakeReason::Recalled, late);
     assert!(rig.frames().contains(&Seen::Ping));
 }
-

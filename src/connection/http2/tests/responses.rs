@@ -9,23 +9,11 @@ fn a_large_response_waits_for_windows_without_a_worker() {
     rig.send_request(1, "GET", true);
     let result = rig.run(WakeReason::Ready, now);
     assert_eq!(parked(result).wait_for, WaitFor::Streams);
-    let length = |frames: Vec<Seen>| -> usize {
-        let data = frames.into_iter().map(|frame| match frame {
-            Seen::Data(_, content, _) => content.len(),
-            _ => 0,
-        });
-        data.sum()
-    };
-    assert_eq!(length(rig.frames()), 65_535);
-    let mut updates = Vec::new();
-    let more = std::num::NonZeroU32::new(50_000).expect("the number is not 0");
-    for of in [None, Some(stream(1))] {
-        crate::http2::write_window_update(of, more, &mut updates);
-    }
-    rig.send(&updates);
+    assert_eq!(content_length(&rig.frames()), 65_535);
+    rig.send_windows(&[0, 1], 50_000);
     let result = rig.run(WakeReason::Ready, now);
     assert_eq!(parked(result).wait_for, WaitFor::NextStream);
-    assert_eq!(length(rig.frames()), 100_000 - 65_535);
+    assert_eq!(content_length(&rig.frames()), 100_000 - 65_535);
 }
 
 #[test]
@@ -43,9 +31,7 @@ fn a_response_without_windows_is_reset_in_time() {
 #[test]
 fn a_reader_is_read_while_the_connection_is_lent() {
     let now = Instant::now();
-    let mut rig = Rig::new(now, |_: Request| {
-        crate::message::Body::from_reader(&b"from a reader"[..])
-    });
+    let mut rig = Rig::new(now, |_: Request| Body::from_reader(&b"from a reader"[..]));
     rig.send_request(1, "GET", true);
     rig.run(WakeReason::Ready, now);
     let expected = [
@@ -54,4 +40,102 @@ fn a_reader_is_read_while_the_connection_is_lent() {
         Seen::Data(1, Vec::new(), true),
     ];
     assert_eq!(rig.frames(), expected);
+}
+
+/// The window of the connection opens as fast as the client reads, and one response takes it all.
+#[test]
+fn a_response_that_waits_for_its_turn_is_not_reset() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| vec![b'x'; 1 << 20]);
+    let first = &[("priority", "u=1")];
+    rig.send_head(1, "GET", first, true);
+    rig.send_head(3, "GET", &[("priority", "u=2")], true);
+    rig.send_windows(&[1, 3], 1 << 20);
+    rig.run(WakeReason::Ready, now);
+    rig.frames();
+    let step = rig.service.config.write_timeout - Duration::from_secs(1);
+    for round in 1..4 {
+        rig.send_windows(&[0], 65_535);
+        let later = now + round * step;
+        let pending = parked(rig.run(WakeReason::Ready, later));
+        assert!(pending.deadline > later);
+        let frames = rig.frames();
+        assert_eq!(content_length(&frames), 65_535);
+        assert!(
+            frames
+                .iter()
+                .all(|frame| matches!(frame, Seen::Data(1, ..)))
+        );
+    }
+}
+
+#[test]
+fn responses_without_a_window_of_the_connection_are_reset() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, large);
+    rig.send_request(1, "GET", true);
+    rig.send_request(3, "GET", true);
+    rig.send_windows(&[1, 3], 1 << 20);
+    let pending = parked(rig.run(WakeReason::Ready, now));
+    rig.frames();
+    let result = rig.run(WakeReason::Expired, pending.deadline);
+    assert_eq!(parked(result).wait_for, WaitFor::NextStream);
+    let resets = [1, 3].map(|number| Seen::Reset(number, ErrorCode::Cancel));
+    assert_eq!(rig.frames(), resets);
+}
+
+#[test]
+fn responses_beyond_the_budget_end_the_connection_at_once() {
+    let now = Instant::now();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    let mut rig = Rig::new(now, move |_: Request| {
+        count.fetch_add(1, Ordering::SeqCst);
+        vec![b'x'; 200_000]
+    });
+    rig.set_budget(500_000);
+    for number in [1, 3, 5, 7, 9] {
+        rig.send_request(number, "GET", true);
+    }
+    let result = rig.run(WakeReason::Ready, now);
+    let expected = CloseReason::BufferLimit;
+    assert!(matches!(result, DriveResult::Close(reason) if reason == expected));
+    assert_eq!(calls.load(Ordering::SeqCst), 3);
+}
+
+/// A reader that panics when it is dropped.
+struct PanicsOnDrop;
+
+impl std::io::Read for PanicsOnDrop {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        buffer.fill(b'x');
+        Ok(buffer.len())
+    }
+}
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        panic!("a handler's reader may do anything");
+    }
+}
+
+#[test]
+fn readers_that_panic_together_do_no_harm() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| Body::from_reader(PanicsOnDrop));
+    for number in [1, 3] {
+        rig.send_request(number, "GET", true);
+    }
+    parked(rig.run(WakeReason::Ready, now));
+    // DATA on stream 0 is an error of the connection.
+    rig.send(b"\0\0\x01\0\0\0\0\0\0x");
+    let result = rig.run(WakeReason::Ready, now);
+    assert_eq!(parked(result).wait_for, WaitFor::PeerClose);
+
+    let mut rig = Rig::new(now, |_: Request| Body::from_reader(PanicsOnDrop));
+    for number in [1, 3] {
+        rig.send_request(number, "GET", true);
+    }
+    parked(rig.run(WakeReason::Ready, now));
+    drop(rig);
 }
