@@ -13,7 +13,8 @@ const { NGHTTP2_CANCEL } = http2.constants;
 
 // Opens a connection, and adds a function that sends a request and returns the response.
 function connect(authority, options) {
-  const session = http2.connect(authority, options);
+  // By default, Node resets new streams while 10 MB wait to be sent.
+  const session = http2.connect(authority, { maxSessionMemory: 64, ...options });
   session.on("error", (error) => console.log(`  FAILED  the connection: ${error.message}`));
   const send = (method, body, { headers, pieces } = {}) =>
     new Promise((resolve, reject) => {
