@@ -15,9 +15,12 @@ use crate::record::{After, Case, Record};
 pub(crate) const MAX_HEADER_SIZE: usize = 16 * 1024;
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 
-/// The window of a connection of HTTP/2, and that of a stream whose body is taken.
+/// The window of a connection of HTTP/2.
 pub(crate) const CONNECTION_WINDOW: u32 = 256 * 1024;
-const STREAM_WINDOW: u32 = 128 * 1024;
+
+/// That of a stream. It is not larger while a body is taken, so that what was taken must be given
+/// back.
+const STREAM_WINDOW: u32 = 64 * 1024;
 
 /// Longest time for any step. Only a failing case waits this long.
 const TIMEOUT: Duration = Duration::from_secs(10);
