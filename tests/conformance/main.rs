@@ -102,12 +102,16 @@ fn write_fuzzer_seeds() {
 /// Runs all cases of a file and reports all failures.
 fn run(topic: &str) {
     let records = record::read(&file(topic));
-    let server = Server::start();
+    let (server, http1_only) = (Server::start_http2(), Server::start());
     let (mut cases, mut runs, mut failures) = (0, 0, Vec::new());
     for record in &records {
+        let server = match record.http1_only {
+            true => &http1_only,
+            false => &server,
+        };
         for case in record.cases() {
             cases += 1;
-            match check(record, &case, &server) {
+            match check(record, &case, server) {
                 Ok(splits) => runs += splits,
                 Err(failure) => failures.push(format!(
                     "{} (RFC {}) {}\n  sent: {}\n  {failure}\n",
@@ -120,6 +124,7 @@ fn run(topic: &str) {
         }
     }
     server.stop();
+    http1_only.stop();
     print_line(&format!(
         "{topic}: {} records, {cases} cases, {runs} runs",
         records.len()

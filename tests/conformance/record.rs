@@ -31,6 +31,9 @@ pub(crate) struct Record {
     send: String,
     #[serde(default)]
     each: Vec<String>,
+    /// The server speaks no HTTP/2.
+    #[serde(default)]
+    pub(crate) http1_only: bool,
     /// The client sends the head and waits for `100 Continue`.
     #[serde(default)]
     pub(crate) interim: bool,
