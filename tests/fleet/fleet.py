@@ -105,7 +105,13 @@ class Balancer(Proxy):
     directory = Path(__file__).resolve().parent
 
     def values(self, fleet):
-        return {"PORT": fleet.port, "ADMIN_PORT": fleet.admin_port}
+        return {"PORT": fleet.port, "ADMIN_PORT": fleet.admin_port, "PROTOCOL": self.protocol}
+
+    def use_only(self, *names):
+        """Makes HAProxy send all requests to these servers."""
+        for name in ADDRESSES:
+            state = "ready" if name in names else "maint"
+            self.command(f"set server fleet/{name} state {state}")
 
     def state_of(self, instance):
         """HAProxy's state of an instance."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from checks import expect, require, wait_for
-from fleet import KEPT, Balancer, Clients, Fleet, may_filter
-from proxy import CLIENTS
+from fleet import ADDRESSES, KEPT, Balancer, Clients, Fleet, Instance, may_filter
+from httpool import Server
+from proxy import CLIENTS, Load
+from refusing import Refusing, by_goaway, by_reset
 
 # Longer than HAProxy takes to detect that a server is not ready (see haproxy.cfg).
 DELAY = "1s"
@@ -28,9 +33,28 @@ class Stage:
     kind: str
     program: Path
     scratch: str
+    # Whether the proxy speaks HTTP/2 to the servers.
+    http2: bool = False
 
     def fleet(self, *flags):
-        return Fleet(self.program, self.scratch, *flags)
+        return Fleet(self.program, self.scratch, *self._flags(), *flags)
+
+    def _flags(self):
+        return ("--http2", "on") if self.http2 else ()
+
+    @contextmanager
+    def instance(self, name, fleet):
+        """A server of a fleet whose other servers are not httpool."""
+        run = partial(Server, self.program, self.scratch)
+        instance = Instance(run, name, fleet.port, fleet.admin_port, self._flags())
+        try:
+            yield instance
+        finally:
+            instance.server.end()
+
+    def proxy(self, fleet):
+        return Balancer(self.kind, fleet,
+                        protocol="proto h2 check-proto h1" if self.http2 else "")
 
 
 @dataclass
@@ -53,7 +77,12 @@ def run(check, stage):
     rolling_restart(check, stage)
     no_delay(check, stage)
     killed(check, stage)
-    killed_with_requests(check, stage)
+    if stage.http2:
+        refused(check, stage, "above the last stream of its GOAWAY", by_goaway)
+        refused(check, stage, "that it resets with REFUSED_STREAM", by_reset)
+    else:
+        # HTTP/2 has no connection for each request, so unread requests can't be counted.
+        killed_with_requests(check, stage)
 
 
 def rolling_restart(check, stage):
@@ -76,6 +105,10 @@ def rolling_restart(check, stage):
 def no_delay(check, stage):
     load, _ = restart_all(check, stage)
     failed = failures(load)
+    if stage.http2 and may_filter():
+        with check(f"without a drain delay: of {load.so_far()} requests, none fails"):
+            expect(dict(load.outcomes()), {"right": load.so_far()}, "the outcomes")
+        return
     with check(f"without a drain delay: of {load.so_far()} requests, no GET fails, and at most one "
                f"POST for each idle connection: {failed} did"):
         only_posts(load)
@@ -85,7 +118,7 @@ def no_delay(check, stage):
 def restart_all(check, stage, *flags):
     """Restarts the instances in turn under load. Returns the load and the number of responses."""
     answered = 0
-    with stage.fleet(*flags) as fleet, Balancer(stage.kind, fleet) as proxy:
+    with stage.fleet(*flags) as fleet, stage.proxy(fleet) as proxy:
         with Clients(proxy) as load:
             load.wait_for_more(SOME)
             for instance in fleet:
@@ -128,7 +161,7 @@ def wait_until_back(proxy, instance):
 
 
 def killed(check, stage):
-    with stage.fleet() as fleet, Balancer(stage.kind, fleet) as proxy:
+    with stage.fleet() as fleet, stage.proxy(fleet) as proxy:
         victim = fleet["two"]
         with Clients(proxy) as load:
             load.wait_for_more(SOME)
@@ -154,7 +187,7 @@ def killed(check, stage):
 
 def killed_with_requests(check, stage):
     """Stops the server with SIGSTOP before it is killed, so that its unread requests are known."""
-    with stage.fleet() as fleet, Balancer(stage.kind, fleet) as proxy:
+    with stage.fleet() as fleet, stage.proxy(fleet) as proxy:
         victim = fleet["two"]
         others = [instance for instance in fleet if instance is not victim]
         with Clients(proxy) as load:
@@ -188,6 +221,29 @@ def killed_with_requests(check, stage):
         with check(f"SIGKILL: clients got {right} correct responses, and servers sent "
                    f"{answered}: no request was handled twice, or handled and failed"):
             expect(answered, right, "requests answered")
+
+
+def refused(check, stage, which, refuse):
+    """What HAProxy does with requests that a server has not handled, and says so."""
+    with Refusing(ADDRESSES["one"]) as leaving:
+        with stage.instance("two", leaving) as other, stage.proxy(leaving) as proxy:
+            proxy.use_only("one")
+            load = Load(proxy, 0)
+            expect(load.exchange(proxy.connection(), "GET", None), "right", "the first response")
+            leaving.collect()
+            with ThreadPoolExecutor(CLIENTS) as pool:
+                sent = []
+                for method in ("GET", "POST") * 4:
+                    body = b"%d" % len(sent) if method == "POST" else None
+                    sent.append(pool.submit(load.exchange, proxy.connection(), method, body))
+                    leaving.wait_for_collected(len(sent))
+                proxy.use_only("one", "two")
+                leaving.end(len(sent) // 2, refuse)
+            outcomes = [request.result() for request in sent]
+            with check(f"a server does not handle requests {which}: another one responds to the "
+                       f"GETs, the POSTs fail"):
+                expect(outcomes, ["right"] * 4 + ["right", "POST 502"] * 2, "the outcomes")
+                expect(other.answered(), 2, "requests answered by the other server")
 
 
 def failures(load):
