@@ -154,14 +154,19 @@ impl Connection {
     }
 
     /// Continues the turn in which the connection was [lent](DriveResult::Lend), on the worker that
-    /// has it back with the [delivered](Self::deliver) reply.
-    pub(crate) fn resume(&mut self, buffers: &mut WorkerBuffers, service: &Service) -> DriveResult {
-        self.io.unpack(buffers);
-        let result =
-            (self.protocol.resume(&mut self.io, buffers, service)).unwrap_or_else(|error| {
-                debug!("{self}: the socket failed: {error}");
-                DriveResult::Close(CloseReason::Failed)
-            });
+    /// has run the call.
+    pub(crate) fn resume(
+        &mut self,
+        reply: Reply,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> DriveResult {
+        let Self { io, protocol } = self;
+        io.unpack(buffers);
+        let result = (protocol.resume(reply, io, buffers, service)).unwrap_or_else(|error| {
+            debug!("{self}: the socket failed: {error}");
+            DriveResult::Close(CloseReason::Failed)
+        });
         self.end_drive(result, buffers)
     }
 

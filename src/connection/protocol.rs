@@ -67,27 +67,33 @@ impl Protocol {
         }
     }
 
-    /// Continues the turn in which the connection was lent.
+    /// Continues the turn in which the connection was lent, with the result of its call.
     #[cfg_attr(
         not(feature = "http2"),
         expect(unused_variables, reason = "HTTP/1.1 makes no calls")
     )]
     pub(super) fn resume(
         &mut self,
+        reply: Reply,
         io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> io::Result<DriveResult> {
-        match self {
-            // It makes no calls.
-            Self::Http1(_) => Ok(DriveResult::Requeue),
+        match (self, reply) {
             #[cfg(feature = "http2")]
-            Self::Http2(http2) => http2.resume(io, buffers, service),
+            (Self::Http2(http2), Reply::Stream(reply)) => http2.resume(reply, io, buffers, service),
             #[cfg(test)]
-            Self::Scripted(scripted) => {
+            (Self::Scripted(scripted), reply) => {
+                scripted.deliver(&reply);
                 let (wake, admission) = (WakeReason::Ready, Admission::Handle);
                 scripted.drive(io, wake, admission, buffers, service)
             }
+            // HTTP/1.1 makes no calls.
+            #[cfg_attr(
+                not(any(feature = "http2", test)),
+                expect(unreachable_patterns, reason = "there are no replies")
+            )]
+            _ => Ok(DriveResult::Requeue),
         }
     }
 

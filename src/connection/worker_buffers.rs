@@ -28,6 +28,9 @@ pub(crate) struct WorkerBuffers {
     /// A request of HTTP/2 whose body is probably in the input.
     #[cfg(feature = "http2")]
     pub(super) http2_partial: http2::RequestBuffer,
+    /// Whether the driven connection speaks HTTP/2, so that its request must be dropped.
+    #[cfg(feature = "http2")]
+    pub(super) is_http2: bool,
     /// Memory for content on its way from a file into frames.
     #[cfg(feature = "http2")]
     pub(super) scratch: Vec<u8>,
@@ -64,6 +67,8 @@ impl WorkerBuffers {
             http2_request: http2::RequestBuffer::default(),
             #[cfg(feature = "http2")]
             http2_partial: http2::RequestBuffer::default(),
+            #[cfg(feature = "http2")]
+            is_http2: false,
             #[cfg(feature = "http2")]
             scratch: Vec::new(),
             call: None,
@@ -157,7 +162,9 @@ impl WorkerBuffers {
     pub(super) fn reset(&mut self) {
         self.request.clear();
         #[cfg(feature = "http2")]
-        self.http2_request.clear();
+        if mem::take(&mut self.is_http2) {
+            self.http2_request.clear();
+        }
         if self.input.capacity() != INPUT_ROOM {
             self.input = Input::with_capacity(INPUT_ROOM);
         }

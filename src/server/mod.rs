@@ -326,12 +326,12 @@ impl ServerState {
         result: DriveResult,
     ) -> Option<(Box<Task>, WakeReason)> {
         match result {
-            DriveResult::Close(reason) => self.close(*task, reason),
-            _ if self.phase() >= Phase::Forced => self.close(*task, CloseReason::Forced),
+            DriveResult::Close(reason) => self.close(task, reason),
+            _ if self.phase() >= Phase::Forced => self.close(task, CloseReason::Forced),
             DriveResult::Park(pending) => return self.park(task, pending),
             DriveResult::Requeue => return Some((task, WakeReason::Ready)),
             // Only a worker lets a connection make calls, and it runs them first.
-            DriveResult::Lend(_) => self.close(*task, CloseReason::Panicked),
+            DriveResult::Lend(_) => self.close(task, CloseReason::Panicked),
             DriveResult::Deregister => {
                 self.deregister(&mut task);
                 return Some((task, WakeReason::Deregistered));
@@ -350,7 +350,7 @@ impl ServerState {
                 Some((task, wake))
             }
             Parked::Failed(task, error) => {
-                self.fail_to_watch(*task, &error);
+                self.fail_to_watch(task, &error);
                 None
             }
         }
@@ -366,7 +366,7 @@ impl ServerState {
     }
 
     #[cold]
-    fn fail_to_watch(&self, task: Task, error: &io::Error) {
+    fn fail_to_watch(&self, task: Box<Task>, error: &io::Error) {
         error!("{}: epoll can't watch the socket: {error}", task.connection);
         self.close(task, CloseReason::Failed);
     }
@@ -380,7 +380,7 @@ impl ServerState {
     }
 
     /// Closes a connection, and counts the requests that a drain aborts by that.
-    fn close(&self, task: Task, reason: CloseReason) {
+    fn close(&self, task: Box<Task>, reason: CloseReason) {
         debug!("{}: closed: {reason}", task.connection);
         // The `UpgradeGuard` counts the close of an upgraded connection.
         if !matches!(reason, CloseReason::Upgraded) {
@@ -400,7 +400,7 @@ impl ServerState {
 
     /// Drops a connection. Its slot is released first, so that an event that arrives before the socket
     /// is closed finds no connection.
-    fn release(&self, task: Task) {
+    fn release(&self, task: Box<Task>) {
         let release = || {
             if let Some(token) = task.token {
                 self.poller.release(token);
@@ -414,12 +414,12 @@ impl ServerState {
     }
 
     /// Closes a connection and aborts its open requests.
-    fn abort(&self, task: Task) {
+    fn abort(&self, task: Box<Task>) {
         self.close(task, CloseReason::Forced);
     }
 
     fn abort_parked(&self) {
-        self.poller.recall(|_| true, |task| self.abort(*task));
+        self.poller.recall(|_| true, |task| self.abort(task));
     }
 
     /// Makes the workers end.

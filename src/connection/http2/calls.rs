@@ -93,12 +93,15 @@ impl HandlerCall {
         service: &Service,
         waker: &dyn Fn() -> Arc<dyn ConnectionWaker>,
     ) -> StreamReply {
-        let stream = self.stream;
-        let run = || self.run_handler(buffers, service, waker);
-        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        let mut reply = StreamReply::Failed {
+            stream: self.stream,
+        };
+        // A reply is large to move.
+        let run = || reply = self.run_handler(buffers, service, waker);
+        if catch_unwind(AssertUnwindSafe(run)).is_err() {
             buffers.replace();
-            StreamReply::Failed { stream }
-        })
+        }
+        reply
     }
 
     fn run_handler(

@@ -1,5 +1,6 @@
 //! What an HTTP/2 connection waits for, and for how long.
 
+use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::time::{Duration, Instant};
@@ -50,7 +51,10 @@ impl Http2 {
                 return Ok(Flow::Return(DriveResult::Close(CloseReason::Drained)));
             }
             Some(_) => WaitFor::StreamsOrRoom,
-            None if self.is_idle() => WaitFor::NextStream,
+            None if self.is_idle() => {
+                self.shrink();
+                WaitFor::NextStream
+            }
             None => WaitFor::Streams,
         };
         if !self.has_room(io, buffers) {
@@ -66,6 +70,15 @@ impl Http2 {
             wait_for,
             deadline,
         })))
+    }
+
+    /// Frees memory that an idle connection does not need.
+    fn shrink(&mut self) {
+        if let Some(mux) = &mut self.mux {
+            mux.shrink();
+        }
+        self.waiting = VecDeque::new();
+        self.to_read = VecDeque::new();
     }
 
     /// Whether work is left that only a worker can do.

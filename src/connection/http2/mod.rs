@@ -24,11 +24,11 @@ use std::time::Instant;
 pub(crate) use self::calls::{HandlerCall, ReadCall, StreamReply};
 use self::deadlines::WindowWait;
 use self::receive::Arrival;
+use self::request::Called;
 use self::shutdown::Shutdown;
 use self::stats::OpenStreams;
 pub(crate) use self::stats::{Http2Event, Http2Stats};
 use self::stream::{Step, Stream};
-use super::call::Call;
 use super::connection_io::{ConnectionIo, Readiness};
 use super::state::State;
 use super::{
@@ -170,6 +170,7 @@ impl Http2 {
         service: &Service,
     ) -> io::Result<DriveResult> {
         self.turn = Turn::new(wake, admission);
+        buffers.is_http2 = true;
         if let Some(mux) = &mut self.mux {
             mux.tick(buffers.now);
         }
@@ -184,9 +185,10 @@ impl Http2 {
         self.go_on(io, buffers, service)
     }
 
-    /// Continues the turn after a call that this worker has run.
+    /// Continues the turn with the result of a call that this worker has run.
     pub(super) fn resume(
         &mut self,
+        reply: StreamReply,
         io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
@@ -196,6 +198,7 @@ impl Http2 {
             self.turn.steps = 0;
         }
         self.apply_replies(io, buffers, service);
+        self.apply(reply, io, buffers, service);
         self.go_on(io, buffers, service)
     }
 
@@ -238,8 +241,8 @@ impl Http2 {
         if io.state != State::Http {
             return self.close(io, buffers, service);
         }
-        if let Some(call) = self.next_call(io, buffers, service) {
-            return Ok(Flow::Return(self.lend(call, io, buffers, service)));
+        if let Some(Called) = self.next_call(io, buffers, service) {
+            return Ok(Flow::Return(self.lend(io, buffers, service)));
         }
         if self.turn.steps <= 0 {
             return self.end_turn(io, buffers, service);
@@ -249,7 +252,7 @@ impl Http2 {
         }
         match self.receive_frame(io, buffers, service) {
             Arrival::Frame => Ok(Flow::Continue),
-            Arrival::Call(call) => Ok(Flow::Return(self.lend(call, io, buffers, service))),
+            Arrival::Call => Ok(Flow::Return(self.lend(io, buffers, service))),
             Arrival::Incomplete => self.receive_more(io, buffers, service),
         }
     }
@@ -312,7 +315,6 @@ impl Http2 {
     /// Asks the server to run this call while it lends the connection.
     fn lend(
         &mut self,
-        call: Call,
         io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
@@ -326,7 +328,6 @@ impl Http2 {
             deadline: self.next_deadline(service),
             is_ready: has_more,
         };
-        buffers.call = Some(call);
         DriveResult::Lend(lending)
     }
 }

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use log::debug;
 
+use super::request::Called;
 use super::respond::drop_quietly;
 use super::stream::{Step, Stream};
 use super::{Flow, Http2, Http2Event, STEPS_PER_TURN};
-use crate::connection::call::Call;
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::{CloseReason, DriveResult, Service, WorkerBuffers};
 use crate::http2::{Error, ErrorCode, Event, Head, Mux, MuxConfig, PREFACE, Preface, StreamId};
@@ -20,7 +20,7 @@ pub(super) enum Arrival {
     /// More may follow.
     Frame,
     /// A request is complete and its handler can run.
-    Call(Call),
+    Call,
     /// The rest of a frame, or another one, is needed.
     Incomplete,
 }
@@ -56,13 +56,13 @@ impl Http2 {
                 return Arrival::Incomplete;
             }
             Action::Begin(stream, head, is_ended) => {
-                if let Some(call) = self.begin(stream, &head, is_ended, io, buffers, service) {
-                    return Arrival::Call(call);
+                if let Some(Called) = self.begin(stream, &head, is_ended, io, buffers, service) {
+                    return Arrival::Call;
                 }
             }
             Action::Complete(stream) => {
-                if let Some(call) = self.complete(stream, io, buffers, service) {
-                    return Arrival::Call(call);
+                if let Some(Called) = self.complete(stream, io, buffers, service) {
+                    return Arrival::Call;
                 }
             }
             Action::RejectHead(stream, error) => {

@@ -22,6 +22,10 @@ use crate::message::head::expectation::Expectation;
 use crate::message::request_error::RequestError;
 use crate::message::{BodyMode, Overload, RawRequest, Request};
 
+/// A call lies in the worker's buffers. It is too large to be moved through the functions that
+/// lead to it.
+pub(super) struct Called;
+
 /// The request in a worker's buffers, for a transaction.
 pub(super) struct BufferedRequest<'b>(&'b mut RequestBuffer);
 
@@ -63,7 +67,7 @@ impl Http2 {
         io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> Option<Call> {
+    ) -> Option<Called> {
         self.turn.steps -= 1;
         self.idleness.has_had_request = true;
         if let Some(entry) = self.stream_mut(stream) {
@@ -248,7 +252,7 @@ impl Http2 {
         io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> Option<Call> {
+    ) -> Option<Called> {
         self.turn.steps -= 1;
         match self.take_step(stream, |step| matches!(step, Step::Receiving(_))) {
             Step::Receiving(request) => self.call_or_wait(stream, request, io, buffers, service),
@@ -263,7 +267,7 @@ impl Http2 {
         io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> Option<Call> {
+    ) -> Option<Called> {
         if self.waiting.is_empty() && self.can_call(service) {
             return Some(self.call_partial(stream, request, io, buffers, service));
         }
@@ -300,8 +304,8 @@ impl Http2 {
         io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> Option<Call> {
-        self.next_read(service)
+    ) -> Option<Called> {
+        self.next_read(buffers, service)
             .or_else(|| self.next_waiting(io, buffers, service))
     }
 
@@ -310,7 +314,7 @@ impl Http2 {
         io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> Option<Call> {
+    ) -> Option<Called> {
         while let Some(&stream) = self.waiting.front() {
             let overload = match self.turn.admission {
                 Admission::Shed(overload) => Some(overload),
@@ -351,7 +355,7 @@ impl Http2 {
         io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> Option<Call> {
+    ) -> Option<Called> {
         if let (None, Some(kept)) = (request.mode, &request.request) {
             let mode = body_mode(kept.request(), service);
             request.mode = Some(mode);
@@ -385,7 +389,7 @@ impl Http2 {
         io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> Call {
+    ) -> Called {
         match request.mode {
             _ if request.is_ended && !matches!(request.mode, Some(BodyMode::Streaming { .. })) => {
                 let content = mem::take(&mut request.content).into();
@@ -418,7 +422,7 @@ impl Http2 {
         io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> Call {
+    ) -> Called {
         let window = self.mux.as_mut().map_or(0, |mux| {
             mux.raise_window(stream, buffers.write_queue.bytes());
             mux.receive_window(stream)
@@ -447,15 +451,16 @@ impl Http2 {
         io: &ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
-    ) -> Call {
+    ) -> Called {
         let transaction = self.transaction(stream, io, buffers, service);
         self.handlers += 1;
         self.set_step(stream, Step::Handling);
-        Call::Handler(HandlerCall {
+        buffers.call = Some(Call::Handler(HandlerCall {
             stream,
             transaction,
             body,
-        })
+        }));
+        Called
     }
 
     /// Begins the transaction of the request in the buffers.
@@ -511,7 +516,7 @@ impl Http2 {
             && !self.to_read.is_empty()
     }
 
-    fn next_read(&mut self, service: &Service) -> Option<Call> {
+    fn next_read(&mut self, buffers: &mut WorkerBuffers, service: &Service) -> Option<Called> {
         if !self.can_read(service) {
             return None;
         }
@@ -527,12 +532,13 @@ impl Http2 {
             self.set_step(stream, Step::Reading { _guard: guard });
             self.reads += 1;
             self.turn.steps -= 1;
-            return Some(Call::Read(ReadCall {
+            buffers.call = Some(Call::Read(ReadCall {
                 stream,
                 source,
                 part,
                 client,
             }));
+            return Some(Called);
         }
         None
     }

@@ -32,15 +32,13 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) {
-        let mut replies = mem::take(&mut self.replies);
-        for reply in replies.drain(..) {
+        for reply in mem::take(&mut self.replies) {
             self.apply(reply, io, buffers, service);
         }
-        // Its memory is kept for the next reply.
-        self.replies = replies;
     }
 
-    fn apply(
+    #[inline]
+    pub(super) fn apply(
         &mut self,
         reply: StreamReply,
         io: &mut ConnectionIo,
@@ -126,6 +124,8 @@ impl Http2 {
     }
 
     /// Sends a response, as far as windows allow.
+    // Inlined, because a response is large to move.
+    #[inline]
     fn respond(
         &mut self,
         stream: StreamId,

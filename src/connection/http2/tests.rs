@@ -180,8 +180,7 @@ impl Rig {
     /// Runs a call and returns its reply to the connection on the same worker.
     fn finish(&mut self, call: Call) -> DriveResult {
         let reply = call.run(&mut self.buffers, &self.service, &|| Arc::new(NoWaker));
-        self.connection.deliver(reply);
-        self.connection.resume(&mut self.buffers, &self.service)
+        (self.connection).resume(reply, &mut self.buffers, &self.service)
     }
 
     /// Gives windows of this size to the connection and these streams.

@@ -192,24 +192,26 @@ fn read_lines(buffer: &mut RequestBuffer, seen: &mut Seen) -> Result<(), Rejecti
     } = buffer;
     let headers = request.headers_mut();
     let mut repeats = false;
+    let mut broken = None;
     for line in lines.iter() {
-        let (name, value) = match fields::read(head, *line, names) {
-            Ok(read) => read,
+        match fields::read(head, *line, names) {
+            Ok((name, value)) => {
+                seen.note(&head[line.name()], value.as_bytes());
+                repeats |= headers.append(name, value);
+            }
             Err(rejection) => {
                 head.truncate(line.start);
-                return Err(rejection);
+                broken = Some(rejection);
+                break;
             }
-        };
-        seen.note(&head[line.name()], value.as_bytes());
-        repeats |= headers.append(name, value);
-    }
-    if repeats {
-        if seen.cookies > 1 {
-            join_cookies(headers, arena);
-        }
-        if repeats_a_single(headers) {
-            return Err(RequestError::Repeated.into());
         }
     }
-    Ok(())
+    if repeats && seen.cookies > 1 {
+        join_cookies(headers, arena);
+    }
+    match broken {
+        Some(rejection) => Err(rejection),
+        None if repeats && repeats_a_single(headers) => Err(RequestError::Repeated.into()),
+        None => Ok(()),
+    }
 }

@@ -167,6 +167,8 @@ pub struct Mux<T> {
     send: SendWindow,
     content_sent: u64,
     receive: ReceiveWindow,
+    /// Streams with content to send.
+    pending: usize,
     /// The sum of what windows were raised by.
     raised: u32,
     schedule: Schedule,
@@ -220,6 +222,7 @@ impl<T: Default> Mux<T> {
             send: SendWindow::new(DEFAULT_WINDOW),
             content_sent: 0,
             receive,
+            pending: 0,
             raised: 0,
             schedule: Schedule::default(),
             abuse: AbuseScore::default(),
@@ -313,6 +316,7 @@ impl<T: Default> Mux<T> {
     fn remove(&mut self, stream: StreamId) -> Option<Stream<T>> {
         let stream = self.streams.remove(stream)?;
         self.raised -= stream.raised;
+        self.pending -= usize::from(stream.pending.is_some());
         Some(stream)
     }
 

@@ -200,6 +200,8 @@ impl<T: Default> Mux<T> {
     /// end without content, which no window delays.
     pub fn set_pending(&mut self, stream: StreamId, bytes: Option<usize>) {
         if let Some(open) = self.streams.get_mut(stream) {
+            self.pending += usize::from(bytes.is_some());
+            self.pending -= usize::from(open.pending.is_some());
             open.pending = bytes;
         }
     }
@@ -207,6 +209,9 @@ impl<T: Default> Mux<T> {
     /// The stream to send from next, of those that have something pending and whose windows allow
     /// it.
     pub fn next_to_send(&mut self) -> Option<StreamId> {
+        if self.pending == 0 {
+            return None;
+        }
         let can_send = |stream: &Stream<T>| self.is_pending(stream) && !self.is_blocked(stream);
         self.schedule.choose(&self.streams, can_send)
     }
@@ -256,7 +261,7 @@ impl<T: Default> Mux<T> {
             ResponseState::Ended => return,
         };
         open.response = ResponseState::Ended;
-        open.pending = None;
+        self.pending -= usize::from(open.pending.take().is_some());
         match then {
             None => {
                 self.abuse.responded();

@@ -68,6 +68,10 @@ impl<T> Streams<T> {
     /// Adds a stream whose number is higher than all others.
     pub(super) fn push(&mut self, stream: Stream<T>) {
         debug_assert!(self.streams.last().is_none_or(|last| last.id < stream.id));
+        if self.streams.capacity() == 0 {
+            // Many connections have one stream at a time, and an idle one keeps this memory.
+            self.streams.reserve_exact(1);
+        }
         self.streams.push(stream);
     }
 
@@ -103,9 +107,7 @@ impl<T> Streams<T> {
 
     /// Frees memory if there is no stream.
     pub(super) fn shrink(&mut self) {
-        if self.streams.is_empty() {
-            self.streams = Vec::new();
-        }
+        self.streams.shrink_to(1);
     }
 
     /// Most lookups are for the newest stream.

@@ -141,7 +141,7 @@ impl Acceptor {
         let workers = mem::take(&mut self.workers);
         let stuck = join_workers(workers, &shared.activity, &self.workers_done, STOP_GRACE);
         while let Ok(ready) = shared.ready_rx.try_recv() {
-            shared.abort(*ready.task);
+            shared.abort(ready.task);
         }
         shared.abort_parked();
         // The remaining connections are with stuck handlers, or with code that holds an upgraded stream.

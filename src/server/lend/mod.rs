@@ -68,8 +68,7 @@ impl ServerState {
             Some(mut task) => {
                 let connection = &mut task.connection;
                 let result = guarded(buffers, |buffers| {
-                    connection.deliver(reply);
-                    connection.resume(buffers, &self.service)
+                    connection.resume(reply, buffers, &self.service)
                 });
                 self.count_shed(buffers);
                 Some((task, result))
@@ -81,7 +80,7 @@ impl ServerState {
     /// Lends a connection. Returns nothing if it had to be closed.
     fn lend(&self, index: usize, mut task: Box<Task>, lending: Lending) -> Option<Token> {
         if self.phase() >= Phase::Forced {
-            self.abort(*task);
+            self.abort(task);
             return None;
         }
         let token = self.reserve(&mut task)?;
@@ -97,7 +96,7 @@ impl ServerState {
                 }
                 Lent::Failed(task, error) => {
                     self.activity.end_lend(index);
-                    self.fail_to_watch(*task, &error);
+                    self.fail_to_watch(task, &error);
                     return None;
                 }
             }

@@ -37,8 +37,7 @@ fn another_thread_drives_while_a_handler_runs() {
     assert!(matches!(result, DriveResult::Lend(_)), "{result:?}");
     let second = other.take_call().expect("the second request is called");
     let reply = second.run(&mut other, &rig.service, &|| Arc::new(NoWaker));
-    rig.connection.deliver(reply);
-    let result = rig.connection.resume(&mut other, &rig.service);
+    let result = (rig.connection).resume(reply, &mut other, &rig.service);
     assert_eq!(parked(result).wait_for, WaitFor::Streams);
     let [headers, data] = response(3, b"yes");
     assert_eq!(rig.frames(), [Seen::PingAck, headers, data]);

@@ -61,6 +61,21 @@ fn same(left: &Request, right: &Request) -> bool {
         && left.headers() == right.headers()
 }
 
+#[test]
+fn cookie_parts_before_a_malformed_header_are_joined() {
+    let all: [Pair<'_>; 5] = [
+        (b":method", b"GET"),
+        (b":path", b"/"),
+        (b"cookie", b"a=1"),
+        (b"cookie", b"b=2"),
+        (b"", b"nameless"),
+    ];
+    let (buffer, head) = decode(&all);
+    assert!(head.is_err());
+    assert_eq!(buffer.request.headers()["cookie"], "a=1; b=2");
+    assert!(same(&buffer.original(), &buffer.request));
+}
+
 proptest! {
     /// The text has every header in its order, and is read as the same request.
     #[test]

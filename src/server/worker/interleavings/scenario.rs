@@ -183,7 +183,7 @@ impl Scenario {
         shared.stop();
         self.join();
         while let Ok(ready) = shared.ready_rx.try_recv() {
-            shared.abort(*ready.task);
+            shared.abort(ready.task);
         }
         shared.abort_parked();
         assert_eq!(shared.stats.open(), 0, "a connection was lost");
