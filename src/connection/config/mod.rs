@@ -154,7 +154,7 @@ pub mod defaults {
 
     /// Whether clients may speak HTTP/2.
     #[cfg(feature = "http2")]
-    pub const HTTP2: bool = false;
+    pub const HTTP2: bool = true;
 
     /// Streams that a client of HTTP/2 may have open on a connection, one for each request that it
     /// has sent and whose response it has not received whole. RFC 9113 recommends at least 100, which
