@@ -45,8 +45,8 @@ pub(crate) trait ConnectionWaker: Send + Sync {
     /// Has the connection driven, whatever it waits for. If it is lent, its owner drives it soon.
     fn wake(&self);
 
-    /// Has the connection driven by another thread even while it is lent. Call this before a call
-    /// waits for something that the client sends.
+    /// Has a lent connection driven by another thread. Call this before a call waits for something
+    /// that the client sends. A connection that is not lent needs no thread until something arrives.
     fn hand_over(&self);
 }
 

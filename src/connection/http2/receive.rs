@@ -67,6 +67,7 @@ impl Http2 {
             }
             Action::RejectHead(stream, error) => {
                 self.turn.steps -= 1;
+                self.idleness.head = None;
                 self.reject(stream, error, io, buffers, service);
             }
             Action::Reject(stream, error) => {
@@ -192,6 +193,8 @@ impl Http2 {
         match io.receive(buffers.input.room())? {
             Received::Full | Received::Short => Ok(Flow::Continue),
             Received::WouldBlock => self.park(io, buffers, service),
+            // Without WINDOW_UPDATEs few responses would arrive, so clients do not close one side
+            // early as those of HTTP/1.1 do: this one has left, and readers and handlers must know.
             Received::End => Ok(Flow::Return(DriveResult::Close(match self.unfinished() {
                 0 => CloseReason::ClientClosed,
                 _ => CloseReason::ClientLeft,

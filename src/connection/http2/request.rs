@@ -70,6 +70,8 @@ impl Http2 {
     ) -> Option<Called> {
         self.turn.steps -= 1;
         self.idleness.has_had_request = true;
+        // The head that arrives now is another one, with its own time.
+        self.idleness.head = None;
         if let Some(entry) = self.stream_mut(stream) {
             entry.since = Some(buffers.now);
         }

@@ -55,3 +55,26 @@ fn half_a_preface_is_late_like_half_a_head() {
         .expect("a response has arrived");
     assert!(received[..count].starts_with(b"HTTP/1.1 505 "));
 }
+
+/// A client may send heads one after another for long, so that each receive ends within one.
+#[test]
+fn each_head_has_its_own_time() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| "yes");
+    let half = b"\0\0\x0e\x01\x05\0\0\0";
+    let rest = |number: u8| [&[number], &b"\x82\x84\x86\x41\x09localhost"[..]].concat();
+    rig.send(half);
+    let first = parked(rig.run(WakeReason::Ready, now)).deadline;
+    let later = first - Duration::from_secs(1);
+    rig.send(&[&rest(1), &half[..]].concat());
+    let second = parked(rig.run(WakeReason::Ready, later)).deadline;
+    assert_eq!(second - later, first - now);
+    let latest = second - Duration::from_secs(1);
+    rig.send(&rest(3));
+    rig.run(WakeReason::Ready, latest);
+    let expected = [response(1, b"yes"), response(3, b"yes")];
+    assert_eq!(
+        rig.frames(),
+        expected.into_iter().flatten().collect::<Vec<_>>()
+    );
+}
