@@ -85,7 +85,7 @@ impl Http2 {
     fn needs_worker(&self, service: &Service) -> bool {
         let most = service.config.handlers_per_connection();
         self.turn.admission != Admission::Handle
-            && (!self.waiting.is_empty() && self.handlers < most
+            && (!self.waiting.is_empty() && self.handlers < most && !self.owes_much(service)
                 || !self.to_read.is_empty() && self.reads < most)
     }
 

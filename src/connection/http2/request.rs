@@ -11,16 +11,24 @@ use log::error;
 use super::Http2;
 use super::calls::{CalledBody, HandlerCall, ReadCall, stream_client};
 use super::receive::Action;
-use super::stream::{PartialRequest, Step};
+use super::stream::{Outgoing, PartialRequest, Step};
 use super::streamed_body::{BodyChannel, Inflow};
 use crate::connection::call::Call;
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::transaction::{ReceivedRequest, Transaction};
 use crate::connection::{Admission, Phase, Service, WorkerBuffers};
-use crate::http2::{Head, KeptRequest, RequestBuffer, StreamId};
+use crate::http2::{Head, KeptRequest, Mux, RequestBuffer, StreamId};
 use crate::message::head::expectation::Expectation;
 use crate::message::request_error::RequestError;
 use crate::message::{BodyMode, Overload, RawRequest, Request};
+
+/// Responses of one connection that may wait for their client, with files and bodies of any size.
+/// While there are more files, or more than a part of all memory, requests wait. Few descriptors are
+/// left for files if each client has one for each of its streams.
+const FREE_RESPONSES: usize = 8;
+
+/// Which part of the memory budget the responses of one connection may take.
+const OWED_PART: usize = 16;
 
 /// A call lies in the worker's buffers. It is too large to be moved through the functions that
 /// lead to it.
@@ -298,6 +306,23 @@ impl Http2 {
         self.turn.admission == Admission::Handle
             && self.waiting.is_empty()
             && self.handlers < service.config.handlers_per_connection()
+            && !self.owes_much(service)
+    }
+
+    /// Whether the client has to take responses before it gets more. A client of HTTP/1.1 would need
+    /// a connection for each file and each large body.
+    pub(super) fn owes_much(&self, service: &Service) -> bool {
+        let Some(mux) = self.mux.as_ref().filter(|mux| mux.len() > FREE_RESPONSES) else {
+            return false;
+        };
+        let (mut files, mut held) = (0, 0);
+        for (_, stream) in mux.streams() {
+            if let Step::Sending(sending) = &stream.step {
+                files += usize::from(matches!(sending.content, Outgoing::File(_)));
+                held += sending.held();
+            }
+        }
+        files >= FREE_RESPONSES || held >= service.budget.most() / OWED_PART
     }
 
     /// Returns the call that is to run next: a handler of a request that has waited, or a read.
@@ -320,6 +345,10 @@ impl Http2 {
         while let Some(&stream) = self.waiting.front() {
             let overload = match self.turn.admission {
                 Admission::Shed(overload) => Some(overload),
+                _ if self.owes_much(service) => {
+                    self.restart_waiting(buffers.now);
+                    return None;
+                }
                 _ if self.is_late(stream, buffers.now, service) => Some(Overload::Late),
                 Admission::Protocol => return None,
                 Admission::Handle if self.handlers >= service.config.handlers_per_connection() => {
@@ -372,6 +401,15 @@ impl Http2 {
             }
         }
         Some(self.call_partial(stream, request, io, buffers, service))
+    }
+
+    /// Requests that wait for their client do not wait for the server.
+    fn restart_waiting(&mut self, now: Instant) {
+        for (_, stream) in self.mux.iter_mut().flat_map(Mux::streams_mut) {
+            if let Step::Waiting(request) = &mut stream.step {
+                request.since = now;
+            }
+        }
     }
 
     /// Whether a request has waited too long for a handler. A drain handles every request.

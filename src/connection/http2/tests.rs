@@ -208,14 +208,14 @@ impl Rig {
         }
         // A decoder wants SETTINGS first.
         let mut received = b"\0\0\0\x04\0\0\0\0\0".to_vec();
-        received.append(&mut self.received);
+        received.extend(self.received.drain(..whole_frames(&self.received)));
         let mut unread = &received[..];
         let mut decoder = FrameDecoder::new(16_384);
         let mut seen = Vec::new();
         while let Some(frame) = decoder.decode(&mut unread).expect("frames are valid") {
             seen.extend(Seen::of(&frame));
         }
-        self.received = unread.to_vec();
+        assert!(unread.is_empty(), "frames are whole");
         seen
     }
 }
@@ -237,6 +237,19 @@ impl Seen {
             _ => return None,
         })
     }
+}
+
+/// The length of the frames that have arrived in full.
+fn whole_frames(received: &[u8]) -> usize {
+    let mut whole = 0;
+    while let Some([high, middle, low]) = received[whole..].first_chunk() {
+        let length = u32::from_be_bytes([0, *high, *middle, *low]) as usize;
+        match whole + 9 + length {
+            end if end > received.len() => break,
+            end => whole = end,
+        }
+    }
+    whole
 }
 
 #[track_caller]

@@ -115,44 +115,32 @@ fn the_time_of_a_slow_body_is_no_wait_for_a_handler() {
     assert!(rig.frames().ends_with(&response(1, b"slow")));
 }
 
-/// The waker's count after a handler has read content of this length while the connection was parked.
+/// How often a handler that reads all of this content wakes its connection, which is parked.
 fn wakes_while_parked(rig: &mut Rig, call: Call, number: u32, content: &[u8]) -> usize {
-    let waker = Arc::new(CountingWaker::default());
     let now = Instant::now();
+    for part in content.chunks(16_384) {
+        rig.send_data(number, part, false);
+        parked(rig.drive_elsewhere(now));
+    }
     parked(rig.drive_elsewhere(now));
-    let Rig {
-        buffers, service, ..
-    } = rig;
-    let (handlers_waker, buffers, service) = (Arc::clone(&waker), buffers, &*service);
-    let mut end = Vec::new();
-    write_data_head(stream(number), 0, true, &mut end);
+    let waker = Arc::new(CountingWaker::default());
+    let handlers_waker = Arc::clone(&waker);
+    let (buffers, service) = (&mut rig.buffers, &rig.service);
+    let (client, connection) = (&mut rig.client, &mut rig.connection);
     let reply = std::thread::scope(|scope| {
-        let run = move || {
-            call.run(buffers, service, &move || {
-                let waker: Arc<dyn ConnectionWaker> = Arc::clone(&handlers_waker) as _;
-                waker
-            })
-        };
-        let handler = scope.spawn(run);
-        for part in content.chunks(16_384) {
-            let mut frame = Vec::new();
-            write_data_head(stream(number), part.len() as u32, false, &mut frame);
-            frame.extend_from_slice(part);
-            (&rig.client)
-                .write_all(&frame)
-                .expect("the socket has room");
-            let mut other = WorkerBuffers::new(1);
-            let (wake, admission) = (WakeReason::Ready, Admission::Protocol);
-            let connection = &mut rig.connection;
-            connection.drive(wake, admission, now, &mut other, service);
-        }
+        let handler = scope.spawn(move || {
+            let waker = move || -> Arc<dyn ConnectionWaker> { handlers_waker.clone() };
+            call.run(buffers, service, &waker)
+        });
         while waker.0.load(Ordering::SeqCst) == 0 && now.elapsed() < Duration::from_secs(5) {
             std::thread::yield_now();
         }
-        (&rig.client).write_all(&end).expect("the socket has room");
+        let mut end = Vec::new();
+        write_data_head(stream(number), 0, true, &mut end);
+        client.write_all(&end).expect("the socket has room");
         let mut other = WorkerBuffers::new(1);
         let (wake, admission) = (WakeReason::Ready, Admission::Protocol);
-        (rig.connection).drive(wake, admission, now, &mut other, service);
+        connection.drive(wake, admission, now, &mut other, service);
         handler.join().expect("the handler returns")
     });
     rig.connection.deliver(reply);
@@ -168,13 +156,7 @@ fn a_window_that_could_not_be_raised_is_given_back() {
     let mut calls = Vec::new();
     for number in [1, 3, 5, 7, 9] {
         rig.send_request(number, "POST", false);
-        let result = match calls.is_empty() {
-            true => rig.drive(WakeReason::Ready, now),
-            false => {
-                let (wake, admission) = (WakeReason::Ready, Admission::Handle);
-                (rig.connection).drive(wake, admission, now, &mut rig.buffers, &rig.service)
-            }
-        };
+        let result = rig.drive(WakeReason::Ready, now);
         assert!(matches!(result, DriveResult::Lend(_)), "{result:?}");
         calls.push(rig.take_call());
     }

@@ -139,3 +139,53 @@ fn readers_that_panic_together_do_no_harm() {
     parked(rig.run(WakeReason::Ready, now));
     drop(rig);
 }
+
+/// Sends requests whose responses wait for the window of the connection, and then opens it.
+fn check_owed(handler: impl Fn() -> Response + Send + Sync + 'static, expected: usize) {
+    let now = Instant::now();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    let mut rig = Rig::new(now, move |_: Request| {
+        count.fetch_add(1, Ordering::SeqCst);
+        handler()
+    });
+    rig.set_budget(16_000_000);
+    rig.service.config.queue_timeout = Duration::from_secs(1);
+    let numbers = (0..20).map(|index| 2 * index + 1);
+    for number in numbers.clone() {
+        rig.send_request(number, "GET", true);
+    }
+    parked(rig.run(WakeReason::Ready, now));
+    assert_eq!(calls.load(Ordering::SeqCst), expected);
+    let late = now + 2 * rig.service.config.queue_timeout;
+    parked(rig.run(WakeReason::Ready, late));
+    assert_eq!(calls.load(Ordering::SeqCst), expected);
+    let mut frames = rig.frames();
+    let streams: Vec<_> = numbers.collect();
+    rig.send_windows(&streams, 100_000);
+    rig.send_windows(&[0], 3_000_000);
+    loop {
+        let result = rig.run(WakeReason::Ready, late);
+        frames.extend(rig.frames());
+        if parked(result).wait_for == WaitFor::NextStream {
+            break;
+        }
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 20);
+    assert_eq!(content_length(&frames), 20 * 100_000);
+}
+
+#[test]
+fn requests_wait_while_their_client_takes_no_responses() {
+    // One sixteenth of a million bytes, plus what has left in the first window.
+    check_owed(|| vec![b'x'; 100_000].into_response(), 10);
+    let path = std::env::temp_dir().join(format!("httpool-owed-{}", std::process::id()));
+    std::fs::write(&path, vec![b'x'; 100_000]).expect("a file can be written");
+    let file = path.clone();
+    let open = move || {
+        let file = std::fs::File::open(&file).expect("the file exists");
+        Body::from_file(file, 0..100_000).into_response()
+    };
+    check_owed(open, 8);
+    std::fs::remove_file(&path).expect("the file exists");
+}
