@@ -54,7 +54,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("localhost:4000".into());
-    let server = Server::builder().listen(address).http2(true).bind()?;
+    let server = Server::builder().listen(address).bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);
 
     let handle = server.handle();

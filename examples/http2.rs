@@ -74,10 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let address = arguments.next().unwrap_or("localhost:4443".into());
     let tls = Tls::builder().certificate_files(certificate, key).build()?;
-    let server = Server::builder()
-        .listen_tls(address, tls)
-        .http2(true)
-        .bind()?;
+    let server = Server::builder().listen_tls(address, tls).bind()?;
     println!("listening on https://{}", server.local_addrs()[0]);
 
     let handle = server.handle();

@@ -51,7 +51,7 @@
 //! * `brotli`, `gzip`, `zstd`: [layers] that compress responses and decompress requests, with the
 //!   crates brotli, flate2, and zstd, which needs a C compiler.
 //! * `files`: [`ServeDir`], a handler that serves a folder, with mime_guess and sha2.
-//! * `http2`: HTTP/2 on the same ports as HTTP/1.1 ([`Builder::http2`]).
+//! * `http2`: HTTP/2 on the same ports as HTTP/1.1, unless [`Builder::http2`] turns it off.
 //! * `proxy`: clients behind trusted proxies, and the PROXY protocol, with ipnet.
 //! * `rate-limit`: a [layer](layers) that limits the requests of each client, with governor.
 //! * `router` (default): routes in [`router`] and arguments of functions in [`extract`].

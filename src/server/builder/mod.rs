@@ -266,13 +266,13 @@ impl Builder {
     ///
     /// TLS clients choose between HTTP/2 and HTTP/1.1 in their handshake (ALPN). Other clients must
     /// know that the server speaks HTTP/2: a connection that begins with its preface speaks it, and
-    /// any other one HTTP/1.1. A handler finds the protocol of its request in
-    /// [`Request::version`](http::Request::version).
+    /// any other one HTTP/1.1. Handlers, limits and the drain are the same in both. A handler finds
+    /// the protocol of its request in [`Request::version`](http::Request::version).
     ///
     /// ```
     /// use httpool::{Request, Server};
     ///
-    /// let server = Server::builder().listen("127.0.0.1:0").http2(true).bind()?;
+    /// let server = Server::builder().listen("127.0.0.1:0").bind()?;
     /// let handler = |request: Request| format!("you speak {:?}\n", request.version());
     /// # let _ = (server, handler);
     /// # Ok::<(), httpool::BindError>(())
@@ -292,7 +292,7 @@ impl Builder {
     /// use httpool::Server;
     ///
     /// // The only client is a proxy, which sends the requests of many clients on few connections.
-    /// let builder = Server::builder().http2(true).max_streams(1000);
+    /// let builder = Server::builder().max_streams(1000);
     /// ```
     #[cfg(feature = "http2")]
     pub fn max_streams(mut self, streams: u32) -> Self {
@@ -309,7 +309,7 @@ impl Builder {
     /// use httpool::Server;
     ///
     /// // For uploads at 40 MB/s from clients with a round trip of 100 ms.
-    /// let builder = Server::builder().http2(true).stream_window(4 << 20);
+    /// let builder = Server::builder().stream_window(4 << 20);
     /// ```
     #[cfg(feature = "http2")]
     pub fn stream_window(mut self, bytes: u32) -> Self {
@@ -325,10 +325,7 @@ impl Builder {
     /// use httpool::Server;
     ///
     /// // Uploads are small, so a connection needs no more than a single stream.
-    /// let builder = Server::builder()
-    ///     .http2(true)
-    ///     .stream_window(128 << 10)
-    ///     .connection_window(128 << 10);
+    /// let builder = Server::builder().stream_window(128 << 10).connection_window(128 << 10);
     /// assert!(builder.conflicts().is_empty());
     /// ```
     #[cfg(feature = "http2")]
@@ -348,7 +345,7 @@ impl Builder {
     /// use httpool::Server;
     ///
     /// // The only client is a proxy with one connection, which may use all workers.
-    /// let builder = Server::builder().http2(true).workers(16).handlers_per_connection(16);
+    /// let builder = Server::builder().workers(16).handlers_per_connection(16);
     /// ```
     #[cfg(feature = "http2")]
     pub fn handlers_per_connection(mut self, handlers: usize) -> Self {
