@@ -1,14 +1,11 @@
 //! Encodes the heads of responses (RFC 9113 section 8.3.2).
 
-use http::header::{DATE, SET_COOKIE};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::http2::hpack::Encoder;
+use crate::http2::hpack::{Encoder, StaticName};
 use crate::message::Response;
 use crate::message::head::date::Date;
-use crate::message::head::response::{
-    content_length, is_set_by_the_server, last_status, omits_content,
-};
+use crate::message::head::response::{content_length, last_status, omits_content};
 use crate::message::headers::trailers;
 
 /// What follows the head of a response.
@@ -39,18 +36,23 @@ pub fn encode_head(
     }
     encoder.begin(block);
     encoder.status(status, block);
+    let mut has_date = false;
     for (name, value) in headers {
-        if !is_set_by_the_server(name) && !is_of_a_connection(name) {
-            field(name, value, encoder, block);
+        let text = name.as_str().as_bytes();
+        let known = StaticName::find(text);
+        has_date |= known == Some(StaticName::DATE);
+        if !is_dropped(known, text) {
+            field(known, text, value, encoder, block);
         }
     }
     let length = response.body().length();
     if let Some(length) = content_length(status, is_head, headers, length) {
         let mut digits = itoa::Buffer::new();
-        encoder.field(b"content-length", digits.format(length).as_bytes(), block);
+        let digits = digits.format(length).as_bytes();
+        encoder.named(StaticName::CONTENT_LENGTH, digits, block);
     }
-    if !headers.contains_key(DATE) {
-        encoder.field(b"date", date.as_bytes(), block);
+    if !has_date {
+        encoder.named(StaticName::DATE, date.as_bytes(), block);
     }
     match omits_content(status, is_head) {
         true => Content::Omitted,
@@ -67,23 +69,40 @@ pub fn encode_trailers(trailers: &HeaderMap, encoder: &mut Encoder, block: &mut 
     }
     encoder.begin(block);
     for (name, value) in allowed {
-        field(name, value, encoder, block);
+        let text = name.as_str().as_bytes();
+        field(StaticName::find(text), text, value, encoder, block);
     }
     true
 }
 
-/// Whether HTTP/2 forbids this header, beside those that the server sets itself (RFC 9113 section
-/// 8.2.2).
-fn is_of_a_connection(name: &HeaderName) -> bool {
-    matches!(name.as_str(), "keep-alive" | "proxy-connection" | "te")
+/// Whether the server sets this header itself, as in HTTP/1.1, or HTTP/2 forbids it (RFC 9113 section
+/// 8.2.2). Only names that the static table does not have are compared as text.
+fn is_dropped(known: Option<StaticName>, name: &[u8]) -> bool {
+    match known {
+        Some(known) => {
+            known == StaticName::CONTENT_LENGTH || known == StaticName::TRANSFER_ENCODING
+        }
+        None => matches!(
+            name,
+            b"connection" | b"keep-alive" | b"proxy-connection" | b"te" | b"upgrade"
+        ),
+    }
 }
 
 /// Appends a header, without spaces around its value, which HTTP/2 forbids (RFC 9113 section
 /// 8.2.1).
-fn field(name: &HeaderName, value: &HeaderValue, encoder: &mut Encoder, block: &mut Vec<u8>) {
-    let (text, bytes) = (name.as_str().as_bytes(), value.as_bytes().trim_ascii());
-    match name == SET_COOKIE || value.is_sensitive() {
-        true => encoder.secret_field(text, bytes, block),
-        false => encoder.field(text, bytes, block),
+fn field(
+    known: Option<StaticName>,
+    name: &[u8],
+    value: &HeaderValue,
+    encoder: &mut Encoder,
+    block: &mut Vec<u8>,
+) {
+    let bytes = value.as_bytes().trim_ascii();
+    let is_secret = value.is_sensitive() || known == Some(StaticName::SET_COOKIE);
+    match known {
+        _ if is_secret => encoder.secret_field(name, bytes, block),
+        Some(known) => encoder.named(known, bytes, block),
+        None => encoder.field(name, bytes, block),
     }
 }

@@ -28,14 +28,17 @@ pub(super) fn decode(input: &[u8], prefix_bits: u32) -> Result<(usize, usize), H
 }
 
 /// Appends an integer. The bits of `pattern` above the prefix say what it is.
+#[inline]
 pub(super) fn encode(value: usize, pattern: u8, prefix_bits: u32, output: &mut Vec<u8>) {
     let mask = prefix_mask(prefix_bits);
-    if value < usize::from(mask) {
-        output.push(pattern | value as u8);
-        return;
+    match value < usize::from(mask) {
+        true => output.push(pattern | value as u8),
+        false => encode_long(value - usize::from(mask), pattern | mask, output),
     }
-    output.push(pattern | mask);
-    let mut rest = value - usize::from(mask);
+}
+
+fn encode_long(mut rest: usize, first: u8, output: &mut Vec<u8>) {
+    output.push(first);
     while rest >= 0x80 {
         output.push(rest as u8 | 0x80);
         rest >>= 7;

@@ -18,6 +18,7 @@ mod tests;
 pub use self::decoder::{Decoder, Field};
 pub use self::encoder::Encoder;
 pub use self::error::HpackError;
+pub(in crate::http2) use self::static_table::StaticName;
 
 /// What a header counts beside the bytes of its name and value, in the dynamic table (RFC 7541
 /// section 4.1) and in the size of a list of headers (RFC 9113 section 6.5.2).

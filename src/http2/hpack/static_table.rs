@@ -68,64 +68,72 @@ const ENTRIES: [(&[u8], &[u8]); 61] = [
 /// The number of entries, which is also the last index.
 pub(super) const LEN: usize = ENTRIES.len();
 
-/// The length of the longest name.
-const LONGEST: usize = "access-control-allow-origin".len();
+/// The first entry of each name, by the place of the name; 0 where there is none.
+static FIRST: [u8; 256] = first();
 
-/// The indices in the order of the lengths of their names, and where each length begins. Few names
-/// have the same length, so a search compares few of them.
-static BY_LENGTH: ([u8; LEN], [u8; LONGEST + 2]) = by_length();
-
-const fn by_length() -> ([u8; LEN], [u8; LONGEST + 2]) {
-    let (mut order, mut starts) = ([0; LEN], [0; LONGEST + 2]);
-    let (mut position, mut length) = (0, 0);
-    while length <= LONGEST {
-        starts[length] = position as u8;
-        let mut entry = 0;
-        while entry < LEN {
-            if ENTRIES[entry].0.len() == length {
-                order[position] = entry as u8 + 1;
-                position += 1;
-            }
-            entry += 1;
-        }
-        length += 1;
+const fn first() -> [u8; 256] {
+    let mut first = [0; 256];
+    let mut entry = LEN;
+    while entry > 0 {
+        let place = place(ENTRIES[entry - 1].0);
+        let other = first[place] as usize;
+        assert!(
+            other == 0 || is_same(ENTRIES[entry - 1].0, ENTRIES[other - 1].0),
+            "each name has a place of its own"
+        );
+        first[place] = entry as u8;
+        entry -= 1;
     }
-    assert!(position == LEN, "no name is longer");
-    starts[length] = position as u8;
-    (order, starts)
+    first
 }
 
-/// What the table has of a header.
+/// `==` of slices, which constants can't use.
+const fn is_same(name: &[u8], other: &[u8]) -> bool {
+    let mut index = 0;
+    while index < name.len() && index < other.len() && name[index] == other[index] {
+        index += 1;
+    }
+    index == name.len() && index == other.len()
+}
+
+/// The place of a name, by its length, first and last byte. No two of the table share one, so a
+/// lookup compares one name; comparing all of one length took six times as many instructions.
+const fn place(name: &[u8]) -> usize {
+    match name {
+        [first, .., last] => (name.len() + *first as usize * 10 + *last as usize * 4) % 256,
+        _ => 0,
+    }
+}
+
+/// A name of the table, as the index of the first entry that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Match {
-    Whole(usize),
-    Name(usize),
-    None,
+pub(in crate::http2) struct StaticName(u8);
+
+impl StaticName {
+    pub(in crate::http2) const STATUS: Self = Self(8);
+    pub(in crate::http2) const CONTENT_LENGTH: Self = Self(28);
+    pub(in crate::http2) const DATE: Self = Self(33);
+    pub(in crate::http2) const SET_COOKIE: Self = Self(55);
+    pub(in crate::http2) const TRANSFER_ENCODING: Self = Self(57);
+
+    /// The name, if the table has it.
+    #[inline]
+    pub(in crate::http2) fn find(name: &[u8]) -> Option<Self> {
+        let index = FIRST[place(name)];
+        let (known, _) = ENTRIES.get(usize::from(index).checked_sub(1)?)?;
+        (*known == name).then_some(Self(index))
+    }
+
+    /// The index of its first entry.
+    #[inline]
+    pub(super) fn index(self) -> u8 {
+        self.0
+    }
 }
 
 /// The name and value of an index.
 pub(super) fn get(index: usize) -> Option<(&'static [u8], &'static [u8])> {
     ENTRIES.get(index.checked_sub(1)?).copied()
-}
-
-/// The entry with this name and value, else the first one with this name.
-pub(super) fn find(name: &[u8], value: &[u8]) -> Match {
-    let (order, starts) = &BY_LENGTH;
-    let Some([start, end]) = starts.get(name.len()..).and_then(<[u8]>::first_chunk) else {
-        return Match::None;
-    };
-    let mut found = Match::None;
-    for index in &order[usize::from(*start)..usize::from(*end)] {
-        let index = usize::from(*index);
-        let entry = ENTRIES[index - 1];
-        if entry == (name, value) {
-            return Match::Whole(index);
-        }
-        if found == Match::None && entry.0 == name {
-            found = Match::Name(index);
-        }
-    }
-    found
 }
 
 #[cfg(test)]
@@ -154,20 +162,34 @@ mod tests {
     #[test]
     fn every_entry_is_found() {
         for index in 1..=LEN {
-            let (name, value) = get(index).expect("the index is in the table");
-            assert_eq!(find(name, value), Match::Whole(index));
+            let (name, _) = get(index).expect("the index is in the table");
             let first = (1..=LEN).find(|index| get(*index).is_some_and(|entry| entry.0 == name));
-            assert_eq!(find(name, b"other"), Match::Name(first.expect("it exists")));
+            let found = StaticName::find(name).expect("the name is in the table");
+            assert_eq!(Some(usize::from(found.index())), first);
         }
         for name in [
             "",
             "x",
             "hosts",
             "Host",
+            "hoot",
             "access-control-allow-headers!",
             ":statux",
         ] {
-            assert_eq!(find(name.as_bytes(), b""), Match::None, "{name}");
+            assert_eq!(StaticName::find(name.as_bytes()), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn constants_are_the_names_that_they_are_called() {
+        for (name, text) in [
+            (StaticName::STATUS, ":status"),
+            (StaticName::CONTENT_LENGTH, "content-length"),
+            (StaticName::DATE, "date"),
+            (StaticName::SET_COOKIE, "set-cookie"),
+            (StaticName::TRANSFER_ENCODING, "transfer-encoding"),
+        ] {
+            assert_eq!(StaticName::find(text.as_bytes()), Some(name), "{text}");
         }
     }
 }
