@@ -168,6 +168,7 @@ impl BodyChannel {
             return Ok(0);
         }
         let mut state = self.lock();
+        let mut deadline = None;
         loop {
             if let Some(End::Stopped) = state.end {
                 return Err(End::Stopped);
@@ -187,7 +188,7 @@ impl BodyChannel {
                 None => {}
             }
             if mem::replace(&mut state.is_handed_over, true) {
-                state = self.wait(state);
+                state = self.wait(state, &mut deadline);
             } else {
                 let expectation = mem::replace(&mut state.expectation, Expectation::None);
                 let needs_continue = expectation == Expectation::Continue;
@@ -203,14 +204,20 @@ impl BodyChannel {
         }
     }
 
-    /// Waits for content for one interval at most.
-    fn wait<'s>(&self, mut state: MutexGuard<'s, ChannelState>) -> MutexGuard<'s, ChannelState> {
+    /// Waits for content for one interval at most. The first wait of a read sets the deadline of all.
+    fn wait<'s>(
+        &self,
+        mut state: MutexGuard<'s, ChannelState>,
+        deadline: &mut Option<Instant>,
+    ) -> MutexGuard<'s, ChannelState> {
         if self.phase.get() >= Phase::Forced {
             state.end = Some(End::Stopped);
             return state;
         }
         let began = Instant::now();
-        let deadline = part_deadline(began, state.waited, state.received, &self.config);
+        let deadline = *deadline.get_or_insert_with(|| {
+            part_deadline(began, state.waited, state.received, &self.config)
+        });
         let left = deadline.saturating_duration_since(began);
         if left.is_zero() {
             state.end = Some(End::Rejected(RequestError::BodyTimeout));
@@ -368,5 +375,15 @@ mod tests {
         assert_eq!(read(&mut reader), Err(ErrorKind::NotConnected));
         inflow.push(b"1", true);
         assert_eq!(read(&mut reader), Err(ErrorKind::NotConnected));
+    }
+
+    #[test]
+    fn a_pause_of_several_intervals_ends_the_read() {
+        let (inflow, mut reader) = channel(2 * INTERVAL);
+        inflow.push(b"1", false);
+        let began = Instant::now();
+        assert_eq!(read(&mut reader), Err(ErrorKind::TimedOut));
+        assert!(began.elapsed() >= 2 * INTERVAL);
+        drop(inflow);
     }
 }
