@@ -50,6 +50,7 @@ fn main() {
     the_heads_of_http2();
     the_protocol_of_http2();
     borrowing_handler();
+    indexed_http2();
     owning_handler();
     borrowing_layer();
     behind_proxies();
@@ -194,6 +195,67 @@ impl Handler for Hello {
 /// Over a socket, with a handler that borrows the request.
 fn borrowing_handler() {
     check(|builder| builder, GET, Hello, 0);
+}
+
+/// Over a socket, with HTTP/2 and headers that are in the table.
+fn indexed_http2() {
+    const REQUEST: &[u8] = b"\x82\x86\x85\xbe";
+    const RESPONSE_END: &[u8] = b"\0\0\x05\0\x01";
+
+    let builder = Server::builder()
+        .listen("127.0.0.1:0")
+        .workers(2)
+        .http2(true);
+    let server = builder.bind().expect("some port is free");
+    let address = server.local_addrs()[0].to_string();
+    let handle = server.handle();
+    let running = thread::spawn(move || server.run(Hello));
+
+    let mut client = TcpStream::connect(address).expect("the server listens");
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("the timeout is not zero");
+    let mut number = 0_u32;
+    let mut buffer = [0; 1024];
+    let mut request_once = |before: &[u8], block: &[u8]| {
+        number = if number == 0 { 1 } else { number + 2 };
+        let mut message = [0; 128];
+        let head = [&[0, 0, block.len() as u8, 1, 5], &number.to_be_bytes()[..]];
+        let mut length = 0;
+        for part in [before, head[0], head[1], block] {
+            message[length..length + part.len()].copy_from_slice(part);
+            length += part.len();
+        }
+        let sent = client.write_all(&message[..length]);
+        sent.expect("the server reads the request");
+        // The settings of the server may come before.
+        let mut received = 0;
+        while !(buffer[..received].windows(5)).any(|part| part == RESPONSE_END)
+            || !buffer[..received].ends_with(b"hello")
+        {
+            let count = client.read(&mut buffer[received..]);
+            received += count.expect("the server responds");
+        }
+    };
+    // The preface, the settings, and a window that is never used up.
+    let opening = [
+        &http2::PREFACE[..],
+        b"\0\0\0\x04\0\0\0\0\0\0\0\x04\x08\0\0\0\0\0\x3f\0\0\0",
+    ]
+    .concat();
+    request_once(&opening, b"\x82\x86\x85\x41\x0elocalhost:4000");
+    (0..WARM_UP).for_each(|_| request_once(b"", REQUEST));
+    let began = Instant::now();
+    let allocations = allocations(|| (0..REQUESTS).for_each(|_| request_once(b"", REQUEST)));
+    let milliseconds = usize::try_from(began.elapsed().as_millis()).expect("the time fits");
+    let most = BESIDE_PER_MILLISECOND * (milliseconds + 1);
+    println!("{allocations} allocations for {REQUESTS} requests in {milliseconds} ms");
+    assert!(allocations <= most, "{allocations} for {REQUESTS}");
+
+    handle.shutdown();
+    drop(client);
+    let report = running.join().expect("the server does not panic");
+    assert_eq!(report.expect("the server does not fail").aborted, 0);
 }
 
 /// Over a socket, with a function that owns its request: the new header map costs two allocations.

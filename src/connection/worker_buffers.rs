@@ -4,10 +4,12 @@ use std::mem;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::call::Call;
+#[cfg(feature = "http2")]
+use super::http2::Http2Stream;
 use super::write_queue::WriteQueue;
 use crate::http1::{Date, Input, RequestBuffer};
 #[cfg(feature = "http2")]
-use crate::http2;
+use crate::http2::{self, StreamMemory};
 use crate::message::Overload;
 
 /// Room for one receive. Nearly every head fits, so that a request takes one call. Larger bodies are
@@ -31,6 +33,9 @@ pub(crate) struct WorkerBuffers {
     /// Whether the driven connection speaks HTTP/2, so that its request must be dropped.
     #[cfg(feature = "http2")]
     pub(super) is_http2: bool,
+    /// Memory for the streams of a connection that had none.
+    #[cfg(feature = "http2")]
+    pub(super) http2_streams: StreamMemory<Http2Stream>,
     /// Memory for content on its way from a file into frames.
     #[cfg(feature = "http2")]
     pub(super) scratch: Vec<u8>,
@@ -69,6 +74,8 @@ impl WorkerBuffers {
             http2_partial: http2::RequestBuffer::default(),
             #[cfg(feature = "http2")]
             is_http2: false,
+            #[cfg(feature = "http2")]
+            http2_streams: StreamMemory::default(),
             #[cfg(feature = "http2")]
             scratch: Vec::new(),
             call: None,

@@ -52,7 +52,7 @@ impl Http2 {
             }
             Some(_) => WaitFor::StreamsOrRoom,
             None if self.is_idle() => {
-                self.shrink();
+                self.shrink(buffers);
                 WaitFor::NextStream
             }
             None => WaitFor::Streams,
@@ -72,10 +72,10 @@ impl Http2 {
         })))
     }
 
-    /// Frees memory that an idle connection does not need.
-    fn shrink(&mut self) {
+    /// Returns memory that an idle connection does not need.
+    fn shrink(&mut self, buffers: &mut WorkerBuffers) {
         if let Some(mux) = &mut self.mux {
-            mux.shrink();
+            mux.return_memory(&mut buffers.http2_streams);
         }
         self.waiting = VecDeque::new();
         self.to_read = VecDeque::new();

@@ -28,6 +28,7 @@ use self::request::Called;
 use self::shutdown::Shutdown;
 use self::stats::OpenStreams;
 pub(crate) use self::stats::{Http2Event, Http2Stats};
+pub(super) use self::stream::Stream as Http2Stream;
 use self::stream::{Step, Stream};
 use super::connection_io::{ConnectionIo, Readiness};
 use super::state::State;
@@ -173,6 +174,7 @@ impl Http2 {
         buffers.is_http2 = true;
         if let Some(mux) = &mut self.mux {
             mux.tick(buffers.now);
+            mux.borrow_memory(&mut buffers.http2_streams);
         }
         // Only the waits for room and for the close are the socket's.
         if !matches!(

@@ -106,6 +106,7 @@ impl Http2 {
             ..MuxConfig::default()
         };
         let mut mux = Mux::new(config, buffers.write_queue.bytes());
+        mux.borrow_memory(&mut buffers.http2_streams);
         mux.tick(buffers.now);
         self.mux = Some(mux);
         Action::Nothing

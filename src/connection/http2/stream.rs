@@ -12,7 +12,7 @@ use crate::message::head::expectation::Expectation;
 
 /// A request with its response on one stream.
 #[derive(Debug, Default)]
-pub(super) struct Stream {
+pub(in crate::connection) struct Stream {
     /// When the head arrived.
     pub(super) since: Option<Instant>,
     pub(super) step: Step,

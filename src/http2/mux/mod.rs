@@ -28,6 +28,7 @@ use std::time::Instant;
 use self::reset_streams::ResetStreams;
 use self::schedule::Schedule;
 use self::shutdown::Shutdown;
+pub use self::streams::StreamMemory;
 use self::streams::{RequestState, Stream, Streams};
 use super::window::{DEFAULT_WINDOW, MAX_WINDOW};
 use super::{
@@ -289,9 +290,24 @@ impl<T: Default> Mux<T> {
             + self.schedule.held()
     }
 
-    /// Frees memory that is not needed while no stream is open. Call this before a long wait.
-    pub fn shrink(&mut self) {
-        self.streams.shrink();
+    /// Uses this memory for streams if the connection has none. So a worker needs it only once, and
+    /// not for each connection.
+    ///
+    /// ```
+    /// # use httpool::http2::{Mux, MuxConfig, StreamMemory};
+    /// let mut memory = StreamMemory::default();
+    /// let mut mux = Mux::<()>::new(MuxConfig::default(), &mut Vec::new());
+    /// mux.borrow_memory(&mut memory);
+    /// // ... until no stream is open ...
+    /// mux.return_memory(&mut memory);
+    /// ```
+    pub fn borrow_memory(&mut self, memory: &mut StreamMemory<T>) {
+        self.streams.borrow_memory(memory);
+    }
+
+    /// Returns memory that is not needed while no stream is open. Call this before a long wait.
+    pub fn return_memory(&mut self, memory: &mut StreamMemory<T>) {
+        self.streams.return_memory(memory);
         self.reset_streams.shrink();
     }
 

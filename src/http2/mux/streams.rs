@@ -1,5 +1,6 @@
 //! The open streams of a connection.
 
+use std::mem;
 use std::time::Instant;
 
 use crate::http2::{ErrorCode, Priority, ReceiveWindow, SendWindow, StreamId};
@@ -64,6 +65,16 @@ impl<T> Default for Streams<T> {
     }
 }
 
+/// Memory for streams, which connections without streams leave to others.
+#[derive(Debug)]
+pub struct StreamMemory<T>(Vec<Stream<T>>);
+
+impl<T> Default for StreamMemory<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
 impl<T> Streams<T> {
     /// Adds a stream whose number is higher than all others.
     pub(super) fn push(&mut self, stream: Stream<T>) {
@@ -105,9 +116,18 @@ impl<T> Streams<T> {
         self.streams.capacity() * size_of::<Stream<T>>()
     }
 
-    /// Frees memory if there is no stream.
-    pub(super) fn shrink(&mut self) {
-        self.streams.shrink_to(1);
+    /// Uses this memory if it has none.
+    pub(super) fn borrow_memory(&mut self, memory: &mut StreamMemory<T>) {
+        if self.streams.capacity() == 0 {
+            mem::swap(&mut self.streams, &mut memory.0);
+        }
+    }
+
+    /// Returns the memory if there is no stream.
+    pub(super) fn return_memory(&mut self, memory: &mut StreamMemory<T>) {
+        if self.streams.is_empty() {
+            memory.0 = mem::take(&mut self.streams);
+        }
     }
 
     /// Most lookups are for the newest stream.
