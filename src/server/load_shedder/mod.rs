@@ -21,6 +21,10 @@ const EVENTS: usize = 1024;
 /// Connections shed in one round: a few milliseconds' work, because the acceptor has other tasks.
 const MAX_SHED_PER_ROUND: u64 = 256;
 
+/// The scans of the ready channel take at most one part in this many of the time, unless a handler
+/// waits for content: the channel may be long.
+const SCAN_SHARE: u32 = 10;
+
 /// Marks per queue timeout: a 503 may be late by the timeout divided by this number.
 const MARKS: u32 = 16;
 
@@ -39,6 +43,8 @@ pub(super) struct LoadShedder {
     /// Marks of earlier rounds, the oldest first, kept while a connection that waited then may still
     /// be waiting.
     marks: VecDeque<Mark>,
+    /// When the ready channel is next scanned for multiplexed connections.
+    next_scan: Instant,
 }
 
 /// The state of the ready channel at one moment. The oldest connection can't be inspected without
@@ -59,6 +65,7 @@ impl LoadShedder {
             last_end: 0,
             late_end: 0,
             marks: VecDeque::new(),
+            next_scan: Instant::now(),
         }
     }
 
@@ -68,8 +75,10 @@ impl LoadShedder {
             self.queue_events(shared);
         }
         self.take_overdue(shared);
-        if shared.service.streaming.load(Ordering::Relaxed) > 0 {
+        let now = Instant::now();
+        if shared.service.streaming.load(Ordering::Relaxed) > 0 || now >= self.next_scan {
             self.drive_queued(shared);
+            self.next_scan = Instant::now() + now.elapsed() * SCAN_SHARE;
         }
         // The queue of a draining server shrinks by itself, and a client that retries would find no
         // server.

@@ -2,7 +2,8 @@ use httpool::Request;
 
 use crate::support::http2::Http2Client;
 use crate::support::{
-    Gate, GateWaiter, SOON, Transport, describe, eventually, over_every_transport,
+    Gate, GateWaiter, NEVER, SOON, TestServer, Transport, describe, eventually,
+    over_every_transport,
 };
 
 over_every_transport! {
@@ -74,4 +75,47 @@ fn requests_behind_blocked_handlers_are_shed(transport: Transport) {
     client.expect_body(held, "GET /gate ");
     let stream = client.get("/");
     client.expect_body(stream, "GET / ");
+}
+
+/// What arrives is more than a connection receives before it is others' turn.
+#[test]
+fn bodies_are_received_while_the_only_worker_is_blocked() {
+    let gate = Gate::new();
+    let server = TestServer::spawn(
+        |builder| builder.workers(1).queue_timeout(NEVER),
+        gated(gate.waiter()),
+    );
+    let mut client = Http2Client::connect(&server);
+    let held = client.get("/gate");
+    gate.expect_arrived(1);
+    let body = "x".repeat(10_000);
+    let streams = [(); 30].map(|()| client.post("/", &body));
+    client.settle();
+    gate.open();
+    client.expect_body(held, "GET /gate ");
+    for stream in streams {
+        client.expect_body(stream, format!("POST / {body}"));
+    }
+}
+
+/// A request that waits for a worker does not keep the connection from frames that need none.
+#[test]
+fn frames_are_received_while_a_request_waits_for_a_worker() {
+    let gate = Gate::new();
+    let server = TestServer::spawn(|builder| builder.queue_timeout(NEVER), gated(gate.waiter()));
+    let mut holders = [(); 2].map(|()| Http2Client::connect(&server));
+    let mut client = Http2Client::connect(&server);
+    // A new connection needs a worker that finds out which protocol it speaks.
+    client.settle();
+    let held = holders.each_mut().map(|client| client.get("/gate"));
+    gate.expect_arrived(2);
+    let waiting = client.get("/");
+    for _ in 0..3 {
+        client.settle();
+    }
+    gate.open();
+    client.expect_body(waiting, "GET / ");
+    for (client, stream) in holders.iter_mut().zip(held) {
+        client.expect_body(stream, "GET /gate ");
+    }
 }
