@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl<T: Default> Mux<T> {
     /// Receives frames from the start of the input until something has happened that the caller
     /// must know, and removes them. What is to be sent is appended to `out`. It is at most one and a
-    /// half times as long as the input that was removed, and 13 bytes.
+    /// half times as long as the input that was removed, and 13 bytes, and once the
+    /// [announcement](Self::announce_shutdown) of 34 bytes.
     ///
     /// # Errors
     ///

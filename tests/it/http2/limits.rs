@@ -1,10 +1,13 @@
+use httpool::Request;
 use httpool::http2::ErrorCode;
 
 use crate::support::http2::{
     END_HEADERS, END_STREAM, Frame, Http2Client, kind, request_fields, setting,
 };
 use crate::support::request::Field;
-use crate::support::{TestServer, Transport, mirror, over_every_transport};
+use crate::support::{
+    Gate, NEVER, TestServer, Transport, eventually, mirror, over_every_transport,
+};
 
 over_every_transport! {
     header_list_over_the_limit_gets_431_and_the_connection_goes_on,
@@ -263,4 +266,52 @@ fn heads_of_many_frames_are_one_head() {
     }
     client.send_frames(&frames);
     client.expect_body(stream, "");
+}
+
+/// Requests that wait for a worker hold memory: their heads, bodies and trailers.
+#[test]
+fn waiting_requests_count_against_the_budget() {
+    const REQUESTS: usize = 20;
+    const SIZE: usize = 10_000;
+    let gate = Gate::new();
+    let waiter = gate.waiter();
+    let server = TestServer::spawn(
+        |builder| builder.workers(1).queue_timeout(NEVER),
+        move |request: Request| {
+            waiter.wait();
+            mirror(request)
+        },
+    );
+    let long = "x".repeat(SIZE);
+    type Send = fn(&mut Http2Client, &str) -> u32;
+    let send: [(&str, Send); 3] = [
+        ("heads", |client, long| {
+            let fields = [&request_fields("GET", "/")[..], &[("long", long)]].concat();
+            client.request(&fields)
+        }),
+        ("bodies", |client, long| client.post("/", long)),
+        ("trailers", |client, long| {
+            let stream = client.open_post("/");
+            client.data(stream, "x", 0);
+            client.send_frame(&Frame::headers(stream, &[("long", long)], END_STREAM));
+            stream
+        }),
+    ];
+    let mut held = Http2Client::connect(&server);
+    let mut streams = vec![held.get("/")];
+    gate.expect_arrived(1);
+    let mut waiting = 0;
+    for (what, send) in send {
+        streams.extend((0..REQUESTS).map(|_| send(&mut held, &long)));
+        held.settle();
+        waiting += REQUESTS * SIZE;
+        eventually(what, || server.handle().snapshot().buffered >= waiting);
+    }
+    gate.open();
+    for stream in streams {
+        held.expect_status(stream, 200);
+    }
+    eventually("the memory is returned", || {
+        server.handle().snapshot().buffered < SIZE
+    });
 }
