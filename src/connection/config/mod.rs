@@ -85,7 +85,8 @@ pub mod defaults {
     pub const MAX_CONNECTIONS: usize = 16_384;
 
     /// Descriptors per connection: its socket, and a file that is being sent. If all clients download
-    /// files slowly, a server with fewer descriptors could open no file and accept no connection.
+    /// files slowly, a server with fewer descriptors could open no file and accept no connection. An
+    /// HTTP/2 connection may send about eight files at a time; its further requests wait meanwhile.
     pub const DESCRIPTORS_PER_CONNECTION: usize = 2;
 
     /// Longest request head in bytes, request line and headers together. Most servers allow between 8

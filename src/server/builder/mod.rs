@@ -138,6 +138,9 @@ impl Builder {
     /// is shared, as clones of one [`Bytes`](bytes::Bytes) are, does not count. Default:
     /// [`MAX_BUFFERED_MEMORY`](crate::defaults::MAX_BUFFERED_MEMORY).
     ///
+    /// While the responses of one HTTP/2 connection take a sixteenth of this memory, its further
+    /// requests wait.
+    ///
     /// A response counts with all of its bytes until more than half of them are sent. The rest then
     /// moves to memory of its own size.
     ///

@@ -17,6 +17,7 @@ use std::convert::Infallible;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -248,10 +249,15 @@ impl<T: Source, M> Poller<T, M> {
     pub(super) fn release(&self, token: Token) {
         let mut state = lock(&self.slot(token.slot).state);
         state.generation = state.generation.wrapping_add(1);
-        let messages = mem::replace(&mut state.occupant, Occupant::Vacant);
+        let last = mem::replace(&mut state.occupant, Occupant::Vacant);
         drop(state);
-        // The parts of a message may be a handler's, whose drop must not run under the lock.
-        drop(messages);
+        // The parts of a message may be a handler's. Their drop must not run under the lock, and if
+        // it panics twice while one list is dropped, the process ends.
+        if let Occupant::Notified(_, Some(messages)) = last {
+            for message in *messages {
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(message)));
+            }
+        }
         lock(&self.free).returned.push(token.slot);
     }
 
