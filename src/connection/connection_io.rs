@@ -29,6 +29,8 @@ pub(super) struct ConnectionIo {
     /// Input and output of a lent connection.
     pub(super) lent: Option<Box<LentBuffers>>,
     pub(super) state: State,
+    /// Why the connection closes if it closes in order.
+    pub(super) end: CloseReason,
     pub(super) readiness: Readiness,
     pub(super) deadlines: Deadlines,
     /// The connection's share of the memory budget: its incomplete requests and unsent output.
@@ -62,6 +64,7 @@ impl ConnectionIo {
             unsent: None,
             lent: None,
             state,
+            end: CloseReason::Answered,
             readiness: Readiness::Readable,
             deadlines: state.deadlines(now, &service.config),
             share: Share::new(&service.budget),

@@ -64,7 +64,7 @@ impl ConnectionIo {
         match self.state {
             #[cfg(feature = "_tls")]
             State::TlsFailed => CloseReason::HandshakeFailed,
-            _ => CloseReason::Answered,
+            _ => self.end,
         }
     }
 

@@ -203,6 +203,11 @@ impl Http2 {
             self.fail(&Error::Connection { code, reason }, io, buffers);
             return Ok(Flow::Continue);
         }
+        // Another request may be on its way.
+        if self.idleness.has_had_request && self.begin_shutdown(buffers) {
+            io.end = CloseReason::Idle;
+            return Ok(Flow::Continue);
+        }
         if let Some(mux) = &mut self.mux {
             mux.shut_down(ErrorCode::NoError, b"", buffers.write_queue.bytes());
             self.stats.add_goaway(ErrorCode::NoError);

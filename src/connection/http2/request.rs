@@ -16,7 +16,7 @@ use super::streamed_body::{BodyChannel, Inflow};
 use crate::connection::call::Call;
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::transaction::{ReceivedRequest, Transaction};
-use crate::connection::{Admission, Phase, Service, WorkerBuffers};
+use crate::connection::{Admission, CloseReason, Phase, Service, WorkerBuffers};
 use crate::http2::{Head, KeptRequest, Mux, RequestBuffer, StreamId};
 use crate::message::head::expectation::Expectation;
 use crate::message::request_error::RequestError;
@@ -78,6 +78,7 @@ impl Http2 {
     ) -> Option<Called> {
         self.turn.steps -= 1;
         self.idleness.has_had_request = true;
+        io.end = CloseReason::Answered;
         // The head that arrives now is another one, with its own time.
         self.idleness.head = None;
         if let Some(entry) = self.stream_mut(stream) {

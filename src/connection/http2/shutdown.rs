@@ -1,4 +1,5 @@
-//! The orderly end of a connection in two steps (RFC 9113 section 6.8).
+//! The orderly end of a connection in two steps (RFC 9113 section 6.8): in a drain, after a response
+//! that closes the connection, or if the client has sent no request for too long.
 //!
 //! The first GOAWAY refuses nothing; it asks the client to open no more streams. A PING follows it.
 //! Requests that the client has sent before it read the GOAWAY arrive before the acknowledgement of
@@ -12,8 +13,8 @@ use super::stream::Step;
 use crate::connection::close::CloseMode;
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::state::State;
-use crate::connection::{Phase, Service, WorkerBuffers};
-use crate::http2::ErrorCode;
+use crate::connection::{CloseReason, Phase, Service, WorkerBuffers};
+use crate::http2::{ErrorCode, Mux};
 
 /// How long the acknowledgement of the PING may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -49,12 +50,14 @@ impl Shutdown {
 }
 
 impl Http2 {
-    /// Sends the first GOAWAY, unless it was sent.
-    pub(super) fn begin_shutdown(&mut self, buffers: &mut WorkerBuffers) {
-        if let (Shutdown::None, Some(mux)) = (self.shutdown, &mut self.mux) {
-            mux.announce_shutdown(buffers.write_queue.bytes());
-            self.shutdown = Shutdown::Announced { since: buffers.now };
-        }
+    /// Sends the first GOAWAY. Returns whether it was still to be sent.
+    pub(super) fn begin_shutdown(&mut self, buffers: &mut WorkerBuffers) -> bool {
+        let (Shutdown::None, Some(mux)) = (self.shutdown, &mut self.mux) else {
+            return false;
+        };
+        mux.announce_shutdown(buffers.write_queue.bytes());
+        self.shutdown = Shutdown::Announced { since: buffers.now };
+        true
     }
 
     /// Takes the next step of the shutdown if it is due.
@@ -71,7 +74,9 @@ impl Http2 {
             if service.phase.get() == Phase::Running || !may_begin {
                 return;
             }
-            self.begin_shutdown(buffers);
+            if self.begin_shutdown(buffers) && self.mux.as_ref().is_some_and(Mux::is_empty) {
+                io.end = CloseReason::Drained;
+            }
         }
         let is_due = match self.shutdown {
             Shutdown::Acknowledged => true,
@@ -80,6 +85,11 @@ impl Http2 {
             }
             Shutdown::None | Shutdown::Last => false,
         };
+        // A client that has been idle for long and does not acknowledge is gone.
+        let mode = match self.shutdown {
+            Shutdown::Announced { .. } if io.end == CloseReason::Idle => CloseMode::Immediate,
+            _ => CloseMode::Linger,
+        };
         let Some(mux) = &mut self.mux else { return };
         if is_due {
             mux.shut_down(ErrorCode::NoError, b"", buffers.write_queue.bytes());
@@ -87,12 +97,17 @@ impl Http2 {
             self.stats.add_goaway(ErrorCode::NoError);
         }
         if matches!(self.shutdown, Shutdown::Last) && io.state == State::Http {
-            self.close_if_done(io, buffers);
+            self.close_if_done(mode, io, buffers);
         }
     }
 
     /// Closes the connection once all responses are complete.
-    fn close_if_done(&mut self, io: &mut ConnectionIo, buffers: &mut WorkerBuffers) {
+    fn close_if_done(
+        &mut self,
+        mode: CloseMode,
+        io: &mut ConnectionIo,
+        buffers: &mut WorkerBuffers,
+    ) {
         let Some(mux) = &mut self.mux else { return };
         let is_done = |step: &Step| matches!(step, Step::Discarding(_));
         if mux.streams().all(|(_, stream)| is_done(&stream.step)) {
@@ -100,7 +115,7 @@ impl Http2 {
             for stream in discarded {
                 self.reset(stream, ErrorCode::NoError, buffers);
             }
-            io.state = State::Closing(CloseMode::Linger);
+            io.state = State::Closing(mode);
             io.deadlines.end();
         }
     }

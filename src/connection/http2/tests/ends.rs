@@ -10,9 +10,34 @@ fn an_idle_connection_ends_with_goaway() {
     let pending = parked(rig.run(WakeReason::Ready, now));
     assert_eq!(pending.deadline, now + rig.service.config.idle_timeout);
     rig.frames();
-    let result = rig.run(WakeReason::Expired, pending.deadline);
+    let now = pending.deadline;
+    rig.run(WakeReason::Expired, now);
+    let last = StreamId::MAX.get();
+    assert_eq!(
+        rig.frames(),
+        [Seen::Goaway(Some(last), ErrorCode::NoError), Seen::Ping]
+    );
+    // The client does not acknowledge it.
+    let result = rig.run(WakeReason::Expired, now + Duration::from_secs(1));
     assert!(matches!(result, DriveResult::Close(CloseReason::Idle)));
     assert_eq!(rig.frames(), [Seen::Goaway(Some(1), ErrorCode::NoError)]);
+}
+
+#[test]
+fn a_request_that_crosses_the_idle_timeout_is_handled() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| "yes");
+    rig.send_request(1, "GET", true);
+    let now = parked(rig.run(WakeReason::Ready, now)).deadline;
+    rig.run(WakeReason::Expired, now);
+    rig.frames();
+    rig.send_request(3, "POST", true);
+    rig.run(WakeReason::Ready, now);
+    assert_eq!(rig.frames(), response(3, b"yes"));
+    let result = rig.run(WakeReason::Expired, now + Duration::from_secs(1));
+    assert_eq!(rig.frames(), [Seen::Goaway(Some(3), ErrorCode::NoError)]);
+    let result = rig.run(WakeReason::Expired, parked(result).deadline);
+    assert!(matches!(result, DriveResult::Close(CloseReason::Answered)));
 }
 
 #[test]
@@ -38,6 +63,7 @@ fn a_drain_ends_the_connection_in_two_steps() {
     assert_eq!(parked(result).wait_for, WaitFor::PeerClose);
     assert_eq!(rig.frames(), [Seen::Goaway(Some(3), ErrorCode::NoError)]);
 }
+
 /// Its client may be about to send a request, which a GOAWAY would forbid.
 #[test]
 fn a_drain_lets_a_new_connection_send_a_request() {
