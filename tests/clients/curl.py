@@ -96,7 +96,7 @@ def tls(check, stage):
     with stage.server(*flags) as server:
         url = server.secure_urls[0]
         for version in ("1.2", "1.3"):
-            only = ["--cacert", certificate, f"--tlsv{version}", "--tls-max", version]
+            only = ["--http1.1", "--cacert", certificate, f"--tlsv{version}", "--tls-max", version]
             with check(f"TLS {version}: requests go over one connection, in HTTP/1.1"):
                 done = curl(*only, urls=[f"{url}/{n}" for n in range(3)])
                 expect([(a.body, a.connects, a.version) for a in done.responses],
@@ -306,9 +306,6 @@ def other_protocols(check, url):
     with check("an offer to upgrade to HTTP/2 is ignored"):
         done = curl("--http2", urls=[url])
         expect((done.response.status, done.response.version), (200, "1.1"), "the response")
-    with check("HTTP/2 with prior knowledge fails at once, and not by a timeout"):
-        done = curl("--http2-prior-knowledge", urls=[url])
-        require(done.code not in (0, 28), f"curl's exit code is {done.code}")
     with check("a PROXY header on a plain listener gets a readable 400"):
         response = curl("--haproxy-protocol", urls=[url]).response
         expect(response.status, 400, "the status")

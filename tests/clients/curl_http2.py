@@ -8,7 +8,7 @@ from pathlib import Path
 
 from checks import expect, expect_in, require
 from curl import JSON, curl, issue, sized
-from httpool import HTTP2, MAX_BODY, METHODS, PAGE
+from httpool import MAX_BODY, METHODS, PAGE
 
 CLEAR = ["--http2-prior-knowledge"]
 
@@ -43,7 +43,7 @@ class Client:
 def run(check, stage):
     version = subprocess.run(["curl", "-q", "--version"], capture_output=True, text=True).stdout
     sends_one = version.startswith("curl 7.88.")
-    with stage.server(*HTTP2) as server:
+    with stage.server() as server:
         client = Client("in the clear", CLEAR, server.url, sends_one)
         exchanges(check, client, stage.scratch)
         with check("a Unix socket works the same"):
@@ -70,7 +70,7 @@ def tls(check, stage):
     certificate, key = issue(stage.scratch)
     listen = ["--listen-tls", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key]
     trust = ["--cacert", certificate]
-    with stage.server(*HTTP2, *listen) as server:
+    with stage.server(*listen) as server:
         url = server.secure_urls[0]
         exchanges(check, Client("over TLS", [*trust, "--http2"], url), stage.scratch)
         with check("TLS 1.2 selects HTTP/2 too"):
@@ -200,7 +200,7 @@ def folder(check, stage, listen, trust):
     (root / "index.html").write_bytes(PAGE)
     large = os.urandom(8 * 1024 * 1024 + 1)
     (root / "large").write_bytes(large)
-    with stage.server(*HTTP2, *listen, "--root", root) as server:
+    with stage.server(*listen, "--root", root) as server:
         client = Client("files", [*trust, "--http2"], server.secure_urls[0])
         with check("files: 8 MiB arrive, in the clear"):
             [response] = Client("files", CLEAR, server.url)(paths=["/large"])

@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass, field
 
 from checks import TIMEOUT, expect, require
-from httpool import HTTP2, MAX_BODY, PAGE
+from httpool import MAX_BODY, PAGE
 
 FRAME_HEADER = 9
 GOAWAY = 7
@@ -157,7 +157,7 @@ class Connection:
 
 
 def run(check, stage):
-    with stage.server(*HTTP2) as server:
+    with stage.server() as server:
         streams(check, server.port)
         flow_control(check, server.port)
         bodies(check, server.port)
@@ -267,7 +267,7 @@ def bodies(check, port):
 
 def drain(check, stage):
     """A server that shuts down while requests are open."""
-    with stage.server(*HTTP2) as server, Connection(server.port) as client:
+    with stage.server() as server, Connection(server.port) as client:
         with check("a server that shuts down completes open requests, and refuses none before"):
             first, second = client.start("POST"), client.start("POST")
             client.send(first, b"first")
@@ -285,7 +285,7 @@ def drain(check, stage):
             report = server.wait_for_end()
             expect((report.answered, report.aborted), (3, 0), "responses and aborted requests")
             server.expect_clean_end()
-    with stage.server(*HTTP2) as server, Connection(server.port) as client:
+    with stage.server() as server, Connection(server.port) as client:
         with check("a server that shuts down closes an idle connection after a GOAWAY"):
             client.finish(client.get())
             server.terminate()

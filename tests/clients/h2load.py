@@ -7,7 +7,6 @@ from pathlib import Path
 
 from checks import FAMILY_TIMEOUT, expect
 from curl import JSON, issue
-from httpool import HTTP2
 
 REQUESTS = 20_000
 
@@ -33,7 +32,7 @@ def run(check, stage):
     body = Path(stage.scratch, "body.json")
     post = [f"--data={body}", f"--header={JSON}"]
     clients = [(1, 1), (1, 100), (64, 10), (200, 1)]
-    with stage.server(*HTTP2) as server:
+    with stage.server() as server:
         for connections, streams in clients:
             with check(f"{REQUESTS} requests on {connections} connections, {streams} at once on "
                        "each"):
@@ -44,7 +43,7 @@ def run(check, stage):
             expect((report.accepted, report.answered),
                    (sum(connections for connections, _ in clients), len(clients) * REQUESTS),
                    "connections and requests")
-    with stage.server(*HTTP2) as server:
+    with stage.server() as server:
         for size, count in [(1024, REQUESTS), (64 * 1024, REQUESTS // 20)]:
             with check(f"{count} bodies of {size} bytes come back"):
                 body.write_text('{"data":"%s"}' % ("x" * (size - 11)))
@@ -62,7 +61,7 @@ def run(check, stage):
         return
     certificate, key = issue(stage.scratch)
     listen = ["--listen-tls", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key]
-    with stage.server(*HTTP2, *listen) as server:
+    with stage.server(*listen) as server:
         with check(f"over TLS, {REQUESTS} requests on 8 connections"):
             all_succeed(REQUESTS, "--clients=8", "--max-concurrent-streams=10",
                         server.secure_urls[0])

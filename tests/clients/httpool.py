@@ -20,9 +20,6 @@ MAX_BODY = 10 * 1024 * 1024
 PAGE = b"<h1>Welcome to my Server</h1>"
 METHODS = "GET, HEAD, POST, OPTIONS"
 
-# The flags that enable HTTP/2.
-HTTP2 = ("--http2", "on")
-
 # Longer than the server's drain timeout, in seconds.
 STOP_TIMEOUT = 40
 

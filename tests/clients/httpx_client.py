@@ -8,13 +8,13 @@ import ssl
 
 from checks import TIMEOUT, expect, expect_in
 from curl import issue
-from httpool import HTTP2, MAX_BODY, METHODS, PAGE
+from httpool import MAX_BODY, METHODS, PAGE
 
 
 def run(check, stage):
     # Without HTTP/1.1, httpx uses HTTP/2 in the clear.
     options = {"http1": False, "http2": True, "trust_env": False, "timeout": TIMEOUT}
-    with stage.server(*HTTP2) as server:
+    with stage.server() as server:
         exchanges(check, server.url, "in the clear", options)
         with check("in the clear, the server counts a connection for each client"):
             expect(server.expect_clean_end().accepted, 2, "connections accepted")
@@ -24,7 +24,7 @@ def run(check, stage):
     certificate, key = issue(stage.scratch)
     listen = ["--listen-tls", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key]
     options |= {"http1": True, "verify": ssl.create_default_context(cafile=certificate)}
-    with stage.server(*HTTP2, *listen) as server:
+    with stage.server(*listen) as server:
         exchanges(check, server.secure_urls[0], "over TLS", options)
         with check("over TLS, the server exits with code 0, nothing aborted, no warning"):
             server.expect_clean_end()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from checks import TIMEOUT, expect, require
 from curl import issue
-from httpool import HTTP2, MAX_BODY, PAGE
+from httpool import MAX_BODY, PAGE
 
 # A row of its statistics: the times, the status, the size of the body, and the path.
 ROW = re.compile(r"^ *\d+ +\+\S+ +\+\S+ +\S+ +(\d+) +(\S+) (\S+)$", re.MULTILINE)
@@ -30,7 +30,7 @@ def statuses(*arguments, stdin=b""):
 
 
 def run(check, stage):
-    with stage.server(*HTTP2) as server:
+    with stage.server() as server:
         requests(check, server.url)
         uploads(check, server.url, stage.scratch)
         windows(check, server.url)
@@ -45,7 +45,7 @@ def run(check, stage):
 def tls(check, stage):
     certificate, key = issue(stage.scratch)
     listen = ["--listen-tls", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key]
-    with stage.server(*HTTP2, *listen) as server:
+    with stage.server(*listen) as server:
         with check("over TLS, 200 requests at once get their responses"):
             expect(statuses("--multiply=200", server.secure_urls[0]), [200] * 200, "the statuses")
         with check("over TLS, a body comes back"):

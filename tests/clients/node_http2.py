@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 from curl import issue
-from httpool import HTTP2
 
 HERE = Path(__file__).resolve().parent
 
@@ -12,7 +11,7 @@ SCRIPTS = {"node:http2": "node_http2.mjs", "undici-http2": "undici_http2.mjs"}
 
 
 def run(check, stage):
-    flags, secure = [*HTTP2], []
+    flags, secure = [], []
     if shutil.which("openssl"):
         certificate, key = issue(stage.scratch)
         flags += ["--listen-tls", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key]

@@ -3,7 +3,6 @@
 from functools import partial
 
 from checks import expect, require
-from httpool import HTTP2
 from proxy import CLIENTS, Load, Proxy, body_too_large, both_ways, client_address
 
 # The name of the proxy, which has the same configuration as for HTTP/1.1.
@@ -11,7 +10,7 @@ HAPROXY = partial(Proxy, "haproxy", protocol="proto h2")
 
 
 def run(check, stage):
-    with stage.server(*HTTP2) as server:
+    with stage.server() as server:
         with HAPROXY(server) as proxy:
             both_ways(check, proxy, health_check=False)
             body_too_large(check, proxy)
@@ -19,7 +18,7 @@ def run(check, stage):
                 server.expect_clean_end()
     few_connections(check, stage)
     idle(check, stage)
-    with stage.server(*HTTP2, "--trusted-proxy", "127.0.0.1", "--forwarded-by", "forwarded") as \
+    with stage.server("--trusted-proxy", "127.0.0.1", "--forwarded-by", "forwarded") as \
             server, HAPROXY(server) as proxy:
         client_address(check, proxy, "/headers/", "http", " with Forwarded")
     for flags in [(), ("--drain-delay", "250ms"), ("--drain-idle", "0ms")]:
@@ -28,7 +27,7 @@ def run(check, stage):
 
 def few_connections(check, stage):
     total = 800
-    with stage.server(*HTTP2) as server, HAPROXY(server) as proxy:
+    with stage.server() as server, HAPROXY(server) as proxy:
         with check(f"{total} requests of {CLIENTS} concurrent clients get their own responses"):
             load = Load(proxy, total)
             load.run()
@@ -40,7 +39,7 @@ def few_connections(check, stage):
 
 
 def idle(check, stage):
-    with stage.server(*HTTP2, "--idle-timeout", "200ms") as server, HAPROXY(server) as proxy:
+    with stage.server("--idle-timeout", "200ms") as server, HAPROXY(server) as proxy:
         with check("the proxy notices a closed idle connection and opens another one"):
             connection = proxy.connection()
             for number in range(3):
@@ -57,7 +56,7 @@ def drain(check, stage, flags):
     """Shuts down one of two servers under load."""
     total = 2000
     how = f" with {' '.join(flags)}" if flags else ""
-    with stage.server(*HTTP2, *flags) as leaving, stage.server(*HTTP2) as staying:
+    with stage.server(*flags) as leaving, stage.server() as staying:
         with HAPROXY(leaving, staying) as proxy:
             load = Load(proxy, total)
             load.at(total // 4, leaving.terminate)
