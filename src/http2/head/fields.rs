@@ -4,10 +4,11 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::HeaderName;
 
-use super::names::Names;
+use super::names::{self, Names};
 use super::text::Line;
 use super::{Head, Rejection};
 use crate::http2::Priority;
+use crate::http2::hpack::StaticName;
 use crate::message::head::content_length;
 use crate::message::head::expectation::{self, Expectation};
 use crate::message::head::host::is_host;
@@ -19,13 +20,15 @@ pub(super) fn read(
     line: Line,
     names: &mut Names,
 ) -> Result<(HeaderName, HeaderValue), Rejection> {
-    let name = &head[line.name()];
-    // `HeaderName` would accept upper case, and `HeaderValue` the spaces.
-    if name.iter().any(u8::is_ascii_uppercase) {
-        return Err(malformed_name(name));
-    }
-    let name = names.get(name).map_err(|_| malformed_name(name))?;
+    let name = match line.known.and_then(names::known) {
+        Some(known) => known,
+        None => {
+            let name = &head[line.name()];
+            names.get(name).ok_or_else(|| malformed_name(name))?
+        }
+    };
     let value = head.slice(line.value());
+    // `HeaderValue` would accept the spaces.
     if is_padded(&value) {
         return Err(malformed_value(&value));
     }
@@ -98,32 +101,44 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn note(&mut self, name: &[u8], value: &[u8]) {
-        let noted = match name {
-            b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding"
-            | b"upgrade" => connection(name, value),
-            b"te" => self.te(value),
-            b"host" => self.host(value),
-            b"content-length" => self.content_length(value),
-            b"expect" => {
+    /// Notes a header. Only a name that the static table does not have is compared as text.
+    #[inline]
+    pub(super) fn note(&mut self, known: Option<StaticName>, name: &[u8], value: &[u8]) {
+        let noted = match known {
+            Some(StaticName::HOST) => self.host(value),
+            Some(StaticName::CONTENT_LENGTH) => self.content_length(value),
+            Some(StaticName::TRANSFER_ENCODING) => connection(name, value),
+            Some(StaticName::EXPECT) => {
                 let so_far = self.expectation.take();
                 self.expectation = Some(expectation::and(so_far, value));
-                Ok(())
+                return;
             }
-            b"cookie" => {
+            Some(StaticName::COOKIE) => {
                 self.cookies += 1;
-                Ok(())
+                return;
             }
-            b"priority" => {
-                // RFC 9218 section 5: a malformed one says nothing.
-                self.priority = Priority::parse(value).or(self.priority);
-                Ok(())
-            }
-            _ => return,
+            Some(_) => return,
+            None => match name {
+                b"connection" | b"keep-alive" | b"proxy-connection" | b"upgrade" => {
+                    connection(name, value)
+                }
+                b"te" => self.te(value),
+                b"priority" => {
+                    // RFC 9218 section 5: a malformed one says nothing.
+                    self.priority = Priority::parse(value).or(self.priority);
+                    return;
+                }
+                _ => return,
+            },
         };
         if let Err(rejection) = noted {
             self.rejection.get_or_insert(rejection);
         }
+    }
+
+    /// Notes a `Host` that is made of a valid `:authority`.
+    pub(super) fn note_authority(&mut self) {
+        self.has_host = true;
     }
 
     /// What the headers say in total.

@@ -17,7 +17,7 @@ use http::{Method, Uri, Version};
 use self::fields::Seen;
 use self::pseudo::Pseudo;
 use self::text::{Assembly, HostSource, join_cookies};
-use super::hpack::{Decoder, FIELD_OVERHEAD, Field};
+use super::hpack::{Decoder, FIELD_OVERHEAD, Field, StaticName};
 use super::{Error, Priority};
 use crate::message::head::expectation::Expectation;
 use crate::message::head::{MAX_FIELDS, repeats_a_single};
@@ -105,30 +105,39 @@ pub fn decode_head(
     buffer: &mut RequestBuffer,
 ) -> Result<Result<Head, RequestError>, Error> {
     buffer.clear();
+    buffer.text.clear();
     let mut assembly = Assembly {
-        text: &mut buffer.arena,
+        text: &mut buffer.text,
         lines: &mut buffer.lines,
         pseudo: &mut buffer.pseudo,
         most: max_header_size,
         count: 0,
         host: HostSource::Header,
+        known_host: &mut buffer.known_host,
         rejection: None,
     };
     let most = most_decoded(max_header_size);
-    let flow = decoder.decode(block, &mut buffer.scratch, most, |field| {
-        match assembly.add(field.name, field.value) {
+    let mut broken = None;
+    let decoded = decoder.decode(block, &mut buffer.scratch, most, |field| {
+        match assembly.add(&field) {
             Ok(()) => ControlFlow::Continue(()),
-            Err(rejection) => ControlFlow::Break(rejection),
+            Err(rejection) => {
+                broken = Some(rejection);
+                ControlFlow::Break(())
+            }
         }
     });
     let ended = assembly.end();
-    let readable = assembly.rejection;
+    let (readable, host) = (assembly.rejection, assembly.host);
+    // Twice, so that it has room for a joined cookie or a normalized path, and is used again.
+    buffer.arena.reserve(2 * buffer.text.len());
+    buffer.arena.extend_from_slice(&buffer.text);
     buffer.head = buffer.arena.split().freeze();
-    let broken = match flow? {
+    let broken = match decoded? {
         ControlFlow::Continue(()) => ended.err(),
-        ControlFlow::Break(rejection) => Some(rejection),
+        ControlFlow::Break(()) => broken,
     };
-    let head = read_head(buffer, readable, broken);
+    let head = read_head(buffer, host, readable, broken);
     Ok(head.map_err(|rejection| {
         buffer.rejection = Some(rejection);
         rejection.error
@@ -139,19 +148,22 @@ pub fn decode_head(
 /// broken before, `broken` one behind which nothing is known.
 fn read_head(
     buffer: &mut RequestBuffer,
+    host: HostSource,
     readable: Option<Rejection>,
     broken: Option<Rejection>,
 ) -> Result<Head, Rejection> {
     let request = &mut buffer.request;
     *request.version_mut() = Version::HTTP_2;
     *request.method_mut() = Method::GET;
-    *request.uri_mut() = Uri::from_static("*");
-    let mut first = None;
-    if !buffer.head.is_empty() {
-        first = read_request_line(buffer).err();
+    let first = match buffer.head.is_empty() {
+        true => None,
+        false => read_request_line(buffer).err(),
+    };
+    if buffer.head.is_empty() || first.is_some() {
+        *buffer.request.uri_mut() = Uri::from_static("*");
     }
     let mut seen = Seen::default();
-    let read = read_lines(buffer, &mut seen);
+    let read = read_lines(buffer, host, &mut seen);
     match first.or(readable).or(read.err()).or(broken) {
         Some(rejection) => Err(rejection),
         None => seen.head(),
@@ -175,39 +187,52 @@ fn read_request_line(buffer: &mut RequestBuffer) -> Result<(), Rejection> {
         return Err(RequestError::Tunnel.into());
     }
     let start = method.len() + 1;
-    let target = head.slice(start..start + pseudo.need(Pseudo::Path)?.len());
+    let path = pseudo.need(Pseudo::Path)?;
+    if path == b"/" {
+        // The default, which `clear` has set. Many requests are for it.
+        return Ok(());
+    }
+    let target = head.slice(start..start + path.len());
     *request.uri_mut() = text::uri(request.method(), target, arena)?;
     Ok(())
 }
 
 /// Puts the header lines into the request. Those from the first invalid one on are cut off.
-fn read_lines(buffer: &mut RequestBuffer, seen: &mut Seen) -> Result<(), Rejection> {
+fn read_lines(
+    buffer: &mut RequestBuffer,
+    host: HostSource,
+    seen: &mut Seen,
+) -> Result<(), Rejection> {
     let RequestBuffer {
         request,
         head,
+        text,
         arena,
         lines,
         names,
         ..
     } = buffer;
     let headers = request.headers_mut();
-    let mut repeats = false;
-    let mut broken = None;
-    for line in lines.iter() {
-        match fields::read(head, *line, names) {
-            Ok((name, value)) => {
-                seen.note(&head[line.name()], value.as_bytes());
-                repeats |= headers.append(name, value);
-            }
+    let (mut repeats, mut broken) = (false, None);
+    for (index, line) in lines.iter().enumerate() {
+        let (name, value) = match fields::read(head, *line, names) {
+            Ok(read) => read,
             Err(rejection) => {
                 head.truncate(line.start);
                 broken = Some(rejection);
                 break;
             }
+        };
+        // The first line is made of `:authority`, if there is one.
+        match index == 0 && host != HostSource::Header {
+            true => seen.note_authority(),
+            false => seen.note(line.known, &head[line.name()], value.as_bytes()),
         }
+        // Browsers repeat cookies, and nothing else.
+        repeats |= headers.append(name, value) && line.known != Some(StaticName::COOKIE);
     }
-    if repeats && seen.cookies > 1 {
-        join_cookies(headers, arena);
+    if seen.cookies > 1 {
+        join_cookies(headers, text, arena);
     }
     match broken {
         Some(rejection) => Err(rejection),

@@ -1,6 +1,69 @@
 //! Names of headers, kept from request to request.
 
-use http::header::{HeaderName, InvalidHeaderName};
+use http::header::{self, HeaderName};
+
+use crate::http2::hpack::StaticName;
+
+/// The index of the first name in the static table that is no pseudo-header.
+const FIRST_KNOWN: u8 = 15;
+
+/// The names of the static table that are no pseudo-headers, in its order.
+static KNOWN: [HeaderName; 47] = [
+    header::ACCEPT_CHARSET,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::ACCEPT_RANGES,
+    header::ACCEPT,
+    header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    header::AGE,
+    header::ALLOW,
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_LOCATION,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::DATE,
+    header::ETAG,
+    header::EXPECT,
+    header::EXPIRES,
+    header::FROM,
+    header::HOST,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::LAST_MODIFIED,
+    header::LINK,
+    header::LOCATION,
+    header::MAX_FORWARDS,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::RANGE,
+    header::REFERER,
+    header::REFRESH,
+    header::RETRY_AFTER,
+    header::SERVER,
+    header::SET_COOKIE,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::TRANSFER_ENCODING,
+    header::USER_AGENT,
+    header::VARY,
+    header::VIA,
+    header::WWW_AUTHENTICATE,
+];
+
+/// A name of the static table, without a look at its text. A pseudo-header is none.
+#[inline]
+pub(super) fn known(name: StaticName) -> Option<HeaderName> {
+    let position = name.index().checked_sub(FIRST_KNOWN)?;
+    KNOWN.get(usize::from(position)).cloned()
+}
 
 /// The number of names that are kept. Browsers send about 20.
 const KEPT: usize = 64;
@@ -17,20 +80,24 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The name of these bytes, which must be in lower case.
-    pub(super) fn get(&mut self, name: &[u8]) -> Result<HeaderName, InvalidHeaderName> {
+    /// The name of these bytes, if they are one in lower case.
+    pub(super) fn get(&mut self, name: &[u8]) -> Option<HeaderName> {
         let place = place(name);
         if let Some(Some(kept)) = self.kept.get(place)
             && kept.as_str().as_bytes() == name
         {
-            return Ok(kept.clone());
+            return Some(kept.clone());
         }
-        let read = HeaderName::from_bytes(name)?;
+        // `HeaderName` would accept upper case.
+        if name.iter().any(u8::is_ascii_uppercase) {
+            return None;
+        }
+        let read = HeaderName::from_bytes(name).ok()?;
         if name.len() <= LONGEST {
             self.kept.resize(KEPT, None);
             self.kept[place] = Some(read.clone());
         }
-        Ok(read)
+        Some(read)
     }
 }
 
@@ -68,11 +135,22 @@ mod tests {
     }
 
     #[test]
+    fn known_names_are_those_of_the_static_table() {
+        for (position, name) in KNOWN.iter().enumerate() {
+            let in_table = StaticName::find(name.as_str().as_bytes()).expect("the table has it");
+            assert_eq!(usize::from(in_table.index() - FIRST_KNOWN), position);
+            assert_eq!(known(in_table).as_ref(), Some(name));
+        }
+        assert_eq!(known(StaticName::AUTHORITY), None);
+        assert_eq!(known(StaticName::STATUS), None);
+    }
+
+    #[test]
     fn malformed_names_are_not_kept() {
         let mut names = Names::default();
         for _ in 0..2 {
-            for name in [&b""[..], b"a b", b"\xe9", b":path"] {
-                assert!(names.get(name).is_err(), "{}", name.escape_ascii());
+            for name in [&b""[..], b"a b", b"\xe9", b":path", b"Accept", b"x-Id"] {
+                assert_eq!(names.get(name), None, "{}", name.escape_ascii());
             }
         }
         assert!(names.kept.is_empty());

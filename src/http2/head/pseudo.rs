@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use super::Rejection;
+use crate::http2::hpack::{Field, StaticName};
 use crate::message::request_error::RequestError;
 
-/// A pseudo-header of a request.
+/// A pseudo-header of a request whose text is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pseudo {
     Method,
-    Scheme,
     Authority,
     Path,
 }
@@ -18,25 +18,52 @@ pub(super) enum Pseudo {
 #[derive(Debug, Default)]
 pub(super) struct PseudoHeaders {
     bytes: Vec<u8>,
-    values: [Option<Range<usize>>; 4],
+    values: [Option<Range<usize>>; 3],
+    /// The scheme is read at once. Its text is not needed.
+    scheme: Scheme,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Scheme {
+    #[default]
+    Missing,
+    Http,
+    Https,
+    Other,
+}
+
+impl Scheme {
+    fn of(value: &[u8]) -> Self {
+        match value {
+            b"http" => Self::Http,
+            b"https" => Self::Https,
+            _ if value.eq_ignore_ascii_case(b"https") => Self::Https,
+            _ if value.eq_ignore_ascii_case(b"http") => Self::Http,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl PseudoHeaders {
+    #[inline]
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.values = Default::default();
+        self.scheme = Scheme::Missing;
     }
 
     /// Keeps a value of at most `most` bytes.
-    pub(super) fn add(&mut self, name: &[u8], value: &[u8], most: usize) -> Result<(), Rejection> {
-        let pseudo = match name {
-            b":method" => Pseudo::Method,
-            b":scheme" => Pseudo::Scheme,
-            b":authority" => Pseudo::Authority,
-            b":path" => Pseudo::Path,
+    #[inline]
+    pub(super) fn add(&mut self, field: &Field<'_>, most: usize) -> Result<(), Rejection> {
+        let value = field.value;
+        let pseudo = match field.known {
+            Some(StaticName::METHOD) => Pseudo::Method,
+            Some(StaticName::SCHEME) => return self.add_scheme(value, most),
+            Some(StaticName::AUTHORITY) => Pseudo::Authority,
+            Some(StaticName::PATH) => Pseudo::Path,
             _ => return Err(malformed("a pseudo-header of requests is unknown")),
         };
-        if self.get(pseudo).is_some() {
+        if self.values[pseudo as usize].is_some() {
             return Err(malformed("a pseudo-header is repeated"));
         }
         if value.len() > most {
@@ -51,6 +78,17 @@ impl PseudoHeaders {
         Ok(())
     }
 
+    fn add_scheme(&mut self, value: &[u8], most: usize) -> Result<(), Rejection> {
+        if self.scheme != Scheme::Missing {
+            return Err(malformed("a pseudo-header is repeated"));
+        }
+        if value.len() > most {
+            return Err(RequestError::HeadTooLarge.into());
+        }
+        self.scheme = Scheme::of(value);
+        Ok(())
+    }
+
     pub(super) fn get(&self, pseudo: Pseudo) -> Option<&[u8]> {
         let range = self.values[pseudo as usize].clone()?;
         Some(&self.bytes[range])
@@ -58,25 +96,34 @@ impl PseudoHeaders {
 
     /// The value, which must be there.
     pub(super) fn need(&self, pseudo: Pseudo) -> Result<&[u8], Rejection> {
-        self.get(pseudo).ok_or(malformed(match pseudo {
-            Pseudo::Method => ":method is missing",
-            Pseudo::Scheme => ":scheme is missing",
-            Pseudo::Authority => ":authority is missing",
-            Pseudo::Path => ":path is missing",
-        }))
+        match self.get(pseudo) {
+            Some(value) => Ok(value),
+            None => Err(missing(pseudo)),
+        }
     }
 
     /// Whether the scheme is `https`. Others than `http` and `https` are rejected: their requests
     /// are for another kind of server.
     pub(super) fn is_https(&self) -> Result<bool, Rejection> {
-        match self.need(Pseudo::Scheme)? {
-            scheme if scheme.eq_ignore_ascii_case(b"https") => Ok(true),
-            scheme if scheme.eq_ignore_ascii_case(b"http") => Ok(false),
-            _ => Err(malformed(":scheme is neither http nor https")),
+        match self.scheme {
+            Scheme::Https => Ok(true),
+            Scheme::Http => Ok(false),
+            Scheme::Missing => Err(malformed(":scheme is missing")),
+            Scheme::Other => Err(malformed(":scheme is neither http nor https")),
         }
     }
 }
 
+#[cold]
+fn missing(pseudo: Pseudo) -> Rejection {
+    malformed(match pseudo {
+        Pseudo::Method => ":method is missing",
+        Pseudo::Authority => ":authority is missing",
+        Pseudo::Path => ":path is missing",
+    })
+}
+
+#[cold]
 pub(super) fn malformed(detail: &'static str) -> Rejection {
     Rejection::new(RequestError::PseudoHeader, detail)
 }

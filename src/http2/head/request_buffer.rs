@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use super::Rejection;
 use super::names::Names;
 use super::pseudo::PseudoHeaders;
-use super::text::{self, Line};
+use super::text::{self, KnownHost, Line};
 use crate::message::head::explain;
 use crate::message::raw_request::{Chunking, SharedChunking};
 use crate::message::request_error::RequestError;
@@ -32,11 +32,14 @@ pub struct RequestBuffer {
     pub is_head: bool,
     /// The head as text. For a rejected head, its known part.
     pub(super) head: Bytes,
+    /// The head while it is assembled. A `BytesMut` would cost more with every part.
+    pub(super) text: Vec<u8>,
     pub(super) arena: BytesMut,
     pub(super) scratch: Vec<u8>,
     pub(super) pseudo: PseudoHeaders,
     pub(super) lines: Vec<Line>,
     pub(super) names: Names,
+    pub(super) known_host: KnownHost,
     pub(super) rejection: Option<Rejection>,
 }
 

@@ -3,7 +3,8 @@
 use std::ops::{ControlFlow, Range};
 
 use super::dynamic_table::DynamicTable;
-use super::{FIELD_OVERHEAD, HpackError, INITIAL_TABLE_SIZE, huffman, integer, static_table};
+use super::static_table::{self, StaticName};
+use super::{FIELD_OVERHEAD, HpackError, INITIAL_TABLE_SIZE, huffman, integer};
 
 /// A block begins with at most this many updates of the table's size: the smallest size since the
 /// last block, and the new one (RFC 7541 section 4.2).
@@ -16,6 +17,8 @@ pub struct Field<'a> {
     pub name: &'a [u8],
     /// The value.
     pub value: &'a [u8],
+    /// The name, if the static table has it, however it was sent. It saves comparisons.
+    pub(in crate::http2) known: Option<StaticName>,
     /// Whether no intermediary may put this header into a table, because its value is a secret (RFC
     /// 7541 section 7.1.3).
     pub never_indexed: bool,
@@ -109,18 +112,15 @@ impl Decoder {
         let mut room = Room(most);
         let mut flow = ControlFlow::Continue(());
         while let Some(first) = block.rest.first() {
-            let kind = Kind::of(*first);
-            let keep = |field: Field<'_>| {
-                if flow.is_continue() {
-                    flow = sink(field);
-                }
-            };
-            match kind {
-                Kind::Indexed => self.indexed(&mut block, &mut room, keep)?,
+            let field = match Kind::of(*first) {
+                Kind::Indexed => self.indexed(&mut block, &mut room)?,
                 Kind::Literal(indexing) => {
-                    self.literal(indexing, &mut block, scratch, &mut room, keep)?;
+                    self.literal(indexing, &mut block, scratch, &mut room)?
                 }
                 Kind::SizeUpdate => return Err(HpackError::TableSize),
+            };
+            if flow.is_continue() {
+                flow = sink(field);
             }
         }
         Ok(flow)
@@ -144,77 +144,67 @@ impl Decoder {
     }
 
     /// Decodes a header that is in a table (RFC 7541 section 6.1).
-    fn indexed(
-        &self,
-        block: &mut Block<'_>,
-        room: &mut Room,
-        keep: impl FnOnce(Field<'_>),
-    ) -> Result<(), HpackError> {
-        let (name, value) = self.entry(block.integer(7)?)?;
-        let field = Field {
-            name,
-            value,
-            never_indexed: false,
-        };
+    #[inline(always)]
+    fn indexed(&self, block: &mut Block<'_>, room: &mut Room) -> Result<Field<'_>, HpackError> {
+        let field = self.entry(block.integer(7)?)?;
         room.take(field.size())?;
-        keep(field);
-        Ok(())
+        Ok(field)
     }
 
     /// Decodes a header whose value, and perhaps whose name, is in the block (RFC 7541 section 6.2).
-    fn literal(
+    fn literal<'s, 'b: 's>(
         &mut self,
         indexing: Indexing,
-        block: &mut Block<'_>,
-        scratch: &mut Vec<u8>,
+        block: &mut Block<'b>,
+        scratch: &'s mut Vec<u8>,
         room: &mut Room,
-        keep: impl FnOnce(Field<'_>),
-    ) -> Result<(), HpackError> {
+    ) -> Result<Field<'s>, HpackError> {
         scratch.clear();
         room.take(FIELD_OVERHEAD)?;
-        let name = match block.integer(indexing.prefix_bits())? {
-            0 => block.string(scratch, room)?,
+        let (name, known) = match block.integer(indexing.prefix_bits())? {
+            0 => (block.string(scratch, room)?, None),
             index => self.name(index, scratch, room)?,
         };
         let value = block.string(scratch, room)?;
+        let name = name.bytes(scratch);
         let field = Field {
-            name: name.bytes(scratch),
+            name,
             value: value.bytes(scratch),
+            known: known.or_else(|| StaticName::find(name)),
             never_indexed: indexing == Indexing::Never,
         };
         if indexing == Indexing::Add {
-            self.table.insert(field.name, field.value);
+            self.table.insert(&field);
         }
-        keep(field);
-        Ok(())
+        Ok(field)
     }
 
-    /// The name of an entry. One of the dynamic table is copied, because the insertion of the header
-    /// may evict it.
+    /// The name of an entry. One that only the dynamic table has is copied, because the insertion of
+    /// the header may evict it.
     fn name(
         &self,
         index: usize,
         scratch: &mut Vec<u8>,
         room: &mut Room,
-    ) -> Result<Text<'static>, HpackError> {
-        if let Some((name, _)) = static_table::get(index) {
-            room.take(name.len())?;
-            return Ok(Text::Borrowed(name));
-        }
-        let (name, _) = self.entry(index)?;
+    ) -> Result<(Text<'static>, Option<StaticName>), HpackError> {
+        let Field { name, known, .. } = self.entry(index)?;
         room.take(name.len())?;
+        if let Some(known) = known {
+            return Ok((Text::Borrowed(known.text()), Some(known)));
+        }
         let start = scratch.len();
         scratch.extend_from_slice(name);
-        Ok(Text::Scratch(start..scratch.len()))
+        Ok((Text::Scratch(start..scratch.len()), None))
     }
 
     /// The entry of an index into both tables (RFC 7541 section 2.3.3).
-    fn entry(&self, index: usize) -> Result<(&[u8], &[u8]), HpackError> {
-        let entry = match index.checked_sub(static_table::LEN + 1) {
+    #[inline]
+    fn entry(&self, index: usize) -> Result<Field<'_>, HpackError> {
+        let field = match index.checked_sub(static_table::LEN + 1) {
             Some(index) => self.table.get(index),
-            None => static_table::get(index),
+            None => static_table::field(index),
         };
-        entry.ok_or(HpackError::Index)
+        field.ok_or(HpackError::Index)
     }
 }
 
@@ -272,11 +262,11 @@ enum Text<'a> {
     Scratch(Range<usize>),
 }
 
-impl Text<'_> {
-    fn bytes<'s>(&'s self, scratch: &'s [u8]) -> &'s [u8] {
+impl<'a> Text<'a> {
+    fn bytes(self, scratch: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Borrowed(bytes) => bytes,
-            Self::Scratch(range) => &scratch[range.clone()],
+            Self::Scratch(range) => &scratch[range],
         }
     }
 }
@@ -287,6 +277,7 @@ struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
+    #[inline]
     fn integer(&mut self, prefix_bits: u32) -> Result<usize, HpackError> {
         let (value, length) = integer::decode(self.rest, prefix_bits)?;
         self.rest = &self.rest[length..];

@@ -8,12 +8,18 @@ const MAX_CONTINUATION: usize = 4;
 
 /// Decodes the integer at the start of `input` whose prefix has this many bits, and returns it with
 /// the number of its bytes.
+#[inline]
 pub(super) fn decode(input: &[u8], prefix_bits: u32) -> Result<(usize, usize), HpackError> {
     let (first, rest) = input.split_first().ok_or(HpackError::Truncated)?;
     let mask = prefix_mask(prefix_bits);
-    if first & mask < mask {
-        return Ok(((first & mask).into(), 1));
+    match first & mask {
+        value if value < mask => Ok((value.into(), 1)),
+        _ => decode_long(mask, rest),
     }
+}
+
+/// Decodes an integer whose prefix is full.
+fn decode_long(mask: u8, rest: &[u8]) -> Result<(usize, usize), HpackError> {
     let mut value = u32::from(mask);
     for (index, byte) in rest.iter().take(MAX_CONTINUATION).enumerate() {
         value += u32::from(byte & 0x7f) << (7 * index);

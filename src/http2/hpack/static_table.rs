@@ -1,7 +1,9 @@
 //! The static table (RFC 7541 appendix A).
 
+use super::Field;
+
 /// The entries, from index 1.
-const ENTRIES: [(&[u8], &[u8]); 61] = [
+static ENTRIES: [(&[u8], &[u8]); 61] = [
     (b":authority", b""),
     (b":method", b"GET"),
     (b":method", b"POST"),
@@ -110,9 +112,16 @@ const fn place(name: &[u8]) -> usize {
 pub(in crate::http2) struct StaticName(u8);
 
 impl StaticName {
+    pub(in crate::http2) const AUTHORITY: Self = Self(1);
+    pub(in crate::http2) const METHOD: Self = Self(2);
+    pub(in crate::http2) const PATH: Self = Self(4);
+    pub(in crate::http2) const SCHEME: Self = Self(6);
     pub(in crate::http2) const STATUS: Self = Self(8);
     pub(in crate::http2) const CONTENT_LENGTH: Self = Self(28);
+    pub(in crate::http2) const COOKIE: Self = Self(32);
     pub(in crate::http2) const DATE: Self = Self(33);
+    pub(in crate::http2) const EXPECT: Self = Self(35);
+    pub(in crate::http2) const HOST: Self = Self(38);
     pub(in crate::http2) const SET_COOKIE: Self = Self(55);
     pub(in crate::http2) const TRANSFER_ENCODING: Self = Self(57);
 
@@ -126,12 +135,45 @@ impl StaticName {
 
     /// The index of its first entry.
     #[inline]
-    pub(super) fn index(self) -> u8 {
+    pub(in crate::http2) fn index(self) -> u8 {
         self.0
+    }
+
+    /// The name as text.
+    #[inline]
+    pub(super) fn text(self) -> &'static [u8] {
+        ENTRIES[usize::from(self.0) - 1].0
     }
 }
 
+/// The name of each entry, from index 1.
+static NAMES: [StaticName; LEN] = names();
+
+const fn names() -> [StaticName; LEN] {
+    let mut names = [StaticName(0); LEN];
+    let mut entry = 0;
+    while entry < LEN {
+        names[entry] = StaticName(FIRST[place(ENTRIES[entry].0)]);
+        entry += 1;
+    }
+    names
+}
+
+/// The header of an index.
+#[inline]
+pub(super) fn field(index: usize) -> Option<Field<'static>> {
+    let entry = index.checked_sub(1)?;
+    let (name, value) = ENTRIES.get(entry)?;
+    Some(Field {
+        name,
+        value,
+        known: Some(NAMES[entry]),
+        never_indexed: false,
+    })
+}
+
 /// The name and value of an index.
+#[cfg(test)]
 pub(super) fn get(index: usize) -> Option<(&'static [u8], &'static [u8])> {
     ENTRIES.get(index.checked_sub(1)?).copied()
 }
@@ -166,6 +208,8 @@ mod tests {
             let first = (1..=LEN).find(|index| get(*index).is_some_and(|entry| entry.0 == name));
             let found = StaticName::find(name).expect("the name is in the table");
             assert_eq!(Some(usize::from(found.index())), first);
+            assert_eq!(found.text(), name);
+            assert_eq!(field(index).and_then(|field| field.known), Some(found));
         }
         for name in [
             "",
@@ -183,9 +227,16 @@ mod tests {
     #[test]
     fn constants_are_the_names_that_they_are_called() {
         for (name, text) in [
+            (StaticName::AUTHORITY, ":authority"),
+            (StaticName::METHOD, ":method"),
+            (StaticName::PATH, ":path"),
+            (StaticName::SCHEME, ":scheme"),
             (StaticName::STATUS, ":status"),
             (StaticName::CONTENT_LENGTH, "content-length"),
+            (StaticName::COOKIE, "cookie"),
             (StaticName::DATE, "date"),
+            (StaticName::EXPECT, "expect"),
+            (StaticName::HOST, "host"),
             (StaticName::SET_COOKIE, "set-cookie"),
             (StaticName::TRANSFER_ENCODING, "transfer-encoding"),
         ] {
