@@ -67,7 +67,7 @@ impl Encoder {
     }
 
     /// Appends a header. The name must be in lower case. Only the name is looked up in the static
-    /// table: no value of a response is there, except of the status.
+    /// table, which has hardly a value of responses but statuses.
     pub fn field(&mut self, name: &[u8], value: &[u8], output: &mut Vec<u8>) {
         match StaticName::find(name) {
             Some(name) => self.named(name, value, output),

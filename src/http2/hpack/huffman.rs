@@ -197,6 +197,8 @@ impl<'a> Bits<'a> {
         let next = self.window | u64::MAX.checked_shr(self.count as u32).unwrap_or(0);
         let (symbol, length) = LOOKUP[(next >> (64 - LOOKUP_BITS)) as usize];
         let (symbol, length) = match length {
+            // The code is longer than what is left.
+            0 if self.count <= LOOKUP_BITS => return Ok(None),
             0 => find(&LONG, LOOKUP_BITS + 1, (next >> 32) as u32),
             length => (symbol.into(), length.into()),
         };
