@@ -13,6 +13,7 @@ use httpool::http2::{self, Content, Date, PREFACE, RequestBuffer};
 
 use crate::callgrind::Counting;
 use crate::messages::{BODY, BROWSER_GET, CURL_GET, post};
+use crate::mux;
 use crate::program::{PROGRAM, Program};
 
 const MAX_HEADER_SIZE: usize = 16 * 1024;
@@ -40,6 +41,11 @@ pub(crate) fn decode_indexed(message: &str, repeats: u64) {
     for _ in 0..repeats {
         decode(&mut decoder, &later, &mut buffer);
     }
+}
+
+/// Receives such heads and responds with a page.
+pub(crate) fn exchange(message: &str, response: &Response, repeats: u64) {
+    mux::exchange(blocks(message), response, repeats);
 }
 
 fn decode(decoder: &mut Decoder, block: &[u8], buffer: &mut RequestBuffer) {

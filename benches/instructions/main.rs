@@ -9,6 +9,7 @@ mod callgrind;
 mod http2;
 #[path = "../messages/mod.rs"]
 mod messages;
+mod mux;
 mod program;
 mod protocol;
 mod server;

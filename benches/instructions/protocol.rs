@@ -21,7 +21,7 @@ const MANY: u64 = 3_000;
 /// The repeated work.
 type Work = fn(repeats: u64);
 
-const CASES: [(&str, Work); 11] = [
+const CASES: [(&str, Work); 12] = [
     ("decode/get_curl", |repeats| {
         decode(CURL_GET.as_bytes(), repeats);
     }),
@@ -48,6 +48,9 @@ const CASES: [(&str, Work); 11] = [
     }),
     ("http2/encode_six_fields", |repeats| {
         http2::encode(&rich_response(), repeats);
+    }),
+    ("http2/exchange_curl", |repeats| {
+        http2::exchange(CURL_GET, &plain_response(), repeats);
     }),
 ];
 
