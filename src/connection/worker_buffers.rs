@@ -36,9 +36,6 @@ pub(crate) struct WorkerBuffers {
     /// Memory for the streams of a connection that had none.
     #[cfg(feature = "http2")]
     pub(super) http2_streams: StreamMemory<Http2Stream>,
-    /// Memory for content on its way from a file into frames.
-    #[cfg(feature = "http2")]
-    pub(super) scratch: Vec<u8>,
     /// The call for which the connection is to be lent.
     pub(super) call: Option<Call>,
     /// Memory for the buffers of a lent connection.
@@ -76,8 +73,6 @@ impl WorkerBuffers {
             is_http2: false,
             #[cfg(feature = "http2")]
             http2_streams: StreamMemory::default(),
-            #[cfg(feature = "http2")]
-            scratch: Vec::new(),
             call: None,
             spare: None,
             now,

@@ -12,7 +12,7 @@ use super::stream::{Outflow, Outgoing, Sending, Step, StreamBacklog};
 use crate::connection::WorkerBuffers;
 use crate::connection::write_queue::{Backlog, GATHERED};
 use crate::http2::{ErrorCode, Mux, StreamId};
-use crate::message::body::BodySource;
+use crate::message::body::{BodySource, FilePart};
 
 /// Most bytes of one stream before the next stream's.
 const PART: usize = 64 * 1024;
@@ -121,20 +121,7 @@ impl Sending {
                 body.advance(count);
                 (count, if is_last { Next::Finish } else { Next::Send })
             }
-            Outgoing::File(part) => {
-                let count = usize::try_from(part.left).map_or(most, |left| left.min(most));
-                let scratch = &mut buffers.scratch;
-                scratch.resize(count, 0);
-                match part.read(scratch) {
-                    Ok(count) => {
-                        let is_last = part.left == 0;
-                        mux.send_data(stream, &scratch[..count], is_last, out);
-                        (count, if is_last { Next::Finish } else { Next::Send })
-                    }
-                    Err(error) if error.kind() == ErrorKind::Interrupted => (0, Next::Send),
-                    Err(error) => (0, Next::Fail(error)),
-                }
-            }
+            Outgoing::File(part) => send_file(part, stream, most, mux, out),
             Outgoing::Reader(outflow) => outflow.send(stream, most, mux, out),
         };
         self.note_progress(sent, buffers.now);
@@ -163,6 +150,42 @@ impl Sending {
             backlog.progress = now;
         }
     }
+}
+
+/// Reads a file into DATA frames.
+fn send_file<T: Default>(
+    part: &mut FilePart,
+    stream: StreamId,
+    most: usize,
+    mux: &mut Mux<T>,
+    out: &mut Vec<u8>,
+) -> (usize, Next) {
+    let mut sent = 0;
+    while sent < most {
+        let left = usize::try_from(part.left).unwrap_or(usize::MAX);
+        let count = left.min(most - sent).min(Mux::<T>::MAX_DATA);
+        let start = out.len();
+        let content = start + Mux::<T>::DATA_HEADER;
+        out.resize(content + count, 0);
+        let read = part.read(&mut out[content..]);
+        out.truncate(content + read.as_ref().copied().unwrap_or_default());
+        match read {
+            Ok(count) => sent += count,
+            Err(error) => {
+                out.truncate(start);
+                return match error.kind() {
+                    ErrorKind::Interrupted => (sent, Next::Send),
+                    _ => (sent, Next::Fail(error)),
+                };
+            }
+        }
+        let is_last = part.left == 0;
+        mux.send_data_in_place(stream, start, is_last, out);
+        if is_last {
+            return (sent, Next::Finish);
+        }
+    }
+    (sent, Next::Send)
 }
 
 impl Outflow {
