@@ -105,6 +105,20 @@ pub(crate) struct Service {
     pub(crate) http2_stats: Arc<Http2Stats>,
 }
 
+impl Service {
+    /// Counts a connection that was taken while a call ran.
+    pub(crate) fn count_stolen(&self) {
+        #[cfg(feature = "http2")]
+        self.http2_stats.add(Http2Event::Stolen);
+    }
+
+    /// Counts a reply for a connection that was elsewhere.
+    pub(crate) fn count_posted(&self) {
+        #[cfg(feature = "http2")]
+        self.http2_stats.add(Http2Event::Posted);
+    }
+}
+
 /// One client's connection. It is small while it is parked, because everything that only a driven
 /// connection needs is in the [`WorkerBuffers`].
 pub(crate) struct Connection {

@@ -255,6 +255,16 @@ impl Config {
         self.handlers_per_connection.unwrap_or_else(default)
     }
 
+    /// Most readers of responses that may be read at once for one connection of HTTP/2. Readers that
+    /// block, for example those of event streams, must not keep the other requests of their connection
+    /// from being handled, so they are counted apart from its handlers. Together both leave a worker
+    /// for other clients, unless there are only two.
+    #[cfg(feature = "http2")]
+    pub(crate) fn reads_per_connection(&self) -> usize {
+        let others = self.workers.saturating_sub(1);
+        others.saturating_sub(self.handlers_per_connection()).max(1)
+    }
+
     /// The deadline by which more than `moved` bytes must have moved since `since`.
     pub(crate) fn slowest(&self, since: Instant, moved: u64) -> Instant {
         match moved.checked_div(self.min_rate as u64) {

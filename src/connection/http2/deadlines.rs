@@ -83,10 +83,12 @@ impl Http2 {
 
     /// Whether work is left that only a worker can do.
     fn needs_worker(&self, service: &Service) -> bool {
-        let most = service.config.handlers_per_connection();
+        let config = &service.config;
+        let can_handle = self.handlers < config.handlers_per_connection();
+        let can_read = self.reads < config.reads_per_connection();
         self.turn.admission != Admission::Handle
-            && (!self.waiting.is_empty() && self.handlers < most && !self.owes_much(service)
-                || !self.to_read.is_empty() && self.reads < most)
+            && (!self.waiting.is_empty() && can_handle && !self.owes_much(service)
+                || !self.to_read.is_empty() && can_read)
     }
 
     /// Whether there is no request.

@@ -311,7 +311,11 @@ impl Http2 {
 
     /// Updates the number of open streams. A request that is handled at once changes nothing.
     fn count_streams(&mut self) {
-        self.stats.set(self.mux.as_ref().map_or(0, Mux::len));
+        let Some(mux) = &mut self.mux else { return };
+        self.stats.set(mux.len());
+        for _ in 0..mux.take_refused() {
+            self.stats.add(Http2Event::Refused);
+        }
     }
 
     /// Asks the server to run this call while it lends the connection.

@@ -246,7 +246,7 @@ impl Http2 {
                 request.is_ended = true;
                 request.trailers = Some(lines);
             }
-            Step::Streaming(inflow) => inflow.push(&[], true),
+            Step::Streaming(inflow) => inflow.end_with_trailers(lines),
             Step::Begun
             | Step::Handling
             | Step::Sending(_)
@@ -476,8 +476,15 @@ impl Http2 {
             service,
         );
         self.restore_request(stream, request.request, buffers);
-        let inflow = Inflow::new(channel.clone());
-        inflow.push(&request.content, request.is_ended);
+        let trailers = buffers.http2_request.stream_body();
+        let inflow = Inflow::new(channel.clone(), trailers);
+        inflow.push(
+            &request.content,
+            request.is_ended && request.trailers.is_none(),
+        );
+        if let Some(lines) = request.trailers {
+            inflow.end_with_trailers(lines);
+        }
         let call = self.call(stream, CalledBody::Streamed(channel), io, buffers, service);
         self.streamed += 1;
         self.set_step(stream, Step::Streaming(inflow));
@@ -553,7 +560,7 @@ impl Http2 {
     /// Whether a reader can be asked for the next part.
     pub(super) fn can_read(&self, service: &Service) -> bool {
         self.turn.admission == Admission::Handle
-            && self.reads < service.config.handlers_per_connection()
+            && self.reads < service.config.reads_per_connection()
             && !self.to_read.is_empty()
     }
 

@@ -169,7 +169,7 @@ impl Http2 {
             }
         }
         if is_last || io.socket.keys_near_limit() || stream >= LAST_STREAM {
-            self.begin_shutdown(buffers);
+            self.close_after_response(buffers);
         }
     }
 

@@ -60,6 +60,18 @@ impl Http2 {
         true
     }
 
+    /// Sends the first GOAWAY behind a response that asks for the close. Python's h2 loses a response
+    /// if a PING follows the GOAWAY in the same bytes, so none does if no other stream is open.
+    pub(super) fn close_after_response(&mut self, buffers: &mut WorkerBuffers) {
+        match &mut self.mux {
+            Some(mux) if mux.is_empty() && matches!(self.shutdown, Shutdown::None) => {
+                mux.announce_shutdown_alone(buffers.write_queue.bytes());
+                self.shutdown = Shutdown::Announced { since: buffers.now };
+            }
+            _ => self.begin_shutdown(buffers),
+        }
+    }
+
     /// Takes the next step of the shutdown if it is due.
     pub(super) fn shut_down_if_due(
         &mut self,

@@ -17,6 +17,7 @@ use crate::connection::phase::PhaseCell;
 use crate::connection::{Phase, Service};
 use crate::message::body::{self, BodySource};
 use crate::message::head::expectation::Expectation;
+use crate::message::raw_request::{Chunking, SharedChunking};
 use crate::message::request_error::RequestError;
 use crate::sync::{Condvar, Mutex, MutexGuard, ignore_poison};
 
@@ -68,7 +69,10 @@ enum End {
 }
 
 /// The connection's side of a channel. Dropping it ends the body early, unless it is complete.
-pub(super) struct Inflow(Arc<BodyChannel>);
+pub(super) struct Inflow {
+    channel: Arc<BodyChannel>,
+    trailers: SharedChunking,
+}
 
 /// The reader in the body of the handler's request.
 struct Reader(Arc<BodyChannel>);
@@ -278,18 +282,29 @@ impl ChannelState {
 }
 
 impl Inflow {
-    pub(super) fn new(channel: Arc<BodyChannel>) -> Self {
-        Self(channel)
+    pub(super) fn new(channel: Arc<BodyChannel>, trailers: SharedChunking) -> Self {
+        Self { channel, trailers }
     }
 
     /// Adds content that has arrived.
     pub(super) fn push(&self, content: &[u8], is_ended: bool) {
-        self.0.push(content, is_ended);
+        self.channel.push(content, is_ended);
+    }
+
+    /// Ends the body. The handler finds these trailer lines in the raw request when it has read the
+    /// content.
+    pub(super) fn end_with_trailers(&self, trailers: Vec<u8>) {
+        // They arrive once.
+        let _ = self.trailers.set(Chunking {
+            trailers,
+            ..Chunking::default()
+        });
+        self.push(&[], true);
     }
 
     /// Takes what the connection has to do.
     pub(super) fn take_needs(&self) -> ChannelNeeds {
-        let mut state = self.0.lock();
+        let mut state = self.channel.lock();
         ChannelNeeds {
             release: mem::take(&mut state.unreleased),
             needs_continue: mem::take(&mut state.needs_continue),
@@ -297,13 +312,13 @@ impl Inflow {
     }
 
     pub(super) fn held(&self) -> usize {
-        self.0.lock().content.capacity()
+        self.channel.lock().content.capacity()
     }
 }
 
 impl Drop for Inflow {
     fn drop(&mut self) {
-        self.0.end(End::Rejected(RequestError::Incomplete));
+        self.channel.end(End::Rejected(RequestError::Incomplete));
     }
 }
 
@@ -336,7 +351,10 @@ mod tests {
         let mut service = serve(|_: Request| "");
         service.config.body_timeout = body_timeout;
         let channel = BodyChannel::new(None, 5, Expectation::None, 2, &service);
-        (Inflow::new(Arc::clone(&channel)), Reader(channel))
+        (
+            Inflow::new(Arc::clone(&channel), SharedChunking::default()),
+            Reader(channel),
+        )
     }
 
     fn read(reader: &mut Reader) -> Result<String, ErrorKind> {

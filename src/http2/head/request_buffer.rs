@@ -107,6 +107,15 @@ impl RequestBuffer {
         *self.request.body_mut() = Body::received(content, self.head.clone(), chunking);
     }
 
+    /// Gives the request a body that its handler reads while it arrives. The result takes the
+    /// [trailers](super::decode_trailers) when they have arrived.
+    pub(crate) fn stream_body(&mut self) -> SharedChunking {
+        let chunking = SharedChunking::default();
+        let shared = Some(SharedChunking::clone(&chunking));
+        *self.request.body_mut() = Body::received(Bytes::new(), self.head.clone(), shared);
+        chunking
+    }
+
     /// Gives the request a body that has not arrived, and is received only if it is used.
     pub fn withhold_body(&mut self, length: Option<u64>) {
         *self.request.body_mut() = Body::withheld(self.head.clone(), length);

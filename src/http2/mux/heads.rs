@@ -145,6 +145,7 @@ impl<T: Default> Mux<T> {
             OurSettingsState::Acknowledged => AbuseKind::StreamErrors,
         })?;
         write_rst_stream(block.stream, ErrorCode::RefusedStream, out);
+        self.refused += 1;
         self.ignore(block, buffer)
     }
 

@@ -168,6 +168,8 @@ pub struct Mux<T> {
     send: SendWindow,
     content_sent: u64,
     receive: ReceiveWindow,
+    /// Streams that were refused since the last [`take_refused`](Mux::take_refused).
+    refused: u64,
     /// Streams with content to send.
     pending: usize,
     /// The sum of what windows were raised by.
@@ -223,6 +225,7 @@ impl<T: Default> Mux<T> {
             send: SendWindow::new(DEFAULT_WINDOW),
             content_sent: 0,
             receive,
+            refused: 0,
             pending: 0,
             raised: 0,
             schedule: Schedule::default(),
@@ -309,6 +312,11 @@ impl<T: Default> Mux<T> {
     pub fn return_memory(&mut self, memory: &mut StreamMemory<T>) {
         self.streams.return_memory(memory);
         self.reset_streams.shrink();
+    }
+
+    /// How many streams were refused since the last call, because the client had too many.
+    pub fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 
     /// Which kind of frames were too much, after an error with the code ENHANCE_YOUR_CALM.

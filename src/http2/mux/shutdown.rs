@@ -49,6 +49,16 @@ impl<T: Default> Mux<T> {
         }
     }
 
+    /// Tells the client to open no more streams, as
+    /// [`announce_shutdown`](Self::announce_shutdown) does, but without a PING, so that the caller
+    /// decides by time when to [shut down](Self::shut_down).
+    pub fn announce_shutdown_alone(&mut self, out: &mut Vec<u8>) {
+        if self.shutdown == Shutdown::Open {
+            self.shutdown = Shutdown::Announced;
+            write_goaway(Some(StreamId::MAX), ErrorCode::NoError, b"", out);
+        }
+    }
+
     /// Writes GOAWAY with the last stream that was received. Later streams are ignored, and the
     /// client can repeat them on another connection. Streams that are open continue. Only the first
     /// call has an effect.

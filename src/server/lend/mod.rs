@@ -110,6 +110,7 @@ impl ServerState {
     /// Leaves a reply for the connection's owner. If it has none, it is driven here.
     #[cold]
     fn post(&self, token: Token, buffers: &mut WorkerBuffers, reply: Reply) -> Option<Driven> {
+        self.service.count_posted();
         let posted = self.poller.post(token, reply);
         // The request is the worker's, the connection is not.
         discard(buffers, ());

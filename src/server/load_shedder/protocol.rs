@@ -67,6 +67,7 @@ impl LoadShedder {
     pub(super) fn take_overdue(&mut self, shared: &ServerState) {
         let take = |token| shared.poller.take_lent(token);
         for task in self.lend_watch.overdue(&shared.activity, take) {
+            shared.service.count_stolen();
             let ready = ReadyTask {
                 task,
                 wake: WakeReason::Ready,
