@@ -6,6 +6,7 @@
 //! -- head` those with `head` in their names.
 
 mod attack;
+mod http2;
 mod serving;
 
 use std::env;
@@ -141,13 +142,21 @@ fn scenarios(scale: &Scale) -> Vec<Scenario> {
     let many = |kind| vec![kind; scale.attackers];
     let mut scenarios = vec![scenario("none", Vec::new())];
     scenarios.extend(AttackKind::ALL.map(|kind| scenario(kind.name(), many(kind))));
-    let all = AttackKind::ALL.into_iter().cycle().take(scale.attackers);
+    let leaving = AttackKind::ALL.into_iter().filter(|kind| !kind.may_stay());
+    let all = leaving.cycle().take(scale.attackers);
     scenarios.push(scenario("all of these", all.collect()));
     for scenario in &mut scenarios {
         // The kernel's buffers grow and take some bytes for a client that reads nothing; each time
         // the timeout starts again.
-        if scenario.kinds.contains(&AttackKind::Pipeliner) {
+        let is_endless = |kind: &AttackKind| {
+            use AttackKind::{Http2NoReader, Http2SlowReader, Pipeliner};
+            matches!(kind, Pipeliner | Http2NoReader | Http2SlowReader)
+        };
+        if scenario.kinds.iter().any(is_endless) {
             scenario.rounds = 3;
+        }
+        if scenario.kinds.contains(&AttackKind::Http2ZeroWindow) {
+            scenario.rounds = AttackKind::WAITING;
         }
     }
     let half = scale.attackers / 2;
@@ -185,6 +194,7 @@ impl Scale {
         let millis = self.deadline.as_millis();
         let mut settings = vec![
             "workers=2".to_owned(),
+            "http2=1".to_owned(),
             format!("max_buffered_memory={MAX_BUFFERED_MEMORY}"),
             format!("min_rate={MIN_RATE}"),
             format!("min_rate_grace={millis}"),
@@ -314,16 +324,10 @@ impl Outcome {
             format!("{:.0}%", self.load * 100.0),
             (self.sockets / 1024 / 1024).to_string(),
         ]);
-        let statuses = &self.record.statuses;
-        if !statuses.is_empty() {
-            let responses = statuses
-                .iter()
-                .map(|(status, count)| format!("{count} x {status}"));
-            println!(
-                "{:>20}  statuses {}",
-                "",
-                responses.collect::<Vec<_>>().join(", ")
-            );
+        let ends = &self.record.ends;
+        if !ends.is_empty() {
+            let ends = ends.iter().map(|(end, count)| format!("{count} x {end}"));
+            println!("{:>20}  {}", "", ends.collect::<Vec<_>>().join(", "));
         }
         if let Some(wait) = self.latecomer {
             println!(
@@ -350,7 +354,8 @@ impl Outcome {
             errors.push(format!("{name}: {grown} bytes of memory, over {bound}"));
         }
         let most = scale.deadline * scenario.rounds + SLACK;
-        if self.stay.is_none_or(|stay| stay > most) {
+        let may_stay = scenario.kinds.iter().all(|kind| kind.may_stay());
+        if !may_stay && self.stay.is_none_or(|stay| stay > most) {
             errors.push(format!("{name}: attackers remain after {most:?}"));
         }
         errors

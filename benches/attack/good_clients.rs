@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::http2::{self, FrameReader};
 use crate::serving::GET;
 
-/// The number of good clients. Each has one request open at a time.
+/// The number of good clients. Every other one speaks HTTP/2. Each has one request open at a time.
 const CLIENTS: u32 = 10;
 
 /// Time between two requests of one client.
@@ -51,12 +52,16 @@ impl GoodClients {
     pub(crate) fn begin(address: SocketAddr, connections: ConnectionUse) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let threads = (0..CLIENTS).map(|number| {
-            let mut kept = connect(address).expect("the server listens");
-            send_request(&mut kept).expect("the server responds");
+            let protocol = match number % 2 {
+                0 => Protocol::Http1,
+                _ => Protocol::Http2,
+            };
+            let mut kept = GoodClient::connect(address, protocol).expect("the server listens");
+            kept.send_request().expect("the server responds");
             let stop = Arc::clone(&stop);
             thread::spawn(move || {
                 thread::sleep(INTERVAL * number / CLIENTS);
-                visit(address, kept, connections, &stop)
+                visit(address, kept, protocol, connections, &stop)
             })
         });
         Self {
@@ -80,15 +85,17 @@ impl GoodClients {
 
 /// Connects, sends one request, and disconnects.
 pub(crate) fn request_once(address: SocketAddr) -> io::Result<()> {
-    send_request(&mut connect(address)?)
+    GoodClient::connect(address, Protocol::Http1)?.send_request()
 }
 
 fn visit(
     address: SocketAddr,
-    mut kept: TcpStream,
+    mut kept: GoodClient,
+    protocol: Protocol,
     connections: ConnectionUse,
     stop: &AtomicBool,
 ) -> GoodResults {
+    let again = || GoodClient::connect(address, protocol);
     let mut good = GoodResults::default();
     let mut due = Instant::now();
     for number in 1.. {
@@ -101,16 +108,29 @@ fn visit(
         // The time of a request counts from when it was due, even if the one before it delayed it.
         let began = if ahead.is_zero() { due } else { Instant::now() };
         let (times, asked) = if connections == ConnectionUse::Renew && number % NEWCOMERS == 0 {
-            (&mut good.new, request_once(address))
+            let asked = again().and_then(|mut client| client.send_request());
+            (&mut good.new, asked)
         } else {
-            (&mut good.kept, send_request(&mut kept))
+            (&mut good.kept, kept.send_request())
+        };
+        // A server may close a connection between two requests. It says that it did not process the
+        // second one, so every client repeats it.
+        let asked = match asked {
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {
+                let repeated = again().and_then(|mut client| {
+                    client.send_request()?;
+                    Ok(client)
+                });
+                repeated.map(|client| kept = client)
+            }
+            asked => asked,
         };
         match asked {
             Ok(()) => times.push(began.elapsed()),
             Err(error) => {
                 good.failures.push(error);
-                if let Ok(again) = connect(address) {
-                    kept = again;
+                if let Ok(client) = again() {
+                    kept = client;
                 }
             }
         }
@@ -118,14 +138,93 @@ fn visit(
     good
 }
 
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    Ok(stream)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
 }
 
-fn send_request(stream: &mut TcpStream) -> io::Result<()> {
+/// The connection of a good client.
+struct GoodClient {
+    stream: TcpStream,
+    http2: Option<Http2>,
+}
+
+/// A connection of HTTP/2.
+#[derive(Default)]
+struct Http2 {
+    reader: FrameReader,
+    requests: u32,
+}
+
+impl GoodClient {
+    fn connect(address: SocketAddr, protocol: Protocol) -> io::Result<Self> {
+        let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        let http2 = match protocol {
+            Protocol::Http1 => None,
+            Protocol::Http2 => {
+                stream.write_all(&http2::preface(65_535))?;
+                Some(Http2::default())
+            }
+        };
+        Ok(Self { stream, http2 })
+    }
+
+    fn send_request(&mut self) -> io::Result<()> {
+        match &mut self.http2 {
+            None => send_http1_request(&mut self.stream),
+            Some(http2) => http2.send_request(&mut self.stream),
+        }
+    }
+}
+
+impl Http2 {
+    /// Responses that fit into the window of a connection.
+    const CREDIT_EACH: u32 = 1000;
+
+    fn send_request(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        let id = 2 * self.requests + 1;
+        self.requests += 1;
+        let mut bytes = http2::get(id, "/");
+        if self.requests.is_multiple_of(Self::CREDIT_EACH) {
+            bytes.extend(http2::window_update(0, 13 * Self::CREDIT_EACH));
+        }
+        stream.write_all(&bytes)?;
+        let mut buffer = [0; 1024];
+        let (mut is_ended, mut is_ok, mut is_refused, mut failure) = (false, false, false, None);
+        while !is_ended {
+            let count = stream.read(&mut buffer)?;
+            if count == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            let mut has_settings = false;
+            self.reader.read(&buffer[..count], |frame| {
+                has_settings |= frame.is_settings();
+                is_ok |= frame.is_ok(id);
+                is_ended |= frame.ends(id);
+                is_refused |= frame.refuses(id);
+                failure = failure.take().or(frame.end());
+            });
+            if has_settings {
+                stream.write_all(&http2::settings_ack())?;
+            }
+            if is_refused {
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
+            if let Some(failure) = failure {
+                return Err(io::Error::other(failure));
+            }
+        }
+        match is_ok {
+            true => Ok(()),
+            false => Err(io::Error::other("the status is not 200")),
+        }
+    }
+}
+
+fn send_http1_request(stream: &mut TcpStream) -> io::Result<()> {
     stream.write_all(GET)?;
     let mut response = Vec::new();
     let mut buffer = [0; 1024];

@@ -24,6 +24,8 @@ pub(crate) use good_clients::{ConnectionUse, GoodClients, GoodResults, request_o
 pub(crate) use script::AttackKind;
 use script::{Reading, Script};
 
+use crate::http2::{self, FrameReader};
+
 /// Parts of a beat. In each of them a part of the attackers acts.
 const SLICES: usize = 100;
 
@@ -55,13 +57,14 @@ const LEAVING: u8 = 2;
 pub(crate) struct Record {
     /// The start of the last connection.
     pub(crate) last: Option<Instant>,
-    /// The first status of each connection.
-    pub(crate) statuses: BTreeMap<u16, u64>,
+    /// The first status of each connection, and how those of HTTP/2 and their streams end.
+    pub(crate) ends: BTreeMap<String, u64>,
     /// Processor time that the attackers used.
     pub(crate) cpu: Duration,
 }
 
 struct Attacker {
+    kind: AttackKind,
     script: Arc<Script>,
     line: Option<Line>,
 }
@@ -71,10 +74,16 @@ struct Line {
     socket: Socket,
     beats: u32,
     sent: usize,
-    /// The start of its first response.
-    response: Vec<u8>,
+    received: Received,
     /// The beat in which it saw that the server has finished sending.
     finished_at: Option<u32>,
+}
+
+/// What is known of the server's bytes.
+enum Received {
+    /// The start of the first response.
+    Http1(Vec<u8>),
+    Http2(FrameReader),
 }
 
 impl Attack {
@@ -87,6 +96,7 @@ impl Attack {
         let attackers: Vec<_> = kinds
             .iter()
             .map(|kind| Attacker {
+                kind: *kind,
                 script: Arc::clone(&scripts[kind]),
                 line: None,
             })
@@ -132,7 +142,7 @@ fn attack(
             if attacker.line.is_none() && stage == COMING {
                 record.last = Some(Instant::now());
                 // Retries if no port is free.
-                attacker.line = Line::connect(address, &attacker.script).ok();
+                attacker.line = attacker.connect(address).ok();
             }
             attacker.act(&mut buffer, &mut record);
         }
@@ -143,6 +153,14 @@ fn attack(
 }
 
 impl Attacker {
+    fn connect(&self, address: SocketAddr) -> io::Result<Line> {
+        let received = match self.kind.is_http2() {
+            true => Received::Http2(FrameReader::default()),
+            false => Received::Http1(Vec::new()),
+        };
+        Line::connect(address, &self.script, received)
+    }
+
     fn act(&mut self, buffer: &mut [u8], record: &mut Record) {
         let (Some(line), script) = (&mut self.line, &self.script) else {
             return;
@@ -165,7 +183,7 @@ impl Attacker {
 }
 
 impl Line {
-    fn connect(address: SocketAddr, script: &Script) -> io::Result<Self> {
+    fn connect(address: SocketAddr, script: &Script, received: Received) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -182,7 +200,7 @@ impl Line {
             socket,
             beats: 0,
             sent: 0,
-            response: Vec::new(),
+            received,
             finished_at: None,
         })
     }
@@ -235,21 +253,23 @@ impl Line {
         Ok(())
     }
 
-    fn note(&mut self, received: &[u8], record: &mut Record) {
+    fn note(&mut self, bytes: &[u8], record: &mut Record) {
+        let response = match &mut self.received {
+            Received::Http1(response) => response,
+            Received::Http2(reader) => {
+                return reader.read(bytes, |frame| http2::count(&mut record.ends, frame));
+            }
+        };
         const STATUS: usize = "HTTP/1.1 200".len();
-        let missing = STATUS - self.response.len();
+        let missing = STATUS - response.len();
         if missing == 0 {
             return;
         }
-        let taken = received.len().min(missing);
-        self.response.extend_from_slice(&received[..taken]);
+        let taken = bytes.len().min(missing);
+        response.extend_from_slice(&bytes[..taken]);
         if taken == missing {
-            let status = std::str::from_utf8(&self.response[9..]).ok();
-            let status = status.and_then(|status| status.parse().ok());
-            *record
-                .statuses
-                .entry(status.unwrap_or_default())
-                .or_default() += 1;
+            let status = String::from_utf8_lossy(&response[9..]).into_owned();
+            *record.ends.entry(status).or_default() += 1;
         }
     }
 }

@@ -52,6 +52,12 @@ pub(crate) const SLOW: &str = "/slow";
 /// The time of a slow database query.
 const SLOW_TIME: Duration = Duration::from_millis(20);
 
+/// Requests a response that takes [`PAUSE_TIME`].
+pub(crate) const PAUSE: &str = "/pause";
+
+/// The time of a call to another server.
+pub(crate) const PAUSE_TIME: Duration = Duration::from_millis(50);
+
 /// Requests a response that takes [`QUERY_TIME`].
 pub(crate) const QUERY: &str = "/query";
 
@@ -73,6 +79,10 @@ impl Handler for Bench {
             LARGE => vec![b'x'; LARGE_SIZE].into(),
             SLOW => {
                 thread::sleep(SLOW_TIME);
+                HELLO.into()
+            }
+            PAUSE => {
+                thread::sleep(PAUSE_TIME);
                 HELLO.into()
             }
             QUERY => {
