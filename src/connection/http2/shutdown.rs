@@ -68,7 +68,9 @@ impl Http2 {
                 mux.announce_shutdown_alone(buffers.write_queue.bytes());
                 self.shutdown = Shutdown::Announced { since: buffers.now };
             }
-            _ => self.begin_shutdown(buffers),
+            _ => {
+                self.begin_shutdown(buffers);
+            }
         }
     }
 
