@@ -35,8 +35,8 @@ use super::Request;
 ///
 /// The request's [`Body`](crate::Body) carries this value: if you take the body out of the request,
 /// it goes with it ([`Body::raw_request`](crate::Body::raw_request)). For a
-/// [streamed](crate::BodyMode::Streaming) body, chunks and trailers are known after the last read;
-/// in HTTP/2 the trailers of such a body are dropped.
+/// [streamed](crate::BodyMode::Streaming) body, chunks and trailers are known after the last
+/// read.
 #[derive(Debug, Clone)]
 pub struct RawRequest {
     head: Bytes,

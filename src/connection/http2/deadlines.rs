@@ -41,6 +41,10 @@ impl Http2 {
         service: &Service,
     ) -> io::Result<Flow> {
         self.note_blocked(buffers.now);
+        // A response that has been shrunk may have made room for the next one.
+        if self.turn.admission == Admission::Handle && self.needs_worker(service) {
+            return Ok(Flow::Continue);
+        }
         let deadline = self.next_deadline(service);
         if deadline.is_some_and(|deadline| deadline <= buffers.now) {
             return self.expire(io, buffers, service);
@@ -60,7 +64,7 @@ impl Http2 {
         if !self.has_room(io, buffers) {
             return Ok(Flow::Return(DriveResult::Close(CloseReason::BufferLimit)));
         }
-        if self.needs_worker(service) {
+        if self.turn.admission != Admission::Handle && self.needs_worker(service) {
             return Ok(Flow::Return(DriveResult::Requeue));
         }
         let blocked = self.turn.blocked.map(|pending| pending.deadline);
@@ -86,9 +90,8 @@ impl Http2 {
         let config = &service.config;
         let can_handle = self.handlers < config.handlers_per_connection();
         let can_read = self.reads < config.reads_per_connection();
-        self.turn.admission != Admission::Handle
-            && (!self.waiting.is_empty() && can_handle && !self.owes_much(service)
-                || !self.to_read.is_empty() && can_read)
+        !self.waiting.is_empty() && can_handle && !self.owes_much(service)
+            || !self.to_read.is_empty() && can_read
     }
 
     /// Whether there is no request.
@@ -125,6 +128,7 @@ impl Http2 {
         let blocked: Vec<_> = mux.blocked().collect();
         for (id, stream) in mux.streams_mut() {
             if let Step::Sending(sending) = &mut stream.step {
+                sending.shrink();
                 match blocked.binary_search(&id) {
                     Ok(_) => sending.note_blocked(now),
                     Err(_) => sending.note_free(),

@@ -128,6 +128,13 @@ impl Sending {
         next
     }
 
+    /// Frees the memory of what was sent, once that is worth a copy.
+    pub(super) fn shrink(&mut self) {
+        if let Outgoing::Memory(body) = &mut self.content {
+            body.shrink();
+        }
+    }
+
     /// Notes that the client gives no window.
     pub(super) fn note_blocked(&mut self, now: Instant) {
         self.backlog.get_or_insert(StreamBacklog {

@@ -339,9 +339,9 @@ impl Builder {
 
     /// Sets how many handlers may run at once for the requests of one HTTP/2 connection, at least one.
     /// Further requests of that connection wait until a handler returns. A handler counts until it
-    /// returns, also if its client has cancelled the request. The readers of response bodies that run
-    /// at once have the same limit, apart from the handlers. Default: half of the
-    /// [workers](Self::workers)
+    /// returns, also if its client has cancelled the request. Readers of response bodies are counted
+    /// apart: one connection has at most as many at once as leave a worker for other clients, and at
+    /// least one. Default: half of the [workers](Self::workers)
     /// ([`handlers_per_connection`](crate::defaults::handlers_per_connection)).
     ///
     /// ```

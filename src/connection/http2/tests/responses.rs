@@ -178,7 +178,7 @@ fn check_owed(handler: impl Fn() -> Response + Send + Sync + 'static, expected: 
 #[test]
 fn requests_wait_while_their_client_takes_no_responses() {
     // One sixteenth of a million bytes, plus what has left in the first window.
-    check_owed(|| vec![b'x'; 100_000].into_response(), 10);
+    check_owed(|| vec![b'x'; 100_000].into_response(), 11);
     let path = std::env::temp_dir().join(format!("httpool-owed-{}", std::process::id()));
     std::fs::write(&path, vec![b'x'; 100_000]).expect("a file can be written");
     let file = path.clone();
