@@ -6,8 +6,9 @@ use std::time::SystemTime;
 use httpool::Response;
 use httpool::http2::{Content, Date, Event, Mux, MuxConfig, RequestBuffer};
 
-/// An empty SETTINGS and the acknowledgement of ours.
-const SETTINGS: [u8; 18] = *b"\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0";
+/// An empty SETTINGS, the acknowledgement of ours, and a window for all responses.
+const BEGIN: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0\
+    \0\0\x04\x08\0\0\0\0\0\x40\0\0\0";
 const PAGE: &[u8] = b"<!doctype html><h1>It works</h1>";
 
 /// Receives these header blocks, the first one once, each as a request without a body, and responds
@@ -17,7 +18,7 @@ pub(crate) fn exchange([first, later]: [Vec<u8>; 2], response: &Response, repeat
     let mut out = Vec::with_capacity(4 * 1024);
     let mut buffer = RequestBuffer::default();
     let mut mux = Mux::<[u64; 8]>::new(MuxConfig::default(), &mut out);
-    let event = mux.receive(&mut &SETTINGS[..], &mut buffer, &mut out);
+    let event = mux.receive(&mut { BEGIN }, &mut buffer, &mut out);
     assert!(matches!(event, Ok(Event::Incomplete { .. })), "{event:?}");
     let mut frame = headers(&first);
     for number in 0..=repeats {
