@@ -275,6 +275,9 @@ pub(super) fn read(head: &Bytes) -> Request {
         return request;
     };
     read_request_line(head, first, &mut request);
+    // A map that grows is hashed again each time. If there are too many headers, it grows as usual.
+    let lines = memchr::memchr_iter(b'\n', &head[first..]).count();
+    let _ = request.headers_mut().try_reserve(lines.saturating_sub(2));
     let mut start = first + LINE_END.len();
     let mut has_parts = false;
     for end in ends {
