@@ -89,10 +89,12 @@ enum Received {
 impl Attack {
     /// Starts one attacker for each of these scripts. `beat` is the time between two actions.
     pub(crate) fn begin(address: SocketAddr, kinds: &[AttackKind], beat: Duration) -> Self {
-        let scripts: BTreeMap<_, _> = kinds
-            .iter()
-            .map(|kind| (*kind, Arc::new(kind.script())))
-            .collect();
+        // Some scripts are long, so each is made once.
+        let mut scripts = BTreeMap::new();
+        for kind in kinds {
+            let script = || Arc::new(kind.script());
+            scripts.entry(*kind).or_insert_with(script);
+        }
         let attackers: Vec<_> = kinds
             .iter()
             .map(|kind| Attacker {
