@@ -41,6 +41,10 @@ pub(crate) enum Reply {
 }
 
 /// Lets any thread have a connection driven. It keeps neither the connection nor the server alive.
+#[cfg_attr(
+    not(feature = "http2"),
+    allow(dead_code, reason = "HTTP/1.1 makes no calls")
+)]
 pub(crate) trait ConnectionWaker: Send + Sync {
     /// Has the connection driven, whatever it waits for. If it is lent, its owner drives it soon.
     fn wake(&self);

@@ -89,10 +89,6 @@ impl Protocol {
                 scripted.drive(io, wake, admission, buffers, service)
             }
             // HTTP/1.1 makes no calls.
-            #[cfg_attr(
-                not(any(feature = "http2", test)),
-                expect(unreachable_patterns, reason = "there are no replies")
-            )]
             _ => Ok(DriveResult::Requeue),
         }
     }
@@ -105,10 +101,6 @@ impl Protocol {
             #[cfg(test)]
             (Self::Scripted(scripted), reply) => scripted.deliver(&reply),
             // HTTP/1.1 makes no calls.
-            #[cfg_attr(
-                not(any(feature = "http2", test)),
-                expect(unreachable_patterns, reason = "there are no replies")
-            )]
             _ => {}
         }
     }

@@ -12,8 +12,16 @@ pub(crate) mod worker_activity;
 
 mod acceptor;
 mod builder;
+#[cfg_attr(
+    not(feature = "http2"),
+    allow(dead_code, reason = "HTTP/1.1 makes no calls")
+)]
 mod connection_waker;
 mod handle;
+#[cfg_attr(
+    not(feature = "http2"),
+    allow(unreachable_code, unused_variables, reason = "HTTP/1.1 makes no calls")
+)]
 mod lend;
 mod probe;
 #[cfg(test)]

@@ -109,6 +109,7 @@ impl RequestBuffer {
 
     /// Gives the request a body that its handler reads while it arrives. The result takes the
     /// [trailers](super::decode_trailers) when they have arrived.
+    #[cfg(feature = "http2")]
     pub(crate) fn stream_body(&mut self) -> SharedChunking {
         let chunking = SharedChunking::default();
         let shared = Some(SharedChunking::clone(&chunking));

@@ -94,6 +94,10 @@ impl<T: Source, M> Poller<T, M> {
     }
 
     /// Wakes a connection, whatever it waits for, and takes it if it is parked.
+    #[cfg_attr(
+        not(feature = "http2"),
+        allow(dead_code, reason = "HTTP/1.1 makes no calls")
+    )]
     pub(in crate::server) fn wake(&self, token: Token) -> Delivery<T> {
         let slot = self.slot(token.slot);
         let mut state = lock(&slot.state);
