@@ -5,6 +5,7 @@
 //! handler takes long. Its result returns as a [`StreamReply`]. Only the owner of the connection
 //! reads and writes frames.
 
+mod body;
 mod calls;
 mod deadlines;
 mod receive;
@@ -15,6 +16,7 @@ mod shutdown;
 mod stats;
 mod stream;
 mod streamed_body;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::io;
