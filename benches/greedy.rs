@@ -155,8 +155,20 @@ fn scenarios(scale: &Scale) -> Vec<Scenario> {
         if scenario.kinds.iter().any(is_endless) {
             scenario.rounds = 3;
         }
-        if scenario.kinds.contains(&AttackKind::Http2ZeroWindow) {
-            scenario.rounds = AttackKind::WAITING;
+        // After the timeout of the last stream, that of an idle connection begins.
+        let loses_streams = |kind: &AttackKind| {
+            use AttackKind::{Http2LargeBodies, Http2SlowBodies};
+            matches!(kind, Http2SlowBodies | Http2LargeBodies)
+        };
+        if scenario.kinds.iter().any(loses_streams) {
+            scenario.rounds = 3;
+        }
+        let waits_for_windows = |kind: &AttackKind| {
+            use AttackKind::{Http2TinyWindows, Http2ZeroWindow};
+            matches!(kind, Http2TinyWindows | Http2ZeroWindow)
+        };
+        if scenario.kinds.iter().any(waits_for_windows) {
+            scenario.rounds = AttackKind::WAITING + 1;
         }
     }
     let half = scale.attackers / 2;
