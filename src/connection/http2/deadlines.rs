@@ -19,6 +19,9 @@ use crate::message::Overload;
 use crate::message::request_error::RequestError;
 use crate::sync::CENTURY;
 
+/// Bytes that a connection may keep beside its tables when the budget is used up: half a head.
+const ALWAYS_KEPT: usize = 1024;
+
 /// The wait for the window of the connection, by streams whose own windows are open.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WindowWait {
@@ -99,10 +102,14 @@ impl Http2 {
         self.mux.as_ref().is_none_or(Mux::is_empty) && self.shutdown.deadline().is_none()
     }
 
-    /// Reserves memory for everything that the connection keeps.
+    /// Reserves memory for everything that the connection keeps. A connection that keeps little beside
+    /// its tables always has room: otherwise clients that use up the budget would close the
+    /// connections of all others.
     pub(super) fn has_room(&self, io: &mut ConnectionIo, buffers: &WorkerBuffers) -> bool {
         let buffered = buffers.input.unread().len() + buffers.write_queue.held();
-        io.share.grow(buffered + self.held() + io.socket.held())
+        let kept = buffered + self.held() + io.socket.held();
+        let tables = self.mux.as_ref().map_or(0, Mux::held);
+        io.share.grow(kept) || kept - tables <= ALWAYS_KEPT
     }
 
     /// Notes when the last stream has closed.

@@ -189,3 +189,20 @@ fn requests_wait_while_their_client_takes_no_responses() {
     check_owed(open, 8);
     std::fs::remove_file(&path).expect("the file exists");
 }
+
+#[test]
+fn a_used_up_budget_closes_no_connection_without_bodies() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |_: Request| "yes");
+    rig.set_budget(0);
+    for number in [1, 3] {
+        rig.send_request(number, "GET", true);
+        let result = rig.run(WakeReason::Ready, now);
+        assert_eq!(parked(result).wait_for, WaitFor::NextStream);
+        assert_eq!(rig.frames(), response(number, b"yes"));
+    }
+    rig.send_request(5, "POST", false);
+    rig.send_data(5, &[b'x'; 2000], false);
+    rig.run(WakeReason::Ready, now);
+    assert_eq!(rig.frames()[0], Seen::Headers(5, false), "a 413 or 503");
+}
