@@ -14,6 +14,7 @@ use super::task::ReadyTask;
 use crate::connection::{Admission, Phase, WorkerBuffers};
 use crate::message::Overload;
 use crate::sync::atomic::Ordering;
+use crate::sync::elapsed;
 
 /// Events taken from epoll at a time: more than arrive between two rounds.
 const EVENTS: usize = 1024;
@@ -78,7 +79,7 @@ impl LoadShedder {
         let now = Instant::now();
         if shared.service.streaming.load(Ordering::Relaxed) > 0 || now >= self.next_scan {
             self.drive_queued(shared);
-            self.next_scan = Instant::now() + now.elapsed() * SCAN_SHARE;
+            self.next_scan = Instant::now() + elapsed(now) * SCAN_SHARE;
         }
         // The queue of a draining server shrinks by itself, and a client that retries would find no
         // server.
