@@ -88,7 +88,8 @@ fn other_protocols_harm_no_other_client() {
         &[0x00; 0x42],
     ]
     .concat();
-    let http2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    // The preface of HTTP/2, but for its version.
+    let http2 = b"PRI * HTTP/3.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let proxy = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01\x30\x39\x01\xbb";
     let socks = b"\x05\x01\x00";
     let websocket = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";

@@ -200,7 +200,7 @@ fn unknown_transfer_codings_get_501() {
 #[test]
 fn unknown_versions_get_505() {
     check("GET / HTTP/2.0\r\nHost: it\r\n\r\n", 505, "HTTP/1.1");
-    check("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "HTTP/1.1");
+    check("PRI * HTTP/3.0\r\n\r\nSM\r\n\r\n", 505, "HTTP/1.1");
 }
 
 #[test]

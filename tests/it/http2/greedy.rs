@@ -128,8 +128,11 @@ impl Attacker {
                 .collect(),
             Behavior::RapidReset => (0..20)
                 .flat_map(|_| {
-                    let stream = next();
-                    [get(stream, "/"), Frame::reset(stream, 8)]
+                    // A whole request could get its response before its reset is read.
+                    let (stream, fields) = (next(), request_fields("POST", "/"));
+                    let head = header_block(&fields);
+                    let head = Frame::new(kind::HEADERS, END_HEADERS, stream, head);
+                    [head, Frame::reset(stream, 8)]
                 })
                 .collect(),
             Behavior::Pings => vec![Frame::ping([0; 8]); 100],
