@@ -176,7 +176,7 @@ impl Protocol {
 /// What the first bytes of a client say of its protocol.
 #[cfg(feature = "http2")]
 pub(super) enum Opening {
-    /// They are no preface of HTTP/2, or nothing has arrived.
+    /// The client speaks HTTP/1.1, or has sent nothing.
     Http1,
     Http2,
     /// The rest of the preface is missing.

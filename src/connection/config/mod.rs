@@ -174,7 +174,7 @@ pub mod defaults {
 
     /// Window of a connection: the bytes that all request bodies of an HTTP/2 client together may have
     /// on their way. It allows sixteen of the [largest windows](STREAM_WINDOW), so that one body does
-    /// not stop the others. What must be buffered counts in [`MAX_BUFFERED_MEMORY`].
+    /// not stop the others. Buffered content counts in [`MAX_BUFFERED_MEMORY`].
     #[cfg(feature = "http2")]
     pub const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 

@@ -17,10 +17,12 @@ impl Http2 {
         let Some(stream) = self.partial.take() else {
             return;
         };
-        if let Some(Step::Receiving(request)) =
-            self.stream_mut(stream).map(|stream| &mut stream.step)
-        {
-            request.request = Some(buffers.http2_partial.keep());
+        match self.stream_mut(stream).map(|stream| &mut stream.step) {
+            Some(Step::Receiving(request)) => {
+                request.request = Some(buffers.http2_partial.keep());
+            }
+            // The stream was reset.
+            _ => buffers.http2_partial.clear(),
         }
     }
 

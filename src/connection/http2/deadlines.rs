@@ -97,7 +97,7 @@ impl Http2 {
             || !self.to_read.is_empty() && can_read
     }
 
-    /// Whether there is no request.
+    /// Whether the connection has no request.
     fn is_idle(&self) -> bool {
         self.mux.as_ref().is_none_or(Mux::is_empty) && self.shutdown.deadline().is_none()
     }

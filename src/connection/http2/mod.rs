@@ -63,8 +63,8 @@ pub(super) struct Http2 {
     /// Streams whose handler reads the body while it arrives.
     streamed: usize,
     replies: Vec<StreamReply>,
-    /// The stream whose request is in the buffers of the driving worker while its body arrives. A body
-    /// that has come with its head then costs no copy of the head.
+    /// The stream whose request is in the buffers of the driving worker while its body arrives. The
+    /// head of a body that arrives with it is then not copied.
     partial: Option<StreamId>,
     window_wait: Option<WindowWait>,
     shutdown: Shutdown,
@@ -93,7 +93,7 @@ struct Turn {
     blocked: Option<Pending>,
 }
 
-/// How a drive goes on after a step.
+/// The result of a step of a drive.
 enum Flow {
     Continue,
     Return(DriveResult),

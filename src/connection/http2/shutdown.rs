@@ -19,7 +19,7 @@ use crate::http2::{ErrorCode, Mux};
 /// How long the acknowledgement of the PING may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How far the end of a connection has come.
+/// The steps of the end of a connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) enum Shutdown {
     #[default]

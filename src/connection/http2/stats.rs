@@ -16,7 +16,7 @@ pub(crate) struct Http2Stats {
     abuse: [AtomicU64; AbuseKind::ALL.len()],
 }
 
-/// What is counted.
+/// An event that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Http2Event {
     /// The client reset a stream.
