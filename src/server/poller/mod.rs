@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
+pub(super) use self::slot::Delivery;
+use self::slot::{LentState, NEVER, Occupant, Slot, SlotState, Watched};
 use super::waker::Waker;
 use crate::connection::{Pending, WaitFor, WakeReason};
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -34,9 +36,6 @@ use crate::sync::{Mutex, MutexGuard, ignore_poison};
 /// Slots are allocated in blocks of this size, when first needed. Loom tracks each slot, so its
 /// blocks are small.
 const BLOCK_SLOTS: usize = if cfg!(loom) { 2 } else { 1024 };
-
-/// The deadline of a slot in which no connection is parked.
-const NEVER: u64 = u64::MAX;
 
 /// A number that no token can have. Events of the waker have it.
 pub(super) const NO_TOKEN: u64 = u64::MAX;
@@ -67,59 +66,6 @@ pub(super) struct Events {
 
 type Block<T, M> = Box<[Slot<T, M>]>;
 
-struct Slot<T, M> {
-    /// Milliseconds since the epoch, outside the lock so that a check of all deadlines reads
-    /// nothing else.
-    deadline: AtomicU64,
-    state: Mutex<SlotState<T, M>>,
-}
-
-struct SlotState<T, M> {
-    /// Counts the tokens issued for this slot, so that a stale event of an earlier connection does
-    /// not wake the next one.
-    generation: u32,
-    watched: Watched,
-    occupant: Occupant<T, M>,
-}
-
-/// The events for which a connection is registered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Watched {
-    Nothing,
-    Input,
-    InputAndOutput,
-}
-
-enum Occupant<T, M> {
-    /// No token is issued.
-    Vacant,
-    /// The connection is parked.
-    Parked(T, WaitFor),
-    /// A worker runs a handler and has lent the connection.
-    Lent(T, LentState),
-    /// A worker has the connection.
-    Away,
-    /// A worker has the connection, and an event or messages have arrived since.
-    Notified(WakeReason, Messages<M>),
-}
-
-/// Whether a lent connection can be driven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LentState {
-    /// It waits for its client.
-    Quiet,
-    /// It was ready when it was lent. Whoever drives it finds that out.
-    Ready,
-    /// An event has arrived.
-    Notified(WakeReason),
-}
-
-// Every open connection has a slot.
-const _: () = assert!(size_of::<Occupant<Box<()>, ()>>() == 16);
-
-/// Messages for a connection. Hardly any connection has some, so an empty list takes one word.
-type Messages<M> = Option<Box<Vec<M>>>;
-
 /// A connection that a poller can park.
 pub(super) trait Source {
     /// Returns the descriptor to watch, or `None` if only other threads wake the connection.
@@ -136,17 +82,6 @@ impl<T: AsFd> Source for T {
 struct Free {
     returned: Vec<u32>,
     untouched: u32,
-}
-
-/// The result of an event or a call for a connection.
-pub(super) enum Delivery<T> {
-    /// The connection was parked. The caller owns it now, and must drive or queue it.
-    Taken(T, WakeReason),
-    /// The connection is lent. [`Poller::take_lent`] can take it.
-    Lent,
-    /// The connection does not wait for this event, or its owner receives it when it parks the
-    /// connection, or the connection is closed.
-    Left,
 }
 
 /// The result of parking.
@@ -387,71 +322,6 @@ impl<T: Source, M> Poller<T, M> {
     }
 }
 
-impl<T, M> SlotState<T, M> {
-    /// Takes the connection if it is parked. Otherwise records that it was woken.
-    fn deliver(&mut self, slot: &Slot<T, M>, wake: WakeReason) -> Delivery<T> {
-        if let Occupant::Parked(..) = self.occupant
-            && let Some(parked) = self.take(slot, |_| true)
-        {
-            return Delivery::Taken(parked, wake);
-        }
-        self.occupant.note(wake);
-        match self.occupant {
-            Occupant::Lent(..) => Delivery::Lent,
-            _ => Delivery::Left,
-        }
-    }
-
-    /// Takes the connection if it is parked or lent and its [`WaitFor`] matches.
-    fn take(&mut self, slot: &Slot<T, M>, matches: impl FnOnce(WaitFor) -> bool) -> Option<T> {
-        let is_wanted = match self.occupant {
-            Occupant::Parked(_, wait_for) => matches(wait_for),
-            Occupant::Lent(..) => matches(WaitFor::Handler),
-            _ => false,
-        };
-        if !is_wanted {
-            return None;
-        }
-        slot.deadline.store(NEVER, Ordering::Relaxed);
-        match mem::replace(&mut self.occupant, Occupant::Away) {
-            Occupant::Parked(taken, _) => Some(taken),
-            Occupant::Lent(taken, state) => {
-                // The new owner receives an event when it parks the connection.
-                if let LentState::Notified(wake) = state {
-                    self.occupant.note(wake);
-                }
-                Some(taken)
-            }
-            _ => None,
-        }
-    }
-}
-
-impl<T, M> Occupant<T, M> {
-    /// Records an event for a connection that a worker has or has lent. A hang-up is kept, because
-    /// epoll reports it once.
-    fn note(&mut self, wake: WakeReason) {
-        match self {
-            Self::Away => *self = Self::Notified(wake, None),
-            Self::Notified(noted, _) | Self::Lent(_, LentState::Notified(noted)) => {
-                if *noted != WakeReason::HungUp {
-                    *noted = wake;
-                }
-            }
-            Self::Lent(_, state) => *state = LentState::Notified(wake),
-            Self::Vacant | Self::Parked(..) => {}
-        }
-    }
-}
-
-impl Watched {
-    fn interest(self) -> EventFlags {
-        let mut flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-        flags.set(EventFlags::OUT, self == Self::InputAndOutput);
-        flags
-    }
-}
-
 impl Token {
     fn data(self) -> EventData {
         EventData::new_u64(self.number())
@@ -505,6 +375,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 pub(super) mod lending;
+mod slot;
 
 #[cfg(test)]
 mod exploration;
