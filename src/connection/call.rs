@@ -6,8 +6,6 @@
 //! lends the connection, runs the call, and delivers its [`Reply`] to the connection. Meanwhile
 //! another thread may drive the connection.
 
-use std::sync::Arc;
-
 #[cfg(feature = "http2")]
 use super::http2::{HandlerCall, ReadCall, StreamReply};
 use super::{Service, WorkerBuffers};
@@ -40,35 +38,15 @@ pub(crate) enum Reply {
     Stream(StreamReply),
 }
 
-/// Lets any thread have a connection driven. It keeps neither the connection nor the server alive.
-#[cfg_attr(
-    not(feature = "http2"),
-    allow(dead_code, reason = "HTTP/1.1 makes no calls")
-)]
-pub(crate) trait ConnectionWaker: Send + Sync {
-    /// Has the connection driven, whatever it waits for. If it is lent, its owner drives it soon.
-    fn wake(&self);
-
-    /// Has a lent connection driven by another thread. Call this before a call waits for something
-    /// that the client sends. A connection that is not lent needs no thread until something arrives.
-    fn hand_over(&self);
-}
-
 impl Call {
-    /// Runs the call. It does not panic, whatever a handler does. `waker` creates a waker of the
-    /// connection, for calls that need one.
-    pub(crate) fn run(
-        self,
-        buffers: &mut WorkerBuffers,
-        service: &Service,
-        waker: &dyn Fn() -> Arc<dyn ConnectionWaker>,
-    ) -> Reply {
-        let _ = (&buffers, service, waker);
+    /// Runs the call. It does not panic, whatever a handler does.
+    pub(crate) fn run(self, buffers: &mut WorkerBuffers, service: &Service) -> Reply {
+        let _ = (&buffers, service);
         match self {
             #[cfg(test)]
-            Self::Scripted(letter) => super::scripted::run(letter, service, waker),
+            Self::Scripted(letter) => super::scripted::run(letter, buffers, service),
             #[cfg(feature = "http2")]
-            Self::Handler(call) => Reply::Stream(call.run(buffers, service, waker)),
+            Self::Handler(call) => Reply::Stream(call.run(buffers, service)),
             #[cfg(feature = "http2")]
             Self::Read(call) => Reply::Stream(call.run()),
         }

@@ -101,6 +101,9 @@ pub(crate) enum WaitFor {
     Body,
     /// Room in the socket for the rest of a response.
     Room,
+    #[allow(dead_code, reason = "its callers come next")]
+    /// A thread that has something for the response. Bytes that arrive meanwhile stay in the socket.
+    Waker,
     /// Another request on a multiplexed connection that has none.
     #[cfg_attr(
         not(any(feature = "http2", test)),

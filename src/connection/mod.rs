@@ -19,6 +19,7 @@ pub(crate) mod phase;
 #[cfg(feature = "proxy")]
 pub(crate) mod proxy_header;
 pub(crate) mod transaction;
+pub(crate) mod waker;
 pub(crate) mod worker_buffers;
 pub(crate) mod write_queue;
 

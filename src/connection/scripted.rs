@@ -1,16 +1,15 @@
 //! A multiplexed protocol for tests of the server: each byte is a request, and each response is a byte.
 //!
 //! A letter is handled: the handler gets the path `/x` for `x`, and the client gets the letter in upper
-//! case, or `-` if the request is shed. The [`ConnectionWaker`] is in the request's extensions. A `?`
+//! case, or `-` if the request is shed. The [`ConnectionWaker`](super::waker::ConnectionWaker) is in the request's extensions. A `?`
 //! stands for everything that needs no handler, and is answered with `!` at once. After a `.` the
 //! connection closes when all requests before it are answered. A `~` announces a drain.
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::{Call, ConnectionWaker, Reply};
+use super::call::{Call, Reply};
 use super::connection_io::ConnectionIo;
 use super::drive::Lending;
 use super::{
@@ -138,15 +137,13 @@ impl Scripted {
 }
 
 /// Handles a request. A panic of the handler would end the test's worker.
-pub(super) fn run(
-    letter: u8,
-    service: &Service,
-    waker: &dyn Fn() -> Arc<dyn ConnectionWaker>,
-) -> Reply {
+pub(super) fn run(letter: u8, buffers: &mut WorkerBuffers, service: &Service) -> Reply {
     let mut request = Request::default();
     let path = format!("/{}", char::from(letter));
     *request.uri_mut() = path.parse().expect("a letter is a path");
-    request.extensions_mut().insert(waker());
+    if let Some(waker) = buffers.waker() {
+        request.extensions_mut().insert(waker);
+    }
     service.handler.handle(&mut request);
     Reply::Scripted(letter)
 }

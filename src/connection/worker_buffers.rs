@@ -1,11 +1,14 @@
 //! The buffers of a worker, for the connection that it drives.
 
+use std::fmt;
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::call::Call;
 #[cfg(feature = "http2")]
 use super::http2::Http2Stream;
+use super::waker::WakerSource;
 use super::write_queue::WriteQueue;
 use crate::http1::{Date, Input, RequestBuffer};
 #[cfg(feature = "http2")]
@@ -18,7 +21,6 @@ const INPUT_ROOM: usize = 16 * 1024;
 
 /// The buffers of a worker. A connection uses them while the worker drives it, so that a parked
 /// connection has none. They are empty between two connections.
-#[derive(Debug)]
 pub(crate) struct WorkerBuffers {
     /// The worker's number.
     pub(super) worker: usize,
@@ -40,6 +42,9 @@ pub(crate) struct WorkerBuffers {
     pub(super) call: Option<Call>,
     /// Memory for the buffers of a lent connection.
     spare: Option<Box<LentBuffers>>,
+    pub(super) waker_source: Option<Arc<dyn WakerSource>>,
+    /// The token of the driven connection, if it has one.
+    pub(super) token: Option<u64>,
     pub(super) now: Instant,
     /// Responses that this worker has sent in full.
     pub(super) answered: u64,
@@ -75,6 +80,8 @@ impl WorkerBuffers {
             http2_streams: StreamMemory::default(),
             call: None,
             spare: None,
+            waker_source: None,
+            token: None,
             now,
             answered: 0,
             shed: [0; Overload::ALL.len()],
@@ -87,6 +94,8 @@ impl WorkerBuffers {
     pub(crate) fn replace(&mut self) {
         *self = Self {
             answered: self.answered,
+            waker_source: self.waker_source.take(),
+            token: self.token,
             ..Self::new(self.worker)
         };
     }
@@ -170,5 +179,13 @@ impl WorkerBuffers {
         if self.input.capacity() != INPUT_ROOM {
             self.input = Input::with_capacity(INPUT_ROOM);
         }
+    }
+}
+
+impl fmt::Debug for WorkerBuffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuffers")
+            .field("worker", &self.worker)
+            .finish_non_exhaustive()
     }
 }

@@ -25,6 +25,7 @@ pub(crate) mod response;
 #[cfg(feature = "_tls")]
 pub(crate) mod tls_info;
 pub(crate) mod upgrade;
+pub(crate) mod waker;
 
 pub use self::body::Body;
 pub use self::client_info::{ClientInfo, PeerAddr};

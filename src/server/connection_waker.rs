@@ -6,8 +6,10 @@ use std::time::Instant;
 use super::ServerState;
 use super::poller::{Delivery, Token};
 use super::task::{ReadyTask, Task};
+use crate::connection::Phase;
 use crate::connection::WakeReason;
-use crate::connection::call::ConnectionWaker;
+use crate::connection::waker::{ConnectionWaker, WakerSource};
+use crate::message::waker::Wake;
 
 /// Names a connection without owning it or its server.
 pub(super) struct ServerConnectionWaker {
@@ -15,16 +17,30 @@ pub(super) struct ServerConnectionWaker {
     token: Token,
 }
 
-impl ServerConnectionWaker {
-    pub(super) fn new(shared: &Arc<ServerState>, token: Token) -> Self {
-        Self {
-            shared: Arc::downgrade(shared),
-            token,
-        }
+/// Creates wakers for the connections of a server.
+pub(super) struct ServerWakerSource(Weak<ServerState>);
+
+impl ServerWakerSource {
+    pub(super) fn new(shared: &Arc<ServerState>) -> Self {
+        Self(Arc::downgrade(shared))
     }
 }
 
-impl ConnectionWaker for ServerConnectionWaker {
+impl WakerSource for ServerWakerSource {
+    fn waker(&self, number: &mut Option<u64>) -> Option<Arc<dyn ConnectionWaker>> {
+        let token = match number.and_then(Token::from_number) {
+            Some(token) => token,
+            None => self.0.upgrade()?.poller.reserve()?,
+        };
+        *number = Some(token.number());
+        Some(Arc::new(ServerConnectionWaker {
+            shared: Weak::clone(&self.0),
+            token,
+        }))
+    }
+}
+
+impl Wake for ServerConnectionWaker {
     fn wake(&self) {
         let Some(shared) = self.shared.upgrade() else {
             return;
@@ -37,6 +53,12 @@ impl ConnectionWaker for ServerConnectionWaker {
         shared.idle_workers.start_detector_for_lent();
     }
 
+    fn is_draining(&self) -> bool {
+        (self.shared.upgrade()).is_none_or(|shared| shared.phase() > Phase::Running)
+    }
+}
+
+impl ConnectionWaker for ServerConnectionWaker {
     fn hand_over(&self) {
         let Some(shared) = self.shared.upgrade() else {
             return;

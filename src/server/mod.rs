@@ -310,9 +310,11 @@ impl ServerState {
         now: Instant,
     ) -> DriveResult {
         let connection = &mut task.connection;
+        buffers.set_token(task.token.map(Token::number));
         let result = guarded(buffers, |buffers| {
             connection.drive(wake, admission, now, buffers, &self.service)
         });
+        task.token = buffers.token().and_then(Token::from_number);
         self.count_shed(buffers);
         if let DriveResult::Close(CloseReason::Upgraded) = result {
             self.run_upgrade(task);

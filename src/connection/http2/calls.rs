@@ -11,7 +11,6 @@ use http::{HeaderMap, StatusCode};
 
 use super::streamed_body::BodyChannel;
 use crate::connection::body_writer;
-use crate::connection::call::ConnectionWaker;
 use crate::connection::transaction::{Sent, Transaction};
 use crate::connection::{Service, WorkerBuffers};
 use crate::http2::StreamId;
@@ -91,25 +90,19 @@ impl HandlerCall {
         self,
         buffers: &mut WorkerBuffers,
         service: &Service,
-        waker: &dyn Fn() -> Arc<dyn ConnectionWaker>,
     ) -> StreamReply {
         let mut reply = StreamReply::Failed {
             stream: self.stream,
         };
         // A reply is large to move.
-        let run = || reply = self.run_handler(buffers, service, waker);
+        let run = || reply = self.run_handler(buffers, service);
         if catch_unwind(AssertUnwindSafe(run)).is_err() {
             buffers.replace();
         }
         reply
     }
 
-    fn run_handler(
-        self,
-        buffers: &mut WorkerBuffers,
-        service: &Service,
-        waker: &dyn Fn() -> Arc<dyn ConnectionWaker>,
-    ) -> StreamReply {
+    fn run_handler(self, buffers: &mut WorkerBuffers, service: &Service) -> StreamReply {
         let Self {
             stream,
             mut transaction,
@@ -130,8 +123,9 @@ impl HandlerCall {
                 response
             }
             CalledBody::Streamed(channel) => {
+                let waker = buffers.waker();
                 let body = buffers.http2_request.request.body_mut();
-                body.set_source(channel.source(waker()));
+                body.set_source(channel.source(waker));
                 let streaming = Streaming::begin(service);
                 let mut response = transaction.handle(&mut buffers.received_http2(), service);
                 drop(streaming);

@@ -10,10 +10,10 @@ use std::mem;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crate::connection::call::ConnectionWaker;
 use crate::connection::config::Config;
 use crate::connection::deadlines::part_deadline;
 use crate::connection::phase::PhaseCell;
+use crate::connection::waker::ConnectionWaker;
 use crate::connection::{Phase, Service};
 use crate::message::body::{self, BodySource};
 use crate::message::head::expectation::Expectation;
@@ -125,8 +125,10 @@ impl BodyChannel {
     }
 
     /// The source of the handler's body. `waker` wakes the connection.
-    pub(super) fn source(self: &Arc<Self>, waker: Arc<dyn ConnectionWaker>) -> BodySource {
-        let _ = self.waker.set(waker);
+    pub(super) fn source(self: &Arc<Self>, waker: Option<Arc<dyn ConnectionWaker>>) -> BodySource {
+        if let Some(waker) = waker {
+            let _ = self.waker.set(waker);
+        }
         BodySource {
             reader: body::Reader::Any(Box::new(Reader(Arc::clone(self)))),
             length: self.length,

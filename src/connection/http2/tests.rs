@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::connection::call::{Call, ConnectionWaker};
+use crate::connection::call::Call;
 use crate::connection::tests::{pair, serve};
+use crate::connection::waker::{ConnectionWaker, WakerSource};
 use crate::connection::{
     Admission, Budget, CloseReason, Connection, DriveResult, Pending, Phase, Service, WaitFor,
     WakeReason, WorkerBuffers,
@@ -15,6 +16,7 @@ use crate::http2::{
     ErrorCode, Frame, FrameDecoder, OurSettings, PREFACE, StreamId, write_data_head, write_headers,
     write_ping, write_rst_stream, write_settings, write_window_update,
 };
+use crate::message::waker::Wake;
 use crate::message::{
     Body, BodyMode, Handler, IntoResponse, Overload, PeerAddr, Request, Response,
 };
@@ -30,25 +32,31 @@ struct Rig {
     received: Vec<u8>,
 }
 
-/// A waker for a connection that its test drives.
-struct NoWaker;
-
 /// Counts how often a connection was woken.
 #[derive(Default)]
 struct CountingWaker(AtomicUsize);
 
-impl ConnectionWaker for CountingWaker {
+/// Returns one waker for all connections.
+struct CountingSource(Arc<CountingWaker>);
+
+impl Wake for CountingWaker {
     fn wake(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
+    fn is_draining(&self) -> bool {
+        false
+    }
+}
+
+impl ConnectionWaker for CountingWaker {
     fn hand_over(&self) {}
 }
 
-impl ConnectionWaker for NoWaker {
-    fn wake(&self) {}
-
-    fn hand_over(&self) {}
+impl WakerSource for CountingSource {
+    fn waker(&self, _: &mut Option<u64>) -> Option<Arc<dyn ConnectionWaker>> {
+        Some(self.0.clone())
+    }
 }
 
 /// A frame that the client has received.
@@ -179,7 +187,7 @@ impl Rig {
 
     /// Runs a call and returns its reply to the connection on the same worker.
     fn finish(&mut self, call: Call) -> DriveResult {
-        let reply = call.run(&mut self.buffers, &self.service, &|| Arc::new(NoWaker));
+        let reply = call.run(&mut self.buffers, &self.service);
         (self.connection).resume(reply, &mut self.buffers, &self.service)
     }
 

@@ -4,14 +4,18 @@ use std::error::Error;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::mem;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::HeaderMap;
 
 use crate::message::Upgrade;
+use crate::message::waker::{ThreadWaker, Wake};
 
 /// The content of a body.
 pub(crate) enum Content {
@@ -85,6 +89,83 @@ pub(crate) enum Reader {
     Any(Box<dyn Read + Send>),
     /// A reader that stops waiting when the client has left.
     Watching(Box<dyn ReadWatching>),
+    /// A source that is woken when it has content. It never blocks.
+    Polled(PolledReader),
+}
+
+/// Content that comes from other threads. A connection that waits for it needs no worker. Its source is
+/// dropped when the content is complete or the client has left.
+pub(crate) trait PolledSource: Send {
+    /// Sets the waker, which is to be called when there may be more content. It replaces an earlier
+    /// one. Call this before the first [`poll`](Self::poll).
+    fn attach(&mut self, waker: Arc<dyn Wake>);
+
+    /// Takes the next part. It must not block.
+    fn poll(&mut self, now: Instant) -> Polled;
+}
+
+/// The result of a poll.
+#[allow(dead_code, reason = "its callers come next")]
+#[derive(Debug)]
+pub(crate) enum Polled {
+    /// The next part, which is not empty.
+    Part(Bytes),
+    /// There is none before the waker is called. At the given moment the source must be polled again
+    /// in any case.
+    Pending(Option<Instant>),
+    /// The content is complete.
+    End,
+    /// There will be no more, and the content is incomplete.
+    Failed(io::Error),
+}
+
+/// A polled source, with the rest of a part that was [read](Read) in pieces.
+pub(crate) struct PolledReader {
+    pub(crate) source: Box<dyn PolledSource>,
+    rest: Bytes,
+}
+
+impl PolledReader {
+    pub(crate) fn new(source: impl PolledSource + 'static) -> Self {
+        Self {
+            source: Box::new(source),
+            rest: Bytes::new(),
+        }
+    }
+
+    /// Sets the waker, as [`PolledSource::attach`] does.
+    pub(crate) fn attach(&mut self, waker: Arc<dyn Wake>) {
+        self.source.attach(waker);
+    }
+
+    pub(crate) fn poll(&mut self, now: Instant) -> Polled {
+        match mem::take(&mut self.rest) {
+            rest if rest.is_empty() => self.source.poll(now),
+            rest => Polled::Part(rest),
+        }
+    }
+}
+
+/// Blocks until there is content. This is for content that is read without a connection.
+impl Read for PolledReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.attach(ThreadWaker::current());
+        loop {
+            let now = Instant::now();
+            match self.poll(now) {
+                Polled::Part(mut part) => {
+                    let count = part.len().min(buffer.len());
+                    part.copy_to_slice(&mut buffer[..count]);
+                    self.rest = part;
+                    return Ok(count);
+                }
+                Polled::Pending(None) => thread::park(),
+                Polled::Pending(Some(until)) => thread::park_timeout(until - now),
+                Polled::End => return Ok(0),
+                Polled::Failed(error) => return Err(error),
+            }
+        }
+    }
 }
 
 /// A reader that may wait for long and meanwhile checks whether the client is connected.
@@ -140,6 +221,7 @@ impl BodySource {
             let count = match reader {
                 Reader::Any(reader) => reader.read(buffer)?,
                 Reader::Watching(reader) => reader.read_watching(buffer, client)?,
+                Reader::Polled(reader) => reader.read(buffer)?,
             };
             // The reader is the program's, and its count decides where the bytes end.
             match count > buffer.len() {

@@ -14,9 +14,10 @@ use http::HeaderValue;
 
 #[cfg(test)]
 pub(crate) use self::content::UnknownClient;
+#[allow(unused_imports, reason = "its callers come next")]
 pub(crate) use self::content::{
-    BodySource, Client, ClientGone, Content, FilePart, Presence, ReadWatching, Reader, Trailers,
-    Withheld,
+    BodySource, Client, ClientGone, Content, FilePart, Polled, PolledReader, PolledSource,
+    Presence, ReadWatching, Reader, Trailers, Withheld,
 };
 use super::raw_request::SharedChunking;
 use super::{ClientInfo, RawRequest, Upgrade};
@@ -341,6 +342,18 @@ impl Body {
     pub(crate) fn from_watching(reader: impl ReadWatching + 'static) -> Self {
         Content::Reader(BodySource {
             reader: Reader::Watching(Box::new(reader)),
+            length: None,
+            held: 0,
+            trailers: None,
+        })
+        .into()
+    }
+
+    /// A body whose content comes from other threads.
+    #[allow(dead_code, reason = "its callers come next")]
+    pub(crate) fn from_polled(source: impl PolledSource + 'static) -> Self {
+        Content::Reader(BodySource {
+            reader: Reader::Polled(PolledReader::new(source)),
             length: None,
             held: 0,
             trailers: None,

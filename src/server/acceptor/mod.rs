@@ -83,7 +83,7 @@ impl Acceptor {
     ) -> Self {
         Self {
             stall_detector: StallDetector::new(workers.len()),
-            load_shedder: LoadShedder::new(workers.len()),
+            load_shedder: LoadShedder::new(&shared),
             shared,
             listeners,
             waker,

@@ -13,12 +13,11 @@ use std::time::Instant;
 use log::error;
 
 use super::ServerState;
-use super::connection_waker::ServerConnectionWaker;
 use super::guarded;
 use super::poller::lending::{Lent, Posted};
 use super::poller::{Events, Token};
 use super::task::Task;
-use crate::connection::call::{Call, ConnectionWaker, Reply};
+use crate::connection::call::{Call, Reply};
 use crate::connection::{
     Admission, CloseReason, DriveResult, Lending, Phase, WakeReason, WorkerBuffers,
 };
@@ -60,9 +59,8 @@ impl ServerState {
             discard(buffers, call);
             return None;
         };
-        let waker =
-            || -> Arc<dyn ConnectionWaker> { Arc::new(ServerConnectionWaker::new(self, token)) };
-        let reply = call.run(buffers, &self.service, &waker);
+        buffers.set_token(Some(token.number()));
+        let reply = call.run(buffers, &self.service);
         self.activity.end_lend(index);
         match self.poller.reclaim(token) {
             Some(mut task) => {

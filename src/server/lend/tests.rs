@@ -9,6 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::*;
+use crate::connection::waker::ConnectionWaker;
 use crate::message::Request;
 use crate::server::acceptor::Acceptor;
 use crate::server::task::ReadyTask;

@@ -5,10 +5,12 @@
 mod protocol;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::protocol::LendWatch;
 use super::ServerState;
+use super::connection_waker::ServerWakerSource;
 use super::poller::Events;
 use super::task::ReadyTask;
 use crate::connection::{Admission, Phase, WorkerBuffers};
@@ -56,11 +58,14 @@ struct Mark {
 }
 
 impl LoadShedder {
-    /// Creates the load shedder of a server with this many workers; its own index is `workers`.
-    pub(super) fn new(workers: usize) -> Self {
+    /// Creates the load shedder of a server. Its index is the one behind the workers'.
+    pub(super) fn new(shared: &Arc<ServerState>) -> Self {
+        let workers = shared.activity.workers();
+        let mut buffers = WorkerBuffers::new(workers);
+        buffers.set_waker_source(Arc::new(ServerWakerSource::new(shared)));
         Self {
             events: Events::with_capacity(EVENTS),
-            buffers: WorkerBuffers::new(workers),
+            buffers,
             lend_watch: LendWatch::new(workers),
             requeued: 0,
             last_end: 0,

@@ -281,6 +281,7 @@ impl<T: Source, M> Poller<T, M> {
         };
         if let Occupant::Parked(_, wait_for) = state.occupant {
             let awaited = match wait_for {
+                WaitFor::Waker => EventFlags::empty(),
                 WaitFor::Room => EventFlags::OUT,
                 WaitFor::StreamsOrRoom => EventFlags::IN | EventFlags::OUT,
                 _ => EventFlags::IN,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ServerState;
+use super::connection_waker::ServerWakerSource;
 use super::idle_workers::{IdleAction, TurnTime};
 use super::lend::Driven;
 use super::poller::Events;
@@ -36,10 +37,12 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(shared: Arc<ServerState>, index: usize) -> Self {
+        let mut buffers = WorkerBuffers::new(index);
+        buffers.set_waker_source(Arc::new(ServerWakerSource::new(&shared)));
         Self {
             shared,
             index,
-            buffers: WorkerBuffers::new(index),
+            buffers,
             events: Events::with_capacity(EVENTS),
             drives: 0,
             turn_time: TurnTime::default(),

@@ -37,7 +37,7 @@ fn a_streamed_body_is_read_while_it_arrives() {
         ..
     } = &mut rig;
     let reply = std::thread::scope(|scope| {
-        let handler = scope.spawn(|| call.run(buffers, service, &|| Arc::new(NoWaker)));
+        let handler = scope.spawn(|| call.run(buffers, service));
         let mut other = WorkerBuffers::new(1);
         let mut end = Vec::new();
         write_data_head(stream(1), 2, true, &mut end);
@@ -109,7 +109,7 @@ fn the_time_of_a_slow_body_is_no_wait_for_a_handler() {
     let late = now + 2 * rig.service.config.queue_timeout;
     rig.send_data(1, b"slow", true);
     parked(rig.drive_elsewhere(late));
-    let reply = call.run(&mut rig.buffers, &rig.service, &|| Arc::new(NoWaker));
+    let reply = call.run(&mut rig.buffers, &rig.service);
     rig.connection.deliver(reply);
     rig.run(WakeReason::Ready, late);
     assert!(rig.frames().ends_with(&response(1, b"slow")));
@@ -124,14 +124,12 @@ fn wakes_while_parked(rig: &mut Rig, call: Call, number: u32, content: &[u8]) ->
     }
     parked(rig.drive_elsewhere(now));
     let waker = Arc::new(CountingWaker::default());
-    let handlers_waker = Arc::clone(&waker);
+    let source = CountingSource(Arc::clone(&waker));
+    rig.buffers.set_waker_source(Arc::new(source));
     let (buffers, service) = (&mut rig.buffers, &rig.service);
     let (client, connection) = (&mut rig.client, &mut rig.connection);
     let reply = std::thread::scope(|scope| {
-        let handler = scope.spawn(move || {
-            let waker = move || -> Arc<dyn ConnectionWaker> { handlers_waker.clone() };
-            call.run(buffers, service, &waker)
-        });
+        let handler = scope.spawn(move || call.run(buffers, service));
         while waker.0.load(Ordering::SeqCst) == 0 && now.elapsed() < Duration::from_secs(5) {
             std::thread::yield_now();
         }

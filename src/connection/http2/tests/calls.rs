@@ -36,13 +36,13 @@ fn another_thread_drives_while_a_handler_runs() {
     );
     assert!(matches!(result, DriveResult::Lend(_)), "{result:?}");
     let second = other.take_call().expect("the second request is called");
-    let reply = second.run(&mut other, &rig.service, &|| Arc::new(NoWaker));
+    let reply = second.run(&mut other, &rig.service);
     let result = (rig.connection).resume(reply, &mut other, &rig.service);
     assert_eq!(parked(result).wait_for, WaitFor::Streams);
     let [headers, data] = response(3, b"yes");
     assert_eq!(rig.frames(), [Seen::PingAck, headers, data]);
 
-    let reply = call.run(&mut rig.buffers, &rig.service, &|| Arc::new(NoWaker));
+    let reply = call.run(&mut rig.buffers, &rig.service);
     rig.connection.deliver(reply);
     let result = rig.drive(WakeReason::Ready, now);
     assert_eq!(parked(result).wait_for, WaitFor::NextStream);
@@ -68,7 +68,7 @@ fn handlers_of_reset_streams_count_until_they_return() {
     let (wake, admission) = (WakeReason::Ready, Admission::Handle);
     let result = (rig.connection).drive(wake, admission, now, &mut other, &rig.service);
     assert_eq!(parked(result).wait_for, WaitFor::Streams, "no second call");
-    let reply = call.run(&mut rig.buffers, &rig.service, &|| Arc::new(NoWaker));
+    let reply = call.run(&mut rig.buffers, &rig.service);
     rig.connection.deliver(reply);
     let result = rig.run(wake, now);
     assert_eq!(parked(result).wait_for, WaitFor::NextStream);
@@ -160,7 +160,7 @@ fn a_request_that_waits_too_long_for_a_handler_is_shed() {
     let call = rig.take_call();
     parked(rig.drive_elsewhere(now));
     let late = now + rig.service.config.queue_timeout;
-    let reply = call.run(&mut rig.buffers, &rig.service, &|| Arc::new(NoWaker));
+    let reply = call.run(&mut rig.buffers, &rig.service);
     rig.connection.deliver(reply);
     rig.run(WakeReason::Ready, late);
     let shed = rig.buffers.take_shed().expect("a request is shed");

@@ -59,10 +59,10 @@ impl Scenario {
     pub(super) fn new(workers: usize, handler: impl Handler) -> Self {
         let (shared, waker) = server_state(workers, handler);
         Self {
-            shared,
             waker,
             stall_detector: StallDetector::new(workers),
-            load_shedder: LoadShedder::new(workers),
+            load_shedder: LoadShedder::new(&shared),
+            shared,
             workers: Vec::new(),
         }
     }
