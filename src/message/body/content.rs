@@ -102,6 +102,12 @@ pub(crate) trait PolledSource: Send {
 
     /// Takes the next part. It must not block.
     fn poll(&mut self, now: Instant) -> Polled;
+
+    /// Notes that the client of a connection has finished sending. Whether it still reads shows when
+    /// something is sent, so a source that has a part without meaning returns it at the next
+    /// [`poll`](Self::poll), which follows at once.
+    #[allow(dead_code, reason = "its callers come next")]
+    fn client_finished(&mut self) {}
 }
 
 /// The result of a poll.
@@ -136,6 +142,12 @@ impl PolledReader {
     /// Sets the waker, as [`PolledSource::attach`] does.
     pub(crate) fn attach(&mut self, waker: Arc<dyn Wake>) {
         self.source.attach(waker);
+    }
+
+    /// Notes that the client has finished sending; see [`PolledSource::client_finished`].
+    #[allow(dead_code, reason = "its callers come next")]
+    pub(crate) fn client_finished(&mut self) {
+        self.source.client_finished();
     }
 
     pub(crate) fn poll(&mut self, now: Instant) -> Polled {
