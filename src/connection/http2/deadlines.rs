@@ -6,6 +6,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::stream::{Step, Stream};
+use super::woken::Woken;
 use super::{Flow, Http2};
 use crate::connection::config::Config;
 use crate::connection::connection_io::ConnectionIo;
@@ -84,6 +85,7 @@ impl Http2 {
         if let Some(mux) = &mut self.mux {
             mux.return_memory(&mut buffers.http2_streams);
         }
+        self.woken = Woken::default();
         self.waiting = VecDeque::new();
         self.to_read = VecDeque::new();
     }
@@ -246,6 +248,7 @@ impl Http2 {
                 self.restore(stream, buffers);
                 self.shed(stream, Overload::Late, io, buffers, service);
             }
+            Some(Step::Sending(sending)) if sending.awaited().is_some() => self.poll_again(stream),
             Some(Step::Sending(_)) => self.reset(stream, ErrorCode::Cancel, buffers),
             Some(Step::Discarding(_)) => self.reset(stream, ErrorCode::NoError, buffers),
             _ => {}
@@ -292,6 +295,9 @@ impl Stream {
                 Some(slowest.min(request.since + config.body_timeout))
             }
             Step::Sending(sending) => {
+                if let Some(outflow) = sending.awaited() {
+                    return outflow.deadline();
+                }
                 let backlog = sending.backlog?;
                 let slowest = config.slowest(backlog.whole.since, backlog.whole.taken);
                 Some(slowest.min(backlog.progress + config.write_timeout))

@@ -8,6 +8,7 @@
 mod body;
 mod calls;
 mod deadlines;
+mod polled;
 mod receive;
 mod request;
 mod respond;
@@ -17,6 +18,7 @@ mod stats;
 mod stream;
 mod streamed_body;
 mod waiting;
+mod woken;
 
 use std::collections::VecDeque;
 use std::io;
@@ -32,6 +34,7 @@ use self::stats::OpenStreams;
 pub(crate) use self::stats::{Http2Event, Http2Stats};
 pub(super) use self::stream::Stream as Http2Stream;
 use self::stream::{Step, Stream};
+use self::woken::Woken;
 use super::connection_io::{ConnectionIo, Readiness};
 use super::state::State;
 use super::{
@@ -63,6 +66,7 @@ pub(super) struct Http2 {
     /// Streams whose handler reads the body while it arrives.
     streamed: usize,
     replies: Vec<StreamReply>,
+    woken: Woken,
     /// The stream whose request is in the buffers of the driving worker while its body arrives. The
     /// head of a body that arrives with it is then not copied.
     partial: Option<StreamId>,
@@ -110,6 +114,7 @@ impl Http2 {
             reads: 0,
             streamed: 0,
             replies: Vec::new(),
+            woken: Woken::default(),
             partial: None,
             window_wait: None,
             shutdown: Shutdown::default(),
@@ -212,6 +217,7 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> io::Result<DriveResult> {
+        self.note_woken();
         loop {
             if service.phase.get() >= Phase::Forced {
                 return Ok(DriveResult::Close(CloseReason::Forced));

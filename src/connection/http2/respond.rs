@@ -160,8 +160,8 @@ impl Http2 {
                 self.send_later(stream, Outgoing::File(part));
             }
             (Content::Follows, body::Content::Reader(source)) if source.length != Some(0) => {
-                let outflow = Outflow::new(source, Vec::new());
-                self.send_later(stream, Outgoing::Reader(outflow));
+                let content = self.outgoing(stream, source, buffers);
+                self.send_later(stream, content);
             }
             (_, content) => {
                 drop_quietly(content);
@@ -193,7 +193,7 @@ impl Http2 {
     }
 
     /// Ends the content of a response.
-    fn end_content(
+    pub(super) fn end_content(
         &mut self,
         stream: StreamId,
         trailers: &http::HeaderMap,

@@ -4,9 +4,11 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read as _};
 use std::time::Instant;
 
+use http::HeaderMap;
 use log::error;
 
 use super::Http2;
+use super::polled::PolledOutflow;
 use super::respond::drop_quietly;
 use super::stream::{Outflow, Outgoing, Sending, Step, StreamBacklog};
 use crate::connection::WorkerBuffers;
@@ -18,11 +20,15 @@ use crate::message::body::{BodySource, FilePart};
 const PART: usize = 64 * 1024;
 
 /// What a stream needs after some of its content was sent.
-enum Next {
+pub(super) enum Next {
     /// It has more content.
     Send,
+    /// It waits for its source to be woken.
+    Wait,
     /// Its reader is asked for more.
     Read,
+    /// Its content is complete, and these trailers follow.
+    End(HeaderMap),
     /// Its response is complete.
     Finish,
     /// Its content can't be read.
@@ -57,11 +63,20 @@ impl Http2 {
                 self.set_step(stream, Step::Sending(sending));
                 self.to_read.push_back(stream);
             }
+            Next::Wait => {
+                mux.set_pending(stream, None);
+                self.set_step(stream, Step::Sending(sending));
+            }
+            Next::End(trailers) => {
+                drop_quietly(sending);
+                self.end_content(stream, &trailers, buffers);
+            }
             Next::Finish => {
                 drop_quietly(sending);
                 self.finish(stream, buffers);
             }
             Next::Fail(error) => {
+                drop_quietly(sending);
                 error!("reading the response body of stream {stream} failed: {error}");
                 self.reset(stream, ErrorCode::InternalError, buffers);
             }
@@ -84,6 +99,7 @@ impl Sending {
             Outgoing::File(part) => usize::try_from(part.left).unwrap_or(usize::MAX),
             // A reader is asked only when windows allow at least one byte.
             Outgoing::Reader(outflow) => outflow.ready().len().max(1),
+            Outgoing::Polled(outflow) => outflow.ready(),
         }
     }
 
@@ -93,6 +109,7 @@ impl Sending {
             Outgoing::Memory(body) => body.held(),
             Outgoing::File(_) => 0,
             Outgoing::Reader(outflow) => outflow.held(),
+            Outgoing::Polled(outflow) => outflow.held(),
         }
     }
 
@@ -100,7 +117,7 @@ impl Sending {
     pub(super) fn into_reader(self) -> Option<(BodySource, Vec<u8>)> {
         match self.content {
             Outgoing::Reader(outflow) => Some((outflow.source, outflow.part)),
-            Outgoing::Memory(_) | Outgoing::File(_) => None,
+            Outgoing::Memory(_) | Outgoing::File(_) | Outgoing::Polled(_) => None,
         }
     }
 
@@ -111,6 +128,7 @@ impl Sending {
         buffers: &mut WorkerBuffers,
     ) -> Next {
         let most = mux.capacity(stream).min(PART);
+        let now = buffers.now;
         let out = buffers.write_queue.bytes();
         let (sent, next) = match &mut self.content {
             Outgoing::Memory(body) => {
@@ -123,15 +141,26 @@ impl Sending {
             }
             Outgoing::File(part) => send_file(part, stream, most, mux, out),
             Outgoing::Reader(outflow) => outflow.send(stream, most, mux, out),
+            Outgoing::Polled(outflow) => outflow.send(stream, PART, mux, now, out),
         };
-        self.note_progress(sent, buffers.now);
+        self.note_progress(sent, now);
         next
+    }
+
+    /// The content that it waits for, rather than for its client.
+    pub(super) fn awaited(&self) -> Option<&PolledOutflow> {
+        match &self.content {
+            Outgoing::Polled(outflow) if outflow.is_waiting() => Some(outflow),
+            _ => None,
+        }
     }
 
     /// Frees the memory of what was sent, once that is worth a copy.
     pub(super) fn shrink(&mut self) {
-        if let Outgoing::Memory(body) = &mut self.content {
-            body.shrink();
+        match &mut self.content {
+            Outgoing::Memory(body) => body.shrink(),
+            Outgoing::Polled(outflow) => outflow.shrink(),
+            Outgoing::File(_) | Outgoing::Reader(_) => {}
         }
     }
 

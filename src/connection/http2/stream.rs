@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::calls::ReadGuard;
+use super::polled::PolledOutflow;
 use super::streamed_body::Inflow;
 use crate::connection::write_queue::{Backlog, Memory};
 use crate::http2::KeptRequest;
@@ -81,6 +82,7 @@ pub(super) enum Outgoing {
     Memory(Memory),
     File(FilePart),
     Reader(Outflow),
+    Polled(PolledOutflow),
 }
 
 /// A reader with the part that it has returned.

@@ -308,4 +308,5 @@ mod bodies;
 mod calls;
 mod ends;
 mod opening;
+mod polled;
 mod responses;
