@@ -27,7 +27,7 @@ pub(crate) mod tls_info;
 pub(crate) mod upgrade;
 pub(crate) mod waker;
 
-pub use self::body::Body;
+pub use self::body::{Body, BodySender, SendError, TrySendError};
 pub use self::client_info::{ClientInfo, PeerAddr};
 pub use self::handler::{BodyMode, Handler};
 pub use self::problem::error_pages::ErrorPages;

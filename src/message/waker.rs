@@ -5,7 +5,6 @@ use std::thread::{self, Thread};
 
 /// Has a response continued that waits for something: the connection that it belongs to is driven. It
 /// keeps neither the connection nor the server alive, and may be called after both have ended.
-#[allow(dead_code, reason = "its callers come next")]
 pub(crate) trait Wake: Send + Sync {
     fn wake(&self);
 

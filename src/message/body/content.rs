@@ -111,7 +111,6 @@ pub(crate) trait PolledSource: Send {
 }
 
 /// The result of a poll.
-#[allow(dead_code, reason = "its callers come next")]
 #[derive(Debug)]
 pub(crate) enum Polled {
     /// The next part, which is not empty.

@@ -1,5 +1,6 @@
 //! The content of a request or a response.
 
+mod channel;
 mod content;
 mod conversions;
 mod trailers;
@@ -12,9 +13,9 @@ use std::ops::Range;
 use bytes::{Buf, Bytes};
 use http::HeaderValue;
 
+pub use self::channel::{BodySender, SendError, TrySendError};
 #[cfg(test)]
 pub(crate) use self::content::UnknownClient;
-#[allow(unused_imports, reason = "its callers come next")]
 pub(crate) use self::content::{
     BodySource, Client, ClientGone, Content, FilePart, Polled, PolledReader, PolledSource,
     Presence, ReadWatching, Reader, Trailers, Withheld,
@@ -350,7 +351,6 @@ impl Body {
     }
 
     /// A body whose content comes from other threads.
-    #[allow(dead_code, reason = "its callers come next")]
     pub(crate) fn from_polled(source: impl PolledSource + 'static) -> Self {
         Content::Reader(BodySource {
             reader: Reader::Polled(PolledReader::new(source)),
