@@ -13,7 +13,7 @@ use crate::message::Response;
 
 /// Content is sent when the window has room for all that is ready or for this much: a client that
 /// gives little at a time would cost a frame for each. If windows are smaller from the beginning,
-/// a whole one is enough.
+/// half of one is enough, because many clients give nothing back before half of it is used.
 const WORTH_A_FRAME: usize = 1024;
 
 /// An initial window that is smaller than this is no reason to send less.
@@ -92,7 +92,7 @@ impl<T: Default> Mux<T> {
     fn least(&self, stream: &Stream<T>) -> usize {
         let worth = match self.peer.initial_window as usize {
             ..SMALLEST_INITIAL => WORTH_A_FRAME,
-            initial => initial.min(WORTH_A_FRAME),
+            initial => (initial / 2).min(WORTH_A_FRAME),
         };
         stream.pending.unwrap_or(0).min(worth)
     }

@@ -187,18 +187,20 @@ fn window_of_a_stream_may_not_overflow() {
     server.expect(&settings(&[(4, 65_536)]), &end);
 }
 
+/// Clients give a window back when half of it is used, and not earlier.
 #[test]
-fn window_that_is_never_larger_is_used() {
-    let mut server = Server::new(Policy::Wait);
-    server.receive(&[settings(&[(4, 128)]), get(1)].concat());
-    server.begin_open(1);
-    server.mux.set_pending(id(1), Some(1 << 20));
-    assert_eq!(server.mux.capacity(id(1)), 128);
-    server.send(1, &[0; 128], false);
-    server.receive(&window_update(1, 127));
-    assert_eq!(server.mux.capacity(id(1)), 0);
-    server.receive(&window_update(1, 1));
-    assert_eq!(server.mux.capacity(id(1)), 128);
+fn half_of_a_small_window_is_used() {
+    for initial in [128, 1024, 2047] {
+        let mut server = Server::new(Policy::Wait);
+        server.receive(&[settings(&[(4, initial)]), get(1)].concat());
+        server.begin_open(1);
+        let half = initial as usize / 2;
+        server.send(1, &vec![0; initial as usize - half + 1], false);
+        server.mux.set_pending(id(1), Some(1 << 20));
+        assert_eq!(server.mux.capacity(id(1)), 0, "{initial}");
+        server.receive(&window_update(1, 1));
+        assert_eq!(server.mux.capacity(id(1)), half, "{initial}");
+    }
 }
 
 #[test]
