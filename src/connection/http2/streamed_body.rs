@@ -15,7 +15,7 @@ use crate::connection::deadlines::part_deadline;
 use crate::connection::phase::PhaseCell;
 use crate::connection::waker::ConnectionWaker;
 use crate::connection::{Phase, Service};
-use crate::message::body::{self, BodySource};
+use crate::message::body::{self, BodySource, Client, ReadWatching};
 use crate::message::head::expectation::Expectation;
 use crate::message::raw_request::{Chunking, SharedChunking};
 use crate::message::request_error::RequestError;
@@ -130,7 +130,7 @@ impl BodyChannel {
             let _ = self.waker.set(waker);
         }
         BodySource {
-            reader: body::Reader::Any(Box::new(Reader(Arc::clone(self)))),
+            reader: body::Reader::Watching(Box::new(Reader(Arc::clone(self)))),
             length: self.length,
             held: 0,
             trailers: None,
@@ -342,6 +342,19 @@ impl Read for Reader {
     }
 }
 
+/// A wait ends with the stream, so no other client needs to be watched.
+impl ReadWatching for Reader {
+    fn read_watching(&mut self, buffer: &mut [u8], _: &dyn Client) -> io::Result<usize> {
+        self.read(buffer)
+    }
+
+    /// Waits for the end of the stream: trailers may precede it, or the client may reset the stream.
+    fn finish(&mut self) -> io::Result<()> {
+        // The protocol machine lets no content arrive behind the announced length.
+        self.read(&mut [0]).map(drop)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,6 +408,33 @@ mod tests {
         assert_eq!(read(&mut reader), Err(ErrorKind::NotConnected));
         inflow.push(b"1", true);
         assert_eq!(read(&mut reader), Err(ErrorKind::NotConnected));
+    }
+
+    /// The announced length is not the end: trailers may follow, or the client resets the stream.
+    #[test]
+    fn a_body_with_a_length_ends_where_the_stream_ends() {
+        for (length, content) in [(0, ""), (2, "ab")] {
+            let service = serve(|_: Request| "");
+            let begin = || {
+                let most = u64::MAX;
+                let channel = BodyChannel::new(Some(length), most, Expectation::None, 2, &service);
+                let inflow = Inflow::new(Arc::clone(&channel), SharedChunking::default());
+                inflow.push(content.as_bytes(), false);
+                (inflow, channel.source(None))
+            };
+            let (inflow, mut source) = begin();
+            drop(inflow);
+            let error = source.read_to_end(&mut Vec::new());
+            let error = error.expect_err("the body is incomplete");
+            assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+
+            let (inflow, mut source) = begin();
+            inflow.end_with_trailers(Vec::new());
+            let mut text = String::new();
+            let end = source.read_to_string(&mut text);
+            end.expect("the body is complete");
+            assert_eq!(text, content);
+        }
     }
 
     #[test]

@@ -183,6 +183,11 @@ impl Read for PolledReader {
 pub(crate) trait ReadWatching: Send {
     /// Reads like [`Read::read`]. Fails with [`ClientGone`] if the client has left.
     fn read_watching(&mut self, buffer: &mut [u8], client: &dyn Client) -> io::Result<usize>;
+
+    /// Waits for what follows the last of the announced bytes. By default nothing does.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The client's end of a connection.
@@ -245,6 +250,13 @@ impl BodySource {
         };
         let count = read_of(*left, buffer, read)?;
         *left -= count as u64;
+        if *left == 0
+            && !buffer.is_empty()
+            && count == 0
+            && let Reader::Watching(reader) = reader
+        {
+            reader.finish()?;
+        }
         Ok(count)
     }
 }

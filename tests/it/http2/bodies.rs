@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use httpool::http::{HeaderMap, HeaderValue};
 use httpool::http2::ErrorCode;
-use httpool::{Body, BodyMode, Handler, IntoResponse as _, Request, Response};
+use httpool::{Body, BodyMode, Handler, IntoResponse as _, RawRequest, Request, Response};
 
 use crate::support::http2::{
     END_STREAM, Frame, Http2Client, header_block, request_fields, setting,
@@ -233,6 +233,32 @@ fn trailers_follow_the_body(transport: Transport) {
     }
     let stream = client.request(&request_fields("HEAD", "/reader"));
     assert_eq!(client.expect_reply(stream).trailers, None);
+}
+
+/// A body ends where its client ends the stream, and not where its length is reached.
+#[test]
+fn streamed_body_with_a_length_ends_behind_its_trailers() {
+    let gate = Gate::new();
+    let waiter = gate.waiter();
+    let server = TestServer::spawn(
+        |builder| builder,
+        Streaming(move |mut request: Request| {
+            let raw = RawRequest::of(&request).cloned().expect("it was received");
+            request.body_mut().read_exact(&mut [0; 6])?;
+            waiter.wait();
+            assert_eq!(request.body_mut().read(&mut [0])?, 0);
+            Ok(raw.trailers()["checksum"].as_bytes().to_vec())
+        }),
+    );
+    let mut client = Http2Client::connect(&server);
+    let mut fields = request_fields("POST", "/");
+    fields.push(("content-length", "6"));
+    let stream = client.open(&fields);
+    client.data(stream, "posted", 0);
+    gate.expect_arrived(1);
+    gate.open();
+    client.send_frame(&Frame::headers(stream, &[("checksum", "1")], END_STREAM));
+    client.expect_body(stream, "1");
 }
 
 /// Fails in the middle.
