@@ -174,7 +174,7 @@ impl WorkerBuffers {
         self.request.clear();
         #[cfg(feature = "http2")]
         if mem::take(&mut self.is_http2) {
-            self.http2_request.clear();
+            self.http2_request.rest();
         }
         if self.input.capacity() != INPUT_ROOM {
             self.input = Input::with_capacity(INPUT_ROOM);

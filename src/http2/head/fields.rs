@@ -1,11 +1,14 @@
 //! The rules for single headers (RFC 9113 section 8.2).
 
+use std::mem;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::HeaderName;
 
+use super::lines::Line;
 use super::names::{self, Names};
-use super::text::Line;
+use super::text::HostSource;
 use super::{Head, Rejection};
 use crate::http2::Priority;
 use crate::http2::hpack::StaticName;
@@ -14,20 +17,20 @@ use crate::message::head::expectation::{self, Expectation};
 use crate::message::head::host::is_host;
 use crate::message::request_error::RequestError;
 
-/// Reads a header line, with its value as a part of `head`.
+/// Reads a header line, with its value as a part of `text`.
 pub(super) fn read(
-    head: &Bytes,
+    text: &Bytes,
     line: Line,
     names: &mut Names,
 ) -> Result<(HeaderName, HeaderValue), Rejection> {
     let name = match line.known.and_then(names::known) {
-        Some(known) => known,
+        Some(known) => known.clone(),
         None => {
-            let name = &head[line.name()];
+            let name = &text[line.name()];
             names.get(name).ok_or_else(|| malformed_name(name))?
         }
     };
-    let value = head.slice(line.value());
+    let value = text.slice(line.value());
     // `HeaderValue` would accept the spaces.
     if is_padded(&value) {
         return Err(malformed_value(&value));
@@ -48,7 +51,7 @@ pub(super) fn check(name: &[u8], value: &[u8]) -> Result<(), Rejection> {
 }
 
 /// Whether a space or tab is at an end of the value.
-fn is_padded(value: &[u8]) -> bool {
+pub(super) fn is_padded(value: &[u8]) -> bool {
     matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t'])
 }
 
@@ -89,6 +92,8 @@ fn connection(name: &[u8], value: &[u8]) -> Result<(), Rejection> {
 /// The headers that the protocol needs, recorded while they are read.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
+    /// The next header is a `Host` that is made of a valid `:authority`.
+    next_is_authority: bool,
     /// Whether there was a `Host`, perhaps made of `:authority`.
     has_host: bool,
     /// The parts of the cookie.
@@ -101,6 +106,13 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    pub(super) fn new(host: HostSource) -> Self {
+        Self {
+            next_is_authority: host != HostSource::Header,
+            ..Self::default()
+        }
+    }
+
     /// Notes a header. Only a name that the static table does not have is compared as text.
     #[inline]
     pub(super) fn note(&mut self, known: Option<StaticName>, name: &[u8], value: &[u8]) {
@@ -136,11 +148,6 @@ impl Seen {
         }
     }
 
-    /// Notes a `Host` that is made of a valid `:authority`.
-    pub(super) fn note_authority(&mut self) {
-        self.has_host = true;
-    }
-
     /// What the headers say in total.
     pub(super) fn head(self) -> Result<Head, Rejection> {
         if let Some(rejection) = self.rejection {
@@ -168,6 +175,10 @@ impl Seen {
 
     /// Records a host, which must not be empty (RFC 9113 section 8.3.1).
     fn host(&mut self, value: &[u8]) -> Result<(), Rejection> {
+        if mem::take(&mut self.next_is_authority) {
+            self.has_host = true;
+            return Ok(());
+        }
         if self.has_host {
             return Err(Rejection::new(RequestError::Host, "Host is repeated"));
         }

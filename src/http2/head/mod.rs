@@ -1,6 +1,8 @@
 //! The heads of requests and responses (RFC 9113 section 8).
 
 mod fields;
+mod headers;
+mod lines;
 mod names;
 mod pseudo;
 mod request_buffer;
@@ -14,13 +16,12 @@ use std::ops::ControlFlow;
 
 use http::{Method, Uri, Version};
 
-use self::fields::Seen;
 use self::pseudo::Pseudo;
-use self::text::{Assembly, HostSource, join_cookies};
-use super::hpack::{Decoder, FIELD_OVERHEAD, Field, StaticName};
+use self::text::{Assembly, HostSource};
+use super::hpack::{Decoder, FIELD_OVERHEAD, Field};
 use super::{Error, Priority};
+use crate::message::head::MAX_FIELDS;
 use crate::message::head::expectation::Expectation;
-use crate::message::head::{MAX_FIELDS, repeats_a_single};
 use crate::message::request_error::RequestError;
 
 pub use self::request_buffer::{KeptRequest, RequestBuffer};
@@ -104,12 +105,13 @@ pub fn decode_head(
     max_header_size: usize,
     buffer: &mut RequestBuffer,
 ) -> Result<Result<Head, RequestError>, Error> {
-    buffer.clear();
-    buffer.text.clear();
+    buffer.rest();
+    buffer.pseudo.clear();
+    buffer.lines.begin();
     let mut assembly = Assembly {
-        text: &mut buffer.text,
         lines: &mut buffer.lines,
         pseudo: &mut buffer.pseudo,
+        first_line: None,
         most: max_header_size,
         count: 0,
         host: HostSource::Header,
@@ -128,16 +130,18 @@ pub fn decode_head(
         }
     });
     let ended = assembly.end();
-    let (readable, host) = (assembly.rejection, assembly.host);
-    // Twice, so that it has room for a joined cookie or a normalized path, and is used again.
-    buffer.arena.reserve(2 * buffer.text.len());
-    buffer.arena.extend_from_slice(&buffer.text);
+    assembly.write(&mut buffer.arena);
     buffer.head = buffer.arena.split().freeze();
+    let (readable, host, first_line) = (
+        assembly.rejection,
+        assembly.host,
+        assembly.first_line.unwrap_or_default(),
+    );
     let broken = match decoded? {
         ControlFlow::Continue(()) => ended.err(),
         ControlFlow::Break(()) => broken,
     };
-    let head = read_head(buffer, host, readable, broken);
+    let head = read_head(buffer, first_line, host, readable, broken);
     Ok(head.map_err(|rejection| {
         buffer.rejection = Some(rejection);
         rejection.error
@@ -148,6 +152,7 @@ pub fn decode_head(
 /// broken before, `broken` one behind which nothing is known.
 fn read_head(
     buffer: &mut RequestBuffer,
+    first_line: usize,
     host: HostSource,
     readable: Option<Rejection>,
     broken: Option<Rejection>,
@@ -155,15 +160,25 @@ fn read_head(
     let request = &mut buffer.request;
     *request.version_mut() = Version::HTTP_2;
     *request.method_mut() = Method::GET;
-    let first = match buffer.head.is_empty() {
-        true => None,
-        false => read_request_line(buffer).err(),
+    let first = match first_line {
+        0 => None,
+        _ => read_request_line(buffer).err(),
     };
-    if buffer.head.is_empty() || first.is_some() {
+    if first_line == 0 || first.is_some() {
         *buffer.request.uri_mut() = Uri::from_static("*");
     }
-    let mut seen = Seen::default();
-    let read = read_lines(buffer, host, &mut seen);
+    let (seen, read) = headers::read(
+        buffer.request.headers_mut(),
+        &buffer.lines,
+        host,
+        &mut buffer.values,
+        &mut buffer.names,
+    );
+    if let Err(malformed) = &read {
+        let known = first_line.saturating_add(malformed.known);
+        buffer.head.truncate(known);
+    }
+    let read = read.map_err(|malformed| malformed.rejection);
     match first.or(readable).or(read.err()).or(broken) {
         Some(rejection) => Err(rejection),
         None => seen.head(),
@@ -195,48 +210,4 @@ fn read_request_line(buffer: &mut RequestBuffer) -> Result<(), Rejection> {
     let target = head.slice(start..start + path.len());
     *request.uri_mut() = text::uri(request.method(), target, arena)?;
     Ok(())
-}
-
-/// Puts the header lines into the request. Those from the first invalid one on are cut off.
-fn read_lines(
-    buffer: &mut RequestBuffer,
-    host: HostSource,
-    seen: &mut Seen,
-) -> Result<(), Rejection> {
-    let RequestBuffer {
-        request,
-        head,
-        text,
-        arena,
-        lines,
-        names,
-        ..
-    } = buffer;
-    let headers = request.headers_mut();
-    let (mut repeats, mut broken) = (false, None);
-    for (index, line) in lines.iter().enumerate() {
-        let (name, value) = match fields::read(head, *line, names) {
-            Ok(read) => read,
-            Err(rejection) => {
-                head.truncate(line.start);
-                broken = Some(rejection);
-                break;
-            }
-        };
-        // The first line is made of `:authority`, if there is one.
-        match index == 0 && host != HostSource::Header {
-            true => seen.note_authority(),
-            false => seen.note(line.known, &head[line.name()], value.as_bytes()),
-        }
-        // Browsers repeat cookies, and nothing else.
-        repeats |= headers.append(name, value) && line.known != Some(StaticName::COOKIE);
-    }
-    if seen.cookies > 1 {
-        join_cookies(headers, text, arena);
-    }
-    match broken {
-        Some(rejection) => Err(rejection),
-        None if repeats && repeats_a_single(headers) => Err(RequestError::Repeated.into()),
-        None => Ok(()),
-    }
 }

@@ -60,9 +60,9 @@ static KNOWN: [HeaderName; 47] = [
 
 /// A name of the static table, without a look at its text. A pseudo-header is none.
 #[inline]
-pub(super) fn known(name: StaticName) -> Option<HeaderName> {
+pub(super) fn known(name: StaticName) -> Option<&'static HeaderName> {
     let position = name.index().checked_sub(FIRST_KNOWN)?;
-    KNOWN.get(usize::from(position)).cloned()
+    KNOWN.get(usize::from(position))
 }
 
 /// The number of names that are kept. Browsers send about 20.
@@ -139,7 +139,7 @@ mod tests {
         for (position, name) in KNOWN.iter().enumerate() {
             let in_table = StaticName::find(name.as_str().as_bytes()).expect("the table has it");
             assert_eq!(usize::from(in_table.index() - FIRST_KNOWN), position);
-            assert_eq!(known(in_table).as_ref(), Some(name));
+            assert_eq!(known(in_table), Some(name));
         }
         assert_eq!(known(StaticName::AUTHORITY), None);
         assert_eq!(known(StaticName::STATUS), None);

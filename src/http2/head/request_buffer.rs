@@ -7,9 +7,10 @@ use std::sync::OnceLock;
 use bytes::{Bytes, BytesMut};
 
 use super::Rejection;
+use super::lines::HeaderLines;
 use super::names::Names;
 use super::pseudo::PseudoHeaders;
-use super::text::{self, KnownHost, Line};
+use super::text::{self, KnownHost};
 use crate::message::head::explain;
 use crate::message::raw_request::{Chunking, SharedChunking};
 use crate::message::request_error::RequestError;
@@ -19,7 +20,8 @@ use crate::message::{Body, RawRequest, Request};
 const FIELD: usize = 128;
 
 /// The buffer in which a request is assembled. A worker reuses one for all requests, so the header
-/// map and the arena of its values are allocated once.
+/// map and the memory of its values are allocated once. Headers that the next request has, too, stay
+/// in the map.
 ///
 /// The head is also kept as text in the form of HTTP/1.1, with its headers in their order:
 /// `GET / HTTP/2.0`, then `host` with the value of `:authority`, then the others.
@@ -32,26 +34,30 @@ pub struct RequestBuffer {
     pub is_head: bool,
     /// The head as text. For a rejected head, its known part.
     pub(super) head: Bytes,
-    /// The head while it is assembled. A `BytesMut` would cost more with every part.
-    pub(super) text: Vec<u8>,
+    /// The memory of that text.
     pub(super) arena: BytesMut,
     pub(super) scratch: Vec<u8>,
     pub(super) pseudo: PseudoHeaders,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: HeaderLines,
+    /// The memory of the header map's values, which outlives the head.
+    pub(super) values: BytesMut,
     pub(super) names: Names,
     pub(super) known_host: KnownHost,
     pub(super) rejection: Option<Rejection>,
 }
 
 impl RequestBuffer {
-    /// Clears the last request and keeps the maps and the arena.
+    /// Clears the last request and keeps the maps and the memory of their values.
     pub fn clear(&mut self) {
+        self.rest();
+        self.request.headers_mut().clear();
+    }
+
+    /// Drops the last request except its headers, of which the next one probably has the most.
+    pub(crate) fn rest(&mut self) {
         self.is_head = false;
         self.head = Bytes::new();
-        self.pseudo.clear();
-        self.lines.clear();
         self.rejection = None;
-        self.request.headers_mut().clear();
         self.request.extensions_mut().clear();
         *self.request.uri_mut() = http::Uri::default();
         *self.request.body_mut() = Body::empty();

@@ -4,6 +4,7 @@ mod limits;
 mod malformed;
 mod properties;
 mod rejected;
+mod repeated;
 mod requests;
 mod responses;
 mod trailers;

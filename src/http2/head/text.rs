@@ -5,9 +5,11 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use http::header::{COOKIE, HeaderName};
 use http::uri::Uri;
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::{HeaderValue, Method, Version};
 
 use super::Rejection;
+use super::headers::join_cookies;
+use super::lines::{COLON, HeaderLines, LINE_END};
 use super::pseudo::{Pseudo, PseudoHeaders, malformed};
 use crate::http2::hpack::{Field, StaticName};
 use crate::message::Request;
@@ -16,35 +18,13 @@ use crate::message::head::{MAX_FIELDS, target};
 use crate::message::request_error::RequestError;
 
 const VERSION: &[u8] = b" HTTP/2.0\r\n";
-const LINE_END: &[u8] = b"\r\n";
-const COLON: &[u8] = b": ";
-
-/// The place of a header line in the text.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Line {
-    pub(super) start: usize,
-    colon: usize,
-    end: usize,
-    /// The name, if the static table has it.
-    pub(super) known: Option<StaticName>,
-}
-
-impl Line {
-    pub(super) fn name(self) -> Range<usize> {
-        self.start..self.colon
-    }
-
-    pub(super) fn value(self) -> Range<usize> {
-        self.colon + COLON.len()..self.end
-    }
-}
 
 /// A head that is being assembled from its headers, which are not validated yet.
 pub(super) struct Assembly<'b> {
-    /// Empty before the request line is written.
-    pub(super) text: &'b mut Vec<u8>,
-    pub(super) lines: &'b mut Vec<Line>,
+    pub(super) lines: &'b mut HeaderLines,
     pub(super) pseudo: &'b mut PseudoHeaders,
+    /// The length of the request line, once it is known.
+    pub(super) first_line: Option<usize>,
     /// Longest text.
     pub(super) most: usize,
     /// Headers so far, including those that are not in the text.
@@ -71,34 +51,51 @@ impl Assembly<'_> {
     #[inline]
     pub(super) fn add(&mut self, field: &Field<'_>) -> Result<(), Rejection> {
         if field.name.first() == Some(&b':') {
-            return match self.text.is_empty() {
-                true => self.pseudo.add(field, self.most),
-                false => Err(malformed("a pseudo-header follows another header")),
+            return match self.first_line {
+                None => self.pseudo.add(field, self.most),
+                Some(_) => Err(malformed("a pseudo-header follows another header")),
             };
         }
-        if self.text.is_empty() {
+        if self.first_line.is_none() {
             self.begin()?;
         }
         if self.host != HostSource::Header && field.known == Some(StaticName::HOST) {
             return self.compare_host(field.value);
         }
         self.count_one()?;
-        append(field, self.most, self.text, self.lines)
+        let room = self.most - self.first_line.unwrap_or_default();
+        self.lines.add(field, room)
     }
 
     /// Ends the head.
     pub(super) fn end(&mut self) -> Result<(), Rejection> {
-        let begun = match self.text.is_empty() {
-            true => self.begin(),
-            false => Ok(()),
+        let begun = match self.first_line {
+            None => self.begin(),
+            Some(_) => Ok(()),
         };
-        if !self.text.is_empty() {
-            self.text.extend_from_slice(LINE_END);
-        }
+        self.lines.end();
         begun
     }
 
-    /// Writes the request line, and the authority as `host`.
+    /// Writes the whole text; nothing if the request line is unknown.
+    pub(super) fn write(&self, text: &mut BytesMut) {
+        let Some(first_line) = self.first_line else {
+            return;
+        };
+        let (Some(method), Some(target)) = (self.pseudo.get(Pseudo::Method), self.target()) else {
+            return;
+        };
+        let lines = self.lines.text();
+        text.reserve(2 * (first_line + lines.len() + LINE_END.len()));
+        text.extend_from_slice(method);
+        text.extend_from_slice(b" ");
+        text.extend_from_slice(target);
+        text.extend_from_slice(VERSION);
+        text.extend_from_slice(lines);
+        text.extend_from_slice(LINE_END);
+    }
+
+    /// Checks the request line, and adds the authority as `host`.
     fn begin(&mut self) -> Result<(), Rejection> {
         let method = self.pseudo.need(Pseudo::Method)?;
         let target = self.pseudo.need(match method {
@@ -115,20 +112,25 @@ impl Assembly<'_> {
             let detail = "the request target contains a control character";
             return Err(Rejection::new(RequestError::RequestTarget, detail));
         }
-        let length = method.len() + 1 + target.len() + VERSION.len() + LINE_END.len();
-        if length > self.most {
+        let length = method.len() + 1 + target.len() + VERSION.len();
+        if length + LINE_END.len() > self.most {
             return Err(RequestError::TargetTooLong.into());
         }
-        self.text.extend_from_slice(method);
-        self.text.push(b' ');
-        self.text.extend_from_slice(target);
-        self.text.extend_from_slice(VERSION);
+        self.first_line = Some(length);
         if let Err(rejection) = self.pseudo.is_https()
             && method != b"CONNECT"
         {
             self.rejection = Some(rejection);
         }
         self.write_authority()
+    }
+
+    /// The second part of the request line.
+    fn target(&self) -> Option<&[u8]> {
+        match self.pseudo.get(Pseudo::Method) {
+            Some(b"CONNECT") => self.pseudo.get(Pseudo::Authority),
+            _ => self.pseudo.get(Pseudo::Path),
+        }
     }
 
     fn write_authority(&mut self) -> Result<(), Rejection> {
@@ -148,7 +150,8 @@ impl Assembly<'_> {
             known: Some(StaticName::HOST),
             never_indexed: false,
         };
-        append(&host, self.most, self.text, self.lines)
+        let room = self.most - self.first_line.unwrap_or_default();
+        self.lines.add(&host, room)
     }
 
     /// Takes a `Host` beside `:authority`. It is not written, because it says the same.
@@ -176,31 +179,6 @@ impl Assembly<'_> {
             false => Ok(()),
         }
     }
-}
-
-fn append(
-    field: &Field<'_>,
-    most: usize,
-    text: &mut Vec<u8>,
-    lines: &mut Vec<Line>,
-) -> Result<(), Rejection> {
-    let start = text.len();
-    let colon = start + field.name.len();
-    let line = Line {
-        start,
-        colon,
-        end: colon + COLON.len() + field.value.len(),
-        known: field.known,
-    };
-    if line.end + 2 * LINE_END.len() > most {
-        return Err(RequestError::HeadTooLarge.into());
-    }
-    text.extend_from_slice(field.name);
-    text.extend_from_slice(COLON);
-    text.extend_from_slice(field.value);
-    text.extend_from_slice(LINE_END);
-    lines.push(line);
-    Ok(())
 }
 
 /// The last valid `:authority`. Most requests to a server have the same, and a comparison takes a
@@ -249,22 +227,6 @@ pub(super) fn uri(method: &Method, target: Bytes, arena: &mut BytesMut) -> Resul
     Ok(uri)
 }
 
-/// Joins the parts of a cookie, which a client may send apart (RFC 9113 section 8.2.3), in `text`.
-pub(super) fn join_cookies(headers: &mut HeaderMap, text: &mut Vec<u8>, arena: &mut BytesMut) {
-    text.clear();
-    for (index, part) in headers.get_all(COOKIE).iter().enumerate() {
-        if index > 0 {
-            text.extend_from_slice(b"; ");
-        }
-        text.extend_from_slice(part.as_bytes());
-    }
-    arena.extend_from_slice(text);
-    // Every part is valid, so the whole is.
-    if let Ok(joined) = HeaderValue::from_maybe_shared(arena.split().freeze()) {
-        headers.insert(COOKIE, joined);
-    }
-}
-
 /// The request of this text, without content. An unknown or malformed target is `*`.
 pub(super) fn read(head: &Bytes) -> Request {
     let mut request = Request::default();
@@ -289,7 +251,7 @@ pub(super) fn read(head: &Bytes) -> Request {
         start = end + LINE_END.len();
     }
     if has_parts {
-        join_cookies(request.headers_mut(), &mut Vec::new(), &mut BytesMut::new());
+        join_cookies(request.headers_mut(), &mut BytesMut::new());
     }
     request
 }
