@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::config::Config;
 use super::write_queue::Backlog;
 use super::{Pending, WaitFor};
+use crate::sync::CENTURY;
 
 /// How long a connection reads on after its last response. Otherwise bytes that the client still
 /// sends would make the kernel reset the connection and discard the response (RFC 9112 section 9.6).
@@ -120,6 +121,13 @@ impl Deadlines {
                 .slowest(backlog.since, backlog.taken)
                 .min(now + config.write_timeout),
         };
+        self.set(Pending { wait_for, deadline })
+    }
+
+    /// Waits for a response that comes later. It has no timeout but its own.
+    pub(super) fn for_response(&mut self, deadline: Option<Instant>, now: Instant) -> Pending {
+        let wait_for = WaitFor::Waker;
+        let deadline = deadline.unwrap_or_else(|| now + Duration::from_secs(CENTURY));
         self.set(Pending { wait_for, deadline })
     }
 

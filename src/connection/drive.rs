@@ -27,7 +27,7 @@ pub(crate) enum Admission {
     /// By the handler.
     Handle,
     /// With a 503 at once. No code of the handler runs, unless a response is
-    /// [unsent](super::Connection::has_unsent).
+    /// [in progress](super::Connection::is_responding).
     Shed(Overload),
     /// Later. A [multiplexed](super::Connection::is_multiplexed) connection receives and sends what
     /// needs no handler and no reader; complete requests wait in it.
@@ -101,7 +101,6 @@ pub(crate) enum WaitFor {
     Body,
     /// Room in the socket for the rest of a response.
     Room,
-    #[allow(dead_code, reason = "its callers come next")]
     /// A thread that has something for the response. Bytes that arrive meanwhile stay in the socket.
     Waker,
     /// Another request on a multiplexed connection that has none.

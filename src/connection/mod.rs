@@ -279,8 +279,14 @@ impl Connection {
     }
 
     /// Whether a response, perhaps from a handler's reader, has not been sent in full.
-    pub(crate) fn has_unsent(&self) -> bool {
+    fn has_unsent(&self) -> bool {
         self.io.has_unsent()
+    }
+
+    /// Whether a request has been handled and its response was not sent in full. Sending it may run code
+    /// of the handler.
+    pub(crate) fn is_responding(&self) -> bool {
+        self.has_unsent() || self.protocol.is_waiting()
     }
 
     /// Call this before the connection is dropped. If a response is incomplete, the socket is reset,

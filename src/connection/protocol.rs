@@ -149,11 +149,23 @@ impl Protocol {
         }
     }
 
+    /// Whether the next response runs code of the handler's layers, although the request has been
+    /// handled. A multiplexed connection never runs it without a call.
+    pub(super) fn is_waiting(&self) -> bool {
+        match self {
+            Self::Http1(http1) => http1.is_waiting(),
+            #[cfg(feature = "http2")]
+            Self::Http2(_) => false,
+            #[cfg(test)]
+            Self::Scripted(_) => false,
+        }
+    }
+
     /// Requests on an open connection that have begun to arrive, or whose responses are not
     /// complete.
     pub(super) fn unfinished(&self, io: &ConnectionIo) -> u64 {
         match self {
-            Self::Http1(http1) => u64::from(http1.has_partial_record(io)),
+            Self::Http1(http1) => http1.unfinished(io),
             #[cfg(feature = "http2")]
             Self::Http2(http2) => http2.unfinished(),
             #[cfg(test)]

@@ -11,17 +11,21 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use log::error;
 
 use super::Service;
+use crate::message::later::{LATE, Resolution};
 use crate::message::problem;
 use crate::message::request_error::RequestError;
 use crate::message::request_id;
 use crate::message::request_id::REQUEST_ID;
 use crate::message::{
-    ClientInfo, Outcome, Overload, Problem, RawRequest, RejectReason, Request, RequestRecord,
-    Response,
+    ClientInfo, Later, Outcome, Overload, Problem, RawRequest, RejectReason, Request,
+    RequestRecord, Response,
 };
 
 /// <https://www.w3.org/TR/server-timing/>
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// The status by which nginx logs that the client has left before its response.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// A request as its protocol keeps it, complete or not.
 pub(super) trait ReceivedRequest {
@@ -160,6 +164,91 @@ impl Transaction {
         self.respond(&problem, received, service)
     }
 
+    /// The response to a request that has waited for it since its handler returned. It may come later
+    /// again.
+    #[cold]
+    pub(super) fn complete(
+        &mut self,
+        resolution: Resolution,
+        later: Later,
+        waited: Duration,
+        received: &impl ReceivedRequest,
+        service: &Service,
+    ) -> Response {
+        if let Some(time) = &mut self.handler_time {
+            *time += waited;
+        }
+        match resolution {
+            Resolution::Response(response) | Resolution::Late(Some(response)) => {
+                self.run_layers(later, *response, received, service)
+            }
+            Resolution::Late(None) => {
+                self.outcome = Outcome::TimedOut;
+                drop_quietly(later);
+                let problem = Problem::new(StatusCode::GATEWAY_TIMEOUT).detail(LATE);
+                self.respond(&problem, received, service)
+            }
+            Resolution::Abandoned => {
+                let name = self.name(received);
+                error!("the responder for {name} was dropped without a response; a 500 is sent");
+                self.outcome = Outcome::Abandoned;
+                drop_quietly(later);
+                let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR);
+                self.respond(&problem, received, service)
+            }
+        }
+    }
+
+    /// Lets layers change a response that has come. A panic becomes a 500.
+    fn run_layers(
+        &mut self,
+        later: Later,
+        response: Response,
+        received: &impl ReceivedRequest,
+        service: &Service,
+    ) -> Response {
+        let result = catch_unwind(AssertUnwindSafe(|| later.complete(response)));
+        result.unwrap_or_else(|_| {
+            error!(
+                "a layer panicked on the response to {}",
+                self.name(received)
+            );
+            self.outcome = Outcome::Panicked;
+            let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR);
+            self.respond(&problem, received, service)
+        })
+    }
+
+    /// Gives up a request that can't wait for its response: 503.
+    pub(super) fn refuse_to_wait(
+        &mut self,
+        later: Later,
+        received: &impl ReceivedRequest,
+        service: &Service,
+    ) -> Response {
+        drop_quietly(later);
+        let error = RequestError::BufferLimit;
+        self.reject(error, error.reason().into(), received, service)
+    }
+
+    /// Passes the record of a request whose client has left while it waited to the observers.
+    pub(super) fn observe_cancelled(
+        &mut self,
+        received: &impl ReceivedRequest,
+        worker: usize,
+        service: &Service,
+    ) {
+        if service.observers.is_empty() {
+            return;
+        }
+        self.outcome = Outcome::Cancelled;
+        let sent = Sent {
+            status: StatusCode::from_u16(CLIENT_CLOSED_REQUEST).expect("the number is a status"),
+            length: Some(0),
+        };
+        self.observe(sent, received, worker, service);
+    }
+
     /// A response that the server makes itself, completed by the handler's layers.
     pub(super) fn respond(
         &self,
@@ -180,6 +269,10 @@ impl Transaction {
             response = problem::try_again(response);
         }
         service.handler.server_response(request, &mut response);
+        if let Some(later) = Later::take(&mut response) {
+            error!("a layer lets a response of the server come later; it is sent without content");
+            drop_quietly(later);
+        }
         response
     }
 
@@ -253,6 +346,11 @@ fn name(line: &str, id: Option<&HeaderValue>) -> String {
         Some(id) => format!("{line:?} (request {id})"),
         None => format!("{line:?}"),
     }
+}
+
+/// Drops something that may contain a handler's code, which may panic.
+pub(super) fn drop_quietly<T>(value: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
 }
 
 #[cold]

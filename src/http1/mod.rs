@@ -16,6 +16,7 @@ mod head;
 mod input;
 
 pub use self::body_decoder::BodyDecoder;
+pub(crate) use self::decoder::KeptHead;
 pub use self::decoder::{Decoder, Event, Progress, RequestBuffer};
 pub use self::encoder::{CONTINUE, Content, Ending, chunk_line, encode, is_open_ended, last_chunk};
 pub use self::framing::Framing;

@@ -14,6 +14,7 @@ pub(crate) mod handler;
 )]
 pub(crate) mod head;
 pub(crate) mod headers;
+pub(crate) mod later;
 pub(crate) mod path;
 pub(crate) mod problem;
 pub(crate) mod raw_request;
@@ -30,6 +31,7 @@ pub(crate) mod waker;
 pub use self::body::{Body, BodySender, SendError, TrySendError};
 pub use self::client_info::{ClientInfo, PeerAddr};
 pub use self::handler::{BodyMode, Handler};
+pub use self::later::{Cancelled, Later, Responder};
 pub use self::problem::error_pages::ErrorPages;
 pub use self::problem::{Problem, ProblemFormat};
 pub use self::raw_request::{Chunk, RawRequest};

@@ -103,6 +103,14 @@ pub enum Outcome {
     Panicked,
     /// The server sent it without calling the handler.
     Rejected(RejectReason),
+    /// The server sent it, because a [`Later`](crate::Later) had no response by its deadline.
+    TimedOut,
+    /// The server sent it, because the [`Responder`](crate::Responder) of a [`Later`](crate::Later) was
+    /// dropped without a response.
+    Abandoned,
+    /// There is none: the client left while the request waited for a [`Later`](crate::Later). The
+    /// [status](RequestRecord::status) is 499, as in nginx's log.
+    Cancelled,
 }
 
 impl RequestRecord<'_> {

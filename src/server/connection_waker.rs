@@ -8,7 +8,7 @@ use super::poller::{Delivery, Token};
 use super::task::{ReadyTask, Task};
 use crate::connection::Phase;
 use crate::connection::WakeReason;
-use crate::connection::waker::{ConnectionWaker, WakerSource};
+use crate::connection::waker::{Alarm, ConnectionWaker, WakerSource};
 use crate::message::waker::Wake;
 
 /// Names a connection without owning it or its server.
@@ -37,6 +37,10 @@ impl WakerSource for ServerWakerSource {
             shared: Weak::clone(&self.0),
             token,
         }))
+    }
+
+    fn alarm(&self, at: Instant, waker: Arc<dyn Wake>) -> Option<Box<dyn Alarm>> {
+        Some(self.0.upgrade()?.timers.set(at, waker))
     }
 }
 

@@ -26,6 +26,7 @@ mod lend;
 mod probe;
 #[cfg(test)]
 mod test_state;
+mod timers;
 mod worker;
 
 use std::fmt;
@@ -48,6 +49,7 @@ use self::queue_times::QueueTimeCounters;
 pub use self::queue_times::QueueTimes;
 use self::stats::Stats;
 use self::task::{ReadyTask, Task};
+use self::timers::Timers;
 use self::waker::Waker;
 use self::worker::Worker;
 use self::worker_activity::WorkerActivity;
@@ -118,6 +120,7 @@ struct ServerState {
     stats: Arc<Stats>,
     activity: Arc<WorkerActivity>,
     queue_times: Arc<QueueTimeCounters>,
+    timers: Arc<Timers>,
 }
 
 impl Server {
@@ -209,6 +212,7 @@ impl Server {
             stats: self.stats,
             activity: self.activity,
             queue_times: self.queue_times,
+            timers: Arc::new(Timers::new(Arc::clone(&self.waker))),
         });
         let (done, workers_done) = crossbeam_channel::bounded(0);
         let mut threads = Vec::with_capacity(workers);

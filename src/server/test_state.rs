@@ -10,6 +10,7 @@ use super::poller::Poller;
 use super::queue_times::QueueTimeCounters;
 use super::stats::Stats;
 use super::task::Task;
+use super::timers::Timers;
 use super::waker::Waker;
 use super::worker_activity::WorkerActivity;
 use crate::connection::config::Config;
@@ -69,6 +70,7 @@ pub(super) fn server_state(
         activity,
         stats: Arc::new(Stats::new(workers, &waker)),
         queue_times: Arc::new(QueueTimeCounters::new(workers)),
+        timers: Arc::new(Timers::new(Arc::clone(&waker))),
     };
     (Arc::new(shared), waker)
 }

@@ -25,17 +25,20 @@
 //! it, and so is a body above [the default limit](crate::defaults::MAX_BODY). The handler receives
 //! the same request as in a server, including [`RawRequest`](crate::RawRequest) and [`ClientInfo`],
 //! and can [stream](crate::BodyMode::Streaming) the body. The response to HEAD has no content, and
-//! the server's code decides the framing.
+//! the server's code decides the framing. The client waits for a response that comes
+//! [later](crate::Later).
 //!
 //! # What it does not test
 //!
-//! There is no server: no connection and no thread pool, so no timeout, no drain, no load shedding
+//! There is no server: no connection and no thread pool, so no timeout (but for
+//! [`Later`](crate::Later)), no drain, no load shedding
 //! and no observer. The settings of a [`Builder`](crate::Builder) have no effect. A panic of the
 //! handler panics in the test. To test whether a response reaches its client, run a server on port
 //! 0.
 
 pub(crate) mod response;
 
+mod later;
 mod upload;
 
 use std::borrow::Cow;
@@ -45,7 +48,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Response as HttpResponse};
+use http::{HeaderMap, Method, Response as HttpResponse, StatusCode};
 
 pub use self::response::TestResponse;
 use self::response::receive;
@@ -55,6 +58,7 @@ use crate::http1::{Decoder, Event, Input, Limits, RequestBuffer};
 #[cfg(feature = "proxy")]
 use crate::message::client_info::Scheme;
 use crate::message::headers::trailers;
+use crate::message::later::LATE;
 use crate::message::problem::error_pages::CustomErrorPages;
 use crate::message::request_error::RequestError;
 use crate::message::{Body, ClientInfo, Handler, PeerAddr, Problem, Request, Response};
@@ -337,7 +341,11 @@ impl RequestBuilder<'_> {
             }
         };
         buffer.request.body_mut().set_client_info(self.client_info);
-        let mut response = handler.handle(&mut buffer.request);
+        let response = handler.handle(&mut buffer.request);
+        let mut response = later::wait(response, || {
+            let problem = Problem::new(StatusCode::GATEWAY_TIMEOUT).detail(LATE);
+            respond(&problem, &**handler, &buffer.original(&[], &LIMITS))
+        });
         CustomErrorPages::default().apply(&mut response, || Cow::Owned(buffer.headers()));
         // The streamed body failed, and the handler may have responded with its own error.
         if let Some(error) = body_error.and_then(|body_error| body_error.get().copied())
@@ -381,6 +389,11 @@ fn reject(
     request: &Request,
 ) -> Response {
     let problem = Problem::new(error.status()).detail(reason);
+    respond(&problem, handler, request)
+}
+
+/// Returns a response that the server makes itself.
+fn respond(problem: &Problem, handler: &dyn Handler, request: &Request) -> Response {
     let mut response = problem.to_response(request.headers());
     handler.server_response(request, &mut response);
     response

@@ -32,6 +32,8 @@ mod hostile;
 mod http2;
 /// Connection reuse.
 mod keep_alive;
+/// Responses that come later than their handlers return.
+mod later;
 /// Layers between the server and a handler.
 mod layers;
 /// No server leaks descriptors or threads.

@@ -98,6 +98,7 @@ pub mod defaults {
     pub const MAX_BODY: usize = 10 * 1024 * 1024;
 
     pub use crate::message::handler::MAX_STREAMED_BODY;
+    pub use crate::message::later::RESPONSE_DEADLINE;
 
     /// Memory in bytes of all connections together for incomplete requests and unsent responses. It is
     /// enough for two dozen of the largest bodies at a time, and suits a machine with one gigabyte.

@@ -1,6 +1,7 @@
 //! HTTP/1.1 on a connection: requests are received and answered one after another.
 
 mod interim;
+mod later;
 #[cfg(feature = "http2")]
 mod preface;
 mod read_limit;
@@ -11,6 +12,7 @@ mod waiting;
 
 use std::io;
 
+use self::later::WaitingRequest;
 use self::read_limit::ReadLimit;
 use self::waiting::overdue;
 use super::connection_io::ConnectionIo;
@@ -33,6 +35,8 @@ pub(super) struct Http1 {
     decoder: Decoder,
     /// How far the connection is read, once that is decided.
     read_limit: Option<Box<ReadLimit>>,
+    /// The request whose response comes later.
+    waiting: Option<Box<WaitingRequest>>,
     /// Whether the first bytes of the client may be the preface of HTTP/2.
     #[cfg(feature = "http2")]
     may_be_http2: bool,
@@ -50,11 +54,25 @@ impl Service {
 impl Http1 {
     /// Bytes of memory that it keeps.
     pub(super) fn held(&self) -> usize {
-        self.decoder.held()
+        let waiting = self.waiting.as_ref().map_or(0, |waiting| waiting.held());
+        self.decoder.held() + waiting
+    }
+
+    /// Whether a request waits for a response that comes later.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Requests that have begun to arrive or wait for their responses.
+    pub(super) fn unfinished(&self, io: &ConnectionIo) -> u64 {
+        match self.is_waiting() {
+            true => 1 + u64::from(!io.carried.is_empty() || io.socket.has_unread()),
+            false => u64::from(self.has_partial_record(io)),
+        }
     }
 
     /// Whether a request may have begun to arrive.
-    pub(super) fn has_partial_record(&self, io: &ConnectionIo) -> bool {
+    fn has_partial_record(&self, io: &ConnectionIo) -> bool {
         let is_arriving = matches!(
             io.deadlines.waits_for(),
             Some(WaitFor::Head | WaitFor::Body)
@@ -67,6 +85,25 @@ impl Http1 {
 
     /// Receives requests and sends responses until the connection must wait or has had its turn.
     pub(super) fn drive(
+        &mut self,
+        io: &mut ConnectionIo,
+        wake: WakeReason,
+        admission: Admission,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> io::Result<DriveResult> {
+        let result = self.turn(io, wake, admission, buffers, service);
+        if self.is_waiting() {
+            match result {
+                Ok(DriveResult::Close(reason)) => self.cancel(reason, buffers, service),
+                Err(_) => self.cancel(CloseReason::Failed, buffers, service),
+                Ok(_) => {}
+            }
+        }
+        result
+    }
+
+    fn turn(
         &mut self,
         io: &mut ConnectionIo,
         wake: WakeReason,
@@ -92,6 +129,13 @@ impl Http1 {
             }
             if service.phase.get() >= Phase::Forced {
                 return Ok(DriveResult::Close(CloseReason::Forced));
+            }
+            if self.is_waiting() && steps > -STEPS_PER_TURN {
+                steps -= 1;
+                if let Some(result) = self.continue_waiting(io, buffers, service)? {
+                    return Ok(result);
+                }
+                continue;
             }
             if steps <= 0 {
                 if let Some(error) = overdue(io, buffers) {

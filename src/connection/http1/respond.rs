@@ -7,6 +7,7 @@ use http::header::CONNECTION;
 use log::debug;
 
 use super::Http1;
+use super::later::RequestBody;
 use crate::connection::body_writer::BodyWriter;
 use crate::connection::close::CloseMode;
 use crate::connection::connection_io::{ConnectionIo, Readiness};
@@ -17,7 +18,7 @@ use crate::http1::{self, CONTINUE, Content, Ending, Expectation, Limits, Persist
 use crate::message::body::{self, Withheld};
 use crate::message::headers::list::lists;
 use crate::message::request_error::RequestError;
-use crate::message::{Overload, Response};
+use crate::message::{Later, Overload, Response};
 
 /// The 503 response to a request that waited too long or in too long a queue.
 pub(super) fn shed(
@@ -45,7 +46,11 @@ impl Http1 {
         ) -> Response,
     ) -> io::Result<()> {
         let mut transaction = begin(io, buffers, service);
-        let response = respond(self, io, &mut transaction, buffers);
+        let mut response = respond(self, io, &mut transaction, buffers);
+        if let Some(later) = Later::take(&mut response) {
+            let body = RequestBody::Done;
+            return self.wait_for_response(later, transaction, body, io, buffers, service);
+        }
         self.finish(io, &transaction, response, buffers, service)
     }
 
@@ -63,7 +68,7 @@ impl Http1 {
         transaction.set_received(0);
         let body = buffers.request.request.body().as_withheld();
         let is_wanted = body.map(Withheld::watch).unwrap_or_default();
-        let response = transaction.handle(&mut buffers.received(service), service);
+        let mut response = transaction.handle(&mut buffers.received(service), service);
         if response.body().as_withheld().is_some() || is_wanted.load(Ordering::Relaxed) {
             buffers.catch_up();
             match self.decoder.gather(limits) {
@@ -78,13 +83,30 @@ impl Http1 {
             }
             return Ok(());
         }
+        if let Some(later) = Later::take(&mut response) {
+            let body = RequestBody::Withheld;
+            return self.wait_for_response(later, transaction, body, io, buffers, service);
+        }
+        self.finish_without_body(io, &transaction, response, buffers, service)
+    }
+
+    /// Finishes the response to a request whose body has not arrived.
+    pub(super) fn finish_without_body(
+        &mut self,
+        io: &mut ConnectionIo,
+        transaction: &Transaction,
+        response: Response,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> io::Result<()> {
+        let limits = &service.limits();
         let can_continue = self.decoder.can_discard(limits);
         // Bytes of the body must not be read as another request.
         if !can_continue || service.phase.get() != Phase::Running || io.socket.keys_near_limit() {
             buffers.request.context.persistence = Persistence::Close;
         }
         io.expect_more();
-        self.finish(io, &transaction, response, buffers, service)?;
+        self.finish(io, transaction, response, buffers, service)?;
         let after = match io.state {
             State::Http => Persistence::KeepAlive,
             _ => Persistence::Close,
@@ -106,7 +128,7 @@ impl Http1 {
 
     // Inlined, because a response is large to move.
     #[inline(always)]
-    fn finish(
+    pub(super) fn finish(
         &mut self,
         io: &mut ConnectionIo,
         transaction: &Transaction,
@@ -265,7 +287,10 @@ fn encode(
     match (content, response.into_body().into_content()) {
         (Content::Switched, body::Content::Upgrade(upgrade)) => queue.push_upgrade(upgrade),
         // A handler that returns a withheld body gets it received first, so none arrives here.
-        (Content::Omitted, _) | (_, body::Content::Upgrade(_) | body::Content::Withheld(_)) => {}
+        // Nor is a response encoded before it has come.
+        (Content::Omitted, _)
+        | (_, body::Content::Upgrade(_) | body::Content::Withheld(_) | body::Content::Later(_)) => {
+        }
         (_, body::Content::Memory(bytes)) => queue.push_body(bytes),
         (_, body::Content::Reader(source)) => {
             let in_chunks = content == Content::FollowsInChunks;

@@ -173,7 +173,7 @@ fn complete(
     buffers: &mut WorkerBuffers,
     service: &Service,
 ) -> StreamReply {
-    let is_upgrade = response.body().protocol().is_some();
+    let is_upgrade = response.body().protocol().is_some() || response.body().is_later();
     if is_upgrade {
         // The client gets no status, but observers need one.
         *response.status_mut() = StatusCode::UPGRADE_REQUIRED;

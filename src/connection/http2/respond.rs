@@ -1,7 +1,6 @@
 //! Responses on streams: a handler's, and those that the server makes itself.
 
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::header::CONNECTION;
 use log::{debug, error};
@@ -13,6 +12,7 @@ use crate::connection::close::CloseMode;
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::state::State;
 use crate::connection::transaction::Transaction;
+pub(super) use crate::connection::transaction::drop_quietly;
 use crate::connection::write_queue::{COPIED_BODY, Memory};
 use crate::connection::{Service, WorkerBuffers};
 use crate::http2::{Content, Error, ErrorCode, Mux, StreamId};
@@ -333,9 +333,4 @@ fn drop_streams(mut mux: Mux<Stream>) {
     for (_, stream) in mux.streams_mut() {
         drop_quietly(mem::take(&mut stream.step));
     }
-}
-
-/// Drops something that may contain a handler's code, which may panic.
-pub(super) fn drop_quietly<T>(value: T) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
 }

@@ -29,6 +29,13 @@ pub struct RequestBuffer {
     pub(super) arena: BytesMut,
 }
 
+/// What is left of a request whose response comes later.
+#[derive(Debug)]
+pub(crate) struct KeptHead {
+    context: ResponseContext,
+    head: Bytes,
+}
+
 /// The decoder state of one connection. It is small, because every open connection has one;
 /// everything else is in the [`RequestBuffer`].
 #[derive(Debug, Default)]
@@ -359,6 +366,13 @@ impl Decoder {
     }
 }
 
+impl KeptHead {
+    /// The approximate memory.
+    pub(crate) fn held(&self) -> usize {
+        self.head.len()
+    }
+}
+
 impl RequestBuffer {
     /// The request line as received, for the log.
     #[must_use]
@@ -371,6 +385,22 @@ impl RequestBuffer {
     #[must_use]
     pub fn raw_request(&self) -> RawRequest {
         RawRequest::new(self.head.clone(), None)
+    }
+
+    /// Keeps what the response to the request needs, in as little memory as possible: the arena is
+    /// large.
+    pub(crate) fn keep_head(&self) -> KeptHead {
+        KeptHead {
+            context: self.context,
+            head: Bytes::copy_from_slice(&self.head),
+        }
+    }
+
+    /// Moves a request in whose handler has taken the rest of it.
+    pub(crate) fn restore_head(&mut self, kept: KeptHead) {
+        self.clear();
+        self.context = kept.context;
+        self.head = kept.head;
     }
 
     fn receive_body(&mut self, content: Bytes) {

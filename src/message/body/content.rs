@@ -14,8 +14,8 @@ use std::time::Instant;
 use bytes::{Buf as _, Bytes};
 use http::HeaderMap;
 
-use crate::message::Upgrade;
 use crate::message::waker::{ThreadWaker, Wake};
+use crate::message::{Later, Upgrade};
 
 /// The content of a body.
 pub(crate) enum Content {
@@ -26,6 +26,8 @@ pub(crate) enum Content {
     Upgrade(Box<Upgrade>),
     /// The body of a request that has not arrived, because the handler needs only the head.
     Withheld(Withheld),
+    /// No content: the response comes later.
+    Later(Box<Later>),
 }
 
 /// A body that has not arrived. It records whether the handler or a layer used it.

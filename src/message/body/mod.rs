@@ -7,7 +7,8 @@ mod trailers;
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
+use std::mem;
 use std::ops::Range;
 
 use bytes::{Buf, Bytes};
@@ -21,7 +22,7 @@ pub(crate) use self::content::{
     Presence, ReadWatching, Reader, Trailers, Withheld,
 };
 use super::raw_request::SharedChunking;
-use super::{ClientInfo, RawRequest, Upgrade};
+use super::{ClientInfo, Later, RawRequest, Upgrade};
 
 /// The content of a message (RFC 9110 section 6.4).
 ///
@@ -158,7 +159,7 @@ impl Body {
     pub fn as_bytes(&self) -> &[u8] {
         match &self.content {
             Content::Memory(bytes) => bytes,
-            Content::Reader(_) | Content::File(_) | Content::Upgrade(_) => &[],
+            Content::Reader(_) | Content::File(_) | Content::Upgrade(_) | Content::Later(_) => &[],
             Content::Withheld(withheld) => {
                 withheld.want();
                 &[]
@@ -171,7 +172,9 @@ impl Body {
     pub fn into_bytes(self) -> Bytes {
         match self.content {
             Content::Memory(bytes) => bytes,
-            Content::Reader(_) | Content::File(_) | Content::Upgrade(_) => Bytes::new(),
+            Content::Reader(_) | Content::File(_) | Content::Upgrade(_) | Content::Later(_) => {
+                Bytes::new()
+            }
             Content::Withheld(withheld) => {
                 withheld.want();
                 Bytes::new()
@@ -184,7 +187,9 @@ impl Body {
     pub fn to_bytes(&self) -> Bytes {
         match &self.content {
             Content::Memory(bytes) => bytes.clone(),
-            Content::Reader(_) | Content::File(_) | Content::Upgrade(_) => Bytes::new(),
+            Content::Reader(_) | Content::File(_) | Content::Upgrade(_) | Content::Later(_) => {
+                Bytes::new()
+            }
             Content::Withheld(withheld) => {
                 withheld.want();
                 Bytes::new()
@@ -202,6 +207,7 @@ impl Body {
             Content::File(part) => Some(part.left),
             Content::Upgrade(_) => Some(0),
             Content::Withheld(withheld) => withheld.length(),
+            Content::Later(_) => None,
         }
     }
 
@@ -272,9 +278,40 @@ impl Body {
     pub(crate) fn protocol(&self) -> Option<&HeaderValue> {
         match &self.content {
             Content::Upgrade(upgrade) => Some(upgrade.protocol()),
-            Content::Memory(_) | Content::Reader(_) | Content::File(_) | Content::Withheld(_) => {
-                None
-            }
+            Content::Memory(_)
+            | Content::Reader(_)
+            | Content::File(_)
+            | Content::Withheld(_)
+            | Content::Later(_) => None,
+        }
+    }
+
+    /// The body of the placeholder of a response that comes later.
+    pub(crate) fn from_later(later: Later) -> Self {
+        Content::Later(Box::new(later)).into()
+    }
+
+    /// Whether the response comes later.
+    pub(crate) fn is_later(&self) -> bool {
+        matches!(self.content, Content::Later(_))
+    }
+
+    /// The wait for the response, if it comes later.
+    pub(crate) fn later_mut(&mut self) -> Option<&mut Later> {
+        match &mut self.content {
+            Content::Later(later) => Some(later),
+            _ => None,
+        }
+    }
+
+    /// Takes the wait for the response, if it comes later.
+    pub(crate) fn take_later(&mut self) -> Option<Box<Later>> {
+        if !self.is_later() {
+            return None;
+        }
+        match mem::take(&mut self.content) {
+            Content::Later(later) => Some(later),
+            _ => None,
         }
     }
 
@@ -326,7 +363,11 @@ impl Body {
         match &self.content {
             Content::Memory(bytes) if bytes.is_unique() => bytes.len(),
             Content::Reader(source) => source.held,
-            Content::Memory(_) | Content::File(_) | Content::Upgrade(_) | Content::Withheld(_) => 0,
+            Content::Memory(_)
+            | Content::File(_)
+            | Content::Upgrade(_)
+            | Content::Withheld(_)
+            | Content::Later(_) => 0,
         }
     }
 
@@ -384,6 +425,10 @@ impl Read for Body {
             Content::File(part) => part.read(buffer),
             Content::Upgrade(_) => Ok(0),
             Content::Withheld(withheld) => withheld.read(buffer),
+            Content::Later(_) => Err(io::Error::new(
+                ErrorKind::WouldBlock,
+                "the response comes later: `Later::map` gets it when it has come",
+            )),
         }
     }
 }
@@ -410,8 +455,6 @@ impl From<Content> for Body {
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
-
     use super::*;
 
     #[track_caller]

@@ -55,7 +55,7 @@ impl Body {
                 (Reader::Any(Box::new(source)), held)
             }
             Content::File(part) => (Reader::Any(Box::new(part)), 0),
-            Content::Upgrade(_) | Content::Withheld(_) => return self,
+            Content::Upgrade(_) | Content::Withheld(_) | Content::Later(_) => return self,
         };
         self.content = Content::Reader(BodySource {
             reader,
@@ -70,9 +70,11 @@ impl Body {
     pub(crate) fn take_trailers(&mut self) -> Option<Trailers> {
         match &mut self.content {
             Content::Reader(source) => source.trailers.take(),
-            Content::Memory(_) | Content::File(_) | Content::Upgrade(_) | Content::Withheld(_) => {
-                None
-            }
+            Content::Memory(_)
+            | Content::File(_)
+            | Content::Upgrade(_)
+            | Content::Withheld(_)
+            | Content::Later(_) => None,
         }
     }
 }

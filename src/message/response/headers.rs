@@ -5,8 +5,7 @@ use http::{Error, StatusCode};
 use log::error;
 
 use super::{failed, has_failed};
-use crate::message::IntoResponse;
-use crate::message::Response;
+use crate::message::{IntoResponse, Later, Response};
 
 /// Headers that a response gets in a tuple: `(headers, response)` or `(status, headers, response)`.
 /// They are a [`HeaderMap`] or an array of names and values.
@@ -70,11 +69,12 @@ where
 
 impl<R: IntoResponse> IntoResponse for (StatusCode, R) {
     fn into_response(self) -> Response {
-        let mut response = self.1.into_response();
-        if !has_failed(&response) {
-            *response.status_mut() = self.0;
-        }
-        response
+        Later::map(self.1.into_response(), move |mut response| {
+            if !has_failed(&response) {
+                *response.status_mut() = self.0;
+            }
+            response
+        })
     }
 }
 
@@ -92,13 +92,12 @@ impl<F: Headers, R: IntoResponse> IntoResponse for (StatusCode, F, R) {
 
 fn with_headers(headers: impl Headers, make_response: impl FnOnce() -> Response) -> Response {
     match headers.into_headers() {
-        Ok(headers) => {
-            let mut response = make_response();
+        Ok(headers) => Later::map(make_response(), |mut response| {
             if !has_failed(&response) {
                 response.headers_mut().extend(headers);
             }
             response
-        }
+        }),
         Err(error) => {
             error!("response with an invalid header: {error}");
             failed(StatusCode::INTERNAL_SERVER_ERROR)

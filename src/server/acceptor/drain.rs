@@ -101,6 +101,7 @@ impl Acceptor {
             self.check_deadlines(DRAIN_TICK);
             self.tick();
             let now = Instant::now();
+            shared.timers.fire(now);
             if shared.service.grace.is_over(now) {
                 if !mem::replace(&mut is_grace_over, true) {
                     self.wake_multiplexed();

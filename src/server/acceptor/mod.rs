@@ -150,7 +150,8 @@ impl Acceptor {
                 .stall_detector
                 .is_due(&self.shared.idle_workers)
                 .then_some(DETECTOR_TICK);
-            let timeout = [until_drain, deadline_check, pause, detector]
+            let timer = self.shared.timers.until_next(now);
+            let timeout = [until_drain, deadline_check, pause, detector, timer]
                 .into_iter()
                 .flatten()
                 .min();
@@ -168,6 +169,7 @@ impl Acceptor {
                 self.listeners = listeners;
             }
             self.check_deadlines(DEADLINE_INTERVAL);
+            self.shared.timers.fire(Instant::now());
             self.tick();
         }
     }

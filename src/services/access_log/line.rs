@@ -50,7 +50,8 @@ pub enum AccessFormat {
     /// analyzers expect it.
     Combined,
     /// One JSON object on each line. Unknown members are omitted. `outcome` is present if no
-    /// handler has responded: `rejected`, with its `reason`, or `panicked`.
+    /// handler has responded: `rejected`, with its `reason`, or `panicked`; or, for a
+    /// [`Later`](crate::Later), `timed_out`, `abandoned` or `cancelled`.
     Json,
 }
 
@@ -167,6 +168,9 @@ fn write_json(
         Outcome::Handled => (None, None),
         Outcome::Panicked => (Some("panicked"), None),
         Outcome::Rejected(reason) => (Some("rejected"), Some(reason.as_str())),
+        Outcome::TimedOut => (Some("timed_out"), None),
+        Outcome::Abandoned => (Some("abandoned"), None),
+        Outcome::Cancelled => (Some("cancelled"), None),
     };
     let names = ["host", "referer", "user-agent", "traceparent"];
     let [host, referer, user_agent, traceparent] = header_values(record, names);

@@ -207,6 +207,11 @@ impl Collector for RequestCollector {
             "Requests whose handler panicked",
             counts.panicked,
         )?;
+        writer.counters(
+            "httpool_later_responses_missed",
+            "Requests whose response was to come later and did not come, by reason",
+            counts.late(),
+        )?;
         writer.histogram(
             "httpool_request_duration_seconds",
             "Time from the first byte of a request until its response was made",

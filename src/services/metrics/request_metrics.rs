@@ -77,9 +77,18 @@ pub(crate) struct Counts {
     versions: [u64; VERSIONS.len()],
     rejected: BTreeMap<&'static str, u64>,
     pub(crate) panicked: u64,
+    late: LateCounts,
     pub(crate) durations: Histogram<{ DURATIONS.len() }>,
     pub(crate) received: Histogram<{ SIZES.len() }>,
     pub(crate) sent: Histogram<{ SIZES.len() }>,
+}
+
+/// Requests whose response was to come later and did not come.
+#[derive(Debug, Clone, Copy, Default)]
+struct LateCounts {
+    timed_out: u64,
+    abandoned: u64,
+    cancelled: u64,
 }
 
 /// Counts of values between bounds: `buckets[i]` counts values up to bound `i` and above the
@@ -134,6 +143,9 @@ impl Observer for RequestMetrics {
             Outcome::Rejected(reason) => {
                 *counts.rejected.entry(reason.as_str()).or_default() += 1;
             }
+            Outcome::TimedOut => counts.late.timed_out += 1,
+            Outcome::Abandoned => counts.late.abandoned += 1,
+            Outcome::Cancelled => counts.late.cancelled += 1,
         }
     }
 }
@@ -167,6 +179,22 @@ impl Counts {
         rejected.map(|(reason, count)| ([("reason", *reason)], *count))
     }
 
+    /// Number of requests whose response was to come later and did not come, by reason.
+    pub(crate) fn late(&self) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
+        let LateCounts {
+            timed_out,
+            abandoned,
+            cancelled,
+        } = self.late;
+        [
+            ("timed_out", timed_out),
+            ("abandoned", abandoned),
+            ("cancelled", cancelled),
+        ]
+        .into_iter()
+        .map(|(reason, count)| ([("reason", reason)], count))
+    }
+
     fn plus(mut self, other: &Self) -> Self {
         let counts = self.requests.iter_mut().flatten();
         counts
@@ -179,6 +207,9 @@ impl Counts {
             *self.rejected.entry(reason).or_default() += count;
         }
         self.panicked += other.panicked;
+        self.late.timed_out += other.late.timed_out;
+        self.late.abandoned += other.late.abandoned;
+        self.late.cancelled += other.late.cancelled;
         self.durations.merge(&other.durations);
         self.received.merge(&other.received);
         self.sent.merge(&other.sent);

@@ -14,7 +14,7 @@ use crate::message::headers::list::lists;
 use crate::message::headers::media_type::essence;
 use crate::message::headers::vary::vary;
 use crate::message::problem::attached_problem;
-use crate::message::{Body, Request, Response};
+use crate::message::{Body, Later, Request, Response};
 use crate::web::content_coding::{ContentCoding, Flush};
 use crate::web::{Layer, Next};
 
@@ -146,7 +146,21 @@ impl Layer for Compression {
         let is_head = *request.method() == Method::HEAD;
         let if_none_match = request.headers().get_all(IF_NONE_MATCH);
         let if_none_match: Vec<_> = if_none_match.iter().cloned().collect();
-        let mut response = next.handle(request);
+        let layer = *self;
+        Later::map(next.handle(request), move |response| {
+            layer.compress(response, coding, is_head, &if_none_match)
+        })
+    }
+}
+
+impl Compression {
+    fn compress(
+        self,
+        mut response: Response,
+        coding: Option<ContentCoding>,
+        is_head: bool,
+        if_none_match: &[HeaderValue],
+    ) -> Response {
         let scope = self.scope(&response);
         if scope == Scope::None {
             return response;
@@ -157,7 +171,7 @@ impl Layer for Compression {
         };
         if scope == Scope::Headers {
             if response.status() == StatusCode::NOT_MODIFIED {
-                weaken_not_modified(&if_none_match, response.headers_mut());
+                weaken_not_modified(if_none_match, response.headers_mut());
             }
             return response;
         }

@@ -11,7 +11,7 @@ use http::{Method, StatusCode, Uri};
 
 use crate::message::headers::vary::vary;
 use crate::message::request_id::REQUEST_ID;
-use crate::message::{IntoResponse, Request, Response};
+use crate::message::{IntoResponse, Later, Request, Response};
 use crate::web::{Layer, Next};
 
 /// Allows pages of other origins to read responses (CORS).
@@ -240,6 +240,13 @@ impl Layer for Cors {
             return self.respond_to_preflight(&decision);
         }
         let mut response = next.handle(request);
+        if response.body().is_later() {
+            let layer = self.clone();
+            return Later::map(response, move |mut response| {
+                layer.add_headers(&decision, response.headers_mut());
+                response
+            });
+        }
         self.add_headers(&decision, response.headers_mut());
         response
     }

@@ -6,7 +6,7 @@ use http::header::{
 
 use crate::message::problem::error_pages::SitePolicy;
 use crate::message::problem::html_page::POLICY;
-use crate::message::{Request, Response};
+use crate::message::{Later, Request, Response};
 use crate::web::{Layer, Next};
 
 /// Adds security headers to responses.
@@ -85,11 +85,24 @@ impl Default for SecurityHeaders {
 impl Layer for SecurityHeaders {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
         let mut response = next.handle(request);
-        self.server_response(request, &mut response);
+        if response.body().is_later() {
+            let layer = self.clone();
+            return Later::map(response, move |mut response| {
+                layer.add_headers(&mut response);
+                response
+            });
+        }
+        self.add_headers(&mut response);
         response
     }
 
     fn server_response(&self, _: &Request, response: &mut Response) {
+        self.add_headers(response);
+    }
+}
+
+impl SecurityHeaders {
+    fn add_headers(&self, response: &mut Response) {
         for (name, own) in &self.0 {
             match response.headers().get(name) {
                 None => {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 
 use crate::message::problem::try_again;
-use crate::message::{IntoResponse, Problem, Request, Response};
+use crate::message::{IntoResponse, Later, Problem, Request, Response};
 use crate::sync::CENTURY;
 use crate::web::{Layer, Next};
 
@@ -15,9 +15,13 @@ use crate::web::{Layer, Next};
 /// timeout.
 ///
 /// A handler is a function that may block, and a function can't be stopped from outside. So this
-/// layer stops nothing. It tells handlers how much time is left, which they use as a timeout for
+/// layer stops no function. It tells handlers how much time is left, which they use as a timeout for
 /// operations that block. A handler that finds no time left returns an error response. A handler
 /// that does not ask takes its time, and its response is sent.
+///
+/// A [`Later`](crate::Later) needs no function that waits, so this layer does end its wait: if the
+/// response has not come by the deadline, the client receives that of [`TooLate`]. An earlier deadline
+/// that the `Later` has set itself holds.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,6 +44,18 @@ use crate::web::{Layer, Next};
 /// assert_eq!(long.handle(&mut Request::default()).body().as_bytes(), b"123");
 /// let none = Layered::new(search).layer(Timeout::new(Duration::ZERO));
 /// assert_eq!(none.handle(&mut Request::default()).status(), 503);
+/// ```
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use httpool::layers::Timeout;
+/// use httpool::testing::Client;
+/// use httpool::{Later, Layered, Request};
+///
+/// let slow = |_: Request| Later::after(Duration::from_secs(3600), "late");
+/// let handler = Layered::new(slow).layer(Timeout::new(Duration::from_millis(20)));
+/// assert_eq!(Client::new(handler).get("/").send().status(), 503);
 /// ```
 ///
 /// With two of these layers around a handler, the earlier deadline holds.
@@ -105,7 +121,9 @@ impl Layer for Timeout {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
         let deadline = Deadline(Instant::now() + self.0).min(Deadline::of(request));
         request.extensions_mut().insert(deadline);
-        next.handle(request)
+        let mut response = next.handle(request);
+        Later::limit(&mut response, deadline.0, || TooLate.into_response());
+        response
     }
 }
 

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use log::error;
 
 use super::Http1;
@@ -23,7 +24,8 @@ use crate::connection::{CloseReason, DriveResult, Phase, Service, WakeReason, Wo
 use crate::http1::{BodyDecoder, CONTINUE, Expectation, Input, Persistence};
 use crate::message::body::{self, BodySource};
 use crate::message::request_error::RequestError;
-use crate::message::{BodyMode, Overload, Request, Response};
+use crate::message::response::failed;
+use crate::message::{BodyMode, Later, Overload, Request, Response};
 use crate::net::transport::{Received, Socket};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard, ignore_poison};
@@ -121,6 +123,9 @@ impl Http1 {
                 Some(_) => {}
             }
             if !state.decoder.is_done() {
+                if response.body().is_later() {
+                    response = Later::map(response, reject_late_upgrade);
+                }
                 transaction.reject_early_upgrade(&mut response, buffers, service);
             }
             failure = state.failure;
@@ -147,6 +152,15 @@ impl Transaction {
             *response = self.reject(error, received.explain(error), &received, service);
         }
     }
+}
+
+/// Replaces an upgrade that comes later by a 500, because the request's body was not read to its end.
+fn reject_late_upgrade(response: Response) -> Response {
+    if response.body().protocol().is_none() {
+        return response;
+    }
+    error!("a later response upgraded a request before the end of its body; a 500 is sent");
+    failed(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 impl BodyChannel {

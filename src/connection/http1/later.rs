@@ -1,0 +1,186 @@
+//! A request whose response comes later. The connection waits for its waker and reads nothing meanwhile,
+//! because responses have an order.
+
+use std::io;
+use std::time::Instant;
+
+use super::Http1;
+use crate::connection::connection_io::{ConnectionIo, Readiness};
+use crate::connection::transaction::{Transaction, drop_quietly};
+use crate::connection::waker::Alarm;
+use crate::connection::{CloseReason, DriveResult, Service, WorkerBuffers};
+use crate::http1::KeptHead;
+use crate::message::body::{Client, Presence};
+use crate::message::{Later, Response};
+
+/// A request that waits for its response.
+pub(super) struct WaitingRequest {
+    transaction: Transaction,
+    later: Later,
+    head: KeptHead,
+    /// When the handler returned.
+    since: Instant,
+    body: RequestBody,
+    /// Wakes the connection when the response is due by the clock.
+    _alarm: Option<Box<dyn Alarm>>,
+}
+
+/// What of the request's body is left to do after the response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RequestBody {
+    /// Nothing.
+    Done,
+    /// It has not arrived, and is discarded.
+    Withheld,
+}
+
+impl WaitingRequest {
+    /// The approximate memory that the client decides on.
+    pub(super) fn held(&self) -> usize {
+        size_of::<Self>() + self.head.held()
+    }
+}
+
+impl Http1 {
+    /// Takes the wait out of a response that comes later, and the request waits. Returns the response
+    /// that is sent at once if it can't.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn wait_for_response(
+        &mut self,
+        later: Later,
+        mut transaction: Transaction,
+        body: RequestBody,
+        io: &mut ConnectionIo,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> io::Result<()> {
+        let now = buffers.catch_up();
+        let Some(waker) = buffers.waker() else {
+            let received = buffers.received(service);
+            let response = transaction.refuse_to_wait(later, &received, service);
+            return self.finish_body(io, &transaction, response, body, buffers, service);
+        };
+        later.attach(waker.clone());
+        let alarm = later.alarm().filter(|at| *at > now);
+        self.waiting = Some(Box::new(WaitingRequest {
+            _alarm: alarm.and_then(|at| buffers.alarm(at, waker)),
+            transaction,
+            later,
+            head: buffers.request.keep_head(),
+            since: now,
+            body,
+        }));
+        Ok(())
+    }
+
+    /// Sends the response to the request that waits, if it has come.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn continue_waiting(
+        &mut self,
+        io: &mut ConnectionIo,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> io::Result<Option<DriveResult>> {
+        // The responses to earlier requests must not wait for this one.
+        if let Some(result) = io.send(buffers, service)? {
+            return Ok(Some(result));
+        }
+        let Some(waiting) = &mut self.waiting else {
+            return Ok(None);
+        };
+        if io.readiness == Readiness::HungUp {
+            match io.socket.presence() {
+                Presence::Gone => return Ok(Some(DriveResult::Close(CloseReason::ClientLeft))),
+                Presence::Finished => waiting.later.client_finished(),
+                Presence::Here => {}
+            }
+        }
+        let held = waiting.held() + self.decoder.held() + io.socket.held();
+        let has_room = io.share.grow(buffers.input.unread().len() + held);
+        let resolution = waiting.later.poll(buffers.now);
+        if has_room && resolution.is_none() {
+            let deadline = waiting.later.ends_at();
+            let pending = io.deadlines.for_response(deadline, buffers.now);
+            return Ok(Some(DriveResult::Park(pending)));
+        }
+        let Some(waiting) = self.waiting.take() else {
+            return Ok(None);
+        };
+        let WaitingRequest {
+            mut transaction,
+            later,
+            head,
+            since,
+            body,
+            _alarm: _,
+        } = *waiting;
+        buffers.request.restore_head(head);
+        let waited = buffers.now.saturating_duration_since(since);
+        let received = buffers.received(service);
+        let mut response = match resolution {
+            Some(resolution) => transaction.complete(resolution, later, waited, &received, service),
+            None => transaction.refuse_to_wait(later, &received, service),
+        };
+        match Later::take(&mut response) {
+            Some(later) => {
+                self.wait_for_response(later, transaction, body, io, buffers, service)?;
+            }
+            None => self.finish_body(io, &transaction, response, body, buffers, service)?,
+        }
+        Ok(None)
+    }
+
+    fn finish_body(
+        &mut self,
+        io: &mut ConnectionIo,
+        transaction: &Transaction,
+        response: Response,
+        body: RequestBody,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> io::Result<()> {
+        match body {
+            RequestBody::Done => self.finish(io, transaction, response, buffers, service),
+            RequestBody::Withheld => {
+                self.finish_without_body(io, transaction, response, buffers, service)
+            }
+        }
+    }
+
+    /// Gives up the request that waits, because its connection closes.
+    #[cold]
+    pub(super) fn cancel(
+        &mut self,
+        reason: CloseReason,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) {
+        let Some(waiting) = self.waiting.take() else {
+            return;
+        };
+        let WaitingRequest {
+            mut transaction,
+            later,
+            head,
+            ..
+        } = *waiting;
+        drop_quietly(later);
+        // An aborted request is counted by the shutdown.
+        if reason != CloseReason::Forced {
+            buffers.request.restore_head(head);
+            let worker = buffers.worker;
+            let received = buffers.received(service);
+            transaction.observe_cancelled(&received, worker, service);
+        }
+    }
+}
+
+impl std::fmt::Debug for WaitingRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WaitingRequest")
+            .field("since", &self.since)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,39 @@
+//! Waits for responses that come later.
+
+use std::thread;
+use std::time::Instant;
+
+use crate::message::later::Resolution;
+use crate::message::waker::ThreadWaker;
+use crate::message::{Later, Response};
+
+/// Waits for the response, on this thread. `late` makes the server's own response after the deadline.
+#[track_caller]
+pub(super) fn wait(mut response: Response, late: impl Fn() -> Response) -> Response {
+    while let Some(later) = Later::take(&mut response) {
+        response = wait_once(later, &late);
+    }
+    response
+}
+
+#[track_caller]
+fn wait_once(mut later: Later, late: impl Fn() -> Response) -> Response {
+    later.attach(ThreadWaker::current());
+    loop {
+        let now = Instant::now();
+        match later.poll(now) {
+            Some(Resolution::Response(response) | Resolution::Late(Some(response))) => {
+                return later.complete(*response);
+            }
+            Some(Resolution::Late(None)) => return late(),
+            Some(Resolution::Abandoned) => {
+                panic!("the responder was dropped without a response")
+            }
+            None => {}
+        }
+        match later.alarm().into_iter().chain(later.ends_at()).min() {
+            Some(until) => thread::park_timeout(until.saturating_duration_since(now)),
+            None => thread::park(),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What observers and clients learn about requests whose responses come later.
+
+use std::sync::{Arc, Mutex};
+
+use httpool::http::StatusCode;
+use httpool::{Observer, Outcome, RequestRecord};
+
+use super::Desk;
+use crate::support::{BoundServer, eventually, log_lines, request};
+
+/// The status and the outcome of each request.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<(String, u16, Outcome)>>);
+
+impl Observer for Recorder {
+    fn on_response(&self, record: &RequestRecord<'_>) {
+        let line = String::from_utf8_lossy(record.raw_request().request_line()).into_owned();
+        let mut records = self.0.lock().expect("no thread panicked");
+        records.push((line, record.status().as_u16(), record.outcome()));
+    }
+}
+
+impl Recorder {
+    fn take(&self) -> Vec<(String, u16, Outcome)> {
+        std::mem::take(&mut *self.0.lock().expect("no thread panicked"))
+    }
+
+    fn len(&self) -> usize {
+        self.0.lock().expect("no thread panicked").len()
+    }
+}
+
+#[test]
+fn observers_see_how_the_wait_ended() {
+    log_lines::capture_errors();
+    let recorder = Arc::new(Recorder::default());
+    let (desk, handler) = Desk::new();
+    let observer = Arc::clone(&recorder);
+    let server = BoundServer::new(|builder| builder.observer(observer)).run(handler);
+    let mut client = server.connect();
+    client.get("/created");
+    desk.next()
+        .respond(StatusCode::CREATED)
+        .expect("the client waits");
+    client.expect_status(201);
+    client.get("/late").expect_status(504);
+    drop(desk.next());
+    client.get("/own").expect_status(204);
+    drop(desk.next());
+    client.get("/dropped-responder");
+    drop(desk.next());
+    client.expect_status(500);
+    client.get("/gone");
+    let responder = desk.next();
+    client.reset();
+    eventually("the cancelled request is observed", || recorder.len() == 5);
+    assert!(responder.is_cancelled());
+    let line = |target: &str| format!("GET {target} HTTP/1.1");
+    assert_eq!(
+        recorder.take(),
+        [
+            (line("/created"), 201, Outcome::Handled),
+            (line("/late"), 504, Outcome::TimedOut),
+            (line("/own"), 204, Outcome::Handled),
+            (line("/dropped-responder"), 500, Outcome::Abandoned),
+            (line("/gone"), 499, Outcome::Cancelled),
+        ]
+    );
+    let logged = log_lines::lines_with("/dropped-responder");
+    assert_eq!(logged.len(), 1, "{logged:?}");
+}
+
+#[test]
+fn response_has_the_id_and_the_time_of_its_request() {
+    let (desk, handler) = Desk::new();
+    let server =
+        BoundServer::new(|builder| builder.request_ids(true).server_timing(true)).run(handler);
+    let mut client = server.connect();
+    client.send("GET /after HTTP/1.1\r\nHost: a\r\nX-Request-Id: tea\r\n\r\n");
+    let response = client.expect_status(200);
+    assert_eq!(response.header("x-request-id"), Some("tea"));
+    let timing = response.header("server-timing").expect("it has the header");
+    let time = timing
+        .strip_prefix("handler;dur=")
+        .expect("it has a duration");
+    // The handler of this target lets its client wait for 30 ms.
+    let time: f64 = time.parse().expect("the duration is a number");
+    assert!(time >= 29.0, "{time}");
+    client.send(request::get("/"));
+    desk.next().respond("hello").expect("the client waits");
+    assert!(client.expect_body("hello").header("x-request-id").is_some());
+}
