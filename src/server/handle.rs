@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::queue_times::QueueTimeCounters;
+use super::shutdown_callbacks::ShutdownCallbacks;
 use super::stats::Stats;
 use super::task::ReadyTask;
 use super::waker::Waker;
@@ -47,6 +48,7 @@ pub struct Handle {
     budget: Arc<Budget>,
     queue: Weak<Receiver<ReadyTask>>,
     acceptor: Weak<Waker>,
+    shutdown_callbacks: Arc<ShutdownCallbacks>,
 }
 
 /// A server's counters and gauges at one moment.
@@ -191,6 +193,7 @@ impl Handle {
             budget: Arc::clone(&server.budget),
             queue: Arc::downgrade(&server.ready_rx),
             acceptor: Arc::downgrade(&server.waker),
+            shutdown_callbacks: Arc::clone(&server.shutdown_callbacks),
         }
     }
 
@@ -203,6 +206,35 @@ impl Handle {
     /// Stops the server now. Open requests are aborted and counted.
     pub fn shutdown_now(&self) {
         self.advance(Phase::Forced);
+    }
+
+    /// Calls `f` once when the server begins to shut down, or at once if it has begun already. This is
+    /// for responses that would let the shutdown wait until its deadline: those that come
+    /// [later](crate::Later), and bodies that are [sent by other threads](crate::Body::channel).
+    ///
+    /// It runs on the thread that runs the server, which does nothing else meanwhile, so it must be quick
+    /// and must not block. A panic is logged.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// use httpool::{Request, Server};
+    ///
+    /// let server = Server::builder().listen("127.0.0.1:0").bind()?;
+    /// let handle = server.handle();
+    /// let is_ending = Arc::new(AtomicBool::new(false));
+    /// handle.on_shutdown({
+    ///     let is_ending = Arc::clone(&is_ending);
+    ///     move || is_ending.store(true, Ordering::Relaxed)
+    /// });
+    /// handle.shutdown();
+    /// server.run(|_: Request| "hello")?;
+    /// assert!(is_ending.load(Ordering::Relaxed));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_shutdown(&self, f: impl FnOnce() + Send + 'static) {
+        self.shutdown_callbacks.add(&self.phase, f);
     }
 
     /// Returns the server's phase.

@@ -24,6 +24,7 @@ mod handle;
 )]
 mod lend;
 mod probe;
+mod shutdown_callbacks;
 #[cfg(test)]
 mod test_state;
 mod timers;
@@ -47,6 +48,7 @@ use self::idle_workers::IdleWorkers;
 use self::poller::{Events, Parked, Poller, Token};
 use self::queue_times::QueueTimeCounters;
 pub use self::queue_times::QueueTimes;
+use self::shutdown_callbacks::ShutdownCallbacks;
 use self::stats::Stats;
 use self::task::{ReadyTask, Task};
 use self::timers::Timers;
@@ -107,6 +109,7 @@ pub struct Server {
     ready_rx: Arc<Receiver<ReadyTask>>,
     /// Wakes the acceptor.
     waker: Arc<Waker>,
+    shutdown_callbacks: Arc<ShutdownCallbacks>,
 }
 
 /// The state shared by the threads of one server.
@@ -121,6 +124,7 @@ struct ServerState {
     activity: Arc<WorkerActivity>,
     queue_times: Arc<QueueTimeCounters>,
     timers: Arc<Timers>,
+    shutdown_callbacks: Arc<ShutdownCallbacks>,
 }
 
 impl Server {
@@ -213,6 +217,7 @@ impl Server {
             activity: self.activity,
             queue_times: self.queue_times,
             timers: Arc::new(Timers::new(Arc::clone(&self.waker))),
+            shutdown_callbacks: self.shutdown_callbacks,
         });
         let (done, workers_done) = crossbeam_channel::bounded(0);
         let mut threads = Vec::with_capacity(workers);

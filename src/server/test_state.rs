@@ -71,6 +71,7 @@ pub(super) fn server_state(
         stats: Arc::new(Stats::new(workers, &waker)),
         queue_times: Arc::new(QueueTimeCounters::new(workers)),
         timers: Arc::new(Timers::new(Arc::clone(&waker))),
+        shutdown_callbacks: Arc::default(),
     };
     (Arc::new(shared), waker)
 }

@@ -99,6 +99,9 @@ impl Acceptor {
     /// Serves until the server is shut down, then drains it.
     pub(super) fn run(mut self) -> io::Result<DrainReport> {
         let served = self.serve();
+        if self.shared.phase() > Phase::Running {
+            self.shared.shutdown_callbacks.run();
+        }
         let started = Instant::now();
         let drained = served.and_then(|()| self.drain(started));
         let abandoned_workers = self.stop();
@@ -122,6 +125,7 @@ impl Acceptor {
             let until_drain = match self.shared.phase() {
                 Phase::Running => None,
                 Phase::Announcing => {
+                    self.shared.shutdown_callbacks.run();
                     let since = *announced_at.get_or_insert(now);
                     let left = (since + self.shared.service.config.drain_delay)
                         .saturating_duration_since(now);

@@ -85,6 +85,7 @@ impl Builder {
             default_headers: self.default_headers,
             listeners,
             addresses,
+            shutdown_callbacks: Arc::default(),
         })
     }
 }
