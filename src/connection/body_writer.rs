@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use http::HeaderMap;
 
@@ -30,7 +31,7 @@ pub(super) struct BodyWriter {
 
 /// How the end of the body is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BodyFraming {
+pub(super) enum BodyFraming {
     /// By the last chunk.
     Chunks,
     /// By its length or the end of the connection.
@@ -44,18 +45,48 @@ pub(super) enum Refill {
     More,
     /// The body is complete.
     End,
+    /// There is nothing to send before the body's waker is called, or until this moment.
+    Pending(Option<Instant>),
     /// The client has closed the connection.
     Gone,
+}
+
+impl BodyFraming {
+    /// The framing of a body of unknown length.
+    pub(super) fn new(in_chunks: bool) -> Self {
+        match in_chunks {
+            true => Self::Chunks,
+            false => Self::Plain,
+        }
+    }
+
+    /// Appends what precedes a part of this size.
+    pub(super) fn begin_part(self, size: usize, out: &mut Vec<u8>) {
+        if self == Self::Chunks {
+            chunk_line(size, out);
+        }
+    }
+
+    /// Appends what follows a part.
+    pub(super) fn end_part(self, out: &mut Vec<u8>) {
+        if self == Self::Chunks {
+            out.extend_from_slice(LINE_END);
+        }
+    }
+
+    /// Appends what follows the last part. Only chunks have trailers.
+    pub(super) fn end(self, trailers: &HeaderMap, out: &mut Vec<u8>) {
+        if self == Self::Chunks {
+            last_chunk(trailers, out);
+        }
+    }
 }
 
 impl BodyWriter {
     /// Writes `source`. A body of known length is not sent in chunks, even with `in_chunks`.
     pub(super) fn new(source: BodySource, in_chunks: bool) -> Self {
         Self {
-            framing: match in_chunks && source.length.is_none() {
-                true => BodyFraming::Chunks,
-                false => BodyFraming::Plain,
-            },
+            framing: BodyFraming::new(in_chunks && source.length.is_none()),
             source: Some(source),
             buffer: vec![0; LINE + PART + LINE_END.len()],
             start: 0,
@@ -76,7 +107,7 @@ impl BodyWriter {
 
     /// Bytes of memory that it keeps.
     pub(super) fn held(&self) -> usize {
-        self.buffer.capacity() + self.source.as_ref().map_or(0, |source| source.held)
+        self.buffer.capacity() + self.source.as_ref().map_or(0, BodySource::held)
     }
 
     /// Reads the next part, once everything before it has been sent.
@@ -218,6 +249,7 @@ mod tests {
         loop {
             match body.refill(&UnknownClient) {
                 Ok(Refill::Gone) => panic!("the client is there"),
+                Ok(Refill::Pending(_)) => panic!("a reader blocks"),
                 Ok(Refill::End) => return (sent, true),
                 Ok(Refill::More) => {}
                 Err(_) => return (sent, false),

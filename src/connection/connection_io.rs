@@ -14,6 +14,7 @@ use super::state::State;
 use super::worker_buffers::LentBuffers;
 use super::write_queue::{Backlog, FlushResult, WriteQueue};
 use super::{CloseReason, DriveResult, Service, WaitFor, WakeReason, WorkerBuffers};
+use crate::message::body::{Client as _, Presence};
 use crate::message::{ClientInfo, PeerAddr};
 use crate::net::ListenerProtocol;
 use crate::net::transport::{Received, Socket};
@@ -114,11 +115,21 @@ impl ConnectionIo {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> io::Result<Option<DriveResult>> {
+        if self.readiness == Readiness::HungUp
+            && let Some(body) = buffers.write_queue.polled()
+        {
+            match self.socket.presence() {
+                Presence::Gone => return Ok(Some(DriveResult::Close(CloseReason::ClientLeft))),
+                Presence::Finished => body.client_finished(),
+                Presence::Here => {}
+            }
+        }
         let was_empty = buffers.write_queue.is_empty();
         match buffers.write_queue.flush(&mut self.socket, buffers.now)? {
             FlushResult::All(responses) => {
                 buffers.answered += responses;
-                if !was_empty && self.deadlines.waits_for() == Some(WaitFor::Room) {
+                let waited_for = self.deadlines.waits_for();
+                if !was_empty && matches!(waited_for, Some(WaitFor::Room | WaitFor::Waker)) {
                     self.deadlines.end();
                 }
                 Ok(None)
@@ -134,6 +145,10 @@ impl ConnectionIo {
             FlushResult::Part(progress, backlog) => Ok(Some(
                 self.wait_for_room(progress, backlog, buffers, service),
             )),
+            FlushResult::Pending(until) => {
+                let pending = self.deadlines.for_waker(until, buffers.now);
+                Ok(Some(self.keep(buffers, DriveResult::Park(pending))))
+            }
             FlushResult::Gone => Ok(Some(DriveResult::Close(CloseReason::ClientLeft))),
             FlushResult::Broken(error) => {
                 error!("{self}: reading the response body failed: {error}");
@@ -198,7 +213,7 @@ impl ConnectionIo {
             buffers.input.extend(&mem::take(&mut self.carried));
         }
         if let Some(unsent) = self.unsent.take() {
-            buffers.write_queue = *unsent;
+            buffers.write_queue.put_back(*unsent);
         }
     }
 

@@ -124,10 +124,11 @@ impl Deadlines {
         self.set(Pending { wait_for, deadline })
     }
 
-    /// Waits for a response that comes later. It has no timeout but its own.
-    pub(super) fn for_response(&mut self, deadline: Option<Instant>, now: Instant) -> Pending {
+    /// Waits for another thread, which has the response or more of its content. It has no timeout but
+    /// its own.
+    pub(super) fn for_waker(&mut self, until: Option<Instant>, now: Instant) -> Pending {
         let wait_for = WaitFor::Waker;
-        let deadline = deadline.unwrap_or_else(|| now + Duration::from_secs(CENTURY));
+        let deadline = until.unwrap_or_else(|| never(now));
         self.set(Pending { wait_for, deadline })
     }
 
@@ -156,6 +157,11 @@ impl Deadlines {
         }
         self.since
     }
+}
+
+/// A moment that no connection lives to see.
+pub(super) fn never(now: Instant) -> Instant {
+    now + Duration::from_secs(CENTURY)
 }
 
 /// The deadline for the next part of a streamed body, after `waited` for `received` bytes. It bounds

@@ -40,6 +40,7 @@ mod http2;
     )
 )]
 mod log_limits;
+mod polled_writer;
 mod protocol;
 #[cfg(test)]
 mod scripted;

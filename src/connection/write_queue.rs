@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 
 use super::TURN;
 use super::body_writer::{BodyWriter, Refill};
+use super::polled_writer::PolledWriter;
 use crate::message::Upgrade;
 use crate::message::body::{Client, FilePart};
 use crate::net::transport::{FileSent, Socket};
@@ -50,6 +51,7 @@ enum PendingBody {
     None,
     Memory(Memory),
     BodyWriter(Box<BodyWriter>),
+    Polled(Box<PolledWriter>),
     File(FilePart),
     /// No body: another protocol follows the response.
     Upgrade(Box<Upgrade>),
@@ -83,6 +85,9 @@ pub(super) enum FlushResult {
     Part(usize, Backlog),
     /// The client reads on, but it is the turn of other connections.
     Enough,
+    /// Everything that is there has been sent. There is no more before the waker of the body is called,
+    /// or until this moment.
+    Pending(Option<Instant>),
     /// The client has closed the connection.
     Gone,
     /// The rest of the body can't be read.
@@ -124,6 +129,19 @@ impl WriteQueue {
         self.tail = PendingBody::BodyWriter(Box::new(body));
     }
 
+    /// Appends content from other threads to the last head.
+    pub(super) fn push_polled(&mut self, body: PolledWriter) {
+        self.tail = PendingBody::Polled(Box::new(body));
+    }
+
+    /// The content from other threads that is not complete.
+    pub(super) fn polled(&mut self) -> Option<&mut PolledWriter> {
+        match &mut self.tail {
+            PendingBody::Polled(body) => Some(body),
+            _ => None,
+        }
+    }
+
     /// Appends a part of a file to the last head.
     pub(super) fn push_file(&mut self, mut part: FilePart) {
         if (1..=READ_FILE).contains(&part.left) {
@@ -147,6 +165,7 @@ impl WriteQueue {
             PendingBody::None
             | PendingBody::Memory(_)
             | PendingBody::BodyWriter(_)
+            | PendingBody::Polled(_)
             | PendingBody::File(_) => None,
         }
     }
@@ -168,6 +187,13 @@ impl WriteQueue {
 
     pub(super) fn flush(&mut self, socket: &mut Socket, now: Instant) -> io::Result<FlushResult> {
         let mut progress = 0;
+        // Content that is there leaves together with the head.
+        if let Some(body) = self.polled()
+            && body.is_new()
+            && let Err(error) = self.refill(socket, now)
+        {
+            return Ok(FlushResult::Broken(error));
+        }
         loop {
             loop {
                 let (first, second) = (&self.bytes[self.sent..], self.tail.ready());
@@ -198,8 +224,9 @@ impl WriteQueue {
             self.sent = 0;
             // A client that has read everything is not slow, however long the reader takes.
             self.backlog = None;
-            match self.tail.refill(socket) {
+            match self.refill(socket, now) {
                 Ok(Refill::End) => break,
+                Ok(Refill::Pending(until)) => return Ok(FlushResult::Pending(until)),
                 Ok(Refill::Gone) => return Ok(FlushResult::Gone),
                 Ok(Refill::More) if progress >= SENT_PER_TURN || now.elapsed() > TURN => {
                     return Ok(FlushResult::Enough);
@@ -212,9 +239,10 @@ impl WriteQueue {
         match self.tail {
             PendingBody::None => {}
             PendingBody::Upgrade(_) => return Ok(FlushResult::Last(responses)),
-            PendingBody::Memory(_) | PendingBody::BodyWriter(_) | PendingBody::File(_) => {
-                self.tail = PendingBody::None;
-            }
+            PendingBody::Memory(_)
+            | PendingBody::BodyWriter(_)
+            | PendingBody::Polled(_)
+            | PendingBody::File(_) => self.tail = PendingBody::None,
         }
         Ok(FlushResult::All(responses))
     }
@@ -257,16 +285,42 @@ impl WriteQueue {
         FlushResult::Part(progress, *backlog)
     }
 
-    /// Moves the unsent output out of this queue, in as little memory as possible.
-    pub(super) fn take(&mut self) -> Self {
-        let mut left = mem::take(self);
-        left.bytes.drain(..left.sent);
-        left.bytes.shrink_to_fit();
-        left.sent = 0;
-        if let PendingBody::Memory(body) = &mut left.tail {
-            body.shrink();
+    /// Prepares more of the body, once everything before it has been sent.
+    fn refill(&mut self, client: &dyn Client, now: Instant) -> io::Result<Refill> {
+        match &mut self.tail {
+            PendingBody::None
+            | PendingBody::Memory(_)
+            | PendingBody::File(_)
+            | PendingBody::Upgrade(_) => Ok(Refill::End),
+            PendingBody::BodyWriter(body) => body.refill(client),
+            PendingBody::Polled(body) => body.refill(&mut self.bytes, now),
         }
+    }
+
+    /// Moves the unsent output out of this queue, in as little memory as possible. The queue keeps its
+    /// buffer for other connections.
+    pub(super) fn take(&mut self) -> Self {
+        let mut bytes = mem::take(&mut self.bytes);
+        let mut left = mem::take(self);
+        left.bytes = bytes[left.sent..].to_vec();
+        left.sent = 0;
+        match &mut left.tail {
+            PendingBody::Memory(body) => body.shrink(),
+            PendingBody::Polled(body) => body.shrink(),
+            _ => {}
+        }
+        bytes.clear();
+        self.bytes = bytes;
         left
+    }
+
+    /// Moves output that was [taken](Self::take) back into this queue, which is empty.
+    pub(super) fn put_back(&mut self, taken: Self) {
+        let bytes = mem::replace(self, taken).bytes;
+        // A response that waits for content has none.
+        if self.bytes.is_empty() {
+            self.bytes = bytes;
+        }
     }
 
     fn advance(&mut self, sent: usize) {
@@ -341,6 +395,7 @@ impl PendingBody {
             Self::None | Self::File(_) | Self::Upgrade(_) => &[],
             Self::Memory(body) => body.left(),
             Self::BodyWriter(body) => body.ready(),
+            Self::Polled(body) => body.ready(),
         }
     }
 
@@ -349,14 +404,8 @@ impl PendingBody {
             Self::None | Self::Upgrade(_) => {}
             Self::Memory(body) => body.advance(sent),
             Self::BodyWriter(body) => body.advance(sent),
+            Self::Polled(body) => body.advance(sent),
             Self::File(part) => part.advance(sent),
-        }
-    }
-
-    fn refill(&mut self, client: &dyn Client) -> io::Result<Refill> {
-        match self {
-            Self::None | Self::Memory(_) | Self::File(_) | Self::Upgrade(_) => Ok(Refill::End),
-            Self::BodyWriter(body) => body.refill(client),
         }
     }
 
@@ -365,6 +414,7 @@ impl PendingBody {
             Self::None | Self::File(_) | Self::Upgrade(_) => 0,
             Self::Memory(body) => body.held(),
             Self::BodyWriter(body) => body.held(),
+            Self::Polled(body) => body.held(),
         }
     }
 }

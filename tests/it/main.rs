@@ -10,6 +10,8 @@
 
 /// The memory budget that all connections share.
 mod budget;
+/// Content that other threads send: it waits without a worker.
+mod channels;
 /// The address of the client.
 mod client_info;
 /// Graceful shutdown.

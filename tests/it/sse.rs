@@ -41,7 +41,7 @@ fn responding_with_changed(
 
 /// Reads a response head.
 #[track_caller]
-fn expect_head(client: &mut Client) -> String {
+pub(crate) fn expect_head(client: &mut Client) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.extend(client.expect_bytes(1));

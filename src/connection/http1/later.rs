@@ -102,7 +102,7 @@ impl Http1 {
         let resolution = waiting.later.poll(buffers.now);
         if has_room && resolution.is_none() {
             let deadline = waiting.later.ends_at();
-            let pending = io.deadlines.for_response(deadline, buffers.now);
+            let pending = io.deadlines.for_waker(deadline, buffers.now);
             return Ok(Some(DriveResult::Park(pending)));
         }
         let Some(waiting) = self.waiting.take() else {

@@ -1,6 +1,7 @@
 //! The response to a request, and the decision whether the connection continues after it.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::header::CONNECTION;
@@ -11,13 +12,15 @@ use super::later::RequestBody;
 use crate::connection::body_writer::BodyWriter;
 use crate::connection::close::CloseMode;
 use crate::connection::connection_io::{ConnectionIo, Readiness};
+use crate::connection::polled_writer::PolledWriter;
 use crate::connection::state::State;
 use crate::connection::transaction::{Sent, Transaction};
 use crate::connection::{Phase, Service, WorkerBuffers};
 use crate::http1::{self, CONTINUE, Content, Ending, Expectation, Limits, Persistence};
-use crate::message::body::{self, Withheld};
+use crate::message::body::{self, BodySource, Reader, Withheld};
 use crate::message::headers::list::lists;
 use crate::message::request_error::RequestError;
+use crate::message::waker::Wake;
 use crate::message::{Later, Overload, Response};
 
 /// The 503 response to a request that waited too long or in too long a queue.
@@ -293,9 +296,20 @@ fn encode(
         }
         (_, body::Content::Memory(bytes)) => queue.push_body(bytes),
         (_, body::Content::Reader(source)) => {
-            let in_chunks = content == Content::FollowsInChunks;
-            queue.push_reader(BodyWriter::new(source, in_chunks));
+            push_source(source, content == Content::FollowsInChunks, buffers);
         }
         (_, body::Content::File(part)) => queue.push_file(part),
+    }
+}
+
+/// Appends content that has not been read to the last head.
+fn push_source(source: BodySource, in_chunks: bool, buffers: &mut WorkerBuffers) {
+    if let Reader::Polled(_) = source.reader {
+        let waker = buffers.waker().map(|waker| waker as Arc<dyn Wake>);
+        let writer = PolledWriter::new(source, in_chunks, waker);
+        buffers.write_queue.push_polled(writer);
+    } else {
+        let writer = BodyWriter::new(source, in_chunks);
+        buffers.write_queue.push_reader(writer);
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::stream::{Step, Stream};
 use super::woken::Woken;
 use super::{Flow, Http2};
 use crate::connection::config::Config;
 use crate::connection::connection_io::ConnectionIo;
-use crate::connection::deadlines::LINGER;
+use crate::connection::deadlines::{LINGER, never};
 use crate::connection::{
     Admission, CloseReason, DriveResult, Pending, Phase, Service, WaitFor, WakeReason,
     WorkerBuffers,
@@ -18,7 +18,6 @@ use crate::connection::{
 use crate::http2::{Error, ErrorCode, Mux, StreamId};
 use crate::message::Overload;
 use crate::message::request_error::RequestError;
-use crate::sync::CENTURY;
 
 /// Bytes that a connection may keep beside its tables when the budget is used up: half a head.
 const ALWAYS_KEPT: usize = 1024;
@@ -277,11 +276,6 @@ impl WindowWait {
         let slowest = config.slowest(self.since, self.sent - self.sent_before);
         slowest.min(self.progress + config.write_timeout)
     }
-}
-
-/// A moment that no connection lives to see.
-fn never(now: Instant) -> Instant {
-    now + Duration::from_secs(CENTURY)
 }
 
 impl Stream {

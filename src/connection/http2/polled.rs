@@ -103,7 +103,7 @@ impl PolledOutflow {
 
     /// The approximate memory.
     pub(super) fn held(&self) -> usize {
-        self.rest.held() + self.source.held
+        self.rest.held() + self.source.held()
     }
 
     pub(super) fn shrink(&mut self) {

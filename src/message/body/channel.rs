@@ -260,8 +260,12 @@ impl BodySender {
     }
 
     /// Whether nothing more can be sent: the client has left, the response has failed or is complete, or
-    /// the server was forced to stop. The server notices at once when a client closes its connection,
-    /// but not when its network fails: then something must be sent to find out.
+    /// the server was forced to stop.
+    ///
+    /// The server notices at once when a client resets its connection, and in HTTP/2 also when it resets
+    /// the stream or closes the connection. A client of HTTP/1.1 over TCP that closes its connection
+    /// looks like one that has only finished sending, and one whose network fails sends nothing. So send
+    /// something now and then to find out.
     ///
     /// ```
     /// use httpool::Body;
@@ -304,7 +308,7 @@ impl BodySender {
 
     /// Whether the server that sends the body has begun to shut down. It waits for the response until
     /// the deadline of the shutdown, so a response without a natural end should end now. `false` until
-    /// the server has begun to send the body.
+    /// the server has begun to send the body, and after the body is gone.
     ///
     /// ```
     /// use httpool::{BodySender, SendError};
@@ -472,6 +476,10 @@ impl PolledSource for ChannelSource {
             return Polled::Pending(None);
         }
         Polled::End
+    }
+
+    fn held(&self) -> usize {
+        self.0.lock().queue.size
     }
 }
 

@@ -76,7 +76,8 @@ pub(crate) struct BodySource {
     pub(crate) reader: Reader,
     /// The announced bytes that are left.
     pub(crate) length: Option<u64>,
-    /// The approximate memory that the reader keeps, if it is worth counting.
+    /// The approximate memory that the reader keeps, if it is worth counting, without the content that
+    /// waits in it.
     pub(crate) held: usize,
     /// Sent behind the content. Only a source of unknown length has trailers.
     pub(crate) trailers: Option<Trailers>,
@@ -108,8 +109,12 @@ pub(crate) trait PolledSource: Send {
     /// Notes that the client of a connection has finished sending. Whether it still reads shows when
     /// something is sent, so a source that has a part without meaning returns it at the next
     /// [`poll`](Self::poll), which follows at once.
-    #[allow(dead_code, reason = "its callers come next")]
     fn client_finished(&mut self) {}
+
+    /// The bytes that wait to be taken, as far as they are not shared.
+    fn held(&self) -> usize {
+        0
+    }
 }
 
 /// The result of a poll.
@@ -146,7 +151,6 @@ impl PolledReader {
     }
 
     /// Notes that the client has finished sending; see [`PolledSource::client_finished`].
-    #[allow(dead_code, reason = "its callers come next")]
     pub(crate) fn client_finished(&mut self) {
         self.source.client_finished();
     }
@@ -231,6 +235,14 @@ impl Default for Content {
 }
 
 impl BodySource {
+    /// The approximate memory that it keeps.
+    pub(crate) fn held(&self) -> usize {
+        match &self.reader {
+            Reader::Polled(reader) => self.held + reader.rest.len() + reader.source.held(),
+            Reader::Any(_) | Reader::Watching(_) => self.held,
+        }
+    }
+
     /// Reads like [`Read::read`], and stops early when `client` has left, if the reader checks
     /// that.
     pub(crate) fn read_for(&mut self, buffer: &mut [u8], client: &dyn Client) -> io::Result<usize> {

@@ -362,7 +362,7 @@ impl Body {
     pub(crate) fn held(&self) -> usize {
         match &self.content {
             Content::Memory(bytes) if bytes.is_unique() => bytes.len(),
-            Content::Reader(source) => source.held,
+            Content::Reader(source) => source.held(),
             Content::Memory(_)
             | Content::File(_)
             | Content::Upgrade(_)
