@@ -136,7 +136,7 @@ impl ConnectionIo {
             }
             FlushResult::Last(responses) => {
                 buffers.answered += responses;
-                Ok(Some(DriveResult::Close(CloseReason::Upgraded)))
+                Ok(Some(DriveResult::Upgrade))
             }
             FlushResult::Enough => {
                 self.deadlines.end();

@@ -132,6 +132,11 @@ impl Deadlines {
         self.set(Pending { wait_for, deadline })
     }
 
+    /// Waits for this event, with a deadline that its protocol has chosen.
+    pub(super) fn wait(&mut self, wait_for: WaitFor, deadline: Instant) -> Pending {
+        self.set(Pending { wait_for, deadline })
+    }
+
     /// Waits for the client to close the connection.
     pub(super) fn for_peer_close(&mut self, now: Instant) -> Pending {
         let wait_for = WaitFor::PeerClose;

@@ -44,6 +44,8 @@ pub(crate) enum DriveResult {
     /// Drives it again with [`WakeReason::Deregistered`]: the connection will check out its socket to a
     /// handler, and events of the socket must wake no worker meanwhile.
     Deregister,
+    /// Runs the [upgrade](super::Connection::run_upgrade) that follows its last response, and closes it.
+    Upgrade,
     /// Lends it while the [call](super::WorkerBuffers::take_call) in the buffers runs.
     #[cfg_attr(
         not(any(feature = "http2", test)),
@@ -79,9 +81,17 @@ impl WaitFor {
         )
     }
 
-    /// Whether the connection has several requests at a time.
-    pub(crate) fn is_multiplexed(self) -> bool {
-        matches!(self, Self::NextStream | Self::Streams | Self::StreamsOrRoom)
+    /// Whether the connection does something when a drain begins: it has several requests at a time,
+    /// or speaks a protocol that wants to know.
+    pub(crate) fn is_told_of_drain(self) -> bool {
+        matches!(
+            self,
+            Self::NextStream
+                | Self::Streams
+                | Self::StreamsOrRoom
+                | Self::Upgraded
+                | Self::UpgradedOrRoom
+        )
     }
 }
 
@@ -121,6 +131,10 @@ pub(crate) enum WaitFor {
         expect(dead_code, reason = "no connection is multiplexed")
     )]
     StreamsOrRoom,
+    /// Anything that the client sends to an upgraded connection.
+    Upgraded,
+    /// The same, or room in the socket for more output.
+    UpgradedOrRoom,
     /// The return of a handler, while the connection is lent.
     Handler,
     /// The client's close after the last response.

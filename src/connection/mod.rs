@@ -27,6 +27,7 @@ mod blocking;
 mod budget;
 mod connection_io;
 mod drain;
+mod driven;
 #[cfg(feature = "_tls")]
 mod handshake;
 mod http1;
@@ -277,6 +278,17 @@ impl Connection {
             State::Closing(_) | State::LingeringClose => 0,
         };
         io.unsent_responses() + open
+    }
+
+    /// Whether requests on it can be shed. An upgraded connection has none, and a response in progress
+    /// may run code of its handler; a multiplexed connection knows which.
+    pub(crate) fn may_be_shed(&self) -> bool {
+        self.is_multiplexed() || !(self.is_responding() || self.protocol.is_driven())
+    }
+
+    /// Whether it has been upgraded to a protocol that the pool drives.
+    pub(crate) fn is_driven(&self) -> bool {
+        self.protocol.is_driven()
     }
 
     /// Whether a response, perhaps from a handler's reader, has not been sent in full.

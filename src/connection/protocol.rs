@@ -4,6 +4,7 @@ use std::io;
 
 use super::call::Reply;
 use super::connection_io::ConnectionIo;
+use super::driven::Driven;
 use super::http1::Http1;
 #[cfg(feature = "http2")]
 use super::http2::Http2;
@@ -21,6 +22,8 @@ pub(super) enum Protocol {
     Http1(Http1),
     #[cfg(feature = "http2")]
     Http2(Box<Http2>),
+    /// Another protocol, after an upgrade.
+    Driven(Box<Driven>),
     #[cfg(test)]
     Scripted(Scripted),
 }
@@ -58,8 +61,20 @@ impl Protocol {
                 Opening::Pending(result) => return Ok(result),
             }
         }
+        if let Self::Http1(http1) = self {
+            let result = http1.drive(io, wake, admission, buffers, service)?;
+            if !matches!(result, DriveResult::Upgrade) {
+                return Ok(result);
+            }
+            let Some(make) = buffers.write_queue.take_driven() else {
+                return Ok(result);
+            };
+            *self = Self::Driven(Box::new(Driven::begin(make, io, buffers)));
+        }
         match self {
-            Self::Http1(http1) => http1.drive(io, wake, admission, buffers, service),
+            // It has been driven.
+            Self::Http1(_) => Ok(DriveResult::Requeue),
+            Self::Driven(driven) => driven.drive(io, admission, buffers, service),
             #[cfg(feature = "http2")]
             Self::Http2(http2) => http2.drive(io, wake, admission, buffers, service),
             #[cfg(test)]
@@ -122,12 +137,17 @@ impl Protocol {
     /// Whether it has several requests at a time.
     pub(super) fn is_multiplexed(&self) -> bool {
         match self {
-            Self::Http1(_) => false,
+            Self::Http1(_) | Self::Driven(_) => false,
             #[cfg(feature = "http2")]
             Self::Http2(_) => true,
             #[cfg(test)]
             Self::Scripted(_) => true,
         }
+    }
+
+    /// Whether it is another protocol, after an upgrade.
+    pub(super) fn is_driven(&self) -> bool {
+        matches!(self, Self::Driven(_))
     }
 
     /// Responds to bytes that are not a request, and begins to close the connection.
@@ -144,6 +164,8 @@ impl Protocol {
             // The response is for a client that speaks no TLS, and so it has negotiated nothing.
             #[cfg(feature = "http2")]
             Self::Http2(_) => {}
+            // It comes after the first request.
+            Self::Driven(_) => {}
             #[cfg(test)]
             Self::Scripted(_) => {}
         }
@@ -156,6 +178,7 @@ impl Protocol {
             Self::Http1(http1) => http1.is_waiting(),
             #[cfg(feature = "http2")]
             Self::Http2(_) => false,
+            Self::Driven(_) => false,
             #[cfg(test)]
             Self::Scripted(_) => false,
         }
@@ -168,6 +191,7 @@ impl Protocol {
             Self::Http1(http1) => http1.unfinished(io),
             #[cfg(feature = "http2")]
             Self::Http2(http2) => http2.unfinished(),
+            Self::Driven(_) => Driven::unfinished(),
             #[cfg(test)]
             Self::Scripted(scripted) => scripted.unfinished(),
         }
@@ -179,6 +203,8 @@ impl Protocol {
             Self::Http1(http1) => http1.held(),
             #[cfg(feature = "http2")]
             Self::Http2(http2) => http2.held(),
+            // Its memory is the program's.
+            Self::Driven(_) => 0,
             #[cfg(test)]
             Self::Scripted(_) => 0,
         }

@@ -16,8 +16,8 @@ use super::blocking::BlockingError;
 use super::phase::PhaseCell;
 use super::{Connection, Service};
 use crate::http1::Input;
-use crate::message::Stream;
-use crate::message::upgrade::UpgradedConnection;
+use crate::message::upgrade::{UpgradeKind, UpgradedConnection};
+use crate::message::{Stream, Upgrade};
 use crate::net::transport::{Received, Socket};
 
 /// Room for one receive.
@@ -147,7 +147,8 @@ impl Connection {
     pub(crate) fn run_upgrade(&mut self, guard: impl Send + Sync + 'static, service: &Service) {
         let io = &mut self.io;
         let unsent = io.unsent.take();
-        let Some(upgrade) = unsent.and_then(|queue| queue.into_upgrade()) else {
+        let upgrade = unsent.and_then(|queue| queue.into_upgrade());
+        let Some(UpgradeKind::Blocking(serve)) = upgrade.map(Upgrade::into_kind) else {
             return;
         };
         let mut input = Input::with_capacity(ROOM.max(io.carried.len()));
@@ -160,7 +161,7 @@ impl Connection {
             phase: Arc::clone(&service.phase),
             _guard: Box::new(guard),
         });
-        if catch_unwind(AssertUnwindSafe(|| upgrade.serve(stream))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| serve(stream))).is_err() {
             error!("{self}: the upgraded protocol's function panicked");
         }
     }

@@ -11,6 +11,7 @@ use super::body_writer::{BodyWriter, Refill};
 use super::polled_writer::PolledWriter;
 use crate::message::Upgrade;
 use crate::message::body::{Client, FilePart};
+use crate::message::upgrade::{MakeDriven, UpgradeKind};
 use crate::net::transport::{FileSent, Socket};
 
 /// Bodies up to this size are copied behind their heads, so that many small responses leave in one
@@ -167,6 +168,17 @@ impl WriteQueue {
             | PendingBody::BodyWriter(_)
             | PendingBody::Polled(_)
             | PendingBody::File(_) => None,
+        }
+    }
+
+    /// Takes what makes the protocol that follows, if the pool drives it.
+    pub(super) fn take_driven(&mut self) -> Option<MakeDriven> {
+        if !matches!(&self.tail, PendingBody::Upgrade(upgrade) if upgrade.is_driven()) {
+            return None;
+        }
+        match mem::take(self).into_upgrade()?.into_kind() {
+            UpgradeKind::Driven(make) => Some(make),
+            UpgradeKind::Blocking(_) => None,
         }
     }
 

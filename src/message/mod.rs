@@ -41,7 +41,7 @@ pub use self::request_error::RequestError;
 pub use self::response::{Headers, Html, IntoResponse, Redirect};
 #[cfg(feature = "_tls")]
 pub use self::tls_info::{TlsInfo, TlsVersion};
-pub use self::upgrade::{Stream, Upgrade};
+pub use self::upgrade::{DrivenProtocol, DrivenStream, DrivenWaker, NextStep, Stream, Upgrade};
 
 /// A request as a handler receives it.
 ///

@@ -303,7 +303,7 @@ impl ServerState {
     /// How a connection is driven that has waited too long for a worker. A multiplexed connection
     /// knows how long each of its requests has waited, and some may have arrived just now.
     fn admission_when_late(connection: &Connection, otherwise: Admission) -> Admission {
-        match connection.is_multiplexed() {
+        match connection.is_multiplexed() || connection.is_driven() {
             true => otherwise,
             false => Admission::Shed(Overload::Late),
         }
@@ -325,10 +325,13 @@ impl ServerState {
         });
         task.token = buffers.token().and_then(Token::from_number);
         self.count_shed(buffers);
-        if let DriveResult::Close(CloseReason::Upgraded) = result {
-            self.run_upgrade(task);
+        match result {
+            DriveResult::Upgrade => {
+                self.run_upgrade(task);
+                DriveResult::Close(CloseReason::Upgraded)
+            }
+            result => result,
         }
-        result
     }
 
     /// Counts the requests that a drive has shed.
@@ -349,8 +352,8 @@ impl ServerState {
             _ if self.phase() >= Phase::Forced => self.close(task, CloseReason::Forced),
             DriveResult::Park(pending) => return self.park(task, pending),
             DriveResult::Requeue => return Some((task, WakeReason::Ready)),
-            // Only a worker lets a connection make calls, and it runs them first.
-            DriveResult::Lend(_) => self.close(task, CloseReason::Panicked),
+            // Only a worker lets a connection make calls, and it runs them first. Upgrades have run.
+            DriveResult::Lend(_) | DriveResult::Upgrade => self.close(task, CloseReason::Panicked),
             DriveResult::Deregister => {
                 self.deregister(&mut task);
                 return Some((task, WakeReason::Deregistered));
@@ -401,8 +404,8 @@ impl ServerState {
     /// Closes a connection, and counts the requests that a drain aborts by that.
     fn close(&self, task: Box<Task>, reason: CloseReason) {
         debug!("{}: closed: {reason}", task.connection);
-        // The `UpgradeGuard` counts the close of an upgraded connection.
-        if !matches!(reason, CloseReason::Upgraded) {
+        // If an `UpgradeGuard` has taken the guard, it counts the close, too.
+        if task.connection_guard.is_some() {
             self.stats.add_close(reason);
         }
         let aborted = match reason {

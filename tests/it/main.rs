@@ -16,6 +16,8 @@ mod channels;
 mod client_info;
 /// Graceful shutdown.
 mod drain;
+/// Upgraded connections that the pool drives.
+mod driven;
 /// Entity tags of files.
 mod entity_tags;
 /// Custom bodies of error responses.

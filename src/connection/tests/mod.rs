@@ -19,11 +19,11 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 const UPLOAD: &[u8] = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
 
 /// A connection, its client and its server.
-struct Rig {
-    connection: Connection,
-    client: UnixStream,
-    service: Service,
-    buffers: WorkerBuffers,
+pub(super) struct Rig {
+    pub(super) connection: Connection,
+    pub(super) client: UnixStream,
+    pub(super) service: Service,
+    pub(super) buffers: WorkerBuffers,
 }
 
 /// Echoes bodies that it reads while they arrive.
@@ -42,7 +42,7 @@ impl Handler for StreamingEcho {
 }
 
 impl Rig {
-    fn new(now: Instant, handler: impl Handler) -> Self {
+    pub(super) fn new(now: Instant, handler: impl Handler) -> Self {
         Self::with_protocol(&ListenerProtocol::default(), now, handler)
     }
 
@@ -57,21 +57,26 @@ impl Rig {
         }
     }
 
-    fn send(&mut self, bytes: &[u8]) {
+    pub(super) fn send(&mut self, bytes: &[u8]) {
         self.client.write_all(bytes).expect("the socket has room");
     }
 
-    fn drive(&mut self, wake: WakeReason, now: Instant) -> DriveResult {
+    pub(super) fn drive(&mut self, wake: WakeReason, now: Instant) -> DriveResult {
         self.drive_with(wake, Admission::Handle, now)
     }
 
-    fn drive_with(&mut self, wake: WakeReason, admission: Admission, now: Instant) -> DriveResult {
+    pub(super) fn drive_with(
+        &mut self,
+        wake: WakeReason,
+        admission: Admission,
+        now: Instant,
+    ) -> DriveResult {
         self.connection
             .drive(wake, admission, now, &mut self.buffers, &self.service)
     }
 
     /// Everything that the client has received so far.
-    fn received(&mut self) -> Vec<u8> {
+    pub(super) fn received(&mut self) -> Vec<u8> {
         let mut received = vec![0; 1024];
         let count = self.client.read(&mut received).expect("bytes have arrived");
         received.truncate(count);
@@ -118,7 +123,7 @@ pub(super) fn serve(handler: impl Handler) -> Service {
 
 /// What the connection waits for.
 #[track_caller]
-fn parked(result: DriveResult) -> Pending {
+pub(super) fn parked(result: DriveResult) -> Pending {
     match result {
         DriveResult::Park(pending) => pending,
         _ => panic!("{result:?}"),
@@ -126,7 +131,7 @@ fn parked(result: DriveResult) -> Pending {
 }
 
 #[track_caller]
-fn assert_closed(result: DriveResult, expected: CloseReason) {
+pub(super) fn assert_closed(result: DriveResult, expected: CloseReason) {
     assert!(
         matches!(result, DriveResult::Close(reason) if reason == expected),
         "{result:?} instead of {expected:?}"

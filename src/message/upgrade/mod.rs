@@ -1,11 +1,14 @@
 //! A response that hands the connection over to another protocol.
 
+mod driven;
 mod stream;
 
 use std::fmt;
 
 use http::{HeaderValue, StatusCode};
 
+pub(crate) use self::driven::DrivenConnection;
+pub use self::driven::{DrivenProtocol, DrivenStream, DrivenWaker, NextStep};
 pub use self::stream::Stream;
 pub(crate) use self::stream::UpgradedConnection;
 
@@ -23,9 +26,14 @@ use super::{Body, IntoResponse, Response};
 /// the handler has responded. Some clients, curl among them, then repeat the request over HTTP/1.1,
 /// which calls the handler again. Browsers open WebSockets over HTTP/1.1.
 ///
-/// When the head has been sent, the function receives the connection as a blocking [`Stream`]. It
-/// runs on the worker that ran the handler and *occupies it* until it returns. A program with many
-/// such connections needs as many more workers, or moves the stream to a thread of its own.
+/// There are two kinds:
+///
+/// * [`Upgrade::driven`] has a [`DrivenProtocol`] that the pool calls whenever its connection is
+///   ready. It holds no worker in between, so it is for many connections.
+/// * [`Upgrade::new`] has a function that receives the connection as a blocking [`Stream`] when the
+///   head has been sent. It is easier to write, but runs on the worker that ran the handler and
+///   *occupies it* until it returns. A program with many such connections needs as many more
+///   workers, or moves the stream to a thread of its own.
 ///
 /// ```
 /// use std::io::{self, BufRead, BufReader, Write};
@@ -56,8 +64,19 @@ use super::{Body, IntoResponse, Response};
 /// ```
 pub struct Upgrade {
     protocol: HeaderValue,
-    serve: Box<dyn FnOnce(Stream) + Send>,
+    kind: UpgradeKind,
 }
+
+/// Who serves the connection.
+pub(crate) enum UpgradeKind {
+    /// A function, on one worker until it returns.
+    Blocking(Box<dyn FnOnce(Stream) + Send>),
+    /// A protocol that the pool drives.
+    Driven(MakeDriven),
+}
+
+/// Makes the protocol of a connection.
+pub(crate) type MakeDriven = Box<dyn FnOnce(DrivenWaker) -> Box<dyn DrivenProtocol> + Send>;
 
 impl Upgrade {
     /// An upgrade to this protocol, which the function speaks. If the function panics, the
@@ -69,7 +88,44 @@ impl Upgrade {
     pub fn new(protocol: &'static str, serve: impl FnOnce(Stream) + Send + 'static) -> Self {
         Self {
             protocol: HeaderValue::from_static(protocol),
-            serve: Box::new(serve),
+            kind: UpgradeKind::Blocking(Box::new(serve)),
+        }
+    }
+
+    /// An upgrade to this protocol, which the pool drives: [`DrivenProtocol`] says when it is called.
+    ///
+    /// `make` runs on a worker when the head has been sent. The waker has the protocol called from
+    /// any thread. The connection counts as open and holds up a drain until the protocol has closed
+    /// it; [`CloseReason::Upgraded`](crate::CloseReason::Upgraded) is the reason. If it is still
+    /// open at the drain's deadline, it is aborted. The memory of the protocol does not count against
+    /// [`Builder::max_buffered_memory`](crate::Builder::max_buffered_memory), so the protocol must
+    /// bound it.
+    ///
+    /// ```
+    /// use httpool::{DrivenProtocol, DrivenStream, NextStep, Upgrade};
+    ///
+    /// /// Closes every connection at once.
+    /// struct Discard;
+    ///
+    /// impl DrivenProtocol for Discard {
+    ///     fn ready(&mut self, _: &mut DrivenStream<'_>) -> NextStep {
+    ///         NextStep::Close
+    ///     }
+    /// }
+    ///
+    /// let upgrade = Upgrade::driven("discard", |_waker| Discard);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if the protocol's name has characters that a header value can't have.
+    pub fn driven<P: DrivenProtocol>(
+        protocol: &'static str,
+        make: impl FnOnce(DrivenWaker) -> P + Send + 'static,
+    ) -> Self {
+        Self {
+            protocol: HeaderValue::from_static(protocol),
+            kind: UpgradeKind::Driven(Box::new(|waker| Box::new(make(waker)))),
         }
     }
 
@@ -78,9 +134,14 @@ impl Upgrade {
         &self.protocol
     }
 
-    /// Runs the function on the connection.
-    pub(crate) fn serve(self, stream: Stream) {
-        (self.serve)(stream);
+    /// Whether the pool drives the protocol.
+    pub(crate) fn is_driven(&self) -> bool {
+        matches!(self.kind, UpgradeKind::Driven(_))
+    }
+
+    /// What serves the connection.
+    pub(crate) fn into_kind(self) -> UpgradeKind {
+        self.kind
     }
 }
 

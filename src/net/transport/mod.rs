@@ -133,6 +133,16 @@ impl Socket {
         self.plain.send(bytes, &[])
     }
 
+    /// Whether the socket has room to send.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.plain.is_writable()
+    }
+
+    /// Whether the client uses TLS.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.session.is_some()
+    }
+
     /// Sends the rest of the [written](Self::write) bytes. Returns whether all bytes were sent.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         if let Some(session) = &mut self.session {

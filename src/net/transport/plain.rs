@@ -101,6 +101,15 @@ impl Plain {
         }
     }
 
+    /// Asks the kernel whether there is room to send. If that fails, a send finds out.
+    pub(crate) fn is_writable(&self) -> bool {
+        let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
+        match poll(&mut fds, Some(&Timespec::default())) {
+            Ok(count) => count > 0,
+            Err(_) => true,
+        }
+    }
+
     pub(crate) fn reset_on_close(&self) -> io::Result<()> {
         Ok(rustix::net::sockopt::set_socket_linger(
             &self.0,

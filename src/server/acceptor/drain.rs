@@ -80,8 +80,8 @@ impl Acceptor {
         shared.service.grace.begin(handshakes_until);
         self.close_listeners(Instant::now() < handshakes_until);
         shared.stats.wake_below(1);
-        // They announce the drain to their clients, and again once it takes no more requests.
-        self.wake_multiplexed();
+        // They tell their clients, and again once the drain takes no more requests.
+        self.announce_drain();
         let mut is_grace_over = false;
         while shared.phase() < Phase::Forced {
             let is_anything_open = shared.stats.open() > 0 || !self.listeners.is_empty();
@@ -104,7 +104,7 @@ impl Acceptor {
             shared.timers.fire(now);
             if shared.service.grace.is_over(now) {
                 if !mem::replace(&mut is_grace_over, true) {
-                    self.wake_multiplexed();
+                    self.announce_drain();
                 }
                 shared.poller.recall(WaitFor::is_idle, |task| {
                     shared.hand_over(ReadyTask {
@@ -119,17 +119,19 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Has every parked multiplexed connection driven. A connection that is lent or with a worker is
-    /// driven by its owner.
-    fn wake_multiplexed(&self) {
+    /// Has every parked connection driven that does something when a drain begins. A connection that is
+    /// lent or with a worker is driven by its owner.
+    fn announce_drain(&self) {
         let now = Instant::now();
-        self.shared.poller.recall(WaitFor::is_multiplexed, |task| {
-            self.shared.hand_over(ReadyTask {
-                task,
-                wake: WakeReason::Ready,
-                since: Some(now),
+        self.shared
+            .poller
+            .recall(WaitFor::is_told_of_drain, |task| {
+                self.shared.hand_over(ReadyTask {
+                    task,
+                    wake: WakeReason::Ready,
+                    since: Some(now),
+                });
             });
-        });
     }
 
     /// Ends the workers, aborts what is left open, and returns how many workers are stuck in a handler.

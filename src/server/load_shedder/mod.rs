@@ -168,11 +168,7 @@ impl LoadShedder {
             };
             // A worker may have taken the intended connection.
             let must_shed = must_shed(&ready);
-            // A response in progress may come from a handler's reader, or run its layers. A multiplexed
-            // connection knows which.
-            let connection = &ready.task.connection;
-            let may_shed = connection.is_multiplexed() || !connection.is_responding();
-            if must_shed && may_shed {
+            if must_shed && ready.task.connection.may_be_shed() {
                 self.drive(shared, ready, reason, now);
                 continue;
             }

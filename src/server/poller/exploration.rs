@@ -37,6 +37,8 @@ enum Step {
     Expire,
     /// Idle connections are recalled.
     Recall,
+    /// A drain is announced to connections that do something then.
+    Announce,
     /// The connection closes, and another one reserves its slot.
     Release,
 }
@@ -49,7 +51,7 @@ enum EventKind {
     HangUp,
 }
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step::ParkForInput,
     Step::ParkForRoom,
     Step::ParkForBoth,
@@ -65,6 +67,7 @@ const STEPS: [Step; 16] = [
     Step::NotifyStale,
     Step::Expire,
     Step::Recall,
+    Step::Announce,
     Step::Release,
 ];
 
@@ -130,7 +133,7 @@ impl<'a> Model<'a> {
         match step {
             Step::ParkForInput => self.park(WaitFor::NextRequest),
             Step::ParkForRoom => self.park(WaitFor::Room),
-            Step::ParkForBoth => self.park(WaitFor::StreamsOrRoom),
+            Step::ParkForBoth => self.park(WaitFor::UpgradedOrRoom),
             Step::Lend { is_ready } => self.lend(is_ready),
             Step::Reclaim => {
                 let reclaimed = self.poller.reclaim(self.token);
@@ -195,13 +198,8 @@ impl<'a> Model<'a> {
                     .expired(late, |connection| expired.push(connection));
                 self.take_removed(expired, !matches!(self.place, Place::WithWorker(_)))
             }
-            Step::Recall => {
-                let mut recalled = Vec::new();
-                let poller = self.poller;
-                poller.recall(WaitFor::is_idle, |connection| recalled.push(connection));
-                let is_idle = matches!(self.place, Place::Parked(WaitFor::NextRequest));
-                self.take_removed(recalled, is_idle)
-            }
+            Step::Recall => self.recall(WaitFor::is_idle, WaitFor::NextRequest),
+            Step::Announce => self.recall(WaitFor::is_told_of_drain, WaitFor::UpgradedOrRoom),
             Step::Release => {
                 if !matches!(self.place, Place::WithWorker(_)) {
                     return false;
@@ -212,6 +210,14 @@ impl<'a> Model<'a> {
                 true
             }
         }
+    }
+
+    /// Recalls the connection if `kind` matches, as it does for `wait_for` only.
+    fn recall(&mut self, kind: fn(WaitFor) -> bool, wait_for: WaitFor) -> bool {
+        let mut recalled = Vec::new();
+        (self.poller).recall(kind, |connection| recalled.push(connection));
+        let is_meant = matches!(self.place, Place::Parked(parked) if parked == wait_for);
+        self.take_removed(recalled, is_meant)
     }
 
     /// Takes the connection from its worker, for a call of the poller.
@@ -320,7 +326,7 @@ impl<'a> Model<'a> {
         };
         let is_expected = match self.place {
             Place::WithWorker(_) | Place::Lent { .. } | Place::InCall => false,
-            Place::Parked(WaitFor::StreamsOrRoom) => true,
+            Place::Parked(WaitFor::UpgradedOrRoom) => true,
             Place::Parked(WaitFor::Room) => kind != EventKind::Input,
             Place::Parked(_) => kind != EventKind::Room,
         };

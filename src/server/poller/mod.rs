@@ -163,7 +163,9 @@ impl<T: Source, M> Poller<T, M> {
             return Ok(());
         };
         let wanted = match wait_for {
-            WaitFor::Room | WaitFor::StreamsOrRoom => Watched::InputAndOutput,
+            WaitFor::Room | WaitFor::StreamsOrRoom | WaitFor::UpgradedOrRoom => {
+                Watched::InputAndOutput
+            }
             _ => Watched::Input,
         };
         match (state.watched, wanted) {
@@ -283,7 +285,9 @@ impl<T: Source, M> Poller<T, M> {
             let awaited = match wait_for {
                 WaitFor::Waker => EventFlags::empty(),
                 WaitFor::Room => EventFlags::OUT,
-                WaitFor::StreamsOrRoom => EventFlags::IN | EventFlags::OUT,
+                WaitFor::StreamsOrRoom | WaitFor::UpgradedOrRoom => {
+                    EventFlags::IN | EventFlags::OUT
+                }
                 _ => EventFlags::IN,
             };
             if !hung_up && !flags.intersects(awaited) {

@@ -189,6 +189,7 @@ fn hang_up_wakes_every_parked_connection() {
         WaitFor::FirstRequest,
         WaitFor::Head,
         WaitFor::Body,
+        WaitFor::Upgraded,
         WaitFor::PeerClose,
     ] {
         let mut fixture = Fixture::new(1);
@@ -364,6 +365,8 @@ fn recall_removes_matching_connections() {
         WaitFor::Head,
         WaitFor::NextRequest,
         WaitFor::Body,
+        WaitFor::Upgraded,
+        WaitFor::Streams,
         WaitFor::PeerClose,
     ];
     let _peers: Vec<_> = kinds.map(|wait_for| fixture.park_new(wait_for)).into();
@@ -374,6 +377,7 @@ fn recall_removes_matching_connections() {
     };
     assert_eq!(recall(WaitFor::is_idle), 2);
     assert_eq!(recall(WaitFor::is_idle), 0);
+    assert_eq!(recall(WaitFor::is_told_of_drain), 2);
     assert_eq!(recall(|_| true), 3);
     assert_eq!(recall(|_| true), 0);
 }
