@@ -22,6 +22,10 @@ use crate::message::request_error::RequestError;
 /// Bytes that a connection may keep beside its tables when the budget is used up: half a head.
 const ALWAYS_KEPT: usize = 1024;
 
+/// How long the acknowledgement of our SETTINGS may take at least. Clients send it with their first
+/// request or soon after.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The wait for the window of the connection, by streams whose own windows are open.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WindowWait {
@@ -153,8 +157,16 @@ impl Http2 {
         streams
             .chain(self.window_wait.map(|wait| wait.deadline(config)))
             .chain(self.idleness_deadline(config))
+            .chain(self.settings_deadline(config))
             .chain(self.shutdown.deadline())
             .min()
+    }
+
+    /// When the client must have acknowledged our SETTINGS (RFC 9113 section 6.5.3). Every client
+    /// does when it has received them, so one that does not is broken or receives nothing.
+    fn settings_deadline(&self, config: &Config) -> Option<Instant> {
+        let since = self.mux.as_ref()?.unacknowledged_since()?;
+        Some(since + config.head_timeout.max(SETTINGS_TIMEOUT))
     }
 
     fn idleness_deadline(&self, config: &Config) -> Option<Instant> {
@@ -183,6 +195,12 @@ impl Http2 {
         let is_over = |deadline: Instant| deadline <= now;
         if self.idleness_deadline(config).is_some_and(is_over) {
             return self.expire_idle(io, buffers, service);
+        }
+        if self.settings_deadline(config).is_some_and(is_over) {
+            let reason = "the SETTINGS were not acknowledged in time";
+            let code = ErrorCode::SettingsTimeout;
+            self.fail(&Error::Connection { code, reason }, io, buffers);
+            return Ok(Flow::Continue);
         }
         let overdue: Vec<_> = (self.mux.iter().flat_map(Mux::streams))
             .filter(|(_, stream)| stream.deadline(service).is_some_and(is_over))

@@ -14,7 +14,7 @@ use crate::connection::{
 use crate::http2::hpack::Encoder;
 use crate::http2::{
     ErrorCode, Frame, FrameDecoder, OurSettings, PREFACE, StreamId, write_data_head, write_headers,
-    write_ping, write_rst_stream, write_settings, write_window_update,
+    write_ping, write_rst_stream, write_settings, write_settings_ack, write_window_update,
 };
 use crate::message::waker::Wake;
 use crate::message::{
@@ -74,10 +74,11 @@ enum Seen {
     PingAck,
 }
 
-/// The first bytes of a client.
+/// The first bytes of a client, and its acknowledgement of our SETTINGS, which is early.
 fn opening() -> Vec<u8> {
     let mut opening = PREFACE.to_vec();
     write_settings(&OurSettings::default(), &mut opening);
+    write_settings_ack(&mut opening);
     opening
 }
 

@@ -127,7 +127,7 @@ impl<T: Default> Mux<T> {
     /// initial value.
     fn first_window(&self) -> u32 {
         match self.our_settings {
-            OurSettingsState::Sent => self.config.stream_window.max(DEFAULT_WINDOW),
+            OurSettingsState::Sent { .. } => self.config.stream_window.max(DEFAULT_WINDOW),
             OurSettingsState::Acknowledged => self.config.stream_window,
         }
     }
@@ -141,7 +141,7 @@ impl<T: Default> Mux<T> {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         self.abuse.charge(match self.our_settings {
-            OurSettingsState::Sent => AbuseKind::IgnoredFrames,
+            OurSettingsState::Sent { .. } => AbuseKind::IgnoredFrames,
             OurSettingsState::Acknowledged => AbuseKind::StreamErrors,
         })?;
         write_rst_stream(block.stream, ErrorCode::RefusedStream, out);

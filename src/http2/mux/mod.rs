@@ -184,7 +184,10 @@ pub struct Mux<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OurSettingsState {
     /// It may not have seen them and use initial values.
-    Sent,
+    Sent {
+        /// The first [tick](Mux::tick).
+        since: Option<Instant>,
+    },
     Acknowledged,
 }
 
@@ -216,7 +219,7 @@ impl<T: Default> Mux<T> {
             decoder: hpack::Decoder::default(),
             encoder: hpack::Encoder::default(),
             peer: PeerSettings::default(),
-            our_settings: OurSettingsState::Sent,
+            our_settings: OurSettingsState::Sent { since: None },
             streams: Streams::default(),
             reset_streams: ResetStreams::new(config.max_streams),
             highest: None,
@@ -238,7 +241,20 @@ impl<T: Default> Mux<T> {
     /// Tells the time. Call this before [`receive`](Self::receive) when input has arrived.
     pub fn tick(&mut self, now: Instant) {
         self.now = Some(now);
+        if let OurSettingsState::Sent { since } = &mut self.our_settings {
+            since.get_or_insert(now);
+        }
         self.abuse.refill(now);
+    }
+
+    /// Since when our SETTINGS wait for their acknowledgement, if they do. [Close](Self::close) the
+    /// connection with SETTINGS_TIMEOUT if it takes too long (RFC 9113 section 6.5.3).
+    #[must_use]
+    pub fn unacknowledged_since(&self) -> Option<Instant> {
+        match self.our_settings {
+            OurSettingsState::Sent { since } => since,
+            OurSettingsState::Acknowledged => None,
+        }
     }
 
     /// What the caller keeps for an open stream.

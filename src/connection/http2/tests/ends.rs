@@ -23,6 +23,24 @@ fn an_idle_connection_ends_with_goaway() {
     assert_eq!(rig.frames(), [Seen::Goaway(Some(1), ErrorCode::NoError)]);
 }
 
+/// RFC 9113 section 6.5.3. Requests are handled until then.
+#[test]
+fn unacknowledged_settings_end_the_connection() {
+    let began = Instant::now();
+    let mut rig = Rig::without_preface(began, |_: Request| "yes");
+    rig.send(&opening()[..PREFACE.len() + 9]);
+    rig.send_request(1, "GET", true);
+    let pending = parked(rig.run(WakeReason::Ready, began));
+    assert_eq!(rig.frames(), response(1, b"yes"));
+    let timeout = rig.service.config.head_timeout.max(Duration::from_secs(10));
+    assert_eq!(pending.deadline, began + timeout);
+    rig.run(WakeReason::Expired, pending.deadline);
+    assert_eq!(
+        rig.frames(),
+        [Seen::Goaway(Some(1), ErrorCode::SettingsTimeout)]
+    );
+}
+
 #[test]
 fn a_request_that_crosses_the_idle_timeout_is_handled() {
     let now = Instant::now();
