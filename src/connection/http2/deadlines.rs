@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::stream::{Step, Stream};
 use super::woken::Woken;
-use super::{Flow, Http2};
+use super::{FileReads, Flow, Http2};
 use crate::connection::config::Config;
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::deadlines::{LINGER, never};
@@ -100,6 +100,7 @@ impl Http2 {
         let can_read = self.reads < config.reads_per_connection();
         !self.waiting.is_empty() && can_handle && !self.owes_much(service)
             || !self.to_read.is_empty() && can_read
+            || self.files == FileReads::Paused
     }
 
     /// Whether the connection has no request.

@@ -59,6 +59,7 @@ pub(super) struct Http2 {
     waiting: VecDeque<StreamId>,
     /// Responses whose readers are asked for the next part.
     to_read: VecDeque<StreamId>,
+    files: FileReads,
     /// Handlers that have not returned. They count even if their stream was reset.
     handlers: usize,
     /// Reads that have not returned.
@@ -87,6 +88,14 @@ struct Idleness {
     head: Option<(Instant, usize)>,
 }
 
+/// Whether files can be read: a disk may block, so only workers read them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileReads {
+    Allowed,
+    /// Responses with files were left to a worker.
+    Paused,
+}
+
 /// The state of the current turn.
 #[derive(Debug, Clone, Copy)]
 struct Turn {
@@ -110,6 +119,7 @@ impl Http2 {
             mux: None,
             waiting: VecDeque::new(),
             to_read: VecDeque::new(),
+            files: FileReads::Allowed,
             handlers: 0,
             reads: 0,
             streamed: 0,
@@ -189,6 +199,9 @@ impl Http2 {
             Some(WaitFor::Room | WaitFor::PeerClose)
         ) {
             io.deadlines.end();
+        }
+        if admission == Admission::Handle {
+            self.resume_files();
         }
         self.apply_replies(io, buffers, service);
         self.go_on(io, buffers, service)

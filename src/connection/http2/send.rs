@@ -2,17 +2,18 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read as _};
+use std::mem;
 use std::time::Instant;
 
 use http::HeaderMap;
 use log::error;
 
-use super::Http2;
 use super::polled::PolledOutflow;
 use super::respond::drop_quietly;
 use super::stream::{Outflow, Outgoing, Sending, Step, StreamBacklog};
-use crate::connection::WorkerBuffers;
+use super::{FileReads, Http2};
 use crate::connection::write_queue::{Backlog, GATHERED};
+use crate::connection::{Admission, WorkerBuffers};
 use crate::http2::{ErrorCode, Mux, StreamId};
 use crate::message::body::{BodySource, FilePart};
 
@@ -52,6 +53,12 @@ impl Http2 {
             return;
         };
         let Some(mux) = &mut self.mux else { return };
+        if self.turn.admission != Admission::Handle && matches!(sending.content, Outgoing::File(_))
+        {
+            mux.set_pending(stream, None);
+            self.files = FileReads::Paused;
+            return self.set_step(stream, Step::Sending(sending));
+        }
         let next = sending.send(stream, mux, buffers);
         match next {
             Next::Send => {
@@ -80,6 +87,27 @@ impl Http2 {
                 error!("reading the response body of stream {stream} failed: {error}");
                 self.reset(stream, ErrorCode::InternalError, buffers);
             }
+        }
+    }
+}
+
+impl Http2 {
+    /// Lets files be sent that were left to a worker.
+    pub(super) fn resume_files(&mut self) {
+        if mem::replace(&mut self.files, FileReads::Allowed) == FileReads::Allowed {
+            return;
+        }
+        let Some(mux) = &mut self.mux else { return };
+        let files: Vec<_> = (mux.streams())
+            .filter_map(|(id, stream)| match &stream.step {
+                Step::Sending(sending) if matches!(sending.content, Outgoing::File(_)) => {
+                    Some((id, sending.pending()))
+                }
+                _ => None,
+            })
+            .collect();
+        for (stream, pending) in files {
+            mux.set_pending(stream, Some(pending));
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Such a connection has frames to receive and to acknowledge, windows to open and responses to send
 //! while all workers are in handlers. A handler may even wait for the content of its request, which
 //! arrives on a connection that needs a worker. So the acceptor drives these connections by
-//! [`Admission::Protocol`]: it calls no handler and no reader. A connection that then has work for a
+//! [`Admission::Protocol`]: it calls no handler and no reader, and reads no file. A connection that then has work for a
 //! worker goes into the ready channel.
 
 use std::time::Instant;

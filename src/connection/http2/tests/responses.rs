@@ -190,6 +190,31 @@ fn requests_wait_while_their_client_takes_no_responses() {
     std::fs::remove_file(&path).expect("the file exists");
 }
 
+/// A disk may block, and then the server would accept nobody.
+#[test]
+fn only_workers_read_files() {
+    let now = Instant::now();
+    let path = std::env::temp_dir().join(format!("httpool-read-{}", std::process::id()));
+    std::fs::write(&path, vec![b'x'; 100_000]).expect("a file can be written");
+    let file = path.clone();
+    let mut rig = Rig::new(now, move |_: Request| {
+        let file = std::fs::File::open(&file).expect("the file exists");
+        Body::from_file(file, 0..100_000)
+    });
+    rig.send_request(1, "GET", true);
+    parked(rig.run(WakeReason::Ready, now));
+    assert_eq!(content_length(&rig.frames()), 65_535);
+    rig.send_windows(&[0, 1], 100_000);
+    for _ in 0..2 {
+        let result = rig.drive_with(WakeReason::Ready, Admission::Protocol, now);
+        assert!(matches!(result, DriveResult::Requeue), "{result:?}");
+        assert_eq!(rig.frames(), []);
+    }
+    parked(rig.run(WakeReason::Ready, now));
+    assert_eq!(content_length(&rig.frames()), 100_000 - 65_535);
+    std::fs::remove_file(&path).expect("the file exists");
+}
+
 #[test]
 fn a_used_up_budget_closes_no_connection_without_bodies() {
     let now = Instant::now();
