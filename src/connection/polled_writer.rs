@@ -173,7 +173,7 @@ impl PolledWriter {
     fn reader(&mut self) -> Option<&mut PolledReader> {
         match &mut self.source.as_mut()?.reader {
             Reader::Polled(reader) => Some(reader),
-            Reader::Any(_) | Reader::Watching(_) => None,
+            Reader::Empty | Reader::Any(_) | Reader::Watching(_) => None,
         }
     }
 }

@@ -34,6 +34,8 @@ pub enum AbuseKind {
     WindowUpdates,
     /// Frames without content that end nothing (CVE-2019-9518).
     EmptyFrames,
+    /// Responses that end because the client gives them no window (CVE-2019-9517).
+    Stalls,
     /// Frames that have no effect: of unknown types, on closed streams, and requests after the
     /// last.
     IgnoredFrames,
@@ -41,7 +43,7 @@ pub enum AbuseKind {
 
 impl AbuseKind {
     /// All kinds in their order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Resets,
         Self::StreamErrors,
         Self::Pings,
@@ -49,6 +51,7 @@ impl AbuseKind {
         Self::Priorities,
         Self::WindowUpdates,
         Self::EmptyFrames,
+        Self::Stalls,
         Self::IgnoredFrames,
     ];
 
@@ -69,6 +72,7 @@ impl AbuseKind {
             Self::Priorities => "priorities",
             Self::WindowUpdates => "window_updates",
             Self::EmptyFrames => "empty_frames",
+            Self::Stalls => "stalls",
             Self::IgnoredFrames => "ignored_frames",
         }
     }
@@ -84,16 +88,18 @@ impl AbuseKind {
             Self::Priorities => "too many changes of priorities",
             Self::WindowUpdates => "too many WINDOW_UPDATEs",
             Self::EmptyFrames => "too many empty frames",
+            Self::Stalls => "too many responses get no window",
             Self::IgnoredFrames => "too many frames without effect",
         }
     }
 
     /// What one costs. A reset wastes a decoded head and perhaps a handler. But a browser resets
-    /// all requests of a page that is left, up to 100 at once, and may do so twice in a row.
+    /// all requests of a page that is left, up to 100 at once, and may do so twice in a row. A
+    /// response without a window wastes all of its work, but 100 that are paused at once are allowed.
     const fn cost(self) -> u32 {
         match self {
             Self::Resets => 4,
-            Self::StreamErrors => 10,
+            Self::StreamErrors | Self::Stalls => 10,
             Self::Pings
             | Self::Settings
             | Self::Priorities

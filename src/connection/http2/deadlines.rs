@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::stream::{Step, Stream};
 use super::woken::Woken;
@@ -217,7 +217,7 @@ impl Http2 {
         {
             let blocked = self.mux.iter().flat_map(Mux::blocked_by_connection);
             for stream in blocked.collect::<Vec<_>>() {
-                self.reset(stream, ErrorCode::Cancel, buffers);
+                self.cancel_stalled(stream, io, buffers);
             }
         }
         // A wait for the PING is ended by the shutdown itself.
@@ -267,7 +267,7 @@ impl Http2 {
                 self.shed(stream, Overload::Late, io, buffers, service);
             }
             Some(Step::Sending(sending)) if sending.awaited().is_some() => self.poll_again(stream),
-            Some(Step::Sending(_)) => self.reset(stream, ErrorCode::Cancel, buffers),
+            Some(Step::Sending(_)) => self.cancel_stalled(stream, io, buffers),
             Some(Step::Discarding(_)) => self.reset(stream, ErrorCode::NoError, buffers),
             _ => {}
         }

@@ -227,9 +227,28 @@ impl Http2 {
         if let Some(mux) = &mut self.mux
             && let Some(data) = mux.reset(stream, code, out)
         {
-            self.stats.add(Http2Event::ServerReset);
-            self.forget(stream, data, buffers.now);
+            self.forget_reset(stream, data, buffers);
         }
+    }
+
+    /// Resets a stream whose client gives its response no window.
+    pub(super) fn cancel_stalled(
+        &mut self,
+        stream: StreamId,
+        io: &mut ConnectionIo,
+        buffers: &mut WorkerBuffers,
+    ) {
+        let Some(mux) = &mut self.mux else { return };
+        match mux.cancel_stalled(stream, buffers.write_queue.bytes()) {
+            Ok(Some(data)) => self.forget_reset(stream, data, buffers),
+            Ok(None) => {}
+            Err(error) => self.fail(&error, io, buffers),
+        }
+    }
+
+    fn forget_reset(&mut self, stream: StreamId, data: Stream, buffers: &mut WorkerBuffers) {
+        self.stats.add(Http2Event::ServerReset);
+        self.forget(stream, data, buffers.now);
     }
 
     /// Responds to a request that is rejected.

@@ -15,7 +15,7 @@ use super::{FileReads, Http2};
 use crate::connection::write_queue::{Backlog, GATHERED};
 use crate::connection::{Admission, WorkerBuffers};
 use crate::http2::{ErrorCode, Mux, StreamId};
-use crate::message::body::{BodySource, FilePart};
+use crate::message::body::{BodySource, FilePart, Reader};
 
 /// Most bytes of one stream before the next stream's.
 const PART: usize = 64 * 1024;
@@ -125,6 +125,8 @@ impl Sending {
         match &self.content {
             Outgoing::Memory(body) => body.left().len(),
             Outgoing::File(part) => usize::try_from(part.left).unwrap_or(usize::MAX),
+            // Trailers need no window.
+            Outgoing::Reader(outflow) if outflow.is_empty() => 0,
             // A reader is asked only when windows allow at least one byte.
             Outgoing::Reader(outflow) => outflow.ready().len().max(1),
             Outgoing::Polled(outflow) => outflow.ready(),
@@ -263,6 +265,11 @@ impl Outflow {
 
     fn ready(&self) -> &[u8] {
         &self.part[self.sent..]
+    }
+
+    /// Whether there is no content at all.
+    fn is_empty(&self) -> bool {
+        matches!(self.source.reader, Reader::Empty)
     }
 
     fn held(&self) -> usize {

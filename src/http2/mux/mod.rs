@@ -32,8 +32,8 @@ pub use self::streams::StreamMemory;
 use self::streams::{RequestState, Stream, Streams};
 use super::window::{DEFAULT_WINDOW, MAX_WINDOW};
 use super::{
-    AbuseKind, AbuseScore, ErrorCode, FrameDecoder, Head, HeaderBlocks, OurSettings, PeerSettings,
-    ReceiveWindow, SendWindow, StreamId, hpack, write_rst_stream, write_settings,
+    AbuseKind, AbuseScore, Error, ErrorCode, FrameDecoder, Head, HeaderBlocks, OurSettings,
+    PeerSettings, ReceiveWindow, SendWindow, StreamId, hpack, write_rst_stream, write_settings,
     write_window_update,
 };
 use crate::message::RequestError;
@@ -351,6 +351,22 @@ impl<T: Default> Mux<T> {
             self.reset_streams.insert(stream.id, window);
         }
         Some(stream.data)
+    }
+
+    /// Ends a stream whose client gives its response no window, as [`reset`](Self::reset) does with
+    /// CANCEL.
+    ///
+    /// # Errors
+    ///
+    /// An error of the connection if its client does so too often. Give it to
+    /// [`close`](Self::close).
+    pub fn cancel_stalled(
+        &mut self,
+        stream: StreamId,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<T>, Error> {
+        self.abuse.charge(AbuseKind::Stalls)?;
+        Ok(self.reset(stream, ErrorCode::Cancel, out))
     }
 
     fn remove(&mut self, stream: StreamId) -> Option<Stream<T>> {

@@ -88,6 +88,8 @@ pub(crate) type Trailers = Box<dyn FnOnce() -> HeaderMap + Send>;
 
 /// The reader.
 pub(crate) enum Reader {
+    /// There is nothing to read, but trailers may follow.
+    Empty,
     /// Any reader. It may block.
     Any(Box<dyn Read + Send>),
     /// A reader that stops waiting when the client has left.
@@ -239,7 +241,7 @@ impl BodySource {
     pub(crate) fn held(&self) -> usize {
         match &self.reader {
             Reader::Polled(reader) => self.held + reader.rest.len() + reader.source.held(),
-            Reader::Any(_) | Reader::Watching(_) => self.held,
+            Reader::Empty | Reader::Any(_) | Reader::Watching(_) => self.held,
         }
     }
 
@@ -249,6 +251,7 @@ impl BodySource {
         let reader = &mut self.reader;
         let mut read = |buffer: &mut [u8]| {
             let count = match reader {
+                Reader::Empty => 0,
                 Reader::Any(reader) => reader.read(buffer)?,
                 Reader::Watching(reader) => reader.read_watching(buffer, client)?,
                 Reader::Polled(reader) => reader.read(buffer)?,

@@ -44,6 +44,7 @@ impl Body {
             return self;
         }
         let (reader, held) = match self.content {
+            Content::Memory(bytes) if bytes.is_empty() => (Reader::Empty, 0),
             Content::Memory(bytes) => {
                 let held = if bytes.is_unique() { bytes.len() } else { 0 };
                 (Reader::Any(Box::new(bytes.reader())), held)

@@ -190,6 +190,55 @@ fn requests_wait_while_their_client_takes_no_responses() {
     std::fs::remove_file(&path).expect("the file exists");
 }
 
+/// A window bounds content, and there is none (RFC 9113 section 6.9).
+#[test]
+fn trailers_without_content_need_no_window() {
+    let now = Instant::now();
+    let mut rig = Rig::new(now, |request: Request| match request.method().as_str() {
+        "GET" => vec![b'x'; 100_000].into_response(),
+        _ => Body::empty().with_trailers(grpc_status).into_response(),
+    });
+    rig.send_request(1, "GET", true);
+    parked(rig.run(WakeReason::Ready, now));
+    assert_eq!(content_length(&rig.frames()), 65_535);
+    rig.send_request(3, "DELETE", true);
+    parked(rig.run(WakeReason::Ready, now));
+    let expected = [Seen::Headers(3, false), Seen::Headers(3, true)];
+    assert_eq!(rig.frames(), expected);
+}
+
+fn grpc_status() -> http::HeaderMap {
+    let value = http::HeaderValue::from_static("5");
+    http::HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), value)])
+}
+
+/// Each costs the client points, and a hundred at once are allowed (`AbuseKind::Stalls`).
+#[test]
+fn a_client_that_gives_no_windows_again_and_again_is_disconnected() {
+    let mut now = Instant::now();
+    let mut rig = Rig::new(now, large);
+    rig.service.config.write_timeout = Duration::from_secs(1);
+    rig.send(b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0");
+    let mut resets = 0;
+    for first in [1, 101, 201, 301] {
+        for number in 0..50 {
+            rig.send_request(first + 2 * number, "GET", true);
+        }
+        let pending = parked(rig.run(WakeReason::Ready, now));
+        rig.frames();
+        now = pending.deadline;
+        rig.run(WakeReason::Expired, now);
+        let frames = rig.frames();
+        let is_reset = |seen: &&Seen| matches!(seen, Seen::Reset(_, ErrorCode::Cancel));
+        resets += frames.iter().filter(is_reset).count();
+        if let Some(Seen::Goaway(_, code)) = frames.last() {
+            assert_eq!(*code, ErrorCode::EnhanceYourCalm);
+            break;
+        }
+    }
+    assert!((100..110).contains(&resets), "{resets}");
+}
+
 /// A disk may block, and then the server would accept nobody.
 #[test]
 fn only_workers_read_files() {
