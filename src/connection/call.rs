@@ -15,7 +15,7 @@ use super::{Service, WorkerBuffers};
 #[derive(Debug)]
 pub(crate) enum Call {
     #[cfg(test)]
-    Scripted(u8),
+    Scripted(super::scripted::ScriptedCall),
     #[cfg(feature = "http2")]
     Handler(HandlerCall),
     #[cfg(feature = "http2")]
@@ -44,7 +44,7 @@ impl Call {
         let _ = (&buffers, service);
         match self {
             #[cfg(test)]
-            Self::Scripted(letter) => super::scripted::run(letter, buffers, service),
+            Self::Scripted(call) => super::scripted::run(call, buffers, service),
             #[cfg(feature = "http2")]
             Self::Handler(call) => Reply::Stream(call.run(buffers, service)),
             #[cfg(feature = "http2")]

@@ -44,9 +44,11 @@ mod log_limits;
 mod polled_writer;
 mod protocol;
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 mod state;
 mod upgraded;
+#[cfg(any(feature = "http2", test))]
+mod woken;
 
 use std::fmt;
 use std::io;

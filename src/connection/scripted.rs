@@ -1,22 +1,28 @@
 //! A multiplexed protocol for tests of the server: each byte is a request, and each response is a byte.
 //!
 //! A letter is handled: the handler gets the path `/x` for `x`, and the client gets the letter in upper
-//! case, or `-` if the request is shed. The [`ConnectionWaker`](super::waker::ConnectionWaker) is in the request's extensions. A `?`
-//! stands for everything that needs no handler, and is answered with `!` at once. After a `.` the
-//! connection closes when all requests before it are answered. A `~` announces a drain.
+//! case, or `-` if the request is shed. The [`ConnectionWaker`](super::waker::ConnectionWaker) is in
+//! the request's extensions. A `v` or `w` is answered when a thread calls the [`StreamWaker`] that is in the
+//! extensions, however long after the handler has returned. A `?` stands for everything that needs no
+//! handler, and is answered with `!` at once. After a `.` the connection closes when all requests
+//! before it are answered. A `~` announces a drain.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{Call, Reply};
 use super::connection_io::ConnectionIo;
 use super::drive::Lending;
+use super::woken::Woken;
 use super::{
     Admission, CloseReason, Connection, DriveResult, Pending, Phase, Protocol, Service, WaitFor,
     WakeReason, WorkerBuffers,
 };
 use crate::message::Request;
+use crate::message::waker::Wake;
 use crate::net::transport::Received;
 
 const TIMEOUT: Duration = Duration::from_secs(3600);
@@ -29,9 +35,23 @@ pub(super) struct Scripted {
     /// Calls that have not returned.
     running: usize,
     replies: Vec<u8>,
+    woken: Woken<u8>,
+    /// Requests that are answered when their wakers are called.
+    late: usize,
     is_closing: bool,
     has_announced: bool,
 }
+
+/// A request whose handler is called.
+#[derive(Debug)]
+pub(crate) struct ScriptedCall {
+    letter: u8,
+    waker: Option<StreamWaker>,
+}
+
+/// Has a `v` or `w` answered.
+#[derive(Clone)]
+pub(crate) struct StreamWaker(pub(crate) Arc<dyn Wake>);
 
 impl Connection {
     /// Makes a new connection speak the protocol of this module.
@@ -57,6 +77,10 @@ impl Scripted {
             }
             self.running -= self.replies.len();
             buffers.write_queue.bytes().append(&mut self.replies);
+            for letter in self.woken.take() {
+                self.late -= 1;
+                (buffers.write_queue.bytes()).push(letter.to_ascii_uppercase());
+            }
             self.read(buffers);
             if let Admission::Shed(_) = admission {
                 let shed = self.waiting.drain(..).map(|_| b'-');
@@ -69,7 +93,8 @@ impl Scripted {
                 return Ok(DriveResult::Close(CloseReason::Forced));
             }
             if let Some(letter) = self.next(admission) {
-                buffers.call = Some(Call::Scripted(letter));
+                let waker = self.late_waker(letter, buffers);
+                buffers.call = Some(Call::Scripted(ScriptedCall { letter, waker }));
                 return Ok(DriveResult::Lend(Lending {
                     deadline: None,
                     is_ready: !self.waiting.is_empty(),
@@ -88,6 +113,7 @@ impl Scripted {
 
     pub(super) fn deliver(&mut self, reply: &Reply) {
         match reply {
+            Reply::Scripted(b'v' | b'w') => self.running -= 1,
             Reply::Scripted(letter) => self.replies.push(letter.to_ascii_uppercase()),
             #[cfg(feature = "http2")]
             Reply::Stream(_) => {}
@@ -96,7 +122,16 @@ impl Scripted {
 
     /// Requests without a response.
     pub(super) fn unfinished(&self) -> u64 {
-        (self.waiting.len() + self.running) as u64
+        (self.waiting.len() + self.running + self.late) as u64
+    }
+
+    /// The waker for a request that is answered when it is called.
+    fn late_waker(&mut self, letter: u8, buffers: &mut WorkerBuffers) -> Option<StreamWaker> {
+        if !matches!(letter, b'v' | b'w') {
+            return None;
+        }
+        self.late += 1;
+        self.woken.waker(letter, buffers).map(StreamWaker)
     }
 
     fn read(&mut self, buffers: &mut WorkerBuffers) {
@@ -127,7 +162,7 @@ impl Scripted {
         if !self.waiting.is_empty() {
             return DriveResult::Requeue;
         }
-        let wait_for = match self.running {
+        let wait_for = match self.running + self.late {
             0 => WaitFor::NextStream,
             _ => WaitFor::Streams,
         };
@@ -137,13 +172,23 @@ impl Scripted {
 }
 
 /// Handles a request. A panic of the handler would end the test's worker.
-pub(super) fn run(letter: u8, buffers: &mut WorkerBuffers, service: &Service) -> Reply {
+pub(super) fn run(call: ScriptedCall, buffers: &mut WorkerBuffers, service: &Service) -> Reply {
+    let ScriptedCall { letter, waker } = call;
     let mut request = Request::default();
     let path = format!("/{}", char::from(letter));
     *request.uri_mut() = path.parse().expect("a letter is a path");
     if let Some(waker) = buffers.waker() {
         request.extensions_mut().insert(waker);
     }
+    if let Some(waker) = waker {
+        request.extensions_mut().insert(waker);
+    }
     service.handler.handle(&mut request);
     Reply::Scripted(letter)
+}
+
+impl fmt::Debug for StreamWaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamWaker").finish_non_exhaustive()
+    }
 }

@@ -6,11 +6,11 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::stream::{Step, Stream};
-use super::woken::Woken;
 use super::{FileReads, Flow, Http2};
 use crate::connection::config::Config;
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::deadlines::{LINGER, never};
+use crate::connection::woken::Woken;
 use crate::connection::{
     Admission, CloseReason, DriveResult, Pending, Phase, Service, WaitFor, WakeReason,
     WorkerBuffers,

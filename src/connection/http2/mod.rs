@@ -18,7 +18,6 @@ mod stats;
 mod stream;
 mod streamed_body;
 mod waiting;
-mod woken;
 
 use std::collections::VecDeque;
 use std::io;
@@ -34,9 +33,9 @@ use self::stats::OpenStreams;
 pub(crate) use self::stats::{Http2Event, Http2Stats};
 pub(super) use self::stream::Stream as Http2Stream;
 use self::stream::{Step, Stream};
-use self::woken::Woken;
 use super::connection_io::{ConnectionIo, Readiness};
 use super::state::State;
+use super::woken::Woken;
 use super::{
     Admission, CloseReason, DriveResult, Lending, Pending, Phase, Service, TURN, WaitFor,
     WakeReason, WorkerBuffers,
@@ -67,7 +66,7 @@ pub(super) struct Http2 {
     /// Streams whose handler reads the body while it arrives.
     streamed: usize,
     replies: Vec<StreamReply>,
-    woken: Woken,
+    woken: Woken<StreamId>,
     /// The stream whose request is in the buffers of the driving worker while its body arrives. The
     /// head of a body that arrives with it is then not copied.
     partial: Option<StreamId>,

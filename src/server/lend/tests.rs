@@ -9,6 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::*;
+use crate::connection::scripted::StreamWaker;
 use crate::connection::waker::ConnectionWaker;
 use crate::message::Request;
 use crate::server::acceptor::Acceptor;
@@ -28,6 +29,8 @@ struct Running {
     /// Receives a message when such a handler begins.
     begun: Receiver<()>,
     release: Sender<()>,
+    /// Receives the wakers of `v` and `w`.
+    wakers: Receiver<StreamWaker>,
 }
 
 impl Running {
@@ -35,6 +38,7 @@ impl Running {
     fn new(workers: usize) -> Self {
         let (begin, begun) = bounded(10);
         let (release, released) = bounded::<()>(10);
+        let (give, wakers) = bounded(10);
         let handler = move |request: Request| {
             if matches!(request.uri().path(), "/a" | "/b" | "/c") {
                 let waker = request.extensions().get::<Arc<dyn ConnectionWaker>>();
@@ -43,6 +47,9 @@ impl Running {
                     waker.expect("the connection has a waker").hand_over();
                 }
                 let _ = released.recv_timeout(TIMEOUT);
+            }
+            if let Some(waker) = request.extensions().get::<StreamWaker>() {
+                give.send(waker.clone()).expect("the test waits");
             }
         };
         let (shared, waker) = server_state(workers, handler);
@@ -61,6 +68,7 @@ impl Running {
             waker,
             begun,
             release,
+            wakers,
         }
     }
 
@@ -82,6 +90,11 @@ impl Running {
             let begun = self.begun.recv_timeout(TIMEOUT);
             begun.expect("a handler begins");
         }
+    }
+
+    fn wake_stream(&self) {
+        let waker = self.wakers.recv_timeout(TIMEOUT);
+        waker.expect("a handler passes a waker").0.wake();
     }
 
     fn release(&self, count: usize) {
@@ -186,6 +199,67 @@ fn handlers_that_wait_for_a_body_block_no_connection() {
         }
         assert_eq!(server.shut_down(Phase::Announcing).aborted, 0);
     }
+}
+
+/// Requests that wait for another thread hold no worker, and the connection goes on.
+#[test]
+fn another_thread_answers_requests_of_a_parked_connection() {
+    let server = Running::new(1);
+    let client = server.connect();
+    send(&client, "vw?");
+    assert_receives(&client, "!");
+    send(&client, "xy");
+    assert_receives(&client, "XY");
+    server.wake_stream();
+    assert_receives(&client, "V");
+    server.wake_stream();
+    assert_receives(&client, "W");
+    assert_eq!(server.shut_down(Phase::Announcing).aborted, 0);
+}
+
+#[test]
+fn another_thread_answers_while_the_only_worker_blocks() {
+    let server = Running::new(1);
+    let (client, other) = (server.connect(), server.connect());
+    send(&client, "w");
+    let waker = server.wakers.recv_timeout(TIMEOUT);
+    let waker = waker.expect("a handler passes a waker");
+    send(&other, "a");
+    server.await_handlers(1);
+    waker.0.wake();
+    assert_receives(&client, "W");
+    server.release(1);
+    assert_receives(&other, "A");
+    assert_eq!(server.shut_down(Phase::Announcing).aborted, 0);
+}
+
+#[test]
+fn another_thread_answers_while_its_connection_is_lent() {
+    for workers in [1, 2] {
+        let server = Running::new(workers);
+        let client = server.connect();
+        send(&client, "wa");
+        server.await_handlers(1);
+        server.wake_stream();
+        assert_receives(&client, "W");
+        server.release(1);
+        assert_receives(&client, "A");
+        assert_eq!(server.shut_down(Phase::Announcing).aborted, 0);
+    }
+}
+
+#[test]
+fn drain_waits_for_another_thread_and_counts_it_at_its_end() {
+    let server = Running::new(1);
+    let client = server.connect();
+    send(&client, "vw?");
+    assert_receives(&client, "!");
+    server.advance(Phase::Draining);
+    assert_receives(&client, "~");
+    server.wake_stream();
+    assert_receives(&client, "V");
+    let report = server.shut_down(Phase::Forced);
+    assert_eq!((report.aborted, report.abandoned_workers), (1, 0));
 }
 
 #[test]

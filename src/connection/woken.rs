@@ -1,56 +1,56 @@
-//! The streams of a connection that other threads have woken.
+//! The streams of a multiplexed connection that other threads have woken.
 //!
-//! A response may wait for another thread while its connection waits for many others. So each such
-//! stream has a waker of its own: it notes the stream in a list and wakes the connection. Whoever then
+//! A response may wait for another thread while many others of its connection wait, too. So each of
+//! them has a waker of its own, which notes its stream in a list and wakes the connection. Whoever then
 //! drives the connection takes the list, and looks at these streams only.
 
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use crate::connection::WorkerBuffers;
-use crate::connection::waker::ConnectionWaker;
-use crate::http2::StreamId;
+use super::WorkerBuffers;
+use super::waker::ConnectionWaker;
 use crate::message::waker::Wake;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, ignore_poison};
 
 /// The list of one connection. It is made for the first stream that needs it, because most connections
 /// have none.
-#[derive(Default)]
-pub(super) struct Woken(Option<Arc<Shared>>);
+pub(super) struct Woken<S>(Option<Arc<Shared<S>>>);
 
-struct Shared {
+struct Shared<S> {
     connection: Arc<dyn ConnectionWaker>,
-    list: Mutex<List>,
+    list: Mutex<List<S>>,
 }
 
-#[derive(Default)]
-struct List {
-    streams: Vec<StreamId>,
+struct List<S> {
+    streams: Vec<S>,
     /// The number of this list: it changes when the streams are taken.
     round: u64,
 }
 
 /// Wakes one stream. The stream may be gone.
-struct StreamWaker {
-    stream: StreamId,
-    shared: Arc<Shared>,
+struct StreamWaker<S> {
+    stream: S,
+    shared: Arc<Shared<S>>,
     /// The list after the one in which the stream was noted last. The list's lock guards it.
     next_round: AtomicU64,
 }
 
-impl Woken {
+impl<S: Copy + Send + Sync + 'static> Woken<S> {
     /// Creates a waker of a stream. Returns nothing if there is none for the connection.
     pub(super) fn waker(
         &mut self,
-        stream: StreamId,
+        stream: S,
         buffers: &mut WorkerBuffers,
     ) -> Option<Arc<dyn Wake>> {
         if self.0.is_none() {
             self.0 = Some(Arc::new(Shared {
                 connection: buffers.waker()?,
-                list: Mutex::default(),
+                list: Mutex::new(List {
+                    streams: Vec::new(),
+                    round: 0,
+                }),
             }));
         }
         Some(Arc::new(StreamWaker {
@@ -61,7 +61,7 @@ impl Woken {
     }
 
     /// Takes the streams that were woken, each of them once. Some may be gone.
-    pub(super) fn take(&self) -> Vec<StreamId> {
+    pub(super) fn take(&self) -> Vec<S> {
         let Some(shared) = &self.0 else {
             return Vec::new();
         };
@@ -74,13 +74,13 @@ impl Woken {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, List> {
+impl<S> Shared<S> {
+    fn lock(&self) -> MutexGuard<'_, List<S>> {
         ignore_poison(self.list.lock())
     }
 }
 
-impl Wake for StreamWaker {
+impl<S: Copy + Send + Sync> Wake for StreamWaker<S> {
     fn wake(&self) {
         let mut list = self.shared.lock();
         if self.next_round.load(Ordering::Relaxed) > list.round {
@@ -101,7 +101,13 @@ impl Wake for StreamWaker {
     }
 }
 
-impl fmt::Debug for Woken {
+impl<S> Default for Woken<S> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<S> fmt::Debug for Woken<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Woken").finish_non_exhaustive()
     }
