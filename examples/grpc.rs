@@ -34,9 +34,8 @@
     reason = "handlers own the values that they take from a request"
 )]
 
-use std::collections::VecDeque;
 use std::error::Error;
-use std::io::{self, Read};
+use std::io;
 use std::time::Duration;
 use std::{env, str, thread};
 
@@ -51,6 +50,9 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// Number of replies in a stream, and the time before each.
 const REPLIES: u32 = 5;
 const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Bytes of replies that may wait for a slow client.
+const QUEUED: usize = 64 * 1024;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).unwrap_or("localhost:4000".into());
@@ -79,15 +81,19 @@ fn say_hello(request: Request) -> Result<Response, Status> {
     Ok(respond(Body::from(reply)))
 }
 
-/// The reader of the replies occupies a worker while it waits. If the client cancels the call, the
-/// server drops the reader.
+/// The replies come from a thread of their own, so the call occupies no worker. If the client cancels
+/// it, the next reply can't be sent.
 fn say_hello_often(request: Request) -> Result<Response, Status> {
     let name = decode_name(&request)?;
-    let replies = (1..=REPLIES).map(move |number| {
+    let (sender, messages) = Body::channel(QUEUED);
+    let greet = move |number| {
         thread::sleep(INTERVAL);
-        encode_reply(&format!("Hello, {name}! ({number} of {REPLIES})"))
-    });
-    Ok(respond(Body::from_reader(Replies::new(replies))))
+        sender.send(encode_reply(&format!(
+            "Hello, {name}! ({number} of {REPLIES})"
+        )))
+    };
+    thread::spawn(move || (1..=REPLIES).try_for_each(greet));
+    Ok(respond(messages))
 }
 
 /// A response to a successful call. The status follows its last message.
@@ -97,32 +103,6 @@ fn respond(messages: Body) -> Response {
         messages.with_trailers(|| Status::OK.to_headers()),
     )
         .into_response()
-}
-
-/// The body of a stream: the messages of an iterator.
-struct Replies<I> {
-    messages: I,
-    unread: VecDeque<u8>,
-}
-
-impl<I> Replies<I> {
-    fn new(messages: I) -> Self {
-        Self {
-            messages,
-            unread: VecDeque::new(),
-        }
-    }
-}
-
-/// The server sends what one call of `read` returns before it calls it again, so each message is
-/// sent at once.
-impl<I: Iterator<Item = Vec<u8>>> Read for Replies<I> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.unread.is_empty() {
-            self.unread.extend(self.messages.next().unwrap_or_default());
-        }
-        self.unread.read(buffer)
-    }
 }
 
 /// The status of a call.

@@ -4,6 +4,8 @@
 mod attacks;
 /// Request and response bodies of every kind and size.
 mod bodies;
+/// Responses whose content other threads send.
+mod channels;
 /// HTTP/1.1 and HTTP/2 on the same port, certificates, proxies and upgrades.
 mod connections;
 /// Graceful shutdown.
