@@ -129,7 +129,7 @@ impl Http2 {
     /// them: when it opens, they send one after another, so the last of them may wait for long.
     fn note_blocked(&mut self, now: Instant) {
         let Some(mux) = &mut self.mux else { return };
-        if mux.is_empty() {
+        if !mux.has_pending() {
             self.window_wait = None;
             return;
         }

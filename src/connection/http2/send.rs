@@ -66,11 +66,13 @@ impl Http2 {
                 self.set_step(stream, Step::Sending(sending));
             }
             Next::Read => {
+                sending.note_free();
                 mux.set_pending(stream, None);
                 self.set_step(stream, Step::Sending(sending));
                 self.to_read.push_back(stream);
             }
             Next::Wait => {
+                sending.note_free();
                 mux.set_pending(stream, None);
                 self.set_step(stream, Step::Sending(sending));
             }

@@ -206,6 +206,12 @@ impl<T: Default> Mux<T> {
         }
     }
 
+    /// Whether any stream has content pending.
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
+        self.pending > 0
+    }
+
     /// The stream to send from next, of those that have something pending and whose windows allow
     /// it.
     pub fn next_to_send(&mut self) -> Option<StreamId> {
