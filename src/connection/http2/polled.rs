@@ -101,9 +101,13 @@ impl PolledOutflow {
         self.rest.left().len()
     }
 
-    /// The approximate memory.
+    /// The approximate memory. A source that waits had no content when it was polled. What has come
+    /// since counts once it is polled again, so that a look at a thousand streams takes no locks.
     pub(super) fn held(&self) -> usize {
-        self.rest.held() + self.source.held()
+        match self.state {
+            State::Waiting(_) => self.source.held,
+            State::New(_) | State::Ready => self.rest.held() + self.source.held(),
+        }
     }
 
     pub(super) fn shrink(&mut self) {
