@@ -55,6 +55,7 @@ impl Http2 {
         let Some(mux) = &mut self.mux else { return };
         if self.turn.admission != Admission::Handle && matches!(sending.content, Outgoing::File(_))
         {
+            sending.note_free();
             mux.set_pending(stream, None);
             self.files = FileReads::Paused;
             return self.set_step(stream, Step::Sending(sending));
