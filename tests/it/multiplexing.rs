@@ -6,7 +6,7 @@ use std::mem;
 use httpool::{BodyMode, Handler, IntoResponse, Request, Response};
 
 use crate::support::http2::{END_STREAM, Http2Client};
-use crate::support::{Gate, GateWaiter, TestServer};
+use crate::support::{Gate, GateWaiter, TestServer, eventually};
 
 /// Starts a server of which one connection may use all workers.
 fn serve(workers: usize, handler: impl Handler) -> TestServer {
@@ -67,6 +67,31 @@ fn requests_that_arrive_together_do_not_wait_for_the_first() {
     }
     gate.open();
     client.expect_body(streams[0], "done");
+}
+
+/// By default the handlers of one connection occupy half of the workers.
+#[test]
+fn one_connection_leaves_workers_for_others() {
+    let gate = Gate::new();
+    let handler = gated(gate.waiter());
+    let server = TestServer::spawn(|builder| builder.workers(4), handler);
+    let mut client = Http2Client::connect(&server);
+    let streams: Vec<_> = (0..10).map(|_| client.get("/gate")).collect();
+    gate.expect_arrived(2);
+    client.settle();
+    let mut other = Http2Client::connect(&server);
+    for _ in 0..10 {
+        let stream = other.get("/");
+        other.expect_body(stream, "done");
+    }
+    server.expect_serving();
+    eventually("two workers are busy", || {
+        server.handle().snapshot().busy == 2
+    });
+    gate.open();
+    for stream in streams {
+        client.expect_body(stream, "done");
+    }
 }
 
 #[test]

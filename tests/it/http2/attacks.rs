@@ -3,8 +3,8 @@
 
 use std::io::{self, Read as _};
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use httpool::http::Method;
 use httpool::http2::ErrorCode;
@@ -168,6 +168,33 @@ fn aborted_downloads_are_no_attack() {
         client.settle();
     }
     assert_eq!(client.goaways(), []);
+}
+
+/// An EventSource that its page closes and opens again, beside one that stays.
+#[test]
+fn event_sources_are_no_attack() {
+    let senders = Mutex::new(Vec::new());
+    let server = TestServer::spawn(
+        |builder| builder,
+        move |_: Request| {
+            let (sender, body) = Body::channel(100);
+            let first = sender.send("data: first\n\n");
+            first.expect("the body is not dropped");
+            senders.lock().expect("no thread panics").push(sender);
+            ([("content-type", "text/event-stream")], body)
+        },
+    );
+    let mut client = Http2Client::connect(&server);
+    let stays = client.get("/");
+    client.read_until("an event", |client| client.reply(stays).body_length() > 0);
+    for _ in 0..1_500 {
+        let stream = client.get("/again");
+        client.read_until("an event", |client| client.reply(stream).body_length() > 0);
+        client.reset(stream, ErrorCode::Cancel);
+    }
+    client.settle();
+    assert_eq!(client.goaways(), []);
+    assert!(!client.reply(stays).is_ended);
 }
 
 /// CVE-2025-8671: the client makes the server reset its streams.

@@ -8,7 +8,7 @@ use httpool::{IntoResponse as _, Problem, ProblemFormat, Request, Response};
 
 use crate::support::http2::{END_STREAM, Frame, Http2Client, encode_all, request_fields};
 use crate::support::{
-    Gate, SOON, TestServer, Transport, describe, eventually, mirror, over_every_transport,
+    Gate, TestServer, Transport, describe, eventually, mirror, over_every_transport,
 };
 
 over_every_transport! {
@@ -317,6 +317,9 @@ fn reset_streams_get_no_response() {
     client.reset(half, ErrorCode::Cancel);
     client.expect_body(other, "other");
     gate.open();
+    eventually("the slow handler has returned", || {
+        server.handle().snapshot().busy == 0
+    });
     let last = client.post("/", "last");
     client.expect_body(last, "last");
     client.settle();
@@ -327,6 +330,5 @@ fn reset_streams_get_no_response() {
             "{reply:?}"
         );
     }
-    thread::sleep(SOON / 10);
     assert_eq!(client.goaways(), []);
 }
