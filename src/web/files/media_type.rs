@@ -11,6 +11,17 @@ use crate::web::content_coding::ContentCoding;
 /// The type of files whose extension is unknown.
 const UNKNOWN: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
+/// The types of most files on the web, which are found without a search.
+const COMMON: [(&str, &str); 7] = [
+    ("html", "text/html; charset=utf-8"),
+    ("css", "text/css; charset=utf-8"),
+    ("js", "text/javascript; charset=utf-8"),
+    ("png", "image/png"),
+    ("jpg", "image/jpeg"),
+    ("svg", "image/svg+xml"),
+    ("webp", "image/webp"),
+];
+
 /// Extensions for which mime_guess has another format, an outdated type or none.
 ///
 /// A `.ts` is a stream segment (RFC 8216), which players refuse under another type. TypeScript
@@ -77,6 +88,12 @@ impl MediaTypes {
         if let Some((_, media_type)) = self.0.iter().find(|(known, _)| is(known)) {
             return ContentType {
                 media_type: media_type.clone(),
+                coding: None,
+            };
+        }
+        if let Some((_, media_type)) = COMMON.iter().find(|(known, _)| *known == extension) {
+            return ContentType {
+                media_type: HeaderValue::from_static(media_type),
                 coding: None,
             };
         }
@@ -161,6 +178,15 @@ mod tests {
         }
         assert_eq!(of(b"\xff.txt"), "text/plain; charset=utf-8");
         assert_eq!(of(b"a.\xff"), "application/octet-stream");
+    }
+
+    #[test]
+    fn common_types_are_those_of_the_search() {
+        for (extension, media_type) in COMMON {
+            let searched = of(format!("a.{}", extension.to_uppercase()));
+            assert_eq!(searched, media_type, "{extension}");
+            assert_eq!(of(format!("a.{extension}")), media_type);
+        }
     }
 
     #[test]

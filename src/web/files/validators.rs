@@ -17,6 +17,12 @@ const TOO_RECENT: Duration = Duration::from_secs(2);
 /// (OSTree), 1 (Nix), 1980 (zip, Gradle), 1985 (npm). Such a time says nothing about the content.
 const EARLIEST_TRUSTED: i64 = 631_152_000;
 
+/// The hexadecimal digits of a 64-bit number.
+const DIGITS: usize = 16;
+
+/// Room for the size in an entity tag, with everything around it.
+const SHORT_PARTS: usize = DIGITS + r#"W/"-""#.len();
+
 /// What an entity tag is made of.
 ///
 /// ```no_run
@@ -100,13 +106,18 @@ impl Validators {
                 .by_content(file, tags, now)
                 .unwrap_or_else(|| state.by_mtime(now)),
         };
-        let strength = match age {
-            Age::Settled => "",
-            Age::Young => "W/",
-        };
         let suffix = coding.map_or("", ContentCoding::tag_suffix);
+        let mut tag = String::with_capacity(SHORT_PARTS + opaque.len() + suffix.len());
+        tag.push_str(match age {
+            Age::Settled => "\"",
+            Age::Young => "W/\"",
+        });
+        push_hexadecimal(state.size, 1, &mut tag);
+        for part in ["-", &opaque, suffix, "\""] {
+            tag.push_str(part);
+        }
         Self {
-            tag: format!("{strength}\"{:x}-{opaque}{suffix}\"", state.size),
+            tag,
             modified: clamped_mtime(metadata, now),
             date,
         }
@@ -207,7 +218,19 @@ fn hash(numbers: &[i64]) -> String {
     let hash = bytes.fold(OFFSET, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(PRIME)
     });
-    format!("{hash:016x}")
+    let mut text = String::with_capacity(DIGITS);
+    push_hexadecimal(hash, DIGITS, &mut text);
+    text
+}
+
+/// Appends a number in hexadecimal digits, at least `least` of them. Every response with a file has
+/// two such numbers, and `format!` takes ten times as many instructions.
+fn push_hexadecimal(number: u64, least: usize, text: &mut String) {
+    let digits = DIGITS - number.leading_zeros() as usize / 4;
+    for place in (0..digits.max(least)).rev() {
+        let digit = char::from_digit((number >> (4 * place)) as u32 & 0xf, 16);
+        text.push(digit.unwrap_or_default());
+    }
 }
 
 /// The modification time in whole seconds. A time in the future becomes now (section 8.8.2.1).
@@ -250,6 +273,18 @@ mod tests {
     fn hash_is_fixed() {
         assert_eq!(hash(&[]), "cbf29ce484222325");
         assert_eq!(hash(&[1_600_000_000, 123_456_789]), "961fb0d277a2739a");
+    }
+
+    #[test]
+    fn numbers_are_hexadecimal() {
+        for number in [0, 1, 15, 16, 255, 65_536, u64::MAX >> 4, u64::MAX] {
+            let mut text = String::new();
+            push_hexadecimal(number, 1, &mut text);
+            assert_eq!(text, format!("{number:x}"));
+            text.clear();
+            push_hexadecimal(number, DIGITS, &mut text);
+            assert_eq!(text, format!("{number:016x}"));
+        }
     }
 
     #[test]
