@@ -19,6 +19,11 @@ use crate::message::Overload;
 /// received directly into their own memory.
 const INPUT_ROOM: usize = 16 * 1024;
 
+/// Room for one receive of many frames: 64 KiB of content, with the frame headers. A frame with 16 KiB
+/// of content does not fit into the usual room.
+#[cfg(feature = "http2")]
+const LARGE_INPUT_ROOM: usize = 66 * 1024;
+
 /// The buffers of a worker. A connection uses them while the worker drives it, so that a parked
 /// connection has none. They are empty between two connections.
 pub(crate) struct WorkerBuffers {
@@ -40,6 +45,8 @@ pub(crate) struct WorkerBuffers {
     pub(super) http2_streams: StreamMemory<Http2Stream>,
     /// The call for which the connection is to be lent.
     pub(super) call: Option<Call>,
+    /// An input buffer of the other size, if there was one.
+    other_input: Input,
     /// Memory for the buffers of a lent connection.
     spare: Option<Box<LentBuffers>>,
     pub(super) waker_source: Option<Arc<dyn WakerSource>>,
@@ -79,6 +86,7 @@ impl WorkerBuffers {
             #[cfg(feature = "http2")]
             http2_streams: StreamMemory::default(),
             call: None,
+            other_input: Input::default(),
             spare: None,
             waker_source: None,
             token: None,
@@ -168,6 +176,37 @@ impl WorkerBuffers {
         self.now
     }
 
+    /// Makes the input large, because more has arrived than fits.
+    #[cfg(feature = "http2")]
+    pub(super) fn enlarge_input(&mut self) {
+        if self.input.capacity() >= LARGE_INPUT_ROOM {
+            return;
+        }
+        let mut large = mem::take(&mut self.other_input);
+        if large.capacity() < LARGE_INPUT_ROOM {
+            large = Input::with_capacity(LARGE_INPUT_ROOM);
+        }
+        large.extend(self.input.unread());
+        self.other_input = mem::replace(&mut self.input, large);
+        self.other_input.clear();
+    }
+
+    /// Gives the input its usual size.
+    fn restore_input(&mut self) {
+        if self.input.capacity() == INPUT_ROOM {
+            return;
+        }
+        if self.other_input.capacity() != INPUT_ROOM {
+            self.other_input = Input::with_capacity(INPUT_ROOM);
+        }
+        mem::swap(&mut self.input, &mut self.other_input);
+        #[cfg(feature = "http2")]
+        if self.other_input.capacity() == LARGE_INPUT_ROOM {
+            return self.other_input.clear();
+        }
+        self.other_input = Input::default();
+    }
+
     /// Frees buffers that an unusual request has enlarged, and drops the request, so that its parts do
     /// not live until the next one. Makes a new input buffer if a lent connection has kept it.
     pub(super) fn reset(&mut self) {
@@ -176,9 +215,7 @@ impl WorkerBuffers {
         if mem::take(&mut self.is_http2) {
             self.http2_request.rest();
         }
-        if self.input.capacity() != INPUT_ROOM {
-            self.input = Input::with_capacity(INPUT_ROOM);
-        }
+        self.restore_input();
     }
 }
 

@@ -11,6 +11,9 @@ use crate::http2::{KeptRequest, StreamId};
 use crate::message::head::expectation::Expectation;
 use crate::message::request_error::RequestError;
 
+/// A body whose length is announced gets memory for this many times what has arrived.
+const GROWTH: usize = 8;
+
 impl Http2 {
     /// Copies the request of an incomplete body out of the worker's buffers.
     pub(super) fn keep_partial(&mut self, buffers: &mut WorkerBuffers) {
@@ -186,7 +189,11 @@ impl PartialRequest {
             return held;
         }
         let announced = self.length.and_then(|length| usize::try_from(length).ok());
-        needed.max(announced.unwrap_or(usize::MAX).min(2 * held))
+        needed.max(match announced {
+            // The first frame makes room for a body of 64 KiB.
+            Some(announced) => announced.min(GROWTH * needed),
+            None => 2 * held,
+        })
     }
 
     fn add(&mut self, content: &[u8], is_ended: bool) {

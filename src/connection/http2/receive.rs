@@ -192,7 +192,11 @@ impl Http2 {
         }
         self.turn.steps -= 1;
         match io.receive(buffers.input.room())? {
-            Received::Full | Received::Short => Ok(Flow::Continue),
+            Received::Full => {
+                buffers.enlarge_input();
+                Ok(Flow::Continue)
+            }
+            Received::Short => Ok(Flow::Continue),
             Received::WouldBlock => self.park(io, buffers, service),
             // Without WINDOW_UPDATEs few responses would arrive, so clients do not close one side
             // early as those of HTTP/1.1 do: this one has left, and readers and handlers must know.
