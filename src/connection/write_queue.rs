@@ -1,11 +1,14 @@
 //! The output of a connection that has not been sent.
 
-use std::io::{self, ErrorKind, Read as _};
+mod insertions;
+
+use std::io::{self, ErrorKind, IoSlice, Read as _};
 use std::mem;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 
+pub(super) use self::insertions::Insertions;
 use super::TURN;
 use super::body_writer::{BodyWriter, Refill};
 use super::polled_writer::PolledWriter;
@@ -21,7 +24,7 @@ pub(super) const COPIED_BODY: usize = 8 * 1024;
 /// Files up to this size are read behind their heads. Larger ones are sent by the kernel (`sendfile`),
 /// which takes one more call and copies less. For 1 KiB, reading takes a sixth less time than sending;
 /// for 8 KiB a twelfth more, for 32 KiB half as much again.
-const READ_FILE: u64 = 4 * 1024;
+pub(super) const READ_FILE: u64 = 4 * 1024;
 
 /// A larger body does not count against the budget while it is shared: the memory is the handler's,
 /// which sends the same bytes to several clients.
@@ -34,12 +37,13 @@ pub(super) const GATHERED: usize = 64 * 1024;
 const SENT_PER_TURN: usize = 1024 * 1024;
 
 /// Responses that are sent together: heads and small bodies in one buffer, with at most one large body
-/// behind it.
+/// behind it, or large parts of bodies in between.
 #[derive(Debug, Default)]
 pub(super) struct WriteQueue {
     bytes: Vec<u8>,
-    /// How many of those bytes have been sent.
+    /// How many of those bytes have been sent. They are before all insertions.
     sent: usize,
+    insertions: Insertions,
     tail: PendingBody,
     responses: u64,
     backlog: Option<Backlog>,
@@ -103,7 +107,7 @@ impl WriteQueue {
     /// Whether it must be sent before another response can be added.
     pub(super) fn is_full(&self) -> bool {
         !matches!(self.tail, PendingBody::None)
-            || self.bytes.len() >= GATHERED
+            || self.bytes.len() + self.insertions.len() >= GATHERED
             || self.backlog.is_some()
     }
 
@@ -114,6 +118,11 @@ impl WriteQueue {
             "nothing may follow a large body"
         );
         &mut self.bytes
+    }
+
+    /// The buffer to which frames are appended, and the large parts between them.
+    pub(super) fn parts(&mut self) -> (&mut Vec<u8>, &mut Insertions) {
+        (&mut self.bytes, &mut self.insertions)
     }
 
     /// Appends a body in memory to the last head.
@@ -194,11 +203,14 @@ impl WriteQueue {
 
     /// Bytes of memory that count against the budget.
     pub(super) fn held(&self) -> usize {
-        self.bytes.len() - self.sent + self.tail.held()
+        self.bytes.len() - self.sent + self.insertions.len() + self.tail.held()
     }
 
     pub(super) fn flush(&mut self, socket: &mut Socket, now: Instant) -> io::Result<FlushResult> {
-        let mut progress = 0;
+        let mut progress = match self.insertions.is_empty() {
+            true => 0,
+            false => self.send_insertions(socket)?,
+        };
         // Content that is there leaves together with the head.
         if let Some(body) = self.polled()
             && body.is_new()
@@ -259,6 +271,19 @@ impl WriteQueue {
         Ok(FlushResult::All(responses))
     }
 
+    /// Sends everything with one call. What the socket does not take is copied into one piece.
+    fn send_insertions(&mut self, socket: &mut Socket) -> io::Result<usize> {
+        let (bytes, sent) = (&mut self.bytes, self.sent);
+        let send = |slices: &[IoSlice<'_>]| socket.send_gathered(slices);
+        let count = self.insertions.gathered(bytes, sent, send)?;
+        self.insertions.flatten(bytes, sent, count);
+        self.sent = 0;
+        if let Some(backlog) = &mut self.backlog {
+            backlog.taken += count as u64;
+        }
+        Ok(count)
+    }
+
     /// Sends the file behind the head. Returns nothing once all of it is sent.
     fn flush_file(
         &mut self,
@@ -310,8 +335,13 @@ impl WriteQueue {
     }
 
     /// Moves the unsent output out of this queue, in as little memory as possible. The queue keeps its
-    /// buffer for other connections.
+    /// buffers for other connections.
     pub(super) fn take(&mut self) -> Self {
+        if !self.insertions.is_empty() {
+            self.insertions.flatten(&mut self.bytes, self.sent, 0);
+            self.sent = 0;
+        }
+        let insertions = mem::take(&mut self.insertions);
         let mut bytes = mem::take(&mut self.bytes);
         let mut left = mem::take(self);
         left.bytes = bytes[left.sent..].to_vec();
@@ -322,13 +352,16 @@ impl WriteQueue {
             _ => {}
         }
         bytes.clear();
-        self.bytes = bytes;
+        (self.bytes, self.insertions) = (bytes, insertions);
         left
     }
 
     /// Moves output that was [taken](Self::take) back into this queue, which is empty.
     pub(super) fn put_back(&mut self, taken: Self) {
-        let bytes = mem::replace(self, taken).bytes;
+        let Self {
+            bytes, insertions, ..
+        } = mem::replace(self, taken);
+        self.insertions = insertions;
         // A response that waits for content has none.
         if self.bytes.is_empty() {
             self.bytes = bytes;
@@ -372,6 +405,11 @@ impl Memory {
     /// The bytes that are not sent yet.
     pub(super) fn left(&self) -> &[u8] {
         &self.left
+    }
+
+    /// The next bytes, without a copy.
+    pub(super) fn share(&self, count: usize) -> Bytes {
+        self.left.slice(..count)
     }
 
     /// Notes that `sent` bytes were sent.
@@ -433,6 +471,8 @@ impl PendingBody {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     const MIB: usize = 1024 * 1024;
@@ -442,6 +482,45 @@ mod tests {
         let mut write_queue = WriteQueue::default();
         write_queue.push_body(body.into());
         write_queue
+    }
+
+    #[test]
+    fn large_parts_arrive_whatever_the_socket_takes() {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair is made");
+        ours.set_nonblocking(true).expect("it is set");
+        let mut socket = Socket::new(ours.into());
+        let mut queue = WriteQueue::default();
+        let mut expected = Vec::new();
+        for letter in b'a'..=b'h' {
+            let content = Bytes::from(vec![letter; 60_000]);
+            expected.extend_from_slice(b"head");
+            expected.extend_from_slice(&content);
+            let (bytes, insertions) = queue.parts();
+            bytes.extend_from_slice(b"head");
+            assert!(insertions.has_room());
+            insertions.push(bytes, content);
+        }
+        assert!(queue.is_full());
+        assert_eq!(queue.held(), expected.len());
+        let mut received = Vec::new();
+        let (mut parts, mut taken) = (0, 0);
+        while let FlushResult::Part(progress, _) = queue
+            .flush(&mut socket, Instant::now())
+            .expect("the client is there")
+        {
+            parts += 1;
+            taken += progress;
+            assert_eq!(queue.held(), expected.len() - taken);
+            let unsent = queue.take();
+            queue.put_back(unsent);
+            let mut buffer = [0; 50_000];
+            let count = theirs.read(&mut buffer).expect("bytes arrive");
+            received.extend_from_slice(&buffer[..count]);
+        }
+        assert!(parts > 1 && queue.is_empty());
+        drop(socket);
+        theirs.read_to_end(&mut received).expect("bytes arrive");
+        assert!(received == expected);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read as _};
 use std::mem;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use log::error;
 
@@ -12,7 +13,7 @@ use super::polled::PolledOutflow;
 use super::respond::drop_quietly;
 use super::stream::{Outflow, Outgoing, Sending, Step, StreamBacklog};
 use super::{FileReads, Http2};
-use crate::connection::write_queue::{Backlog, GATHERED};
+use crate::connection::write_queue::{Backlog, COPIED_BODY, GATHERED, Insertions, READ_FILE};
 use crate::connection::{Admission, WorkerBuffers};
 use crate::http2::{ErrorCode, Mux, StreamId};
 use crate::message::body::{BodySource, FilePart, Reader};
@@ -162,15 +163,22 @@ impl Sending {
     ) -> Next {
         let most = mux.capacity(stream).min(PART);
         let now = buffers.now;
-        let out = buffers.write_queue.bytes();
+        let (out, insertions) = buffers.write_queue.parts();
         let (sent, next) = match &mut self.content {
             Outgoing::Memory(body) => {
-                let left = body.left();
-                let count = left.len().min(most);
-                let is_last = count == left.len();
-                mux.send_data(stream, &left[..count], is_last, out);
+                let left = body.left().len();
+                let count = left.min(most);
+                let is_last = count == left;
+                if count > COPIED_BODY && insertions.has_room() {
+                    send_shared(&body.share(count), stream, is_last, mux, out, insertions);
+                } else {
+                    mux.send_data(stream, &body.left()[..count], is_last, out);
+                }
                 body.advance(count);
                 (count, if is_last { Next::Finish } else { Next::Send })
+            }
+            Outgoing::File(part) if part.left > READ_FILE && insertions.has_room() => {
+                send_large_file(part, stream, most, mux, out, insertions)
             }
             Outgoing::File(part) => send_file(part, stream, most, mux, out),
             Outgoing::Reader(outflow) => outflow.send(stream, most, mux, out),
@@ -219,6 +227,62 @@ impl Sending {
             backlog.progress = now;
         }
     }
+}
+
+/// Sends content from its own memory.
+fn send_shared<T: Default>(
+    content: &Bytes,
+    stream: StreamId,
+    is_last: bool,
+    mux: &mut Mux<T>,
+    out: &mut Vec<u8>,
+    insertions: &mut Insertions,
+) {
+    let mut start = 0;
+    while start < content.len() {
+        let end = content.len().min(start + Mux::<T>::MAX_DATA);
+        let ends_stream = is_last && end == content.len();
+        if !mux.send_data_head(stream, end - start, ends_stream, out) {
+            return;
+        }
+        insertions.push(out, content.slice(start..end));
+        start = end;
+    }
+    if is_last {
+        mux.end_data(stream, out);
+    }
+}
+
+/// Reads a part of a file with one call, and sends it from there.
+fn send_large_file<T: Default>(
+    part: &mut FilePart,
+    stream: StreamId,
+    most: usize,
+    mux: &mut Mux<T>,
+    out: &mut Vec<u8>,
+    insertions: &mut Insertions,
+) -> (usize, Next) {
+    let left = usize::try_from(part.left).unwrap_or(usize::MAX);
+    let read = match insertions.read(left.min(most), |room| part.read(room)) {
+        Ok(read) => read,
+        Err(error) if error.kind() == ErrorKind::Interrupted => return (0, Next::Send),
+        Err(error) => return (0, Next::Fail(error)),
+    };
+    let is_last = part.left == 0;
+    let mut sent = 0;
+    while sent < read {
+        let count = (read - sent).min(Mux::<T>::MAX_DATA);
+        sent += count;
+        if !mux.send_data_head(stream, count, is_last && sent == read, out) {
+            return (sent, Next::Finish);
+        }
+        insertions.push_read(out, count);
+    }
+    if !is_last {
+        return (sent, Next::Send);
+    }
+    mux.end_data(stream, out);
+    (sent, Next::Finish)
 }
 
 /// Reads a file into DATA frames.

@@ -97,6 +97,11 @@ impl<T: Default> Mux<T> {
         stream.pending.unwrap_or(0).min(worth)
     }
 
+    /// Ends a response whose last content followed a [header](Self::send_data_head).
+    pub fn end_data(&mut self, stream: StreamId, out: &mut Vec<u8>) {
+        self.end_response(stream, out);
+    }
+
     /// Sends content of a response, at most as much as the [capacity](Self::capacity).
     ///
     /// # Panics
@@ -155,8 +160,14 @@ impl<T: Default> Mux<T> {
         }
     }
 
-    /// Writes the header of a DATA frame, unless the stream is not sending.
-    fn send_data_head(
+    /// Sends content that the caller sends itself, behind what this writes into `out`: the header of
+    /// a DATA frame. Call [`end_data`](Self::end_data) after the last one. If the stream is not
+    /// sending, nothing is written, and this returns `false`.
+    ///
+    /// # Panics
+    ///
+    /// If `length` is more than the [capacity](Self::capacity).
+    pub fn send_data_head(
         &mut self,
         stream: StreamId,
         length: usize,

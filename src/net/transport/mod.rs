@@ -5,9 +5,9 @@ mod plain;
 mod tls;
 
 use std::fs::File;
-use std::io;
 #[cfg(feature = "proxy")]
 use std::io::ErrorKind;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 
@@ -122,6 +122,14 @@ impl Socket {
             return session.send(&self.plain, first, second);
         }
         self.plain.send(first, second)
+    }
+
+    /// Sends the slices in one call, as [`send`](Self::send) does. With TLS, nothing is sent.
+    pub(crate) fn send_gathered(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.session {
+            Some(_) => Ok(0),
+            None => self.plain.send_gathered(slices),
+        }
     }
 
     /// Accepts bytes and returns their number, which is 0 if the socket would block. Accepted bytes

@@ -35,15 +35,19 @@ impl Plain {
             if second.is_empty() {
                 rustix::net::send(&self.0, first, SendFlags::NOSIGNAL)
             } else {
-                rustix::net::sendmsg(
-                    &self.0,
-                    &[IoSlice::new(first), IoSlice::new(second)],
-                    &mut SendAncillaryBuffer::default(),
-                    SendFlags::NOSIGNAL,
-                )
+                self.sendmsg(&[IoSlice::new(first), IoSlice::new(second)])
             }
         });
         none_if_full(sent)
+    }
+
+    pub(crate) fn send_gathered(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        none_if_full(retry_on_intr(|| self.sendmsg(slices)))
+    }
+
+    fn sendmsg(&self, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
+        let mut control = SendAncillaryBuffer::default();
+        rustix::net::sendmsg(&self.0, slices, &mut control, SendFlags::NOSIGNAL)
     }
 
     pub(crate) fn send_more(&self, bytes: &[u8]) -> io::Result<usize> {
