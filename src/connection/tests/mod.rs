@@ -1,3 +1,4 @@
+mod polled;
 #[cfg(feature = "proxy")]
 mod proxy_header;
 #[cfg(feature = "_tls")]

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::message::waker::{ThreadWaker, Wake};
@@ -157,11 +157,27 @@ impl PolledReader {
         self.source.client_finished();
     }
 
+    /// Takes the next part, as [`PolledSource::poll`] does.
     pub(crate) fn poll(&mut self, now: Instant) -> Polled {
-        match mem::take(&mut self.rest) {
-            rest if rest.is_empty() => self.source.poll(now),
-            rest => Polled::Part(rest),
-        }
+        self.poll_at_most(usize::MAX, now)
+    }
+
+    /// Takes the next part, or this much of it.
+    pub(crate) fn poll_at_most(&mut self, most: usize, now: Instant) -> Polled {
+        let mut part = match mem::take(&mut self.rest) {
+            rest if rest.is_empty() => match self.source.poll(now) {
+                Polled::Part(part) => part,
+                other => return other,
+            },
+            rest => rest,
+        };
+        self.rest = part.split_off(part.len().min(most));
+        Polled::Part(part)
+    }
+
+    /// The bytes that wait to be taken.
+    pub(crate) fn held(&self) -> usize {
+        self.rest.len() + self.source.held()
     }
 }
 
@@ -171,12 +187,10 @@ impl Read for PolledReader {
         self.attach(ThreadWaker::current());
         loop {
             let now = Instant::now();
-            match self.poll(now) {
-                Polled::Part(mut part) => {
-                    let count = part.len().min(buffer.len());
-                    part.copy_to_slice(&mut buffer[..count]);
-                    self.rest = part;
-                    return Ok(count);
+            match self.poll_at_most(buffer.len(), now) {
+                Polled::Part(part) => {
+                    buffer[..part.len()].copy_from_slice(&part);
+                    return Ok(part.len());
                 }
                 Polled::Pending(None) => thread::park(),
                 Polled::Pending(Some(until)) => thread::park_timeout(until - now),
@@ -240,7 +254,7 @@ impl BodySource {
     /// The approximate memory that it keeps.
     pub(crate) fn held(&self) -> usize {
         match &self.reader {
-            Reader::Polled(reader) => self.held + reader.rest.len() + reader.source.held(),
+            Reader::Polled(reader) => self.held + reader.held(),
             Reader::Empty | Reader::Any(_) | Reader::Watching(_) => self.held,
         }
     }

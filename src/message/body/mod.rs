@@ -351,7 +351,22 @@ impl Body {
         }
     }
 
-    /// Whether the content comes from a reader, which may block.
+    /// Takes content that comes from other threads out of the body. Leaves any other content.
+    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    pub(crate) fn take_polled(&mut self) -> Option<PolledReader> {
+        match mem::take(&mut self.content) {
+            Content::Reader(BodySource {
+                reader: Reader::Polled(reader),
+                ..
+            }) => Some(reader),
+            content => {
+                self.content = content;
+                None
+            }
+        }
+    }
+
+    /// Whether the content comes from a reader, which may block, or from other threads.
     #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.content, Content::Reader(_))

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::mem;
 
 use super::ContentCoding;
+use super::polled::EncodedSource;
 use crate::message::Body;
 use crate::message::body::{Client, ReadWatching};
 
@@ -26,7 +27,7 @@ const BUFFER: usize = 16 * 1024;
 /// read of this size, 1 MiB of JSON lines is as long as without flushes. With reads of 16 KiB it is
 /// 1 % longer, of 4 KiB 3 % to 5 %, of 1 KiB 15 % to 26 %. With a flush after each line of 64 bytes
 /// it is two to three times as long.
-const READ_SIZE: usize = 64 * 1024;
+pub(super) const READ_SIZE: usize = 64 * 1024;
 
 /// When the encoder flushes its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ struct EncodedBody {
 }
 
 /// Encodes what is written to it, into memory.
-trait Encode: Write + Send {
+pub(super) trait Encode: Write + Send {
     /// The output so far. The caller takes it away.
     fn output(&mut self) -> &mut Vec<u8>;
 
@@ -61,7 +62,7 @@ trait Encode: Write + Send {
 impl ContentCoding {
     /// About how much memory [`encode`](Self::encode) needs beside the body, mostly for the window
     /// and the index into it.
-    const fn memory(self) -> usize {
+    pub(super) const fn memory(self) -> usize {
         let state = match self {
             Self::Zstd => 4096 * 1024,
             Self::Brotli => 4608 * 1024,
@@ -70,13 +71,18 @@ impl ContentCoding {
         state + READ_SIZE
     }
 
-    /// Returns a body that encodes this one while it is read.
+    /// Returns a body that encodes this one while it is read. Content from other threads is flushed
+    /// whenever there is no more of it.
     pub(crate) fn encode(self, mut body: Body, flush: Flush) -> Body {
-        let memory = body.held() + self.memory();
         let trailers = body.take_trailers();
-        Body::from_watching(EncodedBody::new(self, body, flush))
-            .holding(memory)
-            .with_trailer_source(trailers)
+        let encoded = match body.take_polled() {
+            Some(source) => Body::from_polled(EncodedSource::new(self, source)),
+            None => {
+                let memory = body.held() + self.memory();
+                Body::from_watching(EncodedBody::new(self, body, flush)).holding(memory)
+            }
+        };
+        encoded.with_trailer_source(trailers)
     }
 
     /// Encodes these bytes.
@@ -136,7 +142,8 @@ impl ReadWatching for EncodedBody {
     }
 }
 
-fn encoder(coding: ContentCoding) -> Box<dyn Encode> {
+/// Creates the encoder of a coding.
+pub(super) fn encoder(coding: ContentCoding) -> Box<dyn Encode> {
     match coding {
         #[cfg(feature = "zstd")]
         ContentCoding::Zstd => Box::new(

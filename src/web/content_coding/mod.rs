@@ -4,6 +4,8 @@
 mod decode;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod encode;
+#[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+mod polled;
 
 use http::{HeaderMap, HeaderValue};
 
