@@ -40,7 +40,7 @@ pub use self::head::{
     encode_trailers, skip_head,
 };
 pub use self::header_block::{HeaderBlock, HeaderBlocks, MAX_CONTINUATIONS};
-pub use self::mux::{Event, Mux, MuxConfig, StreamMemory};
+pub use self::mux::{Event, Mux, MuxConfig, ResetBy, StreamMemory};
 pub use self::preface::{PREFACE, Preface};
 pub use self::priority::Priority;
 pub use self::settings::{

@@ -205,13 +205,9 @@ impl Server<'_> {
                 self.on_end(stream);
             }
             Event::Reset {
-                stream,
-                code,
-                by_client,
-                ..
+                stream, code, by, ..
             } => {
-                self.events
-                    .push(format!("reset {stream} {code} {by_client}"));
+                self.events.push(format!("reset {stream} {code} {by:?}"));
                 assert!(self.mux.get(stream).is_none());
                 // What arrives before an error in the same frame depends on how it was split.
                 self.content.remove(&stream.get());

@@ -11,7 +11,9 @@ use super::stream::{Step, Stream};
 use super::{Flow, Http2, Http2Event, STEPS_PER_TURN};
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::{CloseReason, DriveResult, Service, WorkerBuffers};
-use crate::http2::{Error, ErrorCode, Event, Head, Mux, MuxConfig, PREFACE, Preface, StreamId};
+use crate::http2::{
+    Error, ErrorCode, Event, Head, Mux, MuxConfig, PREFACE, Preface, ResetBy, StreamId,
+};
 use crate::message::request_error::RequestError;
 use crate::net::transport::Received;
 
@@ -146,12 +148,12 @@ impl Http2 {
             Ok(Event::Reset {
                 stream,
                 code,
-                by_client,
+                by,
                 data,
             }) => {
-                let (side, counted) = match by_client {
-                    true => ("client", Http2Event::ClientReset),
-                    false => ("server", Http2Event::ServerReset),
+                let (side, counted) = match by {
+                    ResetBy::Client => ("client", Http2Event::ClientReset),
+                    ResetBy::Server => ("server", Http2Event::ServerReset),
                 };
                 debug!("{io}: stream {stream} was reset by the {side}: {code}");
                 self.stats.add(counted);

@@ -120,8 +120,8 @@ pub enum Event<'i, T> {
         stream: StreamId,
         /// The code of RST_STREAM.
         code: ErrorCode,
-        /// Whether the client sent it. Otherwise the mux did.
-        by_client: bool,
+        /// Who sent it.
+        by: ResetBy,
         /// What the caller kept for the stream.
         data: T,
     },
@@ -132,6 +132,15 @@ pub enum Event<'i, T> {
         /// Why.
         code: ErrorCode,
     },
+}
+
+/// The side that has reset a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResetBy {
+    /// The client sent RST_STREAM.
+    Client,
+    /// The mux sent it, because the client broke a rule.
+    Server,
 }
 
 /// The protocol machine of one connection. `T` is what the caller keeps for each stream.

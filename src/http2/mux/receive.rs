@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::streams::{ResponseState, Stream};
-use super::{Event, Mux, OurSettingsState, Shutdown};
+use super::{Event, Mux, OurSettingsState, ResetBy, Shutdown};
 use crate::http2::window::DEFAULT_WINDOW;
 use crate::http2::{
     AbuseKind, DataEnd, Error, ErrorCode, Frame, Priority, RequestBuffer, SettingsEntries,
@@ -153,7 +153,7 @@ impl<T: Default> Mux<T> {
         Ok(removed.map(|removed| Event::Reset {
             stream,
             code,
-            by_client: false,
+            by: ResetBy::Server,
             data: removed.data,
         }))
     }
@@ -178,7 +178,7 @@ impl<T: Default> Mux<T> {
         Ok(Some(Event::Reset {
             stream,
             code,
-            by_client: true,
+            by: ResetBy::Client,
             data: removed.data,
         }))
     }

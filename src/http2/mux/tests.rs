@@ -224,12 +224,12 @@ impl Server {
                 self.ended(stream);
             }
             Event::Reset {
-                stream,
-                code,
-                by_client,
-                ..
+                stream, code, by, ..
             } => {
-                let by = if by_client { "client" } else { "server" };
+                let by = match by {
+                    ResetBy::Client => "client",
+                    ResetBy::Server => "server",
+                };
                 self.trace.push(format!("reset {stream} {code} by {by}"));
             }
             Event::ShutdownAcknowledged => self.trace.push("shutdown acknowledged".to_owned()),

@@ -3,6 +3,7 @@
 use httpool::http2::{ErrorCode, PREFACE};
 
 use super::line::Line;
+use super::wire::{encode_frame, hpack_integer};
 use super::words::{Word, number};
 
 const END_STREAM: u8 = 0x1;
@@ -55,32 +56,32 @@ fn one(mut line: Line, stream: u32) -> Vec<u8> {
         "PREFACE" => PREFACE.to_vec(),
         "RAW" => line.bytes(),
         "FRAME" => generic(&line),
-        "SETTINGS" if line.take("ACK") => frame(4, ACK, 0, &line.bytes()),
+        "SETTINGS" if line.take("ACK") => encode_frame(4, ACK, 0, &line.bytes()),
         "SETTINGS" => {
             let entries = line.words.iter().flat_map(setting);
-            frame(4, 0, 0, &entries.collect::<Vec<_>>())
+            encode_frame(4, 0, 0, &entries.collect::<Vec<_>>())
         }
         "PING" => {
             let flags = if line.take("ACK") { ACK } else { 0 };
-            frame(6, flags, 0, &line.bytes())
+            encode_frame(6, flags, 0, &line.bytes())
         }
         "GOAWAY" => {
             let code = error_code(&line.words[1].source);
             let debug = line.words[2..].iter().flat_map(Word::bytes);
             let numbers = [line.words[0].number(), code];
             let payload = numbers.into_iter().flat_map(u32::to_be_bytes).chain(debug);
-            frame(7, 0, 0, &payload.collect::<Vec<_>>())
+            encode_frame(7, 0, 0, &payload.collect::<Vec<_>>())
         }
-        "WINDOW_UPDATE" => frame(8, 0, stream, &line.words[0].number().to_be_bytes()),
+        "WINDOW_UPDATE" => encode_frame(8, 0, stream, &line.words[0].number().to_be_bytes()),
         "RST_STREAM" => {
             let code = error_code(&line.words[0].source);
-            frame(3, 0, stream, &code.to_be_bytes())
+            encode_frame(3, 0, stream, &code.to_be_bytes())
         }
-        "PRIORITY" => frame(2, 0, stream, &priority(&line.words[0].source)),
+        "PRIORITY" => encode_frame(2, 0, stream, &priority(&line.words[0].source)),
         "PRIORITY_UPDATE" => {
             let prioritized = line.words[0].number().to_be_bytes();
             let value = line.words[1].bytes();
-            frame(PRIORITY_UPDATE, 0, 0, &[&prioritized[..], &value].concat())
+            encode_frame(PRIORITY_UPDATE, 0, 0, &[&prioritized[..], &value].concat())
         }
         "DATA" => padded(0, 0, stream, &mut line, Line::bytes),
         "HEADERS" => padded(1, END_HEADERS, stream, &mut line, |line| block(&line.words)),
@@ -96,13 +97,7 @@ fn generic(line: &Line) -> Vec<u8> {
     let kind = known.map_or_else(|| number(name), |at| at as u32);
     let payload: Vec<u8> = line.words[3..].iter().flat_map(Word::bytes).collect();
     let flags = line.words[1].number() as u8;
-    frame(kind as u8, flags, line.words[2].number(), &payload)
-}
-
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u32).to_be_bytes();
-    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-    [&head[..], payload].concat()
+    encode_frame(kind as u8, flags, line.words[2].number(), &payload)
 }
 
 /// A frame with the flags that its line names: `END_STREAM`, `PADDED(length)`,
@@ -132,7 +127,7 @@ fn padded(
         before.extend(priority(&fields));
     }
     let payload = [before, content(line), after].concat();
-    frame(kind, flags, stream, &payload)
+    encode_frame(kind, flags, stream, &payload)
 }
 
 /// `dependency,weight` with weights from 1 to 256, and `,exclusive` behind.
@@ -170,7 +165,7 @@ fn block(words: &[Word]) -> Vec<u8> {
     while let Some(word) = words.next() {
         let (times, source) = repeated(&word.source);
         match (source.strip_prefix('#'), &word.value) {
-            (Some(index), None) => integer(number(index), 0x80, 7, &mut block),
+            (Some(index), None) => hpack_integer(number(index) as usize, 0x80, 7, &mut block),
             (_, Some(value)) => {
                 let name = &word.name[word.source.len() - source.len()..];
                 let field = field(source, name, value);
@@ -232,23 +227,7 @@ fn field(source: &str, name: &[u8], value: &[u8]) -> Vec<u8> {
 fn literal(pattern: u8, name: &[u8], value: &[u8], block: &mut Vec<u8>) {
     block.push(pattern);
     for text in [name, value] {
-        integer(text.len() as u32, 0, 7, block);
+        hpack_integer(text.len(), 0, 7, block);
         block.extend_from_slice(text);
     }
-}
-
-/// An integer with a prefix of some bits (RFC 7541 section 5.1).
-fn integer(value: u32, pattern: u8, prefix_bits: u32, block: &mut Vec<u8>) {
-    let most = (1 << prefix_bits) - 1;
-    if value < most {
-        block.push(pattern | value as u8);
-        return;
-    }
-    block.push(pattern | most as u8);
-    let mut rest = value - most;
-    while rest >= 0x80 {
-        block.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    block.push(rest as u8);
 }

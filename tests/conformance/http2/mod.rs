@@ -15,6 +15,9 @@ mod scripted;
 mod socket;
 mod splits;
 pub(crate) mod transport;
+/// The writer of frames that the client of other tests has, too.
+#[path = "../../support/http2/wire.rs"]
+mod wire;
 mod words;
 
 use std::collections::HashSet;

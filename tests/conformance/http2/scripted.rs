@@ -151,11 +151,8 @@ impl Scripted {
             Event::Data { stream, .. } => format!("end {stream}"),
             Event::Trailers { stream, lines } => format!("trailers {stream}: {lines:?}"),
             Event::Reset {
-                stream,
-                code,
-                by_client,
-                ..
-            } => format!("reset {stream}: {code} {by_client}"),
+                stream, code, by, ..
+            } => format!("reset {stream}: {code} {by:?}"),
             Event::ShutdownAcknowledged => "acknowledged".to_owned(),
             Event::Goaway { code } => format!("goaway: {code}"),
             Event::Incomplete { .. } => return,

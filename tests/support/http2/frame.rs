@@ -1,6 +1,7 @@
 //! Frames as bytes (RFC 9113 section 4.1), also those that no client may send.
 
 use super::super::request::Field;
+use super::wire::{encode_frame, hpack_integer};
 
 /// The bytes before each payload.
 pub(crate) const HEADER: usize = 9;
@@ -104,12 +105,7 @@ impl Frame {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let length = u32::try_from(self.payload.len()).expect("a payload is short");
-        let mut bytes = length.to_be_bytes()[1..].to_vec();
-        bytes.extend_from_slice(&[self.kind, self.flags]);
-        bytes.extend_from_slice(&self.stream.to_be_bytes());
-        bytes.extend_from_slice(&self.payload);
-        bytes
+        encode_frame(self.kind, self.flags, self.stream, &self.payload)
     }
 
     /// The length of the payload behind this frame header, and the frame without it.
@@ -140,20 +136,4 @@ pub(crate) fn header_block(fields: &[Field<'_>]) -> Vec<u8> {
         }
     }
     block
-}
-
-/// An integer of HPACK (RFC 7541 section 5.1) behind these first bits.
-pub(crate) fn hpack_integer(value: usize, first: u8, prefix_bits: u32, block: &mut Vec<u8>) {
-    let most = (1 << prefix_bits) - 1;
-    if value < most {
-        block.push(first | value as u8);
-        return;
-    }
-    block.push(first | most as u8);
-    let mut rest = value - most;
-    while rest >= 0x80 {
-        block.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    block.push(rest as u8);
 }

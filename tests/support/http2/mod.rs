@@ -6,6 +6,7 @@ mod frame;
 mod receive;
 mod reply;
 mod windows;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,10 +19,10 @@ use super::{Client, TestServer};
 use windows::{DEFAULT_WINDOW, Deadline, Windows};
 
 pub(crate) use frame::{
-    ACK, END_HEADERS, END_STREAM, Frame, PADDED, encode_all, header_block, hpack_integer, kind,
-    setting,
+    ACK, END_HEADERS, END_STREAM, Frame, PADDED, encode_all, header_block, kind, setting,
 };
 pub(crate) use reply::Reply;
+pub(crate) use wire::hpack_integer;
 
 /// The longest payload that the client accepts and sends.
 const MAX_FRAME_SIZE: usize = 16_384;
