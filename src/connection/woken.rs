@@ -112,3 +112,69 @@ impl<S> fmt::Debug for Woken<S> {
         f.debug_struct("Woken").finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::connection::waker::{Alarm, WakerSource};
+
+    /// Counts how often a connection was woken.
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    struct CounterSource(Arc<Counter>);
+
+    impl Wake for Counter {
+        fn wake(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn is_draining(&self) -> bool {
+            true
+        }
+    }
+
+    impl ConnectionWaker for Counter {
+        fn hand_over(&self) {}
+    }
+
+    impl WakerSource for CounterSource {
+        fn waker(&self, _: &mut Option<u64>) -> Option<Arc<dyn ConnectionWaker>> {
+            Some(self.0.clone())
+        }
+
+        fn alarm(&self, _: Instant, _: Arc<dyn Wake>) -> Option<Box<dyn Alarm>> {
+            None
+        }
+    }
+
+    #[test]
+    fn each_list_has_a_stream_once_and_wakes_the_connection_once() {
+        let counter = Arc::<Counter>::default();
+        let mut buffers = WorkerBuffers::new(0);
+        let mut woken = Woken::default();
+        assert!(woken.waker(1, &mut buffers).is_none(), "there is no server");
+        assert!(woken.take().is_empty());
+        buffers.set_waker_source(Arc::new(CounterSource(Arc::clone(&counter))));
+        let [first, second] = [1, 2].map(|stream| {
+            let waker = woken.waker(stream, &mut buffers);
+            waker.expect("the connection has a waker")
+        });
+        let wakes = || counter.0.load(Ordering::Relaxed);
+        for round in 1..4 {
+            for waker in [&second, &first, &second] {
+                waker.wake();
+            }
+            assert_eq!((woken.take(), wakes()), (vec![2, 1], round));
+            assert!(woken.take().is_empty());
+        }
+        assert!(first.is_draining());
+        // Nobody takes the list of a connection that is gone, and it does not grow.
+        drop(woken);
+        (0..10).for_each(|_| second.wake());
+        assert_eq!(wakes(), 4);
+    }
+}
