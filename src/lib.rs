@@ -60,6 +60,7 @@
 //!   Without `tls`, ring is not built. Items marked `_tls` need `tls` or `aws-lc-rs`.
 //! * `metrics`: health checks and metrics for Prometheus in [`services`], with prometheus-client
 //!   and procfs.
+//! * `websocket`: [`websocket`], WebSockets that hold no worker, with tungstenite.
 //! * `unstable`: the HTTP/1.1 decoder and encoder in `http1`, and those of HTTP/2 in `http2`. They
 //!   may change in any release.
 //!
@@ -135,6 +136,8 @@ pub use server::Http2Counts;
 pub use server::{Builder, DrainReport, Handle, Heartbeat, QueueTimes, Server, Snapshot};
 #[cfg(feature = "json")]
 pub use web::Json;
+#[cfg(feature = "websocket")]
+pub use web::websocket;
 #[cfg(feature = "files")]
 pub use web::{EntityTags, ServeDir, Symlinks};
 pub use web::{ErrorPageDir, ErrorPageDirError, Layer, Layered, Next, layers, sse};

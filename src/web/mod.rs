@@ -19,6 +19,8 @@ pub mod layers;
 #[cfg(feature = "router")]
 pub mod router;
 pub mod sse;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use self::error_page_dir::{ErrorPageDir, ErrorPageDirError};
 #[cfg(feature = "files")]

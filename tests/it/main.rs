@@ -98,5 +98,7 @@ mod tls;
 mod unix;
 /// Connections that switch to another protocol.
 mod upgrade;
+/// WebSockets, over frames that a client writes itself.
+mod websocket;
 /// Only handlers occupy workers; slow, idle and numerous clients do not.
 mod workers;

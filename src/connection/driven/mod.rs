@@ -83,9 +83,10 @@ impl Driven {
         }));
         let (is_limited, was_tried) = (driven.is_limited, driven.was_tried);
         self.stalled = driven.stalled;
-        let until = match next {
-            Ok(NextStep::Wait) => None,
-            Ok(NextStep::WaitUntil(until)) => Some(until),
+        let (until, has_more) = match next {
+            Ok(NextStep::Wait) => (None, false),
+            Ok(NextStep::WaitUntil(until)) => (Some(until), false),
+            Ok(NextStep::Yield) => (None, true),
             Ok(NextStep::Close) => {
                 self.end(io);
                 io.state = State::Closing(CloseMode::Linger);
@@ -106,7 +107,7 @@ impl Driven {
         }
         // A drain that has begun within the call has found no parked connection to wake.
         let has_news = phase == Phase::Running && service.phase.get() > Phase::Running;
-        if is_limited || has_news {
+        if has_more || is_limited || has_news {
             return Ok(io.keep(buffers, DriveResult::Requeue));
         }
         let result = DriveResult::Park(self.wait(until, now, io, service));

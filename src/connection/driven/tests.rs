@@ -240,6 +240,13 @@ fn output_that_is_given_up_is_not_waited_for() {
 }
 
 #[test]
+fn protocol_lets_others_have_their_turn() {
+    let mut fixture = Fixture::new(|_| NextStep::Yield);
+    let result = fixture.drive();
+    assert!(matches!(result, DriveResult::Requeue), "{result:?}");
+}
+
+#[test]
 fn wakers_reach_their_connection() {
     let mut fixture = Fixture::with_maker(|waker| {
         Box::new(move |_| {

@@ -89,6 +89,9 @@ pub enum NextStep {
     Wait,
     /// The next event, or this time.
     WaitUntil(Instant),
+    /// Other connections have their turn, then it is called again. For a protocol that has more to do
+    /// and has done much.
+    Yield,
     /// Nothing: the protocol is dropped, what it has written is sent, and the connection closes as
     /// after a last HTTP response. The client gets `close_notify` under TLS, and what it still
     /// sends is discarded for up to a second, so that no reset destroys the last bytes.
