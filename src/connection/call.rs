@@ -7,10 +7,10 @@
 //! another thread may drive the connection.
 
 #[cfg(feature = "http2")]
-use super::http2::{HandlerCall, ReadCall, StreamReply};
+use super::http2::{CompleteCall, HandlerCall, ReadCall, StreamReply};
 use super::{Service, WorkerBuffers};
 
-/// A handler's call or a read of its body reader. It uses the buffers of its worker and nothing of
+/// A handler's call, a read of its body reader, or the completion of a response that came later. It uses the buffers of its worker and nothing of
 /// the connection.
 #[derive(Debug)]
 pub(crate) enum Call {
@@ -20,6 +20,8 @@ pub(crate) enum Call {
     Handler(HandlerCall),
     #[cfg(feature = "http2")]
     Read(ReadCall),
+    #[cfg(feature = "http2")]
+    Complete(CompleteCall),
 }
 
 /// The result of a [`Call`], for the connection that made it.
@@ -49,6 +51,8 @@ impl Call {
             Self::Handler(call) => Reply::Stream(call.run(buffers, service)),
             #[cfg(feature = "http2")]
             Self::Read(call) => Reply::Stream(call.run()),
+            #[cfg(feature = "http2")]
+            Self::Complete(call) => Reply::Stream(call.run(buffers, service)),
         }
     }
 }

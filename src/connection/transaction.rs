@@ -234,7 +234,7 @@ impl Transaction {
     /// Passes the record of a request whose client has left while it waited to the observers.
     pub(super) fn observe_cancelled(
         &mut self,
-        received: &impl ReceivedRequest,
+        raw_request: &RawRequest,
         worker: usize,
         service: &Service,
     ) {
@@ -246,7 +246,7 @@ impl Transaction {
             status: StatusCode::from_u16(CLIENT_CLOSED_REQUEST).expect("the number is a status"),
             length: Some(0),
         };
-        self.observe(sent, received, worker, service);
+        self.notify(sent, raw_request, worker, service);
     }
 
     /// A response that the server makes itself, completed by the handler's layers.
@@ -327,9 +327,13 @@ impl Transaction {
         worker: usize,
         service: &Service,
     ) {
+        self.notify(sent, &received.raw_request(), worker, service);
+    }
+
+    fn notify(&self, sent: Sent, raw_request: &RawRequest, worker: usize, service: &Service) {
         service.observers.notify(&RequestRecord {
             worker,
-            raw_request: &received.raw_request(),
+            raw_request,
             client_info: &self.client_info,
             id: self.id.as_ref(),
             outcome: self.outcome,

@@ -236,3 +236,49 @@ mod tests {
         assert_eq!(rig.fire(1000), 0);
     }
 }
+
+/// Tests in all interleavings that the acceptor never sleeps beyond a timer.
+#[cfg(all(test, loom))]
+mod interleavings {
+    use loom::thread;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    use super::*;
+    use crate::sync::explore_small;
+
+    struct Ignored;
+
+    impl Wake for Ignored {
+        fn wake(&self) {}
+
+        fn is_draining(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn interleavings_of_timers_and_an_acceptor_that_sleeps() {
+        explore_small(|| {
+            let waker = Arc::new(Waker::new().expect("the system has descriptors"));
+            let timers = Arc::new(Timers::new(Arc::clone(&waker)));
+            let start = timers.epoch;
+            let setters = [30, 10].map(|millis| {
+                let timers = Arc::clone(&timers);
+                let at = start + Duration::from_millis(millis);
+                thread::spawn(move || {
+                    let kept = timers.set(at, Arc::new(Ignored));
+                    // A timer that is removed meanwhile makes no other one late.
+                    drop(timers.set(start, Arc::new(Ignored)));
+                    kept
+                })
+            });
+            let sleep = timers.until_next(start);
+            let _kept = setters.map(|setter| setter.join().expect("a setter succeeds"));
+            let mut sources = [PollFd::new(&*waker, PollFlags::IN)];
+            let ready = poll(&mut sources, Some(&Timespec::default()));
+            let is_woken = ready.expect("the waker can be polled") > 0;
+            let is_early_enough = sleep.is_some_and(|sleep| sleep <= Duration::from_millis(10));
+            assert!(is_woken || is_early_enough, "{sleep:?}");
+        });
+    }
+}

@@ -154,7 +154,7 @@ impl Http1 {
     pub(super) fn cancel(
         &mut self,
         reason: CloseReason,
-        buffers: &mut WorkerBuffers,
+        buffers: &WorkerBuffers,
         service: &Service,
     ) {
         let Some(waiting) = self.waiting.take() else {
@@ -169,10 +169,7 @@ impl Http1 {
         drop_quietly(later);
         // An aborted request is counted by the shutdown.
         if reason != CloseReason::Forced {
-            buffers.request.restore_head(head);
-            let worker = buffers.worker;
-            let received = buffers.received(service);
-            transaction.observe_cancelled(&received, worker, service);
+            transaction.observe_cancelled(&head.raw_request(), buffers.worker, service);
         }
     }
 }

@@ -105,6 +105,7 @@ impl Http2 {
             Step::Streaming(inflow) => inflow.push(content, is_ended),
             Step::Begun
             | Step::Handling
+            | Step::Later(_)
             | Step::Sending(_)
             | Step::Reading { .. }
             | Step::Discarding(_) => {}
@@ -141,6 +142,7 @@ impl Http2 {
             Step::Streaming(inflow) => inflow.end_with_trailers(lines),
             Step::Begun
             | Step::Handling
+            | Step::Later(_)
             | Step::Sending(_)
             | Step::Reading { .. }
             | Step::Discarding(_) => {}

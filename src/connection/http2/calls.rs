@@ -9,14 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, StatusCode};
 
+use super::later::WaitingRequest;
 use super::streamed_body::BodyChannel;
 use crate::connection::body_writer;
 use crate::connection::transaction::{Sent, Transaction};
 use crate::connection::{Service, WorkerBuffers};
 use crate::http2::StreamId;
-use crate::message::Response;
 use crate::message::body::{BodySource, Client, ClientGone, Presence, Withheld};
 use crate::message::head::response::{last_status, omits_content};
+use crate::message::{Later, Response};
 
 /// Bytes per read from a reader.
 const PART: usize = 64 * 1024;
@@ -55,6 +56,13 @@ pub(crate) enum StreamReply {
         response: Response,
         is_head: bool,
     },
+    /// The handler has returned, and its response comes later.
+    Later {
+        stream: StreamId,
+        waiting: Box<WaitingRequest>,
+    },
+    /// A response that came later is complete. This is what its handler would have returned.
+    Completed(Box<Self>),
     /// The handler needs the body of the request.
     NeedsBody { stream: StreamId },
     /// The response would continue in another protocol, which HTTP/2 can't.
@@ -109,7 +117,7 @@ impl HandlerCall {
             body,
         } = self;
         let is_head = buffers.http2_request.is_head;
-        let response = match body {
+        let mut response = match body {
             CalledBody::Complete => transaction.handle(&mut buffers.received_http2(), service),
             CalledBody::Withheld => {
                 transaction.set_received(0);
@@ -144,6 +152,10 @@ impl HandlerCall {
                 response
             }
         };
+        if let Some(later) = Later::take(&mut response) {
+            let waiting = WaitingRequest::new(transaction, later, buffers);
+            return StreamReply::Later { stream, waiting };
+        }
         complete(stream, &transaction, response, is_head, buffers, service)
     }
 }
@@ -165,7 +177,7 @@ impl Drop for Streaming<'_> {
 }
 
 /// Completes a handler's response, and passes the transaction to the observers.
-fn complete(
+pub(super) fn complete(
     stream: StreamId,
     transaction: &Transaction,
     mut response: Response,
@@ -173,7 +185,7 @@ fn complete(
     buffers: &mut WorkerBuffers,
     service: &Service,
 ) -> StreamReply {
-    let is_upgrade = response.body().protocol().is_some() || response.body().is_later();
+    let is_upgrade = response.body().protocol().is_some();
     if is_upgrade {
         // The client gets no status, but observers need one.
         *response.status_mut() = StatusCode::UPGRADE_REQUIRED;

@@ -91,6 +91,7 @@ impl Http2 {
         self.woken = Woken::default();
         self.waiting = VecDeque::new();
         self.to_read = VecDeque::new();
+        self.to_complete = VecDeque::new();
     }
 
     /// Whether work is left that only a worker can do.
@@ -99,7 +100,7 @@ impl Http2 {
         let can_handle = self.handlers < config.handlers_per_connection();
         let can_read = self.reads < config.reads_per_connection();
         !self.waiting.is_empty() && can_handle && !self.owes_much(service)
-            || !self.to_read.is_empty() && can_read
+            || !(self.to_read.is_empty() && self.to_complete.is_empty()) && can_read
             || self.files == FileReads::Paused
     }
 
@@ -268,6 +269,7 @@ impl Http2 {
             }
             Some(Step::Sending(sending)) if sending.awaited().is_some() => self.poll_again(stream),
             Some(Step::Sending(_)) => self.cancel_stalled(stream, io, buffers),
+            Some(Step::Later(_)) => self.poll_later(stream, buffers),
             Some(Step::Discarding(_)) => self.reset(stream, ErrorCode::NoError, buffers),
             _ => {}
         }
@@ -315,6 +317,7 @@ impl Stream {
                 let slowest = config.slowest(backlog.whole.since, backlog.whole.taken);
                 Some(slowest.min(backlog.progress + config.write_timeout))
             }
+            Step::Later(waiting) => waiting.deadline(),
             Step::Discarding(since) => Some(*since + LINGER),
             // A drain handles every request, however long it has waited.
             Step::Waiting(request) if service.phase.get() < Phase::Draining => {

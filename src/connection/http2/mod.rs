@@ -8,6 +8,7 @@
 mod body;
 mod calls;
 mod deadlines;
+mod later;
 mod polled;
 mod receive;
 mod request;
@@ -26,6 +27,8 @@ use std::time::Instant;
 
 pub(crate) use self::calls::{HandlerCall, ReadCall, StreamReply};
 use self::deadlines::WindowWait;
+use self::later::CancelledRequest;
+pub(crate) use self::later::CompleteCall;
 use self::receive::Arrival;
 use self::request::Called;
 use self::shutdown::Shutdown;
@@ -59,9 +62,13 @@ pub(super) struct Http2 {
     /// Responses whose readers are asked for the next part.
     to_read: VecDeque<StreamId>,
     files: FileReads,
+    /// Responses that came later and are completed by a worker.
+    to_complete: VecDeque<StreamId>,
+    /// Requests whose clients have left before their responses, until observers know.
+    cancelled: Vec<CancelledRequest>,
     /// Handlers that have not returned. They count even if their stream was reset.
     handlers: usize,
-    /// Reads that have not returned.
+    /// Reads, and calls that complete a response that came later, which have not returned.
     reads: usize,
     /// Streams whose handler reads the body while it arrives.
     streamed: usize,
@@ -119,6 +126,8 @@ impl Http2 {
             waiting: VecDeque::new(),
             to_read: VecDeque::new(),
             files: FileReads::Allowed,
+            to_complete: VecDeque::new(),
+            cancelled: Vec::new(),
             handlers: 0,
             reads: 0,
             streamed: 0,
@@ -203,7 +212,9 @@ impl Http2 {
             self.resume_files();
         }
         self.apply_replies(io, buffers, service);
-        self.go_on(io, buffers, service)
+        let result = self.go_on(io, buffers, service);
+        self.observe_cancelled(&result, buffers, service);
+        result
     }
 
     /// Continues the turn with the result of a call that this worker has run.
@@ -220,7 +231,9 @@ impl Http2 {
         }
         self.apply_replies(io, buffers, service);
         self.apply(reply, io, buffers, service);
-        self.go_on(io, buffers, service)
+        let result = self.go_on(io, buffers, service);
+        self.observe_cancelled(&result, buffers, service);
+        result
     }
 
     fn go_on(
@@ -229,7 +242,7 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> io::Result<DriveResult> {
-        self.note_woken();
+        self.note_woken(buffers);
         loop {
             if service.phase.get() >= Phase::Forced {
                 return Ok(DriveResult::Close(CloseReason::Forced));
@@ -349,7 +362,8 @@ impl Http2 {
             || !buffers.input.is_empty()
             || !buffers.write_queue.is_empty()
             || !self.waiting.is_empty()
-            || !self.to_read.is_empty();
+            || !self.to_read.is_empty()
+            || !self.to_complete.is_empty();
         let lending = Lending {
             deadline: self.next_deadline(service),
             is_ready: has_more,

@@ -66,8 +66,9 @@ impl Http2 {
     }
 
     /// Lets the streams that other threads have woken be polled.
-    pub(super) fn note_woken(&mut self) {
+    pub(super) fn note_woken(&mut self, buffers: &WorkerBuffers) {
         for stream in self.woken.take() {
+            self.poll_later(stream, buffers);
             self.poll_again(stream);
         }
     }

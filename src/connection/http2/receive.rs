@@ -6,7 +6,6 @@ use std::time::Instant;
 use log::debug;
 
 use super::request::Called;
-use super::respond::drop_quietly;
 use super::stream::{Step, Stream};
 use super::{Flow, Http2, Http2Event, STEPS_PER_TURN};
 use crate::connection::connection_io::ConnectionIo;
@@ -223,9 +222,10 @@ impl Http2 {
             Step::Streaming(_) => self.streamed -= 1,
             Step::Waiting(_) => self.waiting.retain(|waiting| *waiting != id),
             Step::Sending(_) => self.to_read.retain(|reading| *reading != id),
+            Step::Later(_) => self.to_complete.retain(|ended| *ended != id),
             _ => {}
         }
-        drop_quietly(stream);
+        self.drop_stream(stream);
         self.note_idle(now);
     }
 }

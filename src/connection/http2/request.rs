@@ -160,6 +160,7 @@ impl Http2 {
         service: &Service,
     ) -> Option<Called> {
         self.next_read(buffers, service)
+            .or_else(|| self.next_completion(buffers, service))
             .or_else(|| self.next_waiting(io, buffers, service))
     }
 
@@ -266,11 +267,11 @@ impl Http2 {
         Transaction::begin(since, &io.client_info, request, service)
     }
 
-    /// Whether a reader can be asked for the next part.
+    /// Whether a reader can be asked for the next part, or a response that came later be completed.
     pub(super) fn can_read(&self, service: &Service) -> bool {
         self.turn.admission == Admission::Handle
             && self.reads < service.config.reads_per_connection()
-            && !self.to_read.is_empty()
+            && !(self.to_read.is_empty() && self.to_complete.is_empty())
     }
 
     fn next_read(&mut self, buffers: &mut WorkerBuffers, service: &Service) -> Option<Called> {

@@ -54,6 +54,16 @@ impl Http2 {
                 self.note_handler(stream);
                 self.respond(stream, response, is_head, io, buffers);
             }
+            StreamReply::Later { stream, waiting } => {
+                self.note_handler(stream);
+                self.wait_for_response(stream, waiting, buffers);
+            }
+            StreamReply::Completed(reply) => {
+                self.reads -= 1;
+                // The reply counts as a handler's.
+                self.handlers += 1;
+                self.apply(*reply, io, buffers, service);
+            }
             StreamReply::NeedsBody { stream } => {
                 self.note_handler(stream);
                 self.receive_needed_body(stream, io, buffers, service);
@@ -322,7 +332,7 @@ impl Http2 {
                 self.stats.add_abuse(kind);
             }
             mux.close(error, buffers.write_queue.bytes());
-            drop_streams(mux);
+            self.cancel_all(mux);
         }
         io.state = State::Closing(CloseMode::Linger);
         io.deadlines.end();

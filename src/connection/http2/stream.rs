@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::calls::ReadGuard;
+use super::later::WaitingRequest;
 use super::polled::PolledOutflow;
 use super::streamed_body::Inflow;
 use crate::connection::write_queue::{Backlog, Memory};
@@ -36,6 +37,8 @@ pub(super) enum Step {
     Undecided(Box<PartialRequest>),
     /// A handler has the request and reads its body while it arrives.
     Streaming(Inflow),
+    /// The handler has returned, and the response comes later.
+    Later(Box<WaitingRequest>),
     /// The response is sent as the windows allow.
     Sending(Box<Sending>),
     /// A worker reads from the reader of the response.
@@ -111,6 +114,7 @@ impl Stream {
             }
             Step::Streaming(inflow) => inflow.held(),
             Step::Sending(sending) => sending.held(),
+            Step::Later(waiting) => waiting.held(),
             Step::Begun | Step::Handling | Step::Reading { .. } | Step::Discarding(_) => 0,
         }
     }

@@ -367,6 +367,11 @@ impl Decoder {
 }
 
 impl KeptHead {
+    /// The head as received.
+    pub(crate) fn raw_request(&self) -> RawRequest {
+        RawRequest::new(self.head.clone(), None)
+    }
+
     /// The approximate memory.
     pub(crate) fn held(&self) -> usize {
         self.head.len()

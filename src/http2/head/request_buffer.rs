@@ -145,6 +145,15 @@ impl RequestBuffer {
         kept
     }
 
+    /// Keeps what the response to the request needs, in as little memory as possible.
+    pub(crate) fn keep_head(&self) -> KeptRequest {
+        KeptRequest {
+            request: Request::default(),
+            is_head: self.is_head,
+            head: Bytes::copy_from_slice(&self.head),
+        }
+    }
+
     /// Copies a kept request in, because its handler may have to be called a second time.
     pub fn restore_copy(&mut self, kept: &KeptRequest) {
         self.clear();
@@ -175,6 +184,12 @@ impl KeptRequest {
     #[must_use]
     pub fn request(&self) -> &Request {
         &self.request
+    }
+
+    /// The head as text.
+    #[must_use]
+    pub fn raw_request(&self) -> RawRequest {
+        RawRequest::new(self.head.clone(), None)
     }
 
     /// The approximate memory of its head.

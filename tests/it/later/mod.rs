@@ -1,6 +1,7 @@
-//! Responses that come later, over HTTP/1.1.
+//! Responses that come later. Those of this file come over HTTP/1.1.
 
 mod ends;
+mod http2;
 mod layers;
 mod records;
 

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use httpool::http::StatusCode;
+use httpool::http2::ErrorCode;
 use httpool::{Observer, Outcome, RequestRecord};
 
 use super::Desk;
-use crate::support::{BoundServer, eventually, log_lines, request};
+use crate::support::{BoundServer, Http2Client, eventually, log_lines, request};
 
 /// The status and the outcome of each request.
 #[derive(Default)]
@@ -68,6 +69,31 @@ fn observers_see_how_the_wait_ended() {
     );
     let logged = log_lines::lines_with("/dropped-responder");
     assert_eq!(logged.len(), 1, "{logged:?}");
+}
+
+#[test]
+fn observers_see_cancelled_streams() {
+    let recorder = Arc::new(Recorder::default());
+    let (desk, handler) = Desk::new();
+    let observer = Arc::clone(&recorder);
+    let server = BoundServer::new(|builder| builder.observer(observer)).run(handler);
+    let mut client = Http2Client::connect(&server);
+    let streams = ["/late", "/reset", "/lost"].map(|target| client.get(target));
+    let _responders = [(); 3].map(|()| desk.next());
+    client.expect_status(streams[0], 504);
+    client.reset(streams[1], ErrorCode::Cancel);
+    eventually("the reset is observed", || recorder.len() == 2);
+    client.disconnect();
+    eventually("the lost stream is observed", || recorder.len() == 3);
+    let line = |target: &str| format!("GET {target} HTTP/2.0");
+    assert_eq!(
+        recorder.take(),
+        [
+            (line("/late"), 504, Outcome::TimedOut),
+            (line("/reset"), 499, Outcome::Cancelled),
+            (line("/lost"), 499, Outcome::Cancelled),
+        ]
+    );
 }
 
 #[test]
