@@ -394,6 +394,41 @@ fn sse_sends_events_to_every_listener() {
 }
 
 #[test]
+fn long_poll_gives_the_next_message_to_all_who_wait() {
+    let mut example = Example::start("long_poll");
+    assert_eq!(example.get("/messages/2").status, 404);
+    let ask = |number: u32| {
+        let mut client = TcpStream::connect(&example.address).expect("the example listens");
+        let timeout = client.set_read_timeout(Some(PATIENCE));
+        timeout.expect("a socket can have a timeout");
+        let request = format!("GET /messages/{number} HTTP/1.0\r\nHost: a\r\n\r\n");
+        let sent = client.write_all(request.as_bytes());
+        sent.expect("the socket has room");
+        client
+    };
+    let response = |mut client: TcpStream| {
+        let mut response = String::new();
+        let read = client.read_to_string(&mut response);
+        read.expect("the connection closes after its response");
+        response
+    };
+    // More clients than workers wait.
+    let waiting: Vec<_> = (0..8).map(|_| ask(1)).collect();
+    assert_eq!(example.post("/say", "hello").status, 204);
+    for client in waiting {
+        let response = response(client);
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+        assert!(response.ends_with("\r\nhello"), "{response}");
+    }
+    let client = ask(2);
+    drop(example.input());
+    let response = response(client);
+    assert!(response.starts_with("HTTP/1.1 204 "), "{response}");
+    let report = example.expect_end();
+    assert!(report.contains(", 0 aborted"), "{report}");
+}
+
+#[test]
 fn sse_limits_its_listeners() {
     let sse = Example::start("sse");
     let _listeners: Vec<_> = (0..6).map(|_| sse.listen("")).collect();

@@ -78,6 +78,13 @@ use crate::message::{BodyMode, Handler, IntoResponse, Request, Response};
 /// [`Builder::default_headers`](crate::Builder::default_headers) adds headers to all responses. To
 /// see panics of handlers in layers, add [`CatchPanic`](crate::layers::CatchPanic).
 ///
+/// # Responses that come later
+///
+/// If the handler returns a [`Later`](crate::Later), layers see a placeholder without content at once.
+/// Headers that a layer sets on it are added to the response when it has come, unless the response has
+/// them already. A layer that must see the response itself uses [`Later::map`](crate::Later::map), as
+/// all layers of [`layers`](crate::layers) do.
+///
 /// # Bodies that have not arrived
 ///
 /// If no handler needs a request's body, for example because no route matches, the request is

@@ -45,6 +45,12 @@ fn arrived(later: Later) -> Response {
     response
 }
 
+/// Responders are kept in lists that threads share.
+const _: fn() = || {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Responder>();
+};
+
 #[test]
 fn responder_wakes_once_and_gives_its_response() {
     let (responder, mut later) = Later::new();

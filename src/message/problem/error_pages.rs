@@ -9,11 +9,12 @@ use http::header::{
     CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     ETAG, HeaderName, HeaderValue, LAST_MODIFIED, VARY,
 };
+use log::error;
 
 use super::html_page::POLICY;
 use super::{FormatChoice, attached_problem};
 use crate::message::headers::vary::{merge_vary, vary};
-use crate::message::{Problem, Response};
+use crate::message::{Body, Problem, Response};
 
 /// Headers that describe the content, which a page replaces together with it. `Content-Range` is
 /// not among them: in an error it gives the length of the file (RFC 9110 section 14.4).
@@ -108,7 +109,11 @@ impl CustomErrorPages {
         };
         let request = request();
         let pages = self.0.as_ref();
-        if let Some(page) = pages.and_then(|pages| pages.page(&problem, &request)) {
+        if let Some(mut page) = pages.and_then(|pages| pages.page(&problem, &request)) {
+            if page.body().is_later() {
+                error!("an error page can't come later; it is sent without content");
+                *page.body_mut() = Body::empty();
+            }
             replace(response, page);
         } else if format_choice == FormatChoice::Default {
             replace(response, problem.to_response(&request));
