@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::{Error, ErrorCode};
 
-/// What an honest client may do at once.
+/// The points that an honest client may use at once.
 const CAPACITY: u32 = 1000;
 
-/// What is forgiven per second.
+/// The points that a client gets back per second.
 const PER_SECOND: u32 = 33;
 
 /// The bytes of content, in both directions, that forgive one.
@@ -93,7 +93,7 @@ impl AbuseKind {
         }
     }
 
-    /// What one costs. A reset wastes a decoded head and perhaps a handler. But a browser resets
+    /// The points that one costs. A reset wastes a decoded head and perhaps a handler. But a browser resets
     /// all requests of a page that is left, up to 100 at once, and may do so twice in a row. A
     /// response without a window wastes all of its work, but 100 that are paused at once are allowed.
     const fn cost(self) -> u32 {
@@ -111,7 +111,7 @@ impl AbuseKind {
 }
 
 /// The score of one connection: a bucket from which useless frames take, and which refills with time
-/// and with useful work. A client that empties it is told to calm down.
+/// and with useful work. The connection of a client that empties it ends with ENHANCE_YOUR_CALM.
 ///
 /// Small DATA frames cost nothing, because a gRPC client sends its messages in them. Their content
 /// needs no memory of its own, and windows and limits of bodies bound it as in HTTP/1.1.

@@ -161,7 +161,7 @@ impl Http2 {
         }
     }
 
-    /// Gives the windows back what handlers have read, and sends `100 Continue` to clients whose
+    /// Opens the windows by as much as handlers have read, and sends `100 Continue` to clients whose
     /// handlers wait for a body.
     pub(super) fn supply_streamed_bodies(&mut self, buffers: &mut WorkerBuffers) {
         let Some(mux) = self.mux.as_mut().filter(|_| self.streamed > 0) else {

@@ -26,7 +26,7 @@ const ALWAYS_KEPT: usize = 1024;
 /// request or soon after.
 const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The wait for the window of the connection, by streams whose own windows are open.
+/// The wait of streams for the window of the connection, while their own windows are open.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WindowWait {
     since: Instant,
@@ -245,7 +245,7 @@ impl Http2 {
         if let Some(mux) = &mut self.mux {
             mux.shut_down(ErrorCode::NoError, b"", buffers.write_queue.bytes());
             self.stats.add_goaway(ErrorCode::NoError);
-            // The client is told if the socket has room.
+            // The client receives it if the socket has room.
             io.send(buffers, service)?;
         }
         Ok(Flow::Return(DriveResult::Close(CloseReason::Idle)))

@@ -20,7 +20,7 @@ pub(in crate::connection) struct Stream {
     pub(super) step: Step,
 }
 
-/// What happens on a stream at the moment.
+/// The current step of a stream.
 #[derive(Debug, Default)]
 pub(super) enum Step {
     /// The head has just arrived.

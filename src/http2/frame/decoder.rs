@@ -13,7 +13,7 @@ use crate::http2::{Error, ErrorCode, StreamId};
 /// It enforces what frames alone show: lengths, numbers of streams, padding, that SETTINGS are
 /// first and that nothing interrupts a header block. It does not know the states of streams. Where
 /// RFC 9113 leaves the scope of an error to the receiver, it is the connection: only a broken peer
-/// sends a malformed frame, and an error of a stream would let it go on.
+/// sends a malformed frame, and after an error of a stream it could continue.
 ///
 /// ```
 /// use httpool::http2::{Frame, FrameDecoder};
@@ -71,7 +71,7 @@ impl FrameDecoder {
     ///
     /// # Errors
     ///
-    /// After an error of a stream, go on. After an error of the connection, do not call this again.
+    /// After an error of a stream, continue. After an error of the connection, do not call this again.
     pub fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Frame<'a>>, Error> {
         loop {
             match self.state {

@@ -50,9 +50,9 @@ impl<T: Default> Mux<T> {
         stream.map_or(0, |stream| stream.receive.size())
     }
 
-    /// The rest of a request is of no use: there are no more events of it. The client may go on to
-    /// send it. [Reset](Self::reset) the stream with NO_ERROR if it takes too long (RFC 9113 section
-    /// 8.1), but not at once: some clients lose the response then, although it came before.
+    /// The rest of a request is of no use: there are no more events of it. The client may still send
+    /// it. [Reset](Self::reset) the stream with NO_ERROR if it takes too long (RFC 9113 section 8.1),
+    /// but not at once: some clients lose the response then, although it came before.
     pub fn discard(&mut self, stream: StreamId) {
         if let Some(open) = self.streams.get_mut(stream)
             && open.request == RequestState::Receiving

@@ -52,7 +52,7 @@ pub struct MuxConfig {
     pub max_streams: u32,
     /// How much content of a request may arrive before the caller has released any.
     pub stream_window: u32,
-    /// The same for a stream whose window was [raised](Mux::raise_window).
+    /// How much content of a stream may arrive after its window was [raised](Mux::raise_window).
     pub max_stream_window: u32,
     /// How much content of all requests may be on its way.
     pub connection_window: u32,

@@ -11,7 +11,7 @@ const PING: [u8; 8] = *b"shutdown";
 pub(super) enum Shutdown {
     /// None.
     Open,
-    /// The client was told to open no more streams, and may not know yet.
+    /// The announcement is written, and the client may not have received it.
     Announced,
     /// It knows.
     Acknowledged,

@@ -36,7 +36,7 @@ const PADDED: u8 = 8;
 
 /// `GET / HTTP/2.0` to localhost, without a table.
 const GET: &[u8] = b"\x82\x84\x86\x01\x09localhost";
-/// The same with POST.
+/// `POST / HTTP/2.0` to localhost, without a table.
 const POST: &[u8] = b"\x83\x84\x86\x01\x09localhost";
 
 /// POST with a Content-Length of one digit.

@@ -239,7 +239,7 @@ fn a_client_that_gives_no_windows_again_and_again_is_disconnected() {
     assert!((100..110).contains(&resets), "{resets}");
 }
 
-/// A disk may block, and then the server would accept nobody.
+/// A disk may block, and then the server would accept no client.
 #[test]
 fn only_workers_read_files() {
     let now = Instant::now();
