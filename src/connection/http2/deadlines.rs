@@ -19,8 +19,9 @@ use crate::http2::{Error, ErrorCode, Mux, StreamId};
 use crate::message::Overload;
 use crate::message::request_error::RequestError;
 
-/// Bytes that a connection may keep beside its tables when the budget is used up: half a head.
-const ALWAYS_KEPT: usize = 1024;
+/// Bytes that a connection may keep beside its tables when the budget is used up: a request with
+/// few headers.
+const ALWAYS_KEPT: usize = 2048;
 
 /// How long the acknowledgement of our SETTINGS may take at least. Clients send it with their first
 /// request or soon after.

@@ -101,7 +101,7 @@ impl PartialRequest {
     pub(super) fn held(&self) -> usize {
         let head = self.request.as_ref().map_or(0, KeptRequest::held);
         let trailers = self.trailers.as_ref().map_or(0, Vec::capacity);
-        head + self.content.capacity() + trailers
+        size_of::<Self>() + head + self.content.capacity() + trailers
     }
 }
 

@@ -195,6 +195,6 @@ impl KeptRequest {
     /// The approximate memory of its head.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.head.len() + self.request.headers().len() * FIELD
+        self.head.len() + self.request.headers().capacity() * FIELD
     }
 }

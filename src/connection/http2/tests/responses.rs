@@ -276,7 +276,7 @@ fn a_used_up_budget_closes_no_connection_without_bodies() {
         assert_eq!(rig.frames(), response(number, b"yes"));
     }
     rig.send_request(5, "POST", false);
-    rig.send_data(5, &[b'x'; 2000], false);
+    rig.send_data(5, &[b'x'; 4000], false);
     rig.run(WakeReason::Ready, now);
     assert_eq!(rig.frames()[0], Seen::Headers(5, false), "a 413 or 503");
 }
