@@ -32,7 +32,8 @@ use super::{ClientInfo, Later, RawRequest, Upgrade};
 ///
 /// The body of a response is bytes in memory, or is read [from a reader](Self::from_reader) or
 /// [from a file](Self::from_file) while it is sent. A client that reads slowly occupies no worker:
-/// its connection is parked between two writes.
+/// its connection is parked between two writes. Content that [other threads send](Self::channel)
+/// occupies none while the response waits for it.
 ///
 /// ```
 /// use httpool::Body;

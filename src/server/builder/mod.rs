@@ -179,7 +179,8 @@ impl Builder {
     }
 
     /// Sets how long a client may read no byte of its response. Each byte restarts the timeout.
-    /// Afterwards the response is aborted. An HTTP/2 client that reads the connection, but gives no
+    /// Afterwards the response is aborted. The time in which a response waits for a handler, a reader
+    /// or another thread does not count. An HTTP/2 client that reads the connection, but gives no
     /// window for one response, loses only that response. Default:
     /// [`WRITE_TIMEOUT`](crate::defaults::WRITE_TIMEOUT).
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
