@@ -12,11 +12,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::Http2;
-use super::send::Next;
+use super::send::{Next, send_shared};
 use super::stream::{Outflow, Outgoing, Step};
 use crate::connection::WorkerBuffers;
 use crate::connection::body_writer;
-use crate::connection::write_queue::Memory;
+use crate::connection::write_queue::{COPIED_BODY, Insertions, Memory};
 use crate::http2::{Mux, StreamId};
 use crate::message::body::{BodySource, Polled, Reader};
 use crate::message::waker::Wake;
@@ -127,7 +127,8 @@ impl PolledOutflow {
         }
     }
 
-    /// Sends at most this much content, and as much as the windows allow. Small parts share a frame.
+    /// Sends at most this much content, and as much as the windows allow. Small parts share a frame, and
+    /// a large one is not copied.
     pub(super) fn send<T: Default>(
         &mut self,
         stream: StreamId,
@@ -135,11 +136,14 @@ impl PolledOutflow {
         mux: &mut Mux<T>,
         now: Instant,
         out: &mut Vec<u8>,
+        insertions: &mut Insertions,
     ) -> (usize, Next) {
         let mut sent = 0;
         while sent < most {
-            let room = (most - sent).min(Mux::<T>::MAX_DATA);
-            let (count, stop) = self.send_frame(stream, room, mux, now, out);
+            let (count, stop) = match self.refill(now) {
+                Ok(()) => self.send_ready(stream, most - sent, mux, now, out, insertions),
+                Err(stop) => (0, stop),
+            };
             sent += count;
             let next = match stop {
                 Stop::Full if count > 0 => continue,
@@ -154,6 +158,32 @@ impl PolledOutflow {
         (sent, Next::Send)
     }
 
+    /// Sends a large part from its own memory, or gathers small ones in a frame.
+    fn send_ready<T: Default>(
+        &mut self,
+        stream: StreamId,
+        most: usize,
+        mux: &mut Mux<T>,
+        now: Instant,
+        out: &mut Vec<u8>,
+        insertions: &mut Insertions,
+    ) -> (usize, Stop) {
+        // A small window may not be worth a frame for this much content.
+        mux.set_pending(stream, Some(self.ready()));
+        let room = most.min(mux.capacity(stream));
+        if room == 0 {
+            return (0, Stop::Full);
+        }
+        let count = self.ready().min(room);
+        if count > COPIED_BODY && insertions.has_room() {
+            let content = self.rest.share(count);
+            send_shared(&content, stream, false, mux, out, insertions);
+            self.advance(count);
+            return (count, Stop::Full);
+        }
+        self.send_frame(stream, room.min(Mux::<T>::MAX_DATA), mux, now, out)
+    }
+
     /// Sends one DATA frame of all that is there now and has room. It ends the stream with the
     /// content, unless trailers follow.
     fn send_frame<T: Default>(
@@ -164,25 +194,17 @@ impl PolledOutflow {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> (usize, Stop) {
-        if let Err(stop) = self.refill(now) {
-            return (0, stop);
-        }
-        // A small window may not be worth a frame for this much content.
-        mux.set_pending(stream, Some(self.ready()));
-        let room = room.min(mux.capacity(stream));
-        if room == 0 {
-            return (0, Stop::Full);
-        }
         let start = out.len();
         let content = start + Mux::<T>::DATA_HEADER;
         out.resize(content, 0);
         let stop = loop {
-            let left = room - (out.len() - content);
-            if left == 0 {
-                break Stop::Full;
-            }
             if let Err(stop) = self.refill(now) {
                 break stop;
+            }
+            let left = room - (out.len() - content);
+            let is_begun = left < room;
+            if left == 0 || is_begun && self.ready() > COPIED_BODY {
+                break Stop::Full;
             }
             let count = self.ready().min(left);
             out.extend_from_slice(&self.rest.left()[..count]);

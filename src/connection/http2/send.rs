@@ -182,7 +182,7 @@ impl Sending {
             }
             Outgoing::File(part) => send_file(part, stream, most, mux, out),
             Outgoing::Reader(outflow) => outflow.send(stream, most, mux, out),
-            Outgoing::Polled(outflow) => outflow.send(stream, PART, mux, now, out),
+            Outgoing::Polled(outflow) => outflow.send(stream, PART, mux, now, out, insertions),
         };
         self.note_progress(sent, now);
         next
@@ -230,7 +230,7 @@ impl Sending {
 }
 
 /// Sends content from its own memory.
-fn send_shared<T: Default>(
+pub(super) fn send_shared<T: Default>(
     content: &Bytes,
     stream: StreamId,
     is_last: bool,
