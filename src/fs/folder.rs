@@ -7,11 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{
-    Access, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags, accessat, fstat,
+    Access, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, Statx, accessat, fstat,
     openat2, stat, statx,
 };
 use rustix::io::{Errno, retry_on_intr};
 
+use super::open_files::{COMPARED, OpenFiles};
 use super::walk::open_beneath;
 
 /// How often a path is resolved again because folders on it were renamed concurrently.
@@ -43,6 +44,7 @@ pub enum Symlinks {
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     open: Arc<OwnedFd>,
+    files: Arc<OpenFiles>,
     identity: Identity,
     symlinks: Symlinks,
     resolver: Resolver,
@@ -67,7 +69,7 @@ enum Resolver {
 /// A path that was opened.
 #[derive(Debug)]
 pub(crate) enum Opened {
-    File(File, Metadata),
+    File(Arc<File>, Metadata),
     Folder,
 }
 
@@ -81,6 +83,10 @@ pub(crate) enum OpenError {
     /// The system can't open it now, but may be able to later.
     Busy(io::Error),
     Failed(io::Error),
+}
+
+fn file_type(status: &Statx) -> FileType {
+    FileType::from_raw_mode(status.stx_mode.into())
 }
 
 impl Identity {
@@ -129,6 +135,7 @@ impl Folder {
         Ok(Self {
             identity: Identity::of(&fstat(&open)?),
             open: Arc::new(open),
+            files: Arc::default(),
             symlinks,
             resolver,
         })
@@ -140,6 +147,8 @@ impl Folder {
 
     pub(crate) fn set_symlinks(&mut self, symlinks: Symlinks) {
         self.symlinks = symlinks;
+        // Files that were opened under other rules do not count.
+        self.files = Arc::default();
     }
 
     /// Opens the file at this relative path without blocking, or finds that it is a folder.
@@ -148,8 +157,35 @@ impl Folder {
     /// example, a process that waits for a reader of a pipe would continue, and would be killed by
     /// `SIGPIPE` once the pipe is closed. A symbolic link may lead this check out of the folder. In
     /// that case nothing is opened, because opening itself stays inside the folder.
+    ///
+    /// A file that is still open from an earlier request, and has not changed, is not opened again.
     pub(crate) fn open_path(&self, path: &[u8]) -> Result<Opened, OpenError> {
-        let flags = match self.file_type(path) {
+        let status = self.status(path);
+        if let Ok(status) = &status
+            && let Some((file, metadata)) = self.files.get(path, status)
+        {
+            return Ok(Opened::File(file, metadata));
+        }
+        let file_type = status.map(|status| file_type(&status));
+        let mut opened = self.open_now(path, file_type);
+        if let Err(OpenError::Busy(_)) = &opened
+            && self.files.close_all()
+        {
+            opened = self.open_now(path, file_type);
+        }
+        match &opened {
+            Ok(Opened::File(file, metadata)) => self.files.keep(path, file, metadata),
+            _ => self.files.close(path),
+        }
+        opened
+    }
+
+    fn open_now(
+        &self,
+        path: &[u8],
+        file_type: Result<FileType, Errno>,
+    ) -> Result<Opened, OpenError> {
+        let flags = match file_type {
             Ok(FileType::RegularFile) => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
             // A folder is found even if it may not be read.
             Ok(FileType::Directory) => OFlags::PATH | OFlags::DIRECTORY,
@@ -161,7 +197,7 @@ impl Folder {
         let file = File::from(self.resolve(path, flags)?);
         let metadata = file.metadata().map_err(OpenError::Failed)?;
         if metadata.is_file() {
-            Ok(Opened::File(file, metadata))
+            Ok(Opened::File(Arc::new(file), metadata))
         } else if metadata.is_dir() {
             Ok(Opened::Folder)
         } else {
@@ -191,11 +227,10 @@ impl Folder {
         }
     }
 
-    /// Returns the type of a path, following all symbolic links.
-    fn file_type(&self, path: &[u8]) -> Result<FileType, Errno> {
+    /// Returns the metadata of a path, following all symbolic links.
+    fn status(&self, path: &[u8]) -> Result<Statx, Errno> {
         let path = if path.is_empty() { b"." } else { path };
-        let status = statx(&*self.open, path, AtFlags::NO_AUTOMOUNT, StatxFlags::TYPE)?;
-        Ok(FileType::from_raw_mode(status.stx_mode.into()))
+        statx(&*self.open, path, AtFlags::NO_AUTOMOUNT, COMPARED)
     }
 
     /// Opens a path without leaving the folder, even if files are renamed or linked concurrently:

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "files")]
 pub(crate) mod folder;
+#[cfg(feature = "files")]
+mod open_files;
 pub(crate) mod regular_file;
 #[cfg(feature = "files")]
 pub(crate) mod root;

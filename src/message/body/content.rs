@@ -237,7 +237,7 @@ pub(crate) struct ClientGone;
 /// The part of a file that is to be sent.
 #[derive(Debug)]
 pub(crate) struct FilePart {
-    pub(crate) file: File,
+    pub(crate) file: Arc<File>,
     /// The position of the next byte.
     pub(crate) offset: u64,
     /// The announced bytes that are left.

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::mem;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use http::HeaderValue;
@@ -145,6 +146,11 @@ impl Body {
     /// A whole [`File`] is a [response](crate::IntoResponse) by itself.
     #[must_use]
     pub fn from_file(file: File, bytes: Range<u64>) -> Self {
+        Self::from_shared_file(Arc::new(file), bytes)
+    }
+
+    /// The same for a file that others read, too.
+    pub(crate) fn from_shared_file(file: Arc<File>, bytes: Range<u64>) -> Self {
         Content::File(FilePart {
             file,
             offset: bytes.start,

@@ -54,6 +54,9 @@ const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 /// folders. Only regular files are served. Names that begin with a dot are not served, except
 /// `/.well-known/`.
 ///
+/// The last 32 files of up to 1 MiB stay open. A request for one of them looks at the metadata of its
+/// path, and opens the file again if the path names another one or anything about it has changed.
+///
 /// For a path that ends with a slash, the `index.html` of that folder is served. The path of a
 /// folder without the slash is redirected to the path with it.
 ///

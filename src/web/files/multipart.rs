@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 use std::vec;
 
 use http::HeaderValue;
@@ -29,7 +30,7 @@ impl Boundary {
 
 /// The body: the given ranges of a file of this length and type, each with its headers.
 pub(crate) fn body(
-    file: File,
+    file: Arc<File>,
     length: u64,
     media_type: &HeaderValue,
     parts: &[Range<u64>],
@@ -61,7 +62,7 @@ pub(crate) fn body(
 /// Reads one piece after another.
 #[derive(Debug)]
 struct Reader {
-    file: File,
+    file: Arc<File>,
     piece: Option<Piece>,
     pieces: vec::IntoIter<Piece>,
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{
@@ -28,7 +29,7 @@ const MAX_HEADERS: usize = 8;
 /// The selected representation (RFC 9110 section 3.2).
 #[derive(Debug)]
 pub(crate) struct Representation {
-    file: File,
+    file: Arc<File>,
     length: u64,
     media_type: HeaderValue,
     coding: Option<ContentCoding>,
@@ -44,7 +45,7 @@ pub(crate) struct Caching<'a> {
 
 impl Representation {
     pub(crate) fn new(
-        file: File,
+        file: Arc<File>,
         metadata: &Metadata,
         media_type: HeaderValue,
         coding: Option<ContentCoding>,
@@ -89,7 +90,7 @@ impl Representation {
 
     fn whole(self, caching: Caching<'_>) -> Response {
         let headers = self.content_headers(self.media_type.clone(), caching);
-        let body = Body::from_file(self.file, 0..self.length);
+        let body = Body::from_shared_file(self.file, 0..self.length);
         response(StatusCode::OK, headers, body)
     }
 
@@ -97,7 +98,7 @@ impl Representation {
         let mut headers = self.content_headers(self.media_type.clone(), caching);
         let bytes = format!("{}-{}", part.start, part.end - 1);
         headers.insert(CONTENT_RANGE, content_range(&bytes, self.length));
-        let body = Body::from_file(self.file, part);
+        let body = Body::from_shared_file(self.file, part);
         response(StatusCode::PARTIAL_CONTENT, headers, body)
     }
 

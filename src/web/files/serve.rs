@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fs::{File, Metadata};
 use std::io;
+use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, StatusCode, Uri};
@@ -161,7 +162,7 @@ impl ServeDir {
         &self,
         root: &Folder,
         path: &[u8],
-        file: File,
+        file: Arc<File>,
         metadata: &Metadata,
         request: &Request,
     ) -> Representation {
