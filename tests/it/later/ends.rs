@@ -1,11 +1,13 @@
-//! How the wait for a later response ends on HTTP/1.1 in unusual cases.
+//! How the wait for a later response ends in unusual cases.
 
+use std::thread;
 use std::time::Duration;
 
-use httpool::{Later, Upgrade};
+use httpool::http2::ErrorCode;
+use httpool::{IntoResponse, Later, Layered, Next, Request, Upgrade};
 
 use super::{Desk, serve};
-use crate::support::{SOON, Transport, request};
+use crate::support::{Gate, Http2Client, SOON, TestServer, Transport, request};
 
 #[test]
 fn later_response_may_come_later_again() {
@@ -57,7 +59,7 @@ fn upgrade_may_come_later() {
 #[test]
 fn response_that_came_before_the_wait_is_sent() {
     let (_desk, handler) = Desk::new();
-    let respond = move |_: httpool::Request| {
+    let respond = move |_: Request| {
         let (responder, later) = Later::new();
         responder
             .respond("at once")
@@ -65,12 +67,80 @@ fn response_that_came_before_the_wait_is_sent() {
         drop(handler.clone());
         later
     };
-    let server = crate::support::TestServer::spawn(|builder| builder, respond);
+    let server = TestServer::spawn(|builder| builder, respond);
     let mut client = server.connect();
     client.send(request::get("/").repeat(100));
     for _ in 0..100 {
         client.expect_body("at once");
     }
+}
+
+#[test]
+fn waiting_request_is_never_shed() {
+    let gate = Gate::new();
+    let waiter = gate.waiter();
+    let (desk, handler) = Desk::new();
+    let layer = move |request: Request, next: Next<'_>| {
+        if request.uri().path() == "/gate" {
+            waiter.wait();
+            return "gate".into_response();
+        }
+        next.run(request)
+    };
+    let server = Transport::Tcp.spawn(
+        |builder| builder.workers(1).queue_timeout(SOON),
+        Layered::new(handler).layer(layer),
+    );
+    let mut waiting = server.connect();
+    waiting.get("/");
+    let responder = desk.next();
+    let mut blocked = server.connect();
+    blocked.get("/gate");
+    gate.expect_arrived(1);
+    responder.respond("hello").expect("the client waits");
+    // A request that has come after the response is shed.
+    server.connect().get("/now").expect_status(503);
+    gate.open();
+    waiting.expect_body("hello");
+    blocked.expect_body("gate");
+}
+
+#[test]
+fn responses_and_lost_clients_race() {
+    const CLIENTS: usize = 16;
+    let (server, desk) = serve(Transport::Tcp);
+    for _ in 0..20 {
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.get("/");
+        }
+        let mut over_http2 = Http2Client::connect(&server);
+        let streams: Vec<_> = (0..CLIENTS).map(|_| over_http2.get("/")).collect();
+        let responders: Vec<_> = (0..2 * CLIENTS).map(|_| desk.next()).collect();
+        let responding = thread::spawn(move || {
+            for responder in responders {
+                // Some clients have left.
+                let _ = responder.respond("hello");
+            }
+        });
+        for (index, mut client) in clients.into_iter().enumerate() {
+            match index % 2 {
+                0 => client.reset(),
+                _ => {
+                    client.expect_body("hello");
+                }
+            }
+        }
+        for (index, stream) in streams.into_iter().enumerate() {
+            if index % 2 == 0 {
+                over_http2.reset(stream, ErrorCode::Cancel);
+            } else {
+                over_http2.expect_body(stream, "hello");
+            }
+        }
+        responding.join().expect("the thread responds to all");
+    }
+    server.expect_open(0);
 }
 
 #[test]
