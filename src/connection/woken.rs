@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::WorkerBuffers;
 use super::waker::ConnectionWaker;
-use crate::message::waker::Wake;
+use crate::message::waker::{Wake, WakeBatch};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, ignore_poison};
 
@@ -80,19 +80,30 @@ impl<S> Shared<S> {
     }
 }
 
-impl<S: Copy + Send + Sync> Wake for StreamWaker<S> {
-    fn wake(&self) {
+impl<S: Copy> StreamWaker<S> {
+    /// Notes the stream. Returns whether the connection must be woken: whoever notes the first stream
+    /// wakes it for all of them.
+    fn note(&self) -> bool {
         let mut list = self.shared.lock();
         if self.next_round.load(Ordering::Relaxed) > list.round {
-            return;
+            return false;
         }
         self.next_round.store(list.round + 1, Ordering::Relaxed);
-        let is_first = list.streams.is_empty();
         list.streams.push(self.stream);
-        drop(list);
-        // Whoever noted the first stream wakes the connection for all of them.
-        if is_first {
+        list.streams.len() == 1
+    }
+}
+
+impl<S: Copy + Send + Sync> Wake for StreamWaker<S> {
+    fn wake(&self) {
+        if self.note() {
             self.shared.connection.wake();
+        }
+    }
+
+    fn wake_in(&self, batch: &mut WakeBatch) {
+        if self.note() {
+            self.shared.connection.wake_in(batch);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What lets another thread have a response continued.
 
+use std::mem;
+use std::ptr;
 use std::sync::Arc;
 use std::thread::{self, Thread};
 
@@ -8,8 +10,70 @@ use std::thread::{self, Thread};
 pub(crate) trait Wake: Send + Sync {
     fn wake(&self);
 
+    /// Wakes like [`wake`](Self::wake), but leaves it to the batch to wake threads for that.
+    fn wake_in(&self, _batch: &mut WakeBatch) {
+        self.wake();
+    }
+
     /// Whether the server has begun to shut down.
     fn is_draining(&self) -> bool;
+}
+
+/// The threads that continue responses.
+pub(crate) trait WorkerPool: Send + Sync {
+    /// Wakes as many threads as the queued work is worth.
+    fn wake_workers(&self);
+}
+
+/// Responses that are continued together. To wake a thread for each would cost more than to continue
+/// it. So the threads are woken for many of them, and for the last ones when the batch is dropped.
+#[derive(Default)]
+pub(crate) struct WakeBatch {
+    pool: Option<Arc<dyn WorkerPool>>,
+    /// Responses queued since the last wake-up.
+    queued: usize,
+}
+
+impl WakeBatch {
+    /// As many as are queued before a wake-up: so few that the threads begin early, and so many that the
+    /// wake-up costs little.
+    const SIZE: usize = 64;
+
+    /// Notes that a response was queued for this pool.
+    pub(crate) fn note_queued(&mut self, pool: Arc<dyn WorkerPool>) {
+        let is_same =
+            |last: &Arc<dyn WorkerPool>| ptr::addr_eq(Arc::as_ptr(last), Arc::as_ptr(&pool));
+        if !self.pool.as_ref().is_some_and(is_same) {
+            self.flush();
+            self.pool = Some(pool);
+        }
+        self.queued += 1;
+        if self.queued == Self::SIZE {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        if mem::take(&mut self.queued) > 0
+            && let Some(pool) = &self.pool
+        {
+            pool.wake_workers();
+        }
+    }
+}
+
+impl Drop for WakeBatch {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// Wakes all of these.
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Arc<dyn Wake>>) {
+    let mut batch = WakeBatch::default();
+    for waker in wakers {
+        waker.wake_in(&mut batch);
+    }
 }
 
 /// Wakes the thread that created it. It is for content that is read without a connection.

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use super::ServerState;
 use super::poller::{Delivery, Token};
-use super::task::{ReadyTask, Task};
+use super::task::ReadyTask;
 use crate::connection::Phase;
 use crate::connection::WakeReason;
 use crate::connection::waker::{Alarm, ConnectionWaker, WakerSource};
-use crate::message::waker::Wake;
+use crate::message::waker::{Wake, WakeBatch, WorkerPool};
 
 /// Names a connection without owning it or its server.
 pub(super) struct ServerConnectionWaker {
@@ -46,15 +46,19 @@ impl WakerSource for ServerWakerSource {
 
 impl Wake for ServerConnectionWaker {
     fn wake(&self) {
-        let Some(shared) = self.shared.upgrade() else {
-            return;
-        };
-        match shared.poller.wake(self.token) {
-            Delivery::Taken(task, wake) => shared.hand_over(ready(task, wake)),
-            Delivery::Lent => {}
-            Delivery::Left => return,
+        if let Some(shared) = self.shared.upgrade()
+            && shared.queue_woken(self.token)
+        {
+            shared.wake_for_queued();
         }
-        shared.idle_workers.start_detector_for_lent();
+    }
+
+    fn wake_in(&self, batch: &mut WakeBatch) {
+        if let Some(shared) = self.shared.upgrade()
+            && shared.queue_woken(self.token)
+        {
+            batch.note_queued(shared);
+        }
     }
 
     fn is_draining(&self) -> bool {
@@ -68,17 +72,46 @@ impl ConnectionWaker for ServerConnectionWaker {
             return;
         };
         if let Some(task) = shared.poller.reclaim(self.token) {
-            shared.hand_over(ready(task, WakeReason::Ready));
+            shared.hand_over(ReadyTask {
+                task,
+                wake: WakeReason::Ready,
+                since: Some(Instant::now()),
+            });
         }
         // If no worker is free, the acceptor drives the connection.
         shared.idle_workers.start_detector_for_lent();
     }
 }
 
-fn ready(task: Box<Task>, wake: WakeReason) -> ReadyTask {
-    ReadyTask {
-        task,
-        wake,
-        since: Some(Instant::now()),
+impl WorkerPool for ServerState {
+    fn wake_workers(&self) {
+        self.idle_workers.wake_if_core_is_free();
+    }
+}
+
+impl ServerState {
+    /// Queues a connection that another thread wakes. Returns whether a worker is needed for it.
+    fn queue_woken(&self, token: Token) -> bool {
+        match self.poller.wake(token) {
+            Delivery::Taken(task, wake) => {
+                // It waits for no worker's answer, so its wait is not measured and it is not shed.
+                let since = None;
+                self.woken.put(ReadyTask { task, wake, since });
+                true
+            }
+            Delivery::Lent => {
+                self.idle_workers.start_detector_for_lent();
+                false
+            }
+            Delivery::Left => false,
+        }
+    }
+
+    /// Wakes a worker for a queued connection. If no worker is free, the acceptor may drive it.
+    fn wake_for_queued(&self) {
+        match self.idle_workers.has_idle() {
+            true => self.idle_workers.wake_one(),
+            false => self.idle_workers.start_detector_for_lent(),
+        }
     }
 }

@@ -28,6 +28,7 @@ mod shutdown_callbacks;
 #[cfg(test)]
 mod test_state;
 mod timers;
+mod woken_channel;
 mod worker;
 
 use std::fmt;
@@ -53,6 +54,7 @@ use self::stats::Stats;
 use self::task::{ReadyTask, Task};
 use self::timers::Timers;
 use self::waker::Waker;
+use self::woken_channel::WokenChannel;
 use self::worker::Worker;
 use self::worker_activity::WorkerActivity;
 #[cfg(feature = "http2")]
@@ -119,6 +121,7 @@ struct ServerState {
     poller: Poller<Box<Task>, Reply>,
     ready_tx: Sender<ReadyTask>,
     ready_rx: Arc<Receiver<ReadyTask>>,
+    woken: WokenChannel,
     idle_workers: IdleWorkers,
     stats: Arc<Stats>,
     activity: Arc<WorkerActivity>,
@@ -207,6 +210,7 @@ impl Server {
             max_connections: self.max_connections,
             ready_tx: self.ready_tx,
             ready_rx: self.ready_rx,
+            woken: WokenChannel::new(),
             idle_workers: IdleWorkers::new(
                 Arc::clone(&self.activity),
                 thread::available_parallelism().map_or(1, usize::from),
@@ -261,6 +265,24 @@ impl ServerState {
     fn hand_over(&self, ready: ReadyTask) {
         self.enqueue(ready);
         self.idle_workers.wake_one();
+    }
+
+    /// Takes a connection from a channel.
+    fn take_queued(&self, is_woken_first: bool) -> Option<ReadyTask> {
+        let take_ready = || self.ready_rx.try_recv().ok();
+        match is_woken_first {
+            true => self.woken.take().or_else(take_ready),
+            false => take_ready().or_else(|| self.woken.take()),
+        }
+    }
+
+    /// Connections in both channels.
+    fn queued(&self) -> usize {
+        self.ready_rx.len() + self.woken.len()
+    }
+
+    fn has_queued(&self) -> bool {
+        self.queued() > 0
     }
 
     fn poll(&self, events: &mut Events, timeout: Option<Duration>) {

@@ -12,6 +12,7 @@ use super::stats::Stats;
 use super::task::Task;
 use super::timers::Timers;
 use super::waker::Waker;
+use super::woken_channel::WokenChannel;
 use super::worker_activity::WorkerActivity;
 use crate::connection::config::Config;
 use crate::connection::phase::PhaseCell;
@@ -61,6 +62,7 @@ pub(super) fn server_state(
         max_connections: MAX_CONNECTIONS,
         ready_tx,
         ready_rx: Arc::new(ready_rx),
+        woken: WokenChannel::new(),
         idle_workers: IdleWorkers::new(
             Arc::clone(&activity),
             workers,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::waker::Waker;
 use crate::connection::waker::Alarm;
-use crate::message::waker::Wake;
+use crate::message::waker::{Wake, wake_all};
 use crate::sync::{Mutex, MutexGuard, ignore_poison};
 
 /// The timers of a server.
@@ -84,9 +84,7 @@ impl Timers {
         let due = std::mem::replace(&mut entries.by_time, left);
         // A waker takes other locks, and may drop the last share of something.
         drop(entries);
-        for waker in due.into_values() {
-            waker.wake();
-        }
+        wake_all(due.into_values());
     }
 
     /// The number of timers.

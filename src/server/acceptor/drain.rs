@@ -143,7 +143,7 @@ impl Acceptor {
         shared.idle_workers.wake_all();
         let workers = mem::take(&mut self.workers);
         let stuck = join_workers(workers, &shared.activity, &self.workers_done, STOP_GRACE);
-        while let Ok(ready) = shared.ready_rx.try_recv() {
+        while let Some(ready) = shared.take_queued(false) {
             shared.abort(ready.task);
         }
         shared.abort_parked();

@@ -13,6 +13,7 @@
 //! * A handler blocks, so its worker is stuck in a turn while work waits or no worker polls. This
 //!   can't be predicted, so [`StallDetector`] checks for it once a millisecond.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool as StdAtomicBool;
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub(super) struct IdleWorkers {
     /// How many workers can run at once.
     cores: usize,
     waker: Waker,
-    /// Workers that poll or sleep, readable without the lock.
+    /// Workers that poll or sleep and are not woken, readable without the lock.
     idle: AtomicUsize,
     state: Mutex<IdleState>,
     wakeup: Condvar,
@@ -58,9 +59,23 @@ pub(super) struct IdleWorkers {
 
 #[derive(Debug, Default)]
 struct IdleState {
-    /// Whether an idle worker waits in the poller.
-    is_polling: bool,
+    polling: Polling,
+    /// Workers that sleep and are not woken.
     sleeping: usize,
+    /// Workers that were woken and still have to notice it. Others need not wake them again: they look
+    /// for work when they run.
+    woken: usize,
+}
+
+/// Whether an idle worker waits in the poller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Polling {
+    #[default]
+    Nobody,
+    /// A worker waits.
+    Waiting,
+    /// The waker was called for it.
+    Woken,
 }
 
 /// A moving average of a worker's recent turn times.
@@ -116,14 +131,15 @@ impl IdleWorkers {
             self.idle.fetch_sub(1, Ordering::SeqCst);
             return IdleAction::Retry;
         }
-        if !state.is_polling {
-            state.is_polling = true;
+        if state.polling == Polling::Nobody {
+            state.polling = Polling::Waiting;
             return IdleAction::Poll;
         }
         state.sleeping += 1;
-        state = ignore_poison(self.wakeup.wait(state));
-        state.sleeping = state.sleeping.saturating_sub(1);
-        self.idle.fetch_sub(1, Ordering::SeqCst);
+        while state.woken == 0 {
+            state = ignore_poison(self.wakeup.wait(state));
+        }
+        state.woken -= 1;
         IdleAction::Retry
     }
 
@@ -133,13 +149,16 @@ impl IdleWorkers {
     /// does.
     pub(super) fn stop_polling(&self, turn_time: &TurnTime) {
         let mut state = self.lock();
-        state.is_polling = false;
-        self.idle.fetch_sub(1, Ordering::SeqCst);
+        if mem::take(&mut state.polling) == Polling::Waiting {
+            self.idle.fetch_sub(1, Ordering::SeqCst);
+        }
         let has_sleeper = state.sleeping > 0;
-        drop(state);
         if has_sleeper && turn_time.justifies_wakeup() {
-            self.wakeup.notify_one();
-        } else if has_sleeper || turn_time.exceeds_tick() {
+            self.wake_sleeper(state);
+            return;
+        }
+        drop(state);
+        if has_sleeper || turn_time.exceeds_tick() {
             self.start_detector();
         }
     }
@@ -153,7 +172,7 @@ impl IdleWorkers {
 
     /// Whether no worker has polled for events since the last call, and none polls now.
     pub(super) fn is_neglected(&self) -> bool {
-        !self.was_polled.swap(false, Ordering::Relaxed) && !self.lock().is_polling
+        !self.was_polled.swap(false, Ordering::Relaxed) && !self.lock().is_polled()
     }
 
     /// Wakes an idle worker for the work that a busy worker leaves in the channel, if the work
@@ -173,27 +192,67 @@ impl IdleWorkers {
         }
     }
 
-    /// Wakes one idle worker, if there is one, for work that any worker may take.
+    /// Wakes an idle worker for work that many clients wait for, if a core is free for it. Otherwise
+    /// starts the stall detector, in case that the running workers are stuck.
+    pub(super) fn wake_if_core_is_free(&self) {
+        fence(Ordering::SeqCst);
+        let idle = self.idle.load(Ordering::SeqCst);
+        if idle > 0 && self.activity.workers() - idle < self.cores {
+            self.wake_one();
+        } else {
+            self.start_detector_for_lent();
+        }
+    }
+
+    /// Wakes one idle worker, if there is one, for work that any worker may take. A worker that was
+    /// woken and does not run yet is not woken again, so many calls in a row cost few system calls.
     pub(super) fn wake_one(&self) {
         if !self.has_idle() {
             return;
         }
-        // The lock is released first, because the woken worker takes it.
-        let IdleState {
-            is_polling,
-            sleeping,
-        } = *self.lock();
-        if sleeping > 0 {
-            self.wakeup.notify_one();
-        } else if is_polling {
+        let mut state = self.lock();
+        if state.sleeping > 0 {
+            self.wake_sleeper(state);
+        } else if state.polling == Polling::Waiting {
+            state.polling = Polling::Woken;
+            self.idle.fetch_sub(1, Ordering::SeqCst);
+            drop(state);
             self.waker.wake();
+        }
+    }
+
+    /// Wakes a worker that sleeps.
+    fn wake_sleeper(&self, mut state: MutexGuard<'_, IdleState>) {
+        state.sleeping -= 1;
+        state.woken += 1;
+        self.idle.fetch_sub(1, Ordering::SeqCst);
+        // The lock is released first, because the woken worker takes it.
+        drop(state);
+        self.wakeup.notify_one();
+    }
+
+    /// Notes that a thread which has other work received the event that was to wake the polling worker.
+    /// The polling worker may not have noticed, so it counts as idle again; wake a worker if work
+    /// waits.
+    pub(super) fn return_wakeup(&self) {
+        let mut state = self.lock();
+        if state.polling == Polling::Woken {
+            state.polling = Polling::Waiting;
+            self.idle.fetch_add(1, Ordering::SeqCst);
         }
     }
 
     /// Wakes all idle workers.
     pub(super) fn wake_all(&self) {
-        let _state = self.lock();
+        let mut state = self.lock();
+        let sleeping = mem::take(&mut state.sleeping);
+        state.woken += sleeping;
+        self.idle.fetch_sub(sleeping, Ordering::SeqCst);
         self.wakeup.notify_all();
+        if state.polling == Polling::Waiting {
+            state.polling = Polling::Woken;
+            self.idle.fetch_sub(1, Ordering::SeqCst);
+        }
         self.waker.wake();
     }
 
@@ -207,7 +266,7 @@ impl IdleWorkers {
     /// Whether no worker polls although one sleeps, or because all are within turns.
     fn is_unpolled(&self) -> bool {
         let state = self.lock();
-        !state.is_polling && (state.sleeping > 0 || self.activity.counts().all(is_in_turn))
+        !state.is_polled() && (state.sleeping > 0 || self.activity.counts().all(is_in_turn))
     }
 
     /// Starts the stall detector unless it runs.
@@ -228,6 +287,12 @@ impl IdleWorkers {
 
     fn lock(&self) -> MutexGuard<'_, IdleState> {
         ignore_poison(self.state.lock())
+    }
+}
+
+impl IdleState {
+    fn is_polled(&self) -> bool {
+        self.polling != Polling::Nobody
     }
 }
 

@@ -28,6 +28,13 @@ fn expect_poll(idle_workers: &IdleWorkers) {
     assert_eq!(idle_workers.wait_for_work(|| false), IdleAction::Poll);
 }
 
+/// The polling worker was woken, has no work, and polls again.
+#[track_caller]
+fn poll_again(idle_workers: &IdleWorkers) {
+    idle_workers.stop_polling(&TurnTime::default());
+    expect_poll(idle_workers);
+}
+
 /// Lets this many workers wait and returns once they sleep. Each worker reports its wake-up.
 fn sleepers(idle_workers: &Arc<IdleWorkers>, count: usize) -> Receiver<IdleAction> {
     let (woken, receiver) = mpsc::channel();
@@ -100,6 +107,53 @@ fn wake_one_prefers_a_sleeping_worker() {
         fired(&idle_workers.waker),
         "only the polling worker is left"
     );
+}
+
+#[test]
+fn woken_workers_are_not_woken_again() {
+    let idle_workers = idle_workers(3, 3);
+    expect_poll(&idle_workers);
+    let woken = sleepers(&idle_workers, 2);
+    (0..3).for_each(|_| idle_workers.wake_one());
+    assert!(!idle_workers.has_idle());
+    assert!(fired(&idle_workers.waker));
+    (0..100).for_each(|_| idle_workers.wake_one());
+    assert!(!fired(&idle_workers.waker));
+    (0..2).for_each(|_| expect_woken(&woken));
+    poll_again(&idle_workers);
+    idle_workers.wake_one();
+    assert!(fired(&idle_workers.waker));
+}
+
+#[test]
+fn returned_wake_up_leaves_the_worker_idle() {
+    let idle_workers = idle_workers(1, 1);
+    idle_workers.return_wakeup();
+    assert!(!idle_workers.has_idle(), "no worker was woken");
+    expect_poll(&idle_workers);
+    idle_workers.wake_one();
+    assert!(fired(&idle_workers.waker));
+    idle_workers.return_wakeup();
+    assert!(idle_workers.has_idle());
+    idle_workers.wake_one();
+    assert!(fired(&idle_workers.waker), "it is woken again");
+    // The worker notices the second wake-up before the first one is returned.
+    idle_workers.stop_polling(&TurnTime::default());
+    idle_workers.return_wakeup();
+    assert!(!idle_workers.has_idle());
+}
+
+#[test]
+fn batch_wakes_a_worker_only_for_a_free_core() {
+    let idle_workers = idle_workers(3, 2);
+    expect_poll(&idle_workers);
+    idle_workers.wake_if_core_is_free();
+    assert!(!fired(&idle_workers.waker), "two workers run");
+    assert!(fired(&idle_workers.acceptor_waker), "they may be stuck");
+    let woken = sleepers(&idle_workers, 1);
+    idle_workers.wake_if_core_is_free();
+    expect_woken(&woken);
+    assert!(!fired(&idle_workers.waker));
 }
 
 #[test]
@@ -195,6 +249,7 @@ fn long_work_is_worth_a_wake_up() {
     // Two workers are busy, as many as can run.
     expect_poll(&idle_workers);
     check(&idle_workers, 1, &slow(), true, false);
+    poll_again(&idle_workers);
     check(&idle_workers, 90, &quick, false, true);
     // One worker is busy.
     idle_workers.idle.fetch_add(1, Ordering::SeqCst);
@@ -222,6 +277,7 @@ fn detector_wakes_a_worker_if_another_is_stuck_and_work_waits() {
     );
     stall_detector.tick(&idle_workers, || true);
     assert!(fired(&idle_workers.waker));
+    poll_again(&idle_workers);
 
     // A worker that begins turn after turn is not stuck, although every check finds it in a turn.
     for _ in 0..5 {

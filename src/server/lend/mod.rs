@@ -134,11 +134,10 @@ impl ServerState {
         }
     }
 
-    /// Whether work waits that another thread could do: in the ready channel, or on a lent connection.
+    /// Whether work waits that another thread could do: in a channel, or on a lent connection.
     pub(super) fn has_waiting_work(&self) -> bool {
         let is_ready = |token| self.poller.is_ready_while_lent(token);
-        !self.ready_rx.is_empty()
-            || (self.activity.lent().flatten()).any(|lent| is_ready(lent.token))
+        self.has_queued() || (self.activity.lent().flatten()).any(|lent| is_ready(lent.token))
     }
 }
 

@@ -106,6 +106,9 @@ impl LoadShedder {
                 false => Some(ready),
             }
         });
+        if self.events.waker_fired() {
+            shared.idle_workers.return_wakeup();
+        }
         if is_any_queued || self.events.waker_fired() {
             shared.idle_workers.wake_one();
         }

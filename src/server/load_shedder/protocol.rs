@@ -83,9 +83,10 @@ impl LoadShedder {
         }
     }
 
-    /// Drives the multiplexed connections in the ready channel if no worker is free. All connections
-    /// keep their order and the time since when they wait.
+    /// Drives the multiplexed connections in the channels if no worker is free. All connections keep
+    /// their order and the time since when they wait.
     pub(super) fn drive_queued(&mut self, shared: &ServerState) {
+        self.drive_woken(shared);
         for _ in 0..shared.ready_rx.len() {
             if shared.idle_workers.has_idle() {
                 return;
@@ -101,6 +102,25 @@ impl LoadShedder {
                 Some(ready) => shared.hand_over(ready),
                 // It has left the channel, and no wait was counted.
                 None => self.requeued += 1,
+            }
+        }
+    }
+
+    fn drive_woken(&mut self, shared: &ServerState) {
+        for _ in 0..shared.woken.len() {
+            if !shared.woken.has_multiplexed() || shared.idle_workers.has_idle() {
+                return;
+            }
+            let Some(ready) = shared.woken.take() else {
+                return;
+            };
+            let left = match ready.task.connection.is_multiplexed() {
+                true => shared.drive_protocol(&mut self.buffers, ready),
+                false => Some(ready),
+            };
+            if let Some(ready) = left {
+                shared.woken.put(ready);
+                shared.idle_workers.wake_one();
             }
         }
     }

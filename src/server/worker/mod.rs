@@ -70,14 +70,16 @@ impl Worker {
             if self.shared.phase() == Phase::Stopped {
                 return None;
             }
-            if let Ok(ready) = self.shared.ready_rx.try_recv() {
+            // Neither requests nor connections that other threads have woken wait for all of the others.
+            let is_woken_first = self.drives.is_multiple_of(2);
+            if let Some(ready) = self.shared.take_queued(is_woken_first) {
                 if was_idle {
                     self.wake_if_worth();
                 }
                 return Some(ready);
             }
             let shared = &self.shared;
-            let has_work = || !shared.ready_rx.is_empty() || shared.phase() == Phase::Stopped;
+            let has_work = || shared.has_queued() || shared.phase() == Phase::Stopped;
             was_idle = true;
             if shared.idle_workers.wait_for_work(has_work) == IdleAction::Retry {
                 continue;
@@ -107,19 +109,20 @@ impl Worker {
             self.wake_if_worth();
         }
         // The waker fired for work in the channel, but it woke this worker, which has other work.
-        if self.events.waker_fired() && !self.shared.ready_rx.is_empty() {
-            self.shared.idle_workers.wake_one();
+        if self.events.waker_fired() {
+            self.shared.idle_workers.return_wakeup();
+            if self.shared.has_queued() {
+                self.shared.idle_workers.wake_one();
+            }
         }
     }
 
     /// Wakes an idle worker for the work in the channel if that is worth a wake-up.
     fn wake_if_worth(&self) {
-        let ServerState {
-            ready_rx,
-            idle_workers,
-            ..
-        } = &*self.shared;
-        idle_workers.wake_if_worth(ready_rx.len(), &self.turn_time);
+        let (shared, turn_time) = (&self.shared, &self.turn_time);
+        shared
+            .idle_workers
+            .wake_if_worth(shared.queued(), turn_time);
     }
 
     fn drive(&mut self, ready: ReadyTask) {

@@ -32,6 +32,7 @@ use self::scenario::{
     Barrier, CLOSING_REQUEST, KEEP_ALIVE_REQUEST, Scenario, Start, received_letters, responses,
 };
 use crate::message::Request;
+use crate::message::waker::wake_all;
 use crate::sync;
 use crate::sync::{explore, explore_large};
 
@@ -145,6 +146,23 @@ fn events_as_the_stall_detector_stops_are_handled_concurrently() {
         },
         |_, _| {},
     );
+}
+
+#[test]
+fn connections_woken_together_are_handled_concurrently() {
+    for starts in POOLS {
+        explore(move || {
+            let barrier = Barrier::new(2);
+            let mut scenario = Scenario::new(2, move |_: Request| barrier.wait());
+            let waiting = [(); 2].map(|()| scenario.park_waiting(CLOSING_REQUEST));
+            starts.into_iter().for_each(|start| scenario.start(start));
+            let (clients, wakers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+            wake_all(wakers);
+            scenario.serve();
+            scenario.stop();
+            assert!(clients.iter().all(|client| responses(client) == 1));
+        });
+    }
 }
 
 #[test]

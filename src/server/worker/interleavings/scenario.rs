@@ -5,11 +5,13 @@ use std::os::unix::net::UnixStream;
 
 use loom::thread::{self, JoinHandle};
 
+use crate::connection::waker::WakerSource as _;
 use crate::connection::{Pending, WaitFor};
 use crate::message::Handler;
+use crate::message::waker::Wake;
 use crate::server::idle_workers::StallDetector;
 use crate::server::load_shedder::LoadShedder;
-use crate::server::poller::Parked;
+use crate::server::poller::{Parked, Token};
 use crate::server::test_state::{connect, connect_scripted, server_state};
 use crate::server::waker::Waker;
 use crate::server::worker::*;
@@ -110,6 +112,24 @@ impl Scenario {
         self.park(connect_scripted(&self.shared))
     }
 
+    /// Connects a client that sends `bytes`, and parks the connection until it is woken.
+    pub(super) fn park_waiting(&self, bytes: &str) -> (UnixStream, Arc<dyn Wake>) {
+        let (mut task, peer) = connect(&self.shared);
+        sync::send(&peer, bytes);
+        let mut number = None;
+        let waker = ServerWakerSource::new(&self.shared).waker(&mut number);
+        let token = number.and_then(Token::from_number);
+        let token = token.expect("the waker has reserved a slot");
+        task.token = Some(token);
+        let pending = Pending {
+            wait_for: WaitFor::Waker,
+            deadline: Instant::now() + HOUR,
+        };
+        let parked = self.shared.poller.park(token, task, pending);
+        assert!(matches!(parked, Parked::Waiting));
+        (peer, waker.expect("the poller has a free slot"))
+    }
+
     fn park(&self, (mut task, peer): (Box<Task>, UnixStream)) -> UnixStream {
         let poller = &self.shared.poller;
         let token = poller.reserve().expect("the poller has a free slot");
@@ -182,7 +202,7 @@ impl Scenario {
         shared.abort_parked();
         shared.stop();
         self.join();
-        while let Ok(ready) = shared.ready_rx.try_recv() {
+        while let Some(ready) = shared.take_queued(false) {
             shared.abort(ready.task);
         }
         shared.abort_parked();
