@@ -8,6 +8,8 @@
     reason = "a function that is a handler owns its request"
 )]
 
+/// Server-sent events to many listeners.
+mod broadcast;
 /// The memory budget that all connections share.
 mod budget;
 /// Content that other threads send: it waits without a worker.

@@ -89,7 +89,7 @@ pub enum TrySendError {
 struct Senders(Arc<Channel>);
 
 /// The connection's end.
-struct ChannelSource(Arc<Channel>);
+pub(crate) struct ChannelSource(Arc<Channel>);
 
 struct Channel {
     /// The bytes that the queue may have.
@@ -176,17 +176,23 @@ impl Body {
     /// ```
     #[must_use]
     pub fn channel(limit: usize) -> (BodySender, Self) {
-        let channel = Arc::new(Channel {
-            limit,
-            state: Mutex::default(),
-            room: Condvar::new(),
-        });
-        let sender = BodySender(Arc::new(Senders(Arc::clone(&channel))));
-        let ended = Arc::clone(&channel);
-        let body = Self::from_polled(ChannelSource(channel))
-            .with_trailers(move || mem::take(&mut ended.lock().trailers));
+        let (sender, source) = channel(limit);
+        let ended = Arc::clone(&source.0);
+        let body =
+            Self::from_polled(source).with_trailers(move || mem::take(&mut ended.lock().trailers));
         (sender, body)
     }
+}
+
+/// A sender, and what takes its content without trailers.
+pub(crate) fn channel(limit: usize) -> (BodySender, ChannelSource) {
+    let channel = Arc::new(Channel {
+        limit,
+        state: Mutex::default(),
+        room: Condvar::new(),
+    });
+    let sender = BodySender(Arc::new(Senders(Arc::clone(&channel))));
+    (sender, ChannelSource(channel))
 }
 
 impl BodySender {

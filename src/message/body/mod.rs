@@ -1,6 +1,6 @@
 //! The content of a request or a response.
 
-mod channel;
+pub(crate) mod channel;
 mod content;
 mod conversions;
 mod trailers;

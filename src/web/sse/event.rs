@@ -5,6 +5,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 /// The characters that end a line in an event stream.
 const LINE_END: [char; 2] = ['\r', '\n'];
 
@@ -138,6 +140,19 @@ impl Event {
         Ok(self)
     }
 
+    /// The id that was set.
+    pub(super) fn own_id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The event as it is sent.
+    pub(super) fn encode(self) -> Bytes {
+        match (&self.name, &self.id) {
+            (None, None) => (self.lines + "\n").into(),
+            _ => self.to_string().into(),
+        }
+    }
+
     fn push_lines(&mut self, start: &str, text: &str) {
         let mut rest = text;
         while let Some(end) = rest.find(LINE_END) {
@@ -184,6 +199,7 @@ mod tests {
     #[track_caller]
     fn check(event: &Event, expected: &str) {
         assert_eq!(event.to_string(), expected);
+        assert_eq!(event.clone().encode(), expected);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use super::{Event, EventSource, Events};
+use super::{BlockingSource, Event, Options};
 use crate::message::body::{Client, ClientGone, Presence, ReadWatching};
 
 /// How often a stream with an empty channel checks `end_when` and its client. The server checks its
@@ -12,26 +12,20 @@ use crate::message::body::{Client, ClientGone, Presence, ReadWatching};
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Events, and the rest of the last event that was read.
-pub(crate) struct EventReader {
-    events: Events,
+pub(super) struct EventReader {
+    source: BlockingSource,
+    options: Options,
+    /// Whether a client that has finished sending was sent a comment, which shows whether it is
+    /// still there.
+    has_probed: bool,
     bytes: Vec<u8>,
     read: usize,
-}
-
-impl EventReader {
-    pub(crate) fn new(events: Events) -> Self {
-        Self {
-            events,
-            bytes: Vec::new(),
-            read: 0,
-        }
-    }
 }
 
 impl ReadWatching for EventReader {
     fn read_watching(&mut self, buffer: &mut [u8], client: &dyn Client) -> io::Result<usize> {
         if self.read == self.bytes.len() {
-            match self.events.next(client)? {
+            match self.next(client)? {
                 Some(event) => (self.bytes, self.read) = (event.to_string().into_bytes(), 0),
                 None => return Ok(0),
             }
@@ -42,15 +36,25 @@ impl ReadWatching for EventReader {
     }
 }
 
-impl Events {
+impl EventReader {
+    pub(super) fn new(source: BlockingSource, options: Options) -> Self {
+        Self {
+            source,
+            options,
+            has_probed: false,
+            bytes: Vec::new(),
+            read: 0,
+        }
+    }
+
     /// Waits for the next event, until a comment is due or the client is gone.
     fn next(&mut self, client: &dyn Client) -> Result<Option<Event>, ClientGone> {
         let since = Instant::now();
         loop {
-            if self.is_over() {
+            if self.options.is_over() {
                 return Ok(None);
             }
-            if let EventSource::Channel(receiver) = &mut self.source {
+            if let BlockingSource::Channel(receiver) = &mut self.source {
                 match receiver.try_recv() {
                     Ok(event) => return Ok(Some(event)),
                     Err(TryRecvError::Disconnected) => return Ok(None),
@@ -69,10 +73,10 @@ impl Events {
                 Presence::Finished => {}
             }
             let receiver = match &mut self.source {
-                EventSource::Iterator(events) => return Ok(events.next()),
-                EventSource::Channel(receiver) => receiver,
+                BlockingSource::Iterator(events) => return Ok(events.next()),
+                BlockingSource::Channel(receiver) => receiver,
             };
-            let silent = self.keep_alive.saturating_sub(since.elapsed());
+            let silent = self.options.keep_alive.saturating_sub(since.elapsed());
             match receiver.recv_timeout(silent.min(CHECK_INTERVAL)) {
                 Ok(event) => return Ok(Some(event)),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
@@ -80,10 +84,6 @@ impl Events {
                 Err(RecvTimeoutError::Timeout) => return Ok(Some(Event::comment(""))),
             }
         }
-    }
-
-    fn is_over(&mut self) -> bool {
-        self.end_when.as_mut().is_some_and(|end| end())
     }
 }
 
@@ -94,8 +94,16 @@ mod tests {
 
     use super::*;
     use crate::message::body::UnknownClient;
+    use crate::web::sse::{EventSource, Events};
 
-    fn next(events: &mut Events) -> Option<Event> {
+    fn reader(events: Events) -> EventReader {
+        match events.source {
+            EventSource::Blocking(source) => EventReader::new(source, events.options),
+            EventSource::Polled(_) => panic!("these events are polled"),
+        }
+    }
+
+    fn next(events: &mut EventReader) -> Option<Event> {
         events.next(&UnknownClient).expect("the client is present")
     }
 
@@ -112,19 +120,19 @@ mod tests {
     #[test]
     fn disconnected_client_ends_the_stream() {
         let (_sender, receiver) = sync_channel(1);
-        let mut events = Events::received(receiver);
+        let mut events = reader(Events::received(receiver));
         let presences = [Presence::Here, Presence::Here, Presence::Gone];
         let client = Presences(Mutex::new(presences.into_iter().rev().collect()));
         assert!(events.next(&client).is_err());
         let endless = std::iter::repeat_with(|| -> Event { panic!("next must not be called") });
         let client = Presences(Mutex::new(vec![Presence::Gone]));
-        assert!(Events::new(endless).next(&client).is_err());
+        assert!(reader(Events::new(endless)).next(&client).is_err());
     }
 
     #[test]
     fn half_closed_client_receives_one_comment() {
         let (sender, receiver) = sync_channel(1);
-        let mut events = Events::received(receiver);
+        let mut events = reader(Events::received(receiver));
         let client = Presences(Mutex::new(vec![Presence::Finished; 2]));
         assert_eq!(events.next(&client).ok(), Some(Some(Event::comment(""))));
         sender.send(Event::data("a")).expect("the receiver is open");
@@ -135,7 +143,7 @@ mod tests {
 
     #[test]
     fn events_can_be_read_in_pieces() {
-        let mut stream = EventReader::new(Events::new(["a", "b"].map(Event::data)));
+        let mut stream = reader(Events::new(["a", "b"].map(Event::data)));
         let mut piece = [0; 5];
         assert_eq!(
             stream
@@ -169,7 +177,7 @@ mod tests {
     #[test]
     fn silent_channel_sends_comments() {
         let (sender, receiver) = sync_channel(1);
-        let mut events = Events::received(receiver).keep_alive(Duration::ZERO);
+        let mut events = reader(Events::received(receiver).keep_alive(Duration::ZERO));
         let since = Instant::now();
         assert_eq!(next(&mut events), Some(Event::comment("")));
         assert!(
@@ -186,10 +194,10 @@ mod tests {
     fn silent_channel_checks_end_when() {
         let (_sender, receiver) = sync_channel(1);
         let mut calls = 0;
-        let mut events = Events::received(receiver).end_when(move || {
+        let mut events = reader(Events::received(receiver).end_when(move || {
             calls += 1;
             calls == 3
-        });
+        }));
         assert_eq!(next(&mut events), None);
     }
 
@@ -198,10 +206,10 @@ mod tests {
         let (sender, receiver) = sync_channel(1);
         sender.send(Event::data("a")).expect("the channel has room");
         assert_eq!(
-            next(&mut Events::received(receiver).end_when(|| true)),
+            next(&mut reader(Events::received(receiver).end_when(|| true))),
             None
         );
-        let mut events = Events::new([Event::data("a")]).end_when(|| true);
+        let mut events = reader(Events::new([Event::data("a")]).end_when(|| true));
         assert_eq!(next(&mut events), None);
     }
 }
