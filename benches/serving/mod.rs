@@ -7,16 +7,19 @@ mod settings;
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use httpool::{Handler, ListenAddr, Request, Response, Server};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The argument that makes a bench the server.
 const SERVE: &str = "serve";
+
+/// How long a program may take until it listens.
+const START: Duration = Duration::from_secs(10);
 
 /// The usual request.
 pub(crate) const GET: &[u8] =
@@ -68,7 +71,7 @@ pub(crate) const QUERY_TIME: Duration = Duration::from_millis(5);
 pub(crate) const SUM: &str = "/sum";
 
 /// Responds with few or many bytes, or with its own measurements.
-struct Bench;
+pub(crate) struct Bench;
 
 impl Handler for Bench {
     fn handle(&self, request: &mut Request) -> Response {
@@ -109,6 +112,11 @@ fn compute(time: Duration) {
 
 /// Turns this process into the server if it was started as one. Call it first in every bench.
 pub(crate) fn serve_if_asked() {
+    serve_if_asked_with(|| Bench);
+}
+
+/// The same for a server with this handler.
+pub(crate) fn serve_if_asked_with<H: Handler>(handler: impl FnOnce() -> H) {
     if env::args().nth(1).as_deref() != Some(SERVE) {
         return;
     }
@@ -125,7 +133,7 @@ pub(crate) fn serve_if_asked() {
         let _ = io::stdin().read(&mut [0]);
         handle.shutdown_now();
     });
-    server.run(Bench).expect("the server can run");
+    server.run(handler()).expect("the server can run");
     std::process::exit(0);
 }
 
@@ -158,6 +166,27 @@ impl Serving {
             child,
             address: line.trim().parse().expect("the server prints its address"),
         }
+    }
+
+    /// Another server, which is started as `PROGRAM PORT THREADS`.
+    pub(crate) fn start_program(program: &str, threads: usize) -> Self {
+        let address = {
+            // The port is free again, and no other program is likely to take it.
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+            listener.local_addr().expect("the listener has an address")
+        };
+        let child = Command::new(program)
+            .arg(address.port().to_string())
+            .arg(threads.to_string())
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("the program can be started");
+        let deadline = Instant::now() + START;
+        while TcpStream::connect(address).is_err() {
+            assert!(Instant::now() < deadline, "{program} does not listen");
+            thread::sleep(Duration::from_millis(10));
+        }
+        Self { child, address }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
