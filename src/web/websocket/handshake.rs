@@ -69,8 +69,7 @@ impl IntoResponse for HandshakeError {
     fn into_response(self) -> Response {
         let (status, header) = match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, Some((ALLOW, "GET"))),
-            Self::NotWebSocket => (StatusCode::UPGRADE_REQUIRED, Some((UPGRADE, "websocket"))),
-            Self::Version => {
+            Self::NotWebSocket | Self::Version => {
                 let version = Some((SEC_WEBSOCKET_VERSION, VERSION));
                 (StatusCode::UPGRADE_REQUIRED, version)
             }
