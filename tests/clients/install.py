@@ -13,6 +13,8 @@ HERE = Path(__file__).resolve().parent
 
 UNDICI = "6.29.1"
 
+WS = "8.23.0"
+
 # The client of HTTP/2 in version 6 is experimental, and version 7 needs a newer Node.
 UNDICI_HTTP2 = "7.30.2"
 UNDICI_HTTP2_NODE = (20, 18)
@@ -68,6 +70,11 @@ def undici_http2(scratch):
     if tuple(map(int, version.lstrip("v").split(".")[:2])) < UNDICI_HTTP2_NODE:
         return f"undici {UNDICI_HTTP2} does not run on Node {version}"
     return _npm(Path(scratch, "node-http2"), f"undici@{UNDICI_HTTP2}")
+
+
+def ws(scratch):
+    """Installs ws into the directory `ws`. Returns the reason if it fails."""
+    return _npm(Path(scratch, "ws"), f"ws@{WS}")
 
 
 def _npm(target, package):

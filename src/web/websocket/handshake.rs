@@ -30,7 +30,8 @@ pub(super) enum Origins {
 /// use httpool::websocket::{HandshakeError, WebSocket};
 /// use httpool::{IntoResponse, Request};
 ///
-/// let error = WebSocket::accept(&Request::default()).expect_err("it has no headers");
+/// let request: Request = Request::default();
+/// let error = WebSocket::accept(&request).expect_err("it has no headers");
 /// assert_eq!(error, HandshakeError::NotWebSocket);
 /// assert_eq!(error.into_response().status(), StatusCode::UPGRADE_REQUIRED);
 /// ```
