@@ -455,17 +455,19 @@ fn files_serves_a_folder_next_to_routes() {
 fn websocket_is_a_chat() {
     let example = Example::start("websocket");
     assert!(example.get("/").body.contains("new WebSocket"));
-    // Whoever gets its own message back has joined.
-    let mut sockets = [example.open_websocket(), example.open_websocket()];
-    for socket in &mut sockets {
-        socket
-            .send(Message::text("hello"))
+    let mut sockets = Vec::new();
+    for name in ["first", "second"] {
+        sockets.push(example.open_websocket());
+        let newest = sockets.last_mut().expect("one is open");
+        newest
+            .send(Message::text(name))
             .expect("a message can be sent");
-        let response = socket.read().expect("a message comes back");
-        assert_eq!(response, Message::text("hello"));
+        // The newest has joined when its own message comes back.
+        for socket in &mut sockets {
+            let message = socket.read().expect("a message arrives");
+            assert_eq!(message, Message::text(name));
+        }
     }
-    let of_second = sockets[0].read().expect("a message arrives");
-    assert_eq!(of_second, Message::text("hello"));
     let large = "x".repeat(60_000);
     for text in ["", "news", &large] {
         for speaker in 0..sockets.len() {
@@ -477,7 +479,8 @@ fn websocket_is_a_chat() {
             }
         }
     }
-    let [mut first, mut second] = sockets;
+    let mut second = sockets.pop().expect("two are open");
+    let mut first = sockets.pop().expect("two are open");
     first
         .send(Message::Ping("p".into()))
         .expect("the ping can be sent");
