@@ -1,5 +1,9 @@
 //! The output of a connection that has not been sent.
 
+#[cfg_attr(
+    not(feature = "http2"),
+    allow(dead_code, reason = "only HTTP/2 inserts parts")
+)]
 mod insertions;
 
 use std::io::{self, ErrorKind, IoSlice, Read as _};
@@ -121,6 +125,7 @@ impl WriteQueue {
     }
 
     /// The buffer to which frames are appended, and the large parts between them.
+    #[cfg(feature = "http2")]
     pub(super) fn parts(&mut self) -> (&mut Vec<u8>, &mut Insertions) {
         (&mut self.bytes, &mut self.insertions)
     }
@@ -408,6 +413,7 @@ impl Memory {
     }
 
     /// The next bytes, without a copy.
+    #[cfg(feature = "http2")]
     pub(super) fn share(&self, count: usize) -> Bytes {
         self.left.slice(..count)
     }

@@ -146,6 +146,7 @@ impl RequestBuffer {
     }
 
     /// Keeps what the response to the request needs, in as little memory as possible.
+    #[cfg(feature = "http2")]
     pub(crate) fn keep_head(&self) -> KeptRequest {
         KeptRequest {
             request: Request::default(),
