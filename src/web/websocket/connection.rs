@@ -115,6 +115,12 @@ impl<H: WebSocketHandler> Connection<H> {
                     break;
                 }
             }
+            // A client may send without end.
+            if let State::Closing(close, deadline) = &self.state
+                && *deadline <= stream.now()
+            {
+                return Ok(Step::End(close.clone()));
+            }
             match self.receive(stream)? {
                 Step::Continue => {}
                 step => return Ok(step),
@@ -233,12 +239,7 @@ impl<H: WebSocketHandler> Connection<H> {
         }
         match &self.state {
             State::Open => {}
-            State::Closing(close, deadline) => {
-                return match *deadline <= now {
-                    true => Step::End(close.clone()),
-                    false => Step::Return(NextStep::WaitUntil(*deadline)),
-                };
-            }
+            State::Closing(_, deadline) => return Step::Return(NextStep::WaitUntil(*deadline)),
             State::Answering(_) | State::Ending(_) => return Step::Continue,
         }
         if !self.shared.sleep() {
@@ -327,5 +328,86 @@ impl Pings {
                 PingStep::Send
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+    use crate::message::DrivenWaker;
+    use crate::message::upgrade::DrivenConnection;
+    use crate::message::waker::Wake;
+    use crate::web::websocket::WebSocketSender;
+
+    /// An empty text of a client.
+    const EMPTY_TEXT: [u8; 6] = [0x81, 0x80, 0, 0, 0, 0];
+
+    struct NoWaker;
+
+    impl Wake for NoWaker {
+        fn wake(&self) {}
+
+        fn is_draining(&self) -> bool {
+            false
+        }
+    }
+
+    /// A client that sends messages faster than they are read, and takes everything.
+    struct Flood {
+        now: Instant,
+        sent: usize,
+    }
+
+    impl Read for Flood {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            for byte in &mut *buffer {
+                *byte = EMPTY_TEXT[self.sent % EMPTY_TEXT.len()];
+                self.sent += 1;
+            }
+            Ok(buffer.len())
+        }
+    }
+
+    impl Write for Flood {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            Ok(buffer.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl DrivenConnection for Flood {
+        fn now(&self) -> Instant {
+            self.now
+        }
+
+        fn is_draining(&self) -> bool {
+            false
+        }
+    }
+
+    fn connection(options: &Options) -> (WebSocketSender, Connection<fn(Message)>) {
+        let waker = DrivenWaker::new(Arc::new(NoWaker));
+        let sender = WebSocketSender::new(waker, 1000);
+        let shared = Arc::clone(&sender.0);
+        (sender, Connection::new(|_| {}, shared, options))
+    }
+
+    #[test]
+    fn client_that_sends_without_end_can_not_put_off_the_close() {
+        let (sender, mut connection) = connection(&Options::default());
+        let now = Instant::now();
+        let mut client = Flood { now, sent: 0 };
+        sender.close(Close::new(Close::NORMAL, ""));
+        let mut ready = |client: &mut Flood| connection.ready(&mut DrivenStream::new(client));
+        assert_eq!(ready(&mut client), NextStep::Yield);
+        client.now += CLOSE_TIMEOUT / 2;
+        assert_eq!(ready(&mut client), NextStep::Yield);
+        client.now += CLOSE_TIMEOUT / 2;
+        assert_eq!(ready(&mut client), NextStep::Close);
     }
 }
