@@ -13,9 +13,13 @@ use super::outbox::{Duplex, Kind, Outbox};
 use super::sender::{Queued, Shared};
 use super::{Close, Message, Options, Text, WebSocketHandler};
 use crate::message::{DrivenProtocol, DrivenStream, NextStep};
+use crate::sync::CENTURY;
 
 /// How long the client may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What lies beyond this never comes, and can be added to the time now.
+const MAX_WAIT: Duration = Duration::from_secs(CENTURY);
 
 /// Messages and control frames of one client before other connections have their turn.
 const MESSAGES_PER_TURN: u32 = 32;
@@ -91,8 +95,8 @@ impl<H: WebSocketHandler> Connection<H> {
             outbox: Outbox::default(),
             state: State::Open,
             pings: Pings {
-                interval: options.ping_interval,
-                timeout: options.ping_timeout,
+                interval: options.ping_interval.map(|interval| interval.min(MAX_WAIT)),
+                timeout: options.ping_timeout.min(MAX_WAIT),
                 next: None,
                 is_waiting: false,
             },
@@ -409,5 +413,24 @@ mod tests {
         assert_eq!(ready(&mut client), NextStep::Yield);
         client.now += CLOSE_TIMEOUT / 2;
         assert_eq!(ready(&mut client), NextStep::Close);
+    }
+
+    #[test]
+    fn longest_intervals_are_possible() {
+        let options = Options::default();
+        for options in [
+            options.clone().ping_interval(Some(Duration::MAX)),
+            options
+                .ping_interval(Some(Duration::ZERO))
+                .ping_timeout(Duration::MAX),
+        ] {
+            let (_, mut connection) = connection(&options);
+            let mut client = Flood {
+                now: Instant::now(),
+                sent: 0,
+            };
+            connection.ready(&mut DrivenStream::new(&mut client));
+            connection.pings.check(client.now);
+        }
     }
 }
