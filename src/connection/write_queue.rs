@@ -503,7 +503,7 @@ mod tests {
             expected.extend_from_slice(&content);
             let (bytes, insertions) = queue.parts();
             bytes.extend_from_slice(b"head");
-            assert!(insertions.has_room());
+            assert!(insertions.has_room_for(1));
             insertions.push(bytes, content);
         }
         assert!(queue.is_full());

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::Http2;
-use super::send::{Next, send_shared};
+use super::send::{Next, frames, send_shared};
 use super::stream::{Outflow, Outgoing, Step};
 use crate::connection::WorkerBuffers;
 use crate::connection::body_writer;
@@ -175,7 +175,7 @@ impl PolledOutflow {
             return (0, Stop::Full);
         }
         let count = self.ready().min(room);
-        if count > COPIED_BODY && insertions.has_room() {
+        if count > COPIED_BODY && insertions.has_room_for(frames::<T>(count)) {
             let content = self.rest.share(count);
             send_shared(&content, stream, false, mux, out, insertions);
             self.advance(count);

@@ -128,7 +128,7 @@ impl Sending {
     pub(super) fn pending(&self) -> usize {
         match &self.content {
             Outgoing::Memory(body) => body.left().len(),
-            Outgoing::File(part) => usize::try_from(part.left).unwrap_or(usize::MAX),
+            Outgoing::File(part) => bytes_left(part),
             // Trailers need no window.
             Outgoing::Reader(outflow) if outflow.is_empty() => 0,
             // A reader is asked only when windows allow at least one byte.
@@ -169,7 +169,7 @@ impl Sending {
                 let left = body.left().len();
                 let count = left.min(most);
                 let is_last = count == left;
-                if count > COPIED_BODY && insertions.has_room() {
+                if count > COPIED_BODY && insertions.has_room_for(frames::<T>(count)) {
                     send_shared(&body.share(count), stream, is_last, mux, out, insertions);
                 } else {
                     mux.send_data(stream, &body.left()[..count], is_last, out);
@@ -177,7 +177,10 @@ impl Sending {
                 body.advance(count);
                 (count, if is_last { Next::Finish } else { Next::Send })
             }
-            Outgoing::File(part) if part.left > READ_FILE && insertions.has_room() => {
+            Outgoing::File(part)
+                if part.left > READ_FILE
+                    && insertions.has_room_for(frames::<T>(most.min(bytes_left(part)))) =>
+            {
                 send_large_file(part, stream, most, mux, out, insertions)
             }
             Outgoing::File(part) => send_file(part, stream, most, mux, out),
@@ -229,7 +232,16 @@ impl Sending {
     }
 }
 
-/// Sends content from its own memory.
+fn bytes_left(part: &FilePart) -> usize {
+    usize::try_from(part.left).unwrap_or(usize::MAX)
+}
+
+/// The number of DATA frames that have this much content.
+pub(super) fn frames<T: Default>(content: usize) -> usize {
+    content.div_ceil(Mux::<T>::MAX_DATA)
+}
+
+/// Sends content from its own memory. There must be room for its [`frames`].
 pub(super) fn send_shared<T: Default>(
     content: &Bytes,
     stream: StreamId,
@@ -262,8 +274,7 @@ fn send_large_file<T: Default>(
     out: &mut Vec<u8>,
     insertions: &mut Insertions,
 ) -> (usize, Next) {
-    let left = usize::try_from(part.left).unwrap_or(usize::MAX);
-    let read = match insertions.read(left.min(most), |room| part.read(room)) {
+    let read = match insertions.read(bytes_left(part).min(most), |room| part.read(room)) {
         Ok(read) => read,
         Err(error) if error.kind() == ErrorKind::Interrupted => return (0, Next::Send),
         Err(error) => return (0, Next::Fail(error)),
@@ -295,8 +306,7 @@ fn send_file<T: Default>(
 ) -> (usize, Next) {
     let mut sent = 0;
     while sent < most {
-        let left = usize::try_from(part.left).unwrap_or(usize::MAX);
-        let count = left.min(most - sent).min(Mux::<T>::MAX_DATA);
+        let count = bytes_left(part).min(most - sent).min(Mux::<T>::MAX_DATA);
         let start = out.len();
         let content = start + Mux::<T>::DATA_HEADER;
         out.resize(content + count, 0);

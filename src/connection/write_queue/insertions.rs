@@ -46,9 +46,9 @@ impl Insertions {
         self.length
     }
 
-    /// Whether another part can be added.
-    pub(in crate::connection) fn has_room(&self) -> bool {
-        self.list.len() < MOST && self.used < GATHERED
+    /// Whether this many parts can be added.
+    pub(in crate::connection) fn has_room_for(&self, parts: usize) -> bool {
+        self.list.len() + parts <= MOST && self.used < GATHERED
     }
 
     /// Adds a part behind the bytes so far.
@@ -76,6 +76,7 @@ impl Insertions {
     }
 
     fn add(&mut self, bytes: &[u8], length: usize, part: Part) {
+        debug_assert!(self.list.len() < MOST, "there is room for the part");
         self.length += length;
         self.list.push(Insertion {
             position: bytes.len(),
@@ -186,14 +187,14 @@ mod tests {
         let mut insertions = Insertions::default();
         let fill = |room: &mut [u8]| Ok(room.len());
         for _ in 0..2 {
-            assert!(insertions.has_room());
+            assert!(insertions.has_room_for(1));
             let read = insertions.read(GATHERED - 1, fill);
             insertions.push_read(b"", read.expect("it is read"));
-            assert!(insertions.has_room());
+            assert!(insertions.has_room_for(1));
             let read = insertions.read(GATHERED, fill);
             assert_eq!(read.expect("it is read"), 1);
             insertions.push_read(b"", 1);
-            assert!(!insertions.has_room());
+            assert!(!insertions.has_room_for(1));
             insertions.clear();
         }
     }

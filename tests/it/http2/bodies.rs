@@ -20,6 +20,7 @@ over_every_transport! {
     large_bodies_are_echoed,
     responses_keep_to_small_windows,
     files_and_readers_arrive_unchanged,
+    bodies_of_one_burst_arrive,
     bodies_share_the_connection,
     streamed_body_reaches_its_handler_as_it_arrives,
     streamed_bodies_of_one_connection_are_all_read,
@@ -105,6 +106,43 @@ fn files_and_readers_arrive_unchanged(transport: Transport) {
         let expected = (query != "reader").then_some(&*length);
         assert_eq!(response.header("content-length"), expected, "{query}");
     }
+}
+
+/// Requests a body of each size, all at once, from a client whose windows have room for all.
+#[track_caller]
+fn check_burst(server: &TestServer, sizes: &[usize]) {
+    let mut client = Http2Client::connect_with(server, &[(setting::INITIAL_WINDOW_SIZE, 1 << 20)]);
+    client.give_credit(0, 1 << 20);
+    let (mut streams, mut requests) = (Vec::new(), Vec::new());
+    for size in sizes {
+        let stream = client.next_stream();
+        let target = format!("/{size}");
+        let fields = request_fields("GET", &target);
+        let frame = Frame::headers(stream, &fields, END_STREAM);
+        requests.extend(frame.encode());
+        streams.push(stream);
+    }
+    client.send(requests);
+    for (stream, size) in streams.into_iter().zip(sizes) {
+        client.expect_body(stream, vec![b'x'; *size]);
+    }
+}
+
+/// Large parts leave in one system call, which takes only so many of them.
+fn bodies_of_one_burst_arrive(transport: Transport) {
+    let server = transport.spawn(
+        |builder| builder,
+        |request: Request| {
+            let size = request.uri().path()[1..].parse();
+            vec![b'x'; size.expect("the test asks for a size")]
+        },
+    );
+    for small in 1..16 {
+        let mut sizes = vec![8193; small];
+        sizes.push(60_000);
+        check_burst(&server, &sizes);
+    }
+    check_burst(&server, &[20_000, 8193, 9000, 8193, 8193, 40_000, 100_000]);
 }
 
 /// A response that the client does not take yet does not stop the others.
