@@ -90,6 +90,12 @@ struct Run<'a> {
 }
 
 impl Times {
+    /// Adds the times of another load.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.sorted.extend_from_slice(&other.sorted);
+        self.sorted.sort_unstable();
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.sorted.len()
     }

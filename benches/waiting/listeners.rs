@@ -1,4 +1,4 @@
-//! Many clients that listen to events, on one thread.
+//! Many clients that listen to events or messages, on one thread.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,13 +9,24 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::beside::exchange;
 use crate::serving::Serving;
 
 /// The longest wait for an event.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What the clients listen to. The content is always the time at which it was sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Protocol {
+    /// Events of topics.
+    Events,
+    /// Text messages of WebSockets, which have no topics.
+    WebSocket,
+}
+
 /// Connected clients.
 pub(crate) struct Listeners {
+    protocol: Protocol,
     epoll: OwnedFd,
     streams: Vec<TcpStream>,
 }
@@ -26,31 +37,103 @@ pub(crate) fn now() -> Duration {
     now.try_into().expect("the clock is positive")
 }
 
+impl Protocol {
+    /// The request of a listener.
+    fn request(self, topic: usize) -> String {
+        match self {
+            Self::Events => format!("GET /events?{topic} HTTP/1.1\r\nHost: bench\r\n\r\n"),
+            Self::WebSocket => "GET /socket HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\n\
+                Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                .into(),
+        }
+    }
+
+    /// Sends the current time to all listeners of a topic.
+    pub(crate) fn send(self, stream: &mut TcpStream, topic: usize) {
+        let time = now().as_nanos().to_string();
+        let length = time.len();
+        let path = match self {
+            Self::Events => "send",
+            Self::WebSocket => "message",
+        };
+        let request = format!(
+            "POST /{path}?{topic} HTTP/1.1\r\nHost: bench\r\nContent-Type: text/plain\r\n\
+             Content-Length: {length}\r\n\r\n{time}"
+        );
+        exchange(stream, request.as_bytes());
+    }
+
+    /// The times in some bytes. Each message is small, so it arrives in one piece.
+    fn times(self, received: &[u8]) -> Vec<Duration> {
+        let texts = match self {
+            Self::Events => event_texts(received),
+            Self::WebSocket => frame_texts(received),
+        };
+        let times = texts.iter().map(|text| {
+            let nanos = text.trim().parse().expect("the content is a time");
+            Duration::from_nanos(nanos)
+        });
+        times.collect()
+    }
+}
+
+/// The data of events. A comment has none.
+fn event_texts(received: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(received);
+    let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
+    data.map(str::to_owned).collect()
+}
+
+/// The text messages of short frames (RFC 6455 section 5.2).
+fn frame_texts(mut received: &[u8]) -> Vec<String> {
+    let mut texts = Vec::new();
+    while let [first, length, rest @ ..] = received {
+        let (content, rest) = rest.split_at(usize::from(*length));
+        // Others are pings.
+        if *first == 0x81 {
+            texts.push(String::from_utf8_lossy(content).into_owned());
+        }
+        received = rest;
+    }
+    texts
+}
+
 impl Listeners {
     /// Connects this many clients, and waits until each has the head of its response. `topic` says what
     /// each of them listens to.
-    pub(crate) fn connect(server: &Serving, count: usize, topic: fn(usize) -> usize) -> Self {
+    pub(crate) fn connect(
+        server: &Serving,
+        protocol: Protocol,
+        count: usize,
+        topic: fn(usize) -> usize,
+    ) -> Self {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("a descriptor is free");
         let streams = (0..count).map(|index| {
-            let mut stream = server.connect();
-            let topic = topic(index);
-            let request = format!("GET /events?{topic} HTTP/1.1\r\nHost: bench\r\n\r\n");
-            let sent = stream.write_all(request.as_bytes());
-            sent.expect("the server takes a request");
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                stream.read_exact(&mut byte).expect("the server responds");
-                head.extend(byte);
-            }
-            stream.set_nonblocking(true).expect("sockets have the mode");
+            let stream = open(server, &protocol.request(topic(index)));
             let data = epoll::EventData::new_u64(index as u64);
             epoll::add(&epoll, &stream, data, epoll::EventFlags::IN)
                 .expect("a socket can be watched");
             stream
         });
         let streams = streams.collect();
-        Self { epoll, streams }
+        Self {
+            protocol,
+            epoll,
+            streams,
+        }
+    }
+
+    /// Sends messages to all listeners, each when all have the one before, and returns for each the time
+    /// since it was sent.
+    pub(crate) fn broadcast(&mut self, server: &Serving, messages: usize) -> Vec<Duration> {
+        let mut sender = server.connect();
+        let mut times = Vec::new();
+        for _ in 0..messages {
+            self.protocol.send(&mut sender, 0);
+            times.extend(self.receive(self.streams.len()));
+        }
+        times
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -87,13 +170,22 @@ impl Listeners {
             Err(error) => panic!("a stream failed: {error}"),
         };
         let received = now();
-        let text = String::from_utf8_lossy(&buffer[..count]);
-        // Each event is small, so it arrives in one piece. A comment has no data.
-        for line in text.lines() {
-            if let Some(sent) = line.strip_prefix("data:") {
-                let sent = sent.trim().parse().expect("the data is a time");
-                times.push(received.saturating_sub(Duration::from_nanos(sent)));
-            }
-        }
+        let sent = self.protocol.times(&buffer[..count]);
+        times.extend(sent.iter().map(|sent| received.saturating_sub(*sent)));
     }
+}
+
+/// Sends the request on a new connection, and receives the head of the response.
+fn open(server: &Serving, request: &str) -> TcpStream {
+    let mut stream = server.connect();
+    let sent = stream.write_all(request.as_bytes());
+    sent.expect("the server takes a request");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("the server responds");
+        head.extend(byte);
+    }
+    stream.set_nonblocking(true).expect("sockets have the mode");
+    stream
 }
