@@ -70,7 +70,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         .get("/", || Html(PAGE))
         .get("/chat", move |request: Request| room.join(&request));
     let address = env::args().nth(1).unwrap_or("localhost:4000".into());
-    let server = Server::builder().listen(address).workers(2).bind()?;
+    let server = Server::builder()
+        .listen(address)
+        .workers(2)
+        // No response comes from a file, so twice as many clients fit the limit of descriptors.
+        .descriptors_per_connection(1)
+        .bind()?;
     println!("listening on http://{}", server.local_addrs()[0]);
 
     let handle = server.handle();
