@@ -9,11 +9,15 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{self, PollFd, PollFlags, Timespec};
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::thread::set_current_timer_slack;
 
 /// How long to wait for responses after the last due moment.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -116,6 +120,15 @@ impl Times {
 impl Load<'_> {
     /// Runs the load.
     pub(crate) fn run(self) -> io::Result<Outcome> {
+        // The kernel delays timers by 50 us to let them end together. A server that this thread starts
+        // later would inherit the setting.
+        set_current_timer_slack(NonZeroU64::new(1))?;
+        let outcome = self.run_on_time();
+        set_current_timer_slack(None)?;
+        outcome
+    }
+
+    fn run_on_time(self) -> io::Result<Outcome> {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut run = Run::new(self, &poll)?;
         let gap = Duration::from_secs_f64(1.0 / self.rate);
@@ -138,13 +151,10 @@ impl Load<'_> {
             } else {
                 end
             };
-            let wait = next.saturating_duration_since(Instant::now());
-            let timeout = rustix::event::Timespec::try_from(wait).ok();
+            wait(&poll, next.saturating_duration_since(Instant::now()))?;
             events.clear();
-            match epoll::wait(&poll, spare_capacity(&mut events), timeout.as_ref()) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+            let no_time = Timespec::default();
+            epoll::wait(&poll, spare_capacity(&mut events), Some(&no_time))?;
             for event in &events {
                 run.receive(event.data.u64() as usize)?;
             }
@@ -154,6 +164,17 @@ impl Load<'_> {
         outcome.other_times.sorted.sort_unstable();
         outcome.error_times.sorted.sort_unstable();
         Ok(outcome)
+    }
+}
+
+/// Waits until something arrives or the time has passed. `epoll::wait` would round the time up to
+/// milliseconds.
+fn wait(poll: &OwnedFd, time: Duration) -> io::Result<()> {
+    let timeout = Timespec::try_from(time).ok();
+    let mut waits = [PollFd::new(poll, PollFlags::IN)];
+    match event::poll(&mut waits, timeout.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
