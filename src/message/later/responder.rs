@@ -228,10 +228,11 @@ impl Slot {
         let waker = state.waker.clone();
         let callbacks = mem::take(&mut state.on_cancel);
         drop(state);
-        drop(callbacks);
         if let Some(waker) = waker {
             waker.wake();
         }
+        // They are the program's, and may panic. The client gets its response all the same.
+        drop(callbacks);
         Ok(())
     }
 }

@@ -1,3 +1,4 @@
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::HeaderValue;
@@ -63,6 +64,25 @@ fn responder_wakes_once_and_gives_its_response() {
     assert_eq!(waker.count(), 1);
     assert_eq!(text(&arrived(later)), "hello");
     assert_eq!(waker.count(), 1);
+}
+
+#[test]
+fn callback_that_panics_when_dropped_holds_up_no_response() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a test asked for this");
+        }
+    }
+    let (responder, later) = Later::new();
+    let waker = Arc::new(Counter::default());
+    later.attach(waker.clone());
+    let bomb = Bomb;
+    responder.on_cancel(move || drop(bomb));
+    let responded = std::panic::catch_unwind(AssertUnwindSafe(|| responder.respond("hello")));
+    assert!(responded.is_err());
+    assert_eq!(waker.count(), 1);
+    assert_eq!(text(&arrived(later)), "hello");
 }
 
 #[test]
