@@ -158,15 +158,22 @@ impl Folder {
     /// `SIGPIPE` once the pipe is closed. A symbolic link may lead this check out of the folder. In
     /// that case nothing is opened, because opening itself stays inside the folder.
     ///
-    /// A file that is still open from an earlier request, and has not changed, is not opened again.
+    /// A file that is still open from an earlier request, and has not changed, is not opened again,
+    /// unless there is a symbolic link on its path: that may lead out of the folder by now.
     pub(crate) fn open_path(&self, path: &[u8]) -> Result<Opened, OpenError> {
-        let status = self.status(path);
+        let status = self.status(path, AtFlags::SYMLINK_NOFOLLOW);
         if let Ok(status) = &status
             && let Some((file, metadata)) = self.files.get(path, status)
+            && self.is_in_real_folders(path)
         {
             return Ok(Opened::File(file, metadata));
         }
-        let file_type = status.map(|status| file_type(&status));
+        let found = status.map(|status| file_type(&status));
+        let is_link = found == Ok(FileType::Symlink);
+        let file_type = match is_link {
+            true => (self.status(path, AtFlags::empty())).map(|status| file_type(&status)),
+            false => found,
+        };
         let mut opened = self.open_now(path, file_type);
         if let Err(OpenError::Busy(_)) = &opened
             && self.files.close_all()
@@ -174,7 +181,9 @@ impl Folder {
             opened = self.open_now(path, file_type);
         }
         match &opened {
-            Ok(Opened::File(file, metadata)) => self.files.keep(path, file, metadata),
+            Ok(Opened::File(file, metadata)) if !is_link && self.is_in_real_folders(path) => {
+                self.files.keep(path, file, metadata);
+            }
             _ => self.files.close(path),
         }
         opened
@@ -227,10 +236,19 @@ impl Folder {
         }
     }
 
-    /// Returns the metadata of a path, following all symbolic links.
-    fn status(&self, path: &[u8]) -> Result<Statx, Errno> {
+    /// Returns the metadata of a path, following all symbolic links but the last one if the flags
+    /// say so.
+    fn status(&self, path: &[u8], flags: AtFlags) -> Result<Statx, Errno> {
         let path = if path.is_empty() { b"." } else { path };
-        statx(&*self.open, path, AtFlags::NO_AUTOMOUNT, COMPARED)
+        statx(&*self.open, path, flags | AtFlags::NO_AUTOMOUNT, COMPARED)
+    }
+
+    /// Whether all folders on this path are folders, and not links to some.
+    fn is_in_real_folders(&self, path: &[u8]) -> bool {
+        memchr::memchr_iter(b'/', path).all(|end| {
+            let status = self.status(&path[..end], AtFlags::SYMLINK_NOFOLLOW);
+            status.is_ok_and(|status| file_type(&status) == FileType::Directory)
+        })
     }
 
     /// Opens a path without leaving the folder, even if files are renamed or linked concurrently:

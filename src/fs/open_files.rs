@@ -18,8 +18,8 @@ const LARGEST: u64 = 1024 * 1024;
 pub(super) const COMPARED: StatxFlags = StatxFlags::BASIC_STATS;
 
 /// The files of one folder that were opened last. While a file is open, no other file has its inode
-/// number. So one look at the metadata of a path tells whether the file can be served, instead of an
-/// open, another look and a close, which take four times as long.
+/// number. So one look at the metadata of a path, and one at each folder on it, tells whether the file
+/// can be served, instead of an open, another look and a close, which take four times as long.
 #[derive(Debug, Default)]
 pub(super) struct OpenFiles {
     /// Each path has one place, which another one may take.

@@ -204,6 +204,29 @@ fn a_link_swapped_in_during_lookup_is_not_followed() {
     });
 }
 
+/// A file that stays open must not be served from where it is moved.
+#[test]
+fn a_link_to_a_folder_that_was_moved_out_is_not_followed() {
+    for policy in [Symlinks::Inside, Symlinks::Never] {
+        let outer = TempDir::new();
+        outer.file("root/sub/x", "x").file("root/y", "y");
+        let root = outer.path("root");
+        let files = ServeDir::new(&root).expect("the folder can be opened");
+        let files = files.symlinks(policy);
+        for (target, moved) in [("/sub/x", "sub"), ("/y", "y")] {
+            for _ in 0..2 {
+                expect_status(&files, target, 200);
+            }
+            fs::rename(root.join(moved), outer.path(moved)).expect("it can be moved");
+            symlink(outer.path(moved), root.join(moved)).expect("a link can be created");
+            expect_status(&files, target, 404);
+            fs::remove_file(root.join(moved)).expect("the link can be removed");
+            fs::rename(outer.path(moved), root.join(moved)).expect("it can be moved");
+            expect_status(&files, target, 200);
+        }
+    }
+}
+
 #[test]
 fn only_regular_files_are_served() {
     let folder = TempDir::new();
