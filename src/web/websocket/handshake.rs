@@ -56,7 +56,7 @@ impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Method => "a WebSocket is opened with GET",
-            Self::NotWebSocket => "this is a WebSocket",
+            Self::NotWebSocket => "only WebSockets are served here, over HTTP/1.1",
             Self::Version => "WebSocket version 13 is required",
             Self::Key => "Sec-WebSocket-Key is not 16 bytes in Base64",
             Self::Origin => "pages of this origin may not open this WebSocket",
