@@ -1,8 +1,9 @@
 //! Runs ten minutes of all kinds of client behaviour, and checks that nothing grows.
 //!
 //! Good clients use kept and single connections, pipeline, post with lengths and in chunks, and
-//! check every response. Beside them other clients are slow, send too much or invalid bytes, or
-//! leave early. The bench prints the server's memory, descriptors and threads over time. It fails
+//! check every response. They also wait for delayed responses and events, and speak another protocol
+//! after an upgrade. Beside them other clients are slow, send too much or invalid bytes, or leave early,
+//! some while their response waits. The bench prints the server's memory, descriptors and threads over time. It fails
 //! if a good response is wrong, if descriptors or threads do not return to their start, or if
 //! memory keeps growing.
 //!
@@ -17,13 +18,18 @@ use std::env;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use httpool::sse::{Broadcast, Event};
+use httpool::{
+    DrivenProtocol, DrivenStream, Handler, IntoResponse as _, Later, NextStep, Request, Response,
+    Upgrade,
+};
 use random::Random;
-use serving::{ECHO, GET, HELLO, Serving};
+use serving::{Bench, ECHO, GET, HELLO, Serving};
 
 /// Clients at a time, each a thread that plays one part after another.
 const CLIENTS: usize = 24;
@@ -45,16 +51,19 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 type Part = fn(SocketAddr, &mut Random) -> io::Result<()>;
 
 /// Parts whose every response must be right.
-const GOOD: [(&str, Part); 5] = [
+const GOOD: [(&str, Part); 8] = [
     ("kept", kept),
     ("closed", closed),
     ("pipelined", pipelined),
     ("posted", posted),
     ("in chunks", in_chunks),
+    ("delayed", delayed),
+    ("listening", listening),
+    ("upgraded", upgraded),
 ];
 
 /// Parts in which anything may fail.
-const BAD: [(&str, Part); 8] = [
+const BAD: [(&str, Part); 9] = [
     ("slow head", slow_head),
     ("slow body", slow_body),
     ("long head", long_head),
@@ -63,7 +72,30 @@ const BAD: [(&str, Part); 8] = [
     ("half-closed", half_closed),
     ("reset", reset),
     ("never read", never_read),
+    ("left waiting", left_waiting),
 ];
+
+/// Requests a response after [`DELAY`].
+const DELAYED: &str = "/delayed";
+
+const DELAY: Duration = Duration::from_millis(50);
+
+/// Requests a response that never comes.
+const NEVER: &str = "/never";
+
+/// Requests events, one every [`EVENT_GAP`].
+const EVENTS: &str = "/events";
+
+const EVENT_GAP: Duration = Duration::from_millis(10);
+
+/// Requests an upgrade to a protocol that returns every byte.
+const UPGRADE: &str = "/upgrade";
+
+/// Serves responses that wait, too.
+struct Waits(Broadcast);
+
+/// Returns every byte.
+struct Echo;
 
 #[derive(Default)]
 struct Counts {
@@ -81,7 +113,7 @@ struct Sample {
 }
 
 fn main() -> ExitCode {
-    serving::serve_if_asked();
+    serving::serve_if_asked_with(Waits::start);
     let seconds = env::var("SOAK_SECONDS")
         .ok()
         .and_then(|seconds| seconds.parse().ok());
@@ -161,6 +193,56 @@ fn main() -> ExitCode {
         println!("failed: {error}");
     }
     ExitCode::from(u8::from(errors.iter().any(|(is_so, _)| *is_so)))
+}
+
+impl Waits {
+    fn start() -> Self {
+        let events = Broadcast::new();
+        let sender = events.clone();
+        thread::spawn(move || {
+            loop {
+                sender.send(Event::data("event"));
+                thread::sleep(EVENT_GAP);
+            }
+        });
+        Self(events)
+    }
+}
+
+impl Handler for Waits {
+    fn handle(&self, request: &mut Request) -> Response {
+        match request.uri().path() {
+            DELAYED => Later::after(DELAY, HELLO).into_response(),
+            NEVER => {
+                let (responder, later) = Later::new();
+                let responder = Arc::new(Mutex::new(Some(responder)));
+                let kept = Arc::clone(&responder);
+                if let Ok(responder) = responder.lock()
+                    && let Some(responder) = &*responder
+                {
+                    // It is kept until its client has left.
+                    responder.on_cancel(move || drop(kept));
+                }
+                later.into_response()
+            }
+            EVENTS => self.0.subscribe(None).into_response(),
+            UPGRADE => Upgrade::driven("echo", |_| Echo).into_response(),
+            _ => Bench.handle(request),
+        }
+    }
+}
+
+impl DrivenProtocol for Echo {
+    fn ready(&mut self, stream: &mut DrivenStream<'_>) -> NextStep {
+        let mut buffer = [0; 1024];
+        loop {
+            match stream.read(&mut buffer) {
+                Ok(count @ 1..) if stream.write_all(&buffer[..count]).is_ok() => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return NextStep::Wait,
+                _ => return NextStep::Close,
+            }
+        }
+    }
 }
 
 impl Counts {
@@ -386,4 +468,70 @@ fn never_read(address: SocketAddr, _: &mut Random) -> io::Result<()> {
     stream.write_all(request.repeat(40).as_bytes())?;
     thread::sleep(Duration::from_millis(300));
     Ok(())
+}
+
+fn delayed(address: SocketAddr, _: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    stream.write_all(request_for(DELAYED).as_bytes())?;
+    expect(&mut stream, HELLO)
+}
+
+/// Reads a few events and leaves.
+fn listening(address: SocketAddr, random: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    stream.write_all(request_for(EVENTS).as_bytes())?;
+    expect_events(&mut stream, 1 + random.below(5))
+}
+
+fn expect_events(stream: &mut TcpStream, count: usize) -> io::Result<()> {
+    let mut received = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&received);
+        if text.matches("data: event\n\n").count() >= count {
+            return Ok(());
+        }
+        let mut part = [0; 1024];
+        match stream.read(&mut part)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => received.extend_from_slice(&part[..count]),
+        }
+    }
+}
+
+fn upgraded(address: SocketAddr, random: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    let upgrade = format!(
+        "GET {UPGRADE} HTTP/1.1\r\nHost: soak\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"
+    );
+    stream.write_all(upgrade.as_bytes())?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let sent = vec![b'x'; 1 + random.below(4096)];
+    stream.write_all(&sent)?;
+    let mut returned = vec![0; sent.len()];
+    stream.read_exact(&mut returned)?;
+    match head.starts_with(b"HTTP/1.1 101 ") && returned == sent {
+        true => Ok(()),
+        false => Err(io::Error::other("the bytes are not those that were sent")),
+    }
+}
+
+/// Leaves while the response waits, in order or by a reset.
+fn left_waiting(address: SocketAddr, random: &mut Random) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    let paths = [NEVER, EVENTS, DELAYED, UPGRADE];
+    stream.write_all(request_for(paths[random.below(paths.len())]).as_bytes())?;
+    thread::sleep(Duration::from_millis(random.below(20) as u64));
+    if random.below(2) == 0 {
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    }
+    Ok(())
+}
+
+fn request_for(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: soak\r\n\r\n")
 }

@@ -62,12 +62,12 @@ impl Protocol {
             }
         }
         if let Self::Http1(http1) = self {
-            let result = http1.drive(io, wake, admission, buffers, service)?;
-            if !matches!(result, DriveResult::Upgrade) {
-                return Ok(result);
+            let result = http1.drive(io, wake, admission, buffers, service);
+            if !matches!(result, Ok(DriveResult::Upgrade)) {
+                return result;
             }
             let Some(make) = buffers.write_queue.take_driven() else {
-                return Ok(result);
+                return result;
             };
             *self = Self::Driven(Box::new(Driven::begin(make, io, buffers)));
         }

@@ -253,6 +253,9 @@ impl WriteQueue {
             self.sent = 0;
             // A client that has read everything is not slow, however long the reader takes.
             self.backlog = None;
+            if let PendingBody::None = self.tail {
+                break;
+            }
             match self.refill(socket, now) {
                 Ok(Refill::End) => break,
                 Ok(Refill::Pending(until)) => return Ok(FlushResult::Pending(until)),

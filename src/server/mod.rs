@@ -282,7 +282,7 @@ impl ServerState {
     }
 
     fn has_queued(&self) -> bool {
-        self.queued() > 0
+        !self.ready_rx.is_empty() || !self.woken.is_empty()
     }
 
     fn poll(&self, events: &mut Events, timeout: Option<Duration>) {

@@ -42,6 +42,24 @@ impl WaitingRequest {
 }
 
 impl Http1 {
+    /// Lets the request of a response that comes later wait.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn wait_for_later(
+        &mut self,
+        mut response: Response,
+        transaction: Transaction,
+        io: &mut ConnectionIo,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> io::Result<()> {
+        let body = RequestBody::Done;
+        match Later::take(&mut response) {
+            Some(later) => self.wait_for_response(later, transaction, body, io, buffers, service),
+            None => self.finish_body(io, &transaction, response, body, buffers, service),
+        }
+    }
+
     /// Takes the wait out of a response that comes later, and the request waits. Returns the response
     /// that is sent at once if it can't.
     #[cold]

@@ -49,10 +49,9 @@ impl Http1 {
         ) -> Response,
     ) -> io::Result<()> {
         let mut transaction = begin(io, buffers, service);
-        let mut response = respond(self, io, &mut transaction, buffers);
-        if let Some(later) = Later::take(&mut response) {
-            let body = RequestBody::Done;
-            return self.wait_for_response(later, transaction, body, io, buffers, service);
+        let response = respond(self, io, &mut transaction, buffers);
+        if response.body().is_later() {
+            return self.wait_for_later(response, transaction, io, buffers, service);
         }
         self.finish(io, &transaction, response, buffers, service)
     }

@@ -95,7 +95,7 @@ pub(crate) enum Reader {
     /// A reader that stops waiting when the client has left.
     Watching(Box<dyn ReadWatching>),
     /// A source that is woken when it has content. It never blocks.
-    Polled(PolledReader),
+    Polled(Box<PolledReader>),
 }
 
 /// Content that comes from other threads. A connection that waits for it needs no worker. Its source is

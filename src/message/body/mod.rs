@@ -360,7 +360,7 @@ impl Body {
 
     /// Takes content that comes from other threads out of the body. Leaves any other content.
     #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
-    pub(crate) fn take_polled(&mut self) -> Option<PolledReader> {
+    pub(crate) fn take_polled(&mut self) -> Option<Box<PolledReader>> {
         match mem::take(&mut self.content) {
             Content::Reader(BodySource {
                 reader: Reader::Polled(reader),
@@ -416,7 +416,7 @@ impl Body {
     /// A body whose content comes from other threads.
     pub(crate) fn from_polled(source: impl PolledSource + 'static) -> Self {
         Content::Reader(BodySource {
-            reader: Reader::Polled(PolledReader::new(source)),
+            reader: Reader::Polled(Box::new(PolledReader::new(source))),
             length: None,
             held: 0,
             trailers: None,

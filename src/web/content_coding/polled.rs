@@ -12,7 +12,7 @@ use crate::message::waker::Wake;
 
 /// Encodes what another source has, and flushes when that has no more for now.
 pub(super) struct EncodedSource {
-    source: PolledReader,
+    source: Box<PolledReader>,
     coding: ContentCoding,
     /// Made for the first part: a response that waits for it keeps little memory.
     encoder: Option<Box<dyn Encode>>,
@@ -27,7 +27,7 @@ enum Stage {
 }
 
 impl EncodedSource {
-    pub(super) fn new(coding: ContentCoding, source: PolledReader) -> Self {
+    pub(super) fn new(coding: ContentCoding, source: Box<PolledReader>) -> Self {
         Self {
             source,
             coding,
@@ -131,7 +131,7 @@ mod tests {
         }
     }
 
-    fn encoded(coding: ContentCoding, body: Body) -> PolledReader {
+    fn encoded(coding: ContentCoding, body: Body) -> Box<PolledReader> {
         let body = coding.encode(body, Flush::PerRead);
         let Content::Reader(source) = body.into_content() else {
             panic!("encoded content is not in memory");
