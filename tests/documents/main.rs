@@ -17,7 +17,8 @@ fn home(module: &str, name: &str) -> (PathBuf, String) {
         module => {
             let path = module.replace("::", "/");
             let suites = ["it", "program"].map(|suite| tests.join(suite).join(&path));
-            let files = suites.map(|file| file.with_extension("rs"));
+            let files = suites.map(|module| [module.with_extension("rs"), module.join("mod.rs")]);
+            let files = files.concat();
             let declares = |file: &&PathBuf| {
                 fs::read_to_string(file).is_ok_and(|text| text.contains(&declared))
             };

@@ -136,7 +136,9 @@ impl Later {
     }
 
     /// Creates a response that is sent after this delay, by the server's own timer, with a precision of
-    /// ten milliseconds. It has no deadline unless you set one.
+    /// ten milliseconds. It has no deadline unless you set one. An HTTP/1.1 client that closes its
+    /// connection in the usual way, without a reset, may still read, so its connection is kept until the
+    /// response is due.
     ///
     /// ```
     /// use std::time::Duration;
