@@ -5,14 +5,16 @@
     allow(dead_code, reason = "only HTTP/2 inserts parts")
 )]
 mod insertions;
+mod memory;
 
 use std::io::{self, ErrorKind, IoSlice, Read as _};
 use std::mem;
 use std::time::Instant;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 pub(super) use self::insertions::Insertions;
+pub(super) use self::memory::Memory;
 use super::TURN;
 use super::body_writer::{BodyWriter, Refill};
 use super::polled_writer::PolledWriter;
@@ -29,10 +31,6 @@ pub(super) const COPIED_BODY: usize = 8 * 1024;
 /// which takes one more call and copies less. For 1 KiB, reading takes a sixth less time than sending;
 /// for 8 KiB a twelfth more, for 32 KiB half as much again.
 pub(super) const READ_FILE: u64 = 4 * 1024;
-
-/// A larger body does not count against the budget while it is shared: the memory is the handler's,
-/// which sends the same bytes to several clients.
-const COUNTED_BODY: usize = 64 * 1024;
 
 /// Responses are collected up to this many bytes before they are sent.
 pub(super) const GATHERED: usize = 64 * 1024;
@@ -64,14 +62,6 @@ enum PendingBody {
     File(FilePart),
     /// No body: another protocol follows the response.
     Upgrade(Box<Upgrade>),
-}
-
-/// A body in memory.
-#[derive(Debug)]
-pub(super) struct Memory {
-    left: Bytes,
-    /// The size of its memory, which is kept until all of it is sent.
-    kept: usize,
 }
 
 /// The progress of output that the client does not read at once.
@@ -399,52 +389,6 @@ impl FilePart {
     fn send(&self, most: usize, socket: &mut Socket) -> io::Result<FileSent> {
         let count = usize::try_from(self.left).map_or(most, |left| left.min(most));
         socket.send_file(&self.file, self.offset, count)
-    }
-}
-
-impl Memory {
-    pub(super) fn new(body: Bytes) -> Self {
-        Self {
-            kept: body.len(),
-            left: body,
-        }
-    }
-
-    /// The bytes that are not sent yet.
-    pub(super) fn left(&self) -> &[u8] {
-        &self.left
-    }
-
-    /// The next bytes, without a copy.
-    #[cfg(feature = "http2")]
-    pub(super) fn share(&self, count: usize) -> Bytes {
-        self.left.slice(..count)
-    }
-
-    /// Notes that `sent` bytes were sent.
-    pub(super) fn advance(&mut self, sent: usize) {
-        self.left.advance(sent);
-    }
-
-    fn is_shared(&self) -> bool {
-        self.kept > COUNTED_BODY && !self.left.is_unique()
-    }
-
-    /// Bytes of memory that count against the budget.
-    pub(super) fn held(&self) -> usize {
-        match self.is_shared() {
-            true => 0,
-            false => self.kept,
-        }
-    }
-
-    /// Copies the rest into memory of its own once more than half is sent. Otherwise a client that
-    /// reads all but the end of each response would keep the memory of all of them. In total, no more
-    /// bytes are copied than the body has.
-    pub(super) fn shrink(&mut self) {
-        if self.left.len() <= self.kept / 2 && !self.is_shared() {
-            *self = Self::new(Bytes::copy_from_slice(&self.left));
-        }
     }
 }
 
