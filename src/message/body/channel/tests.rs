@@ -230,13 +230,12 @@ fn body_can_be_read_without_a_connection() {
 fn many_senders_can_be_dropped_at_once() {
     let (sender, mut source) = channel(10);
     assert_eq!(source.poll(), "(pending)");
-    let senders = vec![sender; 1_000_000];
+    let parts = vec![vec![sender; 250_000]; 4];
     thread::scope(|scope| {
-        for part in senders.chunks(250_000) {
-            scope.spawn(|| part.iter().for_each(|sender| assert!(!sender.is_closed())));
+        for part in parts {
+            scope.spawn(move || drop(part));
         }
     });
-    drop(senders);
     assert_eq!(source.wake_ups(), 1);
     assert_eq!(source.poll(), "(end)");
 }
