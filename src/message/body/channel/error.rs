@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind};
 
 use bytes::Bytes;
 
-/// The error of [`BodySender::send`]: the client has left, the response has failed or is complete, or
-/// the server was forced to stop. It has the content that was not sent.
+/// The error of [`BodySender::send`](super::BodySender::send), with the content that was not sent:
+/// the client has left, the response has failed or is complete, or the server was forced to stop.
 ///
 /// ```
 /// use std::io;
@@ -25,7 +25,7 @@ pub struct SendError(
     pub Bytes,
 );
 
-/// The error of [`BodySender::try_send`], with the content that was not sent.
+/// The error of [`BodySender::try_send`](super::BodySender::try_send), with the content that was not sent.
 ///
 /// ```
 /// use httpool::{Body, TrySendError};
