@@ -12,6 +12,7 @@ mod exit;
 mod files;
 mod flag_rules;
 mod https;
+mod inspect;
 mod log_file;
 mod logging;
 mod observers;
@@ -149,9 +150,10 @@ fn serve(
         .serve(server.handle(), longest_drain, files)
         .map_err(|error| signal_error(&error))?;
     announce(&server, args.workers);
-    let result = match folder {
-        Some(folder) => server.run(folder),
-        None => server.run(Echo::new(args.echo_json.into())),
+    let result = match (folder, inspect::open(args)) {
+        (Some(folder), _) => server.run(folder),
+        (None, Some(inspect)) => server.run(inspect),
+        (None, None) => server.run(Echo::new(args.echo_json.into())),
     };
     // This comes first, because the steps below may wait.
     let exit = result.as_ref().map(log_report);

@@ -20,6 +20,8 @@ mod access_log;
 mod admin;
 #[cfg(feature = "json")]
 mod echo;
+#[cfg(feature = "inspect")]
+pub mod inspect;
 #[cfg(feature = "metrics")]
 mod metrics;
 

@@ -110,6 +110,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Json::Strict)]
     pub(crate) echo_json: Json,
 
+    /// Show clients exactly what they sent, instead of the echo, and respond to httpbin's paths, for
+    /// example /status/418
+    #[arg(long, conflicts_with = "root", help_heading = "Inspect")]
+    pub(crate) inspect: bool,
+
     /// Folder with error pages for browsers: for example 404.html for one status, and 4xx.html and
     /// 5xx.html for all others [default: built in]
     #[arg(long, value_name = "DIR")]
