@@ -1,5 +1,4 @@
-//! HTTP/2 on bytes (RFC 9113 and RFC 7541). The server does not speak HTTP/2 yet; this module has
-//! the protocol so far. No socket, clock or thread.
+//! HTTP/2 on bytes (RFC 9113 and RFC 7541), without a socket, clock or thread.
 //!
 //! The module is public with the feature `unstable`, for benches, fuzzers and tests. It may change
 //! in any release.

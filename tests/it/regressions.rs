@@ -53,7 +53,8 @@ fn deadlines_do_not_count_time_waiting_for_a_worker() {
     gate.expect_arrived(1);
     head.send("st: it\r\n\r\n");
     body.send("k");
-    // Sleeps until both deadlines have passed while no worker is free.
+    // Sleeps until both deadlines have passed while no worker is free. Time is the subject: nothing
+    // shows that a deadline has passed unless the server wrongly acts on it.
     thread::sleep(Duration::from_millis(500));
     gate.open();
     head.expect_status(200);
@@ -81,7 +82,7 @@ fn slow_pipelined_requests_yield_to_other_clients() {
     let mut other = server.connect();
     other.get("/other");
     server.expect_open(2);
-    // Longer than a worker's turn.
+    // Time is the subject: the first handler runs longer than a worker's turn.
     thread::sleep(Duration::from_millis(20));
     gates[0].open();
     greedy.expect_body("GET /0 ");

@@ -1,7 +1,9 @@
+use httpool::http2::ErrorCode;
 use httpool::services::Admin;
 use httpool::{ListenAddr, Request};
 use rustix::process::Signal;
 
+use crate::support::http2::{Frame, Http2Client};
 use crate::support::{
     Client, Gate, Program, TestServer, address_in, eventually, request, run_program,
 };
@@ -21,6 +23,17 @@ fn call(address: &ListenAddr, target: &str) -> (u16, String) {
     let mut client = Client::connect(address);
     let response = client.get(target).expect_response();
     (response.status, response.text())
+}
+
+/// The value of one metric.
+#[track_caller]
+fn metric(admin: &ListenAddr, name: &str) -> u64 {
+    let (_, metrics) = call(admin, "/metrics");
+    let mut lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
+    let value = lines
+        .next()
+        .and_then(|rest| rest.trim().parse::<u64>().ok());
+    value.unwrap_or_else(|| panic!("no {name} in {metrics}"))
 }
 
 #[test]
@@ -129,14 +142,7 @@ fn metrics_format_follows_the_accept_header() {
 #[test]
 fn rejected_requests_are_counted_by_reason() {
     let (program, admin) = spawn_with_admin(&["--max-body", "3"]);
-    let metric = |name: &str| {
-        let (_, metrics) = call(&admin, "/metrics");
-        let mut lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
-        let metric = lines
-            .next()
-            .and_then(|rest| rest.trim().parse::<u64>().ok());
-        metric.unwrap_or_else(|| panic!("no {name} in {metrics}"))
-    };
+    let metric = |name: &str| metric(&admin, name);
     let too_large = r#"httpool_requests_rejected_total{reason="body_too_large"}"#;
     let client_error = r#"httpool_requests_total{method="POST",status="4xx"}"#;
     assert_eq!(metric(too_large), 0);
@@ -146,6 +152,51 @@ fn rejected_requests_are_counted_by_reason() {
         metric("httpool_requests_answered_total") == 1
     });
     assert_eq!((metric(too_large), metric(client_error)), (1, 1));
+}
+
+#[test]
+fn requests_are_counted_by_version() {
+    let (program, admin) = spawn_with_admin(&[]);
+    let old = "POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\nold";
+    program.connect().send(old).expect_body("old");
+    let mut client = program.connect();
+    for body in ["one", "two"] {
+        client.post("/", body).expect_body(body);
+    }
+    let mut client = Http2Client::over(program.connect(), &[]);
+    for body in ["one", "two", "three"] {
+        let stream = client.post("/", body);
+        client.expect_body(stream, body);
+    }
+    // Its version is not read.
+    program.connect().send("\0\r\n\r\n").expect_status(400);
+    let counts = ["1.0", "1.1", "2.0", "unknown"].map(|version| {
+        let name = format!("httpool_requests_by_version_total{{version=\"{version}\"}}");
+        metric(&admin, &name)
+    });
+    assert_eq!(counts, [1, 2, 3, 1]);
+}
+
+/// More PINGs than any client may send at once. One call sends them all.
+#[test]
+fn abuse_of_http2_is_counted_and_logged() {
+    let (mut program, admin) = spawn_with_admin(&["--log-level", "debug"]);
+    let counts = || {
+        [
+            r#"httpool_http2_abuse_total{kind="pings"}"#,
+            r#"httpool_http2_abuse_total{kind="resets"}"#,
+            r#"httpool_http2_goaways_total{reason="ENHANCE_YOUR_CALM"}"#,
+        ]
+        .map(|name| metric(&admin, name))
+    };
+    assert_eq!(counts(), [0, 0, 0]);
+    let mut client = Http2Client::over(program.connect(), &[]);
+    let pings = vec![Frame::ping([0; 8]); 5_000];
+    // The server may close the connection before it has received them all.
+    let _ = client.try_send_frames(&pings);
+    client.expect_connection_error(ErrorCode::EnhanceYourCalm);
+    program.expect_line("ENHANCE_YOUR_CALM: too many PINGs");
+    assert_eq!(counts(), [1, 0, 1]);
 }
 
 #[test]

@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn worker_between_turns_is_waited_for() {
-        // It is in no handler, however long it takes.
+        // Time is the subject: it is in no handler, however long it takes.
         assert_eq!(stuck(2, || thread::sleep(10 * STOP_TICK)), 0);
     }
 

@@ -60,6 +60,7 @@ fn trickling_body_gets_408() {
     let _server = server.run(mirror);
     while client.reply(stream).response.is_none() {
         client.data(stream, "x", 0).settle();
+        // The body trickles.
         thread::sleep(PAUSE);
     }
     let response = client.reply(stream).response.as_ref();
@@ -77,6 +78,7 @@ fn stream_below_the_minimum_rate_gets_408() {
     let _server = server.run(mirror);
     while client.reply(slow).response.is_none() {
         client.data(slow, "x", 0).settle();
+        // The body trickles.
         thread::sleep(PAUSE);
     }
     let status = client
@@ -154,6 +156,7 @@ fn idle_timeout_counts_while_no_stream_is_open() {
     });
     client.expect_body(stream, "");
     while client.goaways().is_empty() {
+        // A client that sends PINGs without a pause is closed for that.
         thread::sleep(PAUSE);
         if client.try_send_frames(&[Frame::ping([0; 8])]).is_err() || client.next_frame().is_none()
         {
@@ -195,6 +198,7 @@ fn stream_with_a_window_of_single_bytes_is_reset() {
         taken += 1;
         assert!(taken < 10_000, "the response was not aborted");
         client.give_credit(stream, 1).settle();
+        // Credit trickles.
         thread::sleep(PAUSE);
     }
     assert_eq!(client.expect_reset(stream), ErrorCode::Cancel);
