@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import fnmatch
 import json
 import os
 import resource
@@ -81,7 +82,7 @@ def _options() -> argparse.Namespace:
         "--scenario",
         type=_some_of(scenarios),
         metavar="A,B",
-        help=f"only these scenarios: {', '.join(scenarios)}",
+        help=f"only these scenarios, h2-* for all of HTTP/2: {', '.join(scenarios)}",
     )
     parser.add_argument("--rounds", type=int, default=3, help="number of rounds (3)")
     parser.add_argument("--seconds", type=int, default=3, help="load for each turn (3)")
@@ -116,10 +117,12 @@ def _options() -> argparse.Namespace:
 
 def _some_of(known: list[str]) -> Callable[[str], list[str]]:
     def names(text: str) -> list[str]:
-        found = text.split(",")
-        for name in found:
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"{name} is not one of {', '.join(known)}")
+        found = []
+        for pattern in text.split(","):
+            matching = fnmatch.filter(known, pattern)
+            if not matching:
+                raise argparse.ArgumentTypeError(f"{pattern} is not one of {', '.join(known)}")
+            found += matching
         return found
 
     return names
@@ -252,6 +255,8 @@ class Bench:
         for server in SERVERS:
             if self.options.only and server.name not in (*self.options.only, FLOOR):
                 continue
+            if all(self._unable(server, scenario) for scenario in self.scenarios):
+                continue
             say(f"{server.name}: building")
             try:
                 self.programs[server.name] = server.build(out)
@@ -275,7 +280,7 @@ class Bench:
                     if not http2:
                         job.check_floor(running.port)
                 elif http2:
-                    job.check_http2(running.port, posts=server.posts)
+                    job.check_http2(plain.url(running.port), posts=server.posts)
                 else:
                     job.check(running.port, posts=server.posts)
 
@@ -286,7 +291,8 @@ class Bench:
             with self._run(server, scenario) as running:
                 if scenario.is_http2:
                     if server.name != FLOOR:
-                        job.check_http2(running.port, posts=False)
+                        page = b"x" * scenario.file or job.PAGE
+                        job.check_http2(scenario.url(running.port), page=page, posts=False)
                 else:
                     job.warm_up(running.port, scenario.scheme)
                 return measure(running, scenario, self.options.seconds, self.load_threads)
@@ -298,7 +304,10 @@ class Bench:
             return "does not speak this version of HTTP"
         if scenario.posts and not server.posts:
             return "can't echo"
-        if scenario.file and not server.files:
+        if scenario.is_http2:
+            if (scenario.file or scenario.is_tls) and not server.http2_files:
+                return "has one page here, and no TLS"
+        elif scenario.file and not server.files:
             return "serves no files"
         return None
 
@@ -310,7 +319,8 @@ class Bench:
             flags=scenario.flags if scenario else (),
             folder=self.folder / server.name,
             root=self._root(scenario.file) if scenario and scenario.file else None,
-            tls=certificate(self.folder) if scenario and scenario.scheme == "https" else None,
+            file=scenario.file if scenario else 0,
+            tls=certificate(self.folder) if scenario and scenario.is_tls else None,
             http2=scenario is not None and scenario.is_http2,
         )
         command = server.command(self.programs[server.name], setting)

@@ -34,8 +34,17 @@ BROWSER = tuple(
     )
 )
 
+# Each header is then text in each request, and nothing is in the client's table.
+LITERAL = ("--encoder-header-table-size=0",)
+
 # The client's windows are then not the limit of a response.
 LARGE_WINDOWS = ("--window-bits=20", "--connection-window-bits=20")
+
+# All servers have it, so all encrypt in the same way.
+CIPHER = "--tls13-ciphers=TLS_AES_128_GCM_SHA256"
+
+# New connections are made this often in a second, some at once.
+BURSTS = 100
 
 # The preface, empty settings, and a HEADERS frame that ends the stream: GET, http, / and localhost.
 GET = (
@@ -49,18 +58,41 @@ class Failed(Exception):
     """h2load failed."""
 
 
-def run(port: int, options: list[str], body: int, seconds: int) -> dict[str, int]:
-    """Sends requests for some seconds. They are POST of this many bytes, or GET if there are none.
-    The duration in the results is in microseconds."""
+def for_seconds(seconds: int, connections: int, streams: int, threads: int) -> list[str]:
+    """Options for requests on kept connections, so many at once on each."""
+    return [
+        f"--duration={seconds}",
+        f"--clients={connections}",
+        f"--max-concurrent-streams={streams}",
+        f"--threads={min(threads, connections)}",
+    ]
+
+
+def at_rate(seconds: int, rate: int) -> list[str]:
+    """Options for so many connections a second, each with one request."""
+    count = rate * seconds
+    period = 1000 // BURSTS
+    return [
+        f"--requests={count}",
+        f"--clients={count}",
+        f"--rate={rate // BURSTS}",
+        f"--rate-period={period}ms",
+    ]
+
+
+def run(url: str, options: list[str], body: int, seconds: int) -> dict[str, int]:
+    """Sends requests for about so many seconds. They are POST of this many bytes, or GET if there
+    are none. The duration in the results is in microseconds."""
+    if url.startswith("https:"):
+        options = [*options, CIPHER]
     with tempfile.NamedTemporaryFile() as data:
         if body:
             data.write(json_of_size(body))
             data.flush()
             options = [*options, f"--data={data.name}", "--header=content-type: application/json"]
-        url = f"http://127.0.0.1:{port}/"
         try:
             done = subprocess.run(
-                ["h2load", f"--duration={seconds}", *options, url],
+                ["h2load", *options, url],
                 check=False,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -76,12 +108,13 @@ def run(port: int, options: list[str], body: int, seconds: int) -> dict[str, int
         re.MULTILINE,
     )
     statuses = re.search(r"^status codes: (\d+) 2xx", done.stdout, re.MULTILINE)
-    if done.returncode != 0 or not found or not statuses:
+    took = re.search(r"^finished in ([\d.]+)(s|ms),", done.stdout, re.MULTILINE)
+    if done.returncode != 0 or not found or not statuses or not took:
         raise Failed(f"h2load failed: {done.stdout.strip()[-300:]}")
     requests, failed, errored, timeout = map(int, found.groups())
     return {
         "requests": requests,
-        "duration": seconds * 1_000_000,
+        "duration": round(float(took[1]) * {"s": 1e6, "ms": 1e3}[took[2]]),
         "read": failed + errored,
         # Responses that were not complete at the end have a status too.
         "status": max(0, requests - int(statuses[1])),

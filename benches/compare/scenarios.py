@@ -36,6 +36,8 @@ class Scenario:
     scheme: str = "http"
     # Requests at once on each connection, with HTTP/2; 0 for HTTP/1.1.
     streams: int = 0
+    # Connections a second, each with one request, with HTTP/2; 0 if connections are kept.
+    rate: int = 0
 
     @property
     def posts(self) -> bool:
@@ -44,6 +46,13 @@ class Scenario:
     @property
     def is_http2(self) -> bool:
         return self.streams > 0
+
+    @property
+    def is_tls(self) -> bool:
+        return self.scheme == "https"
+
+    def url(self, port: int) -> str:
+        return f"{self.scheme}://127.0.0.1:{port}/{FILE if self.file else ''}"
 
 
 SCENARIOS = [
@@ -84,6 +93,21 @@ SCENARIOS = [
         streams=10,
     ),
     Scenario(
+        "h2-literal",
+        "as h2-browser, from a client that sends every header as text",
+        64,
+        options=(*h2load.BROWSER, *h2load.LITERAL),
+        streams=10,
+    ),
+    Scenario(
+        "h2-get64k",
+        "GET of a file of 64 KiB on 8 HTTP/2 connections, 4 at once on each",
+        8,
+        options=h2load.LARGE_WINDOWS,
+        file=64 * 1024,
+        streams=4,
+    ),
+    Scenario(
         "h2-post1k",
         "POST of 1 KiB of JSON on 64 HTTP/2 connections, 10 at once on each",
         64,
@@ -105,6 +129,15 @@ SCENARIOS = [
         16,
         idle=5000,
         streams=1,
+    ),
+    Scenario("h2-tls640", "as h2-get640 over TLS", 64, scheme="https", streams=10),
+    Scenario(
+        "h2-handshake",
+        "GET over TLS, each on an HTTP/2 connection of its own, 500 a second",
+        1,
+        scheme="https",
+        streams=1,
+        rate=500,
     ),
     Scenario("idle10k", "GET on 16 connections beside 10,000 idle ones", 16, idle=10_000),
 ]
@@ -195,11 +228,12 @@ def load(port: int, scenario: Scenario, seconds: int, threads: int) -> dict[str,
     """Runs the load, and returns its results."""
     if scenario.is_http2:
         size = int(scenario.load[1]) if scenario.posts else 0
-        options = [*scenario.options, f"--clients={scenario.connections}"]
-        options.append(f"--max-concurrent-streams={scenario.streams}")
-        options.append(f"--threads={min(threads, scenario.connections)}")
+        if scenario.rate:
+            how = h2load.at_rate(seconds, scenario.rate)
+        else:
+            how = h2load.for_seconds(seconds, scenario.connections, scenario.streams, threads)
         try:
-            return h2load.run(port, options, size, seconds)
+            return h2load.run(scenario.url(port), [*scenario.options, *how], size, seconds)
         except h2load.Failed as problem:
             raise Failed(problem) from problem
     return _wrk(port, scenario, seconds, threads)
@@ -217,7 +251,7 @@ def _wrk(port: int, scenario: Scenario, seconds: int, threads: int) -> dict[str,
         "-s",
         str(HERE / "load.lua"),
         *scenario.options,
-        f"{scenario.scheme}://127.0.0.1:{port}/{FILE if scenario.file else ''}",
+        scenario.url(port),
         "--",
         *scenario.load,
     ]

@@ -69,9 +69,11 @@ num-threads: {threads}
 max-connections: {connections}
 http2-idle-timeout: 600
 {user}
-listen: {{ host: 127.0.0.1, port: {port} }}
+listen: {{ host: 127.0.0.1, port: {port}{tls} }}
 hosts: {{ default: {{ paths: {{ "/": {{ file.dir: {root} }} }} }} }}
 """
+
+H2O_TLS = ", ssl: {{ certificate-file: {certificate}, key-file: {key} }}"
 
 # The page, for servers that have it in a file.
 PAGE_FILE = "index.html"
@@ -92,8 +94,9 @@ class Setting:
     flags: tuple[str, ...]
     # A folder for its files.
     folder: Path
-    # The folder to serve, if any.
+    # The folder to serve, if any, and the size of its file.
     root: Path | None
+    file: int
     # A certificate and its key, for TLS.
     tls: tuple[Path, Path] | None
     # Whether the load uses HTTP/2.
@@ -111,8 +114,10 @@ class Server:
     # The versions of HTTP that it takes part with.
     http1: bool = True
     http2: bool = False
-    # Whether it can serve a folder.
+    # Whether it can serve a folder with HTTP/1.1, also over TLS.
     files: bool = False
+    # Whether it can serve a large page with HTTP/2, and the usual one over TLS.
+    http2_files: bool = False
 
 
 class Running:
@@ -240,7 +245,7 @@ def _command_of_ours(program: Path, setting: Setting) -> list[str]:
 def _in_rust(
     name: str, threads: int | None = None, *, http2: bool = False, http2_package: str | None = None
 ) -> Server:
-    """A program in `peers`, and maybe another one for HTTP/2."""
+    """A program in `peers`, and maybe another one for HTTP/2, which has TLS and any page."""
     package = f"peer-{name}"
     packages = [package] + ([http2_package] if http2_package else [])
 
@@ -255,9 +260,13 @@ def _in_rust(
     def command(program: Path, setting: Setting) -> list[str]:
         if setting.http2 and http2_package:
             program = program.with_name(http2_package)
-        return [str(program), str(setting.port), str(threads or setting.threads)]
+        arguments = [str(setting.port), str(threads or setting.threads)]
+        if setting.file or setting.tls:
+            arguments += [str(setting.file), *map(str, setting.tls or ())]
+        return [str(program), *arguments]
 
-    return Server(name, build, command, http2=http2 or http2_package is not None)
+    has_other = http2_package is not None
+    return Server(name, build, command, http2=http2 or has_other, http2_files=has_other)
 
 
 def _build_go(out: Path) -> Path:
@@ -316,7 +325,8 @@ def _folder_with_page(setting: Setting) -> Path:
 
 
 def _command_of_h2o(program: Path, setting: Setting) -> list[str]:
-    root = _folder_with_page(setting)
+    root = setting.root or _folder_with_page(setting)
+    tls = setting.tls
     configuration = setting.folder / "h2o.conf"
     configuration.write_text(
         H2O.format(
@@ -324,6 +334,7 @@ def _command_of_h2o(program: Path, setting: Setting) -> list[str]:
             connections=FILES - 1000,
             user="user: root" if os.geteuid() == 0 else "",
             port=setting.port,
+            tls=H2O_TLS.format(certificate=tls[0], key=tls[1]) if tls else "",
             root=root,
         )
     )
@@ -331,9 +342,18 @@ def _command_of_h2o(program: Path, setting: Setting) -> list[str]:
 
 
 def _command_of_nghttpd(program: Path, setting: Setting) -> list[str]:
-    root = _folder_with_page(setting)
+    root = setting.root or _folder_with_page(setting)
     options = ["--address=127.0.0.1", f"--workers={setting.threads}", f"--htdocs={root}"]
-    return [str(program), *options, "--no-tls", str(setting.port)]
+    if not setting.tls:
+        return [str(program), *options, "--no-tls", str(setting.port)]
+    certificate, key = map(str, setting.tls)
+    return [str(program), *options, str(setting.port), key, certificate]
+
+
+def _only_http2(name: str, command: Callable[[Path, Setting], list[str]]) -> Server:
+    """An installed server that can't echo."""
+    build = _find(name)
+    return Server(name, build, command, posts=False, http1=False, http2=True, http2_files=True)
 
 
 def _command_with_threads(program: Path, setting: Setting) -> list[str]:
@@ -342,13 +362,21 @@ def _command_with_threads(program: Path, setting: Setting) -> list[str]:
 
 SERVERS = [
     _in_rust(FLOOR, http2_package="peer-floor-http2"),
-    Server(OURS, _build_ours, _command_of_ours, files=True, http2=True),
+    Server(OURS, _build_ours, _command_of_ours, files=True, http2=True, http2_files=True),
     _in_rust("hyper", http2_package="peer-hyper-http2"),
     _in_rust("axum", http2=True),
     _in_rust("actix-web", http2=True),
-    Server("nginx", find_nginx, _command_of_nginx, posts=False, files=True, http2=True),
-    Server("h2o", _find("h2o"), _command_of_h2o, posts=False, http1=False, http2=True),
-    Server("nghttpd", _find("nghttpd"), _command_of_nghttpd, posts=False, http1=False, http2=True),
+    Server(
+        "nginx",
+        find_nginx,
+        _command_of_nginx,
+        posts=False,
+        files=True,
+        http2=True,
+        http2_files=True,
+    ),
+    _only_http2("h2o", _command_of_h2o),
+    _only_http2("nghttpd", _command_of_nghttpd),
     Server("go", _build_go, _command_with_threads),
     _in_rust("tiny_http", POOL),
     _in_rust("rouille", POOL),

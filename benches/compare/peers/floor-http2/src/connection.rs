@@ -1,18 +1,16 @@
 //! A connection: its frames, windows and output.
 
 use std::io::IoSlice;
-use std::os::fd::OwnedFd;
 use std::sync::LazyLock;
 use std::{iter, mem};
 
 use peer_job::{HTML, PAGE};
-use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 
 use crate::frame::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADER, HEADERS, Header, INITIAL_WINDOW_SIZE,
     MAX_CONCURRENT_STREAMS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, begin, block, write,
 };
+use crate::socket::Socket;
 
 const PREFACE: usize = 24;
 
@@ -45,6 +43,8 @@ static PAGE_FRAMES: LazyLock<Vec<u8>> = LazyLock::new(|| {
 pub(crate) struct Broken;
 
 pub(crate) struct Connection {
+    /// The size of the page.
+    page: usize,
     /// The start of a frame that must be complete.
     partial: Vec<u8>,
     /// Bytes of a payload that are still to come and are ignored.
@@ -66,7 +66,7 @@ pub(crate) struct Connection {
     sent: usize,
 }
 
-/// A request with a body.
+/// A request with a body, or for a page of another size than the usual.
 struct Stream {
     number: u32,
     received: usize,
@@ -84,8 +84,9 @@ enum Part {
 }
 
 impl Connection {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(page: usize) -> Self {
         let mut connection = Self {
+            page,
             partial: Vec::new(),
             ignored: PREFACE,
             due: None,
@@ -237,13 +238,25 @@ impl Connection {
     /// Queues the page, or as many bytes as the request had.
     fn respond(&mut self, number: u32) {
         let stream = self.streams.iter_mut().find(|one| one.number == number);
-        let Some(stream) = stream else {
-            return self.respond_with_page(number);
+        let (length, content_type) = match stream {
+            None if self.page == PAGE.len() => return self.respond_with_page(number),
+            None => {
+                self.streams.push(Stream {
+                    number,
+                    received: 0,
+                    taken: 0,
+                    left: Some(self.page),
+                    window: self.initial_window,
+                });
+                (self.page, HTML)
+            }
+            Some(stream) => {
+                stream.left = Some(stream.received);
+                (stream.received, "application/json")
+            }
         };
-        let length = stream.received;
-        stream.left = Some(length);
         if self.last_block.0 != length {
-            self.last_block = (length, block("application/json", length));
+            self.last_block = (length, block(content_type, length));
         }
         let block = mem::take(&mut self.last_block.1);
         self.write(HEADERS, END_HEADERS, number, &block);
@@ -313,10 +326,10 @@ impl Connection {
     }
 
     /// Sends as much as the client takes, and returns whether that is everything.
-    pub(crate) fn send(&mut self, socket: &OwnedFd) -> Result<bool, Broken> {
+    pub(crate) fn send(&mut self, socket: &mut Socket) -> Result<bool, Broken> {
         while !self.parts.is_empty() {
             let mut slices = [IoSlice::new(&[]); PARTS];
-            let (mut count, mut total, mut rest) = (0, 0, &self.output[..]);
+            let (mut count, mut rest) = (0, &self.output[..]);
             let skipped = iter::once(self.sent).chain(iter::repeat(0));
             for ((part, skipped), slice) in self.parts.iter().zip(skipped).zip(&mut slices) {
                 let bytes = match *part {
@@ -324,16 +337,14 @@ impl Connection {
                     Part::Fill(length) => &FILL[..length],
                 };
                 *slice = IoSlice::new(&bytes[skipped..]);
-                (count, total) = (count + 1, total + bytes.len() - skipped);
+                count += 1;
             }
-            let mut control = SendAncillaryBuffer::default();
-            match sendmsg(socket, &slices[..count], &mut control, SendFlags::NOSIGNAL) {
-                Ok(sent) => self.drop_sent(sent),
-                Err(Errno::AGAIN) => return Ok(false),
-                Err(_) => return Err(Broken),
-            }
+            let Some(sent) = socket.send(&slices[..count])? else {
+                return Ok(false);
+            };
+            self.drop_sent(sent);
         }
-        Ok(true)
+        socket.flush()
     }
 
     fn drop_sent(&mut self, sent: usize) {

@@ -5,21 +5,25 @@
 
 mod connection;
 mod frame;
+mod socket;
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 use std::thread;
 
+use peer_job::tls;
+use peer_job::tls::rustls::ServerConfig;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SocketFlags, SocketType, accept_with, bind, listen, recv,
-    socket_with, sockopt,
+    AddressFamily, SocketFlags, SocketType, accept_with, bind, listen, socket_with, sockopt,
 };
 
 use connection::{Broken, Connection};
+use socket::Socket;
 
 const EVENTS: usize = 512;
 const BUFFER: usize = 256 * 1024;
@@ -31,10 +35,19 @@ struct Floor {
     /// Indexed by descriptor.
     connections: Vec<Option<Client>>,
     buffer: Vec<u8>,
+    job: Job,
+}
+
+#[derive(Clone)]
+struct Job {
+    address: SocketAddr,
+    /// The size of the page.
+    page: usize,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 struct Client {
-    socket: OwnedFd,
+    socket: Socket,
     connection: Connection,
     /// Whether it is registered for output.
     is_full: bool,
@@ -42,8 +55,20 @@ struct Client {
 
 fn main() {
     let (address, threads) = peer_job::arguments();
+    let (page, files) = peer_job::page_and_tls();
+    let tls = files.map(|files| {
+        let mut config = tls::config(files);
+        // No client resumes a session.
+        config.send_tls13_tickets = 0;
+        Arc::new(config)
+    });
+    let page = page.len();
+    let job = Job { address, page, tls };
     let threads: Vec<_> = (0..threads)
-        .map(|_| thread::spawn(move || Floor::new(address)?.run()))
+        .map(|_| {
+            let job = job.clone();
+            thread::spawn(move || Floor::new(job)?.run())
+        })
         .collect();
     for thread in threads {
         let outcome: io::Result<()> = thread.join().expect("no thread panics");
@@ -52,14 +77,14 @@ fn main() {
 }
 
 impl Floor {
-    fn new(address: SocketAddr) -> io::Result<Self> {
+    fn new(job: Job) -> io::Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let listener = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_socket_reuseaddr(&listener, true)?;
         sockopt::set_socket_reuseport(&listener, true)?;
         // Accepted sockets inherit it.
         sockopt::set_tcp_nodelay(&listener, true)?;
-        bind(&listener, &address)?;
+        bind(&listener, &job.address)?;
         listen(&listener, BACKLOG)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &listener, data(&listener), EventFlags::IN)?;
@@ -68,6 +93,7 @@ impl Floor {
             listener,
             connections: Vec::new(),
             buffer: vec![0; BUFFER],
+            job,
         })
     }
 
@@ -99,8 +125,8 @@ impl Floor {
                 self.connections.resize_with(place + 64, || None);
             }
             self.connections[place] = Some(Client {
-                socket,
-                connection: Connection::new(),
+                socket: Socket::new(socket, self.job.tls.as_ref()),
+                connection: Connection::new(self.job.page),
                 is_full: false,
             });
         }
@@ -112,19 +138,15 @@ impl Floor {
             return Ok(());
         };
         if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-            match recv(&client.socket, &mut *self.buffer, RecvFlags::empty()) {
-                Ok((0, _)) => return Err(Broken),
-                Ok((count, _)) => client.connection.receive(&self.buffer[..count])?,
-                Err(Errno::AGAIN) => {}
-                Err(_) => return Err(Broken),
-            }
+            let count = client.socket.receive(&mut self.buffer)?;
+            client.connection.receive(&self.buffer[..count])?;
         }
-        let is_full = !client.connection.send(&client.socket)?;
+        let is_full = !client.connection.send(&mut client.socket)?;
         if is_full != client.is_full {
             client.is_full = is_full;
             let mut flags = EventFlags::IN;
             flags.set(EventFlags::OUT, is_full);
-            let socket = &client.socket;
+            let socket = &client.socket.descriptor;
             epoll::modify(&self.epoll, socket, data(socket), flags).map_err(|_| Broken)?;
         }
         Ok(())

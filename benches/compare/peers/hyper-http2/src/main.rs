@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::{io, thread};
 
 use http_body_util::{BodyExt, Full};
@@ -13,17 +14,29 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use peer_job::{BYTES, HTML, PAGE};
+use peer_job::{BYTES, HTML, tls};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime;
+use tokio_rustls::TlsAcceptor;
 
 const BACKLOG: u32 = 4096;
 
-async fn handle(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+#[derive(Clone)]
+struct Job {
+    address: SocketAddr,
+    page: &'static [u8],
+    tls: Option<TlsAcceptor>,
+}
+
+async fn handle(
+    request: Request<Incoming>,
+    page: &'static [u8],
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::default());
     match *request.method() {
         Method::GET => {
-            *response.body_mut() = Full::from(PAGE);
+            *response.body_mut() = Full::from(page);
             let html = HeaderValue::from_static(HTML);
             response.headers_mut().insert(CONTENT_TYPE, html);
         }
@@ -50,31 +63,50 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn serve(address: SocketAddr) {
-    let listener = listen(address).expect("the port is free");
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    page: &'static [u8],
+) {
+    let service = service_fn(move |request| handle(request, page));
+    // The client may leave at any time.
+    let _ = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+async fn serve(job: Job) {
+    let listener = listen(job.address).expect("the port is free");
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
         };
         let _ = stream.set_nodelay(true);
-        tokio::spawn(
-            http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service_fn(handle)),
-        );
+        match job.tls.clone() {
+            None => tokio::spawn(serve_connection(stream, job.page)),
+            Some(tls) => tokio::spawn(async move {
+                if let Ok(stream) = tls.accept(stream).await {
+                    serve_connection(stream, job.page).await;
+                }
+            }),
+        };
     }
 }
 
 fn main() {
     let (address, threads) = peer_job::arguments();
+    let (page, tls) = peer_job::page_and_tls();
+    let tls = tls.map(|files| TlsAcceptor::from(Arc::new(tls::config(files))));
+    let job = Job { address, page, tls };
     let threads: Vec<_> = (0..threads)
         .map(|_| {
+            let job = job.clone();
             thread::spawn(move || {
                 let runtime = runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()
                     .expect("the runtime starts");
-                runtime.block_on(runtime.spawn(serve(address)))
+                runtime.block_on(runtime.spawn(serve(job)))
             })
         })
         .collect();
