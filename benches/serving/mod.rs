@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use httpool::{Handler, ListenAddr, Request, Response, Server};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The argument that makes a bench the server.
@@ -20,6 +21,9 @@ const SERVE: &str = "serve";
 
 /// How long a program may take until it listens.
 const START: Duration = Duration::from_secs(10);
+
+/// How long a server may take to end.
+const END: Duration = Duration::from_secs(3);
 
 /// The usual request.
 pub(crate) const GET: &[u8] =
@@ -221,7 +225,15 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // This fails if the server has ended already, which is fine.
+        // A peer ends the processes that it has started. All of this fails if the server has ended
+        // already, which is fine.
+        if let Some(id) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(id, Signal::TERM);
+        }
+        let deadline = Instant::now() + END;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

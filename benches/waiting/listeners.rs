@@ -41,7 +41,10 @@ impl Protocol {
     /// The request of a listener.
     fn request(self, topic: usize) -> String {
         match self {
-            Self::Events => format!("GET /events?{topic} HTTP/1.1\r\nHost: bench\r\n\r\n"),
+            // As an EventSource of a browser. nchan serves others differently.
+            Self::Events => format!(
+                "GET /events?{topic} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n"
+            ),
             Self::WebSocket => "GET /socket HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\n\
                 Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
