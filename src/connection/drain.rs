@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Phase;
 use super::{Service, WakeReason};
+use crate::sync;
 
 /// The time in which a draining server still takes new requests. It runs from the last event after
 /// which a client may be about to send one: the start of the drain, a new connection, the end of a
@@ -21,7 +22,7 @@ impl Grace {
     pub(crate) fn new(length: Duration) -> Self {
         Self {
             length,
-            epoch: Instant::now(),
+            epoch: sync::now(),
             since: AtomicU64::new(0),
         }
     }

@@ -14,6 +14,7 @@ use crate::http1::{Date, Input, RequestBuffer};
 #[cfg(feature = "http2")]
 use crate::http2::{self, StreamMemory};
 use crate::message::Overload;
+use crate::sync;
 
 /// Room for one receive. Nearly every head fits, so that a request takes one call. Larger bodies are
 /// received directly into their own memory.
@@ -71,7 +72,7 @@ pub(super) struct LentBuffers {
 
 impl WorkerBuffers {
     pub(crate) fn new(worker: usize) -> Self {
-        let now = Instant::now();
+        let now = sync::now();
         Self {
             worker,
             input: Input::with_capacity(INPUT_ROOM),
@@ -172,7 +173,7 @@ impl WorkerBuffers {
     /// Reads the clock again after a handler may have run: its time must not count against the
     /// client.
     pub(super) fn catch_up(&mut self) -> Instant {
-        self.now = self.now.max(Instant::now());
+        self.now = self.now.max(sync::now());
         self.now
     }
 

@@ -22,6 +22,7 @@ use crate::message::Upgrade;
 use crate::message::body::{Client, FilePart};
 use crate::message::upgrade::{MakeDriven, UpgradeKind};
 use crate::net::transport::{FileSent, Socket};
+use crate::sync;
 
 /// Bodies up to this size are copied behind their heads, so that many small responses leave in one
 /// call. Larger ones are sent from their own memory.
@@ -250,7 +251,7 @@ impl WriteQueue {
                 Ok(Refill::End) => break,
                 Ok(Refill::Pending(until)) => return Ok(FlushResult::Pending(until)),
                 Ok(Refill::Gone) => return Ok(FlushResult::Gone),
-                Ok(Refill::More) if progress >= SENT_PER_TURN || now.elapsed() > TURN => {
+                Ok(Refill::More) if progress >= SENT_PER_TURN || sync::elapsed(now) > TURN => {
                     return Ok(FlushResult::Enough);
                 }
                 Ok(Refill::More) => {}
@@ -314,7 +315,7 @@ impl WriteQueue {
     /// Notes that the socket has no room.
     fn block(&mut self, progress: usize) -> FlushResult {
         let backlog = self.backlog.get_or_insert_with(|| Backlog {
-            since: Instant::now(),
+            since: sync::now(),
             taken: 0,
         });
         FlushResult::Part(progress, *backlog)

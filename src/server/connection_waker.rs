@@ -10,6 +10,7 @@ use crate::connection::Phase;
 use crate::connection::WakeReason;
 use crate::connection::waker::{Alarm, ConnectionWaker, WakerSource};
 use crate::message::waker::{Wake, WakeBatch, WorkerPool};
+use crate::sync;
 
 /// Names a connection without owning it or its server.
 pub(super) struct ServerConnectionWaker {
@@ -75,7 +76,7 @@ impl ConnectionWaker for ServerConnectionWaker {
             shared.hand_over(ReadyTask {
                 task,
                 wake: WakeReason::Ready,
-                since: Some(Instant::now()),
+                since: Some(sync::now()),
             });
         }
         // If no worker is free, the acceptor drives the connection.

@@ -73,6 +73,7 @@ use crate::message::record::Observers;
 use crate::message::{Handler, Overload};
 pub(crate) use crate::net::ListenAddr;
 use crate::net::listener::Listener;
+use crate::sync;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::channel::{Receiver, Sender};
 
@@ -305,7 +306,7 @@ impl ServerState {
         let (mut now, mut is_any_queued) = (None, false);
         while let Some((task, wake)) = self.poller.next_ready(events) {
             // The clock is read once for all of them.
-            let since = Some(*now.get_or_insert_with(Instant::now));
+            let since = Some(*now.get_or_insert_with(sync::now));
             if let Some(ready) = select(ReadyTask { task, wake, since }) {
                 self.enqueue(ready);
                 is_any_queued = true;

@@ -2,7 +2,6 @@
 
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
 
 use super::ServerState;
 use super::idle_workers::IdleWorkers;
@@ -23,6 +22,7 @@ use crate::message::record::Observers;
 use crate::message::{Handler, PeerAddr};
 use crate::net::ListenerProtocol;
 use crate::net::transport::Socket;
+use crate::sync;
 use crate::sync::atomic::AtomicUsize;
 use crate::sync::channel;
 
@@ -87,7 +87,7 @@ pub(super) fn connect(shared: &ServerState) -> (Box<Task>, UnixStream) {
         Socket::new(ours.into()),
         PeerAddr::UNIX,
         &ListenerProtocol::default(),
-        Instant::now(),
+        sync::now(),
         &shared.service,
     );
     let connection_guard = shared.stats.accept();

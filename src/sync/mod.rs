@@ -35,6 +35,11 @@ mod real {
     pub(crate) use rustix::io::write;
     pub(crate) use rustix::net::recv;
 
+    /// Returns the current time.
+    pub(crate) fn now() -> Instant {
+        Instant::now()
+    }
+
     /// Returns the time since `since`.
     pub(crate) fn elapsed(since: Instant) -> Duration {
         since.elapsed()

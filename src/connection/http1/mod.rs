@@ -24,6 +24,7 @@ use crate::http1::{CONTINUE, Decoder, Event, Limits, Persistence, Progress};
 use crate::message::Request;
 use crate::message::request_error::RequestError;
 use crate::net::transport::Received;
+use crate::sync;
 
 /// Responses and receives before other connections have their turn. A larger number saves little
 /// and lets a client that pipelines without end delay all others.
@@ -162,7 +163,7 @@ impl Http1 {
                             }
                         },
                     )?;
-                    if !buffers.input.is_empty() && buffers.now.elapsed() > TURN {
+                    if !buffers.input.is_empty() && sync::elapsed(buffers.now) > TURN {
                         steps = 0;
                     }
                 }

@@ -44,6 +44,7 @@ use super::{
     WakeReason, WorkerBuffers,
 };
 use crate::http2::{Mux, StreamId};
+use crate::sync;
 
 /// Requests and receives before other connections have their turn.
 const STEPS_PER_TURN: i32 = 32;
@@ -225,7 +226,7 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> io::Result<DriveResult> {
-        if buffers.now.elapsed() > TURN {
+        if sync::elapsed(buffers.now) > TURN {
             buffers.catch_up();
             self.turn.steps = 0;
         }

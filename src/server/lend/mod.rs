@@ -8,7 +8,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 
 use log::error;
 
@@ -21,6 +20,7 @@ use crate::connection::call::{Call, Reply};
 use crate::connection::{
     Admission, CloseReason, DriveResult, Lending, Phase, WakeReason, WorkerBuffers,
 };
+use crate::sync;
 
 /// A connection with the result of its last drive.
 pub(super) type Driven = (Box<Task>, DriveResult);
@@ -120,7 +120,7 @@ impl ServerState {
             }
             Posted::Taken(mut task, reply) => {
                 task.connection.deliver(reply);
-                let (wake, now) = (WakeReason::Ready, Instant::now());
+                let (wake, now) = (WakeReason::Ready, sync::now());
                 let result = self.drive(buffers, &mut task, wake, Admission::Handle, now);
                 Some((task, result))
             }

@@ -79,7 +79,7 @@ impl Running {
         self.shared.hand_over(ReadyTask {
             task,
             wake: WakeReason::Ready,
-            since: Some(Instant::now()),
+            since: Some(sync::now()),
         });
         self.waker.wake();
         client

@@ -15,8 +15,8 @@ use super::poller::Events;
 use super::task::ReadyTask;
 use crate::connection::{Admission, Phase, WorkerBuffers};
 use crate::message::Overload;
+use crate::sync;
 use crate::sync::atomic::Ordering;
-use crate::sync::elapsed;
 
 /// Events taken from epoll at a time: more than arrive between two rounds.
 const EVENTS: usize = 1024;
@@ -71,7 +71,7 @@ impl LoadShedder {
             last_end: 0,
             late_end: 0,
             marks: VecDeque::new(),
-            next_scan: Instant::now(),
+            next_scan: sync::now(),
         }
     }
 
@@ -81,15 +81,15 @@ impl LoadShedder {
             self.queue_events(shared);
         }
         self.take_overdue(shared);
-        let now = Instant::now();
+        let now = sync::now();
         if shared.service.streaming.load(Ordering::Relaxed) > 0 || now >= self.next_scan {
             self.drive_queued(shared);
-            self.next_scan = Instant::now() + elapsed(now) * SCAN_SHARE;
+            self.next_scan = sync::now() + sync::elapsed(now) * SCAN_SHARE;
         }
         // The queue of a draining server shrinks by itself, and a client that retries would find no
         // server.
         if shared.phase() < Phase::Draining {
-            self.shed(shared, Instant::now());
+            self.shed(shared, sync::now());
         }
     }
 
@@ -140,7 +140,7 @@ impl LoadShedder {
         if !shared.ready_rx.is_empty() && self.marks.back().is_none_or(is_due) {
             let end = self.end(shared);
             // The time is read after all counted connections have arrived.
-            let at = Instant::now();
+            let at = sync::now();
             self.marks.push_back(Mark { at, end });
         }
     }

@@ -6,14 +6,13 @@
 //! [`Admission::Protocol`]: it calls no handler and no reader, and reads no file. A connection that then has work for a
 //! worker goes into the ready channel.
 
-use std::time::Instant;
-
 use super::LoadShedder;
 use crate::connection::{Admission, DriveResult, WakeReason, WorkerBuffers};
 use crate::server::ServerState;
 use crate::server::poller::Token;
 use crate::server::task::ReadyTask;
 use crate::server::worker_activity::{LentConnection, WorkerActivity};
+use crate::sync;
 
 /// How often a connection is driven in a row while events arrive for it.
 const DRIVES_IN_A_ROW: u32 = 4;
@@ -71,7 +70,7 @@ impl LoadShedder {
             let ready = ReadyTask {
                 task,
                 wake: WakeReason::Ready,
-                since: Some(Instant::now()),
+                since: Some(sync::now()),
             };
             let ready = match shared.idle_workers.has_idle() {
                 true => Some(ready),
@@ -140,7 +139,7 @@ impl ServerState {
             since,
         } = ready;
         for _ in 0..DRIVES_IN_A_ROW {
-            let (admission, now) = (Admission::Protocol, Instant::now());
+            let (admission, now) = (Admission::Protocol, sync::now());
             let result = self.drive(buffers, &mut task, wake, admission, now);
             let index = self.activity.workers();
             self.stats.set_answered(index, buffers.answered());

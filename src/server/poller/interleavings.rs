@@ -10,6 +10,7 @@ use loom::thread;
 
 use super::lending::{Lent, Posted};
 use super::*;
+use crate::sync;
 use crate::sync::atomic::AtomicBool;
 use crate::sync::explore_small;
 
@@ -56,7 +57,7 @@ impl Scenario {
     fn park(&self, mut connection: Box<Connection>) {
         loop {
             connection.has_seen_flag |= self.flag.load(Ordering::SeqCst);
-            let deadline = Instant::now() + Duration::from_secs(3600);
+            let deadline = sync::now() + Duration::from_secs(3600);
             let pending = Pending {
                 wait_for: WaitFor::NextRequest,
                 deadline,

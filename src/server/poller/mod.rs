@@ -28,6 +28,7 @@ pub(super) use self::slot::Delivery;
 use self::slot::{LentState, NEVER, Occupant, Slot, SlotState, Watched};
 use super::waker::Waker;
 use crate::connection::{Pending, WaitFor, WakeReason};
+use crate::sync;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::epoll;
 use crate::sync::epoll::{EventData, EventFlags};
@@ -106,7 +107,7 @@ impl<T: Source, M> Poller<T, M> {
                 .map(|_| OnceLock::new())
                 .collect(),
             free: Mutex::default(),
-            epoch: Instant::now(),
+            epoch: sync::now(),
         })
     }
 

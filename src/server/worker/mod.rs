@@ -11,7 +11,7 @@ use super::lend::Driven;
 use super::poller::Events;
 use super::task::{ReadyTask, Task};
 use crate::connection::{Admission, DriveResult, Phase, WakeReason, WorkerBuffers};
-use crate::sync::elapsed;
+use crate::sync;
 
 /// Events taken from epoll at a time. A worker queues the events that it takes for other workers,
 /// so this is not more than a few rounds of the pool.
@@ -152,7 +152,7 @@ impl Worker {
         self.shared.hand_over(ReadyTask {
             task,
             wake,
-            since: Some(Instant::now()),
+            since: Some(sync::now()),
         });
     }
 
@@ -165,7 +165,7 @@ impl Worker {
         since: Option<Instant>,
     ) -> Option<Driven> {
         let (buffers, shared) = (&mut self.buffers, &self.shared);
-        let began = Instant::now();
+        let began = sync::now();
         let waited = since.map(|since| began.saturating_duration_since(since));
         shared.queue_times.note(self.index, waited);
         // A drain handles every request already received, however long it has waited.
@@ -178,7 +178,7 @@ impl Worker {
             DriveResult::Lend(lending) => shared.run_calls(self.index, buffers, task, lending),
             result => Some((task, result)),
         };
-        self.turn_time.note(elapsed(began));
+        self.turn_time.note(sync::elapsed(began));
         let answered = self.buffers.answered();
         shared.stats.set_answered(self.index, answered);
         driven

@@ -17,6 +17,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, atomic};
@@ -41,6 +42,16 @@ struct System {
     epoll_waiters: Condvar,
     /// Wakes the acceptor, which waits for its waker.
     acceptor: Condvar,
+}
+
+/// The time at which everything in a model happens. The real time depends on what else the machine does:
+/// on a busy one, the idle grace of a drain would be over in some runs and not in others, and loom could
+/// not repeat an interleaving.
+static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Returns a time that is always the same, because no time passes in a model.
+pub(crate) fn now() -> Instant {
+    *NOW
 }
 
 /// Returns zero, because no time passes in a model: the test decides which turns are slow.

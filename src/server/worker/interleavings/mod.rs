@@ -13,7 +13,7 @@
 //!
 //! Limits: two or three workers, one or two connections, and at most two preemptions per
 //! interleaving (one with three workers); a switch away from a thread that blocks is not a
-//! preemption. No time passes, so turns are fast or slow from the start. Condition variables do not
+//! preemption. No time passes ([`sync::now`]), so turns are fast or slow from the start. Condition variables do not
 //! wake spuriously, and the counters of `Stats` are not modelled.
 //!
 //! ```sh
@@ -27,10 +27,13 @@ mod scenario;
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use self::scenario::{
     Barrier, CLOSING_REQUEST, KEEP_ALIVE_REQUEST, Scenario, Start, received_letters, responses,
 };
+use crate::connection::defaults;
 use crate::message::Request;
 use crate::message::waker::wake_all;
 use crate::sync;
@@ -317,6 +320,22 @@ fn kept_connection_is_handled_or_aborted() {
     while_forced(
         |_| Vec::new(),
         |scenario, clients| clients.extend(scenario.admit::<1>(KEEP_ALIVE_REQUEST)),
+    );
+}
+
+/// The machine may run the threads of a model late. Here it does so in some interleavings, for longer
+/// than the idle grace of a drain.
+#[test]
+fn kept_connection_is_handled_or_aborted_on_a_machine_that_stalls() {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    while_forced(
+        |_| Vec::new(),
+        |scenario, clients| {
+            clients.extend(scenario.admit::<1>(KEEP_ALIVE_REQUEST));
+            if RUNS.fetch_add(1, Ordering::Relaxed).is_multiple_of(500) {
+                std::thread::sleep(defaults::DRAIN_IDLE + Duration::from_millis(1));
+            }
+        },
     );
 }
 

@@ -123,7 +123,7 @@ impl Scenario {
         task.token = Some(token);
         let pending = Pending {
             wait_for: WaitFor::Waker,
-            deadline: Instant::now() + HOUR,
+            deadline: sync::now() + HOUR,
         };
         let parked = self.shared.poller.park(token, task, pending);
         assert!(matches!(parked, Parked::Waiting));
@@ -136,7 +136,7 @@ impl Scenario {
         task.token = Some(token);
         let pending = Pending {
             wait_for: WaitFor::FirstRequest,
-            deadline: Instant::now() + HOUR,
+            deadline: sync::now() + HOUR,
         };
         assert!(matches!(poller.park(token, task, pending), Parked::Waiting));
         peer
@@ -175,7 +175,7 @@ impl Scenario {
 
     /// Checks the deadlines, all of which have passed.
     pub(super) fn check_deadlines(&self) {
-        let late = Instant::now() + 2 * HOUR;
+        let late = sync::now() + 2 * HOUR;
         self.shared.poller.expired(late, |task| {
             self.shared.hand_over(ready(task, WakeReason::Expired));
         });
@@ -257,7 +257,7 @@ fn ready(task: Box<Task>, wake: WakeReason) -> ReadyTask {
     ReadyTask {
         task,
         wake,
-        since: Some(Instant::now()),
+        since: Some(sync::now()),
     }
 }
 
