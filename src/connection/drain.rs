@@ -53,7 +53,9 @@ impl Service {
     /// is idle closes.
     pub(super) fn recalling(&self, wake: WakeReason, now: Instant) -> WakeReason {
         match wake {
-            WakeReason::Ready if self.takes_no_more(now) => WakeReason::Recalled,
+            WakeReason::Ready | WakeReason::Woken if self.takes_no_more(now) => {
+                WakeReason::Recalled
+            }
             _ => wake,
         }
     }

@@ -10,6 +10,9 @@ use crate::message::Overload;
 pub(crate) enum WakeReason {
     /// The socket may have become readable or writable.
     Ready,
+    /// Another thread wakes the connection, and nothing has arrived on its socket since the last receive
+    /// that found no more.
+    Woken,
     /// The client has closed its side or is gone. No further event will report that.
     HungUp,
     /// The deadline of its [`Pending`] has passed.

@@ -223,6 +223,7 @@ impl Connection {
         let Self { io, protocol } = self;
         match wake {
             WakeReason::HungUp => io.readiness = Readiness::HungUp,
+            WakeReason::Woken => {}
             _ => io.expect_more(),
         }
         // The timer doesn't fire for a connection that always has something to receive.

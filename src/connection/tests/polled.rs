@@ -126,6 +126,20 @@ fn part(content: &'static str) -> Polled {
 const PENDING: Polled = Polled::Pending(None);
 
 #[test]
+fn woken_connection_does_not_receive() {
+    let mut polled = PolledRig::new();
+    polled.rig.send(GET);
+    parked(polled.drive(WakeReason::Ready, [part("a"), PENDING, PENDING]));
+    // It shows whether the connection receives.
+    polled.rig.send(GET);
+    let result = polled.drive(WakeReason::Woken, [part("b"), Polled::End]);
+    assert_eq!(parked(result).wait_for, WaitFor::NextRequest);
+    let result = polled.drive(WakeReason::Ready, [Polled::End]);
+    assert_eq!(parked(result).wait_for, WaitFor::NextRequest);
+    assert_eq!(polled.received().matches("HTTP/1.1 200").count(), 2);
+}
+
+#[test]
 fn content_that_is_there_leaves_with_the_head() {
     let mut polled = PolledRig::new();
     polled.rig.send(GET);

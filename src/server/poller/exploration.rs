@@ -19,6 +19,8 @@ enum Step {
     ParkForRoom,
     /// The worker parks the connection to wait for input or room.
     ParkForBoth,
+    /// The worker parks the connection to wait for another thread.
+    ParkForWaker,
     /// The worker lends the connection and calls a handler. It may be ready to be driven.
     Lend { is_ready: bool },
     /// A worker takes the connection back after its handler has returned.
@@ -27,7 +29,8 @@ enum Step {
     TakeLent,
     /// A thread that does not have the connection leaves a message.
     Post,
-    /// A thread that does not have the connection wakes it.
+    /// A thread that does not have the connection wakes it: for a timer, or for something that the
+    /// connection waits for.
     Wake,
     /// An event arrives.
     Notify(EventKind),
@@ -51,10 +54,11 @@ enum EventKind {
     HangUp,
 }
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     Step::ParkForInput,
     Step::ParkForRoom,
     Step::ParkForBoth,
+    Step::ParkForWaker,
     Step::Lend { is_ready: false },
     Step::Lend { is_ready: true },
     Step::Reclaim,
@@ -98,6 +102,9 @@ struct Model<'a> {
     has_event: bool,
     /// Whether a hang-up has arrived that was not reported.
     has_hung_up: bool,
+    /// Whether an event or a message has arrived that was not reported. If there is none, a connection
+    /// that another thread wakes need not receive.
+    has_news: bool,
     /// Messages that were left and not received.
     left: Vec<Message>,
     next_message: Message,
@@ -123,6 +130,7 @@ impl<'a> Model<'a> {
             is_registered: false,
             has_event: false,
             has_hung_up: false,
+            has_news: false,
             left: Vec::new(),
             next_message: 0,
         }
@@ -134,6 +142,7 @@ impl<'a> Model<'a> {
             Step::ParkForInput => self.park(WaitFor::NextRequest),
             Step::ParkForRoom => self.park(WaitFor::Room),
             Step::ParkForBoth => self.park(WaitFor::UpgradedOrRoom),
+            Step::ParkForWaker => self.park(WaitFor::Waker),
             Step::Lend { is_ready } => self.lend(is_ready),
             Step::Reclaim => {
                 let reclaimed = self.poller.reclaim(self.token);
@@ -161,20 +170,7 @@ impl<'a> Model<'a> {
                 self.take_if_some(taken)
             }
             Step::Post => self.post(),
-            Step::Wake => {
-                let woken = match self.poller.wake(self.token) {
-                    Delivery::Taken(connection, WakeReason::Ready) => Some(connection),
-                    delivery => {
-                        self.assert_not_taken(&delivery);
-                        None
-                    }
-                };
-                let is_parked = matches!(self.place, Place::Parked(_));
-                assert_eq!(woken.is_some(), is_parked, "a parked connection is woken");
-                self.has_event |= woken.is_none();
-                self.take_if_some(woken);
-                true
-            }
+            Step::Wake => self.wake(),
             // A descriptor that was never registered has no events.
             Step::Notify(kind) if self.is_registered => self.notify(kind),
             Step::Notify(_) => false,
@@ -300,12 +296,29 @@ impl<'a> Model<'a> {
                 );
                 self.left.push(message);
                 self.has_event = true;
+                self.has_news = true;
             }
             Posted::Taken(connection, returned) => {
                 assert_eq!(returned, message);
                 self.take_back(connection);
             }
             Posted::Closed(_) => panic!("the connection is open"),
+        }
+        true
+    }
+
+    fn wake(&mut self) -> bool {
+        let is_parked = matches!(self.place, Place::Parked(_));
+        match self.poller.wake(self.token) {
+            Delivery::Taken(connection, wake) => {
+                assert!(is_parked, "only a parked connection is taken");
+                self.receive(connection, wake);
+            }
+            delivery => {
+                assert!(!is_parked, "a parked connection is woken");
+                self.assert_not_taken(&delivery);
+                self.has_event = true;
+            }
         }
         true
     }
@@ -328,6 +341,7 @@ impl<'a> Model<'a> {
             Place::WithWorker(_) | Place::Lent { .. } | Place::InCall => false,
             Place::Parked(WaitFor::UpgradedOrRoom) => true,
             Place::Parked(WaitFor::Room) => kind != EventKind::Input,
+            Place::Parked(WaitFor::Waker) => kind == EventKind::HangUp,
             Place::Parked(_) => kind != EventKind::Room,
         };
         assert_eq!(
@@ -336,23 +350,33 @@ impl<'a> Model<'a> {
             "exactly the awaited kind of event wakes a connection"
         );
         match woken {
-            Some((connection, wake)) => self.receive(connection, wake),
+            Some((connection, wake)) => {
+                self.has_news = true;
+                self.receive(connection, wake);
+            }
             // The connection does not wait for this kind. It will check that direction before it
-            // waits for it.
-            None if matches!(self.place, Place::Parked(_)) => {}
-            None => self.has_event = true,
+            // waits for it, and learns of input when it is woken.
+            None if matches!(self.place, Place::Parked(_)) => {
+                self.has_news |= kind == EventKind::Input;
+            }
+            None => {
+                self.has_event = true;
+                self.has_news = true;
+            }
         }
         true
     }
 
-    /// Gives the connection to a worker because of an event.
+    /// Gives the connection to a worker because of an event or a wake-up.
     fn receive(&mut self, connection: OwnedFd, wake: WakeReason) {
-        let expected = match self.has_hung_up {
-            true => WakeReason::HungUp,
-            false => WakeReason::Ready,
+        let expected = match (self.has_hung_up, self.has_news) {
+            (true, _) => WakeReason::HungUp,
+            (false, true) => WakeReason::Ready,
+            (false, false) => WakeReason::Woken,
         };
-        assert_eq!(wake, expected, "a hang-up is reported once");
+        assert_eq!(wake, expected, "what has arrived is reported once");
         self.has_hung_up = false;
+        self.has_news = false;
         self.take_back(connection);
     }
 
@@ -373,6 +397,10 @@ impl<'a> Model<'a> {
 
     fn take_back(&mut self, connection: OwnedFd) {
         let before = mem::replace(&mut self.place, Place::WithWorker(connection));
+        if let Place::Parked(_) = before {
+            // Whatever else takes it has it receive.
+            self.has_news = false;
+        }
         assert!(
             !matches!(before, Place::WithWorker(_)),
             "a connection has one owner"

@@ -104,7 +104,8 @@ impl<T: Source, M> Poller<T, M> {
         if state.generation != token.generation {
             return Delivery::Left;
         }
-        state.deliver(slot, WakeReason::Ready)
+        let wake = state.occupant.reason_if_woken();
+        state.deliver(slot, wake)
     }
 
     /// Leaves a message for a connection that a worker has, or takes the connection.

@@ -25,7 +25,7 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
 pub(super) use self::slot::Delivery;
-use self::slot::{LentState, NEVER, Occupant, Slot, SlotState, Watched};
+use self::slot::{LentState, NEVER, Occupant, Slot, SlotState, Unnoticed, Watched};
 use super::waker::Waker;
 use crate::connection::{Pending, WaitFor, WakeReason};
 use crate::sync;
@@ -147,7 +147,7 @@ impl<T: Source, M> Poller<T, M> {
         }
         slot.deadline
             .store(self.millis(pending.deadline), Ordering::Relaxed);
-        state.occupant = Occupant::Parked(parked, pending.wait_for);
+        state.occupant = Occupant::Parked(parked, pending.wait_for, Unnoticed::Nothing);
         Parked::Waiting
     }
 
@@ -282,7 +282,7 @@ impl<T: Source, M> Poller<T, M> {
         } else {
             WakeReason::Ready
         };
-        if let Occupant::Parked(_, wait_for) = state.occupant {
+        if let Occupant::Parked(_, wait_for, unnoticed) = &mut state.occupant {
             let awaited = match wait_for {
                 WaitFor::Waker => EventFlags::empty(),
                 WaitFor::Room => EventFlags::OUT,
@@ -292,6 +292,9 @@ impl<T: Source, M> Poller<T, M> {
                 _ => EventFlags::IN,
             };
             if !hung_up && !flags.intersects(awaited) {
+                if flags.intersects(EventFlags::IN) {
+                    *unnoticed = Unnoticed::Input;
+                }
                 return Delivery::Left;
             }
         }

@@ -37,13 +37,20 @@ pub(super) enum Occupant<T, M> {
     /// No token is issued.
     Vacant,
     /// The connection is parked.
-    Parked(T, WaitFor),
+    Parked(T, WaitFor, Unnoticed),
     /// A worker runs a handler and has lent the connection.
     Lent(T, LentState),
     /// A worker has the connection.
     Away,
     /// A worker has the connection, and an event or messages have arrived since.
     Notified(WakeReason, Messages<M>),
+}
+
+/// What has arrived for a parked connection that does not wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unnoticed {
+    Nothing,
+    Input,
 }
 
 /// Whether a lent connection can be driven.
@@ -96,7 +103,7 @@ impl<T, M> SlotState<T, M> {
         matches: impl FnOnce(WaitFor) -> bool,
     ) -> Option<T> {
         let is_wanted = match self.occupant {
-            Occupant::Parked(_, wait_for) => matches(wait_for),
+            Occupant::Parked(_, wait_for, _) => matches(wait_for),
             Occupant::Lent(..) => matches(WaitFor::Handler),
             _ => false,
         };
@@ -105,7 +112,7 @@ impl<T, M> SlotState<T, M> {
         }
         slot.deadline.store(NEVER, Ordering::Relaxed);
         match mem::replace(&mut self.occupant, Occupant::Away) {
-            Occupant::Parked(taken, _) => Some(taken),
+            Occupant::Parked(taken, ..) => Some(taken),
             Occupant::Lent(taken, state) => {
                 // The new owner receives an event when it parks the connection.
                 if let LentState::Notified(wake) = state {
@@ -119,13 +126,21 @@ impl<T, M> SlotState<T, M> {
 }
 
 impl<T, M> Occupant<T, M> {
+    /// Why the connection is driven if another thread wakes it now.
+    pub(super) fn reason_if_woken(&self) -> WakeReason {
+        match self {
+            Self::Parked(.., Unnoticed::Input) => WakeReason::Ready,
+            _ => WakeReason::Woken,
+        }
+    }
+
     /// Records an event for a connection that a worker has or has lent. A hang-up is kept, because
-    /// epoll reports it once.
+    /// epoll reports it once. So is input, unless a hang-up follows.
     pub(super) fn note(&mut self, wake: WakeReason) {
         match self {
             Self::Away => *self = Self::Notified(wake, None),
             Self::Notified(noted, _) | Self::Lent(_, LentState::Notified(noted)) => {
-                if *noted != WakeReason::HungUp {
+                if *noted == WakeReason::Woken || wake == WakeReason::HungUp {
                     *noted = wake;
                 }
             }

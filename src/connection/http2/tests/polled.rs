@@ -166,6 +166,22 @@ fn content_of_another_thread_is_sent_without_a_call() {
 }
 
 #[test]
+fn a_woken_connection_does_not_receive() {
+    let mut waiting = Waiting::new(|body| body);
+    waiting.open(&[1]);
+    waiting.feed(0).send("content");
+    // It shows whether the connection receives.
+    let mut ping = Vec::new();
+    write_ping(*b"anything", &mut ping);
+    waiting.rig.send(&ping);
+    let result = waiting.rig.drive(WakeReason::Woken, waiting.now);
+    assert_eq!(parked(result).wait_for, WaitFor::Streams);
+    assert_eq!(waiting.rig.frames(), [data(1, b"content", false)]);
+    parked(waiting.run());
+    assert_eq!(waiting.rig.frames(), [Seen::PingAck]);
+}
+
+#[test]
 fn the_load_shedder_sends_content_while_no_worker_is_free() {
     let mut waiting = Waiting::new(|body| body);
     waiting.open(&[1]);
