@@ -26,7 +26,8 @@ pub(crate) trait WorkerPool: Send + Sync {
 }
 
 /// Responses that are continued together. To wake a thread for each would cost more than to continue
-/// it. So the threads are woken for many of them, and for the last ones when the batch is dropped.
+/// it. So a thread is woken for the first of them, then one for every many, and one for the last when the
+/// batch is dropped.
 #[derive(Default)]
 pub(crate) struct WakeBatch {
     pool: Option<Arc<dyn WorkerPool>>,
@@ -46,6 +47,8 @@ impl WakeBatch {
         if !self.pool.as_ref().is_some_and(is_same) {
             self.flush();
             self.pool = Some(pool);
+            // The first of them waits for nothing.
+            self.queued = Self::SIZE - 1;
         }
         self.queued += 1;
         if self.queued == Self::SIZE {
@@ -92,5 +95,47 @@ impl Wake for ThreadWaker {
 
     fn is_draining(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Pool(AtomicUsize);
+
+    impl WorkerPool for Pool {
+        fn wake_workers(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn batch_wakes_for_the_first_for_each_many_and_for_the_last() {
+        // Responses in a batch, and how often threads are woken for them.
+        for (responses, expected) in [(0, 0), (1, 1), (2, 2), (65, 2), (66, 3), (1 + 64 * 9, 10)] {
+            let pool = Arc::new(Pool::default());
+            let mut batch = WakeBatch::default();
+            for _ in 0..responses {
+                batch.note_queued(pool.clone());
+                assert!(pool.0.load(Ordering::SeqCst) > 0, "one is woken at once");
+            }
+            drop(batch);
+            assert_eq!(pool.0.load(Ordering::SeqCst), expected, "{responses}");
+        }
+    }
+
+    #[test]
+    fn batch_for_two_pools_wakes_both() {
+        let pools = [(); 2].map(|()| Arc::new(Pool::default()));
+        let mut batch = WakeBatch::default();
+        for pool in &pools {
+            (0..3).for_each(|_| batch.note_queued(pool.clone()));
+        }
+        drop(batch);
+        assert!(pools.iter().all(|pool| pool.0.load(Ordering::SeqCst) == 2));
     }
 }

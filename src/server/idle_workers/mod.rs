@@ -195,6 +195,10 @@ impl IdleWorkers {
     /// Wakes an idle worker for work that many clients wait for, if a core is free for it. Otherwise
     /// starts the stall detector, in case that the running workers are stuck.
     pub(super) fn wake_if_core_is_free(&self) {
+        if self.lock().is_waking() {
+            // It looks for work when it runs, and then wakes another one if that is worth it.
+            return;
+        }
         fence(Ordering::SeqCst);
         let idle = self.idle.load(Ordering::SeqCst);
         if idle > 0 && self.activity.workers() - idle < self.cores {
@@ -293,6 +297,11 @@ impl IdleWorkers {
 impl IdleState {
     fn is_polled(&self) -> bool {
         self.polling != Polling::Nobody
+    }
+
+    /// Whether a worker was woken that has not noticed it.
+    fn is_waking(&self) -> bool {
+        self.woken > 0 || self.polling == Polling::Woken
     }
 }
 

@@ -157,6 +157,21 @@ fn batch_wakes_a_worker_only_for_a_free_core() {
 }
 
 #[test]
+fn batch_wakes_nobody_while_a_woken_worker_is_on_its_way() {
+    let idle_workers = idle_workers(2, 2);
+    expect_poll(&idle_workers);
+    idle_workers.wake_if_core_is_free();
+    assert!(fired(&idle_workers.waker));
+    idle_workers.wake_if_core_is_free();
+    assert!(!fired(&idle_workers.waker));
+    assert!(!fired(&idle_workers.acceptor_waker));
+    // It has noticed, and may be stuck in its turn.
+    idle_workers.stop_polling(&TurnTime::default());
+    idle_workers.wake_if_core_is_free();
+    assert!(fired(&idle_workers.acceptor_waker));
+}
+
+#[test]
 fn wake_all_wakes_every_worker() {
     let idle_workers = idle_workers(4, 1);
     expect_poll(&idle_workers);
