@@ -117,11 +117,11 @@ pub use http;
 #[cfg(feature = "proxy")]
 pub use ipnet;
 pub use message::{
-    Body, BodyMode, BodySender, Cancelled, Chunk, ClientInfo, DrivenProtocol, DrivenStream,
-    DrivenWaker, ErrorPages, Handler, Headers, Html, IntoResponse, Later, NextStep, Observer,
-    Outcome, Overload, PeerAddr, Problem, ProblemFormat, RawRequest, Redirect, RejectReason,
-    Request, RequestError, RequestRecord, Responder, Response, SendError, Stream, TrySendError,
-    Upgrade,
+    Body, BodyMode, BodySender, Cancelled, Chunk, ClientInfo, ClientSource, DrivenProtocol,
+    DrivenStream, DrivenWaker, ErrorPages, Handler, Headers, Html, IntoResponse, Later, NextStep,
+    Observer, Outcome, Overload, PeerAddr, Problem, ProblemFormat, RawRequest, Redirect,
+    RejectReason, Request, RequestError, RequestRecord, RequestTimes, Responder, Response,
+    SendError, Stream, TrySendError, Upgrade,
 };
 #[cfg(feature = "_tls")]
 pub use message::{TlsInfo, TlsVersion};

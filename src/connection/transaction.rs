@@ -18,7 +18,7 @@ use crate::message::request_id;
 use crate::message::request_id::REQUEST_ID;
 use crate::message::{
     ClientInfo, Later, Outcome, Overload, Problem, RawRequest, RejectReason, Request,
-    RequestRecord, Response,
+    RequestRecord, RequestTimes, Response,
 };
 
 /// <https://www.w3.org/TR/server-timing/>
@@ -57,6 +57,15 @@ pub(super) struct Transaction {
     handler_time: Option<Duration>,
 }
 
+/// How a request has come to its handler.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    /// When it began to arrive.
+    pub(super) since: Instant,
+    /// How long its connection was in the queue.
+    pub(super) waited: Option<Duration>,
+}
+
 /// Whether the handler was called, and may have changed or taken the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HandlerCall {
@@ -74,22 +83,25 @@ pub(super) struct Sent {
 }
 
 impl Transaction {
-    /// Begins with a request that has been arriving since `since`. Gives the request its client and
-    /// its id.
+    /// Begins with a request that has arrived. Gives the request its client and its id.
     pub(super) fn begin(
-        since: Instant,
-        peer: &ClientInfo,
+        arrival: Arrival,
+        connection: ClientInfo,
         request: &mut Request,
         service: &Service,
     ) -> Self {
         #[cfg(feature = "proxy")]
-        let client_info = (service.config.trusted_proxies).client_info(peer, request.headers());
+        let client_info =
+            (service.config.trusted_proxies).client_info(connection, request.headers());
         #[cfg(not(feature = "proxy"))]
-        let client_info = peer.clone();
+        let client_info = connection;
         request.body_mut().set_client_info(client_info.clone());
+        if service.config.request_times {
+            add_times(arrival, request);
+        }
         Self {
             client_info,
-            since,
+            since: arrival.since,
             received: request.body().length().unwrap_or_default(),
             id: service
                 .config
@@ -355,6 +367,15 @@ fn name(line: &str, id: Option<&HeaderValue>) -> String {
 /// Drops something that may contain a handler's code, which may panic.
 pub(super) fn drop_quietly<T>(value: T) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+}
+
+#[cold]
+fn add_times(arrival: Arrival, request: &mut Request) {
+    request.extensions_mut().insert(RequestTimes {
+        waited: arrival.waited.unwrap_or_default(),
+        since: arrival.since,
+        called: Instant::now(),
+    });
 }
 
 #[cold]

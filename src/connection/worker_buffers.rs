@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::call::Call;
 #[cfg(feature = "http2")]
 use super::http2::Http2Stream;
+use super::transaction::Arrival;
 use super::waker::WakerSource;
 use super::write_queue::WriteQueue;
 use crate::http1::{Date, Input, RequestBuffer};
@@ -54,6 +55,8 @@ pub(crate) struct WorkerBuffers {
     /// The token of the driven connection, if it has one.
     pub(super) token: Option<u64>,
     pub(super) now: Instant,
+    /// How long the driven connection was in the queue; `None` if it came from the poller directly.
+    pub(super) waited: Option<Duration>,
     /// Responses that this worker has sent in full.
     pub(super) answered: u64,
     /// Requests shed since the last [`take_shed`](Self::take_shed), for each kind of overload.
@@ -92,6 +95,7 @@ impl WorkerBuffers {
             waker_source: None,
             token: None,
             now,
+            waited: None,
             answered: 0,
             shed: [0; Overload::ALL.len()],
             date: Date::new(SystemTime::now()),
@@ -107,6 +111,19 @@ impl WorkerBuffers {
             token: self.token,
             ..Self::new(self.worker)
         };
+    }
+
+    /// Notes how long the connection that is driven next was in the queue.
+    pub(crate) fn set_waited(&mut self, waited: Option<Duration>) {
+        self.waited = waited;
+    }
+
+    /// The arrival of the request that is now complete, which began at `since`.
+    pub(super) fn arrival(&self, since: Option<Instant>) -> Arrival {
+        Arrival {
+            since: since.unwrap_or(self.now),
+            waited: self.waited,
+        }
     }
 
     /// Responses that this worker has sent in full.

@@ -1,6 +1,8 @@
 //! Information about the client of a request.
 
 use std::fmt;
+#[cfg(feature = "http2")]
+use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -33,6 +35,8 @@ use super::TlsInfo;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientInfo {
     peer: PeerAddr,
+    /// It is where padding would be, so it costs no memory.
+    place: Place,
     /// `None` if only the peer is known. Bodies are moved often, so the rarely needed data is
     /// boxed.
     more: Option<Arc<More>>,
@@ -42,6 +46,9 @@ pub struct ClientInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct More {
     route: ProxyRoute,
+    /// The settings of a client of HTTP/2. Shared by all requests of a connection.
+    #[cfg(feature = "http2")]
+    settings: Option<Arc<[(u16, u32)]>>,
     /// Shared by all requests of a connection.
     #[cfg(feature = "_tls")]
     tls: Option<Arc<TlsInfo>>,
@@ -53,6 +60,98 @@ pub(crate) struct ProxyRoute {
     pub(crate) proxy: Option<PeerAddr>,
     pub(crate) client: Option<PeerAddr>,
     pub(crate) scheme: Option<Scheme>,
+    pub(crate) source: ClientSource,
+}
+
+/// Who named the client of a request.
+///
+/// ```
+/// use httpool::{ClientInfo, ClientSource, Request};
+///
+/// fn explain(request: &Request) -> String {
+///     match ClientInfo::of(request).map(ClientInfo::client_source) {
+///         Some(ClientSource::Peer) => "it connected directly".into(),
+///         Some(ClientSource::XForwardedFor { hop }) => {
+///             format!("element {hop} of X-Forwarded-For, from the end, names it")
+///         }
+///         source => format!("{source:?}"),
+///     }
+/// }
+///
+/// assert_eq!(explain(&Request::default()), "None");
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ClientSource {
+    /// Nobody: the client is the [peer](ClientInfo::peer).
+    #[default]
+    Peer,
+    /// The header of the PROXY protocol at the start of the connection.
+    ProxyProtocol,
+    /// An element of `Forwarded` (RFC 7239).
+    Forwarded {
+        /// The number of trusted proxies that were passed to it: 1 is the last element, which the
+        /// peer has added.
+        hop: u16,
+    },
+    /// An element of `X-Forwarded-For`.
+    XForwardedFor {
+        /// As for [`Forwarded`](Self::Forwarded).
+        hop: u16,
+    },
+}
+
+impl ClientSource {
+    /// Returns the source's name: `peer`, `PROXY protocol`, `Forwarded` or `X-Forwarded-For`.
+    ///
+    /// ```
+    /// use httpool::ClientSource;
+    ///
+    /// assert_eq!(ClientSource::Forwarded { hop: 2 }.as_str(), "Forwarded");
+    /// ```
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::ProxyProtocol => "PROXY protocol",
+            Self::Forwarded { .. } => "Forwarded",
+            Self::XForwardedFor { .. } => "X-Forwarded-For",
+        }
+    }
+
+    /// Returns the number of the element in a header that names the client, from the end.
+    ///
+    /// ```
+    /// use httpool::ClientSource;
+    ///
+    /// assert_eq!(ClientSource::Forwarded { hop: 2 }.hop(), Some(2));
+    /// assert_eq!(ClientSource::Peer.hop(), None);
+    /// ```
+    #[must_use]
+    pub const fn hop(self) -> Option<u16> {
+        match self {
+            Self::Forwarded { hop } | Self::XForwardedFor { hop } => Some(hop),
+            Self::Peer | Self::ProxyProtocol => None,
+        }
+    }
+}
+
+/// The place of a request on its connection, and whether it was sent `100 Continue`, in the highest
+/// bit. The place is the request's number in HTTP/1.1 and the id of its stream in HTTP/2. Both have
+/// 31 bits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place(u32);
+
+impl Place {
+    const CONTINUED: u32 = 1 << 31;
+
+    fn get(self) -> Option<u32> {
+        Some(self.0 & !Self::CONTINUED).filter(|place| *place > 0)
+    }
+
+    fn is_continued(self) -> bool {
+        self.0 & Self::CONTINUED != 0
+    }
 }
 
 /// The scheme that a client used.
@@ -96,22 +195,76 @@ enum Address {
 impl ClientInfo {
     /// The information about requests from this peer, before any proxy is considered.
     pub(crate) fn new(peer: PeerAddr) -> Self {
-        Self { peer, more: None }
+        Self {
+            peer,
+            place: Place::default(),
+            more: None,
+        }
+    }
+
+    /// The information about the next request on a connection of HTTP/1.1.
+    pub(crate) fn next_request(&mut self) -> Self {
+        let place = self.place;
+        // The number starts again at 0 after 2^31 requests.
+        self.place = Place(place.0.wrapping_add(1) & !Place::CONTINUED);
+        Self {
+            place: Place(self.place.0 | place.0 & Place::CONTINUED),
+            ..self.clone()
+        }
+    }
+
+    /// Gives the next request on a connection of HTTP/1.1 the number of the last one again.
+    pub(crate) fn repeat_request(&mut self) {
+        self.place.0 = self.place.0.saturating_sub(1);
+    }
+
+    /// Notes that `100 Continue` is sent for the next request.
+    pub(crate) fn set_continued(&mut self) {
+        self.place.0 |= Place::CONTINUED;
+    }
+
+    /// The information about the request on a stream of HTTP/2.
+    #[cfg(feature = "http2")]
+    pub(crate) fn request_on(&mut self, stream: u32) -> Self {
+        let place = mem::take(&mut self.place);
+        Self {
+            place: Place(stream | place.0 & Place::CONTINUED),
+            ..self.clone()
+        }
+    }
+
+    /// Adds the settings of a client of HTTP/2.
+    #[cfg(feature = "http2")]
+    pub(crate) fn with_settings(&self, settings: Arc<[(u16, u32)]>) -> Self {
+        self.with(|more| more.settings = Some(settings))
+    }
+
+    /// Changes the data other than the peer.
+    #[cfg(any(feature = "http2", feature = "proxy", feature = "_tls"))]
+    fn with(&self, change: impl FnOnce(&mut More)) -> Self {
+        let more = self.more.as_deref().cloned();
+        let mut more = more.unwrap_or_else(|| More {
+            route: ProxyRoute::of(self.peer),
+            #[cfg(feature = "http2")]
+            settings: None,
+            #[cfg(feature = "_tls")]
+            tls: None,
+        });
+        change(&mut more);
+        Self {
+            more: Some(Arc::new(more)),
+            ..*self
+        }
     }
 
     /// Adds the TLS information of the connection.
     #[cfg(feature = "_tls")]
     pub(crate) fn with_tls(&self, tls: TlsInfo) -> Self {
-        let mut route = self.route();
-        // A proxy that forwards bytes cannot tell the scheme.
-        route.scheme = Some(Scheme::Https);
-        Self {
-            peer: self.peer,
-            more: Some(Arc::new(More {
-                route,
-                tls: Some(Arc::new(tls)),
-            })),
-        }
+        self.with(|more| {
+            // A proxy that forwards bytes cannot tell the scheme.
+            more.route.scheme = Some(Scheme::Https);
+            more.tls = Some(Arc::new(tls));
+        })
     }
 
     /// Returns the information about this request. It is `None` if the request did not arrive on a
@@ -154,6 +307,98 @@ impl ClientInfo {
         })
     }
 
+    /// Who named the [client](Self::client).
+    #[must_use]
+    pub fn client_source(&self) -> ClientSource {
+        self.route().source
+    }
+
+    /// The number of the request on its connection of HTTP/1.1, beginning with 1. `None` in HTTP/2,
+    /// where the [stream](Self::stream_id) tells the order, and for requests without a connection.
+    ///
+    /// ```
+    /// use httpool::{ClientInfo, Request};
+    ///
+    /// /// Whether the client keeps its connection for several requests.
+    /// fn is_reused(request: &Request) -> bool {
+    ///     let number = ClientInfo::of(request).and_then(ClientInfo::request_number);
+    ///     number.is_some_and(|number| number > 1)
+    /// }
+    ///
+    /// assert!(!is_reused(&Request::default()));
+    /// ```
+    #[must_use]
+    pub fn request_number(&self) -> Option<u32> {
+        #[cfg(feature = "http2")]
+        if self.http2_settings().is_some() {
+            return None;
+        }
+        self.place.get()
+    }
+
+    /// The id of the request's stream, if it came over HTTP/2 (RFC 9113 section 5.1.1).
+    ///
+    /// ```
+    /// use httpool::{ClientInfo, Request};
+    ///
+    /// fn label(request: &Request) -> String {
+    ///     match ClientInfo::of(request).and_then(ClientInfo::stream_id) {
+    ///         Some(id) => format!("stream {id}"),
+    ///         None => "not HTTP/2".into(),
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(label(&Request::default()), "not HTTP/2");
+    /// ```
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub fn stream_id(&self) -> Option<u32> {
+        self.http2_settings()?;
+        self.place.get()
+    }
+
+    /// The settings with which a client of HTTP/2 has opened the connection, as it sent them: each
+    /// with its identifier and its value (RFC 9113 section 6.5.2). Settings that it has changed
+    /// later are not among them. `None` if the request came over HTTP/1.1.
+    ///
+    /// ```
+    /// use httpool::{ClientInfo, Request};
+    ///
+    /// /// The largest window that the client opens for a response, if it states one.
+    /// fn initial_window(request: &Request) -> Option<u32> {
+    ///     const INITIAL_WINDOW_SIZE: u16 = 4;
+    ///     let settings = ClientInfo::of(request)?.http2_settings()?;
+    ///     let found = settings.iter().find(|(id, _)| *id == INITIAL_WINDOW_SIZE);
+    ///     found.map(|(_, value)| *value)
+    /// }
+    ///
+    /// assert_eq!(initial_window(&Request::default()), None);
+    /// ```
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub fn http2_settings(&self) -> Option<&[(u16, u32)]> {
+        self.more.as_ref()?.settings.as_deref()
+    }
+
+    /// Whether the server has sent `100 Continue` for this request before it called the handler,
+    /// because the client waited for it with the body (RFC 9110 section 10.1.1). A client whose body
+    /// comes at once gets none. For a [streamed](crate::BodyMode::Streaming) body it is sent when the
+    /// handler reads, so it is not known here.
+    ///
+    /// ```
+    /// use httpool::{ClientInfo, Request};
+    ///
+    /// fn has_waited(request: &Request) -> bool {
+    ///     ClientInfo::of(request).is_some_and(ClientInfo::got_continue)
+    /// }
+    ///
+    /// assert!(!has_waited(&Request::default()));
+    /// ```
+    #[must_use]
+    pub fn got_continue(&self) -> bool {
+        self.place.is_continued()
+    }
+
     /// The TLS parameters of the connection, if the [peer](Self::peer) uses TLS with this server.
     #[cfg(feature = "_tls")]
     #[must_use]
@@ -171,14 +416,7 @@ impl ClientInfo {
     /// Replaces the path from the client.
     #[cfg(feature = "proxy")]
     pub(crate) fn with_route(&self, route: ProxyRoute) -> Self {
-        Self {
-            peer: self.peer,
-            more: Some(Arc::new(More {
-                route,
-                #[cfg(feature = "_tls")]
-                tls: self.more.as_ref().and_then(|more| more.tls.clone()),
-            })),
-        }
+        self.with(|more| more.route = route)
     }
 }
 
@@ -189,16 +427,23 @@ impl ProxyRoute {
             proxy: None,
             client: Some(client),
             scheme: Some(Scheme::Http),
+            source: ClientSource::Peer,
         }
     }
 
     /// Adds the hop that a trusted proxy, so far the assumed client, describes.
     #[cfg(feature = "proxy")]
-    pub(crate) fn on_behalf_of(self, client: Option<PeerAddr>, scheme: Option<Scheme>) -> Self {
+    pub(crate) fn on_behalf_of(
+        self,
+        client: Option<PeerAddr>,
+        scheme: Option<Scheme>,
+        source: ClientSource,
+    ) -> Self {
         Self {
             proxy: self.client,
             client,
             scheme,
+            source,
         }
     }
 }

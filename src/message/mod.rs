@@ -22,6 +22,7 @@ pub(crate) mod record;
 pub(crate) mod reject_reason;
 pub(crate) mod request_error;
 pub(crate) mod request_id;
+pub(crate) mod request_times;
 pub(crate) mod response;
 #[cfg(feature = "_tls")]
 pub(crate) mod tls_info;
@@ -29,7 +30,7 @@ pub(crate) mod upgrade;
 pub(crate) mod waker;
 
 pub use self::body::{Body, BodySender, SendError, TrySendError};
-pub use self::client_info::{ClientInfo, PeerAddr};
+pub use self::client_info::{ClientInfo, ClientSource, PeerAddr};
 pub use self::handler::{BodyMode, Handler};
 pub use self::later::{Cancelled, Later, Responder};
 pub use self::problem::error_pages::ErrorPages;
@@ -38,6 +39,7 @@ pub use self::raw_request::{Chunk, RawRequest};
 pub use self::record::{Observer, Outcome, RequestRecord};
 pub use self::reject_reason::{Overload, RejectReason};
 pub use self::request_error::RequestError;
+pub use self::request_times::RequestTimes;
 pub use self::response::{Headers, Html, IntoResponse, Redirect};
 #[cfg(feature = "_tls")]
 pub use self::tls_info::{TlsInfo, TlsVersion};

@@ -151,6 +151,44 @@ impl RawRequest {
         map(self.trailer_lines())
     }
 
+    /// A request that was stored: its head, its [chunk lines](Self::chunk_section), the number of
+    /// those that were not kept, and its [trailers](Self::trailer_section).
+    #[cfg(feature = "inspect")]
+    pub(crate) fn stored(
+        head: Bytes,
+        chunk_lines: Vec<u8>,
+        unkept: u64,
+        trailers: Vec<u8>,
+    ) -> Self {
+        let has_chunking = !(chunk_lines.is_empty() && trailers.is_empty());
+        let chunking = has_chunking.then(|| {
+            Arc::new(OnceLock::from(Chunking {
+                lines: chunk_lines,
+                unkept,
+                trailers,
+            }))
+        });
+        Self::new(head, chunking)
+    }
+
+    /// The same request with a head that shares no memory with others.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn detached(&self) -> Self {
+        Self::new(Bytes::copy_from_slice(&self.head), self.chunking.clone())
+    }
+
+    /// The kept chunk lines with their line ends.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn chunk_section(&self) -> &[u8] {
+        self.chunking().map_or(&[], |chunking| &chunking.lines)
+    }
+
+    /// The trailer lines with their line ends.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn trailer_section(&self) -> &[u8] {
+        self.chunking().map_or(&[], |chunking| &chunking.trailers)
+    }
+
     /// Replaces the head by a copy of it.
     #[cfg(any(feature = "http2", feature = "unstable"))]
     pub(crate) fn set_head(&mut self, head: Bytes) {

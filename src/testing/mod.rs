@@ -227,8 +227,8 @@ impl RequestBuilder<'_> {
         self
     }
 
-    /// Makes the peer a trusted proxy that names the client and the scheme of the request; `None`
-    /// means that the proxy does not name it. Call [`peer`](Self::peer) before this.
+    /// Makes the peer a trusted proxy that names the client, as with `X-Forwarded-For`, and the scheme
+    /// of the request; `None` means that the proxy does not name it. Call [`peer`](Self::peer) before this.
     ///
     /// ```
     /// use std::net::{IpAddr, Ipv4Addr};
@@ -262,7 +262,8 @@ impl RequestBuilder<'_> {
             other => panic!("the scheme is http or https, not {other}"),
         });
         let peer = ClientInfo::new(self.client_info.peer());
-        self.client_info = peer.with_route(peer.route().on_behalf_of(client, scheme));
+        let source = crate::message::ClientSource::XForwardedFor { hop: 1 };
+        self.client_info = peer.with_route(peer.route().on_behalf_of(client, scheme, source));
         self
     }
 

@@ -54,6 +54,7 @@ pub(crate) struct Config {
     #[cfg(feature = "http2")]
     pub(crate) handlers_per_connection: Option<usize>,
     pub(crate) request_ids: bool,
+    pub(crate) request_times: bool,
     pub(crate) server_timing: bool,
     #[cfg(feature = "proxy")]
     pub(crate) trusted_proxies: TrustedProxies,
@@ -231,6 +232,7 @@ impl Default for Config {
             #[cfg(feature = "http2")]
             handlers_per_connection: None,
             request_ids: false,
+            request_times: false,
             server_timing: false,
             #[cfg(feature = "proxy")]
             trusted_proxies: TrustedProxies::default(),

@@ -172,6 +172,7 @@ impl Http1 {
                 }
                 (Ok(Event::Continue), None) => {
                     buffers.write_queue.bytes().extend_from_slice(CONTINUE);
+                    io.client_info.set_continued();
                 }
                 (Ok(Event::Stream), None) => {
                     // Reading the body may take long, so this is the last request of the turn.

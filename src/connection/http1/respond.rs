@@ -73,12 +73,15 @@ impl Http1 {
         let mut response = transaction.handle(&mut buffers.received(service), service);
         if response.body().as_withheld().is_some() || is_wanted.load(Ordering::Relaxed) {
             buffers.catch_up();
+            // The handler is called a second time with the same request.
+            io.client_info.repeat_request();
             match self.decoder.gather(limits) {
                 Ok(_) if self.decoder.needs() > service.budget.most() => {
                     self.reject(io, RequestError::BodyTooLarge, buffers, service);
                 }
                 Ok(Expectation::Continue) => {
                     buffers.write_queue.bytes().extend_from_slice(CONTINUE);
+                    io.client_info.set_continued();
                 }
                 Ok(Expectation::None) => {}
                 Err(error) => self.reject(io, error, buffers, service),
@@ -239,10 +242,11 @@ impl Http1 {
 }
 
 /// Begins the transaction of the request in the buffers.
-fn begin(io: &ConnectionIo, buffers: &mut WorkerBuffers, service: &Service) -> Transaction {
-    let since = io.deadlines.arriving_since().unwrap_or(buffers.now);
+fn begin(io: &mut ConnectionIo, buffers: &mut WorkerBuffers, service: &Service) -> Transaction {
+    let arrival = buffers.arrival(io.deadlines.arriving_since());
+    let client_info = io.client_info.next_request();
     let request = &mut buffers.request.request;
-    Transaction::begin(since, &io.client_info, request, service)
+    Transaction::begin(arrival, client_info, request, service)
 }
 
 fn decorate(

@@ -59,6 +59,7 @@ impl Http2 {
             && request.content.is_empty()
         {
             mux.send_continue(stream, out);
+            request.is_continued = true;
         }
         mux.release(stream, request.content.len(), out);
         request.since = buffers.now;

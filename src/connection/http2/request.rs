@@ -15,7 +15,7 @@ use crate::connection::call::Call;
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::transaction::{ReceivedRequest, Transaction};
 use crate::connection::{Admission, CloseReason, Service, WorkerBuffers};
-use crate::http2::{Head, RequestBuffer, StreamId};
+use crate::http2::{Head, Mux, RequestBuffer, StreamId};
 use crate::message::request_error::RequestError;
 use crate::message::{BodyMode, RawRequest, Request};
 
@@ -98,6 +98,7 @@ impl Http2 {
             request: (!is_received).then(|| buffers.http2_request.keep()),
             mode,
             expectation: head.expectation,
+            is_continued: false,
             length: head.content_length,
             content: Vec::new(),
             trailers: None,
@@ -175,6 +176,9 @@ impl Http2 {
     ) -> Called {
         match request.mode {
             _ if request.is_ended && !matches!(request.mode, Some(BodyMode::Streaming { .. })) => {
+                if request.is_continued {
+                    io.client_info.set_continued();
+                }
                 let content = mem::take(&mut request.content).into();
                 self.restore_request(stream, request.request.take(), buffers);
                 buffers
@@ -238,7 +242,7 @@ impl Http2 {
         &mut self,
         stream: StreamId,
         body: CalledBody,
-        io: &ConnectionIo,
+        io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> Called {
@@ -255,16 +259,21 @@ impl Http2 {
 
     /// Begins the transaction of the request in the buffers.
     pub(super) fn transaction(
-        &self,
+        &mut self,
         stream: StreamId,
-        io: &ConnectionIo,
+        io: &mut ConnectionIo,
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> Transaction {
         let since = self.stream(stream).and_then(|stream| stream.since);
-        let since = since.unwrap_or(buffers.now);
+        let arrival = buffers.arrival(since);
+        let settings = self.mux.as_mut().and_then(Mux::take_first_settings);
+        if let Some(settings) = settings {
+            io.client_info = io.client_info.with_settings(settings);
+        }
+        let client_info = io.client_info.request_on(stream.get());
         let request = &mut buffers.http2_request.request;
-        Transaction::begin(since, &io.client_info, request, service)
+        Transaction::begin(arrival, client_info, request, service)
     }
 
     /// Whether a reader can be asked for the next part, or a response that came later be completed.

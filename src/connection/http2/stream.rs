@@ -55,6 +55,8 @@ pub(super) struct PartialRequest {
     /// `None` until a worker has asked the handler.
     pub(super) mode: Option<BodyMode>,
     pub(super) expectation: Expectation,
+    /// Whether `100 Continue` was sent.
+    pub(super) is_continued: bool,
     /// The announced length of the body.
     pub(super) length: Option<u64>,
     pub(super) content: Vec<u8>,

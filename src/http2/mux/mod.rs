@@ -23,6 +23,8 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
+use std::mem;
+use std::sync::Arc;
 use std::time::Instant;
 
 use self::reset_streams::ResetStreams;
@@ -165,6 +167,7 @@ pub struct Mux<T> {
     decoder: hpack::Decoder,
     encoder: hpack::Encoder,
     peer: PeerSettings,
+    first_settings: FirstSettings,
     our_settings: OurSettingsState,
     streams: Streams<T>,
     reset_streams: ResetStreams,
@@ -187,6 +190,15 @@ pub struct Mux<T> {
     abuse: AbuseScore,
     shutdown: Shutdown,
     now: Option<Instant>,
+}
+
+/// The first SETTINGS of the client.
+#[derive(Debug)]
+enum FirstSettings {
+    Missing,
+    /// Identifiers and values.
+    Received(Arc<[(u16, u32)]>),
+    Taken,
 }
 
 /// Whether the client keeps to our SETTINGS (RFC 9113 section 6.5.3).
@@ -228,6 +240,7 @@ impl<T: Default> Mux<T> {
             decoder: hpack::Decoder::default(),
             encoder: hpack::Encoder::default(),
             peer: PeerSettings::default(),
+            first_settings: FirstSettings::Missing,
             our_settings: OurSettingsState::Sent { since: None },
             streams: Streams::default(),
             reset_streams: ResetStreams::new(config.max_streams),
@@ -341,7 +354,19 @@ impl<T: Default> Mux<T> {
 
     /// How many streams were refused since the last call, because the client had too many.
     pub fn take_refused(&mut self) -> u64 {
-        std::mem::take(&mut self.refused)
+        mem::take(&mut self.refused)
+    }
+
+    /// Takes the settings with which the client has opened the connection: identifiers and values as
+    /// sent. `None` before they have arrived, and after the first call that returns them.
+    pub fn take_first_settings(&mut self) -> Option<Arc<[(u16, u32)]>> {
+        if !matches!(self.first_settings, FirstSettings::Received(_)) {
+            return None;
+        }
+        match mem::replace(&mut self.first_settings, FirstSettings::Taken) {
+            FirstSettings::Received(settings) => Some(settings),
+            FirstSettings::Missing | FirstSettings::Taken => None,
+        }
     }
 
     /// Which kind of frames were too much, after an error with the code ENHANCE_YOUR_CALM.

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::streams::{ResponseState, Stream};
-use super::{Event, Mux, OurSettingsState, ResetBy, Shutdown};
+use super::{Event, FirstSettings, Mux, OurSettingsState, ResetBy, Shutdown};
 use crate::http2::window::DEFAULT_WINDOW;
 use crate::http2::{
     AbuseKind, DataEnd, Error, ErrorCode, Frame, Priority, RequestBuffer, SettingsEntries,
@@ -217,6 +217,9 @@ impl<T: Default> Mux<T> {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         self.abuse.charge(AbuseKind::Settings)?;
+        if let FirstSettings::Missing = self.first_settings {
+            self.first_settings = FirstSettings::Received(entries.clone().collect());
+        }
         let change = self.peer.apply(entries)?;
         if change != 0 {
             for stream in self.streams.iter_mut() {

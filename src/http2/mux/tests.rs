@@ -159,7 +159,7 @@ impl Server {
 
     /// Receives bytes as they are, and runs the policy.
     fn receive(&mut self, bytes: &[u8]) {
-        let mut input = std::mem::take(&mut self.input);
+        let mut input = mem::take(&mut self.input);
         input.extend_from_slice(bytes);
         let mut rest = &input[..];
         loop {
@@ -290,7 +290,7 @@ impl Server {
             self.end_content("");
         }
         self.sent += self.out.len();
-        let out = std::mem::take(&mut self.out);
+        let out = mem::take(&mut self.out);
         self.trace
             .extend(show(&out).map(|line| format!("> {line}")));
     }
@@ -299,7 +299,7 @@ impl Server {
     fn trace(&mut self) -> Vec<String> {
         self.end_content("");
         self.show_output();
-        std::mem::take(&mut self.trace)
+        mem::take(&mut self.trace)
     }
 
     /// Receives bytes and returns the trace.

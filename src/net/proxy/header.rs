@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::message::client_info::Scheme;
-use crate::message::{ClientInfo, PeerAddr};
+use crate::message::{ClientInfo, ClientSource, PeerAddr};
 
 const V1_PREFIX: &[u8] = b"PROXY ";
 
@@ -70,7 +70,8 @@ impl ProxyHeader {
         match self {
             Self::Local => client_info.clone(),
             Self::Proxied(client, scheme) => {
-                client_info.with_route(client_info.route().on_behalf_of(client, scheme))
+                let source = ClientSource::ProxyProtocol;
+                client_info.with_route(client_info.route().on_behalf_of(client, scheme, source))
             }
         }
     }

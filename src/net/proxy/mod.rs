@@ -12,7 +12,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 pub(crate) use self::header::{Malformed, ProxyHeader};
 use crate::message::client_info::ProxyRoute;
-use crate::message::{ClientInfo, PeerAddr};
+use crate::message::{ClientInfo, ClientSource, PeerAddr};
 
 /// A proxy that is trusted to name its clients.
 ///
@@ -95,24 +95,27 @@ impl TrustedProxies {
 
     /// Returns the client information of a request with these headers. `connection` is what is
     /// known without them.
-    pub(crate) fn client_info(&self, connection: &ClientInfo, headers: &HeaderMap) -> ClientInfo {
+    pub(crate) fn client_info(&self, connection: ClientInfo, headers: &HeaderMap) -> ClientInfo {
         if self.is_empty() {
-            return connection.clone();
+            return connection;
         }
         let direct = connection.route();
         let route = self.read(direct, headers);
         if route == direct {
-            return connection.clone();
+            return connection;
         }
         connection.with_route(route)
     }
 
     fn read(&self, direct: ProxyRoute, headers: &HeaderMap) -> ProxyRoute {
         match self.forwarded_by {
-            ForwardedBy::Forwarded => self.follow(direct, forwarded::forwarded(headers)),
-            ForwardedBy::XForwardedFor => self.follow(direct, forwarded::x_forwarded_for(headers)),
+            ForwardedBy::Forwarded => {
+                let source = |hop| ClientSource::Forwarded { hop };
+                self.follow(direct, forwarded::forwarded(headers), source)
+            }
+            ForwardedBy::XForwardedFor => self.follow_x_forwarded_for(direct, headers),
             ForwardedBy::XForwarded => {
-                let route = self.follow(direct, forwarded::x_forwarded_for(headers));
+                let route = self.follow_x_forwarded_for(direct, headers);
                 match forwarded::x_forwarded_proto(headers) {
                     Some(scheme) if self.trusts(&direct) => ProxyRoute { scheme, ..route },
                     _ => route,
@@ -121,14 +124,24 @@ impl TrustedProxies {
         }
     }
 
+    fn follow_x_forwarded_for(&self, direct: ProxyRoute, headers: &HeaderMap) -> ProxyRoute {
+        let source = |hop| ClientSource::XForwardedFor { hop };
+        self.follow(direct, forwarded::x_forwarded_for(headers), source)
+    }
+
     /// Follows the hops, beginning with the nearest one, as long as a trusted proxy describes them.
-    fn follow(&self, direct: ProxyRoute, hops: impl Iterator<Item = forwarded::Hop>) -> ProxyRoute {
+    fn follow(
+        &self,
+        direct: ProxyRoute,
+        hops: impl Iterator<Item = forwarded::Hop>,
+        source: impl Fn(u16) -> ClientSource,
+    ) -> ProxyRoute {
         let mut route = direct;
-        for hop in hops {
+        for (number, hop) in (1..=u16::MAX).zip(hops) {
             if !self.trusts(&route) {
                 break;
             }
-            route = route.on_behalf_of(hop.client, hop.scheme);
+            route = route.on_behalf_of(hop.client, hop.scheme, source(number));
         }
         route
     }

@@ -56,7 +56,7 @@ fn check_lines(by: ForwardedBy, name: &str, lines: &[&str], expected: &str) {
     let trust = trust(&["10.0.0.0/8", "2001:db8::/32"], by);
     let headers = headers(lines.iter().map(|line| (name, *line)));
     assert_eq!(
-        text_of(&trust.client_info(&peer(), &headers)),
+        text_of(&trust.client_info(peer(), &headers)),
         expected,
         "{lines:?}"
     );
@@ -225,7 +225,7 @@ fn last_scheme_of_x_forwarded_proto_counts() {
     #[track_caller]
     fn check(lines: &[(&str, &str)], expected: &str) {
         let trust = trust(&["10.0.0.0/8"], ForwardedBy::XForwarded);
-        let text = text_of(&trust.client_info(&peer(), &headers(lines.iter().copied())));
+        let text = text_of(&trust.client_info(peer(), &headers(lines.iter().copied())));
         assert_eq!(text, expected, "{lines:?}");
     }
     let client = ("x-forwarded-for", "192.0.2.1");
@@ -265,7 +265,7 @@ fn only_configured_headers_are_trusted() {
     ] {
         let trust = trust(&["10.0.0.1"], by);
         assert_eq!(
-            text_of(&trust.client_info(&peer(), &contradiction())),
+            text_of(&trust.client_info(peer(), &contradiction())),
             expected
         );
     }
@@ -280,7 +280,7 @@ fn untrusted_peers_cannot_name_clients() {
     ] {
         for proxies in [&[][..], &["10.0.0.2", "192.0.2.0/24", "::/0", "unix"]] {
             let trust = trust(proxies, by);
-            assert_eq!(trust.client_info(&peer(), &contradiction()), peer());
+            assert_eq!(trust.client_info(peer(), &contradiction()), peer());
         }
     }
 }
@@ -330,7 +330,7 @@ fn trusted_proxies_match_networks_and_unix() {
 fn ten_thousand_elements_are_read() {
     let trust = trust(&["10.0.0.0/8"], ForwardedBy::XForwardedFor);
     let lines = format!("192.0.2.1{}", ", 10.0.0.2".repeat(10_000));
-    let text = text_of(&trust.client_info(&peer(), &headers([("x-forwarded-for", &*lines)])));
+    let text = text_of(&trust.client_info(peer(), &headers([("x-forwarded-for", &*lines)])));
     assert_eq!(text, "10.0.0.2 192.0.2.1 -");
 }
 
@@ -348,7 +348,7 @@ proptest! {
         ] {
             let trust = trust(&["10.0.0.0/8"], by);
             let honest = [&[client][..], &vec![proxy; chain]].concat().join(", ");
-            let expected = trust.client_info(&peer(), &headers([(name, &*honest)]));
+            let expected = trust.client_info(peer(), &headers([(name, &*honest)]));
             let mut map = HeaderMap::new();
             let name: HeaderName = name.parse().expect("the text is a header name");
             for line in &forged {
@@ -360,7 +360,7 @@ proptest! {
                 _ => honest.into_bytes(),
             };
             map.append(&name, HeaderValue::from_bytes(&appended).expect("the parts are header values"));
-            prop_assert_eq!(trust.client_info(&peer(), &map), expected);
+            prop_assert_eq!(trust.client_info(peer(), &map), expected);
         }
     }
 

@@ -378,6 +378,25 @@ impl Builder {
         self
     }
 
+    /// Measures for every request how long it has waited and been read
+    /// ([`RequestTimes`](crate::RequestTimes)). Default: no.
+    ///
+    /// ```
+    /// use httpool::{Request, RequestTimes, Server};
+    ///
+    /// let server = Server::builder().listen("127.0.0.1:0").request_times(true).bind()?;
+    /// let handler = |request: Request| {
+    ///     let waited = RequestTimes::of(&request).map(RequestTimes::waited);
+    ///     format!("waited {waited:?}\n")
+    /// };
+    /// # let _ = (server, handler);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn request_times(mut self, enabled: bool) -> Self {
+        self.config.request_times = enabled;
+        self
+    }
+
     /// Adds [`Server-Timing`](https://www.w3.org/TR/server-timing/) to every response of a handler,
     /// with the milliseconds that the handler took. Browsers show it next to their own timings.
     /// Default: no.

@@ -168,6 +168,7 @@ impl Worker {
         let began = sync::now();
         let waited = since.map(|since| began.saturating_duration_since(since));
         shared.queue_times.note(self.index, waited);
+        buffers.set_waited(waited);
         // A drain handles every request already received, however long it has waited.
         let admission = if shared.is_late(since, began) && shared.phase() < Phase::Draining {
             ServerState::admission_when_late(&task.connection, Admission::Handle)

@@ -311,6 +311,8 @@ mod tests {
 
     use super::*;
     #[cfg(feature = "proxy")]
+    use crate::message::ClientSource;
+    #[cfg(feature = "proxy")]
     use crate::message::client_info;
     use crate::message::{ClientInfo, RawRequest, RequestError};
 
@@ -449,8 +451,9 @@ mod tests {
     #[cfg(feature = "proxy")]
     fn client_info_is_written_as_it_serializes() {
         let direct = ClientInfo::new(addr("[2001:db8::1]:80"));
+        let source = ClientSource::ProxyProtocol;
         let proxied =
-            |client, scheme| direct.with_route(direct.route().on_behalf_of(client, scheme));
+            |client, scheme| direct.with_route(direct.route().on_behalf_of(client, scheme, source));
         let named = proxied(Some(addr("192.0.2.1:4")), Some(client_info::Scheme::Https));
         let local = ClientInfo::new(PeerAddr::UNIX);
         for client_info in [&direct, &local, &named, &proxied(None, None)] {
