@@ -1,4 +1,5 @@
-//! The frame, style and escaping of the built-in HTML pages: error pages and listings. What the
+//! The frame, style and escaping of the built-in HTML pages: error pages, listings and descriptions of
+//! requests. What the
 //! pages say is made by their callers.
 
 use http::HeaderValue;
@@ -21,6 +22,11 @@ p{margin:1rem 0 0;white-space:pre-line;overflow-wrap:anywhere}\
 small{color:var(--quiet);font-family:ui-monospace,monospace;font-size:.8rem}\
 body:has(table){place-items:start center}\
 main:has(table){max-width:60rem;--mark:var(--card)}\
+body:has(pre){place-items:start center}\
+main:has(pre){max-width:60rem;--mark:var(--card)}\
+h2{margin:1.75rem 0 0;font-size:1rem;color:var(--quiet)}\
+pre{margin:.5rem 0 0;padding:.75rem 1rem;border-radius:.5rem;background:var(--page);\
+white-space:pre-wrap;overflow-wrap:anywhere;font:.85rem/1.5 ui-monospace,monospace}\
 h1{overflow-wrap:anywhere}\
 table{width:100%;margin:1.25rem 0 0;border-collapse:collapse;font-variant-numeric:tabular-nums}\
 th,td{padding:.4rem 1rem .4rem 0;border-bottom:1px solid var(--line);text-align:left}\
@@ -36,7 +42,7 @@ th[aria-sort=descending] a::after{content:' \\2193'}\
 /// The content security policy: the page may use this style only. A test compares the hash with the
 /// style.
 pub(crate) const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'sha256-iVGajEUpWBQ3gtrfPb0Dm9QJ9EWxXvBCh/Ya3EnEcRg='; \
+    "default-src 'none'; style-src 'sha256-5VISzHderDT4qqAvRx4YQaGtb0iZUfLKxlWJbv/be/o='; \
      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
 );
 

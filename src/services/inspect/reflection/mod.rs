@@ -1,53 +1,103 @@
 //! The description of a request: a JSON document, a page, or the bytes as they came.
+//!
+//! Nothing of a request can run in a browser: pages escape it, and every form has a policy that
+//! forbids scripts and a type that browsers must not guess anew.
 
-use std::time::SystemTime;
+mod content;
+mod document;
+mod fields;
+mod page;
+mod sent;
+mod target;
 
-use http::header::{CONTENT_TYPE, HeaderValue};
-use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
-use crate::message::Response;
+use http::HeaderMap;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 
 use super::captured::Captured;
+use crate::message::Response;
+use crate::message::headers::media_type;
+use crate::message::headers::vary::vary;
+use crate::message::problem::html_page::POLICY;
+
+use self::document::Document;
+use self::target::Target;
+
+#[cfg(feature = "_tls")]
+pub(super) use self::fields::{hexadecimal, timestamp};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+
+/// For content that is no page.
+const NOTHING_RUNS: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox");
+
+/// The forms of a description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Page,
+    /// The bytes of the request.
+    Sent,
+}
+
+impl Format {
+    /// The format that `?format=` names, or else the one that the client prefers.
+    fn of(captured: &Captured, headers: &HeaderMap) -> Self {
+        let target = Target::of(captured.target());
+        match target.query_value("format").as_deref() {
+            Some("json") => Self::Json,
+            Some("html") => Self::Page,
+            Some("http") => Self::Sent,
+            _ => media_type::preferred(headers, &OFFERS).unwrap_or(Self::Json),
+        }
+    }
+}
+
+/// What clients ask for by `Accept`. One that accepts everything gets the first.
+const OFFERS: [(Format, &[&str]); 3] = [
+    (Format::Json, &["application/json"]),
+    (Format::Page, &["text/html"]),
+    (Format::Sent, &["message/http"]),
+];
 
 /// The response that describes this request.
 pub(super) fn response(captured: &Captured) -> Response {
-    let mut text = document(captured).to_string();
-    text.push('\n');
-    let mut response = Response::new(text.into());
-    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    let (content, content_type, policy) = match Format::of(captured, &captured.raw.headers()) {
+        Format::Json => (json(captured), JSON, NOTHING_RUNS),
+        Format::Page => (page::page(captured).into_bytes(), HTML, POLICY),
+        Format::Sent => {
+            let sent = sent::bytes(captured);
+            let content_type = sent::content_type(&sent);
+            (sent, content_type, NOTHING_RUNS)
+        }
+    };
+    let mut response = Response::new(content.into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    harden(headers, policy);
+    vary(headers, "accept");
     response
 }
 
-/// Everything that is known of a request.
-pub(super) fn document(captured: &Captured) -> Value {
-    json!({
-        "received": timestamp(captured.received),
-        "method": captured.method(),
-        "target": captured.target(),
-        "body": String::from_utf8_lossy(&captured.body),
-        "connection": &*captured.connection,
-    })
+/// Everything that is known of a request, as JSON for people.
+fn json(captured: &Captured) -> Vec<u8> {
+    // A document of text, numbers and lists can be serialized.
+    let mut json = serde_json::to_vec_pretty(&Document::of(captured)).unwrap_or_default();
+    json.push(b'\n');
+    json
 }
 
-/// The time as RFC 3339 has it, in UTC.
-pub(super) fn timestamp(time: SystemTime) -> String {
-    // Formatting fails for years of five digits only.
-    OffsetDateTime::from(time)
-        .format(&Rfc3339)
-        .unwrap_or_default()
+/// Lets a browser run nothing of the content.
+fn harden(headers: &mut HeaderMap, policy: HeaderValue) {
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    // It is a description of this one request.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
-/// The bytes in hexadecimal digits.
-#[allow(dead_code, reason = "certificates need it")]
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0xf])
-        .map(|digit| char::from(DIGITS[usize::from(digit)]));
-    digits.collect()
-}
+#[cfg(test)]
+mod tests;

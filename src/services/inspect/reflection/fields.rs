@@ -1,0 +1,116 @@
+//! Names and values, as a document shows them, and other texts of it.
+
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A name with a value. What is not UTF-8 has U+FFFD in its text, and all bytes in base64 beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Field {
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name_base64: Option<String>,
+    pub(super) value: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_base64: Option<String>,
+}
+
+impl Field {
+    pub(super) fn new(name: &[u8], value: &[u8]) -> Self {
+        let (name, name_base64) = lossless(name);
+        let (value, value_base64) = lossless(value);
+        Self {
+            name,
+            name_base64,
+            value,
+            value_base64,
+        }
+    }
+
+    /// The pairs of a query or a form (`application/x-www-form-urlencoded`), decoded, in their order.
+    pub(super) fn pairs(encoded: &[u8]) -> Vec<Self> {
+        let pairs = encoded.split(|byte| *byte == b'&');
+        pairs
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| {
+                let mut parts = pair.splitn(2, |byte| *byte == b'=').map(decode);
+                let name = parts.next().unwrap_or_default();
+                Self::new(&name, &parts.next().unwrap_or_default())
+            })
+            .collect()
+    }
+}
+
+/// The text of these bytes, and the bytes in base64 if the text has lost some.
+fn lossless(bytes: &[u8]) -> (String, Option<String>) {
+    match str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), None),
+        Err(_) => (
+            String::from_utf8_lossy(bytes).into_owned(),
+            Some(STANDARD.encode(bytes)),
+        ),
+    }
+}
+
+fn decode(encoded: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = encoded
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
+    percent_decode(&spaced).collect()
+}
+
+/// The time as RFC 3339 has it, in UTC.
+pub(in super::super) fn timestamp(time: SystemTime) -> String {
+    // Formatting fails for years of five digits only.
+    OffsetDateTime::from(time)
+        .format(&Rfc3339)
+        .unwrap_or_default()
+}
+
+/// The bytes in hexadecimal digits.
+pub(in super::super) fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0xf])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]));
+    digits.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_keep_order_repeats_and_bytes() {
+        let pairs = Field::pairs(b"b=1&a=x+y%20z&b=&c&=d&&e=%ff&f=1=2");
+        let found: Vec<_> = pairs
+            .iter()
+            .map(|pair| (pair.name.as_str(), pair.value.as_str()))
+            .collect();
+        let expected = [
+            ("b", "1"),
+            ("a", "x y z"),
+            ("b", ""),
+            ("c", ""),
+            ("", "d"),
+            ("e", "\u{fffd}"),
+            ("f", "1=2"),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(pairs[5].value_base64.as_deref(), Some("/w=="));
+        assert_eq!(pairs[0].value_base64, None);
+    }
+
+    #[test]
+    fn digits_and_times_are_written_as_usual() {
+        assert_eq!(hexadecimal(b"\x00\xa9\xff"), "00a9ff");
+        assert_eq!(timestamp(SystemTime::UNIX_EPOCH), "1970-01-01T00:00:00Z");
+    }
+}
