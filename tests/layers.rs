@@ -23,7 +23,10 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ),
     ("web", &["sync", "logging", "fs", "message"]),
     ("testing", &["message", "http1", "connection"]),
-    ("services", &["logging", "sync", "message", "server", "web"]),
+    (
+        "services",
+        &["logging", "sync", "message", "server", "web", "testing"],
+    ),
 ];
 
 /// The files outside of `src/connection/http1` that may name the codec of HTTP/1.1: the worker's
