@@ -7,11 +7,11 @@
 //! another thread may drive the connection.
 
 #[cfg(feature = "http2")]
-use super::http2::{CompleteCall, HandlerCall, ReadCall, StreamReply};
+use super::http2::{CompleteCall, DriveCall, HandlerCall, ReadCall, StreamReply};
 use super::{Service, WorkerBuffers};
 
-/// A handler's call, a read of its body reader, or the completion of a response that came later. It uses the buffers of its worker and nothing of
-/// the connection.
+/// A handler's call, a read of its body reader, the completion of a response that came later, or a
+/// protocol behind an extended CONNECT. It uses the buffers of its worker and nothing of the connection.
 #[derive(Debug)]
 pub(crate) enum Call {
     #[cfg(test)]
@@ -22,6 +22,8 @@ pub(crate) enum Call {
     Read(ReadCall),
     #[cfg(feature = "http2")]
     Complete(CompleteCall),
+    #[cfg(feature = "http2")]
+    Drive(DriveCall),
 }
 
 /// The result of a [`Call`], for the connection that made it.
@@ -53,6 +55,8 @@ impl Call {
             Self::Read(call) => Reply::Stream(call.run()),
             #[cfg(feature = "http2")]
             Self::Complete(call) => Reply::Stream(call.run(buffers, service)),
+            #[cfg(feature = "http2")]
+            Self::Drive(call) => Reply::Stream(call.run(service)),
         }
     }
 }

@@ -11,7 +11,7 @@ pub const MIN_MAX_FRAME_SIZE: u32 = 16_384;
 /// The largest value of SETTINGS_MAX_FRAME_SIZE (RFC 9113 section 6.5.2).
 pub const MAX_MAX_FRAME_SIZE: u32 = 0xff_ffff;
 
-/// Most entries in one SETTINGS frame. There are seven settings in use, and each entry costs work.
+/// Most entries in one SETTINGS frame. There are eight settings in use, and each entry costs work.
 pub(super) const MAX_ENTRIES: u32 = 32;
 
 /// The bytes of one entry.
@@ -23,6 +23,8 @@ const MAX_CONCURRENT_STREAMS: u16 = 3;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 const MAX_FRAME_SIZE: u16 = 5;
 const MAX_HEADER_LIST_SIZE: u16 = 6;
+/// RFC 8441 section 3.
+const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 /// RFC 9218 section 2.1.
 const NO_RFC7540_PRIORITIES: u16 = 9;
 
@@ -126,6 +128,12 @@ impl PeerSettings {
                     "SETTINGS_NO_RFC7540_PRIORITIES is neither 0 nor 1",
                 ));
             }
+            ENABLE_CONNECT_PROTOCOL if value > 1 => {
+                return Err(Error::connection(
+                    ErrorCode::ProtocolError,
+                    "SETTINGS_ENABLE_CONNECT_PROTOCOL is neither 0 nor 1",
+                ));
+            }
             INITIAL_WINDOW_SIZE if value > MAX_WINDOW => {
                 return Err(Error::connection(
                     ErrorCode::FlowControlError,
@@ -169,6 +177,8 @@ pub struct OurSettings {
     pub max_frame_size: u32,
     /// The largest header list that we accept: names and values, and 32 bytes for each field.
     pub max_header_list_size: u32,
+    /// 1 if a CONNECT may name the protocol that follows it (RFC 8441 section 3).
+    pub enable_connect_protocol: u32,
     /// 1 if PRIORITY frames are ignored, as RFC 9113 section 5.3.2 advises (RFC 9218 section 2.1).
     pub no_rfc7540_priorities: u32,
 }
@@ -183,6 +193,7 @@ impl Default for OurSettings {
             initial_window: DEFAULT_WINDOW,
             max_frame_size: MIN_MAX_FRAME_SIZE,
             max_header_list_size: u32::MAX,
+            enable_connect_protocol: 0,
             no_rfc7540_priorities: 0,
         }
     }
@@ -212,13 +223,14 @@ impl OurSettings {
         differ.map(|(own, _)| own)
     }
 
-    fn values(&self) -> [(u16, u32); 6] {
+    fn values(&self) -> [(u16, u32); 7] {
         [
             (HEADER_TABLE_SIZE, self.header_table_size),
             (MAX_CONCURRENT_STREAMS, self.max_concurrent_streams),
             (INITIAL_WINDOW_SIZE, self.initial_window),
             (MAX_FRAME_SIZE, self.max_frame_size),
             (MAX_HEADER_LIST_SIZE, self.max_header_list_size),
+            (ENABLE_CONNECT_PROTOCOL, self.enable_connect_protocol),
             (NO_RFC7540_PRIORITIES, self.no_rfc7540_priorities),
         ]
     }
@@ -244,7 +256,7 @@ mod tests {
 
     #[test]
     fn every_setting_keeps_its_range() {
-        let cases: [(u16, u32, Option<ErrorCode>); 21] = [
+        let cases: [(u16, u32, Option<ErrorCode>); 24] = [
             (HEADER_TABLE_SIZE, 0, None),
             (HEADER_TABLE_SIZE, u32::MAX, None),
             (ENABLE_PUSH, 0, None),
@@ -276,6 +288,9 @@ mod tests {
             (MAX_HEADER_LIST_SIZE, u32::MAX, None),
             (NO_RFC7540_PRIORITIES, 1, None),
             (NO_RFC7540_PRIORITIES, 2, Some(ErrorCode::ProtocolError)),
+            (ENABLE_CONNECT_PROTOCOL, 0, None),
+            (ENABLE_CONNECT_PROTOCOL, 1, None),
+            (ENABLE_CONNECT_PROTOCOL, 2, Some(ErrorCode::ProtocolError)),
             (0, 1, None),
             (0xffff, u32::MAX, None),
         ];

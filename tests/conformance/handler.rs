@@ -1,13 +1,16 @@
 //! The handler behind the table. `README.md` lists its paths.
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, ErrorKind, Read, Write as _};
 
 use httpool::http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use httpool::http::{HeaderMap, Method, StatusCode};
 use httpool::services::Echo;
-use httpool::{Body, BodyMode, Handler, IntoResponse, RawRequest, Request, Response, Upgrade};
+use httpool::{
+    Body, BodyMode, DrivenProtocol, DrivenStream, Handler, IntoResponse, NextStep, RawRequest,
+    Request, Response, Upgrade,
+};
 
 /// Longer or shorter than the announced length, unless the server corrects that.
 const BODY: &str = "body";
@@ -38,6 +41,9 @@ impl Handler for TableHandler {
             None if path == "/trailers" => Body::from(BODY).with_trailers(trailers).into_response(),
             None if path == "/trailers/empty" => {
                 Body::empty().with_trailers(trailers).into_response()
+            }
+            None if path == "/websocket" => {
+                Upgrade::driven("websocket", |_waker| Back::default()).into_response()
             }
             None if path == "/upgrade" => Upgrade::new("x", drop).into_response(),
             None if path == "/wire/count" => count(request).into_response(),
@@ -77,6 +83,27 @@ struct Failing;
 impl Read for Failing {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         Err(io::Error::other("a case asked for this"))
+    }
+}
+
+/// Gives back what it receives.
+#[derive(Default)]
+struct Back(Vec<u8>);
+
+impl DrivenProtocol for Back {
+    fn ready(&mut self, stream: &mut DrivenStream<'_>) -> NextStep {
+        let is_over = stream.read_to_end(&mut self.0).is_ok();
+        while !self.0.is_empty() {
+            match stream.write(&self.0) {
+                Ok(count) => drop(self.0.drain(..count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return NextStep::Wait,
+                Err(_) => return NextStep::Close,
+            }
+        }
+        match is_over {
+            true => NextStep::Close,
+            false => NextStep::Wait,
+        }
     }
 }
 

@@ -29,18 +29,18 @@ over_every_transport! {
     idle_sockets_hold_no_worker,
 }
 
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
-const PONG: u8 = 10;
-const FINAL: u8 = 0x80;
+pub(crate) const TEXT: u8 = 1;
+pub(crate) const BINARY: u8 = 2;
+pub(crate) const CLOSE: u8 = 8;
+pub(crate) const PING: u8 = 9;
+pub(crate) const PONG: u8 = 10;
+pub(crate) const FINAL: u8 = 0x80;
 
 const ASK: &str = "GET /ws HTTP/1.1\r\nHost: it\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// A frame of a client, with this first byte.
-fn frame(first: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn frame(first: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
     let content = content.as_ref();
     let mut frame = vec![first];
     match content.len() {
@@ -66,7 +66,7 @@ fn frame(first: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// The content of a close frame.
-fn close(code: u16, reason: &str) -> Vec<u8> {
+pub(crate) fn close(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes()[..], reason.as_bytes()].concat()
 }
 

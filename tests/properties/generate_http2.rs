@@ -62,11 +62,24 @@ pub fn head() -> impl Strategy<Value = Vec<u8>> {
             ][..],
         )
     };
-    let pseudo = (method, scheme, host(), path).prop_map(|(method, scheme, host, path)| {
-        let names = [":method", ":scheme", ":authority", ":path"];
-        let values = [method, scheme, host, path];
-        names.into_iter().zip(values).collect::<Vec<_>>()
-    });
+    let protocol = prop_oneof![
+        4 => Just(None),
+        1 => select(&["websocket", "WebSocket", "h2c", ""][..]).prop_map(Some),
+    ];
+    let pseudo = (method, scheme, host(), path, protocol).prop_map(
+        |(method, scheme, host, path, protocol)| {
+            // Most methods with a protocol are right.
+            let method = match protocol {
+                Some(_) if method != "POST" => "CONNECT",
+                _ => method,
+            };
+            let names = [":method", ":scheme", ":authority", ":path"];
+            let values = [method, scheme, host, path];
+            let mut pseudo: Vec<_> = names.into_iter().zip(values).collect();
+            pseudo.extend(protocol.map(|protocol| (":protocol", protocol)));
+            pseudo
+        },
+    );
     let names = select(
         &[
             "a",
@@ -165,6 +178,7 @@ fn valid_frame() -> impl Strategy<Value = Vec<u8>> {
     // GET and POST to `it`.
     let block = select(vec![
         &b"\x82\x86\x84\x41\x02it"[..],
+        b"\x02\x07CONNECT\x86\x84\x41\x02it\x00\x09:protocol\x09websocket",
         b"\x83\x86\x84\x01\x02it",
         b"\x00\x01a\x01b",
     ]);

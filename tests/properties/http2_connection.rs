@@ -23,6 +23,7 @@ const CONFIG: MuxConfig = MuxConfig {
     max_stream_window: 500,
     connection_window: 70_000,
     max_header_size: 300,
+    websockets: true,
 };
 
 /// More than a connection with these limits holds: the table, a header block, streams.

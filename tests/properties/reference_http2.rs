@@ -42,8 +42,14 @@ pub fn head(fields: &[Field], most: usize) -> Result<Request, Faults> {
     if regular.iter().any(|(name, _)| is_pseudo(name)) {
         reject(StatusCode::BAD_REQUEST);
     }
-    let known: [&[u8]; 4] = [b":method", b":scheme", b":authority", b":path"];
-    let [method, scheme, authority, path] = known.map(|known| {
+    let known: [&[u8]; 5] = [
+        b":method",
+        b":scheme",
+        b":authority",
+        b":path",
+        b":protocol",
+    ];
+    let [method, scheme, authority, path, protocol] = known.map(|known| {
         let values: Vec<_> = pseudo.iter().filter(|(name, _)| name == known).collect();
         if values.len() > 1 {
             reject(StatusCode::BAD_REQUEST);
@@ -61,9 +67,18 @@ pub fn head(fields: &[Field], most: usize) -> Result<Request, Faults> {
     }
 
     let is_connect = method == Some(b"CONNECT");
-    if is_connect {
+    let is_websocket =
+        is_connect && protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+    if is_connect && !is_websocket {
         reject(StatusCode::NOT_IMPLEMENTED);
     }
+    if protocol.is_some() && (!is_connect || authority.is_none()) {
+        reject(StatusCode::BAD_REQUEST);
+    }
+    let method = match is_websocket {
+        true => Some(&b"GET"[..]),
+        false => method,
+    };
     let is_https = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"));
     let is_http = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http"));
     let uri = match (method, path) {
@@ -104,13 +119,14 @@ pub fn head(fields: &[Field], most: usize) -> Result<Request, Faults> {
         reject(StatusCode::EXPECTATION_FAILED);
     }
     let content_length = values("content-length").first().map(|value| number(value));
-    if content_length == Some(None) {
+    if content_length == Some(None) || is_websocket && content_length.is_some() {
         reject(StatusCode::BAD_REQUEST);
     }
 
     let shown: Vec<Field> = authority
         .map(|authority| (b"host".to_vec(), authority.to_vec()))
         .into_iter()
+        .chain(is_websocket.then(|| (b"upgrade".to_vec(), b"websocket".to_vec())))
         .chain(
             regular
                 .iter()
@@ -118,7 +134,8 @@ pub fn head(fields: &[Field], most: usize) -> Result<Request, Faults> {
                 .cloned(),
         )
         .collect();
-    if regular.len() + usize::from(authority.is_some()) > MAX_FIELDS {
+    let made = usize::from(authority.is_some()) + usize::from(is_websocket);
+    if regular.len() + made > MAX_FIELDS {
         reject(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
     let line = [

@@ -53,6 +53,9 @@ pub(crate) struct Config {
     /// `None` follows the number of workers.
     #[cfg(feature = "http2")]
     pub(crate) handlers_per_connection: Option<usize>,
+    /// Whether WebSockets can be opened over HTTP/2.
+    #[cfg(feature = "http2")]
+    pub(crate) websockets: bool,
     pub(crate) request_ids: bool,
     pub(crate) request_times: bool,
     pub(crate) server_timing: bool,
@@ -231,6 +234,9 @@ impl Default for Config {
             connection_window: defaults::CONNECTION_WINDOW,
             #[cfg(feature = "http2")]
             handlers_per_connection: None,
+            // Without the helper, a program may have WebSockets that know HTTP/1.1 only.
+            #[cfg(feature = "http2")]
+            websockets: cfg!(feature = "websocket"),
             request_ids: false,
             request_times: false,
             server_timing: false,

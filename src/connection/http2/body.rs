@@ -86,6 +86,11 @@ impl Http2 {
         let Some(entry) = mux.get_mut(stream) else {
             return Action::Nothing;
         };
+        if let Some(arrived) = &mut entry.arrived {
+            arrived.push(content, is_ended);
+            self.drive_soon(stream);
+            return Action::Nothing;
+        }
         match &mut entry.step {
             Step::Receiving(request) => {
                 if request.content.len() + content.len() > service.config.max_body {

@@ -9,15 +9,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, StatusCode};
 
+use super::driven::Driven;
 use super::later::WaitingRequest;
 use super::streamed_body::BodyChannel;
 use crate::connection::body_writer;
-use crate::connection::transaction::{Sent, Transaction};
+use crate::connection::transaction::{Sent, Transaction, drop_quietly};
 use crate::connection::{Service, WorkerBuffers};
 use crate::http2::StreamId;
 use crate::message::body::{BodySource, Client, ClientGone, Presence, Withheld};
 use crate::message::head::response::{last_status, omits_content};
-use crate::message::{Later, Response};
+use crate::message::request_error::RequestError;
+use crate::message::upgrade::{ConnectAnswer, MakeDriven};
+use crate::message::{Later, Response, Upgrade};
+
+/// The protocol that an extended CONNECT may ask for.
+const WEBSOCKET: &str = "websocket";
 
 /// Bytes per read from a reader.
 const PART: usize = 64 * 1024;
@@ -67,6 +73,14 @@ pub(crate) enum StreamReply {
     NeedsBody { stream: StreamId },
     /// The response would continue in another protocol, which HTTP/2 can't.
     NeedsHttp1 { stream: StreamId },
+    /// The response accepts an extended CONNECT, and this makes the protocol that follows.
+    Accepted {
+        stream: StreamId,
+        response: Response,
+        make: MakeDriven,
+    },
+    /// A protocol was called.
+    Driven(Driven),
     /// The handler's call failed outside of the handler, or the server was forced to stop.
     Failed { stream: StreamId },
     /// The reader has returned a part.
@@ -156,7 +170,14 @@ impl HandlerCall {
             let waiting = WaitingRequest::new(transaction, later, buffers);
             return StreamReply::Later { stream, waiting };
         }
-        complete(stream, &transaction, response, is_head, buffers, service)
+        complete(
+            stream,
+            &mut transaction,
+            response,
+            is_head,
+            buffers,
+            service,
+        )
     }
 }
 
@@ -179,12 +200,15 @@ impl Drop for Streaming<'_> {
 /// Completes a handler's response, and passes the transaction to the observers.
 pub(super) fn complete(
     stream: StreamId,
-    transaction: &Transaction,
+    transaction: &mut Transaction,
     mut response: Response,
     is_head: bool,
     buffers: &mut WorkerBuffers,
     service: &Service,
 ) -> StreamReply {
+    if buffers.http2_request.is_websocket {
+        return answer_connect(stream, transaction, response, buffers, service);
+    }
     let is_upgrade = response.body().protocol().is_some();
     if is_upgrade {
         // The client gets no status, but observers need one.
@@ -198,6 +222,45 @@ pub(super) fn complete(
             stream,
             response,
             is_head,
+        },
+    }
+}
+
+/// Completes the response to an extended CONNECT (RFC 8441). A 2xx accepts it, whatever its content is,
+/// so only an upgrade to this protocol leads to one.
+#[cold]
+fn answer_connect(
+    stream: StreamId,
+    transaction: &mut Transaction,
+    mut response: Response,
+    buffers: &mut WorkerBuffers,
+    service: &Service,
+) -> StreamReply {
+    let answer = Upgrade::take_answer(&mut response, WEBSOCKET);
+    match answer {
+        ConnectAnswer::Accepts(_) => *response.status_mut() = StatusCode::OK,
+        ConnectAnswer::OtherUpgrade => *response.status_mut() = StatusCode::UPGRADE_REQUIRED,
+        ConnectAnswer::Response if response.status().is_success() => {
+            drop_quietly(response);
+            let detail = "this resource is no WebSocket";
+            let received = buffers.received_http2();
+            response = transaction.reject(RequestError::Tunnel, detail.into(), &received, service);
+        }
+        ConnectAnswer::Response => {}
+    }
+    transaction.decorate(&mut response, &buffers.received_http2(), service);
+    observe(transaction, &response, false, buffers, service);
+    match answer {
+        ConnectAnswer::Accepts(make) => StreamReply::Accepted {
+            stream,
+            response,
+            make,
+        },
+        ConnectAnswer::OtherUpgrade => StreamReply::NeedsHttp1 { stream },
+        ConnectAnswer::Response => StreamReply::Response {
+            stream,
+            response,
+            is_head: false,
         },
     }
 }

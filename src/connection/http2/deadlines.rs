@@ -93,6 +93,7 @@ impl Http2 {
         self.waiting = VecDeque::new();
         self.to_read = VecDeque::new();
         self.to_complete = VecDeque::new();
+        self.to_drive = VecDeque::new();
     }
 
     /// Whether work is left that only a worker can do.
@@ -101,7 +102,7 @@ impl Http2 {
         let can_handle = self.handlers < config.handlers_per_connection();
         let can_read = self.reads < config.reads_per_connection();
         !self.waiting.is_empty() && can_handle && !self.owes_much(service)
-            || !(self.to_read.is_empty() && self.to_complete.is_empty()) && can_read
+            || self.has_reads() && can_read
             || self.files == FileReads::Paused
     }
 
@@ -269,6 +270,11 @@ impl Http2 {
                 self.shed(stream, Overload::Late, io, buffers, service);
             }
             Some(Step::Sending(sending)) if sending.awaited().is_some() => self.poll_again(stream),
+            Some(Step::Sending(sending))
+                if (sending.next_drive()).is_some_and(|next| next <= buffers.now) =>
+            {
+                self.drive_soon(stream);
+            }
             Some(Step::Sending(_)) => self.cancel_stalled(stream, io, buffers),
             Some(Step::Later(_)) => self.poll_later(stream, buffers),
             Some(Step::Discarding(_)) => self.reset(stream, ErrorCode::NoError, buffers),
@@ -314,9 +320,11 @@ impl Stream {
                 if let Some(outflow) = sending.awaited() {
                     return outflow.deadline();
                 }
-                let backlog = sending.backlog?;
-                let slowest = config.slowest(backlog.whole.since, backlog.whole.taken);
-                Some(slowest.min(backlog.progress + config.write_timeout))
+                let stalls = sending.backlog.map(|backlog| {
+                    let slowest = config.slowest(backlog.whole.since, backlog.whole.taken);
+                    slowest.min(backlog.progress + config.write_timeout)
+                });
+                sending.next_drive().into_iter().chain(stalls).min()
             }
             Step::Later(waiting) => waiting.deadline(),
             Step::Discarding(since) => Some(*since + LINGER),

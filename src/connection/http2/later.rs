@@ -117,8 +117,10 @@ impl Http2 {
         let Some(mux) = self.mux.as_mut().filter(|mux| mux.get(stream).is_some()) else {
             return self.cancelled.push(waiting.cancel());
         };
-        // A body that nobody reads must not fill the windows.
-        mux.discard(stream);
+        // A body that nobody reads must not fill the windows. What follows a CONNECT may still be read.
+        if mux.get(stream).is_some_and(|entry| entry.arrived.is_none()) {
+            mux.discard(stream);
+        }
         match self.woken.waker(stream, buffers) {
             Some(waker) => {
                 waiting.later.attach(waker.clone());
@@ -258,7 +260,14 @@ impl CompleteCall {
             let waiting = WaitingRequest::new(transaction, later, buffers);
             return StreamReply::Later { stream, waiting };
         }
-        complete(stream, &transaction, response, is_head, buffers, service)
+        complete(
+            stream,
+            &mut transaction,
+            response,
+            is_head,
+            buffers,
+            service,
+        )
     }
 }
 

@@ -8,6 +8,7 @@
 mod body;
 mod calls;
 mod deadlines;
+mod driven;
 mod later;
 mod polled;
 mod receive;
@@ -27,6 +28,7 @@ use std::time::Instant;
 
 pub(crate) use self::calls::{HandlerCall, ReadCall, StreamReply};
 use self::deadlines::WindowWait;
+pub(crate) use self::driven::DriveCall;
 use self::later::CancelledRequest;
 pub(crate) use self::later::CompleteCall;
 use self::receive::Arrival;
@@ -62,6 +64,8 @@ pub(super) struct Http2 {
     waiting: VecDeque<StreamId>,
     /// Responses whose readers are asked for the next part.
     to_read: VecDeque<StreamId>,
+    /// Protocols behind an extended CONNECT for which something has happened.
+    to_drive: VecDeque<StreamId>,
     files: FileReads,
     /// Responses that came later and are completed by a worker.
     to_complete: VecDeque<StreamId>,
@@ -69,7 +73,8 @@ pub(super) struct Http2 {
     cancelled: Vec<CancelledRequest>,
     /// Handlers that have not returned. They count even if their stream was reset.
     handlers: usize,
-    /// Reads, and calls that complete a response that came later, which have not returned.
+    /// Reads, calls that complete a response that came later, and calls of protocols, which have not
+    /// returned.
     reads: usize,
     /// Streams whose handler reads the body while it arrives.
     streamed: usize,
@@ -80,6 +85,8 @@ pub(super) struct Http2 {
     partial: Option<StreamId>,
     window_wait: Option<WindowWait>,
     shutdown: Shutdown,
+    /// Whether the protocols on streams were told that the server drains.
+    knows_drain: bool,
     stats: OpenStreams,
     idleness: Idleness,
     turn: Turn,
@@ -126,6 +133,7 @@ impl Http2 {
             mux: None,
             waiting: VecDeque::new(),
             to_read: VecDeque::new(),
+            to_drive: VecDeque::new(),
             files: FileReads::Allowed,
             to_complete: VecDeque::new(),
             cancelled: Vec::new(),
@@ -137,6 +145,7 @@ impl Http2 {
             partial: None,
             window_wait: None,
             shutdown: Shutdown::default(),
+            knows_drain: false,
             stats: OpenStreams::new(&service.http2_stats),
             idleness: Idleness {
                 since: now,
@@ -284,6 +293,9 @@ impl Http2 {
             return self.end_turn(io, buffers, service);
         }
         if self.turn.blocked.is_some() && buffers.write_queue.held() > MAX_UNSENT {
+            if let Some(Called) = self.next_driven(buffers, service) {
+                return Ok(Flow::Return(self.lend(io, buffers, service)));
+            }
             return self.park(io, buffers, service);
         }
         match self.receive_frame(io, buffers, service) {
@@ -363,8 +375,7 @@ impl Http2 {
             || !buffers.input.is_empty()
             || !buffers.write_queue.is_empty()
             || !self.waiting.is_empty()
-            || !self.to_read.is_empty()
-            || !self.to_complete.is_empty();
+            || self.has_reads();
         let lending = Lending {
             deadline: self.next_deadline(service),
             is_ready: has_more,

@@ -10,14 +10,16 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use log::error;
 
 use super::Http2;
+use super::respond::drop_quietly;
 use super::send::{Next, frames, send_shared};
 use super::stream::{Outflow, Outgoing, Step};
 use crate::connection::WorkerBuffers;
 use crate::connection::body_writer;
 use crate::connection::write_queue::{COPIED_BODY, Insertions, Memory};
-use crate::http2::{Mux, StreamId};
+use crate::http2::{ErrorCode, Mux, StreamId};
 use crate::message::body::{BodySource, Polled, Reader};
 use crate::message::waker::Wake;
 
@@ -50,19 +52,29 @@ enum Stop {
 }
 
 impl Http2 {
-    /// The content of a response with this source.
-    pub(super) fn outgoing(
+    /// Lets the content of this source be sent. A source that can't wake its stream would have to be
+    /// read on a worker while it waits, so its stream is reset.
+    pub(super) fn send_source(
         &mut self,
         stream: StreamId,
         source: BodySource,
         buffers: &mut WorkerBuffers,
-    ) -> Outgoing {
-        if let Reader::Polled(_) = source.reader
-            && let Some(waker) = self.woken.waker(stream, buffers)
-        {
-            return Outgoing::Polled(PolledOutflow::new(source, waker));
+    ) {
+        let Reader::Polled(_) = source.reader else {
+            let outflow = Outflow::new(source, Vec::new());
+            return self.send_later(stream, Outgoing::Reader(outflow));
+        };
+        match self.woken.waker(stream, buffers) {
+            Some(waker) => {
+                let outflow = PolledOutflow::new(source, waker);
+                self.send_later(stream, Outgoing::Polled(outflow));
+            }
+            None => {
+                error!("stream {stream} is reset: the poller is full");
+                drop_quietly(source);
+                self.reset(stream, ErrorCode::InternalError, buffers);
+            }
         }
-        Outgoing::Reader(Outflow::new(source, Vec::new()))
     }
 
     /// Lets the streams that other threads have woken be polled.
@@ -70,6 +82,7 @@ impl Http2 {
         for stream in self.woken.take() {
             self.poll_later(stream, buffers);
             self.poll_again(stream);
+            self.drive_soon(stream);
         }
     }
 

@@ -104,6 +104,7 @@ impl Http2 {
             max_stream_window: config.stream_window,
             connection_window: config.connection_window,
             max_header_size: config.max_header_size,
+            websockets: config.websockets,
             ..MuxConfig::default()
         };
         let mut mux = Mux::new(config, buffers.write_queue.bytes());
@@ -188,6 +189,10 @@ impl Http2 {
                 return Ok(Flow::Continue);
             }
         }
+        // All frames that have arrived come before a call.
+        if let Some(Called) = self.next_driven(buffers, service) {
+            return Ok(Flow::Return(self.lend(io, buffers, service)));
+        }
         if self.turn.steps < STEPS_PER_TURN {
             buffers.catch_up();
         }
@@ -221,7 +226,10 @@ impl Http2 {
         match stream.step {
             Step::Streaming(_) => self.streamed -= 1,
             Step::Waiting(_) => self.waiting.retain(|waiting| *waiting != id),
-            Step::Sending(_) => self.to_read.retain(|reading| *reading != id),
+            Step::Sending(_) => {
+                self.to_read.retain(|reading| *reading != id);
+                self.to_drive.retain(|driven| *driven != id);
+            }
             Step::Later(_) => self.to_complete.retain(|ended| *ended != id),
             _ => {}
         }

@@ -9,6 +9,7 @@ use log::error;
 
 use super::Http2;
 use super::calls::{CalledBody, HandlerCall, ReadCall, stream_client};
+use super::driven::Arrived;
 use super::stream::{PartialRequest, Step};
 use super::streamed_body::{BodyChannel, Inflow};
 use crate::connection::call::Call;
@@ -77,6 +78,8 @@ impl Http2 {
             self.shed(stream, overload, io, buffers, service);
             return None;
         }
+        // What follows a CONNECT is not its body.
+        let is_ended = self.note_connect(stream, is_ended, buffers) || is_ended;
         if is_ended {
             buffers.http2_request.receive_body(Bytes::new(), None);
             if self.can_call(service) {
@@ -113,6 +116,16 @@ impl Http2 {
             return None;
         }
         self.call_or_wait(stream, Box::new(request), io, buffers, service)
+    }
+
+    /// Lets what follows an extended CONNECT be kept. Returns whether the request is one.
+    #[inline]
+    fn note_connect(&mut self, stream: StreamId, is_ended: bool, buffers: &WorkerBuffers) -> bool {
+        let is_websocket = buffers.http2_request.is_websocket;
+        if is_websocket && let Some(entry) = self.stream_mut(stream) {
+            entry.arrived = Some(Arrived::new(is_ended));
+        }
+        is_websocket
     }
 
     /// Calls the handler of a request whose body is complete, or lets the request wait.
@@ -278,9 +291,18 @@ impl Http2 {
 
     /// Whether a reader can be asked for the next part, or a response that came later be completed.
     pub(super) fn can_read(&self, service: &Service) -> bool {
+        self.can_call_reads(service) && !(self.to_read.is_empty() && self.to_complete.is_empty())
+    }
+
+    /// Whether a call may run that is none of a handler.
+    pub(super) fn can_call_reads(&self, service: &Service) -> bool {
         self.turn.admission == Admission::Handle
             && self.reads < service.config.reads_per_connection()
-            && !(self.to_read.is_empty() && self.to_complete.is_empty())
+    }
+
+    /// Whether a call is due that is none of a handler.
+    pub(super) fn has_reads(&self) -> bool {
+        !(self.to_read.is_empty() && self.to_complete.is_empty() && self.to_drive.is_empty())
     }
 
     fn next_read(&mut self, buffers: &mut WorkerBuffers, service: &Service) -> Option<Called> {

@@ -72,6 +72,18 @@ impl Http2 {
                 self.note_handler(stream);
                 self.reset(stream, ErrorCode::Http11Required, buffers);
             }
+            StreamReply::Accepted {
+                stream,
+                response,
+                make,
+            } => {
+                self.note_handler(stream);
+                self.begin_driven(stream, &response, make, buffers);
+            }
+            StreamReply::Driven(driven) => {
+                self.reads -= 1;
+                self.apply_driven(driven, buffers);
+            }
             StreamReply::Failed { stream } => {
                 self.note_handler(stream);
                 self.reset(stream, ErrorCode::InternalError, buffers);
@@ -170,8 +182,7 @@ impl Http2 {
                 self.send_later(stream, Outgoing::File(part));
             }
             (Content::Follows, body::Content::Reader(source)) if source.length != Some(0) => {
-                let content = self.outgoing(stream, source, buffers);
-                self.send_later(stream, content);
+                self.send_source(stream, source, buffers);
             }
             (_, content) => {
                 drop_quietly(content);
@@ -183,7 +194,7 @@ impl Http2 {
         }
     }
 
-    fn send_later(&mut self, stream: StreamId, content: Outgoing) {
+    pub(super) fn send_later(&mut self, stream: StreamId, content: Outgoing) {
         let sending = Sending::new(content);
         if let Some(mux) = &mut self.mux {
             mux.set_pending(stream, Some(sending.pending()));
@@ -223,10 +234,12 @@ impl Http2 {
     /// Notes that a response is complete. The rest of its request is discarded.
     pub(super) fn finish(&mut self, stream: StreamId, buffers: &mut WorkerBuffers) {
         buffers.write_queue.push_response();
-        let is_open = self.stream(stream).is_some();
-        if is_open && let Some(mux) = &mut self.mux {
+        if let Some(entry) = self.stream_mut(stream) {
+            entry.step = Step::Discarding(buffers.now);
+            entry.arrived = None;
+        }
+        if let Some(mux) = &mut self.mux {
             mux.discard(stream);
-            self.set_step(stream, Step::Discarding(buffers.now));
         }
         self.note_idle(buffers.now);
     }

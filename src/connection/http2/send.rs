@@ -19,7 +19,7 @@ use crate::http2::{ErrorCode, Mux, StreamId};
 use crate::message::body::{BodySource, FilePart, Reader};
 
 /// Most bytes of one stream before the next stream's.
-const PART: usize = 64 * 1024;
+pub(super) const PART: usize = 64 * 1024;
 
 /// What a stream needs after some of its content was sent.
 pub(super) enum Next {
@@ -29,6 +29,8 @@ pub(super) enum Next {
     Wait,
     /// Its reader is asked for more.
     Read,
+    /// Its protocol is called.
+    Drive,
     /// Its content is complete, and these trailers follow.
     End(HeaderMap),
     /// Its response is complete.
@@ -72,6 +74,12 @@ impl Http2 {
                 mux.set_pending(stream, None);
                 self.set_step(stream, Step::Sending(sending));
                 self.to_read.push_back(stream);
+            }
+            Next::Drive => {
+                sending.note_free();
+                mux.set_pending(stream, None);
+                self.set_step(stream, Step::Sending(sending));
+                self.drive_soon(stream);
             }
             Next::Wait => {
                 sending.note_free();
@@ -134,6 +142,7 @@ impl Sending {
             // A reader is asked only when windows allow at least one byte.
             Outgoing::Reader(outflow) => outflow.ready().len().max(1),
             Outgoing::Polled(outflow) => outflow.ready(),
+            Outgoing::Driven(outflow) => outflow.pending(),
         }
     }
 
@@ -144,6 +153,7 @@ impl Sending {
             Outgoing::File(_) => 0,
             Outgoing::Reader(outflow) => outflow.held(),
             Outgoing::Polled(outflow) => outflow.held(),
+            Outgoing::Driven(outflow) => outflow.held(),
         }
     }
 
@@ -151,7 +161,9 @@ impl Sending {
     pub(super) fn into_reader(self) -> Option<(BodySource, Vec<u8>)> {
         match self.content {
             Outgoing::Reader(outflow) => Some((outflow.source, outflow.part)),
-            Outgoing::Memory(_) | Outgoing::File(_) | Outgoing::Polled(_) => None,
+            Outgoing::Memory(_) | Outgoing::File(_) | Outgoing::Polled(_) | Outgoing::Driven(_) => {
+                None
+            }
         }
     }
 
@@ -186,6 +198,7 @@ impl Sending {
             Outgoing::File(part) => send_file(part, stream, most, mux, out),
             Outgoing::Reader(outflow) => outflow.send(stream, most, mux, out),
             Outgoing::Polled(outflow) => outflow.send(stream, PART, mux, now, out, insertions),
+            Outgoing::Driven(outflow) => outflow.send(stream, most, mux, out, insertions),
         };
         self.note_progress(sent, now);
         next
@@ -199,11 +212,20 @@ impl Sending {
         }
     }
 
+    /// When its protocol is called at the latest.
+    pub(super) fn next_drive(&self) -> Option<Instant> {
+        match &self.content {
+            Outgoing::Driven(outflow) => outflow.deadline(),
+            _ => None,
+        }
+    }
+
     /// Frees the memory of what was sent, once that is worth a copy.
     pub(super) fn shrink(&mut self) {
         match &mut self.content {
             Outgoing::Memory(body) => body.shrink(),
             Outgoing::Polled(outflow) => outflow.shrink(),
+            Outgoing::Driven(outflow) => outflow.shrink(),
             Outgoing::File(_) | Outgoing::Reader(_) => {}
         }
     }

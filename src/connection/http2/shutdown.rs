@@ -6,6 +6,7 @@
 //! the PING, and are handled. Then the second GOAWAY names the last stream, and the connection
 //! closes when its streams have ended. So no request is lost.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use super::Http2;
@@ -81,6 +82,9 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) {
+        if service.phase.get() > Phase::Running && !mem::replace(&mut self.knows_drain, true) {
+            self.announce_drain();
+        }
         if matches!(self.shutdown, Shutdown::None) {
             // The client of a new connection may be about to send its first request. It could not
             // send it after a GOAWAY.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::calls::ReadGuard;
+use super::driven::{Arrived, DrivenOutflow};
 use super::later::WaitingRequest;
 use super::polled::PolledOutflow;
 use super::streamed_body::Inflow;
@@ -18,6 +19,8 @@ pub(in crate::connection) struct Stream {
     /// When the head arrived.
     pub(super) since: Option<Instant>,
     pub(super) step: Step,
+    /// What arrives behind an extended CONNECT, instead of a body.
+    pub(super) arrived: Option<Box<Arrived>>,
 }
 
 /// The current step of a stream.
@@ -88,6 +91,7 @@ pub(super) enum Outgoing {
     File(FilePart),
     Reader(Outflow),
     Polled(PolledOutflow),
+    Driven(DrivenOutflow),
 }
 
 /// A reader with the part that it has returned.
@@ -110,7 +114,8 @@ impl PartialRequest {
 impl Stream {
     /// The approximate memory that counts against the budget.
     pub(super) fn held(&self) -> usize {
-        match &self.step {
+        let arrived = self.arrived.as_ref().map_or(0, |arrived| arrived.held());
+        let kept = match &self.step {
             Step::Receiving(request) | Step::Waiting(request) | Step::Undecided(request) => {
                 request.held()
             }
@@ -118,7 +123,8 @@ impl Stream {
             Step::Sending(sending) => sending.held(),
             Step::Later(waiting) => waiting.held(),
             Step::Begun | Step::Handling | Step::Reading { .. } | Step::Discarding(_) => 0,
-        }
+        };
+        kept + arrived
     }
 
     /// Whether the response has not been sent in full.

@@ -97,6 +97,7 @@ impl Rig {
     fn without_preface(now: Instant, handler: impl Handler) -> Self {
         let mut service = serve(handler);
         service.config.http2 = true;
+        service.config.websockets = true;
         service.config.workers = 4;
         let (client, socket) = pair();
         let set = client.set_nonblocking(true);
@@ -153,6 +154,11 @@ impl Rig {
         let mut out = Vec::new();
         write_headers(stream(number), &block, is_ended, 16_384, &mut out);
         self.send(&out);
+    }
+
+    /// Asks for a WebSocket.
+    fn send_connect(&mut self, number: u32, is_ended: bool) {
+        self.send_head(number, "CONNECT", &[(":protocol", "websocket")], is_ended);
     }
 
     fn send_data(&mut self, number: u32, content: &[u8], is_ended: bool) {
@@ -311,6 +317,7 @@ fn response(number: u32, content: &[u8]) -> [Seen; 2] {
 
 mod bodies;
 mod calls;
+mod driven;
 mod ends;
 mod opening;
 mod polled;

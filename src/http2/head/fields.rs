@@ -8,6 +8,7 @@ use http::header::HeaderName;
 
 use super::lines::Line;
 use super::names::{self, Names};
+use super::pseudo::Protocol;
 use super::text::HostSource;
 use super::{Head, Rejection};
 use crate::http2::Priority;
@@ -94,6 +95,8 @@ fn connection(name: &[u8], value: &[u8]) -> Result<(), Rejection> {
 pub(super) struct Seen {
     /// The next header is a `Host` that is made of a valid `:authority`.
     next_is_authority: bool,
+    /// The next `Upgrade` is made of `:protocol`.
+    next_is_protocol: bool,
     /// Whether there was a `Host`, perhaps made of `:authority`.
     has_host: bool,
     /// The parts of the cookie.
@@ -106,9 +109,10 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn new(host: HostSource) -> Self {
+    pub(super) fn new(host: HostSource, protocol: Option<Protocol>) -> Self {
         Self {
             next_is_authority: host != HostSource::Header,
+            next_is_protocol: protocol == Some(Protocol::WebSocket),
             ..Self::default()
         }
     }
@@ -131,6 +135,7 @@ impl Seen {
             }
             Some(_) => return,
             None => match name {
+                b"upgrade" if mem::take(&mut self.next_is_protocol) => return,
                 b"connection" | b"keep-alive" | b"proxy-connection" | b"upgrade" => {
                     connection(name, value)
                 }

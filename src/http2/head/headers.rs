@@ -8,6 +8,7 @@ use super::Rejection;
 use super::fields::{self, Seen, is_padded};
 use super::lines::{HeaderLines, Line};
 use super::names::{self, Names};
+use super::pseudo::Protocol;
 use super::text::HostSource;
 use crate::http2::hpack::StaticName;
 use crate::message::head::repeats_a_single;
@@ -28,15 +29,15 @@ pub(super) struct Malformed {
 pub(super) fn read(
     headers: &mut HeaderMap,
     lines: &HeaderLines,
-    host: HostSource,
+    (host, protocol): (HostSource, Option<Protocol>),
     values: &mut BytesMut,
     names: &mut Names,
 ) -> (Seen, Result<(), Malformed>) {
-    let mut seen = Seen::new(host);
+    let mut seen = Seen::new(host, protocol);
     if update(headers, lines, values, &mut seen).is_some() {
         return (seen, Ok(()));
     }
-    seen = Seen::new(host);
+    seen = Seen::new(host, protocol);
     let filled = fill(headers, lines, values, names, &mut seen);
     (seen, filled)
 }

@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 
 use http::{Method, Uri, Version};
 
-use self::pseudo::Pseudo;
+use self::pseudo::{Protocol, Pseudo};
 use self::text::{Assembly, HostSource};
 use super::hpack::{Decoder, FIELD_OVERHEAD, Field};
 use super::{Error, Priority};
@@ -170,7 +170,7 @@ fn read_head(
     let (seen, read) = headers::read(
         buffer.request.headers_mut(),
         &buffer.lines,
-        host,
+        (host, buffer.pseudo.protocol),
         &mut buffer.values,
         &mut buffer.names,
     );
@@ -181,7 +181,22 @@ fn read_head(
     let read = read.map_err(|malformed| malformed.rejection);
     match first.or(readable).or(read.err()).or(broken) {
         Some(rejection) => Err(rejection),
-        None => seen.head(),
+        None => match buffer.is_websocket {
+            false => seen.head(),
+            true => check_websocket(seen.head()?),
+        },
+    }
+}
+
+/// What follows an extended CONNECT has no length, and no server on the way may take it for a body.
+#[cold]
+fn check_websocket(head: Head) -> Result<Head, Rejection> {
+    match head.content_length {
+        None => Ok(head),
+        Some(_) => {
+            let detail = "a CONNECT has no Content-Length";
+            Err(Rejection::new(RequestError::ContentLength, detail))
+        }
     }
 }
 
@@ -192,14 +207,22 @@ fn read_request_line(buffer: &mut RequestBuffer) -> Result<(), Rejection> {
         arena,
         pseudo,
         is_head,
+        is_websocket,
         ..
     } = buffer;
-    let method = pseudo.need(Pseudo::Method)?;
+    let method = pseudo.method()?;
     *is_head = method == b"HEAD";
+    *is_websocket = pseudo.protocol == Some(Protocol::WebSocket);
     *request.method_mut() = Method::from_bytes(method)
         .map_err(|_| Rejection::new(RequestError::RequestLine, "the method is malformed"))?;
     if request.method() == Method::CONNECT {
-        return Err(RequestError::Tunnel.into());
+        return Err(match pseudo.protocol {
+            None => RequestError::Tunnel.into(),
+            Some(_) => {
+                let detail = "the only protocol that a CONNECT may name is websocket";
+                Rejection::new(RequestError::Tunnel, detail)
+            }
+        });
     }
     let start = method.len() + 1;
     let path = pseudo.need(Pseudo::Path)?;

@@ -21,6 +21,15 @@ pub(super) struct PseudoHeaders {
     values: [Option<Range<usize>>; 3],
     /// The scheme is read at once. Its text is not needed.
     scheme: Scheme,
+    /// What a CONNECT is for, if it says so (RFC 8441 section 4).
+    pub(super) protocol: Option<Protocol>,
+}
+
+/// The protocol that follows an extended CONNECT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    WebSocket,
+    Other,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +59,7 @@ impl PseudoHeaders {
         self.bytes.clear();
         self.values = Default::default();
         self.scheme = Scheme::Missing;
+        self.protocol = None;
     }
 
     /// Keeps a value of at most `most` bytes.
@@ -61,7 +71,8 @@ impl PseudoHeaders {
             Some(StaticName::SCHEME) => return self.add_scheme(value, most),
             Some(StaticName::AUTHORITY) => Pseudo::Authority,
             Some(StaticName::PATH) => Pseudo::Path,
-            _ => return Err(malformed("a pseudo-header of requests is unknown")),
+            _ if field.name == b":protocol" => return self.add_protocol(value),
+            _ => return Err(malformed(UNKNOWN)),
         };
         if self.values[pseudo as usize].is_some() {
             return Err(malformed("a pseudo-header is repeated"));
@@ -89,6 +100,38 @@ impl PseudoHeaders {
         Ok(())
     }
 
+    #[cold]
+    fn add_protocol(&mut self, value: &[u8]) -> Result<(), Rejection> {
+        let protocol = match value.eq_ignore_ascii_case(b"websocket") {
+            true => Protocol::WebSocket,
+            false => Protocol::Other,
+        };
+        match self.protocol.replace(protocol) {
+            None => Ok(()),
+            Some(_) => Err(malformed("a pseudo-header is repeated")),
+        }
+    }
+
+    /// Checks the pseudo-headers of a head with `:protocol` (RFC 8441 section 4).
+    #[cold]
+    pub(super) fn check_protocol(&self) -> Result<(), Rejection> {
+        if self.need(Pseudo::Method)? != b"CONNECT" {
+            return Err(malformed(":protocol is for CONNECT only"));
+        }
+        self.is_https()?;
+        self.need(Pseudo::Path)?;
+        self.need(Pseudo::Authority).map(drop)
+    }
+
+    /// The method as handlers see it. They know the opening of a WebSocket as a GET.
+    #[inline]
+    pub(super) fn method(&self) -> Result<&[u8], Rejection> {
+        match self.protocol {
+            Some(Protocol::WebSocket) => Ok(b"GET"),
+            _ => self.need(Pseudo::Method),
+        }
+    }
+
     pub(super) fn get(&self, pseudo: Pseudo) -> Option<&[u8]> {
         let range = self.values[pseudo as usize].clone()?;
         Some(&self.bytes[range])
@@ -113,6 +156,8 @@ impl PseudoHeaders {
         }
     }
 }
+
+pub(super) const UNKNOWN: &str = "a pseudo-header of requests is unknown";
 
 #[cold]
 fn missing(pseudo: Pseudo) -> Rejection {

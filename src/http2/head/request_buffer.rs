@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use super::Rejection;
 use super::lines::HeaderLines;
 use super::names::Names;
-use super::pseudo::PseudoHeaders;
+use super::pseudo::{PseudoHeaders, UNKNOWN, malformed};
 use super::text::{self, KnownHost};
 use crate::message::head::explain;
 use crate::message::raw_request::{Chunking, SharedChunking};
@@ -24,7 +24,9 @@ const FIELD: usize = 128;
 /// in the map.
 ///
 /// The head is also kept as text in the form of HTTP/1.1, with its headers in their order:
-/// `GET / HTTP/2.0`, then `host` with the value of `:authority`, then the others.
+/// `GET / HTTP/2.0`, then `host` with the value of `:authority`, then the others. The opening of a
+/// WebSocket is a GET with `upgrade: websocket`, as in HTTP/1.1. No other request of HTTP/2 has this
+/// header, because its clients must not send it.
 #[derive(Debug, Default)]
 pub struct RequestBuffer {
     /// The request, after [`decode_head`](super::decode_head). Its version is HTTP/2, its target has
@@ -32,6 +34,8 @@ pub struct RequestBuffer {
     pub request: Request,
     /// The method is HEAD.
     pub is_head: bool,
+    /// The request is an extended CONNECT that opens a WebSocket (RFC 8441).
+    pub is_websocket: bool,
     /// The head as text. For a rejected head, its known part.
     pub(super) head: Bytes,
     /// The memory of that text.
@@ -56,6 +60,7 @@ impl RequestBuffer {
     /// Drops the last request except its headers, of which the next one probably has the most.
     pub(crate) fn rest(&mut self) {
         self.is_head = false;
+        self.is_websocket = false;
         self.head = Bytes::new();
         self.rejection = None;
         self.request.extensions_mut().clear();
@@ -101,6 +106,16 @@ impl RequestBuffer {
         detail.unwrap_or(error.reason()).into()
     }
 
+    /// Returns the error of a request with `:protocol` to a server that has not announced extended
+    /// CONNECT.
+    pub(in crate::http2) fn reject_protocol(&mut self) -> Option<RequestError> {
+        self.pseudo.protocol?;
+        self.is_websocket = false;
+        let rejection = malformed(UNKNOWN);
+        self.rejection = Some(rejection);
+        Some(rejection.error)
+    }
+
     /// Completes the request with its whole body. `trailers` are lines, as
     /// [`decode_trailers`](super::decode_trailers) returns them.
     pub fn receive_body(&mut self, content: Bytes, trailers: Option<Vec<u8>>) {
@@ -139,6 +154,7 @@ impl RequestBuffer {
         let kept = KeptRequest {
             request,
             is_head: self.is_head,
+            is_websocket: self.is_websocket,
             head,
         };
         self.clear();
@@ -151,6 +167,7 @@ impl RequestBuffer {
         KeptRequest {
             request: Request::default(),
             is_head: self.is_head,
+            is_websocket: self.is_websocket,
             head: Bytes::copy_from_slice(&self.head),
         }
     }
@@ -160,6 +177,7 @@ impl RequestBuffer {
         self.clear();
         self.request = text::read(&kept.head);
         self.is_head = kept.is_head;
+        self.is_websocket = kept.is_websocket;
         self.head = kept.head.clone();
     }
 
@@ -168,6 +186,7 @@ impl RequestBuffer {
         self.clear();
         self.request = kept.request;
         self.is_head = kept.is_head;
+        self.is_websocket = kept.is_websocket;
         self.head = kept.head;
     }
 }
@@ -177,6 +196,7 @@ impl RequestBuffer {
 pub struct KeptRequest {
     request: Request,
     is_head: bool,
+    is_websocket: bool,
     head: Bytes,
 }
 

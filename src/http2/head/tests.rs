@@ -17,6 +17,10 @@ const MOST: usize = 16 * 1024;
 /// A request without other headers.
 const GET: &str = ":method: GET\n:scheme: https\n:authority: it\n:path: /\n";
 
+/// An extended CONNECT without other headers.
+const WEBSOCKET: &str =
+    ":method: CONNECT\n:protocol: websocket\n:scheme: https\n:authority: it\n:path: /chat\n";
+
 type Pair<'t> = (&'t [u8], &'t [u8]);
 
 /// The headers of a text, one `name: value` a line.

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Version};
 use super::Rejection;
 use super::headers::join_cookies;
 use super::lines::{COLON, HeaderLines, LINE_END};
-use super::pseudo::{Pseudo, PseudoHeaders, malformed};
+use super::pseudo::{Protocol, Pseudo, PseudoHeaders, malformed};
 use crate::http2::hpack::{Field, StaticName};
 use crate::message::Request;
 use crate::message::head::host::{is_host, is_same};
@@ -18,6 +18,15 @@ use crate::message::head::{MAX_FIELDS, target};
 use crate::message::request_error::RequestError;
 
 const VERSION: &[u8] = b" HTTP/2.0\r\n";
+
+/// How the text shows an extended CONNECT for a WebSocket: as the GET with this header that it is in
+/// HTTP/1.1. A client of HTTP/2 can't send this header itself.
+const UPGRADE: Field<'static> = Field {
+    name: b"upgrade",
+    value: b"websocket",
+    known: None,
+    never_indexed: false,
+};
 
 /// A head that is being assembled from its headers, which are not validated yet.
 pub(super) struct Assembly<'b> {
@@ -82,7 +91,7 @@ impl Assembly<'_> {
         let Some(first_line) = self.first_line else {
             return;
         };
-        let (Some(method), Some(target)) = (self.pseudo.get(Pseudo::Method), self.target()) else {
+        let (Ok(method), Some(target)) = (self.pseudo.method(), self.target()) else {
             return;
         };
         let lines = self.lines.text();
@@ -97,7 +106,10 @@ impl Assembly<'_> {
 
     /// Checks the request line, and adds the authority as `host`.
     fn begin(&mut self) -> Result<(), Rejection> {
-        let method = self.pseudo.need(Pseudo::Method)?;
+        if self.pseudo.protocol.is_some() {
+            self.pseudo.check_protocol()?;
+        }
+        let method = self.pseudo.method()?;
         let target = self.pseudo.need(match method {
             b"CONNECT" => Pseudo::Authority,
             _ => Pseudo::Path,
@@ -122,13 +134,24 @@ impl Assembly<'_> {
         {
             self.rejection = Some(rejection);
         }
-        self.write_authority()
+        self.write_authority()?;
+        match self.pseudo.protocol {
+            Some(Protocol::WebSocket) => self.write_upgrade(),
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn write_upgrade(&mut self) -> Result<(), Rejection> {
+        self.count_one()?;
+        let room = self.most - self.first_line.unwrap_or_default();
+        self.lines.add(&UPGRADE, room)
     }
 
     /// The second part of the request line.
     fn target(&self) -> Option<&[u8]> {
-        match self.pseudo.get(Pseudo::Method) {
-            Some(b"CONNECT") => self.pseudo.get(Pseudo::Authority),
+        match self.pseudo.method() {
+            Ok(b"CONNECT") => self.pseudo.get(Pseudo::Authority),
             _ => self.pseudo.get(Pseudo::Path),
         }
     }

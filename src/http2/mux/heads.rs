@@ -40,6 +40,11 @@ impl<T: Default> Mux<T> {
                     let reason = "HEADERS are on a stream that the client has ended";
                     Err(Error::stream(id, ErrorCode::StreamClosed, reason))
                 }
+                _ if stream.is_tunnel => {
+                    self.skip_block(block, buffer)?;
+                    let reason = "HEADERS follow a CONNECT";
+                    Err(Error::stream(id, ErrorCode::ProtocolError, reason))
+                }
                 state => self.receive_trailers(block, state, buffer),
             };
         }
@@ -74,7 +79,11 @@ impl<T: Default> Mux<T> {
             buffer,
         )?;
         let head = head.and_then(|head| check_length(head, block.end_stream));
-        self.add(block, head).map(Some)
+        let head = match self.config.websockets {
+            true => head,
+            false => buffer.reject_protocol().map_or(head, Err),
+        };
+        self.add(block, head, buffer.is_websocket).map(Some)
     }
 
     /// Adds the stream of a request.
@@ -82,6 +91,7 @@ impl<T: Default> Mux<T> {
         &mut self,
         block: &HeaderBlock<'_>,
         head: Result<Head, RequestError>,
+        is_tunnel: bool,
     ) -> Result<Event<'i, T>, Error> {
         let then = head.err().map(code_of);
         // Costs are for what makes us reset a stream. Many cookies are no attack.
@@ -98,6 +108,7 @@ impl<T: Default> Mux<T> {
                 (false, Some(_)) => RequestState::Discarding,
                 (false, None) => RequestState::Receiving,
             },
+            is_tunnel,
             response: ResponseState::Waiting { then },
             content_left: head.ok().and_then(|head| head.content_length),
             receive: ReceiveWindow::new(self.first_window()),

@@ -60,6 +60,8 @@ pub struct MuxConfig {
     pub connection_window: u32,
     /// The largest head, as in HTTP/1.1.
     pub max_header_size: usize,
+    /// Whether a CONNECT may open a WebSocket (RFC 8441).
+    pub websockets: bool,
 }
 
 /// The windows are multiples of 16,384, because some clients send tiny frames to use up the rest.
@@ -71,6 +73,7 @@ impl Default for MuxConfig {
             max_stream_window: 1 << 20,
             connection_window: 16 << 20,
             max_header_size: 16 * 1024,
+            websockets: false,
         }
     }
 }
@@ -224,6 +227,7 @@ impl<T: Default> Mux<T> {
             max_concurrent_streams: config.max_streams,
             initial_window: config.stream_window,
             max_header_list_size: heads::list_size(config.max_header_size),
+            enable_connect_protocol: u32::from(config.websockets),
             no_rfc7540_priorities: 1,
             ..OurSettings::default()
         };

@@ -10,6 +10,8 @@ use crate::http2::{ErrorCode, Priority, ReceiveWindow, SendWindow, StreamId};
 pub(super) struct Stream<T> {
     pub(super) id: StreamId,
     pub(super) request: RequestState,
+    /// Only DATA may follow its head, because it is an extended CONNECT.
+    pub(super) is_tunnel: bool,
     pub(super) response: ResponseState,
     /// What is missing of the announced Content-Length.
     pub(super) content_left: Option<u64>,

@@ -169,6 +169,8 @@ pub(crate) trait DrivenConnection: Read + Write {
 /// turn. Bytes that the client sent behind its request are read first.
 ///
 /// * A read of zero bytes is the end of what the client sends. The client may still read.
+/// * On a stream of HTTP/2 (RFC 8441), what the client may send and what can be written are bounded by
+///   the stream's windows. If the client resets the stream, the protocol is dropped.
 /// * Under TLS, an end without `close_notify` is [`UnexpectedEof`](io::ErrorKind::UnexpectedEof),
 ///   because an attacker may have truncated the stream. Accepted bytes are sent later if the socket
 ///   has no room, so [`flush`](Write::flush) is never needed.

@@ -12,6 +12,8 @@ pub use self::driven::{DrivenProtocol, DrivenStream, DrivenWaker, NextStep};
 pub use self::stream::Stream;
 pub(crate) use self::stream::UpgradedConnection;
 
+#[cfg(feature = "http2")]
+use super::body::Content;
 use super::{Body, IntoResponse, Response};
 
 /// A response after which HTTP ends on the connection and another protocol begins: `101 Switching
@@ -22,9 +24,12 @@ use super::{Body, IntoResponse, Response};
 /// server sends `Upgrade` and `Connection` itself; add other headers as to any response. The
 /// request body must have been read to its end.
 ///
-/// HTTP/2 has no upgrades. A client of HTTP/2 gets a reset of its stream with HTTP_1_1_REQUIRED when
-/// the handler has responded. Some clients, curl among them, then repeat the request over HTTP/1.1,
-/// which calls the handler again. Browsers open WebSockets over HTTP/1.1.
+/// In HTTP/2, a client can ask for a WebSocket on a stream (RFC 8441), which
+/// [`driven("websocket", …)`](Self::driven) accepts if the server has the feature `websocket`: the
+/// request is a GET with `Upgrade: websocket`, and the status that is sent is 200. The protocol gets the
+/// stream instead of the connection. For every other upgrade, a client of HTTP/2 gets a reset of its
+/// stream with HTTP_1_1_REQUIRED when the handler has responded. Some clients, curl among them, then
+/// repeat the request over HTTP/1.1, which calls the handler again.
 ///
 /// There are two kinds:
 ///
@@ -77,6 +82,17 @@ pub(crate) enum UpgradeKind {
 
 /// Makes the protocol of a connection.
 pub(crate) type MakeDriven = Box<dyn FnOnce(DrivenWaker) -> Box<dyn DrivenProtocol> + Send>;
+
+/// How a response answers an extended CONNECT (RFC 8441).
+#[cfg(feature = "http2")]
+pub(crate) enum ConnectAnswer {
+    /// This makes the protocol that follows.
+    Accepts(MakeDriven),
+    /// An upgrade to another protocol, or one that needs a connection of its own.
+    OtherUpgrade,
+    /// No upgrade.
+    Response,
+}
 
 impl Upgrade {
     /// An upgrade to this protocol, which the function speaks. If the function panics, the
@@ -132,6 +148,25 @@ impl Upgrade {
     /// The protocol's name.
     pub(crate) fn protocol(&self) -> &HeaderValue {
         &self.protocol
+    }
+
+    /// Reads a response as the answer to an extended CONNECT for this protocol. If it accepts, content
+    /// of unknown length stands for what follows.
+    #[cfg(feature = "http2")]
+    pub(crate) fn take_answer(response: &mut Response, protocol: &str) -> ConnectAnswer {
+        let body = response.body_mut();
+        match body.protocol() {
+            None => return ConnectAnswer::Response,
+            Some(name) if name != protocol => return ConnectAnswer::OtherUpgrade,
+            Some(_) => {}
+        }
+        match std::mem::replace(body, Body::from_reader(std::io::empty())).into_content() {
+            Content::Upgrade(upgrade) => match upgrade.kind {
+                UpgradeKind::Driven(make) => ConnectAnswer::Accepts(make),
+                UpgradeKind::Blocking(_) => ConnectAnswer::OtherUpgrade,
+            },
+            _ => ConnectAnswer::OtherUpgrade,
+        }
     }
 
     /// Whether the pool drives the protocol.

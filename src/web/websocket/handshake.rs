@@ -42,7 +42,7 @@ pub(super) enum Origins {
 pub enum HandshakeError {
     /// The method is not GET: 405.
     Method,
-    /// The request does not ask for a WebSocket in HTTP/1.1: 426.
+    /// The request does not ask for a WebSocket: 426.
     NotWebSocket,
     /// The version is not 13: 426.
     Version,
@@ -56,7 +56,7 @@ impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Method => "a WebSocket is opened with GET",
-            Self::NotWebSocket => "only WebSockets are served here, over HTTP/1.1",
+            Self::NotWebSocket => "only WebSockets are served here",
             Self::Version => "WebSocket version 13 is required",
             Self::Key => "Sec-WebSocket-Key is not 16 bytes in Base64",
             Self::Origin => "pages of this origin may not open this WebSocket",
@@ -90,26 +90,34 @@ impl IntoResponse for HandshakeError {
     }
 }
 
-/// Checks a request, and returns its key.
+/// Checks a request, and returns its key, which it has in HTTP/1.1 only (RFC 8441 section 5).
 pub(super) fn check<'r, B>(
     request: &'r http::Request<B>,
     origins: &Origins,
-) -> Result<&'r HeaderValue, HandshakeError> {
+) -> Result<Option<&'r HeaderValue>, HandshakeError> {
     let headers = request.headers();
     if request.method() != Method::GET {
         return Err(HandshakeError::Method);
     }
-    if request.version() != Version::HTTP_11
-        || !lists(headers, &CONNECTION, "upgrade")
-        || !lists(headers, &UPGRADE, "websocket")
-    {
+    let is_http2 = match request.version() {
+        Version::HTTP_11 if lists(headers, &CONNECTION, "upgrade") => false,
+        // The server makes this header of an extended CONNECT. Clients of HTTP/2 can't send it.
+        Version::HTTP_2 => true,
+        _ => return Err(HandshakeError::NotWebSocket),
+    };
+    if !lists(headers, &UPGRADE, "websocket") {
         return Err(HandshakeError::NotWebSocket);
     }
     if single(headers, &SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
         return Err(HandshakeError::Version);
     }
-    let key = single(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
-    let key = key.ok_or(HandshakeError::Key)?;
+    let key = match is_http2 {
+        true => None,
+        false => {
+            let key = single(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
+            Some(key.ok_or(HandshakeError::Key)?)
+        }
+    };
     match may_open(headers, origins) {
         true => Ok(key),
         false => Err(HandshakeError::Origin),
@@ -243,11 +251,27 @@ mod tests {
             let checked = check(&request, &Origins::Any);
             assert_eq!(checked.err(), Some(HandshakeError::Method));
         }
-        for version in [Version::HTTP_10, Version::HTTP_2] {
-            let mut request = request(&[]);
-            *request.version_mut() = version;
-            let checked = check(&request, &Origins::Any);
-            assert_eq!(checked.err(), Some(HandshakeError::NotWebSocket));
+        let mut old = request(&[]);
+        *old.version_mut() = Version::HTTP_10;
+        let checked = check(&old, &Origins::Any);
+        assert_eq!(checked.err(), Some(HandshakeError::NotWebSocket));
+    }
+
+    #[test]
+    fn http2_needs_no_key_and_no_connection() {
+        let check = |headers: &[(&str, &str)]| {
+            let own = [("connection", ""), ("sec-websocket-key", "")];
+            let mut request = request(&[&own[..], headers].concat());
+            *request.version_mut() = Version::HTTP_2;
+            check(&request, &Origins::SameHostAnd(Vec::new())).map(drop)
+        };
+        assert_eq!(check(&[]), Ok(()));
+        for (name, value, expected) in [
+            ("upgrade", "", HandshakeError::NotWebSocket),
+            ("sec-websocket-version", "", HandshakeError::Version),
+            ("origin", "https://evil.example", HandshakeError::Origin),
+        ] {
+            assert_eq!(check(&[(name, value)]), Err(expected), "{name}: {value}");
         }
     }
 

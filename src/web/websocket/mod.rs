@@ -66,8 +66,15 @@
 //! # What there is not
 //!
 //! Messages are not compressed (permessage-deflate, RFC 7692), because tungstenite, which decodes the
-//! frames, does not support that. WebSockets over HTTP/2 (RFC 8441) are not supported either; browsers
-//! open WebSockets over HTTP/1.1, also to a server that speaks HTTP/2.
+//! frames, does not support that.
+//!
+//! # HTTP/2
+//!
+//! A client of HTTP/2 may open a WebSocket on a stream (RFC 8441), beside its other requests. Browsers do
+//! so if they have a connection of HTTP/2 to the server. Handlers do not see a difference: such a request
+//! is a GET with `Upgrade: websocket`, too, but the response is a 200, and there is no
+//! `Sec-WebSocket-Key`. If the stream or its connection is lost, the WebSocket has closed with
+//! [`Close::LOST`].
 //!
 //! # Memory
 //!
@@ -114,7 +121,8 @@ use crate::message::{IntoResponse, Response, Upgrade};
 /// RFC: 6455.
 #[derive(Debug)]
 pub struct WebSocket {
-    accept: HeaderValue,
+    /// The answer to the client's key; nothing over HTTP/2.
+    accept: Option<HeaderValue>,
     subprotocol: Option<&'static str>,
     options: Options,
 }
@@ -186,7 +194,9 @@ impl WebSocket {
         });
         let mut response = upgrade.into_response();
         let headers = response.headers_mut();
-        headers.insert(SEC_WEBSOCKET_ACCEPT, self.accept);
+        if let Some(accept) = self.accept {
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
         if let Some(subprotocol) = self.subprotocol {
             let value = HeaderValue::from_static(subprotocol);
             headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
@@ -349,9 +359,9 @@ impl Options {
     /// The error is the response to it.
     pub fn accept<B>(self, request: &http::Request<B>) -> Result<WebSocket, HandshakeError> {
         let key = handshake::check(request, &self.origins)?;
-        let accept = derive_accept_key(key.as_bytes());
+        let accept = key.map(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())));
         Ok(WebSocket {
-            accept: HeaderValue::try_from(accept).map_err(|_| HandshakeError::Key)?,
+            accept: accept.transpose().map_err(|_| HandshakeError::Key)?,
             subprotocol: handshake::choose(request.headers(), self.subprotocols),
             options: self,
         })

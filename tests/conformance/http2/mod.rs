@@ -66,6 +66,7 @@ topics![
     responses,
     shutdown,
     abuse,
+    websocket,
 ];
 
 #[test]

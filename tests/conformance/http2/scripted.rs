@@ -55,6 +55,7 @@ impl Scripted {
         let config = MuxConfig {
             max_header_size: MAX_HEADER_SIZE,
             connection_window: CONNECTION_WINDOW,
+            websockets: true,
             ..MuxConfig::default()
         };
         let mut out = Vec::new();
@@ -160,6 +161,11 @@ impl Scripted {
     }
 
     fn request(&mut self, stream: StreamId, head: Head, ended: bool) {
+        if self.buffer.is_websocket {
+            // Without a socket, there is nothing behind a CONNECT.
+            self.mux.discard(stream);
+            return self.reject(stream, RequestError::Tunnel);
+        }
         if ended {
             self.buffer.receive_body(Bytes::new(), None);
             return self.call(stream);

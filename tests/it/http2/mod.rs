@@ -22,3 +22,5 @@ mod records;
 mod requests;
 /// Each stream and each connection has its timeouts.
 mod timeouts;
+/// WebSockets on streams (RFC 8441).
+mod websockets;

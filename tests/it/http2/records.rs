@@ -9,10 +9,10 @@ use crate::support::{Gate, TestServer, describe, eventually};
 
 /// Keeps what is written.
 #[derive(Debug, Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Shared(Arc<Mutex<Vec<u8>>>);
 
 impl Shared {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let bytes = self.0.lock().expect("no thread panicked").clone();
         String::from_utf8(bytes).expect("a log is text")
     }

@@ -172,6 +172,7 @@ proptest! {
             max_frame_size,
             max_header_list_size,
             max_concurrent_streams: 100,
+            enable_connect_protocol: 1,
             no_rfc7540_priorities: 1,
         };
         let mut bytes = Vec::new();

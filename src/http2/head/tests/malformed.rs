@@ -68,9 +68,9 @@ fn malformed_pseudo_headers_are_rejected() {
             "a pseudo-header of requests is unknown",
         ),
         (
-            &format!("{get}\n:protocol: x"),
+            &format!("{get}\n:protocol: websocket"),
             PseudoHeader,
-            "a pseudo-header of requests is unknown",
+            ":protocol is for CONNECT only",
         ),
         (
             &format!("{get}\n:Path: /"),
@@ -168,9 +168,34 @@ fn malformed_pseudo_headers_are_rejected() {
             ":authority is missing",
         ),
         (
-            ":method: CONNECT\n:protocol: websocket\n:scheme: https\n:authority: it\n:path: /",
+            ":method: CONNECT\n:protocol: connect-udp\n:scheme: https\n:authority: it\n:path: /",
+            Tunnel,
+            "the only protocol that a CONNECT may name is websocket",
+        ),
+        (
+            ":method: CONNECT\n:protocol: websocket\n:authority: it\n:path: /",
             PseudoHeader,
-            "a pseudo-header of requests is unknown",
+            ":scheme is missing",
+        ),
+        (
+            ":method: CONNECT\n:protocol: websocket\n:scheme: https\n:authority: it",
+            PseudoHeader,
+            ":path is missing",
+        ),
+        (
+            ":method: CONNECT\n:protocol: websocket\n:scheme: https\n:path: /\nhost: it",
+            PseudoHeader,
+            ":authority is missing",
+        ),
+        (
+            ":protocol: websocket\n:scheme: https\n:authority: it\n:path: /",
+            PseudoHeader,
+            ":method is missing",
+        ),
+        (
+            &format!("{WEBSOCKET}:protocol: websocket"),
+            PseudoHeader,
+            "a pseudo-header is repeated",
         ),
     ] {
         check(&fields(list), error, reason);

@@ -213,3 +213,56 @@ fn clear_leaves_nothing_of_the_last_request() {
     assert!(matches!(buffer.request.body(), body if body.length() == Body::empty().length()));
     assert_eq!(buffer.request_line(), "");
 }
+
+/// Handlers and logs see it as in HTTP/1.1.
+#[test]
+fn extended_connect_is_a_get_with_an_upgrade() {
+    let all = format!("{WEBSOCKET}sec-websocket-version: 13\ncookie: a=1\ncookie: b=2");
+    let mut buffer = RequestBuffer::default();
+    for _ in 0..2 {
+        let block = block(&fields(&all));
+        let head = decode_head(&mut Decoder::default(), &block, MOST, &mut buffer);
+        head.expect("it can be decoded").expect("it is valid");
+        assert!(buffer.is_websocket);
+        assert_eq!(buffer.request.method(), Method::GET);
+        assert_eq!(buffer.request.uri(), "/chat");
+        let headers = buffer.request.headers();
+        assert_eq!(headers["upgrade"], "websocket");
+        assert_eq!(
+            (&headers["host"], &headers["cookie"]),
+            (
+                &"it".parse().expect("a host"),
+                &"a=1; b=2".parse().expect("a cookie")
+            )
+        );
+        assert_eq!(
+            text(&buffer),
+            "GET /chat HTTP/2.0\nhost: it\nupgrade: websocket\nsec-websocket-version: 13\n\
+             cookie: a=1\ncookie: b=2"
+        );
+    }
+    let kept = buffer.keep();
+    assert!(!buffer.is_websocket);
+    buffer.restore(kept);
+    assert!(buffer.is_websocket);
+    assert_eq!(buffer.request.headers()["upgrade"], "websocket");
+    let block = block(&fields(GET));
+    let head = decode_head(&mut Decoder::default(), &block, MOST, &mut buffer);
+    head.expect("it can be decoded").expect("it is valid");
+    assert!(!buffer.is_websocket);
+}
+
+/// Neither can a client send the headers of HTTP/1.1 beside it, nor give what follows a length.
+#[test]
+fn extended_connect_has_no_headers_of_http1() {
+    for (more, error) in [
+        ("upgrade: websocket", RequestError::ConnectionHeader),
+        ("connection: upgrade", RequestError::ConnectionHeader),
+        ("transfer-encoding: chunked", RequestError::ConnectionHeader),
+        ("content-length: 0", RequestError::ContentLength),
+        ("content-length: 5", RequestError::ContentLength),
+    ] {
+        let (_, head) = decode(&fields(&format!("{WEBSOCKET}{more}")));
+        assert_eq!(head, Err(error), "{more}");
+    }
+}

@@ -176,6 +176,27 @@ proptest! {
         for part in bytes.chunks(bytes.len() / parts + 1) {
             server.receive(part);
         }
-        prop_assert_eq!(server.trace(), whole);
+        prop_assert_eq!(without_lost_content(&server.trace()), without_lost_content(&whole));
     }
+}
+
+/// Leaves out content of streams that break a rule: of the frame that does, a part may have been passed
+/// on.
+fn without_lost_content(trace: &[String]) -> Vec<String> {
+    let is_lost = |line: &String| {
+        let stream = line
+            .strip_prefix("data ")
+            .and_then(|line| line.split(' ').next());
+        stream.is_some_and(|stream| {
+            let reset = format!("reset {stream} ");
+            trace
+                .iter()
+                .any(|other| other.starts_with(&reset) && other.ends_with("by server"))
+        })
+    };
+    trace
+        .iter()
+        .filter(|line| !is_lost(line))
+        .cloned()
+        .collect()
 }
