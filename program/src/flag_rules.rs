@@ -54,7 +54,12 @@ fn check_needs(args: &Args) -> Result<(), String> {
         ),
     ];
     let has_proxy = !args.trusted_proxy.is_empty();
+    let of_inspect: &[Given] = &[
+        ("inspect-history", args.inspect_history.is_some()),
+        ("inspect-token", args.inspect_token.is_some()),
+    ];
     for (is_met, need, flags) in [
+        (args.inspect, "--inspect", of_inspect),
         (
             has_proxy,
             "a --trusted-proxy, because all other peers are rejected",

@@ -1,10 +1,91 @@
 //! The inspector: `--inspect` with the flags that go with it.
 
-use httpool::services::inspect::{Inspect, Settings};
+use std::net::IpAddr;
+
+use httpool::services::Admin;
+use httpool::services::inspect::{Access, Inspect, LivePage, Settings};
+use httpool::{Handler, ListenAddr, Request, Response, Server};
 
 use super::cli::Args;
 
-/// The inspector, if it is asked for.
-pub(crate) fn open(args: &Args) -> Option<Inspect> {
-    args.inspect.then(|| Inspect::new(Settings::default()))
+/// The inspector of this server, if it is asked for.
+pub(crate) fn open(args: &Args, server: &Server) -> Option<Inspect> {
+    if !args.inspect {
+        return None;
+    }
+    let settings = Settings::default().access(access(args, server.local_addrs()));
+    let inspect = Inspect::new(match args.inspect_history {
+        Some(requests) => settings.history(requests),
+        None => settings,
+    });
+    if let Some(page) = inspect.live_page() {
+        server.handle().on_shutdown(move || page.close());
+    }
+    Some(inspect)
+}
+
+/// The live page shows the requests of others, so it is open to this machine only unless there is a
+/// token.
+fn access(args: &Args, addresses: &[ListenAddr]) -> Access {
+    match &args.inspect_token {
+        Some(token) => Access::Token(token.clone()),
+        None if addresses.iter().all(is_local) => Access::Local,
+        None => Access::Closed,
+    }
+}
+
+fn is_local(address: &ListenAddr) -> bool {
+    match address {
+        ListenAddr::Tcp { host, .. } => {
+            host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        }
+        ListenAddr::Unix(_) => true,
+        _ => false,
+    }
+}
+
+/// The address of `--admin` with the live page.
+pub(crate) struct AdminPage {
+    admin: Admin,
+    page: Option<LivePage>,
+}
+
+impl AdminPage {
+    pub(crate) fn new(admin: Admin, page: Option<LivePage>) -> Self {
+        Self { admin, page }
+    }
+}
+
+impl Handler for AdminPage {
+    fn handle(&self, request: &mut Request) -> Response {
+        let path = request.uri().path();
+        match &self.page {
+            Some(page) if path == "/inspect" || path.starts_with("/inspect/") => {
+                page.handle(request)
+            }
+            _ => self.admin.handle(request),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_is_open_on_loopback_addresses_only() {
+        for (address, expected) in [
+            ("localhost:4000", true),
+            ("127.0.0.1:4000", true),
+            ("[::1]:4000", true),
+            ("unix:/run/httpool.sock", true),
+            ("*:4000", false),
+            ("0.0.0.0:4000", false),
+            ("192.0.2.1:4000", false),
+            ("localhost.example:4000", false),
+        ] {
+            let address: ListenAddr = address.parse().expect("the address is valid");
+            assert_eq!(is_local(&address), expected, "{address}");
+        }
+    }
 }

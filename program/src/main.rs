@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use httpool::services::Echo;
+use httpool::services::inspect::Inspect;
 use httpool::{Builder, DrainReport, ListenAddr, Server, Tls};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -132,9 +133,11 @@ fn serve(
         None => builder,
     };
     let server = builder.bind().map_err(|error| error.to_string())?;
+    let inspect = inspect::open(args, &server);
+    let page = inspect.as_ref().and_then(Inspect::live_page);
     let admin = observers
         .metrics()
-        .map(|metrics| SideServer::admin(args, server.handle(), metrics))
+        .map(|metrics| SideServer::admin(args, server.handle(), metrics, page))
         .transpose()?;
     let redirect = (!args.redirect_http.is_empty())
         .then(|| SideServer::redirect(args, &observers, Redirect::to(&server)))
@@ -150,7 +153,7 @@ fn serve(
         .serve(server.handle(), longest_drain, files)
         .map_err(|error| signal_error(&error))?;
     announce(&server, args.workers);
-    let result = match (folder, inspect::open(args)) {
+    let result = match (folder, inspect) {
         (Some(folder), _) => server.run(folder),
         (None, Some(inspect)) => server.run(inspect),
         (None, None) => server.run(Echo::new(args.echo_json.into())),

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use httpool::services::inspect::LivePage;
 use httpool::services::{Admin, RequestMetrics};
 use httpool::{Builder, Handle, Handler, ListenAddr, Server};
 
 use super::cli::Args;
 use super::https::Redirect;
+use super::inspect::AdminPage;
 use super::observers::Observers;
 
 /// The handlers never block, so one worker is enough.
@@ -37,17 +39,19 @@ pub(crate) struct SideServer {
 }
 
 impl SideServer {
-    /// Starts the server for health checks and metrics of the main server.
+    /// Starts the server for health checks and metrics of the main server, and its live page.
     pub(crate) fn admin(
         args: &Args,
         main_server: Handle,
         metrics: Arc<RequestMetrics>,
+        page: Option<LivePage>,
     ) -> Result<Self, String> {
         let builder = Server::builder()
             .max_connections(MAX_ADMIN_CONNECTIONS)
             // A health check that is open at shutdown does not delay the end.
             .drain_timeout(Duration::ZERO);
-        let handler = Admin::new(main_server).request_metrics(metrics);
+        let admin = Admin::new(main_server).request_metrics(metrics);
+        let handler = AdminPage::new(admin, page);
         Self::start("health and metrics", builder, &args.admin, handler)
     }
 

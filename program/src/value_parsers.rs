@@ -169,6 +169,17 @@ pub(crate) fn media_type(text: &str) -> Result<(String, HeaderValue), String> {
     Ok((extension.to_owned(), value))
 }
 
+/// A secret that can't be guessed. It is in addresses and headers, so it is printable ASCII.
+pub(crate) fn secret(text: &str) -> Result<String, String> {
+    const SHORTEST: usize = 16;
+    if text.len() < SHORTEST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!(
+            "not {SHORTEST} or more letters, digits and signs: openssl rand -hex 16 makes one"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 /// Whether this is a token (RFC 9110 section 5.6.2).
 fn is_token(text: &str) -> bool {
     let is_in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);

@@ -50,6 +50,8 @@ mod limits;
 mod listeners;
 /// Folder listings as HTML and JSON.
 mod listing;
+/// The page that shows the requests of others: who may see it, and what it exports.
+mod live_page;
 /// A blocking handler delays nothing else on its HTTP/2 connection.
 mod multiplexing;
 /// Nested routers: fallbacks and the layers that see a request.

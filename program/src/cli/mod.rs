@@ -19,7 +19,7 @@ use self::command::command;
 use super::cli_error::{ValueSource, one_line, renamed_variable};
 use super::environment;
 use super::value_parsers::{
-    Size, Span, count, limit, media_type, path_prefix, policy, size_from, window,
+    Size, Span, count, limit, media_type, path_prefix, policy, secret, size_from, window,
 };
 
 /// The address to listen on if none is given: loopback only.
@@ -114,6 +114,16 @@ pub(crate) struct Args {
     /// example /status/418
     #[arg(long, conflicts_with = "root", help_heading = "Inspect")]
     pub(crate) inspect: bool,
+
+    /// Number of requests that the live page at /inspect shows, at most 10000; 0 turns the page and
+    /// the inboxes off [default: 500]
+    #[arg(long, value_name = "N", value_parser = count(0..=10_000), help_heading = "Inspect")]
+    pub(crate) inspect_history: Option<usize>,
+
+    /// Token for the live page, at least 16 characters: open /inspect?token=TOKEN. Without it, the
+    /// page is open on loopback addresses and at the address of --admin only [default: none]
+    #[arg(long, value_name = "TOKEN", value_parser = secret, help_heading = "Inspect")]
+    pub(crate) inspect_token: Option<String>,
 
     /// Folder with error pages for browsers: for example 404.html for one status, and 4xx.html and
     /// 5xx.html for all others [default: built in]

@@ -12,7 +12,7 @@ use crate::web::extract::{FromRequest, Rejection, RequestContext};
 
 /// Bodies up to this size are copied. They may share memory with the requests around them, which
 /// would live as long as they do.
-const MAX_COPIED: usize = 16 * 1024;
+pub(super) const MAX_COPIED: usize = 16 * 1024;
 
 /// A request, kept so that it can be shown later. It is cheap to clone and shares no memory with
 /// other requests. All parts that follow from the head are derived when they are shown.

@@ -15,6 +15,9 @@ mod captured;
 #[cfg(feature = "_tls")]
 mod certificate;
 mod connection;
+mod history;
+mod live;
+mod masking;
 mod reflection;
 mod settings;
 mod vocabulary;
@@ -25,11 +28,16 @@ use std::sync::Arc;
 use crate::message::{Handler, Request, Response};
 
 use self::captured::Captured;
+use self::live::Live;
 
-pub use self::settings::Settings;
+pub use self::live::LivePage;
+pub use self::settings::{Access, Settings};
 
 /// Answers every request with a description of it, and the paths of its vocabulary (`/status/418`,
 /// `/delay/2`, `/gzip` and others) as they are named.
+///
+/// The live page at `/inspect` shows the last requests as they arrive. `/inbox/{id}` collects requests
+/// apart from all others, and responds as its page says. [`Settings::access`] says who may see them.
 ///
 /// It never reads or shows files, the environment or the name of the host.
 ///
@@ -42,6 +50,7 @@ pub use self::settings::Settings;
 /// ```
 pub struct Inspect {
     vocabulary: Box<dyn Handler>,
+    live: Option<Live>,
 }
 
 impl Inspect {
@@ -49,16 +58,32 @@ impl Inspect {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
+            live: Live::new(&settings),
             vocabulary: Box::new(vocabulary::router(Arc::new(settings))),
         }
+    }
+
+    /// The live page for a server of its own, for example at an address that only administrators reach.
+    /// `None` if no [history](Settings::history) is kept.
+    #[must_use]
+    pub fn live_page(&self) -> Option<LivePage> {
+        self.live.as_ref().map(Live::trusted)
     }
 }
 
 impl Handler for Inspect {
     fn handle(&self, request: &mut Request) -> Response {
+        if let Some(response) = self.live.as_ref().and_then(|live| live.respond(request)) {
+            return response;
+        }
         let captured = Captured::of(request);
+        let recording = (self.live.as_ref()).map(|live| live.history().record(&captured));
         request.extensions_mut().insert(captured);
-        self.vocabulary.handle(request)
+        let response = self.vocabulary.handle(request);
+        match recording {
+            Some(recording) => recording.complete(response),
+            None => response,
+        }
     }
 }
 

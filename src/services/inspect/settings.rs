@@ -1,9 +1,49 @@
 //! The limits and choices of an inspector.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Longer than the timeout of most clients, so that every timeout can be tested.
 const MAX_DELAY: Duration = Duration::from_secs(60);
+
+/// Enough to find the request of a moment ago, and few enough for the memory of a small machine.
+const HISTORY: usize = 500;
+
+/// A page follows more requests than this, but its list and its search become slow.
+const MAX_HISTORY: usize = 10_000;
+
+/// Who may open the live page and see the requests of others.
+///
+/// ```
+/// use httpool::services::inspect::{Access, Settings};
+///
+/// let settings = Settings::default().access(Access::Local);
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Access {
+    /// Nobody. This is the default, because only a program knows its addresses.
+    #[default]
+    Closed,
+    /// Clients on this machine, which use `localhost` or a loopback address and no proxy. Choose this if
+    /// all addresses of the server are loopback addresses. A proxy on this machine that neither names
+    /// itself in a header nor passes on the `Host` of its client looks like a client on this machine.
+    Local,
+    /// Clients that know this token. A browser opens `/inspect?token=TOKEN` once and receives a cookie.
+    /// All others send `Authorization: Bearer TOKEN`.
+    Token(String),
+}
+
+/// It does not show the token.
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "Closed",
+            Self::Local => "Local",
+            Self::Token(_) => "Token(..)",
+        })
+    }
+}
 
 /// Limits and choices of an [`Inspect`](super::Inspect).
 ///
@@ -16,12 +56,16 @@ const MAX_DELAY: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Settings {
     max_delay: Duration,
+    history: usize,
+    access: Access,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             max_delay: MAX_DELAY,
+            history: HISTORY,
+            access: Access::default(),
         }
     }
 }
@@ -44,5 +88,47 @@ impl Settings {
 
     pub(super) fn longest_delay(&self) -> Duration {
         self.max_delay
+    }
+
+    /// The number of requests that the live page shows, at most 10,000. The default is 500; 0 turns the
+    /// page and the inboxes off. Together they take at most 16 MiB, and of each body the first 64 KiB are
+    /// kept.
+    ///
+    /// ```
+    /// use httpool::services::inspect::{Inspect, Settings};
+    ///
+    /// let inspect = Inspect::new(Settings::default().history(0));
+    /// assert!(inspect.live_page().is_none());
+    /// ```
+    #[must_use]
+    pub fn history(mut self, requests: usize) -> Self {
+        self.history = requests.min(MAX_HISTORY);
+        self
+    }
+
+    /// Who may open the live page. By default [nobody](Access::Closed) may.
+    ///
+    /// ```
+    /// use httpool::services::inspect::{Access, Inspect, Settings};
+    /// use httpool::testing::Client;
+    ///
+    /// let inspect = Inspect::new(Settings::default().access(Access::Token("0123456789abcdef".into())));
+    /// let client = Client::new(inspect);
+    /// assert_eq!(client.get("/inspect").send().status(), 403);
+    /// let request = client.get("/inspect").header("authorization", "Bearer 0123456789abcdef");
+    /// assert_eq!(request.send().status(), 200);
+    /// ```
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    pub(super) fn kept_requests(&self) -> usize {
+        self.history
+    }
+
+    pub(super) fn page_access(&self) -> &Access {
+        &self.access
     }
 }

@@ -146,7 +146,7 @@ impl Event {
     }
 
     /// The event as it is sent.
-    pub(super) fn encode(self) -> Bytes {
+    pub(crate) fn encode(self) -> Bytes {
         match (&self.name, &self.id) {
             (None, None) => (self.lines + "\n").into(),
             _ => self.to_string().into(),

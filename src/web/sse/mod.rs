@@ -199,7 +199,7 @@ impl Events {
     }
 
     /// Sends events that come from other threads.
-    fn polled(source: impl PolledSource + 'static) -> Self {
+    pub(crate) fn polled(source: impl PolledSource + 'static) -> Self {
         Self::from_source(EventSource::Polled(Box::new(source)))
     }
 

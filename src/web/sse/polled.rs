@@ -58,7 +58,12 @@ impl PolledSource for PolledEvents {
             return Polled::End;
         }
         match self.source.poll(now) {
-            Polled::Pending(_) => self.comment(now),
+            Polled::Pending(until) => match (self.comment(now), until) {
+                (Polled::Pending(due), Some(until)) => {
+                    Polled::Pending(Some(due.map_or(until, |due| due.min(until))))
+                }
+                (comment, _) => comment,
+            },
             polled => {
                 self.note_sent();
                 polled

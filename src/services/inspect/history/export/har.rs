@@ -1,0 +1,124 @@
+//! Requests as an HTTP Archive 1.2 (<http://www.softwareishard.com/blog/har-12-spec/>).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::json::{form, media_type, pairs, query, readable, rfc3339, value};
+use crate::services::inspect::history::entry::{Entry, Outcome, Shown, text};
+use crate::services::inspect::masking::Secrets;
+
+/// The start of an archive, up to its first entry.
+pub(crate) fn start() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        "{{\"log\":{{\"version\":\"1.2\",\"creator\":{{\"name\":\"httpool\",\"version\":\"{version}\"}},\
+         \"entries\":[\n"
+    )
+}
+
+pub(crate) const END: &str = "\n]}}\n";
+
+/// One request as an entry. What this server does not know is -1 or empty, as the format asks.
+pub(crate) fn entry(shown: &Shown, secrets: Secrets) -> Value {
+    let wait = shown.outcome.after().unwrap_or_default().as_secs_f64() * 1000.0;
+    let mut entry = json!({
+        "startedDateTime": rfc3339(&shown.entry),
+        "time": wait,
+        "request": request(&shown.entry, secrets),
+        "response": response(&shown.entry, shown.outcome),
+        "cache": {},
+        "timings": { "send": 0, "wait": wait, "receive": 0 },
+    });
+    if shown.entry.is_truncated() {
+        let (kept, length) = (shown.entry.captured.body.len(), shown.entry.body_length);
+        entry["comment"] = format!("the first {kept} of {length} bytes of the body").into();
+    }
+    entry
+}
+
+fn request(entry: &Entry, secrets: Secrets) -> Value {
+    let headers = entry.captured.header_lines().map(|(name, bytes)| {
+        let (value, _) = value(name, bytes, secrets);
+        json!({ "name": text(name), "value": value })
+    });
+    let target = entry.captured.target();
+    let mut request = json!({
+        "method": entry.captured.method(),
+        "url": url(entry),
+        "httpVersion": entry.captured.version(),
+        "cookies": cookies(entry, secrets),
+        "headers": headers.collect::<Vec<_>>(),
+        "queryString": named(pairs(query(target).as_bytes())),
+        "headersSize": entry.captured.raw.head().len(),
+        "bodySize": entry.body_length,
+    });
+    if entry.body_length > 0 {
+        request["postData"] = post_data(entry);
+    }
+    request
+}
+
+/// The absolute address. Without a host, the name of no host stands for it.
+fn url(entry: &Entry) -> String {
+    let target = entry.captured.target();
+    if target.contains("://") {
+        return target.to_owned();
+    }
+    let host = text(entry.captured.header("host").unwrap_or(b"unknown.invalid"));
+    let path = if target.starts_with('/') { target } else { "/" };
+    format!("{}://{host}{path}", entry.scheme())
+}
+
+fn cookies(entry: &Entry, secrets: Secrets) -> Vec<Value> {
+    let lines = entry.captured.header_lines();
+    let values = lines.filter(|(name, _)| name.eq_ignore_ascii_case(b"cookie"));
+    let texts = values.map(|(name, bytes)| value(name, bytes, secrets).0);
+    let cookies: Vec<_> = texts.collect();
+    let pairs = cookies.iter().flat_map(|line| line.split(';'));
+    pairs
+        .filter_map(|pair| pair.trim().split_once('='))
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect()
+}
+
+fn named(pairs: Vec<(String, String)>) -> Vec<Value> {
+    let pairs = pairs.into_iter();
+    pairs
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect()
+}
+
+/// The format has text only, so other bodies are in base64, which a member of our own says.
+fn post_data(entry: &Entry) -> Value {
+    let mut data = json!({ "mimeType": media_type(entry) });
+    match readable(entry) {
+        Some(text) => data["text"] = text.into(),
+        None => {
+            data["text"] = STANDARD.encode(&entry.captured.body).into();
+            data["_encoding"] = "base64".into();
+        }
+    }
+    if let Some(fields) = form(entry) {
+        data["params"] = named(fields).into();
+    }
+    data
+}
+
+fn response(entry: &Entry, outcome: Outcome) -> Value {
+    let status = outcome.status();
+    let length = outcome
+        .length()
+        .map_or(-1, |length| i64::try_from(length).unwrap_or(-1));
+    json!({
+        "status": status.map_or(0, |status| status.as_u16()),
+        "statusText": status.and_then(|status| status.canonical_reason()).unwrap_or_default(),
+        "httpVersion": entry.captured.version(),
+        "cookies": [],
+        "headers": [],
+        "content": { "size": length.max(0), "mimeType": "" },
+        "redirectURL": "",
+        "headersSize": -1,
+        "bodySize": length,
+    })
+}

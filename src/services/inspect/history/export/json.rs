@@ -1,0 +1,181 @@
+//! A request as JSON, for the page and for exports.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::services::inspect::captured::microseconds;
+use crate::services::inspect::history::entry::{Entry, Outcome, Shown, text};
+use crate::services::inspect::masking::{Secrets, is_secret, mask};
+
+/// The start of an export.
+pub(crate) const START: &str = "[\n";
+pub(crate) const END: &str = "\n]\n";
+
+/// All that is known of a request.
+pub(crate) fn request(shown: &Shown, secrets: Secrets) -> Value {
+    let entry = &shown.entry;
+    json!({
+        "id": entry.id,
+        "received": rfc3339(entry),
+        "method": entry.captured.method(),
+        "target": entry.captured.target(),
+        "version": entry.captured.version(),
+        "client": entry.captured.connection.client,
+        "head": head(entry, secrets),
+        "headers": fields(entry.captured.header_lines(), secrets),
+        "query": pairs(query(entry.captured.target()).as_bytes()),
+        "form": form(entry),
+        "chunks": chunks(entry),
+        "trailers": trailers(entry, secrets),
+        "body": body(entry),
+        "connection": *entry.captured.connection,
+        "times": entry.captured.times,
+        "response": response(shown.outcome),
+    })
+}
+
+/// The moment at which it was received, with milliseconds.
+pub(crate) fn rfc3339(entry: &Entry) -> String {
+    use time::OffsetDateTime;
+    use time::macros::format_description;
+    let format =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let moment = OffsetDateTime::from(entry.captured.received);
+    moment.format(format).unwrap_or_default()
+}
+
+/// The head as sent, except for its secrets.
+pub(crate) fn head(entry: &Entry, secrets: Secrets) -> String {
+    let lines = entry
+        .captured
+        .raw
+        .head()
+        .split_inclusive(|byte| *byte == b'\n');
+    lines.map(|line| head_line(line, secrets)).collect()
+}
+
+fn head_line(line: &[u8], secrets: Secrets) -> String {
+    let colon = line.iter().position(|byte| *byte == b':');
+    let Some((name, rest)) = colon.map(|colon| line.split_at(colon)) else {
+        return text(line);
+    };
+    if secrets == Secrets::Shown || !is_secret(name) {
+        return text(line);
+    }
+    format!("{}: {}\r\n", text(name), mask(name, rest[1..].trim_ascii()))
+}
+
+/// The value to show, and whether it is masked.
+pub(crate) fn value(name: &[u8], value: &[u8], secrets: Secrets) -> (String, bool) {
+    match secrets {
+        Secrets::Masked if is_secret(name) => (mask(name, value), true),
+        Secrets::Masked | Secrets::Shown => (text(value), false),
+    }
+}
+
+fn fields<'a>(lines: impl Iterator<Item = (&'a [u8], &'a [u8])>, secrets: Secrets) -> Vec<Value> {
+    let field = |(name, bytes)| {
+        let (value, masked) = value(name, bytes, secrets);
+        json!({ "name": text(name), "value": value, "masked": masked })
+    };
+    lines.map(field).collect()
+}
+
+/// The query of a target; empty if it has none.
+pub(crate) fn query(target: &str) -> &str {
+    target.split_once('?').map_or("", |(_, query)| query)
+}
+
+/// The pairs of a query or a form, in their order.
+pub(crate) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
+    let decode = |part: &[u8]| {
+        let part: Vec<u8> = part
+            .iter()
+            .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+            .collect();
+        let decoded: Vec<u8> = percent_encoding::percent_decode(&part).collect();
+        text(&decoded)
+    };
+    let pairs = encoded
+        .split(|byte| *byte == b'&')
+        .filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let end = pair.iter().position(|byte| *byte == b'=');
+            let (name, value) =
+                end.map_or((pair, &b""[..]), |end| (&pair[..end], &pair[end + 1..]));
+            (decode(name), decode(value))
+        })
+        .collect()
+}
+
+/// The media type of the body without parameters, in lower case.
+pub(crate) fn media_type(entry: &Entry) -> String {
+    let value = text(entry.captured.header("content-type").unwrap_or_default());
+    let essence = value.split(';').next().unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
+}
+
+/// The fields of a form, if the body is one.
+pub(crate) fn form(entry: &Entry) -> Option<Vec<(String, String)>> {
+    let is_form = media_type(entry) == "application/x-www-form-urlencoded";
+    (is_form && !entry.is_truncated()).then(|| pairs(&entry.captured.body))
+}
+
+fn chunks(entry: &Entry) -> Vec<String> {
+    let chunks = entry.captured.raw.chunks();
+    chunks.map(|chunk| text(chunk.line)).collect()
+}
+
+fn trailers(entry: &Entry, secrets: Secrets) -> Vec<Value> {
+    fields(entry.captured.raw.trailer_lines(), secrets)
+}
+
+/// The body as text if it is that, otherwise in base64.
+fn body(entry: &Entry) -> Value {
+    let body = &entry.captured.body[..];
+    let (kind, content) = match readable(entry) {
+        Some(text) => ("text", text.to_owned()),
+        None => ("base64", STANDARD.encode(body)),
+    };
+    json!({
+        "length": entry.body_length,
+        "kept": body.len(),
+        "type": media_type(entry),
+        "encoding": kind,
+        "content": content,
+    })
+}
+
+/// The body as text, if it is that. A part that ends within a character counts as text without it.
+pub(crate) fn readable(entry: &Entry) -> Option<&str> {
+    let body = &entry.captured.body[..];
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => text,
+        Err(error) if entry.is_truncated() && error.error_len().is_none() => {
+            std::str::from_utf8(&body[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    let is_binary =
+        |character: char| character.is_control() && !matches!(character, '\n' | '\r' | '\t');
+    (!text.contains(is_binary)).then_some(text)
+}
+
+fn response(outcome: Outcome) -> Value {
+    match outcome {
+        Outcome::Open => Value::Null,
+        Outcome::Nothing { after } => json!({ "us": microseconds(after) }),
+        Outcome::Response {
+            status,
+            length,
+            after,
+        } => json!({
+            "status": status.as_u16(),
+            "reason": status.canonical_reason(),
+            "length": length,
+            "us": microseconds(after),
+        }),
+    }
+}

@@ -1,0 +1,210 @@
+//! The last requests, in memory and bounded in number and bytes.
+//!
+//! A request is put in with one short lock. Pages are positions in the sequence of changes
+//! ([`follow`]), so an event costs nothing while no page is open, and a page that reads slowly costs no
+//! memory.
+
+pub(super) mod entry;
+pub(super) mod export;
+pub(super) mod follow;
+pub(super) mod inboxes;
+mod recording;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::message::waker::{Wake, wake_all};
+use crate::sync::{Mutex, MutexGuard, ignore_poison};
+
+use self::entry::{Entry, Outcome, Shown};
+use self::recording::Recording;
+use super::captured::Captured;
+
+/// What a history keeps at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) requests: usize,
+    /// Of all requests together.
+    pub(super) bytes: usize,
+    /// Of the body of one request. Of a longer one, the start is kept.
+    pub(super) body: usize,
+}
+
+/// The last requests.
+pub(super) struct History {
+    limits: Limits,
+    /// Tells this history from that of an earlier run.
+    name: String,
+    state: Mutex<State>,
+}
+
+struct State {
+    slots: VecDeque<Slot>,
+    /// The id of the first slot; each following one is one more.
+    first: u64,
+    bytes: usize,
+    /// The number of changes so far.
+    changes: u64,
+    /// The change by which the history was last cleared.
+    cleared: u64,
+    /// The pages that wait for a change, with their numbers.
+    waiting: Vec<(u64, Arc<dyn Wake>)>,
+    /// The number of the next page.
+    next_page: u64,
+    pages: usize,
+    is_closed: bool,
+}
+
+struct Slot {
+    entry: Arc<Entry>,
+    outcome: Outcome,
+    /// The number of its last change.
+    changed: u64,
+}
+
+impl History {
+    pub(super) fn new(limits: Limits) -> Arc<Self> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Arc::new(Self {
+            limits,
+            name: format!("{:x}", now.unwrap_or_default().as_micros()),
+            state: Mutex::new(State {
+                slots: VecDeque::new(),
+                first: 1,
+                bytes: 0,
+                changes: 0,
+                cleared: 0,
+                waiting: Vec::new(),
+                next_page: 0,
+                pages: 0,
+                is_closed: false,
+            }),
+        })
+    }
+
+    /// Puts a request in. What becomes of it is put in by the [`Recording`].
+    pub(super) fn record(self: &Arc<Self>, captured: &Captured) -> Recording {
+        let entry = Entry::new(captured, self.limits.body);
+        let id = self.insert(entry);
+        Recording::new(Arc::clone(self), id)
+    }
+
+    fn insert(&self, mut entry: Entry) -> u64 {
+        let mut state = self.lock();
+        let id = state.end();
+        entry.id = id;
+        let changed = state.next_change();
+        state.bytes += entry.size();
+        state.slots.push_back(Slot {
+            entry: Arc::new(entry),
+            outcome: Outcome::Open,
+            changed,
+        });
+        let evicted = state.evict(self.limits);
+        wake_waiting(state);
+        // Freeing takes longer than the rest, so it comes after the lock.
+        drop(evicted);
+        id
+    }
+
+    /// Notes what has become of a request. If it is not kept any more, nothing happens.
+    fn set_outcome(&self, id: u64, outcome: Outcome) {
+        let mut state = self.lock();
+        let changed = state.changes + 1;
+        let Some(slot) = state.slot_mut(id) else {
+            return;
+        };
+        (slot.outcome, slot.changed) = (outcome, changed);
+        state.changes = changed;
+        wake_waiting(state);
+    }
+
+    /// The request with this id, if it is still kept.
+    pub(super) fn get(&self, id: u64) -> Option<Shown> {
+        let state = self.lock();
+        let index = state.index(id)?;
+        state.slots.get(index).map(Slot::shown)
+    }
+
+    /// All requests, oldest first.
+    pub(super) fn all(&self) -> Vec<Shown> {
+        self.lock().slots.iter().map(Slot::shown).collect()
+    }
+
+    /// Forgets all requests.
+    pub(super) fn clear(&self) {
+        let mut state = self.lock();
+        state.first = state.end();
+        let slots = mem::take(&mut state.slots);
+        state.bytes = 0;
+        state.cleared = state.next_change();
+        wake_waiting(state);
+        drop(slots);
+    }
+
+    /// Ends the streams of all pages, now and later.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        wake_waiting(state);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        ignore_poison(self.state.lock())
+    }
+}
+
+impl State {
+    /// The id of the next request.
+    fn end(&self) -> u64 {
+        self.first + self.slots.len() as u64
+    }
+
+    fn next_change(&mut self) -> u64 {
+        self.changes += 1;
+        self.changes
+    }
+
+    fn index(&self, id: u64) -> Option<usize> {
+        usize::try_from(id.checked_sub(self.first)?).ok()
+    }
+
+    fn slot_mut(&mut self, id: u64) -> Option<&mut Slot> {
+        let index = self.index(id)?;
+        self.slots.get_mut(index)
+    }
+
+    /// Takes the oldest requests beyond the limits out. The last request is always kept.
+    fn evict(&mut self, limits: Limits) -> Vec<Slot> {
+        let mut evicted = Vec::new();
+        while self.slots.len() > 1
+            && (self.slots.len() > limits.requests || self.bytes > limits.bytes)
+            && let Some(oldest) = self.slots.pop_front()
+        {
+            self.first += 1;
+            self.bytes -= oldest.entry.size();
+            evicted.push(oldest);
+        }
+        evicted
+    }
+}
+
+impl Slot {
+    fn shown(&self) -> Shown {
+        Shown {
+            entry: Arc::clone(&self.entry),
+            outcome: self.outcome,
+        }
+    }
+}
+
+/// Wakes the pages that wait, after the lock is released.
+fn wake_waiting(mut state: MutexGuard<'_, State>) {
+    let waiting = mem::take(&mut state.waiting);
+    drop(state);
+    wake_all(waiting.into_iter().map(|(_, waker)| waker));
+}

@@ -1,0 +1,57 @@
+//! A request that has no response yet.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::History;
+use super::entry::Outcome;
+use crate::message::{Later, Response};
+
+/// Notes in the history what becomes of a request. If it is dropped without a response, the client has
+/// left or the handler has panicked.
+pub(crate) struct Recording {
+    history: Arc<History>,
+    id: u64,
+    started: Instant,
+    is_complete: bool,
+}
+
+impl Recording {
+    pub(super) fn new(history: Arc<History>, id: u64) -> Self {
+        Self {
+            history,
+            id,
+            started: Instant::now(),
+            is_complete: false,
+        }
+    }
+
+    /// Notes this response, when it has come.
+    pub(crate) fn complete(self, response: Response) -> Response {
+        Later::map(response, move |response| {
+            let mut recording = self;
+            recording.note(&response);
+            response
+        })
+    }
+
+    fn note(&mut self, response: &Response) {
+        self.is_complete = true;
+        let outcome = Outcome::Response {
+            status: response.status(),
+            length: response.body().length(),
+            after: self.started.elapsed(),
+        };
+        self.history.set_outcome(self.id, outcome);
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if !self.is_complete {
+            let after = self.started.elapsed();
+            self.history
+                .set_outcome(self.id, Outcome::Nothing { after });
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The files of the page. They are a part of the program and need no build step.
+
+use std::sync::LazyLock;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use http::{Response as HttpResponse, StatusCode};
+use sha2::{Digest as _, Sha256};
+
+use crate::message::{Body, Html, IntoResponse, Problem, Response};
+
+const INDEX: &str = include_str!("page/index.html");
+
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+
+/// Browsers keep the files, and ask whether they have changed.
+const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
+
+struct Asset {
+    name: &'static str,
+    content_type: &'static str,
+    content: &'static str,
+}
+
+macro_rules! assets {
+    ($($name:literal $content_type:ident)*) => {
+        [$(Asset {
+            name: $name,
+            content_type: $content_type,
+            content: include_str!(concat!("page/", $name)),
+        }),*]
+    };
+}
+
+static ASSETS: [Asset; 11] = assets! {
+    "api.js" JS
+    "body.js" JS
+    "compare.js" JS
+    "details.js" JS
+    "dom.js" JS
+    "inbox.js" JS
+    "list.js" JS
+    "page.css" CSS
+    "page.js" JS
+    "store.js" JS
+    "stream.js" JS
+};
+
+/// One tag for all files: they belong together.
+static TAG: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let mut digest = Sha256::new();
+    for asset in &ASSETS {
+        digest.update(asset.content);
+    }
+    let digits: String = (digest.finalize().iter().take(8))
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    HeaderValue::try_from(format!("\"{digits}\"")).expect("digits in quotes are valid")
+});
+
+/// The page itself. It is the same for all addresses, and its script reads the address.
+pub(super) fn index() -> Html<&'static str> {
+    Html(INDEX)
+}
+
+/// A file of the page.
+pub(super) fn asset(name: &str, request: &HeaderMap) -> Response {
+    let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else {
+        return Problem::new(StatusCode::NOT_FOUND).to_response(request);
+    };
+    let known = request.get_all(IF_NONE_MATCH).iter();
+    let is_known = known
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| tag.trim().trim_start_matches("W/").as_bytes() == TAG.as_bytes());
+    let mut response = match is_known {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => HttpResponse::new(Body::from(asset.content.as_bytes())),
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
+    headers.insert(CACHE_CONTROL, REVALIDATE);
+    headers.insert(ETAG, TAG.clone());
+    response
+}

@@ -1,0 +1,145 @@
+// The body of a request: readable, with a search.
+
+import { bodyUrl } from "./api.js";
+import { bytes, make } from "./dom.js";
+
+/** More lines than anyone reads; the browser stays quick. */
+const MAX_LINES = 5_000;
+
+/** Bytes of a binary body that are shown as hexadecimal. */
+const MAX_HEX = 4_096;
+
+/** The lines of a body as it is read: JSON is indented, all other text stays as it is. */
+export function readableLines(body) {
+  if (body.encoding !== "text") return hexLines(body.content);
+  return (looksLikeJson(body) ? indented(body.content) : body.content).split(/\r\n|\n/);
+}
+
+function looksLikeJson(body) {
+  if (!/(^|[/+])json$/.test(body.type) && !/^\s*[[{]/.test(body.content)) return false;
+  try {
+    JSON.parse(body.content);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The tokens of JSON. Numbers, escapes and repeated keys stay as they were sent. */
+const TOKENS = /"(?:[^"\\]|\\.)*"|[[\]{}:,]|[^\s[\]{}:,"]+/g;
+
+function indented(json) {
+  const tokens = json.match(TOKENS) ?? [];
+  let text = "";
+  let depth = 0;
+  const line = () => `\n${"  ".repeat(depth)}`;
+  tokens.forEach((token, at) => {
+    const next = tokens[at + 1];
+    if (token === "{" || token === "[") {
+      depth += 1;
+      text += token;
+      if (next !== "}" && next !== "]") text += line();
+    } else if (token === "}" || token === "]") {
+      depth -= 1;
+      const before = tokens[at - 1];
+      text += before === "{" || before === "[" ? token : line() + token;
+    } else if (token === ",") text += token + line();
+    else text += token === ":" ? ": " : token;
+  });
+  return text;
+}
+
+function hexLines(base64) {
+  const data = atob(base64);
+  const lines = [];
+  for (let at = 0; at < Math.min(data.length, MAX_HEX); at += 16) {
+    const part = [...data.slice(at, at + 16)];
+    const hex = part.map((char) => char.charCodeAt(0).toString(16).padStart(2, "0")).join(" ");
+    const plain = part.map((char) => (char >= " " && char <= "~" ? char : ".")).join("");
+    lines.push(`${at.toString(16).padStart(6, "0")}  ${hex.padEnd(47)}  ${plain}`);
+  }
+  if (data.length > MAX_HEX) lines.push(`… ${bytes(data.length - MAX_HEX)} more`);
+  return lines;
+}
+
+/** A line of JSON in colours, each part as text. */
+const PARTS = /("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\w.+-]*)|\b(true|false|null)\b/g;
+
+function coloured(line) {
+  const nodes = [];
+  let end = 0;
+  for (const match of line.matchAll(PARTS)) {
+    nodes.push(line.slice(end, match.index));
+    const [whole, string, colon, number] = match;
+    if (string) {
+      nodes.push(make("span", { class: colon ? "key" : "string" }, string), colon ?? "");
+    } else nodes.push(make("span", { class: number ? "number" : "literal" }, whole));
+    end = match.index + whole.length;
+  }
+  nodes.push(line.slice(end));
+  return nodes;
+}
+
+function marked(line, word) {
+  const nodes = [];
+  const lower = line.toLowerCase();
+  let end = 0;
+  for (let at = lower.indexOf(word); at >= 0; at = lower.indexOf(word, end)) {
+    nodes.push(line.slice(end, at), make("mark", {}, line.slice(at, at + word.length)));
+    end = at + word.length;
+  }
+  nodes.push(line.slice(end));
+  return nodes;
+}
+
+/** The element with a body and its search. */
+export function bodyElement(id, body) {
+  if (body.length === 0) return make("p", { class: "quiet" }, "empty");
+  const lines = readableLines(body);
+  const isJson = body.encoding === "text" && looksLikeJson(body);
+  const shown = lines.slice(0, MAX_LINES);
+  const rows = shown.map((line) => make("div", { class: "line" }, ...(isJson ? coloured(line) : [line])));
+  const pre = make("pre", { tabindex: "0", "aria-label": "Body" }, ...rows);
+  if (lines.length > MAX_LINES) pre.append(make("div", { class: "quiet" }, `… ${lines.length - MAX_LINES} more lines`));
+
+  const found = make("span", { role: "status" });
+  const input = make("input", {
+    type: "search", class: "body-search", placeholder: "Search the body", "aria-label": "Search the body",
+    autocomplete: "off", spellcheck: "false",
+  });
+  let matches = [];
+  let current = -1;
+  const show = () => {
+    found.textContent = input.value && (matches.length ? `${current + 1} of ${matches.length}` : "not found");
+    rows.forEach((row, at) => row.classList.toggle("current", at === matches[current]));
+    rows[matches[current]]?.scrollIntoView({ block: "nearest" });
+  };
+  input.addEventListener("input", () => {
+    const word = input.value.toLowerCase();
+    matches = [];
+    rows.forEach((row, at) => {
+      const isMatch = word !== "" && shown[at].toLowerCase().includes(word);
+      if (isMatch) matches.push(at);
+      if (isMatch || row.querySelector("mark")) {
+        row.replaceChildren(...(isMatch ? marked(shown[at], word) : isJson ? coloured(shown[at]) : [shown[at]]));
+      }
+    });
+    current = matches.length ? 0 : -1;
+    show();
+  });
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !matches.length) return;
+    const step = event.shiftKey ? -1 : 1;
+    current = (current + step + matches.length) % matches.length;
+    show();
+  });
+
+  const facts = [body.type || "no content type", bytes(body.length)];
+  if (body.encoding !== "text") facts.push("binary");
+  return make("div", { class: "content" },
+    make("div", { class: "bar" },
+      make("span", {}, facts.join(" · ")),
+      make("a", { class: "button", href: bodyUrl(id), download: "" }, "Download"),
+      found, input),
+    pre);
+}
