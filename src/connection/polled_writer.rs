@@ -52,7 +52,6 @@ impl PolledWriter {
         in_chunks: bool,
         waker: Option<Arc<dyn Wake>>,
     ) -> Self {
-        debug_assert_eq!(source.length, None, "polled content has no length");
         let step = match (waker, &mut source.reader) {
             (Some(waker), Reader::Polled(reader)) => {
                 reader.attach(waker);

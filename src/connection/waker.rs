@@ -1,7 +1,6 @@
 //! Wakers, by which any thread can have a connection driven.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::WorkerBuffers;
 use crate::message::waker::Wake;
@@ -18,18 +17,11 @@ pub(crate) trait ConnectionWaker: Wake {
     fn hand_over(&self);
 }
 
-/// A wake-up by the clock. Dropping it before its time cancels it.
-pub(crate) trait Alarm: Send {}
-
 /// Creates the wakers of the connections that a worker drives.
 pub(crate) trait WakerSource: Send + Sync {
     /// Creates a waker of the connection with this token, and reserves a token first if it has none.
     /// Returns nothing if the server has no place for another connection that waits.
     fn waker(&self, token: &mut Option<u64>) -> Option<Arc<dyn ConnectionWaker>>;
-
-    /// Has the waker called at this moment, at most ten milliseconds late. Returns nothing if the server
-    /// has stopped.
-    fn alarm(&self, at: Instant, waker: Arc<dyn Wake>) -> Option<Box<dyn Alarm>>;
 }
 
 impl WorkerBuffers {
@@ -53,10 +45,5 @@ impl WorkerBuffers {
     pub(super) fn waker(&mut self) -> Option<Arc<dyn ConnectionWaker>> {
         let source = self.waker_source.as_ref()?;
         source.waker(&mut self.token)
-    }
-
-    /// Has the waker called at this moment.
-    pub(super) fn alarm(&self, at: Instant, waker: Arc<dyn Wake>) -> Option<Box<dyn Alarm>> {
-        self.waker_source.as_ref()?.alarm(at, waker)
     }
 }

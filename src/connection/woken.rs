@@ -7,10 +7,11 @@
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::WorkerBuffers;
 use super::waker::ConnectionWaker;
-use crate::message::waker::{Wake, WakeBatch};
+use crate::message::waker::{Alarm, Wake, WakeBatch};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, ignore_poison};
 
@@ -110,6 +111,10 @@ impl<S: Copy + Send + Sync> Wake for StreamWaker<S> {
     fn is_draining(&self) -> bool {
         self.shared.connection.is_draining()
     }
+
+    fn alarm(&self, at: Instant, waker: Arc<dyn Wake>) -> Option<Box<dyn Alarm>> {
+        self.shared.connection.alarm(at, waker)
+    }
 }
 
 impl<S> Default for Woken<S> {
@@ -127,10 +132,9 @@ impl<S> fmt::Debug for Woken<S> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::atomic::AtomicUsize;
-    use std::time::Instant;
 
     use super::*;
-    use crate::connection::waker::{Alarm, WakerSource};
+    use crate::connection::waker::WakerSource;
 
     /// Counts how often a connection was woken.
     #[derive(Default)]
@@ -155,10 +159,6 @@ mod tests {
     impl WakerSource for CounterSource {
         fn waker(&self, _: &mut Option<u64>) -> Option<Arc<dyn ConnectionWaker>> {
             Some(self.0.clone())
-        }
-
-        fn alarm(&self, _: Instant, _: Arc<dyn Wake>) -> Option<Box<dyn Alarm>> {
-            None
         }
     }
 

@@ -4,6 +4,7 @@ use std::mem;
 use std::ptr;
 use std::sync::Arc;
 use std::thread::{self, Thread};
+use std::time::Instant;
 
 /// Has a response continued that waits for something: the connection that it belongs to is driven. It
 /// keeps neither the connection nor the server alive, and may be called after both have ended.
@@ -17,7 +18,16 @@ pub(crate) trait Wake: Send + Sync {
 
     /// Whether the server has begun to shut down.
     fn is_draining(&self) -> bool;
+
+    /// Has this or another waker called at this moment, at most ten milliseconds late. Returns nothing if
+    /// there is no clock, or the server has stopped.
+    fn alarm(&self, _at: Instant, _waker: Arc<dyn Wake>) -> Option<Box<dyn Alarm>> {
+        None
+    }
 }
+
+/// A wake-up by the clock. Dropping it before its time cancels it.
+pub(crate) trait Alarm: Send {}
 
 /// The threads that continue responses.
 pub(crate) trait WorkerPool: Send + Sync {

@@ -8,8 +8,8 @@ use super::poller::{Delivery, Token};
 use super::task::ReadyTask;
 use crate::connection::Phase;
 use crate::connection::WakeReason;
-use crate::connection::waker::{Alarm, ConnectionWaker, WakerSource};
-use crate::message::waker::{Wake, WakeBatch, WorkerPool};
+use crate::connection::waker::{ConnectionWaker, WakerSource};
+use crate::message::waker::{Alarm, Wake, WakeBatch, WorkerPool};
 use crate::sync;
 
 /// Names a connection without owning it or its server.
@@ -39,10 +39,6 @@ impl WakerSource for ServerWakerSource {
             token,
         }))
     }
-
-    fn alarm(&self, at: Instant, waker: Arc<dyn Wake>) -> Option<Box<dyn Alarm>> {
-        Some(self.0.upgrade()?.timers.set(at, waker))
-    }
 }
 
 impl Wake for ServerConnectionWaker {
@@ -64,6 +60,10 @@ impl Wake for ServerConnectionWaker {
 
     fn is_draining(&self) -> bool {
         (self.shared.upgrade()).is_none_or(|shared| shared.phase() > Phase::Running)
+    }
+
+    fn alarm(&self, at: Instant, waker: Arc<dyn Wake>) -> Option<Box<dyn Alarm>> {
+        Some(self.shared.upgrade()?.timers.set(at, waker))
     }
 }
 

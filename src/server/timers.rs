@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::waker::Waker;
-use crate::connection::waker::Alarm;
-use crate::message::waker::{Wake, wake_all};
+use crate::message::waker::{Alarm, Wake, wake_all};
 use crate::sync::{Mutex, MutexGuard, ignore_poison};
 
 /// The timers of a server.

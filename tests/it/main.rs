@@ -80,6 +80,8 @@ mod regressions;
 mod replaced_folder;
 /// Handlers for paths and methods.
 mod routes;
+/// Content that is sent at set times.
+mod schedules;
 /// Files as response bodies: whole, to slow readers, and truncated while they are sent.
 mod sending_files;
 /// Server-sent events, and how they end.

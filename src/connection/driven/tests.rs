@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::connection::budget::Budget;
 use crate::connection::tests::{Rig, assert_closed, parked};
-use crate::connection::waker::{Alarm, ConnectionWaker, WakerSource};
+use crate::connection::waker::{ConnectionWaker, WakerSource};
 use crate::connection::{Admission, CloseReason, DriveResult, Pending, Phase, WaitFor, WakeReason};
 use crate::message::waker::Wake;
 use crate::message::{
@@ -55,10 +55,6 @@ impl ConnectionWaker for CountingWaker {
 impl WakerSource for CountingWaker {
     fn waker(&self, _: &mut Option<u64>) -> Option<Arc<dyn ConnectionWaker>> {
         Some(Arc::new(Self(Arc::clone(&self.0))))
-    }
-
-    fn alarm(&self, _: Instant, _: Arc<dyn Wake>) -> Option<Box<dyn Alarm>> {
-        None
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::Instant;
 use super::Http1;
 use crate::connection::connection_io::{ConnectionIo, Readiness};
 use crate::connection::transaction::{Transaction, drop_quietly};
-use crate::connection::waker::Alarm;
 use crate::connection::{CloseReason, DriveResult, Service, WorkerBuffers};
 use crate::http1::KeptHead;
 use crate::message::body::{Client, Presence};
+use crate::message::waker::Alarm;
 use crate::message::{Later, Response};
 
 /// A request that waits for its response.
@@ -82,7 +82,7 @@ impl Http1 {
         later.attach(waker.clone());
         let alarm = later.alarm().filter(|at| *at > now);
         self.waiting = Some(Box::new(WaitingRequest {
-            _alarm: alarm.and_then(|at| buffers.alarm(at, waker)),
+            _alarm: alarm.and_then(|at| waker.alarm(at, waker.clone())),
             transaction,
             later,
             head: buffers.request.keep_head(),

@@ -14,11 +14,11 @@ use super::respond::drop_quietly;
 use super::stream::{Step, Stream};
 use crate::connection::call::Call;
 use crate::connection::transaction::Transaction;
-use crate::connection::waker::Alarm;
 use crate::connection::{CloseReason, DriveResult, Service, WorkerBuffers};
 use crate::http2::{KeptRequest, Mux, StreamId};
 use crate::message::Later;
 use crate::message::later::Resolution;
+use crate::message::waker::Alarm;
 
 /// A request that waits for its response.
 pub(crate) struct WaitingRequest {
@@ -125,7 +125,7 @@ impl Http2 {
             Some(waker) => {
                 waiting.later.attach(waker.clone());
                 let at = waiting.later.alarm();
-                waiting.alarm = at.and_then(|at| buffers.alarm(at, waker));
+                waiting.alarm = at.and_then(|at| waker.alarm(at, waker.clone()));
             }
             None => {
                 waiting.state = State::Refused;

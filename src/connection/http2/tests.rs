@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::connection::call::Call;
 use crate::connection::tests::{pair, serve};
-use crate::connection::waker::{Alarm, ConnectionWaker, WakerSource};
+use crate::connection::waker::{ConnectionWaker, WakerSource};
 use crate::connection::{
     Admission, Budget, CloseReason, Connection, DriveResult, Pending, Phase, Service, WaitFor,
     WakeReason, WorkerBuffers,
@@ -56,10 +56,6 @@ impl ConnectionWaker for CountingWaker {
 impl WakerSource for CountingSource {
     fn waker(&self, _: &mut Option<u64>) -> Option<Arc<dyn ConnectionWaker>> {
         Some(self.0.clone())
-    }
-
-    fn alarm(&self, _: Instant, _: Arc<dyn Wake>) -> Option<Box<dyn Alarm>> {
-        None
     }
 }
 

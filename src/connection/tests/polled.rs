@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::connection::waker::{Alarm, ConnectionWaker, WakerSource};
+use crate::connection::waker::{ConnectionWaker, WakerSource};
 use crate::message::Body;
 use crate::message::body::{Polled, PolledSource};
 use crate::message::waker::Wake;
@@ -28,10 +28,6 @@ struct Wakers;
 impl WakerSource for Wakers {
     fn waker(&self, _: &mut Option<u64>) -> Option<Arc<dyn ConnectionWaker>> {
         Some(Arc::new(Waker))
-    }
-
-    fn alarm(&self, _: Instant, _: Arc<dyn Wake>) -> Option<Box<dyn Alarm>> {
-        None
     }
 }
 

@@ -94,7 +94,8 @@ pub(crate) enum Reader {
     Any(Box<dyn Read + Send>),
     /// A reader that stops waiting when the client has left.
     Watching(Box<dyn ReadWatching>),
-    /// A source that is woken when it has content. It never blocks.
+    /// A source that is woken when it has content. It never blocks. If its length is announced, it ends
+    /// there, or fails.
     Polled(Box<PolledReader>),
 }
 
@@ -251,6 +252,11 @@ impl Default for Content {
 }
 
 impl BodySource {
+    /// Whether it never blocks.
+    pub(super) fn is_polled(&self) -> bool {
+        matches!(self.reader, Reader::Polled(_))
+    }
+
     /// The approximate memory that it keeps.
     pub(crate) fn held(&self) -> usize {
         match &self.reader {

@@ -3,6 +3,7 @@
 pub(crate) mod channel;
 mod content;
 mod conversions;
+mod schedule;
 mod trailers;
 
 use std::fmt;

@@ -49,8 +49,10 @@ impl Body {
                 let held = if bytes.is_unique() { bytes.len() } else { 0 };
                 (Reader::Any(Box::new(bytes.reader())), held)
             }
-            Content::Reader(source) if source.length.is_none() => (source.reader, source.held),
-            // A source of known length checks that it does not end early.
+            Content::Reader(source) if source.length.is_none() || source.is_polled() => {
+                (source.reader, source.held)
+            }
+            // A source of known length checks that it does not end early. A polled one does so itself.
             Content::Reader(source) => {
                 let held = source.held;
                 (Reader::Any(Box::new(source)), held)
