@@ -43,7 +43,12 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         .map(|entry| entry.expect("the entry can be read").path())
         .flat_map(|path| match path.is_dir() {
             true => sources(&path),
-            false => vec![path],
+            // Beside the code are samples, and images.
+            false => Vec::from_iter(
+                path.extension()
+                    .is_some_and(|is| is == "rs")
+                    .then_some(path),
+            ),
         })
         .collect()
 }

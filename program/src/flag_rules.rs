@@ -53,13 +53,14 @@ fn check_needs(args: &Args) -> Result<(), String> {
             args.handlers_per_connection.is_some(),
         ),
     ];
-    let has_proxy = !args.trusted_proxy.is_empty();
     let of_inspect: &[Given] = &[
+        ("max-delay", args.max_delay.is_some()),
+        ("max-bytes", args.max_bytes.is_some()),
         ("inspect-history", args.inspect_history.is_some()),
         ("inspect-token", args.inspect_token.is_some()),
     ];
+    let has_proxy = !args.trusted_proxy.is_empty();
     for (is_met, need, flags) in [
-        (args.inspect, "--inspect", of_inspect),
         (
             has_proxy,
             "a --trusted-proxy, because all other peers are rejected",
@@ -71,6 +72,7 @@ fn check_needs(args: &Args) -> Result<(), String> {
             of_headers,
         ),
         (args.root.is_some(), "--root", of_root),
+        (args.inspect, "--inspect", of_inspect),
         (
             !args.tls_client_ca.is_empty(),
             "--tls-client-ca, because clients are asked for a certificate only with it",

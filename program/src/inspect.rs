@@ -7,13 +7,14 @@ use httpool::services::inspect::{Access, Inspect, LivePage, Settings};
 use httpool::{Handler, ListenAddr, Request, Response, Server};
 
 use super::cli::Args;
+use super::value_parsers::{Size, Span};
 
 /// The inspector of this server, if it is asked for.
 pub(crate) fn open(args: &Args, server: &Server) -> Option<Inspect> {
     if !args.inspect {
         return None;
     }
-    let settings = Settings::default().access(access(args, server.local_addrs()));
+    let settings = settings(args).access(access(args, server.local_addrs()));
     let inspect = Inspect::new(match args.inspect_history {
         Some(requests) => settings.history(requests),
         None => settings,
@@ -22,6 +23,18 @@ pub(crate) fn open(args: &Args, server: &Server) -> Option<Inspect> {
         server.handle().on_shutdown(move || page.close());
     }
     Some(inspect)
+}
+
+/// The limits that flags set.
+fn settings(args: &Args) -> Settings {
+    let mut settings = Settings::default();
+    if let Some(Span(longest)) = args.max_delay {
+        settings = settings.max_delay(longest);
+    }
+    if let Some(Size(most)) = args.max_bytes {
+        settings = settings.max_bytes(most as u64);
+    }
+    settings
 }
 
 /// The live page shows the requests of others, so it is open to this machine only unless there is a

@@ -80,6 +80,8 @@ fn wrong_flag_or_value_is_a_one_line_error() {
     }
     check(&["--precompressed"], "--precompressed: needs --root");
     check(&["--symlinks", "never"], "--symlinks: needs --root");
+    check(&["--max-delay", "1s"], "--max-delay: needs --inspect");
+    check(&["--max-bytes", "1KiB"], "--max-bytes: needs --inspect");
     check(
         &["--access-log-format", "json"],
         "--access-log-format: needs --access-log",

@@ -115,6 +115,16 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "root", help_heading = "Inspect")]
     pub(crate) inspect: bool,
 
+    /// With --inspect: the longest time that a path can make its response wait; a path that asks for
+    /// more gets a 400 [default: 1m]
+    #[arg(long, value_name = "TIME", help_heading = "Inspect")]
+    pub(crate) max_delay: Option<Span>,
+
+    /// With --inspect: the most content that a path can ask for, in bytes or with a unit; a path that
+    /// asks for more gets a 400 [default: 10MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Inspect")]
+    pub(crate) max_bytes: Option<Size>,
+
     /// Number of requests that the live page at /inspect shows, at most 10000; 0 turns the page and
     /// the inboxes off [default: 500]
     #[arg(long, value_name = "N", value_parser = count(0..=10_000), help_heading = "Inspect")]

@@ -81,6 +81,8 @@ fn every_flag_has_a_variable() {
         ("media-type", "ts=text/plain;charset=utf-8"),
         ("echo-json", "raw"),
         ("inspect", "true"),
+        ("max-delay", "2s"),
+        ("max-bytes", "1KiB"),
         ("inspect-history", "9"),
         ("inspect-token", "0123456789abcdef"),
         ("error-pages", "/srv/errors"),

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// Longer than the timeout of most clients, so that every timeout can be tested.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
+/// As much as a request may have by default, so that a client can be sent what it may send.
+const MAX_BYTES: u64 = 10 * 1024 * 1024;
+
 /// Enough to find the request of a moment ago, and few enough for the memory of a small machine.
 const HISTORY: usize = 500;
 
@@ -56,6 +59,7 @@ impl fmt::Debug for Access {
 #[derive(Debug, Clone)]
 pub struct Settings {
     max_delay: Duration,
+    max_bytes: u64,
     history: usize,
     access: Access,
 }
@@ -64,6 +68,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             max_delay: MAX_DELAY,
+            max_bytes: MAX_BYTES,
             history: HISTORY,
             access: Access::default(),
         }
@@ -71,8 +76,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The longest time that a request can make its response wait. The default is a minute; a longer
-    /// wish is shortened to it.
+    /// The longest time that a request can make its response wait. The default is a minute. A path that
+    /// asks for more gets a 400.
     ///
     /// ```
     /// use std::time::Duration;
@@ -84,6 +89,27 @@ impl Settings {
     pub fn max_delay(mut self, longest: Duration) -> Self {
         self.max_delay = longest;
         self
+    }
+
+    /// The most bytes of content that a request can ask for. The default is 10 MiB. A path that asks for
+    /// more gets a 400.
+    ///
+    /// ```
+    /// use httpool::services::inspect::{Inspect, Settings};
+    /// use httpool::testing::Client;
+    ///
+    /// let client = Client::new(Inspect::new(Settings::default().max_bytes(1000)));
+    /// assert_eq!(client.get("/bytes/1000").send().status(), 200);
+    /// assert_eq!(client.get("/bytes/1001").send().status(), 400);
+    /// ```
+    #[must_use]
+    pub fn max_bytes(mut self, most: u64) -> Self {
+        self.max_bytes = most;
+        self
+    }
+
+    pub(super) fn most_bytes(&self) -> u64 {
+        self.max_bytes
     }
 
     pub(super) fn longest_delay(&self) -> Duration {

@@ -1,6 +1,8 @@
 //! A handler that serves a folder of files.
 
+pub(crate) mod content;
 pub(crate) mod respond;
+pub(crate) mod validators;
 
 mod conditions;
 mod digests;
@@ -10,7 +12,6 @@ mod multipart;
 mod path;
 mod ranges;
 mod serve;
-mod validators;
 
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;

@@ -1,14 +1,12 @@
-//! Responses with several ranges of a file (RFC 9110 section 14.6).
+//! Responses with several ranges (RFC 9110 section 14.6).
 
-use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
 use std::vec;
 
 use http::HeaderValue;
 
+use super::content::Content;
 use crate::message::{Body, request_id};
 
 /// The boundary between the parts. It is random, so a file can't be written to contain it.
@@ -28,9 +26,9 @@ impl Boundary {
     }
 }
 
-/// The body: the given ranges of a file of this length and type, each with its headers.
+/// The body: the given ranges of content of this length and type, each with its headers.
 pub(crate) fn body(
-    file: Arc<File>,
+    content: impl Content,
     length: u64,
     media_type: &HeaderValue,
     parts: &[Range<u64>],
@@ -52,7 +50,7 @@ pub(crate) fn body(
     let total = pieces.iter().map(Piece::length).sum();
     let mut pieces = pieces.into_iter();
     let reader = Reader {
-        file,
+        content,
         piece: pieces.next(),
         pieces,
     };
@@ -61,8 +59,8 @@ pub(crate) fn body(
 
 /// Reads one piece after another.
 #[derive(Debug)]
-struct Reader {
-    file: Arc<File>,
+struct Reader<C> {
+    content: C,
     piece: Option<Piece>,
     pieces: vec::IntoIter<Piece>,
 }
@@ -70,7 +68,7 @@ struct Reader {
 #[derive(Debug)]
 enum Piece {
     Text(Vec<u8>),
-    /// A range of the file.
+    /// A range of the content.
     Part(Range<u64>),
 }
 
@@ -83,7 +81,7 @@ impl Piece {
     }
 
     /// Reads from the start of the piece, as much as fits.
-    fn read(&mut self, file: &File, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, content: &impl Content, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Text(text) => {
                 let count = text.len().min(buffer.len());
@@ -94,7 +92,7 @@ impl Piece {
             Self::Part(part) => {
                 let left = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
                 let room = left.min(buffer.len());
-                match file.read_at(&mut buffer[..room], part.start)? {
+                match content.read_at(&mut buffer[..room], part.start)? {
                     // The file is truncated. The next piece would stand where the client expects
                     // the rest of this one.
                     0 if room > 0 => Err(ErrorKind::UnexpectedEof.into()),
@@ -108,7 +106,7 @@ impl Piece {
     }
 }
 
-impl Read for Reader {
+impl<C: Content> Read for Reader<C> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while let Some(piece) = &mut self.piece {
@@ -119,7 +117,7 @@ impl Read for Reader {
             if filled == buffer.len() {
                 break;
             }
-            match piece.read(&self.file, &mut buffer[filled..]) {
+            match piece.read(&self.content, &mut buffer[filled..]) {
                 Ok(count) => filled += count,
                 // Return the bytes so far; the next read fails again.
                 Err(_) if filled > 0 => break,

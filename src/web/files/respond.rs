@@ -1,4 +1,4 @@
-//! Responses with a file.
+//! Responses with a file or other content, or parts of it.
 
 use std::fs::{File, Metadata};
 use std::ops::Range;
@@ -13,6 +13,7 @@ use http::{Method, StatusCode};
 
 use super::conditions;
 use super::conditions::Precondition;
+use super::content::Content;
 use super::digests::Digests;
 use super::multipart;
 use super::multipart::Boundary;
@@ -28,8 +29,8 @@ const MAX_HEADERS: usize = 8;
 
 /// The selected representation (RFC 9110 section 3.2).
 #[derive(Debug)]
-pub(crate) struct Representation {
-    file: Arc<File>,
+pub(crate) struct Representation<C = Arc<File>> {
+    content: C,
     length: u64,
     media_type: HeaderValue,
     coding: Option<ContentCoding>,
@@ -53,10 +54,25 @@ impl Representation {
     ) -> Self {
         let validators = Validators::new(&file, metadata, coding, tags, SystemTime::now());
         Self {
-            file,
-            length: metadata.len(),
-            media_type,
             coding,
+            ..Self::of_content(file, metadata.len(), media_type, validators)
+        }
+    }
+}
+
+impl<C: Content> Representation<C> {
+    /// Content of this length that is not encoded.
+    pub(crate) fn of_content(
+        content: C,
+        length: u64,
+        media_type: HeaderValue,
+        validators: Validators,
+    ) -> Self {
+        Self {
+            content,
+            length,
+            media_type,
+            coding: None,
             validators,
         }
     }
@@ -90,7 +106,7 @@ impl Representation {
 
     fn whole(self, caching: Caching<'_>) -> Response {
         let headers = self.content_headers(self.media_type.clone(), caching);
-        let body = Body::from_shared_file(self.file, 0..self.length);
+        let body = self.content.part(0..self.length);
         response(StatusCode::OK, headers, body)
     }
 
@@ -98,14 +114,20 @@ impl Representation {
         let mut headers = self.content_headers(self.media_type.clone(), caching);
         let bytes = format!("{}-{}", part.start, part.end - 1);
         headers.insert(CONTENT_RANGE, content_range(&bytes, self.length));
-        let body = Body::from_shared_file(self.file, part);
+        let body = self.content.part(part);
         response(StatusCode::PARTIAL_CONTENT, headers, body)
     }
 
     fn parts(self, parts: &[Range<u64>], caching: Caching<'_>) -> Response {
         let boundary = Boundary::new();
         let headers = self.content_headers(boundary.media_type(), caching);
-        let body = multipart::body(self.file, self.length, &self.media_type, parts, &boundary);
+        let body = multipart::body(
+            self.content,
+            self.length,
+            &self.media_type,
+            parts,
+            &boundary,
+        );
         response(StatusCode::PARTIAL_CONTENT, headers, body)
     }
 
@@ -141,7 +163,9 @@ impl Representation {
     fn validator_headers(&self, caching: Caching<'_>) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(MAX_HEADERS);
         headers.insert(ETAG, self.validators.etag());
-        headers.insert(LAST_MODIFIED, self.validators.last_modified());
+        if let Some(modified) = self.validators.last_modified() {
+            headers.insert(LAST_MODIFIED, modified);
+        }
         headers.insert(CACHE_CONTROL, caching.control.clone());
         if let Some(vary) = caching.vary {
             headers.insert(VARY, vary);

@@ -57,7 +57,8 @@ pub(crate) struct Validators {
     /// The tag with its quotes, and with `W/` if it is weak.
     pub(crate) tag: String,
     /// In whole seconds, and never in the future.
-    pub(crate) modified: SystemTime,
+    /// Unknown for content that is no file.
+    pub(crate) modified: Option<SystemTime>,
     pub(crate) date: Date,
 }
 
@@ -118,8 +119,18 @@ impl Validators {
         }
         Self {
             tag,
-            modified: clamped_mtime(metadata, now),
+            modified: Some(clamped_mtime(metadata, now)),
             date,
+        }
+    }
+
+    /// This entity tag, which is valid in a header and has its quotes, and no date.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn of_tag(tag: String) -> Self {
+        Self {
+            tag,
+            modified: None,
+            date: Date::Weak,
         }
     }
 
@@ -135,9 +146,9 @@ impl Validators {
     }
 
     /// The value of `Last-Modified`.
-    pub(crate) fn last_modified(&self) -> HeaderValue {
-        let text = httpdate::fmt_http_date(self.modified);
-        HeaderValue::try_from(text).expect("a date is a valid header value")
+    pub(crate) fn last_modified(&self) -> Option<HeaderValue> {
+        let text = httpdate::fmt_http_date(self.modified?);
+        Some(HeaderValue::try_from(text).expect("a date is a valid header value"))
     }
 }
 

@@ -170,7 +170,7 @@ impl Layer for BasicAuth {
 }
 
 /// The well-formed credentials of a request, decoded: a name, a colon and a password.
-fn credentials(request: &HeaderMap) -> Option<String> {
+pub(crate) fn credentials(request: &HeaderMap) -> Option<String> {
     let mut lines = request.get_all(AUTHORIZATION).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else {
         return None;

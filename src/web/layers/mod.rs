@@ -31,6 +31,8 @@ mod decompression;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
 
+#[cfg(feature = "inspect")]
+pub(crate) use self::basic_auth::credentials;
 #[cfg(feature = "basic-auth")]
 pub use self::basic_auth::{BasicAuth, User};
 pub use self::catch_panic::CatchPanic;

@@ -1,0 +1,416 @@
+//! Digest authentication (RFC 7616).
+
+use http::header::{AUTHORIZATION, HeaderMap};
+use md5::Md5;
+use sha2::digest::Digest;
+use sha2::{Sha256, Sha512, Sha512_256};
+
+use super::nonce::{self, Nonce};
+use super::{REALM, authenticated, unauthorized};
+use crate::message::{Problem, Response};
+use crate::services::inspect::vocabulary::input::bad;
+use crate::services::inspect::vocabulary::received::Received;
+use crate::services::inspect::vocabulary::table::Table;
+use crate::web::extract::Path;
+
+pub(super) fn add(table: Table) -> Table {
+    table
+        .get(
+            "/digest-auth/{qop}/{user}/{password}",
+            "wants these by Digest with MD5; qop is auth or auth-int",
+            with_md5,
+        )
+        .get(
+            "/digest-auth/{qop}/{user}/{password}/{algorithm}",
+            "the same with MD5, SHA-256, SHA-512 or SHA-512-256, or one of these with -sess",
+            with_algorithm,
+        )
+        .get(
+            "/digest-auth/{qop}/{user}/{password}/{algorithm}/{uses}",
+            "the same with nonces that are stale after some uses",
+            with_uses,
+        )
+}
+
+fn with_md5(Path(parts): Path<[String; 3]>, received: Received) -> Answer {
+    let [qop, user, password] = parts;
+    Wanted::new(&qop, user, password, "MD5", "never")?.answer(&received)
+}
+
+fn with_algorithm(Path(parts): Path<[String; 4]>, received: Received) -> Answer {
+    let [qop, user, password, algorithm] = parts;
+    Wanted::new(&qop, user, password, &algorithm, "never")?.answer(&received)
+}
+
+fn with_uses(Path(parts): Path<[String; 5]>, received: Received) -> Answer {
+    let [qop, user, password, algorithm, uses] = parts;
+    Wanted::new(&qop, user, password, &algorithm, &uses)?.answer(&received)
+}
+
+type Answer = Result<Response, Problem>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quality {
+    Auth,
+    /// The body counts, too.
+    AuthInt,
+}
+
+impl Quality {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::AuthInt => "auth-int",
+        }
+    }
+}
+
+/// A hash function by its name, and whether its key is of one session.
+#[derive(Debug, Clone, Copy)]
+struct Algorithm {
+    name: &'static str,
+    hash: fn(&[u8]) -> String,
+    is_session: bool,
+}
+
+const ALGORITHMS: [Algorithm; 8] = [
+    Algorithm {
+        name: "MD5",
+        hash: hash::<Md5>,
+        is_session: false,
+    },
+    Algorithm {
+        name: "MD5-sess",
+        hash: hash::<Md5>,
+        is_session: true,
+    },
+    Algorithm {
+        name: "SHA-256",
+        hash: hash::<Sha256>,
+        is_session: false,
+    },
+    Algorithm {
+        name: "SHA-256-sess",
+        hash: hash::<Sha256>,
+        is_session: true,
+    },
+    Algorithm {
+        name: "SHA-512",
+        hash: hash::<Sha512>,
+        is_session: false,
+    },
+    Algorithm {
+        name: "SHA-512-sess",
+        hash: hash::<Sha512>,
+        is_session: true,
+    },
+    Algorithm {
+        name: "SHA-512-256",
+        hash: hash::<Sha512_256>,
+        is_session: false,
+    },
+    Algorithm {
+        name: "SHA-512-256-sess",
+        hash: hash::<Sha512_256>,
+        is_session: true,
+    },
+];
+
+fn hash<D: Digest>(content: &[u8]) -> String {
+    D::digest(content)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// What a path wants.
+struct Wanted {
+    quality: Quality,
+    user: String,
+    password: String,
+    algorithm: Algorithm,
+    /// How often a nonce may be used.
+    uses: u32,
+}
+
+/// What the credentials are.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Valid,
+    Stale,
+    Wrong,
+}
+
+impl Wanted {
+    fn new(
+        qop: &str,
+        user: String,
+        password: String,
+        algorithm: &str,
+        uses: &str,
+    ) -> Result<Self, Problem> {
+        let qualities = [Quality::Auth, Quality::AuthInt];
+        let quality = qualities
+            .into_iter()
+            .find(|is| is.name().eq_ignore_ascii_case(qop));
+        let known = ALGORITHMS
+            .into_iter()
+            .find(|is| is.name.eq_ignore_ascii_case(algorithm));
+        let uses = match uses {
+            "never" => Some(u32::MAX),
+            uses => uses.parse().ok().filter(|uses| *uses > 0),
+        };
+        let is_text = |text: &str| !text.contains(|character: char| character.is_control());
+        if !is_text(&user) || user.contains(':') || !is_text(&password) {
+            return Err(bad(
+                "a name has no colon, and neither has control characters",
+            ));
+        }
+        Ok(Self {
+            quality: quality.ok_or_else(|| bad(format!("{qop:?} is neither auth nor auth-int")))?,
+            algorithm: known.ok_or_else(|| bad(format!("{algorithm:?} is not supported")))?,
+            uses: uses.ok_or_else(|| bad("the uses of a nonce are a number from 1, or never"))?,
+            user,
+            password,
+        })
+    }
+
+    fn answer(&self, received: &Received) -> Answer {
+        let stale = match self.check(received)? {
+            Verdict::Valid => return Ok(authenticated(&self.user)),
+            Verdict::Stale => ", stale=true",
+            Verdict::Wrong => "",
+        };
+        Ok(unauthorized(&format!(
+            "Digest realm=\"{REALM}\", nonce=\"{}\", qop=\"{}\", algorithm={}, charset=UTF-8{stale}",
+            nonce::new(),
+            self.quality.name(),
+            self.algorithm.name,
+        )))
+    }
+
+    fn check(&self, received: &Received) -> Result<Verdict, Problem> {
+        let Some(given) = Credentials::of(&received.headers) else {
+            return Ok(Verdict::Wrong);
+        };
+        let get = |name| given.get(name).unwrap_or_default();
+        let algorithm = given.get("algorithm").unwrap_or("MD5");
+        let is_wanted = get("username") == self.user
+            && get("realm") == REALM
+            && get("qop") == self.quality.name()
+            && algorithm.eq_ignore_ascii_case(self.algorithm.name)
+            && get("nc").len() == 8;
+        let uses = u32::from_str_radix(get("nc"), 16).unwrap_or_default();
+        if !is_wanted || uses == 0 || get("cnonce").is_empty() {
+            return Ok(Verdict::Wrong);
+        }
+        // Section 3.4.6 wants a 400 for credentials of another target.
+        if ![received.target(), received.path_and_query().to_owned()]
+            .contains(&get("uri").to_owned())
+        {
+            return Err(bad("uri in Authorization is not the target of the request"));
+        }
+        if !get("response").eq_ignore_ascii_case(&self.response(&given, received)) {
+            return Ok(Verdict::Wrong);
+        }
+        Ok(match nonce::check(get("nonce")) {
+            Nonce::Fresh if uses <= self.uses => Verdict::Valid,
+            // The nonce may be one of this server before it was restarted.
+            Nonce::Fresh | Nonce::Stale | Nonce::Foreign => Verdict::Stale,
+        })
+    }
+
+    /// The response to the challenge (section 3.4.1).
+    fn response(&self, given: &Credentials, received: &Received) -> String {
+        let hash = |text: &str| (self.algorithm.hash)(text.as_bytes());
+        let get = |name| given.get(name).unwrap_or_default();
+        let (nonce, cnonce) = (get("nonce"), get("cnonce"));
+        let mut secret = hash(&format!("{}:{REALM}:{}", self.user, self.password));
+        if self.algorithm.is_session {
+            secret = hash(&format!("{secret}:{nonce}:{cnonce}"));
+        }
+        let mut request = format!("{}:{}", received.method, get("uri"));
+        if self.quality == Quality::AuthInt {
+            request.push(':');
+            request.push_str(&(self.algorithm.hash)(&received.body));
+        }
+        let (count, qop) = (get("nc"), self.quality.name());
+        hash(&format!(
+            "{secret}:{nonce}:{count}:{cnonce}:{qop}:{}",
+            hash(&request)
+        ))
+    }
+}
+
+/// The parameters of an `Authorization` header.
+struct Credentials(Vec<(String, String)>);
+
+impl Credentials {
+    /// The parameters, if each of them is there once.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let line = std::str::from_utf8(headers.get(AUTHORIZATION)?.as_bytes()).ok()?;
+        let (scheme, mut rest) = line.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("digest") {
+            return None;
+        }
+        let mut all = Self(Vec::new());
+        while !rest.trim_start_matches([' ', ',', '\t']).is_empty() {
+            let (name, after) = rest.trim_start_matches([' ', ',', '\t']).split_once('=')?;
+            let (value, after) = value(after.trim_start())?;
+            let name = name.trim().to_ascii_lowercase();
+            if all.get(&name).is_some() {
+                return None;
+            }
+            all.0.push((name, value));
+            rest = after;
+        }
+        Some(all)
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(other, _)| other == name)?;
+        Some(value)
+    }
+}
+
+/// A token or quoted text, and what follows it.
+fn value(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
+        return Some((text[..end].to_owned(), &text[end..]));
+    };
+    let (mut value, mut characters) = (String::new(), quoted.char_indices());
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, &quoted[at + 1..])),
+            '\\' => value.push(characters.next()?.1),
+            _ => value.push(character),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::inspect::vocabulary::tests::{client, expect_bad, member};
+    use crate::testing::TestResponse;
+
+    const PATH: &str = "/digest-auth/auth/ada/secret";
+
+    fn challenge(response: &TestResponse, name: &str) -> String {
+        let header = response
+            .header("www-authenticate")
+            .expect("it is a challenge");
+        let headers = [(AUTHORIZATION, header.parse().expect("it is valid"))];
+        let challenge = Credentials::of(&headers.into_iter().collect());
+        let challenge = challenge.expect("the challenge is well-formed");
+        challenge.get(name).unwrap_or_default().to_owned()
+    }
+
+    /// A client's header for a challenge.
+    fn authorization(path: &str, algorithm: Algorithm, qop: &str, nonce: &str, nc: u32) -> String {
+        let hash = |text: &str| (algorithm.hash)(text.as_bytes());
+        let mut secret = hash("ada:httpool:secret");
+        if algorithm.is_session {
+            secret = hash(&format!("{secret}:{nonce}:c"));
+        }
+        let body = if qop == "auth-int" {
+            format!(":{}", hash(""))
+        } else {
+            String::new()
+        };
+        let request = hash(&format!("GET:{path}{body}"));
+        let response = hash(&format!("{secret}:{nonce}:{nc:08x}:c:{qop}:{request}"));
+        format!(
+            "Digest username=\"ada\", realm=\"httpool\", nonce=\"{nonce}\", uri=\"{path}\", \
+             algorithm={}, response=\"{response}\", qop={qop},nc={nc:08x} , cnonce=\"c\"",
+            algorithm.name
+        )
+    }
+
+    fn send(path: &str, authorization: &str) -> TestResponse {
+        client()
+            .get(path)
+            .header("authorization", authorization)
+            .send()
+    }
+
+    #[test]
+    fn challenge_is_answered_in_every_algorithm() {
+        for algorithm in ALGORITHMS {
+            for qop in ["auth", "auth-int"] {
+                let path = format!("/digest-auth/{qop}/ada/secret/{}?a=b%20c", algorithm.name);
+                let first = client().get(&path).send();
+                assert_eq!(first.status(), 401);
+                assert_eq!(challenge(&first, "algorithm"), algorithm.name);
+                assert_eq!(challenge(&first, "qop"), qop);
+                let nonce = challenge(&first, "nonce");
+                for nc in [1, 2] {
+                    let response = send(&path, &authorization(&path, algorithm, qop, &nonce, nc));
+                    assert_eq!(response.status(), 200, "{path}: {response:?}");
+                    assert_eq!(member(&response, "/user"), "ada");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn stale_nonce_is_told_from_a_wrong_password() {
+        let path = &format!("{PATH}/MD5/1");
+        let nonce = challenge(&client().get(path).send(), "nonce");
+        assert_eq!(
+            send(path, &authorization(path, ALGORITHMS[0], "auth", &nonce, 1)).status(),
+            200
+        );
+        for (nonce, nc) in [(&*nonce, 2), ("of another process", 1)] {
+            let response = send(path, &authorization(path, ALGORITHMS[0], "auth", nonce, nc));
+            assert_eq!(response.status(), 401);
+            assert_eq!(challenge(&response, "stale"), "true");
+        }
+        let wrong = authorization(path, ALGORITHMS[0], "auth", &nonce, 1).replace("ada", "eve");
+        let response = send(path, &wrong);
+        assert_eq!(
+            (response.status().as_u16(), challenge(&response, "stale")),
+            (401, String::new())
+        );
+    }
+
+    #[test]
+    fn credentials_of_another_request_are_refused() {
+        let nonce = challenge(&client().get(PATH).send(), "nonce");
+        let valid = authorization(PATH, ALGORITHMS[0], "auth", &nonce, 1);
+        assert_eq!(send(PATH, &valid).status(), 200);
+        assert_eq!(send(&format!("{PATH}?a"), &valid).status(), 400);
+        for wrong in [
+            valid.replace("Digest", "Basic"),
+            valid.replace("qop=auth,", "qop=auth-int,"),
+            valid.replace("qop=auth,", ""),
+            valid.replace("nc=00000001", "nc=00000000"),
+            valid.replace("nc=00000001", "nc=1"),
+            valid.replace("cnonce=\"c\"", "cnonce=\"\""),
+            valid.replace("cnonce=\"c\"", "cnonce=\"c"),
+            valid.replace("httpool", "other"),
+            valid.replace("MD5", "SHA-256"),
+            format!("{valid}, qop=auth"),
+            "Digest".to_owned(),
+            "Digest ,".to_owned(),
+        ] {
+            assert_eq!(send(PATH, &wrong).status(), 401, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hostile_paths_are_rejected() {
+        expect_bad(&[
+            "/digest-auth/none/a/b",
+            "/digest-auth/auth/a%3Ab/c",
+            "/digest-auth/auth/a%0D%0Ab/c",
+            "/digest-auth/auth/a/b%00",
+            "/digest-auth/auth/a/b/CRC",
+            "/digest-auth/auth/a/b/MD5/0",
+            "/digest-auth/auth/a/b/MD5/-1",
+            "/digest-auth/auth/a/b/MD5/99999999999",
+        ]);
+    }
+}

@@ -1,0 +1,111 @@
+//! The page at `/`, which lists all paths.
+
+use http::HeaderMap;
+use http::header::CONTENT_SECURITY_POLICY;
+
+use super::table::{Entry, Shared, Table};
+use crate::message::headers::media_type::preferred;
+use crate::message::problem::html_page::{HtmlPage, POLICY};
+use crate::message::{Html, IntoResponse, Response};
+use crate::web::Router;
+
+/// Adds the page to the paths of the table.
+pub(super) fn add(table: Table) -> Router<Shared> {
+    let (router, mut entries) = table.into_parts();
+    entries.push(Entry {
+        method: "any",
+        path: "/anything",
+        what: "your request as it came, on this and every other path",
+    });
+    let (page, list) = (page(&entries), list(&entries));
+    router.get("/", move |headers: HeaderMap| {
+        respond(&headers, page.clone(), list.clone())
+    })
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Page,
+    Text,
+}
+
+fn respond(headers: &HeaderMap, page: String, list: String) -> Response {
+    let formats: [(Format, &[&str]); 2] = [
+        (Format::Text, &["text/plain"]),
+        (Format::Page, &["text/html"]),
+    ];
+    match preferred(headers, &formats) {
+        Some(Format::Page) => {
+            let mut response = Html(page).into_response();
+            response
+                .headers_mut()
+                .insert(CONTENT_SECURITY_POLICY, POLICY);
+            response
+        }
+        Some(Format::Text) | None => list.into_response(),
+    }
+}
+
+fn page(entries: &[Entry]) -> String {
+    let mut page = HtmlPage::new("httpool");
+    page.markup("<h1>httpool --inspect</h1>\n<table>\n<tr><th>path<th>response<th>method\n");
+    for entry in entries {
+        page.markup("<tr><td>");
+        // A path with parameters is no link.
+        if entry.path.contains('{') || !matches!(entry.method, "GET" | "any") {
+            page.text(entry.path);
+        } else {
+            page.markup("<a href=\"");
+            page.text(entry.path);
+            page.markup("\">");
+            page.text(entry.path);
+            page.markup("</a>");
+        }
+        page.markup("<td>");
+        page.text(entry.what);
+        page.markup("<td>");
+        page.text(entry.method);
+        page.markup("\n");
+    }
+    page.markup("</table>\n");
+    page.finish()
+}
+
+fn list(entries: &[Entry]) -> String {
+    let width = entries.iter().map(|entry| entry.path.len()).max();
+    let width = width.unwrap_or_default();
+    let line =
+        |entry: &Entry| format!("{:6} {:width$}  {}\n", entry.method, entry.path, entry.what);
+    entries.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{client, get};
+
+    #[test]
+    fn all_paths_are_listed() {
+        let list = get("/");
+        assert_eq!(
+            list.header("content-type"),
+            Some("text/plain; charset=utf-8")
+        );
+        let page = client()
+            .get("/")
+            .header("accept", "text/html,*/*;q=0.8")
+            .send();
+        assert_eq!(
+            page.header("content-type"),
+            Some("text/html; charset=utf-8")
+        );
+        let policy = page
+            .header("content-security-policy")
+            .expect("it has a policy");
+        assert!(policy.contains("default-src 'none'"), "{policy}");
+        for path in ["/get", "/status/{codes}", "/delay/{seconds}", "/anything"] {
+            assert!(list.text().contains(&format!(" {path} ")), "{path}");
+            assert!(page.text().contains(path), "{path}");
+        }
+        assert!(page.text().contains("<a href=\"/get\">/get</a>"));
+    }
+}
