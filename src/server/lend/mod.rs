@@ -12,9 +12,9 @@ use std::sync::Arc;
 use log::error;
 
 use super::ServerState;
-use super::guarded;
 use super::poller::lending::{Lent, Posted};
 use super::poller::{Events, Token};
+use super::state::guarded;
 use super::task::Task;
 use crate::connection::call::{Call, Reply};
 use crate::connection::{
