@@ -307,8 +307,9 @@ impl Later {
 
     /// Returns how the wait has ended, if it has. It returns this once.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Resolution> {
+        let is_late = (self.limit.as_ref()).is_some_and(|limit| limit.at <= now);
         match &mut self.source {
-            Source::Responder(receiver) => match receiver.take() {
+            Source::Responder(receiver) => match receiver.take_or_refuse(is_late) {
                 Received::Response(response) => return Some(Resolution::Response(response)),
                 Received::Abandoned => return Some(Resolution::Abandoned),
                 Received::Nothing => {}

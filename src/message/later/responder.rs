@@ -70,6 +70,8 @@ enum Progress {
     Responded(Box<Response>),
     /// The responder was dropped.
     Abandoned,
+    /// The deadline has passed, and the functions for a cancelled response have not been called.
+    Late,
     /// The receiver was dropped, or has received.
     Closed,
 }
@@ -89,9 +91,12 @@ pub(super) fn channel() -> (Responder, Receiver) {
 impl Responder {
     /// Gives the response. The server sends it soon. It may be another [`Later`](super::Later).
     ///
+    /// If this succeeds, the server sends this response and none for the deadline, even if both happen
+    /// at the same time. The client may still leave before it has received all of it.
+    ///
     /// # Errors
     ///
-    /// If the client has left or the deadline has passed. A client that has only finished sending may
+    /// If the client has left, or the deadline has passed and the server has noticed it. A client that has only finished sending may
     /// still read, so the response is sent although the responder [is cancelled](Self::is_cancelled).
     pub fn respond(self, response: impl IntoResponse) -> Result<(), Cancelled> {
         let response = Box::new(response.into_response());
@@ -167,11 +172,18 @@ impl Receiver {
         self.0.lock().waker = Some(waker);
     }
 
-    /// Takes the response if it is there.
-    pub(super) fn take(&mut self) -> Received {
+    /// Takes the response if it is there. If it is not and `is_late`, it is refused from now on. The
+    /// functions for a cancelled response then run when the receiver is dropped: this may be called on a
+    /// thread that runs no code of the program.
+    pub(super) fn take_or_refuse(&mut self, is_late: bool) -> Received {
         let mut state = self.0.lock();
         match state.progress {
-            Progress::Waiting | Progress::Closed => return Received::Nothing,
+            Progress::Waiting if is_late => {
+                state.progress = Progress::Late;
+                state.is_cancelled = true;
+                return Received::Nothing;
+            }
+            Progress::Waiting | Progress::Late | Progress::Closed => return Received::Nothing,
             Progress::Responded(_) | Progress::Abandoned => {}
         }
         match mem::replace(&mut state.progress, Progress::Closed) {
@@ -203,7 +215,7 @@ impl Drop for Receiver {
         drop(state);
         drop(waker);
         match last {
-            Progress::Waiting => self.cancel(),
+            Progress::Waiting | Progress::Late => self.cancel(),
             // It is the program's, and may panic.
             Progress::Responded(response) => {
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(response)));

@@ -1,5 +1,6 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use http::HeaderValue;
 use http::header::{CONTENT_TYPE, SERVER, SET_COOKIE, VARY};
@@ -166,6 +167,40 @@ fn deadline_ends_the_wait() {
     let (_responder, mut later) = Later::new();
     let after = Instant::now() + RESPONSE_DEADLINE;
     assert!(later.poll(after).is_some());
+}
+
+#[test]
+fn response_after_the_deadline_was_noticed_is_refused() {
+    let calls = Arc::new(Counter::default());
+    let (responder, later) = Later::new();
+    let mut later = later.deadline(Duration::ZERO);
+    let cancelled = calls.clone();
+    responder.on_cancel(move || cancelled.wake());
+    assert!(matches!(
+        later.poll(Instant::now()),
+        Some(Resolution::Late(None))
+    ));
+    assert!(responder.is_cancelled());
+    assert_eq!(calls.count(), 0, "a worker calls it");
+    let cancelled = responder.respond("hello").expect_err("it is too late");
+    assert_eq!(text(&cancelled.into_inner()), "hello");
+    drop(later);
+    assert_eq!(calls.count(), 1);
+}
+
+/// Exactly the responses are sent for which the responder had success.
+#[test]
+fn response_and_deadline_race() {
+    for _ in 0..1000 {
+        let (responder, later) = Later::new();
+        let mut later = later.deadline(Duration::ZERO);
+        let responding = thread::spawn(move || responder.respond("hello").is_ok());
+        thread::yield_now();
+        let resolution = later.poll(Instant::now());
+        let is_sent = matches!(resolution, Some(Resolution::Response(_)));
+        let has_succeeded = responding.join().expect("the responder does not panic");
+        assert_eq!(is_sent, has_succeeded, "{resolution:?}");
+    }
 }
 
 #[test]
