@@ -42,6 +42,9 @@ pub(super) trait ReceivedRequest {
 
     /// The request line, for the log.
     fn request_line(&self) -> Cow<'_, str>;
+
+    /// The reason for a rejection, with the place of the error where there is one.
+    fn explain(&self, error: RequestError) -> Cow<'static, str>;
 }
 
 /// One request with its response. The same steps serve every protocol: [`begin`](Self::begin), a
@@ -54,6 +57,8 @@ pub(super) struct Transaction {
     id: Option<HeaderValue>,
     outcome: Outcome,
     call: HandlerCall,
+    /// Why the handler could not read the body.
+    body_failure: Option<RequestError>,
     handler_time: Option<Duration>,
 }
 
@@ -109,6 +114,7 @@ impl Transaction {
                 .then(|| request_id::ensure(request.headers_mut())),
             outcome: Outcome::Handled,
             call: HandlerCall::Pending,
+            body_failure: None,
             handler_time: None,
         }
     }
@@ -118,10 +124,27 @@ impl Transaction {
         self.received = bytes;
     }
 
-    /// Whether the handler has taken a failure to read the body for its own, so that the client gets
-    /// the real reason instead of this response.
-    pub(super) fn hides_failure(&self, response: &Response) -> bool {
-        response.status().is_server_error() && self.outcome == Outcome::Handled
+    /// Notes that the client has not sent the body that the handler has begun to read.
+    pub(super) fn note_body_failure(&mut self, error: RequestError) {
+        self.body_failure = Some(error);
+    }
+
+    /// Replaces the handler's response to a body that could not be read, if the handler takes the failure
+    /// for its own: the client gets the real reason (RFC 9110 section 15.5).
+    pub(super) fn reveal_body_failure(
+        &mut self,
+        response: Response,
+        received: &impl ReceivedRequest,
+        service: &Service,
+    ) -> Response {
+        match self.body_failure {
+            Some(error)
+                if response.status().is_server_error() && self.outcome == Outcome::Handled =>
+            {
+                self.reject(error, received.explain(error), received, service)
+            }
+            _ => response,
+        }
     }
 
     /// Calls the handler. A panic becomes a 500.
@@ -191,7 +214,11 @@ impl Transaction {
             *time += waited;
         }
         match resolution {
-            Resolution::Response(response) | Resolution::Late(Some(response)) => {
+            Resolution::Response(response) => {
+                let response = self.run_layers(later, *response, received, service);
+                self.reveal_body_failure(response, received, service)
+            }
+            Resolution::Late(Some(response)) => {
                 self.run_layers(later, *response, received, service)
             }
             Resolution::Late(None) => {

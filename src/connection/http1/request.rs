@@ -26,13 +26,6 @@ impl WorkerBuffers {
     }
 }
 
-impl BufferedRequest<'_> {
-    /// The reason for the rejection, with the place of the error where there is one.
-    pub(super) fn explain(&self, error: RequestError) -> Cow<'static, str> {
-        self.buffer.explain(error, self.unread, &self.limits)
-    }
-}
-
 impl ReceivedRequest for BufferedRequest<'_> {
     fn request(&self) -> &Request {
         &self.buffer.request
@@ -52,5 +45,9 @@ impl ReceivedRequest for BufferedRequest<'_> {
 
     fn request_line(&self) -> Cow<'_, str> {
         self.buffer.request_line()
+    }
+
+    fn explain(&self, error: RequestError) -> Cow<'static, str> {
+        self.buffer.explain(error, self.unread, &self.limits)
     }
 }

@@ -14,7 +14,7 @@ use crate::connection::close::CloseMode;
 use crate::connection::connection_io::{ConnectionIo, Readiness};
 use crate::connection::polled_writer::PolledWriter;
 use crate::connection::state::State;
-use crate::connection::transaction::{Sent, Transaction};
+use crate::connection::transaction::{ReceivedRequest as _, Sent, Transaction};
 use crate::connection::{Phase, Service, WorkerBuffers};
 use crate::http1::{self, CONTINUE, Content, Ending, Expectation, Limits, Persistence};
 use crate::message::body::{self, BodySource, Reader, Withheld};

@@ -156,12 +156,10 @@ impl HandlerCall {
                 if body.is_aborted {
                     return StreamReply::Failed { stream };
                 }
-                if let Some(error) = body.error
-                    && transaction.hides_failure(&response)
-                {
-                    let detail = buffers.http2_request.explain(error);
+                if let Some(error) = body.error {
                     let received = buffers.received_http2();
-                    response = transaction.reject(error, detail, &received, service);
+                    transaction.note_body_failure(error);
+                    response = transaction.reveal_body_failure(response, &received, service);
                 }
                 response
             }

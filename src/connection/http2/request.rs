@@ -53,6 +53,10 @@ impl ReceivedRequest for BufferedRequest<'_> {
     fn request_line(&self) -> Cow<'_, str> {
         self.0.request_line()
     }
+
+    fn explain(&self, error: RequestError) -> Cow<'static, str> {
+        self.0.explain(error)
+    }
 }
 
 impl Http2 {

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use httpool::http::StatusCode;
 use httpool::http2::ErrorCode;
 use httpool::{IntoResponse, Later, Layered, Next, Request, Upgrade};
 
@@ -53,6 +54,35 @@ fn upgrade_may_come_later() {
          Content-Length: 5\r\n\r\n",
     );
     desk.next().respond(upgrade()).expect("the client waits");
+    client.expect_status(500);
+}
+
+/// A program takes the failure for its own, so the client gets the real reason.
+#[test]
+fn failed_body_is_not_an_error_of_the_server() {
+    let (desk, handler) = Desk::new();
+    let server = Transport::Tcp.spawn(|builder| builder.body_timeout(SOON), handler);
+    let respond = |status: StatusCode| desk.next().respond(status).expect("the client waits");
+    for (given, expected) in [
+        (StatusCode::INTERNAL_SERVER_ERROR, 408),
+        (StatusCode::SERVICE_UNAVAILABLE, 408),
+        (StatusCode::ACCEPTED, 202),
+        (StatusCode::CONFLICT, 409),
+    ] {
+        let mut client = server.connect();
+        client.send(request::post_head("/read", 6)).send("a b");
+        respond(given);
+        assert!(client.expect_status(expected).announces_close());
+        let mut client = Http2Client::connect(&server);
+        let stream = client.open_post("/read");
+        client.data(stream, "a b", 0);
+        respond(given);
+        client.expect_status(stream, expected);
+    }
+    // This one is the server's own error.
+    let mut client = server.connect();
+    client.send(request::post_head("/read", 6)).send("a b");
+    drop(desk.next());
     client.expect_status(500);
 }
 

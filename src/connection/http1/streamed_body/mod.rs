@@ -19,7 +19,6 @@ use crate::connection::config::Config;
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::deadlines::part_deadline;
 use crate::connection::phase::PhaseCell;
-use crate::connection::transaction::Transaction;
 use crate::connection::{CloseReason, DriveResult, Phase, Service, WakeReason, WorkerBuffers};
 use crate::http1::{BodyDecoder, CONTINUE, Expectation, Input, Persistence};
 use crate::message::body::{self, BodySource};
@@ -118,7 +117,9 @@ impl Http1 {
             match state.failure {
                 None => state.discard_rest(),
                 Some(Failure::Rejected(error)) => {
-                    transaction.replace_failure(&mut response, error, buffers, service);
+                    let received = buffers.received(service);
+                    transaction.note_body_failure(error);
+                    response = transaction.reveal_body_failure(response, &received, service);
                 }
                 Some(_) => {}
             }
@@ -134,23 +135,6 @@ impl Http1 {
         })?;
         let is_aborted = failure == Some(Failure::Stopped) && service.phase.get() >= Phase::Forced;
         Ok(is_aborted.then_some(DriveResult::Close(CloseReason::Forced)))
-    }
-}
-
-impl Transaction {
-    /// Replaces the handler's response to a body that could not be read, if the handler takes the
-    /// failure for its own: the client gets the real reason.
-    fn replace_failure(
-        &mut self,
-        response: &mut Response,
-        error: RequestError,
-        buffers: &mut WorkerBuffers,
-        service: &Service,
-    ) {
-        if self.hides_failure(response) {
-            let received = buffers.received(service);
-            *response = self.reject(error, received.explain(error), &received, service);
-        }
     }
 }
 
