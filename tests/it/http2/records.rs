@@ -1,36 +1,14 @@
-use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use httpool::services::{AccessFormat, AccessLog};
 use httpool::{Observer, Outcome, Request, RequestRecord};
 
 use crate::support::http2::{END_STREAM, Http2Client, request_fields};
-use crate::support::{Gate, TestServer, describe, eventually};
-
-/// Keeps what is written.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Shared {
-    pub(super) fn text(&self) -> String {
-        let bytes = self.0.lock().expect("no thread panicked").clone();
-        String::from_utf8(bytes).expect("a log is text")
-    }
-}
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no thread panicked").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::support::{Gate, LogOutput, TestServer, describe, eventually};
 
 #[test]
 fn access_log_has_a_line_for_each_stream() {
-    let output = Shared::default();
+    let output = LogOutput::default();
     let log = AccessLog::start(AccessFormat::Combined, output.clone()).expect("it starts");
     let server = TestServer::spawn(
         |builder| builder.max_header_size(1024).observer(log.lines()),

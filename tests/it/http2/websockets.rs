@@ -9,11 +9,11 @@ use httpool::services::{AccessFormat, AccessLog};
 use httpool::websocket::{Close, Message, Options, WebSocket, WebSocketHandler, WebSocketSender};
 use httpool::{Builder, Handler, IntoResponse, Request, Response};
 
-use super::records::Shared;
 use crate::support::http2::{END_STREAM, Http2Client, setting};
 use crate::support::request::Field;
 use crate::support::{
-    Gate, HUGE, NEVER, SOON, TIMEOUT, TestServer, Transport, eventually, over_every_transport,
+    Gate, HUGE, LogOutput, NEVER, SOON, TIMEOUT, TestServer, Transport, eventually,
+    over_every_transport,
 };
 use crate::websocket::{BINARY, CLOSE, FINAL, PING, PONG, TEXT, close, frame};
 
@@ -392,7 +392,7 @@ fn silent_clients_are_pinged() {
 
 #[test]
 fn access_log_has_the_opening_once() {
-    let output = Shared::default();
+    let output = LogOutput::default();
     let log = AccessLog::start(AccessFormat::Combined, output.clone()).expect("it starts");
     let server = TestServer::spawn(|builder| builder.observer(log.lines()), handler(echo));
     let mut client = Http2Client::connect(&server);

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use httpool::http::StatusCode;
 use httpool::http2::ErrorCode;
+use httpool::services::{AccessFormat, AccessLog};
 use httpool::{Observer, Outcome, RequestRecord};
 
 use super::Desk;
-use crate::support::{BoundServer, Http2Client, eventually, log_lines, request};
+use crate::support::{BoundServer, Http2Client, LogOutput, eventually, log_lines, request};
 
 /// The status and the outcome of each request.
 #[derive(Default)]
@@ -94,6 +95,40 @@ fn observers_see_cancelled_streams() {
             (line("/lost"), 499, Outcome::Cancelled),
         ]
     );
+}
+
+#[test]
+fn cancelled_request_has_a_line_in_the_access_log() {
+    for format in [AccessFormat::Combined, AccessFormat::Json] {
+        let output = LogOutput::default();
+        let log = AccessLog::start(format, output.clone()).expect("it starts");
+        let (desk, handler) = Desk::new();
+        let server = BoundServer::new(|builder| builder.observer(log.lines())).run(handler);
+        let mut client = server.connect();
+        client.get("/gone");
+        let first = desk.next();
+        client.reset();
+        let mut client = Http2Client::connect(&server);
+        let stream = client.get("/reset");
+        let second = desk.next();
+        client.reset(stream, ErrorCode::Cancel);
+        for responder in [first, second] {
+            eventually("the request is cancelled", || responder.is_cancelled());
+        }
+        server.shut_down();
+        log.finish();
+        let text = output.text();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        for (target, version) in [("/gone", "HTTP/1.1"), ("/reset", "HTTP/2.0")] {
+            let line = text.lines().find(|line| line.contains(target));
+            let line = line.expect("each request has a line");
+            let parts = match format {
+                AccessFormat::Json => vec!["\"status\":499", "\"outcome\":\"cancelled\"", version],
+                _ => vec![" 499 0 ", version],
+            };
+            assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+        }
+    }
 }
 
 #[test]
