@@ -2,6 +2,7 @@
 mod compressed;
 /// How responses end that are not complete, and what their senders learn.
 mod ends;
+mod limits;
 
 use std::io::Read;
 use std::thread;
