@@ -288,6 +288,44 @@ fn closed_broadcast_ends_its_streams_on_drain(transport: Transport) {
 }
 
 #[test]
+fn drain_ends_a_thousand_streams_in_order() {
+    let news = Broadcast::new();
+    let server = TestServer::spawn(|builder| builder.workers(2), serving(&news));
+    let mut clients: Vec<_> = (0..1000).map(|_| listen(&server, LISTEN)).collect();
+    let streams = news.clone();
+    server.handle().on_shutdown(move || streams.close());
+    server.handle().shutdown();
+    for client in &mut clients {
+        assert_eq!(client.read_rest(), (b"0\r\n\r\n".to_vec(), End::Closed));
+    }
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.aborted), (1000, 0));
+    assert_eq!((news.listeners(), news.dropped()), (0, 0));
+}
+
+/// Half of them by a reset, the others as programs that end.
+#[test]
+fn thousand_listeners_leave_at_once() {
+    let news = Broadcast::new();
+    let server = TestServer::spawn(|builder| builder.workers(2), serving(&news));
+    for _ in 0..2 {
+        let clients: Vec<_> = (0..1000).map(|_| listen(&server, LISTEN)).collect();
+        expect_listeners(&news, 1000);
+        for (index, client) in clients.into_iter().enumerate() {
+            match index % 2 {
+                0 => client.reset(),
+                _ => drop(client),
+            }
+        }
+        expect_listeners(&news, 0);
+        server.expect_open(0);
+        let snapshot = server.handle().snapshot();
+        assert_eq!((snapshot.busy, snapshot.buffered), (0, 0));
+        server.expect_serving();
+    }
+}
+
+#[test]
 fn open_broadcast_is_aborted_at_the_drain_deadline() {
     let news = Broadcast::new();
     let server = TestServer::spawn(|builder| builder.drain_timeout(SOON), serving(&news));

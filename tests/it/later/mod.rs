@@ -250,6 +250,33 @@ fn drain_aborts_at_its_deadline(transport: Transport) {
 }
 
 #[test]
+fn drain_completes_a_thousand_requests_that_wait() {
+    const EACH: usize = 500;
+    let (desk, handler) = Desk::new();
+    let server = TestServer::spawn(|builder| builder.workers(2), handler);
+    let ask = |target| {
+        let mut client = server.connect();
+        client.get(target);
+        client
+    };
+    let mut asking: Vec<_> = (0..EACH).map(|_| ask("/")).collect();
+    let mut delayed: Vec<_> = (0..EACH).map(|_| ask("/after")).collect();
+    let responders: Vec<_> = (0..EACH).map(|_| desk.next()).collect();
+    server.begin_drain();
+    for responder in responders {
+        responder.respond("hello").expect("the client waits");
+    }
+    for (clients, body) in [(&mut asking, "hello"), (&mut delayed, "after")] {
+        for client in clients {
+            client.expect_body(body);
+            client.expect_closed();
+        }
+    }
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.aborted), (2 * EACH as u64, 0));
+}
+
+#[test]
 fn finished_client_is_cancelled_and_gets_its_response() {
     let (server, desk) = serve(Transport::Tcp);
     let mut client = server.connect();
