@@ -1,7 +1,15 @@
 //! Timers that wake connections, more precisely than the check of deadlines does.
 //!
-//! The acceptor waits until the earliest of them. A timer that becomes the earliest wakes the acceptor,
-//! so none is late because it was set while the acceptor slept.
+//! The acceptor waits until the earliest of them, in a drain too. A timer that becomes the earliest wakes
+//! the acceptor, so none is late because it was set while the acceptor slept.
+//!
+//! A timer is never early, and one is late by
+//!
+//! * less than a millisecond, because times are rounded up to full ones;
+//! * the rest of a round of the acceptor: it accepts at most 64 connections of each listener, checks the
+//!   deadlines and may shed 256 requests, which takes a few milliseconds in all.
+//!
+//! What it wakes then waits for a worker and a core.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

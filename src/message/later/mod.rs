@@ -135,8 +135,13 @@ impl Later {
         (responder, later.deadline(RESPONSE_DEADLINE))
     }
 
-    /// Creates a response that is sent after this delay, by the server's own timer, with a precision of
-    /// ten milliseconds. It has no deadline unless you set one. An HTTP/1.1 client that closes its
+    /// Creates a response that is sent after this delay, by the server's own timer. It has no deadline
+    /// unless you set one.
+    ///
+    /// It is never early, and at most ten milliseconds late (mostly one or two) while a worker and a core
+    /// are free. Otherwise it waits for them: on a busy machine as long as any thread, and while all
+    /// workers are in handlers until one returns. Many that are due at the same moment are sent one after
+    /// another. An HTTP/1.1 client that closes its
     /// connection in the usual way, without a reset, may still read, so its connection is kept until the
     /// response is due.
     ///

@@ -96,7 +96,9 @@ impl Acceptor {
             if now >= deadline {
                 break;
             }
-            self.wait(false, Some(tick.min(deadline - now)))?;
+            let timer = shared.timers.until_next(now);
+            let wait = tick.min(deadline - now);
+            self.wait(false, Some(timer.map_or(wait, |timer| timer.min(wait))))?;
             self.close_listeners(now < handshakes_until);
             self.check_deadlines(DRAIN_TICK);
             self.tick();
