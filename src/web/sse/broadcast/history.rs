@@ -81,6 +81,11 @@ impl History {
         }
     }
 
+    /// The number of the next event for a listener whose last event has this id, if it has had one.
+    pub(super) fn position(&self, last_event_id: Option<&str>) -> u64 {
+        last_event_id.map_or_else(|| self.end(), |id| self.position_after(id))
+    }
+
     /// Returns the position behind the event with this id; the position of the oldest event if there
     /// is none.
     pub(super) fn position_after(&self, id: &str) -> u64 {

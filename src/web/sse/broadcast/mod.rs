@@ -12,6 +12,8 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use http::StatusCode;
+
 use self::history::{Following, History};
 use self::listeners::Listeners;
 use super::{Event, Events};
@@ -111,6 +113,20 @@ impl Broadcast {
     /// The bytes of all events that [`new`](Self::new) keeps.
     pub const MAX_BYTES: usize = 1024 * 1024;
 
+    /// The id to [subscribe](Self::subscribe) with for the whole history. Pages that connect for the first
+    /// time have no id of their own:
+    ///
+    /// ```
+    /// use httpool::http::HeaderMap;
+    /// use httpool::sse::{Broadcast, Events, last_event_id};
+    ///
+    /// fn listen(news: &Broadcast, request: &HeaderMap) -> Events {
+    ///     news.subscribe(last_event_id(request).or(Broadcast::FROM_START))
+    /// }
+    /// # listen(&Broadcast::new(), &HeaderMap::new());
+    /// ```
+    pub const FROM_START: Option<&'static str> = Some("");
+
     /// Creates a broadcast that keeps [`MAX_EVENTS`](Self::MAX_EVENTS) in
     /// [`MAX_BYTES`](Self::MAX_BYTES).
     #[must_use]
@@ -169,9 +185,10 @@ impl Broadcast {
     ///   kept any more, or from another broadcast, for example before a restart. Events between it and
     ///   the history are lost.
     ///
-    /// To send the whole history to a new listener, pass an empty id. The stream of a closed broadcast
-    /// ends behind the history. A browser that has received a stream's end reconnects some seconds
-    /// later; a response with the status 204 stops it.
+    /// To send the whole history to a new listener, pass [`FROM_START`](Self::FROM_START). The stream of
+    /// a closed broadcast ends behind the history. A browser that has received a stream's end reconnects
+    /// some seconds later, unless the response is that of
+    /// [`subscribe_or_end`](Self::subscribe_or_end).
     ///
     /// ```
     /// use httpool::Request;
@@ -187,11 +204,47 @@ impl Broadcast {
     /// assert_eq!(client.get("/").send().text(), "id: 3\ndata: news\n\n");
     /// ```
     pub fn subscribe(&self, last_event_id: Option<&str>) -> Events {
-        let mut state = self.lock();
-        let position = match last_event_id {
-            Some(id) => state.history.position_after(id),
-            None => state.history.end(),
-        };
+        let state = self.lock();
+        let position = state.history.position(last_event_id);
+        self.listen(state, position)
+    }
+
+    /// Adds a listener as [`subscribe`](Self::subscribe) does, unless it has received everything: the
+    /// broadcast is closed, and no event follows. Then the response is `204 No Content`, after which a
+    /// browser does not reconnect (HTML Standard, section 9.2.3).
+    ///
+    /// So a feed that is complete, as the progress of a job, ends for good. Use `subscribe` where a
+    /// broadcast is closed only because its server shuts down.
+    ///
+    /// # Errors
+    ///
+    /// 204, which the handler returns as it is.
+    ///
+    /// ```
+    /// use httpool::Request;
+    /// use httpool::sse::{Broadcast, Event, last_event_id};
+    /// use httpool::testing::Client;
+    ///
+    /// let progress = Broadcast::new();
+    /// progress.send(Event::data("done").id(1));
+    /// progress.close();
+    /// let client = Client::new(move |request: Request| {
+    ///     let id = last_event_id(request.headers()).or(Broadcast::FROM_START);
+    ///     progress.subscribe_or_end(id)
+    /// });
+    /// assert_eq!(client.get("/").send().text(), "id: 1\ndata: done\n\n");
+    /// assert_eq!(client.get("/").header("last-event-id", "1").send().status(), 204);
+    /// ```
+    pub fn subscribe_or_end(&self, last_event_id: Option<&str>) -> Result<Events, StatusCode> {
+        let state = self.lock();
+        let position = state.history.position(last_event_id);
+        match state.is_closed && position == state.history.end() {
+            true => Err(StatusCode::NO_CONTENT),
+            false => Ok(self.listen(state, position)),
+        }
+    }
+
+    fn listen(&self, mut state: MutexGuard<'_, State>, position: u64) -> Events {
         let slot = state.listeners.add();
         drop(state);
         Events::polled(Listener {

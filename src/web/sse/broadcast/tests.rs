@@ -198,6 +198,29 @@ fn crowd_of_listeners_leaves_at_once() {
 }
 
 #[test]
+fn listener_that_has_everything_of_a_closed_broadcast_is_stopped() {
+    let news = Broadcast::with_history(2, usize::MAX);
+    (1..=3).for_each(|id| news.send(number(id)));
+    let status = |id: Option<&str>| {
+        let response = news.subscribe_or_end(id).into_response();
+        response.status().as_u16()
+    };
+    assert_eq!((status(Some("3")), status(None)), (200, 200), "it is open");
+    news.close();
+    assert_eq!((status(Some("3")), status(None)), (204, 204));
+    for id in [Some("2"), Some("1"), Some("unknown"), Broadcast::FROM_START] {
+        assert_eq!(status(id), 200, "{id:?}");
+    }
+    assert_eq!(news.listeners(), 0);
+    let nothing = Broadcast::new();
+    nothing.close();
+    let response = nothing
+        .subscribe_or_end(Broadcast::FROM_START)
+        .into_response();
+    assert_eq!(response.status(), 204);
+}
+
+#[test]
 fn each_listener_receives_each_event_in_order() {
     const EVENTS: u64 = 2000;
     let news = Broadcast::with_history(2 * EVENTS as usize, usize::MAX);
