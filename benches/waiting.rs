@@ -8,6 +8,9 @@
 //!   the server's memory and processor time for each, and how late they are.
 //! * `sockets`: the same as the first part of `events` for WebSockets, and the times of ordinary
 //!   requests beside idle ones, and before they open.
+//! * `leaving`: how long it takes until nothing remains of clients that all leave at once, and how long a
+//!   shutdown takes while all of them wait. It fails if descriptors, threads, memory or the server's
+//!   counts do not return to their start, or a client sees no orderly end.
 //!
 //! ```sh
 //! cargo bench --bench waiting -- [PART]... [--json] [--rounds=N] [--peer=NAME=PROGRAM]...
@@ -28,6 +31,8 @@ mod events;
 mod fixed_rate;
 #[path = "waiting/handler.rs"]
 mod handler;
+#[path = "waiting/leaving.rs"]
+mod leaving;
 #[path = "waiting/listeners.rs"]
 mod listeners;
 mod serving;
@@ -103,7 +108,7 @@ impl Arguments {
 }
 
 fn main() {
-    serving::serve_if_asked_with(handler::Waiting::new);
+    serving::serve_if_asked_by(handler::Waiting::new);
     let size = if serving::is_trial() { TRIAL } else { FULL };
     let arguments = Arguments(env::args().skip(1).collect());
     let rounds = arguments.values("--rounds").next();
@@ -118,6 +123,9 @@ fn main() {
         for _ in 0..rounds {
             sockets::measure(&start(), size, arguments.is_json());
         }
+    }
+    if arguments.has_part("leaving") {
+        leaving::measure(start(), size, arguments.is_json());
     }
 }
 

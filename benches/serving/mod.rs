@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use httpool::{Handler, ListenAddr, Request, Response, Server};
+use httpool::{Handle, Handler, ListenAddr, Request, Response, Server};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -121,6 +121,11 @@ pub(crate) fn serve_if_asked() {
 
 /// The same for a server with this handler.
 pub(crate) fn serve_if_asked_with<H: Handler>(handler: impl FnOnce() -> H) {
+    serve_if_asked_by(|_| handler());
+}
+
+/// The same for a handler that controls its server.
+pub(crate) fn serve_if_asked_by<H: Handler>(handler: impl FnOnce(Handle) -> H) {
     if env::args().nth(1).as_deref() != Some(SERVE) {
         return;
     }
@@ -131,14 +136,15 @@ pub(crate) fn serve_if_asked_with<H: Handler>(handler: impl FnOnce() -> H) {
     );
     let server = settings::bind(builder, env::args().skip(2));
     println!("{}", server.local_addrs()[0]);
+    let handler = handler(server.handle());
     let handle = server.handle();
     thread::spawn(move || {
         // The server ends with the process that started it.
         let _ = io::stdin().read(&mut [0]);
         handle.shutdown_now();
     });
-    server.run(handler()).expect("the server can run");
-    std::process::exit(0);
+    let report = server.run(handler).expect("the server can run");
+    std::process::exit(i32::from(report.aborted > 0));
 }
 
 /// Whether this is a trial run of `cargo test --benches`, and not `cargo bench`.
@@ -203,7 +209,19 @@ impl Serving {
         stream
     }
 
-    /// [`CPU`] or [`MEMORY`].
+    /// Whether the server ends within this time, without an aborted request.
+    pub(crate) fn ends_within(&mut self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        loop {
+            match self.child.try_wait().expect("the server can be waited for") {
+                Some(status) => return status.success(),
+                None if Instant::now() > deadline => return false,
+                None => thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    /// [`CPU`], [`MEMORY`] or another number.
     pub(crate) fn figure(&self, path: &str) -> u64 {
         let mut stream = self.connect();
         write!(
