@@ -209,16 +209,16 @@ def _load(running: Running, scenario: Scenario, seconds: int, threads: int) -> M
     ]
     if scenario.name == "close" and accepted() - connected < 0.9 * requests:
         notes.append("does not close")
-    cpu = after.cpu - before.cpu
+    user, system = after.since(before)
     return Measurement(
         requests=requests,
         per_second=requests / figures["duration"] * 1e6,
-        user=(after.user - before.user) / requests * 1e6,
-        system=(after.system - before.system) / requests * 1e6,
+        user=user / requests * 1e6,
+        system=system / requests * 1e6,
         p50=figures.get("p50"),
         p99=figures.get("p99"),
         resident_kib=after.resident_kib,
-        foreign=max(0.0, busy - cpu - client) / took,
+        foreign=max(0.0, busy - user - system - client) / took,
         stolen=stolen / took,
         notes=notes,
     )
