@@ -1,15 +1,18 @@
 //! Runs ten minutes of all kinds of client behaviour, and checks that nothing grows.
 //!
 //! Good clients use kept and single connections, pipeline, post with lengths and in chunks, and
-//! check every response. They also wait for delayed responses and events, and speak another protocol
-//! after an upgrade. Beside them other clients are slow, send too much or invalid bytes, or leave early,
-//! some while their response waits. The bench prints the server's memory, descriptors and threads over time. It fails
-//! if a good response is wrong, if descriptors or threads do not return to their start, or if
-//! memory keeps growing.
+//! check every response. They also wait for delayed responses and events, speak another protocol
+//! after an upgrade, and send many requests at once with HTTP/2. Beside them other clients are slow,
+//! send too much or invalid bytes, or leave early, some while their response waits. The bench prints
+//! the server's memory, descriptors and threads over time. It fails if a good response is wrong, if
+//! descriptors or threads do not return to their start, or if memory keeps growing.
 //!
 //! `cargo bench --bench soak` takes ten minutes, `SOAK_SECONDS=30 cargo bench --bench soak` half a
 //! minute.
 
+mod http2;
+#[path = "soak/http2.rs"]
+mod http2_clients;
 #[path = "../tests/support/random.rs"]
 mod random;
 mod serving;
@@ -51,7 +54,7 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 type Part = fn(SocketAddr, &mut Random) -> io::Result<()>;
 
 /// Parts whose every response must be right.
-const GOOD: [(&str, Part); 8] = [
+const GOOD: [(&str, Part); 9] = [
     ("kept", kept),
     ("closed", closed),
     ("pipelined", pipelined),
@@ -60,10 +63,11 @@ const GOOD: [(&str, Part); 8] = [
     ("delayed", delayed),
     ("listening", listening),
     ("upgraded", upgraded),
+    ("multiplexed", http2_clients::multiplexed),
 ];
 
 /// Parts in which anything may fail.
-const BAD: [(&str, Part); 9] = [
+const BAD: [(&str, Part); 13] = [
     ("slow head", slow_head),
     ("slow body", slow_body),
     ("long head", long_head),
@@ -73,6 +77,10 @@ const BAD: [(&str, Part); 9] = [
     ("reset", reset),
     ("never read", never_read),
     ("left waiting", left_waiting),
+    ("cancelled", http2_clients::cancelled),
+    ("without window", http2_clients::without_window),
+    ("half a head", http2_clients::half_a_head),
+    ("frames of nonsense", http2_clients::nonsense),
 ];
 
 /// Requests a response after [`DELAY`].
@@ -121,6 +129,7 @@ fn main() -> ExitCode {
     let duration = Duration::from_secs_f64(seconds.unwrap_or(usual));
     let settings = [
         "workers=8",
+        "http2=1",
         "head_timeout=1000",
         "body_timeout=1000",
         "write_timeout=1000",
@@ -128,10 +137,12 @@ fn main() -> ExitCode {
         "max_body=200000",
     ];
     let server = Serving::start_with(&settings.map(str::to_owned));
+    let rest = Sample::at_rest(&server).expect("the server responds");
     // Memory that a server uses after its first responses, it keeps.
     for _ in 0..100 {
         kept(server.address(), &mut Random::new(0)).expect("the server responds");
     }
+    assert!(rest.wait_until_restored(&server), "clients leave nothing");
     let rest = Sample::at(&server);
     println!(
         "{:>7} {:>9} {:>11} {:>7} {:>9}",
@@ -284,6 +295,20 @@ impl Sample {
             descriptors: server.descriptors(),
             threads: server.threads(),
         }
+    }
+
+    /// The server without connections. It has opened and started all that it needs when it responds,
+    /// and this connection is its only one.
+    fn at_rest(server: &Serving) -> io::Result<Self> {
+        let mut stream = connect(server.address())?;
+        stream.write_all(GET)?;
+        expect(&mut stream, HELLO)?;
+        let sample = Self::at(server);
+        let descriptors = sample.descriptors - 1;
+        Ok(Self {
+            descriptors,
+            ..sample
+        })
     }
 
     fn row(self, since: Duration, parts: usize) -> String {
