@@ -58,7 +58,8 @@
 //! * `tls`: TLS with rustls and ring.
 //! * `aws-lc-rs`: TLS with rustls and AWS-LC, which needs a C compiler and some minutes to build.
 //!   Without `tls`, ring is not built. Items marked `_tls` need `tls` or `aws-lc-rs`.
-//! * `inspect`: [`services::inspect`], a service that shows what a client sent.
+//! * `inspect`: [`services::inspect`], a service that shows what a client sent, with base64, sha2, time
+//!   and x509-cert.
 //! * `metrics`: health checks and metrics for Prometheus in [`services`], with prometheus-client
 //!   and procfs.
 //! * `websocket`: [`websocket`], WebSockets that hold no worker, with tungstenite.

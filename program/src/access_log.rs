@@ -39,9 +39,9 @@ pub(crate) fn start(args: &Args) -> Result<(Option<AccessLog>, Option<LogFile>),
     Ok((Some(log), file))
 }
 
-/// Writes the remaining lines, for the time `left` of the drain and at least for [`LAST_WRITES`]. A
-/// second signal ends this at once.
-pub(crate) fn finish(log: AccessLog, left: Duration, signal_threads: &SignalThreads) {
+/// Whether to wait for the remaining lines of a log: for the time `left` of the drain, and at least for
+/// [`LAST_WRITES`]. A second signal ends this at once.
+pub(crate) fn last_writes(left: Duration, signal_threads: &SignalThreads) -> impl Fn() -> bool {
     let (start, timeout) = (Instant::now(), left.max(LAST_WRITES));
-    log.finish_while(|| start.elapsed() < timeout && !signal_threads.must_stop_now());
+    move || start.elapsed() < timeout && !signal_threads.must_stop_now()
 }

@@ -54,6 +54,7 @@ fn check_needs(args: &Args) -> Result<(), String> {
         ),
     ];
     let of_inspect: &[Given] = &[
+        ("inspect-log", args.inspect_log),
         ("max-delay", args.max_delay.is_some()),
         ("max-bytes", args.max_bytes.is_some()),
         ("inspect-history", args.inspect_history.is_some()),
@@ -79,6 +80,7 @@ fn check_needs(args: &Args) -> Result<(), String> {
             of_authorities,
         ),
         (args.access_log.is_some(), "--access-log", of_log),
+        (args.inspect, "--inspect", of_inspect),
         (args.http2 == Switch::On, "--http2 on", of_http2),
     ] {
         if is_met {

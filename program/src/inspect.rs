@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 
 use httpool::services::Admin;
-use httpool::services::inspect::{Access, Inspect, LivePage, Settings};
+use httpool::services::inspect::{Access, Inspect, InspectLog, LivePage, Settings};
 use httpool::{Handler, ListenAddr, Request, Response, Server};
 
 use super::cli::Args;
+use super::log_file::standard_output;
 use super::value_parsers::{Size, Span};
 
 /// The inspector of this server, if it is asked for.
-pub(crate) fn open(args: &Args, server: &Server) -> Option<Inspect> {
+pub(crate) fn open(args: &Args, server: &Server, log: Option<&InspectLog>) -> Option<Inspect> {
     if !args.inspect {
         return None;
     }
@@ -22,7 +23,20 @@ pub(crate) fn open(args: &Args, server: &Server) -> Option<Inspect> {
     if let Some(page) = inspect.live_page() {
         server.handle().on_shutdown(move || page.close());
     }
-    Some(inspect)
+    Some(match log {
+        Some(log) => inspect.log(log),
+        None => inspect,
+    })
+}
+
+/// Starts the log of requests on standard output, if there is one.
+pub(crate) fn start_log(args: &Args) -> Result<Option<InspectLog>, String> {
+    if !args.inspect_log {
+        return Ok(None);
+    }
+    let log = standard_output().and_then(InspectLog::start);
+    let log = log.map_err(|error| format!("cannot start the inspect log: {error}"))?;
+    Ok(Some(log))
 }
 
 /// The limits that flags set.

@@ -27,8 +27,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use httpool::services::Echo;
-use httpool::services::inspect::Inspect;
+use httpool::services::inspect::{Inspect, InspectLog};
+use httpool::services::{AccessLog, Echo};
 use httpool::{Builder, DrainReport, ListenAddr, Server, Tls};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -38,7 +38,7 @@ use https::Redirect;
 use log_file::LogFile;
 use observers::Observers;
 use side_server::SideServer;
-use signals::{CaughtSignals, Reloadable, Starting};
+use signals::{CaughtSignals, Reloadable, SignalThreads, Starting};
 use systemd::PassedSocket;
 
 /// Returning from `main` ends the process, including workers whose handlers have not returned.
@@ -121,6 +121,7 @@ fn serve(
     let tls = https::tls(args)?;
     let builder = listen(args, addresses, passed, tls.as_ref());
     let (access_log, access_file) = access_log::start(args)?;
+    let inspect_log = inspect::start_log(args)?;
     let observers = Observers::new(args, access_log.as_ref());
     let builder = observers.observe(builder);
     let pages = files::error_pages(args)?.map(Arc::new);
@@ -133,7 +134,7 @@ fn serve(
         None => builder,
     };
     let server = builder.bind().map_err(|error| error.to_string())?;
-    let inspect = inspect::open(args, &server);
+    let inspect = inspect::open(args, &server, inspect_log.as_ref());
     let page = inspect.as_ref().and_then(Inspect::live_page);
     let admin = observers
         .metrics()
@@ -164,18 +165,29 @@ fn serve(
         .into_iter()
         .chain(admin)
         .for_each(SideServer::finish);
-    if let Some(log) = access_log {
-        let drained = result
-            .as_ref()
-            .map_or(Duration::MAX, |report| report.duration);
-        access_log::finish(
-            log,
-            args.drain_timeout.0.saturating_sub(drained),
-            &signal_threads,
-        );
-    }
+    let drained = result
+        .as_ref()
+        .map_or(Duration::MAX, |report| report.duration);
+    let left = args.drain_timeout.0.saturating_sub(drained);
+    finish_logs(inspect_log, access_log, left, &signal_threads);
     signal_threads.finish();
     exit.map_err(|error| format!("the server failed: {error}"))
+}
+
+/// Writes what remains of the logs, once the drain has left this much of its time.
+fn finish_logs(
+    inspect_log: Option<InspectLog>,
+    access_log: Option<AccessLog>,
+    left: Duration,
+    signal_threads: &SignalThreads,
+) {
+    let keep_waiting = access_log::last_writes(left, signal_threads);
+    if let Some(log) = inspect_log {
+        log.finish_while(&keep_waiting);
+    }
+    if let Some(log) = access_log {
+        log.finish_while(&keep_waiting);
+    }
 }
 
 /// A builder with the settings of the flags, the addresses and the sockets that were passed in.

@@ -15,8 +15,9 @@ use crate::serving::{Serving, expect_drain, free_port};
 const DOCUMENTS: [&str; 3] = ["README.md", "docs/guide.md", "docs/library.md"];
 
 /// The documents whose commands are run.
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 6] = [
     "README.md",
+    "docs/inspect.md",
     "docs/library.md",
     "docs/proxies.md",
     "docs/tls.md",
@@ -335,23 +336,31 @@ fn expected_of(block: &Block, command: &str) -> Vec<String> {
     comparable(expected.as_bytes())
 }
 
-/// The lines without what differs in each run: dates, tags, and ports of clients.
+/// The lines without what differs in each run: dates, times, tags, and ports.
 fn comparable(text: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
     let lines = text.trim_end().lines();
     let lines = lines.map(|line| match line.split_once(": ") {
         Some((name @ ("date" | "etag" | "last-modified"), _)) => name.to_owned(),
+        Some((name, _)) if TIMES.contains(&name.trim().trim_matches('"')) => name.to_owned(),
         _ => without_ports(line),
     });
     lines.collect()
 }
 
+/// Members of a description that differ in each run.
+const TIMES: [&str; 4] = ["received", "waited_us", "read_us", "handled_us"];
+
 fn without_ports(line: &str) -> String {
-    let mut parts = line.split("127.0.0.1:");
-    let mut all = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        all += "127.0.0.1:";
-        all += part.trim_start_matches(|character: char| character.is_ascii_digit());
+    let mut all = line.to_owned();
+    for host in ["127.0.0.1:", "localhost:"] {
+        let mut parts = all.split(host).map(str::to_owned);
+        let mut rest = parts.next().unwrap_or_default();
+        for part in parts {
+            rest += host;
+            rest += part.trim_start_matches(|character: char| character.is_ascii_digit());
+        }
+        all = rest;
     }
     all
 }

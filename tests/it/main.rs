@@ -36,6 +36,8 @@ mod head_only;
 mod hostile;
 /// HTTP/2.
 mod http2;
+/// What the inspector shows of requests over each transport.
+mod inspect;
 /// Connection reuse.
 mod keep_alive;
 /// Responses that come later than their handlers return.

@@ -80,6 +80,7 @@ fn wrong_flag_or_value_is_a_one_line_error() {
     }
     check(&["--precompressed"], "--precompressed: needs --root");
     check(&["--symlinks", "never"], "--symlinks: needs --root");
+    check(&["--inspect-log"], "--inspect-log: needs --inspect");
     check(&["--max-delay", "1s"], "--max-delay: needs --inspect");
     check(&["--max-bytes", "1KiB"], "--max-bytes: needs --inspect");
     check(

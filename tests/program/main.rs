@@ -19,6 +19,8 @@ mod error_pages;
 mod greedy;
 /// TLS: certificates, redirects and HSTS.
 mod https;
+/// The inspector and its flags.
+mod inspect;
 /// The program behind proxies.
 mod proxies;
 /// SIGHUP and SIGUSR1: a rotated log file, a replaced folder.

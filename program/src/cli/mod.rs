@@ -115,6 +115,10 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "root", help_heading = "Inspect")]
     pub(crate) inspect: bool,
 
+    /// Print each request to standard output: its head and the start of its body, with secrets masked
+    #[arg(long, help_heading = "Inspect")]
+    pub(crate) inspect_log: bool,
+
     /// With --inspect: the longest time that a path can make its response wait; a path that asks for
     /// more gets a 400 [default: 1m]
     #[arg(long, value_name = "TIME", help_heading = "Inspect")]
@@ -472,6 +476,7 @@ impl Args {
             .forwarded_by(self.forwarded_by.map(Into::into).unwrap_or_default())
             .reuse_port(self.reuse_port)
             .request_ids(self.request_ids)
+            .request_times(self.inspect)
             .server_timing(self.server_timing)
             .workers(self.workers)
             .max_connections(self.max_connections)

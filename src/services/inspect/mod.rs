@@ -17,6 +17,7 @@ mod certificate;
 mod connection;
 mod history;
 mod live;
+mod log;
 mod masking;
 mod reflection;
 mod settings;
@@ -29,8 +30,10 @@ use crate::message::{Handler, Request, Response};
 
 use self::captured::Captured;
 use self::live::Live;
+use self::log::Entries;
 
 pub use self::live::LivePage;
+pub use self::log::InspectLog;
 pub use self::settings::{Access, Settings};
 
 /// Answers every request with a description of it, and the paths of its vocabulary (`/status/418`,
@@ -51,6 +54,7 @@ pub use self::settings::{Access, Settings};
 pub struct Inspect {
     vocabulary: Box<dyn Handler>,
     live: Option<Live>,
+    log: Option<Entries>,
 }
 
 impl Inspect {
@@ -60,6 +64,7 @@ impl Inspect {
         Self {
             live: Live::new(&settings),
             vocabulary: Box::new(vocabulary::router(Arc::new(settings))),
+            log: None,
         }
     }
 
@@ -69,10 +74,23 @@ impl Inspect {
     pub fn live_page(&self) -> Option<LivePage> {
         self.live.as_ref().map(Live::trusted)
     }
+
+    /// Prints each request to this log.
+    #[must_use]
+    pub fn log(mut self, log: &InspectLog) -> Self {
+        self.log = Some(log.entries());
+        self
+    }
 }
 
 impl Handler for Inspect {
     fn handle(&self, request: &mut Request) -> Response {
+        // Requests to inboxes are printed, too.
+        if let Some(log) = &self.log
+            && !live::is_page(request.uri().path())
+        {
+            log.push(&Captured::of(request));
+        }
         if let Some(response) = self.live.as_ref().and_then(|live| live.respond(request)) {
             return response;
         }

@@ -119,7 +119,7 @@ impl Live {
     /// Responds to a request that belongs to the page or an inbox. All others are left alone.
     pub(super) fn respond(&self, request: &mut Request) -> Option<Response> {
         let path = request.uri().path();
-        if path == "/inspect" || path.starts_with("/inspect/") {
+        if is_page(path) {
             return Some(self.page(request));
         }
         let id = path.strip_prefix("/inbox/")?;
@@ -236,4 +236,9 @@ impl fmt::Debug for LivePage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LivePage").finish_non_exhaustive()
     }
+}
+
+/// Whether this path belongs to the page.
+pub(super) fn is_page(path: &str) -> bool {
+    path == "/inspect" || path.starts_with("/inspect/")
 }

@@ -5,19 +5,38 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode;
-use serde::Serialize;
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// A name with a value. What is not UTF-8 has U+FFFD in its text, and all bytes in base64 beside it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Field {
     pub(super) name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     name_base64: Option<String>,
     pub(super) value: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     value_base64: Option<String>,
+}
+
+/// An object on one line, because people read these in lists.
+impl Serialize for Field {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let members = [
+            ("name", Some(&self.name)),
+            ("name_base64", self.name_base64.as_ref()),
+            ("value", Some(&self.value)),
+            ("value_base64", self.value_base64.as_ref()),
+        ];
+        let members = members.into_iter().filter_map(|(name, value)| {
+            let value = serde_json::to_string(value?).ok()?;
+            Some(format!("\"{name}\": {value}"))
+        });
+        let object = format!("{{{}}}", members.collect::<Vec<_>>().join(", "));
+        let object = RawValue::from_string(object).map_err(S::Error::custom)?;
+        object.serialize(serializer)
+    }
 }
 
 impl Field {
@@ -65,10 +84,13 @@ fn decode(encoded: &[u8]) -> Vec<u8> {
     percent_decode(&spaced).collect()
 }
 
-/// The time as RFC 3339 has it, in UTC.
+/// The time as RFC 3339 has it, in UTC and with milliseconds.
 pub(in super::super) fn timestamp(time: SystemTime) -> String {
+    let time = OffsetDateTime::from(time);
+    let millisecond = time.replace_millisecond(time.millisecond());
     // Formatting fails for years of five digits only.
-    OffsetDateTime::from(time)
+    millisecond
+        .unwrap_or(time)
         .format(&Rfc3339)
         .unwrap_or_default()
 }

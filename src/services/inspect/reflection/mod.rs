@@ -25,7 +25,8 @@ use self::document::Document;
 use self::target::Target;
 
 #[cfg(feature = "_tls")]
-pub(super) use self::fields::{hexadecimal, timestamp};
+pub(super) use self::fields::hexadecimal;
+pub(super) use self::fields::timestamp;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
