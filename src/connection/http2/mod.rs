@@ -209,6 +209,7 @@ impl Http2 {
         buffers.is_http2 = true;
         if let Some(mux) = &mut self.mux {
             mux.tick(buffers.now);
+            mux.seal_data();
             mux.borrow_memory(&mut buffers.http2_streams);
         }
         // Only the waits for room and for the close are the socket's.
@@ -312,6 +313,9 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> io::Result<Flow> {
+        if let Some(mux) = &mut self.mux {
+            mux.seal_data();
+        }
         match io.send(buffers, service)? {
             None if io.state != State::Http => self.close(io, buffers, service),
             None => Ok(Flow::Continue),

@@ -225,7 +225,7 @@ impl Http2 {
         };
         let out = buffers.write_queue.bytes();
         match trailers.is_empty() {
-            true => mux.send_data(stream, &[], true, out),
+            true => mux.append_data(stream, &[], true, out),
             false => mux.send_trailers(stream, trailers, out),
         }
         self.finish(stream, buffers);

@@ -387,7 +387,7 @@ impl Outflow {
             return (0, Next::Read);
         }
         let is_last = self.source.length == Some(0) && count == self.ready().len();
-        mux.send_data(stream, &self.ready()[..count], is_last, out);
+        mux.append_data(stream, &self.ready()[..count], is_last, out);
         self.sent += count;
         let next = match is_last {
             true => Next::Finish,

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use self::reset_streams::ResetStreams;
+use self::respond::OpenData;
 use self::schedule::Schedule;
 use self::shutdown::Shutdown;
 pub use self::streams::StreamMemory;
@@ -182,6 +183,7 @@ pub struct Mux<T> {
     skipped: (u32, u32),
     send: SendWindow,
     content_sent: u64,
+    open_data: Option<OpenData>,
     receive: ReceiveWindow,
     /// Streams that were refused since the last [`take_refused`](Mux::take_refused).
     refused: u64,
@@ -253,6 +255,7 @@ impl<T: Default> Mux<T> {
             skipped: (0, 0),
             send: SendWindow::new(DEFAULT_WINDOW),
             content_sent: 0,
+            open_data: None,
             receive,
             refused: 0,
             pending: 0,

@@ -19,6 +19,14 @@ const WORTH_A_FRAME: usize = 1024;
 /// An initial window that is smaller than this is no reason to send less.
 const SMALLEST_INITIAL: usize = 128;
 
+/// The DATA frame to which [`Mux::append_data`] may add, by its place in the output.
+#[derive(Debug)]
+pub(super) struct OpenData {
+    stream: StreamId,
+    start: usize,
+    end: usize,
+}
+
 impl<T: Default> Mux<T> {
     /// Sends the interim response 100, unless the response has begun.
     pub fn send_continue(&mut self, stream: StreamId, out: &mut Vec<u8>) {
@@ -124,6 +132,49 @@ impl<T: Default> Mux<T> {
         if end {
             self.end_response(stream, out);
         }
+    }
+
+    /// Sends content as [`send_data`](Self::send_data) does, but adds it to the DATA frame of the last such
+    /// call if nothing has been written into `out` since. So parts that are ready one after another share
+    /// a frame. Call [`seal_data`](Self::seal_data) when bytes of `out` were removed.
+    ///
+    /// # Panics
+    ///
+    /// As [`send_data`](Self::send_data).
+    pub fn append_data(&mut self, stream: StreamId, content: &[u8], end: bool, out: &mut Vec<u8>) {
+        let behind = out.len();
+        let start = match self.open_data.take() {
+            Some(open) if open.stream == stream && open.end == behind => open.start,
+            _ => behind,
+        };
+        let length = (behind - start).saturating_sub(Self::DATA_HEADER) + content.len();
+        if length > Self::MAX_DATA {
+            return self.send_data(stream, content, end, out);
+        }
+        if !self.send_data_head(stream, content.len(), end, out) {
+            return;
+        }
+        if start < behind {
+            // One header for both.
+            out.truncate(behind);
+            write_data_head(stream, length as u32, end, out);
+            out.copy_within(behind.., start);
+            out.truncate(behind);
+        }
+        out.extend_from_slice(content);
+        self.open_data = Some(OpenData {
+            stream,
+            start,
+            end: out.len(),
+        });
+        if end {
+            self.end_response(stream, out);
+        }
+    }
+
+    /// Lets no content be added to a frame that was written before.
+    pub fn seal_data(&mut self) {
+        self.open_data = None;
     }
 
     /// The most content of one DATA frame. Larger frames save little and delay other streams.

@@ -482,3 +482,17 @@ fn a_stream_that_takes_the_window_leaves_others_their_turn() {
     assert_eq!(frames[0], data(3, b"an event", false));
     assert_eq!(content_length(&frames), 65_535);
 }
+
+/// It would have to be read on a worker while it waits.
+#[test]
+fn content_that_can_not_wake_its_stream_is_not_waited_for() {
+    let mut waiting = Waiting::new(|body| body);
+    waiting.rig.buffers = WorkerBuffers::new(0);
+    waiting.rig.send_request(1, "GET", true);
+    waiting.rig.send_request(3, "PUT", true);
+    parked(waiting.run());
+    let frames = waiting.rig.frames();
+    assert!(frames.contains(&Seen::Reset(1, ErrorCode::InternalError)));
+    assert!(frames.contains(&data(3, b"at once", true)));
+    assert!(waiting.feed(0).is_dropped());
+}

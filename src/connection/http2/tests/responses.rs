@@ -34,12 +34,52 @@ fn a_reader_is_read_while_the_connection_is_lent() {
     let mut rig = Rig::new(now, |_: Request| Body::from_reader(&b"from a reader"[..]));
     rig.send_request(1, "GET", true);
     rig.run(WakeReason::Ready, now);
-    let expected = [
-        Seen::Headers(1, false),
-        Seen::Data(1, b"from a reader".to_vec(), false),
-        Seen::Data(1, Vec::new(), true),
-    ];
-    assert_eq!(rig.frames(), expected);
+    assert_eq!(rig.frames(), response(1, b"from a reader"));
+}
+
+/// Returns a byte at a time.
+struct Dribble(u8);
+
+impl std::io::Read for Dribble {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = usize::from(self.0 > 0).min(buffer.len());
+        buffer[..count].fill(self.0);
+        self.0 -= count as u8;
+        Ok(count)
+    }
+}
+
+/// A frame for each would be too much for some clients.
+#[test]
+fn parts_of_a_reader_that_is_fast_share_a_frame() {
+    // A turn takes no time then.
+    let now = Instant::now() + Duration::from_secs(3600);
+    let mut rig = Rig::new(now, |_: Request| Body::from_reader(Dribble(20)));
+    rig.send_request(1, "GET", true);
+    rig.run(WakeReason::Ready, now);
+    let content: Vec<_> = (1..=20).rev().collect();
+    assert_eq!(rig.frames(), response(1, &content));
+}
+
+/// Another thread that drives the connection sends what is there.
+#[test]
+fn a_part_does_not_wait_for_a_reader_that_blocks() {
+    let now = Instant::now() + Duration::from_secs(3600);
+    let mut rig = Rig::new(now, |_: Request| Body::from_reader(Dribble(2)));
+    rig.send_request(1, "GET", true);
+    rig.drive(WakeReason::Ready, now);
+    let handler = rig.take_call();
+    rig.finish(handler);
+    let first = rig.take_call();
+    rig.finish(first);
+    let second = rig.take_call();
+    parked(rig.drive_elsewhere(now));
+    let begun = [Seen::Headers(1, false), Seen::Data(1, vec![2], false)];
+    assert_eq!(rig.frames(), begun);
+    let reply = second.run(&mut rig.buffers, &rig.service);
+    rig.connection.deliver(reply);
+    rig.run(WakeReason::Ready, now);
+    assert_eq!(rig.frames(), [Seen::Data(1, vec![1], true)]);
 }
 
 /// The window of the connection opens as fast as the client reads, and one response takes it all.

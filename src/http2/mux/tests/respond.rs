@@ -161,3 +161,51 @@ fn content_may_be_in_place() {
         .send_data_in_place(id(3), start, true, &mut server.out);
     assert_eq!(server.trace(), ["> DATA 1 'abc'", "> DATA 1 'd' end"]);
 }
+
+#[test]
+fn parts_that_follow_each_other_share_a_frame() {
+    let mut server = Server::new(Policy::Wait);
+    server.receive(&get(1));
+    server.receive(&get(3));
+    server.begin_open(1);
+    server.begin_open(3);
+    server.trace();
+    let mut append = |stream: u32, content: &[u8], end: bool| {
+        let Server { mux, out, .. } = &mut server;
+        mux.append_data(id(stream), content, end, out);
+    };
+    append(1, b"a", false);
+    append(1, b"", false);
+    append(1, b"bc", false);
+    // Another stream comes between.
+    append(3, b"d", false);
+    append(1, b"e", false);
+    append(1, b"f", true);
+    let expected = ["> DATA 1 'abc'", "> DATA 3 'd'", "> DATA 1 'ef' end"];
+    assert_eq!(server.trace(), expected);
+    let sent = server.mux.content_sent();
+    assert_eq!((sent, server.mux.len()), (6, 1));
+
+    // What has left stays as it is, and a frame has its longest length.
+    let large = vec![b'x'; Mux::<u32>::MAX_DATA - 1];
+    let Server { mux, out, .. } = &mut server;
+    mux.append_data(id(3), b"g", false, out);
+    mux.seal_data();
+    mux.append_data(id(3), &large, false, out);
+    mux.append_data(id(3), b"h", false, out);
+    mux.append_data(id(3), b"i", true, out);
+    let lengths: Vec<_> = data_lengths(out);
+    assert_eq!(lengths, [1, large.len() + 1, 1]);
+}
+
+/// The lengths of the DATA frames in the output.
+fn data_lengths(mut out: &[u8]) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while let Some((header, rest)) = out.split_first_chunk::<9>() {
+        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
+        assert_eq!(header[3], 0, "it is DATA");
+        lengths.push(length);
+        out = &rest[length..];
+    }
+    lengths
+}
