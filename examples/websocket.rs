@@ -4,7 +4,10 @@
 //! server shuts down when Enter is pressed or its standard input ends, and closes every WebSocket.
 //!
 //! Run it with `cargo run --features websocket --example websocket [ADDR]`, then open
-//! `http://localhost:4000` in two windows of a browser.
+//! `http://localhost:4000` in two windows of a browser. With a certificate, browsers open their
+//! WebSockets over HTTP/2, beside the request for the page:
+//!
+//! `cargo run --features http2,tls,websocket --example websocket CERTIFICATE KEY [ADDR]`
 
 use std::env;
 use std::error::Error;
@@ -13,14 +16,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use httpool::websocket::{Close, HandshakeError, Message, Options, TrySendError, WebSocketSender};
-use httpool::{Html, Request, Response, Router, Server};
+use httpool::{Html, Request, Response, Router, Server, Tls};
 
 const PAGE: &str = r#"<!doctype html>
 <title>Chat</title>
 <input id="line" autofocus placeholder="Say something, and press Enter">
 <pre id="log"></pre>
 <script>
-const socket = new WebSocket(`ws://${location.host}/chat`);
+const socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/chat`);
 socket.onmessage = ({data}) => { log.textContent += data + "\n"; };
 socket.onclose = ({code, reason}) => { log.textContent += `closed: ${code} ${reason}\n`; };
 line.onchange = () => { socket.send(line.value); line.value = ""; };
@@ -69,14 +72,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let router: Router = Router::new()
         .get("/", || Html(PAGE))
         .get("/chat", move |request: Request| room.join(&request));
-    let address = env::args().nth(1).unwrap_or("localhost:4000".into());
-    let server = Server::builder()
-        .listen(address)
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let builder = Server::builder()
         .workers(2)
         // No response comes from a file, so twice as many clients fit the limit of descriptors.
-        .descriptors_per_connection(1)
-        .bind()?;
-    println!("listening on http://{}", server.local_addrs()[0]);
+        .descriptors_per_connection(1);
+    let (builder, scheme) = match &arguments[..] {
+        [] => (builder.listen("localhost:4000"), "http"),
+        [address] => (builder.listen(address.as_str()), "http"),
+        [certificate, key, address @ ..] => {
+            let tls = Tls::builder().certificate_files(certificate, key).build()?;
+            let address = address.first().map_or("localhost:4443", String::as_str);
+            (builder.listen_tls(address, tls), "https")
+        }
+    };
+    let server = builder.bind()?;
+    println!("listening on {scheme}://{}", server.local_addrs()[0]);
 
     let handle = server.handle();
     thread::spawn(move || {

@@ -47,6 +47,8 @@ class Browser:
         self.requests = []
         # As the DevTools protocol describes them.
         self.responses = []
+        # The statuses of the responses that have opened WebSockets.
+        self.handshakes = []
         self.errors = []
         self.status = None
 
@@ -73,6 +75,7 @@ class Browser:
         self._call("Page.navigate", url="about:blank")
         self._wait_for("Page.loadEventFired")
         self.requests, self.responses, self.errors, self.status = [], [], [], None
+        self.handshakes = []
         self._call("Page.navigate", url=url)
         self._wait_for("Page.loadEventFired")
 
@@ -117,6 +120,8 @@ class Browser:
             self.responses.append(what["response"])
             if what["type"] == "Document":
                 self.status = what["response"]["status"]
+        elif method == "Network.webSocketHandshakeResponseReceived":
+            self.handshakes.append(what["response"]["status"])
         elif method == "Log.entryAdded" and what["entry"]["source"] != "network":
             self.errors.append(what["entry"]["text"])
         elif method in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown"):
