@@ -21,6 +21,8 @@ mod greedy;
 mod https;
 /// The inspector and its flags.
 mod inspect;
+/// The page of the inspector: who may open it.
+mod live_page;
 /// The program behind proxies.
 mod proxies;
 /// SIGHUP and SIGUSR1: a rotated log file, a replaced folder.

@@ -53,6 +53,8 @@ struct State {
     cleared: u64,
     /// The pages that wait for a change, with their numbers.
     waiting: Vec<(u64, Arc<dyn Wake>)>,
+    /// Requests that stay while somebody reads them. At most as many as the history has.
+    held: Vec<Shown>,
     /// The number of the next page.
     next_page: u64,
     pages: usize,
@@ -79,6 +81,7 @@ impl History {
                 changes: 0,
                 cleared: 0,
                 waiting: Vec::new(),
+                held: Vec::new(),
                 next_page: 0,
                 pages: 0,
                 is_closed: false,
@@ -126,8 +129,9 @@ impl History {
     /// The request with this id, if it is still kept.
     pub(super) fn get(&self, id: u64) -> Option<Shown> {
         let state = self.lock();
-        let index = state.index(id)?;
-        state.slots.get(index).map(Slot::shown)
+        let slot = state.index(id).and_then(|index| state.slots.get(index));
+        let held = || state.held.iter().find(|held| held.entry.id == id).cloned();
+        slot.map(Slot::shown).or_else(held)
     }
 
     /// All requests, oldest first.
@@ -135,15 +139,33 @@ impl History {
         self.lock().slots.iter().map(Slot::shown).collect()
     }
 
+    /// Keeps what is there now until it is released, also when newer requests push it out. If thousands
+    /// of requests arrive in a second, none would stay long enough to be read. It replaces what was held
+    /// before, so it takes at most as much memory as the history.
+    pub(super) fn hold(&self) -> Vec<Shown> {
+        let mut state = self.lock();
+        let held: Vec<_> = state.slots.iter().map(Slot::shown).collect();
+        let before = mem::replace(&mut state.held, held.clone());
+        drop(state);
+        drop(before);
+        held
+    }
+
+    /// Ends [`hold`](Self::hold).
+    pub(super) fn release(&self) {
+        let held = mem::take(&mut self.lock().held);
+        drop(held);
+    }
+
     /// Forgets all requests.
     pub(super) fn clear(&self) {
         let mut state = self.lock();
         state.first = state.end();
-        let slots = mem::take(&mut state.slots);
+        let forgotten = (mem::take(&mut state.slots), mem::take(&mut state.held));
         state.bytes = 0;
         state.cleared = state.next_change();
         wake_waiting(state);
-        drop(slots);
+        drop(forgotten);
     }
 
     /// Ends the streams of all pages, now and later.

@@ -61,6 +61,22 @@ fn oldest_requests_leave_beyond_each_limit() {
 }
 
 #[test]
+fn held_requests_stay_until_they_are_released() {
+    let history = History::new(LIMITS);
+    record(&history, "/held");
+    assert_eq!(history.hold().len(), 1);
+    (0..5).for_each(|_| record(&history, "/later"));
+    let held = history.get(1).expect("it is held");
+    assert_eq!(held.entry.captured.target(), "/held");
+    assert!(history.get(2).is_none());
+    history.release();
+    assert!(history.get(1).is_none());
+    history.hold();
+    history.clear();
+    assert!(history.get(6).is_none());
+}
+
+#[test]
 fn long_body_keeps_its_start() {
     let history = History::new(LIMITS);
     let body = "0123456789abc";

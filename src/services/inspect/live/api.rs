@@ -40,6 +40,8 @@ pub(super) fn router(shared: Arc<Shared>) -> impl Handler {
                 .get(&format!("{base}/events"), events)
                 .get(&format!("{base}/requests"), list)
                 .delete(&format!("{base}/requests"), clear)
+                .post(&format!("{base}/hold"), hold)
+                .delete(&format!("{base}/hold"), release)
                 .get(&format!("{base}/requests/{{id}}"), details)
                 .get(&format!("{base}/requests/{{id}}/body"), body)
                 .get(&format!("{base}/requests/{{id}}/curl"), command)
@@ -129,6 +131,16 @@ fn events(
 
 fn list(Scope(history): Scope) -> Json<Vec<Summary>> {
     Json(history.all().iter().map(Shown::summary).collect())
+}
+
+/// Keeps the requests that a page shows while it is paused, and lists them.
+fn hold(Scope(history): Scope) -> Json<Vec<Summary>> {
+    Json(history.hold().iter().map(Shown::summary).collect())
+}
+
+fn release(Scope(history): Scope) -> StatusCode {
+    history.release();
+    StatusCode::NO_CONTENT
 }
 
 fn clear(Scope(history): Scope) -> StatusCode {

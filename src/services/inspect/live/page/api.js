@@ -45,6 +45,15 @@ export async function clear() {
   if (!response.ok) throw new Error(await reason(response));
 }
 
+/** Has the server keep what it has, however many requests arrive, and returns the list of it. */
+export async function hold() {
+  const response = await fetch(`${api}/hold`, { method: "POST" });
+  if (!response.ok) throw new Error(await reason(response));
+  return response.json();
+}
+
+export const release = () => fetch(`${api}/hold`, { method: "DELETE" });
+
 /** The response of this inbox. */
 export async function answer() {
   const response = await fetch(`${api}/response`);

@@ -34,7 +34,9 @@ async function choose(id, { keepView = false } = {}) {
     return placeholder(error.message);
   }
   if (list.selected !== id) return;
-  if (!request) return placeholder(`Request ${id} is not kept any more.`);
+  if (!request) {
+    return placeholder(`Request ${id} is not kept any more. Press p to keep what is shown.`);
+  }
   shown = request;
   show();
 }
@@ -93,9 +95,15 @@ function close() {
   byId("list").focus();
 }
 
-function pause() {
-  if (store.isPaused()) store.resume();
-  else store.pause();
+async function pause() {
+  try {
+    if (store.isPaused()) {
+      store.resume();
+      await api.release();
+    } else store.pause(await api.hold());
+  } catch (error) {
+    toast(error.message);
+  }
   state(connection);
   list.draw();
 }

@@ -40,7 +40,9 @@ function put(map, request) {
   while (map.size > limit) map.delete(map.keys().next().value);
 }
 
-export function pause() {
+/** Shows these requests until `resume`. */
+export function pause(requests) {
+  add({ limit, total, reset: true, requests });
   held = new Map();
   heldReset = false;
 }
