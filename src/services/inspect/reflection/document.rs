@@ -1,6 +1,7 @@
 //! The JSON document of a request.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::content::Content;
 use super::fields::{Field, timestamp};
@@ -28,6 +29,9 @@ pub(super) struct Document<'c> {
     connection: &'c Connection,
     received: String,
     times: Times,
+    /// What clients' tests expect of httpbin's `/anything`, under names that are not above.
+    #[serde(flatten)]
+    httpbin: Map<String, Value>,
 }
 
 /// The chunks of a body in the chunked coding.
@@ -41,7 +45,10 @@ struct Chunks {
 }
 
 impl<'c> Document<'c> {
-    pub(super) fn of(captured: &'c Captured) -> Self {
+    pub(super) fn of(captured: &'c Captured, mut httpbin: Map<String, Value>) -> Self {
+        for same in ["method", "url"] {
+            httpbin.remove(same);
+        }
         let target = Target::of(captured.target());
         let fields = |(name, value)| Field::new(name, value);
         Self {
@@ -62,6 +69,7 @@ impl<'c> Document<'c> {
                     .or(captured.times.handled_us),
                 ..captured.times
             },
+            httpbin,
         }
     }
 }

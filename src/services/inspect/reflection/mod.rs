@@ -15,6 +15,8 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 
+use serde_json::{Map, Value};
+
 use super::captured::Captured;
 use crate::message::Response;
 use crate::message::headers::media_type;
@@ -65,10 +67,10 @@ const OFFERS: [(Format, &[&str]); 3] = [
     (Format::Sent, &["message/http"]),
 ];
 
-/// The response that describes this request.
-pub(super) fn response(captured: &Captured) -> Response {
+/// The response that describes this request. `httpbin` are the members of httpbin's document of it.
+pub(super) fn response(captured: &Captured, httpbin: Map<String, Value>) -> Response {
     let (content, content_type, policy) = match Format::of(captured, &captured.raw.headers()) {
-        Format::Json => (json(captured), JSON, NOTHING_RUNS),
+        Format::Json => (json(captured, httpbin), JSON, NOTHING_RUNS),
         Format::Page => (page::page(captured).into_bytes(), HTML, POLICY),
         Format::Sent => {
             let sent = sent::bytes(captured);
@@ -85,9 +87,9 @@ pub(super) fn response(captured: &Captured) -> Response {
 }
 
 /// Everything that is known of a request, as JSON for people.
-fn json(captured: &Captured) -> Vec<u8> {
+fn json(captured: &Captured, httpbin: Map<String, Value>) -> Vec<u8> {
     // A document of text, numbers and lists can be serialized.
-    let mut json = serde_json::to_vec_pretty(&Document::of(captured)).unwrap_or_default();
+    let mut json = serde_json::to_vec_pretty(&Document::of(captured, httpbin)).unwrap_or_default();
     json.push(b'\n');
     json
 }

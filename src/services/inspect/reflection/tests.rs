@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 use crate::message::{Body, RawRequest};
@@ -24,7 +24,7 @@ fn captured(head: &str, chunks: &[u8], body: &'static [u8], trailers: &[u8]) -> 
 }
 
 fn document(captured: &Captured) -> Value {
-    serde_json::from_slice(&json(captured)).expect("the document is JSON")
+    serde_json::from_slice(&json(captured, Map::new())).expect("the document is JSON")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -83,7 +83,7 @@ fn bytes_are_those_that_were_sent() {
 fn json_stays_as_it_was_written() {
     let body = br#" {"b": 1.50, "a": 12345678901234567890123, "a": "\u00e9"} "#;
     let captured = captured("POST / HTTP/1.1\r\n\r\n", b"", body, b"");
-    let json = text(&json(&captured));
+    let json = text(&json(&captured, Map::new()));
     let raw = r#""json": {"b": 1.50, "a": 12345678901234567890123, "a": "\u00e9"}"#;
     assert!(json.contains(raw), "{json}");
     assert!(json.find("\"method\"") < json.find("\"header_lines\""));
@@ -166,4 +166,18 @@ fn markup_in_a_request_is_text_on_the_page() {
             .count(),
         2
     );
+}
+
+#[test]
+fn members_of_httpbin_follow() {
+    let client = Client::new(Inspect::new(Settings::default()));
+    let response = client.put("/anything/x?a=1&a=2").body("hello").send();
+    let document: Value = response.json();
+    assert_eq!(document["args"], json!({"a": ["1", "2"]}));
+    assert_eq!(document["headers"]["Host"], "localhost");
+    assert_eq!(document["data"], "hello");
+    assert_eq!(document["origin"], "127.0.0.1");
+    assert_eq!(document["url"], "http://localhost/anything/x?a=1&a=2");
+    assert_eq!(response.text().matches("\"method\"").count(), 1);
+    assert!(response.text().find("\"times\"") < response.text().find("\"args\""));
 }

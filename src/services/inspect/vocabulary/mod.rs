@@ -29,6 +29,7 @@ mod websocket;
 
 use std::sync::Arc;
 
+use self::received::Received;
 use self::table::Table;
 use super::captured::Captured;
 use super::reflection;
@@ -57,7 +58,9 @@ pub(super) fn router(settings: Arc<Settings>) -> impl Handler {
         .into_iter()
         .fold(Table::new(), |table, add| add(table));
     index::add(table)
-        .fallback(|captured: Captured| reflection::response(&captured))
+        .fallback(|received: Received, captured: Captured| {
+            reflection::response(&captured, document::of_all(&received))
+        })
         .with_state(settings)
 }
 
