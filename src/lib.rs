@@ -60,6 +60,7 @@
 //!   Without `tls`, ring is not built. Items marked `_tls` need `tls` or `aws-lc-rs`.
 //! * `inspect`: [`services::inspect`], a service that shows what a client sent, with base64, sha2, time
 //!   and x509-cert.
+//! * `inspect-db`: keeps the history of `inspect` in a file, with rusqlite, which needs a C compiler.
 //! * `metrics`: health checks and metrics for Prometheus in [`services`], with prometheus-client
 //!   and procfs.
 //! * `websocket`: [`websocket`], WebSockets that hold no worker, with tungstenite.

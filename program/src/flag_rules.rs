@@ -59,6 +59,7 @@ fn check_needs(args: &Args) -> Result<(), String> {
         ("max-bytes", args.max_bytes.is_some()),
         ("inspect-history", args.inspect_history.is_some()),
         ("inspect-token", args.inspect_token.is_some()),
+        ("inspect-db", args.inspect_db.is_some()),
     ];
     let has_proxy = !args.trusted_proxy.is_empty();
     for (is_met, need, flags) in [

@@ -11,11 +11,15 @@ use super::log_file::standard_output;
 use super::value_parsers::{Size, Span};
 
 /// The inspector of this server, if it is asked for.
-pub(crate) fn open(args: &Args, server: &Server, log: Option<&InspectLog>) -> Option<Inspect> {
+pub(crate) fn open(
+    args: &Args,
+    server: &Server,
+    log: Option<&InspectLog>,
+) -> Result<Option<Inspect>, String> {
     if !args.inspect {
-        return None;
+        return Ok(None);
     }
-    let settings = settings(args).access(access(args, server.local_addrs()));
+    let settings = with_database(args, settings(args))?.access(access(args, server.local_addrs()));
     let inspect = Inspect::new(match args.inspect_history {
         Some(requests) => settings.history(requests),
         None => settings,
@@ -23,10 +27,10 @@ pub(crate) fn open(args: &Args, server: &Server, log: Option<&InspectLog>) -> Op
     if let Some(page) = inspect.live_page() {
         server.handle().on_shutdown(move || page.close());
     }
-    Some(match log {
+    Ok(Some(match log {
         Some(log) => inspect.log(log),
         None => inspect,
-    })
+    }))
 }
 
 /// Starts the log of requests on standard output, if there is one.
@@ -37,6 +41,26 @@ pub(crate) fn start_log(args: &Args) -> Result<Option<InspectLog>, String> {
     let log = standard_output().and_then(InspectLog::start);
     let log = log.map_err(|error| format!("cannot start the inspect log: {error}"))?;
     Ok(Some(log))
+}
+
+#[cfg(feature = "inspect-db")]
+fn with_database(args: &Args, settings: Settings) -> Result<Settings, String> {
+    let Some(path) = &args.inspect_db else {
+        return Ok(settings);
+    };
+    let database = httpool::services::inspect::Database::open(path);
+    let database = database.map_err(|error| format!("--inspect-db {}: {error}", path.display()))?;
+    Ok(settings.database(database))
+}
+
+#[cfg(not(feature = "inspect-db"))]
+fn with_database(args: &Args, settings: Settings) -> Result<Settings, String> {
+    match args.inspect_db {
+        Some(_) => {
+            Err("--inspect-db: this program was built without the feature inspect-db".into())
+        }
+        None => Ok(settings),
+    }
 }
 
 /// The limits that flags set.

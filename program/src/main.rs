@@ -134,7 +134,7 @@ fn serve(
         None => builder,
     };
     let server = builder.bind().map_err(|error| error.to_string())?;
-    let inspect = inspect::open(args, &server, inspect_log.as_ref());
+    let inspect = inspect::open(args, &server, inspect_log.as_ref())?;
     let page = inspect.as_ref().and_then(Inspect::live_page);
     let admin = observers
         .metrics()

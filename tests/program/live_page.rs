@@ -68,3 +68,76 @@ fn flags_of_the_page_need_the_inspector() {
     );
     check("--inspect-token", "short", "openssl rand -hex 16");
 }
+
+/// The numbers of the requests that the page lists.
+#[cfg(feature = "inspect-db")]
+#[track_caller]
+fn listed(program: &Program) -> Vec<usize> {
+    let request = "GET /inspect/api/requests HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let text = program.connect().send(request).expect_response().text();
+    let list: Vec<serde_json::Value> = serde_json::from_str(&text).expect("it is a list");
+    let targets = list.iter().filter_map(|request| request["target"].as_str());
+    let numbers = targets.map(|target| target.trim_start_matches('/').parse());
+    numbers
+        .collect::<Result<_, _>>()
+        .expect("each target is a number")
+}
+
+/// What the server has answered more than a second before it is killed is there again.
+#[cfg(feature = "inspect-db")]
+#[test]
+fn history_in_a_file_survives_a_kill_under_load() {
+    use std::time::{Duration, Instant};
+
+    const SECOND: Duration = Duration::from_secs(1);
+    let folder = crate::support::TempDir::new();
+    let file = folder.path("history.db").display().to_string();
+    let flags = [
+        "--inspect",
+        "--inspect-history",
+        "10000",
+        "--inspect-db",
+        &file,
+    ];
+    let program = Program::spawn(&flags);
+    let mut client = program.connect();
+    let mut answered = Vec::new();
+    let start = Instant::now();
+    while start.elapsed() < 2 * SECOND {
+        let response = client
+            .get(&format!("/{}", answered.len()))
+            .expect_response();
+        assert_eq!(response.status, 200);
+        answered.push(Instant::now());
+    }
+    program.signal(Signal::KILL);
+    let killed = Instant::now();
+    drop(program);
+    let program = Program::spawn(&flags);
+    let numbers = listed(&program);
+    let old = answered.iter().filter(|at| killed - **at > SECOND).count();
+    let last = numbers.last().map_or(0, |last| last + 1);
+    assert!(last >= old, "{last} of {old} requests are there");
+    assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]));
+    // An orderly end loses nothing.
+    let _ = program.connect().get("/77777").expect_response();
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+    let program = Program::spawn(&flags);
+    assert_eq!(listed(&program).last(), Some(&77777));
+    // One process at a time.
+    let exit = run_program(
+        &[
+            "--inspect",
+            "--inspect-db",
+            &file,
+            "--listen",
+            "127.0.0.1:0",
+        ],
+        &[],
+    );
+    assert!(
+        exit.errors.contains("another process uses this file"),
+        "{exit:?}"
+    );
+}

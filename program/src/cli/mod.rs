@@ -139,6 +139,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TOKEN", value_parser = secret, help_heading = "Inspect")]
     pub(crate) inspect_token: Option<String>,
 
+    /// File that keeps the requests of the live page over restarts, for a week; the program must be
+    /// built with the feature inspect-db [default: none]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Inspect")]
+    pub(crate) inspect_db: Option<PathBuf>,
+
     /// Folder with error pages for browsers: for example 404.html for one status, and 4xx.html and
     /// 5xx.html for all others [default: built in]
     #[arg(long, value_name = "DIR")]

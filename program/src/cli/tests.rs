@@ -85,6 +85,7 @@ fn every_flag_has_a_variable() {
         ("max-bytes", "1KiB"),
         ("inspect-history", "9"),
         ("inspect-token", "0123456789abcdef"),
+        ("inspect-db", "/var/lib/x.db"),
         ("inspect-log", "true"),
         ("error-pages", "/srv/errors"),
         ("request-ids", "true"),

@@ -32,6 +32,8 @@ use self::captured::Captured;
 use self::live::Live;
 use self::log::Entries;
 
+#[cfg(feature = "inspect-db")]
+pub use self::history::database::{Database, DatabaseError};
 pub use self::live::LivePage;
 pub use self::log::InspectLog;
 pub use self::settings::{Access, Settings};

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::history::Store;
+#[cfg(feature = "inspect-db")]
+use super::history::database::Database;
+
 /// Longer than the timeout of most clients, so that every timeout can be tested.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
@@ -62,6 +66,8 @@ pub struct Settings {
     max_bytes: u64,
     history: usize,
     access: Access,
+    #[cfg(feature = "inspect-db")]
+    database: Option<Database>,
 }
 
 impl Default for Settings {
@@ -71,6 +77,8 @@ impl Default for Settings {
             max_bytes: MAX_BYTES,
             history: HISTORY,
             access: Access::default(),
+            #[cfg(feature = "inspect-db")]
+            database: None,
         }
     }
 }
@@ -148,6 +156,27 @@ impl Settings {
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;
         self
+    }
+
+    /// Keeps the history in a file, so that it is there after a restart. By default it is in memory
+    /// only. [`Database`] has an example.
+    #[cfg(feature = "inspect-db")]
+    #[must_use]
+    pub fn database(mut self, database: Database) -> Self {
+        self.database = Some(database);
+        self
+    }
+
+    /// Where the history is kept beside memory.
+    #[cfg(feature = "inspect-db")]
+    pub(super) fn store(&self) -> Option<Box<dyn Store>> {
+        let database = self.database.clone()?;
+        Some(Box::new(database))
+    }
+
+    #[cfg(not(feature = "inspect-db"))]
+    pub(super) fn store(&self) -> Option<Box<dyn Store>> {
+        None
     }
 
     pub(super) fn kept_requests(&self) -> usize {

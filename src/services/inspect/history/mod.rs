@@ -4,6 +4,8 @@
 //! ([`follow`]), so an event costs nothing while no page is open, and a page that reads slowly costs no
 //! memory.
 
+#[cfg(feature = "inspect-db")]
+pub(super) mod database;
 pub(super) mod entry;
 pub(super) mod export;
 pub(super) mod follow;
@@ -40,7 +42,22 @@ pub(super) struct History {
     /// Tells this history from that of an earlier run.
     name: String,
     state: Mutex<State>,
+    store: Option<Box<dyn Store>>,
 }
+
+/// Keeps requests over restarts. No call waits.
+pub(super) trait Store: Send + Sync {
+    /// The requests of earlier runs. Only the first call returns them.
+    fn restore(&self) -> Option<Restored>;
+    /// Puts a request in. `oldest` is the id of the oldest one that is kept now.
+    fn insert(&self, entry: &Arc<Entry>, oldest: u64);
+    fn set_outcome(&self, id: u64, outcome: Outcome);
+    /// Forgets the requests before this id.
+    fn forget_before(&self, id: u64);
+}
+
+/// Requests of earlier runs, oldest first.
+pub(super) struct Restored(pub(super) Vec<Shown>);
 
 struct State {
     slots: VecDeque<Slot>,
@@ -70,8 +87,14 @@ struct Slot {
 
 impl History {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
+        Self::with_store(limits, None)
+    }
+
+    /// A history that begins with what the store has.
+    pub(super) fn with_store(limits: Limits, store: Option<Box<dyn Store>>) -> Arc<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        Arc::new(Self {
+        let restored = store.as_ref().and_then(|store| store.restore());
+        let history = Self {
             limits,
             name: format!("{:x}", now.unwrap_or_default().as_micros()),
             state: Mutex::new(State {
@@ -86,7 +109,12 @@ impl History {
                 pages: 0,
                 is_closed: false,
             }),
-        })
+            store,
+        };
+        for shown in restored.into_iter().flat_map(|Restored(requests)| requests) {
+            history.lock().restore(shown, limits);
+        }
+        Arc::new(history)
     }
 
     /// Puts a request in. What becomes of it is put in by the [`Recording`].
@@ -100,15 +128,17 @@ impl History {
         let mut state = self.lock();
         let id = state.end();
         entry.id = id;
-        let changed = state.next_change();
-        state.bytes += entry.size();
-        state.slots.push_back(Slot {
-            entry: Arc::new(entry),
+        let entry = Arc::new(entry);
+        state.push(Shown {
+            entry: Arc::clone(&entry),
             outcome: Outcome::Open,
-            changed,
         });
         let evicted = state.evict(self.limits);
+        let oldest = state.first;
         wake_waiting(state);
+        if let Some(store) = &self.store {
+            store.insert(&entry, oldest);
+        }
         // Freeing takes longer than the rest, so it comes after the lock.
         drop(evicted);
         id
@@ -124,6 +154,9 @@ impl History {
         (slot.outcome, slot.changed) = (outcome, changed);
         state.changes = changed;
         wake_waiting(state);
+        if let Some(store) = &self.store {
+            store.set_outcome(id, outcome);
+        }
     }
 
     /// The request with this id, if it is still kept.
@@ -164,7 +197,11 @@ impl History {
         let forgotten = (mem::take(&mut state.slots), mem::take(&mut state.held));
         state.bytes = 0;
         state.cleared = state.next_change();
+        let first = state.first;
         wake_waiting(state);
+        if let Some(store) = &self.store {
+            store.forget_before(first);
+        }
         drop(forgotten);
     }
 
@@ -198,6 +235,27 @@ impl State {
     fn slot_mut(&mut self, id: u64) -> Option<&mut Slot> {
         let index = self.index(id)?;
         self.slots.get_mut(index)
+    }
+
+    fn push(&mut self, Shown { entry, outcome }: Shown) {
+        let changed = self.next_change();
+        self.bytes += entry.size();
+        self.slots.push_back(Slot {
+            entry,
+            outcome,
+            changed,
+        });
+    }
+
+    /// Puts a request of an earlier run in. Ids have no gaps, so those before a gap are left out.
+    fn restore(&mut self, shown: Shown, limits: Limits) {
+        let id = shown.entry.id;
+        if id != self.end() {
+            self.slots.clear();
+            (self.first, self.bytes) = (id, 0);
+        }
+        self.push(shown);
+        self.evict(limits);
     }
 
     /// Takes the oldest requests beyond the limits out. The last request is always kept.

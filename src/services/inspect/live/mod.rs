@@ -88,7 +88,7 @@ impl Live {
             body: MAX_BODY,
         };
         let shared = Arc::new(Shared {
-            history: History::new(limits),
+            history: History::with_store(limits, settings.store()),
             inboxes: Inboxes::default(),
             longest_delay: settings.longest_delay(),
         });
