@@ -57,6 +57,7 @@ use self::worker::Worker;
 use self::worker_activity::WorkerActivity;
 #[cfg(feature = "http2")]
 use crate::connection::Http2Stats;
+#[cfg(feature = "metrics")]
 pub(crate) use crate::connection::Phase;
 use crate::connection::config::Config;
 use crate::connection::phase::PhaseCell;
