@@ -120,6 +120,9 @@ impl Drop for Timer {
 }
 
 #[cfg(all(test, not(loom)))]
+mod exploration;
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
