@@ -59,6 +59,7 @@ def python(scratch):
     return reason
 
 
+@functools.cache
 def undici(scratch):
     """Installs undici into the directory `node`. Returns the reason if it fails."""
     return _npm(Path(scratch, "node"), f"undici@{UNDICI}")

@@ -106,6 +106,8 @@ mod tls;
 mod unix;
 /// Connections that switch to another protocol.
 mod upgrade;
+/// The paths of the inspector that need a connection.
+mod vocabulary;
 /// WebSockets, over frames that a client writes itself.
 mod websocket;
 /// Only handlers occupy workers; slow, idle and numerous clients do not.
