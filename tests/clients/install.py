@@ -24,7 +24,7 @@ ENVIRONMENT = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
 
 # The Debian package of a command.
 PACKAGES = {
-    "curl": "curl", "h2load": "nghttp2-client", "haproxy": "haproxy", "nghttp": "nghttp2-client",
+    "curl": "curl", "go": "golang-go", "h2load": "nghttp2-client", "haproxy": "haproxy", "nghttp": "nghttp2-client",
     "nginx": "nginx", "node": "nodejs", "npm": "npm",
 }
 

@@ -3,7 +3,9 @@
 use http::HeaderMap;
 use http::header::CONTENT_SECURITY_POLICY;
 
+use super::input::Pairs;
 use super::table::{Entry, Shared, Table};
+use super::{Captured, reflection};
 use crate::message::headers::media_type::preferred;
 use crate::message::problem::html_page::{HtmlPage, POLICY};
 use crate::message::{Html, IntoResponse, Response};
@@ -18,9 +20,16 @@ pub(super) fn add(table: Table) -> Router<Shared> {
         what: "your request as it came, on this and every other path",
     });
     let (page, list) = (page(&entries), list(&entries));
-    router.get("/", move |headers: HeaderMap| {
-        respond(&headers, page.clone(), list.clone())
-    })
+    router.get(
+        "/",
+        move |query: Pairs, headers: HeaderMap, captured: Captured| {
+            match query.get("format") {
+                // Whoever asks for a form of the description wants the description.
+                Some(_) => reflection::response(&captured),
+                None => respond(&headers, page.clone(), list.clone()),
+            }
+        },
+    )
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +115,8 @@ mod tests {
             assert!(list.text().contains(&format!(" {path} ")), "{path}");
             assert!(page.text().contains(path), "{path}");
         }
+        let raw = get("/?format=http");
+        assert!(raw.text().starts_with("GET /?format=http HTTP/1.1\r\n"));
         assert!(page.text().contains("<a href=\"/get\">/get</a>"));
     }
 }
