@@ -11,7 +11,8 @@ use crate::message::problem::html_page::{HtmlPage, POLICY};
 use crate::message::{Html, IntoResponse, Response};
 use crate::web::Router;
 
-/// Adds the page to the paths of the table.
+/// Adds the page to the paths of the table. Browsers get it; all others get the description of their
+/// request, as on a path without a meaning.
 pub(super) fn add(table: Table) -> Router<Shared> {
     let (router, mut entries) = table.into_parts();
     entries.push(Entry {
@@ -19,40 +20,29 @@ pub(super) fn add(table: Table) -> Router<Shared> {
         path: "/anything",
         what: "your request as it came, on this and every other path",
     });
-    let (page, list) = (page(&entries), list(&entries));
-    router.get(
-        "/",
-        move |query: Pairs, headers: HeaderMap, captured: Captured| {
-            match query.get("format") {
-                // Whoever asks for a form of the description wants the description.
-                Some(_) => reflection::response(&captured),
-                None => respond(&headers, page.clone(), list.clone()),
-            }
-        },
-    )
+    let page = page(&entries);
+    router
+        .get(
+            "/",
+            move |query: Pairs, headers: HeaderMap, captured: Captured| match query.get("format") {
+                None if prefers_html(&headers) => respond(page.clone()),
+                _ => reflection::response(&captured),
+            },
+        )
+        .any("/", |captured: Captured| reflection::response(&captured))
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Format {
-    Page,
-    Text,
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let offers: [(bool, &[&str]); 2] = [(false, &["application/json"]), (true, &["text/html"])];
+    preferred(headers, &offers) == Some(true)
 }
 
-fn respond(headers: &HeaderMap, page: String, list: String) -> Response {
-    let formats: [(Format, &[&str]); 2] = [
-        (Format::Text, &["text/plain"]),
-        (Format::Page, &["text/html"]),
-    ];
-    match preferred(headers, &formats) {
-        Some(Format::Page) => {
-            let mut response = Html(page).into_response();
-            response
-                .headers_mut()
-                .insert(CONTENT_SECURITY_POLICY, POLICY);
-            response
-        }
-        Some(Format::Text) | None => list.into_response(),
-    }
+fn respond(page: String) -> Response {
+    let mut response = Html(page).into_response();
+    response
+        .headers_mut()
+        .insert(CONTENT_SECURITY_POLICY, POLICY);
+    response
 }
 
 fn page(entries: &[Entry]) -> String {
@@ -80,25 +70,12 @@ fn page(entries: &[Entry]) -> String {
     page.finish()
 }
 
-fn list(entries: &[Entry]) -> String {
-    let width = entries.iter().map(|entry| entry.path.len()).max();
-    let width = width.unwrap_or_default();
-    let line =
-        |entry: &Entry| format!("{:6} {:width$}  {}\n", entry.method, entry.path, entry.what);
-    entries.iter().map(line).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::{client, get};
 
     #[test]
     fn all_paths_are_listed() {
-        let list = get("/");
-        assert_eq!(
-            list.header("content-type"),
-            Some("text/plain; charset=utf-8")
-        );
         let page = client()
             .get("/")
             .header("accept", "text/html,*/*;q=0.8")
@@ -112,9 +89,11 @@ mod tests {
             .expect("it has a policy");
         assert!(policy.contains("default-src 'none'"), "{policy}");
         for path in ["/get", "/status/{codes}", "/delay/{seconds}", "/anything"] {
-            assert!(list.text().contains(&format!(" {path} ")), "{path}");
             assert!(page.text().contains(path), "{path}");
         }
+        // All others get the description of their request.
+        assert_eq!(get("/").header("content-type"), Some("application/json"));
+        assert_eq!(client().post("/").body("x").send().status(), 200);
         let raw = get("/?format=http");
         assert!(raw.text().starts_with("GET /?format=http HTTP/1.1\r\n"));
         assert!(page.text().contains("<a href=\"/get\">/get</a>"));
