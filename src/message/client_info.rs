@@ -576,6 +576,13 @@ mod tests {
         }
     }
 
+    /// Every request carries one, and its body is moved often.
+    #[test]
+    fn place_of_a_request_costs_no_memory() {
+        assert_eq!(size_of::<PeerAddr>() + size_of::<u32>(), 24);
+        assert_eq!(size_of::<Option<ClientInfo>>(), 32);
+    }
+
     #[test]
     fn ipv4_mapped_address_is_ipv4() {
         let address: SocketAddr = "[::ffff:192.0.2.1]:80"

@@ -10,7 +10,6 @@
 //! assert!(response.text().contains("POST"));
 //! ```
 
-#[allow(dead_code, reason = "the parts that need the rest are being added")]
 mod captured;
 #[cfg(feature = "_tls")]
 mod certificate;
