@@ -4,8 +4,9 @@ use http::HeaderMap;
 use http::header::CONTENT_SECURITY_POLICY;
 
 use super::input::Pairs;
+use super::received::Received;
 use super::table::{Entry, Shared, Table};
-use super::{Captured, reflection};
+use super::{Captured, describe};
 use crate::message::headers::media_type::preferred;
 use crate::message::problem::html_page::{HtmlPage, POLICY};
 use crate::message::{Html, IntoResponse, Response};
@@ -24,12 +25,12 @@ pub(super) fn add(table: Table) -> Router<Shared> {
     router
         .get(
             "/",
-            move |query: Pairs, headers: HeaderMap, captured: Captured| match query.get("format") {
-                None if prefers_html(&headers) => respond(page.clone()),
-                _ => reflection::response(&captured),
+            move |query: Pairs, received: Received, captured: Captured| match query.get("format") {
+                None if prefers_html(&received.headers) => respond(page.clone()),
+                _ => describe(received, captured),
             },
         )
-        .any("/", |captured: Captured| reflection::response(&captured))
+        .any("/", describe)
 }
 
 fn prefers_html(headers: &HeaderMap) -> bool {

@@ -34,7 +34,7 @@ use self::table::Table;
 use super::captured::Captured;
 use super::reflection;
 use super::settings::Settings;
-use crate::message::Handler;
+use crate::message::{Handler, Response};
 
 /// The themes, in the order of the page at `/`.
 const THEMES: [fn(Table) -> Table; 12] = [
@@ -57,11 +57,12 @@ pub(super) fn router(settings: Arc<Settings>) -> impl Handler {
     let table = THEMES
         .into_iter()
         .fold(Table::new(), |table, add| add(table));
-    index::add(table)
-        .fallback(|received: Received, captured: Captured| {
-            reflection::response(&captured, document::of_all(&received))
-        })
-        .with_state(settings)
+    index::add(table).fallback(describe).with_state(settings)
+}
+
+/// The description of a request, as on every path without a meaning of its own.
+fn describe(received: Received, captured: Captured) -> Response {
+    reflection::response(&captured, document::of_all(&received))
 }
 
 #[cfg(test)]
