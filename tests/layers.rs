@@ -9,7 +9,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("logging", &["sync"]),
     ("sync", &[]),
     ("fs", &["sync"]),
-    ("message", &["logging", "sync"]),
+    ("message", &["logging", "sync", "fs"]),
     ("net", &["sync", "fs", "message"]),
     ("http1", &["message"]),
     ("http2", &["message"]),

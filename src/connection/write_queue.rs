@@ -106,6 +106,15 @@ impl WriteQueue {
             || self.backlog.is_some()
     }
 
+    /// Whether a burst of this size is complete. The memory of the queue itself is enough for
+    /// [`GATHERED`] bytes, and only parts in other memory can be more.
+    #[cfg(feature = "http2")]
+    pub(super) fn has_burst(&self, size: usize) -> bool {
+        let all = self.bytes.len() - self.sent + self.insertions.len();
+        let own = all - self.insertions.shared();
+        own >= GATHERED || all >= size || self.insertions.is_full() || self.backlog.is_some()
+    }
+
     /// The buffer to which heads are appended.
     pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
         debug_assert!(
@@ -149,9 +158,12 @@ impl WriteQueue {
     }
 
     /// Appends a part of a file to the last head.
-    pub(super) fn push_file(&mut self, mut part: FilePart) {
+    pub(super) fn push_file(&mut self, mut part: FilePart, now: Instant) {
         if (1..=READ_FILE).contains(&part.left) {
-            part.read_behind(self.bytes());
+            match part.content(now) {
+                Some(content) => return self.bytes().extend_from_slice(&content),
+                None => part.read_behind(self.bytes()),
+            }
         }
         // A part that could not be read stays, and sending it reports the error.
         if part.left > 0 {
@@ -214,16 +226,25 @@ impl WriteQueue {
         {
             return Ok(FlushResult::Broken(error));
         }
+        // Only this call keeps the memory, so that it does not grow with slow clients.
+        let content = match &self.tail {
+            PendingBody::File(part) => part.content(now),
+            _ => None,
+        };
         loop {
             loop {
-                let (first, second) = (&self.bytes[self.sent..], self.tail.ready());
+                let first = &self.bytes[self.sent..];
+                let second = match (&self.tail, &content) {
+                    (PendingBody::File(part), Some(content)) => part.rest_of(content),
+                    (tail, _) => tail.ready(),
+                };
                 let left = first.len() + second.len();
                 if left == 0 {
                     break;
                 }
                 let count = match (first, &self.tail) {
                     ([], _) => socket.send(second, &[])?,
-                    (_, PendingBody::File(_)) => socket.send_more(first)?,
+                    (_, PendingBody::File(_)) if second.is_empty() => socket.send_more(first)?,
                     _ => socket.send(first, second)?,
                 };
                 if count == 0 {
@@ -386,10 +407,15 @@ impl FilePart {
         bytes.truncate(start + count);
     }
 
+    /// What is left of the content that it had when the content was taken from memory.
+    fn rest_of<'c>(&self, content: &'c [u8]) -> &'c [u8] {
+        &content[content.len() - self.left as usize..]
+    }
+
     /// Sends at most `most` bytes in one call.
     fn send(&self, most: usize, socket: &mut Socket) -> io::Result<FileSent> {
         let count = usize::try_from(self.left).map_or(most, |left| left.min(most));
-        socket.send_file(&self.file, self.offset, count)
+        socket.send_file(self.file.file(), self.offset, count)
     }
 }
 

@@ -13,6 +13,7 @@ use rustix::fs::{
 use rustix::io::{Errno, retry_on_intr};
 
 use super::open_files::{COMPARED, OpenFiles};
+pub(crate) use super::open_files::{OpenFile, TOO_RECENT};
 use super::walk::open_beneath;
 
 /// How often a path is resolved again because folders on it were renamed concurrently.
@@ -69,7 +70,7 @@ enum Resolver {
 /// A path that was opened.
 #[derive(Debug)]
 pub(crate) enum Opened {
-    File(Arc<File>, Metadata),
+    File(Arc<OpenFile>),
     Folder,
 }
 
@@ -163,10 +164,10 @@ impl Folder {
     pub(crate) fn open_path(&self, path: &[u8]) -> Result<Opened, OpenError> {
         let status = self.status(path, AtFlags::SYMLINK_NOFOLLOW);
         if let Ok(status) = &status
-            && let Some((file, metadata)) = self.files.get(path, status)
+            && let Some(file) = self.files.get(path, status)
             && self.is_in_real_folders(path)
         {
-            return Ok(Opened::File(file, metadata));
+            return Ok(Opened::File(file));
         }
         let found = status.map(|status| file_type(&status));
         let is_link = found == Ok(FileType::Symlink);
@@ -181,8 +182,8 @@ impl Folder {
             opened = self.open_now(path, file_type);
         }
         match &opened {
-            Ok(Opened::File(file, metadata)) if !is_link && self.is_in_real_folders(path) => {
-                self.files.keep(path, file, metadata);
+            Ok(Opened::File(file)) if !is_link && self.is_in_real_folders(path) => {
+                self.files.keep(path, file);
             }
             _ => self.files.close(path),
         }
@@ -206,7 +207,7 @@ impl Folder {
         let file = File::from(self.resolve(path, flags)?);
         let metadata = file.metadata().map_err(OpenError::Failed)?;
         if metadata.is_file() {
-            Ok(Opened::File(Arc::new(file), metadata))
+            Ok(Opened::File(Arc::new(OpenFile::new(file, metadata))))
         } else if metadata.is_dir() {
             Ok(Opened::Folder)
         } else {

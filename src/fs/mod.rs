@@ -7,5 +7,6 @@ mod open_files;
 pub(crate) mod regular_file;
 #[cfg(feature = "files")]
 pub(crate) mod root;
+pub(crate) mod shared_file;
 #[cfg(feature = "files")]
 mod walk;

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use httpool::http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
-    ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VARY,
+    ETAG, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE, VARY,
 };
 use httpool::http::{HeaderValue, Method};
 use httpool::{EntityTags, ServeDir};
 
 use crate::support::{
-    End, HUGE, NEVER, Random, TempDir, Transport, call, expect_status, get, header,
+    End, HUGE, NEVER, Random, TempDir, Transport, call, eventually, expect_status, get, header,
     over_every_transport,
 };
 
@@ -43,6 +43,47 @@ fn file_responses_have_headers() {
         assert!(tag.trim_start_matches("W/").starts_with("\"b-"), "{tag}");
         assert!(header(&response, LAST_MODIFIED).is_some());
     }
+}
+
+/// What is known of a file that has not changed is kept, and a file may be served in several forms.
+#[test]
+fn file_in_several_forms_keeps_the_headers_of_each() {
+    let folder = TempDir::new();
+    folder.file("page.html", "<p>page</p>");
+    let files = files(&folder).fallback("page.html").precompressed(true);
+    eventually("the file is old enough", || {
+        let response = expect_status(&files, "/page.html", 200);
+        header(&response, ETAG).is_some_and(|tag| tag.starts_with('"'))
+    });
+    let headers_of = |target: &str, headers: &[(HeaderName, &str)]| {
+        let response = get(&files, target, headers);
+        (response.status().as_u16(), response.headers().clone())
+    };
+    let html = [(ACCEPT, "text/html")];
+    let range = [(RANGE, "bytes=0-1")];
+    let all = || {
+        [
+            headers_of("/page.html", &[]),
+            headers_of("/other.page", &html),
+            headers_of("/page.html", &range),
+        ]
+    };
+    let first = all();
+    assert_eq!(first.each_ref().map(|(status, _)| *status), [200, 200, 206]);
+    let vary = first.each_ref().map(|(_, headers)| headers[VARY].clone());
+    assert_eq!(
+        vary,
+        [
+            "accept-encoding",
+            "accept, accept-encoding",
+            "accept-encoding"
+        ]
+    );
+    let same = [first[0].1[ETAG].clone(), first[1].1[ETAG].clone()];
+    assert_eq!(same[0], same[1]);
+    assert_eq!(all(), first);
+    folder.file("page.html", "<p>Page</p>");
+    assert_ne!(all()[0].1[ETAG], same[0]);
 }
 
 #[test]

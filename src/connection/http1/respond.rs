@@ -301,7 +301,7 @@ fn encode(
         (_, body::Content::Reader(source)) => {
             push_source(source, content == Content::FollowsInChunks, buffers);
         }
-        (_, body::Content::File(part)) => queue.push_file(part),
+        (_, body::Content::File(part)) => queue.push_file(part, buffers.now),
     }
 }
 

@@ -344,7 +344,14 @@ impl DrivenOutflow {
     ) -> (usize, Next) {
         let count = self.rest.left().len().min(most);
         if count > COPIED_BODY && insertions.has_room_for(frames::<T>(count)) {
-            send_shared(&self.rest.share(count), stream, false, mux, out, insertions);
+            send_shared(
+                &self.rest.shared().slice(..count),
+                stream,
+                false,
+                mux,
+                out,
+                insertions,
+            );
         } else if count > 0 {
             mux.send_data(stream, &self.rest.left()[..count], false, out);
         }

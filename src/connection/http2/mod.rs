@@ -6,6 +6,7 @@
 //! reads and writes frames.
 
 mod body;
+mod burst;
 mod calls;
 mod deadlines;
 mod driven;
@@ -26,6 +27,7 @@ use std::io;
 use std::mem;
 use std::time::Instant;
 
+use self::burst::Burst;
 pub(crate) use self::calls::{HandlerCall, ReadCall, StreamReply};
 use self::deadlines::WindowWait;
 pub(crate) use self::driven::DriveCall;
@@ -67,6 +69,7 @@ pub(super) struct Http2 {
     /// Protocols behind an extended CONNECT for which something has happened.
     to_drive: VecDeque<StreamId>,
     files: FileReads,
+    burst: Burst,
     /// Responses that came later and are completed by a worker.
     to_complete: VecDeque<StreamId>,
     /// Requests whose clients have left before their responses, until observers know.
@@ -118,6 +121,8 @@ struct Turn {
     admission: Admission,
     /// The socket has no room for more output.
     blocked: Option<Pending>,
+    /// Output has waited for a receive since the last send.
+    has_waited: bool,
 }
 
 /// The result of a step of a drive.
@@ -135,6 +140,7 @@ impl Http2 {
             to_read: VecDeque::new(),
             to_drive: VecDeque::new(),
             files: FileReads::Allowed,
+            burst: Burst::FIRST,
             to_complete: VecDeque::new(),
             cancelled: Vec::new(),
             handlers: 0,
@@ -276,7 +282,7 @@ impl Http2 {
         self.shut_down_if_due(io, buffers, service);
         if self.turn.blocked.is_none() {
             self.fill(buffers);
-            if io.state != State::Http || buffers.write_queue.is_full() {
+            if io.state != State::Http || self.is_full(buffers) {
                 if self.turn.steps <= 0 {
                     return self.end_turn(io, buffers, service);
                 }
@@ -316,10 +322,19 @@ impl Http2 {
         if let Some(mux) = &mut self.mux {
             mux.seal_data();
         }
+        let queued = buffers.write_queue.held();
+        self.turn.has_waited = false;
         match io.send(buffers, service)? {
             None if io.state != State::Http => self.close(io, buffers, service),
-            None => Ok(Flow::Continue),
+            None => {
+                // TLS encrypts 64 KiB at a time.
+                if !io.socket.is_encrypted() {
+                    self.burst.note_taken(queued);
+                }
+                Ok(Flow::Continue)
+            }
             Some(DriveResult::Park(pending)) => {
+                self.burst.note_left();
                 self.turn.blocked = Some(pending);
                 Ok(Flow::Continue)
             }
@@ -395,6 +410,7 @@ impl Turn {
             wake,
             admission,
             blocked: None,
+            has_waited: false,
         }
     }
 }

@@ -189,7 +189,7 @@ impl PolledOutflow {
         }
         let count = self.ready().min(room);
         if count > COPIED_BODY && insertions.has_room_for(frames::<T>(count)) {
-            let content = self.rest.share(count);
+            let content = self.rest.shared().slice(..count);
             send_shared(&content, stream, false, mux, out, insertions);
             self.advance(count);
             return (count, Stop::Full);

@@ -1,6 +1,7 @@
 //! Receives frames and passes them to the streams.
 
 use std::io;
+use std::mem;
 use std::time::Instant;
 
 use log::debug;
@@ -8,7 +9,7 @@ use log::debug;
 use super::request::Called;
 use super::stream::{Step, Stream};
 use super::{Flow, Http2, Http2Event, STEPS_PER_TURN};
-use crate::connection::connection_io::ConnectionIo;
+use crate::connection::connection_io::{ConnectionIo, Readiness};
 use crate::connection::{CloseReason, DriveResult, Service, WorkerBuffers};
 use crate::http2::{
     Error, ErrorCode, Event, Head, Mux, MuxConfig, PREFACE, Preface, ResetBy, StreamId,
@@ -182,7 +183,7 @@ impl Http2 {
         if self.turn.blocked.is_none() {
             // The frames may have opened windows.
             self.fill(buffers);
-            if !buffers.write_queue.is_empty() {
+            if !buffers.write_queue.is_empty() && !self.can_wait(io, buffers) {
                 return self.flush(io, buffers, service);
             }
             if self.can_read(service) {
@@ -203,6 +204,8 @@ impl Http2 {
                 Ok(Flow::Continue)
             }
             Received::Short => Ok(Flow::Continue),
+            // Output that has waited leaves first.
+            Received::WouldBlock if self.turn.has_waited => Ok(Flow::Continue),
             Received::WouldBlock => self.park(io, buffers, service),
             // Without WINDOW_UPDATEs few responses would arrive, so clients do not close one side
             // early as those of HTTP/1.1 do: this one has left, and readers and handlers must know.
@@ -211,6 +214,13 @@ impl Http2 {
                 _ => CloseReason::ClientLeft,
             }))),
         }
+    }
+
+    /// Whether the output can wait for one more receive, so that it leaves together with what that leads
+    /// to. Only acknowledgements and WINDOW_UPDATEs wait, and only if the client has sent more already.
+    fn can_wait(&mut self, io: &ConnectionIo, buffers: &WorkerBuffers) -> bool {
+        let is_first = !mem::replace(&mut self.turn.has_waited, true);
+        is_first && io.readiness == Readiness::Readable && buffers.write_queue.responses() == 0
     }
 
     /// Notes whether a head is incomplete, since when, and how much of it has arrived.

@@ -157,7 +157,7 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
     ) {
         let date = buffers.date();
-        let is_full = buffers.write_queue.is_full();
+        let is_full = self.is_full(buffers);
         let out = buffers.write_queue.bytes();
         let Some(mux) = self.mux.as_mut().filter(|mux| mux.get(stream).is_some()) else {
             return drop_quietly(response);

@@ -13,7 +13,7 @@ use super::polled::PolledOutflow;
 use super::respond::drop_quietly;
 use super::stream::{Outflow, Outgoing, Sending, Step, StreamBacklog};
 use super::{FileReads, Http2};
-use crate::connection::write_queue::{Backlog, COPIED_BODY, GATHERED, Insertions, READ_FILE};
+use crate::connection::write_queue::{Backlog, COPIED_BODY, Insertions, READ_FILE};
 use crate::connection::{Admission, WorkerBuffers};
 use crate::http2::{ErrorCode, Mux, StreamId};
 use crate::message::body::{BodySource, FilePart, Reader};
@@ -40,9 +40,14 @@ pub(super) enum Next {
 }
 
 impl Http2 {
+    /// Whether the output is to be sent before more is added.
+    pub(super) fn is_full(&self, buffers: &WorkerBuffers) -> bool {
+        buffers.write_queue.has_burst(self.burst.size())
+    }
+
     /// Appends content to the write queue until it is full or windows end.
     pub(super) fn fill(&mut self, buffers: &mut WorkerBuffers) {
-        while buffers.write_queue.held() < GATHERED {
+        while !self.is_full(buffers) {
             let Some(stream) = self.mux.as_mut().and_then(Mux::next_to_send) else {
                 return;
             };
@@ -178,24 +183,23 @@ impl Sending {
         let (out, insertions) = buffers.write_queue.parts();
         let (sent, next) = match &mut self.content {
             Outgoing::Memory(body) => {
-                let left = body.left().len();
-                let count = left.min(most);
-                let is_last = count == left;
-                if count > COPIED_BODY && insertions.has_room_for(frames::<T>(count)) {
-                    send_shared(&body.share(count), stream, is_last, mux, out, insertions);
-                } else {
-                    mux.send_data(stream, &body.left()[..count], is_last, out);
+                let sent = send_memory(body.shared(), stream, most, mux, out, insertions);
+                body.advance(sent.0);
+                sent
+            }
+            Outgoing::File(part) => match part.content(now) {
+                Some(content) => {
+                    let sent = send_memory(&content, stream, most, mux, out, insertions);
+                    part.advance(sent.0);
+                    sent
                 }
-                body.advance(count);
-                (count, if is_last { Next::Finish } else { Next::Send })
-            }
-            Outgoing::File(part)
-                if part.left > READ_FILE
+                None if part.left > READ_FILE
                     && insertions.has_room_for(frames::<T>(most.min(bytes_left(part)))) =>
-            {
-                send_large_file(part, stream, most, mux, out, insertions)
-            }
-            Outgoing::File(part) => send_file(part, stream, most, mux, out),
+                {
+                    send_large_file(part, stream, most, mux, out, insertions)
+                }
+                None => send_file(part, stream, most, mux, out),
+            },
             Outgoing::Reader(outflow) => outflow.send(stream, most, mux, out),
             Outgoing::Polled(outflow) => outflow.send(stream, PART, mux, now, out, insertions),
             Outgoing::Driven(outflow) => outflow.send(stream, most, mux, out, insertions),
@@ -261,6 +265,25 @@ fn bytes_left(part: &FilePart) -> usize {
 /// The number of DATA frames that have this much content.
 pub(super) fn frames<T: Default>(content: usize) -> usize {
     content.div_ceil(Mux::<T>::MAX_DATA)
+}
+
+/// Sends content that is in memory, as much of it as is allowed.
+fn send_memory<T: Default>(
+    left: &Bytes,
+    stream: StreamId,
+    most: usize,
+    mux: &mut Mux<T>,
+    out: &mut Vec<u8>,
+    insertions: &mut Insertions,
+) -> (usize, Next) {
+    let count = left.len().min(most);
+    let is_last = count == left.len();
+    if count > COPIED_BODY && insertions.has_room_for(frames::<T>(count)) {
+        send_shared(&left.slice(..count), stream, is_last, mux, out, insertions);
+    } else {
+        mux.send_data(stream, &left[..count], is_last, out);
+    }
+    (count, if is_last { Next::Finish } else { Next::Send })
 }
 
 /// Sends content from its own memory. There must be room for its [`frames`].

@@ -7,8 +7,12 @@ use bytes::Bytes;
 
 use super::GATHERED;
 
-/// Most parts at a time. Each one and the bytes before it are a part of one system call.
-const MOST: usize = 8;
+/// Most parts at a time. Each one and the bytes before it are a part of one system call. DATA frames
+/// have 16 KiB, so this is room for 320 KiB.
+const MOST: usize = 20;
+
+/// The parts of 64 KiB, which are added at once.
+const MOST_AT_ONCE: usize = 4;
 
 /// The parts, in their order.
 #[derive(Debug, Default)]
@@ -44,6 +48,18 @@ impl Insertions {
     /// The length of all parts.
     pub(super) fn len(&self) -> usize {
         self.length
+    }
+
+    /// The length of the parts that lie in other memory.
+    #[cfg(feature = "http2")]
+    pub(super) fn shared(&self) -> usize {
+        self.length - self.used
+    }
+
+    /// Whether there may be no room for what is added at once.
+    #[cfg(feature = "http2")]
+    pub(super) fn is_full(&self) -> bool {
+        self.list.len() + MOST_AT_ONCE > MOST
     }
 
     /// Whether this many parts can be added.

@@ -27,10 +27,10 @@ impl Memory {
         &self.left
     }
 
-    /// The next bytes, without a copy.
+    /// The bytes that are not sent yet, in memory that can be shared.
     #[cfg(feature = "http2")]
-    pub(in crate::connection) fn share(&self, count: usize) -> Bytes {
-        self.left.slice(..count)
+    pub(in crate::connection) fn shared(&self) -> &Bytes {
+        &self.left
     }
 
     /// Notes that `sent` bytes were sent.

@@ -2,10 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::mem;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,6 +12,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use crate::fs::shared_file::SharedFile;
 use crate::message::waker::{ThreadWaker, Wake};
 use crate::message::{Later, Upgrade};
 
@@ -238,7 +237,7 @@ pub(crate) struct ClientGone;
 /// The part of a file that is to be sent.
 #[derive(Debug)]
 pub(crate) struct FilePart {
-    pub(crate) file: Arc<File>,
+    pub(crate) file: Arc<SharedFile>,
     /// The position of the next byte.
     pub(crate) offset: u64,
     /// The announced bytes that are left.
@@ -335,6 +334,14 @@ impl From<ClientGone> for io::Error {
 }
 
 impl FilePart {
+    /// The rest of the part, if the content of the file is in memory.
+    pub(crate) fn content(&self, now: Instant) -> Option<Bytes> {
+        let content = self.file.content(now)?;
+        let start = usize::try_from(self.offset).ok()?;
+        let end = start.checked_add(usize::try_from(self.left).ok()?)?;
+        (end <= content.len()).then(|| content.slice(start..end))
+    }
+
     /// Removes this many bytes.
     pub(crate) fn advance(&mut self, count: usize) {
         self.offset += count as u64;

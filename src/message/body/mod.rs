@@ -25,6 +25,7 @@ pub(crate) use self::content::{
 };
 use super::raw_request::SharedChunking;
 use super::{ClientInfo, Later, RawRequest, Upgrade};
+use crate::fs::shared_file::SharedFile;
 
 /// The content of a message (RFC 9110 section 6.4).
 ///
@@ -147,11 +148,11 @@ impl Body {
     /// A whole [`File`] is a [response](crate::IntoResponse) by itself.
     #[must_use]
     pub fn from_file(file: File, bytes: Range<u64>) -> Self {
-        Self::from_shared_file(Arc::new(file), bytes)
+        Self::from_shared_file(Arc::new(SharedFile::new(file)), bytes)
     }
 
     /// The same for a file that others read, too.
-    pub(crate) fn from_shared_file(file: Arc<File>, bytes: Range<u64>) -> Self {
+    pub(crate) fn from_shared_file(file: Arc<SharedFile>, bytes: Range<u64>) -> Self {
         Content::File(FilePart {
             file,
             offset: bytes.start,

@@ -1,11 +1,10 @@
 //! Content of which parts are sent.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
+use crate::fs::shared_file::SharedFile;
 use crate::message::Body;
 
 /// Content that range requests can ask for parts of. All ranges lie within its length.
@@ -21,7 +20,7 @@ pub(crate) trait Content: Send + 'static {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
-impl Content for Arc<File> {
+impl Content for Arc<SharedFile> {
     fn part(self, bytes: Range<u64>) -> Body {
         Body::from_shared_file(self, bytes)
     }

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::sync::{Mutex, MutexGuard};
 
 use sha2::{Digest as _, Sha256};
 
 use super::validators::FileState;
+use crate::fs::shared_file::SharedFile;
 use crate::sync::ignore_poison;
 use crate::web::EntityTags;
 
@@ -34,8 +33,13 @@ pub(crate) struct Digests {
 }
 
 impl Digests {
+    /// Whether tags are made of the metadata alone.
+    pub(crate) fn are_of_metadata(&self) -> bool {
+        self.kind != EntityTags::Content
+    }
+
     /// The digest of a file whose times would show a change. It is cached.
-    pub(crate) fn cached(&self, state: &FileState, file: &File) -> Option<String> {
+    pub(crate) fn cached(&self, state: &FileState, file: &SharedFile) -> Option<String> {
         let cached = self.lock().get(state).copied();
         if let Some(digest) = cached {
             return Some(hex(digest));
@@ -50,7 +54,7 @@ impl Digests {
     }
 
     /// The digest of a file that may change again without a change of its times. It is not cached.
-    pub(crate) fn uncached(state: &FileState, file: &File) -> Option<String> {
+    pub(crate) fn uncached(state: &FileState, file: &SharedFile) -> Option<String> {
         digest(state, file).map(hex)
     }
 
@@ -59,7 +63,7 @@ impl Digests {
     }
 }
 
-fn digest(state: &FileState, file: &File) -> Option<[u8; DIGEST_LENGTH]> {
+fn digest(state: &FileState, file: &SharedFile) -> Option<[u8; DIGEST_LENGTH]> {
     if state.size() > MAX_FILE {
         return None;
     }
@@ -69,7 +73,7 @@ fn digest(state: &FileState, file: &File) -> Option<[u8; DIGEST_LENGTH]> {
 }
 
 /// Reads `size` bytes and ignores anything that is appended meanwhile.
-fn read(file: &File, size: u64) -> io::Result<[u8; DIGEST_LENGTH]> {
+fn read(file: &SharedFile, size: u64) -> io::Result<[u8; DIGEST_LENGTH]> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; CHUNK];
     let mut from = 0;

@@ -56,7 +56,10 @@ const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 /// `/.well-known/`.
 ///
 /// The last 32 files of up to 1 MiB stay open. A request for one of them looks at the metadata of its
-/// path, and opens the file again if the path names another one or anything about it has changed.
+/// path, and opens the file again if the path names another one or anything about it has changed. The
+/// content of those of up to 128 KiB that are requested more than once a second stays in memory, at
+/// most 4 MiB of a folder. It is not kept within two seconds of a change, and is read again after a
+/// second, so only a change through a memory mapping can be served late, and by no more than that.
 ///
 /// For a path that ends with a slash, the `index.html` of that folder is served. The path of a
 /// folder without the slash is redirected to the path with it.

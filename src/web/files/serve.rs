@@ -1,9 +1,7 @@
 //! Chooses the file for a request.
 
 use std::borrow::Cow;
-use std::fs::{File, Metadata};
 use std::io;
-use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, StatusCode, Uri};
@@ -15,9 +13,9 @@ use super::listing;
 use super::listing::{Listing, Query};
 use super::media_type::ContentType;
 use super::path::{Kind, Name, PathError};
-use super::respond::{Caching, Representation};
+use super::respond::{Form, Representation};
 use super::{Copies, Listings, REVALIDATE, join};
-use crate::fs::folder::{Folder, OpenError, Opened};
+use crate::fs::folder::{Folder, OpenError, OpenFile, Opened};
 use crate::fs::root::{CurrentFolder, PathState};
 use crate::message::headers::media_type::accepted;
 use crate::message::problem::try_again;
@@ -36,6 +34,9 @@ const VARY_BOTH: HeaderValue = HeaderValue::from_static("accept, accept-encoding
 
 /// The file that is served for a folder.
 const INDEX: &[u8] = b"index.html";
+
+/// `Cache-Control`, and the request headers by which a file is selected.
+type Caching<'a> = (&'a HeaderValue, Option<HeaderValue>);
 
 impl ServeDir {
     fn respond(&self, request: &Request, prefix_length: usize) -> Response {
@@ -71,18 +72,20 @@ impl ServeDir {
             Kind::Folder => Cow::Owned(join(&name.path, INDEX)),
         };
         match (current.folder.open_path(&path), name.kind) {
-            (Ok(Opened::File(file, metadata)), _) => {
+            (Ok(Opened::File(file)), _) => {
                 let is_immutable = self.immutable.iter().any(|prefix| path.starts_with(prefix));
-                let caching = Caching {
-                    control: if is_immutable {
-                        &IMMUTABLE
-                    } else {
-                        &self.cache_control
-                    },
-                    vary: self.vary(),
+                let control = match is_immutable {
+                    true => &IMMUTABLE,
+                    false => &self.cache_control,
                 };
-                self.select(&current.folder, &path, file, &metadata, request)
-                    .respond(request, caching)
+                self.select(
+                    &current.folder,
+                    &path,
+                    &file,
+                    (control, self.vary()),
+                    request,
+                )
+                .respond(request)
             }
             (Ok(Opened::Folder), Kind::File) => redirect(request.uri()),
             (Ok(Opened::Folder) | Err(OpenError::NotFound), _) => self
@@ -140,17 +143,14 @@ impl ServeDir {
             return missing();
         }
         match self.open_named(&current.folder, fallback) {
-            Ok(Opened::File(file, metadata)) => {
-                let caching = Caching {
-                    control: &self.cache_control,
-                    vary: if looks_like_file {
-                        Some(VARY_BOTH)
-                    } else {
-                        self.vary()
-                    },
+            Ok(Opened::File(file)) => {
+                let vary = match looks_like_file {
+                    true => Some(VARY_BOTH),
+                    false => self.vary(),
                 };
-                self.select(&current.folder, fallback, file, &metadata, request)
-                    .respond(request, caching)
+                let caching = (&self.cache_control, vary);
+                self.select(&current.folder, fallback, &file, caching, request)
+                    .respond(request)
             }
             Ok(Opened::Folder) | Err(OpenError::NotFound) => missing(),
             Err(missed) => error_response(missed, request),
@@ -162,21 +162,27 @@ impl ServeDir {
         &self,
         root: &Folder,
         path: &[u8],
-        file: Arc<File>,
-        metadata: &Metadata,
+        file: &OpenFile,
+        (control, vary): Caching<'_>,
         request: &Request,
     ) -> Representation {
-        let tags = &self.entity_tags;
         let ContentType { media_type, coding } = self.media_types.content_type_of(path);
+        let mut form = Form {
+            media_type,
+            coding,
+            cache_control: control.clone(),
+            vary,
+        };
         if coding.is_none() && self.copies == Copies::Served {
             for coding in ContentCoding::of_files(request.headers()) {
                 let copy = [path, coding.extension().as_bytes()].concat();
-                if let Ok(Opened::File(file, metadata)) = root.open_path(&copy) {
-                    return Representation::new(file, &metadata, media_type, Some(coding), tags);
+                if let Ok(Opened::File(file)) = root.open_path(&copy) {
+                    form.coding = Some(coding);
+                    return Representation::new(&file, form, &self.entity_tags);
                 }
             }
         }
-        Representation::new(file, metadata, media_type, coding, tags)
+        Representation::new(file, form, &self.entity_tags)
     }
 
     /// The request headers by which files are selected.

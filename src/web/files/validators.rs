@@ -1,17 +1,15 @@
 //! Entity tags and modification times of files (RFC 9110 section 8.8).
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
 use super::digests::Digests;
+use crate::fs::folder::{OpenFile, TOO_RECENT};
+use crate::fs::shared_file::SharedFile;
 use crate::web::content_coding::ContentCoding;
-
-/// A file that has changed within this time may change again without a visible change of its times:
-/// systems record times with a granularity from milliseconds to two seconds (FAT).
-const TOO_RECENT: Duration = Duration::from_secs(2);
 
 /// The start of 1990, in seconds. Tools give files a fixed, earlier time for reproducible builds: 0
 /// (OSTree), 1 (Nix), 1980 (zip, Gradle), 1985 (npm). Such a time says nothing about the content.
@@ -93,18 +91,17 @@ enum Age {
 
 impl Validators {
     pub(crate) fn new(
-        file: &File,
-        metadata: &Metadata,
+        file: &OpenFile,
         coding: Option<ContentCoding>,
         tags: &Digests,
         now: SystemTime,
     ) -> Self {
-        let state = FileState::of(metadata);
+        let state = FileState::of(&file.metadata);
         let (opaque, age, date) = match tags.kind {
             EntityTags::Mtime => state.by_mtime(now),
             EntityTags::Change => state.by_change(now),
             EntityTags::Content => state
-                .by_content(file, tags, now)
+                .by_content(&file.file, tags, now)
                 .unwrap_or_else(|| state.by_mtime(now)),
         };
         let suffix = coding.map_or("", ContentCoding::tag_suffix);
@@ -119,7 +116,7 @@ impl Validators {
         }
         Self {
             tag,
-            modified: Some(clamped_mtime(metadata, now)),
+            modified: Some(clamped_mtime(&file.metadata, now)),
             date,
         }
     }
@@ -132,6 +129,12 @@ impl Validators {
             modified: None,
             date: Date::Weak,
         }
+    }
+
+    /// Whether a later request for the same file gets the same validators, if they are made of these
+    /// metadata.
+    pub(crate) fn are_lasting(metadata: &Metadata, now: SystemTime) -> bool {
+        FileState::of(metadata).age(now) == Age::Settled
     }
 
     /// Whether equal tags mean equal content.
@@ -193,7 +196,7 @@ impl FileState {
     /// `None` if the file is too large or can't be read.
     fn by_content(
         &self,
-        file: &File,
+        file: &SharedFile,
         digests: &Digests,
         now: SystemTime,
     ) -> Option<(String, Age, Date)> {

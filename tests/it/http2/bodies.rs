@@ -4,22 +4,26 @@ use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use httpool::http::header::ETAG;
 use httpool::http::{HeaderMap, HeaderValue};
 use httpool::http2::ErrorCode;
-use httpool::{Body, BodyMode, Handler, IntoResponse as _, RawRequest, Request, Response};
+use httpool::{
+    Body, BodyMode, Handler, IntoResponse as _, RawRequest, Request, Response, ServeDir,
+};
 
 use crate::support::http2::{
     END_STREAM, Frame, Http2Client, header_block, request_fields, setting,
 };
 use crate::support::{
-    Gate, GateWaiter, HUGE, NEVER, Random, TempDir, TestServer, Transport, in_own_process, mirror,
-    over_every_transport, resident_memory,
+    Gate, GateWaiter, HUGE, NEVER, Random, TempDir, TestServer, Transport, eventually,
+    expect_status, header, in_own_process, mirror, over_every_transport, resident_memory,
 };
 
 over_every_transport! {
     large_bodies_are_echoed,
     responses_keep_to_small_windows,
     files_and_readers_arrive_unchanged,
+    changed_files_are_served_as_they_are_now,
     bodies_of_one_burst_arrive,
     bodies_share_the_connection,
     streamed_body_reaches_its_handler_as_it_arrives,
@@ -106,6 +110,43 @@ fn files_and_readers_arrive_unchanged(transport: Transport) {
         let expected = (query != "reader").then_some(&*length);
         assert_eq!(response.header("content-length"), expected, "{query}");
     }
+}
+
+/// Files that are requested often are sent from memory, once they are old enough.
+fn changed_files_are_served_as_they_are_now(transport: Transport) {
+    const SIZES: [usize; 3] = [100, 10_000, 70_000];
+    let folder = TempDir::new();
+    let fill = |letter: u8| {
+        for size in SIZES {
+            folder.file(&size.to_string(), vec![letter; size]);
+        }
+    };
+    fill(b'a');
+    let files = || ServeDir::new(&folder).expect("the folder can be opened");
+    let server = transport.spawn(|builder| builder, files());
+    let mut client = Http2Client::connect(&server);
+    eventually("the files are old enough", || {
+        let response = expect_status(&files(), "/70000", 200);
+        header(&response, ETAG).is_some_and(|tag| tag.starts_with('"'))
+    });
+    let mut check = |letter: u8| {
+        for size in SIZES {
+            let target = format!("/{size}");
+            let whole = client.get(&target);
+            let mut fields = request_fields("GET", &target);
+            fields.push(("range", "bytes=10-59"));
+            let part = client.request(&fields);
+            client.expect_body(whole, vec![letter; size]);
+            let part = client.expect_status(part, 206);
+            assert!(part.body == [letter; 50]);
+        }
+    };
+    for _ in 0..3 {
+        check(b'a');
+    }
+    // They are changed in place, and keep their sizes.
+    fill(b'b');
+    check(b'b');
 }
 
 /// Requests a body of each size, all at once, from a client whose windows have room for all.

@@ -20,7 +20,7 @@ use super::table::Table;
 use crate::message::{Body, IntoResponse, Problem, Request, Response};
 use crate::web::extract::Path;
 use crate::web::files::content::Content;
-use crate::web::files::respond::{Caching, Representation};
+use crate::web::files::respond::{Form, Representation};
 use crate::web::files::validators::Validators;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -123,11 +123,13 @@ fn etag(
     let validators = Validators::of_tag(format!("{weak}\"{opaque}\""));
     let content = Bytes::from(document::encode(document::of_head(&received)));
     let length = content.len() as u64;
-    let caching = Caching {
-        control: &REVALIDATE,
+    let form = Form {
+        media_type: JSON,
+        coding: None,
+        cache_control: REVALIDATE,
         vary: None,
     };
-    Ok(Representation::of_content(content, length, JSON, validators).respond(&request, caching))
+    Ok(Representation::of_content(content, length, form, validators).respond(&request))
 }
 
 impl Content for Bytes {

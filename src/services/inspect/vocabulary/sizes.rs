@@ -13,7 +13,7 @@ use super::table::{Shared, Table};
 use crate::message::{Body, Problem, Request, Response};
 use crate::web::extract::{Path, State};
 use crate::web::files::content::Content;
-use crate::web::files::respond::{Caching, Representation};
+use crate::web::files::respond::{Form, Representation};
 use crate::web::files::validators::Validators;
 
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -80,11 +80,13 @@ fn ranges(
     check_size(count, settings.most_bytes())?;
     let content = Alphabet(Pace::of(&query, &settings, count)?);
     let validators = Validators::of_tag(format!("\"range{count}\""));
-    let caching = Caching {
-        control: &REVALIDATE,
+    let form = Form {
+        media_type: BYTES,
+        coding: None,
+        cache_control: REVALIDATE,
         vary: None,
     };
-    Ok(Representation::of_content(content, count, BYTES, validators).respond(&request, caching))
+    Ok(Representation::of_content(content, count, form, validators).respond(&request))
 }
 
 /// The sizes and times of chunks.
