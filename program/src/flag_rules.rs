@@ -53,7 +53,11 @@ fn check_needs(args: &Args) -> Result<(), String> {
             args.handlers_per_connection.is_some(),
         ),
     ];
+    let of_faults: &[Given] = &[("fault-seed", args.fault_seed.is_some())];
     let of_inspect: &[Given] = &[
+        ("allow-faults", args.allow_faults),
+        ("fault", args.fault.is_some()),
+        ("fault-seed", args.fault_seed.is_some()),
         ("inspect-log", args.inspect_log),
         ("max-delay", args.max_delay.is_some()),
         ("max-bytes", args.max_bytes.is_some()),
@@ -82,6 +86,11 @@ fn check_needs(args: &Args) -> Result<(), String> {
         ),
         (args.access_log.is_some(), "--access-log", of_log),
         (args.inspect, "--inspect", of_inspect),
+        (
+            args.fault.is_some() || args.allow_faults,
+            "--fault or --allow-faults",
+            of_faults,
+        ),
         (args.http2 == Switch::On, "--http2 on", of_http2),
     ] {
         if is_met {

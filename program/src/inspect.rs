@@ -27,6 +27,8 @@ pub(crate) fn open(
     if let Some(page) = inspect.live_page() {
         server.handle().on_shutdown(move || page.close());
     }
+    server.handle().on_shutdown(inspect.on_shutdown());
+    tell_of_faults(args, &inspect, server.local_addrs());
     Ok(Some(match log {
         Some(log) => inspect.log(log),
         None => inspect,
@@ -63,9 +65,27 @@ fn with_database(args: &Args, settings: Settings) -> Result<Settings, String> {
     }
 }
 
-/// The limits that flags set.
+/// Logs how to repeat the run, and warns if others can ask for faults.
+fn tell_of_faults(args: &Args, inspect: &Inspect, addresses: &[ListenAddr]) {
+    if let Some(faults) = &args.fault {
+        let seed = inspect.fault_seed();
+        log::info!("faults: {faults}; --fault-seed {seed} repeats this run");
+    }
+    if args.allow_faults
+        && let Some(address) = addresses.iter().find(|address| !is_local(address))
+    {
+        log::warn!("--allow-faults: every client that reaches {address} can ask for faults");
+    }
+}
+
+/// The limits and faults that flags set.
 fn settings(args: &Args) -> Settings {
-    let mut settings = Settings::default();
+    let mut settings = Settings::default()
+        .allow_faults(args.allow_faults)
+        .faults(args.fault.clone().unwrap_or_default());
+    if let Some(seed) = args.fault_seed {
+        settings = settings.fault_seed(seed);
+    }
     if let Some(Span(longest)) = args.max_delay {
         settings = settings.max_delay(longest);
     }

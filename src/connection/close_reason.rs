@@ -30,7 +30,8 @@ pub enum CloseReason {
     /// The server aborted the connection: the shutdown deadline passed, or an immediate shutdown
     /// was requested.
     Forced,
-    /// The reader or file of a response body failed or ended too early.
+    /// The reader or file of a response body failed or ended too early, or a response was reset on
+    /// purpose.
     Broken,
     /// The socket failed.
     Failed,

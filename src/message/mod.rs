@@ -2,6 +2,8 @@
 //! thread.
 
 pub(crate) mod body;
+#[cfg(feature = "inspect")]
+pub(crate) mod broken;
 pub(crate) mod client_info;
 pub(crate) mod handler;
 #[cfg_attr(

@@ -38,6 +38,8 @@ mod hostile;
 mod http2;
 /// What the inspector shows of requests over each transport.
 mod inspect;
+/// Faults that the inspector causes: the client sees exactly the defect, and the server none.
+mod inspect_faults;
 /// Connection reuse.
 mod keep_alive;
 /// Responses that come later than their handlers return.

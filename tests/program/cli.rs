@@ -91,6 +91,14 @@ fn wrong_flag_or_value_is_a_one_line_error() {
         &["--forwarded-by", "forwarded"],
         "--forwarded-by: needs a --trusted-proxy",
     );
+    for flag in ["--allow-faults", "--fault=reset=5%", "--fault-seed=7"] {
+        let (name, _) = flag.split_once('=').unwrap_or((flag, ""));
+        check(&[flag], &format!("{name}: needs --inspect"));
+    }
+    check(
+        &["--inspect", "--fault-seed=7"],
+        "--fault-seed: needs --fault or --allow-faults",
+    );
     for flag in [
         "--max-streams=9",
         "--stream-window=1MiB",

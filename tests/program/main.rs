@@ -15,6 +15,8 @@ mod cli;
 mod echo;
 /// Error pages from a folder.
 mod error_pages;
+/// Faults that the inspector causes.
+mod faults;
 /// Memory use with clients that pipeline and read nothing.
 mod greedy;
 /// TLS: certificates, redirects and HSTS.

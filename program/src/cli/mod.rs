@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{FromArgMatches as _, Parser, ValueHint};
 use httpool::http::HeaderValue;
+use httpool::services::inspect::FaultList;
 use httpool::{Builder, ListenAddr, Server, TrustedProxy, defaults};
 use log::LevelFilter;
 
@@ -114,6 +115,21 @@ pub(crate) struct Args {
     /// example /status/418
     #[arg(long, conflicts_with = "root", help_heading = "Inspect")]
     pub(crate) inspect: bool,
+
+    /// Let requests ask for faults of their responses, for example delays and resets, with the header
+    /// Fault or the parameter fault of their query
+    #[arg(long, help_heading = "Inspect")]
+    pub(crate) allow_faults: bool,
+
+    /// Faults of the responses to all requests or a share of them, for example
+    /// reset=5%,delay=p50:20ms,p99:1s (docs/inspect.md lists them) [default: none]
+    #[arg(long, value_name = "FAULTS", help_heading = "Inspect")]
+    pub(crate) fault: Option<FaultList>,
+
+    /// Seed by which requests are chosen for faults, so that a run can be repeated; the log names it
+    /// [default: random]
+    #[arg(long, value_name = "N", help_heading = "Inspect")]
+    pub(crate) fault_seed: Option<u64>,
 
     /// Print each request to standard output: its head and the start of its body, with secrets masked
     #[arg(long, help_heading = "Inspect")]

@@ -81,6 +81,9 @@ fn every_flag_has_a_variable() {
         ("media-type", "ts=text/plain;charset=utf-8"),
         ("echo-json", "raw"),
         ("inspect", "true"),
+        ("allow-faults", "true"),
+        ("fault", "reset=5%,delay=p50:20ms,p99:1s"),
+        ("fault-seed", "7"),
         ("max-delay", "2s"),
         ("max-bytes", "1KiB"),
         ("inspect-history", "9"),
@@ -358,6 +361,12 @@ fn wrong_value_is_one_line_that_names_its_source() {
     check("log-level", "loud", "error, warn, info, debug, trace, off");
     check("log-format", "xml", "text, json");
     check("echo-json", "lax", "strict, raw");
+    check(
+        "fault",
+        "rset=5%",
+        "rset=5%: \"rset\" is unknown: the faults are status, delay,",
+    );
+    check("fault-seed", "many", "invalid digit");
     check("symlinks", "all", "inside, never");
     check("immutable", "assets/", "/assets/");
     check("etag", "inode", "mtime, change, content");

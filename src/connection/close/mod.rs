@@ -21,6 +21,9 @@ pub(super) enum CloseMode {
     Immediate,
     /// After a lingering close: the client may still be sending.
     Linger,
+    /// At once and with a reset, because the response is broken on purpose.
+    #[cfg(feature = "inspect")]
+    Reset,
 }
 
 impl ConnectionIo {
@@ -31,6 +34,11 @@ impl ConnectionIo {
         service: &Service,
     ) -> io::Result<DriveResult> {
         if let State::Closing(mode) = self.state {
+            #[cfg(feature = "inspect")]
+            if mode == CloseMode::Reset {
+                self.socket.reset_on_close()?;
+                return Ok(DriveResult::Close(CloseReason::Broken));
+            }
             if !self.socket.send_close_notify()? {
                 let backlog = Backlog {
                     since: buffers.catch_up(),

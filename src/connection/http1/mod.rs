@@ -1,5 +1,7 @@
 //! HTTP/1.1 on a connection: requests are received and answered one after another.
 
+#[cfg(feature = "inspect")]
+mod broken;
 mod interim;
 mod later;
 #[cfg(feature = "http2")]

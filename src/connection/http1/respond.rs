@@ -8,6 +8,8 @@ use http::header::CONNECTION;
 use log::debug;
 
 use super::Http1;
+#[cfg(feature = "inspect")]
+use super::broken;
 use super::later::RequestBody;
 use crate::connection::body_writer::BodyWriter;
 use crate::connection::close::CloseMode;
@@ -106,6 +108,8 @@ impl Http1 {
     ) -> io::Result<()> {
         let limits = &service.limits();
         let can_continue = self.decoder.can_discard(limits);
+        #[cfg(feature = "inspect")]
+        let can_continue = can_continue && response.body().broken().is_none();
         // Bytes of the body must not be read as another request.
         if !can_continue || service.phase.get() != Phase::Running || io.socket.keys_near_limit() {
             buffers.request.context.persistence = Persistence::Close;
@@ -154,6 +158,11 @@ impl Http1 {
                 CloseMode::Linger
             });
         }
+        #[cfg(feature = "inspect")]
+        let ending = match response.body().broken() {
+            Some(broken) => broken::closing(broken, io),
+            None => ending,
+        };
         encode(transaction, response, ending, buffers, service);
         buffers.write_queue.push_response();
         io.deadlines.end();
@@ -276,6 +285,8 @@ fn encode(
 ) {
     let date = buffers.date();
     let head = buffers.write_queue.bytes();
+    #[cfg(feature = "inspect")]
+    let start = head.len();
     let content = http1::encode(&response, &buffers.request.context, ending, &date, head);
     if !service.observers.is_empty() {
         let sent = Sent {
@@ -294,6 +305,8 @@ fn encode(
         (Content::Switched, body::Content::Upgrade(upgrade)) => queue.push_upgrade(upgrade),
         // A handler that returns a withheld body gets it received first, so none arrives here.
         // Nor is a response encoded before it has come.
+        #[cfg(feature = "inspect")]
+        (content, body::Content::Broken(broken)) => broken::push(*broken, content, start, buffers),
         (Content::Omitted, _)
         | (_, body::Content::Upgrade(_) | body::Content::Withheld(_) | body::Content::Later(_)) => {
         }
@@ -306,7 +319,7 @@ fn encode(
 }
 
 /// Appends content that has not been read to the last head.
-fn push_source(source: BodySource, in_chunks: bool, buffers: &mut WorkerBuffers) {
+pub(super) fn push_source(source: BodySource, in_chunks: bool, buffers: &mut WorkerBuffers) {
     if let Reader::Polled(_) = source.reader {
         let waker = buffers.waker().map(|waker| waker as Arc<dyn Wake>);
         let writer = PolledWriter::new(source, in_chunks, waker);

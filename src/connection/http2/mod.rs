@@ -6,6 +6,8 @@
 //! reads and writes frames.
 
 mod body;
+#[cfg(feature = "inspect")]
+mod broken;
 mod burst;
 mod calls;
 mod deadlines;
@@ -282,6 +284,10 @@ impl Http2 {
         self.shut_down_if_due(io, buffers, service);
         if self.turn.blocked.is_none() {
             self.fill(buffers);
+            #[cfg(feature = "inspect")]
+            if self.is_breaking_off() {
+                return Ok(Flow::Continue);
+            }
             if io.state != State::Http || self.is_full(buffers) {
                 if self.turn.steps <= 0 {
                     return self.end_turn(io, buffers, service);

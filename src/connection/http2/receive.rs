@@ -183,6 +183,10 @@ impl Http2 {
         if self.turn.blocked.is_none() {
             // The frames may have opened windows.
             self.fill(buffers);
+            #[cfg(feature = "inspect")]
+            if self.is_breaking_off() {
+                return Ok(Flow::Continue);
+            }
             if !buffers.write_queue.is_empty() && !self.can_wait(io, buffers) {
                 return self.flush(io, buffers, service);
             }

@@ -17,6 +17,8 @@ use crate::connection::write_queue::{COPIED_BODY, Memory};
 use crate::connection::{Service, WorkerBuffers};
 use crate::http2::{Content, Error, ErrorCode, Mux, StreamId};
 use crate::message::body;
+#[cfg(feature = "inspect")]
+use crate::message::broken::BrokenHead;
 use crate::message::headers::list::lists;
 use crate::message::request_error::RequestError;
 use crate::message::{Overload, Response};
@@ -162,6 +164,14 @@ impl Http2 {
         let Some(mux) = self.mux.as_mut().filter(|mux| mux.get(stream).is_some()) else {
             return drop_quietly(response);
         };
+        #[cfg(feature = "inspect")]
+        if let Some(broken) = response.body().broken()
+            && broken.head == BrokenHead::Omitted
+        {
+            let end = broken.end;
+            drop_quietly(response);
+            return self.end_headless(stream, end, buffers);
+        }
         let is_last = lists(response.headers(), &CONNECTION, "close");
         let content = mux.respond(stream, &response, is_head, &date, out);
         match (content, response.into_body().into_content()) {
@@ -183,6 +193,10 @@ impl Http2 {
             }
             (Content::Follows, body::Content::Reader(source)) if source.length != Some(0) => {
                 self.send_source(stream, source, buffers);
+            }
+            #[cfg(feature = "inspect")]
+            (content, body::Content::Broken(broken)) => {
+                self.send_broken(stream, *broken, content, buffers);
             }
             (_, content) => {
                 drop_quietly(content);

@@ -17,6 +17,8 @@ use crate::connection::write_queue::{Backlog, COPIED_BODY, Insertions, READ_FILE
 use crate::connection::{Admission, WorkerBuffers};
 use crate::http2::{ErrorCode, Mux, StreamId};
 use crate::message::body::{BodySource, FilePart, Reader};
+#[cfg(feature = "inspect")]
+use crate::message::broken::BrokenEnd;
 
 /// Most bytes of one stream before the next stream's.
 pub(super) const PART: usize = 64 * 1024;
@@ -101,6 +103,10 @@ impl Http2 {
             }
             Next::Fail(error) => {
                 drop_quietly(sending);
+                #[cfg(feature = "inspect")]
+                if let Some(end) = BrokenEnd::of(&error) {
+                    return self.end_broken(stream, end, buffers);
+                }
                 error!("reading the response body of stream {stream} failed: {error}");
                 self.reset(stream, ErrorCode::InternalError, buffers);
             }

@@ -16,6 +16,8 @@ use crate::connection::connection_io::ConnectionIo;
 use crate::connection::state::State;
 use crate::connection::{CloseReason, Phase, Service, WorkerBuffers};
 use crate::http2::{ErrorCode, Mux};
+#[cfg(feature = "inspect")]
+use crate::message::broken::BrokenEnd;
 
 /// How long the acknowledgement of the PING may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -31,6 +33,10 @@ pub(super) enum Shutdown {
     Acknowledged,
     /// The second GOAWAY was sent.
     Last,
+    /// The connection ends without regard to its other streams, because a response is broken on
+    /// purpose.
+    #[cfg(feature = "inspect")]
+    BreakOff(BrokenEnd),
 }
 
 impl Shutdown {
@@ -46,6 +52,8 @@ impl Shutdown {
         match self {
             Self::Announced { since } => Some(since + PING_TIMEOUT),
             Self::None | Self::Acknowledged | Self::Last => None,
+            #[cfg(feature = "inspect")]
+            Self::BreakOff(_) => None,
         }
     }
 }
@@ -85,6 +93,10 @@ impl Http2 {
         if service.phase.get() > Phase::Running && !mem::replace(&mut self.knows_drain, true) {
             self.announce_drain();
         }
+        #[cfg(feature = "inspect")]
+        if let Shutdown::BreakOff(end) = self.shutdown {
+            return self.break_off(end, io, buffers);
+        }
         if matches!(self.shutdown, Shutdown::None) {
             // The client of a new connection may be about to send its first request. It could not
             // send it after a GOAWAY.
@@ -102,6 +114,8 @@ impl Http2 {
                 (self.shutdown.deadline()).is_some_and(|deadline| deadline <= buffers.now)
             }
             Shutdown::None | Shutdown::Last => false,
+            #[cfg(feature = "inspect")]
+            Shutdown::BreakOff(_) => false,
         };
         // A client that has been idle for long and does not acknowledge is gone.
         let mode = match self.shutdown {

@@ -69,6 +69,14 @@ impl<T: Default> Mux<T> {
         }
     }
 
+    /// Has GOAWAY name the stream before this one as the last, so that the client takes this stream and
+    /// later ones for unprocessed.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn disown(&mut self, stream: StreamId) {
+        // The client's numbers are odd.
+        self.last = StreamId::new(stream.get().saturating_sub(2));
+    }
+
     /// Whether new streams are ignored.
     #[must_use]
     pub fn is_shut_down(&self) -> bool {

@@ -13,6 +13,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::fs::shared_file::SharedFile;
+#[cfg(feature = "inspect")]
+use crate::message::broken::Broken;
 use crate::message::waker::{ThreadWaker, Wake};
 use crate::message::{Later, Upgrade};
 
@@ -27,6 +29,9 @@ pub(crate) enum Content {
     Withheld(Withheld),
     /// No content: the response comes later.
     Later(Box<Later>),
+    /// Content that is not sent as the head says.
+    #[cfg(feature = "inspect")]
+    Broken(Box<Broken>),
 }
 
 /// A body that has not arrived. It records whether the handler or a layer used it.

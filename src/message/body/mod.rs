@@ -23,6 +23,8 @@ pub(crate) use self::content::{
     BodySource, Client, ClientGone, Content, FilePart, Polled, PolledReader, PolledSource,
     Presence, ReadWatching, Reader, Trailers, Withheld,
 };
+#[cfg(feature = "inspect")]
+use super::broken::Broken;
 use super::raw_request::SharedChunking;
 use super::{ClientInfo, Later, RawRequest, Upgrade};
 use crate::fs::shared_file::SharedFile;
@@ -169,6 +171,8 @@ impl Body {
         match &self.content {
             Content::Memory(bytes) => bytes,
             Content::Reader(_) | Content::File(_) | Content::Upgrade(_) | Content::Later(_) => &[],
+            #[cfg(feature = "inspect")]
+            Content::Broken(_) => &[],
             Content::Withheld(withheld) => {
                 withheld.want();
                 &[]
@@ -184,6 +188,8 @@ impl Body {
             Content::Reader(_) | Content::File(_) | Content::Upgrade(_) | Content::Later(_) => {
                 Bytes::new()
             }
+            #[cfg(feature = "inspect")]
+            Content::Broken(_) => Bytes::new(),
             Content::Withheld(withheld) => {
                 withheld.want();
                 Bytes::new()
@@ -199,6 +205,8 @@ impl Body {
             Content::Reader(_) | Content::File(_) | Content::Upgrade(_) | Content::Later(_) => {
                 Bytes::new()
             }
+            #[cfg(feature = "inspect")]
+            Content::Broken(_) => Bytes::new(),
             Content::Withheld(withheld) => {
                 withheld.want();
                 Bytes::new()
@@ -217,6 +225,8 @@ impl Body {
             Content::Upgrade(_) => Some(0),
             Content::Withheld(withheld) => withheld.length(),
             Content::Later(_) => None,
+            #[cfg(feature = "inspect")]
+            Content::Broken(broken) => broken.length,
         }
     }
 
@@ -292,6 +302,18 @@ impl Body {
             | Content::File(_)
             | Content::Withheld(_)
             | Content::Later(_) => None,
+            #[cfg(feature = "inspect")]
+            Content::Broken(_) => None,
+        }
+    }
+
+    /// The response that is not sent as its head says, if it is one.
+    #[cfg(feature = "inspect")]
+    #[inline]
+    pub(crate) fn broken(&self) -> Option<&Broken> {
+        match &self.content {
+            Content::Broken(broken) => Some(broken),
+            _ => None,
         }
     }
 
@@ -361,7 +383,12 @@ impl Body {
     }
 
     /// Takes content that comes from other threads out of the body. Leaves any other content.
-    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    #[cfg(any(
+        feature = "brotli",
+        feature = "gzip",
+        feature = "inspect",
+        feature = "zstd"
+    ))]
     pub(crate) fn take_polled(&mut self) -> Option<Box<PolledReader>> {
         match mem::take(&mut self.content) {
             Content::Reader(BodySource {
@@ -392,6 +419,8 @@ impl Body {
             | Content::Upgrade(_)
             | Content::Withheld(_)
             | Content::Later(_) => 0,
+            #[cfg(feature = "inspect")]
+            Content::Broken(_) => 0,
         }
     }
 
@@ -448,6 +477,8 @@ impl Read for Body {
             Content::Reader(source) => source.read(buffer),
             Content::File(part) => part.read(buffer),
             Content::Upgrade(_) => Ok(0),
+            #[cfg(feature = "inspect")]
+            Content::Broken(_) => Ok(0),
             Content::Withheld(withheld) => withheld.read(buffer),
             Content::Later(_) => Err(io::Error::new(
                 ErrorKind::WouldBlock,

@@ -59,6 +59,8 @@ impl Body {
             }
             Content::File(part) => (Reader::Any(Box::new(part)), 0),
             Content::Upgrade(_) | Content::Withheld(_) | Content::Later(_) => return self,
+            #[cfg(feature = "inspect")]
+            Content::Broken(_) => return self,
         };
         self.content = Content::Reader(BodySource {
             reader,
@@ -78,6 +80,8 @@ impl Body {
             | Content::Upgrade(_)
             | Content::Withheld(_)
             | Content::Later(_) => None,
+            #[cfg(feature = "inspect")]
+            Content::Broken(_) => None,
         }
     }
 }

@@ -14,6 +14,7 @@ mod captured;
 #[cfg(feature = "_tls")]
 mod certificate;
 mod connection;
+mod faults;
 mod history;
 mod live;
 mod log;
@@ -28,9 +29,11 @@ use std::sync::Arc;
 use crate::message::{Handler, Request, Response};
 
 use self::captured::Captured;
+use self::faults::Faults;
 use self::live::Live;
 use self::log::Entries;
 
+pub use self::faults::{FaultList, InvalidFault};
 #[cfg(feature = "inspect-db")]
 pub use self::history::database::{Database, DatabaseError};
 pub use self::live::LivePage;
@@ -55,6 +58,7 @@ pub use self::settings::{Access, Settings};
 pub struct Inspect {
     vocabulary: Box<dyn Handler>,
     live: Option<Live>,
+    faults: Faults,
     log: Option<Entries>,
 }
 
@@ -64,6 +68,7 @@ impl Inspect {
     pub fn new(settings: Settings) -> Self {
         Self {
             live: Live::new(&settings),
+            faults: Faults::new(&settings),
             vocabulary: Box::new(vocabulary::router(Arc::new(settings))),
             log: None,
         }
@@ -82,6 +87,37 @@ impl Inspect {
         self.log = Some(log.entries());
         self
     }
+
+    /// The seed by which responses are chosen for [faults](FaultList), for a message that tells how to
+    /// repeat a run.
+    ///
+    /// ```
+    /// use httpool::services::inspect::{Inspect, Settings};
+    ///
+    /// let inspect = Inspect::new(Settings::default().fault_seed(7));
+    /// assert_eq!(inspect.fault_seed(), 7);
+    /// ```
+    #[must_use]
+    pub fn fault_seed(&self) -> u64 {
+        self.faults.seed()
+    }
+
+    /// Returns a function that ends the requests which would never get a response. Without it, a
+    /// shutdown waits for them until [`max_delay`](Settings::max_delay) or the deadline of the drain.
+    ///
+    /// ```no_run
+    /// use httpool::Server;
+    /// use httpool::services::inspect::{Inspect, Settings};
+    ///
+    /// let inspect = Inspect::new(Settings::default().allow_faults(true));
+    /// let server = Server::builder().listen("127.0.0.1:0").bind()?;
+    /// server.handle().on_shutdown(inspect.on_shutdown());
+    /// server.run(inspect)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_shutdown(&self) -> impl FnOnce() + Send + 'static {
+        self.faults.on_shutdown()
+    }
 }
 
 impl Handler for Inspect {
@@ -98,7 +134,8 @@ impl Handler for Inspect {
         let captured = Captured::of(request);
         let recording = (self.live.as_ref()).map(|live| live.history().record(&captured));
         request.extensions_mut().insert(captured);
-        let response = self.vocabulary.handle(request);
+        let respond = |request: &mut Request| self.vocabulary.handle(request);
+        let response = self.faults.respond(request, respond);
         match recording {
             Some(recording) => recording.complete(response),
             None => response,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::faults::FaultList;
 use super::history::Store;
 #[cfg(feature = "inspect-db")]
 use super::history::database::Database;
@@ -64,6 +65,9 @@ impl fmt::Debug for Access {
 pub struct Settings {
     max_delay: Duration,
     max_bytes: u64,
+    allow_faults: bool,
+    faults: FaultList,
+    fault_seed: Option<u64>,
     history: usize,
     access: Access,
     #[cfg(feature = "inspect-db")]
@@ -75,6 +79,9 @@ impl Default for Settings {
         Self {
             max_delay: MAX_DELAY,
             max_bytes: MAX_BYTES,
+            allow_faults: false,
+            faults: FaultList::default(),
+            fault_seed: None,
             history: HISTORY,
             access: Access::default(),
             #[cfg(feature = "inspect-db")]
@@ -114,6 +121,75 @@ impl Settings {
     pub fn max_bytes(mut self, most: u64) -> Self {
         self.max_bytes = most;
         self
+    }
+
+    /// Whether requests may ask for [faults](FaultList) of their own responses, with the header `Fault`
+    /// or the query parameter `fault`. The default is no. Delays are then shortened to
+    /// [`max_delay`](Self::max_delay), and content to [`max_bytes`](Self::max_bytes).
+    ///
+    /// ```
+    /// use httpool::services::inspect::{Inspect, Settings};
+    /// use httpool::testing::Client;
+    ///
+    /// let client = Client::new(Inspect::new(Settings::default().allow_faults(true)));
+    /// assert_eq!(client.get("/?fault=status=503").send().status(), 503);
+    /// ```
+    #[must_use]
+    pub fn allow_faults(mut self, allow: bool) -> Self {
+        self.allow_faults = allow;
+        self
+    }
+
+    /// The faults of all responses to requests that do not ask for others. The default is none.
+    ///
+    /// ```
+    /// use httpool::services::inspect::{Inspect, Settings};
+    /// use httpool::testing::Client;
+    ///
+    /// let faults = "status=503@100%,delay=1ms".parse().unwrap();
+    /// let client = Client::new(Inspect::new(Settings::default().faults(faults)));
+    /// let response = client.get("/").send();
+    /// assert_eq!(response.status(), 503);
+    /// assert_eq!(response.header("fault"), Some("status=503,delay=1ms"));
+    /// ```
+    #[must_use]
+    pub fn faults(mut self, faults: FaultList) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// The seed by which responses are chosen for faults. With the same seed, the same requests one
+    /// after another get the same faults, in all versions. The default differs from run to run;
+    /// [`Inspect::fault_seed`](super::Inspect::fault_seed) returns it.
+    ///
+    /// ```
+    /// use httpool::services::inspect::{Inspect, Settings};
+    /// use httpool::testing::Client;
+    ///
+    /// let run = || {
+    ///     let faults = "status=503@50%".parse().unwrap();
+    ///     let settings = Settings::default().faults(faults).fault_seed(1);
+    ///     let client = Client::new(Inspect::new(settings));
+    ///     [(); 10].map(|()| client.get("/").send().status())
+    /// };
+    /// assert_eq!(run(), run());
+    /// ```
+    #[must_use]
+    pub fn fault_seed(mut self, seed: u64) -> Self {
+        self.fault_seed = Some(seed);
+        self
+    }
+
+    pub(super) fn allows_faults(&self) -> bool {
+        self.allow_faults
+    }
+
+    pub(super) fn usual_faults(&self) -> &FaultList {
+        &self.faults
+    }
+
+    pub(super) fn seed_of_faults(&self) -> Option<u64> {
+        self.fault_seed
     }
 
     pub(super) fn most_bytes(&self) -> u64 {
