@@ -1,5 +1,7 @@
 //! Information about the client of a request.
 
+mod source;
+
 use std::fmt;
 #[cfg(feature = "http2")]
 use std::mem;
@@ -9,6 +11,8 @@ use std::sync::Arc;
 use super::Request;
 #[cfg(feature = "_tls")]
 use super::TlsInfo;
+
+pub use self::source::ClientSource;
 
 /// The peer and the client of a request, as far as they are known.
 ///
@@ -61,79 +65,6 @@ pub(crate) struct ProxyRoute {
     pub(crate) client: Option<PeerAddr>,
     pub(crate) scheme: Option<Scheme>,
     pub(crate) source: ClientSource,
-}
-
-/// Who named the client of a request.
-///
-/// ```
-/// use httpool::{ClientInfo, ClientSource, Request};
-///
-/// fn explain(request: &Request) -> String {
-///     match ClientInfo::of(request).map(ClientInfo::client_source) {
-///         Some(ClientSource::Peer) => "it connected directly".into(),
-///         Some(ClientSource::XForwardedFor { hop }) => {
-///             format!("element {hop} of X-Forwarded-For, from the end, names it")
-///         }
-///         source => format!("{source:?}"),
-///     }
-/// }
-///
-/// assert_eq!(explain(&Request::default()), "None");
-/// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ClientSource {
-    /// Nobody: the client is the [peer](ClientInfo::peer).
-    #[default]
-    Peer,
-    /// The header of the PROXY protocol at the start of the connection.
-    ProxyProtocol,
-    /// An element of `Forwarded` (RFC 7239).
-    Forwarded {
-        /// The number of trusted proxies that were passed to it: 1 is the last element, which the
-        /// peer has added.
-        hop: u16,
-    },
-    /// An element of `X-Forwarded-For`.
-    XForwardedFor {
-        /// As for [`Forwarded`](Self::Forwarded).
-        hop: u16,
-    },
-}
-
-impl ClientSource {
-    /// Returns the source's name: `peer`, `PROXY protocol`, `Forwarded` or `X-Forwarded-For`.
-    ///
-    /// ```
-    /// use httpool::ClientSource;
-    ///
-    /// assert_eq!(ClientSource::Forwarded { hop: 2 }.as_str(), "Forwarded");
-    /// ```
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Peer => "peer",
-            Self::ProxyProtocol => "PROXY protocol",
-            Self::Forwarded { .. } => "Forwarded",
-            Self::XForwardedFor { .. } => "X-Forwarded-For",
-        }
-    }
-
-    /// Returns the number of the element in a header that names the client, from the end.
-    ///
-    /// ```
-    /// use httpool::ClientSource;
-    ///
-    /// assert_eq!(ClientSource::Forwarded { hop: 2 }.hop(), Some(2));
-    /// assert_eq!(ClientSource::Peer.hop(), None);
-    /// ```
-    #[must_use]
-    pub const fn hop(self) -> Option<u16> {
-        match self {
-            Self::Forwarded { hop } | Self::XForwardedFor { hop } => Some(hop),
-            Self::Peer | Self::ProxyProtocol => None,
-        }
-    }
 }
 
 /// The place of a request on its connection, and whether it was sent `100 Continue`, in the highest
@@ -307,14 +238,14 @@ impl ClientInfo {
         })
     }
 
-    /// Who named the [client](Self::client).
+    /// The source of the [client](Self::client)'s address.
     #[must_use]
     pub fn client_source(&self) -> ClientSource {
         self.route().source
     }
 
     /// The number of the request on its connection of HTTP/1.1, beginning with 1. `None` in HTTP/2,
-    /// where the [stream](Self::stream_id) tells the order, and for requests without a connection.
+    /// where the [stream](Self::stream_id) shows the order, and for requests without a connection.
     ///
     /// ```
     /// use httpool::{ClientInfo, Request};
