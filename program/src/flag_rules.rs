@@ -85,7 +85,6 @@ fn check_needs(args: &Args) -> Result<(), String> {
             of_authorities,
         ),
         (args.access_log.is_some(), "--access-log", of_log),
-        (args.inspect, "--inspect", of_inspect),
         (
             args.fault.is_some() || args.allow_faults,
             "--fault or --allow-faults",

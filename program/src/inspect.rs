@@ -1,4 +1,4 @@
-//! The inspector: `--inspect` with the flags that go with it.
+//! The inspector: `--inspect` and its flags.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use super::cli::Args;
 use super::log_file::standard_output;
 use super::value_parsers::{Size, Span};
 
-/// The inspector of this server, if it is asked for.
+/// The inspector of this server, if `--inspect` is given.
 pub(crate) fn open(
     args: &Args,
     server: &Server,
@@ -28,7 +28,7 @@ pub(crate) fn open(
         server.handle().on_shutdown(move || page.close());
     }
     server.handle().on_shutdown(inspect.on_shutdown());
-    tell_of_faults(args, &inspect, server.local_addrs());
+    log_faults(args, &inspect, server.local_addrs());
     Ok(Some(match log {
         Some(log) => inspect.log(log),
         None => inspect,
@@ -65,8 +65,8 @@ fn with_database(args: &Args, settings: Settings) -> Result<Settings, String> {
     }
 }
 
-/// Logs how to repeat the run, and warns if others can ask for faults.
-fn tell_of_faults(args: &Args, inspect: &Inspect, addresses: &[ListenAddr]) {
+/// Logs how to repeat the run, and warns if clients of other machines can ask for faults.
+fn log_faults(args: &Args, inspect: &Inspect, addresses: &[ListenAddr]) {
     if let Some(faults) = &args.fault {
         let seed = inspect.fault_seed();
         log::info!("faults: {faults}; --fault-seed {seed} repeats this run");

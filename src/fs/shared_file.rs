@@ -23,7 +23,7 @@ pub(crate) struct SharedFile {
     content: Mutex<Content>,
 }
 
-/// What is needed to keep the content.
+/// The facts about a file that allow to keep its content.
 #[derive(Debug, Clone, Copy)]
 struct Keeping {
     length: usize,
@@ -68,8 +68,8 @@ impl SharedFile {
         }
     }
 
-    /// Lets the content stay in memory. Whoever calls this checks before each response that the file
-    /// has not changed.
+    /// Lets the content stay in memory. The caller must check before each response that the file has
+    /// not changed.
     #[cfg(feature = "files")]
     pub(crate) fn keep_content(&self) {
         *self.lock() = Content::Unread;
@@ -87,8 +87,8 @@ impl SharedFile {
         &self.file
     }
 
-    /// The whole content for a response, if it is in memory or is read so often that it is worth to keep
-    /// it. A caller who gets nothing reads the file.
+    /// The whole content for a response, if it is in memory or is read so often that it is worth
+    /// keeping. If nothing is returned, read the file.
     pub(crate) fn content(&self, now: Instant) -> Option<Bytes> {
         let keeping = self.keeping?;
         let mut content = self.lock();
@@ -107,7 +107,7 @@ impl SharedFile {
         }
     }
 
-    /// Reads the content and keeps it. If it can't be read, whoever sends it reports that.
+    /// Reads the content and keeps it. If it can't be read, the code that sends it reports that.
     fn keep(&self, keeping: Keeping, now: Instant) -> Option<Bytes> {
         if SystemTime::now() < keeping.settled {
             return None;

@@ -1,7 +1,6 @@
 //! Responses that are broken on purpose, for tests of clients.
 //!
-//! A body of this kind tells the connection what to do differently from what it would do for any
-//! other: which length the head announces, which bytes follow it, and how the connection or the
+//! A body of this kind tells the connection how to deviate from an ordinary response: which length the head announces, which bytes follow it, and how the connection or the
 //! stream ends. Nothing else in the server changes, so the head has all headers that it would
 //! otherwise have.
 
@@ -19,7 +18,7 @@ pub(crate) struct Broken {
     pub(crate) head: BrokenHead,
     /// The length that the head announces. Without one, an HTTP/1.1 head announces chunks.
     pub(crate) length: Option<u64>,
-    /// What follows the head. HTTP/1.1 sends exactly these bytes, without chunks around them.
+    /// The bytes behind the head. HTTP/1.1 sends exactly these, without chunks around them.
     pub(crate) content: Box<dyn PolledSource>,
     pub(crate) end: BrokenEnd,
 }
@@ -32,7 +31,7 @@ pub(crate) enum BrokenHead {
     Omitted,
 }
 
-/// What follows the last byte.
+/// The end, behind the last byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BrokenEnd {
     /// The connection closes in order. In HTTP/2 only the stream ends, if it has a head.
@@ -42,7 +41,7 @@ pub(crate) enum BrokenEnd {
     /// In HTTP/2 the stream is reset with the code of this number; otherwise the connection.
     ResetStream(u32),
     /// In HTTP/2 the connection closes behind a GOAWAY with the code of this number, which names the
-    /// stream before as the last one. Otherwise it closes in order.
+    /// previous stream as the last one. Otherwise it closes in order.
     Goaway(u32),
 }
 
@@ -50,7 +49,7 @@ pub(crate) enum BrokenEnd {
 #[derive(Debug)]
 struct BreakOff(BrokenEnd);
 
-/// Content with what follows it.
+/// Content with its end.
 struct Ending {
     content: Box<dyn PolledSource>,
     end: BrokenEnd,

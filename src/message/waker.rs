@@ -1,4 +1,4 @@
-//! What lets another thread have a response continued.
+//! Wakers, by which another thread has a response continued.
 
 use std::mem;
 use std::ptr;

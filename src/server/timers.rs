@@ -9,7 +9,7 @@
 //! * the rest of a round of the acceptor: it accepts at most 64 connections of each listener, checks the
 //!   deadlines and may shed 256 requests, which takes a few milliseconds in all.
 //!
-//! What it wakes then waits for a worker and a core.
+//! The connection that it wakes then waits for a worker and a core.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ impl Timers {
 impl Drop for Timer {
     fn drop(&mut self) {
         let removed = self.timers.lock().by_time.remove(&self.key);
-        // Outside of the lock.
+        // It may be the last share of something that takes other locks, so it is dropped without this one.
         drop(removed);
     }
 }

@@ -1,5 +1,5 @@
-//! Responses that are broken on purpose. Most of them only end differently. What ends the connection
-//! is noted in [`Shutdown::BreakOff`], and done when the connection is at hand.
+//! Responses that are broken on purpose. Most of them differ from others in their end only. If the whole
+//! connection is to end, [`Shutdown::BreakOff`] notes it, and the next step that has the socket does it.
 
 use super::Http2;
 use super::shutdown::Shutdown;
@@ -17,7 +17,7 @@ impl Http2 {
         matches!(self.shutdown, Shutdown::BreakOff(_))
     }
 
-    /// Sends the content of a response whose head has been sent.
+    /// Sends the content of a response, after its head.
     #[cold]
     pub(super) fn send_broken(
         &mut self,

@@ -1,4 +1,4 @@
-//! How much leaves in one send.
+//! Chooses how much output is sent at once.
 
 use crate::connection::write_queue::GATHERED;
 
@@ -6,8 +6,8 @@ use crate::connection::write_queue::GATHERED;
 const MOST_DOUBLINGS: u8 = 2;
 
 /// How much output a connection gathers for one send. Each send costs a call and ends a packet, so a
-/// client that takes all of a burst gets a larger one next. What a client leaves must be kept for it, so
-/// one that has left something gets no more than the smallest burst from then on.
+/// client that takes all of a burst gets a larger one next. Output that a client does not take must be
+/// kept for it, so after that the client gets the smallest burst only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Burst {
     /// The client has taken everything so far.

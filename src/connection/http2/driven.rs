@@ -2,7 +2,7 @@
 //!
 //! The protocol may block, so it runs as a [`Call`] while the connection is lent, and must not touch
 //! the connection. A call takes what has arrived and how much the windows allow to send, and returns
-//! what the protocol has written. What happens meanwhile leads to the next call.
+//! what the protocol has written. Events during a call lead to the next one.
 
 mod stream;
 
@@ -29,7 +29,7 @@ use crate::http2::{ErrorCode, Mux, StreamId};
 use crate::message::upgrade::MakeDriven;
 use crate::message::{DrivenProtocol, DrivenStream, DrivenWaker, NextStep, Response};
 
-/// What has arrived behind an extended CONNECT and was not read. The window of the stream bounds it.
+/// The unread content behind an extended CONNECT. The window of the stream bounds it.
 #[derive(Debug, Default)]
 pub(super) struct Arrived {
     content: Vec<u8>,
@@ -40,7 +40,7 @@ pub(super) struct Arrived {
 pub(super) struct DrivenOutflow {
     /// Nothing while it is called.
     protocol: Option<Protocol>,
-    /// What windows have not allowed to send of the output.
+    /// The output that the windows have not allowed to send.
     rest: Memory,
     /// How much the protocol could not write.
     unwritten: usize,
@@ -75,10 +75,10 @@ pub(crate) struct DriveCall {
     room: usize,
 }
 
-/// What a call has done.
+/// The result of a call.
 pub(crate) struct Driven {
     pub(super) stream: StreamId,
-    /// The protocol and what it wants; nothing if it has panicked.
+    /// The protocol and its next step; nothing if it has panicked.
     called: Option<(Protocol, NextStep)>,
     unread: Vec<u8>,
     read: usize,
@@ -202,7 +202,7 @@ impl Http2 {
         let outflow = self.driven_mut(stream)?;
         let protocol = outflow.protocol.take()?;
         outflow.next = NextCall::Running;
-        // What it has written before comes first.
+        // Earlier output comes first.
         let room = match outflow.rest.left().is_empty() {
             true => capacity.min(PART),
             false => 0,
@@ -220,7 +220,7 @@ impl Http2 {
         })
     }
 
-    /// Sends what a call has written, and lets the protocol wait for what it wants.
+    /// Sends the output of a call, and lets the protocol wait for its next step.
     pub(super) fn apply_driven(&mut self, driven: Driven, buffers: &mut WorkerBuffers) {
         let Driven {
             stream,
@@ -269,8 +269,8 @@ impl Http2 {
         }
     }
 
-    /// Ends a stream whose protocol has ended, behind its output. What the client still sends is
-    /// discarded.
+    /// Ends a stream behind its output, after its protocol has ended. Further content from the client
+    /// is discarded.
     fn end_driven(&mut self, stream: StreamId, buffers: &mut WorkerBuffers) {
         let Some(outflow) = self.driven_mut(stream) else {
             return;
@@ -325,7 +325,7 @@ impl DrivenOutflow {
         self.rest.shrink();
     }
 
-    /// When it is called at the latest.
+    /// The latest time of the next call.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.next {
             NextCall::Waiting(until) => until,

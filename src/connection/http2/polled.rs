@@ -26,7 +26,7 @@ use crate::message::waker::Wake;
 /// A polled source with the part that it has returned.
 pub(super) struct PolledOutflow {
     source: BodySource,
-    /// What windows have not allowed to send of the last part.
+    /// The rest of the last part, which the windows have not allowed to send.
     rest: Memory,
     state: State,
 }

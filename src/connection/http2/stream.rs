@@ -19,7 +19,7 @@ pub(in crate::connection) struct Stream {
     /// When the head arrived.
     pub(super) since: Option<Instant>,
     pub(super) step: Step,
-    /// What arrives behind an extended CONNECT, instead of a body.
+    /// The content behind an extended CONNECT, instead of a body.
     pub(super) arrived: Option<Box<Arrived>>,
 }
 

@@ -16,7 +16,7 @@ enum Step {
     Set(u64),
     /// The oldest of the timers is dropped, whether it was due or not.
     DropOldest,
-    /// The same for the newest.
+    /// The newest of the timers is dropped, whether it was due or not.
     DropNewest,
     /// The acceptor looks at the timers after this many milliseconds.
     Fire(u64),

@@ -8,7 +8,7 @@ use crate::message::ClientInfo;
 use super::certificate;
 
 /// The connection of a request, and the place of the request on it. Members that are not known have
-/// no value. Without a connection, none has.
+/// no value; of a request without a connection, no member is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Connection {
@@ -21,7 +21,7 @@ pub(super) struct Connection {
     /// The client, as far as trusted proxies have named it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) client: Option<String>,
-    /// Who named the client: `peer`, `PROXY protocol`, `Forwarded` or `X-Forwarded-For`.
+    /// The source of the client's address: `peer`, `PROXY protocol`, `Forwarded` or `X-Forwarded-For`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) client_from: Option<String>,
     /// Which element of that header, from the end.
@@ -40,12 +40,12 @@ pub(super) struct Connection {
     pub(super) tls: Option<Tls>,
 }
 
-/// What HTTP/2 adds.
+/// The data of an HTTP/2 connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Http2 {
     pub(super) stream: u32,
-    /// What the client has set first, in its order.
+    /// The settings of the client's first SETTINGS frame, in its order.
     pub(super) settings: Vec<Setting>,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Setting {
     pub(super) value: u32,
 }
 
-/// What TLS adds.
+/// The data of a TLS connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Tls {

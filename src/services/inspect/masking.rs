@@ -1,4 +1,4 @@
-//! Which headers carry secrets, and what is shown instead of their values.
+//! Knows the headers that carry secrets, and masks their values.
 
 /// Headers whose values let others act for the client.
 const SECRET: [&str; 9] = [
@@ -25,7 +25,7 @@ const SECRET_PARTS: [&str; 8] = [
     "token",
 ];
 
-/// What is shown instead of a secret. It is ASCII, so that it is valid in a header and a shell.
+/// The mask that is shown instead of a secret. It is ASCII, so it is valid in a header and a shell.
 const MASK: &str = "***";
 
 /// Whether values are shown that let others act for the client.
@@ -42,8 +42,8 @@ pub(super) fn is_secret(name: &[u8]) -> bool {
     SECRET.iter().any(|secret| secret.as_bytes() == name) || SECRET_PARTS.iter().any(has)
 }
 
-/// What is shown instead of this value of a secret header. The scheme of credentials and the names of
-/// cookies stay, because a client is debugged with them.
+/// The value of a secret header with its secrets masked. The scheme of credentials and the names of
+/// cookies stay, because they help to debug a client.
 pub(super) fn mask(name: &[u8], value: &[u8]) -> String {
     let value = String::from_utf8_lossy(value);
     if name.eq_ignore_ascii_case(b"cookie") {

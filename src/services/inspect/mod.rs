@@ -1,4 +1,4 @@
-//! The inspector: shows a client exactly what it sent, and answers in every way that a client has
+//! The inspector: shows a client exactly what it sent, and responds in every way that a client has
 //! to cope with.
 //!
 //! ```
@@ -19,6 +19,7 @@ mod history;
 mod live;
 mod log;
 mod masking;
+mod random;
 mod reflection;
 mod settings;
 mod vocabulary;
@@ -40,11 +41,11 @@ pub use self::live::LivePage;
 pub use self::log::InspectLog;
 pub use self::settings::{Access, Settings};
 
-/// Answers every request with a description of it, and the paths of its vocabulary (`/status/418`,
-/// `/delay/2`, `/gzip` and others) as they are named.
+/// Responds to every request with a description of it, except on httpbin's paths (`/status/418`,
+/// `/delay/2`, `/gzip` and others), which respond as they are named.
 ///
 /// The live page at `/inspect` shows the last requests as they arrive. `/inbox/{id}` collects requests
-/// apart from all others, and responds as its page says. [`Settings::access`] says who may see them.
+/// apart from all others, with a response that is set on its page. [`Settings::access`] says who may see them.
 ///
 /// It never reads or shows files, the environment or the name of the host.
 ///
@@ -88,7 +89,7 @@ impl Inspect {
         self
     }
 
-    /// The seed by which responses are chosen for [faults](FaultList), for a message that tells how to
+    /// The seed by which responses are chosen for [faults](FaultList), for a message that says how to
     /// repeat a run.
     ///
     /// ```

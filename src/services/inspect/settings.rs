@@ -11,7 +11,7 @@ use super::history::database::Database;
 /// Longer than the timeout of most clients, so that every timeout can be tested.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
-/// As much as a request may have by default, so that a client can be sent what it may send.
+/// As much as the body of a request may have by default.
 const MAX_BYTES: u64 = 10 * 1024 * 1024;
 
 /// Enough to find the request of a moment ago, and few enough for the memory of a small machine.
@@ -20,7 +20,7 @@ const HISTORY: usize = 500;
 /// A page follows more requests than this, but its list and its search become slow.
 const MAX_HISTORY: usize = 10_000;
 
-/// Who may open the live page and see the requests of others.
+/// The clients that may open the live page and see the requests of others.
 ///
 /// ```
 /// use httpool::services::inspect::{Access, Settings};
@@ -30,7 +30,7 @@ const MAX_HISTORY: usize = 10_000;
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
-    /// Nobody. This is the default, because only a program knows its addresses.
+    /// No client. This is the default, because only a program knows its addresses.
     #[default]
     Closed,
     /// Clients on this machine, which use `localhost` or a loopback address and no proxy. Choose this if
@@ -124,7 +124,7 @@ impl Settings {
     }
 
     /// Whether requests may ask for [faults](FaultList) of their own responses, with the header `Fault`
-    /// or the query parameter `fault`. The default is no. Delays are then shortened to
+    /// or the query parameter `fault`. By default they may not. Delays are then shortened to
     /// [`max_delay`](Self::max_delay), and content to [`max_bytes`](Self::max_bytes).
     ///
     /// ```
@@ -140,7 +140,7 @@ impl Settings {
         self
     }
 
-    /// The faults of all responses to requests that do not ask for others. The default is none.
+    /// The faults of all responses to requests that do not ask for others. By default there are none.
     ///
     /// ```
     /// use httpool::services::inspect::{Inspect, Settings};
@@ -216,7 +216,7 @@ impl Settings {
         self
     }
 
-    /// Who may open the live page. By default [nobody](Access::Closed) may.
+    /// The clients that may open the live page. By default it is [closed](Access::Closed).
     ///
     /// ```
     /// use httpool::services::inspect::{Access, Inspect, Settings};
@@ -243,7 +243,7 @@ impl Settings {
         self
     }
 
-    /// Where the history is kept beside memory.
+    /// The place of the history besides memory.
     #[cfg(feature = "inspect-db")]
     pub(super) fn store(&self) -> Option<Box<dyn Store>> {
         let database = self.database.clone()?;

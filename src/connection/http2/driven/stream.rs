@@ -8,7 +8,7 @@ use crate::http2::StreamId;
 use crate::message::NextStep;
 use crate::message::upgrade::DrivenConnection;
 
-/// What has arrived, and room for output.
+/// Content that has arrived, and room for output.
 pub(super) struct CallIo {
     now: Instant,
     is_draining: bool,
@@ -16,7 +16,7 @@ pub(super) struct CallIo {
     read: usize,
     room: usize,
     written: Vec<u8>,
-    /// How long the last write was that has found no room.
+    /// The length of the last write, if it found no room.
     unwritten: usize,
 }
 

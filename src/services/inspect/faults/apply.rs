@@ -1,4 +1,4 @@
-//! What faults make of a response.
+//! Applies faults to a response.
 
 use std::mem;
 
@@ -14,7 +14,7 @@ use crate::message::body::PolledSource;
 use crate::message::broken::{Broken, BrokenEnd, BrokenHead};
 use crate::message::{Body, IntoResponse as _, Later, Response};
 
-/// The status that observers see of a response that is not sent at all, as in nginx's log.
+/// The status that observers see of a response that is not sent at all. nginx logs the same one.
 const NO_RESPONSE: u16 = 444;
 
 /// The number of HTTP/2's PROTOCOL_ERROR.
@@ -39,7 +39,7 @@ const CONTENT_HEADERS: [HeaderName; 6] = [
 ];
 
 impl Chosen {
-    /// Applies all but `never`, at once or when the response has come.
+    /// Applies all but `never`, at once or when a later response arrives.
     pub(super) fn apply(self, response: Response, version: Version) -> Response {
         Later::map(response, move |response| match self.delay {
             Some(delay) => {

@@ -4,15 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
-use rand_pcg::Pcg64Mcg;
-use rand_pcg::rand_core::{Rng as _, SeedableRng as _};
 
 use super::spec::{Defect, Fault, FaultList, Rule};
 use super::values::write_time;
-
-/// A generator whose numbers are the same for a seed in all versions and on all machines.
-#[derive(Debug)]
-pub(super) struct Dice(Pcg64Mcg);
+use crate::services::inspect::random::Random;
 
 /// The faults of one response.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,34 +20,21 @@ pub(super) struct Chosen {
     pub(super) defect: Option<Defect>,
 }
 
-/// The longest delay and the largest content that a fault causes. Larger wishes are reduced.
+/// The longest delay and the largest content that a fault causes. Larger values are reduced.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) delay: Duration,
     pub(super) bytes: u64,
 }
 
-impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(Pcg64Mcg::seed_from_u64(seed))
-    }
-
-    /// A number from 0 to 1, without 1.
-    fn roll(&mut self) -> f64 {
-        // The significant bits of a number of this type.
-        const BITS: u32 = f64::MANTISSA_DIGITS;
-        (self.0.next_u64() >> (u64::BITS - BITS)) as f64 / (1_u64 << BITS) as f64
-    }
-}
-
 impl FaultList {
     /// Chooses the faults of a response. Of several faults of a kind, the first chosen one counts.
     ///
-    /// Every choice takes the same number of rolls, so that none depends on the results before it.
-    pub(super) fn choose(&self, dice: &mut Dice, limits: Limits) -> Chosen {
+    /// Every rule takes two random numbers, so that no choice depends on the results before it.
+    pub(super) fn choose(&self, random: &mut Random, limits: Limits) -> Chosen {
         let mut chosen = Chosen::default();
         for Rule { fault, percent } in &self.rules {
-            let (share, point) = (dice.roll(), dice.roll());
+            let (share, point) = (random.fraction(), random.fraction());
             if share * 100.0 < *percent {
                 chosen.add(fault, point, limits);
             }
@@ -75,7 +57,7 @@ impl Chosen {
         }
     }
 
-    /// Whether there are none.
+    /// Whether no fault was chosen.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -115,8 +97,8 @@ mod tests {
     }
 
     fn texts(text: &str, seed: u64, count: usize) -> Vec<String> {
-        let (list, mut dice) = (list(text), Dice::new(seed));
-        let chosen = std::iter::repeat_with(|| list.choose(&mut dice, LIMITS));
+        let (list, mut random) = (list(text), Random::new(seed));
+        let chosen = std::iter::repeat_with(|| list.choose(&mut random, LIMITS));
         chosen
             .take(count)
             .map(|chosen| chosen.to_string())
@@ -156,8 +138,8 @@ mod tests {
 
     #[test]
     fn median_and_99th_percentile_are_those_of_the_list() {
-        let (list, mut dice) = (list("delay=p50:20ms,p99:1s"), Dice::new(5));
-        let delays = std::iter::repeat_with(|| list.choose(&mut dice, LIMITS).delay);
+        let (list, mut random) = (list("delay=p50:20ms,p99:1s"), Random::new(5));
+        let delays = std::iter::repeat_with(|| list.choose(&mut random, LIMITS).delay);
         let mut delays: Vec<_> = delays.take(10_000).flatten().collect();
         delays.sort_unstable();
         let millis = |index: usize| delays[index].as_secs_f64() * 1e3;

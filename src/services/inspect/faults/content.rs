@@ -12,7 +12,7 @@ use crate::message::Body;
 use crate::message::body::{Polled, PolledReader, PolledSource};
 use crate::message::waker::Wake;
 
-/// How often content that drips is sent at most. The server's timers are as precise.
+/// The shortest time between two parts of content that drips. The server's timers are as precise.
 const TICK: Duration = Duration::from_millis(10);
 
 /// The most bytes that are read from a body at a time.
@@ -21,7 +21,7 @@ const PART: u64 = 16 * 1024;
 /// No content.
 pub(super) struct Nothing;
 
-/// The content of a body, whatever it comes from. The readers of the inspector never block.
+/// The content of a body from any source. The readers of the inspector never block.
 pub(super) enum Parts {
     Polled(Box<PolledReader>),
     Read(Body),
@@ -33,7 +33,7 @@ pub(super) struct Limited<S> {
     left: u64,
 }
 
-/// Content in the chunked coding. There is a defect, or the coding has no end.
+/// Content in the chunked coding with a defect.
 pub(super) struct Chunks<S> {
     content: S,
     defect: ChunkDefect,

@@ -3,9 +3,9 @@
 //!
 //! One grammar, [`FaultList`], is for all three places where faults are asked for: the header
 //! `Fault` and the query parameter `fault` of a request, for that request alone, and the settings
-//! (the program's `--fault`), for a share of all requests. It is parsed into rules (`spec.rs`), of
-//! which a generator with a seed chooses (`choice.rs`), so a run of requests one after another
-//! repeats. The faults are applied to the response of the inspector (`apply.rs`) as far as a
+//! (the program's `--fault`), for a share of all requests. It is parsed into rules (`spec.rs`). A
+//! generator with a seed chooses from them (`choice.rs`), so the same requests one after another get
+//! the same faults. The faults are applied to the response of the inspector (`apply.rs`) as far as a
 //! response can show them. Those below it, for example a reset, are described by
 //! [`Broken`](crate::message::broken::Broken), a kind of body that the connection sends as it says.
 //! Nothing that waits holds a worker: delays are [`Later`](crate::Later)s, and content that drips is
@@ -24,15 +24,14 @@ mod never;
 mod spec;
 mod values;
 
-use std::hash::{BuildHasher as _, RandomState};
-
 use http::{HeaderValue, StatusCode, Uri};
 
 use self::apply::FAULT;
-use self::choice::{Chosen, Dice, Limits};
+use self::choice::{Chosen, Limits};
 use self::never::Unanswered;
 use self::spec::Defect;
 pub use self::spec::{FaultList, InvalidFault};
+use super::random::{Random, random_seed};
 use super::settings::Settings;
 use crate::message::{Later, Problem, Request, Response};
 use crate::sync::{Mutex, ignore_poison};
@@ -40,25 +39,25 @@ use crate::sync::{Mutex, ignore_poison};
 /// The faults of an inspector.
 #[derive(Debug)]
 pub(super) struct Faults {
-    /// What every request gets, unless it asks for others.
+    /// The faults of requests that do not ask for others.
     usual: FaultList,
     policy: Policy,
     seed: u64,
-    dice: Mutex<Dice>,
+    random: Mutex<Random>,
     limits: Limits,
     unanswered: Unanswered,
 }
 
-/// What becomes of a request's own faults.
+/// Whether requests may ask for faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Policy {
     Allow,
     Ignore,
 }
 
-/// What a request asks for.
+/// The faults that a request asks for.
 #[derive(Debug, PartialEq)]
-enum Wish {
+enum Requested {
     Nothing,
     Ignored,
     Faults(FaultList),
@@ -75,7 +74,7 @@ impl Faults {
                 false => Policy::Ignore,
             },
             seed,
-            dice: Mutex::new(Dice::new(seed)),
+            random: Mutex::new(Random::new(seed)),
             limits: Limits {
                 delay: settings.longest_delay(),
                 bytes: settings.most_bytes(),
@@ -90,10 +89,10 @@ impl Faults {
         request: &mut Request,
         respond: impl FnOnce(&mut Request) -> Response,
     ) -> Response {
-        match self.wish(request) {
-            Wish::Nothing => self.break_response(&self.usual, request, respond),
-            Wish::Faults(faults) => self.break_response(&faults, request, respond),
-            Wish::Ignored => {
+        match self.requested(request) {
+            Requested::Nothing => self.break_response(&self.usual, request, respond),
+            Requested::Faults(faults) => self.break_response(&faults, request, respond),
+            Requested::Ignored => {
                 let response = self.break_response(&self.usual, request, respond);
                 Later::map(response, |mut response| {
                     let off = || HeaderValue::from_static("off");
@@ -101,7 +100,7 @@ impl Faults {
                     response
                 })
             }
-            Wish::Invalid(error) => Problem::new(StatusCode::BAD_REQUEST)
+            Requested::Invalid(error) => Problem::new(StatusCode::BAD_REQUEST)
                 .detail(format!("fault: {error}"))
                 .to_response(request.headers()),
         }
@@ -129,11 +128,11 @@ impl Faults {
     }
 
     fn choose(&self, faults: &FaultList) -> Chosen {
-        let mut dice = ignore_poison(self.dice.lock());
-        faults.choose(&mut dice, self.limits)
+        let mut random = ignore_poison(self.random.lock());
+        faults.choose(&mut random, self.limits)
     }
 
-    fn wish(&self, request: &Request) -> Wish {
+    fn requested(&self, request: &Request) -> Requested {
         let lines = request.headers().get_all(FAULT);
         let lines = lines
             .iter()
@@ -144,11 +143,11 @@ impl Faults {
             false => Some(lines.join(",")),
         };
         match (text, self.policy) {
-            (None, _) => Wish::Nothing,
-            (Some(_), Policy::Ignore) => Wish::Ignored,
+            (None, _) => Requested::Nothing,
+            (Some(_), Policy::Ignore) => Requested::Ignored,
             (Some(text), Policy::Allow) => match text.parse() {
-                Ok(faults) => Wish::Faults(faults),
-                Err(error) => Wish::Invalid(error),
+                Ok(faults) => Requested::Faults(faults),
+                Err(error) => Requested::Invalid(error),
             },
         }
     }
@@ -172,11 +171,6 @@ fn in_query(uri: &Uri) -> Option<String> {
     let faults = pairs.into_iter().filter(|(name, _)| name == "fault");
     let faults: Vec<_> = faults.map(|(_, text)| text).collect();
     (!faults.is_empty()).then(|| faults.join(","))
-}
-
-/// A seed that differs from run to run.
-fn random_seed() -> u64 {
-    RandomState::new().hash_one(())
 }
 
 #[cfg(test)]

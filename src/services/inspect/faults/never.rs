@@ -42,7 +42,8 @@ impl Unanswered {
         later.deadline_with(longest, close()).into_response()
     }
 
-    /// Closes the connection of a request whose client has left, if it still reads.
+    /// Closes the connection of a request that was cancelled. The client may have finished sending and
+    /// still read.
     fn end(&self, key: u64) {
         let responder = self.lock().responders.remove(&key);
         if let Some(responder) = responder {

@@ -1,4 +1,4 @@
-//! The text of faults, and what it stands for.
+//! Faults, and their text.
 
 use std::error::Error;
 use std::fmt;
@@ -104,7 +104,7 @@ pub(super) enum Fault {
     Header(HeaderName, HeaderValue),
     Size(u64),
     Drip(Duration),
-    /// What of the message itself is wrong. A response has one defect at most.
+    /// A defect of the message itself. A response has one at most.
     Defect(Defect),
 }
 
@@ -128,10 +128,10 @@ pub(super) enum Place {
     Byte(u64),
 }
 
-/// What is wrong with the chunks of a body.
+/// A defect of the chunks of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChunkDefect {
-    /// A size that is no number.
+    /// A size that is not a number.
     Size,
     /// A size that is one byte less than the chunk.
     Short,

@@ -87,7 +87,7 @@ mod tests {
         }
         assert_eq!(time("250us"), Ok(Duration::from_micros(250)));
         for text in ["", "5", "s", "-1s", "1e3s", "1h", "1.2.3s", "infs", "1 s"] {
-            let error = time(text).expect_err("it is no time");
+            let error = time(text).expect_err("it is not a time");
             assert!(error.contains("write 100ms, 1.5s or 2m"), "{error}");
         }
         assert_eq!(

@@ -24,7 +24,7 @@ pub(crate) struct Entry {
     pub(crate) body_length: usize,
 }
 
-/// What has become of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// It waits for its response.
@@ -40,7 +40,7 @@ pub(crate) enum Outcome {
     Nothing { after: Duration },
 }
 
-/// A request with what is known of it now.
+/// A request with its outcome so far.
 #[derive(Clone)]
 pub(crate) struct Shown {
     pub(crate) entry: Arc<Entry>,
@@ -159,7 +159,7 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Bytes as text: UTF-8, or Latin-1 if they are not, so that each byte can still be told.
+/// Bytes as text: UTF-8, or Latin-1 if they are not, so that no byte is lost.
 pub(crate) fn text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),

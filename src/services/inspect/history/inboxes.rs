@@ -28,7 +28,7 @@ pub(crate) const INBOX: Limits = Limits {
 /// The longest id of an inbox.
 const MAX_ID: usize = 64;
 
-/// What a webhook's sender reads at most, and more than it needs.
+/// More than the senders of webhooks read of a response.
 const MAX_BODY: usize = 64 * 1024;
 const MAX_HEADERS: usize = 32;
 
@@ -57,13 +57,13 @@ struct State {
 /// The last use of an inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Use {
-    /// Whether a page has shown it. Without this, requests to many ids would push out inboxes that
-    /// somebody looks at.
+    /// Whether a page has shown it. Without this, requests to many ids would push out inboxes with
+    /// open pages.
     is_opened: bool,
     number: u64,
 }
 
-/// Who uses an inbox.
+/// The kinds of users of an inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum User {
     /// A client that sends to it.
@@ -103,7 +103,7 @@ impl Default for InboxResponse {
 }
 
 impl Inboxes {
-    /// The inbox with this id, which is made if there is none. `None` if the id is not valid.
+    /// The inbox with this id, which is created by its first use. `None` if the id is not valid.
     pub(crate) fn get(&self, id: &str, user: User) -> Option<Arc<Inbox>> {
         if !is_valid(id) {
             return None;
@@ -192,7 +192,7 @@ impl Inbox {
 impl InboxResponse {
     fn check(&self) -> Result<(), String> {
         if !(200..=599).contains(&self.status) {
-            return Err(format!("{} is no status from 200 to 599", self.status));
+            return Err(format!("{} is not a status from 200 to 599", self.status));
         }
         if self.body.len() > MAX_BODY {
             return Err(format!("the body is longer than {MAX_BODY} bytes"));
@@ -210,7 +210,7 @@ impl InboxResponse {
                 .ok()
                 .zip(HeaderValue::try_from(value).ok());
             let Some((name, value)) = parsed else {
-                return Err(format!("{name:?} is no valid header"));
+                return Err(format!("{name:?} is not a valid header"));
             };
             if OF_THE_SERVER.contains(&name) {
                 return Err(format!("{name} is set by the server"));

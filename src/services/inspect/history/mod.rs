@@ -26,7 +26,7 @@ use self::entry::{Entry, Outcome, Shown};
 use self::recording::Recording;
 use super::captured::Captured;
 
-/// What a history keeps at most.
+/// The limits of a history.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) requests: usize,
@@ -70,7 +70,7 @@ struct State {
     cleared: u64,
     /// The pages that wait for a change, with their numbers.
     waiting: Vec<(u64, Arc<dyn Wake>)>,
-    /// Requests that stay while somebody reads them. At most as many as the history has.
+    /// Requests that stay while a page is paused. At most as many as the history has.
     held: Vec<Shown>,
     /// The number of the next page.
     next_page: u64,
@@ -117,7 +117,7 @@ impl History {
         Arc::new(history)
     }
 
-    /// Puts a request in. What becomes of it is put in by the [`Recording`].
+    /// Puts a request in. The [`Recording`] adds its outcome.
     pub(super) fn record(self: &Arc<Self>, captured: &Captured) -> Recording {
         let entry = Entry::new(captured, self.limits.body);
         let id = self.insert(entry);
@@ -144,7 +144,7 @@ impl History {
         id
     }
 
-    /// Notes what has become of a request. If it is not kept any more, nothing happens.
+    /// Notes the outcome of a request, if the request is still kept.
     fn set_outcome(&self, id: u64, outcome: Outcome) {
         let mut state = self.lock();
         let changed = state.changes + 1;
@@ -172,7 +172,7 @@ impl History {
         self.lock().slots.iter().map(Slot::shown).collect()
     }
 
-    /// Keeps what is there now until it is released, also when newer requests push it out. If thousands
+    /// Keeps the requests of this moment until they are released, also when newer requests push it out. If thousands
     /// of requests arrive in a second, none would stay long enough to be read. It replaces what was held
     /// before, so it takes at most as much memory as the history.
     pub(super) fn hold(&self) -> Vec<Shown> {

@@ -7,7 +7,7 @@ use super::History;
 use super::entry::Outcome;
 use crate::message::{Later, Response};
 
-/// Notes in the history what becomes of a request. If it is dropped without a response, the client has
+/// Notes the outcome of a request in the history. If it is dropped without a response, the client has
 /// left or the handler has panicked.
 pub(crate) struct Recording {
     history: Arc<History>,
@@ -26,7 +26,7 @@ impl Recording {
         }
     }
 
-    /// Notes this response, when it has come.
+    /// Notes this response, at once or when a later response arrives.
     pub(crate) fn complete(self, response: Response) -> Response {
         Later::map(response, move |response| {
             let mut recording = self;

@@ -1,4 +1,4 @@
-//! Who may see the requests of others.
+//! Decides which clients may see the requests of others.
 
 use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, ORIGIN, VIA};
 use sha2::{Digest as _, Sha256};
@@ -6,11 +6,12 @@ use subtle::ConstantTimeEq as _;
 
 use crate::message::{ClientInfo, PeerAddr, Request};
 use crate::services::inspect::Access;
+use crate::services::inspect::reflection::hexadecimal;
 
 /// The cookie of a browser that has shown the token.
 pub(super) const COOKIE_NAME: &str = "httpool-inspect";
 
-/// What browsers say about the page that has caused a request
+/// The header in which browsers name the relation of a request to the page that has caused it
 /// (<https://www.w3.org/TR/fetch-metadata/>).
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -30,7 +31,7 @@ pub(super) enum Gate {
     Local,
     /// Clients that know the token.
     Token(Token),
-    /// All who reach the address. A name as `Host` is refused, because it may be one that a hostile page
+    /// All clients that reach the address. A name as `Host` is refused, because it may be one that a hostile page
     /// has let resolve to this address.
     Trusted,
 }
@@ -92,9 +93,7 @@ impl Gate {
 impl Token {
     fn new(token: &str) -> Self {
         let cookie = Sha256::new().chain_update("cookie of ").chain_update(token);
-        let cookie_value: String = (cookie.finalize().iter())
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let cookie_value = hexadecimal(&cookie.finalize());
         Self {
             token: digest(token.as_bytes()),
             cookie: digest(cookie_value.as_bytes()),
@@ -160,7 +159,7 @@ fn is_address(host: &str) -> bool {
     is_loopback(host) || host.parse::<std::net::IpAddr>().is_ok()
 }
 
-/// Whether a page of another origin has caused this request. Browsers say it in one of two headers;
+/// Whether a page of another origin has caused this request. Browsers state it in one of two headers;
 /// other clients send neither.
 pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get(FETCH_SITE) {

@@ -81,9 +81,9 @@ impl FromRequest<Arc<Shared>> for Scope {
 }
 
 /// The request that the path names.
-struct Chosen(Shown);
+struct NamedRequest(Shown);
 
-impl FromRequest<Arc<Shared>> for Chosen {
+impl FromRequest<Arc<Shared>> for NamedRequest {
     fn from_request(context: &mut RequestContext<'_, Arc<Shared>>) -> Result<Self, Rejection> {
         let Scope(history) = Scope::from_request(context)?;
         let id = context
@@ -97,13 +97,14 @@ impl FromRequest<Arc<Shared>> for Chosen {
     }
 }
 
+/// The parameters of a query.
 #[derive(Deserialize)]
-struct Wishes {
+struct Parameters {
     secrets: Option<String>,
     after: Option<String>,
 }
 
-impl Wishes {
+impl Parameters {
     /// Secrets are masked unless they are asked for.
     fn secrets(&self) -> Secrets {
         match self.secrets.as_deref() {
@@ -120,10 +121,10 @@ fn asset(Path(name): Path<String>, request: HeaderMap) -> Response {
 /// A browser that reconnects by itself sends the last id as a header, and a script in the query.
 fn events(
     Scope(history): Scope,
-    Query(wishes): Query<Wishes>,
+    Query(parameters): Query<Parameters>,
     request: HeaderMap,
 ) -> Result<Events, Problem> {
-    let last = last_event_id(&request).or(wishes.after.as_deref());
+    let last = last_event_id(&request).or(parameters.after.as_deref());
     history.follow(last).ok_or_else(|| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail("too many pages are open")
     })
@@ -148,24 +149,27 @@ fn clear(Scope(history): Scope) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-fn details(Chosen(shown): Chosen, Query(wishes): Query<Wishes>) -> Json<serde_json::Value> {
-    Json(json::request(&shown, wishes.secrets()))
+fn details(
+    NamedRequest(shown): NamedRequest,
+    Query(parameters): Query<Parameters>,
+) -> Json<serde_json::Value> {
+    Json(json::request(&shown, parameters.secrets()))
 }
 
 /// The body as it came. It is a download, so that no browser renders it.
-fn body(Chosen(shown): Chosen) -> Response {
+fn body(NamedRequest(shown): NamedRequest) -> Response {
     let body = Body::from(shown.entry.captured.body.clone());
     let bytes = HeaderValue::from_static("application/octet-stream");
     let name = format!("attachment; filename=\"body-{}\"", shown.entry.id);
     attachment(body, bytes, &name)
 }
 
-fn command(Chosen(shown): Chosen, Query(wishes): Query<Wishes>) -> String {
-    curl::command(&shown.entry, wishes.secrets())
+fn command(NamedRequest(shown): NamedRequest, Query(parameters): Query<Parameters>) -> String {
+    curl::command(&shown.entry, parameters.secrets())
 }
 
-fn export_har(Scope(history): Scope, Query(wishes): Query<Wishes>) -> Response {
-    let secrets = wishes.secrets();
+fn export_har(Scope(history): Scope, Query(parameters): Query<Parameters>) -> Response {
+    let secrets = parameters.secrets();
     let write = move |shown: &Shown| har::entry(shown, secrets);
     let export = Export::new(history.all(), har::start(), har::END, write);
     attachment(
@@ -175,8 +179,8 @@ fn export_har(Scope(history): Scope, Query(wishes): Query<Wishes>) -> Response {
     )
 }
 
-fn export_json(Scope(history): Scope, Query(wishes): Query<Wishes>) -> Response {
-    let secrets = wishes.secrets();
+fn export_json(Scope(history): Scope, Query(parameters): Query<Parameters>) -> Response {
+    let secrets = parameters.secrets();
     let write = move |shown: &Shown| json::request(shown, secrets);
     let export = Export::new(history.all(), json::START.into(), json::END, write);
     attachment(

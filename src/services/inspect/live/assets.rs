@@ -7,6 +7,7 @@ use http::{Response as HttpResponse, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use crate::message::{Body, Html, IntoResponse, Problem, Response};
+use crate::services::inspect::reflection::hexadecimal;
 
 const INDEX: &str = include_str!("page/index.html");
 
@@ -52,9 +53,7 @@ static TAG: LazyLock<HeaderValue> = LazyLock::new(|| {
     for asset in &ASSETS {
         digest.update(asset.content);
     }
-    let digits: String = (digest.finalize().iter().take(8))
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digits = hexadecimal(&digest.finalize()[..8]);
     HeaderValue::try_from(format!("\"{digits}\"")).expect("digits in quotes are valid")
 });
 

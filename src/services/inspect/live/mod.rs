@@ -49,7 +49,7 @@ const HARMLESS: [(HeaderName, HeaderValue); 5] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// What the page shows.
+/// The live page with its history and its inboxes.
 pub(super) struct Live {
     shared: Arc<Shared>,
     gate: Gate,
@@ -62,9 +62,10 @@ struct Shared {
     longest_delay: Duration,
 }
 
-/// The live page of an [`Inspect`](super::Inspect) for a server of its own, whose address only people
-/// reach who may see all requests. There is no other check; a browser must use an IP address or
-/// `localhost` in its address bar, so that no page of another site can read it by a name of its own.
+/// The live page of an [`Inspect`](super::Inspect) for a server of its own. It is open to every client
+/// that reaches that server, so use an address that only administrators reach. A browser must use an IP
+/// address or `localhost` in its address bar, so that no page of another site can read it by a name of
+/// its own.
 ///
 /// ```
 /// use httpool::services::inspect::{Inspect, Settings};
@@ -104,7 +105,7 @@ impl Live {
         }
     }
 
-    /// The same page for all who reach it.
+    /// This page for a server on which all clients may see it.
     pub(super) fn trusted(&self) -> LivePage {
         LivePage(Arc::new(Self::with(
             Arc::clone(&self.shared),

@@ -58,7 +58,7 @@ fn json(text: &str) -> Option<Box<RawValue>> {
     serde_json::from_str(text).ok()
 }
 
-/// A body for people: its text, or what can be said of other bytes.
+/// A body for people: its text, or the length and the hash of other bytes.
 pub(super) struct Summary<'b>(&'b [u8]);
 
 impl<'b> Summary<'b> {

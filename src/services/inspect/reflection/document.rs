@@ -29,7 +29,7 @@ pub(super) struct Document<'c> {
     connection: &'c Connection,
     received: String,
     times: Times,
-    /// What clients' tests expect of httpbin's `/anything`, under names that are not above.
+    /// The members of httpbin's `/anything` that are not above. Tests of clients expect them.
     #[serde(flatten)]
     httpbin: Map<String, Value>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Document<'c> {
 struct Chunks {
     /// The size lines as sent, with extensions.
     lines: Vec<String>,
-    /// How many more there were.
+    /// The number of further lines.
     #[serde(skip_serializing_if = "is_zero")]
     not_kept: u64,
 }
@@ -64,9 +64,7 @@ impl<'c> Document<'c> {
             connection: &captured.connection,
             received: timestamp(captured.received),
             times: Times {
-                handled_us: (captured.begun)
-                    .map(|begun| microseconds(begun.elapsed()))
-                    .or(captured.times.handled_us),
+                handled_us: captured.begun.map(|begun| microseconds(begun.elapsed())),
                 ..captured.times
             },
             httpbin,
@@ -88,7 +86,7 @@ impl Chunks {
     }
 }
 
-/// The URL that the client asked for, as far as the request tells.
+/// The URL that the client asked for, as far as the request shows it.
 fn url(captured: &Captured, target: &Target) -> String {
     if !target.sent.starts_with('/') {
         return target.sent.clone();

@@ -1,4 +1,4 @@
-//! Names and values, as a document shows them, and other texts of it.
+//! Names, values, times and digits, as a document shows them.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A name with a value. What is not UTF-8 has U+FFFD in its text, and all bytes in base64 beside it.
+/// A name with a value. If one is not UTF-8, its text has U+FFFD in place of the invalid bytes, and all
+/// bytes are in base64 beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Field {
     pub(super) name: String,
@@ -84,7 +85,7 @@ fn decode(encoded: &[u8]) -> Vec<u8> {
     percent_decode(&spaced).collect()
 }
 
-/// The time as RFC 3339 has it, in UTC and with milliseconds.
+/// The time in the format of RFC 3339, in UTC and with milliseconds.
 pub(in super::super) fn timestamp(time: SystemTime) -> String {
     let time = OffsetDateTime::from(time);
     let millisecond = time.replace_millisecond(time.millisecond());

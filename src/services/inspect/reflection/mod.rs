@@ -26,16 +26,14 @@ use crate::message::problem::html_page::POLICY;
 use self::document::Document;
 use self::target::Target;
 
-#[cfg(feature = "_tls")]
-pub(super) use self::fields::hexadecimal;
-pub(super) use self::fields::timestamp;
+pub(super) use self::fields::{hexadecimal, timestamp};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
-/// For content that is no page.
-const NOTHING_RUNS: HeaderValue =
+/// The policy of content that is not a page.
+pub(super) const NOTHING_RUNS: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox");
 
 /// The forms of a description.
@@ -60,14 +58,14 @@ impl Format {
     }
 }
 
-/// What clients ask for by `Accept`. One that accepts everything gets the first.
+/// The formats by the media types of `Accept`. A client that accepts everything gets the first.
 const OFFERS: [(Format, &[&str]); 3] = [
     (Format::Json, &["application/json"]),
     (Format::Page, &["text/html"]),
     (Format::Sent, &["message/http"]),
 ];
 
-/// The response that describes this request. `httpbin` are the members of httpbin's document of it.
+/// The response that describes this request. `httpbin` has the members of httpbin's document of it.
 pub(super) fn response(captured: &Captured, httpbin: Map<String, Value>) -> Response {
     let (content, content_type, policy) = match Format::of(captured, &captured.raw.headers()) {
         Format::Json => (json(captured, httpbin), JSON, NOTHING_RUNS),

@@ -5,7 +5,7 @@ use super::target::Target;
 use crate::message::problem::html_page::HtmlPage;
 use crate::services::inspect::captured::Captured;
 
-/// What was sent, as text in sections. The JSON document has the rest.
+/// The request as text in sections. The JSON document has the rest.
 pub(super) fn page(captured: &Captured) -> String {
     let target = Target::of(captured.target());
     let title = format!("{} {}", captured.method(), target.path);
@@ -39,7 +39,7 @@ pub(super) fn page(captured: &Captured) -> String {
     page.finish()
 }
 
-/// Who sent the request, and over which protocol.
+/// The client of the request, and the protocol.
 fn summary(captured: &Captured) -> String {
     let connection = &captured.connection;
     let client = connection.client.as_deref().unwrap_or("an unknown client");

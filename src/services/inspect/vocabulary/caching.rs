@@ -18,6 +18,7 @@ use super::input::{Pairs, bad};
 use super::received::Received;
 use super::table::Table;
 use crate::message::{Body, IntoResponse, Problem, Request, Response};
+use crate::services::inspect::reflection::{NOSNIFF, NOTHING_RUNS};
 use crate::web::extract::Path;
 use crate::web::files::content::Content;
 use crate::web::files::respond::{Form, Representation};
@@ -26,8 +27,8 @@ use crate::web::files::validators::Validators;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// What nobody may choose: the framing and the connection are the server's, the coding would not be that
-/// of the content, and browsers would keep the rest beyond this response.
+/// Headers that a client may not choose. The server sets those of the framing and the connection, a
+/// coding would not be that of the content, and browsers would keep the rest beyond this response.
 const RESERVED: [&str; 19] = [
     "alt-svc",
     "clear-site-data",
@@ -160,11 +161,8 @@ fn response_headers(query: Pairs, request: HeaderMap) -> Result<Response, Proble
     let mut response = Response::new(escaped(&shown(&chosen)).into());
     let headers = response.headers_mut();
     *headers = chosen;
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox"),
-    );
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers.insert(CONTENT_SECURITY_POLICY, NOTHING_RUNS);
     Ok(response)
 }
 

@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::document;
 use super::input::{Pairs, bad, check_size};
-use super::random::Random;
 use super::redirects::found;
 use super::table::{Shared, Table};
 use crate::message::headers::media_type::preferred;
@@ -176,7 +175,7 @@ fn check_links(count: u32) -> Result<(), Problem> {
 fn uuid(query: Pairs) -> Result<Response, Problem> {
     const VERSION: u64 = 0x4 << 12;
     const VARIANT: u64 = 0b10 << 62;
-    let mut random = Random::new(query.seed()?);
+    let mut random = query.random()?;
     let high = random.next() & !(0xf << 12) | VERSION;
     let low = random.next() & !(0b11 << 62) | VARIANT;
     let uuid = format!(

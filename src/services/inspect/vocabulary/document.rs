@@ -26,7 +26,7 @@ pub(super) fn of_head(received: &Received) -> Map<String, Value> {
     members
 }
 
-/// The members that say who sent a request.
+/// The members about the sender of a request.
 pub(super) fn of_origin(received: &Received) -> Map<String, Value> {
     [
         ("headers", headers(&received.headers)),

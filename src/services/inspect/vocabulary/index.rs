@@ -51,7 +51,7 @@ fn page(entries: &[Entry]) -> String {
     page.markup("<h1>httpool --inspect</h1>\n<table>\n<tr><th>path<th>response<th>method\n");
     for entry in entries {
         page.markup("<tr><td>");
-        // A path with parameters is no link.
+        // A path with parameters can't be a link.
         if entry.path.contains('{') || !matches!(entry.method, "GET" | "any") {
             page.text(entry.path);
         } else {

@@ -1,4 +1,4 @@
-//! What clients set in queries and paths: numbers, times and sizes, within limits.
+//! The values that clients set in queries and paths: numbers, times and sizes, within limits.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{StatusCode, Uri};
 
 use crate::message::Problem;
+use crate::services::inspect::random::{Random, random_seed};
 use crate::web::extract::{FromRequest, Rejection, RequestContext};
 
 /// The names and values of a query, decoded, in their order. Bytes that are not UTF-8 become U+FFFD.
@@ -60,11 +61,13 @@ impl Pairs {
         }
     }
 
-    /// The value of `seed`, if there is one.
-    pub(super) fn seed(&self) -> Result<Option<i64>, Problem> {
-        let is_given = self.get("seed").is_some();
-        let seed = self.number("seed", 0)?;
-        Ok(is_given.then_some(seed))
+    /// The random numbers that the value of `seed` fixes, if there is one.
+    pub(super) fn random(&self) -> Result<Random, Problem> {
+        let seed = match self.get("seed") {
+            Some(_) => i64::cast_unsigned(self.number("seed", 0)?),
+            None => random_seed(),
+        };
+        Ok(Random::new(seed))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What was sent, by method.
+//! Documents of the request, one path for each method.
 
 use http::Method;
 use http::header::USER_AGENT;

@@ -1,7 +1,7 @@
 //! The paths by which a client asks for a certain response, after those of httpbin.
 //!
-//! Each theme has a file with its functions and adds them to the [`Table`]. Functions return at once:
-//! whatever waits is sent by the server's timers.
+//! Each theme has a file with its functions and adds them to the [`Table`]. Functions return at once;
+//! responses that wait are sent by the server's timers.
 
 #![expect(
     clippy::needless_pass_by_value,
@@ -17,7 +17,7 @@ mod document;
 mod index;
 mod input;
 mod methods;
-mod random;
+mod random_bytes;
 mod received;
 mod redirects;
 mod sizes;

@@ -1,4 +1,4 @@
-//! What httpbin's documents show of a request.
+//! The parts of a request that httpbin's documents show.
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Uri};
 use crate::message::{ClientInfo, RawRequest, Request};
 use crate::web::extract::{FromRequest, Rejection, RequestContext};
 
-/// A request, as far as its parts are shown.
+/// The parts of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Received {
     pub(super) method: Method,

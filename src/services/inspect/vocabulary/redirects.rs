@@ -9,7 +9,7 @@ use super::table::Table;
 use crate::message::{IntoResponse, Problem, Redirect, Response};
 use crate::web::extract::Path;
 
-/// Keeps search engines from a target that somebody else has chosen.
+/// Keeps search engines from a target that a client has chosen.
 const ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 
 pub(super) fn add(table: Table) -> Table {

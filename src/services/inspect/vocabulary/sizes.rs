@@ -1,4 +1,4 @@
-//! Bytes in any number: random ones, and some of which ranges can be asked for.
+//! Content of any size: random bytes, and an alphabet whose ranges can be requested.
 
 use std::io;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
 use super::input::{Pairs, bad, check_size};
-use super::random::{Random, RandomBytes};
+use super::random_bytes::RandomBytes;
 use super::table::{Shared, Table};
 use crate::message::{Body, Problem, Request, Response};
 use crate::web::extract::{Path, State};
@@ -46,7 +46,7 @@ fn whole(
     query: Pairs,
 ) -> Result<Response, Problem> {
     check_size(count, settings.most_bytes())?;
-    let bytes = RandomBytes::new(Random::new(query.seed()?));
+    let bytes = RandomBytes::new(query.random()?);
     Ok(respond(Body::from_sized_reader(bytes, count)))
 }
 
@@ -57,7 +57,7 @@ fn chunked(
 ) -> Result<Response, Problem> {
     check_size(count, settings.most_bytes())?;
     let pace = Pace::of(&query, &settings, count)?;
-    let mut bytes = RandomBytes::new(Random::new(query.seed()?));
+    let mut bytes = RandomBytes::new(query.random()?);
     let chunks = pace.chunks(0..count).map(move |(wait, chunk)| {
         // It is bounded by the size that was checked.
         (wait, bytes.next_bytes((chunk.end - chunk.start) as usize))

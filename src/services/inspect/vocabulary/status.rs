@@ -1,4 +1,4 @@
-//! Any status.
+//! Responses with any status.
 
 use http::StatusCode;
 use http::header::{
@@ -6,12 +6,12 @@ use http::header::{
 };
 
 use super::input::{Pairs, bad, status};
-use super::random::Random;
 use super::table::Table;
 use crate::message::{IntoResponse, Problem, Response};
+use crate::services::inspect::random::Random;
 use crate::web::extract::Path;
 
-/// What a 401 and a 407 ask for.
+/// The challenge of a 401 and a 407.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"httpool\"");
 
 pub(super) fn add(table: Table) -> Table {
@@ -27,10 +27,10 @@ fn respond(Path(codes): Path<String>, query: Pairs) -> Result<Response, Problem>
         .split(',')
         .map(choice)
         .collect::<Result<Vec<_>, _>>()?;
-    let seed = query.seed()?;
+    let random = query.random()?;
     match choices[..] {
         [(status, _)] => Ok(with_status(status)),
-        _ => choose(&choices, Random::new(seed)).map(with_status),
+        _ => choose(&choices, random).map(with_status),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::web::Router;
 use crate::web::layers::SecurityHeaders;
 use crate::web::router::{Function, Takes};
 
-/// What the functions get as their [`State`](crate::web::extract::State).
+/// The [`State`](crate::web::extract::State) of the functions.
 pub(super) type Shared = Arc<Settings>;
 
 /// Nothing that a response reflects can run, load or frame anything.

@@ -43,7 +43,7 @@ fn parse(query: &Pairs) -> Result<HeaderMap, Problem> {
     match allowed(&trailers).count() == trailers.len() {
         true => Ok(trailers),
         false => Err(bad(
-            "a header of framing, routing or authentication is no trailer",
+            "a header of framing, routing or authentication can't be a trailer",
         )),
     }
 }

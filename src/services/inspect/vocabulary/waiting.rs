@@ -1,4 +1,4 @@
-//! Responses that wait, and those that come slowly. The server's timers send them.
+//! Responses that wait, and slow ones. The server's timers send them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

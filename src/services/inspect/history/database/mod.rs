@@ -1,8 +1,7 @@
 //! A file that keeps the history over restarts.
 //!
-//! One thread writes. It takes what has gathered while it wrote before, at most [`INTERVAL`] of it, and
-//! commits that at once. So a process that is killed loses what came within that time, and a request
-//! never waits for the file.
+//! One thread writes. It gathers changes for [`INTERVAL`] and commits them together. So a request never
+//! waits for the file, and a process that is killed loses the changes of that time.
 
 mod error;
 mod rows;
@@ -68,18 +67,18 @@ pub struct Database(Arc<Shared>);
 
 struct Shared {
     changes: Sender<Change>,
-    /// What was in the file when it was opened. The first history takes it.
+    /// The requests that were in the file when it was opened. The first history takes them.
     restored: Mutex<Option<Restored>>,
 }
 
-/// What the thread writes.
+/// A change for the thread to write.
 enum Change {
     /// A request, and the id of the oldest one that is kept now.
     Insert(Arc<Entry>, u64),
     Outcome(u64, Outcome),
     /// Removes the requests before this id.
     Forget(u64),
-    /// Tells when all before it is committed.
+    /// Reports when all changes before it are committed.
     Flush(Sender<()>),
 }
 
@@ -178,7 +177,7 @@ struct Batch {
     outcomes: BTreeMap<u64, Outcome>,
     /// The id of the oldest request that stays.
     oldest: u64,
-    /// Those who wait for the commit.
+    /// The callers that wait for the commit.
     flushed: Vec<Sender<()>>,
 }
 
@@ -235,7 +234,7 @@ fn write(mut connection: Connection, changes: &Receiver<Change>) {
     }
 }
 
-/// The changes that come within an interval, or until somebody waits for them.
+/// The changes of one interval. It ends early if a caller waits for the commit.
 fn gather(first: Change, changes: &Receiver<Change>) -> Batch {
     let until = Instant::now() + INTERVAL;
     let mut batch = Batch::default();

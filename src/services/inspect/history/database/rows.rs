@@ -1,4 +1,4 @@
-//! The rows of the file, and the requests that they stand for.
+//! Converts between requests and the rows of the file.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,7 +16,7 @@ use crate::services::inspect::history::entry::{Entry, Outcome, Shown};
 /// The version of the table. A file of another version is left alone.
 const VERSION: i64 = 1;
 
-/// Prepares the file. Nobody else may use it meanwhile, and what is removed is overwritten.
+/// Prepares the file. No other process may use it meanwhile, and removed rows are overwritten.
 pub(super) fn set_up(connection: &Connection) -> Result<(), DatabaseError> {
     connection.busy_timeout(Duration::from_secs(1))?;
     connection.execute_batch(

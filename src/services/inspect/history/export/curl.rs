@@ -9,10 +9,10 @@ use super::json::readable;
 use crate::services::inspect::history::entry::{Entry, text};
 use crate::services::inspect::masking::{Secrets, is_secret, mask};
 
-/// Headers that curl adds unless it is told not to.
+/// Headers that curl adds unless an option removes them.
 const ADDED: [&str; 4] = ["User-Agent", "Accept", "Content-Type", "Expect"];
 
-/// Headers that curl makes of the rest.
+/// Headers that curl derives from its other options.
 const MADE: [&str; 2] = ["Content-Length", "Host"];
 
 /// The command. It sends the same method, target, version, headers and body to the host that the client

@@ -19,7 +19,8 @@ pub(crate) fn start() -> String {
 
 pub(crate) const END: &str = "\n]}}\n";
 
-/// One request as an entry. What this server does not know is -1 or empty, as the format asks.
+/// One request as an entry. Values that this server does not know are -1 or empty, as the format
+/// requires.
 pub(crate) fn entry(shown: &Shown, secrets: Secrets) -> Value {
     let wait = shown.outcome.after().unwrap_or_default().as_secs_f64() * 1000.0;
     let mut entry = json!({
@@ -59,7 +60,7 @@ fn request(entry: &Entry, secrets: Secrets) -> Value {
     request
 }
 
-/// The absolute address. Without a host, the name of no host stands for it.
+/// The absolute address. A request without a host gets a name that no host has.
 fn url(entry: &Entry) -> String {
     let target = entry.captured.target();
     if target.contains("://") {

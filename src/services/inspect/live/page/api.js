@@ -45,7 +45,7 @@ export async function clear() {
   if (!response.ok) throw new Error(await reason(response));
 }
 
-/** Has the server keep what it has, however many requests arrive, and returns the list of it. */
+/** Has the server keep its requests of this moment, however many arrive, and returns their list. */
 export async function hold() {
   const response = await fetch(`${api}/hold`, { method: "POST" });
   if (!response.ok) throw new Error(await reason(response));

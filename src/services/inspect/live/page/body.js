@@ -3,7 +3,7 @@
 import { bodyUrl } from "./api.js";
 import { bytes, make } from "./dom.js";
 
-/** More lines than anyone reads; the browser stays quick. */
+/** More lines than people read, and few enough for a page that responds quickly. */
 const MAX_LINES = 5_000;
 
 /** Bytes of a binary body that are shown as hexadecimal. */

@@ -4,7 +4,7 @@ import { inbox, page } from "./api.js";
 import { bodyElement, readableLines } from "./body.js";
 import { bytes, clock, make, time } from "./dom.js";
 
-/** The name of a raw request's end of line is not shown, but its lines are as they were sent. */
+/** The head as it was sent, with the body behind it if that is text. */
 const rawText = (request) => request.head + (request.body.encoding === "text" ? request.body.content : "");
 
 export function facts(request) {

@@ -29,7 +29,7 @@ export function toast(message) {
   toastTimer = setTimeout(() => element.classList.remove("shown"), 2500);
 }
 
-/** Copies text. Without https, browsers have the old way only. */
+/** Copies text. Browsers have the clipboard interface only with https or on this machine. */
 export async function copy(text, what) {
   try {
     await navigator.clipboard.writeText(text);

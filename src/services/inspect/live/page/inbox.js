@@ -6,7 +6,7 @@ import { byId, copy, toast } from "./dom.js";
 /** Characters of an id that can't be guessed: 128 bits. */
 const ID_BYTES = 16;
 
-/** Goes to the page of an inbox that nobody else knows. */
+/** Goes to the page of a new inbox. */
 export function openNew() {
   const random = crypto.getRandomValues(new Uint8Array(ID_BYTES));
   const id = [...random].map((byte) => byte.toString(16).padStart(2, "0")).join("");

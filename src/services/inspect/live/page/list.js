@@ -55,7 +55,7 @@ function render() {
   counts();
 }
 
-/** New rows come at the top; what is in sight stays there unless the top is. */
+/** New rows come at the top. The visible rows keep their place, unless the top of the list is visible. */
 function keepPlace(height) {
   const { shown } = store;
   const at = newest === null ? -1 : shown.findIndex(({ id }) => id <= newest);

@@ -1,4 +1,4 @@
-// The page: what its buttons and keys do.
+// The page: the actions of its buttons and keys.
 
 import * as api from "./api.js";
 import { compareElement } from "./compare.js";

@@ -1,4 +1,4 @@
-// The events of the server, over a connection that is made again when it breaks.
+// The events of the server, over a connection that is opened again after a failure.
 
 import { api } from "./api.js";
 

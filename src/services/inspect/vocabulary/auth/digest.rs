@@ -8,6 +8,7 @@ use sha2::{Sha256, Sha512, Sha512_256};
 use super::nonce::{self, Nonce};
 use super::{REALM, authenticated, unauthorized};
 use crate::message::{Problem, Response};
+use crate::services::inspect::reflection::hexadecimal;
 use crate::services::inspect::vocabulary::input::bad;
 use crate::services::inspect::vocabulary::received::Received;
 use crate::services::inspect::vocabulary::table::Table;
@@ -32,22 +33,20 @@ pub(super) fn add(table: Table) -> Table {
         )
 }
 
-fn with_md5(Path(parts): Path<[String; 3]>, received: Received) -> Answer {
+fn with_md5(Path(parts): Path<[String; 3]>, received: Received) -> Result<Response, Problem> {
     let [qop, user, password] = parts;
-    Wanted::new(&qop, user, password, "MD5", "never")?.answer(&received)
+    Wanted::new(&qop, user, password, "MD5", "never")?.respond(&received)
 }
 
-fn with_algorithm(Path(parts): Path<[String; 4]>, received: Received) -> Answer {
+fn with_algorithm(Path(parts): Path<[String; 4]>, received: Received) -> Result<Response, Problem> {
     let [qop, user, password, algorithm] = parts;
-    Wanted::new(&qop, user, password, &algorithm, "never")?.answer(&received)
+    Wanted::new(&qop, user, password, &algorithm, "never")?.respond(&received)
 }
 
-fn with_uses(Path(parts): Path<[String; 5]>, received: Received) -> Answer {
+fn with_uses(Path(parts): Path<[String; 5]>, received: Received) -> Result<Response, Problem> {
     let [qop, user, password, algorithm, uses] = parts;
-    Wanted::new(&qop, user, password, &algorithm, &uses)?.answer(&received)
+    Wanted::new(&qop, user, password, &algorithm, &uses)?.respond(&received)
 }
-
-type Answer = Result<Response, Problem>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Quality {
@@ -117,13 +116,10 @@ const ALGORITHMS: [Algorithm; 8] = [
 ];
 
 fn hash<D: Digest>(content: &[u8]) -> String {
-    D::digest(content)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hexadecimal(&D::digest(content))
 }
 
-/// What a path wants.
+/// The credentials that a path wants.
 struct Wanted {
     quality: Quality,
     user: String,
@@ -133,7 +129,7 @@ struct Wanted {
     uses: u32,
 }
 
-/// What the credentials are.
+/// The result of a check of credentials.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Valid,
@@ -175,7 +171,7 @@ impl Wanted {
         })
     }
 
-    fn answer(&self, received: &Received) -> Answer {
+    fn respond(&self, received: &Received) -> Result<Response, Problem> {
         let stale = match self.check(received)? {
             Verdict::Valid => return Ok(authenticated(&self.user)),
             Verdict::Stale => ", stale=true",

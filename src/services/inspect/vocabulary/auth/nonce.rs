@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 /// How long a nonce is valid.
 const LIFETIME: Duration = Duration::from_secs(300);
 
-/// What a nonce is.
+/// The state of a nonce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Nonce {
     Fresh,

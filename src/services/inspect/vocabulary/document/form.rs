@@ -7,14 +7,14 @@ use super::super::input::Pairs;
 use super::text_or_data;
 use crate::message::headers::media_type::MediaType;
 
-/// What a body submits.
+/// The content of a submitted form.
 pub(super) struct Submitted {
     pub(super) form: Form,
     pub(super) files: Vec<(String, String)>,
 }
 
 pub(super) enum Form {
-    /// The body is no form.
+    /// The body is not a form.
     None,
     Pairs(Vec<(String, String)>),
 }
