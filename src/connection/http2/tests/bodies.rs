@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn whole_bodies_are_received_before_the_handler_runs() {
-    let now = Instant::now();
+    let now = later();
     for mode in [BodyMode::Buffered, BodyMode::HeadOnly] {
         let mut rig = Rig::new(now, Echo(mode));
         rig.send_request(1, "POST", false);
@@ -20,7 +20,7 @@ fn whole_bodies_are_received_before_the_handler_runs() {
 
 #[test]
 fn a_streamed_body_is_read_while_it_arrives() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, Echo(BodyMode::STREAMING));
     rig.send_request(1, "POST", false);
     rig.send_data(1, b"hel", false);
@@ -55,7 +55,7 @@ fn a_streamed_body_is_read_while_it_arrives() {
 
 #[test]
 fn a_body_that_is_late_gets_a_408_on_its_stream() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, Echo(BodyMode::Buffered));
     rig.send_request(1, "POST", false);
     let pending = parked(rig.run(WakeReason::Ready, now));
@@ -68,7 +68,7 @@ fn a_body_that_is_late_gets_a_408_on_its_stream() {
 
 #[test]
 fn bodies_of_several_streams_may_arrive_in_turns() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, Echo(BodyMode::Buffered));
     for number in [1, 3, 5] {
         rig.send_request(number, "POST", false);
@@ -95,7 +95,7 @@ fn bodies_of_several_streams_may_arrive_in_turns() {
 
 #[test]
 fn the_time_of_a_slow_body_is_no_wait_for_a_handler() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, Echo(BodyMode::Buffered));
     rig.service.config.handlers_per_connection = Some(1);
     rig.send_request(1, "POST", false);
@@ -117,7 +117,7 @@ fn the_time_of_a_slow_body_is_no_wait_for_a_handler() {
 
 /// How often a handler that reads all of this content wakes its connection, which is parked.
 fn wakes_while_parked(rig: &mut Rig, call: Call, number: u32, content: &[u8]) -> usize {
-    let now = Instant::now();
+    let now = later();
     for part in content.chunks(16_384) {
         rig.send_data(number, part, false);
         parked(rig.drive_elsewhere(now));
@@ -148,7 +148,7 @@ fn wakes_while_parked(rig: &mut Rig, call: Call, number: u32, content: &[u8]) ->
 /// Four large windows are all that a connection gives.
 #[test]
 fn a_window_that_could_not_be_raised_is_given_back() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, Echo(BodyMode::STREAMING));
     rig.service.config.handlers_per_connection = Some(5);
     let mut calls = Vec::new();
@@ -165,7 +165,7 @@ fn a_window_that_could_not_be_raised_is_given_back() {
 
 #[test]
 fn a_parked_connection_is_woken_to_send_a_100() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, Echo(BodyMode::STREAMING));
     rig.send_expecting(1);
     assert!(matches!(

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_request_gets_its_response() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, |_: Request| "yes");
     rig.send_request(1, "GET", true);
     let result = rig.run(WakeReason::Ready, now);
@@ -14,7 +14,7 @@ fn a_request_gets_its_response() {
 
 #[test]
 fn another_thread_drives_while_a_handler_runs() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, |_: Request| "yes");
     rig.send_request(1, "GET", true);
     let DriveResult::Lend(lending) = rig.drive(WakeReason::Ready, now) else {
@@ -51,7 +51,7 @@ fn another_thread_drives_while_a_handler_runs() {
 
 #[test]
 fn handlers_of_reset_streams_count_until_they_return() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, |_: Request| "yes");
     rig.service.config.handlers_per_connection = Some(1);
     rig.send_request(1, "GET", true);
@@ -90,7 +90,7 @@ impl Handler for StreamingUpgrade {
 
 #[test]
 fn an_upgrade_with_a_streamed_body_needs_http1() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, StreamingUpgrade);
     rig.send_request(1, "POST", false);
     let result = rig.run(WakeReason::Ready, now);
@@ -114,7 +114,7 @@ impl Handler for Asked {
 
 #[test]
 fn only_workers_ask_handlers_for_the_mode_of_a_body() {
-    let now = Instant::now();
+    let now = later();
     for mode in [BodyMode::Buffered, BodyMode::HeadOnly, BodyMode::STREAMING] {
         let asked = Arc::new(AtomicUsize::new(0));
         let mut rig = Rig::new(now, Asked(Arc::clone(&asked), mode));
@@ -136,7 +136,7 @@ fn only_workers_ask_handlers_for_the_mode_of_a_body() {
 
 #[test]
 fn a_request_that_was_reset_waits_for_no_worker() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, |_: Request| "yes");
     rig.send_request(1, "GET", true);
     let mut reset = Vec::new();
@@ -148,7 +148,7 @@ fn a_request_that_was_reset_waits_for_no_worker() {
 
 #[test]
 fn a_request_that_waits_too_long_for_a_handler_is_shed() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, |_: Request| "yes");
     rig.service.config.handlers_per_connection = Some(1);
     rig.send_request(1, "GET", true);

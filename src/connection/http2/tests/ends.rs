@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn an_idle_connection_ends_with_goaway() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, |_: Request| "yes");
     rig.send_request(1, "GET", true);
     let pending = parked(rig.run(WakeReason::Ready, now));
@@ -43,7 +43,7 @@ fn unacknowledged_settings_end_the_connection() {
 
 #[test]
 fn a_request_that_crosses_the_idle_timeout_is_handled() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, |_: Request| "yes");
     rig.send_request(1, "GET", true);
     let now = parked(rig.run(WakeReason::Ready, now)).deadline;
@@ -60,7 +60,7 @@ fn a_request_that_crosses_the_idle_timeout_is_handled() {
 
 #[test]
 fn a_drain_ends_the_connection_in_two_steps() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, |_: Request| "yes");
     rig.send_request(1, "GET", true);
     rig.run(WakeReason::Ready, now);
@@ -85,7 +85,7 @@ fn a_drain_ends_the_connection_in_two_steps() {
 /// Its client may be about to send a request, which a GOAWAY would forbid.
 #[test]
 fn a_drain_lets_a_new_connection_send_a_request() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, |_: Request| "yes");
     rig.service.phase.advance(Phase::Announcing);
     rig.run(WakeReason::Ready, now);
@@ -103,7 +103,7 @@ fn a_drain_lets_a_new_connection_send_a_request() {
 
 #[test]
 fn a_drain_closes_an_unused_connection_at_its_end() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, |_: Request| "yes");
     rig.run(WakeReason::Ready, now);
     rig.service.phase.advance(Phase::Draining);

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn http2_is_recognised_however_its_preface_is_split() {
-    let now = Instant::now();
+    let now = later();
     for at in 0..PREFACE.len() {
         let mut rig = Rig::without_preface(now, |_: Request| "yes");
         let opening = opening();
@@ -24,7 +24,7 @@ fn http2_is_recognised_however_its_preface_is_split() {
 
 #[test]
 fn a_client_of_http1_is_served_beside_http2() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::without_preface(now, |_: Request| "yes");
     rig.send(b"P");
     assert_eq!(
@@ -43,7 +43,7 @@ fn a_client_of_http1_is_served_beside_http2() {
 
 #[test]
 fn half_a_preface_is_late_like_half_a_head() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::without_preface(now, |_: Request| "yes");
     rig.send(&PREFACE[..20]);
     let pending = parked(rig.run(WakeReason::Ready, now));
@@ -59,7 +59,7 @@ fn half_a_preface_is_late_like_half_a_head() {
 /// A client may send heads one after another for long, so that each receive ends within one.
 #[test]
 fn each_head_has_its_own_time() {
-    let now = Instant::now();
+    let now = later();
     let mut rig = Rig::new(now, |_: Request| "yes");
     let half = b"\0\0\x0e\x01\x05\0\0\0";
     let rest = |number: u8| [&[number], &b"\x82\x84\x86\x41\x09localhost"[..]].concat();

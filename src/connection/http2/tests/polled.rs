@@ -80,7 +80,7 @@ struct Waiting {
 
 impl Waiting {
     fn new(edit: impl Fn(Body) -> Body + Send + Sync + 'static) -> Self {
-        let now = Instant::now();
+        let now = later();
         let feeds: Arc<Mutex<Vec<Arc<Feed>>>> = Arc::default();
         let made = Arc::clone(&feeds);
         let mut rig = Rig::new(now, move |request: Request| {
