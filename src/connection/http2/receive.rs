@@ -209,7 +209,7 @@ impl Http2 {
             }
             Received::Short => Ok(Flow::Continue),
             // Output that has waited leaves first.
-            Received::WouldBlock if self.turn.has_waited => Ok(Flow::Continue),
+            Received::WouldBlock | Received::End if self.turn.has_waited => Ok(Flow::Continue),
             Received::WouldBlock => self.park(io, buffers, service),
             // Without WINDOW_UPDATEs few responses would arrive, so clients do not close one side
             // early as those of HTTP/1.1 do: this one has left, and readers and handlers must know.
