@@ -81,7 +81,13 @@ pub(crate) fn one_line(error: &Error, source: ValueSource) -> String {
             format!("{name} {value:?}: not true or false")
         }
         ErrorKind::TooManyValues => format!("{name} {value:?}: this flag takes no value"),
-        ErrorKind::ArgumentConflict => format!("{name}: given more than once"),
+        ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg) {
+            Some(other) if other != flag => {
+                let other = other.split(' ').next().unwrap_or_default();
+                format!("{name}: excludes {other}, give one of them")
+            }
+            _ => format!("{name}: given more than once"),
+        },
         ErrorKind::UnknownArgument if flag.starts_with('-') => {
             match text(error, ContextKind::SuggestedArg) {
                 Some(near) => format!("{name}: no such flag, did you mean {near}?"),

@@ -404,6 +404,8 @@ fn other_usage_errors_are_one_line() {
         &["--workers", "1", "--workers", "2"],
         "--workers: given more than once",
     );
+    check(&["--inspect", "--root", "."], "--inspect: excludes --root");
+    check(&["--root", ".", "--inspect"], "excludes");
     check(
         &["--check=yes"],
         "--check \"yes\": this flag takes no value",

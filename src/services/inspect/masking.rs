@@ -1,27 +1,40 @@
 //! Knows the headers that carry secrets, and masks their values.
 
 /// Headers whose values let others act for the client.
-const SECRET: [&str; 9] = [
-    "authorization",
-    "cookie",
-    "cookie2",
-    "proxy-authorization",
-    "set-cookie",
-    "x-amz-security-token",
-    "x-api-key",
-    "x-goog-authenticated-user-jwt",
-    "x-vault-token",
-];
+const SECRET: [&str; 2] = ["auth", "x-auth"];
 
-/// Parts of the names of other such headers: `X-Auth-Token`, `Api-Key`, `X-Client-Secret`.
-const SECRET_PARTS: [&str; 8] = [
+/// Parts of the names of other such headers: `X-Auth-Token`, `Api-Key`, `X-Client-Secret`. A name may
+/// have `_` in place of `-`.
+const SECRET_PARTS: [&str; 16] = [
+    "access-key",
     "api-key",
     "apikey",
     "assertion",
+    "auth-key",
+    "authentication",
+    "authorization",
+    "cookie",
     "credential",
-    "password",
+    "jwt",
+    "passw",
+    "private-key",
     "secret",
     "session",
+    "signature",
+    "token",
+];
+
+/// Schemes of credentials, which stay in front of a mask.
+const SCHEMES: [&str; 10] = [
+    "aws4-hmac-sha256",
+    "basic",
+    "bearer",
+    "digest",
+    "dpop",
+    "hmac",
+    "negotiate",
+    "ntlm",
+    "oauth",
     "token",
 ];
 
@@ -37,7 +50,10 @@ pub(super) enum Secrets {
 
 /// Whether the values of this header are secret.
 pub(super) fn is_secret(name: &[u8]) -> bool {
-    let name = name.to_ascii_lowercase();
+    let mut name = name.to_ascii_lowercase();
+    name.iter_mut()
+        .filter(|byte| **byte == b'_')
+        .for_each(|byte| *byte = b'-');
     let has = |part: &&str| memchr::memmem::find(&name, part.as_bytes()).is_some();
     SECRET.iter().any(|secret| secret.as_bytes() == name) || SECRET_PARTS.iter().any(has)
 }
@@ -60,13 +76,11 @@ pub(super) fn mask(name: &[u8], value: &[u8]) -> String {
     }
 }
 
-/// A long word is rather the secret itself, sent without its scheme.
+/// Another word is rather the secret itself, sent without its scheme.
 fn is_scheme(word: &str) -> bool {
-    const LONGEST: usize = "SCRAM-SHA-256".len();
-    word.len() <= LONGEST
-        && word
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    SCHEMES
+        .iter()
+        .any(|scheme| scheme.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -85,6 +99,13 @@ mod tests {
             "Client-Secret",
             "X-Session-Id",
             "X-Amz-Security-Token",
+            "X-Forwarded-Authorization",
+            "X-Original-Cookie",
+            "X_API_KEY",
+            "X-Access-Key",
+            "X-Hub-Signature-256",
+            "Passwd",
+            "X-Auth",
         ] {
             assert!(is_secret(name.as_bytes()), "{name}");
         }
@@ -100,6 +121,7 @@ mod tests {
             ("authorization", "Basic YWRhOng=", "Basic ***"),
             ("Proxy-Authorization", "abc", "***"),
             ("Authorization", "0123456789abcdef0123 x", "***"),
+            ("authorization", "hunter2 more", "***"),
             ("Cookie", "a=1; bc=2=3;d", "a=***; bc=***; ***"),
             ("X-Api-Key", "Bearer abc", "***"),
             ("Cookie", "", "***"),

@@ -31,6 +31,7 @@ use self::choice::{Chosen, Limits};
 use self::never::Unanswered;
 use self::spec::Defect;
 pub use self::spec::{FaultList, InvalidFault};
+use super::live::is_cross_site;
 use super::random::{Random, random_seed};
 use super::settings::Settings;
 use crate::message::{Later, Problem, Request, Response};
@@ -145,6 +146,8 @@ impl Faults {
         match (text, self.policy) {
             (None, _) => Requested::Nothing,
             (Some(_), Policy::Ignore) => Requested::Ignored,
+            // A page of another site could otherwise read the description of a user's request.
+            (Some(_), Policy::Allow) if is_cross_site(request.headers()) => Requested::Ignored,
             (Some(text), Policy::Allow) => match text.parse() {
                 Ok(faults) => Requested::Faults(faults),
                 Err(error) => Requested::Invalid(error),

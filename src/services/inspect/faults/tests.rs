@@ -51,6 +51,22 @@ fn faults_are_ignored_unless_allowed() {
 }
 
 #[test]
+fn faults_of_other_sites_are_ignored() {
+    let client = Client::new(Inspect::new(allowed()));
+    for (name, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "https://a.example"),
+    ] {
+        let request = client
+            .get("/a?fault=status=503")
+            .header("host", "localhost");
+        let response = request.header(name, value).send();
+        assert_eq!(response.status(), 200, "{name}");
+        assert_eq!(response.header("fault"), Some("off"), "{name}");
+    }
+}
+
+#[test]
 fn invalid_fault_is_refused_with_its_part() {
     let response = get(allowed(), "/", Some("reset,status=abc"));
     assert_eq!(response.status(), 400);

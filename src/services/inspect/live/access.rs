@@ -161,7 +161,7 @@ fn is_address(host: &str) -> bool {
 
 /// Whether a page of another origin has caused this request. Browsers state it in one of two headers;
 /// other clients send neither.
-pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
+pub(in super::super) fn is_cross_site(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get(FETCH_SITE) {
         return site != "same-origin" && site != "none";
     }

@@ -12,6 +12,7 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderVal
 use http::header::{REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, Method, StatusCode};
 
+pub(super) use self::access::is_cross_site;
 use self::access::{CROSS_SITE, Gate, Token};
 use super::captured::Captured;
 use super::history::inboxes::{Inboxes, User};
@@ -161,7 +162,7 @@ impl Live {
             *request.method() == Method::GET && !request.uri().path().starts_with("/inspect/api/");
         let refusal = match self.gate.check(request) {
             Err(refusal) => refusal,
-            Ok(()) if !is_page && access::is_cross_site(request.headers()) => CROSS_SITE,
+            Ok(()) if !is_page && is_cross_site(request.headers()) => CROSS_SITE,
             Ok(()) => return self.router.handle(request),
         };
         Problem::new(StatusCode::FORBIDDEN)

@@ -11,6 +11,9 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// The most pairs of a query or a form that are shown. The text of the body has all of them.
+const MOST_PAIRS: usize = 1000;
+
 /// A name with a value. If one is not UTF-8, its text has U+FFFD in place of the invalid bytes, and all
 /// bytes are in base64 beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +57,7 @@ impl Field {
 
     /// The pairs of a query or a form (`application/x-www-form-urlencoded`), decoded, in their order.
     pub(super) fn pairs(encoded: &[u8]) -> Vec<Self> {
-        let pairs = encoded.split(|byte| *byte == b'&');
+        let pairs = first_pairs(encoded).split(|byte| *byte == b'&');
         pairs
             .filter(|pair| !pair.is_empty())
             .map(|pair| {
@@ -63,6 +66,15 @@ impl Field {
                 Self::new(&name, &parts.next().unwrap_or_default())
             })
             .collect()
+    }
+}
+
+/// The part of a form that is shown as pairs. A pair takes a hundred times the memory of its two bytes.
+pub(in super::super) fn first_pairs(encoded: &[u8]) -> &[u8] {
+    let mut ends = memchr::memchr_iter(b'&', encoded);
+    match ends.nth(MOST_PAIRS - 1) {
+        Some(end) => &encoded[..end],
+        None => encoded,
     }
 }
 
@@ -129,6 +141,17 @@ mod tests {
         assert_eq!(found, expected);
         assert_eq!(pairs[5].value_base64.as_deref(), Some("/w=="));
         assert_eq!(pairs[0].value_base64, None);
+    }
+
+    #[test]
+    fn first_thousand_pairs_are_shown() {
+        assert_eq!(Field::pairs(&b"a&".repeat(100_000)).len(), MOST_PAIRS);
+        let exact = b"a&".repeat(MOST_PAIRS);
+        assert_eq!(
+            first_pairs(&exact[..exact.len() - 1]).len(),
+            exact.len() - 1
+        );
+        assert_eq!(first_pairs(b"a=1"), b"a=1");
     }
 
     #[test]

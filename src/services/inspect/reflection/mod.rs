@@ -14,7 +14,7 @@ use http::HeaderMap;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
-
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::captured::Captured;
@@ -26,7 +26,10 @@ use crate::message::problem::html_page::POLICY;
 use self::document::Document;
 use self::target::Target;
 
-pub(super) use self::fields::{hexadecimal, timestamp};
+pub(super) use self::fields::{first_pairs, hexadecimal, timestamp};
+
+/// The largest document that is indented, in bytes before it is.
+const LARGEST_INDENTED: usize = 64 * 1024;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -86,8 +89,17 @@ pub(super) fn response(captured: &Captured, httpbin: Map<String, Value>) -> Resp
 
 /// Everything that is known of a request, as JSON for people.
 fn json(captured: &Captured, httpbin: Map<String, Value>) -> Vec<u8> {
+    indented(&Document::of(captured, httpbin))
+}
+
+/// A document as JSON, indented if it is small. Each value of a deep list would be indented by its
+/// depth, and a large body would become a hundred times as large.
+pub(super) fn indented(document: &impl Serialize) -> Vec<u8> {
     // A document of text, numbers and lists can be serialized.
-    let mut json = serde_json::to_vec_pretty(&Document::of(captured, httpbin)).unwrap_or_default();
+    let mut json = serde_json::to_vec(document).unwrap_or_default();
+    if json.len() <= LARGEST_INDENTED {
+        json = serde_json::to_vec_pretty(document).unwrap_or_default();
+    }
     json.push(b'\n');
     json
 }

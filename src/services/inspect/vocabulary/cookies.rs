@@ -10,9 +10,8 @@ use super::received::Received;
 use super::redirects::found;
 use super::table::Table;
 use crate::message::{Problem, Response};
+use crate::services::inspect::live::is_cross_site;
 use crate::web::extract::Path;
-
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 pub(super) fn add(table: Table) -> Table {
     table
@@ -95,12 +94,12 @@ fn redirect(
 /// Rejects a request that a page of another site made. Ports do not separate cookies, so it would set
 /// cookies for all servers of this host.
 pub(super) fn check_site(headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.get(SEC_FETCH_SITE) {
-        Some(site) if site == "cross-site" || site == "same-site" => {
+    match is_cross_site(headers) {
+        true => {
             let detail = "pages of other sites may not set cookies here";
             Err(Problem::new(StatusCode::FORBIDDEN).detail(detail))
         }
-        _ => Ok(()),
+        false => Ok(()),
     }
 }
 

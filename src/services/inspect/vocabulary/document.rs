@@ -15,6 +15,7 @@ use self::form::{Form, Submitted};
 use super::input::Pairs;
 use super::received::Received;
 use crate::message::Response;
+use crate::services::inspect::reflection::indented;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -107,12 +108,10 @@ fn text_or_data(content: &[u8], media_type: &str) -> String {
     }
 }
 
-/// The document, indented as httpbin's are.
+/// The document, indented as httpbin's are, if it is small.
 pub(super) fn encode(members: impl Into<Value>) -> Vec<u8> {
     let document: Value = members.into();
-    let mut text = format!("{document:#}");
-    text.push('\n');
-    text.into_bytes()
+    indented(&document)
 }
 
 /// The response with this document.
@@ -125,6 +124,22 @@ pub(super) fn respond(members: impl Into<Value>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_documents_are_not_indented() {
+        let deep = |values: usize| {
+            let list = format!(
+                "{}{}1{}",
+                "[".repeat(120),
+                "1,".repeat(values),
+                "]".repeat(120)
+            );
+            serde_json::from_str::<Value>(&list).expect("it is JSON")
+        };
+        assert!(encode(deep(3)).starts_with(b"[\n  ["));
+        let size = |values| encode(deep(values)).len();
+        assert!(size(100_000) < 300_000, "{}", size(100_000));
+    }
 
     #[test]
     fn repeated_names_have_lists() {

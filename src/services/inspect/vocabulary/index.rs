@@ -48,9 +48,9 @@ fn respond(page: String) -> Response {
 
 fn page(entries: &[Entry]) -> String {
     let mut page = HtmlPage::new("httpool");
-    page.markup("<h1>httpool --inspect</h1>\n<table>\n<tr><th>path<th>response<th>method\n");
+    page.markup("<h1>httpool --inspect</h1>\n<dl>\n");
     for entry in entries {
-        page.markup("<tr><td>");
+        page.markup("<dt>");
         // A path with parameters can't be a link.
         if entry.path.contains('{') || !matches!(entry.method, "GET" | "any") {
             page.text(entry.path);
@@ -61,13 +61,13 @@ fn page(entries: &[Entry]) -> String {
             page.text(entry.path);
             page.markup("</a>");
         }
-        page.markup("<td>");
-        page.text(entry.what);
-        page.markup("<td>");
+        page.markup(" <small>");
         page.text(entry.method);
+        page.markup("</small><dd>");
+        page.text(entry.what);
         page.markup("\n");
     }
-    page.markup("</table>\n");
+    page.markup("</dl>\n");
     page.finish()
 }
 

@@ -8,6 +8,7 @@ use http::{StatusCode, Uri};
 
 use crate::message::Problem;
 use crate::services::inspect::random::{Random, random_seed};
+use crate::services::inspect::reflection::first_pairs;
 use crate::web::extract::{FromRequest, Rejection, RequestContext};
 
 /// The names and values of a query, decoded, in their order. Bytes that are not UTF-8 become U+FFFD.
@@ -24,9 +25,9 @@ impl Pairs {
         Self::parse(uri.query().unwrap_or_default().as_bytes())
     }
 
-    /// Parses `application/x-www-form-urlencoded`.
+    /// Parses the first pairs of `application/x-www-form-urlencoded`.
     pub(super) fn parse(encoded: &[u8]) -> Self {
-        Self(serde_html_form::from_bytes(encoded).unwrap_or_default())
+        Self(serde_html_form::from_bytes(first_pairs(encoded)).unwrap_or_default())
     }
 
     /// The first value of this name, in any case.

@@ -18,6 +18,10 @@ use crate::web::sse::{Event, last_event_id};
 /// The shortest time between two parts. Those that would be closer are sent together.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
+/// The largest body of a request whose response waits. The budget of the connections does not count
+/// it, and no number of workers limits how many wait.
+const MOST_WAITING: u64 = 64 * 1024;
+
 /// The most events of a stream.
 const MAX_EVENTS: u64 = 10_000;
 
@@ -53,12 +57,14 @@ fn delay(
     State(settings): State<Shared>,
     Path(wait): Path<String>,
     received: Received,
-) -> Result<Later, Problem> {
+) -> Result<Response, Problem> {
     let wait = time(&wait, settings.longest_delay()).map_err(bad)?;
-    Ok(Later::after(
-        wait,
-        document::respond(document::of_all(&received)),
-    ))
+    check_size(received.body.len() as u64, MOST_WAITING)?;
+    // The document is larger than the request, and need not exist before it is sent.
+    let waiting = Later::after(wait, StatusCode::OK).into_response();
+    Ok(Later::map(waiting, move |_| {
+        document::respond(document::of_all(&received))
+    }))
 }
 
 /// Waits before a response that then takes some time.
@@ -195,6 +201,14 @@ mod tests {
         assert_eq!(member(&response, "/args/a"), "1");
         assert_eq!(member(&response, "/data"), "x");
         assert_eq!(get("/delay/0").status(), 200);
+    }
+
+    #[test]
+    fn large_requests_do_not_wait() {
+        let most = vec![b'x'; 64 * 1024];
+        let send = |body: &[u8]| client().post("/delay/0").body(body.to_vec()).send();
+        assert_eq!(send(&most).status(), 200);
+        assert_eq!(send(&[&most[..], b"x"].concat()).status(), 400);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::services::inspect::captured::microseconds;
 use crate::services::inspect::history::entry::{Entry, Outcome, Shown, text};
 use crate::services::inspect::masking::{Secrets, is_secret, mask};
+use crate::services::inspect::reflection::first_pairs;
 
 /// The start of an export.
 pub(crate) const START: &str = "[\n";
@@ -97,7 +98,7 @@ pub(crate) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
         let decoded: Vec<u8> = percent_encoding::percent_decode(&part).collect();
         text(&decoded)
     };
-    let pairs = encoded
+    let pairs = first_pairs(encoded)
         .split(|byte| *byte == b'&')
         .filter(|pair| !pair.is_empty());
     pairs
