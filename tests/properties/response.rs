@@ -75,7 +75,17 @@ pub fn check(response: &Response, body: &[u8], context: &ResponseContext, ending
         (Ending::KeepAlive, Version::HTTP_10) => &[b"keep-alive"],
         (Ending::KeepAlive, _) => &[],
     };
-    assert_eq!(values("connection"), connection, "{shown}");
+    // Connection announces each Upgrade of a 426 (RFC 9110 section 15.5.22).
+    let protocols = match received.status {
+        426 => response.headers().get_all(UPGRADE).iter().count(),
+        _ => 0,
+    };
+    let upgrades = vec![&b"upgrade"[..]; protocols];
+    assert_eq!(
+        values("connection"),
+        [&upgrades[..], connection].concat(),
+        "{shown}"
+    );
 
     // All headers of the handler are there, in order, except those that the server sets.
     for name in response.headers().keys() {
