@@ -152,6 +152,8 @@ fn receive(bytes: &[u8], to_head: bool) -> Result<Received, String> {
         let header = headers.iter().find(|(is, _)| is == name);
         header.map(|(_, value)| &value[..])
     };
+    // A 426 has further values of Connection.
+    let closes = (headers.iter()).any(|(name, value)| name == "connection" && value == b"close");
     let framing = (value("transfer-encoding"), value("content-length"));
     let (body, length) = match framing {
         _ if to_head || matches!(status, 100..=199 | 204 | 304) => (Vec::new(), 0),
@@ -161,7 +163,7 @@ fn receive(bytes: &[u8], to_head: bool) -> Result<Received, String> {
             let length = length.map_err(|error| error.to_string())?;
             (rest[..length.min(rest.len())].to_vec(), length)
         }
-        (None, None) if value("connection") == Some(b"close") => (rest.to_vec(), rest.len()),
+        (None, None) if closes => (rest.to_vec(), rest.len()),
         _ => return Err("the end of the body is unknown".into()),
     };
     if rest.len() != length {
