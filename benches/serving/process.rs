@@ -33,7 +33,7 @@ impl Serving {
             .count()
     }
 
-    /// Resident memory in bytes. What several processes share counts for each of them.
+    /// Resident memory in bytes. Memory that several processes share counts for each of them.
     pub(crate) fn resident(&self) -> u64 {
         let processes = self.processes().into_iter();
         processes.map(|id| status(id, "VmRSS:")).sum()

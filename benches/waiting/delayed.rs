@@ -28,7 +28,7 @@ enum Others {
     Ask,
 }
 
-/// What was measured beside [`Others`].
+/// The measurements beside [`Others`].
 #[derive(Default)]
 struct Beside {
     requests: fixed_rate::Times,

@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How much more memory the server may use after the last round than after the first.
 const GROWTH: u64 = 4 * 1024 * 1024;
 
-/// What clients wait for.
+/// The content that clients wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Events.

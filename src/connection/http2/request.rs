@@ -298,13 +298,13 @@ impl Http2 {
         self.can_call_reads(service) && !(self.to_read.is_empty() && self.to_complete.is_empty())
     }
 
-    /// Whether a call may run that is none of a handler.
+    /// Whether a call may run that does not call a handler.
     pub(super) fn can_call_reads(&self, service: &Service) -> bool {
         self.turn.admission == Admission::Handle
             && self.reads < service.config.reads_per_connection()
     }
 
-    /// Whether a call is due that is none of a handler.
+    /// Whether a call is due that does not call a handler.
     pub(super) fn has_reads(&self) -> bool {
         !(self.to_read.is_empty() && self.to_complete.is_empty() && self.to_drive.is_empty())
     }
