@@ -149,6 +149,11 @@ class Bench:
         if self.options.pin:
             self._pin()
         self._choose_scenarios()
+        # Served files are usually older than the first request, and a server may do more for a file
+        # that has not changed for seconds. Checking the servers takes longer than that.
+        for scenario in self.scenarios:
+            if scenario.file:
+                self._root(scenario.file)
         self._choose_servers()
         if self.load_cpu is not None:
             # wrk inherits it. The builds before used all processors.
@@ -327,11 +332,12 @@ class Bench:
         return Running(command, setting.port, self.folder / f"{server.name}.log", self.server_cpu)
 
     def _root(self, size: int) -> Path:
-        """Creates a folder with a file of this size."""
+        """The folder with a file of this size, which is created the first time."""
         root = self.folder / f"root-{size}"
-        root.mkdir(exist_ok=True)
-        with (root / FILE).open("wb") as file:
-            file.writelines(b"x" * min(left, MIB) for left in range(size, 0, -MIB))
+        if not root.exists():
+            root.mkdir()
+            with (root / FILE).open("wb") as file:
+                file.writelines(b"x" * min(left, MIB) for left in range(size, 0, -MIB))
         return root
 
     def _circumstances(self) -> str:

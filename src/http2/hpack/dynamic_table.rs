@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use super::static_table::StaticName;
 use super::{FIELD_OVERHEAD, Field};
 
-/// The first allocation for names and values.
-const FIRST_CAPACITY: usize = 256;
+/// The first allocation for names and values: enough for a client of few headers, of which there may
+/// be many idle connections. The table of a browser grows a few times in its first head.
+const FIRST_CAPACITY: usize = 64;
 
 /// The entries that a peer added. Nothing is allocated before the first one.
 ///

@@ -5,6 +5,7 @@
 mod protocol;
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,8 @@ pub(super) struct LoadShedder {
     marks: VecDeque<Mark>,
     /// When the ready channel is next scanned for multiplexed connections.
     next_scan: Instant,
+    /// The workers' turns in all at the last round.
+    turns: u64,
 }
 
 /// The state of the ready channel at one moment. The oldest connection can't be inspected without
@@ -72,17 +75,22 @@ impl LoadShedder {
             late_end: 0,
             marks: VecDeque::new(),
             next_scan: sync::now(),
+            turns: 0,
         }
     }
 
     /// Makes one round, about once a millisecond while the stall detector runs.
     pub(super) fn tick(&mut self, shared: &ServerState) {
+        let turns = shared.activity.counts().fold(0, u64::wrapping_add);
+        // While workers take connections from the channel, those in it wait for their turn there.
+        let are_stuck = mem::replace(&mut self.turns, turns) == turns;
         if shared.idle_workers.is_neglected() {
-            self.queue_events(shared);
+            self.queue_events(shared, are_stuck);
         }
         self.take_overdue(shared);
         let now = sync::now();
-        if shared.service.streaming.load(Ordering::Relaxed) > 0 || now >= self.next_scan {
+        let is_scan_due = are_stuck && now >= self.next_scan;
+        if is_scan_due || shared.service.streaming.load(Ordering::Relaxed) > 0 {
             self.drive_queued(shared);
             self.next_scan = sync::now() + sync::elapsed(now) * SCAN_SHARE;
         }
@@ -94,14 +102,14 @@ impl LoadShedder {
     }
 
     /// Moves connections with pending events into the ready channel, where their waiting is counted.
-    /// Multiplexed connections are driven first.
-    fn queue_events(&mut self, shared: &ServerState) {
+    /// If all workers are stuck, multiplexed connections are driven first.
+    fn queue_events(&mut self, shared: &ServerState, are_stuck: bool) {
         let Self {
             events, buffers, ..
         } = self;
         shared.poll(events, Some(Duration::ZERO));
         let is_any_queued = shared.enqueue_some(events, |ready| {
-            match ready.task.connection.is_multiplexed() {
+            match are_stuck && ready.task.connection.is_multiplexed() {
                 true => shared.drive_protocol(buffers, ready),
                 false => Some(ready),
             }
