@@ -3,7 +3,7 @@
 //! Run it with `cargo run --example long_poll [ADDR]`, then `curl -i localhost:4000/messages/1` in one
 //! or several terminals, and in another one `curl localhost:4000/say -d hello`.
 //!
-//! A client asks for the message with the number that it wants next. If nobody has said anything within
+//! A client asks for the message with the number that it wants next. If no client has sent a message within
 //! 25 seconds, it gets a 204 and asks again. Press Enter to shut the server down: clients that wait get
 //! their 204 at once.
 

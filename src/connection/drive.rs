@@ -128,7 +128,7 @@ pub(crate) enum WaitFor {
         expect(dead_code, reason = "no connection is multiplexed")
     )]
     Streams,
-    /// The same, or room in the socket for the rest of the output.
+    /// Anything that the client sends on these streams, or room in the socket for the rest of the output.
     #[cfg_attr(
         not(any(feature = "http2", test)),
         expect(dead_code, reason = "no connection is multiplexed")
@@ -136,7 +136,7 @@ pub(crate) enum WaitFor {
     StreamsOrRoom,
     /// Anything that the client sends to an upgraded connection.
     Upgraded,
-    /// The same, or room in the socket for more output.
+    /// Anything that the client sends to an upgraded connection, or room in the socket for more output.
     UpgradedOrRoom,
     /// The return of a handler, while the connection is lent.
     Handler,

@@ -23,7 +23,7 @@ pub(super) struct PolledWriter {
     client: KnownClient,
 }
 
-/// What comes next.
+/// The next step of the writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     /// An error: nothing can wake the connection.

@@ -62,7 +62,7 @@ pub(super) struct Transaction {
     handler_time: Option<Duration>,
 }
 
-/// How a request has come to its handler.
+/// How a request reached its handler.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
     /// When it began to arrive.
@@ -238,7 +238,7 @@ impl Transaction {
         }
     }
 
-    /// Lets layers change a response that has come. A panic becomes a 500.
+    /// Lets layers change a response that has arrived. A panic becomes a 500.
     fn run_layers(
         &mut self,
         later: Later,

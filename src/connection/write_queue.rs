@@ -407,7 +407,7 @@ impl FilePart {
         bytes.truncate(start + count);
     }
 
-    /// What is left of the content that it had when the content was taken from memory.
+    /// The rest of the content that it had when the content was taken from memory.
     fn rest_of<'c>(&self, content: &'c [u8]) -> &'c [u8] {
         &content[content.len() - self.left as usize..]
     }

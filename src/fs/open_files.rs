@@ -25,7 +25,7 @@ const LARGEST_CONTENT: u64 = 128 * 1024;
 /// systems record times with a granularity from milliseconds to two seconds (FAT).
 pub(crate) const TOO_RECENT: Duration = Duration::from_secs(2);
 
-/// What tells whether a path still names an open file, and whether that has changed.
+/// Identifies an open file and its version, to see whether a path still names it and whether it changed.
 pub(super) const COMPARED: StatxFlags = StatxFlags::BASIC_STATS;
 
 /// The files of one folder that were opened last. While a file is open, no other file has its inode

@@ -236,7 +236,7 @@ mod tests {
         score
     }
 
-    /// What may be done before the next error.
+    /// The remaining allowance before the next error.
     fn left(score: &mut AbuseScore) -> u32 {
         let mut count = 0;
         while score.charge(AbuseKind::Settings).is_ok() {

@@ -171,7 +171,7 @@ impl RawRequest {
         Self::new(head, chunking)
     }
 
-    /// The same request with a head that shares no memory with others.
+    /// This request with a head that shares no memory with others.
     #[cfg(feature = "inspect")]
     pub(crate) fn detached(&self) -> Self {
         Self::new(Bytes::copy_from_slice(&self.head), self.chunking.clone())

@@ -1,4 +1,4 @@
-//! What comes before HTTP on a listener's connections: the PROXY protocol header and TLS. The wire
+//! The protocols before HTTP on a listener's connections: the PROXY protocol header and TLS. The wire
 //! protocol of the requests is chosen later, as the `Protocol` of the connection.
 
 #[cfg(feature = "_tls")]

@@ -97,7 +97,7 @@ pub struct Snapshot {
     pub queued: usize,
 }
 
-/// What happened on the HTTP/2 connections of a server so far.
+/// Counts of events on the HTTP/2 connections of a server so far.
 ///
 /// ```
 /// use httpool::Handle;

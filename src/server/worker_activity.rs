@@ -6,7 +6,7 @@ use crossbeam_utils::CachePadded;
 use super::poller::{NO_TOKEN, Token};
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// What each worker does. Only the worker itself writes its part.
+/// The activity of each worker. Only the worker itself writes its part.
 #[derive(Debug)]
 pub(super) struct WorkerActivity(Box<[CachePadded<Worker>]>);
 

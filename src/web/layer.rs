@@ -81,7 +81,7 @@ use crate::message::{BodyMode, Handler, IntoResponse, Request, Response};
 /// # Responses that come later
 ///
 /// If the handler returns a [`Later`](crate::Later), layers see a placeholder without content at once.
-/// Headers that a layer sets on it are added to the response when it has come, unless the response has
+/// Headers that a layer sets on it are added to the response when it has arrived, unless the response has
 /// them already. A layer that must see the response itself uses [`Later::map`](crate::Later::map), as
 /// all layers of [`layers`](crate::layers) do.
 ///

@@ -25,7 +25,7 @@ pub(super) struct WaitingRequest {
     _alarm: Option<Box<dyn Alarm>>,
 }
 
-/// What of the request's body is left to do after the response.
+/// The part of the request's body that is read after the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestBody {
     /// Nothing.
@@ -92,7 +92,7 @@ impl Http1 {
         Ok(())
     }
 
-    /// Sends the response to the request that waits, if it has come.
+    /// Sends the response to the request that waits, if the response has arrived.
     #[cold]
     #[inline(never)]
     pub(super) fn continue_waiting(

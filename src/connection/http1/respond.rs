@@ -304,7 +304,7 @@ fn encode(
     match (content, response.into_body().into_content()) {
         (Content::Switched, body::Content::Upgrade(upgrade)) => queue.push_upgrade(upgrade),
         // A handler that returns a withheld body gets it received first, so none arrives here.
-        // Nor is a response encoded before it has come.
+        // A later response is encoded only after it has arrived.
         #[cfg(feature = "inspect")]
         (content, body::Content::Broken(broken)) => broken::push(*broken, content, start, buffers),
         (Content::Omitted, _)

@@ -1,5 +1,5 @@
 //! Responses that come later. Such a stream keeps what its response needs, and no place of a handler.
-//! When the response has come, it is completed as a [`Call`]: layers may change it.
+//! When the response has arrived, it is completed as a [`Call`]: layers may change it.
 
 use std::fmt;
 use std::io;
@@ -40,7 +40,7 @@ enum State {
     Refused,
 }
 
-/// Completes a response that has come.
+/// Completes a response that has arrived.
 pub(crate) struct CompleteCall {
     stream: StreamId,
     waiting: Box<WaitingRequest>,
@@ -117,7 +117,7 @@ impl Http2 {
         let Some(mux) = self.mux.as_mut().filter(|mux| mux.get(stream).is_some()) else {
             return self.cancelled.push(waiting.cancel());
         };
-        // A body that nobody reads must not fill the windows. What follows a CONNECT may still be read.
+        // A body without a reader must not fill the windows. Content after a CONNECT may still be read.
         if mux.get(stream).is_some_and(|entry| entry.arrived.is_none()) {
             mux.discard(stream);
         }

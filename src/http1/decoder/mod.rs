@@ -29,7 +29,7 @@ pub struct RequestBuffer {
     pub(super) arena: BytesMut,
 }
 
-/// What is left of a request whose response comes later.
+/// The rest of a request whose response comes later.
 #[derive(Debug)]
 pub(crate) struct KeptHead {
     context: ResponseContext,

@@ -188,7 +188,7 @@ fn read_head(
     }
 }
 
-/// What follows an extended CONNECT has no length, and no server on the way may take it for a body.
+/// Content after an extended CONNECT has no length, and no server on the way may take it for a body.
 #[cold]
 fn check_websocket(head: Head) -> Result<Head, Rejection> {
     match head.content_length {

@@ -8,7 +8,7 @@ use crate::message::head::date::Date;
 use crate::message::head::response::{content_length, last_status, omits_content};
 use crate::message::headers::trailers;
 
-/// What follows the head of a response.
+/// The part of a response behind its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Content {

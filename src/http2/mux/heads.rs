@@ -243,7 +243,7 @@ fn check_length(head: Head, ended: bool) -> Result<Head, RequestError> {
     }
 }
 
-/// The code with which a rejected request is reset after its response. What is malformed is reset
+/// The code with which a rejected request is reset after its response. A malformed one is reset
 /// even if the client has ended it (RFC 9113 section 8.1.1). The others are valid HTTP/2.
 fn code_of(error: RequestError) -> ErrorCode {
     match error.status() {

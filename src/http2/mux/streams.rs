@@ -13,10 +13,10 @@ pub(super) struct Stream<T> {
     /// Only DATA may follow its head, because it is an extended CONNECT.
     pub(super) is_tunnel: bool,
     pub(super) response: ResponseState,
-    /// What is missing of the announced Content-Length.
+    /// The missing part of the announced Content-Length.
     pub(super) content_left: Option<u64>,
     pub(super) receive: ReceiveWindow,
-    /// What has not arrived of a DATA frame: content and padding.
+    /// The part of a DATA frame that has not arrived: content and padding.
     pub(super) arriving: u32,
     /// By how much the receive window was raised.
     pub(super) raised: u32,

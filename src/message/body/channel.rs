@@ -1,7 +1,7 @@
 //! Content that other threads send while the response is on its way.
 //!
 //! Senders put parts into a bounded queue, from which the connection takes them. The connection waits
-//! without a worker. It is woken when it has found the queue empty and a part has come since.
+//! without a worker. It is woken when a part arrives after it has found the queue empty.
 
 mod error;
 
@@ -49,7 +49,7 @@ const GATHERED_PART: usize = 512;
 #[derive(Clone)]
 pub struct BodySender(Arc<Senders>);
 
-/// What all clones of a sender share. Dropping it ends the body.
+/// The state that all clones of a sender share. Dropping it ends the body.
 struct Senders(Arc<Channel>);
 
 /// The connection's end.

@@ -153,7 +153,7 @@ impl Body {
         Self::from_shared_file(Arc::new(SharedFile::new(file)), bytes)
     }
 
-    /// The same for a file that others read, too.
+    /// A body from a part of a file that others read, too.
     pub(crate) fn from_shared_file(file: Arc<SharedFile>, bytes: Range<u64>) -> Self {
         Content::File(FilePart {
             file,

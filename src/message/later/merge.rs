@@ -1,4 +1,4 @@
-//! What was set on a placeholder.
+//! Headers and status that were set on a placeholder.
 
 use http::header::{SET_COOKIE, VARY};
 use http::{Extensions, HeaderMap, StatusCode};
@@ -6,7 +6,7 @@ use http::{Extensions, HeaderMap, StatusCode};
 use crate::message::Response;
 use crate::message::headers::vary::merge_vary;
 
-/// What layers and tuples have set on the placeholder of a response.
+/// Headers and status that layers and tuples have set on the placeholder of a response.
 pub(super) struct Overlay {
     status: Option<StatusCode>,
     headers: HeaderMap,

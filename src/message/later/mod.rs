@@ -30,7 +30,7 @@ pub const RESPONSE_DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) const LATE: &str = "the response did not come in time";
 
 /// A response that comes later. The handler returns it at once, and no worker is occupied until the
-/// response has come.
+/// response has arrived.
 ///
 /// [`Later::new`] returns a [`Responder`] with it, which any thread can use to give the response:
 ///
@@ -81,7 +81,7 @@ pub(crate) const LATE: &str = "the response did not come in time";
 /// # Layers
 ///
 /// [Layers](crate::Layer) see a placeholder: status 200, no headers and no content. Headers, or a status
-/// other than 200, that are set on it apply to the response when it has come; a header that the response
+/// other than 200, that are set on it apply to the response when it has arrived; a header that the response
 /// already has stays as it is. A layer that must see the response itself uses [`Later::map`], as all
 /// provided layers do. The layers' functions then run on a worker; a panic becomes a 500.
 #[must_use = "a response is sent only if the handler returns it"]
@@ -113,7 +113,7 @@ type Step = Box<dyn FnOnce(Response) -> Response + Send>;
 /// How a wait ended.
 #[derive(Debug)]
 pub(crate) enum Resolution {
-    /// The response has come.
+    /// The response has arrived.
     Response(Box<Response>),
     /// The deadline has passed. The program may have a response of its own for that.
     Late(Option<Box<Response>>),
@@ -219,7 +219,7 @@ impl Later {
         self
     }
 
-    /// Changes a response: now, or when it has come if it is a `Later`. This is for [layers](crate::Layer).
+    /// Changes a response: now, or when it has arrived if it is a `Later`. This is for [layers](crate::Layer).
     ///
     /// ```
     /// use std::time::Duration;
@@ -228,7 +228,7 @@ impl Later {
     /// use httpool::testing::Client;
     /// use httpool::{Later, Layered, Next, Request, Response};
     ///
-    /// /// Lets nobody store errors.
+    /// /// Forbids caches to store errors.
     /// fn never_store_errors(request: Request, next: Next<'_>) -> Response {
     ///     Later::map(next.run(request), |mut response| {
     ///         if response.status().is_client_error() {
@@ -259,7 +259,7 @@ impl Later {
         response
     }
 
-    /// Takes the wait out of a response. Returns nothing if the response has come already.
+    /// Takes the wait out of a response. Returns nothing if the response has already arrived.
     pub(crate) fn take(response: &mut Response) -> Option<Self> {
         if !response.body().is_later() {
             return None;
@@ -349,7 +349,7 @@ impl Later {
     }
 }
 
-/// The moment after this time. What lies beyond the clock never comes.
+/// The moment after this time. A moment beyond the clock's range never comes.
 fn moment(after: Duration) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     Instant::now() + after.min(CENTURY)

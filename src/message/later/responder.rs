@@ -32,7 +32,7 @@ use crate::message::{IntoResponse, Response};
 /// ```
 pub struct Responder(Arc<Slot>);
 
-/// A response that reached nobody: the client has left, or the deadline of the
+/// A response that was not sent: the client has left, or the deadline of the
 /// [`Later`](super::Later) has passed.
 ///
 /// ```
@@ -55,7 +55,7 @@ pub(super) enum Received {
     Abandoned,
 }
 
-/// What both ends share.
+/// The state that both ends share.
 struct Slot(Mutex<State>);
 
 struct State {
@@ -108,7 +108,7 @@ impl Responder {
             })
     }
 
-    /// Whether nobody waits for the response any more: the client has left or finished sending, or the
+    /// Whether the response is not needed any more: the client has left or finished sending, or the
     /// deadline has passed.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
@@ -192,7 +192,7 @@ impl Receiver {
         }
     }
 
-    /// Tells the responder that nobody waits for its response. It may respond all the same.
+    /// Tells the responder that its response is not needed any more. It may respond all the same.
     pub(super) fn cancel(&self) {
         let mut state = self.0.lock();
         state.is_cancelled = true;

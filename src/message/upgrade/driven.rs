@@ -59,7 +59,7 @@ pub trait DrivenProtocol: Send + 'static {
     ///   leaves bytes unread must remember that there may be more;
     /// * when the client can take bytes again, after a write has failed with
     ///   [`WouldBlock`](io::ErrorKind::WouldBlock);
-    /// * when the time of [`NextStep::WaitUntil`] has come, at most a tenth of a second late;
+    /// * when the time of [`NextStep::WaitUntil`] has passed, at most a tenth of a second late;
     /// * when a [`DrivenWaker`] was called, once for any number of calls before;
     /// * when the server begins to [drain](DrivenStream::is_draining).
     ///

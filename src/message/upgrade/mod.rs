@@ -174,7 +174,7 @@ impl Upgrade {
         matches!(self.kind, UpgradeKind::Driven(_))
     }
 
-    /// What serves the connection.
+    /// The code that serves the connection.
     pub(crate) fn into_kind(self) -> UpgradeKind {
         self.kind
     }

@@ -247,7 +247,7 @@ impl Builder {
         self
     }
 
-    /// Sets how long the server goes on accepting after a shutdown began. Meanwhile the last
+    /// Sets how long the server continues to accept after a shutdown began. Meanwhile the last
     /// response on each connection says `Connection: close`, or is followed by the GOAWAY of HTTP/2.
     /// Default: [`DRAIN_DELAY`](crate::defaults::DRAIN_DELAY).
     pub fn drain_delay(mut self, delay: Duration) -> Self {

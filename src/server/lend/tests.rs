@@ -201,7 +201,7 @@ fn handlers_that_wait_for_a_body_block_no_connection() {
     }
 }
 
-/// Requests that wait for another thread hold no worker, and the connection goes on.
+/// Requests that wait for another thread hold no worker, and the connection continues.
 #[test]
 fn another_thread_answers_requests_of_a_parked_connection() {
     let server = Running::new(1);

@@ -10,7 +10,7 @@ use super::*;
 /// The length of the sequences. Six takes seven times as long.
 const LENGTH: usize = 5;
 
-/// What can happen to one slot.
+/// The events that can happen to one slot.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// The worker parks the connection to wait for input.

@@ -46,7 +46,7 @@ pub(super) enum Occupant<T, M> {
     Notified(WakeReason, Messages<M>),
 }
 
-/// What has arrived for a parked connection that does not wait for it.
+/// Events for a parked connection that does not wait for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unnoticed {
     Nothing,

@@ -46,7 +46,7 @@ pub(crate) struct Form {
     pub(crate) vary: Option<HeaderValue>,
 }
 
-/// What all responses with a representation have in common.
+/// The parts that all responses with a representation have in common.
 #[derive(Debug)]
 struct Description {
     form: Form,

@@ -131,7 +131,7 @@ impl Compression {
     }
 }
 
-/// What compression changes of a response.
+/// The changes that compression makes to a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     None,

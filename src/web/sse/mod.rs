@@ -144,7 +144,7 @@ enum BlockingSource {
     Channel(Receiver<Event>),
 }
 
-/// What is set for a stream.
+/// The settings of a stream.
 struct Options {
     keep_alive: Duration,
     end_when: Option<EndWhen>,

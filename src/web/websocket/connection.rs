@@ -18,7 +18,7 @@ use crate::sync::CENTURY;
 /// How long the client may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What lies beyond this never comes, and can be added to the time now.
+/// The longest time until a deadline: it never comes, and can be added to the time now.
 const MAX_WAIT: Duration = Duration::from_secs(CENTURY);
 
 /// Messages and control frames of one client before other connections have their turn.
@@ -71,7 +71,7 @@ struct Pings {
     is_waiting: bool,
 }
 
-/// What follows from a step.
+/// The result of a step.
 enum Step {
     /// There may be more to do.
     Continue,
@@ -235,7 +235,7 @@ impl<H: WebSocketHandler> Connection<H> {
         self.state = State::Ending(close);
     }
 
-    /// What to wait for when nothing can be received.
+    /// The event to wait for when nothing can be received.
     fn wait(&mut self, stream: &DrivenStream<'_>) -> Step {
         let now = stream.now();
         if !self.outbox.is_empty() {
@@ -298,7 +298,7 @@ impl<H: WebSocketHandler> Drop for Connection<H> {
     }
 }
 
-/// What is due.
+/// The timeout that has passed.
 #[derive(Debug, PartialEq, Eq)]
 enum PingStep {
     Wait(NextStep),

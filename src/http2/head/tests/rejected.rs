@@ -1,4 +1,4 @@
-//! What is known of rejected heads.
+//! Tests of what a rejected head reports.
 
 use RequestError::{FieldLine, RequestTarget};
 

@@ -120,7 +120,7 @@ fn request_is_open_until_its_response_has_come() {
     assert!(matches!(outcome, Outcome::Nothing { .. }), "{outcome:?}");
 }
 
-/// The data of the events that have come so far.
+/// The data of the events received so far.
 fn events(
     source: &mut dyn crate::message::body::PolledSource,
     now: Instant,

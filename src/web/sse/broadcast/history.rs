@@ -28,7 +28,7 @@ struct Entry {
     id: Option<Box<str>>,
 }
 
-/// What follows a position.
+/// The events behind a position.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Following {
     /// One or more events, and the position behind them.

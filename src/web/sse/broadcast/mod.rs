@@ -83,7 +83,7 @@ use crate::sync::{Mutex, MutexGuard, ignore_poison};
 #[derive(Clone)]
 pub struct Broadcast(Arc<Senders>);
 
-/// What all clones share. Dropping it closes the broadcast.
+/// The state that all clones share. Dropping it closes the broadcast.
 struct Senders(Arc<Shared>);
 
 struct Shared(Mutex<State>);
