@@ -82,6 +82,8 @@ mod ranges;
 mod regressions;
 /// The served folder is replaced by another one.
 mod replaced_folder;
+/// Requests without a valid value for an argument.
+mod rejections;
 /// Handlers for paths and methods.
 mod routes;
 /// Content that is sent at set times.

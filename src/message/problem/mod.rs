@@ -3,6 +3,7 @@
 
 pub(crate) mod error_pages;
 pub(crate) mod html_page;
+mod members;
 
 use std::borrow::Cow;
 
@@ -13,6 +14,7 @@ use http::header::{
 use http::{Response as HttpResponse, StatusCode};
 
 use self::html_page::{HtmlPage, POLICY};
+use self::members::Members;
 use super::headers::media_type;
 use super::request_id::{REQUEST_ID, is_safe};
 use super::{Body, IntoResponse, Response};
@@ -38,6 +40,9 @@ const RETRY: HeaderValue = HeaderValue::from_static("1");
 /// # Ok::<(), httpool::http::Error>(())
 /// ```
 ///
+/// JSON can have a [type](Self::with_type), an [instance](Self::with_instance) and members of your
+/// own, for example the list of all wrong values of a form.
+///
 /// It shows the request's `X-Request-Id` if that is [safe](crate::Builder::request_ids).
 ///
 /// As an [`IntoResponse`] it is plain text, because it does not know what the client accepts; the
@@ -47,6 +52,7 @@ const RETRY: HeaderValue = HeaderValue::from_static("1");
 pub struct Problem {
     status: StatusCode,
     detail: Cow<'static, str>,
+    members: Option<Box<Members>>,
 }
 
 /// The format of a [`Problem`].
@@ -95,6 +101,7 @@ impl Problem {
         Self {
             status,
             detail: Cow::Borrowed(""),
+            members: None,
         }
     }
 
@@ -169,10 +176,6 @@ impl Problem {
         response
     }
 
-    fn title(&self) -> &'static str {
-        self.status.canonical_reason().unwrap_or("Error")
-    }
-
     fn text(&self, id: Option<&str>) -> String {
         let separator = if self.detail.is_empty() { "" } else { ": " };
         let mut text = format!(
@@ -188,19 +191,21 @@ impl Problem {
     }
 
     fn json(&self, id: Option<&str>) -> String {
-        let mut json = format!(
-            r#"{{"type":"about:blank","title":"{}","status":{}"#,
-            self.title(),
-            self.status.as_u16()
-        );
+        let mut json = String::from("{");
+        push_text_member("type", self.type_uri(), &mut json);
+        push_text_member("title", self.title(), &mut json);
+        push_member("status", self.status.as_str(), &mut json);
         if !self.detail.is_empty() {
-            json.push_str(r#","detail":""#);
-            push_json_string(&self.detail, &mut json);
-            json.push('"');
+            push_text_member("detail", &self.detail, &mut json);
+        }
+        if let Some(instance) = self.instance() {
+            push_text_member("instance", instance, &mut json);
+        }
+        for (name, value) in self.extensions() {
+            push_member(name, value, &mut json);
         }
         if let Some(id) = id {
-            // These characters need no escaping.
-            json.extend([r#","request_id":""#, id, "\""]);
+            push_text_member("request_id", id, &mut json);
         }
         json.push_str("}\n");
         json
@@ -230,6 +235,21 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.encode_for(&HeaderMap::new(), FormatChoice::Default)
     }
+}
+
+/// Appends a member with this text.
+fn push_text_member(name: &str, text: &str, json: &mut String) {
+    push_member(name, "\"", json);
+    push_json_string(text, json);
+    json.push('"');
+}
+
+/// Appends a member with a value that is JSON.
+fn push_member(name: &str, value: &str, json: &mut String) {
+    let separator = if json == "{" { "\"" } else { ",\"" };
+    json.push_str(separator);
+    push_json_string(name, json);
+    json.extend(["\":", value]);
 }
 
 /// Adds `Retry-After`, for a request that may succeed soon.

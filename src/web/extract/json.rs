@@ -1,10 +1,9 @@
 //! A JSON body as an argument.
 
-use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use super::{FromRequest, OptionalFromRequest, Rejection, RequestContext};
+use super::{FromRequest, OptionalFromRequest, Rejection, RejectionKind, RequestContext};
 use super::{has_empty_body, take_unless, unsupported_content_type};
 use crate::message::headers::media_type::MediaType;
 use crate::web::Json;
@@ -13,8 +12,8 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Json<T> {
     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         let request = context.request();
         if has_empty_body(context) {
-            return Err(Rejection::new(
-                StatusCode::BAD_REQUEST,
+            return Err(Rejection::of_kind(
+                RejectionKind::MissingBody,
                 "the request has no body, but JSON is expected",
             ));
         }
@@ -39,37 +38,49 @@ impl<S, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
 
 fn reject<T: DeserializeOwned>(json: &[u8], error: &serde_json::Error) -> Rejection {
     match error.classify() {
-        Category::Data => Rejection::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("invalid JSON body: {}", locate::<T>(json, error)),
-        ),
-        _ => Rejection::new(
-            StatusCode::BAD_REQUEST,
+        Category::Data => {
+            let (name, reason) = locate::<T>(json, error);
+            let reason = format!("invalid JSON body: {reason}");
+            let rejection = Rejection::of_kind(RejectionKind::JsonValue, reason);
+            match name.as_str() {
+                "" => rejection,
+                name => rejection.named(name),
+            }
+        }
+        _ => Rejection::of_kind(
+            RejectionKind::JsonSyntax,
             format!("the body is not JSON: {error}"),
         ),
     }
 }
 
-/// The path of the wrong value, for example `user.tags[1]`, and the error. The body is parsed a
-/// second time for this: tracking the path costs time, which only a wrong body should take.
-fn locate<T: DeserializeOwned>(json: &[u8], error: &serde_json::Error) -> String {
+/// The path of the wrong value, for example `user.tags[1]`, which is empty if the whole body is wrong,
+/// and the reason. The body is parsed a second time for this: tracking the path costs time, which
+/// only a wrong body should take.
+fn locate<T: DeserializeOwned>(json: &[u8], error: &serde_json::Error) -> (String, String) {
     let mut json = serde_json::Deserializer::from_slice(json);
     let Err(located) = serde_path_to_error::deserialize::<_, T>(&mut json) else {
-        return error.to_string();
+        return (String::new(), error.to_string());
     };
-    // A name in the path may be a map key that the client has chosen.
-    let path = located.path().to_string().escape_debug().to_string();
-    let error = located.inner().to_string();
+    let (path, error) = (located.path().to_string(), located.inner().to_string());
     let (path, dot) = match path.as_str() {
         "." | "?" => ("", ""),
         path => (path.trim_end_matches(".?"), "."),
     };
     let missing = error.strip_prefix("missing field `");
-    match missing.and_then(|rest| rest.split_once('`')) {
-        Some((name, _)) => format!("{path}{dot}{name} is missing"),
+    let missing = missing.and_then(|rest| rest.split_once('`'));
+    let name = match missing {
+        Some((name, _)) => format!("{path}{dot}{name}"),
+        None => path.to_owned(),
+    };
+    // A name in the path may be a map key that the client has chosen.
+    let shown = name.escape_debug();
+    let reason = match missing {
+        Some(_) => format!("{shown} is missing"),
         None if path.is_empty() => error,
-        None => format!("{path}: {error}"),
-    }
+        None => format!("{shown}: {error}"),
+    };
+    (name, reason)
 }
 
 #[cfg(test)]
@@ -153,6 +164,22 @@ mod tests {
             r#"{"name":"a","kind":{"guest":{}}}"#,
             "[0].kind.guest.until is missing",
         );
+    }
+
+    #[test]
+    fn rejections_know_the_name_of_the_value() {
+        #[track_caller]
+        fn check(json: &str, name: Option<&str>) {
+            let error = serde_json::from_str::<User>(json).expect_err("it does not fit");
+            let rejection = reject::<User>(json.as_bytes(), &error);
+            assert_eq!(rejection.value_name(), name, "{json}");
+        }
+        check("7", None);
+        check("{", None);
+        check("{}", Some("name"));
+        check(r#"{"name":"a","tags":["b",1]}"#, Some("tags[1]"));
+        // Clients may choose names.
+        check(r#"{"name":"a","scores":{"a\nb":"x"}}"#, Some("scores.a\nb"));
     }
 
     #[test]

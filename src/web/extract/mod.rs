@@ -16,7 +16,7 @@ use std::mem;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, Uri};
 use serde::de::DeserializeOwned;
 
 pub use self::access::{Consumes, Reads};
@@ -26,8 +26,7 @@ pub use self::context::RequestContext;
 pub use self::optional::OptionalFromRequest;
 pub(crate) use self::optional::take_unless;
 pub use self::parameters::Parameters;
-use self::parse_error::ParseError;
-pub use self::rejection::Rejection;
+pub use self::rejection::{Rejection, RejectionKind};
 use crate::message::headers::media_type::MediaType;
 use crate::message::{Body, BodyMode, ClientInfo, Request};
 
@@ -265,18 +264,18 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Path<T> {
 
     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         let parsed = context.parameters().parse();
-        let reject =
-            |error: ParseError| error.reject::<Self>(StatusCode::BAD_REQUEST, "path", context);
-        parsed.map(Self).map_err(reject)
+        parsed
+            .map(Self)
+            .map_err(|error| error.reject::<Self>(RejectionKind::Path, "path", context))
     }
 }
 
 impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         let parsed = urlencoded::parse(query(context).as_bytes());
-        let reject =
-            |error: ParseError| error.reject::<Self>(StatusCode::BAD_REQUEST, "query", context);
-        parsed.map(Self).map_err(reject)
+        parsed
+            .map(Self)
+            .map_err(|error| error.reject::<Self>(RejectionKind::Query, "query", context))
     }
 }
 
@@ -307,7 +306,10 @@ impl<S> FromRequest<S> for HeaderMap {
 impl<S> FromRequest<S> for ClientInfo {
     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
         Self::optional_from_request(context)?.ok_or_else(|| {
-            Rejection::new(StatusCode::BAD_REQUEST, "the client's address is unknown")
+            Rejection::of_kind(
+                RejectionKind::UnknownClient,
+                "the client's address is unknown",
+            )
         })
     }
 }
@@ -336,10 +338,8 @@ impl<S> FromRequest<S> for String {
         std::str::from_utf8(body)
             .map(str::to_owned)
             .map_err(|error| {
-                Rejection::new(
-                    StatusCode::BAD_REQUEST,
-                    format!("the body is not UTF-8: {error}"),
-                )
+                let reason = format!("the body is not UTF-8: {error}");
+                Rejection::of_kind(RejectionKind::NotUtf8, reason)
             })
     }
 }
@@ -355,9 +355,9 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
             return Err(unsupported_content_type(FORM));
         }
         let parsed = urlencoded::parse(request.body().as_bytes());
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        let reject = |error: ParseError| error.reject::<Self>(status, "form", context);
-        parsed.map(Self).map_err(reject)
+        parsed
+            .map(Self)
+            .map_err(|error| error.reject::<Self>(RejectionKind::Form, "form", context))
     }
 }
 
@@ -375,7 +375,7 @@ impl<S, A, T: FromRequest<S, A>> FromRequest<S, A> for Result<T, Rejection> {
 
 pub(crate) fn unsupported_content_type(expected: &str) -> Rejection {
     let reason = format!("Content-Type must be {expected}");
-    Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason)
+    Rejection::of_kind(RejectionKind::ContentType, reason)
 }
 
 fn query<'c, S>(context: &'c RequestContext<'_, S>) -> &'c str {

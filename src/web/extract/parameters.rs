@@ -208,16 +208,17 @@ macro_rules! parse {
 
 impl Parameter<'_> {
     fn error(self, reason: impl fmt::Display) -> ParseError {
-        ParseError::Client(format!(
-            "{:?} is not a valid {}: {reason}",
-            self.value, self.name
-        ))
+        ParseError::Named {
+            name: self.name.into(),
+            reason: format!("{:?} is not a valid {}: {reason}", self.value, self.name),
+        }
     }
 
     /// Adds the parameter to an error of a visitor, which does not know the parameter.
     fn add_name(self, error: ParseError) -> ParseError {
         match error {
             ParseError::Client(reason) => self.error(reason),
+            named @ ParseError::Named { .. } => named,
             ParseError::Program(reason) => ParseError::Program(format!("{}: {reason}", self.name)),
         }
     }
@@ -296,7 +297,8 @@ mod tests {
     #[track_caller]
     fn expect_client_error<T: DeserializeOwned + fmt::Debug>(raw: &[(&str, &str)], reason: &str) {
         let error = parameters(raw).parse::<T>().expect_err("T does not fit");
-        assert_eq!(error, ParseError::Client(reason.to_owned()));
+        assert!(matches!(error, ParseError::Named { .. }), "{error:?}");
+        assert_eq!(error.to_string(), reason);
     }
 
     #[track_caller]

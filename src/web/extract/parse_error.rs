@@ -2,16 +2,17 @@
 
 use std::fmt;
 
-use http::StatusCode;
 use serde::de::{self, Expected, Unexpected};
 
-use super::{Rejection, RequestContext};
+use super::{Rejection, RejectionKind, RequestContext};
 
 /// Why values can't be parsed as a type.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ParseError {
     /// The client sent a wrong value.
     Client(String),
+    /// The client sent a wrong value with this name.
+    Named { name: Box<str>, reason: String },
     /// The type does not fit any request of the route: a mistake of the program.
     Program(String),
 }
@@ -21,12 +22,15 @@ impl ParseError {
     /// `Argument`.
     pub(crate) fn reject<Argument>(
         self,
-        status: StatusCode,
+        kind: RejectionKind,
         part: &str,
         context: &RequestContext<'_, impl Sized>,
     ) -> Rejection {
         match self {
-            Self::Client(reason) => Rejection::new(status, format!("invalid {part}: {reason}")),
+            Self::Client(reason) => Rejection::of_kind(kind, format!("invalid {part}: {reason}")),
+            Self::Named { name, reason } => {
+                Rejection::of_kind(kind, format!("invalid {part}: {reason}")).named(name)
+            }
             Self::Program(reason) => {
                 let argument = std::any::type_name::<Argument>();
                 Rejection::program_error(context.request(), format_args!("{argument}: {reason}"))
@@ -74,7 +78,9 @@ impl de::Error for ParseError {
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Client(reason) | Self::Program(reason) => f.write_str(reason),
+            Self::Client(reason) | Self::Named { reason, .. } | Self::Program(reason) => {
+                f.write_str(reason)
+            }
         }
     }
 }

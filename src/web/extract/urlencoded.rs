@@ -14,13 +14,13 @@ pub(crate) fn parse<T: DeserializeOwned>(input: &[u8]) -> Result<T, ParseError> 
     }
     serde_path_to_error::deserialize(Deserializer::from_bytes(input)).map_err(|error| {
         let (path, error) = (error.path().to_string(), error.into_inner().to_string());
-        let message = match path.as_str() {
+        let (name, message) = match path.as_str() {
             // The error is about the whole input, or has no path.
-            "." | "?" => error.clone(),
+            "." | "?" => (missing(&error), error.clone()),
             name if error == "unsupported value" && is_repeated(name, input) => {
-                format!("{name:?} occurs more than once")
+                (Some(name), format!("{name:?} occurs more than once"))
             }
-            name => format!("{name:?}: {error}"),
+            name => (Some(name), format!("{name:?}: {error}")),
         };
         if is_about_type(&error) {
             return ParseError::Program(format!(
@@ -28,8 +28,19 @@ pub(crate) fn parse<T: DeserializeOwned>(input: &[u8]) -> Result<T, ParseError> 
                  arguments instead of `flatten`, or `deserialize_with`)"
             ));
         }
-        ParseError::Client(message)
+        match name {
+            Some(name) => ParseError::Named {
+                name: name.into(),
+                reason: message,
+            },
+            None => ParseError::Client(message),
+        }
     })
+}
+
+/// The name of the value that this error calls missing.
+fn missing(error: &str) -> Option<&str> {
+    error.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
 /// Whether the error says that a type is never parsed from text. All values of a form are text, so
@@ -68,8 +79,8 @@ mod tests {
         let page = page
             .as_ref()
             .map(|page| (page.from, page.to, &page.tags[..]));
-        let expected = expected.map_err(|error| ParseError::Client(error.to_owned()));
-        assert_eq!(page, expected.as_ref().copied(), "{input}");
+        let page = page.map_err(ToString::to_string);
+        assert_eq!(page, expected.map_err(str::to_owned), "{input}");
     }
 
     #[test]
@@ -146,7 +157,10 @@ mod tests {
         for input in ["", "from=1&from=2"] {
             let outcome = parse::<Flat>(input.as_bytes());
             assert!(
-                matches!(outcome, Err(ParseError::Client(_))),
+                matches!(
+                    outcome,
+                    Err(ParseError::Client(_) | ParseError::Named { .. })
+                ),
                 "{input}: {outcome:?}"
             );
         }
