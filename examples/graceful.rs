@@ -4,8 +4,8 @@
 //! Shutdown stops the server first, so that every name is in the queue. Then it finishes the queue,
 //! so that every name is in the book.
 //!
-//! The library installs no signal handler: the program decides when to shut down. This one shuts
-//! down when Enter is pressed, when its standard input ends, or on a request for `/shutdown`.
+//! The program decides when to shut down: on Ctrl-C or SIGTERM (`run_until_signal`), when Enter is
+//! pressed, when its standard input ends, or on a request for `/shutdown`.
 //!
 //! Run it with `cargo run --example graceful [ADDR]`, then: `curl localhost:4000/greet/ada` and
 //! `curl localhost:4000/shutdown`.
@@ -75,7 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             guests,
             server: handle.clone(),
         });
-    let server = thread::spawn(move || server.run(router));
+    let server = thread::spawn(move || server.run_until_signal(router));
 
     // The rest of the program would run here. A line, the end of input and a read error all shut
     // it down.

@@ -55,6 +55,8 @@
 //! * `proxy`: clients behind trusted proxies, and the PROXY protocol, with ipnet.
 //! * `rate-limit`: a [layer](layers) that limits the requests of each client, with governor.
 //! * `router` (default): routes in [`router`] and arguments of functions in [`extract`].
+//! * `signals`: [`Server::run_until_signal`], a server that SIGTERM and Ctrl-C shut down, with
+//!   signal-hook.
 //! * `tls`: TLS with rustls and ring.
 //! * `aws-lc-rs`: TLS with rustls and AWS-LC, which needs a C compiler and some minutes to build.
 //!   Without `tls`, ring is not built. Items marked `_tls` need `tls` or `aws-lc-rs`.

@@ -13,6 +13,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message, WebSocket};
 
@@ -621,6 +622,17 @@ fn graceful_stops_at_end_of_input() {
     drop(graceful.input());
     let report = graceful.expect_end();
     assert!(report.contains(", 0 responses, 0 aborted"), "{report}");
+}
+
+#[test]
+fn graceful_stops_on_a_signal() {
+    let graceful = Example::start("graceful");
+    assert_eq!(graceful.get("/").body, "still here\n");
+    let process = Pid::from_child(&graceful.child);
+    kill_process(process, Signal::TERM).expect("the example runs");
+    let report = graceful.expect_end();
+    assert!(report.contains(", 1 responses, 0 aborted"), "{report}");
+    assert!(report.ends_with("in the book: []\n"), "{report}");
 }
 
 mod tls {

@@ -25,6 +25,8 @@ mod handle;
 mod lend;
 mod probe;
 mod shutdown_callbacks;
+#[cfg(feature = "signals")]
+mod signals;
 mod state;
 #[cfg(test)]
 mod test_state;

@@ -144,7 +144,7 @@ fn code_has_no_hidden_lines() {
                 .lines()
                 .any(|line| line == "#" || line.starts_with("# "));
             assert!(!hidden, "{place}: a hidden line");
-            for name in ["ctrlc", "serde", "tungstenite"] {
+            for name in ["serde", "tungstenite"] {
                 let is_named = block.text.contains(&format!("{name}::"));
                 let is_there = manifest.contains(&format!("\n{name} = "));
                 assert!(
@@ -239,7 +239,7 @@ fn code_builds_and_runs_in_an_empty_folder() {
                 );
                 let mut serving = Serving::start(&mut Command::new(&built), port);
                 serving.expect_ok("/");
-                if program.contains("ctrlc::") {
+                if program.contains("run_until_signal") {
                     expect_drain(serving);
                     drained += 1;
                     println!("{place}: built and run; it drained on SIGTERM");

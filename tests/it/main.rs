@@ -92,6 +92,8 @@ mod schedules;
 mod sending_files;
 /// Server-sent events, and how they end.
 mod sse;
+/// Signals that shut servers down.
+mod signals;
 /// Request bodies that handlers read while they arrive.
 mod streamed_bodies;
 /// Response bodies that are read while they are sent, and readers that fail.
