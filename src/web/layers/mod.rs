@@ -25,6 +25,7 @@ mod basic_auth;
 mod catch_panic;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod compression;
+mod concurrency_limit;
 mod cors;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod decompression;
@@ -38,6 +39,7 @@ pub use self::basic_auth::{BasicAuth, User};
 pub use self::catch_panic::CatchPanic;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 pub use self::compression::Compression;
+pub use self::concurrency_limit::ConcurrencyLimit;
 pub use self::cors::Cors;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 pub use self::decompression::Decompression;

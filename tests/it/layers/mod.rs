@@ -3,13 +3,15 @@ mod basic_auth;
 mod catch_panic;
 #[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod compression;
+mod concurrency_limit;
 mod cors;
 #[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod decompression;
 mod order;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
-
+#[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
+mod replaced_bodies;
 mod security_headers;
 mod server_responses;
 mod timeout;

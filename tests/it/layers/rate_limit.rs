@@ -5,10 +5,10 @@ use std::time::Duration;
 use httpool::http::StatusCode;
 use httpool::layers::RateLimit;
 use httpool::testing::Client;
-use httpool::{Layered, Next, Request};
+use httpool::{Later, Layered, Next, Request};
 
 use super::{call, get};
-use crate::support::{TestServer, eventually};
+use crate::support::{Http2Client, Response, TestServer, eventually};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -144,4 +144,82 @@ fn an_invalid_rate_limit_panics_at_startup() {
         RateLimit::new(1, century),
         RateLimit::new(u32::MAX, century),
     ];
+}
+
+#[test]
+fn key_of_the_program_identifies_clients() {
+    let limit = RateLimit::new(1, HOUR)
+        .key(|request: &Request| request.headers().get("x-api-key").cloned());
+    let client = Client::new(Layered::new(|_: Request| "hello").layer(limit));
+    let call = |host: u8, key: Option<&str>| {
+        let request = client.get("/").peer(([192, 0, 2, host], 4711).into());
+        let request = match key {
+            Some(key) => request.header("x-api-key", key),
+            None => request,
+        };
+        request.send().status().as_u16()
+    };
+    assert_eq!((call(1, Some("ada")), call(2, Some("ada"))), (200, 429));
+    assert_eq!(call(1, Some("bob")), 200);
+    // Without a key the address counts.
+    assert_eq!(
+        (call(1, None), call(1, None), call(2, None)),
+        (200, 429, 200)
+    );
+}
+
+fn limited_server() -> TestServer {
+    let handler = Layered::new(|_: Request| "hello")
+        .layer(RateLimit::new(2, HOUR).headers("client"))
+        .layer(RateLimit::new(100, HOUR).headers("all"));
+    TestServer::spawn(|builder| builder, handler)
+}
+
+const POLICIES: &str = "\"all\";q=100;w=3600, \"client\";q=2;w=3600";
+
+fn joined(response: &Response, name: &str) -> String {
+    let headers = response.headers.iter().filter(|(known, _)| known == name);
+    let values: Vec<&str> = headers.map(|(_, value)| value.as_str()).collect();
+    values.join(", ")
+}
+
+#[track_caller]
+fn check_limit_headers(responses: &[Response; 3]) {
+    let [first, second, third] = responses;
+    assert_eq!(joined(first, "ratelimit-policy"), POLICIES);
+    assert_eq!(joined(first, "ratelimit"), "\"all\";r=99, \"client\";r=1");
+    assert_eq!(joined(second, "ratelimit"), "\"all\";r=98, \"client\";r=0");
+    assert_eq!((first.status, second.status, third.status), (200, 200, 429));
+    let retry_after = third.header("retry-after").expect("it may try again");
+    let expected = format!("\"client\";r=0;t={retry_after}");
+    assert_eq!(joined(third, "ratelimit"), expected);
+    assert_eq!(joined(third, "ratelimit-policy"), "\"client\";q=2;w=3600");
+}
+
+#[test]
+fn headers_tell_clients_their_limits() {
+    let server = limited_server();
+    let mut client = server.connect();
+    let responses = [(); 3].map(|()| client.get("/").expect_response());
+    check_limit_headers(&responses);
+}
+
+#[test]
+fn headers_tell_clients_their_limits_over_http2() {
+    let server = limited_server();
+    let mut client = Http2Client::connect(&server);
+    let responses = [(); 3].map(|()| {
+        let stream = client.get("/");
+        client.expect_response(stream)
+    });
+    check_limit_headers(&responses);
+}
+
+#[test]
+fn response_that_comes_later_has_the_headers_too() {
+    let later = |_: Request| Later::after(Duration::from_millis(1), "later");
+    let limit = RateLimit::new(2, HOUR).headers("client");
+    let client = Client::new(Layered::new(later).layer(limit));
+    let response = client.get("/").send();
+    assert_eq!(response.header("ratelimit"), Some("\"client\";r=1"));
 }

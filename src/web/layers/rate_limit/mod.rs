@@ -1,36 +1,29 @@
 //! Limits the request rate of each client.
 
-use std::collections::HashMap;
+mod clients;
+mod headers;
+mod key;
+
 use std::fmt;
-use std::hash::BuildHasher as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use governor::clock::Clock;
-use governor::nanos::Nanos;
-use governor::state::StateStore;
-use governor::state::keyed::ShrinkableKeyedStateStore;
+use governor::clock::Clock as _;
+use governor::middleware::StateInformationMiddleware;
 use governor::{Quota, RateLimiter};
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use log::warn;
 
+use self::clients::{Clients, LayerClock};
+use self::headers::{Left, LimitHeaders};
+use self::key::{Key, Unknown};
 use crate::logging::LogLimit;
-use crate::message::{ClientInfo, Problem, Request, Response};
-use crate::sync::{CENTURY, ignore_poison};
+use crate::message::{Problem, Request, Response};
+use crate::sync::CENTURY;
 use crate::web::{Layer, Next};
-
-/// Largest number of clients that are counted one by one. Each takes about 50 bytes, while it has
-/// used a part of its quota.
-const MAX_CLIENTS: usize = 65_536;
-
-/// Number of groups into which further clients are hashed once [`MAX_CLIENTS`] is reached. The
-/// clients of a group share one quota. With several groups, one busy client cannot use up the quota
-/// of all others. A group takes as much memory as a client.
-const GROUPS: u16 = 4096;
 
 /// Up to this number of clients, idle ones are not removed.
 const PRUNE_ABOVE: usize = 1024;
@@ -74,40 +67,22 @@ const MAX_PERIOD: Duration = Duration::from_secs(CENTURY);
 /// assert_eq!(response.headers()["retry-after"], "30");
 /// ```
 ///
-/// The layer sends no `RateLimit` header, because its specification is still a draft.
+/// [`key`](Self::key) identifies clients in another way, for example by an API key, and
+/// [`headers`](Self::headers) tells clients how much of their quota is left.
 pub struct RateLimit {
-    limiter: RateLimiter<Key, Clients, LayerClock>,
+    limiter: RateLimiter<Key, Clients, LayerClock, StateInformationMiddleware>,
+    requests: u32,
+    time: Duration,
     clock: LayerClock,
     /// The second in which idle clients were last removed.
     pruned: AtomicU64,
     warnings: LogLimit,
+    key: Option<Box<KeyFunction>>,
+    headers: Option<LimitHeaders>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    V4(Ipv4Addr),
-    /// The network of the client, in which it can choose its address.
-    V6([u8; 8]),
-    Unknown(Unknown),
-    /// A group of clients that are not counted one by one.
-    Group(u16),
-}
-
-/// Why the address of a client is unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Unknown {
-    UnixSocket,
-    NotNamed,
-    NoClientInfo,
-}
-
-/// The used quota of each client.
-#[derive(Debug, Default)]
-struct Clients(Mutex<HashMap<Key, Nanos>>);
-
-/// The time since the layer was created.
-#[derive(Debug, Clone, Copy)]
-struct LayerClock(Instant);
+/// The hash of the program's own key of a request.
+type KeyFunction = dyn Fn(&Request) -> Option<u64> + Send + Sync;
 
 impl RateLimit {
     /// Allows each client `requests` requests at once, and as many in each `time`.
@@ -130,10 +105,86 @@ impl RateLimit {
         let clock = LayerClock(Instant::now());
         Self {
             limiter: RateLimiter::new(quota, Clients::default(), clock),
+            requests,
+            time,
             clock,
             pruned: AtomicU64::new(0),
             warnings: LogLimit::new(1, WARNING_INTERVAL),
+            key: None,
+            headers: None,
         }
+    }
+
+    /// Identifies clients by this function. Requests with equal keys share a quota. Where it returns
+    /// `None`, the client's address counts, as without this function. The key is hashed with a random
+    /// seed, and the hash is kept in its place.
+    ///
+    /// Check first that a key is genuine: a client that invents a key for each request has no limit. So
+    /// the layer that authenticates clients comes before this one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use httpool::layers::RateLimit;
+    /// use httpool::testing::Client;
+    /// use httpool::{Layered, Request};
+    ///
+    /// let limit = RateLimit::new(1, Duration::from_secs(60))
+    ///     .key(|request| request.headers().get("x-api-key").cloned());
+    /// let client = Client::new(Layered::new(|_: Request| "hello").layer(limit));
+    /// let status = |key| client.get("/").header("x-api-key", key).send().status().as_u16();
+    /// assert_eq!((status("ada"), status("ada"), status("bob")), (200, 429, 200));
+    /// ```
+    #[must_use]
+    pub fn key<K: Hash>(
+        mut self,
+        key: impl Fn(&Request) -> Option<K> + Send + Sync + 'static,
+    ) -> Self {
+        let state = RandomState::new();
+        self.key = Some(Box::new(move |request| {
+            key(request).map(|key| state.hash_one(key))
+        }));
+        self
+    }
+
+    /// Adds `RateLimit-Policy` and `RateLimit` to responses, as in
+    /// [draft-ietf-httpapi-ratelimit-headers-10][draft], under this name of the limit. They give the quota
+    /// with its time in seconds (`q`, `w`), the requests that are left (`r`), and once there are none the
+    /// seconds until the next one (`t`). The draft may still change, so this is not the default.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use httpool::layers::RateLimit;
+    /// use httpool::{Handler, Layered, Request};
+    ///
+    /// let limit = RateLimit::new(2, Duration::from_secs(60)).headers("per-client");
+    /// let handler = Layered::new(|_: Request| "hello").layer(limit);
+    /// let response = handler.handle(&mut Request::default());
+    /// assert_eq!(response.headers()["ratelimit-policy"], "\"per-client\";q=2;w=60");
+    /// assert_eq!(response.headers()["ratelimit"], "\"per-client\";r=1");
+    /// ```
+    ///
+    /// [draft]: https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10
+    ///
+    /// # Panics
+    ///
+    /// If the name is not printable ASCII.
+    #[must_use]
+    #[track_caller]
+    pub fn headers(mut self, name: &str) -> Self {
+        self.headers = Some(LimitHeaders::new(name, self.requests, self.time));
+        self
+    }
+
+    /// What counts as the client of this request.
+    fn client(&self, request: &Request) -> Key {
+        let own = self.key.as_ref().and_then(|key| key(request));
+        let client = own.map_or_else(|| Key::of(request), Key::Own);
+        if let Key::Unknown(unknown) = client {
+            self.warn(unknown);
+        }
+        client
     }
 
     /// Warns the operator that clients without an address share a limit.
@@ -144,8 +195,9 @@ impl RateLimit {
         }
     }
 
-    /// Counts a request of the client. The error is the time until the next one is allowed.
-    fn check(&self, client: Key) -> Result<(), Duration> {
+    /// Counts a request of the client, and returns how many more are allowed now. The error is the time
+    /// until the next one is allowed.
+    fn check(&self, client: Key) -> Result<u32, Duration> {
         let now = self.clock.now();
         let second = Duration::from(now).as_secs();
         if self.pruned.load(Ordering::Relaxed) != second
@@ -154,113 +206,33 @@ impl RateLimit {
         {
             self.limiter.retain_recent();
         }
-        let checked = self.limiter.check_key(&client);
-        checked.map_err(|until| until.wait_time_from(now))
+        match self.limiter.check_key(&client) {
+            Ok(state) => Ok(state.remaining_burst_capacity()),
+            Err(until) => Err(until.wait_time_from(now)),
+        }
+    }
+
+    fn add_headers(&self, left: Left, response: Response) -> Response {
+        match &self.headers {
+            Some(headers) => headers.add(left, response),
+            None => response,
+        }
     }
 }
 
 impl Layer for RateLimit {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
-        let client = Key::of(request);
-        if let Key::Unknown(unknown) = client {
-            self.warn(unknown);
-        }
-        let Err(wait) = self.check(client) else {
-            return next.handle(request);
+        let wait = match self.check(self.client(request)) {
+            Ok(left) => return self.add_headers(Left::Requests(left), next.handle(request)),
+            Err(wait) => wait,
         };
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS);
         let mut response = problem.to_response(request.headers());
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = seconds.max(1);
         let headers = response.headers_mut();
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-        response
-    }
-}
-
-impl Key {
-    fn of(request: &Request) -> Self {
-        let Some(client_info) = ClientInfo::of(request) else {
-            return Self::Unknown(Unknown::NoClientInfo);
-        };
-        let Some(client) = client_info.client() else {
-            return Self::Unknown(Unknown::NotNamed);
-        };
-        match client.ip() {
-            Some(IpAddr::V4(ip)) => Self::V4(ip),
-            Some(IpAddr::V6(ip)) => {
-                let [network @ .., _, _, _, _, _, _, _, _] = ip.octets();
-                Self::V6(network)
-            }
-            None => Self::Unknown(Unknown::UnixSocket),
-        }
-    }
-}
-
-impl Unknown {
-    fn warning(self) -> &'static str {
-        match self {
-            Self::UnixSocket => {
-                "all clients of a Unix socket share one limit; if a proxy connects to it, add it with \
-                 Builder::trusted_proxy and configure it to send its clients' addresses"
-            }
-            Self::NotNamed => {
-                "a trusted proxy does not send its clients' addresses, so they share one limit; configure \
-                 it to send the header that Builder::forwarded_by names"
-            }
-            Self::NoClientInfo => {
-                "requests without a ClientInfo share one limit; a handler around this layer has \
-                 replaced their bodies: make that handler a layer"
-            }
-        }
-    }
-}
-
-impl Clients {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Nanos>> {
-        ignore_poison(self.0.lock())
-    }
-}
-
-impl StateStore for Clients {
-    type Key = Key;
-
-    fn measure_and_replace<T, F, E>(&self, client: &Key, measure: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        let mut clients = self.lock();
-        let client = match clients.len() {
-            MAX_CLIENTS.. if !clients.contains_key(client) => {
-                let hash = clients.hasher().hash_one(client);
-                Key::Group((hash % u64::from(GROUPS)) as u16)
-            }
-            _ => *client,
-        };
-        let (outcome, used) = measure(clients.get(&client).copied())?;
-        clients.insert(client, used);
-        Ok(outcome)
-    }
-}
-
-impl ShrinkableKeyedStateStore<Key> for Clients {
-    fn retain_recent(&self, drop_below: Nanos) {
-        self.lock().retain(|_, used| *used > drop_below);
-    }
-
-    fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-}
-
-impl Clock for LayerClock {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        self.0.elapsed().into()
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        self.add_headers(Left::Nothing(seconds), response)
     }
 }
 
@@ -272,9 +244,11 @@ impl fmt::Debug for RateLimit {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
+    use std::net::{IpAddr, Ipv6Addr};
 
+    use super::clients::{GROUPS, MAX_CLIENTS};
     use super::*;
+    use crate::message::ClientInfo;
 
     fn ipv6(network: u16, host: u16) -> Key {
         let ip = Ipv6Addr::new(0x2001, 0xdb8, 0, network, 0, 0, 0, host);
@@ -296,7 +270,7 @@ mod tests {
     fn clients_beyond_the_limit_share_groups() {
         let limit = RateLimit::new(1, Duration::from_secs(3600));
         for network in 0..=u16::MAX {
-            assert_eq!(limit.check(ipv6(network, 1)), Ok(()), "{network}");
+            assert_eq!(limit.check(ipv6(network, 1)), Ok(0), "{network}");
         }
         assert_eq!(limit.limiter.len(), MAX_CLIENTS);
         assert!(limit.check(ipv6(0, 1)).is_err());
@@ -322,9 +296,9 @@ mod tests {
         let unix = Key::of(&request);
         assert_eq!(unix, Key::Unknown(Unknown::UnixSocket));
         let limit = RateLimit::new(1, Duration::from_secs(3600));
-        assert_eq!(limit.check(unix), Ok(()));
+        assert_eq!(limit.check(unix), Ok(0));
         assert!(limit.check(unix).is_err());
-        assert_eq!(limit.check(no_client_info), Ok(()));
+        assert_eq!(limit.check(no_client_info), Ok(0));
         limit.warn(Unknown::UnixSocket);
         let is_next_suppressed = limit.warnings.allow(Instant::now()).is_none();
         assert!(is_next_suppressed, "the warning is counted");
@@ -335,7 +309,7 @@ mod tests {
         let limit = RateLimit::new(1, Duration::from_nanos(1));
         for number in 0..2 * PRUNE_ABOVE {
             let number = u32::try_from(number).expect("the number is small");
-            assert_eq!(limit.check(Key::V4(number.into())), Ok(()));
+            assert_eq!(limit.check(Key::V4(number.into())), Ok(0));
         }
         limit.limiter.retain_recent();
         assert!(limit.limiter.len() < 2, "{}", limit.limiter.len());
