@@ -121,11 +121,11 @@ pub use http;
 #[cfg(feature = "proxy")]
 pub use ipnet;
 pub use message::{
-    Body, BodyMode, BodySender, Cancelled, Chunk, ClientInfo, ClientSource, DrivenProtocol,
-    DrivenStream, DrivenWaker, ErrorPages, Handler, Headers, Html, IntoResponse, Later, NextStep,
-    Observer, Outcome, Overload, PeerAddr, Problem, ProblemFormat, RawRequest, Redirect,
-    RejectReason, Request, RequestError, RequestRecord, RequestTimes, Responder, Response,
-    SendError, Stream, TrySendError, Upgrade,
+    Attachment, Body, BodyMode, BodySender, Cancelled, Chunk, ClientInfo, ClientSource,
+    DrivenProtocol, DrivenStream, DrivenWaker, ErrorPages, Handler, Headers, Html, IntoResponse,
+    Later, NextStep, Observer, Outcome, Overload, PeerAddr, Problem, ProblemFormat, RawRequest,
+    Redirect, RejectReason, Request, RequestError, RequestRecord, RequestTimes, Responder,
+    Response, SendError, Stream, TrySendError, Upgrade,
 };
 #[cfg(feature = "_tls")]
 pub use message::{TlsInfo, TlsVersion};
@@ -139,13 +139,13 @@ pub use rustls;
 #[cfg(feature = "http2")]
 pub use server::Http2Counts;
 pub use server::{Builder, DrainReport, Handle, Heartbeat, QueueTimes, Server, Snapshot};
-#[cfg(feature = "json")]
-pub use web::Json;
 #[cfg(feature = "websocket")]
 pub use web::websocket;
 #[cfg(feature = "files")]
 pub use web::{EntityTags, ServeDir, Symlinks};
 pub use web::{ErrorPageDir, ErrorPageDirError, Layer, Layered, Next, layers, sse};
+#[cfg(feature = "json")]
+pub use web::{Json, JsonLines, JsonLinesSender};
 #[cfg(feature = "router")]
 pub use web::{Router, extract, router};
 

@@ -42,7 +42,7 @@ pub use self::record::{Observer, Outcome, RequestRecord};
 pub use self::reject_reason::{Overload, RejectReason};
 pub use self::request_error::RequestError;
 pub use self::request_times::RequestTimes;
-pub use self::response::{Headers, Html, IntoResponse, Redirect};
+pub use self::response::{Attachment, Headers, Html, IntoResponse, Redirect};
 #[cfg(feature = "_tls")]
 pub use self::tls_info::{TlsInfo, TlsVersion};
 pub use self::upgrade::{DrivenProtocol, DrivenStream, DrivenWaker, NextStep, Stream, Upgrade};

@@ -14,6 +14,8 @@ pub mod extract;
 pub(crate) mod files;
 #[cfg(feature = "json")]
 pub(crate) mod json;
+#[cfg(feature = "json")]
+pub(crate) mod json_lines;
 pub(crate) mod layer;
 pub mod layers;
 #[cfg(feature = "router")]
@@ -27,6 +29,8 @@ pub use self::error_page_dir::{ErrorPageDir, ErrorPageDirError};
 pub use self::files::{EntityTags, ServeDir, Symlinks};
 #[cfg(feature = "json")]
 pub use self::json::Json;
+#[cfg(feature = "json")]
+pub use self::json_lines::{JsonLines, JsonLinesSender};
 pub use self::layer::{Layer, Layered, Next};
 #[cfg(feature = "router")]
 pub use self::router::Router;

@@ -2,6 +2,7 @@
 
 pub(crate) mod headers;
 
+mod attachment;
 mod redirect;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response as HttpResponse, StatusCode};
 use log::error;
 
+pub use self::attachment::Attachment;
 pub use self::headers::Headers;
 pub use self::redirect::Redirect;
 #[cfg(any(feature = "json", feature = "router"))]
