@@ -11,7 +11,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use log::error;
 
 use super::Service;
-use crate::message::later::{LATE, Resolution};
+use crate::message::later::{LATE, Resolution, Respond};
 use crate::message::problem;
 use crate::message::request_error::RequestError;
 use crate::message::request_id;
@@ -218,6 +218,7 @@ impl Transaction {
                 let response = self.run_layers(later, *response, received, service);
                 self.reveal_body_failure(response, received, service)
             }
+            Resolution::Call(respond) => self.handle_later(later, respond, received, service),
             Resolution::Late(Some(response)) => {
                 self.run_layers(later, *response, received, service)
             }
@@ -236,6 +237,27 @@ impl Transaction {
                 self.respond(&problem, received, service)
             }
         }
+    }
+
+    /// Lets a function of the handler make the response, and layers change it. A panic becomes a 500.
+    fn handle_later(
+        &mut self,
+        later: Later,
+        respond: Respond,
+        received: &impl ReceivedRequest,
+        service: &Service,
+    ) -> Response {
+        let began = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(|| later.complete(respond.call())));
+        if let Some(time) = &mut self.handler_time {
+            *time += began.elapsed();
+        }
+        result.unwrap_or_else(|_| {
+            error!("the handler panicked on {}", self.name(received));
+            self.outcome = Outcome::Panicked;
+            let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR);
+            self.respond(&problem, received, service)
+        })
     }
 
     /// Lets layers change a response that has arrived. A panic becomes a 500.

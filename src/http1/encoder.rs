@@ -39,6 +39,17 @@ pub enum Content {
     Switched,
 }
 
+/// Appends `103 Early Hints` with these headers (RFC 8297), but for those that the server sets itself.
+pub fn early_hints(headers: &HeaderMap, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 103 Early Hints\r\n");
+    for (name, value) in headers {
+        if !is_set_by_the_server(name) {
+            field(name.as_str().as_bytes(), value.as_bytes(), out);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Appends the head of `response` to `out`. The server sets the framing headers, `Connection` and
 /// `Upgrade` itself and ignores those of the response, so a handler can't announce another length
 /// than it sends. Only a 426 names a protocol in `Upgrade`.
@@ -218,6 +229,24 @@ mod tests {
             "HTTP/1.1 200 OK\ncontent-length: 5\nDATE\nconnection: close\n\n",
             Content::Follows,
         );
+    }
+
+    #[test]
+    fn early_hints_have_no_framing() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("link", "</a.css>; rel=preload"),
+            ("link", "</b.js>; rel=preload"),
+            ("content-length", "7"),
+            ("connection", "close"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let mut out = Vec::new();
+        early_hints(&headers, &mut out);
+        let expected = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\
+                        link: </b.js>; rel=preload\r\n\r\n";
+        assert_eq!(String::from_utf8_lossy(&out), expected);
     }
 
     #[test]

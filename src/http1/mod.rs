@@ -18,7 +18,9 @@ mod input;
 pub use self::body_decoder::BodyDecoder;
 pub(crate) use self::decoder::KeptHead;
 pub use self::decoder::{Decoder, Event, Progress, RequestBuffer};
-pub use self::encoder::{CONTINUE, Content, Ending, chunk_line, encode, is_open_ended, last_chunk};
+pub use self::encoder::{
+    CONTINUE, Content, Ending, chunk_line, early_hints, encode, is_open_ended, last_chunk,
+};
 pub use self::framing::Framing;
 pub use self::head::{Head, Persistence, ResponseContext};
 pub use self::input::Input;

@@ -36,7 +36,7 @@ pub use self::frame::{
 };
 pub use self::head::{
     Content, Head, KeptRequest, RequestBuffer, decode_head, decode_trailers, encode_head,
-    encode_trailers, skip_head,
+    encode_interim, encode_trailers, skip_head,
 };
 pub use self::header_block::{HeaderBlock, HeaderBlocks, MAX_CONTINUATIONS};
 pub use self::mux::{Event, Mux, MuxConfig, ResetBy, StreamMemory};

@@ -23,6 +23,8 @@ use crate::message::{Body, RawRequest, Response};
 pub struct TestResponse {
     pub(crate) response: HttpResponse<Bytes>,
     pub(crate) trailers: HeaderMap,
+    pub(crate) target: String,
+    pub(crate) early_hints: Vec<HeaderMap>,
 }
 
 /// Encodes the response to the request in `buffer`, and decodes it as the client does.
@@ -51,6 +53,20 @@ impl TestResponse {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.response.status()
+    }
+
+    /// Returns the target of the request, or of the last request if
+    /// [redirects](super::RequestBuilder::follow_redirects) were followed.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Returns the headers of each [`103 Early Hints`](crate::Later::early_hints) that a client of HTTP/2
+    /// gets before this response.
+    #[must_use]
+    pub fn early_hints(&self) -> &[HeaderMap] {
+        &self.early_hints
     }
 
     /// Returns the headers.

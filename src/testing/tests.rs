@@ -1,11 +1,19 @@
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
+use std::net::SocketAddr;
+use std::panic::catch_unwind;
 
 use http::StatusCode;
-use http::header::{CONNECTION, DATE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, DATE, HOST, LOCATION, SET_COOKIE,
+    TRANSFER_ENCODING,
+};
 
+use super::exchange::LIMITS;
 use super::*;
-use crate::message::{Body, BodyMode, IntoResponse, RawRequest};
+use crate::message::{
+    Body, BodyMode, ClientInfo, IntoResponse, PeerAddr, RawRequest, Redirect, Request, Response,
+};
 
 fn describe(request: &Request) -> String {
     let client_info = ClientInfo::of(request).expect("a request has client information");
@@ -181,4 +189,124 @@ fn reader_is_read_up_to_its_announced_length() {
         .read_to_end(&mut Vec::new())
         .expect_err("the body ends early");
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+}
+
+/// Redirects as the path says, and otherwise describes the request.
+fn redirecting(request: &Request) -> Response {
+    let location = |status: u16, target: &'static str| {
+        let status = StatusCode::from_u16(status).expect("the status is valid");
+        (status, [(LOCATION, target)], "redirected").into_response()
+    };
+    match request.uri().path() {
+        "/301" => location(301, "/end"),
+        "/302" => location(302, "end?x"),
+        "/303" => location(303, "http://localhost/end"),
+        "/307" => location(307, "/end"),
+        "/308" => location(308, "//localhost/308/"),
+        "/308/" => location(308, "../end"),
+        "/away" => location(302, "http://elsewhere.example/"),
+        "/nowhere" => StatusCode::SEE_OTHER.into_response(),
+        "/loop" => Redirect::to("/loop").into_response(),
+        path => {
+            let content_type = request.headers().contains_key(CONTENT_TYPE);
+            let body = String::from_utf8_lossy(request.body().as_bytes());
+            format!("{} {path} {content_type} {body}", request.method()).into_response()
+        }
+    }
+}
+
+#[test]
+fn redirects_are_followed_on_demand() {
+    let client = Client::new(|request: Request| redirecting(&request));
+    let check = |method: Method, target: &str, expected: &str| {
+        let request = client.request(method, target).form([("a", "b")]);
+        let response = request.follow_redirects().send();
+        assert_eq!(response.text(), expected, "{target}");
+    };
+    check(Method::POST, "/301", "GET /end false ");
+    check(Method::POST, "/302", "GET /end false ");
+    check(Method::PUT, "/302", "PUT /end true a=b");
+    check(Method::PUT, "/303", "GET /end false ");
+    check(Method::POST, "/307", "POST /end true a=b");
+    check(Method::DELETE, "/308", "DELETE /end true a=b");
+    let response = client.post("/303").send();
+    assert_eq!(
+        (response.status().as_u16(), response.target()),
+        (303, "/303")
+    );
+    for (target, status) in [("/away", 302), ("/nowhere", 303), ("/end", 200)] {
+        let response = client.get(target).follow_redirects().send();
+        assert_eq!(
+            (response.status().as_u16(), response.target()),
+            (status, target)
+        );
+    }
+}
+
+#[test]
+fn endless_redirects_panic() {
+    let follow = || {
+        let client = Client::new(|request: Request| redirecting(&request));
+        client.get("/loop").follow_redirects().send()
+    };
+    let panic = catch_unwind(follow).expect_err("there is no end");
+    let message = panic.downcast_ref::<String>().map(String::as_str);
+    assert_eq!(message, Some("there were more than 20 redirects"));
+}
+
+#[test]
+fn cookies_are_kept_if_the_client_is_told_to() {
+    let handler = |request: Request| {
+        let cookies = format!("{:?}", request.headers().get(COOKIE));
+        match request.uri().path() {
+            "/set" => ([(SET_COOKIE, "a=1; Path=/")], cookies).into_response(),
+            "/remove" => ([(SET_COOKIE, "a=; Path=/; Max-Age=0")], cookies).into_response(),
+            _ => cookies.into_response(),
+        }
+    };
+    let client = Client::new(handler);
+    let cookies = |client: &Client, target| client.get(target).send().text().to_owned();
+    assert_eq!(cookies(&client, "/set"), "None");
+    assert_eq!(cookies(&client, "/"), "None");
+    assert_eq!(client.cookie("a"), None);
+    let client = client.keep_cookies();
+    assert_eq!(cookies(&client, "/set"), "None");
+    assert_eq!(cookies(&client, "/"), "Some(\"a=1\")");
+    assert_eq!(client.cookie("a").as_deref(), Some("1"));
+    let response = client.get("/").cookie("b", "2").cookie("a", "3").send();
+    assert_eq!(response.text(), "Some(\"b=2; a=3\")");
+    assert_eq!(cookies(&client, "/remove"), "Some(\"a=1\")");
+    assert_eq!(cookies(&client, "/"), "None");
+    assert_eq!(cookies(&client, "/set"), "None");
+    client.clear_cookies();
+    assert_eq!(cookies(&client, "/"), "None");
+}
+
+#[test]
+fn default_headers_can_be_replaced() {
+    let client = Client::new(|request: Request| describe(&request))
+        .default_header("x-a", "1")
+        .default_header(HOST, "it.example");
+    let response = client.get("/").header("x-a", "2").send();
+    let line = "127.0.0.1:49152 GET / HTTP/1.1";
+    assert_eq!(response.text(), format!("{line} x-a=2 host=it.example "));
+    let response = client.get("/").send();
+    assert_eq!(response.text(), format!("{line} x-a=1 host=it.example "));
+}
+
+#[test]
+fn forms_have_their_content_type() {
+    let client = Client::new(|request: Request| {
+        let content_type = request.headers()[CONTENT_TYPE].to_str().map(str::to_owned);
+        let body = String::from_utf8_lossy(request.body().as_bytes()).into_owned();
+        format!("{} {body}", content_type.expect("it is text"))
+    });
+    let response = client.post("/").form([("a", "é b"), ("a", "")]).send();
+    let expected = "application/x-www-form-urlencoded a=%C3%A9+b&a=";
+    assert_eq!(response.text(), expected);
+    let form = FormData::new().text("a", "b");
+    let response = client.post("/").multipart(&form).send();
+    let (content_type, body) = form.encode();
+    let expected = format!("{content_type} {}", String::from_utf8_lossy(&body));
+    assert_eq!(response.text(), expected);
 }

@@ -5,6 +5,7 @@
 //! names the seed; `H2_SEEDS=17..18` runs it alone, and `H2_SEEDS=0..100000` many.
 
 mod client;
+mod hints;
 mod plan;
 #[path = "../support/random.rs"]
 mod random;

@@ -20,6 +20,8 @@ mod client_info;
 mod drain;
 /// Upgraded connections that the pool drives.
 mod driven;
+/// Interim responses with hints, before the response is made.
+mod early_hints;
 /// Entity tags of files.
 mod entity_tags;
 /// Custom bodies of error responses.
@@ -80,20 +82,20 @@ mod random_shutdown;
 mod ranges;
 /// Bugs that were fixed.
 mod regressions;
-/// The served folder is replaced by another one.
-mod replaced_folder;
 /// Requests without a valid value for an argument.
 mod rejections;
+/// The served folder is replaced by another one.
+mod replaced_folder;
 /// Handlers for paths and methods.
 mod routes;
 /// Content that is sent at set times.
 mod schedules;
 /// Files as response bodies: whole, to slow readers, and truncated while they are sent.
 mod sending_files;
-/// Server-sent events, and how they end.
-mod sse;
 /// Signals that shut servers down.
 mod signals;
+/// Server-sent events, and how they end.
+mod sse;
 /// Request bodies that handlers read while they arrive.
 mod streamed_bodies;
 /// Response bodies that are read while they are sent, and readers that fail.

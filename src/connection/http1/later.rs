@@ -1,6 +1,7 @@
 //! A request whose response comes later. The connection waits for its waker and reads nothing meanwhile,
 //! because responses have an order.
 
+use std::borrow::Cow;
 use std::io;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use super::Http1;
 use crate::connection::connection_io::{ConnectionIo, Readiness};
 use crate::connection::transaction::{Transaction, drop_quietly};
 use crate::connection::{CloseReason, DriveResult, Service, WorkerBuffers};
-use crate::http1::KeptHead;
+use crate::http1::{KeptHead, early_hints};
 use crate::message::body::{Client, Presence};
 use crate::message::waker::Alarm;
 use crate::message::{Later, Response};
@@ -66,7 +67,7 @@ impl Http1 {
     #[inline(never)]
     pub(super) fn wait_for_response(
         &mut self,
-        later: Later,
+        mut later: Later,
         mut transaction: Transaction,
         body: RequestBody,
         io: &mut ConnectionIo,
@@ -74,15 +75,20 @@ impl Http1 {
         service: &Service,
     ) -> io::Result<()> {
         let now = buffers.catch_up();
-        let Some(waker) = buffers.waker() else {
-            let received = buffers.received(service);
-            let response = transaction.refuse_to_wait(later, &received, service);
-            return self.finish_body(io, &transaction, response, body, buffers, service);
-        };
-        later.attach(waker.clone());
-        let alarm = later.alarm().filter(|at| *at > now);
+        send_hints(&mut later, buffers);
+        let mut timer = None;
+        if later.waits() {
+            let Some(waker) = buffers.waker() else {
+                let received = buffers.received(service);
+                let response = transaction.refuse_to_wait(later, &received, service);
+                return self.finish_body(io, &transaction, response, body, buffers, service);
+            };
+            later.attach(waker.clone());
+            let alarm = later.alarm().filter(|at| *at > now);
+            timer = alarm.and_then(|at| waker.alarm(at, waker.clone()));
+        }
         self.waiting = Some(Box::new(WaitingRequest {
-            _alarm: alarm.and_then(|at| waker.alarm(at, waker.clone())),
+            _alarm: timer,
             transaction,
             later,
             head: buffers.request.keep_head(),
@@ -189,6 +195,15 @@ impl Http1 {
         if reason != CloseReason::Forced {
             transaction.observe_cancelled(&head.raw_request(), buffers.worker, service);
         }
+    }
+}
+
+/// Appends early hints to the write queue, which is sent before the response is made.
+fn send_hints(later: &mut Later, buffers: &mut WorkerBuffers) {
+    let request = &buffers.request;
+    let hints = later.take_hints(request.context.version, || Cow::Owned(request.headers()));
+    if let Some(hints) = hints {
+        early_hints(&hints, buffers.write_queue.bytes());
     }
 }
 

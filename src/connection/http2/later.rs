@@ -1,11 +1,14 @@
 //! Responses that come later. Such a stream keeps what its response needs, and no place of a handler.
 //! When the response has arrived, it is completed as a [`Call`]: layers may change it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
+
+use http::{HeaderMap, StatusCode, Version};
 
 use super::Http2;
 use super::calls::{StreamReply, complete};
@@ -71,6 +74,11 @@ impl WaitingRequest {
         size_of::<Self>() + self.request.held()
     }
 
+    fn take_hints(&mut self) -> Option<Box<HeaderMap>> {
+        let no_headers = || Cow::Owned(HeaderMap::new());
+        self.later.take_hints(Version::HTTP_2, no_headers)
+    }
+
     /// When the wait ends at the latest.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
@@ -121,7 +129,13 @@ impl Http2 {
         if mux.get(stream).is_some_and(|entry| entry.arrived.is_none()) {
             mux.discard(stream);
         }
+        if let Some(hints) = waiting.take_hints() {
+            let out = buffers.write_queue.bytes();
+            mux.send_interim(stream, early_hints(), &hints, out);
+            self.turn.has_interim = true;
+        }
         match self.woken.waker(stream, buffers) {
+            _ if !waiting.later.waits() => {}
             Some(waker) => {
                 waiting.later.attach(waker.clone());
                 let at = waiting.later.alarm();
@@ -269,6 +283,10 @@ impl CompleteCall {
             service,
         )
     }
+}
+
+fn early_hints() -> StatusCode {
+    StatusCode::from_u16(103).expect("the number is a status")
 }
 
 impl fmt::Debug for WaitingRequest {

@@ -125,6 +125,8 @@ struct Turn {
     blocked: Option<Pending>,
     /// Output has waited for a receive since the last send.
     has_waited: bool,
+    /// The output has an interim response, which must leave before its handler continues.
+    has_interim: bool,
 }
 
 /// The result of a step of a drive.
@@ -288,7 +290,7 @@ impl Http2 {
             if self.is_breaking_off() {
                 return Ok(Flow::Continue);
             }
-            if io.state != State::Http || self.is_full(buffers) {
+            if io.state != State::Http || self.is_full(buffers) || self.turn.has_interim {
                 if self.turn.steps <= 0 {
                     return self.end_turn(io, buffers, service);
                 }
@@ -330,6 +332,7 @@ impl Http2 {
         }
         let queued = buffers.write_queue.held();
         self.turn.has_waited = false;
+        self.turn.has_interim = false;
         match io.send(buffers, service)? {
             None if io.state != State::Http => self.close(io, buffers, service),
             None => {
@@ -417,6 +420,7 @@ impl Turn {
             admission,
             blocked: None,
             has_waited: false,
+            has_interim: false,
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::message::head::expectation::Expectation;
 use crate::message::request_error::RequestError;
 
 pub use self::request_buffer::{KeptRequest, RequestBuffer};
-pub use self::response::{Content, encode_head, encode_trailers};
+pub use self::response::{Content, encode_head, encode_interim, encode_trailers};
 pub use self::trailers::decode_trailers;
 
 /// The parts of a head that the protocol needs; the rest is in the request.

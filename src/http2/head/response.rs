@@ -60,6 +60,25 @@ pub fn encode_head(
     }
 }
 
+/// Appends the header block of an interim response (RFC 9113 section 8.1), without the headers that
+/// the server sets itself.
+pub fn encode_interim(
+    status: StatusCode,
+    headers: &HeaderMap,
+    encoder: &mut Encoder,
+    block: &mut Vec<u8>,
+) {
+    encoder.begin(block);
+    encoder.status(status, block);
+    for (name, value) in headers {
+        let text = name.as_str().as_bytes();
+        let known = StaticName::find(text);
+        if !is_dropped(known, text) {
+            field(known, text, value, encoder, block);
+        }
+    }
+}
+
 /// Appends the header block of trailers. Those that RFC 9110 section 6.5.1 does not allow are left
 /// out. Whether there are any is the result.
 pub fn encode_trailers(trailers: &HeaderMap, encoder: &mut Encoder, block: &mut Vec<u8>) -> bool {

@@ -6,8 +6,8 @@ use super::Mux;
 use super::streams::{ResponseState, Stream};
 use crate::http2::frame::HeadersFrame;
 use crate::http2::{
-    Content, Date, ErrorCode, MIN_MAX_FRAME_SIZE, StreamId, encode_head, encode_trailers,
-    write_data_head,
+    Content, Date, ErrorCode, MIN_MAX_FRAME_SIZE, StreamId, encode_head, encode_interim,
+    encode_trailers, write_data_head,
 };
 use crate::message::Response;
 
@@ -30,6 +30,17 @@ pub(super) struct OpenData {
 impl<T: Default> Mux<T> {
     /// Sends the interim response 100, unless the response has begun.
     pub fn send_continue(&mut self, stream: StreamId, out: &mut Vec<u8>) {
+        self.send_interim(stream, StatusCode::CONTINUE, &HeaderMap::new(), out);
+    }
+
+    /// Sends an interim response, unless the response has begun.
+    pub fn send_interim(
+        &mut self,
+        stream: StreamId,
+        status: StatusCode,
+        headers: &HeaderMap,
+        out: &mut Vec<u8>,
+    ) {
         let Some(open) = self.streams.get(stream) else {
             return;
         };
@@ -37,8 +48,7 @@ impl<T: Default> Mux<T> {
             return;
         }
         let frame = HeadersFrame::begin(out);
-        self.encoder.begin(out);
-        self.encoder.status(StatusCode::CONTINUE, out);
+        encode_interim(status, headers, &mut self.encoder, out);
         frame.end(stream, false, self.peer.max_frame_size, out);
     }
 

@@ -1,5 +1,6 @@
 //! Responses that come later than their handlers return.
 
+mod hints;
 mod merge;
 mod responder;
 #[cfg(test)]
@@ -10,6 +11,9 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
+
+pub(crate) use self::hints::Respond;
 use self::merge::Overlay;
 pub use self::responder::{Cancelled, Responder};
 use self::responder::{Received, Receiver, channel};
@@ -65,7 +69,8 @@ pub(crate) const LATE: &str = "the response did not come in time";
 /// assert_eq!(client.join().unwrap(), "hello");
 /// ```
 ///
-/// [`Later::after`] is a response that is sent after a delay.
+/// [`Later::after`] is a response that is sent after a delay, and [`Later::early_hints`] one that
+/// follows `103 Early Hints`.
 ///
 /// # While it waits
 ///
@@ -89,6 +94,8 @@ pub struct Later {
     source: Source,
     limit: Option<Limit>,
     steps: Vec<Step>,
+    /// Sent before the response.
+    hints: Option<Box<HeaderMap>>,
 }
 
 /// Where the response comes from.
@@ -98,6 +105,8 @@ enum Source {
         at: Instant,
         response: Box<Response>,
     },
+    /// A worker makes it now. Nothing once it was polled.
+    Call(Option<Respond>),
 }
 
 /// The latest moment at which a response may come, and what is sent instead of it; nothing stands for
@@ -115,6 +124,8 @@ type Step = Box<dyn FnOnce(Response) -> Response + Send>;
 pub(crate) enum Resolution {
     /// The response has arrived.
     Response(Box<Response>),
+    /// A function makes the response now.
+    Call(Respond),
     /// The deadline has passed. The program may have a response of its own for that.
     Late(Option<Box<Response>>),
     /// The responder was dropped without a response.
@@ -131,6 +142,7 @@ impl Later {
             source: Source::Responder(receiver),
             limit: None,
             steps: Vec::new(),
+            hints: None,
         };
         (responder, later.deadline(RESPONSE_DEADLINE))
     }
@@ -166,6 +178,7 @@ impl Later {
             },
             limit: None,
             steps: Vec::new(),
+            hints: None,
         }
     }
 
@@ -297,11 +310,16 @@ impl Later {
         }
     }
 
+    /// Whether it must be woken, because its response has not come.
+    pub(crate) fn waits(&self) -> bool {
+        !matches!(self.source, Source::Call(_))
+    }
+
     /// When the response is sent by a timer.
     pub(crate) fn alarm(&self) -> Option<Instant> {
         match &self.source {
             Source::Timer { at, .. } => Some(*at),
-            Source::Responder(_) => None,
+            Source::Responder(_) | Source::Call(_) => None,
         }
     }
 
@@ -323,6 +341,7 @@ impl Later {
                 return Some(Resolution::Response(mem::take(response)));
             }
             Source::Timer { .. } => {}
+            Source::Call(respond) => return respond.take().map(Resolution::Call),
         }
         let limit = self.limit.take_if(|limit| limit.at <= now)?;
         Some(Resolution::Late(limit.response))

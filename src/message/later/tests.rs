@@ -1,9 +1,10 @@
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use http::HeaderValue;
 use http::header::{CONTENT_TYPE, SERVER, SET_COOKIE, VARY};
+use http::{HeaderValue, Version};
 
 use super::*;
 use crate::message::waker::Wake;
@@ -41,6 +42,7 @@ fn arrived(later: Later) -> Response {
             Some(Resolution::Response(response) | Resolution::Late(Some(response))) => {
                 later.complete(*response)
             }
+            Some(Resolution::Call(respond)) => later.complete(respond.call()),
             other => panic!("there is no response: {other:?}"),
         };
     }
@@ -305,4 +307,54 @@ fn earlier_limit_replaces_a_deadline() {
     assert_eq!(text(&arrived(later)), "limit");
     let mut ordinary = "now".into_response();
     Later::limit(&mut ordinary, now, || unreachable!("it does not wait"));
+}
+
+fn hinted(headers: impl crate::message::Headers) -> Later {
+    Later::early_hints(headers, || "page")
+}
+
+#[test]
+fn early_hints_are_for_clients_that_take_them() {
+    #[track_caller]
+    fn check(version: Version, mode: Option<&'static str>, takes: bool) {
+        let mut request = HeaderMap::new();
+        if let Some(mode) = mode {
+            request.insert("sec-fetch-mode", HeaderValue::from_static(mode));
+        }
+        let mut later = hinted([("link", "</a.css>")]);
+        let hints = later.take_hints(version, || Cow::Borrowed(&request));
+        assert_eq!(hints.is_some(), takes, "{version:?} {mode:?}");
+        assert!(
+            later
+                .take_hints(Version::HTTP_2, || Cow::Borrowed(&request))
+                .is_none()
+        );
+    }
+    check(Version::HTTP_2, None, true);
+    check(Version::HTTP_11, Some("navigate"), true);
+    check(Version::HTTP_11, Some("cors"), false);
+    check(Version::HTTP_11, None, false);
+    check(Version::HTTP_10, Some("navigate"), false);
+}
+
+#[test]
+fn response_behind_early_hints_needs_no_waker() {
+    let later = hinted([("link", "</a.css>")]);
+    assert!(!later.waits());
+    assert_eq!(text(&arrived(later)), "page");
+    let response = Later::map(hinted([("link", "</a.css>")]).into_response(), |response| {
+        let layered = format!("layered {}", text(&response));
+        layered.into_response()
+    });
+    let later = Later::take(&mut { response }).expect("it has not come");
+    assert_eq!(text(&arrived(later)), "layered page");
+}
+
+#[test]
+fn early_hints_with_an_invalid_header_become_a_500() {
+    let mut later = hinted([("link", "a\r\nb: c")]);
+    let none = later.take_hints(Version::HTTP_2, || Cow::Owned(HeaderMap::new()));
+    assert_eq!(none, None);
+    let response = arrived(later);
+    assert_eq!(response.status(), 500);
 }
