@@ -179,8 +179,18 @@ impl ConnectionIo {
 
     /// Returns `result` if the budget has room for the unsent output, and closes otherwise.
     pub(super) fn keep(&mut self, buffers: &WorkerBuffers, result: DriveResult) -> DriveResult {
-        let held = buffers.input.unread().len() + buffers.write_queue.held() + self.socket.held();
-        if self.share.grow(held) {
+        self.keep_with(0, buffers, result)
+    }
+
+    /// Like [`keep`](Self::keep), with room for `held` bytes that the protocol keeps.
+    pub(super) fn keep_with(
+        &mut self,
+        held: usize,
+        buffers: &WorkerBuffers,
+        result: DriveResult,
+    ) -> DriveResult {
+        let unsent = buffers.write_queue.held() + self.socket.held();
+        if self.share.grow(held + buffers.input.unread().len() + unsent) {
             result
         } else {
             DriveResult::Close(CloseReason::BufferLimit)

@@ -203,8 +203,7 @@ impl Protocol {
             Self::Http1(http1) => http1.held(),
             #[cfg(feature = "http2")]
             Self::Http2(http2) => http2.held(),
-            // Its memory is the program's.
-            Self::Driven(_) => 0,
+            Self::Driven(driven) => driven.held(),
             #[cfg(test)]
             Self::Scripted(_) => 0,
         }

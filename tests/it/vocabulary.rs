@@ -81,13 +81,17 @@ fn trailers_follow_the_content(transport: Transport) {
 
 fn websocket_gives_back_messages(transport: Transport) {
     let server = spawn(transport);
-    let mut client = server.connect();
-    client.send(
-        "GET /websocket/echo?max_message_size=1000 HTTP/1.1\r\nHost: it\r\nConnection: Upgrade\r\n\
-         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-    );
-    client.expect_status(101);
+    let open = |query: &str| {
+        let mut client = server.connect();
+        client.send(format!(
+            "GET /websocket/echo{query} HTTP/1.1\r\nHost: it\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        ));
+        client.expect_status(101);
+        client
+    };
+    let mut client = open("?max_message_size=1000");
     for (kind, content) in [(TEXT, &b"hello"[..]), (BINARY, b"\xff\x00"), (TEXT, b"")] {
         client.send(frame(FINAL | kind, content));
         let expected = [&[FINAL | kind, content.len() as u8], content].concat();
@@ -95,6 +99,11 @@ fn websocket_gives_back_messages(transport: Transport) {
     }
     client.send(frame(FINAL | BINARY, [0; 1001]));
     // Too large: close code 1009.
+    assert_eq!(client.expect_bytes(4)[2..], 1009_u16.to_be_bytes());
+    // By default, a message has at most 1 MiB. Its length is enough.
+    let mut client = open("");
+    let length = (1_u64 << 20) + 1;
+    client.send([&[FINAL | BINARY, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat());
     assert_eq!(client.expect_bytes(4)[2..], 1009_u16.to_be_bytes());
 }
 

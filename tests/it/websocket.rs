@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use httpool::websocket::{
     Close, Message, Options, TrySendError, WebSocket, WebSocketHandler, WebSocketSender,
 };
-use httpool::{Handler, IntoResponse, Request, Response};
+use httpool::{Builder, Handler, IntoResponse, Request, Response};
 
 use crate::support::{
     Client, End, HUGE, NEVER, SOON, TIMEOUT, TestServer, Transport, eventually,
@@ -20,6 +20,7 @@ over_every_transport! {
     violations_have_their_codes,
     close_is_answered_with_its_code,
     large_messages_are_refused,
+    incomplete_messages_stay_within_the_budget,
     server_closes_with_a_code,
     threads_send_to_slow_and_fast_clients,
     flood_of_pings_is_bounded,
@@ -325,6 +326,44 @@ fn large_messages_are_refused(transport: Transport) {
     .concat();
     socket.0.send(length);
     socket.expect_end(Close::TOO_LARGE);
+}
+
+fn incomplete_messages_stay_within_the_budget(transport: Transport) {
+    const PART: usize = 256 * 1024;
+    const BUDGET: usize = 5 * PART;
+    let configure = |builder: Builder| builder.workers(1).max_buffered_memory(BUDGET);
+    let server = transport.spawn(configure, handler(echo));
+    let buffered = || server.handle().snapshot().buffered;
+    let mut small = Socket::open(&server);
+    let mut sockets = Vec::new();
+    for _ in 0..4 {
+        let mut socket = Socket::open(&server);
+        socket.send(BINARY, vec![b'x'; PART]);
+        socket.send(FINAL | PING, "").expect(PONG, "");
+        sockets.push(socket);
+    }
+    let held = buffered();
+    assert!((4 * PART - 4 * 4096..=BUDGET).contains(&held), "{held}");
+    // There is no room for another, but small messages arrive.
+    let mut beyond = Socket::open(&server);
+    let sending = beyond
+        .0
+        .send_in_background(frame(BINARY, vec![b'x'; 2 * PART]));
+    eventually("a connection is closed for its memory", || {
+        assert!(buffered() <= BUDGET);
+        let mut closed = server.handle().close_counts();
+        closed.any(|(reason, count)| reason.as_str() == "buffer_limit" && count == 1)
+    });
+    // The server has closed the connection in the middle of it.
+    let _ = sending.join().expect("the thread does not panic");
+    small.say("small").expect(TEXT, "small");
+    let mut last = sockets.pop().expect("there are four");
+    last.send(FINAL, "x");
+    let whole = [&vec![b'x'; PART][..], b"x"].concat();
+    last.expect(BINARY, whole);
+    drop((small, sockets, beyond, last));
+    server.expect_open(0);
+    assert_eq!(buffered(), 0);
 }
 
 /// A server that passes the sender of each WebSocket to the test.

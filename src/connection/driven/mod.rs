@@ -27,6 +27,8 @@ pub(super) struct Driven {
     protocol: Option<Box<dyn DrivenProtocol>>,
     /// Since when the client has taken nothing although there is something to send.
     stalled: Option<Instant>,
+    /// The memory that the protocol keeps since its last call.
+    held: usize,
 }
 
 impl Driven {
@@ -51,6 +53,7 @@ impl Driven {
         Self {
             protocol: made.ok(),
             stalled: None,
+            held: 0,
         }
     }
 
@@ -79,21 +82,27 @@ impl Driven {
         let phase = service.phase.get();
         let mut driven = DrivenIo::new(io, buffers, phase, self.stalled);
         let next = catch_unwind(AssertUnwindSafe(|| {
-            protocol.ready(&mut DrivenStream::new(&mut driven))
+            let next = protocol.ready(&mut DrivenStream::new(&mut driven));
+            (next, protocol.held())
         }));
         let (is_limited, was_tried) = (driven.is_limited, driven.was_tried);
         self.stalled = driven.stalled;
+        let (next, held) = match next {
+            Ok((next, held)) => (Some(next), held),
+            Err(_) => (None, 0),
+        };
+        self.held = held;
         let (until, has_more) = match next {
-            Ok(NextStep::Wait) => (None, false),
-            Ok(NextStep::WaitUntil(until)) => (Some(until), false),
-            Ok(NextStep::Yield) => (None, true),
-            Ok(NextStep::Close) => {
+            Some(NextStep::Wait) => (None, false),
+            Some(NextStep::WaitUntil(until)) => (Some(until), false),
+            Some(NextStep::Yield) => (None, true),
+            Some(NextStep::Close) => {
                 self.end(io);
                 io.state = State::Closing(CloseMode::Linger);
                 io.deadlines.end();
                 return Ok(close(io, buffers, service));
             }
-            Err(_) => {
+            None => {
                 error!("{io}: an upgraded protocol panicked");
                 self.end(io);
                 return Ok(DriveResult::Close(CloseReason::Upgraded));
@@ -108,10 +117,10 @@ impl Driven {
         // A drain that has begun within the call has found no parked connection to wake.
         let has_news = phase == Phase::Running && service.phase.get() > Phase::Running;
         if has_more || is_limited || has_news {
-            return Ok(io.keep(buffers, DriveResult::Requeue));
+            return Ok(io.keep_with(self.held, buffers, DriveResult::Requeue));
         }
         let result = DriveResult::Park(self.wait(until, now, io, service));
-        Ok(io.keep(buffers, result))
+        Ok(io.keep_with(self.held, buffers, result))
     }
 
     /// Finds out whether the client still has to take something before more can be written.
@@ -157,10 +166,16 @@ impl Driven {
 
     /// Drops the protocol.
     fn end(&mut self, io: &ConnectionIo) {
+        self.held = 0;
         let protocol = self.protocol.take();
         if catch_unwind(AssertUnwindSafe(|| drop(protocol))).is_err() {
             error!("{io}: dropping an upgraded protocol panicked");
         }
+    }
+
+    /// The memory that the protocol keeps.
+    pub(super) fn held(&self) -> usize {
+        self.held
     }
 
     /// Upgraded connections that have not ended: one.

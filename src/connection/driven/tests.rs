@@ -35,6 +35,19 @@ impl Drop for Scripted {
     }
 }
 
+/// A protocol that keeps as much memory as a test says.
+struct Holding(Arc<AtomicUsize>);
+
+impl DrivenProtocol for Holding {
+    fn ready(&mut self, _: &mut DrivenStream<'_>) -> NextStep {
+        NextStep::Wait
+    }
+
+    fn held(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Counts its wakes.
 struct CountingWaker(Arc<AtomicUsize>);
 
@@ -329,4 +342,34 @@ fn unread_input_counts_against_the_budget() {
     fixture.rig.connection.io.share = crate::connection::budget::Share::new(&budget);
     fixture.rig.send(b"unread");
     assert_closed(fixture.drive(), CloseReason::BufferLimit);
+}
+
+#[test]
+fn memory_of_the_protocol_counts() {
+    let held = Arc::<AtomicUsize>::default();
+    let kept = Arc::clone(&held);
+    let start = Instant::now();
+    let mut rig = Rig::new(start, move |_: Request| {
+        let kept = Arc::clone(&kept);
+        Upgrade::driven("test", move |_| Holding(kept))
+    });
+    rig.buffers
+        .set_waker_source(Arc::new(CountingWaker(Arc::default())));
+    let budget = Arc::new(Budget::new(1000));
+    rig.connection.io.share = crate::connection::budget::Share::new(&budget);
+    rig.send(ASK);
+    for (now, expected) in [(0, 0), (900, 900), (400, 400)] {
+        held.store(now, Ordering::Relaxed);
+        parked(rig.drive(WakeReason::Ready, start));
+        assert_eq!(budget.held(), expected);
+    }
+    // It counts for as long as the protocol is there, whatever the connection is driven for.
+    let overload = Admission::Shed(Overload::Late);
+    rig.drive_with(WakeReason::Ready, overload, start);
+    assert_eq!(budget.held(), 400);
+    held.store(1001, Ordering::Relaxed);
+    assert_closed(
+        rig.drive(WakeReason::Ready, start),
+        CloseReason::BufferLimit,
+    );
 }

@@ -44,6 +44,8 @@ pub(super) struct DrivenOutflow {
     rest: Memory,
     /// How much the protocol could not write.
     unwritten: usize,
+    /// The memory that the protocol keeps since its last call.
+    kept: usize,
     next: NextCall,
 }
 
@@ -75,11 +77,19 @@ pub(crate) struct DriveCall {
     room: usize,
 }
 
+/// A protocol after a call.
+struct Returned {
+    protocol: Protocol,
+    next: NextStep,
+    /// The memory that it keeps.
+    kept: usize,
+}
+
 /// The result of a call.
 pub(crate) struct Driven {
     pub(super) stream: StreamId,
-    /// The protocol and its next step; nothing if it has panicked.
-    called: Option<(Protocol, NextStep)>,
+    /// Nothing if the protocol has panicked.
+    called: Option<Returned>,
     unread: Vec<u8>,
     read: usize,
     written: Vec<u8>,
@@ -233,7 +243,12 @@ impl Http2 {
         let Some(mux) = self.mux.as_mut().filter(|mux| mux.get(stream).is_some()) else {
             return drop_quietly(called);
         };
-        let Some((protocol, next)) = called else {
+        let Some(Returned {
+            protocol,
+            next,
+            kept,
+        }) = called
+        else {
             return self.reset(stream, ErrorCode::InternalError, buffers);
         };
         mux.release(stream, read, buffers.write_queue.bytes());
@@ -248,6 +263,7 @@ impl Http2 {
         };
         outflow.add(written);
         outflow.unwritten = unwritten;
+        outflow.kept = kept;
         let was_woken = outflow.next == NextCall::RunningAgain;
         outflow.next = NextCall::Waiting(match next {
             NextStep::WaitUntil(until) => Some(until),
@@ -295,6 +311,7 @@ impl DrivenOutflow {
             protocol: Some(protocol),
             rest: Memory::new(Bytes::new()),
             unwritten: 0,
+            kept: 0,
             next: NextCall::Waiting(None),
         }
     }
@@ -316,9 +333,9 @@ impl DrivenOutflow {
         }
     }
 
-    /// The approximate memory, without that of the protocol.
+    /// The approximate memory.
     pub(super) fn held(&self) -> usize {
-        size_of::<Self>() + self.rest.held()
+        size_of::<Self>() + self.rest.held() + self.kept
     }
 
     pub(super) fn shrink(&mut self) {
@@ -387,14 +404,21 @@ impl DriveCall {
 
 impl Protocol {
     /// Calls the protocol. Returns nothing if it has panicked.
-    fn call(self, io: &mut CallIo) -> Option<(Self, NextStep)> {
+    fn call(self, io: &mut CallIo) -> Option<Returned> {
         let mut protocol = match self {
             Self::New(make, waker) => catch_unwind(AssertUnwindSafe(|| make(waker))).ok()?,
             Self::Open(protocol) => protocol,
         };
-        let ready = || protocol.ready(&mut DrivenStream::new(io));
+        let ready = || {
+            let next = protocol.ready(&mut DrivenStream::new(io));
+            (next, protocol.held())
+        };
         match catch_unwind(AssertUnwindSafe(ready)) {
-            Ok(next) => Some((Self::Open(protocol), next)),
+            Ok((next, kept)) => Some(Returned {
+                protocol: Self::Open(protocol),
+                next,
+                kept,
+            }),
             Err(_) => {
                 // Its drop may panic, too.
                 drop_quietly(protocol);

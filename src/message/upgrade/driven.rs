@@ -66,6 +66,17 @@ pub trait DrivenProtocol: Send + 'static {
     /// It may also be called for no reason. It may block, and then occupies its worker as a handler
     /// does. If it panics, the connection closes, and the panic is logged.
     fn ready(&mut self, stream: &mut DrivenStream<'_>) -> NextStep;
+
+    /// The bytes of memory that the protocol keeps for its client until the next call, about. They count
+    /// against [`Builder::max_buffered_memory`](crate::Builder::max_buffered_memory). It is called behind
+    /// each [`ready`](Self::ready), on the same worker. If that memory has no room for what the protocol
+    /// keeps more than before, the connection closes.
+    ///
+    /// Count what a client can make large, for example a message that has arrived in part. The default
+    /// is 0.
+    fn held(&self) -> usize {
+        0
+    }
 }
 
 /// What a [`DrivenProtocol`] waits for.

@@ -30,14 +30,49 @@ const READ_BUFFER: usize = 512;
 /// Bytes of control frames that wait behind a full outbox.
 const MAX_CONTROL: usize = 1024;
 
+/// Received bytes that do not count against the memory of all connections, so that small messages still
+/// arrive when it is used up.
+const UNCOUNTED: usize = 4 * 1024;
+
+/// The length of the head of a client's control frame: two bytes and the mask.
+const CONTROL_HEAD: usize = 6;
+
 pub(super) struct Connection<H: WebSocketHandler> {
     /// Nothing once the end was reported, and while it is called.
     handler: Option<H>,
     shared: Arc<Shared>,
     context: WebSocketContext,
     outbox: Outbox,
+    received: ReceivedBytes,
     state: State,
     pings: Pings,
+}
+
+/// The memory for received messages, which tungstenite does not tell.
+#[derive(Debug, Default)]
+struct ReceivedBytes {
+    /// Bytes of a message that has not arrived whole.
+    incomplete: usize,
+    /// Bytes of the largest message. The receive buffer keeps their memory.
+    largest: usize,
+}
+
+impl ReceivedBytes {
+    fn end_message(&mut self) {
+        self.largest = self.largest.max(self.incomplete);
+        self.incomplete = 0;
+    }
+
+    /// Takes a control frame with this content out, which may lie within a message.
+    fn end_control(&mut self, content: &[u8]) {
+        let length = CONTROL_HEAD + content.len();
+        self.incomplete = self.incomplete.saturating_sub(length);
+    }
+
+    fn counted(&self) -> usize {
+        let held = self.incomplete.max(self.largest);
+        held.saturating_sub(UNCOUNTED)
+    }
 }
 
 /// How far the closing handshake is.
@@ -93,6 +128,7 @@ impl<H: WebSocketHandler> Connection<H> {
             shared,
             context: WebSocketContext::new(Role::Server, Some(config)),
             outbox: Outbox::default(),
+            received: ReceivedBytes::default(),
             state: State::Open,
             pings: Pings {
                 interval: options.ping_interval.map(|interval| interval.min(MAX_WAIT)),
@@ -162,7 +198,7 @@ impl<H: WebSocketHandler> Connection<H> {
         let mut duplex = Duplex {
             stream,
             outbox: &mut self.outbox,
-            has_received: false,
+            received: 0,
         };
         // The frame is queued in any case, and the client may have closed as well.
         let _ = self.context.close(&mut duplex, Some(frame));
@@ -173,10 +209,11 @@ impl<H: WebSocketHandler> Connection<H> {
         let mut duplex = Duplex {
             stream,
             outbox: &mut self.outbox,
-            has_received: false,
+            received: 0,
         };
         let received = self.context.read(&mut duplex);
-        if duplex.has_received {
+        if duplex.received > 0 {
+            self.received.incomplete += duplex.received;
             self.pings.restart(stream.now());
         }
         match received {
@@ -201,6 +238,9 @@ impl<H: WebSocketHandler> Connection<H> {
         let message = match message {
             tungstenite::Message::Text(text) => Message::Text(Text(text)),
             tungstenite::Message::Binary(bytes) => Message::Binary(bytes),
+            tungstenite::Message::Ping(content) | tungstenite::Message::Pong(content) => {
+                return self.received.end_control(&content);
+            }
             tungstenite::Message::Close(frame) => {
                 if let State::Open = self.state {
                     self.shared.end();
@@ -213,6 +253,7 @@ impl<H: WebSocketHandler> Connection<H> {
             }
             _ => return,
         };
+        self.received.end_message();
         // The server has closed, and the client did not know that yet.
         if let State::Open = self.state
             && let Some(mut handler) = self.handler.take()
@@ -288,6 +329,11 @@ impl<H: WebSocketHandler> DrivenProtocol for Connection<H> {
                 NextStep::Close
             }
         }
+    }
+
+    /// The queue does not count: it is the program's, and messages to many clients share their memory.
+    fn held(&self) -> usize {
+        self.received.counted()
     }
 }
 

@@ -79,9 +79,11 @@
 //! # Memory
 //!
 //! An idle WebSocket takes some 2 KiB beside what its handler keeps. It keeps the memory of the largest
-//! frame that it has received, up to [`Options::max_frame`], and its queue is bounded by
-//! [`Options::max_queued`]. None of that counts against
-//! [`Builder::max_buffered_memory`](crate::Builder::max_buffered_memory).
+//! message that it has received, up to [`Options::max_message`]. That memory, and a message that has
+//! arrived in part, count against
+//! [`Builder::max_buffered_memory`](crate::Builder::max_buffered_memory) beyond the first 4 KiB. If there
+//! is no room, the connection closes without a closing handshake ([`Close::LOST`]). The queue does not
+//! count, because messages to many clients share their memory; [`Options::max_queued`] bounds it.
 
 mod connection;
 mod handshake;

@@ -99,14 +99,14 @@ impl Outbox {
 pub(super) struct Duplex<'a, 'b> {
     pub(super) stream: &'a mut DrivenStream<'b>,
     pub(super) outbox: &'a mut Outbox,
-    /// Whether the client has sent anything.
-    pub(super) has_received: bool,
+    /// How many bytes the client has sent.
+    pub(super) received: usize,
 }
 
 impl Read for Duplex<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.stream.read(buffer)?;
-        self.has_received |= count > 0;
+        self.received += count;
         Ok(count)
     }
 }

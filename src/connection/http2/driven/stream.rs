@@ -3,9 +3,8 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Instant;
 
-use super::{Arrived, Driven, Protocol};
+use super::{Arrived, Driven, Returned};
 use crate::http2::StreamId;
-use crate::message::NextStep;
 use crate::message::upgrade::DrivenConnection;
 
 /// Content that has arrived, and room for output.
@@ -34,7 +33,7 @@ impl CallIo {
     }
 
     /// Ends the call.
-    pub(super) fn end(self, stream: StreamId, called: Option<(Protocol, NextStep)>) -> Driven {
+    pub(super) fn end(self, stream: StreamId, called: Option<Returned>) -> Driven {
         let mut unread = self.arrived.content;
         drop(unread.drain(..self.read));
         Driven {

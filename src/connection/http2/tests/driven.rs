@@ -582,3 +582,27 @@ fn nothing_is_accepted_without_a_waker() {
     let reset = Seen::Reset(1, ErrorCode::InternalError);
     assert_eq!(fixture.rig.frames(), [Seen::Headers(1, false), reset]);
 }
+
+#[test]
+fn memory_of_the_protocol_counts() {
+    struct Holding;
+    impl DrivenProtocol for Holding {
+        fn ready(&mut self, _: &mut DrivenStream<'_>) -> NextStep {
+            NextStep::Wait
+        }
+        fn held(&self) -> usize {
+            100_000
+        }
+    }
+    let handler = |_: Request| Upgrade::driven("websocket", |_| Holding);
+    let mut fixture = Fixture::with_handler(Arc::default(), handler);
+    fixture.rig.set_budget(250_000);
+    for number in [1, 3] {
+        parked(fixture.open(number));
+        let held = fixture.rig.connection.protocol.held();
+        assert!(held >= 100_000 * (number as usize).div_ceil(2), "{held}");
+    }
+    fixture.rig.send_connect(5, false);
+    let expected = CloseReason::BufferLimit;
+    assert!(matches!(fixture.run(), DriveResult::Close(reason) if reason == expected));
+}

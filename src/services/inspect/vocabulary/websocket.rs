@@ -6,6 +6,12 @@ use crate::message::{IntoResponse, Problem, Request, Response};
 use crate::web::extract::State;
 use crate::web::websocket::Options;
 
+/// The largest message unless the client asks for another limit: 1 MiB, as in go-httpbin.
+const MAX_MESSAGE: usize = 1024 * 1024;
+
+/// What the queue of messages counts beside the content of one.
+const QUEUE_OVERHEAD: usize = 1024;
+
 pub(super) fn add(table: Table) -> Table {
     table.get(
         "/websocket/echo",
@@ -20,7 +26,7 @@ fn echo(
     request: Request,
 ) -> Result<Response, Problem> {
     let most = usize::try_from(settings.most_bytes()).unwrap_or(usize::MAX);
-    let message = query.number("max_message_size", most)?;
+    let message = query.number("max_message_size", most.min(MAX_MESSAGE))?;
     let frame = query.number("max_fragment_size", message)?;
     if message == 0 || frame == 0 || frame > message || message > most {
         return Err(bad(format!(
@@ -28,11 +34,11 @@ fn echo(
              message is no smaller than a fragment"
         )));
     }
-    // One message always fits, with what the queue counts for it.
+    // One message always fits.
     let options = Options::new()
         .max_message(message)
         .max_frame(frame)
-        .max_queued(most.saturating_add(1024));
+        .max_queued(message.saturating_add(QUEUE_OVERHEAD));
     Ok(match options.accept(&request) {
         Ok(socket) => socket.on_message(|sender, message| {
             // An error says that the client is gone, or takes nothing.
